@@ -1,0 +1,31 @@
+// Runs a TypeScript file on Node: `node scripts/ts.mjs FILE [ARG …]`.
+// Node 20 cannot strip types, so esbuild bundles the file (npm packages stay outside) into .cache/ts and we import that.
+import { mkdirSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const [file, ...args] = process.argv.slice(2);
+if (file === undefined) {
+  console.error("usage: node scripts/ts.mjs FILE [ARG …]");
+  process.exit(2);
+}
+const entry = resolve(file);
+// One output per process, so that runs side by side do not read each other's half-written file.
+const outfile = join(root, ".cache", "ts", `${entry.replaceAll("/", "_")}.${process.pid}.mjs`);
+mkdirSync(dirname(outfile), { recursive: true });
+await build({
+  entryPoints: [entry],
+  outfile,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node20",
+  packages: "external",
+  sourcemap: "inline",
+  logLevel: "warning",
+});
+process.argv = [process.argv[0], entry, ...args];
+process.on("exit", () => rmSync(outfile, { force: true }));
+await import(pathToFileURL(outfile).href);
