@@ -1,0 +1,74 @@
+// What a plugin is, and what it is given. cni/dispatch.ts fills a Call and runs one of these functions.
+import type { Transaction } from "../transaction.ts";
+import type { CniArgs } from "./args.ts";
+import type { Result } from "./result.ts";
+
+export type Command = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
+
+/** Keys every network configuration may have, after key folding and validation. Plugins extend it. */
+export interface NetworkConfig {
+  name: string;
+  type: string;
+  cniVersion?: string;
+  ipam?: IpamConfig;
+  dns?: { nameservers?: string[]; domain?: string; search?: string[]; options?: string[] };
+  runtimeConfig?: Record<string, unknown>;
+  args?: { cni?: Record<string, unknown> };
+  [key: string]: unknown;
+}
+
+export interface IpamConfig {
+  type?: string;
+  [key: string]: unknown;
+}
+
+/** One attachment: the key of all state. */
+export interface Attachment {
+  network: string;
+  containerId: string;
+  ifName: string;
+}
+
+/** One invocation. For GC and STATUS `attachment.containerId` and `.ifName` and `netns` are empty. */
+export interface Call<C extends NetworkConfig = NetworkConfig> {
+  command: Command;
+  attachment: Attachment;
+  /** CNI_NETNS as given; may be empty on DEL. */
+  netns: string;
+  args: CniArgs;
+  /** Directories of CNI_PATH, absolute ones only. */
+  path: string[];
+  /**
+   * The configuration. On ADD, CHECK and STATUS it is valid. On DEL and GC what was invalid has been removed (and logged):
+   * these commands need no more than the network's name.
+   */
+  config: C;
+  /** stdin as it came: delegates get these bytes. */
+  stdin: Uint8Array;
+  /** Version of the config; "0.1.0" when it says none. */
+  version: string;
+  /** On DEL undefined when it could not be read. */
+  prevResult: Result | undefined;
+  /** For GC: attachments that are still valid. Never undefined there (an absent list was refused before). */
+  validAttachments: { containerId: string; ifName: string }[];
+  /** Steps with their undo. dispatch rolls it back when ADD throws or its result cannot be written. */
+  transaction: Transaction;
+}
+
+/** A plugin. Every function but `add` returns nothing and throws CniError (or SystemError, NetlinkError) to fail. */
+export interface Plugin<C extends NetworkConfig = NetworkConfig> {
+  readonly name: string;
+  /** "interface" plugins own CNI_IFNAME and must not run in their own netns; "ipam" plugins touch no namespace. */
+  readonly kind: "interface" | "ipam";
+  /** Names of the CNI_ARGS it understands, besides IgnoreUnknown: "MAC", "IP", "GATEWAY". Empty: CNI_ARGS is ignored as a whole. */
+  readonly knownArgs: readonly string[];
+  /** Compiled from plugins/NAME/config.schema.json by ajv at build time; see config/validate.ts. */
+  readonly schema: string;
+  /** Rules beyond the schema. Touches nothing outside the process. Throws CniError(invalidConfig). Run on ADD, CHECK and STATUS. */
+  validate(call: Call<C>): void;
+  add(call: Call<C>): Result;
+  check(call: Call<C>): void;
+  del(call: Call<C>): void;
+  gc(call: Call<C>): void;
+  status(call: Call<C>): void;
+}

@@ -1,0 +1,42 @@
+// The result of an ADD in one shape for all spec versions: that of 1.1.0, with addresses parsed. result-json.ts reads and writes
+// the shapes of each version.
+import type { Address, Prefix } from "../ip/address.ts";
+import type { RouteSpec } from "../link/route.ts";
+
+export interface Interface {
+  name: string;
+  /** Lower-case colon form; absent when the interface has no link-layer address. */
+  mac?: string;
+  mtu?: number;
+  /** CNI_NETNS as it was given, byte for byte; absent for an interface on the host. */
+  sandbox?: string;
+  socketPath?: string;
+  pciID?: string;
+}
+
+export interface IpConfig {
+  address: Prefix;
+  gateway?: Address;
+  /** Index into `interfaces`; IPAM plugins leave it out. */
+  interface?: number;
+}
+
+export type Route = RouteSpec;
+
+export interface Dns {
+  nameservers?: string[];
+  domain?: string;
+  search?: string[];
+  options?: string[];
+}
+
+export interface Result {
+  interfaces: Interface[];
+  ips: IpConfig[];
+  routes: Route[];
+  dns: Dns;
+}
+
+export function emptyResult(): Result {
+  return { interfaces: [], ips: [], routes: [], dns: {} };
+}

@@ -1,0 +1,161 @@
+// The port: all that podnic asks of the operating system. Two implementations stand behind it, host/quickjs (the shipped
+// executable) and host/node (development, unit tests, the pkg package); tests may install a scripted one.
+// Every call is synchronous and throws SystemError when the kernel refuses.
+
+/** A system call that failed. Decisions are made on `code` or `errno`, never on the text. */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  /** The call, as in the man page: "openat2", "sendto". */
+  readonly syscall: string;
+  /** Positive errno. */
+  readonly errno: number;
+  /** Symbolic errno: "ENOENT". */
+  readonly code: string;
+  /** What the call was about: a path, a device. Empty when there is nothing to name. */
+  readonly subject: string;
+
+  constructor(syscall: string, errno: number, code: string, text: string, subject = "") {
+    super(subject === "" ? `${syscall}: ${text}` : `${syscall} ${subject}: ${text}`);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = code;
+    this.subject = subject;
+  }
+}
+
+/** An open file descriptor. */
+export type Fd = number;
+
+/** `dir` argument of the *at calls: paths are relative to the current directory (ours are absolute). */
+export const AT_FDCWD = -100;
+
+/** statx(2), the fields we use. */
+export interface Stat {
+  /** Device number of the file system, major * 2^32 + minor: with `ino` it identifies a file or a namespace. */
+  dev: number;
+  ino: number;
+  /** File type and permission bits, as st_mode. */
+  mode: number;
+  uid: number;
+  nlink: number;
+  size: number;
+  /** Modification time, seconds since the epoch. Never used for a decision (the clock may jump). */
+  mtime: number;
+}
+
+export interface Received {
+  /** Bytes received (a view of the buffer given). */
+  data: Uint8Array;
+  /** The datagram was larger than the buffer (MSG_TRUNC). */
+  truncated: boolean;
+  /** For netlink: port id of the sender; 0 is the kernel. */
+  sender: number;
+}
+
+export interface PollFd {
+  fd: Fd;
+  events: number;
+}
+
+/** A program to run to its end; see Host.run. */
+export interface Command {
+  /** Open descriptor of the executable (O_PATH is enough): what was checked is what runs. */
+  file: Fd;
+  /** argv[0] and what error messages call it. */
+  path: string;
+  /** Variables to set on top of our own environment, which is passed on byte for byte. */
+  env: Record<string, string>;
+  stdin: Uint8Array;
+  /** Bytes of stdout kept at most; more kills the program. */
+  maxOutput: number;
+  /** Milliseconds; then its process group is killed. */
+  timeout: number;
+}
+
+export interface Outcome {
+  /** Exit status, or -1 when a signal ended it. */
+  status: number;
+  /** Signal number, or 0. */
+  signal: number;
+  stdout: Uint8Array;
+  /** Killed because of `timeout`, or because of `maxOutput`. */
+  killed: "" | "timeout" | "output";
+}
+
+export interface Host {
+  /** The command line; args[0] is the name we were called by. */
+  args(): string[];
+  getenv(name: string): string | undefined;
+
+  /** Opens a path. `resolve` are RESOLVE_* bits of openat2(2); with any set the kernel refuses to step outside `dir`. */
+  open(path: string, flags: number, mode?: number, dir?: Fd, resolve?: number): Fd;
+  close(fd: Fd): void;
+  /** Reads once, at most `max` bytes; an empty array is the end of the file. */
+  read(fd: Fd, max: number): Uint8Array;
+  /** Writes once; returns how many bytes were taken. */
+  write(fd: Fd, data: Uint8Array): number;
+  fsync(fd: Fd): void;
+  fchmod(fd: Fd, mode: number): void;
+  fstat(fd: Fd): Stat;
+  /** stat(2); `follow` false is lstat(2). */
+  stat(path: string, follow?: boolean, dir?: Fd): Stat;
+  /** statfs f_type of the file system a descriptor is on (NSFS_MAGIC 0x6e736673, …). */
+  fstatfs(fd: Fd): number;
+  /** Names in an open directory, without "." and "..", in the order the kernel gives. */
+  readdir(dir: Fd): string[];
+  readlink(path: string, dir?: Fd): string;
+  mkdir(path: string, mode: number, dir?: Fd): void;
+  unlink(path: string, dir?: Fd): void;
+  rmdir(path: string, dir?: Fd): void;
+  /** link(2): fails with EEXIST when `to` exists, which makes it our atomic exclusive create. */
+  link(from: string, to: string, fromDir?: Fd, toDir?: Fd): void;
+  rename(from: string, to: string, fromDir?: Fd, toDir?: Fd): void;
+  symlink(target: string, path: string, dir?: Fd): void;
+  /** flock(2) with LOCK_* bits; LOCK_NB makes it throw EAGAIN instead of waiting. */
+  flock(fd: Fd, operation: number): void;
+
+  socket(domain: number, type: number, protocol: number): Fd;
+  bind(fd: Fd, address: Uint8Array): void;
+  setsockopt(fd: Fd, level: number, option: number, value: Uint8Array): void;
+  /** sendto(2); without `address` the socket's peer (for netlink: the kernel). */
+  send(fd: Fd, data: Uint8Array, address?: Uint8Array): number;
+  recv(fd: Fd, buffer: Uint8Array): Received;
+  /** poll(2): the descriptors that are ready; empty after `timeout` milliseconds. */
+  poll(fds: PollFd[], timeout: number): Fd[];
+  /** ioctl(2) with a buffer that the kernel may change. */
+  ioctl(fd: Fd, request: number, data: Uint8Array): number;
+
+  /** setns(2): moves this process (single-threaded) into the namespace. */
+  setns(fd: Fd, type: number): void;
+  /** unshare(2). */
+  unshare(flags: number): void;
+  run(command: Command): Outcome;
+  /** fork(2): 0 in the child. Throws ENOSYS on hosts that cannot (Node). */
+  fork(): number;
+  /** waitpid(2): wait status; blocks. */
+  waitpid(pid: number): number;
+  /** Ignores a signal from now on (a broken pipe must end in an undo, not in death). */
+  ignoreSignal(signal: number): void;
+  geteuid(): number;
+  getpid(): number;
+  /** Ends the process at once, without flushing or unwinding. */
+  exit(status: number): never;
+
+  /** Milliseconds on CLOCK_MONOTONIC; for deadlines. */
+  monotonic(): number;
+  /** Milliseconds since the epoch; for log lines only. */
+  now(): number;
+  sleep(milliseconds: number): void;
+  random(bytes: number): Uint8Array;
+
+  encode(text: string): Uint8Array;
+  /** UTF-8 to text; what is not UTF-8 becomes U+FFFD. */
+  decode(data: Uint8Array): string;
+}
+
+/** The host in force. Set once by the entry point, before anything else runs. */
+export let host: Host;
+
+export function installHost(implementation: Host): void {
+  host = implementation;
+}

@@ -1,0 +1,4 @@
+// stub
+export interface RouteSocket {
+  close(): void;
+}

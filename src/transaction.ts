@@ -1,0 +1,64 @@
+// Steps with undo. Whatever fails in an ADD, what was done is undone in reverse and the first error stays the error.
+
+interface Undo {
+  what: string;
+  run: () => void;
+}
+
+export class Transaction {
+  #undos: Undo[] = [];
+
+  /** Runs one step. `undo` is kept only when the step succeeded; a step that can fail half-way cleans up after itself. */
+  step<T>(what: string, run: () => T, undo?: (value: T) => void): T {
+    const value = run();
+    if (undo !== undefined) this.#undos.push({ what, run: () => undo(value) });
+    return value;
+  }
+
+  /** Puts an undo on the list by itself: for steps that must be undone even when they fail half-way. */
+  onRollback(what: string, run: () => void): void {
+    this.#undos.push({ what, run });
+  }
+
+  /** Undoes everything, last step first, never stopping. Returns what could not be undone, one line each. */
+  rollback(): string[] {
+    const problems: string[] = [];
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
+      try {
+        undo.run();
+      } catch (error) {
+        problems.push(`${undo.what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    return problems;
+  }
+
+  /** The work stands: nothing is undone any more. */
+  commit(): void {
+    this.#undos = [];
+  }
+}
+
+/** Runs every part of a clean-up although some fail, and throws the first error at the end (DEL and GC: spec C-081, C-112). */
+export class Cleanup {
+  #first: unknown;
+  #failed = false;
+
+  attempt(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (!this.#failed) this.#first = error;
+      this.#failed = true;
+    }
+  }
+
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Throws the first error, if there was one. */
+  finish(): void {
+    if (this.#failed) throw this.#first;
+  }
+}
