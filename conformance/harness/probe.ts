@@ -1,0 +1,79 @@
+// What this machine and this plugin directory offer; decides which cases are not-run.
+import { existsSync } from "node:fs";
+import { runIn } from "./invoke.ts";
+import { openNamespaces } from "./namespaces.ts";
+
+export interface Offer {
+  /** Plugin name to the spec versions it lists. */
+  readonly versions: Record<string, string[]>;
+  /** Plugins of --peer, likewise. */
+  readonly peerVersions: Record<string, string[]>;
+  /** Link kinds the kernel can make. */
+  readonly kinds: string[];
+  /** Programs some cases use beyond util-linux and iproute2. */
+  readonly programs: string[];
+  readonly kernel: string;
+}
+
+const PLUGINS =
+  "host-device macvlan ipvlan sriov static host-local bridge ptp vlan dummy loopback tuning portmap firewall sbr bandwidth vrf";
+const PROGRAMS = "perl setpriv flock ping prlimit";
+
+const KINDS = `
+for kind in dummy bridge vrf vlan ipvlan macvlan; do
+  case $kind in
+    vrf) ip link add p0 type vrf table 10;;
+    vlan) ip link add link up0 name p0 type vlan id 5;;
+    ipvlan|macvlan) ip link add link up0 name p0 type $kind;;
+    *) ip link add p0 type $kind;;
+  esac 2>/dev/null && echo $kind && ip link del p0
+done; exit 0`;
+
+/** Asks the kernel and every plugin of the directories once, in namespaces of their own. */
+export async function probe(bin: string, peer: string | undefined): Promise<Offer> {
+  const ns = await openNamespaces();
+  try {
+    const ask = (dir: string | undefined): Record<string, string[]> => {
+      const versions: Record<string, string[]> = {};
+      for (const name of dir === undefined ? [] : PLUGINS.split(" ")) {
+        if (!existsSync(`${dir}/${name}`)) continue;
+        const run = runIn(ns, [`${dir}/${name}`], { env: { CNI_COMMAND: "VERSION" }, timeoutMs: 5000 });
+        try {
+          versions[name] = JSON.parse(run.stdout).supportedVersions ?? [];
+        } catch {
+          versions[name] = [];
+        }
+      }
+      return versions;
+    };
+    const words = (script: string) => runIn(ns, ["sh", "-c", script]).stdout.trim().split(/\s+/);
+    return {
+      versions: ask(bin),
+      peerVersions: ask(peer),
+      kinds: ["veth", ...words(KINDS)],
+      programs: words(`for p in ${PROGRAMS}; do command -v $p >/dev/null && echo $p; done; exit 0`),
+      kernel: words("uname -r")[0] ?? "",
+    };
+  } finally {
+    await ns.close();
+  }
+}
+
+/** The first need that is not met, in words; undefined when all are. */
+export function unmet(needs: readonly string[], main: string | undefined, offer: Offer): string | undefined {
+  for (const need of needs) {
+    const [kind, what = "", plugin] = need.split(":") as [string, string?, string?];
+    if (kind === "plugin" && offer.versions[what] === undefined) return `the directory has no ${what}`;
+    if (kind === "plugin" && what === "ipvlan" && !offer.kinds.includes("ipvlan")) return "this kernel has no ipvlan";
+    if (kind === "plugin" && what === "macvlan" && !offer.kinds.includes("macvlan"))
+      return "this kernel has no macvlan";
+    if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;
+    if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel has no ${what}`;
+    if (kind === "program" && !offer.programs.includes(what)) return `${what} is not installed`;
+    if (kind === "spec") {
+      const asked = plugin ?? main ?? "";
+      if (offer.versions[asked]?.includes(what) !== true) return `${asked || "the plugin"} does not list ${what}`;
+    }
+  }
+  return undefined;
+}

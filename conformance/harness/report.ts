@@ -1,0 +1,93 @@
+// The table a person reads, the JUnit and JSON files a CI reads, and the comparison with a list of known deviations.
+import { readFileSync, writeFileSync } from "node:fs";
+import type { Verdict } from "./case.ts";
+
+export interface Known {
+  readonly plugins: string;
+  /** Case id to what the plugins do instead; these must fail. */
+  readonly deviations: Readonly<Record<string, string>>;
+  /** Deviations that depend on chance; these may fail. */
+  readonly sometimes?: Readonly<Record<string, string>>;
+}
+
+export function printFailures(verdicts: readonly Verdict[], known: Known | undefined): void {
+  const failed = verdicts.filter((v) => v.outcome === "failed" && known?.deviations[v.id] === undefined);
+  if (failed.length === 0) return;
+  console.log(`\n${"case".padEnd(24)} requirement / expected / got`);
+  for (const v of failed) {
+    console.log(`${v.id.padEnd(24)} [${v.tag}] ${v.requirement}`);
+    console.log(`${"".padEnd(24)} expected ${v.expected}`);
+    console.log(`${"".padEnd(24)} got      ${v.got}`);
+  }
+}
+
+export function printTotals(verdicts: readonly Verdict[], seconds: number): void {
+  console.log(`\n${"level".padEnd(32)} passed  failed  not run`);
+  const names = { S: "S (the spec asks for it)", G: "G (runtimes rely on it)", H: "H (hardening)" };
+  const line = (label: string, of: readonly Verdict[]) => {
+    const count = (outcome: string) => String(of.filter((v) => v.outcome === outcome).length);
+    console.log(
+      `${label.padEnd(32)} ${count("passed").padStart(6)}  ${count("failed").padStart(6)}  ${count("not-run").padStart(7)}`,
+    );
+  };
+  for (const tag of ["S", "G", "H"] as const)
+    line(
+      names[tag],
+      verdicts.filter((v) => v.tag === tag),
+    );
+  line("all", verdicts);
+  const reasons = new Map<string, number>();
+  for (const v of verdicts) if (v.outcome === "not-run") reasons.set(v.got, (reasons.get(v.got) ?? 0) + 1);
+  for (const [reason, n] of reasons) console.log(`not run: ${n} because ${reason}`);
+  console.log(`${seconds.toFixed(1)} s`);
+}
+
+export function readKnown(file: string): Known {
+  return JSON.parse(readFileSync(file, "utf8")) as Known;
+}
+
+/** Prints how the verdicts differ from the list; true when they do not. */
+export function compareKnown(verdicts: readonly Verdict[], known: Known): boolean {
+  let same = true;
+  const say = (text: string) => {
+    same = false;
+    console.log(text);
+  };
+  const ids = new Set(verdicts.map((v) => v.id));
+  for (const v of verdicts) {
+    const listed = known.deviations[v.id] !== undefined;
+    if (v.outcome === "failed" && !listed && known.sometimes?.[v.id] === undefined)
+      say(`new deviation: ${v.id}: ${v.got}`);
+    if (v.outcome === "passed" && listed) say(`deviation is gone: ${v.id} (${known.deviations[v.id]})`);
+  }
+  const count = Object.keys(known.deviations).filter((id) => ids.has(id)).length;
+  console.log(`${same ? "as listed" : "NOT as listed"}: ${count} known deviations of ${known.plugins}`);
+  return same;
+}
+
+/** Writes JUnit when the name ends in .xml, else JSON. */
+export function writeReport(file: string, verdicts: readonly Verdict[], seconds: number): void {
+  const text = file.endsWith(".xml") ? junit(verdicts, seconds) : `${JSON.stringify({ cases: verdicts }, null, 1)}\n`;
+  writeFileSync(file, text);
+}
+
+function junit(verdicts: readonly Verdict[], seconds: number): string {
+  const count = (outcome: string) => verdicts.filter((v) => v.outcome === outcome).length;
+  const lines = verdicts.map((v) => {
+    const head = `  <testcase classname="conformance.${v.tag}" name="${xml(`${v.id} ${v.requirement}`)}" time="${v.ms / 1000}"`;
+    if (v.outcome === "passed") return `${head}/>`;
+    if (v.outcome === "not-run") return `${head}><skipped message="${xml(v.got)}"/></testcase>`;
+    return `${head}><failure message="${xml(v.expected)}">${xml(v.got)}</failure></testcase>`;
+  });
+  const attributes = `tests="${verdicts.length}" failures="${count("failed")}" skipped="${count("not-run")}" time="${seconds}"`;
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="CNI conformance" ${attributes}>\n${lines.join("\n")}\n</testsuite>\n`;
+}
+
+function xml(text: string): string {
+  return text
+    .replace(/[^\t\n\r\x20-\ufffd]/g, "?")
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;");
+}

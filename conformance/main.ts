@@ -1,0 +1,128 @@
+// Black-box conformance of any directory of CNI plugins. See --help.
+import { existsSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { isMainThread } from "node:worker_threads";
+import { Command } from "commander";
+import { tables } from "./cases/index.ts";
+import { type BoundCase, bind, type Verdict } from "./harness/case.ts";
+import { mainNames } from "./harness/mains.ts";
+import { runAll } from "./harness/pool.ts";
+import { probe, unmet } from "./harness/probe.ts";
+import { compareKnown, printFailures, printTotals, readKnown, writeReport } from "./harness/report.ts";
+import { SPEC_VERSIONS } from "./harness/result.ts";
+import type { Settings } from "./harness/sandbox.ts";
+import { serve } from "./harness/worker.ts";
+
+interface Options {
+  bin: string;
+  peer?: string;
+  plugins?: string[];
+  spec: string;
+  case?: string[];
+  jobs: number;
+  report: string[];
+  known?: string;
+  list?: boolean;
+  verbose?: boolean;
+}
+
+const list = (value: string) => value.split(",").filter((part) => part !== "");
+
+function parse(): Options {
+  const program = new Command("conformance")
+    .description(
+      "Runs the CNI conformance cases against a directory of plugins, each case in namespaces of its own.\n" +
+        "Needs root, util-linux and iproute2. Exit 0: every case that ran passed (or is as listed in --known).",
+    )
+    .requiredOption("--bin <dir>", "directory of the plugins under test")
+    .option("--plugins <names>", `run only cases of these plugins; interface plugins: ${mainNames.join(", ")}`, list)
+    .option("--spec <version>", "cniVersion of the baseline configuration", "1.0.0")
+    .option("--case <ids>", "only cases whose id begins so (comma-separated)", list)
+    .option("--peer <dir>", "another directory of plugins, for the cases of mixed use")
+    .option("--jobs <n>", "cases at a time", Number, 4)
+    .option("--report <file>", "write JUnit (.xml) or JSON (repeatable)", (file, all: string[]) => [...all, file], [])
+    .option("--known <file>", "list of known deviations: fail when one disappears or a new one appears")
+    .option("--list", "print the cases and stop")
+    .option("--verbose", "print every verdict")
+    .addHelpText(
+      "after",
+      "\nExamples:\n" +
+        "  npm run conformance -- --bin /usr/lib/cni\n" +
+        "  npm run conformance -- --bin dist/cni --plugins host-device,static --case DEL,CHK\n" +
+        "  npm run conformance -- --bin /usr/lib/cni --known conformance/results/go-1.1.1.json\n",
+    );
+  return program.parse().opts<Options>();
+}
+
+function complain(text: string): never {
+  console.error(`conformance: ${text}`);
+  process.exit(2);
+}
+
+/** Whether a case belongs to the plugins asked for. */
+function wanted(c: BoundCase, options: Options): boolean {
+  if (options.case !== undefined && !options.case.some((prefix) => c.id.startsWith(prefix))) return false;
+  if (options.plugins === undefined) return true;
+  const needed = (c.needs ?? []).filter((n) => n.startsWith("plugin:")).map((n) => n.slice("plugin:".length));
+  return c.main !== undefined || needed.length === 0 || needed.some((name) => options.plugins!.includes(name));
+}
+
+async function main(): Promise<void> {
+  const options = parse();
+  if (process.getuid?.() !== 0) complain("needs root (it makes network namespaces); run it with sudo");
+  if (!existsSync(options.bin) || !statSync(options.bin).isDirectory())
+    complain(`--bin ${options.bin} is no directory`);
+  if (!(SPEC_VERSIONS as readonly string[]).includes(options.spec))
+    complain(`--spec is one of ${SPEC_VERSIONS.join(", ")}`);
+  const bin = resolve(options.bin);
+  if (bin.startsWith("/run/"))
+    complain("--bin below /run cannot be seen from the cases' namespaces; copy it elsewhere");
+  const peer = options.peer === undefined ? undefined : resolve(options.peer);
+  const offer = await probe(bin, peer);
+  const present = mainNames.filter((name) => offer.versions[name] !== undefined);
+  const preferred = ["macvlan", "host-device", "ipvlan"].find((name) => present.includes(name));
+  const mains = options.plugins?.filter((name) => mainNames.includes(name)) ?? (preferred ? [preferred] : []);
+  const cases = bind(tables, mains).filter((c) => wanted(c, options));
+  if (cases.length === 0) complain("no case matches");
+  if (options.list) {
+    for (const c of cases) console.log(`${c.id.padEnd(24)} [${c.tag}] ${c.requirement}: ${c.expected}`);
+    return;
+  }
+  const skipped = new Map<string, Verdict>();
+  for (const c of cases) {
+    const reason = unmet(c.needs ?? [], c.main, offer);
+    if (reason !== undefined) skipped.set(c.id, { ...pick(c), outcome: "not-run", got: reason, ms: 0 });
+  }
+  const settings: Settings = {
+    bin,
+    spec: options.spec,
+    main: undefined,
+    versions: offer.versions,
+    ...(peer ? { peer } : {}),
+  };
+  const runnable = cases.filter((c) => !skipped.has(c.id));
+  console.log(
+    `${cases.length} cases, ${runnable.length} can run here (kernel ${offer.kernel}), MAIN ${mains.join(", ") || "none"}`,
+  );
+  const start = Date.now();
+  const done = await runAll(runnable, settings, options.jobs, new URL(import.meta.url), (v) => {
+    if (options.verbose)
+      console.log(`${v.outcome.padEnd(7)} ${v.id} ${v.ms} ms${v.outcome === "passed" ? "" : `: ${v.got}`}`);
+  });
+  const seconds = (Date.now() - start) / 1000;
+  const byId = new Map(done.map((v) => [v.id, v]));
+  const verdicts = cases.map((c) => byId.get(c.id) ?? skipped.get(c.id)!);
+  for (const file of options.report) writeReport(file, verdicts, seconds);
+  const known = options.known === undefined ? undefined : readKnown(options.known);
+  printFailures(verdicts, known);
+  printTotals(verdicts, seconds);
+  const good = known === undefined ? verdicts.every((v) => v.outcome !== "failed") : compareKnown(verdicts, known);
+  process.exitCode = good ? 0 : 1;
+}
+
+function pick(c: BoundCase): Pick<Verdict, "id" | "tag" | "requirement" | "expected"> {
+  return { id: c.id, tag: c.tag, requirement: c.requirement, expected: c.expected };
+}
+
+if (isMainThread) await main();
+else serve(new Map(bind(tables, mainNames).map((c) => [c.id, c])));
