@@ -39,8 +39,9 @@ export interface Stat {
   uid: number;
   nlink: number;
   size: number;
-  /** Modification time, seconds since the epoch. Never used for a decision (the clock may jump). */
+  /** Modification time, seconds since the epoch, and the nanoseconds within. Never compared by order (the clock may jump), only for equality. */
   mtime: number;
+  mtimeNsec: number;
 }
 
 export interface Received {
@@ -96,6 +97,8 @@ export interface Host {
   write(fd: Fd, data: Uint8Array): number;
   fsync(fd: Fd): void;
   fchmod(fd: Fd, mode: number): void;
+  /** futimens(2): sets the modification time and leaves the access time. Works on an open directory. */
+  futimens(fd: Fd, seconds: number, nanoseconds: number): void;
   fstat(fd: Fd): Stat;
   /** stat(2); `follow` false is lstat(2). */
   stat(path: string, follow?: boolean, dir?: Fd): Stat;
