@@ -133,8 +133,13 @@ export interface Host {
   /** unshare(2). */
   unshare(flags: number): void;
   run(command: Command): Outcome;
-  /** fork(2): 0 in the child. Throws ENOSYS on hosts that cannot (Node). */
-  fork(): number;
+  /**
+   * fork(2): 0 in the child, which is then in a session of its own (setsid) and has every descriptor but those of `keep` closed
+   * (0, 1 and 2 too: the caller waits for their end). Throws ENOSYS on hosts that cannot (Node).
+   */
+  fork(keep: Fd[]): number;
+  /** pipe2(2) with O_CLOEXEC: [end to read, end to write]. */
+  pipe(): [Fd, Fd];
   /** waitpid(2): wait status; blocks. */
   waitpid(pid: number): number;
   /** Ignores a signal from now on (a broken pipe must end in an undo, not in death). */
