@@ -1,0 +1,79 @@
+// The pod's own interface in results: put there by ADD, found again by CHECK and DEL. For all plugins that own CNI_IFNAME.
+import { CniError, Code } from "../errors.ts";
+import { type NetNs, openNamespace, sameNamespace } from "../link/namespace.ts";
+import type { Call } from "./plugin.ts";
+import { type Dns, emptyResult, type Interface, type IpConfig, type Result } from "./result.ts";
+
+/**
+ * What ADD answers: the result of the plugins before us, then our interface with what IPAM gave it. Spec C-120: a prevResult is
+ * passed on, never dropped. The `dns` of the configuration wins over that of IPAM, as in the Go plugins, which know no other.
+ */
+export function resultWith(call: Call, own: Interface, addresses: Result = emptyResult()): Result {
+  const before = call.prevResult ?? emptyResult();
+  const position = before.interfaces.length;
+  return {
+    interfaces: [...before.interfaces, own],
+    ips: [...before.ips, ...addresses.ips.map((ip) => ({ ...ip, interface: position }))],
+    routes: [...before.routes, ...addresses.routes],
+    dns: [call.config.dns, addresses.dns, before.dns].find(hasDns) ?? {},
+  };
+}
+
+function hasDns(dns: Dns | undefined): dns is Dns {
+  return dns !== undefined && Object.values(dns).some((value) => value !== undefined && value.length > 0);
+}
+
+/** Our part of a prevResult. */
+export interface OwnInterface {
+  interface: Interface;
+  ips: IpConfig[];
+  /** Routes have no interface in results: empty when other interfaces of the pod may own them. */
+  routes: Result["routes"];
+}
+
+/**
+ * CHECK: finds our interface in the prevResult (the last one, as the Go plugins do). `sandbox` is compared as a namespace and
+ * not as text: /var/run is /run. Throws CniError when CNI_IFNAME is not in it, or is in another namespace, or when IPAM is
+ * configured and no address belongs to it.
+ */
+export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
+  const previous = call.prevResult;
+  if (previous === undefined) {
+    throw new CniError(Code.invalidConfig, "Required prevResult missing", "CHECK compares with what ADD answered");
+  }
+  const { ifName } = call.attachment;
+  const position = previous.interfaces
+    .map((each) => each.name === ifName && isSandbox(each, call, pod))
+    .lastIndexOf(true);
+  const found = previous.interfaces[position];
+  if (found === undefined) {
+    throw new CniError(
+      Code.invalidConfig,
+      `Sandbox in prevResult doesn't match configured netns: ${call.netns}`,
+      `prevResult has no interface ${ifName} in this namespace`,
+    );
+  }
+  const ips = previous.ips.filter((ip) => belongsTo(ip, position, previous));
+  if (ips.length === 0 && (call.config.ipam?.type ?? "") !== "") {
+    throw new CniError(
+      Code.invalidConfig,
+      `prevResult has no address of ${ifName}`,
+      `the configuration has IPAM (${call.config.ipam?.type}), so that ADD must have given it one`,
+    );
+  }
+  const alone = previous.interfaces.every((each, at) => at === position || (each.sandbox ?? "") === "");
+  return { interface: found, ips, routes: alone ? previous.routes : [] };
+}
+
+function isSandbox(candidate: Interface, call: Call, pod: NetNs): boolean {
+  const { sandbox } = candidate;
+  if (sandbox === call.netns) return true;
+  if (sandbox === undefined || sandbox === "") return false;
+  const namespace = openNamespace(sandbox, "ok");
+  return namespace !== undefined && sameNamespace(namespace, pod);
+}
+
+/** An address without a (valid) index is ours: IPAM results of plugins before 0.3.0 name no interface. */
+function belongsTo(ip: IpConfig, position: number, previous: Result): boolean {
+  return ip.interface === position || ip.interface === undefined || previous.interfaces[ip.interface] === undefined;
+}
