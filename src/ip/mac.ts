@@ -1,11 +1,38 @@
 // Link-layer addresses.
+import { hexDigit } from "./hex.ts";
+
+const LENGTHS = [6, 8, 20];
 
 /** Parses `aa:bb:…`, `aa-bb-…` or `aabb.ccdd.…` of 6, 8 or 20 bytes (Go's net.ParseMAC). undefined when it is not one. */
-export function parseMac(_text: string): Uint8Array | undefined {
-  throw new Error("not built yet");
+export function parseMac(text: string): Uint8Array | undefined {
+  const dotted = text[4] === ".";
+  const separator = dotted ? "." : text[2];
+  if (separator !== "." && separator !== ":" && separator !== "-") return undefined;
+  if (!dotted && separator === ".") return undefined;
+  // Bytes between two separators.
+  const group = dotted ? 2 : 1;
+  const length = ((text.length + 1) / (group * 2 + 1)) * group;
+  if (!LENGTHS.includes(length)) return undefined;
+
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (let i = 0; i < length; i++) {
+    if (i > 0 && i % group === 0 && text[at++] !== separator) return undefined;
+    const high = hexDigit(text.charCodeAt(at++));
+    const low = hexDigit(text.charCodeAt(at++));
+    if (high < 0 || low < 0) return undefined;
+    bytes[i] = high * 16 + low;
+  }
+  return bytes;
 }
 
 /** Lower-case colon form; "" for no bytes. */
-export function formatMac(_bytes: Uint8Array): string {
-  throw new Error("not built yet");
+export function formatMac(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) {
+    if (i > 0) text += ":";
+    if (bytes[i]! < 16) text += "0";
+    text += bytes[i]!.toString(16);
+  }
+  return text;
 }

@@ -1,0 +1,6 @@
+/** The value of a hex digit's character code, or -1. */
+export function hexDigit(c: number): number {
+  if (c >= 48 && c <= 57) return c - 48;
+  const letter = c | 0x20;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
