@@ -1,0 +1,129 @@
+// What a device was on the host before a pod got it, how it is known again, and how it is made what it was.
+// A pod with CAP_NET_ADMIN may change anything about an interface but where it is plugged in: its place on the bus and its
+// permanent address identify it; its name, alias and index are only hints.
+import type { RouteSocket } from "../netlink/socket.ts";
+import {
+  addAltnames,
+  deleteAltnames,
+  getLink,
+  IFF_ALLMULTI,
+  IFF_PROMISC,
+  IFF_UP,
+  type Link,
+  type LinkChange,
+  listLinks,
+  setLink,
+} from "./link.ts";
+
+/** Goes into a record as it is: plain JSON. */
+export interface LinkSnapshot {
+  name: string;
+  alias: string;
+  altnames: string[];
+  index: number;
+  kind: string;
+  /** IFLA_LINK. */
+  parent: number;
+  parentDevice: string;
+  permanentMac: string;
+  mac: string;
+  mtu: number;
+  txqlen: number;
+  up: boolean;
+  promisc: boolean;
+  allmulti: boolean;
+}
+
+export function snapshotLink(link: Link): LinkSnapshot {
+  return {
+    name: link.name,
+    alias: link.alias,
+    altnames: link.altnames,
+    index: link.index,
+    kind: link.kind,
+    parent: link.parent,
+    parentDevice: link.parentDevice,
+    permanentMac: link.permanentMac,
+    mac: link.mac,
+    mtu: link.mtu,
+    txqlen: link.txqlen,
+    up: (link.flags & IFF_UP) !== 0,
+    promisc: (link.flags & IFF_PROMISC) !== 0,
+    allmulti: (link.flags & IFF_ALLMULTI) !== 0,
+  };
+}
+
+/** A device of hardware: it outlives a network namespace (the kernel takes it to the initial one), a virtual device does not. */
+export function isPhysical(was: LinkSnapshot): boolean {
+  return was.kind === "";
+}
+
+/** True when `link` is the device of the snapshot, whatever it is called now. `ifName` is what the pod was told to call it. */
+export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolean {
+  if (link.kind !== was.kind) return false;
+  // One PCI function can carry several ports (mlx4), which only their permanent addresses tell apart.
+  const samePort = link.permanentMac === was.permanentMac;
+  if (was.parentDevice !== "") return link.parentDevice === was.parentDevice && samePort;
+  if (was.permanentMac !== "") return samePort;
+  // A virtual device has no place on a bus; two of the things that usually stay must agree.
+  const hints = [
+    link.index === was.index,
+    link.name === was.name || link.name === ifName,
+    link.alias === was.name,
+    link.parent === was.parent && link.parent !== 0,
+  ];
+  return hints.filter((agrees) => agrees).length >= 2;
+}
+
+/** The device of the snapshot in the namespace of `route`. Index and names first: they make it one request instead of a dump. */
+export function findSameDevice(route: RouteSocket, was: LinkSnapshot, ifName: string): Link | undefined {
+  for (const which of [was.index, ifName, was.name]) {
+    if (which === "") continue;
+    const link = getLink(route, which);
+    if (link !== undefined && isSameDevice(link, was, ifName)) return link;
+  }
+  return listLinks(route).find((link) => isSameDevice(link, was, ifName));
+}
+
+/** What a pod may have added to the names of a device: gone before it goes back, so that a pod cannot claim names on the host. */
+export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSnapshot): void {
+  const foreign = link.altnames.filter((name) => !was.altnames.includes(name));
+  if (foreign.length > 0) deleteAltnames(route, link.index, foreign);
+}
+
+/**
+ * Makes a link that is on the host what the snapshot says: name, alias, altnames, MAC, MTU, queue length, flags, up or down.
+ * Changes only what differs; goes on when one property cannot be restored and throws the first error at the end.
+ */
+export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): void {
+  let failed = false;
+  let first: unknown;
+  const attempt = (run: () => void): void => {
+    try {
+      run();
+    } catch (error) {
+      if (!failed) first = error;
+      failed = true;
+    }
+  };
+  const change = (wanted: LinkChange): void => attempt(() => setLink(route, link.index, wanted));
+
+  let up = (link.flags & IFF_UP) !== 0;
+  // Before 6.2 the kernel renames only a device that is down, and many drivers change the address only then.
+  if (up && (link.name !== was.name || link.mac !== was.mac)) {
+    change({ up: false });
+    up = false;
+  }
+  attempt(() => dropForeignAltnames(route, link, was));
+  if (link.name !== was.name) change({ name: was.name });
+  if (link.alias !== was.alias) change({ alias: was.alias });
+  const lost = was.altnames.filter((name) => !link.altnames.includes(name));
+  if (lost.length > 0) attempt(() => addAltnames(route, link.index, lost));
+  if (link.mac !== was.mac && was.mac !== "") change({ mac: was.mac });
+  if (link.mtu !== was.mtu) change({ mtu: was.mtu });
+  if (link.txqlen !== was.txqlen) change({ txqlen: was.txqlen });
+  if (((link.flags & IFF_PROMISC) !== 0) !== was.promisc) change({ promisc: was.promisc });
+  if (((link.flags & IFF_ALLMULTI) !== 0) !== was.allmulti) change({ allmulti: was.allmulti });
+  if (up !== was.up) change({ up: was.up });
+  if (failed) throw first;
+}

@@ -1,0 +1,84 @@
+// Devices by their place in sysfs: PCI addresses, auxiliary devices, their drivers and their network interfaces.
+// sysfs shows the interfaces of the network namespace that its mount belongs to, on a node the host's.
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
+import { AT_FDCWD, host, SystemError } from "../host/host.ts";
+
+const PCI = "/sys/bus/pci/devices";
+const AUXILIARY = "/sys/bus/auxiliary/devices";
+
+/** DDDD:BB:DD.F with hexadecimal digits. Anything else never becomes part of a path. */
+export function isPciAddress(text: string): boolean {
+  return /^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$/.test(text);
+}
+
+export function isPciDevice(address: string): boolean {
+  return isPciAddress(address) && exists(`${PCI}/${address}`);
+}
+
+/** Auxiliary bus: subfunctions such as mlx5_core.sf.4. */
+export function isAuxiliaryDevice(name: string): boolean {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name) && exists(`${AUXILIARY}/${name}`);
+}
+
+/** True when a bus that hot-plugs network devices has a device of this name (IFLA_PARENT_DEV_NAME). */
+export function isPluggedIn(parentDevice: string): boolean {
+  if (parentDevice === "" || parentDevice.includes("/")) return false;
+  return ["pci", "virtio", "auxiliary", "usb", "vmbus", "xen", "platform", "netdevsim"].some((bus) =>
+    exists(`/sys/bus/${bus}/devices/${parentDevice}`),
+  );
+}
+
+/** Name of the driver bound to a PCI device; undefined when none is. */
+export function pciDriver(address: string): string | undefined {
+  const target = orUndefined(() => host.readlink(`${PCI}/${address}/driver`));
+  return target?.slice(target.lastIndexOf("/") + 1);
+}
+
+/** Drivers that hand a device to a program in userspace (DPDK, VMs); it has no network interface then. */
+export function isUserspaceDriver(driver: string): boolean {
+  if (["uio_pci_generic", "igb_uio", "pci-stub"].includes(driver)) return true;
+  // vfio-pci and the vendors' variants of it (mlx5_vfio_pci, ice-vfio-pci, …).
+  return driver.endsWith("vfio-pci") || driver.endsWith("vfio_pci");
+}
+
+/** Network interfaces of a PCI device, in lexical order (the first is what the Go plugin takes). A virtio one nests them a level down. */
+export function pciInterfaces(address: string): string[] {
+  const nested = (names(`${PCI}/${address}`) ?? []).filter((name) => name.startsWith("virtio")).sort();
+  for (const below of ["", ...nested.map((name) => `/${name}`)]) {
+    const found = interfacesBelow(`${PCI}/${address}${below}`);
+    if (found !== undefined) return found;
+  }
+  return [];
+}
+
+export function auxiliaryInterfaces(name: string): string[] {
+  return interfacesBelow(`${AUXILIARY}/${name}`) ?? [];
+}
+
+/** Names in `directory`/net, in lexical order; undefined when there is no such directory. `resolve`: RESOLVE_* bits. */
+export function interfacesBelow(directory: string, resolve = 0): string[] | undefined {
+  return names(`${directory}/net`, resolve)?.sort();
+}
+
+function names(directory: string, resolve = 0): string[] | undefined {
+  const fd = orUndefined(() => host.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, AT_FDCWD, resolve));
+  if (fd === undefined) return undefined;
+  try {
+    return host.readdir(fd);
+  } finally {
+    host.close(fd);
+  }
+}
+
+function exists(path: string): boolean {
+  return orUndefined(() => host.stat(path)) !== undefined;
+}
+
+function orUndefined<T>(run: () => T): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof SystemError && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
