@@ -1,0 +1,73 @@
+// Key folding: Go's decoder takes a key in any spelling of upper and lower case, at every level of a struct but not inside maps, and
+// configurations in the field rely on it ("RuntimeConfig", "ipMasq"). This brings keys to the spelling of the schema.
+//
+// Where ours is safer than Go: a key in exactly the schema's spelling wins over other spellings wherever it stands (with Go the last
+// one wins, so that "Name" could replace a "name" that somebody else had checked); keys that no schema knows are dropped.
+import type { ArrayShape, ObjectShape, Shape } from "./shape.ts";
+
+/** A list that has more entries than its schema allows; it has been emptied. */
+export interface Overlong {
+  /** JSON pointer. */
+  pointer: string;
+  length: number;
+  max: number;
+}
+
+/** Never changes `value`; what it returns has null prototypes. Time is linear in the number of known keys and list entries. */
+export function fold(value: unknown, shape: Shape, pointer = "", overlong: Overlong[] = []): unknown {
+  if (shape === null || typeof value !== "object" || value === null) return value;
+  if ("items" in shape) return Array.isArray(value) ? foldList(value, shape, pointer, overlong) : value;
+  return Array.isArray(value) ? value : foldObject(value as Record<string, unknown>, shape, pointer, overlong);
+}
+
+function foldList(value: unknown[], shape: ArrayShape, pointer: string, overlong: Overlong[]): unknown[] {
+  if (value.length > shape.max) {
+    overlong.push({ pointer, length: value.length, max: shape.max });
+    return [];
+  }
+  if (shape.items === null) return value.slice();
+  return value.map((item, index) => fold(item, shape.items, `${pointer}/${index}`, overlong));
+}
+
+function foldObject(value: Record<string, unknown>, shape: ObjectShape, pointer: string, overlong: Overlong[]) {
+  const out: Record<string, unknown> = Object.create(null);
+  let variants: Record<string, unknown> | undefined;
+  for (const key of Object.keys(value)) {
+    const item = value[key];
+    if (item === null) continue; // Go: null is "not given"
+    if (key in shape.keys) {
+      out[key] = foldChild(item, shape, key, pointer, overlong);
+      continue;
+    }
+    const name = shape.lower[foldName(key)];
+    if (name === undefined) continue;
+    variants ??= Object.create(null) as Record<string, unknown>;
+    variants[name] = merge(variants[name], foldChild(item, shape, name, pointer, overlong));
+  }
+  for (const name in variants) out[name] = merge(variants[name], out[name]);
+  return out;
+}
+
+function foldChild(item: unknown, shape: ObjectShape, name: string, pointer: string, overlong: Overlong[]): unknown {
+  const child = shape.keys[name] ?? null;
+  return child === null ? item : fold(item, child, `${pointer}/${name}`, overlong);
+}
+
+/** `over` wins; two objects are merged, as two occurrences of one struct are by Go. */
+function merge(under: unknown, over: unknown): unknown {
+  if (over === undefined) return under;
+  if (!isObject(under) || !isObject(over)) return over;
+  const out: Record<string, unknown> = Object.create(null);
+  for (const key of Object.keys(under)) out[key] = under[key];
+  for (const key of Object.keys(over)) out[key] = merge(out[key], over[key]);
+  return out;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Lower case as Go folds names: the Kelvin sign is a k (toLowerCase does that) and the long s is an s. */
+function foldName(key: string): string {
+  return key.toLowerCase().replaceAll("ſ", "s");
+}

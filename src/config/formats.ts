@@ -1,0 +1,69 @@
+// The formats of our schemas. Functions instead of patterns: they say what they want (see `wanted`), and they share src/ip's grammar.
+import { parseAddress, parsePrefix } from "../ip/address.ts";
+import { parseMac } from "../ip/mac.ts";
+
+/** For the message: "must be …". */
+export const wanted: Record<string, string> = {
+  ip: "an IP address such as 192.0.2.1 or 2001:db8::1",
+  "optional-ip": "an IP address such as 192.0.2.1 or 2001:db8::1",
+  cidr: "an address with prefix length (CIDR notation) such as 192.0.2.1/24",
+  "ip-or-cidr": "an IP address such as 192.0.2.1, with or without prefix length",
+  mac: "a link-layer address such as 02:00:5e:10:00:01",
+  interface: "the name of an interface: at most 127 bytes, no '/', no white space",
+  pci: "a PCI address with domain such as 0000:3b:00.1",
+  path: "an absolute path without '..' and control characters",
+  word: "at most 253 characters without white space or control characters",
+};
+
+function hasSpaceOrControl(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit <= 0x20 || (unit >= 0x7f && unit <= 0xa0) || unit === 0x2028 || unit === 0x2029) return true;
+  }
+  return false;
+}
+
+function hasControl(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit < 0x20 || unit === 0x7f) return true;
+  }
+  return false;
+}
+
+function isHex(text: string, length: number): boolean {
+  if (text.length !== length) return false;
+  for (const char of text) if (!"0123456789abcdefABCDEF".includes(char)) return false;
+  return true;
+}
+
+/** `dddd:bb:dd.f`; the domain may be longer (VMD uses 5 digits). */
+export function isPciAddress(text: string): boolean {
+  const parts = text.split(":");
+  const [domain, bus, slot] = parts;
+  if (parts.length !== 3 || domain === undefined || bus === undefined || slot === undefined) return false;
+  return (
+    domain.length >= 4 &&
+    domain.length <= 8 &&
+    isHex(domain, domain.length) &&
+    isHex(bus, 2) &&
+    slot.length === 4 &&
+    isHex(slot.slice(0, 2), 2) &&
+    slot[2] === "." &&
+    "01234567".includes(slot[3] ?? "x")
+  );
+}
+
+/** Empty texts pass where Go's decoder treats them as "not given". */
+export const formats: Record<string, (text: string) => boolean> = {
+  ip: (text) => parseAddress(text) !== undefined,
+  "optional-ip": (text) => text === "" || parseAddress(text) !== undefined,
+  cidr: (text) => parsePrefix(text) !== undefined,
+  "ip-or-cidr": (text) => (text.includes("/") ? parsePrefix(text) : parseAddress(text)) !== undefined,
+  mac: (text) => text === "" || parseMac(text) !== undefined,
+  // 127 bytes: the longest alternative name (ALTIFNAMSIZ - 1).
+  interface: (text) => text.length <= 127 && !hasSpaceOrControl(text) && !text.includes("/"),
+  pci: (text) => text === "" || isPciAddress(text),
+  path: (text) => text === "" || (text[0] === "/" && !hasControl(text) && !`${text}/`.includes("/../")),
+  word: (text) => text.length <= 253 && !hasSpaceOrControl(text),
+};

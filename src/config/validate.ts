@@ -1,0 +1,84 @@
+// From what came in to what a plugin may trust: keys folded, values checked against the plugin's schema.
+import { shapes, validators } from "#validators";
+import { CniError, Code } from "../errors.ts";
+import { fold, type Overlong } from "./fold.ts";
+import { explain, humanPath, type Problem } from "./messages.ts";
+
+/** More are counted, not listed: nobody reads them. */
+const listed = 8;
+
+/** Folds `raw` and says what is wrong with it by the schema called `name` (a plugin's, or "policy"). */
+export function inspect(name: string, raw: unknown): { config: unknown; problems: Problem[] } {
+  const shape = shapes[name];
+  const validate = validators[name];
+  if (shape === undefined || validate === undefined) throw new Error(`no schema "${name}" was compiled in`);
+  const overlong: Overlong[] = [];
+  const config = fold(raw, shape, "", overlong);
+  const problems: Problem[] = overlong.map(({ pointer, length, max }) => ({
+    pointer,
+    missing: false,
+    text: `${humanPath(pointer)} has ${length} entries, at most ${max} are allowed`,
+  }));
+  if (!validate(config)) {
+    const seen = new Set<string>();
+    for (const error of validate.errors ?? []) {
+      const problem = explain(error, config);
+      // A key that a plugin's schema and the shared part both describe is reported by both.
+      if (!seen.has(problem.text)) problems.push(problem);
+      seen.add(problem.text);
+    }
+  }
+  return { config, problems };
+}
+
+/** The configuration, folded and valid. Throws CniError(invalidConfig) that names the first problem in `message` and all in `details`. */
+export function readConfig<T>(name: string, raw: unknown): T {
+  const { config, problems } = inspect(name, raw);
+  if (problems.length > 0) throw refusal("failed to load netconf", problems);
+  return config as T;
+}
+
+export function refusal(prefix: string, problems: Problem[]): CniError {
+  const more = problems.slice(1, listed).map((problem) => problem.text);
+  if (problems.length > listed) more.push(`and ${problems.length - listed} more`);
+  const details = more.length === 0 ? "correct this key of the network configuration" : `also: ${more.join("; ")}`;
+  return new CniError(Code.invalidConfig, `${prefix}: ${problems[0]?.text ?? "invalid"}`, details);
+}
+
+/**
+ * The configuration for DEL and GC: what is invalid is taken out, and said in `problems`. A list entry goes as a whole, because its
+ * other keys mean nothing without the wrong one. A missing key takes nothing else with it: these commands do what they can with what there is.
+ */
+export function readWhatIsValid<T>(name: string, raw: unknown): { config: T; problems: Problem[] } {
+  const { config, problems } = inspect(name, raw);
+  const lists = new Set<unknown[]>();
+  for (const problem of problems) remove(config, problem, lists);
+  for (const list of lists) {
+    const kept = list.filter((item) => item !== undefined);
+    list.length = 0;
+    for (const item of kept) list.push(item);
+  }
+  return { config: config as T, problems };
+}
+
+/** Deletes the innermost list entry on the way to the problem, or the key itself. Entries become undefined, so that indices stay right. */
+function remove(root: unknown, { pointer, missing }: Problem, lists: Set<unknown[]>): void {
+  let value = root;
+  let entry: (() => void) | undefined;
+  let key: (() => void) | undefined;
+  for (const step of pointer.split("/").slice(1)) {
+    if (typeof value !== "object" || value === null) return; // removed with something above it
+    const parent = value as Record<string, unknown>;
+    if (Array.isArray(value)) {
+      const list = value;
+      entry = () => {
+        list[Number(step)] = undefined;
+        lists.add(list);
+      };
+    }
+    key = () => delete parent[step];
+    value = parent[step];
+  }
+  if (entry !== undefined) entry();
+  else if (!missing) key?.();
+}
