@@ -73,3 +73,15 @@ export function bind(tables: readonly CaseTable[], mains: readonly string[]): Bo
   }
   return bound;
 }
+
+/** Shorthand of the tables: one line of the reference becomes one call. */
+export function row(
+  id: string,
+  tag: Tag,
+  requirement: string,
+  expected: string,
+  run: (t: Trial) => void,
+  more: Pick<MainCase, "only" | "needs"> = {},
+): MainCase {
+  return { id, tag, requirement, expected, run, ...more };
+}

@@ -8,13 +8,14 @@ const SETUP = `
 set -e
 mount -t sysfs sysfs /sys 2>/dev/null || true
 shadow() {
-  if [ -d "$1" ]; then mount -t tmpfs tmpfs "$1"; return; fi
+  if [ -d "$1" ]; then mount -t tmpfs -o mode=755 tmpfs "$1"; return; fi
   parent=\${1%/*}
   mkdir -p "/run/.below$parent"
   mount --bind "$parent" "/run/.below$parent"
   mount -t tmpfs -o mode=755 tmpfs "$parent"
   ln -s "/run/.below$parent"/* "$parent"/
   mkdir "$1"
+  mount -t tmpfs -o mode=755 tmpfs "$1"
 }
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/netns /run/cni

@@ -55,22 +55,23 @@ export function stateFiles(root: string, dirs: readonly string[] = STATE_DIRS): 
 }
 
 /** Everything about a link that an undone operation must restore. ifindex may change by a move and is left out. */
-function facts(link: Link): string {
+function facts(link: Link, upOrDown: boolean): string {
   const addresses = link.addresses.filter((a) => a.scope !== "link").map((a) => a.cidr);
   const alias = link.alias === "" ? "" : ` alias ${link.alias}`;
   const altnames = link.altnames.length === 0 ? "" : ` altnames ${link.altnames.join(",")}`;
   const mac = link.kind === "" ? "" : ` ${link.mac}`;
   const where = addresses.length === 0 ? "" : ` ${addresses.sort().join(" ")}`;
-  return `${link.kind || "link"} ${link.up ? "up" : "down"} mtu ${link.mtu}${mac}${alias}${altnames}${where}`;
+  const state = upOrDown ? (link.up ? " up" : " down") : "";
+  return `${link.kind || "link"}${state} mtu ${link.mtu}${mac}${alias}${altnames}${where}`;
 }
 
 /** What differs, in words; empty when the second picture equals the first. */
-export function differences(before: Picture, after: Picture): string[] {
+export function differences(before: Picture, after: Picture, upOrDown = true): string[] {
   const found: string[] = [];
   for (const ns of new Set([...before.links.keys(), ...after.links.keys()])) {
     const where = ns === "" ? "host" : ns;
-    const a = new Map((before.links.get(ns) ?? []).map((l) => [l.name, facts(l)]));
-    const b = new Map((after.links.get(ns) ?? []).map((l) => [l.name, facts(l)]));
+    const a = new Map((before.links.get(ns) ?? []).map((l) => [l.name, facts(l, upOrDown)]));
+    const b = new Map((after.links.get(ns) ?? []).map((l) => [l.name, facts(l, upOrDown)]));
     for (const [name, text] of b) {
       if (!a.has(name)) found.push(`${where} has new link ${name} (${text})`);
       else if (a.get(name) !== text) found.push(`${where} link ${name} was (${a.get(name)}), is (${text})`);

@@ -1,0 +1,136 @@
+// CNI_NETNS: forms that must work, things that are no namespace, and the plugin's own namespace.
+import { type CaseTable, type MainCase, row } from "../harness/case.ts";
+import type { Trial } from "../harness/trial.ts";
+
+const notANamespace = (id: string, path: string, make = "", tag: "S" | "H" = "S"): MainCase =>
+  row(id, tag, "C-006: refused before anything is touched", `ADD with ${path}: E(4|3|999)`, (t) => {
+    t.sh(make);
+    t.refused("ADD", t.l3(), [4, 3, 999], { set: { CNI_NETNS: path } });
+  });
+
+/** DEL with a namespace that is no more (or never was one): the address must come back in any case. */
+const stale = (id: string, path: string, make: string, strict: boolean, tag: "S" | "H" = "S"): MainCase =>
+  row(
+    id,
+    tag,
+    "C-081: DEL is best effort; IPAM releases although the netns is gone",
+    `DEL with ${path.length > 60 ? "a 5000-byte path" : path}: OK${strict ? "" : " or E(4)"}, address released`,
+    (t) => {
+      const conf = t.l3();
+      t.add(conf);
+      t.sh(make);
+      const run = t.call("DEL", conf, { set: { CNI_NETNS: path } });
+      if (run.status === 0 || strict) t.silentRun(run);
+      else t.error(run, [4]);
+      t.leaseCount(0);
+    },
+  );
+
+const override = (id: string, value: string): MainCase =>
+  row(
+    id,
+    "G",
+    "CNI_NETNS_OVERRIDE allows the plugin's own namespace",
+    `${value}: OK`,
+    (t) => {
+      const set = { CNI_NETNS: "/proc/self/ns/net", CNI_NETNS_OVERRIDE: value };
+      t.add(t.l2(), { set, ns: "" });
+    },
+    { needs: ["spec:1.1.0"] },
+  );
+
+const own = (t: Trial, set: Record<string, string> = {}) => {
+  t.refused("ADD", t.l3(), [4, 8], { set: { CNI_NETNS: "/proc/self/ns/net", ...set } });
+};
+
+export const netns: CaseTable = {
+  perMain: [
+    row("NSP-01", "S", "C-006: a bind mount", "OK", (t) => void t.add(t.l2())),
+    row("NSP-02", "S", "C-006: /proc/PID/ns/net", "OK, sandbox echoes the path", (t) => {
+      const pid = t.sh("ip netns exec c1 sleep 30 >/dev/null 2>&1 & echo $!").trim();
+      t.add(t.l2(), { set: { CNI_NETNS: `/proc/${pid}/ns/net` } });
+    }),
+    row("NSP-03", "S", "C-006: a link to a bind mount", "OK, sandbox is the link's path", (t) => {
+      t.sh("ln -s /run/netns/c1 /run/case-link");
+      t.add(t.l2(), { set: { CNI_NETNS: "/run/case-link" } });
+    }),
+    row("NSP-04", "H", "C-006: a relative path", "OK or E(4)", (t) => {
+      t.okOrRefused(t.l2(), [4], { set: { CNI_NETNS: "run/netns/c1" }, wrap: 'cd /; exec "$@"' });
+    }),
+    notANamespace("NSP-05", "/run/netns/none"),
+    notANamespace("NSP-06", "/run/case/file", "mkdir /run/case; echo x >/run/case/file"),
+    notANamespace("NSP-07", "/run/netns"),
+    notANamespace("NSP-08", "/proc/self/ns/uts", "", "H"),
+    notANamespace("NSP-09", "/proc/self/status", "", "H"),
+    notANamespace("NSP-10", "/proc/999999/ns/net"),
+    row("NSP-11", "H", "C-006: a FIFO must not block the open", "E within 2 s", (t) => {
+      t.sh("mkdir /run/case; mkfifo /run/case/fifo");
+      t.refused("ADD", t.l3(), "any", { set: { CNI_NETNS: "/run/case/fifo" }, timeoutMs: 2000 });
+    }),
+    row("NSP-12", "H", "the plugin's own namespace as the container's", "E(4|8), one document, nothing created", (t) =>
+      own(t),
+    ),
+    override("NSP-13a", "1"),
+    override("NSP-13b", "true"),
+    override("NSP-13c", "TRUE"),
+    row(
+      "NSP-14a",
+      "G",
+      "CNI_NETNS_OVERRIDE must be 1 or true",
+      "yes: as without",
+      (t) => {
+        own(t, { CNI_NETNS_OVERRIDE: "yes" });
+      },
+      { needs: ["spec:1.1.0"] },
+    ),
+    row(
+      "NSP-14b",
+      "G",
+      "CNI_NETNS_OVERRIDE must be 1 or true",
+      "0: as without",
+      (t) => {
+        own(t, { CNI_NETNS_OVERRIDE: "0" });
+      },
+      { needs: ["spec:1.1.0"] },
+    ),
+    row("NSP-15", "H", "DEL in the plugin's own namespace", "E(4|8) and the host's link survives", (t) => {
+      t.sh("ip link add victim type veth peer name victimp");
+      t.refused("DEL", t.l2(), [4, 8], { set: { CNI_NETNS: "/proc/self/ns/net", CNI_IFNAME: "victim" } });
+    }),
+    stale("NSP-17a", "/run/netns/none", "ip netns del c1", true),
+    stale("NSP-17b", "/run/none/none/c1", "ip netns del c1", true),
+    stale("NSP-17c", "/proc/999999/ns/net", "ip netns del c1", true),
+    stale("NSP-18a", "/run/netns/c1", "umount /run/netns/c1", true),
+    stale("NSP-18b", "/run/case", "mkdir /run/case", true),
+    stale("NSP-19a", "/proc/self/ns/uts", "", false, "H"),
+    stale("NSP-19b", "/proc/self/status", "", false, "H"),
+    stale("NSP-20", `/run/${"x".repeat(5000)}`, "", false, "H"),
+    ...["/run/netns/none", "/run/case/file"].map((path, n) =>
+      row(`NSP-21${"ab"[n]}`, "S", "C-098: CHECK needs the namespace", `CHECK with ${path}: E(*)`, (t) => {
+        t.sh("mkdir /run/case; echo x >/run/case/file");
+        const conf = t.l3();
+        const prevResult = t.add(conf);
+        t.error(t.call("CHECK", { ...conf, prevResult }, { set: { CNI_NETNS: path } }));
+      }),
+    ),
+    row("NSP-22", "H", "CHECK in the plugin's own namespace", "E(*)", (t) => {
+      const conf = t.l3();
+      const prevResult = t.add(conf);
+      t.error(t.call("CHECK", { ...conf, prevResult }, { set: { CNI_NETNS: "/proc/self/ns/net" } }), "any");
+    }),
+  ],
+  fixed: [
+    row(
+      "NSP-16",
+      "H",
+      "DEL of loopback in the plugin's own namespace",
+      "the host's lo stays up",
+      (t) => {
+        const conf = { cniVersion: t.settings.spec, name: "lo", type: "loopback" };
+        t.call("DEL", conf, { set: { CNI_NETNS: "/proc/self/ns/net", CNI_IFNAME: "lo" } });
+        t.expect(t.link("lo", "")?.up === true, "the host's lo up", "down");
+      },
+      { needs: ["plugin:loopback"] },
+    ),
+  ],
+};
