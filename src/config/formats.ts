@@ -1,6 +1,7 @@
 // The formats of our schemas. Functions instead of patterns: they say what they want (see `wanted`), and they share src/ip's grammar.
 import { parseAddress, parsePrefix } from "../ip/address.ts";
 import { parseMac } from "../ip/mac.ts";
+import { isPciAddress } from "../sysfs/device.ts";
 
 /** For the message: "must be …". */
 export const wanted: Record<string, string> = {
@@ -29,29 +30,6 @@ function hasControl(text: string): boolean {
     if (unit < 0x20 || unit === 0x7f) return true;
   }
   return false;
-}
-
-function isHex(text: string, length: number): boolean {
-  if (text.length !== length) return false;
-  for (const char of text) if (!"0123456789abcdefABCDEF".includes(char)) return false;
-  return true;
-}
-
-/** `dddd:bb:dd.f`; the domain may be longer (VMD uses 5 digits). */
-export function isPciAddress(text: string): boolean {
-  const parts = text.split(":");
-  const [domain, bus, slot] = parts;
-  if (parts.length !== 3 || domain === undefined || bus === undefined || slot === undefined) return false;
-  return (
-    domain.length >= 4 &&
-    domain.length <= 8 &&
-    isHex(domain, domain.length) &&
-    isHex(bus, 2) &&
-    slot.length === 4 &&
-    isHex(slot.slice(0, 2), 2) &&
-    slot[2] === "." &&
-    "01234567".includes(slot[3] ?? "x")
-  );
 }
 
 /** Empty texts pass where Go's decoder treats them as "not given". */

@@ -6,9 +6,27 @@ import { AT_FDCWD, host, SystemError } from "../host/host.ts";
 const PCI = "/sys/bus/pci/devices";
 const AUXILIARY = "/sys/bus/auxiliary/devices";
 
-/** DDDD:BB:DD.F with hexadecimal digits. Anything else never becomes part of a path. */
+function isHex(text: string, length: number): boolean {
+  if (text.length !== length) return false;
+  for (const char of text) if (!"0123456789abcdefABCDEF".includes(char)) return false;
+  return true;
+}
+
+/** `dddd:bb:dd.f`; the domain may be longer (VMD uses 5 digits). Anything else never becomes part of a path. */
 export function isPciAddress(text: string): boolean {
-  return /^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$/.test(text);
+  const parts = text.split(":");
+  const [domain, bus, slot] = parts;
+  if (parts.length !== 3 || domain === undefined || bus === undefined || slot === undefined) return false;
+  return (
+    domain.length >= 4 &&
+    domain.length <= 8 &&
+    isHex(domain, domain.length) &&
+    isHex(bus, 2) &&
+    slot.length === 4 &&
+    isHex(slot.slice(0, 2), 2) &&
+    slot[2] === "." &&
+    "01234567".includes(slot[3] ?? "x")
+  );
 }
 
 export function isPciDevice(address: string): boolean {
@@ -17,7 +35,7 @@ export function isPciDevice(address: string): boolean {
 
 /** Auxiliary bus: subfunctions such as mlx5_core.sf.4. */
 export function isAuxiliaryDevice(name: string): boolean {
-  return /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name) && exists(`${AUXILIARY}/${name}`);
+  return !name.includes("/") && !name.startsWith(".") && name !== "" && exists(`${AUXILIARY}/${name}`);
 }
 
 /** True when a bus that hot-plugs network devices has a device of this name (IFLA_PARENT_DEV_NAME). */
