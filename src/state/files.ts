@@ -1,22 +1,242 @@
 // Files that survive a crash: written aside, synced, then linked or renamed into place.
-import type { Fd } from "../host/host.ts";
+//
+// The aside of `x` is `.x.tmp`. Its writer holds a flock on it, so that an aside without one belongs to a process that was killed
+// and may be removed; a fixed name means that a kill never leaves more than one behind.
+import { CniError, Code } from "../errors.ts";
+import {
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  S_IFMT,
+  S_IFREG,
+} from "../host/constants.ts";
+import { type Fd, host } from "../host/host.ts";
+import { hasErrno, pathOf } from "./descriptor.ts";
+import { tryLock } from "./lock.ts";
+import { walkToDirectory } from "./walk.ts";
 
-/** Opens a directory without following a symbolic link in its last component; creates it and its parents (mode 0755 for parents, `mode` for itself) when asked. undefined: it does not exist. */
-export function openDirectory(_path: string, _create?: { mode: number }): Fd | undefined {
-  throw new Error("not built yet");
+/** Longest file name of every file system we may meet, in bytes. */
+export const NAME_MAX = 255;
+/** Milliseconds to wait for another process that writes the same file. */
+const ASIDE_TIMEOUT = 10_000;
+
+/**
+ * Opens a directory; `path` is absolute and has no "..". Links are followed only where none but root can have planted them (see
+ * walk.ts). Creates it and its parents (mode 0755 for parents, `mode` for itself, whatever the umask) when asked. undefined: it does
+ * not exist.
+ */
+export function openDirectory(path: string, create?: { mode: number }): Fd | undefined {
+  try {
+    // One call on any kernel since 5.6.
+    return host.open(
+      path,
+      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+      0,
+      undefined,
+      RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    );
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) {
+      if (create === undefined) return undefined;
+    } else if (!hasErrno(error, "ELOOP", "ENOTDIR", "ENOSYS", "EPERM")) {
+      throw error;
+    }
+  }
+  return walkToDirectory(path, create);
+}
+
+/** Runs `body` with the directory open, and closes it. `body` is not run when the directory does not exist. */
+export function withDirectory<T>(
+  path: string,
+  create: { mode: number } | undefined,
+  body: (dir: Fd) => T,
+): T | undefined {
+  const dir = openDirectory(path, create);
+  return dir === undefined ? undefined : closing(dir, body);
+}
+
+/** Runs `body` with a descriptor and closes it whatever happens. */
+export function closing<T>(fd: Fd, body: (fd: Fd) => T): T {
+  try {
+    return body(fd);
+  } finally {
+    host.close(fd);
+  }
 }
 
 /** Whole contents of a regular file in `dir`, never following a link. undefined: not there. Throws when it is larger than `limit` or not a regular file. */
-export function readFile(_dir: Fd, _name: string, _limit: number): Uint8Array | undefined {
-  throw new Error("not built yet");
+export function readFile(dir: Fd, name: string, limit: number): Uint8Array | undefined {
+  checkName(name);
+  let fd: Fd;
+  try {
+    // O_NONBLOCK: opening a fifo must not wait for its other end.
+    fd = host.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+  return closing(fd, () => {
+    const { mode, size } = host.fstat(fd);
+    if ((mode & S_IFMT) !== S_IFREG) throw new CniError(Code.io, `${pathOf(dir)}/${name} is not a regular file`);
+    const data = readUpTo(fd, size, limit);
+    if (data === undefined) {
+      throw new CniError(Code.io, `${pathOf(dir)}/${name} is larger than ${limit} bytes`);
+    }
+    return data;
+  });
+}
+
+/** Reads to the end; files of /proc say their size is 0. undefined: more than `limit` bytes. */
+export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | undefined {
+  if (size > limit) return undefined;
+  let data = host.read(fd, size > 0 ? size : 4096);
+  while (data.length > 0 && (size === 0 || data.length < size)) {
+    if (data.length > limit) return undefined;
+    const more = host.read(fd, 4096);
+    if (more.length === 0) break;
+    const joined = new Uint8Array(data.length + more.length);
+    joined.set(data);
+    joined.set(more, data.length);
+    data = joined;
+  }
+  return data.length > limit ? undefined : data;
 }
 
 /** Replaces `name` in `dir` atomically: temp, fsync, rename, fsync of the directory. */
-export function writeFile(_dir: Fd, _name: string, _data: Uint8Array, _mode: number): void {
-  throw new Error("not built yet");
+export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number): void {
+  writeAside(dir, name, data, mode, (aside) => host.rename(aside, name, dir, dir));
 }
 
 /** Creates `name` in `dir` with its contents atomically, durable when it returns. false: it exists. */
-export function createFile(_dir: Fd, _name: string, _data: Uint8Array, _mode: number): boolean {
-  throw new Error("not built yet");
+export function createFile(dir: Fd, name: string, data: Uint8Array, mode: number): boolean {
+  return writeAside(dir, name, data, mode, (aside) => {
+    try {
+      host.link(aside, name, dir, dir);
+      return true;
+    } catch (error) {
+      if (hasErrno(error, "EEXIST")) return false;
+      throw error;
+    } finally {
+      host.unlink(aside, dir);
+    }
+  });
+}
+
+/** Removes `name`, and what a killed writer of it left behind. No error when there is nothing. */
+export function removeFile(dir: Fd, name: string): void {
+  checkName(name);
+  unlinkIfThere(name, dir);
+  unlinkIfThere(asideName(name), dir);
+}
+
+/** false: it was not there. */
+export function unlinkIfThere(name: string, dir: Fd): boolean {
+  try {
+    host.unlink(name, dir);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+/** Writes all of `data`. */
+export function writeAll(fd: Fd, data: Uint8Array): void {
+  for (let at = 0; at < data.length; ) at += host.write(fd, at === 0 ? data : data.subarray(at));
+}
+
+function writeAside<T>(dir: Fd, name: string, data: Uint8Array, mode: number, place: (aside: string) => T): T {
+  checkName(name);
+  const aside = asideName(name);
+  const fd = openAside(dir, aside);
+  return closing(fd, () => {
+    try {
+      host.fchmod(fd, mode);
+      writeAll(fd, data);
+      host.fsync(fd);
+    } catch (error) {
+      unlinkIfThere(aside, dir);
+      throw error;
+    }
+    const placed = place(aside);
+    host.fsync(dir);
+    return placed;
+  });
+}
+
+/** A new empty aside that nobody will take from us as long as we hold it open. */
+function openAside(dir: Fd, aside: string): Fd {
+  const deadline = host.monotonic() + ASIDE_TIMEOUT;
+  for (;;) {
+    const fd = openExclusive(dir, aside);
+    if (fd !== undefined) {
+      // Between our open and our flock another process may have taken it for a leftover.
+      if (tryLock(fd) && isSameFile(dir, aside, fd)) return fd;
+      host.close(fd);
+    } else if (!removeLeftover(dir, aside)) {
+      if (host.monotonic() > deadline) {
+        throw new CniError(Code.tryAgain, `${pathOf(dir)}/${aside} is being written by another process`);
+      }
+      host.sleep(0.5);
+    }
+  }
+}
+
+/** undefined: it exists. */
+export function openExclusive(dir: Fd, name: string): Fd | undefined {
+  try {
+    return host.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600, dir);
+  } catch (error) {
+    if (hasErrno(error, "EEXIST")) return undefined;
+    throw error;
+  }
+}
+
+/** false: somebody is writing it. */
+function removeLeftover(dir: Fd, aside: string): boolean {
+  let fd: Fd;
+  try {
+    fd = host.open(aside, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return true;
+    // A link somebody planted.
+    if (hasErrno(error, "ELOOP")) return unlinkIfThere(aside, dir);
+    throw error;
+  }
+  return closing(fd, () => {
+    if (!tryLock(fd)) return false;
+    if (isSameFile(dir, aside, fd)) host.unlink(aside, dir);
+    return true;
+  });
+}
+
+function isSameFile(dir: Fd, name: string, fd: Fd): boolean {
+  try {
+    const there = host.stat(name, false, dir);
+    const here = host.fstat(fd);
+    return there.ino === here.ino && there.dev === here.dev;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function asideName(name: string): string {
+  // Three bytes a UTF-16 unit at most; names that share an aside wait for each other, that is all.
+  return name.length * 3 + 5 <= NAME_MAX || host.encode(name).length + 5 <= NAME_MAX
+    ? `.${name}.tmp`
+    : `.${name.slice(0, 80)}.tmp`;
+}
+
+function checkName(name: string): void {
+  if (name === "" || name === "." || name === ".." || name.includes("/") || name.includes("\0")) {
+    throw new CniError(Code.io, `"${name}" is not a file name`);
+  }
 }

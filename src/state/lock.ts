@@ -1,6 +1,63 @@
-import type { Fd } from "../host/host.ts";
+// Locks between processes: flock(2), which the kernel drops when its holder dies, and which the Go plugins take too.
+import { CniError, Code } from "../errors.ts";
+import { LOCK_EX, LOCK_NB, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../host/constants.ts";
+import { type Fd, host } from "../host/host.ts";
+import { hasErrno, pathOf } from "./descriptor.ts";
 
 /** Runs `body` under flock(2) LOCK_EX on `name` in `dir` (created 0600 when missing). Waits at most `timeout` ms, then CniError(tryAgain) naming the file. */
-export function withLock<T>(_dir: Fd, _name: string, _timeout: number, _body: () => T): T {
-  throw new Error("not built yet");
+export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T): T {
+  const fd = openLock(dir, name);
+  try {
+    if (!tryLock(fd)) waitForLock(fd, dir, name, timeout);
+    return body();
+  } finally {
+    // Closing the only descriptor of the open file drops the lock.
+    host.close(fd);
+  }
+}
+
+/**
+ * There is no flock(2) with a timeout, and who polls has no place in the kernel's queue. So the longer one has waited the more often
+ * one asks, which lets old waiters pass new ones; a lock is held for a fraction of a millisecond.
+ */
+function waitForLock(fd: Fd, dir: Fd, name: string, timeout: number): void {
+  const start = host.monotonic();
+  for (let waited = 0; waited < timeout; waited = host.monotonic() - start) {
+    host.sleep(Math.max(0.5, 2 - waited / 100));
+    if (tryLock(fd)) return;
+  }
+  throw new CniError(
+    Code.tryAgain,
+    `${pathOf(dir)}/${name} is locked by another process`,
+    `Waited ${timeout} ms. "fuser ${pathOf(dir)}/${name}" names the holder; lockTimeout in /etc/cni/podnic.json changes the wait.`,
+  );
+}
+
+/** false: another process holds it. */
+export function tryLock(fd: Fd): boolean {
+  try {
+    host.flock(fd, LOCK_EX | LOCK_NB);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "EAGAIN")) return false;
+    throw error;
+  }
+}
+
+function openLock(dir: Fd, name: string): Fd {
+  const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  for (;;) {
+    try {
+      return host.open(name, flags, 0, dir);
+    } catch (error) {
+      if (!hasErrno(error, "ENOENT")) throw error;
+    }
+    try {
+      const fd = host.open(name, flags | O_CREAT | O_EXCL, 0o600, dir);
+      host.fchmod(fd, 0o600);
+      return fd;
+    } catch (error) {
+      if (!hasErrno(error, "EEXIST")) throw error;
+    }
+  }
 }

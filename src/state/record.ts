@@ -1,6 +1,19 @@
 // What a device was before we touched it, written before the first change, so that a kill at any point, a dead namespace or a
 // renamed interface still ends with the device on the host as it was.
 // One JSON file an attachment: /var/lib/cni/podnic/<plugin>/…; the key is in the file, so that a shortened file name is never mistaken.
+import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
+import { type Fd, host } from "../host/host.ts";
+import { log } from "../log.ts";
+import { closing, NAME_MAX, readFile, readUpTo, removeFile, withDirectory, writeFile } from "./files.ts";
+import { sha256 } from "./hash.ts";
+
+/** Where podnic keeps what the Go plugins have no file for. */
+export const STATE_ROOT = "/var/lib/cni/podnic";
+const DIRECTORY = { mode: 0o700 };
+const FILE_MODE = 0o600;
+/** Far more than a record of a VF with all its settings. */
+const LIMIT = 64 * 1024;
+const SUFFIX = ".json";
 
 export interface RecordKey {
   network: string;
@@ -26,10 +39,74 @@ export interface RecordStore<T> {
   list(): Record<T>[];
 }
 
-export function recordStore<T>(_plugin: string): RecordStore<T> {
-  throw new Error("not built yet");
+/** The records of one plugin below `root`. The data is trusted: only root can write there. */
+export function recordStore<T>(plugin: string, root = STATE_ROOT): RecordStore<T> {
+  const path = `${root}/${plugin}`;
+  return {
+    read(key) {
+      const record = withDirectory(path, undefined, (dir) => readRecord<T>(dir, fileName(key), path));
+      return record && isSameKey(record.key, key) ? record : undefined;
+    },
+    write(key, data) {
+      const { network, containerId, ifName } = key;
+      const record: Record<T> = { key: { network, containerId, ifName }, bootId: bootId(), data };
+      withDirectory(path, DIRECTORY, (dir) =>
+        writeFile(dir, fileName(key), host.encode(JSON.stringify(record)), FILE_MODE),
+      );
+    },
+    remove(key) {
+      withDirectory(path, undefined, (dir) => removeFile(dir, fileName(key)));
+    },
+    list() {
+      const records = withDirectory(path, undefined, (dir) =>
+        host
+          .readdir(dir)
+          .filter((name) => name.endsWith(SUFFIX))
+          .map((name) => readRecord<T>(dir, name, path))
+          .filter((record) => record !== undefined),
+      );
+      return records ?? [];
+    },
+  };
 }
 
+/** Identity of this boot; "" when the kernel does not tell. */
 export function bootId(): string {
-  throw new Error("not built yet");
+  try {
+    const fd = host.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    const data = closing(fd, () => readUpTo(fd, 0, 4096));
+    return data === undefined ? "" : host.decode(data).trim();
+  } catch {
+    return "";
+  }
+}
+
+/** ":" is in no network name, container id or interface name, so that a-b + c and a + b-c differ. */
+function fileName(key: RecordKey): string {
+  const name = `${key.network}:${key.containerId}:${key.ifName}`.replaceAll("/", "%2F");
+  // What a writer puts aside needs five bytes more.
+  if (host.encode(name).length + SUFFIX.length + 5 <= NAME_MAX) return name + SUFFIX;
+  return `${name.slice(0, 40)}~${sha256(name)}${SUFFIX}`;
+}
+
+function isSameKey(a: RecordKey, b: RecordKey): boolean {
+  return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
+}
+
+function readRecord<T>(dir: Fd, name: string, path: string): Record<T> | undefined {
+  try {
+    const data = readFile(dir, name, LIMIT);
+    if (data === undefined) return undefined;
+    const record = JSON.parse(host.decode(data)) as Record<T>;
+    const { key } = record;
+    if (typeof record.bootId === "string" && [key.network, key.containerId, key.ifName].every(isText)) return record;
+    log("warning", "record ignored: not of our making", { file: `${path}/${name}` });
+  } catch (error) {
+    log("warning", "record ignored", { file: `${path}/${name}`, error: String(error) });
+  }
+  return undefined;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
 }

@@ -1,0 +1,113 @@
+// Reaching a directory one component at a time: for kernels without openat2(2), to create what is missing, and to decide about links.
+//
+// A link is followed only when root made it in a directory that only root can write (/var/run, or a /var/lib/cni that an admin moved
+// to another disk). In /tmp, or anywhere else a user may create names, a link ends the walk: configurations name these paths and
+// tenants may write configurations.
+import { CniError, Code } from "../errors.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFLNK, S_IFMT } from "../host/constants.ts";
+import { type Fd, host } from "../host/host.ts";
+import { hasErrno } from "./descriptor.ts";
+
+const PARENT_MODE = 0o755;
+const GROUP_OR_OTHERS_WRITE = 0o022;
+/** As many links as the kernel follows in one path. */
+const MAX_LINKS = 40;
+
+/** Opens `path`, creating it when asked; undefined when it does not exist and may not be created. */
+export function walkToDirectory(path: string, create: { mode: number } | undefined): Fd | undefined {
+  let rest = components(path);
+  let links = 0;
+  let done: string[] = [];
+  let dir = open("/", undefined);
+  try {
+    for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+      const next = enter(dir, name, create && (rest.length === 0 ? create.mode : PARENT_MODE));
+      if (next === undefined) return undefined;
+      host.close(dir);
+      dir = -1;
+      if (typeof next === "number") {
+        dir = next;
+        done.push(name);
+        continue;
+      }
+      if (++links > MAX_LINKS) throw refused(path, "leads through too many symbolic links");
+      rest = [...components(next.target, done), ...rest];
+      done = [];
+      dir = open("/", undefined);
+    }
+    const reached = dir;
+    dir = -1;
+    return reached;
+  } finally {
+    if (dir >= 0) host.close(dir);
+  }
+}
+
+/** The directory `name` in `dir`, or where the link of that name points; undefined when it does not exist. */
+function enter(dir: Fd, name: string, mode: number | undefined): Fd | { target: string } | undefined {
+  for (;;) {
+    try {
+      return open(name, dir);
+    } catch (error) {
+      if (hasErrno(error, "ENOENT")) {
+        if (mode === undefined) return undefined;
+        const made = make(dir, name, mode);
+        if (made !== undefined) return made;
+        continue;
+      }
+      // O_NOFOLLOW with O_DIRECTORY says ENOTDIR for a link; some file systems say ELOOP.
+      if (hasErrno(error, "ENOTDIR", "ELOOP")) return { target: trustedTarget(dir, name, error) };
+      throw error;
+    }
+  }
+}
+
+/** undefined: somebody was faster, look again. */
+function make(dir: Fd, name: string, mode: number): Fd | undefined {
+  try {
+    host.mkdir(name, mode, dir);
+  } catch (error) {
+    if (hasErrno(error, "EEXIST")) return undefined;
+    throw error;
+  }
+  const made = open(name, dir);
+  try {
+    // mkdir(2) takes the umask off.
+    host.fchmod(made, mode);
+    host.fsync(dir);
+    return made;
+  } catch (error) {
+    host.close(made);
+    throw error;
+  }
+}
+
+function trustedTarget(dir: Fd, name: string, notDirectory: unknown): string {
+  const link = host.stat(name, false, dir);
+  if ((link.mode & S_IFMT) !== S_IFLNK) throw notDirectory;
+  const parent = host.fstat(dir);
+  if (link.uid !== 0 || parent.uid !== 0 || (parent.mode & GROUP_OR_OTHERS_WRITE) !== 0) {
+    throw refused(name, "is a symbolic link in a directory that others than root can write");
+  }
+  return host.readlink(name, dir);
+}
+
+function open(path: string, dir: Fd | undefined): Fd {
+  return host.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, dir);
+}
+
+/** Components of a path; of a link's target, seen from the directory `from`, which is free of links itself. */
+function components(path: string, from?: string[]): string[] {
+  const out = from === undefined || path.startsWith("/") ? [] : [...from];
+  for (const name of path.split("/")) {
+    if (name === "" || name === ".") continue;
+    if (name !== "..") out.push(name);
+    else if (from === undefined) throw refused(path, 'has ".." in it');
+    else out.pop();
+  }
+  return out;
+}
+
+function refused(path: string, why: string): CniError {
+  return new CniError(Code.invalidConfig, `path refused: ${path} ${why}`, "Give the real path of the directory.");
+}
