@@ -1,6 +1,7 @@
 // host-device: moves a device of the host into a pod, and brings it back as it was.
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { ipamAdd, ipamRun, wantsIpam } from "../../src/cni/ipam.ts";
+import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import type { Interface, Result } from "../../src/cni/result.ts";
 import { confinePath } from "../../src/config/policy.ts";
@@ -21,7 +22,7 @@ import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import { findLink, type Selection, select, selectsDevice } from "./find.ts";
 import { type HeldDevice, records, whileReturning, whileTaking } from "./record.ts";
-import { refuseNodeDevice } from "./refuse.ts";
+
 import { bringBack } from "./restore.ts";
 
 /** Milliseconds to wait for the kernel to hand back a device of a namespace that is being torn down. */

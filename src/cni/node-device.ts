@@ -1,17 +1,15 @@
 // Devices that the node itself needs stay on the node, unless its policy says otherwise: who writes a configuration may be a tenant.
-import { policy } from "../../src/config/policy.ts";
-import { CniError, Code } from "../../src/errors.ts";
-import { getLink, IFF_LOOPBACK, type Link, listLinks } from "../../src/link/link.ts";
-import { defaultRouteDevices } from "../../src/link/route.ts";
-import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { policy } from "../config/policy.ts";
+import { CniError, Code } from "../errors.ts";
+import { getLink, IFF_LOOPBACK, type Link, listLinks } from "../link/link.ts";
+import { defaultRouteDevices } from "../link/route.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
 
 /** Throws CniError(invalidConfig) saying what the node needs the device for. Looks, and changes nothing. */
 export function refuseNodeDevice(route: RouteSocket, link: Link): void {
   if ((link.flags & IFF_LOOPBACK) !== 0) refuse(link, "is the loopback interface", "Name another device.");
-  const { allow, deny } = policy().devices;
-  if (matches(link, deny))
-    refuse(link, "is denied to pods by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
-  if (matches(link, allow)) return;
+  refuseDenied(link);
+  if (matches(link, policy().devices.allow)) return;
   const cure = `Name another device, or add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node.`;
   if (link.master !== 0 && link.slaveKind !== "vrf") {
     const master = getLink(route, link.master)?.name ?? `interface ${link.master}`;
@@ -20,6 +18,12 @@ export function refuseNodeDevice(route: RouteSocket, link: Link): void {
   const carrier = carrierOver(route, link);
   if (carrier === link.name) refuse(link, "carries a default route of this node", cure);
   if (carrier !== undefined) refuse(link, `is below ${carrier}, which carries a default route of this node`, cure);
+}
+
+/** Only what the node's policy denies: for uses that leave the device to the node. Throws CniError(invalidConfig). */
+export function refuseDenied(link: Link): void {
+  if (!matches(link, policy().devices.deny)) return;
+  refuse(link, "is denied to pods by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
 }
 
 function refuse(link: Link, why: string, cure: string): never {
