@@ -8,7 +8,7 @@ export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
-// These two have other values on arm64; host/quickjs and host/node translate them there.
+// These two have other values on arm64; host/linux.ts translates them there.
 export const O_DIRECTORY = 0o200000;
 export const O_NOFOLLOW = 0o400000;
 export const O_CLOEXEC = 0o2000000;
@@ -40,8 +40,34 @@ export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0o2000000;
 
 export const POLLIN = 1;
+export const POLLOUT = 4;
 export const POLLHUP = 16;
 
 export const SIGINT = 2;
+export const SIGKILL = 9;
 export const SIGPIPE = 13;
 export const SIGTERM = 15;
+
+export const CLOCK_REALTIME = 0;
+export const CLOCK_MONOTONIC = 1;
+
+// errno values that decisions are made on; errno.ts has names and words of all.
+export const EPERM = 1;
+export const ENOENT = 2;
+export const ESRCH = 3;
+export const EINTR = 4;
+export const EBADF = 9;
+export const ECHILD = 10;
+export const EAGAIN = 11;
+export const EACCES = 13;
+export const EBUSY = 16;
+export const EEXIST = 17;
+export const ENODEV = 19;
+export const ENOTDIR = 20;
+export const EINVAL = 22;
+export const ETXTBSY = 26;
+export const EPIPE = 32;
+export const ENOSYS = 38;
+export const ENOTEMPTY = 39;
+export const ELOOP = 40;
+export const EOPNOTSUPP = 95;

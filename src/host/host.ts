@@ -2,6 +2,10 @@
 // executable) and host/node (development, unit tests, the pkg package); tests may install a scripted one.
 // Every call is synchronous and throws SystemError when the kernel refuses.
 
+import { errnoName, errnoText } from "./errno.ts";
+
+export { errnoName, errnoText };
+
 /** A system call that failed. Decisions are made on `code` or `errno`, never on the text. */
 export class SystemError extends Error {
   override readonly name = "SystemError";

@@ -1,0 +1,348 @@
+// The port on Linux, over one generic system call. Structures are packed here; their layout is the same on x86-64 and arm64.
+import {
+  CLOCK_MONOTONIC,
+  CLOCK_REALTIME,
+  EINTR,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  SOCK_CLOEXEC,
+} from "./constants.ts";
+import type { Command, Fd, Host, Outcome, PollFd, Received, Stat } from "./host.ts";
+import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
+import { runCommand } from "./run.ts";
+import { type Argument, type Kernel, type Machine, NUMBERS, type Syscall } from "./syscalls.ts";
+import { decodeLossy } from "./utf8.ts";
+
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_REMOVEDIR = 0x200;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+const UTIME_OMIT = 0x3ffffffe;
+const MSG_TRUNC = 0x20;
+const MSG_NOSIGNAL = 0x4000;
+const SIGCHLD = 17;
+const SIG_IGN = 1;
+/** Above any descriptor a process can have (fs.nr_open is below 2^31). */
+const LAST_FD = 0x7fffffff;
+
+function openFlags(flags: number, machine: Machine): number {
+  if (machine === "x64") return flags | O_CLOEXEC;
+  const common = flags & ~(O_DIRECTORY | O_NOFOLLOW);
+  return common | (flags & O_DIRECTORY ? 0o40000 : 0) | (flags & O_NOFOLLOW ? 0o100000 : 0) | O_CLOEXEC;
+}
+
+function view(data: Uint8Array): DataView {
+  return new DataView(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** Exact below 2^53, which inode numbers and sizes are in practice. */
+function u64(data: DataView, offset: number): number {
+  return data.getUint32(offset, true) + data.getUint32(offset + 4, true) * 0x1_0000_0000;
+}
+
+/** struct timespec. */
+function timespec(seconds: number, nanoseconds: number): Uint8Array {
+  const data = new Uint8Array(16);
+  view(data).setUint32(0, seconds % 0x1_0000_0000, true);
+  view(data).setUint32(4, Math.floor(seconds / 0x1_0000_0000), true);
+  view(data).setUint32(8, nanoseconds, true);
+  return data;
+}
+
+export class LinuxHost implements Host {
+  readonly #kernel: Kernel;
+  readonly #column: 0 | 1;
+  /** Signals we ignore, with the struct sigaction they had: programs we run get it back. */
+  readonly ignored: [signal: number, action: Uint8Array][] = [];
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#column = kernel.machine === "x64" ? 0 : 1;
+  }
+
+  /** One system call, again when a signal came between. `subject` goes into the error. */
+  call(name: Syscall, subject: string, ...args: Argument[]): number {
+    const number = NUMBERS[name][this.#column];
+    for (;;) {
+      const result = this.#kernel.syscall(number, ...args);
+      if (result >= 0) return result;
+      if (result !== -EINTR) throw new SystemError(name, -result, errnoName(-result), errnoText(-result), subject);
+    }
+  }
+
+  args(): string[] {
+    return this.#kernel.strings(0).map((arg) => this.decode(arg.subarray(0, -1)));
+  }
+
+  environment(): Uint8Array[] {
+    return this.#kernel.strings(1);
+  }
+
+  /** struct rlimit that programs we run get for their stack; undefined: as ours. */
+  stackLimit(): Uint8Array | undefined {
+    return this.#kernel.stackLimit?.();
+  }
+
+  getenv(name: string): string | undefined {
+    const value = this.#kernel.getenv(name);
+    return value === undefined ? undefined : this.decode(value);
+  }
+
+  open(path: string, flags: number, mode = 0, dir = AT_FDCWD, resolve = 0): Fd {
+    const all = openFlags(flags, this.#kernel.machine);
+    if (resolve === 0) return this.call("openat", path, dir, path, all, mode);
+    const how = new Uint8Array(24);
+    const fields = view(how);
+    fields.setUint32(0, all, true);
+    fields.setUint32(8, mode, true);
+    fields.setUint32(16, resolve, true);
+    return this.call("openat2", path, dir, path, how, how.length);
+  }
+
+  close(fd: Fd): void {
+    // Linux has released the descriptor also when it reports EINTR or EIO: never again, and nothing anybody could do.
+    this.#kernel.syscall(NUMBERS.close[this.#column], fd);
+  }
+
+  read(fd: Fd, max: number): Uint8Array {
+    const buffer = new Uint8Array(max);
+    return buffer.subarray(0, this.call("read", "", fd, buffer, max));
+  }
+
+  write(fd: Fd, data: Uint8Array): number {
+    return this.call("write", "", fd, data, data.length);
+  }
+
+  fsync(fd: Fd): void {
+    this.call("fsync", "", fd);
+  }
+
+  fchmod(fd: Fd, mode: number): void {
+    this.call("fchmod", "", fd, mode);
+  }
+
+  futimens(fd: Fd, seconds: number, nanoseconds: number): void {
+    const times = new Uint8Array(32);
+    times.set(timespec(0, UTIME_OMIT));
+    times.set(timespec(seconds, nanoseconds), 16);
+    this.call("utimensat", "", fd, null, times, 0);
+  }
+
+  fstat(fd: Fd): Stat {
+    return this.#statx("", fd, AT_EMPTY_PATH);
+  }
+
+  stat(path: string, follow = true, dir = AT_FDCWD): Stat {
+    return this.#statx(path, dir, follow ? 0 : AT_SYMLINK_NOFOLLOW);
+  }
+
+  #statx(path: string, dir: Fd, flags: number): Stat {
+    const buffer = new Uint8Array(256);
+    this.call("statx", path, dir, path, flags, STATX_BASIC_STATS, buffer);
+    const fields = view(buffer);
+    return {
+      nlink: fields.getUint32(16, true),
+      uid: fields.getUint32(20, true),
+      mode: fields.getUint16(28, true),
+      ino: u64(fields, 32),
+      size: u64(fields, 40),
+      mtime: fields.getUint32(112, true) + fields.getInt32(116, true) * 0x1_0000_0000,
+      mtimeNsec: fields.getUint32(120, true),
+      dev: fields.getUint32(136, true) * 0x1_0000_0000 + fields.getUint32(140, true),
+    };
+  }
+
+  fstatfs(fd: Fd): number {
+    const buffer = new Uint8Array(120);
+    this.call("fstatfs", "", fd, buffer);
+    return view(buffer).getUint32(0, true);
+  }
+
+  readdir(dir: Fd): string[] {
+    const names: string[] = [];
+    const buffer = new Uint8Array(32768);
+    const fields = view(buffer);
+    for (;;) {
+      const size = this.call("getdents64", "", dir, buffer, buffer.length);
+      if (size === 0) return names;
+      for (let at = 0; at < size; at += fields.getUint16(at + 16, true)) {
+        const name = this.decode(buffer.subarray(at + 19, buffer.indexOf(0, at + 19)));
+        if (name !== "." && name !== "..") names.push(name);
+      }
+    }
+  }
+
+  readlink(path: string, dir = AT_FDCWD): string {
+    const buffer = new Uint8Array(4096);
+    return this.decode(buffer.subarray(0, this.call("readlinkat", path, dir, path, buffer, buffer.length)));
+  }
+
+  mkdir(path: string, mode: number, dir = AT_FDCWD): void {
+    this.call("mkdirat", path, dir, path, mode);
+  }
+
+  unlink(path: string, dir = AT_FDCWD): void {
+    this.call("unlinkat", path, dir, path, 0);
+  }
+
+  rmdir(path: string, dir = AT_FDCWD): void {
+    this.call("unlinkat", path, dir, path, AT_REMOVEDIR);
+  }
+
+  link(from: string, to: string, fromDir = AT_FDCWD, toDir = AT_FDCWD): void {
+    this.call("linkat", to, fromDir, from, toDir, to, 0);
+  }
+
+  rename(from: string, to: string, fromDir = AT_FDCWD, toDir = AT_FDCWD): void {
+    this.call("renameat2", to, fromDir, from, toDir, to, 0);
+  }
+
+  symlink(target: string, path: string, dir = AT_FDCWD): void {
+    this.call("symlinkat", path, target, dir, path);
+  }
+
+  flock(fd: Fd, operation: number): void {
+    this.call("flock", "", fd, operation);
+  }
+
+  socket(domain: number, type: number, protocol: number): Fd {
+    return this.call("socket", "", domain, type | SOCK_CLOEXEC, protocol);
+  }
+
+  bind(fd: Fd, address: Uint8Array): void {
+    this.call("bind", "", fd, address, address.length);
+  }
+
+  setsockopt(fd: Fd, level: number, option: number, value: Uint8Array): void {
+    this.call("setsockopt", "", fd, level, option, value, value.length);
+  }
+
+  send(fd: Fd, data: Uint8Array, address?: Uint8Array): number {
+    return this.call("sendto", "", fd, data, data.length, MSG_NOSIGNAL, address ?? null, address?.length ?? 0);
+  }
+
+  recv(fd: Fd, buffer: Uint8Array): Received {
+    const address = new Uint8Array(32);
+    const addressLength = new Uint8Array([address.length, 0, 0, 0]);
+    // With MSG_TRUNC the kernel says how long the datagram was, not how much of it fitted.
+    const size = this.call("recvfrom", "", fd, buffer, buffer.length, MSG_TRUNC, address, addressLength);
+    const data = buffer.subarray(0, Math.min(size, buffer.length));
+    // struct sockaddr_nl: nl_pid at 4.
+    return { data, truncated: size > buffer.length, sender: view(address).getUint32(4, true) };
+  }
+
+  poll(fds: PollFd[], timeout: number): Fd[] {
+    const buffer = new Uint8Array(fds.length * 8);
+    const fields = view(buffer);
+    fds.forEach(({ fd, events }, i) => {
+      fields.setInt32(i * 8, fd, true);
+      fields.setInt16(i * 8 + 4, events, true);
+    });
+    const limit = timeout < 0 ? null : timespec(Math.floor(timeout / 1000), Math.floor((timeout % 1000) * 1e6));
+    this.call("ppoll", "", buffer, fds.length, limit, null, 0);
+    return fds.filter((_, i) => fields.getInt16(i * 8 + 6, true) !== 0).map(({ fd }) => fd);
+  }
+
+  ioctl(fd: Fd, request: number, data: Uint8Array): number {
+    return this.call("ioctl", "", fd, request, data);
+  }
+
+  setns(fd: Fd, type: number): void {
+    this.call("setns", "", fd, type);
+  }
+
+  unshare(flags: number): void {
+    this.call("unshare", "", flags);
+  }
+
+  run(command: Command): Outcome {
+    return runCommand(this, command);
+  }
+
+  /** clone(2) without a new address space; the child keeps all descriptors. */
+  clone(): number {
+    return this.call("clone", "", SIGCHLD, 0, 0, 0, 0);
+  }
+
+  fork(keep: Fd[]): number {
+    const pid = this.clone();
+    if (pid !== 0) return pid;
+    this.call("setsid", "");
+    let first = 0;
+    for (const fd of [...keep].sort((a, b) => a - b)) {
+      if (fd > first) this.call("close_range", "", first, fd - 1, 0);
+      first = fd + 1;
+    }
+    this.call("close_range", "", first, LAST_FD, 0);
+    return 0;
+  }
+
+  pipe(): [Fd, Fd] {
+    const ends = new Uint8Array(8);
+    this.call("pipe2", "", ends, O_CLOEXEC);
+    return [view(ends).getInt32(0, true), view(ends).getInt32(4, true)];
+  }
+
+  waitpid(pid: number): number {
+    const status = new Uint8Array(4);
+    this.call("wait4", "", pid, status, 0, null);
+    return view(status).getInt32(0, true);
+  }
+
+  ignoreSignal(signal: number): void {
+    const action = new Uint8Array(32);
+    const before = new Uint8Array(32);
+    action[0] = SIG_IGN;
+    this.call("rt_sigaction", "", signal, action, before, 8);
+    if (before[0] !== SIG_IGN) this.ignored.push([signal, before]);
+  }
+
+  geteuid(): number {
+    return this.call("geteuid", "");
+  }
+
+  getpid(): number {
+    return this.call("getpid", "");
+  }
+
+  exit(status: number): never {
+    this.call("exit_group", "", status);
+    throw new Error("exit_group returned");
+  }
+
+  monotonic(): number {
+    return this.#clock(CLOCK_MONOTONIC);
+  }
+
+  now(): number {
+    return Math.floor(this.#clock(CLOCK_REALTIME));
+  }
+
+  #clock(clock: number): number {
+    const time = new Uint8Array(16);
+    this.call("clock_gettime", "", clock, time);
+    return u64(view(time), 0) * 1000 + view(time).getUint32(8, true) / 1e6;
+  }
+
+  sleep(milliseconds: number): void {
+    const whole = Math.floor(milliseconds / 1000);
+    const time = timespec(whole, Math.floor((milliseconds - whole * 1000) * 1e6));
+    // The rest is written over the request, so that a call cut short goes on with what is left.
+    this.call("clock_nanosleep", "", CLOCK_MONOTONIC, 0, time, time);
+  }
+
+  random(bytes: number): Uint8Array {
+    const data = new Uint8Array(bytes);
+    for (let at = 0; at < bytes; ) at += this.call("getrandom", "", data.subarray(at), bytes - at, 0);
+    return data;
+  }
+
+  encode(text: string): Uint8Array {
+    return this.#kernel.encode(text);
+  }
+
+  decode(data: Uint8Array): string {
+    return this.#kernel.decode(data) ?? decodeLossy(data);
+  }
+}

@@ -1,0 +1,30 @@
+// Entry of the shipped executable. native.c evaluates this bundle, at build time for the heap snapshot, and calls podnic() at each start.
+import { main } from "../../main.ts";
+import { installHost } from "../host.ts";
+import { LinuxHost } from "../linux.ts";
+import type { Kernel } from "../syscalls.ts";
+
+interface Native extends Omit<Kernel, "stackLimit"> {
+  stackLimit(): Uint8Array;
+  /** Evaluates the operator's bytecode (operator.ts), which sets podnicOperator. */
+  load(): void;
+}
+
+declare const native: Native;
+declare global {
+  var podnic: () => number;
+  var podnicOperator: (args: string[]) => number;
+}
+
+// The snapshot freezes its seed: better none than one that repeats. host.random() is the kernel's.
+Reflect.deleteProperty(Math, "random");
+
+function operator(args: string[]): number {
+  native.load();
+  return podnicOperator(args);
+}
+
+globalThis.podnic = () => {
+  installHost(new LinuxHost(native));
+  return main(operator) ?? 0;
+};

@@ -1,0 +1,436 @@
+// The native half of the QuickJS host: memory, one generic system call, bytes to text and back, bytecode, the heap snapshot.
+// Mechanism only: what to call and what an error means is decided in TypeScript (src/host/).
+//
+// Built in two shapes (scripts/build.ts):
+//   SNAPSHOT=BYTES  the heap lives in an arena of that size inside .data. Started with an empty arena it evaluates the bytecode given
+//                   on stdin and writes the arena to stdout; the build patches that image into the same ELF file, which from then on
+//                   starts with everything evaluated. Needs a fixed load address (no PIE) and no pointers out of the heap but to code.
+//   otherwise       the main bytecode is part of the executable and evaluated at each start.
+// LIBC_MALLOC leaves memory to the C library, so that ASan sees every block.
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "quickjs.h"
+
+// .incbin instead of a C array: a compiler takes seconds for what the assembler does at once.
+#define BYTECODE(name)                                                                                             \
+  __asm__(".section .rodata\n.balign 16\n" #name "_bytecode: .incbin \"" #name ".qbc\"\n" #name "_bytecode_end:\n" \
+          ".byte 0\n.previous");                                                                                   \
+  extern const uint8_t name##_bytecode[], name##_bytecode_end[]
+BYTECODE(cli);
+
+#ifdef SNAPSHOT
+#define ARENA SNAPSHOT
+#else
+#define ARENA 0
+BYTECODE(main);
+#endif
+
+#define CHUNK ((size_t)256 << 10) // the heap grows by this much
+#define LARGE ((size_t)64 << 10)  // larger blocks are mappings of their own, so that the kernel gets them back
+#define LIMIT ((size_t)256 << 20) // beyond it JavaScript sees "out of memory"; 1 MiB of hostile JSON stays far below
+#define STACK ((size_t)64 << 20)  // likewise "stack overflow"; JSON of 9,999 levels needs about 10 MiB
+#define CLASSES 96
+
+// A block: this head of 8 bytes, then what the caller got. `size` counts the latter; bit 0 says it is a mapping of its own.
+struct block {
+  uint64_t size;
+  struct block *next; // while it is free
+};
+
+// Everything the heap is, in one object: a copy of these bytes is a copy of the heap.
+static struct heap {
+  uint64_t address;    // of this object; for the build
+  uint64_t used;       // bytes of `arena`; for the build
+  uint64_t overflowed; // grew out of `arena` before the snapshot was taken: the build must try again with a larger one
+  uint64_t ready;      // the main bytecode has been evaluated
+  JSRuntime *rt;
+  JSContext *ctx;
+  JSValue entry; // the function to call
+  size_t mapped;
+  char *next, *end;
+  struct block *free[CLASSES];
+  char arena[ARENA + 16] __attribute__((aligned(16)));
+} heap __attribute__((section(".data"), aligned(4096))) = {.address = 0};
+
+static char **argument;
+static struct rlimit stack_limit; // as we got it
+extern char **environ;
+
+static _Noreturn void die(const char *what) {
+  fprintf(stderr, "podnic: %s\n", what);
+  _exit(1);
+}
+
+// ---------------------------------------------------------------------------------------------------------------- memory
+
+#ifndef LIBC_MALLOC
+static void *map(size_t size) {
+  if (heap.mapped + size > LIMIT) return NULL;
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return NULL;
+  heap.mapped += size;
+  return p;
+}
+
+// Classes: multiples of 16 up to 512, then four to each doubling. `need` includes the head.
+static unsigned class_of(size_t need, size_t *size) {
+  if (need <= 512) {
+    *size = (need + 15) & ~(size_t)15;
+    return *size / 16;
+  }
+  unsigned shift = 61 - __builtin_clzll(need - 1);
+  size_t quarters = ((need - 1) >> shift) + 1; // 5 to 8
+  *size = quarters << shift;
+  return 33 + (shift - 7) * 4 + (quarters - 5);
+}
+
+static bool grow(size_t size) {
+  char *start = heap.arena;
+  size_t chunk = ARENA;
+  if (heap.next != NULL || chunk < size + 8) {
+    if (heap.next != NULL && !heap.ready) heap.overflowed = 1;
+    chunk = size + 8 > CHUNK ? size + 8 : CHUNK;
+    start = map(chunk);
+    if (start == NULL) return false;
+  }
+  heap.next = start + 8; // what callers get is then aligned to 16
+  heap.end = start + chunk;
+  return true;
+}
+
+static void *arena_malloc(JSMallocState *state, size_t need) {
+  (void)state;
+  size_t size;
+  if (need > LARGE && heap.ready) {
+    size = (need + 16 + 4095) & ~(size_t)4095;
+    char *p = need > LIMIT ? NULL : map(size);
+    if (p == NULL) return NULL;
+    *(uint64_t *)(p + 8) = (size - 16) | 1;
+    return p + 16;
+  }
+  if (need > LIMIT) return NULL;
+  unsigned class = class_of(need + 8, &size);
+  struct block *b = heap.free[class];
+  if (b != NULL) {
+    heap.free[class] = b->next;
+    return &b->next;
+  }
+  if ((size_t)(heap.end - heap.next) < size && !grow(size)) return NULL;
+  b = (struct block *)heap.next;
+  heap.next += size;
+  b->size = size - 8;
+  return &b->next;
+}
+
+static void arena_free(JSMallocState *state, void *p) {
+  (void)state;
+  if (p == NULL) return;
+  struct block *b = (struct block *)((char *)p - 8);
+  if (b->size & 1) {
+    size_t size = (b->size & ~(size_t)1) + 16;
+    heap.mapped -= size;
+    munmap((char *)p - 16, size);
+    return;
+  }
+  size_t size;
+  unsigned class = class_of(b->size + 8, &size);
+  b->next = heap.free[class];
+  heap.free[class] = b;
+}
+
+static size_t arena_size(const void *p) { return *(const uint64_t *)((const char *)p - 8) & ~(uint64_t)1; }
+
+static void *arena_realloc(JSMallocState *state, void *p, size_t need) {
+  if (p == NULL) return need == 0 ? NULL : arena_malloc(state, need);
+  if (need == 0) {
+    arena_free(state, p);
+    return NULL;
+  }
+  size_t old = arena_size(p);
+  if (need <= old) return p;
+  void *q = arena_malloc(state, need);
+  if (q == NULL) return NULL;
+  memcpy(q, p, old);
+  arena_free(state, p);
+  return q;
+}
+
+static const JSMallocFunctions arena_functions = {arena_malloc, arena_free, arena_realloc, arena_size};
+#endif
+
+// ------------------------------------------------------------------------------------------------- functions for TypeScript
+
+static JSValue new_bytes(JSContext *ctx, const void *data, size_t size) {
+  JSValue buffer = JS_NewArrayBufferCopy(ctx, data, size);
+  if (JS_IsException(buffer)) return buffer;
+  JSValueConst whole[] = {buffer, JS_UNDEFINED, JS_UNDEFINED}; // it reads offset and length whatever argc says
+  JSValue bytes = JS_NewTypedArray(ctx, 3, whole, JS_TYPED_ARRAY_UINT8);
+  JS_FreeValue(ctx, buffer);
+  return bytes;
+}
+
+// The bytes of a Uint8Array, which keeps them; NULL with an exception when it is something else.
+static uint8_t *get_bytes(JSContext *ctx, JSValueConst value, size_t *size) {
+  size_t offset, total;
+  JSValue buffer = JS_GetTypedArrayBuffer(ctx, value, &offset, size, NULL);
+  if (JS_IsException(buffer)) return NULL;
+  uint8_t *data = JS_GetArrayBuffer(ctx, &total, buffer);
+  JS_FreeValue(ctx, buffer);
+  return data == NULL ? NULL : data + offset;
+}
+
+// char *[] from an array of Uint8Arrays that each end in NUL. To be freed with js_free; the strings stay the arrays'.
+static char **get_list(JSContext *ctx, JSValueConst value) {
+  int64_t count;
+  JSValue length = JS_GetPropertyStr(ctx, value, "length");
+  if (JS_ToInt64(ctx, &count, length) < 0) return NULL;
+  char **list = js_mallocz(ctx, (count + 1) * sizeof *list);
+  for (int64_t i = 0; list != NULL && i < count; i++) {
+    size_t size;
+    JSValue item = JS_GetPropertyUint32(ctx, value, i);
+    list[i] = (char *)get_bytes(ctx, item, &size);
+    JS_FreeValue(ctx, item);
+    if (list[i] == NULL || size == 0 || list[i][size - 1] != 0) {
+      if (list[i] != NULL) JS_ThrowTypeError(ctx, "item %d does not end in NUL", (int)i);
+      js_free(ctx, list);
+      return NULL;
+    }
+  }
+  return list;
+}
+
+// syscall(nr, …args): what the kernel returned, or -errno. An argument is a number, text (refused with EINVAL when it holds a NUL),
+// a Uint8Array (its address), an array of NUL-terminated Uint8Arrays (char *[]), or null.
+static JSValue js_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self;
+  int64_t a[7] = {0};
+  const char *text[7] = {0};
+  char **list[7] = {0};
+  size_t size;
+  JSValue result = JS_EXCEPTION;
+  bool nul = false;
+  int i;
+  if (argc > 7) argc = 7;
+  for (i = 0; i < argc; i++) {
+    if (JS_IsNumber(argv[i])) {
+      if (JS_ToInt64(ctx, &a[i], argv[i]) < 0) goto out;
+    } else if (JS_IsString(argv[i])) {
+      if ((text[i] = JS_ToCStringLen(ctx, &size, argv[i])) == NULL) goto out;
+      nul |= strlen(text[i]) != size;
+      a[i] = (intptr_t)text[i];
+    } else if (JS_IsArray(ctx, argv[i])) {
+      if ((list[i] = get_list(ctx, argv[i])) == NULL) goto out;
+      a[i] = (intptr_t)list[i];
+    } else if (!JS_IsNull(argv[i])) {
+      if ((a[i] = (intptr_t)get_bytes(ctx, argv[i], &size)) == 0) goto out;
+    }
+  }
+  long r = nul ? -1 : syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+  result = JS_NewInt64(ctx, r != -1 ? r : nul ? -EINVAL : -errno);
+out:
+  for (i = 0; i < argc; i++) {
+    if (text[i] != NULL) JS_FreeCString(ctx, text[i]);
+    if (list[i] != NULL) js_free(ctx, list[i]);
+  }
+  return result;
+}
+
+// encode(text): UTF-8; half of a surrogate pair becomes U+FFFD, as it takes three bytes too.
+static JSValue js_encode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size;
+  const char *text = JS_ToCStringLen(ctx, &size, argv[0]);
+  if (text == NULL) return JS_EXCEPTION;
+  JSValue bytes = new_bytes(ctx, text, size);
+  JS_FreeCString(ctx, text);
+  uint8_t *p = JS_IsException(bytes) ? NULL : get_bytes(ctx, bytes, &size);
+  for (size_t i = 0; p != NULL && i + 2 < size; i++)
+    if (p[i] == 0xed && p[i + 1] >= 0xa0) memcpy(p + i, "\xef\xbf\xbd", 3);
+  return bytes;
+}
+
+// Length of the well-formed sequence at p (Unicode, table 3-7), 0 when there is none.
+static size_t utf8_sequence(const uint8_t *p, size_t left) {
+  if (p[0] < 0x80) return 1;
+  if (p[0] < 0xc2 || p[0] > 0xf4) return 0;
+  size_t n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+  if (left < n) return 0;
+  uint8_t low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80, high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+  if (p[1] < low || p[1] > high) return 0;
+  for (size_t i = 2; i < n; i++)
+    if ((p[i] & 0xc0) != 0x80) return 0;
+  return n;
+}
+
+// decode(bytes): the text, or null when it is not UTF-8. (QuickJS's own decoder swallows what follows a bad byte, be it a quote.)
+static JSValue js_decode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size, n = 0;
+  const uint8_t *p = get_bytes(ctx, argv[0], &size);
+  if (p == NULL) return JS_EXCEPTION;
+  for (size_t i = 0; i < size; i += n)
+    if ((n = utf8_sequence(p + i, size - i)) == 0) return JS_NULL;
+  return JS_NewStringLen(ctx, (const char *)p, size);
+}
+
+// strings(0): the arguments, strings(1): the environment; Uint8Arrays that end in NUL, as execve wants them.
+static JSValue js_strings(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  char **list = JS_VALUE_GET_INT(argv[0]) == 0 ? argument : environ;
+  JSValue array = JS_NewArray(ctx);
+  for (uint32_t i = 0; !JS_IsException(array) && list[i] != NULL; i++)
+    if (JS_SetPropertyUint32(ctx, array, i, new_bytes(ctx, list[i], strlen(list[i]) + 1)) < 0) return JS_EXCEPTION;
+  return array;
+}
+
+static JSValue js_getenv(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  const char *name = JS_ToCString(ctx, argv[0]);
+  if (name == NULL) return JS_EXCEPTION;
+  const char *value = getenv(name);
+  JS_FreeCString(ctx, name);
+  return value == NULL ? JS_UNDEFINED : new_bytes(ctx, value, strlen(value));
+}
+
+// stackLimit(): struct rlimit, for programs we start: main raised ours.
+static JSValue js_stack_limit(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc, (void)argv;
+  return new_bytes(ctx, &stack_limit, sizeof stack_limit);
+}
+
+static JSValue evaluate(JSContext *ctx, const uint8_t *bytecode, size_t size) {
+  JSValue function = JS_ReadObject(ctx, bytecode, size, JS_READ_OBJ_BYTECODE);
+  return JS_IsException(function) ? function : JS_EvalFunction(ctx, function);
+}
+
+// Evaluates the operator's bytecode; what it exports it sets as globals.
+static JSValue js_load(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc, (void)argv;
+  return evaluate(ctx, cli_bytecode, cli_bytecode_end - cli_bytecode);
+}
+
+static const JSCFunctionListEntry functions[] = {
+  JS_CFUNC_DEF("syscall", 7, js_syscall), JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 1, js_decode),
+  JS_CFUNC_DEF("strings", 1, js_strings), JS_CFUNC_DEF("getenv", 1, js_getenv), JS_CFUNC_DEF("load", 0, js_load),
+  JS_CFUNC_DEF("stackLimit", 0, js_stack_limit),
+#ifdef __aarch64__
+  JS_PROP_STRING_DEF("machine", "arm64", 0),
+#else
+  JS_PROP_STRING_DEF("machine", "x64", 0),
+#endif
+};
+
+// ------------------------------------------------------------------------------------------------------- start and snapshot
+
+// Last resort: main.ts catches everything and answers in JSON.
+static _Noreturn void die_of_exception(JSContext *ctx) {
+  JSValue exception = JS_GetException(ctx);
+  JSValue stack = JS_GetPropertyStr(ctx, exception, "stack");
+  const char *text = JS_ToCString(ctx, exception), *where = JS_ToCString(ctx, stack);
+  fprintf(stderr, "%s\n", where == NULL ? "" : where);
+  die(text == NULL ? "exception" : text);
+}
+
+static void new_context(void) {
+#ifdef LIBC_MALLOC
+  heap.rt = JS_NewRuntime();
+#else
+  heap.rt = JS_NewRuntime2(&arena_functions, NULL);
+#endif
+  if (heap.rt == NULL) die("out of memory");
+  // One short call: what is garbage in a cycle goes with the process.
+  JS_SetGCThreshold(heap.rt, -1);
+  JSContext *ctx = heap.ctx = JS_NewContextRaw(heap.rt);
+  if (ctx == NULL) die("out of memory");
+  JS_AddIntrinsicBaseObjects(ctx);
+  JS_AddIntrinsicDate(ctx);
+  JS_AddIntrinsicRegExp(ctx);
+  JS_AddIntrinsicJSON(ctx);
+  JS_AddIntrinsicMapSet(ctx);
+  JS_AddIntrinsicTypedArrays(ctx);
+  JSValue global = JS_GetGlobalObject(ctx), native = JS_NewObject(ctx);
+  JS_SetPropertyFunctionList(ctx, native, functions, sizeof functions / sizeof *functions);
+  JS_SetPropertyStr(ctx, global, "native", native);
+  JS_FreeValue(ctx, global);
+}
+
+static void boot(const uint8_t *bytecode, size_t size) {
+  new_context();
+  JSContext *ctx = heap.ctx;
+  JSValue result = evaluate(ctx, bytecode, size);
+  if (JS_IsException(result)) die_of_exception(ctx);
+  JSValue global = JS_GetGlobalObject(ctx);
+  heap.entry = JS_GetPropertyStr(ctx, global, "podnic");
+  JS_FreeValue(ctx, global);
+  if (!JS_IsFunction(ctx, heap.entry)) die("the bytecode defines no function podnic()");
+}
+
+#ifdef SNAPSHOT
+// QuickJS seeds Math.random with it; two builds of one commit must be equal. (Math.random itself is removed by main.ts.)
+int gettimeofday(struct timeval *restrict tv, void *restrict zone) {
+  (void)zone;
+  struct timespec now = {0};
+  if (heap.ready) clock_gettime(CLOCK_REALTIME, &now);
+  *tv = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+  return 0;
+}
+
+static void snapshot(void) {
+  size_t room = 16 << 20, size = 0;
+  uint8_t *bytecode = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (bytecode == MAP_FAILED) die("out of memory");
+  for (ssize_t n; (n = read(0, bytecode + size, room - size)) > 0;) size += n;
+  boot(bytecode, size);
+  JS_RunGC(heap.rt);
+  heap.address = (uintptr_t)&heap;
+  heap.used = heap.next - heap.arena;
+  heap.ready = 1;
+  // The runtime remembers where the stack was, which is elsewhere each time.
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  for (uintptr_t *p = (uintptr_t *)&heap; p < (uintptr_t *)(&heap + 1); p++)
+    if (*p - (here - STACK) < 2 * STACK) *p = 0;
+  const char *p = (const char *)&heap, *end = p + sizeof heap;
+  for (ssize_t n; p < end; p += n)
+    if ((n = write(1, p, end - p)) <= 0) die("cannot write the snapshot");
+  _exit(0);
+}
+#endif
+
+// The kernel looks at the limit when the stack grows, so raising it now is early enough.
+static size_t raise_stack(void) {
+  if (getrlimit(RLIMIT_STACK, &stack_limit) != 0) return 1 << 20;
+  struct rlimit limit = stack_limit;
+  if (limit.rlim_cur < STACK) {
+    limit.rlim_cur = limit.rlim_max < STACK ? limit.rlim_max : STACK;
+    setrlimit(RLIMIT_STACK, &limit);
+    getrlimit(RLIMIT_STACK, &limit);
+  }
+  size_t size = limit.rlim_cur < STACK ? limit.rlim_cur : STACK;
+  return size - size / 8; // arguments, environment and the C functions between two checks live there too
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  argument = argv;
+#ifdef SNAPSHOT
+  if (!heap.ready) snapshot();
+#else
+  boot(main_bytecode, main_bytecode_end - main_bytecode);
+  heap.ready = 1;
+#endif
+  JS_SetMaxStackSize(heap.rt, raise_stack());
+  JS_UpdateStackTop(heap.rt);
+  JSValue status = JS_Call(heap.ctx, heap.entry, JS_UNDEFINED, 0, NULL);
+  if (JS_IsException(status)) die_of_exception(heap.ctx);
+  _exit(JS_VALUE_GET_TAG(status) == JS_TAG_INT ? JS_VALUE_GET_INT(status) : 1);
+}

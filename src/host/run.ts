@@ -1,0 +1,195 @@
+// Host.run where fork exists: a program with its input and output on pipes, a limit on its output and a deadline.
+import {
+  EACCES,
+  EAGAIN,
+  EINVAL,
+  ENOENT,
+  EPIPE,
+  ESRCH,
+  O_NONBLOCK,
+  POLLIN,
+  POLLOUT,
+  SIGKILL,
+  SIGPIPE,
+} from "./constants.ts";
+import type { Command, Fd, Outcome, PollFd } from "./host.ts";
+import { errnoName, errnoText, SystemError } from "./host.ts";
+import type { LinuxHost } from "./linux.ts";
+
+const AT_EMPTY_PATH = 0x1000;
+const F_SETFL = 4;
+const PR_SET_PDEATHSIG = 1;
+const RLIMIT_STACK = 3;
+
+/** The value, or the fallback when the call fails with one of these errnos. */
+function unless<T>(errnos: number[], fallback: T, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof SystemError && errnos.includes(error.errno)) return fallback;
+    throw error;
+  }
+}
+
+function withoutEquals(entry: Uint8Array): Uint8Array {
+  const end = entry.indexOf(0x3d);
+  return end < 0 ? entry : entry.subarray(0, end);
+}
+
+/** Our environment byte for byte, but for the variables of `extra`. */
+function environmentWith(host: LinuxHost, extra: Record<string, string>): Uint8Array[] {
+  const kept = host.environment().filter((entry) => !Object.hasOwn(extra, host.decode(withoutEquals(entry))));
+  return [...kept, ...Object.entries(extra).map(([name, value]) => host.encode(`${name}=${value}\0`))];
+}
+
+/** In the child: replaces this process by the program. Returns only by throwing. */
+function execute(host: LinuxHost, command: Command, parent: number, stdin: Fd, stdout: Fd): never {
+  host.call("setpgid", "", 0, 0);
+  host.call("prctl", "", PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // The parent may have died before the line above.
+  if (host.call("getppid", "") !== parent) host.exit(127);
+  host.call("dup3", "", stdin, 0, 0);
+  host.call("dup3", "", stdout, 1, 0);
+  for (const [signal, action] of host.ignored) host.call("rt_sigaction", "", signal, action, null, 8);
+  const stack = host.stackLimit();
+  if (stack !== undefined) host.call("prlimit64", "", 0, RLIMIT_STACK, stack, null);
+  const argv = [host.encode(`${command.path}\0`)];
+  const environment = environmentWith(host, command.env);
+  const file = host.fstat(command.file);
+  unless([ENOENT], 0, () => host.call("execveat", command.path, command.file, "", argv, environment, AT_EMPTY_PATH));
+  // ENOENT: a script. Its interpreter would have to open our descriptor, which is closed by then, so it goes by path, if that is still the file.
+  const now = host.stat(command.path);
+  if (now.dev === file.dev && now.ino === file.ino) host.call("execve", command.path, command.path, argv, environment);
+  throw new SystemError("execve", ENOENT, errnoName(ENOENT), errnoText(ENOENT), command.path);
+}
+
+/** What the child could not do: the errno it left on its error pipe. */
+function throwIfNotStarted(host: LinuxHost, failure: Fd, pid: number, path: string): void {
+  const left = host.read(failure, 4);
+  if (left.length === 0) return;
+  host.waitpid(pid);
+  const errno = new DataView(left.buffer, left.byteOffset).getUint32(0, true);
+  throw new SystemError("execve", errno, errnoName(errno), errnoText(errno), path);
+}
+
+/** The pipes of a running program, as the parent sees them. */
+class Conversation {
+  killed: Outcome["killed"] = "";
+  #written = 0;
+  #kept: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(
+    readonly host: LinuxHost,
+    readonly command: Command,
+    readonly pid: number,
+    public stdin: Fd | undefined,
+    public stdout: Fd | undefined,
+  ) {}
+
+  /** Writes what the pipe takes. A program may end without reading all of its input. */
+  feed(fd: Fd): void {
+    const rest = this.command.stdin.subarray(this.#written);
+    const taken =
+      rest.length === 0 ? -1 : unless([EPIPE], -1, () => unless([EAGAIN], 0, () => this.host.write(fd, rest)));
+    this.#written += Math.max(taken, 0);
+    if (taken >= 0 && this.#written < this.command.stdin.length) return;
+    this.host.close(fd);
+    this.stdin = undefined;
+  }
+
+  /** Takes what is there; false when there is no more for now. */
+  collect(fd: Fd): boolean {
+    const data = unless([EAGAIN], undefined, () => this.host.read(fd, 65536));
+    if (data === undefined) return false;
+    if (data.length === 0) {
+      this.host.close(fd);
+      this.stdout = undefined;
+      return false;
+    }
+    const room = this.command.maxOutput - this.#size;
+    this.#kept.push(data.subarray(0, room));
+    this.#size += Math.min(data.length, room);
+    if (data.length > room) this.kill("output");
+    return data.length <= room;
+  }
+
+  kill(why: Outcome["killed"]): void {
+    if (this.killed === "") this.killed = why;
+    unless([ESRCH], 0, () => this.host.call("kill", "", -this.pid, SIGKILL));
+  }
+
+  output(): Uint8Array {
+    const all = new Uint8Array(this.#size);
+    let at = 0;
+    for (const part of this.#kept) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}
+
+/** Until the program itself has ended: what it left behind may hold the pipe for ever. */
+function converse(talk: Conversation, ended: Fd): void {
+  const { host, command } = talk;
+  const deadline = host.monotonic() + command.timeout;
+  for (;;) {
+    const fds: PollFd[] = [{ fd: ended, events: POLLIN }];
+    if (talk.stdin !== undefined) fds.push({ fd: talk.stdin, events: POLLOUT });
+    if (talk.stdout !== undefined && talk.killed === "") fds.push({ fd: talk.stdout, events: POLLIN });
+    const left = deadline - host.monotonic();
+    const ready = host.poll(fds, talk.killed === "" ? Math.max(left, 0) : -1);
+    if (ready.includes(ended)) break;
+    if (ready.length === 0 && left <= 0) talk.kill("timeout");
+    if (talk.stdin !== undefined && ready.includes(talk.stdin)) talk.feed(talk.stdin);
+    if (talk.stdout !== undefined && ready.includes(talk.stdout)) talk.collect(talk.stdout);
+  }
+  while (talk.stdout !== undefined && talk.killed === "" && talk.collect(talk.stdout));
+}
+
+function talkUntilEnd(talk: Conversation): void {
+  const { host, pid } = talk;
+  try {
+    for (const fd of [talk.stdin!, talk.stdout!]) host.call("fcntl", "", fd, F_SETFL, O_NONBLOCK);
+    const ended = host.call("pidfd_open", "", pid, 0);
+    converse(talk, ended);
+    host.close(ended);
+  } catch (error) {
+    talk.kill("timeout");
+    host.waitpid(pid);
+    throw error;
+  }
+}
+
+/** See Host.run. stderr is ours. Throws SystemError("execve") when the program cannot be started (ETXTBSY: try again). */
+export function runCommand(host: LinuxHost, command: Command): Outcome {
+  host.ignoreSignal(SIGPIPE);
+  const [childIn, stdin] = host.pipe();
+  const [stdout, childOut] = host.pipe();
+  const [failure, childFailure] = host.pipe();
+  const parent = host.getpid();
+  const pid = host.clone();
+  if (pid === 0) {
+    try {
+      execute(host, command, parent, childIn, childOut);
+    } catch (error) {
+      const errno = error instanceof SystemError ? error.errno : EINVAL;
+      host.write(childFailure, new Uint8Array(new Uint32Array([errno]).buffer));
+    }
+    host.exit(127);
+  }
+  for (const fd of [childIn, childOut, childFailure]) host.close(fd);
+  // Both sides set the group, whoever comes first; EACCES: it has already become the program.
+  unless([EACCES, ESRCH], 0, () => host.call("setpgid", "", pid, pid));
+  const talk = new Conversation(host, command, pid, stdin, stdout);
+  try {
+    throwIfNotStarted(host, failure, pid, command.path);
+    talkUntilEnd(talk);
+    const status = host.waitpid(pid);
+    const signal = status & 0x7f;
+    return { status: signal === 0 ? status >> 8 : -1, signal, stdout: talk.output(), killed: talk.killed };
+  } finally {
+    for (const fd of [failure, talk.stdin, talk.stdout]) if (fd !== undefined) host.close(fd);
+  }
+}
