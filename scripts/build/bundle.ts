@@ -1,0 +1,78 @@
+// The two bundles of the executable: the plugins, and the operator's commands, which use the modules of the first.
+import { existsSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { type BuildOptions, build, type Plugin } from "esbuild";
+import { root } from "./paths.ts";
+
+const options: BuildOptions & { write: false } = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "iife",
+  // Neither browser nor Node: an import of a Node module is an error here.
+  platform: "neutral",
+  mainFields: ["module", "main"],
+  conditions: ["import", "require", "node"],
+  target: "es2023",
+  minify: true,
+  write: false,
+  logLevel: "warning",
+  legalComments: "none",
+};
+
+/** What commander wants of Node, as the engine has none of it. CommonJS: commander requires them. */
+const shims: Plugin = {
+  name: "shims",
+  setup(build) {
+    build.onResolve({ filter: /^node:/ }, ({ path }) => {
+      const file = join(root, "src/host/quickjs/shims", `${path.slice("node:".length)}.cjs`);
+      return existsSync(file) ? { path: file } : { errors: [{ text: `${path} does not exist in the executable` }] };
+    });
+  },
+};
+
+/** Modules the operator's bundle takes from the running plugin bundle instead of carrying its own copy (which would have no host). */
+function shared(entry: string, found: Set<string>): Plugin {
+  const own = dirname(resolve(root, "src/cli/main.ts"));
+  return {
+    name: "shared",
+    setup(build) {
+      build.onResolve({ filter: /^[.#]/ }, async ({ path, importer, resolveDir, kind, pluginData }) => {
+        if (pluginData === "asked" || !importer.startsWith(`${root}/`) || importer.includes("/node_modules/")) return;
+        const { path: file, errors } = await build.resolve(path, { importer, resolveDir, kind, pluginData: "asked" });
+        if (
+          errors.length > 0 ||
+          file === resolve(root, entry) ||
+          file.startsWith(`${own}/`) ||
+          !file.startsWith(`${root}/`)
+        )
+          return;
+        if (file.includes("/node_modules/") || file.endsWith(".json")) return;
+        found.add(relative(root, file));
+        return { path: relative(root, file), namespace: "shared" };
+      });
+      build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({
+        contents: `module.exports = globalThis.podnicModules[${JSON.stringify(path)}];`,
+      }));
+    },
+  };
+}
+
+/** The operator's commands, and which modules they want from the plugin bundle. */
+export async function bundleOperator(): Promise<{ code: Uint8Array; modules: string[] }> {
+  const entry = "src/host/quickjs/operator.ts";
+  const found = new Set<string>();
+  const { outputFiles } = await build({ ...options, entryPoints: [entry], plugins: [shims, shared(entry, found)] });
+  return { code: outputFiles[0]!.contents, modules: [...found].sort() };
+}
+
+/** The plugins. `modules` (paths in the repository) are put where the operator's bundle looks for them. */
+export async function bundlePlugins(entry: string, modules: string[]): Promise<Uint8Array> {
+  const text = [
+    `import ${JSON.stringify(`./${relative(root, resolve(root, entry))}`)};`,
+    ...modules.map((path, i) => `import * as m${i} from ${JSON.stringify(`./${path}`)};`),
+    `globalThis.podnicModules = { ${modules.map((path, i) => `${JSON.stringify(path)}: m${i}`).join(", ")} };`,
+  ].join("\n");
+  const stdin = { contents: text, resolveDir: root, sourcefile: "entry.ts", loader: "ts" } as const;
+  const { outputFiles } = await build({ ...options, stdin });
+  return outputFiles[0]!.contents;
+}

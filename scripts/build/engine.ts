@@ -1,0 +1,106 @@
+// The engine's object files, and the bytecode compiler made of them; kept in .cache by a hash of all that goes in.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { BuildError, cache, root, run } from "./paths.ts";
+
+export const QUICKJS = "2025.04.26";
+export const quickjs = join(cache, "quickjs", QUICKJS);
+const SOURCES = ["quickjs", "libregexp", "libunicode", "cutils", "dtoa"];
+
+/** How the C of one kind of executable is compiled and linked. */
+export interface Toolchain {
+  name: string;
+  compiler: string;
+  compile: string[];
+  link: string[];
+}
+
+const common = [
+  "-std=gnu11",
+  "-O2",
+  "-fwrapv", // the engine counts on it
+  "-fno-pie",
+  "-D_GNU_SOURCE",
+  `-DCONFIG_VERSION="${QUICKJS}"`,
+  `-ffile-prefix-map=${root}=.`,
+];
+const small = ["-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-ident"];
+// musl brings no kernel headers: the distribution's, after musl's own.
+const kernelHeaders = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"];
+const tight = ["-static", "-no-pie", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack"];
+
+export const musl: Toolchain = {
+  name: "musl",
+  compiler: "musl-gcc",
+  compile: [...common, ...small, ...kernelHeaders],
+  link: tight,
+};
+
+/** Collects garbage at every allocation: what is used after it was let go shows at once. */
+export const gcStress: Toolchain = { ...musl, name: "gc-stress", compile: [...musl.compile, "-DFORCE_GC_AT_MALLOC"] };
+
+/** Address and undefined-behaviour sanitizers; the first finding ends the program with a report. */
+const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1"];
+export const sanitize: Toolchain = {
+  name: "sanitize",
+  compiler: "gcc",
+  compile: [...common, ...sanitizers, "-DLIBC_MALLOC"],
+  link: ["-no-pie", ...sanitizers],
+};
+
+function compilerVersion(compiler: string): string {
+  return run(compiler, ["--version"]).toString();
+}
+
+/** Object files of the engine. Only the five files of the engine proper: nothing of quickjs-libc. */
+export function engineObjects(toolchain: Toolchain): string[] {
+  const flags = [...toolchain.compile, "-Wno-array-bounds", "-Wno-format-truncation", "-w"];
+  const hash = createHash("sha256").update(JSON.stringify([QUICKJS, toolchain.compiler, flags]));
+  const key = hash.update(compilerVersion(toolchain.compiler)).digest("hex").slice(0, 16);
+  const dir = join(cache, "engine", `${toolchain.name}-${key}`);
+  if (!existsSync(join(quickjs, "quickjs.c"))) throw new BuildError("no engine source in .cache: run npm run setup");
+  if (!existsSync(dir)) {
+    console.log(`engine: compiling QuickJS ${QUICKJS} (${toolchain.name})`);
+    const half = `${dir}.${process.pid}`;
+    mkdirSync(half, { recursive: true });
+    const jobs = SOURCES.map((name) => [
+      toolchain.compiler,
+      ...flags.map((flag) => `'${flag}'`),
+      "-c",
+      `${name}.c`,
+      "-o",
+      join(half, `${name}.o`),
+    ]);
+    const script = `cd '${quickjs}'; ${jobs.map((job) => `${job.join(" ")} & p="$p $!"`).join("\n")}\nfor i in $p; do wait $i || exit 1; done`;
+    run("sh", ["-c", script]);
+    rmSync(dir, { recursive: true, force: true });
+    renameSync(half, dir);
+  }
+  return SOURCES.map((name) => join(dir, `${name}.o`));
+}
+
+/** JavaScript to bytecode. The same bytecode serves all variants of the engine. */
+export function compileBytecode(javascript: Uint8Array): Buffer {
+  const source = join(root, "src/host/quickjs/compile.c");
+  const objects = engineObjects(musl);
+  const key = createHash("sha256").update(readFileSync(source)).update(objects.join()).digest("hex").slice(0, 16);
+  const tool = join(cache, "engine", `compile-${key}`);
+  if (!existsSync(tool)) {
+    run("musl-gcc", [
+      ...musl.compile,
+      "-Wall",
+      "-Wextra",
+      "-isystem",
+      quickjs,
+      source,
+      ...objects,
+      ...tight,
+      "-lm",
+      "-o",
+      `${tool}.${process.pid}`,
+    ]);
+    renameSync(`${tool}.${process.pid}`, tool);
+  }
+  return run(tool, [], javascript);
+}

@@ -1,0 +1,92 @@
+// From bytecode to an executable: link, take the heap snapshot, put it into the file.
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { engineObjects, quickjs, type Toolchain } from "./engine.ts";
+import { BuildError, cache, root, run } from "./paths.ts";
+
+const PAGE = 4096;
+/** Of struct heap in native.c. */
+const HEAD = { address: 0, used: 8, overflowed: 16 };
+
+export interface Bytecode {
+  main: Uint8Array;
+  cli: Uint8Array;
+}
+
+/** Links the executable in `dir`, where the .qbc files are. `arena`: bytes of the snapshot's arena, 0 for none. */
+function link(toolchain: Toolchain, dir: string, arena: number): string {
+  const output = join(dir, "podnic");
+  const source = join(root, "src/host/quickjs/native.c");
+  const objects = engineObjects(toolchain);
+  const shape = arena > 0 ? [`-DSNAPSHOT=${arena}`] : [];
+  const warnings = ["-Wall", "-Wextra", "-Werror"];
+  // The assembler looks for .incbin files in its -I directories.
+  const includes = ["-isystem", quickjs, `-Wa,-I,${dir}`];
+  const own = join(dir, "native.o");
+  run(toolchain.compiler, [...toolchain.compile, ...warnings, ...shape, ...includes, "-c", source, "-o", own]);
+  run(toolchain.compiler, [own, ...objects, ...toolchain.link, "-lm", "-o", output]);
+  return output;
+}
+
+/** File offset of a virtual address in a static 64-bit ELF file. */
+function fileOffset(elf: Buffer, address: bigint): number {
+  const table = Number(elf.readBigUInt64LE(32));
+  for (let i = 0; i < elf.readUInt16LE(56); i++) {
+    const at = table + i * 56;
+    const start = elf.readBigUInt64LE(at + 16);
+    const isLoad = elf.readUInt32LE(at) === 1;
+    if (isLoad && address >= start && address < start + elf.readBigUInt64LE(at + 32)) {
+      return Number(elf.readBigUInt64LE(at + 8) + address - start);
+    }
+  }
+  throw new BuildError("the executable's arena is not in its file");
+}
+
+/** Starts the executable with an empty arena: it answers with the arena as it is after evaluation. */
+function takeSnapshot(executable: string, bytecode: Uint8Array): { image: Buffer; used: number; overflowed: boolean } {
+  const image = run(executable, [], bytecode, {});
+  const used = Number(image.readBigUInt64LE(HEAD.used));
+  return { image, used, overflowed: image.readBigUInt64LE(HEAD.overflowed) !== 0n };
+}
+
+const sizeFile = join(cache, "engine", "arena-size");
+
+/** The arena is made exactly as large as it needs to be, which is known after the first snapshot; the last build's size is a good guess. */
+function linkWithSnapshot(toolchain: Toolchain, dir: string, bytecode: Bytecode): string {
+  let arena = 4 << 20;
+  try {
+    arena = Number(readFileSync(sizeFile, "utf8")) || arena;
+  } catch {
+    // the first build
+  }
+  for (let tries = 0; tries < 4; tries++) {
+    const executable = link(toolchain, dir, arena);
+    const { image, used, overflowed } = takeSnapshot(executable, bytecode.main);
+    const exact = Math.ceil(used / PAGE) * PAGE;
+    if (!overflowed && exact === arena) {
+      const elf = readFileSync(executable);
+      image.copy(elf, fileOffset(elf, image.readBigUInt64LE(HEAD.address)));
+      writeFileSync(executable, elf);
+      writeFileSync(sizeFile, String(arena));
+      return executable;
+    }
+    arena = overflowed ? Math.max(arena * 2, 4 << 20) : exact;
+  }
+  throw new BuildError("the arena does not settle on a size");
+}
+
+/** Builds one executable into `target`. */
+export function buildExecutable(toolchain: Toolchain, bytecode: Bytecode, snapshot: boolean, target: string): void {
+  const dir = mkdtempSync(join(cache, "link-"));
+  try {
+    writeFileSync(join(dir, "main.qbc"), bytecode.main);
+    writeFileSync(join(dir, "cli.qbc"), bytecode.cli);
+    const executable = snapshot ? linkWithSnapshot(toolchain, dir, bytecode) : link(toolchain, dir, 0);
+    chmodSync(executable, 0o755);
+    mkdirSync(dirname(target), { recursive: true });
+    // Renamed into place: a plugin that is running keeps its file.
+    renameSync(executable, target);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}

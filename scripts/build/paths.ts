@@ -1,0 +1,45 @@
+// Where things are, and running a tool. Shared by the scripts; paths are absolute.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+
+/** Root of the clone: the scripts run bundled from elsewhere, but are named by their own path or started in it. */
+function findRoot(): string {
+  for (let dir = resolve(process.argv[1] ?? "."); dir !== "/"; dir = dirname(dir)) {
+    if (existsSync(join(dir, "pkg.config.json"))) return dir;
+  }
+  for (let dir = process.cwd(); dir !== "/"; dir = dirname(dir))
+    if (existsSync(join(dir, "pkg.config.json"))) return dir;
+  throw new Error("no pkg.config.json above this script or the current directory");
+}
+
+export const root = findRoot();
+export const cache = join(root, ".cache");
+export const dist = join(root, "dist");
+
+export interface Manifest {
+  name: string;
+  plugins: string[];
+  targets: string[];
+  budgets: { bytes: number };
+}
+
+export function manifest(): Manifest {
+  return JSON.parse(readFileSync(join(root, "pkg.config.json"), "utf8"));
+}
+
+export class BuildError extends Error {
+  override readonly name = "BuildError";
+}
+
+/** Runs a program to its end; throws BuildError with its stderr when it fails. Returns its stdout. */
+export function run(program: string, args: string[], input?: Uint8Array, env?: Record<string, string>): Buffer {
+  const options = { input, maxBuffer: 256 << 20, env: { ...process.env, ...env } };
+  const { status, signal, error, stdout, stderr } = spawnSync(program, args, options);
+  if (error !== undefined) throw new BuildError(`${program}: ${error.message}`);
+  if (status !== 0) {
+    throw new BuildError(`${program} ${args.join(" ")}\n${stderr}ended with ${signal ?? `status ${status}`}`);
+  }
+  if (stderr.length > 0) process.stderr.write(stderr);
+  return stdout;
+}
