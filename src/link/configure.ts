@@ -1,7 +1,20 @@
-// Gives an interface its addresses and routes, and checks that it still has them.
-import type { Address, Prefix } from "../ip/address.ts";
-import type { NetNs } from "./namespace.ts";
-import type { RouteSpec } from "./route.ts";
+// Gives an interface its addresses and routes. check.ts says whether it still has them, announce.ts tells the neighbours.
+import { CniError, Code } from "../errors.ts";
+import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
+import { log } from "../log.ts";
+import { IFA_F_NODAD } from "../netlink/constants.ts";
+import type { NetlinkError } from "../netlink/errors.ts";
+import { RouteSocket } from "../netlink/socket.ts";
+import { beginAddAddress } from "./address.ts";
+import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
+import { beginSetLink } from "./link.ts";
+import { inNamespace, type NetNs } from "./namespace.ts";
+import { describeRoute, type Plan, planRoutes } from "./plan.ts";
+import { beginAddRoute, type RouteSpec } from "./route.ts";
+import { readSysctl, writeSysctl } from "./sysctl.ts";
+
+export { announceAddresses } from "./announce.ts";
+export { checkInterface } from "./check.ts";
 
 export interface AddressSpec {
   address: Prefix;
@@ -15,30 +28,138 @@ export interface InterfaceSpec {
 }
 
 export interface ConfigureOptions {
-  /** Wait for duplicate address detection: as the Go plugins do (only when an IPv6 gateway is given), or never. */
+  /**
+   * Duplicate address detection of the IPv6 addresses. "wait" (default): as the Go plugins do, wait for its end only when an IPv6
+   * gateway is given. "skip": none, the addresses are usable at once. "optimistic": usable at once while it runs (RFC 4429).
+   */
   dad?: "wait" | "skip" | "optimistic";
+  /** accept_ra=0: no addresses or routes from router advertisements (CVE-2020-10749). For links we create. */
+  ignoreRouterAdvertisements?: boolean;
+  /** arp_notify=1 and ndisc_notify=1, so that the kernel too announces addresses when the link comes up. Failure is ignored. */
+  notify?: boolean;
 }
+
+const EEXIST = 17;
 
 /**
  * Addresses, up, DAD, routes, in the order of the Go plugins' ConfigureIface, addresses and routes in one send each.
  * Undo is the caller's: the link is removed or moved back. Throws CniError naming the address or route and the cure.
  */
 export function configureInterface(
-  _pod: NetNs,
-  _index: number,
-  _name: string,
-  _spec: InterfaceSpec,
-  _options: ConfigureOptions = {},
+  pod: NetNs,
+  index: number,
+  name: string,
+  spec: InterfaceSpec,
+  options: ConfigureOptions = {},
 ): void {
-  throw new Error("not built yet");
+  const plan = planRoutes(spec);
+  const ipv6 = spec.ips.some((ip) => ip.address.address.family === 6);
+  const dad = options.dad ?? "wait";
+  const wait = dad === "wait" && spec.ips.some((ip) => ip.gateway?.family === 6);
+  for (const gateway of plan.uncovered) {
+    log("warning", `gateway ${formatAddress(gateway)} is in no subnet of ${name}; its routes are installed as on-link`);
+  }
+  let notifications: RouteSocket | undefined;
+  if (ipv6 || options.ignoreRouterAdvertisements === true || options.notify === true) {
+    inNamespace(pod, () => {
+      prepareSysctls(name, ipv6, options);
+      if (wait) notifications = RouteSocket.open(RTMGRP_IPV6_IFADDR);
+    });
+  }
+  try {
+    const route = pod.route;
+    for (const ip of spec.ips) {
+      const nodad = dad === "skip" && ip.address.address.family === 6;
+      beginAddAddress(route, index, ip.address, nodad ? IFA_F_NODAD : 0);
+    }
+    beginSetLink(route, index, { up: true });
+    if (notifications === undefined) {
+      // Nothing to wait for: one send.
+      beginRoutes(route, index, name, plan);
+      explain(route.runEach(), name, spec, plan);
+      return;
+    }
+    explain(route.runEach(), name, spec, plan);
+    settleAddresses(route, notifications, index, name);
+    beginRoutes(route, index, name, plan);
+    explainRoutes(route.runEach(), name, plan);
+  } finally {
+    notifications?.close();
+  }
 }
 
-/** CHECK: up, every address with its prefix length, every route in its table with its next hop, metric and device. Throws CniError for the first thing missing. */
-export function checkInterface(_pod: NetNs, _index: number, _name: string, _spec: InterfaceSpec): void {
-  throw new Error("not built yet");
+function beginRoutes(route: RouteSocket, index: number, name: string, plan: Plan): void {
+  for (const planned of plan.routes) {
+    beginAddRoute(route, `ip route add ${describeRoute(planned)} dev ${name}`, index, planned);
+  }
 }
 
-/** 2 gratuitous ARP requests or unsolicited neighbour advertisements per address, from the interface itself. Never fails. */
-export function announceAddresses(_pod: NetNs, _index: number, _name: string, _mac: string, _ips: AddressSpec[]): void {
-  throw new Error("not built yet");
+/** Answers to addresses, up and (perhaps) routes, in this order. Throws CniError for the first refusal. */
+function explain(results: (NetlinkError | undefined)[], name: string, spec: InterfaceSpec, plan: Plan): void {
+  for (let i = 0; i <= spec.ips.length; i++) {
+    const error = results[i];
+    if (error === undefined) continue;
+    const cure = i < spec.ips.length ? addressCure(error) : "";
+    throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, cure);
+  }
+  explainRoutes(results.slice(spec.ips.length + 1), name, plan);
+}
+
+function addressCure(error: NetlinkError): string {
+  if (error.code === "EEXIST")
+    return "the interface has this address already; the IPAM result names it twice, or something else set it";
+  if (error.code === "EACCES" || error.code === "EOPNOTSUPP")
+    return "IPv6 is disabled here; enable it or leave out the IPv6 address";
+  return "";
+}
+
+function explainRoutes(results: (NetlinkError | undefined)[], name: string, plan: Plan): void {
+  for (let i = 0; i < plan.routes.length; i++) {
+    const error = results[i];
+    // Without NLM_F_EXCL the kernel says EEXIST only when it has exactly this route.
+    if (error === undefined || error.errno === EEXIST) continue;
+    throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, routeCure(error));
+  }
+}
+
+function routeCure(error: NetlinkError): string {
+  if (error.code === "ENETUNREACH")
+    return "the gateway is not reachable on this interface; add its subnet or an on-link route to it";
+  if (error.code === "EINVAL")
+    return "the kernel takes no such route; is the gateway one of the interface's own addresses?";
+  return "";
+}
+
+/** Settings of the interface in the namespace this process is in. Throws CniError for those without which addresses do not work. */
+function prepareSysctls(name: string, ipv6: boolean, options: ConfigureOptions): void {
+  if (options.notify === true) {
+    trySysctl(`net/ipv4/conf/${name}/arp_notify`, "1");
+    trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1");
+  }
+  if (options.ignoreRouterAdvertisements === true) trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0");
+  if (!ipv6) return;
+  for (const device of ["lo", name]) {
+    const disabled = readSysctl(`net/ipv6/conf/${device}/disable_ipv6`);
+    if (disabled !== undefined && disabled !== "0") writeSysctl(`net/ipv6/conf/${device}/disable_ipv6`, "0");
+  }
+  // Addresses stay when the link goes down; the Go plugins insist on it since 1.7.
+  const keep = readSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`);
+  if (keep === undefined) {
+    throw new CniError(
+      Code.generic,
+      `cannot give ${name} an IPv6 address: the kernel has no IPv6`,
+      "boot without ipv6.disable=1, or leave IPv6 addresses out of the IPAM configuration",
+    );
+  }
+  if (keep !== "1") writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1");
+  if (options.dad === "optimistic") trySysctl(`net/ipv6/conf/${name}/optimistic_dad`, "1");
+}
+
+/** For settings whose lack is no reason to fail (a kernel without the option, a read-only /proc/sys). */
+function trySysctl(key: string, value: string): void {
+  try {
+    writeSysctl(key, value);
+  } catch (error) {
+    log("debug", `cannot set ${key}`, { cause: String(error) });
+  }
 }

@@ -1,12 +1,18 @@
 // Links: `ip link show`, `ip link set`, `ip link add`, `ip link del`. One GET per question, never a dump of all links,
-// but for findLinkByAddress (5,000 links: 22 ms, and interrupted most of the time).
-import type { RouteSocket } from "../netlink/socket.ts";
+// but for listLinks and findLinkByAddress (5,000 links: 22 ms, and interrupted most of the time).
+import type { Fd } from "../host/host.ts";
+import { formatMac, parseMac } from "../ip/mac.ts";
+import { findAttribute } from "../netlink/attributes.ts";
+import type { Bytes, Writer } from "../netlink/bytes.ts";
+import * as c from "../netlink/constants.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import { type LinkAttributes, readLink, writeLink } from "../netlink/link.ts";
+import { readNsid, writeNsid } from "../netlink/nsid.ts";
+import { RouteSocket } from "../netlink/socket.ts";
+import { interfacesWithAddress } from "../sysfs/device.ts";
+import { inNamespace, ownNamespace } from "./namespace.ts";
 
-export const IFF_UP = 0x1;
-export const IFF_LOOPBACK = 0x8;
-export const IFF_RUNNING = 0x40;
-export const IFF_PROMISC = 0x100;
-export const IFF_ALLMULTI = 0x200;
+export { IFF_ALLMULTI, IFF_LOOPBACK, IFF_LOWER_UP, IFF_PROMISC, IFF_RUNNING, IFF_UP } from "../netlink/constants.ts";
 
 export interface Link {
   index: number;
@@ -44,14 +50,69 @@ export interface Link {
   parentDevice: string;
 }
 
-/** By index or by name (alternative names too). undefined when there is none. */
-export function getLink(_route: RouteSocket, _which: number | string): Link | undefined {
-  throw new Error("not built yet");
+const ENODEV = 19;
+const ERANGE = 34;
+/** Longest interface name in bytes; longer ones can only be alternative names. */
+const IFNAMSIZ = 16;
+
+function toLink(bytes: Bytes, start: number, end: number): Link {
+  const { index, flags, attributes: a } = readLink(bytes, start, end);
+  const data = a.linkInfo?.data;
+  return {
+    index,
+    name: a.name ?? "",
+    altnames: a.altnames ?? [],
+    alias: a.alias ?? "",
+    flags,
+    mtu: a.mtu ?? 0,
+    minMtu: a.minMtu ?? 0,
+    maxMtu: a.maxMtu ?? 0,
+    txqlen: a.txqlen ?? 0,
+    mac: a.address === undefined ? "" : formatMac(a.address),
+    permanentMac: a.permanentAddress === undefined ? "" : formatMac(a.permanentAddress),
+    operstate: a.operstate ?? 0,
+    parent: a.link ?? 0,
+    linkNetnsid: a.linkNetnsid,
+    master: a.master ?? 0,
+    kind: a.linkInfo?.kind ?? "",
+    slaveKind: a.linkInfo?.slaveKind ?? "",
+    mode: data?.mode,
+    modeFlags: data?.flags,
+    bcqueuelen: data?.bcQueueLen,
+    parentDevice: a.parentDevice ?? "",
+  };
 }
 
-/** All links; survives interrupted dumps (at most five tries). */
-export function listLinks(_route: RouteSocket): Link[] {
-  throw new Error("not built yet");
+/** By index or by name (alternative names too). undefined when there is none. */
+export function getLink(route: RouteSocket, which: number | string): Link | undefined {
+  try {
+    return route.get(`ip link show ${which}`, c.RTM_GETLINK, (writer) => writeQuery(writer, which), toLink);
+  } catch (error) {
+    // ERANGE: longer than any name can be.
+    if (error instanceof NetlinkError && (error.errno === ENODEV || error.errno === ERANGE)) return undefined;
+    throw error;
+  }
+}
+
+function writeQuery(writer: Writer, which: number | string): void {
+  // Statistics are half of an answer and nobody's business here.
+  const attributes: LinkAttributes = { extMask: c.RTEXT_FILTER_SKIP_STATS };
+  if (typeof which === "number") {
+    writeLink(writer, which, 0, 0, attributes);
+    return;
+  }
+  if (which.length < IFNAMSIZ) attributes.name = which;
+  else attributes.altname = which;
+  writeLink(writer, 0, 0, 0, attributes);
+}
+
+function writeAll(writer: Writer): void {
+  writeLink(writer, 0, 0, 0, { extMask: c.RTEXT_FILTER_SKIP_STATS });
+}
+
+/** All links; survives interrupted dumps (at most five tries, then what the last one gave). */
+export function listLinks(route: RouteSocket): Link[] {
+  return route.dump("ip link show", c.RTM_GETLINK, writeAll, toLink).items;
 }
 
 export interface LinkChange {
@@ -69,17 +130,83 @@ export interface LinkChange {
   allmulti?: boolean;
 }
 
+/** The change in the words of `ip link set`. */
+function describe(change: LinkChange): string {
+  let text = "";
+  if (change.netns !== undefined) text += " netns";
+  if (change.name !== undefined) text += ` name ${change.name}`;
+  if (change.alias !== undefined) text += ` alias "${change.alias}"`;
+  if (change.mtu !== undefined) text += ` mtu ${change.mtu}`;
+  if (change.txqlen !== undefined) text += ` txqueuelen ${change.txqlen}`;
+  if (change.mac !== undefined) text += ` address ${change.mac}`;
+  if (change.promisc !== undefined) text += ` promisc ${change.promisc ? "on" : "off"}`;
+  if (change.allmulti !== undefined) text += ` allmulticast ${change.allmulti ? "on" : "off"}`;
+  if (change.up !== undefined) text += change.up ? " up" : " down";
+  return text;
+}
+
+function hardwareAddress(mac: string): Uint8Array {
+  const bytes = parseMac(mac);
+  if (bytes === undefined) throw new NetlinkError(`address ${mac}`, 22, "EINVAL", "not a link-layer address");
+  return bytes;
+}
+
 /** One RTM_NEWLINK with all changes. It is not atomic: after an error look at the link again. */
-export function setLink(_route: RouteSocket, _index: number, _change: LinkChange): void {
-  throw new Error("not built yet");
+export function setLink(route: RouteSocket, index: number, change: LinkChange): void {
+  beginSetLink(route, index, change);
+  route.run();
 }
 
-export function addAltnames(_route: RouteSocket, _index: number, _names: string[]): void {
-  throw new Error("not built yet");
+/** The same as part of a batch. */
+export function beginSetLink(route: RouteSocket, index: number, change: LinkChange): void {
+  let flags = 0;
+  let mask = 0;
+  if (change.up !== undefined) {
+    mask |= c.IFF_UP;
+    if (change.up) flags |= c.IFF_UP;
+  }
+  if (change.promisc !== undefined) {
+    mask |= c.IFF_PROMISC;
+    if (change.promisc) flags |= c.IFF_PROMISC;
+  }
+  if (change.allmulti !== undefined) {
+    mask |= c.IFF_ALLMULTI;
+    if (change.allmulti) flags |= c.IFF_ALLMULTI;
+  }
+  const writer = route.begin(`ip link set ${index}${describe(change)}`, c.RTM_NEWLINK, 0);
+  writeLink(writer, index, flags, mask, {
+    netNsFd: change.netns,
+    name: change.name,
+    alias: change.alias,
+    mtu: change.mtu,
+    txqlen: change.txqlen,
+    address: change.mac === undefined ? undefined : hardwareAddress(change.mac),
+  });
 }
 
-export function deleteAltnames(_route: RouteSocket, _index: number, _names: string[]): void {
-  throw new Error("not built yet");
+export function addAltnames(route: RouteSocket, index: number, names: string[]): void {
+  if (names.length === 0) return;
+  const flags = c.NLM_F_CREATE | c.NLM_F_EXCL | c.NLM_F_APPEND;
+  const writer = route.begin(`ip link property add altname ${names.join(" ")}`, c.RTM_NEWLINKPROP, flags);
+  writeLink(writer, index, 0, 0, { altnames: names });
+  route.run();
+}
+
+export function deleteAltnames(route: RouteSocket, index: number, names: string[]): void {
+  if (names.length === 0) return;
+  const writer = route.begin(`ip link property del altname ${names.join(" ")}`, c.RTM_DELLINKPROP, 0);
+  writeLink(writer, index, 0, 0, { altnames: names });
+  route.run();
+}
+
+/** No error when it is gone already (ENODEV). */
+export function deleteLink(route: RouteSocket, index: number): void {
+  writeLink(route.begin(`ip link del ${index}`, c.RTM_DELLINK, 0), index, 0, 0, {});
+  try {
+    route.run();
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || error.errno !== ENODEV) throw error;
+  }
 }
 
 export interface NewLink {
@@ -97,17 +224,79 @@ export interface NewLink {
   up?: boolean;
 }
 
-/** Creates a link under its final name in its final namespace. EEXIST is a NetlinkError with code "EEXIST". */
-export function addLink(_route: RouteSocket, _link: NewLink): void {
-  throw new Error("not built yet");
+/**
+ * Creates a link under its final name in its final namespace. EEXIST is a NetlinkError with code "EEXIST".
+ * Kernels before 6.13 also say EEXIST when the name is taken in the namespace of `route`: then the request is made from within
+ * the target, where only its own names count.
+ */
+export function addLink(route: RouteSocket, link: NewLink): void {
+  try {
+    beginAddLink(route, link, { link: link.parent, netNsFd: link.netns });
+    route.run();
+  } catch (error) {
+    const elsewhere = error instanceof NetlinkError && error.code === "EEXIST" && link.netns !== undefined;
+    if (!elsewhere || getLink(route, link.name) === undefined) throw error;
+    addLinkFromWithin(link, link.netns!);
+  }
 }
 
-/** No error when it is gone already (ENODEV). */
-export function deleteLink(_route: RouteSocket, _index: number): void {
-  throw new Error("not built yet");
+function beginAddLink(route: RouteSocket, link: NewLink, where: LinkAttributes): void {
+  const operation = `ip link add ${link.name} link ${link.parent} type ${link.kind}`;
+  const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
+  const flags = link.up === true ? c.IFF_UP : 0;
+  writeLink(writer, 0, flags, flags, {
+    ...where,
+    name: link.name,
+    address: link.mac === undefined ? undefined : hardwareAddress(link.mac),
+    mtu: link.mtu,
+    linkInfo: {
+      kind: link.kind,
+      data: { mode: link.mode, flags: link.modeFlags, bcQueueLen: link.bcqueuelen },
+    },
+  });
+}
+
+/** The same on a socket of the target; the master is then named by the number that namespace has for ours. */
+export function addLinkFromWithin(link: NewLink, netns: Fd): void {
+  const ours = ownNamespace();
+  const target = inNamespace({ fd: netns }, () => RouteSocket.open());
+  try {
+    beginAddLink(target, link, { link: link.parent, linkNetnsid: namespaceId(target, ours.fd) });
+    target.run();
+  } finally {
+    target.close();
+  }
+}
+
+/** The number by which the namespace of `route` knows another one; gives it one when it has none. */
+function namespaceId(route: RouteSocket, netns: Fd): number {
+  const get = () => route.get("ip netns list-id", c.RTM_GETNSID, (writer) => writeNsid(writer, netns), readNsid);
+  const known = get();
+  if (known >= 0) return known;
+  writeNsid(route.begin("ip netns set", c.RTM_NEWNSID, 0), netns, -1);
+  const refusal = route.runEach()[0];
+  // EEXIST: somebody else gave it one meanwhile.
+  if (refusal !== undefined && refusal.code !== "EEXIST") throw refusal;
+  return get();
 }
 
 /** First link with this MAC, in the order of a dump. Falls back to sysfs when every dump was interrupted. */
-export function findLinkByAddress(_route: RouteSocket, _mac: string): Link | undefined {
-  throw new Error("not built yet");
+export function findLinkByAddress(route: RouteSocket, mac: string): Link | undefined {
+  const wanted = hardwareAddress(mac);
+  const { items, complete } = route.dump("ip link show", c.RTM_GETLINK, writeAll, (bytes, start, end) =>
+    hasAddress(bytes, start, end, wanted) ? toLink(bytes, start, end) : undefined,
+  );
+  if (items[0] !== undefined || complete) return items[0];
+  for (const name of interfacesWithAddress(formatMac(wanted))) {
+    const link = getLink(route, name);
+    if (link?.mac === formatMac(wanted)) return link;
+  }
+  return undefined;
+}
+
+function hasAddress(bytes: Bytes, start: number, end: number, wanted: Uint8Array): boolean {
+  const found = findAttribute(bytes, start + 16, end, c.IFLA_ADDRESS);
+  if (found === undefined || found[1] - found[0] !== wanted.length) return false;
+  for (let i = 0; i < wanted.length; i++) if (bytes.u8[found[0] + i] !== wanted[i]) return false;
+  return true;
 }

@@ -1,14 +1,83 @@
 // Moving a device between namespaces: one RTM_NEWLINK that moves and renames, because the kernel waits an RCU barrier
 // (12-16 ms) under RTNL for each move (habit of all callers: exactly one per call).
-import type { Link, LinkChange } from "./link.ts";
+import { CniError, Code } from "../errors.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import { deleteAltnames, getLink, type Link, type LinkChange, setLink } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
+import { findSameDevice, isSameDevice, restoreLink, snapshotLink } from "./snapshot.ts";
 
 /**
  * Moves `link` from one namespace to another under a new name, with further changes in the same request.
  * The request is not atomic: when the wanted name is taken in the target, the kernel has moved the link and not renamed it.
  * So: looks first, and after any error looks on both sides and puts the link back as it was.
+ * Alternative names that stand in the way (one is the wanted name, or taken in the target) are dropped; who moves the link back
+ * adds them again from what it recorded.
  * Returns the link as it is in the target (its index may have changed). Throws CniError naming the conflict.
  */
-export function moveLink(_from: NetNs, _to: NetNs, _link: Link, _name: string, _change: LinkChange): Link {
-  throw new Error("not built yet");
+export function moveLink(from: NetNs, to: NetNs, link: Link, name: string, change: LinkChange): Link {
+  const taken = getLink(to.route, name);
+  if (taken !== undefined) throw nameTaken(to, name, taken);
+  const obstacles = link.altnames.filter((altname) => altname === name || getLink(to.route, altname) !== undefined);
+  try {
+    deleteAltnames(from.route, link.index, obstacles);
+    setLink(from.route, link.index, { ...change, netns: to.fd, name });
+    const moved = getLink(to.route, name);
+    if (moved === undefined)
+      throw new CniError(Code.generic, `${name} vanished from ${describe(to)} right after the move`);
+    return moved;
+  } catch (error) {
+    throw explain(error, from, to, link, name, putBack(from, to, link, name));
+  }
+}
+
+function nameTaken(to: NetNs, name: string, taken: Link): CniError {
+  const what =
+    taken.name === name ? `an interface ${name}` : `an interface ${taken.name} with the alternative name ${name}`;
+  return new CniError(
+    Code.generic,
+    `cannot move: ${describe(to)} has ${what} already`,
+    "choose another interface name or remove that interface",
+  );
+}
+
+function describe(ns: NetNs): string {
+  return ns.path === "" ? "the host's namespace" : `namespace ${ns.path}`;
+}
+
+/** Finds the device on either side and makes it in `from` what it was. Returns what went wrong with that, or "". */
+function putBack(from: NetNs, to: NetNs, link: Link, name: string): string {
+  const was = snapshotLink(link);
+  try {
+    let back = getLink(from.route, link.index);
+    if (back === undefined || !isSameDevice(back, was)) {
+      const astray = findSameDevice(to.route, was, name);
+      // Under its old name, which was free for it a moment ago.
+      if (astray !== undefined) setLink(to.route, astray.index, { netns: from.fd, name: link.name });
+      back = findSameDevice(from.route, was, name);
+    }
+    if (back === undefined) return `${link.name} is neither where it was nor where it should be`;
+    restoreLink(from.route, back, was);
+    return "";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function explain(error: unknown, from: NetNs, to: NetNs, link: Link, name: string, problem: string): unknown {
+  if (!(error instanceof NetlinkError) && problem === "") return error;
+  const cause = error instanceof Error ? error.message : String(error);
+  const message = `cannot move ${link.name} to ${describe(to)} as ${name}: ${cause}`;
+  if (problem !== "")
+    return new CniError(Code.generic, message, `and putting it back to ${describe(from)} failed: ${problem}`);
+  return new CniError(Code.generic, message, cureOf(error));
+}
+
+function cureOf(error: unknown): string {
+  if (!(error instanceof NetlinkError)) return "";
+  if (error.code === "EEXIST") return "a name of the device was taken there at the same time; it is back as it was";
+  if (error.code === "EINVAL")
+    return "the device cannot leave its namespace (bridges, tunnels and the like), or a value does not suit it";
+  if (error.code === "ENODEV") return "the device is gone";
+  if (error.code === "EBUSY") return "the device is in use: down it, or take it out of its bridge or bond";
+  return "";
 }

@@ -1,6 +1,9 @@
 // A network namespace that we hold open, and a route socket in it.
-import type { Fd } from "../host/host.ts";
-import type { RouteSocket } from "../netlink/socket.ts";
+import { CniError, Code } from "../errors.ts";
+import { CLONE_NEWNET, NSFS_MAGIC, O_CLOEXEC, O_PATH, O_RDONLY } from "../host/constants.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
+import { log } from "../log.ts";
+import { RouteSocket } from "../netlink/socket.ts";
 
 /** setns(2) moves the whole process (it has one thread); sockets stay in the namespace they were made in. */
 export interface NetNs {
@@ -14,9 +17,41 @@ export interface NetNs {
   readonly route: RouteSocket;
 }
 
+/** ioctl(2) on an nsfs file: which type of namespace it is, as its CLONE_NEW* bit. linux/nsfs.h: _IO(0xb7, 3). */
+const NS_GET_NSTYPE = 0xb703;
+
+class OpenNamespace implements NetNs {
+  readonly path: string;
+  readonly fd: Fd;
+  readonly dev: number;
+  readonly ino: number;
+  #route: RouteSocket | undefined;
+
+  constructor(path: string, fd: Fd) {
+    this.path = path;
+    this.fd = fd;
+    const { dev, ino } = host.fstat(fd);
+    this.dev = dev;
+    this.ino = ino;
+  }
+
+  get route(): RouteSocket {
+    this.#route ??= inNamespace(this, () => RouteSocket.open());
+    return this.#route;
+  }
+}
+
+let own: NetNs | undefined;
+/** The namespace this process is in now; differs from `own` only inside inNamespace. */
+let current: Pick<NetNs, "fd"> | undefined;
+
 /** The namespace this process runs in (/proc/thread-self/ns/net). */
 export function ownNamespace(): NetNs {
-  throw new Error("not built yet");
+  if (own === undefined) {
+    own = new OpenNamespace("", host.open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    current ??= own;
+  }
+  return own;
 }
 
 /**
@@ -25,8 +60,37 @@ export function ownNamespace(): NetNs {
  * the message keeps the words "no such file or directory" for a missing path, which runtimes look for.
  * Returns undefined instead when `missing` is "ok" and the path is missing or no namespace (any more): DEL.
  */
-export function openNamespace(_path: string, _missing: "error" | "ok" = "error"): NetNs | undefined {
-  throw new Error("not built yet");
+export function openNamespace(path: string, missing: "error" | "ok" = "error"): NetNs | undefined {
+  const problem = tryOpen(path);
+  if (typeof problem !== "string") return problem;
+  if (missing === "ok") return undefined;
+  throw new CniError(
+    Code.invalidEnvironment,
+    `CNI_NETNS ${path}: ${problem}`,
+    "CNI_NETNS must be the path of the pod's network namespace, such as /var/run/netns/NAME; the runtime sets it",
+  );
+}
+
+/** The namespace, or what is wrong with the path. */
+function tryOpen(path: string): NetNs | string {
+  let file: Fd | undefined;
+  try {
+    // O_PATH neither blocks on a FIFO nor runs a device's open; what it found is opened for real once we know what it is.
+    file = host.open(path, O_PATH | O_CLOEXEC);
+    if (host.fstatfs(file) !== NSFS_MAGIC) return "is not a network namespace";
+    const fd = host.open(`/proc/self/fd/${file}`, O_RDONLY | O_CLOEXEC);
+    if (host.ioctl(fd, NS_GET_NSTYPE, new Uint8Array(0)) === CLONE_NEWNET) return new OpenNamespace(path, fd);
+    host.close(fd);
+    return "is a namespace, but not a network namespace";
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.code === "ENOENT" || error.code === "ENOTDIR" || error.code === "EACCES" || error.code === "ELOOP") {
+      return error.message;
+    }
+    throw error;
+  } finally {
+    if (file !== undefined) host.close(file);
+  }
 }
 
 export function sameNamespace(a: NetNs, b: NetNs): boolean {
@@ -34,6 +98,20 @@ export function sameNamespace(a: NetNs, b: NetNs): boolean {
 }
 
 /** Runs `body` with this process inside the namespace. When the way back fails the process ends at once (F27): nothing may run in the wrong namespace. */
-export function inNamespace<T>(_ns: NetNs, _body: () => T): T {
-  throw new Error("not built yet");
+export function inNamespace<T>(ns: Pick<NetNs, "fd">, body: () => T): T {
+  const before = current ?? ownNamespace();
+  if (before === ns) return body();
+  host.setns(ns.fd, CLONE_NEWNET);
+  current = ns;
+  try {
+    return body();
+  } finally {
+    current = before;
+    try {
+      host.setns(before.fd, CLONE_NEWNET);
+    } catch (error) {
+      log("error", "cannot return to our own network namespace, giving up", { cause: String(error) });
+      host.exit(1);
+    }
+  }
 }

@@ -1,5 +1,11 @@
 // Routes: `ip route add`, `ip route show`.
+import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import type { Address, Family, Prefix } from "../ip/address.ts";
+import type { Bytes, Writer } from "../netlink/bytes.ts";
+import * as c from "../netlink/constants.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import { readNexthop, writeNexthopQuery } from "../netlink/nexthop.ts";
+import { type NextHop, type RouteAttributes, readRoute, writeRoute } from "../netlink/route.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
 /** A route as CNI results describe it. */
@@ -27,19 +33,196 @@ export interface KernelRoute {
   advmss: number | undefined;
   /** One entry for a simple route, several for a multipath one. */
   nexthops: { ifIndex: number; gateway: Address | undefined; weight: number }[];
+  /** Nexthop object (`ip nexthop`) the route uses. */
+  nexthopId: number | undefined;
 }
 
-/** Routes of one family in one table (254 is main); table 0 is all of them. */
-export function listRoutes(_route: RouteSocket, _family: Family, _table?: number): KernelRoute[] {
-  throw new Error("not built yet");
+type Hop = KernelRoute["nexthops"][number];
+
+function addressFamily(family: Family): number {
+  return family === 4 ? AF_INET : AF_INET6;
+}
+
+function toAddress(family: number, bytes: Uint8Array): Address {
+  return { family: family === AF_INET ? 4 : 6, bytes };
+}
+
+function gatewayOf(family: number, a: NextHop["attributes"]): Address | undefined {
+  if (a.gateway !== undefined) return toAddress(family, a.gateway);
+  return a.via === undefined ? undefined : toAddress(a.via.family, a.via.address);
+}
+
+function hopsOf(family: number, a: RouteAttributes): Hop[] {
+  if (a.multipath !== undefined) {
+    return a.multipath.map((hop) => ({
+      ifIndex: hop.index,
+      gateway: gatewayOf(family, hop.attributes),
+      weight: hop.hops + 1,
+    }));
+  }
+  if (a.oif === undefined) return [];
+  return [{ ifIndex: a.oif, gateway: gatewayOf(family, a), weight: 1 }];
+}
+
+/** undefined for what a dump brings that is no route: cached exceptions. */
+function toRoute(bytes: Bytes, start: number, end: number): KernelRoute | undefined {
+  const message = readRoute(bytes, start, end);
+  if ((message.flags & c.RTM_F_CLONED) !== 0) return undefined;
+  const { family, attributes: a } = message;
+  const zero = new Uint8Array(family === AF_INET ? 4 : 16);
+  return {
+    family: family === AF_INET ? 4 : 6,
+    dst: { address: toAddress(family, a.dst ?? zero), length: message.dstLength },
+    table: a.table ?? message.table,
+    protocol: message.protocol,
+    scope: message.scope,
+    type: message.type,
+    priority: a.priority ?? 0,
+    mtu: a.metrics?.mtu,
+    advmss: a.metrics?.advmss,
+    nexthops: hopsOf(family, a),
+    nexthopId: a.nhId,
+  };
+}
+
+function header(family: number, table: number) {
+  return {
+    family,
+    dstLength: 0,
+    srcLength: 0,
+    tos: 0,
+    table: table < 256 ? table : c.RT_TABLE_UNSPEC,
+    protocol: 0,
+    scope: 0,
+    type: 0,
+    flags: 0,
+  };
+}
+
+/** Routes of one family in one table (254 is main); table 0 is all of them. A table that does not exist has none. */
+export function listRoutes(route: RouteSocket, family: Family, table: number = c.RT_TABLE_MAIN): KernelRoute[] {
+  const write = (writer: Writer) =>
+    writeRoute(writer, {
+      ...header(addressFamily(family), table),
+      attributes: { table: table === 0 ? undefined : table },
+    });
+  // The kernel filters by table since 4.20; before it gives all.
+  const read = (bytes: Bytes, start: number, end: number) => {
+    const found = toRoute(bytes, start, end);
+    return found?.family === family && (table === 0 || found.table === table) ? found : undefined;
+  };
+  try {
+    return route.dump(`ip -${family} route show table ${table}`, c.RTM_GETROUTE, write, read).items;
+  } catch (error) {
+    // A filter by a table that was never used.
+    if (error instanceof NetlinkError && error.code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** One next hop of a route to add. */
+export interface NewHop {
+  gateway: Address | undefined;
+  /** Do not ask whether an address covers the gateway (RTNH_F_ONLINK). */
+  onlink: boolean;
+}
+
+export interface NewRoute {
+  /** Host bits are clear. */
+  dst: Prefix;
+  table: number;
+  scope: number;
+  /** 0: the kernel's default. */
+  priority: number;
+  mtu: number | undefined;
+  advmss: number | undefined;
+  /** At least one; several make a multipath route. */
+  hops: NewHop[];
+}
+
+function hopAttributes(family: Family, hop: NewHop): NextHop["attributes"] {
+  if (hop.gateway === undefined) return {};
+  if (hop.gateway.family === family) return { gateway: hop.gateway.bytes };
+  return { via: { family: addressFamily(hop.gateway.family), address: hop.gateway.bytes } };
+}
+
+/** Begins `ip route append …` through the device `index`; flags as the Go plugins send them (CREATE, no EXCL). */
+export function beginAddRoute(route: RouteSocket, operation: string, index: number, spec: NewRoute): void {
+  const family = spec.dst.address.family;
+  const writer = route.begin(operation, c.RTM_NEWROUTE, c.NLM_F_CREATE);
+  const single = spec.hops.length === 1 ? spec.hops[0]! : undefined;
+  const metrics = { mtu: spec.mtu, advmss: spec.advmss };
+  writeRoute(writer, {
+    ...header(addressFamily(family), spec.table),
+    dstLength: spec.dst.length,
+    protocol: c.RTPROT_BOOT,
+    scope: spec.scope,
+    type: c.RTN_UNICAST,
+    flags: single?.onlink === true ? c.RTNH_F_ONLINK : 0,
+    attributes: {
+      dst: spec.dst.length === 0 ? undefined : spec.dst.address.bytes,
+      ...(single === undefined ? undefined : hopAttributes(family, single)),
+      priority: spec.priority === 0 ? undefined : spec.priority,
+      table: spec.table < 256 ? undefined : spec.table,
+      oif: single === undefined ? undefined : index,
+      metrics: spec.mtu === undefined && spec.advmss === undefined ? undefined : metrics,
+      multipath: single === undefined ? newHops(family, index, spec.hops) : undefined,
+    },
+  });
+}
+
+function newHops(family: Family, index: number, hops: NewHop[]): NextHop[] {
+  return hops.map((hop) => ({
+    flags: hop.onlink ? c.RTNH_F_ONLINK : 0,
+    hops: 0,
+    index,
+    attributes: hopAttributes(family, hop),
+  }));
+}
+
+/** Devices of a default route, in order; those of its nexthop object when the kernel gives only its id (nexthop_compat_mode 0). */
+function devicesOf(route: RouteSocket, found: KernelRoute): number[] {
+  const devices = found.nexthops.map((hop) => hop.ifIndex).filter((index) => index !== 0);
+  if (devices.length > 0 || found.nexthopId === undefined) return devices;
+  return nexthopDevices(route, found.nexthopId, true);
+}
+
+function nexthopDevices(route: RouteSocket, id: number, groups: boolean): number[] {
+  const nexthop = route.get(
+    `ip nexthop show id ${id}`,
+    c.RTM_GETNEXTHOP,
+    (writer) => writeNexthopQuery(writer, id),
+    readNexthop,
+  );
+  if (nexthop.oif !== undefined) return [nexthop.oif];
+  // Groups hold no groups.
+  return groups ? (nexthop.group ?? []).flatMap((member) => nexthopDevices(route, member, false)) : [];
+}
+
+function isDefault(found: KernelRoute): boolean {
+  return found.dst.length === 0 && found.type === c.RTN_UNICAST;
 }
 
 /** Device of the best default route (lowest metric, IPv4 before IPv6, unicast, first next hop with a device). undefined: none. */
-export function defaultRouteDevice(_route: RouteSocket): number | undefined {
-  throw new Error("not built yet");
+export function defaultRouteDevice(route: RouteSocket): number | undefined {
+  for (const family of [4, 6] as const) {
+    const defaults = listRoutes(route, family).filter(isDefault);
+    defaults.sort((a, b) => a.priority - b.priority);
+    for (const found of defaults) {
+      const device = devicesOf(route, found)[0];
+      if (device !== undefined) return device;
+    }
+  }
+  return undefined;
 }
 
 /** Indices of every device that carries a default route of any table, multipath too. */
-export function defaultRouteDevices(_route: RouteSocket): Set<number> {
-  throw new Error("not built yet");
+export function defaultRouteDevices(route: RouteSocket): Set<number> {
+  const devices = new Set<number>();
+  for (const family of [4, 6] as const) {
+    for (const found of listRoutes(route, family, 0)) {
+      if (isDefault(found)) for (const device of devicesOf(route, found)) devices.add(device);
+    }
+  }
+  return devices;
 }

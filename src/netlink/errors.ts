@@ -1,6 +1,6 @@
-/** The kernel refused a request. */
+/** The kernel refused a request, or its answer was lost. */
 export class NetlinkError extends Error {
-  override readonly name = "NetlinkError";
+  override readonly name: string = "NetlinkError";
   /** The request in the words of `ip`: "ip link set eth0 netns …". */
   readonly operation: string;
   /** Positive errno. */
@@ -16,5 +16,14 @@ export class NetlinkError extends Error {
     this.errno = errno;
     this.code = code;
     this.kernelMessage = kernelMessage;
+  }
+}
+
+/** Bytes that are no netlink message, or a value that fits in none: errno EPROTO. */
+export class ProtocolError extends NetlinkError {
+  override readonly name = "ProtocolError";
+
+  constructor(what: string) {
+    super("netlink", 71, "EPROTO", what);
   }
 }

@@ -1,0 +1,134 @@
+// Tells the neighbours where an address is now: gratuitous ARP requests and unsolicited neighbour advertisements, from the
+// interface itself. A packet that leaves through another interface of the pod (as sriov-cni's advertisements do) poisons that network.
+import { AF_INET6, AF_PACKET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW } from "../host/constants.ts";
+import { type Fd, host } from "../host/host.ts";
+import type { Address } from "../ip/address.ts";
+import { parseMac } from "../ip/mac.ts";
+import { equalAddresses } from "../ip/range.ts";
+import { log } from "../log.ts";
+import { Bytes, utf8 } from "../netlink/bytes.ts";
+import { IFA_F_OPTIMISTIC, IFA_F_TENTATIVE } from "../netlink/constants.ts";
+import { listAddresses } from "./address.ts";
+import type { AddressSpec } from "./configure.ts";
+import { getLink, IFF_RUNNING, IFF_UP } from "./link.ts";
+import { inNamespace, type NetNs } from "./namespace.ts";
+
+const ROUNDS = 2;
+/** Milliseconds to wait for carrier. */
+const CARRIER_WAIT = 200;
+const ETH_P_ARP = 0x0806;
+const IPPROTO_ICMPV6 = 58;
+const SOL_SOCKET = 1;
+const SO_BINDTODEVICE = 25;
+const IPV6_MULTICAST_IF = 17;
+const IPV6_MULTICAST_HOPS = 18;
+const SOL_IPV6 = 41;
+const BROADCAST = new Uint8Array([255, 255, 255, 255, 255, 255]);
+const ALL_NODES: Address = {
+  family: 6,
+  bytes: new Uint8Array([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+};
+
+/** 2 gratuitous ARP requests or unsolicited neighbour advertisements per address, from the interface itself. Never fails. */
+export function announceAddresses(pod: NetNs, index: number, name: string, mac: string, ips: AddressSpec[]): void {
+  const hardware = parseMac(mac);
+  // Both protocols as sent here are Ethernet's; IPoIB has 20-byte addresses.
+  if (ips.length === 0 || hardware === undefined || hardware.length !== 6) return;
+  try {
+    if (!waitCarrier(pod, index)) return;
+    const usable = usableAddresses(pod, index, ips);
+    inNamespace(pod, () => {
+      for (const address of usable) {
+        if (address.family === 4) announceIpv4(index, hardware, address);
+        else announceIpv6(index, name, hardware, address);
+      }
+    });
+  } catch (error) {
+    log("info", `cannot announce the addresses of ${name}`, { cause: String(error) });
+  }
+}
+
+/** True as soon as the link carries packets. A link that does not in 200 ms is left to the kernel's arp_notify. */
+function waitCarrier(pod: NetNs, index: number): boolean {
+  const deadline = host.monotonic() + CARRIER_WAIT;
+  for (let pause = 2; ; pause *= 1.5) {
+    const flags = getLink(pod.route, index)?.flags ?? 0;
+    if ((flags & IFF_UP) !== 0 && (flags & IFF_RUNNING) !== 0) return true;
+    const left = deadline - host.monotonic();
+    if (left <= 0) return false;
+    host.sleep(Math.min(pause, left));
+  }
+}
+
+/** Without IPv6 addresses that are still tentative: they must not be the source of a packet (RFC 4862, 5.4). */
+function usableAddresses(pod: NetNs, index: number, ips: AddressSpec[]): Address[] {
+  const addresses = ips.map((ip) => ip.address.address);
+  if (!addresses.some((address) => address.family === 6)) return addresses;
+  const actual = listAddresses(pod.route, index, 6);
+  return addresses.filter((address) => {
+    if (address.family === 4) return true;
+    const found = actual.find((candidate) => equalAddresses(candidate.address, address));
+    return found !== undefined && ((found.flags & IFA_F_TENTATIVE) === 0 || (found.flags & IFA_F_OPTIMISTIC) !== 0);
+  });
+}
+
+function withSocket(fd: Fd, use: (fd: Fd) => void): void {
+  try {
+    use(fd);
+  } finally {
+    host.close(fd);
+  }
+}
+
+/** ARP request for our own address to everybody (RFC 5227, 3: an ARP announcement). */
+function announceIpv4(index: number, mac: Uint8Array, address: Address): void {
+  const packet = new Uint8Array(28);
+  packet.set([0, 1, 8, 0, 6, 4, 0, 1]);
+  packet.set(mac, 8);
+  packet.set(address.bytes, 14);
+  packet.set(BROADCAST, 18);
+  packet.set(address.bytes, 24);
+  // struct sockaddr_ll: family, protocol, ifindex, hatype, pkttype, halen, address.
+  const to = new Bytes(20);
+  to.u16[0] = AF_PACKET;
+  to.u8.set([ETH_P_ARP >> 8, ETH_P_ARP & 0xff], 2);
+  to.u32[1] = index;
+  to.u8[11] = 6;
+  to.u8.set(BROADCAST, 12);
+  // Protocol 0: nothing is received on it.
+  withSocket(host.socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0), (fd) => {
+    for (let round = 0; round < ROUNDS; round++) host.send(fd, packet, to.u8);
+  });
+}
+
+/** struct sockaddr_in6. */
+function socketAddress(address: Address, scope: number): Uint8Array {
+  const bytes = new Bytes(28);
+  bytes.u16[0] = AF_INET6;
+  bytes.u8.set(address.bytes, 8);
+  bytes.u32[6] = scope;
+  return bytes.u8;
+}
+
+function option(fd: Fd, level: number, name: number, value: number): void {
+  const bytes = new Bytes(4);
+  bytes.u32[0] = value;
+  host.setsockopt(fd, level, name, bytes.u8);
+}
+
+/** Unsolicited neighbour advertisement to all nodes: override flag, target link-layer address, hop limit 255 (RFC 4861, 7.2.6). */
+function announceIpv6(index: number, name: string, mac: Uint8Array, address: Address): void {
+  // The kernel fills in the checksum on raw ICMPv6 sockets.
+  const packet = new Uint8Array(32);
+  packet.set([136, 0, 0, 0, 0x20]);
+  packet.set(address.bytes, 8);
+  packet.set([2, 1], 24);
+  packet.set(mac, 26);
+  withSocket(host.socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6), (fd) => {
+    host.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, utf8(name));
+    option(fd, SOL_IPV6, IPV6_MULTICAST_IF, index);
+    option(fd, SOL_IPV6, IPV6_MULTICAST_HOPS, 255);
+    host.bind(fd, socketAddress(address, index));
+    for (let round = 0; round < ROUNDS; round++) host.send(fd, packet, socketAddress(ALL_NODES, index));
+  });
+}

@@ -1,0 +1,83 @@
+// CHECK: is an interface still what ADD made it? Looks where ADD put things (the right table, all next hops, this device), so
+// that it neither alarms for what is right nor passes what is wrong.
+import { CniError, Code } from "../errors.ts";
+import { type Family, formatAddress, formatPrefix } from "../ip/address.ts";
+import { equalAddresses } from "../ip/range.ts";
+import { IFA_F_DADFAILED, RTN_UNICAST } from "../netlink/constants.ts";
+import { listAddresses } from "./address.ts";
+import type { InterfaceSpec } from "./configure.ts";
+import { getLink, IFF_UP } from "./link.ts";
+import type { NetNs } from "./namespace.ts";
+import { describeRoute, planRoutes, samePrefix } from "./plan.ts";
+import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./route.ts";
+
+/** IP6_RT_PRIO_USER: what the kernel makes of an IPv6 route without metric. */
+const IPV6_DEFAULT_METRIC = 1024;
+
+/** CHECK: up, every address with its prefix length, every route in its table with its next hop, metric and device. Throws CniError for the first thing missing. */
+export function checkInterface(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
+  const link = getLink(pod.route, index);
+  if (link === undefined) throw missing(`interface ${name} does not exist in the pod`);
+  if ((link.flags & IFF_UP) === 0) throw missing(`interface ${name} is down`);
+  checkAddresses(pod, index, name, spec);
+  checkRoutes(pod, index, name, spec);
+}
+
+function missing(message: string): CniError {
+  return new CniError(Code.generic, message, "something changed it since ADD; DEL and ADD again restore it");
+}
+
+function checkAddresses(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
+  if (spec.ips.length === 0) return;
+  const actual = listAddresses(pod.route, index);
+  for (const { address: wanted } of spec.ips) {
+    const found = actual.find(
+      (candidate) => candidate.length === wanted.length && equalAddresses(candidate.address, wanted.address),
+    );
+    if (found === undefined) throw missing(`interface ${name} does not have the address ${formatPrefix(wanted)}`);
+    if ((found.flags & IFA_F_DADFAILED) !== 0) {
+      throw missing(`address ${formatAddress(wanted.address)} of ${name} is a duplicate of another host's (DADFAILED)`);
+    }
+  }
+}
+
+function checkRoutes(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
+  const tables = new Map<string, KernelRoute[]>();
+  for (const wanted of planRoutes(spec).routes) {
+    const family: Family = wanted.dst.address.family;
+    const key = `${family} ${wanted.table}`;
+    let actual = tables.get(key);
+    if (actual === undefined) {
+      actual = listRoutes(pod.route, family, wanted.table);
+      tables.set(key, actual);
+    }
+    const candidates = actual.filter((candidate) => sameDestination(candidate, wanted));
+    for (const hop of wanted.hops) {
+      if (!candidates.some((candidate) => hasHop(candidate, index, hop)))
+        throw routeMissing(name, wanted, hop, candidates);
+    }
+  }
+}
+
+function sameDestination(candidate: KernelRoute, wanted: NewRoute): boolean {
+  const metric = wanted.priority === 0 && wanted.dst.address.family === 6 ? IPV6_DEFAULT_METRIC : wanted.priority;
+  return candidate.type === RTN_UNICAST && candidate.priority === metric && samePrefix(candidate.dst, wanted.dst);
+}
+
+function hasHop(candidate: KernelRoute, index: number, hop: NewHop): boolean {
+  return candidate.nexthops.some((actual) => {
+    if (actual.ifIndex !== index) return false;
+    if (actual.gateway === undefined || hop.gateway === undefined) return actual.gateway === hop.gateway;
+    return equalAddresses(actual.gateway, hop.gateway);
+  });
+}
+
+function routeMissing(name: string, wanted: NewRoute, hop: NewHop, candidates: KernelRoute[]): CniError {
+  const route = describeRoute({ ...wanted, hops: [hop] });
+  if (candidates.length === 0) return missing(`the route ${route} of ${name} is missing`);
+  const hops = candidates.flatMap((candidate) => candidate.nexthops);
+  const instead = hops.map(
+    ({ gateway, ifIndex }) => `${gateway === undefined ? "on-link" : formatAddress(gateway)} on device ${ifIndex}`,
+  );
+  return missing(`the route ${route} does not go through ${name} as it should; the kernel has ${instead.join(", ")}`);
+}

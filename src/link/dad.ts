@@ -1,0 +1,65 @@
+// Waiting for duplicate address detection: 1 to 2 seconds during which an IPv6 address cannot be used.
+import { CniError, Code } from "../errors.ts";
+import { host } from "../host/host.ts";
+import { formatAddress } from "../ip/address.ts";
+import {
+  IF_OPER_UP,
+  IFA_F_DADFAILED,
+  IFA_F_OPTIMISTIC,
+  IFA_F_TENTATIVE,
+  RTNLGRP_IPV6_IFADDR,
+} from "../netlink/constants.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
+import { listAddresses } from "./address.ts";
+import { getLink, IFF_LOWER_UP } from "./link.ts";
+
+export const RTMGRP_IPV6_IFADDR = 1 << (RTNLGRP_IPV6_IFADDR - 1);
+
+/** Milliseconds, as in the Go plugins. */
+const BUDGET = 5000;
+/** Look again after this many milliseconds even without a notification: carrier comes and goes without one of this group. */
+const SLICE = 500;
+
+/**
+ * Waits until no IPv6 address of the interface is tentative, at most 5 s. A duplicate is an error at once; a timeout only when the
+ * link is up. A virtual link without carrier (its master's cable is out) is not waited for: no detection can happen on it.
+ * `notifications` is subscribed to RTMGRP_IPV6_IFADDR since before the addresses were added.
+ */
+export function settleAddresses(route: RouteSocket, notifications: RouteSocket, index: number, name: string): void {
+  const deadline = host.monotonic() + BUDGET;
+  for (;;) {
+    const tentative = tentativeAddresses(route, index, name);
+    if (tentative === 0) return;
+    const link = getLink(route, index);
+    if (link === undefined)
+      throw new CniError(Code.generic, `${name} is gone while its addresses were checked for duplicates`);
+    if (link.kind !== "" && (link.flags & IFF_LOWER_UP) === 0) return;
+    const left = deadline - host.monotonic();
+    if (left > 0) {
+      notifications.waitNotification(Math.min(left, SLICE));
+      continue;
+    }
+    if (link.operstate !== IF_OPER_UP) return;
+    throw new CniError(
+      Code.generic,
+      `${name} still has ${tentative} tentative IPv6 addresses after ${BUDGET / 1000} s`,
+      "duplicate address detection did not end; see the link's multicast, or set dad to skip",
+    );
+  }
+}
+
+/** How many addresses are not usable yet. Throws CniError for one that somebody else has. */
+function tentativeAddresses(route: RouteSocket, index: number, name: string): number {
+  let tentative = 0;
+  for (const { address, flags } of listAddresses(route, index, 6)) {
+    if ((flags & IFA_F_DADFAILED) !== 0) {
+      throw new CniError(
+        Code.generic,
+        `link ${name} has address ${formatAddress(address)} in DADFAILED state`,
+        "another host on this network has the address already",
+      );
+    }
+    if ((flags & IFA_F_TENTATIVE) !== 0 && (flags & IFA_F_OPTIMISTIC) === 0) tentative++;
+  }
+  return tentative;
+}

@@ -1,0 +1,53 @@
+// RTM_*ADDR messages: struct ifaddrmsg and its attributes.
+import { Table, type Values } from "./attributes.ts";
+import type { Bytes, Writer } from "./bytes.ts";
+import { bytes, text, u32 } from "./codecs.ts";
+import * as c from "./constants.ts";
+import { ProtocolError } from "./errors.ts";
+
+export const addressAttributes = new Table("address", {
+  address: [c.IFA_ADDRESS, bytes],
+  local: [c.IFA_LOCAL, bytes],
+  label: [c.IFA_LABEL, text],
+  broadcast: [c.IFA_BROADCAST, bytes],
+  // All 32 bits; the header has room for eight.
+  flags: [c.IFA_FLAGS, u32],
+});
+
+export type AddressAttributes = Values<typeof addressAttributes.rows>;
+
+export interface AddressMessage {
+  /** AF_INET or AF_INET6. */
+  family: number;
+  prefixLength: number;
+  /** IFA_F_* of the header; IFA_FLAGS has them all. */
+  flags: number;
+  scope: number;
+  index: number;
+  attributes: AddressAttributes;
+}
+
+/** Size of struct ifaddrmsg. */
+const HEADER = 8;
+
+export function writeAddress(writer: Writer, message: AddressMessage): void {
+  const start = writer.reserve(HEADER);
+  writer.u8[start] = message.family;
+  writer.u8[start + 1] = message.prefixLength;
+  writer.u8[start + 2] = message.flags;
+  writer.u8[start + 3] = message.scope;
+  writer.u32[(start >> 2) + 1] = message.index;
+  addressAttributes.write(writer, message.attributes);
+}
+
+export function readAddress(from: Bytes, start: number, end: number, keep = false): AddressMessage {
+  if (end - start < HEADER) throw new ProtocolError(`address: message has ${end - start} bytes`);
+  return {
+    family: from.u8[start]!,
+    prefixLength: from.u8[start + 1]!,
+    flags: from.u8[start + 2]!,
+    scope: from.u8[start + 3]!,
+    index: from.u32[(start >> 2) + 1]!,
+    attributes: addressAttributes.read(from, start + HEADER, end, keep),
+  };
+}

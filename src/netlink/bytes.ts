@@ -1,0 +1,120 @@
+// One aligned buffer seen as bytes, 16-bit and 32-bit words. Netlink aligns headers, attributes and structs to 4, so a word is
+// one typed-array access in host order (no DataView, no shifting: QuickJS interprets every step).
+import { host } from "../host/host.ts";
+import { ProtocolError } from "./errors.ts";
+
+/** Netlink rounds lengths up to 4. */
+export function align4(length: number): number {
+  return (length + 3) & ~3;
+}
+
+export class Bytes {
+  u8: Uint8Array;
+  u16: Uint16Array;
+  u32: Uint32Array;
+
+  /** `size` is rounded up to whole words. */
+  constructor(size: number) {
+    const buffer = new ArrayBuffer(align4(size));
+    this.u8 = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+  }
+
+  /** A copy of `data` at an aligned address. */
+  static from(data: Uint8Array): Bytes {
+    const bytes = new Bytes(data.length);
+    bytes.u8.set(data);
+    return bytes;
+  }
+
+  /** 16 bits in network order. */
+  be16(at: number): number {
+    return (this.u8[at]! << 8) | this.u8[at + 1]!;
+  }
+
+  /** A copy: the buffer is used again for the next message. */
+  copy(start: number, end: number): Uint8Array {
+    return this.u8.slice(start, end);
+  }
+
+  /** Text up to `end` or its first NUL. */
+  text(start: number, end: number): string {
+    let text = "";
+    for (let at = start; at < end; at++) {
+      const byte = this.u8[at]!;
+      if (byte === 0) return text;
+      if (byte > 127) return host.decode(this.u8.subarray(start, this.#nul(at, end)));
+      text += String.fromCharCode(byte);
+    }
+    return text;
+  }
+
+  #nul(start: number, end: number): number {
+    for (let at = start; at < end; at++) if (this.u8[at] === 0) return at;
+    return end;
+  }
+}
+
+/** Largest payload of an attribute: its length field has 16 bits. */
+const MAX_PAYLOAD = 0xffff - 4;
+
+/** Appends. Everything it adds is zeroed first, because the buffer is used again and again. */
+export class Writer extends Bytes {
+  length = 0;
+
+  /** Adds `size` zero bytes, rounded up to 4, and returns where they start. */
+  reserve(size: number): number {
+    const start = this.length;
+    const end = start + align4(size);
+    if (end > this.u8.length) this.#grow(end);
+    for (let word = start >> 2; word < end >> 2; word++) this.u32[word] = 0;
+    this.length = end;
+    return start;
+  }
+
+  /** Adds an attribute header and room for `size` bytes; returns where the payload starts. */
+  attribute(type: number, size: number): number {
+    if (size > MAX_PAYLOAD) throw new ProtocolError(`attribute ${type}: ${size} bytes do not fit`);
+    const start = this.reserve(4 + size);
+    this.u16[start >> 1] = 4 + size;
+    this.u16[(start >> 1) + 1] = type;
+    return start + 4;
+  }
+
+  /** Starts a nested attribute; `close` with what it returned writes its length. */
+  open(type: number): number {
+    return this.attribute(type, 0) - 4;
+  }
+
+  close(start: number): void {
+    const size = this.length - start;
+    if (size > 0xffff) throw new ProtocolError(`attribute ${this.u16[(start >> 1) + 1]}: ${size} bytes do not fit`);
+    this.u16[start >> 1] = size;
+  }
+
+  /** What has been written (a view). */
+  written(): Uint8Array {
+    return this.u8.subarray(0, this.length);
+  }
+
+  #grow(needed: number): void {
+    const old = this.u8;
+    const buffer = new ArrayBuffer(align4(Math.max(needed, old.length * 2)));
+    this.u8 = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.u8.set(old);
+  }
+}
+
+/** UTF-8 of a text; ASCII (all names that matter) without asking the host. */
+export function utf8(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 127) return host.encode(text);
+    bytes[at] = code;
+  }
+  return bytes;
+}

@@ -1,0 +1,167 @@
+// RTM_*LINK messages: struct ifinfomsg and its attributes.
+import { type Codec, Table, type Unknown, type Values } from "./attributes.ts";
+import type { Bytes, Writer } from "./bytes.ts";
+import { bareText, bytes, list, s32, text, u8, u16, u32 } from "./codecs.ts";
+import * as c from "./constants.ts";
+import { ProtocolError } from "./errors.ts";
+import { vfInfo } from "./vf.ts";
+
+export const ipvlanAttributes = new Table("ipvlan", {
+  mode: [c.IFLA_IPVLAN_MODE, u16],
+  flags: [c.IFLA_IPVLAN_FLAGS, u16],
+});
+
+export const macvlanAttributes = new Table("macvlan", {
+  mode: [c.IFLA_MACVLAN_MODE, u32],
+  flags: [c.IFLA_MACVLAN_FLAGS, u16],
+  bcQueueLen: [c.IFLA_MACVLAN_BC_QUEUE_LEN, u32],
+  bcQueueLenUsed: [c.IFLA_MACVLAN_BC_QUEUE_LEN_USED, u32],
+});
+
+/** IFLA_INFO_DATA of the kinds we know. */
+export interface KindData {
+  mode?: number | undefined;
+  flags?: number | undefined;
+  bcQueueLen?: number | undefined;
+  bcQueueLenUsed?: number | undefined;
+  unknown?: Unknown[];
+}
+
+export interface LinkInfo {
+  kind?: string | undefined;
+  /** For kinds in `kindTables`; for the others it is among `unknown`. */
+  data?: KindData | undefined;
+  slaveKind?: string | undefined;
+  unknown?: Unknown[];
+}
+
+function kindTable(kind: string | undefined): Table<typeof macvlanAttributes.rows> | undefined {
+  if (kind === "macvlan" || kind === "macvtap") return macvlanAttributes;
+  // The names of ipvlan's rows are a subset of macvlan's.
+  if (kind === "ipvlan" || kind === "ipvtap") return ipvlanAttributes as unknown as typeof macvlanAttributes;
+  return undefined;
+}
+
+interface Span {
+  start: number;
+  end: number;
+}
+
+/** Where an attribute is, to be read when we know what it means. */
+const span: Codec<Span> = {
+  min: 0,
+  write() {},
+  read: (_from, start, end) => ({ start, end }),
+};
+
+const infoAttributes = new Table("linkinfo", {
+  kind: [c.IFLA_INFO_KIND, bareText],
+  rawData: [c.IFLA_INFO_DATA, span],
+  slaveKind: [c.IFLA_INFO_SLAVE_KIND, bareText],
+});
+
+/** IFLA_LINKINFO: what IFLA_INFO_DATA means depends on IFLA_INFO_KIND. */
+const linkInfo: Codec<LinkInfo> = {
+  min: 0,
+  write(writer, type, value) {
+    const start = writer.open(type);
+    if (value.kind !== undefined) bareText.write(writer, c.IFLA_INFO_KIND, value.kind);
+    const table = kindTable(value.kind);
+    if (value.data !== undefined && table !== undefined) {
+      const data = writer.open(c.IFLA_INFO_DATA);
+      table.write(writer, value.data);
+      writer.close(data);
+    }
+    if (value.slaveKind !== undefined) bareText.write(writer, c.IFLA_INFO_SLAVE_KIND, value.slaveKind);
+    for (const { type: unknown, value: raw } of value.unknown ?? []) bytes.write(writer, unknown, raw);
+    writer.close(start);
+  },
+  read(from, start, end, keep) {
+    const { kind, rawData, slaveKind, unknown } = infoAttributes.read(from, start, end, keep);
+    const info: LinkInfo = {};
+    if (unknown !== undefined) info.unknown = unknown;
+    if (kind !== undefined) info.kind = kind;
+    if (slaveKind !== undefined) info.slaveKind = slaveKind;
+    if (rawData === undefined) return info;
+    const table = kindTable(kind);
+    if (table !== undefined) info.data = table.read(from, rawData.start, rawData.end, keep);
+    else if (keep) {
+      info.unknown = info.unknown ?? [];
+      info.unknown.push({ type: c.IFLA_INFO_DATA, value: from.copy(rawData.start, rawData.end) });
+    }
+    return info;
+  },
+};
+
+export const linkAttributes = new Table("link", {
+  address: [c.IFLA_ADDRESS, bytes],
+  broadcast: [c.IFLA_BROADCAST, bytes],
+  name: [c.IFLA_IFNAME, text],
+  mtu: [c.IFLA_MTU, u32],
+  link: [c.IFLA_LINK, u32],
+  qdisc: [c.IFLA_QDISC, text],
+  master: [c.IFLA_MASTER, u32],
+  txqlen: [c.IFLA_TXQLEN, u32],
+  operstate: [c.IFLA_OPERSTATE, u8],
+  linkInfo: [c.IFLA_LINKINFO, linkInfo],
+  netNsPid: [c.IFLA_NET_NS_PID, u32],
+  alias: [c.IFLA_IFALIAS, bareText],
+  numVf: [c.IFLA_NUM_VF, u32],
+  vfInfo: [c.IFLA_VFINFO_LIST, list(c.IFLA_VF_INFO, vfInfo)],
+  netNsFd: [c.IFLA_NET_NS_FD, u32],
+  extMask: [c.IFLA_EXT_MASK, u32],
+  linkNetnsid: [c.IFLA_LINK_NETNSID, s32],
+  physPortName: [c.IFLA_PHYS_PORT_NAME, text],
+  minMtu: [c.IFLA_MIN_MTU, u32],
+  maxMtu: [c.IFLA_MAX_MTU, u32],
+  // The only ones the kernel wants to see with NLA_F_NESTED.
+  altnames: [c.IFLA_PROP_LIST | c.NLA_F_NESTED, list(c.IFLA_ALT_IFNAME, text)],
+  altname: [c.IFLA_ALT_IFNAME, text],
+  permanentAddress: [c.IFLA_PERM_ADDRESS, bytes],
+  parentDevice: [c.IFLA_PARENT_DEV_NAME, text],
+});
+
+export type LinkAttributes = Values<typeof linkAttributes.rows>;
+
+export interface LinkMessage {
+  /** struct ifinfomsg. */
+  family: number;
+  /** ARPHRD_*. */
+  type: number;
+  index: number;
+  /** IFF_* bits, and which of them to change. */
+  flags: number;
+  change: number;
+  attributes: LinkAttributes;
+}
+
+/** Size of struct ifinfomsg. */
+const HEADER = 16;
+
+export function writeLink(
+  writer: Writer,
+  index: number,
+  flags: number,
+  change: number,
+  attributes: LinkAttributes,
+): void {
+  const word = writer.reserve(HEADER) >> 2;
+  writer.u32[word + 1] = index;
+  writer.u32[word + 2] = flags;
+  writer.u32[word + 3] = change;
+  linkAttributes.write(writer, attributes);
+}
+
+/** Reads the payload of a link message in [start, end). */
+export function readLink(from: Bytes, start: number, end: number, keep = false): LinkMessage {
+  if (end - start < HEADER) throw new ProtocolError(`link: message has ${end - start} bytes`);
+  const word = start >> 2;
+  return {
+    family: from.u8[start]!,
+    type: from.u16[(start >> 1) + 1]!,
+    index: from.u32[word + 1]!,
+    flags: from.u32[word + 2]!,
+    change: from.u32[word + 3]!,
+    attributes: linkAttributes.read(from, start + HEADER, end, keep),
+  };
+}
