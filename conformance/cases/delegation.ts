@@ -3,7 +3,7 @@ import { type CaseTable, type MainCase, Mismatch, row, type Tag } from "../harne
 import { describeRun } from "../harness/invoke.ts";
 import type { Config } from "../harness/mains.ts";
 import { ANY, OWN, type Trial } from "../harness/trial.ts";
-import { GOOD, say, stubbed } from "./stubs.ts";
+import { GOOD, LIMITS, POLICY, say, stubbed } from "./stubs.ts";
 
 const ADD = say(GOOD);
 
@@ -183,12 +183,14 @@ export const delegation: CaseTable = {
       "5.1 reading 27: a delegate has a limit",
       "sleeps for ever: E within 20 s, killed, nothing left",
       (t) => {
+        t.write(POLICY, LIMITS);
         const s = stubbed(t, { ADD: "exec sleep 60" });
         t.refused("ADD", s.conf, ANY, { set: s.set, timeoutMs: 19_000 });
         t.expect(!runs(t, s.stub.calls()[0]!.pid), "a dead delegate", "it sleeps on");
       },
     ),
     row("DLG-63", "H", "5.1 reading 27: a delegate has a limit", "DEL: sleeps for ever: E within 20 s", (t) => {
+      t.write(POLICY, LIMITS);
       t.error(after(t, "DEL", { DEL: "exec sleep 60" }, {}, { timeoutMs: 18_000 }).run);
     }),
   ],

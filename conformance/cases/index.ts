@@ -2,34 +2,27 @@
 import type { CaseTable } from "../harness/case.ts";
 import { add } from "./add.ts";
 import { args } from "./args.ts";
+import { chaining } from "./chaining.ts";
 import { checkCommand } from "./check.ts";
+import { concurrency } from "./concurrency.ts";
 import { containerId } from "./container-id.ts";
 import { del } from "./del.ts";
 import { delegation } from "./delegation.ts";
 import { delegationAdd } from "./delegation-add.ts";
 import { env } from "./env.ts";
 import { ifname } from "./ifname.ts";
+import { io } from "./io.ts";
 import { keys } from "./keys.ts";
 import { name } from "./name.ts";
 import { netns } from "./netns.ts";
+import { checkOrder } from "./order.ts";
+import { security } from "./security.ts";
+import { statusGc } from "./status-gc.ts";
 import { stdin } from "./stdin.ts";
 import { version } from "./version.ts";
 import { versionCommand } from "./version-command.ts";
 
-export const tables: readonly CaseTable[] = [
-  env,
-  containerId,
-  ifname,
-  args,
-  netns,
-  stdin,
-  name,
-  version,
-  keys,
-  versionCommand,
-  add,
-  checkCommand,
-  del,
-  delegationAdd,
-  delegation,
-];
+const contract = [env, containerId, ifname, args, netns, stdin, name, version, keys, versionCommand];
+const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining];
+
+export const tables: readonly CaseTable[] = [...contract, ...commands, security, io, concurrency, checkOrder];

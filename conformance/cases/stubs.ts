@@ -17,6 +17,10 @@ export function say(document: unknown, status = 0): string {
   return `printf %s ${quote(text)}; exit ${status}`;
 }
 
+/** Where podnic documents its limits; a plugin without such a file must have limits that suit every case. */
+export const POLICY = "/etc/cni/podnic.json";
+export const LIMITS = '{"delegateTimeout":2000,"lockTimeout":2000}';
+
 export const ADDRESS = { address: "198.51.100.7/24", gateway: "198.51.100.1" };
 export const GOOD = { cniVersion: "1.0.0", ips: [ADDRESS] };
 

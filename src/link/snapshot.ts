@@ -65,14 +65,12 @@ export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolea
   const samePort = link.permanentMac === was.permanentMac;
   if (was.parentDevice !== "") return link.parentDevice === was.parentDevice && samePort;
   if (was.permanentMac !== "") return samePort;
-  // A virtual device has no place on a bus; two of the things that usually stay must agree.
-  const hints = [
-    link.index === was.index,
-    link.name === was.name || link.name === ifName,
-    link.alias === was.name,
-    link.parent === was.parent && link.parent !== 0,
-  ];
-  return hints.filter((agrees) => agrees).length >= 2;
+  // A virtual device has no place on a bus: two of the things that usually stay must agree, and not only the name and the lower
+  // device, which a new device made in its place has as well.
+  const lasting = [link.index === was.index, link.alias === was.name, link.mac === was.mac && was.mac !== ""];
+  const others = [link.name === was.name || link.name === ifName, link.parent === was.parent && was.parent !== 0];
+  const count = (hints: boolean[]): number => hints.filter((agrees) => agrees).length;
+  return count(lasting) >= 1 && count(lasting) + count(others) >= 2;
 }
 
 /** The device of the snapshot in the namespace of `route`. Index and names first: they make it one request instead of a dump. */

@@ -1,0 +1,102 @@
+// Calls at the same time, and calls that are killed.
+import { type CaseTable, Mismatch, row } from "../harness/case.ts";
+import { describeRun } from "../harness/invoke.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { LIMITS, POLICY } from "./stubs.ts";
+
+/** n attachments, each with its container and namespace. */
+function crowd(t: Trial, n: number): { conf: Config; set: Record<string, string> }[] {
+  const names = Array.from({ length: n }, (_, i) => `k${i}`);
+  t.sh(names.map((name) => `ip netns add ${name}; ip -n ${name} link set lo up`).join("\n"));
+  return names.map((name) => ({ conf: t.l3(), set: { CNI_CONTAINERID: name, CNI_NETNS: `/run/netns/${name}` } }));
+}
+
+/** Kills the plugin after a delay; what the call printed is of no interest. */
+const killed = (t: Trial, command: string, conf: Config, ms: number, signal = "KILL") => {
+  const wrap = `exec 3<&0; "$1" <&3 >/dev/null 2>&1 & p=$!; sleep ${ms / 1000}; kill -${signal} $p 2>/dev/null; wait $p; exit 0`;
+  t.call(command, conf, { wrap });
+};
+
+const clean = (t: Trial, conf: Config, before: ReturnType<Trial["picture"]>, what: string) => {
+  const run = t.call("DEL", conf);
+  if (run.status !== 0) throw new Mismatch("DEL is OK", `${what}: ${describeRun(run)}`);
+  t.unchangedSince(before, what, false);
+};
+
+export const concurrency: CaseTable = {
+  perMain: [
+    row("CON-01", "S", "C-012", "40 ADDs at once: all OK, 40 distinct addresses", (t) => {
+      const runs = t.parallel(crowd(t, 40).map(({ conf, set }) => ({ command: "ADD", stdin: conf, set })));
+      const addresses = new Set(
+        runs.map((run) => {
+          if (run.status !== 0) throw new Mismatch("OK", describeRun(run));
+          return JSON.parse(run.stdout).ips[0].address as string;
+        }),
+      );
+      t.equal(addresses.size, 40, "distinct addresses");
+      t.leaseCount(40);
+    }),
+    row("CON-02", "S", "C-012", "40 DELs at once: all OK, pool empty", (t) => {
+      const all = crowd(t, 40);
+      t.parallel(all.map(({ conf, set }) => ({ command: "ADD", stdin: conf, set })));
+      t.leaseCount(40);
+      for (const run of t.parallel(all.map(({ conf, set }) => ({ command: "DEL", stdin: conf, set }))))
+        t.silentRun(run);
+      t.leaseCount(0);
+    }),
+    row("CON-03", "H", "C-041", "6 ADDs of one attachment at once: exactly one OK", (t) => {
+      const conf = t.l3();
+      const runs = t.parallel(Array.from({ length: 6 }, () => ({ command: "ADD", stdin: conf })));
+      t.equal(runs.filter((run) => run.status === 0).length, 1, "successes");
+      t.leaseCount(1);
+      t.present("eth0");
+    }),
+    row(
+      "CON-04",
+      "H",
+      "a bounded wait, then code 11",
+      "the pool's lock held by another process: E(11)",
+      (t) => {
+        const conf = t.l3();
+        t.write(POLICY, LIMITS);
+        t.sh("mkdir -p /var/lib/cni/networks/net1; : >/var/lib/cni/networks/net1/lock");
+        const wrap = 'flock /var/lib/cni/networks/net1/lock sleep 30 >/dev/null 2>&1 & sleep 0.2; exec "$@"';
+        t.refused("ADD", conf, [11], { wrap, timeoutMs: 19_000 });
+      },
+      { needs: ["program:flock"] },
+    ),
+    row(
+      "CON-05",
+      "S",
+      "C-081: DEL repairs a killed ADD",
+      "SIGKILL at 40 points of ADD, then DEL: OK, nothing left",
+      (t) => {
+        const conf = t.l3();
+        const before = t.picture();
+        for (let n = 0; n < 40; n++) {
+          killed(t, "ADD", conf, 0.3 + n * 0.7);
+          clean(t, conf, before, `killed after ${0.3 + n * 0.7} ms`);
+        }
+      },
+    ),
+    row("CON-06", "H", "C-081", "SIGTERM at 10 points of ADD, then DEL: OK, nothing left", (t) => {
+      const conf = t.l3();
+      const before = t.picture();
+      for (let n = 0; n < 10; n++) {
+        killed(t, "ADD", conf, 0.5 + n * 2.5, "TERM");
+        clean(t, conf, before, `terminated after ${0.5 + n * 2.5} ms`);
+      }
+    }),
+    row("CON-07", "S", "C-082", "SIGKILL at 10 points of DEL, DEL again: OK, nothing left", (t) => {
+      const conf = t.l3();
+      const before = t.picture();
+      for (let n = 0; n < 10; n++) {
+        t.add(conf);
+        killed(t, "DEL", conf, 0.5 + n * 2.5);
+        clean(t, conf, before, `killed after ${0.5 + n * 2.5} ms`);
+      }
+    }),
+  ],
+  fixed: [],
+};

@@ -1,0 +1,55 @@
+// CHECK: is what ADD made still there, and is it still this attachment's device?
+import type { OwnInterface } from "../../src/cni/interface.ts";
+import type { Call } from "../../src/cni/plugin.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { checkInterface } from "../../src/link/configure.ts";
+import { getLink, IFF_UP, type Link } from "../../src/link/link.ts";
+import type { NetNs } from "../../src/link/namespace.ts";
+import { isSameDevice } from "../../src/link/snapshot.ts";
+import type { HostDeviceConfig } from "./config.ts";
+import type { Selection } from "./find.ts";
+import { records } from "./record.ts";
+
+/** Throws CniError for the first difference between the pod and the prevResult (which later plugins of a chain may have changed). */
+export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnInterface, selection: Selection): void {
+  const { ifName } = call.attachment;
+  const link = getLink(pod.route, ifName);
+  if (link === undefined)
+    throw broken(
+      `Container Interface name in prevResult: ${ifName} not found`,
+      "It was renamed or removed in the pod.",
+    );
+  checkIdentity(call, link, selection);
+  const { mac, mtu } = own.interface;
+  if (mac !== undefined && mac.toLowerCase() !== link.mac) {
+    throw broken(
+      `Interface ${ifName} Mac ${mac} doesn't match container Mac: ${link.mac}`,
+      "It was changed in the pod.",
+    );
+  }
+  if (mtu !== undefined && mtu !== link.mtu) {
+    throw broken(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, "It was changed in the pod.");
+  }
+  if ((link.flags & IFF_UP) === 0) throw broken(`interface ${ifName} is down`, `ip link set ${ifName} up, in the pod.`);
+  checkInterface(pod, link.index, ifName, own);
+}
+
+function checkIdentity(call: Call<HostDeviceConfig>, link: Link, selection: Selection): void {
+  const was = records().read(call.attachment)?.data.was;
+  if (was !== undefined ? isSameDevice(link, was, link.name) : isAsGoLeftIt(link, call.config, selection)) return;
+  throw broken(
+    `interface ${link.name} is not the device that was given to the pod`,
+    was === undefined ? "" : `That was "${was.name}" ${was.parentDevice || was.permanentMac}.`,
+  );
+}
+
+/** A pod that the Go plugin made has no record; its device has an alias, and is where the configuration says. */
+function isAsGoLeftIt(link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+  if (link.alias === "") return false;
+  if (config.device || selection.pci === "" || link.parentDevice === "") return true;
+  return link.parentDevice === selection.pci || link.parentDevice.startsWith("virtio");
+}
+
+function broken(message: string, details: string): CniError {
+  return new CniError(Code.generic, message, details);
+}

@@ -1,0 +1,81 @@
+// Which device a configuration means.
+import { CniError, Code } from "../../src/errors.ts";
+import { formatMac, parseMac } from "../../src/ip/mac.ts";
+import { findLinkByAddress, getLink, type Link } from "../../src/link/link.ts";
+import type { RouteSocket } from "../../src/netlink/socket.ts";
+import {
+  auxiliaryInterfaces,
+  interfacesBelow,
+  isAuxiliaryDevice,
+  isPciDevice,
+  isUserspaceDriver,
+  pciDriver,
+  pciInterfaces,
+} from "../../src/sysfs/device.ts";
+import type { HostDeviceConfig } from "./config.ts";
+
+/** What a configuration selects, before the kernel is asked for a link. At most one of `pci` and `auxiliary` is set. */
+export interface Selection {
+  pci: string;
+  auxiliary: string;
+  /** The pod gets no interface: the device belongs to a driver of userspace (DPDK), or the configuration says `dpdkMode`. */
+  userspace: boolean;
+}
+
+/** True when the configuration names a device at all. */
+export function selectsDevice(config: HostDeviceConfig): boolean {
+  const { device, hwaddr, kernelpath, pciBusID, runtimeConfig } = config;
+  return [device, hwaddr, kernelpath, pciBusID, runtimeConfig?.deviceID].some((value) => (value ?? "") !== "");
+}
+
+/**
+ * Reads from sysfs what the identifiers of the configuration stand for. `runtimeConfig.deviceID` is the device that the node's
+ * device plugin allotted to this very pod, and beats `pciBusID`. Throws CniError when there is no such device or it has no driver.
+ */
+export function select(config: HostDeviceConfig): Selection {
+  const deviceId = config.runtimeConfig?.deviceID ?? "";
+  let pci = config.pciBusID ?? "";
+  let auxiliary = "";
+  if (deviceId !== "") {
+    if (isPciDevice(deviceId)) pci = deviceId;
+    else if (isAuxiliaryDevice(deviceId)) [pci, auxiliary] = ["", deviceId];
+    else {
+      throw new CniError(
+        Code.generic,
+        `runtime config DeviceID ${deviceId} not found or unsupported`,
+        `There is no /sys/bus/pci/devices/${deviceId} and no /sys/bus/auxiliary/devices/${deviceId} on this node: the device was removed, or its driver unloaded, after it was allotted.`,
+      );
+    }
+  }
+  if (pci === "") return { pci, auxiliary, userspace: auxiliary === "" && config.dpdkMode === true };
+  const driver = isPciDevice(pci) ? pciDriver(pci) : undefined;
+  if (driver === undefined) {
+    const missing = isPciDevice(pci) ? "has no driver bound to it" : "does not exist";
+    throw new CniError(
+      Code.generic,
+      `error with host device: PCI device ${pci} ${missing}`,
+      `ls -l /sys/bus/pci/devices/${pci}/driver shows its driver; bind the kernel's network driver, or vfio-pci for DPDK.`,
+    );
+  }
+  return { pci, auxiliary, userspace: isUserspaceDriver(driver) };
+}
+
+/** The link on the host, or undefined. Precedence as in the Go plugin: device, hwaddr, kernelpath, PCI, auxiliary. */
+export function findLink(route: RouteSocket, config: HostDeviceConfig, selection: Selection): Link | undefined {
+  if (config.device) return getLink(route, config.device);
+  if (config.hwaddr) return findLinkByAddress(route, formatMac(parseMac(config.hwaddr)!));
+  const name = interfaces(config, selection)[0];
+  return name === undefined ? undefined : getLink(route, name);
+}
+
+function interfaces(config: HostDeviceConfig, selection: Selection): string[] {
+  if (config.kernelpath) return interfacesBelow(config.kernelpath) ?? [];
+  return selection.pci !== "" ? pciInterfaces(selection.pci) : auxiliaryInterfaces(selection.auxiliary);
+}
+
+/** How messages call the device. */
+export function describe(config: HostDeviceConfig, selection: Selection): string {
+  if (config.device) return `"${config.device}"`;
+  if (config.hwaddr) return `with the address ${config.hwaddr}`;
+  return config.kernelpath || `of ${selection.pci || selection.auxiliary}`;
+}

@@ -1,0 +1,204 @@
+// host-device: moves a device of the host into a pod, and brings it back as it was.
+import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
+import { ipamAdd, ipamRun, wantsIpam } from "../../src/cni/ipam.ts";
+import { refuseNodeDevice } from "../../src/cni/node-device.ts";
+import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import type { Interface, Result } from "../../src/cni/result.ts";
+import { confinePath } from "../../src/config/policy.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { host as system } from "../../src/host/host.ts";
+import { configureInterface } from "../../src/link/configure.ts";
+import { deleteAltnames, getLink, type Link } from "../../src/link/link.ts";
+import { moveLink } from "../../src/link/move.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { snapshotLink } from "../../src/link/snapshot.ts";
+import { log } from "../../src/log.ts";
+import type { RecordKey } from "../../src/state/record.ts";
+import { isPciAddress } from "../../src/sysfs/device.ts";
+import { Cleanup } from "../../src/transaction.ts";
+import { bringBackByAlias } from "./alias.ts";
+import { checkDevice } from "./check.ts";
+import { findFreeDevice, isMeant, notFound } from "./claim.ts";
+import type { HostDeviceConfig } from "./config.ts";
+import { findLink, type Selection, select, selectsDevice } from "./find.ts";
+import { type HeldDevice, records, whileReturning, whileTaking } from "./record.ts";
+
+import { bringBack } from "./restore.ts";
+
+/** Milliseconds to wait for the kernel to hand back a device of a namespace that is being torn down. */
+const TEARDOWN = 1000;
+
+export const hostDevice: Plugin<HostDeviceConfig> = {
+  name: "host-device",
+  kind: "interface",
+  knownArgs: [],
+  schema: "host-device",
+  validate,
+  add,
+  check,
+  del,
+  gc,
+  status,
+};
+
+function validate(call: Call<HostDeviceConfig>): void {
+  const { config, command } = call;
+  if (command !== "STATUS" && !selectsDevice(config)) {
+    throw new CniError(
+      Code.invalidConfig,
+      'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
+      "or let a device plugin allot one (capability deviceID)",
+    );
+  }
+  if (config.kernelpath) {
+    if (!config.kernelpath.startsWith("/sys/devices/")) {
+      throw new CniError(
+        Code.invalidConfig,
+        `kernel device path "${config.kernelpath}" must be absolute and begin with /sys/devices/`,
+        "readlink -f /sys/class/net/NAME/device shows the path of a device.",
+      );
+    }
+    confinePath("kernelpath", config.kernelpath);
+  }
+}
+
+function add(call: Call<HostDeviceConfig>): Result {
+  const { config, attachment, netns } = call;
+  const selection = select(config);
+  if (selection.userspace) return addUserspace(call, selection);
+  const pod = openNamespace(netns)!;
+  const host = ownNamespace();
+  // static and host-local touch no interface: called first, so that an exhausted pool does not take the device down for nothing.
+  const early = ["static", "host-local"].includes(config.ipam?.type ?? "");
+  let addresses: Result | undefined;
+  const link = whileTaking(() => {
+    const free = findFreeDevice(call, host, selection);
+    refuseNodeDevice(host.route, free);
+    requireFreeInPod(pod, attachment.ifName);
+    if (early) addresses = ipamAdd(call);
+    return take(call, host, pod, free);
+  });
+  if (wantsIpam(call) && !early) addresses = ipamAdd(call);
+  if (addresses !== undefined) configureInterface(pod, link.index, attachment.ifName, addresses);
+  const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
+  if (link.mac !== "") own.mac = link.mac;
+  const pci = selection.pci || link.parentDevice;
+  if (isPciAddress(pci)) own.pciID = pci;
+  return resultWith(call, own, addresses);
+}
+
+/** The device has no interface to move; IPAM is run, and what it says is reported, for the program that drives the device. */
+function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Result {
+  const own: Interface = { name: call.attachment.ifName, sandbox: call.netns };
+  if (selection.pci !== "") own.pciID = selection.pci;
+  return resultWith(call, own, wantsIpam(call) ? ipamAdd(call) : undefined);
+}
+
+function requireFreeInPod(pod: NetNs, ifName: string): void {
+  if (getLink(pod.route, ifName) === undefined) return;
+  throw new CniError(
+    Code.generic,
+    `the container already has an interface ${ifName} (file exists)`,
+    "It has not been touched. Another attachment of this pod uses the name; choose another CNI_IFNAME.",
+  );
+}
+
+/** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
+function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link): Link {
+  const { attachment: key, netns, transaction } = call;
+  const data: HeldDevice = { was: snapshotLink(link), netns: { path: netns, dev: pod.dev, ino: pod.ino } };
+  transaction.onRollback(`bringing ${link.name} back`, () => {
+    if (whileReturning(() => bringBack(key, netns)) === "hidden") throw hidden(key);
+  });
+  records().write(key, data);
+  // A device cannot be renamed to its own alternative name.
+  if (link.altnames.includes(key.ifName)) deleteAltnames(host.route, link.index, [key.ifName]);
+  // The alias lets the Go plugin's DEL bring the device back.
+  return moveLink(host, pod, link, key.ifName, { alias: link.name, up: true });
+}
+
+function check(call: Call<HostDeviceConfig>): void {
+  ipamRun(call, "CHECK");
+  const pod = openNamespace(call.netns)!;
+  const own = findOwnInterface(call, pod);
+  const selection = select(call.config);
+  if (!selection.userspace) checkDevice(call, pod, own, selection);
+}
+
+function del(call: Call<HostDeviceConfig>): void {
+  const { attachment, netns } = call;
+  const cleanup = new Cleanup();
+  cleanup.attempt(() => ipamRun(call, "DEL"));
+  cleanup.attempt(() => {
+    const deadline = system.monotonic() + TEARDOWN;
+    for (;;) {
+      const outcome = whileReturning(() => bringBack(attachment, netns));
+      if (outcome === "home") return;
+      if (outcome === "none") return bringBackWithoutRecord(call);
+      if (system.monotonic() > deadline) throw hidden(attachment);
+      system.sleep(20);
+    }
+  });
+  cleanup.finish();
+}
+
+function gc(call: Call<HostDeviceConfig>): void {
+  const cleanup = new Cleanup();
+  for (const record of records().list()) {
+    const { network, containerId, ifName } = record.key;
+    if (network !== call.attachment.network) continue;
+    if (call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName)) continue;
+    cleanup.attempt(() => {
+      if (whileReturning(() => bringBack(record.key, "")) !== "hidden") return;
+      log("warning", hidden(record.key).message, { container: containerId });
+    });
+  }
+  cleanup.attempt(() => ipamRun(call, "GC"));
+  cleanup.finish();
+}
+
+/** Ready when the device is here or with a pod. A configuration whose device is allotted for each pod names none. */
+function status(call: Call<HostDeviceConfig>): void {
+  const { config } = call;
+  if (selectsDevice(config)) {
+    try {
+      const selection = select(config);
+      const held = (): boolean =>
+        records()
+          .list()
+          .some(({ data }) => isMeant(data.was, config, selection));
+      if (!selection.userspace && findLink(ownNamespace().route, config, selection) === undefined && !held()) {
+        throw notFound(config, selection);
+      }
+    } catch (error) {
+      if (error instanceof CniError) throw new CniError(Code.notAvailable, error.message, error.details);
+      throw error;
+    }
+  }
+  ipamRun(call, "STATUS");
+}
+
+/** A pod that the Go plugin made, or nothing to do: DEL before ADD, DEL again, a device of userspace. */
+function bringBackWithoutRecord(call: Call<HostDeviceConfig>): void {
+  const selection = selectQuietly(call.config);
+  if (selection.userspace) return;
+  whileReturning(() => bringBackByAlias(call.netns, call.attachment.ifName, call.config, selection));
+}
+
+/** DEL needs no sysfs: what it cannot find out counts as not configured. */
+function selectQuietly(config: HostDeviceConfig): Selection {
+  try {
+    return select(config);
+  } catch {
+    return { pci: "", auxiliary: "", userspace: false };
+  }
+}
+
+function hidden(key: RecordKey): CniError {
+  const was = records().read(key)?.data.was;
+  return new CniError(
+    Code.tryAgain,
+    `device "${was?.name}" (${was?.parentDevice}) is in a namespace that cannot be seen`,
+    "Its pod's namespace is still being torn down, or the pod moved the device to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
+  );
+}
