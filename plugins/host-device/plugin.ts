@@ -3,10 +3,11 @@ import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { ipamAdd, ipamRun, wantsIpam } from "../../src/cni/ipam.ts";
 import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
-import type { Interface, Result } from "../../src/cni/result.ts";
+import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { confinePath } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { host as system } from "../../src/host/host.ts";
+import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
 import { deleteAltnames, getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
@@ -71,14 +72,17 @@ function add(call: Call<HostDeviceConfig>): Result {
   // static and host-local touch no interface: called first, so that an exhausted pool does not take the device down for nothing.
   const early = ["static", "host-local"].includes(config.ipam?.type ?? "");
   let addresses: Result | undefined;
+  let network: CapturedNetwork | undefined;
   const link = whileTaking(() => {
     const free = findFreeDevice(call, host, selection);
     refuseNodeDevice(host.route, free);
     requireFreeInPod(pod, attachment.ifName);
     if (early) addresses = ipamAdd(call);
-    return take(call, host, pod, free);
+    network = captureNetwork(host.route, free.index);
+    return take(call, host, pod, free, administered(network));
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
+  if (config.useInterfaceNetwork === true && network !== undefined) addresses = withNetwork(addresses, network);
   if (addresses !== undefined) configureInterface(pod, link.index, attachment.ifName, addresses);
   const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
   if (link.mac !== "") own.mac = link.mac;
@@ -87,8 +91,22 @@ function add(call: Call<HostDeviceConfig>): Result {
   return resultWith(call, own, addresses);
 }
 
+/** What IPAM says, and then what the device has on the host. */
+function withNetwork(addresses: Result | undefined, network: CapturedNetwork): Result {
+  const { ips, routes } = capturedSpec(network);
+  const base = addresses ?? emptyResult();
+  return { ...base, ips: [...base.ips, ...ips], routes: [...base.routes, ...routes] };
+}
+
 /** The device has no interface to move; IPAM is run, and what it says is reported, for the program that drives the device. */
 function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Result {
+  if (call.config.useInterfaceNetwork === true) {
+    throw new CniError(
+      Code.invalidConfig,
+      `"useInterfaceNetwork" needs an interface, and device ${selection.pci} belongs to a driver of userspace`,
+      "Remove the key, or bind the kernel's network driver to the device.",
+    );
+  }
   const own: Interface = { name: call.attachment.ifName, sandbox: call.netns };
   if (selection.pci !== "") own.pciID = selection.pci;
   return resultWith(call, own, wantsIpam(call) ? ipamAdd(call) : undefined);
@@ -104,9 +122,9 @@ function requireFreeInPod(pod: NetNs, ifName: string): void {
 }
 
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
-function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link): Link {
+function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
   const { attachment: key, netns, transaction } = call;
-  const data: HeldDevice = { was: snapshotLink(link), netns: { path: netns, dev: pod.dev, ino: pod.ino } };
+  const data: HeldDevice = { was: snapshotLink(link), network, netns: { path: netns, dev: pod.dev, ino: pod.ino } };
   transaction.onRollback(`bringing ${link.name} back`, () => {
     if (whileReturning(() => bringBack(key, netns)) === "hidden") throw hidden(key);
   });

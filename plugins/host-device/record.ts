@@ -1,6 +1,7 @@
 // What host-device writes down about a device before it touches it.
 import { policy } from "../../src/config/policy.ts";
 import { SystemError } from "../../src/host/host.ts";
+import type { CapturedNetwork } from "../../src/link/capture.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { withDirectory } from "../../src/state/files.ts";
@@ -9,6 +10,8 @@ import { type RecordStore, recordStore, STATE_ROOT } from "../../src/state/recor
 
 export interface HeldDevice {
   was: LinkSnapshot;
+  /** What the move makes the host forget. */
+  network: CapturedNetwork;
   /** The pod's namespace: the path it had, and what tells it from a later one at the same path. */
   netns: { path: string; dev: number; ino: number };
 }

@@ -1,5 +1,6 @@
 // Bringing a device back: one function for DEL, GC, the undo of ADD and stale records, so that whatever was interrupted ends the same way.
 import { CniError, Code } from "../../src/errors.ts";
+import { type CapturedNetwork, restoreNetwork } from "../../src/link/capture.ts";
 import { deleteLink, getLink, type Link, listLinks } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
@@ -44,16 +45,16 @@ export function locate(record: Record<HeldDevice>, netnsPath: string): Whereabou
 export function bringBack(key: RecordKey, netnsPath: string): "home" | "hidden" | "none" {
   const record = records().read(key);
   if (record === undefined) return "none";
-  const { was } = record.data;
+  const { was, network } = record.data;
   // After a reboot the kernel has made its devices anew, and the host's own rules have named them.
   if (record.bootId === bootId()) {
     const host = ownNamespace();
     const found = locate(record, netnsPath);
     if (found.place === "hidden") return "hidden";
-    if (found.place === "pod") returnLink(found.pod, host, found.link, was);
+    if (found.place === "pod") returnLink(found.pod, host, found.link, was, network);
     if (found.place === "host") {
       requireFreeName(host, was.name, found.link);
-      restoreLink(host.route, found.link, was);
+      restore(host, found.link, was, network);
     }
   }
   records().remove(key);
@@ -71,12 +72,20 @@ function podOf(data: HeldDevice, netnsPath: string, host: NetNs): NetNs | undefi
 }
 
 /** Moves a device from a pod to the host and makes it what it was. Nothing has changed when its name on the host is taken. */
-export function returnLink(pod: NetNs, host: NetNs, link: Link, was: LinkSnapshot): void {
+export function returnLink(pod: NetNs, host: NetNs, link: Link, was: LinkSnapshot, network?: CapturedNetwork): void {
   requireFreeName(host, was.name);
   removeChildren(pod, link);
   dropForeignAltnames(pod.route, link, was);
   // Up comes last and by itself: a device that cannot go up (no carrier of its PF) must not stay in the pod for that.
-  restoreLink(host.route, moveLink(pod, host, link, was.name, { alias: was.alias }), was);
+  restore(host, moveLink(pod, host, link, was.name, { alias: was.alias }), was, network);
+}
+
+function restore(host: NetNs, link: Link, was: LinkSnapshot, network: CapturedNetwork | undefined): void {
+  try {
+    restoreLink(host.route, link, was);
+  } finally {
+    if (network !== undefined) restoreNetwork(host.route, link.index, was.name, network);
+  }
 }
 
 /** `own`: the device itself, when it is on the host already. */
