@@ -13,6 +13,8 @@ export interface KernelAddress {
   length: number;
   /** IFA_F_* bits. */
   flags: number;
+  /** RT_SCOPE_*: 0 is global. */
+  scope: number;
 }
 
 /** Begins `ip addr add` as the Go plugins send it: with the broadcast address where the subnet has one. `flags`: IFA_F_NODAD or 0. */
@@ -49,6 +51,7 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
       address: { family: message.family === AF_INET ? 4 : 6, bytes: own },
       length: message.prefixLength,
       flags: flags ?? message.flags,
+      scope: message.scope,
     };
   };
   return route.dump(`ip addr show dev ${index}`, c.RTM_GETADDR, write, read).items;
