@@ -1,8 +1,88 @@
 // Log lines: stderr, or the file a configuration names. stdout belongs to the one JSON document.
+import { type Fd, host } from "./host/host.ts";
 
 export type Level = "error" | "warning" | "info" | "debug";
+export type Fields = { [key: string]: string | number };
 
-/** One line. Control characters of values are escaped. */
-export function log(_level: Level, _message: string, _fields: { [key: string]: string | number } = {}): void {
-  throw new Error("not built yet");
+const ranks: { [level in Level]: number } = { error: 0, warning: 1, info: 2, debug: 3 };
+
+/** Names that configurations use, those of sriov-cni among them. Unknown ones mean info, as there. */
+const aliases: { [name: string]: Level | undefined } = {
+  panic: "error",
+  error: "error",
+  warning: "warning",
+  debug: "debug",
+  verbose: "debug",
+};
+
+export function levelOf(name: string): Level {
+  return aliases[name] ?? "info";
+}
+
+interface Sink {
+  level: Level;
+  /** Lines are JSON in a file, for a collector, and words on stderr, for a person. */
+  file: Fd | undefined;
+  /** On every line: plugin, command, container, trace. */
+  context: Fields;
+}
+
+const sink: Sink = { level: "warning", file: undefined, context: {} };
+
+export function configureLog(change: Partial<Sink>): void {
+  Object.assign(sink, change);
+}
+
+/** One line. Control characters of values are escaped. Never fails: a full disk does not stop a pod. */
+export function log(level: Level, message: string, fields: Fields = {}): void {
+  if (ranks[level] > ranks[sink.level]) return;
+  const all = { ...sink.context, ...fields };
+  const line =
+    sink.file === undefined
+      ? `podnic: ${level}: ${oneLine(message)}${words(all)}\n`
+      : `${JSON.stringify({ time: timestamp(host.now()), level, msg: message, ...all })}\n`;
+  try {
+    host.write(sink.file ?? 2, host.encode(line));
+  } catch {
+    // nowhere left to say it
+  }
+}
+
+function words(fields: Fields): string {
+  return Object.entries(fields)
+    .map(([key, value]) => ` ${key}=${typeof value === "number" ? value : oneLine(JSON.stringify(value))}`)
+    .join("");
+}
+
+/** Text for a terminal or a log: without the control characters (ESC, newlines, C1) by which input could forge lines. */
+export function oneLine(text: string): string {
+  let out = "";
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    const unsafe = unit < 0x20 || (unit >= 0x7f && unit < 0xa0) || unit === 0x2028 || unit === 0x2029;
+    out += unsafe ? `\\u${unit.toString(16).padStart(4, "0")}` : text[at];
+  }
+  return out;
+}
+
+const day = 86_400_000;
+
+/** RFC 3339, from milliseconds since the epoch. Date is one more thing the engine would have to carry. */
+export function timestamp(milliseconds: number): string {
+  // Days since 0000-03-01, so that leap days come last in a year (Howard Hinnant, civil_from_days).
+  const days = Math.floor(milliseconds / day) + 719_468;
+  const era = Math.floor(days / 146_097);
+  const ofEra = days - era * 146_097;
+  const year = Math.floor(
+    (ofEra - Math.floor(ofEra / 1460) + Math.floor(ofEra / 36_524) - Math.floor(ofEra / 146_096)) / 365,
+  );
+  const ofYear = ofEra - (365 * year + Math.floor(year / 4) - Math.floor(year / 100));
+  const march = Math.floor((5 * ofYear + 2) / 153);
+  const month = march < 10 ? march + 3 : march - 9;
+  const date = ofYear - Math.floor((153 * march + 2) / 5) + 1;
+  const rest = milliseconds - Math.floor(milliseconds / day) * day;
+  const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+  const clock = `${two(rest / 3_600_000)}:${two((rest / 60_000) % 60)}:${two((rest / 1000) % 60)}`;
+  const fraction = String(Math.floor(rest % 1000)).padStart(3, "0");
+  return `${String(year + era * 400 + (month <= 2 ? 1 : 0)).padStart(4, "0")}-${two(month)}-${two(date)}T${clock}.${fraction}Z`;
 }

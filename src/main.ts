@@ -1,16 +1,35 @@
-// Which role am I? Placeholder until cni/dispatch.ts is there: answers VERSION, else is the operator's command line.
+// Which role am I? The name we are called by decides; as "podnic" with CNI_COMMAND set the configuration's `type` does; else a person
+// is at the keyboard.
+import { serve } from "./cni/dispatch.ts";
+import { findPlugin, registerPlugins } from "./cni/registry.ts";
+import { guardStandardFds } from "./cni/stdio.ts";
+import { supportedVersions } from "./cni/version.ts";
+import { SIGPIPE } from "./host/constants.ts";
 import { host } from "./host/host.ts";
+import { plugins } from "./plugins.ts";
+import { podnicVersion } from "./version.ts";
 
-/** `operator` is the command line for people; loading it costs, so it is called only when wanted. Returns the exit status. */
+registerPlugins(plugins);
+
+/**
+ * Runs this process to its end and returns its exit status. `operator` loads and runs the operator's command line, which is not part of
+ * this bundle, so that plugins do not pay for it.
+ */
 export function main(operator: (args: string[]) => number): number {
-  const command = host.getenv("CNI_COMMAND");
-  if (command === undefined) return operator(host.args().slice(1));
-  if (command !== "VERSION") throw new Error("not built yet");
-  const config = JSON.parse(host.decode(host.read(0, 1 << 20)));
-  const answer = {
-    cniVersion: config.cniVersion ?? "1.1.0",
-    supportedVersions: ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"],
-  };
-  host.write(1, host.encode(`${JSON.stringify(answer)}\n`));
+  guardStandardFds();
+  // A reader that has gone must end in an undo and not in death (F25).
+  host.ignoreSignal(SIGPIPE);
+  const args = host.args();
+  const name = (args[0] ?? "").split("/").pop() ?? "";
+  const plugin = findPlugin(name);
+  const command = host.getenv("CNI_COMMAND") ?? "";
+  if (command !== "") return serve(command, plugin);
+  if (plugin === undefined) return operator(args.slice(1));
+  const about = `CNI ${name} plugin podnic v${podnicVersion}\nCNI protocol versions supported: ${supportedVersions.join(", ")}\n`;
+  try {
+    host.write(2, host.encode(about));
+  } catch {
+    // stderr is closed: nothing to be said to nobody
+  }
   return 0;
 }

@@ -1,6 +1,19 @@
 // Addresses from the IPAM plugin that the configuration names: static and host-local run in this process, others are executed.
-import type { Call } from "./plugin.ts";
+import { readConfig, readWhatIsValid } from "../config/validate.ts";
+import { CniError, Code } from "../errors.ts";
+import { host } from "../host/host.ts";
+import { log } from "../log.ts";
+import { parseArgs } from "./args.ts";
+import { checkDelegateResult, readDelegateResult, runDelegate } from "./delegate.ts";
+import { findDelegate } from "./find-delegate.ts";
+import type { Call, Command, IpamCall, NetworkConfig, Plugin } from "./plugin.ts";
+import { findPlugin } from "./registry.ts";
 import type { Result } from "./result.ts";
+
+/** Commands that take what they can get. */
+export function isLenient(command: Command): boolean {
+  return command === "DEL" || command === "GC";
+}
 
 /** True when the configuration asks for IPAM (`ipam.type` not empty). */
 export function wantsIpam(call: Call): boolean {
@@ -8,14 +21,79 @@ export function wantsIpam(call: Call): boolean {
 }
 
 /**
- * ADD. The release is put on call.transaction before this returns (and is done before it throws).
- * The result has at least one address, and no interfaces.
+ * Finds the IPAM plugin and checks its part of the configuration. dispatch does this before the interface's plugin acts, so that a typo
+ * in a range is refused before a device has moved. Once for a call.
  */
-export function ipamAdd(_call: Call): Result {
-  throw new Error("not built yet");
+export function prepareIpam(call: Call): IpamCall {
+  if (call.ipam !== undefined) return call.ipam;
+  const name = call.config.ipam?.type ?? "";
+  const plugin = findPlugin(name);
+  if (plugin?.kind === "ipam") {
+    const own = callOf(plugin, call);
+    if (!isLenient(call.command)) plugin.validate(own);
+    call.ipam = { plugin, call: own };
+  } else {
+    call.ipam = { delegate: findDelegate(name, call.path) };
+  }
+  return call.ipam;
+}
+
+/** The same call as the IPAM plugin would get it as a process of its own. */
+function callOf(plugin: Plugin, call: Call): Call {
+  return {
+    ...call,
+    args: parseArgs(host.getenv("CNI_ARGS") ?? "", plugin.knownArgs, isStrictAboutArgs(call.command)),
+    config: configFor(plugin, call),
+  };
+}
+
+/** Unknown CNI_ARGS fail where they could be meant, and never stop a clean-up. */
+export function isStrictAboutArgs(command: Command): boolean {
+  return command === "ADD" || command === "CHECK";
+}
+
+/** The plugin's configuration; for DEL and GC what is valid of it. What is not is logged and put on call.ignored. */
+export function configFor(plugin: Plugin, call: Pick<Call, "command" | "raw" | "ignored">): NetworkConfig {
+  if (!isLenient(call.command)) return readConfig<NetworkConfig>(plugin.schema, call.raw);
+  const { config, problems } = readWhatIsValid<NetworkConfig>(plugin.schema, call.raw);
+  for (const { text } of problems.slice(0, 8)) {
+    log("warning", "part of the configuration ignored", { cause: text });
+    call.ignored.push(text);
+  }
+  return config;
+}
+
+/** ADD. Its undo is on call.transaction when this returns or throws. The result has at least one address, and no interfaces. */
+export function ipamAdd(call: Call): Result {
+  const ipam = prepareIpam(call);
+  const result = "plugin" in ipam ? ipam.plugin.add(ipam.call) : delegatedAdd(ipam, call);
+  if (result.ips.length > 0) return result;
+  throw new CniError(
+    Code.invalidConfig,
+    "IPAM plugin returned missing IP config",
+    `the IPAM plugin ${JSON.stringify(call.config.ipam?.type)} gave no address`,
+  );
+}
+
+function delegatedAdd({ delegate }: { delegate: Parameters<typeof runDelegate>[0] }, call: Call): Result {
+  // Before it runs: one that was killed half-way may hold an address too (spec C-136).
+  call.transaction.onRollback(`DEL of IPAM plugin ${delegate.name}`, () => void runDelegate(delegate, call, "DEL"));
+  const result = readDelegateResult(delegate, runDelegate(delegate, call, "ADD"), call.version);
+  checkDelegateResult(delegate, result);
+  return result;
 }
 
 /** DEL, CHECK, GC or STATUS of the IPAM plugin; no-op without one. */
-export function ipamRun(_call: Call, _command: "DEL" | "CHECK" | "GC" | "STATUS"): void {
-  throw new Error("not built yet");
+export function ipamRun(call: Call, command: "DEL" | "CHECK" | "GC" | "STATUS"): void {
+  if (!wantsIpam(call)) return;
+  const ipam = prepareIpam(call);
+  if ("delegate" in ipam) {
+    runDelegate(ipam.delegate, call, command);
+    return;
+  }
+  const { plugin, call: own } = ipam;
+  if (command === "DEL") plugin.del(own);
+  else if (command === "CHECK") plugin.check(own);
+  else if (command === "GC") plugin.gc(own);
+  else plugin.status(own);
 }

@@ -1,4 +1,5 @@
 // What a plugin is, and what it is given. cni/dispatch.ts fills a Call and runs one of these functions.
+import type { Fd } from "../host/host.ts";
 import type { Transaction } from "../transaction.ts";
 import type { CniArgs } from "./args.ts";
 import type { Result } from "./result.ts";
@@ -45,6 +46,8 @@ export interface Call<C extends NetworkConfig = NetworkConfig> {
   config: C;
   /** stdin as it came: delegates get these bytes. */
   stdin: Uint8Array;
+  /** stdin decoded, keys as they came: an IPAM plugin in this process takes its own configuration from it. */
+  raw: object;
   /** Version of the config; "0.1.0" when it says none. */
   version: string;
   /** On DEL undefined when it could not be read. */
@@ -53,6 +56,22 @@ export interface Call<C extends NetworkConfig = NetworkConfig> {
   validAttachments: { containerId: string; ifName: string }[];
   /** Steps with their undo. dispatch rolls it back when ADD throws or its result cannot be written. */
   transaction: Transaction;
+  /** What DEL and GC left out of the configuration because it was invalid, in words. */
+  ignored: string[];
+  /** What cni/ipam.ts has prepared for this call; nobody else's business. */
+  ipam?: IpamCall;
+}
+
+/** Where addresses come from, found and checked before anything is touched. */
+export type IpamCall = { plugin: Plugin; call: Call } | { delegate: Delegate };
+
+/** A plugin that is executed. */
+export interface Delegate {
+  name: string;
+  /** Where it was found. */
+  path: string;
+  /** Open with O_PATH: what was checked is what runs. */
+  file: Fd;
 }
 
 /** A plugin. Every function but `add` returns nothing and throws CniError (or SystemError, NetlinkError) to fail. */
@@ -64,6 +83,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly knownArgs: readonly string[];
   /** Compiled from plugins/NAME/config.schema.json by ajv at build time; see config/validate.ts. */
   readonly schema: string;
+  /** True when an ADD may report addresses although no IPAM is configured. Absent: only those of a prevResult. */
+  hasOwnAddresses?(call: Call<C>): boolean;
   /** Rules beyond the schema. Touches nothing outside the process. Throws CniError(invalidConfig). Run on ADD, CHECK and STATUS. */
   validate(call: Call<C>): void;
   add(call: Call<C>): Result;

@@ -1,0 +1,39 @@
+// GC's list of attachments that are still valid.
+import { describe } from "../config/messages.ts";
+import { CniError, Code } from "../errors.ts";
+
+/** The tagged spec 1.1.0 has the second name, everything later the first; libcni sends both (C-115). */
+const keys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
+
+export interface ValidAttachment {
+  containerId: string;
+  ifName: string;
+}
+
+function refuse(what: string, why: string): never {
+  throw new CniError(Code.invalidConfig, what, `${why}; nothing was collected`);
+}
+
+/**
+ * The union of both lists: an attachment that either names is alive. An absent list is refused and not read as an empty one, because an
+ * empty one means that everything goes; `cnitool gc` sends none (cases GC-03 to GC-07). Throws CniError(invalidConfig).
+ */
+export function readAttachments(raw: object): ValidAttachment[] {
+  const all: ValidAttachment[] = [];
+  let found = false;
+  for (const key of keys) {
+    const list = (raw as { [key: string]: unknown })[key];
+    if (list === undefined || list === null || !Object.hasOwn(raw, key)) continue;
+    found = true;
+    if (!Array.isArray(list)) refuse(`"${key}" is ${describe(list)}`, "it must be a list of {containerID, ifname}");
+    for (const [at, item] of list.entries()) {
+      const { containerID, ifname } = (item ?? {}) as { [key: string]: unknown };
+      if (typeof containerID !== "string" || typeof ifname !== "string" || containerID === "" || ifname === "") {
+        refuse(`"${key}"[${at}] is no attachment`, 'it needs the texts "containerID" and "ifname"');
+      }
+      all.push({ containerId: containerID, ifName: ifname });
+    }
+  }
+  if (!found) refuse(`"${keys[0]}" is missing`, "the runtime must say which attachments are valid, with [] for none");
+  return all;
+}

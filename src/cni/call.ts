@@ -1,0 +1,126 @@
+// From a request to the Call that a plugin gets: everything that can be refused is refused here.
+import { CniError, Code } from "../errors.ts";
+import { host, SystemError } from "../host/host.ts";
+import { openNamespace, ownNamespace, sameNamespace } from "../link/namespace.ts";
+import { log } from "../log.ts";
+import { Transaction } from "../transaction.ts";
+import { parseArgs } from "./args.ts";
+import { readAttachments } from "./attachments.ts";
+import { toCniError } from "./failure.ts";
+import { configFor, isLenient, isStrictAboutArgs, prepareIpam, wantsIpam } from "./ipam.ts";
+import { setUpLog } from "./logging.ts";
+import { excerpt } from "./names.ts";
+import type { Call, Command, Plugin } from "./plugin.ts";
+import type { Request } from "./request.ts";
+import type { Result } from "./result.ts";
+import { noAddress, ResultError, readResult } from "./result-json.ts";
+import { isLegacy } from "./version.ts";
+
+/** Checks all that can be checked without touching anything. */
+export function prepareCall(plugin: Plugin, request: Request): Call {
+  const { command, raw, name: network, containerId, ifName } = request;
+  const ignored: string[] = [];
+  const config = configFor(plugin, { command, raw, ignored });
+  const call: Call = {
+    command,
+    attachment: { network, containerId, ifName },
+    netns: request.netns,
+    args: parseArgs(request.args, plugin.knownArgs, isStrictAboutArgs(command)),
+    path: request.path,
+    // The name that was checked is the one that is used.
+    config: { ...config, name: network, type: request.type },
+    stdin: request.stdin,
+    raw,
+    version: request.version,
+    prevResult: previousResult(command, raw, request.version),
+    validAttachments: command === "GC" ? readAttachments(raw) : [],
+    transaction: new Transaction(),
+    ignored,
+  };
+  startLog(plugin, call);
+  if (isLenient(command)) return call;
+  plugin.validate(call);
+  if (plugin.kind === "interface") checkInterfaceCall(plugin, call);
+  return call;
+}
+
+function startLog(plugin: Plugin, { command, attachment, config }: Call): void {
+  const context = {
+    plugin: plugin.name,
+    command,
+    network: attachment.network,
+    containerID: attachment.containerId,
+    ifName: attachment.ifName,
+  };
+  try {
+    setUpLog(config, context);
+  } catch (error) {
+    if (!isLenient(command)) throw error;
+    log("warning", "logging to stderr instead", { cause: toCniError(error).message });
+  }
+}
+
+function checkInterfaceCall(plugin: Plugin, call: Call): void {
+  if (call.command === "CHECK" && call.prevResult === undefined) {
+    throw new CniError(Code.invalidConfig, "Required prevResult missing", "CHECK compares with what ADD answered");
+  }
+  if (call.command === "ADD" && call.attachment.ifName === "lo") {
+    throw new CniError(
+      Code.invalidEnvironment,
+      "interface name is lo (CNI_IFNAME)",
+      "every namespace has its loopback interface already",
+    );
+  }
+  if (wantsIpam(call)) {
+    prepareIpam(call);
+  } else if (call.command === "ADD" && isLegacy(call.version) && (call.prevResult?.ips.length ?? 0) === 0) {
+    // Known before anything is done, where the Go plugins notice it after all is done.
+    if (plugin.hasOwnAddresses?.(call) !== true) throw noAddress(call.version);
+  }
+}
+
+/** undefined: none given, or on DEL and GC none that can be read. */
+function previousResult(command: Command, raw: object, version: string): Result | undefined {
+  const previous = (raw as { [key: string]: unknown }).prevResult;
+  if (previous === undefined || previous === null || command === "STATUS" || command === "GC") return undefined;
+  try {
+    return readResult(previous, version, "previous");
+  } catch (error) {
+    if (!(error instanceof ResultError)) throw error;
+    if (!isLenient(command)) {
+      const cure = '"prevResult" is what the runtime kept of the ADD, or of the plugin before this one';
+      throw new CniError(Code.invalidConfig, `could not parse prevResult: ${error.message}`, cure);
+    }
+    log("warning", "prevResult ignored", { cause: error.message });
+    return undefined;
+  }
+}
+
+/**
+ * A plugin that takes its own namespace for the pod's would work on the node's interfaces (containernetworking/plugins#714). Looks at
+ * open namespaces and not at paths, before anything is done. IPAM plugins touch no namespace: they are not asked.
+ */
+export function checkOwnNamespace(plugin: Plugin, call: Call): void {
+  if (plugin.kind !== "interface" || call.netns === "") return;
+  const override = (host.getenv("CNI_NETNS_OVERRIDE") ?? "").toLowerCase();
+  if (override === "1" || override === "true") return;
+  const pod = openNamespace(call.netns, call.command === "DEL" ? "ok" : "error");
+  if (pod === undefined) return;
+  const ofNode = sameNamespace(pod, ownNamespace()) || isInitNamespace(pod);
+  if (!ofNode) return;
+  throw new CniError(
+    Code.invalidEnvironment,
+    "plugin's netns and netns from CNI_NETNS should not be the same",
+    `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace; nothing was done (CNI_NETNS_OVERRIDE=1 allows it)`,
+  );
+}
+
+function isInitNamespace(pod: { dev: number; ino: number }): boolean {
+  try {
+    const { dev, ino } = host.stat("/proc/1/ns/net");
+    return pod.dev === dev && pod.ino === ino;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return false; // not ours to look at: a user namespace, hidepid
+  }
+}

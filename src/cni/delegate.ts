@@ -1,0 +1,152 @@
+// Runs a plugin that is another executable (spec C-130 to C-138).
+import { policy } from "../config/policy.ts";
+import { CniError, Code } from "../errors.ts";
+import { host, type Outcome, SystemError } from "../host/host.ts";
+import { formatAddress, formatPrefix, parsePrefix } from "../ip/address.ts";
+import { prefixContains } from "../ip/range.ts";
+import { excerpt } from "./names.ts";
+import type { Call, Command, Delegate } from "./plugin.ts";
+import type { Result } from "./result.ts";
+import { ResultError, readResult } from "./result-json.ts";
+
+const outputLimit = 1 << 20;
+/** Milliseconds between tries while an executable is being written, and how often: it is a moment during an installation. */
+const busyPause = 100;
+const busyTries = 20;
+
+const signals: { [signal: number]: string | undefined } = {
+  1: "SIGHUP",
+  2: "SIGINT",
+  4: "SIGILL",
+  6: "SIGABRT",
+  7: "SIGBUS",
+  8: "SIGFPE",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  13: "SIGPIPE",
+  15: "SIGTERM",
+  24: "SIGXCPU",
+  31: "SIGSYS",
+};
+
+function failure(delegate: Delegate, what: string, details = "", code: number = Code.generic): CniError {
+  return new CniError(
+    code,
+    `plugin ${JSON.stringify(delegate.name)} ${what}`,
+    details === "" ? delegate.path : `${delegate.path}: ${details}`,
+  );
+}
+
+/** Runs it with our environment and the configuration byte for byte, and returns its stdout when it says that it succeeded. */
+export function runDelegate(delegate: Delegate, call: Call, command: Command): string {
+  const outcome = execute(delegate, call, command);
+  const output = host.decode(outcome.stdout);
+  if (outcome.killed === "timeout") {
+    const cure = "it was killed; delegateTimeout in /etc/cni/podnic.json sets the limit";
+    throw failure(delegate, `did not end within ${policy().delegateTimeout} ms`, cure, Code.tryAgain);
+  }
+  if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "it was killed");
+  if (outcome.signal !== 0) {
+    throw failure(delegate, `was ended by ${signals[outcome.signal] ?? `signal ${outcome.signal}`}`, excerpt(output));
+  }
+  if (outcome.status !== 0) throw saidError(delegate, output) ?? silentError(delegate, outcome.status, output);
+  return output;
+}
+
+function execute(delegate: Delegate, call: Call, command: Command): Outcome {
+  for (let tries = busyTries; ; tries--) {
+    try {
+      return host.run({
+        file: delegate.file,
+        path: delegate.path,
+        env: { CNI_COMMAND: command },
+        stdin: call.stdin,
+        maxOutput: outputLimit,
+        timeout: policy().delegateTimeout,
+      });
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (error.code !== "ETXTBSY") throw failure(delegate, "could not be started", error.message);
+      if (tries === 0) throw failure(delegate, "is being written", error.message, Code.tryAgain);
+      host.sleep(busyPause);
+    }
+  }
+}
+
+function parse(output: string): unknown {
+  try {
+    return JSON.parse(output);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return undefined;
+  }
+}
+
+/** The error that a plugin printed, word for word; undefined when it printed none. */
+function saidError(delegate: Delegate, output: string): CniError | undefined {
+  const said = parse(output);
+  if (typeof said !== "object" || said === null) return undefined;
+  const { code, msg, details } = said as { [key: string]: unknown };
+  const more = typeof details === "string" ? details : "";
+  const message = typeof msg === "string" ? msg : "";
+  if (message === "" && more === "" && code === undefined) return undefined;
+  const valid = typeof code === "number" && Number.isSafeInteger(code) && code > 0;
+  if (message === "") return failure(delegate, "failed without a message", more, valid ? code : Code.generic);
+  return new CniError(valid ? code : Code.generic, message, more);
+}
+
+function silentError(delegate: Delegate, status: number, output: string): CniError {
+  const details =
+    output.trim() === "" ? "it printed no error; see its stderr" : `it printed ${JSON.stringify(excerpt(output))}`;
+  return failure(delegate, `failed with exit status ${status}`, details);
+}
+
+/** The result that a plugin printed, in whatever version. Throws CniError naming the plugin. */
+export function readDelegateResult(delegate: Delegate, output: string, version: string): Result {
+  const raw = parse(output);
+  if (raw === undefined) {
+    const details = output.trim() === "" ? "it printed nothing" : `it printed ${JSON.stringify(excerpt(output))}`;
+    throw failure(delegate, "ended well but printed no result", details);
+  }
+  if (typeof raw === "object" && raw !== null && "code" in raw && "msg" in raw && raw.code !== 0) {
+    throw saidError(delegate, output) ?? failure(delegate, "printed an error");
+  }
+  try {
+    return readResult(raw, version, "ipam");
+  } catch (error) {
+    if (!(error instanceof ResultError)) throw error;
+    throw failure(delegate, "printed a result that is none", error.message);
+  }
+}
+
+const unusable = ["224.0.0.0/4", "ff00::/8", "127.0.0.0/8", "::1/128"];
+
+/** What no interface can be given, found before the kernel is asked (cases DLG-25 to DLG-33). Throws CniError naming the plugin. */
+export function checkDelegateResult(delegate: Delegate, result: Result): void {
+  const seen = new Set<string>();
+  for (const { address, gateway } of result.ips) {
+    const text = formatPrefix(address);
+    const refuse = (why: string): never => {
+      throw failure(delegate, `gave the address ${text}, ${why}`);
+    };
+    const plain = formatAddress(address.address);
+    if (address.length === 0) refuse("whose prefix length says that the whole Internet is on the link");
+    if (address.address.bytes.every((byte) => byte === 0)) refuse("which means no address");
+    if (unusable.some((network) => prefixContains(parsePrefix(network)!, address.address))) {
+      refuse("which is a multicast or loopback address");
+    }
+    if (seen.has(plain)) refuse("and the same again");
+    seen.add(plain);
+    if (gateway !== undefined && gateway.family !== address.address.family) {
+      refuse(`with a gateway of the other family, ${formatAddress(gateway)}`);
+    }
+  }
+  for (const { dst, gw } of result.routes) {
+    if (gw !== undefined && gw.family !== dst.address.family && gw.bytes.some((byte) => byte !== 0)) {
+      throw failure(
+        delegate,
+        `gave a route to ${formatPrefix(dst)} with a next hop of the other family, ${formatAddress(gw)}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,152 @@
+// The whole life of a call: checks, the plugin, one document on stdout, undo.
+import { relaxPolicy } from "../config/policy.ts";
+import { CniError, Code } from "../errors.ts";
+import { SIGINT, SIGTERM } from "../host/constants.ts";
+import { host, SystemError } from "../host/host.ts";
+import { log, oneLine } from "../log.ts";
+import { checkOwnNamespace, prepareCall } from "./call.ts";
+import { errorDocument, toCniError } from "./failure.ts";
+import { isLenient } from "./ipam.ts";
+import { excerpt } from "./names.ts";
+import type { Call, Plugin } from "./plugin.ts";
+import { findPlugin, pluginNames } from "./registry.ts";
+import { type Request, readRequest } from "./request.ts";
+import { writeResult } from "./result-json.ts";
+import { readWithin, writeAll } from "./stdio.ts";
+import { checkVersion, isSupported, newestVersion, supportedVersions } from "./version.ts";
+
+/** Milliseconds that VERSION waits for a config on a stdin that somebody holds open (case VRS-05). */
+const versionPatience = 50;
+
+/** stdout could not take the result: nothing more goes there. */
+class OutputError extends Error {
+  override readonly name = "OutputError";
+}
+
+/** Answers one call of a container runtime. `named`: the plugin we were called by the name of. Returns the exit status. */
+export function serve(command: string, named: Plugin | undefined): number {
+  let version: string = newestVersion;
+  try {
+    if (command === "VERSION") {
+      answerVersion();
+      return 0;
+    }
+    const request = readRequest(command);
+    if (isSupported(request.version)) version = request.version;
+    checkVersion(request.command, request.version);
+    run(named ?? pluginOfType(request.type), request);
+    return 0;
+  } catch (error) {
+    return fail(error, version);
+  }
+}
+
+/** The error's document on stdout and its line on stderr. */
+function fail(thrown: unknown, version: string): number {
+  const error = toCniError(thrown instanceof OutputError ? thrown.cause : thrown);
+  const words = error.details === "" ? error.message : `${error.message}: ${error.details}`;
+  log("error", words, { code: error.code });
+  if (thrown instanceof OutputError) return 1;
+  try {
+    writeAll(1, errorDocument(error, version));
+  } catch (cause) {
+    if (!(cause instanceof SystemError)) throw cause;
+    log("error", "cannot write to stdout", { cause: cause.message });
+  }
+  return 1;
+}
+
+function pluginOfType(type: string): Plugin {
+  const plugin = findPlugin(type);
+  if (plugin !== undefined) return plugin;
+  const what = type === "" ? 'the configuration has no "type"' : `unknown plugin type ${JSON.stringify(excerpt(type))}`;
+  throw new CniError(Code.invalidConfig, what, `"type" must be one of ${pluginNames().join(", ")}`);
+}
+
+function answerVersion(): void {
+  let given = "";
+  try {
+    const config: unknown = JSON.parse(host.decode(readWithin(versionPatience, 1 << 20)));
+    if (typeof config === "object" && config !== null && "cniVersion" in config) given = String(config.cniVersion);
+  } catch {
+    // no config, or none that can be read: VERSION needs none (C-072)
+  }
+  // C-071: the version of the input. The Go plugins print their newest.
+  const cniVersion = isVersion(given) ? given : newestVersion;
+  writeAll(1, `${JSON.stringify({ cniVersion, supportedVersions })}\n`);
+}
+
+/** Three numbers. */
+function isVersion(text: string): boolean {
+  const parts = text.split(".");
+  return (
+    parts.length === 3 &&
+    parts.every((part) => part !== "" && part.length < 10 && [...part].every((char) => char >= "0" && char <= "9"))
+  );
+}
+
+function run(plugin: Plugin, request: Request): void {
+  if (isLenient(request.command)) {
+    // What was begun is finished: half a clean-up is worse than a late one (F26).
+    ignoreTermination();
+    relaxPolicy();
+  }
+  const call = prepareCall(plugin, request);
+  checkOwnNamespace(plugin, call);
+  const begin = host.monotonic();
+  if (request.command === "ADD") add(plugin, call);
+  else others(plugin, call);
+  log("info", "done", { milliseconds: host.monotonic() - begin });
+}
+
+function ignoreTermination(): void {
+  host.ignoreSignal(SIGTERM);
+  host.ignoreSignal(SIGINT);
+}
+
+function add(plugin: Plugin, call: Call): void {
+  const { transaction } = call;
+  try {
+    // Written here and not at the end of the process: a result that its version cannot say, or that nobody takes, undoes it all.
+    const text = writeResult(plugin.add(call), call.version);
+    try {
+      writeAll(1, text);
+    } catch (cause) {
+      throw new OutputError("the result could not be written", { cause });
+    }
+    transaction.commit();
+  } catch (error) {
+    ignoreTermination();
+    const problems = transaction.rollback();
+    for (const problem of problems) log("error", "not undone", { cause: problem });
+    if (problems.length === 0) throw error;
+    if (error instanceof OutputError) throw error;
+    const { code, message, details } = toCniError(error);
+    const left = `${details === "" ? "" : `${details}; `}not undone: ${problems.map(oneLine).join("; ")} (DEL will try again)`;
+    throw new CniError(code, message, left);
+  }
+}
+
+function others(plugin: Plugin, call: Call): void {
+  switch (call.command) {
+    case "CHECK":
+      plugin.check(call);
+      break;
+    case "STATUS":
+      plugin.status(call);
+      break;
+    case "GC":
+      plugin.gc(call);
+      reportIgnored(call);
+      break;
+    default:
+      plugin.del(call);
+  }
+}
+
+/** GC works with what is valid and then says what was not; DEL, of which runtimes expect no error, only logs it. */
+function reportIgnored({ ignored }: Call): void {
+  if (ignored.length === 0) return;
+  const done = "what could be collected without it has been";
+  throw new CniError(Code.invalidConfig, `failed to load netconf: ${ignored[0]}`, done);
+}

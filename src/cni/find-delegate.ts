@@ -1,0 +1,155 @@
+// Finds a plugin's executable in CNI_PATH, without ever leaving its directories (CVE-2021-20206).
+import { policy } from "../config/policy.ts";
+import { CniError, Code } from "../errors.ts";
+import {
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+} from "../host/constants.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
+import { excerpt, isPlainName } from "./names.ts";
+import type { Delegate } from "./plugin.ts";
+
+const maxHops = 8;
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+
+function errnoOf(error: unknown): string {
+  if (error instanceof SystemError) return error.code;
+  throw error;
+}
+
+/** Throws CniError: invalidConfig for a name that is none, invalidEnvironment without CNI_PATH, generic when it is nowhere. */
+export function findDelegate(name: string, path: readonly string[]): Delegate {
+  if (!isPlainName(name) || name.length > 255) {
+    const cure = "\"ipam.type\" must begin with a letter or digit, then letters, digits, '_', '.' and '-'";
+    throw new CniError(Code.invalidConfig, `invalid plugin name: ${excerpt(name)}`, cure);
+  }
+  if (path.length === 0) {
+    throw new CniError(
+      Code.invalidEnvironment,
+      "required env variables [CNI_PATH] missing",
+      `CNI_PATH must name the absolute directories in which to look for the plugin ${JSON.stringify(name)}`,
+    );
+  }
+  const refused: string[] = [];
+  for (const directory of path) {
+    const file = openBeneath(directory, name, path, refused, maxHops);
+    if (file === undefined) continue;
+    const reason = whyNot(file);
+    if (reason === "") return { name, path: `${directory}/${name}`, file };
+    host.close(file);
+    refused.push(`${directory}/${name} ${reason}`);
+  }
+  throw new CniError(
+    Code.generic,
+    `failed to find plugin ${JSON.stringify(name)} in path [${excerpt(path.join(" "))}]`,
+    refused.length === 0 ? "install it in one of these directories (CNI_PATH)" : excerpt(refused.join("; ")),
+  );
+}
+
+/** Opens `name` (it may have several steps) below `directory`; links are followed as long as they stay in a directory of CNI_PATH or of the policy. */
+function openBeneath(
+  directory: string,
+  name: string,
+  path: readonly string[],
+  refused: string[],
+  hops: number,
+): Fd | undefined {
+  let dir: Fd;
+  try {
+    dir = host.open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  } catch (error) {
+    errnoOf(error);
+    return undefined;
+  }
+  try {
+    return host.open(name, O_PATH | O_CLOEXEC, 0, dir, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+  } catch (error) {
+    const code = errnoOf(error);
+    // EXDEV: a link out. ENOSYS, EPERM: no openat2 (kernels before 5.6, old seccomp filters).
+    if (code === "EXDEV") return followLink(dir, directory, name, path, refused, hops);
+    if (code === "ENOSYS" || code === "EPERM") return openWithoutOpenat2(dir, directory, name, path, refused, hops);
+    return undefined;
+  } finally {
+    host.close(dir);
+  }
+}
+
+function openWithoutOpenat2(
+  dir: Fd,
+  directory: string,
+  name: string,
+  path: readonly string[],
+  refused: string[],
+  hops: number,
+) {
+  if (!isPlainName(name)) return undefined;
+  try {
+    const file = host.open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, dir);
+    if ((host.fstat(file).mode & S_IFMT) !== S_IFLNK) return file;
+    host.close(file);
+  } catch (error) {
+    errnoOf(error);
+    return undefined;
+  }
+  return followLink(dir, directory, name, path, refused, hops);
+}
+
+function followLink(
+  dir: Fd,
+  directory: string,
+  name: string,
+  path: readonly string[],
+  refused: string[],
+  hops: number,
+) {
+  let target: string;
+  try {
+    target = host.readlink(name, dir);
+  } catch (error) {
+    errnoOf(error);
+    refused.push(`${directory}/${name} leads out of its directory`);
+    return undefined;
+  }
+  const absolute = target.startsWith("/") ? target : `${directory}/${target}`;
+  const normal = normalize(absolute);
+  if (hops > 0) {
+    for (const root of [directory, ...path, ...policy().paths.plugins]) {
+      const below = `${normalize(root)}/`;
+      if (!normal.startsWith(below)) continue;
+      const file = openBeneath(root, normal.slice(below.length), path, refused, hops - 1);
+      if (file !== undefined) return file;
+    }
+  }
+  refused.push(
+    `${directory}/${name} is a link to ${target}, which is not in CNI_PATH; the node's administrator can allow its directory as paths.plugins in /etc/cni/podnic.json`,
+  );
+  return undefined;
+}
+
+/** Without empty, "." and ".." steps; wrong where a directory of the path is a link itself, and then merely not found. */
+function normalize(path: string): string {
+  const steps: string[] = [];
+  for (const step of path.split("/")) {
+    if (step === "..") steps.pop();
+    else if (step !== "" && step !== ".") steps.push(step);
+  }
+  return `/${steps.join("/")}`;
+}
+
+/** Why a file must not be run, or "". The owner is not judged: release archives carry the ids of their builders. */
+function whyNot(file: Fd): string {
+  const { mode } = host.fstat(file);
+  if ((mode & S_IFMT) !== S_IFREG) return "is not a regular file";
+  if ((mode & 0o111) === 0) return "is not executable";
+  if ((mode & (S_ISUID | S_ISGID)) !== 0) return "is set-user-id or set-group-id, which no plugin needs";
+  if ((mode & 0o002) !== 0) return "can be written by everybody";
+  return "";
+}

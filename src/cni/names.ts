@@ -1,0 +1,78 @@
+// Names that runtimes and configurations give us. They become file names, so that they are held to the spec's character sets.
+// Hand-written instead of patterns: `$` would let a trailing newline through (spec case CID-18).
+import { CniError, Code } from "../errors.ts";
+import { host } from "../host/host.ts";
+
+/** [a-zA-Z0-9][a-zA-Z0-9_.-]*: container ids, network names, plugin names. */
+export function isPlainName(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    const alphanumeric =
+      (unit >= 0x30 && unit <= 0x39) || (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a);
+    if (!alphanumeric && (at === 0 || (unit !== 0x5f && unit !== 0x2e && unit !== 0x2d))) return false;
+  }
+  return text !== "";
+}
+
+/** Unicode's White_Space, which Go's unicode.IsSpace asks for. */
+function isSpace(unit: number): boolean {
+  return (
+    (unit >= 0x09 && unit <= 0x0d) ||
+    unit === 0x20 ||
+    unit === 0x85 ||
+    unit === 0xa0 ||
+    unit === 0x1680 ||
+    (unit >= 0x2000 && unit <= 0x200a) ||
+    unit === 0x2028 ||
+    unit === 0x2029 ||
+    unit === 0x202f ||
+    unit === 0x205f ||
+    unit === 0x3000
+  );
+}
+
+/** Bounds a value in a message. JSON and the log escape its control characters. */
+export function excerpt(text: string): string {
+  return text.length > 128 ? `${text.slice(0, 128)}… (${text.length} characters)` : text;
+}
+
+export function checkContainerId(id: string): void {
+  if (isPlainName(id)) return;
+  throw new CniError(
+    Code.invalidEnvironment,
+    "invalid characters in containerID (CNI_CONTAINERID)",
+    `${excerpt(id)}: it must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
+  );
+}
+
+/** The rules of Linux for interface names, those that the Go plugins forget among them. Throws CniError naming CNI_IFNAME. */
+export function checkIfName(name: string): void {
+  const refuse = (what: string, cure: string): never => {
+    throw new CniError(Code.invalidEnvironment, `${what} (CNI_IFNAME)`, `${excerpt(name)}: ${cure}`);
+  };
+  const size = host.encode(name).length;
+  if (size > 15) refuse("interface name is too long", `it has ${size} bytes, the kernel takes at most 15`);
+  if (name === "." || name === "..") refuse("interface name is . or ..", "choose another name");
+  for (let at = 0; at < name.length; at++) {
+    const unit = name.charCodeAt(at);
+    if (unit === 0x2f || unit === 0x3a || isSpace(unit)) {
+      refuse("interface name contains / or : or whitespace characters", "choose another name");
+    }
+    // The kernel takes %d for a pattern and makes a name of its own; DEL would never find that one again.
+    if (unit === 0x25) refuse("interface name contains %", "the kernel would put a number in its place");
+    if (unit < 0x20 || unit === 0x7f) refuse("interface name contains control characters", "choose another name");
+    if (unit === 0xfffd) refuse("interface name is not UTF-8", "results are JSON and could not name it");
+  }
+  if (name === "all" || name === "default") {
+    refuse(`interface name is ${name}`, "/proc/sys/net/ipv4/conf uses this name for something else");
+  }
+}
+
+export function checkNetworkName(name: string): void {
+  if (isPlainName(name)) return;
+  throw new CniError(
+    Code.invalidConfig,
+    "invalid characters found in network name",
+    `${excerpt(name)}: "name" must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
+  );
+}

@@ -1,0 +1,193 @@
+// What a runtime asks: environment and stdin, checked in the order of the Go plugins (spec C-002 to C-025) and before anything is touched.
+
+import { fold } from "../config/fold.ts";
+import { describe } from "../config/messages.ts";
+import type { ObjectShape } from "../config/shape.ts";
+import { CniError, Code } from "../errors.ts";
+import { host, SystemError } from "../host/host.ts";
+import { checkContainerId, checkIfName, checkNetworkName, excerpt } from "./names.ts";
+import type { Command } from "./plugin.ts";
+import { readAll } from "./stdio.ts";
+
+/** The reference has no limit; the largest configurations in the field have some ten KiB. */
+export const inputLimit = 1 << 20;
+/** Go's decoder gives up at the same depth. */
+const depthLimit = 10_000;
+
+export interface Request {
+  command: Command;
+  containerId: string;
+  netns: string;
+  ifName: string;
+  /** Directories of CNI_PATH, absolute ones only. */
+  path: string[];
+  /** CNI_ARGS as given. */
+  args: string;
+  stdin: Uint8Array;
+  /** stdin decoded, keys as they came. */
+  raw: object;
+  name: string;
+  /** `type` of the config, or "". */
+  type: string;
+  /** cniVersion of the config, "0.1.0" when it says none; not yet checked. */
+  version: string;
+}
+
+const attachmentCommands = ["ADD", "CHECK", "DEL"];
+const commands: readonly string[] = [...attachmentCommands, "GC", "STATUS", "VERSION"];
+
+/** Checks the variables that the command needs. Throws CniError(invalidEnvironment) naming them. */
+function checkEnvironment(command: string): void {
+  const missing: string[] = [];
+  const need = (name: string, check: (value: string) => void = () => {}) => {
+    const value = host.getenv(name) ?? "";
+    if (value === "") missing.push(name);
+    else check(value);
+  };
+  if (attachmentCommands.includes(command)) {
+    need("CNI_CONTAINERID", checkContainerId);
+    need("CNI_IFNAME", checkIfName);
+    if (command !== "DEL") need("CNI_NETNS");
+  }
+  // Only delegates need it otherwise, and they say so themselves (spec 1.1.0, Parameters).
+  if (command === "GC") need("CNI_PATH");
+  if (missing.length === 0) return;
+  throw new CniError(
+    Code.invalidEnvironment,
+    `required env variables [${missing.join(",")}] missing`,
+    `${command} needs ${missing.join(", ")} in its environment; the container runtime sets them`,
+  );
+}
+
+/** Reads and checks everything but the version and the plugin's own keys. VERSION is answered without it. */
+export function readRequest(command: string): Request {
+  checkEnvironment(command);
+  const stdin = readStdin();
+  const { raw, name, type, version } = readBasics(decode(stdin));
+  if (!commands.includes(command)) {
+    throw new CniError(
+      Code.invalidEnvironment,
+      `unknown CNI_COMMAND: ${excerpt(command)}`,
+      `CNI_COMMAND must be one of ${commands.join(", ")}, in upper case`,
+    );
+  }
+  const ofAttachment = attachmentCommands.includes(command);
+  return {
+    command: command as Command,
+    // Runtimes may leave old values in variables that a command does not use.
+    containerId: ofAttachment ? (host.getenv("CNI_CONTAINERID") ?? "") : "",
+    netns: ofAttachment ? (host.getenv("CNI_NETNS") ?? "") : "",
+    ifName: ofAttachment ? (host.getenv("CNI_IFNAME") ?? "") : "",
+    path: (host.getenv("CNI_PATH") ?? "").split(":").filter((entry) => entry.startsWith("/")),
+    args: host.getenv("CNI_ARGS") ?? "",
+    stdin,
+    raw,
+    name,
+    type,
+    version,
+  };
+}
+
+function readStdin(): Uint8Array {
+  let data: Uint8Array | undefined;
+  try {
+    data = readAll(inputLimit);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new CniError(
+      Code.io,
+      `error reading from stdin: ${error.message}`,
+      "the network configuration comes on stdin",
+    );
+  }
+  if (data !== undefined) return data;
+  throw undecodable(`stdin has more than ${inputLimit} bytes`, "no network configuration needs that much");
+}
+
+function undecodable(what: string, cure: string): CniError {
+  return new CniError(Code.decoding, `error unmarshall network config: ${what}`, cure);
+}
+
+function decode(stdin: Uint8Array): unknown {
+  if (stdin.length === 0)
+    throw undecodable("stdin is empty", "the network configuration, a JSON object, comes on stdin");
+  if (stdin[0] === 0xef || stdin[0] === 0xfe || stdin[0] === 0xff) {
+    throw undecodable("stdin begins with a byte order mark", "JSON is UTF-8 without one");
+  }
+  const text = host.decode(stdin);
+  if (text.length > depthLimit && isTooDeep(text)) {
+    throw undecodable(`objects and lists are nested more than ${depthLimit} deep`, "no network configuration is");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // Not its text: it may quote from the input, and inputs hold secrets.
+    if (!(error instanceof Error)) throw error;
+    throw undecodable(
+      "stdin is not valid JSON",
+      `${stdin.length} bytes; check commas, quotes and brackets, and that it is complete`,
+    );
+  }
+}
+
+/** Counts brackets outside of strings. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x22) {
+      at = endOfString(text, at);
+    } else if (unit === 0x7b || unit === 0x5b) {
+      depth++;
+      if (depth > depthLimit) return true;
+    } else if (unit === 0x7d || unit === 0x5d) {
+      depth--;
+    }
+  }
+  return false;
+}
+
+/** Index of the closing quote of the string that begins at `at`. */
+function endOfString(text: string, at: number): number {
+  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++;
+    if (slashes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+const basics: ObjectShape = {
+  keys: { __proto__: null, name: null, type: null, cniVersion: null } as unknown as ObjectShape["keys"],
+  lower: {
+    __proto__: null,
+    name: "name",
+    type: "type",
+    cniversion: "cniVersion",
+  } as unknown as ObjectShape["lower"],
+};
+
+/** What is needed before it is clear which plugin, and so which schema, is meant. */
+function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "version"> {
+  if (typeof raw !== "object" || Array.isArray(raw)) {
+    throw undecodable(`${describe(raw)} is not an object`, "a network configuration is an object: {…}");
+  }
+  const { name = "", type = "", cniVersion = "" } = fold(raw ?? {}, basics) as { [key: string]: unknown };
+  for (const [key, value] of Object.entries({ name, cniVersion })) {
+    if (typeof value !== "string") throw undecodable(`"${key}" is ${describe(value)}`, "it must be a text in quotes");
+  }
+  if (name === "") {
+    throw new CniError(
+      Code.invalidConfig,
+      "missing network name",
+      'the configuration needs a "name"; Multus takes that of the NetworkAttachmentDefinition',
+    );
+  }
+  checkNetworkName(name as string);
+  return {
+    raw: raw ?? {},
+    name: name as string,
+    type: typeof type === "string" ? type : "",
+    version: cniVersion === "" ? "0.1.0" : (cniVersion as string),
+  };
+}

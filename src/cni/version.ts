@@ -1,0 +1,41 @@
+// Versions of the CNI spec.
+import { CniError, Code } from "../errors.ts";
+import type { Command } from "./plugin.ts";
+
+/** All that we speak, oldest first. */
+export const supportedVersions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
+export const newestVersion = "1.1.0";
+
+/** First version that has the command. */
+const since: { [command in Command]?: string } = { CHECK: "0.4.0", GC: "1.1.0", STATUS: "1.1.0" };
+
+export function isSupported(version: string): boolean {
+  return (supportedVersions as readonly string[]).includes(version);
+}
+
+/** Both must be supported ones. */
+export function isBefore(version: string, other: string): boolean {
+  const order = supportedVersions as readonly string[];
+  return order.indexOf(version) < order.indexOf(other);
+}
+
+/** Results of 0.1.0 and 0.2.0 hold at most one address of each family and no interfaces. */
+export function isLegacy(version: string): boolean {
+  return isBefore(version, "0.3.0");
+}
+
+/** Throws CniError(incompatibleVersion) when the version is none of ours, or has no such command. */
+export function checkVersion(command: Command, version: string): void {
+  if (!isSupported(version)) {
+    const known = supportedVersions.map((each) => JSON.stringify(each)).join(" ");
+    const details = `config is ${JSON.stringify(version.slice(0, 64))}, plugin supports [${known}]`;
+    throw new CniError(Code.incompatibleVersion, "incompatible CNI versions", details);
+  }
+  const first = since[command];
+  if (first === undefined || !isBefore(version, first)) return;
+  throw new CniError(
+    Code.incompatibleVersion,
+    `config version does not allow ${command}`,
+    `the config's cniVersion is ${version}; ${command} exists since ${first}`,
+  );
+}

@@ -1,0 +1,4 @@
+import { version } from "../package.json";
+
+/** podnic's own version. */
+export const podnicVersion = version;
