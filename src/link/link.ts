@@ -6,7 +6,7 @@ import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { type LinkAttributes, readLink, writeLink } from "../netlink/link.ts";
+import { LINK_HEADER, type LinkAttributes, readLink, writeLink } from "../netlink/link.ts";
 import { readNsid, writeNsid } from "../netlink/nsid.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { interfacesWithAddress } from "../sysfs/device.ts";
@@ -145,7 +145,8 @@ function describe(change: LinkChange): string {
   return text;
 }
 
-function hardwareAddress(mac: string): Uint8Array {
+/** Bytes of a colon form. Throws NetlinkError (EINVAL) when it is none. */
+export function hardwareAddress(mac: string): Uint8Array {
   const bytes = parseMac(mac);
   if (bytes === undefined) throw new NetlinkError(`address ${mac}`, 22, "EINVAL", "not a link-layer address");
   return bytes;
@@ -295,7 +296,7 @@ export function findLinkByAddress(route: RouteSocket, mac: string): Link | undef
 }
 
 function hasAddress(bytes: Bytes, start: number, end: number, wanted: Uint8Array): boolean {
-  const found = findAttribute(bytes, start + 16, end, c.IFLA_ADDRESS);
+  const found = findAttribute(bytes, start + LINK_HEADER, end, c.IFLA_ADDRESS);
   if (found === undefined || found[1] - found[0] !== wanted.length) return false;
   for (let i = 0; i < wanted.length; i++) if (bytes.u8[found[0] + i] !== wanted[i]) return false;
   return true;

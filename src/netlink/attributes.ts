@@ -53,8 +53,10 @@ export class Table<R extends Rows> {
       const value = values[name as keyof Values<R>];
       if (value === undefined) continue;
       if (name === "unknown") {
-        for (const { type, value: bytes } of value as Unknown[])
-          writer.u8.set(bytes, writer.attribute(type, bytes.length));
+        for (const unknown of value as Unknown[]) {
+          const at = writer.attribute(unknown.type, unknown.value.length);
+          writer.u8.set(unknown.value, at);
+        }
         continue;
       }
       const row = this.rows[name]!;

@@ -59,7 +59,10 @@ export class Bytes {
 /** Largest payload of an attribute: its length field has 16 bits. */
 const MAX_PAYLOAD = 0xffff - 4;
 
-/** Appends. Everything it adds is zeroed first, because the buffer is used again and again. */
+/**
+ * Appends. Everything it adds is zeroed first, because the buffer is used again and again. Adding may replace u8, u16 and u32:
+ * get the position first, then look at them.
+ */
 export class Writer extends Bytes {
   length = 0;
 

@@ -1,4 +1,5 @@
 // Codecs of attribute values. Host order unless the name says otherwise.
+// `attribute` may move the writer's buffer: it is called before u8, u16 or u32 are looked at.
 
 import { type Codec, NLA_TYPE_MASK, type Rows, type Table, type Values } from "./attributes.ts";
 import { align4, type Bytes, utf8, type Writer } from "./bytes.ts";
@@ -7,7 +8,8 @@ import { ProtocolError } from "./errors.ts";
 export const u8: Codec<number> = {
   min: 1,
   write(writer, type, value) {
-    writer.u8[writer.attribute(type, 1)] = value;
+    const at = writer.attribute(type, 1);
+    writer.u8[at] = value;
   },
   read: (bytes, start) => bytes.u8[start]!,
 };
@@ -15,7 +17,8 @@ export const u8: Codec<number> = {
 export const u16: Codec<number> = {
   min: 2,
   write(writer, type, value) {
-    writer.u16[writer.attribute(type, 2) >> 1] = value;
+    const at = writer.attribute(type, 2);
+    writer.u16[at >> 1] = value;
   },
   read: (bytes, start) => bytes.u16[start >> 1]!,
 };
@@ -23,7 +26,8 @@ export const u16: Codec<number> = {
 export const u32: Codec<number> = {
   min: 4,
   write(writer, type, value) {
-    writer.u32[writer.attribute(type, 4) >> 2] = value;
+    const at = writer.attribute(type, 4);
+    writer.u32[at >> 2] = value;
   },
   read: (bytes, start) => bytes.u32[start >> 2]!,
 };
@@ -32,7 +36,8 @@ export const u32: Codec<number> = {
 export const s32: Codec<number> = {
   min: 4,
   write(writer, type, value) {
-    writer.u32[writer.attribute(type, 4) >> 2] = value >>> 0;
+    const at = writer.attribute(type, 4);
+    writer.u32[at >> 2] = value >>> 0;
   },
   read: (bytes, start) => bytes.u32[start >> 2]! | 0,
 };
@@ -41,14 +46,16 @@ export const s32: Codec<number> = {
 export const bytes: Codec<Uint8Array> = {
   min: 0,
   write(writer, type, value) {
-    writer.u8.set(value, writer.attribute(type, value.length));
+    const at = writer.attribute(type, value.length);
+    writer.u8.set(value, at);
   },
   read: (from, start, end) => from.copy(start, end),
 };
 
 function writeText(writer: Writer, type: number, value: string, nul: number): void {
   const encoded = utf8(value);
-  writer.u8.set(encoded, writer.attribute(type, encoded.length + nul));
+  const at = writer.attribute(type, encoded.length + nul);
+  writer.u8.set(encoded, at);
 }
 
 /** Text with its NUL, as `ip` sends names. */

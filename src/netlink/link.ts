@@ -136,7 +136,7 @@ export interface LinkMessage {
 }
 
 /** Size of struct ifinfomsg. */
-const HEADER = 16;
+export const LINK_HEADER = 16;
 
 export function writeLink(
   writer: Writer,
@@ -145,7 +145,7 @@ export function writeLink(
   change: number,
   attributes: LinkAttributes,
 ): void {
-  const word = writer.reserve(HEADER) >> 2;
+  const word = writer.reserve(LINK_HEADER) >> 2;
   writer.u32[word + 1] = index;
   writer.u32[word + 2] = flags;
   writer.u32[word + 3] = change;
@@ -154,7 +154,7 @@ export function writeLink(
 
 /** Reads the payload of a link message in [start, end). */
 export function readLink(from: Bytes, start: number, end: number, keep = false): LinkMessage {
-  if (end - start < HEADER) throw new ProtocolError(`link: message has ${end - start} bytes`);
+  if (end - start < LINK_HEADER) throw new ProtocolError(`link: message has ${end - start} bytes`);
   const word = start >> 2;
   return {
     family: from.u8[start]!,
@@ -162,6 +162,6 @@ export function readLink(from: Bytes, start: number, end: number, keep = false):
     index: from.u32[word + 1]!,
     flags: from.u32[word + 2]!,
     change: from.u32[word + 3]!,
-    attributes: linkAttributes.read(from, start + HEADER, end, keep),
+    attributes: linkAttributes.read(from, start + LINK_HEADER, end, keep),
   };
 }

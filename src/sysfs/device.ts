@@ -49,7 +49,12 @@ export function isPluggedIn(parentDevice: string): boolean {
 
 /** Name of the driver bound to a PCI device; undefined when none is. */
 export function pciDriver(address: string): string | undefined {
-  const target = orUndefined(() => host.readlink(`${PCI}/${address}/driver`));
+  return pciLink(address, "driver");
+}
+
+/** Last component of what a link in a PCI device's directory points to: "driver", "physfn", "virtfn0". */
+export function pciLink(address: string, name: string): string | undefined {
+  const target = orUndefined(() => host.readlink(`${PCI}/${address}/${name}`));
   return target?.slice(target.lastIndexOf("/") + 1);
 }
 
@@ -62,12 +67,20 @@ export function isUserspaceDriver(driver: string): boolean {
 
 /** Network interfaces of a PCI device, in lexical order (the first is what the Go plugin takes). A virtio one nests them a level down. */
 export function pciInterfaces(address: string): string[] {
+  return pciNetDirectory(address) ?? [];
+}
+
+/**
+ * The same, with what an empty list means told apart: undefined, no network driver is bound; [], one is, and the interface is in
+ * another namespace (a pod's, or lost in a dead one).
+ */
+export function pciNetDirectory(address: string): string[] | undefined {
   const nested = (names(`${PCI}/${address}`) ?? []).filter((name) => name.startsWith("virtio")).sort();
   for (const below of ["", ...nested.map((name) => `/${name}`)]) {
     const found = interfacesBelow(`${PCI}/${address}${below}`);
     if (found !== undefined) return found;
   }
-  return [];
+  return undefined;
 }
 
 export function auxiliaryInterfaces(name: string): string[] {

@@ -1,0 +1,164 @@
+// Virtual functions of a physical one: `ip link show PF`, `ip link set PF vf N …`.
+import { formatMac } from "../ip/mac.ts";
+import { findAttribute } from "../netlink/attributes.ts";
+import { align4, type Bytes } from "../netlink/bytes.ts";
+import * as c from "../netlink/constants.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import { LINK_HEADER, writeLink } from "../netlink/link.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
+import { type VfAttributes, vfAttributes } from "../netlink/vf.ts";
+import { hardwareAddress } from "./link.ts";
+
+export const ETH_P_8021Q = 0x8100;
+export const ETH_P_8021AD = 0x88a8;
+
+/** IFLA_VF_LINK_STATE_*. */
+export const VF_LINK_AUTO = 0;
+export const VF_LINK_ENABLE = 1;
+export const VF_LINK_DISABLE = 2;
+
+export interface Vlan {
+  /** 0: untagged. */
+  id: number;
+  qos: number;
+  /** ETH_P_8021Q or ETH_P_8021AD. */
+  protocol: number;
+}
+
+/** What a PF's driver says about one of its VFs. */
+export interface VfState {
+  vf: number;
+  /** Administrative address, lower-case colon form; all zero when the driver leaves it to the VF. */
+  mac: string;
+  vlan: Vlan;
+  /** VF_LINK_*; undefined when the driver does not report it, as the next two. */
+  linkState: number | undefined;
+  spoofchk: boolean | undefined;
+  trust: boolean | undefined;
+  /** Mbit/s, 0: no limit. */
+  minTxRate: number;
+  maxTxRate: number;
+}
+
+/** What is to be changed; all that is left out stays. */
+export interface VfChange {
+  mac?: string;
+  vlan?: Vlan;
+  /** Both, because the kernel sets both: read them first to keep one. */
+  rate?: { min: number; max: number };
+  spoofchk?: boolean;
+  trust?: boolean;
+  linkState?: number;
+}
+
+/** What the kernel puts where a driver reported nothing. */
+const UNREPORTED = 0xffffffff;
+
+/**
+ * State of one VF, told apart by the number in the payload: the kernel leaves out VFs whose driver fails to answer, so positions
+ * in the list mean nothing. undefined: the PF does not report this VF (it does not exist, or its query failed).
+ * Throws NetlinkError: ENODEV when the PF is gone, EMSGSIZE when its VFs are more than a message can carry.
+ */
+export function getVf(route: RouteSocket, pf: number, vf: number): VfState | undefined {
+  const found = route.get(
+    `ip link show ${pf}`,
+    c.RTM_GETLINK,
+    (writer) => writeLink(writer, pf, 0, 0, { extMask: c.RTEXT_FILTER_VF | c.RTEXT_FILTER_SKIP_STATS }),
+    (bytes, start, end) => ({ attributes: findVf(bytes, start + LINK_HEADER, end, vf) }),
+  );
+  return found.attributes === undefined ? undefined : toState(vf, found.attributes);
+}
+
+/** Decodes only the entry that is asked for: a PF may have hundreds. */
+function findVf(bytes: Bytes, start: number, end: number, vf: number): VfAttributes | undefined {
+  const list = findAttribute(bytes, start, end, c.IFLA_VFINFO_LIST);
+  if (list === undefined) return undefined;
+  let at = list[0];
+  while (at + 4 <= list[1]) {
+    const size = bytes.u16[at >> 1]!;
+    // Every attribute of an entry begins with the VF's number: length and type of the entry, of its first attribute, then it.
+    if (size >= 12 && at + size <= list[1] && bytes.u32[(at >> 2) + 2] === vf) {
+      return vfAttributes.read(bytes, at + 4, at + size, false);
+    }
+    at += align4(Math.max(size, 4));
+  }
+  return undefined;
+}
+
+function toState(vf: number, a: VfAttributes): VfState {
+  const vlan = a.vlanList?.[0];
+  return {
+    vf,
+    mac: a.mac === undefined ? "" : formatMac(a.mac.address.subarray(0, 6)),
+    vlan: {
+      id: vlan?.vlan ?? a.vlan?.vlan ?? 0,
+      qos: vlan?.qos ?? a.vlan?.qos ?? 0,
+      // 0: the driver knows only 802.1Q.
+      protocol: vlan === undefined || vlan.protocol === 0 ? ETH_P_8021Q : vlan.protocol,
+    },
+    linkState: reported(a.linkState?.state),
+    spoofchk: flag(a.spoofchk?.setting),
+    trust: flag(a.trust?.setting),
+    minTxRate: a.rate?.min ?? 0,
+    maxTxRate: a.rate?.max ?? a.txRate?.rate ?? 0,
+  };
+}
+
+function reported(value: number | undefined): number | undefined {
+  return value === UNREPORTED ? undefined : value;
+}
+
+function flag(value: number | undefined): boolean | undefined {
+  const setting = reported(value);
+  return setting === undefined ? undefined : setting !== 0;
+}
+
+/**
+ * Sets attributes of a VF in one request. It is not atomic: the kernel works them off one by one (mac, vlan, rate, spoofchk,
+ * link state, trust) and stops at the first that the driver refuses. After an error read the state again.
+ */
+export function setVf(route: RouteSocket, pf: number, vf: number, change: VfChange): void {
+  try {
+    sendVf(route, pf, vf, change, true);
+  } catch (error) {
+    // Drivers (and kernels before 4.9) that do not know the list form may know the plain one, which is always 802.1Q.
+    const plain = change.vlan?.protocol === ETH_P_8021Q && error instanceof NetlinkError && error.code === "EOPNOTSUPP";
+    if (!plain) throw error;
+    sendVf(route, pf, vf, change, false);
+  }
+}
+
+function sendVf(route: RouteSocket, pf: number, vf: number, change: VfChange, vlanList: boolean): void {
+  const writer = route.begin(`ip link set ${pf} vf ${vf}${describe(change)}`, c.RTM_NEWLINK, 0);
+  writeLink(writer, pf, 0, 0, { vfInfo: [toAttributes(vf, change, vlanList)] });
+  route.run();
+}
+
+function toAttributes(vf: number, change: VfChange, vlanList: boolean): VfAttributes {
+  const { mac, vlan, rate, spoofchk, trust, linkState } = change;
+  const attributes: VfAttributes = {};
+  if (mac !== undefined) attributes.mac = { vf, address: hardwareAddress(mac) };
+  if (vlan !== undefined) {
+    if (vlanList) attributes.vlanList = [{ vf, vlan: vlan.id, qos: vlan.qos, protocol: vlan.protocol }];
+    else attributes.vlan = { vf, vlan: vlan.id, qos: vlan.qos };
+  }
+  if (rate !== undefined) attributes.rate = { vf, min: rate.min, max: rate.max };
+  if (spoofchk !== undefined) attributes.spoofchk = { vf, setting: spoofchk ? 1 : 0 };
+  if (trust !== undefined) attributes.trust = { vf, setting: trust ? 1 : 0 };
+  if (linkState !== undefined) attributes.linkState = { vf, state: linkState };
+  return attributes;
+}
+
+function describe({ mac, vlan, rate, spoofchk, trust, linkState }: VfChange): string {
+  let text = "";
+  if (mac !== undefined) text += ` mac ${mac}`;
+  if (vlan !== undefined) {
+    text += ` vlan ${vlan.id} qos ${vlan.qos}`;
+    if (vlan.protocol !== ETH_P_8021Q) text += " proto 802.1ad";
+  }
+  if (rate !== undefined) text += ` min_tx_rate ${rate.min} max_tx_rate ${rate.max}`;
+  if (spoofchk !== undefined) text += ` spoofchk ${spoofchk ? "on" : "off"}`;
+  if (linkState !== undefined) text += ` state ${["auto", "enable", "disable"][linkState] ?? linkState}`;
+  if (trust !== undefined) text += ` trust ${trust ? "on" : "off"}`;
+  return text;
+}
