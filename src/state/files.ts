@@ -20,7 +20,7 @@ import {
 import { type Fd, host } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
 import { tryLock } from "./lock.ts";
-import { walkToDirectory } from "./walk.ts";
+import { followLink, MAX_LINKS, walkToDirectory } from "./walk.ts";
 
 /** Longest file name of every file system we may meet, in bytes. */
 export const NAME_MAX = 255;
@@ -93,6 +93,25 @@ export function readFile(dir: Fd, name: string, limit: number): Uint8Array | und
   });
 }
 
+/** As readFile, by absolute path; links on the way and at its end are followed as in openDirectory. */
+export function readFileAt(path: string, limit: number): Uint8Array | undefined {
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const slash = path.lastIndexOf("/");
+    const name = path.slice(slash + 1);
+    const found = withDirectory(path.slice(0, slash) || "/", undefined, (dir) => {
+      try {
+        return readFile(dir, name, limit);
+      } catch (error) {
+        if (!hasErrno(error, "ELOOP")) throw error;
+        return followLink(dir, name);
+      }
+    });
+    if (typeof found !== "string") return found;
+    path = found;
+  }
+  throw new CniError(Code.io, `${path} leads through too many symbolic links`);
+}
+
 /** Reads to the end; files of /proc say their size is 0. undefined: more than `limit` bytes. */
 export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | undefined {
   if (size > limit) return undefined;
@@ -112,21 +131,29 @@ export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | unde
 /** Replaces `name` in `dir` atomically: temp, fsync, rename, fsync of the directory. */
 export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number): void {
   writeAside(dir, name, data, mode, (aside) => host.rename(aside, name, dir, dir));
+  host.fsync(dir);
 }
 
 /** Creates `name` in `dir` with its contents atomically, durable when it returns. false: it exists. */
 export function createFile(dir: Fd, name: string, data: Uint8Array, mode: number): boolean {
-  return writeAside(dir, name, data, mode, (aside) => {
+  const created = writeAside(dir, name, data, mode, (aside) => {
     try {
       host.link(aside, name, dir, dir);
-      return true;
     } catch (error) {
       if (hasErrno(error, "EEXIST")) return false;
       throw error;
     } finally {
-      host.unlink(aside, dir);
+      unlinkIfThere(aside, dir);
     }
+    return true;
   });
+  try {
+    if (created) host.fsync(dir);
+  } catch (error) {
+    unlinkIfThere(name, dir);
+    throw error;
+  }
+  return created;
 }
 
 /** Removes `name`, and what a killed writer of it left behind. No error when there is nothing. */
@@ -155,19 +182,16 @@ export function writeAll(fd: Fd, data: Uint8Array): void {
 function writeAside<T>(dir: Fd, name: string, data: Uint8Array, mode: number, place: (aside: string) => T): T {
   checkName(name);
   const aside = asideName(name);
-  const fd = openAside(dir, aside);
-  return closing(fd, () => {
+  return closing(openAside(dir, aside), (fd) => {
     try {
       host.fchmod(fd, mode);
       writeAll(fd, data);
       host.fsync(fd);
+      return place(aside);
     } catch (error) {
       unlinkIfThere(aside, dir);
       throw error;
     }
-    const placed = place(aside);
-    host.fsync(dir);
-    return placed;
   });
 }
 

@@ -6,12 +6,12 @@
 import { CniError, Code } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFLNK, S_IFMT } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
-import { hasErrno } from "./descriptor.ts";
+import { hasErrno, pathOf } from "./descriptor.ts";
 
 const PARENT_MODE = 0o755;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 /** As many links as the kernel follows in one path. */
-const MAX_LINKS = 40;
+export const MAX_LINKS = 40;
 
 /** Opens `path`, creating it when asked; undefined when it does not exist and may not be created. */
 export function walkToDirectory(path: string, create: { mode: number } | undefined): Fd | undefined {
@@ -90,6 +90,12 @@ function trustedTarget(dir: Fd, name: string, notDirectory: unknown): string {
     throw refused(name, "is a symbolic link in a directory that others than root can write");
   }
   return host.readlink(name, dir);
+}
+
+/** Absolute path that the link `name` in `dir` leads to. Throws when it may not be followed. */
+export function followLink(dir: Fd, name: string): string {
+  const target = trustedTarget(dir, name, refused(name, "is not a symbolic link"));
+  return `/${components(target, components(pathOf(dir))).join("/")}`;
 }
 
 function open(path: string, dir: Fd | undefined): Fd {

@@ -1,0 +1,31 @@
+// Routes as configurations write them.
+import { CniError, Code } from "../errors.ts";
+import { parseAddress, parsePrefix } from "../ip/address.ts";
+import type { RouteSpec } from "../link/route.ts";
+
+/** One of `ipam.routes`, its numbers checked by the schema. */
+export type RouteConfig = {
+  dst: string;
+  gw?: string;
+  mtu?: number;
+  advmss?: number;
+  priority?: number;
+  table?: number;
+  scope?: number;
+};
+
+/** The routes of an IPAM configuration, in order. Throws CniError(invalidConfig) for texts that are no addresses. */
+export function readRoutes(routes: RouteConfig[] = []): RouteSpec[] {
+  return routes.map(({ dst, gw, ...numbers }, i) => {
+    const to = parsePrefix(dst);
+    if (to === undefined) throw invalid(`invalid CIDR address: ${dst}`, `ipam.routes[${i}].dst`);
+    if (gw === undefined || gw === "") return { ...numbers, dst: to };
+    const via = parseAddress(gw);
+    if (via === undefined) throw invalid(`invalid IP address: ${gw}`, `ipam.routes[${i}].gw`);
+    return { ...numbers, dst: to, gw: via };
+  });
+}
+
+function invalid(message: string, where: string): CniError {
+  return new CniError(Code.invalidConfig, message, `This is "${where}".`);
+}
