@@ -9,7 +9,7 @@ import { CniError, Code } from "../../src/errors.ts";
 import { host as system } from "../../src/host/host.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
-import { deleteAltnames, getLink, type Link } from "../../src/link/link.ts";
+import { getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { snapshotLink } from "../../src/link/snapshot.ts";
@@ -129,8 +129,6 @@ function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link,
     if (whileReturning(() => bringBack(key, netns)) === "hidden") throw hidden(key);
   });
   records().write(key, data);
-  // A device cannot be renamed to its own alternative name.
-  if (link.altnames.includes(key.ifName)) deleteAltnames(host.route, link.index, [key.ifName]);
   // The alias lets the Go plugin's DEL bring the device back.
   return moveLink(host, pod, link, key.ifName, { alias: link.name, up: true });
 }
