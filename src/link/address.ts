@@ -15,10 +15,22 @@ export interface KernelAddress {
   flags: number;
   /** RT_SCOPE_*: 0 is global. */
   scope: number;
+  broadcast: Address | undefined;
 }
 
-/** Begins `ip addr add` as the Go plugins send it: with the broadcast address where the subnet has one. `flags`: IFA_F_NODAD or 0. */
-export function beginAddAddress(route: RouteSocket, index: number, prefix: Prefix, flags: number): void {
+/** The broadcast address of the subnet, where it has one: the Go plugins set it. */
+export function broadcastOf(prefix: Prefix): Address | undefined {
+  return prefix.address.family === 4 && prefix.length < 31 ? lastAddress(prefix) : undefined;
+}
+
+/** Begins `ip addr add`. `flags`: IFA_F_NODAD or 0. */
+export function beginAddAddress(
+  route: RouteSocket,
+  index: number,
+  prefix: Prefix,
+  flags: number,
+  broadcast: Address | undefined,
+): void {
   const { address, length } = prefix;
   const writer = route.begin(`ip addr add ${formatPrefix(prefix)}`, c.RTM_NEWADDR, c.NLM_F_CREATE | c.NLM_F_EXCL);
   writeAddress(writer, {
@@ -30,7 +42,7 @@ export function beginAddAddress(route: RouteSocket, index: number, prefix: Prefi
     attributes: {
       local: address.bytes,
       address: address.bytes,
-      broadcast: address.family === 4 && length < 31 ? lastAddress(prefix).bytes : undefined,
+      broadcast: broadcast?.bytes,
     },
   });
 }
@@ -43,7 +55,7 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
   // The kernel filters by index since 4.20.
   const read = (bytes: Bytes, start: number, end: number): KernelAddress | undefined => {
     const message = readAddress(bytes, start, end);
-    const { address, local, flags } = message.attributes;
+    const { address, local, flags, broadcast } = message.attributes;
     // IFA_LOCAL is missing for IPv6, and IFA_ADDRESS is the peer's for point-to-point ones.
     const own = local ?? address;
     if (message.index !== index || own === undefined) return undefined;
@@ -52,6 +64,7 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
       length: message.prefixLength,
       flags: flags ?? message.flags,
       scope: message.scope,
+      broadcast: broadcast && { family: 4, bytes: broadcast },
     };
   };
   return route.dump(`ip addr show dev ${index}`, c.RTM_GETADDR, write, read).items;

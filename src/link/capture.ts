@@ -11,8 +11,16 @@ import { beginAddRoute, type KernelRoute, listRoutes, type RouteSpec } from "./r
 
 /** Goes into a record as it is: plain JSON, addresses as text. */
 export interface CapturedNetwork {
-  addresses: { address: string; permanent: boolean; flags: number }[];
+  addresses: CapturedAddress[];
   routes: CapturedRoute[];
+}
+
+export interface CapturedAddress {
+  address: string;
+  /** "" when it has none. */
+  broadcast: string;
+  permanent: boolean;
+  flags: number;
 }
 
 export interface CapturedRoute {
@@ -43,8 +51,9 @@ const RTPROT_RA = 9;
 export function captureNetwork(route: RouteSocket, index: number): CapturedNetwork {
   const addresses = listAddresses(route, index)
     .filter((found) => found.scope === RT_SCOPE_UNIVERSE)
-    .map(({ address, length, flags }) => ({
+    .map(({ address, length, flags, broadcast }) => ({
       address: formatPrefix({ address, length }),
+      broadcast: broadcast === undefined ? "" : formatAddress(broadcast),
       permanent: (flags & IFA_F_PERMANENT) !== 0,
       flags: flags & IFA_F_KEEP,
     }));
@@ -109,9 +118,9 @@ export function restoreNetwork(route: RouteSocket, index: number, name: string, 
   const present = listAddresses(route, index);
   const isPresent = (prefix: Prefix): boolean =>
     present.some(({ address, length }) => length === prefix.length && equalAddresses(address, prefix.address));
-  for (const { address, flags } of captured.addresses) {
+  for (const { address, broadcast, flags } of captured.addresses) {
     const prefix = parsePrefix(address)!;
-    if (!isPresent(prefix)) beginAddAddress(route, index, prefix, flags);
+    if (!isPresent(prefix)) beginAddAddress(route, index, prefix, flags, parseAddress(broadcast));
   }
   warn(name, route.runEach());
   for (const each of captured.routes) {

@@ -5,7 +5,7 @@ import { log } from "../log.ts";
 import { IFA_F_NODAD } from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
-import { beginAddAddress } from "./address.ts";
+import { beginAddAddress, broadcastOf } from "./address.ts";
 import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
 import { beginSetLink } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
@@ -70,7 +70,7 @@ export function configureInterface(
     const route = pod.route;
     for (const ip of spec.ips) {
       const nodad = dad === "skip" && ip.address.address.family === 6;
-      beginAddAddress(route, index, ip.address, nodad ? IFA_F_NODAD : 0);
+      beginAddAddress(route, index, ip.address, nodad ? IFA_F_NODAD : 0, broadcastOf(ip.address));
     }
     beginSetLink(route, index, { up: true });
     if (notifications === undefined) {
