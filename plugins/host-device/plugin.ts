@@ -1,6 +1,6 @@
 // host-device: moves a device of the host into a pod, and brings it back as it was.
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
-import { ipamAdd, ipamRun, wantsIpam } from "../../src/cni/ipam.ts";
+import { ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
@@ -70,7 +70,8 @@ function add(call: Call<HostDeviceConfig>): Result {
   const pod = openNamespace(netns)!;
   const host = ownNamespace();
   // static and host-local touch no interface: called first, so that an exhausted pool does not take the device down for nothing.
-  const early = ["static", "host-local"].includes(config.ipam?.type ?? "");
+  // Others may want the interface in place (dhcp), and must not run while we hold a lock.
+  const early = wantsIpam(call) && "plugin" in prepareIpam(call);
   let addresses: Result | undefined;
   let network: CapturedNetwork | undefined;
   const link = whileTaking(() => {
@@ -84,10 +85,14 @@ function add(call: Call<HostDeviceConfig>): Result {
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
   if (config.useInterfaceNetwork === true && network !== undefined) addresses = withNetwork(addresses, network);
   if (addresses !== undefined) configureInterface(pod, link.index, attachment.ifName, addresses);
-  const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
+  const own: Interface = { name: attachment.ifName, sandbox: netns };
   if (link.mac !== "") own.mac = link.mac;
-  const pci = selection.pci || link.parentDevice;
-  if (isPciAddress(pci)) own.pciID = pci;
+  // Fields of 1.1.0: readers of an older result of host-device have never seen them.
+  if (call.version === "1.1.0") {
+    own.mtu = link.mtu;
+    const pci = selection.pci || link.parentDevice;
+    if (isPciAddress(pci)) own.pciID = pci;
+  }
   return resultWith(call, own, addresses);
 }
 
@@ -108,7 +113,7 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
     );
   }
   const own: Interface = { name: call.attachment.ifName, sandbox: call.netns };
-  if (selection.pci !== "") own.pciID = selection.pci;
+  if (selection.pci !== "" && call.version === "1.1.0") own.pciID = selection.pci;
   return resultWith(call, own, wantsIpam(call) ? ipamAdd(call) : undefined);
 }
 
