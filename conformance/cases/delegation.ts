@@ -66,7 +66,13 @@ export const delegation: CaseTable = {
       t.write("/run/case/stub", "#!/nosuch/interpreter\n", 0o755);
       t.refused("ADD", t.l2({ ipam: { type: "stub" } }), OWN, { set: { CNI_PATH: "/run/case" } });
     }),
-    found("DLG-44", "G", "a link to the plugin", "mkdir /run/case; ln -s $B/stub /run/case/stub", () => "/run/case"),
+    found(
+      "DLG-44",
+      "G",
+      "a link in CNI_PATH",
+      "mkdir /run/case; cp $B/stub /run/case/real; ln -s real /run/case/stub",
+      () => "/run/case",
+    ),
     found("DLG-45", "G", "directories that do not exist around it", "true", (bin) => `/nosuch:${bin}:/none`),
     row("DLG-46", "H", "5.3: CNI_PATH is absolute", "a relative directory: E with nothing left, or OK", (t) => {
       const s = stubbed(t, { ADD });

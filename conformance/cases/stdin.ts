@@ -29,8 +29,9 @@ const either = (id: string, label: string, make: (t: Trial) => string | Uint8Arr
     "C-020: unusual but bounded input",
     `${label}: OK or E(${(codes as number[]).join("|")}), below 10 s`,
     (t) => {
+      const input = make(t); // makes the device, too
       const before = t.picture();
-      const run = t.call("ADD", make(t), { timeoutMs: 10_000 });
+      const run = t.call("ADD", input, { timeoutMs: 10_000 });
       if (run.status === 0) t.result(run, t.settings.spec);
       else {
         t.error(run, codes);

@@ -61,9 +61,11 @@ interface Shape {
 
 function shapes(version: string): Record<"top" | "interface" | "ip" | "route", Shape> {
   const last = version === "1.1.0";
+  // Keys of 1.1.0 that the Go library reads and writes in 1.0.0 too: sriov-cni reports the mtu, and Multus hands it on.
+  const described = last || version === "1.0.0" ? ["mtu", "socketPath", "pciID"] : [];
   return {
     top: { required: ["cniVersion"], optional: ["interfaces", "ips", "routes", "dns"] },
-    interface: { required: ["name"], optional: ["mac", "sandbox", ...(last ? ["mtu", "socketPath", "pciID"] : [])] },
+    interface: { required: ["name"], optional: ["mac", "sandbox", ...described] },
     ip: { required: isMiddle(version) ? ["address", "version"] : ["address"], optional: ["gateway", "interface"] },
     route: { required: ["dst"], optional: ["gw", ...(last ? ["mtu", "advmss", "priority", "table", "scope"] : [])] },
   };

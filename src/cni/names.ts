@@ -38,17 +38,19 @@ export function excerpt(text: string): string {
 
 export function checkContainerId(id: string): void {
   if (isPlainName(id)) return;
+  const given = id.includes("\ufffd") ? "bytes that are not UTF-8" : excerpt(id);
   throw new CniError(
     Code.invalidEnvironment,
     "invalid characters in containerID (CNI_CONTAINERID)",
-    `${excerpt(id)}: it must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
+    `${given}: it must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
   );
 }
 
 /** The rules of Linux for interface names, those that the Go plugins forget among them. Throws CniError naming CNI_IFNAME. */
 export function checkIfName(name: string): void {
   const refuse = (what: string, cure: string): never => {
-    throw new CniError(Code.invalidEnvironment, `${what} (CNI_IFNAME)`, `${excerpt(name)}: ${cure}`);
+    const given = name.includes("\ufffd") ? "" : `${excerpt(name)}: `;
+    throw new CniError(Code.invalidEnvironment, `${what} (CNI_IFNAME)`, `${given}${cure}`);
   };
   const size = host.encode(name).length;
   if (size > 15) refuse("interface name is too long", `it has ${size} bytes, the kernel takes at most 15`);
