@@ -1,0 +1,148 @@
+// The fault matrix: kills a plugin at each of its syscalls, or makes the syscall fail, and demands that nothing is lost. See --help.
+import { existsSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { Command as Program } from "commander";
+import { type Command, type Fault, faults, judge, record } from "./judge.ts";
+import { Sandbox, type Settings } from "./sandbox.ts";
+import { IPAMS, type IpamName, PLUGINS, type PluginName, scenario } from "./scenario.ts";
+
+interface Options {
+  bin: string;
+  plugin: PluginName[];
+  ipam: IpamName[];
+  command: Command[];
+  mode: ("kill" | "error")[];
+  spec: string;
+  jobs: number;
+  json?: string;
+  ignore: string[];
+  every: number;
+}
+
+interface Outcome {
+  readonly plugin: string;
+  readonly ipam: string;
+  readonly command: Command;
+  readonly mode: string;
+  readonly points: number;
+  readonly seconds: number;
+  readonly notClean: readonly { point: string; fault: string; found: readonly string[] }[];
+}
+
+function complain(text: string): never {
+  console.error(`faults: ${text}`);
+  process.exit(2);
+}
+
+function among<T extends string>(allowed: readonly T[]) {
+  return (value: string): T[] => {
+    const values = value.split(",");
+    for (const v of values)
+      if (!(allowed as readonly string[]).includes(v)) complain(`${v} is none of ${allowed.join(", ")}`);
+    return values as T[];
+  };
+}
+
+function parse(): Options {
+  const program = new Program("faults")
+    .description(
+      "Kills a CNI plugin at each syscall of ADD and of DEL, or makes that syscall fail. After it, one DEL must exit 0\n" +
+        "and leave links, names, addresses, routes and state as before ADD; a new ADD and DEL must work. After an error,\n" +
+        "the call says one JSON document, and a failed ADD is clean even before DEL. Needs root, iproute2 and strace.",
+    )
+    .option("--bin <dir>", "directory of the plugins under test", "dist/cni")
+    .option("--plugin <names>", PLUGINS.join(", "), among(PLUGINS), ["host-device"])
+    .option("--ipam <names>", IPAMS.join(", "), among(IPAMS), [...IPAMS])
+    .option("--command <names>", "ADD, DEL", among<Command>(["ADD", "DEL"]), ["ADD", "DEL"])
+    .option("--mode <names>", "kill, error", among(["kill", "error"] as const), ["kill", "error"])
+    .option("--spec <version>", "cniVersion of the configuration", "1.0.0")
+    .option("--jobs <n>", "points at a time", Number, 2)
+    .option("--every <n>", "only each n-th point", Number, 1)
+    .option(
+      "--ignore <properties>",
+      "do not compare them; the Go plugins lose up and ifalias without any fault",
+      (v: string) => v.split(","),
+      [],
+    )
+    .option("--json <file>", "write the outcome there");
+  return program.parse().opts<Options>();
+}
+
+async function runMatrix(options: Options, plugin: PluginName, ipam: IpamName, command: Command): Promise<Outcome[]> {
+  const world = scenario(plugin, ipam, options.spec);
+  const settings: Settings = { bin: resolve(options.bin), scenario: world, ignore: new Set(options.ignore) };
+  const first = await Sandbox.open(settings);
+  const idle: Sandbox[] = [first];
+  try {
+    const { points, pod } = await record(first, command);
+    const outcomes: Outcome[] = [];
+    for (const mode of options.mode) {
+      const start = Date.now();
+      const wanted = faults(points, mode).filter((_, n) => n % options.every === 0);
+      const bad = await runFaults(wanted, Math.min(options.jobs, world.copies), idle, settings, command, pod);
+      const notClean = bad.map(([fault, found]) => ({ point: fault.point.seen, fault: name(fault), found }));
+      const seconds = (Date.now() - start) / 1000;
+      outcomes.push({ plugin, ipam, command, mode, points: wanted.length, seconds, notClean });
+      print(outcomes.at(-1)!);
+    }
+    return outcomes;
+  } finally {
+    for (const sandbox of idle) await sandbox.close();
+  }
+}
+
+const name = (fault: Fault) => `${fault.what} at ${fault.point.syscall} ${fault.point.nth}`;
+
+/** Runs all faults, some at a time, in sandboxes taken from `idle` and put back there while they are clean. */
+async function runFaults(
+  wanted: readonly Fault[],
+  jobs: number,
+  idle: Sandbox[],
+  settings: Settings,
+  command: Command,
+  pod: string,
+): Promise<[Fault, string[]][]> {
+  const bad: [Fault, string[]][] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    let sandbox = idle.pop();
+    for (let fault = wanted[next++]; fault !== undefined; fault = wanted[next++]) {
+      sandbox ??= await Sandbox.open(settings);
+
+      const found = await judge(sandbox, command, fault, pod).catch((error: Error) => [error.message]);
+      if (found.length === 0) continue;
+      bad.push([fault, found]);
+      await sandbox.close();
+      sandbox = undefined;
+    }
+    if (sandbox !== undefined) idle.push(sandbox);
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  return bad.sort(([a], [b]) => wanted.indexOf(a) - wanted.indexOf(b));
+}
+
+function print(o: Outcome): void {
+  console.log(
+    `${o.plugin} ${o.ipam} ${o.command} ${o.mode}: ${o.points} points, ${o.notClean.length} not clean (${o.seconds.toFixed(1)} s)`,
+  );
+  for (const { point, fault, found } of o.notClean) {
+    console.log(`  ${fault}: ${point}`);
+    for (const text of found.slice(0, 4)) console.log(`      ${text}`);
+  }
+}
+
+const options = parse();
+if (process.getuid?.() !== 0) complain("needs root (it makes network namespaces); run it with sudo");
+if (!existsSync("/usr/bin/strace")) complain("needs strace: apt-get install strace");
+for (const plugin of options.plugin)
+  if (!existsSync(resolve(options.bin, plugin))) complain(`no ${plugin} in ${options.bin}`);
+
+const outcomes: Outcome[] = [];
+for (const plugin of options.plugin)
+  for (const ipam of options.ipam)
+    for (const command of options.command) outcomes.push(...(await runMatrix(options, plugin, ipam, command)));
+if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(outcomes, null, 1)}\n`);
+const total = outcomes.reduce((sum, o) => sum + o.points, 0);
+const bad = outcomes.reduce((sum, o) => sum + o.notClean.length, 0);
+console.log(`${total} points, ${bad} not clean`);
+process.exitCode = bad === 0 && total > 0 ? 0 : 1;

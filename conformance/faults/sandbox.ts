@@ -1,0 +1,114 @@
+// A sandbox of the matrix: namespaces with the device of the scenario, and calls of the plugin in it.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
+import { differences, type Picture, takePicture } from "./picture.ts";
+import type { Scenario } from "./scenario.ts";
+import { Shell } from "./shell.ts";
+
+export interface Call {
+  /** Exit status as a shell gives it: 137 is SIGKILL. */
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** What strace wrote; empty without it. */
+  readonly trace: string;
+}
+
+export interface Settings {
+  readonly bin: string;
+  readonly scenario: Scenario;
+  readonly ignore: ReadonlySet<string>;
+}
+
+const CASE = "/run/case";
+
+export class Sandbox {
+  readonly #ns: Namespaces;
+  readonly #shell: Shell;
+  readonly #settings: Settings;
+  readonly #dir: string;
+  before: Picture = new Map();
+
+  private constructor(ns: Namespaces, settings: Settings) {
+    this.#ns = ns;
+    this.#shell = new Shell(ns);
+    this.#settings = settings;
+    this.#dir = `/proc/${ns.pid}/root${CASE}`;
+  }
+
+  static async open(settings: Settings): Promise<Sandbox> {
+    const ns = await openNamespaces();
+    const sandbox = new Sandbox(ns, settings);
+    mkdirSync(sandbox.#dir);
+    outside(settings.scenario.outside, ns.pid);
+    const failed = await sandbox.#shell.run(`(set -e; ${settings.scenario.inside}) 2>&1 || echo "failed ($?)"`);
+    if (failed.trim() !== "") {
+      await sandbox.close();
+      throw new Error(`cannot make the device: ${failed.trim()}`);
+    }
+    sandbox.before = await sandbox.#picture();
+    return sandbox;
+  }
+
+  async close(): Promise<void> {
+    this.#shell.close();
+    await this.#ns.close();
+    outside(this.#settings.scenario.after, 0);
+  }
+
+  /** Runs the plugin. `strace` are the options that inject something; "" only records. */
+  async call(command: string, strace?: string): Promise<Call> {
+    const { bin, scenario } = this.#settings;
+    rmSync(`${this.#dir}/trace`, { force: true });
+    writeFileSync(`${this.#dir}/in`, JSON.stringify(scenario.config));
+    const env = `CNI_COMMAND=${command} CNI_CONTAINERID=ctr-1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 CNI_PATH='${bin}'`;
+    const tracer = strace === undefined ? "" : `strace -f -q -o ${CASE}/trace ${strace}`;
+    const said = await this.#shell.run(
+      `env -i PATH="$PATH" ${env} ${tracer} '${bin}/${scenario.config.type}' <${CASE}/in >${CASE}/out 2>${CASE}/err; echo $?`,
+    );
+    return {
+      status: Number(said),
+      stdout: this.#read("out"),
+      stderr: this.#read("err"),
+      trace: strace === undefined ? "" : this.#read("trace"),
+    };
+  }
+
+  /** What is not as it was at the start. */
+  async changes(): Promise<string[]> {
+    return differences(this.before, await this.#picture());
+  }
+
+  /** What the pod sees, without what each ADD may choose anew. */
+  async pod(): Promise<string> {
+    const picture = await this.#picture();
+    return [...picture]
+      .filter(([what]) => what.startsWith("pod "))
+      .map(([what, facts]) => `${what} ${facts.addresses ?? ""} ${facts.flags ?? ""} ${facts.mtu ?? ""}`)
+      .sort()
+      .join("\n");
+  }
+
+  /** State directories as on a node that never ran a plugin, so that making them is part of each run. */
+  async forget(): Promise<void> {
+    await this.#shell.run("rm -rf /var/lib/cni/* /run/cni/*");
+  }
+
+  #picture(): Promise<Picture> {
+    return takePicture({ shell: this.#shell, ns: this.#ns, ignore: this.#settings.ignore });
+  }
+
+  #read(name: string): string {
+    return readFileSync(`${this.#dir}/${name}`, "utf8");
+  }
+}
+
+function outside(script: string, holder: number): void {
+  if (script === "") return;
+  const run = spawnSync("/bin/sh", ["-ec", script], {
+    env: { ...process.env, HOLDER: String(holder) },
+    encoding: "utf8",
+  });
+  if (run.status !== 0) throw new Error(`cannot prepare the device: ${run.stderr}`);
+}

@@ -1,0 +1,109 @@
+// What is attached in a run of the matrix: the device as the host has it, and the configuration. The devices carry every
+// property that a plugin could lose: altname, alias, MAC, MTU, queue length, promiscuous mode.
+import { readdirSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
+
+export const PLUGINS = ["host-device", "macvlan", "ipvlan", "sriov"] as const;
+export const IPAMS = ["none", "static", "host-local"] as const;
+export type PluginName = (typeof PLUGINS)[number];
+export type IpamName = (typeof IPAMS)[number];
+
+export interface Scenario {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Shell code that makes the device in a fresh sandbox. `$HOLDER` is the PID of the sandbox seen from outside. */
+  readonly inside: string;
+  /** Shell code for outside of it, run first: moves hardware in. */
+  readonly outside: string;
+  /** The inverse, after the sandbox is gone. */
+  readonly after: string;
+  /** How many sandboxes can exist at a time. */
+  readonly copies: number;
+}
+
+const IPAM: Readonly<Record<IpamName, Record<string, unknown>>> = {
+  none: {},
+  static: {
+    ipam: {
+      type: "static",
+      // No IPv6 gateway: with one, plugins wait for duplicate address detection, 1.5 s a point.
+      addresses: [{ address: "198.51.100.5/24", gateway: "198.51.100.1" }, { address: "2001:db8::5/64" }],
+      routes: [{ dst: "203.0.113.0/24" }, { dst: "2001:db8:1::/48", gw: "2001:db8::1" }],
+    },
+  },
+  "host-local": {
+    ipam: {
+      type: "host-local",
+      ranges: [[{ subnet: "198.51.100.0/24", rangeStart: "198.51.100.10" }]],
+      routes: [{ dst: "203.0.113.0/24" }],
+    },
+  },
+};
+
+const DRESS = `
+ip link property add dev nic0 altname uplink-of-rack-7
+ip link set nic0 alias "to switch 7" mtu 1400 txqueuelen 500 address 02:00:00:00:07:01 promisc on
+ip link set nic0 up`;
+
+/** @throws when this machine cannot do it (no SR-IOV card, ipvlan missing: the set-up script then fails with ip's words). */
+export function scenario(plugin: PluginName, ipam: IpamName, cniVersion: string): Scenario {
+  const common = { cniVersion, name: "net1", type: plugin, ...IPAM[ipam] };
+  const alone = { outside: "", after: "", copies: Number.POSITIVE_INFINITY };
+  switch (plugin) {
+    case "host-device":
+      return {
+        ...alone,
+        config: { ...common, device: "nic0" },
+        inside: `ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ${DRESS}`,
+      };
+    case "macvlan":
+      return { ...alone, config: { ...common, master: "up0", mode: "bridge", mtu: 1400 }, inside: PROBE("macvlan") };
+    case "ipvlan":
+      return { ...alone, config: { ...common, master: "up0", mode: "l2", mtu: 1400 }, inside: PROBE("ipvlan") };
+    case "sriov":
+      return sriov(common);
+  }
+}
+
+const PROBE = (kind: string): string => `ip link add probe0 link up0 type ${kind} && ip link del probe0`;
+
+/** The card and its functions move into the sandbox, whose sysfs then shows them: the test has the machine's view of a node. */
+function sriov(common: Record<string, unknown>): Scenario {
+  const card = readdirSync("/sys/class/net").find((name) => {
+    try {
+      return readdirSync(`/sys/class/net/${name}/device`).includes("sriov_numvfs");
+    } catch {
+      return false;
+    }
+  });
+  if (card === undefined) throw new Error("no network card with virtual functions here; run it in conformance/vm");
+  const pci = `/sys/bus/pci/devices/${basename(readlinkSync(`/sys/class/net/${card}/device`))}`;
+  const bdf = (n: number) => basename(readlinkSync(`${pci}/virtfn${n}`));
+  return {
+    copies: 1,
+    get config() {
+      return {
+        ...common,
+        deviceID: bdf(1),
+        vlan: 100,
+        vlanQoS: 3,
+        mac: "02:00:00:00:01:aa",
+        spoofchk: "off",
+        trust: "on",
+      };
+    },
+    outside: `
+ip link set ${card} up
+echo 0 >${pci}/sriov_numvfs; echo 3 >${pci}/sriov_numvfs
+ip link set ${card} vf 1 mac 02:00:00:00:07:01 vlan 7 qos 2
+for vf in ${pci}/virtfn*/net/*; do ip link set "\${vf##*/}" netns $HOLDER; done
+ip link set ${card} netns $HOLDER`,
+    inside: `
+ip link set ${card} up
+vf=$(ls ${pci}/virtfn1/net); ip link set $vf down; ip link set $vf name nic0
+ip link property add dev nic0 altname uplink-of-rack-7
+ip link set nic0 alias "to switch 7" mtu 1400 txqueuelen 500 promisc on up`,
+    after: `
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /sys/class/net/${card} ] && break; sleep 0.2; done
+echo 0 >${pci}/sriov_numvfs`,
+  };
+}
