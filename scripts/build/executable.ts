@@ -59,7 +59,7 @@ function linkWithSnapshot(toolchain: Toolchain, dir: string, bytecode: Bytecode)
   } catch {
     // the first build
   }
-  for (let tries = 0; tries < 4; tries++) {
+  for (let tries = 0; tries < 8; tries++) {
     const executable = link(toolchain, dir, arena);
     const { image, used, overflowed } = takeSnapshot(executable, bytecode.main);
     const exact = Math.ceil(used / PAGE) * PAGE;

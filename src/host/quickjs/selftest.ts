@@ -1,0 +1,212 @@
+// Entry of a test executable (native.test.ts builds it): `selftest contract NAME DIR`, or one of the cases below. Says "ok" when it is.
+
+import { EAGAIN, ECHILD, ETXTBSY, O_CREAT, O_PATH, O_RDONLY, O_WRONLY, POLLIN, SIGPIPE } from "../constants.ts";
+import { contract, equal, expect, failure } from "../contract.ts";
+import { type Host, installHost, type Outcome } from "../host.ts";
+import { LinuxHost } from "../linux.ts";
+import type { Kernel } from "../syscalls.ts";
+
+declare const native: Kernel & { load(): void };
+
+// Evaluated at build time: a snapshot must bring all of this back.
+const frozen = {
+  map: new Map([["key", [1, 2.5, "text", 2n ** 70n]]]),
+  pattern: /^(a+)b$/u,
+  bytes: new Uint8Array([1, 2, 3]),
+};
+const big = "x".repeat(20_000).split("");
+
+function nested(levels: number): string {
+  return "[".repeat(levels) + "]".repeat(levels);
+}
+
+function thrownBy(body: () => unknown): string {
+  try {
+    body();
+  } catch (error) {
+    return String(error);
+  }
+  return "nothing";
+}
+
+function run(host: Host, path: string, env: Record<string, string> = {}, timeout = 5000): Outcome {
+  const file = host.open(path, O_PATH);
+  try {
+    return host.run({ file, path, env, stdin: new Uint8Array(), maxOutput: 1 << 20, timeout });
+  } finally {
+    host.close(file);
+  }
+}
+
+function script(host: Host, path: string, text: string): string {
+  const fd = host.open(path, O_WRONLY | O_CREAT, 0o755);
+  host.write(fd, host.encode(text));
+  host.close(fd);
+  return path;
+}
+
+const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
+  "what was evaluated is there": () => {
+    const [number, float, text, bigint] = frozen.map.get("key") ?? [];
+    expect(number === 1 && float === 2.5 && text === "text" && bigint === 2n ** 70n, "a map");
+    equal([frozen.pattern.exec("aab")?.[1], frozen.bytes[2], big.length], ["aa", 3, 20_000], "the rest");
+    expect(!("random" in Math), "no Math.random, whose seed the snapshot would freeze");
+  },
+
+  "JSON of 9,999 levels is read and written": () => {
+    equal(JSON.stringify(JSON.parse(nested(9_999))).length, 19_998, "length");
+    equal(JSON.stringify(JSON.parse(`${'{"a":'.repeat(9_999)}1${"}".repeat(9_999)}`)).length, 6 * 9_999 + 1, "length");
+  },
+
+  "JSON that is nested without end is an error, not a crash": () => {
+    for (let i = 0; i < 3; i++)
+      expect(thrownBy(() => JSON.parse("[".repeat(1 << 20))).includes("stack overflow"), "an error");
+    const deep = (): number => 1 + deep();
+    expect(thrownBy(deep).includes("stack overflow"), "an error of recursion");
+  },
+
+  "memory has an end, and is there again after it": () => {
+    const hog = (): number => {
+      const all: Uint8Array[] = [];
+      for (;;) all.push(new Uint8Array(1 << 20));
+    };
+    equal(thrownBy(hog), "InternalError: out of memory", "error");
+    equal(new Uint8Array(100 << 20).length, 100 << 20, "bytes");
+    const small = (): number => {
+      const all: { i: number }[] = [];
+      for (let i = 0; ; i++) all.push({ i });
+    };
+    // Too little left even for an error: null is thrown.
+    expect(["null", "InternalError: out of memory"].includes(thrownBy(small)), "an error");
+    equal(JSON.parse(nested(1000)).length, 1, "what small blocks hold after that");
+  },
+
+  "blocks of every size grow and shrink with their contents": () => {
+    let text = "";
+    for (let i = 0; i < 3000; i++) text += String.fromCharCode(97 + (i % 26)).repeat(i % 97);
+    const list: number[] = [];
+    for (let i = 0; i < 300_000; i++) list.push(i);
+    for (let i = 0; i < 200_000; i++) list.pop();
+    equal([list.length, list.at(-1)], [100_000, 99_999], "the list");
+    for (let size = 1; size < 1 << 21; size = Math.ceil(size * 1.3)) {
+      const bytes = new Uint8Array(size).fill(size & 255);
+      expect(bytes[0] === (size & 255) && bytes[size - 1] === (size & 255), `${size} bytes`);
+    }
+    equal(
+      text.length,
+      [...Array(3000).keys()].reduce((sum, i) => sum + (i % 97), 0),
+      "the text",
+    );
+  },
+
+  "an argument that is no argument is an error": () => {
+    expect(thrownBy(() => native.syscall(39, {} as never)) !== "nothing", "an object to be refused");
+    expect(
+      thrownBy(() => native.syscall(39, [new Uint8Array([65])])).includes("NUL"),
+      "text without NUL to be refused",
+    );
+    equal(native.syscall(100_000), -38, "ENOSYS");
+  },
+
+  "programs get the signals, the stack and the environment that we got": (host, dir) => {
+    host.ignoreSignal(SIGPIPE);
+    const path = script(host, `${dir}/p`, "#!/bin/sh\ngrep SigIgn /proc/self/status\nulimit -s\nenv\n");
+    const lines = host.decode(run(host, path, { ADDED: "1", PATH: "/usr/bin:/bin" }).stdout).split("\n");
+    equal(lines[0], "SigIgn:\t0000000000000000", "ignored signals");
+    equal(lines[1], host.getenv("EXPECTED_STACK"), "stack limit");
+    expect(lines.includes("ADDED=1") && lines.includes("PATH=/usr/bin:/bin"), "the variables given");
+    const bytes = script(host, `${dir}/q`, '#!/bin/sh\nprintf %s "$BROKEN" | od -An -tx1\n');
+    equal(host.decode(run(host, bytes).stdout).trim(), "66 ff 6f", "a variable that is not UTF-8");
+  },
+
+  "what a program leaves behind does not hold us up": (host, dir) => {
+    const path = script(host, `${dir}/p`, "#!/bin/sh\nsleep 6 2>/dev/null &\necho done\n");
+    const before = host.monotonic();
+    equal(host.decode(run(host, path, {}, 10_000).stdout), "done\n", "output");
+    expect(host.monotonic() - before < 3000, "no waiting for the pipe to close");
+  },
+
+  "the deadline ends the whole group": (host, dir) => {
+    const path = script(host, `${dir}/p`, `#!/bin/sh\n(sleep 2; echo late > ${dir}/late) &\nwait\n`);
+    equal(run(host, path, {}, 200).killed, "timeout", "killed");
+    host.sleep(2500);
+    expect(
+      thrownBy(() => host.stat(`${dir}/late`)).includes("ENOENT") ||
+        thrownBy(() => host.stat(`${dir}/late`)).includes("no such file"),
+      "nobody left to write",
+    );
+  },
+
+  "a file that is no program is an error": (host, dir) => {
+    equal(failure(() => run(host, script(host, `${dir}/p`, "no program"))).code, "ENOEXEC", "code");
+  },
+
+  "a program that is being written is ETXTBSY": (host, dir) => {
+    const from = host.open("/bin/true", O_RDONLY);
+    const to = host.open(`${dir}/p`, O_WRONLY | O_CREAT, 0o755);
+    for (let part = host.read(from, 65536); part.length > 0; part = host.read(from, 65536)) host.write(to, part);
+    equal(failure(() => run(host, `${dir}/p`)).errno, ETXTBSY, "errno");
+    host.close(to);
+    equal(run(host, `${dir}/p`).status, 0, "status");
+    equal(failure(() => host.waitpid(-1)).errno, ECHILD, "children left");
+  },
+
+  "what was opened is what runs": (host, dir) => {
+    const file = host.open("/bin/echo", O_PATH);
+    const { stdout } = host.run({
+      file,
+      path: `${dir}/elsewhere`,
+      env: {},
+      stdin: new Uint8Array(),
+      maxOutput: 10,
+      timeout: 5000,
+    });
+    equal(host.decode(stdout), "\n", "output of echo");
+    const text = host.open(script(host, `${dir}/p`, "#!/bin/sh\necho one\n"), O_PATH);
+    host.rename(script(host, `${dir}/q`, "#!/bin/sh\necho two\n"), `${dir}/p`);
+    const again = { file: text, path: `${dir}/p`, env: {}, stdin: new Uint8Array(), maxOutput: 10, timeout: 5000 };
+    equal(failure(() => host.run(again)).code, "ENOENT", "code for a script that was replaced");
+  },
+
+  "a forked child has its own session and only what it keeps": (host) => {
+    const [output, input] = host.pipe();
+    const [, other] = host.pipe();
+    const pid = host.fork([input]);
+    if (pid === 0) {
+      const open = [0, 1, 2, output, other].filter((fd) => thrownBy(() => host.fstat(fd)) === "nothing");
+      host.write(input, host.encode(JSON.stringify({ open, input: thrownBy(() => host.fstat(input)) })));
+      host.exit(7);
+    }
+    host.close(input);
+    equal(host.poll([{ fd: output, events: POLLIN }], 5000), [output], "ready");
+    equal(JSON.parse(host.decode(host.read(output, 1000))), { open: [], input: "nothing" }, "descriptors of the child");
+    equal(host.waitpid(pid), 7 << 8, "wait status");
+    equal(host.read(output, 1).length, 0, "bytes left");
+    const [empty] = host.pipe();
+    expect(failure(() => host.call("fcntl", "", empty, 99_999)).errno !== EAGAIN, "an error");
+  },
+};
+
+function selftest(host: LinuxHost): string {
+  const [, kind = "", name = "", dir = ""] = host.args();
+  const test = (kind === "contract" ? contract : cases)[name];
+  if (kind === "list") return JSON.stringify(Object.keys(cases));
+  if (test === undefined) return `no such case: ${name}`;
+  test(host, dir);
+  return "ok";
+}
+
+Reflect.deleteProperty(Math, "random");
+
+globalThis.podnic = () => {
+  const host = new LinuxHost(native);
+  installHost(host);
+  let answer: string;
+  try {
+    answer = selftest(host);
+  } catch (error) {
+    answer = error instanceof Error ? `${error}\n${error.stack}` : String(error);
+  }
+  host.write(1, host.encode(answer));
+  return answer === "ok" ? 0 : 1;
+};
