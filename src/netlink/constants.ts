@@ -36,12 +36,11 @@ export const RTM_GETADDR = 22;
 export const RTM_NEWROUTE = 24;
 export const RTM_DELROUTE = 25;
 export const RTM_GETROUTE = 26;
-export const RTM_NEWNSID = 88;
-export const RTM_GETNSID = 90;
 export const RTM_NEWNEXTHOP = 104;
 export const RTM_GETNEXTHOP = 106;
 export const RTM_NEWLINKPROP = 108;
 export const RTM_DELLINKPROP = 109;
+export const RTNLGRP_LINK = 1;
 export const RTNLGRP_IPV6_IFADDR = 9;
 export const RTN_UNICAST = 1;
 export const RTPROT_BOOT = 3;
@@ -115,8 +114,12 @@ export const IFLA_IPVLAN_MODE = 1;
 export const IFLA_IPVLAN_FLAGS = 2;
 export const IFLA_MACVLAN_MODE = 1;
 export const IFLA_MACVLAN_FLAGS = 2;
+export const IFLA_MACVLAN_MACADDR_MODE = 3;
+export const IFLA_MACVLAN_MACADDR = 4;
+export const IFLA_MACVLAN_MACADDR_DATA = 5;
 export const IFLA_MACVLAN_BC_QUEUE_LEN = 7;
 export const IFLA_MACVLAN_BC_QUEUE_LEN_USED = 8;
+export const MACVLAN_MACADDR_SET = 3;
 export const IFLA_VF_INFO = 1;
 export const IFLA_VF_MAC = 1;
 export const IFLA_VF_VLAN = 2;
@@ -143,8 +146,6 @@ export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;
 
 // linux/net_namespace.h
-export const NETNSA_NSID = 1;
-export const NETNSA_FD = 3;
 
 // linux/nexthop.h
 export const NHA_ID = 1;

@@ -14,6 +14,8 @@ export const ipvlanAttributes = new Table("ipvlan", {
 export const macvlanAttributes = new Table("macvlan", {
   mode: [c.IFLA_MACVLAN_MODE, u32],
   flags: [c.IFLA_MACVLAN_FLAGS, u16],
+  macaddrMode: [c.IFLA_MACVLAN_MACADDR_MODE, u32],
+  macaddrData: [c.IFLA_MACVLAN_MACADDR_DATA, list(c.IFLA_MACVLAN_MACADDR, bytes)],
   bcQueueLen: [c.IFLA_MACVLAN_BC_QUEUE_LEN, u32],
   bcQueueLenUsed: [c.IFLA_MACVLAN_BC_QUEUE_LEN_USED, u32],
 });
@@ -22,6 +24,8 @@ export const macvlanAttributes = new Table("macvlan", {
 export interface KindData {
   mode?: number | undefined;
   flags?: number | undefined;
+  macaddrMode?: number | undefined;
+  macaddrData?: Uint8Array[] | undefined;
   bcQueueLen?: number | undefined;
   bcQueueLenUsed?: number | undefined;
   unknown?: Unknown[];
