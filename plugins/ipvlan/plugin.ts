@@ -1,0 +1,58 @@
+// ipvlan: an interface with the MAC address of a device of the host and IP addresses of its own. Keys: config.schema.json and README.md.
+import { ipamRun } from "../../src/cni/ipam.ts";
+import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
+import { checkVirtual } from "../../src/cni/virtual-check.ts";
+import { delVirtual } from "../../src/cni/virtual-own.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { onPort } from "./port.ts";
+
+export interface IpvlanConfig extends VirtualConfig {
+  flag?: string;
+}
+
+/** IPVLAN_MODE_* and IPVLAN_F_*; the flag bridge is none of them. */
+const names = { mode: { l2: 0, l3: 1, l3s: 2 }, flag: { bridge: 0, private: 1, vepa: 2 } } as const;
+
+function modeOf({ config }: Call<IpvlanConfig>): keyof typeof names.mode {
+  return (config.mode || "l2") as keyof typeof names.mode;
+}
+
+/** `master`, else the one interface that the plugins before us have made, else (with no plugin before us) the default route's. */
+function masterName({ config, prevResult, command }: Call<IpvlanConfig>): string {
+  const name = config.master ?? "";
+  if (name !== "" || prevResult === undefined || command !== "ADD") return name;
+  const named = prevResult.interfaces.filter((each) => each.name !== "");
+  if (named.length === 1) return named[0]!.name;
+  throw new CniError(
+    Code.invalidConfig,
+    "chained master failure. PrevResult lacks a single named interface",
+    `without "master" the interface of the plugin before is the master, but prevResult has ${named.length} interfaces; set "master"`,
+  );
+}
+
+const virtual: VirtualPlugin<IpvlanConfig> = {
+  kind: "ipvlan",
+  names,
+  properties: (call) => ({
+    mode: names.mode[modeOf(call)],
+    modeFlags: names.flag[(call.config.flag || "bridge") as keyof typeof names.flag],
+  }),
+  masterName,
+  onMaster: (call, master, create) => onPort(call, master, virtual, create),
+  explain: () => undefined,
+  chained: ({ prevResult }) => (prevResult !== undefined && prevResult.ips.length > 0 ? prevResult : undefined),
+};
+
+export const ipvlan: Plugin<IpvlanConfig> = {
+  name: "ipvlan",
+  kind: "interface",
+  knownArgs: [],
+  schema: "ipvlan",
+  validate: (call) => void masterName(call),
+  add: (call) => addVirtual(virtual, call),
+  check: (call) => checkVirtual(virtual, call),
+  del: (call) => delVirtual("ipvlan", call),
+  gc: (call) => ipamRun(call, "GC"),
+  status: (call) => statusVirtual(virtual, call),
+};

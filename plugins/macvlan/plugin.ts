@@ -1,0 +1,120 @@
+// macvlan: an interface with a MAC address of its own on a device of the host. Keys: config.schema.json and README.md.
+import { ipamRun } from "../../src/cni/ipam.ts";
+import { refuseNodeDevice } from "../../src/cni/node-device.ts";
+import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
+import { checkVirtual } from "../../src/cni/virtual-check.ts";
+import { delVirtual } from "../../src/cni/virtual-own.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { formatMac, parseMac } from "../../src/ip/mac.ts";
+
+interface MacvlanConfig extends VirtualConfig {
+  mac?: string;
+  macaddr?: string[];
+  bcqueuelen?: number;
+}
+
+/** MACVLAN_MODE_* and MACVLAN_FLAG_*. */
+const names = { mode: { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 }, flag: { nopromisc: 1 } } as const;
+
+type Mode = keyof typeof names.mode;
+
+function modeOf({ config }: Call<MacvlanConfig>): Mode {
+  return (config.mode || "bridge") as Mode;
+}
+
+/**
+ * The MAC address wanted, colon form: the runtime's word, then `args`, then CNI_ARGS (which the spec has ignored when `args` says
+ * the same thing, C-142), then the configuration's. "": the kernel's choice.
+ */
+function wantedMac({ config, args }: Call<MacvlanConfig>): string {
+  const sources: [where: string, mac: unknown][] = [
+    ["runtimeConfig.mac", config.runtimeConfig?.mac],
+    ["args.cni.mac", config.args?.cni?.mac],
+    ["CNI_ARGS MAC", args.get("MAC")],
+    ["mac", config.mac],
+  ];
+  const [where, text] = sources.find(([, mac]) => typeof mac === "string" && mac !== "") ?? ["", ""];
+  if (text === "") return "";
+  return unicastMac(where, text as string);
+}
+
+function unicastMac(where: string, text: string): string {
+  const bytes = parseMac(text);
+  const problem =
+    bytes === undefined
+      ? "is no MAC address"
+      : bytes.length !== 6
+        ? `has ${bytes.length} bytes, an Ethernet address has 6`
+        : bytes.every((byte) => byte === 0)
+          ? "is no address of an interface"
+          : (bytes[0]! & 1) === 1
+            ? "is a multicast address"
+            : "";
+  if (bytes !== undefined && problem === "") return formatMac(bytes);
+  throw new CniError(
+    Code.invalidConfig,
+    `invalid MAC address ${text}`,
+    `${where} ${problem}; a locally administered address begins with 02, such as 02:00:5e:10:00:01`,
+  );
+}
+
+function validate(call: Call<MacvlanConfig>): void {
+  const mode = modeOf(call);
+  const mac = wantedMac(call);
+  const senders = call.config.macaddr ?? [];
+  for (const sender of senders) unicastMac("macaddr", sender);
+  const problem =
+    mode === "passthru" && mac !== ""
+      ? `mode passthru uses the master's MAC address, not ${mac}; remove the MAC address, or use mode bridge`
+      : mode === "source" && senders.length === 0
+        ? 'mode source receives only from the senders of "macaddr", which is empty'
+        : mode !== "source" && senders.length > 0
+          ? `"macaddr" lists the senders of mode source; mode is ${mode}`
+          : "";
+  if (problem !== "") throw new CniError(Code.invalidConfig, `macvlan mode ${mode} with contradicting keys`, problem);
+}
+
+const virtual: VirtualPlugin<MacvlanConfig> = {
+  kind: "macvlan",
+  names,
+  properties(call) {
+    const { bcqueuelen, macaddr } = call.config;
+    const mac = wantedMac(call);
+    return {
+      mode: names.mode[modeOf(call)],
+      ...(mac === "" ? {} : { mac }),
+      ...(bcqueuelen ? { bcqueuelen } : {}),
+      ...(macaddr === undefined ? {} : { macaddrs: macaddr.map((sender) => unicastMac("macaddr", sender)) }),
+    };
+  },
+  masterName: ({ config }) => config.master ?? "",
+  onMaster(call, master, create) {
+    // passthru takes every frame of its master: the node loses the device.
+    if (modeOf(call) === "passthru" && !call.config.linkInContainer)
+      refuseNodeDevice(master.namespace.route, master.link);
+    return create();
+  },
+  explain(call, master, error) {
+    if (error.code !== "EINVAL") return undefined;
+    const cause =
+      modeOf(call) === "passthru"
+        ? `mode passthru needs master "${master.link.name}" for itself, and it carries other macvlan interfaces`
+        : `master "${master.link.name}" is held by a macvlan interface of mode passthru`;
+    return new CniError(Code.generic, `failed to create macvlan: ${error.message}`, `${cause}; use another master`);
+  },
+  chained: () => undefined,
+};
+
+export const macvlan: Plugin<MacvlanConfig> = {
+  name: "macvlan",
+  kind: "interface",
+  knownArgs: ["MAC"],
+  schema: "macvlan",
+  validate,
+  add: (call) => addVirtual(virtual, call),
+  check: (call) => checkVirtual(virtual, call),
+  del: (call) => delVirtual("macvlan", call),
+  gc: (call) => ipamRun(call, "GC"),
+  status: (call) => statusVirtual(virtual, call),
+};

@@ -1,0 +1,84 @@
+// CHECK of an interface on a master: holds right after ADD, and fails for whatever was changed behind its back.
+import { CniError, Code } from "../errors.ts";
+import { checkInterface } from "../link/configure.ts";
+import { getLink, type Link } from "../link/link.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
+import { checkMaster, findMaster, isMadeOn, type Master } from "../link/virtual.ts";
+import { findOwnInterface } from "./interface.ts";
+import { ipamRun } from "./ipam.ts";
+import type { Call } from "./plugin.ts";
+import type { Interface } from "./result.ts";
+import { nameOf, type VirtualConfig, type VirtualPlugin } from "./virtual.ts";
+
+export function checkVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): void {
+  const { config, attachment } = call;
+  ipamRun(call, "CHECK");
+  const pod = openNamespace(call.netns)!;
+  const own = findOwnInterface(call, pod);
+  const link = getLink(pod.route, attachment.ifName);
+  if (link === undefined) {
+    throw failed(`container Interface name in prevResult: ${attachment.ifName} not found`, "it was removed or renamed");
+  }
+  if (link.kind !== plugin.kind) {
+    throw failed(
+      `container interface ${attachment.ifName} not of type ${plugin.kind}`,
+      `it is of type ${link.kind || "device"}`,
+    );
+  }
+  const master = currentMaster(call, link, pod);
+  for (const [what, has, expected] of differences(plugin, call, link, own.interface, master)) {
+    if (expected !== undefined && has !== expected) {
+      throw failed(
+        `container interface ${attachment.ifName}: ${what} ${has} does not match expected value: ${expected}`,
+        "changed since ADD, or the configuration has changed",
+      );
+    }
+  }
+  checkMaster(master, plugin.kind, config.mtu ?? 0);
+  checkInterface(pod, link.index, attachment.ifName, own);
+}
+
+function failed(message: string, details: string): CniError {
+  return new CniError(Code.generic, message, details);
+}
+
+/** The master that the link is on; it must be the one the configuration names, if it names one (the default route may move later). */
+function currentMaster(call: Call<VirtualConfig>, link: Link, pod: NetNs): Master {
+  const namespace = call.config.linkInContainer === true ? pod : ownNamespace();
+  const name = call.config.master ?? "";
+  if (name !== "") {
+    const master = findMaster(namespace, name);
+    if (isMadeOn(link, master, pod)) return master;
+    throw failed(
+      `container interface ${link.name} is not on master "${name}"`,
+      `its master has index ${link.parent}, "${name}" has ${master.link.index}`,
+    );
+  }
+  const parent = getLink(namespace.route, link.parent);
+  if (parent !== undefined && isMadeOn(link, { link: parent, namespace }, pod)) return { link: parent, namespace };
+  throw failed(`the master of container interface ${link.name} is gone`, `no device with index ${link.parent}`);
+}
+
+type Difference = [what: string, has: unknown, expected: unknown];
+
+function differences<C extends VirtualConfig>(
+  plugin: VirtualPlugin<C>,
+  call: Call<C>,
+  link: Link,
+  reported: Interface,
+  master: Master,
+): Difference[] {
+  const wanted = plugin.properties(call);
+  const { mode, flag } = plugin.names;
+  const mtu = call.config.mtu || undefined;
+  return [
+    ["mode", nameOf(mode, link.mode), nameOf(mode, wanted.mode)],
+    ["flag", nameOf(flag, link.modeFlags), wanted.modeFlags === undefined ? undefined : nameOf(flag, wanted.modeFlags)],
+    ["bcqueuelen", link.bcqueuelen, wanted.bcqueuelen],
+    ["macaddr", link.macaddrs?.slice().sort().join(), wanted.macaddrs?.slice().sort().join()],
+    ["Mac", link.mac, reported.mac],
+    ["MTU", link.mtu, mtu],
+    // Results before 1.1.0 do not say what it was: a new link has its master's.
+    ["MTU", link.mtu, reported.mtu ?? mtu ?? master.link.mtu],
+  ];
+}

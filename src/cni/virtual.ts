@@ -1,0 +1,114 @@
+// The life of an interface that is made on a master: what macvlan and ipvlan have in common. What differs is a VirtualPlugin.
+import { CniError, Code } from "../errors.ts";
+import { announceAddresses, type ConfigureOptions, configureInterface } from "../link/configure.ts";
+import { deleteLink, getLink, type Link, type NewLink, setLink } from "../link/link.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
+import { checkMaster, createVirtualLink, findMaster, type Master, nameTaken } from "../link/virtual.ts";
+import type { NetlinkError } from "../netlink/errors.ts";
+import { resultWith } from "./interface.ts";
+import { ipamAdd, ipamRun, wantsIpam } from "./ipam.ts";
+import { refuseDenied } from "./node-device.ts";
+import type { Call, NetworkConfig } from "./plugin.ts";
+import { emptyResult, type Interface, type Result } from "./result.ts";
+import { deleteOwnLink, ownerAlias } from "./virtual-own.ts";
+
+/** The keys that both plugins have. */
+export interface VirtualConfig extends NetworkConfig {
+  master?: string;
+  mode?: string;
+  mtu?: number;
+  linkInContainer?: boolean;
+  dad?: "wait" | "skip" | "optimistic";
+  acceptRA?: boolean;
+}
+
+export interface Numbers {
+  readonly [name: string]: number;
+}
+
+/** The name of a number, for messages. */
+export function nameOf(names: Numbers, number: number | undefined): string {
+  return Object.keys(names).find((name) => names[name] === number) ?? String(number);
+}
+
+/** What one kind does its own way. */
+export interface VirtualPlugin<C extends VirtualConfig> {
+  readonly kind: NewLink["kind"];
+  /** Names of linux/if_link.h for the numbers of `mode` and `modeFlags`. */
+  readonly names: { readonly mode: Numbers; readonly flag: Numbers };
+  /** Properties of the link to create; CHECK compares them, but for `mac`, which the prevResult knows. */
+  properties(call: Call<C>): Pick<NewLink, "mac" | "mode" | "modeFlags" | "bcqueuelen" | "macaddrs">;
+  /** Name of the master; "" is the device of the default route. */
+  masterName(call: Call<C>): string;
+  /** Runs `create` when the master can take one more link like this, else throws CniError. */
+  onMaster(call: Call<C>, master: Master, create: () => Link): Link;
+  /** Words a refusal of the kernel; undefined leaves it to the shared words. */
+  explain(call: Call<C>, master: Master, error: NetlinkError): CniError | undefined;
+  /** The result that stands in for IPAM's, when the configuration has none. */
+  chained(call: Call<C>): Result | undefined;
+}
+
+export function addVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): Result {
+  const { config } = call;
+  const pod = openNamespace(call.netns)!;
+  const master = masterOf(plugin, call, pod);
+  if (!config.linkInContainer) refuseDenied(master.link);
+  checkMaster(master, plugin.kind, config.mtu ?? 0);
+  const link = createIn(plugin, call, master, pod);
+
+  const chained = wantsIpam(call) ? undefined : plugin.chained(call);
+  const addresses = wantsIpam(call) ? ipamAdd(call) : chained;
+  const { ifName } = call.attachment;
+  const options: ConfigureOptions = { notify: addresses !== undefined, ignoreRouterAdvertisements: !config.acceptRA };
+  if (config.dad !== undefined) options.dad = config.dad;
+  configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
+  if (addresses !== undefined) announceAddresses(pod, link.index, ifName, link.mac, addresses.ips);
+  const own: Interface = { name: ifName, mtu: link.mtu, sandbox: call.netns };
+  if (link.mac !== "") own.mac = link.mac;
+  if (chained === undefined) return resultWith(call, own, addresses);
+  // Addresses handed on by the plugin before us are now those of our interface, and its interface is our master: the reference
+  // answers with our interface alone, and a DEL without "master" relies on it.
+  return resultWith({ ...call, prevResult: undefined }, own, chained);
+}
+
+function masterOf<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>, pod: NetNs): Master {
+  return findMaster(call.config.linkInContainer === true ? pod : ownNamespace(), plugin.masterName(call));
+}
+
+/** Creates the link and marks it as this attachment's. It is gone again when the transaction is rolled back. */
+function createIn<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>, master: Master, pod: NetNs): Link {
+  const { ifName: name } = call.attachment;
+  if (getLink(pod.route, name) !== undefined) throw nameTaken(name, pod);
+  const request: Omit<NewLink, "parent" | "netns"> = { kind: plugin.kind, name, ...plugin.properties(call) };
+  if (call.config.mtu) request.mtu = call.config.mtu;
+  const undo = `delete ${plugin.kind} ${name}`;
+  const create = () => {
+    try {
+      return createVirtualLink(master, pod, request, (error) => plugin.explain(call, master, error));
+    } catch (error) {
+      // Without a clear refusal nobody knows whether the link exists.
+      if (!(error instanceof CniError)) call.transaction.onRollback(undo, () => deleteOwnLink(plugin.kind, call, pod));
+      throw error;
+    }
+  };
+  const link = call.transaction.step(
+    undo,
+    () => plugin.onMaster(call, master, create),
+    ({ index }) => deleteLink(pod.route, index),
+  );
+  const alias = ownerAlias(call);
+  if (alias !== undefined) setLink(pod.route, link.index, { alias });
+  return link;
+}
+
+/** STATUS: an ADD would find its master, up. A master in the pod cannot be looked at without a pod. */
+export function statusVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): void {
+  if (call.config.linkInContainer !== true) {
+    try {
+      checkMaster(findMaster(ownNamespace(), plugin.masterName(call)), plugin.kind, call.config.mtu ?? 0);
+    } catch (error) {
+      throw error instanceof CniError ? new CniError(Code.notAvailable, error.message, error.details) : error;
+    }
+  }
+  ipamRun(call, "STATUS");
+}
