@@ -8,7 +8,7 @@ import { type BoundCase, bind, type Verdict } from "./harness/case.ts";
 import { mainNames } from "./harness/mains.ts";
 import { runAll } from "./harness/pool.ts";
 import { probe, unmet } from "./harness/probe.ts";
-import { compareKnown, printFailures, printTotals, readKnown, writeReport } from "./harness/report.ts";
+import { compareKnown, printFailures, printTotals, readKnown, writeKnown, writeReport } from "./harness/report.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
 import type { Settings } from "./harness/sandbox.ts";
 import { serve } from "./harness/worker.ts";
@@ -22,6 +22,7 @@ interface Options {
   jobs: number;
   report: string[];
   known?: string;
+  learn?: string;
   list?: boolean;
   verbose?: boolean;
 }
@@ -42,6 +43,7 @@ function parse(): Options {
     .option("--jobs <n>", "cases at a time", Number, 4)
     .option("--report <file>", "write JUnit (.xml) or JSON (repeatable)", (file, all: string[]) => [...all, file], [])
     .option("--known <file>", "list of known deviations: fail when one disappears or a new one appears")
+    .option("--learn <file>", "write the deviations of this run as such a list")
     .option("--list", "print the cases and stop")
     .option("--verbose", "print every verdict")
     .addHelpText(
@@ -93,7 +95,9 @@ async function main(): Promise<void> {
     const reason = unmet(c.needs ?? [], c.main, offer);
     if (reason !== undefined) skipped.set(c.id, { ...pick(c), outcome: "not-run", got: reason, ms: 0 });
   }
+  const root = resolve(process.argv[1] ?? "", "../..");
   const settings: Settings = {
+    root,
     bin,
     spec: options.spec,
     main: undefined,
@@ -113,6 +117,7 @@ async function main(): Promise<void> {
   const byId = new Map(done.map((v) => [v.id, v]));
   const verdicts = cases.map((c) => byId.get(c.id) ?? skipped.get(c.id)!);
   for (const file of options.report) writeReport(file, verdicts, seconds);
+  if (options.learn !== undefined) writeKnown(options.learn, bin, verdicts);
   const known = options.known === undefined ? undefined : readKnown(options.known);
   printFailures(verdicts, known);
   printTotals(verdicts, seconds);

@@ -5,24 +5,43 @@ import { args } from "./args.ts";
 import { chaining } from "./chaining.ts";
 import { checkCommand } from "./check.ts";
 import { concurrency } from "./concurrency.ts";
+import { configure } from "./configure.ts";
 import { containerId } from "./container-id.ts";
 import { del } from "./del.ts";
 import { delegation } from "./delegation.ts";
 import { delegationAdd } from "./delegation-add.ts";
 import { env } from "./env.ts";
+import { guides } from "./guides.ts";
+import { hostDevice } from "./host-device.ts";
+import { hostLocal } from "./host-local.ts";
 import { ifname } from "./ifname.ts";
+import { interop } from "./interop.ts";
 import { io } from "./io.ts";
+import { ipvlan } from "./ipvlan.ts";
 import { keys } from "./keys.ts";
+import { macvlan } from "./macvlan.ts";
 import { name } from "./name.ts";
 import { netns } from "./netns.ts";
 import { checkOrder } from "./order.ts";
+import { ranges } from "./ranges.ts";
 import { security } from "./security.ts";
+import { staticIpam } from "./static.ts";
 import { statusGc } from "./status-gc.ts";
 import { stdin } from "./stdin.ts";
 import { version } from "./version.ts";
 import { versionCommand } from "./version-command.ts";
 
 const contract = [env, containerId, ifname, args, netns, stdin, name, version, keys, versionCommand];
-const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining];
+const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining, configure];
 
-export const tables: readonly CaseTable[] = [...contract, ...commands, security, io, concurrency, checkOrder];
+const plugins = [hostDevice, macvlan, ipvlan, staticIpam, hostLocal, ranges, guides, interop];
+
+export const tables: readonly CaseTable[] = [
+  ...contract,
+  ...commands,
+  security,
+  io,
+  concurrency,
+  checkOrder,
+  ...plugins,
+];

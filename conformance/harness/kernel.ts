@@ -13,6 +13,7 @@ export interface Link {
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
+  readonly promiscuous: boolean;
   readonly alias: string;
   readonly altnames: readonly string[];
   readonly master: string;
@@ -52,6 +53,7 @@ export function parseLinks(json: string): Link[] {
         mac: text(link.address),
         mtu: number(link.mtu),
         up: (link.flags as string[]).includes("UP"),
+        promiscuous: (link.flags as string[]).includes("PROMISC"),
         alias: text(link.ifalias),
         altnames: ((link.altnames ?? []) as string[]).slice().sort(),
         master: text(link.master),

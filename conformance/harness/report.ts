@@ -1,5 +1,5 @@
 // The table a person reads, the JUnit and JSON files a CI reads, and the comparison with a list of known deviations.
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Verdict } from "./case.ts";
 
 export interface Known {
@@ -44,6 +44,28 @@ export function printTotals(verdicts: readonly Verdict[], seconds: number): void
 
 export function readKnown(file: string): Known {
   return JSON.parse(readFileSync(file, "utf8")) as Known;
+}
+
+/** Writes the failures as a list of known deviations, keeping entries of cases that did not run. */
+export function writeKnown(file: string, plugins: string, verdicts: readonly Verdict[]): void {
+  const old: Known = existsSync(file) ? readKnown(file) : { plugins, deviations: {}, sometimes: {} };
+  const deviations: Record<string, string> = { ...old.deviations };
+  for (const v of verdicts) {
+    if (v.outcome === "passed") delete deviations[v.id];
+    if (v.outcome === "failed" && old.sometimes?.[v.id] === undefined) deviations[v.id] ??= timeless(v.got);
+  }
+  const sorted = Object.fromEntries(Object.entries(deviations).sort(([a], [b]) => (a < b ? -1 : 1)));
+  writeFileSync(file, `${JSON.stringify({ ...old, deviations: sorted }, null, 1)}\n`);
+}
+
+/** Without what differs from run to run. */
+function timeless(got: string): string {
+  return got
+    .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi, "MAC")
+    .replace(/\bveth[0-9a-f]{8}\b/g, "TEMPORARY")
+    .replace(/\b[0-9.]+ ms\b/g, "N ms")
+    .replace(/\/proc\/\d+\/root/g, "")
+    .slice(0, 240);
 }
 
 /** Prints how the verdicts differ from the list; true when they do not. */

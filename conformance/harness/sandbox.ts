@@ -28,6 +28,8 @@ export type Stdin = Config | string | Uint8Array;
 export interface Settings {
   readonly bin: string;
   readonly peer?: string;
+  /** Top of this repository, for example configurations. */
+  readonly root: string;
   /** cniVersion of the baseline configuration. */
   readonly spec: string;
   readonly main: string | undefined;
@@ -51,6 +53,12 @@ export class Sandbox {
 
   get main(): Main {
     return mainPlugin(this.settings.main ?? "macvlan");
+  }
+
+  /** Options of a call that goes to the plugins of --peer. */
+  get byPeer(): { bin: string; set: Env } {
+    const bin = this.settings.peer ?? "";
+    return { bin, set: { CNI_PATH: bin } };
   }
 
   // Running things

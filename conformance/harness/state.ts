@@ -62,7 +62,8 @@ function facts(link: Link, upOrDown: boolean): string {
   const mac = link.kind === "" ? "" : ` ${link.mac}`;
   const where = addresses.length === 0 ? "" : ` ${addresses.sort().join(" ")}`;
   const state = upOrDown ? (link.up ? " up" : " down") : "";
-  return `${link.kind || "link"}${state} mtu ${link.mtu}${mac}${alias}${altnames}${where}`;
+  const promiscuous = link.promiscuous ? " promiscuous" : "";
+  return `${link.kind || "link"}${state}${promiscuous} mtu ${link.mtu}${mac}${alias}${altnames}${where}`;
 }
 
 /** What differs, in words; empty when the second picture equals the first. */
