@@ -1,5 +1,7 @@
 // The plugins of this executable, one row each.
 import { hostDevice } from "../plugins/host-device/plugin.ts";
+import { ipvlan } from "../plugins/ipvlan/plugin.ts";
+import { macvlan } from "../plugins/macvlan/plugin.ts";
 import type { Plugin } from "./cni/plugin.ts";
 
-export const plugins: readonly Plugin[] = [hostDevice];
+export const plugins: readonly Plugin[] = [hostDevice, ipvlan, macvlan];
