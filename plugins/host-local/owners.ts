@@ -1,0 +1,194 @@
+// Who owns which lease, without reading them all: an index beside the lease directory, so that the cost of a call does not grow with
+// the number of leases.
+//
+// Nothing depends on it. It counts only while the lease directory has the modification time that the index's last writer gave it: any
+// file that comes or goes, by the Go plugin, by hand or by one of our processes that was killed half-way, gives the directory another
+// one, and then the directory is read and the index written anew. The index holds for one boot, because it is not synced.
+//
+// <root>/<device>-<inode>/state names boot and modification time; the files 00 to ff hold lines "containerID ifname ip" (no ifname:
+// a lease of plugins older than 0.8), by the hash of the container ID.
+
+import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } from "../../src/host/constants.ts";
+import { type Fd, host } from "../../src/host/host.ts";
+import { log } from "../../src/log.ts";
+import { closing, openDirectory, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
+import { bootId } from "../../src/state/record.ts";
+
+export interface Owner {
+  containerId: string;
+  /** "" in a lease of plugins older than 0.8. */
+  ifName: string;
+}
+
+export interface OwnedLease extends Owner {
+  ip: string;
+}
+
+const STATE = "state";
+/** A file of the index holds the leases of one container in 256. */
+const LIMIT = 64 * 1024 * 1024;
+
+export class Owners {
+  readonly #leases: Fd;
+  readonly #index: Fd;
+  readonly #time: { seconds: number; nanoseconds: number };
+  /** The index may say something else than the directory: it is not sealed, and the next call writes it anew. */
+  #doubtful = false;
+  #failed = false;
+
+  private constructor(leases: Fd, index: Fd, time: { seconds: number; nanoseconds: number }) {
+    this.#leases = leases;
+    this.#index = index;
+    this.#time = time;
+  }
+
+  /** The index of an open lease directory. undefined: there is none, or the directory has changed since. */
+  static open(leases: Fd, root: string): Owners | undefined {
+    let index: Fd | undefined;
+    try {
+      const { dev, ino, mtime, mtimeNsec } = host.fstat(leases);
+      index = openDirectory(indexPath(root, dev, ino));
+      if (index === undefined) return undefined;
+      const state = readFile(index, STATE, 256);
+      if (state !== undefined && host.decode(state) === stateText(mtime, mtimeNsec)) {
+        return new Owners(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
+      }
+    } catch (error) {
+      log("debug", "host-local: index unreadable", { cause: String(error) });
+    }
+    if (index !== undefined) host.close(index);
+    return undefined;
+  }
+
+  /** A new index that holds `all`. undefined: it cannot be written, which costs time and nothing else. */
+  static build(leases: Fd, root: string, all: OwnedLease[]): Owners | undefined {
+    let index: Fd | undefined;
+    try {
+      const { dev, ino } = host.fstat(leases);
+      index = openDirectory(indexPath(root, dev, ino), { mode: 0o700 })!;
+      unlinkIfThere(STATE, index);
+      for (const name of host.readdir(index)) host.unlink(name, index);
+      const files = new Map<string, string>();
+      for (const lease of all) {
+        const file = fileOf(lease.containerId);
+        files.set(file, (files.get(file) ?? "") + lineOf(lease));
+      }
+      for (const [file, text] of files) write(index, file, text, O_TRUNC);
+      // A time that no change of the directory will ever give it: past, and with a fraction drawn by lot.
+      const [a, b, c, d] = host.random(4);
+      const fraction = (((a! * 256 + b!) * 256 + c!) * 256 + d!) % 1e9;
+      host.futimens(leases, Math.floor(host.now() / 1000) - 1, fraction);
+      // As the file system keeps it: some know whole seconds only.
+      const { mtime, mtimeNsec } = host.fstat(leases);
+      write(index, STATE, stateText(mtime, mtimeNsec), O_TRUNC);
+      return new Owners(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
+    } catch (error) {
+      log("debug", "host-local: index not written", { cause: String(error) });
+      if (index !== undefined) host.close(index);
+      return undefined;
+    }
+  }
+
+  /** Leases of the container, whatever the interface. undefined: the index cannot be read. */
+  of(containerId: string): OwnedLease[] | undefined {
+    try {
+      return read(this.#index, containerId);
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /** Runs a change of the directory, in which add and remove tell the index. When it throws nobody knows how far it came. */
+  during<T>(change: () => T): T {
+    const doubtful = this.#doubtful;
+    this.#doubtful = true;
+    const value = change();
+    this.#doubtful = doubtful || this.#failed;
+    return value;
+  }
+
+  add(lease: OwnedLease): void {
+    this.#attempt(() => write(this.#index, fileOf(lease.containerId), lineOf(lease), O_APPEND));
+  }
+
+  remove(lease: OwnedLease): void {
+    this.#attempt(() => {
+      const file = fileOf(lease.containerId);
+      const text = readText(this.#index, file);
+      const line = `\n${lineOf(lease)}`;
+      const at = text.indexOf(line);
+      if (at >= 0) write(this.#index, file, text.slice(1, at + 1) + text.slice(at + line.length), O_TRUNC);
+    });
+  }
+
+  /** Last of all: what the index says is what the directory holds. */
+  seal(): void {
+    if (this.#doubtful) return;
+    this.#attempt(() => host.futimens(this.#leases, this.#time.seconds, this.#time.nanoseconds));
+  }
+
+  close(): void {
+    host.close(this.#index);
+  }
+
+  #attempt(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failed = true;
+    this.#doubtful = true;
+    log("debug", "host-local: index given up", { cause: String(error) });
+  }
+}
+
+/** The inode, not the path: one directory has one index, whatever path leads to it. */
+function indexPath(root: string, dev: number, ino: number): string {
+  return `${root}/${dev.toString(16)}-${ino}`;
+}
+
+function stateText(seconds: number, nanoseconds: number): string {
+  const boot = bootId();
+  if (boot === "") throw new Error("the boot has no id");
+  return `1 ${boot} ${seconds} ${nanoseconds}\n`;
+}
+
+function lineOf({ containerId, ifName, ip }: OwnedLease): string {
+  return `${containerId} ${ifName} ${ip}\n`;
+}
+
+/** FNV-1a of the last characters, folded to 8 bits. */
+function fileOf(containerId: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = Math.max(0, containerId.length - 8); i < containerId.length; i++) {
+    hash = Math.imul(hash ^ containerId.charCodeAt(i), 0x01000193);
+  }
+  return ((hash ^ (hash >>> 8) ^ (hash >>> 16) ^ (hash >>> 24)) & 0xff).toString(16).padStart(2, "0");
+}
+
+function read(index: Fd, containerId: string): OwnedLease[] {
+  const text = readText(index, fileOf(containerId));
+  const found: OwnedLease[] = [];
+  const start = `\n${containerId} `;
+  for (let at = text.indexOf(start); at >= 0; at = text.indexOf(start, at + 1)) {
+    const [ifName, ip] = text.slice(at + start.length, text.indexOf("\n", at + 1)).split(" ");
+    found.push({ containerId, ifName: ifName!, ip: ip! });
+  }
+  return found;
+}
+
+/** With a line feed in front, so that every line begins behind one. */
+function readText(index: Fd, file: string): string {
+  const data = readFile(index, file, LIMIT);
+  return data === undefined ? "\n" : `\n${host.decode(data)}`;
+}
+
+function write(index: Fd, file: string, text: string, how: number): void {
+  const fd = host.open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0o600, index);
+  closing(fd, () => writeAll(fd, host.encode(text)));
+}

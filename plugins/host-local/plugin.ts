@@ -1,0 +1,254 @@
+// host-local: addresses from ranges of this node, remembered in files.
+import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { emptyResult, type Result } from "../../src/cni/result.ts";
+import { policy } from "../../src/config/policy.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
+import { equalAddresses, intervalContains } from "../../src/ip/range.ts";
+import { log } from "../../src/log.ts";
+import { STATE_ROOT } from "../../src/state/record.ts";
+import { Cleanup } from "../../src/transaction.ts";
+import { allocate } from "./allocate.ts";
+import type { OwnedLease, Owner } from "./owners.ts";
+import { type HostLocalConfig, leaseDirectory, type Plan, planOf } from "./plan.ts";
+import { formatSet, type Range, type RangeSet, rangeOf } from "./ranges.ts";
+import { readResolvConf } from "./resolv-conf.ts";
+import { Store } from "./store.ts";
+
+type HostLocalCall = Call<HostLocalConfig>;
+
+interface Reservation {
+  address: Address;
+  range: Range;
+}
+
+/** `indexRoot` is where the index beside the lease directories lies (owners.ts). */
+export function hostLocalPlugin(indexRoot = `${STATE_ROOT}/host-local`): Plugin<HostLocalConfig> {
+  /** Runs `body` with the lease directory locked. undefined: it does not exist. */
+  function withStore<T>(path: string, create: boolean, body: (store: Store) => T, after?: (store: Store) => void) {
+    const store = Store.open(path, create, indexRoot);
+    if (store === undefined) return undefined;
+    try {
+      const value = store.locked(policy().lockTimeout, () => body(store));
+      after?.(store);
+      return value;
+    } finally {
+      store.close();
+    }
+  }
+
+  function add(call: HostLocalCall): Result {
+    const plan = planOf(call);
+    const dns = plan.resolvConf === undefined ? {} : readResolvConf(plan.resolvConf);
+    const { containerId, ifName } = call.attachment;
+    const owner = { containerId, ifName };
+    const reserved = withStore(
+      plan.directory,
+      true,
+      (store) => {
+        const reservations = reserve(store, plan, owner);
+        call.transaction.onRollback("release of the addresses", () => giveBack(plan.directory, owner, reservations));
+        return reservations;
+      },
+      // Not under the lock: others need not wait for the disk.
+      (store) => store.sync(),
+    )!;
+    return {
+      ...emptyResult(),
+      ips: reserved.map(({ address, range }) => {
+        const prefix = { address, length: range.subnet.length };
+        return range.gateway === undefined ? { address: prefix } : { address: prefix, gateway: range.gateway };
+      }),
+      routes: plan.routes,
+      dns,
+    };
+  }
+
+  /** Releases what this call reserved and still holds. */
+  function giveBack(directory: string, owner: Owner, reservations: Reservation[]): void {
+    withStore(directory, false, (store) => {
+      for (const { address } of reservations) {
+        if (isSame(store.ownerOf(address), owner)) store.release({ ...owner, ip: formatAddress(address) });
+      }
+    });
+  }
+
+  function check(call: HostLocalCall): void {
+    const plan = planOf(call);
+    const { containerId } = call.attachment;
+    const held = withStore(plan.directory, false, (store) => store.find(call.attachment)) ?? [];
+    const lost = (details: string): CniError =>
+      new CniError(Code.generic, `host-local: Failed to find address added by container ${containerId}`, details);
+    if (held.length === 0) throw lost(`No lease in ${plan.directory} names it.`);
+    // Addresses of other plugins in the chain lie outside of the ranges.
+    for (const { address } of call.prevResult?.ips ?? []) {
+      const text = formatAddress(address.address);
+      const ours = plan.sets.some((set) => rangeOf(set, address.address) !== undefined);
+      if (ours && !held.some(({ ip }) => ip === text)) throw lost(`${plan.directory}/${text} is not its lease.`);
+    }
+  }
+
+  function del(call: HostLocalCall): void {
+    const directory = directoryToClean(call);
+    if (directory === undefined) return;
+    const cleanup = new Cleanup();
+    withStore(directory, false, (store) => {
+      for (const lease of store.find(call.attachment)) cleanup.attempt(() => store.release(lease));
+    });
+    cleanup.finish();
+  }
+
+  function gc(call: HostLocalCall): void {
+    const directory = directoryToClean(call);
+    if (directory === undefined) return;
+    const valid = new Set(call.validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
+    const containers = new Set(call.validAttachments.map(({ containerId }) => containerId));
+    const cleanup = new Cleanup();
+    withStore(directory, false, (store) => {
+      for (const lease of store.all()) {
+        // A lease from before 0.8 names no interface.
+        const { containerId, ifName } = lease;
+        if (ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`)) continue;
+        cleanup.attempt(() => store.release(lease));
+      }
+    });
+    cleanup.finish();
+  }
+
+  function status(call: HostLocalCall): void {
+    const plan = planOf(call);
+    try {
+      withStore(plan.directory, true, (store) => {
+        store.probe();
+        plan.sets.forEach((set, index) => {
+          const free = allocate(set, store.lastReserved(index), plan.excluded, {
+            take: (address) => !store.isTaken(address),
+            names: () => store.names(),
+          });
+          if (free === undefined) throw exhausted(set, plan.directory);
+        });
+      });
+    } catch (error) {
+      if (error instanceof CniError && error.code === Code.tryAgain) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      const details =
+        error instanceof CniError ? error.details : `Addresses cannot be handed out from ${plan.directory}.`;
+      throw new CniError(Code.notAvailable, message, details);
+    }
+  }
+
+  return {
+    name: "host-local",
+    kind: "ipam",
+    knownArgs: ["IP"],
+    schema: "host-local",
+    validate: (call) => void planOf(call),
+    add,
+    check,
+    del,
+    gc,
+    status,
+  };
+}
+
+export const hostLocal: Plugin<HostLocalConfig> = hostLocalPlugin();
+
+/** One address a set, or none at all. The lock is held over all sets. */
+function reserve(store: Store, plan: Plan, owner: Owner): Reservation[] {
+  const held = store.find(owner);
+  const reserved: Reservation[] = [];
+  try {
+    plan.sets.forEach((set, index) => {
+      try {
+        const one = reserveFrom(store, set, plan, index, owner, held);
+        reserved.push(one);
+        store.setLastReserved(index, one.address);
+      } catch (error) {
+        if (!(error instanceof CniError)) throw error;
+        throw new CniError(error.code, `failed to allocate for range ${index}: ${error.message}`, error.details);
+      }
+    });
+    return reserved;
+  } catch (error) {
+    // Only what this call took: the attachment may own others since an ADD that succeeded.
+    for (const { address } of reserved) store.release({ ...owner, ip: formatAddress(address) });
+    throw error;
+  }
+}
+
+function reserveFrom(
+  store: Store,
+  set: RangeSet,
+  plan: Plan,
+  index: number,
+  owner: Owner,
+  held: OwnedLease[],
+): Reservation {
+  const wanted = plan.wanted[index];
+  if (wanted !== undefined && store.isTaken(wanted)) throw taken(store, set, wanted, plan.directory);
+  const old = held.find(({ ip }) => rangeOf(set, parseAddress(ip)!) !== undefined);
+  if (old !== undefined) {
+    throw new CniError(
+      Code.generic,
+      `${old.ip} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
+      `The lease is ${plan.directory}/${old.ip}; an ADD was not followed by its DEL.`,
+    );
+  }
+  if (wanted !== undefined) {
+    const range = rangeOf(set, wanted)!;
+    refuseReserved(wanted, range, plan);
+    if (!store.take(wanted, owner)) throw taken(store, set, wanted, plan.directory);
+    return { address: wanted, range };
+  }
+  const free = allocate(set, store.lastReserved(index), plan.excluded, {
+    take: (address) => store.take(address, owner),
+    names: () => store.names(),
+  });
+  if (free === undefined) throw exhausted(set, plan.directory);
+  return free;
+}
+
+/** Addresses that lie in a range and yet are not for pods. */
+function refuseReserved(wanted: Address, range: Range, plan: Plan): void {
+  const text = formatAddress(wanted);
+  if (range.gateway !== undefined && equalAddresses(wanted, range.gateway)) {
+    throw new CniError(Code.generic, `requested ip ${text} is subnet's gateway`, "Ask for another one.");
+  }
+  if (plan.excluded.some((interval) => intervalContains(interval, wanted))) {
+    throw new CniError(Code.generic, `requested ip ${text} is excluded`, '"ipam.exclude" holds it back.');
+  }
+}
+
+function taken(store: Store, set: RangeSet, address: Address, directory: string): CniError {
+  const text = formatAddress(address);
+  const owner = store.ownerOf(address);
+  const holder = owner === undefined ? "" : ` by container ${owner.containerId} ${owner.ifName}`.trimEnd();
+  return new CniError(
+    Code.generic,
+    `requested IP address ${text} is not available in range set ${formatSet(set)}`,
+    `It is held${holder}: ${directory}/${text}.`,
+  );
+}
+
+function exhausted(set: RangeSet, directory: string): CniError {
+  return new CniError(
+    Code.generic,
+    `no IP addresses available in range set: ${formatSet(set)}`,
+    `All are leased in ${directory}: enlarge the range, or release what no pod uses any more (GC).`,
+  );
+}
+
+function isSame(a: Owner | undefined, b: Owner): boolean {
+  return a?.containerId === b.containerId && a.ifName === b.ifName;
+}
+
+/** DEL and GC: a directory that no ADD was allowed to use holds nothing of ours. */
+function directoryToClean(call: HostLocalCall): string | undefined {
+  try {
+    return leaseDirectory(call);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    log("warning", "host-local: nothing released", { cause: error.message });
+    return undefined;
+  }
+}

@@ -1,0 +1,49 @@
+// The result's dns from a resolv.conf(5) of the host. Only the known keywords are used: the path comes from the configuration, and a
+// configuration must not be a way to read other files.
+
+import type { Dns } from "../../src/cni/result.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { host } from "../../src/host/host.ts";
+import { readFileAt } from "../../src/state/files.ts";
+
+const LIMIT = 64 * 1024;
+
+/** Reads the file. Throws CniError(invalidConfig) when it cannot be read. */
+export function readResolvConf(path: string): Dns {
+  let data: Uint8Array | undefined;
+  try {
+    data = readFileAt(path, LIMIT);
+  } catch (error) {
+    throw unreadable(path, error instanceof Error ? error.message : String(error));
+  }
+  if (data === undefined) throw unreadable(path, "no such file or directory");
+  return parseResolvConf(host.decode(data));
+}
+
+export function parseResolvConf(text: string): Dns {
+  const nameservers: string[] = [];
+  const search: string[] = [];
+  const options: string[] = [];
+  let domain = "";
+  for (const line of text.split("\n")) {
+    const [keyword = "", ...values] = line.split(/\s+/).filter((word) => word !== "");
+    const first = values[0];
+    if (first === undefined) continue;
+    if (keyword === "domain") domain = first;
+    else if (keyword === "nameserver") nameservers.push(first);
+    else if (keyword === "search") search.push(...values);
+    else if (keyword === "options") options.push(...values);
+  }
+  // Lists that are empty are left out of results anyway.
+  const dns: Dns = { nameservers, search, options };
+  if (domain !== "") dns.domain = domain;
+  return dns;
+}
+
+function unreadable(path: string, why: string): CniError {
+  return new CniError(
+    Code.invalidConfig,
+    `open ${path}: ${why}`,
+    'This is "ipam.resolvConf"; name the host\'s resolv.conf, or take the key out.',
+  );
+}

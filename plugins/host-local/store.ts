@@ -1,0 +1,283 @@
+// The lease directory, byte for byte that of the Go plugin: <dataDir>/<network>/<ip> holds "containerID CR LF ifname",
+// last_reserved_ip.N the address handed out last from set N, and both implementations hold flock(2) on `lock` while they work.
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
+import { type Fd, host } from "../../src/host/host.ts";
+import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
+import { log } from "../../src/log.ts";
+import { hasErrno } from "../../src/state/descriptor.ts";
+import { closing, openDirectory, openExclusive, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
+import { withLock } from "../../src/state/lock.ts";
+import { type OwnedLease, type Owner, Owners } from "./owners.ts";
+
+const DIRECTORY_MODE = 0o755;
+const FILE_MODE = 0o600;
+/**
+ * What becomes a lease is written under this name and linked, so that no lease is ever without its owner. One name is enough: the lock
+ * is held. The Go plugin passes over it, because it is no address.
+ */
+const ASIDE = ".podnic.tmp";
+/** The longest owner is far below. */
+const LEASE_LIMIT = 4096;
+
+export class Store {
+  readonly #path: string;
+  readonly #dir: Fd;
+  readonly #indexRoot: string;
+  #owners: Owners | undefined;
+  /** What reading the directory found, while the lock is held. */
+  #scanned: OwnedLease[] | undefined;
+  /** The aside, while it waits for a free address. */
+  #aside: Fd | undefined;
+  /** Open files of the leases taken, for sync. */
+  #taken: Fd[] = [];
+
+  private constructor(path: string, dir: Fd, indexRoot: string) {
+    this.#path = path;
+    this.#dir = dir;
+    this.#indexRoot = indexRoot;
+  }
+
+  /** undefined: the directory does not exist and is not to be created. */
+  static open(path: string, create: boolean, indexRoot: string): Store | undefined {
+    const dir = openDirectory(path, create ? { mode: DIRECTORY_MODE } : undefined);
+    return dir === undefined ? undefined : new Store(path, dir, indexRoot);
+  }
+
+  close(): void {
+    this.#closeTaken();
+    host.close(this.#dir);
+  }
+
+  /** Runs `body` under the lock, which the methods below need. Waits at most `timeout` milliseconds. */
+  locked<T>(timeout: number, body: () => T): T {
+    return withLock(this.#dir, "lock", timeout, () => {
+      this.#owners = Owners.open(this.#dir, this.#indexRoot);
+      try {
+        // Out of date: what the directory really holds, and no remains of a process that was killed.
+        if (this.#owners === undefined) this.#rebuild();
+        return body();
+      } finally {
+        this.#dropAside();
+        this.#owners?.seal();
+        this.#owners?.close();
+        this.#owners = undefined;
+        this.#scanned = undefined;
+      }
+    });
+  }
+
+  /**
+   * Leases of the attachment; those of plugins older than 0.8, which name the container only, when there are no others. Each has been
+   * read.
+   */
+  find(owner: Owner): OwnedLease[] {
+    const known = this.#owners?.of(owner.containerId)?.filter(({ ifName }) => ifName === owner.ifName || ifName === "");
+    const leases = known?.map(({ ip }) => this.#read(ip));
+    // A lease that was written over leaves no trace in the directory's time.
+    const sure = leases?.every((lease) => lease !== undefined && matches(lease, owner));
+    const all = (sure ? (leases as OwnedLease[]) : this.#rebuild()).filter((lease) => matches(lease, owner));
+    const exact = all.filter(({ ifName }) => ifName !== "");
+    return exact.length > 0 ? exact : all;
+  }
+
+  /** Every lease with an owner, read while the lock is held. */
+  all(): OwnedLease[] {
+    return this.#scanned ?? this.#rebuild();
+  }
+
+  /** Who holds the address. undefined: nobody, or nobody knows. */
+  ownerOf(address: Address): Owner | undefined {
+    return this.#read(formatAddress(address));
+  }
+
+  isTaken(address: Address): boolean {
+    try {
+      host.stat(formatAddress(address), false, this.#dir);
+      return true;
+    } catch (error) {
+      if (hasErrno(error, "ENOENT")) return false;
+      throw error;
+    }
+  }
+
+  /** Names of everything in the directory. */
+  names(): string[] {
+    // A descriptor of its own: reading moves it.
+    return closing(host.open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, this.#dir), (dir) => host.readdir(dir));
+  }
+
+  /** Gives the address to the owner; durable after sync. false: it is taken. */
+  take(address: Address, owner: Owner): boolean {
+    const ip = formatAddress(address);
+    return this.#change(() => {
+      this.#aside ??= this.#writeAside(`${owner.containerId}\r\n${owner.ifName}`);
+      try {
+        host.link(ASIDE, ip, this.#dir, this.#dir);
+      } catch (error) {
+        if (hasErrno(error, "EEXIST")) return false;
+        throw error;
+      }
+      this.#taken.push(this.#aside);
+      this.#aside = undefined;
+      this.#owners?.add({ ...owner, ip });
+      host.unlink(ASIDE, this.#dir);
+      return true;
+    });
+  }
+
+  /** Makes what was taken survive a power cut. Needs no lock. */
+  sync(): void {
+    for (const fd of this.#taken) host.fsync(fd);
+    if (this.#taken.length > 0) host.fsync(this.#dir);
+    this.#closeTaken();
+  }
+
+  /** Gives the address back. The caller knows, since it holds the lock, whose it is. */
+  release(lease: OwnedLease): void {
+    this.#change(() => {
+      unlinkIfThere(lease.ip, this.#dir);
+      this.#owners?.remove(lease);
+    });
+  }
+
+  /** The address handed out last from set `index`; undefined when unknown. Advisory. */
+  lastReserved(index: number): Address | undefined {
+    try {
+      const data = readFile(this.#dir, lastReservedName(index), 64);
+      // Exactly an address, as the Go plugin reads it: anything else is as good as nothing.
+      return data && parseAddress(host.decode(data));
+    } catch (error) {
+      this.#warn("last reserved address unreadable", lastReservedName(index), error);
+      return undefined;
+    }
+  }
+
+  /** Never fails: the file only spreads addresses over the pool. Replaced, not written to, so that no link is followed. */
+  setLastReserved(index: number, address: Address): void {
+    const name = lastReservedName(index);
+    try {
+      this.#change(() => {
+        this.#aside = this.#writeAside(formatAddress(address));
+        host.rename(ASIDE, name, this.#dir, this.#dir);
+        host.close(this.#aside);
+        this.#aside = undefined;
+      });
+    } catch (error) {
+      this.#warn("last reserved address not written", name, error);
+    }
+  }
+
+  /** Throws when no lease could be written. */
+  probe(): void {
+    this.#change(() => {
+      this.#aside = this.#writeAside("");
+      this.#dropAside();
+    });
+  }
+
+  /** A change of the directory: when it fails half-way the index does not hold any more. */
+  #change<T>(change: () => T): T {
+    return this.#owners === undefined ? change() : this.#owners.during(change);
+  }
+
+  #dropAside(): void {
+    if (this.#aside === undefined) return;
+    host.close(this.#aside);
+    this.#aside = undefined;
+    this.#change(() => unlinkIfThere(ASIDE, this.#dir));
+  }
+
+  #writeAside(text: string): Fd {
+    let fd = openExclusive(this.#dir, ASIDE);
+    while (fd === undefined) {
+      unlinkIfThere(ASIDE, this.#dir);
+      fd = openExclusive(this.#dir, ASIDE);
+    }
+    try {
+      host.fchmod(fd, FILE_MODE);
+      writeAll(fd, host.encode(text));
+      return fd;
+    } catch (error) {
+      host.close(fd);
+      unlinkIfThere(ASIDE, this.#dir);
+      throw error;
+    }
+  }
+
+  /** Reads every lease and writes the index anew. Removes what killed processes left: an aside, and leases without an owner. */
+  #rebuild(): OwnedLease[] {
+    const leases: OwnedLease[] = [];
+    for (const name of this.names()) {
+      if (name === ASIDE) unlinkIfThere(ASIDE, this.#dir);
+      if (!isLeaseName(name)) continue;
+      const owner = this.#readOwner(name);
+      if (owner === "none") this.#reclaim(name);
+      else if (owner !== undefined) leases.push({ ...owner, ip: name });
+    }
+    this.#owners?.close();
+    this.#owners = Owners.build(this.#dir, this.#indexRoot, leases);
+    this.#scanned = leases;
+    return leases;
+  }
+
+  /** Nobody can be writing it: whoever writes leases holds the lock. */
+  #reclaim(name: string): void {
+    try {
+      unlinkIfThere(name, this.#dir);
+      log("warning", "host-local: lease without an owner removed", { file: `${this.#path}/${name}` });
+    } catch (error) {
+      this.#warn("lease without an owner cannot be removed", name, error);
+    }
+  }
+
+  #read(ip: string): OwnedLease | undefined {
+    const owner = this.#readOwner(ip);
+    return owner === undefined || owner === "none" ? undefined : { ...owner, ip };
+  }
+
+  /** "none": empty, or not text. undefined: not there, or nothing we understand: it stays, and its address is not handed out. */
+  #readOwner(name: string): Owner | "none" | undefined {
+    try {
+      const data = readFile(this.#dir, name, LEASE_LIMIT);
+      return data && parseOwner(host.decode(data));
+    } catch (error) {
+      this.#warn("lease unreadable", name, error);
+      return undefined;
+    }
+  }
+
+  #warn(what: string, name: string, error: unknown): void {
+    log("warning", `host-local: ${what}`, { file: `${this.#path}/${name}`, cause: String(error) });
+  }
+
+  #closeTaken(): void {
+    for (const fd of this.#taken) host.close(fd);
+    this.#taken = [];
+  }
+}
+
+/** Words without white space, CR LF between; before 0.8 the container ID alone. White space around is nothing, as for the Go plugin. */
+const LEASE = /^\s*([^\s\0-\x1f\ufffd]+)(?:\r\n([^\s\0-\x1f\ufffd]+))?\s*$/;
+const NOT_TEXT = /[\0-\x08\x0e-\x1f\ufffd]/;
+
+function parseOwner(text: string): Owner | "none" | undefined {
+  const lease = LEASE.exec(text);
+  if (lease !== null) return { containerId: lease[1]!, ifName: lease[2] ?? "" };
+  return text.trim() === "" || NOT_TEXT.test(text) ? "none" : undefined;
+}
+
+function matches(lease: Owner, owner: Owner): boolean {
+  return lease.containerId === owner.containerId && (lease.ifName === owner.ifName || lease.ifName === "");
+}
+
+/** An address in the one way the plugins write it. */
+function isLeaseName(name: string): boolean {
+  const address = parseAddress(name);
+  if (address === undefined) return false;
+  // There is one way to write IPv4.
+  return address.family === 4 ? !name.includes(":") : formatAddress(address) === name;
+}
+
+function lastReservedName(index: number): string {
+  return `last_reserved_ip.${index}`;
+}

@@ -1,0 +1,147 @@
+// static: the addresses that the configuration, or the runtime, names. It remembers nothing and allocates nothing.
+import type { Call, NetworkConfig, Plugin } from "../../src/cni/plugin.ts";
+import { type Dns, emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts";
+import { type RouteConfig, readRoutes } from "../../src/cni/routes.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { type Address, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../../src/ip/address.ts";
+import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
+
+export interface StaticConfig extends NetworkConfig {
+  ipam?: {
+    type?: string;
+    addresses?: { address?: string; gateway?: string; version?: string }[];
+    routes?: RouteConfig[];
+    dns?: Dns;
+  };
+  runtimeConfig?: { ips?: string[] };
+  args?: { cni?: { ips?: string[] } };
+}
+
+type StaticCall = Call<StaticConfig>;
+
+export const staticIpam: Plugin<StaticConfig> = {
+  name: "static",
+  kind: "ipam",
+  knownArgs: ["IP", "GATEWAY"],
+  schema: "static",
+  validate: (call) => void resultOf(call),
+  add: resultOf,
+  check,
+  del() {},
+  gc() {},
+  status() {},
+};
+
+/** Throws CniError(invalidConfig), or CniError(invalidEnvironment) for CNI_ARGS. */
+function resultOf(call: StaticCall): Result {
+  const { ipam } = call.config;
+  if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "addresses".');
+  const ips = addressesOf(call);
+  checkFamilies(ips, call.version);
+  return { ...emptyResult(), ips, routes: readRoutes(ipam.routes), dns: ipam.dns ?? {} };
+}
+
+/** What was given must be what the attachment has: address, prefix length and gateway. */
+function check(call: StaticCall): void {
+  const { prevResult, attachment } = call;
+  if (prevResult === undefined)
+    throw invalid("Required prevResult missing", "The runtime passes the result of the ADD.");
+  for (const { address, gateway } of addressesOf(call)) {
+    const had = prevResult.ips.some((ip) => isSamePrefix(ip.address, address) && isSameGateway(ip.gateway, gateway));
+    if (had) continue;
+    throw new CniError(
+      Code.generic,
+      `static: Failed to match addr ${formatPrefix(address)} on interface ${attachment.ifName}`,
+      "The prevResult has no such address with this gateway: the configuration has changed since the ADD, or another plugin changed the result.",
+    );
+  }
+}
+
+/** The runtime's addresses replace those of `args`, which replace the configuration's and CNI_ARGS' (conventions of the spec). */
+function addressesOf(call: StaticCall): IpConfig[] {
+  const { ipam, runtimeConfig, args } = call.config;
+  const configured = (ipam?.addresses ?? []).map(({ address = "", gateway }, i) => {
+    const prefix = parsePrefix(address);
+    if (prefix !== undefined) return withGateway(prefix, gateway ? [gatewayOf(gateway, Code.invalidConfig)] : []);
+    const message = `the 'address' field is expected to be in CIDR notation, got: '${address}'`;
+    throw invalid(message, `Write "ipam.addresses[${i}].address" like "10.10.0.1/24".`);
+  });
+  const replacing = [
+    { where: "runtimeConfig.ips", texts: runtimeConfig?.ips ?? [] },
+    { where: "args.cni.ips", texts: args?.cni?.ips ?? [] },
+  ].find(({ texts }) => texts.length > 0);
+  if (replacing === undefined) return withArguments(call, configured);
+  // Lists of the runtime have no place for gateways: those of the configuration serve where they fit.
+  const gateways = configured.flatMap(({ gateway }) => (gateway ? [gateway] : []));
+  return replacing.texts.map((text, i) => {
+    const prefix = parsePrefix(text);
+    if (prefix !== undefined)
+      return withGateway(
+        prefix,
+        gateways.filter((gateway) => prefixContains(prefix, gateway)),
+      );
+    const message = `an entry in the 'ips' field is NOT in CIDR notation, got: '${text}'`;
+    throw invalid(message, `Write "${replacing.where}[${i}]" like "10.10.0.1/24".`);
+  });
+}
+
+/** Adds what CNI_ARGS says: IP=…,… to the list, GATEWAY=…,… to the addresses that lack one and whose network contains it. */
+function withArguments({ args }: StaticCall, configured: IpConfig[]): IpConfig[] {
+  const added = list(args.get("IP")).map((text) => {
+    const prefix = parsePrefix(text);
+    if (prefix !== undefined) return withGateway(prefix, []);
+    const message = `the 'ip' field is expected to be in CIDR notation, got: '${text}'`;
+    throw new CniError(Code.invalidEnvironment, message, "Write IP in CNI_ARGS like IP=10.10.0.1/24,2001:db8::1/64.");
+  });
+  const gateways = list(args.get("GATEWAY")).map((text) => gatewayOf(text, Code.invalidEnvironment));
+  return [...configured, ...added].map((ip) => {
+    if (ip.gateway !== undefined) return ip;
+    return withGateway(
+      ip.address,
+      gateways.filter((gateway) => prefixContains(ip.address, gateway)),
+    );
+  });
+}
+
+function list(text: string | undefined): string[] {
+  return text ? text.split(",").map((part) => part.trim()) : [];
+}
+
+/** The last of several gateways, as with the Go plugin. */
+function withGateway(address: Prefix, gateways: Address[]): IpConfig {
+  const gateway = gateways[gateways.length - 1];
+  return gateway === undefined ? { address } : { address, gateway };
+}
+
+function gatewayOf(text: string, code: number): Address {
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  throw new CniError(
+    code,
+    `invalid gateway address: ${text}`,
+    "Write a gateway like 10.10.0.254, without prefix length.",
+  );
+}
+
+/** Before 0.3.0 a result had room for one address of each family. */
+function checkFamilies(ips: IpConfig[], version: string): void {
+  if (!version.startsWith("0.1.") && !version.startsWith("0.2.")) return;
+  const families = ips.map(({ address }) => address.address.family);
+  if (new Set(families).size === families.length) return;
+  throw invalid(
+    `CNI version ${version} does not support more than 1 address per family`,
+    'Raise "cniVersion" to 0.3.0 or later, or leave one address for each family.',
+  );
+}
+
+function isSamePrefix(a: Prefix, b: Prefix): boolean {
+  return a.length === b.length && equalAddresses(a.address, b.address);
+}
+
+function isSameGateway(a: Address | undefined, b: Address | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : equalAddresses(a, b);
+}
+
+function invalid(message: string, details: string): CniError {
+  return new CniError(Code.invalidConfig, message, details);
+}
