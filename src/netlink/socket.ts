@@ -38,7 +38,7 @@ const SEND_TRIES = 3;
 /** Milliseconds for one request or one try of a dump. */
 const DEADLINE = 10_000;
 /** Datagrams read for one send at most; a dump of 100,000 links is about 5,000. */
-const DATAGRAMS = 50_000;
+const DATAGRAMS = 20_000;
 /** Messages a send carries at most: ACKs of about 1 KiB each must fit the default receive queue of 208 KiB. */
 const BATCH = 64;
 const SO_RCVTIMEO = 20;

@@ -1,0 +1,150 @@
+// A kernel that answers as a test tells it, for what a real one does once a year: lost, foreign, truncated, interrupted answers.
+import { errnoName, errnoText } from "../../host/errno.ts";
+import { type Host, installHost, type Received, SystemError } from "../../host/host.ts";
+import { Bytes, Writer } from "../bytes.ts";
+import { RouteSocket } from "../socket.ts";
+
+/** What recv(2) gives: a datagram, or an error. */
+export type Answer = { messages: Uint8Array[]; sender?: number; truncated?: boolean } | { errno: number };
+
+/** One message of a request. */
+export interface Request {
+  type: number;
+  flags: number;
+  sequence: number;
+  port: number;
+}
+
+export function systemError(call: string, errno: number): SystemError {
+  return new SystemError(call, errno, errnoName(errno), errnoText(errno));
+}
+
+export class FakeKernel {
+  /** Sends seen so far, each with its messages. */
+  readonly sends: Request[][] = [];
+  /** Errors send(2) ends with before it works. */
+  readonly sendErrors: number[] = [];
+  /** Sizes of the buffers given to recv(2). */
+  readonly buffers: number[] = [];
+  /** Options this kernel does not know. */
+  unknownOptions: number[] = [];
+  /** Milliseconds each call of monotonic() moves the clock. */
+  tick = 0;
+  #now = 0;
+  #queue: Answer[] = [];
+  readonly #answer: (requests: Request[], nth: number) => Answer[];
+  port = 0;
+
+  /** `answer` gives what the kernel sends for the nth send (from 0). */
+  constructor(answer: (requests: Request[], nth: number) => Answer[]) {
+    this.#answer = answer;
+  }
+
+  open(): RouteSocket {
+    installHost(this.#host() as Host);
+    return RouteSocket.open();
+  }
+
+  #host(): Partial<Host> {
+    return {
+      socket: () => 3,
+      close: () => {},
+      getpid: () => 4711,
+      monotonic: () => {
+        this.#now += this.tick;
+        return this.#now;
+      },
+      setsockopt: (_fd, _level, option) => {
+        if (this.unknownOptions.includes(option)) throw systemError("setsockopt", 92);
+      },
+      bind: (_fd, address) => {
+        this.port = Bytes.from(address).u32[1]!;
+      },
+      send: (_fd, data) => {
+        const errno = this.sendErrors.shift();
+        if (errno !== undefined) throw systemError("sendto", errno);
+        const requests = parse(data);
+        this.#queue.push(...this.#answer(requests, this.sends.length));
+        this.sends.push(requests);
+        return data.length;
+      },
+      recv: (_fd, buffer) => this.#recv(buffer),
+    };
+  }
+
+  #recv(buffer: Uint8Array): Received {
+    this.buffers.push(buffer.length);
+    const answer = this.#queue.shift();
+    // Nothing there: SO_RCVTIMEO runs out.
+    if (answer === undefined) {
+      this.#now += 10_000;
+      throw systemError("recvfrom", 11);
+    }
+    if ("errno" in answer) throw systemError("recvfrom", answer.errno);
+    const data = concat(answer.messages);
+    const fits = Math.min(data.length, buffer.length);
+    buffer.set(data.subarray(0, fits));
+    return {
+      data: buffer.subarray(0, fits),
+      truncated: answer.truncated ?? data.length > buffer.length,
+      sender: answer.sender ?? 0,
+    };
+  }
+}
+
+function parse(data: Uint8Array): Request[] {
+  const bytes = Bytes.from(data);
+  const requests: Request[] = [];
+  for (let at = 0; at < data.length; at += (bytes.u32[at >> 2]! + 3) & ~3) {
+    const words = bytes.u32.subarray(at >> 2);
+    const halves = bytes.u16.subarray(at >> 1);
+    requests.push({ type: halves[2]!, flags: halves[3]!, sequence: words[2]!, port: words[3]! });
+  }
+  return requests;
+}
+
+export function concat(parts: Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** A message with its header. */
+export function message(
+  type: number,
+  flags: number,
+  to: Pick<Request, "sequence" | "port">,
+  payload: Uint8Array,
+): Uint8Array {
+  const writer = new Writer(16 + payload.length);
+  writer.reserve(16 + payload.length);
+  writer.u32[0] = 16 + payload.length;
+  writer.u16[2] = type;
+  writer.u16[3] = flags;
+  writer.u32[2] = to.sequence;
+  writer.u32[3] = to.port;
+  writer.u8.set(payload, 16);
+  return writer.written().slice();
+}
+
+/** NLMSG_ERROR: the ACK (0) or refusal of a request, with the kernel's words when given. */
+export function ack(to: Request, errno = 0, words = ""): Uint8Array {
+  const writer = new Writer(64);
+  writer.reserve(20);
+  writer.u32[0] = -errno >>> 0;
+  if (words !== "") {
+    const at = writer.attribute(1, words.length + 1);
+    for (let i = 0; i < words.length; i++) writer.u8[at + i] = words.charCodeAt(i);
+  }
+  // NLM_F_CAPPED, NLM_F_ACK_TLVS.
+  return message(2, 0x100 | (words === "" ? 0 : 0x200), to, writer.written());
+}
+
+/** NLMSG_DONE of a dump. */
+export function done(to: Request, flags = 0): Uint8Array {
+  return message(3, 0x2 | flags, to, new Uint8Array(4));
+}
