@@ -7,7 +7,6 @@ import * as codecs from "../codecs.ts";
 import { NetlinkError } from "../errors.ts";
 import { type LinkAttributes, linkAttributes, readLink, writeLink } from "../link.ts";
 import { readNexthop } from "../nexthop.ts";
-import { readNsid } from "../nsid.ts";
 import { type RouteAttributes, readRoute, routeAttributes, writeRoute } from "../route.ts";
 import { vfAttributes } from "../vf.ts";
 import { hex } from "./golden.ts";
@@ -33,7 +32,6 @@ const linkValues: fc.Arbitrary<LinkAttributes> = fc
     name: some(name),
     mtu: some(u32),
     operstate: some(fc.nat(255)),
-    linkNetnsid: some(fc.integer({ min: -1, max: 1000 })),
     alias: some(fc.string({ maxLength: 200 }).map((text) => text.replaceAll("\0", ""))),
     altnames: some(fc.array(name, { maxLength: 4 })),
     linkInfo: some(
@@ -126,7 +124,7 @@ describe("hostile input is refused with a NetlinkError or read; nothing else hap
     readLink,
     readAddress,
     readRoute,
-    readNsid,
+
     readNexthop,
     (from: Bytes, start: number, end: number) => vfAttributes.read(from, start, end, true),
   ];
