@@ -1,0 +1,27 @@
+// Private namespaces for tests that need a kernel. This process (vitest runs each file in its own) leaves those of the machine for
+// good, and what it made ends with it, also when it is killed.
+import { execFileSync } from "node:child_process";
+import { CLONE_NEWNET } from "../../host/constants.ts";
+import { host } from "../../host/host.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../namespace.ts";
+
+const CLONE_NEWNS = 0x20000;
+
+/** Runs a shell line in the namespaces this process is in; returns stdout. */
+export function sh(line: string): string {
+  return execFileSync("sh", ["-ec", line], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Moves this process into new mount and network namespaces with an empty /run, and makes a "pod" namespace. Call it once, first. */
+export function enterSandbox(): { own: NetNs; pod: NetNs } {
+  host.unshare(CLONE_NEWNS | CLONE_NEWNET);
+  sh(
+    "mount --make-rprivate /; mount -t tmpfs tmpfs /run; mount -t sysfs sysfs /sys; ip link set lo up; ip netns add pod",
+  );
+  return { own: ownNamespace(), pod: openNamespace("/run/netns/pod")! };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: whatever ip prints
+export function ipJson(args: string): any[] {
+  return JSON.parse(sh(`ip -d -j ${args}`) || "[]");
+}
