@@ -1,0 +1,130 @@
+import { writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { CniError } from "../../errors.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { getLink } from "../link.ts";
+import { inNamespace, openNamespace, ownNamespace, sameNamespace } from "../namespace.ts";
+import { readSysctl, writeSysctl } from "../sysctl.ts";
+import { enterSandbox, sh } from "./sandbox.ts";
+
+const { own, pod } = enterSandbox();
+
+function problem(path: string): CniError {
+  try {
+    openNamespace(path);
+  } catch (error) {
+    if (error instanceof CniError) return error;
+    throw error;
+  }
+  throw new Error(`${path} was opened`);
+}
+
+describe("openNamespace", () => {
+  it("knows the same namespace by any of its paths", () => {
+    sh("ln -s /run/netns/pod /run/link");
+    for (const path of ["/run/netns/pod", "/run/link"]) expect(sameNamespace(openNamespace(path)!, pod)).toBe(true);
+    expect(sameNamespace(openNamespace("/proc/self/ns/net")!, own)).toBe(true);
+    expect(sameNamespace(own, pod)).toBe(false);
+  });
+
+  it("of a missing path keeps the words runtimes look for", () => {
+    for (const path of ["/run/netns/none", "/proc/999999999/ns/net", "/run/netns/pod/x"]) {
+      expect(problem(path).code).toBe(4);
+      expect(openNamespace(path, "ok")).toBeUndefined();
+    }
+    expect(problem("/run/netns/none").message).toContain("no such file or directory");
+    expect(problem("/run/netns/none").message).toContain("CNI_NETNS");
+  });
+
+  it("refuses at once what is no network namespace, and touches nothing", () => {
+    writeFileSync("/run/file", "");
+    sh("mkfifo /run/fifo; ln -s loop /run/loop");
+    const paths = [
+      "/run/file",
+      "/run",
+      "/run/fifo",
+      "/dev/null",
+      "/proc/self/ns/mnt",
+      "/proc/self/ns/uts",
+      "/proc/self/status",
+      "/run/loop",
+    ];
+    const started = performance.now();
+    for (const path of paths) {
+      expect(problem(path).code, path).toBe(4);
+      expect(openNamespace(path, "ok"), path).toBeUndefined();
+    }
+    // A FIFO opened for reading would wait for a writer for ever.
+    expect(performance.now() - started).toBeLessThan(1000);
+    expect(problem("/proc/self/ns/mnt").message).toContain("not a network namespace");
+  });
+
+  it("leaks no descriptor, whatever it finds", () => {
+    const open = () => sh(`ls /proc/${process.pid}/fd | wc -l`);
+    const before = open();
+    for (const path of ["/run/file", "/run/fifo", "/proc/self/ns/mnt", "/run/netns/none"]) openNamespace(path, "ok");
+    expect(open()).toBe(before);
+  });
+});
+
+describe("inNamespace", () => {
+  const here = () => host.readlink("/proc/thread-self/ns/net");
+  const ours = here();
+
+  it("is there inside and back outside, also after an error and when nested", () => {
+    expect(inNamespace(pod, here)).toBe(`net:[${pod.ino}]`);
+    expect(here()).toBe(ours);
+    expect(() =>
+      inNamespace(pod, () => {
+        throw new RangeError("body");
+      }),
+    ).toThrow(RangeError);
+    expect(here()).toBe(ours);
+    const nested = inNamespace(pod, () => [here(), inNamespace(own, here), here()]);
+    expect(nested).toEqual([`net:[${pod.ino}]`, ours, `net:[${pod.ino}]`]);
+    expect(here()).toBe(ours);
+  });
+
+  it("ends the process when there is no way back (F27)", () => {
+    const exits: number[] = [];
+    const { setns, exit } = host;
+    let calls = 0;
+    host.setns = (fd, type) => {
+      if (++calls === 2) throw new SystemError("setns", 1, "EPERM", "operation not permitted");
+      setns.call(host, fd, type);
+    };
+    host.exit = ((status: number) => {
+      exits.push(status);
+      throw new Error("the process has ended");
+    }) as typeof host.exit;
+    try {
+      expect(() => inNamespace(pod, () => 1)).toThrow("the process has ended");
+    } finally {
+      host.setns = setns;
+      host.exit = exit;
+      host.setns(own.fd, 0);
+    }
+    expect(exits).toEqual([1]);
+    expect(here()).toBe(ours);
+  });
+});
+
+it("a route socket stays in its namespace", () => {
+  sh("ip -n pod link add only-here type veth peer name other");
+  expect(getLink(pod.route, "only-here")).toBeDefined();
+  expect(getLink(own.route, "only-here")).toBeUndefined();
+  expect(inNamespace(pod, () => getLink(own.route, "only-here"))).toBeUndefined();
+  expect(ownNamespace()).toBe(own);
+});
+
+describe("sysctls", () => {
+  it("are those of the namespace, with a dot in an interface name", () => {
+    sh("ip -n pod link add eth0.5 type veth peer name p5");
+    const key = "net/ipv4/conf/eth0.5/arp_notify";
+    expect(inNamespace(pod, () => readSysctl(key))).toBe("0");
+    inNamespace(pod, () => writeSysctl(key, "1"));
+    expect(inNamespace(pod, () => readSysctl(key))).toBe("1");
+    expect(readSysctl(key)).toBeUndefined();
+    expect(() => writeSysctl(key, "1")).toThrow(expect.objectContaining({ code: "ENOENT" }));
+  });
+});
