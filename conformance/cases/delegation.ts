@@ -33,7 +33,7 @@ const never = (
   });
 
 /** Holds the stub open for writing while the plugin runs. */
-const busy = (bin: string) => `sleep 15 3>>${bin}/stub >/dev/null 2>&1 & exec "$@"`;
+const busy = (bin: string) => `exec 3>>${bin}/stub; sleep 15 >/dev/null 2>&1 & exec 3>&-; exec "$@"`;
 
 /** ADD, then a command with another behaviour of the stub. */
 function after(t: Trial, command: string, behaviour: Record<string, string>, extra: Config = {}, options = {}) {

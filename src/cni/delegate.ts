@@ -37,9 +37,21 @@ function failure(delegate: Delegate, what: string, details = "", code: number = 
   );
 }
 
-/** Runs it with our environment and the configuration byte for byte, and returns its stdout when it says that it succeeded. */
+/** Runs it and returns its stdout when it says that it succeeded. Throws CniError, in the plugin's own words where it had some. */
 export function runDelegate(delegate: Delegate, call: Call, command: Command): string {
-  const outcome = execute(delegate, call, command);
+  return outputOf(delegate, execute(delegate, call, command));
+}
+
+/** ADD: its undo is on call.transaction as soon as it has run, because one that failed or was killed may hold an address too (C-136). */
+export function addWithDelegate(delegate: Delegate, call: Call): Result {
+  const outcome = execute(delegate, call, "ADD");
+  call.transaction.onRollback(`DEL of IPAM plugin ${delegate.name}`, () => void runDelegate(delegate, call, "DEL"));
+  const result = readDelegateResult(delegate, outputOf(delegate, outcome), call.version);
+  checkDelegateResult(delegate, result);
+  return result;
+}
+
+function outputOf(delegate: Delegate, outcome: Outcome): string {
   const output = host.decode(outcome.stdout);
   if (outcome.killed === "timeout") {
     const cure = "it was killed; delegateTimeout in /etc/cni/podnic.json sets the limit";
@@ -53,6 +65,7 @@ export function runDelegate(delegate: Delegate, call: Call, command: Command): s
   return output;
 }
 
+/** With our environment and the configuration byte for byte. Throws CniError when it cannot be started. */
 function execute(delegate: Delegate, call: Call, command: Command): Outcome {
   for (let tries = busyTries; ; tries--) {
     try {
@@ -102,7 +115,7 @@ function silentError(delegate: Delegate, status: number, output: string): CniErr
 }
 
 /** The result that a plugin printed, in whatever version. Throws CniError naming the plugin. */
-export function readDelegateResult(delegate: Delegate, output: string, version: string): Result {
+function readDelegateResult(delegate: Delegate, output: string, version: string): Result {
   const raw = parse(output);
   if (raw === undefined) {
     const details = output.trim() === "" ? "it printed nothing" : `it printed ${JSON.stringify(excerpt(output))}`;
@@ -122,7 +135,7 @@ export function readDelegateResult(delegate: Delegate, output: string, version: 
 const unusable = ["224.0.0.0/4", "ff00::/8", "127.0.0.0/8", "::1/128"];
 
 /** What no interface can be given, found before the kernel is asked (cases DLG-25 to DLG-33). Throws CniError naming the plugin. */
-export function checkDelegateResult(delegate: Delegate, result: Result): void {
+function checkDelegateResult(delegate: Delegate, result: Result): void {
   const seen = new Set<string>();
   for (const { address, gateway } of result.ips) {
     const text = formatPrefix(address);

@@ -4,7 +4,7 @@ import { CniError, Code } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { log } from "../log.ts";
 import { parseArgs } from "./args.ts";
-import { checkDelegateResult, readDelegateResult, runDelegate } from "./delegate.ts";
+import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
 import type { Call, Command, IpamCall, NetworkConfig, Plugin } from "./plugin.ts";
 import { findPlugin } from "./registry.ts";
@@ -66,21 +66,13 @@ export function configFor(plugin: Plugin, call: Pick<Call, "command" | "raw" | "
 /** ADD. Its undo is on call.transaction when this returns or throws. The result has at least one address, and no interfaces. */
 export function ipamAdd(call: Call): Result {
   const ipam = prepareIpam(call);
-  const result = "plugin" in ipam ? ipam.plugin.add(ipam.call) : delegatedAdd(ipam, call);
+  const result = "plugin" in ipam ? ipam.plugin.add(ipam.call) : addWithDelegate(ipam.delegate, call);
   if (result.ips.length > 0) return result;
   throw new CniError(
     Code.invalidConfig,
     "IPAM plugin returned missing IP config",
     `the IPAM plugin ${JSON.stringify(call.config.ipam?.type)} gave no address`,
   );
-}
-
-function delegatedAdd({ delegate }: { delegate: Parameters<typeof runDelegate>[0] }, call: Call): Result {
-  // Before it runs: one that was killed half-way may hold an address too (spec C-136).
-  call.transaction.onRollback(`DEL of IPAM plugin ${delegate.name}`, () => void runDelegate(delegate, call, "DEL"));
-  const result = readDelegateResult(delegate, runDelegate(delegate, call, "ADD"), call.version);
-  checkDelegateResult(delegate, result);
-  return result;
 }
 
 /** DEL, CHECK, GC or STATUS of the IPAM plugin; no-op without one. */
