@@ -19,8 +19,10 @@ import { checkVersion, isSupported, newestVersion, supportedVersions } from "./v
 const versionPatience = 50;
 
 /** stdout could not take the result: nothing more goes there. */
-class OutputError extends Error {
-  override readonly name = "OutputError";
+class OutputError extends CniError {
+  constructor(cause: unknown) {
+    super(Code.io, `cannot write the result to stdout: ${toCniError(cause).message}`, "what was done has been undone");
+  }
 }
 
 /** Answers one call of a container runtime. `named`: the plugin we were called by the name of. Returns the exit status. */
@@ -43,7 +45,7 @@ export function serve(command: string, named: Plugin | undefined): number {
 
 /** The error's document on stdout and its line on stderr. */
 function fail(thrown: unknown, version: string): number {
-  const error = toCniError(thrown instanceof OutputError ? thrown.cause : thrown);
+  const error = toCniError(thrown);
   const words = error.details === "" ? error.message : `${error.message}: ${error.details}`;
   log("error", words, { code: error.code });
   if (thrown instanceof OutputError) return 1;
@@ -112,7 +114,7 @@ function add(plugin: Plugin, call: Call): void {
     try {
       writeAll(1, text);
     } catch (cause) {
-      throw new OutputError("the result could not be written", { cause });
+      throw new OutputError(cause);
     }
     transaction.commit();
   } catch (error) {

@@ -1,0 +1,432 @@
+// A call from its environment and stdin to what it prints, in this process. The plugin only writes down what it is asked.
+import { beforeEach, describe, expect, test } from "vitest";
+import { CniError } from "../errors.ts";
+import { SystemError } from "../host/host.ts";
+import { type Edge, type EdgeHost, installEdge } from "../host/node/edge.ts";
+import { parsePrefix } from "../ip/address.ts";
+import { main } from "../main.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import type { Call, Plugin } from "./plugin.ts";
+import { registerPlugins } from "./registry.ts";
+import { emptyResult, type Result } from "./result.ts";
+
+let journal: string[] = [];
+let last: Call | undefined;
+let answer: (call: Call) => Result;
+
+function note(what: string) {
+  return (call: Call): void => {
+    journal.push(what);
+    last = call;
+  };
+}
+
+/** static's schema: it is as good as any. An IPAM plugin, so that no namespace is needed. */
+const recorder: Plugin = {
+  name: "recorder",
+  kind: "ipam",
+  knownArgs: ["IP"],
+  schema: "static",
+  validate: note("validate"),
+  add(call) {
+    note("add")(call);
+    return answer(call);
+  },
+  check: note("check"),
+  del: note("del"),
+  gc: note("gc"),
+  status: note("status"),
+};
+registerPlugins([recorder, { ...recorder, name: "recorder-interface", kind: "interface" }]);
+
+const base = {
+  CNI_CONTAINERID: "ctr-1",
+  CNI_IFNAME: "eth0",
+  CNI_NETNS: "/nonexistent/netns",
+  CNI_PATH: "/nonexistent",
+};
+const config = { cniVersion: "1.0.0", name: "net", type: "recorder", ipam: {} };
+const address: Result = { ...emptyResult(), ips: [{ address: parsePrefix("192.0.2.5/24")! }] };
+
+interface Answer {
+  status: number;
+  out: { code?: number; msg?: string; details?: string; cniVersion?: string; [key: string]: unknown };
+  host: EdgeHost;
+}
+
+function run(
+  command: string,
+  stdin: unknown = config,
+  env: Record<string, string | undefined> = {},
+  edge: Edge = {},
+): Answer {
+  journal = [];
+  last = undefined;
+  const given = Object.entries({ CNI_COMMAND: command, ...base, ...env }).filter(([, value]) => value !== undefined);
+  const input = typeof stdin === "string" || stdin instanceof Uint8Array ? stdin : JSON.stringify(stdin);
+  const host = installEdge({
+    args: ["/opt/cni/bin/recorder"],
+    stdin: input,
+    env: Object.fromEntries(given) as Record<string, string>,
+    ...edge,
+  });
+  const status = main(() => 77);
+  return { status, out: host.stdout === "" ? {} : JSON.parse(host.stdout), host };
+}
+
+beforeEach(() => {
+  answer = () => address;
+});
+
+describe("environment", () => {
+  test.each([
+    ["FOO", {}, "unknown CNI_COMMAND: FOO"],
+    ["add", {}, "unknown CNI_COMMAND: add"],
+    ["ADD ", {}, "unknown CNI_COMMAND"],
+    [
+      "ADD",
+      { CNI_CONTAINERID: undefined, CNI_IFNAME: "", CNI_NETNS: undefined },
+      "[CNI_CONTAINERID,CNI_IFNAME,CNI_NETNS]",
+    ],
+    ["DEL", { CNI_CONTAINERID: undefined }, "[CNI_CONTAINERID]"],
+    ["CHECK", { CNI_NETNS: undefined }, "[CNI_NETNS]"],
+    ["GC", { CNI_PATH: undefined }, "[CNI_PATH]"],
+    ["ADD", { CNI_CONTAINERID: "a\n" }, "CNI_CONTAINERID"],
+    ["DEL", { CNI_CONTAINERID: "../x" }, "CNI_CONTAINERID"],
+    ["ADD", { CNI_CONTAINERID: ".a" }, "CNI_CONTAINERID"],
+    ["ADD", { CNI_CONTAINERID: "é" }, "CNI_CONTAINERID"],
+    ["ADD", { CNI_IFNAME: "0123456789abcdef" }, "CNI_IFNAME"],
+    ["ADD", { CNI_IFNAME: "äääääääö" }, "CNI_IFNAME"],
+    ["ADD", { CNI_IFNAME: ".." }, "CNI_IFNAME"],
+    ["ADD", { CNI_IFNAME: "a/b" }, "CNI_IFNAME"],
+    ["ADD", { CNI_IFNAME: "a\u2003b" }, "CNI_IFNAME"],
+    ["ADD", { CNI_IFNAME: "eth%d" }, "CNI_IFNAME"],
+    ["ADD", { CNI_IFNAME: "all" }, "CNI_IFNAME"],
+    ["DEL", { CNI_IFNAME: "default" }, "CNI_IFNAME"],
+  ])("%j with %j is code 4 and names the variable", (command, env, text) => {
+    const { status, out } = run(command, config, env);
+    expect([status, out.code]).toEqual([1, 4]);
+    expect(out.msg).toContain(text);
+    expect(journal).toEqual([]);
+  });
+
+  test("fifteen bytes of UTF-8 are a name, DEL needs no namespace, ADD no CNI_PATH", () => {
+    expect(run("ADD", config, { CNI_IFNAME: "ä".repeat(7), CNI_PATH: undefined }).status).toBe(0);
+    expect(run("DEL", config, { CNI_NETNS: undefined }).status).toBe(0);
+    expect(last?.netns).toBe("");
+  });
+
+  test("GC and STATUS do not look at the variables of an attachment", () => {
+    const gc = { ...config, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
+    expect(run("GC", gc, { CNI_CONTAINERID: "../x", CNI_IFNAME: "a/b" }).status).toBe(0);
+    expect(last?.attachment).toEqual({ network: "net", containerId: "", ifName: "" });
+    expect(run("STATUS", gc, { CNI_CONTAINERID: undefined, CNI_IFNAME: "a/b", CNI_PATH: undefined }).status).toBe(0);
+  });
+
+  test("only absolute directories of CNI_PATH count", () => {
+    run("ADD", config, { CNI_PATH: ":.:bin:/opt/cni/bin::/usr/lib/cni" });
+    expect(last?.path).toEqual(["/opt/cni/bin", "/usr/lib/cni"]);
+  });
+});
+
+describe("stdin", () => {
+  const bom = new Uint8Array([0xef, 0xbb, 0xbf, ...new TextEncoder().encode(JSON.stringify(config))]);
+  test.each([
+    ["nothing", ""],
+    ["white space", " \n"],
+    ["half an object", '{"name":"a"'],
+    ["two objects", '{"name":"a"}{"name":"a"}'],
+    ["a trailing NUL", '{"name":"a"}\0'],
+    ["a comment", '{"name":"a"} // x'],
+    ["a trailing comma", '{"name":"a",}'],
+    ["single quotes", "{'name':'a'}"],
+    ["a byte order mark", bom],
+    ["a list", "[]"],
+    ["a text", '"x"'],
+    ["a number", "123"],
+    ["a name that is a number", { ...config, name: 5 }],
+    ["a version that is a number", { ...config, cniVersion: 1 }],
+    ["too much of it", { ...config, x: "y".repeat(1 << 20) }],
+    ["10,001 levels", `{"name":"a","x":${"[".repeat(10_000)}${"]".repeat(10_000)}}`],
+    ["100,000 open brackets", "[".repeat(100_000)],
+  ])("%s is code 6", (_, stdin) => {
+    const { status, out } = run("ADD", stdin);
+    expect([status, out.code]).toEqual([1, 6]);
+    expect(journal).toEqual([]);
+  });
+
+  test.each([
+    ["null", "null"],
+    ["{}", "{}"],
+    ["no name", { ...config, name: undefined }],
+    ["an empty name", { ...config, name: "" }],
+    ["a name that is null", { ...config, name: null }],
+    ["a path", { ...config, name: "../../etc/x" }],
+    ["a newline at the end", { ...config, name: "a\n" }],
+    ["a name only in __proto__", '{"__proto__":{"name":"a"}}'],
+    ["a later name that is a path", '{"name":"ok","type":"recorder","name":"../evil"}'],
+  ])("%s is code 7", (_, stdin) => {
+    for (const command of ["ADD", "DEL", "CHECK", "GC", "STATUS"]) {
+      const { status, out } = run(command, stdin);
+      expect([command, status, out.code]).toEqual([command, 1, 7]);
+    }
+    expect(journal).toEqual([]);
+  });
+
+  test("9,999 levels, quotes and brackets in texts, and numbers out of range are fine where nobody looks", () => {
+    const text = JSON.stringify({ ...config, a: '["{\\"'.repeat(5000), b: "\\" }).slice(0, -1);
+    expect(run("ADD", `${text},"x":${"[".repeat(9_998)}${"]".repeat(9_998)},"y":1e400}`).status).toBe(0);
+  });
+
+  test("the name that was checked is the one that is used", () => {
+    expect(run("ADD", '{"NAME":"../evil","name":"ok","Name":"../worse","ipam":{},"cniVersion":"1.0.0"}').status).toBe(
+      0,
+    );
+    expect([last?.attachment.network, last?.config.name]).toEqual(["ok", "ok"]);
+  });
+
+  test("no error repeats what stdin holds", () => {
+    const { host } = run("ADD", '{"name":"a","password":"hunter2",}');
+    expect(host.stdout + host.stderr).not.toContain("hunter2");
+  });
+});
+
+test.each([
+  ["CID over NETNS", "ADD", config, { CNI_CONTAINERID: "a/b", CNI_NETNS: undefined }, 4, "CNI_CONTAINERID"],
+  ["IFNAME over a missing CID", "ADD", config, { CNI_CONTAINERID: undefined, CNI_IFNAME: "a/b" }, 4, "CNI_IFNAME"],
+  ["CID over JSON", "ADD", "{", { CNI_CONTAINERID: "a/b" }, 4, "CNI_CONTAINERID"],
+  ["NETNS over JSON", "ADD", "{", { CNI_NETNS: undefined }, 4, "CNI_NETNS"],
+  ["name over version", "ADD", { ...config, name: "a/b", cniVersion: "9.9.9" }, {}, 7, "network name"],
+  ["name over an unknown command", "FOO", { ...config, name: "a/b" }, {}, 7, "network name"],
+  ["unknown command over version", "FOO", { ...config, cniVersion: "9.9.9" }, {}, 4, "CNI_COMMAND"],
+  ["unknown command over CID", "FOO", config, { CNI_CONTAINERID: "a/b" }, 4, "CNI_COMMAND"],
+  ["version over keys", "ADD", { ...config, cniVersion: "9.9.9", dns: 5 }, {}, 1, "incompatible"],
+  ["version over prevResult", "CHECK", { ...config, cniVersion: "0.3.1" }, {}, 1, "does not allow CHECK"],
+] as const)("order of checks: %s", (_, command, stdin, env, code, text) => {
+  const { out } = run(command, stdin, env);
+  expect(out.code).toBe(code);
+  expect(out.msg).toContain(text);
+});
+
+describe("versions", () => {
+  test.each(["1.2.0", "0.4.1", "1.0", "1", "v1.0.0", " 1.0.0", "1.0.0\0", "01.0.0", "x".repeat(1000)])(
+    "%j is code 1",
+    (cniVersion) => {
+      for (const command of ["ADD", "DEL", "CHECK", "GC", "STATUS"]) {
+        const { out } = run(command, { ...config, cniVersion });
+        expect(out.code).toBe(1);
+        expect(out.details).toContain('"0.1.0" "0.2.0" "0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"');
+        expect(out.cniVersion).toBe("1.1.0");
+      }
+    },
+  );
+
+  test("no version is 0.1.0, in results and in errors", () => {
+    const { cniVersion: _, ...without } = config;
+    expect(run("ADD", without).out).toEqual({ cniVersion: "0.1.0", ip4: { ip: "192.0.2.5/24" }, dns: {} });
+    expect(run("GC", without).out).toMatchObject({ code: 1, cniVersion: "0.1.0" });
+  });
+
+  test("VERSION repeats the version it is asked in and needs nothing else", () => {
+    const ask = (stdin: string) =>
+      run("VERSION", stdin, { CNI_CONTAINERID: "../x", CNI_IFNAME: "dummy/", CNI_ARGS: "A" });
+    expect(ask('{"cniVersion":"0.4.0"}').out.cniVersion).toBe("0.4.0");
+    expect(ask('{"cniVersion":"9.9.9"}').out.cniVersion).toBe("9.9.9");
+    for (const stdin of ["", "garbage", "{}", '{"cniVersion":5}', '{"cniVersion":"<script>"}', "null"]) {
+      const { status, out, host } = ask(stdin);
+      expect([status, out.cniVersion]).toEqual([0, "1.1.0"]);
+      expect(host.stdout.endsWith("}\n")).toBe(true);
+      expect(host.stderr).toBe("");
+    }
+  });
+});
+
+describe("roles", () => {
+  test("a plugin without a command says what it is", () => {
+    const { status, host } = run("", config, { CNI_COMMAND: undefined });
+    expect(status).toBe(0);
+    expect(host.stdout).toBe("");
+    expect(host.stderr).toMatch(
+      /^CNI recorder plugin podnic v.*\nCNI protocol versions supported: 0\.1\.0, .*1\.1\.0\n$/,
+    );
+  });
+
+  test("as podnic the type decides, and without a command an operator is there", () => {
+    expect(run("ADD", config, {}, { args: ["podnic"] }).status).toBe(0);
+    expect(run("ADD", { ...config, type: "x" }, {}, { args: ["podnic"] }).out.msg).toBe('unknown plugin type "x"');
+    expect(run("ADD", { ...config, type: 5 }, {}, { args: ["podnic"] }).out.code).toBe(7);
+    expect(run("", config, { CNI_COMMAND: undefined }, { args: ["podnic", "version"] }).status).toBe(77);
+  });
+});
+
+describe("the plugin's part", () => {
+  test("an invalid configuration stops ADD, CHECK and STATUS, and no DEL", () => {
+    const bad = { ...config, cniVersion: "1.1.0", dns: "x", ipam: { routes: [{ dst: "x" }] }, prevResult: "x" };
+    for (const command of ["ADD", "CHECK", "STATUS"]) expect(run(command, bad).out.code).toBe(7);
+    const { status, host } = run("DEL", bad, { CNI_ARGS: "A" });
+    expect([status, host.stdout, journal]).toEqual([0, "", ["del"]]);
+    expect(last?.config).toEqual({ cniVersion: "1.1.0", name: "net", type: "recorder", ipam: { routes: [] } });
+    expect(last?.prevResult).toBeUndefined();
+    expect(host.stderr).toContain("dns must be an object");
+    expect(host.stderr).toContain("prevResult ignored");
+  });
+
+  test("GC does what it can and then says what was wrong", () => {
+    const { out } = run("GC", { ...config, cniVersion: "1.1.0", dns: "x", "cni.dev/valid-attachments": [] });
+    expect([journal, out.code]).toEqual([["gc"], 7]);
+    expect(out.msg).toContain("dns must be an object");
+  });
+
+  test.each([
+    ["absent", {}],
+    ["null", { "cni.dev/valid-attachments": null }],
+    ["a text", { "cni.dev/valid-attachments": "x" }],
+    ["a number in it", { "cni.dev/valid-attachments": [5] }],
+    ["null in it", { "cni.dev/valid-attachments": [null] }],
+    ["an empty attachment", { "cni.dev/valid-attachments": [{}] }],
+    ["half an attachment", { "cni.dev/valid-attachments": [], "cni.dev/attachments": [{ containerID: "a" }] }],
+    ["inherited", JSON.parse('{"__proto__":{"cni.dev/valid-attachments":[]}}')],
+  ])("GC with attachments %s collects nothing", (_, keys) => {
+    const { out } = run("GC", { ...config, cniVersion: "1.1.0", ...keys });
+    expect([out.code, journal]).toEqual([7, []]);
+  });
+
+  test("GC takes both lists", () => {
+    const lists = {
+      "cni.dev/valid-attachments": [{ containerID: "a", ifname: "e" }],
+      "cni.dev/attachments": [{ containerID: "b", ifname: "f" }],
+    };
+    run("GC", { ...config, cniVersion: "1.1.0", ...lists });
+    expect(last?.validAttachments).toEqual([
+      { containerId: "a", ifName: "e" },
+      { containerId: "b", ifName: "f" },
+    ]);
+  });
+
+  test("an interface plugin is refused before it acts", () => {
+    const byName = { args: ["recorder-interface"] };
+    const own = { CNI_NETNS: "/proc/self/ns/net" };
+    const refused = run("ADD", config, own, byName);
+    expect([refused.out.code, refused.out.msg, journal]).toEqual([
+      4,
+      "plugin's netns and netns from CNI_NETNS should not be the same",
+      ["validate"],
+    ]);
+    expect(run("DEL", config, own, byName).out.code).toBe(4);
+    expect(run("ADD", config, { ...own, CNI_NETNS_OVERRIDE: "yes" }, byName).out.code).toBe(4);
+    expect(run("ADD", config, { ...own, CNI_NETNS_OVERRIDE: "TRUE" }, byName).status).toBe(0);
+    expect(run("ADD", config, {}, byName).out.msg).toContain("CNI_NETNS");
+    expect(run("ADD", config, { ...own, CNI_IFNAME: "lo" }, byName).out.code).toBe(4);
+    expect(run("CHECK", config, own, byName).out.msg).toBe("Required prevResult missing");
+    const legacy = run("ADD", { ...config, cniVersion: "0.2.0" }, own, byName);
+    expect([legacy.out.msg, journal]).toEqual(["cannot convert: no valid IP addresses", ["validate"]]);
+    expect(run("DEL", config, {}, byName).status).toBe(0);
+  });
+
+  test("IPAM is found and checked before the interface is touched", () => {
+    const byName = { args: ["recorder-interface"] };
+    const env = { CNI_NETNS: "/proc/self/ns/net", CNI_NETNS_OVERRIDE: "1" };
+    const missing = run("ADD", { ...config, ipam: { type: "nosuch" } }, env, byName);
+    expect(missing.out.msg).toBe('failed to find plugin "nosuch" in path [/nonexistent]');
+    expect(run("ADD", { ...config, ipam: { type: "../x" } }, env, byName).out.code).toBe(7);
+    expect(run("ADD", { ...config, ipam: { type: "x" } }, { ...env, CNI_PATH: "bin:." }, byName).out.msg).toContain(
+      "CNI_PATH",
+    );
+    expect(
+      run("ADD", { ...config, ipam: { type: "recorder" } }, { ...env, CNI_ARGS: "X=y" }, byName).out.msg,
+    ).toContain("unknown args");
+    expect(journal).toEqual([]);
+  });
+});
+
+describe("undo", () => {
+  function undone(fails: (call: Call) => Result, edge: Edge = {}): Answer & { undos: string[] } {
+    const undos: string[] = [];
+    answer = (call) => {
+      for (const what of ["first", "second"])
+        call.transaction.step(
+          what,
+          () => {},
+          () => undos.push(what),
+        );
+      return fails(call);
+    };
+    return { ...run("ADD", config, {}, edge), undos };
+  }
+
+  test("a failed ADD is undone in reverse", () => {
+    const { out, undos } = undone(() => {
+      throw new CniError(50, "no more", "wait");
+    });
+    expect([out, undos]).toEqual([
+      { cniVersion: "1.0.0", code: 50, msg: "no more", details: "wait" },
+      ["second", "first"],
+    ]);
+  });
+
+  test.each(["ENOSPC", "EPIPE", "EBADF"])("a result that cannot be written (%s) is undone", (stdoutFails) => {
+    const { status, undos, host } = undone(() => address, { stdoutFails });
+    expect([status, undos, host.stdout]).toEqual([1, ["second", "first"], ""]);
+    expect(host.stderr).toContain("stdout");
+  });
+
+  test("a result that its version cannot say is undone", () => {
+    answer = () => emptyResult();
+    const { out } = run("ADD", { ...config, cniVersion: "0.2.0" });
+    expect(out).toMatchObject({ code: 7, msg: "cannot convert: no valid IP addresses" });
+  });
+
+  test("what cannot be undone is in the details", () => {
+    answer = (call) => {
+      call.transaction.onRollback("giving back eth1", () => {
+        throw new Error("it has gone\n");
+      });
+      throw new CniError(999, "no");
+    };
+    expect(run("ADD").out.details).toBe("not undone: giving back eth1: it has gone\\u000a (DEL will try again)");
+  });
+
+  test("success commits", () => {
+    const { status, undos } = undone(() => address);
+    expect([status, undos]).toEqual([0, []]);
+  });
+});
+
+describe("errors", () => {
+  test.each([
+    [
+      new NetlinkError("ip link set eth1", 1, "EPERM", "operation not permitted", "no"),
+      999,
+      "ip link set eth1: operation not permitted (no)",
+      "EPERM: permission denied",
+    ],
+    [
+      new SystemError("openat2", 28, "ENOSPC", "no space left on device", "/var/lib/x"),
+      5,
+      "openat2 /var/lib/x: no space left on device",
+      "ENOSPC: ",
+    ],
+    [new SystemError("flock", 11, "EAGAIN", "try again"), 11, "flock: try again", "EAGAIN: "],
+    [new SystemError("x", 71, "EPROTO", "protocol error"), 999, "x: protocol error", "EPROTO"],
+    [new TypeError("boom"), 999, "internal error: TypeError: boom", "please report"],
+    ["text", 999, "internal error: text", "please report"],
+    [new CniError(0, ""), 999, "failed without a message", ""],
+  ])("%s", (error, code, msg, details) => {
+    answer = () => {
+      throw error;
+    };
+    const { out, host } = run("ADD");
+    expect(out).toMatchObject({ cniVersion: "1.0.0", code, msg });
+    expect(out.details).toContain(details);
+    expect(host.stderr.split("\n")).toHaveLength(2);
+  });
+
+  test("input cannot forge lines of the log", () => {
+    answer = () => {
+      throw new CniError(999, "a\u001b[2Jb\nc\u0085d\u2028e");
+    };
+    const { host } = run("ADD");
+    expect(host.stderr).toContain("a\\u001b[2Jb\\u000ac\\u0085d\\u2028e");
+    expect(host.stderr.split("\n")).toHaveLength(2);
+  });
+});
