@@ -21,7 +21,7 @@ function link(toolchain: Toolchain, dir: string, arena: number): string {
   const shape = arena > 0 ? [`-DSNAPSHOT=${arena}`] : [];
   const warnings = ["-Wall", "-Wextra", "-Werror"];
   // The assembler looks for .incbin files in its -I directories.
-  const includes = ["-isystem", quickjs, `-Wa,-I,${dir}`];
+  const includes = ["-isystem", quickjs, `-Wa,-I,${dir}`, `-ffile-prefix-map=${root}/=`];
   const own = join(dir, "native.o");
   run(toolchain.compiler, [...toolchain.compile, ...warnings, ...shape, ...includes, "-c", source, "-o", own]);
   run(toolchain.compiler, [own, ...objects, ...toolchain.link, "-lm", "-o", output]);

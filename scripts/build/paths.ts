@@ -3,13 +3,12 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
-/** Root of the clone: the scripts run bundled from elsewhere, but are named by their own path or started in it. */
+/** Root of the clone: above the script that scripts/ts.mjs runs, else (vitest) above the current directory. */
 function findRoot(): string {
-  for (let dir = resolve(process.argv[1] ?? "."); dir !== "/"; dir = dirname(dir)) {
+  const script = process.argv[1] ?? "";
+  for (let dir = script.endsWith(".ts") ? resolve(script) : process.cwd(); dir !== "/"; dir = dirname(dir)) {
     if (existsSync(join(dir, "pkg.config.json"))) return dir;
   }
-  for (let dir = process.cwd(); dir !== "/"; dir = dirname(dir))
-    if (existsSync(join(dir, "pkg.config.json"))) return dir;
   throw new Error("no pkg.config.json above this script or the current directory");
 }
 

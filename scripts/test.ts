@@ -1,0 +1,129 @@
+// Runs every test, goes on after failures and adds it all up: `scripts/test [STAGE …]`. The last line is `N passed, N failed`.
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { cache, root } from "./build/paths.ts";
+
+interface Count {
+  passed: number;
+  failed: number;
+  notRun: number;
+}
+
+interface Stage {
+  name: string;
+  command: string[];
+  /** Reads what the stage reported into its file; without it the stage is one test, which its exit status decides. */
+  count?: (report: unknown) => Count;
+  /** Minutes; then it has failed. */
+  limit: number;
+}
+
+const reports = join(cache, "reports");
+const ts = (...args: string[]) => ["node", "scripts/ts.mjs", ...args];
+const reportOf = (name: string) => join(reports, `${name.replaceAll(/\W+/g, "-")}.json`);
+
+function vitestCount(report: unknown): Count {
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numFailedTestSuites } = report as Record<
+    string,
+    number
+  >;
+  // A file that could not be loaded has no tests that fail.
+  const failed = Math.max(numFailedTests!, Math.min(numFailedTestSuites!, 1));
+  return { passed: numPassedTests!, failed, notRun: numPendingTests! + numTodoTests! };
+}
+
+function conformanceCount(report: unknown): Count {
+  const { cases } = report as { cases: { outcome: string }[] };
+  const count = (outcome: string) => cases.filter((c) => c.outcome === outcome).length;
+  return { passed: count("passed"), failed: count("failed"), notRun: count("not-run") };
+}
+
+function faultsCount(report: unknown): Count {
+  const outcomes = report as { points: number; notClean: unknown[] }[];
+  const failed = outcomes.reduce((sum, o) => sum + o.notClean.length, 0);
+  return { passed: outcomes.reduce((sum, o) => sum + o.points, 0) - failed, failed, notRun: 0 };
+}
+
+function conformance(name: string, bin: string, more: string[], limit: number): Stage {
+  const command = ts("conformance/main.ts", "--bin", bin, "--report", reportOf(name), ...more);
+  return { name, command, count: conformanceCount, limit };
+}
+
+const peer = ["--peer", "/usr/lib/cni"];
+
+const stages: Stage[] = [
+  { name: "check", command: ["npm", "run", "-s", "check"], limit: 5 },
+  { name: "build", command: ts("scripts/build.ts", "--variants"), limit: 10 },
+  {
+    name: "unit",
+    command: ["npx", "vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${reportOf("unit")}`],
+    count: vitestCount,
+    limit: 10,
+  },
+  conformance("conformance", "dist/cni", peer, 10),
+  conformance("conformance no-snapshot", "dist/variants/no-snapshot/cni", peer, 10),
+  conformance("conformance sanitize", "dist/variants/sanitize/cni", peer, 15),
+  conformance("conformance gc-stress", "dist/variants/gc-stress/cni", peer, 15),
+  {
+    name: "faults",
+    command: ts("conformance/faults/main.ts", "--bin", "dist/cni", "--json", reportOf("faults")),
+    count: faultsCount,
+    limit: 15,
+  },
+  { name: "demo", command: ["scripts/demo"], limit: 3 },
+];
+
+/** Exit status; -1 when it took too long or could not start. Its output is ours. */
+function run(command: string[], minutes: number): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(command[0]!, command.slice(1), { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+    const timer = setTimeout(() => child.kill("SIGTERM"), minutes * 60_000);
+    child.on("error", () => resolve(-1));
+    child.on("exit", (status) => {
+      clearTimeout(timer);
+      resolve(status ?? -1);
+    });
+  });
+}
+
+async function runStage(stage: Stage): Promise<Count> {
+  const file = reportOf(stage.name);
+  rmSync(file, { force: true });
+  const status = await run(stage.command, stage.limit);
+  const alone = { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, notRun: 0 };
+  if (stage.count === undefined) return alone;
+  if (!existsSync(file)) return { passed: 0, failed: 1, notRun: 0 };
+  const counted = stage.count(JSON.parse(readFileSync(file, "utf8")));
+  // It failed for a reason that none of its tests shows.
+  if (status !== 0 && counted.failed === 0) counted.failed = 1;
+  return counted;
+}
+
+async function main(names: string[]): Promise<void> {
+  const unknown = names.filter((name) => !stages.some((stage) => stage.name === name));
+  if (unknown.length > 0) {
+    console.error(`no stage ${unknown.join(", ")}; there are: ${stages.map((stage) => stage.name).join(", ")}`);
+    process.exit(2);
+  }
+  mkdirSync(reports, { recursive: true });
+  const lines: string[] = [];
+  const total = { passed: 0, failed: 0, notRun: 0 };
+  for (const stage of stages.filter(({ name }) => names.length === 0 || names.includes(name))) {
+    console.log(`\n== ${stage.name}: ${stage.command.join(" ")}`);
+    const start = Date.now();
+    const count = await runStage(stage);
+    for (const key of ["passed", "failed", "notRun"] as const) total[key] += count[key];
+    const seconds = ((Date.now() - start) / 1000).toFixed(0);
+    lines.push(
+      `${stage.name.padEnd(24)} ${count.passed} passed, ${count.failed} failed, ${count.notRun} not run, ${seconds} s`,
+    );
+    console.log(`== ${lines.at(-1)}`);
+  }
+  console.log(`\n${lines.join("\n")}`);
+  if (total.notRun > 0) console.log(`${total.notRun} not run: each stage says why`);
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+await main(process.argv.slice(2));
