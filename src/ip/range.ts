@@ -77,7 +77,10 @@ export function networkPrefix(prefix: Prefix): Prefix {
 /** True when `address` lies in the network of `prefix`; false across families. */
 export function prefixContains(prefix: Prefix, address: Address): boolean {
   if (prefix.address.family !== address.family) return false;
-  return equalAddresses(networkAddress(prefix), networkAddress({ address, length: prefix.length }));
+  const whole = prefix.length >> 3;
+  for (let i = 0; i < whole; i++) if (prefix.address.bytes[i] !== address.bytes[i]) return false;
+  const rest = prefix.length & 7;
+  return rest === 0 || (prefix.address.bytes[whole]! ^ address.bytes[whole]!) >> (8 - rest) === 0;
 }
 
 export function intervalContains(interval: Interval, address: Address): boolean {

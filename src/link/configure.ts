@@ -5,7 +5,7 @@ import { log } from "../log.ts";
 import { IFA_F_NODAD } from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
-import { beginAddAddress, broadcastOf } from "./address.ts";
+import { beginAddAddress, broadcastOf, listAddresses } from "./address.ts";
 import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
 import { beginSetLink } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
@@ -52,10 +52,17 @@ export function configureInterface(
   spec: InterfaceSpec,
   options: ConfigureOptions = {},
 ): void {
-  const plan = planRoutes(spec);
+  let plan = planRoutes(spec);
   const ipv6 = spec.ips.some((ip) => ip.address.address.family === 6);
   const dad = options.dad ?? "wait";
   const wait = dad === "wait" && spec.ips.some((ip) => ip.gateway?.family === 6);
+  if (plan.uncovered.length > 0) {
+    // The interface may have more addresses than we are about to give it.
+    plan = planRoutes(
+      spec,
+      listAddresses(pod.route, index).map(({ address, length }) => ({ address, length })),
+    );
+  }
   for (const gateway of plan.uncovered) {
     log("warning", `gateway ${formatAddress(gateway)} is in no subnet of ${name}; its routes are installed as on-link`);
   }
@@ -126,7 +133,7 @@ function routeCure(error: NetlinkError): string {
   if (error.code === "ENETUNREACH")
     return "the gateway is not reachable on this interface; add its subnet or an on-link route to it";
   if (error.code === "EINVAL")
-    return "the kernel takes no such route; is the gateway one of the interface's own addresses?";
+    return "the kernel takes no such route; is the gateway a broadcast or multicast address?";
   return "";
 }
 

@@ -14,8 +14,12 @@ export interface Plan {
   uncovered: Address[];
 }
 
-/** Throws CniError for a route that cannot be: an IPv6 destination behind an IPv4 gateway. */
-export function planRoutes(spec: InterfaceSpec): Plan {
+/**
+ * `present`: addresses the interface has besides those of `spec`.
+ * Throws CniError for a route that cannot be: an IPv6 destination behind an IPv4 gateway.
+ */
+export function planRoutes(spec: InterfaceSpec, present: Prefix[] = []): Plan {
+  const subnets = [...spec.ips.map((ip) => ip.address), ...present];
   const withoutGateway = new Map<string, NewRoute>();
   const withGateway = new Map<string, NewRoute>();
   for (const route of spec.routes) {
@@ -28,7 +32,7 @@ export function planRoutes(spec: InterfaceSpec): Plan {
   const uncovered: Address[] = [];
   for (const route of through) {
     for (const hop of route.hops) {
-      const coverage = coverageOf(hop.gateway!, route, spec.ips, onLink);
+      const coverage = coverageOf(hop.gateway!, route, subnets, onLink);
       hop.onlink = coverage !== "kernel";
       if (coverage === "none" && !uncovered.some((known) => equalAddresses(known, hop.gateway!))) {
         uncovered.push(hop.gateway!);
@@ -102,12 +106,12 @@ function sameHop(a: NewHop, b: NewHop): boolean {
 function coverageOf(
   gateway: Address,
   route: NewRoute,
-  ips: AddressSpec[],
+  subnets: Prefix[],
   onLink: NewRoute[],
 ): "kernel" | "config" | "none" {
   // fe80::/10 is on every link.
   if (gateway.family === 6 && gateway.bytes[0] === 0xfe && (gateway.bytes[1]! & 0xc0) === 0x80) return "kernel";
-  if (ips.some((ip) => prefixContains(ip.address, gateway))) return "kernel";
+  if (subnets.some((subnet) => prefixContains(subnet, gateway))) return "kernel";
   let coverage: "config" | "none" = "none";
   for (const candidate of onLink) {
     if (!prefixContains(candidate.dst, gateway)) continue;

@@ -1,0 +1,304 @@
+// Addresses and routes on a real kernel; `ip` says what came of it. checkInterface must agree with every good result, and must
+// see every later change.
+import { readFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CniError } from "../../errors.ts";
+import { traceMessages } from "../../netlink/socket.ts";
+import { type ConfigureOptions, checkInterface, configureInterface, type InterfaceSpec } from "../configure.ts";
+import { getLink, IFF_UP } from "../link.ts";
+import { inNamespace } from "../namespace.ts";
+import { enterSandbox, ipJson, sh } from "./sandbox.ts";
+import { type Route, spec } from "./spec.ts";
+
+const { own, pod } = enterSandbox();
+sh("ip -n pod link set lo up");
+
+let index = 0;
+beforeEach(() => {
+  sh("ip link add v0 type veth peer name eth0 netns pod; ip link set v0 up");
+  index = getLink(pod.route, "eth0")!.index;
+});
+afterEach(() => sh("ip link del v0"));
+
+function configure(wanted: InterfaceSpec, options: ConfigureOptions = { dad: "skip" }): void {
+  configureInterface(pod, index, "eth0", wanted, options);
+}
+
+function configured(ips: string[], routes: Route[] = []): InterfaceSpec {
+  const wanted = spec(ips, routes);
+  configure(wanted);
+  checkInterface(pod, index, "eth0", wanted);
+  return wanted;
+}
+
+const addresses = () =>
+  ipJson("-n pod addr show eth0")[0].addr_info.filter((a: { scope: string }) => a.scope === "global");
+const routes = (args = "") =>
+  sh(`ip -n pod ${args}`)
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.includes("proto kernel"));
+const sysctl = (key: string) => inNamespace(pod, () => readFileSync(`/proc/sys/net/${key}`, "utf8").trim());
+
+function caught(run: () => unknown): CniError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof CniError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("addresses", () => {
+  it("have their prefix length and broadcast address, and the link is up", () => {
+    configured(["10.1.2.3/24", "10.5.0.1/31", "10.6.0.1/32", "fd00::5/64"]);
+    const seen = addresses().map((a: { local: string; prefixlen: number; broadcast?: string }) => [
+      a.local,
+      a.prefixlen,
+      a.broadcast,
+    ]);
+    expect(seen).toEqual([
+      ["10.1.2.3", 24, "10.1.2.255"],
+      ["10.5.0.1", 31, undefined],
+      ["10.6.0.1", 32, undefined],
+      ["fd00::5", 64, undefined],
+    ]);
+    expect(getLink(pod.route, index)!.flags & IFF_UP).toBe(IFF_UP);
+  });
+
+  it("none: the link comes up", () => {
+    configured([]);
+    expect(getLink(pod.route, index)!.flags & IFF_UP).toBe(IFF_UP);
+  });
+
+  it("IPv6 is enabled first, on lo too, and they survive link down", () => {
+    sh("ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1 net.ipv6.conf.lo.disable_ipv6=1");
+    configured(["fd00::5/64"]);
+    expect(sysctl("ipv6/conf/lo/disable_ipv6")).toBe("0");
+    sh("ip -n pod link set eth0 down");
+    expect(addresses().map((a: { local: string }) => a.local)).toEqual(["fd00::5"]);
+  });
+
+  it("IPv4 alone touches no IPv6 setting", () => {
+    sh("ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
+    configured(["10.1.2.3/24"]);
+    expect(sysctl("ipv6/conf/eth0/disable_ipv6")).toBe("1");
+    expect(sysctl("ipv6/conf/eth0/keep_addr_on_down")).toBe("0");
+  });
+
+  it("given twice is an error that names the address", () => {
+    const error = caught(() => configure(spec(["10.1.2.3/24", "10.1.2.3/24"], [])));
+    expect(error.message).toContain("cannot configure eth0: ip addr add 10.1.2.3/24: file exists");
+    expect(error.details).toContain("twice");
+  });
+
+  it("an error in the middle of a batch names the right one", () => {
+    expect(
+      caught(() => configure(spec(["10.1.2.3/24", "fd00::5/64", "10.1.2.3/24"], [{ dst: "0.0.0.0/0" }]))).message,
+    ).toContain("10.1.2.3/24");
+  });
+
+  it("200 of them, more than one send carries", () => {
+    configured(Array.from({ length: 200 }, (_, i) => `10.7.${i}.1/24`));
+    expect(addresses().length).toBe(200);
+  });
+});
+
+describe("routes", () => {
+  it("go through the gateway, with table, metric, mtu and advmss", () => {
+    configured(
+      ["10.1.2.3/24 via 10.1.2.1"],
+      [
+        { dst: "0.0.0.0/0" },
+        { dst: "10.9.1.7/16", gw: "10.1.2.9", mtu: 1400, advmss: 1360, priority: 7, table: 5000 },
+        { dst: "192.0.2.0/24", scope: 253 },
+        { dst: "198.51.100.0/24", gw: "0.0.0.0", table: 77 },
+      ],
+    );
+    expect(routes("route")).toEqual(["default via 10.1.2.1 dev eth0", "192.0.2.0/24 dev eth0 scope link"]);
+    expect(routes("route show table 5000")).toEqual([
+      "10.9.0.0/16 via 10.1.2.9 dev eth0 metric 7 mtu 1400 advmss 1360",
+    ]);
+    expect(routes("route show table 77")).toEqual(["198.51.100.0/24 dev eth0 scope 0".replace(" scope 0", "")]);
+  });
+
+  it("of IPv6 too; :: is on-link, host bits are cleared", () => {
+    configured(
+      ["fd00::5/64 via fd00::1"],
+      [
+        { dst: "::/0" },
+        { dst: "2001:db8::7/32", gw: "::", priority: 5 },
+        { dst: "2001:db9::/32", table: 5000, mtu: 1400 },
+      ],
+    );
+    const seen = routes("-6 route").map((line) => line.replace(" pref medium", ""));
+    expect(seen).toEqual(["2001:db8::/32 dev eth0 metric 5", "default via fd00::1 dev eth0 metric 1024"]);
+    expect(routes("-6 route show table 5000")[0]).toContain("2001:db9::/32 via fd00::1 dev eth0 metric 1024 mtu 1400");
+  });
+
+  it("with two gateways are one multipath route in both families", () => {
+    configured(
+      ["10.1.2.3/24", "fd00::5/64"],
+      [
+        { dst: "15.5.6.0/24", gw: "10.1.2.5" },
+        { dst: "15.5.6.0/24", gw: "10.1.2.6" },
+        { dst: "2001:db8::/32", gw: "fd00::5:1" },
+        { dst: "2001:db8::/32", gw: "fd00::5:2" },
+      ],
+    );
+    const hops = (family: string, dst: string) =>
+      ipJson(`-n pod ${family} route show ${dst}`).map((r) =>
+        r.nexthops?.map((hop: { gateway: string }) => hop.gateway),
+      );
+    expect(hops("-4", "15.5.6.0/24")).toEqual([["10.1.2.5", "10.1.2.6"]]);
+    expect(hops("-6", "2001:db8::/32")).toEqual([["fd00::5:1", "fd00::5:2"]]);
+  });
+
+  it("exact duplicates, also of what is there already, are no error", () => {
+    sh(
+      "ip -n pod link set eth0 up; ip -n pod addr add 10.8.0.1/24 dev eth0; ip -n pod route add 192.0.2.0/24 via 10.8.0.9 proto boot",
+    );
+    configured(
+      ["10.1.2.3/24"],
+      [{ dst: "192.0.2.0/24", gw: "10.8.0.9" }, { dst: "198.51.100.0/24" }, { dst: "198.51.100.0/24" }],
+    );
+    expect(routes("route").length).toBe(2);
+  });
+
+  it("through a gateway outside every subnet are on-link (issue 4, OKE)", () => {
+    configured(["10.0.10.2/32 via 10.0.20.1", "fd00::5/128 via fd01::1"], [{ dst: "0.0.0.0/0" }, { dst: "::/0" }]);
+    expect(routes("route")).toEqual(["default via 10.0.20.1 dev eth0 onlink"]);
+    expect(routes("-6 route")[0]).toContain("default via fd01::1 dev eth0 metric 1024 onlink");
+  });
+
+  it("the /32 address with an on-link gateway, in any order", () => {
+    configured(["10.0.0.2/32 via 169.254.1.1"], [{ dst: "0.0.0.0/0" }, { dst: "169.254.1.1/32", scope: 253 }]);
+    expect(routes("route")).toEqual(["default via 169.254.1.1 dev eth0", "169.254.1.1 dev eth0 scope link"]);
+  });
+
+  it("of IPv4 through an IPv6 gateway", () => {
+    configured(["10.0.0.2/32", "fd00::5/64"], [{ dst: "0.0.0.0/0", gw: "fd00::1" }]);
+    expect(routes("route")).toEqual(["default via inet6 fd00::1 dev eth0"]);
+  });
+
+  it("that the kernel refuses are named, with its words", () => {
+    const error = caught(() =>
+      configure(spec(["10.1.2.3/24"], [{ dst: "192.0.2.0/24" }, { dst: "0.0.0.0/0", gw: "10.1.2.255" }])),
+    );
+    expect(error.message).toBe(
+      "cannot configure eth0: ip route add 0.0.0.0/0 via 10.1.2.255 dev eth0: invalid argument (Nexthop has invalid gateway)",
+    );
+    expect(error.details).toContain("broadcast");
+  });
+
+  it("are refused before anything happens when they cannot be", () => {
+    caught(() => configure(spec(["10.1.2.3/24"], [{ dst: "::/0", gw: "10.1.2.1" }])));
+    expect(addresses()).toEqual([]);
+  });
+});
+
+describe("how it is done", () => {
+  it("addresses, up and routes in one send, one answer each", () => {
+    let sends = 0;
+    let previous = "";
+    traceMessages((direction) => {
+      if (direction === "send" && previous !== "send") sends++;
+      previous = direction;
+    });
+    try {
+      configure(spec(["10.1.2.3/24 via 10.1.2.1"], [{ dst: "0.0.0.0/0" }]));
+    } finally {
+      traceMessages(undefined);
+    }
+    expect(sends).toBe(1);
+  });
+
+  it("options: no router advertisements, notifications by the kernel", () => {
+    configure(spec([], []), { ignoreRouterAdvertisements: true, notify: true });
+    expect(sysctl("ipv6/conf/eth0/accept_ra")).toBe("0");
+    expect(sysctl("ipv4/conf/eth0/arp_notify")).toBe("1");
+    expect(sysctl("ipv6/conf/eth0/ndisc_notify")).toBe("1");
+  });
+});
+
+describe("checkInterface sees", () => {
+  const given: [string[], Route[]] = [
+    ["10.1.2.3/24 via 10.1.2.1", "fd00::5/64 via fd00::1"],
+    [
+      { dst: "0.0.0.0/0" },
+      { dst: "10.9.0.0/16", priority: 7, table: 500 },
+      { dst: "::/0" },
+      { dst: "2001:db8::/32", gw: "fd00::9" },
+    ],
+  ];
+  const faults: [string, string, string][] = [
+    ["the link down", "ip -n pod link set eth0 down", "eth0 is down"],
+    ["an address missing", "ip -n pod addr del 10.1.2.3/24 dev eth0", "does not have the address 10.1.2.3/24"],
+    [
+      "another prefix length",
+      "ip -n pod addr del fd00::5/64 dev eth0; ip -n pod addr add fd00::5/65 dev eth0 nodad",
+      "fd00::5/64",
+    ],
+    ["a default route missing", "ip -n pod route del default", "route 0.0.0.0/0 via 10.1.2.1 of eth0 is missing"],
+    [
+      "a default route through another gateway",
+      "ip -n pod route replace default via 10.1.2.77",
+      "the kernel has 10.1.2.77 on device",
+    ],
+    [
+      "a default route with another metric",
+      "ip -n pod route del default; ip -n pod route add default via 10.1.2.1 metric 9",
+      "is missing",
+    ],
+    [
+      "a default route through another interface",
+      "ip -n pod link add x0 type veth peer name x1; ip -n pod link set x0 up; ip -n pod link set x1 up; ip -n pod route replace default via 10.1.2.1 dev x0 onlink",
+      "does not go through eth0",
+    ],
+    ["a route missing in its table", "ip -n pod route flush table 500", "10.9.0.0/16 via 10.1.2.1 table 500 metric 7"],
+    ["a blackhole in its place", "ip -n pod route replace blackhole 10.9.0.0/16 table 500 metric 7", "10.9.0.0/16"],
+    ["an IPv6 route missing", "ip -n pod -6 route del default", "route ::/0 via fd00::1"],
+    [
+      "an IPv6 route through another gateway",
+      "ip -n pod -6 route replace 2001:db8::/32 via fd00::8 dev eth0",
+      "fd00::8 on device",
+    ],
+  ];
+  for (const [what, command, message] of faults) {
+    it(what, () => {
+      const wanted = configured(...given);
+      sh(command);
+      try {
+        expect(caught(() => checkInterface(pod, index, "eth0", wanted)).message).toContain(message);
+      } finally {
+        sh(
+          "ip -n pod link del x0 2>/dev/null || true; ip -n pod route flush table 500; ip -n pod route flush table main",
+        );
+      }
+    });
+  }
+
+  it("no fault in what the Go plugins install: two gateways as two entries, no mtu", () => {
+    const wanted = spec(
+      ["10.1.2.3/24"],
+      [
+        { dst: "15.5.6.0/24", gw: "10.1.2.5", mtu: 1400 },
+        { dst: "15.5.6.0/24", gw: "10.1.2.6", mtu: 1400 },
+      ],
+    );
+    configure(spec(["10.1.2.3/24"], []));
+    sh("ip -n pod route add 15.5.6.0/24 via 10.1.2.5; ip -n pod route append 15.5.6.0/24 via 10.1.2.6");
+    checkInterface(pod, index, "eth0", wanted);
+  });
+
+  it("no fault in addresses and routes that others added", () => {
+    const wanted = configured(...given);
+    sh("ip -n pod addr add 10.44.0.1/24 dev eth0; ip -n pod route add 10.55.0.0/16 via 10.1.2.1");
+    checkInterface(pod, index, "eth0", wanted);
+  });
+
+  it("an interface that is not there", () => {
+    expect(caught(() => checkInterface(own, 0x7ffffff0, "eth0", spec([], []))).message).toContain("does not exist");
+  });
+});
