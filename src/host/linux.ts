@@ -6,6 +6,7 @@ import {
   O_CLOEXEC,
   O_DIRECTORY,
   O_NOFOLLOW,
+  O_RDONLY,
   SOCK_CLOEXEC,
 } from "./constants.ts";
 import type { Command, Fd, Host, Outcome, PollFd, Received, Stat } from "./host.ts";
@@ -268,14 +269,32 @@ export class LinuxHost implements Host {
   fork(keep: Fd[]): number {
     const pid = this.clone();
     if (pid !== 0) return pid;
-    this.call("setsid", "");
-    let first = 0;
-    for (const fd of [...keep].sort((a, b) => a - b)) {
-      if (fd > first) this.call("close_range", "", first, fd - 1, 0);
-      first = fd + 1;
+    // Nothing may be thrown in the child: it would go on in its caller's place.
+    try {
+      this.call("setsid", "");
+      this.closeAllBut(keep);
+    } catch {
+      this.exit(1);
     }
-    this.call("close_range", "", first, LAST_FD, 0);
     return 0;
+  }
+
+  private closeAllBut(keep: Fd[]): void {
+    let first = 0;
+    try {
+      for (const fd of [...keep].sort((a, b) => a - b)) {
+        if (fd > first) this.call("close_range", "", first, fd - 1, 0);
+        first = fd + 1;
+      }
+      this.call("close_range", "", first, LAST_FD, 0);
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.code !== "ENOSYS") throw error;
+      // Linux before 5.9.
+      const dir = this.open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      for (const name of this.readdir(dir))
+        if (!keep.includes(Number(name)) && Number(name) !== dir) this.close(Number(name));
+      this.close(dir);
+    }
   }
 
   pipe(): [Fd, Fd] {

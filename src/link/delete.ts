@@ -72,10 +72,12 @@ function describe(error: unknown): Report {
 function waitGone(pod: NetNs, index: number, watch: RouteSocket, result: Fd): void {
   const deadline = host.monotonic() + DEADLINE;
   while (host.monotonic() < deadline) {
-    const ended = host.poll([{ fd: result, events: POLLIN }], 0).length > 0;
-    if (getLink(pod.route, index) === undefined) return;
-    if (ended) throw failure(index, host.read(result, 4096));
     watch.waitNotification(LOOK);
+    if (getLink(pod.route, index) === undefined) return;
+    if (host.poll([{ fd: result, events: POLLIN }], 0).length === 0) continue;
+    // The child has ended: it will not be more gone than it is now.
+    if (getLink(pod.route, index) === undefined) return;
+    throw failure(index, host.read(result, 4096));
   }
   throw new NetlinkError(`ip link del ${index}`, 110, "ETIMEDOUT", `not done in ${DEADLINE} ms`);
 }

@@ -84,7 +84,13 @@ function tryOpen(path: string): NetNs | string {
     return "is a namespace, but not a network namespace";
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    if (error.code === "ENOENT" || error.code === "ENOTDIR" || error.code === "EACCES" || error.code === "ELOOP") {
+    if (
+      error.code === "ENOENT" ||
+      error.code === "ENOTDIR" ||
+      error.code === "EACCES" ||
+      error.code === "ELOOP" ||
+      error.code === "ENAMETOOLONG"
+    ) {
       return error.message;
     }
     throw error;
