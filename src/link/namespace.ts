@@ -54,6 +54,9 @@ export function ownNamespace(): NetNs {
   return own;
 }
 
+/** The one opened last. A call is about one pod: what was checked is what is used, even if the path changes meanwhile. */
+let held: NetNs | undefined;
+
 /**
  * Opens the namespace at a path without blocking (it may be a FIFO) and without touching it.
  * Throws CniError(invalidEnvironment) naming CNI_NETNS when it is not a network namespace;
@@ -61,8 +64,12 @@ export function ownNamespace(): NetNs {
  * Returns undefined instead when `missing` is "ok" and the path is missing or no namespace (any more): DEL.
  */
 export function openNamespace(path: string, missing: "error" | "ok" = "error"): NetNs | undefined {
+  if (held?.path === path) return held;
   const problem = tryOpen(path);
-  if (typeof problem !== "string") return problem;
+  if (typeof problem !== "string") {
+    held = problem;
+    return held;
+  }
   if (missing === "ok") return undefined;
   throw new CniError(
     Code.invalidEnvironment,

@@ -1,0 +1,175 @@
+// Delegates are real processes: shell scripts that record how they are called.
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { CniError } from "../errors.ts";
+import { installHost } from "../host/host.ts";
+import { NodeHost } from "../host/node/host.ts";
+import { formatPrefix } from "../ip/address.ts";
+import { Transaction } from "../transaction.ts";
+import { parseArgs } from "./args.ts";
+import { ipamAdd, ipamRun } from "./ipam.ts";
+import type { Call } from "./plugin.ts";
+
+let bin = "";
+
+beforeEach(() => {
+  bin = mkdtempSync(join(tmpdir(), "podnic-delegate-"));
+  installHost(new NodeHost());
+});
+
+afterEach(() => rmSync(bin, { recursive: true }));
+
+/** `behaviour` is a piece of shell that runs on ADD; other commands succeed. */
+function stub(behaviour: string): void {
+  const script = `#!/bin/sh\necho "$CNI_COMMAND" >>${bin}/calls\ncat >${bin}/stdin\nenv >${bin}/env\nif [ "$CNI_COMMAND" = ADD ]; then\n${behaviour}\nfi\n`;
+  writeFileSync(join(bin, "stub"), script);
+  chmodSync(join(bin, "stub"), 0o755);
+}
+
+const calls = () => (existsSync(`${bin}/calls`) ? readFileSync(`${bin}/calls`, "utf8").trim().split("\n") : []);
+
+function call(version = "1.0.0"): Call {
+  const raw = { cniVersion: version, name: "net", type: "x", ipam: { type: "stub" } };
+  return {
+    command: "ADD",
+    attachment: { network: "net", containerId: "c", ifName: "eth0" },
+    netns: "/x",
+    args: parseArgs("", [], true),
+    path: [bin],
+    config: raw,
+    stdin: new TextEncoder().encode(` ${JSON.stringify(raw)}\n`),
+    raw,
+    version,
+    prevResult: undefined,
+    validAttachments: [],
+    transaction: new Transaction(),
+    ignored: [],
+  };
+}
+
+function add(behaviour: string, version?: string) {
+  stub(behaviour);
+  const of = call(version);
+  return { result: ipamAdd(of), call: of };
+}
+
+function failed(behaviour: string): CniError {
+  stub(behaviour);
+  const of = call();
+  try {
+    ipamAdd(of);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    expect(calls()).toEqual(["ADD"]);
+    expect(of.transaction.rollback()).toEqual([]);
+    expect(calls()).toEqual(["ADD", "DEL"]);
+    return error;
+  }
+  throw new Error("accepted");
+}
+
+const say = (value: unknown) => `cat <<'END'\n${JSON.stringify(value)}\nEND\n`;
+const good = { cniVersion: "1.0.0", ips: [{ address: "198.51.100.7/24", gateway: "198.51.100.1" }] };
+
+test("it gets the environment and the configuration byte for byte", () => {
+  process.env.PODNIC_TEST = "a=b c";
+  const { result, call: of } = add(say(good));
+  expect(result.ips.map(({ address }) => formatPrefix(address))).toEqual(["198.51.100.7/24"]);
+  expect(readFileSync(`${bin}/stdin`)).toEqual(Buffer.from(of.stdin));
+  expect(readFileSync(`${bin}/env`, "utf8")).toContain("PODNIC_TEST=a=b c\n");
+  of.transaction.commit();
+  for (const command of ["CHECK", "DEL", "GC", "STATUS"] as const) ipamRun(of, command);
+  expect(calls()).toEqual(["ADD", "CHECK", "DEL", "GC", "STATUS"]);
+});
+
+test.each([
+  [{ ...good, cniVersion: "0.4.0", ips: [{ version: "6", address: "198.51.100.7/24" }] }, "1.0.0"],
+  [{ cniVersion: "0.2.0", ip4: { ip: "198.51.100.7/24" } }, "1.0.0"],
+  [{ ...good, cniVersion: "1.1.0" }, "0.2.0"],
+  [{ ...good, cniVersion: "" }, "1.0.0"],
+  [{ ips: good.ips, interfaces: [{ name: "x" }] }, "1.0.0"],
+])("%j for a config of %s is a result", (value, version) => {
+  const { result } = add(say(value), version);
+  expect(result.ips.map(({ address }) => formatPrefix(address))).toEqual(["198.51.100.7/24"]);
+  expect(result.interfaces).toEqual([]);
+});
+
+test.each([
+  ["garbage", "echo garbage", 999, 'plugin "stub" ended well but printed no result'],
+  ["nothing", "true", 999, "ended well but printed no result"],
+  ["two documents", `${say(good)}\n${say(good)}`, 999, "ended well but printed no result"],
+  ["null", "echo null", 999, "a result that is none"],
+  ["a list", "echo []", 999, "a result that is none"],
+  ["no addresses", "echo {}", 7, "IPAM plugin returned missing IP config"],
+  ["an error and exit 0", say({ code: 11, msg: "busy", details: "d" }), 11, "busy"],
+  ["an error", `${say({ code: 107, msg: "m", details: "d", cniVersion: "1.0.0" })}exit 1`, 107, "m"],
+  ["no word", "exit 1", 999, 'plugin "stub" failed with exit status 1'],
+  ["another status", "exit 77", 999, "exit status 77"],
+  ["garbage and a status", "echo garbage; exit 3", 999, "exit status 3"],
+  ["a result and a status", `${say(good)}exit 1`, 999, "exit status 1"],
+  ["a code that is a text", `${say({ code: "11", msg: "m" })}exit 1`, 999, "m"],
+  ["a negative code", `${say({ code: -1, msg: "m" })}exit 1`, 999, "m"],
+  ["a fraction", `${say({ code: 1.5, msg: "m" })}exit 1`, 999, "m"],
+  ["a code without a message", `${say({ code: 50 })}exit 1`, 50, "failed without a message"],
+  ["null and a status", "echo null; exit 1", 999, "exit status 1"],
+  ["an error with text behind it", `${say({ code: 11, msg: "m" })}echo x; exit 1`, 999, "exit status 1"],
+  ["SIGKILL", "kill -9 $$", 999, "was ended by SIGKILL"],
+  ["SIGSEGV", "kill -11 $$", 999, "was ended by SIGSEGV"],
+  ["an unknown version", say({ ...good, cniVersion: "9.9.9" }), 999, "a result that is none"],
+  ["a version that is a number", say({ ...good, cniVersion: 1 }), 999, "a result that is none"],
+  ["no prefix length", say({ ips: [{ address: "198.51.100.7" }] }), 999, "a result that is none"],
+  [
+    "a gateway of the other family",
+    say({ ips: [{ address: "198.51.100.7/24", gateway: "2001:db8::1" }] }),
+    999,
+    "gateway of the other family",
+  ],
+  ["the whole Internet", say({ ips: [{ address: "198.51.100.7/0" }] }), 999, "the whole Internet"],
+  ["no address", say({ ips: [{ address: "0.0.0.0/8" }] }), 999, "means no address"],
+  ["multicast", say({ ips: [{ address: "224.0.0.5/24" }] }), 999, "multicast or loopback"],
+  ["loopback", say({ ips: [{ address: "::1/128" }] }), 999, "multicast or loopback"],
+  ["the same twice", say({ ips: [good.ips[0], good.ips[0]] }), 999, "and the same again"],
+  [
+    "a next hop of the other family",
+    say({ ...good, routes: [{ dst: "192.0.2.0/24", gw: "2001:db8::1" }] }),
+    999,
+    "next hop of the other family",
+  ],
+  ["more than 1 MiB", "head -c 2000000 /dev/zero", 999, "wrote more than 1048576 bytes"],
+])("%s is an error, and DEL follows once", (_, behaviour, code, message) => {
+  const error = failed(behaviour);
+  expect(error.code).toBe(code);
+  expect(error.message).toContain(message);
+});
+
+test("one that cannot be started is named, and not undone", () => {
+  stub("true");
+  writeFileSync(join(bin, "stub"), "#!/nonexistent/interpreter\n");
+  const of = call();
+  expect(() => ipamAdd(of)).toThrow('plugin "stub" could not be started');
+  expect(of.transaction.rollback()).toEqual([]);
+  expect(calls()).toEqual([]);
+});
+
+test("one that is being written is tried again, for a while", () => {
+  stub(say(good));
+  const writer = openSync(join(bin, "stub"), "r+");
+  const start = Date.now();
+  try {
+    ipamRun(call(), "DEL");
+    throw new Error("ran");
+  } catch (error) {
+    expect(error).toMatchObject({ code: 11, message: 'plugin "stub" is being written' });
+  } finally {
+    closeSync(writer);
+  }
+  expect(Date.now() - start).toBeGreaterThan(1500);
+  expect(Date.now() - start).toBeLessThan(10_000);
+});
+
+test("300 addresses are fine", () => {
+  const ips = Array.from({ length: 300 }, (_, at) => ({ address: `10.0.${1 + (at >> 7)}.${1 + (at & 127)}/16` }));
+  expect(add(say({ ips })).result.ips).toHaveLength(300);
+});

@@ -1,0 +1,108 @@
+import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, expect, test, vi } from "vitest";
+import { type Fd, installHost } from "../host/host.ts";
+import { NodeHost } from "../host/node/host.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "podnic-policy-"));
+const file = join(directory, "podnic.json");
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** The node's file is another one. */
+class TestNode extends NodeHost {
+  override open(path: string, flags: number, mode?: number, dir?: Fd, resolve?: number): Fd {
+    return super.open(path === "/etc/cni/podnic.json" ? file : path, flags, mode, dir, resolve);
+  }
+}
+
+/** The module anew: it reads the file once a process. */
+async function load(text?: string) {
+  if (text !== undefined) {
+    writeFileSync(file, text);
+    chmodSync(file, 0o644);
+  }
+  vi.resetModules();
+  const { installHost: install } = await import("../host/host.ts");
+  install(new TestNode());
+  return import("./policy.ts");
+}
+
+beforeEach(() => {
+  rmSync(file, { force: true });
+  installHost(new TestNode());
+});
+
+test("without a file the defaults hold", async () => {
+  const { policy } = await load();
+  expect(policy()).toMatchObject({ devices: { allow: [], deny: [] }, delegateTimeout: 30_000, lockTimeout: 10_000 });
+});
+
+test("a file adds to them", async () => {
+  const { policy, confinePath } = await load(
+    '{"devices":{"allow":["eth1"]},"paths":{"dataDir":["/srv/cni/"]},"delegateTimeout":5000}',
+  );
+  expect(policy()).toMatchObject({ devices: { allow: ["eth1"], deny: [] }, delegateTimeout: 5000 });
+  expect(() => confinePath("dataDir", "/srv/cni/a")).not.toThrow();
+  expect(() => confinePath("dataDir", "/var/lib/cni/networks")).not.toThrow();
+  expect(() => confinePath("logFile", "/srv/cni/a")).toThrow();
+});
+
+test.each([
+  ["not JSON", "{", "is not JSON"],
+  ["a wrong type", '{"delegateTimeout":"5"}', "delegateTimeout must be a whole number"],
+  ["too long a time", '{"delegateTimeout":200000}', "must be at most 110000"],
+  ["a relative directory", '{"paths":{"dataDir":["x"]}}', "paths.dataDir[0]"],
+])("%s stops an ADD and not a DEL", async (_, text, message) => {
+  const { policy } = await load(text);
+  expect(policy).toThrow(message);
+  const lenient = await load(text);
+  lenient.relaxPolicy();
+  expect(lenient.policy().delegateTimeout).toBe(30_000);
+});
+
+test("a file that others can write, that is not root's, or that is a link is not trusted", async () => {
+  const first = await load("{}");
+  chmodSync(file, 0o664);
+  expect(first.policy).toThrow("is not trusted");
+  const second = await load("{}");
+  if (process.getuid?.() === 0) {
+    chownSync(file, 12345, 0);
+    expect(second.policy).toThrow("is not trusted");
+  }
+  rmSync(file);
+  writeFileSync(join(directory, "other"), "{}");
+  symlinkSync("other", file);
+  const third = await load();
+  expect(third.policy).toThrow("symbolic links");
+});
+
+test.each([
+  "/etc/passwd",
+  "/var/lib",
+  "/var/lib/",
+  "/var/library/x",
+  "/var/lib/../../etc",
+  "/run/..",
+  "run/x",
+  "",
+  "/proc/self/root/var/lib/x",
+  "/tmp/a\0b",
+  "//etc/x",
+  "/./etc/x",
+])("dataDir %j is outside", async (path) => {
+  const { confinePath } = await load();
+  expect(() => confinePath("dataDir", path)).toThrow("outside of the directories");
+});
+
+test.each([
+  ["dataDir", "/run//x"],
+  ["dataDir", "/var/tmp/./x"],
+  ["logFile", "/var/log/podnic.log"],
+  ["resolvConf", "/etc/resolv.conf"],
+  ["kernelpath", "/sys/devices/x"],
+  ["dataDir", "/tmp/..x"],
+] as const)("%s %j is inside", async (key, path) => {
+  const { confinePath } = await load();
+  expect(() => confinePath(key, path)).not.toThrow();
+});

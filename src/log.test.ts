@@ -1,0 +1,51 @@
+import fc from "fast-check";
+import { beforeEach, expect, test } from "vitest";
+import { type EdgeHost, installEdge } from "./host/node/edge.ts";
+import { configureLog, levelOf, log, oneLine, timestamp } from "./log.ts";
+
+let host: EdgeHost;
+beforeEach(() => {
+  host = installEdge({});
+  configureLog({ level: "warning", file: undefined, context: {} });
+});
+
+test("one line for a person, with what it is about", () => {
+  configureLog({ context: { plugin: "static" } });
+  log("warning", "two\nlines", { cause: 'a "b"\u001b[31m', code: 7 });
+  expect(host.stderr).toBe('podnic: warning: two\\u000alines plugin="static" cause="a \\"b\\"\\u001b[31m" code=7\n');
+});
+
+test("levels below the one set are silent", () => {
+  log("info", "x");
+  expect(host.stderr).toBe("");
+  configureLog({ level: levelOf("debug") });
+  log("debug", "x");
+  expect(host.stderr).toBe("podnic: debug: x\n");
+  expect(["panic", "verbose", "nonsense"].map(levelOf)).toEqual(["error", "debug", "info"]);
+});
+
+test("lines in a file are JSON", () => {
+  configureLog({ file: 2 });
+  log("error", "a\nb", { path: "\u001b" });
+  expect(host.stderr.endsWith("\n")).toBe(true);
+  expect(host.stderr.slice(0, -1)).not.toMatch(/[\u0000-\u001f]/);
+  expect(JSON.parse(host.stderr)).toMatchObject({ level: "error", msg: "a\nb", path: "\u001b" });
+});
+
+test("no text makes more than one line", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      expect(oneLine(text)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
+    }),
+  );
+});
+
+test("a timestamp is what Date says", () => {
+  const range = { min: Date.UTC(1, 0), max: Date.UTC(9999, 11) };
+  fc.assert(
+    fc.property(fc.integer(range), (milliseconds) => {
+      expect(timestamp(milliseconds)).toBe(new Date(milliseconds).toISOString());
+    }),
+  );
+  expect(timestamp(Date.UTC(2024, 1, 29, 23, 59, 59, 999))).toBe("2024-02-29T23:59:59.999Z");
+});
