@@ -144,12 +144,22 @@ function bare(value: unknown, insideProperties = false): unknown {
 
 /** Writes generated/validators.mjs when it is not what the schemas say; returns its path. */
 export function writeValidators(root: string): string {
+  return write(root, schemaPaths(root), "validators.mjs");
+}
+
+/** The same with the schema of the unit tests, called "fixture". */
+export function writeFixture(root: string): string {
   const names = schemaPaths(root);
+  names.set("fixture", "src/config/fixture.schema.json");
+  return write(root, names, "fixture.mjs");
+}
+
+function write(root: string, names: Map<string, string>, file: string): string {
   const schemas = new Map<string, Schema>();
   for (const path of [defsPath, ...names.values()])
     schemas.set(path, JSON.parse(readFileSync(join(root, path), "utf8")));
   const text = generate(names, schemas);
-  const target = join(root, "generated", "validators.mjs");
+  const target = join(root, "generated", file);
   let current = "";
   try {
     current = readFileSync(target, "utf8");

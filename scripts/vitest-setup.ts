@@ -1,6 +1,7 @@
 // Before the unit tests: the validators that the code under test imports.
-import { writeValidators } from "./schemas.ts";
+import { writeFixture, writeValidators } from "./schemas.ts";
 
 export function setup(): void {
   writeValidators(process.cwd());
+  writeFixture(process.cwd());
 }

@@ -2,36 +2,31 @@ import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
-import { type Fd, installHost } from "../host/host.ts";
-import { NodeHost } from "../host/node/host.ts";
+import type { Fd } from "../host/host.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "podnic-policy-"));
 const file = join(directory, "podnic.json");
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** The node's file is another one. */
-class TestNode extends NodeHost {
-  override open(path: string, flags: number, mode?: number, dir?: Fd, resolve?: number): Fd {
-    return super.open(path === "/etc/cni/podnic.json" ? file : path, flags, mode, dir, resolve);
-  }
-}
-
-/** The module anew: it reads the file once a process. */
+/** All modules anew, since the file is read once a process, with a node whose policy is our file. */
 async function load(text?: string) {
   if (text !== undefined) {
     writeFileSync(file, text);
     chmodSync(file, 0o644);
   }
   vi.resetModules();
-  const { installHost: install } = await import("../host/host.ts");
-  install(new TestNode());
+  const { installHost } = await import("../host/host.ts");
+  const { NodeHost } = await import("../host/node/host.ts");
+  class TestNode extends NodeHost {
+    override open(path: string, flags: number, mode?: number, dir?: Fd, resolve?: number): Fd {
+      return super.open(path === "/etc/cni/podnic.json" ? file : path, flags, mode, dir, resolve);
+    }
+  }
+  installHost(new TestNode());
   return import("./policy.ts");
 }
 
-beforeEach(() => {
-  rmSync(file, { force: true });
-  installHost(new TestNode());
-});
+beforeEach(() => rmSync(file, { force: true }));
 
 test("without a file the defaults hold", async () => {
   const { policy } = await load();
