@@ -17,6 +17,7 @@ interface Options {
   bin: string;
   peer?: string;
   plugins?: string[];
+  main?: string[];
   spec: string;
   case?: string[];
   jobs: number;
@@ -37,6 +38,11 @@ function parse(): Options {
     )
     .requiredOption("--bin <dir>", "directory of the plugins under test")
     .option("--plugins <names>", `run only cases of these plugins; interface plugins: ${mainNames.join(", ")}`, list)
+    .option(
+      "--main <names>",
+      "interface plugins the cases of the contract run with (default: macvlan, else host-device)",
+      list,
+    )
     .option("--spec <version>", "cniVersion of the baseline configuration", "1.0.0")
     .option("--case <ids>", "only cases whose id begins so (comma-separated)", list)
     .option("--peer <dir>", "another directory of plugins, for the cases of mixed use")
@@ -83,7 +89,8 @@ async function main(): Promise<void> {
   const offer = await probe(bin, peer);
   const present = mainNames.filter((name) => offer.versions[name] !== undefined);
   const preferred = ["macvlan", "host-device", "ipvlan"].find((name) => present.includes(name));
-  const mains = options.plugins?.filter((name) => mainNames.includes(name)) ?? (preferred ? [preferred] : []);
+  const mains =
+    options.main ?? options.plugins?.filter((name) => mainNames.includes(name)) ?? (preferred ? [preferred] : []);
   const cases = bind(tables, mains).filter((c) => wanted(c, options));
   if (cases.length === 0) complain("no case matches");
   if (options.list) {

@@ -1,0 +1,198 @@
+// The suite's own honesty: plugins that break one thing at a time, and the case that must notice.
+//   node scripts/ts.mjs conformance/honesty.ts --bin DIR
+// For each fault a directory with a wrapper around a good plugin is made. The named case must pass without the
+// fault (it can pass) and fail with it (it can fail).
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+
+interface Fault {
+  readonly name: string;
+  readonly plugin: string;
+  /** The case that must catch it. */
+  readonly caught: string;
+  /** Shell code: `real COMMAND` runs the good plugin on $conf; `inside CMD` runs in the container's namespace. */
+  readonly code: string;
+}
+
+const FAULTS: readonly Fault[] = [
+  {
+    name: "prints the result before the work",
+    plugin: "macvlan",
+    caught: "ADD-09f@macvlan",
+    code: `[ "$CNI_COMMAND" = ADD ] || real
+      out=$(again ADD); again DEL >/dev/null
+      printf %s "$out"; (exec >/dev/null 2>&1; sleep 1; again ADD) & exit 0`,
+  },
+  {
+    name: "loses DEL",
+    plugin: "macvlan",
+    caught: "DEL-01@macvlan",
+    code: '[ "$CNI_COMMAND" = DEL ] && exit 0; real',
+  },
+  {
+    name: "wrong interface index",
+    plugin: "macvlan",
+    caught: "ADD-06@macvlan",
+    code: `again "$CNI_COMMAND" | sed 's/"interface": *0/"interface":3/'`,
+  },
+  {
+    name: "wrong MAC in the result",
+    plugin: "macvlan",
+    caught: "NSP-01@macvlan",
+    code: `again "$CNI_COMMAND" | sed -E 's/([0-9a-f]{2}:){5}[0-9a-f]{2}/02:00:00:00:00:00/'`,
+  },
+  {
+    name: "leaves a link behind when ADD fails",
+    plugin: "macvlan",
+    caught: "TYP-02b@macvlan",
+    code: `out=$(again "$CNI_COMMAND"); s=$?; printf %s "$out"
+      [ $s = 0 ] || inside ip link add leak type veth peer name leakp; exit $s`,
+  },
+  {
+    name: "answers in another version",
+    plugin: "macvlan",
+    caught: "VER-06@macvlan",
+    code: `again "$CNI_COMMAND" | sed 's/"cniVersion": *"0.4.0"/"cniVersion":"1.0.0"/'`,
+  },
+  {
+    name: "reports an address the link does not have",
+    plugin: "macvlan",
+    caught: "ARG-16@macvlan",
+    code: `out=$(again "$CNI_COMMAND"); s=$?; printf %s "$out"
+      [ "$CNI_COMMAND" = ADD ] && inside ip address flush dev "$CNI_IFNAME"; exit $s`,
+  },
+  {
+    name: "CHECK always succeeds",
+    plugin: "macvlan",
+    caught: "CHK-33@macvlan",
+    code: '[ "$CNI_COMMAND" = CHECK ] && exit 0; real',
+  },
+  {
+    name: "exit status 0 with an error object",
+    plugin: "macvlan",
+    caught: "ENV-11@macvlan",
+    code: 'again "$CNI_COMMAND"; exit 0',
+  },
+  {
+    name: "accepts any version",
+    plugin: "macvlan",
+    caught: "VER-09a-ADD@macvlan",
+    code: `conf=$(printf %s "$conf" | sed 's/1\\.2\\.0/1.0.0/'); real`,
+  },
+  {
+    name: "hands the delegate other bytes",
+    plugin: "macvlan",
+    caught: "DLG-01@macvlan",
+    code: 'conf=" $conf"; real',
+  },
+  {
+    name: "DEL removes every interface of the container",
+    plugin: "macvlan",
+    caught: "DEL-17@macvlan",
+    code: `[ "$CNI_COMMAND" = DEL ] && for i in eth0 eth1; do inside ip link del $i 2>/dev/null; done; real`,
+  },
+  {
+    name: "STATUS is always ready",
+    plugin: "macvlan",
+    caught: "DLG-66b@macvlan",
+    code: '[ "$CNI_COMMAND" = STATUS ] && exit 0; real',
+  },
+  {
+    name: "a second document on stdout",
+    plugin: "macvlan",
+    caught: "ENV-30@macvlan",
+    code: 'again "$CNI_COMMAND"; s=$?; echo "{}"; exit $s',
+  },
+  {
+    name: "the same address for everyone",
+    plugin: "host-local",
+    caught: "HL-A1",
+    code: `again "$CNI_COMMAND" | sed -E 's/192\\.168\\.1\\.[2-6]\\//192.168.1.2\\//'`,
+  },
+  {
+    name: "a lease with a newline at its end",
+    plugin: "host-local",
+    caught: "HL-1-1.0.0",
+    code: `out=$(again "$CNI_COMMAND"); s=$?; printf %s "$out"
+      for f in /var/lib/cni/networks/mynet/10*; do [ -f "$f" ] && echo >>"$f"; done; exit $s`,
+  },
+  {
+    name: "the device stays in the container",
+    plugin: "host-device",
+    caught: "HD-1-1.0.0",
+    code: '[ "$CNI_COMMAND" = DEL ] && exit 0; real',
+  },
+];
+
+const wrapper = (real: string, code: string): string => `#!/bin/sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+if [ "$CNI_COMMAND" = VERSION ]; then exec ${real}; fi
+conf=$(cat; echo x); conf=\${conf%x}
+again() { c=$1; printf %s "$conf" | CNI_COMMAND=$c ${real}; }
+real() { again "$CNI_COMMAND"; exit $?; }
+inside() { nsenter --net="$CNI_NETNS" "$@"; }
+${code}
+`;
+
+/** A directory of plugins in which some are wrapped. */
+function directory(top: string, bin: string, label: string, wrapped: readonly string[], code: string): string {
+  const dir = join(top, label);
+  mkdirSync(dir);
+  for (const name of readdirSync(bin)) {
+    if (!wrapped.includes(name)) symlinkSync(join(bin, name), join(dir, name));
+    else writeFileSync(join(dir, name), wrapper(join(bin, name), code), { mode: 0o755 });
+  }
+  return dir;
+}
+
+type Outcomes = Map<string, string>;
+
+function run(bin: string, cases: readonly string[], report: string): Outcomes {
+  const program = resolve(process.argv[1] ?? "", "../../scripts/ts.mjs");
+  const suite = resolve(process.argv[1] ?? "", "../main.ts");
+  const args = ["--bin", bin, "--main", "macvlan", "--case", cases.join(","), "--report", report];
+  const child = spawnSync(process.execPath, [program, suite, ...args], { encoding: "utf8" });
+  if (child.status !== 0 && child.status !== 1) throw new Error(child.stderr);
+  const { cases: verdicts } = JSON.parse(readFileSync(report, "utf8"));
+  return new Map(verdicts.map((v: { id: string; outcome: string }) => [v.id, v.outcome]));
+}
+
+function main(): void {
+  const program = new Command("honesty")
+    .description("Breaks plugins of a good directory one fault at a time; each must be caught by its case.")
+    .requiredOption("--bin <dir>", "directory of plugins that pass the cases");
+  const { bin } = program.parse().opts<{ bin: string }>();
+  const top = mkdtempSync(join(tmpdir(), "cni-honesty-"));
+  try {
+    // The control: wrapped alike, but without a fault. It shows that the wrapper itself is not what is caught.
+    const all = FAULTS.map((f) => f.plugin);
+    const control = directory(top, resolve(bin), "control", all, "real");
+    const good = run(
+      control,
+      FAULTS.map((f) => f.caught),
+      join(top, "good.json"),
+    );
+    let missed = 0;
+    for (const [n, fault] of FAULTS.entries()) {
+      const before = good.get(fault.caught) ?? "unknown case";
+      const after = run(
+        directory(top, resolve(bin), String(n), [fault.plugin], fault.code),
+        [fault.caught],
+        join(top, `${n}.json`),
+      ).get(fault.caught);
+      const caught = before === "passed" && after === "failed";
+      if (!caught) missed++;
+      const verdict = caught ? "caught" : `MISSED (without the fault: ${before}, with it: ${after})`;
+      console.log(`${fault.name.padEnd(48)} ${fault.caught.padEnd(22)} ${verdict}`);
+    }
+    console.log(`${FAULTS.length - missed} of ${FAULTS.length} faults caught`);
+    process.exitCode = missed === 0 ? 0 : 1;
+  } finally {
+    rmSync(top, { recursive: true, force: true });
+  }
+}
+
+main();
