@@ -23,7 +23,7 @@ export function broadcastOf(prefix: Prefix): Address | undefined {
   return prefix.address.family === 4 && prefix.length < 31 ? lastAddress(prefix) : undefined;
 }
 
-/** Begins `ip addr add`. `flags`: IFA_F_NODAD or 0. */
+/** Begins `ip addr add`. `flags`: IFA_F_NODAD, IFA_F_OPTIMISTIC or 0. */
 export function beginAddAddress(
   route: RouteSocket,
   index: number,

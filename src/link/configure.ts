@@ -2,7 +2,7 @@
 import { CniError, Code } from "../errors.ts";
 import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
 import { log } from "../log.ts";
-import { IFA_F_NODAD } from "../netlink/constants.ts";
+import { IFA_F_NODAD, IFA_F_OPTIMISTIC } from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, broadcastOf, listAddresses } from "./address.ts";
@@ -40,6 +40,8 @@ export interface ConfigureOptions {
 }
 
 const EEXIST = 17;
+/** IFA_F_OPTIMISTIC counts only while the sysctl optimistic_dad allows it. */
+const DAD_FLAGS = { wait: 0, skip: IFA_F_NODAD, optimistic: IFA_F_OPTIMISTIC };
 
 /**
  * Addresses, up, DAD, routes, in the order of the Go plugins' ConfigureIface, addresses and routes in one send each.
@@ -76,8 +78,8 @@ export function configureInterface(
   try {
     const route = pod.route;
     for (const ip of spec.ips) {
-      const nodad = dad === "skip" && ip.address.address.family === 6;
-      beginAddAddress(route, index, ip.address, nodad ? IFA_F_NODAD : 0, broadcastOf(ip.address));
+      const flags = ip.address.address.family === 6 ? DAD_FLAGS[dad] : 0;
+      beginAddAddress(route, index, ip.address, flags, broadcastOf(ip.address));
     }
     beginSetLink(route, index, { up: true });
     if (notifications === undefined) {

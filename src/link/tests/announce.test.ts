@@ -1,0 +1,120 @@
+// Announcements on a real kernel, read by a packet socket at the other end of the cable.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AF_PACKET, POLLIN, SOCK_CLOEXEC, SOCK_RAW } from "../../host/constants.ts";
+import { type Fd, host } from "../../host/host.ts";
+import { Bytes } from "../../netlink/bytes.ts";
+import { toHex } from "../../netlink/tests/golden.ts";
+import { announceAddresses, configureInterface } from "../configure.ts";
+import { getLink, setLink } from "../link.ts";
+import { enterSandbox, sh } from "./sandbox.ts";
+import { spec } from "./spec.ts";
+
+const { own, pod } = enterSandbox();
+const MAC = "02:00:00:00:00:aa";
+const ETH_P_ALL = 3;
+
+// net1 is announced; eth0 is the pod's other interface, with a default route, where nothing may appear.
+beforeEach(() =>
+  sh(`ip link add v1 type veth peer name net1 netns pod; ip link add v0 type veth peer name eth0 netns pod
+    ip -n pod link set net1 address ${MAC}; ip link set v1 up; ip link set v0 up
+    ip -n pod link set eth0 up; ip -n pod addr add 10.0.0.1/8 dev eth0; ip -n pod addr add fd99::1/64 dev eth0 nodad
+    ip -n pod route add default via 10.0.0.2; ip -n pod -6 route add default via fd99::2`),
+);
+afterEach(() => sh("ip link del v1; ip link del v0"));
+
+/** Everything that arrives at an interface of ours. */
+function listen(name: string): Fd {
+  const fd = host.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, ETH_P_ALL << 8);
+  const address = new Bytes(20);
+  address.u16[0] = AF_PACKET;
+  address.u8[3] = ETH_P_ALL;
+  address.u32[1] = getLink(own.route, name)!.index;
+  host.bind(fd, address.u8);
+  return fd;
+}
+
+/** Frames that have arrived, ARP and neighbour advertisements only, as hex. */
+function heard(fd: Fd): string[] {
+  const frames: string[] = [];
+  const buffer = new Uint8Array(2048);
+  while (host.poll([{ fd, events: POLLIN }], 50).length > 0) {
+    const frame = host.recv(fd, buffer).data;
+    const type = (frame[12]! << 8) | frame[13]!;
+    if (type === 0x0806 || (type === 0x86dd && frame[20] === 58 && frame[54] === 136)) frames.push(toHex(frame));
+  }
+  host.close(fd);
+  return frames;
+}
+
+const mac = MAC.replaceAll(":", "");
+const net1 = () => getLink(pod.route, "net1")!.index;
+
+function announce(ips: string[], dad: "skip" | "wait" = "skip"): { net1: string[]; eth0: string[] } {
+  const wanted = spec(ips, []);
+  configureInterface(pod, net1(), "net1", wanted, { dad });
+  const [there, elsewhere] = [listen("v1"), listen("v0")];
+  announceAddresses(pod, net1(), "net1", MAC, wanted.ips);
+  return { net1: heard(there), eth0: heard(elsewhere) };
+}
+
+describe("announceAddresses", () => {
+  it("IPv4: two ARP requests for the address from the address, to everybody", () => {
+    const { net1: frames, eth0 } = announce(["192.0.2.5/24"]);
+    const packet = `ffffffffffff${mac}0806` + `0001080006040001${mac}c0000205ffffffffffffc0000205`;
+    expect(frames).toEqual([packet, packet]);
+    expect(eth0).toEqual([]);
+  });
+
+  it("IPv6: two neighbour advertisements from the announced address through the interface itself, and no other", () => {
+    const { net1: frames, eth0 } = announce(["2001:db8::5/64"]);
+    expect(eth0).toEqual([]);
+    expect(frames.length).toBe(2);
+    const [frame] = frames;
+    const source = "20010db8000000000000000000000005";
+    expect(frame!.slice(0, 28)).toBe(`333300000001${mac}86dd`);
+    // Payload length 32, ICMPv6, hop limit 255; from the address to all nodes.
+    expect(frame!.slice(28 + 8, 28 + 80)).toBe(`00203aff${source}ff020000000000000000000000000001`);
+    // Override flag alone, target, its link-layer address.
+    expect(frame!.slice(108, 112)).toBe("8800");
+    expect(frame!.slice(116)).toBe(`20000000${source}0201${mac}`);
+    expect(checksum(frame!)).toBe(0xffff);
+  });
+
+  it("several addresses of both families", () => {
+    const { net1: frames, eth0 } = announce(["192.0.2.5/24", "192.0.2.6/24", "2001:db8::5/64"]);
+    expect(frames.length).toBe(6);
+    expect(eth0).toEqual([]);
+  });
+
+  it("an address that is still tentative is not announced: that is the kernel's part, after detection", () => {
+    expect(announce(["2001:db8::5/64"], "wait").net1).toEqual([]);
+  });
+
+  it("without carrier gives up after 200 ms, silently", () => {
+    sh("ip link set v1 down");
+    const started = performance.now();
+    announceAddresses(pod, net1(), "net1", MAC, spec(["192.0.2.5/24"], []).ips);
+    const took = performance.now() - started;
+    expect(took).toBeGreaterThan(150);
+    expect(took).toBeLessThan(600);
+  });
+
+  it("never fails: link gone, no MAC, a MAC that is not Ethernet's", () => {
+    const { ips } = spec(["192.0.2.5/24", "2001:db8::5/64"], []);
+    announceAddresses(pod, 0x7ffffff0, "gone", MAC, ips);
+    setLink(pod.route, net1(), { up: true });
+    for (const address of ["", "nonsense", "00:11:22:33:44:55:66:77"])
+      announceAddresses(pod, net1(), "net1", address, ips);
+    // A name that is not the link's: refused by the kernel, not by us.
+    announceAddresses(pod, net1(), "other", MAC, ips);
+  });
+});
+
+/** Sum of an ICMPv6 packet with its pseudo-header: all ones when its checksum is right. */
+function checksum(frame: string): number {
+  const word = (at: number) => Number.parseInt(frame.slice(at * 2, at * 2 + 4), 16);
+  let sum = 58 + 32;
+  for (let at = 14 + 8; at < 14 + 40 + 32; at += 2) sum += word(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return sum;
+}
