@@ -1,5 +1,5 @@
 // One point of the matrix: do the fault, then demand that one DEL makes everything as it was and that the node still works.
-import { canFail, ERRORS, happened, injection, mayStayMute, type Point, parsePoints } from "./points.ts";
+import { happened, injection, likelyErrors, mayStayMute, type Point, parsePoints } from "./points.ts";
 import type { Call, Sandbox } from "./sandbox.ts";
 
 export type Command = "ADD" | "DEL";
@@ -25,9 +25,13 @@ export async function record(sandbox: Sandbox, command: Command): Promise<{ poin
   return { points: parsePoints(run.trace), pod };
 }
 
-export function faults(points: readonly Point[], mode: "kill" | "error"): Fault[] {
+/** @param errors what to inject at each point instead of the likely ones, in mode "error" */
+export function faults(points: readonly Point[], mode: "kill" | "error", errors?: readonly string[]): Fault[] {
   if (mode === "kill") return points.map((point) => ({ point, what: KILL }));
-  return points.filter(canFail).flatMap((point) => ERRORS.map((error) => ({ point, what: `error=${error}` })));
+  return points.flatMap((point) => {
+    const likely = likelyErrors(point);
+    return (likely.length > 0 ? (errors ?? likely) : []).map((error) => ({ point, what: `error=${error}` }));
+  });
 }
 
 /** What is wrong after the fault; empty when nothing is. */

@@ -12,6 +12,7 @@ interface Options {
   ipam: IpamName[];
   command: Command[];
   mode: ("kill" | "error")[];
+  errors?: string[];
   spec: string;
   jobs: number;
   json?: string;
@@ -43,6 +44,8 @@ function among<T extends string>(allowed: readonly T[]) {
   };
 }
 
+const list = (value: string) => value.split(",");
+
 function parse(): Options {
   const program = new Program("faults")
     .description(
@@ -55,6 +58,7 @@ function parse(): Options {
     .option("--ipam <names>", IPAMS.join(", "), among(IPAMS), [...IPAMS])
     .option("--command <names>", "ADD, DEL", among<Command>(["ADD", "DEL"]), ["ADD", "DEL"])
     .option("--mode <names>", "kill, error", among(["kill", "error"] as const), ["kill", "error"])
+    .option("--errors <names>", "errors to inject instead of each syscall's likeliest, for example EIO,EPERM", list)
     .option("--spec <version>", "cniVersion of the configuration", "1.0.0")
     .option("--jobs <n>", "points at a time", Number, 2)
     .option("--every <n>", "only each n-th point", Number, 1)
@@ -78,7 +82,7 @@ async function runMatrix(options: Options, plugin: PluginName, ipam: IpamName, c
     const outcomes: Outcome[] = [];
     for (const mode of options.mode) {
       const start = Date.now();
-      const wanted = faults(points, mode).filter((_, n) => n % options.every === 0);
+      const wanted = faults(points, mode, options.errors).filter((_, n) => n % options.every === 0);
       const bad = await runFaults(wanted, Math.min(options.jobs, world.copies), idle, settings, command, pod);
       const notClean = bad.map(([fault, found]) => ({ point: fault.point.seen, fault: name(fault), found }));
       const seconds = (Date.now() - start) / 1000;

@@ -33,18 +33,25 @@ export function parsePoints(trace: string): Point[] {
 
 /** Without memory or before main a process cannot say anything; it may end, but not in success and not leaving anything. */
 const MEMORY = new Set(["brk", "mmap", "mremap", "mprotect", "munmap", "madvise"]);
-/** Their failure cannot be injected or has no meaning. */
+/** Their failure cannot be injected, or libc makes them before main and cannot do without. */
 const NO_ERROR = new Set(["exit", "exit_group", "rt_sigreturn", "execve", "vfork", "fork", "clone", "clone3"]);
+const STARTUP = new Set(["arch_prctl", "set_tid_address", "set_robust_list", "rseq"]);
 
 export function mayStayMute(point: Point): boolean {
   return MEMORY.has(point.syscall) || (point.syscall === "write" && /^write\(1[,<]/.test(point.seen));
 }
 
-export function canFail(point: Point): boolean {
-  return !NO_ERROR.has(point.syscall);
+/** What to let fail at a point: an interruption, and the error that is likeliest of such a call. */
+export function likelyErrors(point: Point): string[] {
+  const { syscall } = point;
+  if (NO_ERROR.has(syscall) || STARTUP.has(syscall)) return [];
+  if (MEMORY.has(syscall)) return ["ENOMEM"];
+  if (/^(send|recv)/.test(syscall)) return ["ENOBUFS", "ENOMEM", "EINTR"];
+  if (/^(write|pwrite|open|mkdir|link|rename|symlink|fallocate|ftruncate)/.test(syscall))
+    return ["ENOSPC", "EIO", "EINTR"];
+  if (/^(socket|dup|pipe|epoll_create|eventfd|memfd)/.test(syscall)) return ["EMFILE", "EINTR"];
+  return ["EIO", "EINTR"];
 }
-
-export const ERRORS = ["EIO", "ENOSPC", "ENOMEM", "EINTR"] as const;
 
 /**
  * Arguments of strace that do it. With --seccomp-bpf only the one kind of syscall is stopped at and the rest runs at full speed,
