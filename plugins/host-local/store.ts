@@ -157,10 +157,14 @@ export class Store {
     const name = lastReservedName(index);
     try {
       this.#change(() => {
-        this.#aside = this.#writeAside(formatAddress(address));
-        host.rename(ASIDE, name, this.#dir, this.#dir);
-        host.close(this.#aside);
-        this.#aside = undefined;
+        this.#dropAside();
+        host.close(this.#writeAside(formatAddress(address)));
+        try {
+          host.rename(ASIDE, name, this.#dir, this.#dir);
+        } catch (error) {
+          unlinkIfThere(ASIDE, this.#dir);
+          throw error;
+        }
       });
     } catch (error) {
       this.#warn("last reserved address not written", name, error);
