@@ -187,7 +187,7 @@ export const hostDevice: CaseTable = {
     }),
     selects("HDX-05", "runtimeConfig.deviceID wins over pciBusID", (t, device) => {
       fakePci(t, "ixgbevf", `net/${device}`);
-      return { pciBusID: "0000:00:00.9", runtimeConfig: { deviceID: PCI } };
+      return { pciBusID: "0000:00:00.7", runtimeConfig: { deviceID: PCI } };
     }),
     selects("HDX-06", "kernelpath", (t, device) => {
       t.sh(`mount -t tmpfs tmpfs /sys/devices; mkdir -p /sys/devices/fake/net/${device}`);

@@ -123,7 +123,7 @@ test.each([
   [
     "a gateway of the other family",
     say({ ips: [{ address: "198.51.100.7/24", gateway: "2001:db8::1" }] }),
-    999,
+    7,
     "gateway of the other family",
   ],
   ["the whole Internet", say({ ips: [{ address: "198.51.100.7/0" }] }), 999, "the whole Internet"],
@@ -134,7 +134,7 @@ test.each([
   [
     "a next hop of the other family",
     say({ ...good, routes: [{ dst: "192.0.2.0/24", gw: "2001:db8::1" }] }),
-    999,
+    7,
     "next hop of the other family",
   ],
   ["more than 1 MiB", "head -c 2000000 /dev/zero", 999, "wrote more than 1048576 bytes"],

@@ -137,10 +137,9 @@ const unusable = ["224.0.0.0/4", "ff00::/8", "127.0.0.0/8", "::1/128"];
 /** What no interface can be given, found before the kernel is asked (cases DLG-25 to DLG-33). Throws CniError naming the plugin. */
 function checkDelegateResult(delegate: Delegate, result: Result): void {
   const seen = new Set<string>();
-  for (const { address, gateway } of result.ips) {
-    const text = formatPrefix(address);
+  for (const { address } of result.ips) {
     const refuse = (why: string): never => {
-      throw failure(delegate, `gave the address ${text}, ${why}`);
+      throw failure(delegate, `gave the address ${formatPrefix(address)}, ${why}`);
     };
     const plain = formatAddress(address.address);
     if (address.length === 0) refuse("whose prefix length says that the whole Internet is on the link");
@@ -150,16 +149,5 @@ function checkDelegateResult(delegate: Delegate, result: Result): void {
     }
     if (seen.has(plain)) refuse("and the same again");
     seen.add(plain);
-    if (gateway !== undefined && gateway.family !== address.address.family) {
-      refuse(`with a gateway of the other family, ${formatAddress(gateway)}`);
-    }
-  }
-  for (const { dst, gw } of result.routes) {
-    if (gw !== undefined && gw.family !== dst.address.family && gw.bytes.some((byte) => byte !== 0)) {
-      throw failure(
-        delegate,
-        `gave a route to ${formatPrefix(dst)} with a next hop of the other family, ${formatAddress(gw)}`,
-      );
-    }
   }
 }

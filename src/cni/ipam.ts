@@ -2,6 +2,7 @@
 import { readConfig, readWhatIsValid } from "../config/validate.ts";
 import { CniError, Code } from "../errors.ts";
 import { host } from "../host/host.ts";
+import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import { parseArgs } from "./args.ts";
 import { addWithDelegate, runDelegate } from "./delegate.ts";
@@ -67,12 +68,31 @@ export function configFor(plugin: Plugin, call: Pick<Call, "command" | "raw" | "
 export function ipamAdd(call: Call): Result {
   const ipam = prepareIpam(call);
   const result = "plugin" in ipam ? ipam.plugin.add(ipam.call) : addWithDelegate(ipam.delegate, call);
+  checkFamilies(call, result);
   if (result.ips.length > 0) return result;
-  throw new CniError(
+  throw ipamError(call, "returned missing IP config", "it gave no address");
+}
+
+function ipamError(call: Call, what: string, why: string): CniError {
+  return new CniError(
     Code.invalidConfig,
-    "IPAM plugin returned missing IP config",
-    `the IPAM plugin ${JSON.stringify(call.config.ipam?.type)} gave no address`,
+    `IPAM plugin ${what}`,
+    `ipam.type ${JSON.stringify(call.config.ipam?.type)}: ${why}`,
   );
+}
+
+/** A gateway of the other family is a slip of the pen. The kernel would take an IPv6 next hop for IPv4, and results cannot say so. */
+function checkFamilies(call: Call, { ips, routes }: Result): void {
+  for (const { address, gateway } of ips) {
+    if (gateway === undefined || gateway.family === address.address.family) continue;
+    const why = `${formatAddress(gateway)} is no gateway for ${formatPrefix(address)}`;
+    throw ipamError(call, "gave an address with a gateway of the other family", why);
+  }
+  for (const { dst, gw } of routes) {
+    if (gw === undefined || gw.family === dst.address.family || gw.bytes.every((byte) => byte === 0)) continue;
+    const why = `${formatAddress(gw)} is no next hop for ${formatPrefix(dst)}`;
+    throw ipamError(call, "gave a route with a next hop of the other family", why);
+  }
 }
 
 /** DEL, CHECK, GC or STATUS of the IPAM plugin; no-op without one. */
