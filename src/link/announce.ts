@@ -7,7 +7,7 @@ import { parseMac } from "../ip/mac.ts";
 import { equalAddresses } from "../ip/range.ts";
 import { log } from "../log.ts";
 import { Bytes, utf8 } from "../netlink/bytes.ts";
-import { IFA_F_OPTIMISTIC, IFA_F_TENTATIVE } from "../netlink/constants.ts";
+import { IFA_F_OPTIMISTIC, IFA_F_TENTATIVE, IFF_NOARP } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import type { AddressSpec } from "./configure.ts";
 import { getLink, IFF_RUNNING, IFF_UP } from "./link.ts";
@@ -48,11 +48,15 @@ export function announceAddresses(pod: NetNs, index: number, name: string, mac: 
   }
 }
 
-/** True as soon as the link carries packets. A link that does not in 200 ms is left to the kernel's arp_notify. */
+/**
+ * True as soon as the link carries packets. A link that does not in 200 ms is left to the kernel's arp_notify; one without neighbours
+ * (ipvlan in mode l3) has nobody to tell.
+ */
 function waitCarrier(pod: NetNs, index: number): boolean {
   const deadline = host.monotonic() + CARRIER_WAIT;
   for (let pause = 2; ; pause *= 1.5) {
     const flags = getLink(pod.route, index)?.flags ?? 0;
+    if ((flags & IFF_NOARP) !== 0) return false;
     if ((flags & IFF_UP) !== 0 && (flags & IFF_RUNNING) !== 0) return true;
     const left = deadline - host.monotonic();
     if (left <= 0) return false;

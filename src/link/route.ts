@@ -101,6 +101,11 @@ function header(family: number, table: number) {
 
 /** Routes of one family in one table (254 is main); table 0 is all of them. A table that does not exist has none. */
 export function listRoutes(route: RouteSocket, family: Family, table: number = c.RT_TABLE_MAIN): KernelRoute[] {
+  return dumpRoutes(route, family, table, false);
+}
+
+/** A node may have a hundred thousand routes: of those that are no default route only one byte is looked at. */
+function dumpRoutes(route: RouteSocket, family: Family, table: number, defaultsOnly: boolean): KernelRoute[] {
   const write = (writer: Writer) =>
     writeRoute(writer, {
       ...header(addressFamily(family), table),
@@ -108,6 +113,7 @@ export function listRoutes(route: RouteSocket, family: Family, table: number = c
     });
   // The kernel filters by table since 4.20; before it gives all.
   const read = (bytes: Bytes, start: number, end: number) => {
+    if (defaultsOnly && end - start > 1 && bytes.u8[start + 1] !== 0) return undefined;
     const found = toRoute(bytes, start, end);
     return found?.family === family && (table === 0 || found.table === table) ? found : undefined;
   };
@@ -199,14 +205,14 @@ function nexthopDevices(route: RouteSocket, id: number, groups: boolean): number
   return groups ? (nexthop.group ?? []).flatMap((member) => nexthopDevices(route, member, false)) : [];
 }
 
-function isDefault(found: KernelRoute): boolean {
-  return found.dst.length === 0 && found.type === c.RTN_UNICAST;
+function defaultRoutes(route: RouteSocket, family: Family, table: number): KernelRoute[] {
+  return dumpRoutes(route, family, table, true).filter((found) => found.type === c.RTN_UNICAST);
 }
 
 /** Device of the best default route (lowest metric, IPv4 before IPv6, unicast, first next hop with a device). undefined: none. */
 export function defaultRouteDevice(route: RouteSocket): number | undefined {
   for (const family of [4, 6] as const) {
-    const defaults = listRoutes(route, family).filter(isDefault);
+    const defaults = defaultRoutes(route, family, c.RT_TABLE_MAIN);
     defaults.sort((a, b) => a.priority - b.priority);
     for (const found of defaults) {
       const device = devicesOf(route, found)[0];
@@ -220,8 +226,8 @@ export function defaultRouteDevice(route: RouteSocket): number | undefined {
 export function defaultRouteDevices(route: RouteSocket): Set<number> {
   const devices = new Set<number>();
   for (const family of [4, 6] as const) {
-    for (const found of listRoutes(route, family, 0)) {
-      if (isDefault(found)) for (const device of devicesOf(route, found)) devices.add(device);
+    for (const found of defaultRoutes(route, family, 0)) {
+      for (const device of devicesOf(route, found)) devices.add(device);
     }
   }
   return devices;

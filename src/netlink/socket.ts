@@ -1,8 +1,7 @@
 // The rtnetlink socket: requests with an ACK each, several in one send, dumps. Synchronous. The kernel works a request off inside
 // send(2), so its answer waits in the queue when recv(2) is called; deadlines are for the case that it does not.
 import { AF_NETLINK, POLLIN, SOCK_CLOEXEC, SOCK_RAW } from "../host/constants.ts";
-import { errnoName, errnoText } from "../host/errno.ts";
-import { type Fd, host, SystemError } from "../host/host.ts";
+import { errnoName, errnoText, type Fd, host, SystemError } from "../host/host.ts";
 import { align4, Bytes, Writer } from "./bytes.ts";
 import * as c from "./constants.ts";
 import { NetlinkError, ProtocolError } from "./errors.ts";

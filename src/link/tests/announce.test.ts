@@ -99,6 +99,11 @@ describe("announceAddresses", () => {
     expect(took).toBeLessThan(600);
   });
 
+  it("an interface without ARP has nobody to tell, and is not waited for", () => {
+    sh("ip -n pod link set net1 arp off");
+    expect(announce(["192.0.2.5/24"]).net1).toEqual([]);
+  });
+
   it("never fails: link gone, no MAC, a MAC that is not Ethernet's", () => {
     const { ips } = spec(["192.0.2.5/24", "2001:db8::5/64"], []);
     announceAddresses(pod, 0x7ffffff0, "gone", MAC, ips);

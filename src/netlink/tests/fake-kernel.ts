@@ -1,6 +1,5 @@
 // A kernel that answers as a test tells it, for what a real one does once a year: lost, foreign, truncated, interrupted answers.
-import { errnoName, errnoText } from "../../host/errno.ts";
-import { type Host, installHost, type Received, SystemError } from "../../host/host.ts";
+import { errnoName, errnoText, type Host, installHost, type Received, SystemError } from "../../host/host.ts";
 import { NodeHost } from "../../host/node/host.ts";
 import { Bytes, Writer } from "../bytes.ts";
 import { RouteSocket } from "../socket.ts";
