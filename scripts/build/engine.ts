@@ -18,7 +18,7 @@ export interface Toolchain {
 
 const common = [
   "-std=gnu11",
-  "-O2",
+  "-Os",
   "-fwrapv", // the engine counts on it
   "-fno-pie",
   "-D_GNU_SOURCE",

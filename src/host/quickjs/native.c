@@ -39,7 +39,7 @@ BYTECODE(main);
 #define LARGE ((size_t)64 << 10)  // larger blocks are mappings of their own, so that the kernel gets them back
 #define LIMIT ((size_t)256 << 20) // beyond it JavaScript sees "out of memory"; 1 MiB of hostile JSON stays far below
 #define STACK ((size_t)64 << 20)  // likewise "stack overflow"; JSON of 9,999 levels needs about 10 MiB
-#define CLASSES 96
+#define CLASSES 128
 
 // A block: this head of 8 bytes, then what the caller got. `size` counts the latter; bit 0 says it is a mapping of its own.
 struct block {
@@ -82,28 +82,28 @@ static void *map(size_t size) {
   return p;
 }
 
-// Classes: multiples of 16 up to 512, then four to each doubling. `need` includes the head.
+// Classes: multiples of 8 up to 512, then four to each doubling. `need` includes the head. (Nothing in the engine wants more than 8.)
 static unsigned class_of(size_t need, size_t *size) {
   if (need <= 512) {
-    *size = (need + 15) & ~(size_t)15;
-    return *size / 16;
+    *size = need <= 16 ? 16 : (need + 7) & ~(size_t)7;
+    return *size / 8;
   }
   unsigned shift = 61 - __builtin_clzll(need - 1);
   size_t quarters = ((need - 1) >> shift) + 1; // 5 to 8
   *size = quarters << shift;
-  return 33 + (shift - 7) * 4 + (quarters - 5);
+  return 65 + (shift - 7) * 4 + (quarters - 5);
 }
 
 static bool grow(size_t size) {
   char *start = heap.arena;
   size_t chunk = ARENA;
-  if (heap.next != NULL || chunk < size + 8) {
+  if (heap.next != NULL || chunk < size) {
     if (heap.next != NULL && !heap.ready) heap.overflowed = 1;
-    chunk = size + 8 > CHUNK ? size + 8 : CHUNK;
+    chunk = size > CHUNK ? size : CHUNK;
     start = map(chunk);
     if (start == NULL) return false;
   }
-  heap.next = start + 8; // what callers get is then aligned to 16
+  heap.next = start;
   heap.end = start + chunk;
   return true;
 }
@@ -394,6 +394,9 @@ static void snapshot(void) {
   JS_RunGC(heap.rt);
   heap.address = (uintptr_t)&heap;
   heap.used = heap.next - heap.arena;
+  // What a call allocates belongs together, not into the gaps between what is frozen: each page written to costs a page fault and a copy.
+  memset(heap.free, 0, sizeof heap.free);
+  heap.next = heap.end;
   heap.ready = 1;
   // The runtime remembers where the stack was, which is elsewhere each time.
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
