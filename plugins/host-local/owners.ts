@@ -24,6 +24,9 @@ export interface OwnedLease extends Owner {
   ip: string;
 }
 
+/** Lines of each file of an index. */
+export type IndexFiles = Map<string, string[]>;
+
 const STATE = "state";
 /** A file of the index holds the leases of one container in 256. */
 const LIMIT = 64 * 1024 * 1024;
@@ -60,20 +63,15 @@ export class Owners {
     return undefined;
   }
 
-  /** A new index that holds `all`. undefined: it cannot be written, which costs time and nothing else. */
-  static build(leases: Fd, root: string, all: OwnedLease[]): Owners | undefined {
+  /** A new index. undefined: it cannot be written, which costs time and nothing else. */
+  static build(leases: Fd, root: string, files: IndexFiles): Owners | undefined {
     let index: Fd | undefined;
     try {
       const { dev, ino } = host.fstat(leases);
       index = openDirectory(indexPath(root, dev, ino), { mode: 0o700 })!;
       unlinkIfThere(STATE, index);
       for (const name of host.readdir(index)) host.unlink(name, index);
-      const files = new Map<string, string>();
-      for (const lease of all) {
-        const file = fileOf(lease.containerId);
-        files.set(file, (files.get(file) ?? "") + lineOf(lease));
-      }
-      for (const [file, text] of files) write(index, file, text, O_TRUNC);
+      for (const [file, lines] of files) write(index, file, lines.join(""), O_TRUNC);
       // A time that no change of the directory will ever give it: past, and with a fraction drawn by lot.
       const [a, b, c, d] = host.random(4);
       const fraction = (((a! * 256 + b!) * 256 + c!) * 256 + d!) % 1e9;
@@ -145,6 +143,14 @@ export class Owners {
     this.#doubtful = true;
     log("debug", "host-local: index given up", { cause: String(error) });
   }
+}
+
+/** Adds a lease to the lines of an index that is to be built. */
+export function enter(files: IndexFiles, lease: OwnedLease): void {
+  const file = fileOf(lease.containerId);
+  const lines = files.get(file);
+  if (lines === undefined) files.set(file, [lineOf(lease)]);
+  else lines.push(lineOf(lease));
 }
 
 /** The inode, not the path: one directory has one index, whatever path leads to it. */

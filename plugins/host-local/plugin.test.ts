@@ -599,6 +599,20 @@ describe("the index", () => {
     expect(leases()).toEqual(["192.168.1.3"]);
   });
 
+  it("is not written while a lease cannot be read", () => {
+    plant("192.168.1.4", "b\r\neth0");
+    altered({
+      open: (name, flags, mode, dir, resolve) => {
+        if (name === "192.168.1.4") throw new SystemError("openat", 5, "EIO", "Input/output error", name);
+        return real.open(name, flags, mode, dir, resolve);
+      },
+    });
+    expect(add(small(), "a")).toEqual(["192.168.1.2/29"]);
+    installHost(real);
+    del(small(), "b");
+    expect(leases()).toEqual(["192.168.1.2"]);
+  });
+
   it("is of the directory and not of its path", () => {
     add(small(), "a");
     const roundabout = config({ subnet: "192.168.1.0/29", dataDir: `${root}/./networks//` });

@@ -25,7 +25,12 @@ interface Reservation {
 /** `indexRoot` is where the index beside the lease directories lies (owners.ts). */
 export function hostLocalPlugin(indexRoot = `${STATE_ROOT}/host-local`): Plugin<HostLocalConfig> {
   /** Runs `body` with the lease directory locked. undefined: it does not exist. */
-  function withStore<T>(path: string, create: boolean, body: (store: Store) => T, after?: (store: Store) => void) {
+  function withStore<T>(
+    path: string,
+    create: boolean,
+    body: (store: Store) => T,
+    after?: (store: Store) => void,
+  ): T | undefined {
     const store = Store.open(path, create, indexRoot);
     if (store === undefined) return undefined;
     try {
@@ -103,16 +108,12 @@ export function hostLocalPlugin(indexRoot = `${STATE_ROOT}/host-local`): Plugin<
     if (directory === undefined) return;
     const valid = new Set(call.validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
     const containers = new Set(call.validAttachments.map(({ containerId }) => containerId));
-    const cleanup = new Cleanup();
-    withStore(directory, false, (store) => {
-      for (const lease of store.all()) {
+    withStore(directory, false, (store) =>
+      store.sweep(({ containerId, ifName }) =>
         // A lease from before 0.8 names no interface.
-        const { containerId, ifName } = lease;
-        if (ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`)) continue;
-        cleanup.attempt(() => store.release(lease));
-      }
-    });
-    cleanup.finish();
+        ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`),
+      ),
+    );
   }
 
   function status(call: HostLocalCall): void {

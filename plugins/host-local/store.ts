@@ -1,13 +1,15 @@
 // The lease directory, byte for byte that of the Go plugin: <dataDir>/<network>/<ip> holds "containerID CR LF ifname",
 // last_reserved_ip.N the address handed out last from set N, and both implementations hold flock(2) on `lock` while they work.
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
+import { CniError } from "../../src/errors.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../../src/host/constants.ts";
 import { type Fd, host } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
 import { hasErrno } from "../../src/state/descriptor.ts";
 import { closing, openDirectory, openExclusive, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
-import { type OwnedLease, type Owner, Owners } from "./owners.ts";
+import { Cleanup } from "../../src/transaction.ts";
+import { enter, type IndexFiles, type OwnedLease, type Owner, Owners } from "./owners.ts";
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
@@ -18,14 +20,15 @@ const FILE_MODE = 0o600;
 const ASIDE = ".podnic.tmp";
 /** The longest owner is far below. */
 const LEASE_LIMIT = 4096;
+/** More than an owner takes: 64 hex digits and an interface name. */
+const SHORT = 256;
 
 export class Store {
   readonly #path: string;
   readonly #dir: Fd;
   readonly #indexRoot: string;
+  /** undefined: out of date, or not to be had. */
   #owners: Owners | undefined;
-  /** What reading the directory found, while the lock is held. */
-  #scanned: OwnedLease[] | undefined;
   /** The aside, while it waits for a free address. */
   #aside: Fd | undefined;
   /** Open files of the leases taken, for sync. */
@@ -53,15 +56,12 @@ export class Store {
     return withLock(this.#dir, "lock", timeout, () => {
       this.#owners = Owners.open(this.#dir, this.#indexRoot);
       try {
-        // Out of date: what the directory really holds, and no remains of a process that was killed.
-        if (this.#owners === undefined) this.#rebuild();
         return body();
       } finally {
         this.#dropAside();
         this.#owners?.seal();
         this.#owners?.close();
         this.#owners = undefined;
-        this.#scanned = undefined;
       }
     });
   }
@@ -71,18 +71,34 @@ export class Store {
    * read.
    */
   find(owner: Owner): OwnedLease[] {
-    const known = this.#owners?.of(owner.containerId)?.filter(({ ifName }) => ifName === owner.ifName || ifName === "");
-    const leases = known?.map(({ ip }) => this.#read(ip));
+    const known = this.#owners?.of(owner.containerId)?.filter((lease) => matches(lease, owner));
+    const read = known?.map(({ ip }) => this.#read(ip));
+    const found: OwnedLease[] = [];
     // A lease that was written over leaves no trace in the directory's time.
-    const sure = leases?.every((lease) => lease !== undefined && matches(lease, owner));
-    const all = (sure ? (leases as OwnedLease[]) : this.#rebuild()).filter((lease) => matches(lease, owner));
-    const exact = all.filter(({ ifName }) => ifName !== "");
-    return exact.length > 0 ? exact : all;
+    if (read?.every((lease) => lease !== undefined && matches(lease, owner))) found.push(...(read as OwnedLease[]));
+    else {
+      this.#rebuild((lease) => {
+        if (matches(lease, owner)) found.push(lease);
+        return true;
+      });
+    }
+    const exact = found.filter(({ ifName }) => ifName !== "");
+    return exact.length > 0 ? exact : found;
   }
 
-  /** Every lease with an owner, read while the lock is held. */
-  all(): OwnedLease[] {
-    return this.#scanned ?? this.#rebuild();
+  /** Releases every lease that is not to be kept. Does not stop at one that cannot be removed; throws at the end. */
+  sweep(keep: (lease: OwnedLease) => boolean): void {
+    const cleanup = new Cleanup();
+    this.#rebuild((lease) => {
+      if (keep(lease)) return true;
+      let gone = false;
+      cleanup.attempt(() => {
+        unlinkIfThere(lease.ip, this.#dir);
+        gone = true;
+      });
+      return !gone;
+    });
+    cleanup.finish();
   }
 
   /** Who holds the address. undefined: nobody, or nobody knows. */
@@ -208,20 +224,24 @@ export class Store {
     }
   }
 
-  /** Reads every lease and writes the index anew. Removes what killed processes left: an aside, and leases without an owner. */
-  #rebuild(): OwnedLease[] {
-    const leases: OwnedLease[] = [];
+  /**
+   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left: an aside, and
+   * leases without an owner.
+   */
+  #rebuild(keep: (lease: OwnedLease) => boolean): void {
+    this.#owners?.close();
+    this.#owners = undefined;
+    const files: IndexFiles = new Map();
+    let complete = true;
     for (const name of this.names()) {
       if (name === ASIDE) unlinkIfThere(ASIDE, this.#dir);
       if (!isLeaseName(name)) continue;
       const owner = this.#readOwner(name);
       if (owner === "none") this.#reclaim(name);
-      else if (owner !== undefined) leases.push({ ...owner, ip: name });
+      else if (owner === "unreadable") complete = false;
+      else if (owner !== undefined && keep({ ...owner, ip: name })) enter(files, { ...owner, ip: name });
     }
-    this.#owners?.close();
-    this.#owners = Owners.build(this.#dir, this.#indexRoot, leases);
-    this.#scanned = leases;
-    return leases;
+    if (complete) this.#owners = Owners.build(this.#dir, this.#indexRoot, files);
   }
 
   /** Nobody can be writing it: whoever writes leases holds the lock. */
@@ -236,17 +256,33 @@ export class Store {
 
   #read(ip: string): OwnedLease | undefined {
     const owner = this.#readOwner(ip);
-    return owner === undefined || owner === "none" ? undefined : { ...owner, ip };
+    return typeof owner === "object" ? { ...owner, ip } : undefined;
   }
 
-  /** "none": empty, or not text. undefined: not there, or nothing we understand: it stays, and its address is not handed out. */
-  #readOwner(name: string): Owner | "none" | undefined {
+  /**
+   * "none": empty, or not text. undefined: not there, or nothing we understand: it stays, and its address is not handed out.
+   * "unreadable": it may be anybody's.
+   */
+  #readOwner(name: string): Owner | "none" | "unreadable" | undefined {
     try {
-      const data = readFile(this.#dir, name, LEASE_LIMIT);
+      const data = this.#readShort(name) ?? readFile(this.#dir, name, LEASE_LIMIT);
       return data && parseOwner(host.decode(data));
     } catch (error) {
       this.#warn("lease unreadable", name, error);
-      return undefined;
+      // A link, a directory, a file far too large: no plugin made it.
+      return hasErrno(error, "ELOOP") || error instanceof CniError ? undefined : "unreadable";
+    }
+  }
+
+  /** The lease in three system calls, when it is as short as leases are: the whole directory may have to be read. */
+  #readShort(name: string): Uint8Array | undefined {
+    try {
+      const fd = host.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, this.#dir);
+      const data = closing(fd, () => host.read(fd, SHORT));
+      return data.length > 0 && data.length < SHORT ? data : undefined;
+    } catch (error) {
+      if (hasErrno(error, "ENOENT", "ELOOP", "EISDIR")) return undefined;
+      throw error;
     }
   }
 
