@@ -1,5 +1,5 @@
 // Which address comes next: round-robin from the last one handed out, over all ranges of a set.
-import { type Address, formatAddress } from "../../src/ip/address.ts";
+import type { Address } from "../../src/ip/address.ts";
 import {
   compareAddresses,
   equalAddresses,
@@ -12,18 +12,15 @@ import { type Range, type RangeSet, rangeOf } from "./ranges.ts";
 
 /** The lease directory, as the search sees it. */
 export interface Leases {
-  /** Takes the address; false: it is taken. */
+  /** The first address of the interval that seems free. */
+  firstFree(interval: Interval): Address | undefined;
+  /** Takes the address; false: it is taken after all, and firstFree does not give it again. */
   take(address: Address): boolean;
-  /** Names of everything in the directory. */
-  names(): string[];
 }
 
 interface Piece extends Interval {
   range: Range;
 }
-
-/** Addresses asked for one by one before the whole directory is read: a run of taken ones is short unless the pool is nearly full. */
-const TRIES = 16;
 
 /**
  * Takes the first free address after `last` (the one handed out last, undefined at first). All of the set are tried once,
@@ -35,23 +32,9 @@ export function allocate(
   excluded: readonly Interval[],
   leases: Leases,
 ): { address: Address; range: Range } | undefined {
-  const pieces = walk(set, last, excluded);
-  let tries = 0;
-  search: for (const { first, last, range } of pieces) {
-    for (let address = first; ; address = nextAddress(address)!) {
-      if (tries++ === TRIES) break search;
-      if (leases.take(address)) return { address, range };
-      if (equalAddresses(address, last)) break;
-    }
-  }
-  if (tries <= TRIES) return undefined;
-
-  const used = new Set(leases.names());
-  for (const piece of pieces) {
-    for (let address = firstOutside(piece, used); address !== undefined; address = firstOutside(piece, used)) {
+  for (const piece of walk(set, last, excluded)) {
+    for (let address = leases.firstFree(piece); address !== undefined; address = leases.firstFree(piece)) {
       if (leases.take(address)) return { address, range: piece.range };
-      // Taken although its name was not there: somebody who does not lock.
-      used.add(formatAddress(address));
     }
   }
   return undefined;
@@ -91,43 +74,4 @@ function without(interval: Interval, holes: readonly Interval[]): Interval[] {
     });
   }
   return pieces;
-}
-
-/**
- * The first address of the interval whose text is not in `used`. Costs one look-up for each taken address before it: texts are put
- * together from what a block of addresses has in common and a number, because printing each whole takes ten times as long.
- */
-function firstOutside({ first, last }: Interval, used: Set<string>): Address | undefined {
-  const size = first.bytes.length;
-  const width = size === 4 ? 1 : 2;
-  for (let block: Address | undefined = first; block !== undefined && compareAddresses(block, last) <= 0; ) {
-    const sameBlock = block.bytes.every((byte, i) => i >= size - width || byte === last.bytes[i]);
-    const to: number = sameBlock ? low(last, width) : 2 ** (8 * width) - 1;
-    const stem = stemOf(block, width);
-    for (let n = low(block, width); n <= to; n++) {
-      // An IPv6 group of zero may be part of the "::".
-      const text = width === 1 ? stem + n : n > 0 ? stem + n.toString(16) : formatAddress(block);
-      if (!used.has(text)) return withLow(block, width, n);
-    }
-    block = nextAddress(withLow(block, width, to));
-  }
-  return undefined;
-}
-
-/** What the texts of all addresses that differ in the last octet or (non-zero) group have in common. */
-function stemOf(address: Address, width: number): string {
-  return formatAddress(withLow(address, width, 1)).slice(0, -1);
-}
-
-/** The last octet or group as a number. */
-function low({ bytes }: Address, width: number): number {
-  const last = bytes[bytes.length - 1]!;
-  return width === 1 ? last : bytes[bytes.length - 2]! * 256 + last;
-}
-
-function withLow({ family, bytes }: Address, width: number, value: number): Address {
-  const changed = bytes.slice();
-  changed[changed.length - 1] = value & 0xff;
-  if (width === 2) changed[changed.length - 2] = value >> 8;
-  return { family, bytes: changed };
 }

@@ -9,7 +9,7 @@ import { log } from "../../src/log.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { Cleanup } from "../../src/transaction.ts";
 import { allocate } from "./allocate.ts";
-import type { OwnedLease, Owner } from "./owners.ts";
+import type { OwnedLease, Owner } from "./lease-index.ts";
 import { type HostLocalConfig, leaseDirectory, type Plan, planOf } from "./plan.ts";
 import { formatSet, type Range, type RangeSet, rangeOf } from "./ranges.ts";
 import { readResolvConf } from "./resolv-conf.ts";
@@ -22,7 +22,7 @@ interface Reservation {
   range: Range;
 }
 
-/** `indexRoot` is where the index beside the lease directories lies (owners.ts). */
+/** `indexRoot` is where the index beside the lease directories lies (lease-index.ts). */
 export function hostLocalPlugin(indexRoot = `${STATE_ROOT}/host-local`): Plugin<HostLocalConfig> {
   /** Runs `body` with the lease directory locked. undefined: it does not exist. */
   function withStore<T>(
@@ -123,8 +123,8 @@ export function hostLocalPlugin(indexRoot = `${STATE_ROOT}/host-local`): Plugin<
         store.probe();
         plan.sets.forEach((set, index) => {
           const free = allocate(set, store.lastReserved(index), plan.excluded, {
-            take: (address) => !store.isTaken(address),
-            names: () => store.names(),
+            firstFree: (interval) => store.firstFree(interval),
+            take: () => true,
           });
           if (free === undefined) throw exhausted(set, plan.directory);
         });
@@ -202,8 +202,8 @@ function reserveFrom(
     return { address: wanted, range };
   }
   const free = allocate(set, store.lastReserved(index), plan.excluded, {
+    firstFree: (interval) => store.firstFree(interval),
     take: (address) => store.take(address, owner),
-    names: () => store.names(),
   });
   if (free === undefined) throw exhausted(set, plan.directory);
   return free;

@@ -4,12 +4,14 @@ import { CniError } from "../../src/errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../../src/host/constants.ts";
 import { type Fd, host } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
+import type { Interval } from "../../src/ip/range.ts";
 import { log } from "../../src/log.ts";
 import { hasErrno } from "../../src/state/descriptor.ts";
 import { closing, openDirectory, openExclusive, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { Cleanup } from "../../src/transaction.ts";
-import { enter, type IndexFiles, type OwnedLease, type Owner, Owners } from "./owners.ts";
+import { IndexContents, LeaseIndex, type OwnedLease, type Owner } from "./lease-index.ts";
+import type { Used } from "./used.ts";
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
@@ -28,7 +30,9 @@ export class Store {
   readonly #dir: Fd;
   readonly #indexRoot: string;
   /** undefined: out of date, or not to be had. */
-  #owners: Owners | undefined;
+  #index: LeaseIndex | undefined;
+  /** Addresses taken; undefined: not known yet. */
+  #used: Used | undefined;
   /** The aside, while it waits for a free address. */
   #aside: Fd | undefined;
   /** Open files of the leases taken, for sync. */
@@ -54,14 +58,16 @@ export class Store {
   /** Runs `body` under the lock, which the methods below need. Waits at most `timeout` milliseconds. */
   locked<T>(timeout: number, body: () => T): T {
     return withLock(this.#dir, "lock", timeout, () => {
-      this.#owners = Owners.open(this.#dir, this.#indexRoot);
+      this.#index = LeaseIndex.open(this.#dir, this.#indexRoot);
+      this.#used = this.#index?.used;
       try {
         return body();
       } finally {
         this.#dropAside();
-        this.#owners?.seal();
-        this.#owners?.close();
-        this.#owners = undefined;
+        this.#index?.seal();
+        this.#index?.close();
+        this.#index = undefined;
+        this.#used = undefined;
       }
     });
   }
@@ -71,7 +77,7 @@ export class Store {
    * read.
    */
   find(owner: Owner): OwnedLease[] {
-    const known = this.#owners?.of(owner.containerId)?.filter((lease) => matches(lease, owner));
+    const known = this.#index?.of(owner.containerId)?.filter((lease) => matches(lease, owner));
     const read = known?.map(({ ip }) => this.#read(ip));
     const found: OwnedLease[] = [];
     // A lease that was written over leaves no trace in the directory's time.
@@ -116,10 +122,10 @@ export class Store {
     }
   }
 
-  /** Names of everything in the directory. */
-  names(): string[] {
-    // A descriptor of its own: reading moves it.
-    return closing(host.open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, this.#dir), (dir) => host.readdir(dir));
+  /** The first address of the interval that is not taken. */
+  firstFree(interval: Interval): Address | undefined {
+    if (this.#used === undefined) this.#rebuild(() => true);
+    return this.#used!.firstFree(interval);
   }
 
   /** Gives the address to the owner; durable after sync. false: it is taken. */
@@ -130,12 +136,14 @@ export class Store {
       try {
         host.link(ASIDE, ip, this.#dir, this.#dir);
       } catch (error) {
-        if (hasErrno(error, "EEXIST")) return false;
-        throw error;
+        if (!hasErrno(error, "EEXIST")) throw error;
+        this.#used?.mark(address, true);
+        return false;
       }
       this.#taken.push(this.#aside);
       this.#aside = undefined;
-      this.#owners?.add({ ...owner, ip });
+      this.#used?.mark(address, true);
+      this.#index?.add({ ...owner, ip }, address);
       host.unlink(ASIDE, this.#dir);
       return true;
     });
@@ -152,7 +160,9 @@ export class Store {
   release(lease: OwnedLease): void {
     this.#change(() => {
       unlinkIfThere(lease.ip, this.#dir);
-      this.#owners?.remove(lease);
+      const address = parseAddress(lease.ip)!;
+      this.#used?.mark(address, false);
+      this.#index?.remove(lease, address);
     });
   }
 
@@ -197,7 +207,7 @@ export class Store {
 
   /** A change of the directory: when it fails half-way the index does not hold any more. */
   #change<T>(change: () => T): T {
-    return this.#owners === undefined ? change() : this.#owners.during(change);
+    return this.#index === undefined ? change() : this.#index.during(change);
   }
 
   #dropAside(): void {
@@ -229,28 +239,41 @@ export class Store {
    * leases without an owner.
    */
   #rebuild(keep: (lease: OwnedLease) => boolean): void {
-    this.#owners?.close();
-    this.#owners = undefined;
-    const files: IndexFiles = new Map();
+    this.#index?.close();
+    this.#index = undefined;
+    const contents = new IndexContents();
+    this.#used = contents.used;
     let complete = true;
-    for (const name of this.names()) {
+    for (const name of this.#names()) {
       if (name === ASIDE) unlinkIfThere(ASIDE, this.#dir);
-      if (!isLeaseName(name)) continue;
+      const address = leaseAddress(name);
+      if (address === undefined) continue;
       const owner = this.#readOwner(name);
-      if (owner === "none") this.#reclaim(name);
-      else if (owner === "unreadable") complete = false;
-      else if (owner !== undefined && keep({ ...owner, ip: name })) enter(files, { ...owner, ip: name });
+      if (owner === "none" && this.#reclaim(name)) continue;
+      if (owner === "unreadable") complete = false;
+      if (typeof owner === "object") {
+        if (!keep({ ...owner, ip: name })) continue;
+        contents.addOwner({ ...owner, ip: name });
+      }
+      contents.used.mark(address, true);
     }
-    if (complete) this.#owners = Owners.build(this.#dir, this.#indexRoot, files);
+    if (complete) this.#index = LeaseIndex.build(this.#dir, this.#indexRoot, contents);
+  }
+
+  #names(): string[] {
+    // A descriptor of its own: reading moves it.
+    return closing(host.open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, this.#dir), (dir) => host.readdir(dir));
   }
 
   /** Nobody can be writing it: whoever writes leases holds the lock. */
-  #reclaim(name: string): void {
+  #reclaim(name: string): boolean {
     try {
       unlinkIfThere(name, this.#dir);
       log("warning", "host-local: lease without an owner removed", { file: `${this.#path}/${name}` });
+      return true;
     } catch (error) {
       this.#warn("lease without an owner cannot be removed", name, error);
+      return false;
     }
   }
 
@@ -310,12 +333,13 @@ function matches(lease: Owner, owner: Owner): boolean {
   return lease.containerId === owner.containerId && (lease.ifName === owner.ifName || lease.ifName === "");
 }
 
-/** An address in the one way the plugins write it. */
-function isLeaseName(name: string): boolean {
+/** The address that a file is named by, in the one way the plugins write it. */
+function leaseAddress(name: string): Address | undefined {
   const address = parseAddress(name);
-  if (address === undefined) return false;
+  if (address === undefined) return undefined;
   // There is one way to write IPv4.
-  return address.family === 4 ? !name.includes(":") : formatAddress(address) === name;
+  const plain = address.family === 4 ? !name.includes(":") : formatAddress(address) === name;
+  return plain ? address : undefined;
 }
 
 function lastReservedName(index: number): string {

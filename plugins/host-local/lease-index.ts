@@ -1,18 +1,20 @@
-// Who owns which lease, without reading them all: an index beside the lease directory, so that the cost of a call does not grow with
-// the number of leases.
+// Who owns which lease, and which addresses are taken, without reading the lease directory: an index beside it, so that the cost of a
+// call does not grow with the number of leases.
 //
 // Nothing depends on it. It counts only while the lease directory has the modification time that the index's last writer gave it: any
 // file that comes or goes, by the Go plugin, by hand or by one of our processes that was killed half-way, gives the directory another
 // one, and then the directory is read and the index written anew. The index holds for one boot, because it is not synced.
 //
-// <root>/<device>-<inode>/state names boot and modification time; the files 00 to ff hold lines "containerID ifname ip" (no ifname:
-// a lease of plugins older than 0.8), by the hash of the container ID.
+// <root>/<device>-<inode>/state names boot and modification time. The files 00 to ff hold lines "containerID ifname ip" (no ifname:
+// a lease of plugins older than 0.8), by the hash of the container ID. The others are blocks of used.ts.
 
 import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } from "../../src/host/constants.ts";
 import { type Fd, host } from "../../src/host/host.ts";
+import type { Address } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
 import { closing, openDirectory, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
 import { bootId } from "../../src/state/record.ts";
+import { Used } from "./used.ts";
 
 export interface Owner {
   containerId: string;
@@ -24,29 +26,44 @@ export interface OwnedLease extends Owner {
   ip: string;
 }
 
-/** Lines of each file of an index. */
-export type IndexFiles = Map<string, string[]>;
+/** What an index is built from. */
+export class IndexContents {
+  /** Lines of the files 00 to ff. */
+  readonly lines = new Map<string, string[]>();
+  readonly used = new Used();
+
+  addOwner(lease: OwnedLease): void {
+    const file = fileOf(lease.containerId);
+    const lines = this.lines.get(file);
+    if (lines === undefined) this.lines.set(file, [lineOf(lease)]);
+    else lines.push(lineOf(lease));
+  }
+}
 
 const STATE = "state";
 /** A file of the index holds the leases of one container in 256. */
 const LIMIT = 64 * 1024 * 1024;
+const BLOCK_LIMIT = 64;
 
-export class Owners {
+export class LeaseIndex {
   readonly #leases: Fd;
   readonly #index: Fd;
   readonly #time: { seconds: number; nanoseconds: number };
   /** The index may say something else than the directory: it is not sealed, and the next call writes it anew. */
   #doubtful = false;
   #failed = false;
+  /** Bits of the addresses taken. */
+  readonly used: Used;
 
-  private constructor(leases: Fd, index: Fd, time: { seconds: number; nanoseconds: number }) {
+  private constructor(leases: Fd, index: Fd, time: { seconds: number; nanoseconds: number }, used?: Used) {
     this.#leases = leases;
     this.#index = index;
     this.#time = time;
+    this.used = used ?? new Used((block) => this.#attempt(() => readFile(index, block, BLOCK_LIMIT)));
   }
 
   /** The index of an open lease directory. undefined: there is none, or the directory has changed since. */
-  static open(leases: Fd, root: string): Owners | undefined {
+  static open(leases: Fd, root: string): LeaseIndex | undefined {
     let index: Fd | undefined;
     try {
       const { dev, ino, mtime, mtimeNsec } = host.fstat(leases);
@@ -54,7 +71,7 @@ export class Owners {
       if (index === undefined) return undefined;
       const state = readFile(index, STATE, 256);
       if (state !== undefined && host.decode(state) === stateText(mtime, mtimeNsec)) {
-        return new Owners(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
+        return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
       }
     } catch (error) {
       log("debug", "host-local: index unreadable", { cause: String(error) });
@@ -64,22 +81,23 @@ export class Owners {
   }
 
   /** A new index. undefined: it cannot be written, which costs time and nothing else. */
-  static build(leases: Fd, root: string, files: IndexFiles): Owners | undefined {
+  static build(leases: Fd, root: string, contents: IndexContents): LeaseIndex | undefined {
     let index: Fd | undefined;
     try {
       const { dev, ino } = host.fstat(leases);
       index = openDirectory(indexPath(root, dev, ino), { mode: 0o700 })!;
       unlinkIfThere(STATE, index);
       for (const name of host.readdir(index)) host.unlink(name, index);
-      for (const [file, lines] of files) write(index, file, lines.join(""), O_TRUNC);
+      for (const [file, lines] of contents.lines) write(index, file, host.encode(lines.join("")), O_TRUNC);
+      for (const [block, bits] of contents.used.blocks()) write(index, block, bits, O_TRUNC);
       // A time that no change of the directory will ever give it: past, and with a fraction drawn by lot.
       const [a, b, c, d] = host.random(4);
       const fraction = (((a! * 256 + b!) * 256 + c!) * 256 + d!) % 1e9;
       host.futimens(leases, Math.floor(host.now() / 1000) - 1, fraction);
       // As the file system keeps it: some know whole seconds only.
       const { mtime, mtimeNsec } = host.fstat(leases);
-      write(index, STATE, stateText(mtime, mtimeNsec), O_TRUNC);
-      return new Owners(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
+      write(index, STATE, host.encode(stateText(mtime, mtimeNsec)), O_TRUNC);
+      return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec }, contents.used);
     } catch (error) {
       log("debug", "host-local: index not written", { cause: String(error) });
       if (index !== undefined) host.close(index);
@@ -89,12 +107,7 @@ export class Owners {
 
   /** Leases of the container, whatever the interface. undefined: the index cannot be read. */
   of(containerId: string): OwnedLease[] | undefined {
-    try {
-      return read(this.#index, containerId);
-    } catch (error) {
-      this.#fail(error);
-      return undefined;
-    }
+    return this.#attempt(() => read(this.#index, containerId));
   }
 
   /** Runs a change of the directory, in which add and remove tell the index. When it throws nobody knows how far it came. */
@@ -106,18 +119,28 @@ export class Owners {
     return value;
   }
 
-  add(lease: OwnedLease): void {
-    this.#attempt(() => write(this.#index, fileOf(lease.containerId), lineOf(lease), O_APPEND));
+  add(lease: OwnedLease, address: Address): void {
+    this.#attempt(() => {
+      write(this.#index, fileOf(lease.containerId), host.encode(lineOf(lease)), O_APPEND);
+      this.#mark(address, true);
+    });
   }
 
-  remove(lease: OwnedLease): void {
+  remove(lease: OwnedLease, address: Address): void {
     this.#attempt(() => {
       const file = fileOf(lease.containerId);
       const text = readText(this.#index, file);
       const line = `\n${lineOf(lease)}`;
       const at = text.indexOf(line);
-      if (at >= 0) write(this.#index, file, text.slice(1, at + 1) + text.slice(at + line.length), O_TRUNC);
+      const rest = text.slice(1, at + 1) + text.slice(at + line.length);
+      if (at >= 0) write(this.#index, file, host.encode(rest), O_TRUNC);
+      this.#mark(address, false);
     });
+  }
+
+  #mark(address: Address, taken: boolean): void {
+    const { block, bits } = this.used.mark(address, taken);
+    write(this.#index, block, bits, O_TRUNC);
   }
 
   /** Last of all: what the index says is what the directory holds. */
@@ -130,11 +153,12 @@ export class Owners {
     host.close(this.#index);
   }
 
-  #attempt(run: () => void): void {
+  #attempt<T>(run: () => T): T | undefined {
     try {
-      run();
+      return run();
     } catch (error) {
       this.#fail(error);
+      return undefined;
     }
   }
 
@@ -143,14 +167,6 @@ export class Owners {
     this.#doubtful = true;
     log("debug", "host-local: index given up", { cause: String(error) });
   }
-}
-
-/** Adds a lease to the lines of an index that is to be built. */
-export function enter(files: IndexFiles, lease: OwnedLease): void {
-  const file = fileOf(lease.containerId);
-  const lines = files.get(file);
-  if (lines === undefined) files.set(file, [lineOf(lease)]);
-  else lines.push(lineOf(lease));
 }
 
 /** The inode, not the path: one directory has one index, whatever path leads to it. */
@@ -194,7 +210,7 @@ function readText(index: Fd, file: string): string {
   return data === undefined ? "\n" : `\n${host.decode(data)}`;
 }
 
-function write(index: Fd, file: string, text: string, how: number): void {
+function write(index: Fd, file: string, data: Uint8Array, how: number): void {
   const fd = host.open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0o600, index);
-  closing(fd, () => writeAll(fd, host.encode(text)));
+  closing(fd, () => writeAll(fd, data));
 }

@@ -1,0 +1,76 @@
+// Which addresses are taken, one bit each. What a search costs depends on the blocks it crosses and not on the addresses in them: the
+// last free address of a /16 is 256 blocks away.
+import type { Address } from "../../src/ip/address.ts";
+import { compareAddresses, type Interval, nextAddress } from "../../src/ip/range.ts";
+
+/** A block is the 256 addresses that differ in the last byte only. */
+const BLOCK_BYTES = 32;
+
+export class Used {
+  readonly #blocks = new Map<string, Uint8Array>();
+  readonly #load: (block: string) => Uint8Array | undefined;
+
+  /** `load` gives the bits of a block from elsewhere; undefined: nothing in it is taken. */
+  constructor(load: (block: string) => Uint8Array | undefined = () => undefined) {
+    this.#load = load;
+  }
+
+  /** Marks the address; returns the name of its block and the bits to keep. */
+  mark(address: Address, taken: boolean): { block: string; bits: Uint8Array } {
+    const block = blockOf(address);
+    const bits = this.#bits(block);
+    const low = address.bytes[address.bytes.length - 1]!;
+    if (taken) bits[low >> 3]! |= 1 << (low & 7);
+    else bits[low >> 3]! &= ~(1 << (low & 7));
+    return { block, bits };
+  }
+
+  /** The first address of the interval that is not taken. */
+  firstFree({ first, last }: Interval): Address | undefined {
+    const end = last.bytes.length - 1;
+    for (let from: Address | undefined = first; from !== undefined && compareAddresses(from, last) <= 0; ) {
+      const to: number = blockOf(from) === blockOf(last) ? last.bytes[end]! : 255;
+      const low = firstClear(this.#bits(blockOf(from)), from.bytes[end]!, to);
+      if (low !== undefined) return withLow(from, low);
+      from = nextAddress(withLow(from, to));
+    }
+    return undefined;
+  }
+
+  /** Every block that anything was marked in. */
+  blocks(): Iterable<[block: string, bits: Uint8Array]> {
+    return this.#blocks;
+  }
+
+  #bits(block: string): Uint8Array {
+    let bits = this.#blocks.get(block);
+    if (bits === undefined) {
+      bits = new Uint8Array(BLOCK_BYTES);
+      bits.set(this.#load(block)?.subarray(0, BLOCK_BYTES) ?? []);
+      this.#blocks.set(block, bits);
+    }
+    return bits;
+  }
+}
+
+/** All but the last byte, in hex: 6 digits for IPv4, 30 for IPv6. */
+function blockOf({ bytes }: Address): string {
+  let text = "";
+  for (let i = 0; i < bytes.length - 1; i++) text += (bytes[i]! + 256).toString(16).slice(1);
+  return text;
+}
+
+function firstClear(bits: Uint8Array, from: number, to: number): number | undefined {
+  for (let low = from; low <= to; low++) {
+    const byte = bits[low >> 3]!;
+    if (byte === 0xff) low |= 7;
+    else if ((byte & (1 << (low & 7))) === 0) return low;
+  }
+  return undefined;
+}
+
+function withLow({ family, bytes }: Address, low: number): Address {
+  const changed = bytes.slice();
+  changed[changed.length - 1] = low;
+  return { family, bytes: changed };
+}
