@@ -71,6 +71,7 @@ const stages: Stage[] = [
     count: faultsCount,
     limit: 15,
   },
+  { name: "refusals", command: ts("conformance/refusals/main.ts"), limit: 3 },
   { name: "demo", command: ["scripts/demo"], limit: 3 },
 ];
 

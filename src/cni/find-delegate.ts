@@ -1,4 +1,5 @@
 // Finds a plugin's executable in CNI_PATH, without ever leaving its directories (CVE-2021-20206).
+import { didYouMean } from "../config/messages.ts";
 import { policy } from "../config/policy.ts";
 import { CniError, Code } from "../errors.ts";
 import {
@@ -15,6 +16,7 @@ import {
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { excerpt, isPlainName } from "./names.ts";
 import type { Delegate } from "./plugin.ts";
+import { findPlugin, pluginNames } from "./registry.ts";
 
 const maxHops = 8;
 const S_ISUID = 0o4000;
@@ -50,8 +52,16 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
   throw new CniError(
     Code.generic,
     `failed to find plugin ${JSON.stringify(name)} in path [${excerpt(path.join(" "))}]`,
-    refused.length === 0 ? "install it in one of these directories (CNI_PATH)" : excerpt(refused.join("; ")),
+    refused.length === 0
+      ? `${suggestion(name)}install it in one of these directories (CNI_PATH)`
+      : excerpt(refused.join("; ")),
   );
+}
+
+function suggestion(name: string): string {
+  const known = pluginNames().filter((each) => findPlugin(each)?.kind === "ipam");
+  const meant = didYouMean(name, known);
+  return meant === "" ? "" : `${meant.slice("; ".length)} Otherwise `;
 }
 
 /** Opens `name` (it may have several steps) below `directory`; links are followed as long as they stay in a directory of CNI_PATH or of the policy. */

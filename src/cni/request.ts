@@ -1,6 +1,7 @@
 // What a runtime asks: environment and stdin, checked in the order of the Go plugins (spec C-002 to C-025) and before anything is touched.
 
 import { fold } from "../config/fold.ts";
+import { findJsonError } from "../config/json-error.ts";
 import { describe } from "../config/messages.ts";
 import type { ObjectShape } from "../config/shape.ts";
 import { CniError, Code } from "../errors.ts";
@@ -121,12 +122,10 @@ function decode(stdin: Uint8Array): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // Not its text: it may quote from the input, and inputs hold secrets.
     if (!(error instanceof Error)) throw error;
-    throw undecodable(
-      "stdin is not valid JSON",
-      `${stdin.length} bytes; check commas, quotes and brackets, and that it is complete`,
-    );
+    const found = findJsonError(text);
+    const where = found === undefined ? "" : `: line ${found.line}, column ${found.column}: ${found.text}`;
+    throw undecodable(`stdin is not valid JSON${where}`, `correct the network configuration (${stdin.length} bytes)`);
   }
 }
 

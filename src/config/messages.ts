@@ -9,6 +9,8 @@ export interface Problem {
   /** The value at `pointer` lacks a key; otherwise it is wrong itself. */
   missing: boolean;
   text: string;
+  /** What to write instead, where that is clear. */
+  cure?: string;
 }
 
 const typeNames: Record<string, string> = {
@@ -91,7 +93,7 @@ function expectation(error: ErrorObject, value: unknown): string {
     case "format":
       return `must be ${wanted[String(params.format)] ?? String(params.format)}`;
     case "enum": {
-      const allowed = params.allowedValues as unknown[];
+      const allowed = (params.allowedValues as unknown[]).filter((value) => value !== "");
       return `must be one of ${allowed.map(describe).join(", ")}${didYouMean(value, allowed)}`;
     }
     case "const":
@@ -115,6 +117,17 @@ function expectation(error: ErrorObject, value: unknown): string {
   }
 }
 
+/** Values that are right but for their quotes: the commonest slip. */
+function unquoted(error: ErrorObject, value: unknown): string | undefined {
+  const type = (error.params as { type?: unknown }).type;
+  if (error.keyword !== "type" || typeof value !== "string") return undefined;
+  const looksRight =
+    type === "boolean" ? value === "true" || value === "false" : value.trim() !== "" && Number.isInteger(Number(value));
+  if (!looksRight || (type !== "integer" && type !== "boolean")) return undefined;
+  const key = error.instancePath.slice(error.instancePath.lastIndexOf("/") + 1);
+  return `write ${JSON.stringify(key)}: ${value}`;
+}
+
 /** Words for one error of ajv. */
 export function explain(error: ErrorObject, config: unknown): Problem {
   const pointer = error.instancePath;
@@ -123,9 +136,12 @@ export function explain(error: ErrorObject, config: unknown): Problem {
     return { pointer, missing: true, text: `${humanPath(`${pointer}/${missing}`)} is missing` };
   }
   const value = valueAt(config, pointer);
-  return {
+  const problem: Problem = {
     pointer,
     missing: false,
     text: `${humanPath(pointer)} ${expectation(error, value)} (found ${describe(value)})`,
   };
+  const cure = unquoted(error, value);
+  if (cure !== undefined) problem.cure = cure;
+  return problem;
 }

@@ -39,10 +39,14 @@ export function readConfig<T>(name: string, raw: unknown): T {
 }
 
 export function refusal(prefix: string, problems: Problem[]): CniError {
-  const more = problems.slice(1, listed).map((problem) => problem.text);
-  if (problems.length > listed) more.push(`and ${problems.length - listed} more`);
-  const details = more.length === 0 ? "correct this key of the network configuration" : `also: ${more.join("; ")}`;
-  return new CniError(Code.invalidConfig, `${prefix}: ${problems[0]?.text ?? "invalid"}`, details);
+  const [first, ...others] = problems;
+  const more = others.slice(0, listed).map((problem) => problem.text);
+  if (others.length > listed) more.push(`and ${others.length - listed} more`);
+  const cure =
+    first?.cure ??
+    "correct it in the network configuration (with Multus: spec.config of the NetworkAttachmentDefinition)";
+  const details = more.length === 0 ? cure : `${cure}; also: ${more.join("; ")}`;
+  return new CniError(Code.invalidConfig, `${prefix}: ${first?.text ?? "invalid"}`, details);
 }
 
 /**

@@ -1,0 +1,99 @@
+// Bad input, as people really write it. Each is refused by us before anything is touched.
+import type { Sandbox } from "../harness/sandbox.ts";
+
+export interface Refusal {
+  /** The mistake, in words. */
+  readonly mistake: string;
+  /** The input as a reader should see it. */
+  readonly shown: string;
+  readonly command?: string;
+  readonly plugin: "host-device" | "macvlan" | "static" | "host-local";
+  /** stdin; a text is taken as it is. */
+  readonly config: object | string;
+  readonly env?: Record<string, string | undefined>;
+  /** Run before, on the private host. */
+  readonly before?: (t: Sandbox) => void;
+}
+
+const device = { cniVersion: "1.0.0", name: "net1", type: "host-device", device: "dev0" };
+const macvlan = { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "up0" };
+const fixed = (ipam: object) => ({
+  ...device,
+  ipam: { type: "static", addresses: [{ address: "192.0.2.5/24" }], ...ipam },
+});
+const pool = (ipam: object) => ({ ...device, ipam: { type: "host-local", subnet: "192.0.2.0/24", ...ipam } });
+
+const environment = (mistake: string, env: Record<string, string | undefined>, command = "ADD"): Refusal => ({
+  mistake,
+  shown:
+    Object.entries(env)
+      .map(([name, value]) => `${name}=${value === undefined ? " (unset)" : value}`)
+      .join(" ") || command,
+  command,
+  plugin: "host-device",
+  config: device,
+  env,
+});
+
+const config = (mistake: string, shown: string, value: { type: string; [key: string]: unknown } | string): Refusal => ({
+  mistake,
+  shown,
+  plugin: typeof value === "string" ? "host-device" : (value.type as Refusal["plugin"]),
+  config: value,
+});
+
+export const refusals: readonly Refusal[] = [
+  environment("the command in lower case", {}, "add"),
+  environment("variables are missing", { CNI_CONTAINERID: undefined, CNI_NETNS: undefined }),
+  environment("a container id that is a path", { CNI_CONTAINERID: "../../etc/x" }),
+  environment("an interface name of 16 bytes", { CNI_IFNAME: "interface-number" }),
+  environment("an interface name that the kernel would change", { CNI_IFNAME: "eth%d" }),
+  environment("the namespace has gone", { CNI_NETNS: "/run/netns/gone" }),
+  {
+    ...environment("the namespace is an ordinary file", { CNI_NETNS: "/run/netns/file" }),
+    before: (t) => t.write("/run/netns/file", ""),
+  },
+  environment("the namespace is the node's own", { CNI_NETNS: "/proc/self/ns/net" }),
+  {
+    ...environment("CNI_ARGS with an unknown key", { CNI_ARGS: "MAC=02:00:00:00:00:11;POD=a" }),
+    plugin: "macvlan",
+    config: macvlan,
+  },
+  config(
+    "the configuration ends too early",
+    '`{"cniVersion":"1.0.0","name":"net1"`',
+    '{"cniVersion":"1.0.0","name":"net1"',
+  ),
+  config("no name", '"name" missing', { ...device, name: undefined }),
+  config("a name that is a path", '"name": "../net1"', { ...device, name: "../net1" }),
+  config("a version that nobody speaks", '"cniVersion": "9.9.9"', { ...device, cniVersion: "9.9.9" }),
+  config("a number in quotes", '"mtu": "1400"', { ...macvlan, mtu: "1400" }),
+  config("a slip of the pen", '"mode": "brige"', { ...macvlan, mode: "brige" }),
+  config("no device named", '"device" missing', { ...device, device: undefined }),
+  config("a device that is not there", '"device": "eth7"', { ...device, device: "eth7" }),
+  config("a PCI address that is a path", '"pciBusID": "../../../tmp"', {
+    ...device,
+    device: undefined,
+    pciBusID: "../../../tmp",
+  }),
+  config("a master that is not there", '"master": "eth7"', { ...macvlan, master: "eth7" }),
+  config("an IPAM plugin that is not there", '"ipam.type": "host-locl"', { ...device, ipam: { type: "host-locl" } }),
+  config("an IPAM plugin that is a path", '"ipam.type": "../../tmp/x"', { ...device, ipam: { type: "../../tmp/x" } }),
+  config(
+    "an address without prefix length",
+    '"address": "192.0.2.5"',
+    fixed({ addresses: [{ address: "192.0.2.5" }] }),
+  ),
+  config(
+    "a route's gateway that is no address",
+    '"gw": "router"',
+    fixed({ routes: [{ dst: "203.0.113.0/24", gw: "router" }] }),
+  ),
+  config("a subnet with host bits", '"subnet": "192.0.2.7/24"', pool({ subnet: "192.0.2.7/24" })),
+  config("a range outside of its subnet", '"rangeStart": "192.0.3.10"', pool({ rangeStart: "192.0.3.10" })),
+  config("state where no state belongs", '"dataDir": "/etc/cron.d"', pool({ dataDir: "/etc/cron.d" })),
+  config("a result that the version cannot say", '"cniVersion": "0.2.0" without IPAM', {
+    ...device,
+    cniVersion: "0.2.0",
+  }),
+];
