@@ -55,7 +55,7 @@ export function snapshotLink(link: Link): LinkSnapshot {
 
 /** A device of hardware: it outlives a network namespace (the kernel takes it to the initial one), a virtual device does not. */
 export function isPhysical(was: LinkSnapshot): boolean {
-  return was.kind === "";
+  return was.kind === "" || was.parentDevice !== "";
 }
 
 /** True when `link` is the device of the snapshot, whatever it is called now. `ifName` is what the pod was told to call it. */

@@ -1,0 +1,85 @@
+import { describe, expect, test } from "vitest";
+import { IFF_UP, type Link } from "./link.ts";
+import { isPhysical, isSameDevice, snapshotLink } from "./snapshot.ts";
+
+const link: Link = {
+  index: 7,
+  name: "ens5",
+  altnames: ["enp0s5"],
+  alias: "",
+  flags: IFF_UP,
+  mtu: 1500,
+  minMtu: 68,
+  maxMtu: 9000,
+  txqlen: 1000,
+  mac: "02:00:00:00:00:01",
+  permanentMac: "02:00:00:00:00:01",
+  operstate: 6,
+  parent: 0,
+  linkNetnsid: undefined,
+  master: 0,
+  kind: "",
+  slaveKind: "",
+  mode: undefined,
+  modeFlags: undefined,
+  bcqueuelen: undefined,
+  parentDevice: "0000:00:05.0",
+};
+
+describe("a device of hardware", () => {
+  const was = snapshotLink(link);
+
+  test("is known by its place and its permanent address, whatever the pod did to it", () => {
+    const changed = {
+      ...link,
+      index: 3,
+      name: "pod0",
+      alias: "eth9",
+      mac: "02:00:00:00:00:99",
+      altnames: [],
+      flags: 0,
+    };
+    expect(isSameDevice(changed, was)).toBe(true);
+  });
+
+  test("is not another one that took its name, alias and address", () => {
+    const impostor = { ...link, alias: "ens5", parentDevice: "", permanentMac: "", kind: "dummy" };
+    expect(isSameDevice(impostor, was)).toBe(false);
+    expect(isSameDevice({ ...link, parentDevice: "0000:00:06.0" }, was)).toBe(false);
+  });
+
+  test("is not the other port of its PCI function", () => {
+    expect(isSameDevice({ ...link, permanentMac: "02:00:00:00:00:02" }, was)).toBe(false);
+  });
+
+  test("is known by its permanent address alone where the kernel does not tell its place (before 5.14)", () => {
+    const old = { ...link, parentDevice: "" };
+    expect(isSameDevice({ ...old, index: 3, name: "pod0" }, snapshotLink(old))).toBe(true);
+  });
+
+  test("outlives its namespace; a virtual one does not", () => {
+    expect(isPhysical(was)).toBe(true);
+    expect(isPhysical(snapshotLink({ ...link, kind: "veth", parentDevice: "" }))).toBe(false);
+  });
+});
+
+describe("a virtual device", () => {
+  const veth: Link = { ...link, kind: "veth", parent: 6, parentDevice: "", permanentMac: "" };
+  const was = snapshotLink(veth);
+
+  test.each([
+    ["renamed and with another address", { name: "pod0", mac: "02:00:00:00:00:99" }],
+    ["with another index and name, alias kept", { index: 12, name: "pod0", alias: "ens5" }],
+    ["with another index, under the name it was given", { index: 12, name: "net1" }],
+  ])("is known %s", (_, change) => {
+    expect(isSameDevice({ ...veth, ...change }, was, "net1")).toBe(true);
+  });
+
+  test.each([
+    ["of another kind", { kind: "macvlan" }],
+    ["made later under its name on the same peer", { index: 12, mac: "02:00:00:00:00:99" }],
+    ["that only has its old index", { name: "eth0", mac: "02:00:00:00:00:99", parent: 2 }],
+  ])("is not one %s", (_, change) => {
+    expect(isSameDevice({ ...veth, ...change }, was)).toBe(false);
+  });
+});
