@@ -85,14 +85,10 @@ function add(call: Call<HostDeviceConfig>): Result {
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
   if (config.useInterfaceNetwork === true && network !== undefined) addresses = withNetwork(addresses, network);
   if (addresses !== undefined) configureInterface(pod, link.index, attachment.ifName, addresses);
-  const own: Interface = { name: attachment.ifName, sandbox: netns };
+  const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
   if (link.mac !== "") own.mac = link.mac;
-  // Fields of 1.1.0: readers of an older result of host-device have never seen them.
-  if (call.version === "1.1.0") {
-    own.mtu = link.mtu;
-    const pci = selection.pci || link.parentDevice;
-    if (isPciAddress(pci)) own.pciID = pci;
-  }
+  const pci = selection.pci || link.parentDevice;
+  if (isPciAddress(pci)) own.pciID = pci;
   return resultWith(call, own, addresses);
 }
 
@@ -113,7 +109,7 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
     );
   }
   const own: Interface = { name: call.attachment.ifName, sandbox: call.netns };
-  if (selection.pci !== "" && call.version === "1.1.0") own.pciID = selection.pci;
+  if (selection.pci !== "") own.pciID = selection.pci;
   return resultWith(call, own, wantsIpam(call) ? ipamAdd(call) : undefined);
 }
 
