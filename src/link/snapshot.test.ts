@@ -23,6 +23,7 @@ const link: Link = {
   mode: undefined,
   modeFlags: undefined,
   bcqueuelen: undefined,
+  macaddrs: undefined,
   parentDevice: "0000:00:05.0",
 };
 
