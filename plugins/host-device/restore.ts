@@ -1,5 +1,6 @@
 // Bringing a device back: one function for DEL, GC, the undo of ADD and stale records, so that whatever was interrupted ends the same way.
 import { CniError, Code } from "../../src/errors.ts";
+import { SystemError } from "../../src/host/host.ts";
 import { type CapturedNetwork, restoreNetwork } from "../../src/link/capture.ts";
 import { deleteLink, getLink, type Link, listLinks } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
@@ -57,8 +58,18 @@ export function bringBack(key: RecordKey, netnsPath: string): "home" | "hidden" 
       restore(host, found.link, was, network);
     }
   }
-  records().remove(key);
+  forget(key);
   return "home";
+}
+
+/** The device is home. On a disk that went read-only its record stays, and the next ADD of the device removes it. */
+function forget(key: RecordKey): void {
+  try {
+    records().remove(key);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== "EROFS") throw error;
+    log("warning", "the record of the device stays", { error: error.message });
+  }
 }
 
 /** The pod's namespace, if it still is the one the device went to: a path may have been given to another pod since. */
