@@ -45,7 +45,11 @@ export function locate(record: Record<HeldDevice>, netnsPath: string): Whereabou
  */
 export function bringBack(key: RecordKey, netnsPath: string): "home" | "hidden" | "none" {
   const record = records().read(key);
-  if (record === undefined) return "none";
+  if (record === undefined) {
+    // What an ADD left that was killed while it wrote.
+    forget(key);
+    return "none";
+  }
   const { was, network } = record.data;
   // After a reboot the kernel has made its devices anew, and the host's own rules have named them.
   if (record.bootId === bootId()) {
