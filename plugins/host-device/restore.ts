@@ -52,7 +52,9 @@ export function bringBack(key: RecordKey, netnsPath: string): "home" | "hidden" 
   }
   const { was, network } = record.data;
   // After a reboot the kernel has made its devices anew, and the host's own rules have named them.
-  if (record.bootId === bootId()) {
+  const boots = new Set([record.bootId, bootId()]);
+  boots.delete("");
+  if (boots.size < 2) {
     const host = ownNamespace();
     const found = locate(record, netnsPath);
     if (found.place === "hidden") return "hidden";
