@@ -5,7 +5,9 @@ import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } fro
 import { checkVirtual } from "../../src/cni/virtual-check.ts";
 import { delVirtual } from "../../src/cni/virtual-own.ts";
 import { CniError, Code } from "../../src/errors.ts";
+import { Cleanup } from "../../src/transaction.ts";
 import { onPort } from "./port.ts";
+import { forgetWitnesses, isOf } from "./witness.ts";
 
 export interface IpvlanConfig extends VirtualConfig {
   flag?: string;
@@ -52,7 +54,27 @@ export const ipvlan: Plugin<IpvlanConfig> = {
   validate: (call) => void masterName(call),
   add: (call) => addVirtual(virtual, call),
   check: (call) => checkVirtual(virtual, call),
-  del: (call) => delVirtual("ipvlan", call),
-  gc: (call) => ipamRun(call, "GC"),
+  del,
+  gc,
   status: (call) => statusVirtual(virtual, call),
 };
+
+function del(call: Call<IpvlanConfig>): void {
+  const cleanup = new Cleanup();
+  cleanup.attempt(() => delVirtual("ipvlan", call));
+  cleanup.attempt(() => forgetWitnesses(isOf(call)));
+  cleanup.finish();
+}
+
+function gc(call: Call<IpvlanConfig>): void {
+  const cleanup = new Cleanup();
+  cleanup.attempt(() => ipamRun(call, "GC"));
+  cleanup.attempt(() =>
+    forgetWitnesses(
+      ({ network, containerId, ifName }) =>
+        network === call.attachment.network &&
+        !call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName),
+    ),
+  );
+  cleanup.finish();
+}

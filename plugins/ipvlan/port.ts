@@ -1,28 +1,21 @@
 // An ipvlan master has one mode and one flag. The kernel gives those of the newest interface to all older ones at once, without a
-// word; so we look at an older one first. They are in the namespaces of other pods, where the master does not tell of them: the
-// name of one is kept in a file under /run, and asked each time.
+// word; so we look at an older one first. They are in the namespaces of other pods, and the master does not tell of them.
 import type { Call } from "../../src/cni/plugin.ts";
 import { type Numbers, nameOf, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { type Fd, host, SystemError } from "../../src/host/host.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
+import { host, SystemError } from "../../src/host/host.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { type NetNs, openNamespace } from "../../src/link/namespace.ts";
 import { isMadeOn, type Master } from "../../src/link/virtual.ts";
-import { log } from "../../src/log.ts";
-import { openDirectory, readFile, writeFile } from "../../src/state/files.ts";
+import { NetlinkError } from "../../src/netlink/errors.ts";
+import { closing } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
+import { forgetWitnesses, isOf, readWitness, type Witness, witnessDirectory, writeWitness } from "./witness.ts";
 
-/** Lost at a reboot, like the links themselves. */
-const directory = "/run/cni/podnic/ipvlan";
 /** Namespaces looked into at most when no interface is known: about 0.1 ms each. */
 const SEARCH_LIMIT = 4096;
-
-/** Where an interface of the master is. */
-interface Witness {
-  netns: string;
-  ifName: string;
-}
 
 /** Runs `create` when the master has no interface of another mode or flag. Throws CniError that names one. */
 export function onPort<C extends VirtualConfig>(
@@ -37,49 +30,21 @@ export function onPort<C extends VirtualConfig>(
     refuseOther("mode", plugin.names.mode, mode, slave.link.mode, master, slave);
     refuseOther("flag", plugin.names.flag, modeFlags, slave.link.modeFlags, master, slave);
   };
-  const dir = stateDirectory();
+  const dir = witnessDirectory();
   if (dir === undefined) {
     check(search(call, master));
     return create();
   }
-  const file = `${master.namespace.ino}-${master.link.index}`;
   return withLock(dir, "lock", policy().lockTimeout, () => {
-    const known = ask(readWitness(dir, file), master);
+    const known = ask(readWitness(dir, master), master);
     check(known ?? search(call, master));
     const link = create();
-    if (known === undefined) remember(dir, file, { netns: call.netns, ifName: call.attachment.ifName });
+    if (known === undefined) {
+      call.transaction.onRollback("forget the interface", () => forgetWitnesses(isOf(call)));
+      writeWitness(dir, master, call);
+    }
     return link;
   });
-}
-
-function stateDirectory(): Fd | undefined {
-  try {
-    return openDirectory(directory, { mode: 0o700 });
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    log("warning", "no state directory: masters are searched for interfaces each time", { error: error.message });
-    return undefined;
-  }
-}
-
-function readWitness(dir: Fd, file: string): Witness | undefined {
-  try {
-    const data = readFile(dir, file, 8192);
-    const { netns, ifName } = JSON.parse(data === undefined ? "{}" : host.decode(data));
-    return typeof netns === "string" && typeof ifName === "string" ? { netns, ifName } : undefined;
-  } catch {
-    // Damaged: as if there were none.
-    return undefined;
-  }
-}
-
-function remember(dir: Fd, file: string, witness: Witness): void {
-  try {
-    writeFile(dir, file, host.encode(JSON.stringify(witness)), 0o600);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    log("warning", "state not written", { error: error.message });
-  }
 }
 
 interface Slave {
@@ -114,25 +79,26 @@ function search(call: Call, master: Master): Slave | undefined {
   return undefined;
 }
 
+/** Not openDirectory: the runtime's path may lead over links, as /var/run does. */
 function namesIn(path: string): string[] {
-  const dir = openDirectory(path);
-  if (dir === undefined) return [];
-  try {
-    return host.readdir(dir);
-  } finally {
-    host.close(dir);
-  }
+  return closing(host.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), (dir) => host.readdir(dir));
 }
 
+/** Other pods come and go meanwhile: one that cannot be looked into has no say. */
 function inside(path: string, find: (namespace: NetNs) => Link | undefined): Slave | undefined {
-  const namespace = openNamespace(path, "ok");
-  if (namespace === undefined) return undefined;
+  let namespace: NetNs | undefined;
   try {
-    const link = find(namespace);
+    namespace = openNamespace(path, "ok");
+    const link = namespace === undefined ? undefined : find(namespace);
     return link === undefined ? undefined : { link, where: path };
+  } catch (error) {
+    if (error instanceof SystemError || error instanceof NetlinkError) return undefined;
+    throw error;
   } finally {
-    namespace.route.close();
-    host.close(namespace.fd);
+    if (namespace !== undefined) {
+      namespace.route.close();
+      host.close(namespace.fd);
+    }
   }
 }
 

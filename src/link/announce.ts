@@ -1,13 +1,23 @@
 // Tells the neighbours where an address is now: gratuitous ARP requests and unsolicited neighbour advertisements, from the
 // interface itself. A packet that leaves through another interface of the pod (as sriov-cni's advertisements do) poisons that network.
-import { AF_INET6, AF_PACKET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW } from "../host/constants.ts";
+import { AF_INET, AF_INET6, AF_PACKET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
-import type { Address } from "../ip/address.ts";
+import { type Address, formatAddress } from "../ip/address.ts";
 import { parseMac } from "../ip/mac.ts";
-import { equalAddresses } from "../ip/range.ts";
+import { equalAddresses, prefixContains } from "../ip/range.ts";
 import { log } from "../log.ts";
 import { Bytes, utf8 } from "../netlink/bytes.ts";
-import { IFA_F_OPTIMISTIC, IFA_F_TENTATIVE, IFF_NOARP } from "../netlink/constants.ts";
+import {
+  IFA_F_OPTIMISTIC,
+  IFA_F_TENTATIVE,
+  IFF_NOARP,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NTF_USE,
+  NUD_PERMANENT,
+  RTM_NEWNEIGH,
+} from "../netlink/constants.ts";
+import { writeNeighbour } from "../netlink/neighbour.ts";
 import { listAddresses } from "./address.ts";
 import type { AddressSpec } from "./configure.ts";
 import { getLink, IFF_RUNNING, IFF_UP } from "./link.ts";
@@ -29,14 +39,19 @@ const ALL_NODES: Address = {
   bytes: new Uint8Array([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
 };
 
-/** 2 gratuitous ARP requests or unsolicited neighbour advertisements per address, from the interface itself. Never fails. */
+/**
+ * Gratuitous ARP requests (three, a second apart, from the kernel) or unsolicited neighbour advertisements (two) for each address,
+ * from the interface itself. Never fails.
+ */
 export function announceAddresses(pod: NetNs, index: number, name: string, mac: string, ips: AddressSpec[]): void {
   const hardware = parseMac(mac);
   // Both protocols as sent here are Ethernet's; IPoIB has 20-byte addresses.
   if (ips.length === 0 || hardware === undefined || hardware.length !== 6) return;
   try {
-    if (!waitCarrier(pod, index)) return;
-    const usable = usableAddresses(pod, index, ips);
+    const rest = ips.filter((ip) => !isProbed(ip, ips));
+    probe(pod, index, name, ips);
+    if (rest.length === 0 || !waitCarrier(pod, index)) return;
+    const usable = usableAddresses(pod, index, rest);
     inNamespace(pod, () => {
       for (const address of usable) {
         if (address.family === 4) announceIpv4(index, hardware, address);
@@ -49,7 +64,37 @@ export function announceAddresses(pod: NetNs, index: number, name: string, mac: 
 }
 
 /**
- * True as soon as the link carries packets. A link that does not in 200 ms is left to the kernel's arp_notify; one without neighbours
+ * True for IPv4 addresses that the kernel asks for from themselves when asked to find them: that is an ARP announcement. It takes
+ * the first address in whose subnet the wanted one lies.
+ */
+function isProbed({ address: wanted }: AddressSpec, ips: AddressSpec[]): boolean {
+  if (wanted.address.family !== 4) return false;
+  const source = ips.find(({ address }) => prefixContains(address, wanted.address));
+  return source !== undefined && equalAddresses(source.address.address, wanted.address);
+}
+
+/**
+ * Lets the kernel look for our own addresses, as `ip neigh add ADDRESS dev DEV use`: three requests, now and after one and two
+ * seconds, so that one that meets a switch port not yet forwarding is not the last. A packet socket would cost ADD 10 ms: closing it
+ * waits for an RCU grace period (measured).
+ */
+function probe(pod: NetNs, index: number, name: string, ips: AddressSpec[]): void {
+  for (const ip of ips.filter((each) => isProbed(each, ips))) {
+    const { address } = ip.address;
+    const operation = `ip neigh add ${formatAddress(address)} dev ${name} use`;
+    writeNeighbour(pod.route.begin(operation, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL), {
+      family: AF_INET,
+      index,
+      state: NUD_PERMANENT,
+      flags: NTF_USE,
+      attributes: { destination: address.bytes },
+    });
+  }
+  pod.route.runEach();
+}
+
+/**
+ * True as soon as the link carries packets. A link that does not in 200 ms is left to the kernel's ndisc_notify; one without neighbours
  * (ipvlan in mode l3) has nobody to tell.
  */
 function waitCarrier(pod: NetNs, index: number): boolean {

@@ -4,8 +4,9 @@
 import { POLLIN } from "../host/constants.ts";
 import { errnoName, errnoText } from "../host/errno.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
-import { RTNLGRP_LINK } from "../netlink/constants.ts";
+import { RTM_DELLINK, RTNLGRP_LINK } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
+import { readLink } from "../netlink/link.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { deleteLink, getLink } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
@@ -65,19 +66,23 @@ function describe(error: unknown): Report {
   return { operation: String(error), errno: 0, kernelMessage: "" };
 }
 
-/**
- * Looks after each notification and not at its contents: that way a lost one costs time and nothing else. A look that comes while
- * the child is at work waits for it (RTNL).
- */
+/** Returns at the notification. It may get lost, so that none in a while is a reason to look. */
 function waitGone(pod: NetNs, index: number, watch: RouteSocket, result: Fd): void {
   const deadline = host.monotonic() + DEADLINE;
   while (host.monotonic() < deadline) {
-    watch.waitNotification(LOOK);
+    let gone = false;
+    const told = watch.waitNotification(LOOK, (type, bytes, start, end) => {
+      // Bridges tell of their ports by messages of family AF_BRIDGE.
+      if (type !== RTM_DELLINK) return;
+      const link = readLink(bytes, start, end);
+      gone ||= link.index === index && link.family === 0;
+    });
+    if (gone) return;
+    const ended = host.poll([{ fd: result, events: POLLIN }], 0).length > 0;
+    // A look waits for the child (RTNL), which is what we are here to avoid.
+    if (told && !ended) continue;
     if (getLink(pod.route, index) === undefined) return;
-    if (host.poll([{ fd: result, events: POLLIN }], 0).length === 0) continue;
-    // The child has ended: it will not be more gone than it is now.
-    if (getLink(pod.route, index) === undefined) return;
-    throw failure(index, host.read(result, 4096));
+    if (ended) throw failure(index, host.read(result, 4096));
   }
   throw new NetlinkError(`ip link del ${index}`, 110, "ETIMEDOUT", `not done in ${DEADLINE} ms`);
 }

@@ -36,6 +36,7 @@ export const RTM_GETADDR = 22;
 export const RTM_NEWROUTE = 24;
 export const RTM_DELROUTE = 25;
 export const RTM_GETROUTE = 26;
+export const RTM_NEWNEIGH = 28;
 export const RTM_NEWNEXTHOP = 104;
 export const RTM_GETNEXTHOP = 106;
 export const RTM_NEWLINKPROP = 108;
@@ -153,3 +154,7 @@ export const NHA_ID = 1;
 export const NHA_GROUP = 2;
 export const NHA_OIF = 5;
 export const NHA_GATEWAY = 6;
+
+export const NDA_DST = 1;
+export const NTF_USE = 0x01;
+export const NUD_PERMANENT = 0x80;

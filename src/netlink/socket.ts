@@ -284,17 +284,25 @@ export class RouteSocket {
     throw failure(operation, ETIMEDOUT, `no answer in ${DATAGRAMS} datagrams`);
   }
 
-  /** Waits at most `timeout` ms for a notification of a group subscribed to, and drops all that are there. False: none came. */
-  waitNotification(timeout: number): boolean {
+  /**
+   * Waits at most `timeout` ms for a notification of a group subscribed to, and reads all that are there. `see` gets each with its
+   * type, to be done with when it returns. False: none came. A lost one (ENOBUFS) only means that there were some.
+   */
+  waitNotification(
+    timeout: number,
+    see?: (type: number, ...payload: Parameters<PayloadReader<void>>) => void,
+  ): boolean {
     inbox ??= new Bytes(INBOX_SIZE);
+    const bytes = inbox;
     const poll = [{ fd: this.#fd, events: POLLIN }];
     let some = false;
     for (let count = 0; count < 1000 && host.poll(poll, some ? 0 : timeout).length > 0; count++) {
       some = true;
       try {
-        host.recv(this.#fd, inbox.u8);
+        const { data, sender, truncated } = host.recv(this.#fd, bytes.u8);
+        if (see === undefined || sender !== 0 || truncated) continue;
+        eachMessage(data.length, bytes, (at, end) => see(bytes.u16[(at >> 1) + 2]!, bytes, at + HEADER, end));
       } catch (error) {
-        // ENOBUFS: notifications were lost, which only means that there were some.
         if (!(error instanceof SystemError)) throw error;
       }
     }

@@ -60,6 +60,28 @@ describe("link messages, byte for byte those of ip", () => {
     );
   });
 
+  it("ip link set link m0 name mv2 type macvlan macaddr set 02:00:00:00:00:01 02:00:00:00:00:02", () => {
+    golden(
+      ` | 00000  58 00 00 00 10 00 05 00  b3 4d 00 6b 00 00 00 00  X........M.k.... |
+        | 00010  00 00 00 00 04 00 00 00  00 00 00 00 00 00 00 00  ................ |
+        | 00020  38 00 12 00 0b 00 01 00  6d 61 63 76 6c 61 6e 00  8.......macvlan. |
+        | 00030  28 00 02 00 08 00 03 00  03 00 00 00 1c 00 05 00  (............... |
+        | 00040  0a 00 04 00 02 00 00 00  00 01 00 00 0a 00 04 00  ................ |
+        | 00050  02 00 00 00 00 02 00 00                           ........         |`,
+      RTM_NEWLINK,
+      5,
+      {
+        index: 4,
+        attributes: {
+          linkInfo: {
+            kind: "macvlan",
+            data: { macaddrMode: 3, macaddrData: [Uint8Array.of(2, 0, 0, 0, 0, 1), Uint8Array.of(2, 0, 0, 0, 0, 2)] },
+          },
+        },
+      },
+    );
+  });
+
   it("ip link add link m0 name iv0 type ipvlan mode l3s private", () => {
     golden(
       ` | 00000  54 00 00 00 10 00 05 06  2b 44 00 6b 00 00 00 00  T.......+D.k.... |

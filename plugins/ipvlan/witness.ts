@@ -1,0 +1,75 @@
+// One interface of each ipvlan master, by name: the one to ask for the mode that all of them share. One file a master below /run, lost
+// at a reboot like the links themselves. What is lost, damaged or wrong costs a search and nothing else.
+import type { Call } from "../../src/cni/plugin.ts";
+import { type Fd, host, SystemError } from "../../src/host/host.ts";
+import type { Master } from "../../src/link/virtual.ts";
+import { log } from "../../src/log.ts";
+import { openDirectory, readFile, unlinkIfThere, writeFile } from "../../src/state/files.ts";
+
+const directory = "/run/cni/podnic/ipvlan";
+
+/** Where the interface is, and whose. */
+export interface Witness {
+  netns: string;
+  network: string;
+  containerId: string;
+  ifName: string;
+}
+
+/** The directory; undefined when it cannot be had. */
+export function witnessDirectory(): Fd | undefined {
+  try {
+    return openDirectory(directory, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    log("warning", "no state directory: masters are searched for interfaces each time", { error: error.message });
+    return undefined;
+  }
+}
+
+/** Indices are unique in a namespace only. */
+function fileOf(master: Master): string {
+  return `${master.namespace.ino}-${master.link.index}`;
+}
+
+export function readWitness(dir: Fd, master: Master): Witness | undefined {
+  return read(dir, fileOf(master));
+}
+
+function read(dir: Fd, file: string): Witness | undefined {
+  try {
+    const data = readFile(dir, file, 8192);
+    const value = JSON.parse(data === undefined ? "null" : host.decode(data));
+    return typeof value?.netns === "string" && typeof value.ifName === "string" ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function writeWitness(dir: Fd, master: Master, { netns, attachment }: Call): void {
+  const { network, containerId, ifName } = attachment;
+  const witness: Witness = { netns, network, containerId, ifName };
+  try {
+    writeFile(dir, fileOf(master), host.encode(JSON.stringify(witness)), 0o600);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    log("warning", "state not written", { error: error.message });
+  }
+}
+
+/** Removes the files of attachments that are no more. */
+export function forgetWitnesses(isGone: (witness: Witness) => boolean): void {
+  const dir = openDirectory(directory);
+  if (dir === undefined) return;
+  for (const file of host.readdir(dir)) {
+    const witness = read(dir, file);
+    if (witness === undefined || !isGone(witness)) continue;
+    unlinkIfThere(file, dir);
+  }
+}
+
+/** For forgetWitnesses: that of this attachment. */
+export function isOf({ attachment }: Call): (witness: Witness) => boolean {
+  const { network, containerId, ifName } = attachment;
+  return (witness) => witness.network === network && witness.containerId === containerId && witness.ifName === ifName;
+}

@@ -1,0 +1,44 @@
+// RTM_NEWNEIGH messages: struct ndmsg and its attributes.
+import { Table, type Values } from "./attributes.ts";
+import type { Bytes, Writer } from "./bytes.ts";
+import { bytes } from "./codecs.ts";
+import * as c from "./constants.ts";
+import { ProtocolError } from "./errors.ts";
+
+export const neighbourAttributes = new Table("neighbour", {
+  destination: [c.NDA_DST, bytes],
+});
+
+export interface NeighbourMessage {
+  /** AF_INET or AF_INET6. */
+  family: number;
+  index: number;
+  /** NUD_*. */
+  state: number;
+  /** NTF_*. */
+  flags: number;
+  attributes: Values<typeof neighbourAttributes.rows>;
+}
+
+/** Size of struct ndmsg. */
+const HEADER = 12;
+
+export function writeNeighbour(writer: Writer, message: NeighbourMessage): void {
+  const start = writer.reserve(HEADER);
+  writer.u8[start] = message.family;
+  writer.u32[(start >> 2) + 1] = message.index;
+  writer.u16[(start >> 1) + 4] = message.state;
+  writer.u8[start + 10] = message.flags;
+  neighbourAttributes.write(writer, message.attributes);
+}
+
+export function readNeighbour(from: Bytes, start: number, end: number, keep = false): NeighbourMessage {
+  if (end - start < HEADER) throw new ProtocolError(`neighbour: message has ${end - start} bytes`);
+  return {
+    family: from.u8[start]!,
+    index: from.u32[(start >> 2) + 1]!,
+    state: from.u16[(start >> 1) + 4]!,
+    flags: from.u8[start + 10]!,
+    attributes: neighbourAttributes.read(from, start + HEADER, end, keep),
+  };
+}
