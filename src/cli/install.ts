@@ -1,5 +1,5 @@
 // podnic install DIR: this executable under its own name and, as hard links, under those of the plugins.
-import { plugins } from "../../pkg.config.json";
+import { pluginNames } from "../cni/registry.ts";
 import { ENOENT, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 
@@ -34,7 +34,7 @@ export function install(path: string): string[] {
   removeIfThere(copy, dir);
   removeIfThere(link, dir);
   copySelf(copy, dir);
-  for (const name of plugins) {
+  for (const name of pluginNames()) {
     host.link(copy, link, dir, dir);
     host.rename(link, name, dir, dir);
     removeIfThere(link, dir); // rename(2) of two names of one file does nothing
@@ -42,5 +42,5 @@ export function install(path: string): string[] {
   host.rename(copy, "podnic", dir, dir);
   removeIfThere(copy, dir);
   host.fsync(dir);
-  return ["podnic", ...plugins].map((name) => `${path}/${name}`);
+  return ["podnic", ...pluginNames()].map((name) => `${path}/${name}`);
 }
