@@ -28,6 +28,8 @@ export function parsePicture(output: string): Map<string, Link[]> {
 
 const STATE_DIRS = ["/var/lib/cni", "/run", "/tmp/cni-state"];
 const OURS = /^\/run\/(netns|stub|below|\.below|case|par)(\/|$)/;
+/** podnic's index of leases: it holds nothing that the lease directory does not, and is not used when the two differ. */
+const INDEX = /^\/run\/podnic\/host-local(\/|$)/;
 const NOT_STATE = /^(lock|.*\.lock|last_reserved_ip\..*)$/;
 
 /** Reads the state files below root (the /proc/PID/root of a namespace holder). */
@@ -42,7 +44,7 @@ export function stateFiles(root: string, dirs: readonly string[] = STATE_DIRS): 
     }
     for (const name of names) {
       const path = join(dir, name);
-      if (OURS.test(path)) continue;
+      if (OURS.test(path) || INDEX.test(path)) continue;
       const kind = lstatSync(join(root, path));
       if (kind.isDirectory()) walk(path);
       else if (kind.isSymbolicLink()) files.set(path, `-> ${readlinkSync(join(root, path))}`);

@@ -4,9 +4,9 @@ import { type RouteConfig, readRoutes } from "../../src/cni/routes.ts";
 import { confinePath } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress, parsePrefix } from "../../src/ip/address.ts";
-import { equalAddresses, type Interval, lastAddress, networkAddress } from "../../src/ip/range.ts";
+import { equalAddresses, type Interval, intervalContains, lastAddress, networkAddress } from "../../src/ip/range.ts";
 import type { RouteSpec } from "../../src/link/route.ts";
-import { type RangeConfig, type RangeSet, rangeOf, rangeSets } from "./ranges.ts";
+import { type Range, type RangeConfig, type RangeSet, rangeOf, rangeSets } from "./ranges.ts";
 
 export interface HostLocalConfig extends NetworkConfig {
   ipam?: RangeConfig & {
@@ -51,7 +51,7 @@ export function planOf(call: Call<HostLocalConfig>): Plan {
   if (resolvConf !== undefined) confinePath("resolvConf", resolvConf);
   return {
     sets,
-    wanted: distribute(requested(call), sets),
+    wanted: distribute(requested(call), sets, excluded),
     excluded,
     routes: readRoutes(ipam.routes),
     resolvConf,
@@ -87,19 +87,30 @@ function notAnAddress(text: string, byEnvironment: boolean): CniError {
   return invalid(message, 'Addresses in "args.cni.ips" and "runtimeConfig.ips" look like "10.1.2.3" or "10.1.2.3/24".');
 }
 
-/** One address for a set. Throws when some are left over. */
-function distribute(addresses: Address[], sets: RangeSet[]): (Address | undefined)[] {
+/** One address for a set. Throws when some are left over, or not for pods. */
+function distribute(addresses: Address[], sets: RangeSet[], excluded: Interval[]): (Address | undefined)[] {
   const left = [...addresses];
-  const wanted = sets.map((set) => {
+  const wanted = sets.map((set, index) => {
     const at = left.findIndex((address) => rangeOf(set, address) !== undefined);
-    return at < 0 ? undefined : left.splice(at, 1)[0];
+    if (at < 0) return undefined;
+    const address = left.splice(at, 1)[0]!;
+    const why = reserved(address, rangeOf(set, address)!, excluded);
+    if (why === "") return address;
+    const message = `failed to allocate for range ${index}: requested ip ${formatAddress(address)} is ${why}`;
+    throw new CniError(Code.generic, message, "Ask for another one.");
   });
   if (left.length === 0) return wanted;
   throw new CniError(
-    Code.invalidConfig,
+    Code.generic,
     `failed to allocate all requested IPs: ${left.map(formatAddress).join(" ")}`,
     "Each must lie in a range set, and a set gives one address only.",
   );
+}
+
+/** Why an address of a range is not for pods; "" when it is. */
+function reserved(address: Address, range: Range, excluded: Interval[]): string {
+  if (range.gateway !== undefined && equalAddresses(address, range.gateway)) return "subnet's gateway";
+  return excluded.some((interval) => intervalContains(interval, address)) ? 'excluded by "ipam.exclude"' : "";
 }
 
 function parseExcluded(text: string, i: number): Interval {

@@ -4,9 +4,7 @@ import { emptyResult, type Result } from "../../src/cni/result.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
-import { equalAddresses, intervalContains } from "../../src/ip/range.ts";
 import { log } from "../../src/log.ts";
-import { STATE_ROOT } from "../../src/state/record.ts";
 import { Cleanup } from "../../src/transaction.ts";
 import { allocate } from "./allocate.ts";
 import type { OwnedLease, Owner } from "./lease-index.ts";
@@ -22,8 +20,10 @@ interface Reservation {
   range: Range;
 }
 
-/** `indexRoot` is where the index beside the lease directories lies (lease-index.ts). */
-export function hostLocalPlugin(indexRoot = `${STATE_ROOT}/host-local`): Plugin<HostLocalConfig> {
+/** Gone after a boot, as the index is (lease-index.ts); and what is not on a disk does not make the sync of a lease longer. */
+const INDEX_ROOT = "/run/podnic/host-local";
+
+export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig> {
   /** Runs `body` with the lease directory locked. undefined: it does not exist. */
   function withStore<T>(
     path: string,
@@ -196,10 +196,8 @@ function reserveFrom(
     );
   }
   if (wanted !== undefined) {
-    const range = rangeOf(set, wanted)!;
-    refuseReserved(wanted, range, plan);
     if (!store.take(wanted, owner)) throw taken(store, set, wanted, plan.directory);
-    return { address: wanted, range };
+    return { address: wanted, range: rangeOf(set, wanted)! };
   }
   const free = allocate(set, store.lastReserved(index), plan.excluded, {
     firstFree: (interval) => store.firstFree(interval),
@@ -207,17 +205,6 @@ function reserveFrom(
   });
   if (free === undefined) throw exhausted(set, plan.directory);
   return free;
-}
-
-/** Addresses that lie in a range and yet are not for pods. */
-function refuseReserved(wanted: Address, range: Range, plan: Plan): void {
-  const text = formatAddress(wanted);
-  if (range.gateway !== undefined && equalAddresses(wanted, range.gateway)) {
-    throw new CniError(Code.generic, `requested ip ${text} is subnet's gateway`, "Ask for another one.");
-  }
-  if (plan.excluded.some((interval) => intervalContains(interval, wanted))) {
-    throw new CniError(Code.generic, `requested ip ${text} is excluded`, '"ipam.exclude" holds it back.');
-  }
 }
 
 function taken(store: Store, set: RangeSet, address: Address, directory: string): CniError {

@@ -1,0 +1,363 @@
+import * as fs from "node:fs";
+import { describe, expect, it, vi } from "vitest";
+import { failure, failureCode, run } from "../../src/cni/testing.ts";
+import { LOCK_EX, O_RDONLY } from "../../src/host/constants.ts";
+import { host, installHost, SystemError } from "../../src/host/host.ts";
+import { Transaction } from "../../src/transaction.ts";
+import {
+  add,
+  altered,
+  config,
+  content,
+  dataDir,
+  del,
+  leases,
+  path,
+  plant,
+  plugin,
+  type Raw,
+  real,
+  root,
+  scans,
+  small,
+} from "./fixture.ts";
+
+vi.mock("../../src/log.ts", () => ({ log: () => {} }));
+
+describe("the directory", () => {
+  it("is created with the modes of the field, whatever the umask (SEC-07)", () => {
+    const old = process.umask(0o777);
+    try {
+      add(small());
+    } finally {
+      process.umask(old);
+    }
+    const mode = (name: string): number => fs.statSync(name).mode & 0o777;
+    expect([mode(dataDir), mode(`${dataDir}/mynet`), mode(path("192.168.1.2")), mode(path("lock"))]).toEqual([
+      0o755, 0o755, 0o600, 0o600,
+    ]);
+  });
+
+  it.each([
+    ["relative", "x"],
+    ["up", "/var/lib/cni/../../etc"],
+    ["elsewhere", "/etc/cron.d"],
+    ["proc", "/proc/x"],
+    ["a root itself", "/tmp"],
+  ])("%s is refused (SEC-02, A3), and DEL finds nothing there", (_name, where) => {
+    const raw = config({ subnet: "10.0.0.0/24", dataDir: where });
+    expect(failureCode(() => add(raw))).toBe(7);
+    expect(failureCode(() => run(plugin, "STATUS", raw))).toBe(7);
+    del(raw);
+    run(plugin, "GC", raw);
+  });
+
+  it("over a file, or through somebody's link, is refused", () => {
+    fs.writeFileSync(dataDir, "");
+    expect(failureCode(() => add(small()))).toBe("ENOTDIR");
+    fs.rmSync(dataDir);
+    fs.mkdirSync(`${root}/elsewhere`);
+    fs.symlinkSync("elsewhere", dataDir);
+    fs.chmodSync(root, 0o1777);
+    expect(failureCode(() => add(small()))).toBe(7);
+    expect(fs.readdirSync(`${root}/elsewhere`)).toEqual([]);
+  });
+
+  it("keeps what is none of our business (SEC-05), and follows no link (SEC-06)", () => {
+    fs.writeFileSync(`${root}/victim`, "victim");
+    plant("junk", "junk");
+    fs.mkdirSync(path("192.168.1.2"));
+    fs.symlinkSync(`${root}/victim`, path("192.168.1.3"));
+    fs.symlinkSync(`${root}/victim`, path("last_reserved_ip.0"));
+    fs.symlinkSync(`${root}/victim`, path(".podnic.tmp"));
+    expect(add(small())).toEqual(["192.168.1.4/29"]);
+    expect(fs.readFileSync(`${root}/victim`, "utf8")).toBe("victim");
+    expect(content("last_reserved_ip.0")).toBe("192.168.1.4");
+    expect(leases()).toEqual(["192.168.1.2", "192.168.1.3", "192.168.1.4", "junk"]);
+    run(plugin, "GC", small());
+    expect(leases()).toEqual(["192.168.1.2", "192.168.1.3", "junk"]);
+  });
+
+  it.each(["", "192.168.1.4\n", "garbage", "10.0.0.1", "\0\0", "x".repeat(1000)])(
+    "a cursor of %j starts anew",
+    (text) => {
+      plant("last_reserved_ip.0", text);
+      expect(add(small())).toEqual(["192.168.1.2/29"]);
+    },
+  );
+
+  it.each(["", " \n", "\0\0\0\0", "\xff\xfe"])("a lease of %j has no owner and is taken back", (text) => {
+    plant("192.168.1.2", "");
+    fs.writeFileSync(path("192.168.1.2"), text, "latin1");
+    expect(add(small())).toEqual(["192.168.1.2/29"]);
+    expect(content("192.168.1.2")).toBe("dummy\r\neth0");
+  });
+
+  it.each(["one\neth0", "a b", "x\r\ny\r\nz", "y".repeat(10_000)])("a lease of %j is somebody's", (text) => {
+    plant("192.168.1.2", text);
+    expect(add(small())).toEqual(["192.168.1.3/29"]);
+    expect(content("192.168.1.2")).toBe(text);
+  });
+
+  it("waits for the lock, and not for ever (CON-04)", () => {
+    add(small(), "first");
+    const holder = host.open(path("lock"), O_RDONLY);
+    host.flock(holder, LOCK_EX);
+    // The clock of the deadline runs a second with each look.
+    let now = 0;
+    altered({ sleep: () => {}, monotonic: () => (now += 1000) });
+    expect(failureCode(() => add(small()))).toBe(11);
+    expect(now).toBeLessThan(20_000);
+    host.close(holder);
+    installHost(real);
+    expect(leases()).toEqual(["192.168.1.2"]);
+  });
+});
+
+describe("the index", () => {
+  it("spares the directory: no call reads it while nobody else changes it", () => {
+    add(small(), "a");
+    expect(scans(() => add(small(), "b"))).toBe(0);
+    expect(scans(() => failure(() => add(small(), "b")))).toBe(0);
+    expect(scans(() => failure(() => add({ ...small(), args: { cni: { ips: ["192.168.1.2"] } } }, "c")))).toBe(0);
+    expect(scans(() => run(plugin, "CHECK", small(), { id: "b" }))).toBe(0);
+    expect(scans(() => del(small(), "b"))).toBe(0);
+    expect(scans(() => del(small(), "b"))).toBe(0);
+    expect(scans(() => del(small(), "never"))).toBe(0);
+    for (const id of ["c", "d", "e", "f"]) add(small(), id);
+    expect(scans(() => failure(() => add(small(), "g")))).toBe(0);
+    expect(scans(() => del(small(), "a"))).toBe(0);
+  });
+
+  it.each([
+    ["a lease comes", () => plant("192.168.1.4", "foreign\r\neth0")],
+    ["a lease goes and another comes", () => fs.renameSync(path("192.168.1.2"), path("192.168.1.4"))],
+  ])("is passed over when %s", (_name, change) => {
+    add(small(), "a");
+    change();
+    const owner = content("192.168.1.4").split("\r\n")[0]!;
+    expect(
+      scans(() => expect(failure(() => add(small(), owner))).toContain(`192.168.1.4 has been allocated to ${owner}`)),
+    ).toBeGreaterThan(0);
+    del(small(), owner);
+    expect(leases()).not.toContain("192.168.1.4");
+  });
+
+  it("is passed over when a lease goes: a second ADD is no duplicate", () => {
+    add(small(), "a");
+    fs.rmSync(path("192.168.1.2"));
+    expect(add(small(), "a")).toEqual(["192.168.1.3/29"]);
+    del(small(), "a");
+    expect(leases()).toEqual([]);
+  });
+
+  it("is not asked twice about a lease that was written over", () => {
+    add(small(), "a");
+    fs.writeFileSync(path("192.168.1.2"), "b\r\neth0");
+    del(small(), "a");
+    expect(leases()).toEqual(["192.168.1.2"]);
+    del(small(), "b");
+    expect(leases()).toEqual([]);
+  });
+
+  it.each([
+    ["gone", () => fs.rmSync(`${root}/index`, { recursive: true })],
+    ["of another boot", () => edit("state", (text) => text.replace(/^1 \S/, "1 z"))],
+    ["cut off", () => edit("state", (text) => text.slice(0, -3))],
+    ["garbage", () => edit("state", () => "\0\0")],
+  ])("may be %s", (_name, spoil) => {
+    add(small(), "a");
+    spoil();
+    expect(scans(() => expect(failure(() => add(small(), "a"))).toContain("duplicate"))).toBeGreaterThan(0);
+    expect(scans(() => expect(failure(() => add(small(), "a"))).toContain("duplicate"))).toBe(0);
+  });
+
+  function edit(name: string, change: (text: string) => string): void {
+    const [only] = fs.readdirSync(`${root}/index`);
+    const file = `${root}/index/${only}/${name}`;
+    fs.writeFileSync(file, change(fs.readFileSync(file, "utf8")));
+  }
+
+  it("may be impossible to write", () => {
+    fs.writeFileSync(`${root}/index`, "");
+    expect(add(small(), "a")).toEqual(["192.168.1.2/29"]);
+    expect(failure(() => add(small(), "a"))).toContain("duplicate");
+    expect(add(small(), "b")).toEqual(["192.168.1.3/29"]);
+    del(small(), "a");
+    run(plugin, "CHECK", small(), { id: "b" });
+    expect(leases()).toEqual(["192.168.1.3"]);
+  });
+
+  it("is not written while a lease cannot be read", () => {
+    plant("192.168.1.4", "b\r\neth0");
+    altered({
+      open: (name, flags, mode, dir, resolve) => {
+        if (name === "192.168.1.4") throw new SystemError("openat", 5, "EIO", "Input/output error", name);
+        return real.open(name, flags, mode, dir, resolve);
+      },
+    });
+    expect(add(small(), "a")).toEqual(["192.168.1.2/29"]);
+    installHost(real);
+    del(small(), "b");
+    expect(leases()).toEqual(["192.168.1.2"]);
+  });
+
+  it("is of the directory and not of its path", () => {
+    add(small(), "a");
+    const roundabout = config({ subnet: "192.168.1.0/29", dataDir: `${root}/./networks//` });
+    expect(scans(() => expect(failure(() => add(roundabout, "a"))).toContain("duplicate"))).toBe(0);
+    // Another directory under the same path, perhaps with the same inode number.
+    fs.rmSync(dataDir, { recursive: true });
+    expect(add(small(), "a")).toEqual(["192.168.1.2/29"]);
+  });
+
+  it("outlives a file system that keeps whole seconds only", () => {
+    const coarse = (stat: ReturnType<typeof host.fstat>) => ({ ...stat, mtimeNsec: 0 });
+    altered({ fstat: (fd) => coarse(real.fstat(fd)) });
+    add(small(), "a");
+    expect(failure(() => add(small(), "a"))).toContain("duplicate");
+    plant("192.168.1.4", "b\r\neth0");
+    expect(failure(() => add(small(), "b"))).toContain("192.168.1.4 has been allocated to b");
+  });
+});
+
+describe("a call that dies", () => {
+  class Killed extends Error {}
+
+  /** Counts system calls and dies at number `at`; undo and clean-up die with it. */
+  function dieAt(at: number): () => number {
+    let count = 0;
+    altered(
+      Object.fromEntries(
+        (
+          [
+            "open",
+            "close",
+            "read",
+            "write",
+            "fsync",
+            "fchmod",
+            "futimens",
+            "fstat",
+            "stat",
+            "readdir",
+            "mkdir",
+            "unlink",
+            "link",
+            "rename",
+            "flock",
+          ] as const
+        ).map((name) => [
+          name,
+          (...args: unknown[]) => {
+            // The kernel closes what the dead left open.
+            if (++count > at && name !== "close") throw new Killed();
+            return (real[name] as (...args: unknown[]) => unknown).apply(real, args);
+          },
+        ]),
+      ) as Partial<typeof host>,
+    );
+    return () => count;
+  }
+
+  const dual = (): Raw => config({ ranges: [[{ subnet: "10.0.0.0/29" }], [{ subnet: "2001:db8::/64" }]] });
+
+  it("at any call of ADD leaves what DEL clears, and nobody else's", () => {
+    let points = 0;
+    for (let done = false; !done; points++) {
+      fs.rmSync(root, { recursive: true });
+      fs.mkdirSync(root);
+      add(dual(), "other");
+      const before = leases();
+      const count = dieAt(points);
+      try {
+        add(dual(), "dead", { transaction: new Transaction() });
+        done = true;
+      } catch (error) {
+        if (!(error instanceof Killed)) throw error;
+      }
+      expect(count()).toBeGreaterThan(0);
+      installHost(real);
+      del(dual(), "dead");
+      expect([points, leases()]).toEqual([points, before]);
+      expect(add(dual(), "dead")).toHaveLength(2);
+    }
+    expect(points).toBeGreaterThan(50);
+  });
+
+  it("at any call of DEL is finished by the next", () => {
+    let points = 0;
+    for (let done = false; !done; points++) {
+      fs.rmSync(root, { recursive: true });
+      fs.mkdirSync(root);
+      add(dual(), "other");
+      const before = leases();
+      add(dual(), "dead");
+      dieAt(points);
+      try {
+        del(dual(), "dead");
+        done = true;
+      } catch (error) {
+        if (!(error instanceof Killed)) throw error;
+      }
+      installHost(real);
+      del(dual(), "dead");
+      expect([points, leases()]).toEqual([points, before]);
+    }
+    expect(points).toBeGreaterThan(25);
+  });
+
+  it.each(["ENOSPC", "EIO"])("with %s at any call undoes what it did", (code) => {
+    for (const name of ["write", "fsync", "link", "futimens", "rename", "mkdir", "fchmod"] as const) {
+      for (let at = 0, hit = true; hit; at++) {
+        fs.rmSync(root, { recursive: true });
+        fs.mkdirSync(root);
+        if (name !== "mkdir") add(dual(), "other");
+        const before = leases();
+        let count = 0;
+        hit = false;
+        altered({
+          [name]: (...args: unknown[]) => {
+            if (count++ !== at) return (real[name] as (...args: unknown[]) => unknown).apply(real, args);
+            hit = true;
+            throw new SystemError(name, 28, code, "no");
+          },
+        });
+        const outcome = failure(() => add(dual(), "mine"));
+        installHost(real);
+        if (outcome === "nothing thrown") del(dual(), "mine");
+        expect([name, at, leases()]).toEqual([name, at, before]);
+        // What the index says is right, or it is not used.
+        expect(add(dual(), "mine")).toHaveLength(2);
+        expect(failure(() => add(dual(), "mine"))).toContain("duplicate");
+      }
+    }
+  });
+
+  it("DEL needs no space", () => {
+    add(dual(), "mine");
+    altered({
+      write: () => {
+        throw new SystemError("write", 28, "ENOSPC", "No space left on device");
+      },
+    });
+    del(dual(), "mine");
+    installHost(real);
+    expect(leases()).toEqual([]);
+    expect(add(dual(), "mine")).toHaveLength(2);
+  });
+
+  it("on a read-only file system DEL fails and can be repeated (F6)", () => {
+    add(dual(), "mine");
+    altered({
+      unlink: (name) => {
+        throw new SystemError("unlinkat", 30, "EROFS", "Read-only file system", name);
+      },
+    });
+    expect(failureCode(() => del(dual(), "mine"))).toBe("EROFS");
+    installHost(real);
+    expect(leases()).toHaveLength(2);
+    del(dual(), "mine");
+    expect(leases()).toEqual([]);
+  });
+});
