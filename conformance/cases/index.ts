@@ -30,11 +30,12 @@ import { statusGc } from "./status-gc.ts";
 import { stdin } from "./stdin.ts";
 import { version } from "./version.ts";
 import { versionCommand } from "./version-command.ts";
+import { virtual } from "./virtual.ts";
 
 const contract = [env, containerId, ifname, args, netns, stdin, name, version, keys, versionCommand];
 const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining, configure];
 
-const plugins = [hostDevice, macvlan, ipvlan, staticIpam, hostLocal, ranges, guides, interop];
+const plugins = [hostDevice, macvlan, ipvlan, virtual, staticIpam, hostLocal, ranges, guides, interop];
 
 export const tables: readonly CaseTable[] = [
   ...contract,
