@@ -12,17 +12,17 @@ export interface Fault {
 
 export const KILL = "signal=KILL";
 
-/** The points of an undisturbed call, and what the pod then looks like. @throws when the call fails undisturbed. */
-export async function record(sandbox: Sandbox, command: Command): Promise<{ points: Point[]; pod: string }> {
+/** The points of an undisturbed call, and what it has made. @throws when the call fails undisturbed. */
+export async function record(sandbox: Sandbox, command: Command): Promise<{ points: Point[]; made: string }> {
   await sandbox.forget();
   if (command === "DEL") demand(await sandbox.call("ADD"), "ADD", 0);
   const run = await sandbox.call(command, "");
   demand(run, command, 0);
-  const pod = await sandbox.pod();
+  const made = await sandbox.made();
   if (command === "ADD") demand(await sandbox.call("DEL"), "DEL", 0);
   const changes = await sandbox.changes();
   if (changes.length > 0) throw new Error(`ADD and DEL without any fault leave traces: ${changes.join("; ")}`);
-  return { points: parsePoints(run.trace), pod };
+  return { points: parsePoints(run.trace), made };
 }
 
 /** @param errors what to inject at each point instead of the likely ones, in mode "error" */
@@ -35,7 +35,7 @@ export function faults(points: readonly Point[], mode: "kill" | "error", errors?
 }
 
 /** What is wrong after the fault; empty when nothing is. */
-export async function judge(sandbox: Sandbox, command: Command, fault: Fault, pod: string): Promise<string[]> {
+export async function judge(sandbox: Sandbox, command: Command, fault: Fault, made: string): Promise<string[]> {
   await sandbox.forget();
   if (command === "DEL") demand(await sandbox.call("ADD"), "ADD", 0);
   const run = await sandbox.call(command, injection(fault.point, fault.what));
@@ -43,13 +43,13 @@ export async function judge(sandbox: Sandbox, command: Command, fault: Fault, po
     await sandbox.call("DEL");
     return [`the call did not come to this point (exit ${run.status}): not tested`];
   }
-  const found = fault.what === KILL ? [] : await judgeError(sandbox, command, fault, run, pod);
+  const found = fault.what === KILL ? [] : await judgeError(sandbox, command, fault, run, made);
   found.push(...(await judgeRecovery(sandbox)));
   return found;
 }
 
 /** A call that met an error says so in one document and has undone everything, or it has done its work all the same. */
-async function judgeError(s: Sandbox, command: Command, fault: Fault, run: Call, pod: string): Promise<string[]> {
+async function judgeError(s: Sandbox, command: Command, fault: Fault, run: Call, made: string): Promise<string[]> {
   const documents = parseDocuments(run.stdout);
   if (run.status === 0) {
     if (command === "DEL") {
@@ -57,8 +57,8 @@ async function judgeError(s: Sandbox, command: Command, fault: Fault, run: Call,
       return prefix("DEL said success", await s.changes());
     }
     if (documents?.length !== 1 || "code" in documents[0]!) return [`ADD succeeded and said ${brief(run.stdout)}`];
-    const now = await s.pod();
-    return now === pod ? [] : [`ADD said success, but the pod has ${brief(now)} instead of ${brief(pod)}`];
+    const now = await s.made();
+    return now === made ? [] : [`ADD said success, but there is ${brief(now)} instead of ${brief(made)}`];
   }
   const found: string[] = [];
   if (run.status !== 1) found.push(`exit ${run.status}, stderr ${brief(run.stderr)}`);

@@ -78,12 +78,12 @@ async function runMatrix(options: Options, plugin: PluginName, ipam: IpamName, c
   const first = await Sandbox.open(settings);
   const idle: Sandbox[] = [first];
   try {
-    const { points, pod } = await record(first, command);
+    const { points, made } = await record(first, command);
     const outcomes: Outcome[] = [];
     for (const mode of options.mode) {
       const start = Date.now();
       const wanted = faults(points, mode, options.errors).filter((_, n) => n % options.every === 0);
-      const bad = await runFaults(wanted, Math.min(options.jobs, world.copies), idle, settings, command, pod);
+      const bad = await runFaults(wanted, Math.min(options.jobs, world.copies), idle, settings, command, made);
       const notClean = bad.map(([fault, found]) => ({ point: fault.point.seen, fault: name(fault), found }));
       const seconds = (Date.now() - start) / 1000;
       outcomes.push({ plugin, ipam, command, mode, points: wanted.length, seconds, notClean });
@@ -104,7 +104,7 @@ async function runFaults(
   idle: Sandbox[],
   settings: Settings,
   command: Command,
-  pod: string,
+  made: string,
 ): Promise<[Fault, string[]][]> {
   const bad: [Fault, string[]][] = [];
   let next = 0;
@@ -113,7 +113,7 @@ async function runFaults(
     for (let fault = wanted[next++]; fault !== undefined; fault = wanted[next++]) {
       sandbox ??= await Sandbox.open(settings);
 
-      const found = await judge(sandbox, command, fault, pod).catch((error: Error) => [error.message]);
+      const found = await judge(sandbox, command, fault, made).catch((error: Error) => [error.message]);
       if (found.length === 0) continue;
       bad.push([fault, found]);
       await sandbox.close();

@@ -80,12 +80,12 @@ export class Sandbox {
     return differences(this.before, await this.#picture());
   }
 
-  /** What the pod sees, without what each ADD may choose anew. */
-  async pod(): Promise<string> {
+  /** What ADD has made: the pod's links, addresses and routes, and which state files there are; not what each ADD may choose anew. */
+  async made(): Promise<string> {
     const picture = await this.#picture();
     return [...picture]
-      .filter(([what]) => what.startsWith("pod "))
-      .map(([what, facts]) => `${what} ${facts.addresses ?? ""} ${facts.flags ?? ""} ${facts.mtu ?? ""}`)
+      .filter(([what]) => !what.startsWith("host "))
+      .map(([what, facts]) => `${what} ${facts.addresses ?? ""} ${facts.flags ?? ""} ${facts.mtu ?? ""}`.trim())
       .sort()
       .join("\n");
   }
