@@ -234,6 +234,18 @@ describe("errors of send and recv", () => {
     expect(kernel.sends.length).toBe(5);
   });
 
+  it("a flood of answers to others ends at the deadline", () => {
+    const kernel = new FakeKernel(([request]) => {
+      const other = { messages: [ack({ ...request!, port: 1 })] };
+      return Array.from({ length: 19_000 }, (): Answer => other);
+    });
+    kernel.tick = 100;
+    const route = kernel.open();
+    nothing(route.begin("x", c.RTM_NEWLINK, 0));
+    expect(caught(() => route.run()).message).toContain("no answer from the kernel in 10000 ms");
+    expect(kernel.buffers.length).toBeLessThan(2000);
+  });
+
   it("no answer at all is an error, not a hang", () => {
     expect(caught(() => get(new FakeKernel(() => []).open())).code).toBe("ETIMEDOUT");
   });
