@@ -128,7 +128,6 @@ const FAULTS: readonly Fault[] = [
 ];
 
 const wrapper = (real: string, code: string): string => `#!/bin/sh
-PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 if [ "$CNI_COMMAND" = VERSION ]; then exec ${real}; fi
 conf=$(cat; echo x); conf=\${conf%x}
 again() { c=$1; printf %s "$conf" | CNI_COMMAND=$c ${real}; }
