@@ -55,7 +55,7 @@ export function writeKnown(file: string, plugins: string, verdicts: readonly Ver
     if (v.outcome === "failed" && old.sometimes?.[v.id] === undefined) deviations[v.id] ??= timeless(v.got);
   }
   const sorted = Object.fromEntries(Object.entries(deviations).sort(([a], [b]) => (a < b ? -1 : 1)));
-  writeFileSync(file, `${JSON.stringify({ ...old, deviations: sorted }, null, 1)}\n`);
+  writeFileSync(file, `${JSON.stringify({ ...old, deviations: sorted }, null, 2)}\n`);
 }
 
 /** Without what differs from run to run. */

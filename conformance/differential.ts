@@ -1,0 +1,144 @@
+// The same random configuration and kernel state through two implementations.
+//   node scripts/ts.mjs conformance/differential.ts --bin OURS --peer GO [--count N] [--seed S]
+import { resolve } from "node:path";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { Command } from "commander";
+import { allowance, type Difference } from "./harness/allowances.ts";
+import { openNamespaces } from "./harness/namespaces.ts";
+import { observe, type Step } from "./harness/observe.ts";
+import { probe } from "./harness/probe.ts";
+import { SPEC_VERSIONS } from "./harness/result.ts";
+import { Random, type Scenario, scenario } from "./harness/scenario.ts";
+import { Trial } from "./harness/trial.ts";
+
+interface Options {
+  readonly bin: string;
+  readonly peer: string;
+  readonly count: number;
+  readonly seed: number;
+  readonly only?: number;
+  readonly jobs: number;
+}
+
+interface Report {
+  readonly n: number;
+  readonly ours: readonly Step[];
+  readonly theirs: readonly Step[];
+}
+
+async function runOne(s: Scenario, bin: string): Promise<Step[]> {
+  const ns = await openNamespaces();
+  try {
+    return observe(new Trial(ns, { bin, root: "", spec: "1.0.0", main: undefined, versions: {} }), s);
+  } finally {
+    await ns.close();
+  }
+}
+
+/** Every difference between two runs of a scenario, up to the first step after which they cannot be compared. */
+function differences(s: Scenario, ours: readonly Step[], theirs: readonly Step[]): Difference[] {
+  const found: Difference[] = [];
+  for (let i = 0; i < Math.min(ours.length, theirs.length); i++) {
+    const [a, b] = [ours[i]!, theirs[i]!];
+    const start = ours[0]!.world;
+    const say = (what: string, us: string, them: string) =>
+      found.push({ scenario: s, step: a.command, what, ours: us, theirs: them, a, b, start });
+    if (a.ok !== b.ok) {
+      say("exit status", a.ok ? "OK" : a.said, b.ok ? "OK" : b.said);
+      break;
+    }
+    if (a.ok && a.said !== b.said) say("result", a.said, b.said);
+    for (const key of new Set([...Object.keys(a.world), ...Object.keys(b.world)])) {
+      if (a.world[key] !== b.world[key]) say(key, a.world[key] ?? "absent", b.world[key] ?? "absent");
+    }
+  }
+  return found;
+}
+
+function parse(): Options {
+  const program = new Command("differential")
+    .description(
+      "Compares two directories of plugins on random configurations; exit 0 when every difference is allowed.",
+    )
+    .requiredOption("--bin <dir>", "plugins under test")
+    .requiredOption("--peer <dir>", "plugins to compare with")
+    .option("--count <n>", "configurations", Number, 500)
+    .option("--seed <n>", "seed of the generator", Number, Date.now() % 1_000_000)
+    .option("--only <n>", "only this scenario, in full", Number)
+    .option("--jobs <n>", "scenarios at a time", Number, 4);
+  return program.parse().opts<Options>();
+}
+
+/** Hands scenarios to threads, each of which runs both implementations. */
+function runAll(scenarios: readonly Scenario[], options: Options, done: (report: Report) => void): Promise<unknown> {
+  const queue = [...scenarios];
+  const thread = () =>
+    new Promise<void>((finish, reject) => {
+      const worker = new Worker(new URL(import.meta.url), {
+        workerData: { bin: resolve(options.bin), peer: resolve(options.peer) },
+      });
+      const next = () => {
+        const s = queue.shift();
+        if (s === undefined) worker.terminate().then(() => finish(), reject);
+        else worker.postMessage(s);
+      };
+      worker.on("error", reject);
+      worker.on("message", (report: Report) => {
+        done(report);
+        next();
+      });
+      next();
+    });
+  return Promise.all(Array.from({ length: options.jobs }, thread));
+}
+
+async function main(): Promise<void> {
+  const options = parse();
+  const offer = await probe(resolve(options.bin), resolve(options.peer));
+  const both = (name: string) => offer.versions[name] !== undefined && offer.peerVersions[name] !== undefined;
+  const usable = ["host-device", "macvlan", "ipvlan", "static", "host-local"].filter(
+    (name) => both(name) && (!name.endsWith("vlan") || offer.kinds.includes(name)),
+  );
+  const versions = SPEC_VERSIONS.filter((v) =>
+    usable.every((name) => offer.versions[name]!.includes(v) && offer.peerVersions[name]!.includes(v)),
+  );
+  const random = new Random(options.seed);
+  const all = Array.from({ length: options.count }, (_, n) => scenario(random, n, usable, versions));
+  const chosen = options.only === undefined ? all : [all[options.only]!];
+  console.log(
+    `seed ${options.seed}: ${chosen.length} configurations of ${usable.join(", ")} in ${versions.join(", ")}`,
+  );
+  const allowed = new Map<string, number>();
+  let bad = 0;
+  let same = 0;
+  await runAll(chosen, options, ({ n, ours, theirs }) => {
+    const s = all[n]!;
+    const found = differences(s, ours, theirs);
+    if (options.only !== undefined) console.log(JSON.stringify({ scenario: s, ours, theirs }, null, 1));
+    if (found.length === 0) same++;
+    const unexplained = found.filter((d) => {
+      const reason = allowance(d);
+      if (reason !== undefined) allowed.set(reason, (allowed.get(reason) ?? 0) + 1);
+      return reason === undefined;
+    });
+    if (unexplained.length === 0) return;
+    bad++;
+    console.log(`\n#${n} ${s.plugin} ${s.ifname} ${s.args ?? ""} ${JSON.stringify(s.conf)}`);
+    for (const d of unexplained)
+      console.log(`  ${d.step}: ${d.what}\n    ours   ${d.ours.slice(0, 300)}\n    theirs ${d.theirs.slice(0, 300)}`);
+  });
+  console.log(
+    `\nseed ${options.seed}: ${chosen.length} configurations, ${same} alike, ${bad} with differences outside docs/differences.md`,
+  );
+  for (const [reason, count] of [...allowed].sort((a, b) => b[1] - a[1]))
+    console.log(`${String(count).padStart(5)} ${reason}`);
+  process.exitCode = bad === 0 ? 0 : 1;
+}
+
+if (isMainThread) await main();
+else {
+  const { bin, peer } = workerData as { bin: string; peer: string };
+  parentPort!.on("message", async (s: Scenario) => {
+    parentPort!.postMessage({ n: s.n, ours: await runOne(s, bin), theirs: await runOne(s, peer) } satisfies Report);
+  });
+}

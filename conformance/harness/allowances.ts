@@ -1,0 +1,131 @@
+// Differences from the Go plugins that are meant. Each names its heading in docs/differences.md and is as narrow as
+// it can be: most compare what is left when exactly the named part is taken out.
+import type { Step } from "./observe.ts";
+import type { Result } from "./result.ts";
+import type { Scenario } from "./scenario.ts";
+import { canonical } from "./trial.ts";
+
+type World = Readonly<Record<string, string>>;
+
+export interface Difference {
+  readonly scenario: Scenario;
+  readonly step: string;
+  /** "exit status", "result", or the fact of the world that differs. */
+  readonly what: string;
+  readonly ours: string;
+  readonly theirs: string;
+  readonly a: Step;
+  readonly b: Step;
+  /** Our world after the set-up, before any call. */
+  readonly start: World;
+}
+
+interface Allowance {
+  /** Heading in docs/differences.md. */
+  readonly entry: string;
+  readonly holds: (d: Difference) => boolean;
+}
+
+const RESTORED = "A failed ADD leaves nothing behind";
+
+/** Whether nothing of the attachment is left on our side. */
+function clean(d: Difference): boolean {
+  const link = `link c1 ${d.scenario.ifname}`;
+  const held = Object.entries(d.a.world).some(([key, value]) => key.startsWith("file ") && value.includes("ctr-1"));
+  return !held && d.a.world[link] === d.start[link];
+}
+
+/** Both results with a change applied, compared. */
+function sameAfter(d: Difference, change: (result: Result) => void): boolean {
+  if (d.what !== "result") return false;
+  const [x, y] = [d.ours, d.theirs].map((text) => {
+    const result = JSON.parse(text) as Result;
+    change(result);
+    return canonical(result);
+  });
+  return x === y;
+}
+
+/** Both facts about a link with a change applied, compared. */
+function sameLink(d: Difference, change: (link: Record<string, unknown>) => void): boolean {
+  if (!d.what.startsWith("link ") || d.ours === "absent" || d.theirs === "absent") return false;
+  const [x, y] = [d.ours, d.theirs].map((text) => {
+    const link = JSON.parse(text) as Record<string, unknown>;
+    change(link);
+    return canonical(link);
+  });
+  return x === y;
+}
+
+const newFields = (result: Result) => {
+  for (const item of result.interfaces ?? []) {
+    delete item.mtu;
+    delete item.pciID;
+  }
+};
+
+const oldRoutes = (result: Result) => {
+  newFields(result);
+  if (result.cniVersion !== "1.1.0")
+    for (const [n, { dst, gw }] of (result.routes ?? []).entries()) {
+      result.routes![n] = gw === undefined ? { dst } : { dst, gw };
+    }
+};
+
+const ALLOWANCES: readonly Allowance[] = [
+  {
+    entry: RESTORED,
+    holds: (d) => d.step === "ADD" && !d.a.ok && !d.b.ok && d.ours === (d.start[d.what] ?? "absent"),
+  },
+  {
+    entry: "DEL and GC never stop at the first problem",
+    holds: (d) => d.step === "DEL" && d.what === "exit status" && d.a.ok && clean(d),
+  },
+  {
+    entry: "DEL gives a device back as it was",
+    holds: (d) => d.step === "DEL" && d.what === "link host dev0" && d.ours === d.start[d.what],
+  },
+  {
+    entry: RESTORED,
+    holds: (d) => d.step === "DEL" && d.a.ok && d.ours === (d.start[d.what] ?? (d.what === "cursors" ? "" : "absent")),
+  },
+  { entry: "Results say what is known: mtu and pciID", holds: (d) => sameAfter(d, newFields) },
+  { entry: "Route attributes of 1.1.0 stay out of older results", holds: (d) => sameAfter(d, oldRoutes) },
+  {
+    entry: "The dns of IPAM is passed on",
+    holds: (d) =>
+      d.scenario.conf.dns === undefined &&
+      sameAfter(d, (result) => {
+        oldRoutes(result);
+        delete result.dns;
+      }),
+  },
+  {
+    entry: "Links we make carry an alias that names their attachment",
+    holds: (d) =>
+      sameLink(d, (link) => {
+        if (String(link.alias).startsWith("podnic:")) link.alias = "";
+      }),
+  },
+  {
+    entry: "A gateway outside the subnet is reached on the link",
+    holds: (d) => d.step === "ADD" && d.what === "exit status" && d.a.ok && d.theirs.includes("network is unreachable"),
+  },
+  {
+    entry: "A route given twice is installed once",
+    holds: (d) => d.step === "ADD" && d.what === "exit status" && d.a.ok && d.theirs.includes("file exists"),
+  },
+  {
+    entry: "CHECK looks in the right table and at the right thing",
+    holds: (d) =>
+      d.step === "CHECK" &&
+      d.what === "exit status" &&
+      d.a.ok &&
+      /Expected Route|Failed to find Gateway/i.test(d.theirs),
+  },
+];
+
+/** The heading in docs/differences.md that covers the difference; undefined when none does. */
+export function allowance(d: Difference): string | undefined {
+  return ALLOWANCES.find((rule) => rule.holds(d))?.entry;
+}
