@@ -290,6 +290,19 @@ export const checkCommand: CaseTable = {
       const conf = t.l3({}, { ranges: [[{ subnet: "2001:db8:7::/64" }]], routes: [{ dst: "::/0" }] });
       t.silentRun(check(t, { conf, result: t.add(conf) }));
     }),
+    ...[{ priority: 5 }, { table: 123 }, { scope: 253 }].map((attribute, n) =>
+      row(
+        `CHK-38${"abc"[n]}`,
+        "S",
+        "C-096: CHECK right after ADD; prevResult of 1.0.0 cannot carry the attribute",
+        `a route with ${JSON.stringify(attribute)} under 1.0.0: OK`,
+        (t) => {
+          const routes = [{ dst: "203.0.113.0/24", ...attribute }];
+          const conf = t.withStatic([{ address: "198.51.100.5/24", gateway: "198.51.100.1" }], { routes });
+          t.silentRun(check(t, { conf, result: t.add(conf) }));
+        },
+      ),
+    ),
     row(
       "CHK-37",
       "S",

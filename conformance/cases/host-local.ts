@@ -219,7 +219,7 @@ export const hostLocal: CaseTable = {
         const conf = config("1.0.0", { subnet: NET12 });
         add(t, conf);
         del(t, conf, { CNI_CONTAINERID: "10.1.2.2" });
-        t.equal(t.read(`${DIR}/mynet/last_reserved_ip.0`), "10.1.2.2", "cursor");
+        t.expect(t.sh(`ls ${DIR}/mynet`).includes("last_reserved_ip.0"), "the cursor", "it is gone");
       },
       "H",
     ),

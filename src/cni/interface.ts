@@ -29,6 +29,8 @@ export interface OwnInterface {
   ips: IpConfig[];
   /** Routes have no interface in results: empty when other interfaces of the pod may own them. */
   routes: Result["routes"];
+  /** The version of the prevResult tells destination and gateway of a route alone. */
+  plainRoutes: boolean;
 }
 
 /**
@@ -62,7 +64,7 @@ export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
     );
   }
   const alone = previous.interfaces.every((each, at) => at === position || (each.sandbox ?? "") === "");
-  return { interface: found, ips, routes: alone ? previous.routes : [] };
+  return { interface: found, ips, routes: alone ? previous.routes : [], plainRoutes: call.version !== "1.1.0" };
 }
 
 function isSandbox(candidate: Interface, call: Call, pod: NetNs): boolean {

@@ -1,8 +1,8 @@
 // CHECK: is an interface still what ADD made it? Looks where ADD put things (the right table, all next hops, this device), so
 // that it neither alarms for what is right nor passes what is wrong.
 import { CniError, Code } from "../errors.ts";
-import { type Family, formatAddress, formatPrefix } from "../ip/address.ts";
-import { equalAddresses } from "../ip/range.ts";
+import { type Address, type Family, formatAddress, formatPrefix } from "../ip/address.ts";
+import { equalAddresses, networkPrefix } from "../ip/range.ts";
 import { IFA_F_DADFAILED, RTN_UNICAST } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import type { InterfaceSpec } from "./configure.ts";
@@ -20,7 +20,8 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
   if (link === undefined) throw missing(`interface ${name} does not exist in the pod`);
   if ((link.flags & IFF_UP) === 0) throw missing(`interface ${name} is down`);
   checkAddresses(pod, index, name, spec);
-  checkRoutes(pod, index, name, spec);
+  if (spec.plainRoutes === true) checkPlainRoutes(pod, index, name, spec);
+  else checkRoutes(pod, index, name, spec);
 }
 
 function missing(message: string): CniError {
@@ -57,6 +58,31 @@ function checkRoutes(pod: NetNs, index: number, name: string, spec: InterfaceSpe
         throw routeMissing(name, wanted, hop, candidates);
     }
   }
+}
+
+/** Table, metric and scope were not told: whatever they are, the destination must be reached through the interface. */
+function checkPlainRoutes(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
+  const all: Partial<Record<Family, KernelRoute[]>> = {};
+  for (const { dst, gw } of spec.routes) {
+    const wanted = networkPrefix(dst);
+    const { family } = wanted.address;
+    all[family] ??= listRoutes(pod.route, family, 0);
+    const hops = all[family]
+      .filter((candidate) => candidate.type === RTN_UNICAST && samePrefix(candidate.dst, wanted))
+      .flatMap((candidate) => candidate.nexthops)
+      .filter((hop) => hop.ifIndex === index);
+    if (!hops.some((hop) => isPlainHop(hop.gateway, gw, spec))) {
+      const via = gw === undefined ? "" : ` via ${formatAddress(gw)}`;
+      throw missing(`the route ${formatPrefix(wanted)}${via} of ${name} is missing`);
+    }
+  }
+}
+
+/** A route told without gateway is on-link, or goes through the gateway of an address. */
+function isPlainHop(actual: Address | undefined, gw: Address | undefined, spec: InterfaceSpec): boolean {
+  if (actual === undefined) return gw === undefined || gw.bytes.every((byte) => byte === 0);
+  if (gw !== undefined) return equalAddresses(actual, gw);
+  return spec.ips.some((ip) => ip.gateway !== undefined && equalAddresses(ip.gateway, actual));
 }
 
 function sameDestination(candidate: KernelRoute, wanted: NewRoute): boolean {

@@ -25,6 +25,8 @@ export interface AddressSpec {
 export interface InterfaceSpec {
   ips: AddressSpec[];
   routes: RouteSpec[];
+  /** CHECK: the routes are told by destination and gateway alone, as in results before 1.1.0; ADD may have given them more. */
+  plainRoutes?: boolean;
 }
 
 export interface ConfigureOptions {
