@@ -1,0 +1,185 @@
+// `npm run bench [-- --rounds N]`: podnic and the Go plugins in one interleaved run; a markdown table of each measure, with ratios.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, release } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import {
+  type Call,
+  cleanUp,
+  type Implementation,
+  implementations,
+  makeDevice,
+  makeLeases,
+  measure,
+  pause,
+  prepare,
+  type Sample,
+} from "./bench/world.ts";
+import { BuildError, cache, root, run } from "./build/paths.ts";
+import { enterSandbox } from "./sandbox.ts";
+
+const { values: flags } = parseArgs({ options: { rounds: { type: "string", default: "40" } } });
+
+/** One line of the tables. */
+interface Row {
+  name: string;
+  samples: Map<string, Sample[]>;
+}
+
+const version = "1.0.0";
+
+/** Measures these calls in turn, round by round, with another implementation first each time. The first round warms up and is dropped. */
+function interleave(
+  rounds: number,
+  who: Implementation[],
+  plugin: string,
+  names: string[],
+  calls: (i: number) => Call[],
+): Row[] {
+  const rows: Row[] = names.map((name) => ({ name, samples: new Map(who.map(({ name }) => [name, []])) }));
+  for (let round = 0; round <= rounds; round++) {
+    for (let turn = 0; turn < who.length; turn++) {
+      const i = (round + turn) % who.length;
+      calls(i).forEach((call, line) => {
+        pause();
+        const sample = measure(who[i]!, plugin, call);
+        if (round > 0) rows[line]!.samples.get(who[i]!.name)!.push(sample);
+      });
+    }
+  }
+  return rows;
+}
+
+const ipams: Record<string, (i: number) => object> = {
+  "without IPAM": () => ({}),
+  "with static": (i) => ({
+    type: "static",
+    addresses: [{ address: `10.50.${i}.2/24`, gateway: `10.50.${i}.1` }],
+    routes: [{ dst: "0.0.0.0/0" }],
+  }),
+  "with host-local": (i) => ({
+    type: "host-local",
+    ranges: [[{ subnet: `10.60.${i}.0/24` }]],
+    routes: [{ dst: "0.0.0.0/0" }],
+  }),
+};
+
+function hostDevice(rounds: number, who: Implementation[]): Row[] {
+  for (const i of who.keys()) makeDevice(`card${i}`, `pod${i}`);
+  return Object.entries(ipams).flatMap(([ipam, config]) => {
+    const names = [`host-device ADD ${ipam}`, `host-device DEL ${ipam}`];
+    return interleave(rounds, who, "host-device", names, (i) => {
+      const network = {
+        cniVersion: version,
+        name: `bench${i}`,
+        type: "host-device",
+        device: `card${i}`,
+        ipam: config(i),
+      };
+      return ["ADD", "DEL"].map((command) => ({ command, netns: `/run/netns/pod${i}`, config: network }));
+    });
+  });
+}
+
+function hostLocal(rounds: number, who: Implementation[], leases: number): Row[] {
+  const name = (i: number) => `leases${leases}-${i}`;
+  for (const i of who.keys()) makeLeases(name(i), leases);
+  const count = leases.toLocaleString("en");
+  const rows = interleave(
+    rounds,
+    who,
+    "host-local",
+    [`host-local ADD, ${count} leases`, `host-local DEL, ${count} leases`],
+    (i) => {
+      const ipam = { type: "host-local", ranges: [[{ subnet: "10.64.0.0/14" }]] };
+      const config = { cniVersion: version, name: name(i), type: "host-local", ipam };
+      return ["ADD", "DEL"].map((command) => ({ command, config }));
+    },
+  );
+  return rows;
+}
+
+function versions(rounds: number, who: Implementation[]): Row[] {
+  const config = { cniVersion: version, name: "bench", type: "host-device" };
+  return interleave(rounds, who, "host-device", ["VERSION"], () => [{ command: "VERSION", config }]);
+}
+
+function quantile(values: number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) * q)] ?? Number.NaN;
+}
+
+const measures: [title: string, digits: number, of: (samples: Sample[]) => number][] = [
+  [
+    "Wall time, ms (median)",
+    2,
+    (samples) =>
+      quantile(
+        samples.map(({ wall }) => wall),
+        0.5,
+      ),
+  ],
+  [
+    "CPU, ms (median; with what it starts)",
+    2,
+    (samples) =>
+      quantile(
+        samples.map(({ cpu }) => cpu),
+        0.5,
+      ),
+  ],
+  ["Peak memory, MiB (largest process)", 1, (samples) => Math.max(...samples.map(({ memory }) => memory))],
+];
+
+function table(rows: Row[], names: string[], digits: number, of: (samples: Sample[]) => number): string {
+  const peers = names.slice(1).filter((name) => name.startsWith("Go"));
+  const head = ["", ...names, ...peers.map((name) => `podnic : ${name}`)];
+  const lines = rows.map(({ name, samples }) => {
+    const value = (who: string) => of(samples.get(who) ?? []);
+    const has = (who: string) => (samples.get(who)?.length ?? 0) > 0;
+    const cells = names.map((who) => (has(who) ? value(who).toFixed(digits) : ""));
+    return [name, ...cells, ...peers.map((who) => (value("podnic") / value(who)).toFixed(2))];
+  });
+  const all = [head, head.map((_, i) => (i === 0 ? "---" : "---:")), ...lines];
+  return all.map((line) => `| ${line.join(" | ")} |`).join("\n");
+}
+
+function main(): void {
+  const rounds = Number(flags.rounds);
+  const empty = prepare(readFileSync(join(root, "scripts/bench/launch.c"), "utf8"));
+  try {
+    const who = implementations();
+    const rows = [
+      ...versions(rounds * 2, [...who, empty]),
+      ...hostDevice(rounds, who),
+      ...hostLocal(rounds, who, 10),
+      ...hostLocal(rounds, who, 60_000),
+    ];
+    const names = [...who, empty].map(({ name }) => name);
+    console.log(
+      `Linux ${release()}, ${cpus().length} CPUs, ${rounds} rounds, interleaved; only ratios of one run mean anything.`,
+    );
+    for (const [title, digits, of] of measures) console.log(`\n${title}\n\n${table(rows, names, digits, of)}`);
+    mkdirSync(join(cache, "reports"), { recursive: true });
+    const json = rows.map(({ name, samples }) => ({ name, samples: Object.fromEntries(samples) }));
+    writeFileSync(join(cache, "reports/bench.json"), JSON.stringify(json));
+  } finally {
+    cleanUp();
+  }
+}
+
+function setUp(): void {
+  run("scripts/setup", ["test"]);
+  run(process.execPath, ["scripts/ts.mjs", "scripts/build.ts"]);
+}
+
+try {
+  if (process.getuid?.() !== 0)
+    throw new BuildError("needs root: it makes network namespaces and moves devices between them");
+  if (process.env.PODNIC_OUTSIDE === undefined) setUp();
+  if (enterSandbox("scripts/bench.ts")) main();
+} catch (error) {
+  if (!(error instanceof BuildError)) throw error;
+  console.error(`npm run bench: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,110 @@
+// What a benchmark measures with: the launcher, the implementations, devices and leases. All inside scripts/sandbox.ts.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { musl } from "../build/engine.ts";
+import { cache, dist, root, run } from "../build/paths.ts";
+import { hideState, sh } from "../sandbox.ts";
+
+export interface Implementation {
+  name: string;
+  dir: string;
+}
+
+export interface Sample {
+  /** Milliseconds from start to end. */
+  wall: number;
+  /** Milliseconds of CPU, with what it started. */
+  cpu: number;
+  /** Peak memory in MiB, of the largest process. */
+  memory: number;
+}
+
+export interface Call {
+  command: string;
+  netns?: string;
+  config: object;
+}
+
+const work = join(cache, "bench");
+const launcher = join(work, "launch");
+
+export function implementations(): Implementation[] {
+  const all = [
+    { name: "podnic", dir: join(dist, "cni") },
+    { name: "Go 1.1.1", dir: "/usr/lib/cni" },
+    { name: "Go 1.9.1", dir: join(cache, "go-plugins/1.9.1") },
+  ];
+  const there = all.filter(({ dir }) => existsSync(join(dir, "host-device")));
+  for (const { name, dir } of all)
+    if (!existsSync(join(dir, "host-device"))) console.log(`${name} is left out: no ${dir}/host-device`);
+  return there;
+}
+
+function compileC(source: string, target: string): void {
+  run("musl-gcc", [...musl.compile, ...musl.link, "-x", "c", "-", "-o", target], Buffer.from(source));
+}
+
+/** Returns the directory of an empty static program that is called host-device: what starting any process costs. */
+export function prepare(launcherSource: string): Implementation {
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(join(work, "empty"), { recursive: true });
+  mkdirSync(join(work, "state"));
+  compileC(launcherSource, launcher);
+  compileC("int main(void) { return 0; }", join(work, "empty/host-device"));
+  hideState();
+  // Leases go to a real disk: fsync on a tmpfs costs nothing, and only one of us calls it.
+  sh("mount", "--bind", join(work, "state"), "/var/lib/cni");
+  return { name: "empty static C", dir: join(work, "empty") };
+}
+
+export function cleanUp(): void {
+  rmSync(work, { recursive: true, force: true });
+}
+
+/** Runs a plugin once; throws when it fails. */
+export function measure(implementation: Implementation, plugin: string, call: Call): Sample {
+  const input = join(work, "input.json");
+  writeFileSync(input, JSON.stringify(call.config));
+  const env = {
+    CNI_COMMAND: call.command,
+    CNI_CONTAINERID: "bench",
+    CNI_NETNS: call.netns ?? "/run/netns/none",
+    CNI_IFNAME: "eth0",
+    CNI_PATH: implementation.dir,
+  };
+  const program = join(implementation.dir, plugin);
+  const { stdout } = spawnSync(launcher, [input, program], { env, encoding: "utf8", cwd: root });
+  const [wall, cpu, memory, status] = stdout.trim().split(" ").map(Number);
+  if (status !== 0) {
+    const again = spawnSync(program, { env, input: JSON.stringify(call.config), encoding: "utf8" });
+    throw new Error(
+      `${implementation.name} ${plugin} ${call.command} failed; again it says: ${again.stdout}${again.stderr}`,
+    );
+  }
+  return { wall: wall! / 1e6, cpu: cpu! / 1e3, memory: memory! / 1024 };
+}
+
+/** A wire whose end `device` stands for a card, and a pod's namespace, for one implementation. */
+export function makeDevice(device: string, pod: string): void {
+  sh("ip", "link", "add", device, "type", "veth", "peer", "name", `${device}p`);
+  sh("ip", "link", "set", `${device}p`, "up");
+  sh("ip", "netns", "add", pod);
+}
+
+/** A network of host-local that has given out `count` addresses. */
+export function makeLeases(network: string, count: number): void {
+  const dir = `/var/lib/cni/networks/${network}`;
+  mkdirSync(dir, { recursive: true });
+  let last = "";
+  for (let i = 2; i < count + 2; i++) {
+    last = `10.${64 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`;
+    writeFileSync(join(dir, last), `container-${i}\r\neth0`);
+  }
+  writeFileSync(join(dir, "last_reserved_ip.0"), last);
+}
+
+/** So that no run begins at the same phase of the kernel's clock as another: moving a device waits for its ticks. */
+export function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20 + Math.random() * 8);
+}
