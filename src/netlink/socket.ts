@@ -1,10 +1,12 @@
 // The rtnetlink socket: requests with an ACK each, several in one send, dumps. Synchronous. The kernel works a request off inside
 // send(2), so its answer waits in the queue when recv(2) is called; deadlines are for the case that it does not.
-import { AF_NETLINK, POLLIN, SOCK_CLOEXEC, SOCK_RAW } from "../host/constants.ts";
-import { errnoName, errnoText, type Fd, host, type Received, SystemError } from "../host/host.ts";
-import { align4, Bytes, Writer } from "./bytes.ts";
+import { POLLIN } from "../host/constants.ts";
+import { type Fd, host, type Received, SystemError } from "../host/host.ts";
+import { Bytes, Writer } from "./bytes.ts";
 import * as c from "./constants.ts";
-import { NetlinkError, ProtocolError } from "./errors.ts";
+import { NetlinkError } from "./errors.ts";
+import { eachMessage, failure, HEADER, readError } from "./message.ts";
+import { openSocket } from "./open.ts";
 
 /** Reads the payload of a message in [start, end); must copy what it keeps and must not use a socket. */
 export type PayloadReader<T> = (bytes: Bytes, start: number, end: number) => T;
@@ -24,8 +26,6 @@ export function traceMessages(callback: Trace | undefined): void {
   trace = callback;
 }
 
-/** Size of struct nlmsghdr. */
-const HEADER = 16;
 /**
  * The kernel sizes the pieces of a dump to the largest buffer ever used on the socket and silently loses what does not fit a
  * smaller one later (measured: 3,570 of 5,001 links), so all sockets use one buffer that only grows.
@@ -40,8 +40,6 @@ const DEADLINE = 10_000;
 const DATAGRAMS = 20_000;
 /** Messages a send carries at most: ACKs of about 1 KiB each must fit the default receive queue of 208 KiB. */
 const BATCH = 64;
-const SO_RCVTIMEO = 20;
-const SOL_SOCKET = 1;
 const EINTR = 4;
 const EAGAIN = 11;
 const ENOMEM = 12;
@@ -49,11 +47,6 @@ const ENOBUFS = 105;
 const ETIMEDOUT = 110;
 
 let inbox: Bytes | undefined;
-let portsUsed = 0;
-
-function failure(operation: string, errno: number, text = errnoText(errno), kernelMessage = ""): NetlinkError {
-  return new NetlinkError(operation, errno, errnoName(errno), text, kernelMessage);
-}
 
 export class RouteSocket {
   readonly #fd: Fd;
@@ -74,21 +67,8 @@ export class RouteSocket {
 
   /** A socket in the namespace this process is in; it stays there. `groups`: RTMGRP_* bits to subscribe to. */
   static open(groups = 0): RouteSocket {
-    const fd = host.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, c.NETLINK_ROUTE);
-    try {
-      // Kernels before 4.12 and 4.20 do not know them; we do without.
-      setOption(fd, c.NETLINK_EXT_ACK);
-      setOption(fd, c.NETLINK_CAP_ACK);
-      setOption(fd, c.NETLINK_GET_STRICT_CHK);
-      const timeout = new Bytes(16);
-      timeout.u32[0] = DEADLINE / 1000;
-      if (timeout.u8[0] === 0) timeout.u32.set([0, DEADLINE / 1000]);
-      host.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout.u8);
-      return new RouteSocket(fd, bindPort(fd, groups));
-    } catch (error) {
-      host.close(fd);
-      throw error;
-    }
+    const { fd, port } = openSocket(groups, DEADLINE / 1000);
+    return new RouteSocket(fd, port);
   }
 
   close(): void {
@@ -322,35 +302,6 @@ function grow(operation: string): NetlinkError {
   return new Truncated(operation, 90, "EMSGSIZE", `the answer is larger than ${size / 2} bytes`);
 }
 
-function setOption(fd: Fd, option: number): void {
-  const value = new Bytes(4);
-  value.u32[0] = 1;
-  try {
-    host.setsockopt(fd, c.SOL_NETLINK, option, value.u8);
-  } catch (error) {
-    if (!(error instanceof SystemError) || error.code !== "ENOPROTOOPT") throw error;
-  }
-}
-
-/** Binds to a port of our own choice, which every answer must carry. Returns it. */
-function bindPort(fd: Fd, groups: number): number {
-  const address = new Bytes(12);
-  address.u16[0] = AF_NETLINK;
-  address.u32[2] = groups;
-  const process = host.getpid() & 0x3fffff;
-  for (let attempt = 0; ; attempt++) {
-    // As libnl does: process id and a counter. Somebody in another pid namespace may have it already.
-    const port = (process | (portsUsed++ << 22)) >>> 0;
-    address.u32[1] = port;
-    try {
-      host.bind(fd, address.u8);
-      return port;
-    } catch (error) {
-      if (attempt >= 100 || !(error instanceof SystemError) || error.code !== "EADDRINUSE") throw error;
-    }
-  }
-}
-
 /** Waits at most SO_RCVTIMEO for a datagram. */
 function receiveOnce(fd: Fd, operation: string, bytes: Bytes): Received {
   let deadline = Number.POSITIVE_INFINITY;
@@ -375,40 +326,4 @@ function checkDeadline(operation: string, deadline: number): number {
 
 function noAnswer(operation: string): NetlinkError {
   return failure(operation, ETIMEDOUT, `no answer from the kernel in ${DEADLINE} ms`);
-}
-
-/** Calls `visit` with start and end of each netlink message in the first `length` bytes. */
-function eachMessage(length: number, bytes: Bytes, visit: (at: number, end: number) => void): void {
-  let at = 0;
-  while (at < length) {
-    const size = length - at < HEADER ? 0 : bytes.u32[at >> 2]!;
-    if (size < HEADER || at + size > length) throw new ProtocolError(`bad message length at ${at} of ${length}`);
-    visit(at, at + size);
-    at += align4(size);
-  }
-}
-
-/** Payload of NLMSG_ERROR and NLMSG_DONE: undefined for success. */
-function readError(operation: string, bytes: Bytes, at: number, end: number): NetlinkError | undefined {
-  if (end - at < HEADER + 4) return undefined;
-  const errno = -(bytes.u32[(at >> 2) + 4]! | 0);
-  if (errno === 0) return undefined;
-  return failure(operation, errno, undefined, extendedAck(bytes, at, end));
-}
-
-/** The kernel's own words, in attributes behind the error number and (for NLMSG_ERROR) the header or copy of the request. */
-function extendedAck(bytes: Bytes, start: number, end: number): string {
-  const flags = bytes.u16[(start >> 1) + 3]!;
-  if ((flags & c.NLM_F_ACK_TLVS) === 0) return "";
-  let at = start + HEADER + 4;
-  if (bytes.u16[(start >> 1) + 2] === c.NLMSG_ERROR && end - at >= HEADER) {
-    at += (flags & c.NLM_F_CAPPED) !== 0 ? HEADER : align4(bytes.u32[at >> 2]!);
-  }
-  while (at + 4 <= end) {
-    const size = bytes.u16[at >> 1]!;
-    if (size < 4 || at + size > end) return "";
-    if (bytes.u16[(at >> 1) + 1] === c.NLMSGERR_ATTR_MSG) return bytes.text(at + 4, at + size);
-    at += align4(size);
-  }
-  return "";
 }

@@ -1,0 +1,48 @@
+// Framing: netlink messages in a datagram, and what the kernel answers to a request.
+import { errnoName, errnoText } from "../host/host.ts";
+import { align4, type Bytes } from "./bytes.ts";
+import * as c from "./constants.ts";
+import { NetlinkError, ProtocolError } from "./errors.ts";
+
+/** Size of struct nlmsghdr. */
+export const HEADER = 16;
+
+export function failure(operation: string, errno: number, text = errnoText(errno), kernelMessage = ""): NetlinkError {
+  return new NetlinkError(operation, errno, errnoName(errno), text, kernelMessage);
+}
+
+/** Calls `visit` with start and end of each netlink message in the first `length` bytes. */
+export function eachMessage(length: number, bytes: Bytes, visit: (at: number, end: number) => void): void {
+  let at = 0;
+  while (at < length) {
+    const size = length - at < HEADER ? 0 : bytes.u32[at >> 2]!;
+    if (size < HEADER || at + size > length) throw new ProtocolError(`bad message length at ${at} of ${length}`);
+    visit(at, at + size);
+    at += align4(size);
+  }
+}
+
+/** Payload of NLMSG_ERROR and NLMSG_DONE: undefined for success. */
+export function readError(operation: string, bytes: Bytes, at: number, end: number): NetlinkError | undefined {
+  if (end - at < HEADER + 4) return undefined;
+  const errno = -(bytes.u32[(at >> 2) + 4]! | 0);
+  if (errno === 0) return undefined;
+  return failure(operation, errno, undefined, extendedAck(bytes, at, end));
+}
+
+/** The kernel's own words, in attributes behind the error number and (for NLMSG_ERROR) the header or copy of the request. */
+function extendedAck(bytes: Bytes, start: number, end: number): string {
+  const flags = bytes.u16[(start >> 1) + 3]!;
+  if ((flags & c.NLM_F_ACK_TLVS) === 0) return "";
+  let at = start + HEADER + 4;
+  if (bytes.u16[(start >> 1) + 2] === c.NLMSG_ERROR && end - at >= HEADER) {
+    at += (flags & c.NLM_F_CAPPED) !== 0 ? HEADER : align4(bytes.u32[at >> 2]!);
+  }
+  while (at + 4 <= end) {
+    const size = bytes.u16[at >> 1]!;
+    if (size < 4 || at + size > end) return "";
+    if (bytes.u16[(at >> 1) + 1] === c.NLMSGERR_ATTR_MSG) return bytes.text(at + 4, at + size);
+    at += align4(size);
+  }
+  return "";
+}

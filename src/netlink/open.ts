@@ -1,0 +1,58 @@
+// Making a netlink socket.
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../host/constants.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
+import { Bytes } from "./bytes.ts";
+import * as c from "./constants.ts";
+
+const SO_RCVTIMEO = 20;
+const SOL_SOCKET = 1;
+let portsUsed = 0;
+
+/** A route socket in the namespace this process is in. `groups`: RTMGRP_* bits. `timeout`: of recv(2), whole seconds. */
+export function openSocket(groups: number, timeout: number): { fd: Fd; port: number } {
+  const fd = host.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, c.NETLINK_ROUTE);
+  try {
+    // Kernels before 4.12 and 4.20 do not know them; we do without.
+    setOption(fd, c.NETLINK_EXT_ACK);
+    setOption(fd, c.NETLINK_CAP_ACK);
+    setOption(fd, c.NETLINK_GET_STRICT_CHK);
+    // struct timeval: a long is two words, of which the lower is the first one or, big-endian, the second.
+    const time = new Bytes(16);
+    time.u32[0] = timeout;
+    if (time.u8[0] === 0) time.u32.set([0, timeout]);
+    host.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time.u8);
+    return { fd, port: bindPort(fd, groups) };
+  } catch (error) {
+    host.close(fd);
+    throw error;
+  }
+}
+
+function setOption(fd: Fd, option: number): void {
+  const value = new Bytes(4);
+  value.u32[0] = 1;
+  try {
+    host.setsockopt(fd, c.SOL_NETLINK, option, value.u8);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== "ENOPROTOOPT") throw error;
+  }
+}
+
+/** Binds to a port of our own choice, which every answer must carry. Returns it. */
+function bindPort(fd: Fd, groups: number): number {
+  const address = new Bytes(12);
+  address.u16[0] = AF_NETLINK;
+  address.u32[2] = groups;
+  const process = host.getpid() & 0x3fffff;
+  for (let attempt = 0; ; attempt++) {
+    // As libnl does: process id and a counter. Somebody in another pid namespace may have it already.
+    const port = (process | (portsUsed++ << 22)) >>> 0;
+    address.u32[1] = port;
+    try {
+      host.bind(fd, address.u8);
+      return port;
+    } catch (error) {
+      if (attempt >= 100 || !(error instanceof SystemError) || error.code !== "EADDRINUSE") throw error;
+    }
+  }
+}
