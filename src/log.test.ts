@@ -47,5 +47,7 @@ test("a timestamp is what Date says", () => {
       expect(timestamp(milliseconds)).toBe(new Date(milliseconds).toISOString());
     }),
   );
+  const days = Array.from({ length: 80_000 }, (_, at) => Date.UTC(1890, 0, 1 + at));
+  expect(days.filter((at) => timestamp(at) !== new Date(at).toISOString())).toEqual([]);
   expect(timestamp(Date.UTC(2024, 1, 29, 23, 59, 59, 999))).toBe("2024-02-29T23:59:59.999Z");
 });

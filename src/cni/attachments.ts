@@ -23,7 +23,7 @@ export function readAttachments(raw: object): ValidAttachment[] {
   let found = false;
   for (const key of keys) {
     const list = (raw as { [key: string]: unknown })[key];
-    if (list === undefined || list === null || !Object.hasOwn(raw, key)) continue;
+    if (list === undefined || list === null) continue;
     found = true;
     if (!Array.isArray(list)) refuse(`"${key}" is ${describe(list)}`, "it must be a list of {containerID, ifname}");
     for (const [at, item] of list.entries()) {

@@ -409,6 +409,7 @@ describe("errors", () => {
       "openat2 /var/lib/x: no space left on device",
       "ENOSPC: ",
     ],
+    [new SystemError("mkdir", 30, "EROFS", "read-only file system"), 5, "mkdir: read-only file system", "EROFS: "],
     [new SystemError("flock", 11, "EAGAIN", "try again"), 11, "flock: try again", "EAGAIN: "],
     [new SystemError("x", 71, "EPROTO", "protocol error"), 999, "x: protocol error", "EPROTO"],
     [new TypeError("boom"), 999, "internal error: TypeError: boom", "please report"],
