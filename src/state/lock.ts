@@ -4,6 +4,9 @@ import { LOCK_EX, LOCK_NB, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O
 import { type Fd, host } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
 
+const MIN_PAUSE = 0.5;
+const MAX_PAUSE = 30;
+
 /** Runs `body` under flock(2) LOCK_EX on `name` in `dir` (created 0600 when missing). Waits at most `timeout` ms, then CniError(tryAgain) naming the file. */
 export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T): T {
   const fd = openLock(dir, name);
@@ -17,13 +20,18 @@ export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => 
 }
 
 /**
- * There is no flock(2) with a timeout, and who polls has no place in the kernel's queue. So the longer one has waited the more often
- * one asks, which lets old waiters pass new ones; a lock is held for a fraction of a millisecond.
+ * There is no flock(2) with a timeout, and who polls has no place in the kernel's queue. A lock is held for a fraction of a
+ * millisecond, so that the first looks come quickly; a hundred waiters that kept that up would take the processor from the holder.
  */
 function waitForLock(fd: Fd, dir: Fd, name: string, timeout: number): void {
   const start = host.monotonic();
+  // Waiters that began together would go on together.
+  let random = host.getpid();
   for (let waited = 0; waited < timeout; waited = host.monotonic() - start) {
-    host.sleep(Math.max(0.5, 2 - waited / 100));
+    random = (random * 1103515245 + 12345) % 2 ** 31;
+    // Rising at first, falling for those who have waited longest.
+    const pause = Math.min(MAX_PAUSE, MIN_PAUSE + waited / 8, (MAX_PAUSE * 500) / Math.max(1, waited));
+    host.sleep(pause * (0.5 + random / 2 ** 31));
     if (tryLock(fd)) return;
   }
   throw new CniError(
