@@ -20,7 +20,7 @@ import {
 import { writeNeighbour } from "../netlink/neighbour.ts";
 import { listAddresses } from "./address.ts";
 import type { AddressSpec } from "./configure.ts";
-import { getLink, IFF_RUNNING, IFF_UP } from "./link.ts";
+import { getLink, IFF_LOWER_UP, IFF_RUNNING, IFF_UP } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
 
 const ROUNDS = 2;
@@ -94,15 +94,16 @@ function probe(pod: NetNs, index: number, name: string, ips: AddressSpec[]): voi
 }
 
 /**
- * True as soon as the link carries packets. A link that does not in 200 ms is left to the kernel's ndisc_notify; one without neighbours
- * (ipvlan in mode l3) has nobody to tell.
+ * True as soon as the link carries packets. A device that does not in 200 ms is left to the kernel's arp_notify. Not waited for: a
+ * virtual link whose master has no carrier (its own follows at once), and one without neighbours (ipvlan in mode l3).
  */
 function waitCarrier(pod: NetNs, index: number): boolean {
   const deadline = host.monotonic() + CARRIER_WAIT;
   for (let pause = 2; ; pause *= 1.5) {
-    const flags = getLink(pod.route, index)?.flags ?? 0;
-    if ((flags & IFF_NOARP) !== 0) return false;
-    if ((flags & IFF_UP) !== 0 && (flags & IFF_RUNNING) !== 0) return true;
+    const link = getLink(pod.route, index);
+    if (link === undefined || (link.flags & IFF_NOARP) !== 0) return false;
+    if ((link.flags & IFF_UP) !== 0 && (link.flags & IFF_RUNNING) !== 0) return true;
+    if (link.kind !== "" && (link.flags & IFF_LOWER_UP) === 0) return false;
     const left = deadline - host.monotonic();
     if (left <= 0) return false;
     host.sleep(Math.min(pause, left));

@@ -107,13 +107,11 @@ describe("announceAddresses", () => {
     expect(announce(["2001:db8::5/64"], "wait").net1).toEqual([]);
   });
 
-  it("without carrier gives up after 200 ms, silently", () => {
-    sh("ip link set v1 down");
+  it("a virtual link without carrier is not waited for", () => {
+    sh("ip link set v1 down; ip -n pod link set net1 up");
     const started = performance.now();
     announceAddresses(pod, net1(), "net1", MAC, spec(["2001:db8::5/64"], []).ips);
-    const took = performance.now() - started;
-    expect(took).toBeGreaterThan(150);
-    expect(took).toBeLessThan(600);
+    expect(performance.now() - started).toBeLessThan(150);
   });
 
   it("an interface without ARP has nobody to tell, and is not waited for", () => {

@@ -1,0 +1,28 @@
+// A device of hardware whose cable comes late, or not: this machine has none, so the kernel is made up.
+import { expect, it } from "vitest";
+import { Writer } from "../../netlink/bytes.ts";
+import { RTM_GETLINK, RTM_NEWLINK } from "../../netlink/constants.ts";
+import { writeLink } from "../../netlink/link.ts";
+import { FakeKernel, message } from "../../netlink/tests/fake-kernel.ts";
+import { announceAddresses } from "../configure.ts";
+import { IFF_RUNNING, IFF_UP } from "../link.ts";
+import type { NetNs } from "../namespace.ts";
+import { spec } from "./spec.ts";
+
+/** How often the link was looked at, when it runs from the `running`th look on and a look takes 20 ms. */
+function looks(running: number): number {
+  const kernel = new FakeKernel(([request], nth) => {
+    const writer = new Writer(64);
+    writeLink(writer, 5, nth + 1 >= running ? IFF_UP | IFF_RUNNING : IFF_UP, 0, { name: "net1" });
+    return [{ messages: [message(RTM_NEWLINK, 0, request!, writer.written())] }];
+  });
+  kernel.tick = 20;
+  const pod: NetNs = { path: "/run/netns/pod", fd: -1, dev: 0, ino: 0, route: kernel.open() };
+  announceAddresses(pod, 5, "net1", "02:00:00:00:00:aa", spec(["2001:db8::5/64"], []).ips);
+  return kernel.sends.filter(([request]) => request!.type === RTM_GETLINK).length;
+}
+
+it("is waited for 200 ms and no longer; nothing fails", () => {
+  expect(looks(3)).toBe(3);
+  expect(looks(1000)).toBe(10);
+});
