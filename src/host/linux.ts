@@ -22,8 +22,6 @@ const STATX_BASIC_STATS = 0x7ff;
 const UTIME_OMIT = 0x3ffffffe;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
-/** The engine clears a buffer before use, page by page, which costs more than a second read(2): a megabyte took 0.6 ms. */
-const READ_MAX = 16_384;
 const SIGCHLD = 17;
 const SIG_IGN = 1;
 /** Above any descriptor a process can have (fs.nr_open is below 2^31). */
@@ -52,6 +50,13 @@ function timespec(seconds: number, nanoseconds: number): Uint8Array {
   view(data).setUint32(8, nanoseconds, true);
   return data;
 }
+
+/**
+ * Where the kernel writes what has no size yet. The engine clears each new buffer, page by page (a megabyte took 0.6 ms); of this one,
+ * which is part of the snapshot, only the pages that are written to cost anything. Nothing of it is ever handed out.
+ */
+const scratch = new Uint8Array(16_384);
+const scratchFields = view(scratch);
 
 export class LinuxHost implements Host {
   readonly #kernel: Kernel;
@@ -109,8 +114,7 @@ export class LinuxHost implements Host {
   }
 
   read(fd: Fd, max: number): Uint8Array {
-    const buffer = new Uint8Array(Math.min(max, READ_MAX));
-    return buffer.subarray(0, this.call("read", "", fd, buffer, buffer.length));
+    return scratch.slice(0, this.call("read", "", fd, scratch, Math.min(max, scratch.length)));
   }
 
   write(fd: Fd, data: Uint8Array): number {
@@ -164,21 +168,18 @@ export class LinuxHost implements Host {
 
   readdir(dir: Fd): string[] {
     const names: string[] = [];
-    const buffer = new Uint8Array(32768);
-    const fields = view(buffer);
     for (;;) {
-      const size = this.call("getdents64", "", dir, buffer, buffer.length);
+      const size = this.call("getdents64", "", dir, scratch, scratch.length);
       if (size === 0) return names;
-      for (let at = 0; at < size; at += fields.getUint16(at + 16, true)) {
-        const name = this.decode(buffer.subarray(at + 19, buffer.indexOf(0, at + 19)));
+      for (let at = 0; at < size; at += scratchFields.getUint16(at + 16, true)) {
+        const name = this.decode(scratch.subarray(at + 19, scratch.indexOf(0, at + 19)));
         if (name !== "." && name !== "..") names.push(name);
       }
     }
   }
 
   readlink(path: string, dir = AT_FDCWD): string {
-    const buffer = new Uint8Array(4096);
-    return this.decode(buffer.subarray(0, this.call("readlinkat", path, dir, path, buffer, buffer.length)));
+    return this.decode(scratch.subarray(0, this.call("readlinkat", path, dir, path, scratch, scratch.length)));
   }
 
   mkdir(path: string, mode: number, dir = AT_FDCWD): void {
