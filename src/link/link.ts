@@ -239,7 +239,7 @@ export interface NewLink {
 
 /**
  * Creates a link under its final name in its final namespace. EEXIST is a NetlinkError with code "EEXIST".
- * Kernels before 6.13 also say EEXIST when the name is taken in the namespace of `route`, where they look for it. They look for the
+ * Older kernels (6.12, not 6.18) also say EEXIST when the name is taken in the namespace of `route`, where they look for it. They look for the
  * index instead when there is one (a request from within the target would be created here and moved: 12 ms, and seen).
  */
 export function addLink(route: RouteSocket, link: NewLink): void {
