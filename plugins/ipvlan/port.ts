@@ -7,7 +7,7 @@ import { CniError, Code } from "../../src/errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
 import { host, SystemError } from "../../src/host/host.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
-import { type NetNs, openNamespace } from "../../src/link/namespace.ts";
+import { lookInto, type NetNs } from "../../src/link/namespace.ts";
 import { isMadeOn, type Master } from "../../src/link/virtual.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { closing } from "../../src/state/files.ts";
@@ -86,19 +86,12 @@ function namesIn(path: string): string[] {
 
 /** Other pods come and go meanwhile: one that cannot be looked into has no say. */
 function inside(path: string, find: (namespace: NetNs) => Link | undefined): Slave | undefined {
-  let namespace: NetNs | undefined;
   try {
-    namespace = openNamespace(path, "ok");
-    const link = namespace === undefined ? undefined : find(namespace);
+    const link = lookInto(path, find);
     return link === undefined ? undefined : { link, where: path };
   } catch (error) {
     if (error instanceof SystemError || error instanceof NetlinkError) return undefined;
     throw error;
-  } finally {
-    if (namespace !== undefined) {
-      namespace.route.close();
-      host.close(namespace.fd);
-    }
   }
 }
 

@@ -1,6 +1,6 @@
 // The pod's own interface in results: put there by ADD, found again by CHECK and DEL. For all plugins that own CNI_IFNAME.
 import { CniError, Code } from "../errors.ts";
-import { type NetNs, openNamespace, sameNamespace } from "../link/namespace.ts";
+import { lookInto, type NetNs, sameNamespace } from "../link/namespace.ts";
 import type { Call } from "./plugin.ts";
 import { type Dns, emptyResult, type Interface, type IpConfig, type Result } from "./result.ts";
 
@@ -71,8 +71,7 @@ function isSandbox(candidate: Interface, call: Call, pod: NetNs): boolean {
   const { sandbox } = candidate;
   if (sandbox === call.netns) return true;
   if (sandbox === undefined || sandbox === "") return false;
-  const namespace = openNamespace(sandbox, "ok");
-  return namespace !== undefined && sameNamespace(namespace, pod);
+  return lookInto(sandbox, (namespace) => sameNamespace(namespace, pod)) === true;
 }
 
 /** An address without a (valid) index is ours: IPAM results of plugins before 0.3.0 name no interface. */

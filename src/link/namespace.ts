@@ -39,6 +39,11 @@ class OpenNamespace implements NetNs {
     this.#route ??= inNamespace(this, () => RouteSocket.open());
     return this.#route;
   }
+
+  close(): void {
+    this.#route?.close();
+    host.close(this.fd);
+  }
 }
 
 let own: NetNs | undefined;
@@ -78,8 +83,19 @@ export function openNamespace(path: string, missing: "error" | "ok" = "error"): 
   );
 }
 
+/** Looks into another pod's namespace, which is closed again. undefined: it is none (any more). */
+export function lookInto<T>(path: string, look: (namespace: NetNs) => T): T | undefined {
+  const namespace = tryOpen(path);
+  if (typeof namespace === "string") return undefined;
+  try {
+    return look(namespace);
+  } finally {
+    namespace.close();
+  }
+}
+
 /** The namespace, or what is wrong with the path. */
-function tryOpen(path: string): NetNs | string {
+function tryOpen(path: string): OpenNamespace | string {
   let file: Fd | undefined;
   try {
     // O_PATH neither blocks on a FIFO nor runs a device's open; what it found is opened for real once we know what it is.
