@@ -2,11 +2,12 @@
 // to bring the device back, but the pod can change it: where we have a record, this file is not used.
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
+import { requireFreeName } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import type { Selection } from "./find.ts";
-import { requireFreeName, returnLink } from "./restore.ts";
+import { returnLink } from "./restore.ts";
 
 /** DEL without a record. Nothing to do is success. Throws when the host has another device of that name. */
 export function bringBackByAlias(

@@ -4,13 +4,14 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import type { Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
+import { locate } from "../../src/link/return.ts";
 import { isSameDevice, type LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { Record } from "../../src/state/record.ts";
 import { reclaimByAlias } from "./alias.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import { describe, findLink, type Selection } from "./find.ts";
 import { type HeldDevice, records } from "./record.ts";
-import { bringBack, locate } from "./restore.ts";
+import { bringBack } from "./restore.ts";
 
 /**
  * The link that the configuration names, on the host. A device that an earlier attachment left behind (killed ADD, dead
@@ -26,7 +27,7 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, select
     const concerned =
       link === undefined ? isMeant(record.data.was, config, selection) : isSameDevice(link, record.data.was);
     if (!concerned) continue;
-    const found = locate(record, "");
+    const found = locate(record.data.was, record.key.ifName, record.data.netns, "");
     if (found.place === "pod") throw heldBy(record, config, selection);
     if (found.place === "host") {
       bringBack(record.key, "");
@@ -44,7 +45,7 @@ function refuseRepeatedAdd(call: Call, held: Record<HeldDevice>[]): void {
   for (const record of held) {
     const { key } = record;
     if (key.network !== network || key.containerId !== containerId || key.ifName !== ifName) continue;
-    if (locate(record, call.netns).place !== "pod") continue;
+    if (locate(record.data.was, key.ifName, record.data.netns, call.netns).place !== "pod") continue;
     throw new CniError(
       Code.generic,
       `${ifName} of this container already is a device of network ${network}: "${record.data.was.name}"`,

@@ -2,6 +2,7 @@
 import { policy } from "../../src/config/policy.ts";
 import { SystemError } from "../../src/host/host.ts";
 import type { CapturedNetwork } from "../../src/link/capture.ts";
+import type { NamedNamespace } from "../../src/link/return.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { withDirectory } from "../../src/state/files.ts";
@@ -12,8 +13,7 @@ export interface HeldDevice {
   was: LinkSnapshot;
   /** What the move makes the host forget. */
   network: CapturedNetwork;
-  /** The pod's namespace: the path it had, and what tells it from a later one at the same path. */
-  netns: { path: string; dev: number; ino: number };
+  netns: NamedNamespace;
 }
 
 export function records(): RecordStore<HeldDevice> {

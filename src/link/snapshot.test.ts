@@ -50,7 +50,14 @@ describe("a device of hardware", () => {
   });
 
   test("is not the other port of its PCI function", () => {
-    expect(isSameDevice({ ...link, permanentMac: "02:00:00:00:00:02" }, was)).toBe(false);
+    const port2 = { ...link, index: 8, name: "ens5d1", permanentMac: "02:00:00:00:00:02" };
+    expect(isSameDevice(port2, was)).toBe(false);
+  });
+
+  test("is known as a VF whose PF gave it another permanent address", () => {
+    expect(isSameDevice({ ...link, index: 3, name: "net1", permanentMac: "02:00:00:00:00:02" }, was, "net1")).toBe(
+      true,
+    );
   });
 
   test("is known by its permanent address alone where the kernel does not tell its place (before 5.14)", () => {

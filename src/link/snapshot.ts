@@ -61,14 +61,19 @@ export function isPhysical(was: LinkSnapshot): boolean {
 /** True when `link` is the device of the snapshot, whatever it is called now. `ifName` is what the pod was told to call it. */
 export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolean {
   if (link.kind !== was.kind) return false;
-  // One PCI function can carry several ports (mlx4), which only their permanent addresses tell apart.
+  const named = link.name === was.name || link.name === ifName;
   const samePort = link.permanentMac === was.permanentMac;
-  if (was.parentDevice !== "") return link.parentDevice === was.parentDevice && samePort;
+  if (was.parentDevice !== "") {
+    // One PCI function can carry several ports (mlx4), which only their permanent addresses tell apart. That of a VF changes
+    // when its PF gives it another one; then one of the hints must agree as well.
+    const hinted = named || link.index === was.index || link.alias === was.name;
+    return link.parentDevice === was.parentDevice && (samePort || hinted);
+  }
   if (was.permanentMac !== "") return samePort;
   // A virtual device has no place on a bus: two of the things that usually stay must agree, and not only the name and the lower
   // device, which a new device made in its place has as well.
   const lasting = [link.index === was.index, link.alias === was.name, link.mac === was.mac && was.mac !== ""];
-  const others = [link.name === was.name || link.name === ifName, link.parent === was.parent && was.parent !== 0];
+  const others = [named, link.parent === was.parent && was.parent !== 0];
   const count = (hints: boolean[]): number => hints.filter((agrees) => agrees).length;
   return count(lasting) >= 1 && count(lasting) + count(others) >= 2;
 }

@@ -4,6 +4,7 @@
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
 import { log } from "../log.ts";
+import { hasErrno } from "./descriptor.ts";
 import { closing, NAME_MAX, readFile, readUpTo, removeFile, withDirectory, writeFile } from "./files.ts";
 import { sha256 } from "./hash.ts";
 
@@ -29,7 +30,7 @@ export interface Record<T> {
 }
 
 export interface RecordStore<T> {
-  /** undefined: none, or unreadable (logged): state never blocks. */
+  /** undefined: none, or not a record (logged): state never blocks. Throws when the disk fails. */
   read(key: RecordKey): Record<T> | undefined;
   /** Durable when it returns. */
   write(key: RecordKey, data: T): void;
@@ -102,6 +103,8 @@ function readRecord<T>(dir: Fd, name: string, path: string): Record<T> | undefin
     if (typeof record.bootId === "string" && [key.network, key.containerId, key.ifName].every(isText)) return record;
     log("warning", "record ignored: not of our making", { file: `${path}/${name}` });
   } catch (error) {
+    // It is there, and may well be read the next time: taking it for absent would lose the device's past.
+    if (hasErrno(error, "EIO", "ENOMEM", "ENOSPC", "ENFILE", "EMFILE")) throw error;
     log("warning", "record ignored", { file: `${path}/${name}`, error: String(error) });
   }
   return undefined;

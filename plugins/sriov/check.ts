@@ -1,0 +1,56 @@
+// CHECK: is the VF still in the pod, as ADD made it, and still set up on its PF as configured?
+import type { OwnInterface } from "../../src/cni/interface.ts";
+import type { Call } from "../../src/cni/plugin.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { checkInterface } from "../../src/link/configure.ts";
+import { getLink, IFF_UP } from "../../src/link/link.ts";
+import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
+import { currentState, difference, wantedState, wantsState } from "./attributes.ts";
+import { deviceOf, type SriovConfig } from "./config.ts";
+import { findVf } from "./device.ts";
+import { records } from "./record.ts";
+
+/** Throws CniError for the first difference. */
+export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface): void {
+  const pci = deviceOf(call.config);
+  const { route } = ownNamespace();
+  const vf = findVf(route, pci);
+  const held = records().read(call.attachment)?.data;
+  if (held !== undefined && held.pci !== pci) {
+    throw broken(`this attachment has VF ${held.pci}, not ${pci}`, "The configuration is not the one of its ADD.");
+  }
+  if (wantsState(call.config)) {
+    const state = currentState(route, vf);
+    const [attribute] = Object.keys(difference(wantedState(call.config, state), state));
+    if (attribute !== undefined) {
+      const where = `VF ${vf.index} of ${vf.pf.name} (${pci})`;
+      throw broken(`${attribute} of ${where} is not as configured`, `"ip link show dev ${vf.pf.name}" shows it.`);
+    }
+  }
+  if (!vf.userspace) checkLink(call, pod, own, pci);
+}
+
+function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: string): void {
+  const { ifName } = call.attachment;
+  const link = getLink(pod.route, ifName);
+  if (link === undefined) throw broken(`interface ${ifName} is not in the pod`, "It was renamed or removed there.");
+  if (link.parentDevice !== "" && link.parentDevice !== pci && !link.parentDevice.startsWith("virtio")) {
+    throw broken(`interface ${ifName} is not VF ${pci}`, `It is ${link.parentDevice}.`);
+  }
+  const { mac, mtu } = own.interface;
+  if (mac !== undefined && mac.toLowerCase() !== link.mac) {
+    throw broken(
+      `interface ${ifName} has the address ${link.mac}, not ${mac} as in prevResult`,
+      "It was changed in the pod.",
+    );
+  }
+  if (mtu !== undefined && mtu !== link.mtu) {
+    throw broken(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, "It was changed in the pod.");
+  }
+  if ((link.flags & IFF_UP) === 0) throw broken(`interface ${ifName} is down`, `ip link set ${ifName} up, in the pod.`);
+  checkInterface(pod, link.index, ifName, own);
+}
+
+function broken(message: string, details: string): CniError {
+  return new CniError(Code.generic, message, details);
+}

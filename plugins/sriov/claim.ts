@@ -1,0 +1,64 @@
+// A VF for one attachment: nobody else has it, and what an earlier attachment left on it is undone first.
+import type { Call } from "../../src/cni/plugin.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { locate, recordedNamespace } from "../../src/link/return.ts";
+import { log } from "../../src/log.ts";
+import type { Record } from "../../src/state/record.ts";
+import type { SriovConfig } from "./config.ts";
+import { type HeldVf, records } from "./record.ts";
+import { allocatedTo, statesOf } from "./reference.ts";
+import { isSameKey, release } from "./restore.ts";
+
+/** The caller holds the VF's lock. Throws CniError naming the owner when the VF is in use. */
+export function requireFreeVf(call: Call<SriovConfig>, pci: string): void {
+  for (const record of records().list()) {
+    if (record.data.pci !== pci) continue;
+    if (isInUse(record)) throw inUse(call, record);
+    release(record.key, "");
+  }
+  const path = allocatedTo(pci);
+  if (path !== undefined) {
+    throw new CniError(
+      Code.generic,
+      `pci address ${pci} is already allocated`,
+      `sriov-cni gave it to the pod of ${path}, which is running.`,
+    );
+  }
+  // Left behind by sriov-cni: its pod is gone, and its DEL never came or failed half-way.
+  for (const name of statesOf(pci)) {
+    const at = name.lastIndexOf("-");
+    log("info", "undoing what an earlier pod left on the VF", { device: pci, state: name });
+    release({ network: call.attachment.network, containerId: name.slice(0, at), ifName: name.slice(at + 1) }, "");
+  }
+}
+
+/** With an interface: it is in its pod. Without: its pod's namespace lives. */
+function isInUse({ key, data }: Record<HeldVf>): boolean {
+  if (data.link !== undefined) return locate(data.link, key.ifName, data.netns, "").place === "pod";
+  return recordedNamespace(data.netns, "", ownNamespace()) !== undefined;
+}
+
+function inUse(call: Call, { key, data }: Record<HeldVf>): CniError {
+  if (isSameKey(key, call.attachment)) {
+    return new CniError(
+      Code.generic,
+      `pci address ${data.pci} is already allocated: it already is ${key.ifName} of this container`,
+      "ADD came twice for one attachment. Send DEL first; the VF has not been touched.",
+    );
+  }
+  return new CniError(
+    Code.generic,
+    `pci address ${data.pci} is already allocated to container ${key.containerId} (${key.ifName}, network ${key.network})`,
+    `It is in ${data.netns.path} until that attachment's DEL.`,
+  );
+}
+
+/** The VF's driver is there and its interface is not: it went astray with a namespace. Throws CniError. */
+export function interfaceMissing(pci: string): CniError {
+  return new CniError(
+    Code.generic,
+    `VF ${pci} does not have an interface name or a dpdk driver: its interface is not in this namespace`,
+    "It is in another namespace: that of a pod we do not know, or one that is being torn down. It comes back when that namespace ends; rebinding the VF's driver brings it back at once.",
+  );
+}

@@ -1,0 +1,79 @@
+import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { formatMac, parseMac } from "../../src/ip/mac.ts";
+import { ETH_P_8021AD, ETH_P_8021Q, VF_LINK_AUTO, VF_LINK_DISABLE, VF_LINK_ENABLE } from "../../src/link/vf.ts";
+
+export interface SriovConfig extends NetworkConfig {
+  /** PCI address of the VF. */
+  deviceID?: string;
+  vlan?: number;
+  vlanQoS?: number;
+  vlanProto?: string;
+  mac?: string;
+  mtu?: number;
+  spoofchk?: "" | "on" | "off";
+  trust?: "" | "on" | "off";
+  link_state?: "" | "auto" | "enable" | "disable";
+  /** Mbit/s. */
+  min_tx_rate?: number;
+  max_tx_rate?: number;
+  runtimeConfig?: { mac?: string; deviceID?: string; CNIDeviceInfoFile?: string };
+}
+
+export function deviceOf(config: SriovConfig): string {
+  return (config.deviceID || config.runtimeConfig?.deviceID || "").toLowerCase();
+}
+
+/** Lower-case colon form, or "". The runtime's word, then CNI_ARGS, then the configuration, as sriov-cni has it. */
+export function wantedMac({ config, args }: Call<SriovConfig>): string {
+  const text = config.runtimeConfig?.mac || args.get("MAC") || config.mac || "";
+  if (text === "") return "";
+  const bytes = parseMac(text);
+  if (bytes === undefined || bytes.length !== 6 || (bytes[0]! & 1) !== 0 || bytes.every((byte) => byte === 0)) {
+    throw new CniError(
+      Code.invalidConfig,
+      `invalid MAC address ${text}`,
+      "A VF takes a unicast Ethernet address, such as 02:00:5e:10:00:01.",
+    );
+  }
+  return formatMac(bytes);
+}
+
+/** ETH_P_* of `vlanProto`; 802.1Q when absent. */
+export function vlanProtocol(config: SriovConfig): number | undefined {
+  const name = (config.vlanProto || "802.1q").toLowerCase();
+  return name === "802.1q" ? ETH_P_8021Q : name === "802.1ad" ? ETH_P_8021AD : undefined;
+}
+
+/** VF_LINK_*; undefined when it is not to be touched. */
+export function linkState({ link_state: name }: SriovConfig): number | undefined {
+  if (name === "auto") return VF_LINK_AUTO;
+  if (name === "enable") return VF_LINK_ENABLE;
+  return name === "disable" ? VF_LINK_DISABLE : undefined;
+}
+
+/** Rules beyond the schema: what contradicts itself is refused before the VF is looked at. */
+export function validate(call: Call<SriovConfig>): void {
+  const { config, command } = call;
+  if (command !== "STATUS" && deviceOf(config) === "") {
+    refuse(
+      "VF pci addr is required",
+      'No "deviceID": the pod must ask for the network\'s resource, or the configuration name a VF.',
+    );
+  }
+  const { vlan, vlanQoS = 0, vlanProto = "", min_tx_rate: min = 0, max_tx_rate: max = 0 } = config;
+  if (vlanProtocol(config) === undefined) refuse(`vlanProto "${vlanProto}" is unknown`, "It is 802.1q or 802.1ad.");
+  if (vlan === undefined && (vlanQoS !== 0 || vlanProto !== "")) {
+    refuse("vlanQoS and vlanProto need vlan", 'Without "vlan" the VF\'s VLAN is not touched.');
+  }
+  if (vlan === 0 && vlanQoS !== 0) refuse("vlanQoS needs a vlan other than 0", "VLAN 0 means no VLAN tag.");
+  if (vlan === 0 && vlanProtocol(config) === ETH_P_8021AD) {
+    refuse("vlanProto 802.1ad needs a vlan other than 0", "VLAN 0 means no VLAN tag.");
+  }
+  if (max !== 0 && min > max) refuse(`min_tx_rate ${min} is above max_tx_rate ${max}`, "Both are in Mbit/s.");
+  wantedMac(call);
+}
+
+function refuse(message: string, details: string): never {
+  throw new CniError(Code.invalidConfig, message, details);
+}

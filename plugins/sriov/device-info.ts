@@ -1,0 +1,60 @@
+// The device-info file (k8snetworkplumbingwg device-info-spec 1.1.0): what Multus puts into the pod's network-status. The device
+// plugin does not know the PF; we do.
+import type { Call } from "../../src/cni/plugin.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { host } from "../../src/host/host.ts";
+import { readFile, removeFile, withDirectory, writeFile } from "../../src/state/files.ts";
+import type { SriovConfig } from "./config.ts";
+import type { Vf } from "./device.ts";
+
+/** Multus' directory; the configuration comes from a tenant. */
+const ROOTS = ["/var/run/k8s.cni.cncf.io/devinfo/", "/run/k8s.cni.cncf.io/devinfo/"];
+const LIMIT = 64 * 1024;
+
+function pathOf({ config }: Call<SriovConfig>): string {
+  return config.runtimeConfig?.CNIDeviceInfoFile ?? "";
+}
+
+export function checkDeviceInfoPath(call: Call<SriovConfig>): void {
+  const path = pathOf(call);
+  if (path === "" || ROOTS.some((root) => path.startsWith(root) && path.length > root.length)) return;
+  throw new CniError(
+    Code.invalidConfig,
+    `CNIDeviceInfoFile ${path} is outside ${ROOTS[0]}`,
+    "Multus fills this key in; a configuration should not.",
+  );
+}
+
+/** Adds the PF to what Multus copied there, or writes it new. A file that we made goes with the ADD that fails. */
+export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
+  const path = pathOf(call);
+  if (path === "") return;
+  const slash = path.lastIndexOf("/");
+  // /var/run is a link to /run everywhere, and links are not followed below a directory that others may write.
+  const directory = path.slice(0, slash).replace("/var/run/", "/run/");
+  const name = path.slice(slash + 1);
+  withDirectory(directory, { mode: 0o755 }, (dir) => {
+    const before = readFile(dir, name, LIMIT);
+    call.transaction.step(
+      "device-info file",
+      () => writeFile(dir, name, host.encode(JSON.stringify(merged(before, vf))), 0o444),
+      () => {
+        withDirectory(directory, undefined, (again) =>
+          before === undefined ? removeFile(again, name) : writeFile(again, name, before, 0o444),
+        );
+      },
+    );
+  });
+}
+
+function merged(before: Uint8Array | undefined, vf: Vf): object {
+  const known = before === undefined ? {} : (JSON.parse(host.decode(before)) as { type?: string; pci?: object });
+  // Of another type (vdpa, …) it is not ours to change.
+  if (known.type !== undefined && known.type !== "pci") return known;
+  return {
+    version: "1.1.0",
+    ...known,
+    type: "pci",
+    pci: { "pci-address": vf.pci, ...known.pci, "pf-pci-address": vf.pfPci },
+  };
+}

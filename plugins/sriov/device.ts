@@ -1,0 +1,65 @@
+// The virtual function that a PCI address names, and its physical function.
+import { CniError, Code } from "../../src/errors.ts";
+import { getLink, type Link } from "../../src/link/link.ts";
+import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { isPciDevice, isUserspaceDriver, pciDriver, pciNetDirectory } from "../../src/sysfs/device.ts";
+import {
+  physicalFunction,
+  physicalFunctionInterface,
+  virtualFunctionCount,
+  virtualFunctionIndex,
+} from "../../src/sysfs/vf.ts";
+
+export interface Vf {
+  pci: string;
+  /** Number on its PF, as in `ip link set PF vf NUMBER`. */
+  index: number;
+  pfPci: string;
+  /** Interface of the PF. */
+  pf: Link;
+  /** Bound to a driver of userspace: there is no interface, and there will be none. */
+  userspace: boolean;
+}
+
+/** From sysfs and the kernel. Throws CniError that says which of the files was missing and what that means. */
+export function findVf(route: RouteSocket, pci: string): Vf {
+  const base = `/sys/bus/pci/devices/${pci}`;
+  if (!isPciDevice(pci))
+    fail(pci, `there is no ${base}`, "The VF was removed (sriov_numvfs changed?) after it was allotted.");
+  const pfPci = physicalFunction(pci);
+  if (pfPci === undefined) {
+    const isPf = virtualFunctionCount(pci) > 0;
+    const cure = isPf
+      ? "It is a physical function; name one of its VFs (virtfn0, …)."
+      : "It is no virtual function; host-device moves such devices, also VFs that a hypervisor gave to this node.";
+    fail(pci, `there is no ${base}/physfn`, cure);
+  }
+  const index = virtualFunctionIndex(pfPci, pci);
+  if (index === undefined)
+    fail(pci, `no virtfn of ${pfPci} leads to it`, "The VFs of the card are being changed; try again.");
+  const name = physicalFunctionInterface(pfPci);
+  const pf = name === undefined ? undefined : getLink(route, name);
+  if (pf === undefined) {
+    fail(
+      pci,
+      `its physical function ${pfPci} has no interface here (${base}/physfn/net)`,
+      "The PF has no network driver, is in another namespace, or is in switchdev mode without an uplink.",
+    );
+  }
+  const driver = pciDriver(pci);
+  const userspace = driver !== undefined && isUserspaceDriver(driver);
+  if (driver === undefined) {
+    fail(pci, `it has no driver (${base}/driver)`, "Bind the card's VF driver, or vfio-pci for DPDK.");
+  }
+  return { pci, index, pfPci, pf, userspace };
+}
+
+/** The VF's interface in the namespace of `route`; undefined when it is not there. A virtio one is a level deeper. */
+export function vfLink(route: RouteSocket, pci: string): Link | undefined {
+  const name = pciNetDirectory(pci)?.[0];
+  return name === undefined ? undefined : getLink(route, name);
+}
+
+function fail(pci: string, problem: string, cure: string): never {
+  throw new CniError(Code.generic, `failed to get VF information of ${pci}: ${problem}`, cure);
+}

@@ -1,0 +1,216 @@
+// sriov: moves a virtual function of an SR-IOV network card into a pod, set up on its physical function, and gives it back as it was.
+import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
+import { ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
+import { refuseNodeDevice } from "../../src/cni/node-device.ts";
+import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { host as system } from "../../src/host/host.ts";
+import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
+import { getLink, type Link, setLink } from "../../src/link/link.ts";
+import { moveLink } from "../../src/link/move.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { snapshotLink } from "../../src/link/snapshot.ts";
+import { getVf } from "../../src/link/vf.ts";
+import { log } from "../../src/log.ts";
+import type { RecordKey } from "../../src/state/record.ts";
+import { Cleanup } from "../../src/transaction.ts";
+import { applyState, currentState, wantedState, wantsState } from "./attributes.ts";
+import { checkVf } from "./check.ts";
+import { interfaceMissing, requireFreeVf } from "./claim.ts";
+import { deviceOf, type SriovConfig, validate, wantedMac } from "./config.ts";
+import { findVf, type Vf, vfLink } from "./device.ts";
+import { checkDeviceInfoPath, writeDeviceInfo } from "./device-info.ts";
+import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
+import { type HeldVf, records, withVf } from "./record.ts";
+import { readReference, writeReference } from "./reference.ts";
+import { release } from "./restore.ts";
+
+/** Milliseconds to wait for the kernel to hand back a VF of a namespace that is being torn down. */
+const TEARDOWN = 1000;
+
+export const sriov: Plugin<SriovConfig> = {
+  name: "sriov",
+  kind: "interface",
+  knownArgs: ["MAC"],
+  schema: "sriov",
+  validate(call) {
+    validate(call);
+    checkDeviceInfoPath(call);
+  },
+  add,
+  check,
+  del,
+  gc,
+  status,
+};
+
+function add(call: Call<SriovConfig>): Result {
+  const { config, attachment, netns } = call;
+  const pod = openNamespace(netns)!;
+  const host = ownNamespace();
+  const pci = deviceOf(config);
+  findVf(host.route, pci);
+  // As in host-device: an exhausted pool is found before the VF is touched, other plugins run when the interface is in place.
+  const early = wantsIpam(call) && "plugin" in prepareIpam(call);
+  let addresses: Result | undefined;
+  const { vf, link, mac, mtu } = withVf(pci, true, () => {
+    requireFreeVf(call, pci);
+    const vf = findVf(host.route, pci);
+    if (early) addresses = ipamAdd(call);
+    return vf.userspace ? takeUserspace(call, pod, vf) : take(call, host, pod, vf);
+  });
+  writeDeviceInfo(call, vf);
+  if (wantsIpam(call) && !early) addresses = ipamAdd(call);
+  if (link !== undefined) {
+    const { ifName } = attachment;
+    const spec = addresses ?? emptyResult();
+    configureInterface(pod, link.index, ifName, spec, { notify: true });
+    announceAddresses(pod, link.index, ifName, link.mac, spec.ips);
+  }
+  const own: Interface = { name: attachment.ifName, mtu, sandbox: netns, pciID: vf.pci };
+  if (mac !== "") own.mac = mac;
+  return resultWith(call, own, addresses);
+}
+
+interface Taken {
+  vf: Vf;
+  link: Link | undefined;
+  mac: string;
+  mtu: number;
+}
+
+/** Records, sets up and moves. From the record on, any failure and any kill followed by DEL gives the VF back. */
+function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
+  const { config, attachment, netns } = call;
+  const { ifName } = attachment;
+  const found = waitForInterface(host, vf.pci);
+  refuseNodeDevice(host.route, found);
+  if (getLink(pod.route, ifName) !== undefined) {
+    throw new CniError(
+      Code.generic,
+      `the container already has an interface ${ifName} (file exists)`,
+      "It has not been touched. Another attachment of this pod uses the name; choose another CNI_IFNAME.",
+    );
+  }
+  if (config.mtu && found.maxMtu !== 0 && config.mtu > found.maxMtu) {
+    throw new CniError(Code.invalidConfig, `mtu ${config.mtu} is above what VF ${vf.pci} can (${found.maxMtu})`);
+  }
+  const held: HeldVf = { pci: vf.pci, link: recordable(found), netns: { path: netns, dev: pod.dev, ino: pod.ino } };
+  writeDown(call, vf, held);
+  applyWanted(call, host, vf);
+  const mac = wantedMac(call);
+  const link = mac === "" ? found : setMac(host.route, vf, found, mac);
+  if (config.mtu && config.mtu !== link.mtu) setLink(host.route, link.index, { mtu: config.mtu });
+  const moved = moveLink(host, pod, link, ifName, { up: true });
+  writeReference(call, vf, held, moved.mtu);
+  return { vf, link: moved, mac: moved.mac, mtu: moved.mtu };
+}
+
+/** A VF's permanent address is what its PF gives it, and changes with that: it does not identify the VF. */
+function recordable(link: Link) {
+  return { ...snapshotLink(link), permanentMac: "" };
+}
+
+function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
+  const host = ownNamespace();
+  const held: HeldVf = { pci: vf.pci, netns: { path: call.netns, dev: pod.dev, ino: pod.ino } };
+  writeDown(call, vf, held);
+  applyWanted(call, host, vf);
+  const mac = wantedMac(call);
+  if (mac !== "") setAdministrativeMac(host.route, vf, mac);
+  writeReference(call, vf, held, vf.pf.mtu);
+  const given = getVf(host.route, vf.pf.index, vf.index)?.mac ?? "";
+  return { vf, link: undefined, mac: given === NO_MAC ? "" : given, mtu: vf.pf.mtu };
+}
+
+function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): void {
+  const { attachment: key, netns, config } = call;
+  const { route } = ownNamespace();
+  const needed = wantsState(config) || wantedMac(call) !== "";
+  const state = needed ? currentState(route, vf) : getVf(route, vf.pf.index, vf.index);
+  if (state !== undefined) held.state = state;
+  call.transaction.onRollback(`giving VF ${vf.pci} back`, () => {
+    if (withVf(vf.pci, false, () => release(key, netns)) === "hidden") throw hidden(vf.pci);
+  });
+  records().write(key, held);
+}
+
+function applyWanted(call: Call<SriovConfig>, { route }: NetNs, vf: Vf): void {
+  if (wantsState(call.config)) applyState(route, vf, wantedState(call.config, currentState(route, vf)));
+}
+
+/** A VF comes back from a namespace that ended a moment ago only when the kernel has torn that down. */
+function waitForInterface(host: NetNs, pci: string): Link {
+  const deadline = system.monotonic() + TEARDOWN;
+  for (;;) {
+    const link = vfLink(host.route, pci);
+    if (link !== undefined) return link;
+    if (system.monotonic() > deadline) throw interfaceMissing(pci);
+    system.sleep(20);
+  }
+}
+
+function check(call: Call<SriovConfig>): void {
+  ipamRun(call, "CHECK");
+  const pod = openNamespace(call.netns)!;
+  checkVf(call, pod, findOwnInterface(call, pod));
+}
+
+function del(call: Call<SriovConfig>): void {
+  const { attachment, netns } = call;
+  const cleanup = new Cleanup();
+  cleanup.attempt(() => ipamRun(call, "DEL"));
+  cleanup.attempt(() => {
+    const held = records().read(attachment)?.data ?? readReference(attachment);
+    const pci = held?.pci ?? deviceOf(call.config);
+    const deadline = system.monotonic() + TEARDOWN;
+    while (withVf(pci, false, () => release(attachment, netns)) === "hidden") {
+      if (system.monotonic() > deadline) throw hidden(pci);
+      system.sleep(20);
+    }
+  });
+  cleanup.finish();
+}
+
+function gc(call: Call<SriovConfig>): void {
+  const cleanup = new Cleanup();
+  const isValid = (key: RecordKey): boolean =>
+    call.validAttachments.some(({ containerId, ifName }) => containerId === key.containerId && ifName === key.ifName);
+  for (const { key, data } of records().list()) {
+    if (key.network !== call.attachment.network || isValid(key)) continue;
+    cleanup.attempt(() => {
+      if (withVf(data.pci, false, () => release(key, "")) !== "hidden") return;
+      log("warning", hidden(data.pci).message, { container: key.containerId });
+    });
+  }
+  cleanup.attempt(() => ipamRun(call, "GC"));
+  cleanup.finish();
+}
+
+/** The VF is allotted for each pod: a configuration names one only in tests, and then it must be there, here or with a pod. */
+function status(call: Call<SriovConfig>): void {
+  const pci = deviceOf(call.config);
+  try {
+    if (pci !== "") {
+      const { route } = ownNamespace();
+      const { userspace } = findVf(route, pci);
+      const held = (): boolean =>
+        records()
+          .list()
+          .some(({ data }) => data.pci === pci);
+      if (!userspace && vfLink(route, pci) === undefined && !held()) throw interfaceMissing(pci);
+    }
+  } catch (error) {
+    throw error instanceof CniError ? new CniError(Code.notAvailable, error.message, error.details) : error;
+  }
+  ipamRun(call, "STATUS");
+}
+
+function hidden(pci: string): CniError {
+  return new CniError(
+    Code.tryAgain,
+    `the interface of VF ${pci} is in a namespace that cannot be seen`,
+    "Its pod's namespace is still being torn down, or the pod moved it to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
+  );
+}

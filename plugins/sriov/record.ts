@@ -1,0 +1,50 @@
+// What sriov writes down before it touches a VF, and the lock that keeps two calls from one VF.
+import { SystemError } from "../../src/host/host.ts";
+import type { NamedNamespace } from "../../src/link/return.ts";
+import type { LinkSnapshot } from "../../src/link/snapshot.ts";
+import type { VfState } from "../../src/link/vf.ts";
+import { log } from "../../src/log.ts";
+import { withDirectory } from "../../src/state/files.ts";
+import { withLock } from "../../src/state/lock.ts";
+import { type RecordStore, recordStore } from "../../src/state/record.ts";
+
+export interface HeldVf {
+  pci: string;
+  /** What the VF was on its PF; absent when the PF did not say and nothing was asked of it. */
+  state?: VfState;
+  /** What its interface was; absent for a driver of userspace. */
+  link?: LinkSnapshot;
+  netns: NamedNamespace;
+}
+
+export function records(): RecordStore<HeldVf> {
+  return recordStore<HeldVf>("sriov");
+}
+
+/** Directory of sriov-cni; we keep its files for it, so that a node can be switched either way with pods running. */
+export const REFERENCE = "/var/lib/cni/sriov";
+/** Milliseconds, as in sriov-cni. */
+const LOCK_TIMEOUT = 60_000;
+const LOCKS = `${REFERENCE}/pci/vf_lock`;
+
+/** Runs `body` under the VF's lock, which is sriov-cni's. ADD creates it; without it (DEL of a VF nobody had) there is nothing to guard. */
+export function withVf<T>(pci: string, create: boolean, body: () => T): T {
+  if (pci === "") return body();
+  let result: { value: T } | undefined;
+  let started = false;
+  const run = (): void => {
+    started = true;
+    result = { value: body() };
+  };
+  try {
+    withDirectory(LOCKS, create ? { mode: 0o700 } : undefined, (dir) =>
+      withLock(dir, `${pci}.lock`, LOCK_TIMEOUT, run),
+    );
+  } catch (error) {
+    // A full or read-only disk must not keep a VF in a dead pod.
+    if (started || create || !(error instanceof SystemError)) throw error;
+    log("warning", "going on without a lock", { error: error.message });
+  }
+  if (result === undefined) run();
+  return (result as unknown as { value: T }).value;
+}
