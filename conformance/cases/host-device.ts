@@ -45,7 +45,7 @@ function fakePci(t: Trial, driver: string, net = ""): void {
 
 function moved(t: Trial, result: Result, device: string, mac: string, ifname = "eth0"): void {
   t.equal(
-    result.interfaces?.map(({ mtu: _, ...i }) => i),
+    result.interfaces?.map(({ mtu: _, pciID: __, ...i }) => i),
     [{ name: ifname, mac, sandbox: "/run/netns/c1" }],
     "interfaces",
   );
