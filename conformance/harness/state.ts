@@ -31,14 +31,6 @@ const OURS = /^\/run\/(netns|stub|below|\.below|case|par)(\/|$)/;
 /** podnic's index of leases: it holds nothing that the lease directory does not, and is not used when the two differ. */
 const INDEX = /^\/run\/podnic\/host-local(\/|$)/;
 const NOT_STATE = /^(lock|.*\.lock|last_reserved_ip\..*)$/;
-const LEASES = /^\/(var\/lib\/cni\/networks|tmp\/cni-state)\//;
-/** Container IDs of the cases. Outside of lease directories a file counts when it names one: an index or a cache that
- * has forgotten the attachment is no leftover of it. */
-const ATTACHMENT = /ctr-\d|dummy/;
-
-function counts(path: string, content: string): boolean {
-  return LEASES.test(path) || ATTACHMENT.test(path) || ATTACHMENT.test(content);
-}
 
 /** Reads the state files below root (the /proc/PID/root of a namespace holder). */
 export function stateFiles(root: string, dirs: readonly string[] = STATE_DIRS): Map<string, string> {
@@ -56,10 +48,8 @@ export function stateFiles(root: string, dirs: readonly string[] = STATE_DIRS): 
       const kind = lstatSync(join(root, path));
       if (kind.isDirectory()) walk(path);
       else if (kind.isSymbolicLink()) files.set(path, `-> ${readlinkSync(join(root, path))}`);
-      else if (!NOT_STATE.test(name)) {
-        const content = kind.isFile() ? readFileSync(join(root, path), "latin1") : "special";
-        if (counts(path, content)) files.set(path, content);
-      }
+      else if (!NOT_STATE.test(name))
+        files.set(path, kind.isFile() ? readFileSync(join(root, path), "latin1") : "special");
     }
   };
   for (const dir of dirs) walk(dir);
