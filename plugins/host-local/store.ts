@@ -20,8 +20,8 @@ const FILE_MODE = 0o600;
  * is held. The Go plugin passes over it, because it is no address.
  */
 const ASIDE = ".podnic.tmp";
-/** The longest owner is far below. */
-const LEASE_LIMIT = 4096;
+/** The spec knows no limit for container ids, the kernel one for an environment variable: 128 KiB (MAX_ARG_STRLEN). */
+const LEASE_LIMIT = 132 * 1024;
 /** More than an owner takes: 64 hex digits and an interface name. */
 const SHORT = 256;
 
