@@ -98,7 +98,7 @@ function run(plugin: Plugin, request: Request): void {
   const begin = host.monotonic();
   if (request.command === "ADD") add(plugin, call);
   else others(plugin, call);
-  log("info", "done", { milliseconds: host.monotonic() - begin });
+  log("info", "done", { microseconds: Math.round((host.monotonic() - begin) * 1000) });
 }
 
 function ignoreTermination(): void {
