@@ -92,7 +92,7 @@ export class Sandbox {
 
   /** State directories as on a node that never ran a plugin, so that making them is part of each run. */
   async forget(): Promise<void> {
-    await this.#shell.run("rm -rf /var/lib/cni/* /run/cni/*");
+    await this.#shell.run("rm -rf /var/lib/cni/* /run/cni/* /run/podnic");
   }
 
   #picture(): Promise<Picture> {

@@ -1,0 +1,119 @@
+// macvlan on a real kernel: made in the pod, known by its master, refused with a cause, deleted.
+import { beforeEach, describe, expect, it } from "vitest";
+import { CniError } from "../../errors.ts";
+import { deleteVirtualLink } from "../delete.ts";
+import { getLink } from "../link.ts";
+import { checkMaster, createVirtualLink, findMaster, isMadeOn } from "../virtual.ts";
+import { enterSandbox, ipJson, sh } from "./sandbox.ts";
+
+const { own, pod } = enterSandbox();
+
+beforeEach(() => {
+  sh(`ip link del up0 2>/dev/null || true; ip -n pod link del net1 2>/dev/null || true
+    ip link add up0 type veth peer name up0p; ip link set up0 up; ip link set up0p up`);
+});
+
+const create = (mode = 4, name = "net1") =>
+  createVirtualLink(findMaster(own, "up0"), pod, { kind: "macvlan", name, mode }, () => undefined);
+
+/** The error as one text; "" when there was none. */
+function refusal(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof CniError) return `${error.message} | ${error.details}`;
+    throw error;
+  }
+  return "";
+}
+
+describe("createVirtualLink", () => {
+  it("makes it in the pod, down, and never on the host", () => {
+    const before = ipJson("link show").length;
+    const link = create();
+    expect([link.name, link.kind, link.mode, link.flags & 1]).toEqual(["net1", "macvlan", 4, 0]);
+    expect(ipJson("-n pod link show net1")[0].linkinfo.info_data.mode).toBe("bridge");
+    expect(ipJson("link show").length).toBe(before);
+  });
+
+  it("although the host has a device of that name", () => {
+    sh("ip link add net1 type veth peer name net1p");
+    expect(create().kind).toBe("macvlan");
+    expect(getLink(own.route, "net1")?.kind).toBe("veth");
+    sh("ip link del net1");
+  });
+
+  it("leaves a device of that name in the pod alone", () => {
+    sh("ip -n pod link add net1 type veth peer name other");
+    expect(refusal(create)).toMatch(/net1.*already exists.*not touched/);
+    expect(getLink(pod.route, "net1")?.kind).toBe("veth");
+  });
+
+  it("says that a bridge has the master", () => {
+    sh("ip link add br0 type bridge; ip link set up0 master br0");
+    expect(refusal(create)).toMatch(/belongs to a bridge/);
+    sh("ip link del br0");
+  });
+});
+
+describe("findMaster and checkMaster", () => {
+  it("finds by name and by alternative name", () => {
+    sh("ip link property add dev up0 altname uplink-of-rack-7");
+    expect(findMaster(own, "uplink-of-rack-7").link.name).toBe("up0");
+    expect(refusal(() => findMaster(own, "none0"))).toMatch(/"none0": Link not found/);
+  });
+
+  it("without a name takes the default route's device, or says that there is none", () => {
+    expect(refusal(() => findMaster(own, ""))).toMatch(/no default route interface found/);
+    sh("ip address add 192.0.2.1/24 dev up0; ip route add default via 192.0.2.254");
+    expect(findMaster(own, "").link.name).toBe("up0");
+  });
+
+  it("refuses one that is down, loopback, or too small", () => {
+    const check = (name: string, mtu = 0) => refusal(() => checkMaster(findMaster(own, name), "macvlan", mtu));
+    expect(check("up0", 1500)).toBe("");
+    expect(check("up0", 1501)).toMatch(/invalid MTU 1501, must be \[0, master MTU\(1500\)\]/);
+    expect(check("lo")).toMatch(/loopback/);
+    sh("ip link set up0 down");
+    expect(check("up0")).toMatch(/is down.*ip link set up0 up/);
+  });
+});
+
+describe("isMadeOn", () => {
+  it("knows the master on the host, and no other", () => {
+    const link = create();
+    sh("ip link add up9 type veth peer name up9p");
+    expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(true);
+    expect(isMadeOn(link, findMaster(own, "up9"), pod)).toBe(false);
+    sh("ip link del up9");
+  });
+
+  it("does not take a master in the pod for one of the same index on the host", () => {
+    const index = findMaster(own, "up0").link.index;
+    sh(`ip -n pod link add in0 index ${index} type veth peer name in0p
+      ip -n pod link set in0 up; ip -n pod link add net1 link in0 type macvlan`);
+    const link = getLink(pod.route, "net1")!;
+    expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(false);
+    expect(isMadeOn(link, findMaster(pod, "in0"), pod)).toBe(true);
+    sh("ip -n pod link del in0");
+  });
+
+  it("a macvlan on a macvlan is one on its master", () => {
+    sh("ip link add mv0 link up0 type macvlan mode bridge; ip link set mv0 up");
+    const link = createVirtualLink(
+      findMaster(own, "mv0"),
+      pod,
+      { kind: "macvlan", name: "net1", mode: 4 },
+      () => undefined,
+    );
+    expect(isMadeOn(link, findMaster(own, "mv0"), pod)).toBe(true);
+    expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(true);
+  });
+});
+
+it("deleteVirtualLink: gone when it returns, and no error when it was gone", () => {
+  const { index } = create();
+  deleteVirtualLink(pod, index);
+  expect(getLink(pod.route, "net1")).toBeUndefined();
+  deleteVirtualLink(pod, index);
+});
