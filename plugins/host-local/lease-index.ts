@@ -143,6 +143,12 @@ export class LeaseIndex {
     write(this.#index, block, bits, O_TRUNC);
   }
 
+  /** The directory is to be read by the next call. */
+  doubt(): void {
+    this.#failed = true;
+    this.#doubtful = true;
+  }
+
   /** Last of all: what the index says is what the directory holds. */
   seal(): void {
     if (this.#doubtful) return;
@@ -163,8 +169,7 @@ export class LeaseIndex {
   }
 
   #fail(error: unknown): void {
-    this.#failed = true;
-    this.#doubtful = true;
+    this.doubt();
     log("debug", "host-local: index given up", { cause: String(error) });
   }
 }

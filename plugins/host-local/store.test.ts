@@ -308,7 +308,7 @@ describe("a call that dies", () => {
   });
 
   it.each(["ENOSPC", "EIO"])("with %s at any call undoes what it did", (code) => {
-    for (const name of ["write", "fsync", "link", "futimens", "rename", "mkdir", "fchmod"] as const) {
+    for (const name of ["write", "fsync", "link", "unlink", "futimens", "rename", "mkdir", "fchmod"] as const) {
       for (let at = 0, hit = true; hit; at++) {
         fs.rmSync(root, { recursive: true });
         fs.mkdirSync(root);

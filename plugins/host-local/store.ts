@@ -144,7 +144,7 @@ export class Store {
       this.#aside = undefined;
       this.#used?.mark(address, true);
       this.#index?.add({ ...owner, ip }, address);
-      host.unlink(ASIDE, this.#dir);
+      this.#removeAside();
       return true;
     });
   }
@@ -205,6 +205,16 @@ export class Store {
     });
   }
 
+  /** The lease stands without it; what stays is removed when the directory is read, which the next call then does. */
+  #removeAside(): void {
+    try {
+      unlinkIfThere(ASIDE, this.#dir);
+    } catch (error) {
+      this.#index?.doubt();
+      this.#warn("aside not removed", ASIDE, error);
+    }
+  }
+
   /** A change of the directory: when it fails half-way the index does not hold any more. */
   #change<T>(change: () => T): T {
     return this.#index === undefined ? change() : this.#index.during(change);
@@ -214,7 +224,7 @@ export class Store {
     if (this.#aside === undefined) return;
     host.close(this.#aside);
     this.#aside = undefined;
-    this.#change(() => unlinkIfThere(ASIDE, this.#dir));
+    this.#change(() => this.#removeAside());
   }
 
   #writeAside(text: string): Fd {
