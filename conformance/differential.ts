@@ -1,9 +1,10 @@
 // The same random configuration and kernel state through two implementations.
 //   node scripts/ts.mjs conformance/differential.ts --bin OURS --peer GO [--count N] [--seed S]
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { Command } from "commander";
-import { allowance, type Difference } from "./harness/allowances.ts";
+import { allowance, type Difference, undocumented } from "./harness/allowances.ts";
 import { openNamespaces } from "./harness/namespaces.ts";
 import { observe, type Step } from "./harness/observe.ts";
 import { probe } from "./harness/probe.ts";
@@ -94,6 +95,11 @@ function runAll(scenarios: readonly Scenario[], options: Options, done: (report:
 
 async function main(): Promise<void> {
   const options = parse();
+  const documented = readFileSync(resolve(process.argv[1] ?? "", "../../docs/differences.md"), "utf8");
+  for (const entry of undocumented(documented)) {
+    console.error(`differential: docs/differences.md has no item "${entry}"`);
+    process.exit(2);
+  }
   const offer = await probe(resolve(options.bin), resolve(options.peer));
   const both = (name: string) => offer.versions[name] !== undefined && offer.peerVersions[name] !== undefined;
   const usable = ["host-device", "macvlan", "ipvlan", "static", "host-local"].filter(
