@@ -8,5 +8,6 @@ export default defineConfig({
     // A process for each file: setns moves all of it, and only a process's first thread may call it safely.
     pool: "forks",
     testTimeout: 30_000,
+    hookTimeout: 60_000,
   },
 });
