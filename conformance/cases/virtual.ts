@@ -164,7 +164,7 @@ export const virtual: CaseTable = {
       "100 ADDs at once, 100 addresses; 100 DELs at once, nothing left",
       (t) => {
         const names = Array.from({ length: 100 }, (_, n) => `h${n}`);
-        t.sh(names.map((name) => `ip netns add ${name}`).join("\n"));
+        t.sh(names.map((name) => `ip netns add ${name}`).join("\n"), { timeoutMs: 120_000 });
         const before = t.leases().size;
         const calls = (command: string) =>
           t.parallel(

@@ -101,7 +101,7 @@ export class Sandbox {
       return `(env -i ${env.join(" ")} ${plugin} <${n}.in >${n}.out 2>${n}.err; echo $? >${n}.rc) &`;
     });
     const start = Date.now();
-    this.sh(`set +e; cd ${dir}\n${lines.join("\n")}\nwait`);
+    this.sh(`set +e; cd ${dir}\n${lines.join("\n")}\nwait`, { timeoutMs: 120_000 });
     const read = (name: string) => readFileSync(`${this.root}${dir}/${name}`, "utf8");
     return calls.map((_, n) => ({
       status: Number(read(`${n}.rc`)),
