@@ -37,8 +37,9 @@ export function difference(wanted: VfChange, current: VfState): VfChange {
   if (vlan !== undefined && !sameVlan(vlan, current.vlan)) change.vlan = vlan;
   if (rate !== undefined && (rate.min !== current.minTxRate || rate.max !== current.maxTxRate)) change.rate = rate;
   if (wanted.spoofchk !== undefined && wanted.spoofchk !== current.spoofchk) change.spoofchk = wanted.spoofchk;
-  if (wanted.trust !== undefined && wanted.trust !== current.trust) change.trust = wanted.trust;
+  // The order in which the kernel works them off: the first that is missing after a refusal is the one refused.
   if (wanted.linkState !== undefined && wanted.linkState !== current.linkState) change.linkState = wanted.linkState;
+  if (wanted.trust !== undefined && wanted.trust !== current.trust) change.trust = wanted.trust;
   return change;
 }
 
@@ -58,7 +59,8 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange): void {
   } catch (error) {
     refusal = error;
   }
-  const missing = difference(unreportedAsSet(wanted, change), currentState(route, vf));
+  const after = currentState(route, vf);
+  const missing = difference(refusal === undefined ? unreportedAsSet(wanted, after) : wanted, after);
   const [attribute] = Object.keys(missing);
   if (refusal === undefined && attribute === undefined) return;
   const cause = refusal instanceof Error ? refusal.message : "it was accepted and is not in force";
@@ -69,13 +71,13 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange): void {
   );
 }
 
-/** A driver that does not report an attribute is believed. */
-function unreportedAsSet(wanted: VfChange, change: VfChange): VfChange {
-  const reported = { ...wanted };
-  if (change.spoofchk !== undefined) delete reported.spoofchk;
-  if (change.trust !== undefined) delete reported.trust;
-  if (change.linkState !== undefined) delete reported.linkState;
-  return reported;
+/** A driver that does not report an attribute is believed when it accepts it. */
+function unreportedAsSet(wanted: VfChange, reported: VfState): VfChange {
+  const checked = { ...wanted };
+  if (reported.spoofchk === undefined) delete checked.spoofchk;
+  if (reported.trust === undefined) delete checked.trust;
+  if (reported.linkState === undefined) delete checked.linkState;
+  return checked;
 }
 
 /** Throws CniError when the PF does not report the VF. */

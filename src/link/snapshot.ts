@@ -81,7 +81,8 @@ export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolea
 /** The device of the snapshot in the namespace of `route`. Index and names first: they make it one request instead of a dump. */
 export function findSameDevice(route: RouteSocket, was: LinkSnapshot, ifName: string): Link | undefined {
   for (const which of [was.index, ifName, was.name]) {
-    if (which === "") continue;
+    // sriov-cni records no index.
+    if (which === "" || which === 0) continue;
     const link = getLink(route, which);
     if (link !== undefined && isSameDevice(link, was, ifName)) return link;
   }
