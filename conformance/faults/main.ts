@@ -74,7 +74,11 @@ function parse(): Options {
 
 async function runMatrix(options: Options, plugin: PluginName, ipam: IpamName, command: Command): Promise<Outcome[]> {
   const world = scenario(plugin, ipam, options.spec);
-  const settings: Settings = { bin: resolve(options.bin), scenario: world, ignore: new Set(options.ignore) };
+  const settings: Settings = {
+    bin: resolve(options.bin),
+    scenario: world,
+    ignore: new Set([...options.ignore, ...(world.driven ?? [])]),
+  };
   const first = await Sandbox.open(settings);
   const idle: Sandbox[] = [first];
   try {
@@ -116,6 +120,7 @@ async function runFaults(
       const found = await judge(sandbox, command, fault, made).catch((error: Error) => [error.message]);
       if (found.length === 0) continue;
       bad.push([fault, found]);
+      printFinding(fault, found); // at once: a run that is stopped has still said what it knows
       await sandbox.close();
       sandbox = undefined;
     }
@@ -126,13 +131,13 @@ async function runFaults(
 }
 
 function print(o: Outcome): void {
-  console.log(
-    `${o.plugin} ${o.ipam} ${o.command} ${o.mode}: ${o.points} points, ${o.notClean.length} not clean (${o.seconds.toFixed(1)} s)`,
-  );
-  for (const { point, fault, found } of o.notClean) {
-    console.log(`  ${fault}: ${point}`);
-    for (const text of found.slice(0, 4)) console.log(`      ${text}`);
-  }
+  const counts = `${o.points} points, ${o.notClean.length} not clean`;
+  console.log(`${o.plugin} ${o.ipam} ${o.command} ${o.mode}: ${counts} (${o.seconds.toFixed(1)} s)`);
+}
+
+function printFinding(fault: Fault, found: readonly string[]): void {
+  console.log(`  ${name(fault)}: ${fault.point.seen}`);
+  for (const text of found.slice(0, 4)) console.log(`      ${text}`);
 }
 
 const options = parse();

@@ -16,6 +16,8 @@ export interface Scenario {
   readonly outside: string;
   /** The inverse, after the sandbox is gone. */
   readonly after: string;
+  /** Properties the device's driver changes by itself, named as `ip -j` does. */
+  readonly driven?: readonly string[];
   /** How many sandboxes can exist at a time. */
   readonly copies: number;
 }
@@ -80,6 +82,8 @@ function sriov(common: Record<string, unknown>): Scenario {
   const bdf = (n: number) => basename(readlinkSync(`${pci}/virtfn${n}`));
   return {
     copies: 1,
+    // igbvf takes its permanent address from the MAC that the host has set, at its next reset; nobody can set it back.
+    driven: ["permaddr"],
     get config() {
       return {
         ...common,
