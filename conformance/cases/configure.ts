@@ -169,6 +169,16 @@ export const configure: CaseTable = {
     installs("CFG-15", "G", "a v6 default beside a v4 address is on-link", [{ dst: "::/0" }], (t) => {
       t.equal(route(t, "::/0")[0]!.gateway, "", "gateway");
     }),
+    installs(
+      "CFG-21",
+      "G",
+      "an address whose gateway is 0.0.0.0 brings none",
+      [{ dst: "203.0.113.0/24" }],
+      (t) => {
+        t.equal(route(t, "203.0.113.0/24")[0]!.gateway, "", "gateway");
+      },
+      [{ address: "1.2.3.30/24", gateway: "0.0.0.0" }],
+    ),
     row(
       "CFG-16",
       "H",

@@ -243,6 +243,22 @@ export const hostDevice: CaseTable = {
       },
     ),
     one(
+      "HDX-35",
+      "H",
+      "only the owner undoes",
+      "a link of the pod with the numbers the device had on the host stays",
+      (t) => {
+        const device = t.freshDevice();
+        const [index, peer] = [t.link(device, "")!.index, t.link(`${device}p`, "")!.index];
+        t.sh(`ip -n c1 link add o index ${index} type veth peer name op index ${peer}`);
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.silent("DEL", conf);
+        t.present("o");
+        returned(t, device);
+      },
+    ),
+    one(
       "HDX-30",
       "H",
       "DEL needs no namespace: the device is found by itself",

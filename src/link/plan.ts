@@ -42,7 +42,7 @@ export function planRoutes(spec: InterfaceSpec, present: Prefix[] = []): Plan {
   return { routes: [...onLink, ...through], uncovered };
 }
 
-/** The route's own gateway (0.0.0.0 and :: say "none"), else the first one that an address of its family brings. */
+/** The route's own gateway, else the first one that an address of its family brings; in both 0.0.0.0 and :: say "none". */
 function gatewayOf(route: RouteSpec, ips: AddressSpec[]): Address | undefined {
   const family = route.dst.address.family;
   if (route.gw !== undefined) {
@@ -58,7 +58,8 @@ function gatewayOf(route: RouteSpec, ips: AddressSpec[]): Address | undefined {
   }
   // The kernel ignores the scope of IPv6 routes, and so do the Go plugins.
   if (family === 4 && (route.scope ?? 0) >= RT_SCOPE_LINK) return undefined;
-  return ips.find((ip) => ip.gateway?.family === family)?.gateway;
+  const inherited = ips.find((ip) => ip.gateway?.family === family)?.gateway;
+  return inherited?.bytes.every((byte) => byte === 0) === true ? undefined : inherited;
 }
 
 function newRoute(route: RouteSpec, gateway: Address | undefined): NewRoute {

@@ -72,7 +72,11 @@ export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolea
   if (was.permanentMac !== "") return samePort;
   // A virtual device has no place on a bus: two of the things that usually stay must agree, and not only the name and the lower
   // device, which a new device made in its place has as well.
-  const lasting = [link.index === was.index, link.alias === was.name, link.mac === was.mac && was.mac !== ""];
+  const aliased = link.alias === was.name;
+  const sameMac = link.mac === was.mac && was.mac !== "";
+  // Its index and that of its lower device (a veth's peer) are numbers that links of another namespace have as well.
+  if (!named && !aliased && !sameMac) return false;
+  const lasting = [link.index === was.index, aliased, sameMac];
   const others = [named, link.parent === was.parent && was.parent !== 0];
   const count = (hints: boolean[]): number => hints.filter((agrees) => agrees).length;
   return count(lasting) >= 1 && count(lasting) + count(others) >= 2;
