@@ -1,4 +1,4 @@
-// Real clients that drive the plugins: cnitool, and Multus thin without Kubernetes.
+// Real clients that drive the plugins: cnitool, Multus thin without Kubernetes, podman with its CNI backend.
 //   node scripts/ts.mjs conformance/clients.ts --bin DIR [--clients .cache/go-clients]
 // A client that is not installed is reported as not run, never as passed.
 import { existsSync } from "node:fs";
@@ -139,6 +139,40 @@ function fromCache(t: Trial, p: Places): void {
   t.expect((before.files.size ?? 0) === 0, "no state before", [...before.files.keys()]);
 }
 
+const PODMAN = "podman --root /run/p/root --runroot /run/p/runroot --storage-driver vfs";
+
+/** podman with its CNI backend: an image made of busybox, a container on a macvlan network that pings the host's side. */
+function podman(t: Trial, p: Places): void {
+  const pool = { type: "host-local", ranges: [[{ subnet: "198.51.100.0/24" }]], dataDir: "/run/cni/pool" };
+  const list = { cniVersion: "0.4.0", name: "podnicnet", plugins: [{ type: "macvlan", master: "up0", ipam: pool }] };
+  t.write("/run/p/net/podnic.conflist", JSON.stringify(list));
+  t.write(
+    "/run/p/containers.conf",
+    `[network]\nnetwork_backend="cni"\ncni_plugin_dirs=["${p.bin}"]\nnetwork_config_dir="/run/p/net"\n` +
+      `[engine]\ncgroup_manager="cgroupfs"\nevents_logger="none"\nruntime="crun"\n`,
+  );
+  // crun looks at the cgroups' file system; the sandbox's fresh /sys has none.
+  const script = `mount -t cgroup2 none /sys/fs/cgroup; ip address add 198.51.100.1/24 dev up1
+    mkdir -p /run/lock /run/p/rootfs/bin; cp "$(command -v busybox)" /run/p/rootfs/bin/
+    tar -C /run/p/rootfs -c . | ${PODMAN} import - made:here >/run/p/log 2>&1
+    ${PODMAN} run --rm --cgroups=disabled --network podnicnet made:here /bin/busybox sh -c \
+      '/bin/busybox ip address show eth0; /bin/busybox ping -c 2 -W 2 198.51.100.1' 2>&1`;
+  const env = { PATH: SYSTEM_PATH, HOME: "/run/p", CONTAINERS_CONF: "/run/p/containers.conf" };
+  const run = runIn(t.ns, ["sh", "-ec", script], { env, timeoutMs: 60_000 });
+  console.log(`    podman run: exit ${run.status} ${brief(run.stdout.trim())}`);
+  t.expect(good(run, "podman run").stdout.includes("bytes from 198.51.100.1"), "an answer to ping", run.stdout);
+  t.expect(run.stdout.includes("198.51.100.2/24"), "the address of the pool", run.stdout);
+  t.equal(t.sh("ls /run/cni/pool/podnicnet").split(/\s+/).filter(Boolean), ["last_reserved_ip.0", "lock"], "leases");
+  t.equal(
+    t
+      .links("")
+      .map((l) => l.name)
+      .sort(),
+    ["lo", "up0", "up1"],
+    "links of the host",
+  );
+}
+
 interface Client {
   readonly name: string;
   readonly program: string;
@@ -165,7 +199,14 @@ const CLIENTS: readonly Client[] = [
   { name: "Multus: three interfaces in one pod", program: "multus", run: threeInterfaces },
   { name: "Multus: a failing third delegate rolls the others back", program: "multus", run: thirdFails },
   { name: "Multus: DEL from its cache, the namespace gone", program: "multus", run: fromCache },
+  { name: "podman with its CNI backend", program: "podman", run: podman },
 ];
+
+/** Where a client is installed: what scripts/go-clients built, or a Debian package. */
+function installed(client: Client, places: Places): boolean {
+  if (client.program !== "podman") return existsSync(`${places.clients}/${client.program}`);
+  return ["podman", "crun", "busybox"].every((name) => existsSync(`/usr/bin/${name}`) || existsSync(`/bin/${name}`));
+}
 
 async function runClient(client: Client, places: Places): Promise<string> {
   const ns = await openNamespaces();
@@ -191,9 +232,10 @@ async function main(): Promise<void> {
   for (const client of CLIENTS) {
     console.log(client.name);
     let outcome: string;
-    if (!existsSync(`${places.clients}/${client.program}`))
-      outcome = `not run: no ${client.program} (scripts/go-clients)`;
-    else if (client.name.includes("ipvlan") && !kinds.includes("ipvlan"))
+    if (!installed(client, places)) {
+      const how = client.program === "podman" ? "apt-get install podman crun busybox-static" : "scripts/go-clients";
+      outcome = `not run: no ${client.program} (${how})`;
+    } else if (client.name.includes("ipvlan") && !kinds.includes("ipvlan"))
       outcome = "not run: this kernel has no ipvlan";
     else outcome = await runClient(client, places);
     console.log(`  ${outcome}`);

@@ -89,7 +89,7 @@ const ALLOWANCES: readonly Allowance[] = [
     holds: (d) => d.step === "DEL" && d.what === "exit status" && d.a.ok && clean(d),
   },
   {
-    entry: "A device comes back as it was",
+    entry: "The device comes back as it was",
     holds: (d) => d.step === "DEL" && d.what === "link host dev0" && d.ours === d.start[d.what],
   },
   {
