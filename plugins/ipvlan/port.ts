@@ -4,14 +4,14 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { type Numbers, nameOf, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
+import { LOCK_EX, LOCK_SH, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
 import { host, SystemError } from "../../src/host/host.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { lookInto, type NetNs } from "../../src/link/namespace.ts";
 import { isMadeOn, type Master } from "../../src/link/virtual.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { closing } from "../../src/state/files.ts";
-import { withLock } from "../../src/state/lock.ts";
+import { ifLockable, withLock } from "../../src/state/lock.ts";
 import { forgetWitnesses, isOf, readWitness, type Witness, witnessDirectory, writeWitness } from "./witness.ts";
 
 /** Namespaces looked into at most when no interface is known: about 0.1 ms each. */
@@ -35,16 +35,29 @@ export function onPort<C extends VirtualConfig>(
     check(search(call, master));
     return create();
   }
-  return withLock(dir, "lock", policy().lockTimeout, () => {
+  const beside = (): Link | undefined => {
     const known = ask(readWitness(dir, master), master);
-    check(known ?? search(call, master));
-    const link = create();
-    if (known === undefined) {
-      call.transaction.onRollback("forget the interface", () => forgetWitnesses(isOf(call)));
-      writeWitness(dir, master, call);
-    }
-    return link;
-  });
+    check(known);
+    return known === undefined ? undefined : create();
+  };
+  const first = (): Link => {
+    const link = beside();
+    if (link !== undefined) return link;
+    check(search(call, master));
+    const made = create();
+    call.transaction.onRollback("forget the interface", () => forgetWitnesses(isOf(call)));
+    writeWitness(dir, master, call);
+    return made;
+  };
+  // Beside an interface that is known, any number are made at the same time; only the first one is made alone.
+  const { lockTimeout } = policy();
+  const deadline = host.monotonic() + lockTimeout;
+  for (let pause = 1; host.monotonic() < deadline; pause = Math.min(pause * 1.5, 30)) {
+    const link = ifLockable(dir, "lock", LOCK_SH, beside) ?? ifLockable(dir, "lock", LOCK_EX, first);
+    if (link !== undefined) return link;
+    host.sleep(pause);
+  }
+  return withLock(dir, "lock", 1, first);
 }
 
 interface Slave {

@@ -41,10 +41,23 @@ function waitForLock(fd: Fd, dir: Fd, name: string, timeout: number): void {
   );
 }
 
-/** false: another process holds it. */
-export function tryLock(fd: Fd): boolean {
+/**
+ * Runs `body` under the lock if it is free now; `operation` LOCK_SH is free also beside other LOCK_SH. undefined: it is not free, or
+ * `body` said so.
+ */
+export function ifLockable<T>(dir: Fd, name: string, operation: number, body: () => T | undefined): T | undefined {
+  const fd = openLock(dir, name);
   try {
-    host.flock(fd, LOCK_EX | LOCK_NB);
+    return tryLock(fd, operation) ? body() : undefined;
+  } finally {
+    host.close(fd);
+  }
+}
+
+/** false: another process holds it. */
+export function tryLock(fd: Fd, operation = LOCK_EX): boolean {
+  try {
+    host.flock(fd, operation | LOCK_NB);
     return true;
   } catch (error) {
     if (hasErrno(error, "EAGAIN")) return false;
