@@ -3,6 +3,7 @@
 import { type CaseTable, type MainCase, row, type Tag } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
+import { POLICY } from "./stubs.ts";
 
 const STATIC = { needs: ["plugin:static"] };
 const HUNDRED = { needs: ["plugin:host-local"] };
@@ -165,6 +166,8 @@ export const virtual: CaseTable = {
       (t) => {
         const names = Array.from({ length: 100 }, (_, n) => `h${n}`);
         t.sh(names.map((name) => `ip netns add ${name}`).join("\n"), { timeoutMs: 120_000 });
+        // An emulated machine takes longer than the 10 s that a lock is waited for.
+        t.write(POLICY, JSON.stringify({ lockTimeout: 100_000 }));
         const before = t.leases().size;
         const calls = (command: string) =>
           t.parallel(

@@ -35,10 +35,12 @@ export function onPort<C extends VirtualConfig>(
     check(search(call, master));
     return create();
   }
+  let alone = false;
   const beside = (): Link | undefined => {
     const known = ask(readWitness(dir, master), master);
     check(known);
-    return known === undefined ? undefined : create();
+    alone = known === undefined;
+    return alone ? undefined : create();
   };
   const first = (): Link => {
     const link = beside();
@@ -53,7 +55,9 @@ export function onPort<C extends VirtualConfig>(
   const { lockTimeout } = policy();
   const deadline = host.monotonic() + lockTimeout;
   for (let pause = 1; host.monotonic() < deadline; pause = Math.min(pause * 1.5, 30)) {
-    const link = ifLockable(dir, "lock", LOCK_SH, beside) ?? ifLockable(dir, "lock", LOCK_EX, first);
+    alone = false;
+    const link =
+      ifLockable(dir, "lock", LOCK_SH, beside) ?? (alone ? ifLockable(dir, "lock", LOCK_EX, first) : undefined);
     if (link !== undefined) return link;
     host.sleep(pause);
   }
