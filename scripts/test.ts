@@ -74,7 +74,10 @@ const stages: Stage[] = [
   conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...nativePaths], 15),
   {
     name: "faults",
-    command: ts("conformance/faults/main.ts", "--bin", "dist/cni", "--json", reportOf("faults")),
+    command: ts(
+      ...["conformance/faults/main.ts", "--bin", "dist/cni", "--plugin", "host-device,macvlan", "--mode", "kill"],
+      ...["--json", reportOf("faults")],
+    ),
     count: faultsCount,
     limit: 15,
   },

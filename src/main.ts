@@ -23,7 +23,7 @@ export function main(operator: (args: string[]) => number): number {
   const name = (args[0] ?? "").split("/").pop() ?? "";
   const plugin = findPlugin(name);
   const command = host.getenv("CNI_COMMAND") ?? "";
-  if (command !== "") return serve(command, plugin);
+  if (command !== "") return serve(command, plugin, name);
   if (plugin === undefined) return operator(args.slice(1));
   const about = `CNI ${name} plugin podnic v${podnicVersion}\nCNI protocol versions supported: ${supportedVersions.join(", ")}\n`;
   try {

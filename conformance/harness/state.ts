@@ -26,7 +26,7 @@ export function parsePicture(output: string): Map<string, Link[]> {
   return links;
 }
 
-const STATE_DIRS = ["/var/lib/cni", "/run", "/tmp/cni-state"];
+const STATE_DIRS = ["/var/lib/cni", "/run"];
 const OURS = /^\/run\/(netns|stub|below|\.below|case|par)(\/|$)/;
 /** podnic's index of leases: it holds nothing that the lease directory does not, and is not used when the two differ. */
 const INDEX = /^\/run\/podnic\/host-local(\/|$)/;

@@ -306,6 +306,11 @@ describe("the plugin's part", () => {
     ]);
   });
 
+  test("under a stranger's name the type does not decide: as a delegate it would start itself without end", () => {
+    const { status, out } = run("ADD", config, {}, { args: ["/opt/cni/bin/bridge"] });
+    expect([status, out.code, out.msg]).toEqual([1, 7, 'podnic was started as "bridge", which is no plugin of it']);
+  });
+
   test("an interface plugin is refused before it acts", () => {
     const byName = { args: ["recorder-interface"] };
     const own = { CNI_NETNS: "/proc/self/ns/net" };

@@ -25,8 +25,8 @@ class OutputError extends CniError {
   }
 }
 
-/** Answers one call of a container runtime. `named`: the plugin we were called by the name of. Returns the exit status. */
-export function serve(command: string, named: Plugin | undefined): number {
+/** Answers one call of a container runtime. `named`: the plugin we were called by the name of, if `name` is one's. Returns the exit status. */
+export function serve(command: string, named: Plugin | undefined, name: string): number {
   let version: string = newestVersion;
   try {
     if (command === "VERSION") {
@@ -36,7 +36,7 @@ export function serve(command: string, named: Plugin | undefined): number {
     const request = readRequest(command);
     if (isSupported(request.version)) version = request.version;
     checkVersion(request.command, request.version);
-    run(named ?? pluginOfType(request.type), request);
+    run(named ?? pluginOfType(request.type, name), request);
     return 0;
   } catch (error) {
     return fail(error, version);
@@ -58,7 +58,16 @@ function fail(thrown: unknown, version: string): number {
   return 1;
 }
 
-function pluginOfType(type: string): Plugin {
+/** Only as "podnic…" does the type decide: under a stranger's name, as an IPAM delegate, we would start ourselves without end. */
+function pluginOfType(type: string, name: string): Plugin {
+  if (!name.startsWith("podnic")) {
+    const served = `it serves ${pluginNames().join(", ")}; remove the file, or install again with podnic install`;
+    throw new CniError(
+      Code.invalidConfig,
+      `podnic was started as ${JSON.stringify(excerpt(name))}, which is no plugin of it`,
+      served,
+    );
+  }
   const plugin = findPlugin(type);
   if (plugin !== undefined) return plugin;
   const what = type === "" ? 'the configuration has no "type"' : `unknown plugin type ${JSON.stringify(excerpt(type))}`;
@@ -98,7 +107,16 @@ function run(plugin: Plugin, request: Request): void {
   const begin = host.monotonic();
   if (request.command === "ADD") add(plugin, call);
   else others(plugin, call);
-  log("info", "done", { microseconds: Math.round((host.monotonic() - begin) * 1000) });
+  logDone(begin);
+}
+
+/** The answer is out: nothing that goes wrong from here on may become a second one. */
+function logDone(begin: number): void {
+  try {
+    log("info", "done", { microseconds: Math.round((host.monotonic() - begin) * 1000) });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
 }
 
 function ignoreTermination(): void {

@@ -15,9 +15,9 @@ export function guardStandardFds(): void {
     try {
       host.fstat(fd);
     } catch (error) {
-      if (!(error instanceof SystemError) || error.code !== "EBADF") throw error;
-      // The kernel hands out the lowest free number.
-      host.open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+      if (!(error instanceof SystemError)) throw error;
+      // The kernel hands out the lowest free number. Another error says that it is open, or nothing that could be acted on.
+      if (error.code === "EBADF") host.open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
   }
 }
