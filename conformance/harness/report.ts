@@ -1,5 +1,6 @@
 // The table a person reads, the JUnit and JSON files a CI reads, and the comparison with a list of known deviations.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import type { Verdict } from "./case.ts";
 
 export interface Known {
@@ -48,11 +49,12 @@ export function readKnown(file: string): Known {
 
 /** Writes the failures as a list of known deviations, keeping entries of cases that did not run. */
 export function writeKnown(file: string, plugins: string, verdicts: readonly Verdict[]): void {
-  const old: Known = existsSync(file) ? readKnown(file) : { plugins, deviations: {}, sometimes: {} };
+  const old: Known = existsSync(file) ? readKnown(file) : { plugins: basename(plugins), deviations: {}, sometimes: {} };
   const deviations: Record<string, string> = { ...old.deviations };
   for (const v of verdicts) {
     if (v.outcome === "passed") delete deviations[v.id];
-    if (v.outcome === "failed" && old.sometimes?.[v.id] === undefined) deviations[v.id] ??= timeless(v.got);
+    if (v.outcome === "failed" && old.sometimes?.[v.id] === undefined)
+      deviations[v.id] ??= timeless(v.got.replaceAll(plugins, "BIN"));
   }
   const sorted = Object.fromEntries(Object.entries(deviations).sort(([a], [b]) => (a < b ? -1 : 1)));
   writeFileSync(file, `${JSON.stringify({ ...old, deviations: sorted }, null, 2)}\n`);
