@@ -42,9 +42,10 @@ function conformanceCount(report: unknown): Count {
 }
 
 function faultsCount(report: unknown): Count {
-  const outcomes = report as { points: number; notClean: unknown[] }[];
-  const failed = outcomes.reduce((sum, o) => sum + o.notClean.length, 0);
-  return { passed: outcomes.reduce((sum, o) => sum + o.points, 0) - failed, failed, notRun: 0 };
+  const outcomes = report as { points: number; notReached: unknown[]; notClean: unknown[] }[];
+  const sum = (of: (outcome: (typeof outcomes)[number]) => number) => outcomes.reduce((n, o) => n + of(o), 0);
+  const failed = sum((o) => o.notClean.length);
+  return { passed: sum((o) => o.points) - failed, failed, notRun: sum((o) => o.notReached.length) };
 }
 
 function conformance(name: string, bin: string, more: string[], limit: number): Stage {

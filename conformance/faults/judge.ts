@@ -36,6 +36,9 @@ export function faults(points: readonly Point[], mode: "kill" | "error", errors?
 
 const ATTEMPTS = 5;
 
+/** The only finding of a point that no attempt came to: it says nothing about the plugin, good or bad. */
+export const NOT_REACHED = "the call did not come to this point: not tested";
+
 /** What is wrong after the fault; empty when nothing is. */
 export async function judge(sandbox: Sandbox, command: Command, fault: Fault, made: string): Promise<string[]> {
   let run: Call;
@@ -46,7 +49,7 @@ export async function judge(sandbox: Sandbox, command: Command, fault: Fault, ma
     if (happened(run.trace, fault.what)) break;
     // How often a call looks and waits depends on the kernel's other work.
     await sandbox.call("DEL");
-    if (attempt === ATTEMPTS) return [`the call did not come to this point (exit ${run.status}): not tested`];
+    if (attempt === ATTEMPTS) return [NOT_REACHED];
   }
   const found = fault.what === KILL ? [] : await judgeError(sandbox, command, fault, run, made);
   found.push(...(await judgeRecovery(sandbox)));

@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command as Program } from "commander";
-import { type Command, type Fault, faults, judge, record } from "./judge.ts";
+import { type Command, type Fault, faults, judge, NOT_REACHED, record } from "./judge.ts";
 import { Sandbox, type Settings } from "./sandbox.ts";
 import { IPAMS, type IpamName, PLUGINS, type PluginName, scenario } from "./scenario.ts";
 
@@ -25,7 +25,10 @@ interface Outcome {
   readonly ipam: string;
   readonly command: Command;
   readonly mode: string;
+  /** Points tested. */
   readonly points: number;
+  /** Points that the call did not come to again, such as the fifth look at what the kernel is still busy with. */
+  readonly notReached: readonly string[];
   readonly seconds: number;
   readonly notClean: readonly { point: string; fault: string; found: readonly string[] }[];
 }
@@ -88,9 +91,22 @@ async function runMatrix(options: Options, plugin: PluginName, ipam: IpamName, c
       const start = Date.now();
       const wanted = faults(points, mode, options.errors).filter((_, n) => n % options.every === 0);
       const bad = await runFaults(wanted, Math.min(options.jobs, world.copies), idle, settings, command, made);
-      const notClean = bad.map(([fault, found]) => ({ point: fault.point.seen, fault: name(fault), found }));
+      const isReached = ([, found]: [Fault, string[]]) => !found.includes(NOT_REACHED);
+      const notClean = bad
+        .filter(isReached)
+        .map(([fault, found]) => ({ point: fault.point.seen, fault: name(fault), found }));
+      const notReached = bad.filter((one) => !isReached(one)).map(([fault]) => name(fault));
       const seconds = (Date.now() - start) / 1000;
-      outcomes.push({ plugin, ipam, command, mode, points: wanted.length, seconds, notClean });
+      outcomes.push({
+        plugin,
+        ipam,
+        command,
+        mode,
+        points: wanted.length - notReached.length,
+        notReached,
+        seconds,
+        notClean,
+      });
       print(outcomes.at(-1)!);
     }
     return outcomes;
@@ -131,7 +147,8 @@ async function runFaults(
 }
 
 function print(o: Outcome): void {
-  const counts = `${o.points} points, ${o.notClean.length} not clean`;
+  const missed = o.notReached.length === 0 ? "" : `, ${o.notReached.length} not reached`;
+  const counts = `${o.points} points, ${o.notClean.length} not clean${missed}`;
   console.log(`${o.plugin} ${o.ipam} ${o.command} ${o.mode}: ${counts} (${o.seconds.toFixed(1)} s)`);
 }
 
