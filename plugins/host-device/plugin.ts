@@ -1,4 +1,5 @@
 // host-device: moves a device of the host into a pod, and brings it back as it was.
+import { Cleanup } from "../../src/cleanup.ts";
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import { refuseNodeDevice } from "../../src/cni/node-device.ts";
@@ -16,7 +17,6 @@ import { snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
-import { Cleanup } from "../../src/transaction.ts";
 import { bringBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";

@@ -1,11 +1,11 @@
 // host-local: addresses from ranges of this node, remembered in files.
+import { Cleanup } from "../../src/cleanup.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Result } from "../../src/cni/result.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
-import { Cleanup } from "../../src/transaction.ts";
 import { allocate } from "./allocate.ts";
 import type { OwnedLease, Owner } from "./lease-index.ts";
 import { type HostLocalConfig, leaseDirectory, type Plan, planOf } from "./plan.ts";

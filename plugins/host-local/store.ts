@@ -1,5 +1,6 @@
 // The lease directory, byte for byte that of the Go plugin: <dataDir>/<network>/<ip> holds "containerID CR LF ifname",
 // last_reserved_ip.N the address handed out last from set N, and both implementations hold flock(2) on `lock` while they work.
+import { Cleanup } from "../../src/cleanup.ts";
 import { CniError } from "../../src/errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../../src/host/constants.ts";
 import { type Fd, host } from "../../src/host/host.ts";
@@ -9,7 +10,6 @@ import { log } from "../../src/log.ts";
 import { hasErrno } from "../../src/state/descriptor.ts";
 import { closing, openDirectory, openExclusive, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
-import { Cleanup } from "../../src/transaction.ts";
 import { IndexContents, LeaseIndex, type OwnedLease, type Owner } from "./lease-index.ts";
 import type { Used } from "./used.ts";
 

@@ -1,11 +1,11 @@
 // ipvlan: an interface with the MAC address of a device of the host and IP addresses of its own. Keys: config.schema.json and README.md.
+import { Cleanup } from "../../src/cleanup.ts";
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
 import { checkVirtual } from "../../src/cni/virtual-check.ts";
 import { delVirtual } from "../../src/cni/virtual-own.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { Cleanup } from "../../src/transaction.ts";
 import { onPort } from "./port.ts";
 import { forgetWitnesses, isOf } from "./witness.ts";
 

@@ -1,4 +1,5 @@
 // sriov: moves a virtual function of an SR-IOV network card into a pod, set up on its physical function, and gives it back as it was.
+import { Cleanup } from "../../src/cleanup.ts";
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import { refuseNodeDevice } from "../../src/cni/node-device.ts";
@@ -14,7 +15,6 @@ import { snapshotLink } from "../../src/link/snapshot.ts";
 import { getVf } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RecordKey } from "../../src/state/record.ts";
-import { Cleanup } from "../../src/transaction.ts";
 import { applyState, currentState, wantedState, wantsState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
 import { interfaceMissing, requireFreeVf } from "./claim.ts";

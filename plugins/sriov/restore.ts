@@ -1,4 +1,5 @@
 // Giving a VF back as it was: one function for DEL, GC, the undo of ADD and stale records, of our pods and of sriov-cni's.
+import { Cleanup } from "../../src/cleanup.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
@@ -60,27 +61,18 @@ function giveBack(held: HeldVf, ifName: string, netnsPath: string, partial: bool
   const vf = findQuietly(host, held.pci);
   const link = held.link === undefined ? undefined : takeHome(held, ifName, netnsPath, host, partial);
   if (link === "hidden") return "hidden";
-  let failed = false;
-  let first: unknown;
-  const attempt = (run: () => void): void => {
-    try {
-      run();
-    } catch (error) {
-      if (!failed) first = error;
-      failed = true;
-    }
-  };
+  const cleanup = new Cleanup();
   const { state } = held;
   if (vf !== undefined && state !== undefined) {
-    attempt(() => restoreState(host.route, vf, state));
-    if (link !== undefined) attempt(() => restoreMac(host.route, vf, link.link, state, link.was.mac));
-    else if (state.mac !== "") attempt(() => setAdministrativeMac(host.route, vf, state.mac));
+    cleanup.attempt(() => restoreState(host.route, vf, state));
+    if (link !== undefined) cleanup.attempt(() => restoreMac(host.route, vf, link.link, state, link.was.mac));
+    else if (state.mac !== "") cleanup.attempt(() => setAdministrativeMac(host.route, vf, state.mac));
   }
   if (link !== undefined) {
     const { was } = link;
-    attempt(() => restoreLink(host.route, getLink(host.route, link.link.index) ?? link.link, was));
+    cleanup.attempt(() => restoreLink(host.route, getLink(host.route, link.link.index) ?? link.link, was));
   }
-  if (failed) throw first;
+  cleanup.finish();
   return "home";
 }
 

@@ -1,9 +1,9 @@
 // Which link is ours: the mark that ADD leaves on it, and DEL, which deletes no other.
+import { Cleanup } from "../cleanup.ts";
 import { deleteVirtualLink } from "../link/delete.ts";
 import { getLink, type Link } from "../link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
 import { isMadeOn } from "../link/virtual.ts";
-import { Cleanup } from "../transaction.ts";
 import { ipamRun } from "./ipam.ts";
 import type { Call } from "./plugin.ts";
 import type { VirtualConfig } from "./virtual.ts";

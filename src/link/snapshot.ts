@@ -1,6 +1,7 @@
 // What a device was on the host before a pod got it, how it is known again, and how it is made what it was.
 // A pod with CAP_NET_ADMIN may change anything about an interface but where it is plugged in: its place on the bus and its
 // permanent address identify it; its name, alias and index are only hints.
+import { Cleanup } from "../cleanup.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import {
   addAltnames,
@@ -104,17 +105,8 @@ export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSna
  * Changes only what differs; goes on when one property cannot be restored and throws the first error at the end.
  */
 export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): void {
-  let failed = false;
-  let first: unknown;
-  const attempt = (run: () => void): void => {
-    try {
-      run();
-    } catch (error) {
-      if (!failed) first = error;
-      failed = true;
-    }
-  };
-  const change = (wanted: LinkChange): void => attempt(() => setLink(route, link.index, wanted));
+  const cleanup = new Cleanup();
+  const change = (wanted: LinkChange): void => cleanup.attempt(() => setLink(route, link.index, wanted));
 
   let up = (link.flags & IFF_UP) !== 0;
   // Before 6.2 the kernel renames only a device that is down, and many drivers change the address only then.
@@ -122,16 +114,16 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
     change({ up: false });
     up = false;
   }
-  attempt(() => dropForeignAltnames(route, link, was));
+  cleanup.attempt(() => dropForeignAltnames(route, link, was));
   if (link.name !== was.name) change({ name: was.name });
   if (link.alias !== was.alias) change({ alias: was.alias });
   const lost = was.altnames.filter((name) => !link.altnames.includes(name));
-  if (lost.length > 0) attempt(() => addAltnames(route, link.index, lost));
+  if (lost.length > 0) cleanup.attempt(() => addAltnames(route, link.index, lost));
   if (link.mac !== was.mac && was.mac !== "") change({ mac: was.mac });
   if (link.mtu !== was.mtu) change({ mtu: was.mtu });
   if (link.txqlen !== was.txqlen) change({ txqlen: was.txqlen });
   if (((link.flags & IFF_PROMISC) !== 0) !== was.promisc) change({ promisc: was.promisc });
   if (((link.flags & IFF_ALLMULTI) !== 0) !== was.allmulti) change({ allmulti: was.allmulti });
   if (up !== was.up) change({ up: was.up });
-  if (failed) throw first;
+  cleanup.finish();
 }
