@@ -2,6 +2,8 @@
 import { pluginNames } from "../cni/registry.ts";
 import { ENOENT, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
+import { command } from "./command.ts";
+import { print } from "./terminal.ts";
 
 function removeIfThere(name: string, dir: Fd): void {
   try {
@@ -44,3 +46,10 @@ export function install(path: string): string[] {
   host.fsync(dir);
   return ["podnic", ...pluginNames()].map((name) => `${path}/${name}`);
 }
+
+export const installCommand = () =>
+  command("install", "install this executable and the plugins' names in a directory; safe while plugins run")
+    .argument("<dir>", "directory of CNI plugins, usually /opt/cni/bin")
+    .action((dir: string) => {
+      for (const path of install(dir)) print(`${path}\n`);
+    });

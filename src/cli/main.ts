@@ -1,17 +1,12 @@
 // The operator's command line. It is a bytecode of its own, loaded only when the executable is not called as a plugin.
-import { Command, CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { pluginNames } from "../cni/registry.ts";
-import { host } from "../host/host.ts";
 import { podnicVersion } from "../version.ts";
-import { install } from "./install.ts";
+import { command, Exit, Status } from "./command.ts";
+import { installCommand } from "./install.ts";
+import { note, print } from "./terminal.ts";
 
-function print(fd: number, text: string): void {
-  let rest = host.encode(text);
-  while (rest.length > 0) rest = rest.subarray(host.write(fd, rest));
-}
-
-const lesson = `
-A container runtime calls it by the name of a plugin. Called as podnic with CNI_COMMAND set, the "type" of
+const lesson = `A container runtime calls it by the name of a plugin. Called as podnic with CNI_COMMAND set, the "type" of
 the configuration says which plugin it is; otherwise it is what you see here.
 
 Install it where the runtime looks for plugins:
@@ -28,41 +23,27 @@ Files:
   /etc/cni/podnic.json   what configurations may do on this node (optional; root's, not writable by others)
   /var/lib/cni/          state: leases, and what devices were before pods got them`;
 
-function commands(): Command {
-  const podnic = new Command("podnic")
-    .description(
-      `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`,
-    )
-    .configureOutput({
-      writeOut: (text) => print(1, text),
-      writeErr: (text) => print(2, text),
-      getOutHelpWidth: () => 100,
-    })
-    .exitOverride()
-    .showHelpAfterError("(podnic --help shows what there is)")
-    .addHelpText("after", lesson);
-  podnic
-    .command("version")
-    .description("print the version")
-    .action(() => print(1, `podnic ${podnicVersion}\n`));
-  podnic
-    .command("install")
-    .argument("<dir>", "directory of CNI plugins, usually /opt/cni/bin")
-    .description("install this executable and the plugins' names in a directory; safe while plugins run")
-    .action((dir: string) => {
-      for (const path of install(dir)) print(1, `${path}\n`);
-    });
-  return podnic;
+const versionCommand = () => command("version", "print the version").action(() => print(`podnic ${podnicVersion}\n`));
+
+/** One row a command, in the order of the help. */
+const commands: readonly (() => Command)[] = [installCommand, versionCommand];
+
+function podnic(): Command {
+  const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;
+  const made = command("podnic", about, lesson);
+  for (const make of commands) made.addCommand(make());
+  return made;
 }
 
-/** Runs one command; returns the exit status: 0, 1 for a failure, 2 for a command line that makes no sense. */
+/** Runs one command; returns the exit status (see Status). */
 export function operator(args: string[]): number {
   try {
-    commands().parse(args, { from: "user" });
-    return 0;
+    podnic().parse(args, { from: "user" });
+    return Status.good;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    print(2, `podnic: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
+    if (error instanceof Exit) return error.status;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? Status.good : Status.usage;
+    note(error instanceof Error ? error.message : String(error));
+    return Status.failed;
   }
 }
