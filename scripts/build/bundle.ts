@@ -1,5 +1,5 @@
 // The two bundles of the executable: the plugins, and the operator's commands, which use the modules of the first.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { root } from "./paths.ts";
@@ -48,10 +48,11 @@ function shared(entry: string, found: Set<string>): Plugin {
           return;
         if (file.includes("/node_modules/") || file.endsWith(".json")) return;
         found.add(relative(root, file));
-        return { path: relative(root, file), namespace: "shared" };
+        // By its ending esbuild would take an .mjs for a module, which has no `module`.
+        return { path: `${relative(root, file)}.cjs`, namespace: "shared" };
       });
       build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({
-        contents: `module.exports = globalThis.podnicModules[${JSON.stringify(path)}];`,
+        contents: `module.exports = globalThis.podnicModules[${JSON.stringify(path.slice(0, -".cjs".length))}];`,
       }));
     },
   };
@@ -61,16 +62,51 @@ function shared(entry: string, found: Set<string>): Plugin {
 export async function bundleOperator(): Promise<{ code: Uint8Array; modules: string[] }> {
   const entry = "src/host/quickjs/operator.ts";
   const found = new Set<string>();
-  const { outputFiles } = await build({ ...options, entryPoints: [entry], plugins: [shims, shared(entry, found)] });
+  // The package gives Node another file, which asks for Node's modules.
+  const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };
+  const plugins = [shims, shared(entry, found)];
+  const { outputFiles } = await build({ ...options, entryPoints: [entry], plugins, alias });
   return { code: outputFiles[0]!.contents, modules: [...found].sort() };
+}
+
+/** Names that modules export (paths in the repository), without types. */
+async function exportedNames(modules: string[]): Promise<Map<string, string[]>> {
+  const { metafile } = await build({
+    ...options,
+    bundle: false,
+    format: "esm",
+    entryPoints: modules,
+    metafile: true,
+    outdir: "exports",
+  });
+  return new Map(Object.values(metafile.outputs).map(({ entryPoint, exports }) => [entryPoint!, exports]));
+}
+
+/**
+ * Source of an object with what a module exports. A namespace object would have a function for each name, which costs ten times as
+ * much in the snapshot; only what is assigned after the snapshot (`export let`) needs one.
+ */
+function exported(path: string, names: string[]): { imports: string; object: string } {
+  const source = readFileSync(join(root, path), "utf8");
+  const local = (name: string) => `${path}:${name}`.replaceAll(/\W/g, "_");
+  const member = (name: string) =>
+    new RegExp(`^export let ${name}\\b`, "m").test(source)
+      ? `get ${name}() { return ${local(name)}; }`
+      : `${name}: ${local(name)}`;
+  const imports = names.map((name) => `${name} as ${local(name)}`).join(", ");
+  return {
+    imports: `import { ${imports} } from ${JSON.stringify(`./${path}`)};`,
+    object: `${JSON.stringify(path)}: { ${names.map(member).join(", ")} }`,
+  };
 }
 
 /** The plugins. `modules` (paths in the repository) are put where the operator's bundle looks for them. */
 export async function bundlePlugins(entry: string, modules: string[]): Promise<Uint8Array> {
+  const shared = [...(await exportedNames(modules))].map(([path, names]) => exported(path, names));
   const text = [
     `import ${JSON.stringify(`./${relative(root, resolve(root, entry))}`)};`,
-    ...modules.map((path, i) => `import * as m${i} from ${JSON.stringify(`./${path}`)};`),
-    `globalThis.podnicModules = { ${modules.map((path, i) => `${JSON.stringify(path)}: m${i}`).join(", ")} };`,
+    ...shared.map(({ imports }) => imports),
+    `globalThis.podnicModules = { ${shared.map(({ object }) => object).join(", ")} };`,
   ].join("\n");
   const stdin = { contents: text, resolveDir: root, sourcefile: "entry.ts", loader: "ts" } as const;
   const { outputFiles } = await build({ ...options, stdin });
