@@ -5,6 +5,7 @@ import { podnicVersion } from "../version.ts";
 import { command, Exit, Status } from "./command.ts";
 import { installCommand } from "./install.ts";
 import { note, print } from "./terminal.ts";
+import { validateCommand } from "./validate.ts";
 
 const lesson = `A container runtime calls it by the name of a plugin. Called as podnic with CNI_COMMAND set, the "type" of
 the configuration says which plugin it is; otherwise it is what you see here.
@@ -26,7 +27,7 @@ Files:
 const versionCommand = () => command("version", "print the version").action(() => print(`podnic ${podnicVersion}\n`));
 
 /** One row a command, in the order of the help. */
-const commands: readonly (() => Command)[] = [installCommand, versionCommand];
+const commands: readonly (() => Command)[] = [installCommand, validateCommand, versionCommand];
 
 function podnic(): Command {
   const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;

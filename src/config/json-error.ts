@@ -23,6 +23,8 @@ interface Problem {
 
 type Expected = "value" | "value or ]" | "key" | "key or }" | "colon" | "comma";
 
+const noComments = "JSON has no comments";
+
 class Scanner {
   #at = 0;
   readonly #text: string;
@@ -65,6 +67,7 @@ class Scanner {
       case "key or }":
         if (char === "}" && expected === "key or }") return this.#close();
         if (char === "}") return this.#problem("a comma before } is one too many");
+        if (char === "/") return this.#problem(noComments);
         return char === '"' ? (this.#string() ?? "colon") : this.#problem("a key in double quotes is missing");
       case "colon":
         if (char !== ":") return this.#problem("a colon is missing behind the key");
@@ -96,7 +99,7 @@ class Scanner {
     if (char === '"') return this.#string() ?? "comma";
     if (char === "]" || char === "}") return this.#problem("a value is missing (or a comma is one too many)");
     if (char === "'") return this.#problem("texts are in double quotes");
-    if (char === "/") return this.#problem("JSON has no comments");
+    if (char === "/") return this.#problem(noComments);
     return this.#word() ?? "comma";
   }
 

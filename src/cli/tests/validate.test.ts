@@ -1,0 +1,155 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Document, isScalar, parseDocument, Scalar } from "yaml";
+import { findPlaces, placeAt } from "../validate/places.ts";
+import { offsetsOf } from "../validate/scalar.ts";
+import { run } from "./run.ts";
+
+const broken = "src/cli/tests/broken";
+const root = process.cwd();
+const dir = mkdtempSync(join(tmpdir(), "podnic-validate-"));
+beforeAll(() => process.chdir(broken));
+afterAll(() => {
+  process.chdir(root);
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const page = `# What \`podnic validate\` says
+
+Forty broken files (\`${broken}/\`) and what a person is told about each. Made by \`${broken.replace("broken", "validate.test.ts")}\`, which fails
+when a word of it changes (\`npx vitest run ${broken.replace("broken", "validate")} -u\` writes it anew).
+`;
+
+function section(name: string, text: string, said: string): string {
+  const language = name.endsWith(".yaml") ? "yaml" : "json";
+  return `\n## ${name}\n\n\`\`\`${language}\n${text.trimEnd()}\n\`\`\`\n\n\`\`\`\n${said.trimEnd()}\n\`\`\`\n`;
+}
+
+describe("broken files", () => {
+  const files = readdirSync(broken).sort();
+
+  test("what a person is told", async () => {
+    const sections = files.map((name) => section(name, readFileSync(name, "utf8"), run(["validate", name]).stdout));
+    await expect(page + sections.join("")).toMatchFileSnapshot(join(root, "docs/validate.md"));
+  });
+
+  test.each(files)("%s: something is found, where it is and with words", (name) => {
+    const { stdout, stderr } = run(["validate", "--json", "--strict", name]);
+    const { files, errors, warnings } = JSON.parse(stdout);
+    expect(stderr).toBe("");
+    expect(errors + warnings).toBeGreaterThan(0);
+    const lines = readFileSync(name, "utf8").split("\n");
+    for (const { line, column, message, source } of files[0].findings) {
+      expect(lines[line - 1]).toBe(source);
+      expect(column).toBeLessThanOrEqual(source.length + 1);
+      expect(message.length).toBeGreaterThan(10);
+    }
+  });
+});
+
+describe("exit status", () => {
+  const write = (name: string, text: string) => {
+    writeFileSync(join(dir, name), text);
+    return join(dir, name);
+  };
+  const good = '{"cniVersion":"1.0.0","name":"a","type":"macvlan","master":"eth1"}';
+  const odd = '{"cniVersion":"1.0.0","name":"a","type":"macvlan","masterr":"eth1"}';
+
+  test.each([
+    ["a good file", [write("good.conf", good)], 0],
+    ["a warning", [write("odd.conf", odd)], 0],
+    ["a warning, strict", ["--strict", join(dir, "odd.conf")], 1],
+    ["an error after a good file", [join(dir, "good.conf"), "02-comma.conf"], 1],
+    ["no such file", [join(dir, "none.conf")], 1],
+    ["a directory", [dir], 1],
+    ["no file named", [], 2],
+    ["an unknown option", ["--no-such", join(dir, "good.conf")], 2],
+  ])("%s", (_, args, status) => {
+    expect(run(["validate", ...args]).status).toBe(status);
+  });
+
+  test("stdin", () => {
+    expect(run(["validate", "-"], good)).toMatchObject({
+      status: 0,
+      stdout: '-: good: network "a", plugins macvlan\n',
+    });
+    expect(run(["validate", "-"], odd).stdout).toContain("-:1:51: warning: masterr");
+  });
+});
+
+test("what plugins of others read is their business; what no version has is said", () => {
+  const list = {
+    cniVersion: "1.0.0",
+    name: "a",
+    plugins: [
+      { type: "bridge", bridge: "br0", ipam: { type: "whereabouts", range: "10.0.0.0/8" } },
+      { type: "macvlan", master: "eth1", ipam: { type: "dhcp", daemonSocketPath: "/run/x" } },
+      { type: "macvlan", master: "eth1", ipam: { type: "macvlan" } },
+    ],
+  };
+  const { stdout } = run(["validate", "--json", "-"], JSON.stringify(list));
+  const findings: { level: string; path: string }[] = JSON.parse(stdout).files[0].findings;
+  expect(findings.map(({ level, path }) => `${level} ${path}`)).toEqual([
+    "note plugins[0].type",
+    "note plugins[1].ipam.type",
+    "error plugins[2].ipam.type",
+  ]);
+});
+
+test("objects of Kubernetes as JSON, in lists, several documents", () => {
+  const config = JSON.stringify({ cniVersion: "0.3.1", type: "ipvlan", master: "eth1" });
+  const definition = (name: string, spec: object) => ({
+    apiVersion: "k8s.cni.cncf.io/v1",
+    kind: "NetworkAttachmentDefinition",
+    metadata: { name },
+    spec,
+  });
+  const list = { apiVersion: "v1", kind: "List", items: [definition("a", { config }), definition("b", {})] };
+  const json = JSON.parse(run(["validate", "--json", "-"], JSON.stringify(list)).stdout).files[0];
+  expect(json.networks).toEqual([{ name: "a", plugins: ["ipvlan"] }]);
+  expect(json.findings).toMatchObject([{ level: "note", path: "spec.config" }]);
+});
+
+test("places of JSON are those of its values", () => {
+  fc.assert(
+    fc.property(fc.json({ depthSize: "medium" }), fc.constantFrom(0, 1, 3), (compact, indent) => {
+      const value: unknown = JSON.parse(compact);
+      const text = JSON.stringify(value, null, indent);
+      const { root } = findPlaces(text);
+      const look = (value: unknown, pointer: string) => {
+        const { start, end } = placeAt(root, pointer);
+        expect(JSON.parse(text.slice(start, end))).toEqual(value);
+        if (typeof value !== "object" || value === null) return;
+        for (const [key, child] of Object.entries(value)) {
+          look(child, `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`);
+        }
+      };
+      look(value, "");
+    }),
+  );
+});
+
+test("characters of a text in YAML are found whatever its style", () => {
+  const styles = ["BLOCK_LITERAL", "BLOCK_FOLDED", "QUOTE_SINGLE", "QUOTE_DOUBLE"] as const;
+  const text = fc.json({ depthSize: "small" }).map((json) => JSON.stringify(JSON.parse(json), null, 2));
+  fc.assert(
+    fc.property(text, fc.constantFrom(...styles), (json, style) => {
+      const scalar = new Scalar(json);
+      scalar.type = style;
+      const source = new Document({ spec: { config: scalar } }).toString({ lineWidth: 40 });
+      const read = parseDocument(source).getIn(["spec", "config"], true);
+      if (!isScalar(read)) throw new Error("no scalar");
+      const offsets = offsetsOf(source, read as Scalar<string>);
+      expect(offsets).toHaveLength(String(read.value).length + 1);
+      for (const [i, unit] of String(read.value).split("").entries()) {
+        if (" \n\t\r".includes(unit)) continue;
+        const there = source[offsets[i]!]!;
+        // In double quotes an escape may stand for it.
+        if (there !== "\\" || read.type !== "QUOTE_DOUBLE") expect(there).toBe(unit);
+      }
+    }),
+  );
+});

@@ -1,0 +1,102 @@
+// podnic validate FILE…: what is wrong with configurations, in words that say where, what was expected and what to do.
+import { assumePolicy } from "../config/policy.ts";
+import { CniError } from "../errors.ts";
+import { SystemError } from "../host/host.ts";
+import { command, Exit, Status } from "./command.ts";
+import { readInput } from "./input.ts";
+import { type Colour, paint, print, printJson } from "./terminal.ts";
+import { type Judged, judge, type Located } from "./validate/file.ts";
+import type { Level } from "./validate/finding.ts";
+
+const lesson = `A file is a plugin's configuration or a list of them in JSON (.conf, .json, .conflist), or YAML with
+NetworkAttachmentDefinitions; other objects in it are passed over. "-" is stdin. Nothing but these files is looked at, and no
+root is needed: whether a device exists, and what /etc/cni/podnic.json adds to the directories that a configuration may name,
+is not known here.
+
+  podnic validate /etc/cni/net.d/*.conflist
+  kubectl get net-attach-def -A -o yaml | podnic validate -
+  podnic validate --json network.yaml
+
+What is an error makes an ADD fail. A warning is about what is most likely not meant: a key that no plugin reads, for example.
+Parts of other plugins than podnic's are noted and not checked.
+
+Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 the command line makes no sense.`;
+
+/** What a file that cannot be read looks like. */
+function unreadable(file: string, message: string): Judged {
+  const cure = "It must be a readable file.";
+  return {
+    file,
+    networks: [],
+    findings: [{ level: "error", line: 0, column: 0, path: "", message, cure, source: "" }],
+  };
+}
+
+/** Judges every file. */
+export function validate(files: string[]): Judged[] {
+  // The policy of a node is not part of a configuration.
+  assumePolicy({});
+  return files.map((file) => {
+    try {
+      return judge(file, readInput(file));
+    } catch (error) {
+      if (error instanceof SystemError || error instanceof CniError) return unreadable(file, error.message);
+      throw error;
+    }
+  });
+}
+
+const colours: { [level in Level]: Colour } = { error: "red", warning: "yellow", note: "dim" };
+
+/** Messages as compilers print them, with the line they are about. */
+function show({ file, networks, findings }: Judged): void {
+  for (const found of findings) showFinding(file, found);
+  if (findings.some(({ level }) => level !== "note")) return;
+  for (const { name, plugins } of networks) {
+    print(`${file}: ${paint("good", "green")}: network "${name}", plugins ${plugins.join(", ")}\n`);
+  }
+}
+
+function showFinding(file: string, { level, line, column, path, message, cure, source }: Located): void {
+  const where = line === 0 ? file : `${file}:${line}:${column}`;
+  print(`${where}: ${paint(level, colours[level])}: ${message}\n`);
+  if (source !== "") {
+    // Of a long line (JSON is often written on one) the part around the place.
+    const from = source.length > 110 ? Math.max(0, column - 60) : 0;
+    const shown = `${from > 0 ? "…" : ""}${source.slice(from, from + 110).replaceAll("\t", " ")}`;
+    const head = `${String(line).padStart(5)} | `;
+    const caret = " ".repeat(column - 1 - from + (from > 0 ? 1 : 0));
+    print(`${head}${shown}\n${" ".repeat(head.length - 2)}| ${caret}^${path === "" ? "" : ` ${path}`}\n`);
+  }
+  if (cure !== "") print(`      ${cure}\n`);
+}
+
+function count(files: Judged[], level: Level): number {
+  return files.reduce((sum, { findings }) => sum + findings.filter((each) => each.level === level).length, 0);
+}
+
+export const validateCommand = () =>
+  command("validate", "check configurations without touching anything", lesson)
+    .argument(
+      "<file...>",
+      "CNI configuration (.conf, .json, .conflist), or YAML with NetworkAttachmentDefinitions; - is stdin",
+    )
+    .option("--strict", "warnings count as errors")
+    .option("--json", "print one JSON document")
+    .action((files: string[], options: { strict?: boolean; json?: boolean }) => {
+      const judged = validate(files);
+      const errors = count(judged, "error");
+      const warnings = count(judged, "warning");
+      if (options.json === true) printJson({ errors, warnings, files: judged });
+      else {
+        for (const each of judged) show(each);
+        if (files.length > 1 || errors + warnings > 0) {
+          print(`${plural(files.length, "file")}, ${plural(errors, "error")}, ${plural(warnings, "warning")}\n`);
+        }
+      }
+      if (errors > 0 || (options.strict === true && warnings > 0)) throw new Exit(Status.failed);
+    });
+
+function plural(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,204 @@
+// From a file to the networks in it: CNI's own JSON, or Kubernetes' objects in YAML, whose NetworkAttachmentDefinitions hold that
+// JSON as a text.
+import { type Document, isMap, isScalar, isSeq, type Node, parseAllDocuments, type Scalar, type YAMLMap } from "yaml";
+import { didYouMean } from "../../config/messages.ts";
+import type { Level } from "./finding.ts";
+import type { Origin } from "./network.ts";
+import { offsetsOf } from "./scalar.ts";
+
+/** A JSON text that should be a network's configuration. */
+export interface NetworkText {
+  json: string;
+  /** Offset in the file of one in `json`. */
+  position: (offset: number) => number;
+  /** What leads to it in the file: "spec.config", or "". */
+  path: string;
+  origin: Origin;
+}
+
+/** What is wrong around the networks. */
+export interface Remark {
+  level: Level;
+  /** In the file. */
+  offset: number;
+  path: string;
+  text: string;
+  cure: string;
+}
+
+export interface Contents {
+  networks: NetworkText[];
+  remarks: Remark[];
+}
+
+const API_VERSION = "k8s.cni.cncf.io/v1";
+const KIND = "NetworkAttachmentDefinition";
+const RESOURCE_NAME = "k8s.v1.cni.cncf.io/resourceName";
+
+/** `name` decides by its ending what the file is; without one that says it the text does. */
+export function readContents(name: string, text: string): Contents {
+  const ending = name.slice(name.lastIndexOf(".") + 1);
+  const isYaml = ["yaml", "yml"].includes(ending);
+  const isJson = ["conf", "conflist", "json"].includes(ending);
+  const looksLikeJson = ["{", "["].includes(text.trimStart()[0] ?? "");
+  if ((isJson || (looksLikeJson && !isYaml)) && !isKubernetes(text)) {
+    const origin = { defaultName: undefined, allotted: false };
+    return { networks: [{ json: text, position: (offset) => offset, path: "", origin }], remarks: [] };
+  }
+  return readYaml(text);
+}
+
+/** JSON that says it is an object of Kubernetes'. YAML's reader takes it. */
+function isKubernetes(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && "kind" in value && "apiVersion" in value;
+  } catch {
+    return false;
+  }
+}
+
+const yamlCures: { [code: string]: string } = {
+  TAB_AS_INDENT: "Indent with spaces.",
+  BAD_INDENT: "Entries of one level begin in the same column.",
+  MULTILINE_IMPLICIT_KEY: "Look at the line above it: a colon, a quote or the indentation is missing.",
+  BLOCK_AS_IMPLICIT_KEY: "Quote a text that has a colon and a space in it; indent what belongs below a key.",
+  DUPLICATE_KEY: "Only one of them counts: remove the other.",
+  MISSING_CHAR: "A quote or bracket is opened and not closed, or text follows behind it.",
+};
+
+function readYaml(text: string): Contents {
+  const contents: Contents = { networks: [], remarks: [] };
+  const documents = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: true });
+  const list = "empty" in documents ? [] : documents;
+  for (const document of list) {
+    const error = document.errors[0];
+    if (error !== undefined) {
+      const cure = yamlCures[error.code] ?? "";
+      contents.remarks.push({
+        level: "error",
+        offset: error.pos[0],
+        path: "",
+        text: `not YAML: ${error.message}`,
+        cure,
+      });
+    } else readObject(text, document.contents, contents);
+  }
+  const nothing = contents.networks.length + contents.remarks.length === 0;
+  if (nothing)
+    contents.remarks.push(remark("error", undefined, "", "there is no network in it", "Is it the right file?"));
+  return contents;
+}
+
+function remark(level: Level, node: Node | null | undefined, path: string, text: string, cure = ""): Remark {
+  return { level, offset: node?.range?.[0] ?? 0, path, text, cure };
+}
+
+function readObject(source: string, node: Document["contents"], contents: Contents): void {
+  // "---" with nothing behind it.
+  if (node === null || (isScalar(node) && node.value === null)) return;
+  const { remarks } = contents;
+  if (!isMap(node)) {
+    remarks.push(
+      remark(
+        "error",
+        node,
+        "",
+        "not an object of Kubernetes",
+        `It has "apiVersion", "kind: ${KIND}", "metadata" and "spec".`,
+      ),
+    );
+    return;
+  }
+  const kindNode = nodeOf(node, "kind");
+  const kind = textOf(kindNode);
+  const items = nodeOf(node, "items");
+  if (kind?.endsWith("List") === true && isSeq(items)) {
+    for (const item of items.items) readObject(source, item as Node, contents);
+  } else if (kind === KIND) {
+    readDefinition(source, node, contents);
+  } else if (kind === undefined) {
+    const isCni = node.has("type") || node.has("plugins");
+    const cure = isCni
+      ? `A CNI configuration is JSON. In Kubernetes it is the text spec.config of a ${KIND}.`
+      : `A network is of "kind: ${KIND}".`;
+    remarks.push(remark("error", node, "", '"kind" is missing', cure));
+  } else {
+    const meant = didYouMean(kind, [KIND]);
+    const level = meant === "" ? "note" : "error";
+    remarks.push(
+      remark(level, kindNode, "kind", `"${kind}" is not ${KIND}${meant}`, meant === "" ? "It is not looked at." : ""),
+    );
+  }
+}
+
+function nodeOf(map: YAMLMap, key: string): Node | undefined {
+  return map.get(key, true) as Node | undefined;
+}
+
+function textOf(node: Node | undefined): string | undefined {
+  return isScalar(node) && typeof node.value === "string" ? node.value : undefined;
+}
+
+/** A node below a map, by keys. */
+function below(map: YAMLMap, ...keys: string[]): Node | undefined {
+  const found = map.getIn(keys, true);
+  return found === undefined ? undefined : (found as Node);
+}
+
+function readDefinition(source: string, map: YAMLMap, contents: Contents): void {
+  const { networks, remarks } = contents;
+  const version = nodeOf(map, "apiVersion");
+  if (textOf(version) !== API_VERSION) {
+    const found = textOf(version) === undefined ? "" : ` (found "${textOf(version)}")`;
+    remarks.push(remark("error", version ?? map, "apiVersion", `apiVersion must be "${API_VERSION}"${found}`));
+  }
+  const nameNode = below(map, "metadata", "name");
+  const name = textOf(nameNode) ?? "";
+  if (!isObjectName(name)) {
+    const cure = "Lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit.";
+    const text =
+      nameNode === undefined ? "metadata.name is missing" : "metadata.name is no name of an object of Kubernetes";
+    remarks.push(remark("error", nameNode ?? map, "metadata.name", text, cure));
+  }
+  const spec = nodeOf(map, "spec");
+  if (isMap(spec)) checkSpecKeys(spec, remarks);
+  else if (spec !== undefined && !(isScalar(spec) && spec.value === null)) {
+    remarks.push(remark("error", spec, "spec", 'spec must be an object with the text "config"'));
+    return;
+  }
+  const config = isMap(spec) ? nodeOf(spec, "config") : undefined;
+  const isEmpty = config === undefined || (isScalar(config) && (config.value === null || config.value === ""));
+  if (isEmpty) {
+    const text = `no spec.config: Multus takes the file of its directory (/etc/cni/multus/net.d) whose "name" is "${name}"`;
+    remarks.push(remark("note", config ?? map, "spec.config", text));
+  } else if (!isScalar(config) || typeof config.value !== "string") {
+    const cure = 'Write "config: |-" and below it the JSON, indented.';
+    remarks.push(remark("error", config, "spec.config", "spec.config must be a text that holds JSON, not YAML", cure));
+  } else {
+    const offsets = offsetsOf(source, config as Scalar<string>);
+    const allotted = below(map, "metadata", "annotations", RESOURCE_NAME) !== undefined;
+    const position = (offset: number) => offsets[offset] ?? 0;
+    networks.push({ json: config.value, position, path: "spec.config", origin: { defaultName: name, allotted } });
+  }
+}
+
+/** The API server drops what it does not know. */
+function checkSpecKeys(spec: YAMLMap, remarks: Remark[]): void {
+  for (const { key } of spec.items) {
+    const text = textOf(key as Node);
+    if (text === undefined || text === "config") continue;
+    const meant = didYouMean(text, ["config"]);
+    remarks.push(
+      remark("error", key as Node, `spec.${text}`, `spec has no key "${text}"${meant}`, "Its only key is config."),
+    );
+  }
+}
+
+/** A DNS subdomain (RFC 1123), as the API server wants it. */
+function isObjectName(name: string): boolean {
+  const ofLabel = (char: string) => (char >= "a" && char <= "z") || (char >= "0" && char <= "9");
+  const isLabel = (label: string) =>
+    ofLabel(label[0] ?? "") && ofLabel(label.at(-1)!) && [...label].every((char) => ofLabel(char) || char === "-");
+  return name.length <= 253 && name.split(".").every(isLabel);
+}

@@ -1,0 +1,26 @@
+// What is wrong with a configuration, before it is known where in which file.
+
+export type Level = "error" | "warning" | "note";
+
+export interface Finding {
+  level: Level;
+  /** JSON pointer of the value to blame; of what should hold it when it is missing. */
+  pointer: string;
+  /** Point at the key and not at its value. */
+  atKey?: boolean;
+  /** What is wrong and what was expected. */
+  text: string;
+  /** What to do about it, or "". */
+  cure: string;
+}
+
+export function finding(level: Level, pointer: string, text: string, cure = ""): Finding {
+  return { level, pointer, text, cure };
+}
+
+/** A key that two schemas describe is reported by both. */
+export function unique(findings: Finding[]): Finding[] {
+  return findings.filter(
+    (each, i) => findings.findIndex(({ text, pointer }) => text === each.text && pointer === each.pointer) === i,
+  );
+}

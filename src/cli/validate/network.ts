@@ -1,0 +1,149 @@
+// A network: one plugin's configuration, or a list of them. The rules are those of the spec (section 1) and of the runtimes.
+import { checkNetworkName, excerpt } from "../../cni/names.ts";
+import { isBefore, isSupported, supportedVersions } from "../../cni/version.ts";
+import { describe, didYouMean } from "../../config/messages.ts";
+import { CniError } from "../../errors.ts";
+import { type Finding, finding, unique } from "./finding.ts";
+import { checkPlugin } from "./plugin.ts";
+import { unknownKeys } from "./unknown-keys.ts";
+
+/** Where a network comes from. */
+export interface Origin {
+  /** The name it gets when it has none; undefined: it must have one. */
+  defaultName: string | undefined;
+  /** See Context of plugin.ts. */
+  allotted: boolean;
+}
+
+type Config = { [key: string]: unknown };
+
+const listKeys = [
+  "cniVersion",
+  "cniVersions",
+  "name",
+  "disableCheck",
+  "disableGC",
+  "loadOnlyInlinedPlugins",
+  "plugins",
+];
+
+/** Name and plugins, for people, as far as they can be told, and what is wrong. */
+export function checkNetwork(raw: unknown, origin: Origin): { name: string; types: string[]; findings: Finding[] } {
+  if (!isObject(raw)) {
+    const text = `${describe(raw)} is not an object`;
+    return {
+      name: "",
+      types: [],
+      findings: [finding("error", "", text, "A network configuration is an object: {…}.")],
+    };
+  }
+  const { plugins } = raw;
+  const name = typeof raw.name === "string" && raw.name !== "" ? raw.name : (origin.defaultName ?? "");
+  const findings = [...checkName(raw, origin), ...checkVersionOf(raw)];
+  const context = { network: name, version: versionOf(raw), allotted: origin.allotted };
+  if (plugins === undefined) {
+    findings.push(...checkPlugin(raw, { ...context, chained: false }));
+    return { name, types: [typeName(raw)], findings: unique(findings) };
+  }
+  findings.push(...checkList(raw));
+  const list = Array.isArray(plugins) ? plugins : [];
+  list.forEach((plugin: unknown, i) => {
+    findings.push(...checkEntry(plugin, { ...context, chained: i > 0 }, `/plugins/${i}`));
+  });
+  return { name, types: list.map(typeName), findings };
+}
+
+function isObject(value: unknown): value is Config {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function typeName(plugin: unknown): string {
+  return isObject(plugin) && typeof plugin.type === "string" ? plugin.type : "?";
+}
+
+function versionOf({ cniVersion }: Config): string {
+  return typeof cniVersion === "string" && cniVersion !== "" ? cniVersion : "0.1.0";
+}
+
+function checkName({ name }: Config, { defaultName }: Origin): Finding[] {
+  if (name === undefined || name === "") {
+    if (defaultName !== undefined) return [];
+    return [
+      finding(
+        "error",
+        "",
+        "missing network name",
+        'Give the network a "name": its state and its leases are kept under it. Only in a NetworkAttachmentDefinition it may be left out.',
+      ),
+    ];
+  }
+  if (typeof name !== "string")
+    return [finding("error", "/name", `name must be a text in quotes (found ${describe(name)})`)];
+  try {
+    checkNetworkName(name);
+    return [];
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return [finding("error", "/name", error.message, error.details)];
+  }
+}
+
+function checkVersionOf(raw: Config): Finding[] {
+  const { cniVersion } = raw;
+  if (cniVersion === undefined || cniVersion === "") {
+    const cure = 'Write "cniVersion": "1.0.0", or what your runtime speaks.';
+    return [finding("warning", "", "cniVersion is missing, which means 0.1.0, the oldest one", cure)];
+  }
+  if (typeof cniVersion !== "string") {
+    return [finding("error", "/cniVersion", `cniVersion must be a text in quotes (found ${describe(cniVersion)})`)];
+  }
+  if (isSupported(cniVersion)) return [];
+  const longer = supportedVersions.find((known) => known.startsWith(cniVersion));
+  const meant = longer === undefined ? didYouMean(cniVersion, supportedVersions) : `; did you mean "${longer}"?`;
+  const text = `"${excerpt(cniVersion)}" is no version of the CNI spec that podnic knows${meant}`;
+  return [finding("error", "/cniVersion", text, `Known are ${supportedVersions.join(", ")}.`)];
+}
+
+/** Rules of the list itself. */
+function checkList(raw: Config): Finding[] {
+  const { plugins, cniVersion } = raw;
+  const { plugins: _, ...own } = raw;
+  const shape = { keys: Object.fromEntries(listKeys.map((key) => [key, null])), lower: {} };
+  const misplaced = ["type", "ipam"].filter((key) => key in own);
+  const findings = misplaced.map((key) => ({
+    ...finding(
+      "warning",
+      `/${key}`,
+      `"${key}" beside "plugins" is not read`,
+      `Move it into the entry of "plugins" that it is for.`,
+    ),
+    atKey: true,
+  }));
+  const others = Object.fromEntries(Object.entries(own).filter(([key]) => !misplaced.includes(key)));
+  findings.push(...unknownKeys(others, [shape]).map((each) => ({ ...each, atKey: true })));
+  if (!Array.isArray(plugins)) {
+    return [finding("error", "/plugins", `plugins must be a list […] (found ${describe(plugins)})`), ...findings];
+  }
+  if (plugins.length === 0) {
+    const cure = "Give at least one plugin: the one that makes the interface.";
+    return [finding("error", "/plugins", "plugins must not be an empty list", cure), ...findings];
+  }
+  if (isSupported(versionOf(raw)) && isBefore(versionOf(raw), "0.3.0")) {
+    const text = `lists of plugins exist since cniVersion 0.3.0, this one is ${versionOf(raw)}`;
+    findings.push({
+      ...finding("warning", cniVersion === undefined ? "" : "/cniVersion", text, 'Raise "cniVersion".'),
+      atKey: false,
+    });
+  }
+  return findings;
+}
+
+function checkEntry(plugin: unknown, context: Parameters<typeof checkPlugin>[1], pointer: string): Finding[] {
+  if (!isObject(plugin)) {
+    const text = `an entry of plugins must be an object {…} (found ${describe(plugin)})`;
+    return [finding("error", pointer, text, 'An entry looks like {"type": "macvlan", …}.')];
+  }
+  // As the runtime hands it to the plugin.
+  const whole = { ...plugin, name: context.network, cniVersion: context.version };
+  return checkPlugin(whole, context).map((each) => ({ ...each, pointer: `${pointer}${each.pointer}` }));
+}

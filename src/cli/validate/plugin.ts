@@ -1,0 +1,184 @@
+// One plugin's part of a configuration, judged by what that plugin itself would say to it: its schema and its own rules.
+import { shapes } from "#validators";
+import { isPlainName } from "../../cni/names.ts";
+import type { Call, NetworkConfig, Plugin } from "../../cni/plugin.ts";
+import { findPlugin, pluginNames } from "../../cni/registry.ts";
+import { noAddress } from "../../cni/result-json.ts";
+import { isLegacy, isSupported } from "../../cni/version.ts";
+import { didYouMean, type Problem } from "../../config/messages.ts";
+import { confinePath } from "../../config/policy.ts";
+import { inspect } from "../../config/validate.ts";
+import { CniError } from "../../errors.ts";
+import { Transaction } from "../../transaction.ts";
+import { type Finding, finding, unique } from "./finding.ts";
+import { unknownKeys } from "./unknown-keys.ts";
+import { watchReads } from "./watch.ts";
+
+/** What the rest of the network says about a plugin's part. */
+export interface Context {
+  /** Name of the network, "" when it has none that could be used. */
+  network: string;
+  version: string;
+  /** A device plugin allots the device to each pod (annotation k8s.v1.cni.cncf.io/resourceName). */
+  allotted: boolean;
+  /** Another plugin of the list comes before. */
+  chained: boolean;
+}
+
+type Config = { [key: string]: unknown };
+
+/** Findings about the configuration of one plugin, name and version of the network included. */
+export function checkPlugin(config: Config, context: Context): Finding[] {
+  const { type } = config;
+  if (typeof type !== "string" || type === "") {
+    const wanted = `the name of a plugin, such as ${pluginNames().join(", ")}`;
+    const text = type === undefined || type === "" ? '"type" is missing' : '"type" must be a text in quotes';
+    return [finding("error", type === undefined ? "" : "/type", text, `It is ${wanted}.`)];
+  }
+  if (!isPlainName(type)) {
+    const cure = "It is the name of a plugin and no path: runtimes look for it in their directories.";
+    return [finding("error", "/type", `"type" has characters that no plugin's name has`, cure)];
+  }
+  const plugin = findPlugin(type);
+  if (plugin === undefined) return [unknownType("/type", type, pluginNames())];
+  if (plugin.kind === "ipam") {
+    const cure = `${type} gives addresses to the interface of another plugin: put {"type": "${type}", …} into that plugin's "ipam".`;
+    return [finding("error", "/type", `${type} is an IPAM plugin and makes no interface`, cure)];
+  }
+  const ipam = ipamOf(config);
+  const findings = [...checkIpamType(config, ipam), ...checkKeys(config, plugin, ipam), ...checkCapabilities(config)];
+  if ("prevResult" in config) {
+    const cure = "Remove it: the runtime, or the plugin before this one in the list, says what it is.";
+    findings.push({
+      ...finding("warning", "/prevResult", '"prevResult" does not belong into a file', cure),
+      atKey: true,
+    });
+  }
+  const judges = [plugin, ...(ipam === undefined ? [] : [ipam])];
+  const wrong = unique(judges.flatMap((judge) => inspect(judge.schema, config).problems.map(toFinding)));
+  if (wrong.length > 0) return [...wrong, ...findings];
+  return [
+    ...judges.flatMap((judge) => checkRules(judge, config, context)),
+    ...noAddresses(config, context),
+    ...findings,
+  ];
+}
+
+function toFinding({ pointer, text, cure }: Problem): Finding {
+  return finding("error", pointer, text, cure === undefined ? "" : `${cure[0]!.toUpperCase()}${cure.slice(1)}.`);
+}
+
+function unknownType(pointer: string, type: string, known: string[]): Finding {
+  const meant = didYouMean(type, known);
+  const text = `"${type}" is none of podnic's plugins${meant}`;
+  if (meant !== "") return finding("warning", pointer, text, "A runtime looks for a plugin of this very name.");
+  return finding("note", pointer, text, "Its part is not checked.");
+}
+
+/** The IPAM plugin of ours that the configuration names. */
+function ipamOf({ ipam }: Config): Plugin | undefined {
+  const type = typeof ipam === "object" && ipam !== null ? (ipam as Config).type : undefined;
+  const plugin = typeof type === "string" ? findPlugin(type) : undefined;
+  return plugin?.kind === "ipam" ? plugin : undefined;
+}
+
+function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
+  if (known !== undefined || typeof ipam !== "object" || ipam === null || Array.isArray(ipam)) return [];
+  const { type } = ipam as Config;
+  if (type === undefined || type === "") {
+    if (Object.keys(ipam).length === 0) return [];
+    return [
+      finding(
+        "warning",
+        "/ipam",
+        'ipam has no "type": the interface gets no address',
+        'Say which: "host-local" or "static".',
+      ),
+    ];
+  }
+  if (typeof type !== "string") return [];
+  const other = findPlugin(type);
+  if (other !== undefined) {
+    return [finding("error", "/ipam/type", `${type} is no IPAM plugin`, "Those of podnic are host-local and static.")];
+  }
+  return [
+    unknownType(
+      "/ipam/type",
+      type,
+      pluginNames().filter((name) => findPlugin(name)?.kind === "ipam"),
+    ),
+  ];
+}
+
+function checkKeys(config: Config, plugin: Plugin, ipam: Plugin | undefined): Finding[] {
+  const judges = [plugin, ...(ipam === undefined ? [] : [ipam])];
+  const known = judges.map(({ schema }) => shapes[schema] ?? null);
+  if (ipam !== undefined) return unknownKeys(config, known);
+  // What a foreign IPAM plugin reads is its own business.
+  const { ipam: _, ...rest } = config;
+  return unknownKeys(rest, known);
+}
+
+/** Capabilities ask the runtime for keys of runtimeConfig: those that a plugin reads are known. */
+function checkCapabilities(config: Config): Finding[] {
+  const { capabilities } = config;
+  if (typeof capabilities !== "object" || capabilities === null) return [];
+  const judges = [findPlugin(String(config.type)), ipamOf(config)].filter((judge) => judge !== undefined);
+  const shape = judges.flatMap(({ schema }) => {
+    const whole = shapes[schema];
+    const part = whole != null && "keys" in whole ? whole.keys.runtimeConfig : undefined;
+    return part == null ? [] : [part];
+  });
+  if (shape.length === 0) return [];
+  return unknownKeys(capabilities, shape, "/capabilities").map((each) => ({
+    ...each,
+    text: each.text.replace("is a key that no plugin here reads", "is a capability that no plugin here has"),
+  }));
+}
+
+/** What the plugin refuses although the schema lets it pass. No plugin looks at anything but the configuration here. */
+function checkRules(plugin: Plugin, config: Config, context: Context): Finding[] {
+  const { config: folded } = inspect(plugin.schema, config);
+  const watched = watchReads(folded as NetworkConfig);
+  try {
+    const { logFile } = folded as { logFile?: string };
+    if (logFile) confinePath("logFile", logFile);
+    plugin.validate(callFor(watched.config, config, context));
+    return [];
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return [finding("error", watched.last(), error.message, error.details)];
+  }
+}
+
+function callFor(config: NetworkConfig, raw: object, { network, version, allotted }: Context): Call {
+  // STATUS does without the device, which is not known before there is a pod.
+  const command = allotted || asksForDevice(raw) ? "STATUS" : "ADD";
+  return {
+    command,
+    attachment: { network, containerId: "validate", ifName: "net1" },
+    netns: "",
+    args: { get: () => undefined },
+    path: [],
+    config,
+    stdin: new Uint8Array(0),
+    raw,
+    version: isSupported(version) ? version : "1.1.0",
+    prevResult: undefined,
+    validAttachments: [],
+    transaction: new Transaction(),
+    ignored: [],
+  };
+}
+
+function asksForDevice(raw: object): boolean {
+  const { capabilities } = raw as { capabilities?: { deviceID?: unknown } };
+  return capabilities?.deviceID === true;
+}
+
+function noAddresses({ ipam }: Config, { version, chained }: Context): Finding[] {
+  if (!isSupported(version) || !isLegacy(version) || chained) return [];
+  if (typeof ipam === "object" && ipam !== null && "type" in ipam) return [];
+  const { message, details } = noAddress(version);
+  return [finding("error", "/cniVersion", message, details)];
+}

@@ -1,0 +1,47 @@
+// A JSON text inside a YAML text: where in the file its characters stand.
+import type { Scalar } from "yaml";
+
+const shortEscapes = 'abtnvfre "/\\N_LP';
+
+/**
+ * For each UTF-16 unit of the scalar's value, its offset in `source`. YAML folds and indents white space as it likes, but all other
+ * characters come in the same order on both sides.
+ */
+export function offsetsOf(source: string, scalar: Scalar<string>): number[] {
+  const { value, type } = scalar;
+  let at = scalar.range?.[0] ?? 0;
+  // The header of a block, such as "|-  # comment".
+  if (type === "BLOCK_LITERAL" || type === "BLOCK_FOLDED") at = source.indexOf("\n", at) + 1;
+  if (type === "QUOTE_SINGLE" || type === "QUOTE_DOUBLE") at++;
+  const offsets: number[] = [];
+  for (const unit of value.split("")) {
+    if (!isSpace(unit)) at = skipTo(source, at, type === "QUOTE_DOUBLE");
+    offsets.push(at);
+    if (!isSpace(unit)) at += lengthAt(source, at, type);
+  }
+  offsets.push(at);
+  return offsets;
+}
+
+function isSpace(unit: string): boolean {
+  return " \t\n\r".includes(unit);
+}
+
+/** The next character that is no white space, be it written as such or, in double quotes, as \n. */
+function skipTo(source: string, at: number, escapes: boolean): number {
+  while (at < source.length) {
+    if (isSpace(source[at]!)) at++;
+    else if (escapes && source[at] === "\\" && "ntr \n".includes(source[at + 1]!)) at += 2;
+    else break;
+  }
+  return at;
+}
+
+/** Characters of the source that stand for one of the value. */
+function lengthAt(source: string, at: number, type: Scalar["type"]): number {
+  if (type === "QUOTE_SINGLE" && source[at] === "'") return 2;
+  if (type !== "QUOTE_DOUBLE" || source[at] !== "\\") return 1;
+  const letter = source[at + 1] ?? "";
+  if (shortEscapes.includes(letter)) return 2;
+  return 2 + ({ x: 2, u: 4, U: 8 }[letter] ?? 0);
+}

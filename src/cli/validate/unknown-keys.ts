@@ -1,0 +1,42 @@
+// Keys that no plugin reads. Plugins pass over them, as the Go plugins do, so that a misspelled key is a wish that nobody hears.
+import { didYouMean, humanPath } from "../../config/messages.ts";
+import type { Shape } from "../../config/shape.ts";
+import { type Finding, finding } from "./finding.ts";
+import { escapeStep } from "./places.ts";
+
+/** Keys whose contents are for others: the runtime, or plugins that we do not know. */
+const foreign = ["args", "capabilities", "prevResult", "runtimeConfig"];
+
+/** Warnings for the keys of `value` that none of the shapes has. `also`: keys that are known at this level besides. */
+export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also: string[] = []): Finding[] {
+  if (typeof value !== "object" || value === null) return [];
+  // A value that a schema takes as it is.
+  if (shapes.length === 0 || shapes.includes(null)) return [];
+  if (Array.isArray(value)) {
+    const items = shapes.flatMap((shape) => (shape !== null && "items" in shape ? [shape.items] : []));
+    return value.flatMap((item, i) => unknownKeys(item, items, `${pointer}/${i}`));
+  }
+  const objects = shapes.flatMap((shape) => (shape !== null && "keys" in shape ? [shape] : []));
+  const known = [...new Set([...also, ...objects.flatMap(({ keys }) => Object.keys(keys))])];
+  return Object.entries(value).flatMap(([key, child]) => {
+    // A usual way to write a comment into JSON.
+    if (key.startsWith("_") || key.startsWith("//") || key.startsWith("cni.dev/")) return [];
+    if (foreign.includes(key)) return [];
+    const below = `${pointer}/${escapeStep(key)}`;
+    const lower = key.toLowerCase();
+    const found = objects.flatMap((shape) => {
+      const name = key in shape.keys ? key : shape.lower[lower];
+      return name === undefined ? [] : [shape.keys[name] ?? null];
+    });
+    if (found.length > 0) return unknownKeys(child, found, below);
+    if (known.some((name) => name.toLowerCase() === lower)) return [];
+    return [unknown(below, key, known)];
+  });
+}
+
+function unknown(pointer: string, key: string, known: string[]): Finding {
+  const meant = didYouMean(key, known);
+  const cure = meant === "" ? `Known here: ${known.join(", ")}.` : "";
+  const text = `${humanPath(pointer)} is a key that no plugin here reads${meant}`;
+  return { ...finding("warning", pointer, text, cure), atKey: true };
+}
