@@ -1,55 +1,64 @@
-// podnic install DIR: this executable under its own name and, as hard links, under those of the plugins.
-import { pluginNames } from "../cni/registry.ts";
-import { ENOENT, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from "../host/constants.ts";
-import { type Fd, host, SystemError } from "../host/host.ts";
+// podnic install DIR, podnic uninstall DIR.
+import type { Command } from "commander";
 import { command } from "./command.ts";
-import { print } from "./terminal.ts";
+import { type Change, type InstallOptions, install, uninstall } from "./install/directory.ts";
+import { note, printJson, printTable } from "./terminal.ts";
 
-function removeIfThere(name: string, dir: Fd): void {
-  try {
-    host.unlink(name, dir);
-  } catch (error) {
-    if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
+const installLesson = `Nothing is ever missing or half-written while it works: runtimes may start plugins, older ones may run. It refuses to
+replace a file that is neither podnic, nor one of the Go plugins, nor sriov-cni.
+
+  podnic install /opt/cni/bin                      all plugins
+  podnic install --backup /opt/cni/bin             keep what was there; podnic uninstall puts it back
+  podnic install --only macvlan ipvlan -- /opt/cni/bin
+  podnic install /host/opt/cni/bin                 in a container, with the host's directory mounted there`;
+
+const uninstallLesson = `Removes what is podnic's and nothing else. What "install --backup" kept comes back in the same step, so that no name
+is missing in between. Pods keep running; the Go plugins' DEL understands what podnic left.
+
+  podnic uninstall /opt/cni/bin
+  podnic uninstall --only sriov -- /opt/cni/bin`;
+
+const directory = "directory of CNI plugins, usually /opt/cni/bin";
+
+function show(path: string, changes: Change[], json: boolean | undefined): void {
+  if (json === true) {
+    printJson({ directory: path, changes });
+    return;
   }
+  const words = { installed: "installed", removed: "removed", restored: "put back", left: "left alone" };
+  const before = ({ was, did, backup }: Change): string => {
+    if (was === "missing") return "nothing";
+    return did === "installed" && backup ? `${was}, kept` : was;
+  };
+  printTable(
+    ["FILE", "", "WAS"],
+    changes.map((change) => [`${path}/${change.name}`, words[change.did], before(change)]),
+  );
 }
 
-function copySelf(name: string, dir: Fd): void {
-  const from = host.open("/proc/self/exe", O_RDONLY);
-  const to = host.open(name, O_WRONLY | O_CREAT | O_EXCL, 0o755, dir);
-  for (let part = host.read(from, 65536); part.length > 0; part = host.read(from, 65536)) {
-    for (let rest = part; rest.length > 0; ) rest = rest.subarray(host.write(to, rest));
-  }
-  host.fchmod(to, 0o755); // whatever the umask is: container runtimes may run as somebody else
-  host.fsync(to);
-  host.close(to);
-  host.close(from);
+interface Options extends Partial<InstallOptions> {
+  json?: boolean;
 }
 
-/**
- * Returns the paths installed. Every name is renamed into place, so that a runtime which starts a plugin meanwhile gets the old or the
- * new one, whole, and never ETXTBSY. Throws SystemError.
- */
-export function install(path: string): string[] {
-  const dir = host.open(path, O_RDONLY | O_DIRECTORY);
-  const copy = ".podnic.new";
-  const link = ".podnic.link";
-  removeIfThere(copy, dir);
-  removeIfThere(link, dir);
-  copySelf(copy, dir);
-  for (const name of pluginNames()) {
-    host.link(copy, link, dir, dir);
-    host.rename(link, name, dir, dir);
-    removeIfThere(link, dir); // rename(2) of two names of one file does nothing
-  }
-  host.rename(copy, "podnic", dir, dir);
-  removeIfThere(copy, dir);
-  host.fsync(dir);
-  return ["podnic", ...pluginNames()].map((name) => `${path}/${name}`);
-}
+export const installCommand = (): Command =>
+  command("install", "install this executable and the plugins' names; safe while plugins run", installLesson)
+    .argument("<dir>", directory)
+    .option("--only <name...>", "these plugins, and podnic itself")
+    .option("--backup", "keep what is replaced, for podnic uninstall")
+    .option("--force", "replace also what is not known")
+    .option("--json", "say what was done as JSON")
+    .action((dir: string, { only = [], backup = false, force = false, json }: Options) =>
+      show(dir, install(dir, { only, backup, force }), json),
+    );
 
-export const installCommand = () =>
-  command("install", "install this executable and the plugins' names in a directory; safe while plugins run")
-    .argument("<dir>", "directory of CNI plugins, usually /opt/cni/bin")
-    .action((dir: string) => {
-      for (const path of install(dir)) print(`${path}\n`);
+export const uninstallCommand = (): Command =>
+  command("uninstall", "remove podnic's plugins, and put back what was there before", uninstallLesson)
+    .argument("<dir>", directory)
+    .option("--only <name...>", "these plugins; podnic itself stays")
+    .option("--json", "say what was done as JSON")
+    .action((dir: string, { only = [], json }: Options) => {
+      const changes = uninstall(dir, only);
+      show(dir, changes, json);
+      const foreign = changes.filter(({ did, was }) => did === "left" && was !== "missing");
+      if (foreign.length > 0) note(`not podnic's, left alone: ${foreign.map(({ name }) => name).join(", ")}`);
     });

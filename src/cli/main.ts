@@ -1,9 +1,10 @@
 // The operator's command line. It is a bytecode of its own, loaded only when the executable is not called as a plugin.
 import { type Command, CommanderError } from "commander";
 import { pluginNames } from "../cni/registry.ts";
+import { CniError } from "../errors.ts";
 import { podnicVersion } from "../version.ts";
 import { command, Exit, Status } from "./command.ts";
-import { installCommand } from "./install.ts";
+import { installCommand, uninstallCommand } from "./install.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
 
@@ -27,7 +28,7 @@ Files:
 const versionCommand = () => command("version", "print the version").action(() => print(`podnic ${podnicVersion}\n`));
 
 /** One row a command, in the order of the help. */
-const commands: readonly (() => Command)[] = [installCommand, validateCommand, versionCommand];
+const commands: readonly (() => Command)[] = [installCommand, uninstallCommand, validateCommand, versionCommand];
 
 function podnic(): Command {
   const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;
@@ -45,6 +46,7 @@ export function operator(args: string[]): number {
     if (error instanceof Exit) return error.status;
     if (error instanceof CommanderError) return error.exitCode === 0 ? Status.good : Status.usage;
     note(error instanceof Error ? error.message : String(error));
+    if (error instanceof CniError && error.details !== "") note(error.details);
     return Status.failed;
   }
 }

@@ -1,0 +1,185 @@
+// A directory of CNI plugins: ours put there and taken away again, while runtimes start plugins from it.
+//
+// What must not happen is that a runtime finds a name missing, or half of a file. So the new executable is written aside and synced, and
+// every name is a hard link of it that is renamed into place; what is there before, and a process that runs it, is not touched.
+import { pluginNames } from "../../cni/registry.ts";
+import { CniError, Code } from "../../errors.ts";
+import { O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT } from "../../host/constants.ts";
+import { type Fd, host } from "../../host/host.ts";
+import { hasErrno } from "../../state/descriptor.ts";
+import { closing, unlinkIfThere, writeAll } from "../../state/files.ts";
+import { withLock } from "../../state/lock.ts";
+import { type Kind, recognise } from "./recognise.ts";
+
+/** Names with a dot in front are no plugin of anybody's. */
+const COPY = ".podnic.new";
+const LINK = ".podnic.link";
+/** What install --backup replaced; uninstall puts it back. */
+export const BACKUP = ".podnic.backup";
+const LOCK_TIMEOUT = 30_000;
+
+export interface InstallOptions {
+  /** Plugins to install; empty: all. The name podnic is always installed. */
+  only: string[];
+  backup: boolean;
+  /** Replace also what is not known. */
+  force: boolean;
+}
+
+/** What was done to one name. */
+export interface Change {
+  name: string;
+  /** What was there before. */
+  was: Kind;
+  /** It was kept (install), or has come back (uninstall). */
+  backup: boolean;
+  did: "installed" | "removed" | "restored" | "left";
+}
+
+/** Puts this executable into the directory. Everything that can be refused is refused first. Throws CniError and SystemError. */
+export function install(path: string, options: InstallOptions): Change[] {
+  return inDirectory(path, (dir) => {
+    const names = ["podnic", ...chosen(options.only)];
+    const before = names.map((name) => ({ name, was: recognise(name, dir) }));
+    for (const { name, was } of before) if (was === "unknown") refuseUnknown(path, dir, name, options.force);
+    unlinkIfThere(COPY, dir);
+    unlinkIfThere(LINK, dir);
+    try {
+      copySelf(COPY, dir);
+      const changes = before.map(({ name, was }): Change => {
+        const backup = options.backup && was !== "podnic" && was !== "missing";
+        if (backup) keep(name, dir);
+        place(name, dir);
+        return { name, was, backup, did: "installed" };
+      });
+      host.fsync(dir);
+      return changes;
+    } finally {
+      unlinkIfThere(LINK, dir);
+      unlinkIfThere(COPY, dir);
+    }
+  });
+}
+
+/** Takes away what is ours, and nothing else; what install --backup kept comes back in the same step. */
+export function uninstall(path: string, only: string[]): Change[] {
+  return inDirectory(path, (dir) => {
+    // Last of all podnic itself, so that one which was interrupted can be repeated with it.
+    const names = only.length === 0 ? [...pluginNames(), "podnic"] : chosen(only);
+    const changes = names.map((name): Change => {
+      const was = recognise(name, dir);
+      if (was !== "podnic") return { name, was, backup: false, did: "left" };
+      const restored = restore(name, dir);
+      if (!restored) host.unlink(name, dir);
+      return { name, was, backup: restored, did: restored ? "restored" : "removed" };
+    });
+    removeEmptyBackup(dir);
+    host.fsync(dir);
+    return changes;
+  });
+}
+
+function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
+  let dir: Fd;
+  try {
+    dir = host.open(path, O_RDONLY | O_DIRECTORY);
+  } catch (error) {
+    if (!hasErrno(error, "ENOENT", "ENOTDIR")) throw error;
+    throw new CniError(
+      Code.io,
+      `there is no directory ${path}`,
+      "Plugins go where the runtime looks for them, usually /opt/cni/bin; mkdir -p makes it.",
+    );
+  }
+  // The directory is its own lock: two installers would take each other's files for leftovers.
+  return closing(dir, () => withLock(dir, ".", LOCK_TIMEOUT, () => body(dir)));
+}
+
+function chosen(only: string[]): string[] {
+  for (const name of only) {
+    if (pluginNames().includes(name)) continue;
+    throw new CniError(Code.generic, `no plugin is called "${name}"`, `There are ${pluginNames().join(", ")}.`);
+  }
+  return only.length === 0 ? pluginNames() : only;
+}
+
+function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): void {
+  const isDirectory = (host.stat(name, false, dir).mode & S_IFMT) === S_IFDIR;
+  if (force && !isDirectory) return;
+  throw new CniError(
+    Code.generic,
+    `${path}/${name} is not replaced: it is ${isDirectory ? "a directory" : "none of podnic, the Go plugins and sriov-cni"}`,
+    isDirectory ? "Move it away." : "Nothing was changed. --force replaces it, with --backup it is kept.",
+  );
+}
+
+function copySelf(name: string, dir: Fd): void {
+  closing(openSelf(), (from) => {
+    const to = host.open(name, O_WRONLY | O_CREAT | O_EXCL, 0o755, dir);
+    closing(to, () => {
+      for (let part = host.read(from, 16_384); part.length > 0; part = host.read(from, 16_384)) writeAll(to, part);
+      host.fchmod(to, 0o755); // whatever the umask is: container runtimes may run as somebody else
+      host.fsync(to);
+    });
+  });
+}
+
+/** Without /proc (an empty root that nobody mounted it in) the name we were called by must do. */
+function openSelf(): Fd {
+  try {
+    return host.open("/proc/self/exe", O_RDONLY);
+  } catch (error) {
+    const name = host.args()[0] ?? "";
+    if (!hasErrno(error, "ENOENT") || !name.includes("/") || recognise(name) !== "podnic") throw error;
+    return host.open(name, O_RDONLY);
+  }
+}
+
+/** Renames a link of the copy over the name. */
+function place(name: string, dir: Fd): void {
+  try {
+    host.link(COPY, LINK, dir, dir);
+  } catch (error) {
+    // A file system without hard links, or full of them.
+    if (!hasErrno(error, "EPERM", "EMLINK", "EOPNOTSUPP", "ENOSYS")) throw error;
+    copySelf(LINK, dir);
+  }
+  host.rename(LINK, name, dir, dir);
+}
+
+/** Keeps what a name leads to now, unless an older original is kept already. */
+function keep(name: string, dir: Fd): void {
+  try {
+    host.mkdir(BACKUP, 0o755, dir);
+  } catch (error) {
+    if (!hasErrno(error, "EEXIST")) throw error;
+  }
+  const backup = host.open(BACKUP, O_RDONLY | O_DIRECTORY, 0, dir);
+  closing(backup, () => {
+    try {
+      host.link(name, name, dir, backup);
+    } catch (error) {
+      if (!hasErrno(error, "EEXIST")) throw error;
+    }
+    host.fsync(backup);
+  });
+}
+
+/** false: nothing was kept under this name. */
+function restore(name: string, dir: Fd): boolean {
+  try {
+    host.rename(`${BACKUP}/${name}`, name, dir, dir);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+function removeEmptyBackup(dir: Fd): void {
+  try {
+    host.rmdir(BACKUP, dir);
+  } catch (error) {
+    if (!hasErrno(error, "ENOENT", "ENOTEMPTY", "EEXIST")) throw error;
+  }
+}

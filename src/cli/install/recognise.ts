@@ -1,0 +1,54 @@
+// What an executable in a CNI directory is, by what is written in it. It is never run for that: it may be anything.
+import { O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../../host/constants.ts";
+import { type Fd, host } from "../../host/host.ts";
+import { hasErrno } from "../../state/descriptor.ts";
+import { closing } from "../../state/files.ts";
+
+/** "missing" also means a link to nothing; "unknown" is a file of somebody we do not know, or no file at all. */
+export type Kind = "podnic" | "Go plugin" | "sriov-cni" | "unknown" | "missing";
+
+/** Texts that are in every executable of the kind, also when it is stripped: ours from src/main.ts, Go's from its build info. */
+const MARKS: readonly [Kind, string][] = [
+  ["podnic", " plugin podnic v"],
+  ["sriov-cni", "k8snetworkplumbingwg/sriov-cni"],
+  ["Go plugin", "containernetworking/plugins"],
+];
+const PART = 16_384;
+const LONGEST = Math.max(...MARKS.map(([, mark]) => mark.length));
+
+/** Throws SystemError when it is there and cannot be read. */
+export function recognise(path: string, dir?: Fd): Kind {
+  let fd: Fd;
+  try {
+    fd = host.open(path, O_RDONLY | O_NONBLOCK, 0, dir);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return "missing";
+    if (hasErrno(error, "ELOOP", "ENXIO")) return "unknown";
+    throw error;
+  }
+  return closing(fd, () => ((host.fstat(fd).mode & S_IFMT) === S_IFREG ? kindOf(fd) : "unknown"));
+}
+
+/** The first mark in the order of MARKS: sriov-cni is written with the library of the Go plugins. */
+function kindOf(fd: Fd): Kind {
+  const marks = MARKS.map(([kind, mark]) => ({ kind, mark: host.encode(mark) }));
+  const found = new Set<Kind>();
+  let rest = new Uint8Array(0);
+  for (let part = host.read(fd, PART); part.length > 0; part = host.read(fd, PART)) {
+    const bytes = new Uint8Array(rest.length + part.length);
+    bytes.set(rest);
+    bytes.set(part, rest.length);
+    for (const { kind, mark } of marks) if (!found.has(kind) && contains(bytes, mark)) found.add(kind);
+    if (found.has(MARKS[0]![0])) break;
+    // A mark may lie across two parts.
+    rest = bytes.slice(Math.max(0, bytes.length - LONGEST));
+  }
+  return MARKS.find(([kind]) => found.has(kind))?.[0] ?? "unknown";
+}
+
+function contains(bytes: Uint8Array, mark: Uint8Array): boolean {
+  for (let at = bytes.indexOf(mark[0]!); at >= 0; at = bytes.indexOf(mark[0]!, at + 1)) {
+    if (at + mark.length <= bytes.length && mark.every((byte, i) => bytes[at + i] === byte)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,57 @@
+// What is inside the network namespaces of this node: links and addresses, by namespace.
+import { AF_INET } from "../../host/constants.ts";
+import { SystemError } from "../../host/host.ts";
+import { formatAddress } from "../../ip/address.ts";
+import { type Link, listLinks } from "../../link/link.ts";
+import { lookInto, ownNamespace } from "../../link/namespace.ts";
+import { readAddress, writeAddress } from "../../netlink/address.ts";
+import { RTM_GETADDR } from "../../netlink/constants.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
+import type { RouteSocket } from "../../netlink/socket.ts";
+import { Progress } from "../progress.ts";
+import type { Namespaces, SeenNamespace } from "./namespaces.ts";
+
+export interface Inside {
+  namespace: SeenNamespace;
+  links: Link[];
+  /** Texts of the addresses of its interfaces, without prefix length. */
+  addresses: Set<string>;
+}
+
+/** Looks into all namespaces but our own; into one that we may not enter, or that ends meanwhile, nobody looks. */
+export function lookInside(namespaces: Namespaces): Inside[] {
+  const own = ownNamespace();
+  const progress = new Progress("looking into network namespaces");
+  const found: Inside[] = [];
+  for (const [at, namespace] of namespaces.seen.entries()) {
+    progress.step(at, namespaces.seen.length);
+    if (namespace.ino === own.ino && namespace.dev === own.dev) continue;
+    try {
+      const inside = lookInto(namespace.path, ({ route }) => ({
+        namespace,
+        links: listLinks(route),
+        addresses: allAddresses(route),
+      }));
+      if (inside !== undefined) found.push(inside);
+    } catch (error) {
+      if (!(error instanceof SystemError || error instanceof NetlinkError)) throw error;
+    }
+  }
+  progress.done();
+  return found;
+}
+
+/** `ip addr show`. */
+function allAddresses(route: RouteSocket): Set<string> {
+  const { items } = route.dump(
+    "ip addr show",
+    RTM_GETADDR,
+    (writer) => writeAddress(writer, { family: 0, prefixLength: 0, flags: 0, scope: 0, index: 0, attributes: {} }),
+    (bytes, start, end) => {
+      const { family, attributes } = readAddress(bytes, start, end);
+      const own = attributes.local ?? attributes.address;
+      return own && formatAddress({ family: family === AF_INET ? 4 : 6, bytes: own });
+    },
+  );
+  return new Set(items);
+}

@@ -1,0 +1,93 @@
+// The network namespaces of this node that can be seen from here, and what became of those that were written down.
+import { NSFS_MAGIC, O_DIRECTORY, O_PATH, O_RDONLY } from "../../host/constants.ts";
+import { host, SystemError } from "../../host/host.ts";
+import type { NamedNamespace } from "../../link/return.ts";
+import { closing } from "../../state/files.ts";
+
+/** Whether what was written down still exists. "unknown": there is no evidence either way, and it must be taken for alive. */
+export type Life = "alive" | "gone" | "unknown";
+
+export interface SeenNamespace {
+  /** Opens it. */
+  path: string;
+  dev: number;
+  ino: number;
+}
+
+/** Where runtimes and `ip netns` put the names of namespaces. */
+const DIRECTORIES = ["/run/netns", "/run/docker/netns"];
+/** Inode of the first pid namespace of a machine (PROC_PID_INIT_INO, linux/proc_ns.h). */
+const FIRST_PID_NAMESPACE = 0xeffffffc;
+
+export class Namespaces {
+  /** Each namespace once, those with a name first. */
+  readonly seen: readonly SeenNamespace[];
+  /** Process numbers mean what the runtime meant by them. */
+  readonly #processesOfNode: boolean;
+
+  private constructor(seen: SeenNamespace[], processesOfNode: boolean) {
+    this.seen = seen;
+    this.#processesOfNode = processesOfNode;
+  }
+
+  /** `proc` is where the processes are looked up. */
+  static find(directories = DIRECTORIES, proc = "/proc"): Namespaces {
+    const seen = new Map<string, SeenNamespace>();
+    const look = (path: string): void => {
+      const found = identify(path);
+      if (found !== undefined && !seen.has(found.key)) seen.set(found.key, { path, dev: found.dev, ino: found.ino });
+    };
+    for (const directory of directories) for (const name of namesIn(directory)) look(`${directory}/${name}`);
+    for (const name of namesIn(proc)) if (/^\d+$/.test(name)) look(`${proc}/${name}/ns/net`);
+    return new Namespaces([...seen.values()], identify(`${proc}/self/ns/pid`)?.ino === FIRST_PID_NAMESPACE);
+  }
+
+  /**
+   * "gone" only when we look where the runtime looked: the directory that the name was in is here (in a container of ours /run/netns may
+   * not be), and no process that we see is in the namespace.
+   */
+  lifeOf({ path, dev, ino }: NamedNamespace): Life {
+    if (ino !== 0 && this.seen.some((one) => one.ino === ino && one.dev === dev)) return "alive";
+    if (path === "") return "unknown";
+    const there = identify(path);
+    if (there !== undefined) return ino === 0 || (there.ino === ino && there.dev === dev) ? "alive" : "gone";
+    const process = /^\/proc\/(\d+)\//.exec(path);
+    if (process !== null) return this.#processesOfNode ? "gone" : "unknown";
+    return isDirectory(path.slice(0, path.lastIndexOf("/")) || "/") ? "gone" : "unknown";
+  }
+}
+
+/** undefined: no namespace (any more), or not ours to look at. */
+function identify(path: string): { key: string; dev: number; ino: number } | undefined {
+  try {
+    const fd = host.open(path, O_PATH);
+    return closing(fd, () => {
+      if (host.fstatfs(fd) !== NSFS_MAGIC) return undefined;
+      const { dev, ino } = host.fstat(fd);
+      return { key: `${dev}:${ino}`, dev, ino };
+    });
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    host.close(host.open(path, O_PATH | O_DIRECTORY));
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+/** Names in a directory, sorted; none when it is not there or not ours to look at. */
+export function namesIn(directory: string): string[] {
+  try {
+    return closing(host.open(directory, O_RDONLY | O_DIRECTORY), (fd) => host.readdir(fd)).sort();
+  } catch (error) {
+    if (error instanceof SystemError) return [];
+    throw error;
+  }
+}
