@@ -46,7 +46,8 @@ function shared(entry: string, found: Set<string>): Plugin {
           !file.startsWith(`${root}/`)
         )
           return;
-        if (file.includes("/node_modules/") || file.endsWith(".json")) return;
+        // Constants are copied: as exports of the plugins' bundle each would be a function in the snapshot.
+        if (file.includes("/node_modules/") || file.endsWith(".json") || file.endsWith("/constants.ts")) return;
         found.add(relative(root, file));
         // By its ending esbuild would take an .mjs for a module, which has no `module`.
         return { path: `${relative(root, file)}.cjs`, namespace: "shared" };

@@ -4,6 +4,7 @@ import { pluginNames } from "../cni/registry.ts";
 import { CniError } from "../errors.ts";
 import { podnicVersion } from "../version.ts";
 import { command, Exit, Status } from "./command.ts";
+import { devicesCommand } from "./devices.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
@@ -28,7 +29,14 @@ Files:
 const versionCommand = () => command("version", "print the version").action(() => print(`podnic ${podnicVersion}\n`));
 
 /** One row a command, in the order of the help. */
-const commands: readonly (() => Command)[] = [installCommand, uninstallCommand, validateCommand, versionCommand];
+// biome-ignore format: one row a command
+const commands: readonly (() => Command)[] = [
+  installCommand,
+  uninstallCommand,
+  devicesCommand,
+  validateCommand,
+  versionCommand,
+];
 
 function podnic(): Command {
   const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;

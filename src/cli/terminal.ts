@@ -45,6 +45,11 @@ export function paint(text: string, colour: Colour): string {
   return `\x1b[${codes[colour]}m${text}\x1b[0m`;
 }
 
+/** A container's id as its runtime's own tools show it. */
+export function shortId(id: string): string {
+  return id.slice(0, 13);
+}
+
 /** A cell of a table; `colour` is how it is shown to people. */
 export type Cell = string | { text: string; colour: Colour };
 

@@ -1,0 +1,93 @@
+// podnic devices: the network devices of this node and which pod has them.
+import type { Command } from "commander";
+import { host } from "../host/host.ts";
+import { RTNLGRP_LINK } from "../netlink/constants.ts";
+import { RouteSocket } from "../netlink/socket.ts";
+import { command } from "./command.ts";
+import { type Device, findDevices, type State } from "./node/devices.ts";
+import { type Cell, type Colour, print, printJson, printTable, shortId, terminalWidth } from "./terminal.ts";
+
+const lesson = `STATE is one of
+  free       can be given to a pod
+  pod        a pod has it
+  node       the node needs it, or /etc/cni/podnic.json keeps it back
+  lost       the pod that had it is gone; podnic gc, or the next ADD, makes it what it was
+  elsewhere  its interface is in a namespace that nothing is known about
+  unbound    no driver is bound to it
+  virtual    made by software (with --all)
+
+  podnic devices                  cards, virtual functions, and all that pods hold
+  podnic devices --watch          again at every change, until Ctrl-C
+  podnic devices --json | jq -r '.[] | select(.state == "free") | .pci'`;
+
+const colours: { [state in State]?: Colour } = { free: "green", lost: "red", elsewhere: "yellow", unbound: "yellow" };
+
+/** Milliseconds in which changes come together: a device that goes to a pod makes half a dozen. */
+const SETTLE = 200;
+/** Milliseconds until we look without being told: pods of ours make no change on the host. */
+const LOOK = 5000;
+
+export function showDevices(devices: Device[]): void {
+  const rows = devices.map(({ name, pci, driver, pf, vf, mac, vlan, state, why, holder, interface: link }): Cell[] => {
+    const colour = colours[state];
+    return [
+      name || "-",
+      pci || "-",
+      driver || "-",
+      pf === undefined ? "-" : `${pf} ${vf ?? "?"}`,
+      mac || "-",
+      vlan === undefined || vlan === 0 ? "-" : String(vlan),
+      colour === undefined ? state : { text: state, colour },
+      holder === undefined ? "-" : shortId(holder.containerId) || "?",
+      holder === undefined ? "-" : (link?.name ?? holder.interface),
+      [holder?.network, holder?.namespace, why].filter((text) => (text ?? "") !== "").join(", "),
+    ];
+  });
+  printTable(["DEVICE", "PCI", "DRIVER", "PF, VF", "MAC", "VLAN", "STATE", "CONTAINER", "AS", "ABOUT"], rows);
+}
+
+interface Options {
+  all?: boolean;
+  json?: boolean;
+  watch?: boolean;
+}
+
+export const devicesCommand = (): Command =>
+  command("devices", "list network devices and which pods have them", lesson)
+    .option("--all", "also interfaces made by software, and loopback")
+    .option("--watch", "show them again at every change, until Ctrl-C")
+    .option("--json", "as JSON; with --watch one document a line")
+    .action(({ all, json, watch }: Options) => {
+      const look = (): Device[] => findDevices().filter((device) => all === true || isForPods(device));
+      if (watch === true) follow(look, json === true);
+      else if (json === true) printJson(look());
+      else showDevices(look());
+    });
+
+/** What a person looks for who has devices to give away. */
+function isForPods({ state, pci }: Device): boolean {
+  return pci !== "" || (state !== "virtual" && state !== "node");
+}
+
+/** Ends with the process: Ctrl-C, SIGTERM, or a reader that has gone. */
+function follow(look: () => Device[], json: boolean): never {
+  const socket = RouteSocket.open(1 << (RTNLGRP_LINK - 1));
+  const clear = terminalWidth() === undefined ? "" : "\x1b[H\x1b[2J";
+  for (let last = ""; ; ) {
+    const devices = look();
+    const text = JSON.stringify(devices);
+    if (text !== last) {
+      if (json) print(`${text}\n`);
+      else {
+        print(last === "" || clear !== "" ? clear : "\n");
+        showDevices(devices);
+      }
+      last = text;
+    }
+    // One change comes with others.
+    if (socket.waitNotification(LOOK)) {
+      host.sleep(SETTLE);
+      socket.waitNotification(0);
+    }
+  }
+}

@@ -1,0 +1,231 @@
+// The network devices of this node and who has them: interfaces on the host, PCI devices whose interface is elsewhere, and what
+// pods hold.
+import { refuseNodeDevice } from "../../cni/node-device.ts";
+import { CniError } from "../../errors.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { getLink, IFF_LOOPBACK, IFF_UP, type Link, listLinks } from "../../link/link.ts";
+import { ownNamespace } from "../../link/namespace.ts";
+import { isPhysical, isSameDevice, snapshotLink } from "../../link/snapshot.ts";
+import { getVf } from "../../link/vf.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
+import type { RouteSocket } from "../../netlink/socket.ts";
+import { isPciAddress, isUserspaceDriver, names, pciDriver, pciLink, readText } from "../../sysfs/device.ts";
+import {
+  physicalFunction,
+  physicalFunctionInterface,
+  virtualFunctionCount,
+  virtualFunctionIndex,
+} from "../../sysfs/vf.ts";
+import { findHolders, type Holder } from "./holders.ts";
+import { type Inside, lookInside } from "./inside.ts";
+import { Namespaces } from "./namespaces.ts";
+
+/**
+ * "free": can be given to a pod. "pod": a pod has it. "node": the node needs it, or its policy keeps it back. "lost": an attachment
+ * that is gone had it, and it has not been made what it was; DEL, gc or the next ADD does that. "elsewhere": its interface is in a
+ * namespace that nothing tells about. "unbound": it has no driver. "virtual": made by software, and given to pods only when a
+ * configuration names it.
+ */
+export type State = "free" | "pod" | "node" | "lost" | "elsewhere" | "unbound" | "virtual";
+
+export interface Device {
+  /** Its name on the host; for a lost one the name it is to get back. */
+  name: string;
+  /** Where it is now: its name there, and the path of that namespace ("": the host's). Absent when there is no interface to be seen. */
+  interface?: { name: string; namespace: string };
+  /** "" when there is none, as in the next two. */
+  pci: string;
+  driver: string;
+  mac: string;
+  /** Interface (or PCI address) of the physical function and the number there; for virtual functions. */
+  pf?: string;
+  vf?: number;
+  /** Of a virtual function, where its PF tells; 0: none. */
+  vlan?: number;
+  state: State;
+  /** Why, in words; "" when the state says it all. */
+  why: string;
+  holder?: { by: string; network: string; containerId: string; interface: string; namespace: string };
+}
+
+/** Looks at the node as it is now. Throws NetlinkError and SystemError. */
+export function findDevices(): Device[] {
+  const namespaces = Namespaces.find();
+  return devicesOf(ownNamespace().route, findHolders(namespaces), lookInside(namespaces));
+}
+
+export function devicesOf(route: RouteSocket, holders: Holder[], insides: Inside[]): Device[] {
+  const links = listLinks(route);
+  const devices = [
+    ...holders.map((holder) => heldDevice(holder, links, insides)),
+    ...insides.flatMap((inside) => aliasedDevices(inside, holders)),
+  ];
+  const known = (link: Link): boolean => holders.some(({ was }) => was !== undefined && isSameDevice(link, was));
+  devices.push(...links.filter((link) => !known(link)).map((link) => hostDevice(route, link)));
+  devices.push(...hiddenDevices(devices));
+  return devices.map((device) => withFunction(route, device)).sort(byPlace);
+}
+
+/** A device that was written down for an attachment. */
+function heldDevice(holder: Holder, links: Link[], insides: Inside[]): Device {
+  const { was, key, netns } = holder;
+  const inPod = insides.find(({ namespace }) => namespace.ino === netns.ino && namespace.dev === netns.dev);
+  const isIt = (link: Link): boolean =>
+    was !== undefined && isSameDevice(link, holder.by === "sriov-cni" ? { ...was, index: -1 } : was, key.ifName);
+  const pod = inPod ?? insides.find(({ namespace }) => netns.ino === 0 && namespace.path === netns.path);
+  const inside = pod?.links.find(isIt);
+  const outside = links.find(isIt);
+  const link = inside ?? outside;
+  const device: Device = {
+    name: was?.name ?? "",
+    pci: holder.pci,
+    driver: driverOf(holder.pci),
+    mac: link?.mac ?? was?.mac ?? "",
+    state: "pod",
+    why: "",
+    holder: {
+      by: holder.by,
+      network: key.network,
+      containerId: key.containerId,
+      interface: key.ifName,
+      namespace: netns.path,
+    },
+  };
+  if (link !== undefined) {
+    device.interface = { name: link.name, namespace: inside === undefined ? "" : (pod?.namespace.path ?? "") };
+  }
+  return { ...device, ...judge(holder, inside !== undefined, outside) };
+}
+
+function judge({ life, was }: Holder, inside: boolean, outside: Link | undefined): Pick<Device, "state" | "why"> {
+  if (inside) return { state: "pod", why: "" };
+  if (outside !== undefined) {
+    const why = life === "gone" ? "its namespace is gone" : "it came back without DEL";
+    return { state: "lost", why: `${why}; it is "${outside.name}" here` };
+  }
+  if (was === undefined) {
+    if (life !== "gone") return { state: "pod", why: "driven by a program, without interface" };
+    return { state: "lost", why: "its namespace is gone" };
+  }
+  if (life === "gone") return { state: "lost", why: "its namespace is gone, and its interface is not to be seen" };
+  return { state: "pod", why: "its interface is not to be seen: the pod moved or renamed it, or it was unplugged" };
+}
+
+/** Devices in pods that nothing was written down about: those of the Go host-device, which leaves their name in the alias. */
+function aliasedDevices({ namespace, links }: Inside, holders: Holder[]): Device[] {
+  const known = (link: Link): boolean =>
+    holders.some(({ was, key }) => was !== undefined && isSameDevice(link, was, key.ifName));
+  return links
+    .filter((link) => isPhysical(snapshotLink(link)) && (link.flags & IFF_LOOPBACK) === 0 && !known(link))
+    .map((link) => ({
+      name: link.alias || link.name,
+      interface: { name: link.name, namespace: namespace.path },
+      pci: isPciAddress(link.parentDevice) ? link.parentDevice : "",
+      driver: driverOf(link.parentDevice),
+      mac: link.mac,
+      state: "pod",
+      why: link.alias === "" ? "nothing is written down about it" : "its alias says its name here (Go host-device)",
+      holder: { by: "", network: "", containerId: "", interface: link.name, namespace: namespace.path },
+    }));
+}
+
+function hostDevice(route: RouteSocket, link: Link): Device {
+  const pci = isPciAddress(link.parentDevice) ? link.parentDevice : pciOfVirtio(link.name);
+  const device: Device = {
+    name: link.name,
+    interface: { name: link.name, namespace: "" },
+    pci,
+    driver: driverOf(pci) || link.kind,
+    mac: link.mac,
+    state: "free",
+    why: "",
+  };
+  return { ...device, ...judgeOnHost(route, link, pci) };
+}
+
+function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, "state" | "why"> {
+  try {
+    refuseNodeDevice(route, link);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return { state: "node", why: error.message.replace(`device "${link.name}" `, "") };
+  }
+  const functions = pci === "" ? 0 : virtualFunctionCount(pci);
+  if (functions > 0) return { state: "node", why: `has ${functions} virtual functions` };
+  const left = link.alias !== "" && link.alias !== link.name && (link.flags & IFF_UP) === 0;
+  if (left && isPhysical(snapshotLink(link)) && getLink(route, link.alias) === undefined) {
+    return { state: "lost", why: `its alias says that it was "${link.alias}" (Go host-device)` };
+  }
+  return isPhysical(snapshotLink(link)) ? { state: "free", why: "" } : { state: "virtual", why: "" };
+}
+
+/** PCI network devices without an interface that we have met. */
+function hiddenDevices(known: Device[]): Device[] {
+  const met = new Set(known.map(({ pci }) => pci));
+  const addresses = (names("/sys/bus/pci/devices") ?? []).filter((pci) => !met.has(pci) && isNetworkCard(pci));
+  return addresses.map((pci): Device => {
+    const driver = driverOf(pci);
+    const device = { name: "", pci, driver, mac: "" };
+    if (driver === "") return { ...device, state: "unbound", why: "no driver is bound to it" };
+    if (isUserspaceDriver(driver)) return { ...device, state: "free", why: "for programs (DPDK, VMs)" };
+    return { ...device, state: "elsewhere", why: "its interface is in a namespace that is not to be seen" };
+  });
+}
+
+/** Class 02 of PCI: network controller. */
+function isNetworkCard(pci: string): boolean {
+  return readText(`/sys/bus/pci/devices/${pci}/class`)?.startsWith("0x02") === true;
+}
+
+function driverOf(pci: string): string {
+  return isPciAddress(pci) ? (pciDriver(pci) ?? "") : "";
+}
+
+/** The kernel names the virtio device as parent, and not the PCI device below. */
+function pciOfVirtio(name: string): string {
+  try {
+    const path = host.readlink(`/sys/class/net/${name}`);
+    return (
+      path
+        .split("/")
+        .filter((part) => isPciAddress(part))
+        .at(-1) ?? ""
+    );
+  } catch (error) {
+    if (error instanceof SystemError) return "";
+    throw error;
+  }
+}
+
+/** What a virtual function is on its physical one. */
+function withFunction(route: RouteSocket, device: Device): Device {
+  if (device.pci === "" || pciLink(device.pci, "physfn") === undefined) return device;
+  const pfPci = physicalFunction(device.pci)!;
+  const pfName = physicalFunctionInterface(pfPci);
+  const index = virtualFunctionIndex(pfPci, device.pci);
+  const found: Device = { ...device, pf: pfName ?? pfPci };
+  if (index === undefined) return found;
+  found.vf = index;
+  const vlan = pfName === undefined ? undefined : vlanOf(route, pfName, index);
+  return vlan === undefined ? found : { ...found, vlan };
+}
+
+function vlanOf(route: RouteSocket, pf: string, vf: number): number | undefined {
+  try {
+    const link = getLink(route, pf);
+    return link === undefined ? undefined : getVf(route, link.index, vf)?.vlan.id;
+  } catch (error) {
+    if (error instanceof NetlinkError) return undefined;
+    throw error;
+  }
+}
+
+/** Cards first, in the order of the bus, then the others by name. */
+function byPlace(a: Device, b: Device): number {
+  if ((a.pci === "") !== (b.pci === "")) return a.pci === "" ? 1 : -1;
+  return compare(a.pci, b.pci) || compare(a.name, b.name);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
