@@ -93,6 +93,7 @@ const stages: Stage[] = [
     report: join(cache, "vm/out/suite.json"),
     limit: 12,
   },
+  { name: "operations", command: ts("conformance/operations/main.ts"), limit: 4 },
   { name: "demo", command: ["scripts/demo"], limit: 3 },
 ];
 
