@@ -76,6 +76,12 @@ const stages: Stage[] = [
   conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...nativePaths], 15),
   conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...fewPaths], 15),
   {
+    name: "clients",
+    command: ts("conformance/clients/main.ts", "--bin", "dist/cni", "--report", reportOf("clients")),
+    count: conformanceCount,
+    limit: 5,
+  },
+  {
     name: "faults",
     command: ts(
       ...["conformance/faults/main.ts", "--bin", "dist/cni", "--plugin", "host-device,macvlan", "--mode", "kill"],

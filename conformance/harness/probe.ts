@@ -8,7 +8,7 @@ export interface Offer {
   readonly versions: Record<string, string[]>;
   /** Plugins of --peer, likewise. */
   readonly peerVersions: Record<string, string[]>;
-  /** Link kinds the kernel can make. */
+  /** Link kinds the kernel can make, and tbf when it has that queue. */
   readonly kinds: string[];
   /** Programs some cases use beyond util-linux and iproute2. */
   readonly programs: string[];
@@ -17,17 +17,19 @@ export interface Offer {
 
 const PLUGINS =
   "host-device macvlan ipvlan sriov static host-local bridge ptp vlan dummy loopback tuning portmap firewall sbr bandwidth vrf";
-const PROGRAMS = "perl setpriv flock ping prlimit";
+const PROGRAMS = "perl setpriv flock ping prlimit tc podman crun busybox";
 
 const KINDS = `
-for kind in dummy bridge vrf vlan ipvlan macvlan; do
+for kind in dummy bridge vrf vlan ipvlan macvlan ifb; do
   case $kind in
     vrf) ip link add p0 type vrf table 10;;
     vlan) ip link add link up0 name p0 type vlan id 5;;
     ipvlan|macvlan) ip link add link up0 name p0 type $kind;;
     *) ip link add p0 type $kind;;
   esac 2>/dev/null && echo $kind && ip link del p0
-done; exit 0`;
+done
+tc qdisc add dev up0 root tbf rate 8mbit burst 10kb latency 10ms 2>/dev/null && echo tbf
+exit 0`;
 
 /** Asks the kernel and every plugin of the directories once, in namespaces of their own. */
 export async function probe(bin: string, peer: string | undefined): Promise<Offer> {

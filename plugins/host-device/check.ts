@@ -1,6 +1,7 @@
 // CHECK: is what ADD made still there, and is it still this attachment's device?
 import type { OwnInterface } from "../../src/cni/interface.ts";
 import type { Call } from "../../src/cni/plugin.ts";
+import { isMtuTuned } from "../../src/cni/tuned.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/configure.ts";
 import { getLink, IFF_UP, type Link } from "../../src/link/link.ts";
@@ -27,7 +28,7 @@ export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnIn
       "It was changed in the pod.",
     );
   }
-  if (mtu !== undefined && mtu !== link.mtu) {
+  if (mtu !== undefined && mtu !== link.mtu && !isMtuTuned(call.attachment)) {
     throw broken(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, "It was changed in the pod.");
   }
   if ((link.flags & IFF_UP) === 0) throw broken(`interface ${ifName} is down`, `ip link set ${ifName} up, in the pod.`);

@@ -1,6 +1,7 @@
 // CHECK: is the VF still in the pod, as ADD made it, and still set up on its PF as configured?
 import type { OwnInterface } from "../../src/cni/interface.ts";
 import type { Call } from "../../src/cni/plugin.ts";
+import { isMtuTuned } from "../../src/cni/tuned.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/configure.ts";
 import { getLink, IFF_UP } from "../../src/link/link.ts";
@@ -44,7 +45,7 @@ function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: 
       "It was changed in the pod.",
     );
   }
-  if (mtu !== undefined && mtu !== link.mtu) {
+  if (mtu !== undefined && mtu !== link.mtu && !isMtuTuned(call.attachment)) {
     throw broken(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, "It was changed in the pod.");
   }
   if ((link.flags & IFF_UP) === 0) throw broken(`interface ${ifName} is down`, `ip link set ${ifName} up, in the pod.`);

@@ -8,6 +8,7 @@ import { findOwnInterface } from "./interface.ts";
 import { ipamRun } from "./ipam.ts";
 import type { Call } from "./plugin.ts";
 import type { Interface } from "./result.ts";
+import { isMtuTuned } from "./tuned.ts";
 import { nameOf, type VirtualConfig, type VirtualPlugin } from "./virtual.ts";
 
 export function checkVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): void {
@@ -70,15 +71,20 @@ function differences<C extends VirtualConfig>(
 ): Difference[] {
   const wanted = plugin.properties(call);
   const { mode, flag } = plugin.names;
-  const mtu = call.config.mtu || undefined;
   return [
     ["mode", nameOf(mode, link.mode), nameOf(mode, wanted.mode)],
     ["flag", nameOf(flag, link.modeFlags), wanted.modeFlags === undefined ? undefined : nameOf(flag, wanted.modeFlags)],
     ["bcqueuelen", link.bcqueuelen, wanted.bcqueuelen],
     ["macaddr", link.macaddrs?.slice().sort().join(), wanted.macaddrs?.slice().sort().join()],
     ["Mac", link.mac, reported.mac],
-    ["MTU", link.mtu, mtu],
-    // Results before 1.1.0 do not say what it was: a new link has its master's.
-    ["MTU", link.mtu, reported.mtu ?? mtu ?? master.link.mtu],
+    ...mtuDifferences(call, link, reported, master),
   ];
+}
+
+function mtuDifferences(call: Call<VirtualConfig>, link: Link, reported: Interface, master: Master): Difference[] {
+  const configured = call.config.mtu || undefined;
+  // Results before 1.1.0 do not say what it was: a new link has its master's.
+  const expected = [configured, reported.mtu ?? configured ?? master.link.mtu];
+  if (expected.every((mtu) => mtu === undefined || mtu === link.mtu) || isMtuTuned(call.attachment)) return [];
+  return expected.map((mtu) => ["MTU", link.mtu, mtu]);
 }

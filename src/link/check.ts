@@ -3,7 +3,7 @@
 import { CniError, Code } from "../errors.ts";
 import { type Address, type Family, formatAddress, formatPrefix } from "../ip/address.ts";
 import { equalAddresses, networkPrefix } from "../ip/range.ts";
-import { IFA_F_DADFAILED, RTN_UNICAST } from "../netlink/constants.ts";
+import { IFA_F_DADFAILED, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import type { InterfaceSpec } from "./configure.ts";
 import { getLink, IFF_UP } from "./link.ts";
@@ -14,7 +14,7 @@ import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./rout
 /** IP6_RT_PRIO_USER: what the kernel makes of an IPv6 route without metric. */
 const IPV6_DEFAULT_METRIC = 1024;
 
-/** CHECK: up, every address with its prefix length, every route in its table with its next hop, metric and device. Throws CniError for the first thing missing. */
+/** CHECK: up, every address with its prefix length, every route with its next hop, metric and device in its table, or in any when that is main. Throws CniError for the first thing missing. */
 export function checkInterface(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
   const link = getLink(pod.route, index);
   if (link === undefined) throw missing(`interface ${name} does not exist in the pod`);
@@ -46,10 +46,12 @@ function checkRoutes(pod: NetNs, index: number, name: string, spec: InterfaceSpe
   const tables = new Map<string, KernelRoute[]>();
   for (const wanted of planRoutes(spec).routes) {
     const family: Family = wanted.dst.address.family;
-    const key = `${family} ${wanted.table}`;
+    // A later plugin of the chain, such as sbr or vrf, moves routes from the main table to its own without saying so in the result.
+    const table = wanted.table === RT_TABLE_MAIN ? 0 : wanted.table;
+    const key = `${family} ${table}`;
     let actual = tables.get(key);
     if (actual === undefined) {
-      actual = listRoutes(pod.route, family, wanted.table);
+      actual = listRoutes(pod.route, family, table);
       tables.set(key, actual);
     }
     const candidates = actual.filter((candidate) => sameDestination(candidate, wanted));
