@@ -3,6 +3,7 @@ import { type Command, CommanderError } from "commander";
 import { pluginNames } from "../cni/registry.ts";
 import { CniError } from "../errors.ts";
 import { podnicVersion } from "../version.ts";
+import { addCommand, checkCommand, delCommand } from "./attach.ts";
 import { command, Exit, Status } from "./command.ts";
 import { devicesCommand } from "./devices.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
@@ -35,6 +36,9 @@ const commands: readonly (() => Command)[] = [
   uninstallCommand,
   devicesCommand,
   validateCommand,
+  addCommand,
+  checkCommand,
+  delCommand,
   versionCommand,
 ];
 

@@ -38,7 +38,7 @@ function failure(delegate: Delegate, what: string, details = "", code: number = 
 }
 
 /** Runs it and returns its stdout when it says that it succeeded. Throws CniError, in the plugin's own words where it had some. */
-export function runDelegate(delegate: Delegate, call: Call, command: Command): string {
+export function runDelegate(delegate: Delegate, call: Pick<Call, "stdin">, command: Command): string {
   return outputOf(delegate, execute(delegate, call, command));
 }
 
@@ -66,7 +66,7 @@ function outputOf(delegate: Delegate, outcome: Outcome): string {
 }
 
 /** With our environment and the configuration byte for byte. Throws CniError when it cannot be started. */
-function execute(delegate: Delegate, call: Call, command: Command): Outcome {
+function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command): Outcome {
   for (let tries = busyTries; ; tries--) {
     try {
       return host.run({

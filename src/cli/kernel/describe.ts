@@ -1,0 +1,100 @@
+// A netlink message as `--trace` shows it: type, flags, header and attributes by the kernel's names.
+import { AF_INET, AF_INET6 } from "../../host/constants.ts";
+import { readAddress } from "../../netlink/address.ts";
+import * as c from "../../netlink/constants.ts";
+import { readLink } from "../../netlink/link.ts";
+import { readError } from "../../netlink/message.ts";
+import { readNeighbour } from "../../netlink/neighbour.ts";
+import { readRoute } from "../../netlink/route.ts";
+import { addressTable, attributeLines, linkTable, neighbourTable, nexthopTable, routeTable } from "./attributes.ts";
+import { isQuestion, type Message } from "./message.ts";
+import type { Names } from "./words.ts";
+
+const constants = c as unknown as { [name: string]: number };
+
+/** Names of the constants with this prefix, by value. */
+function byValue(prefix: string): Map<number, string> {
+  const names = Object.keys(constants).filter((name) => name.startsWith(prefix));
+  return new Map(names.map((name) => [constants[name]!, name]));
+}
+
+const types = new Map([...byValue("RTM_NEW"), ...byValue("RTM_DEL"), ...byValue("RTM_GET"), ...byValue("RTM_SET")]);
+const deviceFlags = byValue("IFF_");
+
+function bits(value: number, names: Map<number, string>): string {
+  const found = [...names].filter(([bit]) => (value & bit) !== 0);
+  const rest = found.reduce((left, [bit]) => left & ~bit, value) >>> 0;
+  const all = [...found.map(([, name]) => name), ...(rest === 0 ? [] : [`0x${rest.toString(16)}`])];
+  return all.length === 0 ? "0" : all.join("|");
+}
+
+/** The same bits mean one thing in questions, another in changes, another in answers. */
+function messageFlags(message: Message): string {
+  const { NLM_F_REQUEST, NLM_F_MULTI, NLM_F_ACK, NLM_F_DUMP_INTR } = c;
+  const names = new Map([
+    [NLM_F_REQUEST, "NLM_F_REQUEST"],
+    [NLM_F_MULTI, "NLM_F_MULTI"],
+    [NLM_F_ACK, "NLM_F_ACK"],
+    [NLM_F_DUMP_INTR, "NLM_F_DUMP_INTR"],
+  ]);
+  if ((message.flags & NLM_F_REQUEST) === 0) {
+    if (message.type === c.NLMSG_ERROR)
+      names.set(c.NLM_F_CAPPED, "NLM_F_CAPPED").set(c.NLM_F_ACK_TLVS, "NLM_F_ACK_TLVS");
+  } else if (isQuestion(message)) {
+    if ((message.flags & c.NLM_F_DUMP) === c.NLM_F_DUMP) names.set(c.NLM_F_DUMP, "NLM_F_DUMP");
+  } else {
+    names.set(c.NLM_F_EXCL, "NLM_F_EXCL").set(c.NLM_F_CREATE, "NLM_F_CREATE").set(c.NLM_F_APPEND, "NLM_F_APPEND");
+  }
+  return bits(message.flags, names);
+}
+
+/** Lines without indentation of their own: the first says what it is, the others are its attributes. */
+export function describeMessage(message: Message, names: Names): string[] {
+  const { type, sequence, bytes, end } = message;
+  if (type === c.NLMSG_ERROR || type === c.NLMSG_DONE) {
+    const name = type === c.NLMSG_ERROR ? "NLMSG_ERROR" : "NLMSG_DONE";
+    return [`${name} seq ${sequence}: ${outcome(readError("", bytes, 0, end))}`];
+  }
+  const flags = message.flags === 0 ? "" : ` ${messageFlags(message)}`;
+  const head = `${types.get(type) ?? `type ${type}`} seq ${sequence}${flags}`;
+  const [header, ...attributes] = contents(message, names);
+  return [`${head}${header === undefined ? "" : `, ${header}`}`, ...attributes];
+}
+
+function outcome(error: ReturnType<typeof readError>): string {
+  if (error === undefined) return "0 (done)";
+  return `-${error.errno} ${error.code}${error.kernelMessage === "" ? "" : `, the kernel says: ${error.kernelMessage}`}`;
+}
+
+/** The fixed header, then the attributes. Empty for messages that are neither links, addresses, routes, neighbours nor next hops. */
+function contents({ type, bytes, start, end }: Message, names: Names): string[] {
+  const device = (index: number) => (index === 0 ? "0" : `${index} (${names.device(index)})`);
+  const lines = (size: number, table: Parameters<typeof attributeLines>[3]) =>
+    attributeLines(bytes, start + size, end, table, names);
+  const family = type & ~3;
+  if (family === c.RTM_NEWLINK || family === (c.RTM_NEWLINKPROP & ~3)) {
+    const { index, flags, change } = readLink(bytes, start, end);
+    const changed = change === 0 ? "" : `, ifi_change ${bits(change, deviceFlags)}`;
+    return [`ifi_index ${device(index)}, ifi_flags ${bits(flags, deviceFlags)}${changed}`, ...lines(16, linkTable)];
+  }
+  if (family === c.RTM_NEWADDR) {
+    const { family, prefixLength, scope, index } = readAddress(bytes, start, end);
+    const header = `ifa_family ${familyName(family)}, ifa_prefixlen ${prefixLength}, ifa_scope ${scope}, ifa_index ${device(index)}`;
+    return [header, ...lines(8, addressTable)];
+  }
+  if (family === c.RTM_NEWROUTE) {
+    const { family, dstLength, table, protocol, scope } = readRoute(bytes, start, end);
+    const header = `rtm_family ${familyName(family)}, rtm_dst_len ${dstLength}, rtm_table ${table}, rtm_protocol ${protocol}, rtm_scope ${scope}`;
+    return [header, ...lines(12, routeTable)];
+  }
+  if (family === c.RTM_NEWNEIGH) {
+    const { index, state, flags } = readNeighbour(bytes, start, end);
+    return [`ndm_ifindex ${device(index)}, ndm_state ${state}, ndm_flags ${flags}`, ...lines(12, neighbourTable)];
+  }
+  if (family === (c.RTM_NEWNEXTHOP & ~3)) return ["nhmsg", ...lines(8, nexthopTable)];
+  return [];
+}
+
+function familyName(family: number): string {
+  return { 0: "AF_UNSPEC", [AF_INET]: "AF_INET", [AF_INET6]: "AF_INET6" }[family] ?? String(family);
+}

@@ -1,0 +1,41 @@
+// One netlink message, taken out of the buffer that it was sent from or received in.
+import { Bytes } from "../../netlink/bytes.ts";
+import { HEADER } from "../../netlink/message.ts";
+
+export interface Message {
+  type: number;
+  flags: number;
+  sequence: number;
+  port: number;
+  bytes: Bytes;
+  /** Payload in `bytes`. */
+  start: number;
+  end: number;
+}
+
+/** `data` is whole messages, as send(2) takes and recv(2) gives them. */
+export function splitMessages(data: Uint8Array): Message[] {
+  const all = Bytes.from(data);
+  const messages: Message[] = [];
+  for (let at = 0; at + HEADER <= data.length; ) {
+    const size = all.u32[at >> 2]!;
+    if (size < HEADER || at + size > data.length) break;
+    const bytes = Bytes.from(all.u8.subarray(at, at + size));
+    messages.push({
+      type: bytes.u16[2]!,
+      flags: bytes.u16[3]!,
+      sequence: bytes.u32[2]!,
+      port: bytes.u32[3]!,
+      bytes,
+      start: HEADER,
+      end: size,
+    });
+    at += (size + 3) & ~3;
+  }
+  return messages;
+}
+
+/** Asks for something and changes nothing (RTM_GET*). Requests come in fours: NEW, DEL, GET, SET. */
+export function isQuestion({ type }: Message): boolean {
+  return type >= 16 && type % 4 === 2;
+}

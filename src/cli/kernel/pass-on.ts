@@ -1,0 +1,15 @@
+// A host in front of the real one, for commands that listen to what a plugin asks of the system, or answer in the system's place.
+import type { Host } from "../../host/host.ts";
+
+/** Hands every call on to `real`. What is to go another way is put over it. */
+export function passOn(real: Host): Host {
+  const methods: { [name: string]: unknown } = {};
+  const source = real as unknown as { [name: string]: unknown };
+  for (let level = Object.getPrototypeOf(real); level !== Object.prototype; level = Object.getPrototypeOf(level)) {
+    for (const name of Object.getOwnPropertyNames(level)) {
+      if (name === "constructor" || typeof source[name] !== "function" || name in methods) continue;
+      methods[name] = (...args: unknown[]) => (source[name] as (...args: unknown[]) => unknown).apply(real, args);
+    }
+  }
+  return methods as unknown as Host;
+}

@@ -1,0 +1,44 @@
+// Shows every netlink message that goes by, both ways.
+import type { Host } from "../../host/host.ts";
+import { describeMessage } from "./describe.ts";
+import { isQuestion, type Message, splitMessages } from "./message.ts";
+import { DeviceNames } from "./names.ts";
+import { ipIn, netnsName, type Space, Spaces } from "./spaces.ts";
+import { type Names, words } from "./words.ts";
+
+/**
+ * Makes `host`, whose methods it replaces, say what it sends and receives. Lines beginning with ">" are requests in the words of
+ * `ip`, those with "<" are answers; a "?" follows ">" when the request asks and changes nothing.
+ */
+export function traceNetlink(host: Host, say: (line: string) => void): void {
+  const spaces = new Spaces(host);
+  const devices = new DeviceNames();
+  const { send, recv } = host;
+  const namesIn = (space: Space): Names => ({
+    device: (index) => devices.nameOf(space, index),
+    netns: (fd) => netnsName(spaces.of(fd)) || "1",
+  });
+  const show = (mark: string, lines: string[]) => {
+    say(`${mark} ${lines[0]}`);
+    for (const line of lines.slice(1)) say(`    ${line}`);
+  };
+  const showSent = (space: Space, message: Message) => {
+    const names = namesIn(space);
+    show(isQuestion(message) ? ">?" : "> ", [ipIn(space, words(message, names)), ...describeMessage(message, names)]);
+  };
+  host.send = (fd, data, address) => {
+    const space = spaces.ofSocket(fd);
+    if (space !== undefined) for (const message of splitMessages(data)) showSent(space, message);
+    return send(fd, data, address);
+  };
+  host.recv = (fd, buffer) => {
+    const received = recv(fd, buffer);
+    const space = spaces.ofSocket(fd);
+    if (space === undefined) return received;
+    for (const message of splitMessages(received.data)) {
+      devices.learn(space, message);
+      show("< ", describeMessage(message, namesIn(space)));
+    }
+    return received;
+  };
+}

@@ -1,0 +1,88 @@
+// Which interface of which container: what a runtime says in the environment.
+import { CniError, Code } from "../../errors.ts";
+import { host } from "../../host/host.ts";
+import { sha512 } from "./sha512.ts";
+
+export interface Attachment {
+  containerId: string;
+  /** Absolute. */
+  netns: string;
+  ifName: string;
+  /** CNI_ARGS as pairs. */
+  args: [key: string, value: string][];
+  capabilityArgs: { [capability: string]: unknown };
+  /** Directories in which plugins of others are looked for. */
+  path: string[];
+}
+
+/** Options of the commands that take an attachment; each has the variable of cnitool's as its default. */
+export interface AttachmentOptions {
+  ifname?: string;
+  containerId?: string;
+  args?: string;
+  capArgs?: string;
+  path?: string;
+}
+
+/** Throws CniError for arguments that make no sense. */
+export function attachmentOf(netns: string, options: AttachmentOptions): Attachment {
+  const path = absolute(netns);
+  return {
+    containerId: options.containerId ?? `cnitool-${sha512(host.encode(path)).slice(0, 20)}`,
+    netns: path,
+    ifName: options.ifname ?? host.getenv("CNI_IFNAME") ?? "eth0",
+    args: pairs(options.args ?? host.getenv("CNI_ARGS") ?? ""),
+    capabilityArgs: capabilities(options.capArgs ?? host.getenv("CAP_ARGS") ?? ""),
+    path: (options.path ?? (host.getenv("CNI_PATH") || "/opt/cni/bin")).split(":").filter((entry) => entry !== ""),
+  };
+}
+
+/** A bare name is one of `ip netns`. */
+function absolute(netns: string): string {
+  if (netns.startsWith("/")) return netns;
+  if (!netns.includes("/")) return `/run/netns/${netns}`;
+  const steps: string[] = [];
+  for (const step of `${host.readlink("/proc/self/cwd")}/${netns}`.split("/")) {
+    if (step === "..") steps.pop();
+    else if (step !== "" && step !== ".") steps.push(step);
+  }
+  return `/${steps.join("/")}`;
+}
+
+function pairs(text: string): Attachment["args"] {
+  if (text === "") return [];
+  return text.split(";").map((pair) => {
+    const [key = "", value = "", ...rest] = pair.split("=");
+    if (key !== "" && value !== "" && rest.length === 0) return [key, value];
+    throw new CniError(
+      Code.invalidEnvironment,
+      `${JSON.stringify(pair)} is no pair of CNI_ARGS`,
+      "pairs are K=V, separated by semicolons",
+    );
+  });
+}
+
+function capabilities(text: string): Attachment["capabilityArgs"] {
+  if (text === "") return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as Attachment["capabilityArgs"];
+  } catch {
+    // said below
+  }
+  const cure = `an object such as {"mac": "02:00:5e:10:00:01", "ips": ["192.0.2.5/24"]}`;
+  throw new CniError(Code.invalidEnvironment, "capability arguments are not a JSON object", cure);
+}
+
+/** The environment of a plugin. */
+export function environmentOf(command: string, attachment: Attachment): { [name: string]: string } {
+  return {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: attachment.containerId,
+    CNI_NETNS: attachment.netns,
+    CNI_IFNAME: attachment.ifName,
+    CNI_ARGS: attachment.args.map(([key, value]) => `${key}=${value}`).join(";"),
+    CNI_PATH: attachment.path.join(":"),
+  };
+}

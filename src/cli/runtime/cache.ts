@@ -1,0 +1,68 @@
+// What libcni (cnitool, Multus, CRI-O) keeps of an ADD for CHECK and DEL: one file an attachment in /var/lib/cni/results. The same
+// format, so that one tool's DEL works on what another's ADD made.
+import { readResult, writeResult } from "../../cni/result-json.ts";
+import { host } from "../../host/host.ts";
+import { readFile, removeFile, withDirectory, writeFile } from "../../state/files.ts";
+import type { Attachment } from "./attachment.ts";
+import type { Network } from "./networks.ts";
+
+const DIRECTORY = "/var/lib/cni/results";
+/** A result, the list of plugins and the arguments, all of them small. */
+const LIMIT = 1 << 20;
+
+function fileName(network: Network, { containerId, ifName }: Attachment): string {
+  return `${network.name}-${containerId}-${ifName}`;
+}
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/** RFC 4648, section 4. */
+function base64(data: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < data.length; at += 3) {
+    const [a = 0, b = 0, c = 0] = data.subarray(at, at + 3);
+    const bits = (a << 16) | (b << 8) | c;
+    text += [18, 12, 6, 0].map((shift) => alphabet[(bits >> shift) & 63]).join("");
+  }
+  const missing = (3 - (data.length % 3)) % 3;
+  return text.slice(0, text.length - missing) + "=".repeat(missing);
+}
+
+/** Keeps the result of an ADD. Throws SystemError. */
+export function keepResult(network: Network, attachment: Attachment, result: unknown): void {
+  const { containerId, ifName, netns, args, capabilityArgs } = attachment;
+  const cached = {
+    kind: "cniCacheV1",
+    containerId,
+    config: base64(host.encode(network.text)),
+    ifName,
+    networkName: network.name,
+    netns,
+    ...(args.length === 0 ? {} : { cniArgs: args }),
+    ...(Object.keys(capabilityArgs).length === 0 ? {} : { capabilityArgs }),
+    result,
+  };
+  withDirectory(DIRECTORY, { mode: 0o700 }, (dir) => {
+    writeFile(dir, fileName(network, attachment), host.encode(JSON.stringify(cached)), 0o600);
+  });
+}
+
+/** The result in the version of the network. undefined: none is kept, or none that can be read. */
+export function keptResult(network: Network, attachment: Attachment): unknown {
+  const data = withDirectory(DIRECTORY, undefined, (dir) => readFile(dir, fileName(network, attachment), LIMIT));
+  if (data === undefined) return undefined;
+  try {
+    const cached = JSON.parse(host.decode(data));
+    // Before libcni 0.8 the file was the result itself.
+    const raw = cached.kind === "cniCacheV1" ? cached.result : cached;
+    const version = network.cniVersion || "0.1.0";
+    return JSON.parse(writeResult(readResult(raw, version, "previous"), version));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return undefined;
+  }
+}
+
+export function forgetResult(network: Network, attachment: Attachment): void {
+  withDirectory(DIRECTORY, undefined, (dir) => removeFile(dir, fileName(network, attachment)));
+}

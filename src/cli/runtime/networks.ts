@@ -1,0 +1,95 @@
+// The networks of a node: files of a directory, found by name as libcni does it.
+import { findJsonError } from "../../config/json-error.ts";
+import { didYouMean } from "../../config/messages.ts";
+import { CniError, Code } from "../../errors.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../host/constants.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { closing } from "../../state/files.ts";
+import { readInput } from "../input.ts";
+import { note } from "../terminal.ts";
+
+export type Config = { [key: string]: unknown };
+
+/** A network as a runtime sees it: a list of plugins. */
+export interface Network {
+  name: string;
+  /** "" when the file says none. */
+  cniVersion: string;
+  plugins: Config[];
+  disableCheck: boolean;
+  /** JSON of the list, for the cache. */
+  text: string;
+}
+
+/** Where runtimes look. */
+export const CONF_DIR = "/etc/cni/net.d";
+
+/** Throws CniError(invalidConfig). */
+export function readNetwork(file: string, text: string): Network {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    const found = findJsonError(text);
+    throw unusable(
+      file,
+      found === undefined ? "is not JSON" : `is not JSON: line ${found.line}, column ${found.column}: ${found.text}`,
+    );
+  }
+  if (!isObject(raw)) throw unusable(file, "is not an object {…}");
+  const { name, cniVersion, plugins } = raw;
+  const version = typeof cniVersion === "string" ? cniVersion : "";
+  if (plugins === undefined) {
+    if (typeof raw.type !== "string") throw unusable(file, 'has neither "type" nor "plugins"');
+    const list = { name, cniVersion, plugins: [raw] };
+    return {
+      name: String(name ?? ""),
+      cniVersion: version,
+      plugins: [raw],
+      disableCheck: false,
+      text: JSON.stringify(list),
+    };
+  }
+  if (!Array.isArray(plugins) || plugins.length === 0 || !plugins.every(isObject)) {
+    throw unusable(file, '"plugins" is not a list of objects');
+  }
+  const disableCheck = raw.disableCheck === true || raw.disableCheck === "true";
+  return { name: String(name ?? ""), cniVersion: version, plugins, disableCheck, text };
+}
+
+function isObject(value: unknown): value is Config {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function unusable(file: string, why: string): CniError {
+  return new CniError(Code.invalidConfig, `${file} ${why}`, `podnic validate ${file} says more`);
+}
+
+/** The names in lexical order: lists before single configurations, as libcni looks at them. */
+function configFiles(dir: string): string[] {
+  const names = closing(host.open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), (fd) => host.readdir(fd)).sort();
+  const ending = (...endings: string[]) => names.filter((name) => endings.some((each) => name.endsWith(each)));
+  return [...ending(".conflist"), ...ending(".conf", ".json")].map((name) => `${dir}/${name}`);
+}
+
+/** The first network of this name. A file that cannot be read is passed over with a note. Throws CniError(invalidConfig) without one. */
+export function findNetwork(name: string, dir: string): Network {
+  const others: string[] = [];
+  for (const file of configFiles(dir)) {
+    try {
+      const network = readNetwork(file, readInput(file));
+      if (network.name === name) return network;
+      others.push(network.name);
+    } catch (error) {
+      if (!(error instanceof CniError || error instanceof SystemError)) throw error;
+      note(`passed over: ${error.message}`);
+    }
+  }
+  const meant = didYouMean(name, others);
+  const there = others.length === 0 ? "there is none" : `there are ${[...new Set(others)].join(", ")}`;
+  throw new CniError(
+    Code.invalidConfig,
+    `no network "${name}" in ${dir}${meant}`,
+    `${there}; --conf-dir names another directory`,
+  );
+}

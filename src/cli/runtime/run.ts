@@ -1,0 +1,100 @@
+// ADD, CHECK and DEL of a network, plugin by plugin, as libcni does it.
+import { runDelegate } from "../../cni/delegate.ts";
+import { findDelegate } from "../../cni/find-delegate.ts";
+import { findPlugin } from "../../cni/registry.ts";
+import { isBefore, isSupported } from "../../cni/version.ts";
+import { CniError, Code } from "../../errors.ts";
+import { host } from "../../host/host.ts";
+import { log } from "../../log.ts";
+import { closing } from "../../state/files.ts";
+import { type Attachment, environmentOf } from "./attachment.ts";
+import { forgetResult, keepResult, keptResult } from "./cache.ts";
+import type { Config, Network } from "./networks.ts";
+import type { Stage } from "./stage.ts";
+
+export type Verb = "ADD" | "CHECK" | "DEL";
+
+/** What a plugin gets on stdin: its part of the list, with what the runtime adds. */
+export function configFor(network: Network, plugin: Config, attachment: Attachment, prevResult: unknown): string {
+  const { name, cniVersion } = network;
+  const wanted = Object.entries((plugin.capabilities ?? {}) as Config).filter(([, enabled]) => enabled === true);
+  const given = wanted.flatMap(([key]) =>
+    key in attachment.capabilityArgs ? [[key, attachment.capabilityArgs[key]]] : [],
+  );
+  return JSON.stringify({
+    ...plugin,
+    name,
+    ...(cniVersion === "" ? {} : { cniVersion }),
+    ...(given.length === 0 ? {} : { runtimeConfig: Object.fromEntries(given) }),
+    ...(prevResult === undefined ? {} : { prevResult }),
+  });
+}
+
+/** One plugin: ours without a process, another from CNI_PATH. Returns its stdout. Throws CniError in the plugin's words. */
+function runPlugin(stage: Stage, verb: Verb, plugin: Config, attachment: Attachment, stdin: string): string {
+  const type = String(plugin.type ?? "");
+  const environment = environmentOf(verb, attachment);
+  const own = findPlugin(type);
+  if (own === undefined || own.kind === "ipam") {
+    const delegate = findDelegate(type, attachment.path);
+    const call = { stdin: host.encode(stdin) };
+    return closing(
+      delegate.file,
+      () => stage.within(environment, stdin, () => runDelegate(delegate, call, verb)).value,
+    );
+  }
+  const { status, stdout } = stage.play(own, environment, stdin);
+  if (status === 0) return stdout;
+  const { code, msg, details } = JSON.parse(stdout);
+  throw new CniError(code, msg, details);
+}
+
+/** An attachment by hand. Returns the result of the last plugin. Stops at the first that fails; what was done before it stays. */
+export function add(stage: Stage, network: Network, attachment: Attachment): unknown {
+  let result: unknown;
+  for (const [i, plugin] of network.plugins.entries()) {
+    try {
+      result = JSON.parse(runPlugin(stage, "ADD", plugin, attachment, configFor(network, plugin, attachment, result)));
+    } catch (error) {
+      if (!(error instanceof CniError) || i === 0) throw error;
+      const done = network.plugins.slice(0, i).map(({ type }) => String(type));
+      const details = `${error.details}; ${done.join(", ")} before it stays as it is until a DEL`;
+      throw new CniError(error.code, error.message, details);
+    }
+  }
+  keepResult(network, attachment, result);
+  return result;
+}
+
+/** Throws CniError when something is not as the ADD left it. */
+export function check(stage: Stage, network: Network, attachment: Attachment): void {
+  if (network.disableCheck) {
+    throw new CniError(
+      Code.invalidConfig,
+      `network "${network.name}" has disableCheck`,
+      "its CHECK is not asked for by runtimes",
+    );
+  }
+  const kept = keptResult(network, attachment);
+  for (const plugin of network.plugins) {
+    runPlugin(stage, "CHECK", plugin, attachment, configFor(network, plugin, attachment, kept));
+  }
+}
+
+/** In reverse order. Goes on when one fails, and throws its error at the end: half a clean-up helps nobody. */
+export function del(stage: Stage, network: Network, attachment: Attachment): void {
+  const { cniVersion } = network;
+  const kept = isSupported(cniVersion) && !isBefore(cniVersion, "0.4.0") ? keptResult(network, attachment) : undefined;
+  let first: CniError | undefined;
+  for (const plugin of [...network.plugins].reverse()) {
+    try {
+      runPlugin(stage, "DEL", plugin, attachment, configFor(network, plugin, attachment, kept));
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      if (first !== undefined) log("error", error.message, { details: error.details });
+      first ??= error;
+    }
+  }
+  if (first !== undefined) throw first;
+  forgetResult(network, attachment);
+}

@@ -1,0 +1,198 @@
+// podnic add, check and del beside cnitool, which they stand in for.
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { enterSandbox, ipJson, sh } from "../../link/tests/sandbox.ts";
+import { sha512 } from "../runtime/sha512.ts";
+import { build, execute, podnic } from "./executable.ts";
+
+const CONF = "/run/conf";
+const BIN = "/run/bin";
+const cnitool = join(process.cwd(), ".cache/go-clients/cnitool");
+const ID = `cnitool-${createHash("sha512").update("/run/netns/pod").digest("hex").slice(0, 20)}`;
+
+const pool = { type: "host-local", ranges: [[{ subnet: "198.51.100.0/24" }]], routes: [{ dst: "203.0.113.0/24" }] };
+const blue = { type: "macvlan", master: "up0", capabilities: { mac: true, ips: true }, ipam: pool };
+
+function write(file: string, config: object): void {
+  writeFileSync(join(CONF, file), JSON.stringify(config));
+}
+
+/** A plugin of somebody else's, which notes what it is given. */
+function stranger(answer: string): void {
+  const script = `#!/bin/sh\nenv | grep ^CNI_ | sort >/run/$CNI_COMMAND.env\ncat >/run/$CNI_COMMAND.stdin\n${answer}\n`;
+  writeFileSync(join(BIN, "stranger"), script);
+  chmodSync(join(BIN, "stranger"), 0o755);
+}
+
+function run(verb: string, ...more: string[]) {
+  return execute([verb, "blue", "pod", "--ifname", "net1", "--conf-dir", CONF, "--path", BIN, ...more]);
+}
+
+function leases(): string[] {
+  const dir = "/var/lib/cni/networks/blue";
+  return existsSync(dir) ? readdirSync(dir).filter((name) => name.includes(".100.")) : [];
+}
+
+beforeAll(() => {
+  build();
+  enterSandbox();
+  mkdirSync("/var/lib/cni", { recursive: true });
+  sh(
+    "mount -t tmpfs tmpfs /var/lib/cni; ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up",
+  );
+  for (const dir of [CONF, BIN]) mkdirSync(dir);
+  sh(`cp ${podnic} ${BIN}/podnic`);
+  for (const name of ["macvlan", "host-local"]) linkSync(join(BIN, "podnic"), join(BIN, name));
+}, 120_000);
+
+beforeEach(() => {
+  sh("ip -n pod link del net1 2>/dev/null || true; rm -rf /var/lib/cni/*");
+  for (const name of readdirSync(CONF)) sh(`rm ${CONF}/${name}`);
+  write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [blue] });
+});
+
+test("SHA-512 is Node's", () => {
+  for (const length of [0, 1, 14, 111, 112, 127, 128, 300]) {
+    const data = new Uint8Array(length).fill(0x5a);
+    expect(sha512(data)).toBe(createHash("sha512").update(data).digest("hex"));
+  }
+});
+
+describe("by hand", () => {
+  test("add, check, del", () => {
+    const added = run("add", "--cap-args", '{"mac":"02:00:5e:10:00:07","bogus":1}');
+    expect(added.stderr).toBe("");
+    const result = JSON.parse(added.stdout);
+    expect(result.interfaces).toMatchObject([{ name: "net1", mac: "02:00:5e:10:00:07", sandbox: "/run/netns/pod" }]);
+    expect(ipJson("-n pod link show net1")[0].address).toBe("02:00:5e:10:00:07");
+    expect(leases()).toEqual(["198.51.100.2"]);
+    expect(readFileSync("/var/lib/cni/networks/blue/198.51.100.2", "utf8")).toBe(`${ID}\r\nnet1`);
+    expect(run("check")).toEqual({ status: 0, stdout: "", stderr: "" });
+    sh("ip -n pod addr flush dev net1");
+    expect(run("check").status).toBe(1);
+    expect(run("del")).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(leases()).toEqual([]);
+    expect(readdirSync("/var/lib/cni/results")).toEqual([]);
+    expect(run("del").status).toBe(0);
+  });
+
+  test("a plugin's error is said once, with its code; as a document with --json", () => {
+    run("add");
+    const again = run("add");
+    expect(again.status).toBe(1);
+    expect(again.stderr.match(/already exists/g)).toHaveLength(1);
+    expect(again.stderr).toContain("(code 999)");
+    expect(JSON.parse(run("add", "--json").stdout)).toMatchObject({ code: 999, cniVersion: "1.1.0" });
+    expect(leases()).toEqual(["198.51.100.2"]);
+  });
+
+  test("what makes no sense is refused before anything is done", () => {
+    write("00-broken.conflist", {});
+    expect(execute(["add", "blou", "pod", "--conf-dir", CONF]).stderr).toContain('did you mean "blue"?');
+    expect(run("add", "--args", "A").status).toBe(1);
+    expect(run("add", "--cap-args", "[").status).toBe(1);
+    expect(run("add", "--ifname", "a/b").stderr).toContain("CNI_IFNAME");
+    expect(execute(["add", "blue"]).status).toBe(2);
+    expect(leases()).toEqual([]);
+  });
+
+  test("plugins of others get what a runtime gives, in both directions of the list", () => {
+    stranger('[ "$CNI_COMMAND" != ADD ] || sed "s/.*\\"prevResult\\"://; s/}$//" /run/ADD.stdin');
+    write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [blue, { type: "stranger", a: 1 }] });
+    const { stdout, stderr } = run("add", "--args", "IgnoreUnknown=1;K8S_POD_NAME=foo");
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout).ips[0].address).toBe("198.51.100.2/24");
+    expect(readFileSync("/run/ADD.env", "utf8").trim().split("\n")).toEqual([
+      "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAME=foo",
+      "CNI_COMMAND=ADD",
+      `CNI_CONTAINERID=${ID}`,
+      "CNI_IFNAME=net1",
+      "CNI_NETNS=/run/netns/pod",
+      `CNI_PATH=${BIN}`,
+    ]);
+    stranger("exit 3");
+    const failed = run("del");
+    expect(failed.status).toBe(1);
+    expect(JSON.parse(readFileSync("/run/DEL.stdin", "utf8"))).toMatchObject({
+      name: "blue",
+      a: 1,
+      prevResult: JSON.parse(stdout),
+    });
+    // The macvlan has gone all the same, and what DEL needs to be repeated is still there.
+    expect(leases()).toEqual([]);
+    expect(readdirSync("/var/lib/cni/results")).toEqual([`blue-${ID}-net1`]);
+    stranger("exit 0");
+    expect(run("del").status).toBe(0);
+    expect(readdirSync("/var/lib/cni/results")).toEqual([]);
+  });
+});
+
+describe.runIf(existsSync(cnitool))("with cnitool", () => {
+  const tool = (verb: string) =>
+    execute([verb, "blue", "/run/netns/pod"], { NETCONFPATH: CONF, CNI_PATH: BIN, CNI_IFNAME: "net1" }, cnitool);
+
+  test.each([
+    ["cnitool checks and deletes what podnic added", run, tool],
+    ["podnic checks and deletes what cnitool added", tool, run],
+  ])("%s", (_, first, second) => {
+    const added = first("add");
+    expect(added.stderr).toBe("");
+    const [name] = readdirSync("/var/lib/cni/results");
+    const kept = JSON.parse(readFileSync(`/var/lib/cni/results/${name}`, "utf8"));
+    expect(name).toBe(`blue-${ID}-net1`);
+    expect(kept).toMatchObject({ kind: "cniCacheV1", containerId: ID, netns: "/run/netns/pod", ifName: "net1" });
+    expect(JSON.parse(Buffer.from(kept.config, "base64").toString())).toMatchObject({ name: "blue" });
+    expect(second("check")).toMatchObject({ status: 0, stderr: "" });
+    expect(second("del")).toMatchObject({ status: 0, stderr: "" });
+    expect(leases()).toEqual([]);
+    expect(readdirSync("/var/lib/cni/results")).toEqual([]);
+  });
+});
+
+test("a single configuration is a list of one", () => {
+  write("10-blue.conflist", { cniVersion: "1.0.0", name: "other", plugins: [blue] });
+  write("20-blue.conf", { cniVersion: "1.0.0", name: "blue", ...blue });
+  expect(run("add").status).toBe(0);
+  expect(run("check").status).toBe(0);
+  expect(run("del").status).toBe(0);
+});
+
+describe("--trace", () => {
+  /** Requests that change something. */
+  const changes = (stderr: string) => stderr.split("\n").filter((line) => line.startsWith(">  "));
+
+  test("shows what add sends and what the kernel answers", () => {
+    const { stderr, stdout } = run("add", "--trace", "--cap-args", '{"mac":"02:00:5e:10:00:07"}');
+    JSON.parse(stdout);
+    expect(changes(stderr)).toEqual([
+      ">  ip link add link up0 name net1 netns pod address 02:00:5e:10:00:07 type macvlan mode bridge",
+      `>  ip -n pod link set net1 alias "podnic:blue:${ID}"`,
+      ">  ip -n pod addr add 198.51.100.2/24 brd 198.51.100.255 dev net1",
+      ">  ip -n pod link set net1 up",
+      ">  ip -n pod route prepend 203.0.113.0/24 via 198.51.100.1 dev net1",
+      ">  ip -n pod neigh add 198.51.100.2 dev net1 use",
+    ]);
+    expect(stderr).toContain("NLM_F_REQUEST|NLM_F_ACK|NLM_F_EXCL|NLM_F_CREATE");
+    expect(stderr).toContain("    IFLA_ADDRESS 02:00:5e:10:00:07\n");
+    expect(stderr).toContain('      IFLA_INFO_KIND "macvlan"\n');
+    expect(stderr).toContain("    RTA_GATEWAY 198.51.100.1\n");
+    expect(stderr).toMatch(/^< {2}NLMSG_ERROR seq \d+: 0 \(done\)$/m);
+    expect(stderr).toMatch(/^< {2}NLMSG_ERROR seq \d+: -19 ENODEV/m);
+  });
+
+  test("shows the kernel's own words of a refusal, and del's request", () => {
+    sh("ip link add br0 type bridge; ip link set up0 master br0");
+    try {
+      const { stderr, status } = run("add", "--trace");
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/^< {2}NLMSG_ERROR seq \d+: -16 EBUSY/m);
+    } finally {
+      sh("ip link del br0");
+    }
+    run("add");
+    expect(changes(run("del", "--trace").stderr)).toEqual([">  ip -n pod link del net1"]);
+    expect(sh("ip -n pod -br link")).not.toContain("net1");
+  });
+});
