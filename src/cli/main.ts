@@ -6,6 +6,7 @@ import { podnicVersion } from "../version.ts";
 import { addCommand, checkCommand, delCommand } from "./attach.ts";
 import { command, Exit, Status } from "./command.ts";
 import { devicesCommand } from "./devices.ts";
+import { explainCommand } from "./explain.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
@@ -36,6 +37,7 @@ const commands: readonly (() => Command)[] = [
   uninstallCommand,
   devicesCommand,
   validateCommand,
+  explainCommand,
   addCommand,
   checkCommand,
   delCommand,

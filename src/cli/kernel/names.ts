@@ -11,7 +11,11 @@ export class DeviceNames {
   learn(space: Space, { type, bytes, start, end }: Message): void {
     if (type !== c.RTM_NEWLINK) return;
     const { index, attributes } = readLink(bytes, start, end);
-    if (attributes.name !== undefined) this.#names.set(`${space.key} ${index}`, attributes.name);
+    if (attributes.name !== undefined) this.set(space, index, attributes.name);
+  }
+
+  set(space: Space, index: number, name: string): void {
+    this.#names.set(`${space.key} ${index}`, name);
   }
 
   nameOf(space: Space, index: number): string {

@@ -60,6 +60,11 @@ export class Spaces {
     return key === this.#own.key ? this.#own : { key, path: this.#paths.get(fd) ?? `descriptor ${fd}` };
   }
 
+  /** Calls the namespace behind a descriptor something else than its path. */
+  name(fd: Fd, name: string): void {
+    this.#paths.set(fd, name);
+  }
+
   /** Where a netlink socket lives; undefined for other descriptors. */
   ofSocket(fd: Fd): Space | undefined {
     return this.#sockets.get(fd);

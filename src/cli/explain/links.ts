@@ -1,0 +1,294 @@
+// Links, addresses and settings of virtual functions that are changed in memory only: requests that change something are answered as
+// if they were done, and later questions about what was changed get answers that fit.
+import { ENODEV } from "../../host/constants.ts";
+import type { Fd, Host, Received } from "../../host/host.ts";
+import { type AddressMessage, readAddress, writeAddress } from "../../netlink/address.ts";
+import { Writer } from "../../netlink/bytes.ts";
+import * as c from "../../netlink/constants.ts";
+import { type LinkMessage, readLink, writeLink } from "../../netlink/link.ts";
+import type { VfAttributes } from "../../netlink/vf.ts";
+import { isQuestion, type Message, splitMessages } from "../kernel/message.ts";
+import { DeviceNames } from "../kernel/names.ts";
+import { ipIn, netnsName, type Space, type Spaces } from "../kernel/spaces.ts";
+import { words } from "../kernel/words.ts";
+import type { Steps } from "./steps.ts";
+
+/** A link that is not as the kernel has it. */
+interface Shadow {
+  link: LinkMessage;
+  /** undefined: those that the kernel has (the link is where it was). */
+  addresses: AddressMessage[] | undefined;
+}
+
+/** What stands for an address that the kernel will draw by lot. */
+export const SOME_MAC = "02:00:00:00:00:00";
+/** Far from the indices that a kernel counts up to. */
+const FIRST_INDEX = 0x7000_0000;
+const RUNNING = c.IFF_UP | c.IFF_RUNNING | c.IFF_LOWER_UP;
+
+export class LinkOverlay {
+  readonly #real: Host;
+  readonly #spaces: Spaces;
+  readonly #steps: Steps;
+  readonly #devices = new DeviceNames();
+  /** By namespace and index. undefined: it is there no more. */
+  readonly #shadows = new Map<string, Shadow | undefined>();
+  readonly #vfs = new Map<string, VfAttributes[]>();
+  /** Answers that wait to be received. */
+  readonly #answers = new Map<Fd, Uint8Array[]>();
+  #next = FIRST_INDEX;
+
+  /** Stands between plugins and the netlink sockets of `host`, whose methods it replaces. */
+  constructor(host: Host, spaces: Spaces, steps: Steps) {
+    this.#real = { ...host };
+    this.#spaces = spaces;
+    this.#steps = steps;
+    const real = this.#real;
+    host.send = (fd, data, address) => {
+      const space = spaces.ofSocket(fd);
+      if (space === undefined) return real.send(fd, data, address);
+      for (const message of splitMessages(data)) {
+        if (isQuestion(message)) this.#question(space, fd, message);
+        else this.#change(space, fd, message);
+      }
+      return data.length;
+    };
+    host.recv = (fd, buffer) => this.#receive(fd, buffer);
+    host.poll = (fds, timeout) => {
+      const ready = fds.filter(({ fd }) => (this.#answers.get(fd) ?? []).length > 0).map(({ fd }) => fd);
+      return ready.length > 0 ? ready : real.poll(fds, timeout);
+    };
+  }
+
+  /** True when this namespace has a link of the name that the kernel does not have. */
+  hasNew(space: Space, name: string): boolean {
+    return this.#shadowNamed(space, name) !== undefined;
+  }
+
+  #receive(fd: Fd, buffer: Uint8Array): Received {
+    const answer = this.#answers.get(fd)?.shift();
+    if (answer !== undefined) {
+      buffer.set(answer);
+      return { data: buffer.subarray(0, answer.length), truncated: false, sender: 0 };
+    }
+    const received = this.#real.recv(fd, buffer);
+    const space = this.#spaces.ofSocket(fd);
+    if (space !== undefined) for (const message of splitMessages(received.data)) this.#devices.learn(space, message);
+    return received;
+  }
+
+  #answer(fd: Fd, data: Uint8Array): void {
+    this.#answers.set(fd, [...(this.#answers.get(fd) ?? []), data]);
+  }
+
+  #acknowledge(fd: Fd, request: Message, errno = 0): void {
+    const answer = compose(c.NLMSG_ERROR, 0, request, (writer) => {
+      const at = writer.reserve(20);
+      writer.u32[at >> 2] = -errno >>> 0;
+    });
+    this.#answer(fd, answer);
+  }
+
+  #shadowNamed(space: Space, name: string): Shadow | undefined {
+    for (const [key, shadow] of this.#shadows) {
+      if (shadow === undefined || !key.startsWith(`${space.key} `)) continue;
+      const { name: own, altnames } = shadow.link.attributes;
+      if (own === name || altnames?.includes(name) === true) return shadow;
+    }
+    return undefined;
+  }
+
+  #question(space: Space, fd: Fd, message: Message): void {
+    const isDump = (message.flags & c.NLM_F_DUMP) === c.NLM_F_DUMP;
+    if (message.type === c.RTM_GETLINK && !isDump) this.#linkQuestion(space, fd, message);
+    else if (message.type !== c.RTM_GETADDR || !this.#addressQuestion(space, fd, message)) this.#pass(fd, message);
+  }
+
+  #pass(fd: Fd, { bytes, end }: Message): void {
+    this.#real.send(fd, bytes.u8.subarray(0, end));
+  }
+
+  /** Asks the kernel. undefined: it has no such link. */
+  #ask(space: Space, fd: Fd, question: Message): Message | undefined {
+    this.#pass(fd, question);
+    const buffer = new Uint8Array(65_536);
+    for (;;) {
+      const { data } = this.#real.recv(fd, buffer);
+      const answer = splitMessages(data).find(({ sequence }) => sequence === question.sequence);
+      if (answer === undefined) continue;
+      if (answer.type !== c.RTM_NEWLINK) return undefined;
+      this.#devices.learn(space, answer);
+      return answer;
+    }
+  }
+
+  #linkQuestion(space: Space, fd: Fd, question: Message): void {
+    const { index, attributes } = readLink(question.bytes, question.start, question.end);
+    const name = attributes.name ?? attributes.altname ?? "";
+    const shadow = index === 0 ? this.#shadowNamed(space, name) : this.#shadows.get(`${space.key} ${index}`);
+    if (shadow !== undefined) {
+      this.#answer(fd, linkAnswer(question, shadow.link));
+      return;
+    }
+    const answer = this.#ask(space, fd, question);
+    const link = answer && readLink(answer.bytes, answer.start, answer.end);
+    // Under its old name, or where it was before.
+    if (link === undefined || this.#shadows.has(`${space.key} ${link.index}`)) this.#acknowledge(fd, question, ENODEV);
+    else this.#answer(fd, this.#withVfs(space, link, question) ?? answer!.bytes.u8.slice(0, answer!.end));
+  }
+
+  /** The answer about a physical function whose virtual ones were changed. */
+  #withVfs(space: Space, link: LinkMessage, question: Message): Uint8Array | undefined {
+    const changes = this.#vfs.get(`${space.key} ${link.index}`);
+    if (changes === undefined || link.attributes.vfInfo === undefined) return undefined;
+    const vfInfo = link.attributes.vfInfo.map((vf) =>
+      Object.assign({}, vf, ...changes.filter((change) => numberOf(change) === numberOf(vf))),
+    );
+    return linkAnswer(question, { ...link, attributes: { ...link.attributes, vfInfo } });
+  }
+
+  /** False: the kernel knows. */
+  #addressQuestion(space: Space, fd: Fd, question: Message): boolean {
+    const { index } = readAddress(question.bytes, question.start, question.end);
+    const addresses = this.#shadows.get(`${space.key} ${index}`)?.addresses;
+    if (addresses === undefined) return false;
+    for (const each of addresses) {
+      this.#answer(
+        fd,
+        compose(c.RTM_NEWADDR, c.NLM_F_MULTI, question, (writer) => writeAddress(writer, each)),
+      );
+    }
+    this.#answer(
+      fd,
+      compose(c.NLMSG_DONE, c.NLM_F_MULTI, question, (writer) => void writer.reserve(4)),
+    );
+    return true;
+  }
+
+  #change(space: Space, fd: Fd, message: Message): void {
+    const names = {
+      device: (index: number) => this.#devices.nameOf(space, index),
+      netns: (netns: number) => netnsName(this.#spaces.of(netns)) || "1",
+    };
+    this.#steps.add("kernel", ipIn(space, words(message, names)));
+    const { type, bytes, start, end } = message;
+    let errno = 0;
+    if (type === c.RTM_NEWADDR) this.#addAddress(space, readAddress(bytes, start, end));
+    else if (type === c.RTM_DELLINK) this.#shadows.set(`${space.key} ${readLink(bytes, start, end).index}`, undefined);
+    else if (type === c.RTM_NEWLINK || type === c.RTM_NEWLINKPROP || type === c.RTM_DELLINKPROP) {
+      const link = readLink(bytes, start, end);
+      if (link.attributes.linkInfo?.kind !== undefined && (message.flags & c.NLM_F_CREATE) !== 0)
+        this.#create(space, fd, link);
+      else if (!this.#set(space, fd, link, type)) errno = ENODEV;
+    }
+    this.#acknowledge(fd, message, errno);
+  }
+
+  #addAddress(space: Space, address: AddressMessage): void {
+    // No duplicate address detection is waited for.
+    this.#shadows.get(`${space.key} ${address.index}`)?.addresses?.push({ ...address, flags: address.flags });
+  }
+
+  /** As it is now, be it really or not. */
+  #current(space: Space, fd: Fd, index: number): Shadow | undefined {
+    const key = `${space.key} ${index}`;
+    if (this.#shadows.has(key)) return this.#shadows.get(key);
+    const question = splitMessages(
+      compose(c.RTM_GETLINK, c.NLM_F_REQUEST, undefined, (writer) => writeLink(writer, index, 0, 0, {})),
+    );
+    const answer = this.#ask(space, fd, question[0]!);
+    return answer && { link: readLink(answer.bytes, answer.start, answer.end), addresses: undefined };
+  }
+
+  #create(space: Space, fd: Fd, { attributes: a, flags }: LinkMessage): void {
+    const target = a.netNsFd === undefined ? space : this.#spaces.of(a.netNsFd);
+    const parent = this.#current(space, fd, a.link ?? 0)?.link.attributes;
+    const kind = a.linkInfo?.kind;
+    const sharesAddress = kind === "ipvlan" || a.linkInfo?.data?.mode === 8; // MACVLAN_MODE_PASSTHRU
+    const address = a.address ?? (sharesAddress ? parent?.address : undefined);
+    if (address === undefined)
+      this.#steps.add("note", `the kernel draws its address by lot; ${SOME_MAC} stands for it below`);
+    const { netNsFd: _, ...rest } = a;
+    const made: LinkMessage = {
+      family: 0,
+      type: 1,
+      index: this.#next++,
+      flags,
+      change: 0,
+      attributes: {
+        mtu: parent?.mtu,
+        txqlen: 1000,
+        ...rest,
+        address: address ?? new Uint8Array([2, 0, 0, 0, 0, 0]),
+        linkNetnsid: target.key === space.key ? undefined : 0,
+      },
+    };
+    this.#put(target, { link: made, addresses: [] });
+  }
+
+  #put(space: Space, shadow: Shadow): void {
+    const { index, attributes } = shadow.link;
+    this.#shadows.set(`${space.key} ${index}`, shadow);
+    this.#devices.set(space, index, attributes.name ?? "");
+  }
+
+  /** False: there is no such link. */
+  #set(space: Space, fd: Fd, change: LinkMessage, type: number): boolean {
+    const { attributes: a } = change;
+    if (a.vfInfo !== undefined) {
+      const key = `${space.key} ${change.index}`;
+      this.#vfs.set(key, [...(this.#vfs.get(key) ?? []), ...a.vfInfo]);
+      return true;
+    }
+    const current = this.#current(space, fd, change.index);
+    if (current === undefined) return false;
+    const { netNsFd, altnames, ...values } = a;
+    const link = { ...current.link, attributes: { ...current.link.attributes, ...defined(values) } };
+    link.flags = (link.flags & ~change.change) | (change.flags & change.change);
+    if ((link.flags & c.IFF_UP) !== 0) link.flags |= RUNNING;
+    if (altnames !== undefined) {
+      const others = (link.attributes.altnames ?? []).filter((name) => !altnames.includes(name));
+      link.attributes.altnames = type === c.RTM_NEWLINKPROP ? [...others, ...altnames] : others;
+    }
+    if (netNsFd === undefined) {
+      this.#put(space, { link, addresses: current.addresses });
+      return true;
+    }
+    // Addresses do not come along.
+    this.#shadows.set(`${space.key} ${change.index}`, undefined);
+    this.#put(this.#spaces.of(netNsFd), { link: { ...link, index: this.#next++ }, addresses: [] });
+    return true;
+  }
+}
+
+/** Without what is undefined: it would hide what is there. */
+function defined<T extends object>(values: T): Partial<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function numberOf(vf: VfAttributes): number | undefined {
+  const { mac, vlanList, vlan, rate, spoofchk, trust, linkState } = vf;
+  return [mac, vlanList?.[0], vlan, rate, spoofchk, trust, linkState].find((each) => each !== undefined)?.vf;
+}
+
+function linkAnswer(question: Message, { index, flags, attributes }: LinkMessage): Uint8Array {
+  return compose(c.RTM_NEWLINK, 0, question, (writer) => writeLink(writer, index, flags, 0, attributes));
+}
+
+/** A message, to the one that asked. Without a question: one of our own. */
+function compose(
+  type: number,
+  flags: number,
+  question: Message | undefined,
+  write: (writer: Writer) => void,
+): Uint8Array {
+  const writer = new Writer(1024);
+  writer.reserve(16);
+  write(writer);
+  writer.u32[0] = writer.length;
+  writer.u16[2] = type;
+  writer.u16[3] = flags;
+  writer.u32[2] = question?.sequence ?? 0xffff_fffe;
+  writer.u32[3] = question?.port ?? 0;
+  return writer.written().slice();
+}

@@ -1,0 +1,126 @@
+// ADD of a network, plugin by plugin, with nothing done.
+import { checkOwnNamespace, prepareCall } from "../../cni/call.ts";
+import { toCniError } from "../../cni/failure.ts";
+import { findDelegate } from "../../cni/find-delegate.ts";
+import { findPlugin } from "../../cni/registry.ts";
+import { readRequest } from "../../cni/request.ts";
+import { writeResult } from "../../cni/result-json.ts";
+import { checkVersion } from "../../cni/version.ts";
+import type { CniError } from "../../errors.ts";
+import { CLONE_NEWNET, O_CLOEXEC, O_RDONLY } from "../../host/constants.ts";
+import { type Fd, host } from "../../host/host.ts";
+import { type Attachment, environmentOf } from "../runtime/attachment.ts";
+import type { Config, Network } from "../runtime/networks.ts";
+import { configFor } from "../runtime/run.ts";
+import { Stage } from "../runtime/stage.ts";
+import { StandIn, Unknown } from "./stand-in.ts";
+import type { Step } from "./steps.ts";
+
+export interface Part {
+  plugin: string;
+  steps: Step[];
+  /** What its log would say. */
+  log: string[];
+}
+
+export interface Explanation {
+  network: string;
+  containerId: string;
+  netns: string;
+  ifName: string;
+  parts: Part[];
+  /** Of the whole ADD; undefined when it does not come to that. */
+  result?: unknown;
+  /** Why it would fail; what the steps had done would be undone. */
+  refusal?: { code: number; msg: string; details: string };
+  /** Why nobody can say how it goes on. */
+  unknown?: string;
+}
+
+/** What stands for a pod that is not there yet. */
+export const SOME_POD = "POD";
+
+/** A namespace that ends with this process. */
+function emptyNamespace(): Fd {
+  const self = "/proc/thread-self/ns/net";
+  const own = host.open(self, O_RDONLY | O_CLOEXEC);
+  host.unshare(CLONE_NEWNET);
+  const made = host.open(self, O_RDONLY | O_CLOEXEC);
+  host.setns(own, CLONE_NEWNET);
+  host.close(own);
+  return made;
+}
+
+/** `attachment.netns` "" stands for a pod that is not there yet. Changes nothing. Throws SystemError without the rights to look. */
+export function explain(network: Network, attachment: Attachment): Explanation {
+  const stage = new Stage();
+  const standIn = new StandIn(stage.host);
+  let { netns } = attachment;
+  if (netns === "") {
+    const fd = emptyNamespace();
+    standIn.spaces.name(fd, SOME_POD);
+    netns = `/proc/self/fd/${fd}`;
+  }
+  const told = { network: network.name, containerId: attachment.containerId, ifName: attachment.ifName };
+  const explanation: Explanation = { ...told, netns: attachment.netns || SOME_POD, parts: [] };
+  let result: unknown;
+  for (const plugin of network.plugins) {
+    const part: Part = { plugin: String(plugin.type ?? ""), steps: [], log: [] };
+    explanation.parts.push(part);
+    try {
+      result = explainPlugin(stage, standIn, part, plugin, configFor(network, plugin, attachment, result), {
+        ...attachment,
+        netns,
+      });
+    } catch (error) {
+      if (error instanceof Unknown) explanation.unknown = error.message;
+      else explanation.refusal = document(toCniError(error));
+      return explanation;
+    } finally {
+      part.steps = standIn.steps.take();
+    }
+  }
+  explanation.result = attachment.netns === "" ? renamed(result, netns) : result;
+  return explanation;
+}
+
+function document({ code, message, details }: CniError) {
+  return { code, msg: message, details };
+}
+
+function explainPlugin(
+  stage: Stage,
+  standIn: StandIn,
+  part: Part,
+  plugin: Config,
+  stdin: string,
+  attachment: Attachment,
+): unknown {
+  const own = findPlugin(part.plugin);
+  const environment = environmentOf("ADD", attachment);
+  if (own === undefined || own.kind === "ipam") return explainStranger(standIn, plugin, stdin, attachment);
+  const { value, stderr } = stage.within(environment, stdin, () => {
+    const request = readRequest("ADD");
+    checkVersion(request.command, request.version);
+    const call = prepareCall(own, request);
+    checkOwnNamespace(own, call);
+    return writeResult(own.add(call), call.version);
+  });
+  part.log = stderr.map((line) => line.trimEnd());
+  return JSON.parse(value);
+}
+
+/** A plugin of others behind ours is taken to hand on what it gets, as tuning, portmap or firewall do. */
+function explainStranger(standIn: StandIn, plugin: Config, stdin: string, { path }: Attachment): unknown {
+  const delegate = findDelegate(String(plugin.type ?? ""), path);
+  host.close(delegate.file);
+  const { prevResult } = JSON.parse(stdin);
+  standIn.steps.add("run", `${delegate.path} with CNI_COMMAND=ADD`);
+  if (prevResult === undefined) throw new Unknown(`what ${delegate.path} answers decides what comes then`);
+  standIn.steps.add("note", "what it does is not known here; it is taken to hand on the result");
+  return prevResult;
+}
+
+function renamed(result: unknown, netns: string): unknown {
+  return JSON.parse(JSON.stringify(result).replaceAll(JSON.stringify(netns), JSON.stringify(SOME_POD)));
+}

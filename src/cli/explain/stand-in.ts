@@ -1,0 +1,112 @@
+// The system, but that nothing can be changed: what would be is a step on a list.
+import { AF_INET6, AF_NETLINK, AF_PACKET, ENOSYS, O_RDONLY } from "../../host/constants.ts";
+import { type Command, type Fd, type Host, SystemError } from "../../host/host.ts";
+import { type Address, formatAddress } from "../../ip/address.ts";
+import { netnsName, type Space, Spaces } from "../kernel/spaces.ts";
+import { FileOverlay } from "./files.ts";
+import { LinkOverlay } from "./links.ts";
+import { Steps } from "./steps.ts";
+
+/** A program would be run, and nobody knows what it would answer. */
+export class Unknown extends Error {
+  override readonly name = "Unknown";
+}
+
+const SYSCTL = "/proc/sys/";
+
+export class StandIn {
+  readonly steps = new Steps();
+  readonly spaces: Spaces;
+  readonly #host: Host;
+  readonly #links: LinkOverlay;
+  readonly #files: FileOverlay;
+  /** Settings that were written, by namespace and key. */
+  readonly #settings = new Map<string, string>();
+  readonly #keys = new Map<Fd, { space: Space; key: string }>();
+  readonly #packets = new Map<Fd, number>();
+
+  /** Replaces the methods of `host` that change something. */
+  constructor(host: Host) {
+    this.spaces = new Spaces(host);
+    this.#files = new FileOverlay(host, this.steps);
+    this.#links = new LinkOverlay(host, this.spaces, this.steps);
+    this.#host = { ...host };
+    const below = this.#host;
+    host.open = (path, ...more) =>
+      path.startsWith(SYSCTL) ? this.#openSysctl(path, more[0]) : below.open(path, ...more);
+    host.write = (fd, data) => (this.#writeSysctl(fd, data) ? data.length : below.write(fd, data));
+    host.close = (fd) => {
+      this.#keys.delete(fd);
+      this.#packets.delete(fd);
+      below.close(fd);
+    };
+    this.#standInForPackets(host);
+    host.run = (command) => this.#run(command);
+    host.fork = () => {
+      throw new SystemError("fork", ENOSYS, "ENOSYS", "nothing is started");
+    };
+  }
+
+  /** Settings of an interface that is not there yet are those of interfaces to come. */
+  #openSysctl(path: string, flags: number): Fd {
+    const key = path.slice(SYSCTL.length);
+    const steps = key.split("/");
+    const isNew = steps[2] === "conf" && this.#links.hasNew(this.spaces.current, steps[3] ?? "");
+    if (isNew) steps[3] = "default";
+    const real = `${SYSCTL}${steps.join("/")}`;
+    const space = this.spaces.current;
+    const written = this.#settings.get(`${space.key} ${key}`);
+    if ((flags & 3) === O_RDONLY && written === undefined) return this.#host.open(real, flags);
+    // It must be there.
+    this.#host.close(this.#host.open(real, O_RDONLY));
+    const fd = this.#files.sink(path);
+    if (written !== undefined) this.#files.fill(fd, written);
+    if ((flags & 3) !== O_RDONLY) this.#keys.set(fd, { space, key });
+    return fd;
+  }
+
+  #writeSysctl(fd: Fd, data: Uint8Array): boolean {
+    const open = this.#keys.get(fd);
+    if (open === undefined) return false;
+    const { space, key } = open;
+    const value = this.#host.decode(data).trim();
+    this.#settings.set(`${space.key} ${key}`, value);
+    // sysctl(8) takes names of interfaces with dots in them only in this form.
+    const words = `sysctl -w ${key}=${value}`;
+    const name = netnsName(space);
+    const inside = name.includes("/") ? `nsenter --net=${name}` : `ip netns exec ${name}`;
+    this.steps.add("sysctl", space.path === "" ? words : `${inside} ${words}`);
+    return true;
+  }
+
+  /** Sockets for announcements. They would be bound to an interface that is not there. */
+  #standInForPackets(host: Host): void {
+    const { socket, setsockopt, bind, send } = this.#host;
+    host.socket = (domain, type, protocol) => {
+      if (domain === AF_NETLINK) return socket(domain, type, protocol);
+      const fd = this.#files.sink("socket");
+      this.#packets.set(fd, domain);
+      return fd;
+    };
+    host.setsockopt = (fd, ...more) => (this.#packets.has(fd) ? undefined : setsockopt(fd, ...more));
+    host.bind = (fd, address) => (this.#packets.has(fd) ? undefined : bind(fd, address));
+    host.send = (fd, data, address) => {
+      const domain = this.#packets.get(fd);
+      if (domain === undefined) return send(fd, data, address);
+      if (domain === AF_PACKET) this.steps.add("packet", `gratuitous ARP for ${text(4, data.subarray(14, 18))}`);
+      if (domain === AF_INET6) {
+        this.steps.add("packet", `unsolicited neighbour advertisement for ${text(6, data.subarray(8, 24))}`);
+      }
+      return data.length;
+    };
+  }
+
+  #run(command: Command): never {
+    this.steps.add("run", `${command.path} with CNI_COMMAND=${command.env.CNI_COMMAND ?? ""}`);
+    throw new Unknown(`what ${command.path} answers decides what comes then`);
+  }
+}
+
+function text(family: 4 | 6, bytes: Uint8Array): string {
+  return formatAddress({ family, bytes: bytes.slice() } as Address);
+}
