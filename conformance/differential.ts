@@ -1,6 +1,6 @@
 // The same random configuration and kernel state through two implementations.
 //   node scripts/ts.mjs conformance/differential.ts --bin OURS --peer GO [--count N] [--seed S]
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { Command } from "commander";
@@ -19,6 +19,7 @@ interface Options {
   readonly seed: number;
   readonly only?: number;
   readonly jobs: number;
+  readonly report?: string;
 }
 
 interface Report {
@@ -66,7 +67,8 @@ function parse(): Options {
     .option("--count <n>", "configurations", Number, 500)
     .option("--seed <n>", "seed of the generator", Number, Date.now() % 1_000_000)
     .option("--only <n>", "only this scenario, in full", Number)
-    .option("--jobs <n>", "scenarios at a time", Number, 4);
+    .option("--jobs <n>", "scenarios at a time", Number, 4)
+    .option("--report <file>", "write the counts as JSON");
   return program.parse().opts<Options>();
 }
 
@@ -138,6 +140,8 @@ async function main(): Promise<void> {
   );
   for (const [reason, count] of [...allowed].sort((a, b) => b[1] - a[1]))
     console.log(`${String(count).padStart(5)} ${reason}`);
+  const counts = { seed: options.seed, configurations: chosen.length, alike: same, differing: bad };
+  if (options.report !== undefined) writeFileSync(options.report, `${JSON.stringify(counts)}\n`);
   process.exitCode = bad === 0 ? 0 : 1;
 }
 

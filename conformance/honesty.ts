@@ -2,7 +2,7 @@
 //   node scripts/ts.mjs conformance/honesty.ts --bin DIR
 // For each fault a directory with a wrapper around a good plugin is made. The named case must pass without the
 // fault (it can pass) and fail with it (it can fail).
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -149,49 +149,68 @@ function directory(top: string, bin: string, label: string, wrapped: readonly st
 
 type Outcomes = Map<string, string>;
 
-function run(bin: string, cases: readonly string[], report: string): Outcomes {
+/** Runs the suite on a directory and says how each case came out. */
+async function run(bin: string, cases: readonly string[], report: string): Promise<Outcomes> {
   const program = resolve(process.argv[1] ?? "", "../../scripts/ts.mjs");
   const suite = resolve(process.argv[1] ?? "", "../main.ts");
   const args = ["--bin", bin, "--main", "macvlan", "--case", cases.join(","), "--report", report];
-  const child = spawnSync(process.execPath, [program, suite, ...args], { encoding: "utf8" });
-  if (child.status !== 0 && child.status !== 1) throw new Error(child.stderr);
+  const child = spawn(process.execPath, [program, suite, ...args], { stdio: ["ignore", "ignore", "inherit"] });
+  const status = await new Promise<number | null>((done, fail) => child.once("error", fail).once("exit", done));
+  if (status !== 0 && status !== 1) throw new Error(`the suite ended with ${status} on ${bin}`);
   const { cases: verdicts } = JSON.parse(readFileSync(report, "utf8"));
   return new Map(verdicts.map((v: { id: string; outcome: string }) => [v.id, v.outcome]));
 }
 
-function main(): void {
+interface Finding extends Pick<Fault, "name" | "caught"> {
+  /** Outcome of the case without and with the fault. */
+  readonly before: string;
+  readonly after: string;
+}
+
+const isCaught = ({ before, after }: Finding): boolean => before === "passed" && after === "failed";
+
+/** Tries every fault, a few at a time. `top` is a scratch directory. */
+async function findings(bin: string, top: string, jobs: number): Promise<Finding[]> {
+  // The control: wrapped alike, but without a fault. It shows that the wrapper itself is not what is caught.
+  const wrapped = FAULTS.map((f) => f.plugin);
+  const cases = FAULTS.map((f) => f.caught);
+  const good = await run(directory(top, bin, "control", wrapped, "real"), cases, join(top, "good.json"));
+  const found: Finding[] = [];
+  const queue = [...FAULTS.entries()];
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [n, { name, plugin, caught, code }] = next;
+      const dir = directory(top, bin, String(n), [plugin], code);
+      const after = (await run(dir, [caught], join(top, `${n}.json`))).get(caught) ?? "unknown case";
+      found[n] = { name, caught, before: good.get(caught) ?? "unknown case", after };
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  return found;
+}
+
+async function main(): Promise<void> {
   const program = new Command("honesty")
     .description("Breaks plugins of a good directory one fault at a time; each must be caught by its case.")
-    .requiredOption("--bin <dir>", "directory of plugins that pass the cases");
-  const { bin } = program.parse().opts<{ bin: string }>();
+    .requiredOption("--bin <dir>", "directory of plugins that pass the cases")
+    .option("--jobs <n>", "faults at a time", Number, 3)
+    .option("--report <file>", "write the outcomes as JSON");
+  const { bin, jobs, report } = program.parse().opts<{ bin: string; jobs: number; report?: string }>();
   const top = mkdtempSync(join(tmpdir(), "cni-honesty-"));
   try {
-    // The control: wrapped alike, but without a fault. It shows that the wrapper itself is not what is caught.
-    const all = FAULTS.map((f) => f.plugin);
-    const control = directory(top, resolve(bin), "control", all, "real");
-    const good = run(
-      control,
-      FAULTS.map((f) => f.caught),
-      join(top, "good.json"),
-    );
-    let missed = 0;
-    for (const [n, fault] of FAULTS.entries()) {
-      const before = good.get(fault.caught) ?? "unknown case";
-      const after = run(
-        directory(top, resolve(bin), String(n), [fault.plugin], fault.code),
-        [fault.caught],
-        join(top, `${n}.json`),
-      ).get(fault.caught);
-      const caught = before === "passed" && after === "failed";
-      if (!caught) missed++;
-      const verdict = caught ? "caught" : `MISSED (without the fault: ${before}, with it: ${after})`;
-      console.log(`${fault.name.padEnd(48)} ${fault.caught.padEnd(22)} ${verdict}`);
+    const all = await findings(resolve(bin), top, jobs);
+    for (const finding of all) {
+      const { name, caught, before, after } = finding;
+      const verdict = isCaught(finding) ? "caught" : `MISSED (without the fault: ${before}, with it: ${after})`;
+      console.log(`${name.padEnd(48)} ${caught.padEnd(22)} ${verdict}`);
     }
-    console.log(`${FAULTS.length - missed} of ${FAULTS.length} faults caught`);
-    process.exitCode = missed === 0 ? 0 : 1;
+    const cases = all.map((f) => ({ id: f.name, outcome: isCaught(f) ? "passed" : "failed", got: f.after }));
+    if (report !== undefined) writeFileSync(report, `${JSON.stringify({ cases }, null, 1)}\n`);
+    console.log(`${all.filter(isCaught).length} of ${all.length} faults caught`);
+    process.exitCode = all.every(isCaught) ? 0 : 1;
   } finally {
     rmSync(top, { recursive: true, force: true });
   }
 }
 
-main();
+await main();

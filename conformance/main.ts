@@ -4,13 +4,14 @@ import { resolve } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { Command } from "commander";
 import { tables } from "./cases/index.ts";
+import { coverage } from "./checklist.ts";
 import { type BoundCase, bind, type Verdict } from "./harness/case.ts";
 import { mainNames } from "./harness/mains.ts";
 import { runAll } from "./harness/pool.ts";
 import { probe, unmet } from "./harness/probe.ts";
 import { compareKnown, printFailures, printTotals, readKnown, writeKnown, writeReport } from "./harness/report.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
-import type { Settings } from "./harness/sandbox.ts";
+import { CASE_LIMIT_MS, type Settings } from "./harness/sandbox.ts";
 import { serve } from "./harness/worker.ts";
 
 interface Options {
@@ -21,6 +22,7 @@ interface Options {
   spec: string;
   case?: string[];
   jobs: number;
+  limit: number;
   report: string[];
   known?: string;
   learn?: string;
@@ -47,6 +49,7 @@ function parse(): Options {
     .option("--case <ids>", "only cases whose id begins so (comma-separated)", list)
     .option("--peer <dir>", "another directory of plugins, for the cases of mixed use")
     .option("--jobs <n>", "cases at a time", Number, 4)
+    .option("--limit <s>", "seconds a case may take", Number, CASE_LIMIT_MS / 1000)
     .option("--report <file>", "write JUnit (.xml) or JSON (repeatable)", (file, all: string[]) => [...all, file], [])
     .option("--known <file>", "list of known deviations: fail when one disappears or a new one appears")
     .option("--learn <file>", "write the deviations of this run as such a list")
@@ -95,6 +98,7 @@ async function main(): Promise<void> {
   if (cases.length === 0) complain("no case matches");
   if (options.list) {
     for (const c of cases) console.log(`${c.id.padEnd(24)} [${c.tag}] ${c.requirement}: ${c.expected}`);
+    printCoverage(cases);
     return;
   }
   const skipped = new Map<string, Verdict>();
@@ -109,6 +113,7 @@ async function main(): Promise<void> {
     spec: options.spec,
     main: undefined,
     versions: offer.versions,
+    limitMs: options.limit * 1000,
     ...(peer ? { peer } : {}),
   };
   const runnable = cases.filter((c) => !skipped.has(c.id));
@@ -130,6 +135,13 @@ async function main(): Promise<void> {
   printTotals(verdicts, seconds);
   const good = known === undefined ? verdicts.every((v) => v.outcome !== "failed") : compareKnown(verdicts, known);
   process.exitCode = good ? 0 : 1;
+}
+
+function printCoverage(cases: readonly BoundCase[]): void {
+  const { rows, own, elsewhere, missing } = coverage(cases.map((c) => c.id));
+  console.log(`\n${cases.length} cases; checklist: ${own} of ${rows} rows have cases of their own here`);
+  for (const [row, where] of Object.entries(elsewhere)) console.log(`${row}: ${where}`);
+  if (missing.length > 0) console.log(`not among these cases: ${missing.join(" ")}`);
 }
 
 function pick(c: BoundCase): Pick<Verdict, "id" | "tag" | "requirement" | "expected"> {

@@ -19,6 +19,8 @@ interface Stage {
   report?: string;
   /** Minutes; then it has failed. */
   limit: number;
+  /** A path without which it is not run, and what would make it. */
+  needs?: [path: string, maker: string];
 }
 
 const reports = join(cache, "reports");
@@ -48,19 +50,35 @@ function faultsCount(report: unknown): Count {
   return { passed: sum((o) => o.points) - failed, failed, notRun: sum((o) => o.notReached.length) };
 }
 
+function differentialCount(report: unknown): Count {
+  const { configurations, differing } = report as { configurations: number; differing: number };
+  return { passed: configurations - differing, failed: differing, notRun: 0 };
+}
+
 function conformance(name: string, bin: string, more: string[], limit: number): Stage {
   const command = ts("conformance/main.ts", "--bin", bin, "--report", reportOf(name), ...more);
   return { name, command, count: conformanceCount, limit };
 }
 
-const peer = ["--peer", "/usr/lib/cni"];
+/** The suite on plugins whose deviations are listed: one test, which fails when they are no longer as listed. */
+function deviations(version: string, bin: string, needs?: Stage["needs"]): Stage {
+  const known = `conformance/results/go-${version}.json`;
+  const command = ts("conformance/main.ts", "--bin", bin, "--main", "macvlan", "--known", known);
+  return { name: `conformance of Go ${version}`, command, limit: 6, ...(needs && { needs }) };
+}
+
+const debianPlugins = "/usr/lib/cni";
+const currentPlugins = join(cache, "go-plugins/1.9.1");
+const peer = ["--peer", debianPlugins];
 /** Cases that reach each plugin, delegates, input and output; the rest are refusals that take the same ways through the native layer. */
 const nativePaths = ["--case", "ADD,CHK,DEL,DLG,GC,HD,HL,IN,IO,KEY,MV,SEC,ST"];
+/** Builds that take their time. */
+const slow = ["--limit", "120"];
 /** A call takes seconds when every allocation collects. */
 const fewPaths = ["--case", "HDX,HLX,STX,MVX-0,DEL"];
 /** Cases of what this machine's kernel may lack: ipvlan. The rest needs no guest. */
 const guestCases = "IV-,IVX,MVX-16,GDE-04";
-const inGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --case ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
+const inGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
 
 const stages: Stage[] = [
   { name: "check", command: ["npm", "run", "-s", "check"], limit: 5 },
@@ -73,8 +91,25 @@ const stages: Stage[] = [
   },
   conformance("conformance", "dist/cni", peer, 10),
   conformance("conformance no-snapshot", "dist/variants/no-snapshot/cni", peer, 10),
-  conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...nativePaths], 15),
-  conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...fewPaths], 15),
+  conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...slow, ...nativePaths], 15),
+  conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...slow, ...fewPaths], 15),
+  deviations("1.1.1", debianPlugins),
+  deviations("1.9.1", currentPlugins, [currentPlugins, "scripts/go-plugins"]),
+  {
+    name: "differential",
+    command: ts(
+      ...["conformance/differential.ts", "--bin", "dist/cni", "--report", reportOf("differential")],
+      ...["--peer", existsSync(currentPlugins) ? currentPlugins : debianPlugins],
+    ),
+    count: differentialCount,
+    limit: 6,
+  },
+  {
+    name: "honesty",
+    command: ts("conformance/honesty.ts", "--bin", "dist/cni", "--report", reportOf("honesty")),
+    count: conformanceCount,
+    limit: 4,
+  },
   {
     name: "clients",
     command: ts("conformance/clients/main.ts", "--bin", "dist/cni", "--report", reportOf("clients")),
@@ -117,6 +152,11 @@ function run(command: string[], minutes: number): Promise<number> {
 }
 
 async function runStage(stage: Stage): Promise<Count> {
+  const [path, maker] = stage.needs ?? [];
+  if (path !== undefined && !existsSync(path)) {
+    console.log(`not run: there is no ${path}; ${maker} makes it`);
+    return { passed: 0, failed: 0, notRun: 1 };
+  }
   const file = stage.report ?? reportOf(stage.name);
   rmSync(file, { force: true });
   const status = await run(stage.command, stage.limit);

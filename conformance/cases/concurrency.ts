@@ -5,13 +5,10 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { LIMITS, POLICY } from "./stubs.ts";
 
-/** Milliseconds to make a crowd's namespaces: an emulated machine takes half a second for each. */
-const CROWD_MS = 120_000;
-
 /** n attachments, each with its container and namespace. */
 function crowd(t: Trial, n: number): { conf: Config; set: Record<string, string> }[] {
   const names = Array.from({ length: n }, (_, i) => `k${i}`);
-  t.sh(names.map((name) => `ip netns add ${name}; ip -n ${name} link set lo up`).join("\n"), { timeoutMs: CROWD_MS });
+  t.sh(names.map((name) => `ip netns add ${name}; ip -n ${name} link set lo up`).join("\n"));
   return names.map((name) => ({ conf: t.l3(), set: { CNI_CONTAINERID: name, CNI_NETNS: `/run/netns/${name}` } }));
 }
 

@@ -198,5 +198,16 @@ export const security: CaseTable = {
       },
       hl,
     ),
+    row(
+      "SEC-09c",
+      "H",
+      "resolvConf",
+      "a file of 64 MiB: E(7|999), nothing reserved",
+      (t) => {
+        t.sh("mkdir /run/case; truncate -s 64M /run/case/huge");
+        t.refused("ADD", conf(t, { resolvConf: "/run/case/huge" }), [7, 999]);
+      },
+      hl,
+    ),
   ],
 };

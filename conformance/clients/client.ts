@@ -1,7 +1,7 @@
 // What a client case is, and what all of them use.
 import type { Tag } from "../harness/case.ts";
 import { Mismatch } from "../harness/case.ts";
-import { brief, describeRun, type Run, runIn } from "../harness/invoke.ts";
+import { brief, describeRun, type Run } from "../harness/invoke.ts";
 import type { Config } from "../harness/mains.ts";
 import { SYSTEM_PATH } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
@@ -71,5 +71,5 @@ export function writeList(t: Trial, cniVersion: string, plugins: readonly Config
 export function cnitool(t: Trial, p: Places, verb: string, options: CniToolOptions = {}): Run {
   const path = [p.bin, ...(options.also ?? [])].join(":");
   const env = { PATH: SYSTEM_PATH, NETCONFPATH: NET, CNI_PATH: path, ...options.env };
-  return show(`cnitool ${verb}`, runIn(t.ns, [`${p.clients}/cnitool`, verb, "net1", "/run/netns/c1"], { env }));
+  return show(`cnitool ${verb}`, t.run([`${p.clients}/cnitool`, verb, "net1", "/run/netns/c1"], { env }));
 }

@@ -13,6 +13,9 @@ import { cnitoolClients } from "./cnitool.ts";
 import { multusClients } from "./multus.ts";
 import { podmanClients } from "./podman.ts";
 
+/** A client starts programs of its own, podman a container. */
+const LIMIT_MS = 60_000;
+
 interface Options {
   bin: string;
   clients: string;
@@ -55,7 +58,7 @@ async function run(client: Client, places: Places, offer: Offer): Promise<Verdic
   console.log(`${id}: ${expected}`);
   const reason = missing(client, places, offer);
   if (reason !== undefined) return { id, ...spec, outcome: "not-run", got: reason, ms: 0 };
-  const settings = { bin: places.bin, root: "", spec: "1.0.0", main: undefined, versions: {} };
+  const settings = { bin: places.bin, root: "", spec: "1.0.0", main: undefined, versions: {}, limitMs: LIMIT_MS };
   return judge({ id, ...spec, main: undefined, run: (t) => client.run(t, places) }, settings);
 }
 

@@ -1,5 +1,5 @@
 // Multus thin, standalone: no kubeconfig, the delegates in its configuration.
-import { type Run, runIn } from "../harness/invoke.ts";
+import type { Run } from "../harness/invoke.ts";
 import type { Config } from "../harness/mains.ts";
 import type { ResultInterface } from "../harness/result.ts";
 import { SYSTEM_PATH } from "../harness/sandbox.ts";
@@ -20,7 +20,7 @@ function multus(t: Trial, p: Places, command: string, delegates: readonly Config
     ...extra,
   };
   const env = { PATH: SYSTEM_PATH, ...ENV, CNI_COMMAND: command, CNI_PATH: `${p.clients}:${p.bin}` };
-  return show(`multus ${command}`, runIn(t.ns, [`${p.clients}/multus`], { env, input: JSON.stringify(conf) }));
+  return show(`multus ${command}`, t.run([`${p.clients}/multus`], { env, input: JSON.stringify(conf) }));
 }
 
 const delegates = (t: Trial): Config[] => [

@@ -1,5 +1,4 @@
 // podman with its CNI backend: an image made of busybox, a container on a macvlan network that pings the host's side.
-import { runIn } from "../harness/invoke.ts";
 import { SYSTEM_PATH } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
 import { type Client, good, type Places, show } from "./client.ts";
@@ -22,7 +21,7 @@ function container(t: Trial, p: Places): void {
     ${PODMAN} run --rm --cgroups=disabled --network testnet made:here /bin/busybox sh -c \
       '/bin/busybox ip address show eth0; /bin/busybox ping -c 2 -W 2 198.51.100.1' 2>&1`;
   const env = { PATH: SYSTEM_PATH, HOME: "/run/p", CONTAINERS_CONF: "/run/p/containers.conf" };
-  const run = show("podman run", runIn(t.ns, ["sh", "-ec", script], { env, timeoutMs: 60_000 }));
+  const run = show("podman run", t.run(["sh", "-ec", script], { env }));
   t.expect(good(run, "podman run").stdout.includes("bytes from 198.51.100.1"), "an answer to ping", run.stdout);
   t.expect(run.stdout.includes("198.51.100.2/24"), "the address of the pool", run.stdout);
   t.equal(t.sh("ls /run/cni/pool/testnet").split(/\s+/).filter(Boolean), ["last_reserved_ip.0", "lock"], "leases");

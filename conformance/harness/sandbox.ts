@@ -35,13 +35,18 @@ export interface Settings {
   readonly main: string | undefined;
   /** Spec versions each plugin of BIN lists, by plugin. */
   readonly versions: Readonly<Record<string, readonly string[]>>;
+  /** How long a case may take, in ms; CASE_LIMIT_MS when absent. */
+  readonly limitMs?: number;
 }
+
+export const CASE_LIMIT_MS = 20_000;
 
 export const RANGE = "198.51.100.0/24";
 export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export class Sandbox {
   readonly root: string;
+  readonly #deadline: number;
   #devices = 0;
 
   constructor(
@@ -49,6 +54,7 @@ export class Sandbox {
     readonly settings: Settings,
   ) {
     this.root = `/proc/${ns.pid}/root`;
+    this.#deadline = Date.now() + (settings.limitMs ?? CASE_LIMIT_MS);
   }
 
   get main(): Main {
@@ -63,8 +69,14 @@ export class Sandbox {
 
   // Running things
 
+  /** Runs any program in the case's namespaces; it is killed when the case's time is over. */
+  run(argv: readonly string[], options: RunOptions = {}): Run {
+    const left = Math.max(1, this.#deadline - Date.now());
+    return runIn(this.ns, argv, { ...options, timeoutMs: Math.min(options.timeoutMs ?? left, left) });
+  }
+
   sh(script: string, options: RunOptions = {}): string {
-    const run = runIn(this.ns, ["sh", "-ec", script], options);
+    const run = this.run(["sh", "-ec", script], options);
     if (run.status !== 0) throw new Error(`set-up failed (${run.status}): ${script}\n${run.stderr}`);
     return run.stdout;
   }
@@ -74,7 +86,7 @@ export class Sandbox {
     const plugin = `${options.bin ?? this.settings.bin}/${options.plugin ?? this.typeOf(stdin)}`;
     const env = options.only ?? this.environment(command, options.set);
     const argv = options.wrap === undefined ? [plugin] : ["/bin/sh", "-c", options.wrap, "sh", plugin];
-    return runIn(this.ns, argv, { ...options, env, input: this.bytes(stdin) });
+    return this.run(argv, { ...options, env, input: this.bytes(stdin) });
   }
 
   environment(command: string, set: Env = {}): Record<string, string> {
@@ -101,7 +113,7 @@ export class Sandbox {
       return `(env -i ${env.join(" ")} ${plugin} <${n}.in >${n}.out 2>${n}.err; echo $? >${n}.rc) &`;
     });
     const start = Date.now();
-    this.sh(`set +e; cd ${dir}\n${lines.join("\n")}\nwait`, { timeoutMs: 120_000 });
+    this.sh(`set +e; cd ${dir}\n${lines.join("\n")}\nwait`);
     const read = (name: string) => readFileSync(`${this.root}${dir}/${name}`, "utf8");
     return calls.map((_, n) => ({
       status: Number(read(`${n}.rc`)),
