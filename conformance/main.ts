@@ -35,8 +35,8 @@ const list = (value: string) => value.split(",").filter((part) => part !== "");
 function parse(): Options {
   const program = new Command("conformance")
     .description(
-      "Runs the CNI conformance cases against a directory of plugins, each case in namespaces of its own.\n" +
-        "Needs root, util-linux and iproute2. Exit 0: every case that ran passed (or is as listed in --known).",
+      "Runs the CNI conformance cases against a directory of plugins, whoever wrote them, each case in namespaces of its own.\n" +
+        "Needs root, Node 20, util-linux and iproute2. What cannot run here is not-run, with its reason, and never passed.",
     )
     .requiredOption("--bin <dir>", "directory of the plugins under test")
     .option("--plugins <names>", `run only cases of these plugins; interface plugins: ${mainNames.join(", ")}`, list)
@@ -57,10 +57,21 @@ function parse(): Options {
     .option("--verbose", "print every verdict")
     .addHelpText(
       "after",
-      "\nExamples:\n" +
-        "  npm run conformance -- --bin /usr/lib/cni\n" +
-        "  npm run conformance -- --bin dist/cni --plugins host-device,static --case DEL,CHK\n" +
-        "  npm run conformance -- --bin /usr/lib/cni --known conformance/results/go-1.1.1.json\n",
+      `
+Tags: S the specification asks for it, G the Go plugins do it and runtimes rely on it, H hardening where the specification is
+silent. A plugin that is new should have no failures of S, then of G; what to do about H is up to its author.
+
+Exit status: 0 every case that ran passed (or is as listed in --known), 1 some did not, 2 wrong usage.
+
+Examples:
+  npm run conformance -- --bin /opt/cni/bin                                everything these plugins can be asked
+  npm run conformance -- --bin /opt/cni/bin --plugins host-device,static   only cases of these
+  npm run conformance -- --bin /opt/cni/bin --case DEL-07 --verbose        one case
+  npm run conformance -- --bin /opt/cni/bin --spec 1.1.0 --report r.xml    another version, and a report for CI
+  npm run conformance -- --bin /opt/cni/bin --learn known.json             what it does not do yet, written down ...
+  npm run conformance -- --bin /opt/cni/bin --known known.json             ... and held against: only changes fail
+  npm run conformance -- --bin /opt/cni/bin --list                         what the cases are and which rows of the checklist they cover
+`,
     );
   return program.parse().opts<Options>();
 }

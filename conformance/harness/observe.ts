@@ -1,6 +1,9 @@
 // Runs a scenario with one implementation and keeps what can be compared.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { type Link, parseRoutes } from "./kernel.ts";
 import type { Config } from "./mains.ts";
 import type { Scenario } from "./scenario.ts";
+import { PICTURE_SCRIPT, parsePicture, stateFiles } from "./state.ts";
 import { canonical, type Trial } from "./trial.ts";
 
 export interface Step {
@@ -14,42 +17,45 @@ export interface Step {
 
 const STATE = "/var/lib/cni/networks";
 
+/** Everything at once: a scenario is looked at six times on each side. */
+const WORLD_SCRIPT = `(${PICTURE_SCRIPT})
+for n in "" "-n c1"; do for f in 4 6; do echo "#"; ip $n -$f -j -d route show table all; done; done`;
+
 /** The world as facts: name to value. MACs the kernel makes up are left out. */
 function world(t: Trial): Record<string, string> {
   const facts: Record<string, string> = {};
-  const picture = t.picture();
-  for (const ns of ["", "c1"]) {
-    for (const link of picture.links.get(ns) ?? []) {
-      const given = link.mac.startsWith("02:00:00:00:00:") ? link.mac : "made up";
-      const { kind, up, mtu, alias, altnames, data, addresses } = link;
-      const held = addresses
-        .filter((a) => a.scope !== "link" || a.cidr.includes("."))
-        .map((a) => `${a.cidr} ${a.scope}`);
-      const mode = data.mode;
-      facts[`link ${ns || "host"} ${link.name}`] = JSON.stringify({
-        kind,
-        up,
-        mtu,
-        alias,
-        altnames,
-        mode,
-        given,
-        held,
-      });
-    }
-    for (const route of t.routes(ns)) {
-      if (route.table === "local" || route.dst.startsWith("fe80:") || route.dst.startsWith("ff00:")) continue;
-      const { gateways, dev, table, metric, scope, metrics } = route;
-      const key = `route ${ns || "host"} ${route.dst} ${gateways.join("+")} ${dev} ${table}`;
-      facts[key] = JSON.stringify({ metric, scope, metrics });
+  const [picture, ...routes] = t.sh(WORLD_SCRIPT).split(/^#$/m) as [string, string, string, string, string];
+  const links = parsePicture(picture);
+  for (const [n, ns] of ["", "c1"].entries()) {
+    for (const link of links.get(ns) ?? []) facts[`link ${ns || "host"} ${link.name}`] = describeLink(link);
+    for (const family of [4, 6] as const) {
+      for (const route of parseRoutes(routes[n * 2 + (family === 4 ? 0 : 1)]!.trim(), family)) {
+        if (route.table === "local" || route.dst.startsWith("fe80:") || route.dst.startsWith("ff00:")) continue;
+        const { gateways, dev, table, metric, scope, metrics } = route;
+        const key = `route ${ns || "host"} ${route.dst} ${gateways.join("+")} ${dev} ${table}`;
+        facts[key] = JSON.stringify({ metric, scope, metrics });
+      }
     }
   }
-  for (const [path, content] of picture.files) if (path.startsWith(STATE)) facts[`file ${path}`] = content;
-  const cursors = t.sh(
-    `cd ${STATE}/net1 2>/dev/null && for f in last_reserved_ip.*; do [ -f $f ] && echo "$f $(cat $f)"; done; exit 0`,
-  );
-  facts.cursors = cursors.trim();
+  for (const [path, content] of stateFiles(t.root)) if (path.startsWith(STATE)) facts[`file ${path}`] = content;
+  facts.cursors = cursors(`${t.root}${STATE}/net1`);
   return facts;
+}
+
+function describeLink({ mac, kind, up, mtu, alias, altnames, data, addresses }: Link): string {
+  const given = mac.startsWith("02:00:00:00:00:") ? mac : "made up";
+  const held = addresses.filter((a) => a.scope !== "link" || a.cidr.includes(".")).map((a) => `${a.cidr} ${a.scope}`);
+  return JSON.stringify({ kind, up, mtu, alias, altnames, mode: data.mode, given, held });
+}
+
+/** host-local's notes of the addresses it gave last, which are no state that counts elsewhere. */
+function cursors(dir: string): string {
+  if (!existsSync(dir)) return "";
+  const names = readdirSync(dir).filter((name) => name.startsWith("last_reserved_ip."));
+  return names
+    .sort()
+    .map((name) => `${name} ${readFileSync(`${dir}/${name}`, "latin1").trim()}`)
+    .join("\n");
 }
 
 /** A result with sorted members and without the MAC of a link the kernel named. */

@@ -1,6 +1,7 @@
 // The table a person reads, the JUnit and JSON files a CI reads, and the comparison with a list of known deviations.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
+import { levelOf } from "../requirements.ts";
 import type { Verdict } from "./case.ts";
 
 export interface Known {
@@ -12,7 +13,8 @@ export interface Known {
 }
 
 export function printFailures(verdicts: readonly Verdict[], known: Known | undefined): void {
-  const failed = verdicts.filter((v) => v.outcome === "failed" && known?.deviations[v.id] === undefined);
+  const listed = { ...known?.deviations, ...known?.sometimes };
+  const failed = verdicts.filter((v) => v.outcome === "failed" && listed[v.id] === undefined);
   if (failed.length === 0) return;
   console.log(`\n${"case".padEnd(24)} requirement / expected / got`);
   for (const v of failed) {
@@ -22,20 +24,37 @@ export function printFailures(verdicts: readonly Verdict[], known: Known | undef
   }
 }
 
+const TAGS = { S: "S (the spec asks for it)", G: "G (runtimes rely on it)", H: "H (hardening)" };
+const LEVELS = {
+  M: "must",
+  S: "should",
+  m: "may",
+  i: "implied",
+  none: "none of the spec",
+};
+
 export function printTotals(verdicts: readonly Verdict[], seconds: number): void {
-  console.log(`\n${"level".padEnd(32)} passed  failed  not run`);
-  const names = { S: "S (the spec asks for it)", G: "G (runtimes rely on it)", H: "H (hardening)" };
+  const cell = (value: string | number, width: number) => String(value).padStart(width);
   const line = (label: string, of: readonly Verdict[]) => {
-    const count = (outcome: string) => String(of.filter((v) => v.outcome === outcome).length);
+    if (of.length === 0) return;
+    const count = (outcome: string) => of.filter((v) => v.outcome === outcome).length;
     console.log(
-      `${label.padEnd(32)} ${count("passed").padStart(6)}  ${count("failed").padStart(6)}  ${count("not-run").padStart(7)}`,
+      `${label.padEnd(32)} ${cell(count("passed"), 6)} ${cell(count("failed"), 7)} ${cell(count("not-run"), 8)}`,
     );
   };
-  for (const tag of ["S", "G", "H"] as const)
+  console.log(`\n${"".padEnd(32)} passed  failed  not run`);
+  for (const [tag, label] of Object.entries(TAGS)) {
     line(
-      names[tag],
+      label,
       verdicts.filter((v) => v.tag === tag),
     );
+  }
+  for (const [level, label] of Object.entries(LEVELS)) {
+    line(
+      `requirement: ${label}`,
+      verdicts.filter((v) => (levelOf(v.requirement) ?? "none") === level),
+    );
+  }
   line("all", verdicts);
   const reasons = new Map<string, number>();
   for (const v of verdicts) if (v.outcome === "not-run") reasons.set(v.got, (reasons.get(v.got) ?? 0) + 1);
@@ -89,9 +108,10 @@ export function compareKnown(verdicts: readonly Verdict[], known: Known): boolea
   return same;
 }
 
-/** Writes JUnit when the name ends in .xml, else JSON. */
+/** Writes JUnit when the name ends in .xml, else JSON: {"cases": [{id, tag, requirement, outcome, expected, got}]}. */
 export function writeReport(file: string, verdicts: readonly Verdict[], seconds: number): void {
-  const text = file.endsWith(".xml") ? junit(verdicts, seconds) : `${JSON.stringify({ cases: verdicts }, null, 1)}\n`;
+  const cases = verdicts.map(({ ms: _, ...verdict }) => verdict);
+  const text = file.endsWith(".xml") ? junit(verdicts, seconds) : `${JSON.stringify({ cases }, null, 1)}\n`;
   writeFileSync(file, text);
 }
 
