@@ -2,12 +2,13 @@
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
 //   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress}, which the tests run; --sanitize, --gc-stress: one of them
 //   --entry, --output  another entry file (tests of the native layer), one executable, no links
-import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundleOperator, bundlePlugins } from "./build/bundle.ts";
 import { compileBytecode, gcStress, musl, sanitize } from "./build/engine.ts";
 import { type Bytecode, buildExecutable } from "./build/executable.ts";
+import { linkPlugins } from "./build/links.ts";
 import { BuildError, dist, manifest, root } from "./build/paths.ts";
 import { writeValidators } from "./schemas.ts";
 
@@ -29,16 +30,6 @@ async function bytecode(entry: string): Promise<Bytecode> {
   return { main: compileBytecode(plugins), cli: compileBytecode(operator.code) };
 }
 
-/** dir/podnic gets its names: hard links, which survive a copy by any tool and cost nothing. */
-function linkPlugins(dir: string): void {
-  const plugins = manifest().plugins.filter((name) => existsSync(join(root, "plugins", name, "plugin.ts")));
-  const unknown = readdirSync(join(root, "plugins")).filter((name) => !manifest().plugins.includes(name));
-  if (unknown.length > 0) throw new BuildError(`pkg.config.json does not name plugins/${unknown.join(", plugins/")}`);
-  rmSync(join(dir, "cni"), { recursive: true, force: true });
-  mkdirSync(join(dir, "cni"), { recursive: true });
-  for (const name of plugins) linkSync(join(dir, "podnic"), join(dir, "cni", name));
-}
-
 async function main(): Promise<void> {
   const code = await bytecode(flags.entry);
   if (flags.output !== undefined) {
@@ -48,9 +39,9 @@ async function main(): Promise<void> {
   }
   const podnic = join(dist, "podnic");
   buildExecutable(musl, code, !flags["no-snapshot"], podnic);
-  linkPlugins(dist);
+  linkPlugins(podnic, join(dist, "cni"));
   const { size } = statSync(podnic);
-  const budget = manifest().budgets.bytes;
+  const budget = manifest().budgets.podnic;
   if (size > budget) throw new BuildError(`dist/podnic has ${size} bytes, its budget in pkg.config.json is ${budget}`);
   console.log(`dist/podnic: ${size} bytes, plugins: ${readdirSync(join(dist, "cni")).join(" ")}`);
   const variants = [
@@ -62,7 +53,7 @@ async function main(): Promise<void> {
     if (!wanted) continue;
     const dir = join(dist, "variants", name);
     buildExecutable(toolchain, code, snapshot, join(dir, "podnic"));
-    linkPlugins(dir);
+    linkPlugins(join(dir, "podnic"), join(dir, "cni"));
     console.log(`dist/variants/${name}/podnic: ${statSync(join(dir, "podnic")).size} bytes`);
   }
 }

@@ -16,11 +16,15 @@ export const root = findRoot();
 export const cache = join(root, ".cache");
 export const dist = join(root, "dist");
 
+/** pkg.config.json: what is built, for our own build and for pkg, which takes `name` and `pkg`. */
 export interface Manifest {
   name: string;
   plugins: string[];
+  /** As Node and pkg call them: linux-x64, linux-arm64. */
   targets: string[];
-  budgets: { bytes: number };
+  /** Bytes each executable may have. */
+  budgets: { podnic: number; "podnic-node": number };
+  pkg: { targets: string[]; outputPath: string; seaConfig: object };
 }
 
 export function manifest(): Manifest {
