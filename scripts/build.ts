@@ -1,12 +1,13 @@
-// Builds dist/podnic and the plugins' links to it: `npm run build -- [--no-snapshot] [--variants] [--entry FILE --output FILE]`.
+// Builds dist/podnic and the plugins' links to it: `npm run build -- [--target NAME] [--no-snapshot] [--variants] [--entry FILE --output FILE]`.
+//   --target       one of pkg.config.json's targets, linux-x64 when absent; another is built into dist/TARGET
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
 //   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress}, which the tests run; --sanitize, --gc-stress: one of them
 //   --entry, --output  another entry file (tests of the native layer), one executable, no links
 import { readdirSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundleOperator, bundlePlugins } from "./build/bundle.ts";
-import { compileBytecode, gcStress, musl, sanitize } from "./build/engine.ts";
+import { compileBytecode, gcStress, musl, muslArm64, sanitize, type Toolchain } from "./build/engine.ts";
 import { type Bytecode, buildExecutable } from "./build/executable.ts";
 import { linkPlugins } from "./build/links.ts";
 import { BuildError, dist, manifest, root } from "./build/paths.ts";
@@ -18,6 +19,7 @@ const { values: flags } = parseArgs({
     variants: { type: "boolean", default: false },
     sanitize: { type: "boolean", default: false },
     "gc-stress": { type: "boolean", default: false },
+    target: { type: "string", default: "linux-x64" },
     entry: { type: "string", default: "src/host/quickjs/main.ts" },
     output: { type: "string" },
   },
@@ -27,23 +29,33 @@ async function bytecode(entry: string): Promise<Bytecode> {
   writeValidators(root);
   const operator = await bundleOperator();
   const plugins = await bundlePlugins(entry, operator.modules);
-  return { main: compileBytecode(plugins), cli: compileBytecode(operator.code) };
+  return { main: compileBytecode(plugins.code), cli: compileBytecode(operator.code) };
 }
 
-async function main(): Promise<void> {
-  const code = await bytecode(flags.entry);
-  if (flags.output !== undefined) {
-    const toolchain = flags.sanitize ? sanitize : flags["gc-stress"] ? gcStress : musl;
-    buildExecutable(toolchain, code, !flags["no-snapshot"] && !flags.sanitize, resolve(flags.output));
-    return;
-  }
-  const podnic = join(dist, "podnic");
-  buildExecutable(musl, code, !flags["no-snapshot"], podnic);
-  linkPlugins(podnic, join(dist, "cni"));
+const toolchains: Record<string, Toolchain> = { "linux-x64": musl, "linux-arm64": muslArm64 };
+
+function toolchainOf(target: string): Toolchain {
+  const toolchain = toolchains[target];
+  if (toolchain === undefined || !manifest().targets.includes(target))
+    throw new BuildError(`no target ${target}; pkg.config.json has ${manifest().targets.join(", ")}`);
+  return toolchain;
+}
+
+/** The executable that is shipped, within its budget, and its links. Returns the directory they are in. */
+function buildTarget(target: string, code: Bytecode): string {
+  const dir = target === "linux-x64" ? dist : join(dist, target);
+  const podnic = join(dir, "podnic");
+  buildExecutable(toolchainOf(target), code, !flags["no-snapshot"], podnic);
+  linkPlugins(podnic, join(dir, "cni"));
   const { size } = statSync(podnic);
   const budget = manifest().budgets.podnic;
-  if (size > budget) throw new BuildError(`dist/podnic has ${size} bytes, its budget in pkg.config.json is ${budget}`);
-  console.log(`dist/podnic: ${size} bytes, plugins: ${readdirSync(join(dist, "cni")).join(" ")}`);
+  if (size > budget) throw new BuildError(`${podnic} has ${size} bytes, its budget in pkg.config.json is ${budget}`);
+  console.log(`${relative(root, podnic)}: ${size} bytes, plugins: ${readdirSync(join(dir, "cni")).join(" ")}`);
+  return dir;
+}
+
+/** Other shapes of the executable, which the tests run. */
+function buildVariants(code: Bytecode): void {
   const variants = [
     ["no-snapshot", musl, false, flags.variants],
     ["sanitize", sanitize, false, flags.variants || flags.sanitize],
@@ -56,6 +68,17 @@ async function main(): Promise<void> {
     linkPlugins(join(dir, "podnic"), join(dir, "cni"));
     console.log(`dist/variants/${name}/podnic: ${statSync(join(dir, "podnic")).size} bytes`);
   }
+}
+
+async function main(): Promise<void> {
+  const code = await bytecode(flags.entry);
+  if (flags.output === undefined) {
+    buildTarget(flags.target, code);
+    buildVariants(code);
+    return;
+  }
+  const toolchain = flags.sanitize ? sanitize : flags["gc-stress"] ? gcStress : toolchainOf(flags.target);
+  buildExecutable(toolchain, code, !flags["no-snapshot"] && !flags.sanitize, resolve(flags.output));
 }
 
 main().catch((error: unknown) => {

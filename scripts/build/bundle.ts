@@ -1,10 +1,10 @@
 // The two bundles of the executable: the plugins, and the operator's commands, which use the modules of the first.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { type BuildOptions, build, type Plugin } from "esbuild";
+import { type BuildOptions, build, type Metafile, type Plugin } from "esbuild";
 import { root } from "./paths.ts";
 
-const options: BuildOptions & { write: false } = {
+const options: BuildOptions & { write: false; metafile: true } = {
   absWorkingDir: root,
   bundle: true,
   format: "iife",
@@ -14,6 +14,7 @@ const options: BuildOptions & { write: false } = {
   conditions: ["import", "require", "node"],
   target: "es2023",
   minify: true,
+  metafile: true,
   write: false,
   logLevel: "warning",
   legalComments: "none",
@@ -59,15 +60,27 @@ function shared(entry: string, found: Set<string>): Plugin {
   };
 }
 
+/** npm packages that modules of a bundle are of. */
+function packagesIn({ inputs }: Metafile): string[] {
+  const names = Object.keys(inputs).map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
+  return [...new Set(names.filter((name) => name !== undefined))].sort();
+}
+
+export interface Bundle {
+  code: Uint8Array;
+  /** npm packages that are part of it. */
+  packages: string[];
+}
+
 /** The operator's commands, and which modules they want from the plugin bundle. */
-export async function bundleOperator(): Promise<{ code: Uint8Array; modules: string[] }> {
+export async function bundleOperator(): Promise<Bundle & { modules: string[] }> {
   const entry = "src/host/quickjs/operator.ts";
   const found = new Set<string>();
   // The package gives Node another file, which asks for Node's modules.
   const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };
   const plugins = [shims, shared(entry, found)];
-  const { outputFiles } = await build({ ...options, entryPoints: [entry], plugins, alias });
-  return { code: outputFiles[0]!.contents, modules: [...found].sort() };
+  const { outputFiles, metafile } = await build({ ...options, entryPoints: [entry], plugins, alias });
+  return { code: outputFiles[0]!.contents, packages: packagesIn(metafile), modules: [...found].sort() };
 }
 
 /** Names that modules export (paths in the repository), without types. */
@@ -77,7 +90,6 @@ async function exportedNames(modules: string[]): Promise<Map<string, string[]>> 
     bundle: false,
     format: "esm",
     entryPoints: modules,
-    metafile: true,
     outdir: "exports",
   });
   return new Map(Object.values(metafile.outputs).map(({ entryPoint, exports }) => [entryPoint!, exports]));
@@ -102,7 +114,7 @@ function exported(path: string, names: string[]): { imports: string; object: str
 }
 
 /** The plugins. `modules` (paths in the repository) are put where the operator's bundle looks for them. */
-export async function bundlePlugins(entry: string, modules: string[]): Promise<Uint8Array> {
+export async function bundlePlugins(entry: string, modules: string[]): Promise<Bundle> {
   const shared = [...(await exportedNames(modules))].map(([path, names]) => exported(path, names));
   const text = [
     `import ${JSON.stringify(`./${relative(root, resolve(root, entry))}`)};`,
@@ -110,6 +122,6 @@ export async function bundlePlugins(entry: string, modules: string[]): Promise<U
     `globalThis.podnicModules = { ${shared.map(({ object }) => object).join(", ")} };`,
   ].join("\n");
   const stdin = { contents: text, resolveDir: root, sourcefile: "entry.ts", loader: "ts" } as const;
-  const { outputFiles } = await build({ ...options, stdin });
-  return outputFiles[0]!.contents;
+  const { outputFiles, metafile } = await build({ ...options, stdin });
+  return { code: outputFiles[0]!.contents, packages: packagesIn(metafile) };
 }

@@ -14,6 +14,8 @@ export interface Toolchain {
   compiler: string;
   compile: string[];
   link: string[];
+  /** Program that runs its executables, when this machine does not. */
+  emulator?: string;
 }
 
 const common = [
@@ -36,6 +38,16 @@ export const musl: Toolchain = {
   link: tight,
 };
 
+/** Debian's cross compiler with musl's own specs for it (scripts/musl-arm64). */
+export const muslArm64: Toolchain = {
+  name: "musl-arm64",
+  compiler: "aarch64-linux-gnu-gcc",
+  // The engine uses no atomics: no need to ask the processor which it has.
+  compile: [...common, ...small, `-specs=${join(cache, "musl-arm64/musl.specs")}`, "-mno-outline-atomics"],
+  link: [...tight, `-specs=${join(cache, "musl-arm64/musl.specs")}`],
+  emulator: "qemu-aarch64",
+};
+
 /** Collects garbage at every allocation: what is used after it was let go shows at once. */
 export const gcStress: Toolchain = { ...musl, name: "gc-stress", compile: [...musl.compile, "-DFORCE_GC_AT_MALLOC"] };
 
@@ -56,7 +68,8 @@ function compilerVersion(compiler: string): string {
 export function engineObjects(toolchain: Toolchain): string[] {
   const flags = [...toolchain.compile, "-w"]; // it is not ours to fix
   // Without the clone's path: clones may share a cache.
-  const hash = createHash("sha256").update(JSON.stringify([QUICKJS, toolchain.compiler, flags]));
+  const what = JSON.stringify([QUICKJS, toolchain.compiler, flags]).replaceAll(cache, "");
+  const hash = createHash("sha256").update(what);
   const key = hash.update(compilerVersion(toolchain.compiler)).digest("hex").slice(0, 16);
   const dir = join(cache, "engine", `${toolchain.name}-${key}`);
   if (!existsSync(join(quickjs, "quickjs.c"))) throw new BuildError("no engine source in .cache: run npm run setup");

@@ -42,9 +42,16 @@ function fileOffset(elf: Buffer, address: bigint): number {
   throw new BuildError("the executable's arena is not in its file");
 }
 
+interface Snapshot {
+  image: Buffer;
+  used: number;
+  overflowed: boolean;
+}
+
 /** Starts the executable with an empty arena: it answers with the arena as it is after evaluation. */
-function takeSnapshot(executable: string, bytecode: Uint8Array): { image: Buffer; used: number; overflowed: boolean } {
-  const image = run(executable, [], bytecode, {});
+function takeSnapshot(toolchain: Toolchain, executable: string, bytecode: Uint8Array): Snapshot {
+  const [program, ...args] = toolchain.emulator === undefined ? [executable] : [toolchain.emulator, executable];
+  const image = run(program!, args, bytecode, {});
   const used = Number(image.readBigUInt64LE(HEAD.used));
   return { image, used, overflowed: image.readBigUInt64LE(HEAD.overflowed) !== 0n };
 }
@@ -61,7 +68,7 @@ function linkWithSnapshot(toolchain: Toolchain, dir: string, bytecode: Bytecode)
   }
   for (let tries = 0; tries < 8; tries++) {
     const executable = link(toolchain, dir, arena);
-    const { image, used, overflowed } = takeSnapshot(executable, bytecode.main);
+    const { image, used, overflowed } = takeSnapshot(toolchain, executable, bytecode.main);
     const exact = Math.ceil(used / PAGE) * PAGE;
     if (!overflowed && exact === arena) {
       const elf = readFileSync(executable);

@@ -1,0 +1,55 @@
+// `npm run release [-- --output DIR]`: what is published, in dist/release. Two runs of one commit give the same bytes.
+//   podnic-linux-ARCH-vVERSION.tgz   the executable and its names, to be unpacked into a directory of CNI plugins
+//   podnic-image-vVERSION.tar        the container image for all architectures
+//   podnic-vVERSION.cdx.json         what all of it is made of
+// and of each its .sha256 and .sha512.
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { dist, manifest, root } from "./build/paths.ts";
+import { type Architecture, buildArchitectures, bundledPackages, version } from "./release/built.ts";
+import { imageArchive } from "./release/image.ts";
+import { sbom } from "./release/sbom.ts";
+import { gzip, tar } from "./release/tar.ts";
+import { writeValidators } from "./schemas.ts";
+
+/** As the Go plugins' archives are laid out. The names are hard links, so that it is unpacked to one file. */
+function archive({ executable }: Architecture): Buffer {
+  const text = (name: string) => ({ name: `./${name}`, mode: 0o644, data: readFileSync(join(root, name)) });
+  return gzip(
+    tar([
+      { name: "./", mode: 0o755 },
+      { name: "./podnic", mode: 0o755, data: executable },
+      ...manifest().plugins.map((name) => ({ name: `./${name}`, mode: 0o755, link: "./podnic" })),
+      text("LICENSE"),
+      text("README.md"),
+    ]),
+  );
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { output: { type: "string", default: join(dist, "release") } } });
+  const dir = values.output;
+  writeValidators(root);
+  const architectures = buildArchitectures();
+  const files: [name: string, data: Uint8Array][] = [
+    ...architectures.map((a): [string, Buffer] => [`podnic-linux-${a.name}-v${version}.tgz`, archive(a)]),
+    [`podnic-image-v${version}.tar`, imageArchive(architectures, version)],
+  ];
+  const executables = architectures.map((a): [string, Uint8Array] => [`podnic-linux-${a.name}`, a.executable]);
+  const made = sbom(version, await bundledPackages(), [...executables, ...files]);
+  files.push([`podnic-v${version}.cdx.json`, Buffer.from(made)]);
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true });
+  for (const [name, data] of files) {
+    writeFileSync(join(dir, name), data);
+    for (const algorithm of ["sha256", "sha512"]) {
+      const hash = createHash(algorithm).update(data).digest("hex");
+      writeFileSync(join(dir, `${name}.${algorithm}`), `${hash}  ${name}\n`);
+    }
+    console.log(`${name}: ${data.length} bytes`);
+  }
+}
+
+await main();

@@ -1,0 +1,44 @@
+// The executables of all targets, built anew.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { bundleOperator, bundlePlugins } from "../build/bundle.ts";
+import { BuildError, cache, manifest, root, run } from "../build/paths.ts";
+
+export const version: string = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
+
+export interface Architecture {
+  /** As Go and OCI call it: "amd64". */
+  name: string;
+  executable: Uint8Array;
+}
+
+/** Go's and OCI's names for Node's. */
+const names: Record<string, string> = { "linux-x64": "amd64", "linux-arm64": "arm64" };
+
+function build(target: string, output: string): Architecture {
+  const name = names[target];
+  if (name === undefined) throw new BuildError(`pkg.config.json: no name for the target ${target}`);
+  run(process.execPath, ["scripts/ts.mjs", "scripts/build.ts", "--target", target, "--output", output]);
+  const executable = readFileSync(output);
+  const budget = manifest().budgets.podnic;
+  if (executable.length > budget)
+    throw new BuildError(`podnic for ${target} has ${executable.length} bytes, its budget is ${budget}`);
+  return { name, executable };
+}
+
+/** One for each target of pkg.config.json. */
+export function buildArchitectures(): Architecture[] {
+  const dir = mkdtempSync(join(cache, "targets-"));
+  try {
+    return manifest().targets.map((target) => build(target, join(dir, target)));
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** npm packages in the executables. */
+export async function bundledPackages(): Promise<string[]> {
+  const operator = await bundleOperator();
+  const plugins = await bundlePlugins("src/host/quickjs/main.ts", operator.modules);
+  return [...new Set([...operator.packages, ...plugins.packages])].sort();
+}
