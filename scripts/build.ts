@@ -1,5 +1,6 @@
 // Builds dist/podnic and the plugins' links to it: `npm run build -- [--target NAME] [--no-snapshot] [--variants] [--entry FILE --output FILE]`.
-//   --target       one of pkg.config.json's targets, linux-x64 when absent; another is built into dist/TARGET
+//   --target       one of pkg.config.json's targets, linux-x64 when absent; another is built into dist/TARGET,
+//                  with scripts in dist/TARGET/emulated that run its plugins here
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
 //   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress}, which the tests run; --sanitize, --gc-stress: one of them
 //   --entry, --output  another entry file (tests of the native layer), one executable, no links
@@ -9,7 +10,7 @@ import { parseArgs } from "node:util";
 import { bundleOperator, bundlePlugins } from "./build/bundle.ts";
 import { compileBytecode, gcStress, musl, muslArm64, sanitize, type Toolchain } from "./build/engine.ts";
 import { type Bytecode, buildExecutable } from "./build/executable.ts";
-import { linkPlugins } from "./build/links.ts";
+import { linkPlugins, wrapPlugins } from "./build/links.ts";
 import { BuildError, dist, manifest, root } from "./build/paths.ts";
 import { writeValidators } from "./schemas.ts";
 
@@ -45,8 +46,10 @@ function toolchainOf(target: string): Toolchain {
 function buildTarget(target: string, code: Bytecode): string {
   const dir = target === "linux-x64" ? dist : join(dist, target);
   const podnic = join(dir, "podnic");
-  buildExecutable(toolchainOf(target), code, !flags["no-snapshot"], podnic);
+  const toolchain = toolchainOf(target);
+  buildExecutable(toolchain, code, !flags["no-snapshot"], podnic);
   linkPlugins(podnic, join(dir, "cni"));
+  if (toolchain.emulator !== undefined) wrapPlugins(podnic, toolchain.emulator, join(dir, "emulated"));
   const { size } = statSync(podnic);
   const budget = manifest().budgets.podnic;
   if (size > budget) throw new BuildError(`${podnic} has ${size} bytes, its budget in pkg.config.json is ${budget}`);

@@ -76,6 +76,10 @@ const nativePaths = ["--case", "ADD,CHK,DEL,DLG,GC,HD,HL,IN,IO,KEY,MV,SEC,ST"];
 const slow = ["--limit", "120"];
 /** A call takes seconds when every allocation collects. */
 const fewPaths = ["--case", "HDX,HLX,STX,MVX-0,DEL"];
+/** Node takes 0.1 s to start: cases of every plugin instead of all. The whole suite: conformance/README.md. */
+const onNode = ["--case", "ADD,DEL,GC,HDX,MVX,HLX,STX,SEC"];
+/** qemu-user knows no ioctl on namespaces: cases without one, of what does not need the kernel's network. */
+const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
 /** Cases of what this machine's kernel may lack: ipvlan. The rest needs no guest. */
 const guestCases = "IV-,IVX,MVX-16,GDE-04";
 const inGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
@@ -83,6 +87,8 @@ const inGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2
 const stages: Stage[] = [
   { name: "check", command: ["npm", "run", "-s", "check"], limit: 5 },
   { name: "build", command: ts("scripts/build.ts", "--variants"), limit: 10 },
+  { name: "build arm64", command: ts("scripts/build.ts", "--target", "linux-arm64"), limit: 5 },
+  { name: "build podnic-node", command: ts("scripts/build-pkg.ts"), limit: 3 },
   {
     name: "unit",
     command: ["npx", "vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${reportOf("unit")}`],
@@ -110,6 +116,8 @@ const stages: Stage[] = [
     count: conformanceCount,
     limit: 4,
   },
+  conformance("conformance podnic-node", "dist/pkg/cni", [...peer, ...onNode], 5),
+  conformance("conformance arm64", "dist/linux-arm64/emulated", emulated, 5),
   {
     name: "clients",
     command: ts("conformance/clients/main.ts", "--bin", "dist/cni", "--report", reportOf("clients")),

@@ -38,14 +38,14 @@ export const musl: Toolchain = {
   link: tight,
 };
 
-/** Debian's cross compiler with musl's own specs for it (scripts/musl-arm64). */
+/** Debian's cross compiler with musl's own specs for it (scripts/arm64). */
 export const muslArm64: Toolchain = {
   name: "musl-arm64",
   compiler: "aarch64-linux-gnu-gcc",
   // The engine uses no atomics: no need to ask the processor which it has.
-  compile: [...common, ...small, `-specs=${join(cache, "musl-arm64/musl.specs")}`, "-mno-outline-atomics"],
-  link: [...tight, `-specs=${join(cache, "musl-arm64/musl.specs")}`],
-  emulator: "qemu-aarch64",
+  compile: [...common, ...small, `-specs=${join(cache, "arm64/musl.specs")}`, "-mno-outline-atomics"],
+  link: [...tight, `-specs=${join(cache, "arm64/musl.specs")}`],
+  emulator: join(cache, "arm64/usr/bin/qemu-aarch64"),
 };
 
 /** Collects garbage at every allocation: what is used after it was let go shows at once. */

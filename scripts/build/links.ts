@@ -1,14 +1,30 @@
 // The names an executable is called by.
-import { existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError, manifest, root } from "./paths.ts";
 
-/** Makes `dir` anew with the plugins' names for the executable: hard links, which survive a copy by any tool and cost nothing. */
-export function linkPlugins(executable: string, dir: string): void {
+/** Names of the plugins, checked against plugins/. */
+function pluginNames(): string[] {
   const plugins = manifest().plugins.filter((name) => existsSync(join(root, "plugins", name, "plugin.ts")));
   const unknown = readdirSync(join(root, "plugins")).filter((name) => !manifest().plugins.includes(name));
   if (unknown.length > 0) throw new BuildError(`pkg.config.json does not name plugins/${unknown.join(", plugins/")}`);
+  return plugins;
+}
+
+function makeAnew(dir: string): void {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
-  for (const name of plugins) linkSync(executable, join(dir, name));
+}
+
+/** Makes `dir` anew with the plugins' names for the executable: hard links, which survive a copy by any tool and cost nothing. */
+export function linkPlugins(executable: string, dir: string): void {
+  makeAnew(dir);
+  for (const name of pluginNames()) linkSync(executable, join(dir, name));
+}
+
+/** The same for an executable that this machine runs through an emulator: scripts that call it by their own name. */
+export function wrapPlugins(executable: string, emulator: string, dir: string): void {
+  makeAnew(dir);
+  const script = `#!/bin/sh\nexec ${emulator} -0 "$0" ${executable} "$@"\n`;
+  for (const name of pluginNames()) writeFileSync(join(dir, name), script, { mode: 0o755 });
 }

@@ -37,7 +37,7 @@ export function sha256(data: Uint8Array): string {
 function npmPackages(bundled: string[]): Component[] {
   const lock: { packages: Record<string, Locked> } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
   const installed = Object.entries(lock.packages).filter(([path]) => path !== "");
-  return installed.map(([path, { version, integrity, license }]) => {
+  const components = installed.map(([path, { version, integrity, license }]): Component => {
     const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
     const hash = /^sha512-(.+)$/.exec(integrity ?? "")?.[1];
     return {
@@ -53,9 +53,13 @@ function npmPackages(bundled: string[]): Component[] {
         : { hashes: [{ alg: "SHA-512", content: Buffer.from(hash, "base64").toString("hex") }] }),
     };
   });
+  // One that is installed in several places is one component.
+  const required = components.filter(({ scope }) => scope === "required");
+  return [...new Map([...components, ...required].map((component) => [component.purl, component])).values()];
 }
 
 function debianVersion(name: string): string {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's
   return run("dpkg-query", ["-W", "-f", "${Version}", name]).toString();
 }
 

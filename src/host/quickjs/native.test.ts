@@ -38,11 +38,16 @@ const cases = [
   "a forked child has its own session and only what it keeps",
 ];
 
+/** Programs in front of an executable that this machine cannot run by itself. */
+const emulators: Record<string, string[]> = { arm64: [".cache/arm64/usr/bin/qemu-aarch64"] };
+
 const variants: [name: string, flags: string[], without: string[]][] = [
   ["snapshot", [], []],
   ["no-snapshot", ["--no-snapshot"], []],
   ["sanitize", ["--sanitize"], OURS_ONLY],
   ["gc-stress", ["--gc-stress"], [...SLOW, "JSON of 9,999 levels is read and written"]],
+  // Emulated, these take half a minute each.
+  ["arm64", ["--target", "linux-arm64"], [...SLOW, "JSON of 9,999 levels is read and written"]],
 ];
 
 describe.each(variants)("%s", (name, flags, without) => {
@@ -57,7 +62,8 @@ describe.each(variants)("%s", (name, flags, without) => {
     const place = mkdtempSync(join(dir, "case-"));
     // A small soft limit, so that it shows whether programs get theirs back; BROKEN is not UTF-8.
     const shell = `ulimit -Ss 4096; export EXPECTED_STACK=4096 BROKEN=$(printf 'f\\377o'); exec "$0" "$@"`;
-    const child = spawnSync("bash", ["-c", shell, executable, kind, testName, place], {
+    const command = [...(emulators[name] ?? []), executable, kind, testName, place];
+    const child = spawnSync("bash", ["-c", shell, ...command], {
       encoding: "utf8",
       timeout: 60_000,
     });
