@@ -168,7 +168,9 @@ describe("the image", () => {
   test("is loaded by podman", () => {
     const podman = "podman --root /run/root --runroot /run/runroot --storage-driver vfs";
     const script = `mount -t tmpfs none /run; ${podman} load -q -i "$0" >&2; ${podman} inspect podnic:${version}`;
-    const [seen] = JSON.parse(sh("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-ec", script, image]));
+    const [seen] = JSON.parse(
+      sh("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-ec", script, image]),
+    );
     expect([seen.Architecture, seen.Os, seen.RootFS.Layers.length]).toEqual(["amd64", "linux", 1]);
     expect(seen.Labels["org.opencontainers.image.version"]).toBe(version);
   });
