@@ -33,7 +33,7 @@ export interface Plan {
   directory: string;
 }
 
-const DATA_DIR = "/var/lib/cni/networks";
+export const DATA_DIR = "/var/lib/cni/networks";
 
 /** Throws CniError(invalidConfig). */
 export function planOf(call: Call<HostLocalConfig>): Plan {

@@ -21,7 +21,7 @@ interface Reservation {
 }
 
 /** Gone after a boot, as the index is (lease-index.ts); and what is not on a disk does not make the sync of a lease longer. */
-const INDEX_ROOT = "/run/podnic/host-local";
+export const INDEX_ROOT = "/run/podnic/host-local";
 
 export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig> {
   /** Runs `body` with the lease directory locked. undefined: it does not exist. */

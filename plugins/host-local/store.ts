@@ -333,7 +333,8 @@ export class Store {
 const LEASE = /^\s*([^\s\0-\x1f\ufffd]+)(?:\r\n([^\s\0-\x1f\ufffd]+))?\s*$/;
 const NOT_TEXT = /[\0-\x08\x0e-\x1f\ufffd]/;
 
-function parseOwner(text: string): Owner | "none" | undefined {
+/** Who a lease is for. "none": it is empty, or no text. undefined: text that no plugin wrote. */
+export function parseOwner(text: string): Owner | "none" | undefined {
   const lease = LEASE.exec(text);
   if (lease !== null) return { containerId: lease[1]!, ifName: lease[2] ?? "" };
   return text.trim() === "" || NOT_TEXT.test(text) ? "none" : undefined;
@@ -344,7 +345,7 @@ function matches(lease: Owner, owner: Owner): boolean {
 }
 
 /** The address that a file is named by, in the one way the plugins write it. */
-function leaseAddress(name: string): Address | undefined {
+export function leaseAddress(name: string): Address | undefined {
   const address = parseAddress(name);
   if (address === undefined) return undefined;
   // There is one way to write IPv4.

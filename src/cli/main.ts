@@ -8,6 +8,7 @@ import { command, Exit, Status } from "./command.ts";
 import { devicesCommand } from "./devices.ts";
 import { explainCommand } from "./explain.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
+import { leasesCommand } from "./leases.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
 
@@ -36,6 +37,7 @@ const commands: readonly (() => Command)[] = [
   installCommand,
   uninstallCommand,
   devicesCommand,
+  leasesCommand,
   validateCommand,
   explainCommand,
   addCommand,

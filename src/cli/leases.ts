@@ -1,0 +1,72 @@
+// podnic leases: pools of host-local and who holds their addresses.
+import type { Command } from "commander";
+import { command } from "./command.ts";
+import type { Life } from "./node/namespaces.ts";
+import { lookAtNode, poolsOf } from "./node/node.ts";
+import type { Pool } from "./node/pools.ts";
+import { type Cell, type Colour, print, printJson, printTable, shortId } from "./terminal.ts";
+
+const lesson = `HOLDER says whether who holds the address still exists:
+  alive    a namespace, a record or the container runtime tells about it
+  gone     its namespace is gone, or the lease is older than this boot; podnic gc releases it
+  unknown  nothing on this node tells about it; it is left alone
+
+Ranges, and so how many are free, come from /etc/cni/net.d, /etc/cni/multus/net.d and what libcni remembers of running pods.
+
+  podnic leases --network fast
+  podnic leases --data-dir /var/lib/cni/other       a "dataDir" that no configuration here names
+  podnic leases --json | jq -r '.[].leases[] | select(.life == "gone") | .address'`;
+
+const colours: { [life in Life]: Colour } = { alive: "green", gone: "red", unknown: "yellow" };
+
+/** 2^64 and the like are not read digit by digit. */
+export function countInWords(count: number | undefined): string {
+  if (count === undefined) return "?";
+  return count < 1e9 ? String(count) : `2^${Math.round(Math.log2(count))}`;
+}
+
+export function showPools(pools: Pool[]): void {
+  if (pools.length === 0) {
+    print("There are no pools.\n");
+    return;
+  }
+  const poolRows = pools.map(({ network, directory, ranges, size, used, free }) => [
+    network,
+    countInWords(size),
+    String(used),
+    countInWords(free),
+    ranges.join(" ") || "?",
+    directory,
+  ]);
+  printTable(["NETWORK", "SIZE", "USED", "FREE", "RANGES", "DIRECTORY"], poolRows);
+  const leaseRows = pools.flatMap(({ network, leases }) =>
+    leases.map(({ address, containerId, interface: as, life, why }): Cell[] => [
+      network,
+      address,
+      shortId(containerId) || "?",
+      as || "?",
+      { text: life, colour: colours[life] },
+      why,
+    ]),
+  );
+  if (leaseRows.length === 0) return;
+  print("\n");
+  printTable(["NETWORK", "ADDRESS", "CONTAINER", "AS", "HOLDER", "BECAUSE"], leaseRows);
+}
+
+interface Options {
+  network?: string;
+  dataDir: string[];
+  json?: boolean;
+}
+
+export const leasesCommand = (): Command =>
+  command("leases", "list pools of host-local and who holds their addresses", lesson)
+    .option("--network <name>", "this network only")
+    .option("--data-dir <dir...>", "look here, and nowhere else", [])
+    .option("--json", "as JSON")
+    .action(({ network, dataDir, json }: Options) => {
+      const pools = poolsOf(lookAtNode(), dataDir).filter((pool) => network === undefined || pool.network === network);
+      if (json === true) printJson(pools);
+      else showPools(pools);
+    });

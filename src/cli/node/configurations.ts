@@ -1,0 +1,46 @@
+// The network configurations that this node's runtime and Multus read, and those that libcni remembers.
+import { host } from "../../host/host.ts";
+import { readFileAt } from "../../state/files.ts";
+import { namesIn } from "./namespaces.ts";
+
+export const CONFIG_DIRECTORIES = ["/etc/cni/net.d", "/etc/cni/multus/net.d"];
+const LIMIT = 1 << 20;
+
+/** Files that a runtime would read, in its order. */
+export function configurationFiles(directories = CONFIG_DIRECTORIES): string[] {
+  return directories.flatMap((directory) =>
+    namesIn(directory)
+      .filter((name) => /\.(conf|conflist|json)$/.test(name))
+      .map((name) => `${directory}/${name}`),
+  );
+}
+
+export interface PluginConfiguration {
+  network: string;
+  version: string;
+  /** One plugin's part, its keys as they came. */
+  config: { [key: string]: unknown };
+}
+
+/** The plugins of a configuration or a list; none when it is neither. */
+export function pluginsOf(configuration: unknown): PluginConfiguration[] {
+  if (!isObject(configuration)) return [];
+  const network = String(configuration.name ?? "");
+  const version = String(configuration.cniVersion ?? "0.1.0");
+  const plugins = Array.isArray(configuration.plugins) ? configuration.plugins : [configuration];
+  return plugins.filter(isObject).map((config) => ({ network, version, config }));
+}
+
+/** undefined: it is no JSON, or cannot be read. */
+export function readConfiguration(path: string): unknown {
+  try {
+    const data = readFileAt(path, LIMIT);
+    return data === undefined ? undefined : JSON.parse(host.decode(data));
+  } catch {
+    return undefined;
+  }
+}
+
+export function isObject(value: unknown): value is { [key: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

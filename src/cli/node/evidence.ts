@@ -1,0 +1,94 @@
+// Is a container still there? host-local's leases name nothing but a container and an interface; everything else on the node that tells
+// about it is asked. What is not known to be gone may be alive.
+import type { CachedAttachment } from "./cache.ts";
+import type { Holder } from "./holders.ts";
+import type { Inside } from "./inside.ts";
+import { type Life, type Namespaces, namesIn } from "./namespaces.ts";
+
+/** Life, and what says so. */
+export interface Evidence {
+  life: Life;
+  why: string;
+}
+
+/** Directories in which runtimes have one entry, named by its id, for each container that runs. */
+const RUNTIMES = [
+  "/run/containerd/io.containerd.runtime.v2.task/k8s.io",
+  "/run/containerd/io.containerd.runtime.v2.task/default",
+  "/run/containerd/io.containerd.runtime.v2.task/moby",
+  "/run/containers/storage/overlay-containers",
+  "/run/crun",
+  "/run/runc",
+];
+
+/** The mark of our macvlan and ipvlan links: podnic:NETWORK:CONTAINER (src/cni/virtual-own.ts). */
+const ALIAS = /^podnic:[^:]*:(.+)$/;
+
+export interface Sources {
+  namespaces: Namespaces;
+  holders: Holder[];
+  insides: Inside[];
+  cache: CachedAttachment[];
+  /** Seconds since the epoch; 0: not known. */
+  bootTime: number;
+}
+
+export class Containers {
+  readonly #found = new Map<string, Evidence[]>();
+  /** Path of the namespace that has an address. */
+  readonly #addresses = new Map<string, string>();
+  readonly #bootTime: number;
+
+  constructor({ namespaces, holders, insides, cache, bootTime }: Sources, runtimes = RUNTIMES) {
+    this.#bootTime = bootTime;
+    for (const { key, life, netns } of holders) this.#add(key.containerId, { life, why: inWords(life, netns.path) });
+    for (const { containerId, namespaces: paths } of cache) {
+      for (const path of paths) {
+        const life = namespaces.lifeOf({ path, dev: 0, ino: 0 });
+        this.#add(containerId, { life, why: inWords(life, path) });
+      }
+    }
+    for (const { namespace, links, addresses } of insides) {
+      for (const { alias } of links) {
+        const id = ALIAS.exec(alias)?.[1];
+        if (id !== undefined) this.#add(id, { life: "alive", why: inWords("alive", namespace.path) });
+      }
+      for (const address of addresses) if (!isLocal(address)) this.#addresses.set(address, namespace.path);
+    }
+    for (const directory of runtimes) {
+      for (const id of namesIn(directory)) this.#add(id, { life: "alive", why: `it is in ${directory}` });
+    }
+  }
+
+  #add(containerId: string, evidence: Evidence): void {
+    const known = this.#found.get(containerId);
+    if (known === undefined) this.#found.set(containerId, [evidence]);
+    else known.push(evidence);
+  }
+
+  /**
+   * The holder of a lease. One sign of life is enough. `written`: when the lease was, in seconds since the epoch; before the last boot
+   * means that its container is gone, for which a clock that was wrong must not be the only evidence against a sign of life.
+   */
+  holderOf(containerId: string, address: string, written: () => number): Evidence {
+    const found = this.#found.get(containerId) ?? [];
+    const alive = found.find(({ life }) => life === "alive");
+    if (alive !== undefined) return alive;
+    const at = this.#addresses.get(address);
+    if (at !== undefined) return { life: "alive", why: `${at} has the address` };
+    const gone = found.find(({ life }) => life === "gone");
+    if (gone !== undefined) return gone;
+    if (written() < this.#bootTime) return { life: "gone", why: "its lease is older than this boot" };
+    return { life: "unknown", why: "nothing on this node tells about it" };
+  }
+}
+
+function inWords(life: Life, path: string): string {
+  if (life === "alive") return `in ${path}`;
+  return life === "gone" ? `${path} is gone` : `${path || "its namespace"} is not to be seen from here`;
+}
+
+/** Every namespace has these. */
+function isLocal(address: string): boolean {
+  return address.startsWith("127.") || address === "::1" || address.startsWith("fe80:");
+}

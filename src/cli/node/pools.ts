@@ -1,0 +1,180 @@
+// host-local's pools on this node, those of the Go plugin included: ranges, leases, and whether who holds them still exists.
+import { DATA_DIR, type HostLocalConfig, type Plan, planOf } from "../../../plugins/host-local/plan.ts";
+import { rangeOf } from "../../../plugins/host-local/ranges.ts";
+import { leaseAddress, parseOwner } from "../../../plugins/host-local/store.ts";
+import type { Call } from "../../cni/plugin.ts";
+import { readWhatIsValid } from "../../config/validate.ts";
+import { CniError } from "../../errors.ts";
+import { type Fd, host, SystemError } from "../../host/host.ts";
+import { type Address, formatAddress } from "../../ip/address.ts";
+import { compareAddresses, type Interval, intervalContains } from "../../ip/range.ts";
+import { readFile, withDirectory } from "../../state/files.ts";
+import { Progress } from "../progress.ts";
+import type { CachedAttachment } from "./cache.ts";
+import { isObject, type PluginConfiguration } from "./configurations.ts";
+import type { Containers, Evidence } from "./evidence.ts";
+import { namesIn } from "./namespaces.ts";
+
+export interface Lease extends Evidence {
+  address: string;
+  containerId: string;
+  /** "" in leases of plugins older than 0.8. */
+  interface: string;
+}
+
+export interface Pool {
+  network: string;
+  directory: string;
+  /** As "first-last"; empty when no configuration of the network is on this node. */
+  ranges: string[];
+  /** Addresses that can be handed out; absent when the ranges are not known. */
+  size?: number;
+  used: number;
+  free?: number;
+  leases: Lease[];
+}
+
+/** A lease is two short texts; ids are no longer than a variable of the environment. */
+const LEASE_LIMIT = 132 * 1024;
+
+/** What a configuration of host-local says about its network. */
+interface Described {
+  dataDir: string;
+  plan: Plan | undefined;
+}
+
+/** `dataDirs` empty: the usual one and those that configurations name. */
+export function findPools(
+  containers: Containers,
+  configurations: PluginConfiguration[],
+  dataDirs: string[] = [],
+): Pool[] {
+  const described = describe(configurations);
+  const places = dataDirs.length > 0 ? dataDirs : [DATA_DIR, ...[...described.values()].map(({ dataDir }) => dataDir)];
+  const pools: Pool[] = [];
+  for (const dataDir of new Set(places.map((place) => place.replace(/\/+$/, "")))) {
+    for (const network of namesIn(dataDir)) {
+      const pool = readPool(`${dataDir}/${network}`, network, containers, described.get(network)?.plan);
+      if (pool !== undefined) pools.push(pool);
+    }
+  }
+  return pools;
+}
+
+/** Configurations in the cache of libcni are those of networks that no file on the node configures. */
+export function cachedConfigurations(
+  cache: CachedAttachment[],
+  pluginsOf: (config: unknown) => PluginConfiguration[],
+): PluginConfiguration[] {
+  return cache.flatMap(({ network, config }) => pluginsOf(config).map((one) => ({ ...one, network })));
+}
+
+/** By network; the first configuration of it counts. */
+function describe(configurations: PluginConfiguration[]): Map<string, Described> {
+  const found = new Map<string, Described>();
+  for (const { network, version, config: raw } of configurations) {
+    if (found.has(network) || !isObject(raw.ipam) || raw.ipam.type !== "host-local") continue;
+    const { config } = readWhatIsValid<HostLocalConfig>("host-local", raw);
+    found.set(network, { dataDir: config.ipam?.dataDir || DATA_DIR, plan: planQuietly(network, version, config) });
+  }
+  return found;
+}
+
+function planQuietly(network: string, version: string, config: HostLocalConfig): Plan | undefined {
+  const attachment = { network, containerId: "", ifName: "" };
+  try {
+    return planOf({ config, version, attachment, args: new Map() as unknown } as Call<HostLocalConfig>);
+  } catch (error) {
+    if (error instanceof CniError) return undefined; // podnic validate tells why
+    throw error;
+  }
+}
+
+/** undefined: no directory of leases. */
+function readPool(directory: string, network: string, containers: Containers, plan?: Plan): Pool | undefined {
+  const read = withDirectoryQuietly(directory, (dir, names) => {
+    const progress = new Progress(`reading ${directory}`);
+    const leases: (Lease & { key: Address })[] = [];
+    for (const [at, name] of names.entries()) {
+      progress.step(at, names.length);
+      const key = leaseAddress(name);
+      const lease = key === undefined ? undefined : readLease(dir, name, containers);
+      if (key !== undefined && lease !== undefined) leases.push({ ...lease, key });
+    }
+    progress.done();
+    return leases.sort((a, b) => compareAddresses(a.key, b.key));
+  });
+  if (read === undefined) return undefined;
+  const pool: Pool = {
+    network,
+    directory,
+    ranges: [],
+    used: read.length,
+    leases: read.map(({ key: _, ...lease }) => lease),
+  };
+  if (plan === undefined) return pool;
+  const outside = read.filter(({ key }) => !plan.sets.some((set) => rangeOf(set, key) !== undefined)).length;
+  const ranges = plan.sets.flat();
+  const size = ranges.reduce((sum, range) => sum + sizeOf(range, range.gateway, plan.excluded), 0);
+  return {
+    ...pool,
+    ranges: ranges.map(({ first, last }) => `${formatAddress(first)}-${formatAddress(last)}`),
+    size,
+    free: Math.max(0, size - (pool.used - outside)),
+  };
+}
+
+function withDirectoryQuietly<T>(path: string, body: (dir: Fd, names: string[]) => T): T | undefined {
+  try {
+    return withDirectory(path, undefined, (dir) => {
+      const names = namesIn(path);
+      const isPool = names.some(
+        (name) => name === "lock" || name.startsWith("last_reserved_ip.") || leaseAddress(name) !== undefined,
+      );
+      return isPool ? body(dir, names) : undefined;
+    });
+  } catch (error) {
+    if (error instanceof SystemError || error instanceof CniError) return undefined; // a file, or a link of a stranger's
+    throw error;
+  }
+}
+
+/** undefined: released meanwhile. */
+function readLease(dir: Fd, name: string, containers: Containers): Lease | undefined {
+  const odd = (why: string): Lease => ({ address: name, containerId: "", interface: "", life: "unknown", why });
+  try {
+    const data = readFile(dir, name, LEASE_LIMIT);
+    if (data === undefined) return undefined;
+    const owner = parseOwner(host.decode(data));
+    if (owner === "none") return odd("no owner is written in it; the next call of host-local removes it");
+    if (owner === undefined) return odd("no plugin wrote it");
+    const written = (): number => host.stat(name, false, dir).mtime;
+    const holder = containers.holderOf(owner.containerId, name, written);
+    return { address: name, containerId: owner.containerId, interface: owner.ifName, ...holder };
+  } catch (error) {
+    if (error instanceof SystemError || error instanceof CniError) return odd(error.message);
+    throw error;
+  }
+}
+
+/** Addresses of a range without its gateway and what is excluded (whose intervals are taken not to overlap). */
+function sizeOf(range: Interval, gateway: Address | undefined, excluded: Interval[]): number {
+  const cut = excluded.reduce((sum, interval) => sum + countOf(intersection(range, interval)), 0);
+  const kept = gateway !== undefined && intervalContains(range, gateway);
+  const twice = kept && excluded.some((interval) => intervalContains(interval, gateway));
+  return countOf(range) - cut - (kept && !twice ? 1 : 0);
+}
+
+function intersection(a: Interval, b: Interval): Interval | undefined {
+  if (a.first.family !== b.first.family) return undefined;
+  const first = compareAddresses(a.first, b.first) > 0 ? a.first : b.first;
+  const last = compareAddresses(a.last, b.last) < 0 ? a.last : b.last;
+  return compareAddresses(first, last) <= 0 ? { first, last } : undefined;
+}
+
+/** Exact below 2^53. */
+function countOf(interval: Interval | undefined): number {
+  if (interval === undefined) return 0;
+  const { first, last } = interval;
+  return last.bytes.reduce((sum, byte, i) => sum * 256 + byte - first.bytes[i]!, 0) + 1;
+}
