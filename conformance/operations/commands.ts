@@ -24,6 +24,32 @@ disturbed, and at no time is a name missing or a file incomplete.`,
     command: "podnic devices",
   },
   {
+    title: "podnic leases",
+    text: `Pools of host-local, and whether who holds an address still exists. A lease itself names a container only; records, namespaces, the
+addresses in them, what libcni remembers and the runtime's own directories tell the rest.`,
+    command: "podnic leases",
+  },
+  {
+    title: "podnic doctor",
+    text: "Is the node fit for its plugins, and what is wrong on it? Each finding comes with its cure.",
+    command: "podnic doctor",
+  },
+  {
+    title: "podnic gc",
+    text: "Takes away what pods of a network left whose namespace is gone, first only in words.",
+    command: "podnic gc --network fast --dry-run",
+  },
+  {
+    title: "podnic gc, in earnest",
+    text: "The virtual function of pod grey gets its name, its address and its VLAN back.",
+    command: "podnic gc --network fast && podnic devices",
+  },
+  {
+    title: "podnic doctor --fix",
+    text: "The same for all networks: shows what it would do, and asks. Without a terminal it wants `--yes`.",
+    command: "podnic doctor --fix --yes",
+  },
+  {
     title: "podnic uninstall",
     text: "Removes what is podnic's, and puts back what was there before. Pods keep running.",
     command: "podnic uninstall /opt/cni/bin",

@@ -118,7 +118,7 @@ function main(output: string): void {
   kill("grey");
   // A node that lost power: the lease of a pod of the time before.
   must(
-    `printf '${id("01d")}\\r\\nnet1' >/var/lib/cni/networks/fast/192.0.2.9 && touch -d 2020-02-02 /var/lib/cni/networks/fast/192.0.2.9`,
+    `printf '${id("01d")}\\r\\nnet1' >/var/lib/cni/networks/wire/198.51.100.9 && touch -d 2020-02-02 /var/lib/cni/networks/wire/198.51.100.9`,
   );
   mkdirSync("/root", { recursive: true });
   const said = shown.map(({ command, before = "" }) => {

@@ -6,7 +6,9 @@ import { podnicVersion } from "../version.ts";
 import { addCommand, checkCommand, delCommand } from "./attach.ts";
 import { command, Exit, Status } from "./command.ts";
 import { devicesCommand } from "./devices.ts";
+import { doctorCommand } from "./doctor.ts";
 import { explainCommand } from "./explain.ts";
+import { gcCommand } from "./gc.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
 import { leasesCommand } from "./leases.ts";
 import { note, print } from "./terminal.ts";
@@ -38,6 +40,8 @@ const commands: readonly (() => Command)[] = [
   uninstallCommand,
   devicesCommand,
   leasesCommand,
+  doctorCommand,
+  gcCommand,
   validateCommand,
   explainCommand,
   addCommand,

@@ -51,10 +51,15 @@ export interface Device {
 /** Looks at the node as it is now. Throws NetlinkError and SystemError. */
 export function findDevices(): Device[] {
   const namespaces = Namespaces.find();
-  return devicesOf(ownNamespace().route, findHolders(namespaces), lookInside(namespaces));
+  return findDevicesOf({ holders: findHolders(namespaces), insides: lookInside(namespaces) });
 }
 
-export function devicesOf(route: RouteSocket, holders: Holder[], insides: Inside[]): Device[] {
+/** The same, of what has been looked up already. */
+export function findDevicesOf({ holders, insides }: { holders: Holder[]; insides: Inside[] }): Device[] {
+  return devicesOf(ownNamespace().route, holders, insides);
+}
+
+function devicesOf(route: RouteSocket, holders: Holder[], insides: Inside[]): Device[] {
   const links = listLinks(route);
   const devices = [
     ...holders.map((holder) => heldDevice(holder, links, insides)),

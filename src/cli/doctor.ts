@@ -1,0 +1,117 @@
+// podnic doctor: is this node fit for podnic, and what is wrong on it?
+import type { Command } from "commander";
+import { relaxPolicy } from "../config/policy.ts";
+import { host } from "../host/host.ts";
+import { command, Exit, Status } from "./command.ts";
+import { checkConfigurations, checkPolicy } from "./doctor/configurations.ts";
+import { checkDirectories } from "./doctor/directories.ts";
+import type { Finding, Level } from "./doctor/finding.ts";
+import { checkCapabilities, checkKernel } from "./doctor/kernel.ts";
+import { checkState } from "./doctor/state.ts";
+import { asJson, showGarbage } from "./gc.ts";
+import { findDevicesOf } from "./node/devices.ts";
+import { collect, findGarbage } from "./node/garbage.ts";
+import { lookAtNode, poolsOf } from "./node/node.ts";
+import { type Colour, note, paint, print, printJson, terminalWidth } from "./terminal.ts";
+
+const lesson = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
+one network: it shows what it would do, and asks. The rest is for you to do; each finding says how.
+
+  podnic doctor
+  podnic doctor --fix           asks at a terminal; elsewhere it needs --yes
+  podnic doctor --json | jq -r '.findings[] | select(.level == "error") | .found'
+
+Exit status: 0 nothing needs to be done, 1 there are warnings or errors (after --fix: are left).`;
+
+const colours: { [level in Level]: Colour } = { ok: "green", note: "dim", warning: "yellow", error: "red" };
+
+/** Everything that can be found without changing anything. */
+export function examine(): Finding[] {
+  const ofPolicy = checkPolicy();
+  // The rest goes on without it.
+  relaxPolicy();
+  const node = lookAtNode();
+  const used = new Set(node.configurations.flatMap(({ config }) => typesOf(config)));
+  return [
+    ...checkKernel(used),
+    ...checkCapabilities(),
+    ...checkDirectories(used),
+    ...checkConfigurations(),
+    ofPolicy,
+    ...checkState(node, poolsOf(node), findDevicesOf(node)),
+  ];
+}
+
+/** Plugins that a configuration runs. */
+function typesOf(config: { [key: string]: unknown }): string[] {
+  const { ipam } = config as { ipam?: { type?: unknown } };
+  return [config.type, ipam?.type].filter((type): type is string => typeof type === "string" && type !== "");
+}
+
+export function showFindings(findings: Finding[]): void {
+  const headings = new Set<string>();
+  for (const { about, level, found, cure } of findings) {
+    if (!headings.has(about)) print(`${headings.size === 0 ? "" : "\n"}${paint(about.toUpperCase(), "bold")}\n`);
+    headings.add(about);
+    print(`  ${paint(level.padEnd(8), colours[level])} ${found}\n`);
+    if (cure !== "") print(`           ${cure}\n`);
+  }
+  const count = (level: Level): number => findings.filter((one) => one.level === level).length;
+  const fixable = findings.filter((one) => one.fixable).length;
+  print(`\n${count("error")} errors, ${count("warning")} warnings`);
+  print(fixable === 0 ? "\n" : `; podnic doctor --fix can do something about ${fixable}\n`);
+}
+
+/** Shows what would be done, asks, and does it. Returns what was done, for programs. */
+function fix(yes: boolean, json: boolean): object[] {
+  const node = lookAtNode();
+  const garbage = findGarbage(node, poolsOf(node));
+  if (garbage.length === 0) return [];
+  if (!json) {
+    print("\nTo be done:\n");
+    showGarbage(garbage);
+  }
+  if (!yes && !agreed()) {
+    note("nothing was done");
+    return [];
+  }
+  const collected = collect(garbage);
+  if (!json) {
+    print("\nDone:\n");
+    showGarbage(garbage, collected);
+    print("\n");
+  }
+  return collected.map(({ garbage: one, error }) => asJson(one, error));
+}
+
+function agreed(): boolean {
+  if (terminalWidth(0) === undefined) {
+    note("no terminal to ask at: give --yes");
+    return false;
+  }
+  print("Do this? [y/N] ", 2);
+  return /^y(es)?\s*$/i.test(host.decode(host.read(0, 100)));
+}
+
+interface Options {
+  fix?: boolean;
+  yes?: boolean;
+  json?: boolean;
+}
+
+export const doctorCommand = (): Command =>
+  command("doctor", "examine this node: kernel, plugins, configurations, state", lesson)
+    .option("--fix", "take away what is certainly left behind, after showing it")
+    .option("--yes", "with --fix: do not ask")
+    .option("--json", "as JSON")
+    .action(({ fix: wanted, yes, json }: Options) => {
+      let findings = examine();
+      if (json !== true) showFindings(findings);
+      const fixed = wanted === true ? fix(yes === true, json === true) : [];
+      if (fixed.length > 0) {
+        findings = examine();
+        if (json !== true) showFindings(findings);
+      }
+      if (json === true) printJson({ findings, fixed });
+      if (findings.some(({ level }) => level === "warning" || level === "error")) throw new Exit(Status.failed);
+    });

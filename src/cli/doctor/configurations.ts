@@ -1,0 +1,59 @@
+// Configurations of networks on this node, and the node's policy.
+import { policy } from "../../config/policy.ts";
+import { CniError } from "../../errors.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { readInput } from "../input.ts";
+import { CONFIG_DIRECTORIES, configurationFiles } from "../node/configurations.ts";
+import { judge } from "../validate/file.ts";
+import { type Finding, finding } from "./finding.ts";
+
+const POLICY = "/etc/cni/podnic.json";
+
+export function checkConfigurations(directories = CONFIG_DIRECTORIES): Finding[] {
+  const files = configurationFiles(directories);
+  if (files.length === 0) {
+    const found = `none in ${directories.join(", ")}`;
+    return [finding("configurations", "note", `${found}; with Multus they are NetworkAttachmentDefinitions`)];
+  }
+  return files.flatMap(checkFile);
+}
+
+function checkFile(file: string): Finding[] {
+  try {
+    const { networks, findings } = judge(file, readInput(file));
+    const wrong = findings.filter(({ level }) => level !== "note");
+    if (wrong.length === 0) {
+      return networks.map(({ name, plugins }) =>
+        finding("configurations", "ok", `${file}: network "${name}", plugins ${plugins.join(", ")}`),
+      );
+    }
+    return wrong.map(({ level, line, message, cure }) =>
+      finding(
+        "configurations",
+        level,
+        `${file}${line === 0 ? "" : `:${line}`}: ${message}`,
+        cure || `podnic validate ${file}`,
+      ),
+    );
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof CniError)) throw error;
+    return [finding("configurations", "error", `${file}: ${error.message}`, "It must be a readable file.")];
+  }
+}
+
+export function checkPolicy(): Finding {
+  try {
+    policy();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const cure = error instanceof CniError ? error.details : "";
+    return finding("policy", "error", `${error.message}; every ADD is refused`, cure || `Look at ${POLICY}.`);
+  }
+  try {
+    host.stat(POLICY);
+    return finding("policy", "ok", `${POLICY} is in force`);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return finding("policy", "ok", `there is no ${POLICY}; what is built in holds`);
+  }
+}

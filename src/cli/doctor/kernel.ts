@@ -1,0 +1,142 @@
+// What the kernel can do, and what it lets this process do. Looks, and changes nothing.
+import { AF_NETLINK, O_DIRECTORY, O_RDONLY, RESOLVE_NO_SYMLINKS, SOCK_RAW } from "../../host/constants.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { addLink } from "../../link/link.ts";
+import { ownNamespace } from "../../link/namespace.ts";
+import { NETLINK_GET_STRICT_CHK, NETLINK_ROUTE, SOL_NETLINK } from "../../netlink/constants.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
+import { readFileAt } from "../../state/files.ts";
+import { readText } from "../../sysfs/device.ts";
+import { type Finding, finding } from "./finding.ts";
+
+/** Oldest kernel in use by distributions that are kept up. */
+const OLDEST = [4, 18] as const;
+/** modules.dep of a distribution's kernel is half a megabyte. */
+const LIMIT = 16 << 20;
+/** No interface has this index. */
+const NOBODY = 0x7fffffff;
+
+export type Module = "loaded" | "built in" | "available" | "missing" | "unknown";
+
+/** `used`: types of plugins that configurations of this node name. */
+export function checkKernel(used: Set<string>): Finding[] {
+  const release = readText("/proc/sys/kernel/osrelease") ?? "";
+  return [checkRelease(release), checkOpenat2(), checkStrict(), ...checkModules(release, used)];
+}
+
+export function checkRelease(release: string): Finding {
+  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  const found = `Linux ${release || "of unknown version"}`;
+  const old = major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]);
+  if (release === "" || old) {
+    return finding(
+      "kernel",
+      "warning",
+      found,
+      `podnic is tried on 6.12 and 6.18; before ${OLDEST.join(".")} nobody knows.`,
+    );
+  }
+  return finding("kernel", "ok", found);
+}
+
+function checkOpenat2(): Finding {
+  try {
+    host.close(host.open("/", O_RDONLY | O_DIRECTORY, 0, undefined, RESOLVE_NO_SYMLINKS));
+    return finding("kernel", "ok", "openat2(2): paths are opened in one call");
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return finding("kernel", "note", `openat2(2): ${error.code}; paths are walked one step at a time, as safely`);
+  }
+}
+
+function checkStrict(): Finding {
+  const fd = host.socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  try {
+    host.setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, new Uint8Array([1, 0, 0, 0]));
+    return finding("kernel", "ok", "rtnetlink checks requests strictly");
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return finding("kernel", "note", "rtnetlink does not check requests strictly (before 4.20); answers take longer");
+  } finally {
+    host.close(fd);
+  }
+}
+
+function checkModules(release: string, used: Set<string>): Finding[] {
+  return (["macvlan", "ipvlan"] as const).map((name) => {
+    const state = moduleState(release, name);
+    if (state !== "missing") return finding("kernel", "ok", `${name}: ${inWords[state]}`);
+    const cure = `Install the kernel's package of further modules (linux-modules-extra, kernel-modules), or a kernel with CONFIG_${name.toUpperCase()}.`;
+    const needed = used.has(name);
+    return finding(
+      "kernel",
+      needed ? "error" : "note",
+      `${name}: this kernel does not have it${needed ? ", and a configuration here uses it" : ""}`,
+      needed ? cure : "",
+    );
+  });
+}
+
+const inWords = {
+  loaded: "loaded",
+  "built in": "built in",
+  available: "loaded at its first use",
+  unknown: "not to be found out without CAP_NET_ADMIN",
+};
+
+/** By what is on disk first: asking the kernel for a type of links makes it load the module. */
+function moduleState(release: string, name: "macvlan" | "ipvlan"): Module {
+  if (readText(`/sys/module/${name}/refcnt`) !== undefined) return "loaded";
+  for (const [file, state] of [
+    ["modules.builtin", "built in"],
+    ["modules.dep", "available"],
+  ] as const) {
+    if (textOf(`/lib/modules/${release}/${file}`).includes(`/${name}.ko`)) return state;
+  }
+  return askKernel(name);
+}
+
+function textOf(path: string): string {
+  try {
+    const data = readFileAt(path, LIMIT);
+    return data === undefined ? "" : host.decode(data);
+  } catch {
+    return "";
+  }
+}
+
+/** A request that cannot succeed, because the lower device does not exist, tells whether the kernel knows the type. */
+function askKernel(kind: "macvlan" | "ipvlan"): Module {
+  try {
+    addLink(ownNamespace().route, { kind, name: `podnic-${kind}`, parent: NOBODY });
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    if (error.code === "EOPNOTSUPP") return "missing";
+    return error.code === "EPERM" ? "unknown" : "built in";
+  }
+  throw new Error(`the kernel made a ${kind} on an interface that does not exist`);
+}
+
+const CAPABILITIES = [
+  { bit: 12, name: "CAP_NET_ADMIN", why: "to move and configure interfaces" },
+  { bit: 21, name: "CAP_SYS_ADMIN", why: "to enter network namespaces" },
+  { bit: 13, name: "CAP_NET_RAW", why: "to announce addresses" },
+  { bit: 1, name: "CAP_DAC_OVERRIDE", why: "to keep state in directories of root's" },
+];
+
+/** `status`: text of /proc/self/status. */
+export function checkCapabilities(status = readText("/proc/self/status") ?? ""): Finding[] {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+  if (effective === undefined) {
+    return [finding("capabilities", "note", "not to be found out: /proc is not mounted here")];
+  }
+  const bits = Number.parseInt(effective.slice(-8), 16);
+  const missing = CAPABILITIES.filter(({ bit }) => ((bits >>> bit) & 1) === 0);
+  if (missing.length === 0) {
+    return [finding("capabilities", "ok", `this process has ${CAPABILITIES.map(({ name }) => name).join(", ")}`)];
+  }
+  const cure = "Run it as root on the node. A runtime runs plugins as root with all of them.";
+  return missing.map(({ name, why }) =>
+    finding("capabilities", "warning", `this process lacks ${name}, which plugins need ${why}`, cure),
+  );
+}

@@ -1,0 +1,80 @@
+// State of attachments that are no more, and devices that went astray.
+import { S_IFDIR, S_IFMT } from "../../host/constants.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { countInWords } from "../leases.ts";
+import type { Device } from "../node/devices.ts";
+import { findGarbage, type Garbage } from "../node/garbage.ts";
+import type { Node } from "../node/node.ts";
+import type { Pool } from "../node/pools.ts";
+import { shortId } from "../terminal.ts";
+import { type Finding, finding } from "./finding.ts";
+
+/** A pool that is this full is worth a word. */
+const NEARLY = 0.9;
+const ROOTS = ["/var/lib/cni", "/var/lib/cni/podnic", "/var/lib/cni/networks", "/var/lib/cni/sriov"];
+
+export function checkState(node: Node, pools: Pool[], devices: Device[]): Finding[] {
+  const garbage = findGarbage(node, pools);
+  const found = [
+    ...ROOTS.flatMap(checkRoot),
+    ...garbage.map(ofGarbage),
+    ...pools.flatMap(checkPool),
+    ...devices.flatMap((device) => checkDevice(device, garbage)),
+  ];
+  return found.length > 0 ? found : [finding("state", "ok", "nothing is left behind")];
+}
+
+function ofGarbage(garbage: Garbage): Finding {
+  const { network, containerId, interface: as, why } = garbage;
+  const whose = `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
+  const what = garbage.kind === "device" ? `device ${garbage.device}` : `lease ${garbage.address}`;
+  const cure = `podnic gc --network ${network || "NAME"}, or podnic doctor --fix`;
+  return finding("state", "warning", `${what} ${whose}: ${why}`, cure, true);
+}
+
+function checkPool({ network, size, free, directory, leases }: Pool): Finding[] {
+  const unknown = leases.filter(({ life }) => life === "unknown").length;
+  const found: Finding[] = [];
+  if (size !== undefined && free !== undefined && free <= size * (1 - NEARLY)) {
+    const full = `network ${network}: ${countInWords(free)} of ${countInWords(size)} addresses are free (${directory})`;
+    found.push(finding("state", free === 0 ? "error" : "warning", full, "Enlarge the range, or see podnic leases."));
+  }
+  if (unknown > 0) {
+    const what = `network ${network}: nothing tells whether the holders of ${unknown} lease${unknown === 1 ? "" : "s"} still exist`;
+    found.push(finding("state", "note", `${what}; podnic leases --network ${network} lists them`));
+  }
+  return found;
+}
+
+function checkDevice({ name, pci, state, why, holder }: Device, garbage: Garbage[]): Finding[] {
+  const what = `device ${name || pci}`;
+  if (state === "elsewhere") {
+    const cure = `It comes back when that namespace ends; rebinding its driver brings it back at once (/sys/bus/pci/devices/${pci}/driver).`;
+    return [finding("state", "warning", `${what}: ${why}`, cure)];
+  }
+  const known = garbage.some((one) => one.kind === "device" && one.holder.pci === pci && one.device === name);
+  if (state !== "lost" || known) return [];
+  const cure =
+    holder === undefined
+      ? "The next ADD of it by host-device gives it its name back; or ip link set dev … name …."
+      : "The DEL of its pod, or its next ADD, makes it what it was.";
+  return [finding("state", "warning", `${what}: ${why}`, cure)];
+}
+
+/** State that others than root can change is no state. */
+function checkRoot(path: string): Finding[] {
+  try {
+    const { mode, uid } = host.stat(path);
+    if ((mode & S_IFMT) !== S_IFDIR) {
+      return [
+        finding("state", "error", `${path} is not a directory`, "Move it away; plugins make it when they need it."),
+      ];
+    }
+    if (uid === 0 && (mode & 0o022) === 0) return [];
+    const cure = `chown root ${path} && chmod go-w ${path}`;
+    return [finding("state", "error", `${path} can be changed by others than root`, cure)];
+  } catch (error) {
+    if (error instanceof SystemError) return [];
+    throw error;
+  }
+}

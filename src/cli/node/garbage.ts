@@ -1,0 +1,133 @@
+// What attachments left behind whose namespace is gone: devices with their records, leases. Found and taken away here, for gc and
+// doctor --fix. Nothing that may be alive is garbage.
+import { whileReturning } from "../../../plugins/host-device/record.ts";
+import { bringBack } from "../../../plugins/host-device/restore.ts";
+import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
+import { Store } from "../../../plugins/host-local/store.ts";
+import { forgetWitnesses } from "../../../plugins/ipvlan/witness.ts";
+import { withVf } from "../../../plugins/sriov/record.ts";
+import { release } from "../../../plugins/sriov/restore.ts";
+import { policy, relaxPolicy } from "../../config/policy.ts";
+import { CniError } from "../../errors.ts";
+import { SIGINT, SIGTERM } from "../../host/constants.ts";
+import { host } from "../../host/host.ts";
+import { Progress } from "../progress.ts";
+import { findHolders, type Holder } from "./holders.ts";
+import { Namespaces } from "./namespaces.ts";
+import type { Node } from "./node.ts";
+import type { Pool } from "./pools.ts";
+
+export type Garbage =
+  | {
+      kind: "device";
+      network: string;
+      containerId: string;
+      interface: string;
+      device: string;
+      why: string;
+      holder: Holder;
+    }
+  | {
+      kind: "lease";
+      network: string;
+      containerId: string;
+      interface: string;
+      address: string;
+      why: string;
+      directory: string;
+    };
+
+/** `error` "": it is gone. */
+export interface Collected {
+  garbage: Garbage;
+  error: string;
+}
+
+export function findGarbage({ holders }: Node, pools: Pool[]): Garbage[] {
+  const devices = holders
+    .filter(({ life }) => life === "gone")
+    .map((holder): Garbage => {
+      const { network, containerId, ifName } = holder.key;
+      const device = holder.was?.name || holder.pci;
+      const why = `${holder.netns.path || "its namespace"} is gone`;
+      return { kind: "device", network, containerId, interface: ifName, device, why, holder };
+    });
+  const leases = pools.flatMap(({ network, directory, leases: all }) =>
+    all
+      .filter(({ life }) => life === "gone")
+      .map(({ containerId, interface: as, address, why }): Garbage => {
+        return { kind: "lease", network, containerId, interface: as, address, why, directory };
+      }),
+  );
+  return [...devices, ...leases];
+}
+
+/** Takes all of it away; goes on when one thing cannot be, and says so. Ctrl-C does not stop it half-way. */
+export function collect(garbage: Garbage[]): Collected[] {
+  host.ignoreSignal(SIGINT);
+  host.ignoreSignal(SIGTERM);
+  relaxPolicy();
+  const progress = new Progress("cleaning up");
+  const collected: Collected[] = [];
+  for (const [at, one] of garbage.entries()) {
+    progress.step(at, garbage.length);
+    if (one.kind === "device") collected.push({ garbage: one, error: attempt(() => collectDevice(one.holder)) });
+  }
+  for (const directory of new Set(garbage.map((one) => (one.kind === "lease" ? one.directory : "")))) {
+    if (directory === "") continue;
+    const leases = garbage.filter((one) => one.kind === "lease" && one.directory === directory);
+    const error = attempt(() => collectLeases(directory, leases));
+    collected.push(...leases.map((lease) => ({ garbage: lease, error })));
+  }
+  // Notes of ipvlan interfaces that are gone cost a search and nothing else; they go without a word.
+  const namespaces = Namespaces.find();
+  attempt(() => forgetWitnesses(({ netns }) => namespaces.lifeOf({ path: netns, dev: 0, ino: 0 }) === "gone"));
+  progress.done();
+  return collected;
+}
+
+function attempt(run: () => void): string {
+  try {
+    run();
+    return "";
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return error instanceof CniError && error.details !== "" ? `${error.message}: ${error.details}` : error.message;
+  }
+}
+
+/** Under the lock that ADD takes; whether it is gone is asked again there. */
+function collectDevice(holder: Holder): void {
+  const { by, key, pci } = holder;
+  const bring = (): "home" | "hidden" | "none" => {
+    const now = findHolders(Namespaces.find()).find((one) => one.by === by && isSameKey(one, holder));
+    if (now !== undefined && now.life !== "gone") throw new Error("it has come back to life and was not touched");
+    return by === "host-device" ? bringBack(key, "") : release(key, "");
+  };
+  const outcome = by === "host-device" ? whileReturning(bring) : withVf(pci, false, bring);
+  if (outcome !== "hidden") return;
+  throw new Error("its interface is in a namespace that is not to be seen; it comes back when that namespace ends");
+}
+
+function isSameKey({ key: a }: Holder, { key: b }: Holder): boolean {
+  return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
+}
+
+/** Under the lock of the directory, and only leases that still say what they said. */
+function collectLeases(directory: string, leases: Garbage[]): void {
+  const gone = new Set(
+    leases.map((one) => (one.kind === "lease" ? leaseKey(one.address, one.containerId, one.interface) : "")),
+  );
+  const store = Store.open(directory, false, INDEX_ROOT);
+  try {
+    store?.locked(policy().lockTimeout, () =>
+      store.sweep(({ ip, containerId, ifName }) => !gone.has(leaseKey(ip, containerId, ifName))),
+    );
+  } finally {
+    store?.close();
+  }
+}
+
+function leaseKey(address: string, containerId: string, ifName: string): string {
+  return `${address} ${containerId} ${ifName}`;
+}
