@@ -1,0 +1,169 @@
+// The shipped executable installs itself: what must be refused, kept, put back. Under load: conformance/install.
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { recognise } from "../install/recognise.ts";
+
+const podnic = resolve("dist/podnic");
+const names = ["host-device", "host-local", "ipvlan", "macvlan", "podnic", "sriov", "static"];
+let dir: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "podnic-bin-"));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+interface Said {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function run(...args: string[]): Said {
+  const { status, stdout, stderr } = spawnSync(podnic, args, { encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+function goPlugin(name: string): void {
+  copyFileSync(`/usr/lib/cni/${name}`, join(dir, name));
+}
+
+const inode = (name: string): number => statSync(join(dir, name)).ino;
+
+describe("what a file is", () => {
+  it("is told by its contents, which are never run", () => {
+    goPlugin("macvlan");
+    writeFileSync(join(dir, "script"), "#!/bin/sh\ntouch /tmp/ran\n", { mode: 0o755 });
+    writeFileSync(
+      join(dir, "across"),
+      `${"x".repeat(16_384 - 5)}k8snetworkplumbingwg/sriov-cni and containernetworking/plugins`,
+    );
+    symlinkSync("nowhere", join(dir, "dangling"));
+    expect(recognise(podnic)).toBe("podnic");
+    expect(recognise(join(dir, "macvlan"))).toBe("Go plugin");
+    expect(recognise(join(dir, "across"))).toBe("sriov-cni");
+    expect(recognise(join(dir, "script"))).toBe("unknown");
+    expect(recognise(dir)).toBe("unknown");
+    expect(recognise(join(dir, "dangling"))).toBe("missing");
+  });
+});
+
+describe("podnic install", () => {
+  it("makes every name one file, executable whatever the umask", () => {
+    execFileSync("sh", ["-c", `umask 077; exec ${podnic} install ${dir}`]);
+    expect(readdirSync(dir).sort()).toEqual(names);
+    expect(new Set(names.map(inode)).size).toBe(1);
+    expect(statSync(join(dir, "macvlan")).mode & 0o777).toBe(0o755);
+    expect(readFileSync(join(dir, "podnic")).equals(readFileSync(podnic))).toBe(true);
+  });
+
+  it("installs only what is asked for, and itself", () => {
+    expect(run("install", "--only", "macvlan", "static", "--", dir).status).toBe(0);
+    expect(readdirSync(dir).sort()).toEqual(["macvlan", "podnic", "static"]);
+    expect(run("install", "--only", "bridge", "--", dir)).toMatchObject({ status: 1 });
+  });
+
+  it("refuses to replace what it does not know, before anything is changed", () => {
+    goPlugin("macvlan");
+    writeFileSync(join(dir, "static"), "mine");
+    const before = inode("macvlan");
+    const { status, stderr } = run("install", dir);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`${dir}/static is not replaced: it is none of podnic, the Go plugins and sriov-cni`);
+    expect(stderr).toContain("--force");
+    expect(readdirSync(dir).sort()).toEqual(["macvlan", "static"]);
+    expect(inode("macvlan")).toBe(before);
+    expect(run("install", "--force", "--backup", dir).status).toBe(0);
+    expect(recognise(join(dir, "static"))).toBe("podnic");
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(readFileSync(join(dir, "static"), "utf8")).toBe("mine");
+    expect(readdirSync(dir).sort()).toEqual(["macvlan", "static"]);
+    expect(inode("macvlan")).toBe(before);
+  });
+
+  it("never replaces a directory", () => {
+    mkdirSync(join(dir, "static"));
+    expect(run("install", "--force", dir)).toMatchObject({ status: 1, stderr: expect.stringContaining("a directory") });
+  });
+
+  it("keeps the first original over many installations", () => {
+    goPlugin("host-local");
+    const before = inode("host-local");
+    for (let i = 0; i < 3; i++) expect(run("install", "--backup", dir).status).toBe(0);
+    const { changes } = JSON.parse(run("uninstall", "--json", dir).stdout);
+    expect(changes).toContainEqual({ name: "host-local", was: "podnic", backup: true, did: "restored" });
+    expect(readdirSync(dir)).toEqual(["host-local"]);
+    expect(inode("host-local")).toBe(before);
+  });
+
+  it("keeps and restores a link as a link", () => {
+    symlinkSync("/usr/lib/cni/macvlan", join(dir, "macvlan"));
+    expect(run("install", "--backup", dir).status).toBe(0);
+    expect(lstatSync(join(dir, "macvlan")).isFile()).toBe(true);
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(readlinkSync(join(dir, "macvlan"))).toBe("/usr/lib/cni/macvlan");
+    expect(recognise("/usr/lib/cni/macvlan")).toBe("Go plugin");
+  });
+
+  it("takes away what an installer left that was killed", () => {
+    writeFileSync(join(dir, ".podnic.new"), "half");
+    writeFileSync(join(dir, ".podnic.link"), "half");
+    expect(run("install", dir).status).toBe(0);
+    expect(readdirSync(dir).sort()).toEqual(names);
+  });
+
+  it("works in an empty root, without /proc", () => {
+    copyFileSync(podnic, join(dir, "podnic"));
+    chmodSync(join(dir, "podnic"), 0o755);
+    mkdirSync(join(dir, "host"));
+    const { status, stderr } = spawnSync("chroot", [dir, "/podnic", "install", "/host"], { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    expect(readdirSync(join(dir, "host")).sort()).toEqual(names);
+    expect(readdirSync(dir).sort()).toEqual(["host", "podnic"]);
+  });
+
+  it("says what to do when there is no such directory", () => {
+    const { status, stderr } = run("install", join(dir, "none"));
+    expect(status).toBe(1);
+    expect(stderr).toContain(`there is no directory ${dir}/none`);
+    expect(stderr).toContain("mkdir -p");
+  });
+});
+
+describe("podnic uninstall", () => {
+  it("leaves what is not podnic's", () => {
+    run("install", dir);
+    rmSync(join(dir, "macvlan"));
+    goPlugin("macvlan");
+    const { status, stderr } = run("uninstall", dir);
+    expect(status).toBe(0);
+    expect(stderr).toContain("left alone: macvlan");
+    expect(readdirSync(dir)).toEqual(["macvlan"]);
+  });
+
+  it("can be repeated, and for a part", () => {
+    run("install", dir);
+    expect(run("uninstall", "--only", "sriov", "--", dir).status).toBe(0);
+    expect(existsSync(join(dir, "sriov"))).toBe(false);
+    expect(existsSync(join(dir, "podnic"))).toBe(true);
+    for (let i = 0; i < 2; i++) expect(run("uninstall", dir).status).toBe(0);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+});

@@ -1,0 +1,44 @@
+// A node for tests: private namespaces with state of their own, and calls of the shipped plugins as a runtime makes them.
+import { spawnSync } from "node:child_process";
+import { resolve } from "node:path";
+import { registerPlugins } from "../../cni/registry.ts";
+import { enterSandbox, sh } from "../../link/tests/sandbox.ts";
+import { plugins } from "../../plugins.ts";
+
+export { sh };
+
+/** Call it once, first: this process leaves the machine's namespaces for good. /run/netns/pod is there. */
+export function enterNode(): void {
+  registerPlugins(plugins);
+  enterSandbox();
+  sh("mkdir -p /var/lib/cni /etc/cni; mount -t tmpfs tmpfs /var/lib/cni; mount -t tmpfs tmpfs /etc/cni");
+}
+
+export interface CallOptions {
+  container?: string;
+  netns?: string;
+  /** Directory of the plugin: the shipped ones when absent. */
+  bin?: string;
+}
+
+/** Throws when it fails. Returns its stdout. */
+export function call(
+  command: string,
+  config: { type: string; [key: string]: unknown },
+  options: CallOptions = {},
+): string {
+  const bin = options.bin ?? resolve("dist/cni");
+  const run = spawnSync(`${bin}/${config.type}`, {
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: options.container ?? "c1",
+      CNI_NETNS: options.netns ?? "/run/netns/pod",
+      CNI_IFNAME: "net1",
+      CNI_PATH: bin,
+    },
+    input: JSON.stringify({ cniVersion: "1.0.0", name: "net", ...config }),
+    encoding: "utf8",
+  });
+  if (run.status !== 0) throw new Error(`${command}: ${run.error ?? ""}${run.stdout}${run.stderr}`);
+  return run.stdout;
+}
