@@ -125,8 +125,8 @@ function aliasedDevices({ namespace, links }: Inside, holders: Holder[]): Device
     .map((link) => ({
       name: link.alias || link.name,
       interface: { name: link.name, namespace: namespace.path },
-      pci: isPciAddress(link.parentDevice) ? link.parentDevice : "",
-      driver: driverOf(link.parentDevice),
+      pci: pciOf(link),
+      driver: driverOf(pciOf(link)),
       mac: link.mac,
       state: "pod",
       why: link.alias === "" ? "nothing is written down about it" : "its alias says its name here (Go host-device)",
@@ -135,7 +135,7 @@ function aliasedDevices({ namespace, links }: Inside, holders: Holder[]): Device
 }
 
 function hostDevice(route: RouteSocket, link: Link): Device {
-  const pci = isPciAddress(link.parentDevice) ? link.parentDevice : pciOfVirtio(link.name);
+  const pci = pciOf(link);
   const device: Device = {
     name: link.name,
     interface: { name: link.name, namespace: "" },
@@ -186,16 +186,14 @@ function driverOf(pci: string): string {
   return isPciAddress(pci) ? (pciDriver(pci) ?? "") : "";
 }
 
-/** The kernel names the virtio device as parent, and not the PCI device below. */
-function pciOfVirtio(name: string): string {
+/** PCI address of a device: the kernel names the virtio device as parent, which is on one. "": it is on none. */
+function pciOf({ parentDevice }: Link): string {
+  if (isPciAddress(parentDevice)) return parentDevice;
+  if (parentDevice === "" || parentDevice.includes("/")) return "";
   try {
-    const path = host.readlink(`/sys/class/net/${name}`);
-    return (
-      path
-        .split("/")
-        .filter((part) => isPciAddress(part))
-        .at(-1) ?? ""
-    );
+    const path = host.readlink(`/sys/bus/virtio/devices/${parentDevice}`);
+    const onTheWay = path.split("/").filter(isPciAddress);
+    return onTheWay.at(-1) ?? "";
   } catch (error) {
     if (error instanceof SystemError) return "";
     throw error;

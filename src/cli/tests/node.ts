@@ -11,7 +11,9 @@ export { sh };
 export function enterNode(): void {
   registerPlugins(plugins);
   enterSandbox();
-  sh("mkdir -p /var/lib/cni /etc/cni; mount -t tmpfs tmpfs /var/lib/cni; mount -t tmpfs tmpfs /etc/cni");
+  sh(
+    "mkdir -p /var/lib/cni /etc/cni; for dir in /var/lib/cni /etc/cni; do mount -t tmpfs -o mode=755 tmpfs $dir; done",
+  );
 }
 
 export interface CallOptions {

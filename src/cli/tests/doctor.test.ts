@@ -1,0 +1,84 @@
+// What the doctor says about prepared trees.
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { registerPlugins } from "../../cni/registry.ts";
+import { plugins } from "../../plugins.ts";
+import { checkDirectories, pluginDirectories } from "../doctor/directories.ts";
+import { checkCapabilities, checkRelease } from "../doctor/kernel.ts";
+
+beforeAll(() => registerPlugins(plugins));
+
+let first: string;
+let second: string;
+beforeEach(() => {
+  const root = mkdtempSync(join(tmpdir(), "podnic-doctor-"));
+  first = join(root, "first");
+  second = join(root, "second");
+  mkdirSync(first);
+  mkdirSync(second);
+});
+
+const about = (name: string, used: string[] = []) =>
+  checkDirectories(new Set(used), [first, second]).find(({ found }) => found.includes(name));
+
+describe("directories of plugins", () => {
+  it("are those of CNI_PATH before the usual ones", () => {
+    expect(pluginDirectories("/a:relative:/opt/cni/bin")).toEqual([
+      "/a",
+      "/opt/cni/bin",
+      "/usr/lib/cni",
+      "/usr/libexec/cni",
+    ]);
+  });
+
+  it("must hold something", () => {
+    expect(checkDirectories(new Set(), [first])).toMatchObject([
+      { level: "error", cure: expect.stringContaining("podnic install") },
+    ]);
+  });
+
+  it("say which one wins", () => {
+    copyFileSync("/usr/lib/cni/macvlan", join(first, "macvlan"));
+    copyFileSync(resolve("dist/podnic"), join(second, "macvlan"));
+    expect(about("macvlan")).toMatchObject({
+      level: "warning",
+      found: `${first}/macvlan: Go plugin, before podnic in ${second}/macvlan`,
+      cure: expect.stringContaining(`podnic install ${first}`),
+    });
+    copyFileSync(resolve("dist/podnic"), join(first, "macvlan"));
+    expect(about("macvlan")).toMatchObject({ level: "ok", found: expect.stringContaining(`${first}/macvlan: podnic`) });
+  });
+
+  it("must have what configurations name, executable", () => {
+    writeFileSync(join(first, "bridge"), "x", { mode: 0o755 });
+    expect(about("ipvlan", ["ipvlan"])).toMatchObject({ level: "error", cure: `podnic install ${first}` });
+    expect(about("ipvlan")).toMatchObject({ level: "note" });
+    expect(about("portmap", ["portmap"])).toMatchObject({ level: "error", cure: expect.stringContaining("portmap") });
+    expect(about("bridge", ["bridge"])).toMatchObject({ level: "ok", found: `${first}/bridge: somebody's` });
+    chmodSync(join(first, "bridge"), 0o644);
+    expect(about("bridge", ["bridge"])).toMatchObject({ level: "error", cure: `chmod 755 ${first}/bridge` });
+  });
+
+  it("show what an interrupted installation left", () => {
+    writeFileSync(join(first, ".podnic.new"), "half");
+    expect(about(".podnic.new")).toMatchObject({ level: "warning", cure: `podnic install ${first}` });
+  });
+});
+
+describe("kernel and process", () => {
+  it("judges a release", () => {
+    expect(checkRelease("6.12.9-amd64").level).toBe("ok");
+    expect(checkRelease("4.18.0-553.el8").level).toBe("ok");
+    expect(checkRelease("4.4.302").level).toBe("warning");
+    expect(checkRelease("").level).toBe("warning");
+  });
+
+  it("names the capabilities that are missing", () => {
+    expect(checkCapabilities("CapEff:\t000001ffffffffff\n")).toMatchObject([{ level: "ok" }]);
+    const docker = checkCapabilities("Name:\tx\nCapEff:\t00000000a80425fb\n").map(({ found }) => found);
+    expect(docker).toEqual([expect.stringContaining("CAP_NET_ADMIN"), expect.stringContaining("CAP_SYS_ADMIN")]);
+    expect(checkCapabilities("")).toMatchObject([{ level: "note" }]);
+  });
+});

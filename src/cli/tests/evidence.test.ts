@@ -1,0 +1,129 @@
+// Which containers are gone: only those of which that is known.
+import { mkdirSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Link } from "../../link/link.ts";
+import { decodeBase64 } from "../node/cache.ts";
+import { Containers, type Sources } from "../node/evidence.ts";
+import type { Holder } from "../node/holders.ts";
+import { type Life, Namespaces } from "../node/namespaces.ts";
+import { enterNode, sh } from "./node.ts";
+
+beforeAll(enterNode);
+
+const inodeOf = (path: string): number => Number(sh(`stat -Lc %i ${path}`));
+const devOf = (path: string): number => {
+  const [major, minor] = sh(`stat -Lc '%Hd %Ld' ${path}`).trim().split(" ").map(Number);
+  return major! * 2 ** 32 + minor!;
+};
+const recorded = (path: string) => ({ path, dev: devOf(path), ino: inodeOf(path) });
+
+describe("a namespace that was written down", () => {
+  it("is alive while its name is there, and gone afterwards", () => {
+    sh("ip netns add one");
+    const one = recorded("/run/netns/one");
+    expect(Namespaces.find().lifeOf(one)).toBe("alive");
+    expect(Namespaces.find().lifeOf({ ...one, dev: 0, ino: 0 })).toBe("alive");
+    sh("ip netns del one");
+    expect(Namespaces.find().lifeOf(one)).toBe("gone");
+    expect(Namespaces.find().lifeOf({ ...one, dev: 0, ino: 0 })).toBe("gone");
+  });
+
+  it("is gone when its name is another one's", () => {
+    sh("ip netns add two");
+    const { path, dev, ino } = recorded("/run/netns/two");
+    expect(Namespaces.find().lifeOf({ path, dev, ino: ino + 100_000 })).toBe("gone");
+    sh("ip netns del two");
+  });
+
+  it("is alive while a process is in it, although its name is gone", () => {
+    sh("ip netns add three");
+    const three = recorded("/run/netns/three");
+    const pid = sh("ip netns exec three sleep 100 >/dev/null 2>&1 & echo $!").trim();
+    for (let i = 0; i < 100 && inodeOf(`/proc/${pid}/ns/net`) !== three.ino; i++) sh("sleep 0.02");
+    sh("ip netns del three");
+    try {
+      expect(Namespaces.find().lifeOf(three)).toBe("alive");
+    } finally {
+      sh(`kill ${pid}`);
+    }
+  });
+
+  it("is not known to be gone where the directory of its name is not to be seen", () => {
+    expect(Namespaces.find().lifeOf({ path: "/run/no-such-place/x", dev: 4, ino: 1 })).toBe("unknown");
+    expect(Namespaces.find().lifeOf({ path: "", dev: 0, ino: 0 })).toBe("unknown");
+  });
+
+  it("that was named by a process is gone with it, where processes are those of the node", () => {
+    const gone = { path: "/proc/4194303/ns/net", dev: 4, ino: 1 };
+    const first = inodeOf("/proc/self/ns/pid") === 0xeffffffc;
+    expect(Namespaces.find().lifeOf(gone)).toBe(first ? "gone" : "unknown");
+    const elsewhere = mkdtempSync(join(tmpdir(), "proc-"));
+    mkdirSync(join(elsewhere, "self"));
+    expect(Namespaces.find([], elsewhere).lifeOf(gone)).toBe("unknown");
+  });
+});
+
+const holder = (containerId: string, life: Life): Holder => ({
+  by: "host-device",
+  key: { network: "n", containerId, ifName: "net1" },
+  netns: { path: `/run/netns/${containerId}`, dev: 4, ino: 1 },
+  life,
+  pci: "",
+});
+
+const link = (alias: string) => ({ alias }) as Link;
+
+function judge(sources: Partial<Sources>, runtimes: string[] = []) {
+  const empty = { namespaces: Namespaces.find(), holders: [], insides: [], cache: [], bootTime: 1000 };
+  const containers = new Containers({ ...empty, ...sources }, runtimes);
+  return (id: string, address = "192.0.2.1", written = 2000) => containers.holderOf(id, address, () => written).life;
+}
+
+describe("the holder of a lease", () => {
+  it("is unknown when nothing tells about it", () => {
+    expect(judge({})("c1")).toBe("unknown");
+  });
+
+  it("is what a record says, and alive when one of several is", () => {
+    const lifeOf = judge({
+      holders: [holder("a", "gone"), holder("b", "gone"), holder("b", "alive"), holder("c", "unknown")],
+    });
+    expect([lifeOf("a"), lifeOf("b"), lifeOf("c")]).toEqual(["gone", "alive", "unknown"]);
+  });
+
+  it("is alive by the mark of its macvlan, by its address, and by its runtime's directory", () => {
+    const namespace = { path: "/run/netns/x", dev: 4, ino: 2 };
+    const insides = [{ namespace, links: [link("podnic:net:marked")], addresses: new Set(["192.0.2.7", "127.0.0.1"]) }];
+    const runtime = mkdtempSync(join(tmpdir(), "runtime-"));
+    mkdirSync(join(runtime, "running"));
+    const lifeOf = judge({ insides }, [runtime]);
+    expect(lifeOf("marked")).toBe("alive");
+    expect(lifeOf("other", "192.0.2.7")).toBe("alive");
+    expect(lifeOf("other", "127.0.0.1")).toBe("unknown");
+    expect(lifeOf("running")).toBe("alive");
+  });
+
+  it("is gone when its lease is older than the boot, unless something lives", () => {
+    expect(judge({})("old", "192.0.2.1", 999)).toBe("gone");
+    expect(judge({ bootTime: 0 })("old", "192.0.2.1", 999)).toBe("unknown");
+    expect(judge({ holders: [holder("old", "alive")] })("old", "192.0.2.1", 999)).toBe("alive");
+  });
+
+  it("is what libcni remembers of its namespace", () => {
+    const cached = (containerId: string, path: string) => {
+      return { network: "n", containerId, ifName: "eth0", namespaces: [path], config: undefined };
+    };
+    const cache = [cached("here", "/run/netns/pod"), cached("there", "/run/netns/none"), cached("far", "/run/x/none")];
+    const lifeOf = judge({ cache });
+    expect([lifeOf("here"), lifeOf("there"), lifeOf("far")]).toEqual(["alive", "gone", "unknown"]);
+  });
+});
+
+it("base64 is what RFC 4648 says", () => {
+  for (const text of ["", "f", "fo", "foo", "foob", "fooba", "foobar", '{"name":"ü"}']) {
+    expect(Buffer.from(decodeBase64(Buffer.from(text).toString("base64"))).toString()).toBe(text);
+  }
+  expect(() => decodeBase64("a*b=")).toThrow();
+});

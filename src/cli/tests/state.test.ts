@@ -1,0 +1,260 @@
+// leases, devices, gc and doctor on a node with pods, dead namespaces and leases of the Go plugin.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { call, enterNode, sh } from "./node.ts";
+import { run } from "./run.ts";
+
+beforeAll(enterNode);
+
+const NETWORKS = "/var/lib/cni/networks";
+const RECORDS = "/var/lib/cni/podnic/host-device";
+const go = { bin: "/usr/lib/cni" };
+
+const pool = { type: "host-local", ranges: [[{ subnet: "198.18.77.0/28" }]] };
+const device = (name: string, more = {}) => ({ type: "host-device", name: "net", device: name, ...more });
+
+/** A veth, a pod that has it, and the pod's lease. */
+function pod(name: string): void {
+  sh(`ip link add ${name} type veth peer name ${name}p; ip netns add ${name}`);
+  call("ADD", device(name, { ipam: pool }), { container: `c-${name}`, netns: `/run/netns/${name}` });
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: answers for programs, whatever is in them
+function json(...args: string[]): any {
+  const { stdout, stderr } = run([...args, "--json"]);
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    throw new Error(`${args.join(" ")}: ${stdout}${stderr}`);
+  }
+}
+
+const leasesOf = (network: string): string[] =>
+  readdirSync(`${NETWORKS}/${network}`).filter((name) => /^[\d.:a-f]+$/.test(name) && name !== "lock");
+
+beforeEach(() => {
+  sh(`for ns in $(ip netns list | cut -d' ' -f1); do [ $ns = pod ] || ip netns del $ns; done
+      rm -rf /var/lib/cni/* /etc/cni/*
+      for link in $(ls /sys/class/net); do ip link del $link 2>/dev/null || true; done`);
+});
+
+describe("podnic leases", () => {
+  it("knows ranges, sizes and holders of a Go directory", () => {
+    mkdirSync("/etc/cni/net.d");
+    const ipam = {
+      type: "host-local",
+      ranges: [
+        [{ subnet: "198.18.77.0/28", rangeStart: "198.18.77.4", rangeEnd: "198.18.77.9" }],
+        [{ subnet: "2001:db8::/64" }],
+      ],
+    };
+    writeFileSync(
+      "/etc/cni/net.d/10.conf",
+      JSON.stringify({ cniVersion: "1.0.0", name: "net", type: "macvlan", ipam }),
+    );
+    call("ADD", { type: "host-local", ipam }, { ...go, container: "c1" });
+    call("ADD", { type: "host-local", ipam }, { ...go, container: "c2" });
+    const [found] = json("leases");
+    expect(found).toMatchObject({
+      network: "net",
+      directory: `${NETWORKS}/net`,
+      ranges: ["198.18.77.4-198.18.77.9", "2001:db8::1-2001:db8::ffff:ffff:ffff:ffff"],
+      used: 4,
+    });
+    // The gateway of the second range is in it, that of the first is not.
+    expect(found.size).toBe(6 + 2 ** 64 - 2);
+    expect(found.leases.map((lease: { address: string }) => lease.address)).toEqual([
+      "198.18.77.4",
+      "198.18.77.5",
+      "2001:db8::2",
+      "2001:db8::3",
+    ]);
+    expect(found.leases[1]).toMatchObject({ containerId: "c2", interface: "net1", life: "unknown" });
+    const { stdout } = run(["leases"]);
+    expect(stdout).toContain("2^64");
+    expect(stdout).toContain("198.18.77.5");
+  });
+
+  it("takes excluded addresses and the gateway off, each once", () => {
+    mkdirSync("/etc/cni/net.d");
+    const ipam = { ...pool, exclude: ["198.18.77.0/30", "198.18.77.9"] };
+    writeFileSync(
+      "/etc/cni/net.d/10.conf",
+      JSON.stringify({ cniVersion: "1.0.0", name: "net", type: "macvlan", ipam }),
+    );
+    call("ADD", { type: "host-local", ipam });
+    // 14 addresses, of which .1 (the gateway) to .3 and .9 are not handed out.
+    expect(json("leases")[0]).toMatchObject({ size: 10, used: 1, free: 9 });
+  });
+
+  it("passes over nothing that blocks an address", () => {
+    mkdirSync(`${NETWORKS}/net`, { recursive: true });
+    writeFileSync(`${NETWORKS}/net/198.18.77.3`, "");
+    writeFileSync(`${NETWORKS}/net/198.18.77.4`, "somebody wrote this");
+    writeFileSync(`${NETWORKS}/net/198.18.77.5`, "old-container");
+    writeFileSync(`${NETWORKS}/net/last_reserved_ip.0`, "198.18.77.5");
+    const [{ leases, used, size }] = json("leases");
+    expect(used).toBe(3);
+    expect(size).toBeUndefined();
+    expect(leases.map(({ life, containerId }: { life: string; containerId: string }) => [life, containerId])).toEqual([
+      ["unknown", ""],
+      ["unknown", ""],
+      ["unknown", "old-container"],
+    ]);
+  });
+
+  it("looks where it is told, and filters", () => {
+    sh("mkdir -p /run/other/net /run/other/second; touch /run/other/net/lock /run/other/second/lock");
+    expect(json("leases", "--data-dir", "/run/other").map((one: { network: string }) => one.network)).toEqual([
+      "net",
+      "second",
+    ]);
+    expect(json("leases", "--data-dir", "/run/other", "--network", "second")).toHaveLength(1);
+    expect(run(["leases"]).stdout).toBe("There are no pools.\n");
+  });
+});
+
+describe("podnic devices", () => {
+  it("says who has a device, and which one is lost", () => {
+    pod("blue");
+    pod("grey");
+    const blue = json("devices").find((one: { name: string }) => one.name === "blue");
+    expect(blue).toMatchObject({
+      state: "pod",
+      interface: { name: "net1", namespace: "/run/netns/blue" },
+      holder: {
+        by: "host-device",
+        network: "net",
+        containerId: "c-blue",
+        interface: "net1",
+        namespace: "/run/netns/blue",
+      },
+    });
+    sh("ip netns del grey");
+    const grey = json("devices").find((one: { name: string }) => one.name === "grey");
+    expect(grey).toMatchObject({ state: "lost", why: expect.stringContaining("its namespace is gone") });
+    expect(run(["devices"]).stdout).toMatch(/grey .* lost /);
+  });
+
+  it("finds a device that came back under the pod's name", () => {
+    pod("blue");
+    sh("ip -n blue link set net1 netns $$");
+    const blue = json("devices").find((one: { name: string }) => one.name === "blue");
+    expect(blue).toMatchObject({ state: "lost", interface: { name: "net1", namespace: "" } });
+  });
+
+  it("shows what software made only when asked", () => {
+    sh("ip link add v0 type veth peer name v1");
+    // Whatever this machine has besides.
+    const states = (...args: string[]): string[] =>
+      json("devices", ...args)
+        .filter(({ name }: { name: string }) => ["lo", "v0", "v1"].includes(name))
+        .map(({ name, state }: { name: string; state: string }) => `${name} ${state}`);
+    expect(states()).toEqual([]);
+    expect(states("--all")).toEqual(["lo node", "v0 virtual", "v1 virtual"]);
+  });
+});
+
+describe("podnic gc", () => {
+  it("takes away what is gone of this network, and nothing else", () => {
+    pod("blue");
+    pod("grey");
+    call("ADD", { type: "host-local", ipam: pool }, { ...go, container: "nobody-knows" });
+    sh("ip netns del grey");
+    const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
+    expect(json("gc", "--network", "net", "--dry-run").map(({ kind }: { kind: string }) => kind)).toEqual([
+      "device",
+      "lease",
+    ]);
+    expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
+    expect(json("gc", "--network", "other")).toEqual([]);
+    expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
+
+    const done = json("gc", "--network", "net");
+    expect(done).toMatchObject([
+      { kind: "device", device: "grey", containerId: "c-grey", done: true },
+      { kind: "lease", address: "198.18.77.3", containerId: "c-grey", done: true },
+    ]);
+    expect(leasesOf("net").sort()).toEqual(["198.18.77.2", "198.18.77.4"]);
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual(["net:c-blue:net1.json"]);
+    expect(sh("ip -n blue link show net1")).toContain("net1");
+    expect(run(["gc", "--network", "net"])).toMatchObject({
+      status: 0,
+      stdout: "Nothing of network net is left behind.\n",
+    });
+  });
+
+  it("releases leases of the time before the boot", () => {
+    mkdirSync(`${NETWORKS}/net`, { recursive: true });
+    writeFileSync(`${NETWORKS}/net/198.18.77.3`, "old\r\nnet1");
+    utimesSync(`${NETWORKS}/net/198.18.77.3`, 1e9, 1e9);
+    writeFileSync(`${NETWORKS}/net/198.18.77.4`, "new\r\nnet1");
+    expect(run(["gc", "--network", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual(["198.18.77.4"]);
+  });
+
+  it("fails and says so when something cannot be taken away", () => {
+    pod("grey");
+    // A device that came back, whose name another one has by now.
+    sh("ip -n grey link set net1 netns $$; ip netns del grey; ip link add grey type veth peer name other");
+    const { status, stdout } = run(["gc", "--network", "net"]);
+    expect(stdout).toContain('not done: cannot give the device its name back: the host has another "grey"');
+    expect(status).toBe(1);
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
+  });
+});
+
+describe("podnic doctor", () => {
+  it("finds what pods left, and takes it away when it is told to", () => {
+    pod("grey");
+    sh("ip netns del grey");
+    const state = (): { fixable: boolean; level: string; found: string }[] =>
+      json("doctor").findings.filter(({ about }: { about: string }) => about === "state");
+    expect(state().map(({ level, fixable }) => [level, fixable])).toEqual([
+      ["warning", true],
+      ["warning", true],
+    ]);
+    // No terminal, no --yes: it shows, and does nothing.
+    const { status, stdout, stderr } = run(["doctor", "--fix"]);
+    expect(status).toBe(1);
+    expect(stdout).toContain("To be done:");
+    expect(stderr).toContain("give --yes");
+    expect(leasesOf("net")).toHaveLength(1);
+    expect(json("doctor", "--fix", "--yes").fixed).toHaveLength(2);
+    expect(leasesOf("net")).toEqual([]);
+    expect(state()).toMatchObject([{ level: "ok" }]);
+  });
+
+  it("finds a broken configuration with its line, and a policy that is not to be trusted", () => {
+    sh("mkdir -p /etc/cni/net.d");
+    writeFileSync(
+      "/etc/cni/net.d/10-good.conf",
+      JSON.stringify({
+        cniVersion: "1.0.0",
+        name: "good",
+        type: "host-device",
+        device: "d0",
+        ipam: { type: "static", addresses: [{ address: "198.18.77.1/24" }] },
+      }),
+    );
+    writeFileSync(
+      "/etc/cni/net.d/20-bad.conf",
+      '{\n"cniVersion": "1.0.0", "name": "bad",\n"type": "macvlan", "mode": "brige"}',
+    );
+    writeFileSync("/etc/cni/podnic.json", "{}", { mode: 0o666 });
+    sh("chmod 666 /etc/cni/podnic.json");
+    // The shipped one: a process reads the policy once.
+    const { stdout } = spawnSync("dist/podnic", ["doctor", "--json"], { encoding: "utf8" });
+    const { findings } = JSON.parse(stdout);
+    const found = (about: string): string[] =>
+      findings
+        .filter((one: { about: string; level: string }) => one.about === about && one.level === "error")
+        .map((one: { found: string }) => one.found);
+    expect(found("configurations")).toHaveLength(1);
+    expect(found("configurations")[0]).toContain("/etc/cni/net.d/20-bad.conf:3: ");
+    expect(found("policy")).toEqual([expect.stringContaining("/etc/cni/podnic.json is not trusted")]);
+    for (const { level, cure } of findings) if (level === "error" || level === "warning") expect(cure).not.toBe("");
+    expect(readFileSync("/etc/cni/podnic.json", "utf8")).toBe("{}");
+  });
+});
