@@ -142,6 +142,7 @@ const stages: Stage[] = [
     report: join(cache, "vm/out/suite.json"),
     limit: 12,
   },
+  { name: "install", command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 4 },
   { name: "operations", command: ts("conformance/operations/main.ts"), limit: 4 },
   { name: "demo", command: ["scripts/demo"], limit: 3 },
 ];
