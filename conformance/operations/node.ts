@@ -32,12 +32,13 @@ const configurations: { [file: string]: object | string } = {
   "10-fast.conflist": {
     cniVersion: "1.0.0",
     name: "fast",
-    plugins: [{ type: "sriov", vlan: 100, ipam: pool }],
+    plugins: [{ type: "sriov", deviceID: "0000:01:10.0", vlan: 100, ipam: pool }],
   },
   "20-wire.conf": {
     cniVersion: "1.0.0",
     name: "wire",
     type: "host-device",
+    device: "eth0v2",
     ipam: { ...pool, ranges: undefined, subnet: "198.51.100.0/24" },
   },
   "30-lan.conf":
@@ -74,8 +75,8 @@ function makeCard(): void {
 }
 
 function makeFiles(): void {
-  must(`mount -t tmpfs tmpfs /etc/cni 2>/dev/null || { mkdir -p /etc/cni && mount -t tmpfs tmpfs /etc/cni; }
-    mkdir -p /opt /var/lib/cni && mount -t tmpfs tmpfs /opt && mount -t tmpfs tmpfs /var/lib/cni
+  must(`mount -t tmpfs -o mode=755 tmpfs /etc/cni 2>/dev/null || { mkdir -p /etc/cni && mount -t tmpfs -o mode=755 tmpfs /etc/cni; }
+    mkdir -p /opt /var/lib/cni && mount -t tmpfs tmpfs /opt && mount -t tmpfs -o mode=755 tmpfs /var/lib/cni
     mkdir -p /run/bin /run/netns /opt/cni/bin /etc/cni/net.d && ln -s ${podnic} /run/bin/podnic
     for name in host-device host-local loopback macvlan; do cp /usr/lib/cni/$name /opt/cni/bin/; done`);
   for (const [file, content] of Object.entries(configurations)) {
@@ -88,7 +89,7 @@ function add({ name, containerId, network, deviceID }: Pod): void {
   must(`ip netns add ${name}`);
   const list = configurations[network === "fast" ? "10-fast.conflist" : "20-wire.conf"] as { plugins?: object[] };
   const plugin = list.plugins?.[0] ?? list;
-  const config = { cniVersion: "1.0.0", name: network, ...plugin, deviceID, runtimeConfig: { deviceID } };
+  const config = { cniVersion: "1.0.0", name: network, ...plugin, ...(network === "fast" ? { deviceID } : {}) };
   const call = spawnSync(podnic, {
     env: {
       ...env,

@@ -12,7 +12,7 @@ import { asJson, showGarbage } from "./gc.ts";
 import { findDevicesOf } from "./node/devices.ts";
 import { collect, findGarbage } from "./node/garbage.ts";
 import { lookAtNode, poolsOf } from "./node/node.ts";
-import { type Colour, note, paint, print, printJson, terminalWidth } from "./terminal.ts";
+import { type Colour, note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
 const lesson = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
 one network: it shows what it would do, and asks. The rest is for you to do; each finding says how.
@@ -58,7 +58,7 @@ export function showFindings(findings: Finding[]): void {
   }
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;
   const fixable = findings.filter((one) => one.fixable).length;
-  print(`\n${count("error")} errors, ${count("warning")} warnings`);
+  print(`\n${plural(count("error"), "error")}, ${plural(count("warning"), "warning")}`);
   print(fixable === 0 ? "\n" : `; podnic doctor --fix can do something about ${fixable}\n`);
 }
 
@@ -68,8 +68,9 @@ function fix(yes: boolean, json: boolean): object[] {
   const garbage = findGarbage(node, poolsOf(node));
   if (garbage.length === 0) return [];
   if (!json) {
-    print("\nTo be done:\n");
+    print("To be done:\n");
     showGarbage(garbage);
+    print("\n");
   }
   if (!yes && !agreed()) {
     note("nothing was done");
@@ -77,7 +78,7 @@ function fix(yes: boolean, json: boolean): object[] {
   }
   const collected = collect(garbage);
   if (!json) {
-    print("\nDone:\n");
+    print("Done:\n");
     showGarbage(garbage, collected);
     print("\n");
   }
@@ -105,13 +106,9 @@ export const doctorCommand = (): Command =>
     .option("--yes", "with --fix: do not ask")
     .option("--json", "as JSON")
     .action(({ fix: wanted, yes, json }: Options) => {
-      let findings = examine();
-      if (json !== true) showFindings(findings);
       const fixed = wanted === true ? fix(yes === true, json === true) : [];
-      if (fixed.length > 0) {
-        findings = examine();
-        if (json !== true) showFindings(findings);
-      }
+      const findings = examine();
       if (json === true) printJson({ findings, fixed });
+      else showFindings(findings);
       if (findings.some(({ level }) => level === "warning" || level === "error")) throw new Exit(Status.failed);
     });

@@ -50,6 +50,11 @@ export function shortId(id: string): string {
   return id.slice(0, 13);
 }
 
+/** "1 error", "2 errors". */
+export function plural(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}
+
 /** A cell of a table; `colour` is how it is shown to people. */
 export type Cell = string | { text: string; colour: Colour };
 

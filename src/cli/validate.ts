@@ -4,7 +4,7 @@ import { CniError } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
 import { command, Exit, Status } from "./command.ts";
 import { readInput } from "./input.ts";
-import { type Colour, paint, print, printJson } from "./terminal.ts";
+import { type Colour, paint, plural, print, printJson } from "./terminal.ts";
 import { type Judged, judge, type Located } from "./validate/file.ts";
 import type { Level } from "./validate/finding.ts";
 
@@ -96,7 +96,3 @@ export const validateCommand = () =>
       }
       if (errors > 0 || (options.strict === true && warnings > 0)) throw new Exit(Status.failed);
     });
-
-function plural(number: number, thing: string): string {
-  return `${number} ${thing}${number === 1 ? "" : "s"}`;
-}

@@ -75,8 +75,7 @@ function devicesOf(route: RouteSocket, holders: Holder[], insides: Inside[]): De
 function heldDevice(holder: Holder, links: Link[], insides: Inside[]): Device {
   const { was, key, netns } = holder;
   const inPod = insides.find(({ namespace }) => namespace.ino === netns.ino && namespace.dev === netns.dev);
-  const isIt = (link: Link): boolean =>
-    was !== undefined && isSameDevice(link, holder.by === "sriov-cni" ? { ...was, index: -1 } : was, key.ifName);
+  const isIt = (link: Link): boolean => was !== undefined && isSameDevice(link, was, key.ifName);
   const pod = inPod ?? insides.find(({ namespace }) => netns.ino === 0 && namespace.path === netns.path);
   const inside = pod?.links.find(isIt);
   const outside = links.find(isIt);

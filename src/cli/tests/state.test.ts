@@ -1,6 +1,7 @@
 // leases, devices, gc and doctor on a node with pods, dead namespaces and leases of the Go plugin.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { call, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
@@ -257,4 +258,19 @@ describe("podnic doctor", () => {
     for (const { level, cure } of findings) if (level === "error" || level === "warning") expect(cure).not.toBe("");
     expect(readFileSync("/etc/cni/podnic.json", "utf8")).toBe("{}");
   });
+});
+
+it("podnic devices --watch tells of changes until it is interrupted", async () => {
+  const child = spawn("dist/podnic", ["devices", "--all", "--watch", "--json"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const names = async (): Promise<string[]> =>
+    JSON.parse((await lines.next()).value).map(({ name }: { name: string }) => name);
+  const ended = new Promise((done) => child.on("exit", (_status, signal) => done(signal)));
+  expect(await names()).not.toContain("w0");
+  sh("ip link add w0 type veth peer name w1");
+  expect(await names()).toEqual(expect.arrayContaining(["w0", "w1"]));
+  child.kill("SIGINT");
+  expect(await ended).toBe("SIGINT");
 });
