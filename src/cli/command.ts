@@ -19,6 +19,13 @@ export class Exit extends Error {
   }
 }
 
+const lessons = new WeakMap<Command, string>();
+
+/** What is shown below the help of a command; the manual has it too. */
+export function lessonOf(made: Command): string {
+  return lessons.get(made) ?? "";
+}
+
 /** A command that prints, fails and explains itself like the others. `lesson` is shown below its help: examples, mostly. */
 export function command(name: string, description: string, lesson = ""): Command {
   const made = new Command(name)
@@ -32,5 +39,6 @@ export function command(name: string, description: string, lesson = ""): Command
     .exitOverride()
     .showHelpAfterError(`(${name === "podnic" ? "podnic" : `podnic ${name}`} --help shows what there is)`);
   if (lesson !== "") made.addHelpText("after", `\n${lesson}`);
+  lessons.set(made, lesson);
   return made;
 }

@@ -5,12 +5,14 @@ import { CniError } from "../errors.ts";
 import { podnicVersion } from "../version.ts";
 import { addCommand, checkCommand, delCommand } from "./attach.ts";
 import { command, Exit, Status } from "./command.ts";
+import { completionCommand } from "./completion.ts";
 import { devicesCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
 import { explainCommand } from "./explain.ts";
 import { gcCommand } from "./gc.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
 import { leasesCommand } from "./leases.ts";
+import { schemaCommand } from "./schema.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
 
@@ -47,10 +49,13 @@ const commands: readonly (() => Command)[] = [
   addCommand,
   checkCommand,
   delCommand,
+  schemaCommand,
+  completionCommand,
   versionCommand,
 ];
 
-function podnic(): Command {
+/** The whole command line. */
+export function podnic(): Command {
   const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;
   const made = command("podnic", about, lesson);
   for (const make of commands) made.addCommand(make());

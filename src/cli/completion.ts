@@ -1,0 +1,22 @@
+// podnic completion SHELL: what the shell needs to complete podnic's commands, made from the commands themselves.
+import { Argument, type Command } from "commander";
+import { command } from "./command.ts";
+import { bash } from "./completion/bash.ts";
+import { fish } from "./completion/fish.ts";
+import { verbsOf } from "./completion/tree.ts";
+import { zsh } from "./completion/zsh.ts";
+import { print } from "./terminal.ts";
+
+const shells = { bash, zsh, fish };
+
+const lesson = `  source <(podnic completion bash)                                    # in ~/.bashrc
+  podnic completion bash >/etc/bash_completion.d/podnic               # for everybody
+  podnic completion zsh >/usr/local/share/zsh/site-functions/_podnic
+  podnic completion fish >~/.config/fish/completions/podnic.fish`;
+
+export const completionCommand = () =>
+  command("completion", "print the completion of podnic's commands for a shell", lesson)
+    .addArgument(new Argument("<shell>", "the shell").choices(Object.keys(shells)))
+    .action((shell: keyof typeof shells, _options: object, self: Command) => {
+      print(shells[shell](verbsOf(self.parent!)));
+    });

@@ -1,0 +1,54 @@
+// The command line as shells need to know it, from the commands themselves.
+import type { Argument, Command, Option } from "commander";
+import { pluginNames } from "../../cni/registry.ts";
+
+/** What a word stands for: one of some words, or something that a shell can look up. */
+export type Wanted = { words: string[] } | "file" | "directory" | "netns" | "anything";
+
+export interface Switch {
+  /** "-i", "--ifname". */
+  flags: string[];
+  description: string;
+  /** Of its value; undefined: it takes none. */
+  value: Wanted | undefined;
+}
+
+export interface Verb {
+  name: string;
+  description: string;
+  switches: Switch[];
+  arguments: { name: string; wanted: Wanted; repeats: boolean }[];
+}
+
+export function verbsOf(podnic: Command): Verb[] {
+  return podnic.commands.map((command) => ({
+    name: command.name(),
+    description: command.description(),
+    switches: [
+      ...command.options.map(toSwitch),
+      { flags: ["-h", "--help"], description: "show help", value: undefined },
+    ],
+    arguments: command.registeredArguments.map((each) => ({
+      name: each.name(),
+      wanted: wantedBy(each.name(), each),
+      repeats: each.variadic,
+    })),
+  }));
+}
+
+function toSwitch(option: Option): Switch {
+  const flags = [option.short, option.long].filter((flag) => flag !== undefined && flag !== null) as string[];
+  const takesValue = option.required || option.optional;
+  const name = /[<[](\w+)/.exec(option.flags)?.[1] ?? "";
+  return { flags, description: option.description, value: takesValue ? wantedBy(name, option) : undefined };
+}
+
+/** By the name of the value in the help: <file>, <dir>, <netns>, <name...>. */
+function wantedBy(name: string, { argChoices, variadic }: Pick<Argument | Option, "argChoices" | "variadic">): Wanted {
+  if (argChoices !== undefined) return { words: [...argChoices] };
+  if (name === "file") return "file";
+  if (name === "dir" || name === "dirs") return "directory";
+  if (name === "netns") return "netns";
+  // Several names are those of plugins; one is an interface's.
+  return name === "name" && variadic ? { words: pluginNames() } : "anything";
+}

@@ -1,0 +1,36 @@
+// A schema in one piece: what it refers to in other files is taken along, so that an editor needs no other.
+
+export type Schema = { [key: string]: unknown };
+
+const SHARED = "shared-";
+
+/**
+ * `schema` with the parts of `shared` (src/config/defs.schema.json) that it uses in its own "$defs". `prefix` goes in front of the
+ * names that are its own, for a schema that becomes a part of another.
+ */
+export function inOnePiece(schema: Schema, shared: Schema, prefix = ""): Schema {
+  const definitions: Schema = {};
+  const { $defs: own = {}, ...rest } = schema as Schema & { $defs?: Schema };
+  const follow = (value: unknown, isShared: boolean): unknown => {
+    if (Array.isArray(value)) return value.map((item) => follow(item, isShared));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value)
+        .filter(([key]) => key !== "$comment")
+        .map(([key, child]) => [key, key === "$ref" ? reference(String(child), isShared) : follow(child, isShared)]),
+    );
+  };
+  const reference = (to: string, isShared: boolean): string => {
+    const name = to.slice(to.lastIndexOf("/") + 1);
+    const fromShared = isShared || !to.startsWith("#");
+    const key = (fromShared ? SHARED : prefix) + name;
+    if (!(key in definitions)) {
+      definitions[key] = {}; // a definition may lead back to itself
+      const source = fromShared ? (shared.$defs as Schema) : own;
+      definitions[key] = follow(source[name], fromShared);
+    }
+    return `#/$defs/${key}`;
+  };
+  const whole = follow(rest, false) as Schema;
+  return Object.keys(definitions).length === 0 ? whole : { ...whole, $defs: definitions };
+}

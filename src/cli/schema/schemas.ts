@@ -1,0 +1,104 @@
+// The schemas that editors get: those of the plugins, with what their IPAM plugins read, of lists, and of the node's policy.
+import hostDevice from "../../../plugins/host-device/config.schema.json";
+import hostLocal from "../../../plugins/host-local/config.schema.json";
+import ipvlan from "../../../plugins/ipvlan/config.schema.json";
+import macvlan from "../../../plugins/macvlan/config.schema.json";
+import sriov from "../../../plugins/sriov/config.schema.json";
+import staticIpam from "../../../plugins/static/config.schema.json";
+import { findPlugin } from "../../cni/registry.ts";
+import { supportedVersions } from "../../cni/version.ts";
+import defs from "../../config/defs.schema.json";
+import policy from "../../config/policy.schema.json";
+import { inOnePiece, type Schema } from "./bundle.ts";
+
+const plugins: { [name: string]: Schema } = {
+  "host-device": hostDevice,
+  "host-local": hostLocal,
+  ipvlan,
+  macvlan,
+  sriov,
+  static: staticIpam,
+};
+
+/** Name of a schema → what it is about. */
+export function schemaTitles(): Map<string, string> {
+  const title = (schema: Schema) => {
+    const text = String(schema.title);
+    return text.slice(text.indexOf(": ") + 2);
+  };
+  return new Map([
+    ...Object.entries(plugins).map(([name, schema]): [string, string] => [name, title(schema)]),
+    ["conflist", "a list of plugins (.conflist)"],
+    ["policy", `/etc/cni/podnic.json: ${title(policy)}`],
+  ]);
+}
+
+/** `name`: one of schemaTitles. */
+export function schemaOf(name: string): Schema {
+  if (name === "policy") return inOnePiece(policy, defs);
+  if (name === "conflist") return listSchema();
+  return pluginSchema(name, plugins[name]!);
+}
+
+function isIpam(name: string): boolean {
+  return findPlugin(name)?.kind === "ipam";
+}
+
+/** `when` the value at `key` has this type, it must also fit a definition. */
+function when(condition: Schema, definition: string): Schema {
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+  return { if: condition, then: { $ref: `#/$defs/${definition}` } };
+}
+
+function ofType(type: string): Schema {
+  return { required: ["type"], properties: { type: { const: type } } };
+}
+
+function pluginSchema(name: string, schema: Schema): Schema {
+  const whole = inOnePiece(schema, defs);
+  if (isIpam(name)) return whole;
+  const definitions: Schema = { ...(whole.$defs as Schema) };
+  const conditions: Schema[] = [];
+  for (const [ipam, ipamSchema] of Object.entries(plugins).filter(([each]) => isIpam(each))) {
+    const { $defs, $schema: _, ...part } = inOnePiece(ipamSchema, defs, `${ipam}-`);
+    Object.assign(definitions, $defs, { [ipam]: part });
+    conditions.push(when({ required: ["ipam"], properties: { ipam: ofType(ipam) } }, ipam));
+  }
+  const { allOf = [], properties } = whole as { allOf?: Schema[]; properties?: Schema };
+  return {
+    ...whole,
+    properties: { type: { const: name }, ...properties },
+    allOf: [...allOf, ...conditions],
+    $defs: definitions,
+  };
+}
+
+/** One entry of "plugins" for each of ours; others may be anything. */
+function listSchema(): Schema {
+  const definitions: Schema = {};
+  const conditions: Schema[] = [];
+  for (const [name, schema] of Object.entries(plugins)) {
+    if (isIpam(name)) continue;
+    const { $defs, $schema: _, ...part } = pluginSchema(name, schema);
+    Object.assign(definitions, $defs, { [name]: part });
+    conditions.push(when(ofType(name), name));
+  }
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "a list of CNI plugins",
+    type: "object",
+    required: ["name", "plugins"],
+    properties: {
+      cniVersion: { enum: [...supportedVersions], description: "Version of the CNI spec." },
+      name: { type: "string", description: "Name of the network." },
+      disableCheck: { type: "boolean", description: "Runtimes do not ask for CHECK." },
+      disableGC: { type: "boolean", description: "Runtimes do not ask for GC." },
+      plugins: {
+        type: "array",
+        minItems: 1,
+        items: { type: "object", required: ["type"], properties: { type: { type: "string" } }, allOf: conditions },
+      },
+    },
+    $defs: definitions,
+  };
+}
