@@ -1,12 +1,12 @@
 // Black-box conformance of any directory of CNI plugins. See --help.
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { isMainThread } from "node:worker_threads";
+import { isMainThread, workerData } from "node:worker_threads";
 import { Command } from "commander";
 import { tables } from "./cases/index.ts";
 import { coverage } from "./checklist.ts";
 import { type BoundCase, bind, type Verdict } from "./harness/case.ts";
-import { mainNames } from "./harness/mains.ts";
+import { type Config, mainNames } from "./harness/mains.ts";
 import { runAll } from "./harness/pool.ts";
 import { probe, unmet } from "./harness/probe.ts";
 import { compareKnown, printFailures, printTotals, readKnown, writeKnown, writeReport } from "./harness/report.ts";
@@ -19,6 +19,7 @@ interface Options {
   peer?: string;
   plugins?: string[];
   main?: string[];
+  keys?: Config;
   spec: string;
   case?: string[];
   jobs: number;
@@ -45,6 +46,11 @@ function parse(): Options {
       "interface plugins the cases of the contract run with (default: macvlan, else host-device)",
       list,
     )
+    .option(
+      "--keys <json>",
+      "configuration of a --main that the suite does not know; the host has the link up0",
+      JSON.parse,
+    )
     .option("--spec <version>", "cniVersion of the baseline configuration", "1.0.0")
     .option("--case <ids>", "only cases whose id begins so (comma-separated)", list)
     .option("--peer <dir>", "another directory of plugins, for the cases of mixed use")
@@ -66,6 +72,7 @@ Exit status: 0 every case that ran passed (or is as listed in --known), 1 some d
 Examples:
   npm run conformance -- --bin /opt/cni/bin                                everything these plugins can be asked
   npm run conformance -- --bin /opt/cni/bin --plugins host-device,static   only cases of these
+  npm run conformance -- --bin /opt/cni/bin --main mine --keys '{"dev":"up0"}'  a plugin of yours called mine
   npm run conformance -- --bin /opt/cni/bin --case DEL-07 --verbose        one case
   npm run conformance -- --bin /opt/cni/bin --spec 1.1.0 --report r.xml    another version, and a report for CI
   npm run conformance -- --bin /opt/cni/bin --learn known.json             what it does not do yet, written down ...
@@ -100,7 +107,7 @@ async function main(): Promise<void> {
   if (bin.startsWith("/run/"))
     complain("--bin below /run cannot be seen from the cases' namespaces; copy it elsewhere");
   const peer = options.peer === undefined ? undefined : resolve(options.peer);
-  const offer = await probe(bin, peer);
+  const offer = await probe(bin, peer, options.main);
   const present = mainNames.filter((name) => offer.versions[name] !== undefined);
   const preferred = ["macvlan", "host-device", "ipvlan"].find((name) => present.includes(name));
   const mains =
@@ -123,8 +130,10 @@ async function main(): Promise<void> {
     bin,
     spec: options.spec,
     main: undefined,
+    mains,
     versions: offer.versions,
     limitMs: options.limit * 1000,
+    ...(options.keys && { keys: options.keys }),
     ...(peer ? { peer } : {}),
   };
   const runnable = cases.filter((c) => !skipped.has(c.id));
@@ -160,4 +169,4 @@ function pick(c: BoundCase): Pick<Verdict, "id" | "tag" | "requirement" | "expec
 }
 
 if (isMainThread) await main();
-else serve(new Map(bind(tables, mainNames).map((c) => [c.id, c])));
+else serve(new Map(bind(tables, (workerData as Settings).mains ?? []).map((c) => [c.id, c])));

@@ -128,7 +128,7 @@ export const keys: CaseTable = {
     ),
     ...[5, "nosuch0", ""].map((value, n) =>
       row(`TYP-07${"abc"[n]}`, "G", "C-140: the device", `device or master ${JSON.stringify(value)}: E(7|999)`, (t) => {
-        t.refused("ADD", t.l2({ [t.main.deviceKey]: value }), CONFIG_FAULT);
+        t.refused("ADD", t.l2({ [t.deviceKey]: value }), CONFIG_FAULT);
       }),
     ),
     bad("TYP-08a", { mode: "bogus" }, "G", "C-140: mode", virtual),

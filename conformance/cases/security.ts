@@ -72,7 +72,7 @@ export const security: CaseTable = {
       "messages are JSON and safe for a terminal",
       "control characters of the input are escaped, also on stderr",
       (t) => {
-        const run = t.call("ADD", t.l2({ [t.main.deviceKey]: "x\u001b[31m\u0007y" }));
+        const run = t.call("ADD", t.l2({ [t.deviceKey]: "x\u001b[31m\u0007y" }));
         t.error(run);
         t.expect(
           !/[\u0000-\u0008\u000b-\u001f]/.test(run.stdout + run.stderr),

@@ -119,7 +119,7 @@ const statusCases: readonly MainCase[] = [
     "C-101, C-102",
     "master or device missing: E(50)",
     (t) => {
-      t.error(STATUS(t, t.l3({ ...V11, [t.main.deviceKey]: "nosuch0" })), [50]);
+      t.error(STATUS(t, t.l3({ ...V11, [t.deviceKey]: "nosuch0" })), [50]);
     },
     v11,
   ),

@@ -7,9 +7,9 @@ export interface Main {
   readonly name: string;
   /** Plugin keys of a configuration that names a device of its own. Each call may make a new device. */
   keys(t: Sandbox): Config;
-  /** The key that names the device on the host. */
-  readonly deviceKey: string;
-  /** The link kind ADD leaves in the container. */
+  /** The key that names the device on the host; undefined when there is none. */
+  readonly deviceKey: string | undefined;
+  /** The link kind ADD leaves in the container; "" when that is not known. */
   readonly kind: string;
   /** True when the plugin makes a link of its own that can carry `mtu` and `mode`. */
   readonly creates: boolean;
@@ -37,8 +37,13 @@ const MAINS: Readonly<Record<string, Main>> = { "host-device": hostDevice, macvl
 
 export const mainNames: readonly string[] = Object.keys(MAINS);
 
-export function mainPlugin(name: string): Main {
-  const main = MAINS[name];
-  if (main === undefined) throw new Error(`${name} is not an interface plugin this suite knows`);
-  return main;
+/** @param keys of the configuration, for a plugin that the suite does not know */
+export function mainPlugin(name: string, keys: Config = {}): Main {
+  return MAINS[name] ?? stranger(name, keys);
+}
+
+/** Somebody's own interface plugin. up0 is the device that the host of every case has. */
+function stranger(name: string, keys: Config): Main {
+  const deviceKey = Object.keys(keys).find((key) => keys[key] === "up0");
+  return { name, deviceKey, kind: "", creates: true, keys: () => keys };
 }

@@ -31,13 +31,16 @@ done
 tc qdisc add dev up0 root tbf rate 8mbit burst 10kb latency 10ms 2>/dev/null && echo tbf
 exit 0`;
 
-/** Asks the kernel and every plugin of the directories once, in namespaces of their own. */
-export async function probe(bin: string, peer: string | undefined): Promise<Offer> {
+/**
+ * Asks the kernel and every plugin of the directories once, in namespaces of their own.
+ * @param more names of plugins beside those the suite knows
+ */
+export async function probe(bin: string, peer: string | undefined, more: readonly string[] = []): Promise<Offer> {
   const ns = await openNamespaces();
   try {
     const ask = (dir: string | undefined): Record<string, string[]> => {
       const versions: Record<string, string[]> = {};
-      for (const name of dir === undefined ? [] : PLUGINS.split(" ")) {
+      for (const name of dir === undefined ? [] : [...PLUGINS.split(" "), ...more]) {
         if (!existsSync(`${dir}/${name}`)) continue;
         const run = runIn(ns, [`${dir}/${name}`], { env: { CNI_COMMAND: "VERSION" }, timeoutMs: 5000 });
         try {

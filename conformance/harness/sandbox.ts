@@ -1,6 +1,7 @@
 // The mechanics of one case: namespaces, devices, configurations, calls of plugins. Judgement is in trial.ts.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { NotRunnable } from "./case.ts";
 import { type Run, type RunOptions, runIn } from "./invoke.ts";
 import { type Link, parseLinks, parseRoutes, type Route } from "./kernel.ts";
 import { type Config, type Main, mainPlugin } from "./mains.ts";
@@ -32,7 +33,12 @@ export interface Settings {
   readonly root: string;
   /** cniVersion of the baseline configuration. */
   readonly spec: string;
+  /** The MAIN of this case. */
   readonly main: string | undefined;
+  /** Every MAIN of the run. */
+  readonly mains?: readonly string[];
+  /** Configuration keys of a MAIN that the suite does not know. */
+  readonly keys?: Config;
   /** Spec versions each plugin of BIN lists, by plugin. */
   readonly versions: Readonly<Record<string, readonly string[]>>;
   /** How long a case may take, in ms; CASE_LIMIT_MS when absent. */
@@ -58,7 +64,14 @@ export class Sandbox {
   }
 
   get main(): Main {
-    return mainPlugin(this.settings.main ?? "macvlan");
+    return mainPlugin(this.settings.main ?? "macvlan", this.settings.keys);
+  }
+
+  /** The key of MAIN's configuration that names a device of the host. Ends the case as not runnable when it has none. */
+  get deviceKey(): string {
+    const { deviceKey, name } = this.main;
+    if (deviceKey === undefined) throw new NotRunnable(`no key of ${name} is known to name a device of the host`);
+    return deviceKey;
   }
 
   /** Options of a call that goes to the plugins of --peer. */
