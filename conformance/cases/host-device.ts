@@ -1,5 +1,5 @@
 // host-device: upstream's unit tests as black boxes (HD-1 to HD-11), selection of the device, and what must survive.
-import { type Case, type CaseTable, Mismatch, row, type Tag } from "../harness/case.ts";
+import { type Case, type CaseTable, Mismatch, rowsByVersion, rowsThatNeed, type Tag } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Result } from "../harness/result.ts";
 import type { CallOptions } from "../harness/sandbox.ts";
@@ -18,24 +18,9 @@ const config = (cniVersion: string, keys: Config): Config => ({
 });
 
 /** Upstream runs each test with each version. */
-const each = (id: string, requirement: string, expected: string, run: (t: Trial, version: string) => void): Case[] =>
-  VERSIONS.map((version) => ({
-    id: `${id}-${version}`,
-    tag: "G" as const,
-    requirement,
-    expected: `${version}: ${expected}`,
-    needs: [...needs, `spec:${version}:host-device`],
-    run: (t: Trial) => run(t, version),
-  }));
+const each = rowsByVersion("host-device", VERSIONS);
 
-const one = (
-  id: string,
-  tag: Tag,
-  requirement: string,
-  expected: string,
-  run: (t: Trial) => void,
-  more: readonly string[] = [],
-): Case => row(id, tag, requirement, expected, run, { needs: [...needs, ...more] });
+const one = rowsThatNeed(needs);
 
 /** A sysfs with one PCI device, so that a machine without such hardware can be asked for it. */
 function fakePci(t: Trial, driver: string, net = ""): void {

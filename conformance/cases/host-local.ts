@@ -1,5 +1,5 @@
 // IPAM host-local: upstream's unit tests of the plugin and of the format of its files.
-import { type Case, type CaseTable, row } from "../harness/case.ts";
+import { type Case, type CaseTable, row, rowsByVersion } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import { isMiddle, isOld, SPEC_VERSIONS } from "../harness/result.ts";
 import type { Trial } from "../harness/trial.ts";
@@ -27,15 +27,7 @@ const addresses = (t: Trial, conf: Config, set = {}) => plain(add(t, conf, set))
 const del = (t: Trial, conf: Config, set = {}) => t.silent("DEL", conf, options(set));
 const fails = (t: Trial, conf: Config, set = {}) => t.refused("ADD", conf, [4, 7, 11, 999], options(set));
 
-const each = (id: string, requirement: string, expected: string, run: (t: Trial, version: string) => void): Case[] =>
-  SPEC_VERSIONS.map((version) => ({
-    id: `${id}-${version}`,
-    tag: "G" as const,
-    requirement,
-    expected: `${version}: ${expected}`,
-    needs: [...needs, `spec:${version}:host-local`],
-    run: (t: Trial) => run(t, version),
-  }));
+const each = rowsByVersion("host-local", SPEC_VERSIONS);
 
 const one = (id: string, requirement: string, expected: string, run: (t: Trial) => void, tag: "G" | "H" = "G"): Case =>
   row(id, tag, requirement, expected, run, { needs });

@@ -1,6 +1,6 @@
 // ipvlan: upstream's unit tests as black boxes (IV-1 to IV-5) and what its documentation promises.
 // Needs a kernel with ipvlan; elsewhere every case is not-run.
-import { type Case, type CaseTable, row, type Tag } from "../harness/case.ts";
+import { type Case, type CaseTable, row, rowsThatNeed, type Tag } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 
@@ -23,14 +23,7 @@ const both = (id: string, expected: string, run: (t: Trial, inside: boolean) => 
     }),
   );
 
-const one = (
-  id: string,
-  tag: Tag,
-  requirement: string,
-  expected: string,
-  run: (t: Trial) => void,
-  more: readonly string[] = [],
-): Case => row(id, tag, requirement, expected, run, { needs: [...needs, ...more] });
+const one = rowsThatNeed(needs);
 
 function cycle(t: Trial, conf: Config, master = String(conf.master)): void {
   const prevResult = t.add(conf, { set: SET });

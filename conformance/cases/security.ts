@@ -118,31 +118,22 @@ export const security: CaseTable = {
     prepared("SEC-05b", "an empty address file", ": >198.51.100.9", "test ! -s 198.51.100.9"),
     prepared("SEC-05c", "a directory named like an address", "mkdir 198.51.100.2", "test -d 198.51.100.2"),
     prepared("SEC-05d", "a garbage cursor", "echo garbage >last_reserved_ip.0", "test -s last_reserved_ip.0"),
-    row(
-      "SEC-06a",
-      "H",
-      "links in the state directory are not followed",
-      "an address file that is a link: the victim is untouched",
-      (t) => {
-        t.sh(`mkdir -p ${NETWORK}; cd ${NETWORK}; echo keep >/run/case-victim; ln -s /run/case-victim 198.51.100.2`);
-        t.call("ADD", conf(t));
-        t.equal(t.read("/run/case-victim"), "keep\n", "victim");
-      },
-      hl,
-    ),
-    row(
-      "SEC-06b",
-      "H",
-      "links in the state directory are not followed",
-      "a cursor that is a link: the victim is untouched",
-      (t) => {
-        t.sh(
-          `mkdir -p ${NETWORK}; cd ${NETWORK}; echo keep >/run/case-victim; ln -s /run/case-victim last_reserved_ip.0`,
-        );
-        t.call("ADD", conf(t));
-        t.equal(t.read("/run/case-victim"), "keep\n", "victim");
-      },
-      hl,
+    ...[
+      ["SEC-06a", "an address file", "198.51.100.2"],
+      ["SEC-06b", "a cursor", "last_reserved_ip.0"],
+    ].map(([id, what, name]) =>
+      row(
+        id!,
+        "H",
+        "links in the state directory are not followed",
+        `${what} that is a link: the victim is untouched`,
+        (t) => {
+          t.sh(`mkdir -p ${NETWORK}; cd ${NETWORK}; echo keep >/run/case-victim; ln -s /run/case-victim ${name}`);
+          t.call("ADD", conf(t));
+          t.equal(t.read("/run/case-victim"), "keep\n", "victim");
+        },
+        hl,
+      ),
     ),
     row(
       "SEC-07",

@@ -1,6 +1,6 @@
 // IPAM static: upstream's unit tests as black boxes, each with every version.
 import { addressFamily, addressValue, parsePrefix } from "../harness/address.ts";
-import { type Case, type CaseTable, row } from "../harness/case.ts";
+import { type CaseTable, row, rowsByVersion } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import { isMiddle, isOld, type Result, SPEC_VERSIONS } from "../harness/result.ts";
 import type { Trial } from "../harness/trial.ts";
@@ -50,15 +50,7 @@ export function samePlain(t: Trial, result: Result, expected: Plain): void {
 const call = (t: Trial, conf: Config, args?: string) =>
   t.call("ADD", conf, { plugin: "static", set: { ...ATTACHMENT, CNI_ARGS: args } });
 
-const each = (id: string, requirement: string, expected: string, run: (t: Trial, version: string) => void): Case[] =>
-  SPEC_VERSIONS.map((version) => ({
-    id: `${id}-${version}`,
-    tag: "G" as const,
-    requirement,
-    expected: `${version}: ${expected}`,
-    needs: [...needs, `spec:${version}:static`],
-    run: (t: Trial) => run(t, version),
-  }));
+const each = rowsByVersion("static", SPEC_VERSIONS);
 
 /** ADD gives exactly these addresses and routes; DEL is OK. */
 function gives(t: Trial, version: string, conf: Config, expected: Plain, args?: string): void {

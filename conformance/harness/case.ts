@@ -85,3 +85,35 @@ export function row(
 ): MainCase {
   return { id, tag, requirement, expected, run, ...more };
 }
+
+type Row = (
+  id: string,
+  tag: Tag,
+  requirement: string,
+  expected: string,
+  run: (t: Trial) => void,
+  more?: readonly string[],
+) => Case;
+
+/** row for a topic whose cases all need the same things. */
+export const rowsThatNeed =
+  (needs: readonly string[]): Row =>
+  (id, tag, requirement, expected, run, more = []) =>
+    row(id, tag, requirement, expected, run, { needs: [...needs, ...more] });
+
+type VersionedRows = (
+  id: string,
+  requirement: string,
+  expected: string,
+  run: (t: Trial, version: string) => void,
+) => Case[];
+
+/** One case for each version, as the Go plugins' own tests have them. A version that the plugin does not list is not run. */
+export const rowsByVersion =
+  (plugin: string, versions: readonly string[]): VersionedRows =>
+  (id, requirement, expected, run) =>
+    versions.map((version) =>
+      row(`${id}-${version}`, "G", requirement, `${version}: ${expected}`, (t) => run(t, version), {
+        needs: [`plugin:${plugin}`, `spec:${version}:${plugin}`],
+      }),
+    );
