@@ -9,6 +9,7 @@ export default defineConfig({
       "conformance/**/*.test.ts",
       "deploy/*.test.ts",
       "docs/*.test.ts",
+      "examples/*.test.ts",
     ],
     globalSetup: ["scripts/vitest-setup.ts"],
     setupFiles: ["src/host/node/install.ts"],
