@@ -1,0 +1,40 @@
+// The plugins' pages: the tables of keys are the schemas', and every key is described.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { pages, withTable } from "../scripts/keys.ts";
+
+const root = process.cwd();
+
+test.each(pages())("$file has the keys of its schema (npm run keys writes them)", (page) => {
+  expect(readFileSync(join(root, page.file), "utf8")).toBe(withTable(page));
+});
+
+test.each(pages())("$file: every key has a meaning, and an example or values", ({ keys }) => {
+  expect(keys.length).toBeGreaterThan(0);
+  for (const { path, schema } of keys) {
+    expect(schema.description, path).toMatch(/\.$/);
+    if (schema.enum === undefined && schema.type !== "boolean" && schema.type !== "object")
+      expect(schema.examples, `an example of ${path}`).toBeDefined();
+  }
+});
+
+test.each(pages().slice(1))("$file says what the plugin is for, what goes wrong and what differs", ({ file }) => {
+  const text = readFileSync(join(root, file), "utf8");
+  for (const part of ["```json", "docs/differences.md", "docs/configuration.md"]) expect(text).toContain(part);
+});
+
+/** Links to files of the repository. */
+function links(file: string): string[] {
+  const text = readFileSync(join(root, file), "utf8");
+  return [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map((match) => match[1]!).filter((to) => !to.includes(":"));
+}
+
+const documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md", "conformance/README.md"].concat(
+  readdirSync(join(root, "docs")).flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
+  readdirSync(join(root, "plugins")).map((name) => `plugins/${name}/README.md`),
+);
+
+test.each(documents)("%s links to what exists", (file) => {
+  for (const to of links(file)) expect(existsSync(join(root, dirname(file), to)), to).toBe(true);
+});
