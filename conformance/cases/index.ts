@@ -31,11 +31,14 @@ import { stdin } from "./stdin.ts";
 import { version } from "./version.ts";
 import { versionCommand } from "./version-command.ts";
 import { virtual } from "./virtual.ts";
+import { virtualCheck } from "./virtual-check.ts";
+import { virtualSeen } from "./virtual-seen.ts";
 
 const contract = [env, containerId, ifname, args, netns, stdin, name, version, keys, versionCommand];
 const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining, configure];
 
-const plugins = [hostDevice, macvlan, ipvlan, virtual, staticIpam, hostLocal, ranges, guides, interop];
+const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
+const plugins = [hostDevice, ...onMaster, staticIpam, hostLocal, ranges, guides, interop];
 
 export const tables: readonly CaseTable[] = [
   ...contract,

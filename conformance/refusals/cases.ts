@@ -12,7 +12,7 @@ export interface Refusal {
   readonly config: object | string;
   readonly env?: Record<string, string | undefined>;
   /** Run before, on the private host. */
-  readonly before?: (t: Sandbox) => void;
+  readonly before?: (t: Sandbox) => unknown;
 }
 
 const device = { cniVersion: "1.0.0", name: "net1", type: "host-device", device: "dev0" };
@@ -77,6 +77,24 @@ export const refusals: readonly Refusal[] = [
     pciBusID: "../../../tmp",
   }),
   config("a master that is not there", '"master": "eth7"', { ...macvlan, master: "eth7" }),
+  {
+    ...config("a master that is down", '"master": "up0"', macvlan),
+    before: (t) => t.sh("ip link set up0 down"),
+  },
+  config("an MTU above the master's", '"mtu": 9000', { ...macvlan, mtu: 9000 }),
+  {
+    ...config("the pod has the name already", "CNI_IFNAME=eth0", macvlan),
+    before: (t) => t.sh("ip -n c1 link add eth0 type veth peer name other"),
+  },
+  {
+    ...config("a master that another pod has for itself", '"master": "up0"', macvlan),
+    before: (t) => t.sh("ip netns add c2; ip link add link up0 name eth0 netns c2 type macvlan mode passthru"),
+  },
+  {
+    ...config("a master that is a port of a bridge", '"master": "up0"', macvlan),
+    before: (t) => t.sh("ip link add br0 type bridge; ip link set up0 master br0"),
+  },
+  config("no address from IPAM", '"addresses": []', { ...macvlan, ipam: { type: "static", addresses: [] } }),
   config("an IPAM plugin that is not there", '"ipam.type": "host-locl"', { ...device, ipam: { type: "host-locl" } }),
   config("an IPAM plugin that is a path", '"ipam.type": "../../tmp/x"', { ...device, ipam: { type: "../../tmp/x" } }),
   config(

@@ -85,11 +85,23 @@ export function measure(implementation: Implementation, plugin: string, call: Ca
   return { wall: wall! / 1e6, cpu: cpu! / 1e3, memory: memory! / 1024 };
 }
 
+/** Whether the kernel can make links of this kind on a master. */
+export function hasKind(kind: string): boolean {
+  sh("ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1");
+  const { status } = spawnSync("ip", ["link", "add", "probe2", "link", "probe0", "type", kind]);
+  sh("ip", "link", "del", "probe0");
+  return status === 0;
+}
+
 /** A wire whose end `device` stands for a card, and a pod's namespace, for one implementation. */
 export function makeDevice(device: string, pod: string): void {
   sh("ip", "link", "add", device, "type", "veth", "peer", "name", `${device}p`);
   sh("ip", "link", "set", `${device}p`, "up");
   sh("ip", "netns", "add", pod);
+}
+
+export function bringUp(device: string): void {
+  sh("ip", "link", "set", device, "up");
 }
 
 /** A network of host-local that has given out `count` addresses. */

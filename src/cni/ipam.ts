@@ -70,7 +70,11 @@ export function ipamAdd(call: Call): Result {
   const result = "plugin" in ipam ? ipam.plugin.add(ipam.call) : addWithDelegate(ipam.delegate, call);
   checkFamilies(call, result);
   if (result.ips.length > 0) return result;
-  throw ipamError(call, "returned missing IP config", "it gave no address");
+  throw ipamError(
+    call,
+    "returned missing IP config",
+    'it gave no address: name one in its part of the configuration ("addresses" of static, "ranges" of host-local), or remove "ipam"',
+  );
 }
 
 function ipamError(call: Call, what: string, why: string): CniError {
