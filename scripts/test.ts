@@ -143,7 +143,7 @@ const stages: Stage[] = [
     limit: 12,
   },
   { name: "install", command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 4 },
-  { name: "operations", command: ts("conformance/operations/main.ts"), limit: 4 },
+  { name: "operations", command: ts("conformance/operations/main.ts"), limit: 5 },
   { name: "demo", command: ["scripts/demo"], limit: 3 },
 ];
 

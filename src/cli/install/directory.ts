@@ -147,20 +147,18 @@ function place(name: string, dir: Fd): void {
   host.rename(LINK, name, dir, dir);
 }
 
-/** Keeps what a name leads to now, unless an older original is kept already. */
+/** Keeps what a name leads to now. What was kept before goes: a package's newer plugin is what has to come back. */
 function keep(name: string, dir: Fd): void {
   try {
     host.mkdir(BACKUP, 0o755, dir);
   } catch (error) {
     if (!hasErrno(error, "EEXIST")) throw error;
   }
-  const backup = host.open(BACKUP, O_RDONLY | O_DIRECTORY, 0, dir);
-  closing(backup, () => {
-    try {
-      host.link(name, name, dir, backup);
-    } catch (error) {
-      if (!hasErrno(error, "EEXIST")) throw error;
-    }
+  closing(host.open(BACKUP, O_RDONLY | O_DIRECTORY, 0, dir), (backup) => {
+    unlinkIfThere(LINK, backup);
+    host.link(name, LINK, dir, backup);
+    host.rename(LINK, name, backup, backup);
+    unlinkIfThere(LINK, backup); // rename(2) of two names of one file does nothing
     host.fsync(backup);
   });
 }

@@ -1,7 +1,9 @@
 // What libcni keeps of each attachment (kind cniCacheV1), for itself: the container runtime's knowledge of its pods, and of networks
 // that no file configures (Multus).
+
 import { host } from "../../host/host.ts";
 import { readFileAt } from "../../state/files.ts";
+import { decodeBase64 } from "../base64.ts";
 import { namesIn } from "./namespaces.ts";
 
 /** libcni's own, that of Multus, and the one of before 2019. */
@@ -53,25 +55,4 @@ function readEntry(path: string): CachedAttachment | undefined {
   } catch {
     return undefined;
   }
-}
-
-const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/** RFC 4648. The engine has no atob. Throws when it is none. */
-export function decodeBase64(text: string): Uint8Array {
-  const digits = text.replace(/=+$/, "");
-  const bytes = new Uint8Array(Math.floor((digits.length * 3) / 4));
-  let bits = 0;
-  let value = 0;
-  let at = 0;
-  for (const digit of digits) {
-    const six = ALPHABET.indexOf(digit);
-    if (six < 0) throw new Error("not base64");
-    value = ((value << 6) | six) & 0xfff;
-    bits += 6;
-    if (bits < 8) continue;
-    bits -= 8;
-    bytes[at++] = (value >> bits) & 0xff;
-  }
-  return bytes;
 }

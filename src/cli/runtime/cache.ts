@@ -3,6 +3,7 @@
 import { readResult, writeResult } from "../../cni/result-json.ts";
 import { host } from "../../host/host.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../state/files.ts";
+import { encodeBase64 } from "../base64.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Network } from "./networks.ts";
 
@@ -14,27 +15,13 @@ function fileName(network: Network, { containerId, ifName }: Attachment): string
   return `${network.name}-${containerId}-${ifName}`;
 }
 
-const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/** RFC 4648, section 4. */
-function base64(data: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < data.length; at += 3) {
-    const [a = 0, b = 0, c = 0] = data.subarray(at, at + 3);
-    const bits = (a << 16) | (b << 8) | c;
-    text += [18, 12, 6, 0].map((shift) => alphabet[(bits >> shift) & 63]).join("");
-  }
-  const missing = (3 - (data.length % 3)) % 3;
-  return text.slice(0, text.length - missing) + "=".repeat(missing);
-}
-
 /** Keeps the result of an ADD. Throws SystemError. */
 export function keepResult(network: Network, attachment: Attachment, result: unknown): void {
   const { containerId, ifName, netns, args, capabilityArgs } = attachment;
   const cached = {
     kind: "cniCacheV1",
     containerId,
-    config: base64(host.encode(network.text)),
+    config: encodeBase64(host.encode(network.text)),
     ifName,
     networkName: network.name,
     netns,

@@ -3,11 +3,15 @@ import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { installHost } from "../../host/host.ts";
+import { installEdge } from "../../host/node/edge.ts";
+import { NodeHost } from "../../host/node/host.ts";
 import type { Link } from "../../link/link.ts";
-import { decodeBase64 } from "../node/cache.ts";
+import { decodeBase64, encodeBase64 } from "../base64.ts";
 import { Containers, type Sources } from "../node/evidence.ts";
 import type { Holder } from "../node/holders.ts";
 import { type Life, Namespaces } from "../node/namespaces.ts";
+import { Progress } from "../progress.ts";
 import { enterNode, sh } from "./node.ts";
 
 beforeAll(enterNode);
@@ -121,8 +125,27 @@ describe("the holder of a lease", () => {
   });
 });
 
+it("progress is told after two seconds, and then every two", () => {
+  const edge = installEdge({});
+  try {
+    let now = 0;
+    edge.monotonic = () => now;
+    const progress = new Progress("counting");
+    for (let done = 0; done < 100; done++) {
+      now += 50;
+      progress.step(done, 100);
+    }
+    progress.done();
+    new Progress("nothing").done();
+    expect(edge.stderr).toBe("podnic: counting: 39 of 100\npodnic: counting: 79 of 100\npodnic: counting: done\n");
+  } finally {
+    installHost(new NodeHost());
+  }
+});
+
 it("base64 is what RFC 4648 says", () => {
   for (const text of ["", "f", "fo", "foo", "foob", "fooba", "foobar", '{"name":"ü"}']) {
+    expect(encodeBase64(Buffer.from(text))).toBe(Buffer.from(text).toString("base64"));
     expect(Buffer.from(decodeBase64(Buffer.from(text).toString("base64"))).toString()).toBe(text);
   }
   expect(() => decodeBase64("a*b=")).toThrow();

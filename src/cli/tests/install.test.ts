@@ -4,6 +4,7 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -102,7 +103,32 @@ describe("podnic install", () => {
     expect(run("install", "--force", dir)).toMatchObject({ status: 1, stderr: expect.stringContaining("a directory") });
   });
 
-  it("keeps the first original over many installations", () => {
+  it("keeps what came after it, when something came", () => {
+    goPlugin("host-local");
+    run("install", "--backup", dir);
+    // A package was upgraded: its file replaces ours.
+    rmSync(join(dir, "host-local"));
+    copyFileSync("/usr/lib/cni/static", join(dir, "host-local"));
+    const newer = inode("host-local");
+    run("install", "--backup", dir);
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(readdirSync(dir)).toEqual(["host-local"]);
+    expect(inode("host-local")).toBe(newer);
+  });
+
+  it("does not stumble over its own backup when it was killed before the rename", () => {
+    goPlugin("host-local");
+    mkdirSync(join(dir, ".podnic.backup"));
+    linkSync(join(dir, "host-local"), join(dir, ".podnic.backup", "host-local"));
+    const before = inode("host-local");
+    expect(run("install", "--backup", dir).status).toBe(0);
+    expect(readdirSync(join(dir, ".podnic.backup"))).toEqual(["host-local"]);
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(readdirSync(dir)).toEqual(["host-local"]);
+    expect(inode("host-local")).toBe(before);
+  });
+
+  it("keeps the original over many installations", () => {
     goPlugin("host-local");
     const before = inode("host-local");
     for (let i = 0; i < 3; i++) expect(run("install", "--backup", dir).status).toBe(0);

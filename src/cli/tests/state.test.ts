@@ -123,6 +123,7 @@ describe("podnic devices", () => {
     const blue = json("devices").find((one: { name: string }) => one.name === "blue");
     expect(blue).toMatchObject({
       state: "pod",
+      why: "",
       interface: { name: "net1", namespace: "/run/netns/blue" },
       holder: {
         by: "host-device",
