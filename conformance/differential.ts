@@ -67,7 +67,12 @@ function parse(): Options {
     .option("--count <n>", "configurations", Number, 500)
     .option("--seed <n>", "seed of the generator", Number, Date.now() % 1_000_000)
     .option("--only <n>", "only this scenario, in full", Number)
-    .option("--jobs <n>", "scenarios at a time", Number, 4)
+    .option(
+      "--jobs <n>",
+      "scenarios at a time; most of their time is waiting for duplicate address detection",
+      Number,
+      10,
+    )
     .option("--report <file>", "write the counts as JSON");
   return program.parse().opts<Options>();
 }

@@ -83,6 +83,9 @@ const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
 /** Cases of what this machine's kernel may lack: ipvlan. The rest needs no guest. */
 const guestCases = "IV-,IVX,MVX-16,GDE-04";
 const inGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
+/** Clients that need ipvlan or vrf. */
+const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1";
+const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
 
 const stages: Stage[] = [
   { name: "check", command: ["npm", "run", "-s", "check"], limit: 5 },
@@ -116,8 +119,8 @@ const stages: Stage[] = [
     count: conformanceCount,
     limit: 4,
   },
-  conformance("conformance podnic-node", "dist/pkg/cni", [...peer, ...onNode], 5),
-  conformance("conformance arm64", "dist/linux-arm64/emulated", emulated, 5),
+  conformance("conformance podnic-node", "dist/pkg/cni", [...peer, ...slow, ...onNode], 5),
+  conformance("conformance arm64", "dist/linux-arm64/emulated", [...slow, ...emulated], 5),
   {
     name: "clients",
     command: ts("conformance/clients/main.ts", "--bin", "dist/cni", "--report", reportOf("clients")),
@@ -141,6 +144,13 @@ const stages: Stage[] = [
     count: conformanceCount,
     report: join(cache, "vm/out/suite.json"),
     limit: 12,
+  },
+  {
+    name: "clients in the guest",
+    command: ["conformance/vm/run", "--", "sh", "-c", clientsInGuest],
+    count: conformanceCount,
+    report: join(cache, "vm/out/clients.json"),
+    limit: 5,
   },
   { name: "install", command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 4 },
   { name: "operations", command: ts("conformance/operations/main.ts"), limit: 5 },
