@@ -34,7 +34,7 @@ test.each(containers.map((c): [string, typeof c] => [c.name, c]))("container %s 
 test("only the installer sees the node, and only its directory of plugins", () => {
   expect(pod.volumes).toEqual([{ name: "cni-bin", hostPath: { path: "/opt/cni/bin", type: "DirectoryOrCreate" } }]);
   const [installer] = pod.initContainers;
-  expect(installer.volumeMounts).toEqual([{ name: "cni-bin", mountPath: installer.args[0] }]);
+  expect(installer.volumeMounts).toEqual([{ name: "cni-bin", mountPath: installer.args.at(-1) }]);
   expect(pod.containers[0]).not.toHaveProperty("volumeMounts");
   expect(pod.containers[0].securityContext.runAsNonRoot).toBe(true);
 });
