@@ -13,9 +13,11 @@ import {
   makeDevice,
   makeLeases,
   measure,
+  onNode,
   pause,
   prepare,
   type Sample,
+  size,
 } from "./bench/world.ts";
 import { BuildError, cache, root, run } from "./build/paths.ts";
 import { enterSandbox } from "./sandbox.ts";
@@ -171,10 +173,11 @@ function main(): void {
   const empty = prepare(readFileSync(join(root, "scripts/bench/launch.c"), "utf8"));
   try {
     const who = implementations();
+    const node = onNode();
     const groups: Record<string, () => Row[]> = {
-      version: () => versions(rounds * 2, [...who, empty]),
+      version: () => versions(rounds * 2, [...who, ...node, empty]),
       "host-device": () => interfaces(rounds, who, "host-device", "device"),
-      macvlan: () => interfaces(rounds, who, "macvlan", "master"),
+      macvlan: () => interfaces(rounds, [...who, ...node], "macvlan", "master"),
       ipvlan: () => ipvlan(rounds, who),
       "host-local": () => [...hostLocal(rounds, who, 10), ...hostLocal(rounds, who, 60_000)],
     };
@@ -183,11 +186,14 @@ function main(): void {
     if (unknown.length > 0)
       throw new BuildError(`no group ${unknown.join(", ")}; there are ${Object.keys(groups).join(", ")}`);
     const rows = wanted.flatMap((name) => groups[name]!());
-    const names = [...who, empty].map(({ name }) => name);
+    const all = [...who, ...node, empty];
+    const names = all.map(({ name }) => name);
     console.log(
       `Linux ${release()}, ${cpus().length} CPUs, ${rounds} rounds, interleaved; only ratios of one run mean anything.`,
     );
     for (const [title, digits, of] of measures) console.log(`\n${title}\n\n${table(rows, names, digits, of)}`);
+    const sizes = all.map((each) => `| ${each.name} | ${(size(each) / 1e6).toFixed(2)} |`);
+    console.log(`\nSize of host-device's executable, MB\n\n| | |\n| --- | ---: |\n${sizes.join("\n")}`);
     mkdirSync(join(cache, "reports"), { recursive: true });
     const json = rows.map(({ name, samples }) => ({ name, samples: Object.fromEntries(samples) }));
     writeFileSync(join(cache, "reports/bench.json"), JSON.stringify(json));

@@ -1,6 +1,6 @@
 // What a benchmark measures with: the launcher, the implementations, devices and leases. All inside scripts/sandbox.ts.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { musl } from "../build/engine.ts";
 import { cache, dist, root, run } from "../build/paths.ts";
@@ -29,16 +29,29 @@ export interface Call {
 const work = join(cache, "bench");
 const launcher = join(work, "launch");
 
-export function implementations(): Implementation[] {
-  const all = [
-    { name: "podnic", dir: join(dist, "cni") },
-    { name: "Go 1.1.1", dir: "/usr/lib/cni" },
-    { name: "Go 1.9.1", dir: join(cache, "go-plugins/1.9.1") },
-  ];
+function present(all: Implementation[]): Implementation[] {
   const there = all.filter(({ dir }) => existsSync(join(dir, "host-device")));
   for (const { name, dir } of all)
     if (!existsSync(join(dir, "host-device"))) console.log(`${name} is left out: no ${dir}/host-device`);
   return there;
+}
+
+export function implementations(): Implementation[] {
+  return present([
+    { name: "podnic", dir: join(dist, "cni") },
+    { name: "Go 1.1.1", dir: "/usr/lib/cni" },
+    { name: "Go 1.9.1", dir: join(cache, "go-plugins/1.9.1") },
+  ]);
+}
+
+/** The package on Node, when `npm run build:pkg` has made it. */
+export function onNode(): Implementation[] {
+  return present([{ name: "podnic-node", dir: join(dist, "pkg/cni") }]);
+}
+
+/** Bytes of the executable that is host-device. */
+export function size({ dir }: Implementation): number {
+  return statSync(join(dir, "host-device")).size;
 }
 
 function compileC(source: string, target: string): void {
