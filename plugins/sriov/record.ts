@@ -37,6 +37,8 @@ export function withVf<T>(pci: string, create: boolean, body: () => T): T {
     result = { value: body() };
   };
   try {
+    // By itself: as a parent of the other it would be readable for everybody.
+    if (create) withDirectory(REFERENCE, { mode: 0o700 }, () => {});
     withDirectory(LOCKS, create ? { mode: 0o700 } : undefined, (dir) =>
       withLock(dir, `${pci}.lock`, LOCK_TIMEOUT, run),
     );
