@@ -13,11 +13,16 @@ export interface Request {
   flags: number;
   sequence: number;
   port: number;
+  /** What follows the header. */
+  payload: Uint8Array;
 }
 
 export function systemError(call: string, errno: number): SystemError {
   return new SystemError(call, errno, errnoName(errno), errnoText(errno));
 }
+
+/** No descriptor of the process. */
+const SOCKET = 1_000_000;
 
 export class FakeKernel {
   /** Sends seen so far, each with its messages. */
@@ -42,14 +47,16 @@ export class FakeKernel {
 
   open(): RouteSocket {
     // Files and the like are the real host's.
-    installHost(Object.assign(new NodeHost(), this.#host()));
+    const real = new NodeHost();
+    const close = real.close.bind(real);
+    const fake = { close: (fd: number) => (fd === SOCKET ? undefined : close(fd)), ...this.#host() };
+    installHost(Object.assign(real, fake));
     return RouteSocket.open();
   }
 
   #host(): Partial<Host> {
     return {
-      socket: () => 3,
-      close: () => {},
+      socket: () => SOCKET,
       getpid: () => 4711,
       monotonic: () => {
         this.#now += this.tick;
@@ -99,7 +106,8 @@ function parse(data: Uint8Array): Request[] {
   for (let at = 0; at < data.length; at += (bytes.u32[at >> 2]! + 3) & ~3) {
     const words = bytes.u32.subarray(at >> 2);
     const halves = bytes.u16.subarray(at >> 1);
-    requests.push({ type: halves[2]!, flags: halves[3]!, sequence: words[2]!, port: words[3]! });
+    const payload = data.slice(at + 16, at + words[0]!);
+    requests.push({ type: halves[2]!, flags: halves[3]!, sequence: words[2]!, port: words[3]!, payload });
   }
   return requests;
 }

@@ -1,0 +1,266 @@
+// What no card in the guest can do: the whole of ADD and DEL for a VF of a userspace driver, and the ladder of addresses, on a
+// simulated card, with a made-up /sys and a state directory of its own.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { beforeEach, describe, expect, test } from "vitest";
+import { makeCall } from "../../src/cni/testing.ts";
+import { host } from "../../src/host/host.ts";
+import { getLink } from "../../src/link/link.ts";
+import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { findVf } from "./device.ts";
+import { restoreMac, setMac } from "./mac.ts";
+import { sriov } from "./plugin.ts";
+import { EADDRNOTAVAIL, EOPNOTSUPP, SimulatedCard } from "./simulated-card.ts";
+
+const CLONE_NEWNS = 0x20000;
+host.unshare(CLONE_NEWNS);
+execFileSync("sh", [
+  "-ec",
+  "mount --make-rprivate /; mount -t tmpfs tmpfs /sys; mkdir -p /var/lib; mount -t tmpfs tmpfs /var/lib",
+]);
+
+const PCI = "/sys/bus/pci/devices";
+const PF = "0000:af:00.1";
+const VF = "0000:af:06.1";
+const STATE = "/var/lib/cni/sriov";
+
+let card: SimulatedCard;
+let route: RouteSocket;
+
+/** The tree of sriov-cni's tests; the VFs have `driver`, and interfaces unless that is one of userspace. */
+function sysfs(driver: string): void {
+  for (const name of ["bus", "class"]) rmSync(`/sys/${name}`, { recursive: true, force: true });
+  mkdirSync(`${PCI}/${PF}/net/enp175s0f1`, { recursive: true });
+  writeFileSync(`${PCI}/${PF}/sriov_numvfs`, "2\n");
+  mkdirSync(`/sys/bus/pci/drivers/${driver}`, { recursive: true });
+  for (const n of [0, 1]) {
+    const vf = `0000:af:06.${n}`;
+    const below =
+      driver === "vfio-pci" ? "" : driver === "virtio-pci" ? `/virtio${n}/net/enp175s${6 + n}` : `/net/enp175s${6 + n}`;
+    mkdirSync(`${PCI}/${vf}${below}`, { recursive: true });
+    symlinkSync(`../${vf}`, `${PCI}/${PF}/virtfn${n}`);
+    symlinkSync(`../${PF}`, `${PCI}/${vf}/physfn`);
+    symlinkSync(`../../drivers/${driver}`, `${PCI}/${vf}/driver`);
+  }
+}
+
+beforeEach(() => {
+  rmSync("/var/lib/cni", { recursive: true, force: true });
+  card = new SimulatedCard("enp175s0f1", ["enp175s6", "enp175s7"]);
+  card.kernel.tick = 50;
+  route = card.kernel.open();
+  // The clock moves by itself.
+  Object.assign(host, { sleep: () => {} });
+});
+
+type Keys = { [key: string]: unknown };
+
+function run(command: "ADD" | "DEL", keys: Keys) {
+  const raw = { cniVersion: "1.1.0", name: "net1", type: "sriov", deviceID: VF, ...keys };
+  const call = { ...makeCall(sriov, command, raw), netns: "/proc/self/ns/net" };
+  if (command === "DEL") {
+    sriov.del(call);
+    return undefined;
+  }
+  sriov.validate(call);
+  try {
+    return sriov.add(call);
+  } catch (error) {
+    expect(call.transaction.rollback()).toEqual([]);
+    throw error;
+  }
+}
+
+const full: Keys = {
+  vlan: 100,
+  vlanQoS: 3,
+  vlanProto: "802.1AD",
+  min_tx_rate: 100,
+  max_tx_rate: 400,
+  spoofchk: "off",
+  trust: "on",
+  link_state: "enable",
+};
+
+describe("all attributes, on a card that takes them", () => {
+  beforeEach(() => sysfs("vfio-pci"));
+
+  test("are set in one request, in force, reported; DEL makes them what they were", () => {
+    card.vfs[1] = { ...card.vfs[1]!, mac: "02:00:00:00:07:01", linkState: 2, minTxRate: 5, maxTxRate: 50 };
+    const before = structuredClone(card.vfs);
+    const result = run("ADD", { ...full, mac: "02:00:00:00:00:AA" });
+    expect(card.vfs[1]).toEqual({
+      vf: 1,
+      mac: "02:00:00:00:00:aa",
+      vlan: { id: 100, qos: 3, protocol: 0x88a8 },
+      linkState: 1,
+      spoofchk: false,
+      trust: true,
+      minTxRate: 100,
+      maxTxRate: 400,
+    });
+    expect(card.vfs[0]).toEqual(before[0]);
+    expect(result?.interfaces).toMatchObject([{ name: "eth0", mac: "02:00:00:00:00:aa", mtu: 1500, pciID: VF }]);
+    const sets = card.kernel.sends.filter(([request]) => request!.type === 16);
+    expect(sets.length).toBe(2);
+    const state = JSON.parse(readFileSync(`${STATE}/dummy-eth0`, "utf8"));
+    expect(state.OrigVfState).toMatchObject({
+      HostIFName: "",
+      AdminMAC: "02:00:00:00:07:01",
+      LinkState: 2,
+      MinTxRate: 5,
+    });
+    run("DEL", {});
+    expect(card.vfs).toEqual(before);
+    expect(readdirSync(STATE)).toEqual(["pci"]);
+    run("DEL", {});
+  });
+
+  test.each(["vlan", "rate", "spoofchk", "link_state", "trust"])("a refusal of %s undoes the others", (what) => {
+    const before = structuredClone(card.vfs);
+    card.refusals[what] = EOPNOTSUPP;
+    const named = what === "link_state" ? "linkState" : what;
+    expect(() => run("ADD", full)).toThrow(`${named}: `);
+    expect(card.vfs).toEqual(before);
+    expect(readdirSync(STATE)).toEqual(["pci"]);
+  });
+
+  test.each(["vlan", "rate", "link_state"])("a driver that accepts %s and ignores it is found out", (what) => {
+    const before = structuredClone(card.vfs);
+    card.deaf.add(what);
+    expect(() => run("ADD", full)).toThrow("accepted and is not in force");
+    expect(card.vfs).toEqual(before);
+  });
+
+  test("a driver that does not report spoofchk, trust and link state is believed, and not set back to what it never said", () => {
+    card.vfs[1] = { ...card.vfs[1]!, spoofchk: undefined, trust: undefined, linkState: undefined };
+    for (const what of ["spoofchk", "trust", "link_state"]) card.deaf.add(what);
+    run("ADD", full);
+    const asked = card.asked.length;
+    run("DEL", {});
+    expect(card.asked.slice(asked).filter((text) => /^(spoofchk|trust|link_state)/.test(text))).toEqual([]);
+  });
+
+  test("what operators always render asks nothing of a driver without VLANs", () => {
+    card.refusals.vlan = EOPNOTSUPP;
+    card.refusals["plain-vlan"] = EOPNOTSUPP;
+    run("ADD", { vlan: 0, vlanQoS: 0, ipam: {} });
+    run("DEL", {});
+    expect(card.asked).toEqual([]);
+  });
+
+  test("802.1q on a driver that knows only the plain form", () => {
+    card.refusals.vlan = EOPNOTSUPP;
+    run("ADD", { vlan: 100, vlanQoS: 3 });
+    expect(card.vfs[1]!.vlan).toEqual({ id: 100, qos: 3, protocol: 0x8100 });
+    run("DEL", {});
+    expect(card.vfs[1]!.vlan.id).toBe(0);
+  });
+
+  test("a VF without an address of its PF has none in the result (case 20)", () => {
+    expect(run("ADD", {})?.interfaces[0]?.mac).toBeUndefined();
+  });
+});
+
+describe("addresses, as drivers take them", () => {
+  const WANTED = "02:00:00:00:00:aa";
+  const macs = () => [card.interfaces.get(11)!.mac, card.vfs[1]!.mac];
+
+  /** Sets the address and restores it; both must work on this driver. */
+  function there(): void {
+    const vf = findVf(route, VF);
+    const was = structuredClone(card.vfs[1]!);
+    const before = macs();
+    const link = setMac(route, vf, getLink(route, 11)!, WANTED);
+    expect(macs()).toEqual([WANTED, WANTED]);
+    restoreMac(route, vf, link, was, before[0]!);
+    expect(macs()).toEqual(before);
+  }
+
+  beforeEach(() => sysfs("iavf"));
+
+  test("mlx5: both are set, neither follows the other", there);
+
+  test("i40e with iavf: the VF has the new address some time after it said yes", () => {
+    card.onInterfaceMac = (vf, mac) => {
+      let looks = 0;
+      const link = card.interfaces.get(10 + vf)!;
+      const { mac: old } = link;
+      Object.defineProperty(link, "mac", {
+        configurable: true,
+        get: () => (++looks > 3 ? mac : old),
+        set: (value) => Object.defineProperty(link, "mac", { configurable: true, writable: true, value }),
+      });
+    };
+    there();
+  });
+
+  test("igb: a pinned VF takes no address, not even its own, until the pin is off", () => {
+    card.vfs[1]!.mac = "02:00:00:00:07:01";
+    card.interfaces.get(11)!.mac = "02:00:00:00:07:01";
+    card.onInterfaceMac = (vf, mac) => {
+      if (card.vfs[vf]!.mac !== "00:00:00:00:00:00" && card.vfs[vf]!.mac !== mac) throw EADDRNOTAVAIL;
+      card.interfaces.get(10 + vf)!.mac = mac;
+    };
+    there();
+  });
+
+  test("a VF that takes its address from the PF alone, when it is opened", () => {
+    card.onInterfaceMac = () => {
+      throw EADDRNOTAVAIL;
+    };
+    card.onUp = (vf) => {
+      card.interfaces.get(10 + vf)!.mac = card.vfs[vf]!.mac;
+    };
+    const vf = findVf(route, VF);
+    setMac(route, vf, getLink(route, 11)!, WANTED);
+    expect(macs()).toEqual([WANTED, WANTED]);
+    expect(card.interfaces.get(11)!.flags).toBe(0);
+  });
+
+  test("one that is never in force is an error that says which (cases 28, 30)", () => {
+    const vf = findVf(route, VF);
+    card.deaf.add("mac");
+    expect(() => setMac(route, vf, getLink(route, 11)!, WANTED)).toThrow(
+      "hardware mac address is different from requested one",
+    );
+    card.deaf.clear();
+    card.onInterfaceMac = () => {};
+    expect(() => setMac(route, vf, getLink(route, 11)!, "02:00:00:00:00:bb")).toThrow(
+      "failed to set netlink MAC address",
+    );
+  });
+});
+
+describe("discovery", () => {
+  test("a virtio VF has its interface a level deeper", () => {
+    sysfs("virtio-pci");
+    expect(findVf(route, VF)).toMatchObject({ index: 1, pfPci: PF, pf: { name: "enp175s0f1" }, userspace: false });
+  });
+
+  test("in switchdev mode the PF is the uplink, not the first representor", () => {
+    sysfs("mlx5_core");
+    for (const [name, port] of [
+      ["a_vf0", "pf0vf0"],
+      ["enp175s0f1", "p0"],
+    ] as const) {
+      mkdirSync(`${PCI}/${PF}/net/${name}`, { recursive: true });
+      mkdirSync(`/sys/class/net/${name}`, { recursive: true });
+      writeFileSync(`/sys/class/net/${name}/phys_port_name`, `${port}\n`);
+    }
+    expect(findVf(route, VF).pf.name).toBe("enp175s0f1");
+    rmSync(`${PCI}/${PF}/net/enp175s0f1`, { recursive: true });
+    expect(() => findVf(route, VF)).toThrow(/physical function 0000:af:00.1 has no interface here \(.*physfn\/net\)/);
+  });
+
+  test.each<[string, string, () => void, string]>([
+    ["a VF that is gone", "0000:af:06.3", () => {}, `there is no ${PCI}/0000:af:06.3`],
+    ["a PF", PF, () => {}, "physfn"],
+    ["a VF without driver", VF, () => rmSync(`${PCI}/${VF}/driver`), "it has no driver"],
+    ["a VF its PF does not list", VF, () => rmSync(`${PCI}/${PF}/virtfn1`), "no virtfn of 0000:af:00.1 leads to it"],
+  ])("of %s fails and says which file was missing", (_, pci, change, words) => {
+    sysfs("iavf");
+    change();
+    expect(() => findVf(route, pci)).toThrow(words);
+  });
+});
