@@ -1,4 +1,4 @@
-// launch INPUT PROGRAM: runs it with that file as stdin and prints nanoseconds from start to end, microseconds of CPU, peak KiB, wait status.
+// launch INPUT PROGRAM [ARGUMENT]...: runs it with that file as stdin and prints nanoseconds from start to end, microseconds of CPU, peak KiB, wait status.
 // A program of its own because what starts a process is part of what is measured: Node takes milliseconds, and the kernel counts the
 // memory of a large parent as its child's.
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 extern char **environ;
 
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
+  if (argc < 3) return 2;
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 0, argv[1], O_RDONLY, 0);
