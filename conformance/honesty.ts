@@ -7,8 +7,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync,
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
+import { SRIOV_FAULTS } from "./honesty-sriov.ts";
 
-interface Fault {
+export interface Fault {
   readonly name: string;
   readonly plugin: string;
   /** The case that must catch it. */
@@ -153,7 +154,7 @@ type Outcomes = Map<string, string>;
 async function run(bin: string, cases: readonly string[], report: string): Promise<Outcomes> {
   const program = resolve(process.argv[1] ?? "", "../../scripts/ts.mjs");
   const suite = resolve(process.argv[1] ?? "", "../main.ts");
-  const args = ["--bin", bin, "--main", "macvlan", "--case", cases.join(","), "--report", report];
+  const args = ["--bin", bin, "--main", "macvlan", "--case", cases.join(","), "--report", report, "--limit", "120"];
   const child = spawn(process.execPath, [program, suite, ...args], { stdio: ["ignore", "ignore", "inherit"] });
   const status = await new Promise<number | null>((done, fail) => child.once("error", fail).once("exit", done));
   if (status !== 0 && status !== 1) throw new Error(`the suite ended with ${status} on ${bin}`);
@@ -170,13 +171,13 @@ interface Finding extends Pick<Fault, "name" | "caught"> {
 const isCaught = ({ before, after }: Finding): boolean => before === "passed" && after === "failed";
 
 /** Tries every fault, a few at a time. `top` is a scratch directory. */
-async function findings(bin: string, top: string, jobs: number): Promise<Finding[]> {
+async function findings(faults: readonly Fault[], bin: string, top: string, jobs: number): Promise<Finding[]> {
   // The control: wrapped alike, but without a fault. It shows that the wrapper itself is not what is caught.
-  const wrapped = FAULTS.map((f) => f.plugin);
-  const cases = FAULTS.map((f) => f.caught);
+  const wrapped = faults.map((f) => f.plugin);
+  const cases = faults.map((f) => f.caught);
   const good = await run(directory(top, bin, "control", wrapped, "real"), cases, join(top, "good.json"));
   const found: Finding[] = [];
-  const queue = [...FAULTS.entries()];
+  const queue = [...faults.entries()];
   const worker = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [n, { name, plugin, caught, code }] = next;
@@ -189,16 +190,25 @@ async function findings(bin: string, top: string, jobs: number): Promise<Finding
   return found;
 }
 
+interface Options {
+  bin: string;
+  jobs: number;
+  sriov?: boolean;
+  report?: string;
+}
+
 async function main(): Promise<void> {
   const program = new Command("honesty")
     .description("Breaks plugins of a good directory one fault at a time; each must be caught by its case.")
     .requiredOption("--bin <dir>", "directory of plugins that pass the cases")
     .option("--jobs <n>", "faults at a time", Number, 3)
+    .option("--sriov", "the faults of sriov-cni instead, on the virtual functions of conformance/vm")
     .option("--report <file>", "write the outcomes as JSON");
-  const { bin, jobs, report } = program.parse().opts<{ bin: string; jobs: number; report?: string }>();
+  const { bin, jobs, sriov, report } = program.parse().opts<Options>();
+  const faults = sriov ? SRIOV_FAULTS : FAULTS;
   const top = mkdtempSync(join(tmpdir(), "cni-honesty-"));
   try {
-    const all = await findings(resolve(bin), top, jobs);
+    const all = await findings(faults, resolve(bin), top, jobs);
     for (const finding of all) {
       const { name, caught, before, after } = finding;
       const verdict = isCaught(finding) ? "caught" : `MISSED (without the fault: ${before}, with it: ${after})`;

@@ -25,6 +25,10 @@ import { netns } from "./netns.ts";
 import { checkOrder } from "./order.ts";
 import { ranges } from "./ranges.ts";
 import { security } from "./security.ts";
+import { sriov } from "./sriov.ts";
+import { sriovBack } from "./sriov-back.ts";
+import { sriovState } from "./sriov-state.ts";
+import { sriovSysfs } from "./sriov-sysfs.ts";
 import { staticIpam } from "./static.ts";
 import { statusGc } from "./status-gc.ts";
 import { stdin } from "./stdin.ts";
@@ -38,7 +42,8 @@ const contract = [env, containerId, ifname, args, netns, stdin, name, version, k
 const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining, configure];
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
-const plugins = [hostDevice, ...onMaster, staticIpam, hostLocal, ranges, guides, interop];
+const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState];
+const plugins = [hostDevice, ...ofFunctions, ...onMaster, staticIpam, hostLocal, ranges, guides, interop];
 
 export const tables: readonly CaseTable[] = [
   ...contract,

@@ -1,5 +1,6 @@
 // What this machine and this plugin directory offer; decides which cases are not-run.
 import { existsSync } from "node:fs";
+import { lendableCards } from "./card.ts";
 import { runIn } from "./invoke.ts";
 import { openNamespaces } from "./namespaces.ts";
 
@@ -12,6 +13,8 @@ export interface Offer {
   readonly kinds: string[];
   /** Programs some cases use beyond util-linux and iproute2. */
   readonly programs: string[];
+  /** Network cards with virtual functions that cases may borrow. */
+  readonly cards: number;
   readonly kernel: string;
 }
 
@@ -57,6 +60,7 @@ export async function probe(bin: string, peer: string | undefined, more: readonl
       peerVersions: ask(peer),
       kinds: ["veth", ...words(KINDS)],
       programs: words(`for p in ${PROGRAMS}; do command -v $p >/dev/null && echo $p; done; exit 0`),
+      cards: lendableCards().length,
       kernel: words("uname -r")[0] ?? "",
     };
   } finally {
@@ -72,6 +76,7 @@ export function unmet(needs: readonly string[], main: string | undefined, offer:
     if (kind === "plugin" && what === "ipvlan" && !offer.kinds.includes("ipvlan")) return "this kernel has no ipvlan";
     if (kind === "plugin" && what === "macvlan" && !offer.kinds.includes("macvlan"))
       return "this kernel has no macvlan";
+    if (kind === "card" && offer.cards === 0) return "no network card with virtual functions (conformance/vm has some)";
     if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;
     if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel has no ${what}`;
     if (kind === "program" && !offer.programs.includes(what)) return `${what} is not installed`;

@@ -1,0 +1,260 @@
+// sriov on real virtual functions: everything that goes wrong, and the function is what it was before ADD all the same.
+import { bindUserspace, type Card, outliveNetns, vfInfo, vfPicture } from "../harness/card.ts";
+import type { CaseTable } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { dress, sriovConfig, withCard } from "./sriov.ts";
+
+const ATTRIBUTES: Config = { vlan: 100, trust: "on", mac: "02:00:00:00:01:aa" };
+
+function noState(t: Trial): void {
+  const files = [...t.picture().files.keys()].filter((file) => file.startsWith("/var/lib/cni"));
+  t.equal(files, [], "state files");
+}
+
+/** Runs `body` between two pictures of function 1, dressed; it must end as it began, without state. */
+function restored(t: Trial, card: Card, body: () => void): void {
+  dress(t, card);
+  const before = vfPicture(t, card, 1);
+  body();
+  t.equal(vfPicture(t, card, 1), before, "the function as before ADD:");
+  noState(t);
+}
+
+/** What is refused leaves the function as it was, its PF's view too. */
+function refused(t: Trial, card: Card, keys: Config, said = ""): void {
+  dress(t, card);
+  const before = vfPicture(t, card, 1);
+  const { msg } = t.refused("ADD", sriovConfig(card, 1, keys));
+  t.expect(msg.includes(said), `a message with "${said}"`, msg);
+  t.equal(vfPicture(t, card, 1), before, "the function as before ADD:");
+}
+
+const inPod = (pod: string) => ({ CNI_CONTAINERID: pod, CNI_NETNS: `/run/netns/${pod}` });
+
+function nameTaken(t: Trial, card: Card): void {
+  dress(t, card);
+  t.sh(
+    "ip -n c1 link add eth0 type veth peer name other; ip -n c1 link set eth0 up; ip -n c1 address add 10.0.0.1/24 dev eth0",
+  );
+  const before = vfPicture(t, card, 1);
+  t.refused("ADD", sriovConfig(card, 1, ATTRIBUTES));
+  t.equal(vfPicture(t, card, 1), before, "the function as before ADD:");
+}
+
+function renamedInPod(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    t.add(sriovConfig(card, 1, ATTRIBUTES));
+    t.sh("ip -n c1 link set eth0 down name mine; ip -n c1 link set mine address 02:00:00:00:0c:01 || true");
+    t.silent("DEL", sriovConfig(card, 1, ATTRIBUTES));
+  });
+}
+
+/** All that a pod with NET_ADMIN may leave on its interface. */
+function podsLeavings(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    t.add(sriovConfig(card, 1, ATTRIBUTES));
+    t.sh(`ip -n c1 link property add dev eth0 altname uplink-of-the-node
+      ip -n c1 link set eth0 alias mine mtu 1280 txqueuelen 77 promisc off allmulticast on
+      ip -n c1 link add link eth0 name eth0.5 type vlan id 5; ip -n c1 address add 10.1.1.1/24 dev eth0`);
+    t.silent("DEL", sriovConfig(card, 1, ATTRIBUTES));
+  });
+}
+
+function withoutNetns(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    t.add(sriovConfig(card, 1, ATTRIBUTES));
+    t.silent("DEL", sriovConfig(card, 1, ATTRIBUTES), { set: { CNI_NETNS: undefined } });
+  });
+}
+
+function netnsDied(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    t.add(sriovConfig(card, 1, ATTRIBUTES));
+    outliveNetns(t, card, 1, "c1");
+    t.silent("DEL", sriovConfig(card, 1, ATTRIBUTES));
+  });
+}
+
+/** No DEL ever comes; the next pod must not take what it finds for the original. */
+function nextPod(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    t.add(sriovConfig(card, 1, ATTRIBUTES));
+    outliveNetns(t, card, 1, "c1");
+    t.netns("c2");
+    const conf = sriovConfig(card, 1, { max_tx_rate: 300 });
+    t.add(conf, { set: inPod("c2"), ns: "c2" });
+    t.equal([vfInfo(t, card, 1).trust, t.link("eth0", "c2")?.mac], [false, "02:00:00:00:07:01"], "trust and address");
+    t.silent("DEL", conf, { set: inPod("c2") });
+  });
+}
+
+/** c1's DEL fails in its IPAM; the function goes to c2 when c1's namespace has gone; c1's DEL comes again. */
+function lateDel(t: Trial, card: Card): void {
+  const stub = t.stub({ ADD: `echo '{"cniVersion":"1.0.0","ips":[{"address":"192.0.2.1/24"}]}'`, DEL: "exit 1" });
+  const set = { CNI_PATH: `${stub.bin}:${t.settings.bin}` };
+  const first = sriovConfig(card, 1, { vlan: 10, ipam: { type: "stub" } });
+  t.add(first, { set });
+  t.error(t.call("DEL", first, { set }));
+  const second = sriovConfig(card, 1, { vlan: 20 });
+  t.netns("c2");
+  t.add(second, { set: inPod("c2"), ns: "c2" });
+  stub.behave({});
+  const before = vfInfo(t, card, 1);
+  t.silent("DEL", first, { set });
+  t.equal(vfInfo(t, card, 1), before, "function 1 of c2");
+  t.present("eth0", "c2");
+  t.silent("DEL", second, { set: inPod("c2") });
+  noState(t);
+}
+
+function stdoutFull(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    const run = t.call("ADD", sriovConfig(card, 1, ATTRIBUTES), { wrap: 'exec "$@" >/dev/full' });
+    t.expect(run.status !== 0, "ADD fails", "exit 0");
+  });
+}
+
+function ipamFails(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    const stub = t.stub({ ADD: `echo '{"code":101,"msg":"no address"}'; exit 1` });
+    const conf = sriovConfig(card, 1, { ...ATTRIBUTES, ipam: { type: "stub" } });
+    t.error(t.call("ADD", conf, { set: { CNI_PATH: `${stub.bin}:${t.settings.bin}` } }));
+  });
+}
+
+function twice(t: Trial, card: Card): void {
+  const conf = sriovConfig(card, 1, ATTRIBUTES);
+  t.add(conf);
+  const [inside, info] = [t.link("eth0"), vfInfo(t, card, 1)];
+  t.error(t.call("ADD", conf));
+  t.netns("c2");
+  const { msg } = t.error(t.call("ADD", { ...conf, vlan: 20 }, { set: inPod("c2") }));
+  t.expect(msg.includes(`pci address ${card.vfs[1]} is already allocated`), "who has it", msg);
+  t.equal([t.link("eth0"), vfInfo(t, card, 1)], [inside, info], "the first attachment");
+  t.silent("DEL", conf);
+}
+
+/** Two ADDs at once for one function: one gets it. */
+function race(t: Trial, card: Card): void {
+  t.netns("c2");
+  const stdin = sriovConfig(card, 1, { vlan: 5 });
+  const runs = t.parallel(["c1", "c2"].map((pod) => ({ command: "ADD", stdin, set: inPod(pod) })));
+  t.equal(runs.map(({ status }) => status).sort(), [0, 1], "exit statuses");
+  for (const pod of ["c1", "c2"]) t.silent("DEL", stdin, { set: inPod(pod) });
+  noState(t);
+}
+
+/** After a reboot namespaces and settings are gone and the records are not. */
+function reboot(t: Trial, card: Card): void {
+  const conf = sriovConfig(card, 1, { vlan: 10 });
+  t.add(conf);
+  t.sh(`sed -i 's/"bootId":"[^"]*"/"bootId":"11111111-2222-3333-4444-555555555555"/' /var/lib/cni/podnic/sriov/*
+    ip -n c1 link set eth0 netns $$ name vf1; ip link set ${card.pf} vf 1 vlan 30`);
+  const before = vfPicture(t, card, 1);
+  t.silent("DEL", conf);
+  t.equal(vfPicture(t, card, 1), before, "the function after DEL:");
+  noState(t);
+}
+
+function vanished(t: Trial, card: Card): void {
+  const conf = sriovConfig(card, 1, { ...ATTRIBUTES, ipam: { type: "host-local", subnet: "198.51.100.0/24" } });
+  t.add(conf);
+  t.sh(`echo 0 >/sys/bus/pci/devices/${card.pfPci}/sriov_numvfs`);
+  t.silent("DEL", conf);
+  t.leaseCount(0);
+  t.equal(
+    [...t.picture().files.keys()].filter(
+      (file) => file.startsWith("/var/lib/cni/sriov") || file.includes("podnic/sriov"),
+    ),
+    [],
+    "state files",
+  );
+}
+
+function gc(t: Trial, card: Card): void {
+  restored(t, card, () => {
+    const conf = sriovConfig(card, 1, { cniVersion: "1.1.0", ...ATTRIBUTES });
+    t.add(conf);
+    const alive = [{ containerID: "ctr-1", ifname: "eth0" }];
+    t.silent("GC", { ...conf, "cni.dev/valid-attachments": alive });
+    t.present("eth0");
+    t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
+    t.gone("eth0");
+  });
+}
+
+/** A function whose driver is one of userspace: attributes only, and DEL that works the first time. */
+function userspace(t: Trial, card: Card): void {
+  t.sh(`ip link set ${card.pf} vf 1 vlan 7 qos 2`);
+  const unbind = bindUserspace(t, card, 1);
+  try {
+    const before = vfInfo(t, card, 1);
+    const conf = sriovConfig(card, 1, {
+      ...ATTRIBUTES,
+      spoofchk: "off",
+      ipam: { type: "static", addresses: [{ address: "10.9.0.2/24" }] },
+    });
+    const prevResult = t.add(conf, { noKernel: true });
+    const own = { name: "eth0", mac: "02:00:00:00:01:aa", sandbox: "/run/netns/c1", pciID: card.vfs[1] };
+    const { mtu: _, ...given } = prevResult.interfaces![0]!;
+    t.equal(given, own, "interface of the result");
+    t.equal(vfInfo(t, card, 1).trust, true, "trust");
+    t.silent("CHECK", { ...conf, prevResult });
+    t.silent("DEL", { ...conf, prevResult });
+    t.equal(vfInfo(t, card, 1), before, "function 1 on its PF");
+    noState(t);
+    t.silent("DEL", conf);
+  } finally {
+    unbind();
+  }
+}
+
+function ownNetns(t: Trial, card: Card): void {
+  const before = vfPicture(t, card, 1);
+  t.error(t.call("ADD", sriovConfig(card, 1, ATTRIBUTES), { set: { CNI_NETNS: "/proc/1/ns/net" } }));
+  t.equal(vfPicture(t, card, 1), before, "the function as before ADD:");
+}
+
+export const sriovBack: CaseTable = {
+  perMain: [],
+  fixed: [
+    withCard("SRB-01a", "H", "F10; case 70", "link_state refused by igb: VLAN and trust are put back", (t, card) =>
+      refused(t, card, { ...ATTRIBUTES, link_state: "enable" }, "linkState"),
+    ),
+    withCard("SRB-01b", "H", "F10", "802.1ad refused by igb: all is put back", (t, card) =>
+      refused(t, card, { ...ATTRIBUTES, vlanProto: "802.1ad" }, "vlan"),
+    ),
+    withCard("SRB-01c", "H", "F10", "min_tx_rate refused by igb: all is put back", (t, card) =>
+      refused(t, card, { ...ATTRIBUTES, min_tx_rate: 50, max_tx_rate: 100 }, "rate"),
+    ),
+    withCard("SRB-02", "H", "A.9; case 72", "the pod has an eth0: refused, it and the function untouched", nameTaken),
+    withCard("SRB-03", "H", "A.12; case 76", "renamed in the pod: DEL finds it", renamedInPod),
+    withCard("SRB-04", "H", "F2, F18, A.18; cases 40, 48, 64", "what the pod left on it is gone", podsLeavings),
+    withCard("SRB-05", "H", "F5; case 73", "DEL without CNI_NETNS", withoutNetns),
+    withCard("SRB-06", "H", "F9; cases 66, 75", "a late DEL leaves the function to its new owner", lateDel),
+    withCard("SRB-07", "H", "A.13", "the result cannot be written: undone", stdoutFull),
+    withCard("SRB-08", "H", "A.13", "IPAM fails: undone", ipamFails),
+    withCard("SRB-09", "H", "F8; case 15", "ADD again, and ADD by another pod: E, untouched", twice),
+    withCard("SRB-10", "H", "A.11; case 65", "two ADDs at once: one gets it", race),
+    withCard("SRB-11", "H", "F7", "a record of an earlier boot: dropped, the function untouched", reboot),
+    withCard("SRB-12", "H", "F3", "the function is gone: DEL succeeds, the lease is free", vanished),
+    withCard("SRB-13", "S", "F22, GC", "what is not in the list is given back", gc),
+    withCard("SRB-14", "H", "A.12; case 71", "vfio-pci: ADD, CHECK, DEL the first time", userspace),
+    withCard("SRB-18", "H", "F6; case 74", "the namespace died, then DEL: back under its name", netnsDied),
+    withCard(
+      "SRB-19",
+      "H",
+      "F5, F6",
+      "the namespace died without DEL: the next ADD and DEL restore the original",
+      nextPod,
+    ),
+    withCard("SRB-15", "H", "A.1; case 78", "the plugin's own namespace: one document, untouched", ownNetns),
+    withCard("SRB-16", "H", "A.13; case 77", "0.2.0 without address: refused before anything", (t, card) =>
+      refused(t, card, { ...ATTRIBUTES, cniVersion: "0.2.0" }),
+    ),
+    withCard("SRB-17", "H", "A.2; case 79", "spoofchk ON is not off", (t, card) =>
+      refused(t, card, { ...ATTRIBUTES, spoofchk: "ON" }),
+    ),
+  ],
+};

@@ -1,0 +1,101 @@
+// A network card with virtual functions, lent to one case: it moves into the case's network namespace, with its functions made anew.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
+import { NotRunnable } from "./case.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+const NET = "/sys/class/net";
+const PCI = "/sys/bus/pci/devices";
+/** Milliseconds to wait for a card that another case has. */
+const PATIENCE = 120_000;
+
+export interface Card {
+  /** The physical function's interface. */
+  readonly pf: string;
+  readonly pfPci: string;
+  /** PCI addresses of the virtual functions; interface number n is called `vf<n>`. */
+  readonly vfs: readonly string[];
+}
+
+/** What `ip -j -d link show PF` says of one virtual function. */
+export type VfInfo = Readonly<Record<string, unknown>>;
+
+/** Interfaces of cards that can be lent. Only in the guest: elsewhere a card may be what somebody reaches the machine by. */
+export function lendableCards(): string[] {
+  if (process.env.PODNIC_VM === undefined) return [];
+  return readdirSync(NET).filter((name) => existsSync(`${NET}/${name}/device/sriov_totalvfs`));
+}
+
+const outside = (script: string): boolean => spawnSync("/bin/sh", ["-ec", script], { stdio: "ignore" }).status === 0;
+const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+/** Borrows a free card. The kernel takes it back when the case's namespaces end. @throws NotRunnable when there is none */
+export function borrowCard(t: Sandbox, functions = 2): Card {
+  const [pf, pci] = claim(t.ns.pid);
+  const device = `${PCI}/${pci}`;
+  // Functions are told whether the PF has a link when they are made, and rates need one.
+  t.sh(`ip link set ${pf} up
+    for i in $(seq 60); do ip link show ${pf} | grep -q LOWER_UP && break; sleep 0.1; done
+    echo 0 >${device}/sriov_numvfs; echo ${functions} >${device}/sriov_numvfs`);
+  const vfs = Array.from({ length: functions }, (_, n) => basename(readlinkSync(`${device}/virtfn${n}`)));
+  for (const [n, vf] of vfs.entries()) {
+    const moved = `ip link set $(ls ${PCI}/${vf}/net) netns ${t.ns.pid} name vf${n}`;
+    if (!outside(`for i in $(seq 50); do ${moved} && exit; sleep 0.1; done; exit 1`))
+      throw new Error(`${vf} has no interface`);
+  }
+  return { pf, pfPci: pci, vfs };
+}
+
+/** Moving is what decides between two cases that want the same card. */
+function claim(holder: number): [name: string, pci: string] {
+  if (process.env.PODNIC_VM === undefined) throw new NotRunnable("no card to lend outside conformance/vm");
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    for (const name of lendableCards()) {
+      const pci = basename(readlinkSync(`${NET}/${name}/device`));
+      if (outside(`ip link set ${name} netns ${holder}`)) return [name, pci];
+    }
+    if (Date.now() > end) throw new NotRunnable("no network card became free");
+    pause(200);
+  }
+}
+
+/**
+ * Ends a pod's namespace while function `n` is in it. The kernel then hands the function to the initial namespace, under its name
+ * in the pod; on a node that is the host's, so it is brought into the case's.
+ */
+export function outliveNetns(t: Sandbox, card: Card, n: number, pod: string): void {
+  t.sh(`ip netns del ${pod}`);
+  const fetch = `name=$(ls ${PCI}/${card.vfs[n]}/net) && [ -n "$name" ] && ip link set $name netns ${t.ns.pid}`;
+  if (!outside(`for i in $(seq 100); do if ${fetch}; then exit; fi; sleep 0.1; done; exit 1`))
+    throw new Error(`${card.vfs[n]} did not come back from ${pod}`);
+}
+
+/** Gives function `n` to vfio-pci. Call what is returned when done with it: the override would outlive the case. */
+export function bindUserspace(t: Sandbox, card: Card, n: number): () => void {
+  const pci = card.vfs[n]!;
+  t.sh(`cd ${PCI}/${pci}; echo ${pci} >driver/unbind; echo vfio-pci >driver_override
+    [ -e driver ] || echo ${pci} >/sys/bus/pci/drivers/vfio-pci/bind`);
+  return () => void t.sh(`cd ${PCI}/${pci}; echo >driver_override; echo ${pci} >driver/unbind`);
+}
+
+/** Virtual function `n`, as its physical function reports it. */
+export function vfInfo(t: Sandbox, card: Card, n: number): VfInfo {
+  const [link] = JSON.parse(t.sh(`ip -j -d link show ${card.pf}`)) as { vfinfo_list: VfInfo[] }[];
+  const info = link!.vfinfo_list.find(({ vf }) => vf === n);
+  if (info === undefined) throw new Error(`${card.pf} does not report function ${n}`);
+  return info;
+}
+
+/** Everything about a virtual function that DEL must restore: its PF's view, and its interface with all properties. */
+export function vfPicture(t: Sandbox, card: Card, n: number): Record<string, unknown> {
+  const said = t.sh(`ip -j -d link show vf${n} 2>/dev/null || true`);
+  const [link = {}] = (said.trim() === "" ? [] : JSON.parse(said)) as Record<string, unknown>[];
+  const facts = Object.fromEntries(Object.entries(link).filter(([key]) => !FOLLOWS.has(key)));
+  const flags = ((link.flags ?? []) as string[]).filter((flag) => !["LOWER_UP", "NO-CARRIER"].includes(flag));
+  return { ...facts, flags, "on its PF": vfInfo(t, card, n) };
+}
+
+/** A move changes the index; the rest follows the UP flag, and igbvf's permanent address is what the PF gave it last. */
+const FOLLOWS = new Set(["ifindex", "operstate", "qdisc", "flags", "permaddr", "link_netnsid"]);
