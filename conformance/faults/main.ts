@@ -134,6 +134,7 @@ async function runFaults(
       sandbox ??= await Sandbox.open(settings);
 
       const found = await judge(sandbox, command, fault, made).catch((error: Error) => [error.message]);
+      found.push(...sandbox.strangeNames());
       if (found.length === 0) continue;
       bad.push([fault, found]);
       printFinding(fault, found); // at once: a run that is stopped has still said what it knows

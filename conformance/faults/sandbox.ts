@@ -28,6 +28,7 @@ export class Sandbox {
   readonly #shell: Shell;
   readonly #settings: Settings;
   readonly #dir: string;
+  readonly #told = new Set<string>();
   before: Picture = new Map();
 
   private constructor(ns: Namespaces, settings: Settings) {
@@ -47,6 +48,7 @@ export class Sandbox {
       await sandbox.close();
       throw new Error(`cannot make the device: ${failed.trim()}`);
     }
+    if (settings.scenario.names !== undefined) await sandbox.#watchNames();
     sandbox.before = await sandbox.#picture();
     return sandbox;
   }
@@ -88,6 +90,26 @@ export class Sandbox {
       .map(([what, facts]) => `${what} ${facts.addresses ?? ""} ${facts.flags ?? ""} ${facts.mtu ?? ""}`.trim())
       .sort()
       .join("\n");
+  }
+
+  /** From now on, every name that a link has in host or pod is written down, however short it has it. */
+  async #watchNames(): Promise<void> {
+    const watch = (where: string, enter: string) =>
+      `ip ${enter} monitor link >${CASE}/names-${where} 2>&1 </dev/null &`;
+    await this.#shell.run(`${watch("host", "")} ${watch("pod", "-n c1")} sleep 0.5`);
+  }
+
+  /** Names that the scenario does not allow, each told once. */
+  strangeNames(): string[] {
+    const allowed = this.#settings.scenario.names;
+    if (allowed === undefined) return [];
+    return ["host", "pod"].flatMap((where) => {
+      const lines = this.#read(`names-${where}`).matchAll(/^(?:Deleted )?\d+: ([^:@ ]+)/gm);
+      const strange = [...new Set([...lines].map((match) => match[1]!))].filter((name) => !allowed.includes(name));
+      const fresh = strange.map((name) => `${where} ${name}`).filter((name) => !this.#told.has(name));
+      for (const name of fresh) this.#told.add(name);
+      return fresh.map((name) => `for a moment there was ${name}`);
+    });
   }
 
   /** State directories as on a node that never ran a plugin, so that making them is part of each run. */

@@ -18,6 +18,8 @@ export interface Scenario {
   readonly after: string;
   /** Properties the device's driver changes by itself, named as `ip -j` does. */
   readonly driven?: readonly string[];
+  /** Names that host and pod may show at any moment, also while a call runs; when absent nobody watches. */
+  readonly names?: readonly string[];
   /** How many sandboxes can exist at a time. */
   readonly copies: number;
 }
@@ -58,9 +60,11 @@ export function scenario(plugin: PluginName, ipam: IpamName, cniVersion: string)
         inside: `ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ${DRESS}`,
       };
     case "macvlan":
-      return { ...alone, config: { ...common, master: "up0", mode: "bridge", mtu: 1400 }, inside: PROBE("macvlan") };
-    case "ipvlan":
-      return { ...alone, config: { ...common, master: "up0", mode: "l2", mtu: 1400 }, inside: PROBE("ipvlan") };
+    case "ipvlan": {
+      const mode = plugin === "macvlan" ? "bridge" : "l2";
+      const names = ["lo", "up0", "up1", "eth0"];
+      return { ...alone, config: { ...common, master: "up0", mode, mtu: 1400 }, inside: PROBE(plugin), names };
+    }
     case "sriov":
       return sriov(common);
   }
