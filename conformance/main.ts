@@ -11,6 +11,7 @@ import { runAll } from "./harness/pool.ts";
 import { probe, unmet } from "./harness/probe.ts";
 import { compareKnown, printFailures, printTotals, readKnown, writeKnown, writeReport } from "./harness/report.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
+import { sample } from "./harness/sample.ts";
 import { CASE_LIMIT_MS, type Settings } from "./harness/sandbox.ts";
 import { serve } from "./harness/worker.ts";
 
@@ -22,6 +23,8 @@ interface Options {
   keys?: Config;
   spec: string;
   case?: string[];
+  sample?: number;
+  seed: string;
   jobs: number;
   limit: number;
   report: string[];
@@ -53,6 +56,8 @@ function parse(): Options {
     )
     .option("--spec <version>", "cniVersion of the baseline configuration", "1.0.0")
     .option("--case <ids>", "only cases whose id begins so (comma-separated)", list)
+    .option("--sample <n>", "besides those of --case, n of the other cases, drawn by lot", Number)
+    .option("--seed <text>", "of the lot: the same seed draws the same cases", "1")
     .option("--peer <dir>", "another directory of plugins, for the cases of mixed use")
     .option("--jobs <n>", "cases at a time", Number, 4)
     .option("--limit <s>", "seconds a case may take", Number, CASE_LIMIT_MS / 1000)
@@ -88,9 +93,19 @@ function complain(text: string): never {
   process.exit(2);
 }
 
+/** The cases that --case names, and as many of the others as --sample says. */
+function chosen(cases: readonly BoundCase[], { case: prefixes, sample: size, seed }: Options): BoundCase[] {
+  const named = ({ id }: BoundCase) => prefixes?.some((prefix) => id.startsWith(prefix)) ?? size === undefined;
+  const drawn = sample(
+    cases.filter((c) => !named(c)),
+    size ?? 0,
+    seed,
+  );
+  return cases.filter((c) => named(c) || drawn.includes(c));
+}
+
 /** Whether a case belongs to the plugins asked for. */
 function wanted(c: BoundCase, options: Options): boolean {
-  if (options.case !== undefined && !options.case.some((prefix) => c.id.startsWith(prefix))) return false;
   if (options.plugins === undefined) return true;
   const needed = (c.needs ?? []).filter((n) => n.startsWith("plugin:")).map((n) => n.slice("plugin:".length));
   return c.main !== undefined || needed.length === 0 || needed.some((name) => options.plugins!.includes(name));
@@ -112,7 +127,10 @@ async function main(): Promise<void> {
   const preferred = ["macvlan", "host-device", "ipvlan"].find((name) => present.includes(name));
   const mains =
     options.main ?? options.plugins?.filter((name) => mainNames.includes(name)) ?? (preferred ? [preferred] : []);
-  const cases = bind(tables, mains).filter((c) => wanted(c, options));
+  const cases = chosen(
+    bind(tables, mains).filter((c) => wanted(c, options)),
+    options,
+  );
   if (cases.length === 0) complain("no case matches");
   if (options.list) {
     for (const c of cases) console.log(`${c.id.padEnd(24)} [${c.tag}] ${c.requirement}: ${c.expected}`);

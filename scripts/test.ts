@@ -80,9 +80,11 @@ const fewPaths = ["--case", "HDX,HLX,STX,MVX-0,DEL"];
 const onNode = ["--case", "ADD,DEL,GC,HDX,MVX,HLX,STX,SEC"];
 /** qemu-user knows no ioctl on namespaces: cases without one, of what does not need the kernel's network. */
 const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
-/** Cases of what this machine's kernel may lack: ipvlan. The rest needs no guest. */
-const guestCases = "IV-,IVX,MVX-16,GDE-04";
-const inGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
+/** What this machine's kernel may lack, ipvlan, and a sample of the contract. The whole: `npm run conformance:vm`. */
+const guestCases = "--plugins ipvlan,macvlan --case IV-,IVX,VRT,VSN,MVX-16,GDE-04 --sample 40 --seed 1";
+const guestSuite = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 300 ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
+/** Each eighth point; the whole: conformance/faults/README.md. */
+const guestFaults = `node scripts/ts.mjs conformance/faults/main.ts --plugin ipvlan --mode kill --every 8 --json "$PODNIC_VM_OUT/faults.json"`;
 /** Clients that need ipvlan or vrf. */
 const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1";
 const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
@@ -140,10 +142,17 @@ const stages: Stage[] = [
   { name: "guest", command: ["conformance/vm/run", "--", "conformance/vm/selftest"], limit: 5 },
   {
     name: "conformance in the guest",
-    command: ["conformance/vm/run", "--", "sh", "-c", inGuest],
+    command: ["conformance/vm/run", "--", "sh", "-c", guestSuite],
     count: conformanceCount,
     report: join(cache, "vm/out/suite.json"),
     limit: 12,
+  },
+  {
+    name: "faults in the guest",
+    command: ["conformance/vm/run", "--", "sh", "-c", guestFaults],
+    count: faultsCount,
+    report: join(cache, "vm/out/faults.json"),
+    limit: 8,
   },
   {
     name: "clients in the guest",
