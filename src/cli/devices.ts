@@ -5,6 +5,7 @@ import { RTNLGRP_LINK } from "../netlink/constants.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { command } from "./command.ts";
 import { type Device, findDevices, type State } from "./node/devices.ts";
+import { requireRoot } from "./node/node.ts";
 import { type Cell, type Colour, print, printJson, printTable, shortId, terminalWidth } from "./terminal.ts";
 
 const lesson = `STATE is one of
@@ -58,6 +59,7 @@ export const devicesCommand = (): Command =>
     .option("--watch", "show them again at every change, until Ctrl-C")
     .option("--json", "as JSON; with --watch one document a line")
     .action(({ all, json, watch }: Options) => {
+      requireRoot();
       const look = (): Device[] => findDevices().filter((device) => all === true || isForPods(device));
       if (watch === true) follow(look, json === true);
       else if (json === true) printJson(look());

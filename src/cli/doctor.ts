@@ -2,16 +2,17 @@
 import type { Command } from "commander";
 import { relaxPolicy } from "../config/policy.ts";
 import { host } from "../host/host.ts";
+import { oneLine } from "../log.ts";
 import { command, Exit, Status } from "./command.ts";
 import { checkConfigurations, checkPolicy } from "./doctor/configurations.ts";
 import { checkDirectories } from "./doctor/directories.ts";
-import type { Finding, Level } from "./doctor/finding.ts";
+import { type Finding, finding, type Level } from "./doctor/finding.ts";
 import { checkCapabilities, checkKernel } from "./doctor/kernel.ts";
 import { checkState } from "./doctor/state.ts";
 import { asJson, showGarbage } from "./gc.ts";
 import { findDevicesOf } from "./node/devices.ts";
 import { collect, findGarbage } from "./node/garbage.ts";
-import { lookAtNode, poolsOf } from "./node/node.ts";
+import { configurationsInFiles, lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import { type Colour, note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
 const lesson = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
@@ -25,20 +26,27 @@ Exit status: 0 nothing needs to be done, 1 there are warnings or errors (after -
 
 const colours: { [level in Level]: Colour } = { ok: "green", note: "dim", warning: "yellow", error: "red" };
 
+const unseen = finding(
+  "state",
+  "warning",
+  "not looked at: it is root's, and so are pods' namespaces",
+  "Run it as root.",
+);
+
 /** Everything that can be found without changing anything. */
 export function examine(): Finding[] {
   const ofPolicy = checkPolicy();
   // The rest goes on without it.
   relaxPolicy();
-  const node = lookAtNode();
-  const used = new Set(node.configurations.flatMap(({ config }) => typesOf(config)));
+  const node = host.geteuid() === 0 ? lookAtNode() : undefined;
+  const used = new Set((node?.configurations ?? configurationsInFiles()).flatMap(({ config }) => typesOf(config)));
   return [
     ...checkKernel(used),
     ...checkCapabilities(),
     ...checkDirectories(used),
     ...checkConfigurations(),
     ofPolicy,
-    ...checkState(node, poolsOf(node), findDevicesOf(node)),
+    ...(node === undefined ? [unseen] : checkState(node, poolsOf(node), findDevicesOf(node))),
   ];
 }
 
@@ -53,8 +61,8 @@ export function showFindings(findings: Finding[]): void {
   for (const { about, level, found, cure } of findings) {
     if (!headings.has(about)) print(`${headings.size === 0 ? "" : "\n"}${paint(about.toUpperCase(), "bold")}\n`);
     headings.add(about);
-    print(`  ${paint(level.padEnd(8), colours[level])} ${found}\n`);
-    if (cure !== "") print(`           ${cure}\n`);
+    print(`  ${paint(level.padEnd(8), colours[level])} ${oneLine(found)}\n`);
+    if (cure !== "") print(`           ${oneLine(cure)}\n`);
   }
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;
   const fixable = findings.filter((one) => one.fixable).length;
@@ -64,6 +72,7 @@ export function showFindings(findings: Finding[]): void {
 
 /** Shows what would be done, asks, and does it. Returns what was done, for programs. */
 function fix(yes: boolean, json: boolean): object[] {
+  requireRoot();
   const node = lookAtNode();
   const garbage = findGarbage(node, poolsOf(node));
   if (garbage.length === 0) return [];

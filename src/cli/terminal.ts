@@ -1,5 +1,6 @@
 // What people and programs see: text on stdout, problems on stderr, tables, colour when a person looks.
 import { type Fd, host, SystemError } from "../host/host.ts";
+import { oneLine } from "../log.ts";
 
 /** ioctl_tty(2): rows, columns and pixels of a terminal, as four 16-bit numbers. */
 const TIOCGWINSZ = 0x5413;
@@ -15,7 +16,7 @@ export function print(text: string, fd: Fd = 1): void {
 
 /** A line for the person at the keyboard, beside the answer: on stderr, so that stdout stays the answer. */
 export function note(line: string): void {
-  print(`podnic: ${line}\n`, 2);
+  print(`podnic: ${line.split("\n").map(oneLine).join("\n")}\n`, 2);
 }
 
 /** The answer for programs: one JSON document. */
@@ -58,30 +59,34 @@ export function plural(number: number, thing: string): string {
 /** A cell of a table; `colour` is how it is shown to people. */
 export type Cell = string | { text: string; colour: Colour };
 
-const textOf = (cell: Cell): string => (typeof cell === "string" ? cell : cell.text);
+/** Names and aliases come from pods: no control characters. */
+const textOf = (cell: Cell): string => oneLine(typeof cell === "string" ? cell : cell.text);
 
 /** Characters a terminal shows: code points, which is right for the names and addresses we print. */
 const lengthOf = (text: string): number => [...text].length;
 
+/** Less of the last column than this is not worth reading: then lines wrap. */
+const LEAST = 20;
+
 /**
- * Prints rows under a head, in columns as wide as they need to be. On a terminal the last column is cut at its edge; in a file or a
- * pipe nothing is cut.
+ * Prints rows under a head, in columns as wide as they need to be. On a terminal columns without a word in them ("-") are left out and
+ * the last one is cut at the edge; in a file or a pipe all is there.
  */
 export function printTable(head: string[], rows: Cell[][]): void {
-  const widths = head.map((title, i) =>
-    Math.max(lengthOf(title), ...rows.map((row) => lengthOf(textOf(row[i] ?? "")))),
-  );
   const edge = terminalWidth() ?? Number.POSITIVE_INFINITY;
+  const isSaid = (i: number): boolean => rows.some((row) => !["", "-"].includes(textOf(row[i] ?? "")));
+  const shown = head.map((_, i) => i).filter((i) => i === 0 || edge === Number.POSITIVE_INFINITY || isSaid(i));
+  const widths = shown.map((i) => Math.max(lengthOf(head[i]!), ...rows.map((row) => lengthOf(textOf(row[i] ?? "")))));
+  const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
+  const room = edge - before < LEAST ? Number.POSITIVE_INFINITY : edge - before;
   const line = (cells: Cell[]): string => {
-    let at = 0;
-    const shown = cells.map((cell, i) => {
-      const last = i === cells.length - 1;
-      const text = last ? cut(textOf(cell), edge - at) : textOf(cell);
-      at += widths[i]! + 2;
-      const padded = last ? text : text + " ".repeat(widths[i]! - lengthOf(text) + 2);
+    const parts = shown.map((i, at) => {
+      const cell = cells[i] ?? "";
+      const text = textOf(cell);
+      const padded = at === shown.length - 1 ? cut(text, room) : text + " ".repeat(widths[at]! - lengthOf(text) + 2);
       return typeof cell === "string" ? padded : paint(padded, cell.colour);
     });
-    return `${shown.join("").trimEnd()}\n`;
+    return `${parts.join("").trimEnd()}\n`;
   };
   print(line(head.map((text): Cell => ({ text, colour: "bold" }))) + rows.map(line).join(""));
 }

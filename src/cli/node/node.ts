@@ -1,4 +1,6 @@
 // The node as the operator's commands see it: everything that tells about pods, looked up once.
+import { CniError, Code } from "../../errors.ts";
+import { host } from "../../host/host.ts";
 import { readText } from "../../sysfs/device.ts";
 import { readCache } from "./cache.ts";
 import { configurationFiles, type PluginConfiguration, pluginsOf, readConfiguration } from "./configurations.ts";
@@ -17,20 +19,34 @@ export interface Node {
   configurations: PluginConfiguration[];
 }
 
-/** Throws NetlinkError and SystemError. */
+/** Who is not root would be told half of the truth: state is root's, and so are pods' namespaces. Throws CniError. */
+export function requireRoot(): void {
+  if (host.geteuid() === 0) return;
+  throw new CniError(
+    Code.generic,
+    "it takes root to see pods' namespaces and what plugins wrote down",
+    "Run it as root.",
+  );
+}
+
+export function configurationsInFiles(): PluginConfiguration[] {
+  return configurationFiles().flatMap((file) => pluginsOf(readConfiguration(file)));
+}
+
+/** Throws NetlinkError, SystemError and CniError (see requireRoot). */
 export function lookAtNode(): Node {
+  requireRoot();
   const namespaces = Namespaces.find();
   const holders = findHolders(namespaces);
   const insides = lookInside(namespaces);
   const cache = readCache();
   const containers = new Containers({ namespaces, holders, insides, cache, bootTime: bootTime() });
-  const files = configurationFiles().flatMap((file) => pluginsOf(readConfiguration(file)));
   return {
     namespaces,
     holders,
     insides,
     containers,
-    configurations: [...files, ...cachedConfigurations(cache, pluginsOf)],
+    configurations: [...configurationsInFiles(), ...cachedConfigurations(cache, pluginsOf)],
   };
 }
 
