@@ -50,6 +50,29 @@ const fails = (
     t.error(check(t, a, prevResult), codes);
   });
 
+/** A later plugin of the chain has changed the world and says nothing in the result; CHECK must pass, in every version that has it. */
+const bears = (id: string, label: string, script: string): MainCase[] =>
+  ["1.0.0", "1.1.0"].map((version, n) =>
+    row(
+      `${id}${"ab"[n]}`,
+      "S",
+      "C-092: later plugins may change things",
+      `${version}, ${label}: OK`,
+      (t) => {
+        const a = attached(t, { cniVersion: version });
+        t.sh(script);
+        t.silentRun(check(t, a));
+      },
+      { needs: [`spec:${version}`] },
+    ),
+  );
+
+/** As tuning 1.1.1 to 1.9.1 do it: the note is for their DEL. */
+const TUNED = `ip -n c1 link set eth0 mtu 1400; mkdir -p /run/cni/tuning; echo '{"mtu":1500}' >/run/cni/tuning/ctr-1_eth0.json`;
+/** As sbr 1.1.1 to 1.9.1 do it. */
+const MOVED = `ip -n c1 rule add from 198.51.100.2 table 100; ip -n c1 route show dev eth0 | grep -v kernel | while read -r route; do
+  ip -n c1 route add $route dev eth0 table 100; ip -n c1 route del $route dev eth0; done`;
+
 /** The world is changed; CHECK must fail. */
 const notices = (
   id: string,
@@ -321,6 +344,8 @@ export const checkCommand: CaseTable = {
       },
       { only: ["macvlan", "host-device"] },
     ),
+    ...bears("CHK-39", "tuning set the MTU and left its note", TUNED),
+    ...bears("CHK-40", "sbr moved the routes to a table of their own", MOVED),
   ],
   fixed: [],
 };
