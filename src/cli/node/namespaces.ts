@@ -51,6 +51,8 @@ export class Namespaces {
     if (path === "") return "unknown";
     const there = identify(path);
     if (there !== undefined) return ino === 0 || (there.ino === ino && there.dev === dev) ? "alive" : "gone";
+    // A file without its mount: the runtime may be in another mount namespace (snaps), where the pod lives on.
+    if (!isMissing(path)) return "unknown";
     const process = /^\/proc\/(\d+)\//.exec(path);
     if (process !== null) return this.#processesOfNode ? "gone" : "unknown";
     return isDirectory(path.slice(0, path.lastIndexOf("/")) || "/") ? "gone" : "unknown";
@@ -68,6 +70,16 @@ function identify(path: string): { key: string; dev: number; ino: number } | und
     });
   } catch (error) {
     if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+function isMissing(path: string): boolean {
+  try {
+    host.stat(path, false);
+    return false;
+  } catch (error) {
+    if (error instanceof SystemError) return error.code === "ENOENT" || error.code === "ENOTDIR";
     throw error;
   }
 }

@@ -54,6 +54,16 @@ describe("a namespace that was written down", () => {
     }
   });
 
+  it("is not known to be gone where a file has its name, whose mount we may not see", () => {
+    sh("ip netns add four");
+    const four = recorded("/run/netns/four");
+    sh("umount /run/netns/four");
+    expect(Namespaces.find().lifeOf(four)).toBe("unknown");
+    expect(Namespaces.find().lifeOf({ ...four, dev: 0, ino: 0 })).toBe("unknown");
+    sh("rm /run/netns/four");
+    expect(Namespaces.find().lifeOf(four)).toBe("gone");
+  });
+
   it("is not known to be gone where the directory of its name is not to be seen", () => {
     expect(Namespaces.find().lifeOf({ path: "/run/no-such-place/x", dev: 4, ino: 1 })).toBe("unknown");
     expect(Namespaces.find().lifeOf({ path: "", dev: 0, ino: 0 })).toBe("unknown");
