@@ -17,6 +17,17 @@ export const Code = {
   generic: 999,
 } as const;
 
+/**
+ * Base of the kernel's refusals, which are everyday answers (no such file, no such link): an Error, but made without the stack trace
+ * that Error's constructor writes and that takes the engine longer than the system call.
+ */
+export const Refusal = function (this: Error, message: string): void {
+  this.message = message;
+} as unknown as new (
+  message: string,
+) => Error;
+Refusal.prototype = Object.create(Error.prototype);
+
 /** `message` says what went wrong in one line; `details` says why and what to do about it. */
 export class CniError extends Error {
   override readonly name = "CniError";

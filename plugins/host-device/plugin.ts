@@ -13,6 +13,7 @@ import { configureInterface } from "../../src/link/configure.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { relevantRoutes } from "../../src/link/route.ts";
 import { snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import type { RecordKey } from "../../src/state/record.ts";
@@ -76,10 +77,11 @@ function add(call: Call<HostDeviceConfig>): Result {
   let network: CapturedNetwork | undefined;
   const link = whileTaking(() => {
     const free = findFreeDevice(call, host, selection);
-    refuseNodeDevice(host.route, free);
+    const routes = relevantRoutes(host.route, free.index);
+    refuseNodeDevice(host.route, free, routes);
     requireFreeInPod(pod, attachment.ifName);
     if (early) addresses = ipamAdd(call);
-    network = captureNetwork(host.route, free.index);
+    network = captureNetwork(host.route, free.index, routes);
     return take(call, host, pod, free, administered(network));
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);

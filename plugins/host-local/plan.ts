@@ -35,8 +35,19 @@ export interface Plan {
 
 export const DATA_DIR = "/var/lib/cni/networks";
 
-/** Throws CniError(invalidConfig). */
+const plans = new WeakMap<Call<HostLocalConfig>, Plan>();
+
+/** Throws CniError(invalidConfig). Once for a call, which is checked first and served later. */
 export function planOf(call: Call<HostLocalConfig>): Plan {
+  let plan = plans.get(call);
+  if (plan === undefined) {
+    plan = makePlan(call);
+    plans.set(call, plan);
+  }
+  return plan;
+}
+
+function makePlan(call: Call<HostLocalConfig>): Plan {
   const { ipam, runtimeConfig } = call.config;
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "ranges".');
   // The order is that of the Go plugin, whose files last_reserved_ip.N count through it.

@@ -2,11 +2,14 @@
 import { policy } from "../config/policy.ts";
 import { CniError, Code } from "../errors.ts";
 import { getLink, IFF_LOOPBACK, type Link, listLinks } from "../link/link.ts";
-import { defaultRouteDevices } from "../link/route.ts";
+import { defaultRouteDevices, type KernelRoute } from "../link/route.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
-/** Throws CniError(invalidConfig) saying what the node needs the device for. Looks, and changes nothing. */
-export function refuseNodeDevice(route: RouteSocket, link: Link): void {
+/**
+ * Throws CniError(invalidConfig) saying what the node needs the device for. Looks, and changes nothing. `routes`: those of the node, when
+ * the caller has them already (relevantRoutes).
+ */
+export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: KernelRoute[]): void {
   if ((link.flags & IFF_LOOPBACK) !== 0) refuse(link, "is the loopback interface", "Name another device.");
   refuseDenied(link);
   if (matches(link, policy().devices.allow)) return;
@@ -15,7 +18,7 @@ export function refuseNodeDevice(route: RouteSocket, link: Link): void {
     const master = getLink(route, link.master)?.name ?? `interface ${link.master}`;
     refuse(link, `belongs to the ${link.slaveKind || "interface"} ${master}`, cure);
   }
-  const carrier = carrierOver(route, link);
+  const carrier = carrierOver(route, link, routes);
   if (carrier === link.name) refuse(link, "carries a default route of this node", cure);
   if (carrier !== undefined) refuse(link, `is below ${carrier}, which carries a default route of this node`, cure);
 }
@@ -40,7 +43,7 @@ function matches(link: Link, entries: string[]): boolean {
 }
 
 /** Name of the device with a default route (of any table) that stands on `link`: itself, a VLAN or bridge over it, … */
-function carrierOver(route: RouteSocket, link: Link): string | undefined {
+function carrierOver(route: RouteSocket, link: Link, routes?: KernelRoute[]): string | undefined {
   const seen = new Set<number>();
   let all: Link[] | undefined;
   const standsOnLink = (index: number): boolean => {
@@ -55,7 +58,7 @@ function carrierOver(route: RouteSocket, link: Link): string | undefined {
     all ??= listLinks(route);
     return all.some((port) => port.master === index && standsOnLink(port.index));
   };
-  for (const index of defaultRouteDevices(route)) {
+  for (const index of defaultRouteDevices(route, routes)) {
     if (standsOnLink(index)) return getLink(route, index)?.name ?? `interface ${index}`;
   }
   return undefined;

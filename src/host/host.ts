@@ -2,12 +2,13 @@
 // executable) and host/node (development, unit tests, the pkg package); tests may install a scripted one.
 // Every call is synchronous and throws SystemError when the kernel refuses.
 
+import { Refusal } from "../errors.ts";
 import { errnoName, errnoText } from "./errno.ts";
 
 export { errnoName, errnoText };
 
 /** A system call that failed. Decisions are made on `code` or `errno`, never on the text. */
-export class SystemError extends Error {
+export class SystemError extends Refusal {
   override readonly name = "SystemError";
   /** The call, as in the man page: "openat2", "sendto". */
   readonly syscall: string;

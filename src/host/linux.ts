@@ -57,6 +57,11 @@ function timespec(seconds: number, nanoseconds: number): Uint8Array {
  */
 const scratch = new Uint8Array(16_384);
 const scratchFields = view(scratch);
+/** Where recv keeps struct sockaddr and its length. */
+const SENDER = 0;
+const SENDER_LENGTH = 32;
+const sender = scratch.subarray(SENDER, SENDER_LENGTH);
+const senderLength = scratch.subarray(SENDER_LENGTH, SENDER_LENGTH + 4);
 
 export class LinuxHost implements Host {
   readonly #kernel: Kernel;
@@ -70,10 +75,19 @@ export class LinuxHost implements Host {
   }
 
   /** One system call, again when a signal came between. `subject` goes into the error. */
-  call(name: Syscall, subject: string, ...args: Argument[]): number {
+  call(
+    name: Syscall,
+    subject: string,
+    a: Argument = 0,
+    b: Argument = 0,
+    c: Argument = 0,
+    d: Argument = 0,
+    e: Argument = 0,
+    f: Argument = 0,
+  ): number {
     const number = NUMBERS[name][this.#column];
     for (;;) {
-      const result = this.#kernel.syscall(number, ...args);
+      const result = this.#kernel.syscall(number, a, b, c, d, e, f);
       if (result >= 0) return result;
       if (result !== -EINTR) throw new SystemError(name, -result, errnoName(-result), errnoText(-result), subject);
     }
@@ -145,9 +159,8 @@ export class LinuxHost implements Host {
   }
 
   #statx(path: string, dir: Fd, flags: number): Stat {
-    const buffer = new Uint8Array(256);
-    this.call("statx", path, dir, path, flags, STATX_BASIC_STATS, buffer);
-    const fields = view(buffer);
+    this.call("statx", path, dir, path, flags, STATX_BASIC_STATS, scratch);
+    const fields = scratchFields;
     return {
       nlink: fields.getUint32(16, true),
       uid: fields.getUint32(20, true),
@@ -161,9 +174,8 @@ export class LinuxHost implements Host {
   }
 
   fstatfs(fd: Fd): number {
-    const buffer = new Uint8Array(120);
-    this.call("fstatfs", "", fd, buffer);
-    return view(buffer).getUint32(0, true);
+    this.call("fstatfs", "", fd, scratch);
+    return scratchFields.getUint32(0, true);
   }
 
   readdir(dir: Fd): string[] {
@@ -227,13 +239,12 @@ export class LinuxHost implements Host {
   }
 
   recv(fd: Fd, buffer: Uint8Array): Received {
-    const address = new Uint8Array(32);
-    const addressLength = new Uint8Array([address.length, 0, 0, 0]);
+    scratchFields.setUint32(SENDER_LENGTH, 32, true);
     // With MSG_TRUNC the kernel says how long the datagram was, not how much of it fitted.
-    const size = this.call("recvfrom", "", fd, buffer, buffer.length, MSG_TRUNC, address, addressLength);
+    const size = this.call("recvfrom", "", fd, buffer, buffer.length, MSG_TRUNC, sender, senderLength);
     const data = buffer.subarray(0, Math.min(size, buffer.length));
     // struct sockaddr_nl: nl_pid at 4.
-    return { data, truncated: size > buffer.length, sender: view(address).getUint32(4, true) };
+    return { data, truncated: size > buffer.length, sender: scratchFields.getUint32(SENDER + 4, true) };
   }
 
   poll(fds: PollFd[], timeout: number): Fd[] {
@@ -342,9 +353,8 @@ export class LinuxHost implements Host {
   }
 
   #clock(clock: number): number {
-    const time = new Uint8Array(16);
-    this.call("clock_gettime", "", clock, time);
-    return u64(view(time), 0) * 1000 + view(time).getUint32(8, true) / 1e6;
+    this.call("clock_gettime", "", clock, scratch);
+    return u64(scratchFields, 0) * 1000 + scratchFields.getUint32(8, true) / 1e6;
   }
 
   sleep(milliseconds: number): void {

@@ -7,7 +7,7 @@ import type { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, listAddresses } from "./address.ts";
 import type { InterfaceSpec } from "./configure.ts";
-import { beginAddRoute, type KernelRoute, listRoutes, type RouteSpec } from "./route.ts";
+import { beginAddRoute, type KernelRoute, type RouteSpec } from "./route.ts";
 
 /** Goes into a record as it is: plain JSON, addresses as text. */
 export interface CapturedNetwork {
@@ -47,8 +47,10 @@ const RTPROT_BOOT = 3;
 const RTPROT_STATIC = 4;
 const RTPROT_RA = 9;
 
-/** Global addresses, and the routes over this device alone that the kernel does not make by itself. */
-export function captureNetwork(route: RouteSocket, index: number): CapturedNetwork {
+/**
+ * Global addresses, and of `all` (relevantRoutes) the routes over this device alone that the kernel does not make by itself.
+ */
+export function captureNetwork(route: RouteSocket, index: number, all: KernelRoute[]): CapturedNetwork {
   const addresses = listAddresses(route, index)
     .filter((found) => found.scope === RT_SCOPE_UNIVERSE)
     .map(({ address, length, flags, broadcast }) => ({
@@ -57,7 +59,7 @@ export function captureNetwork(route: RouteSocket, index: number): CapturedNetwo
       permanent: (flags & IFA_F_PERMANENT) !== 0,
       flags: flags & IFA_F_KEEP,
     }));
-  const routes = [...listRoutes(route, 4, 0), ...listRoutes(route, 6, 0)]
+  const routes = all
     .filter((found) => found.type === RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
     .filter((found) => found.protocol !== RTPROT_KERNEL && found.protocol !== RTPROT_RA)
     .filter((found) => found.nexthops.length === 1 && found.nexthops[0]?.ifIndex === index)

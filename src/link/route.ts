@@ -1,11 +1,12 @@
 // Routes: `ip route add`, `ip route show`.
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import type { Address, Family, Prefix } from "../ip/address.ts";
+import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { readNexthop, writeNexthopQuery } from "../netlink/nexthop.ts";
-import { type NextHop, type RouteAttributes, readRoute, writeRoute } from "../netlink/route.ts";
+import { type NextHop, ROUTE_HEADER, type RouteAttributes, readRoute, writeRoute } from "../netlink/route.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
 /** A route as CNI results describe it. */
@@ -101,11 +102,28 @@ function header(family: number, table: number) {
 
 /** Routes of one family in one table (254 is main); table 0 is all of them. A table that does not exist has none. */
 export function listRoutes(route: RouteSocket, family: Family, table: number = c.RT_TABLE_MAIN): KernelRoute[] {
-  return dumpRoutes(route, family, table, false);
+  return dumpRoutes(route, family, table, () => true);
 }
 
-/** A node may have a hundred thousand routes: of those that are no default route only one byte is looked at. */
-function dumpRoutes(route: RouteSocket, family: Family, table: number, defaultsOnly: boolean): KernelRoute[] {
+/**
+ * Default routes of any table and routes over the device `index`, of both families: all that is asked about a node's routes, in one dump
+ * of each. A node may have a hundred thousand: of the others nothing is decoded but the device.
+ */
+export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[] {
+  const wanted = (bytes: Bytes, start: number, end: number): boolean => {
+    if (end - start > 1 && bytes.u8[start + 1] === 0) return true;
+    const device = findAttribute(bytes, start + ROUTE_HEADER, end, c.RTA_OIF);
+    return device !== undefined && bytes.u32[device[0] >> 2] === index;
+  };
+  return [...dumpRoutes(route, 4, 0, wanted), ...dumpRoutes(route, 6, 0, wanted)];
+}
+
+function dumpRoutes(
+  route: RouteSocket,
+  family: Family,
+  table: number,
+  wanted: (bytes: Bytes, start: number, end: number) => boolean,
+): KernelRoute[] {
   const write = (writer: Writer) =>
     writeRoute(writer, {
       ...header(addressFamily(family), table),
@@ -113,7 +131,7 @@ function dumpRoutes(route: RouteSocket, family: Family, table: number, defaultsO
     });
   // The kernel filters by table since 4.20; before it gives all.
   const read = (bytes: Bytes, start: number, end: number) => {
-    if (defaultsOnly && end - start > 1 && bytes.u8[start + 1] !== 0) return undefined;
+    if (!wanted(bytes, start, end)) return undefined;
     const found = toRoute(bytes, start, end);
     return found?.family === family && (table === 0 || found.table === table) ? found : undefined;
   };
@@ -205,14 +223,16 @@ function nexthopDevices(route: RouteSocket, id: number, groups: boolean): number
   return groups ? (nexthop.group ?? []).flatMap((member) => nexthopDevices(route, member, false)) : [];
 }
 
-function defaultRoutes(route: RouteSocket, family: Family, table: number): KernelRoute[] {
-  return dumpRoutes(route, family, table, true).filter((found) => found.type === c.RTN_UNICAST);
+/** A default route that leads somewhere (not blackhole or unreachable). */
+function isDefault({ type, dst }: KernelRoute): boolean {
+  return dst.length === 0 && type === c.RTN_UNICAST;
 }
 
 /** Device of the best default route (lowest metric, IPv4 before IPv6, unicast, first next hop with a device). undefined: none. */
 export function defaultRouteDevice(route: RouteSocket): number | undefined {
   for (const family of [4, 6] as const) {
-    const defaults = defaultRoutes(route, family, c.RT_TABLE_MAIN);
+    const isZero = (bytes: Bytes, start: number): boolean => bytes.u8[start + 1] === 0;
+    const defaults = dumpRoutes(route, family, c.RT_TABLE_MAIN, isZero).filter(isDefault);
     defaults.sort((a, b) => a.priority - b.priority);
     for (const found of defaults) {
       const device = devicesOf(route, found)[0];
@@ -222,13 +242,12 @@ export function defaultRouteDevice(route: RouteSocket): number | undefined {
   return undefined;
 }
 
-/** Indices of every device that carries a default route of any table, multipath too. */
-export function defaultRouteDevices(route: RouteSocket): Set<number> {
+/** Indices of every device that carries a default route of any table, multipath too. `routes`: see relevantRoutes. */
+export function defaultRouteDevices(route: RouteSocket, routes = relevantRoutes(route, 0)): Set<number> {
   const devices = new Set<number>();
-  for (const family of [4, 6] as const) {
-    for (const found of defaultRoutes(route, family, 0)) {
-      for (const device of devicesOf(route, found)) devices.add(device);
-    }
+  for (const found of routes) {
+    if (!isDefault(found)) continue;
+    for (const device of devicesOf(route, found)) devices.add(device);
   }
   return devices;
 }

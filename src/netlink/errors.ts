@@ -1,5 +1,7 @@
+import { Refusal } from "../errors.ts";
+
 /** The kernel refused a request, or its answer was lost. */
-export class NetlinkError extends Error {
+export class NetlinkError extends Refusal {
   override readonly name: string = "NetlinkError";
   /** The request in the words of `ip`: "ip link set eth0 netns …". */
   readonly operation: string;

@@ -7,6 +7,9 @@ import * as c from "./constants.ts";
 const SO_RCVTIMEO = 20;
 const SOL_SOCKET = 1;
 let portsUsed = 0;
+/** An int. */
+const one = new Bytes(4);
+one.u32[0] = 1;
 
 /** A route socket in the namespace this process is in. `groups`: RTMGRP_* bits. `timeout`: of recv(2), whole seconds. */
 export function openSocket(groups: number, timeout: number): { fd: Fd; port: number } {
@@ -29,10 +32,8 @@ export function openSocket(groups: number, timeout: number): { fd: Fd; port: num
 }
 
 function setOption(fd: Fd, option: number): void {
-  const value = new Bytes(4);
-  value.u32[0] = 1;
   try {
-    host.setsockopt(fd, c.SOL_NETLINK, option, value.u8);
+    host.setsockopt(fd, c.SOL_NETLINK, option, one.u8);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "ENOPROTOOPT") throw error;
   }

@@ -108,10 +108,10 @@ export interface RouteMessage {
 }
 
 /** Size of struct rtmsg. */
-const HEADER = 12;
+export const ROUTE_HEADER = 12;
 
 export function writeRoute(writer: Writer, message: RouteMessage): void {
-  const start = writer.reserve(HEADER);
+  const start = writer.reserve(ROUTE_HEADER);
   writer.u8[start] = message.family;
   writer.u8[start + 1] = message.dstLength;
   writer.u8[start + 2] = message.srcLength;
@@ -125,7 +125,7 @@ export function writeRoute(writer: Writer, message: RouteMessage): void {
 }
 
 export function readRoute(from: Bytes, start: number, end: number, keep = false): RouteMessage {
-  if (end - start < HEADER) throw new ProtocolError(`route: message has ${end - start} bytes`);
+  if (end - start < ROUTE_HEADER) throw new ProtocolError(`route: message has ${end - start} bytes`);
   return {
     family: from.u8[start]!,
     dstLength: from.u8[start + 1]!,
@@ -136,6 +136,6 @@ export function readRoute(from: Bytes, start: number, end: number, keep = false)
     scope: from.u8[start + 6]!,
     type: from.u8[start + 7]!,
     flags: from.u32[(start >> 2) + 2]!,
-    attributes: routeAttributes.read(from, start + HEADER, end, keep),
+    attributes: routeAttributes.read(from, start + ROUTE_HEADER, end, keep),
   };
 }

@@ -71,8 +71,15 @@ export function recordStore<T>(plugin: string, root = STATE_ROOT): RecordStore<T
   };
 }
 
+let boot = "";
+
 /** Identity of this boot; "" when the kernel does not tell. */
 export function bootId(): string {
+  if (boot === "") boot = readBootId();
+  return boot;
+}
+
+function readBootId(): string {
   try {
     const fd = host.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     const data = closing(fd, () => readUpTo(fd, 0, 4096));
