@@ -18,6 +18,7 @@ interface Options {
   readonly count: number;
   readonly seed: number;
   readonly only?: number;
+  readonly plugins: readonly string[];
   readonly jobs: number;
   readonly report?: string;
 }
@@ -57,6 +58,8 @@ function differences(s: Scenario, ours: readonly Step[], theirs: readonly Step[]
   return found;
 }
 
+const PLUGINS = ["host-device", "macvlan", "ipvlan", "static", "host-local"];
+
 function parse(): Options {
   const program = new Command("differential")
     .description(
@@ -66,6 +69,7 @@ function parse(): Options {
     .requiredOption("--peer <dir>", "plugins to compare with")
     .option("--count <n>", "configurations", Number, 500)
     .option("--seed <n>", "seed of the generator", Number, Date.now() % 1_000_000)
+    .option("--plugins <names>", "plugins to compare", (value) => value.split(","), PLUGINS)
     .option("--only <n>", "only this scenario, in full", Number)
     .option(
       "--jobs <n>",
@@ -109,11 +113,15 @@ async function main(): Promise<void> {
   }
   const offer = await probe(resolve(options.bin), resolve(options.peer));
   const both = (name: string) => offer.versions[name] !== undefined && offer.peerVersions[name] !== undefined;
-  const usable = ["host-device", "macvlan", "ipvlan", "static", "host-local"].filter(
-    (name) => both(name) && (!name.endsWith("vlan") || offer.kinds.includes(name)),
-  );
+  const usable = options.plugins.filter((name) => both(name) && (!name.endsWith("vlan") || offer.kinds.includes(name)));
+  const missing = options.plugins.filter((name) => !usable.includes(name));
+  if (missing.length > 0)
+    console.log(`not compared, for want of the plugin or of the kernel's link kind: ${missing.join(", ")}`);
+  if (usable.length === 0) process.exit(1);
   const versions = SPEC_VERSIONS.filter((v) =>
-    usable.every((name) => offer.versions[name]!.includes(v) && offer.peerVersions[name]!.includes(v)),
+    [...usable, "static", "host-local"].every(
+      (name) => offer.versions[name]?.includes(v) === true && offer.peerVersions[name]?.includes(v) === true,
+    ),
   );
   const random = new Random(options.seed);
   const all = Array.from({ length: options.count }, (_, n) => scenario(random, n, usable, versions));
