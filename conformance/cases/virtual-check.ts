@@ -73,8 +73,8 @@ export const virtualCheck: CaseTable = {
     notices(
       "VRT-32",
       "another prefix length",
-      () => `ip -n c1 address add 198.51.100.5/25 dev eth0
-      ip -n c1 address del 198.51.100.5/24 dev eth0
+      () => `ip -n c1 address del 198.51.100.5/24 dev eth0
+      ip -n c1 address add 198.51.100.5/25 dev eth0
       ip -n c1 route replace 203.0.113.0/24 via 198.51.100.1; ip -n c1 route replace 192.0.2.0/24 via 198.51.100.1 table 500`,
     ),
     notices("VRT-33", "bcqueuelen changed", () => "ip -n c1 link set eth0 type macvlan bcqueuelen 77", ["macvlan"], {
