@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { errorDocument, toCniError } from "../cni/failure.ts";
 import { ENOSYS } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
+import { oneLine } from "../log.ts";
 import { command, Exit, Status } from "./command.ts";
 import { traceNetlink } from "./kernel/trace.ts";
 import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
@@ -37,7 +38,7 @@ interface Options extends AttachmentOptions {
 
 /** One line for each message, on stderr. */
 function startTrace(stage: Stage): void {
-  traceNetlink(stage.host, (line) => print(`${line}\n`, 2));
+  traceNetlink(stage.host, (line) => print(`${oneLine(line)}\n`, 2));
   // DEL of a virtual link is sent by a child, which nobody would hear.
   stage.host.fork = () => {
     throw new SystemError("fork", ENOSYS, "ENOSYS", "not while messages are traced");

@@ -2,6 +2,7 @@
 import { toCniError } from "../cni/failure.ts";
 import { CniError, Code } from "../errors.ts";
 import { host } from "../host/host.ts";
+import { oneLine } from "../log.ts";
 import { command, Exit, Status } from "./command.ts";
 import { type Explanation, explain, SOME_POD } from "./explain/run.ts";
 import type { Kind } from "./explain/steps.ts";
@@ -60,21 +61,23 @@ const colours: { [kind in Kind]: Colour | undefined } = {
 };
 
 function show({ network, netns, ifName, containerId, parts, result, refusal, unknown }: Explanation): void {
-  print(`ADD of network "${network}" to ${netns} as ${ifName}, container ${containerId}\n`);
+  print(`${oneLine(`ADD of network "${network}" to ${netns} as ${ifName}, container ${containerId}`)}\n`);
   let number = 0;
   for (const { plugin, steps, log } of parts) {
     print(`\n${plugin}\n`);
     for (const { kind, text } of steps) {
       const head = kind === "note" ? "" : String(++number);
       const colour = colours[kind];
-      print(`${head.padStart(4)}  ${kind.padEnd(6)}  ${colour === undefined ? text : paint(text, colour)}\n`);
+      print(
+        `${head.padStart(4)}  ${kind.padEnd(6)}  ${colour === undefined ? oneLine(text) : paint(oneLine(text), colour)}\n`,
+      );
     }
     if (steps.length === 0 && refusal === undefined) print("      nothing\n");
-    for (const line of log) print(`      ${line}\n`);
+    for (const line of log) print(`      ${oneLine(line)}\n`);
   }
   if (refusal !== undefined) {
-    print(`\n${paint("It would fail", "red")} with code ${refusal.code}: ${refusal.msg}\n`);
-    if (refusal.details !== "") print(`  ${refusal.details}\n`);
+    print(`\n${paint("It would fail", "red")} with code ${refusal.code}: ${oneLine(refusal.msg)}\n`);
+    if (refusal.details !== "") print(`  ${oneLine(refusal.details)}\n`);
     if (number > 0) print("  What the steps above had done would be undone.\n");
   } else if (unknown !== undefined) print(`\nHow it goes on is not known: ${unknown}.\n`);
   else print(`\nIts answer:\n${JSON.stringify(result, null, 2)}\n`);

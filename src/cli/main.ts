@@ -22,12 +22,13 @@ the configuration says which plugin it is; otherwise it is what you see here.
 Install it where the runtime looks for plugins:
   podnic install /opt/cni/bin
 
-Try a plugin by hand, doing what a runtime does (as root; eth0 stands for a device of yours):
+Try a network by hand, doing what a runtime does (as root; eth0 stands for a device of yours):
   ip netns add demo
-  export CNI_CONTAINERID=demo CNI_NETNS=/run/netns/demo CNI_IFNAME=net1 CNI_PATH=/opt/cni/bin
-  echo '{"cniVersion":"1.0.0","name":"demo","type":"macvlan","master":"eth0"}' >demo.json
-  CNI_COMMAND=ADD podnic <demo.json
-  CNI_COMMAND=DEL podnic <demo.json
+  echo '{"cniVersion":"1.0.0","name":"lan","type":"macvlan","master":"eth0"}' >lan.conf
+  podnic validate lan.conf
+  podnic explain lan.conf --netns demo --ifname net1
+  podnic add lan demo --ifname net1 --conf-dir .
+  podnic del lan demo --ifname net1 --conf-dir .
 
 Files:
   /etc/cni/podnic.json   what configurations may do on this node (optional; root's, not writable by others)

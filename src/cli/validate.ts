@@ -2,6 +2,7 @@
 import { assumePolicy } from "../config/policy.ts";
 import { CniError } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
+import { oneLine } from "../log.ts";
 import { command, Exit, Status } from "./command.ts";
 import { readInput } from "./input.ts";
 import { type Colour, paint, plural, print, printJson } from "./terminal.ts";
@@ -59,16 +60,23 @@ function show({ file, networks, findings }: Judged): void {
 
 function showFinding(file: string, { level, line, column, path, message, cure, source }: Located): void {
   const where = line === 0 ? file : `${file}:${line}:${column}`;
-  print(`${where}: ${paint(level, colours[level])}: ${message}\n`);
+  print(`${oneLine(where)}: ${paint(level, colours[level])}: ${oneLine(message)}\n`);
   if (source !== "") {
     // Of a long line (JSON is often written on one) the part around the place.
     const from = source.length > 110 ? Math.max(0, column - 60) : 0;
-    const shown = `${from > 0 ? "…" : ""}${source.slice(from, from + 110).replaceAll("\t", " ")}`;
+    const shown = `${from > 0 ? "…" : ""}${source.slice(from, from + 110)}`;
     const head = `${String(line).padStart(5)} | `;
     const caret = " ".repeat(column - 1 - from + (from > 0 ? 1 : 0));
-    print(`${head}${shown}\n${" ".repeat(head.length - 2)}| ${caret}^${path === "" ? "" : ` ${path}`}\n`);
+    print(
+      `${head}${visible(shown)}\n${" ".repeat(head.length - 2)}| ${caret}^${path === "" ? "" : ` ${oneLine(path)}`}\n`,
+    );
   }
-  if (cure !== "") print(`      ${cure}\n`);
+  if (cure !== "") print(`      ${oneLine(cure)}\n`);
+}
+
+/** Files may be a tenant's: no control character of theirs reaches the terminal. One column each, for the mark below. */
+function visible(text: string): string {
+  return [...text].map((char) => (char === "\t" ? " " : oneLine(char) === char ? char : "\ufffd")).join("");
 }
 
 function count(files: Judged[], level: Level): number {

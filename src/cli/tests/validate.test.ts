@@ -113,6 +113,37 @@ test("objects of Kubernetes as JSON, in lists, several documents", () => {
   expect(json.findings).toMatchObject([{ level: "note", path: "spec.config" }]);
 });
 
+test("nothing in a file reaches the terminal as a control character", () => {
+  const name = String.raw`a\u001b[2J`;
+  const mode = String.raw`\u009b1m`;
+  const json = `{"name": "${name}", "cniVersion": "1.0.0", "type": "macvlan", "mode": "${mode}"}`;
+  for (const text of [json, `{\u001b]0;owned\u0007 ${json}`]) {
+    const { stdout } = run(["validate", "-"], text);
+    expect(stdout).toContain("error");
+    expect([...stdout].filter((char) => char !== "\n" && /[\u0000-\u001f\u007f-\u009f]/.test(char))).toEqual([]);
+  }
+});
+
+test("whatever is in a file, the answer is findings", () => {
+  const texts = readdirSync(".").map((name) => readFileSync(name, "utf8"));
+  const edit = fc.record({ at: fc.nat(400), size: fc.nat(20), put: fc.string({ maxLength: 5 }) });
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...texts),
+      edit,
+      fc.constantFrom("x.conf", "x.yaml"),
+      (text, { at, size, put }, name) => {
+        writeFileSync(join(dir, name), text.slice(0, at) + put + text.slice(at + size));
+        const { status, stderr, stdout } = run(["validate", "--json", join(dir, name)]);
+        expect(stderr).toBe("");
+        expect([0, 1]).toContain(status);
+        JSON.parse(stdout);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
 test("places of JSON are those of its values", () => {
   fc.assert(
     fc.property(fc.json({ depthSize: "medium" }), fc.constantFrom(0, 1, 3), (compact, indent) => {
