@@ -66,11 +66,7 @@ test("installs itself under the names of the plugins, over what runs", () => {
     const { status, stdout, stderr } = spawnSync(podnic, ["install", target], { encoding: "utf8" });
     expect(stderr).toBe("");
     expect(status).toBe(0);
-    expect(stdout.trim().split("\n").sort()).toEqual(
-      readdirSync(target)
-        .map((name) => join(target, name))
-        .sort(),
-    );
+    for (const name of readdirSync(target)) expect(stdout).toContain(join(target, name));
   }
   // A name without its plugin would be a trap: it would take the type of any configuration.
   const built = manifest().plugins.filter((name) => existsSync(join(root, "plugins", name, "plugin.ts")));
@@ -88,5 +84,5 @@ test("tells people what it is", () => {
   expect(call("--help").stdout).toContain("install");
   expect([call("--help").status, call("frobnicate").status, call("install", "/nonexistent").status]).toEqual([0, 2, 1]);
   expect(call("instal").stderr).toContain("Did you mean install?");
-  expect(call("install", "/nonexistent").stderr).toContain("no such file or directory");
+  expect(call("install", "/nonexistent").stderr).toContain("there is no directory /nonexistent");
 });
