@@ -64,7 +64,7 @@ function conformance(name: string, bin: string, more: string[], limit: number): 
 function deviations(version: string, bin: string, needs?: Stage["needs"]): Stage {
   const known = `conformance/results/go-${version}.json`;
   const command = ts("conformance/main.ts", "--bin", bin, "--main", "macvlan", "--known", known);
-  return { name: `conformance of Go ${version}`, command, limit: 8, ...(needs && { needs }) };
+  return { name: `conformance of Go ${version}`, command, limit: 15, ...(needs && { needs }) };
 }
 
 const debianPlugins = "/usr/lib/cni";
@@ -113,13 +113,13 @@ const stages: Stage[] = [
       ...["--peer", existsSync(currentPlugins) ? currentPlugins : debianPlugins],
     ),
     count: differentialCount,
-    limit: 6,
+    limit: 15,
   },
   {
     name: "honesty",
     command: ts("conformance/honesty.ts", "--bin", "dist/cni", "--report", reportOf("honesty")),
     count: conformanceCount,
-    limit: 4,
+    limit: 8,
   },
   conformance("conformance podnic-node", "dist/pkg/cni", [...peer, ...slow, ...onNode], 5),
   conformance("conformance arm64", "dist/linux-arm64/emulated", [...slow, ...emulated], 5),
@@ -127,7 +127,7 @@ const stages: Stage[] = [
     name: "clients",
     command: ts("conformance/clients/main.ts", "--bin", "dist/cni", "--report", reportOf("clients")),
     count: conformanceCount,
-    limit: 5,
+    limit: 8,
   },
   {
     name: "faults",
@@ -159,7 +159,7 @@ const stages: Stage[] = [
     command: ["conformance/vm/run", "--", "sh", "-c", clientsInGuest],
     count: conformanceCount,
     report: join(cache, "vm/out/clients.json"),
-    limit: 5,
+    limit: 8,
   },
   { name: "install", command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 4 },
   { name: "operations", command: ts("conformance/operations/main.ts"), limit: 5 },
