@@ -154,7 +154,8 @@ export const virtual: CaseTable = {
         for (const run of calls("DEL")) t.silentRun(run);
         t.equal([...t.leases().values()].filter((lease) => lease.startsWith("h")).length, 0, "leases left");
         t.equal(before, 0, "leases before");
-        for (const name of names) t.gone("eth0", name);
+        const show = (name: string) => `ip -n ${name} -o link show type ${t.main.kind}`;
+        t.equal(t.sh(names.map(show).join("\n")), "", "links left");
       },
       HUNDRED,
     ),
