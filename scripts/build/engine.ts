@@ -20,7 +20,7 @@ export interface Toolchain {
 
 const common = [
   "-std=gnu11",
-  "-Os",
+  "-O2",
   "-fwrapv", // the engine counts on it
   "-fno-pie",
   "-D_GNU_SOURCE",
