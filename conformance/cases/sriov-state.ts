@@ -65,7 +65,7 @@ function takenOver(t: Trial, card: Card, taken: Taken, between: () => void = () 
 /** 2.5 and older: no MTU, no VLAN protocol, no name and version. */
 const OLDER: Taken = {
   state: { MTU: undefined, vlanProto: undefined, cniVersion: undefined, name: undefined, runtimeConfig: undefined },
-  original: { MTU: undefined, VlanProto: undefined },
+  original: { MTU: undefined, VlanProto: undefined, EffectiveMAC: undefined },
 };
 
 /** DPDK: sriov-cni does not save that; HostIFName is empty. */
@@ -146,7 +146,7 @@ export const sriovState: CaseTable = {
     withCard("SRS-02", "G", "A.10: with a MAC; case 50", "DEL gives the function back, with its addresses", (t, card) =>
       takenOver(t, card, { mac: WANTED }),
     ),
-    withCard("SRS-03", "G", "A.10: older keys", "DEL gives the function back", (t, card) => {
+    withCard("SRS-03", "G", "A.10: older keys; case 49", "DEL gives the function back", (t, card) => {
       t.sh("ip link set vf1 mtu 1500");
       takenOver(t, card, OLDER, () => t.sh("ip -n c1 link set eth0 mtu 1400"));
     }),

@@ -161,6 +161,16 @@ export const sriovSysfs: CaseTable = {
     refuses("SRX-02c", "A.6: no domain", { deviceID: "af:06.1" }),
     refuses("SRX-02d", "A.6: not a function", { deviceID: "0000:05:00.0" }, [7, 100, 999]),
     refuses("SRX-02e", "A.2: required", { deviceID: undefined }),
+    one("SRX-02f", "G", "A.19: 44; A.6: the interface is elsewhere", "E names the function, untouched", (t) => {
+      t.sh("rm -r /sys/bus/pci/devices/0000:af:06.1/net/enp175s7");
+      const { msg } = t.refused("ADD", config());
+      t.expect(msg.includes(VF) && msg.includes("does not have an interface name"), "what is missing", msg);
+    }),
+    one("SRX-02g", "G", "A.6: no driver", "E names the file, untouched", (t) => {
+      t.sh("rm /sys/bus/pci/devices/0000:af:06.1/driver");
+      const { msg } = t.refused("ADD", config());
+      t.expect(msg.includes(`${VF}/driver`), "the file", msg);
+    }),
     one(
       "SRX-03",
       "G",

@@ -157,6 +157,11 @@ describe("all attributes, on a card that takes them", () => {
     expect(card.vfs[1]!.vlan.id).toBe(0);
   });
 
+  test("a VF has the address of its PF in the result (cases 19, 47)", () => {
+    card.vfs[1]!.mac = "02:00:00:00:07:01";
+    expect(run("ADD", {})?.interfaces).toMatchObject([{ mac: "02:00:00:00:07:01", mtu: 1500 }]);
+  });
+
   test("a VF without an address of its PF has none in the result (case 20)", () => {
     expect(run("ADD", {})?.interfaces[0]?.mac).toBeUndefined();
   });
