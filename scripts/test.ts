@@ -88,6 +88,10 @@ const guestFaults = `node scripts/ts.mjs conformance/faults/main.ts --plugin ipv
 /** Clients that need ipvlan or vrf. */
 const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1";
 const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
+/** sriov on real functions: cases by lot, and some points of the kill matrix. The whole: docs/sriov-cases.md. */
+const sriovSuite = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case SRV,SRB,SRS --sample 24 --seed 1 --report "$PODNIC_VM_OUT/sriov.json"`;
+const sriovFaults =
+  "node scripts/ts.mjs conformance/faults/main.ts --plugin sriov --ipam none --mode kill --every 20 --from 7";
 
 const stages: Stage[] = [
   { name: "check", command: ["npm", "run", "-s", "check"], limit: 5 },
@@ -153,6 +157,13 @@ const stages: Stage[] = [
     count: faultsCount,
     report: join(cache, "vm/out/faults.json"),
     limit: 8,
+  },
+  {
+    name: "sriov in the guest",
+    command: ["conformance/vm/run", "--igb", "2", "--", "sh", "-c", `${sriovSuite} && ${sriovFaults}`],
+    count: conformanceCount,
+    report: join(cache, "vm/out/sriov.json"),
+    limit: 10,
   },
   {
     name: "clients in the guest",

@@ -98,6 +98,18 @@ function inUse(t: Trial, card: Card): void {
   t.expect(msg.includes(`pci address ${card.vfs[1]} is already allocated`), "who has it", msg);
 }
 
+/** GC knows the pods that sriov-cni made as well, those of its network. */
+function gc(t: Trial, card: Card): void {
+  const before = found(t, card);
+  bySriovCni(t, card);
+  const conf = sriovConfig(card, 1, { cniVersion: "1.1.0", vlan: 100 });
+  t.silent("GC", { ...conf, "cni.dev/valid-attachments": [{ containerID: "ctr-1", ifname: "eth0" }] });
+  t.silent("GC", { ...conf, name: "other", "cni.dev/valid-attachments": [] });
+  t.present("eth0");
+  t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
+  t.equal(vfPicture(t, card, 1), before, "the function as sriov-cni found it:");
+}
+
 /** sriov-cni's pod died without DEL: the next ADD restores the original first. */
 function leftBehind(t: Trial, card: Card): void {
   const before = found(t, card);
@@ -156,6 +168,7 @@ export const sriovState: CaseTable = {
     withCard("SRS-05", "G", "A.11; cases 15, 35", "a function of a running pod of sriov-cni: E, untouched", inUse),
     withCard("SRS-06", "H", "F6", "left behind by sriov-cni: the next ADD and DEL restore the original", leftBehind),
     withCard("SRS-08", "G", "A.10: DPDK, inferred from an empty HostIFName; case 71", "DEL, the first time", userspace),
+    withCard("SRS-09", "H", "F22", "GC gives back what a dead pod of sriov-cni has", gc),
     withCard("SRS-07", "G", "A.10, F25; cases 32, 33", "our files are such as sriov-cni reads", written),
   ],
 };

@@ -18,6 +18,7 @@ interface Options {
   json?: string;
   ignore: string[];
   every: number;
+  from: number;
 }
 
 interface Outcome {
@@ -65,6 +66,7 @@ function parse(): Options {
     .option("--spec <version>", "cniVersion of the configuration", "1.0.0")
     .option("--jobs <n>", "points at a time", Number, 2)
     .option("--every <n>", "only each n-th point", Number, 1)
+    .option("--from <n>", "of these, beginning with another one than the first: 1 for the second, and so on", Number, 0)
     .option(
       "--ignore <properties>",
       "do not compare them; the Go plugins lose up and ifalias without any fault",
@@ -89,7 +91,9 @@ async function runMatrix(options: Options, plugin: PluginName, ipam: IpamName, c
     const outcomes: Outcome[] = [];
     for (const mode of options.mode) {
       const start = Date.now();
-      const wanted = faults(points, mode, options.errors).filter((_, n) => n % options.every === 0);
+      const wanted = faults(points, mode, options.errors).filter(
+        (_, n) => n % options.every === options.from % options.every,
+      );
       const bad = await runFaults(wanted, Math.min(options.jobs, world.copies), idle, settings, command, made);
       const isReached = ([, found]: [Fault, string[]]) => !found.includes(NOT_REACHED);
       const notClean = bad

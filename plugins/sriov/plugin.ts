@@ -23,7 +23,7 @@ import { findVf, type Vf, vfLink } from "./device.ts";
 import { checkDeviceInfoPath, writeDeviceInfo } from "./device-info.ts";
 import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
 import { type HeldVf, records, withVf } from "./record.ts";
-import { readReference, writeReference } from "./reference.ts";
+import { attachmentsOf, readReference, writeReference } from "./reference.ts";
 import { release } from "./restore.ts";
 
 /** Milliseconds to wait for the kernel to hand back a VF of a namespace that is being torn down. */
@@ -177,13 +177,17 @@ function gc(call: Call<SriovConfig>): void {
   const cleanup = new Cleanup();
   const isValid = (key: RecordKey): boolean =>
     call.validAttachments.some(({ containerId, ifName }) => containerId === key.containerId && ifName === key.ifName);
-  for (const { key, data } of records().list()) {
-    if (key.network !== call.attachment.network || isValid(key)) continue;
+  const { network } = call.attachment;
+  const collect = (key: RecordKey, pci: string): void => {
+    if (isValid(key)) return;
     cleanup.attempt(() => {
-      if (withVf(data.pci, false, () => release(key, "")) !== "hidden") return;
-      log("warning", hidden(data.pci).message, { container: key.containerId });
+      if (withVf(pci, false, () => release(key, "")) !== "hidden") return;
+      log("warning", hidden(pci).message, { container: key.containerId });
     });
-  }
+  };
+  for (const { key, data } of records().list()) if (key.network === network) collect(key, data.pci);
+  // What is left now is sriov-cni's.
+  for (const { key, pci } of attachmentsOf(network)) collect(key, pci);
   cleanup.attempt(() => ipamRun(call, "GC"));
   cleanup.finish();
 }

@@ -7,6 +7,7 @@ import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../src/state/files.ts";
+import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import { type SriovConfig, wantedMac } from "./config.ts";
 import type { Vf } from "./device.ts";
@@ -113,18 +114,30 @@ export function statesOf(pci: string, but?: Pick<Attachment, "containerId" | "if
   );
 }
 
+/** Attachments of a network that have a state file, whoever wrote it. Their names are parted at the last "-", which an interface has rarely. */
+export function attachmentsOf(network: string): { key: RecordKey; pci: string }[] {
+  const names = withDirectory(REFERENCE, undefined, (dir) => host.readdir(dir)) ?? [];
+  return names.flatMap((name) => {
+    const at = name.lastIndexOf("-");
+    const held = at < 1 || name.startsWith(".") ? undefined : readState(name, network);
+    const key = { network, containerId: name.slice(0, at), ifName: name.slice(at + 1) };
+    return held === undefined ? [] : [{ key, pci: held.pci }];
+  });
+}
+
 /** The state file of an attachment that sriov-cni made, as a record. undefined: none, or damaged (logged). */
 export function readReference(key: Pick<Attachment, "containerId" | "ifName">): HeldVf | undefined {
   return readState(stateName(key));
 }
 
-function readState(name: string): HeldVf | undefined {
+/** `network`: only when it is of that one. */
+function readState(name: string, network?: string): HeldVf | undefined {
   try {
     const data = withDirectory(REFERENCE, undefined, (dir) => readFile(dir, name, LIMIT));
     if (data === undefined) return undefined;
     const state = JSON.parse(host.decode(data)) as ReferenceState;
     const pci = String(state.deviceID ?? "").toLowerCase();
-    if (!isPciAddress(pci)) return undefined;
+    if (!isPciAddress(pci) || (network !== undefined && state.name !== network)) return undefined;
     const was = state.OrigVfState ?? {};
     const held: HeldVf = {
       pci,
