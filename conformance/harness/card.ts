@@ -1,6 +1,6 @@
 // A network card with virtual functions, lent to one case: it moves into the case's network namespace, with its functions made anew.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { NotRunnable } from "./case.ts";
 import type { Sandbox } from "./sandbox.ts";
@@ -30,21 +30,49 @@ export function lendableCards(): string[] {
 const outside = (script: string): boolean => spawnSync("/bin/sh", ["-ec", script], { stdio: "ignore" }).status === 0;
 const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
-/** Borrows a free card. The kernel takes it back when the case's namespaces end. @throws NotRunnable when there is none */
+/**
+ * Borrows a free card, with functions as they are when they are made. The kernel takes all back when the case's namespaces end.
+ * @throws NotRunnable when there is none
+ */
 export function borrowCard(t: Sandbox, functions = 2): Card {
   const [pf, pci] = claim(t.ns.pid);
   const device = `${PCI}/${pci}`;
   // Functions are told whether the PF has a link when they are made, and rates need one.
-  t.sh(`ip link set ${pf} up
-    for i in $(seq 60); do ip link show ${pf} | grep -q LOWER_UP && break; sleep 0.1; done
-    echo 0 >${device}/sriov_numvfs; echo ${functions} >${device}/sriov_numvfs`);
-  const vfs = Array.from({ length: functions }, (_, n) => basename(readlinkSync(`${device}/virtfn${n}`)));
+  t.sh(`ip link set ${pf} up; for i in $(seq 60); do ip link show ${pf} | grep -q LOWER_UP && break; sleep 0.1; done`);
+  // Making them anew takes seconds.
+  if (!hasInterfaces(device, functions))
+    t.sh(`echo 0 >${device}/sriov_numvfs; echo ${functions} >${device}/sriov_numvfs`);
+  const vfs = functionsOf(device, functions);
   for (const [n, vf] of vfs.entries()) {
-    const moved = `ip link set $(ls ${PCI}/${vf}/net) netns ${t.ns.pid} name vf${n}`;
-    if (!outside(`for i in $(seq 50); do ${moved} && exit; sleep 0.1; done; exit 1`))
+    const moved = `name=$(ls ${PCI}/${vf}/net); ip link set $name down; ip link set $name netns ${t.ns.pid} name vf${n}`;
+    if (!outside(`for i in $(seq 50); do if (${moved}); then exit; fi; sleep 0.1; done; exit 1`))
       throw new Error(`${vf} has no interface`);
+    reset(t, pf, n);
   }
   return { pf, pfPci: pci, vfs };
+}
+
+const functionsOf = (device: string, count: number): string[] =>
+  Array.from({ length: count }, (_, n) => basename(readlinkSync(`${device}/virtfn${n}`)));
+
+/** Whether the card has that many functions already, all of them back with their interfaces. */
+function hasInterfaces(device: string, functions: number): boolean {
+  if (readFileSync(`${device}/sriov_numvfs`, "utf8").trim() !== String(functions)) return false;
+  const back = functionsOf(device, functions).map((vf) => `ls ${PCI}/${vf}/net | grep -q .`);
+  return outside(`for i in $(seq 20); do if ${back.join(" && ")}; then exit; fi; sleep 0.1; done; exit 1`);
+}
+
+/** What the case before may have left. Its address stays: any will do. */
+function reset(t: Sandbox, pf: string, n: number): void {
+  const [link] = JSON.parse(t.sh(`ip -j link show vf${n}`)) as { altnames?: string[] }[];
+  const lines = [
+    ...(link?.altnames ?? []).map((name) => `link property del dev vf${n} altname ${name}`),
+    `link set vf${n} mtu 1500 txqueuelen 1000 promisc off allmulticast off`,
+    ...["mac 00:00:00:00:00:00", "vlan 0", "max_tx_rate 0", "spoofchk on", "trust off"].map(
+      (setting) => `link set ${pf} vf ${n} ${setting}`,
+    ),
+  ];
+  t.sh(`ip link set vf${n} alias ''; ip -batch - <<'EOF'\n${lines.join("\n")}\nEOF`);
 }
 
 /** Moving is what decides between two cases that want the same card. */
