@@ -67,9 +67,11 @@ function makeCard(): void {
     for vf in 0 1 2 3; do
       pci=0000:01:10.$((vf * 2))
       name=$(ls /sys/bus/pci/devices/$pci/net)
-      ip link set eth0 vf $vf mac 02:00:00:00:01:0$vf
       ip link set $name down
-      ip link set $name address 02:00:00:00:01:0$vf
+      # The driver takes what its PF gave it whenever it resets: until it has kept ours.
+      for i in $(seq 50); do
+        ip link set $name address 02:00:00:00:01:0$vf && sleep 0.1 && grep -q :01:0$vf /sys/class/net/$name/address && break
+      done
       ip link set $name name eth0v$vf
     done`);
 }

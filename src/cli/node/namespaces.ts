@@ -12,6 +12,8 @@ export interface SeenNamespace {
   path: string;
   dev: number;
   ino: number;
+  /** The path is a name of its own, and not that of a process in it. */
+  named: boolean;
 }
 
 /** Where runtimes and `ip netns` put the names of namespaces. */
@@ -33,12 +35,13 @@ export class Namespaces {
   /** `proc` is where the processes are looked up. */
   static find(directories = DIRECTORIES, proc = "/proc"): Namespaces {
     const seen = new Map<string, SeenNamespace>();
-    const look = (path: string): void => {
+    const look = (path: string, named: boolean): void => {
       const found = identify(path);
-      if (found !== undefined && !seen.has(found.key)) seen.set(found.key, { path, dev: found.dev, ino: found.ino });
+      if (found !== undefined && !seen.has(found.key))
+        seen.set(found.key, { path, dev: found.dev, ino: found.ino, named });
     };
-    for (const directory of directories) for (const name of namesIn(directory)) look(`${directory}/${name}`);
-    for (const name of namesIn(proc)) if (/^\d+$/.test(name)) look(`${proc}/${name}/ns/net`);
+    for (const directory of directories) for (const name of namesIn(directory)) look(`${directory}/${name}`, true);
+    for (const name of namesIn(proc)) if (/^\d+$/.test(name)) look(`${proc}/${name}/ns/net`, false);
     return new Namespaces([...seen.values()], identify(`${proc}/self/ns/pid`)?.ino === FIRST_PID_NAMESPACE);
   }
 
@@ -47,7 +50,9 @@ export class Namespaces {
    * not be), and no process that we see is in the namespace.
    */
   lifeOf({ path, dev, ino }: NamedNamespace): Life {
-    if (ino !== 0 && this.seen.some((one) => one.ino === ino && one.dev === dev)) return "alive";
+    const same = ino === 0 ? undefined : this.seen.find((one) => one.ino === ino && one.dev === dev);
+    // The kernel gives inodes of dead namespaces to new ones: under another name, with its own gone, it is another pod's.
+    if (same !== undefined && !(same.named && isMissing(path))) return "alive";
     if (path === "") return "unknown";
     const there = identify(path);
     if (there !== undefined) return ino === 0 || (there.ino === ino && there.dev === dev) ? "alive" : "gone";

@@ -41,6 +41,13 @@ describe("a namespace that was written down", () => {
     sh("ip netns del two");
   });
 
+  it("is gone when another name has its inode, which the kernel uses again", () => {
+    sh("ip netns add later");
+    const later = recorded("/run/netns/later");
+    expect(Namespaces.find().lifeOf({ ...later, path: "/run/netns/earlier" })).toBe("gone");
+    sh("ip netns del later");
+  });
+
   it("is alive while a process is in it, although its name is gone", () => {
     sh("ip netns add three");
     const three = recorded("/run/netns/three");
@@ -108,7 +115,7 @@ describe("the holder of a lease", () => {
   });
 
   it("is alive by the mark of its macvlan, by its address, and by its runtime's directory", () => {
-    const namespace = { path: "/run/netns/x", dev: 4, ino: 2 };
+    const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
     const insides = [{ namespace, links: [link("podnic:net:marked")], addresses: new Set(["192.0.2.7", "127.0.0.1"]) }];
     const runtime = mkdtempSync(join(tmpdir(), "runtime-"));
     mkdirSync(join(runtime, "running"));
