@@ -115,6 +115,12 @@ describe.each(networks)("%s", (_, plugins) => {
   });
 });
 
+/** strace gives the number where it cannot tell the socket's family; rtnetlink counts NEW, DEL, GET, SET, from 16 on. */
+function asksOnly(call: string): boolean {
+  const [, type = ""] = /nlmsg_type=(\w+)/.exec(call) ?? [];
+  return type.startsWith("RTM_GET") || (type.startsWith("0x") && Number(type) % 4 === 2);
+}
+
 test("no call changes anything: every write is to stdout, every message a question", () => {
   const file = write({ ...fixed, ipam: pool });
   const log = "/run/strace";
@@ -139,7 +145,7 @@ test("no call changes anything: every write is to stdout, every message a questi
   expect(calls.filter((call) => name(call) === "write" && !/write\(1,/.test(call))).toEqual([]);
   const messages = calls.filter((call) => name(call) === "sendto");
   expect(messages.length).toBeGreaterThan(2);
-  expect(messages.filter((call) => !/type=RTM_GET/.test(call) && !/nlmsg_type=RTM_GET/.test(call))).toEqual([]);
+  expect(messages.filter((call) => !asksOnly(call))).toEqual([]);
 });
 
 describe("what ADD would refuse", () => {
