@@ -4,7 +4,7 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { type Fd, host, SystemError } from "../../src/host/host.ts";
 import type { Master } from "../../src/link/virtual.ts";
 import { log } from "../../src/log.ts";
-import { openDirectory, readFile, unlinkIfThere, writeFile } from "../../src/state/files.ts";
+import { openDirectory, readFile, removeLeftovers, unlinkIfThere, writeFile } from "../../src/state/files.ts";
 
 const directory = "/run/cni/podnic/ipvlan";
 
@@ -57,7 +57,7 @@ export function writeWitness(dir: Fd, master: Master, { netns, attachment }: Cal
   }
 }
 
-/** Removes the files of attachments that are no more. */
+/** Removes the files of attachments that are no more, and what killed writers left. */
 export function forgetWitnesses(isGone: (witness: Witness) => boolean): void {
   const dir = openDirectory(directory);
   if (dir === undefined) return;
@@ -66,6 +66,7 @@ export function forgetWitnesses(isGone: (witness: Witness) => boolean): void {
     if (witness === undefined || !isGone(witness)) continue;
     unlinkIfThere(file, dir);
   }
+  removeLeftovers(dir);
 }
 
 /** For forgetWitnesses: that of this attachment. */

@@ -163,6 +163,13 @@ export function removeFile(dir: Fd, name: string): void {
   unlinkIfThere(asideName(name), dir);
 }
 
+/** Removes what killed writers left in a directory whose files' names the caller does not know; not what is being written. */
+export function removeLeftovers(dir: Fd): void {
+  for (const name of host.readdir(dir)) {
+    if (name.startsWith(".") && name.endsWith(".tmp")) removeLeftover(dir, name);
+  }
+}
+
 /** false: it was not there. */
 export function unlinkIfThere(name: string, dir: Fd): boolean {
   try {

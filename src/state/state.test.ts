@@ -204,6 +204,15 @@ describe("writeFile and createFile", () => {
     expect(fs.readFileSync(`${root}/a`, "utf8")).toBe("new");
   });
 
+  it("remove what killed writers left, whatever its name, and not what is being written", () => {
+    for (const name of [".1-2.tmp", ".3-4.tmp", "5-6"]) fs.writeFileSync(`${root}/${name}`, "");
+    const holder = host.open(`${root}/.3-4.tmp`, O_RDONLY);
+    host.flock(holder, LOCK_EX | LOCK_NB);
+    files.removeLeftovers(dir);
+    expect(fs.readdirSync(root).sort()).toEqual([".3-4.tmp", "5-6"]);
+    real.close(holder);
+  });
+
   it("remove what a killed writer left, and wait for one that lives", () => {
     fs.writeFileSync(`${root}/.a.tmp`, "left over");
     files.writeFile(dir, "a", bytes("new"), 0o600);
