@@ -61,12 +61,13 @@ export function writeWitness(dir: Fd, master: Master, { netns, attachment }: Cal
 export function forgetWitnesses(isGone: (witness: Witness) => boolean): void {
   const dir = openDirectory(directory);
   if (dir === undefined) return;
-  for (const file of host.readdir(dir)) {
+  const files = host.readdir(dir);
+  for (const file of files) {
     const witness = read(dir, file);
     if (witness === undefined || !isGone(witness)) continue;
     unlinkIfThere(file, dir);
   }
-  removeLeftovers(dir);
+  removeLeftovers(dir, files);
 }
 
 /** For forgetWitnesses: that of this attachment. */

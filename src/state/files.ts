@@ -163,9 +163,9 @@ export function removeFile(dir: Fd, name: string): void {
   unlinkIfThere(asideName(name), dir);
 }
 
-/** Removes what killed writers left in a directory whose files' names the caller does not know; not what is being written. */
-export function removeLeftovers(dir: Fd): void {
-  for (const name of host.readdir(dir)) {
+/** Removes those of these names that killed writers left, whatever they were writing; not what is being written. */
+export function removeLeftovers(dir: Fd, names: string[]): void {
+  for (const name of names) {
     if (name.startsWith(".") && name.endsWith(".tmp")) removeLeftover(dir, name);
   }
 }
