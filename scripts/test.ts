@@ -103,7 +103,7 @@ const stages: Stage[] = [
     limit: 10,
   },
   conformance("conformance", "dist/cni", peer, 10),
-  conformance("conformance no-snapshot", "dist/variants/no-snapshot/cni", peer, 10),
+  conformance("conformance no-snapshot", "dist/variants/no-snapshot/cni", [...peer, ...slow], 10),
   conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...slow, ...nativePaths], 15),
   conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...slow, ...fewPaths], 15),
   deviations("1.1.1", debianPlugins),
