@@ -9,7 +9,8 @@ import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundleOperator, bundlePlugins } from "./build/bundle.ts";
 import { compileBytecode, gcStress, musl, muslArm64, sanitize, type Toolchain } from "./build/engine.ts";
-import { type Bytecode, buildExecutable } from "./build/executable.ts";
+import { buildExecutable, type Program } from "./build/executable.ts";
+import { hotAllocations } from "./build/hot.ts";
 import { linkPlugins, wrapPlugins } from "./build/links.ts";
 import { BuildError, dist, manifest, root } from "./build/paths.ts";
 import { writeValidators } from "./schemas.ts";
@@ -26,11 +27,12 @@ const { values: flags } = parseArgs({
   },
 });
 
-async function bytecode(entry: string): Promise<Bytecode> {
+async function compile(entry: string): Promise<Program> {
   writeValidators(root);
   const operator = await bundleOperator();
   const plugins = await bundlePlugins(entry, operator.modules);
-  return { main: compileBytecode(plugins.code), cli: compileBytecode(operator.code) };
+  const bytecode = { main: compileBytecode(plugins.code), cli: compileBytecode(operator.code) };
+  return { ...bytecode, hot: hotAllocations(bytecode) };
 }
 
 const toolchains: Record<string, Toolchain> = { "linux-x64": musl, "linux-arm64": muslArm64 };
@@ -43,7 +45,7 @@ function toolchainOf(target: string): Toolchain {
 }
 
 /** The executable that is shipped, within its budget, and its links. Returns the directory they are in. */
-function buildTarget(target: string, code: Bytecode): string {
+function buildTarget(target: string, code: Program): string {
   const dir = target === "linux-x64" ? dist : join(dist, target);
   const podnic = join(dir, "podnic");
   const toolchain = toolchainOf(target);
@@ -58,7 +60,7 @@ function buildTarget(target: string, code: Bytecode): string {
 }
 
 /** Other shapes of the executable, which the tests run. */
-function buildVariants(code: Bytecode): void {
+function buildVariants(code: Program): void {
   const variants = [
     ["no-snapshot", musl, false, flags.variants],
     ["sanitize", sanitize, false, flags.variants || flags.sanitize],
@@ -74,7 +76,7 @@ function buildVariants(code: Bytecode): void {
 }
 
 async function main(): Promise<void> {
-  const code = await bytecode(flags.entry);
+  const code = await compile(flags.entry);
   if (flags.output === undefined) {
     buildTarget(flags.target, code);
     buildVariants(code);

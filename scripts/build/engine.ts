@@ -60,6 +60,18 @@ export const sanitize: Toolchain = {
   link: ["-no-pie", ...sanitizers],
 };
 
+/** Each store calls a function of written.h. */
+const watched = ["asan-instrumentation-with-call-threshold=0", "asan-instrument-reads=0", "asan-globals=0", "asan-stack=0"];
+export const train: Toolchain = {
+  ...musl,
+  name: "train",
+  compile: [
+    ...musl.compile,
+    ...["-fsanitize=kernel-address", ...watched.map((parameter) => `--param=${parameter}`)],
+    ...["-DTRAIN", "-DARENA=8388608"],
+  ],
+};
+
 function compilerVersion(compiler: string): string {
   return run(compiler, ["--version"]).toString();
 }

@@ -13,12 +13,18 @@ export interface Bytecode {
   cli: Uint8Array;
 }
 
-/** Links the executable in `dir`, where the .qbc files are. `arena`: bytes of the snapshot's arena, 0 for none. */
-function link(toolchain: Toolchain, dir: string, arena: number): string {
+/** What a snapshot is made of: also which allocations belong together (hot.ts), empty when that is not known. */
+export interface Program extends Bytecode {
+  hot: Uint8Array;
+}
+
+/** Links the executable in `dir`. `shape`: macros that native.c describes. */
+export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shape: string[]): string {
   const output = join(dir, "podnic");
   const source = join(root, "src/host/quickjs/native.c");
   const objects = engineObjects(toolchain);
-  const shape = arena > 0 ? [`-DSNAPSHOT=${arena}`] : [];
+  writeFileSync(join(dir, "main.qbc"), bytecode.main);
+  writeFileSync(join(dir, "cli.qbc"), bytecode.cli);
   const warnings = ["-Wall", "-Wextra", "-Werror"];
   // The assembler looks for .incbin files in its -I directories.
   const includes = ["-isystem", quickjs, `-Wa,-I,${dir}`, `-ffile-prefix-map=${root}/=`];
@@ -49,9 +55,11 @@ interface Snapshot {
 }
 
 /** Starts the executable with an empty arena: it answers with the arena as it is after evaluation. */
-function takeSnapshot(toolchain: Toolchain, executable: string, bytecode: Uint8Array): Snapshot {
-  const [program, ...args] = toolchain.emulator === undefined ? [executable] : [toolchain.emulator, executable];
-  const image = run(program!, args, bytecode, {});
+function takeSnapshot(toolchain: Toolchain, executable: string, program: Program): Snapshot {
+  const hot = `${executable}.hot`;
+  writeFileSync(hot, program.hot);
+  const command = toolchain.emulator === undefined ? [executable, hot] : [toolchain.emulator, executable, hot];
+  const image = run(command[0]!, command.slice(1), program.main, {});
   const used = Number(image.readBigUInt64LE(HEAD.used));
   return { image, used, overflowed: image.readBigUInt64LE(HEAD.overflowed) !== 0n };
 }
@@ -59,7 +67,7 @@ function takeSnapshot(toolchain: Toolchain, executable: string, bytecode: Uint8A
 const sizeFile = join(cache, "engine", "arena-size");
 
 /** The arena is made exactly as large as it needs to be, which is known after the first snapshot; the last build's size is a good guess. */
-function linkWithSnapshot(toolchain: Toolchain, dir: string, bytecode: Bytecode): string {
+function linkWithSnapshot(toolchain: Toolchain, dir: string, program: Program): string {
   let arena = 4 << 20;
   try {
     arena = Number(readFileSync(sizeFile, "utf8")) || arena;
@@ -67,8 +75,8 @@ function linkWithSnapshot(toolchain: Toolchain, dir: string, bytecode: Bytecode)
     // the first build
   }
   for (let tries = 0; tries < 8; tries++) {
-    const executable = link(toolchain, dir, arena);
-    const { image, used, overflowed } = takeSnapshot(toolchain, executable, bytecode.main);
+    const executable = link(toolchain, dir, program, [`-DSNAPSHOT=${arena}`]);
+    const { image, used, overflowed } = takeSnapshot(toolchain, executable, program);
     const exact = Math.ceil(used / PAGE) * PAGE;
     if (!overflowed && exact === arena) {
       const elf = readFileSync(executable);
@@ -83,12 +91,10 @@ function linkWithSnapshot(toolchain: Toolchain, dir: string, bytecode: Bytecode)
 }
 
 /** Builds one executable into `target`. */
-export function buildExecutable(toolchain: Toolchain, bytecode: Bytecode, snapshot: boolean, target: string): void {
+export function buildExecutable(toolchain: Toolchain, program: Program, snapshot: boolean, target: string): void {
   const dir = mkdtempSync(join(cache, "link-"));
   try {
-    writeFileSync(join(dir, "main.qbc"), bytecode.main);
-    writeFileSync(join(dir, "cli.qbc"), bytecode.cli);
-    const executable = snapshot ? linkWithSnapshot(toolchain, dir, bytecode) : link(toolchain, dir, 0);
+    const executable = snapshot ? linkWithSnapshot(toolchain, dir, program) : link(toolchain, dir, program, []);
     chmodSync(executable, 0o755);
     mkdirSync(dirname(target), { recursive: true });
     // Renamed into place: a plugin that is running keeps its file.

@@ -5,7 +5,9 @@
 //   SNAPSHOT=BYTES  the heap lives in an arena of that size inside .data. Started with an empty arena it evaluates the bytecode given
 //                   on stdin and writes the arena to stdout; the build patches that image into the same ELF file, which from then on
 //                   starts with everything evaluated. Needs a fixed load address (no PIE) and no pointers out of the heap but to code.
+//                   What calls write to lies together at the arena's end, if the build says which allocations these are.
 //   otherwise       the main bytecode is part of the executable and evaluated at each start.
+// TRAIN             the second shape with the first one's arena, which finds that out (written.h).
 // LIBC_MALLOC leaves memory to the C library, so that ASan sees every block.
 #include <errno.h>
 #include <stdbool.h>
@@ -32,7 +34,9 @@ BYTECODE(cli);
 #ifdef SNAPSHOT
 #define ARENA SNAPSHOT
 #else
+#ifndef ARENA
 #define ARENA 0
+#endif
 BYTECODE(main);
 #endif
 
@@ -63,6 +67,12 @@ static struct heap {
   char arena[ARENA + 16] __attribute__((aligned(16)));
 } heap __attribute__((section(".data"), aligned(4096))) = {.address = 0};
 
+#ifdef SNAPSHOT
+static const uint8_t *hot; // a bit for each allocation before the snapshot: whether calls write to its block
+static size_t hot_bits;
+#endif
+static uint32_t allocations; // before the snapshot
+
 static char **argument;
 static struct rlimit stack_limit; // as we got it
 extern char **environ;
@@ -73,6 +83,10 @@ static _Noreturn void die(const char *what) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------- memory
+
+#ifdef TRAIN
+#include "written.h"
+#endif
 
 #ifndef LIBC_MALLOC
 static void *map(size_t size) {
@@ -109,6 +123,38 @@ static bool grow(size_t size) {
   return true;
 }
 
+// A block that was let go, or a new one.
+static struct block *take(unsigned class, size_t size) {
+  struct block *b = heap.free[class];
+  if (b != NULL) {
+    heap.free[class] = b->next;
+    return b;
+  }
+  if ((size_t)(heap.end - heap.next) < size && !grow(size)) return NULL;
+  b = (struct block *)heap.next;
+  heap.next += size;
+  return b;
+}
+
+// A block for an allocation before the snapshot.
+static struct block *allocate_frozen(unsigned class, size_t size) {
+  uint32_t n = allocations++;
+#ifdef SNAPSHOT
+  if (n < hot_bits && hot[n / 8] >> n % 8 & 1) {
+    if ((size_t)(heap.end - heap.next) < size && !grow(size)) return NULL;
+    heap.end -= size;
+    return (struct block *)heap.end;
+  }
+#endif
+  struct block *b = take(class, size);
+#ifdef TRAIN
+  if (b != NULL) allocation_of[word_of((uintptr_t)b)] = n;
+#else
+  (void)n;
+#endif
+  return b;
+}
+
 static void *arena_malloc(JSMallocState *state, size_t need) {
   (void)state;
   size_t size;
@@ -121,14 +167,8 @@ static void *arena_malloc(JSMallocState *state, size_t need) {
   }
   if (need > LIMIT) return NULL;
   unsigned class = class_of(need + 8, &size);
-  struct block *b = heap.free[class];
-  if (b != NULL) {
-    heap.free[class] = b->next;
-    return &b->next;
-  }
-  if ((size_t)(heap.end - heap.next) < size && !grow(size)) return NULL;
-  b = (struct block *)heap.next;
-  heap.next += size;
+  struct block *b = heap.ready ? take(class, size) : allocate_frozen(class, size);
+  if (b == NULL) return NULL;
   b->size = size - 8;
   return &b->next;
 }
@@ -376,6 +416,18 @@ static void boot(const uint8_t *bytecode, size_t size) {
   if (!JS_IsFunction(ctx, heap.entry)) die("the bytecode defines no function podnic()");
 }
 
+// From here on the heap is what a call finds.
+#if defined SNAPSHOT || defined TRAIN
+static void freeze(void) {
+  JS_RunGC(heap.rt);
+  heap.used = ARENA - (heap.end - heap.next);
+  // What a call allocates belongs together, not into the gaps between what is frozen: each page written to costs a page fault and a copy.
+  memset(heap.free, 0, sizeof heap.free);
+  heap.next = heap.end;
+  heap.ready = 1;
+}
+#endif
+
 #ifdef SNAPSHOT
 // QuickJS seeds Math.random with it; two builds of one commit must be equal. (Math.random itself is removed by main.ts.)
 int gettimeofday(struct timeval *restrict tv, void *restrict zone) {
@@ -386,19 +438,21 @@ int gettimeofday(struct timeval *restrict tv, void *restrict zone) {
   return 0;
 }
 
-static void snapshot(void) {
+static void snapshot(const char *hot_file) {
   size_t room = 16 << 20, size = 0;
   uint8_t *bytecode = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (bytecode == MAP_FAILED) die("out of memory");
   for (ssize_t n; (n = read(0, bytecode + size, room - size)) > 0;) size += n;
+  FILE *bits = hot_file == NULL ? NULL : fopen(hot_file, "r");
+  if (bits != NULL) {
+    uint8_t *all = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) die("out of memory");
+    hot_bits = fread(all, 1, room, bits) * 8;
+    hot = all;
+  }
   boot(bytecode, size);
-  JS_RunGC(heap.rt);
+  freeze();
   heap.address = (uintptr_t)&heap;
-  heap.used = heap.next - heap.arena;
-  // What a call allocates belongs together, not into the gaps between what is frozen: each page written to costs a page fault and a copy.
-  memset(heap.free, 0, sizeof heap.free);
-  heap.next = heap.end;
-  heap.ready = 1;
   // The runtime remembers where the stack was, which is elsewhere each time.
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   for (uintptr_t *p = (uintptr_t *)&heap; p < (uintptr_t *)(&heap + 1); p++)
@@ -427,14 +481,21 @@ int main(int argc, char **argv) {
   (void)argc;
   argument = argv;
 #ifdef SNAPSHOT
-  if (!heap.ready) snapshot();
+  if (!heap.ready) snapshot(argv[1]);
 #else
   boot(main_bytecode, main_bytecode_end - main_bytecode);
+#ifdef TRAIN
+  freeze();
+  memset(written, 0, sizeof written);
+#endif
   heap.ready = 1;
 #endif
   JS_SetMaxStackSize(heap.rt, raise_stack());
   JS_UpdateStackTop(heap.rt);
   JSValue status = JS_Call(heap.ctx, heap.entry, JS_UNDEFINED, 0, NULL);
   if (JS_IsException(status)) die_of_exception(heap.ctx);
+#ifdef TRAIN
+  report_written(getenv("PODNIC_TRAINED"));
+#endif
   _exit(JS_VALUE_GET_TAG(status) == JS_TAG_INT ? JS_VALUE_GET_INT(status) : 1);
 }

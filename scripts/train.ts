@@ -1,0 +1,50 @@
+// `scripts/train.ts PLUGINS`: the usual calls of a node, made with these plugins in a sandbox. The build runs it with executables that note
+// which of their memory calls write to (scripts/build/hot.ts); what they answer is looked at only for failure.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { argv } from "node:process";
+import { enterSandbox, hideState, sh } from "./sandbox.ts";
+
+const plugins = argv[2]!;
+
+function call(plugin: string, command: string, config: object, netns = ""): string {
+  const env = {
+    ...process.env,
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: "trained",
+    CNI_NETNS: netns,
+    CNI_IFNAME: "eth0",
+    CNI_PATH: plugins,
+  };
+  const input = JSON.stringify(config);
+  const { status, stdout, stderr } = spawnSync(join(plugins, plugin), { env, input, encoding: "utf8" });
+  if (status !== 0) throw new Error(`training: ${plugin} ${command} failed: ${stdout}${stderr}`);
+  return stdout;
+}
+
+const static4 = { type: "static", addresses: [{ address: "10.1.0.2/24", gateway: "10.1.0.1" }] };
+const hostLocal = { type: "host-local", ranges: [[{ subnet: "10.2.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] };
+
+function attachment(type: string, keys: object, ipam: object): void {
+  const netns = "/run/netns/pod";
+  const config = { cniVersion: "1.0.0", name: `network-${type}`, type, ...keys, ipam };
+  const prevResult = JSON.parse(call(type, "ADD", config, netns));
+  call(type, "CHECK", { ...config, prevResult }, netns);
+  call(type, "DEL", config, netns);
+}
+
+function main(): void {
+  hideState();
+  sh("ip", "netns", "add", "pod");
+  // Every kernel has veth, whose one end stands for a card.
+  sh("ip", "link", "add", "card", "type", "veth", "peer", "name", "peer");
+  sh("ip", "link", "set", "peer", "up");
+  call("host-device", "VERSION", { cniVersion: "1.0.0" });
+  // Twice: the first call on a node makes the directories.
+  for (let times = 0; times < 2; times++)
+    for (const ipam of [static4, hostLocal]) attachment("host-device", { device: "card" }, ipam);
+  sh("ip", "link", "set", "card", "up");
+  attachment("macvlan", { master: "card" }, hostLocal);
+}
+
+if (enterSandbox("scripts/train.ts")) main();
