@@ -86,6 +86,13 @@ describe("the directory", () => {
     },
   );
 
+  it.each(["192.168.1.2", "", "192.168.100.200", "garbage garbage garbage"])("writes the cursor over %j", (text) => {
+    plant("last_reserved_ip.0", text);
+    const [first] = add(small());
+    expect(`${content("last_reserved_ip.0")}/29`).toBe(first);
+    expect(fs.readdirSync(path(".")).filter((name) => name.startsWith("."))).toEqual([]);
+  });
+
   it.each(["", " \n", "\0\0\0\0", "\xff\xfe"])("a lease of %j has no owner and is taken back", (text) => {
     plant("192.168.1.2", "");
     fs.writeFileSync(path("192.168.1.2"), text, "latin1");

@@ -2,7 +2,16 @@
 // last_reserved_ip.N the address handed out last from set N, and both implementations hold flock(2) on `lock` while they work.
 import { Cleanup } from "../../src/cleanup.ts";
 import { CniError } from "../../src/errors.ts";
-import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../../src/host/constants.ts";
+import {
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  S_IFMT,
+  S_IFREG,
+} from "../../src/host/constants.ts";
 import { type Fd, host } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import type { Interval } from "../../src/ip/range.ts";
@@ -132,7 +141,7 @@ export class Store {
   take(address: Address, owner: Owner): boolean {
     const ip = formatAddress(address);
     return this.#change(() => {
-      this.#aside ??= this.#writeAside(`${owner.containerId}\r\n${owner.ifName}`);
+      this.#aside ??= this.#writeAside(host.encode(`${owner.containerId}\r\n${owner.ifName}`));
       try {
         host.link(ASIDE, ip, this.#dir, this.#dir);
       } catch (error) {
@@ -178,29 +187,53 @@ export class Store {
     }
   }
 
-  /** Never fails: the file only spreads addresses over the pool. Replaced, not written to, so that no link is followed. */
+  /** Never fails: the file only spreads addresses over the pool. */
   setLastReserved(index: number, address: Address): void {
     const name = lastReservedName(index);
+    const text = host.encode(formatAddress(address));
     try {
-      this.#change(() => {
-        this.#dropAside();
-        host.close(this.#writeAside(formatAddress(address)));
-        try {
-          host.rename(ASIDE, name, this.#dir, this.#dir);
-        } catch (error) {
-          unlinkIfThere(ASIDE, this.#dir);
-          throw error;
-        }
-      });
+      if (!this.#overwrite(name, text)) this.#change(() => this.#replace(name, text));
     } catch (error) {
       this.#warn("last reserved address not written", name, error);
+    }
+  }
+
+  /**
+   * Writes over what is not longer than `text`, in one write and thus wholly or not at all. Much cheaper than #replace: ext4 writes a file
+   * that replaces another to disk at once (0.7 ms). false: not done.
+   */
+  #overwrite(name: string, text: Uint8Array): boolean {
+    let fd: Fd;
+    try {
+      fd = host.open(name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, this.#dir);
+    } catch (error) {
+      if (hasErrno(error, "ENOENT", "ELOOP", "ENXIO", "EISDIR")) return false;
+      throw error;
+    }
+    return closing(fd, () => {
+      const { mode, nlink, size } = host.fstat(fd);
+      const plain = (mode & S_IFMT) === S_IFREG && nlink === 1 && size <= text.length;
+      if (plain) writeAll(fd, text);
+      return plain;
+    });
+  }
+
+  /** Follows no link. */
+  #replace(name: string, text: Uint8Array): void {
+    this.#dropAside();
+    host.close(this.#writeAside(text));
+    try {
+      host.rename(ASIDE, name, this.#dir, this.#dir);
+    } catch (error) {
+      unlinkIfThere(ASIDE, this.#dir);
+      throw error;
     }
   }
 
   /** Throws when no lease could be written. */
   probe(): void {
     this.#change(() => {
-      this.#aside = this.#writeAside("");
+      this.#aside = this.#writeAside(new Uint8Array());
       this.#dropAside();
     });
   }
@@ -227,7 +260,7 @@ export class Store {
     this.#change(() => this.#removeAside());
   }
 
-  #writeAside(text: string): Fd {
+  #writeAside(data: Uint8Array): Fd {
     let fd = openExclusive(this.#dir, ASIDE);
     while (fd === undefined) {
       unlinkIfThere(ASIDE, this.#dir);
@@ -235,7 +268,7 @@ export class Store {
     }
     try {
       host.fchmod(fd, FILE_MODE);
-      writeAll(fd, host.encode(text));
+      writeAll(fd, data);
       return fd;
     } catch (error) {
       host.close(fd);

@@ -61,7 +61,12 @@ export const sanitize: Toolchain = {
 };
 
 /** Each store calls a function of written.h. */
-const watched = ["asan-instrumentation-with-call-threshold=0", "asan-instrument-reads=0", "asan-globals=0", "asan-stack=0"];
+const watched = [
+  "asan-instrumentation-with-call-threshold=0",
+  "asan-instrument-reads=0",
+  "asan-globals=0",
+  "asan-stack=0",
+];
 export const train: Toolchain = {
   ...musl,
   name: "train",

@@ -128,32 +128,23 @@ export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | unde
   return data.length > limit ? undefined : data;
 }
 
-/** Replaces `name` in `dir` atomically: temp, fsync, rename, fsync of the directory. */
+/**
+ * Replaces `name` in `dir` atomically. Not synced: it survives the death of a process and not a power cut, after which nothing that our
+ * state speaks of exists (docs/decisions.md).
+ */
 export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number): void {
-  writeAside(dir, name, data, mode, (aside) => host.rename(aside, name, dir, dir));
-  host.fsync(dir);
-}
-
-/** Creates `name` in `dir` with its contents atomically, durable when it returns. false: it exists. */
-export function createFile(dir: Fd, name: string, data: Uint8Array, mode: number): boolean {
-  const created = writeAside(dir, name, data, mode, (aside) => {
+  checkName(name);
+  const aside = asideName(name);
+  closing(openAside(dir, aside), (fd) => {
     try {
-      host.link(aside, name, dir, dir);
+      host.fchmod(fd, mode);
+      writeAll(fd, data);
+      host.rename(aside, name, dir, dir);
     } catch (error) {
-      if (hasErrno(error, "EEXIST")) return false;
-      throw error;
-    } finally {
       unlinkIfThere(aside, dir);
+      throw error;
     }
-    return true;
   });
-  try {
-    if (created) host.fsync(dir);
-  } catch (error) {
-    unlinkIfThere(name, dir);
-    throw error;
-  }
-  return created;
 }
 
 /** Removes `name`, and what a killed writer of it left behind. No error when there is nothing. */
@@ -184,22 +175,6 @@ export function unlinkIfThere(name: string, dir: Fd): boolean {
 /** Writes all of `data`. */
 export function writeAll(fd: Fd, data: Uint8Array): void {
   for (let at = 0; at < data.length; ) at += host.write(fd, at === 0 ? data : data.subarray(at));
-}
-
-function writeAside<T>(dir: Fd, name: string, data: Uint8Array, mode: number, place: (aside: string) => T): T {
-  checkName(name);
-  const aside = asideName(name);
-  return closing(openAside(dir, aside), (fd) => {
-    try {
-      host.fchmod(fd, mode);
-      writeAll(fd, data);
-      host.fsync(fd);
-      return place(aside);
-    } catch (error) {
-      unlinkIfThere(aside, dir);
-      throw error;
-    }
-  });
 }
 
 /** A new empty aside that nobody will take from us as long as we hold it open. */

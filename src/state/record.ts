@@ -32,7 +32,7 @@ export interface Record<T> {
 export interface RecordStore<T> {
   /** undefined: none, or not a record (logged): state never blocks. Throws when the disk fails. */
   read(key: RecordKey): Record<T> | undefined;
-  /** Durable when it returns. */
+  /** A kill of this process finds it written or not; a power cut may leave nothing of it, or an empty file. */
   write(key: RecordKey, data: T): void;
   /** No error when it is gone. */
   remove(key: RecordKey): void;
