@@ -12,7 +12,7 @@ import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } from "../
 import { type Fd, host } from "../../src/host/host.ts";
 import type { Address } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
-import { closing, openDirectory, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
+import { closing, openDirectory, readFile, readShort, unlinkIfThere, writeAll } from "../../src/state/files.ts";
 import { bootId } from "../../src/state/record.ts";
 import { Used } from "./used.ts";
 
@@ -43,7 +43,6 @@ export class IndexContents {
 const STATE = "state";
 /** A file of the index holds the leases of one container in 256. */
 const LIMIT = 64 * 1024 * 1024;
-const BLOCK_LIMIT = 64;
 
 export class LeaseIndex {
   readonly #leases: Fd;
@@ -59,7 +58,7 @@ export class LeaseIndex {
     this.#leases = leases;
     this.#index = index;
     this.#time = time;
-    this.used = used ?? new Used((block) => this.#attempt(() => readFile(index, block, BLOCK_LIMIT)));
+    this.used = used ?? new Used((block) => this.#attempt(() => readShort(index, block)));
   }
 
   /** The index of an open lease directory. undefined: there is none, or the directory has changed since. */
@@ -69,7 +68,7 @@ export class LeaseIndex {
       const { dev, ino, mtime, mtimeNsec } = host.fstat(leases);
       index = openDirectory(indexPath(root, dev, ino));
       if (index === undefined) return undefined;
-      const state = readFile(index, STATE, 256);
+      const state = readShort(index, STATE);
       if (state !== undefined && host.decode(state) === stateText(mtime, mtimeNsec)) {
         return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
       }
@@ -140,7 +139,8 @@ export class LeaseIndex {
 
   #mark(address: Address, taken: boolean): void {
     const { block, bits } = this.used.mark(address, taken);
-    write(this.#index, block, bits, O_TRUNC);
+    // Blocks are of one size: nothing to cut off.
+    write(this.#index, block, bits, 0);
   }
 
   /** The directory is to be read by the next call. */
@@ -211,7 +211,7 @@ function read(index: Fd, containerId: string): OwnedLease[] {
 
 /** With a line feed in front, so that every line begins behind one. */
 function readText(index: Fd, file: string): string {
-  const data = readFile(index, file, LIMIT);
+  const data = readShort(index, file) ?? readFile(index, file, LIMIT);
   return data === undefined ? "\n" : `\n${host.decode(data)}`;
 }
 

@@ -3,6 +3,7 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import { CniError } from "../../src/errors.ts";
 import {
+  EXT4_SUPER_MAGIC,
   O_CLOEXEC,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -11,13 +12,22 @@ import {
   O_WRONLY,
   S_IFMT,
   S_IFREG,
+  XFS_SUPER_MAGIC,
 } from "../../src/host/constants.ts";
 import { type Fd, host } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import type { Interval } from "../../src/ip/range.ts";
 import { log } from "../../src/log.ts";
 import { hasErrno } from "../../src/state/descriptor.ts";
-import { closing, openDirectory, openExclusive, readFile, unlinkIfThere, writeAll } from "../../src/state/files.ts";
+import {
+  closing,
+  openDirectory,
+  openExclusive,
+  readFile,
+  readShort,
+  unlinkIfThere,
+  writeAll,
+} from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { IndexContents, LeaseIndex, type OwnedLease, type Owner } from "./lease-index.ts";
 import type { Used } from "./used.ts";
@@ -29,10 +39,10 @@ const FILE_MODE = 0o600;
  * is held. The Go plugin passes over it, because it is no address.
  */
 const ASIDE = ".podnic.tmp";
+/** File systems whose fsync of a new file writes its name too: ext4 and XFS (docs/decisions.md). */
+const NAMES_SYNCED = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC];
 /** The spec knows no limit for container ids, the kernel one for an environment variable: 128 KiB (MAX_ARG_STRLEN). */
 const LEASE_LIMIT = 132 * 1024;
-/** More than an owner takes: 64 hex digits and an interface name. */
-const SHORT = 256;
 
 export class Store {
   readonly #path: string;
@@ -161,7 +171,7 @@ export class Store {
   /** Makes what was taken survive a power cut. Needs no lock. */
   sync(): void {
     for (const fd of this.#taken) host.fsync(fd);
-    if (this.#taken.length > 0) host.fsync(this.#dir);
+    if (this.#taken.length > 0 && !NAMES_SYNCED.includes(host.fstatfs(this.#dir))) host.fsync(this.#dir);
     this.#closeTaken();
   }
 
@@ -178,7 +188,8 @@ export class Store {
   /** The address handed out last from set `index`; undefined when unknown. Advisory. */
   lastReserved(index: number): Address | undefined {
     try {
-      const data = readFile(this.#dir, lastReservedName(index), 64);
+      const name = lastReservedName(index);
+      const data = readShort(this.#dir, name) ?? readFile(this.#dir, name, 64);
       // Exactly an address, as the Go plugin reads it: anything else is as good as nothing.
       return data && parseAddress(host.decode(data));
     } catch (error) {
@@ -331,24 +342,12 @@ export class Store {
    */
   #readOwner(name: string): Owner | "none" | "unreadable" | undefined {
     try {
-      const data = this.#readShort(name) ?? readFile(this.#dir, name, LEASE_LIMIT);
+      const data = readShort(this.#dir, name) ?? readFile(this.#dir, name, LEASE_LIMIT);
       return data && parseOwner(host.decode(data));
     } catch (error) {
       this.#warn("lease unreadable", name, error);
       // A link, a directory, a file far too large: no plugin made it.
       return hasErrno(error, "ELOOP") || error instanceof CniError ? undefined : "unreadable";
-    }
-  }
-
-  /** The lease in three system calls, when it is as short as leases are: the whole directory may have to be read. */
-  #readShort(name: string): Uint8Array | undefined {
-    try {
-      const fd = host.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, this.#dir);
-      const data = closing(fd, () => host.read(fd, SHORT));
-      return data.length > 0 && data.length < SHORT ? data : undefined;
-    } catch (error) {
-      if (hasErrno(error, "ENOENT", "ELOOP", "EISDIR")) return undefined;
-      throw error;
     }
   }
 

@@ -29,6 +29,9 @@ export const LOCK_NB = 4;
 export const LOCK_UN = 8;
 
 export const NSFS_MAGIC = 0x6e736673;
+/** ext2 and ext3 have the same; the driver is ext4 for all three. */
+export const EXT4_SUPER_MAGIC = 0xef53;
+export const XFS_SUPER_MAGIC = 0x58465342;
 export const CLONE_NEWNET = 0x40000000;
 
 export const AF_INET = 2;

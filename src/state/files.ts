@@ -93,6 +93,21 @@ export function readFile(dir: Fd, name: string, limit: number): Uint8Array | und
   });
 }
 
+/** More than a lease takes: 64 hex digits and an interface name. */
+const SHORT = 256;
+
+/** A file in three system calls, when it is as short as ours are. undefined: not there, longer, empty, or nothing to read: ask readFile. */
+export function readShort(dir: Fd, name: string): Uint8Array | undefined {
+  try {
+    const fd = host.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);
+    const data = closing(fd, () => host.read(fd, SHORT));
+    return data.length > 0 && data.length < SHORT ? data : undefined;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ELOOP", "EISDIR")) return undefined;
+    throw error;
+  }
+}
+
 /** As readFile, by absolute path; links on the way and at its end are followed as in openDirectory. */
 export function readFileAt(path: string, limit: number): Uint8Array | undefined {
   for (let links = 0; links < MAX_LINKS; links++) {

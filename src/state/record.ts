@@ -5,7 +5,7 @@ import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
 import { log } from "../log.ts";
 import { hasErrno } from "./descriptor.ts";
-import { closing, NAME_MAX, readFile, readUpTo, removeFile, withDirectory, writeFile } from "./files.ts";
+import { closing, NAME_MAX, readFile, removeFile, withDirectory, writeFile } from "./files.ts";
 import { sha256 } from "./hash.ts";
 
 /** Where podnic keeps what the Go plugins have no file for. */
@@ -82,8 +82,8 @@ export function bootId(): string {
 function readBootId(): string {
   try {
     const fd = host.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    const data = closing(fd, () => readUpTo(fd, 0, 4096));
-    return data === undefined ? "" : host.decode(data).trim();
+    // The kernel gives it whole or not at all.
+    return host.decode(closing(fd, () => host.read(fd, 64))).trim();
   } catch {
     return "";
   }
