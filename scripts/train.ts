@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { argv } from "node:process";
+import { hasKind } from "./bench/world.ts";
 import { enterSandbox, hideState, sh } from "./sandbox.ts";
 
 const plugins = argv[2]!;
@@ -44,7 +45,7 @@ function main(): void {
   for (let times = 0; times < 2; times++)
     for (const ipam of [static4, hostLocal]) attachment("host-device", { device: "card" }, ipam);
   sh("ip", "link", "set", "card", "up");
-  attachment("macvlan", { master: "card" }, hostLocal);
+  if (hasKind("macvlan")) attachment("macvlan", { master: "card" }, hostLocal);
 }
 
 if (enterSandbox("scripts/train.ts")) main();

@@ -71,7 +71,6 @@ static struct heap {
 static const uint8_t *hot; // a bit for each allocation before the snapshot: whether calls write to its block
 static size_t hot_bits;
 #endif
-static uint32_t allocations; // before the snapshot
 
 static char **argument;
 static struct rlimit stack_limit; // as we got it
@@ -136,7 +135,9 @@ static struct block *take(unsigned class, size_t size) {
   return b;
 }
 
-// A block for an allocation before the snapshot.
+static uint32_t allocations; // before the snapshot
+
+// A block for one of them.
 static struct block *allocate_frozen(unsigned class, size_t size) {
   uint32_t n = allocations++;
 #ifdef SNAPSHOT
