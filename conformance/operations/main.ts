@@ -18,7 +18,7 @@ function runInGuest(): Said[] {
   rmSync(output, { force: true });
   const inside = ["sh", "-c", 'node scripts/ts.mjs conformance/operations/node.ts "$PODNIC_VM_OUT/operations.json"'];
   mkdirSync(join(cache, "vm/out"), { recursive: true });
-  const { status } = spawnSync("conformance/vm/run", ["--timeout", "240", "--", ...inside], {
+  const { status } = spawnSync("conformance/vm/run", ["--timeout", "430", "--", ...inside], {
     cwd: root,
     stdio: "inherit",
   });

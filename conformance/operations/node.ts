@@ -67,13 +67,25 @@ function makeCard(): void {
     for vf in 0 1 2 3; do
       pci=0000:01:10.$((vf * 2))
       name=$(ls /sys/bus/pci/devices/$pci/net)
-      ip link set $name down
-      # The driver takes what its PF gave it whenever it resets: until it has kept ours.
-      for i in $(seq 50); do
-        ip link set $name address 02:00:00:00:01:0$vf && sleep 0.1 && grep -q :01:0$vf /sys/class/net/$name/address && break
-      done
-      ip link set $name name eth0v$vf
+      ip link set $name down && ip link set $name name eth0v$vf
     done`);
+  giveAddresses();
+}
+
+/** The driver of a VF takes what its PF gave it whenever it resets, which may come late: until all have kept ours for a while. */
+function giveAddresses(): void {
+  must(`kept=0
+    for i in $(seq 100); do
+      kept=$((kept + 1))
+      for vf in 0 1 2 3; do
+        grep -q 02:00:00:00:01:0$vf /sys/class/net/eth0v$vf/address && continue
+        kept=0
+        ip link set eth0v$vf address 02:00:00:00:01:0$vf
+      done
+      [ $kept = 4 ] && exit 0
+      sleep 0.2
+    done
+    echo the virtual functions do not keep their addresses; exit 1`);
 }
 
 function makeFiles(): void {
