@@ -172,7 +172,7 @@ const stages: Stage[] = [
     limit: 8,
   },
   { name: "install", command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 4 },
-  { name: "operations", command: ts("conformance/operations/main.ts"), limit: 5 },
+  { name: "operations", command: ts("conformance/operations/main.ts"), limit: 8 },
   { name: "demo", command: ["scripts/demo"], limit: 3 },
 ];
 
