@@ -1,7 +1,7 @@
 // sriov on real virtual functions: what ADD makes of one, what CHECK and STATUS see, and configurations as platforms hand them out.
 // The requirement names the case of sriov-cni's tests and study (docs/sriov-cases.md) that a case stands for. Run in conformance/vm.
 import { readFileSync } from "node:fs";
-import { borrowCard, type Card, vfInfo, vfPicture } from "../harness/card.ts";
+import { borrowCard, type Card, giveAddress, vfInfo, vfPicture } from "../harness/card.ts";
 import { type Case, type CaseTable, row, type Tag } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Result } from "../harness/result.ts";
@@ -26,10 +26,9 @@ export function withCard(
 }
 
 /** Function 1 with every property that could be lost, on its PF and on its interface. */
-export function dress(t: Trial, { pf }: Card): void {
-  // A pinned function takes no address, so its interface comes first.
-  t.sh(`ip link set vf1 down; ip link set vf1 address 02:00:00:00:07:01
-    ip link set ${pf} vf 1 mac 02:00:00:00:07:01; ip link set ${pf} vf 1 vlan 7 qos 2
+export function dress(t: Trial, card: Card): void {
+  giveAddress(t, card, 1, "02:00:00:00:07:01");
+  t.sh(`ip link set ${card.pf} vf 1 vlan 7 qos 2
     ip link property add dev vf1 altname uplink-of-rack-7
     ip link set vf1 alias "to switch 7" mtu 1400 txqueuelen 500 promisc on up`);
 }

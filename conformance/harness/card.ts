@@ -62,7 +62,11 @@ function hasInterfaces(device: string, functions: number): boolean {
   return outside(`for i in $(seq 20); do if ${back.join(" && ")}; then exit; fi; sleep 0.1; done; exit 1`);
 }
 
-/** What the case before may have left. Its address stays: any will do. */
+/**
+ * What the case before may have left. Its address stays: any will do. A function asks its PF for its address when it goes down and
+ * not when it goes up, and a PF that was moved or reset a moment ago refuses until it has: so down, until both have the same.
+ * Without it the card drops what is sent to the function.
+ */
 function reset(t: Sandbox, pf: string, n: number): void {
   const [link] = JSON.parse(t.sh(`ip -j link show vf${n}`)) as { altnames?: string[] }[];
   const lines = [
@@ -72,7 +76,26 @@ function reset(t: Sandbox, pf: string, n: number): void {
       (setting) => `link set ${pf} vf ${n} ${setting}`,
     ),
   ];
-  t.sh(`ip link set vf${n} alias ''; ip -batch - <<'EOF'\n${lines.join("\n")}\nEOF`);
+  t.sh(`ip link set vf${n} alias ''; ip -batch - <<'EOF'\n${lines.join("\n")}\nEOF
+    for i in $(seq 20); do
+      ip link set vf${n} up; ip link set vf${n} down
+      if ${known(pf, n, `$(cat ${NET}/vf${n}/address)`)}; then exit; fi
+      sleep 0.2
+    done; exit 1`);
+}
+
+/** Shell: the PF has the address `mac` for function `n`. */
+const known = (pf: string, n: number, mac: string): string =>
+  `ip link show ${pf} | grep -q "vf ${n} .*link/ether ${mac} "`;
+
+/** Gives function `n` an address, pinned by its PF, and leaves its interface down. */
+export function giveAddress(t: Sandbox, { pf }: Card, n: number, mac: string): void {
+  t.sh(`ip link set vf${n} down
+    for i in $(seq 20); do
+      if ip link set vf${n} address ${mac} && ${known(pf, n, mac)}; then break; fi
+      ip link set ${pf} vf ${n} mac 00:00:00:00:00:00; ip link set vf${n} up; ip link set vf${n} down; sleep 0.2
+    done
+    ip link set ${pf} vf ${n} mac ${mac}; ip link show vf${n} | grep -q "link/ether ${mac} "`);
 }
 
 /** Moving is what decides between two cases that want the same card. */
