@@ -126,6 +126,9 @@ export function sameNamespace(a: NetNs, b: NetNs): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }
 
+/** Of setns(2) for the way back: it needs memory, of which there may be more a moment later. */
+const TRIES = 4;
+
 /** Runs `body` with this process inside the namespace. When the way back fails the process ends at once (F27): nothing may run in the wrong namespace. */
 export function inNamespace<T>(ns: Pick<NetNs, "fd">, body: () => T): T {
   const before = current ?? ownNamespace();
@@ -136,11 +139,21 @@ export function inNamespace<T>(ns: Pick<NetNs, "fd">, body: () => T): T {
     return body();
   } finally {
     current = before;
+    goBack(before);
+  }
+}
+
+function goBack(ns: Pick<NetNs, "fd">): void {
+  for (let tries = 1; ; tries++) {
     try {
-      host.setns(before.fd, CLONE_NEWNET);
+      host.setns(ns.fd, CLONE_NEWNET);
+      return;
     } catch (error) {
-      log("error", "cannot return to our own network namespace, giving up", { cause: String(error) });
-      host.exit(1);
+      if (tries === TRIES) {
+        log("error", "cannot return to our own network namespace, giving up", { cause: String(error) });
+        host.exit(1);
+      }
+      host.sleep(tries);
     }
   }
 }

@@ -102,7 +102,7 @@ describe("inNamespace", () => {
     const { setns, exit } = host;
     let calls = 0;
     host.setns = (fd, type) => {
-      if (++calls === 2) throw new SystemError("setns", 1, "EPERM", "operation not permitted");
+      if (++calls >= 2) throw new SystemError("setns", 1, "EPERM", "operation not permitted");
       setns.call(host, fd, type);
     };
     host.exit = ((status: number) => {
