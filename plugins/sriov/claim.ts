@@ -1,21 +1,25 @@
 // A VF for one attachment: nobody else has it, and what an earlier attachment left on it is undone first.
 import type { Call } from "../../src/cni/plugin.ts";
 import { CniError, Code } from "../../src/errors.ts";
+import { host } from "../../src/host/host.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { locate, recordedNamespace } from "../../src/link/return.ts";
 import { log } from "../../src/log.ts";
-import type { Record } from "../../src/state/record.ts";
+import type { Record, RecordKey } from "../../src/state/record.ts";
 import type { SriovConfig } from "./config.ts";
 import { type HeldVf, records } from "./record.ts";
 import { allocatedTo, statesOf } from "./reference.ts";
 import { isSameKey, release } from "./restore.ts";
+
+/** Milliseconds to wait for the kernel to hand back a VF of a namespace that is being torn down. */
+export const TEARDOWN = 1000;
 
 /** The caller holds the VF's lock. Throws CniError naming the owner when the VF is in use. */
 export function requireFreeVf(call: Call<SriovConfig>, pci: string): void {
   for (const record of records().list()) {
     if (record.data.pci !== pci) continue;
     if (isInUse(record)) throw inUse(call, record);
-    release(record.key, "");
+    undo(record.key, pci);
   }
   const path = allocatedTo(pci);
   if (path !== undefined) {
@@ -29,7 +33,16 @@ export function requireFreeVf(call: Call<SriovConfig>, pci: string): void {
   for (const name of statesOf(pci)) {
     const at = name.lastIndexOf("-");
     log("info", "undoing what an earlier pod left on the VF", { device: pci, state: name });
-    release({ network: call.attachment.network, containerId: name.slice(0, at), ifName: name.slice(at + 1) }, "");
+    undo({ network: call.attachment.network, containerId: name.slice(0, at), ifName: name.slice(at + 1) }, pci);
+  }
+}
+
+/** Gives the VF of an attachment back whose pod is gone, before somebody takes what it left for the original. Throws CniError. */
+function undo(key: RecordKey, pci: string): void {
+  const deadline = host.monotonic() + TEARDOWN;
+  while (release(key, "") === "hidden") {
+    if (host.monotonic() > deadline) throw interfaceMissing(pci);
+    host.sleep(20);
   }
 }
 

@@ -60,6 +60,12 @@ describe("a device of hardware", () => {
     );
   });
 
+  test("is known as a VF (of which no permanent address is kept) that came back from a dead namespace as dev9", () => {
+    const kept = { ...was, permanentMac: "", index: 0 };
+    expect(isSameDevice({ ...link, index: 9, name: "dev9", permanentMac: "02:00:00:00:00:02" }, kept)).toBe(true);
+    expect(isSameDevice({ ...link, index: 9, name: "dev9", parentDevice: "0000:00:06.0" }, kept)).toBe(false);
+  });
+
   test("is known by its permanent address alone where the kernel does not tell its place (before 5.14)", () => {
     const old = { ...link, parentDevice: "" };
     expect(isSameDevice({ ...old, index: 3, name: "pod0" }, snapshotLink(old))).toBe(true);

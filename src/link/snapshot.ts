@@ -66,7 +66,9 @@ export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolea
   const samePort = link.permanentMac === was.permanentMac;
   if (was.parentDevice !== "") {
     // One PCI function can carry several ports (mlx4), which only their permanent addresses tell apart. That of a VF changes
-    // when its PF gives it another one; then one of the hints must agree as well.
+    // when its PF gives it another one; then one of the hints must agree as well. They do not have to when no address was kept: after
+    // the death of a namespace a device may come back under another index and as dev<index>.
+    if (was.permanentMac === "") return link.parentDevice === was.parentDevice;
     const hinted = named || link.index === was.index || link.alias === was.name;
     return link.parentDevice === was.parentDevice && (samePort || hinted);
   }
