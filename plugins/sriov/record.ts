@@ -25,7 +25,9 @@ export function records(): RecordStore<HeldVf> {
 export const REFERENCE = "/var/lib/cni/sriov";
 /** Milliseconds, as in sriov-cni. */
 const LOCK_TIMEOUT = 60_000;
-const LOCKS = `${REFERENCE}/pci/vf_lock`;
+/** A file for each VF: the path of the namespace that it is allocated to. */
+export const ALLOCATIONS = `${REFERENCE}/pci`;
+const LOCKS = `${ALLOCATIONS}/vf_lock`;
 
 /** Runs `body` under the VF's lock, which is sriov-cni's. ADD creates it; without it (DEL of a VF nobody had) there is nothing to guard. */
 export function withVf<T>(pci: string, create: boolean, body: () => T): T {
@@ -37,8 +39,8 @@ export function withVf<T>(pci: string, create: boolean, body: () => T): T {
     result = { value: body() };
   };
   try {
-    // By itself: as a parent of the other it would be readable for everybody.
-    if (create) withDirectory(REFERENCE, { mode: 0o700 }, () => {});
+    // By themselves: as parents of the other they would be readable for everybody.
+    if (create) for (const dir of [REFERENCE, ALLOCATIONS]) withDirectory(dir, { mode: 0o700 }, () => {});
     withDirectory(LOCKS, create ? { mode: 0o700 } : undefined, (dir) =>
       withLock(dir, `${pci}.lock`, LOCK_TIMEOUT, run),
     );

@@ -11,9 +11,8 @@ import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import { type SriovConfig, wantedMac } from "./config.ts";
 import type { Vf } from "./device.ts";
-import { type HeldVf, REFERENCE } from "./record.ts";
+import { ALLOCATIONS, type HeldVf, REFERENCE } from "./record.ts";
 
-const ALLOCATIONS = `${REFERENCE}/pci`;
 const LIMIT = 1 << 20;
 
 function stateName({ containerId, ifName }: Pick<Attachment, "containerId" | "ifName">): string {
