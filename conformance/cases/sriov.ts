@@ -195,6 +195,9 @@ function whoSaysTheMac(t: Trial, card: Card): void {
     const conf = sriovConfig(card, 0, keys);
     t.add(conf, { set: { CNI_ARGS: env } });
     t.equal(t.link("eth0")?.mac, mac, "address");
+    // Pinned: the pod of an untrusted function cannot take another's.
+    t.sh("ip -n c1 link set eth0 down; ip -n c1 link set eth0 address 02:00:00:00:0b:ff || true");
+    t.equal(t.link("eth0")?.mac, mac, "address after the pod's attempt to change it");
     t.silent("DEL", conf);
   }
 }

@@ -48,9 +48,11 @@ function sameVlan(a: VfState["vlan"], b: VfState["vlan"]): boolean {
   return a.id === b.id && a.qos === b.qos && (a.id === 0 || a.protocol === b.protocol);
 }
 
-/** Sets what differs, in one request, and reads it back. Undo is the caller's. Throws CniError naming the attribute. */
-export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange): void {
-  const before = currentState(route, vf);
+/**
+ * Sets what differs from `before`, in one request, and reads it back: the kernel asks the driver about each of the PF's VFs whenever
+ * it is asked about one, so not more often. Undo is the caller's. Throws CniError naming the attribute.
+ */
+export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before: VfState): void {
   const change = difference(wanted, before);
   if (Object.keys(change).length === 0) return;
   let refusal: unknown;
@@ -91,13 +93,23 @@ export function currentState(route: RouteSocket, vf: Pick<Vf, "pf" | "index" | "
   );
 }
 
-/** Makes the attributes what they were, but for the address; goes on when one is refused, and throws the first refusal at the end. */
+/**
+ * Makes the attributes what they were, but for the address: in one request, and when that is refused one by one, as many as the driver
+ * takes; then throws the first refusal.
+ */
 export function restoreState(route: RouteSocket, vf: Vf, was: VfState): void {
   const original: VfChange = { vlan: was.vlan, rate: { min: was.minTxRate, max: was.maxTxRate } };
   if (was.spoofchk !== undefined) original.spoofchk = was.spoofchk;
   if (was.trust !== undefined) original.trust = was.trust;
   if (was.linkState !== undefined) original.linkState = was.linkState;
   const change = difference(original, currentState(route, vf));
+  if (Object.keys(change).length === 0) return;
+  try {
+    setVf(route, vf.pf.index, vf.index, change);
+    return;
+  } catch {
+    // Which one it was shows when they come alone.
+  }
   let failed = false;
   let first: unknown;
   for (const key of Object.keys(change) as (keyof VfChange)[]) {

@@ -15,9 +15,11 @@ export const NO_MAC = "00:00:00:00:00:00";
 /** Milliseconds for a driver that applies an address later. */
 const PATIENCE = 2000;
 
-/** Sets the administrative address only: a VF without interface (DPDK). Throws CniError when it is not in force afterwards. */
+/**
+ * Sets the administrative address only: a VF without interface (DPDK). Also when the PF says that the VF has it: igb says so of an
+ * address that the VF gave itself, and only one that it was given is pinned. Throws CniError when it is not in force afterwards.
+ */
 export function setAdministrativeMac(route: RouteSocket, vf: Vf, mac: string): void {
-  if (currentState(route, vf).mac === mac) return;
   setVf(route, vf.pf.index, vf.index, { mac });
   if (waitFor(() => currentState(route, vf).mac === mac)) return;
   throw notTaken(vf, "hardware mac address is different from requested one", mac);
@@ -33,10 +35,14 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Lin
 /** Makes both addresses what they were. `was` is the state of the VF, `mac` the interface's address; the order undoes a pin first. */
 export function restoreMac(route: RouteSocket, vf: Vf, link: Link, was: VfState, mac: string): void {
   if (link.mac !== mac && mac !== "") setInterfaceMac(route, vf, link, mac);
-  const { mac: now } = currentState(route, vf);
-  if (now === was.mac || was.mac === "") return;
-  setVf(route, vf.pf.index, vf.index, { mac: was.mac });
-  if (mac !== "") requireMac(route, vf, link.index, mac);
+  if (restoreAdministrativeMac(route, vf, was) && mac !== "") requireMac(route, vf, link.index, mac);
+}
+
+/** Of a VF without interface. Not set, and so not pinned, when it is what it was. Returns true when it has set it. */
+export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, was: VfState): boolean {
+  if (was.mac === "" || currentState(route, vf).mac === was.mac) return false;
+  setAdministrativeMac(route, vf, was.mac);
+  return true;
 }
 
 /** Climbs until the interface has the address: as it is; without the PF's pin; by way of the PF, which the driver asks on opening. */

@@ -12,12 +12,12 @@ import { getLink, type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { snapshotLink } from "../../src/link/snapshot.ts";
-import { getVf } from "../../src/link/vf.ts";
+import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { applyState, currentState, wantedState, wantsState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
-import { interfaceMissing, requireFreeVf } from "./claim.ts";
+import { interfaceMissing, requireFreeVf, TEARDOWN } from "./claim.ts";
 import { deviceOf, type SriovConfig, validate, wantedMac } from "./config.ts";
 import { findVf, type Vf, vfLink } from "./device.ts";
 import { checkDeviceInfoPath, writeDeviceInfo } from "./device-info.ts";
@@ -25,9 +25,6 @@ import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
 import { type HeldVf, records, withVf } from "./record.ts";
 import { attachmentsOf, readReference, writeReference } from "./reference.ts";
 import { release } from "./restore.ts";
-
-/** Milliseconds to wait for the kernel to hand back a VF of a namespace that is being torn down. */
-const TEARDOWN = 1000;
 
 export const sriov: Plugin<SriovConfig> = {
   name: "sriov",
@@ -50,15 +47,14 @@ function add(call: Call<SriovConfig>): Result {
   const pod = openNamespace(netns)!;
   const host = ownNamespace();
   const pci = deviceOf(config);
-  findVf(host.route, pci);
+  const found = findVf(host.route, pci);
   // As in host-device: an exhausted pool is found before the VF is touched, other plugins run when the interface is in place.
   const early = wantsIpam(call) && "plugin" in prepareIpam(call);
   let addresses: Result | undefined;
   const { vf, link, mac, mtu } = withVf(pci, true, () => {
     requireFreeVf(call, pci);
-    const vf = findVf(host.route, pci);
     if (early) addresses = ipamAdd(call);
-    return vf.userspace ? takeUserspace(call, pod, vf) : take(call, host, pod, vf);
+    return found.userspace ? takeUserspace(call, pod, found) : take(call, host, pod, found);
   });
   writeDeviceInfo(call, vf);
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
@@ -97,8 +93,8 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
     throw new CniError(Code.invalidConfig, `mtu ${config.mtu} is above what VF ${vf.pci} can (${found.maxMtu})`);
   }
   const held: HeldVf = { pci: vf.pci, link: recordable(found), netns: { path: netns, dev: pod.dev, ino: pod.ino } };
-  writeDown(call, vf, held);
-  applyWanted(call, host, vf);
+  const before = writeDown(call, vf, held);
+  if (before !== undefined) applyState(host.route, vf, wantedState(config, before), before);
   const mac = wantedMac(call);
   const link = mac === "" ? found : setMac(host.route, vf, found, mac);
   if (config.mtu && config.mtu !== link.mtu) setLink(host.route, link.index, { mtu: config.mtu });
@@ -115,8 +111,8 @@ function recordable(link: Link) {
 function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
   const host = ownNamespace();
   const held: HeldVf = { pci: vf.pci, netns: { path: call.netns, dev: pod.dev, ino: pod.ino } };
-  writeDown(call, vf, held);
-  applyWanted(call, host, vf);
+  const before = writeDown(call, vf, held);
+  if (before !== undefined) applyState(host.route, vf, wantedState(call.config, before), before);
   const mac = wantedMac(call);
   if (mac !== "") setAdministrativeMac(host.route, vf, mac);
   writeReference(call, vf, held, vf.pf.mtu);
@@ -124,7 +120,8 @@ function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
   return { vf, link: undefined, mac: given === NO_MAC ? "" : given, mtu: vf.pf.mtu };
 }
 
-function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): void {
+/** Returns what the PF says of the VF; undefined when it says nothing, and nothing is asked of it. */
+function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | undefined {
   const { attachment: key, netns, config } = call;
   const { route } = ownNamespace();
   const needed = wantsState(config) || wantedMac(call) !== "";
@@ -134,10 +131,7 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): void {
     if (withVf(vf.pci, false, () => release(key, netns)) === "hidden") throw hidden(vf.pci);
   });
   records().write(key, held);
-}
-
-function applyWanted(call: Call<SriovConfig>, { route }: NetNs, vf: Vf): void {
-  if (wantsState(call.config)) applyState(route, vf, wantedState(call.config, currentState(route, vf)));
+  return state;
 }
 
 /** A VF comes back from a namespace that ended a moment ago only when the kernel has torn that down. */

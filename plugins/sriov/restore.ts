@@ -10,7 +10,7 @@ import { bootId, type RecordKey } from "../../src/state/record.ts";
 import { isPciDevice, pciNetDirectory } from "../../src/sysfs/device.ts";
 import { restoreState } from "./attributes.ts";
 import { findVf, type Vf } from "./device.ts";
-import { restoreMac, setAdministrativeMac } from "./mac.ts";
+import { restoreAdministrativeMac, restoreMac } from "./mac.ts";
 import { type HeldVf, records } from "./record.ts";
 import { allocation, readReference, removeReference, statesOf } from "./reference.ts";
 
@@ -66,7 +66,7 @@ function giveBack(held: HeldVf, ifName: string, netnsPath: string, partial: bool
   if (vf !== undefined && state !== undefined) {
     cleanup.attempt(() => restoreState(host.route, vf, state));
     if (link !== undefined) cleanup.attempt(() => restoreMac(host.route, vf, link.link, state, link.was.mac));
-    else if (state.mac !== "") cleanup.attempt(() => setAdministrativeMac(host.route, vf, state.mac));
+    else cleanup.attempt(() => restoreAdministrativeMac(host.route, vf, state));
   }
   if (link !== undefined) {
     const { was } = link;
