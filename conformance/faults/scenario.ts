@@ -108,6 +108,9 @@ ip link set ${card} netns $HOLDER`,
     inside: `
 ip link set ${card} up
 vf=$(ls ${pci}/virtfn1/net); ip link set $vf down; ip link set $vf name nic0
+# igbvf takes the address that its PF has for it when it goes down.
+for i in $(seq 20); do ip link show nic0 | grep -q 02:00:00:00:07:01 && break; ip link set nic0 up; ip link set nic0 down; sleep 0.2; done
+ip link show nic0 | grep -q 02:00:00:00:07:01
 ip link property add dev nic0 altname uplink-of-rack-7
 ip link set nic0 alias "to switch 7" mtu 1400 txqueuelen 500 promisc on up`,
     after: `

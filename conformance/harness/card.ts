@@ -114,11 +114,12 @@ function claim(holder: number): [name: string, pci: string] {
 
 /**
  * Ends a pod's namespace while function `n` is in it. The kernel then hands the function to the initial namespace, under its name
- * in the pod; on a node that is the host's, so it is brought into the case's.
+ * in the pod, or as dev<index> when that is taken; on a node that is the host's, so it is brought into the case's.
  */
 export function outliveNetns(t: Sandbox, card: Card, n: number, pod: string): void {
   t.sh(`ip netns del ${pod}`);
-  const fetch = `name=$(ls ${PCI}/${card.vfs[n]}/net) && [ -n "$name" ] && ip link set $name netns ${t.ns.pid}`;
+  const move = `ip link set $name netns ${t.ns.pid}`;
+  const fetch = `name=$(ls ${PCI}/${card.vfs[n]}/net); [ -n "$name" ] && (${move} || ${move} name dev$(cat ${NET}/$name/ifindex))`;
   if (!outside(`for i in $(seq 100); do if ${fetch}; then exit; fi; sleep 0.1; done; exit 1`))
     throw new Error(`${card.vfs[n]} did not come back from ${pod}`);
 }
