@@ -124,6 +124,26 @@ test("nothing in a file reaches the terminal as a control character", () => {
   }
 });
 
+describe("YAML that would take its reader long", () => {
+  const said = (text: string) => {
+    const [finding] = JSON.parse(run(["validate", "--json", "-"], text).stdout).files[0].findings;
+    return `${finding.line}:${finding.column} ${finding.message}`;
+  };
+  const deep = "nested more than 100 deep; it is not looked at";
+
+  test.each([
+    ["20,000 brackets", `kind: Pod\nspec: ${"[".repeat(20_000)}`, `2:107 ${deep}`],
+    ["braces", `kind: Pod\nspec: ${"{a: ".repeat(101)}`, `2:407 ${deep}`],
+    ["as many brackets as may be", `a: ${"[".repeat(100)}${"]".repeat(100)}`, '1:1 "kind" is missing'],
+    ["one after another", `a: [${"[], ".repeat(200)}]`, '1:1 "kind" is missing'],
+    ["in a text", `a: "${"[".repeat(200)}"\nb: |-\n  ${"[".repeat(200)}`, '1:1 "kind" is missing'],
+    ["a text of one bracket, 200 times", `a:\n${"- |-\n  [\n".repeat(200)}- |-\n  [`, '1:1 "kind" is missing'],
+    ["a key twice", "a:\n  b: 1\n  c: 2\n  b: 3", "4:3 not YAML: Map keys must be unique"],
+  ])("%s", (_, text, finding) => {
+    expect(said(text)).toBe(finding);
+  });
+});
+
 test("whatever is in a file, the answer is findings", () => {
   const texts = readdirSync(".").map((name) => readFileSync(name, "utf8"));
   const edit = fc.record({ at: fc.nat(400), size: fc.nat(20), put: fc.string({ maxLength: 5 }) });

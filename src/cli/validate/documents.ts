@@ -1,10 +1,11 @@
 // From a file to the networks in it: CNI's own JSON, or Kubernetes' objects in YAML, whose NetworkAttachmentDefinitions hold that
 // JSON as a text.
-import { type Document, isMap, isScalar, isSeq, type Node, parseAllDocuments, type Scalar, type YAMLMap } from "yaml";
+import { type Document, isMap, isScalar, isSeq, type Node, type Scalar, type YAMLMap } from "yaml";
 import { didYouMean } from "../../config/messages.ts";
 import type { Level } from "./finding.ts";
 import type { Origin } from "./network.ts";
 import { offsetsOf } from "./scalar.ts";
+import { DEEPEST, parseYaml, repeatedKey, tooDeep } from "./yaml.ts";
 
 /** A JSON text that should be a network's configuration. */
 export interface NetworkText {
@@ -63,31 +64,38 @@ const yamlCures: { [code: string]: string } = {
   BAD_INDENT: "Entries of one level begin in the same column.",
   MULTILINE_IMPLICIT_KEY: "Look at the line above it: a colon, a quote or the indentation is missing.",
   BLOCK_AS_IMPLICIT_KEY: "Quote a text that has a colon and a space in it; indent what belongs below a key.",
-  DUPLICATE_KEY: "Only one of them counts: remove the other.",
   MISSING_CHAR: "A quote or bracket is opened and not closed, or text follows behind it.",
 };
 
 function readYaml(text: string): Contents {
   const contents: Contents = { networks: [], remarks: [] };
-  const documents = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: true });
-  const list = "empty" in documents ? [] : documents;
-  for (const document of list) {
-    const error = document.errors[0];
-    if (error !== undefined) {
-      const cure = yamlCures[error.code] ?? "";
-      contents.remarks.push({
-        level: "error",
-        offset: error.pos[0],
-        path: "",
-        text: `not YAML: ${error.message}`,
-        cure,
-      });
-    } else readObject(text, document.contents, contents);
+  const deep = tooDeep(text);
+  if (deep !== undefined) {
+    const words = `nested more than ${DEEPEST} deep; it is not looked at`;
+    const cure = "No network needs that: a bracket is not closed, or it is the wrong file.";
+    contents.remarks.push({ level: "error", offset: deep, path: "", text: words, cure });
+    return contents;
+  }
+  for (const document of parseYaml(text)) {
+    const wrong = whatIsNotYaml(document);
+    if (wrong !== undefined) contents.remarks.push(wrong);
+    else readObject(text, document.contents, contents);
   }
   const nothing = contents.networks.length + contents.remarks.length === 0;
   if (nothing)
     contents.remarks.push(remark("error", undefined, "", "there is no network in it", "Is it the right file?"));
   return contents;
+}
+
+function whatIsNotYaml(document: Document): Remark | undefined {
+  const error = document.errors[0];
+  if (error !== undefined) {
+    const text = `not YAML: ${error.message}`;
+    return { level: "error", offset: error.pos[0], path: "", text, cure: yamlCures[error.code] ?? "" };
+  }
+  const key = repeatedKey(document);
+  if (key === undefined) return undefined;
+  return remark("error", key, "", "not YAML: Map keys must be unique", "Only one of them counts: remove the other.");
 }
 
 function remark(level: Level, node: Node | null | undefined, path: string, text: string, cure = ""): Remark {
