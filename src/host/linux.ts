@@ -11,7 +11,7 @@ import {
 } from "./constants.ts";
 import type { Command, Fd, Host, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
-import { runCommand } from "./run.ts";
+import { runCommand, spawnByClone } from "./run.ts";
 import { type Argument, type Kernel, type Machine, NUMBERS, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
@@ -273,6 +273,11 @@ export class LinuxHost implements Host {
 
   run(command: Command): Outcome {
     return runCommand(this, command);
+  }
+
+  /** Starts it, in a process group of its own, and returns its process id. Throws SystemError("execve"). */
+  spawn(command: Command, stdin: Fd, stdout: Fd): number {
+    return spawnByClone(this, command, stdin, stdout);
   }
 
   /** clone(2) without a new address space; the child keeps all descriptors. */

@@ -1,4 +1,4 @@
-// Host.run where fork exists: a program with its input and output on pipes, a limit on its output and a deadline.
+// Host.run: a program with its input and output on pipes, a limit on its output and a deadline.
 import {
   EACCES,
   EAGAIN,
@@ -37,7 +37,7 @@ function withoutEquals(entry: Uint8Array): Uint8Array {
 }
 
 /** Our environment byte for byte, but for the variables of `extra`. */
-function environmentWith(host: LinuxHost, extra: Record<string, string>): Uint8Array[] {
+export function environmentWith(host: LinuxHost, extra: Record<string, string>): Uint8Array[] {
   const kept = host.environment().filter((entry) => !Object.hasOwn(extra, host.decode(withoutEquals(entry))));
   return [...kept, ...Object.entries(extra).map(([name, value]) => host.encode(`${name}=${value}\0`))];
 }
@@ -75,6 +75,7 @@ function throwIfNotStarted(host: LinuxHost, failure: Fd, pid: number, path: stri
 /** The pipes of a running program, as the parent sees them. */
 class Conversation {
   killed: Outcome["killed"] = "";
+  pid!: number;
   #written = 0;
   #kept: Uint8Array[] = [];
   #size = 0;
@@ -82,10 +83,18 @@ class Conversation {
   constructor(
     readonly host: LinuxHost,
     readonly command: Command,
-    readonly pid: number,
     public stdin: Fd | undefined,
     public stdout: Fd | undefined,
   ) {}
+
+  /** With the program's ends of the pipes, which are closed here. */
+  start(stdin: Fd, stdout: Fd): void {
+    try {
+      this.pid = this.host.spawn(this.command, stdin, stdout);
+    } finally {
+      for (const fd of [stdin, stdout]) this.host.close(fd);
+    }
+  }
 
   /** Writes what the pipe takes. A program may end without reading all of its input. */
   feed(fd: Fd): void {
@@ -162,34 +171,44 @@ function talkUntilEnd(talk: Conversation): void {
   }
 }
 
-/** See Host.run. stderr is ours. Throws SystemError("execve") when the program cannot be started (ETXTBSY: try again). */
-export function runCommand(host: LinuxHost, command: Command): Outcome {
-  host.ignoreSignal(SIGPIPE);
-  const [childIn, stdin] = host.pipe();
-  const [stdout, childOut] = host.pipe();
+/** See LinuxHost.spawn. */
+export function spawnByClone(host: LinuxHost, command: Command, stdin: Fd, stdout: Fd): number {
   const [failure, childFailure] = host.pipe();
   const parent = host.getpid();
   const pid = host.clone();
   if (pid === 0) {
     try {
-      execute(host, command, parent, childIn, childOut);
+      execute(host, command, parent, stdin, stdout);
     } catch (error) {
       const errno = error instanceof SystemError ? error.errno : EINVAL;
       host.write(childFailure, new Uint8Array(new Uint32Array([errno]).buffer));
     }
     host.exit(127);
   }
-  for (const fd of [childIn, childOut, childFailure]) host.close(fd);
+  host.close(childFailure);
   // Both sides set the group, whoever comes first; EACCES: it has already become the program.
   unless([EACCES, ESRCH], 0, () => host.call("setpgid", "", pid, pid));
-  const talk = new Conversation(host, command, pid, stdin, stdout);
   try {
     throwIfNotStarted(host, failure, pid, command.path);
+  } finally {
+    host.close(failure);
+  }
+  return pid;
+}
+
+/** See Host.run. stderr is ours. Throws SystemError("execve") when the program cannot be started (ETXTBSY: try again). */
+export function runCommand(host: LinuxHost, command: Command): Outcome {
+  host.ignoreSignal(SIGPIPE);
+  const [childIn, stdin] = host.pipe();
+  const [stdout, childOut] = host.pipe();
+  const talk = new Conversation(host, command, stdin, stdout);
+  try {
+    talk.start(childIn, childOut);
     talkUntilEnd(talk);
-    const status = host.waitpid(pid);
+    const status = host.waitpid(talk.pid);
     const signal = status & 0x7f;
     return { status: signal === 0 ? status >> 8 : -1, signal, stdout: talk.output(), killed: talk.killed };
   } finally {
-    for (const fd of [failure, talk.stdin, talk.stdout]) if (fd !== undefined) host.close(fd);
+    for (const fd of [talk.stdin, talk.stdout]) if (fd !== undefined) host.close(fd);
   }
 }

@@ -1,13 +1,14 @@
 // The port on Node: the same structures as the shipped executable, its system calls made through koffi (synchronous FFI).
 // For development, in-process tests and the pkg package.
-import { spawnSync } from "node:child_process";
-import { constants } from "node:os";
+import { readFileSync } from "node:fs";
 import koffi from "koffi";
 import { EINVAL, ENOSYS } from "../constants.ts";
-import { errnoName, errnoOf, errnoText } from "../errno.ts";
-import { type Command, type Fd, type Outcome, SystemError } from "../host.ts";
+import { errnoName } from "../errno.ts";
+import { type Command, type Fd, SystemError } from "../host.ts";
 import { LinuxHost } from "../linux.ts";
+import { environmentWith } from "../run.ts";
 import type { Argument, Kernel, Machine } from "../syscalls.ts";
+import { posixSpawn } from "./spawn.ts";
 
 const libc = koffi.load(null);
 /** Any argument fits a pointer: koffi takes numbers and buffers for it. */
@@ -17,8 +18,18 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function toPointer(argument: Argument | undefined): number | Uint8Array | null {
   if (typeof argument === "string") return encoder.encode(`${argument}\0`);
-  if (Array.isArray(argument)) throw new TypeError("no lists through koffi: programs are run by node:child_process");
+  if (Array.isArray(argument)) throw new TypeError("no lists through koffi: programs are started by posix_spawn");
   return (argument as number | Uint8Array | null | undefined) ?? null;
+}
+
+/** The environment byte for byte: process.env has gone through UTF-16. */
+function environment(): Uint8Array[] {
+  const block = readFileSync("/proc/self/environ");
+  const entries: Uint8Array[] = [];
+  for (let at = 0; at < block.length; at += entries.at(-1)!.length) {
+    entries.push(block.subarray(at, block.indexOf(0, at) + 1));
+  }
+  return entries;
 }
 
 const kernel: Kernel = {
@@ -38,9 +49,7 @@ const kernel: Kernel = {
     }
   },
   strings(which) {
-    const list =
-      which === 0 ? process.argv.slice(1) : Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
-    return list.map((text) => encoder.encode(`${text}\0`));
+    return which === 0 ? process.argv.slice(1).map((text) => encoder.encode(`${text}\0`)) : environment();
   },
   getenv(name) {
     const value = process.env[name];
@@ -48,37 +57,21 @@ const kernel: Kernel = {
   },
 };
 
-/** Differences from the executable: programs see a copy of the environment that went through UTF-16, and only they are killed, not their group. */
+/** Differences from the executable: programs outlive us when we are killed, and nothing goes on in the background. */
 export class NodeHost extends LinuxHost {
   constructor() {
     super(kernel);
   }
 
-  override run(command: Command): Outcome {
-    const { status, signal, error, stdout } = spawnSync(`/proc/${process.pid}/fd/${command.file}`, [], {
-      argv0: command.path,
-      env: { ...process.env, ...command.env },
-      input: command.stdin,
-      maxBuffer: command.maxOutput,
-      timeout: command.timeout,
-      killSignal: "SIGKILL",
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    const code = (error as NodeJS.ErrnoException | undefined)?.code;
-    const killed = code === "ETIMEDOUT" ? "timeout" : code === "ENOBUFS" ? "output" : "";
-    if (code !== undefined && killed === "" && code !== "EPIPE") {
-      const errno = errnoOf(code);
-      throw new SystemError("execve", errno, errnoName(errno), errnoText(errno), command.path);
-    }
-    return {
-      status: status ?? -1,
-      signal: signal === null ? 0 : constants.signals[signal],
-      stdout: stdout.subarray(0, command.maxOutput),
-      killed,
-    };
+  /** V8 keeps its heap out of forked children (MADV_DONTFORK), so that nothing of ours could run between fork and execve. */
+  override spawn(command: Command, stdin: Fd, stdout: Fd): number {
+    const argv = [encoder.encode(`${command.path}\0`)];
+    const file = `/proc/${process.pid}/fd/${command.file}`;
+    // stderr too: Node has it closed on execve.
+    return posixSpawn(file, command.path, argv, environmentWith(this, command.env), [stdin, stdout, 2]);
   }
 
   override fork(_keep: Fd[]): number {
-    throw new SystemError("fork", ENOSYS, errnoName(ENOSYS), "Node.js cannot fork");
+    throw new SystemError("fork", ENOSYS, errnoName(ENOSYS), "Node.js cannot run on after fork(2)");
   }
 }
