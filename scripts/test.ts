@@ -83,8 +83,8 @@ const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
 /** What this machine's kernel may lack: ipvlan; 100 ADDs at once take minutes. The whole: `npm run conformance:vm`. */
 const guestCases = "--main ipvlan --case IV-,IVX,VRT-2,VRT-3,VRT-4,VSN,GDE-04";
 const guestSuite = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 300 ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
-/** Each sixteenth point; the whole: conformance/faults/README.md. */
-const guestFaults = `node scripts/ts.mjs conformance/faults/main.ts --plugin ipvlan --mode kill --every 16 --json "$PODNIC_VM_OUT/faults.json"`;
+/** Each 24th point; the whole: conformance/faults/README.md. */
+const guestFaults = `node scripts/ts.mjs conformance/faults/main.ts --plugin ipvlan --mode kill --every 24 --json "$PODNIC_VM_OUT/faults.json"`;
 /** Clients that need ipvlan or vrf. */
 const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1";
 const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
@@ -103,7 +103,7 @@ const stages: Stage[] = [
     limit: 10,
   },
   conformance("conformance", "dist/cni", peer, 10),
-  conformance("conformance no-snapshot", "dist/variants/no-snapshot/cni", [...peer, ...slow], 10),
+  conformance("conformance no-snapshot", "dist/variants/no-snapshot/cni", [...peer, ...slow, ...nativePaths], 10),
   conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...slow, ...nativePaths], 15),
   conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...slow, ...fewPaths], 15),
   deviations("1.1.1", debianPlugins),
@@ -140,6 +140,16 @@ const stages: Stage[] = [
     ),
     count: faultsCount,
     limit: 15,
+  },
+  {
+    // Each fifth point; the whole: conformance/faults/README.md.
+    name: "errors",
+    command: ts(
+      ...["conformance/faults/main.ts", "--bin", "dist/cni", "--plugin", "host-device,macvlan", "--ipam", "host-local"],
+      ...["--mode", "error", "--every", "5", "--json", reportOf("errors")],
+    ),
+    count: faultsCount,
+    limit: 8,
   },
   { name: "refusals", command: ts("conformance/refusals/main.ts"), limit: 3 },
   { name: "guest", command: ["conformance/vm/run", "--", "conformance/vm/selftest"], limit: 5 },
