@@ -10,9 +10,9 @@ import { parseArgs } from "node:util";
 import { bundleOperator, bundlePlugins } from "./build/bundle.ts";
 import { compileBytecode, gcStress, musl, muslArm64, sanitize, type Toolchain } from "./build/engine.ts";
 import { buildExecutable, type Program } from "./build/executable.ts";
-import { hotAllocations } from "./build/hot.ts";
 import { linkPlugins, wrapPlugins } from "./build/links.ts";
 import { BuildError, dist, manifest, root } from "./build/paths.ts";
+import { learnPlan } from "./build/plan.ts";
 import { writeValidators } from "./schemas.ts";
 
 const { values: flags } = parseArgs({
@@ -32,7 +32,7 @@ async function compile(entry: string): Promise<Program> {
   const operator = await bundleOperator();
   const plugins = await bundlePlugins(entry, operator.modules);
   const bytecode = { main: compileBytecode(plugins.code), cli: compileBytecode(operator.code) };
-  return { ...bytecode, hot: hotAllocations(bytecode) };
+  return { ...bytecode, plan: learnPlan(bytecode) };
 }
 
 const toolchains: Record<string, Toolchain> = { "linux-x64": musl, "linux-arm64": muslArm64 };

@@ -1,5 +1,5 @@
 // `scripts/train.ts PLUGINS`: the usual calls of a node, made with these plugins in a sandbox. The build runs it with executables that note
-// which of their memory calls write to (scripts/build/hot.ts); what they answer is looked at only for failure.
+// which of their memory calls write to (scripts/build/plan.ts); what they answer is looked at only for failure.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { argv } from "node:process";

@@ -6,7 +6,11 @@ import { BuildError, cache, root, run } from "./paths.ts";
 
 export const QUICKJS = "2025.04.26";
 export const quickjs = join(cache, "quickjs", QUICKJS);
-const SOURCES = ["quickjs", "libregexp", "libunicode", "cutils", "dtoa"];
+/** With what is added to a toolchain's flags: only the interpreter itself needs to be fast. */
+const SOURCES: [names: string[], flags: string[]][] = [
+  [["quickjs"], []],
+  [["libregexp", "libunicode", "cutils", "dtoa"], ["-Os"]],
+];
 
 /** How the C of one kind of executable is compiled and linked. */
 export interface Toolchain {
@@ -29,7 +33,15 @@ const common = [
 const small = ["-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-ident"];
 // musl brings no kernel headers: the distribution's, after musl's own.
 const kernelHeaders = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"];
-const tight = ["-static", "-no-pie", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack"];
+const tight = [
+  "-static",
+  "-no-pie",
+  "-s",
+  "-Wl,--gc-sections",
+  "-Wl,--build-id=none",
+  "-Wl,-z,noexecstack",
+  "-Wl,-z,noseparate-code",
+];
 
 export const musl: Toolchain = {
   name: "musl",
@@ -85,7 +97,7 @@ function compilerVersion(compiler: string): string {
 export function engineObjects(toolchain: Toolchain): string[] {
   const flags = [...toolchain.compile, "-w"]; // it is not ours to fix
   // Without the clone's path: clones may share a cache.
-  const what = JSON.stringify([QUICKJS, toolchain.compiler, flags]).replaceAll(cache, "");
+  const what = JSON.stringify([QUICKJS, toolchain.compiler, flags, SOURCES]).replaceAll(cache, "");
   const hash = createHash("sha256").update(what);
   const key = hash.update(compilerVersion(toolchain.compiler)).digest("hex").slice(0, 16);
   const dir = join(cache, "engine", `${toolchain.name}-${key}`);
@@ -94,20 +106,15 @@ export function engineObjects(toolchain: Toolchain): string[] {
     console.log(`engine: compiling QuickJS ${QUICKJS} (${toolchain.name})`);
     const half = `${dir}.${process.pid}`;
     mkdirSync(half, { recursive: true });
-    const one = [
-      toolchain.compiler,
-      ...flags,
-      "-c",
-      `-ffile-prefix-map=${quickjs}/=`,
-      join(quickjs, "{}.c"),
-      "-o",
-      join(half, "{}.o"),
-    ];
-    run("xargs", ["-P", "4", "-I{}", ...one], Buffer.from(SOURCES.join("\n")));
+    for (const [names, more] of SOURCES) {
+      const own = [...flags, ...more, `-ffile-prefix-map=${quickjs}/=`];
+      const one = [toolchain.compiler, ...own, "-c", join(quickjs, "{}.c"), "-o", join(half, "{}.o")];
+      run("xargs", ["-P", "4", "-I{}", ...one], Buffer.from(names.join("\n")));
+    }
     rmSync(dir, { recursive: true, force: true });
     renameSync(half, dir);
   }
-  return SOURCES.map((name) => join(dir, `${name}.o`));
+  return SOURCES.flatMap(([names]) => names).map((name) => join(dir, `${name}.o`));
 }
 
 /** JavaScript to bytecode. The same bytecode serves all variants of the engine. */

@@ -6,16 +6,16 @@ import { BuildError, cache, root, run } from "./paths.ts";
 
 const PAGE = 4096;
 /** Of struct heap in native.c. */
-const HEAD = { address: 0, used: 8, overflowed: 16 };
+const HEAD = { address: 0, used: 8, overflowed: 16, misplaced: 24 };
 
 export interface Bytecode {
   main: Uint8Array;
   cli: Uint8Array;
 }
 
-/** What a snapshot is made of: also which allocations belong together (hot.ts), empty when that is not known. */
+/** What a snapshot is made of: also where each allocation goes (plan.ts); empty: as they come. */
 export interface Program extends Bytecode {
-  hot: Uint8Array;
+  plan: Uint8Array;
 }
 
 /** Links the executable in `dir`. `shape`: macros that native.c describes. */
@@ -52,16 +52,18 @@ interface Snapshot {
   image: Buffer;
   used: number;
   overflowed: boolean;
+  misplaced: boolean;
 }
 
 /** Starts the executable with an empty arena: it answers with the arena as it is after evaluation. */
 function takeSnapshot(toolchain: Toolchain, executable: string, program: Program): Snapshot {
-  const hot = `${executable}.hot`;
-  writeFileSync(hot, program.hot);
-  const command = toolchain.emulator === undefined ? [executable, hot] : [toolchain.emulator, executable, hot];
+  const plan = `${executable}.plan`;
+  writeFileSync(plan, program.plan);
+  const command = toolchain.emulator === undefined ? [executable, plan] : [toolchain.emulator, executable, plan];
   const image = run(command[0]!, command.slice(1), program.main, {});
   const used = Number(image.readBigUInt64LE(HEAD.used));
-  return { image, used, overflowed: image.readBigUInt64LE(HEAD.overflowed) !== 0n };
+  const isSet = (field: number) => image.readBigUInt64LE(field) !== 0n;
+  return { image, used, overflowed: isSet(HEAD.overflowed), misplaced: isSet(HEAD.misplaced) };
 }
 
 const sizeFile = join(cache, "engine", "arena-size");
@@ -76,7 +78,8 @@ function linkWithSnapshot(toolchain: Toolchain, dir: string, program: Program): 
   }
   for (let tries = 0; tries < 8; tries++) {
     const executable = link(toolchain, dir, program, [`-DSNAPSHOT=${arena}`]);
-    const { image, used, overflowed } = takeSnapshot(toolchain, executable, program);
+    const { image, used, overflowed, misplaced } = takeSnapshot(toolchain, executable, program);
+    if (misplaced) throw new BuildError(`the plan of the snapshot does not hold for ${toolchain.name}`);
     const exact = Math.ceil(used / PAGE) * PAGE;
     if (!overflowed && exact === arena) {
       const elf = readFileSync(executable);

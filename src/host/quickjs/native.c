@@ -5,7 +5,8 @@
 //   SNAPSHOT=BYTES  the heap lives in an arena of that size inside .data. Started with an empty arena it evaluates the bytecode given
 //                   on stdin and writes the arena to stdout; the build patches that image into the same ELF file, which from then on
 //                   starts with everything evaluated. Needs a fixed load address (no PIE) and no pointers out of the heap but to code.
-//                   What calls write to lies together at the arena's end, if the build says which allocations these are.
+//                   A plan, which the build learns, says where each allocation until then goes: what calls write to lies together at
+//                   the arena's end, and what is let go again outside it.
 //   otherwise       the main bytecode is part of the executable and evaluated at each start.
 // TRAIN             the second shape with the first one's arena, which finds that out (written.h).
 // LIBC_MALLOC leaves memory to the C library, so that ASan sees every block.
@@ -52,25 +53,25 @@ struct block {
   struct block *next; // while it is free
 };
 
+struct pool {
+  char *next, *end;
+  struct block *free[CLASSES];
+};
+
 // Everything the heap is, in one object: a copy of these bytes is a copy of the heap.
 static struct heap {
   uint64_t address;    // of this object; for the build
   uint64_t used;       // bytes of `arena`; for the build
   uint64_t overflowed; // grew out of `arena` before the snapshot was taken: the build must try again with a larger one
+  uint64_t misplaced;  // blocks outside `arena` are still in use: the plan is of another bundle or machine
   uint64_t ready;      // the main bytecode has been evaluated
   JSRuntime *rt;
   JSContext *ctx;
   JSValue entry; // the function to call
   size_t mapped;
-  char *next, *end;
-  struct block *free[CLASSES];
+  struct pool pool;
   char arena[ARENA + 16] __attribute__((aligned(16)));
-} heap __attribute__((section(".data"), aligned(4096))) = {.address = 0};
-
-#ifdef SNAPSHOT
-static const uint8_t *hot; // a bit for each allocation before the snapshot: whether calls write to its block
-static size_t hot_bits;
-#endif
+} heap __attribute__((section(".data"), aligned(16))) = {.address = 0};
 
 static char **argument;
 static struct rlimit stack_limit; // as we got it
@@ -108,51 +109,62 @@ static unsigned class_of(size_t need, size_t *size) {
   return 65 + (shift - 7) * 4 + (quarters - 5);
 }
 
-static bool grow(size_t size) {
+static bool grow(struct pool *pool, size_t size) {
   char *start = heap.arena;
   size_t chunk = ARENA;
-  if (heap.next != NULL || chunk < size) {
-    if (heap.next != NULL && !heap.ready) heap.overflowed = 1;
+  if (pool != &heap.pool || pool->next != NULL || chunk < size) {
+    if (pool == &heap.pool && pool->next != NULL && !heap.ready) heap.overflowed = 1;
     chunk = size > CHUNK ? size : CHUNK;
     start = map(chunk);
     if (start == NULL) return false;
   }
-  heap.next = start;
-  heap.end = start + chunk;
+  pool->next = start;
+  pool->end = start + chunk;
   return true;
 }
 
 // A block that was let go, or a new one.
-static struct block *take(unsigned class, size_t size) {
-  struct block *b = heap.free[class];
+static struct block *take(struct pool *pool, unsigned class, size_t size) {
+  struct block *b = pool->free[class];
   if (b != NULL) {
-    heap.free[class] = b->next;
+    pool->free[class] = b->next;
     return b;
   }
-  if ((size_t)(heap.end - heap.next) < size && !grow(size)) return NULL;
-  b = (struct block *)heap.next;
-  heap.next += size;
+  if ((size_t)(pool->end - pool->next) < size && !grow(pool, size)) return NULL;
+  b = (struct block *)pool->next;
+  pool->next += size;
   return b;
 }
 
 static uint32_t allocations; // before the snapshot
+#ifdef SNAPSHOT
+static const uint8_t *plan; // for each of them one of: PASSING (let go before the snapshot), COLD, HOT (calls write to it)
+static size_t planned;
+enum { PASSING, COLD, HOT };
+static struct pool outside; // of the arena: for those that pass
+static size_t passing;      // how many of them are in use
+#endif
 
 // A block for one of them.
-static struct block *allocate_frozen(unsigned class, size_t size) {
+static struct block *take_frozen(unsigned class, size_t size) {
   uint32_t n = allocations++;
 #ifdef SNAPSHOT
-  if (n < hot_bits && hot[n / 8] >> n % 8 & 1) {
-    if ((size_t)(heap.end - heap.next) < size && !grow(size)) return NULL;
-    heap.end -= size;
-    return (struct block *)heap.end;
+  unsigned place = n < planned ? plan[n] : COLD;
+  if (place == PASSING) {
+    passing++;
+    return take(&outside, class, size);
+  }
+  if (place == HOT) {
+    if ((size_t)(heap.pool.end - heap.pool.next) < size && !grow(&heap.pool, size)) return NULL;
+    heap.pool.end -= size;
+    return (struct block *)heap.pool.end;
   }
 #endif
-  struct block *b = take(class, size);
+  struct block *b = take(&heap.pool, class, size);
 #ifdef TRAIN
   if (b != NULL) allocation_of[word_of((uintptr_t)b)] = n;
-#else
-  (void)n;
 #endif
+  (void)n;
   return b;
 }
 
@@ -168,7 +180,7 @@ static void *arena_malloc(JSMallocState *state, size_t need) {
   }
   if (need > LIMIT) return NULL;
   unsigned class = class_of(need + 8, &size);
-  struct block *b = heap.ready ? take(class, size) : allocate_frozen(class, size);
+  struct block *b = heap.ready ? take(&heap.pool, class, size) : take_frozen(class, size);
   if (b == NULL) return NULL;
   b->size = size - 8;
   return &b->next;
@@ -186,8 +198,12 @@ static void arena_free(JSMallocState *state, void *p) {
   }
   size_t size;
   unsigned class = class_of(b->size + 8, &size);
-  b->next = heap.free[class];
-  heap.free[class] = b;
+  struct pool *pool = &heap.pool;
+#ifdef SNAPSHOT
+  if (planned > 0 && !heap.ready && (uintptr_t)b - (uintptr_t)heap.arena >= ARENA) pool = &outside, passing--;
+#endif
+  b->next = pool->free[class];
+  pool->free[class] = b;
 }
 
 static size_t arena_size(const void *p) { return *(const uint64_t *)((const char *)p - 8) & ~(uint64_t)1; }
@@ -421,10 +437,13 @@ static void boot(const uint8_t *bytecode, size_t size) {
 #if defined SNAPSHOT || defined TRAIN
 static void freeze(void) {
   JS_RunGC(heap.rt);
-  heap.used = ARENA - (heap.end - heap.next);
+  heap.used = ARENA - (heap.pool.end - heap.pool.next);
+#ifdef TRAIN
+  note_in_use();
+#endif
   // What a call allocates belongs together, not into the gaps between what is frozen: each page written to costs a page fault and a copy.
-  memset(heap.free, 0, sizeof heap.free);
-  heap.next = heap.end;
+  memset(heap.pool.free, 0, sizeof heap.pool.free);
+  heap.pool.next = heap.pool.end;
   heap.ready = 1;
 }
 #endif
@@ -439,21 +458,23 @@ int gettimeofday(struct timeval *restrict tv, void *restrict zone) {
   return 0;
 }
 
-static void snapshot(const char *hot_file) {
+static void snapshot(const char *plan_file) {
   size_t room = 16 << 20, size = 0;
   uint8_t *bytecode = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (bytecode == MAP_FAILED) die("out of memory");
   for (ssize_t n; (n = read(0, bytecode + size, room - size)) > 0;) size += n;
-  FILE *bits = hot_file == NULL ? NULL : fopen(hot_file, "r");
-  if (bits != NULL) {
+  FILE *in = plan_file == NULL ? NULL : fopen(plan_file, "r");
+  if (in != NULL) {
     uint8_t *all = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED) die("out of memory");
-    hot_bits = fread(all, 1, room, bits) * 8;
-    hot = all;
+    planned = fread(all, 1, room, in);
+    plan = all;
   }
   boot(bytecode, size);
   freeze();
   heap.address = (uintptr_t)&heap;
+  heap.misplaced = passing;
+  heap.mapped = 0;
   // The runtime remembers where the stack was, which is elsewhere each time.
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   for (uintptr_t *p = (uintptr_t *)&heap; p < (uintptr_t *)(&heap + 1); p++)
@@ -487,7 +508,6 @@ int main(int argc, char **argv) {
   boot(main_bytecode, main_bytecode_end - main_bytecode);
 #ifdef TRAIN
   freeze();
-  memset(written, 0, sizeof written);
 #endif
   heap.ready = 1;
 #endif
