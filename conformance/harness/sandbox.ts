@@ -50,6 +50,8 @@ export const CASE_LIMIT_MS = 20_000;
 export const RANGE = "198.51.100.0/24";
 export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+const WITHOUT_CHECK = ["0.1.0", "0.2.0", "0.3.0", "0.3.1"];
+
 export class Sandbox {
   readonly root: string;
   readonly #deadline: number;
@@ -94,8 +96,11 @@ export class Sandbox {
     return run.stdout;
   }
 
-  /** Runs a plugin as a runtime would. */
+  /** Runs a plugin as a runtime would. @throws NotRunnable for CHECK in a run with --spec below 0.4.0, which has none */
   call(command: string, stdin: Stdin, options: CallOptions = {}): Run {
+    const { spec } = this.settings;
+    if (command === "CHECK" && WITHOUT_CHECK.includes(spec) && (stdin as Config).cniVersion === spec)
+      throw new NotRunnable(`CNI ${spec} has no CHECK`);
     const plugin = `${options.bin ?? this.settings.bin}/${options.plugin ?? this.typeOf(stdin)}`;
     const env = options.only ?? this.environment(command, options.set);
     const argv = options.wrap === undefined ? [plugin] : ["/bin/sh", "-c", options.wrap, "sh", plugin];
