@@ -35,6 +35,9 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Lin
 /** Makes both addresses what they were. `was` is the state of the VF, `mac` the interface's address; the order undoes a pin first. */
 export function restoreMac(route: RouteSocket, vf: Vf, link: Link, was: VfState, mac: string): void {
   if (link.mac !== mac && mac !== "") setInterfaceMac(route, vf, link, mac);
+  // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take that
+  // away would make the card drop what is sent to the VF.
+  if (was.mac === NO_MAC && mac !== "" && currentState(route, vf).mac === mac) return;
   if (restoreAdministrativeMac(route, vf, was) && mac !== "") requireMac(route, vf, link.index, mac);
 }
 

@@ -210,6 +210,15 @@ describe("addresses, as drivers take them", () => {
     there();
   });
 
+  test("igb: an address that the VF has told its PF by itself is left there", () => {
+    const vf = findVf(route, VF);
+    const was = structuredClone(card.vfs[1]!);
+    const link = getLink(route, 11)!;
+    card.vfs[1]!.mac = link.mac;
+    restoreMac(route, vf, link, was, link.mac);
+    expect(card.asked).toEqual([]);
+  });
+
   test("a VF that takes its address from the PF alone, when it is opened", () => {
     card.onInterfaceMac = () => {
       throw EADDRNOTAVAIL;
