@@ -42,7 +42,11 @@ export const SRIOV_FAULTS: readonly Fault[] = [
   fault("A.2: spoofchk ON is off", "SRB-17", `conf=$(printf %s "$conf" | sed 's/"ON"/"off"/'); real`),
   fault("A.1: result and error, both", "SRB-15", then("ADD", `echo '{"cniVersion":"1.0.0"}'`)),
   fault("A.13: the version is refused after the work", "SRB-16", then("ADD", "ip link set $pf vf 1 vlan 100")),
-  fault("A.11: no owner, so any DEL and ADD will do", "SRB-09", then("ADD", "[ $s = 0 ] || ip link set $pf vf 1 vlan 20")),
+  fault(
+    "A.11: no owner, so any DEL and ADD will do",
+    "SRB-09",
+    then("ADD", "[ $s = 0 ] || ip link set $pf vf 1 vlan 20"),
+  ),
   fault(
     "A.18, F4: a MAC fails on a function that is down",
     "SRV-05",

@@ -194,6 +194,7 @@ interface Options {
   bin: string;
   jobs: number;
   sriov?: boolean;
+  case?: string[];
   report?: string;
 }
 
@@ -203,9 +204,10 @@ async function main(): Promise<void> {
     .requiredOption("--bin <dir>", "directory of plugins that pass the cases")
     .option("--jobs <n>", "faults at a time", Number, 3)
     .option("--sriov", "the faults of sriov-cni instead, on the virtual functions of conformance/vm")
+    .option("--case <ids>", "only the faults that these cases must catch", (ids: string) => ids.split(","))
     .option("--report <file>", "write the outcomes as JSON");
-  const { bin, jobs, sriov, report } = program.parse().opts<Options>();
-  const faults = sriov ? SRIOV_FAULTS : FAULTS;
+  const { bin, jobs, sriov, case: only, report } = program.parse().opts<Options>();
+  const faults = (sriov ? SRIOV_FAULTS : FAULTS).filter(({ caught }) => only?.includes(caught) ?? true);
   const top = mkdtempSync(join(tmpdir(), "cni-honesty-"));
   try {
     const all = await findings(faults, resolve(bin), top, jobs);

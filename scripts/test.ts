@@ -89,7 +89,7 @@ const guestFaults = `node scripts/ts.mjs conformance/faults/main.ts --plugin ipv
 const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1";
 const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
 /** sriov on real functions: some cases. The rest, and its kill matrix: docs/sriov-cases.md. */
-const sriovInGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case SRV-01,SRV-03,SRV-04,SRV-06,SRV-08,SRV-10,SRB-01,SRB-06 --report "$PODNIC_VM_OUT/sriov.json"`;
+const sriovInGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case SRV-01,SRV-02,SRV-03,SRV-04,SRV-06,SRV-08,SRV-09,SRV-10,SRB-01,SRB-06 --report "$PODNIC_VM_OUT/sriov.json"`;
 
 const stages: Stage[] = [
   { name: "check", command: ["npm", "run", "-s", "check"], limit: 5 },
@@ -169,7 +169,7 @@ const stages: Stage[] = [
   },
   {
     name: "sriov in the guest",
-    command: ["conformance/vm/run", "--igb", "2", "--", "sh", "-c", sriovInGuest],
+    command: ["conformance/vm/run", "--igb", "2", "--steady", "--", "sh", "-c", sriovInGuest],
     count: conformanceCount,
     report: join(cache, "vm/out/sriov.json"),
     limit: 10,
