@@ -30,7 +30,9 @@ const common = [
   "-D_GNU_SOURCE",
   `-DCONFIG_VERSION="${QUICKJS}"`,
 ];
-const small = ["-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-ident"];
+// 26 KB of padding, without which nothing was measurably slower.
+const dense = ["-falign-jumps=1", "-falign-labels=1", "-falign-loops=1"];
+const small = [...dense, "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-ident"];
 // musl brings no kernel headers: the distribution's, after musl's own.
 const kernelHeaders = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"];
 const tight = [
