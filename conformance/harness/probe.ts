@@ -68,8 +68,13 @@ export async function probe(bin: string, peer: string | undefined, more: readonl
   }
 }
 
-/** The first need that is not met, in words; undefined when all are. */
-export function unmet(needs: readonly string[], main: string | undefined, offer: Offer): string | undefined {
+/** The first need that is not met, in words; undefined when all are. `spec`: what the cases' configurations are written in. */
+export function unmet(
+  needs: readonly string[],
+  main: string | undefined,
+  offer: Offer,
+  spec?: string,
+): string | undefined {
   for (const need of needs) {
     const [kind, what = "", plugin] = need.split(":") as [string, string?, string?];
     if (kind === "plugin" && offer.versions[what] === undefined) return `the directory has no ${what}`;
@@ -78,6 +83,8 @@ export function unmet(needs: readonly string[], main: string | undefined, offer:
       return "this kernel has no macvlan";
     if (kind === "card" && offer.cards === 0) return "no network card with virtual functions (conformance/vm has some)";
     if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;
+    if (kind === "peer" && spec !== undefined && offer.peerVersions[what]?.includes(spec) !== true)
+      return `the peer's ${what} does not list ${spec}`;
     if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel has no ${what}`;
     if (kind === "program" && !offer.programs.includes(what)) return `${what} is not installed`;
     if (kind === "spec") {

@@ -96,12 +96,12 @@ export function readFile(dir: Fd, name: string, limit: number): Uint8Array | und
 /** More than a lease takes: 64 hex digits and an interface name. */
 const SHORT = 256;
 
-/** A file in three system calls, when it is as short as ours are. undefined: not there, longer, empty, or nothing to read: ask readFile. */
+/** A file in three system calls, when it is as short as ours are. undefined: not there, longer, or nothing to read: ask readFile. */
 export function readShort(dir: Fd, name: string): Uint8Array | undefined {
   try {
     const fd = host.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);
     const data = closing(fd, () => host.read(fd, SHORT));
-    return data.length > 0 && data.length < SHORT ? data : undefined;
+    return data.length < SHORT ? data : undefined;
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ELOOP", "EISDIR")) return undefined;
     throw error;
