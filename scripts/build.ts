@@ -15,6 +15,8 @@ import { BuildError, dist, manifest, root } from "./build/paths.ts";
 import { learnPlan } from "./build/plan.ts";
 import { writeValidators } from "./schemas.ts";
 
+const shipped = "src/host/quickjs/main.ts";
+
 const { values: flags } = parseArgs({
   options: {
     "no-snapshot": { type: "boolean", default: false },
@@ -22,7 +24,7 @@ const { values: flags } = parseArgs({
     sanitize: { type: "boolean", default: false },
     "gc-stress": { type: "boolean", default: false },
     target: { type: "string", default: "linux-x64" },
-    entry: { type: "string", default: "src/host/quickjs/main.ts" },
+    entry: { type: "string", default: shipped },
     output: { type: "string" },
   },
 });
@@ -32,7 +34,7 @@ async function compile(entry: string): Promise<Program> {
   const operator = await bundleOperator();
   const plugins = await bundlePlugins(entry, operator.modules);
   const bytecode = { main: compileBytecode(plugins.code), cli: compileBytecode(operator.code) };
-  return { ...bytecode, plan: learnPlan(bytecode) };
+  return { ...bytecode, plan: entry === shipped ? learnPlan(bytecode) : new Uint8Array() };
 }
 
 const toolchains: Record<string, Toolchain> = { "linux-x64": musl, "linux-arm64": muslArm64 };
