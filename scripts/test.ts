@@ -83,8 +83,8 @@ const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
 /** What this machine's kernel may lack: ipvlan; 100 ADDs at once take minutes. The whole: `npm run conformance:vm`. */
 const guestCases = "--main ipvlan --case IV-,IVX,VRT-2,VRT-3,VRT-4,VSN,GDE-04";
 const guestSuite = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 300 ${guestCases} --report "$PODNIC_VM_OUT/suite.json"`;
-/** Each 24th point; the whole: conformance/faults/README.md. */
-const guestFaults = `node scripts/ts.mjs conformance/faults/main.ts --plugin ipvlan --mode kill --every 24 --json "$PODNIC_VM_OUT/faults.json"`;
+/** Each 40th point; the whole: conformance/faults/README.md. */
+const guestFaults = `node scripts/ts.mjs conformance/faults/main.ts --plugin ipvlan --mode kill --every 40 --json "$PODNIC_VM_OUT/faults.json"`;
 /** Clients that need ipvlan or vrf. */
 const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1";
 const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
