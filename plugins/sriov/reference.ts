@@ -6,7 +6,7 @@ import { openNamespace } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
-import { readFile, removeFile, withDirectory, writeFile } from "../../src/state/files.ts";
+import { readFile, removeFile, removeLeftover, withDirectory, writeFile } from "../../src/state/files.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import { type SriovConfig, wantedMac } from "./config.ts";
@@ -41,9 +41,15 @@ export function writeReference(call: Call<SriovConfig>, vf: Vf, held: HeldVf, mt
   withDirectory(ALLOCATIONS, { mode: 0o700 }, (dir) => writeFile(dir, vf.pci, host.encode(call.netns), 0o600));
 }
 
-/** No error when they are gone. The allocation goes only while it is this attachment's. */
+/**
+ * No error when they are gone. The allocation goes only while it is this attachment's; what a killed ADD had written of one goes always. The
+ * caller holds the VF's lock.
+ */
 export function removeReference(key: Pick<Attachment, "containerId" | "ifName">, pci: string, netnsPath: string): void {
-  if (pci !== "" && allocation(pci) === netnsPath) withDirectory(ALLOCATIONS, undefined, (dir) => removeFile(dir, pci));
+  if (pci !== "") {
+    const ours = allocation(pci) === netnsPath;
+    withDirectory(ALLOCATIONS, undefined, (dir) => (ours ? removeFile(dir, pci) : removeLeftover(dir, pci)));
+  }
   withDirectory(REFERENCE, undefined, (dir) => removeFile(dir, stateName(key)));
 }
 

@@ -1,7 +1,7 @@
 // What no card in the guest can do: the whole of ADD and DEL for a VF of a userspace driver, and the ladder of addresses, on a
 // simulated card, with a made-up /sys and a state directory of its own.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { makeCall } from "../../src/cni/testing.ts";
 import { host } from "../../src/host/host.ts";
@@ -114,6 +114,13 @@ describe("all attributes, on a card that takes them", () => {
     expect(card.vfs).toEqual(before);
     expect(readdirSync(STATE)).toEqual(["pci"]);
     run("DEL", {});
+  });
+
+  test("an ADD that was killed while it wrote the allocation leaves no file of it", () => {
+    run("ADD", full);
+    renameSync(`${STATE}/pci/${VF}`, `${STATE}/pci/.${VF}.tmp`);
+    run("DEL", {});
+    expect(readdirSync(`${STATE}/pci`)).toEqual(["vf_lock"]);
   });
 
   test.each(["vlan", "rate", "spoofchk", "link_state", "trust"])("a refusal of %s undoes the others", (what) => {

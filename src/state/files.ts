@@ -172,8 +172,14 @@ export function removeFile(dir: Fd, name: string): void {
 /** Removes those of these names that killed writers left, whatever they were writing; not what is being written. */
 export function removeLeftovers(dir: Fd, names: string[]): void {
   for (const name of names) {
-    if (name.startsWith(".") && name.endsWith(".tmp")) removeLeftover(dir, name);
+    if (name.startsWith(".") && name.endsWith(".tmp")) removeAside(dir, name);
   }
+}
+
+/** Removes what a killed writer of `name` left; not what is being written. */
+export function removeLeftover(dir: Fd, name: string): void {
+  checkName(name);
+  removeAside(dir, asideName(name));
 }
 
 /** false: it was not there. */
@@ -201,7 +207,7 @@ function openAside(dir: Fd, aside: string): Fd {
       // Between our open and our flock another process may have taken it for a leftover.
       if (tryLock(fd) && isSameFile(dir, aside, fd)) return fd;
       host.close(fd);
-    } else if (!removeLeftover(dir, aside)) {
+    } else if (!removeAside(dir, aside)) {
       if (host.monotonic() > deadline) {
         throw new CniError(Code.tryAgain, `${pathOf(dir)}/${aside} is being written by another process`);
       }
@@ -221,7 +227,7 @@ export function openExclusive(dir: Fd, name: string): Fd | undefined {
 }
 
 /** false: somebody is writing it. */
-function removeLeftover(dir: Fd, aside: string): boolean {
+function removeAside(dir: Fd, aside: string): boolean {
   let fd: Fd;
   try {
     fd = host.open(aside, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);

@@ -206,6 +206,9 @@ describe("writeFile", () => {
     host.flock(holder, LOCK_EX | LOCK_NB);
     files.removeLeftovers(dir, fs.readdirSync(root));
     expect(fs.readdirSync(root).sort()).toEqual([".3-4.tmp", "5-6"]);
+    fs.writeFileSync(`${root}/.7.tmp`, "");
+    for (const name of ["3-4", "5-6", "7"]) files.removeLeftover(dir, name);
+    expect(fs.readdirSync(root).sort()).toEqual([".3-4.tmp", "5-6"]);
     real.close(holder);
   });
 
