@@ -9,6 +9,7 @@ import { openNamespaces } from "./harness/namespaces.ts";
 import { observe, type Step } from "./harness/observe.ts";
 import { probe } from "./harness/probe.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
+import { CASE_LIMIT_MS } from "./harness/sandbox.ts";
 import { Random, type Scenario, scenario } from "./harness/scenario.ts";
 import { Trial } from "./harness/trial.ts";
 
@@ -20,6 +21,7 @@ interface Options {
   readonly only?: number;
   readonly plugins: readonly string[];
   readonly jobs: number;
+  readonly limit: number;
   readonly report?: string;
 }
 
@@ -29,10 +31,10 @@ interface Report {
   readonly theirs: readonly Step[];
 }
 
-async function runOne(s: Scenario, bin: string): Promise<Step[]> {
+async function runOne(s: Scenario, bin: string, limitMs: number): Promise<Step[]> {
   const ns = await openNamespaces();
   try {
-    return observe(new Trial(ns, { bin, root: "", spec: "1.0.0", main: undefined, versions: {} }), s);
+    return observe(new Trial(ns, { bin, root: "", spec: "1.0.0", main: undefined, versions: {}, limitMs }), s);
   } finally {
     await ns.close();
   }
@@ -77,6 +79,7 @@ function parse(): Options {
       Number,
       10,
     )
+    .option("--limit <s>", "seconds a scenario may take with one implementation", Number, CASE_LIMIT_MS / 1000)
     .option("--report <file>", "write the counts as JSON");
   return program.parse().opts<Options>();
 }
@@ -87,7 +90,7 @@ function runAll(scenarios: readonly Scenario[], options: Options, done: (report:
   const thread = () =>
     new Promise<void>((finish, reject) => {
       const worker = new Worker(new URL(import.meta.url), {
-        workerData: { bin: resolve(options.bin), peer: resolve(options.peer) },
+        workerData: { bin: resolve(options.bin), peer: resolve(options.peer), limitMs: options.limit * 1000 },
       });
       const next = () => {
         const s = queue.shift();
@@ -160,8 +163,10 @@ async function main(): Promise<void> {
 
 if (isMainThread) await main();
 else {
-  const { bin, peer } = workerData as { bin: string; peer: string };
+  const { bin, peer, limitMs } = workerData as { bin: string; peer: string; limitMs: number };
   parentPort!.on("message", async (s: Scenario) => {
-    parentPort!.postMessage({ n: s.n, ours: await runOne(s, bin), theirs: await runOne(s, peer) } satisfies Report);
+    const ours = await runOne(s, bin, limitMs);
+    const theirs = await runOne(s, peer, limitMs);
+    parentPort!.postMessage({ n: s.n, ours, theirs } satisfies Report);
   });
 }
