@@ -75,9 +75,13 @@ export function pciInterfaces(address: string): string[] {
  * another namespace (a pod's, or lost in a dead one).
  */
 export function pciNetDirectory(address: string): string[] | undefined {
-  const nested = (names(`${PCI}/${address}`) ?? []).filter((name) => name.startsWith("virtio")).sort();
-  for (const below of ["", ...nested.map((name) => `/${name}`)]) {
-    const found = interfacesBelow(`${PCI}/${address}${below}`);
+  const device = `${PCI}/${address}`;
+  const own = interfacesBelow(device);
+  if (own !== undefined) return own;
+  // Only now: a device's directory has some fifty names.
+  const nested = (names(device) ?? []).filter((name) => name.startsWith("virtio")).sort();
+  for (const name of nested) {
+    const found = interfacesBelow(`${device}/${name}`);
     if (found !== undefined) return found;
   }
   return undefined;
