@@ -1,17 +1,9 @@
 // Interfaces on a master, as others see them: neighbours, whoever watches for names, the operator when the kernel says no.
-import { type CaseTable, type MainCase, row, type Tag } from "../harness/case.ts";
+import { type CaseTable, row } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import { quote } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
-
-const both = (
-  id: string,
-  tag: Tag,
-  requirement: string,
-  expected: string,
-  run: (t: Trial) => void,
-  needs: readonly string[] = [],
-): MainCase => row(id, tag, requirement, expected, run, { only: ["macvlan", "ipvlan"], needs });
+import { both } from "./virtual.ts";
 
 /** Writes each frame that arrives at an interface, as a line of hex, to stdout. argv: its index. */
 const CAPTURE = `socket(my $s, 17, 3, 0x0300) or die; bind($s, pack("S n i S C C a8", 17, 3, $ARGV[0], 0, 0, 0, "")) or die; $| = 1;
@@ -72,7 +64,7 @@ export const virtualSeen: CaseTable = {
         );
         t.equal(elsewhere, { arp: [], advertisement: [] }, "heard behind eth0");
       },
-      ["plugin:static", "program:perl"],
+      { needs: ["plugin:static", "program:perl"] },
     ),
     row(
       "VSN-02",
@@ -106,7 +98,7 @@ export const virtualSeen: CaseTable = {
         t.silent("DEL", t.l2());
         t.gone();
       },
-      ["program:setpriv"],
+      { needs: ["program:setpriv"] },
     ),
     both(
       "VSN-04",
@@ -120,7 +112,7 @@ export const virtualSeen: CaseTable = {
           t.expect(/nosuch0|9000/.test(msg), "nosuch0 or 9000", msg);
         }
       },
-      ["spec:1.1.0"],
+      { needs: ["spec:1.1.0"] },
     ),
     both(
       "VSN-05",
@@ -133,7 +125,7 @@ export const virtualSeen: CaseTable = {
         t.add(conf);
         t.error(t.call("STATUS", conf), [50]);
       },
-      ["spec:1.1.0", "plugin:host-local"],
+      { needs: ["spec:1.1.0", "plugin:host-local"] },
     ),
     both(
       "VSN-06",
@@ -146,7 +138,7 @@ export const virtualSeen: CaseTable = {
         const shown = t.sh("ip -n c1 -6 address show dev eth0 scope global");
         t.expect(/2001:db8::5/.test(shown) && (/optimistic/.test(shown) || !/tentative/.test(shown)), "usable", shown);
       },
-      ["plugin:static"],
+      { needs: ["plugin:static"] },
     ),
   ],
   fixed: [],

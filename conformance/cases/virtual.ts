@@ -11,7 +11,7 @@ const VERSION = { cniVersion: "1.1.0" };
 
 type More = Pick<MainCase, "needs">;
 
-const both = (
+export const both = (
   id: string,
   tag: Tag,
   requirement: string,
