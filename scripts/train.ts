@@ -1,6 +1,7 @@
 // `scripts/train.ts PLUGINS`: the usual calls of a node, made with these plugins in a sandbox. The build runs it with executables that note
 // which of their memory calls write to (scripts/build/plan.ts); what they answer is looked at only for failure.
 import { spawnSync } from "node:child_process";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argv } from "node:process";
 import { hasKind } from "./bench/world.ts";
@@ -8,7 +9,7 @@ import { enterSandbox, hideState, sh } from "./sandbox.ts";
 
 const plugins = argv[2]!;
 
-function call(plugin: string, command: string, config: object, netns = ""): string {
+function call(plugin: string, command: string, config: object, netns = "", refusable = false): string {
   const env = {
     ...process.env,
     CNI_COMMAND: command,
@@ -19,7 +20,7 @@ function call(plugin: string, command: string, config: object, netns = ""): stri
   };
   const input = JSON.stringify(config);
   const { status, stdout, stderr } = spawnSync(join(plugins, plugin), { env, input, encoding: "utf8" });
-  if (status !== 0) throw new Error(`training: ${plugin} ${command} failed: ${stdout}${stderr}`);
+  if (status !== 0 && !refusable) throw new Error(`training: ${plugin} ${command} failed: ${stdout}${stderr}`);
   return stdout;
 }
 
@@ -34,6 +35,20 @@ function attachment(type: string, keys: object, ipam: object): void {
   call(type, "DEL", config, netns);
 }
 
+/** A PCI tree in which `card` is the interface of a virtual function, and `peer` that of its physical one. */
+function makeFunction(): string {
+  const [pf, vf] = ["0000:01:00.0", "0000:01:10.0"];
+  const devices = "/sys/bus/pci/devices";
+  sh("mount", "-t", "tmpfs", "podnic", "/sys");
+  mkdirSync(`${devices}/${pf}/net/peer`, { recursive: true });
+  mkdirSync(`${devices}/${vf}/net/card`, { recursive: true });
+  writeFileSync(`${devices}/${pf}/sriov_numvfs`, "1\n");
+  symlinkSync(`../${vf}`, `${devices}/${pf}/virtfn0`);
+  symlinkSync(`../${pf}`, `${devices}/${vf}/physfn`);
+  symlinkSync("../../drivers/vf", `${devices}/${vf}/driver`);
+  return vf;
+}
+
 function main(): void {
   hideState();
   sh("ip", "netns", "add", "pod");
@@ -46,6 +61,15 @@ function main(): void {
     for (const ipam of [static4, hostLocal]) attachment("host-device", { device: "card" }, ipam);
   sh("ip", "link", "set", "card", "up");
   if (hasKind("macvlan")) attachment("macvlan", { master: "card" }, hostLocal);
+  // A kernel without ipvlan says so only when all is ready for the link.
+  if (hasKind("ipvlan")) attachment("ipvlan", { master: "card" }, hostLocal);
+  else {
+    const config = { cniVersion: "1.0.0", name: "network-ipvlan", type: "ipvlan", master: "card", ipam: hostLocal };
+    for (const command of ["ADD", "DEL"]) call("ipvlan", command, config, "/run/netns/pod", true);
+  }
+  // Last: it hides the real /sys. Twice, as above; without attributes, which take a real function.
+  const deviceID = makeFunction();
+  for (let times = 0; times < 2; times++) attachment("sriov", { deviceID }, hostLocal);
 }
 
 if (enterSandbox("scripts/train.ts")) main();
