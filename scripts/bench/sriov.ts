@@ -1,5 +1,5 @@
 // In the guest: ADD and DEL of sriov beside a C program that makes the same requests of the kernel, interleaved.
-//   conformance/vm/run -- node scripts/ts.mjs scripts/bench/sriov.ts [ROUNDS]
+//   conformance/vm/run --counted -- node scripts/ts.mjs scripts/bench/sriov.ts [ROUNDS]
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -81,7 +81,7 @@ function main(): void {
       }
     }
   }
-  console.log(`${rounds} rounds, interleaved; medians in ms of an emulated machine: only ratios mean anything`);
+  console.log(`${rounds} rounds, interleaved; medians in ms of an emulated machine: only ratios mean anything (conformance/vm/README.md, --counted)`);
   for (const command of ["ADD", "DEL"]) {
     const of = (name: string, key: keyof Sample) =>
       median(samples.get(`${name} ${command}`)!.map((sample) => sample[key]));
