@@ -81,7 +81,9 @@ function main(): void {
       }
     }
   }
-  console.log(`${rounds} rounds, interleaved; medians in ms of an emulated machine: only ratios mean anything (conformance/vm/README.md, --counted)`);
+  console.log(
+    `${rounds} rounds, interleaved; medians in ms of an emulated machine: only ratios mean anything (conformance/vm/README.md, --counted)`,
+  );
   for (const command of ["ADD", "DEL"]) {
     const of = (name: string, key: keyof Sample) =>
       median(samples.get(`${name} ${command}`)!.map((sample) => sample[key]));
