@@ -215,6 +215,12 @@ export const hostDevice: CaseTable = {
     restores("HDX-25", "H", "the pod changed MTU and MAC", "ip -n c1 link set eth0 mtu 1300 address 02:00:00:00:0a:02"),
     restores("HDX-26", "H", "the pod cleared the alias", 'ip -n c1 link set eth0 alias ""'),
     restores("HDX-27", "H", "the pod added an altname", "ip -n c1 link property add dev eth0 altname pod-altname"),
+    restores(
+      "HDX-36",
+      "H",
+      "the pod added an altname that is a name of the host",
+      "ip -n c1 link property add dev eth0 altname up0",
+    ),
     restores("HDX-28", "H", "the pod set it promiscuous", "ip -n c1 link set eth0 promisc on"),
     one(
       "HDX-29",
@@ -243,6 +249,48 @@ export const hostDevice: CaseTable = {
         returned(t, device);
       },
     ),
+    one("HDX-37", "H", "DEL is repeatable", "a device that is down and has an alias of its own keeps its name", (t) => {
+      const device = t.freshDevice();
+      t.sh(`ip link set ${device} down; ip link set ${device} alias storage`);
+      const conf = config("1.0.0", { hwaddr: t.link(device, "")!.mac });
+      t.add(conf);
+      t.silent("DEL", conf);
+      const before = t.picture();
+      for (const CNI_NETNS of ["/run/netns/c1", undefined]) {
+        t.silent("DEL", conf, { set: { CNI_NETNS } });
+        t.unchangedSince(before);
+      }
+    }),
+    one(
+      "HDX-38",
+      "H",
+      "DEL is repeatable",
+      "another device of the host with the name CNI_IFNAME and an alias stays",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh("ip link add eth0 type veth peer name eth0p; ip link set eth0 alias storage");
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.silent("DEL", conf);
+        const before = t.picture();
+        for (const CNI_NETNS of ["/run/netns/c1", undefined]) {
+          t.silent("DEL", conf, { set: { CNI_NETNS } });
+          t.unchangedSince(before);
+        }
+      },
+    ),
+    one("HDX-39", "H", "only the owner undoes", "DEL after an ADD that failed for the name: its holder stays", (t) => {
+      const [a, b] = [t.freshDevice(), t.freshDevice()];
+      const [first, second] = [config("1.0.0", { device: a }), { ...config("1.0.0", { device: b }), name: "other" }];
+      const third = { ...config("1.0.0", { hwaddr: t.link(b, "")!.mac }), name: "third" };
+      t.add(first);
+      const before = t.picture();
+      for (const conf of [second, third]) {
+        t.error(t.call("ADD", conf));
+        t.silent("DEL", conf);
+        t.unchangedSince(before);
+      }
+    }),
     one(
       "HDX-30",
       "H",

@@ -56,8 +56,8 @@ export function locate(was: LinkSnapshot, ifName: string, netns: NamedNamespace,
 export function takeBack(pod: NetNs, host: NetNs, link: Link, was: LinkSnapshot): Link {
   requireFreeName(host, was.name);
   removeChildren(pod, link);
-  dropForeignAltnames(pod.route, link, was);
-  return moveLink(pod, host, link, was.name, { alias: was.alias });
+  const altnames = dropForeignAltnames(pod.route, link, was);
+  return moveLink(pod, host, { ...link, altnames }, was.name, { alias: was.alias });
 }
 
 /** Throws CniError when another device of the host has the name. `own`: the device itself, when it is on the host already. */

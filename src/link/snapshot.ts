@@ -96,10 +96,14 @@ export function findSameDevice(route: RouteSocket, was: LinkSnapshot, ifName: st
   return listLinks(route).find((link) => isSameDevice(link, was, ifName));
 }
 
-/** What a pod may have added to the names of a device: gone before it goes back, so that a pod cannot claim names on the host. */
-export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSnapshot): void {
-  const foreign = link.altnames.filter((name) => !was.altnames.includes(name));
-  if (foreign.length > 0) deleteAltnames(route, link.index, foreign);
+/** What a pod may have added to the names of a device: gone before it goes back, so that a pod cannot claim names on the host. Returns the others. */
+export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSnapshot): string[] {
+  deleteAltnames(
+    route,
+    link.index,
+    link.altnames.filter((name) => !was.altnames.includes(name)),
+  );
+  return link.altnames.filter((name) => was.altnames.includes(name));
 }
 
 /**
