@@ -1,12 +1,14 @@
 // Devices that the Go plugin gave to a pod. All it leaves behind is the device's ifalias: its name on the host. That is enough
 // to bring the device back, but the pod can change it: where we have a record, this file is not used.
+import { aliasPrefix } from "../../src/cni/virtual-own.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/return.ts";
-import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
+import { isSameDevice, type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import type { Selection } from "./find.ts";
+import { records } from "./record.ts";
 import { returnLink } from "./restore.ts";
 
 /** DEL without a record. Nothing to do is success. Throws when the host has another device of that name. */
@@ -19,13 +21,17 @@ export function bringBackByAlias(
   const host = ownNamespace();
   const pod = netnsPath === "" ? undefined : openNamespace(netnsPath, "ok");
   if (pod !== undefined && !sameNamespace(pod, host)) {
-    const link = findAliased(pod, ifName, config, selection);
+    const link = findInPod(pod, ifName, config, selection);
     if (link !== undefined) returnLink(pod, host, link, asOnHost(link, config));
-    if (link !== undefined) return;
+    return;
   }
-  // The namespace died, and the kernel took the device to the host as it was: down, under the pod's name or dev%d, alias still set.
-  const link = findAliased(host, ifName, config, selection);
-  if (link !== undefined && (link.flags & IFF_UP) === 0) rename(host, link, config);
+  // The namespace died, and the kernel took the device to the host as it was: down, under the pod's name or dev%d, alias still set. A
+  // host's own device may have an alias too: of one that is not named by its alias, the name must say that it was in the pod.
+  const fits = ({ name, index }: Link): boolean => Boolean(config.device) || name === ifName || name === `dev${index}`;
+  const link = listLinks(host.route).find(
+    (each) => each.alias !== "" && (each.flags & IFF_UP) === 0 && fits(each) && isNamedBy(each, config, selection),
+  );
+  if (link !== undefined) rename(host, link, config);
 }
 
 /**
@@ -47,12 +53,20 @@ function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device"
   restoreLink(host.route, link, was);
 }
 
-function findAliased(ns: NetNs, ifName: string, config: HostDeviceConfig, selection: Selection): Link | undefined {
-  const fits = (link: Link): boolean => link.alias !== "" && !contradicts(link, config, selection);
-  const named = getLink(ns.route, ifName);
+function findInPod(pod: NetNs, ifName: string, config: HostDeviceConfig, selection: Selection): Link | undefined {
+  const held = records()
+    .list()
+    .filter(({ data }) => data.netns.ino === pod.ino && data.netns.dev === pod.dev);
+  // Other networks of the pod have links as well: those of a record or with the mark of macvlan and ipvlan are theirs.
+  const fits = (link: Link): boolean =>
+    link.alias !== "" &&
+    !link.alias.startsWith(aliasPrefix) &&
+    !contradicts(link, config, selection) &&
+    !held.some(({ key, data }) => isSameDevice(link, data.was, key.ifName));
+  const named = getLink(pod.route, ifName);
   if (named !== undefined && fits(named)) return named;
   // Renamed in the pod: only what the configuration names for certain.
-  return listLinks(ns.route).find((link) => fits(link) && isNamedBy(link, config, selection));
+  return listLinks(pod.route).find((link) => fits(link) && isNamedBy(link, config, selection));
 }
 
 /** The link is certainly not the configured device. */

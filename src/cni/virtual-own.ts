@@ -8,7 +8,8 @@ import { ipamRun } from "./ipam.ts";
 import type { Call } from "./plugin.ts";
 import type { VirtualConfig } from "./virtual.ts";
 
-const aliasPrefix = "podnic:";
+/** Begins the alias of a link that is ours. */
+export const aliasPrefix = "podnic:";
 
 /**
  * The mark on the link that says whose it is. It dies with the link, needs no file, and keeps a DEL that follows a failed ADD
