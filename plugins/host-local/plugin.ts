@@ -235,7 +235,7 @@ function directoryToClean(call: HostLocalCall): string | undefined {
   try {
     return leaseDirectory(call);
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof CniError) || error.code !== Code.invalidConfig) throw error;
     log("warning", "host-local: nothing released", { cause: error.message });
     return undefined;
   }

@@ -43,6 +43,22 @@ test("a file adds to them", async () => {
   expect(() => confinePath("logFile", "/srv/cni/a")).toThrow();
 });
 
+test("a directory that a file adds may be used itself, and its parent may not", async () => {
+  const { confinePath } = await load('{"paths":{"dataDir":["/srv/cni/leases"]}}');
+  expect(() => confinePath("dataDir", "/srv/cni/leases/")).not.toThrow();
+  for (const path of ["/srv/cni", "/srv/cni/leases2", "/var/lib"]) {
+    expect(() => confinePath("dataDir", path)).toThrow("outside of the directories");
+  }
+});
+
+test("what a file that is ignored might have allowed is not refused for good", async () => {
+  const { confinePath, relaxPolicy } = await load("{");
+  relaxPolicy();
+  expect(() => confinePath("dataDir", "/var/lib/cni/networks")).not.toThrow();
+  expect(() => confinePath("dataDir", "/srv/cni/leases")).toThrow(expect.objectContaining({ code: 11 }));
+  expect(() => confinePath("dataDir", "/var/lib/../../etc")).toThrow(expect.objectContaining({ code: 7 }));
+});
+
 test.each([
   ["not JSON", "{", "is not JSON"],
   ["a wrong type", '{"delegateTimeout":"5"}', "delegateTimeout must be a whole number"],

@@ -35,6 +35,8 @@ const builtIn: Policy["paths"] = {
 
 let known: Policy | undefined;
 let lenient = false;
+/** Why the file does not count (see relaxPolicy), or "". */
+let ignored = "";
 
 /** For DEL and GC: a policy that cannot be read is logged and passed over, because what an ADD did has to be undone. */
 export function relaxPolicy(): void {
@@ -54,6 +56,7 @@ export function policy(): Policy {
   } catch (error) {
     if (!lenient || !(error instanceof Error)) throw error;
     log("warning", "node policy ignored", { file, cause: error.message });
+    ignored = error.message;
     known = complete({});
   }
   return known;
@@ -127,13 +130,25 @@ function parse(text: string): Given {
   return config as Given;
 }
 
-/** Throws CniError(invalidConfig) when `path` of `key` lies outside the allowed roots. Lexical check; files are opened without following links (state/files.ts). */
+/**
+ * Throws CniError(invalidConfig) when `path` of `key` lies outside the allowed roots; CniError(tryAgain) when a policy that is ignored might
+ * have allowed it. Lexical check; files are opened without following links (state/files.ts).
+ */
 export function confinePath(key: keyof Policy["paths"], path: string): void {
   const roots = policy().paths[key];
   const steps = path.split("/").filter((step) => step !== "" && step !== ".");
   const normal = `/${steps.join("/")}`;
   const plain = path[0] === "/" && !steps.includes("..") && !path.includes("\0");
-  if (plain && roots.some((root) => normal.startsWith(root.endsWith("/") ? root : `${root}/`))) return;
+  // What an administrator names may also be the path itself; /var/lib, say, may not.
+  const whole = builtIn[key].includes(normal) ? normal : `${normal}/`;
+  if (plain && roots.some((root) => whole.startsWith(root.endsWith("/") ? root : `${root}/`))) return;
+  if (plain && ignored !== "") {
+    throw new CniError(
+      Code.tryAgain,
+      `whether ${key} may be ${JSON.stringify(path.slice(0, 128))} is not known`,
+      ignored,
+    );
+  }
   throw new CniError(
     Code.invalidConfig,
     `${key} ${JSON.stringify(path.slice(0, 128))} is outside of the directories it may lie in`,
