@@ -7,8 +7,8 @@ import { locate, recordedNamespace } from "../../src/link/return.ts";
 import { log } from "../../src/log.ts";
 import type { Record, RecordKey } from "../../src/state/record.ts";
 import type { SriovConfig } from "./config.ts";
-import { type HeldVf, records } from "./record.ts";
-import { allocatedTo, statesOf } from "./reference.ts";
+import { type HeldVf, records, withVf } from "./record.ts";
+import { allocatedTo, listStates, stateName } from "./reference.ts";
 import { isSameKey, release } from "./restore.ts";
 
 /** Milliseconds to wait for the kernel to hand back a VF of a namespace that is being torn down. */
@@ -17,9 +17,12 @@ export const TEARDOWN = 1000;
 /** The caller holds the VF's lock. Throws CniError naming the owner when the VF is in use. */
 export function requireFreeVf(call: Call<SriovConfig>, pci: string): void {
   for (const record of records().list()) {
-    if (record.data.pci !== pci) continue;
+    const { key, data } = record;
+    if (data.pci !== pci && !isSameKey(key, call.attachment)) continue;
     if (isInUse(record)) throw inUse(call, record);
-    undo(record.key, pci);
+    // An earlier ADD of this attachment had another VF, and nobody else will give that back: its record is about to be written anew.
+    if (data.pci !== pci) withVf(data.pci, false, () => undo(key, data.pci));
+    else undo(key, pci);
   }
   const path = allocatedTo(pci);
   if (path !== undefined) {
@@ -30,10 +33,10 @@ export function requireFreeVf(call: Call<SriovConfig>, pci: string): void {
     );
   }
   // Left behind by sriov-cni: its pod is gone, and its DEL never came or failed half-way.
-  for (const name of statesOf(pci)) {
-    const at = name.lastIndexOf("-");
-    log("info", "undoing what an earlier pod left on the VF", { device: pci, state: name });
-    undo({ network: call.attachment.network, containerId: name.slice(0, at), ifName: name.slice(at + 1) }, pci);
+  for (const { key, held } of listStates()) {
+    if (held.pci !== pci) continue;
+    log("info", "undoing what an earlier pod left on the VF", { device: pci, state: stateName(key) });
+    undo(key, pci);
   }
 }
 

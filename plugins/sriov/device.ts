@@ -23,6 +23,17 @@ export interface Vf {
 
 /** From sysfs and the kernel. Throws CniError that says which of the files was missing and what that means. */
 export function findVf(route: RouteSocket, pci: string): Vf {
+  const vf = findOnPf(route, pci);
+  if (pciDriver(pci) !== undefined) return vf;
+  return fail(
+    pci,
+    `it has no driver (/sys/bus/pci/devices/${pci}/driver)`,
+    "Bind the card's VF driver, or vfio-pci for DPDK.",
+  );
+}
+
+/** The same for a VF that may have no driver: what is set on the PF does not need one. */
+export function findOnPf(route: RouteSocket, pci: string): Vf {
   const base = `/sys/bus/pci/devices/${pci}`;
   if (!isPciDevice(pci))
     fail(pci, `there is no ${base}`, "The VF was removed (sriov_numvfs changed?) after it was allotted.");
@@ -47,11 +58,7 @@ export function findVf(route: RouteSocket, pci: string): Vf {
     );
   }
   const driver = pciDriver(pci);
-  const userspace = driver !== undefined && isUserspaceDriver(driver);
-  if (driver === undefined) {
-    fail(pci, `it has no driver (${base}/driver)`, "Bind the card's VF driver, or vfio-pci for DPDK.");
-  }
-  return { pci, index, pfPci, pf, userspace };
+  return { pci, index, pfPci, pf, userspace: driver !== undefined && isUserspaceDriver(driver) };
 }
 
 /** The VF's interface in the namespace of `route`; undefined when it is not there. A virtio one is a level deeper. */

@@ -23,7 +23,7 @@ import { findVf, type Vf, vfLink } from "./device.ts";
 import { checkDeviceInfoPath, writeDeviceInfo } from "./device-info.ts";
 import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
 import { type HeldVf, records, withVf } from "./record.ts";
-import { attachmentsOf, readReference, writeReference } from "./reference.ts";
+import { listStates, readReference, stateName, writeReference } from "./reference.ts";
 import { release } from "./restore.ts";
 
 export const sriov: Plugin<SriovConfig> = {
@@ -169,11 +169,10 @@ function del(call: Call<SriovConfig>): void {
 
 function gc(call: Call<SriovConfig>): void {
   const cleanup = new Cleanup();
-  const isValid = (key: RecordKey): boolean =>
-    call.validAttachments.some(({ containerId, ifName }) => containerId === key.containerId && ifName === key.ifName);
+  const valid = call.validAttachments.map(stateName);
   const { network } = call.attachment;
   const collect = (key: RecordKey, pci: string): void => {
-    if (isValid(key)) return;
+    if (valid.includes(stateName(key))) return;
     cleanup.attempt(() => {
       if (withVf(pci, false, () => release(key, "")) !== "hidden") return;
       log("warning", hidden(pci).message, { container: key.containerId });
@@ -181,7 +180,7 @@ function gc(call: Call<SriovConfig>): void {
   };
   for (const { key, data } of records().list()) if (key.network === network) collect(key, data.pci);
   // What is left now is sriov-cni's.
-  for (const { key, pci } of attachmentsOf(network)) collect(key, pci);
+  for (const { key, held } of listStates()) if (key.network === network) collect(key, held.pci);
   cleanup.attempt(() => ipamRun(call, "GC"));
   cleanup.finish();
 }

@@ -15,7 +15,8 @@ import { ALLOCATIONS, type HeldVf, REFERENCE } from "./record.ts";
 
 const LIMIT = 1 << 20;
 
-function stateName({ containerId, ifName }: Pick<Attachment, "containerId" | "ifName">): string {
+/** What sriov-cni calls the state file of an attachment. */
+export function stateName({ containerId, ifName }: Pick<Attachment, "containerId" | "ifName">): string {
   return `${containerId}-${ifName}`;
 }
 
@@ -45,12 +46,14 @@ export function writeReference(call: Call<SriovConfig>, vf: Vf, held: HeldVf, mt
  * No error when they are gone. The allocation goes only while it is this attachment's; what a killed ADD had written of one goes always. The
  * caller holds the VF's lock.
  */
-export function removeReference(key: Pick<Attachment, "containerId" | "ifName">, pci: string, netnsPath: string): void {
+export function removeReference(key: RecordKey, pci: string, netnsPath: string): void {
   if (pci !== "") {
     const ours = allocation(pci) === netnsPath;
     withDirectory(ALLOCATIONS, undefined, (dir) => (ours ? removeFile(dir, pci) : removeLeftover(dir, pci)));
   }
-  withDirectory(REFERENCE, undefined, (dir) => removeFile(dir, stateName(key)));
+  const name = stateName(key);
+  if (isOf(key.network, readState(name)?.key.network))
+    withDirectory(REFERENCE, undefined, (dir) => removeFile(dir, name));
 }
 
 /** Keys in sriov-cni's order, which is alphabetical; those it always writes, and the others when set. */
@@ -110,39 +113,39 @@ interface ReferenceState {
   vlan?: number | null;
 }
 
-/** Other attachments' state files for a VF: their names, "CONTAINER-INTERFACE". */
-export function statesOf(pci: string, but?: Pick<Attachment, "containerId" | "ifName">): string[] {
-  const own = but === undefined ? "" : stateName(but);
+/** An attachment that has a state file, whoever wrote it. */
+export interface StateFile {
+  /** The file's name is parted at the last "-", which an interface has rarely. `network` is "" in files of sriov-cni 2.5 and older. */
+  key: RecordKey;
+  held: HeldVf;
+}
+
+export function listStates(): StateFile[] {
   const names = withDirectory(REFERENCE, undefined, (dir) => host.readdir(dir)) ?? [];
-  return names.filter(
-    (name) => name !== own && name !== "pci" && !name.startsWith(".") && readState(name)?.pci === pci,
-  );
+  return names
+    .filter((name) => name.lastIndexOf("-") > 0 && !name.startsWith("."))
+    .map(readState)
+    .filter((state) => state !== undefined);
 }
 
-/** Attachments of a network that have a state file, whoever wrote it. Their names are parted at the last "-", which an interface has rarely. */
-export function attachmentsOf(network: string): { key: RecordKey; pci: string }[] {
-  const names = withDirectory(REFERENCE, undefined, (dir) => host.readdir(dir)) ?? [];
-  return names.flatMap((name) => {
-    const at = name.lastIndexOf("-");
-    const held = at < 1 || name.startsWith(".") ? undefined : readState(name, network);
-    const key = { network, containerId: name.slice(0, at), ifName: name.slice(at + 1) };
-    return held === undefined ? [] : [{ key, pci: held.pci }];
-  });
+/** The state file of an attachment that sriov-cni made, as a record. undefined: none, or damaged (logged), or another network's. */
+export function readReference(key: RecordKey): HeldVf | undefined {
+  const state = readState(stateName(key));
+  return isOf(key.network, state?.key.network) ? state?.held : undefined;
 }
 
-/** The state file of an attachment that sriov-cni made, as a record. undefined: none, or damaged (logged). */
-export function readReference(key: Pick<Attachment, "containerId" | "ifName">): HeldVf | undefined {
-  return readState(stateName(key));
+/** False for a state that names another network: the container's other attachment that has the name, after an ADD that failed for it. */
+function isOf(network: string, named = ""): boolean {
+  return named === "" || named === network;
 }
 
-/** `network`: only when it is of that one. */
-function readState(name: string, network?: string): HeldVf | undefined {
+function readState(name: string): StateFile | undefined {
   try {
     const data = withDirectory(REFERENCE, undefined, (dir) => readFile(dir, name, LIMIT));
     if (data === undefined) return undefined;
     const state = JSON.parse(host.decode(data)) as ReferenceState;
     const pci = String(state.deviceID ?? "").toLowerCase();
-    if (!isPciAddress(pci) || (network !== undefined && state.name !== network)) return undefined;
+    if (!isPciAddress(pci)) return undefined;
     const was = state.OrigVfState ?? {};
     const held: HeldVf = {
       pci,
@@ -151,7 +154,11 @@ function readState(name: string, network?: string): HeldVf | undefined {
     };
     const hostName = String(was.HostIFName ?? "");
     if (hostName !== "") held.link = originalLink(pci, hostName, was);
-    return held;
+    const at = name.lastIndexOf("-");
+    return {
+      key: { network: String(state.name ?? ""), containerId: name.slice(0, at), ifName: name.slice(at + 1) },
+      held,
+    };
   } catch (error) {
     log("warning", "state of sriov-cni ignored", { file: `${REFERENCE}/${name}`, error: String(error) });
     return undefined;

@@ -9,10 +9,10 @@ import { log } from "../../src/log.ts";
 import { bootId, type RecordKey } from "../../src/state/record.ts";
 import { isPciDevice, pciNetDirectory } from "../../src/sysfs/device.ts";
 import { restoreState } from "./attributes.ts";
-import { findVf, type Vf } from "./device.ts";
+import { findOnPf, type Vf } from "./device.ts";
 import { restoreAdministrativeMac, restoreMac } from "./mac.ts";
 import { type HeldVf, records } from "./record.ts";
-import { allocation, readReference, removeReference, statesOf } from "./reference.ts";
+import { allocation, listStates, readReference, removeReference, type StateFile, stateName } from "./reference.ts";
 
 /**
  * Gives the VF of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the
@@ -29,7 +29,12 @@ export function release(key: RecordKey, netnsPath: string): "home" | "hidden" | 
   // After a reboot the VFs were made anew, or are gone.
   const boots = new Set([own?.bootId ?? "", bootId()]);
   boots.delete("");
-  if (boots.size < 2 && isPciDevice(held.pci) && !belongsToAnother(key, held, netnsPath, own !== undefined)) {
+  if (boots.size < 2 && isPciDevice(held.pci)) {
+    if (belongsToAnother(key, held, netnsPath, own !== undefined)) {
+      // So does the allocation.
+      forget(key, "", netnsPath);
+      return "home";
+    }
     if (giveBack(held, key.ifName, netnsPath, own === undefined) === "hidden") return "hidden";
   }
   forget(key, held.pci, held.netns.path || netnsPath);
@@ -45,7 +50,8 @@ function belongsToAnother(key: RecordKey, held: HeldVf, netnsPath: string, recor
   // Of a pod that sriov-cni made only the allocation knows the namespace: it says nothing when DEL does not name one.
   const ours = recorded ? [netnsPath, held.netns.path] : [netnsPath || path];
   const elsewhere = path !== "" && !ours.includes(path) && openNamespace(path, "ok") !== undefined;
-  const claimed = !recorded && netnsPath === "" && statesOf(held.pci, key).length > 0;
+  const isOther = (state: StateFile): boolean => state.held.pci === held.pci && stateName(state.key) !== stateName(key);
+  const claimed = !recorded && netnsPath === "" && listStates().some(isOther);
   if (newer === undefined && !elsewhere && !claimed) return false;
   const owner = newer?.key.containerId ?? path;
   log("warning", "the VF belongs to another attachment now and is not touched", { device: held.pci, owner });
@@ -106,7 +112,7 @@ function complete(recorded: LinkSnapshot, link: Link): LinkSnapshot {
 /** The VF with its PF, when both are there: without them there are no attributes to restore. */
 function findQuietly(host: NetNs, pci: string): Vf | undefined {
   try {
-    return findVf(host.route, pci);
+    return findOnPf(host.route, pci);
   } catch (error) {
     log("warning", "attributes of the VF not restored", { device: pci, error: String(error) });
     return undefined;

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { makeCall } from "../../src/cni/testing.ts";
+import { type Given, makeCall } from "../../src/cni/testing.ts";
 import { host } from "../../src/host/host.ts";
 import { getLink } from "../../src/link/link.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
@@ -16,13 +16,15 @@ const CLONE_NEWNS = 0x20000;
 host.unshare(CLONE_NEWNS);
 execFileSync("sh", [
   "-ec",
-  "mount --make-rprivate /; mount -t tmpfs tmpfs /sys; mkdir -p /var/lib; mount -t tmpfs tmpfs /var/lib",
+  "mount --make-rprivate /; mount -t tmpfs tmpfs /sys; mkdir -p /var/lib; mount -t tmpfs tmpfs /var/lib; touch /var/lib/netns; unshare --net=/var/lib/netns true",
 ]);
 
 const PCI = "/sys/bus/pci/devices";
 const PF = "0000:af:00.1";
 const VF = "0000:af:06.1";
 const STATE = "/var/lib/cni/sriov";
+/** Another namespace than this process's. */
+const LIVING = "/var/lib/netns";
 
 let card: SimulatedCard;
 let route: RouteSocket;
@@ -55,11 +57,12 @@ beforeEach(() => {
 
 type Keys = { [key: string]: unknown };
 
-function run(command: "ADD" | "DEL", keys: Keys) {
+function run(command: "ADD" | "DEL" | "GC", keys: Keys, given: Given = {}, netns = "/proc/self/ns/net") {
   const raw = { cniVersion: "1.1.0", name: "net1", type: "sriov", deviceID: VF, ...keys };
-  const call = { ...makeCall(sriov, command, raw), netns: "/proc/self/ns/net" };
-  if (command === "DEL") {
-    sriov.del(call);
+  const call = { ...makeCall(sriov, command, raw, given), netns };
+  if (command !== "ADD") {
+    if (command === "DEL") sriov.del(call);
+    else sriov.gc(call);
     return undefined;
   }
   sriov.validate(call);
@@ -172,6 +175,77 @@ describe("all attributes, on a card that takes them", () => {
   test("a VF without an address of its PF has none in the result (case 20)", () => {
     expect(run("ADD", {})?.interfaces[0]?.mac).toBeUndefined();
   });
+});
+
+describe("what belongs to others stays", () => {
+  beforeEach(() => sysfs("vfio-pci"));
+
+  /** What sriov-cni writes for a VF of a driver of userspace that it took out of VLAN 7. */
+  function bySriovCni(...attachments: string[]): void {
+    mkdirSync(`${STATE}/pci/vf_lock`, { recursive: true });
+    const state = { deviceID: VF, VFID: 1, name: "net1", vlan: 100, OrigVfState: { Vlan: 7, HostIFName: "" } };
+    for (const name of attachments) writeFileSync(`${STATE}/${name}`, JSON.stringify(state));
+    writeFileSync(`${STATE}/pci/${VF}`, LIVING);
+    card.vfs[1]!.vlan.id = 100;
+  }
+
+  /** Changes to the card, and the files. */
+  const picture = () => [[...card.asked], readdirSync(STATE).sort(), readdirSync(`${STATE}/pci`).sort()];
+
+  test.each(["/var/lib/gone", ""])(
+    "a late DEL of a pod of sriov-cni (CNI_NETNS %j): the allocation to the next pod",
+    (netns) => {
+      bySriovCni("c1-eth0", "c2-eth0");
+      run("DEL", {}, { id: "c1" }, netns);
+      expect(picture()).toEqual([[], ["c2-eth0", "pci"], [VF, "vf_lock"]]);
+    },
+  );
+
+  test("DEL of another network with the same CNI_IFNAME, after its ADD had failed", () => {
+    run("ADD", full, {}, LIVING);
+    const before = picture();
+    run("DEL", { name: "other" }, {}, LIVING);
+    expect(picture()).toEqual(before);
+    run("DEL", {}, {}, LIVING);
+    bySriovCni("dummy-eth0");
+    const taken = picture();
+    run("DEL", { name: "other" }, {}, LIVING);
+    expect(picture()).toEqual(taken);
+    run("DEL", {}, {}, LIVING);
+    expect(card.vfs[1]!.vlan.id).toBe(7);
+  });
+
+  test("GC: an attachment that is valid and whose interface has a dash in its name", () => {
+    const valid = [{ containerId: "dummy", ifName: "net-1" }];
+    run("ADD", full, { ifName: "net-1" }, LIVING);
+    const before = picture();
+    run("GC", {}, { valid });
+    expect(picture()).toEqual(before);
+    run("DEL", {}, { ifName: "net-1" }, LIVING);
+    bySriovCni("dummy-net-1");
+    const taken = picture();
+    run("GC", {}, { valid });
+    expect(picture()).toEqual(taken);
+    run("GC", {}, {});
+    expect(card.vfs[1]!.vlan.id).toBe(7);
+  });
+
+  test("a second ADD of one attachment with another VF is refused, and the first VF comes back", () => {
+    const before = structuredClone(card.vfs);
+    run("ADD", full, {}, LIVING);
+    expect(() => run("ADD", { ...full, deviceID: "0000:af:06.0" }, {}, LIVING)).toThrow("already");
+    run("DEL", {}, {}, LIVING);
+    expect(card.vfs).toEqual(before);
+  });
+});
+
+test("a VF that lost its driver meanwhile is left to the next pod as it was", () => {
+  sysfs("vfio-pci");
+  const before = structuredClone(card.vfs);
+  run("ADD", full);
+  rmSync(`${PCI}/${VF}/driver`);
+  run("DEL", {});
+  expect(card.vfs).toEqual(before);
 });
 
 describe("addresses, as drivers take them", () => {
