@@ -125,7 +125,19 @@ export class RouteSocket {
     this.#first = this.#sequence + 1;
   }
 
+  /** What failed is gone from the batch: an undo that comes next must neither send it again nor take its results for its own. */
   #flush(): void {
+    try {
+      this.#exchange();
+    } catch (error) {
+      this.#results = [];
+      throw error;
+    } finally {
+      this.#reset();
+    }
+  }
+
+  #exchange(): void {
     this.#send();
     const count = this.#operations.length;
     const base = this.#results.length;
@@ -140,7 +152,6 @@ export class RouteSocket {
       missing--;
       return missing === 0;
     });
-    this.#reset();
   }
 
   /** Sends one GET and reads its answer. Throws NetlinkError when the kernel refuses (ENODEV: there is none). */

@@ -106,6 +106,20 @@ describe("a batch", () => {
     expect(kernel.sends.map((send) => send.map((r) => r.sequence))).toEqual([[1], [2]]);
   });
 
+  it("whose first send got no answer is not sent again by what comes after it", () => {
+    const kernel = new FakeKernel((requests, nth) => [
+      nth === 0 ? { errno: 105 } : { messages: requests.map((r) => ack(r)) },
+    ]);
+    const route = kernel.open();
+    const many = () => {
+      for (let i = 1; i <= 65; i++) nothing(route.begin(`message ${i}`, c.RTM_NEWROUTE, 0));
+    };
+    expect(caught(many).code).toBe("ENOBUFS");
+    nothing(route.begin("undo", c.RTM_NEWLINK, 0));
+    expect(route.runEach()).toEqual([undefined]);
+    expect(kernel.sends.map((send) => send.length)).toEqual([64, 1]);
+  });
+
   it("of nothing sends nothing", () => {
     const kernel = new FakeKernel(() => []);
     expect(kernel.open().runEach()).toEqual([]);
