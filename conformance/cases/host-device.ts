@@ -292,6 +292,21 @@ export const hostDevice: CaseTable = {
       }
     }),
     one(
+      "HDX-40",
+      "H",
+      "STATUS: the device is here or with a pod",
+      "with a pod, by an hwaddr written with dashes",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.1.0", { hwaddr: t.link(device, "")!.mac.toUpperCase().replaceAll(":", "-") });
+        t.add(conf);
+        t.silent("STATUS", conf);
+        t.silent("DEL", conf);
+        returned(t, device);
+      },
+      ["spec:1.1.0:host-device"],
+    ),
+    one(
       "HDX-30",
       "H",
       "DEL needs no namespace: the device is found by itself",

@@ -7,7 +7,7 @@ import { requireFreeName } from "../../src/link/return.ts";
 import { isSameDevice, type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import type { HostDeviceConfig } from "./config.ts";
-import type { Selection } from "./find.ts";
+import { addressOf, type Selection } from "./find.ts";
 import { records } from "./record.ts";
 import { returnLink } from "./restore.ts";
 
@@ -79,7 +79,7 @@ function contradicts(link: Link, config: HostDeviceConfig, selection: Selection)
 
 function isNamedBy(link: Link, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return link.alias === config.device;
-  if (config.hwaddr) return [link.mac, link.permanentMac].includes(config.hwaddr.toLowerCase());
+  if (config.hwaddr) return [link.mac, link.permanentMac].includes(addressOf(config.hwaddr));
   return selection.pci !== "" && link.parentDevice === selection.pci;
 }
 

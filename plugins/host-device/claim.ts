@@ -9,7 +9,7 @@ import { isSameDevice, type LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { Record } from "../../src/state/record.ts";
 import { reclaimByAlias } from "./alias.ts";
 import type { HostDeviceConfig } from "./config.ts";
-import { describe, findLink, type Selection } from "./find.ts";
+import { addressOf, describe, findLink, type Selection } from "./find.ts";
 import { type HeldDevice, records } from "./record.ts";
 import { bringBack } from "./restore.ts";
 
@@ -57,7 +57,7 @@ function refuseRepeatedAdd(call: Call, held: Record<HeldDevice>[]): void {
 /** What a configuration means is known although the device is not here: by what the record says it was. */
 export function isMeant(was: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return was.name === config.device || was.altnames.includes(config.device);
-  if (config.hwaddr) return [was.mac, was.permanentMac].includes(config.hwaddr.toLowerCase());
+  if (config.hwaddr) return [was.mac, was.permanentMac].includes(addressOf(config.hwaddr));
   return selection.pci !== "" && was.parentDevice === selection.pci;
 }
 

@@ -60,10 +60,15 @@ export function select(config: HostDeviceConfig): Selection {
   return { pci, auxiliary, userspace: isUserspaceDriver(driver) };
 }
 
+/** `hwaddr`, in whatever spelling, as links have it: lower-case colon form. */
+export function addressOf(hwaddr: string): string {
+  return formatMac(parseMac(hwaddr)!);
+}
+
 /** The link on the host, or undefined. Precedence as in the Go plugin: device, hwaddr, kernelpath, PCI, auxiliary. */
 export function findLink(route: RouteSocket, config: HostDeviceConfig, selection: Selection): Link | undefined {
   if (config.device) return getLink(route, config.device);
-  if (config.hwaddr) return findLinkByAddress(route, formatMac(parseMac(config.hwaddr)!));
+  if (config.hwaddr) return findLinkByAddress(route, addressOf(config.hwaddr));
   const name = interfaces(config, selection)[0];
   return name === undefined ? undefined : getLink(route, name);
 }
