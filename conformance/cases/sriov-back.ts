@@ -126,6 +126,10 @@ function ipamFails(t: Trial, card: Card): void {
 function twice(t: Trial, card: Card): void {
   const conf = sriovConfig(card, 1, ATTRIBUTES);
   t.add(conf);
+  // The link-local address is tentative for a second or two.
+  t.sh(
+    "for i in $(seq 100); do ip -n c1 address show dev eth0 tentative | grep -q inet6 || exit 0; sleep 0.1; done; exit 1",
+  );
   const [inside, info] = [t.link("eth0"), vfInfo(t, card, 1)];
   t.error(t.call("ADD", conf));
   t.netns("c2");
