@@ -116,7 +116,7 @@ function decode(stdin: Uint8Array): unknown {
     throw undecodable("stdin begins with a byte order mark", "JSON is UTF-8 without one");
   }
   const text = host.decode(stdin);
-  if (text.length > depthLimit && isTooDeep(text)) {
+  if (isTooDeep(text)) {
     throw undecodable(`objects and lists are nested more than ${depthLimit} deep`, "no network configuration is");
   }
   try {
@@ -130,7 +130,8 @@ function decode(stdin: Uint8Array): unknown {
 }
 
 /** Counts brackets outside of strings. */
-function isTooDeep(text: string): boolean {
+export function isTooDeep(text: string): boolean {
+  if (text.length <= depthLimit) return false;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);

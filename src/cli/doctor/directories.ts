@@ -38,7 +38,11 @@ function checkName(name: string, directories: string[], used: boolean): Finding 
     const cure = ours ? `podnic install ${directories[0]}` : `Install the plugin ${name} in ${directories[0]}.`;
     return finding("plugins", "error", `${name}: nowhere, and a configuration here names it`, cure);
   }
-  if (!isExecutable(first.path)) {
+  const executable = isExecutable(first.path);
+  if (executable instanceof SystemError) {
+    return finding("plugins", "error", executable.message, `Remove ${first.path}, and install the plugin again.`);
+  }
+  if (!executable) {
     return finding("plugins", "error", `${first.path} is not executable`, `chmod 755 ${first.path}`);
   }
   const behind = others.map(({ path, kind }) => `, before ${inWords(kind)} in ${path}`).join("");
@@ -62,9 +66,15 @@ function recogniseQuietly(path: string): Kind {
   }
 }
 
-function isExecutable(path: string): boolean {
-  const { mode } = host.stat(path);
-  return (mode & S_IFMT) === S_IFREG && (mode & 0o111) !== 0;
+/** The kernel's refusal when it cannot be looked at: a link that leads to itself. */
+function isExecutable(path: string): boolean | SystemError {
+  try {
+    const { mode } = host.stat(path);
+    return (mode & S_IFMT) === S_IFREG && (mode & 0o111) !== 0;
+  } catch (error) {
+    if (error instanceof SystemError) return error;
+    throw error;
+  }
 }
 
 function leftovers(directory: string): Finding[] {

@@ -98,7 +98,7 @@ function explainPlugin(
 ): unknown {
   const own = findPlugin(part.plugin);
   const environment = environmentOf("ADD", attachment);
-  if (own === undefined || own.kind === "ipam") return explainStranger(standIn, plugin, stdin, attachment);
+  if (own === undefined) return explainStranger(standIn, plugin, stdin, attachment);
   const { value, stderr } = stage.within(environment, stdin, () => {
     const request = readRequest("ADD");
     checkVersion(request.command, request.version);

@@ -25,8 +25,9 @@ export interface PluginConfiguration {
 /** The plugins of a configuration or a list; none when it is neither. */
 export function pluginsOf(configuration: unknown): PluginConfiguration[] {
   if (!isObject(configuration)) return [];
-  const network = String(configuration.name ?? "");
-  const version = String(configuration.cniVersion ?? "0.1.0");
+  const { name, cniVersion } = configuration;
+  const network = typeof name === "string" ? name : "";
+  const version = typeof cniVersion === "string" ? cniVersion : "0.1.0";
   const plugins = Array.isArray(configuration.plugins) ? configuration.plugins : [configuration];
   return plugins.filter(isObject).map((config) => ({ network, version, config }));
 }

@@ -43,7 +43,7 @@ export function readNetwork(file: string, text: string): Network {
     if (typeof raw.type !== "string") throw unusable(file, 'has neither "type" nor "plugins"');
     const list = { name, cniVersion, plugins: [raw] };
     return {
-      name: String(name ?? ""),
+      name: typeof name === "string" ? name : "",
       cniVersion: version,
       plugins: [raw],
       disableCheck: false,
@@ -54,10 +54,10 @@ export function readNetwork(file: string, text: string): Network {
     throw unusable(file, '"plugins" is not a list of objects');
   }
   const disableCheck = raw.disableCheck === true || raw.disableCheck === "true";
-  return { name: String(name ?? ""), cniVersion: version, plugins, disableCheck, text };
+  return { name: typeof name === "string" ? name : "", cniVersion: version, plugins, disableCheck, text };
 }
 
-function isObject(value: unknown): value is Config {
+export function isObject(value: unknown): value is Config {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

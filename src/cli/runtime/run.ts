@@ -1,6 +1,7 @@
 // ADD, CHECK and DEL of a network, plugin by plugin, as libcni does it.
 import { runDelegate } from "../../cni/delegate.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";
+import { excerpt } from "../../cni/names.ts";
 import { findPlugin } from "../../cni/registry.ts";
 import { isBefore, isSupported } from "../../cni/version.ts";
 import { CniError, Code } from "../../errors.ts";
@@ -9,7 +10,7 @@ import { log } from "../../log.ts";
 import { closing } from "../../state/files.ts";
 import { type Attachment, environmentOf } from "./attachment.ts";
 import { forgetResult, keepResult, keptResult } from "./cache.ts";
-import type { Config, Network } from "./networks.ts";
+import { type Config, isObject, type Network } from "./networks.ts";
 import type { Stage } from "./stage.ts";
 
 export type Verb = "ADD" | "CHECK" | "DEL";
@@ -35,7 +36,7 @@ function runPlugin(stage: Stage, verb: Verb, plugin: Config, attachment: Attachm
   const type = String(plugin.type ?? "");
   const environment = environmentOf(verb, attachment);
   const own = findPlugin(type);
-  if (own === undefined || own.kind === "ipam") {
+  if (own === undefined) {
     const delegate = findDelegate(type, attachment.path);
     const call = { stdin: host.encode(stdin) };
     return closing(
@@ -49,12 +50,25 @@ function runPlugin(stage: Stage, verb: Verb, plugin: Config, attachment: Attachm
   throw new CniError(code, msg, details);
 }
 
+/** As it came: a plugin of others may say more in it than we know. Throws CniError naming the plugin. */
+function parseResult(type: string, stdout: string): Config {
+  try {
+    const result: unknown = JSON.parse(stdout);
+    if (isObject(result)) return result;
+  } catch {
+    // said below
+  }
+  const said = stdout.trim() === "" ? "it printed nothing" : `it printed ${JSON.stringify(excerpt(stdout))}`;
+  throw new CniError(Code.generic, `plugin ${JSON.stringify(type)} ended well but printed no result`, said);
+}
+
 /** An attachment by hand. Returns the result of the last plugin. Stops at the first that fails; what was done before it stays. */
 export function add(stage: Stage, network: Network, attachment: Attachment): unknown {
   let result: unknown;
   for (const [i, plugin] of network.plugins.entries()) {
     try {
-      result = JSON.parse(runPlugin(stage, "ADD", plugin, attachment, configFor(network, plugin, attachment, result)));
+      const stdout = runPlugin(stage, "ADD", plugin, attachment, configFor(network, plugin, attachment, result));
+      result = parseResult(String(plugin.type), stdout);
     } catch (error) {
       if (!(error instanceof CniError) || i === 0) throw error;
       const done = network.plugins.slice(0, i).map(({ type }) => String(type));

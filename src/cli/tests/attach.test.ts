@@ -151,6 +151,26 @@ describe.runIf(existsSync(cnitool))("with cnitool", () => {
   });
 });
 
+test("a plugin of others that prints no result is named; none of ours is to blame", () => {
+  write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [{ type: "stranger" }] });
+  for (const answer of ["echo hello", "echo '[1]'", ""]) {
+    stranger(answer);
+    const { status, stderr } = run("add");
+    expect(status).toBe(1);
+    expect(stderr).toContain('plugin "stranger" ended well but printed no result');
+    expect(stderr).not.toContain("defect");
+  }
+});
+
+test("an IPAM plugin of ours needs no file, whatever place of the list it has", () => {
+  write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [{ type: "host-local", ipam: pool }] });
+  const { status, stdout } = run("add", "--path", "/run/empty");
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout).ips).toMatchObject([{ address: "198.51.100.2/24" }]);
+  expect(run("del", "--path", "/run/empty").status).toBe(0);
+  expect(leases()).toEqual([]);
+});
+
 test("a single configuration is a list of one", () => {
   write("10-blue.conflist", { cniVersion: "1.0.0", name: "other", plugins: [blue] });
   write("20-blue.conf", { cniVersion: "1.0.0", name: "blue", ...blue });

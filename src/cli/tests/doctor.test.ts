@@ -1,5 +1,5 @@
 // What the doctor says about prepared trees.
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import { registerPlugins } from "../../cni/registry.ts";
 import { plugins } from "../../plugins.ts";
 import { checkDirectories, pluginDirectories } from "../doctor/directories.ts";
 import { checkCapabilities, checkRelease } from "../doctor/kernel.ts";
+import { pluginsOf } from "../node/configurations.ts";
 
 beforeAll(() => registerPlugins(plugins));
 
@@ -61,6 +62,11 @@ describe("directories of plugins", () => {
     expect(about("bridge", ["bridge"])).toMatchObject({ level: "error", cure: `chmod 755 ${first}/bridge` });
   });
 
+  it("may hold a link that leads to itself", () => {
+    symlinkSync("macvlan", join(first, "macvlan"));
+    expect(about("macvlan")).toMatchObject({ level: "error", cure: expect.stringContaining("Remove") });
+  });
+
   it("show what an interrupted installation left", () => {
     writeFileSync(join(first, ".podnic.new"), "half");
     expect(about(".podnic.new")).toMatchObject({ level: "warning", cure: `podnic install ${first}` });
@@ -81,4 +87,10 @@ describe("kernel and process", () => {
     expect(docker).toEqual([expect.stringContaining("CAP_NET_ADMIN"), expect.stringContaining("CAP_SYS_ADMIN")]);
     expect(checkCapabilities("")).toMatchObject([{ level: "note" }]);
   });
+});
+
+it("a name that is no text makes a network without name, and no end of the command", () => {
+  expect(pluginsOf({ name: { toString: 1 }, cniVersion: {}, type: "x" })).toMatchObject([
+    { network: "", version: "0.1.0" },
+  ]);
 });

@@ -113,6 +113,17 @@ test("objects of Kubernetes as JSON, in lists, several documents", () => {
   expect(json.findings).toMatchObject([{ level: "note", path: "spec.config" }]);
 });
 
+test("what is nested deeper than a plugin reads is said, and does not hide the other files", () => {
+  const text = `{"cniVersion":"1.0.0","name":"a","type":"macvlan","x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+  writeFileSync(join(dir, "deep.conf"), text);
+  const { status, stdout } = run(["validate", "--json", join(dir, "deep.conf"), "02-comma.conf"]);
+  expect(status).toBe(1);
+  expect(JSON.parse(stdout).files).toMatchObject([
+    { findings: [{ level: "error", message: "not JSON: nested too deep" }] },
+    { findings: [{ level: "error" }] },
+  ]);
+});
+
 test("nothing in a file reaches the terminal as a control character", () => {
   const name = String.raw`a\u001b[2J`;
   const mode = String.raw`\u009b1m`;

@@ -1,4 +1,5 @@
 // One file judged: what is wrong in it, and where.
+import { isTooDeep } from "../../cni/request.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { humanPath } from "../../config/messages.ts";
 import { type NetworkText, type Remark, readContents } from "./documents.ts";
@@ -50,6 +51,8 @@ export function judge(name: string, text: string): Judged {
 }
 
 function judgeNetwork(text: NetworkText): { network?: Judged["networks"][number]; remarks: Remark[] } {
+  // What a plugin refuses to read.
+  if (isTooDeep(text.json)) return { remarks: [notJson(text)] };
   let raw: unknown;
   try {
     raw = JSON.parse(text.json);
