@@ -52,7 +52,9 @@ export const security: CaseTable = {
       "C-013: distinct state for ambiguous names",
       "a-b with c and a with b-c: two reservations, each released by its own DEL",
       (t) => {
-        const [one, two] = [t.l3({ name: "a-b" }), t.l3({ name: "a" })];
+        // Addresses of their own: ipvlan takes one only once on a master.
+        const ipam = { type: "host-local", ranges: [[{ subnet: "203.0.113.0/24" }]] };
+        const [one, two] = [t.l3({ name: "a-b" }), t.l3({ name: "a", ipam })];
         const c2 = { CNI_CONTAINERID: "b-c", CNI_NETNS: t.netns("c2") };
         t.add(one, { set: { CNI_CONTAINERID: "c" } });
         t.add(two, { set: c2, ns: "c2" });

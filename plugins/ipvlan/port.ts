@@ -4,7 +4,7 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { type Numbers, nameOf, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { LOCK_EX, LOCK_SH, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
+import { LOCK_SH, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
 import { host, SystemError } from "../../src/host/host.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { lookInto, type NetNs } from "../../src/link/namespace.ts";
@@ -51,17 +51,16 @@ export function onPort<C extends VirtualConfig>(
     writeWitness(dir, master, call);
     return made;
   };
-  // Beside an interface that is known, any number are made at the same time; only the first one is made alone.
+  // Beside an interface that is known, any number are made at the same time; only the first one is made alone. Who has found none does not
+  // look again beside others: forty that do so keep each other from ever being alone.
   const { lockTimeout } = policy();
   const deadline = host.monotonic() + lockTimeout;
-  for (let pause = 1; host.monotonic() < deadline; pause = Math.min(pause * 1.5, 30)) {
-    alone = false;
-    const link =
-      ifLockable(dir, "lock", LOCK_SH, beside) ?? (alone ? ifLockable(dir, "lock", LOCK_EX, first) : undefined);
+  for (let pause = 1; !alone && host.monotonic() < deadline; pause = Math.min(pause * 1.5, 30)) {
+    const link = ifLockable(dir, "lock", LOCK_SH, beside);
     if (link !== undefined) return link;
-    host.sleep(pause);
+    if (!alone) host.sleep(pause);
   }
-  return withLock(dir, "lock", 1, first);
+  return withLock(dir, "lock", lockTimeout, first);
 }
 
 interface Slave {
