@@ -70,6 +70,17 @@ function nameConflict(t: Trial, version: string): void {
   returned(t, device);
 }
 
+/** ADD and DEL, and DEL again and again, with the namespace and without: nothing of the host changes. */
+function repeated(t: Trial, conf: Config): void {
+  t.add(conf);
+  t.silent("DEL", conf);
+  const before = t.picture();
+  for (const CNI_NETNS of ["/run/netns/c1", undefined]) {
+    t.silent("DEL", conf, { set: { CNI_NETNS } });
+    t.unchangedSince(before);
+  }
+}
+
 function dpdk(t: Trial, version: string, check: boolean): void {
   fakePci(t, "vfio-pci");
   const conf = config(version, { pciBusID: PCI, ipam: STATIC });
@@ -253,13 +264,7 @@ export const hostDevice: CaseTable = {
       const device = t.freshDevice();
       t.sh(`ip link set ${device} down; ip link set ${device} alias storage`);
       const conf = config("1.0.0", { hwaddr: t.link(device, "")!.mac });
-      t.add(conf);
-      t.silent("DEL", conf);
-      const before = t.picture();
-      for (const CNI_NETNS of ["/run/netns/c1", undefined]) {
-        t.silent("DEL", conf, { set: { CNI_NETNS } });
-        t.unchangedSince(before);
-      }
+      repeated(t, conf);
     }),
     one(
       "HDX-38",
@@ -269,14 +274,7 @@ export const hostDevice: CaseTable = {
       (t) => {
         const device = t.freshDevice();
         t.sh("ip link add eth0 type veth peer name eth0p; ip link set eth0 alias storage");
-        const conf = config("1.0.0", { device });
-        t.add(conf);
-        t.silent("DEL", conf);
-        const before = t.picture();
-        for (const CNI_NETNS of ["/run/netns/c1", undefined]) {
-          t.silent("DEL", conf, { set: { CNI_NETNS } });
-          t.unchangedSince(before);
-        }
+        repeated(t, config("1.0.0", { device }));
       },
     ),
     one("HDX-39", "H", "only the owner undoes", "DEL after an ADD that failed for the name: its holder stays", (t) => {
