@@ -1,16 +1,15 @@
 // podnic add|check|del NETWORK NETNS: a network by hand, as cnitool does it.
 import type { Command } from "commander";
-import { errorDocument, toCniError } from "../cni/failure.ts";
 import { ENOSYS } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { oneLine } from "../log.ts";
-import { command, Exit, Status } from "./command.ts";
+import { command } from "./command.ts";
 import { traceNetlink } from "./kernel/trace.ts";
 import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
 import { CONF_DIR, findNetwork } from "./runtime/networks.ts";
 import { add, check, del } from "./runtime/run.ts";
 import { Stage } from "./runtime/stage.ts";
-import { note, print, printJson } from "./terminal.ts";
+import { print, printJson } from "./terminal.ts";
 
 const lesson = `NETWORK is the "name" of a configuration in /etc/cni/net.d (.conflist, then .conf and .json, in lexical order); NETNS the
 path of a network namespace, or its name in "ip netns".
@@ -27,8 +26,8 @@ is cnitool's too. The variables of cnitool (NETCONFPATH, CNI_PATH, CNI_IFNAME, C
 --trace shows each message to and from the kernel on stderr: ">" a request that changes something, in the words of ip, ">?" one
 that asks, "<" an answer; below it type, flags and attributes as the kernel's headers call them.
 
-Exit status: 0 done, 1 it failed (the error is on stderr; with --json the plugin's error document is on stdout), 2 the command line
-makes no sense.`;
+Exit status: 0 done, 1 it failed (the error is on stderr; with --json the plugin's error document is on stdout too), 2 the command
+line makes no sense.`;
 
 interface Options extends AttachmentOptions {
   confDir?: string;
@@ -43,19 +42,6 @@ function startTrace(stage: Stage): void {
   stage.host.fork = () => {
     throw new SystemError("fork", ENOSYS, "ENOSYS", "not while messages are traced");
   };
-}
-
-/** Runs `action` and says how it ended. */
-function attempt(options: Options, action: () => void): void {
-  try {
-    action();
-  } catch (thrown) {
-    if (thrown instanceof Exit) throw thrown;
-    const error = toCniError(thrown);
-    if (options.json === true) print(`${errorDocument(error, "1.1.0")}\n`);
-    else note(`${error.message} (code ${error.code})${error.details === "" ? "" : `\n        ${error.details}`}`);
-    throw new Exit(Status.failed);
-  }
 }
 
 function attachCommand(
@@ -75,17 +61,15 @@ function attachCommand(
       .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
       .option("--trace", "show each netlink message, both ways, on stderr")
       .option("--json", "print an error as a CNI error document")
-      .action((network: string, netns: string, options: Options) =>
-        attempt(options, () => {
-          const attachment = attachmentOf(netns, options);
-          const dir = options.confDir ?? (host.getenv("NETCONFPATH") || CONF_DIR);
-          const found = findNetwork(network, dir);
-          const stage = new Stage();
-          if (options.trace === true) startTrace(stage);
-          const result = act(stage, found, attachment);
-          if (result !== undefined) printJson(result);
-        }),
-      );
+      .action((network: string, netns: string, options: Options) => {
+        const attachment = attachmentOf(netns, options);
+        const dir = options.confDir ?? (host.getenv("NETCONFPATH") || CONF_DIR);
+        const found = findNetwork(network, dir);
+        const stage = new Stage();
+        if (options.trace === true) startTrace(stage);
+        const result = act(stage, found, attachment);
+        if (result !== undefined) printJson(result);
+      });
 }
 
 export const addCommand = attachCommand("add", "add a network's interface to a namespace, as a runtime does", add);

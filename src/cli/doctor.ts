@@ -3,12 +3,13 @@ import type { Command } from "commander";
 import { relaxPolicy } from "../config/policy.ts";
 import { host } from "../host/host.ts";
 import { oneLine } from "../log.ts";
-import { command, Exit, Status } from "./command.ts";
+import { command } from "./command.ts";
 import { checkConfigurations, checkPolicy } from "./doctor/configurations.ts";
 import { checkDirectories } from "./doctor/directories.ts";
 import { type Finding, finding, type Level } from "./doctor/finding.ts";
 import { checkCapabilities, checkKernel } from "./doctor/kernel.ts";
 import { checkState } from "./doctor/state.ts";
+import { Exit, Status, UsageError } from "./exit.ts";
 import { asJson, showGarbage } from "./gc.ts";
 import { findDevicesOf } from "./node/devices.ts";
 import { collect, findGarbage } from "./node/garbage.ts";
@@ -19,7 +20,7 @@ const lesson = `It looks and changes nothing. --fix takes away what pods left wh
 one network: it shows what it would do, and asks. The rest is for you to do; each finding says how.
 
   podnic doctor
-  podnic doctor --fix           asks at a terminal; elsewhere it needs --yes
+  podnic doctor --fix           asks at a terminal; elsewhere, and with --json, it needs --yes
   podnic doctor --json | jq -r '.findings[] | select(.level == "error") | .found'
 
 Exit status: 0 nothing needs to be done, 1 there are warnings or errors (after --fix: are left).`;
@@ -81,8 +82,8 @@ function fix(yes: boolean, json: boolean): object[] {
     showGarbage(garbage);
     print("\n");
   }
-  if (!yes && !agreed()) {
-    note("nothing was done");
+  if (!yes && (json || !agreed())) {
+    note(json ? "with --json nobody is asked: give --yes; nothing was done" : "nothing was done");
     return [];
   }
   const collected = collect(garbage);
@@ -115,6 +116,7 @@ export const doctorCommand = (): Command =>
     .option("--yes", "with --fix: do not ask")
     .option("--json", "as JSON")
     .action(({ fix: wanted, yes, json }: Options) => {
+      if (yes === true && wanted !== true) throw new UsageError("--yes goes with --fix", "Nothing was done.");
       const fixed = wanted === true ? fix(yes === true, json === true) : [];
       const findings = examine();
       if (json === true) printJson({ findings, fixed });

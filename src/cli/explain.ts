@@ -1,15 +1,15 @@
 // podnic explain FILE: what ADD would do here and now, step by step, with nothing done.
-import { toCniError } from "../cni/failure.ts";
 import { CniError, Code } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { oneLine } from "../log.ts";
-import { command, Exit, Status } from "./command.ts";
+import { command } from "./command.ts";
+import { Exit, Status } from "./exit.ts";
 import { type Explanation, explain, SOME_POD } from "./explain/run.ts";
 import type { Kind } from "./explain/steps.ts";
 import { readInput } from "./input.ts";
 import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
 import { readNetwork } from "./runtime/networks.ts";
-import { type Colour, note, paint, print, printJson } from "./terminal.ts";
+import { type Colour, paint, print, printJson } from "./terminal.ts";
 import { readContents } from "./validate/documents.ts";
 
 const lesson = `FILE is a CNI configuration, a list, or YAML with a NetworkAttachmentDefinition; "-" is stdin. The plugins run as they do in
@@ -38,12 +38,12 @@ function explainFile(file: string, options: Options): Explanation[] {
       "it looks into namespaces and at state, as an ADD does; validate does not",
     );
   }
+  const { netns, ...rest } = options;
+  const attachment = { ...attachmentOf(netns ?? SOME_POD, rest), ...(netns === undefined ? { netns: "" } : {}) };
   const { networks, remarks } = readContents(file, readInput(file));
   const wrong = remarks.find(({ level }) => level === "error");
   if (wrong !== undefined)
     throw new CniError(Code.invalidConfig, `${file}: ${wrong.text}`, `podnic validate ${file} says more`);
-  const { netns, ...rest } = options;
-  const attachment = { ...attachmentOf(netns ?? SOME_POD, rest), ...(netns === undefined ? { netns: "" } : {}) };
   return networks.map(({ json, origin }) => {
     const network = readNetwork(file, json);
     // Multus gives a network without a name that of its definition.
@@ -94,14 +94,7 @@ export const explainCommand = () =>
     .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
     .option("--json", "print one JSON document")
     .action((file: string, options: Options) => {
-      let explained: Explanation[];
-      try {
-        explained = explainFile(file, options);
-      } catch (thrown) {
-        const { message, details } = toCniError(thrown);
-        note(details === "" ? message : `${message}\n        ${details}`);
-        throw new Exit(Status.failed);
-      }
+      const explained = explainFile(file, options);
       if (options.json === true) printJson(explained);
       else for (const each of explained) show(each);
       if (explained.some(({ refusal }) => refusal !== undefined)) throw new Exit(Status.failed);

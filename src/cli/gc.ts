@@ -1,6 +1,7 @@
 // podnic gc --network N: takes away what attachments left whose namespace is gone.
 import type { Command } from "commander";
-import { command, Exit, Status } from "./command.ts";
+import { command } from "./command.ts";
+import { Exit, Status } from "./exit.ts";
 import { type Collected, collect, findGarbage, type Garbage } from "./node/garbage.ts";
 import { lookAtNode, poolsOf } from "./node/node.ts";
 import { type Cell, print, printJson, printTable, shortId } from "./terminal.ts";

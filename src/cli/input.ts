@@ -1,25 +1,43 @@
-// Files that a person names on the command line.
+// Files and directories that a person names on the command line.
 import { readAll } from "../cni/stdio.ts";
 import { CniError, Code } from "../errors.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
-import { host } from "../host/host.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
+import { hasErrno } from "../state/descriptor.ts";
 import { closing, readUpTo } from "../state/files.ts";
 
 /** More than any network's configuration, and than a manifest with hundreds of them. */
 const LIMIT = 4 << 20;
 
-/** Text of a file, of stdin for "-". Throws SystemError, or CniError(io) for what is no file of a sensible size. */
+/** Text of a file, of stdin for "-". Throws CniError(io). */
 export function readInput(path: string): string {
-  const data = path === "-" ? readAll(LIMIT) : readRegular(path);
-  if (data === undefined) throw new CniError(Code.io, `${path} has more than ${LIMIT} bytes`);
-  return host.decode(data);
+  try {
+    const data = path === "-" ? readAll(LIMIT) : readRegular(path);
+    if (data !== undefined) return host.decode(data);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new CniError(Code.io, error.message, "It must be a readable file.");
+  }
+  throw new CniError(Code.io, `${path} has more than ${LIMIT} bytes`, "Is it the right file?");
 }
 
 function readRegular(path: string): Uint8Array | undefined {
   // A fifo would make us wait for its other end.
   return closing(host.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), (fd) => {
     const { mode, size } = host.fstat(fd);
-    if ((mode & S_IFMT) !== S_IFREG) throw new CniError(Code.io, `${path} is not a regular file`);
+    if ((mode & S_IFMT) !== S_IFREG) {
+      throw new CniError(Code.io, `${path} is not a regular file`, "It must be a readable file.");
+    }
     return readUpTo(fd, size, LIMIT);
   });
+}
+
+/** Opens a directory. Throws CniError(io) with `cure` when there is none, SystemError otherwise. */
+export function openNamedDirectory(path: string, cure: string): Fd {
+  try {
+    return host.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  } catch (error) {
+    if (!hasErrno(error, "ENOENT", "ENOTDIR")) throw error;
+    throw new CniError(Code.io, `there is no directory ${path}`, cure);
+  }
 }

@@ -1,8 +1,10 @@
 // podnic leases: pools of host-local and who holds their addresses.
 import type { Command } from "commander";
+import { host } from "../host/host.ts";
 import { command } from "./command.ts";
+import { openNamedDirectory } from "./input.ts";
 import type { Life } from "./node/namespaces.ts";
-import { lookAtNode, poolsOf } from "./node/node.ts";
+import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import type { Pool } from "./node/pools.ts";
 import { type Cell, type Colour, print, printJson, printTable, shortId } from "./terminal.ts";
 
@@ -56,16 +58,18 @@ export function showPools(pools: Pool[]): void {
 
 interface Options {
   network?: string;
-  dataDir: string[];
+  dataDir?: string[];
   json?: boolean;
 }
 
 export const leasesCommand = (): Command =>
   command("leases", "list pools of host-local and who holds their addresses", lesson)
     .option("--network <name>", "this network only")
-    .option("--data-dir <dir...>", "look here, and nowhere else", [])
+    .option("--data-dir <dir...>", "look here, and nowhere else")
     .option("--json", "as JSON")
-    .action(({ network, dataDir, json }: Options) => {
+    .action(({ network, dataDir = [], json }: Options) => {
+      requireRoot();
+      for (const dir of dataDir) host.close(openNamedDirectory(dir, 'It is what "dataDir" says in a configuration.'));
       const pools = poolsOf(lookAtNode(), dataDir).filter((pool) => network === undefined || pool.network === network);
       if (json === true) printJson(pools);
       else showPools(pools);

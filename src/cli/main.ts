@@ -1,13 +1,15 @@
 // The operator's command line. It is a bytecode of its own, loaded only when the executable is not called as a plugin.
 import { type Command, CommanderError } from "commander";
+import { errorDocument, toCniError } from "../cni/failure.ts";
 import { pluginNames } from "../cni/registry.ts";
-import { CniError } from "../errors.ts";
+import type { CniError } from "../errors.ts";
 import { podnicVersion } from "../version.ts";
 import { addCommand, checkCommand, delCommand } from "./attach.ts";
-import { command, Exit, Status } from "./command.ts";
+import { command } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { devicesCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
+import { Exit, Status, UsageError } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
 import { gcCommand } from "./gc.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
@@ -34,7 +36,8 @@ Files:
   /etc/cni/podnic.json   what configurations may do on this node (optional; root's, not writable by others)
   /var/lib/cni/          state: leases, and what devices were before pods got them`;
 
-const versionCommand = () => command("version", "print the version").action(() => print(`podnic ${podnicVersion}\n`));
+const version = `podnic ${podnicVersion}`;
+const versionCommand = () => command("version", "print the version").action(() => print(`${version}\n`));
 
 /** One row a command, in the order of the help. */
 // biome-ignore format: one row a command
@@ -58,7 +61,7 @@ const commands: readonly (() => Command)[] = [
 /** The whole command line. */
 export function podnic(): Command {
   const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;
-  const made = command("podnic", about, lesson);
+  const made = command("podnic", about, lesson).version(version, "-V, --version", "print the version");
   for (const make of commands) made.addCommand(make());
   return made;
 }
@@ -66,13 +69,46 @@ export function podnic(): Command {
 /** Runs one command; returns the exit status (see Status). */
 export function operator(args: string[]): number {
   try {
+    return run(args);
+  } catch (ended) {
+    if (ended instanceof Exit) return ended.status;
+    throw ended;
+  }
+}
+
+function run(args: string[]): number {
+  try {
     podnic().parse(args, { from: "user" });
     return Status.good;
-  } catch (error) {
-    if (error instanceof Exit) return error.status;
-    if (error instanceof CommanderError) return error.exitCode === 0 ? Status.good : Status.usage;
-    note(error instanceof Error ? error.message : String(error));
-    if (error instanceof CniError && error.details !== "") note(error.details);
-    return Status.failed;
+  } catch (thrown) {
+    if (thrown instanceof Exit) return thrown.status;
+    const json = isJsonWanted(args);
+    return thrown instanceof CommanderError ? refused(thrown, json) : failed(toCniError(thrown), json);
   }
+}
+
+/** Also of a command line that makes no sense: who wants JSON gets one document, whatever happens. */
+function isJsonWanted(args: string[]): boolean {
+  const end = args.indexOf("--");
+  return args.slice(0, end < 0 ? args.length : end).includes("--json");
+}
+
+/** commander has told people already. */
+function refused({ exitCode, message }: CommanderError, json: boolean): number {
+  if (exitCode === 0) return Status.good;
+  const [first = "", ...more] = message.replace(/^error: /, "").split("\n");
+  if (json) printError(new UsageError(first, more.join(" ") || "--help shows what there is"));
+  return Status.usage;
+}
+
+/** Says why: to people on stderr, to programs also on stdout. */
+function failed(error: CniError, json: boolean): number {
+  note(`${error.message} (code ${error.code})${error.details === "" ? "" : `\n        ${error.details}`}`);
+  if (json) printError(error);
+  return error instanceof UsageError ? Status.usage : Status.failed;
+}
+
+/** The document that plugins print, whatever the command. */
+function printError(error: CniError): void {
+  print(`${errorDocument(error, "1.1.0")}\n`);
 }

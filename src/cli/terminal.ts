@@ -1,6 +1,8 @@
 // What people and programs see: text on stdout, problems on stderr, tables, colour when a person looks.
+import { writeAll } from "../cni/stdio.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { oneLine } from "../log.ts";
+import { Exit, Status } from "./exit.ts";
 
 /** ioctl_tty(2): rows, columns and pixels of a terminal, as four 16-bit numbers. */
 const TIOCGWINSZ = 0x5413;
@@ -8,10 +10,19 @@ const TIOCGWINSZ = 0x5413;
 /** Columns of help and tables where no terminal says otherwise. */
 export const DEFAULT_WIDTH = 100;
 
-/** Writes all of it. Throws SystemError: a command whose answer did not arrive has failed. */
+/**
+ * Writes all of it. A command whose answer did not arrive has failed: it ends here, without a word when the reader has gone (`| head`).
+ * What nobody hears on stderr stops nothing.
+ */
 export function print(text: string, fd: Fd = 1): void {
-  let rest = host.encode(text);
-  while (rest.length > 0) rest = rest.subarray(host.write(fd, rest));
+  try {
+    writeAll(fd, text);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (fd === 2) return;
+    if (error.code !== "EPIPE") note(`the answer cannot be written: ${error.message}`);
+    throw new Exit(Status.failed);
+  }
 }
 
 /** A line for the person at the keyboard, beside the answer: on stderr, so that stdout stays the answer. */

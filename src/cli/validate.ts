@@ -1,9 +1,9 @@
 // podnic validate FILE…: what is wrong with configurations, in words that say where, what was expected and what to do.
 import { assumePolicy } from "../config/policy.ts";
 import { CniError } from "../errors.ts";
-import { SystemError } from "../host/host.ts";
 import { oneLine } from "../log.ts";
-import { command, Exit, Status } from "./command.ts";
+import { command } from "./command.ts";
+import { Exit, Status } from "./exit.ts";
 import { readInput } from "./input.ts";
 import { type Colour, paint, plural, print, printJson } from "./terminal.ts";
 import { type Judged, judge, type Located } from "./validate/file.ts";
@@ -24,8 +24,7 @@ Parts of other plugins than podnic's are noted and not checked.
 Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 the command line makes no sense.`;
 
 /** What a file that cannot be read looks like. */
-function unreadable(file: string, message: string): Judged {
-  const cure = "It must be a readable file.";
+function unreadable(file: string, { message, details: cure }: CniError): Judged {
   return {
     file,
     networks: [],
@@ -41,7 +40,7 @@ export function validate(files: string[]): Judged[] {
     try {
       return judge(file, readInput(file));
     } catch (error) {
-      if (error instanceof SystemError || error instanceof CniError) return unreadable(file, error.message);
+      if (error instanceof CniError) return unreadable(file, error);
       throw error;
     }
   });

@@ -36,8 +36,8 @@ function checkFile(file: string): Finding[] {
       ),
     );
   } catch (error) {
-    if (!(error instanceof SystemError || error instanceof CniError)) throw error;
-    return [finding("configurations", "error", `${file}: ${error.message}`, "It must be a readable file.")];
+    if (!(error instanceof CniError)) throw error;
+    return [finding("configurations", "error", `${file}: ${error.message}`, error.details)];
   }
 }
 

@@ -9,12 +9,14 @@ import { type Fd, host } from "../../host/host.ts";
 import { hasErrno } from "../../state/descriptor.ts";
 import { closing, unlinkIfThere, writeAll } from "../../state/files.ts";
 import { withLock } from "../../state/lock.ts";
+import { UsageError } from "../exit.ts";
+import { openNamedDirectory } from "../input.ts";
 import { type Kind, recognise } from "./recognise.ts";
 
 /** Names with a dot in front are no plugin of anybody's. */
 const COPY = ".podnic.new";
 const LINK = ".podnic.link";
-/** What install --backup replaced; uninstall puts it back. */
+/** What install --backup replaced, and each later install where it is there; uninstall puts it back. */
 export const BACKUP = ".podnic.backup";
 const LOCK_TIMEOUT = 30_000;
 
@@ -31,23 +33,25 @@ export interface Change {
   name: string;
   /** What was there before. */
   was: Kind;
-  /** It was kept (install), or has come back (uninstall). */
+  /** It was kept (install), has come back, or, where another file was left, is still kept (uninstall). */
   backup: boolean;
   did: "installed" | "removed" | "restored" | "left";
 }
 
 /** Puts this executable into the directory. Everything that can be refused is refused first. Throws CniError and SystemError. */
 export function install(path: string, options: InstallOptions): Change[] {
+  const names = ["podnic", ...chosen(options.only)];
   return inDirectory(path, (dir) => {
-    const names = ["podnic", ...chosen(options.only)];
     const before = names.map((name) => ({ name, was: recognise(name, dir) }));
     for (const { name, was } of before) if (was === "unknown") refuseUnknown(path, dir, name, options.force);
+    // Who has had something kept gets back what was there last, and not what an upgrade replaced long ago.
+    const keeps = options.backup || isThere(BACKUP, dir);
     unlinkIfThere(COPY, dir);
     unlinkIfThere(LINK, dir);
     try {
       copySelf(COPY, dir);
       const changes = before.map(({ name, was }): Change => {
-        const backup = options.backup && was !== "podnic" && was !== "missing";
+        const backup = keeps && was !== "podnic" && was !== "missing";
         if (backup) keep(name, dir);
         place(name, dir);
         return { name, was, backup, did: "installed" };
@@ -63,15 +67,18 @@ export function install(path: string, options: InstallOptions): Change[] {
 
 /** Takes away what is ours, and nothing else; what install --backup kept comes back in the same step. */
 export function uninstall(path: string, only: string[]): Change[] {
+  // Last of all podnic itself, so that one which was interrupted can be repeated with it.
+  const names = only.length === 0 ? [...pluginNames(), "podnic"] : chosen(only);
   return inDirectory(path, (dir) => {
-    // Last of all podnic itself, so that one which was interrupted can be repeated with it.
-    const names = only.length === 0 ? [...pluginNames(), "podnic"] : chosen(only);
     const changes = names.map((name): Change => {
       const was = recognise(name, dir);
-      if (was !== "podnic") return { name, was, backup: false, did: "left" };
-      const restored = restore(name, dir);
-      if (!restored) host.unlink(name, dir);
-      return { name, was, backup: restored, did: restored ? "restored" : "removed" };
+      if (was !== "podnic" && was !== "missing") {
+        return { name, was, backup: isThere(`${BACKUP}/${name}`, dir), did: "left" };
+      }
+      if (restore(name, dir)) return { name, was, backup: true, did: "restored" };
+      if (was === "missing") return { name, was, backup: false, did: "left" };
+      host.unlink(name, dir);
+      return { name, was, backup: false, did: "removed" };
     });
     removeEmptyBackup(dir);
     host.fsync(dir);
@@ -80,17 +87,8 @@ export function uninstall(path: string, only: string[]): Change[] {
 }
 
 function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
-  let dir: Fd;
-  try {
-    dir = host.open(path, O_RDONLY | O_DIRECTORY);
-  } catch (error) {
-    if (!hasErrno(error, "ENOENT", "ENOTDIR")) throw error;
-    throw new CniError(
-      Code.io,
-      `there is no directory ${path}`,
-      "Plugins go where the runtime looks for them, usually /opt/cni/bin; mkdir -p makes it.",
-    );
-  }
+  const cure = "Plugins go where the runtime looks for them, usually /opt/cni/bin; mkdir -p makes it.";
+  const dir = openNamedDirectory(path, cure);
   // The directory is its own lock: two installers would take each other's files for leftovers.
   return closing(dir, () => withLock(dir, ".", LOCK_TIMEOUT, () => body(dir)));
 }
@@ -98,9 +96,9 @@ function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
 function chosen(only: string[]): string[] {
   for (const name of only) {
     if (pluginNames().includes(name)) continue;
-    throw new CniError(Code.generic, `no plugin is called "${name}"`, `There are ${pluginNames().join(", ")}.`);
+    throw new UsageError(`no plugin is called "${name}"`, `There are ${pluginNames().join(", ")}.`);
   }
-  return only.length === 0 ? pluginNames() : only;
+  return only.length === 0 ? pluginNames() : [...new Set(only)];
 }
 
 function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): void {
@@ -167,6 +165,16 @@ function keep(name: string, dir: Fd): void {
 function restore(name: string, dir: Fd): boolean {
   try {
     host.rename(`${BACKUP}/${name}`, name, dir, dir);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+function isThere(path: string, dir: Fd): boolean {
+  try {
+    host.stat(path, false, dir);
     return true;
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;

@@ -1,6 +1,6 @@
 // Which interface of which container: what a runtime says in the environment.
-import { CniError, Code } from "../../errors.ts";
 import { host } from "../../host/host.ts";
+import { UsageError } from "../exit.ts";
 import { sha512 } from "./sha512.ts";
 
 export interface Attachment {
@@ -24,7 +24,7 @@ export interface AttachmentOptions {
   path?: string;
 }
 
-/** Throws CniError for arguments that make no sense. */
+/** Throws UsageError for arguments that make no sense. */
 export function attachmentOf(netns: string, options: AttachmentOptions): Attachment {
   const path = absolute(netns);
   return {
@@ -54,11 +54,7 @@ function pairs(text: string): Attachment["args"] {
   return text.split(";").map((pair) => {
     const [key = "", value = "", ...rest] = pair.split("=");
     if (key !== "" && value !== "" && rest.length === 0) return [key, value];
-    throw new CniError(
-      Code.invalidEnvironment,
-      `${JSON.stringify(pair)} is no pair of CNI_ARGS`,
-      "pairs are K=V, separated by semicolons",
-    );
+    throw new UsageError(`${JSON.stringify(pair)} is no pair of CNI_ARGS`, "pairs are K=V, separated by semicolons");
   });
 }
 
@@ -72,7 +68,7 @@ function capabilities(text: string): Attachment["capabilityArgs"] {
     // said below
   }
   const cure = `an object such as {"mac": "02:00:5e:10:00:01", "ips": ["192.0.2.5/24"]}`;
-  throw new CniError(Code.invalidEnvironment, "capability arguments are not a JSON object", cure);
+  throw new UsageError("capability arguments are not a JSON object", cure);
 }
 
 /** The environment of a plugin. */

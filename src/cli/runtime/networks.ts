@@ -2,10 +2,9 @@
 import { findJsonError } from "../../config/json-error.ts";
 import { didYouMean } from "../../config/messages.ts";
 import { CniError, Code } from "../../errors.ts";
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../host/constants.ts";
-import { host, SystemError } from "../../host/host.ts";
+import { host } from "../../host/host.ts";
 import { closing } from "../../state/files.ts";
-import { readInput } from "../input.ts";
+import { openNamedDirectory, readInput } from "../input.ts";
 import { note } from "../terminal.ts";
 
 export type Config = { [key: string]: unknown };
@@ -67,7 +66,8 @@ function unusable(file: string, why: string): CniError {
 
 /** The names in lexical order: lists before single configurations, as libcni looks at them. */
 function configFiles(dir: string): string[] {
-  const names = closing(host.open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), (fd) => host.readdir(fd)).sort();
+  const fd = openNamedDirectory(dir, "It is where networks are looked for; --conf-dir names another.");
+  const names = closing(fd, () => host.readdir(fd)).sort();
   const ending = (...endings: string[]) => names.filter((name) => endings.some((each) => name.endsWith(each)));
   return [...ending(".conflist"), ...ending(".conf", ".json")].map((name) => `${dir}/${name}`);
 }
@@ -81,7 +81,7 @@ export function findNetwork(name: string, dir: string): Network {
       if (network.name === name) return network;
       others.push(network.name);
     } catch (error) {
-      if (!(error instanceof CniError || error instanceof SystemError)) throw error;
+      if (!(error instanceof CniError)) throw error;
       note(`passed over: ${error.message}`);
     }
   }

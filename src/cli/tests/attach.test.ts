@@ -91,8 +91,8 @@ describe("by hand", () => {
   test("what makes no sense is refused before anything is done", () => {
     write("00-broken.conflist", {});
     expect(execute(["add", "blou", "pod", "--conf-dir", CONF]).stderr).toContain('did you mean "blue"?');
-    expect(run("add", "--args", "A").status).toBe(1);
-    expect(run("add", "--cap-args", "[").status).toBe(1);
+    expect(run("add", "--args", "A").status).toBe(2);
+    expect(run("add", "--cap-args", "[").status).toBe(2);
     expect(run("add", "--ifname", "a/b").stderr).toContain("CNI_IFNAME");
     expect(execute(["add", "blue"]).status).toBe(2);
     expect(leases()).toEqual([]);

@@ -77,7 +77,7 @@ describe("podnic install", () => {
   it("installs only what is asked for, and itself", () => {
     expect(run("install", "--only", "macvlan", "static", "--", dir).status).toBe(0);
     expect(readdirSync(dir).sort()).toEqual(["macvlan", "podnic", "static"]);
-    expect(run("install", "--only", "bridge", "--", dir)).toMatchObject({ status: 1 });
+    expect(run("install", "--only", "bridge", "--", dir)).toMatchObject({ status: 2 });
   });
 
   it("refuses to replace what it does not know, before anything is changed", () => {
@@ -114,6 +114,30 @@ describe("podnic install", () => {
     expect(run("uninstall", dir).status).toBe(0);
     expect(readdirSync(dir)).toEqual(["host-local"]);
     expect(inode("host-local")).toBe(newer);
+  });
+
+  it("renews what was kept, also when nobody asks for it again", () => {
+    goPlugin("host-local");
+    run("install", "--backup", dir);
+    // An upgrade brings a newer one, and a plugin that was not there.
+    for (const name of ["host-local", "static"]) {
+      rmSync(join(dir, name));
+      copyFileSync("/usr/lib/cni/macvlan", join(dir, name));
+    }
+    const newer = ["host-local", "static"].map(inode);
+    const { changes } = JSON.parse(run("install", "--json", dir).stdout);
+    expect(changes).toContainEqual({ name: "host-local", was: "Go plugin", backup: true, did: "installed" });
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(readdirSync(dir)).toEqual(["host-local", "static"]);
+    expect(["host-local", "static"].map(inode)).toEqual(newer);
+  });
+
+  it("keeps the original also when a plugin is named twice", () => {
+    goPlugin("macvlan");
+    const before = inode("macvlan");
+    expect(run("install", "--backup", "--only", "macvlan", "macvlan", "--", dir).status).toBe(0);
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(inode("macvlan")).toBe(before);
   });
 
   it("does not stumble over its own backup when it was killed before the rename", () => {
@@ -182,6 +206,26 @@ describe("podnic uninstall", () => {
     expect(status).toBe(0);
     expect(stderr).toContain("left alone: macvlan");
     expect(readdirSync(dir)).toEqual(["macvlan"]);
+  });
+
+  it("says what is still kept of a name that has got another file since", () => {
+    goPlugin("macvlan");
+    run("install", "--backup", dir);
+    rmSync(join(dir, "macvlan"));
+    goPlugin("macvlan");
+    const { stderr } = run("uninstall", dir);
+    expect(stderr).toContain("left alone: macvlan");
+    expect(stderr).toContain(`still kept: ${dir}/.podnic.backup/macvlan`);
+  });
+
+  it("puts back what was kept also where podnic's file is gone", () => {
+    goPlugin("macvlan");
+    const before = inode("macvlan");
+    run("install", "--backup", dir);
+    rmSync(join(dir, "macvlan"));
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(readdirSync(dir)).toEqual(["macvlan"]);
+    expect(inode("macvlan")).toBe(before);
   });
 
   it("can be repeated, and for a part", () => {

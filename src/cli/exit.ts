@@ -1,0 +1,26 @@
+// How a command ends.
+import { CniError, Code } from "../errors.ts";
+
+/** Exit statuses, the same for all commands. */
+export const Status = {
+  good: 0,
+  /** It could not be done, or what was looked at is not as it should be. */
+  failed: 1,
+  /** The command line makes no sense. */
+  usage: 2,
+} as const;
+
+/** Ends a command with a status after it has said all there is to say. */
+export class Exit extends Error {
+  override readonly name = "Exit";
+  constructor(readonly status: number) {
+    super(`exit status ${status}`);
+  }
+}
+
+/** What was asked for on the command line makes no sense. */
+export class UsageError extends CniError {
+  constructor(message: string, details: string) {
+    super(Code.invalidEnvironment, message, details);
+  }
+}
