@@ -155,6 +155,33 @@ const restores = (id: string, tag: Tag, label: string, inPod: string, setup = "t
     t.unchangedSince(before, "", upOrDown);
   });
 
+/** Addresses and routes of a device of the host, in the words of `ip`, but for what the kernel makes of its name and MAC by itself. */
+const network = (t: Trial, device: string): string[] =>
+  t
+    .sh(`ip -d -o address show dev ${device} | sed 's/^[0-9]*: //; s/ *\\\\ */ /; s/ tentative//; /ff:fe/d'
+      for family in 4 6; do ip -d -$family route show table all dev ${device} | sed '/proto kernel/d'; done`)
+    .trim()
+    .split("\n");
+
+function sameNetwork(t: Trial, device: string, before: string[]): void {
+  const now = network(t, device);
+  const missing = before.filter((line) => !now.includes(line));
+  const added = now.filter((line) => !before.includes(line));
+  t.equal({ missing, added }, { missing: [], added: [] }, "addresses and routes");
+}
+
+/** What an administrator gave the device, with dev0p at the other end of its cable, is there again after ADD and DEL. */
+const keepsNetwork = (id: string, label: string, setup: string): Case =>
+  one(id, "H", "the device comes back as it was", label, (t) => {
+    const device = t.freshDevice();
+    t.sh(setup);
+    const before = network(t, device);
+    const conf = config("1.0.0", { device });
+    t.add(conf);
+    t.silent("DEL", conf);
+    sameNetwork(t, device, before);
+  });
+
 export const hostDevice: CaseTable = {
   perMain: [],
   fixed: [
@@ -304,6 +331,37 @@ export const hostDevice: CaseTable = {
       },
       ["spec:1.1.0:host-device"],
     ),
+    keepsNetwork(
+      "HDX-41",
+      "routes with onlink, src, proto, tos, from and metrics",
+      `ip address add 198.51.100.9/24 dev dev0; ip address add 198.51.100.10/24 dev dev0
+      ip -6 address add 2001:db8::9/64 dev dev0 nodad; ip -6 address add 2001:db8::10/64 dev dev0 nodad
+      ip route add 203.0.113.0/26 via 192.0.2.1 dev dev0 onlink
+      ip route add 203.0.113.64/26 via 198.51.100.1 proto static src 198.51.100.10
+      ip route add 203.0.113.128/26 via 198.51.100.1 metric 7 mtu lock 1400 initcwnd 20 quickack 1
+      ip route add 203.0.113.128/26 via 198.51.100.2 metric 7 tos 0x10
+      ip -6 route add 2001:db8:1::/48 via 2001:db8:f::1 dev dev0 onlink proto static
+      ip -6 route add 2001:db8:2::/48 via 2001:db8::1 src 2001:db8::10 hoplimit 9
+      ip -6 route add 2001:db8:3::/48 from 2001:db8:4::/48 via 2001:db8::1 dev dev0 table 100`,
+    ),
+    keepsNetwork(
+      "HDX-42",
+      "addresses with label, peer, scope, metric, deprecated, without route",
+      `ip address add 198.51.100.9/24 brd + dev dev0 label dev0:a; ip address add 192.0.2.1 peer 192.0.2.2 dev dev0
+      ip address add 169.254.7.7/16 dev dev0 scope link; ip address add 203.0.113.1/24 dev dev0 metric 50
+      ip address add 203.0.113.129/25 dev dev0 noprefixroute; ip address add 198.18.0.1/24 dev dev0 preferred_lft 0
+      ip -6 address add 2001:db8::9/64 dev dev0 nodad metric 50; ip -6 address add fe80::9/64 dev dev0 nodad
+      ip -6 address add 2001:db8:1::9/64 dev dev0 nodad noprefixroute
+      ip -6 address add 2001:db8:2::9 peer 2001:db8:2::10 dev dev0 nodad
+      ip -6 address add 2001:db8:3::9/64 dev dev0 nodad preferred_lft 0`,
+    ),
+    one("HDX-43", "H", "a failed ADD changes nothing", "routes of a device that cannot move are not doubled", (t) => {
+      t.sh(`ip link add br0 type bridge; ip link set br0 up; ip address add 192.0.2.1/24 dev br0
+        ip route add 203.0.113.0/24 via 192.0.2.9 proto static`);
+      const before = network(t, "br0");
+      t.error(t.call("ADD", config("1.0.0", { device: "br0" })));
+      sameNetwork(t, "br0", before);
+    }),
     one(
       "HDX-30",
       "H",

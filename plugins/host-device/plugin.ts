@@ -81,7 +81,7 @@ function add(call: Call<HostDeviceConfig>): Result {
     refuseNodeDevice(host.route, free, routes);
     requireFreeInPod(pod, attachment.ifName);
     if (early) addresses = ipamAdd(call);
-    network = captureNetwork(host.route, free.index, routes);
+    network = captureNetwork(host.route, free, routes);
     return take(call, host, pod, free, administered(network));
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);

@@ -1,7 +1,7 @@
 // Addresses: `ip addr add`, `ip addr show`.
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import { type Address, formatPrefix, type Prefix } from "../ip/address.ts";
-import { lastAddress } from "../ip/range.ts";
+import { equalAddresses, lastAddress } from "../ip/range.ts";
 import { readAddress, writeAddress } from "../netlink/address.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -16,6 +16,26 @@ export interface KernelAddress {
   /** RT_SCOPE_*: 0 is global. */
   scope: number;
   broadcast: Address | undefined;
+  /** The other end of a point-to-point address, whose prefix `length` is then. */
+  peer: Address | undefined;
+  /** IFA_LABEL, IPv4 only; "" when there is none. */
+  label: string;
+  /** Metric of its prefix route (IFA_RT_PRIORITY); 0: the kernel's default. */
+  priority: number;
+  /** IFAPROT_*: who made it, 0 when the kernel (before 5.18) does not say. */
+  protocol: number;
+}
+
+/** An address to add. All that is left out is the kernel's default. */
+export interface NewAddress {
+  prefix: Prefix;
+  /** IFA_F_* bits; with IFA_F_DEPRECATED it is valid for ever and preferred never. */
+  flags: number;
+  broadcast: Address | undefined;
+  scope?: number;
+  peer?: Address | undefined;
+  label?: string | undefined;
+  priority?: number | undefined;
 }
 
 /** The broadcast address of the subnet, where it has one: the Go plugins set it. */
@@ -23,26 +43,28 @@ export function broadcastOf(prefix: Prefix): Address | undefined {
   return prefix.address.family === 4 && prefix.length < 31 ? lastAddress(prefix) : undefined;
 }
 
-/** Begins `ip addr add`. `flags`: IFA_F_NODAD, IFA_F_OPTIMISTIC or 0. */
-export function beginAddAddress(
-  route: RouteSocket,
-  index: number,
-  prefix: Prefix,
-  flags: number,
-  broadcast: Address | undefined,
-): void {
+/** struct ifa_cacheinfo: preferred for 0 s, valid for ever; when it was made and changed is not ours to say. */
+const DEPRECATED = Uint8Array.of(0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0);
+
+/** Begins `ip addr add`. */
+export function beginAddAddress(route: RouteSocket, index: number, added: NewAddress): void {
+  const { prefix, flags, broadcast, scope = c.RT_SCOPE_UNIVERSE, peer, label, priority } = added;
   const { address, length } = prefix;
   const writer = route.begin(`ip addr add ${formatPrefix(prefix)}`, c.RTM_NEWADDR, c.NLM_F_CREATE | c.NLM_F_EXCL);
   writeAddress(writer, {
     family: address.family === 4 ? AF_INET : AF_INET6,
     prefixLength: length,
-    flags,
-    scope: c.RT_SCOPE_UNIVERSE,
+    flags: flags & 0xff,
+    scope,
     index,
     attributes: {
       local: address.bytes,
-      address: address.bytes,
+      address: (peer ?? address).bytes,
       broadcast: broadcast?.bytes,
+      label,
+      priority,
+      flags: flags > 0xff ? flags : undefined,
+      cacheInfo: (flags & c.IFA_F_DEPRECATED) === 0 ? undefined : DEPRECATED,
     },
   });
 }
@@ -55,16 +77,22 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
   // The kernel filters by index since 4.20.
   const read = (bytes: Bytes, start: number, end: number): KernelAddress | undefined => {
     const message = readAddress(bytes, start, end);
-    const { address, local, flags, broadcast } = message.attributes;
+    const { address, local, flags, broadcast, label, priority, protocol } = message.attributes;
     // IFA_LOCAL is missing for IPv6, and IFA_ADDRESS is the peer's for point-to-point ones.
     const own = local ?? address;
     if (message.index !== index || own === undefined) return undefined;
+    const family = message.family === AF_INET ? 4 : 6;
+    const peer = local === undefined || address === undefined ? undefined : ({ family, bytes: address } as const);
     return {
-      address: { family: message.family === AF_INET ? 4 : 6, bytes: own },
+      address: { family, bytes: own },
       length: message.prefixLength,
       flags: flags ?? message.flags,
       scope: message.scope,
       broadcast: broadcast && { family: 4, bytes: broadcast },
+      peer: peer !== undefined && equalAddresses(peer, { family, bytes: own }) ? undefined : peer,
+      label: label ?? "",
+      priority: priority ?? 0,
+      protocol: protocol ?? 0,
     };
   };
   return route.dump(`ip addr show dev ${index}`, c.RTM_GETADDR, write, read).items;

@@ -1,15 +1,20 @@
 // The addresses and routes of a device, which the kernel forgets when the device moves: kept to give them to the pod
 // (useInterfaceNetwork), and to the host again when the device is back.
-import { formatAddress, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
-import { equalAddresses } from "../ip/range.ts";
+import { CniError } from "../errors.ts";
+import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
+import type { Unknown } from "../netlink/attributes.ts";
+import * as c from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
-import type { RouteSocket } from "../netlink/socket.ts";
-import { beginAddAddress, listAddresses } from "./address.ts";
+import type { RouteMetrics } from "../netlink/route.ts";
+import { RouteSocket } from "../netlink/socket.ts";
+import { beginAddAddress, type KernelAddress, listAddresses } from "./address.ts";
 import type { InterfaceSpec } from "./configure.ts";
+import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
+import type { Link } from "./link.ts";
 import { beginAddRoute, type KernelRoute, type RouteSpec } from "./route.ts";
 
-/** Goes into a record as it is: plain JSON, addresses as text. */
+/** Goes into a record as it is: plain JSON, addresses as text. What may be absent is so in records of older versions, too. */
 export interface CapturedNetwork {
   addresses: CapturedAddress[];
   routes: CapturedRoute[];
@@ -21,75 +26,121 @@ export interface CapturedAddress {
   broadcast: string;
   permanent: boolean;
   flags: number;
+  /** Absent: global. */
+  scope?: number;
+  peer?: string;
+  /** Only when it is not the device's name. */
+  label?: string;
+  /** Metric of its prefix route. */
+  priority?: number;
 }
 
 export interface CapturedRoute {
   dst: string;
+  tos?: number;
   gateway?: string;
+  onlink?: boolean;
+  prefsrc?: string;
   table: number;
   scope: number;
   protocol: number;
   priority: number;
   mtu?: number;
   advmss?: number;
+  /** The other metrics (RTAX_*) and attributes (RTA_*): type and bytes of each. */
+  metrics?: number[][];
+  attributes?: number[][];
+  /** Bits of RTA_SRC, which is one of them. */
+  srcLength?: number;
 }
 
 /** Addresses and routes kept in a record at most. */
 const KEPT = 128;
-const IFA_F_PERMANENT = 0x80;
-/** Flags of an address that are the administrator's choice: home address, no automatic prefix route. */
-const IFA_F_KEEP = 0x10 | 0x200;
-const RT_SCOPE_UNIVERSE = 0;
+/** Flags of an address that are the administrator's choice. */
+const KEPT_FLAGS =
+  c.IFA_F_NODAD |
+  c.IFA_F_HOMEADDRESS |
+  c.IFA_F_DEPRECATED |
+  c.IFA_F_MANAGETEMPADDR |
+  c.IFA_F_NOPREFIXROUTE |
+  c.IFA_F_MCAUTOJOIN;
 const RT_TABLE_LOCAL = 255;
-const RTN_UNICAST = 1;
 const RTPROT_KERNEL = 2;
 const RTPROT_BOOT = 3;
 const RTPROT_STATIC = 4;
 const RTPROT_RA = 9;
 
-/**
- * Global addresses, and of `all` (relevantRoutes) the routes over this device alone that the kernel does not make by itself.
- */
-export function captureNetwork(route: RouteSocket, index: number, all: KernelRoute[]): CapturedNetwork {
-  const addresses = listAddresses(route, index)
-    .filter((found) => found.scope === RT_SCOPE_UNIVERSE)
-    .map(({ address, length, flags, broadcast }) => ({
-      address: formatPrefix({ address, length }),
-      broadcast: broadcast === undefined ? "" : formatAddress(broadcast),
-      permanent: (flags & IFA_F_PERMANENT) !== 0,
-      flags: flags & IFA_F_KEEP,
-    }));
+/** Addresses, and of `all` (relevantRoutes) the routes over this device alone, but for what the kernel makes by itself. */
+export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[]): CapturedNetwork {
+  const addresses = listAddresses(route, link.index)
+    .filter(({ protocol }) => protocol !== c.IFAPROT_KERNEL_LL)
+    .map((found) => addressToText(found, link.name));
   const routes = all
-    .filter((found) => found.type === RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
+    .filter((found) => found.type === c.RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
     .filter((found) => found.protocol !== RTPROT_KERNEL && found.protocol !== RTPROT_RA)
-    .filter((found) => found.nexthops.length === 1 && found.nexthops[0]?.ifIndex === index)
-    .map(toText)
+    .filter((found) => found.nexthops.length === 1 && found.nexthops[0]?.ifIndex === link.index)
+    .map(routeToText)
     // The gateways of the others may depend on them.
     .sort((a, b) => Number(a.gateway !== undefined) - Number(b.gateway !== undefined));
   return { addresses, routes };
 }
 
-function toText({ dst, nexthops, table, scope, protocol, priority, mtu, advmss }: KernelRoute): CapturedRoute {
-  const text: CapturedRoute = { dst: formatPrefix(dst), table, scope, protocol, priority };
-  const gateway = nexthops[0]?.gateway;
-  if (gateway !== undefined) text.gateway = formatAddress(gateway);
-  if (mtu !== undefined) text.mtu = mtu;
-  if (advmss !== undefined) text.advmss = advmss;
+function addressToText(found: KernelAddress, device: string): CapturedAddress {
+  const { address, length, flags, scope, broadcast, peer, label, priority } = found;
+  const text: CapturedAddress = {
+    address: formatPrefix({ address, length }),
+    broadcast: broadcast === undefined ? "" : formatAddress(broadcast),
+    permanent: (flags & c.IFA_F_PERMANENT) !== 0,
+    flags: flags & KEPT_FLAGS,
+  };
+  if (scope !== c.RT_SCOPE_UNIVERSE) text.scope = scope;
+  if (peer !== undefined) text.peer = formatAddress(peer);
+  if (label !== "" && label !== device) text.label = label;
+  if (priority !== 0) text.priority = priority;
   return text;
 }
 
+function routeToText(found: KernelRoute): CapturedRoute {
+  const { dst, tos, nexthops, onlink, prefsrc, table, scope, protocol, priority, srcLength } = found;
+  const { mtu, advmss, unknown: metrics = [] } = found.metrics;
+  // Of how long ago it was used.
+  const attributes = found.unknown.filter(({ type }) => type !== c.RTA_CACHEINFO);
+  const text: CapturedRoute = { dst: formatPrefix(dst), table, scope, protocol, priority };
+  const gateway = nexthops[0]?.gateway;
+  if (tos !== 0) text.tos = tos;
+  if (gateway !== undefined) text.gateway = formatAddress(gateway);
+  if (onlink) text.onlink = true;
+  if (prefsrc !== undefined) text.prefsrc = formatAddress(prefsrc);
+  if (mtu !== undefined) text.mtu = mtu;
+  if (advmss !== undefined) text.advmss = advmss;
+  if (metrics.length > 0) text.metrics = metrics.map(toNumbers);
+  if (attributes.length > 0) text.attributes = attributes.map(toNumbers);
+  if (srcLength !== 0) text.srcLength = srcLength;
+  return text;
+}
+
+function toNumbers({ type, value }: Unknown): number[] {
+  return [type, ...value];
+}
+
+function fromNumbers([type, ...value]: number[]): Unknown {
+  return { type: type!, value: Uint8Array.from(value) };
+}
+
 /**
- * What a pod gets of it, as a result says it: every IPv4 address (nothing in the pod renews a DHCP lease) and the permanent IPv6
- * ones (the pod hears router advertisements itself). A route without gateway says so, because a route of a result without
- * gateway gets that of an address.
+ * What a pod gets of it, as a result says it: every global IPv4 address (nothing in the pod renews a DHCP lease) and the permanent
+ * IPv6 ones (the pod hears router advertisements itself), and the routes for all packets. A route without gateway says so, because
+ * a route of a result without gateway gets that of an address.
  */
 export function capturedSpec(captured: CapturedNetwork): InterfaceSpec {
+  const forAll = ({ tos, srcLength }: CapturedRoute): boolean => tos === undefined && srcLength === undefined;
   return {
     ips: captured.addresses
+      .filter(({ scope }) => scope === undefined)
       .map((each) => ({ address: parsePrefix(each.address)!, permanent: each.permanent }))
       .filter(({ address, permanent }) => permanent || address.address.family === 4)
       .map(({ address }) => ({ address })),
-    routes: captured.routes.map((each) => {
+    routes: captured.routes.filter(forAll).map((each) => {
       const dst = parsePrefix(each.dst)!;
       const spec: RouteSpec = { dst, gw: parseAddress(each.gateway ?? (dst.address.family === 4 ? "0.0.0.0" : "::"))! };
       if (each.table !== 254) spec.table = each.table;
@@ -117,28 +168,66 @@ export function administered(captured: CapturedNetwork): CapturedNetwork {
 /** Gives a device on the host back what is missing. Never fails: the device is home, and the rest is said in the log. */
 export function restoreNetwork(route: RouteSocket, index: number, name: string, captured: CapturedNetwork): void {
   if (captured.addresses.length === 0 && captured.routes.length === 0) return;
-  const present = listAddresses(route, index);
-  const isPresent = (prefix: Prefix): boolean =>
-    present.some(({ address, length }) => length === prefix.length && equalAddresses(address, prefix.address));
-  for (const { address, broadcast, flags } of captured.addresses) {
-    const prefix = parsePrefix(address)!;
-    if (!isPresent(prefix)) beginAddAddress(route, index, prefix, flags, parseAddress(broadcast));
-  }
-  warn(name, route.runEach());
-  for (const each of captured.routes) {
-    const { dst, table, scope, priority, mtu, advmss } = each;
-    const gateway = each.gateway === undefined ? undefined : parseAddress(each.gateway);
-    beginAddRoute(route, `ip route add ${dst}`, index, {
-      dst: parsePrefix(dst)!,
-      table,
-      scope,
-      priority,
-      mtu,
-      advmss,
-      hops: [{ gateway, onlink: false }],
+  const isPresent = present(listAddresses(route, index));
+  for (const each of captured.addresses) {
+    if (isPresent(each)) continue;
+    beginAddAddress(route, index, {
+      prefix: parsePrefix(each.address)!,
+      flags: each.flags,
+      broadcast: parseAddress(each.broadcast),
+      scope: each.scope ?? c.RT_SCOPE_UNIVERSE,
+      peer: parseAddress(each.peer ?? ""),
+      label: each.label,
+      priority: each.priority,
     });
   }
   warn(name, route.runEach());
+  if (captured.routes.some(({ prefsrc }) => prefsrc?.includes(":"))) settle(route, index, name);
+  for (const each of captured.routes) restoreRoute(route, index, each);
+  warn(name, route.runEach());
+}
+
+function present(found: KernelAddress[]): (captured: CapturedAddress) => boolean {
+  const key = (address: string, peer = ""): string => `${address} ${peer}`;
+  const keys = found.map(({ address, length, peer }) =>
+    key(formatPrefix({ address, length }), peer && formatAddress(peer)),
+  );
+  return ({ address, peer }) => keys.includes(key(address, peer));
+}
+
+function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute): void {
+  const { dst, tos, gateway = "", onlink = false, prefsrc = "", table, scope, protocol, priority } = captured;
+  const { mtu, advmss, metrics: others = [], attributes = [], srcLength } = captured;
+  const metrics: RouteMetrics = {};
+  if (mtu !== undefined) metrics.mtu = mtu;
+  if (advmss !== undefined) metrics.advmss = advmss;
+  if (others.length > 0) metrics.unknown = others.map(fromNumbers);
+  beginAddRoute(route, `ip route add ${dst}`, index, {
+    dst: parsePrefix(dst)!,
+    tos,
+    table,
+    scope,
+    protocol,
+    priority,
+    prefsrc: parseAddress(prefsrc),
+    metrics,
+    unknown: attributes.map(fromNumbers),
+    srcLength,
+    hops: [{ gateway: parseAddress(gateway), onlink }],
+  });
+}
+
+/** The kernel takes no route with a source address that it is still checking for duplicates: the IPv6 ones that have just come back. */
+function settle(route: RouteSocket, index: number, name: string): void {
+  const notifications = RouteSocket.open(RTMGRP_IPV6_IFADDR);
+  try {
+    settleAddresses(route, notifications, index, name);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    log("warning", "routes with a source address may be missing", { device: name, error: error.message });
+  } finally {
+    notifications.close();
+  }
 }
 
 function warn(device: string, results: (NetlinkError | undefined)[]): void {

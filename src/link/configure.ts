@@ -81,7 +81,7 @@ export function configureInterface(
     const route = pod.route;
     for (const ip of spec.ips) {
       const flags = ip.address.address.family === 6 ? DAD_FLAGS[dad] : 0;
-      beginAddAddress(route, index, ip.address, flags, broadcastOf(ip.address));
+      beginAddAddress(route, index, { prefix: ip.address, flags, broadcast: broadcastOf(ip.address) });
     }
     beginSetLink(route, index, { up: true });
     if (notifications === undefined) {

@@ -1,12 +1,19 @@
 // Routes: `ip route add`, `ip route show`.
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import type { Address, Family, Prefix } from "../ip/address.ts";
-import { findAttribute } from "../netlink/attributes.ts";
+import { findAttribute, type Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { readNexthop, writeNexthopQuery } from "../netlink/nexthop.ts";
-import { type NextHop, ROUTE_HEADER, type RouteAttributes, readRoute, writeRoute } from "../netlink/route.ts";
+import {
+  type NextHop,
+  ROUTE_HEADER,
+  type RouteAttributes,
+  type RouteMetrics,
+  readRoute,
+  writeRoute,
+} from "../netlink/route.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
 /** A route as CNI results describe it. */
@@ -24,14 +31,21 @@ export interface RouteSpec {
 export interface KernelRoute {
   family: Family;
   dst: Prefix;
+  tos: number;
   table: number;
   protocol: number;
   scope: number;
   /** RTN_*: 1 is unicast. */
   type: number;
   priority: number;
-  mtu: number | undefined;
-  advmss: number | undefined;
+  /** Source address of what is sent over it (`src`). */
+  prefsrc: Address | undefined;
+  metrics: RouteMetrics;
+  /** What we have no name for (RTA_*): that of senders it is for (of `srcLength` bits), of an encapsulation. */
+  unknown: Unknown[];
+  srcLength: number;
+  /** Of a simple route: nobody asked whether an address covers the gateway. */
+  onlink: boolean;
   /** One entry for a simple route, several for a multipath one. */
   nexthops: { ifIndex: number; gateway: Address | undefined; weight: number }[];
   /** Nexthop object (`ip nexthop`) the route uses. */
@@ -67,20 +81,24 @@ function hopsOf(family: number, a: RouteAttributes): Hop[] {
 
 /** undefined for what a dump brings that is no route: cached exceptions. */
 function toRoute(bytes: Bytes, start: number, end: number): KernelRoute | undefined {
-  const message = readRoute(bytes, start, end);
+  const message = readRoute(bytes, start, end, true);
   if ((message.flags & c.RTM_F_CLONED) !== 0) return undefined;
   const { family, attributes: a } = message;
   const zero = new Uint8Array(family === AF_INET ? 4 : 16);
   return {
     family: family === AF_INET ? 4 : 6,
     dst: { address: toAddress(family, a.dst ?? zero), length: message.dstLength },
+    tos: message.tos,
     table: a.table ?? message.table,
     protocol: message.protocol,
     scope: message.scope,
     type: message.type,
     priority: a.priority ?? 0,
-    mtu: a.metrics?.mtu,
-    advmss: a.metrics?.advmss,
+    prefsrc: a.prefsrc && toAddress(family, a.prefsrc),
+    metrics: a.metrics ?? {},
+    unknown: a.unknown ?? [],
+    srcLength: message.srcLength,
+    onlink: (message.flags & c.RTNH_F_ONLINK) !== 0,
     nexthops: hopsOf(family, a),
     nexthopId: a.nhId,
   };
@@ -158,8 +176,13 @@ export interface NewRoute {
   scope: number;
   /** 0: the kernel's default. */
   priority: number;
-  mtu: number | undefined;
-  advmss: number | undefined;
+  metrics: RouteMetrics;
+  /** RTPROT_*; RTPROT_BOOT when absent, as `ip` and the Go plugins have it. */
+  protocol?: number;
+  tos?: number | undefined;
+  srcLength?: number | undefined;
+  prefsrc?: Address | undefined;
+  unknown?: Unknown[];
   /** At least one; several make a multipath route. */
   hops: NewHop[];
 }
@@ -175,11 +198,13 @@ export function beginAddRoute(route: RouteSocket, operation: string, index: numb
   const family = spec.dst.address.family;
   const writer = route.begin(operation, c.RTM_NEWROUTE, c.NLM_F_CREATE);
   const single = spec.hops.length === 1 ? spec.hops[0]! : undefined;
-  const metrics = { mtu: spec.mtu, advmss: spec.advmss };
+  const { metrics } = spec;
   writeRoute(writer, {
     ...header(addressFamily(family), spec.table),
     dstLength: spec.dst.length,
-    protocol: c.RTPROT_BOOT,
+    srcLength: spec.srcLength ?? 0,
+    tos: spec.tos ?? 0,
+    protocol: spec.protocol ?? c.RTPROT_BOOT,
     scope: spec.scope,
     type: c.RTN_UNICAST,
     flags: single?.onlink === true ? c.RTNH_F_ONLINK : 0,
@@ -189,8 +214,10 @@ export function beginAddRoute(route: RouteSocket, operation: string, index: numb
       priority: spec.priority === 0 ? undefined : spec.priority,
       table: spec.table < 256 ? undefined : spec.table,
       oif: single === undefined ? undefined : index,
-      metrics: spec.mtu === undefined && spec.advmss === undefined ? undefined : metrics,
+      prefsrc: spec.prefsrc?.bytes,
+      metrics: Object.keys(metrics).length === 0 ? undefined : metrics,
       multipath: single === undefined ? newHops(family, index, spec.hops) : undefined,
+      unknown: spec.unknown ?? [],
     },
   });
 }

@@ -26,6 +26,8 @@ const metrics = new Table("route metrics", {
   advmss: [c.RTAX_ADVMSS, u32],
 });
 
+export type RouteMetrics = Values<typeof metrics.rows>;
+
 const hopAttributes = new Table("next hop", {
   gateway: [c.RTA_GATEWAY, bytes],
   via: [c.RTA_VIA, via],

@@ -12,8 +12,8 @@ import { sha256 } from "./hash.ts";
 export const STATE_ROOT = "/var/lib/cni/podnic";
 const DIRECTORY = { mode: 0o700 };
 const FILE_MODE = 0o600;
-/** Far more than a record of a VF with all its settings. */
-const LIMIT = 64 * 1024;
+/** Far more than a record of a device with as many addresses and routes as are kept. */
+const LIMIT = 256 * 1024;
 const SUFFIX = ".json";
 
 export interface RecordKey {

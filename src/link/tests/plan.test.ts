@@ -13,8 +13,8 @@ function plan(ips: string[], routes: Route[]): string[] {
     if (route.table !== 254) text += ` table ${route.table}`;
     if (route.priority !== 0) text += ` metric ${route.priority}`;
     if (route.scope !== 0) text += ` scope ${route.scope}`;
-    if (route.mtu !== undefined) text += ` mtu ${route.mtu}`;
-    if (route.advmss !== undefined) text += ` advmss ${route.advmss}`;
+    if (route.metrics.mtu !== undefined) text += ` mtu ${route.metrics.mtu}`;
+    if (route.metrics.advmss !== undefined) text += ` advmss ${route.metrics.advmss}`;
     return text;
   });
 }

@@ -104,8 +104,7 @@ describe("listRoutes", () => {
       scope: 0,
       type: 1,
       priority: 7,
-      mtu: 1400,
-      advmss: 1300,
+      metrics: { mtu: 1400, advmss: 1300 },
     });
     expect(found!.nexthops.map((hop) => [hop.ifIndex, formatAddress(hop.gateway!), hop.weight])).toEqual([
       [index("d1"), "10.1.0.2", 1],

@@ -1,0 +1,44 @@
+// What a device's addresses and routes are after they went through a record. conformance/cases/host-device.ts has whole calls.
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { administered, captureNetwork, restoreNetwork } from "../capture.ts";
+import { getLink } from "../link.ts";
+import { relevantRoutes } from "../route.ts";
+import { enterSandbox, sh } from "./sandbox.ts";
+
+const { own } = enterSandbox();
+const { route } = own;
+
+beforeEach(() => sh("ip link add d0 type veth peer name p; ip link set d0 up; ip link set p up"));
+afterEach(() => sh("ip link del d0"));
+
+const link = () => getLink(route, "d0")!;
+const routes = (family: number) => sh(`ip -d -${family} route show dev d0 | grep -v 'proto kernel'`).trim();
+const restore = (text: string) => restoreNetwork(route, link().index, "d0", JSON.parse(text));
+
+it("a route with an IPv6 source comes back although its address is checked for duplicates first", () => {
+  sh("ip address add 2001:db8::9/64 dev d0 nodad; ip -6 route add 2001:db8:1::/48 via 2001:db8::1 src 2001:db8::9");
+  const before = routes(6);
+  const captured = administered(captureNetwork(route, link(), relevantRoutes(route, link().index)));
+  for (const address of captured.addresses) address.flags = 0;
+  sh("ip address flush dev d0; ip -6 route flush 2001:db8:1::/48");
+  restore(JSON.stringify(captured));
+  expect(routes(6)).toBe(before);
+});
+
+it("a record of a version that kept less is restored as far as it goes", () => {
+  restore(
+    `{"addresses":[{"address":"192.0.2.9/24","broadcast":"192.0.2.255","permanent":true,"flags":0}],
+      "routes":[{"dst":"203.0.113.0/24","table":254,"scope":0,"protocol":4,"priority":7,"gateway":"192.0.2.1","mtu":1400}]}`,
+  );
+  expect(sh("ip -o -4 address show dev d0")).toContain("192.0.2.9/24 brd 192.0.2.255 scope global d0");
+  expect(routes(4)).toBe("unicast 203.0.113.0/24 via 192.0.2.1 proto static scope global metric 7 mtu 1400");
+});
+
+it("what is there already is left alone", () => {
+  sh(`ip address add 192.0.2.9/24 dev d0; ip address add 192.0.2.9 peer 192.0.2.77 dev d0
+    ip route add 203.0.113.0/24 via 192.0.2.1 proto static onlink dev d0`);
+  const show = () => sh("ip -o -4 address show dev d0; ip route show table all");
+  const before = show();
+  restore(JSON.stringify(administered(captureNetwork(route, link(), relevantRoutes(route, link().index)))));
+  expect(show()).toBe(before);
+});
