@@ -21,6 +21,8 @@ interface Stage {
   limit: number;
   /** A path without which it is not run, and what would make it. */
   needs?: [path: string, maker: string];
+  /** Uses one processor only: runs beside the next stage that says so too, and prints what it has to say at its end. */
+  beside?: boolean;
 }
 
 const reports = join(cache, "reports");
@@ -91,6 +93,29 @@ const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin di
 /** sriov on real functions: some cases. The rest, and its kill matrix: docs/sriov-cases.md. */
 const sriovInGuest = `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case SRV-01,SRV-02,SRV-03,SRV-04,SRV-06,SRV-08,SRV-09,SRV-10,SRB-01,SRB-06 --report "$PODNIC_VM_OUT/sriov.json"`;
 
+const guest = "conformance/vm/run";
+/** Its exit status when the emulator failed, not the command. */
+const GUEST_DIED = 125;
+
+/** Guests emulate their processors in turn, on one of this machine's. */
+function inGuest(
+  name: string,
+  file: string,
+  count: Stage["count"],
+  command: string,
+  limit: number,
+  cards = "0",
+): Stage {
+  return {
+    name,
+    command: [guest, "--igb", cards, "--", "sh", "-c", command],
+    count: count!,
+    report: join(cache, "vm/out", file),
+    limit,
+    beside: true,
+  };
+}
+
 const stages: Stage[] = [
   { name: "check", command: ["npm", "run", "-s", "check"], limit: 5 },
   { name: "build", command: ts("scripts/build.ts", "--variants"), limit: 10 },
@@ -152,50 +177,35 @@ const stages: Stage[] = [
     limit: 8,
   },
   { name: "refusals", command: ts("conformance/refusals/main.ts"), limit: 3 },
-  { name: "guest", command: ["conformance/vm/run", "--", "conformance/vm/selftest"], limit: 5 },
-  {
-    name: "conformance in the guest",
-    command: ["conformance/vm/run", "--", "sh", "-c", guestSuite],
-    count: conformanceCount,
-    report: join(cache, "vm/out/suite.json"),
-    limit: 12,
-  },
-  {
-    name: "faults in the guest",
-    command: ["conformance/vm/run", "--", "sh", "-c", guestFaults],
-    count: faultsCount,
-    report: join(cache, "vm/out/faults.json"),
-    limit: 8,
-  },
-  {
-    name: "sriov in the guest",
-    command: ["conformance/vm/run", "--igb", "2", "--steady", "--", "sh", "-c", sriovInGuest],
-    count: conformanceCount,
-    report: join(cache, "vm/out/sriov.json"),
-    limit: 10,
-  },
-  {
-    name: "clients in the guest",
-    command: ["conformance/vm/run", "--", "sh", "-c", clientsInGuest],
-    count: conformanceCount,
-    report: join(cache, "vm/out/clients.json"),
-    limit: 8,
-  },
+  { name: "guest", command: [guest, "--", "conformance/vm/selftest"], limit: 5 },
+  inGuest("conformance in the guest", "suite.json", conformanceCount, guestSuite, 15),
+  inGuest("sriov in the guest", "sriov.json", conformanceCount, sriovInGuest, 15, "2"),
+  inGuest("faults in the guest", "faults.json", faultsCount, guestFaults, 10),
+  inGuest("clients in the guest", "clients.json", conformanceCount, clientsInGuest, 10),
   { name: "install", command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 4 },
   { name: "operations", command: ts("conformance/operations/main.ts"), limit: 8 },
   { name: "demo", command: ["scripts/demo"], limit: 3 },
 ];
 
-/** Exit status; -1 when it took too long or could not start. Its output is ours. */
-function run(command: string[], minutes: number): Promise<number> {
+/** Exit status; -1 when it took too long or could not start. Its output is ours, or, of one beside another, comes at its end. */
+function run({ name, command, limit, beside = false }: Stage): Promise<number> {
+  const output = beside ? "pipe" : "inherit";
+  const said: Uint8Array<ArrayBufferLike>[] = [Buffer.from(`\n== ${name}: ${command.join(" ")}\n`)];
+  if (!beside) process.stdout.write(said.pop()!);
   return new Promise((resolve) => {
-    const child = spawn(command[0]!, command.slice(1), { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-    const timer = setTimeout(() => child.kill("SIGTERM"), minutes * 60_000);
-    child.on("error", () => resolve(-1));
-    child.on("exit", (status) => {
+    const child = spawn(command[0]!, command.slice(1), { cwd: root, stdio: ["ignore", output, output] });
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (piece: Buffer) => said.push(piece));
+    const timer = setTimeout(() => {
+      said.push(Buffer.from(`too slow: ended after ${limit} minutes\n`));
+      child.kill("SIGTERM");
+    }, limit * 60_000);
+    const end = (status: number) => {
       clearTimeout(timer);
-      resolve(status ?? -1);
-    });
+      process.stdout.write(Buffer.concat(said));
+      resolve(status);
+    };
+    child.on("error", () => end(-1));
+    child.on("close", (status) => end(status ?? -1));
   });
 }
 
@@ -207,7 +217,11 @@ async function runStage(stage: Stage): Promise<Count> {
   }
   const file = stage.report ?? reportOf(stage.name);
   rmSync(file, { force: true });
-  const status = await run(stage.command, stage.limit);
+  let status = await run(stage);
+  if (status === GUEST_DIED && stage.command[0] === guest) {
+    console.log(`${stage.name}: the guest died or stood still; once more`);
+    status = await run(stage);
+  }
   const alone = { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, notRun: 0 };
   if (stage.count === undefined) return alone;
   if (!existsSync(file)) return { passed: 0, failed: 1, notRun: 0 };
@@ -215,6 +229,17 @@ async function runStage(stage: Stage): Promise<Count> {
   // It failed for a reason that none of its tests shows.
   if (status !== 0 && counted.failed === 0) counted.failed = 1;
   return counted;
+}
+
+/** Runs the stages in order, two at a time where both are `beside`. */
+async function runAll(waiting: Stage[], take: (stage: Stage) => Promise<void>): Promise<void> {
+  const lane = async () => {
+    while (waiting[0]?.beside === true) await take(waiting.shift()!);
+  };
+  while (waiting.length > 0) {
+    if (waiting[0]!.beside === true) await Promise.all([lane(), lane()]);
+    else await take(waiting.shift()!);
+  }
 }
 
 async function main(names: string[]): Promise<void> {
@@ -226,8 +251,7 @@ async function main(names: string[]): Promise<void> {
   mkdirSync(reports, { recursive: true });
   const lines: string[] = [];
   const total = { passed: 0, failed: 0, notRun: 0 };
-  for (const stage of stages.filter(({ name }) => names.length === 0 || names.includes(name))) {
-    console.log(`\n== ${stage.name}: ${stage.command.join(" ")}`);
+  const take = async (stage: Stage) => {
     const start = Date.now();
     const count = await runStage(stage);
     for (const key of ["passed", "failed", "notRun"] as const) total[key] += count[key];
@@ -236,7 +260,11 @@ async function main(names: string[]): Promise<void> {
       `${stage.name.padEnd(24)} ${count.passed} passed, ${count.failed} failed, ${count.notRun} not run, ${seconds} s`,
     );
     console.log(`== ${lines.at(-1)}`);
-  }
+  };
+  await runAll(
+    stages.filter(({ name }) => names.length === 0 || names.includes(name)),
+    take,
+  );
   console.log(`\n${lines.join("\n")}`);
   if (total.notRun > 0) console.log(`${total.notRun} not run: each stage says why`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
