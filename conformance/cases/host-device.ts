@@ -363,6 +363,23 @@ export const hostDevice: CaseTable = {
       sameNetwork(t, "br0", before);
     }),
     one(
+      "HDX-44",
+      "H",
+      "the device comes back as it was",
+      "one that an ADD left astray on the host, when the attachment gets another",
+      (t) => {
+        const [a, b] = [t.freshDevice(), t.freshDevice()];
+        t.sh(`ip link property add dev ${a} altname alt0`);
+        const before = t.picture();
+        t.add(config("1.0.0", { device: a }));
+        // What the kernel does with hardware when its namespace ends.
+        t.sh("ip -n c1 link set eth0 down; ip -n c1 link set eth0 name dev9 netns 1");
+        t.add(config("1.0.0", { device: b }));
+        t.silent("DEL", config("1.0.0", { device: b }));
+        t.unchangedSince(before);
+      },
+    ),
+    one(
       "HDX-30",
       "H",
       "DEL needs no namespace: the device is found by itself",

@@ -11,7 +11,7 @@ import { reclaimByAlias } from "./alias.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import { addressOf, describe, findLink, type Selection } from "./find.ts";
 import { type HeldDevice, records } from "./record.ts";
-import { bringBack } from "./restore.ts";
+import { bringBack, hidden } from "./restore.ts";
 
 /**
  * The link that the configuration names, on the host. A device that an earlier attachment left behind (killed ADD, dead
@@ -20,10 +20,9 @@ import { bringBack } from "./restore.ts";
 export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, selection: Selection): Link {
   const { config } = call;
   const find = (): Link | undefined => findLink(host.route, config, selection);
-  const held = records().list();
-  refuseRepeatedAdd(call, held);
+  endEarlierAdd(call);
   let link = find();
-  for (const record of held) {
+  for (const record of records().list()) {
     const concerned =
       link === undefined ? isMeant(record.data.was, config, selection) : isSameDevice(link, record.data.was);
     if (!concerned) continue;
@@ -39,19 +38,22 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, select
   return link;
 }
 
-/** Spec: ADD of an attachment that exists is an error, and must not harm it. */
-function refuseRepeatedAdd(call: Call, held: Record<HeldDevice>[]): void {
-  const { network, containerId, ifName } = call.attachment;
-  for (const record of held) {
-    const { key } = record;
-    if (key.network !== network || key.containerId !== containerId || key.ifName !== ifName) continue;
-    if (locate(record.data.was, key.ifName, record.data.netns, call.netns).place !== "pod") continue;
+/**
+ * Spec: ADD of an attachment that exists is an error, and must not harm it. What an earlier ADD left behind, perhaps of another
+ * device, is made good now: its record is about to be written anew.
+ */
+function endEarlierAdd({ attachment: key, netns }: Call): void {
+  const record = records().read(key);
+  if (record === undefined) return;
+  const { was } = record.data;
+  if (locate(was, key.ifName, record.data.netns, netns).place === "pod") {
     throw new CniError(
       Code.generic,
-      `${ifName} of this container already is a device of network ${network}: "${record.data.was.name}"`,
+      `${key.ifName} of this container already is a device of network ${key.network}: "${was.name}"`,
       "ADD came twice for one attachment. Send DEL first; the device that is there has not been touched.",
     );
   }
+  if (bringBack(key, netns) === "hidden") throw hidden(key);
 }
 
 /** What a configuration means is known although the device is not here: by what the record says it was. */

@@ -16,7 +16,6 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { relevantRoutes } from "../../src/link/route.ts";
 import { snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
-import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import { bringBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
@@ -24,8 +23,7 @@ import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import { findLink, type Selection, select, selectsDevice } from "./find.ts";
 import { type HeldDevice, records, whileReturning, whileTaking } from "./record.ts";
-
-import { bringBack } from "./restore.ts";
+import { bringBack, hidden } from "./restore.ts";
 
 /** Milliseconds to wait for the kernel to hand back a device of a namespace that is being torn down. */
 const TEARDOWN = 1000;
@@ -211,13 +209,4 @@ function selectQuietly(config: HostDeviceConfig): Selection {
   } catch {
     return { pci: "", auxiliary: "", userspace: false };
   }
-}
-
-function hidden(key: RecordKey): CniError {
-  const was = records().read(key)?.data.was;
-  return new CniError(
-    Code.tryAgain,
-    `device "${was?.name}" (${was?.parentDevice}) is in a namespace that cannot be seen`,
-    "Its pod's namespace is still being torn down, or the pod moved the device to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
-  );
 }

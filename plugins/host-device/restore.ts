@@ -1,4 +1,5 @@
 // Bringing a device back: one function for DEL, GC, the undo of ADD and stale records, so that whatever was interrupted ends the same way.
+import { CniError, Code } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { type CapturedNetwork, restoreNetwork } from "../../src/link/capture.ts";
 import type { Link } from "../../src/link/link.ts";
@@ -37,6 +38,15 @@ export function bringBack(key: RecordKey, netnsPath: string): "home" | "hidden" 
   }
   forget(key);
   return "home";
+}
+
+export function hidden(key: RecordKey): CniError {
+  const was = records().read(key)?.data.was;
+  return new CniError(
+    Code.tryAgain,
+    `device "${was?.name}" (${was?.parentDevice}) is in a namespace that cannot be seen`,
+    "Its pod's namespace is still being torn down, or the pod moved the device to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
+  );
 }
 
 /** The device is home. On a disk that went read-only its record stays, and the next ADD of the device removes it. */
