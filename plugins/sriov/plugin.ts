@@ -11,7 +11,7 @@ import { announceAddresses, configureInterface } from "../../src/link/configure.
 import { getLink, type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
-import { snapshotLink } from "../../src/link/snapshot.ts";
+import { snapshotOnHost } from "../../src/link/snapshot.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RecordKey } from "../../src/state/record.ts";
@@ -105,7 +105,7 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
 
 /** A VF's permanent address is what its PF gives it, and changes with that: it does not identify the VF. */
 function recordable(link: Link) {
-  return { ...snapshotLink(link), permanentMac: "" };
+  return { ...snapshotOnHost(link), permanentMac: "" };
 }
 
 function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {

@@ -1,7 +1,7 @@
 // Devices that the node itself needs stay on the node, unless its policy says otherwise: who writes a configuration may be a tenant.
 import { policy } from "../config/policy.ts";
 import { CniError, Code } from "../errors.ts";
-import { getLink, IFF_LOOPBACK, type Link, listLinks } from "../link/link.ts";
+import { getLink, IFF_LOOPBACK, type Link, listLinks, placeOnHost } from "../link/link.ts";
 import { defaultRouteDevices, type KernelRoute } from "../link/route.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
@@ -38,7 +38,7 @@ function matches(link: Link, entries: string[]): boolean {
     (entry) =>
       entry === link.name ||
       link.altnames.includes(entry) ||
-      (entry !== "" && (entry === link.parentDevice || entry.toLowerCase() === link.mac)),
+      (entry !== "" && (entry === placeOnHost(link) || entry.toLowerCase() === link.mac)),
   );
 }
 

@@ -8,7 +8,7 @@ import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { type KindData, LINK_HEADER, type LinkAttributes, readLink, writeLink } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
-import { interfacesWithAddress } from "../sysfs/device.ts";
+import { interfacesWithAddress, parentDeviceOf } from "../sysfs/device.ts";
 
 export { IFF_ALLMULTI, IFF_LOOPBACK, IFF_LOWER_UP, IFF_PROMISC, IFF_RUNNING, IFF_UP } from "../netlink/constants.ts";
 
@@ -46,7 +46,7 @@ export interface Link {
   bcqueuelen: number | undefined;
   /** macvlan in mode source: the senders it listens to. */
   macaddrs: string[] | undefined;
-  /** IFLA_PARENT_DEV_NAME: e.g. the PCI address; "" when there is none. */
+  /** IFLA_PARENT_DEV_NAME: e.g. the PCI address; "" when there is none, or the kernel (before 5.14) does not say: see placeOnHost. */
   parentDevice: string;
 }
 
@@ -82,6 +82,11 @@ function toLink(bytes: Bytes, start: number, end: number): Link {
     macaddrs: data?.macaddrData?.map(formatMac),
     parentDevice: a.parentDevice ?? "",
   };
+}
+
+/** The parent device of a link that is on the host, whatever the kernel says. */
+export function placeOnHost({ parentDevice, kind, name }: Link): string {
+  return parentDevice !== "" || kind !== "" ? parentDevice : parentDeviceOf(name);
 }
 
 /** By index or by name (alternative names too). undefined when there is none. */

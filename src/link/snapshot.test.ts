@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { IFF_UP, type Link } from "./link.ts";
+import { IFF_LOOPBACK, IFF_UP, type Link } from "./link.ts";
 import { isPhysical, isSameDevice, snapshotLink } from "./snapshot.ts";
 
 const link: Link = {
@@ -41,6 +41,20 @@ describe("a device of hardware", () => {
       flags: 0,
     };
     expect(isSameDevice(changed, was)).toBe(true);
+  });
+
+  test("is known by its permanent address where the kernel does not say its place", () => {
+    const old = { ...link, name: "dev7", parentDevice: "" };
+    expect(isSameDevice(old, was)).toBe(true);
+    expect(isSameDevice({ ...old, permanentMac: "02:00:00:00:00:02" }, was)).toBe(false);
+  });
+
+  test("is known by hints where the kernel says neither, and is not the loopback that has them", () => {
+    const unknown = { ...was, permanentMac: "" };
+    const old = { ...link, name: "eth0", parentDevice: "", permanentMac: "", mac: "02:00:00:00:00:99" };
+    expect(isSameDevice(old, unknown, "eth0")).toBe(true);
+    expect(isSameDevice({ ...old, index: 8 }, unknown, "eth0")).toBe(false);
+    expect(isSameDevice({ ...old, flags: IFF_UP | IFF_LOOPBACK }, unknown, "eth0")).toBe(false);
   });
 
   test("is not another one that took its name, alias and address", () => {

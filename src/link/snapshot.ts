@@ -8,11 +8,13 @@ import {
   deleteAltnames,
   getLink,
   IFF_ALLMULTI,
+  IFF_LOOPBACK,
   IFF_PROMISC,
   IFF_UP,
   type Link,
   type LinkChange,
   listLinks,
+  placeOnHost,
   setLink,
 } from "./link.ts";
 
@@ -33,6 +35,11 @@ export interface LinkSnapshot {
   up: boolean;
   promisc: boolean;
   allmulti: boolean;
+}
+
+/** Of a device that is about to leave the host. */
+export function snapshotOnHost(link: Link): LinkSnapshot {
+  return { ...snapshotLink(link), parentDevice: placeOnHost(link) };
 }
 
 export function snapshotLink(link: Link): LinkSnapshot {
@@ -61,10 +68,11 @@ export function isPhysical(was: LinkSnapshot): boolean {
 
 /** True when `link` is the device of the snapshot, whatever it is called now. `ifName` is what the pod was told to call it. */
 export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolean {
-  if (link.kind !== was.kind) return false;
+  if (link.kind !== was.kind || (link.flags & IFF_LOOPBACK) !== 0) return false;
   const named = link.name === was.name || link.name === ifName;
   const samePort = link.permanentMac === was.permanentMac;
-  if (was.parentDevice !== "") {
+  // A kernel before 5.14 does not say it of links; the hints must do there.
+  if (was.parentDevice !== "" && (link.parentDevice !== "" || link.kind !== "")) {
     // One PCI function can carry several ports (mlx4), which only their permanent addresses tell apart. That of a VF changes
     // when its PF gives it another one; then one of the hints must agree as well. They do not have to when no address was kept: after
     // the death of a namespace a device may come back under another index and as dev<index>.

@@ -47,6 +47,12 @@ export function isPluggedIn(parentDevice: string): boolean {
   );
 }
 
+/** What an interface of the host is plugged into, as IFLA_PARENT_DEV_NAME names it; "" for a virtual one. */
+export function parentDeviceOf(name: string): string {
+  const target = orUndefined(() => host.readlink(`${NET}/${name}/device`)) ?? "";
+  return target.slice(target.lastIndexOf("/") + 1);
+}
+
 /** Name of the driver bound to a PCI device; undefined when none is. */
 export function pciDriver(address: string): string | undefined {
   return pciLink(address, "driver");

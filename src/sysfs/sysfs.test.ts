@@ -11,6 +11,7 @@ import {
   isPciAddress,
   isPciDevice,
   isUserspaceDriver,
+  parentDeviceOf,
   pciDriver,
   pciInterfaces,
   pciNetDirectory,
@@ -106,6 +107,12 @@ describe("interfaces of a device", () => {
     expect(pciNetDirectory("0000:05:00.0")).toEqual([]);
     expect(pciNetDirectory("0000:06:00.0")).toBeUndefined();
     expect(pciNetDirectory("0000:07:00.0")).toBeUndefined();
+  });
+
+  it("know what they are plugged into", () => {
+    directory("/sys/class/net/ens5", "/sys/class/net/veth0");
+    symlinkSync("../../../0000:05:00.0", "/sys/class/net/ens5/device");
+    expect(["ens5", "veth0", "none"].map(parentDeviceOf)).toEqual(["0000:05:00.0", "", ""]);
   });
 
   it("by their address", () => {
