@@ -21,11 +21,12 @@ is missing in between, and also where podnic's file has been removed. Pods keep 
 
 const directory = "directory of CNI plugins, usually /opt/cni/bin";
 
-function show(path: string, changes: Change[], json: boolean | undefined): void {
+function show(dir: string, changes: Change[], json: boolean | undefined): void {
   if (json === true) {
-    printJson({ directory: path, changes });
+    printJson({ directory: dir, changes });
     return;
   }
+  const path = dir.replace(/(?<=.)\/+$/, "");
   const words = { installed: "installed", removed: "removed", restored: "put back", left: "left alone" };
   const before = ({ was, did, backup }: Change): string => {
     if (was === "missing") return "nothing";

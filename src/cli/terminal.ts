@@ -87,7 +87,9 @@ export function printTable(head: string[], rows: Cell[][]): void {
   const edge = terminalWidth() ?? Number.POSITIVE_INFINITY;
   const isSaid = (i: number): boolean => rows.some((row) => !["", "-"].includes(textOf(row[i] ?? "")));
   const shown = head.map((_, i) => i).filter((i) => i === 0 || edge === Number.POSITIVE_INFINITY || isSaid(i));
-  const widths = shown.map((i) => Math.max(lengthOf(head[i]!), ...rows.map((row) => lengthOf(textOf(row[i] ?? "")))));
+  const widths = shown.map((i) =>
+    rows.reduce((width, row) => Math.max(width, lengthOf(textOf(row[i] ?? ""))), lengthOf(head[i]!)),
+  );
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
   const room = edge - before < LEAST ? Number.POSITIVE_INFINITY : edge - before;
   const line = (cells: Cell[]): string => {

@@ -28,7 +28,7 @@ function unreadable(file: string, { message, details: cure }: CniError): Judged 
   return {
     file,
     networks: [],
-    findings: [{ level: "error", line: 0, column: 0, path: "", message, cure, source: "" }],
+    findings: [{ level: "error", line: 0, column: 0, path: "", message, cure, source: "", mark: 0 }],
   };
 }
 
@@ -57,18 +57,13 @@ function show({ file, networks, findings }: Judged): void {
   }
 }
 
-function showFinding(file: string, { level, line, column, path, message, cure, source }: Located): void {
+function showFinding(file: string, { level, line, column, path, message, cure, source, mark }: Located): void {
   const where = line === 0 ? file : `${file}:${line}:${column}`;
   print(`${oneLine(where)}: ${paint(level, colours[level])}: ${oneLine(message)}\n`);
   if (source !== "") {
-    // Of a long line (JSON is often written on one) the part around the place.
-    const from = source.length > 110 ? Math.max(0, column - 60) : 0;
-    const shown = `${from > 0 ? "…" : ""}${source.slice(from, from + 110)}`;
     const head = `${String(line).padStart(5)} | `;
-    const caret = " ".repeat(column - 1 - from + (from > 0 ? 1 : 0));
-    print(
-      `${head}${visible(shown)}\n${" ".repeat(head.length - 2)}| ${caret}^${path === "" ? "" : ` ${oneLine(path)}`}\n`,
-    );
+    const caret = `${" ".repeat(mark)}^${path === "" ? "" : ` ${oneLine(path)}`}`;
+    print(`${head}${visible(source)}\n${" ".repeat(head.length - 2)}| ${caret}\n`);
   }
   if (cure !== "") print(`      ${oneLine(cure)}\n`);
 }

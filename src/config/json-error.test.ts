@@ -23,6 +23,7 @@ test.each([
   ["{}{}", 1, 3, "more behind the end"],
   ["{}\0", 1, 3, "more behind the end"],
   ["[}", 1, 2, "a value is missing"],
+  ["\ufeff{}", 1, 1, "a byte order mark"],
 ])("%j", (text, line, column, what) => {
   expect(findJsonError(text)).toMatchObject({ line, column, text: expect.stringContaining(what) });
 });

@@ -36,6 +36,8 @@ class Scanner {
   }
 
   scan(): Problem | undefined {
+    if (this.#text.startsWith("\ufeff"))
+      return this.#problem("it begins with a byte order mark: save it as UTF-8 without one");
     let expected: Expected = "value";
     for (;;) {
       this.#skipSpace();

@@ -50,7 +50,7 @@ _podnic() {
 ${values.join("\n")}
   esac
   case $verb in
-    "") ${candidates({ words: [...verbs.map(({ name }) => name), "--help"] })} ;;
+    "") ${candidates({ words: [...verbs.map(({ name }) => name), "--help", "--version"] })} ;;
 ${words.join("\n")}
   esac
 }

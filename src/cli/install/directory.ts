@@ -2,10 +2,11 @@
 //
 // What must not happen is that a runtime finds a name missing, or half of a file. So the new executable is written aside and synced, and
 // every name is a hard link of it that is renamed into place; what is there before, and a process that runs it, is not touched.
+import { toCniError } from "../../cni/failure.ts";
 import { pluginNames } from "../../cni/registry.ts";
 import { CniError, Code } from "../../errors.ts";
 import { O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT } from "../../host/constants.ts";
-import { type Fd, host } from "../../host/host.ts";
+import { type Fd, host, SystemError } from "../../host/host.ts";
 import { hasErrno } from "../../state/descriptor.ts";
 import { closing, unlinkIfThere, writeAll } from "../../state/files.ts";
 import { withLock } from "../../state/lock.ts";
@@ -90,7 +91,13 @@ function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
   const cure = "Plugins go where the runtime looks for them, usually /opt/cni/bin; mkdir -p makes it.";
   const dir = openNamedDirectory(path, cure);
   // The directory is its own lock: two installers would take each other's files for leftovers.
-  return closing(dir, () => withLock(dir, ".", LOCK_TIMEOUT, () => body(dir)));
+  try {
+    return closing(dir, () => withLock(dir, ".", LOCK_TIMEOUT, () => body(dir)));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const { code, message, details } = toCniError(error);
+    throw new CniError(code, `${path}: ${message}`, details);
+  }
 }
 
 function chosen(only: string[]): string[] {

@@ -61,14 +61,13 @@ export function findDevicesOf({ holders, insides }: { holders: Holder[]; insides
 
 function devicesOf(route: RouteSocket, holders: Holder[], insides: Inside[]): Device[] {
   const links = listLinks(route);
+  const known = (link: Link): boolean => holders.some(({ was }) => was !== undefined && isSameDevice(link, was));
   const devices = [
     ...holders.map((holder) => heldDevice(holder, links, insides)),
     ...insides.flatMap((inside) => aliasedDevices(inside, holders)),
+    ...links.filter((link) => !known(link)).map((link) => hostDevice(route, link)),
   ];
-  const known = (link: Link): boolean => holders.some(({ was }) => was !== undefined && isSameDevice(link, was));
-  devices.push(...links.filter((link) => !known(link)).map((link) => hostDevice(route, link)));
-  devices.push(...hiddenDevices(devices));
-  return devices.map((device) => withFunction(route, device)).sort(byPlace);
+  return [...devices, ...hiddenDevices(devices)].map((device) => withFunction(route, device)).sort(byPlace);
 }
 
 /** A device that was written down for an attachment. */

@@ -77,7 +77,7 @@ export function collect(garbage: Garbage[]): Collected[] {
     if (directory === "") continue;
     const leases = garbage.filter((one) => one.kind === "lease" && one.directory === directory);
     const error = attempt(() => collectLeases(directory, leases));
-    collected.push(...leases.map((lease) => ({ garbage: lease, error })));
+    for (const lease of leases) collected.push({ garbage: lease, error });
   }
   // Notes of ipvlan interfaces that are gone cost a search and nothing else; they go without a word.
   const namespaces = Namespaces.find();

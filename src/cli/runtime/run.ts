@@ -90,6 +90,15 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
     );
   }
   const kept = keptResult(network, attachment);
+  if (kept === undefined) {
+    const { containerId, netns, ifName } = attachment;
+    const what = `network "${network.name}" as ${ifName} in ${netns}, container ${containerId}`;
+    throw new CniError(
+      Code.unknownContainer,
+      `no ADD is remembered of ${what}`,
+      "CHECK compares with what ADD answered.",
+    );
+  }
   for (const plugin of network.plugins) {
     runPlugin(stage, "CHECK", plugin, attachment, configFor(network, plugin, attachment, kept));
   }

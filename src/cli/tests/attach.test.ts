@@ -151,6 +151,12 @@ describe.runIf(existsSync(cnitool))("with cnitool", () => {
   });
 });
 
+test("check says that there was no add", () => {
+  const { status, stderr } = run("check");
+  expect(status).toBe(1);
+  expect(stderr).toContain('no ADD is remembered of network "blue" as net1 in /run/netns/pod');
+});
+
 test("a plugin of others that prints no result is named; none of ours is to blame", () => {
   write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [{ type: "stranger" }] });
   for (const answer of ["echo hello", "echo '[1]'", ""]) {

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { collect, type Garbage } from "../node/garbage.ts";
 import { call, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 
@@ -38,6 +39,12 @@ beforeEach(() => {
   sh(`for ns in $(ip netns list | cut -d' ' -f1); do [ $ns = pod ] || ip netns del $ns; done
       rm -rf /var/lib/cni/* /etc/cni/*
       for link in $(ls /sys/class/net); do ip link del $link 2>/dev/null || true; done`);
+});
+
+it("takes away more leases than a function may have arguments", () => {
+  const lease = { kind: "lease" as const, network: "net", containerId: "c", interface: "net1", address: "", why: "" };
+  const garbage = Array<Garbage>(200_000).fill({ ...lease, directory: `${NETWORKS}/none` });
+  expect(collect(garbage)).toHaveLength(200_000);
 });
 
 describe("podnic leases", () => {

@@ -36,6 +36,12 @@ it("a pipe gets every column, whole", () => {
   );
 });
 
+it("a table may have more rows than a function may have arguments", () => {
+  const edge = terminal(undefined);
+  printTable(["ADDRESS"], Array<string[]>(200_000).fill(["10.0.0.1"]));
+  expect(edge.stdout.length).toBe("10.0.0.1\n".length * 200_001 - 1);
+});
+
 it("a terminal gets no column in which nothing is said, and the last one up to its edge", () => {
   const edge = terminal(40);
   printTable(head, rows);

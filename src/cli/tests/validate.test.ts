@@ -42,8 +42,9 @@ describe("broken files", () => {
     expect(stderr).toBe("");
     expect(errors + warnings).toBeGreaterThan(0);
     const lines = readFileSync(name, "utf8").split("\n");
-    for (const { line, column, message, source } of files[0].findings) {
+    for (const { line, column, message, source, mark } of files[0].findings) {
       expect(lines[line - 1]).toBe(source);
+      expect(mark).toBe(column - 1);
       expect(column).toBeLessThanOrEqual(source.length + 1);
       expect(message.length).toBeGreaterThan(10);
     }
@@ -122,6 +123,38 @@ test("what is nested deeper than a plugin reads is said, and does not hide the o
     { findings: [{ level: "error", message: "not JSON: nested too deep" }] },
     { findings: [{ level: "error" }] },
   ]);
+});
+
+describe("large files", () => {
+  const macvlan = { cniVersion: "1.0.0", name: "a", type: "macvlan", master: "eth1" };
+  const findingsOf = (config: object) =>
+    JSON.parse(run(["validate", "--json", "-"], JSON.stringify(config)).stdout).files[0].findings;
+  const keys = (count: number, prefix: string) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`${prefix}${i}`, 1]));
+
+  test("of many keys that nobody reads some are listed, in one line the part around each", { timeout: 10_000 }, () => {
+    const config = { ...macvlan, ...keys(70_000, "q") };
+    const findings = findingsOf(config);
+    expect(findings).toHaveLength(21);
+    expect(findings[0].message).toBe("the configuration has 69980 more keys that no plugin here reads");
+    const { source, mark, column } = findings[20];
+    expect(source.length).toBeLessThan(120);
+    expect(source.slice(mark)).toBe(JSON.stringify(config).slice(column - 1, column - 1 + source.length - mark));
+    expect(source.slice(mark)).toMatch(/^"q19":1,"q20"/);
+  });
+
+  test("a list may have more plugins than a function may have arguments", () => {
+    const plugins = Array<object>(70_000).fill({ type: "x" });
+    expect(findingsOf({ cniVersion: "1.0.0", name: "a", plugins })).toHaveLength(70_000);
+  });
+
+  test("what a plugin does not read to its end is an error", () => {
+    const config = { ...macvlan, master: "x".repeat(1 << 20) };
+    const { length } = JSON.stringify(config);
+    expect(findingsOf(config)).toMatchObject([
+      { level: "error", message: `macvlan gets a configuration of ${length} bytes and reads at most 1048576` },
+    ]);
+  });
 });
 
 test("nothing in a file reaches the terminal as a control character", () => {

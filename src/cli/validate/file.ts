@@ -24,29 +24,32 @@ export interface Located {
   message: string;
   /** What to do, or "". */
   cure: string;
-  /** The line, for people. */
+  /** The line, for people; of a long one (JSON is often written on one) the part around the place. */
   source: string;
+  /** Where in `source` it is, from 0. */
+  mark: number;
 }
 
 /** `name` is what messages call the file. */
 export function judge(name: string, text: string): Judged {
   if (text.startsWith("\ufeff")) {
-    const mark = {
+    const mark: Remark = {
       level: "error",
       offset: 0,
       path: "",
       text: "it begins with a byte order mark",
       cure: "Save it as UTF-8 without one.",
     };
-    return { file: name, networks: [], findings: [locate(text, mark as Remark)] };
+    return { file: name, networks: [], findings: [locate(linesOf(text), mark)] };
   }
   const { networks, remarks } = readContents(name, text);
   const judged = networks.map((network) => judgeNetwork(network));
+  const lines = linesOf(text);
   const all = [...remarks, ...judged.flatMap((each) => each.remarks)];
   return {
     file: name,
     networks: judged.flatMap(({ network }) => network ?? []),
-    findings: all.map((each) => locate(text, each)).sort((a, b) => a.line - b.line || a.column - b.column),
+    findings: all.map((each) => locate(lines, each)).sort((a, b) => a.line - b.line || a.column - b.column),
   };
 }
 
@@ -94,9 +97,40 @@ function notJson({ json, path, position }: NetworkText): Remark {
   return { level: "error", offset: position(before + column - 1), path, text: `not JSON: ${text}`, cure };
 }
 
-function locate(text: string, { level, offset, path, text: message, cure }: Remark): Located {
-  const lines = text.slice(0, offset).split("\n");
-  const line = lines.length;
-  const source = text.split("\n")[line - 1] ?? "";
-  return { level, line, column: lines.at(-1)!.length + 1, path, message, cure, source: source.replace(/\r$/, "") };
+function locate(lines: Line[], { level, offset, path, text: message, cure }: Remark): Located {
+  let number = 0;
+  for (let above = lines.length; number + 1 < above; ) {
+    const middle = (number + above) >> 1;
+    if (lines[middle]!.start <= offset) number = middle;
+    else above = middle;
+  }
+  const { start, text } = lines[number]!;
+  const column = offset - start + 1;
+  const shown = excerptOf(text, column - 1);
+  return { level, line: number + 1, column, path, message, cure, ...shown };
+}
+
+interface Line {
+  /** Offset in the file. */
+  start: number;
+  text: string;
+}
+
+function linesOf(text: string): Line[] {
+  let start = 0;
+  return text.split("\n").map((line) => {
+    const found = { start, text: line.replace(/\r$/, "") };
+    start += line.length + 1;
+    return found;
+  });
+}
+
+/** Characters of a line that are shown, and at most so many of them before the place. */
+const SHOWN = 110;
+const BEFORE = 59;
+
+function excerptOf(line: string, at: number): Pick<Located, "source" | "mark"> {
+  const from = line.length > SHOWN ? Math.max(0, at - BEFORE) : 0;
+  if (from === 0) return { source: line.slice(0, SHOWN), mark: at };
+  return { source: `…${line.slice(from, from + SHOWN)}`, mark: at - from + 1 };
 }

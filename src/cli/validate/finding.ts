@@ -20,7 +20,6 @@ export function finding(level: Level, pointer: string, text: string, cure = ""):
 
 /** A key that two schemas describe is reported by both. */
 export function unique(findings: Finding[]): Finding[] {
-  return findings.filter(
-    (each, i) => findings.findIndex(({ text, pointer }) => text === each.text && pointer === each.pointer) === i,
-  );
+  const first = new Map(findings.map((each) => [`${each.pointer} ${each.text}`, each] as const).reverse());
+  return findings.filter((each) => first.get(`${each.pointer} ${each.text}`) === each);
 }

@@ -39,18 +39,17 @@ export function checkNetwork(raw: unknown, origin: Origin): { name: string; type
   }
   const { plugins } = raw;
   const name = typeof raw.name === "string" && raw.name !== "" ? raw.name : (origin.defaultName ?? "");
-  const findings = [...checkName(raw, origin), ...checkVersionOf(raw)];
+  const ofNetwork = [...checkName(raw, origin), ...checkVersionOf(raw)];
   const context = { network: name, version: versionOf(raw), allotted: origin.allotted };
   if (plugins === undefined) {
-    findings.push(...checkPlugin(raw, { ...context, chained: false }));
-    return { name, types: [typeName(raw)], findings: unique(findings) };
+    const ofPlugin = checkPlugin(raw, { ...context, chained: false });
+    return { name, types: [typeName(raw)], findings: unique([...ofNetwork, ...ofPlugin]) };
   }
-  findings.push(...checkList(raw));
   const list = Array.isArray(plugins) ? plugins : [];
-  list.forEach((plugin: unknown, i) => {
-    findings.push(...checkEntry(plugin, { ...context, chained: i > 0 }, `/plugins/${i}`));
-  });
-  return { name, types: list.map(typeName), findings };
+  const ofPlugins = list.flatMap((plugin: unknown, i) =>
+    checkEntry(plugin, { ...context, chained: i > 0 }, `/plugins/${i}`),
+  );
+  return { name, types: list.map(typeName), findings: [...ofNetwork, ...checkList(raw), ...ofPlugins] };
 }
 
 function isObject(value: unknown): value is Config {
@@ -110,17 +109,19 @@ function checkList(raw: Config): Finding[] {
   const { plugins: _, ...own } = raw;
   const shape = { keys: Object.fromEntries(listKeys.map((key) => [key, null])), lower: {} };
   const misplaced = ["type", "ipam"].filter((key) => key in own);
-  const findings = misplaced.map((key) => ({
-    ...finding(
-      "warning",
-      `/${key}`,
-      `"${key}" beside "plugins" is not read`,
-      `Move it into the entry of "plugins" that it is for.`,
-    ),
-    atKey: true,
-  }));
   const others = Object.fromEntries(Object.entries(own).filter(([key]) => !misplaced.includes(key)));
-  findings.push(...unknownKeys(others, [shape]).map((each) => ({ ...each, atKey: true })));
+  const findings: Finding[] = [
+    ...misplaced.map((key) => ({
+      ...finding(
+        "warning",
+        `/${key}`,
+        `"${key}" beside "plugins" is not read`,
+        `Move it into the entry of "plugins" that it is for.`,
+      ),
+      atKey: true,
+    })),
+    ...unknownKeys(others, [shape]),
+  ];
   if (!Array.isArray(plugins)) {
     return [finding("error", "/plugins", `plugins must be a list […] (found ${describe(plugins)})`), ...findings];
   }
@@ -130,10 +131,7 @@ function checkList(raw: Config): Finding[] {
   }
   if (isSupported(versionOf(raw)) && isBefore(versionOf(raw), "0.3.0")) {
     const text = `lists of plugins exist since cniVersion 0.3.0, this one is ${versionOf(raw)}`;
-    findings.push({
-      ...finding("warning", cniVersion === undefined ? "" : "/cniVersion", text, 'Raise "cniVersion".'),
-      atKey: false,
-    });
+    findings.push(finding("warning", cniVersion === undefined ? "" : "/cniVersion", text, 'Raise "cniVersion".'));
   }
   return findings;
 }

@@ -3,12 +3,14 @@ import { shapes } from "#validators";
 import { isPlainName } from "../../cni/names.ts";
 import type { Call, NetworkConfig, Plugin } from "../../cni/plugin.ts";
 import { findPlugin, pluginNames } from "../../cni/registry.ts";
+import { inputLimit } from "../../cni/request.ts";
 import { noAddress } from "../../cni/result-json.ts";
 import { isLegacy, isSupported } from "../../cni/version.ts";
 import { didYouMean, type Problem } from "../../config/messages.ts";
 import { confinePath } from "../../config/policy.ts";
 import { inspect } from "../../config/validate.ts";
 import { CniError } from "../../errors.ts";
+import { host } from "../../host/host.ts";
 import { Transaction } from "../../transaction.ts";
 import { type Finding, finding, unique } from "./finding.ts";
 import { unknownKeys } from "./unknown-keys.ts";
@@ -41,6 +43,11 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
   }
   const plugin = findPlugin(type);
   if (plugin === undefined) return [unknownType("/type", type, pluginNames())];
+  const { length } = host.encode(JSON.stringify(config));
+  if (length > inputLimit) {
+    const text = `${type} gets a configuration of ${length} bytes and reads at most ${inputLimit}`;
+    return [finding("error", "", text, "No network configuration needs that much.")];
+  }
   if (plugin.kind === "ipam") {
     const cure = `${type} gives addresses to the interface of another plugin: put {"type": "${type}", …} into that plugin's "ipam".`;
     return [finding("error", "/type", `${type} is an IPAM plugin and makes no interface`, cure)];

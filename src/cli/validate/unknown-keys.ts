@@ -7,6 +7,9 @@ import { escapeStep } from "./places.ts";
 /** Keys whose contents are for others: the runtime, or plugins that we do not know. */
 const foreign = ["args", "capabilities", "prevResult", "runtimeConfig"];
 
+/** More of one object are counted, not listed: nobody reads them. */
+const LISTED = 20;
+
 /** Warnings for the keys of `value` that none of the shapes has. `also`: keys that are known at this level besides. */
 export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also: string[] = []): Finding[] {
   if (typeof value !== "object" || value === null) return [];
@@ -18,7 +21,8 @@ export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also:
   }
   const objects = shapes.flatMap((shape) => (shape !== null && "keys" in shape ? [shape] : []));
   const known = [...new Set([...also, ...objects.flatMap(({ keys }) => Object.keys(keys))])];
-  return Object.entries(value).flatMap(([key, child]) => {
+  let count = 0;
+  const findings = Object.entries(value).flatMap(([key, child]) => {
     // A usual way to write a comment into JSON.
     if (key.startsWith("_") || key.startsWith("//") || key.startsWith("cni.dev/")) return [];
     if (foreign.includes(key)) return [];
@@ -30,8 +34,11 @@ export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also:
     });
     if (found.length > 0) return unknownKeys(child, found, below);
     if (known.some((name) => name.toLowerCase() === lower)) return [];
-    return [unknown(below, key, known)];
+    return ++count > LISTED ? [] : [unknown(below, key, known)];
   });
+  if (count <= LISTED) return findings;
+  const rest = `${humanPath(pointer)} has ${count - LISTED} more keys that no plugin here reads`;
+  return [...findings, finding("warning", pointer, rest, `Known here: ${known.join(", ")}.`)];
 }
 
 function unknown(pointer: string, key: string, known: string[]): Finding {
