@@ -1,6 +1,7 @@
 // The address of a VF: the administrative one, which the PF gives and pins, and the one that the VF's interface uses.
 // Drivers differ: mlx5 needs both set; i40e and iavf take them over later; igb refuses a pinned, untrusted VF every address (also
 // its own) until the pin is gone, and takes the pinned one over only when the interface is opened. Hence a ladder, and reading back.
+import { Cleanup } from "../../src/cleanup.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../src/link/link.ts";
@@ -32,9 +33,18 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Lin
   return requireMac(route, vf, link.index, mac);
 }
 
-/** Makes both addresses what they were. `was` is the state of the VF, `mac` the interface's address; the order undoes a pin first. */
+/**
+ * Makes both addresses what they were. `was` is the state of the VF, `mac` the interface's address; the order undoes a pin first. When the
+ * driver does not take the one, the other is put back all the same, and then it throws.
+ */
 export function restoreMac(route: RouteSocket, vf: Vf, link: Link, was: VfState, mac: string): void {
-  if (link.mac !== mac && mac !== "") setInterfaceMac(route, vf, link, mac);
+  const cleanup = new Cleanup();
+  if (link.mac !== mac && mac !== "") cleanup.attempt(() => setInterfaceMac(route, vf, link, mac));
+  cleanup.attempt(() => restorePin(route, vf, link, was, mac));
+  cleanup.finish();
+}
+
+function restorePin(route: RouteSocket, vf: Vf, link: Link, was: VfState, mac: string): void {
   // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take that
   // away would make the card drop what is sent to the VF.
   if (was.mac === NO_MAC && mac !== "" && currentState(route, vf).mac === mac) return;

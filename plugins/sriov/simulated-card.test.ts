@@ -315,6 +315,17 @@ describe("addresses, as drivers take them", () => {
     expect(card.interfaces.get(11)!.flags).toBe(0);
   });
 
+  test("the administrative address is put back although the driver does not take the interface's", () => {
+    const vf = findVf(route, VF);
+    const was = { ...structuredClone(card.vfs[1]!), mac: "02:00:00:00:07:01" };
+    const link = setMac(route, vf, getLink(route, 11)!, WANTED);
+    card.onInterfaceMac = () => {
+      throw EADDRNOTAVAIL;
+    };
+    expect(() => restoreMac(route, vf, link, was, "02:00:00:00:00:01")).toThrow("failed to set netlink MAC address");
+    expect(macs()).toEqual([WANTED, was.mac]);
+  });
+
   test("one that is never in force is an error that says which (cases 28, 30)", () => {
     const vf = findVf(route, VF);
     card.deaf.add("mac");
