@@ -40,15 +40,14 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Lin
 export function restoreMac(route: RouteSocket, vf: Vf, link: Link, was: VfState, mac: string): void {
   const cleanup = new Cleanup();
   if (link.mac !== mac && mac !== "") cleanup.attempt(() => setInterfaceMac(route, vf, link, mac));
-  cleanup.attempt(() => restorePin(route, vf, link, was, mac));
+  cleanup.attempt(() => {
+    // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take
+    // that away would make the card drop what is sent to the VF.
+    if (was.mac === NO_MAC && mac !== "" && currentState(route, vf).mac === mac) return;
+    const pinned = restoreAdministrativeMac(route, vf, was);
+    if (pinned && mac !== "" && !cleanup.failed) requireMac(route, vf, link.index, mac);
+  });
   cleanup.finish();
-}
-
-function restorePin(route: RouteSocket, vf: Vf, link: Link, was: VfState, mac: string): void {
-  // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take that
-  // away would make the card drop what is sent to the VF.
-  if (was.mac === NO_MAC && mac !== "" && currentState(route, vf).mac === mac) return;
-  if (restoreAdministrativeMac(route, vf, was) && mac !== "") requireMac(route, vf, link.index, mac);
 }
 
 /** Of a VF without interface. Not set, and so not pinned, when it is what it was. Returns true when it has set it. */

@@ -11,10 +11,11 @@ import { announceAddresses, configureInterface } from "../../src/link/configure.
 import { getLink, type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
-import { snapshotOnHost } from "../../src/link/snapshot.ts";
+import { snapshotLink } from "../../src/link/snapshot.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RecordKey } from "../../src/state/record.ts";
+import { placeOnHost } from "../../src/sysfs/device.ts";
 import { applyState, currentState, wantedState, wantsState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
 import { interfaceMissing, requireFreeVf, TEARDOWN } from "./claim.ts";
@@ -104,8 +105,8 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
 }
 
 /** A VF's permanent address is what its PF gives it, and changes with that: it does not identify the VF. */
-function recordable(link: Link) {
-  return { ...snapshotOnHost(link), permanentMac: "" };
+export function recordable(link: Link) {
+  return { ...snapshotLink(link), permanentMac: "", parentDevice: placeOnHost(link) };
 }
 
 function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {

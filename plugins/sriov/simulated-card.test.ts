@@ -6,11 +6,10 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { type Given, makeCall } from "../../src/cni/testing.ts";
 import { host } from "../../src/host/host.ts";
 import { getLink } from "../../src/link/link.ts";
-import { snapshotOnHost } from "../../src/link/snapshot.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { findVf } from "./device.ts";
 import { restoreMac, setMac } from "./mac.ts";
-import { sriov } from "./plugin.ts";
+import { recordable, sriov } from "./plugin.ts";
 import { records } from "./record.ts";
 import { EADDRNOTAVAIL, EOPNOTSUPP, SimulatedCard } from "./simulated-card.ts";
 
@@ -344,7 +343,7 @@ test("before Linux 5.14, which does not say what a link is plugged into, a VF in
   sysfs("iavf");
   mkdirSync("/sys/class/net/enp175s7", { recursive: true });
   symlinkSync(`../../../${VF}`, "/sys/class/net/enp175s7/device");
-  const link = { ...snapshotOnHost(getLink(route, 11)!), permanentMac: "" };
+  const link = recordable(getLink(route, 11)!);
   const netns = { path: "/var/lib/gone", dev: 1, ino: 1 };
   const { attachment } = makeCall(sriov, "DEL", { cniVersion: "1.1.0", name: "net1", type: "sriov", deviceID: VF });
   records().write(attachment, { pci: VF, link, netns });

@@ -1,9 +1,10 @@
 // Devices that the node itself needs stay on the node, unless its policy says otherwise: who writes a configuration may be a tenant.
 import { policy } from "../config/policy.ts";
 import { CniError, Code } from "../errors.ts";
-import { getLink, IFF_LOOPBACK, type Link, listLinks, placeOnHost } from "../link/link.ts";
+import { getLink, IFF_LOOPBACK, type Link, listLinks } from "../link/link.ts";
 import { defaultRouteDevices, type KernelRoute } from "../link/route.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
+import { placeOnHost } from "../sysfs/device.ts";
 
 /**
  * Throws CniError(invalidConfig) saying what the node needs the device for. Looks, and changes nothing. `routes`: those of the node, when

@@ -6,7 +6,6 @@ import { log } from "../log.ts";
 import type { Unknown } from "../netlink/attributes.ts";
 import * as c from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
-import type { RouteMetrics } from "../netlink/route.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, type KernelAddress, listAddresses } from "./address.ts";
 import type { InterfaceSpec } from "./configure.ts";
@@ -168,9 +167,9 @@ export function administered(captured: CapturedNetwork): CapturedNetwork {
 /** Gives a device on the host back what is missing. Never fails: the device is home, and the rest is said in the log. */
 export function restoreNetwork(route: RouteSocket, index: number, name: string, captured: CapturedNetwork): void {
   if (captured.addresses.length === 0 && captured.routes.length === 0) return;
-  const isPresent = present(listAddresses(route, index));
+  const present = listAddresses(route, index).map((found) => addressToText(found, name));
   for (const each of captured.addresses) {
-    if (isPresent(each)) continue;
+    if (present.some(({ address, peer }) => address === each.address && peer === each.peer)) continue;
     beginAddAddress(route, index, {
       prefix: parsePrefix(each.address)!,
       flags: each.flags,
@@ -187,32 +186,24 @@ export function restoreNetwork(route: RouteSocket, index: number, name: string, 
   warn(name, route.runEach());
 }
 
-function present(found: KernelAddress[]): (captured: CapturedAddress) => boolean {
-  const key = (address: string, peer = ""): string => `${address} ${peer}`;
-  const keys = found.map(({ address, length, peer }) =>
-    key(formatPrefix({ address, length }), peer && formatAddress(peer)),
-  );
-  return ({ address, peer }) => keys.includes(key(address, peer));
-}
-
 function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute): void {
-  const { dst, tos, gateway = "", onlink = false, prefsrc = "", table, scope, protocol, priority } = captured;
-  const { mtu, advmss, metrics: others = [], attributes = [], srcLength } = captured;
-  const metrics: RouteMetrics = {};
-  if (mtu !== undefined) metrics.mtu = mtu;
-  if (advmss !== undefined) metrics.advmss = advmss;
-  if (others.length > 0) metrics.unknown = others.map(fromNumbers);
+  const {
+    dst,
+    gateway = "",
+    onlink = false,
+    prefsrc = "",
+    mtu,
+    advmss,
+    metrics = [],
+    attributes = [],
+    ...same
+  } = captured;
   beginAddRoute(route, `ip route add ${dst}`, index, {
+    ...same,
     dst: parsePrefix(dst)!,
-    tos,
-    table,
-    scope,
-    protocol,
-    priority,
     prefsrc: parseAddress(prefsrc),
-    metrics,
+    metrics: { mtu, advmss, unknown: metrics.map(fromNumbers) },
     unknown: attributes.map(fromNumbers),
-    srcLength,
     hops: [{ gateway: parseAddress(gateway), onlink }],
   });
 }

@@ -8,7 +8,7 @@ import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { type KindData, LINK_HEADER, type LinkAttributes, readLink, writeLink } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
-import { interfacesWithAddress, parentDeviceOf } from "../sysfs/device.ts";
+import { interfacesWithAddress } from "../sysfs/device.ts";
 
 export { IFF_ALLMULTI, IFF_LOOPBACK, IFF_LOWER_UP, IFF_PROMISC, IFF_RUNNING, IFF_UP } from "../netlink/constants.ts";
 
@@ -82,11 +82,6 @@ function toLink(bytes: Bytes, start: number, end: number): Link {
     macaddrs: data?.macaddrData?.map(formatMac),
     parentDevice: a.parentDevice ?? "",
   };
-}
-
-/** The parent device of a link that is on the host, whatever the kernel says. */
-export function placeOnHost({ parentDevice, kind, name }: Link): string {
-  return parentDevice !== "" || kind !== "" ? parentDevice : parentDeviceOf(name);
 }
 
 /** By index or by name (alternative names too). undefined when there is none. */
@@ -189,6 +184,7 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
     mask |= c.IFF_ALLMULTI;
     if (change.allmulti) flags |= c.IFF_ALLMULTI;
   }
+  const address = change.mac === undefined ? undefined : hardwareAddress(change.mac);
   const writer = route.begin(`ip link set ${index}${describe(change)}`, c.RTM_NEWLINK, 0);
   writeLink(writer, index, flags, mask, {
     netNsFd: change.netns,
@@ -196,7 +192,7 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
     alias: change.alias,
     mtu: change.mtu,
     txqlen: change.txqlen,
-    address: change.mac === undefined ? undefined : hardwareAddress(change.mac),
+    address,
   });
 }
 
@@ -265,13 +261,10 @@ function unlikelyIndex(): number {
 
 function requestLink(route: RouteSocket, link: NewLink, index: number): void {
   const operation = `ip link add ${link.name} link ${link.parent} type ${link.kind}`;
-  const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
+  const attributes = { link: link.parent, netNsFd: link.netns, ...newLinkAttributes(link) };
   const flags = link.up === true ? c.IFF_UP : 0;
-  writeLink(writer, index, flags, flags, {
-    link: link.parent,
-    netNsFd: link.netns,
-    ...newLinkAttributes(link),
-  });
+  const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
+  writeLink(writer, index, flags, flags, attributes);
   route.run();
 }
 

@@ -63,24 +63,24 @@ function gatewayOf(route: RouteSpec, ips: AddressSpec[]): Address | undefined {
 }
 
 function newRoute(route: RouteSpec, gateway: Address | undefined): NewRoute {
-  const { mtu = 0, advmss = 0 } = route;
-  const metrics: NewRoute["metrics"] = {};
-  if (mtu > 0) metrics.mtu = mtu;
-  if (advmss > 0) metrics.advmss = advmss;
+  const [mtu, advmss] = [positive(route.mtu), positive(route.advmss)];
   return {
     dst: networkPrefix(route.dst),
     table: route.table === undefined || route.table === 0 ? RT_TABLE_MAIN : route.table,
     scope: (route.scope ?? 0) & 0xff,
     priority: route.priority ?? 0,
-    metrics,
+    metrics: mtu === undefined && advmss === undefined ? undefined : { mtu, advmss },
     hops: [{ gateway, onlink: false }],
   };
 }
 
+function positive(value: number | undefined): number | undefined {
+  return value === undefined || value <= 0 ? undefined : value;
+}
+
 /** Adds a route, or its next hop to a route that differs in nothing else. An exact duplicate adds nothing. */
 function merge(routes: Map<string, NewRoute>, route: NewRoute): void {
-  const { dst, table, priority, scope } = route;
-  const { mtu = 0, advmss = 0 } = route.metrics;
+  const { dst, table, priority, scope, metrics: { mtu = 0, advmss = 0 } = {} } = route;
   const key = `${formatPrefix(dst)} ${table} ${priority} ${scope} ${mtu} ${advmss}`;
   const same = routes.get(key);
   if (same === undefined) {

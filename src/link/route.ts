@@ -176,7 +176,7 @@ export interface NewRoute {
   scope: number;
   /** 0: the kernel's default. */
   priority: number;
-  metrics: RouteMetrics;
+  metrics: RouteMetrics | undefined;
   /** RTPROT_*; RTPROT_BOOT when absent, as `ip` and the Go plugins have it. */
   protocol?: number;
   tos?: number | undefined;
@@ -198,7 +198,6 @@ export function beginAddRoute(route: RouteSocket, operation: string, index: numb
   const family = spec.dst.address.family;
   const writer = route.begin(operation, c.RTM_NEWROUTE, c.NLM_F_CREATE);
   const single = spec.hops.length === 1 ? spec.hops[0]! : undefined;
-  const { metrics } = spec;
   writeRoute(writer, {
     ...header(addressFamily(family), spec.table),
     dstLength: spec.dst.length,
@@ -215,7 +214,7 @@ export function beginAddRoute(route: RouteSocket, operation: string, index: numb
       table: spec.table < 256 ? undefined : spec.table,
       oif: single === undefined ? undefined : index,
       prefsrc: spec.prefsrc?.bytes,
-      metrics: Object.keys(metrics).length === 0 ? undefined : metrics,
+      metrics: spec.metrics,
       multipath: single === undefined ? newHops(family, index, spec.hops) : undefined,
       unknown: spec.unknown ?? [],
     },

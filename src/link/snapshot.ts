@@ -14,7 +14,6 @@ import {
   type Link,
   type LinkChange,
   listLinks,
-  placeOnHost,
   setLink,
 } from "./link.ts";
 
@@ -35,11 +34,6 @@ export interface LinkSnapshot {
   up: boolean;
   promisc: boolean;
   allmulti: boolean;
-}
-
-/** Of a device that is about to leave the host. */
-export function snapshotOnHost(link: Link): LinkSnapshot {
-  return { ...snapshotLink(link), parentDevice: placeOnHost(link) };
 }
 
 export function snapshotLink(link: Link): LinkSnapshot {

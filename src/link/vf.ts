@@ -129,8 +129,9 @@ export function setVf(route: RouteSocket, pf: number, vf: number, change: VfChan
 }
 
 function sendVf(route: RouteSocket, pf: number, vf: number, change: VfChange, vlanList: boolean): void {
+  const attributes = { vfInfo: [toAttributes(vf, change, vlanList)] };
   const writer = route.begin(`ip link set ${pf} vf ${vf}${describe(change)}`, c.RTM_NEWLINK, 0);
-  writeLink(writer, pf, 0, 0, { vfInfo: [toAttributes(vf, change, vlanList)] });
+  writeLink(writer, pf, 0, 0, attributes);
   route.run();
 }
 

@@ -77,7 +77,8 @@ export class RouteSocket {
 
   /**
    * Starts a message; the caller writes its payload into the writer returned and then sends with run, runEach or get, or begins
-   * the next one of the batch. `operation` says it in the words of `ip`, for errors.
+   * the next one of the batch: what may throw comes before, for half a message would be sent with the next. `operation` says it in the
+   * words of `ip`, for errors.
    */
   begin(operation: string, type: number, flags: number): Writer {
     this.#finish();

@@ -47,9 +47,10 @@ export function isPluggedIn(parentDevice: string): boolean {
   );
 }
 
-/** What an interface of the host is plugged into, as IFLA_PARENT_DEV_NAME names it; "" for a virtual one. */
-export function parentDeviceOf(name: string): string {
-  const target = orUndefined(() => host.readlink(`${NET}/${name}/device`)) ?? "";
+/** What an interface of the host is plugged into; "" for a virtual one. A kernel before 5.14 does not say it of the link. */
+export function placeOnHost(link: { name: string; kind: string; parentDevice: string }): string {
+  if (link.parentDevice !== "" || link.kind !== "") return link.parentDevice;
+  const target = orUndefined(() => host.readlink(`${NET}/${link.name}/device`)) ?? "";
   return target.slice(target.lastIndexOf("/") + 1);
 }
 

@@ -11,10 +11,10 @@ import {
   isPciAddress,
   isPciDevice,
   isUserspaceDriver,
-  parentDeviceOf,
   pciDriver,
   pciInterfaces,
   pciNetDirectory,
+  placeOnHost,
   readText,
 } from "./device.ts";
 import {
@@ -112,7 +112,9 @@ describe("interfaces of a device", () => {
   it("know what they are plugged into", () => {
     directory("/sys/class/net/ens5", "/sys/class/net/veth0");
     symlinkSync("../../../0000:05:00.0", "/sys/class/net/ens5/device");
-    expect(["ens5", "veth0", "none"].map(parentDeviceOf)).toEqual(["0000:05:00.0", "", ""]);
+    const place = (name: string, parentDevice = "") => placeOnHost({ name, kind: "", parentDevice });
+    expect(["ens5", "veth0", "none"].map((name) => place(name))).toEqual(["0000:05:00.0", "", ""]);
+    expect(place("ens5", "virtio0")).toBe("virtio0");
   });
 
   it("by their address", () => {

@@ -13,8 +13,9 @@ function plan(ips: string[], routes: Route[]): string[] {
     if (route.table !== 254) text += ` table ${route.table}`;
     if (route.priority !== 0) text += ` metric ${route.priority}`;
     if (route.scope !== 0) text += ` scope ${route.scope}`;
-    if (route.metrics.mtu !== undefined) text += ` mtu ${route.metrics.mtu}`;
-    if (route.metrics.advmss !== undefined) text += ` advmss ${route.metrics.advmss}`;
+    const { mtu, advmss } = route.metrics ?? {};
+    if (mtu !== undefined) text += ` mtu ${mtu}`;
+    if (advmss !== undefined) text += ` advmss ${advmss}`;
     return text;
   });
 }
