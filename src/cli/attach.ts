@@ -11,6 +11,7 @@ import { add, check, del } from "./runtime/run.ts";
 import { Stage } from "./runtime/stage.ts";
 import { print, printJson } from "./terminal.ts";
 
+// ASCII: for one other character the engine keeps the whole text in 16 bits, two kilobytes more.
 const lesson = `NETWORK is the "name" of a configuration in /etc/cni/net.d (.conflist, then .conf and .json, in lexical order); NETNS the
 path of a network namespace, or its name in "ip netns".
 
@@ -19,7 +20,7 @@ path of a network namespace, or its name in "ip netns".
   podnic check blue demo --ifname net1
   podnic del blue demo --ifname net1 --trace
 
-Plugins of podnic run in this process, others (tuning, bridge, dhcp, …) are looked for in CNI_PATH, else /opt/cni/bin. Results are
+Plugins of podnic run in this process, others (tuning, bridge, dhcp) are looked for in CNI_PATH, else /opt/cni/bin. Results are
 kept in /var/lib/cni/results as libcni does, so that cnitool, check and del work on what any of them added; the container id
 is cnitool's too. The variables of cnitool (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are the defaults of the options.
 
