@@ -1,8 +1,8 @@
-// `npm run bench [-- --rounds N --only GROUP,…]`: podnic and the Go plugins in one interleaved run; a markdown table of each measure, with ratios.
+// `npm run bench [-- --help]`: podnic and the Go plugins in one interleaved run; a markdown table of each measure, with ratios.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import {
   bringUp,
   type Call,
@@ -22,9 +22,12 @@ import {
 import { BuildError, cache, root, run } from "./build/paths.ts";
 import { enterSandbox } from "./sandbox.ts";
 
-const { values: flags } = parseArgs({
-  options: { rounds: { type: "string", default: "40" }, only: { type: "string" } },
-});
+const flags = new Command("npm run bench --")
+  .description("podnic and the Go plugins in one interleaved run: a markdown table of each measure, with ratios")
+  .option("--rounds <n>", "calls of each kind", "40")
+  .option("--only <groups>", "these, separated by commas: version, host-device, macvlan, ipvlan, host-local")
+  .parse()
+  .opts<{ rounds: string; only?: string }>();
 
 /** One line of the tables. */
 interface Row {

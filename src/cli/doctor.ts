@@ -46,7 +46,7 @@ export function examine(): Finding[] {
     ...checkCapabilities(),
     ...checkDirectories(used),
     ...checkConfigurations(),
-    ofPolicy,
+    ...ofPolicy,
     ...(node === undefined ? [unseen] : checkState(node, poolsOf(node), findDevicesOf(node))),
   ];
 }

@@ -27,9 +27,9 @@ export function countInWords(count: number | undefined): string {
   return count < 1e9 ? String(count) : `2^${Math.round(Math.log2(count))}`;
 }
 
-export function showPools(pools: Pool[]): void {
+export function showPools(pools: Pool[], network?: string): void {
   if (pools.length === 0) {
-    print("There are no pools.\n");
+    print(network === undefined ? "There are no pools.\n" : `There is no pool of network ${network}.\n`);
     return;
   }
   const poolRows = pools.map(({ network, directory, ranges, size, used, free }) => [
@@ -72,5 +72,5 @@ export const leasesCommand = (): Command =>
       for (const dir of dataDir) host.close(openNamedDirectory(dir, 'It is what "dataDir" says in a configuration.'));
       const pools = poolsOf(lookAtNode(), dataDir).filter((pool) => network === undefined || pool.network === network);
       if (json === true) printJson(pools);
-      else showPools(pools);
+      else showPools(pools, network);
     });

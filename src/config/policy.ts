@@ -4,6 +4,7 @@ import { CniError, Code } from "../errors.ts";
 import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
+import { findJsonError } from "./json-error.ts";
 import { inspect, refusal } from "./validate.ts";
 
 export interface Policy {
@@ -121,8 +122,9 @@ function parse(text: string): Given {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
-  } catch (error) {
-    throw new CniError(Code.generic, `${file} is not JSON`, error instanceof Error ? error.message : "");
+  } catch {
+    const { line = 1, column = 1, text: what = "nested too deep" } = findJsonError(text) ?? {};
+    throw new CniError(Code.generic, `${file} is not JSON`, `line ${line}, column ${column}: ${what}`);
   }
   const { config, problems } = inspect("policy", raw);
   if (problems.length > 0)

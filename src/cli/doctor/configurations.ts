@@ -1,10 +1,12 @@
 // Configurations of networks on this node, and the node's policy.
+import { shapes } from "#validators";
 import { policy } from "../../config/policy.ts";
 import { CniError } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { readInput } from "../input.ts";
-import { CONFIG_DIRECTORIES, configurationFiles } from "../node/configurations.ts";
+import { CONFIG_DIRECTORIES, configurationFiles, readConfiguration } from "../node/configurations.ts";
 import { judge } from "../validate/file.ts";
+import { unknownKeys } from "../validate/unknown-keys.ts";
 import { type Finding, finding } from "./finding.ts";
 
 const POLICY = "/etc/cni/podnic.json";
@@ -41,19 +43,23 @@ function checkFile(file: string): Finding[] {
   }
 }
 
-export function checkPolicy(): Finding {
+export function checkPolicy(): Finding[] {
   try {
     policy();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const cure = error instanceof CniError ? error.details : "";
-    return finding("policy", "error", `${error.message}; every ADD is refused`, cure || `Look at ${POLICY}.`);
+    return [finding("policy", "error", `${error.message}; every ADD is refused`, cure || `Look at ${POLICY}.`)];
   }
   try {
     host.stat(POLICY);
-    return finding("policy", "ok", `${POLICY} is in force`);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return finding("policy", "ok", `there is no ${POLICY}; what is built in holds`);
+    return [finding("policy", "ok", `there is no ${POLICY}; what is built in holds`)];
   }
+  // A misspelled "deny" keeps nothing back.
+  const unread = unknownKeys(readConfiguration(POLICY), [shapes.policy ?? null]).map(({ text, cure }) =>
+    finding("policy", "warning", `${POLICY}: ${text}`, cure || "Correct its spelling."),
+  );
+  return [finding("policy", "ok", `${POLICY} is in force`), ...unread];
 }

@@ -86,7 +86,7 @@ export function findNetwork(name: string, dir: string): Network {
     }
   }
   const meant = didYouMean(name, others);
-  const there = others.length === 0 ? "there is none" : `there are ${[...new Set(others)].join(", ")}`;
+  const there = others.length === 0 ? "it has none" : `it has ${[...new Set(others)].join(", ")}`;
   throw new CniError(
     Code.invalidConfig,
     `no network "${name}" in ${dir}${meant}`,

@@ -268,6 +268,26 @@ describe("podnic doctor", () => {
   });
 });
 
+it("podnic doctor finds a slip of the pen in the policy, and where it is no JSON", () => {
+  const policy = (text: string): [level: string, found: string, cure: string][] => {
+    writeFileSync("/etc/cni/podnic.json", text, { mode: 0o644 });
+    const { stdout } = spawnSync("dist/podnic", ["doctor", "--json"], { encoding: "utf8" });
+    const all: { about: string; level: string; found: string; cure: string }[] = JSON.parse(stdout).findings;
+    return all.filter(({ about }) => about === "policy").map(({ level, found, cure }) => [level, found, cure]);
+  };
+  expect(policy('{"devices": {"deney": ["eth0"]}}')).toEqual([
+    ["ok", "/etc/cni/podnic.json is in force", ""],
+    [
+      "warning",
+      expect.stringContaining('devices.deney is a key that no plugin here reads; did you mean "deny"?'),
+      expect.stringMatching(/./),
+    ],
+  ]);
+  expect(policy('{\n"devices": }')).toEqual([
+    ["error", "/etc/cni/podnic.json is not JSON; every ADD is refused", expect.stringContaining("line 2, column 12: ")],
+  ]);
+});
+
 it("podnic devices --watch tells of changes until it is interrupted", async () => {
   const child = spawn("dist/podnic", ["devices", "--all", "--watch", "--json"], {
     stdio: ["ignore", "pipe", "inherit"],
