@@ -3,6 +3,7 @@
 import type { Call } from "../../src/cni/plugin.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
+import { log } from "../../src/log.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../src/state/files.ts";
 import type { SriovConfig } from "./config.ts";
 import type { Vf } from "./device.ts";
@@ -25,7 +26,10 @@ export function checkDeviceInfoPath(call: Call<SriovConfig>): void {
   );
 }
 
-/** Adds the PF to what Multus copied there, or writes it new. A file that we made goes with the ADD that fails. */
+/**
+ * Adds the PF to what Multus copied there, or writes it new. A file that we made goes with the ADD that fails. What is no JSON object is left
+ * as it is: Multus does without, too.
+ */
 export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
   const path = pathOf(call);
   if (path === "") return;
@@ -35,9 +39,14 @@ export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
   const name = path.slice(slash + 1);
   withDirectory(directory, { mode: 0o755 }, (dir) => {
     const before = readFile(dir, name, LIMIT);
+    const known = before === undefined ? {} : parseObject(host.decode(before));
+    if (known === undefined) {
+      log("warning", "the device-info file is no JSON object, and left as it is", { file: path });
+      return;
+    }
     call.transaction.step(
       "device-info file",
-      () => writeFile(dir, name, host.encode(JSON.stringify(merged(before, vf))), 0o444),
+      () => writeFile(dir, name, host.encode(JSON.stringify(merged(known, vf))), 0o444),
       () => {
         withDirectory(directory, undefined, (again) =>
           before === undefined ? removeFile(again, name) : writeFile(again, name, before, 0o444),
@@ -47,8 +56,21 @@ export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
   });
 }
 
-function merged(before: Uint8Array | undefined, vf: Vf): object {
-  const known = before === undefined ? {} : (JSON.parse(host.decode(before)) as { type?: string; pci?: object });
+interface DeviceInfo {
+  type?: string;
+  pci?: object;
+}
+
+function parseObject(text: string): DeviceInfo | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function merged(known: DeviceInfo, vf: Vf): object {
   // Of another type (vdpa, …) it is not ours to change.
   if (known.type !== undefined && known.type !== "pci") return known;
   return {

@@ -17,7 +17,7 @@ const CLONE_NEWNS = 0x20000;
 host.unshare(CLONE_NEWNS);
 execFileSync("sh", [
   "-ec",
-  "mount --make-rprivate /; mount -t tmpfs tmpfs /sys; mkdir -p /var/lib; mount -t tmpfs tmpfs /var/lib; touch /var/lib/netns; unshare --net=/var/lib/netns true",
+  "mount --make-rprivate /; mount -t tmpfs tmpfs /sys; mount -t tmpfs tmpfs /run; mkdir -p /var/lib; mount -t tmpfs tmpfs /var/lib; touch /var/lib/netns; unshare --net=/var/lib/netns true",
 ]);
 
 const PCI = "/sys/bus/pci/devices";
@@ -352,6 +352,19 @@ test("before Linux 5.14, which does not say what a link is plugged into, a VF in
   expect(() => run("DEL", {})).toThrow("is in a namespace that cannot be seen");
   expect(records().list().length).toBe(1);
 });
+
+test.each(["", "{", "null", "[1]", '"text"'])(
+  "a device-info file that is %j is left as it is, and ADD succeeds",
+  (text) => {
+    sysfs("vfio-pci");
+    const directory = "/run/k8s.cni.cncf.io/devinfo/cni";
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(`${directory}/info`, text);
+    const result = run("ADD", { runtimeConfig: { CNIDeviceInfoFile: `/var${directory}/info` } });
+    expect(result?.interfaces).toMatchObject([{ pciID: VF }]);
+    expect(readFileSync(`${directory}/info`, "utf8")).toBe(text);
+  },
+);
 
 describe("discovery", () => {
   test("a virtio VF has its interface a level deeper", () => {
