@@ -1,6 +1,7 @@
 // The device-info file (k8snetworkplumbingwg device-info-spec 1.1.0): what Multus puts into the pod's network-status. The device
 // plugin does not know the PF; we do.
 import type { Call } from "../../src/cni/plugin.ts";
+import { isObject } from "../../src/config/fold.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { log } from "../../src/log.ts";
@@ -39,8 +40,8 @@ export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
   const name = path.slice(slash + 1);
   withDirectory(directory, { mode: 0o755 }, (dir) => {
     const before = readFile(dir, name, LIMIT);
-    const known = before === undefined ? {} : parseObject(host.decode(before));
-    if (known === undefined) {
+    const known = before === undefined ? {} : parse(host.decode(before));
+    if (!isObject(known)) {
       log("warning", "the device-info file is no JSON object, and left as it is", { file: path });
       return;
     }
@@ -56,21 +57,15 @@ export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
   });
 }
 
-interface DeviceInfo {
-  type?: string;
-  pci?: object;
-}
-
-function parseObject(text: string): DeviceInfo | undefined {
+function parse(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
 }
 
-function merged(known: DeviceInfo, vf: Vf): object {
+function merged(known: { type?: string; pci?: object }, vf: Vf): object {
   // Of another type (vdpa, …) it is not ours to change.
   if (known.type !== undefined && known.type !== "pci") return known;
   return {

@@ -3,6 +3,7 @@ import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import { type Address, formatPrefix, type Prefix } from "../ip/address.ts";
 import { equalAddresses, lastAddress } from "../ip/range.ts";
 import { readAddress, writeAddress } from "../netlink/address.ts";
+import type { Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
@@ -20,10 +21,8 @@ export interface KernelAddress {
   peer: Address | undefined;
   /** IFA_LABEL, IPv4 only; "" when there is none. */
   label: string;
-  /** Metric of its prefix route (IFA_RT_PRIORITY); 0: the kernel's default. */
-  priority: number;
-  /** IFAPROT_*: who made it, 0 when the kernel (before 5.18) does not say. */
-  protocol: number;
+  /** What we have no name for (IFA_*): the metric of its prefix route, who made it, its lifetimes. */
+  unknown: Unknown[];
 }
 
 /** An address to add. All that is left out is the kernel's default. */
@@ -35,7 +34,7 @@ export interface NewAddress {
   scope?: number;
   peer?: Address | undefined;
   label?: string | undefined;
-  priority?: number | undefined;
+  unknown?: Unknown[];
 }
 
 /** The broadcast address of the subnet, where it has one: the Go plugins set it. */
@@ -44,11 +43,14 @@ export function broadcastOf(prefix: Prefix): Address | undefined {
 }
 
 /** struct ifa_cacheinfo: preferred for 0 s, valid for ever; when it was made and changed is not ours to say. */
-const DEPRECATED = Uint8Array.of(0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0);
+const DEPRECATED: Unknown = {
+  type: c.IFA_CACHEINFO,
+  value: Uint8Array.of(0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0),
+};
 
 /** Begins `ip addr add`. */
 export function beginAddAddress(route: RouteSocket, index: number, added: NewAddress): void {
-  const { prefix, flags, broadcast, scope = c.RT_SCOPE_UNIVERSE, peer, label, priority } = added;
+  const { prefix, flags, broadcast, scope = c.RT_SCOPE_UNIVERSE, peer, label, unknown = [] } = added;
   const { address, length } = prefix;
   const writer = route.begin(`ip addr add ${formatPrefix(prefix)}`, c.RTM_NEWADDR, c.NLM_F_CREATE | c.NLM_F_EXCL);
   writeAddress(writer, {
@@ -62,9 +64,8 @@ export function beginAddAddress(route: RouteSocket, index: number, added: NewAdd
       address: (peer ?? address).bytes,
       broadcast: broadcast?.bytes,
       label,
-      priority,
       flags: flags > 0xff ? flags : undefined,
-      cacheInfo: (flags & c.IFA_F_DEPRECATED) === 0 ? undefined : DEPRECATED,
+      unknown: (flags & c.IFA_F_DEPRECATED) === 0 ? unknown : [...unknown, DEPRECATED],
     },
   });
 }
@@ -76,8 +77,8 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
     writeAddress(writer, { family: wanted, prefixLength: 0, flags: 0, scope: 0, index, attributes: {} });
   // The kernel filters by index since 4.20.
   const read = (bytes: Bytes, start: number, end: number): KernelAddress | undefined => {
-    const message = readAddress(bytes, start, end);
-    const { address, local, flags, broadcast, label, priority, protocol } = message.attributes;
+    const message = readAddress(bytes, start, end, true);
+    const { address, local, flags, broadcast, label, unknown } = message.attributes;
     // IFA_LOCAL is missing for IPv6, and IFA_ADDRESS is the peer's for point-to-point ones.
     const own = local ?? address;
     if (message.index !== index || own === undefined) return undefined;
@@ -91,8 +92,7 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
       broadcast: broadcast && { family: 4, bytes: broadcast },
       peer: peer !== undefined && equalAddresses(peer, { family, bytes: own }) ? undefined : peer,
       label: label ?? "",
-      priority: priority ?? 0,
-      protocol: protocol ?? 0,
+      unknown: unknown ?? [],
     };
   };
   return route.dump(`ip addr show dev ${index}`, c.RTM_GETADDR, write, read).items;

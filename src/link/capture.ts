@@ -1,6 +1,5 @@
 // The addresses and routes of a device, which the kernel forgets when the device moves: kept to give them to the pod
 // (useInterfaceNetwork), and to the host again when the device is back.
-import { CniError } from "../errors.ts";
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import type { Unknown } from "../netlink/attributes.ts";
@@ -30,8 +29,8 @@ export interface CapturedAddress {
   peer?: string;
   /** Only when it is not the device's name. */
   label?: string;
-  /** Metric of its prefix route. */
-  priority?: number;
+  /** Other attributes (IFA_*): type and bytes of each. */
+  attributes?: number[][];
 }
 
 export interface CapturedRoute {
@@ -72,7 +71,9 @@ const RTPROT_RA = 9;
 /** Addresses, and of `all` (relevantRoutes) the routes over this device alone, but for what the kernel makes by itself. */
 export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[]): CapturedNetwork {
   const addresses = listAddresses(route, link.index)
-    .filter(({ protocol }) => protocol !== c.IFAPROT_KERNEL_LL)
+    .filter(
+      ({ unknown }) => !unknown.some(({ type, value }) => type === c.IFA_PROTO && value[0] === c.IFAPROT_KERNEL_LL),
+    )
     .map((found) => addressToText(found, link.name));
   const routes = all
     .filter((found) => found.type === c.RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
@@ -85,7 +86,8 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
 }
 
 function addressToText(found: KernelAddress, device: string): CapturedAddress {
-  const { address, length, flags, scope, broadcast, peer, label, priority } = found;
+  const { address, length, flags, scope, broadcast, peer, label } = found;
+  const attributes = found.unknown.filter(({ type }) => type !== c.IFA_CACHEINFO);
   const text: CapturedAddress = {
     address: formatPrefix({ address, length }),
     broadcast: broadcast === undefined ? "" : formatAddress(broadcast),
@@ -95,7 +97,7 @@ function addressToText(found: KernelAddress, device: string): CapturedAddress {
   if (scope !== c.RT_SCOPE_UNIVERSE) text.scope = scope;
   if (peer !== undefined) text.peer = formatAddress(peer);
   if (label !== "" && label !== device) text.label = label;
-  if (priority !== 0) text.priority = priority;
+  if (attributes.length > 0) text.attributes = attributes.map(toNumbers);
   return text;
 }
 
@@ -177,7 +179,7 @@ export function restoreNetwork(route: RouteSocket, index: number, name: string, 
       scope: each.scope ?? c.RT_SCOPE_UNIVERSE,
       peer: parseAddress(each.peer ?? ""),
       label: each.label,
-      priority: each.priority,
+      unknown: (each.attributes ?? []).map(fromNumbers),
     });
   }
   warn(name, route.runEach());
@@ -214,8 +216,7 @@ function settle(route: RouteSocket, index: number, name: string): void {
   try {
     settleAddresses(route, notifications, index, name);
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    log("warning", "routes with a source address may be missing", { device: name, error: error.message });
+    log("warning", "routes with a source address may be missing", { device: name, error: String(error) });
   } finally {
     notifications.close();
   }

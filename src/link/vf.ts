@@ -100,7 +100,7 @@ function toState(vf: number, a: VfAttributes): VfState {
     spoofchk: flag(a.spoofchk?.setting),
     trust: flag(a.trust?.setting),
     minTxRate: a.rate?.min ?? 0,
-    maxTxRate: a.rate?.max ?? a.txRate?.rate ?? 0,
+    maxTxRate: a.rate?.max ?? 0,
   };
 }
 

@@ -1,7 +1,7 @@
 // RTM_*ADDR messages: struct ifaddrmsg and its attributes.
 import { Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
-import { bytes, text, u8, u32 } from "./codecs.ts";
+import { bytes, text, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
 import { ProtocolError } from "./errors.ts";
 
@@ -10,12 +10,8 @@ export const addressAttributes = new Table("address", {
   local: [c.IFA_LOCAL, bytes],
   label: [c.IFA_LABEL, text],
   broadcast: [c.IFA_BROADCAST, bytes],
-  // struct ifa_cacheinfo.
-  cacheInfo: [c.IFA_CACHEINFO, bytes],
   // All 32 bits; the header has room for eight.
   flags: [c.IFA_FLAGS, u32],
-  priority: [c.IFA_RT_PRIORITY, u32],
-  protocol: [c.IFA_PROTO, u8],
 });
 
 export type AddressAttributes = Values<typeof addressAttributes.rows>;

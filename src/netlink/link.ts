@@ -17,7 +17,6 @@ export const macvlanAttributes = new Table("macvlan", {
   macaddrMode: [c.IFLA_MACVLAN_MACADDR_MODE, u32],
   macaddrData: [c.IFLA_MACVLAN_MACADDR_DATA, list(c.IFLA_MACVLAN_MACADDR, bytes)],
   bcQueueLen: [c.IFLA_MACVLAN_BC_QUEUE_LEN, u32],
-  bcQueueLenUsed: [c.IFLA_MACVLAN_BC_QUEUE_LEN_USED, u32],
 });
 
 /** IFLA_INFO_DATA of the kinds we know. */
@@ -27,7 +26,6 @@ export interface KindData {
   macaddrMode?: number | undefined;
   macaddrData?: Uint8Array[] | undefined;
   bcQueueLen?: number | undefined;
-  bcQueueLenUsed?: number | undefined;
   unknown?: Unknown[];
 }
 
@@ -99,23 +97,18 @@ const linkInfo: Codec<LinkInfo> = {
 
 export const linkAttributes = new Table("link", {
   address: [c.IFLA_ADDRESS, bytes],
-  broadcast: [c.IFLA_BROADCAST, bytes],
   name: [c.IFLA_IFNAME, text],
   mtu: [c.IFLA_MTU, u32],
   link: [c.IFLA_LINK, u32],
-  qdisc: [c.IFLA_QDISC, text],
   master: [c.IFLA_MASTER, u32],
   txqlen: [c.IFLA_TXQLEN, u32],
   operstate: [c.IFLA_OPERSTATE, u8],
   linkInfo: [c.IFLA_LINKINFO, linkInfo],
-  netNsPid: [c.IFLA_NET_NS_PID, u32],
   alias: [c.IFLA_IFALIAS, bareText],
-  numVf: [c.IFLA_NUM_VF, u32],
   vfInfo: [c.IFLA_VFINFO_LIST, list(c.IFLA_VF_INFO, vfInfo)],
   netNsFd: [c.IFLA_NET_NS_FD, u32],
   extMask: [c.IFLA_EXT_MASK, u32],
   linkNetnsid: [c.IFLA_LINK_NETNSID, s32],
-  physPortName: [c.IFLA_PHYS_PORT_NAME, text],
   minMtu: [c.IFLA_MIN_MTU, u32],
   maxMtu: [c.IFLA_MAX_MTU, u32],
   // The only ones the kernel wants to see with NLA_F_NESTED.

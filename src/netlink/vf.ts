@@ -37,11 +37,9 @@ const vlanInfo: Codec<{ vf: number; vlan: number; qos: number; protocol: number 
 export const vfAttributes = new Table("vf", {
   mac: [c.IFLA_VF_MAC, vfMac],
   vlan: [c.IFLA_VF_VLAN, words("vf", "vlan", "qos")],
-  txRate: [c.IFLA_VF_TX_RATE, words("vf", "rate")],
   spoofchk: [c.IFLA_VF_SPOOFCHK, words("vf", "setting")],
   linkState: [c.IFLA_VF_LINK_STATE, words("vf", "state")],
   rate: [c.IFLA_VF_RATE, words("vf", "min", "max")],
-  rssQuery: [c.IFLA_VF_RSS_QUERY_EN, words("vf", "setting")],
   trust: [c.IFLA_VF_TRUST, words("vf", "setting")],
   vlanList: [c.IFLA_VF_VLAN_LIST, list(c.IFLA_VF_VLAN_INFO, vlanInfo)],
 });

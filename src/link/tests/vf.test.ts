@@ -123,7 +123,6 @@ describe("getVf", () => {
         trust: { vf: 1, setting: 1 },
         linkState: { vf: 1, state: 2 },
         rate: { vf: 1, min: 10, max: 20 },
-        txRate: { vf: 1, rate: 20 },
       }),
     ]);
     expect(getVf(route, 1, 0)).toMatchObject({ spoofchk: undefined, trust: undefined, linkState: undefined });
