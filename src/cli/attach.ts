@@ -9,7 +9,7 @@ import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
 import { CONF_DIR, findNetwork } from "./runtime/networks.ts";
 import { add, check, del } from "./runtime/run.ts";
 import { Stage } from "./runtime/stage.ts";
-import { print, printJson } from "./terminal.ts";
+import { printJson } from "./terminal.ts";
 
 // ASCII: for one other character the engine keeps the whole text in 16 bits, two kilobytes more.
 const lesson = `NETWORK is the "name" of a configuration in /etc/cni/net.d (.conflist, then .conf and .json, in lexical order); NETNS the
@@ -38,7 +38,7 @@ interface Options extends AttachmentOptions {
 
 /** One line for each message, on stderr. */
 function startTrace(stage: Stage): void {
-  traceNetlink(stage.host, (line) => print(`${oneLine(line)}\n`, 2));
+  traceNetlink(stage.host, (line) => stage.say(oneLine(line)));
   // DEL of a virtual link is sent by a child, which nobody would hear.
   stage.host.fork = () => {
     throw new SystemError("fork", ENOSYS, "ENOSYS", "not while messages are traced");

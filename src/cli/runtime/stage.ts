@@ -61,6 +61,16 @@ export class Stage {
     }
   }
 
+  /** A line on our stderr, at once: while a plugin plays, its own is kept until its end. */
+  say(line: string): void {
+    installHost(this.#real);
+    try {
+      print(`${line}\n`, 2);
+    } finally {
+      installHost(this.host);
+    }
+  }
+
   /** Its log goes to our stderr. */
   play(plugin: Plugin, environment: { [name: string]: string }, stdin: string): Played {
     const command = environment.CNI_COMMAND ?? "";

@@ -1,4 +1,5 @@
 // podnic add, check and del beside cnitool, which they stand in for.
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -206,6 +207,16 @@ describe("--trace", () => {
     expect(stderr).toContain("    RTA_GATEWAY 198.51.100.1\n");
     expect(stderr).toMatch(/^< {2}NLMSG_ERROR seq \d+: 0 \(done\)$/m);
     expect(stderr).toMatch(/^< {2}NLMSG_ERROR seq \d+: -19 ENODEV/m);
+  });
+
+  test("shows messages when they are sent, also of a call that does not end", () => {
+    run("add");
+    run("del");
+    const add = [podnic, "add", "blue", "pod", "--ifname", "net1", "--conf-dir", CONF, "--trace"];
+    const command = ["/var/lib/cni/networks/blue/lock", "timeout", "1", ...add];
+    const { stderr } = spawnSync("flock", command, { encoding: "utf8" });
+    expect(stderr).toContain(">? ip link show up0");
+    expect(run("del").status).toBe(0);
   });
 
   test("shows the kernel's own words of a refusal, and del's request", () => {
