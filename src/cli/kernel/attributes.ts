@@ -10,17 +10,11 @@ type Format = (bytes: Bytes, start: number, end: number, names: Names) => string
 type Row = { name: string; value: Format | Table };
 type Table = Map<number, Row>;
 
-const constants = c as unknown as { [name: string]: number | undefined };
-
-function table(prefix: string, rows: { [name: string]: Format | Table }): Table {
-  const made: Table = new Map();
-  for (const [key, value] of Object.entries(rows)) {
-    const name = `${prefix}_${key}`;
-    const number = constants[name];
-    if (number === undefined) throw new Error(`no constant ${name}`);
-    made.set(number & NLA_TYPE_MASK, { name, value });
-  }
-  return made;
+/** Names begin with `prefix`. The constants are not looked up by name: that would take all of them along, nine kilobytes of the executable. */
+function table(prefix: string, rows: { [name: string]: [type: number, value: Format | Table] }): Table {
+  return new Map(
+    Object.entries(rows).map(([key, [type, value]]) => [type & NLA_TYPE_MASK, { name: `${prefix}_${key}`, value }]),
+  );
 }
 
 const u8: Format = (bytes, start) => String(bytes.u8[start]);
@@ -47,90 +41,100 @@ const hex = (bytes: Bytes, start: number, end: number): string =>
 const words: Format = (bytes, start, end) => [...bytes.u32.subarray(start >> 2, end >> 2)].join(" ");
 
 const vfInfo = table("IFLA_VF", {
-  MAC: (bytes, start) => `${bytes.u32[start >> 2]} ${formatMac(bytes.copy(start + 4, start + 10))}`,
-  VLAN: words,
-  TX_RATE: words,
-  SPOOFCHK: words,
-  LINK_STATE: words,
-  RATE: words,
-  RSS_QUERY_EN: words,
-  TRUST: words,
-  VLAN_LIST: table("IFLA_VF", {
-    VLAN_INFO: (bytes, start) => `${words(bytes, start, start + 12, noNames)} 0x${bytes.be16(start + 12).toString(16)}`,
-  }),
+  MAC: [c.IFLA_VF_MAC, (bytes, start) => `${bytes.u32[start >> 2]} ${formatMac(bytes.copy(start + 4, start + 10))}`],
+  VLAN: [c.IFLA_VF_VLAN, words],
+  TX_RATE: [c.IFLA_VF_TX_RATE, words],
+  SPOOFCHK: [c.IFLA_VF_SPOOFCHK, words],
+  LINK_STATE: [c.IFLA_VF_LINK_STATE, words],
+  RATE: [c.IFLA_VF_RATE, words],
+  RSS_QUERY_EN: [c.IFLA_VF_RSS_QUERY_EN, words],
+  TRUST: [c.IFLA_VF_TRUST, words],
+  VLAN_LIST: [
+    c.IFLA_VF_VLAN_LIST,
+    table("IFLA_VF", {
+      VLAN_INFO: [
+        c.IFLA_VF_VLAN_INFO,
+        (bytes, start) => `${words(bytes, start, start + 12, noNames)} 0x${bytes.be16(start + 12).toString(16)}`,
+      ],
+    }),
+  ],
 });
 const noNames: Names = { device: String, netns: String };
 
 const kinds: { [kind: string]: Table | undefined } = {
   macvlan: table("IFLA_MACVLAN", {
-    MODE: u32,
-    FLAGS: u16,
-    MACADDR_MODE: u32,
-    MACADDR_DATA: table("IFLA_MACVLAN", { MACADDR: mac }),
-    BC_QUEUE_LEN: u32,
-    BC_QUEUE_LEN_USED: u32,
+    MODE: [c.IFLA_MACVLAN_MODE, u32],
+    FLAGS: [c.IFLA_MACVLAN_FLAGS, u16],
+    MACADDR_MODE: [c.IFLA_MACVLAN_MACADDR_MODE, u32],
+    MACADDR_DATA: [c.IFLA_MACVLAN_MACADDR_DATA, table("IFLA_MACVLAN", { MACADDR: [c.IFLA_MACVLAN_MACADDR, mac] })],
+    BC_QUEUE_LEN: [c.IFLA_MACVLAN_BC_QUEUE_LEN, u32],
+    BC_QUEUE_LEN_USED: [c.IFLA_MACVLAN_BC_QUEUE_LEN_USED, u32],
   }),
-  ipvlan: table("IFLA_IPVLAN", { MODE: u16, FLAGS: u16 }),
+  ipvlan: table("IFLA_IPVLAN", { MODE: [c.IFLA_IPVLAN_MODE, u16], FLAGS: [c.IFLA_IPVLAN_FLAGS, u16] }),
 };
-const linkInfo = table("IFLA_INFO", { KIND: text, SLAVE_KIND: text });
+const linkInfo = table("IFLA_INFO", { KIND: [c.IFLA_INFO_KIND, text], SLAVE_KIND: [c.IFLA_INFO_SLAVE_KIND, text] });
 
 export const linkTable = table("IFLA", {
-  ADDRESS: mac,
-  BROADCAST: mac,
-  IFNAME: text,
-  MTU: u32,
-  LINK: device,
-  QDISC: text,
-  MASTER: device,
-  TXQLEN: u32,
-  OPERSTATE: u8,
-  LINKMODE: u8,
-  LINKINFO: linkInfo,
-  NET_NS_PID: u32,
-  IFALIAS: text,
-  NUM_VF: u32,
-  VFINFO_LIST: table("IFLA", { VF_INFO: vfInfo }),
-  GROUP: u32,
-  NET_NS_FD: netns,
-  EXT_MASK: u32,
-  PROMISCUITY: u32,
-  NUM_TX_QUEUES: u32,
-  NUM_RX_QUEUES: u32,
-  CARRIER: u8,
-  LINK_NETNSID: (bytes, start) => String(bytes.u32[start >> 2]! | 0),
-  PHYS_PORT_NAME: text,
-  MIN_MTU: u32,
-  MAX_MTU: u32,
-  PROP_LIST: table("IFLA", { ALT_IFNAME: text }),
-  ALT_IFNAME: text,
-  PERM_ADDRESS: mac,
-  PARENT_DEV_NAME: text,
-  PARENT_DEV_BUS_NAME: text,
+  ADDRESS: [c.IFLA_ADDRESS, mac],
+  BROADCAST: [c.IFLA_BROADCAST, mac],
+  IFNAME: [c.IFLA_IFNAME, text],
+  MTU: [c.IFLA_MTU, u32],
+  LINK: [c.IFLA_LINK, device],
+  QDISC: [c.IFLA_QDISC, text],
+  MASTER: [c.IFLA_MASTER, device],
+  TXQLEN: [c.IFLA_TXQLEN, u32],
+  OPERSTATE: [c.IFLA_OPERSTATE, u8],
+  LINKMODE: [c.IFLA_LINKMODE, u8],
+  LINKINFO: [c.IFLA_LINKINFO, linkInfo],
+  NET_NS_PID: [c.IFLA_NET_NS_PID, u32],
+  IFALIAS: [c.IFLA_IFALIAS, text],
+  NUM_VF: [c.IFLA_NUM_VF, u32],
+  VFINFO_LIST: [c.IFLA_VFINFO_LIST, table("IFLA", { VF_INFO: [c.IFLA_VF_INFO, vfInfo] })],
+  GROUP: [c.IFLA_GROUP, u32],
+  NET_NS_FD: [c.IFLA_NET_NS_FD, netns],
+  EXT_MASK: [c.IFLA_EXT_MASK, u32],
+  PROMISCUITY: [c.IFLA_PROMISCUITY, u32],
+  NUM_TX_QUEUES: [c.IFLA_NUM_TX_QUEUES, u32],
+  NUM_RX_QUEUES: [c.IFLA_NUM_RX_QUEUES, u32],
+  CARRIER: [c.IFLA_CARRIER, u8],
+  LINK_NETNSID: [c.IFLA_LINK_NETNSID, (bytes, start) => String(bytes.u32[start >> 2]! | 0)],
+  PHYS_PORT_NAME: [c.IFLA_PHYS_PORT_NAME, text],
+  MIN_MTU: [c.IFLA_MIN_MTU, u32],
+  MAX_MTU: [c.IFLA_MAX_MTU, u32],
+  PROP_LIST: [c.IFLA_PROP_LIST, table("IFLA", { ALT_IFNAME: [c.IFLA_ALT_IFNAME, text] })],
+  ALT_IFNAME: [c.IFLA_ALT_IFNAME, text],
+  PERM_ADDRESS: [c.IFLA_PERM_ADDRESS, mac],
+  PARENT_DEV_NAME: [c.IFLA_PARENT_DEV_NAME, text],
+  PARENT_DEV_BUS_NAME: [c.IFLA_PARENT_DEV_BUS_NAME, text],
 });
 
 export const addressTable = table("IFA", {
-  ADDRESS: address,
-  LOCAL: address,
-  LABEL: text,
-  BROADCAST: address,
-  FLAGS: u32,
+  ADDRESS: [c.IFA_ADDRESS, address],
+  LOCAL: [c.IFA_LOCAL, address],
+  LABEL: [c.IFA_LABEL, text],
+  BROADCAST: [c.IFA_BROADCAST, address],
+  FLAGS: [c.IFA_FLAGS, u32],
 });
 
 export const routeTable = table("RTA", {
-  DST: address,
-  OIF: device,
-  GATEWAY: address,
-  PRIORITY: u32,
-  PREFSRC: address,
-  METRICS: table("RTAX", { MTU: u32, ADVMSS: u32 }),
-  TABLE: u32,
-  VIA: (bytes, start, end, names) => address(bytes, start + 2, end, names),
-  NH_ID: u32,
+  DST: [c.RTA_DST, address],
+  OIF: [c.RTA_OIF, device],
+  GATEWAY: [c.RTA_GATEWAY, address],
+  PRIORITY: [c.RTA_PRIORITY, u32],
+  PREFSRC: [c.RTA_PREFSRC, address],
+  METRICS: [c.RTA_METRICS, table("RTAX", { MTU: [c.RTAX_MTU, u32], ADVMSS: [c.RTAX_ADVMSS, u32] })],
+  TABLE: [c.RTA_TABLE, u32],
+  VIA: [c.RTA_VIA, (bytes, start, end, names) => address(bytes, start + 2, end, names)],
+  NH_ID: [c.RTA_NH_ID, u32],
 });
 
-export const neighbourTable = table("NDA", { DST: address });
+export const neighbourTable = table("NDA", { DST: [c.NDA_DST, address] });
 
-export const nexthopTable = table("NHA", { ID: u32, OIF: device, GATEWAY: address });
+export const nexthopTable = table("NHA", {
+  ID: [c.NHA_ID, u32],
+  OIF: [c.NHA_OIF, device],
+  GATEWAY: [c.NHA_GATEWAY, address],
+});
 
 /** One line for each attribute in [start, end), nested ones below theirs; the last line counts those without a name here. */
 export function attributeLines(

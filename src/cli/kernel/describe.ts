@@ -10,16 +10,31 @@ import { addressTable, attributeLines, linkTable, neighbourTable, nexthopTable, 
 import { isQuestion, type Message } from "./message.ts";
 import type { Names } from "./words.ts";
 
-const constants = c as unknown as { [name: string]: number };
+/** Requests of each family come in fours, in this order. */
+const families: [first: number, name: string][] = [
+  [c.RTM_NEWLINK, "LINK"],
+  [c.RTM_NEWADDR, "ADDR"],
+  [c.RTM_NEWROUTE, "ROUTE"],
+  [c.RTM_NEWNEIGH, "NEIGH"],
+  [c.RTM_NEWNEXTHOP, "NEXTHOP"],
+  [c.RTM_NEWLINKPROP, "LINKPROP"],
+];
+const verbs = ["NEW", "DEL", "GET", "SET"];
 
-/** Names of the constants with this prefix, by value. */
-function byValue(prefix: string): Map<number, string> {
-  const names = Object.keys(constants).filter((name) => name.startsWith(prefix));
-  return new Map(names.map((name) => [constants[name]!, name]));
+function typeName(type: number): string {
+  const name = families.find(([first]) => first === (type & ~3))?.[1];
+  return name === undefined ? `type ${type}` : `RTM_${verbs[type & 3]}${name}`;
 }
 
-const types = new Map([...byValue("RTM_NEW"), ...byValue("RTM_DEL"), ...byValue("RTM_GET"), ...byValue("RTM_SET")]);
-const deviceFlags = byValue("IFF_");
+const deviceFlags = new Map([
+  [c.IFF_UP, "IFF_UP"],
+  [c.IFF_LOOPBACK, "IFF_LOOPBACK"],
+  [c.IFF_RUNNING, "IFF_RUNNING"],
+  [c.IFF_NOARP, "IFF_NOARP"],
+  [c.IFF_PROMISC, "IFF_PROMISC"],
+  [c.IFF_ALLMULTI, "IFF_ALLMULTI"],
+  [c.IFF_LOWER_UP, "IFF_LOWER_UP"],
+]);
 
 function bits(value: number, names: Map<number, string>): string {
   const found = [...names].filter(([bit]) => (value & bit) !== 0);
@@ -30,14 +45,13 @@ function bits(value: number, names: Map<number, string>): string {
 
 /** The same bits mean one thing in questions, another in changes, another in answers. */
 function messageFlags(message: Message): string {
-  const { NLM_F_REQUEST, NLM_F_MULTI, NLM_F_ACK, NLM_F_DUMP_INTR } = c;
   const names = new Map([
-    [NLM_F_REQUEST, "NLM_F_REQUEST"],
-    [NLM_F_MULTI, "NLM_F_MULTI"],
-    [NLM_F_ACK, "NLM_F_ACK"],
-    [NLM_F_DUMP_INTR, "NLM_F_DUMP_INTR"],
+    [c.NLM_F_REQUEST, "NLM_F_REQUEST"],
+    [c.NLM_F_MULTI, "NLM_F_MULTI"],
+    [c.NLM_F_ACK, "NLM_F_ACK"],
+    [c.NLM_F_DUMP_INTR, "NLM_F_DUMP_INTR"],
   ]);
-  if ((message.flags & NLM_F_REQUEST) === 0) {
+  if ((message.flags & c.NLM_F_REQUEST) === 0) {
     if (message.type === c.NLMSG_ERROR)
       names.set(c.NLM_F_CAPPED, "NLM_F_CAPPED").set(c.NLM_F_ACK_TLVS, "NLM_F_ACK_TLVS");
   } else if (isQuestion(message)) {
@@ -56,7 +70,7 @@ export function describeMessage(message: Message, names: Names): string[] {
     return [`${name} seq ${sequence}: ${outcome(readError("", bytes, 0, end))}`];
   }
   const flags = message.flags === 0 ? "" : ` ${messageFlags(message)}`;
-  const head = `${types.get(type) ?? `type ${type}`} seq ${sequence}${flags}`;
+  const head = `${typeName(type)} seq ${sequence}${flags}`;
   const [header, ...attributes] = contents(message, names);
   return [`${head}${header === undefined ? "" : `, ${header}`}`, ...attributes];
 }
