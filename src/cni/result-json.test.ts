@@ -200,6 +200,11 @@ test("a result is taken for the config's version unless it says another", () => 
   ).toHaveLength(1);
 });
 
+test("an address of no interface at all does not become one of the interface that is appended", () => {
+  const { ips } = readResult({ ips: [{ address: "192.0.2.5/24", interface: 0 }] }, "1.0.0", "previous");
+  expect(ips.map((ip) => ip.interface)).toEqual([undefined]);
+});
+
 test("an IPAM plugin's interfaces and indices are passed over", () => {
   const raw = { interfaces: [{ name: "x" }], ips: [{ address: "192.0.2.5/24", interface: 5 }] };
   expect(readResult(raw, "1.0.0", "ipam")).toMatchObject({ interfaces: [], ips: [{ address: { length: 24 } }] });

@@ -163,7 +163,8 @@ export function readResult(raw: unknown, version: string, from: "ipam" | "previo
     return defined<IpConfig>({
       address: prefix(item, "address", where),
       gateway: optionalAddress(item, "gateway", where),
-      interface: index,
+      // 0 is what writers put where they have nothing to say.
+      interface: result.interfaces.length === 0 ? undefined : index,
     });
   });
   result.routes = objects(of, "routes", "").map((item, at) => readRoute(item, `routes[${at}]`));
