@@ -57,13 +57,21 @@ function typesOf(config: { [key: string]: unknown }): string[] {
   return [config.type, ipam?.type].filter((type): type is string => typeof type === "string" && type !== "");
 }
 
+/** So many findings with one cure are shown: after a loss of power a node has hundreds of leases of the time before. */
+const ALIKE = 10;
+
 export function showFindings(findings: Finding[]): void {
   const headings = new Set<string>();
-  for (const { about, level, found, cure } of findings) {
+  let alike = 0;
+  for (const [i, { about, level, found, cure }] of findings.entries()) {
     if (!headings.has(about)) print(`${headings.size === 0 ? "" : "\n"}${paint(about.toUpperCase(), "bold")}\n`);
     headings.add(about);
-    print(`  ${paint(level.padEnd(8), colours[level])} ${oneLine(found)}\n`);
-    if (cure !== "") print(`           ${oneLine(cure)}\n`);
+    alike = cure !== "" && cure === findings[i - 1]?.cure ? alike + 1 : 0;
+    if (alike < ALIKE) {
+      print(`  ${paint(level.padEnd(8), colours[level])} ${oneLine(found)}\n`);
+      if (cure !== "") print(`           ${oneLine(cure)}\n`);
+    } else if (cure !== findings[i + 1]?.cure)
+      print(`           and ${alike - ALIKE + 1} more like it; --json has all\n`);
   }
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;
   const fixable = findings.filter((one) => one.fixable).length;

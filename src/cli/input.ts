@@ -1,7 +1,7 @@
 // Files and directories that a person names on the command line.
 import { readAll } from "../cni/stdio.ts";
 import { CniError, Code } from "../errors.ts";
-import { O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, S_IFDIR, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { hasErrno } from "../state/descriptor.ts";
 import { closing, readUpTo } from "../state/files.ts";
@@ -25,9 +25,9 @@ function readRegular(path: string): Uint8Array | undefined {
   // A fifo would make us wait for its other end.
   return closing(host.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), (fd) => {
     const { mode, size } = host.fstat(fd);
-    if ((mode & S_IFMT) !== S_IFREG) {
-      throw new CniError(Code.io, `${path} is not a regular file`, "It must be a readable file.");
-    }
+    const type = mode & S_IFMT;
+    if (type === S_IFDIR) throw new CniError(Code.io, `${path} is a directory`, "Name the files in it.");
+    if (type !== S_IFREG) throw new CniError(Code.io, `${path} is not a regular file`, "It must be a readable file.");
     return readUpTo(fd, size, LIMIT);
   });
 }

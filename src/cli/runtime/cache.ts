@@ -7,7 +7,7 @@ import { encodeBase64 } from "../base64.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Network } from "./networks.ts";
 
-const DIRECTORY = "/var/lib/cni/results";
+export const DIRECTORY = "/var/lib/cni/results";
 /** A result, the list of plugins and the arguments, all of them small. */
 const LIMIT = 1 << 20;
 

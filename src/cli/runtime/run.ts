@@ -1,5 +1,6 @@
 // ADD, CHECK and DEL of a network, plugin by plugin, as libcni does it.
 import { runDelegate } from "../../cni/delegate.ts";
+import { toCniError } from "../../cni/failure.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";
 import { excerpt } from "../../cni/names.ts";
 import { findPlugin } from "../../cni/registry.ts";
@@ -9,7 +10,7 @@ import { host } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import { closing } from "../../state/files.ts";
 import { type Attachment, environmentOf } from "./attachment.ts";
-import { forgetResult, keepResult, keptResult } from "./cache.ts";
+import { DIRECTORY, forgetResult, keepResult, keptResult } from "./cache.ts";
 import { type Config, isObject, type Network } from "./networks.ts";
 import type { Stage } from "./stage.ts";
 
@@ -76,7 +77,13 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
       throw new CniError(error.code, error.message, details);
     }
   }
-  keepResult(network, attachment, result);
+  try {
+    keepResult(network, attachment, result);
+  } catch (error) {
+    const { code, message, details } = toCniError(error);
+    const cure = "the interface is there all the same, until a DEL";
+    throw new CniError(code, `the result cannot be kept in ${DIRECTORY}: ${message}`, `${details}; ${cure}`);
+  }
   return result;
 }
 
@@ -104,10 +111,22 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
   }
 }
 
+/** DEL does without when it has to. */
+function keptResultIfReadable(network: Network, attachment: Attachment): unknown {
+  try {
+    return keptResult(network, attachment);
+  } catch (error) {
+    const { message, details } = toCniError(error);
+    log("warning", `the result of ADD cannot be read: ${message}`, { details });
+    return undefined;
+  }
+}
+
 /** In reverse order. Goes on when one fails, and throws its error at the end: half a clean-up helps nobody. */
 export function del(stage: Stage, network: Network, attachment: Attachment): void {
   const { cniVersion } = network;
-  const kept = isSupported(cniVersion) && !isBefore(cniVersion, "0.4.0") ? keptResult(network, attachment) : undefined;
+  const isWanted = isSupported(cniVersion) && !isBefore(cniVersion, "0.4.0");
+  const kept = isWanted ? keptResultIfReadable(network, attachment) : undefined;
   let first: CniError | undefined;
   for (const plugin of [...network.plugins].reverse()) {
     try {

@@ -152,6 +152,17 @@ describe.runIf(existsSync(cnitool))("with cnitool", () => {
   });
 });
 
+test("del does its work although the results cannot be read", () => {
+  writeFileSync("/var/lib/cni/results", "");
+  const { status, stderr } = run("add");
+  expect(status).toBe(1);
+  expect(stderr).toContain("the result cannot be kept in /var/lib/cni/results: ");
+  expect(stderr).toContain("the interface is there all the same");
+  expect(run("del").stderr).toContain("the result of ADD cannot be read");
+  expect(sh("ip -n pod -br link")).not.toContain("net1");
+  expect(leases()).toEqual([]);
+});
+
 test("check says that there was no add", () => {
   const { status, stderr } = run("check");
   expect(status).toBe(1);

@@ -4,9 +4,14 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { registerPlugins } from "../../cni/registry.ts";
+import { installHost } from "../../host/host.ts";
+import { installEdge } from "../../host/node/edge.ts";
+import { NodeHost } from "../../host/node/host.ts";
 import { plugins } from "../../plugins.ts";
 import { checkDirectories, pluginDirectories } from "../doctor/directories.ts";
+import { finding } from "../doctor/finding.ts";
 import { checkCapabilities, checkRelease } from "../doctor/kernel.ts";
+import { showFindings } from "../doctor.ts";
 import { pluginsOf } from "../node/configurations.ts";
 
 beforeAll(() => registerPlugins(plugins));
@@ -23,6 +28,26 @@ beforeEach(() => {
 
 const about = (name: string, used: string[] = []) =>
   checkDirectories(new Set(used), [first, second]).find(({ found }) => found.includes(name));
+
+it("shows ten findings with one cure, and counts the rest", () => {
+  const edge = installEdge({ env: { NO_COLOR: "1" } });
+  try {
+    const lease = (i: number) => finding("state", "warning", `lease ${i}`, "podnic gc --network net", true);
+    showFindings([...Array.from({ length: 300 }, (_, i) => lease(i)), finding("state", "error", "another", "Look.")]);
+  } finally {
+    installHost(new NodeHost());
+  }
+  expect(edge.stdout.split("\n").slice(19)).toEqual([
+    "  warning  lease 9",
+    "           podnic gc --network net",
+    "           and 290 more like it; --json has all",
+    "  error    another",
+    "           Look.",
+    "",
+    "1 error, 300 warnings; podnic doctor --fix can do something about 300",
+    "",
+  ]);
+});
 
 describe("directories of plugins", () => {
   it("are those of CNI_PATH before the usual ones", () => {
