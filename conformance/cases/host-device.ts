@@ -260,6 +260,50 @@ export const hostDevice: CaseTable = {
       "ip -n c1 link property add dev eth0 altname up0",
     ),
     restores("HDX-28", "H", "the pod set it promiscuous", "ip -n c1 link set eth0 promisc on"),
+    one("HDX-45", "H", "the device comes back as it was", "the pod switched ARP and multicast off", (t) => {
+      const device = t.freshDevice();
+      const flags = () => t.sh(`ip link show dev ${device} | grep -o '<.*>'`);
+      const before = flags();
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh("ip -n c1 link set eth0 arp off multicast off");
+      t.silent("DEL", conf);
+      t.equal(flags(), before, "flags");
+    }),
+    one(
+      "HDX-46",
+      "H",
+      "DEL does what it can",
+      "an altname that another link has by now: OK, the others are back",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh(`ip link property add dev ${device} altname alt0 altname alt1 altname alt2`);
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh("ip link property add dev up0 altname alt0; ip -n c1 link property del dev eth0 altname alt1");
+        const before = t.picture();
+        t.silent("DEL", conf);
+        t.equal([...(t.link(device, "")?.altnames ?? [])].sort(), ["alt1", "alt2"], "altnames");
+        t.equal([...t.picture().files.keys()].length, before.files.size - 1, "records");
+      },
+    ),
+    one(
+      "HDX-47",
+      "H",
+      "DEL does what it can",
+      "a device that cannot go up on the host any more: OK, it is there",
+      (t) => {
+        // A macvlan goes up only while no other on its master has its address.
+        t.sh("ip link add mv0 link up0 address 02:00:00:00:0a:07 type macvlan; ip link set mv0 up");
+        const conf = config("1.0.0", { device: "mv0" });
+        t.add(conf);
+        t.sh(
+          "ip -n c1 link set eth0 down; ip link add mv1 link up0 address 02:00:00:00:0a:07 type macvlan; ip link set mv1 up",
+        );
+        t.silent("DEL", conf);
+        returned(t, "mv0");
+      },
+    ),
     one(
       "HDX-29",
       "G",

@@ -105,7 +105,7 @@ function takeHome(
 function complete(recorded: LinkSnapshot, link: Link): LinkSnapshot {
   const { name, mac, mtu } = recorded;
   const now = snapshotLink(link);
-  const clean = { up: false, promisc: false, allmulti: false };
+  const clean = { up: false, promisc: false, allmulti: false, noarp: false, multicast: true };
   return { ...now, ...clean, name, mac: mac || now.mac, mtu: mtu || now.mtu };
 }
 

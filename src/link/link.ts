@@ -138,7 +138,18 @@ export interface LinkChange {
   mac?: string;
   promisc?: boolean;
   allmulti?: boolean;
+  noarp?: boolean;
+  multicast?: boolean;
 }
+
+/** Flags of a link that are somebody's choice, by their keys in LinkChange. */
+export const CHOSEN_FLAGS = {
+  promisc: c.IFF_PROMISC,
+  allmulti: c.IFF_ALLMULTI,
+  noarp: c.IFF_NOARP,
+  multicast: c.IFF_MULTICAST,
+} as const;
+export type ChosenFlag = keyof typeof CHOSEN_FLAGS;
 
 /** The change in the words of `ip link set`. */
 function describe(change: LinkChange): string {
@@ -151,6 +162,8 @@ function describe(change: LinkChange): string {
   if (change.mac !== undefined) text += ` address ${change.mac}`;
   if (change.promisc !== undefined) text += ` promisc ${change.promisc ? "on" : "off"}`;
   if (change.allmulti !== undefined) text += ` allmulticast ${change.allmulti ? "on" : "off"}`;
+  if (change.noarp !== undefined) text += ` arp ${change.noarp ? "off" : "on"}`;
+  if (change.multicast !== undefined) text += ` multicast ${change.multicast ? "on" : "off"}`;
   if (change.up !== undefined) text += change.up ? " up" : " down";
   return text;
 }
@@ -176,13 +189,10 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
     mask |= c.IFF_UP;
     if (change.up) flags |= c.IFF_UP;
   }
-  if (change.promisc !== undefined) {
-    mask |= c.IFF_PROMISC;
-    if (change.promisc) flags |= c.IFF_PROMISC;
-  }
-  if (change.allmulti !== undefined) {
-    mask |= c.IFF_ALLMULTI;
-    if (change.allmulti) flags |= c.IFF_ALLMULTI;
+  for (const key of Object.keys(CHOSEN_FLAGS) as ChosenFlag[]) {
+    if (change[key] === undefined) continue;
+    mask |= CHOSEN_FLAGS[key];
+    if (change[key]) flags |= CHOSEN_FLAGS[key];
   }
   const address = change.mac === undefined ? undefined : hardwareAddress(change.mac);
   const writer = route.begin(`ip link set ${index}${describe(change)}`, c.RTM_NEWLINK, 0);

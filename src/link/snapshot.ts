@@ -2,14 +2,16 @@
 // A pod with CAP_NET_ADMIN may change anything about an interface but where it is plugged in: its place on the bus and its
 // permanent address identify it; its name, alias and index are only hints.
 import { Cleanup } from "../cleanup.ts";
+import { log } from "../log.ts";
+import { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import {
   addAltnames,
+  CHOSEN_FLAGS,
+  type ChosenFlag,
   deleteAltnames,
   getLink,
-  IFF_ALLMULTI,
   IFF_LOOPBACK,
-  IFF_PROMISC,
   IFF_UP,
   type Link,
   type LinkChange,
@@ -34,6 +36,9 @@ export interface LinkSnapshot {
   up: boolean;
   promisc: boolean;
   allmulti: boolean;
+  /** Absent in records of older versions. */
+  noarp?: boolean;
+  multicast?: boolean;
 }
 
 export function snapshotLink(link: Link): LinkSnapshot {
@@ -50,9 +55,15 @@ export function snapshotLink(link: Link): LinkSnapshot {
     mtu: link.mtu,
     txqlen: link.txqlen,
     up: (link.flags & IFF_UP) !== 0,
-    promisc: (link.flags & IFF_PROMISC) !== 0,
-    allmulti: (link.flags & IFF_ALLMULTI) !== 0,
+    promisc: hasFlag(link, "promisc"),
+    allmulti: hasFlag(link, "allmulti"),
+    noarp: hasFlag(link, "noarp"),
+    multicast: hasFlag(link, "multicast"),
   };
+}
+
+function hasFlag(link: Link, flag: ChosenFlag): boolean {
+  return (link.flags & CHOSEN_FLAGS[flag]) !== 0;
 }
 
 /** A device of hardware: it outlives a network namespace (the kernel takes it to the initial one), a virtual device does not. */
@@ -110,7 +121,9 @@ export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSna
 
 /**
  * Makes a link that is on the host what the snapshot says: name, alias, altnames, MAC, MTU, queue length, flags, up or down.
- * Changes only what differs; goes on when one property cannot be restored and throws the first error at the end.
+ * Changes only what differs; goes on when one property cannot be restored and throws the first error at the end. An alternative name that
+ * another link has by now, and a device that does not go up (its PF or its lower device is down, it is broken), are only said in the
+ * log: a pod must not wait for those to end.
  */
 export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): void {
   const cleanup = new Cleanup();
@@ -126,12 +139,25 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
   if (link.name !== was.name) change({ name: was.name });
   if (link.alias !== was.alias) change({ alias: was.alias });
   const lost = was.altnames.filter((name) => !link.altnames.includes(name));
-  if (lost.length > 0) cleanup.attempt(() => addAltnames(route, link.index, lost));
+  for (const name of lost)
+    cleanup.attempt(() => tolerating("EEXIST", was.name, () => addAltnames(route, link.index, [name])));
   if (link.mac !== was.mac && was.mac !== "") change({ mac: was.mac });
   if (link.mtu !== was.mtu) change({ mtu: was.mtu });
   if (link.txqlen !== was.txqlen) change({ txqlen: was.txqlen });
-  if (((link.flags & IFF_PROMISC) !== 0) !== was.promisc) change({ promisc: was.promisc });
-  if (((link.flags & IFF_ALLMULTI) !== 0) !== was.allmulti) change({ allmulti: was.allmulti });
-  if (up !== was.up) change({ up: was.up });
+  for (const flag of Object.keys(CHOSEN_FLAGS) as ChosenFlag[]) {
+    const wanted = was[flag] ?? hasFlag(link, flag);
+    if (wanted !== hasFlag(link, flag)) change({ [flag]: wanted });
+  }
+  if (up !== was.up) cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { up: was.up })));
   cleanup.finish();
+}
+
+/** Runs it; that the kernel refuses it with this code ("": any) is only said in the log. */
+function tolerating(code: string, device: string, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || (code !== "" && error.code !== code)) throw error;
+    log("warning", "not restored", { device, error: error.message });
+  }
 }
