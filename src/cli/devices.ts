@@ -28,7 +28,7 @@ const SETTLE = 200;
 /** Milliseconds until we look without being told: pods of ours make no change on the host. */
 const LOOK = 5000;
 
-export function showDevices(devices: Device[]): void {
+function showDevices(devices: Device[]): void {
   const rows = devices.map(({ name, pci, driver, pf, vf, mac, vlan, state, why, holder, interface: link }): Cell[] => {
     const colour = colours[state];
     return [

@@ -27,7 +27,7 @@ export function countInWords(count: number | undefined): string {
   return count < 1e9 ? String(count) : `2^${Math.round(Math.log2(count))}`;
 }
 
-export function showPools(pools: Pool[], network?: string): void {
+function showPools(pools: Pool[], network?: string): void {
   if (pools.length === 0) {
     print(network === undefined ? "There are no pools.\n" : `There is no pool of network ${network}.\n`);
     return;

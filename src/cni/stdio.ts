@@ -1,4 +1,6 @@
 // The three descriptors a plugin is born with.
+
+import { concat } from "../host/concat.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, POLLIN } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 
@@ -44,7 +46,7 @@ export function readAll(limit: number): Uint8Array | undefined {
   let size = 0;
   for (;;) {
     const data = readSome(limit + 1 - size);
-    if (data.length === 0) return join(parts, size);
+    if (data.length === 0) return concat(parts);
     parts.push(data);
     size += data.length;
     if (size > limit) return undefined;
@@ -79,16 +81,5 @@ export function readWithin(milliseconds: number, limit: number): Uint8Array {
   } catch (error) {
     if (!(error instanceof SystemError)) throw error; // a directory, a write-only descriptor: as good as empty
   }
-  return join(parts, size);
-}
-
-function join(parts: Uint8Array[], size: number): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return concat(parts);
 }

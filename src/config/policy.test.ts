@@ -59,6 +59,14 @@ test("what a file that is ignored might have allowed is not refused for good", a
   expect(() => confinePath("dataDir", "/var/lib/../../etc")).toThrow(expect.objectContaining({ code: 7 }));
 });
 
+test("a character that two reads share is whole", async () => {
+  const head = '{"devices":{"allow":["';
+  // The port reads at most 16 KiB at once.
+  const name = `${"a".repeat(16_383 - head.length)}é`;
+  const { policy } = await load(`${head}${name}"]}}`);
+  expect(policy().devices.allow).toEqual([name]);
+});
+
 test.each([
   ["not JSON", "{", "is not JSON"],
   ["a wrong type", '{"delegateTimeout":"5"}', "delegateTimeout must be a whole number"],

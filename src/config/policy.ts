@@ -4,6 +4,7 @@ import { CniError, Code } from "../errors.ts";
 import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
+import { readUpTo } from "../state/files.ts";
 import { findJsonError } from "./json-error.ts";
 import { inspect, refusal } from "./validate.ts";
 
@@ -92,7 +93,7 @@ function read(): Given {
     throw error;
   }
   try {
-    const { mode, uid } = host.fstat(fd);
+    const { mode, uid, size } = host.fstat(fd);
     if ((mode & S_IFMT) !== S_IFREG || uid !== 0 || (mode & 0o022) !== 0) {
       throw new CniError(
         Code.generic,
@@ -100,22 +101,12 @@ function read(): Given {
         "it must be a regular file of root's that nobody else can write",
       );
     }
-    return parse(readAll(fd));
+    const data = readUpTo(fd, size, sizeLimit);
+    if (data === undefined) throw new CniError(Code.generic, `${file} is larger than ${sizeLimit} bytes`);
+    return parse(host.decode(data));
   } finally {
     host.close(fd);
   }
-}
-
-function readAll(fd: Fd): string {
-  const parts: string[] = [];
-  let size = 0;
-  // A UTF-8 character cut in two by a short read would be lost; regular files give all they have.
-  for (let data = host.read(fd, sizeLimit); data.length > 0; data = host.read(fd, sizeLimit)) {
-    size += data.length;
-    if (size > sizeLimit) throw new CniError(Code.generic, `${file} is larger than ${sizeLimit} bytes`);
-    parts.push(host.decode(data));
-  }
-  return parts.join("");
 }
 
 function parse(text: string): Given {

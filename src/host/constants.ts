@@ -26,7 +26,6 @@ export const S_IFLNK = 0o120000;
 export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
-export const LOCK_UN = 8;
 
 export const NSFS_MAGIC = 0x6e736673;
 /** ext2 and ext3 have the same; the driver is ext4 for all three. */
@@ -44,7 +43,6 @@ export const SOCK_CLOEXEC = 0o2000000;
 
 export const POLLIN = 1;
 export const POLLOUT = 4;
-export const POLLHUP = 16;
 
 export const SIGINT = 2;
 export const SIGKILL = 9;

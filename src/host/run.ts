@@ -1,4 +1,5 @@
 // Host.run: a program with its input and output on pipes, a limit on its output and a deadline.
+import { concat } from "./concat.ts";
 import {
   EACCES,
   EAGAIN,
@@ -129,13 +130,7 @@ class Conversation {
   }
 
   output(): Uint8Array {
-    const all = new Uint8Array(this.#size);
-    let at = 0;
-    for (const part of this.#kept) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return concat(this.#kept);
   }
 }
 

@@ -3,6 +3,7 @@
 // The aside of `x` is `.x.tmp`. Its writer holds a flock on it, so that an aside without one belongs to a process that was killed
 // and may be removed; a fixed name means that a kill never leaves more than one behind.
 import { CniError, Code } from "../errors.ts";
+import { concat } from "../host/concat.ts";
 import {
   O_CLOEXEC,
   O_CREAT,
@@ -130,17 +131,16 @@ export function readFileAt(path: string, limit: number): Uint8Array | undefined 
 /** Reads to the end; files of /proc say their size is 0. undefined: more than `limit` bytes. */
 export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | undefined {
   if (size > limit) return undefined;
-  let data = host.read(fd, size > 0 ? size : 4096);
-  while (data.length > 0 && (size === 0 || data.length < size)) {
-    if (data.length > limit) return undefined;
-    const more = host.read(fd, 4096);
-    if (more.length === 0) break;
-    const joined = new Uint8Array(data.length + more.length);
-    joined.set(data);
-    joined.set(more, data.length);
-    data = joined;
-  }
-  return data.length > limit ? undefined : data;
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  do {
+    const part = host.read(fd, size > length ? size - length : 4096);
+    if (part.length === 0) break;
+    parts.push(part);
+    length += part.length;
+    if (length > limit) return undefined;
+  } while (size === 0 || length < size);
+  return concat(parts);
 }
 
 /**

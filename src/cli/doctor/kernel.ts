@@ -16,7 +16,7 @@ const LIMIT = 16 << 20;
 /** No interface has this index. */
 const NOBODY = 0x7fffffff;
 
-export type Module = "loaded" | "built in" | "available" | "missing" | "unknown";
+type Module = "loaded" | "built in" | "available" | "missing" | "unknown";
 
 /** `used`: types of plugins that configurations of this node name. */
 export function checkKernel(used: Set<string>): Finding[] {

@@ -1,4 +1,6 @@
 // Files that are written, made and removed in memory only, over the real ones, which are read.
+
+import { concat } from "../../host/concat.ts";
 import {
   EEXIST,
   ENOENT,
@@ -197,7 +199,7 @@ export class FileOverlay {
       size += part.length;
     }
     this.#real.close(fd);
-    node.data = join(parts);
+    node.data = concat(parts);
     return node;
   }
 
@@ -306,14 +308,4 @@ function statOf(node: Node): Stat {
     mtime: 0,
     mtimeNsec: 0,
   };
-}
-
-function join(parts: Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -21,7 +21,7 @@ interface Shadow {
 }
 
 /** What stands for an address that the kernel will draw by lot. */
-export const SOME_MAC = "02:00:00:00:00:00";
+const SOME_MAC = "02:00:00:00:00:00";
 /** Far from the indices that a kernel counts up to. */
 const FIRST_INDEX = 0x7000_0000;
 const RUNNING = c.IFF_UP | c.IFF_RUNNING | c.IFF_LOWER_UP;

@@ -1,4 +1,5 @@
 // The network configurations that this node's runtime and Multus read, and those that libcni remembers.
+import { isObject } from "../../config/fold.ts";
 import { host } from "../../host/host.ts";
 import { readFileAt } from "../../state/files.ts";
 import { namesIn } from "./namespaces.ts";
@@ -40,8 +41,4 @@ export function readConfiguration(path: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-export function isObject(value: unknown): value is { [key: string]: unknown } {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

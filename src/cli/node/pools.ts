@@ -3,6 +3,7 @@ import { DATA_DIR, type HostLocalConfig, type Plan, planOf } from "../../../plug
 import { rangeOf } from "../../../plugins/host-local/ranges.ts";
 import { leaseAddress, parseOwner } from "../../../plugins/host-local/store.ts";
 import type { Call } from "../../cni/plugin.ts";
+import { isObject } from "../../config/fold.ts";
 import { readWhatIsValid } from "../../config/validate.ts";
 import { CniError } from "../../errors.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
@@ -11,7 +12,7 @@ import { compareAddresses, type Interval, intervalContains } from "../../ip/rang
 import { readFile, withDirectory } from "../../state/files.ts";
 import { Progress } from "../progress.ts";
 import type { CachedAttachment } from "./cache.ts";
-import { isObject, type PluginConfiguration } from "./configurations.ts";
+import type { PluginConfiguration } from "./configurations.ts";
 import type { Containers, Evidence } from "./evidence.ts";
 import { namesIn } from "./namespaces.ts";
 

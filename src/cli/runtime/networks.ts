@@ -1,4 +1,5 @@
 // The networks of a node: files of a directory, found by name as libcni does it.
+import { isObject } from "../../config/fold.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { didYouMean } from "../../config/messages.ts";
 import { CniError, Code } from "../../errors.ts";
@@ -54,10 +55,6 @@ export function readNetwork(file: string, text: string): Network {
   }
   const disableCheck = raw.disableCheck === true || raw.disableCheck === "true";
   return { name: typeof name === "string" ? name : "", cniVersion: version, plugins, disableCheck, text };
-}
-
-export function isObject(value: unknown): value is Config {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function unusable(file: string, why: string): CniError {

@@ -5,13 +5,14 @@ import { findDelegate } from "../../cni/find-delegate.ts";
 import { excerpt } from "../../cni/names.ts";
 import { findPlugin } from "../../cni/registry.ts";
 import { isBefore, isSupported } from "../../cni/version.ts";
+import { isObject } from "../../config/fold.ts";
 import { CniError, Code } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import { closing } from "../../state/files.ts";
 import { type Attachment, environmentOf } from "./attachment.ts";
 import { DIRECTORY, forgetResult, keepResult, keptResult } from "./cache.ts";
-import { type Config, isObject, type Network } from "./networks.ts";
+import type { Config, Network } from "./networks.ts";
 import type { Stage } from "./stage.ts";
 
 export type Verb = "ADD" | "CHECK" | "DEL";

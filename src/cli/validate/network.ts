@@ -1,6 +1,7 @@
 // A network: one plugin's configuration, or a list of them. The rules are those of the spec (section 1) and of the runtimes.
 import { checkNetworkName, excerpt } from "../../cni/names.ts";
 import { isBefore, isSupported, supportedVersions } from "../../cni/version.ts";
+import { isObject } from "../../config/fold.ts";
 import { describe, didYouMean } from "../../config/messages.ts";
 import { CniError } from "../../errors.ts";
 import { type Finding, finding, unique } from "./finding.ts";
@@ -50,10 +51,6 @@ export function checkNetwork(raw: unknown, origin: Origin): { name: string; type
     checkEntry(plugin, { ...context, chained: i > 0 }, `/plugins/${i}`),
   );
   return { name, types: list.map(typeName), findings: [...ofNetwork, ...checkList(raw), ...ofPlugins] };
-}
-
-function isObject(value: unknown): value is Config {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function typeName(plugin: unknown): string {
