@@ -305,6 +305,22 @@ export const hostDevice: CaseTable = {
       },
     ),
     one(
+      "HDX-48",
+      "H",
+      "the device comes back as it was",
+      "the bridge it belonged to (allowed by the node's policy)",
+      (t) => {
+        const device = t.freshDevice();
+        t.write("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: [device] } }));
+        t.sh(`ip link add br0 type bridge; ip link set br0 up; ip link set ${device} master br0`);
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.silent("DEL", conf);
+        t.equal(t.link(device, "")?.master, "br0", "master");
+        t.equal(t.link(device, "")?.up, true, "up");
+      },
+    ),
+    one(
       "HDX-29",
       "G",
       "8.1: the alias tells the Go plugins where the device came from",

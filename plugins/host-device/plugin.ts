@@ -14,9 +14,9 @@ import { getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
-import { snapshotLink } from "../../src/link/snapshot.ts";
+import { snapshotOnHost } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
-import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
+import { isPciAddress } from "../../src/sysfs/device.ts";
 import { bringBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
@@ -125,7 +125,7 @@ function requireFreeInPod(pod: NetNs, ifName: string): void {
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
 function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
   const { attachment: key, netns, transaction } = call;
-  const was = { ...snapshotLink(link), parentDevice: placeOnHost(link) };
+  const was = snapshotOnHost(host.route, link);
   const data: HeldDevice = { was, network, netns: { path: netns, dev: pod.dev, ino: pod.ino } };
   transaction.onRollback(`bringing ${link.name} back`, () => {
     if (whileReturning(() => bringBack(key, netns)) === "hidden") throw hidden(key);

@@ -11,11 +11,11 @@ import { announceAddresses, configureInterface } from "../../src/link/configure.
 import { getLink, type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
-import { snapshotLink } from "../../src/link/snapshot.ts";
+import { type LinkSnapshot, snapshotOnHost } from "../../src/link/snapshot.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
+import type { RouteSocket } from "../../src/netlink/socket.ts";
 import type { RecordKey } from "../../src/state/record.ts";
-import { placeOnHost } from "../../src/sysfs/device.ts";
 import { applyState, currentState, wantedState, wantsState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
 import { interfaceMissing, requireFreeVf, TEARDOWN } from "./claim.ts";
@@ -93,7 +93,11 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   if (config.mtu && found.maxMtu !== 0 && config.mtu > found.maxMtu) {
     throw new CniError(Code.invalidConfig, `mtu ${config.mtu} is above what VF ${vf.pci} can (${found.maxMtu})`);
   }
-  const held: HeldVf = { pci: vf.pci, link: recordable(found), netns: { path: netns, dev: pod.dev, ino: pod.ino } };
+  const held: HeldVf = {
+    pci: vf.pci,
+    link: recordable(host.route, found),
+    netns: { path: netns, dev: pod.dev, ino: pod.ino },
+  };
   const before = writeDown(call, vf, held);
   if (before !== undefined) applyState(host.route, vf, wantedState(config, before), before);
   const mac = wantedMac(call);
@@ -105,8 +109,8 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
 }
 
 /** A VF's permanent address is what its PF gives it, and changes with that: it does not identify the VF. */
-export function recordable(link: Link) {
-  return { ...snapshotLink(link), permanentMac: "", parentDevice: placeOnHost(link) };
+export function recordable(route: RouteSocket, link: Link): LinkSnapshot {
+  return { ...snapshotOnHost(route, link), permanentMac: "" };
 }
 
 function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {

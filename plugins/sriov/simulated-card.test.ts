@@ -343,7 +343,7 @@ test("before Linux 5.14, which does not say what a link is plugged into, a VF in
   sysfs("iavf");
   mkdirSync("/sys/class/net/enp175s7", { recursive: true });
   symlinkSync(`../../../${VF}`, "/sys/class/net/enp175s7/device");
-  const link = recordable(getLink(route, 11)!);
+  const link = recordable(route, getLink(route, 11)!);
   const netns = { path: "/var/lib/gone", dev: 1, ino: 1 };
   const { attachment } = makeCall(sriov, "DEL", { cniVersion: "1.1.0", name: "net1", type: "sriov", deviceID: VF });
   records().write(attachment, { pci: VF, link, netns });

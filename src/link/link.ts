@@ -140,6 +140,8 @@ export interface LinkChange {
   allmulti?: boolean;
   noarp?: boolean;
   multicast?: boolean;
+  /** Index of a bridge, bond or VRF. */
+  master?: number;
 }
 
 /** Flags of a link that are somebody's choice, by their keys in LinkChange. */
@@ -164,6 +166,7 @@ function describe(change: LinkChange): string {
   if (change.allmulti !== undefined) text += ` allmulticast ${change.allmulti ? "on" : "off"}`;
   if (change.noarp !== undefined) text += ` arp ${change.noarp ? "off" : "on"}`;
   if (change.multicast !== undefined) text += ` multicast ${change.multicast ? "on" : "off"}`;
+  if (change.master !== undefined) text += ` master ${change.master}`;
   if (change.up !== undefined) text += change.up ? " up" : " down";
   return text;
 }
@@ -203,6 +206,7 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
     mtu: change.mtu,
     txqlen: change.txqlen,
     address,
+    master: change.master,
   });
 }
 

@@ -5,6 +5,7 @@ import { Cleanup } from "../cleanup.ts";
 import { log } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
+import { placeOnHost } from "../sysfs/device.ts";
 import {
   addAltnames,
   CHOSEN_FLAGS,
@@ -36,9 +37,11 @@ export interface LinkSnapshot {
   up: boolean;
   promisc: boolean;
   allmulti: boolean;
-  /** Absent in records of older versions. */
+  /** These are absent in records of older versions. */
   noarp?: boolean;
   multicast?: boolean;
+  /** Name of the bridge, bond or VRF that it belonged to on the host. */
+  master?: string;
 }
 
 export function snapshotLink(link: Link): LinkSnapshot {
@@ -60,6 +63,12 @@ export function snapshotLink(link: Link): LinkSnapshot {
     noarp: hasFlag(link, "noarp"),
     multicast: hasFlag(link, "multicast"),
   };
+}
+
+/** Of a device that is about to leave the host. */
+export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
+  const was = { ...snapshotLink(link), parentDevice: placeOnHost(link) };
+  return link.master === 0 ? was : { ...was, master: getLink(route, link.master)?.name ?? "" };
 }
 
 function hasFlag(link: Link, flag: ChosenFlag): boolean {
@@ -147,6 +156,11 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
   for (const flag of Object.keys(CHOSEN_FLAGS) as ChosenFlag[]) {
     const wanted = was[flag] ?? hasFlag(link, flag);
     if (wanted !== hasFlag(link, flag)) change({ [flag]: wanted });
+  }
+  const master = link.master === 0 && was.master ? getLink(route, was.master) : undefined;
+  // Before it is up and has addresses: a VRF takes those that are there, a bond nothing that is up.
+  if (master !== undefined) {
+    cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { master: master.index })));
   }
   if (up !== was.up) cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { up: was.up })));
   cleanup.finish();
