@@ -8,7 +8,7 @@ import { type Explanation, explain, SOME_POD } from "./explain/run.ts";
 import type { Kind } from "./explain/steps.ts";
 import { readInput } from "./input.ts";
 import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
-import { readNetwork } from "./runtime/networks.ts";
+import { type Network, readNetwork } from "./runtime/networks.ts";
 import { type Colour, paint, print, printJson } from "./terminal.ts";
 import { readContents } from "./validate/documents.ts";
 
@@ -44,11 +44,12 @@ function explainFile(file: string, options: Options): Explanation[] {
   const wrong = remarks.find(({ level }) => level === "error");
   if (wrong !== undefined)
     throw new CniError(Code.invalidConfig, `${file}: ${wrong.text}`, `podnic validate ${file} says more`);
-  return networks.map(({ json, origin }) => {
+  const named = networks.map(({ json, origin }): Network => {
     const network = readNetwork(file, json);
     // Multus gives a network without a name that of its definition.
-    return explain({ ...network, name: network.name || (origin.defaultName ?? "") }, attachment);
+    return { ...network, name: network.name || (origin.defaultName ?? "") };
   });
+  return explain(named, attachment);
 }
 
 const colours: { [kind in Kind]: Colour | undefined } = {

@@ -100,9 +100,9 @@ export class FileOverlay {
     };
   }
 
-  /** True for what is not a descriptor of the kernel's. */
-  isVirtual(fd: Fd): boolean {
-    return this.#open.has(fd);
+  /** All files are again as they really are. */
+  forget(): void {
+    this.#nodes.clear();
   }
 
   /** A descriptor that takes anything and keeps nothing. */

@@ -44,9 +44,10 @@ export class LinkOverlay {
     this.#spaces = spaces;
     this.#steps = steps;
     const real = this.#real;
-    host.send = (fd, data, address) => {
+    host.send = (fd, data) => {
       const space = spaces.ofSocket(fd);
-      if (space === undefined) return real.send(fd, data, address);
+      // Made before we listened: nobody could say what it changes, and where.
+      if (space === undefined) throw new Error("a message on a socket that is not known");
       for (const message of splitMessages(data)) {
         if (isQuestion(message)) this.#question(space, fd, message);
         else this.#change(space, fd, message);
@@ -58,6 +59,12 @@ export class LinkOverlay {
       const ready = fds.filter(({ fd }) => (this.#answers.get(fd) ?? []).length > 0).map(({ fd }) => fd);
       return ready.length > 0 ? ready : real.poll(fds, timeout);
     };
+  }
+
+  /** All links are again as the kernel has them. */
+  forget(): void {
+    this.#shadows.clear();
+    this.#vfs.clear();
   }
 
   /** True when this namespace has a link of the name that the kernel does not have. */

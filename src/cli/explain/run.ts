@@ -51,8 +51,12 @@ function emptyNamespace(): Fd {
   return made;
 }
 
-/** `attachment.netns` "" stands for a pod that is not there yet. Changes nothing. Throws SystemError without the rights to look. */
-export function explain(network: Network, attachment: Attachment): Explanation {
+/**
+ * Each network by itself, as if the others were not. `attachment.netns` "" stands for a pod that is not there yet. Changes nothing.
+ * Throws SystemError without the rights to look.
+ */
+export function explain(networks: Network[], attachment: Attachment): Explanation[] {
+  // One for all: plugins keep namespaces and sockets from one call to the next, and what is sent on them must not get past it.
   const stage = new Stage();
   const standIn = new StandIn(stage.host);
   let { netns } = attachment;
@@ -61,6 +65,20 @@ export function explain(network: Network, attachment: Attachment): Explanation {
     standIn.spaces.name(fd, SOME_POD);
     netns = `/proc/self/fd/${fd}`;
   }
+  return networks.map((network) => {
+    standIn.forget();
+    return explainNetwork(stage, standIn, network, attachment, netns);
+  });
+}
+
+/** `netns` opens the pod's namespace. */
+function explainNetwork(
+  stage: Stage,
+  standIn: StandIn,
+  network: Network,
+  attachment: Attachment,
+  netns: string,
+): Explanation {
   const told = { network: network.name, containerId: attachment.containerId, ifName: attachment.ifName };
   const explanation: Explanation = { ...told, netns: attachment.netns || SOME_POD, parts: [] };
   let result: unknown;

@@ -47,6 +47,13 @@ export class StandIn {
     };
   }
 
+  /** All is again as it really is. */
+  forget(): void {
+    this.#links.forget();
+    this.#files.forget();
+    this.#settings.clear();
+  }
+
   /** Settings of an interface that is not there yet are those of interfaces to come. */
   #openSysctl(path: string, flags: number): Fd {
     const key = path.slice(SYSCTL.length);

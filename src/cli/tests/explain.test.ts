@@ -116,6 +116,32 @@ describe.each(networks)("%s", (_, plugins) => {
   });
 });
 
+test.each([["pod"], [undefined]])(
+  "many networks in one file, each as if it were alone, and nothing changed (--netns %s)",
+  (pod) => {
+    const netns = pod === undefined ? [] : ["--netns", pod];
+    const alone = networks.map(([, plugins]) => {
+      const { stdout } = execute(["explain", write(...plugins), "--json", ...netns]);
+      return JSON.parse(stdout)[0];
+    });
+    const items = networks.map(([, plugins]) => ({
+      apiVersion: "k8s.cni.cncf.io/v1",
+      kind: "NetworkAttachmentDefinition",
+      metadata: { name: "blue" },
+      spec: { config: JSON.stringify({ cniVersion: "1.1.0", name: "blue", plugins }) },
+    }));
+    const file = `${CONF}/all.json`;
+    writeFileSync(file, JSON.stringify({ apiVersion: "v1", kind: "List", items: [...items, ...items] }));
+    const before = picture();
+    // Few descriptors: none is kept for each network.
+    const script = `ulimit -n 40; exec ${podnic} explain ${file} --json ${netns.join(" ")}`;
+    const { stdout, stderr } = spawnSync("sh", ["-c", script], { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual([...alone, ...alone]);
+    expect(picture()).toBe(before);
+  },
+);
+
 /** strace gives the number where it cannot tell the socket's family; rtnetlink counts NEW, DEL, GET, SET, from 16 on. */
 function asksOnly(call: string): boolean {
   const [, type = ""] = /nlmsg_type=(\w+)/.exec(call) ?? [];
