@@ -321,6 +321,23 @@ export const hostDevice: CaseTable = {
       },
     ),
     one(
+      "HDX-49",
+      "H",
+      "only the owner undoes",
+      "DEL again: a link of the pod does not get to the host by its alias",
+      (t) => {
+        const device = t.freshDevice();
+        fakePci(t, "ixgbevf", `net/${device}`);
+        const { mac } = t.link(device, "")!;
+        t.sh("ip -n c1 link add eth0 type veth peer name p; ip -n c1 link set eth0 alias cni0");
+        const before = t.picture();
+        for (const keys of [{ pciBusID: PCI }, { hwaddr: mac }]) {
+          t.silent("DEL", config("1.0.0", keys));
+          t.unchangedSince(before, JSON.stringify(keys));
+        }
+      },
+    ),
+    one(
       "HDX-29",
       "G",
       "8.1: the alias tells the Go plugins where the device came from",

@@ -69,12 +69,15 @@ function findInPod(pod: NetNs, ifName: string, config: HostDeviceConfig, selecti
   return listLinks(pod.route).find((link) => fits(link) && isNamedBy(link, config, selection));
 }
 
-/** The link is certainly not the configured device. */
+/** The link is certainly not the configured device: a pod can make links and give them an alias, to have a name on the host. */
 function contradicts(link: Link, config: HostDeviceConfig, selection: Selection): boolean {
-  if (!config.device && selection.pci !== "" && link.parentDevice !== "") {
-    return link.parentDevice !== selection.pci && !link.parentDevice.startsWith("virtio");
-  }
-  return false;
+  if (config.device) return false;
+  if (config.hwaddr) return !isNamedBy(link, config, selection);
+  // (Before Linux 5.14 no link has a parent device; but those that are made have a kind.)
+  const virtual = link.kind !== "" && link.parentDevice === "";
+  if (config.kernelpath) return virtual && !config.kernelpath.startsWith("/sys/devices/virtual/");
+  const known = selection.pci !== "" && link.parentDevice !== "" && !link.parentDevice.startsWith("virtio");
+  return virtual || (known && link.parentDevice !== selection.pci);
 }
 
 function isNamedBy(link: Link, config: HostDeviceConfig, selection: Selection): boolean {
