@@ -50,10 +50,10 @@ function absolute(netns: string): string {
 }
 
 function pairs(text: string): Attachment["args"] {
-  if (text === "") return [];
-  return text.split(";").map((pair) => {
-    const [key = "", value = "", ...rest] = pair.split("=");
-    if (key !== "" && value !== "" && rest.length === 0) return [key, value];
+  const given = text.split(";").filter((pair) => pair !== "");
+  return given.map((pair) => {
+    const at = pair.indexOf("=");
+    if (at > 0 && at < pair.length - 1) return [pair.slice(0, at), pair.slice(at + 1)];
     throw new UsageError(`${JSON.stringify(pair)} is no pair of CNI_ARGS`, "pairs are K=V, separated by semicolons");
   });
 }
