@@ -112,13 +112,13 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
   }
 }
 
-/** DEL does without when it has to. */
-function keptResultIfReadable(network: Network, attachment: Attachment): unknown {
+/** DEL does without the result of ADD when it has to, as libcni does. */
+function attempt<T>(what: string, act: () => T): T | undefined {
   try {
-    return keptResult(network, attachment);
+    return act();
   } catch (error) {
     const { message, details } = toCniError(error);
-    log("warning", `the result of ADD cannot be read: ${message}`, { details });
+    log("warning", `the result of ADD cannot be ${what}: ${message}`, { details });
     return undefined;
   }
 }
@@ -127,7 +127,7 @@ function keptResultIfReadable(network: Network, attachment: Attachment): unknown
 export function del(stage: Stage, network: Network, attachment: Attachment): void {
   const { cniVersion } = network;
   const isWanted = isSupported(cniVersion) && !isBefore(cniVersion, "0.4.0");
-  const kept = isWanted ? keptResultIfReadable(network, attachment) : undefined;
+  const kept = isWanted ? attempt("read", () => keptResult(network, attachment)) : undefined;
   let first: CniError | undefined;
   for (const plugin of [...network.plugins].reverse()) {
     try {
@@ -139,5 +139,5 @@ export function del(stage: Stage, network: Network, attachment: Attachment): voi
     }
   }
   if (first !== undefined) throw first;
-  forgetResult(network, attachment);
+  attempt("removed", () => forgetResult(network, attachment));
 }
