@@ -13,6 +13,7 @@ import { delegationAdd } from "./delegation-add.ts";
 import { env } from "./env.ts";
 import { guides } from "./guides.ts";
 import { hostDevice } from "./host-device.ts";
+import { hostDeviceBack } from "./host-device-back.ts";
 import { hostLocal } from "./host-local.ts";
 import { ifname } from "./ifname.ts";
 import { interop } from "./interop.ts";
@@ -43,7 +44,17 @@ const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, c
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
 const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState];
-const plugins = [hostDevice, ...ofFunctions, ...onMaster, staticIpam, hostLocal, ranges, guides, interop];
+const plugins = [
+  hostDevice,
+  hostDeviceBack,
+  ...ofFunctions,
+  ...onMaster,
+  staticIpam,
+  hostLocal,
+  ranges,
+  guides,
+  interop,
+];
 
 export const tables: readonly CaseTable[] = [
   ...contract,
