@@ -47,7 +47,12 @@ export const netns: CaseTable = {
   perMain: [
     row("NSP-01", "S", "C-006: a bind mount", "OK", (t) => void t.add(t.l2())),
     row("NSP-02", "S", "C-006: /proc/PID/ns/net", "OK, sandbox echoes the path", (t) => {
-      const pid = t.sh("ip netns exec c1 sleep 30 >/dev/null 2>&1 & echo $!").trim();
+      // It is in the namespace once it is no longer `ip`.
+      const pid = t
+        .sh(
+          "ip netns exec c1 sleep 300 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!",
+        )
+        .trim();
       t.add(t.l2(), { set: { CNI_NETNS: `/proc/${pid}/ns/net` } });
     }),
     row("NSP-03", "S", "C-006: a link to a bind mount", "OK, sandbox is the link's path", (t) => {
