@@ -101,7 +101,7 @@ const GUEST_DIED = 125;
 function inGuest(
   name: string,
   file: string,
-  count: Stage["count"],
+  count: NonNullable<Stage["count"]>,
   command: string,
   limit: number,
   cards = "0",
@@ -109,7 +109,7 @@ function inGuest(
   return {
     name,
     command: [guest, "--igb", cards, "--", "sh", "-c", command],
-    count: count!,
+    count,
     report: join(cache, "vm/out", file),
     limit,
     beside: true,

@@ -1,5 +1,4 @@
 // Files that are written, made and removed in memory only, over the real ones, which are read.
-
 import { concat } from "../../host/concat.ts";
 import {
   EEXIST,

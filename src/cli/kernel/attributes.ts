@@ -10,7 +10,7 @@ type Format = (bytes: Bytes, start: number, end: number, names: Names) => string
 type Row = { name: string; value: Format | Table };
 type Table = Map<number, Row>;
 
-/** Names begin with `prefix`. The constants are not looked up by name: that would take all of them along, nine kilobytes of the executable. */
+/** Names begin with `prefix`. The constants are not looked up by name: that would take all of them along into the executable. */
 function table(prefix: string, rows: { [name: string]: [type: number, value: Format | Table] }): Table {
   return new Map(
     Object.entries(rows).map(([key, [type, value]]) => [type & NLA_TYPE_MASK, { name: `${prefix}_${key}`, value }]),

@@ -33,6 +33,7 @@ const deviceFlags = new Map([
   [c.IFF_NOARP, "IFF_NOARP"],
   [c.IFF_PROMISC, "IFF_PROMISC"],
   [c.IFF_ALLMULTI, "IFF_ALLMULTI"],
+  [c.IFF_MULTICAST, "IFF_MULTICAST"],
   [c.IFF_LOWER_UP, "IFF_LOWER_UP"],
 ]);
 

@@ -138,8 +138,17 @@ describe("setLink", () => {
     );
     const { index } = v0();
     expect(() => setLink(route, index, { mac: "nonsense" })).toThrow("not a link-layer address");
-    // The refused one left nothing behind in the batch. (A look in between would empty it.)
-    setLink(route, index, { mtu: 1400 });
+    // The refused one left nothing behind in the batch: one message is sent, as long as all that is sent.
+    const sent: number[][] = [];
+    traceMessages((direction, message) => {
+      if (direction === "send") sent.push([message.length, Buffer.from(message).readUInt32LE(0)]);
+    });
+    try {
+      setLink(route, index, { mtu: 1400 });
+    } finally {
+      traceMessages(undefined);
+    }
+    expect(sent).toEqual([[40, 40]]);
   });
 });
 

@@ -1,4 +1,5 @@
 // A kernel that answers as a test tells it, for what a real one does once a year: lost, foreign, truncated, interrupted answers.
+import { concat } from "../../host/concat.ts";
 import { errnoName, errnoText, type Host, installHost, type Received, SystemError } from "../../host/host.ts";
 import { NodeHost } from "../../host/node/host.ts";
 import { Bytes, Writer } from "../bytes.ts";
@@ -110,16 +111,6 @@ function parse(data: Uint8Array): Request[] {
     requests.push({ type: halves[2]!, flags: halves[3]!, sequence: words[2]!, port: words[3]!, payload });
   }
   return requests;
-}
-
-export function concat(parts: Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** A message with its header. */
