@@ -2,6 +2,7 @@
 import type { CaseTable } from "../harness/case.ts";
 import { add } from "./add.ts";
 import { args } from "./args.ts";
+import { attacks } from "./attacks.ts";
 import { chaining } from "./chaining.ts";
 import { checkCommand } from "./check.ts";
 import { concurrency } from "./concurrency.ts";
@@ -59,6 +60,7 @@ const plugins = [
 export const tables: readonly CaseTable[] = [
   ...contract,
   ...commands,
+  attacks,
   security,
   io,
   concurrency,

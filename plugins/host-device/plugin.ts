@@ -68,17 +68,17 @@ function add(call: Call<HostDeviceConfig>): Result {
   if (selection.userspace) return addUserspace(call, selection);
   const pod = openNamespace(netns)!;
   const host = ownNamespace();
-  // static and host-local touch no interface: called first, so that an exhausted pool does not take the device down for nothing.
-  // Others may want the interface in place (dhcp), and must not run while we hold a lock.
+  // static and host-local touch no interface: called first, so that an exhausted pool does not take the device down for nothing, and
+  // before the lock, because a tenant names the pool: whoever keeps that busy must not keep every other device of the node waiting.
+  // Others may want the interface in place (dhcp).
   const early = wantsIpam(call) && "plugin" in prepareIpam(call);
-  let addresses: Result | undefined;
+  let addresses = early ? ipamAdd(call) : undefined;
   let network: CapturedNetwork | undefined;
   const link = whileTaking(() => {
     const free = findFreeDevice(call, host, selection);
     const routes = relevantRoutes(host.route, free.index);
     refuseNodeDevice(host.route, free, routes);
     requireFreeInPod(pod, attachment.ifName);
-    if (early) addresses = ipamAdd(call);
     network = captureNetwork(host.route, free, routes);
     return take(call, host, pod, free, administered(network));
   });
