@@ -26,6 +26,45 @@ const stale = (id: string, path: string, make: string, strict: boolean, tag: "S"
     },
   );
 
+/** Drops what lets root into other users' directories: all that is needed to meet "permission denied" there, as under SELinux. */
+const WITHOUT_DAC =
+  'exec setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search "$@"';
+const LOCKED = "/run/case/locked/c1";
+/** The pod's namespace in a directory that is another user's. */
+const lock = (t: Trial) =>
+  t.sh(`mkdir -p /run/case/locked; chown 1000 /run/case/locked; chmod 700 /run/case/locked
+    touch ${LOCKED}; mount --bind /run/netns/c1 ${LOCKED}`);
+
+const NO_PROC = `exec unshare -m --propagation private sh -c 'mount -t tmpfs none /proc && exec "$@"' sh "$@"`;
+
+/** DEL that cannot see whether the pod lives: it fails, the pod keeps its interface and its lease, and DEL can be repeated. */
+const cannotTell = (
+  id: string,
+  label: string,
+  options: { wrap: string; set?: Record<string, string>; only?: readonly string[] },
+): MainCase =>
+  row(
+    id,
+    "H",
+    "C-081: what is not proven to be gone is not released",
+    `DEL ${label}: E(*), interface and lease stay; the next DEL: OK`,
+    (t) => {
+      lock(t);
+      const set = { CNI_NETNS: LOCKED, ...options.set };
+      const conf = t.l3();
+      const before = t.links("").length;
+      t.add(conf, { set: { CNI_NETNS: LOCKED } });
+      t.error(t.call("DEL", conf, { set, wrap: options.wrap }));
+      t.present("eth0");
+      t.leaseCount(1);
+      t.silent("DEL", conf, { set: { CNI_NETNS: LOCKED } });
+      t.gone();
+      t.leaseCount(0);
+      t.equal(t.links("").length, before, "links of the host");
+    },
+    { needs: ["program:setpriv"], ...(options.only && { only: options.only }) },
+  );
+
 const override = (id: string, value: string): MainCase =>
   row(
     id,
@@ -109,7 +148,48 @@ export const netns: CaseTable = {
     stale("NSP-18b", "/run/case", "mkdir /run/case", true),
     stale("NSP-19a", "/proc/self/ns/uts", "", false, "H"),
     stale("NSP-19b", "/proc/self/status", "", false, "H"),
-    stale("NSP-20", `/run/${"x".repeat(5000)}`, "", false, "H"),
+    row("NSP-20", "H", "C-081", "DEL with a 5000-byte path: OK and released, or E(*) and the lease stays", (t) => {
+      const conf = t.l3();
+      t.add(conf);
+      const run = t.call("DEL", conf, { set: { CNI_NETNS: `/run/${"x".repeat(5000)}` } });
+      if (run.status === 0) t.silentRun(run);
+      else t.error(run);
+      t.leaseCount(run.status === 0 ? 0 : 1);
+    }),
+    cannotTell("NSP-23", "with a namespace in a directory it may not search", { wrap: WITHOUT_DAC }),
+    cannotTell("NSP-24", "without /proc", { wrap: NO_PROC }),
+    cannotTell("NSP-25", "with a namespace behind a loop of links", {
+      wrap: 'ln -s loop /run/case/loop; exec "$@"',
+      set: { CNI_NETNS: "/run/case/loop" },
+      // Those that keep a record know the path of ADD.
+      only: ["macvlan", "ipvlan"],
+    }),
+    row(
+      "NSP-26",
+      "H",
+      "C-006: an error of /proc is not one of CNI_NETNS",
+      "ADD without /proc: E(*) that does not blame CNI_NETNS",
+      (t) => {
+        const { msg, details = "" } = t.refused("ADD", t.l3(), "any", { wrap: NO_PROC });
+        t.expect(msg.includes("/proc") && !`${msg}${details}`.includes("CNI_NETNS"), "a message about /proc", msg);
+      },
+    ),
+    row(
+      "NSP-27",
+      "H",
+      "C-110: what is not proven to be gone is not collected",
+      "GC with a namespace in a directory it may not search: E(*), interface and lease stay",
+      (t) => {
+        lock(t);
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        t.add(conf, { set: { CNI_NETNS: LOCKED } });
+        const gc = { ...conf, "cni.dev/valid-attachments": [] };
+        t.error(t.call("GC", gc, { set: { CNI_CONTAINERID: "", CNI_IFNAME: "", CNI_NETNS: "" }, wrap: WITHOUT_DAC }));
+        t.present("eth0");
+        t.leaseCount(1);
+      },
+      { only: ["host-device", "sriov"], needs: ["program:setpriv", "spec:1.1.0"] },
+    ),
     ...["/run/netns/none", "/run/case/file"].map((path, n) =>
       row(`NSP-21${"ab"[n]}`, "S", "C-098: CHECK needs the namespace", `CHECK with ${path}: E(*)`, (t) => {
         t.sh("mkdir /run/case; echo x >/run/case/file");

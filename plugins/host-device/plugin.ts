@@ -1,7 +1,7 @@
 // host-device: moves a device of the host into a pod, and brings it back as it was.
 import { Cleanup } from "../../src/cleanup.ts";
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
-import { ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
+import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
@@ -16,6 +16,7 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { relevantRoutes } from "../../src/link/route.ts";
 import { snapshotOnHost } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
+import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import { bringBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
@@ -145,9 +146,7 @@ function check(call: Call<HostDeviceConfig>): void {
 
 function del(call: Call<HostDeviceConfig>): void {
   const { attachment, netns } = call;
-  const cleanup = new Cleanup();
-  cleanup.attempt(() => ipamRun(call, "DEL"));
-  cleanup.attempt(() => {
+  delWithIpam(call, () => {
     const deadline = system.monotonic() + TEARDOWN;
     for (;;) {
       const outcome = whileReturning(() => bringBack(attachment, netns));
@@ -157,21 +156,22 @@ function del(call: Call<HostDeviceConfig>): void {
       system.sleep(20);
     }
   });
-  cleanup.finish();
 }
 
 function gc(call: Call<HostDeviceConfig>): void {
   const cleanup = new Cleanup();
+  const kept: RecordKey[] = [];
   for (const record of records().list()) {
     const { network, containerId, ifName } = record.key;
     if (network !== call.attachment.network) continue;
     if (call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName)) continue;
+    kept.push(record.key);
     cleanup.attempt(() => {
-      if (whileReturning(() => bringBack(record.key, "")) !== "hidden") return;
-      log("warning", hidden(record.key).message, { container: containerId });
+      if (whileReturning(() => bringBack(record.key, "")) !== "hidden") kept.pop();
+      else log("warning", hidden(record.key).message, { container: containerId });
     });
   }
-  cleanup.attempt(() => ipamRun(call, "GC"));
+  cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 

@@ -1,7 +1,7 @@
 // sriov: moves a virtual function of an SR-IOV network card into a pod, set up on its physical function, and gives it back as it was.
 import { Cleanup } from "../../src/cleanup.ts";
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
-import { ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
+import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
@@ -158,9 +158,7 @@ function check(call: Call<SriovConfig>): void {
 
 function del(call: Call<SriovConfig>): void {
   const { attachment, netns } = call;
-  const cleanup = new Cleanup();
-  cleanup.attempt(() => ipamRun(call, "DEL"));
-  cleanup.attempt(() => {
+  delWithIpam(call, () => {
     const held = records().read(attachment)?.data ?? readReference(attachment);
     const pci = held?.pci ?? deviceOf(call.config);
     const deadline = system.monotonic() + TEARDOWN;
@@ -169,24 +167,25 @@ function del(call: Call<SriovConfig>): void {
       system.sleep(20);
     }
   });
-  cleanup.finish();
 }
 
 function gc(call: Call<SriovConfig>): void {
   const cleanup = new Cleanup();
   const valid = call.validAttachments.map(stateName);
+  const kept: RecordKey[] = [];
   const { network } = call.attachment;
   const collect = (key: RecordKey, pci: string): void => {
     if (valid.includes(stateName(key))) return;
+    kept.push(key);
     cleanup.attempt(() => {
-      if (withVf(pci, false, () => release(key, "")) !== "hidden") return;
-      log("warning", hidden(pci).message, { container: key.containerId });
+      if (withVf(pci, false, () => release(key, "")) !== "hidden") kept.pop();
+      else log("warning", hidden(pci).message, { container: key.containerId });
     });
   };
   for (const { key, data } of records().list()) if (key.network === network) collect(key, data.pci);
   // What is left now is sriov-cni's.
   for (const { key, held } of listStates()) if (key.network === network) collect(key, held.pci);
-  cleanup.attempt(() => ipamRun(call, "GC"));
+  cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 

@@ -1,11 +1,12 @@
 // The files of sriov-cni: what it knows about an attachment, and which namespace a VF is allocated to. Its own are taken over; ours are
 // written so that it could take over. The directory holds one state file an attachment and pci/ADDRESS, the path of a namespace.
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
-import { host } from "../../src/host/host.ts";
+import { host, SystemError } from "../../src/host/host.ts";
 import { openNamespace } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
+import { hasErrno } from "../../src/state/descriptor.ts";
 import { readFile, removeFile, removeLeftover, withDirectory, writeFile } from "../../src/state/files.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
@@ -160,6 +161,8 @@ function readState(name: string): StateFile | undefined {
       held,
     };
   } catch (error) {
+    // As with our own records: what cannot be read now is not absent.
+    if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
     log("warning", "state of sriov-cni ignored", { file: `${REFERENCE}/${name}`, error: String(error) });
     return undefined;
   }

@@ -1,7 +1,7 @@
 // From a request to the Call that a plugin gets: everything that can be refused is refused here.
 import { CniError, Code } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
-import { openNamespace, ownNamespace, sameNamespace } from "../link/namespace.ts";
+import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { Transaction } from "../transaction.ts";
 import { parseArgs } from "./args.ts";
@@ -104,7 +104,7 @@ export function checkOwnNamespace(plugin: Plugin, call: Call): void {
   if (plugin.kind !== "interface" || call.netns === "") return;
   const override = (host.getenv("CNI_NETNS_OVERRIDE") ?? "").toLowerCase();
   if (override === "1" || override === "true") return;
-  const pod = openNamespace(call.netns, call.command === "DEL" ? "ok" : "error");
+  const pod = call.command === "DEL" ? openForDel(call.netns) : openNamespace(call.netns);
   if (pod === undefined) return;
   const ofNode = sameNamespace(pod, ownNamespace()) || isInitNamespace(pod);
   if (!ofNode) return;
@@ -113,6 +113,16 @@ export function checkOwnNamespace(plugin: Plugin, call: Call): void {
     "plugin's netns and netns from CNI_NETNS should not be the same",
     `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace; nothing was done (CNI_NETNS_OVERRIDE=1 allows it)`,
   );
+}
+
+/** DEL does what it can without a namespace that cannot be opened, and says so at its end. */
+function openForDel(path: string): NetNs | undefined {
+  try {
+    return openNamespace(path, "ok");
+  } catch (error) {
+    log("warning", "the pod's namespace cannot be opened", { cause: toCniError(error).message });
+    return undefined;
+  }
 }
 
 function isInitNamespace(pod: { dev: number; ino: number }): boolean {

@@ -1,13 +1,15 @@
 // Addresses from the IPAM plugin that the configuration names: static and host-local run in this process, others are executed.
+import { Cleanup } from "../cleanup.ts";
 import { readConfig, readWhatIsValid } from "../config/validate.ts";
 import { CniError, Code } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
+import { openNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { parseArgs } from "./args.ts";
 import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
-import type { Call, Command, IpamCall, NetworkConfig, Plugin } from "./plugin.ts";
+import type { Attachment, Call, Command, IpamCall, NetworkConfig, Plugin } from "./plugin.ts";
 import { findPlugin } from "./registry.ts";
 import type { Result } from "./result.ts";
 
@@ -112,4 +114,53 @@ export function ipamRun(call: Call, command: "DEL" | "CHECK" | "GC" | "STATUS"):
   else if (command === "CHECK") plugin.check(own);
   else if (command === "GC") plugin.gc(own);
   else plugin.status(own);
+}
+
+/**
+ * DEL of an interface plugin: `remove` takes the interface out of the pod, and throws unless the pod is known to be without it. Until then its
+ * addresses are in use, and stay leased. A plugin that is executed runs before, while it can: dhcp sends its release over the interface.
+ */
+export function delWithIpam(call: Call, remove: () => void): void {
+  const cleanup = new Cleanup();
+  const early = isDelegated(call) && canTell(call.netns);
+  if (early) cleanup.attempt(() => ipamRun(call, "DEL"));
+  let gone = false;
+  cleanup.attempt(() => {
+    remove();
+    gone = true;
+  });
+  if (gone && !early) cleanup.attempt(() => ipamRun(call, "DEL"));
+  cleanup.finish();
+}
+
+/** The configuration's IPAM plugin is none of ours. */
+function isDelegated(call: Call): boolean {
+  return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.kind !== "ipam";
+}
+
+/** The pod's namespace is here, or proven to be gone. */
+function canTell(netns: string): boolean {
+  try {
+    if (netns !== "") openNamespace(netns, "ok");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * GC of the IPAM plugin. `kept`: attachments that are not valid any more but whose interface could not be taken out of their pod; their
+ * leases stay.
+ */
+export function gcWithIpam(call: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): void {
+  if (kept.length > 0 && isDelegated(call)) {
+    log("warning", "GC of the IPAM plugin left out: interfaces of old attachments are still in their pods");
+    return;
+  }
+  ipamRun(kept.length === 0 ? call : withValid(call, kept), "GC");
+}
+
+/** Not yet prepared for IPAM: GC is prepared when it is run. */
+function withValid(call: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): Call {
+  return { ...call, validAttachments: [...call.validAttachments, ...kept] };
 }

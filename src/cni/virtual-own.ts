@@ -1,10 +1,9 @@
 // Which link is ours: the mark that ADD leaves on it, and DEL, which deletes no other.
-import { Cleanup } from "../cleanup.ts";
 import { deleteVirtualLink } from "../link/delete.ts";
 import { getLink, type Link } from "../link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
 import { isMadeOn } from "../link/virtual.ts";
-import { ipamRun } from "./ipam.ts";
+import { delWithIpam } from "./ipam.ts";
 import type { Call } from "./plugin.ts";
 import type { VirtualConfig } from "./virtual.ts";
 
@@ -47,13 +46,10 @@ export function deleteOwnLink(kind: string, call: Call<VirtualConfig>, pod: NetN
   if (link !== undefined) deleteVirtualLink(pod, link.index);
 }
 
-/** DEL needs nothing but the attachment; addresses are released first and whatever happens to the link. */
+/** DEL needs nothing but the attachment. Throws when the pod may still have the link. */
 export function delVirtual(kind: string, call: Call<VirtualConfig>): void {
-  const cleanup = new Cleanup();
-  cleanup.attempt(() => ipamRun(call, "DEL"));
-  cleanup.attempt(() => {
+  delWithIpam(call, () => {
     const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
     if (pod !== undefined) deleteOwnLink(kind, call, pod);
   });
-  cleanup.finish();
 }

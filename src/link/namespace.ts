@@ -53,7 +53,7 @@ let current: Pick<NetNs, "fd"> | undefined;
 /** The namespace this process runs in (/proc/thread-self/ns/net). */
 export function ownNamespace(): NetNs {
   if (own === undefined) {
-    own = new OpenNamespace("", host.open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    own = new OpenNamespace("", openProc("/proc/thread-self/ns/net"));
     current ??= own;
   }
   return own;
@@ -66,60 +66,118 @@ let held: NetNs | undefined;
  * Opens the namespace at a path without blocking (it may be a FIFO) and without touching it.
  * Throws CniError(invalidEnvironment) naming CNI_NETNS when it is not a network namespace;
  * the message keeps the words "no such file or directory" for a missing path, which runtimes look for.
- * Returns undefined instead when `missing` is "ok" and the path is missing or no namespace (any more): DEL.
+ * With `missing` "ok" (DEL) it returns undefined when the namespace is proven to be gone, and throws when that cannot be told.
  */
 export function openNamespace(path: string, missing: "error" | "ok" = "error"): NetNs | undefined {
   if (held?.path === path) return held;
-  const problem = tryOpen(path);
-  if (typeof problem !== "string") {
-    held = problem;
+  const found = tryOpen(path);
+  if (found instanceof OpenNamespace) {
+    held = found;
     return held;
   }
-  if (missing === "ok") return undefined;
-  throw new CniError(
-    Code.invalidEnvironment,
-    `CNI_NETNS ${path}: ${problem}`,
-    "CNI_NETNS must be the path of the pod's network namespace, such as /var/run/netns/NAME; the runtime sets it",
-  );
+  if (found instanceof Gone) {
+    if (missing === "ok") return undefined;
+    throw new CniError(
+      Code.invalidEnvironment,
+      `CNI_NETNS ${path}: ${found.why}`,
+      "CNI_NETNS must be the path of the pod's network namespace, such as /var/run/netns/NAME; the runtime sets it",
+    );
+  }
+  throw doubt(path, found);
 }
 
-/** Looks into another pod's namespace, which is closed again. undefined: it is none (any more). */
+/** Looks into another pod's namespace, which is closed again. undefined: it is gone. Throws when that cannot be told. */
 export function lookInto<T>(path: string, look: (namespace: NetNs) => T): T | undefined {
-  const namespace = tryOpen(path);
-  if (typeof namespace === "string") return undefined;
+  const found = tryOpen(path);
+  if (found instanceof Gone) return undefined;
+  if (!(found instanceof OpenNamespace)) throw found;
   try {
-    return look(namespace);
+    return look(found);
   } finally {
-    namespace.close();
+    found.close();
   }
 }
 
-/** The namespace, or what is wrong with the path. */
-function tryOpen(path: string): OpenNamespace | string {
+/** There is no network namespace at a path, for certain. */
+class Gone {
+  readonly why: string;
+
+  constructor(why: string) {
+    this.why = why;
+  }
+}
+
+/**
+ * The one place that decides what a path says about the namespace that a runtime had there: it is open now, it is gone, or, with the
+ * error that says why, nobody can tell. A pod may well be running behind a directory that we may not search.
+ */
+function tryOpen(path: string): OpenNamespace | Gone | SystemError | CniError {
   let file: Fd | undefined;
   try {
     // O_PATH neither blocks on a FIFO nor runs a device's open; what it found is opened for real once we know what it is.
     file = host.open(path, O_PATH | O_CLOEXEC);
-    if (host.fstatfs(file) !== NSFS_MAGIC) return "is not a network namespace";
-    const fd = host.open(`/proc/self/fd/${file}`, O_RDONLY | O_CLOEXEC);
+    if (host.fstatfs(file) !== NSFS_MAGIC) return new Gone("is not a network namespace");
+    const fd = openProc(`/proc/self/fd/${file}`);
     if (host.ioctl(fd, NS_GET_NSTYPE, new Uint8Array(0)) === CLONE_NEWNET) return new OpenNamespace(path, fd);
     host.close(fd);
-    return "is a namespace, but not a network namespace";
+    return new Gone("is a namespace, but not a network namespace");
   } catch (error) {
+    if (error instanceof CniError) return error;
     if (!(error instanceof SystemError)) throw error;
-    if (
-      error.code === "ENOENT" ||
-      error.code === "ENOTDIR" ||
-      error.code === "EACCES" ||
-      error.code === "ELOOP" ||
-      error.code === "ENAMETOOLONG"
-    ) {
-      return error.message;
-    }
-    throw error;
+    if (file !== undefined || !ABSENT.includes(error.code)) return error;
+    return mayNeedProc(path) && !isThere("/proc/self") ? noProc(error) : new Gone(error.message);
   } finally {
     if (file !== undefined) host.close(file);
   }
+}
+
+/** The errnos of a path that prove that nothing is there. Every other one (EACCES, ELOOP, EIO, EMFILE, ...) only says that we did not see it. */
+const ABSENT = ["ENOENT", "ENOTDIR"];
+
+/** The path itself, or what a link at its end leads to, is below /proc. */
+function mayNeedProc(path: string): boolean {
+  return path.startsWith("/proc/") || isThere(path);
+}
+
+/** lstat(2) finds it. */
+function isThere(path: string): boolean {
+  try {
+    host.stat(path, false);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && ABSENT.includes(error.code)) return false;
+    throw error;
+  }
+}
+
+/** What is below /proc about this process: that it is missing says nothing about what was asked for. */
+function openProc(path: string): Fd {
+  try {
+    return host.open(path, O_RDONLY | O_CLOEXEC);
+  } catch (error) {
+    if (error instanceof SystemError && ABSENT.includes(error.code) && !isThere("/proc/self")) throw noProc(error);
+    throw error;
+  }
+}
+
+function noProc(cause: SystemError): CniError {
+  return new CniError(
+    Code.generic,
+    `there is no /proc: ${cause.message}`,
+    "namespaces are opened by way of /proc: mount it where the plugin runs (mount -t proc proc /proc)",
+  );
+}
+
+/** Refusals that do not pass by themselves and are about the path; the others (memory, descriptors, the disk) speak for themselves. */
+const OF_PATH = ["EACCES", "EPERM", "ELOOP", "ENAMETOOLONG"];
+
+function doubt(path: string, error: SystemError | CniError): Error {
+  if (!(error instanceof SystemError && OF_PATH.includes(error.code))) return error;
+  return new CniError(
+    Code.invalidEnvironment,
+    `CNI_NETNS ${path}: ${error.message}`,
+    `${error.code}: whether the pod's namespace exists cannot be told, so that nothing of it is released; the plugin must be able to reach the path`,
+  );
 }
 
 export function sameNamespace(a: NetNs, b: NetNs): boolean {

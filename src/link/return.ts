@@ -16,15 +16,33 @@ export interface NamedNamespace {
 
 /**
  * The pod's namespace, if it still is the one that was recorded: a path may have been given to another pod since. `ino` 0: not
- * known (recorded by somebody else), any namespace at the path will do. Never the host's.
+ * known (recorded by somebody else), any namespace at the path will do. Never the host's. undefined: it is gone. Throws when that
+ * cannot be told.
  */
 export function recordedNamespace(recorded: NamedNamespace, netnsPath: string, host: NetNs): NetNs | undefined {
+  const found = tryRecordedNamespace(recorded, netnsPath, host);
+  if (found.doubt !== undefined) throw found.doubt;
+  return found.pod;
+}
+
+/** `doubt`: why it cannot be told whether the namespace is gone; only when there is no `pod`. */
+function tryRecordedNamespace(
+  recorded: NamedNamespace,
+  netnsPath: string,
+  host: NetNs,
+): { pod?: NetNs; doubt?: unknown } {
+  let doubt: unknown;
   for (const path of new Set([netnsPath, recorded.path])) {
-    const pod = path === "" ? undefined : openNamespace(path, "ok");
-    if (pod === undefined || sameNamespace(pod, host)) continue;
-    if (recorded.ino === 0 || (pod.dev === recorded.dev && pod.ino === recorded.ino)) return pod;
+    if (path === "") continue;
+    try {
+      const pod = openNamespace(path, "ok");
+      if (pod === undefined || sameNamespace(pod, host)) continue;
+      if (recorded.ino === 0 || (pod.dev === recorded.dev && pod.ino === recorded.ino)) return { pod };
+    } catch (error) {
+      doubt ??= error;
+    }
   }
-  return undefined;
+  return doubt === undefined ? {} : { doubt };
 }
 
 /** Where a device is. */
@@ -36,15 +54,17 @@ export type Whereabouts =
 
 /**
  * Looks for a device in the pod it went to (`ifName` there), then on the host. "hidden": the hardware is there, but in a namespace
- * that we cannot see (one that the kernel is still tearing down, or one the pod made). "gone": nothing is left of it.
+ * that we cannot see (one that the kernel is still tearing down, or one the pod made). "gone": nothing is left of it. Throws when the
+ * device is not on the host and the pod's namespace can neither be opened nor is proven to be gone.
  */
 export function locate(was: LinkSnapshot, ifName: string, netns: NamedNamespace, netnsPath: string): Whereabouts {
   const host = ownNamespace();
-  const pod = recordedNamespace(netns, netnsPath, host);
+  const { pod, doubt } = tryRecordedNamespace(netns, netnsPath, host);
   const inPod = pod === undefined ? undefined : findSameDevice(pod.route, was, ifName);
   if (pod !== undefined && inPod !== undefined) return { place: "pod", pod, link: inPod };
   const onHost = findSameDevice(host.route, was, ifName);
   if (onHost !== undefined) return { place: "host", link: onHost };
+  if (doubt !== undefined) throw doubt;
   return { place: isPhysical(was) && isPluggedIn(was.parentDevice) ? "hidden" : "gone" };
 }
 

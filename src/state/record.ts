@@ -2,7 +2,7 @@
 // renamed interface still ends with the device on the host as it was.
 // One JSON file an attachment: /var/lib/cni/podnic/<plugin>/…; the key is in the file, so that a shortened file name is never mistaken.
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
-import { type Fd, host } from "../host/host.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
 import { hasErrno } from "./descriptor.ts";
 import { closing, NAME_MAX, readFile, removeFile, withDirectory, writeFile } from "./files.ts";
@@ -110,8 +110,9 @@ function readRecord<T>(dir: Fd, name: string, path: string): Record<T> | undefin
     if (typeof record.bootId === "string" && [key.network, key.containerId, key.ifName].every(isText)) return record;
     log("warning", "record ignored: not of our making", { file: `${path}/${name}` });
   } catch (error) {
-    // It is there, and may well be read the next time: taking it for absent would lose the device's past.
-    if (hasErrno(error, "EIO", "ENOMEM", "ENOSPC", "ENFILE", "EMFILE")) throw error;
+    // It is there, and may well be read the next time (EIO, EACCES, EMFILE, ...): taking it for absent would lose the device's past. A
+    // link or a socket is not of our making.
+    if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
     log("warning", "record ignored", { file: `${path}/${name}`, error: String(error) });
   }
   return undefined;

@@ -327,7 +327,27 @@ describe("records", () => {
     expect(store.list()).toEqual([]);
   });
 
-  it("never block: what cannot be read is none", () => {
+  it.each([
+    ..."EACCES EPERM EIO ENOMEM ENFILE EMFILE ENODEV ESTALE ETIMEDOUT".split(" ").map((code) => [code, "throws"]),
+    ["ENOENT", "none"],
+    ["ELOOP", "none"],
+    ["ENXIO", "none"],
+  ])("that cannot be read for %s: %s, for what is there is not gone", (code, expected) => {
+    const store = recordStore<{ mtu: number }>("test", root);
+    store.write(key, { mtu: 1500 });
+    altered({
+      open: (path, ...rest) => {
+        if (path.endsWith(".json")) throw new SystemError("openat", 1000, code, "refused by the test", path);
+        return real.open(path, ...rest);
+      },
+    });
+    for (const read of [() => store.read(key), () => store.list()[0]]) {
+      if (expected === "throws") expect(codeOf(read)).toBe(code);
+      else expect(read()).toBeUndefined();
+    }
+  });
+
+  it("never block: what is no record is none", () => {
     const store = recordStore<number>("test", root);
     store.write(key, 1);
     for (const text of [

@@ -10,6 +10,7 @@ import {
   isAuxiliaryDevice,
   isPciAddress,
   isPciDevice,
+  isPluggedIn,
   isUserspaceDriver,
   pciDriver,
   pciInterfaces,
@@ -56,6 +57,21 @@ function physicalFunctionWithVfs(): void {
     symlinkSync(`../${PF}`, `${PCI}/0000:af:06.${vf}/physfn`);
   }
 }
+
+describe("a device that sysfs does not have", () => {
+  it("is gone when there is a sysfs", () => {
+    directory(PCI);
+    expect(isPciDevice(PF)).toBe(false);
+    expect(isPluggedIn(PF)).toBe(false);
+    expect(isAuxiliaryDevice("mlx5_core.sf.4")).toBe(false);
+  });
+
+  it("cannot be told without one", () => {
+    for (const ask of [() => isPciDevice(PF), () => isPluggedIn(PF), () => isAuxiliaryDevice("mlx5_core.sf.4")]) {
+      expect(ask).toThrow("there is no sysfs at /sys");
+    }
+  });
+});
 
 describe("names that may become part of a path", () => {
   it("are PCI addresses with their domain", () => {

@@ -4,7 +4,7 @@ import { CniError } from "../../errors.ts";
 import { O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { getLink } from "../link.ts";
-import { inNamespace, openNamespace, ownNamespace, sameNamespace } from "../namespace.ts";
+import { inNamespace, lookInto, openNamespace, ownNamespace, sameNamespace } from "../namespace.ts";
 import { readSysctl, writeSysctl } from "../sysctl.ts";
 import { enterSandbox, sh } from "./sandbox.ts";
 
@@ -39,7 +39,7 @@ describe("openNamespace", () => {
 
   it("refuses at once what is no network namespace, and touches nothing", () => {
     writeFileSync("/run/file", "");
-    sh("mkfifo /run/fifo; ln -s loop /run/loop");
+    sh("mkfifo /run/fifo");
     const paths = [
       "/run/file",
       "/run",
@@ -48,7 +48,6 @@ describe("openNamespace", () => {
       "/proc/self/ns/mnt",
       "/proc/self/ns/uts",
       "/proc/self/status",
-      "/run/loop",
     ];
     const started = performance.now();
     for (const path of paths) {
@@ -76,6 +75,82 @@ describe("openNamespace", () => {
     // It would be seen: a namespace that is held open counts.
     host.open("/proc/self/ns/mnt", O_RDONLY);
     expect(open()).toBe(before + 1);
+  });
+});
+
+describe("a path that should be a namespace", () => {
+  const refuseOpen = (refused: (path: string) => string | undefined): (() => void) => {
+    const { open } = host;
+    host.open = (path, ...rest) => {
+      const code = refused(path);
+      if (code === undefined) return open.call(host, path, ...rest);
+      throw new SystemError("open", 1000, code, "refused by the test", path);
+    };
+    return () => {
+      host.open = open;
+    };
+  };
+  const outcome = (path: string): string => {
+    try {
+      return openNamespace(path, "ok") === undefined ? "gone" : "open";
+    } catch (error) {
+      if (error instanceof CniError || error instanceof SystemError) return "cannot tell";
+      throw error;
+    }
+  };
+
+  it.each([
+    ...["ENOENT", "ENOTDIR"].map((code) => [code, "gone"]),
+    ..."EACCES EPERM ELOOP ENAMETOOLONG EMFILE ENFILE ENOMEM EIO ESTALE ENODEV ENXIO EINTR EINVAL ETIMEDOUT EOVERFLOW EAGAIN EBUSY"
+      .split(" ")
+      .map((code) => [code, "cannot tell"]),
+  ])("that answers %s: %s", (code, expected) => {
+    const path = "/run/netns/refused";
+    const restore = refuseOpen((opened) => (opened === path ? code : undefined));
+    try {
+      expect(outcome(path)).toBe(expected);
+      // ADD fails in any case.
+      expect(() => openNamespace(path)).toThrow();
+      if (expected === "gone") expect(lookInto(path, () => 1)).toBeUndefined();
+      else expect(() => lookInto(path, () => 1)).toThrow();
+    } finally {
+      restore();
+    }
+  });
+
+  it("behind a loop of links, or too long to be one, may still be one", () => {
+    sh("ln -s loop /run/loop");
+    for (const path of ["/run/loop", `/run/${"x".repeat(5000)}`]) {
+      expect(outcome(path)).toBe("cannot tell");
+      expect(problem(path).code).toBe(4);
+      expect(problem(path).details).toContain("cannot be told");
+    }
+  });
+
+  it("cannot be told without /proc, whatever is missing there", () => {
+    sh("ip netns add seen; ln -s /proc/1/ns/net /run/link-to-proc");
+    const { open, stat } = host;
+    const below = (path: string): boolean => path === "/proc" || path.startsWith("/proc/");
+    const missing = (path: string) => new SystemError("open", 2, "ENOENT", "no such file or directory", path);
+    host.open = (path, ...rest) => {
+      if (below(path) || path === "/run/link-to-proc") throw missing(path);
+      return open.call(host, path, ...rest);
+    };
+    host.stat = (path, ...rest) => {
+      if (below(path)) throw missing(path);
+      return stat.call(host, path, ...rest);
+    };
+    try {
+      for (const path of ["/run/netns/seen", "/proc/1/ns/net", "/run/link-to-proc"]) {
+        expect(outcome(path), path).toBe("cannot tell");
+        expect(problem(path).message).toContain("there is no /proc");
+        expect(problem(path).message).not.toContain("CNI_NETNS");
+      }
+      // This one needs no /proc to be seen to be missing.
+      expect(outcome("/run/netns/none")).toBe("gone");
+    } finally {
+      Object.assign(host, { open, stat });
+    }
   });
 });
 
