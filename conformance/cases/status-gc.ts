@@ -1,5 +1,5 @@
 // STATUS and GC, which came with 1.1.0.
-import { type CaseTable, type MainCase, Mismatch, row } from "../harness/case.ts";
+import { type CaseTable, type MainCase, Mismatch, row, type Tag } from "../harness/case.ts";
 import { describeRun } from "../harness/invoke.ts";
 import type { Config } from "../harness/mains.ts";
 import { RANGE } from "../harness/sandbox.ts";
@@ -62,7 +62,7 @@ const GC = (t: Trial, conf: Config) => {
 };
 
 /** GC of net1 with these keys keeps exactly these holders; net2 is never touched. */
-const keeps = (id: string, tag: "S" | "H", requirement: string, label: string, keys: Config, left: string): MainCase =>
+const keeps = (id: string, tag: Tag, requirement: string, label: string, keys: Config, left: string): MainCase =>
   row(
     id,
     tag,
@@ -177,7 +177,9 @@ const ipamGc: readonly MainCase[] = [
   keeps("GC-01", "S", "C-110", "[a]", { [VALID]: [entry("a")] }, "a"),
   keeps("GC-02", "S", "C-110", "[]", { [VALID]: [] }, ""),
   harmless("GC-03", "5.1 reading 6: absent is not empty", "key absent", {}, [7], true),
-  harmless("GC-04", "5.1 reading 6: null is not empty", "null", { [VALID]: null }, [7], true),
+  keeps("GC-04", "G", "libcni sends null for a nil slice: no attachment is valid", "null", { [VALID]: null }, ""),
+  keeps("GC-18", "G", "libcni sends null for a nil slice", "both keys null", { [VALID]: null, [LEGACY]: null }, ""),
+  keeps("GC-19", "H", "5.1 reading 5: the union", "null and a list", { [VALID]: null, [LEGACY]: [entry("a")] }, "a"),
   ...["x", [5], [{}], [{ containerID: "a" }]].map((value, n) =>
     harmless(`GC-05${"abcd"[n]}`, "C-140", JSON.stringify(value), { [VALID]: value }, [6, 7], false),
   ),

@@ -16,15 +16,17 @@ function refuse(what: string, why: string): never {
 
 /**
  * The union of both lists: an attachment that either names is alive. An absent list is refused and not read as an empty one, because an
- * empty one means that everything goes; `cnitool gc` sends none (cases GC-03 to GC-07). Throws CniError(invalidConfig).
+ * empty one means that everything goes; `cnitool gc` sends none (cases GC-03 to GC-07). null is an empty list: it is what libcni makes of
+ * a nil slice, which a runtime passes for a network without pods. Throws CniError(invalidConfig).
  */
 export function readAttachments(raw: object): ValidAttachment[] {
   const all: ValidAttachment[] = [];
   let found = false;
   for (const key of keys) {
     const list = (raw as { [key: string]: unknown })[key];
-    if (list === undefined || list === null) continue;
+    if (list === undefined) continue;
     found = true;
+    if (list === null) continue;
     if (!Array.isArray(list)) refuse(`"${key}" is ${describe(list)}`, "it must be a list of {containerID, ifname}");
     for (const [at, item] of list.entries()) {
       const { containerID, ifname } = (item ?? {}) as { [key: string]: unknown };

@@ -206,7 +206,6 @@ describe("the plugin's part", () => {
 
   test.each([
     ["absent", {}],
-    ["null", { "cni.dev/valid-attachments": null }],
     ["a text", { "cni.dev/valid-attachments": "x" }],
     ["a number in it", { "cni.dev/valid-attachments": [5] }],
     ["null in it", { "cni.dev/valid-attachments": [null] }],
@@ -216,6 +215,15 @@ describe("the plugin's part", () => {
   ])("GC with attachments %s collects nothing", (_, keys) => {
     const { out } = run("GC", { ...config, cniVersion: "1.1.0", ...keys });
     expect([out.code, journal]).toEqual([7, []]);
+  });
+
+  test.each([
+    [{ "cni.dev/valid-attachments": null }],
+    [{ "cni.dev/valid-attachments": null, "cni.dev/attachments": null }],
+    [{ "cni.dev/attachments": null }],
+  ])("GC with the list %j collects everything: libcni says null for none", (keys) => {
+    const { host } = run("GC", { ...config, cniVersion: "1.1.0", ...keys });
+    expect([host.stdout, journal, last?.validAttachments]).toEqual(["", ["gc"], []]);
   });
 
   test("GC takes both lists", () => {
