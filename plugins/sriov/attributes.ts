@@ -1,19 +1,23 @@
 // What the card does with a VF's frames, set on its PF. Only what differs is sent, so that a driver is never asked for what it has
 // (setting VLAN 0 again breaks cards that know no VLANs: operators render it always).
 import { CniError, Code } from "../../src/errors.ts";
-import { getVf, setVf, type VfChange, type VfState } from "../../src/link/vf.ts";
+import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
+import { queryVf, type Silence, setVf, VF_LINK_AUTO, type VfChange, type VfState } from "../../src/link/vf.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { linkState, type SriovConfig, vlanProtocol } from "./config.ts";
-import type { Vf } from "./device.ts";
+import { portSpeed, type Vf } from "./device.ts";
+import { attempt, leave } from "./left.ts";
 
 /** What the configuration asks for, whether or not the VF has it already. The address is mac.ts's. */
 export function wantedState(config: SriovConfig, current: VfState): VfChange {
   const wanted: VfChange = {};
   const { vlan, min_tx_rate: min, max_tx_rate: max } = config;
   if (vlan !== undefined) wanted.vlan = { id: vlan, qos: config.vlanQoS ?? 0, protocol: vlanProtocol(config)! };
-  // The kernel sets both: the one that is not configured stays what it is.
   if (min !== undefined || max !== undefined) {
-    wanted.rate = { min: min ?? current.minTxRate, max: max ?? current.maxTxRate };
+    // The kernel sets both: the one that is not configured stays what it is, unless the other rules it out. Then it is none, as with sriov-cni.
+    const rate = { min: min ?? current.minTxRate, max: max ?? current.maxTxRate };
+    if (rate.max !== 0 && rate.min > rate.max) rate[min === undefined ? "min" : "max"] = 0;
+    wanted.rate = rate;
   }
   if (config.spoofchk) wanted.spoofchk = config.spoofchk === "on";
   if (config.trust) wanted.trust = config.trust === "on";
@@ -27,6 +31,17 @@ export function wantsState(config: SriovConfig): boolean {
   const { vlan, min_tx_rate, max_tx_rate, spoofchk, trust, link_state } = config;
   return [vlan, min_tx_rate, max_tx_rate, spoofchk || undefined, trust || undefined, link_state || undefined].some(
     (value) => value !== undefined,
+  );
+}
+
+/** True when it says nothing but what every VF is at first: no VLAN, no limit, nothing switched on. */
+function wantsNothing(config: SriovConfig): boolean {
+  const { vlan = 0, min_tx_rate: min = 0, max_tx_rate: max = 0, spoofchk, trust } = config;
+  return (
+    vlan + min + max === 0 &&
+    spoofchk !== "on" &&
+    trust !== "on" &&
+    (linkState(config) ?? VF_LINK_AUTO) === VF_LINK_AUTO
   );
 }
 
@@ -48,28 +63,45 @@ function sameVlan(a: VfState["vlan"], b: VfState["vlan"]): boolean {
   return a.id === b.id && a.qos === b.qos && (a.id === 0 || a.protocol === b.protocol);
 }
 
+/** qed reports the port's speed where there is no limit. */
+function withoutPortSpeed(wanted: VfChange, current: VfState, vf: Vf): VfState {
+  if (wanted.rate?.max !== 0 || current.maxTxRate === 0) return current;
+  return current.maxTxRate === portSpeed(vf) ? { ...current, maxTxRate: 0 } : current;
+}
+
+/** As configured: undefined; else the attribute that is not. A PF that cannot say passes for what every VF is at first. Throws CniError. */
+export function strayed(route: RouteSocket, vf: Vf, config: SriovConfig): string | undefined {
+  const state = stateFor(route, vf, wantsNothing(config));
+  if (state === undefined) return undefined;
+  const wanted = wantedState(config, state);
+  return Object.keys(difference(wanted, withoutPortSpeed(wanted, state, vf)))[0];
+}
+
 /**
  * Sets what differs from `before`, in one request, and reads it back: the kernel asks the driver about each of the PF's VFs whenever
  * it is asked about one, so not more often. Undo is the caller's. Throws CniError naming the attribute.
  */
 export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before: VfState): void {
-  const change = difference(wanted, before);
+  const change = difference(wanted, withoutPortSpeed(wanted, before, vf));
   if (Object.keys(change).length === 0) return;
   let refusal: unknown;
   try {
-    setVf(route, vf.pf.index, vf.index, change);
+    patiently(() => setVf(route, vf.pf.index, vf.index, change));
   } catch (error) {
     refusal = error;
   }
-  const after = currentState(route, vf);
+  const after = withoutPortSpeed(wanted, currentState(route, vf), vf);
   const missing = difference(refusal === undefined ? unreportedAsSet(wanted, after) : wanted, after);
   const [attribute] = Object.keys(missing);
   if (refusal === undefined && attribute === undefined) return;
   const cause = refusal instanceof Error ? refusal.message : "it was accepted and is not in force";
+  const passing = isPassing(refusal);
   throw new CniError(
-    Code.generic,
+    passing ? Code.tryAgain : Code.generic,
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${attribute ?? "attributes"}: ${cause}`,
-    "The card's driver does not take this value. Everything that was changed is put back.",
+    passing
+      ? "The VF is being reset, or its PF is down: it was tried for 2 s. Everything that was changed is put back."
+      : "The card's driver does not take this value. Everything that was changed is put back.",
   );
 }
 
@@ -82,43 +114,88 @@ function unreportedAsSet(wanted: VfChange, reported: VfState): VfChange {
   return checked;
 }
 
+/**
+ * What the PF says of the VF. undefined: its driver says nothing of any VF, and nothing is asked of it (`neutral`). Throws CniError: it
+ * says nothing, and more is asked.
+ */
+export function stateFor(route: RouteSocket, vf: Vf, neutral: boolean): VfState | undefined {
+  let said: VfState | Silence = "left out";
+  // A driver that is busy (EAGAIN while the VF is reset) leaves the VF out of one answer.
+  waitFor(() => {
+    said = queryVf(route, vf.pf.index, vf.index);
+    return said !== "left out";
+  });
+  const answer = said as VfState | Silence;
+  if (typeof answer !== "string") return answer;
+  if (neutral && answer !== "left out") return undefined;
+  throw silent(vf, answer);
+}
+
+/** What is to be known before anything is set. `mac`: the address that is wanted, and the one that the VF's interface has. */
+export function stateBefore(
+  route: RouteSocket,
+  vf: Vf,
+  config: SriovConfig,
+  mac: { wanted: string; has: string },
+): VfState | undefined {
+  const keeps = mac.wanted === "" || mac.wanted === mac.has;
+  if (wantsState(config) || mac.wanted !== "") return stateFor(route, vf, keeps && wantsNothing(config));
+  const said = queryVf(route, vf.pf.index, vf.index);
+  return typeof said === "string" ? undefined : said;
+}
+
 /** Throws CniError when the PF does not report the VF. */
-export function currentState(route: RouteSocket, vf: Pick<Vf, "pf" | "index" | "pci">): VfState {
-  const state = getVf(route, vf.pf.index, vf.index);
-  if (state !== undefined) return state;
-  throw new CniError(
-    Code.generic,
-    `${vf.pf.name} does not report VF ${vf.index} (${vf.pci})`,
-    `"ip link show dev ${vf.pf.name}" does not list it either: its driver failed to answer, or the VF is being removed.`,
-  );
+export function currentState(route: RouteSocket, vf: Vf): VfState {
+  return stateFor(route, vf, false)!;
+}
+
+function silent(vf: Vf, silence: Silence): CniError {
+  const { name } = vf.pf;
+  const why = {
+    "no attributes": `The driver of ${name} has no VF attributes: no vlan, rates, spoofchk, trust, link_state or mac can be set. Leave these keys out.`,
+    "too many": `The kernel cannot list the VFs of ${name} (message too long): nothing can be set on them. Leave these keys out.`,
+    "left out": `"ip link show dev ${name}" does not list it either: its driver failed to answer (${name} is down?), or the VF is being removed.`,
+  };
+  const code = silence === "left out" ? Code.tryAgain : Code.generic;
+  return new CniError(code, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
+}
+
+/** What could not be put back, and the state as it was read last; undefined when the PF does not say. */
+export interface Restored {
+  left: string[];
+  now: VfState | undefined;
 }
 
 /**
  * Makes the attributes what they were, but for the address: in one request, and when that is refused one by one, as many as the driver
- * takes; then throws the first refusal.
+ * takes. Read back, because some drivers accept and ignore.
  */
-export function restoreState(route: RouteSocket, vf: Vf, was: VfState): void {
+export function restoreState(route: RouteSocket, vf: Vf, was: VfState): Restored {
   const original: VfChange = { vlan: was.vlan, rate: { min: was.minTxRate, max: was.maxTxRate } };
   if (was.spoofchk !== undefined) original.spoofchk = was.spoofchk;
   if (was.trust !== undefined) original.trust = was.trust;
   if (was.linkState !== undefined) original.linkState = was.linkState;
-  const change = difference(original, currentState(route, vf));
-  if (Object.keys(change).length === 0) return;
+  const left: string[] = [];
+  let now: VfState | undefined;
+  attempt(left, vf.pci, "attributes", () => {
+    now = currentState(route, vf);
+    const change = difference(original, now);
+    if (Object.keys(change).length === 0) return;
+    setSingly(route, vf, change, left);
+    now = currentState(route, vf);
+    const ignored = Object.keys(difference(unreportedAsSet(original, now), now)).filter((what) => !left.includes(what));
+    for (const what of ignored) leave(left, vf.pci, what, "it was accepted and is not in force");
+  });
+  return { left, now };
+}
+
+/** All in one request; when that is refused each by itself: that shows which one it was. It has been waited for by then. */
+function setSingly(route: RouteSocket, vf: Vf, change: VfChange, left: string[]): void {
   try {
-    setVf(route, vf.pf.index, vf.index, change);
-    return;
+    patiently(() => setVf(route, vf.pf.index, vf.index, change));
   } catch {
-    // Which one it was shows when they come alone.
-  }
-  let failed = false;
-  let first: unknown;
-  for (const key of Object.keys(change) as (keyof VfChange)[]) {
-    try {
-      setVf(route, vf.pf.index, vf.index, { [key]: change[key] });
-    } catch (error) {
-      if (!failed) first = error;
-      failed = true;
+    for (const key of Object.keys(change) as (keyof VfChange)[]) {
+      attempt(left, vf.pci, key, () => setVf(route, vf.pf.index, vf.index, { [key]: change[key] }));
     }
   }
-  if (failed) throw first;
 }

@@ -6,7 +6,8 @@ import { CniError, Code } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/configure.ts";
 import { getLink, IFF_UP } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
-import { currentState, difference, wantedState, wantsState } from "./attributes.ts";
+import { isPciDeviceOrBelow } from "../../src/sysfs/device.ts";
+import { strayed, wantsState } from "./attributes.ts";
 import { deviceOf, type SriovConfig } from "./config.ts";
 import { findVf } from "./device.ts";
 import { records } from "./record.ts";
@@ -20,13 +21,10 @@ export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface):
   if (held !== undefined && held.pci !== pci) {
     throw broken(`this attachment has VF ${held.pci}, not ${pci}`, "The configuration is not the one of its ADD.");
   }
-  if (wantsState(call.config)) {
-    const state = currentState(route, vf);
-    const [attribute] = Object.keys(difference(wantedState(call.config, state), state));
-    if (attribute !== undefined) {
-      const where = `VF ${vf.index} of ${vf.pf.name} (${pci})`;
-      throw broken(`${attribute} of ${where} is not as configured`, `"ip link show dev ${vf.pf.name}" shows it.`);
-    }
+  const attribute = wantsState(call.config) ? strayed(route, vf, call.config) : undefined;
+  if (attribute !== undefined) {
+    const where = `VF ${vf.index} of ${vf.pf.name} (${pci})`;
+    throw broken(`${attribute} of ${where} is not as configured`, `"ip link show dev ${vf.pf.name}" shows it.`);
   }
   if (!vf.userspace) checkLink(call, pod, own, pci);
 }
@@ -35,7 +33,7 @@ function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: 
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
   if (link === undefined) throw broken(`interface ${ifName} is not in the pod`, "It was renamed or removed there.");
-  if (link.parentDevice !== "" && link.parentDevice !== pci && !link.parentDevice.startsWith("virtio")) {
+  if (link.parentDevice !== "" && !isPciDeviceOrBelow(pci, link.parentDevice)) {
     throw broken(`interface ${ifName} is not VF ${pci}`, `It is ${link.parentDevice}.`);
   }
   const { mac, mtu } = own.interface;

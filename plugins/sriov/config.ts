@@ -24,9 +24,10 @@ export function deviceOf(config: SriovConfig): string {
   return (config.deviceID || config.runtimeConfig?.deviceID || "").toLowerCase();
 }
 
-/** Lower-case colon form, or "". The runtime's word, then CNI_ARGS, then the configuration, as sriov-cni has it. */
+/** Lower-case colon form, or "". The runtime's word, then CNI_ARGS, then the configuration, as sriov-cni has it; `args` as in macvlan. */
 export function wantedMac({ config, args }: Call<SriovConfig>): string {
-  const text = config.runtimeConfig?.mac || args.get("MAC") || config.mac || "";
+  const asked = config.args?.cni?.mac;
+  const text = config.runtimeConfig?.mac || (typeof asked === "string" && asked) || args.get("MAC") || config.mac || "";
   if (text === "") return "";
   const bytes = parseMac(text);
   if (bytes === undefined || bytes.length !== 6 || (bytes[0]! & 1) !== 0 || bytes.every((byte) => byte === 0)) {

@@ -1,14 +1,25 @@
 // The virtual function that a PCI address names, and its physical function.
 import { CniError, Code } from "../../src/errors.ts";
+import { host } from "../../src/host/host.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
-import { isPciDevice, isUserspaceDriver, pciDriver, pciNetDirectory } from "../../src/sysfs/device.ts";
+import {
+  isPciDevice,
+  isPciDeviceOrBelow,
+  isUserspaceDriver,
+  pciDriver,
+  pciNetDirectory,
+  readText,
+} from "../../src/sysfs/device.ts";
 import {
   physicalFunction,
   physicalFunctionInterface,
   virtualFunctionCount,
   virtualFunctionIndex,
 } from "../../src/sysfs/vf.ts";
+
+/** For a name that leads to another device each time. */
+const LOOKS = 5;
 
 export interface Vf {
   pci: string;
@@ -48,8 +59,7 @@ export function findOnPf(route: RouteSocket, pci: string): Vf {
   const index = virtualFunctionIndex(pfPci, pci);
   if (index === undefined)
     fail(pci, `no virtfn of ${pfPci} leads to it`, "The VFs of the card are being changed; try again.");
-  const name = physicalFunctionInterface(pfPci);
-  const pf = name === undefined ? undefined : getLink(route, name);
+  const pf = interfaceOf(route, pfPci, physicalFunctionInterface);
   if (pf === undefined) {
     fail(
       pci,
@@ -63,8 +73,34 @@ export function findOnPf(route: RouteSocket, pci: string): Vf {
 
 /** The VF's interface in the namespace of `route`; undefined when it is not there. A virtio one is a level deeper. */
 export function vfLink(route: RouteSocket, pci: string): Link | undefined {
-  const name = pciNetDirectory(pci)?.[0];
-  return name === undefined ? undefined : getLink(route, name);
+  return interfaceOf(route, pci, () => pciNetDirectory(pci)?.[0]);
+}
+
+/**
+ * sysfs tells the interface's name, and the kernel which link has that name: in between udev may rename it, or exchange two names. The
+ * kernel says where the link is plugged in, since 5.14; if that is elsewhere, look again.
+ */
+function interfaceOf(route: RouteSocket, pci: string, nameOf: (pci: string) => string | undefined): Link | undefined {
+  let link: Link | undefined;
+  for (let looks = 0; looks < LOOKS; looks++) {
+    if (looks > 0) host.sleep(20);
+    const name = nameOf(pci);
+    if (name === undefined) return undefined;
+    link = getLink(route, name);
+    if (link !== undefined && (link.parentDevice === "" || isPciDeviceOrBelow(pci, link.parentDevice))) return link;
+  }
+  if (link === undefined) return undefined;
+  throw new CniError(
+    Code.tryAgain,
+    `the interface of ${pci} is being renamed`,
+    "Its name led to another device each time; ADD can be repeated.",
+  );
+}
+
+/** Mbit/s of the port; 0 when it is not known. */
+export function portSpeed({ pf }: Vf): number {
+  const speed = Number(readText(`/sys/class/net/${pf.name}/speed`) ?? "0");
+  return Math.max(speed, 0);
 }
 
 function fail(pci: string, problem: string, cure: string): never {

@@ -1,27 +1,31 @@
 // The address of a VF: the administrative one, which the PF gives and pins, and the one that the VF's interface uses.
 // Drivers differ: mlx5 needs both set; i40e and iavf take them over later; igb refuses a pinned, untrusted VF every address (also
 // its own) until the pin is gone, and takes the pinned one over only when the interface is opened. Hence a ladder, and reading back.
-import { Cleanup } from "../../src/cleanup.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { host } from "../../src/host/host.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../src/link/link.ts";
+import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import { setVf, type VfState } from "../../src/link/vf.ts";
+import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { currentState } from "./attributes.ts";
 import type { Vf } from "./device.ts";
+import { attempt } from "./left.ts";
 
 /** The PF gives none. */
 export const NO_MAC = "00:00:00:00:00:00";
-/** Milliseconds for a driver that applies an address later. */
-const PATIENCE = 2000;
 
 /**
  * Sets the administrative address only: a VF without interface (DPDK). Also when the PF says that the VF has it: igb says so of an
  * address that the VF gave itself, and only one that it was given is pinned. Throws CniError when it is not in force afterwards.
  */
 export function setAdministrativeMac(route: RouteSocket, vf: Vf, mac: string): void {
-  setVf(route, vf.pf.index, vf.index, { mac });
+  try {
+    pin(route, vf, mac);
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    throw notTaken(vf, `mac: ${error.message}`, mac, isPassing(error));
+  }
   if (waitFor(() => currentState(route, vf).mac === mac)) return;
   throw notTaken(vf, "hardware mac address is different from requested one", mac);
 }
@@ -34,27 +38,55 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Lin
 }
 
 /**
- * Makes both addresses what they were. `was` is the state of the VF, `mac` the interface's address; the order undoes a pin first. When the
- * driver does not take the one, the other is put back all the same, and then it throws.
+ * Makes both addresses what they were; the order undoes a pin first. `was` is the state of the VF, `now` what the PF said of it last, `mac`
+ * the interface's address. When the driver does not take the one, the other is put back all the same. Returns what could not be put back.
  */
-export function restoreMac(route: RouteSocket, vf: Vf, link: Link, was: VfState, mac: string): void {
-  const cleanup = new Cleanup();
-  if (link.mac !== mac && mac !== "") cleanup.attempt(() => setInterfaceMac(route, vf, link, mac));
-  cleanup.attempt(() => {
+export function restoreMac(
+  route: RouteSocket,
+  vf: Vf,
+  link: Link,
+  was: VfState,
+  mac: string,
+  now: VfState | undefined,
+): string[] {
+  const left: string[] = [];
+  const moved = link.mac !== mac && mac !== "";
+  if (moved) attempt(left, vf.pci, "address", () => setInterfaceMac(route, vf, link, mac));
+  attempt(left, vf.pci, "mac", () => {
+    const current = moved || now === undefined ? currentState(route, vf) : now;
     // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take
     // that away would make the card drop what is sent to the VF.
-    if (was.mac === NO_MAC && mac !== "" && currentState(route, vf).mac === mac) return;
-    const pinned = restoreAdministrativeMac(route, vf, was);
-    if (pinned && mac !== "" && !cleanup.failed) requireMac(route, vf, link.index, mac);
+    if (was.mac === NO_MAC && mac !== "" && current.mac === mac) return;
+    const pinned = restoreAdministrativeMac(route, vf, was, current, mac);
+    if (pinned && mac !== "" && left.length === 0) requireMac(route, vf, link.index, mac);
   });
-  cleanup.finish();
+  return left;
 }
 
-/** Of a VF without interface. Not set, and so not pinned, when it is what it was. Returns true when it has set it. */
-export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, was: VfState): boolean {
-  if (was.mac === "" || currentState(route, vf).mac === was.mac) return false;
-  setAdministrativeMac(route, vf, was.mac);
+/**
+ * Of a VF without interface, or with one that has the address `own`. Not set, and so not pinned, when it is what it was. Returns true
+ * when it has set it. Throws CniError when the driver takes neither what it was nor `own`.
+ */
+export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, was: VfState, now: VfState, own = ""): boolean {
+  if (was.mac === "" || now.mac === was.mac) return false;
+  try {
+    setAdministrativeMac(route, vf, was.mac);
+  } catch (error) {
+    // octeontx2, hinic and others report "none" before, and refuse to go back to that: pinned to the VF's own address it is at least
+    // not the pod's any more.
+    const refused = error instanceof CniError && error.code !== Code.tryAgain;
+    if (was.mac !== NO_MAC || own === "" || !refused) throw error;
+    setAdministrativeMac(route, vf, own);
+    log("warning", "the driver takes no address off: the VF keeps its own as administrative one", {
+      device: vf.pci,
+      mac: own,
+    });
+  }
   return true;
+}
+
+function pin(route: RouteSocket, vf: Vf, mac: string): void {
+  patiently(() => setVf(route, vf.pf.index, vf.index, { mac }));
 }
 
 /** Climbs until the interface has the address: as it is; without the PF's pin; by way of the PF, which the driver asks on opening. */
@@ -63,33 +95,34 @@ function setInterfaceMac(route: RouteSocket, vf: Vf, link: Link, mac: string): v
   const rungs: (() => void)[] = [
     () => change(route, link, mac),
     () => {
-      setVf(route, vf.pf.index, vf.index, { mac: NO_MAC });
+      pin(route, vf, NO_MAC);
       change(route, link, mac);
     },
     () => {
-      setVf(route, vf.pf.index, vf.index, { mac });
+      pin(route, vf, mac);
       setLink(route, link.index, { up: false });
-      setLink(route, link.index, { up: true });
+      patiently(() => setLink(route, link.index, { up: true }));
       setLink(route, link.index, { up: (link.flags & IFF_UP) !== 0 });
     },
   ];
-  let refusal = "";
+  let refusal: NetlinkError | undefined;
   for (const rung of rungs) {
     try {
       rung();
       if (waitFor(has)) return;
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
-      refusal = error.message;
+      refusal = error;
     }
   }
-  throw notTaken(vf, `failed to set netlink MAC address to ${mac}`, mac, refusal);
+  const cause = refusal === undefined ? "" : `: ${refusal.message}`;
+  throw notTaken(vf, `failed to set netlink MAC address to ${mac}${cause}`, mac, isPassing(refusal));
 }
 
 function change(route: RouteSocket, link: Link, mac: string): void {
   // Many drivers change it only while the interface is down.
   if ((link.flags & IFF_UP) !== 0) setLink(route, link.index, { up: false });
-  setLink(route, link.index, { mac });
+  patiently(() => setLink(route, link.index, { mac }));
 }
 
 function requireMac(route: RouteSocket, vf: Vf, index: number, mac: string): Link {
@@ -102,19 +135,12 @@ function requireMac(route: RouteSocket, vf: Vf, index: number, mac: string): Lin
   return link!;
 }
 
-function waitFor(condition: () => boolean): boolean {
-  const deadline = host.monotonic() + PATIENCE;
-  while (!condition()) {
-    if (host.monotonic() >= deadline) return false;
-    host.sleep(20);
-  }
-  return true;
-}
-
-function notTaken(vf: Vf, message: string, mac: string, cause = ""): CniError {
+function notTaken(vf: Vf, message: string, mac: string, passing = false): CniError {
   return new CniError(
-    Code.generic,
+    passing ? Code.tryAgain : Code.generic,
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${message}`,
-    `${cause === "" ? "" : `${cause}. `}The VF's driver does not take ${mac}; "ip link show dev ${vf.pf.name}" shows what the PF gives it.`,
+    passing
+      ? "The VF is being reset, or its PF is down: it was tried for 2 s."
+      : `The VF's driver does not take ${mac}; "ip link show dev ${vf.pf.name}" shows what the PF gives it.`,
   );
 }

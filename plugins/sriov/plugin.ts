@@ -16,7 +16,7 @@ import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import type { RecordKey } from "../../src/state/record.ts";
-import { applyState, currentState, wantedState, wantsState } from "./attributes.ts";
+import { applyState, stateBefore, wantedState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
 import { interfaceMissing, requireFreeVf, TEARDOWN } from "./claim.ts";
 import { deviceOf, type SriovConfig, validate, wantedMac } from "./config.ts";
@@ -93,6 +93,13 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   if (config.mtu && found.maxMtu !== 0 && config.mtu > found.maxMtu) {
     throw new CniError(Code.invalidConfig, `mtu ${config.mtu} is above what VF ${vf.pci} can (${found.maxMtu})`);
   }
+  if (config.mtu && config.mtu > vf.pf.mtu) {
+    log("warning", "the card may drop frames: mtu is above that of the PF", {
+      device: vf.pci,
+      pf: vf.pf.name,
+      mtu: vf.pf.mtu,
+    });
+  }
   const held: HeldVf = {
     pci: vf.pci,
     link: recordable(host.route, found),
@@ -101,7 +108,7 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   const before = writeDown(call, vf, held);
   if (before !== undefined) applyState(host.route, vf, wantedState(config, before), before);
   const mac = wantedMac(call);
-  const link = mac === "" ? found : setMac(host.route, vf, found, mac);
+  const link = mac === "" || before === undefined ? found : setMac(host.route, vf, found, mac);
   if (config.mtu && config.mtu !== link.mtu) setLink(host.route, link.index, { mtu: config.mtu });
   const moved = moveLink(host, pod, link, ifName, { up: true });
   writeReference(call, vf, held, moved.mtu);
@@ -127,10 +134,9 @@ function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
 
 /** Returns what the PF says of the VF; undefined when it says nothing, and nothing is asked of it. */
 function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | undefined {
-  const { attachment: key, netns, config } = call;
-  const { route } = ownNamespace();
-  const needed = wantsState(config) || wantedMac(call) !== "";
-  const state = needed ? currentState(route, vf) : getVf(route, vf.pf.index, vf.index);
+  const { attachment: key, netns } = call;
+  const mac = { wanted: wantedMac(call), has: held.link?.mac ?? "" };
+  const state = stateBefore(ownNamespace().route, vf, call.config, mac);
   if (state !== undefined) held.state = state;
   call.transaction.onRollback(`giving VF ${vf.pci} back`, () => {
     if (withVf(vf.pci, false, () => release(key, netns)) === "hidden") throw hidden(vf.pci);

@@ -5,11 +5,14 @@ import { getLink, type Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { locate, requireFreeName, takeBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
+import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
+import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { bootId, type RecordKey } from "../../src/state/record.ts";
 import { isPciDevice, pciNetDirectory } from "../../src/sysfs/device.ts";
 import { restoreState } from "./attributes.ts";
 import { findOnPf, type Vf } from "./device.ts";
+import { attempt } from "./left.ts";
 import { restoreAdministrativeMac, restoreMac } from "./mac.ts";
 import { type HeldVf, records } from "./record.ts";
 import { allocation, listStates, readReference, removeReference, type StateFile, stateName } from "./reference.ts";
@@ -70,9 +73,7 @@ function giveBack(held: HeldVf, ifName: string, netnsPath: string, partial: bool
   const cleanup = new Cleanup();
   const { state } = held;
   if (vf !== undefined && state !== undefined) {
-    cleanup.attempt(() => restoreState(host.route, vf, state));
-    if (link !== undefined) cleanup.attempt(() => restoreMac(host.route, vf, link.link, state, link.was.mac));
-    else cleanup.attempt(() => restoreAdministrativeMac(host.route, vf, state));
+    restorePf(host.route, vf, state, link);
   }
   if (link !== undefined) {
     const { was } = link;
@@ -82,6 +83,19 @@ function giveBack(held: HeldVf, ifName: string, netnsPath: string, partial: bool
   return "home";
 }
 
+/** What the PF does with the VF and gives it. Returns what could not be put back. */
+function restorePf(route: RouteSocket, vf: Vf, was: VfState, home: Home | undefined): string[] {
+  const { left, now } = restoreState(route, vf, was);
+  if (home !== undefined) return [...left, ...restoreMac(route, vf, home.link, was, home.was.mac, now)];
+  if (now !== undefined) attempt(left, vf.pci, "mac", () => restoreAdministrativeMac(route, vf, was, now));
+  return left;
+}
+
+interface Home {
+  link: Link;
+  was: LinkSnapshot;
+}
+
 /** The VF's interface, on the host under its name, and what it was; undefined when there is none any more. */
 function takeHome(
   held: HeldVf,
@@ -89,7 +103,7 @@ function takeHome(
   netnsPath: string,
   host: NetNs,
   partial: boolean,
-): { link: Link; was: LinkSnapshot } | "hidden" | undefined {
+): Home | "hidden" | undefined {
   const recorded = held.link!;
   const found = locate(recorded, ifName, held.netns, netnsPath);
   // Bound to a driver without interfaces meanwhile: there is nothing to look for.

@@ -1,90 +1,25 @@
 // What no card in the guest can do: the whole of ADD and DEL for a VF of a userspace driver, and the ladder of addresses, on a
 // simulated card, with a made-up /sys and a state directory of its own.
-import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { type Given, makeCall } from "../../src/cni/testing.ts";
-import { host } from "../../src/host/host.ts";
+import { makeCall } from "../../src/cni/testing.ts";
 import { getLink } from "../../src/link/link.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { findVf } from "./device.ts";
 import { restoreMac, setMac } from "./mac.ts";
 import { recordable, sriov } from "./plugin.ts";
 import { records } from "./record.ts";
-import { EADDRNOTAVAIL, EOPNOTSUPP, SimulatedCard } from "./simulated-card.ts";
+import { EADDRNOTAVAIL, EOPNOTSUPP, type SimulatedCard } from "./simulated-card.ts";
+import { full, LIVING, leaveMachine, newCard, PCI, PF, run, STATE, sysfs, VF } from "./simulated-node.ts";
 
-const CLONE_NEWNS = 0x20000;
-host.unshare(CLONE_NEWNS);
-execFileSync("sh", [
-  "-ec",
-  "mount --make-rprivate /; mount -t tmpfs tmpfs /sys; mount -t tmpfs tmpfs /run; mkdir -p /var/lib; mount -t tmpfs tmpfs /var/lib; touch /var/lib/netns; unshare --net=/var/lib/netns true",
-]);
-
-const PCI = "/sys/bus/pci/devices";
-const PF = "0000:af:00.1";
-const VF = "0000:af:06.1";
-const STATE = "/var/lib/cni/sriov";
-/** Another namespace than this process's. */
-const LIVING = "/var/lib/netns";
+leaveMachine();
 
 let card: SimulatedCard;
 let route: RouteSocket;
 
-/** The tree of sriov-cni's tests; the VFs have `driver`, and interfaces unless that is one of userspace. */
-function sysfs(driver: string): void {
-  for (const name of ["bus", "class"]) rmSync(`/sys/${name}`, { recursive: true, force: true });
-  mkdirSync(`${PCI}/${PF}/net/enp175s0f1`, { recursive: true });
-  writeFileSync(`${PCI}/${PF}/sriov_numvfs`, "2\n");
-  mkdirSync(`/sys/bus/pci/drivers/${driver}`, { recursive: true });
-  for (const n of [0, 1]) {
-    const vf = `0000:af:06.${n}`;
-    const below =
-      driver === "vfio-pci" ? "" : driver === "virtio-pci" ? `/virtio${n}/net/enp175s${6 + n}` : `/net/enp175s${6 + n}`;
-    mkdirSync(`${PCI}/${vf}${below}`, { recursive: true });
-    symlinkSync(`../${vf}`, `${PCI}/${PF}/virtfn${n}`);
-    symlinkSync(`../${PF}`, `${PCI}/${vf}/physfn`);
-    symlinkSync(`../../drivers/${driver}`, `${PCI}/${vf}/driver`);
-  }
-}
-
 beforeEach(() => {
-  rmSync("/var/lib/cni", { recursive: true, force: true });
-  card = new SimulatedCard("enp175s0f1", ["enp175s6", "enp175s7"]);
-  card.kernel.tick = 50;
-  route = card.kernel.open();
-  // The clock moves by itself.
-  Object.assign(host, { sleep: () => {} });
+  ({ card, route } = newCard());
 });
-
-type Keys = { [key: string]: unknown };
-
-function run(command: "ADD" | "DEL" | "GC", keys: Keys, given: Given = {}, netns = "/proc/self/ns/net") {
-  const raw = { cniVersion: "1.1.0", name: "net1", type: "sriov", deviceID: VF, ...keys };
-  const call = { ...makeCall(sriov, command, raw, given), netns };
-  if (command !== "ADD") {
-    if (command === "DEL") sriov.del(call);
-    else sriov.gc(call);
-    return undefined;
-  }
-  sriov.validate(call);
-  try {
-    return sriov.add(call);
-  } catch (error) {
-    expect(call.transaction.rollback()).toEqual([]);
-    throw error;
-  }
-}
-
-const full: Keys = {
-  vlan: 100,
-  vlanQoS: 3,
-  vlanProto: "802.1AD",
-  min_tx_rate: 100,
-  max_tx_rate: 400,
-  spoofchk: "off",
-  trust: "on",
-  link_state: "enable",
-};
 
 describe("all attributes, on a card that takes them", () => {
   beforeEach(() => sysfs("vfio-pci"));
@@ -260,7 +195,7 @@ describe("addresses, as drivers take them", () => {
     const before = macs();
     const link = setMac(route, vf, getLink(route, 11)!, WANTED);
     expect(macs()).toEqual([WANTED, WANTED]);
-    restoreMac(route, vf, link, was, before[0]!);
+    expect(restoreMac(route, vf, link, was, before[0]!, undefined)).toEqual([]);
     expect(macs()).toEqual(before);
   }
 
@@ -297,7 +232,7 @@ describe("addresses, as drivers take them", () => {
     const was = structuredClone(card.vfs[1]!);
     const link = getLink(route, 11)!;
     card.vfs[1]!.mac = link.mac;
-    restoreMac(route, vf, link, was, link.mac);
+    restoreMac(route, vf, link, was, link.mac, undefined);
     expect(card.asked).toEqual([]);
   });
 
@@ -321,7 +256,7 @@ describe("addresses, as drivers take them", () => {
     card.onInterfaceMac = () => {
       throw EADDRNOTAVAIL;
     };
-    expect(() => restoreMac(route, vf, link, was, "02:00:00:00:00:01")).toThrow("failed to set netlink MAC address");
+    expect(restoreMac(route, vf, link, was, "02:00:00:00:00:01", undefined)).toEqual(["address"]);
     expect(macs()).toEqual([WANTED, was.mac]);
   });
 

@@ -19,6 +19,8 @@ export interface Interface {
   name: string;
   mac: string;
   flags: number;
+  /** IFLA_PARENT_DEV_NAME; kernels before 5.14 say none. */
+  parent?: string;
 }
 
 export class SimulatedCard {
@@ -26,8 +28,8 @@ export class SimulatedCard {
   readonly interfaces: Map<number, Interface>;
   /** Attributes in the order in which the driver was asked to set them, such as "vlan 100 3 88a8". */
   readonly asked: string[] = [];
-  /** Errno with which the driver refuses an attribute, by its name in `asked`. */
-  readonly refusals: Record<string, number> = {};
+  /** Errno with which the driver refuses an attribute, by its name in `asked`; a function is asked each time (0: taken). */
+  readonly refusals: Record<string, number | ((values: unknown[]) => number)> = {};
   /** Attributes that the driver accepts and ignores. */
   readonly deaf = new Set<string>();
   /** What the driver does when its VF is given an address from below; it may throw an errno. Usually it takes it. */
@@ -36,6 +38,10 @@ export class SimulatedCard {
   };
   onAdministrativeMac = (_vf: number, _mac: string): void => {};
   onUp = (_vf: number): void => {};
+  /** Before the kernel answers a question about the interface of this name. */
+  onQuestion = (_name: string): void => {};
+  /** VFs that the driver fails to answer for; it may throw an errno. undefined: it has no attributes of any. */
+  unanswered = (): readonly number[] | undefined => [];
   readonly kernel = new FakeKernel((requests) => requests.map((request) => ({ messages: this.#answer(request) })));
 
   constructor(pf: string, names: readonly string[]) {
@@ -64,6 +70,7 @@ export class SimulatedCard {
         return [...[...this.interfaces.keys()].map((index) => this.#show(request, index, false)), done(request)];
       }
       const { name, altname, extMask = 0 } = link.attributes;
+      this.onQuestion(name ?? altname ?? "");
       const index = link.index || this.#indexOf(name ?? altname ?? "");
       if (!this.interfaces.has(index)) throw ENODEV;
       return [this.#show(request, index, (extMask & c.RTEXT_FILTER_VF) !== 0)];
@@ -78,9 +85,11 @@ export class SimulatedCard {
   }
 
   #show(request: Request, index: number, withVfs: boolean): Uint8Array {
-    const { name, mac, flags } = this.interfaces.get(index)!;
+    const { name, mac, flags, parent } = this.interfaces.get(index)!;
     const attributes: LinkAttributes = { name, address: hardwareAddress(mac), mtu: 1500, txqlen: 1000 };
-    if (withVfs && index === 1) attributes.vfInfo = this.vfs.map(toAttributes);
+    if (parent !== undefined) attributes.parentDevice = parent;
+    const silent = withVfs && index === 1 ? this.unanswered() : undefined;
+    if (silent !== undefined) attributes.vfInfo = this.vfs.filter(({ vf }) => !silent.includes(vf)).map(toAttributes);
     const writer = new Writer(4096);
     writeLink(writer, index, flags, 0, attributes);
     return message(c.RTM_NEWLINK, 0, request, writer.written().slice());
@@ -104,7 +113,9 @@ export class SimulatedCard {
     const { mac, vlan, vlanList, rate, spoofchk, linkState, trust } = a;
     const set = (what: string, vf: number, values: unknown[], change: (state: VfState) => void): void => {
       this.asked.push([what, ...values].join(" "));
-      if (this.refusals[what] !== undefined) throw this.refusals[what];
+      const refusal = this.refusals[what];
+      const errno = typeof refusal === "function" ? refusal(values) : refusal;
+      if (errno) throw errno;
       if (!this.deaf.has(what)) change(this.vfs[vf]!);
     };
     if (mac !== undefined) {

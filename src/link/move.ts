@@ -4,6 +4,7 @@ import { CniError, Code } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { deleteAltnames, getLink, type Link, type LinkChange, setLink } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
+import { isPassing, patiently } from "./patience.ts";
 import { findSameDevice, isSameDevice, restoreLink, snapshotLink } from "./snapshot.ts";
 
 /**
@@ -20,7 +21,11 @@ export function moveLink(from: NetNs, to: NetNs, link: Link, name: string, chang
   const obstacles = link.altnames.filter((altname) => altname === name || getLink(to.route, altname) !== undefined);
   try {
     deleteAltnames(from.route, link.index, obstacles);
-    setLink(from.route, link.index, { ...change, netns: to.fd, name });
+    try {
+      setLink(from.route, link.index, { ...change, netns: to.fd, name });
+    } catch (error) {
+      raiseLater(error, to, link, name, change);
+    }
     const moved = getLink(to.route, name);
     if (moved === undefined)
       throw new CniError(Code.generic, `${name} vanished from ${describe(to)} right after the move`);
@@ -28,6 +33,16 @@ export function moveLink(from: NetNs, to: NetNs, link: Link, name: string, chang
   } catch (error) {
     throw explain(error, from, to, link, name, putBack(from, to, link, name));
   }
+}
+
+/**
+ * The driver of a function that is being reset lets it move, and then refuses to open it (iavf: EBUSY): the rest of the request is repeated
+ * where the link is by then. Throws `error` when it has not moved, or when it is another one.
+ */
+function raiseLater(error: unknown, to: NetNs, link: Link, name: string, change: LinkChange): void {
+  const moved = isPassing(error) && change.up === true ? getLink(to.route, name) : undefined;
+  if (moved === undefined || moved.mac !== link.mac || moved.kind !== link.kind) throw error;
+  patiently(() => setLink(to.route, moved.index, change));
 }
 
 function nameTaken(to: NetNs, name: string, taken: Link): CniError {

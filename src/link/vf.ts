@@ -1,6 +1,6 @@
 // Virtual functions of a physical one: `ip link show PF`, `ip link set PF vf N …`.
 import { formatMac } from "../ip/mac.ts";
-import { findAttribute } from "../netlink/attributes.ts";
+import { findAttribute, NLA_TYPE_MASK } from "../netlink/attributes.ts";
 import { align4, type Bytes } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
@@ -55,34 +55,56 @@ export interface VfChange {
 const UNREPORTED = 0xffffffff;
 
 /**
- * State of one VF, told apart by the number in the payload: the kernel leaves out VFs whose driver fails to answer, so positions
- * in the list mean nothing. undefined: the PF does not report this VF (it does not exist, or its query failed).
- * Throws NetlinkError: ENODEV when the PF is gone, EMSGSIZE when its VFs are more than a message can carry.
+ * Why a PF says nothing of a VF. "no attributes": its driver has none to tell (virtio-net, ena, idpf). "too many": the kernel cannot say it
+ * in one message (EMSGSIZE: InfiniBand with 16 VFs or more, whose GUIDs are not counted). "left out": the driver failed to answer for
+ * this VF just now, or the VF is not there.
  */
+export type Silence = "no attributes" | "too many" | "left out";
+
+/**
+ * State of one VF, told apart by the number in the payload: the kernel leaves out VFs whose driver fails to answer, so positions
+ * in the list mean nothing. Throws NetlinkError: ENODEV when the PF is gone.
+ */
+export function queryVf(route: RouteSocket, pf: number, vf: number): VfState | Silence {
+  try {
+    return route.get(
+      `ip link show ${pf}`,
+      c.RTM_GETLINK,
+      (writer) => writeLink(writer, pf, 0, 0, { extMask: c.RTEXT_FILTER_VF | c.RTEXT_FILTER_SKIP_STATS }),
+      (bytes, start, end) => ({ said: findVf(bytes, start + LINK_HEADER, end, vf) }),
+    ).said;
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "EMSGSIZE") return "too many";
+    throw error;
+  }
+}
+
+/** The same; undefined for all that is no answer. */
 export function getVf(route: RouteSocket, pf: number, vf: number): VfState | undefined {
-  const found = route.get(
-    `ip link show ${pf}`,
-    c.RTM_GETLINK,
-    (writer) => writeLink(writer, pf, 0, 0, { extMask: c.RTEXT_FILTER_VF | c.RTEXT_FILTER_SKIP_STATS }),
-    (bytes, start, end) => ({ attributes: findVf(bytes, start + LINK_HEADER, end, vf) }),
-  );
-  return found.attributes === undefined ? undefined : toState(vf, found.attributes);
+  const said = queryVf(route, pf, vf);
+  return typeof said === "string" ? undefined : said;
 }
 
 /** Decodes only the entry that is asked for: a PF may have hundreds. */
-function findVf(bytes: Bytes, start: number, end: number, vf: number): VfAttributes | undefined {
+function findVf(bytes: Bytes, start: number, end: number, vf: number): VfState | Silence {
   const list = findAttribute(bytes, start, end, c.IFLA_VFINFO_LIST);
-  if (list === undefined) return undefined;
-  let at = list[0];
-  while (at + 4 <= list[1]) {
+  if (list === undefined) return "no attributes";
+  let [at] = list;
+  // To the message's end: the length of a list of more than 64 KiB (over 300 VFs) has overflowed, and its entries are there all the same.
+  while (isEntry(bytes, at, end)) {
     const size = bytes.u16[at >> 1]!;
-    // Every attribute of an entry begins with the VF's number: length and type of the entry, of its first attribute, then it.
-    if (size >= 12 && at + size <= list[1] && bytes.u32[(at >> 2) + 2] === vf) {
-      return vfAttributes.read(bytes, at + 4, at + size, false);
-    }
-    at += align4(Math.max(size, 4));
+    if (bytes.u32[(at >> 2) + 2] === vf) return toState(vf, vfAttributes.read(bytes, at + 4, at + size, false));
+    at += align4(size);
   }
-  return undefined;
+  return "left out";
+}
+
+/** Every entry begins with the VF's address: length and type of the entry, of the address, then the VF's number. */
+function isEntry(bytes: Bytes, at: number, end: number): boolean {
+  const half = at >> 1;
+  const size = at + 12 <= end ? bytes.u16[half]! : 0;
+  if (size < 12 || at + size > end) return false;
+  return (bytes.u16[half + 1]! & NLA_TYPE_MASK) === c.IFLA_VF_INFO && bytes.u16[half + 3] === c.IFLA_VF_MAC;
 }
 
 function toState(vf: number, a: VfAttributes): VfState {

@@ -35,6 +35,11 @@ export function isPciDevice(address: string): boolean {
   return isPciAddress(address) && exists(`${PCI}/${address}`);
 }
 
+/** True for the PCI device itself and for one on it, such as "virtio3", whose number changes with each bind. */
+export function isPciDeviceOrBelow(address: string, name: string): boolean {
+  return name === address || (name !== "" && !name.includes("/") && exists(`${PCI}/${address}/${name}`));
+}
+
 /** Auxiliary bus: subfunctions such as mlx5_core.sf.4. */
 export function isAuxiliaryDevice(name: string): boolean {
   return !name.includes("/") && !name.startsWith(".") && name !== "" && exists(`${AUXILIARY}/${name}`);

@@ -147,3 +147,37 @@ function blindTo(name: string): NetNs["route"] {
     },
   });
 }
+
+describe("a function that is being reset (iavf: moved, and EBUSY when it is to go up)", () => {
+  /** The socket whose next `times` changes end with this errno, after `act`. */
+  function busy(route: NetNs["route"], times: number, act: () => void): NetNs["route"] {
+    let left = times;
+    return new Proxy(route, {
+      get(target, property) {
+        const value = Reflect.get(target, property);
+        if (typeof value !== "function") return value;
+        return (...args: unknown[]) => {
+          const done = property === "run" && left-- > 0 && act();
+          if (done !== false) throw new NetlinkError("ip link set", 16, "EBUSY", "device or resource busy");
+          return value.apply(target, args);
+        };
+      },
+    });
+  }
+
+  it("is tried again where it is by then", () => {
+    let asked = 0;
+    const link = v0();
+    // What the kernel has done by then.
+    const from = {
+      ...own,
+      fd: own.fd,
+      route: busy(own.route, 1, () => sh("ip link set v0 down; ip link set v0 netns pod name eth0")),
+    };
+    const to = { ...pod, fd: pod.fd, route: busy(pod.route, 3, () => void asked++) };
+    const moved = moveLink(from as NetNs, to as NetNs, link, "eth0", { up: true });
+    expect(moved).toMatchObject({ name: "eth0", mac: link.mac });
+    expect(moved.flags & IFF_UP).toBe(IFF_UP);
+    expect(asked).toBe(3);
+  });
+});

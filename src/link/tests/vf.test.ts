@@ -1,12 +1,22 @@
 // VF requests byte for byte, and answers of drivers as they come. Real virtual functions are in the VM (conformance/vm).
 import { describe, expect, it } from "vitest";
+import { concat } from "../../host/concat.ts";
 import { Writer } from "../../netlink/bytes.ts";
 import { writeLink } from "../../netlink/link.ts";
 import { traceMessages } from "../../netlink/socket.ts";
 import { ack, FakeKernel, message, type Request } from "../../netlink/tests/fake-kernel.ts";
 import { toHex } from "../../netlink/tests/golden.ts";
 import type { VfAttributes } from "../../netlink/vf.ts";
-import { ETH_P_8021AD, ETH_P_8021Q, getVf, setVf, VF_LINK_AUTO, VF_LINK_ENABLE, type VfChange } from "../vf.ts";
+import {
+  ETH_P_8021AD,
+  ETH_P_8021Q,
+  getVf,
+  queryVf,
+  setVf,
+  VF_LINK_AUTO,
+  VF_LINK_ENABLE,
+  type VfChange,
+} from "../vf.ts";
 
 /** Attribute part of every request `change` makes on VF 1 of device 1, with the errno each is answered with. */
 function requests(change: VfChange, ...errnos: number[]): string[] {
@@ -79,8 +89,13 @@ describe("setVf sends what ip link set lo vf 1 … sends", () => {
     expect(() => requests({ trust: true }, 95)).toThrow("trust on: operation not supported");
   });
 
-  it("a MAC that is none is refused before anything is sent", () => {
-    expect(() => requests({ mac: "nonsense" })).toThrow("not a link-layer address");
+  it("a MAC that is none is refused before anything is sent, and leaves nothing for the next request", () => {
+    const kernel = new FakeKernel((sent) => [{ messages: sent.map((request) => ack(request)) }]);
+    const route = kernel.open();
+    expect(() => setVf(route, 1, 1, { mac: "nonsense" })).toThrow("not a link-layer address");
+    expect(kernel.sends).toEqual([]);
+    setVf(route, 1, 2, { trust: true });
+    expect(kernel.sends.map((messages) => messages.length)).toEqual([1]);
   });
 });
 
@@ -148,6 +163,40 @@ describe("getVf", () => {
     const route = open(entries);
     expect(getVf(route, 1, 255)).toMatchObject({ vf: 255, vlan: { id: 255 }, maxTxRate: 255 });
     expect(getVf(route, 1, 0)).toMatchObject({ vf: 0, vlan: { id: 0 } });
+  });
+
+  it("of a PF with 400 VFs, whose list is longer than its length can say (16 bits)", () => {
+    const listAt = 24;
+    const messageOf = (vf: number): Uint8Array => {
+      const writer = new Writer(64);
+      const vlans = Array.from({ length: 6 }, () => ({ vf, vlan: vf, qos: 0, protocol: ETH_P_8021Q }));
+      writeLink(writer, 1, 0, 0, { name: "pf0", vfInfo: [entry(vf, { vlanList: vlans })] });
+      return writer.written().slice();
+    };
+    const parts = Array.from({ length: 400 }, (_, vf) => messageOf(vf).subarray(listAt + 4));
+    const size = 4 + parts.reduce((sum, part) => sum + part.length, 0);
+    expect(size).toBeGreaterThan(65_536);
+    // As the kernel closes a nest: without looking whether it fits.
+    const head = messageOf(0).slice(0, listAt + 4);
+    new DataView(head.buffer).setUint16(listAt, size & 0xffff, true);
+    const other = new Uint8Array([8, 0, 42, 0, 1, 0, 0, 0]);
+    const route = new FakeKernel(([request]: Request[]) => [
+      { messages: [message(16, 0, request!, concat([head, ...parts, other]))] },
+    ]).open();
+    for (const vf of [0, 200, 399]) expect(getVf(route, 1, vf)).toMatchObject({ vf, vlan: { id: vf } });
+    expect(queryVf(route, 1, 400)).toBe("left out");
+  });
+
+  it("tells apart why nothing is said", () => {
+    expect(queryVf(open([]), 1, 0)).toBe("left out");
+    expect(queryVf(open([entry(1)]), 1, 0)).toBe("left out");
+    const without = new Writer(64);
+    writeLink(without, 1, 0, 0, { name: "pf0" });
+    const silent = new FakeKernel(([request]) => [{ messages: [message(16, 0, request!, without.written())] }]).open();
+    expect(queryVf(silent, 1, 0)).toBe("no attributes");
+    const long = new FakeKernel(([request]) => [{ messages: [ack(request!, 90)] }]).open();
+    expect(queryVf(long, 1, 0)).toBe("too many");
+    expect(getVf(long, 1, 0)).toBeUndefined();
   });
 
   it("of a PF that is gone is an error", () => {
