@@ -1,21 +1,33 @@
 import { defineConfig } from "vitest/config";
 
+const folders = ["src", "plugins", "scripts", "conformance", "deploy", "docs", "examples"];
+const setup = {
+  globalSetup: ["scripts/vitest-setup.ts"],
+  setupFiles: ["src/host/node/install.ts"],
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+/** Unit tests that change the working directory or the umask, which threads share. */
+const ownProcess = ["src/cli/tests/validate.test.ts", "plugins/host-local/store.test.ts"];
+const named = (suffix: string) => folders.map((folder) => `${folder}/**/*${suffix}.test.ts`);
+
+/** What a test file needs is in its name: see "Tests" in CONTRIBUTING.md. */
 export default defineConfig({
   test: {
-    include: [
-      "src/**/*.test.ts",
-      "plugins/**/*.test.ts",
-      "scripts/**/*.test.ts",
-      "conformance/**/*.test.ts",
-      "deploy/*.test.ts",
-      "docs/*.test.ts",
-      "examples/*.test.ts",
+    projects: [
+      {
+        test: {
+          ...setup,
+          name: "unit",
+          include: named(""),
+          exclude: [...named(".kernel"), ...named(".built"), ...ownProcess],
+          pool: "threads",
+        },
+      },
+      { test: { ...setup, name: "unit-process", include: ownProcess, pool: "forks" } },
+      // A process for each file: setns moves all of it, and only a process's first thread may call it safely.
+      { test: { ...setup, name: "kernel", include: named(".kernel"), pool: "forks" } },
+      { test: { ...setup, name: "built", include: named(".built"), pool: "forks" } },
     ],
-    globalSetup: ["scripts/vitest-setup.ts"],
-    setupFiles: ["src/host/node/install.ts"],
-    // A process for each file: setns moves all of it, and only a process's first thread may call it safely.
-    pool: "forks",
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
   },
 });

@@ -1,4 +1,4 @@
-// Entry of a test executable (native.test.ts builds it): `selftest contract NAME DIR`, or one of the cases below. Says "ok" when it is.
+// Entry of a test executable (native.built.test.ts builds it): `selftest contract NAME DIR`, or one of the cases below. Says "ok" when it is.
 
 import { EAGAIN, ECHILD, ETXTBSY, O_CREAT, O_PATH, O_RDONLY, O_WRONLY, POLLIN, SIGPIPE } from "../constants.ts";
 import { contract, equal, expect, failure } from "../contract.ts";

@@ -1,0 +1,35 @@
+// What each kind of report says: how many tests passed, failed and were not run.
+
+export interface Count {
+  passed: number;
+  failed: number;
+  notRun: number;
+}
+
+export function vitestCount(report: unknown): Count {
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numFailedTestSuites } = report as Record<
+    string,
+    number
+  >;
+  // A file that cannot be loaded has no failed test.
+  const failed = Math.max(numFailedTests!, Math.min(numFailedTestSuites!, 1));
+  return { passed: numPassedTests!, failed, notRun: numPendingTests! + numTodoTests! };
+}
+
+export function conformanceCount(report: unknown): Count {
+  const { cases } = report as { cases: { outcome: string }[] };
+  const count = (outcome: string) => cases.filter((c) => c.outcome === outcome).length;
+  return { passed: count("passed"), failed: count("failed"), notRun: count("not-run") };
+}
+
+export function faultsCount(report: unknown): Count {
+  const outcomes = report as { points: number; notReached: unknown[]; notClean: unknown[] }[];
+  const sum = (of: (outcome: (typeof outcomes)[number]) => number) => outcomes.reduce((n, o) => n + of(o), 0);
+  const failed = sum((o) => o.notClean.length);
+  return { passed: sum((o) => o.points) - failed, failed, notRun: sum((o) => o.notReached.length) };
+}
+
+export function differentialCount(report: unknown): Count {
+  const { configurations, differing } = report as { configurations: number; differing: number };
+  return { passed: configurations - differing, failed: differing, notRun: 0 };
+}

@@ -1,0 +1,83 @@
+// Runs stages, two at a time unless one wants to be alone, and reads their reports.
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { root } from "../build/paths.ts";
+import type { Count } from "./count.ts";
+import { guest, reportOf, type Stage } from "./stage.ts";
+
+export interface StageResult {
+  name: string;
+  count: Count;
+  seconds: number;
+}
+
+/** Stages at a time. The machine that decides has two processors. */
+const LANES = 2;
+/** Exit status of the guest when the emulator failed, not the command. */
+const GUEST_DIED = 125;
+
+/** Exit status; -1 when the stage took too long or could not start. What it prints comes at its end, in one piece, unless it runs alone. */
+function run({ name, command, limit, alone = false }: Stage): Promise<number> {
+  const title = `\n== ${name}: ${command.join(" ")}\n`;
+  const output = alone ? "inherit" : "pipe";
+  const printed: Uint8Array<ArrayBufferLike>[] = [Buffer.from(title)];
+  if (alone) process.stdout.write(printed.pop()!);
+  else console.log(`-- ${name} starts`);
+  return new Promise((resolve) => {
+    const child = spawn(command[0]!, command.slice(1), { cwd: root, stdio: ["ignore", output, output] });
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (piece: Buffer) => printed.push(piece));
+    const timer = setTimeout(() => {
+      printed.push(Buffer.from(`too slow: ended after ${limit} minutes\n`));
+      child.kill("SIGTERM");
+    }, limit * 60_000);
+    const end = (status: number) => {
+      clearTimeout(timer);
+      process.stdout.write(Buffer.concat(printed));
+      resolve(status);
+    };
+    child.on("error", () => end(-1));
+    child.on("close", (status) => end(status ?? -1));
+  });
+}
+
+async function countOf(stage: Stage): Promise<Count> {
+  const [path, maker] = stage.needs ?? [];
+  if (path !== undefined && !existsSync(path)) {
+    console.log(`${stage.name} is not run: there is no ${path}; ${maker} makes it`);
+    return { passed: 0, failed: 0, notRun: 1 };
+  }
+  const file = stage.report ?? reportOf(stage.name);
+  rmSync(file, { force: true });
+  let status = await run(stage);
+  if (status === GUEST_DIED && stage.command[0] === guest) {
+    console.log(`${stage.name}: the guest died or stood still; once more`);
+    status = await run(stage);
+  }
+  if (stage.count === undefined) return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, notRun: 0 };
+  if (!existsSync(file)) return { passed: 0, failed: 1, notRun: 0 };
+  const counted = stage.count(JSON.parse(readFileSync(file, "utf8")));
+  // It failed for a reason that none of its tests shows.
+  if (status !== 0 && counted.failed === 0) counted.failed = 1;
+  return counted;
+}
+
+/** Runs the stages in order. `done` hears of each as it ends; the results come in the order of the stages. */
+export async function runStages(stages: Stage[], done: (result: StageResult) => void): Promise<StageResult[]> {
+  const results = new Map<Stage, StageResult>();
+  const runOne = async (stage: Stage): Promise<void> => {
+    const start = Date.now();
+    const count = await countOf(stage);
+    const result = { name: stage.name, count, seconds: Math.round((Date.now() - start) / 1000) };
+    results.set(stage, result);
+    done(result);
+  };
+  const waiting = [...stages];
+  const lane = async (): Promise<void> => {
+    while (waiting.length > 0 && waiting[0]!.alone !== true) await runOne(waiting.shift()!);
+  };
+  while (waiting.length > 0) {
+    if (waiting[0]!.alone === true) await runOne(waiting.shift()!);
+    else await Promise.all(Array.from({ length: LANES }, lane));
+  }
+  return stages.map((stage) => results.get(stage)!);
+}

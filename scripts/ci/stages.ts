@@ -1,0 +1,135 @@
+// Every stage, in the order in which they start.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { cache } from "../build/paths.ts";
+import { conformanceCount, differentialCount, faultsCount, vitestCount } from "./count.ts";
+import { conformance, deviations, guest, inGuest, reportOf, type Stage, type Tier, ts, vitest } from "./stage.ts";
+
+const always: Tier[] = ["quick", "push", "full"];
+const pushed: Tier[] = ["push", "full"];
+
+const debianPlugins = "/usr/lib/cni";
+const currentPlugins = join(cache, "go-plugins/1.9.1");
+const peer = ["--peer", debianPlugins];
+/** Cases that reach each plugin, delegates, input and output; the rest are refusals that take the same paths through the native layer. */
+const nativePaths = ["--case", "ADD,CHK,DEL,DLG,GC,HD,HL,IN,IO,KEY,MV,SEC,ST"];
+/** Builds that take their time. */
+const slow = ["--limit", "120"];
+/** A call takes seconds when every allocation collects. */
+const fewPaths = ["--case", "HDX,HLX,STX,MVX-0,DEL"];
+/** Node takes 0.1 s to start: cases of every plugin instead of all. The full tier runs the whole suite. */
+const onNode = ["--case", "ADD,DEL,GC,HDX,MVX,HLX,STX,SEC"];
+/** qemu-user knows no ioctl on namespaces: cases without one, of what does not need the kernel's network. */
+const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
+/** Cases whose subject is the main plugin, with host-device in that place: the same calls, and a device that has to come back. */
+const hostDevice = ["--main", "host-device", "--case", "ADD,CFG,CHK,CHN,DEL,DLG,GC,IN,IO,NSP,SEC,STA"];
+/** What this machine's kernel may lack: ipvlan; 100 ADDs at once take minutes. The full tier runs the whole suite. */
+const guestCases = "--main ipvlan --case IV-,IVX,VRT-2,VRT-3,VRT-4,VSN,GDE-04";
+const suiteInGuest = (cases: string, limit: number): string =>
+  `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit ${limit} ${cases} --report "$PODNIC_VM_OUT/suite.json"`;
+/** Each 40th point. */
+const guestFaults = (plugin: string, every: number): string =>
+  `node scripts/ts.mjs conformance/faults/main.ts --plugin ${plugin} --mode kill --every ${every} --json "$PODNIC_VM_OUT/faults-${plugin}.json"`;
+/** Clients that need ipvlan or vrf. */
+const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1";
+const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
+const sriovInGuest = (cases: string): string =>
+  `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${cases} --report "$PODNIC_VM_OUT/sriov.json"`;
+/** Some cases of sriov on real functions. The rest, and its kill matrix: the full tier. */
+const fewSriov = "SRV-01,SRV-02,SRV-03,SRV-04,SRV-06,SRV-08,SRV-09,SRV-10,SRB-01,SRB-06";
+
+const faults = (name: string, more: string[], tiers: Tier[], limit: number): Stage => ({
+  name,
+  tiers,
+  command: ts(
+    ...["conformance/faults/main.ts", "--bin", "dist/cni", "--plugin", "host-device,macvlan", ...more],
+    ...["--json", reportOf(name)],
+  ),
+  count: faultsCount,
+  limit,
+});
+
+export const stages: Stage[] = [
+  { name: "check", tiers: always, command: ["npm", "run", "-s", "check"], limit: 5 },
+  vitest("unit", ["unit", "unit-process"], always, 5, vitestCount),
+  { name: "build", tiers: ["quick"], command: ts("scripts/build.ts"), limit: 10, alone: true },
+  { name: "build", tiers: pushed, command: ts("scripts/build.ts", "--variants"), limit: 10, alone: true },
+  {
+    name: "build arm64",
+    tiers: pushed,
+    command: ts("scripts/build.ts", "--target", "linux-arm64"),
+    limit: 5,
+    alone: true,
+  },
+  { name: "build podnic-node", tiers: pushed, command: ts("scripts/build-pkg.ts"), limit: 3, alone: true },
+  { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
+  vitest("kernel", ["kernel"], always, 10, vitestCount),
+  vitest("built", ["built"], pushed, 12, vitestCount),
+  conformance("conformance", "dist/cni", peer, always, 15),
+  conformance("conformance host-device", "dist/cni", [...peer, ...slow, ...hostDevice], always, 15),
+  // Guests first: each has one of the machine's processors to itself, and they take longest.
+  inGuest("conformance in the guest", "suite.json", conformanceCount, suiteInGuest(guestCases, 300), ["push"], 20),
+  faults("faults", ["--mode", "kill"], ["push"], 25),
+  inGuest("sriov in the guest", "sriov.json", conformanceCount, sriovInGuest(fewSriov), ["push"], 20, "2"),
+  conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...slow, ...nativePaths], pushed, 25),
+  inGuest("faults in the guest", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 40), ["push"], 15),
+  conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...slow, ...fewPaths], pushed, 20),
+  inGuest("clients in the guest", "clients.json", conformanceCount, clientsInGuest, pushed, 15),
+  conformance(
+    "conformance no-snapshot",
+    "dist/variants/no-snapshot/cni",
+    [...peer, ...slow, ...nativePaths],
+    pushed,
+    20,
+  ),
+  deviations("1.1.1", debianPlugins),
+  deviations("1.9.1", currentPlugins, [currentPlugins, "scripts/go-plugins"]),
+  {
+    name: "differential",
+    tiers: pushed,
+    command: ts(
+      // One seed, so that two runs of one commit agree; without --seed each run draws its own.
+      ...["conformance/differential.ts", "--bin", "dist/cni", "--seed", "729182", "--report", reportOf("differential")],
+      ...["--peer", existsSync(currentPlugins) ? currentPlugins : debianPlugins],
+    ),
+    count: differentialCount,
+    limit: 15,
+  },
+  {
+    name: "honesty",
+    tiers: pushed,
+    command: ts("conformance/honesty.ts", "--bin", "dist/cni", "--report", reportOf("honesty")),
+    count: conformanceCount,
+    limit: 10,
+  },
+  conformance("conformance podnic-node", "dist/pkg/cni", [...peer, ...slow, ...onNode], ["push"], 10),
+  conformance("conformance arm64", "dist/linux-arm64/emulated", [...slow, ...emulated], pushed, 10),
+  {
+    name: "clients",
+    tiers: pushed,
+    command: ts("conformance/clients/main.ts", "--bin", "dist/cni", "--report", reportOf("clients")),
+    count: conformanceCount,
+    limit: 10,
+  },
+  // Each fifth point.
+  faults("errors", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
+  { name: "refusals", tiers: always, command: ts("conformance/refusals/main.ts"), limit: 5 },
+  { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
+  { name: "operations", tiers: pushed, command: ts("conformance/operations/main.ts"), limit: 12 },
+  { name: "demo", tiers: pushed, command: ["scripts/demo"], limit: 5, alone: true },
+
+  // --- the full tier: hours
+  faults("faults, whole", ["--mode", "kill"], ["full"], 60),
+  faults("errors, whole", ["--mode", "error"], ["full"], 120),
+  inGuest("suite in the guest, whole", "suite.json", conformanceCount, suiteInGuest("", 600), ["full"], 120),
+  inGuest("sriov in the guest, whole", "sriov.json", conformanceCount, sriovInGuest("SR"), ["full"], 60, "2"),
+  inGuest("faults of ipvlan, whole", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 1), ["full"], 90),
+  inGuest("faults of sriov, whole", "faults-sriov.json", faultsCount, guestFaults("sriov", 1), ["full"], 180, "2"),
+  conformance("conformance podnic-node, whole", "dist/pkg/cni", [...peer, ...slow], ["full"], 60),
+  {
+    name: "install, 1000 times",
+    tiers: ["full"],
+    command: ts("conformance/install/main.ts", "--rounds", "1000"),
+    limit: 60,
+  },
+];
