@@ -10,6 +10,7 @@ import { judge } from "../harness/worker.ts";
 import { chainedClients } from "./chained.ts";
 import { CLIENT_TAG, type Client, type Places } from "./client.ts";
 import { cnitoolClients } from "./cnitool.ts";
+import { dhcpClients } from "./dhcp.ts";
 import { multusClients } from "./multus.ts";
 import { podmanClients } from "./podman.ts";
 
@@ -30,7 +31,7 @@ function parse(): Options {
   return new Command("clients")
     .description(
       "Drives the plugins by real clients, each case in namespaces of its own. Needs root; what it cannot run it says.\n" +
-        "scripts/go-clients builds cnitool and multus; podman, crun and busybox-static are Debian packages.",
+        "scripts/go-clients builds cnitool and multus; podman, crun, busybox-static and dnsmasq-base are Debian packages.",
     )
     .requiredOption("--bin <dir>", "plugins under test")
     .option("--clients <dir>", "where cnitool and multus are", ".cache/go-clients")
@@ -70,6 +71,7 @@ async function main(): Promise<void> {
     ...cnitoolClients,
     ...multusClients,
     ...podmanClients,
+    ...dhcpClients,
     ...chainedClients({ version: "1.1.1", dir: "/usr/lib/cni", spec: "1.0.0" }),
     ...chainedClients({ version: "1.9.1", dir: resolve(options.go), spec: "1.1.0" }),
   ].filter(({ id }) => options.case === undefined || options.case.some((prefix) => id.startsWith(prefix)));

@@ -1,16 +1,30 @@
 // Delegates are real processes: shell scripts that record how they are called.
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { assumePolicy } from "../config/policy.ts";
+import * as validation from "../config/validate.ts";
 import { CniError } from "../errors.ts";
 import { installHost } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
 import { formatPrefix } from "../ip/address.ts";
 import { Transaction } from "../transaction.ts";
 import { parseArgs } from "./args.ts";
-import { ipamAdd, ipamRun } from "./ipam.ts";
-import type { Call } from "./plugin.ts";
+import { delWithIpam, gcWithIpam, ipamAdd, ipamRun } from "./ipam.ts";
+import type { Call, Plugin } from "./plugin.ts";
+import { registerPlugins } from "./registry.ts";
 
 let bin = "";
 
@@ -175,4 +189,90 @@ test("one that is being written is tried again, for a while", () => {
 test("300 addresses are fine", () => {
   const ips = Array.from({ length: 300 }, (_, at) => ({ address: `10.0.${1 + (at >> 7)}.${1 + (at & 127)}/16` }));
   expect(add(say({ ips })).result.ips).toHaveLength(300);
+});
+
+test.each([
+  ["dhcp", undefined, 90_000],
+  ["stub", undefined, 30_000],
+  ["dhcp", 5000, 5000],
+])("%s with delegateTimeout %s has %i ms", (name, configured, expected) => {
+  stub("");
+  renameSync(`${bin}/stub`, `${bin}/${name}`);
+  const limits: number[] = [];
+  const host = new NodeHost();
+  host.run = (command) => {
+    limits.push(command.timeout);
+    return { status: 0, signal: 0, stdout: new Uint8Array(0), killed: "timeout" };
+  };
+  installHost(host);
+  assumePolicy(configured === undefined ? {} : { delegateTimeout: configured });
+  const of = call();
+  of.config = { ...of.config, ipam: { type: name } };
+  expect(() => ipamAdd(of)).toThrow(`did not end within ${expected} ms`);
+  expect(limits).toEqual([expected]);
+  assumePolicy({});
+});
+
+describe("DEL", () => {
+  const del = (netns: string, remove: () => void) => {
+    stub("true");
+    const of: Call = { ...call(), command: "DEL", netns };
+    delWithIpam(of, remove);
+  };
+  const failing = () => {
+    throw new CniError(999, "the interface stays");
+  };
+
+  test("asks a delegate while the interface is there: dhcp sends its release over it", () => {
+    let before: string[] = [];
+    del("/run/netns/none", () => {
+      before = calls();
+    });
+    expect([before, calls()]).toEqual([["DEL"], ["DEL"]]);
+  });
+
+  test("asks no delegate about a pod that may still run, unless its interface is known to be gone", () => {
+    symlinkSync("loop", `${bin}/loop`);
+    expect(() => del(`${bin}/loop`, failing)).toThrow("the interface stays");
+    expect(calls()).toEqual([]);
+    del(`${bin}/loop`, () => {});
+    expect(calls()).toEqual(["DEL"]);
+  });
+
+  test("releases our own leases last, and not when the interface stays", () => {
+    const order: string[] = [];
+    const plugin = { name: "mine", kind: "ipam", del: () => order.push("released") } as unknown as Plugin;
+    registerPlugins([plugin]);
+    const of = { ...call(), command: "DEL", netns: "" } as Call;
+    of.config = { ...of.config, ipam: { type: "mine" } };
+    of.ipam = { plugin, call: of };
+    expect(() => delWithIpam(of, failing)).toThrow("the interface stays");
+    expect(order).toEqual([]);
+    delWithIpam(of, () => void order.push("removed"));
+    expect(order).toEqual(["removed", "released"]);
+  });
+
+  test("GC leaves the leases of what it could not take back", () => {
+    const seen: unknown[] = [];
+    const plugin = {
+      name: "mine",
+      kind: "ipam",
+      knownArgs: [],
+      gc: (of: Call) => seen.push(of.validAttachments),
+    } as unknown as Plugin;
+    const valid = { containerId: "valid", ifName: "eth0" };
+    const of = { ...call(), command: "GC", validAttachments: [valid] } as Call;
+    of.config = { ...of.config, ipam: { type: "mine" } };
+    const kept = { containerId: "kept", ifName: "eth0" };
+    registerPlugins([{ ...plugin, schema: "" }]);
+    vi.spyOn(validation, "readWhatIsValid").mockImplementation(() => ({ config: {}, problems: [] }) as never);
+    gcWithIpam(of, [kept]);
+    expect(seen).toEqual([[valid, kept]]);
+    stub("true");
+    const foreign = { ...call(), command: "GC", validAttachments: [valid] } as Call;
+    gcWithIpam(foreign, [kept]);
+    expect(calls()).toEqual([]);
+    gcWithIpam({ ...foreign }, []);
+    expect(calls()).toEqual(["GC"]);
+  });
 });

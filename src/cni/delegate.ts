@@ -55,7 +55,7 @@ function outputOf(delegate: Delegate, outcome: Outcome): string {
   const output = host.decode(outcome.stdout);
   if (outcome.killed === "timeout") {
     const cure = "it was killed; delegateTimeout in /etc/cni/podnic.json sets the limit";
-    throw failure(delegate, `did not end within ${policy().delegateTimeout} ms`, cure, Code.tryAgain);
+    throw failure(delegate, `did not end within ${timeLimit(delegate)} ms`, cure, Code.tryAgain);
   }
   if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "it was killed");
   if (outcome.signal !== 0) {
@@ -75,7 +75,7 @@ function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command
         env: { CNI_COMMAND: command },
         stdin: call.stdin,
         maxOutput: outputLimit,
-        timeout: policy().delegateTimeout,
+        timeout: timeLimit(delegate),
       });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
@@ -84,6 +84,11 @@ function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command
       host.sleep(busyPause);
     }
   }
+}
+
+/** Milliseconds. dhcp goes on for 62 s itself, as it must: a switch port that has just come up may forward nothing for 30 s. */
+function timeLimit({ name }: Delegate): number {
+  return policy().delegateTimeout ?? (name === "dhcp" ? 90_000 : 30_000);
 }
 
 function parse(output: string): unknown {

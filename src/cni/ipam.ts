@@ -133,8 +133,8 @@ export function delWithIpam(call: Call, remove: () => void): void {
   cleanup.finish();
 }
 
-/** The configuration's IPAM plugin is none of ours. */
-function isDelegated(call: Call): boolean {
+/** The configuration's IPAM plugin is none of ours: it is executed, and may want the interface in place (dhcp). */
+export function isDelegated(call: Call): boolean {
   return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.kind !== "ipam";
 }
 

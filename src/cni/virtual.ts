@@ -1,12 +1,12 @@
 // The life of an interface that is made on a master: what macvlan and ipvlan have in common. What differs is a VirtualPlugin.
 import { CniError, Code } from "../errors.ts";
-import { announceAddresses, type ConfigureOptions, configureInterface } from "../link/configure.ts";
+import { announceAddresses, bringUp, type ConfigureOptions, configureInterface } from "../link/configure.ts";
 import { deleteLink, getLink, type Link, type NewLink, setLink } from "../link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
 import { checkMaster, createVirtualLink, findMaster, type Master, nameTaken } from "../link/virtual.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
 import { resultWith } from "./interface.ts";
-import { ipamAdd, ipamRun, wantsIpam } from "./ipam.ts";
+import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "./ipam.ts";
 import { refuseDenied } from "./node-device.ts";
 import type { Call, NetworkConfig } from "./plugin.ts";
 import { emptyResult, type Interface, type Result } from "./result.ts";
@@ -57,10 +57,15 @@ export function addVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, ca
   const link = createIn(plugin, call, master, pod);
 
   const chained = wantsIpam(call) ? undefined : plugin.chained(call);
-  const addresses = wantsIpam(call) ? ipamAdd(call) : chained;
   const { ifName } = call.attachment;
-  const options: ConfigureOptions = { notify: addresses !== undefined, ignoreRouterAdvertisements: !config.acceptRA };
+  const options: ConfigureOptions = {
+    notify: wantsIpam(call) || chained !== undefined,
+    ignoreRouterAdvertisements: !config.acceptRA,
+  };
   if (config.dad !== undefined) options.dad = config.dad;
+  // The Go dhcp daemon waits some seconds with its second try when it finds the link down.
+  if (isDelegated(call)) bringUp(pod, link.index, ifName, options);
+  const addresses = wantsIpam(call) ? ipamAdd(call) : chained;
   configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
   if (addresses !== undefined) announceAddresses(pod, link.index, ifName, link.mac, addresses.ips);
   const own: Interface = { name: ifName, mtu: link.mtu, sandbox: call.netns };

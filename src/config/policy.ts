@@ -17,8 +17,8 @@ export interface Policy {
   };
   /** Directories (besides the built-in ones) below which a path of a configuration may lie; for `plugins`, where links in CNI_PATH may lead. */
   paths: { dataDir: string[]; logFile: string[]; resolvConf: string[]; kernelpath: string[]; plugins: string[] };
-  /** Milliseconds for a delegated plugin. */
-  delegateTimeout: number;
+  /** Milliseconds for a delegated plugin; undefined: each has its default. */
+  delegateTimeout: number | undefined;
   /** Milliseconds for a lock. */
   lockTimeout: number;
 }
@@ -79,7 +79,7 @@ function complete(given: Given): Policy {
       kernelpath: [...builtIn.kernelpath, ...(given.paths?.kernelpath ?? [])],
       plugins: given.paths?.plugins ?? [],
     },
-    delegateTimeout: given.delegateTimeout ?? 30_000,
+    delegateTimeout: given.delegateTimeout,
     lockTimeout: given.lockTimeout ?? 10_000,
   };
 }

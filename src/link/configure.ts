@@ -7,7 +7,7 @@ import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, broadcastOf, listAddresses } from "./address.ts";
 import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
-import { beginSetLink } from "./link.ts";
+import { beginSetLink, setLink } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
 import { describeRoute, type Plan, planRoutes } from "./plan.ts";
 import { beginAddRoute, type RouteSpec } from "./route.ts";
@@ -97,6 +97,15 @@ export function configureInterface(
   } finally {
     notifications?.close();
   }
+}
+
+/**
+ * Sets up an interface that has no addresses yet, for an IPAM plugin that asks over it. Before it is up: the kernel would take a router's
+ * advertisement at once.
+ */
+export function bringUp(pod: NetNs, index: number, name: string, options: ConfigureOptions): void {
+  inNamespace(pod, () => prepareSysctls(name, false, options));
+  setLink(pod.route, index, { up: true });
 }
 
 function beginRoutes(route: RouteSocket, index: number, name: string, plan: Plan): void {

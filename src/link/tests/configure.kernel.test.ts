@@ -4,7 +4,13 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CniError } from "../../errors.ts";
 import { traceMessages } from "../../netlink/socket.ts";
-import { type ConfigureOptions, checkInterface, configureInterface, type InterfaceSpec } from "../configure.ts";
+import {
+  bringUp,
+  type ConfigureOptions,
+  checkInterface,
+  configureInterface,
+  type InterfaceSpec,
+} from "../configure.ts";
 import { getLink, IFF_UP } from "../link.ts";
 import { inNamespace } from "../namespace.ts";
 import { enterSandbox, ipJson, sh } from "./sandbox.ts";
@@ -49,6 +55,17 @@ function caught(run: () => unknown): CniError {
   }
   throw new Error("nothing was thrown");
 }
+
+describe("bringUp", () => {
+  it("ignores routers before the link is up, and the addresses that follow are taken all the same", () => {
+    const options: ConfigureOptions = { dad: "skip", ignoreRouterAdvertisements: true, notify: true };
+    bringUp(pod, index, "eth0", options);
+    expect(getLink(pod.route, index)!.flags & IFF_UP).toBe(IFF_UP);
+    expect(sysctl("ipv6/conf/eth0/accept_ra")).toBe("0");
+    configure(spec(["10.1.2.3/24", "fd00::5/64"], [{ dst: "0.0.0.0/0", gw: "10.1.2.1" }]), options);
+    expect(addresses()).toHaveLength(2);
+  });
+});
 
 describe("addresses", () => {
   it("have their prefix length and broadcast address, and the link is up", () => {
