@@ -9,7 +9,7 @@ import { confinePath } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { host as system } from "../../src/host/host.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
-import { configureInterface } from "../../src/link/configure.ts";
+import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
@@ -85,7 +85,12 @@ function add(call: Call<HostDeviceConfig>): Result {
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
   if (config.useInterfaceNetwork === true && network !== undefined) addresses = withNetwork(addresses, network);
-  if (addresses !== undefined) configureInterface(pod, link.index, attachment.ifName, addresses);
+  if (addresses !== undefined) {
+    // Of the sysctls that make the kernel announce, only IPv6's matters to a device that is up already: after duplicate detection.
+    const notify = addresses.ips.some(({ address }) => address.address.family === 6);
+    configureInterface(pod, link.index, attachment.ifName, addresses, { notify });
+    announceAddresses(pod, link.index, attachment.ifName, link.mac, addresses.ips);
+  }
   const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
   if (link.mac !== "") own.mac = link.mac;
   const pci = selection.pci || link.parentDevice;

@@ -50,8 +50,9 @@ export function announceAddresses(pod: NetNs, index: number, name: string, mac: 
   try {
     const rest = ips.filter((ip) => !isProbed(ip, ips));
     probe(pod, index, name, ips);
-    if (rest.length === 0 || !waitCarrier(pod, index)) return;
-    const usable = usableAddresses(pod, index, rest);
+    // Before the wait for carrier: a tentative address does not become usable meanwhile.
+    const usable = rest.length === 0 ? [] : usableAddresses(pod, index, rest);
+    if (usable.length === 0 || !waitCarrier(pod, index)) return;
     inNamespace(pod, () => {
       for (const address of usable) {
         if (address.family === 4) announceIpv4(index, hardware, address);
