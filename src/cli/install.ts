@@ -1,7 +1,10 @@
 // podnic install DIR, podnic uninstall DIR.
 import type { Command } from "commander";
+import { SIGINT, SIGTERM } from "../host/constants.ts";
+import { host } from "../host/host.ts";
 import { command } from "./command.ts";
-import { BACKUP, type Change, type InstallOptions, install, uninstall } from "./install/directory.ts";
+import { UsageError } from "./exit.ts";
+import { BACKUP, type Change, type InstallOptions, install, isDirectory, uninstall } from "./install/directory.ts";
 import { note, printJson, printTable } from "./terminal.ts";
 
 const installLesson = `Nothing is ever missing or half-written while it works: runtimes may start plugins, older ones may run. It refuses to
@@ -11,7 +14,13 @@ what it replaces: podnic uninstall puts back what was there last.
   podnic install /opt/cni/bin                      all plugins
   podnic install --backup /opt/cni/bin             keep what was there; podnic uninstall puts it back
   podnic install --only macvlan ipvlan -- /opt/cni/bin
-  podnic install /host/opt/cni/bin                 in a container, with the host's directory mounted there`;
+  podnic install /host/opt/cni/bin                 in a container, with the host's directory mounted there
+
+Without <dir> it takes the arguments of sriov-cni's image, and does what that image does: it installs the plugin sriov (and podnic)
+in /host/opt/cni/bin, and then waits for SIGTERM, so that its container stays. The SR-IOV operator and dra-driver-sriov run it so.
+
+  podnic install --no-sleep                        do not wait
+  podnic install --cni-bin-dir=/host/usr/libexec/cni`;
 
 const uninstallLesson = `Removes what is podnic's and nothing else. What "install --backup" kept comes back in the same step, so that no name
 is missing in between, and also where podnic's file has been removed. Pods keep running; the Go plugins' DEL understands what podnic left.
@@ -38,20 +47,49 @@ function show(dir: string, changes: Change[], json: boolean | undefined): void {
   );
 }
 
+/** Where sriov-cni's image, and ours, has the node's directory of plugins. */
+const IN_CONTAINER = "/host/opt/cni/bin";
+
 interface Options extends Partial<InstallOptions> {
+  cniBinDir?: string;
+  sleep?: boolean;
   json?: boolean;
+}
+
+/** Who names no directory speaks to sriov-cni's image. It brings one plugin, so ours replaces no other of the node. */
+function asImage({ cniBinDir, only = ["sriov"] }: Options): { dir: string; only: string[] } {
+  if (cniBinDir !== undefined) return { dir: cniBinDir, only };
+  if (isDirectory(IN_CONTAINER)) return { dir: IN_CONTAINER, only };
+  throw new UsageError(
+    `no directory is named, and there is no ${IN_CONTAINER}`,
+    "Name the one where the runtime looks for plugins, usually /opt/cni/bin.",
+  );
+}
+
+function runInstall(dir: string | undefined, options: Options): void {
+  const { only = [], backup = false, force = false, json } = options;
+  if (dir !== undefined) {
+    if (options.cniBinDir !== undefined) throw new UsageError("two directories are named", "Name one.");
+    show(dir, install(dir, { only, backup, force }), json);
+    return;
+  }
+  const image = asImage(options);
+  show(image.dir, install(image.dir, { only: image.only, backup, force }), json);
+  if (options.sleep === false) return;
+  note("installed; waiting for SIGTERM (--no-sleep does not)");
+  host.waitSignal([SIGTERM, SIGINT], -1);
 }
 
 export const installCommand = (): Command =>
   command("install", "install this executable and the plugins' names; safe while plugins run", installLesson)
-    .argument("<dir>", directory)
+    .argument("[dir]", directory)
     .option("--only <name...>", "these plugins, and podnic itself; -- ends the list")
     .option("--backup", "keep what is replaced, for podnic uninstall")
     .option("--force", "replace also what is not known")
+    .option("--cni-bin-dir <dir>", "as an argument of sriov-cni's image: see below")
+    .option("--no-sleep", "as an argument of sriov-cni's image: end when it is done")
     .option("--json", "say what was done as JSON")
-    .action((dir: string, { only = [], backup = false, force = false, json }: Options) =>
-      show(dir, install(dir, { only, backup, force }), json),
-    );
+    .action(runInstall);
 
 export const uninstallCommand = (): Command =>
   command("uninstall", "remove podnic's plugins, and put back what was there before", uninstallLesson)

@@ -212,6 +212,13 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
     equal(host.random(300).length, 300, "random bytes");
   },
 
+  "a wait for a signal ends with its time": (host) => {
+    const before = host.monotonic();
+    equal(host.waitSignal([12], 30), 0, "no SIGUSR2");
+    const waited = host.monotonic() - before;
+    expect(waited >= 30 && waited < 1000, `30 ms of waiting, got ${waited}`);
+  },
+
   "UTF-8 both ways, also when it is broken": (host) => {
     const text = "a\u00e9\u20ac\u{1f600}\ufeff";
     equal(host.decode(host.encode(text)), text, "round trip");

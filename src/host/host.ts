@@ -149,6 +149,11 @@ export interface Host {
   waitpid(pid: number): number;
   /** Ignores a signal from now on (a broken pipe must end in an undo, not in death). */
   ignoreSignal(signal: number): void;
+  /**
+   * Waits until one of these signals comes, or the time is over (below 0: never). Its number, or 0. From then on they are kept for the
+   * next wait and end nothing. Process 1 of a container gets them in no other way: the kernel drops what it has no handler for.
+   */
+  waitSignal(signals: number[], milliseconds: number): number;
   geteuid(): number;
   getpid(): number;
   /** Ends the process at once, without flushing or unwinding. */

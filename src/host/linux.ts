@@ -24,6 +24,7 @@ const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
 const SIGCHLD = 17;
 const SIG_IGN = 1;
+const SIG_BLOCK = 0;
 /** Above any descriptor a process can have (fs.nr_open is below 2^31). */
 const LAST_FD = 0x7fffffff;
 
@@ -334,6 +335,20 @@ export class LinuxHost implements Host {
     action[0] = SIG_IGN;
     this.call("rt_sigaction", "", signal, action, before, 8);
     if (before[0] !== SIG_IGN) this.ignored.push([signal, before]);
+  }
+
+  waitSignal(signals: number[], milliseconds: number): number {
+    const set = new Uint8Array(8);
+    for (const signal of signals) set[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
+    this.call("rt_sigprocmask", "", SIG_BLOCK, set, null, 8);
+    const whole = Math.floor(milliseconds / 1000);
+    const limit = milliseconds < 0 ? null : timespec(whole, Math.floor((milliseconds - whole * 1000) * 1e6));
+    try {
+      return this.call("rt_sigtimedwait", "", set, null, limit, 8);
+    } catch (error) {
+      if (error instanceof SystemError && error.code === "EAGAIN") return 0;
+      throw error;
+    }
   }
 
   geteuid(): number {

@@ -40,6 +40,8 @@ export const NUMBERS = {
   prctl: [157, 167],
   prlimit64: [302, 261],
   rt_sigaction: [13, 134],
+  rt_sigprocmask: [14, 135],
+  rt_sigtimedwait: [128, 137],
   setsid: [112, 157],
   close_range: [436, 436],
   utimensat: [280, 88],

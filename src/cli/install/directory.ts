@@ -109,12 +109,12 @@ function chosen(only: string[]): string[] {
 }
 
 function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): void {
-  const isDirectory = (host.stat(name, false, dir).mode & S_IFMT) === S_IFDIR;
-  if (force && !isDirectory) return;
+  const directory = (host.stat(name, false, dir).mode & S_IFMT) === S_IFDIR;
+  if (force && !directory) return;
   throw new CniError(
     Code.generic,
-    `${path}/${name} is not replaced: it is ${isDirectory ? "a directory" : "none of podnic, the Go plugins and sriov-cni"}`,
-    isDirectory ? "Move it away." : "Nothing was changed. --force replaces it, with --backup it is kept.",
+    `${path}/${name} is not replaced: it is ${directory ? "a directory" : "none of podnic, the Go plugins and sriov-cni"}`,
+    directory ? "Move it away." : "Nothing was changed. --force replaces it, with --backup it is kept.",
   );
 }
 
@@ -173,6 +173,15 @@ function restore(name: string, dir: Fd): boolean {
   try {
     host.rename(`${BACKUP}/${name}`, name, dir, dir);
     return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+export function isDirectory(path: string): boolean {
+  try {
+    return (host.stat(path).mode & S_IFMT) === S_IFDIR;
   } catch (error) {
     if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
     throw error;
