@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
+import { imageName } from "../scripts/release/image.ts";
 
 const root = process.cwd();
 const read = (name: string) => parse(readFileSync(join(root, "deploy", name), "utf8"));
@@ -48,9 +49,9 @@ test("runs on every Linux node, also on one that is not ready, and is updated a 
 });
 
 test("the images are those of this version", () => {
-  expect(pod.initContainers[0].image).toBe(`podnic:${version}`);
+  expect(pod.initContainers[0].image).toBe(imageName(version));
   const { resources, images, namespace } = read("kustomization.yaml");
   expect(resources).toEqual(["daemonset.yaml"]);
-  expect(images).toEqual([{ name: "podnic", newName: "podnic", newTag: version }]);
+  expect(images).toEqual([{ name: "localhost/podnic", newName: "localhost/podnic", newTag: version }]);
   expect(namespace).toBe(daemonSet.metadata.namespace);
 });

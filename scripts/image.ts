@@ -3,10 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { dist, root } from "./build/paths.ts";
 import { buildArchitectures, version } from "./release/built.ts";
-import { imageArchive } from "./release/image.ts";
+import { imageArchive, imageName } from "./release/image.ts";
 
 const archive = imageArchive(buildArchitectures(), version);
 const target = join(dist, "podnic-image.tar");
 mkdirSync(dist, { recursive: true });
 writeFileSync(target, archive);
-console.log(`${relative(root, target)}: podnic:${version}, ${archive.length} bytes`);
+console.log(`${relative(root, target)}: ${imageName(version)}, ${archive.length} bytes`);

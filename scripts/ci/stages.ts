@@ -62,6 +62,7 @@ export const stages: Stage[] = [
     alone: true,
   },
   { name: "build podnic-node", tiers: pushed, command: ts("scripts/build-pkg.ts"), limit: 3, alone: true },
+  { name: "image", tiers: pushed, command: ts("scripts/image.ts"), limit: 5, alone: true },
   { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
   vitest("kernel", ["kernel"], always, 10, vitestCount),
   vitest("built", ["built"], pushed, 12, vitestCount),
@@ -110,6 +111,13 @@ export const stages: Stage[] = [
     command: ts("conformance/clients/main.ts", "--bin", "dist/cni", "--report", reportOf("clients")),
     count: conformanceCount,
     limit: 10,
+  },
+  {
+    name: "containerd",
+    tiers: pushed,
+    command: ts("conformance/cri/main.ts", "--report", reportOf("containerd")),
+    count: conformanceCount,
+    limit: 3,
   },
   // Each fifth point.
   faults("errors", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),

@@ -51,7 +51,13 @@ function addImage(blobs: Blobs, { name, executable }: Architecture, labels: Reco
   });
 }
 
-/** The tar file of the image layout; loaders call the image podnic:VERSION. */
+/**
+ * What the DaemonSet calls the image. "localhost" is where podman puts what it loads under a short name, and no registry: a node that
+ * lacks the image asks nobody else for it. Without a host, the runtime of Kubernetes would look for it at docker.io.
+ */
+export const imageName = (version: string): string => `localhost/podnic:${version}`;
+
+/** The tar file of the image layout. */
 export function imageArchive(architectures: Architecture[], version: string): Buffer {
   const labels = {
     "org.opencontainers.image.title": "podnic",
@@ -65,7 +71,11 @@ export function imageArchive(architectures: Architecture[], version: string): Bu
   }));
   const type = "application/vnd.oci.image.index.v1+json";
   const index = blobs.addJson(type, { schemaVersion: 2, mediaType: type, manifests });
-  const entry = { ...index, annotations: { "org.opencontainers.image.ref.name": `podnic:${version}` } };
+  const annotations = {
+    "io.containerd.image.name": imageName(version), // ctr images import
+    "org.opencontainers.image.ref.name": `podnic:${version}`, // podman load, which adds "localhost/"
+  };
+  const entry = { ...index, annotations };
   const json = (value: object) => Buffer.from(JSON.stringify(value));
   return tar([
     { name: "oci-layout", mode: 0o644, data: json({ imageLayoutVersion: "1.0.0" }) },

@@ -1,0 +1,173 @@
+// A node with containerd in namespaces of its own: everything it writes is in memory and goes with it.
+
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { tar } from "../../scripts/release/tar.ts";
+import { Cri } from "./cri.ts";
+
+export const BIN = "/opt/cni/bin";
+export const PAUSE = "localhost/pause:1";
+const SOCKET = "/run/containerd.sock";
+const LOG = "/run/containerd.log";
+/** Milliseconds that it may take to start, on a busy machine. */
+const START = 30_000;
+
+function sh(script: string): string {
+  return execFileSync("sh", ["-ec", script], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Parent of the cgroups of this node, which are the machine's: named after a process, so that a later run finds what is left over. */
+export const CGROUP = `podnic-cri-${process.env.PODNIC_CRI_OUTSIDE ?? process.pid}`;
+
+/** Directories of plugins, state and networks as a node has them: the Go plugins, and a bridge as its network. */
+export function makeNode(): void {
+  // crun refuses a machine that has both versions of cgroups: those of the first are taken, where the limits are.
+  sh(`if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+    mount --make-rshared /
+    for dir in /run /opt /var/lib/cni /etc/cni /tmp; do mkdir -p $dir; mount -t tmpfs -o mode=755 tmpfs $dir; done
+    mkdir -p ${BIN} /etc/cni/net.d /run/netns; cp /usr/lib/cni/* ${BIN}/
+    ip link set lo up; ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up`);
+  const ipam = { type: "host-local", ranges: [[{ subnet: "192.0.2.0/24" }]] };
+  writeNetwork("50-bridge", { type: "bridge", bridge: "cni0", ipam });
+}
+
+export function writeNetwork(file: string, plugin: object): void {
+  const list = { cniVersion: "1.0.0", name: file, plugins: [plugin] };
+  writeFileSync(`/etc/cni/net.d/${file}.conflist`, JSON.stringify(list));
+}
+
+/** In the form of `docker save`: a program that waits, for the containers that hold pods' namespaces. */
+function pauseImage(): Buffer {
+  const busybox = readFileSync(sh("command -v busybox").trim());
+  const layer = tar([{ name: "busybox", mode: 0o755, data: busybox }]);
+  const config = { architecture: "amd64", os: "linux", config: { Entrypoint: ["/busybox", "sleep", "86400"] } };
+  const manifest = [{ Config: "config.json", RepoTags: [PAUSE], Layers: ["layer.tar"] }];
+  const json = (value: object) => Buffer.from(JSON.stringify(value));
+  const rootfs = { type: "layers", diff_ids: [`sha256:${createHash("sha256").update(layer).digest("hex")}`] };
+  return tar([
+    { name: "config.json", mode: 0o644, data: json({ ...config, rootfs }) },
+    { name: "layer.tar", mode: 0o644, data: layer },
+    { name: "manifest.json", mode: 0o644, data: json(manifest) },
+  ]);
+}
+
+const configuration = `version = 2
+root = "/run/c/root"
+state = "/run/c/state"
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[grpc]
+  address = "${SOCKET}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${PAUSE}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+    default_runtime_name = "crun"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun.options]
+        BinaryName = "/usr/bin/crun"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "${BIN}"
+    conf_dir = "/etc/cni/net.d"
+`;
+
+export class Containerd {
+  readonly cri: Cri;
+  readonly #process: ChildProcess;
+  readonly #path: string;
+
+  private constructor(process: ChildProcess, path: string) {
+    this.#process = process;
+    this.#path = path;
+    this.cri = new Cri(SOCKET);
+  }
+
+  /** `directory`: what scripts/containerd unpacked. */
+  static async start(directory: string): Promise<Containerd> {
+    const path = `${join(directory, "usr/bin")}:${process.env.PATH}`;
+    mkdirSync("/run/c");
+    writeFileSync("/run/c/config.toml", configuration);
+    const log = openSync(LOG, "w");
+    const env = { ...process.env, PATH: path };
+    const child = spawn(join(directory, "usr/bin/containerd"), ["--config", "/run/c/config.toml"], {
+      env,
+      stdio: ["ignore", log, log],
+    });
+    closeSync(log);
+    for (
+      const end = Date.now() + START;
+      !existsSync(SOCKET) || !readFileSync(LOG, "utf8").includes("successfully booted");
+    ) {
+      if (Date.now() > end || child.exitCode !== null)
+        throw new Error(`containerd did not start:\n${Containerd.log()}`);
+      await sleep(50);
+    }
+    const made = new Containerd(child, path);
+    writeFileSync("/run/c/pause.tar", pauseImage());
+    made.import("/run/c/pause.tar");
+    return made;
+  }
+
+  static log(): string {
+    const lines = readFileSync(LOG, "utf8").split("\n");
+    return lines
+      .filter((line) => /level=(warning|error|fatal)/.test(line))
+      .slice(-6)
+      .join("\n");
+  }
+
+  /** As README.md says it. Returns the names that it got. */
+  import(archive: string): string {
+    const command = ["-a", SOCKET, "-n", "k8s.io", "images", "import", archive];
+    return execFileSync("ctr", command, { encoding: "utf8", env: { ...process.env, PATH: this.#path } });
+  }
+
+  stop(): void {
+    this.cri.close();
+    this.#process.kill("SIGKILL");
+  }
+}
+
+/** cgroups of this run, and those that a run left which was killed. They are empty: their processes went with their PID namespace. */
+export function removeCgroups(root = "/sys/fs/cgroup", own = 0): void {
+  for (const place of ["", ...readdirSync(root)].map((name) => join(root, name))) {
+    for (const name of list(place)) {
+      const owner = /^podnic-cri-(\d+)$/.exec(name)?.[1];
+      if (owner !== undefined && (Number(owner) === own || !existsSync(`/proc/${owner}`)))
+        removeTree(join(place, name));
+    }
+  }
+}
+
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+function removeTree(directory: string): void {
+  for (const name of list(directory)) removeTree(join(directory, name));
+  try {
+    rmdirSync(directory);
+  } catch {
+    // a process of it is not quite gone: the next run removes it
+  }
+}
