@@ -2,6 +2,7 @@
 import { pluginNames } from "../../cni/registry.ts";
 import { S_IFMT, S_IFREG } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { isLeftover } from "../install/directory.ts";
 import { type Kind, recognise } from "../install/recognise.ts";
 import { namesIn } from "../node/namespaces.ts";
 import { type Finding, finding } from "./finding.ts";
@@ -79,7 +80,7 @@ function isExecutable(path: string): boolean | SystemError {
 
 function leftovers(directory: string): Finding[] {
   return namesIn(directory)
-    .filter((name) => name === ".podnic.new" || name === ".podnic.link")
+    .filter(isLeftover)
     .map((name) => {
       const found = `${directory}/${name} is left of an installation that was interrupted`;
       return finding("plugins", "warning", found, `podnic install ${directory}`);

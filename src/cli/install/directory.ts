@@ -1,7 +1,8 @@
 // A directory of CNI plugins: ours put there and taken away again, while runtimes start plugins from it.
 //
 // What must not happen is that a runtime finds a name missing, or half of a file. So the new executable is written aside and synced, and
-// every name is a hard link of it that is renamed into place; what is there before, and a process that runs it, is not touched.
+// renamed into place; what is there before, and a process that runs it, is not touched. Every name is a file of its own: installers of
+// others (sriov-cni's image, kindnet) run `cp -f`, which writes into the file that is there. With links it would write into all names.
 import { toCniError } from "../../cni/failure.ts";
 import { pluginNames } from "../../cni/registry.ts";
 import { CniError, Code } from "../../errors.ts";
@@ -17,6 +18,9 @@ import { type Kind, recognise } from "./recognise.ts";
 /** Names with a dot in front are no plugin of anybody's. */
 const COPY = ".podnic.new";
 const LINK = ".podnic.link";
+
+/** What an installer that was killed leaves. */
+export const isLeftover = (name: string): boolean => name.startsWith(COPY) || name === LINK;
 /** What install --backup replaced, and each later install where it is there; uninstall puts it back. */
 export const BACKUP = ".podnic.backup";
 const LOCK_TIMEOUT = 30_000;
@@ -47,21 +51,20 @@ export function install(path: string, options: InstallOptions): Change[] {
     for (const { name, was } of before) if (was === "unknown") refuseUnknown(path, dir, name, options.force);
     // Who has had something kept gets back what was there last, and not what an upgrade replaced long ago.
     const keeps = options.backup || isThere(BACKUP, dir);
-    unlinkIfThere(COPY, dir);
-    unlinkIfThere(LINK, dir);
+    removeLeftovers(dir);
     try {
-      copySelf(COPY, dir);
+      // All of them before the first is replaced: the disk may be full.
+      for (const { name } of before) copySelf(`${COPY}.${name}`, dir);
       const changes = before.map(({ name, was }): Change => {
         const backup = keeps && was !== "podnic" && was !== "missing";
         if (backup) keep(name, dir);
-        place(name, dir);
+        host.rename(`${COPY}.${name}`, name, dir, dir);
         return { name, was, backup, did: "installed" };
       });
       host.fsync(dir);
       return changes;
     } finally {
-      unlinkIfThere(LINK, dir);
-      unlinkIfThere(COPY, dir);
+      removeLeftovers(dir);
     }
   });
 }
@@ -118,6 +121,10 @@ function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): voi
   );
 }
 
+function removeLeftovers(dir: Fd): void {
+  for (const name of host.readdir(dir)) if (isLeftover(name)) unlinkIfThere(name, dir);
+}
+
 function copySelf(name: string, dir: Fd): void {
   closing(openSelf(), (from) => {
     const to = host.open(name, O_WRONLY | O_CREAT | O_EXCL, 0o755, dir);
@@ -138,18 +145,6 @@ function openSelf(): Fd {
     if (!hasErrno(error, "ENOENT") || !name.includes("/") || recognise(name) !== "podnic") throw error;
     return host.open(name, O_RDONLY);
   }
-}
-
-/** Renames a link of the copy over the name. */
-function place(name: string, dir: Fd): void {
-  try {
-    host.link(COPY, LINK, dir, dir);
-  } catch (error) {
-    // A file system without hard links, or full of them.
-    if (!hasErrno(error, "EPERM", "EMLINK", "EOPNOTSUPP", "ENOSYS")) throw error;
-    copySelf(LINK, dir);
-  }
-  host.rename(LINK, name, dir, dir);
 }
 
 /** Keeps what a name leads to now. What was kept before goes: a package's newer plugin is what has to come back. */
