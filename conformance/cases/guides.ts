@@ -73,6 +73,16 @@ function onOneMaster(t: Trial, plugin: string, file: string, addresses: readonly
   return pods;
 }
 
+/**
+ * A network card ens5 of a node, on a cable to the interface `lan` there. (A veth with its other end in another namespace would be a pod's, and is
+ * not handed over.)
+ */
+export function cable(node: string): string {
+  const ip = node === "" ? "ip" : `ip -n ${node}`;
+  return `${ip} link add ens5 type veth peer name switch5; ${ip} link add switch type bridge
+    for port in switch5 lan; do ${ip} link set $port master switch up; done; ${ip} link set switch up; ${ip} link set ens5 up`;
+}
+
 export const guides: CaseTable = {
   perMain: [],
   fixed: [
@@ -82,8 +92,9 @@ export const guides: CaseTable = {
       "Oracle OKE, VM nodes",
       "two pods on two nodes ping each other; the devices come back",
       (t) => {
-        t.sh("ip netns add node2; ip link add ens5 type veth peer name ens5 netns node2");
-        t.sh("ip link set ens5 up; ip -n node2 link set ens5 up");
+        t.sh(
+          `ip netns add node2; ip link add lan type veth peer name lan netns node2; ${cable("")}; ${cable("node2")}`,
+        );
         const pod = (n: number): Pod => ({
           name: t.netns(`pod${n}`).slice("/run/netns/".length),
           plugin: "host-device",
@@ -107,7 +118,7 @@ export const guides: CaseTable = {
       "Oracle OKE, VM nodes",
       "a host outside the cluster pings the pod",
       (t) => {
-        t.sh("ip netns add outside; ip link add ens5 type veth peer name uplink netns outside; ip link set ens5 up");
+        t.sh(`ip netns add outside; ip link add lan type veth peer name uplink netns outside; ${cable("")}`);
         t.sh("ip -n outside link set uplink up; ip -n outside address add 10.0.10.7/24 dev uplink");
         const pod: Pod = {
           name: "c1",

@@ -2,7 +2,7 @@
 import { type Case, type CaseTable, rowsThatNeed, type Tag } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { config, fakePci, PCI, returned } from "./host-device.ts";
+import { allow, config, fakePci, PCI, returned } from "./host-device.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
 
@@ -49,6 +49,8 @@ function sameNetwork(t: Trial, device: string, before: string[]): void {
 const keepsNetwork = (id: string, label: string, setup: string): Case =>
   one(id, "H", "the device comes back as it was", label, (t) => {
     const device = t.freshDevice();
+    // Its routes are of the main table, and so the node's own.
+    allow(t, device);
     t.sh(setup);
     const before = network(t, device);
     const conf = config("1.0.0", { device });
@@ -133,7 +135,7 @@ export const hostDeviceBack: CaseTable = {
       "the bridge it belonged to (allowed by the node's policy)",
       (t) => {
         const device = t.freshDevice();
-        t.write("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: [device] } }));
+        allow(t, device);
         t.sh(`ip link add br0 type bridge; ip link set br0 up; ip link set ${device} master br0`);
         const conf = config("1.0.0", { device });
         t.add(conf);

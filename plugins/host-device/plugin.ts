@@ -2,7 +2,6 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
-import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { confinePath } from "../../src/config/policy.ts";
@@ -16,6 +15,7 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { relevantRoutes } from "../../src/link/route.ts";
 import { snapshotOnHost } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
+import { refuseToLend } from "../../src/plugin/node-device.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import { bringBackByAlias } from "./alias.ts";
@@ -78,7 +78,7 @@ function add(call: Call<HostDeviceConfig>): Result {
   const link = whileTaking(() => {
     const free = findFreeDevice(call, host, selection);
     const routes = relevantRoutes(host.route, free.index);
-    refuseNodeDevice(host.route, free, routes);
+    refuseToLend(host, free, call.netns, routes);
     requireFreeInPod(pod, attachment.ifName);
     network = captureNetwork(host.route, free, routes);
     return take(call, host, pod, free, administered(network));

@@ -6,6 +6,7 @@ import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } fro
 import { checkVirtual } from "../../src/cni/virtual-check.ts";
 import { delVirtual } from "../../src/cni/virtual-own.ts";
 import { CniError, Code } from "../../src/errors.ts";
+import { refuseDenied } from "../../src/plugin/node-device.ts";
 import { onPort } from "./port.ts";
 import { forgetWitnesses, isOf } from "./witness.ts";
 
@@ -41,6 +42,7 @@ const virtual: VirtualPlugin<IpvlanConfig> = {
     modeFlags: names.flag[(call.config.flag || "bridge") as keyof typeof names.flag],
   }),
   masterName,
+  refuse: (_call, master) => refuseDenied(master.link),
   onMaster: (call, master, create) => onPort(call, master, virtual, create),
   explain: () => undefined,
   chained: ({ prevResult }) => (prevResult !== undefined && prevResult.ips.length > 0 ? prevResult : undefined),

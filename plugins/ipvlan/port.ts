@@ -4,18 +4,14 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { type Numbers, nameOf, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { LOCK_SH, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../../src/host/constants.ts";
-import { host, SystemError } from "../../src/host/host.ts";
+import { LOCK_SH } from "../../src/host/constants.ts";
+import { host } from "../../src/host/host.ts";
+import { type Found, findBeside, findIn } from "../../src/link/beside.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
-import { lookInto, type NetNs } from "../../src/link/namespace.ts";
+import type { NetNs } from "../../src/link/namespace.ts";
 import { isMadeOn, type Master } from "../../src/link/virtual.ts";
-import { NetlinkError } from "../../src/netlink/errors.ts";
-import { closing } from "../../src/state/files.ts";
 import { ifLockable, withLock } from "../../src/state/lock.ts";
 import { forgetWitnesses, isOf, readWitness, type Witness, witnessDirectory, writeWitness } from "./witness.ts";
-
-/** Namespaces looked into at most when no interface is known: about 0.1 ms each. */
-const SEARCH_LIMIT = 4096;
 
 /** Runs `create` when the master has no interface of another mode or flag. Throws CniError that names one. */
 export function onPort<C extends VirtualConfig>(
@@ -25,7 +21,7 @@ export function onPort<C extends VirtualConfig>(
   create: () => Link,
 ): Link {
   const { mode, modeFlags } = plugin.properties(call);
-  const check = (slave: Slave | undefined) => {
+  const check = (slave: Found | undefined) => {
     if (slave === undefined) return;
     refuseOther("mode", plugin.names.mode, mode, slave.link.mode, master, slave);
     refuseOther("flag", plugin.names.flag, modeFlags, slave.link.modeFlags, master, slave);
@@ -63,14 +59,9 @@ export function onPort<C extends VirtualConfig>(
   return withLock(dir, "lock", lockTimeout, first);
 }
 
-interface Slave {
-  link: Link;
-  where: string;
-}
-
-function ask(witness: Witness | undefined, master: Master): Slave | undefined {
+function ask(witness: Witness | undefined, master: Master): Found | undefined {
   if (witness === undefined) return undefined;
-  return inside(witness.netns, (namespace) => {
+  return findIn(witness.netns, (namespace) => {
     const link = getLink(namespace.route, witness.ifName);
     return link !== undefined && isSlave(link, master, namespace) ? link : undefined;
   });
@@ -81,34 +72,12 @@ function isSlave(link: Link, master: Master, namespace: NetNs): boolean {
 }
 
 /** Looks at the master's own namespace and at those that lie beside the pod's: all of the runtime's pods. */
-function search(call: Call, master: Master): Slave | undefined {
+function search(call: Call, master: Master): Found | undefined {
   const find = (namespace: NetNs) =>
     listLinksOfKind(namespace.route, "ipvlan").find((each) => isSlave(each, master, namespace));
   const link = find(master.namespace);
   if (link !== undefined) return { link, where: master.namespace.path || "the host" };
-  const beside = call.netns.slice(0, call.netns.lastIndexOf("/"));
-  if (call.config.linkInContainer === true || !beside.endsWith("/netns")) return undefined;
-  for (const name of namesIn(beside).slice(0, SEARCH_LIMIT)) {
-    const slave = inside(`${beside}/${name}`, find);
-    if (slave !== undefined) return slave;
-  }
-  return undefined;
-}
-
-/** Not openDirectory: the runtime's path may lead over links, as /var/run does. */
-function namesIn(path: string): string[] {
-  return closing(host.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), (dir) => host.readdir(dir));
-}
-
-/** Other pods come and go meanwhile: one that cannot be looked into has no say. */
-function inside(path: string, find: (namespace: NetNs) => Link | undefined): Slave | undefined {
-  try {
-    const link = lookInto(path, find);
-    return link === undefined ? undefined : { link, where: path };
-  } catch (error) {
-    if (error instanceof SystemError || error instanceof NetlinkError) return undefined;
-    throw error;
-  }
+  return call.config.linkInContainer === true ? undefined : findBeside(call.netns, find);
 }
 
 function refuseOther(
@@ -117,7 +86,7 @@ function refuseOther(
   wants: number | undefined,
   has: number | undefined,
   master: Master,
-  slave: Slave,
+  slave: Found,
 ): void {
   if (wants === has) return;
   const current = nameOf(names, has);

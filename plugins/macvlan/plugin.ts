@@ -1,12 +1,12 @@
 // macvlan: an interface with a MAC address of its own on a device of the host. Keys: config.schema.json and README.md.
 import { ipamRun } from "../../src/cni/ipam.ts";
-import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
 import { checkVirtual } from "../../src/cni/virtual-check.ts";
 import { delVirtual } from "../../src/cni/virtual-own.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
+import { refuseDenied, refuseNodeDevice } from "../../src/plugin/node-device.ts";
 
 interface MacvlanConfig extends VirtualConfig {
   mac?: string;
@@ -89,12 +89,13 @@ const virtual: VirtualPlugin<MacvlanConfig> = {
     };
   },
   masterName: ({ config }) => config.master ?? "",
-  onMaster(call, master, create) {
-    // passthru takes every frame of its master: the node loses the device.
-    if (modeOf(call) === "passthru" && !call.config.linkInContainer)
-      refuseNodeDevice(master.namespace.route, master.link);
-    return create();
+  refuse(call, master) {
+    // passthru takes every frame of its master, so that the node loses the device; source reads what is sent to others.
+    const takes = ["passthru", "source"].includes(modeOf(call));
+    if (takes) refuseNodeDevice(master.namespace.route, master.link);
+    else refuseDenied(master.link);
   },
+  onMaster: (_call, _master, create) => create(),
   explain(call, master, error) {
     if (error.code !== "EINVAL") return undefined;
     const cause =

@@ -2,7 +2,6 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
-import { refuseNodeDevice } from "../../src/cni/node-device.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { CniError, Code } from "../../src/errors.ts";
@@ -15,6 +14,7 @@ import { type LinkSnapshot, snapshotOnHost } from "../../src/link/snapshot.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { applyState, stateBefore, wantedState } from "./attributes.ts";
 import { checkVf } from "./check.ts";

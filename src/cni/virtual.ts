@@ -7,7 +7,6 @@ import { checkMaster, createVirtualLink, findMaster, type Master, nameTaken } fr
 import type { NetlinkError } from "../netlink/errors.ts";
 import { resultWith } from "./interface.ts";
 import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "./ipam.ts";
-import { refuseDenied } from "./node-device.ts";
 import type { Call, NetworkConfig } from "./plugin.ts";
 import { emptyResult, type Interface, type Result } from "./result.ts";
 import { deleteOwnLink, ownerAlias } from "./virtual-own.ts";
@@ -40,6 +39,8 @@ export interface VirtualPlugin<C extends VirtualConfig> {
   properties(call: Call<C>): Pick<NewLink, "mac" | "mode" | "modeFlags" | "bcqueuelen" | "macaddrs">;
   /** Name of the master; "" is the device of the default route. */
   masterName(call: Call<C>): string;
+  /** Throws CniError when the node keeps this master, one of the host, to itself. */
+  refuse(call: Call<C>, master: Master): void;
   /** Runs `create` when the master can take one more link like this, else throws CniError. */
   onMaster(call: Call<C>, master: Master, create: () => Link): Link;
   /** Words a refusal of the kernel; undefined leaves it to the shared words. */
@@ -52,7 +53,7 @@ export function addVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, ca
   const { config } = call;
   const pod = openNamespace(call.netns)!;
   const master = masterOf(plugin, call, pod);
-  if (!config.linkInContainer) refuseDenied(master.link);
+  if (!config.linkInContainer) plugin.refuse(call, master);
   checkMaster(master, plugin.kind, config.mtu ?? 0);
   const link = createIn(plugin, call, master, pod);
 

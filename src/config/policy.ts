@@ -10,7 +10,7 @@ import { inspect, refusal } from "./validate.ts";
 
 export interface Policy {
   devices: {
-    /** Names, altnames, MACs or PCI addresses that may be handed to pods although they carry the default route or belong to a bridge or bond. */
+    /** Devices that may be handed to pods although the node needs them, or they seem to be there for others (src/plugin/device-list.ts). */
     allow: string[];
     /** Devices that never may. */
     deny: string[];

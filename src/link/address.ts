@@ -10,6 +10,8 @@ import type { RouteSocket } from "../netlink/socket.ts";
 
 /** An address as the kernel has it. */
 export interface KernelAddress {
+  /** Of its interface. */
+  index: number;
   address: Address;
   length: number;
   /** IFA_F_* bits. */
@@ -70,7 +72,7 @@ export function beginAddAddress(route: RouteSocket, index: number, added: NewAdd
   });
 }
 
-/** Addresses of one interface, of one family or (0) both. */
+/** Addresses of one interface or (index 0) all, of one family or (0) both. */
 export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 | 6 = 0): KernelAddress[] {
   const wanted = family === 0 ? 0 : family === 4 ? AF_INET : AF_INET6;
   const write = (writer: Writer) =>
@@ -81,10 +83,11 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
     const { address, local, flags, broadcast, label, unknown } = message.attributes;
     // IFA_LOCAL is missing for IPv6, and IFA_ADDRESS is the peer's for point-to-point ones.
     const own = local ?? address;
-    if (message.index !== index || own === undefined) return undefined;
+    if ((index !== 0 && message.index !== index) || own === undefined) return undefined;
     const family = message.family === AF_INET ? 4 : 6;
     const peer = local === undefined || address === undefined ? undefined : ({ family, bytes: address } as const);
     return {
+      index: message.index,
       address: { family, bytes: own },
       length: message.prefixLength,
       flags: flags ?? message.flags,

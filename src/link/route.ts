@@ -1,6 +1,6 @@
 // Routes: `ip route add`, `ip route show`.
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
-import type { Address, Family, Prefix } from "../ip/address.ts";
+import { type Address, type Family, formatAddress, type Prefix } from "../ip/address.ts";
 import { findAttribute, type Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -81,8 +81,12 @@ function hopsOf(family: number, a: RouteAttributes): Hop[] {
 
 /** undefined for what a dump brings that is no route: cached exceptions. */
 function toRoute(bytes: Bytes, start: number, end: number): KernelRoute | undefined {
+  const cached = end - start >= ROUTE_HEADER && (bytes.u32[(start >> 2) + 2]! & c.RTM_F_CLONED) !== 0;
+  return cached ? undefined : fromMessage(bytes, start, end);
+}
+
+function fromMessage(bytes: Bytes, start: number, end: number): KernelRoute {
   const message = readRoute(bytes, start, end, true);
-  if ((message.flags & c.RTM_F_CLONED) !== 0) return undefined;
   const { family, attributes: a } = message;
   const zero = new Uint8Array(family === AF_INET ? 4 : 16);
   return {
@@ -124,16 +128,58 @@ export function listRoutes(route: RouteSocket, family: Family, table: number = c
 }
 
 /**
- * Default routes of any table and routes over the device `index`, of both families: all that is asked about a node's routes, in one dump
- * of each. A node may have a hundred thousand: of the others nothing is decoded but the device.
+ * All that is asked about a node's routes, in one dump of each family: the routes over the device `index`, and of those over the others what
+ * leads away from the node (default routes and routes with a gateway), one for each device and table. A node may have a hundred thousand:
+ * of the rest nothing is decoded but the device and the table.
  */
 export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[] {
-  const wanted = (bytes: Bytes, start: number, end: number): boolean => {
-    if (end - start > 1 && bytes.u8[start + 1] === 0) return true;
-    const device = findAttribute(bytes, start + ROUTE_HEADER, end, c.RTA_OIF);
-    return device !== undefined && bytes.u32[device[0] >> 2] === index;
-  };
-  return [...dumpRoutes(route, 4, 0, wanted), ...dumpRoutes(route, 6, 0, wanted)];
+  return ([4, 6] as const).flatMap((family) => {
+    const seen = new Set<string>();
+    return dumpRoutes(route, family, 0, (bytes, start, end) => isRelevant(bytes, start, end, index, seen));
+  });
+}
+
+/** `seen` has the devices and tables of which one was chosen. */
+function isRelevant(bytes: Bytes, start: number, end: number, index: number, seen: Set<string>): boolean {
+  if (end - start < ROUTE_HEADER) return true;
+  const attributes = start + ROUTE_HEADER;
+  const found = findAttribute(bytes, attributes, end, c.RTA_OIF);
+  const device = found === undefined ? 0 : bytes.u32[found[0] >> 2]!;
+  if (device === index && device !== 0) return true;
+  if (bytes.u8[start + 7] !== c.RTN_UNICAST) return false;
+  // Several next hops, or a nexthop object.
+  if (device === 0) return true;
+  const table = findAttribute(bytes, attributes, end, c.RTA_TABLE);
+  const number = table === undefined ? bytes.u8[start + 4] : bytes.u32[table[0] >> 2];
+  const key = `${device} ${number} ${bytes.u8[start + 5] === c.RTPROT_RA}`;
+  const isDefault = bytes.u8[start + 1] === 0;
+  if (seen.has(key) && !isDefault) return false;
+  const via = [c.RTA_GATEWAY, c.RTA_VIA].some((type) => findAttribute(bytes, attributes, end, type) !== undefined);
+  if (via) seen.add(key);
+  return via || isDefault;
+}
+
+/** Errors that say that there is no way (no route, `unreachable`, `prohibit`, `blackhole`; no such protocol), and none that it is not known. */
+const NO_WAY = ["ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "ENETDOWN", "EAFNOSUPPORT", "EOPNOTSUPP"];
+
+/** `ip route get fibmatch`: the route that the node's own packets to `to` take, when nobody has chosen a source address or a device for them. */
+export function lookUpRoute(route: RouteSocket, to: Address): KernelRoute | undefined {
+  const family = addressFamily(to.family);
+  const dstLength = to.bytes.length * 8;
+  const write = (writer: Writer) =>
+    writeRoute(writer, {
+      ...header(family, 0),
+      dstLength,
+      // Of IPv6 the answer says the table anyway, and that it should is an invalid request.
+      flags: c.RTM_F_FIB_MATCH | (to.family === 4 ? c.RTM_F_LOOKUP_TABLE : 0),
+      attributes: { dst: to.bytes },
+    });
+  try {
+    return route.get(`ip route get fibmatch ${formatAddress(to)}`, c.RTM_GETROUTE, write, fromMessage);
+  } catch (error) {
+    if (error instanceof NetlinkError && NO_WAY.includes(error.code)) return undefined;
+    throw error;
+  }
 }
 
 function dumpRoutes(
@@ -230,8 +276,8 @@ function newHops(family: Family, index: number, hops: NewHop[]): NextHop[] {
   }));
 }
 
-/** Devices of a default route, in order; those of its nexthop object when the kernel gives only its id (nexthop_compat_mode 0). */
-function devicesOf(route: RouteSocket, found: KernelRoute): number[] {
+/** Devices of a route, in order; those of its nexthop object when the kernel gives only its id (nexthop_compat_mode 0). */
+export function devicesOf(route: RouteSocket, found: KernelRoute): number[] {
   const devices = found.nexthops.map((hop) => hop.ifIndex).filter((index) => index !== 0);
   if (devices.length > 0 || found.nexthopId === undefined) return devices;
   return nexthopDevices(route, found.nexthopId, true);
@@ -266,14 +312,4 @@ export function defaultRouteDevice(route: RouteSocket): number | undefined {
     }
   }
   return undefined;
-}
-
-/** Indices of every device that carries a default route of any table, multipath too. `routes`: see relevantRoutes. */
-export function defaultRouteDevices(route: RouteSocket, routes = relevantRoutes(route, 0)): Set<number> {
-  const devices = new Set<number>();
-  for (const found of routes) {
-    if (!isDefault(found)) continue;
-    for (const device of devicesOf(route, found)) devices.add(device);
-  }
-  return devices;
 }

@@ -37,6 +37,8 @@ export const RTM_NEWROUTE = 24;
 export const RTM_DELROUTE = 25;
 export const RTM_GETROUTE = 26;
 export const RTM_NEWNEIGH = 28;
+export const RTM_NEWRULE = 32;
+export const RTM_GETRULE = 34;
 export const RTM_NEWNEXTHOP = 104;
 export const RTM_GETNEXTHOP = 106;
 export const RTM_NEWLINKPROP = 108;
@@ -45,11 +47,14 @@ export const RTNLGRP_LINK = 1;
 export const RTNLGRP_IPV6_IFADDR = 9;
 export const RTN_UNICAST = 1;
 export const RTPROT_BOOT = 3;
+export const RTPROT_RA = 9;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
 export const RT_TABLE_UNSPEC = 0;
 export const RT_TABLE_MAIN = 254;
 export const RTM_F_CLONED = 0x200;
+export const RTM_F_LOOKUP_TABLE = 0x1000;
+export const RTM_F_FIB_MATCH = 0x2000;
 export const RTNH_F_ONLINK = 4;
 export const RTA_DST = 1;
 export const RTA_OIF = 4;
@@ -156,6 +161,20 @@ export const IFA_F_MANAGETEMPADDR = 0x100;
 export const IFA_F_NOPREFIXROUTE = 0x200;
 export const IFA_F_MCAUTOJOIN = 0x400;
 export const IFAPROT_KERNEL_LL = 3;
+
+// linux/fib_rules.h
+export const FRA_DST = 1;
+export const FRA_SRC = 2;
+export const FRA_IIFNAME = 3;
+export const FRA_PRIORITY = 6;
+export const FRA_FWMARK = 10;
+export const FRA_SUPPRESS_PREFIXLEN = 14;
+export const FRA_TABLE = 15;
+export const FRA_FWMASK = 16;
+export const FRA_OIFNAME = 17;
+export const FRA_L3MDEV = 19;
+export const FR_ACT_TO_TBL = 1;
+export const FIB_RULE_INVERT = 2;
 
 // linux/net_namespace.h
 

@@ -1,6 +1,6 @@
 // The network devices of this node and who has them: interfaces on the host, PCI devices whose interface is elsewhere, and what
 // pods hold.
-import { refuseNodeDevice } from "../../cni/node-device.ts";
+
 import { CniError } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { getLink, IFF_LOOPBACK, IFF_UP, type Link, listLinks } from "../../link/link.ts";
@@ -9,6 +9,7 @@ import { isPhysical, isSameDevice, snapshotLink } from "../../link/snapshot.ts";
 import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
+import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { isPciAddress, isUserspaceDriver, names, pciDriver, pciLink, readText } from "../../sysfs/device.ts";
 import {
   physicalFunction,

@@ -1,8 +1,8 @@
 // Routes and the devices of default routes on a real kernel.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { formatAddress, formatPrefix } from "../../ip/address.ts";
+import { formatAddress, formatPrefix, parseAddress } from "../../ip/address.ts";
 import { getLink } from "../link.ts";
-import { defaultRouteDevice, defaultRouteDevices, listRoutes } from "../route.ts";
+import { defaultRouteDevice, devicesOf, listRoutes, lookUpRoute, relevantRoutes } from "../route.ts";
 import { enterSandbox, sh } from "./sandbox.ts";
 
 const { own } = enterSandbox();
@@ -25,7 +25,14 @@ const best = () => {
   const device = defaultRouteDevice(route);
   return device === undefined ? undefined : getLink(route, device)?.name;
 };
-const all = () => [...defaultRouteDevices(route)].map((device) => getLink(route, device)!.name).sort();
+/** Devices of all default routes of the main table. */
+const all = () => {
+  const defaults = relevantRoutes(route, 0).filter(
+    ({ dst, type, table }) => dst.length === 0 && type === 1 && table === 254,
+  );
+  const devices = new Set(defaults.flatMap((found) => devicesOf(route, found)));
+  return [...devices].map((device) => getLink(route, device)!.name).sort();
+};
 
 describe("defaultRouteDevice", () => {
   it("none", () => {
@@ -69,10 +76,9 @@ describe("defaultRouteDevice", () => {
     expect(all()).toEqual(["d2"]);
   });
 
-  it("in the main table only; all tables count for defaultRouteDevices", () => {
+  it("in the main table only", () => {
     sh("ip route add default via 10.1.0.2 table 100");
     expect(best()).toBeUndefined();
-    expect(all()).toEqual(["d1"]);
   });
 
   it("of nexthop objects and their groups, also when the kernel gives nothing but their id", () => {
@@ -125,5 +131,48 @@ describe("listRoutes", () => {
     expect(new Set(listRoutes(route, 4, 0).map((found) => found.table))).toEqual(new Set([254, 255, 100]));
     expect(listRoutes(route, 4, 4711)).toEqual([]);
     expect(listRoutes(route, 6, 4711)).toEqual([]);
+  });
+});
+
+describe("lookUpRoute", () => {
+  const way = (to: string) => {
+    const found = lookUpRoute(route, parseAddress(to)!);
+    return (
+      found &&
+      `${formatPrefix(found.dst)} ${found.table} ${devicesOf(route, found).map((each) => getLink(route, each)!.name)}`
+    );
+  };
+
+  it("is the route itself, with all next hops; of the best metric; by the rules", () => {
+    sh(
+      "ip route add default nexthop via 10.3.0.2 dev d3 nexthop via 10.1.0.2 dev d1; ip route add default via 10.2.0.2 metric 9",
+    );
+    expect(way("203.0.113.9")).toBe("0.0.0.0/0 254 d3,d1");
+    sh("ip route add 128.0.0.0/1 via 10.2.0.2");
+    expect([way("203.0.113.9"), way("9.9.9.9")]).toEqual(["128.0.0.0/1 254 d2", "0.0.0.0/0 254 d3,d1"]);
+    sh("ip route add default via 10.2.0.2 table 1000; ip rule add lookup 1000");
+    expect(way("9.9.9.9")).toBe("0.0.0.0/0 1000 d2");
+    sh("ip rule del lookup 1000; ip route flush table 1000; ip rule add from 10.1.0.1 lookup 1000");
+    expect(way("9.9.9.9")).toBe("0.0.0.0/0 254 d3,d1");
+    sh("ip rule del from 10.1.0.1");
+  });
+
+  it("of IPv6, of nexthop objects", () => {
+    sh("ip -6 route add default via fd02::2; ip -6 route append default via fd01::2");
+    expect(way("2001:7fd::1")?.split(" ")[2]?.split(",").sort()).toEqual(["d1", "d2"]);
+    sh(
+      "ip nexthop add id 1 via 10.2.0.2 dev d2; ip route add default nhid 1; sysctl -qw net.ipv4.nexthop_compat_mode=0",
+    );
+    expect(way("9.9.9.9")).toBe("0.0.0.0/0 254 d2");
+    sh("sysctl -qw net.ipv4.nexthop_compat_mode=1");
+  });
+
+  it("is none where there is none, or the way is closed", () => {
+    expect(way("9.9.9.9")).toBeUndefined();
+    for (const kind of ["unreachable", "blackhole", "prohibit"]) {
+      sh(`ip route add ${kind} default; ip -6 route add ${kind} default`);
+      expect([way("9.9.9.9"), way("2001:7fd::1")]).toEqual([undefined, undefined]);
+      sh("ip route del default; ip -6 route del default dev lo");
+    }
   });
 });

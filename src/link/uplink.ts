@@ -1,0 +1,144 @@
+// What the node itself needs a device for, by the kernel's own answer: the routes that its own packets take when nobody has chosen a source
+// address for them, and the routes with a gateway in the tables that they are looked up in.
+import { formatPrefix, parseAddress } from "../ip/address.ts";
+import { prefixContains } from "../ip/range.ts";
+import * as c from "../netlink/constants.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
+import { type KernelAddress, listAddresses } from "./address.ts";
+import { getLink, type Link, listLinks } from "./link.ts";
+import { devicesOf, type KernelRoute, lookUpRoute } from "./route.ts";
+import { type KernelRule, listRules } from "./rule.ts";
+
+/** Somewhere on the internet, in each half of what is: a pair of half defaults (0.0.0.0/1 and 128.0.0.0/1) is seen as well. Nothing is sent. */
+const ABROAD = { 4: ["9.9.9.9", "193.0.14.129"], 6: ["2001:7fd::1", "3000::1"] } as const;
+/** Bits of the longest prefix that leads abroad. */
+const WIDE = 4;
+const RT_TABLE_DEFAULT = 253;
+
+/** A route that the node needs, and the device that it is over: the one asked about or one that stands on it. */
+export interface Use {
+  carrier: Link;
+  route: KernelRoute;
+}
+
+/**
+ * Why the node needs `link`, a device or what stands on it; undefined: it does not. `routes`: those of the node (relevantRoutes of the device).
+ * - A route with a gateway, or for everything, in a table that the node's own traffic is looked up in. A table that only rules for the
+ *   device's own addresses or for the device lead to is not one.
+ * - The kernel's answer for destinations abroad. It says nothing new of devices with such a route, but knows 0.0.0.0/1 without gateway.
+ * - Routes that a router advertised count only on a node that has no configured way abroad: others have not asked for them, and any device
+ *   that is up may have them.
+ */
+export function usedByNode(route: RouteSocket, link: Link, routes: KernelRoute[]): Use | undefined {
+  const stack = new Stack(route, link);
+  const tables = new Tables(route);
+  for (const found of routes) {
+    if (!leadsAway(found) || found.protocol === c.RTPROT_RA) continue;
+    const carrier = stack.carrierOf(found);
+    if (carrier !== undefined && tables.areUsed(found, carrier)) return { carrier, route: found };
+  }
+  const unasked = routes.some(isConfiguredWay);
+  for (const found of waysAbroad(route, routes)) {
+    if (unasked && found.protocol === c.RTPROT_RA) continue;
+    const carrier = stack.carrierOf(found);
+    if (carrier !== undefined) return { carrier, route: found };
+  }
+  return undefined;
+}
+
+function leadsAway({ type, dst, nexthops, nexthopId }: KernelRoute): boolean {
+  if (type !== c.RTN_UNICAST) return false;
+  return dst.length === 0 || nexthopId !== undefined || nexthops.some(({ gateway }) => gateway !== undefined);
+}
+
+function isConfiguredWay({ type, protocol, dst, table }: KernelRoute): boolean {
+  return type === c.RTN_UNICAST && protocol !== c.RTPROT_RA && dst.length <= WIDE && table === c.RT_TABLE_MAIN;
+}
+
+/** Nothing is asked where nothing can lead: most nodes have one family. */
+function waysAbroad(route: RouteSocket, routes: KernelRoute[]): KernelRoute[] {
+  return ([4, 6] as const)
+    .filter((family) => routes.some((found) => found.family === family && found.dst.length <= WIDE))
+    .flatMap((family) => ABROAD[family].map((text) => lookUpRoute(route, parseAddress(text)!)))
+    .filter((found) => found !== undefined);
+}
+
+/** What stands on a device: it itself, VLANs and macvlans over it, the bridge or bond that it is a port of, and what stands on those. */
+class Stack {
+  readonly #route: RouteSocket;
+  readonly #known = new Map<number, Link | undefined>();
+  #all: Link[] | undefined;
+
+  constructor(route: RouteSocket, base: Link) {
+    this.#route = route;
+    this.#known.set(base.index, base);
+    this.#known.set(0, undefined);
+  }
+
+  /** The device of the route, when it stands on the base. */
+  carrierOf(found: KernelRoute): Link | undefined {
+    for (const device of devicesOf(this.#route, found)) {
+      const carrier = this.#find(device);
+      if (carrier !== undefined) return carrier;
+    }
+    return undefined;
+  }
+
+  #find(index: number): Link | undefined {
+    if (!this.#known.has(index)) {
+      // Not to be asked again while it is being answered.
+      this.#known.set(index, undefined);
+      const link = getLink(this.#route, index);
+      this.#known.set(index, link !== undefined && this.#stands(link) ? link : undefined);
+    }
+    return this.#known.get(index);
+  }
+
+  #stands(upper: Link): boolean {
+    // A parent in another namespace has an index of that namespace.
+    if (upper.linkNetnsid === undefined && this.#find(upper.parent) !== undefined) return true;
+    if (!["bridge", "bond", "team", "vrf"].includes(upper.kind)) return false;
+    this.#all ??= listLinks(this.#route);
+    return this.#all.some((port) => port.master === upper.index && this.#find(port.index) !== undefined);
+  }
+}
+
+/** Which tables the node's own traffic is looked up in. Rules and addresses are asked for when there is another table than the main one. */
+class Tables {
+  readonly #route: RouteSocket;
+  readonly #rules = new Map<number, KernelRule[]>();
+  #addresses: KernelAddress[] | undefined;
+
+  constructor(route: RouteSocket) {
+    this.#route = route;
+  }
+
+  areUsed({ family, table }: KernelRoute, carrier: Link): boolean {
+    if (table === c.RT_TABLE_MAIN || table === RT_TABLE_DEFAULT) return true;
+    // That of a VRF: no rule names it, and what lives in the VRF uses it.
+    if (carrier.slaveKind === "vrf") return true;
+    const rules = this.#rules.get(family) ?? listRules(this.#route, family);
+    this.#rules.set(family, rules);
+    return rules.some((rule) => rule.table === table && !this.#isOwn(rule, carrier));
+  }
+
+  /** The rule is for packets of the device's own addresses alone, or for those that come in or leave by the device. */
+  #isOwn({ from, to, iif, oif, inverted }: KernelRule, carrier: Link): boolean {
+    if (inverted) return false;
+    if (iif === carrier.name || oif === carrier.name) return true;
+    if (from === undefined && to === undefined) return false;
+    this.#addresses ??= listAddresses(this.#route, 0);
+    const within = (prefix: typeof from): KernelAddress[] =>
+      prefix === undefined ? [] : this.#addresses!.filter(({ address }) => prefixContains(prefix, address));
+    const own = (addresses: KernelAddress[]): boolean =>
+      addresses.length > 0 && addresses.every(({ index }) => index === carrier.index);
+    const single = to !== undefined && to.length === to.address.bytes.length * 8;
+    return own(within(from)) || (single && own(within(to)));
+  }
+}
+
+/** "a default route of this node", "the route of this node to 10.96.0.0/12 (table 100)". */
+export function describeRoute({ dst, table }: KernelRoute): string {
+  const what = dst.length === 0 ? "a default route of this node" : `the route of this node to ${formatPrefix(dst)}`;
+  return table === c.RT_TABLE_MAIN ? what : `${what} (table ${table})`;
+}

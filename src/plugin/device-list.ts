@@ -1,0 +1,51 @@
+// The lists of devices in the node's policy (devices.allow, devices.deny).
+import type { Link } from "../link/link.ts";
+import { isPciAddress, placeOnHost } from "../sysfs/device.ts";
+import { physicalFunction, physicalFunctionInterface } from "../sysfs/vf.ts";
+
+/** An entry about all virtual functions of a physical one. No interface name has a colon. */
+const FUNCTIONS_OF = "pf:";
+
+/**
+ * True when an entry names the device: by name, alternative name, MAC or PCI address, each also as a pattern with * and ?, or by its physical
+ * function ("pf:" and that one's name or PCI address).
+ */
+export function isListed(link: Link, entries: string[]): boolean {
+  return entries.some((entry) => entry !== "" && (namesDevice(entry, link) || namesItsPf(entry, link)));
+}
+
+function namesDevice(entry: string, link: Link): boolean {
+  const known = [link.name, ...link.altnames, placeOnHost(link)];
+  return known.some((name) => name !== "" && fits(entry, name)) || fits(entry.toLowerCase(), link.mac);
+}
+
+function namesItsPf(entry: string, link: Link): boolean {
+  if (!entry.startsWith(FUNCTIONS_OF)) return false;
+  const place = placeOnHost(link);
+  const pf = isPciAddress(place) ? physicalFunction(place) : undefined;
+  if (pf === undefined) return false;
+  const wanted = entry.slice(FUNCTIONS_OF.length);
+  return fits(wanted, pf) || fits(wanted, physicalFunctionInterface(pf) ?? "");
+}
+
+/** `*` stands for any characters, `?` for one. Takes no longer than the product of both lengths. */
+export function fits(pattern: string, text: string): boolean {
+  let p = 0;
+  let t = 0;
+  let star = -1;
+  let resume = 0;
+  while (t < text.length) {
+    if (pattern[p] === "*") {
+      star = p++;
+      resume = t;
+    } else if (pattern[p] === "?" || pattern[p] === text[t]) {
+      p++;
+      t++;
+    } else if (star >= 0) {
+      p = star + 1;
+      t = ++resume;
+    } else return false;
+  }
+  while (pattern[p] === "*") p++;
+  return p === pattern.length;
+}

@@ -1,0 +1,75 @@
+// Devices that the node itself needs, or that exist for others, stay where they are unless the node's policy says otherwise: who writes a
+// configuration may be a tenant. docs/configuration.md has the table of what is allowed and what is refused.
+import { policy } from "../config/policy.ts";
+import { CniError, Code } from "../errors.ts";
+import { getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
+import type { NetNs } from "../link/namespace.ts";
+import { type KernelRoute, relevantRoutes } from "../link/route.ts";
+import { describeRoute, usedByNode } from "../link/uplink.ts";
+import { othersOn } from "../link/uppers.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
+import { isListed } from "./device-list.ts";
+
+/** Kinds of virtual interfaces that are made to be used by whoever has them. All others are part of how somebody else's packets travel. */
+const TO_LEND = [
+  ...["vlan", "macsec", "bond", "team", "hsr", "dummy", "ipoib", "veth", "tun", "netdevsim"],
+  ...["macvlan", "macvtap", "ipvlan", "ipvtap", "vcan", "vxcan", "can", "wwan"],
+];
+
+/**
+ * Throws CniError(invalidConfig) saying who needs the device for what. Looks, and changes nothing. `routes`: those of the node, when the
+ * caller has them already (relevantRoutes of the device).
+ */
+export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: KernelRoute[]): void {
+  if (mayGo(link)) return;
+  refuseWhatIsOthers(link);
+  if (link.master !== 0 && link.slaveKind !== "vrf") {
+    const master = getLink(route, link.master)?.name ?? `interface ${link.master}`;
+    refuse(link, `belongs to the ${link.slaveKind || "interface"} ${master}`);
+  }
+  const use = usedByNode(route, link, routes ?? relevantRoutes(route, link.index));
+  if (use === undefined) return;
+  const what = describeRoute(use.route);
+  const { carrier } = use;
+  refuse(link, carrier.index === link.index ? `carries ${what}` : `is below ${carrier.name}, which carries ${what}`);
+}
+
+/** The same for a device that is about to leave the host for the pod of `netnsPath`: nothing of a running pod may stand on it. */
+export function refuseToLend(host: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
+  if (mayGo(link)) return;
+  refuseNodeDevice(host.route, link, routes);
+  const other = othersOn(host, link, netnsPath);
+  if (other !== undefined) refuse(link, `has ${other} on it, which would lose its connection`);
+}
+
+/** Throws CniError for what never may go; false: it depends on what the device is used for. */
+function mayGo(link: Link): boolean {
+  if ((link.flags & IFF_LOOPBACK) !== 0) throw refusal(link, "is the loopback interface", "Name another device.");
+  refuseDenied(link);
+  return isListed(link, policy().devices.allow);
+}
+
+function refuseWhatIsOthers(link: Link): void {
+  if (link.kind === "") return;
+  if (!TO_LEND.includes(link.kind)) {
+    refuse(link, `is of kind ${link.kind}: others' packets go through such interfaces`);
+  }
+  if (link.linkNetnsid === undefined) return;
+  const other = link.kind === "veth" || link.kind === "vxcan" ? "its other end" : "what it stands on";
+  refuse(link, `is a ${link.kind}, and ${other} is in another namespace: it is there for a pod or container`);
+}
+
+/** Only what the node's policy denies: for uses that leave the device to the node. Throws CniError(invalidConfig). */
+export function refuseDenied(link: Link): void {
+  if (!isListed(link, policy().devices.deny)) return;
+  throw refusal(link, "is denied to pods by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
+}
+
+function refuse(link: Link, why: string): never {
+  const cure = `Name another device, or add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node.`;
+  throw refusal(link, why, cure);
+}
+
+function refusal(link: Link, why: string, cure: string): CniError {
+  return new CniError(Code.invalidConfig, `device "${link.name}" ${why}`, cure);
+}
