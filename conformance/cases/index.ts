@@ -31,6 +31,7 @@ import { sriov } from "./sriov.ts";
 import { sriovBack } from "./sriov-back.ts";
 import { sriovState } from "./sriov-state.ts";
 import { sriovSysfs } from "./sriov-sysfs.ts";
+import { sriovVirtio } from "./sriov-virtio.ts";
 import { staticIpam } from "./static.ts";
 import { statusGc } from "./status-gc.ts";
 import { stdin } from "./stdin.ts";
@@ -44,7 +45,7 @@ const contract = [env, containerId, ifname, args, netns, stdin, name, version, k
 const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining, configure];
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
-const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState];
+const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio];
 const plugins = [
   hostDevice,
   hostDeviceBack,

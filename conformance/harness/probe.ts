@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { lendableCards } from "./card.ts";
 import { runIn } from "./invoke.ts";
 import { openNamespaces } from "./namespaces.ts";
+import { virtioCards } from "./virtio-card.ts";
 
 export interface Offer {
   /** Plugin name to the spec versions it lists. */
@@ -15,6 +16,7 @@ export interface Offer {
   readonly programs: string[];
   /** Network cards with virtual functions that cases may borrow. */
   readonly cards: number;
+  readonly virtioCards: number;
   readonly kernel: string;
 }
 
@@ -61,6 +63,7 @@ export async function probe(bin: string, peer: string | undefined, more: readonl
       kinds: ["veth", ...words(KINDS)],
       programs: words(`for p in ${PROGRAMS}; do command -v $p >/dev/null && echo $p; done; exit 0`),
       cards: lendableCards().length,
+      virtioCards: virtioCards().length,
       kernel: words("uname -r")[0] ?? "",
     };
   } finally {
@@ -82,6 +85,7 @@ export function unmet(
     if (kind === "plugin" && what === "macvlan" && !offer.kinds.includes("macvlan"))
       return "this kernel has no macvlan";
     if (kind === "card" && offer.cards === 0) return "no network card with virtual functions (conformance/vm has some)";
+    if (kind === "virtio-card" && offer.virtioCards === 0) return "no virtio card with virtual functions (--virtio)";
     if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;
     if (kind === "peer" && spec !== undefined && offer.peerVersions[what]?.includes(spec) !== true)
       return `the peer's ${what} does not list ${spec}`;

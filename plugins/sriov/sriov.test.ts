@@ -48,6 +48,9 @@ describe("a configuration", () => {
     expect(wantedMac(call(config, { MAC: "02:00:00:00:00:0B" }))).toBe("02:00:00:00:00:0c");
     expect(wantedMac(call({ mac: config.mac }, { MAC: "02:00:00:00:00:0B" }))).toBe("02:00:00:00:00:0b");
     expect(wantedMac(call({ mac: config.mac }))).toBe("02:00:00:00:00:0a");
+    const args = { cni: { mac: "02:00:00:00:00:0d" } };
+    expect(wantedMac(call({ mac: config.mac, args }, { MAC: "02:00:00:00:00:0B" }))).toBe("02:00:00:00:00:0d");
+    expect(wantedMac(call({ ...config, args }))).toBe("02:00:00:00:00:0c");
   });
 });
 
