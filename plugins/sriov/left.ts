@@ -1,7 +1,43 @@
-// What a driver does not take back: it is said, and holds nobody up. The next ADD sets its own values.
+// What could not be put back on a VF: a driver that refuses, a PF that is away. It holds nobody up; it is written down until the next ADD of
+// the VF, which tries again before it sets its own values, and `podnic devices` shows it.
 import { CniError } from "../../src/errors.ts";
+import { SystemError } from "../../src/host/host.ts";
+import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { bootId, type RecordKey, recordStore } from "../../src/state/record.ts";
+
+export interface Leftover {
+  pci: string;
+  /** What the VF was on its PF. */
+  state: VfState;
+  /** Address of its interface; "" when it had none. */
+  mac: string;
+  /** What is not as it was: "vlan", "mac", … */
+  left: string[];
+}
+
+const store = () => recordStore<Leftover>("sriov-left");
+/** There is one for a VF, whoever left it. */
+const keyOf = (pci: string): RecordKey => ({ network: "", containerId: pci, ifName: "" });
+
+/** undefined also when it is of an earlier boot: the VFs were made anew since. */
+export function readLeftover(pci: string): Leftover | undefined {
+  const record = store().read(keyOf(pci));
+  return record?.bootId === bootId() ? record.data : undefined;
+}
+
+/** `left` empty: all is as it was. A sick disk is only said in the log: that the VF is free counts more. */
+export function writeLeftover(leftover: Leftover): void {
+  const { pci, left } = leftover;
+  try {
+    if (left.length === 0) store().remove(keyOf(pci));
+    else store().write(keyOf(pci), leftover);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    log("warning", "cannot write down what is left on the VF", { device: pci, error: error.message });
+  }
+}
 
 /** Runs it; a refusal is logged, and its name added to `left`. Everything else is thrown. */
 export function attempt(left: string[], pci: string, what: string, run: () => void): void {

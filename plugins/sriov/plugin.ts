@@ -23,6 +23,7 @@ import { deviceOf, type SriovConfig, validate, wantedMac } from "./config.ts";
 import { findVf, type Vf, vfLink } from "./device.ts";
 import { checkDeviceInfoPath, writeDeviceInfo } from "./device-info.ts";
 import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
+import { settle } from "./put-back.ts";
 import { type HeldVf, records, withVf } from "./record.ts";
 import { listStates, readReference, stateName, writeReference } from "./reference.ts";
 import { release } from "./restore.ts";
@@ -54,6 +55,7 @@ function add(call: Call<SriovConfig>): Result {
   let addresses: Result | undefined;
   const { vf, link, mac, mtu } = withVf(pci, true, () => {
     requireFreeVf(call, pci);
+    settle(host.route, found);
     if (early) addresses = ipamAdd(call);
     return found.userspace ? takeUserspace(call, pod, found) : take(call, host, pod, found);
   });

@@ -1,6 +1,6 @@
 // What drivers refuse, and when: each attribute with each errno that drivers answer with, at ADD and at DEL. The card is simulated, the
 // state is on a disk of its own.
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { failureCode } from "../../src/cni/testing.ts";
 import { getLink } from "../../src/link/link.ts";
@@ -8,6 +8,7 @@ import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { stateBefore } from "./attributes.ts";
 import type { SriovConfig } from "./config.ts";
 import { findVf, vfLink } from "./device.ts";
+import { readLeftover } from "./left.ts";
 import { restoreMac, setMac } from "./mac.ts";
 import { records } from "./record.ts";
 import { EOPNOTSUPP, type Interface, type SimulatedCard } from "./simulated-card.ts";
@@ -113,10 +114,15 @@ describe("DEL", () => {
     expect(records().list()).toEqual([]);
     expect(readdirSync(STATE)).toEqual(["pci"]);
     run("DEL", {});
+    expect(readLeftover(VF)?.left).toEqual(refused ? [what === "link_state" ? "linkState" : what] : undefined);
     for (const refused of Object.keys(card.refusals)) delete card.refusals[refused];
     card.deaf.clear();
     run("ADD", { vlan: 7, mac: "02:00:00:00:00:bb" }, { id: "next" });
-    expect(card.vfs[1]).toMatchObject({ mac: "02:00:00:00:00:bb", vlan: { id: 7 } });
+    const wanted = { mac: "02:00:00:00:00:bb", vlan: { id: 7, qos: 0, protocol: 0x8100 } };
+    expect(card.vfs[1]).toEqual({ ...before[1], ...wanted });
+    run("DEL", {}, { id: "next" });
+    expect(card.vfs).toEqual(before);
+    expect(readLeftover(VF)).toBeUndefined();
   }
 
   test.each(matrix)("%s, always %s: ends, with the others put back", (what, _, errno) => {
@@ -163,7 +169,7 @@ describe("a driver that takes no address off (octeontx2, hinic)", () => {
     const was = structuredClone(card.vfs[1]!);
     const own = card.interfaces.get(11)!.mac;
     const link = setMac(route, vf, getLink(route, 11)!, MAC);
-    expect(restoreMac(route, vf, link, was, own, undefined)).toEqual([]);
+    expect(restoreMac(route, vf, link, was.mac, own, undefined)).toEqual([]);
     expect([card.interfaces.get(11)!.mac, card.vfs[1]!.mac]).toEqual([own, own]);
   });
 });
@@ -336,4 +342,56 @@ describe("an interface that is being reset (iavf: EBUSY)", () => {
     // Not by the ladder, which takes the pin off.
     expect(card.asked.slice(asked)).toEqual([`mac ${MAC}`]);
   });
+});
+
+describe("what is left is tried again by the next ADD", () => {
+  test("a PF that was away at DEL (in another namespace)", () => {
+    const before = structuredClone(card.vfs);
+    run("ADD", every);
+    renameSync(`${PCI}/${PF}/net/enp175s0f1`, `${PCI}/${PF}/aside`);
+    run("DEL", {});
+    expect(card.vfs[1]).toEqual(inForce);
+    expect(records().list()).toEqual([]);
+    expect(readLeftover(VF)?.left).toEqual(["attributes"]);
+    renameSync(`${PCI}/${PF}/aside`, `${PCI}/${PF}/net/enp175s0f1`);
+    run("ADD", {}, { id: "next" });
+    expect(card.vfs).toEqual(before);
+    expect(readLeftover(VF)).toBeUndefined();
+  });
+
+  test("what the driver still refuses stays left, and the pod has what it asks for", () => {
+    run("ADD", every);
+    refuse("trust", EPERM);
+    run("DEL", {});
+    run("ADD", { vlan: 7 }, { id: "next" });
+    expect(card.vfs[1]).toMatchObject({ vlan: { id: 7 }, trust: true, mac: "00:00:00:00:00:00" });
+    run("DEL", {}, { id: "next" });
+    expect(card.vfs[1]).toMatchObject({ vlan: { id: 0 }, trust: true });
+    expect(readLeftover(VF)?.left).toEqual(["trust"]);
+  });
+
+  test("an earlier boot's is none: the VFs were made anew", () => {
+    run("ADD", every);
+    refuse("trust", EPERM);
+    run("DEL", {});
+    const [file] = readdirSync("/var/lib/cni/podnic/sriov-left");
+    const path = `/var/lib/cni/podnic/sriov-left/${file}`;
+    const record = JSON.parse(readFileSync(path, "utf8"));
+    writeFileSync(path, JSON.stringify({ ...record, bootId: "earlier" }));
+    card.asked.length = 0;
+    run("ADD", {}, { id: "next" });
+    expect(card.asked).toEqual([]);
+  });
+});
+
+test("vfio-pci at ADD with a MAC, the kernel's driver at DEL: its interface has not the pod's address", () => {
+  card.vfs[1]!.mac = "02:00:00:00:07:01";
+  run("ADD", { mac: MAC });
+  sysfs("igbvf");
+  // What the driver found when it was bound.
+  card.interfaces.get(11)!.mac = MAC;
+  card.interfaces.get(11)!.parent = VF;
+  run("DEL", {});
+  expect([card.interfaces.get(11)!.mac, card.vfs[1]!.mac]).toEqual(["02:00:00:00:07:01", "02:00:00:00:07:01"]);
+  expect(readLeftover(VF)).toBeUndefined();
 });

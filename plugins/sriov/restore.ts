@@ -1,19 +1,13 @@
 // Giving a VF back as it was: one function for DEL, GC, the undo of ADD and stale records, of our pods and of sriov-cni's.
-import { Cleanup } from "../../src/cleanup.ts";
 import { SystemError } from "../../src/host/host.ts";
-import { getLink, type Link } from "../../src/link/link.ts";
+import type { Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { locate, requireFreeName, takeBack } from "../../src/link/return.ts";
-import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
-import type { VfState } from "../../src/link/vf.ts";
+import { type LinkSnapshot, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
-import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { bootId, type RecordKey } from "../../src/state/record.ts";
 import { isPciDevice, pciNetDirectory } from "../../src/sysfs/device.ts";
-import { restoreState } from "./attributes.ts";
-import { findOnPf, type Vf } from "./device.ts";
-import { attempt } from "./left.ts";
-import { restoreAdministrativeMac, restoreMac } from "./mac.ts";
+import { type Home, putBack } from "./put-back.ts";
 import { type HeldVf, records } from "./record.ts";
 import { allocation, listStates, readReference, removeReference, type StateFile, stateName } from "./reference.ts";
 
@@ -67,33 +61,10 @@ export function isSameKey(a: RecordKey, b: RecordKey): boolean {
 
 function giveBack(held: HeldVf, ifName: string, netnsPath: string, partial: boolean): "home" | "hidden" {
   const host = ownNamespace();
-  const vf = findQuietly(host, held.pci);
-  const link = held.link === undefined ? undefined : takeHome(held, ifName, netnsPath, host, partial);
-  if (link === "hidden") return "hidden";
-  const cleanup = new Cleanup();
-  const { state } = held;
-  if (vf !== undefined && state !== undefined) {
-    restorePf(host.route, vf, state, link);
-  }
-  if (link !== undefined) {
-    const { was } = link;
-    cleanup.attempt(() => restoreLink(host.route, getLink(host.route, link.link.index) ?? link.link, was));
-  }
-  cleanup.finish();
+  const home = held.link === undefined ? undefined : takeHome(held, ifName, netnsPath, host, partial);
+  if (home === "hidden") return "hidden";
+  putBack(host, held.pci, held.state, home);
   return "home";
-}
-
-/** What the PF does with the VF and gives it. Returns what could not be put back. */
-function restorePf(route: RouteSocket, vf: Vf, was: VfState, home: Home | undefined): string[] {
-  const { left, now } = restoreState(route, vf, was);
-  if (home !== undefined) return [...left, ...restoreMac(route, vf, home.link, was, home.was.mac, now)];
-  if (now !== undefined) attempt(left, vf.pci, "mac", () => restoreAdministrativeMac(route, vf, was, now));
-  return left;
-}
-
-interface Home {
-  link: Link;
-  was: LinkSnapshot;
 }
 
 /** The VF's interface, on the host under its name, and what it was; undefined when there is none any more. */
@@ -121,16 +92,6 @@ function complete(recorded: LinkSnapshot, link: Link): LinkSnapshot {
   const now = snapshotLink(link);
   const clean = { up: false, promisc: false, allmulti: false, noarp: false, multicast: true };
   return { ...now, ...clean, name, mac: mac || now.mac, mtu: mtu || now.mtu };
-}
-
-/** The VF with its PF, when both are there: without them there are no attributes to restore. */
-function findQuietly(host: NetNs, pci: string): Vf | undefined {
-  try {
-    return findOnPf(host.route, pci);
-  } catch (error) {
-    log("warning", "attributes of the VF not restored", { device: pci, error: String(error) });
-    return undefined;
-  }
 }
 
 function forget(key: RecordKey, pci: string, netnsPath: string): void {

@@ -195,7 +195,7 @@ describe("addresses, as drivers take them", () => {
     const before = macs();
     const link = setMac(route, vf, getLink(route, 11)!, WANTED);
     expect(macs()).toEqual([WANTED, WANTED]);
-    expect(restoreMac(route, vf, link, was, before[0]!, undefined)).toEqual([]);
+    expect(restoreMac(route, vf, link, was.mac, before[0]!, undefined)).toEqual([]);
     expect(macs()).toEqual(before);
   }
 
@@ -232,7 +232,7 @@ describe("addresses, as drivers take them", () => {
     const was = structuredClone(card.vfs[1]!);
     const link = getLink(route, 11)!;
     card.vfs[1]!.mac = link.mac;
-    restoreMac(route, vf, link, was, link.mac, undefined);
+    restoreMac(route, vf, link, was.mac, link.mac, undefined);
     expect(card.asked).toEqual([]);
   });
 
@@ -256,7 +256,7 @@ describe("addresses, as drivers take them", () => {
     card.onInterfaceMac = () => {
       throw EADDRNOTAVAIL;
     };
-    expect(restoreMac(route, vf, link, was, "02:00:00:00:00:01", undefined)).toEqual(["address"]);
+    expect(restoreMac(route, vf, link, was.mac, "02:00:00:00:00:01", undefined)).toEqual(["address"]);
     expect(macs()).toEqual([WANTED, was.mac]);
   });
 

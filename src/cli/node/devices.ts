@@ -1,6 +1,7 @@
 // The network devices of this node and who has them: interfaces on the host, PCI devices whose interface is elsewhere, and what
 // pods hold.
 
+import { readLeftover } from "../../../plugins/sriov/left.ts";
 import { CniError } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { getLink, IFF_LOOPBACK, IFF_UP, type Link, listLinks } from "../../link/link.ts";
@@ -205,7 +206,10 @@ function withFunction(route: RouteSocket, device: Device): Device {
   const pfPci = physicalFunction(device.pci)!;
   const pfName = physicalFunctionInterface(pfPci);
   const index = virtualFunctionIndex(pfPci, device.pci);
-  const found: Device = { ...device, pf: pfName ?? pfPci };
+  const left = readLeftover(device.pci)?.left ?? [];
+  const why =
+    left.length === 0 ? device.why : `${device.why ? `${device.why}; ` : ""}an earlier pod left ${left.join(", ")}`;
+  const found: Device = { ...device, why, pf: pfName ?? pfPci };
   if (index === undefined) return found;
   found.vf = index;
   const vlan = pfName === undefined ? undefined : vlanOf(route, pfName, index);

@@ -1,0 +1,77 @@
+// A VF as its PF has it, put back: attributes and address. What does not go is left, said, and tried again by the next ADD.
+import { getLink, type Link } from "../../src/link/link.ts";
+import type { NetNs } from "../../src/link/namespace.ts";
+import { type LinkSnapshot, restoreLink } from "../../src/link/snapshot.ts";
+import type { VfState } from "../../src/link/vf.ts";
+import { log } from "../../src/log.ts";
+import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { physicalFunction } from "../../src/sysfs/vf.ts";
+import { restoreState } from "./attributes.ts";
+import { findOnPf, type Vf, vfLink } from "./device.ts";
+import { attempt, leave, readLeftover, writeLeftover } from "./left.ts";
+import { NO_MAC, restoreAdministrativeMac, restoreMac } from "./mac.ts";
+
+/** The VF's interface, on the host, and what it was. */
+export interface Home {
+  link: Link;
+  was: LinkSnapshot;
+}
+
+/** `state`: what the VF was on its PF, where that is known. `home`: undefined when it has no interface, or had none. */
+export function putBack(host: NetNs, pci: string, state: VfState | undefined, home: Home | undefined): void {
+  const left = state === undefined ? [] : putBackOnPf(host.route, pci, state, home?.link, home?.was.mac ?? "");
+  if (home !== undefined) {
+    const { link, was } = home;
+    attempt(left, pci, "interface", () => restoreLink(host.route, getLink(host.route, link.index) ?? link, was));
+  }
+  if (state === undefined || left.length === 0) return;
+  // What was left before this pod is what the VF was: this one took it over.
+  const earlier = readLeftover(pci) ?? { state, mac: home?.was.mac ?? "", left: [] };
+  writeLeftover({ ...earlier, pci, left: [...new Set([...earlier.left, ...left])] });
+}
+
+/** ADD: what an earlier pod left, before it is taken for the original. What the driver still refuses is overwritten by what the pod asks for. */
+export function settle(route: RouteSocket, vf: Vf): void {
+  const leftover = readLeftover(vf.pci);
+  if (leftover === undefined) return;
+  const { pci, state, mac } = leftover;
+  const link = vf.userspace ? undefined : vfLink(route, pci);
+  writeLeftover({ pci, state, mac, left: putBackOnPf(route, pci, state, link, mac) });
+}
+
+/** `mac`: what its interface had. Returns what could not be put back. */
+function putBackOnPf(route: RouteSocket, pci: string, was: VfState, link: Link | undefined, mac: string): string[] {
+  const vf = findQuietly(route, pci);
+  // Without a VF there is nothing left; a PF that is away (in another namespace, without driver) comes back with what is set on it.
+  if (vf === undefined) return physicalFunction(pci) === undefined ? [] : ["attributes"];
+  const { left, now } = restoreState(route, vf, was);
+  if (link !== undefined && mac !== "") return [...left, ...restoreMac(route, vf, link, was.mac, mac, now)];
+  if (now === undefined) return left;
+  const given = now.mac;
+  attempt(left, pci, "mac", () => restoreAdministrativeMac(route, vf, was.mac, now));
+  return [...left, ...takeAddress(route, vf, given, was.mac)];
+}
+
+/**
+ * A VF without interface at ADD (vfio-pci) whose own driver was bound since: that made an interface with the pod's address, and two with
+ * one address must not be. `given`: what the PF had given, `own`: what it gives now.
+ */
+function takeAddress(route: RouteSocket, vf: Vf, given: string, own: string): string[] {
+  const link = vf.userspace || given === own || given === NO_MAC ? undefined : vfLink(route, vf.pci);
+  if (link === undefined || link.mac !== given) return [];
+  const left: string[] = [];
+  if (own === NO_MAC || own === "")
+    leave(left, vf.pci, "address", `${link.name} has ${given}, and had none of its own`);
+  else left.push(...restoreMac(route, vf, link, own, own, undefined));
+  return left;
+}
+
+/** The VF with its PF, when both are there: without them there are no attributes to restore. */
+function findQuietly(route: RouteSocket, pci: string): Vf | undefined {
+  try {
+    return findOnPf(route, pci);
+  } catch (error) {
+    log("warning", "attributes of the VF not restored", { device: pci, error: String(error) });
+    return undefined;
+  }
+}
