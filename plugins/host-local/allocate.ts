@@ -4,7 +4,8 @@ import {
   compareAddresses,
   equalAddresses,
   type Interval,
-  intervalsOverlap,
+  type IntervalMap,
+  intervalContains,
   nextAddress,
   previousAddress,
 } from "../../src/ip/range.ts";
@@ -29,7 +30,7 @@ interface Piece extends Interval {
 export function allocate(
   set: RangeSet,
   last: Address | undefined,
-  excluded: readonly Interval[],
+  excluded: IntervalMap<Interval>,
   leases: Leases,
 ): { address: Address; range: Range } | undefined {
   for (const piece of walk(set, last, excluded)) {
@@ -41,37 +42,34 @@ export function allocate(
 }
 
 /** The addresses to try, in order and as intervals: nothing here is counted through, whatever the size of the ranges. */
-function walk(set: RangeSet, last: Address | undefined, excluded: readonly Interval[]): Piece[] {
-  const pieces: Piece[] = [];
-  const add = (range: Range, interval: Interval): void => {
-    const holes = range.gateway ? [...excluded, { first: range.gateway, last: range.gateway }] : excluded;
-    for (const piece of without(interval, holes)) pieces.push({ ...piece, range });
-  };
+function* walk(set: RangeSet, last: Address | undefined, excluded: IntervalMap<Interval>): Generator<Piece> {
+  function* pieces(range: Range, interval: Interval): Generator<Piece> {
+    for (const piece of without(interval, excluded.overlapping(interval))) {
+      const gateway = range.gateway && intervalContains(piece, range.gateway) ? [range.gateway] : [];
+      const holes = gateway.map((address) => ({ first: address, last: address }));
+      for (const { first, last } of without(piece, holes)) yield { first, last, range };
+    }
+  }
   const begun = last && rangeOf(set, last);
   if (last === undefined || begun === undefined) {
-    for (const range of set) add(range, range);
-    return pieces;
+    for (const range of set) yield* pieces(range, range);
+    return;
   }
   const index = set.indexOf(begun);
-  if (!equalAddresses(last, begun.last)) add(begun, { first: nextAddress(last)!, last: begun.last });
-  for (const range of [...set.slice(index + 1), ...set.slice(0, index)]) add(range, range);
-  add(begun, { first: begun.first, last });
-  return pieces;
+  if (!equalAddresses(last, begun.last)) yield* pieces(begun, { first: nextAddress(last)!, last: begun.last });
+  for (const range of [...set.slice(index + 1), ...set.slice(0, index)]) yield* pieces(range, range);
+  yield* pieces(begun, { first: begun.first, last });
 }
 
-/** What is left of the interval, in order. */
-function without(interval: Interval, holes: readonly Interval[]): Interval[] {
-  let pieces = [interval];
+/** What is left of the interval, in order. The holes are disjoint, in order, and each has an address of it. */
+function without({ first, last }: Interval, holes: readonly Interval[]): Interval[] {
+  const left: Interval[] = [];
+  let from: Address | undefined = first;
   for (const hole of holes) {
-    pieces = pieces.flatMap((piece) => {
-      if (!intervalsOverlap(piece, hole)) return [piece];
-      const left: Interval[] = [];
-      if (compareAddresses(piece.first, hole.first) < 0) {
-        left.push({ first: piece.first, last: previousAddress(hole.first)! });
-      }
-      if (compareAddresses(hole.last, piece.last) < 0) left.push({ first: nextAddress(hole.last)!, last: piece.last });
-      return left;
-    });
+    if (compareAddresses(from, hole.first) < 0) left.push({ first: from, last: previousAddress(hole.first)! });
+    from = nextAddress(hole.last);
+    if (from === undefined) return left;
   }
-  return pieces;
+  if (compareAddresses(from, last) <= 0) left.push({ first: from, last });
+  return left;
 }

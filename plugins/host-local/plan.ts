@@ -4,9 +4,16 @@ import { type RouteConfig, readRoutes } from "../../src/cni/routes.ts";
 import { confinePath } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress, parsePrefix } from "../../src/ip/address.ts";
-import { equalAddresses, type Interval, intervalContains, lastAddress, networkAddress } from "../../src/ip/range.ts";
+import {
+  equalAddresses,
+  type Interval,
+  IntervalMap,
+  lastAddress,
+  mergeIntervals,
+  networkAddress,
+} from "../../src/ip/range.ts";
 import type { RouteSpec } from "../../src/link/route.ts";
-import { type Range, type RangeConfig, type RangeSet, rangeOf, rangeSets } from "./ranges.ts";
+import { type Range, type RangeConfig, type RangeSet, rangeSets } from "./ranges.ts";
 
 export interface HostLocalConfig extends NetworkConfig {
   ipam?: RangeConfig & {
@@ -26,12 +33,17 @@ export interface Plan {
   sets: RangeSet[];
   /** The address asked for, by set. */
   wanted: (Address | undefined)[];
+  /** All ranges of all sets. */
+  ranges: IntervalMap<SetRange>;
   /** Addresses that are not handed out. */
-  excluded: Interval[];
+  excluded: IntervalMap<Interval>;
   routes: RouteSpec[];
   resolvConf: string | undefined;
   directory: string;
 }
+
+/** A range, and which set it is of. */
+type SetRange = Range & { index: number };
 
 export const DATA_DIR = "/var/lib/cni/networks";
 
@@ -57,12 +69,14 @@ function makePlan(call: Call<HostLocalConfig>): Plan {
     ...(ipam.ranges ?? []).map((ranges, i) => ({ where: `ipam.ranges[${i}]`, ranges })),
   ];
   const sets = rangeSets(sources, call.version);
-  const excluded = (ipam.exclude ?? []).map(parseExcluded);
+  const ranges = new IntervalMap(sets.flatMap((set, index) => set.map((range) => ({ ...range, index }))));
+  const excluded = new IntervalMap(mergeIntervals((ipam.exclude ?? []).map(parseExcluded)));
   const resolvConf = ipam.resolvConf || undefined;
   if (resolvConf !== undefined) confinePath("resolvConf", resolvConf);
   return {
     sets,
-    wanted: distribute(requested(call), sets, excluded),
+    wanted: distribute(requested(call), sets.length, ranges, excluded),
+    ranges,
     excluded,
     routes: readRoutes(ipam.routes),
     resolvConf,
@@ -99,17 +113,33 @@ function notAnAddress(text: string, byEnvironment: boolean): CniError {
 }
 
 /** One address for a set. Throws when some are left over, or not for pods. */
-function distribute(addresses: Address[], sets: RangeSet[], excluded: Interval[]): (Address | undefined)[] {
-  const left = [...addresses];
-  const wanted = sets.map((set, index) => {
-    const at = left.findIndex((address) => rangeOf(set, address) !== undefined);
-    if (at < 0) return undefined;
-    const address = left.splice(at, 1)[0]!;
-    const why = reserved(address, rangeOf(set, address)!, excluded);
-    if (why === "") return address;
-    const message = `failed to allocate for range ${index}: requested ip ${formatAddress(address)} is ${why}`;
-    throw new CniError(Code.generic, message, "Ask for another one.");
-  });
+function distribute(
+  addresses: Address[],
+  sets: number,
+  ranges: IntervalMap<SetRange>,
+  excluded: IntervalMap<Interval>,
+): (Address | undefined)[] {
+  const wanted = new Array<Address | undefined>(sets).fill(undefined);
+  const left: Address[] = [];
+  const unusable: string[] = [];
+  for (const address of addresses) {
+    const range = ranges.find(address);
+    if (range === undefined || wanted[range.index] !== undefined) {
+      left.push(address);
+      continue;
+    }
+    wanted[range.index] = address;
+    const why = reserved(address, range, excluded);
+    if (why !== "") unusable[range.index] = `requested ip ${formatAddress(address)} is ${why}`;
+  }
+  const first = unusable.findIndex((why) => why !== undefined);
+  if (first >= 0) {
+    throw new CniError(
+      Code.generic,
+      `failed to allocate for range ${first}: ${unusable[first]}`,
+      "Ask for another one.",
+    );
+  }
   if (left.length === 0) return wanted;
   throw new CniError(
     Code.generic,
@@ -119,9 +149,9 @@ function distribute(addresses: Address[], sets: RangeSet[], excluded: Interval[]
 }
 
 /** Why an address of a range is not for pods; "" when it is. */
-function reserved(address: Address, range: Range, excluded: Interval[]): string {
+function reserved(address: Address, range: Range, excluded: IntervalMap<Interval>): string {
   if (range.gateway !== undefined && equalAddresses(address, range.gateway)) return "subnet's gateway";
-  return excluded.some((interval) => intervalContains(interval, address)) ? 'excluded by "ipam.exclude"' : "";
+  return excluded.find(address) !== undefined ? 'excluded by "ipam.exclude"' : "";
 }
 
 function parseExcluded(text: string, i: number): Interval {

@@ -88,7 +88,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     // Addresses of other plugins in the chain lie outside of the ranges.
     for (const { address } of call.prevResult?.ips ?? []) {
       const text = formatAddress(address.address);
-      const ours = plan.sets.some((set) => rangeOf(set, address.address) !== undefined);
+      const ours = plan.ranges.find(address.address) !== undefined;
       if (ours && !held.some(({ ip }) => ip === text)) throw lost(`${plan.directory}/${text} is not its lease.`);
     }
   }

@@ -13,11 +13,11 @@ import {
 import {
   type Interval,
   intervalContains,
-  intervalsOverlap,
   isNetwork,
   lastAddress,
   networkAddress,
   nextAddress,
+  overlappingPair,
   prefixContains,
   previousAddress,
 } from "../../src/ip/range.ts";
@@ -55,15 +55,13 @@ export function rangeSets(sets: { where: string; ranges: RangeConfig[] }[], vers
     }
   });
   checkFamilies(whole, version);
-  whole.forEach((set, i) => {
-    for (let j = i + 1; j < whole.length; j++) {
-      if (setsOverlap(set, whole[j]!)) {
-        const details = `${sets[i]!.where} and ${sets[j]!.where} would hand out the same addresses.`;
-        throw invalid(`range set ${i} overlaps with ${j}`, details);
-      }
-    }
-  });
-  return whole;
+  // Within a set none overlap any more.
+  const pair = overlappingPair(whole.flat());
+  if (pair === undefined) return whole;
+  const owners = whole.flatMap((set, index) => set.map(() => index));
+  const [i, j] = [owners[pair[0]]!, owners[pair[1]]!];
+  const details = `${sets[i]!.where} and ${sets[j]!.where} would hand out the same addresses.`;
+  throw invalid(`range set ${i} overlaps with ${j}`, details);
 }
 
 /** `first-last`, as messages name a range. */
@@ -87,16 +85,10 @@ function rangeSet(configs: RangeConfig[]): RangeSet {
   if (set.some((other) => other.first.family !== family)) {
     throw invalid("mixed address families", "A set gives one address: put IPv4 and IPv6 into sets of their own.");
   }
-  set.forEach((a, i) => {
-    const b = set.slice(i + 1).find((other) => intervalsOverlap(a, other));
-    if (b !== undefined) {
-      throw invalid(
-        `subnets ${formatRange(a)} and ${formatRange(b)} overlap`,
-        "Each address may be in one range only.",
-      );
-    }
-  });
-  return set;
+  const pair = overlappingPair(set);
+  if (pair === undefined) return set;
+  const [a, b] = [set[pair[0]]!, set[pair[1]]!];
+  throw invalid(`subnets ${formatRange(a)} and ${formatRange(b)} overlap`, "Each address may be in one range only.");
 }
 
 function range(config: RangeConfig): Range {
@@ -185,10 +177,6 @@ function checkFamilies(sets: RangeSet[], version: string): void {
       );
     }
   }
-}
-
-function setsOverlap(a: RangeSet, b: RangeSet): boolean {
-  return a.some((range) => b.some((other) => intervalsOverlap(range, other)));
 }
 
 function invalid(message: string, details: string): CniError {

@@ -29,7 +29,7 @@ function errnoOf(error: unknown): string {
 
 /** Throws CniError: invalidConfig for a name that is none, invalidEnvironment without CNI_PATH, generic when it is nowhere. */
 export function findDelegate(name: string, path: readonly string[]): Delegate {
-  if (!isPlainName(name) || name.length > 255) {
+  if (name.length > 255 || !isPlainName(name)) {
     const cure = "\"ipam.type\" must begin with a letter or digit, then letters, digits, '_', '.' and '-'";
     throw new CniError(Code.invalidConfig, `invalid plugin name: ${excerpt(name)}`, cure);
   }

@@ -70,7 +70,14 @@ export function checkIfName(name: string): void {
   }
 }
 
+/** The spec knows no limit; what is longer is no name, and is not looked through for wrong characters. */
+const NETWORK_NAME_MAX = 32_768;
+
 export function checkNetworkName(name: string): void {
+  if (name.length > NETWORK_NAME_MAX) {
+    const cure = `${excerpt(name)}: "name" may have ${NETWORK_NAME_MAX} characters`;
+    throw new CniError(Code.invalidConfig, "network name is too long", cure);
+  }
   if (isPlainName(name)) return;
   throw new CniError(
     Code.invalidConfig,

@@ -15,6 +15,9 @@ export const inputLimit = 1 << 20;
 /** Go's decoder gives up at the same depth. */
 const depthLimit = 10_000;
 
+/** Where it stops being JSON is looked for in texts up to this length: in a MiB it takes a second. */
+const locateLimit = 1 << 17;
+
 export interface Request {
   command: Command;
   containerId: string;
@@ -123,7 +126,7 @@ function decode(stdin: Uint8Array): unknown {
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const found = findJsonError(text);
+    const found = text.length > locateLimit ? undefined : findJsonError(text);
     const where = found === undefined ? "" : `: line ${found.line}, column ${found.column}: ${found.text}`;
     throw undecodable(`stdin is not valid JSON${where}`, `correct the network configuration (${stdin.length} bytes)`);
   }

@@ -12,7 +12,7 @@ export const wanted: Record<string, string> = {
   mac: "a link-layer address such as 02:00:5e:10:00:01",
   interface: "the name of an interface: at most 127 bytes, no '/', no white space",
   pci: "a PCI address with domain such as 0000:3b:00.1",
-  path: "an absolute path without '..' and control characters",
+  path: "an absolute path of at most 4095 bytes without '..' and control characters",
   word: "at most 253 characters without white space or control characters",
 };
 
@@ -42,6 +42,7 @@ export const formats: Record<string, (text: string) => boolean> = {
   // 127 bytes: the longest alternative name (ALTIFNAMSIZ - 1).
   interface: (text) => text.length <= 127 && !hasSpaceOrControl(text) && !text.includes("/"),
   pci: (text) => text === "" || isPciAddress(text),
-  path: (text) => text === "" || (text[0] === "/" && !hasControl(text) && !`${text}/`.includes("/../")),
+  path: (text) =>
+    text === "" || (text.length < 4096 && text[0] === "/" && !hasControl(text) && !`${text}/`.includes("/../")),
   word: (text) => text.length <= 253 && !hasSpaceOrControl(text),
 };

@@ -96,3 +96,51 @@ describe("intervals (HL-R overlap table)", () => {
     expect(range.intervalsOverlap(interval(c, d), interval(a, b))).toBe(expected);
   });
 });
+
+describe("many intervals", () => {
+  const small = fc
+    .tuple(fc.constantFrom(4, 6), fc.integer({ min: 0, max: 120 }), fc.integer({ min: 0, max: 9 }))
+    .map(([family, low, more]) => {
+      const at = (n: number) => address(family === 4 ? `10.0.0.${n}` : `2001:db8::${n.toString(16)}`);
+      return { first: at(low), last: at(Math.min(low + more, 121)) };
+    });
+  const some = fc.array(small, { maxLength: 12 });
+
+  it("an overlapping pair is found exactly when there is one", () => {
+    fc.assert(
+      fc.property(some, (list) => {
+        const pairs = list.flatMap((a, i) =>
+          list.flatMap((b, j) => (i < j && range.intervalsOverlap(a, b) ? [`${i} ${j}`] : [])),
+        );
+        const found = range.overlappingPair(list);
+        if (found === undefined) expect(pairs).toEqual([]);
+        else expect(pairs).toContain(found.join(" "));
+      }),
+    );
+  });
+
+  it("of disjoint intervals the one of an address, and those that an interval touches, are found", () => {
+    fc.assert(
+      fc.property(some, small, (list, other) => {
+        const merged = range.mergeIntervals(list);
+        expect(range.overlappingPair(merged)).toBeUndefined();
+        const map = new range.IntervalMap(merged);
+        for (const probe of [other.first, other.last]) {
+          const inside = list.some((interval) => range.intervalContains(interval, probe));
+          const found = map.find(probe);
+          expect(found !== undefined).toBe(inside);
+          if (found !== undefined) expect(range.intervalContains(found, probe)).toBe(true);
+        }
+        expect(map.overlapping(other)).toEqual(merged.filter((interval) => range.intervalsOverlap(interval, other)));
+      }),
+    );
+  });
+
+  it("8,192 disjoint ones take less than a second", () => {
+    const at = (n: number) => address(`10.${n >> 8}.${n & 255}.1`);
+    const list = Array.from({ length: 8192 }, (_, n) => ({ first: at(n), last: at(n) }));
+    const begin = process.cpuUsage();
+    expect(range.overlappingPair(list)).toBeUndefined();
+    expect(process.cpuUsage(begin).user).toBeLessThan(1e6);
+  });
+});

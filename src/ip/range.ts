@@ -90,3 +90,84 @@ export function intervalContains(interval: Interval, address: Address): boolean 
 export function intervalsOverlap(a: Interval, b: Interval): boolean {
   return compareAddresses(a.first, b.last) <= 0 && compareAddresses(b.first, a.last) <= 0;
 }
+
+/**
+ * Two of the intervals that have an address in common, by their places in the list, the smaller first; undefined when all are disjoint.
+ * n log n: the list comes from a configuration, and thousands are valid.
+ */
+export function overlappingPair(intervals: readonly Interval[]): [number, number] | undefined {
+  const sorted = intervals.map((interval, place) => ({ ...keysOf(interval), place }));
+  sorted.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : a.place - b.place));
+  let found: [number, number] | undefined;
+  // The one that reaches farthest of those that begin before.
+  let far = sorted[0];
+  for (const next of sorted.slice(1)) {
+    if (next.first <= far!.last) {
+      const pair: [number, number] = next.place < far!.place ? [next.place, far!.place] : [far!.place, next.place];
+      if (found === undefined || pair[0] < found[0] || (pair[0] === found[0] && pair[1] < found[1])) found = pair;
+    }
+    if (next.last > far!.last) far = next;
+  }
+  return found;
+}
+
+/** Texts that compare as the addresses do: the engine compares those at once. */
+function keysOf({ first, last }: Interval): { first: string; last: string } {
+  return { first: sortKey(first), last: sortKey(last) };
+}
+
+function sortKey({ family, bytes }: Address): string {
+  return String.fromCharCode(family, ...bytes);
+}
+
+/** Which of disjoint intervals an address lies in, without comparing it with each. */
+export class IntervalMap<T extends Interval> {
+  readonly #sorted: { first: string; last: string; interval: T }[];
+
+  constructor(intervals: readonly T[]) {
+    this.#sorted = intervals.map((interval) => ({ ...keysOf(interval), interval }));
+    this.#sorted.sort((a, b) => (a.first < b.first ? -1 : 1));
+  }
+
+  find(address: Address): T | undefined {
+    const key = sortKey(address);
+    const found = this.#sorted[this.#firstThatEndsBehind(key)];
+    return found !== undefined && found.first <= key ? found.interval : undefined;
+  }
+
+  /** Those that have an address in common with the interval, in order. */
+  overlapping(interval: Interval): T[] {
+    const { first, last } = keysOf(interval);
+    const found: T[] = [];
+    for (let at = this.#firstThatEndsBehind(first); at < this.#sorted.length; at++) {
+      if (this.#sorted[at]!.first > last) break;
+      found.push(this.#sorted[at]!.interval);
+    }
+    return found;
+  }
+
+  #firstThatEndsBehind(key: string): number {
+    let [low, high] = [0, this.#sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#sorted[middle]!.last < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** The same addresses as disjoint intervals. */
+export function mergeIntervals(intervals: readonly Interval[]): Interval[] {
+  const sorted = intervals.map((interval) => ({ ...keysOf(interval), interval }));
+  sorted.sort((a, b) => (a.first < b.first ? -1 : 1));
+  const merged: Interval[] = [];
+  let end = "";
+  for (const { first, last, interval } of sorted) {
+    const before = merged.at(-1);
+    if (before === undefined || first > end) merged.push(interval);
+    else if (last > end) merged[merged.length - 1] = { first: before.first, last: interval.last };
+    if (last > end) end = last;
+  }
+  return merged;
+}

@@ -1,6 +1,5 @@
 // host-local's pools on this node, those of the Go plugin included: ranges, leases, and whether who holds them still exists.
 import { DATA_DIR, type HostLocalConfig, type Plan, planOf } from "../../../plugins/host-local/plan.ts";
-import { rangeOf } from "../../../plugins/host-local/ranges.ts";
 import { leaseAddress, parseOwner } from "../../../plugins/host-local/store.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { isObject } from "../../config/fold.ts";
@@ -114,9 +113,9 @@ function readPool(directory: string, network: string, containers: Containers, pl
     leases: read.map(({ key: _, ...lease }) => lease),
   };
   if (plan === undefined) return pool;
-  const outside = read.filter(({ key }) => !plan.sets.some((set) => rangeOf(set, key) !== undefined)).length;
+  const outside = read.filter(({ key }) => plan.ranges.find(key) === undefined).length;
   const ranges = plan.sets.flat();
-  const size = ranges.reduce((sum, range) => sum + sizeOf(range, range.gateway, plan.excluded), 0);
+  const size = ranges.reduce((sum, range) => sum + sizeOf(range, range.gateway, plan.excluded.overlapping(range)), 0);
   return {
     ...pool,
     ranges: ranges.map(({ first, last }) => `${formatAddress(first)}-${formatAddress(last)}`),
@@ -158,7 +157,7 @@ function readLease(dir: Fd, name: string, containers: Containers): Lease | undef
   }
 }
 
-/** Addresses of a range without its gateway and what is excluded (whose intervals are taken not to overlap). */
+/** Addresses of a range without its gateway and what is excluded (disjoint intervals). */
 function sizeOf(range: Interval, gateway: Address | undefined, excluded: Interval[]): number {
   const cut = excluded.reduce((sum, interval) => sum + countOf(intersection(range, interval)), 0);
   const kept = gateway !== undefined && intervalContains(range, gateway);
