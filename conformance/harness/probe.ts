@@ -22,7 +22,7 @@ export interface Offer {
 
 const PLUGINS =
   "host-device macvlan ipvlan sriov static host-local bridge ptp vlan dummy loopback tuning portmap firewall sbr bandwidth vrf";
-const PROGRAMS = "perl setpriv flock ping prlimit tc podman crun busybox dnsmasq";
+const PROGRAMS = "perl setpriv flock ping prlimit tc podman crun busybox dnsmasq strace";
 
 const KINDS = `
 for kind in dummy bridge vrf vlan ipvlan macvlan ifb; do

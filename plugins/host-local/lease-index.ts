@@ -8,7 +8,7 @@
 // <root>/<device>-<inode>/state names boot and modification time. The files 00 to ff hold lines "containerID ifname ip" (no ifname:
 // a lease of plugins older than 0.8), by the hash of the container ID. The others are blocks of used.ts.
 
-import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } from "../../src/host/constants.ts";
+import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_TRUNC, O_WRONLY } from "../../src/host/constants.ts";
 import { type Fd, host } from "../../src/host/host.ts";
 import type { Address } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
@@ -216,6 +216,6 @@ function readText(index: Fd, file: string): string {
 }
 
 function write(index: Fd, file: string, data: Uint8Array, how: number): void {
-  const fd = host.open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0o600, index);
+  const fd = host.open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | how, 0o600, index);
   closing(fd, () => writeAll(fd, data));
 }

@@ -87,8 +87,11 @@ function makePlan(call: Call<HostLocalConfig>): Plan {
 /** `<dataDir>/<network>`. Throws CniError(invalidConfig) when configurations may not name it. */
 export function leaseDirectory(call: Call<HostLocalConfig>): string {
   const dataDir = call.config.ipam?.dataDir || DATA_DIR;
+  const directory = `${dataDir}/${call.attachment.network}`;
   confinePath("dataDir", dataDir);
-  return `${dataDir}/${call.attachment.network}`;
+  // The network's name may be that of a directory that is somebody else's.
+  confinePath("dataDir", directory);
+  return directory;
 }
 
 /** Addresses asked for by name, each once. `args` makes CNI_ARGS void (spec C-142). */

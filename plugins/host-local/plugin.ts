@@ -93,22 +93,28 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     }
   }
 
+  /** DEL and GC: a directory that no ADD was allowed to use holds nothing of ours. */
+  function clean(call: HostLocalCall, body: (store: Store) => void): void {
+    try {
+      withStore(leaseDirectory(call), false, body);
+    } catch (error) {
+      if (!(error instanceof CniError) || error.code !== Code.invalidConfig) throw error;
+      log("warning", "host-local: nothing released", { cause: error.message });
+    }
+  }
+
   function del(call: HostLocalCall): void {
-    const directory = directoryToClean(call);
-    if (directory === undefined) return;
     const cleanup = new Cleanup();
-    withStore(directory, false, (store) => {
+    clean(call, (store) => {
       for (const lease of store.find(call.attachment)) cleanup.attempt(() => store.release(lease));
     });
     cleanup.finish();
   }
 
   function gc(call: HostLocalCall): void {
-    const directory = directoryToClean(call);
-    if (directory === undefined) return;
     const valid = new Set(call.validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
     const containers = new Set(call.validAttachments.map(({ containerId }) => containerId));
-    withStore(directory, false, (store) =>
+    clean(call, (store) =>
       store.sweep(({ containerId, ifName }) =>
         // A lease from before 0.8 names no interface.
         ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`),
@@ -228,15 +234,4 @@ function exhausted(set: RangeSet, directory: string): CniError {
 
 function isSame(a: Owner | undefined, b: Owner): boolean {
   return a?.containerId === b.containerId && a.ifName === b.ifName;
-}
-
-/** DEL and GC: a directory that no ADD was allowed to use holds nothing of ours. */
-function directoryToClean(call: HostLocalCall): string | undefined {
-  try {
-    return leaseDirectory(call);
-  } catch (error) {
-    if (!(error instanceof CniError) || error.code !== Code.invalidConfig) throw error;
-    log("warning", "host-local: nothing released", { cause: error.message });
-    return undefined;
-  }
 }

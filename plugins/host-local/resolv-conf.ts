@@ -2,9 +2,9 @@
 // configuration must not be a way to read other files.
 
 import type { Dns } from "../../src/cni/result.ts";
+import { readResolvFile } from "../../src/config/place.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
-import { readFileAt } from "../../src/state/files.ts";
 
 const LIMIT = 64 * 1024;
 
@@ -12,7 +12,7 @@ const LIMIT = 64 * 1024;
 export function readResolvConf(path: string): Dns {
   let data: Uint8Array | undefined;
   try {
-    data = readFileAt(path, LIMIT);
+    data = readResolvFile(path, LIMIT);
   } catch (error) {
     throw unreadable(path, error instanceof Error ? error.message : String(error));
   }

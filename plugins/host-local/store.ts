@@ -1,34 +1,24 @@
 // The lease directory, byte for byte that of the Go plugin: <dataDir>/<network>/<ip> holds "containerID CR LF ifname",
 // last_reserved_ip.N the address handed out last from set N, and both implementations hold flock(2) on `lock` while they work.
 import { Cleanup } from "../../src/cleanup.ts";
+import { openPlace } from "../../src/config/place.ts";
 import { CniError } from "../../src/errors.ts";
 import {
   EXT4_SUPER_MAGIC,
   O_CLOEXEC,
   O_DIRECTORY,
-  O_NOFOLLOW,
-  O_NONBLOCK,
   O_RDONLY,
   O_WRONLY,
-  S_IFMT,
-  S_IFREG,
   XFS_SUPER_MAGIC,
 } from "../../src/host/constants.ts";
-import { type Fd, host } from "../../src/host/host.ts";
+import { type Fd, host, type Stat } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import type { Interval } from "../../src/ip/range.ts";
 import { log } from "../../src/log.ts";
 import { hasErrno } from "../../src/state/descriptor.ts";
-import {
-  closing,
-  openDirectory,
-  openExclusive,
-  readFile,
-  readShort,
-  unlinkIfThere,
-  writeAll,
-} from "../../src/state/files.ts";
+import { closing, openExclusive, readFile, readShort, unlinkIfThere, writeAll } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
+import { notOurs, openLooked } from "../../src/state/look.ts";
 import { IndexContents, LeaseIndex, type OwnedLease, type Owner } from "./lease-index.ts";
 import type { Used } from "./used.ts";
 
@@ -65,7 +55,7 @@ export class Store {
 
   /** undefined: the directory does not exist and is not to be created. */
   static open(path: string, create: boolean, indexRoot: string): Store | undefined {
-    const dir = openDirectory(path, create ? { mode: DIRECTORY_MODE } : undefined);
+    const dir = openPlace("dataDir", path, create ? { mode: DIRECTORY_MODE } : undefined);
     return dir === undefined ? undefined : new Store(path, dir, indexRoot);
   }
 
@@ -214,19 +204,16 @@ export class Store {
    * that replaces another to disk at once (0.7 ms). false: not done.
    */
   #overwrite(name: string, text: Uint8Array): boolean {
-    let fd: Fd;
+    const judge = (stat: Stat) => (stat.size > text.length ? "is longer" : notOurs(stat));
     try {
-      fd = host.open(name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, this.#dir);
+      const fd = openLooked(this.#dir, name, O_WRONLY, judge)?.fd;
+      if (fd === undefined) return false;
+      closing(fd, () => writeAll(fd, text));
+      return true;
     } catch (error) {
-      if (hasErrno(error, "ENOENT", "ELOOP", "ENXIO", "EISDIR")) return false;
+      if (hasErrno(error, "ELOOP")) return false;
       throw error;
     }
-    return closing(fd, () => {
-      const { mode, nlink, size } = host.fstat(fd);
-      const plain = (mode & S_IFMT) === S_IFREG && nlink === 1 && size <= text.length;
-      if (plain) writeAll(fd, text);
-      return plain;
-    });
   }
 
   /** Follows no link. */

@@ -9,6 +9,8 @@ import type { Call, Command, Delegate } from "./plugin.ts";
 import type { Result } from "./result.ts";
 import { ResultError, readResult } from "./result-json.ts";
 
+/** In the environment of what we run: an interface plugin of ours that finds it is at the end of a chain that leads back to itself. */
+export const delegateMark = "PODNIC_DELEGATE";
 const outputLimit = 1 << 20;
 /** Milliseconds between tries while an executable is being written, and how often: it is a moment during an installation. */
 const busyPause = 100;
@@ -72,7 +74,7 @@ function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command
       return host.run({
         file: delegate.file,
         path: delegate.path,
-        env: { CNI_COMMAND: command },
+        env: { CNI_COMMAND: command, [delegateMark]: "1" },
         stdin: call.stdin,
         maxOutput: outputLimit,
         timeout: timeLimit(delegate),

@@ -5,6 +5,7 @@ import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { log, oneLine } from "../log.ts";
 import { checkOwnNamespace, prepareCall } from "./call.ts";
+import { delegateMark } from "./delegate.ts";
 import { errorDocument, toCniError } from "./failure.ts";
 import { isLenient } from "./ipam.ts";
 import { excerpt } from "./names.ts";
@@ -102,12 +103,23 @@ function run(plugin: Plugin, request: Request): void {
     ignoreTermination();
     relaxPolicy();
   }
+  refuseLoop(plugin);
   const call = prepareCall(plugin, request);
   checkOwnNamespace(plugin, call);
   const begin = host.monotonic();
   if (request.command === "ADD") add(plugin, call);
   else others(plugin, call);
   logDone(begin);
+}
+
+/** However the chain came about (another plugin's IPAM, a link by another name): delegates hand out addresses and make no interfaces. */
+function refuseLoop(plugin: Plugin): void {
+  if (plugin.kind !== "interface" || (host.getenv(delegateMark) ?? "") === "") return;
+  throw new CniError(
+    Code.invalidConfig,
+    `${plugin.name} was started as the IPAM plugin of a plugin of podnic`,
+    `"ipam.type" must name what hands out addresses (${delegateMark} is set in the environment)`,
+  );
 }
 
 /** The answer is out: nothing that goes wrong from here on may become a second one. */

@@ -9,8 +9,9 @@ import { log } from "../log.ts";
 import { parseArgs } from "./args.ts";
 import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
+import { excerpt } from "./names.ts";
 import type { Attachment, Call, Command, IpamCall, NetworkConfig, Plugin } from "./plugin.ts";
-import { findPlugin } from "./registry.ts";
+import { findPlugin, pluginNames } from "./registry.ts";
 import type { Result } from "./result.ts";
 
 /** Commands that take what they can get. */
@@ -36,9 +37,24 @@ export function prepareIpam(call: Call): IpamCall {
     if (!isLenient(call.command)) plugin.validate(own);
     call.ipam = { plugin, call: own };
   } else {
+    refuseInterfacePlugin(name, plugin);
     call.ipam = { delegate: findDelegate(name, call.path) };
   }
   return call.ipam;
+}
+
+/** An interface plugin takes the same configuration and looks for its IPAM plugin again, and so on without end. */
+function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
+  if (plugin === undefined && !name.startsWith("podnic")) return;
+  throw new CniError(
+    Code.invalidConfig,
+    `${JSON.stringify(excerpt(name))} is no IPAM plugin`,
+    `"ipam.type" names what hands out addresses: ${ipamNames().join(", ")}, or a plugin such as dhcp in CNI_PATH`,
+  );
+}
+
+function ipamNames(): string[] {
+  return pluginNames().filter((name) => findPlugin(name)?.kind === "ipam");
 }
 
 /** The same call as the IPAM plugin would get it as a process of its own. */
@@ -101,10 +117,22 @@ function checkFamilies(call: Call, { ips, routes }: Result): void {
   }
 }
 
+/** undefined: no ADD was allowed to use it, so that there is nothing to clean up. */
+function prepareLeniently(call: Call): IpamCall | undefined {
+  try {
+    return prepareIpam(call);
+  } catch (error) {
+    if (!(error instanceof CniError) || error.code !== Code.invalidConfig) throw error;
+    log("warning", "no IPAM plugin was run", { cause: error.message });
+    return undefined;
+  }
+}
+
 /** DEL, CHECK, GC or STATUS of the IPAM plugin; no-op without one. */
 export function ipamRun(call: Call, command: "DEL" | "CHECK" | "GC" | "STATUS"): void {
   if (!wantsIpam(call)) return;
-  const ipam = prepareIpam(call);
+  const ipam = isLenient(call.command) ? prepareLeniently(call) : prepareIpam(call);
+  if (ipam === undefined) return;
   if ("delegate" in ipam) {
     runDelegate(ipam.delegate, call, command);
     return;

@@ -1,14 +1,19 @@
 // Sends the log where the configuration wants it.
+import { openParent } from "../config/place.ts";
 import { confinePath } from "../config/policy.ts";
 import { CniError, Code } from "../errors.ts";
-import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
-import { type Fd, host } from "../host/host.ts";
+import { O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } from "../host/constants.ts";
+import { type Fd, host, type Stat } from "../host/host.ts";
 import { configureLog, type Fields, levelOf, log } from "../log.ts";
-import { openDirectory } from "../state/files.ts";
+import { hasErrno } from "../state/descriptor.ts";
+import { closing } from "../state/files.ts";
+import { notOurs, openLooked } from "../state/look.ts";
 import type { NetworkConfig } from "./plugin.ts";
 
 /** A log that nobody rotates must not fill the node's disk. */
 const sizeLimit = 100 << 20;
+/** See src/log.ts. */
+const LINE_BEGIN = '{"time":';
 
 /** Throws CniError(invalidConfig) when `logFile` lies where no log may; a file that merely cannot be opened is a warning on stderr. */
 export function setUpLog(config: NetworkConfig, context: Fields): void {
@@ -26,20 +31,37 @@ export function setUpLog(config: NetworkConfig, context: Fields): void {
 }
 
 function openLog(path: string): Fd {
-  const steps = path.split("/").filter((step) => step !== "" && step !== ".");
-  const name = steps.pop() ?? "";
-  const directory = openDirectory(`/${steps.join("/")}`, { mode: 0o755 });
-  if (directory === undefined) throw new CniError(Code.io, `no directory for ${path}`);
-  try {
-    const flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    const fd = host.open(name, flags, 0o600, directory);
-    const { mode, size } = host.fstat(fd);
-    if ((mode & S_IFMT) === S_IFREG && size < sizeLimit) return fd;
-    host.close(fd);
-    throw new CniError(Code.io, `${path} is not a regular file of less than ${sizeLimit} bytes`);
-  } finally {
-    host.close(directory);
-  }
+  const parent = openParent("logFile", path);
+  if (parent === undefined) throw new CniError(Code.io, `no directory for ${path}`);
+  const { dir, name } = parent;
+  return closing(dir, () => {
+    for (;;) {
+      const looked = openLooked(dir, name, O_RDWR | O_APPEND, notOurLog);
+      if (looked?.fd !== undefined) return begunByUs(looked.fd, path);
+      if (looked !== undefined) throw new CniError(Code.io, `${path} ${looked.why}`);
+      try {
+        return host.open(name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600, dir);
+      } catch (error) {
+        if (!hasErrno(error, "EEXIST")) throw error;
+      }
+    }
+  });
+}
+
+function notOurLog(stat: Stat): string {
+  const why = notOurs(stat);
+  if (why !== "") return why;
+  if ((stat.mode & 0o077) !== 0)
+    return "is no log of ours: others than root may use it (mode 0600 says that it is for us)";
+  return stat.size < sizeLimit ? "" : `has reached ${sizeLimit} bytes`;
+}
+
+/** A tenant may name any log: only what is empty, or begins as our lines do, is written to. */
+function begunByUs(fd: Fd, path: string): Fd {
+  const begin = host.decode(host.read(fd, LINE_BEGIN.length));
+  if (begin === "" || begin === LINE_BEGIN) return fd;
+  host.close(fd);
+  throw new CniError(Code.io, `${path} is no log of ours: it does not begin with ${LINE_BEGIN}`);
 }
 
 /** The trace that this call belongs to (W3C trace context). The value comes from outside: its form is checked. */

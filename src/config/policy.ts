@@ -6,7 +6,19 @@ import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
 import { readUpTo } from "../state/files.ts";
 import { findJsonError } from "./json-error.ts";
+import { builtInRoots, forbiddenTree, isBelow, type Root } from "./roots.ts";
 import { inspect, refusal } from "./validate.ts";
+
+export type ConfinedKey = keyof typeof builtInRoots;
+
+/** A path of a configuration, below one of the directories it may lie in. */
+export interface Place {
+  /** Without empty and "." steps. */
+  readonly path: string;
+  readonly root: Root;
+  /** From the root to the path. */
+  readonly steps: readonly string[];
+}
 
 export interface Policy {
   devices: {
@@ -16,7 +28,7 @@ export interface Policy {
     deny: string[];
   };
   /** Directories (besides the built-in ones) below which a path of a configuration may lie; for `plugins`, where links in CNI_PATH may lead. */
-  paths: { dataDir: string[]; logFile: string[]; resolvConf: string[]; kernelpath: string[]; plugins: string[] };
+  paths: { [key in ConfinedKey]: Root[] } & { plugins: string[] };
   /** Milliseconds for a delegated plugin; undefined: each has its default. */
   delegateTimeout: number | undefined;
   /** Milliseconds for a lock. */
@@ -25,15 +37,7 @@ export interface Policy {
 
 const file = "/etc/cni/podnic.json";
 const sizeLimit = 1 << 20;
-
-/** A configuration comes from a tenant, so that its paths stay where the Go plugins' users keep such files. */
-const builtIn: Policy["paths"] = {
-  dataDir: ["/var/lib", "/run", "/var/run", "/tmp", "/var/tmp"],
-  logFile: ["/var/log", "/run", "/tmp"],
-  resolvConf: ["/etc", "/run", "/var/lib", "/tmp"],
-  kernelpath: ["/sys"],
-  plugins: [],
-};
+const PATH_MAX = 4096;
 
 let known: Policy | undefined;
 let lenient = false;
@@ -66,22 +70,33 @@ export function policy(): Policy {
 
 type Given = Partial<Omit<Policy, "devices" | "paths">> & {
   devices?: Partial<Policy["devices"]>;
-  paths?: Partial<Policy["paths"]>;
+  paths?: Partial<Record<keyof Policy["paths"], string[]>>;
 };
 
 function complete(given: Given): Policy {
   return {
     devices: { allow: given.devices?.allow ?? [], deny: given.devices?.deny ?? [] },
     paths: {
-      dataDir: [...builtIn.dataDir, ...(given.paths?.dataDir ?? [])],
-      logFile: [...builtIn.logFile, ...(given.paths?.logFile ?? [])],
-      resolvConf: [...builtIn.resolvConf, ...(given.paths?.resolvConf ?? [])],
-      kernelpath: [...builtIn.kernelpath, ...(given.paths?.kernelpath ?? [])],
+      dataDir: roots("dataDir", given),
+      logFile: roots("logFile", given),
+      resolvConf: roots("resolvConf", given),
+      kernelpath: roots("kernelpath", given),
       plugins: given.paths?.plugins ?? [],
     },
     delegateTimeout: given.delegateTimeout,
     lockTimeout: given.lockTimeout ?? 10_000,
   };
+}
+
+function roots(key: ConfinedKey, given: Given): Root[] {
+  const added = given.paths?.[key] ?? [];
+  return [...builtInRoots[key], ...added.map((path) => ({ path: plainPath(path).path, shared: false }))];
+}
+
+/** Without empty and "." steps. */
+function plainPath(path: string): { path: string; steps: string[] } {
+  const steps = path.split("/").filter((step) => step !== "" && step !== ".");
+  return { path: `/${steps.join("/")}`, steps };
 }
 
 function read(): Given {
@@ -124,27 +139,49 @@ function parse(text: string): Given {
 }
 
 /**
- * Throws CniError(invalidConfig) when `path` of `key` lies outside the allowed roots; CniError(tryAgain) when a policy that is ignored might
- * have allowed it. Lexical check; files are opened without following links (state/files.ts).
+ * Where `path` of `key` lies. Throws CniError(invalidConfig) when that is outside of the allowed roots; CniError(tryAgain) when a policy
+ * that is ignored might have allowed it. Lexical: config/place.ts opens it.
  */
-export function confinePath(key: keyof Policy["paths"], path: string): void {
-  const roots = policy().paths[key];
-  const steps = path.split("/").filter((step) => step !== "" && step !== ".");
-  const normal = `/${steps.join("/")}`;
-  const plain = path[0] === "/" && !steps.includes("..") && !path.includes("\0");
-  // What an administrator names may also be the path itself; /var/lib, say, may not.
-  const whole = builtIn[key].includes(normal) ? normal : `${normal}/`;
-  if (plain && roots.some((root) => whole.startsWith(root.endsWith("/") ? root : `${root}/`))) return;
-  if (plain && ignored !== "") {
+export function confinePath(key: ConfinedKey, path: string): Place {
+  const { path: plain, steps } = plainPath(path);
+  const sound = path[0] === "/" && path.length < PATH_MAX && !steps.includes("..") && !path.includes("\0");
+  const root = sound ? rootOf(key, plain) : undefined;
+  const why = root === undefined ? "is outside of the directories it may lie in" : whyNot(key, plain, root, steps);
+  if (root !== undefined && why === "")
+    return { path: plain, root, steps: steps.slice(plainPath(root.path).steps.length) };
+  if (sound && ignored !== "") {
     throw new CniError(
       Code.tryAgain,
       `whether ${key} may be ${JSON.stringify(path.slice(0, 128))} is not known`,
       ignored,
     );
   }
+  const allowed = policy().paths[key].map((each) => each.path);
   throw new CniError(
     Code.invalidConfig,
-    `${key} ${JSON.stringify(path.slice(0, 128))} is outside of the directories it may lie in`,
-    `it must be an absolute path below ${roots.join(", ")}; the node's administrator can add directories as paths.${key} in ${file}`,
+    `${key} ${JSON.stringify(path.slice(0, 128))} ${why}`,
+    `it must be an absolute path below ${allowed.join(", ")}; the node's administrator can add directories as paths.${key} in ${file}`,
   );
+}
+
+/** The innermost root that the path lies in. What an administrator names may also be the path itself; what is shared with others may not. */
+function rootOf(key: ConfinedKey, path: string): Root | undefined {
+  let inner: Root | undefined;
+  for (const root of policy().paths[key]) {
+    if (!isBelow(path, root.path) || (root.shared && root.path === path)) continue;
+    if (inner === undefined || root.path.length >= inner.path.length) inner = root;
+  }
+  return inner;
+}
+
+/** Why a path below a root is refused, or "". */
+function whyNot(key: ConfinedKey, path: string, root: Root, steps: string[]): string {
+  // /var/run is a link to /run wherever it is used.
+  const plain = path.startsWith("/var/run/") ? path.slice("/var".length) : path;
+  const tree = forbiddenTree(plain, root.path.startsWith("/var/run") ? root.path.slice("/var".length) : root.path);
+  if (tree !== undefined) return `lies in ${tree}, which containers or other programs use`;
+  const name = steps.at(-1) ?? "";
+  if (!root.shared) return "";
+  if (key === "logFile" && !name.endsWith(".log")) return "is not called ….log";
+  return key === "resolvConf" && !name.includes("resolv") ? 'has no "resolv" in its name' : "";
 }

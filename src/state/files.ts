@@ -10,18 +10,18 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
-  O_NONBLOCK,
   O_RDONLY,
   O_WRONLY,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
-  S_IFMT,
-  S_IFREG,
 } from "../host/constants.ts";
-import { type Fd, host } from "../host/host.ts";
+import { type Fd, host, type Stat } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
 import { tryLock } from "./lock.ts";
+import { type Looked, notRegular, openLooked } from "./look.ts";
 import { followLink, MAX_LINKS, walkToDirectory } from "./walk.ts";
+
+export { makeDirectory } from "./walk.ts";
 
 /** Longest file name of every file system we may meet, in bytes. */
 export const NAME_MAX = 255;
@@ -75,18 +75,12 @@ export function closing<T>(fd: Fd, body: (fd: Fd) => T): T {
 /** Whole contents of a regular file in `dir`, never following a link. undefined: not there. Throws when it is larger than `limit` or not a regular file. */
 export function readFile(dir: Fd, name: string, limit: number): Uint8Array | undefined {
   checkName(name);
-  let fd: Fd;
-  try {
-    // O_NONBLOCK: opening a fifo must not wait for its other end.
-    fd = host.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);
-  } catch (error) {
-    if (hasErrno(error, "ENOENT")) return undefined;
-    throw error;
-  }
+  const looked = openLooked(dir, name, O_RDONLY, notRegular);
+  if (looked === undefined) return undefined;
+  const { fd, why, stat } = looked;
+  if (fd === undefined) throw new CniError(Code.io, `${pathOf(dir)}/${name} ${why}`);
   return closing(fd, () => {
-    const { mode, size } = host.fstat(fd);
-    if ((mode & S_IFMT) !== S_IFREG) throw new CniError(Code.io, `${pathOf(dir)}/${name} is not a regular file`);
-    const data = readUpTo(fd, size, limit);
+    const data = readUpTo(fd, stat.size, limit);
     if (data === undefined) {
       throw new CniError(Code.io, `${pathOf(dir)}/${name} is larger than ${limit} bytes`);
     }
@@ -97,16 +91,19 @@ export function readFile(dir: Fd, name: string, limit: number): Uint8Array | und
 /** More than a lease takes: 64 hex digits and an interface name. */
 const SHORT = 256;
 
-/** A file in three system calls, when it is as short as ours are. undefined: not there, longer, or nothing to read: ask readFile. */
+/** A file that is as short as ours are. undefined: not there, longer, or nothing to read: ask readFile. */
 export function readShort(dir: Fd, name: string): Uint8Array | undefined {
   try {
-    const fd = host.open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);
-    const data = closing(fd, () => host.read(fd, SHORT));
-    return data.length < SHORT ? data : undefined;
+    const fd = openLooked(dir, name, O_RDONLY, notShort)?.fd;
+    return fd === undefined ? undefined : closing(fd, () => host.read(fd, SHORT));
   } catch (error) {
-    if (hasErrno(error, "ENOENT", "ELOOP", "EISDIR")) return undefined;
+    if (hasErrno(error, "ELOOP")) return undefined;
     throw error;
   }
+}
+
+function notShort(stat: Stat): string {
+  return stat.size < SHORT ? notRegular(stat) : "is long";
 }
 
 /** As readFile, by absolute path; links on the way and at its end are followed as in openDirectory. */
@@ -228,15 +225,18 @@ export function openExclusive(dir: Fd, name: string): Fd | undefined {
 
 /** false: somebody is writing it. */
 function removeAside(dir: Fd, aside: string): boolean {
-  let fd: Fd;
+  let looked: Looked | undefined;
   try {
-    fd = host.open(aside, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, dir);
+    looked = openLooked(dir, aside, O_RDONLY, notRegular);
   } catch (error) {
-    if (hasErrno(error, "ENOENT")) return true;
     // A link somebody planted.
     if (hasErrno(error, "ELOOP")) return unlinkIfThere(aside, dir);
     throw error;
   }
+  if (looked === undefined) return true;
+  const { fd } = looked;
+  // Nothing that a writer of ours makes.
+  if (fd === undefined) return unlinkIfThere(aside, dir);
   return closing(fd, () => {
     if (!tryLock(fd)) return false;
     if (isSameFile(dir, aside, fd)) host.unlink(aside, dir);

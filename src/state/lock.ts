@@ -3,6 +3,7 @@ import { CniError, Code } from "../errors.ts";
 import { LOCK_EX, LOCK_NB, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
+import { notOurs, openLooked } from "./look.ts";
 
 const MIN_PAUSE = 0.5;
 const MAX_PAUSE = 30;
@@ -67,11 +68,14 @@ export function tryLock(fd: Fd, operation = LOCK_EX): boolean {
 
 function openLock(dir: Fd, name: string): Fd {
   const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  // The directory itself is open already.
+  if (name === ".") return host.open(name, flags, 0, dir);
   for (;;) {
-    try {
-      return host.open(name, flags, 0, dir);
-    } catch (error) {
-      if (!hasErrno(error, "ENOENT")) throw error;
+    const looked = openLooked(dir, name, O_RDONLY, notOurs);
+    if (looked?.fd !== undefined) return looked.fd;
+    if (looked !== undefined) {
+      const cure = "Nothing of ours makes such a file; the node's administrator can remove it.";
+      throw new CniError(Code.io, `${pathOf(dir)}/${name} is no lock file: it ${looked.why}`, cure);
     }
     try {
       const fd = host.open(name, flags | O_CREAT | O_EXCL, 0o600, dir);

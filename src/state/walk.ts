@@ -51,7 +51,7 @@ function enter(dir: Fd, name: string, mode: number | undefined): Fd | { target: 
     } catch (error) {
       if (hasErrno(error, "ENOENT")) {
         if (mode === undefined) return undefined;
-        const made = make(dir, name, mode);
+        const made = makeDirectory(dir, name, mode);
         if (made !== undefined) return made;
         continue;
       }
@@ -62,8 +62,8 @@ function enter(dir: Fd, name: string, mode: number | undefined): Fd | { target: 
   }
 }
 
-/** undefined: somebody was faster, look again. */
-function make(dir: Fd, name: string, mode: number): Fd | undefined {
+/** Creates and opens it, with that mode whatever the umask. undefined: somebody was faster, look again. */
+export function makeDirectory(dir: Fd, name: string, mode: number): Fd | undefined {
   try {
     host.mkdir(name, mode, dir);
   } catch (error) {

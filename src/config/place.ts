@@ -1,0 +1,179 @@
+// Directories and files that a configuration names. Its author may be a tenant, and what lies on the way may be a pod's, whose root has
+// uid 0 on the node as well: a link or a directory of root's proves nothing.
+//
+// So: links are followed on the way to a root of the policy and not below it. Below a root that others share only directories are
+// entered that are root's, that nobody else can write, and that are of the same mount; never one of the trees of roots.ts. What was
+// reached in this way is asked for its path, which is held to the roots once more.
+import { CniError, Code } from "../errors.ts";
+import {
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_RDONLY,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+} from "../host/constants.ts";
+import { type Fd, host } from "../host/host.ts";
+import { hasErrno, pathOf } from "../state/descriptor.ts";
+import { closing, makeDirectory, openDirectory, readUpTo } from "../state/files.ts";
+import { isOurUser, notRegular, openLooked } from "../state/look.ts";
+import { confinePath, type Place } from "./policy.ts";
+import { forbiddenTree } from "./roots.ts";
+
+const PARENT_MODE = 0o755;
+const GROUP_OR_OTHERS_WRITE = 0o022;
+const DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+/** glibc's and systemd's file, which is a link on most nodes; the administrator's or his distribution's. */
+const RESOLV_CONF = "/etc/resolv.conf";
+
+/**
+ * Opens the directory that `key` of a configuration names, or one below it. Creates what is missing when asked (`mode` for itself); below
+ * a root that others share only from the second directory on, or when the first is called cni…. undefined: it does not exist. Throws
+ * CniError(invalidConfig).
+ */
+export function openPlace(key: "dataDir", path: string, create?: { mode: number }): Fd | undefined {
+  return openDirectoryOf(key, confinePath(key, path), create);
+}
+
+/**
+ * Opens the directory of a file that a configuration names; gives the file's name too. Creates nothing that is shared with others.
+ * undefined: it does not exist.
+ */
+export function openParent(key: "logFile" | "resolvConf", path: string): { dir: Fd; name: string } | undefined {
+  const place = confinePath(key, path);
+  const slash = place.path.lastIndexOf("/");
+  const parent = place.path.slice(0, slash) || "/";
+  // A root may be the file itself.
+  const root = place.steps.length === 0 ? { path: parent, shared: false } : place.root;
+  const create = key === "logFile" && !root.shared ? { mode: PARENT_MODE } : undefined;
+  const dir = openDirectoryOf(key, { path: parent, root, steps: place.steps.slice(0, -1) }, create);
+  return dir === undefined ? undefined : { dir, name: place.path.slice(slash + 1) };
+}
+
+function openDirectoryOf(key: string, place: Place, create?: { mode: number }): Fd | undefined {
+  const fd = place.root.shared ? undefined : openPlainly(place.path);
+  if (fd !== undefined) return fd;
+  const root = openDirectory(place.root.path, create && { mode: PARENT_MODE });
+  if (root === undefined) return undefined;
+  const real = pathOf(root);
+  const tree = forbiddenTree(real, place.root.path);
+  if (tree !== undefined) {
+    host.close(root);
+    throw refused(key, place.path, `leads into ${tree}`);
+  }
+  return descend(key, place, root, real, create);
+}
+
+/** One call, for a path on which there is no link. undefined: there is one, or something is missing, or this kernel cannot. */
+function openPlainly(path: string): Fd | undefined {
+  try {
+    return host.open(path, DIRECTORY, 0, undefined, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ELOOP", "ENOTDIR", "ENOSYS", "EPERM")) return undefined;
+    throw error;
+  }
+}
+
+/** From the open root, which is closed, to the place. */
+function descend(key: string, place: Place, root: Fd, real: string, create?: { mode: number }): Fd | undefined {
+  let dir = root;
+  try {
+    for (const [at, name] of place.steps.entries()) {
+      const last = at === place.steps.length - 1;
+      const mayCreate = create !== undefined && (!place.root.shared || at > 0 || name.startsWith("cni"));
+      const next = enter(key, place, dir, name, mayCreate ? (last ? create.mode : PARENT_MODE) : undefined);
+      if (next === undefined) {
+        if (create === undefined) return undefined;
+        throw refused(key, place.path, `does not exist (${pathOf(dir)}/${name}), and is not where it would be created`);
+      }
+      host.close(dir);
+      dir = next;
+    }
+    const reached = pathOf(dir);
+    const wanted = `${real === "/" ? "" : real}${place.steps.map((step) => `/${step}`).join("")}`;
+    if (reached !== wanted || forbiddenTree(reached, place.root.path) !== undefined) {
+      throw refused(key, place.path, `is ${reached} in truth`);
+    }
+    const opened = dir;
+    dir = -1;
+    return opened;
+  } finally {
+    if (dir >= 0) host.close(dir);
+  }
+}
+
+function enter(key: string, place: Place, dir: Fd, name: string, mode: number | undefined): Fd | undefined {
+  for (;;) {
+    const fd = openStep(key, place, dir, name);
+    if (fd !== undefined) {
+      const why = place.root.shared ? whyNotAdmins(dir, fd) : "";
+      if (why === "") return fd;
+      host.close(fd);
+      throw refused(key, place.path, `: ${name} ${why}`);
+    }
+    if (mode === undefined) return undefined;
+    const made = makeDirectory(dir, name, mode);
+    if (made !== undefined) return made;
+  }
+}
+
+/** undefined: not there. */
+function openStep(key: string, place: Place, dir: Fd, name: string): Fd | undefined {
+  const staying = place.root.shared ? RESOLVE_NO_XDEV : 0;
+  try {
+    return host.open(name, DIRECTORY, 0, dir, staying | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return undefined;
+    if (hasErrno(error, "ELOOP", "ENOTDIR")) throw noDirectory(key, place, name);
+    if (hasErrno(error, "EXDEV")) throw refused(key, place.path, `leads into another file system (${name})`);
+    if (!hasErrno(error, "ENOSYS", "EPERM")) throw error;
+  }
+  // Kernels before 5.6, and sandboxes that do not know openat2.
+  try {
+    return host.open(name, DIRECTORY, 0, dir);
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return undefined;
+    if (!hasErrno(error, "ELOOP", "ENOTDIR")) throw error;
+    throw noDirectory(key, place, name);
+  }
+}
+
+function noDirectory(key: string, place: Place, name: string): CniError {
+  return refused(key, place.path, `has a symbolic link on it, or what is no directory (${name})`);
+}
+
+function whyNotAdmins(parent: Fd, fd: Fd): string {
+  const { uid, mode, dev } = host.fstat(fd);
+  if (!isOurUser(uid)) return "belongs to another user";
+  if ((mode & GROUP_OR_OTHERS_WRITE) !== 0) return "can be written by others";
+  return dev === host.fstat(parent).dev ? "" : "is another file system";
+}
+
+/** Whole contents of the file that a configuration names as resolvConf; undefined: not there. Throws CniError. */
+export function readResolvFile(path: string, limit: number): Uint8Array | undefined {
+  const { path: plain } = confinePath("resolvConf", path);
+  // The administrator's own link, as a root of the policy is.
+  if (plain === RESOLV_CONF) return readLooked(undefined, plain, true, limit);
+  const parent = openParent("resolvConf", path);
+  return parent && closing(parent.dir, () => readLooked(parent.dir, parent.name, false, limit));
+}
+
+function readLooked(dir: Fd | undefined, name: string, follow: boolean, limit: number): Uint8Array | undefined {
+  const looked = openLooked(dir, name, O_RDONLY, notRegular, follow);
+  if (looked === undefined) return undefined;
+  const { fd, why, stat } = looked;
+  if (fd === undefined) throw new CniError(Code.io, why);
+  const data = closing(fd, () => readUpTo(fd, stat.size, limit));
+  if (data === undefined) throw new CniError(Code.io, `it is larger than ${limit} bytes`);
+  return data;
+}
+
+function refused(key: string, path: string, why: string): CniError {
+  return new CniError(
+    Code.invalidConfig,
+    `${key} ${JSON.stringify(path.slice(0, 128))} is refused: it ${why}`.replace("it : ", ""),
+    `name a directory that only the node's administrator can have made; he can allow others as paths.${key} in /etc/cni/podnic.json`,
+  );
+}
