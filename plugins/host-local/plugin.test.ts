@@ -277,7 +277,7 @@ nameserver 192.0.2.2\nsearch example.gov\noptions one two three\noptions four\np
     expect(leases()).toEqual([]);
   });
 
-  it("is not looked for behind a link (src/config/place.test.ts has the one of systemd)", () => {
+  it("is not looked for behind a link (src/config/place.kernel.test.ts has the one of systemd)", () => {
     fs.writeFileSync(`${root}/stub`, "nameserver 127.0.0.53");
     fs.symlinkSync("stub", `${root}/resolv.conf`);
     const raw = config({ subnet: "10.0.0.0/24", resolvConf: `${root}/resolv.conf` });
