@@ -125,3 +125,11 @@ export async function bundlePlugins(entry: string, modules: string[]): Promise<B
   const { outputFiles, metafile } = await build({ ...options, stdin });
   return { code: outputFiles[0]!.contents, packages: packagesIn(metafile) };
 }
+
+/** Everything in one, to be read by people: what the fuzzer runs (conformance/fuzz). */
+export async function bundleFuzzer(entry: string): Promise<Uint8Array> {
+  const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };
+  const readable = { minify: false, entryPoints: [entry], plugins: [shims], alias };
+  const { outputFiles } = await build({ ...options, ...readable });
+  return outputFiles[0]!.contents;
+}

@@ -1,0 +1,81 @@
+// Every input of the corpus, and every one that once was a fault, on Node: no compiler needed. Each in a context of its own, so that none sees
+// what another left.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createContext, Script } from "node:vm";
+import { beforeAll, describe, expect, test } from "vitest";
+import { root } from "../../scripts/build/paths.ts";
+import { bundleText } from "./build.ts";
+
+const targets = ["stdin", "netlink", "state", "delegate", "device-info", "yaml"];
+const fuzz = join(root, "conformance/fuzz");
+/** Milliseconds of CPU, on a machine that does other things too. */
+const LIMIT = 5000;
+
+let script: Script;
+
+beforeAll(async () => {
+  script = new Script(await bundleText(), { filename: "fuzz-bundle.js" });
+});
+
+interface Said {
+  verdict: string;
+  said: string;
+}
+
+function tryOne(target: string, input: Uint8Array, behind = 0): Said {
+  const encoder = new TextEncoder();
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const native = {
+    encode: (text: string) => encoder.encode(text),
+    decode(data: Uint8Array) {
+      try {
+        return decoder.decode(data);
+      } catch {
+        return null;
+      }
+    },
+  };
+  // Bytes made here and there are of one kind, as in the engine.
+  const context = createContext({ native, Uint8Array, ArrayBuffer, DataView, Uint16Array, Uint32Array });
+  script.runInContext(context);
+  const { podnic, podnicSaid } = context as {
+    podnic: (target: string, input: Uint8Array, behind: number) => string;
+    podnicSaid: () => string;
+  };
+  return { verdict: podnic(target, input, behind), said: podnicSaid() };
+}
+
+function inputsOf(kind: string, target: string): [name: string, path: string][] {
+  const dir = join(fuzz, kind, target);
+  return existsSync(dir) ? readdirSync(dir).map((name) => [name, join(dir, name)]) : [];
+}
+
+function judge(target: string, path: string): void {
+  const input = new Uint8Array(readFileSync(path));
+  const begin = process.cpuUsage();
+  const first = tryOne(target, input);
+  const { user, system } = process.cpuUsage(begin);
+  expect(first.verdict).toBe("");
+  expect((user + system) / 1000).toBeLessThan(LIMIT);
+  // What lies behind the kernel's answers must not matter.
+  if (target === "netlink") expect(tryOne(target, input, 0xa5)).toEqual(first);
+}
+
+describe.each(targets)("%s", (target) => {
+  const regressions = inputsOf("regressions", target);
+  if (regressions.length > 0) test.each(regressions)("once a fault: %s", (_name, path) => judge(target, path));
+
+  const corpus = inputsOf("corpus", target);
+  test("has a corpus", () => expect(corpus.length).toBeGreaterThan(5));
+  test("the corpus", { timeout: 300_000 }, () => {
+    for (const [, path] of corpus) judge(target, path);
+  });
+});
+
+test("an input that says something is told from one that does not", () => {
+  const text = "\u001e";
+  const call = ["static", "VERSION", "", "", "", "", "", "{}"].join(text);
+  expect(tryOne("stdin", new TextEncoder().encode(call)).verdict).toBe("");
+  expect(tryOne("no such target", new Uint8Array(0)).verdict).toContain("no target");
+});
