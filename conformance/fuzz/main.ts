@@ -39,6 +39,9 @@ const { values: options, positionals } = parseArgs({
 /** Longest inputs; YAML and configurations are what people and tenants write. */
 const LONGEST: { [target: string]: number } = { stdin: 16_384, yaml: 16_384, state: 16_384 };
 
+/** Faults after which a target is not gone on with. */
+const ENOUGH = 30;
+
 interface Outcome {
   target: string;
   executions: number;
@@ -56,6 +59,7 @@ function environment(target: string): NodeJS.ProcessEnv {
     ...process.env,
     PODNIC_FUZZ_TARGET: target,
     PODNIC_FUZZ_EDGES: here("edges", target),
+    ASAN_SYMBOLIZER_PATH: "/usr/bin/llvm-symbolizer-14",
     ASAN_OPTIONS: "detect_leaks=0:allocator_may_return_null=1",
   };
 }
@@ -63,9 +67,7 @@ function environment(target: string): NodeJS.ProcessEnv {
 function argumentsFor(target: string, seconds: number): string[] {
   const faults = here("faults", target);
   for (const dir of [faults, here("corpus", target), join(cache, "fuzz/edges")]) mkdirSync(dir, { recursive: true });
-  const going = ["-fork=1", "-ignore_crashes=1", "-ignore_timeouts=1", "-ignore_ooms=1"];
   return [
-    ...(options["keep-going"] ? going : []),
     ...[`-max_total_time=${seconds}`, `-max_len=${LONGEST[target] ?? 4096}`, "-timeout=120", "-rss_limit_mb=2048"],
     ...["-print_final_stats=1", `-dict=${join(root, "conformance/fuzz/words.dict")}`, `-artifact_prefix=${faults}/`],
     ...[here("corpus", target), corpusOf(target)].filter((dir) => existsSync(dir)),
@@ -105,12 +107,18 @@ async function fuzz(fuzzer: Fuzzer, target: string): Promise<Outcome> {
   const faults = here("faults", target);
   rmSync(faults, { recursive: true, force: true });
   const begin = Date.now();
-  const text = await runFuzzer(fuzzer, target, argumentsFor(target, Number(options.seconds)));
+  let executions = 0;
+  let found: string[] = [];
+  for (let left = Number(options.seconds); left > 0; left = Number(options.seconds) - (Date.now() - begin) / 1000) {
+    const text = await runFuzzer(fuzzer, target, argumentsFor(target, Math.ceil(left)));
+    executions += lastNumber(text, /(?:number_of_executed_units: +|^#)(\d+)/gm);
+    const before = found.length;
+    found = readdirSync(faults).map((name) => join(faults, name));
+    if (found.length > before) console.log(`${target}: ${explain(text)}`);
+    if (executions === 0) throw new BuildError(`${target}: nothing was executed:\n${text.slice(-2000)}`);
+    if (found.length > 0 && (!options["keep-going"] || found.length >= ENOUGH)) break;
+  }
   const seconds = (Date.now() - begin) / 1000;
-  const executions = lastNumber(text, /(?:number_of_executed_units: |^#)(\d+)/gm);
-  const found = readdirSync(faults).map((name) => join(faults, name));
-  if (found.length > 0) console.log(explain(text));
-  if (executions === 0) throw new BuildError(`${target}: nothing was executed:\n${text.slice(-2000)}`);
   const [edges, allEdges] = measure(fuzzer, target);
   return { target, executions, seconds, edges, allEdges, faults: found };
 }

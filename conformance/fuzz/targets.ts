@@ -348,12 +348,17 @@ export const targets: { [name: string]: Target } = {
   yaml,
 };
 
+/** The node that every input finds. Made once: the fuzzer keeps it with the heap. */
+export function prepare(conversions: Conversions): World {
+  const world = new World(conversions);
+  furnish(world);
+  return world;
+}
+
 /** What is wrong with how podnic takes the input, or "". `behind`: see Call. */
-export function tryOne(name: string, input: Uint8Array, conversions: Conversions, behind = 0): string {
+export function tryOne(world: World, name: string, input: Uint8Array, behind = 0): string {
   const target = targets[name];
   if (target === undefined) return `no target ${name}; there are: ${Object.keys(targets).join(", ")}`;
   said = "";
-  const world = new World(conversions);
-  furnish(world);
   return target(world, input, behind);
 }

@@ -33,3 +33,10 @@ export function differentialCount(report: unknown): Count {
   const { configurations, differing } = report as { configurations: number; differing: number };
   return { passed: configurations - differing, failed: differing, notRun: 0 };
 }
+
+/** Targets without a fault, and faults. */
+export function fuzzCount(report: unknown): Count {
+  const outcomes = report as { faults: unknown[] }[];
+  const failed = outcomes.reduce((n, { faults }) => n + faults.length, 0);
+  return { passed: outcomes.filter(({ faults }) => faults.length === 0).length, failed, notRun: 0 };
+}

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cache } from "../build/paths.ts";
-import { conformanceCount, differentialCount, faultsCount, vitestCount } from "./count.ts";
+import { conformanceCount, differentialCount, faultsCount, fuzzCount, vitestCount } from "./count.ts";
 import { conformance, deviations, guest, inGuest, reportOf, type Stage, type Tier, ts, vitest } from "./stage.ts";
 
 const always: Tier[] = ["quick", "push", "full"];
@@ -47,6 +47,16 @@ const faults = (name: string, more: string[], tiers: Tier[], limit: number): Sta
   ),
   count: faultsCount,
   limit,
+});
+
+/** Each target for so many seconds, two side by side. */
+const fuzz = (name: string, seconds: number, tiers: Tier[], limit: number): Stage => ({
+  name,
+  tiers,
+  command: ts("conformance/fuzz/main.ts", ...["--seconds", String(seconds), "--jobs", "2", "--report", reportOf(name)]),
+  count: fuzzCount,
+  limit,
+  alone: true,
 });
 
 export const stages: Stage[] = [
@@ -125,8 +135,11 @@ export const stages: Stage[] = [
   { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
   { name: "operations", tiers: pushed, command: ts("conformance/operations/main.ts"), limit: 12 },
   { name: "demo", tiers: pushed, command: ["scripts/demo"], limit: 5, alone: true },
+  // The first time it compiles the engine.
+  fuzz("fuzz", 60, pushed, 15),
 
   // --- the full tier: hours
+  fuzz("fuzz, an hour", 3600, ["full"], 240),
   faults("faults, whole", ["--mode", "kill"], ["full"], 60),
   faults("errors, whole", ["--mode", "error"], ["full"], 120),
   inGuest("suite in the guest, whole", "suite.json", conformanceCount, suiteInGuest("", 600), ["full"], 120),
