@@ -9,8 +9,8 @@ import { bundleText } from "./build.ts";
 
 const targets = ["stdin", "netlink", "state", "delegate", "device-info", "yaml"];
 const fuzz = join(root, "conformance/fuzz");
-/** Milliseconds of CPU, on a machine that does other things too. */
-const LIMIT = 5000;
+/** Milliseconds for an input, on a machine that does other things too. */
+const LIMIT = 10_000;
 
 let script: Script;
 
@@ -53,11 +53,10 @@ function inputsOf(kind: string, target: string): [name: string, path: string][] 
 
 function judge(target: string, path: string): void {
   const input = new Uint8Array(readFileSync(path));
-  const begin = process.cpuUsage();
+  const begin = performance.now();
   const first = tryOne(target, input);
-  const { user, system } = process.cpuUsage(begin);
   expect(first.verdict).toBe("");
-  expect((user + system) / 1000).toBeLessThan(LIMIT);
+  expect(performance.now() - begin).toBeLessThan(LIMIT);
   // What lies behind the kernel's answers must not matter.
   if (target === "netlink") expect(tryOne(target, input, 0xa5)).toEqual(first);
 }
