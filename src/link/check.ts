@@ -5,14 +5,12 @@ import { type Address, type Family, formatAddress, formatPrefix } from "../ip/ad
 import { equalAddresses, networkPrefix } from "../ip/range.ts";
 import { IFA_F_DADFAILED, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
+import { IPV6_DEFAULT_METRIC, isLearnt } from "./advertised.ts";
 import type { InterfaceSpec } from "./configure.ts";
 import { getLink, IFF_UP } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
 import { describeRoute, planRoutes, samePrefix } from "./plan.ts";
 import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./route.ts";
-
-/** IP6_RT_PRIO_USER: what the kernel makes of an IPv6 route without metric. */
-const IPV6_DEFAULT_METRIC = 1024;
 
 /** CHECK: up, every address with its prefix length, every route with its next hop, metric and device in its table, or in any when that is main. Throws CniError for the first thing missing. */
 export function checkInterface(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
@@ -70,7 +68,7 @@ function checkPlainRoutes(pod: NetNs, index: number, name: string, spec: Interfa
     const { family } = wanted.address;
     all[family] ??= listRoutes(pod.route, family, 0);
     const hops = all[family]
-      .filter((candidate) => candidate.type === RTN_UNICAST && samePrefix(candidate.dst, wanted))
+      .filter((candidate) => isConfigured(candidate) && samePrefix(candidate.dst, wanted))
       .flatMap((candidate) => candidate.nexthops)
       .filter((hop) => hop.ifIndex === index);
     if (!hops.some((hop) => isPlainHop(hop.gateway, gw, spec))) {
@@ -89,7 +87,12 @@ function isPlainHop(actual: Address | undefined, gw: Address | undefined, spec: 
 
 function sameDestination(candidate: KernelRoute, wanted: NewRoute): boolean {
   const metric = wanted.priority === 0 && wanted.dst.address.family === 6 ? IPV6_DEFAULT_METRIC : wanted.priority;
-  return candidate.type === RTN_UNICAST && candidate.priority === metric && samePrefix(candidate.dst, wanted.dst);
+  return isConfigured(candidate) && candidate.priority === metric && samePrefix(candidate.dst, wanted.dst);
+}
+
+/** Not one that a router advertised and may withdraw. */
+function isConfigured(candidate: KernelRoute): boolean {
+  return candidate.type === RTN_UNICAST && !isLearnt(candidate);
 }
 
 function hasHop(candidate: KernelRoute, index: number, hop: NewHop): boolean {

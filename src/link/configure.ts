@@ -1,16 +1,18 @@
 // Gives an interface its addresses and routes. check.ts says whether it still has them, announce.ts tells the neighbours.
 import { CniError, Code } from "../errors.ts";
-import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
+import { type Address, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import { IFA_F_NODAD, IFA_F_OPTIMISTIC } from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, broadcastOf, listAddresses } from "./address.ts";
+import { replaceLearnt } from "./advertised.ts";
 import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
-import { beginSetLink, setLink } from "./link.ts";
+import { holderOfAddress, holderOfMac } from "./held.ts";
+import { beginSetLink, getLink, setLink } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
 import { describeRoute, type Plan, planRoutes } from "./plan.ts";
-import { beginAddRoute, type RouteSpec } from "./route.ts";
+import { beginAddRoute, type NewRoute, type RouteSpec } from "./route.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 export { announceAddresses } from "./announce.ts";
@@ -42,6 +44,7 @@ export interface ConfigureOptions {
 }
 
 const EEXIST = 17;
+const IPV6_MIN_MTU = 1280;
 /** IFA_F_OPTIMISTIC counts only while the sysctl optimistic_dad allows it. */
 const DAD_FLAGS = { wait: 0, skip: IFA_F_NODAD, optimistic: IFA_F_OPTIMISTIC };
 
@@ -87,13 +90,13 @@ export function configureInterface(
     if (notifications === undefined) {
       // Nothing to wait for: one send.
       beginRoutes(route, index, name, plan);
-      explain(route.runEach(), name, spec, plan);
+      explain(pod, index, name, route.runEach(), spec, plan);
       return;
     }
-    explain(route.runEach(), name, spec, plan);
+    explain(pod, index, name, route.runEach(), spec, { ...plan, routes: [] });
     settleAddresses(route, notifications, index, name);
     beginRoutes(route, index, name, plan);
-    explainRoutes(route.runEach(), name, plan);
+    explainRoutes(route, index, name, route.runEach(), plan);
   } finally {
     notifications?.close();
   }
@@ -109,40 +112,78 @@ export function bringUp(pod: NetNs, index: number, name: string, options: Config
 }
 
 function beginRoutes(route: RouteSocket, index: number, name: string, plan: Plan): void {
-  for (const planned of plan.routes) {
-    beginAddRoute(route, `ip route add ${describeRoute(planned)} dev ${name}`, index, planned);
-  }
+  for (const planned of plan.routes) beginAddRoute(route, addition(name, planned), index, planned);
+}
+
+function addition(name: string, planned: NewRoute): string {
+  return `ip route add ${describeRoute(planned)} dev ${name}`;
 }
 
 /** Answers to addresses, up and (perhaps) routes, in this order. Throws CniError for the first refusal. */
-function explain(results: (NetlinkError | undefined)[], name: string, spec: InterfaceSpec, plan: Plan): void {
+function explain(
+  pod: NetNs,
+  index: number,
+  name: string,
+  results: (NetlinkError | undefined)[],
+  spec: InterfaceSpec,
+  plan: Plan,
+): void {
   for (let i = 0; i <= spec.ips.length; i++) {
     const error = results[i];
     if (error === undefined) continue;
-    const cure = i < spec.ips.length ? addressCure(error) : "";
+    const cure = i < spec.ips.length ? addressCure(pod, index, error, spec.ips[i]!) : upCure(pod, index, error);
     throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, cure);
   }
-  explainRoutes(results.slice(spec.ips.length + 1), name, plan);
+  explainRoutes(pod.route, index, name, results.slice(spec.ips.length + 1), plan);
 }
 
-function addressCure(error: NetlinkError): string {
+/** Refusals of an address or a MAC that another interface of the same master has. */
+const TAKEN = ["EADDRINUSE", "EBUSY"];
+
+function addressCure(pod: NetNs, index: number, error: NetlinkError, { address }: AddressSpec): string {
   if (error.code === "EEXIST")
     return "the interface has this address already; the IPAM result names it twice, or something else set it";
   if (error.code === "EACCES" || error.code === "EOPNOTSUPP")
     return "IPv6 is disabled here; enable it or leave out the IPv6 address";
-  return "";
+  if (!TAKEN.includes(error.code)) return "";
+  const text = formatAddress(address.address);
+  return inUse(`the address ${text}`, holderOfAddress(pod, index, address.address), "let IPAM give it to one pod only");
 }
 
-function explainRoutes(results: (NetlinkError | undefined)[], name: string, plan: Plan): void {
-  for (let i = 0; i < plan.routes.length; i++) {
-    const error = results[i];
-    // Without NLM_F_EXCL the kernel says EEXIST only when it has exactly this route.
-    if (error === undefined || error.errno === EEXIST) continue;
-    throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, routeCure(error));
+function upCure(pod: NetNs, index: number, error: NetlinkError): string {
+  if (!TAKEN.includes(error.code)) return "";
+  const mac = getLink(pod.route, index)?.mac ?? "";
+  const holder = holderOfMac(pod, index, mac);
+  return inUse(`the MAC address ${mac}`, holder, "choose another one, or leave the choice to the kernel");
+}
+
+function inUse(what: string, holder: string, cure: string): string {
+  const who = holder === "" ? "another interface on the same master" : holder;
+  return `${what} is in use by ${who}; ${cure}`;
+}
+
+function explainRoutes(
+  route: RouteSocket,
+  index: number,
+  name: string,
+  results: (NetlinkError | undefined)[],
+  plan: Plan,
+): void {
+  for (const [i, planned] of plan.routes.entries()) {
+    let error = results[i];
+    // Without NLM_F_EXCL the kernel says EEXIST of IPv4 only when it has exactly this route.
+    if (error?.errno === EEXIST) {
+      error =
+        planned.dst.address.family === 4 ? undefined : replaceLearnt(route, addition(name, planned), index, planned);
+    }
+    if (error === undefined) continue;
+    throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, routeCure(error, planned));
   }
 }
 
-function routeCure(error: NetlinkError): string {
+function routeCure(error: NetlinkError, { dst }: NewRoute): string {
+  if (dst.address.family === 6 && ["EOPNOTSUPP", "EAFNOSUPPORT", "EACCES"].includes(error.code))
+    return `this node has no IPv6, or it is switched off for the interface: leave the route ${formatPrefix(dst)} out of the configuration`;
   if (error.code === "ENETUNREACH")
     return "the gateway is not reachable on this interface; add its subnet or an on-link route to it";
   if (error.code === "EINVAL")
@@ -165,14 +206,25 @@ function prepareSysctls(name: string, ipv6: boolean, options: ConfigureOptions):
   // Addresses stay when the link goes down; the Go plugins insist on it since 1.7.
   const keep = readSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`);
   if (keep === undefined) {
-    throw new CniError(
-      Code.generic,
-      `cannot give ${name} an IPv6 address: the kernel has no IPv6`,
-      "boot without ipv6.disable=1, or leave IPv6 addresses out of the IPAM configuration",
-    );
+    throw withoutIpv6(name);
   }
-  if (keep !== "1") writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1");
+  // Without it the pod works until somebody takes its interface down: no reason to fail where /proc/sys is read-only.
+  if (keep !== "1") trySysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1");
   if (options.dad === "optimistic") trySysctl(`net/ipv6/conf/${name}/optimistic_dad`, "1");
+}
+
+/** The interface has no IPv6 settings: neither has any, or its MTU is too small for IPv6. */
+function withoutIpv6(name: string): CniError {
+  const what = `cannot give ${name} an IPv6 address`;
+  if (readSysctl("net/ipv6/conf/all/disable_ipv6") === undefined) {
+    const cure = "boot without ipv6.disable=1, or leave IPv6 addresses out of the IPAM configuration";
+    return new CniError(Code.generic, `${what}: the kernel has no IPv6`, cure);
+  }
+  return new CniError(
+    Code.invalidConfig,
+    `${what}: its MTU is below ${IPV6_MIN_MTU}, the least that IPv6 works with`,
+    `raise "mtu" (and that of the device below) to ${IPV6_MIN_MTU} or more, or leave IPv6 addresses out of the IPAM configuration`,
+  );
 }
 
 /** For settings whose lack is no reason to fail (a kernel without the option, a read-only /proc/sys). */

@@ -267,6 +267,25 @@ export function beginAddRoute(route: RouteSocket, operation: string, index: numb
   });
 }
 
+/** Begins `ip route del …` of exactly this route, which was learnt or made by somebody else. */
+export function beginDeleteRoute(route: RouteSocket, operation: string, index: number, found: KernelRoute): void {
+  const hop = found.nexthops[0];
+  const writer = route.begin(operation, c.RTM_DELROUTE, 0);
+  writeRoute(writer, {
+    ...header(addressFamily(found.family), found.table),
+    dstLength: found.dst.length,
+    protocol: found.protocol,
+    type: found.type,
+    attributes: {
+      dst: found.dst.length === 0 ? undefined : found.dst.address.bytes,
+      gateway: hop?.gateway?.bytes,
+      priority: found.priority,
+      table: found.table < 256 ? undefined : found.table,
+      oif: index,
+    },
+  });
+}
+
 function newHops(family: Family, index: number, hops: NewHop[]): NextHop[] {
   return hops.map((hop) => ({
     flags: hop.onlink ? c.RTNH_F_ONLINK : 0,

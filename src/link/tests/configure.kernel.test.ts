@@ -319,3 +319,74 @@ describe("checkInterface sees", () => {
     expect(caught(() => checkInterface(own, 0x7ffffff0, "eth0", spec([], []))).message).toContain("does not exist");
   });
 });
+
+describe("a route that a router has advertised", () => {
+  const wanted = spec(["2001:db8::5/64"], [{ dst: "::/0", gw: "fe80::1" }]);
+  const defaults = () => sh("ip -n pod -6 route show default");
+  /** As the kernel keeps it; that of another interface is somebody else's. */
+  const advertise = () => {
+    sh(
+      "ip -n pod link set eth0 up; ip -n pod -6 route add default via fe80::1 dev eth0 proto ra metric 1024 expires 600",
+    );
+    sh(
+      "ip -n pod link add other type veth peer name otherp; ip -n pod link set other up; ip -n pod link set otherp up",
+    );
+    sh("ip -n pod -6 route add default via fe80::2 dev other metric 2048");
+  };
+  afterEach(() => void sh("ip -n pod link del other 2>/dev/null || true"));
+
+  it("gives way to the configured one, which does not expire, and CHECK tells them apart", () => {
+    advertise();
+    const check = (plainRoutes: boolean) =>
+      caught(() => checkInterface(pod, index, "eth0", { ips: [], routes: wanted.routes, plainRoutes })).message;
+    expect(check(false)).toContain("the route ::/0 via fe80::1 of eth0 is missing");
+    expect(check(true)).toContain("the route ::/0 via fe80::1 of eth0 is missing");
+    configure(wanted);
+    expect(defaults().trim().split("\n")).toEqual([
+      expect.stringContaining("via fe80::1 dev eth0"),
+      expect.stringContaining("via fe80::2 dev other"),
+    ]);
+    expect(defaults()).not.toMatch(/proto ra|expires/);
+    checkInterface(pod, index, "eth0", wanted);
+  });
+
+  it("is not in the way of a second ADD of the same route", () => {
+    configure(wanted);
+    configure({ ips: [], routes: wanted.routes });
+    expect(defaults().match(/via fe80::1/g)).toHaveLength(1);
+  });
+});
+
+describe("what a refusal says", () => {
+  it("of IPv6 with an MTU that is too small for it", () => {
+    sh("ip -n pod link set eth0 mtu 1000");
+    const error = caught(() => configure(spec(["fd00::5/64"], [])));
+    expect([error.code, error.message]).toEqual([
+      7,
+      "cannot give eth0 an IPv6 address: its MTU is below 1280, the least that IPv6 works with",
+    ]);
+    expect(error.details).not.toContain("ipv6.disable");
+  });
+
+  it("of a MAC that another pod's interface has", () => {
+    const mac = "02:00:00:00:00:77";
+    sh("ip netns add second");
+    sh(`ip link add m1 link v0 address ${mac} type macvlan mode bridge; ip link set m1 netns second name net7`);
+    sh("ip -n second link set net7 up");
+    sh(`ip link add m2 link v0 address ${mac} type macvlan mode bridge; ip link set m2 netns pod name net8`);
+    const net8 = getLink(pod.route, "net8")!.index;
+    const error = caught(() => configureInterface(pod, net8, "net8", spec(["10.9.0.1/24"], [])));
+    expect(error.message).toContain("address already in use");
+    expect(error.details).toContain(`the MAC address ${mac} is in use by net7 in /run/netns/second; choose another`);
+    sh("ip -n pod link del net8; ip netns del second");
+  });
+
+  it("nothing, of settings that only would have been kind, where /proc/sys is read-only", () => {
+    sh("mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys");
+    try {
+      configured(["fd00::7/64"]);
+    } finally {
+      sh("umount /proc/sys");
+    }
+  });
+});
