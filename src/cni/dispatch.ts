@@ -14,7 +14,7 @@ import { findPlugin, pluginNames } from "./registry.ts";
 import { type Request, readRequest } from "./request.ts";
 import { writeResult } from "./result-json.ts";
 import { readWithin, writeAll } from "./stdio.ts";
-import { checkVersion, isSupported, newestVersion, supportedVersions } from "./version.ts";
+import { checkVersion, isSupported, isVersion, newestVersion, supportedVersions } from "./version.ts";
 
 /** Milliseconds that VERSION waits for a config on a stdin that somebody holds open (case VRS-05). */
 const versionPatience = 50;
@@ -86,15 +86,6 @@ function answerVersion(): void {
   // C-071: the version of the input. The Go plugins print their newest.
   const cniVersion = isVersion(given) ? given : newestVersion;
   writeAll(1, `${JSON.stringify({ cniVersion, supportedVersions })}\n`);
-}
-
-/** Three numbers. */
-function isVersion(text: string): boolean {
-  const parts = text.split(".");
-  return (
-    parts.length === 3 &&
-    parts.every((part) => part !== "" && part.length < 10 && [...part].every((char) => char >= "0" && char <= "9"))
-  );
 }
 
 function run(plugin: Plugin, request: Request): void {

@@ -40,7 +40,7 @@ export interface Request {
 const attachmentCommands = ["ADD", "CHECK", "DEL"];
 const commands: readonly string[] = [...attachmentCommands, "GC", "STATUS", "VERSION"];
 
-/** Checks the variables that the command needs. Throws CniError(invalidEnvironment) naming them. */
+/** Checks the variables that the command needs, in the Go library's order: runtimes compare messages. Throws CniError(invalidEnvironment) naming them. */
 function checkEnvironment(command: string): void {
   const missing: string[] = [];
   const need = (name: string, check: (value: string) => void = () => {}) => {
@@ -50,8 +50,8 @@ function checkEnvironment(command: string): void {
   };
   if (attachmentCommands.includes(command)) {
     need("CNI_CONTAINERID", checkContainerId);
-    need("CNI_IFNAME", checkIfName);
     if (command !== "DEL") need("CNI_NETNS");
+    need("CNI_IFNAME", checkIfName);
   }
   // Only delegates need it otherwise, and they say so themselves (spec 1.1.0, Parameters).
   if (command === "GC") need("CNI_PATH");

@@ -13,6 +13,19 @@ export function isSupported(version: string): boolean {
   return (supportedVersions as readonly string[]).includes(version);
 }
 
+/** Three numbers. */
+export function isVersion(text: string): boolean {
+  return isNumbers(text) && text.split(".").length === 3;
+}
+
+/** What the Go library reads as a version: up to three numbers, those that are missing are 0. */
+function isNumbers(text: string): boolean {
+  const parts = text.split(".");
+  const isNumber = (part: string): boolean =>
+    part !== "" && part.length < 10 && [...part].every((char) => char >= "0" && char <= "9");
+  return parts.length <= 3 && parts.every(isNumber);
+}
+
 /** Both must be supported ones. */
 export function isBefore(version: string, other: string): boolean {
   const order = supportedVersions as readonly string[];
@@ -24,9 +37,17 @@ export function isLegacy(version: string): boolean {
   return isBefore(version, "0.3.0");
 }
 
-/** Throws CniError(incompatibleVersion) when the version is none of ours, or has no such command. */
+/** Throws CniError(incompatibleVersion) when the version is none of ours, or has no such command; CniError(decoding) when it is no version at all. */
 export function checkVersion(command: Command, version: string): void {
   if (!isSupported(version)) {
+    // The Go library reads the numbers only for commands that not every version has.
+    if (since[command] !== undefined && !isNumbers(version)) {
+      throw new CniError(
+        Code.decoding,
+        `"cniVersion" ${JSON.stringify(version.slice(0, 64))} is no version`,
+        `${command} exists since ${since[command]}; a version is three numbers, such as ${newestVersion}`,
+      );
+    }
     const known = supportedVersions.map((each) => JSON.stringify(each)).join(" ");
     const details = `config is ${JSON.stringify(version.slice(0, 64))}, plugin supports [${known}]`;
     throw new CniError(Code.incompatibleVersion, "incompatible CNI versions", details);
