@@ -28,7 +28,7 @@ function ofGarbage(garbage: Garbage): Finding {
   const { network, containerId, interface: as, why } = garbage;
   const whose = `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
   const what = garbage.kind === "device" ? `device ${garbage.device}` : `lease ${garbage.address}`;
-  const cure = `podnic gc --network ${network || "NAME"}, or podnic doctor --fix`;
+  const cure = `${network === "" ? "podnic gc --all" : `podnic gc --network ${network}`}, or podnic doctor --fix`;
   return finding("state", "warning", `${what} ${whose}: ${why}`, cure, true);
 }
 

@@ -8,6 +8,8 @@ import type { Attachment } from "./attachment.ts";
 import type { Network } from "./networks.ts";
 
 export const DIRECTORY = "/var/lib/cni/results";
+/** In what we write, and in nothing of libcni's, which passes over it: podnic gc removes only ours. */
+export const WRITER = "podnic";
 /** A result, the list of plugins and the arguments, all of them small. */
 const LIMIT = 1 << 20;
 
@@ -20,6 +22,7 @@ export function keepResult(network: Network, attachment: Attachment, result: unk
   const { containerId, ifName, netns, args, capabilityArgs } = attachment;
   const cached = {
     kind: "cniCacheV1",
+    writer: WRITER,
     containerId,
     config: encodeBase64(host.encode(network.text)),
     ifName,

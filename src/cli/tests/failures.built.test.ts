@@ -19,7 +19,7 @@ const failing: [string, number, string[]][] = [
   ["add with capability arguments that are none", 2, ["add", "blue", "pod", "--cap-args", "["]],
   ["leases without their directory", 1, ["leases", "--data-dir", "/nowhere"]],
   ["doctor --yes without --fix", 2, ["doctor", "--yes"]],
-  ["gc without its network", 2, ["gc"]],
+  ["gc of no network", 2, ["gc"]],
   ["a word too many", 2, ["devices", "eth0"]],
   ["an option that is none", 2, ["schema", "--jsn"]],
   ["a command that is none", 2, ["device"]],

@@ -1,0 +1,59 @@
+// Results of ADD that `podnic add` kept for its del. Runtimes take care of theirs; of ours nobody does when del never comes.
+
+import { findPlugin } from "../../cni/registry.ts";
+import { isObject } from "../../config/fold.ts";
+import { host } from "../../host/host.ts";
+import { readFile, removeFile, withDirectory } from "../../state/files.ts";
+import { decodeBase64 } from "../base64.ts";
+import { DIRECTORY, WRITER } from "../runtime/cache.ts";
+import { pluginsOf } from "./configurations.ts";
+import { type Namespaces, namesIn } from "./namespaces.ts";
+
+const LIMIT = 1 << 20;
+
+export interface KeptResult {
+  file: string;
+  network: string;
+  containerId: string;
+  ifName: string;
+}
+
+/**
+ * Those of attachments whose namespace is gone. A plugin that is not ours may still need its result for DEL (portmap, firewall): the
+ * results of networks with such a plugin stay.
+ */
+export function staleResults(namespaces: Namespaces): KeptResult[] {
+  return namesIn(DIRECTORY).flatMap((file) => {
+    const entry = readOwn(file);
+    if (entry === undefined || namespaces.lifeOf({ path: entry.netns, dev: 0, ino: 0 }) !== "gone") return [];
+    const { network, containerId, ifName } = entry;
+    return [{ file, network, containerId, ifName }];
+  });
+}
+
+export function removeResult(file: string): void {
+  withDirectory(DIRECTORY, undefined, (dir) => removeFile(dir, file));
+}
+
+interface Entry extends KeptResult {
+  netns: string;
+}
+
+/** undefined: another's, damaged, or of plugins that are not ours. */
+function readOwn(file: string): Entry | undefined {
+  const data = withDirectory(DIRECTORY, undefined, (dir) => readFile(dir, file, LIMIT));
+  try {
+    const entry: unknown = JSON.parse(data === undefined ? "" : host.decode(data));
+    if (!isObject(entry) || entry.writer !== WRITER) return undefined;
+    const config: unknown = JSON.parse(host.decode(decodeBase64(String(entry.config))));
+    const types = pluginsOf(config).flatMap(({ config: { type, ipam } }) => [type, isObject(ipam) ? ipam.type : type]);
+    if (types.length === 0 || types.some((type) => findPlugin(String(type)) === undefined)) return undefined;
+    const [network, containerId, ifName, netns] = [entry.networkName, entry.containerId, entry.ifName, entry.netns].map(
+      (value) => (typeof value === "string" ? value : ""),
+    ) as [string, string, string, string];
+    return { file, network, containerId, ifName, netns };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return undefined;
+  }
+}
