@@ -88,14 +88,17 @@ function collectOnce({ network, dryRun, json, every }: Options): boolean {
 
 /** Until SIGTERM or Ctrl-C, which do not cut a round short. */
 function repeat(minutes: number, round: () => boolean): void {
-  do {
+  const ends = [SIGTERM, SIGINT];
+  let end = host.waitSignal(ends, 0); // from here on they wait for us
+  while (end === 0) {
     try {
       inChild(round);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       note(error.message); // the next round may be luckier
     }
-  } while (host.waitSignal([SIGTERM, SIGINT], minutes * 60_000) === 0);
+    end = host.waitSignal(ends, minutes * 60_000);
+  }
 }
 
 /** The engine gives memory back at the end of a process, so each round has its own. */

@@ -74,10 +74,13 @@ function runInstall(dir: string | undefined, options: Options): void {
     return;
   }
   const image = asImage(options);
+  const ends = options.sleep === false ? [] : [SIGTERM, SIGINT];
+  // One that comes before we are done must not be lost.
+  const end = ends.length > 0 ? host.waitSignal(ends, 0) : 0;
   show(image.dir, install(image.dir, { only: image.only, backup, force }), json);
-  if (options.sleep === false) return;
+  if (ends.length === 0 || end !== 0) return;
   note("installed; waiting for SIGTERM (--no-sleep does not)");
-  host.waitSignal([SIGTERM, SIGINT], -1);
+  host.waitSignal(ends, -1);
 }
 
 export const installCommand = (): Command =>
