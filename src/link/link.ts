@@ -311,7 +311,7 @@ export function findLinkByAddress(route: RouteSocket, mac: string): Link | undef
 }
 
 function hasAddress(bytes: Bytes, start: number, end: number, wanted: Uint8Array): boolean {
-  const found = findAttribute(bytes, start + LINK_HEADER, end, c.IFLA_ADDRESS);
+  const found = findAttribute(bytes, start + LINK_HEADER, end, c.IFLA_ADDRESS, 0);
   if (found === undefined || found[1] - found[0] !== wanted.length) return false;
   for (let i = 0; i < wanted.length; i++) if (bytes.u8[found[0] + i] !== wanted[i]) return false;
   return true;

@@ -143,18 +143,18 @@ export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[]
 function isRelevant(bytes: Bytes, start: number, end: number, index: number, seen: Set<string>): boolean {
   if (end - start < ROUTE_HEADER) return true;
   const attributes = start + ROUTE_HEADER;
-  const found = findAttribute(bytes, attributes, end, c.RTA_OIF);
+  const found = findAttribute(bytes, attributes, end, c.RTA_OIF, 4);
   const device = found === undefined ? 0 : bytes.u32[found[0] >> 2]!;
   if (device === index && device !== 0) return true;
   if (bytes.u8[start + 7] !== c.RTN_UNICAST) return false;
   // Several next hops, or a nexthop object.
   if (device === 0) return true;
-  const table = findAttribute(bytes, attributes, end, c.RTA_TABLE);
+  const table = findAttribute(bytes, attributes, end, c.RTA_TABLE, 4);
   const number = table === undefined ? bytes.u8[start + 4] : bytes.u32[table[0] >> 2];
   const key = `${device} ${number} ${bytes.u8[start + 5] === c.RTPROT_RA}`;
   const isDefault = bytes.u8[start + 1] === 0;
   if (seen.has(key) && !isDefault) return false;
-  const via = [c.RTA_GATEWAY, c.RTA_VIA].some((type) => findAttribute(bytes, attributes, end, type) !== undefined);
+  const via = [c.RTA_GATEWAY, c.RTA_VIA].some((type) => findAttribute(bytes, attributes, end, type, 0) !== undefined);
   if (via) seen.add(key);
   return via || isDefault;
 }
@@ -322,7 +322,9 @@ function isDefault({ type, dst }: KernelRoute): boolean {
 /** Device of the best default route (lowest metric, IPv4 before IPv6, unicast, first next hop with a device). undefined: none. */
 export function defaultRouteDevice(route: RouteSocket): number | undefined {
   for (const family of [4, 6] as const) {
-    const isZero = (bytes: Bytes, start: number): boolean => bytes.u8[start + 1] === 0;
+    // What is too short for a header goes on to where that is an error.
+    const isZero = (bytes: Bytes, start: number, end: number): boolean =>
+      end - start < ROUTE_HEADER || bytes.u8[start + 1] === 0;
     const defaults = dumpRoutes(route, family, c.RT_TABLE_MAIN, isZero).filter(isDefault);
     defaults.sort((a, b) => a.priority - b.priority);
     for (const found of defaults) {

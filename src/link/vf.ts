@@ -87,7 +87,7 @@ export function getVf(route: RouteSocket, pf: number, vf: number): VfState | und
 
 /** Decodes only the entry that is asked for: a PF may have hundreds. */
 function findVf(bytes: Bytes, start: number, end: number, vf: number): VfState | Silence {
-  const list = findAttribute(bytes, start, end, c.IFLA_VFINFO_LIST);
+  const list = findAttribute(bytes, start, end, c.IFLA_VFINFO_LIST, 0);
   if (list === undefined) return "no attributes";
   let [at] = list;
   // To the message's end: the length of a list of more than 64 KiB (over 300 VFs) has overflowed, and its entries are there all the same.

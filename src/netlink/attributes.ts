@@ -89,13 +89,25 @@ export class Table<R extends Rows> {
   }
 }
 
-/** Where the payload of the first attribute of a type starts and ends; undefined when there is none. For scans that decode little. */
-export function findAttribute(bytes: Bytes, start: number, end: number, type: number): [number, number] | undefined {
+/**
+ * Where the payload of the first attribute of a type starts and ends; undefined when there is none. For scans that decode little and read
+ * the payload themselves: fewer than `min` bytes of it are a ProtocolError, for what lies behind them belongs to somebody else.
+ */
+export function findAttribute(
+  bytes: Bytes,
+  start: number,
+  end: number,
+  type: number,
+  min: number,
+): [number, number] | undefined {
   let at = start;
   while (at + 4 <= end) {
     const length = bytes.u16[at >> 1]!;
     if (length < 4 || at + length > end) throw new ProtocolError(`bad attribute length at ${at - start}`);
-    if ((bytes.u16[(at >> 1) + 1]! & NLA_TYPE_MASK) === type) return [at + 4, at + length];
+    if ((bytes.u16[(at >> 1) + 1]! & NLA_TYPE_MASK) === type) {
+      if (length - 4 < min) throw new ProtocolError(`attribute ${type} has ${length - 4} bytes`);
+      return [at + 4, at + length];
+    }
     at += align4(length);
   }
   return undefined;
