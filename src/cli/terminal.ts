@@ -1,6 +1,7 @@
 // What people and programs see: text on stdout, problems on stderr, tables, colour when a person looks.
 import { writeAll } from "../cni/stdio.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
+import { jsonText } from "../json-text.ts";
 import { oneLine } from "../log.ts";
 import { Exit, Status } from "./exit.ts";
 
@@ -32,7 +33,7 @@ export function note(line: string): void {
 
 /** The answer for programs: one JSON document. */
 export function printJson(value: unknown): void {
-  print(`${JSON.stringify(value, null, 2)}\n`);
+  print(`${jsonText(value, 2)}\n`);
 }
 
 /** Columns of the terminal behind a descriptor; undefined when it is no terminal. */

@@ -1,6 +1,7 @@
 // Any failure as the one JSON document that a runtime reads, and one line for a person.
 import { CniError, Code } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
+import { jsonText } from "../json-text.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 
 /** What helps, by errno. */
@@ -62,5 +63,5 @@ export function toCniError(error: unknown): CniError {
 export function errorDocument(error: CniError, version: string): string {
   const message = error.message === "" ? "failed without a message" : error.message;
   const code = Number.isSafeInteger(error.code) && error.code > 0 ? error.code : Code.generic;
-  return JSON.stringify({ cniVersion: version, code, msg: message, details: error.details }, undefined, 4);
+  return jsonText({ cniVersion: version, code, msg: message, details: error.details }, 4);
 }

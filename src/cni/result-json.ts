@@ -5,6 +5,7 @@ import type { ObjectShape, Shape } from "../config/shape.ts";
 import { CniError, Code } from "../errors.ts";
 import { type Address, formatAddress, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";
+import { jsonText } from "../json-text.ts";
 import { type Dns, emptyResult, type Interface, type IpConfig, type Result, type Route } from "./result.ts";
 import { isBefore, isLegacy, isSupported } from "./version.ts";
 
@@ -178,7 +179,7 @@ export function writeResult(result: Result, version: string): string {
     : isBefore(version, "1.0.0")
       ? middleResult(result, version)
       : newResult(result, version);
-  return JSON.stringify(value, undefined, 4);
+  return jsonText(value, 4);
 }
 
 /** Why a result without addresses cannot be said before 0.3.0: also asked before anything is done. */
