@@ -3,11 +3,11 @@
 
 const CONTROL = /[\u007f-\u009f\u2028\u2029]/g;
 
-function escape(character: string): string {
+function escaped(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** The same value to every reader. */
 export function jsonText(value: unknown, indent: number): string {
-  return JSON.stringify(value, undefined, indent).replace(CONTROL, escape);
+  return JSON.stringify(value, undefined, indent).replace(CONTROL, escaped);
 }
