@@ -19,6 +19,7 @@ import {
   listLinks,
   setLink,
 } from "./link.ts";
+import { type LinkSettings, linkSettings, restoreSettings, restoreWhenUp } from "./settings.ts";
 
 /** Goes into a record as it is: plain JSON. */
 export interface LinkSnapshot {
@@ -40,6 +41,7 @@ export interface LinkSnapshot {
   /** These are absent in records of older versions. */
   noarp?: boolean;
   multicast?: boolean;
+  settings?: LinkSettings;
   /** Name of the bridge, bond or VRF that it belonged to on the host. */
   master?: string;
 }
@@ -67,7 +69,8 @@ export function snapshotLink(link: Link): LinkSnapshot {
 
 /** Of a device that is about to leave the host. */
 export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
-  const was = { ...snapshotLink(link), parentDevice: placeOnHost(link) };
+  const settings = linkSettings(route, link.index, link.name);
+  const was = { ...snapshotLink(link), parentDevice: placeOnHost(link), settings };
   return link.master === 0 ? was : { ...was, master: getLink(route, link.master)?.name ?? "" };
 }
 
@@ -129,7 +132,7 @@ export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSna
 }
 
 /**
- * Makes a link that is on the host what the snapshot says: name, alias, altnames, MAC, MTU, queue length, flags, up or down.
+ * Makes a link that is on the host what the snapshot says: name, alias, altnames, MAC, MTU, queue length, flags, settings, up or down.
  * Changes only what differs; goes on when one property cannot be restored and throws the first error at the end. An alternative name that
  * another link has by now, and a device that does not go up (its PF or its lower device is down, it is broken), are only said in the
  * log: a pod must not wait for those to end.
@@ -158,11 +161,14 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
     if (wanted !== hasFlag(link, flag)) change({ [flag]: wanted });
   }
   const master = link.master === 0 && was.master ? getLink(route, was.master) : undefined;
+  const { settings } = was;
+  if (settings !== undefined) cleanup.attempt(() => restoreSettings(route, link.index, was.name, settings));
   // Before it is up and has addresses: a VRF takes those that are there, a bond nothing that is up.
   if (master !== undefined) {
     cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { master: master.index })));
   }
   if (up !== was.up) cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { up: was.up })));
+  if (was.up && settings !== undefined) restoreWhenUp(was.name, was.mtu, settings);
   cleanup.finish();
 }
 

@@ -1,0 +1,148 @@
+// Settings of a device that its move between namespaces resets (the sysctls of net/ipv4/conf and net/ipv6/conf) or that a pod may have left on
+// it (sizes, group, broadcast address, XDP). The kernel says all of them in one answer, so that reading a hundred files is not needed.
+import { SystemError } from "../host/host.ts";
+import { formatMac } from "../ip/mac.ts";
+import { log } from "../log.ts";
+import type { Writer } from "../netlink/bytes.ts";
+import * as c from "../netlink/constants.ts";
+import { readSettings, type SettingsAttributes, writeSettings } from "../netlink/settings.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
+import { hardwareAddress } from "./link.ts";
+import { readSysctl, writeSysctl } from "./sysctl.ts";
+
+/** Goes into a record as it is: plain JSON. */
+export interface LinkSettings {
+  /** Colon form; "": none. */
+  broadcast: string;
+  /** By the names of SIZES, those that the kernel has. */
+  sizes: { [name: string]: number };
+  /** Sysctls, in the order of IPV4 and IPV6; absent: the kernel has no such protocol. */
+  ipv4?: number[];
+  ipv6?: number[];
+  /** net.ipv6.conf.DEVICE.stable_secret, when addresses are made of it. */
+  secret?: string;
+  /** Ids of the programs of XDP. */
+  xdp: number[];
+}
+
+const SIZES = ["group", "gsoMaxSegs", "gsoMaxSize", "groMaxSize", "gsoIpv4MaxSize", "groIpv4MaxSize"] as const;
+
+/** Names below net/ipv4/conf/DEVICE in the order of IPV4_DEVCONF_*; "": not to be written. */
+export const IPV4 = [
+  ...["forwarding", "", "proxy_arp", "accept_redirects", "secure_redirects", "send_redirects", "shared_media"],
+  ...["rp_filter", "accept_source_route", "bootp_relay", "log_martians", "tag", "arp_filter", "medium_id"],
+  ...["disable_xfrm", "disable_policy", "force_igmp_version", "arp_announce", "arp_ignore", "promote_secondaries"],
+  ...["arp_accept", "arp_notify", "accept_local", "src_valid_mark", "proxy_arp_pvlan", "route_localnet"],
+  ...["igmpv2_unsolicited_report_interval", "igmpv3_unsolicited_report_interval", "ignore_routes_with_linkdown"],
+  ...["drop_unicast_in_l2_multicast", "drop_gratuitous_arp", "bc_forwarding", "arp_evict_nocarrier"],
+];
+
+/** Names below net/ipv6/conf/DEVICE in the order of DEVCONF_*. */
+export const IPV6 = [
+  ...["forwarding", "hop_limit", "mtu", "accept_ra", "accept_redirects", "autoconf", "dad_transmits"],
+  ...["router_solicitations", "router_solicitation_interval", "router_solicitation_delay", "use_tempaddr"],
+  ...["temp_valid_lft", "temp_prefered_lft", "regen_max_retry", "max_desync_factor", "max_addresses"],
+  ...["force_mld_version", "accept_ra_defrtr", "accept_ra_pinfo", "accept_ra_rtr_pref", "router_probe_interval"],
+  ...["accept_ra_rt_info_max_plen", "proxy_ndp", "optimistic_dad", "accept_source_route", "", "disable_ipv6"],
+  ...["accept_dad", "force_tllao", "ndisc_notify", "mldv1_unsolicited_report_interval"],
+  ...["mldv2_unsolicited_report_interval", "suppress_frag_ndisc", "accept_ra_from_local", "use_optimistic"],
+  ...["accept_ra_mtu", "", "use_oif_addrs_only", "accept_ra_min_hop_limit", "ignore_routes_with_linkdown"],
+  ...["drop_unicast_in_l2_multicast", "drop_unsolicited_na", "keep_addr_on_down", "router_solicitation_max_interval"],
+  ...["seg6_enabled", "seg6_require_hmac", "enhanced_dad", "addr_gen_mode", "disable_policy"],
+  ...["accept_ra_rt_info_min_plen", "ndisc_tclass", "rpl_seg_enabled", "ra_defrtr_metric", "ioam6_enabled"],
+  ...["ioam6_id", "ioam6_id_wide", "ndisc_evict_nocarrier", "accept_untracked_na", "accept_ra_min_lft"],
+];
+/** Seconds as files, and milliseconds in the kernel's answer. */
+const IN_SECONDS = [
+  ...["router_solicitation_interval", "router_solicitation_delay", "router_solicitation_max_interval"],
+  "router_probe_interval",
+];
+const UNSIGNED = ["ra_defrtr_metric", "ioam6_id_wide"];
+/** Of addr_gen_mode: 2 and 3 make addresses of a secret. */
+const STABLE = [2, 3];
+
+export function linkSettings(route: RouteSocket, index: number, name: string): LinkSettings {
+  const a = ask(route, index);
+  const sizes: LinkSettings["sizes"] = {};
+  for (const size of SIZES) if (a[size] !== undefined) sizes[size] = a[size];
+  const settings: LinkSettings = {
+    broadcast: a.broadcast === undefined ? "" : formatMac(a.broadcast),
+    sizes,
+    xdp: MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined),
+  };
+  if (a.families?.inet?.conf !== undefined) settings.ipv4 = a.families.inet.conf;
+  if (a.families?.inet6?.conf === undefined) return settings;
+  settings.ipv6 = a.families.inet6.conf;
+  if (!STABLE.includes(settings.ipv6[IPV6.indexOf("addr_gen_mode")] ?? 0)) return settings;
+  const secret = quietly(name, () => readSysctl(`net/ipv6/conf/${name}/stable_secret`));
+  return secret === undefined ? settings : { ...settings, secret };
+}
+
+function ask(route: RouteSocket, index: number): SettingsAttributes {
+  const write = (writer: Writer) => writeSettings(writer, { index, attributes: {} });
+  return route.get(`ip link show ${index}`, c.RTM_GETLINK, write, readSettings).attributes;
+}
+
+/**
+ * Makes a device on the host, called `name`, what it was; before it goes up, so that no router is heard that was not. Takes off what programs of
+ * XDP it did not have. Changes only what differs; what is refused is said in the log.
+ */
+export function restoreSettings(route: RouteSocket, index: number, name: string, was: LinkSettings): void {
+  const now = ask(route, index);
+  const set = (what: string, attributes: SettingsAttributes): void =>
+    writeSettings(route.begin(`ip link set ${name} ${what}`, c.RTM_NEWLINK, 0), { index, attributes });
+  for (const size of SIZES) {
+    const value = was.sizes[size];
+    if (value !== undefined && value !== now[size]) set(`${size} ${value}`, { [size]: value });
+  }
+  const broadcast = was.broadcast === "" ? undefined : hardwareAddress(was.broadcast);
+  if (broadcast !== undefined && now.broadcast !== undefined && formatMac(now.broadcast) !== was.broadcast)
+    set("broadcast", { broadcast });
+  for (const [mode, flags] of MODES) {
+    const id = now.xdp?.[mode];
+    if (id !== undefined && !was.xdp.includes(id)) set("xdp off", { xdp: { fd: -1, flags } });
+  }
+  for (const error of route.runEach())
+    if (error !== undefined) log("warning", "not restored", { device: name, error: error.message });
+  const { inet, inet6 } = now.families ?? {};
+  if (was.secret !== undefined) writeQuietly(name, `net/ipv6/conf/${name}/stable_secret`, was.secret);
+  restoreSysctls(name, "ipv4", IPV4, was.ipv4, inet?.conf);
+  restoreSysctls(name, "ipv6", IPV6, was.ipv6, inet6?.conf);
+}
+
+/** What the kernel sets anew whenever a device goes up: the MTU of IPv6, when it is not the device's. */
+export function restoreWhenUp(name: string, mtu: number, { ipv6 }: LinkSettings): void {
+  const value = ipv6?.[IPV6.indexOf("mtu")] ?? mtu;
+  if (value !== mtu) writeQuietly(name, `net/ipv6/conf/${name}/mtu`, String(value));
+}
+
+/** How programs of XDP are attached, and XDP_FLAGS_* of each. */
+const MODES = [
+  ["skb", c.XDP_FLAGS_SKB_MODE],
+  ["drv", c.XDP_FLAGS_DRV_MODE],
+  ["hw", c.XDP_FLAGS_HW_MODE],
+] as const;
+
+function restoreSysctls(device: string, family: string, names: string[], was: number[] = [], now: number[] = []): void {
+  for (let i = 0; i < names.length && i < was.length && i < now.length; i++) {
+    const name = names[i]!;
+    if (was[i] === now[i] || name === "") continue;
+    const value = IN_SECONDS.includes(name) ? was[i]! / 1000 : was[i]!;
+    const text = UNSIGNED.includes(name) ? value >>> 0 : Math.round(value);
+    writeQuietly(device, `net/${family}/conf/${device}/${name}`, String(text));
+  }
+}
+
+function writeQuietly(device: string, key: string, value: string): void {
+  quietly(device, () => writeSysctl(key, value));
+}
+
+function quietly<T>(device: string, run: () => T): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    log("warning", "not restored", { device, error: error.message });
+    return undefined;
+  }
+}

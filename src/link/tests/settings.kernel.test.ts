@@ -1,0 +1,87 @@
+// What a device's settings are after it was with a pod and came back.
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { XDP_DROP } from "../../../conformance/harness/xdp.ts";
+import { getLink } from "../link.ts";
+import { moveLink } from "../move.ts";
+import { IPV4, IPV6 } from "../settings.ts";
+import { restoreLink, snapshotOnHost } from "../snapshot.ts";
+import { enterSandbox, sh } from "./sandbox.ts";
+
+const { own, pod } = enterSandbox();
+const { route } = own;
+
+beforeEach(() => sh("ip link add d0 type veth peer name p; ip link set d0 up; ip link set p up"));
+afterEach(() => sh("ip link del p"));
+
+/** The device goes to the pod as eth0, `inPod` happens to it there, and it comes back. */
+function travel(inPod = "true"): void {
+  const link = getLink(route, "d0")!;
+  // As from a record.
+  const was = JSON.parse(JSON.stringify(snapshotOnHost(route, link)));
+  const moved = moveLink(own, pod, link, "eth0", { up: true });
+  sh(inPod);
+  restoreLink(route, moveLink(pod, own, getLink(pod.route, moved.index)!, "d0", {}), was);
+}
+
+const sysctls = () => sh("cd /proc/sys/net; grep -r . ipv4/conf/d0 ipv6/conf/d0 2>/dev/null | sort").split("\n");
+
+it("names every sysctl that the kernel's answer has, in its order", () => {
+  const files = (family: string) => sh(`ls /proc/sys/net/${family}/conf/d0`).trim().split("\n");
+  const known = (names: string[]) => [...names.filter((name) => name !== ""), "mc_forwarding"].sort();
+  expect(files("ipv4")).toEqual(known(IPV4));
+  // Not in the answer: those, which are no numbers or newer than what it has.
+  const others = ["force_forwarding", "ra_honor_pio_life", "ra_honor_pio_pflag", "regen_min_advance", "stable_secret"];
+  const answered = files("ipv6").filter((name) => !others.includes(name));
+  expect(answered).toEqual(known(IPV6).filter((name) => files("ipv6").includes(name)));
+});
+
+it("every sysctl that can be set comes back, whatever the namespace's defaults are", () => {
+  // Each differs from the default by one, where the kernel takes that.
+  sh(`cd /proc/sys/net; for file in ipv4/conf/d0/* ipv6/conf/d0/*; do
+      case $file in */mtu|*/stable_secret|*/addr_gen_mode|*/disable_ipv6) continue;; esac
+      value=$(cat $file 2>/dev/null) || continue
+      { echo $((value + 1)) >$file || echo $((value - 1)) >$file || true; } 2>/dev/null
+    done; sysctl -qw net.ipv6.conf.d0.mtu=1400 net.ipv4.conf.default.arp_ignore=2 net.ipv6.conf.d0.ra_defrtr_metric=4000000000`);
+  const before = sysctls();
+  travel("sysctl -qw net.ipv4.conf.default.rp_filter=1");
+  const after = sysctls();
+  // Not in the kernel's answer.
+  const elsewhere = /force_forwarding|ra_honor_pio|regen_min_advance/;
+  expect(before.filter((line) => !after.includes(line) && !elsewhere.test(line))).toEqual([]);
+  expect(before.length).toBeGreaterThan(80);
+});
+
+it("disable_ipv6, and a secret for addresses", () => {
+  sh("sysctl -qw net.ipv6.conf.d0.stable_secret=2001:db8::5 net.ipv6.conf.d0.disable_ipv6=1");
+  const before = sysctls();
+  travel("ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0");
+  expect(sysctls()).toEqual(before);
+  expect(sh("ip -6 address show dev d0")).toBe("");
+});
+
+it("queue length, sizes, group and broadcast address", () => {
+  sh(
+    "ip link set d0 txqueuelen 77 group 7 gso_max_size 32768 gso_max_segs 9 gro_max_size 20000 broadcast ff:ff:ff:ff:ff:f0",
+  );
+  const show = () => sh("ip -d link show dev d0 | sed 's/^[0-9]*: //'");
+  const before = show();
+  travel(
+    "ip -n pod link set eth0 txqueuelen 5 group 9 gso_max_size 65536 gso_max_segs 8 gro_max_size 30000 broadcast ff:ff:ff:ff:ff:00",
+  );
+  expect(show()).toBe(before);
+});
+
+it("a pod's program of XDP is taken off, that of the host is not", () => {
+  const attach = (ip: string, name: string) =>
+    `${ip} perl -e '${XDP_DROP}' $(${ip} cat /sys/class/net/${name}/ifindex)`;
+  const prog = () => /prog\/xdp id (\d+)/.exec(sh("ip -d link show dev d0"))?.[1];
+  travel(attach("ip netns exec pod", "eth0"));
+  expect(prog()).toBeUndefined();
+  sh(attach("", "d0"));
+  const host = prog();
+  expect(host).toMatch(/\d/);
+  travel();
+  expect(prog()).toBe(host);
+  travel(attach("ip netns exec pod", "eth0"));
+  expect(prog()).toBeUndefined();
+});
