@@ -6,10 +6,12 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { host as system } from "../../src/host/host.ts";
+import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
 import { getLink, type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { relevantRoutes } from "../../src/link/route.ts";
 import { type LinkSnapshot, snapshotOnHost } from "../../src/link/snapshot.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
@@ -84,7 +86,8 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   const { config, attachment, netns } = call;
   const { ifName } = attachment;
   const found = waitForInterface(host, vf.pci);
-  refuseNodeDevice(host.route, found);
+  const routes = relevantRoutes(host.route, found.index);
+  refuseNodeDevice(host.route, found, routes);
   if (getLink(pod.route, ifName) !== undefined) {
     throw new CniError(
       Code.generic,
@@ -105,6 +108,7 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   const held: HeldVf = {
     pci: vf.pci,
     link: recordable(host.route, found),
+    network: administered(captureNetwork(host.route, found, routes)),
     netns: { path: netns, dev: pod.dev, ino: pod.ino },
   };
   const before = writeDown(call, vf, held);

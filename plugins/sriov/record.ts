@@ -1,5 +1,6 @@
 // What sriov writes down before it touches a VF, and the lock that keeps two calls from one VF.
 import { SystemError } from "../../src/host/host.ts";
+import type { CapturedNetwork } from "../../src/link/capture.ts";
 import type { NamedNamespace } from "../../src/link/return.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";
@@ -14,6 +15,8 @@ export interface HeldVf {
   state?: VfState;
   /** What its interface was; absent for a driver of userspace. */
   link?: LinkSnapshot;
+  /** Addresses and routes that the interface had. Absent in records of older versions. */
+  network?: CapturedNetwork;
   netns: NamedNamespace;
 }
 

@@ -1,5 +1,6 @@
 // Giving a VF back as it was: one function for DEL, GC, the undo of ADD and stale records, of our pods and of sriov-cni's.
 import { SystemError } from "../../src/host/host.ts";
+import { restoreNetwork } from "../../src/link/capture.ts";
 import type { Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { locate, requireFreeName, takeBack } from "../../src/link/return.ts";
@@ -64,6 +65,9 @@ function giveBack(held: HeldVf, ifName: string, netnsPath: string, partial: bool
   const home = held.link === undefined ? undefined : takeHome(held, ifName, netnsPath, host, partial);
   if (home === "hidden") return "hidden";
   putBack(host, held.pci, held.state, home);
+  if (home !== undefined && held.network !== undefined) {
+    restoreNetwork(host.route, home.link.index, home.was.name, held.network);
+  }
   return "home";
 }
 

@@ -9,8 +9,8 @@ import { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, type KernelAddress, listAddresses } from "./address.ts";
 import type { InterfaceSpec } from "./configure.ts";
 import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
-import type { Link } from "./link.ts";
-import { beginAddRoute, type KernelRoute, type RouteSpec } from "./route.ts";
+import { getLink, type Link } from "./link.ts";
+import { beginAddRoute, type KernelRoute, type NewHop, type RouteSpec } from "./route.ts";
 
 /** Goes into a record as it is: plain JSON, addresses as text. What may be absent is so in records of older versions, too. */
 export interface CapturedNetwork {
@@ -50,6 +50,16 @@ export interface CapturedRoute {
   attributes?: number[][];
   /** Bits of RTA_SRC, which is one of them. */
   srcLength?: number;
+  /** Next hops of a multipath route. */
+  hops?: CapturedHop[];
+}
+
+export interface CapturedHop {
+  gateway?: string;
+  onlink?: boolean;
+  weight: number;
+  /** Name of the device, when it is another one. */
+  device?: string;
 }
 
 /** Addresses and routes kept in a record at most. */
@@ -78,8 +88,13 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
   const routes = all
     .filter((found) => found.type === c.RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
     .filter((found) => found.protocol !== RTPROT_KERNEL && found.protocol !== RTPROT_RA)
-    .filter((found) => found.nexthops.length === 1 && found.nexthops[0]?.ifIndex === link.index)
-    .map(routeToText)
+    .filter((found) => found.nexthops.some(({ ifIndex }) => ifIndex === link.index))
+    .filter((found) => !usesObject(found, link))
+    .map((found) =>
+      found.nexthops.length === 1
+        ? routeToText(found)
+        : { ...routeToText(found), hops: hopsToText(route, found, link) },
+    )
     // The gateways of the others may depend on them.
     .sort((a, b) => Number(a.gateway !== undefined) - Number(b.gateway !== undefined));
   return { addresses, routes };
@@ -120,6 +135,23 @@ function routeToText(found: KernelRoute): CapturedRoute {
   return text;
 }
 
+/** Nexthop objects go with the device, and are their owner's (a routing daemon's): said, so that nobody looks for the routes in vain. */
+function usesObject({ nexthopId, dst }: KernelRoute, link: Link): boolean {
+  if (nexthopId === undefined) return false;
+  const what = { device: link.name, route: formatPrefix(dst), nexthop: nexthopId };
+  log("warning", "a route over a nexthop object is not given back to the host", what);
+  return true;
+}
+
+function hopsToText(route: RouteSocket, { nexthops }: KernelRoute, link: Link): CapturedHop[] {
+  return nexthops.map(({ ifIndex, gateway, weight, onlink }) => ({
+    weight,
+    ...(gateway === undefined ? undefined : { gateway: formatAddress(gateway) }),
+    ...(onlink === true ? { onlink } : undefined),
+    ...(ifIndex === link.index ? undefined : { device: getLink(route, ifIndex)?.name ?? "" }),
+  }));
+}
+
 function toNumbers({ type, value }: Unknown): number[] {
   return [type, ...value];
 }
@@ -141,16 +173,22 @@ export function capturedSpec(captured: CapturedNetwork): InterfaceSpec {
       .map((each) => ({ address: parsePrefix(each.address)!, permanent: each.permanent }))
       .filter(({ address, permanent }) => permanent || address.address.family === 4)
       .map(({ address }) => ({ address })),
-    routes: captured.routes.filter(forAll).map((each) => {
-      const dst = parsePrefix(each.dst)!;
-      const spec: RouteSpec = { dst, gw: parseAddress(each.gateway ?? (dst.address.family === 4 ? "0.0.0.0" : "::"))! };
-      if (each.table !== 254) spec.table = each.table;
-      if (each.scope !== 0) spec.scope = each.scope;
-      if (each.priority !== 0) spec.priority = each.priority;
-      if (each.mtu !== undefined) spec.mtu = each.mtu;
-      if (each.advmss !== undefined) spec.advmss = each.advmss;
-      return spec;
-    }),
+    routes: captured.routes
+      .filter(({ hops }) => hops === undefined)
+      .filter(forAll)
+      .map((each) => {
+        const dst = parsePrefix(each.dst)!;
+        const spec: RouteSpec = {
+          dst,
+          gw: parseAddress(each.gateway ?? (dst.address.family === 4 ? "0.0.0.0" : "::"))!,
+        };
+        if (each.table !== 254) spec.table = each.table;
+        if (each.scope !== 0) spec.scope = each.scope;
+        if (each.priority !== 0) spec.priority = each.priority;
+        if (each.mtu !== undefined) spec.mtu = each.mtu;
+        if (each.advmss !== undefined) spec.advmss = each.advmss;
+        return spec;
+      }),
   };
 }
 
@@ -184,11 +222,13 @@ export function restoreNetwork(route: RouteSocket, index: number, name: string, 
   }
   warn(name, route.runEach());
   if (captured.routes.some(({ prefsrc }) => prefsrc?.includes(":"))) settle(route, index, name);
-  for (const each of captured.routes) restoreRoute(route, index, each);
+  // Asked before a batch is begun.
+  const hops = captured.routes.map(({ hops, dst }) => hops && hopsOf(route, dst, hops));
+  for (const [i, each] of captured.routes.entries()) restoreRoute(route, index, each, hops[i]);
   warn(name, route.runEach());
 }
 
-function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute): void {
+function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute, several?: NewHop[]): void {
   const {
     dst,
     gateway = "",
@@ -198,6 +238,7 @@ function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute
     advmss,
     metrics = [],
     attributes = [],
+    hops: _,
     ...same
   } = captured;
   beginAddRoute(route, `ip route add ${dst}`, index, {
@@ -206,8 +247,19 @@ function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute
     prefsrc: parseAddress(prefsrc),
     metrics: { mtu, advmss, unknown: metrics.map(fromNumbers) },
     unknown: attributes.map(fromNumbers),
-    hops: [{ gateway: parseAddress(gateway), onlink }],
+    hops: several ?? [{ gateway: parseAddress(gateway), onlink }],
   });
+}
+
+/** Of IPv6 only those of the device: the kernel has kept the others, as a route. Of IPv4 it has forgotten all. */
+function hopsOf(route: RouteSocket, dst: string, hops: CapturedHop[]): NewHop[] {
+  return hops
+    .filter(({ device }) => device === undefined || !dst.includes(":"))
+    .map(({ gateway = "", onlink = false, weight, device }) => {
+      const index = device === undefined ? undefined : (getLink(route, device)?.index ?? -1);
+      return { gateway: parseAddress(gateway), onlink, weight, index };
+    })
+    .filter(({ index }) => index !== -1);
 }
 
 /** The kernel takes no route with a source address that it is still checking for duplicates: the IPv6 ones that have just come back. */

@@ -47,7 +47,7 @@ export interface KernelRoute {
   /** Of a simple route: nobody asked whether an address covers the gateway. */
   onlink: boolean;
   /** One entry for a simple route, several for a multipath one. */
-  nexthops: { ifIndex: number; gateway: Address | undefined; weight: number }[];
+  nexthops: { ifIndex: number; gateway: Address | undefined; weight: number; onlink?: boolean }[];
   /** Nexthop object (`ip nexthop`) the route uses. */
   nexthopId: number | undefined;
 }
@@ -73,6 +73,7 @@ function hopsOf(family: number, a: RouteAttributes): Hop[] {
       ifIndex: hop.index,
       gateway: gatewayOf(family, hop.attributes),
       weight: hop.hops + 1,
+      ...((hop.flags & c.RTNH_F_ONLINK) === 0 ? undefined : { onlink: true }),
     }));
   }
   if (a.oif === undefined) return [];
@@ -213,6 +214,10 @@ export interface NewHop {
   gateway: Address | undefined;
   /** Do not ask whether an address covers the gateway (RTNH_F_ONLINK). */
   onlink: boolean;
+  /** Of several: through another device than the route's. */
+  index?: number | undefined;
+  /** Of several: 1 when absent. */
+  weight?: number | undefined;
 }
 
 export interface NewRoute {
@@ -289,8 +294,8 @@ export function beginDeleteRoute(route: RouteSocket, operation: string, index: n
 function newHops(family: Family, index: number, hops: NewHop[]): NextHop[] {
   return hops.map((hop) => ({
     flags: hop.onlink ? c.RTNH_F_ONLINK : 0,
-    hops: 0,
-    index,
+    hops: (hop.weight ?? 1) - 1,
+    index: hop.index ?? index,
     attributes: hopAttributes(family, hop),
   }));
 }

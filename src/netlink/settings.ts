@@ -50,7 +50,7 @@ export const settingsAttributes = new Table("link settings", {
   gsoIpv4MaxSize: [IFLA_GSO_IPV4_MAX_SIZE, u32],
   groIpv4MaxSize: [IFLA_GRO_IPV4_MAX_SIZE, u32],
   families: [c.IFLA_AF_SPEC, nested(families)],
-  xdp: [c.IFLA_XDP | c.NLA_F_NESTED, nested(xdp)],
+  xdp: [c.IFLA_XDP, nested(xdp)],
 });
 
 export type SettingsAttributes = Values<typeof settingsAttributes.rows>;

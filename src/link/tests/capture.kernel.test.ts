@@ -34,6 +34,26 @@ it("a record of a version that kept less is restored as far as it goes", () => {
   expect(routes(4)).toBe("unicast 203.0.113.0/24 via 192.0.2.1 proto static scope global metric 7 mtu 1400");
 });
 
+it("multipath routes of both families come back, with the hops over other devices", () => {
+  sh(`ip link add d1 type veth peer name q; ip link set d1 up; ip link set q up
+    ip address add 192.0.2.9/24 dev d0; ip address add 198.51.100.9/24 dev d1
+    ip address add 2001:db8::9/64 dev d0 nodad; ip address add 2001:db8:1::9/64 dev d1 nodad
+    ip route add 203.0.113.0/24 proto static nexthop via 192.0.2.1 dev d0 weight 3 nexthop via 198.51.100.1 dev d1 weight 2
+    ip route add 203.0.114.0/24 nexthop via 192.0.2.1 dev d0 nexthop via 192.0.9.9 dev d0 onlink
+    ip -6 route add 2001:db8:9::/48 nexthop via 2001:db8::1 dev d0 nexthop via 2001:db8:1::1 dev d1`);
+  // The order of equal hops says nothing.
+  const show = () => sh("ip route show root 203.0.112.0/20; ip -6 route show 2001:db8:9::/48 | sort");
+  const before = show();
+  const captured = JSON.stringify(administered(captureNetwork(route, link(), relevantRoutes(route, link().index))));
+  sh(`touch /run/netns/own; mount --bind /proc/self/ns/net /run/netns/own
+    ip link set d0 netns pod; ip -n pod link set d0 netns own; umount /run/netns/own; ip link set d0 up`);
+  expect(show()).not.toContain("192.0.2.1");
+  restore(captured);
+  expect(show()).toBe(before);
+  expect(before.split("nexthop").length).toBe(7);
+  sh("ip link del d1");
+});
+
 it("what is there already is left alone", () => {
   sh(`ip address add 192.0.2.9/24 dev d0; ip address add 192.0.2.9 peer 192.0.2.77 dev d0
     ip route add 203.0.113.0/24 via 192.0.2.1 proto static onlink dev d0`);
