@@ -6,6 +6,7 @@ import { ownNamespace } from "../../src/link/namespace.ts";
 import { locate, recordedNamespace } from "../../src/link/return.ts";
 import { log } from "../../src/log.ts";
 import type { Record, RecordKey } from "../../src/state/record.ts";
+import { pciDriver, pciNetDirectory } from "../../src/sysfs/device.ts";
 import type { SriovConfig } from "./config.ts";
 import { type HeldVf, records, withVf } from "./record.ts";
 import { allocatedTo, listStates, stateName } from "./reference.ts";
@@ -72,6 +73,13 @@ function inUse(call: Call, { key, data }: Record<HeldVf>): CniError {
 
 /** The VF's driver is there and its interface is not: it went astray with a namespace. Throws CniError. */
 export function interfaceMissing(pci: string): CniError {
+  if (pciNetDirectory(pci) === undefined) {
+    return new CniError(
+      Code.generic,
+      `VF ${pci} does not have an interface name or a dpdk driver: its driver (${pciDriver(pci)}) has made no interface`,
+      "There is no /net below its directory in /sys: it is no network driver, or the one of a device on it is not bound (virtio_net; vdpa).",
+    );
+  }
   return new CniError(
     Code.generic,
     `VF ${pci} does not have an interface name or a dpdk driver: its interface is not in this namespace`,

@@ -2,7 +2,7 @@
 // written so that it could take over. The directory holds one state file an attachment and pci/ADDRESS, the path of a namespace.
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import { host, SystemError } from "../../src/host/host.ts";
-import { openNamespace } from "../../src/link/namespace.ts";
+import { openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
@@ -11,7 +11,7 @@ import { readFile, removeFile, removeLeftover, withDirectory, writeFile } from "
 import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import { type SriovConfig, wantedMac } from "./config.ts";
-import type { Vf } from "./device.ts";
+import { type Vf, vfLink } from "./device.ts";
 import { ALLOCATIONS, type HeldVf, REFERENCE } from "./record.ts";
 
 const LIMIT = 1 << 20;
@@ -21,10 +21,15 @@ export function stateName({ containerId, ifName }: Pick<Attachment, "containerId
   return `${containerId}-${ifName}`;
 }
 
-/** Path of the namespace that a VF is allocated to, when that namespace still is one. */
+/**
+ * Path of the namespace that a VF is allocated to, when that namespace still is one. Not when the VF itself says otherwise: its interface is on the
+ * host, or the path leads to the host's own namespace by now (/proc/PID/ns/net of a process number that was given again).
+ */
 export function allocatedTo(pci: string): string | undefined {
   const path = allocation(pci);
-  if (path === undefined || openNamespace(path, "ok") === undefined) return undefined;
+  const pod = path === undefined ? undefined : openNamespace(path, "ok");
+  const own = ownNamespace();
+  if (pod === undefined || sameNamespace(pod, own) || vfLink(own.route, pci) !== undefined) return undefined;
   return path;
 }
 

@@ -1,0 +1,144 @@
+// What drivers refuse, and when: each attribute with each errno that drivers answer with, at ADD and at DEL. The card is simulated, the
+// state is on a disk of its own.
+import { readdirSync } from "node:fs";
+import { beforeEach, describe, expect, test } from "vitest";
+import { failureCode } from "../../src/cni/testing.ts";
+import { readLeftover } from "./left.ts";
+import { records } from "./record.ts";
+import { EOPNOTSUPP, type SimulatedCard } from "./simulated-card.ts";
+import { full, type Keys, leaveMachine, newCard, run, STATE, sysfs, VF } from "./simulated-node.ts";
+
+leaveMachine();
+
+const EPERM = 1;
+const EAGAIN = 11;
+const EBUSY = 16;
+const EINVAL = 22;
+const _EMSGSIZE = 90;
+const MAC = "02:00:00:00:00:aa";
+const every: Keys = { ...full, mac: MAC };
+const inForce = {
+  vf: 1,
+  mac: MAC,
+  vlan: { id: 100, qos: 3, protocol: 0x88a8 },
+  linkState: 1,
+  spoofchk: false,
+  trust: true,
+  minTxRate: 100,
+  maxTxRate: 400,
+};
+const TRY_AGAIN = 11;
+
+let card: SimulatedCard;
+
+beforeEach(() => {
+  ({ card } = newCard());
+  sysfs("vfio-pci");
+});
+
+/** Refuses this attribute so many times. */
+function refuse(what: string, errno: number, times = Number.POSITIVE_INFINITY): void {
+  let left = times;
+  card.refusals[what] = () => (left-- > 0 ? errno : 0);
+  // A driver without VLANs knows neither form.
+  if (what === "vlan") card.refusals["plain-vlan"] = card.refusals.vlan!;
+}
+
+/** Of a VF, by the names that the card gives to requests. */
+const parts: Record<string, (state: (typeof card.vfs)[number]) => unknown> = {
+  mac: (state) => state.mac,
+  vlan: (state) => state.vlan,
+  rate: (state) => [state.minTxRate, state.maxTxRate],
+  spoofchk: (state) => state.spoofchk,
+  link_state: (state) => state.linkState,
+  trust: (state) => state.trust,
+};
+const attributes = Object.keys(parts);
+
+/** Errnos that drivers answer with, and whether the call may wait for them to pass. */
+const refusals: [name: string, errno: number, passing: boolean][] = [
+  ["EOPNOTSUPP", EOPNOTSUPP, false],
+  ["EINVAL", EINVAL, false],
+  ["EPERM", EPERM, false],
+  ["EBUSY", EBUSY, true],
+  ["EAGAIN", EAGAIN, true],
+];
+const matrix = attributes.flatMap((what) => refusals.map((refusal) => [what, ...refusal] as const));
+
+describe("ADD", () => {
+  test.each(matrix)("%s, always %s: undone, and an error that says which", (what, _, errno, passing) => {
+    const before = structuredClone(card.vfs);
+    refuse(what, errno);
+    const named = what === "link_state" ? "linkState" : what;
+    expect(() => run("ADD", every)).toThrow(named);
+    expect(failureCode(() => run("ADD", every)) === TRY_AGAIN).toBe(passing);
+    expect(card.vfs).toEqual(before);
+    expect(records().list()).toEqual([]);
+    expect(readdirSync(STATE)).toEqual(["pci"]);
+  });
+
+  test.each(attributes.flatMap((what) => [[what, "EBUSY", EBUSY] as const, [what, "EAGAIN", EAGAIN] as const]))(
+    "%s, %s three times: repeated until it is in force",
+    (what, _, errno) => {
+      refuse(what, errno, 3);
+      run("ADD", every);
+      expect(card.vfs[1]).toEqual(inForce);
+    },
+  );
+
+  test.each(attributes)("%s is accepted and ignored: undone, and an error that says so", (what) => {
+    const before = structuredClone(card.vfs);
+    card.deaf.add(what);
+    expect(() => run("ADD", every)).toThrow(/accepted and is not in force|different from requested/);
+    expect(card.vfs).toEqual(before);
+    expect(records().list()).toEqual([]);
+  });
+});
+
+describe("DEL", () => {
+  /** All but the refused attribute are what they were, nothing holds the VF, and the next pod gets what it asks for. */
+  function endsAllTheSame(what: string, before: typeof card.vfs, refused: boolean): void {
+    run("DEL", {});
+    for (const [name, part] of Object.entries(parts)) {
+      const expected = refused && name === what ? part(inForce) : part(before[1]!);
+      expect([name, part(card.vfs[1]!)]).toEqual([name, expected]);
+    }
+    expect(card.vfs[0]).toEqual(before[0]);
+    expect(records().list()).toEqual([]);
+    expect(readdirSync(STATE)).toEqual(["pci"]);
+    run("DEL", {});
+    expect(readLeftover(VF)?.left).toEqual(refused ? [what === "link_state" ? "linkState" : what] : undefined);
+    for (const refused of Object.keys(card.refusals)) delete card.refusals[refused];
+    card.deaf.clear();
+    run("ADD", { vlan: 7, mac: "02:00:00:00:00:bb" }, { id: "next" });
+    const wanted = { mac: "02:00:00:00:00:bb", vlan: { id: 7, qos: 0, protocol: 0x8100 } };
+    expect(card.vfs[1]).toEqual({ ...before[1], ...wanted });
+    run("DEL", {}, { id: "next" });
+    expect(card.vfs).toEqual(before);
+    expect(readLeftover(VF)).toBeUndefined();
+  }
+
+  test.each(matrix)("%s, always %s: ends, with the others put back", (what, _, errno) => {
+    const before = structuredClone(card.vfs);
+    run("ADD", every);
+    refuse(what, errno);
+    endsAllTheSame(what, before, true);
+  });
+
+  test.each(attributes.flatMap((what) => [[what, "EBUSY", EBUSY] as const, [what, "EAGAIN", EAGAIN] as const]))(
+    "%s, %s three times: repeated until it is back",
+    (what, _, errno) => {
+      const before = structuredClone(card.vfs);
+      run("ADD", every);
+      refuse(what, errno, 3);
+      endsAllTheSame(what, before, false);
+    },
+  );
+
+  test.each(attributes)("%s is accepted and ignored: ends, with the others put back", (what) => {
+    const before = structuredClone(card.vfs);
+    run("ADD", every);
+    card.deaf.add(what);
+    endsAllTheSame(what, before, true);
+  });
+});
