@@ -4,7 +4,7 @@ import { serve } from "./cni/dispatch.ts";
 import { findPlugin, registerPlugins } from "./cni/registry.ts";
 import { guardStandardFds } from "./cni/stdio.ts";
 import { supportedVersions } from "./cni/version.ts";
-import { SIGPIPE } from "./host/constants.ts";
+import { SIGPIPE, SIGXFSZ } from "./host/constants.ts";
 import { host, SystemError } from "./host/host.ts";
 import { plugins } from "./plugins.ts";
 import { podnicVersion } from "./version.ts";
@@ -33,10 +33,14 @@ export function main(operator: (args: string[]) => number): number {
   return 0;
 }
 
-/** A reader that has gone must end in an undo and not in death (F25). Where a sandbox forbids to say so, it is no reason to fail. */
+/**
+ * A reader that has gone, or a limit on the size of files, must end in an undo and not in death (F25, F28). Where a sandbox forbids to say
+ * so, it is no reason to fail.
+ */
 function ignoreBrokenPipes(): void {
   try {
     host.ignoreSignal(SIGPIPE);
+    host.ignoreSignal(SIGXFSZ);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
   }

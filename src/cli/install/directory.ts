@@ -6,7 +6,7 @@
 import { toCniError } from "../../cni/failure.ts";
 import { pluginNames } from "../../cni/registry.ts";
 import { CniError, Code } from "../../errors.ts";
-import { O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT } from "../../host/constants.ts";
+import { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT } from "../../host/constants.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
 import { hasErrno } from "../../state/descriptor.ts";
 import { closing, unlinkIfThere, writeAll } from "../../state/files.ts";
@@ -95,7 +95,12 @@ function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
   const dir = openNamedDirectory(path, cure);
   // The directory is its own lock: two installers would take each other's files for leftovers.
   try {
-    return closing(dir, () => withLock(dir, ".", LOCK_TIMEOUT, () => body(dir)));
+    return closing(dir, () =>
+      withLock(dir, ".", LOCK_TIMEOUT, () => {
+        refuseFalseBackup(path, dir);
+        return body(dir);
+      }),
+    );
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     const { code, message, details } = toCniError(error);
@@ -154,13 +159,23 @@ function keep(name: string, dir: Fd): void {
   } catch (error) {
     if (!hasErrno(error, "EEXIST")) throw error;
   }
-  closing(host.open(BACKUP, O_RDONLY | O_DIRECTORY, 0, dir), (backup) => {
+  closing(host.open(BACKUP, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, dir), (backup) => {
     unlinkIfThere(LINK, backup);
     host.link(name, LINK, dir, backup);
     host.rename(LINK, name, backup, backup);
     unlinkIfThere(LINK, backup); // rename(2) of two names of one file does nothing
     host.fsync(backup);
   });
+}
+
+/** What is kept lies in a directory of this one: a link would have us write and rename wherever it leads. */
+function refuseFalseBackup(path: string, dir: Fd): void {
+  if (!isThere(BACKUP, dir) || (host.stat(BACKUP, false, dir).mode & S_IFMT) === S_IFDIR) return;
+  throw new CniError(
+    Code.generic,
+    `${path}/${BACKUP} is no directory`,
+    "It is where install keeps the plugins that it replaces. Look at what it is, and remove it.",
+  );
 }
 
 /** false: nothing was kept under this name. */

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,6 +46,7 @@ BYTECODE(main);
 #define LARGE ((size_t)64 << 10)  // larger blocks are mappings of their own, so that the kernel gets them back
 #define LIMIT ((size_t)256 << 20) // beyond it JavaScript sees "out of memory"; 1 MiB of hostile JSON stays far below
 #define STACK ((size_t)64 << 20)  // likewise "stack overflow"; JSON of 9,999 levels needs about 10 MiB
+#define SCARCE ((size_t)256 << 10)
 #define CLASSES 128
 
 // A block: this head of 8 bytes, then what the caller got. `size` counts the latter; bit 0 says it is a mapping of its own.
@@ -75,6 +77,7 @@ static struct heap {
 
 static char **argument;
 static struct rlimit stack_limit; // as we got it
+static bool answered;             // something has been written to stdout
 extern char **environ;
 
 static _Noreturn void die(const char *what) {
@@ -293,6 +296,7 @@ static JSValue js_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueCo
       if ((a[i] = (intptr_t)get_bytes(ctx, argv[i], &size)) == 0) goto out;
     }
   }
+  answered |= a[0] == SYS_write && a[1] == 1;
   long r = nul ? -1 : syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
   result = JS_NewInt64(ctx, r != -1 ? r : nul ? -EINVAL : -errno);
 out:
@@ -346,8 +350,10 @@ static JSValue js_strings(JSContext *ctx, JSValueConst self, int argc, JSValueCo
   (void)self, (void)argc;
   char **list = JS_VALUE_GET_INT(argv[0]) == 0 ? argument : environ;
   JSValue array = JS_NewArray(ctx);
-  for (uint32_t i = 0; !JS_IsException(array) && list[i] != NULL; i++)
-    if (JS_SetPropertyUint32(ctx, array, i, new_bytes(ctx, list[i], strlen(list[i]) + 1)) < 0) return JS_EXCEPTION;
+  for (uint32_t i = 0; !JS_IsException(array) && list[i] != NULL; i++) {
+    JSValue bytes = new_bytes(ctx, list[i], strlen(list[i]) + 1);
+    if (JS_IsException(bytes) || JS_SetPropertyUint32(ctx, array, i, bytes) < 0) return JS_EXCEPTION;
+  }
   return array;
 }
 
@@ -390,9 +396,12 @@ static const JSCFunctionListEntry functions[] = {
 
 // ------------------------------------------------------------------------------------------------------- start and snapshot
 
-// Last resort: main.ts catches everything and answers in JSON.
+// Last resort: main.ts catches everything and answers in JSON, unless there is no memory left to do so.
 static _Noreturn void die_of_exception(JSContext *ctx) {
+  static const char document[] = "{\"cniVersion\":\"1.0.0\",\"code\":999,\"msg\":\"internal error, or out of memory: see stderr\"}\n";
+  if (!answered && getenv("CNI_COMMAND") != NULL && write(1, document, sizeof document - 1) < 0) answered = true;
   JSValue exception = JS_GetException(ctx);
+  if (!JS_IsObject(exception)) die("out of memory");
   JSValue stack = JS_GetPropertyStr(ctx, exception, "stack");
   const char *text = JS_ToCString(ctx, exception), *where = JS_ToCString(ctx, stack);
   fprintf(stderr, "%s\n", where == NULL ? "" : where);
@@ -486,6 +495,11 @@ static void snapshot(const char *plan_file) {
 }
 #endif
 
+static void touch(size_t size) {
+  volatile char *room = __builtin_alloca(size);
+  for (size_t i = 0; i < size; i += 4096) room[size - 1 - i] = 0;
+}
+
 // The kernel looks at the limit when the stack grows, so raising it now is early enough.
 static size_t raise_stack(void) {
   if (getrlimit(RLIMIT_STACK, &stack_limit) != 0) return 1 << 20;
@@ -496,7 +510,14 @@ static size_t raise_stack(void) {
     getrlimit(RLIMIT_STACK, &limit);
   }
   size_t size = limit.rlim_cur < STACK ? limit.rlim_cur : STACK;
-  return size - size / 8; // arguments, environment and the C functions between two checks live there too
+  // Where address space is scarce the heap may take what the stack would grow into, which is a signal and no error: taken first.
+  struct rlimit space;
+  if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur < 2 * LIMIT && size > SCARCE) touch(size = SCARCE);
+  // Arguments and environment, up to a quarter of the limit, lie above us; the C functions between two checks below.
+  const char *top = (const char *)environ;
+  for (char **p = environ; *p != NULL; p++) top = *p + strlen(*p);
+  size_t above = top - (const char *)__builtin_frame_address(0), kept = size / 8 + 4096;
+  return above + kept < size ? size - above - kept : 1024;
 }
 
 int main(int argc, char **argv) {
