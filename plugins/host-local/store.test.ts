@@ -270,6 +270,27 @@ describe("a call that dies", () => {
 
   const dual = (): Raw => config({ ranges: [[{ subnet: "10.0.0.0/29" }], [{ subnet: "2001:db8::/64" }]] });
 
+  it("by a power cut keeps each lease that a result has named: it is synced after it was written and before ADD returns", () => {
+    const order: string[] = [];
+    altered({
+      link: (from, to, ...rest) => {
+        order.push(`lease ${to}`);
+        real.link(from, to, ...rest);
+      },
+      fsync: (fd) => {
+        order.push("fsync");
+        real.fsync(fd);
+      },
+    });
+    add(dual(), "synced");
+    installHost(real);
+    const taken = order.filter((what) => what.startsWith("lease ")).length;
+    expect(taken).toBe(2);
+    expect(order.length - 1 - order.map((what) => what.startsWith("lease ")).lastIndexOf(true)).toBeGreaterThanOrEqual(
+      taken,
+    );
+  });
+
   it("at any call of ADD leaves what DEL clears, and nobody else's", () => {
     let points = 0;
     for (let done = false; !done; points++) {

@@ -1,6 +1,12 @@
 // What a call is made of, and what is refused before the plugin acts. The plugin only writes down what it is asked.
 import { describe, expect, test, vi } from "vitest";
-import { config, journal, last, run } from "./recorder.ts";
+import { CniError } from "../errors.ts";
+import { host, SystemError } from "../host/host.ts";
+import { parsePrefix } from "../ip/address.ts";
+import { resultWith } from "./interface.ts";
+import { answerWith, config, journal, last, run } from "./recorder.ts";
+import { emptyResult } from "./result.ts";
+import { guardStandardFds } from "./stdio.ts";
 
 // @ts-expect-error written by scripts/vitest-setup.ts
 vi.mock("#validators", () => import("../../generated/fixture.mjs"));
@@ -136,7 +142,7 @@ test.each([
 });
 
 describe("versions", () => {
-  test.each(["1.2.0", "0.4.1", "1.0", "1", "01.0.0"])("%j is code 1", (cniVersion) => {
+  test.each(["1.2.0", "0.4.1", "1.0", "1", "01.0.0", "-1.0.0"])("%j is code 1", (cniVersion) => {
     for (const command of ["ADD", "DEL", "CHECK", "GC", "STATUS"]) {
       const { out } = run(command, { ...config, cniVersion });
       expect(out.code).toBe(1);
@@ -294,4 +300,54 @@ describe("the plugin's part", () => {
     ).toContain("unknown args");
     expect(journal).toEqual([]);
   });
+});
+
+test("SIGTERM does not interrupt the undo of an ADD that failed", () => {
+  const order: string[] = [];
+  answerWith((call) => {
+    call.transaction.onRollback("undo", () => void order.push("undo"));
+    // The host of this call, which exists by now.
+    const { ignoreSignal } = host;
+    host.ignoreSignal = (signal) => {
+      order.push(`ignore ${signal}`);
+      ignoreSignal.call(host, signal);
+    };
+    throw new CniError(999, "no");
+  });
+  try {
+    expect(run("ADD").out.msg).toBe("no");
+  } finally {
+    answerWith();
+  }
+  expect(order).toEqual(["ignore 15", "ignore 2", "undo"]);
+});
+
+test.each([[[1]], [[0]], [[2]], [[0, 1, 2]], [[]]])(
+  "descriptors %j that came closed are occupied before anything is opened",
+  (closed) => {
+    run("VERSION");
+    const opened: string[] = [];
+    const { fstat, open } = host;
+    host.fstat = (fd) => {
+      if (closed.includes(fd as never)) throw new SystemError("fstat", 9, "EBADF", "bad file descriptor");
+      return fstat.call(host, 0);
+    };
+    host.open = (path) => opened.push(path);
+    try {
+      guardStandardFds();
+    } finally {
+      Object.assign(host, { fstat, open });
+    }
+    expect(opened).toEqual(closed.map(() => "/"));
+  },
+);
+
+test("the routes of the plugins before us are passed on, before our own", () => {
+  const route = (dst: string) => ({ dst: parsePrefix(dst)! });
+  const before = { ...emptyResult(), routes: [route("203.0.113.0/24")] };
+  run("ADD");
+  const call = { ...last!, prevResult: before };
+  const own = { ...emptyResult(), routes: [route("0.0.0.0/0")] };
+  expect(resultWith(call, { name: "eth0" }, own).routes).toEqual([...before.routes, ...own.routes]);
+  expect(resultWith(call, { name: "eth0" }).routes).toEqual(before.routes);
 });

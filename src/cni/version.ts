@@ -15,15 +15,21 @@ export function isSupported(version: string): boolean {
 
 /** Three numbers. */
 export function isVersion(text: string): boolean {
-  return isNumbers(text) && text.split(".").length === 3;
+  const parts = text.split(".");
+  return parts.length === 3 && parts.every(isNumber);
+}
+
+function isNumber(part: string): boolean {
+  return part !== "" && part.length < 10 && [...part].every((char) => char >= "0" && char <= "9");
 }
 
 /** What the Go library reads as a version: up to three numbers, those that are missing are 0. */
 function isNumbers(text: string): boolean {
   const parts = text.split(".");
-  const isNumber = (part: string): boolean =>
-    part !== "" && part.length < 10 && [...part].every((char) => char >= "0" && char <= "9");
-  return parts.length <= 3 && parts.every(isNumber);
+  return (
+    parts.length <= 3 &&
+    parts.every((part) => isNumber(part) || ("+-".includes(part[0] ?? " ") && isNumber(part.slice(1))))
+  );
 }
 
 /** Both must be supported ones. */
