@@ -83,6 +83,6 @@ export function interfaceMissing(pci: string): CniError {
   return new CniError(
     Code.generic,
     `VF ${pci} does not have an interface name or a dpdk driver: its interface is not in this namespace`,
-    "It is in another namespace: that of a pod we do not know, or one that is being torn down. It comes back when that namespace ends; rebinding the VF's driver brings it back at once.",
+    "It is in another namespace: that of a pod we do not know, or one that is being torn down. It comes back when that namespace ends.",
   );
 }

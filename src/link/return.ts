@@ -87,7 +87,7 @@ export function requireFreeName(host: NetNs, name: string, own?: Link): void {
   throw new CniError(
     Code.generic,
     `cannot give the device its name back: the host has another "${name}"`,
-    `Rename or remove that interface (ip link set dev ${name} name …). The device stays where it is until a later DEL.`,
+    `Give that interface another name if the node does not use it (ip link set dev ${name} name …). The device stays where it is until a later DEL.`,
   );
 }
 

@@ -66,7 +66,8 @@ export function refuseDenied(link: Link): void {
 }
 
 function refuse(link: Link, why: string): never {
-  const cure = `Name another device, or add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node.`;
+  const name = `add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node`;
+  const cure = `Name another device. Only if the node does not need it: ${name}; what it carries for the node stops while a pod has it.`;
   throw refusal(link, why, cure);
 }
 

@@ -4,20 +4,31 @@ import { policy } from "../../config/policy.ts";
 import { CniError } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { readInput } from "../input.ts";
-import { CONFIG_DIRECTORIES, configurationFiles, readConfiguration } from "../node/configurations.ts";
+import { CONFIG_DIRECTORIES, configurationFiles, pluginsOf, readConfiguration } from "../node/configurations.ts";
+import { SupportedVersions, unsupportedInWords } from "../node/supported.ts";
 import { judge } from "../validate/file.ts";
 import { unknownKeys } from "../validate/unknown-keys.ts";
+import { pluginDirectories } from "./directories.ts";
 import { type Finding, finding } from "./finding.ts";
 
 const POLICY = "/etc/cni/podnic.json";
 
-export function checkConfigurations(directories = CONFIG_DIRECTORIES): Finding[] {
+export function checkConfigurations(directories = CONFIG_DIRECTORIES, plugins = pluginDirectories()): Finding[] {
   const files = configurationFiles(directories);
   if (files.length === 0) {
     const found = `none in ${directories.join(", ")}`;
     return [finding("configurations", "note", `${found}; with Multus they are NetworkAttachmentDefinitions`)];
   }
-  return files.flatMap(checkFile);
+  const versions = new SupportedVersions(plugins);
+  return files.flatMap((file) => [...checkFile(file), ...checkVersions(file, versions)]);
+}
+
+/** Runtimes stop at a plugin that does not know the version: also at the DEL of a pod, which then cannot be deleted. */
+function checkVersions(file: string, versions: SupportedVersions): Finding[] {
+  return versions.unsupported(pluginsOf(readConfiguration(file))).map((one) => {
+    const { found, cure } = unsupportedInWords(one);
+    return finding("configurations", "error", `${file}: ${found}`, cure);
+  });
 }
 
 function checkFile(file: string): Finding[] {

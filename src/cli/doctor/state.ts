@@ -46,17 +46,18 @@ function checkPool({ network, size, free, directory, leases }: Pool): Finding[] 
   return found;
 }
 
-function checkDevice({ name, pci, state, why, holder }: Device, garbage: Garbage[]): Finding[] {
+function checkDevice({ name, pci, state, why, holder, interface: link }: Device, garbage: Garbage[]): Finding[] {
   const what = `device ${name || pci}`;
   if (state === "elsewhere") {
-    const cure = `It comes back when that namespace ends; rebinding its driver brings it back at once (/sys/bus/pci/devices/${pci}/driver).`;
-    return [finding("state", "warning", `${what}: ${why}`, cure)];
+    // Nothing was written down about it, so it may be the uplink of the machine that this node is a container on.
+    const note = `${what}: ${why}; it comes back when that namespace ends`;
+    return link === undefined ? [finding("state", "note", note)] : [];
   }
   const known = garbage.some((one) => one.kind === "device" && one.holder.pci === pci && one.device === name);
   if (state !== "lost" || known) return [];
   const cure =
     holder === undefined
-      ? "The next ADD of it by host-device gives it its name back; or ip link set dev … name …."
+      ? "The next ADD of it by host-device gives it its name back."
       : "The DEL of its pod, or its next ADD, makes it what it was.";
   return [finding("state", "warning", `${what}: ${why}`, cure)];
 }

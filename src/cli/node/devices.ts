@@ -20,7 +20,7 @@ import {
 } from "../../sysfs/vf.ts";
 import { findHolders, type Holder } from "./holders.ts";
 import { type Inside, lookInside } from "./inside.ts";
-import { Namespaces } from "./namespaces.ts";
+import { isMachinesNetwork, Namespaces } from "./namespaces.ts";
 
 /**
  * "free": can be given to a pod. "pod": a pod has it. "node": the node needs it, or its policy keeps it back. "lost": an attachment
@@ -128,7 +128,8 @@ function aliasedDevices({ namespace, links }: Inside, holders: Holder[]): Device
       pci: pciOf(link),
       driver: driverOf(pciOf(link)),
       mac: link.mac,
-      state: "pod",
+      // A card that nobody gave away may be the machine's own, seen from a node that is a container on it.
+      state: link.alias === "" && pciOf(link) !== "" ? "elsewhere" : "pod",
       why: link.alias === "" ? "nothing is written down about it" : "its alias says its name here (Go host-device)",
       holder: { by: "", network: "", containerId: "", interface: link.name, namespace: namespace.path },
     }));
@@ -168,12 +169,16 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, 
 function hiddenDevices(known: Device[]): Device[] {
   const met = new Set(known.map(({ pci }) => pci));
   const addresses = (names("/sys/bus/pci/devices") ?? []).filter((pci) => !met.has(pci) && isNetworkCard(pci));
+  // /sys shows the cards of the whole machine, also to a node that is a container on it (kind, k3d, LXD).
+  const elsewhere = isMachinesNetwork()
+    ? "its interface is in a namespace that is not to be seen"
+    : "its interface is in another namespace, perhaps the machine's: this one is not the machine's first";
   return addresses.map((pci): Device => {
     const driver = driverOf(pci);
     const device = { name: "", pci, driver, mac: "" };
     if (driver === "") return { ...device, state: "unbound", why: "no driver is bound to it" };
     if (isUserspaceDriver(driver)) return { ...device, state: "free", why: "for programs (DPDK, VMs)" };
-    return { ...device, state: "elsewhere", why: "its interface is in a namespace that is not to be seen" };
+    return { ...device, state: "elsewhere", why: elsewhere };
   });
 }
 

@@ -64,6 +64,13 @@ export class Namespaces {
   }
 }
 
+/** We are in the network namespace that the machine started with. False also when that cannot be told. */
+export function isMachinesNetwork(): boolean {
+  if (identify("/proc/self/ns/pid")?.ino !== FIRST_PID_NAMESPACE) return false;
+  const own = identify("/proc/self/ns/net")?.key;
+  return own !== undefined && own === identify("/proc/1/ns/net")?.key;
+}
+
 /** undefined: no namespace (any more), or not ours to look at. */
 function identify(path: string): { key: string; dev: number; ino: number } | undefined {
   try {

@@ -304,6 +304,52 @@ describe("podnic doctor", () => {
     expect(state()).toMatchObject([{ level: "ok" }]);
   });
 
+  // Of the machine whose processes and cards are seen from a network namespace of its own, as in a node that is a container.
+  const cards = readdirSync("/sys/bus/pci/devices").filter((pci) =>
+    readFileSync(`/sys/bus/pci/devices/${pci}/class`, "utf8").startsWith("0x02"),
+  );
+  it.runIf(cards.length > 0).each([[["--pid", "--fork", "--mount-proc"]], [["--mount"]]])(
+    "advises nothing about the machine's own card (%j)",
+    (namespaces) => {
+      const ask = (command: string) => {
+        const podnic = ["dist/podnic", command, "--json"];
+        return JSON.parse(spawnSync("unshare", [...namespaces, ...podnic], { encoding: "utf8" }).stdout);
+      };
+      const findings: { about: string; level: string; cure: string; found: string }[] = ask("doctor").findings;
+      const about = findings.filter((one) => one.about === "state" && one.level !== "ok");
+      const hidden = namespaces.includes("--pid") ? cards : [];
+      expect(about.map(({ level, cure }) => [level, cure])).toEqual(hidden.map(() => ["note", ""]));
+      const devices: { pci: string; state: string }[] = ask("devices");
+      expect(devices.filter(({ pci }) => cards.includes(pci)).map(({ state }) => state)).toEqual(
+        cards.map(() => "elsewhere"),
+      );
+    },
+  );
+
+  it("finds a plugin that does not support the version of a list, in which pods could not even be deleted", () => {
+    sh("mkdir -p /etc/cni/net.d /run/plugins; cp /usr/lib/cni/tuning /usr/lib/cni/host-local /run/plugins/");
+    sh("cp dist/podnic /run/plugins/macvlan; cp dist/podnic /run/plugins/static");
+    const list = (cniVersion: string, plugins: object[]): string[] => {
+      writeFileSync("/etc/cni/net.d/10-new.conflist", JSON.stringify({ cniVersion, name: "new", plugins }));
+      const env = { ...process.env, CNI_PATH: "/run/plugins" };
+      const { stdout } = spawnSync("dist/podnic", ["doctor", "--json"], { encoding: "utf8", env });
+      const { findings } = JSON.parse(stdout) as { findings: { about: string; level: string; found: string }[] };
+      return findings
+        .filter(({ level, found }) => level === "error" && found.includes("cniVersion"))
+        .map((one) => one.found);
+    };
+    const ours = { type: "macvlan", master: "up0", ipam: { type: "static", addresses: [{ address: "192.0.2.1/24" }] } };
+    expect(list("1.1.0", [ours, { type: "tuning" }])).toEqual([
+      expect.stringMatching(
+        /10-new.conflist: network "new" has cniVersion 1.1.0, and \/run\/plugins\/tuning supports .*1\.0\.0:/,
+      ),
+    ]);
+    expect(list("1.1.0", [{ ...ours, ipam: pool }])).toEqual([expect.stringContaining("/run/plugins/host-local")]);
+    expect(list("1.0.0", [ours, { type: "tuning" }])).toEqual([]);
+    writeFileSync("/run/plugins/mute", "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    expect(list("1.1.0", [ours, { type: "mute" }])).toEqual([]);
+  });
+
   it("finds a broken configuration with its line, and a policy that is not to be trusted", () => {
     sh("mkdir -p /etc/cni/net.d");
     writeFileSync(

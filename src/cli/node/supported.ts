@@ -1,0 +1,79 @@
+// Which versions of the spec a plugin of others supports, in its own words: it is asked for VERSION, as runtimes ask it.
+import { findDelegate } from "../../cni/find-delegate.ts";
+import { CniError } from "../../errors.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { closing } from "../../state/files.ts";
+import type { PluginConfiguration } from "./configurations.ts";
+
+const LIMIT = 64 * 1024;
+/** Milliseconds; a plugin answers in a few. */
+const TIMEOUT = 5000;
+
+/** A plugin that does not support the version of a network it is in. */
+export interface Unsupported {
+  network: string;
+  version: string;
+  path: string;
+  supported: string[];
+}
+
+export class SupportedVersions {
+  readonly #directories: string[];
+  readonly #known = new Map<string, { path: string; versions: string[] } | undefined>();
+
+  constructor(directories: string[]) {
+    this.#directories = directories;
+  }
+
+  /** Of these parts of networks, those whose plugin says that it does not know their version. What does not answer is not judged. */
+  unsupported(configurations: PluginConfiguration[]): Unsupported[] {
+    return configurations.flatMap(({ network, version, config: { type, ipam } }) => {
+      const ipamType = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
+      return [type, ipamType].flatMap((one) => {
+        const answer = typeof one === "string" && one !== "" ? this.#of(one) : undefined;
+        if (answer === undefined || answer.versions.includes(version)) return [];
+        return [{ network, version, path: answer.path, supported: answer.versions }];
+      });
+    });
+  }
+
+  #of(type: string): { path: string; versions: string[] } | undefined {
+    if (!this.#known.has(type)) this.#known.set(type, ask(type, this.#directories));
+    return this.#known.get(type);
+  }
+}
+
+/** undefined: it is not there, or does not answer as the spec has it. */
+function ask(type: string, directories: string[]): { path: string; versions: string[] } | undefined {
+  try {
+    const { file, path } = findDelegate(type, directories);
+    const outcome = closing(file, () =>
+      host.run({
+        file,
+        path,
+        env: { CNI_COMMAND: "VERSION" },
+        stdin: host.encode('{"cniVersion":"1.0.0"}'),
+        maxOutput: LIMIT,
+        timeout: TIMEOUT,
+      }),
+    );
+    const { supportedVersions } = JSON.parse(host.decode(outcome.stdout)) as { supportedVersions?: unknown };
+    if (outcome.status !== 0 || !Array.isArray(supportedVersions) || supportedVersions.length === 0) return undefined;
+    return { path, versions: supportedVersions.map(String) };
+  } catch (error) {
+    if (error instanceof CniError || error instanceof SystemError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** For people: what is wrong, and what to do. */
+export function unsupportedInWords({ network, version, path, supported }: Unsupported): {
+  found: string;
+  cure: string;
+} {
+  const newest = supported.at(-1);
+  return {
+    found: `network "${network}" has cniVersion ${version}, and ${path} supports ${supported.join(", ")}: ADD fails, and so does DEL`,
+    cure: `Set "cniVersion" to "${newest}" if all its plugins support that, or install a newer ${path.slice(path.lastIndexOf("/") + 1)}.`,
+  };
+}
