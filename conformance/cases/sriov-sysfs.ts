@@ -72,12 +72,17 @@ function cycle(t: Trial): void {
   });
 }
 
-/** An allocation file counts while its path is a network namespace. */
+/** An allocation file counts while its path is a network namespace, and while the function is not on the host. */
 function allocated(t: Trial): void {
   t.netns("c2");
   t.write(`${STATE}/pci/${VF}`, "/run/netns/c2", 0o600);
+  t.sh("ip link set enp175s7 netns c2");
   const { msg } = t.refused("ADD", config());
   t.expect(msg.includes(`pci address ${VF} is already allocated`), "already allocated", msg);
+  t.sh("ip -n c2 link set enp175s7 netns $$");
+  t.add(config());
+  t.silent("DEL", config());
+  t.write(`${STATE}/pci/${VF}`, "/run/netns/c2", 0o600);
   t.sh("umount /run/netns/c2");
   t.add(config());
   t.equal(t.read(`${STATE}/pci/${VF}`), "/run/netns/c1", "allocation");
