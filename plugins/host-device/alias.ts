@@ -1,17 +1,21 @@
-// Devices that the Go plugin gave to a pod. All it leaves behind is the device's ifalias: its name on the host. That is enough
-// to bring the device back, but the pod can change it: where we have a record, this file is not used.
+// Devices that nothing is written down about: those of the Go plugin. All it leaves behind is the device's ifalias, its name on the host. The
+// pod can set that, and make links that have one. So of what has no record only hardware is taken by its alias, and a virtual device only under
+// the name that the configuration gives and when no wire of it leads into a pod.
+
 import { aliasPrefix } from "../../src/cni/virtual-own.ts";
+import { CniError, Code } from "../../src/errors.ts";
+import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
-import { requireFreeName } from "../../src/link/return.ts";
-import { isSameDevice, type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
+import { isNamed, requireFreeName, takeBack } from "../../src/link/return.ts";
+import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
+import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import { addressOf, type Selection } from "./find.ts";
-import { records } from "./record.ts";
-import { returnLink } from "./restore.ts";
+import { hostDeviceLender } from "./record.ts";
 
-/** DEL without a record. Nothing to do is success. Throws when the host has another device of that name. */
+/** DEL without a record. Nothing to do is success. */
 export function bringBackByAlias(
   netnsPath: string,
   ifName: string,
@@ -21,29 +25,60 @@ export function bringBackByAlias(
   const host = ownNamespace();
   const pod = netnsPath === "" ? undefined : openNamespace(netnsPath, "ok");
   if (pod !== undefined && !sameNamespace(pod, host)) {
-    const link = findInPod(pod, ifName, config, selection);
-    if (link !== undefined) returnLink(pod, host, link, asOnHost(link, config));
+    const link = findInPod(pod, host, ifName, config, selection);
+    if (link === undefined) return;
+    const was = asOnHost(link, config);
+    restoreLink(host.route, takeBack(pod, host, link, was), was);
     return;
   }
+  // The device is here: a DEL of ours, or of the Go plugin, has been before.
+  if (config.device && getLink(host.route, config.device) !== undefined) return;
   // The namespace died, and the kernel took the device to the host as it was: down, under the pod's name or dev%d, alias still set. A
   // host's own device may have an alias too: of one that is not named by its alias, the name must say that it was in the pod.
   const fits = ({ name, index }: Link): boolean => Boolean(config.device) || name === ifName || name === `dev${index}`;
-  const link = listLinks(host.route).find(
-    (each) => each.alias !== "" && (each.flags & IFF_UP) === 0 && fits(each) && isNamedBy(each, config, selection),
+  const found = strayDevices(host).filter(
+    (each) => fits(each) && isNamedBy(viewOf(host, host), each, config, selection),
   );
-  if (link !== undefined) rename(host, link, config);
+  if (found[0] !== undefined && found.length === 1) rename(host, found[0], config);
+  else if (found.length > 1) {
+    const devices = found.map(({ name }) => name).join(", ");
+    log("warning", "several devices have this alias: none gets its name back", { alias: found[0]!.alias, devices });
+  }
 }
 
 /**
- * ADD: a device that is missing under its name because of a namespace that died without DEL gets its name back.
- * Returns it, or undefined.
+ * ADD: a device that is missing under its name because of a namespace that died without DEL gets its name back. Returns it, or undefined.
+ * Throws CniError when the node needs it or its policy keeps it, and when several claim the name.
  */
 export function reclaimByAlias(host: NetNs, name: string): Link | undefined {
-  const found = listLinks(host.route).filter((link) => link.alias === name && (link.flags & IFF_UP) === 0);
+  const found = strayDevices(host).filter((link) => link.alias === name);
   const link = found[0];
-  if (link === undefined || found.length > 1) return undefined;
+  if (link === undefined) return undefined;
+  if (found.length > 1) {
+    throw new CniError(
+      Code.generic,
+      `several devices may be "${name}": ${found.map((each) => each.name).join(", ")}`,
+      `The alias of each says so. Give the right one its name (ip link set dev NAME name ${name}).`,
+    );
+  }
+  // As it is called now: what the alias says may be a pod's word.
+  refuseNodeDevice(host.route, link);
   rename(host, link, { device: name });
   return getLink(host.route, link.index);
+}
+
+/** Hardware of the host that is down, has an alias that is not its name, and that nobody has written down. */
+function strayDevices(host: NetNs): Link[] {
+  const view = viewOf(host, host);
+  const records = hostDeviceLender.store().list();
+  return listLinks(host.route).filter(
+    (link) =>
+      link.alias !== "" &&
+      link.alias !== link.name &&
+      (link.flags & IFF_UP) === 0 &&
+      isPhysical(link) &&
+      !records.some(({ data }) => isSameDevice(view, link, data.was)),
+  );
 }
 
 function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device">): void {
@@ -53,37 +88,62 @@ function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device"
   restoreLink(host.route, link, was);
 }
 
-function findInPod(pod: NetNs, ifName: string, config: HostDeviceConfig, selection: Selection): Link | undefined {
-  const held = records()
+function findInPod(
+  pod: NetNs,
+  host: NetNs,
+  ifName: string,
+  config: HostDeviceConfig,
+  selection: Selection,
+): Link | undefined {
+  const view = viewOf(pod, host);
+  const held = hostDeviceLender
+    .store()
     .list()
-    .filter(({ data }) => data.netns.ino === pod.ino && data.netns.dev === pod.dev);
+    .filter(({ data }) => isNamed(pod, data.netns));
   // Other networks of the pod have links as well: those of a record or with the mark of macvlan and ipvlan are theirs.
   const fits = (link: Link): boolean =>
     link.alias !== "" &&
     !link.alias.startsWith(aliasPrefix) &&
-    !contradicts(link, config, selection) &&
-    !held.some(({ key, data }) => isSameDevice(link, data.was, key.ifName));
+    !contradicts(view, link, config, selection) &&
+    !held.some(({ key, data }) => isSameDevice(view, link, data.was, key.ifName));
   const named = getLink(pod.route, ifName);
-  if (named !== undefined && fits(named)) return named;
-  // Renamed in the pod: only what the configuration names for certain.
-  return listLinks(pod.route).find((link) => fits(link) && isNamedBy(link, config, selection));
+  const found =
+    named !== undefined && fits(named)
+      ? named
+      : // Renamed in the pod: only what the configuration names for certain.
+        listLinks(pod.route).find((link) => fits(link) && isNamedBy(view, link, config, selection));
+  if (found === undefined || isPhysical(found)) return found;
+  // The device is here: the link in the pod is another one.
+  if (config.device && getLink(host.route, config.device) !== undefined) return undefined;
+  if (isHarmless(view, found, config)) return found;
+  log("warning", "left in the pod: it may be a link that the pod made, and nothing is written down about it", {
+    interface: found.name,
+    kind: found.kind,
+  });
+  return undefined;
+}
+
+/** A virtual device that cannot bring a wire out of a pod: what it is made on, or its peer, is the host's, and so is its name. */
+function isHarmless(view: View, link: Link, { device }: HostDeviceConfig): boolean {
+  if (!device || (link.alias !== device && !link.altnames.includes(device))) return false;
+  return link.kind === "dummy" || view.isMadeAtHome(link);
 }
 
 /** The link is certainly not the configured device: a pod can make links and give them an alias, to have a name on the host. */
-function contradicts(link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+function contradicts(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return false;
-  if (config.hwaddr) return !isNamedBy(link, config, selection);
+  if (config.hwaddr) return !isNamedBy(view, link, config, selection);
   // (Before Linux 5.14 no link has a parent device; but those that are made have a kind.)
   const virtual = link.kind !== "" && link.parentDevice === "";
   if (config.kernelpath) return virtual && !config.kernelpath.startsWith("/sys/devices/virtual/");
-  const known = selection.pci !== "" && link.parentDevice !== "" && !link.parentDevice.startsWith("virtio");
-  return virtual || (known && link.parentDevice !== selection.pci);
+  const place = view.place(link);
+  return virtual || (selection.pci !== "" && place !== "" && place !== selection.pci);
 }
 
-function isNamedBy(link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+function isNamedBy(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return link.alias === config.device;
   if (config.hwaddr) return [link.mac, link.permanentMac].includes(addressOf(config.hwaddr));
-  return selection.pci !== "" && link.parentDevice === selection.pci;
+  return selection.pci !== "" && view.place(link) === selection.pci;
 }
 
 /** The Go plugin keeps the name only, and leaves a device that it brought back down. */

@@ -4,12 +4,12 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { isMtuTuned } from "../../src/cni/tuned.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/configure.ts";
+import { isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link } from "../../src/link/link.ts";
-import type { NetNs } from "../../src/link/namespace.ts";
-import { isSameDevice } from "../../src/link/snapshot.ts";
+import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import type { Selection } from "./find.ts";
-import { records } from "./record.ts";
+import { hostDeviceLender } from "./record.ts";
 
 /** Throws CniError for the first difference between the pod and the prevResult (which later plugins of a chain may have changed). */
 export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnInterface, selection: Selection): void {
@@ -20,7 +20,7 @@ export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnIn
       `Container Interface name in prevResult: ${ifName} not found`,
       "It was renamed or removed in the pod.",
     );
-  checkIdentity(call, link, selection);
+  checkIdentity(call, pod, link, selection);
   const { mac, mtu } = own.interface;
   if (mac !== undefined && mac.toLowerCase() !== link.mac) {
     throw broken(
@@ -35,9 +35,10 @@ export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnIn
   checkInterface(pod, link.index, ifName, own);
 }
 
-function checkIdentity(call: Call<HostDeviceConfig>, link: Link, selection: Selection): void {
-  const was = records().read(call.attachment)?.data.was;
-  if (was !== undefined ? isSameDevice(link, was, link.name) : isAsGoLeftIt(link, call.config, selection)) return;
+function checkIdentity(call: Call<HostDeviceConfig>, pod: NetNs, link: Link, selection: Selection): void {
+  const was = hostDeviceLender.store().read(call.attachment)?.data.was;
+  const view = viewOf(pod, ownNamespace());
+  if (was !== undefined ? isSameDevice(view, link, was) : isAsGoLeftIt(view, link, call.config, selection)) return;
   throw broken(
     `interface ${link.name} is not the device that was given to the pod`,
     was === undefined ? "" : `That was "${was.name}" ${was.parentDevice || was.permanentMac}.`,
@@ -45,10 +46,11 @@ function checkIdentity(call: Call<HostDeviceConfig>, link: Link, selection: Sele
 }
 
 /** A pod that the Go plugin made has no record; its device has an alias, and is where the configuration says. */
-function isAsGoLeftIt(link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+function isAsGoLeftIt(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
   if (link.alias === "") return false;
   if (config.device || selection.pci === "" || link.parentDevice === "") return true;
-  return link.parentDevice === selection.pci || link.parentDevice.startsWith("virtio");
+  const place = view.place(link);
+  return place === "" || place === selection.pci;
 }
 
 function broken(message: string, details: string): CniError {

@@ -1,7 +1,8 @@
 // Which device a configuration means.
 import { CniError, Code } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
-import { findLinkByAddress, getLink, type Link } from "../../src/link/link.ts";
+import { isPhysical } from "../../src/link/identity.ts";
+import { findLinksByAddress, getLink, type Link } from "../../src/link/link.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import {
   auxiliaryInterfaces,
@@ -68,9 +69,36 @@ export function addressOf(hwaddr: string): string {
 /** The link on the host, or undefined. Precedence as in the Go plugin: device, hwaddr, kernelpath, PCI, auxiliary. */
 export function findLink(route: RouteSocket, config: HostDeviceConfig, selection: Selection): Link | undefined {
   if (config.device) return getLink(route, config.device);
-  if (config.hwaddr) return findLinkByAddress(route, addressOf(config.hwaddr));
+  if (config.hwaddr) return preferred(findLinksByAddress(route, addressOf(config.hwaddr)), config.hwaddr);
   const name = interfaces(config, selection)[0];
   return name === undefined ? undefined : getLink(route, name);
+}
+
+/**
+ * Links that stand on a device (VLANs, a bond, a bridge) usually have its address too: the device itself is meant. Throws CniError when several
+ * are as good.
+ */
+function preferred(links: Link[], hwaddr: string): Link | undefined {
+  const address = addressOf(hwaddr);
+  const ranks: ((link: Link) => boolean)[] = [
+    (link) => isPhysical(link) && link.permanentMac === address,
+    isPhysical,
+    (link) => !isStacked(link),
+    () => true,
+  ];
+  const isBest = ranks.find((rank) => links.some(rank));
+  const best = isBest === undefined ? [] : links.filter(isBest);
+  if (best.length <= 1) return best[0];
+  throw new CniError(
+    Code.generic,
+    `several devices have the address ${hwaddr}: ${best.map(({ name }) => name).join(", ")}`,
+    'None has been touched. Name the one that is meant ("device" or "pciBusID").',
+  );
+}
+
+/** Made on another device, or of others. (What a veth is linked to is its peer.) */
+export function isStacked({ kind, parent }: Link): boolean {
+  return (parent !== 0 && kind !== "veth") || ["bridge", "bond", "team", "vrf", "hsr", "macsec"].includes(kind);
 }
 
 function interfaces(config: HostDeviceConfig, selection: Selection): string[] {

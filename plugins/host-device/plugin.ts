@@ -6,28 +6,25 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { confinePath } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { host as system } from "../../src/host/host.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
+import { identify } from "../../src/link/identity.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
-import { snapshotOnHost } from "../../src/link/snapshot.ts";
-import { log } from "../../src/log.ts";
+import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
+import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
+import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { refuseToLend } from "../../src/plugin/node-device.ts";
-import type { RecordKey } from "../../src/state/record.ts";
-import { isPciAddress } from "../../src/sysfs/device.ts";
+import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
 import { bringBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import { findLink, type Selection, select, selectsDevice } from "./find.ts";
-import { type HeldDevice, records, whileReturning, whileTaking } from "./record.ts";
-import { bringBack, hidden } from "./restore.ts";
-
-/** Milliseconds to wait for the kernel to hand back a device of a namespace that is being torn down. */
-const TEARDOWN = 1000;
+import { type HeldDevice, hostDeviceLender, whileTaking } from "./record.ts";
 
 export const hostDevice: Plugin<HostDeviceConfig> = {
   name: "host-device",
@@ -93,7 +90,7 @@ function add(call: Call<HostDeviceConfig>): Result {
   }
   const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
   if (link.mac !== "") own.mac = link.mac;
-  const pci = selection.pci || link.parentDevice;
+  const pci = selection.pci || placeOnHost(link);
   if (isPciAddress(pci)) own.pciID = pci;
   return resultWith(call, own, addresses);
 }
@@ -131,14 +128,12 @@ function requireFreeInPod(pod: NetNs, ifName: string): void {
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
 function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
   const { attachment: key, netns, transaction } = call;
-  const was = snapshotOnHost(host.route, link);
-  const data: HeldDevice = { was, network, netns: { path: netns, dev: pod.dev, ino: pod.ino } };
-  transaction.onRollback(`bringing ${link.name} back`, () => {
-    if (whileReturning(() => bringBack(key, netns)) === "hidden") throw hidden(key);
-  });
-  records().write(key, data);
+  const was = identify(host, link);
+  const data: HeldDevice = { was, network, netns: named(pod, netns) };
+  transaction.onRollback(`bringing ${link.name} back`, () => void giveBackInTime(hostDeviceLender, key, netns));
+  hostDeviceLender.store().write(key, data, homeOf(host));
   // The alias lets the Go plugin's DEL bring the device back.
-  return moveLink(host, pod, link, key.ifName, { alias: link.name, up: true });
+  return moveLink(host, pod, link, key.ifName, { alias: link.name, up: true }, was);
 }
 
 function check(call: Call<HostDeviceConfig>): void {
@@ -150,32 +145,15 @@ function check(call: Call<HostDeviceConfig>): void {
 }
 
 function del(call: Call<HostDeviceConfig>): void {
-  const { attachment, netns } = call;
   delWithIpam(call, () => {
-    const deadline = system.monotonic() + TEARDOWN;
-    for (;;) {
-      const outcome = whileReturning(() => bringBack(attachment, netns));
-      if (outcome === "home") return;
-      if (outcome === "none") return bringBackWithoutRecord(call);
-      if (system.monotonic() > deadline) throw hidden(attachment);
-      system.sleep(20);
-    }
+    const outcome = endLoan(hostDeviceLender, call, ({ was }) => isMeant(was, call.config, selectQuietly(call.config)));
+    if (outcome === "none") bringBackWithoutRecord(call, selectQuietly(call.config));
   });
 }
 
 function gc(call: Call<HostDeviceConfig>): void {
   const cleanup = new Cleanup();
-  const kept: RecordKey[] = [];
-  for (const record of records().list()) {
-    const { network, containerId, ifName } = record.key;
-    if (network !== call.attachment.network) continue;
-    if (call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName)) continue;
-    kept.push(record.key);
-    cleanup.attempt(() => {
-      if (whileReturning(() => bringBack(record.key, "")) !== "hidden") kept.pop();
-      else log("warning", hidden(record.key).message, { container: containerId });
-    });
-  }
+  const kept = collectLoans(hostDeviceLender, call, cleanup);
   cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
@@ -187,7 +165,8 @@ function status(call: Call<HostDeviceConfig>): void {
     try {
       const selection = select(config);
       const held = (): boolean =>
-        records()
+        hostDeviceLender
+          .store()
           .list()
           .some(({ data }) => isMeant(data.was, config, selection));
       if (!selection.userspace && findLink(ownNamespace().route, config, selection) === undefined && !held()) {
@@ -202,10 +181,9 @@ function status(call: Call<HostDeviceConfig>): void {
 }
 
 /** A pod that the Go plugin made, or nothing to do: DEL before ADD, DEL again, a device of userspace. */
-function bringBackWithoutRecord(call: Call<HostDeviceConfig>): void {
-  const selection = selectQuietly(call.config);
+function bringBackWithoutRecord({ config, netns, attachment }: Call<HostDeviceConfig>, selection: Selection): void {
   if (selection.userspace) return;
-  whileReturning(() => bringBackByAlias(call.netns, call.attachment.ifName, call.config, selection));
+  hostDeviceLender.whileReturning(attachment, () => bringBackByAlias(netns, attachment.ifName, config, selection));
 }
 
 /** DEL needs no sysfs: what it cannot find out counts as not configured. */

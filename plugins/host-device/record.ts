@@ -1,23 +1,51 @@
-// What host-device writes down about a device before it touches it.
+// What host-device writes down about a device before it touches it, and what giving it back means.
 import { policy } from "../../src/config/policy.ts";
-import { SystemError } from "../../src/host/host.ts";
-import type { CapturedNetwork } from "../../src/link/capture.ts";
-import type { NamedNamespace } from "../../src/link/return.ts";
-import type { LinkSnapshot } from "../../src/link/snapshot.ts";
-import { log } from "../../src/log.ts";
+import { type CapturedNetwork, restoreNetwork } from "../../src/link/capture.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { type LinkSnapshot, restoreLink } from "../../src/link/snapshot.ts";
+import type { Lender, LoanData } from "../../src/plugin/lent/lender.ts";
+import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
+import { isLoanData, isNetwork, isSnapshot } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
-import { type RecordStore, recordStore, STATE_ROOT } from "../../src/state/record.ts";
+import { recordStore, STATE_ROOT } from "../../src/state/record.ts";
+import { isPciAddress } from "../../src/sysfs/device.ts";
 
-export interface HeldDevice {
+export interface HeldDevice extends LoanData {
   was: LinkSnapshot;
   /** What the move makes the host forget. */
   network: CapturedNetwork;
-  netns: NamedNamespace;
 }
 
-export function records(): RecordStore<HeldDevice> {
-  return recordStore<HeldDevice>("host-device");
+const LOCK = "lock";
+
+export const hostDeviceLender: Lender<HeldDevice> = {
+  plugin: "host-device",
+  store: () => recordStore<HeldDevice>("host-device", STATE_ROOT, isHeldDevice),
+  loanOf: ({ was }) => ({
+    was,
+    pci: isPciAddress(was.parentDevice) ? was.parentDevice : "",
+    name: `device "${was.name}"`,
+    held: `device "${was.name}" is held by`,
+  }),
+  whileReturning: (_key, body) => lockOrGoOn(directory(), LOCK, policy().lockTimeout, body),
+  restore({ network }, returned) {
+    if (returned === undefined) return;
+    const { link, was } = returned;
+    const { route } = ownNamespace();
+    try {
+      restoreLink(route, link, was);
+    } finally {
+      restoreNetwork(route, link.index, was.name, network);
+    }
+  },
+};
+
+/** Of a record: another version may have written it, and a disk may have lost a part. */
+function isHeldDevice(data: unknown): data is HeldDevice {
+  if (!isLoanData(data)) return false;
+  const { was, network } = data as { was?: unknown; network?: unknown };
+  return isSnapshot(was) && isNetwork(network);
 }
 
 /**
@@ -25,25 +53,7 @@ export function records(): RecordStore<HeldDevice> {
  * (Moves wait for each other anyway, for the kernel's RTNL.)
  */
 export function whileTaking<T>(body: () => T): T {
-  return withDirectory(directory(), { mode: 0o700 }, (dir) => withLock(dir, "lock", policy().lockTimeout, body)) as T;
-}
-
-/** DEL, GC and undo: the same lock, but creates nothing, and goes on without it when the disk is full or read-only. */
-export function whileReturning<T>(body: () => T): T {
-  let result: { value: T } | undefined;
-  let started = false;
-  const run = (): void => {
-    started = true;
-    result = { value: body() };
-  };
-  try {
-    withDirectory(directory(), undefined, (dir) => withLock(dir, "lock", policy().lockTimeout, run));
-  } catch (error) {
-    if (started || !(error instanceof SystemError)) throw error;
-    log("warning", "going on without a lock", { error: error.message });
-  }
-  if (result === undefined) run();
-  return (result as unknown as { value: T }).value;
+  return withDirectory(directory(), { mode: 0o700 }, (dir) => withLock(dir, LOCK, policy().lockTimeout, body)) as T;
 }
 
 function directory(): string {

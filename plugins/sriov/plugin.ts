@@ -5,30 +5,33 @@ import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } fro
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { host as system } from "../../src/host/host.ts";
 import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
+import { identify } from "../../src/link/identity.ts";
 import { getLink, type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
-import { type LinkSnapshot, snapshotOnHost } from "../../src/link/snapshot.ts";
+import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
-import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
+import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
+import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
-import type { RecordKey } from "../../src/state/record.ts";
 import { applyState, stateBefore, wantedState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
-import { interfaceMissing, requireFreeVf, TEARDOWN } from "./claim.ts";
+import { interfaceMissing, requireFreeVf } from "./claim.ts";
 import { deviceOf, type SriovConfig, validate, wantedMac } from "./config.ts";
 import { findVf, type Vf, vfLink } from "./device.ts";
 import { checkDeviceInfoPath, writeDeviceInfo } from "./device-info.ts";
 import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
 import { settle } from "./put-back.ts";
-import { type HeldVf, records, withVf } from "./record.ts";
-import { listStates, readReference, stateName, writeReference } from "./reference.ts";
-import { release } from "./restore.ts";
+import { type HeldVf, records, whileTaking } from "./record.ts";
+import { writeReference } from "./reference.ts";
+import { sriovLender } from "./restore.ts";
 
 export const sriov: Plugin<SriovConfig> = {
   name: "sriov",
@@ -55,7 +58,7 @@ function add(call: Call<SriovConfig>): Result {
   // As in host-device: an exhausted pool is found before the VF is touched, other plugins run when the interface is in place.
   const early = wantsIpam(call) && "plugin" in prepareIpam(call);
   let addresses: Result | undefined;
-  const { vf, link, mac, mtu } = withVf(pci, true, () => {
+  const { vf, link, mac, mtu } = whileTaking(pci, () => {
     requireFreeVf(call, pci);
     settle(host.route, found);
     if (early) addresses = ipamAdd(call);
@@ -107,28 +110,28 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   }
   const held: HeldVf = {
     pci: vf.pci,
-    link: recordable(host.route, found),
+    link: recordable(host, found),
     network: administered(captureNetwork(host.route, found, routes)),
-    netns: { path: netns, dev: pod.dev, ino: pod.ino },
+    netns: named(pod, netns),
   };
   const before = writeDown(call, vf, held);
   if (before !== undefined) applyState(host.route, vf, wantedState(config, before), before);
   const mac = wantedMac(call);
   const link = mac === "" || before === undefined ? found : setMac(host.route, vf, found, mac);
   if (config.mtu && config.mtu !== link.mtu) setLink(host.route, link.index, { mtu: config.mtu });
-  const moved = moveLink(host, pod, link, ifName, { up: true });
+  const moved = moveLink(host, pod, link, ifName, { up: true }, held.link);
   writeReference(call, vf, held, moved.mtu);
   return { vf, link: moved, mac: moved.mac, mtu: moved.mtu };
 }
 
 /** A VF's permanent address is what its PF gives it, and changes with that: it does not identify the VF. */
-export function recordable(route: RouteSocket, link: Link): LinkSnapshot {
-  return { ...snapshotOnHost(route, link), permanentMac: "" };
+export function recordable(host: NetNs, link: Link): LinkSnapshot {
+  return { ...identify(host, link), permanentMac: "" };
 }
 
 function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
   const host = ownNamespace();
-  const held: HeldVf = { pci: vf.pci, netns: { path: call.netns, dev: pod.dev, ino: pod.ino } };
+  const held: HeldVf = { pci: vf.pci, netns: named(pod, call.netns) };
   const before = writeDown(call, vf, held);
   if (before !== undefined) applyState(host.route, vf, wantedState(call.config, before), before);
   const mac = wantedMac(call);
@@ -144,22 +147,16 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | und
   const mac = { wanted: wantedMac(call), has: held.link?.mac ?? "" };
   const state = stateBefore(ownNamespace().route, vf, call.config, mac);
   if (state !== undefined) held.state = state;
-  call.transaction.onRollback(`giving VF ${vf.pci} back`, () => {
-    if (withVf(vf.pci, false, () => release(key, netns)) === "hidden") throw hidden(vf.pci);
-  });
-  records().write(key, held);
+  call.transaction.onRollback(`giving VF ${vf.pci} back`, () => void giveBackInTime(sriovLender, key, netns));
+  records().write(key, held, homeOf(ownNamespace()));
   return state;
 }
 
 /** A VF comes back from a namespace that ended a moment ago only when the kernel has torn that down. */
 function waitForInterface(host: NetNs, pci: string): Link {
-  const deadline = system.monotonic() + TEARDOWN;
-  for (;;) {
-    const link = vfLink(host.route, pci);
-    if (link !== undefined) return link;
-    if (system.monotonic() > deadline) throw interfaceMissing(pci);
-    system.sleep(20);
-  }
+  const link = waitForTeardown(() => vfLink(host.route, pci));
+  if (link === undefined) throw interfaceMissing(pci);
+  return link;
 }
 
 function check(call: Call<SriovConfig>): void {
@@ -169,34 +166,13 @@ function check(call: Call<SriovConfig>): void {
 }
 
 function del(call: Call<SriovConfig>): void {
-  const { attachment, netns } = call;
-  delWithIpam(call, () => {
-    const held = records().read(attachment)?.data ?? readReference(attachment);
-    const pci = held?.pci ?? deviceOf(call.config);
-    const deadline = system.monotonic() + TEARDOWN;
-    while (withVf(pci, false, () => release(attachment, netns)) === "hidden") {
-      if (system.monotonic() > deadline) throw hidden(pci);
-      system.sleep(20);
-    }
-  });
+  const pci = deviceOf(call.config);
+  delWithIpam(call, () => void endLoan(sriovLender, call, (held) => held.pci === pci));
 }
 
 function gc(call: Call<SriovConfig>): void {
   const cleanup = new Cleanup();
-  const valid = call.validAttachments.map(stateName);
-  const kept: RecordKey[] = [];
-  const { network } = call.attachment;
-  const collect = (key: RecordKey, pci: string): void => {
-    if (valid.includes(stateName(key))) return;
-    kept.push(key);
-    cleanup.attempt(() => {
-      if (withVf(pci, false, () => release(key, "")) !== "hidden") kept.pop();
-      else log("warning", hidden(pci).message, { container: key.containerId });
-    });
-  };
-  for (const { key, data } of records().list()) if (key.network === network) collect(key, data.pci);
-  // What is left now is sriov-cni's.
-  for (const { key, held } of listStates()) if (key.network === network) collect(key, held.pci);
+  const kept = collectLoans(sriovLender, call, cleanup);
   cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
@@ -218,12 +194,4 @@ function status(call: Call<SriovConfig>): void {
     throw error instanceof CniError ? new CniError(Code.notAvailable, error.message, error.details) : error;
   }
   ipamRun(call, "STATUS");
-}
-
-function hidden(pci: string): CniError {
-  return new CniError(
-    Code.tryAgain,
-    `the interface of VF ${pci} is in a namespace that cannot be seen`,
-    "Its pod's namespace is still being torn down, or the pod moved it to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
-  );
 }

@@ -1,15 +1,15 @@
 // What sriov writes down before it touches a VF, and the lock that keeps two calls from one VF.
-import { SystemError } from "../../src/host/host.ts";
 import type { CapturedNetwork } from "../../src/link/capture.ts";
-import type { NamedNamespace } from "../../src/link/return.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";
-import { log } from "../../src/log.ts";
+import type { LoanData } from "../../src/plugin/lent/lender.ts";
+import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
+import { isLoanData, isNetwork, isSnapshot } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
-import { type RecordStore, recordStore } from "../../src/state/record.ts";
+import { type RecordStore, recordStore, STATE_ROOT } from "../../src/state/record.ts";
 
-export interface HeldVf {
+export interface HeldVf extends LoanData {
   pci: string;
   /** What the VF was on its PF; absent when the PF did not say and nothing was asked of it. */
   state?: VfState;
@@ -17,11 +17,10 @@ export interface HeldVf {
   link?: LinkSnapshot;
   /** Addresses and routes that the interface had. Absent in records of older versions. */
   network?: CapturedNetwork;
-  netns: NamedNamespace;
 }
 
 export function records(): RecordStore<HeldVf> {
-  return recordStore<HeldVf>("sriov");
+  return recordStore<HeldVf>("sriov", STATE_ROOT, isHeldVf);
 }
 
 /** Directory of sriov-cni; we keep its files for it, so that a node can be switched either way with pods running. */
@@ -32,26 +31,32 @@ const LOCK_TIMEOUT = 60_000;
 export const ALLOCATIONS = `${REFERENCE}/pci`;
 const LOCKS = `${ALLOCATIONS}/vf_lock`;
 
-/** Runs `body` under the VF's lock, which is sriov-cni's. ADD creates it; without it (DEL of a VF nobody had) there is nothing to guard. */
-export function withVf<T>(pci: string, create: boolean, body: () => T): T {
-  if (pci === "") return body();
-  let result: { value: T } | undefined;
-  let started = false;
-  const run = (): void => {
-    started = true;
-    result = { value: body() };
-  };
-  try {
-    // By themselves: as parents of the other they would be readable for everybody.
-    if (create) for (const dir of [REFERENCE, ALLOCATIONS]) withDirectory(dir, { mode: 0o700 }, () => {});
-    withDirectory(LOCKS, create ? { mode: 0o700 } : undefined, (dir) =>
-      withLock(dir, `${pci}.lock`, LOCK_TIMEOUT, run),
-    );
-  } catch (error) {
-    // A full or read-only disk must not keep a VF in a dead pod.
-    if (started || create || !(error instanceof SystemError)) throw error;
-    log("warning", "going on without a lock", { error: error.message });
-  }
-  if (result === undefined) run();
-  return (result as unknown as { value: T }).value;
+/** ADD: runs `body` under the VF's lock, which is sriov-cni's. */
+export function whileTaking<T>(pci: string, body: () => T): T {
+  // By themselves: as parents of the other they would be readable for everybody.
+  for (const dir of [REFERENCE, ALLOCATIONS]) withDirectory(dir, { mode: 0o700 }, () => {});
+  return withDirectory(LOCKS, { mode: 0o700 }, (dir) => withLock(dir, `${pci}.lock`, LOCK_TIMEOUT, body)) as T;
+}
+
+/** All others: the same lock, when there is one: without it (a VF nobody had) there is nothing to guard. */
+export function whileReturning<T>(pci: string, body: () => T): T {
+  return pci === "" ? body() : lockOrGoOn(LOCKS, `${pci}.lock`, LOCK_TIMEOUT, body);
+}
+
+/** Of a record: another version may have written it, and a disk may have lost a part. */
+function isHeldVf(data: unknown): data is HeldVf {
+  if (!isLoanData(data)) return false;
+  const { pci, link, state, network } = data as { [key: string]: unknown };
+  return (
+    typeof pci === "string" &&
+    (link === undefined || isSnapshot(link)) &&
+    (network === undefined || isNetwork(network)) &&
+    (state === undefined || isVfState(state))
+  );
+}
+
+function isVfState(state: unknown): boolean {
+  if (typeof state !== "object" || state === null) return false;
+  const { vf, mac, vlan } = state as { vf?: unknown; mac?: unknown; vlan?: { id?: unknown } | null };
+  return typeof vf === "number" && typeof mac === "string" && typeof vlan?.id === "number";
 }

@@ -124,6 +124,8 @@ export interface StateFile {
   /** The file's name is parted at the last "-", which an interface has rarely. `network` is "" in files of sriov-cni 2.5 and older. */
   key: RecordKey;
   held: HeldVf;
+  /** When, in seconds since the epoch. */
+  written: number;
 }
 
 export function listStates(): StateFile[] {
@@ -134,10 +136,15 @@ export function listStates(): StateFile[] {
     .filter((state) => state !== undefined);
 }
 
-/** The state file of an attachment that sriov-cni made, as a record. undefined: none, or damaged (logged), or another network's. */
-export function readReference(key: RecordKey): HeldVf | undefined {
+/** The state file of an attachment that sriov-cni made. undefined: none, or damaged (logged), or another network's. */
+export function readStateOf(key: RecordKey): StateFile | undefined {
   const state = readState(stateName(key));
-  return isOf(key.network, state?.key.network) ? state?.held : undefined;
+  return isOf(key.network, state?.key.network) ? state : undefined;
+}
+
+/** The same, as a record. */
+export function readReference(key: RecordKey): HeldVf | undefined {
+  return readStateOf(key)?.held;
 }
 
 /** False for a state that names another network: the container's other attachment that has the name, after an ADD that failed for it. */
@@ -147,8 +154,12 @@ function isOf(network: string, named = ""): boolean {
 
 function readState(name: string): StateFile | undefined {
   try {
-    const data = withDirectory(REFERENCE, undefined, (dir) => readFile(dir, name, LIMIT));
-    if (data === undefined) return undefined;
+    const file = withDirectory(REFERENCE, undefined, (dir) => {
+      const data = readFile(dir, name, LIMIT);
+      return data && { data, written: host.stat(name, false, dir).mtime };
+    });
+    if (file === undefined) return undefined;
+    const { data, written } = file;
     const state = JSON.parse(host.decode(data)) as ReferenceState;
     const pci = String(state.deviceID ?? "").toLowerCase();
     if (!isPciAddress(pci)) return undefined;
@@ -164,6 +175,7 @@ function readState(name: string): StateFile | undefined {
     return {
       key: { network: String(state.name ?? ""), containerId: name.slice(0, at), ifName: name.slice(at + 1) },
       held,
+      written,
     };
   } catch (error) {
     // As with our own records: what cannot be read now is not absent.

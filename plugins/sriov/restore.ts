@@ -1,46 +1,59 @@
-// Giving a VF back as it was: one function for DEL, GC, the undo of ADD and stale records, of our pods and of sriov-cni's.
-import { SystemError } from "../../src/host/host.ts";
+// What giving a VF back means: its interface as it was, and its attributes on the PF; of our pods and of sriov-cni's.
 import { restoreNetwork } from "../../src/link/capture.ts";
 import type { Link } from "../../src/link/link.ts";
-import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
-import { locate, requireFreeName, takeBack } from "../../src/link/return.ts";
+import { openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, snapshotLink } from "../../src/link/snapshot.ts";
-import { log } from "../../src/log.ts";
-import { bootId, type RecordKey } from "../../src/state/record.ts";
-import { isPciDevice, pciNetDirectory } from "../../src/sysfs/device.ts";
-import { type Home, putBack } from "./put-back.ts";
-import { type HeldVf, records } from "./record.ts";
-import { allocation, listStates, readReference, removeReference, type StateFile, stateName } from "./reference.ts";
+import type { Lender, LoanRecord } from "../../src/plugin/lent/lender.ts";
+import { isSameKey } from "../../src/state/record.ts";
+import { putBack } from "./put-back.ts";
+import { type HeldVf, records, whileReturning } from "./record.ts";
+import {
+  allocation,
+  listStates,
+  readReference,
+  readStateOf,
+  removeReference,
+  type StateFile,
+  stateName,
+} from "./reference.ts";
 
-/**
- * Gives the VF of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the
- * VF's lock. "hidden": the VF's interface is in a namespace that cannot be seen; the records stay. "none": there is no record.
- * Throws when something could not be restored; the records stay then, too, and the next DEL tries again.
- */
-export function release(key: RecordKey, netnsPath: string): "home" | "hidden" | "none" {
-  const own = records().read(key);
-  const held = own?.data ?? readReference(key);
-  if (held === undefined) {
-    forget(key, "", netnsPath);
-    return "none";
-  }
-  // After a reboot the VFs were made anew, or are gone.
-  const boots = new Set([own?.bootId ?? "", bootId()]);
-  boots.delete("");
-  if (boots.size < 2 && isPciDevice(held.pci)) {
-    if (belongsToAnother(key, held, netnsPath, own !== undefined)) {
-      // So does the allocation.
-      forget(key, "", netnsPath);
-      return "home";
-    }
-    if (giveBack(held, key.ifName, netnsPath, own === undefined) === "hidden") return "hidden";
-  }
-  forget(key, held.pci, held.netns.path || netnsPath);
-  return "home";
+export const sriovLender: Lender<HeldVf> = {
+  plugin: "sriov",
+  store: records,
+  loanOf: ({ pci, link }) => ({
+    // Records of older versions have the number of a virtio device there, which may be another's by now.
+    was: link?.parentDevice.startsWith("virtio") === true ? { ...link, parentDevice: pci } : link,
+    pci,
+    name: `VF ${pci}`,
+    held: `pci address ${pci} is already allocated to`,
+  }),
+  whileReturning: (key, body) => whileReturning((records().read(key)?.data ?? readReference(key))?.pci ?? "", body),
+  restore({ pci, state, network }, returned) {
+    const host = ownNamespace();
+    putBack(host, pci, state, returned);
+    if (returned === undefined || network === undefined) return;
+    restoreNetwork(host.route, returned.link.index, returned.was.name, network);
+  },
+  forget: (key, data, netnsPath) => removeReference(key, data?.pci ?? "", data?.netns.path || netnsPath),
+  foreign: {
+    read(key) {
+      const state = readStateOf(key);
+      return state === undefined ? undefined : { ...asRecord(state), key };
+    },
+    list: () => listStates().map(asRecord),
+  },
+  complete: ({ by, data }, link) => (by === "sriov" ? data.link! : complete(data.link!, link)),
+  newOwner,
+};
+
+/** sriov-cni notes no boot: the file's age must tell that it is of an earlier one. */
+function asRecord({ key, held, written }: StateFile): LoanRecord<HeldVf> {
+  return { by: "sriov-cni", key, bootId: "", written, data: held };
 }
 
-/** The VF was given to another attachment since, by us or by sriov-cni: a late DEL must not touch it. */
-function belongsToAnother(key: RecordKey, held: HeldVf, netnsPath: string, recorded: boolean): boolean {
+/** The VF was given to another attachment since, by us or by sriov-cni: a late DEL must not touch it. Returns whose it is. */
+function newOwner({ key, data: held, by }: LoanRecord<HeldVf>, netnsPath: string): string | undefined {
+  const recorded = by === "sriov";
   const newer = records()
     .list()
     .find(({ key: other, data }) => data.pci === held.pci && !isSameKey(other, key));
@@ -50,44 +63,8 @@ function belongsToAnother(key: RecordKey, held: HeldVf, netnsPath: string, recor
   const elsewhere = path !== "" && !ours.includes(path) && openNamespace(path, "ok") !== undefined;
   const isOther = (state: StateFile): boolean => state.held.pci === held.pci && stateName(state.key) !== stateName(key);
   const claimed = !recorded && netnsPath === "" && listStates().some(isOther);
-  if (newer === undefined && !elsewhere && !claimed) return false;
-  const owner = newer?.key.containerId ?? path;
-  log("warning", "the VF belongs to another attachment now and is not touched", { device: held.pci, owner });
-  return true;
-}
-
-export function isSameKey(a: RecordKey, b: RecordKey): boolean {
-  return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
-}
-
-function giveBack(held: HeldVf, ifName: string, netnsPath: string, partial: boolean): "home" | "hidden" {
-  const host = ownNamespace();
-  const home = held.link === undefined ? undefined : takeHome(held, ifName, netnsPath, host, partial);
-  if (home === "hidden") return "hidden";
-  putBack(host, held.pci, held.state, home);
-  if (home !== undefined && held.network !== undefined) {
-    restoreNetwork(host.route, home.link.index, home.was.name, held.network);
-  }
-  return "home";
-}
-
-/** The VF's interface, on the host under its name, and what it was; undefined when there is none any more. */
-function takeHome(
-  held: HeldVf,
-  ifName: string,
-  netnsPath: string,
-  host: NetNs,
-  partial: boolean,
-): Home | "hidden" | undefined {
-  const recorded = held.link!;
-  const found = locate(recorded, ifName, held.netns, netnsPath);
-  // Bound to a driver without interfaces meanwhile: there is nothing to look for.
-  if (found.place === "hidden" && pciNetDirectory(held.pci) !== undefined) return "hidden";
-  if (found.place === "hidden" || found.place === "gone") return undefined;
-  const was = partial ? complete(recorded, found.link) : recorded;
-  if (found.place === "pod") return { link: takeBack(found.pod, host, found.link, was), was };
-  requireFreeName(host, was.name, found.link);
-  return { link: found.link, was };
+  if (newer === undefined && !elsewhere && !claimed) return undefined;
+  return newer?.key.containerId ?? path;
 }
 
 /** sriov-cni keeps name, address and MTU; the rest stays as it is, but for what only a pod sets. */
@@ -96,14 +73,4 @@ function complete(recorded: LinkSnapshot, link: Link): LinkSnapshot {
   const now = snapshotLink(link);
   const clean = { up: false, promisc: false, allmulti: false, noarp: false, multicast: true };
   return { ...now, ...clean, name, mac: mac || now.mac, mtu: mtu || now.mtu };
-}
-
-function forget(key: RecordKey, pci: string, netnsPath: string): void {
-  try {
-    removeReference(key, pci, netnsPath);
-    records().remove(key);
-  } catch (error) {
-    if (!(error instanceof SystemError) || error.code !== "EROFS") throw error;
-    log("warning", "the record of the VF stays", { error: error.message });
-  }
 }

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, 
 import { beforeEach, describe, expect, test } from "vitest";
 import { makeCall } from "../../src/cni/testing.ts";
 import { getLink } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { findVf } from "./device.ts";
 import { restoreMac, setMac } from "./mac.ts";
@@ -140,6 +141,7 @@ describe("what belongs to others stays", () => {
   test("DEL of another network with the same CNI_IFNAME, after its ADD had failed", () => {
     run("ADD", full, {}, LIVING);
     const before = picture();
+    expect(() => run("ADD", { name: "other" }, {}, LIVING)).toThrow("already allocated");
     run("DEL", { name: "other" }, {}, LIVING);
     expect(picture()).toEqual(before);
     run("DEL", {}, {}, LIVING);
@@ -278,7 +280,7 @@ test("before Linux 5.14, which does not say what a link is plugged into, a VF in
   sysfs("iavf");
   mkdirSync("/sys/class/net/enp175s7", { recursive: true });
   symlinkSync(`../../../${VF}`, "/sys/class/net/enp175s7/device");
-  const link = recordable(route, getLink(route, 11)!);
+  const link = recordable(ownNamespace(), getLink(route, 11)!);
   const netns = { path: "/var/lib/gone", dev: 1, ino: 1 };
   const { attachment } = makeCall(sriov, "DEL", { cniVersion: "1.1.0", name: "net1", type: "sriov", deviceID: VF });
   records().write(attachment, { pci: VF, link, netns });

@@ -12,7 +12,7 @@ import { checkState } from "./doctor/state.ts";
 import { Exit, Status, UsageError } from "./exit.ts";
 import { asJson, showGarbage } from "./gc.ts";
 import { findDevicesOf } from "./node/devices.ts";
-import { collect, findGarbage } from "./node/garbage.ts";
+import { collect, findDamaged, findGarbage } from "./node/garbage.ts";
 import { configurationsInFiles, lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import { type Colour, note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
@@ -83,7 +83,7 @@ export function showFindings(findings: Finding[]): void {
 function fix(yes: boolean, json: boolean): object[] {
   requireRoot();
   const node = lookAtNode();
-  const garbage = findGarbage(node, poolsOf(node));
+  const garbage = [...findGarbage(node, poolsOf(node)), ...findDamaged()];
   if (garbage.length === 0) return [];
   if (!json) {
     print("To be done:\n");

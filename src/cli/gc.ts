@@ -27,17 +27,21 @@ Exit status: 0 nothing is left to be done, 1 something could not be taken away.`
 /** For programs: what it was, and what became of it. */
 export function asJson(garbage: Garbage, error?: string): object {
   const { kind, network, containerId, interface: as, why } = garbage;
-  const what = garbage.kind === "device" ? { device: garbage.device } : { address: garbage.address };
-  const said = { kind, ...what, network, containerId, interface: as, why };
+  const said = { kind, ...whatOf(garbage), network, containerId, interface: as, why };
   return error === undefined ? said : { ...said, done: error === "", error };
+}
+
+function whatOf(garbage: Garbage): { [what: string]: string } {
+  if (garbage.kind === "device") return { device: garbage.device };
+  return garbage.kind === "lease" ? { address: garbage.address } : { file: garbage.file };
 }
 
 export function showGarbage(garbage: Garbage[], collected?: Collected[]): void {
   const rows = garbage.map((one): Cell[] => {
     const outcome = collected?.find((each) => each.garbage === one);
-    const what: Cell[] = [one.kind, one.kind === "device" ? one.device : one.address];
-    const who: Cell[] = [one.network || "?", shortId(one.containerId), one.interface || "?"];
-    const did = one.kind === "device" ? "made what it was" : "released";
+    const what: Cell[] = [one.kind, Object.values(whatOf(one))[0]!];
+    const who: Cell[] = [one.network || "?", shortId(one.containerId) || "?", one.interface || "?"];
+    const did = { device: "made what it was", lease: "released", record: "removed" }[one.kind];
     if (outcome === undefined) return [...what, ...who, one.why];
     return [...what, ...who, outcome.error === "" ? did : { text: `not done: ${outcome.error}`, colour: "red" }];
   });

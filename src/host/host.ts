@@ -107,6 +107,11 @@ export interface Host {
   fstat(fd: Fd): Stat;
   /** stat(2); `follow` false is lstat(2). */
   stat(path: string, follow?: boolean, dir?: Fd): Stat;
+  /**
+   * A file system of this type, mounted read-only and attached nowhere: its root. Nobody else sees it, and it ends with the descriptor.
+   * sysfs shows the network namespace this process is in. Linux 5.2.
+   */
+  mountDetached(type: string): Fd;
   /** statfs f_type of the file system a descriptor is on (NSFS_MAGIC 0x6e736673, …). */
   fstatfs(fd: Fd): number;
   /** Names in an open directory, without "." and "..", in the order the kernel gives. */
@@ -125,6 +130,8 @@ export interface Host {
   socket(domain: number, type: number, protocol: number): Fd;
   bind(fd: Fd, address: Uint8Array): void;
   setsockopt(fd: Fd, level: number, option: number, value: Uint8Array): void;
+  /** getsockopt(2): `size` bytes at most. */
+  getsockopt(fd: Fd, level: number, option: number, size: number): Uint8Array;
   /** sendto(2); without `address` the socket's peer (for netlink: the kernel). */
   send(fd: Fd, data: Uint8Array, address?: Uint8Array): number;
   recv(fd: Fd, buffer: Uint8Array): Received;

@@ -20,6 +20,11 @@ const AT_REMOVEDIR = 0x200;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const UTIME_OMIT = 0x3ffffffe;
+const FSOPEN_CLOEXEC = 1;
+const FSMOUNT_CLOEXEC = 1;
+const FSCONFIG_CMD_CREATE = 6;
+/** MOUNT_ATTR_RDONLY, NOSUID, NODEV, NOEXEC. */
+const MOUNT_ATTRIBUTES = 0xf;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
 const SIGCHLD = 17;
@@ -174,6 +179,16 @@ export class LinuxHost implements Host {
     };
   }
 
+  mountDetached(type: string): Fd {
+    const context = this.call("fsopen", type, type, FSOPEN_CLOEXEC);
+    try {
+      this.call("fsconfig", type, context, FSCONFIG_CMD_CREATE, null, null, 0);
+      return this.call("fsmount", type, context, FSMOUNT_CLOEXEC, MOUNT_ATTRIBUTES);
+    } finally {
+      this.close(context);
+    }
+  }
+
   fstatfs(fd: Fd): number {
     this.call("fstatfs", "", fd, scratch);
     return scratchFields.getUint32(0, true);
@@ -233,6 +248,14 @@ export class LinuxHost implements Host {
 
   setsockopt(fd: Fd, level: number, option: number, value: Uint8Array): void {
     this.call("setsockopt", "", fd, level, option, value, value.length);
+  }
+
+  getsockopt(fd: Fd, level: number, option: number, size: number): Uint8Array {
+    const value = new Uint8Array(size);
+    const length = new Uint8Array(4);
+    view(length).setUint32(0, size, true);
+    this.call("getsockopt", "", fd, level, option, value, length);
+    return value.subarray(0, view(length).getUint32(0, true));
   }
 
   send(fd: Fd, data: Uint8Array, address?: Uint8Array): number {

@@ -1,5 +1,5 @@
 // Links: `ip link show`, `ip link set`, `ip link add`, `ip link del`. One GET per question, never a dump of all links,
-// but for listLinks and findLinkByAddress (5,000 links: 22 ms, and interrupted most of the time).
+// but for listLinks and findLinksByAddress (5,000 links: 22 ms, and interrupted most of the time).
 import { host } from "../host/host.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { findAttribute } from "../netlink/attributes.ts";
@@ -44,10 +44,14 @@ export interface Link {
   /** ipvlan/macvlan flags. */
   modeFlags: number | undefined;
   bcqueuelen: number | undefined;
+  /** Of a VLAN device: its number, and ETH_P_8021Q or ETH_P_8021AD. */
+  vlan?: { id: number; protocol: number };
   /** macvlan in mode source: the senders it listens to. */
   macaddrs: string[] | undefined;
   /** IFLA_PARENT_DEV_NAME: e.g. the PCI address; "" when there is none, or the kernel (before 5.14) does not say: see placeOnHost. */
   parentDevice: string;
+  /** IFLA_PHYS_PORT_NAME: "p0", of a function with several ports. */
+  portName?: string;
 }
 
 const ENODEV = 19;
@@ -58,7 +62,7 @@ const IFNAMSIZ = 16;
 function toLink(bytes: Bytes, start: number, end: number): Link {
   const { index, flags, attributes: a } = readLink(bytes, start, end);
   const data = a.linkInfo?.data;
-  return {
+  const link: Link = {
     index,
     name: a.name ?? "",
     altnames: a.altnames ?? [],
@@ -82,6 +86,9 @@ function toLink(bytes: Bytes, start: number, end: number): Link {
     macaddrs: data?.macaddrData?.map(formatMac),
     parentDevice: a.parentDevice ?? "",
   };
+  if (a.portName !== undefined) link.portName = a.portName;
+  if (data?.vlanId !== undefined) link.vlan = { id: data.vlanId, protocol: data.vlanProtocol ?? 0 };
+  return link;
 }
 
 /** By index or by name (alternative names too). undefined when there is none. */
@@ -296,18 +303,20 @@ export function newLinkAttributes(link: NewLink): LinkAttributes {
   };
 }
 
-/** First link with this MAC, in the order of a dump. Falls back to sysfs when every dump was interrupted. */
-export function findLinkByAddress(route: RouteSocket, mac: string): Link | undefined {
+/** Links with this MAC, in the order of a dump. Falls back to sysfs when every dump was interrupted. */
+export function findLinksByAddress(route: RouteSocket, mac: string): Link[] {
   const wanted = hardwareAddress(mac);
   const { items, complete } = route.dump("ip link show", c.RTM_GETLINK, writeAll, (bytes, start, end) =>
     hasAddress(bytes, start, end, wanted) ? toLink(bytes, start, end) : undefined,
   );
-  if (items[0] !== undefined || complete) return items[0];
+  if (complete) return items;
+  // Some may be missing, or twice.
+  const found = new Map(items.map((link) => [link.index, link]));
   for (const name of interfacesWithAddress(formatMac(wanted))) {
-    const link = getLink(route, name);
-    if (link?.mac === formatMac(wanted)) return link;
+    const link = items.some((item) => item.name === name) ? undefined : getLink(route, name);
+    if (link?.mac === formatMac(wanted)) found.set(link.index, link);
   }
-  return undefined;
+  return [...found.values()];
 }
 
 function hasAddress(bytes: Bytes, start: number, end: number, wanted: Uint8Array): boolean {

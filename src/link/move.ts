@@ -2,10 +2,11 @@
 // (12-16 ms) under RTNL for each move (habit of all callers: exactly one per call).
 import { CniError, Code } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
+import { findDevice, identify, isSameDevice, viewOf } from "./identity.ts";
 import { deleteAltnames, getLink, type Link, type LinkChange, setLink } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
 import { isPassing, patiently } from "./patience.ts";
-import { findSameDevice, isSameDevice, restoreLink, snapshotLink } from "./snapshot.ts";
+import { type LinkSnapshot, restoreLink, snapshotLink } from "./snapshot.ts";
 
 /**
  * Moves `link` from one namespace to another under a new name, with further changes in the same request.
@@ -13,9 +14,17 @@ import { findSameDevice, isSameDevice, restoreLink, snapshotLink } from "./snaps
  * So: looks first, and after any error looks on both sides and puts the link back as it was.
  * Alternative names that stand in the way (one is the wanted name, or taken in the target) are dropped; who moves the link back
  * adds them again from what it recorded.
- * Returns the link as it is in the target (its index may have changed). Throws CniError naming the conflict.
+ * Returns the link as it is in the target (its index may have changed). Throws CniError naming the conflict. `known`: what it is known by
+ * (see identity.ts), for the way back.
  */
-export function moveLink(from: NetNs, to: NetNs, link: Link, name: string, change: LinkChange): Link {
+export function moveLink(
+  from: NetNs,
+  to: NetNs,
+  link: Link,
+  name: string,
+  change: LinkChange,
+  known: LinkSnapshot = identify(from, link),
+): Link {
   const taken = getLink(to.route, name);
   if (taken !== undefined) throw nameTaken(to, name, taken);
   const obstacles = link.altnames.filter((altname) => altname === name || getLink(to.route, altname) !== undefined);
@@ -31,7 +40,7 @@ export function moveLink(from: NetNs, to: NetNs, link: Link, name: string, chang
       throw new CniError(Code.generic, `${name} vanished from ${describe(to)} right after the move`);
     return moved;
   } catch (error) {
-    throw explain(error, from, to, link, name, putBack(from, to, link, name));
+    throw explain(error, from, to, link, name, putBack(from, to, link, name, known));
   }
 }
 
@@ -60,15 +69,18 @@ function describe(ns: NetNs): string {
 }
 
 /** Finds the device on either side and makes it in `from` what it was. Returns what went wrong with that, or "". */
-function putBack(from: NetNs, to: NetNs, link: Link, name: string): string {
+function putBack(from: NetNs, to: NetNs, link: Link, name: string, known: LinkSnapshot): string {
   const was = snapshotLink(link);
+  // Its index means something in `from` alone: that is home.
+  const it: LinkSnapshot = { ...known, name: link.name, index: link.index };
+  const [here, there] = [viewOf(from, from), viewOf(to, from)];
   try {
     let back = getLink(from.route, link.index);
-    if (back === undefined || !isSameDevice(back, was)) {
-      const astray = findSameDevice(to.route, was, name);
+    if (back === undefined || !isSameDevice(here, back, it)) {
+      const astray = findDevice(there, it, link.name);
       // Under its old name, which was free for it a moment ago.
-      if (astray !== undefined) setLink(to.route, astray.index, { netns: from.fd, name: link.name });
-      back = findSameDevice(from.route, was, name);
+      if (astray?.link !== undefined) setLink(to.route, astray.link.index, { netns: from.fd, name: link.name });
+      back = findDevice(here, it, name)?.link;
     }
     if (back === undefined) return `${link.name} is neither where it was nor where it should be`;
     restoreLink(from.route, back, was);

@@ -15,6 +15,10 @@ export interface NetNs {
   readonly ino: number;
   /** rtnetlink socket that lives in this namespace. */
   readonly route: RouteSocket;
+  /** The kernel's number for it, never given again before the next boot; "" when the kernel does not tell. */
+  readonly cookie: string;
+  /** Root of a sysfs that shows this namespace's devices; undefined when it cannot be had. */
+  readonly sysfs: Fd | undefined;
 }
 
 /** ioctl(2) on an nsfs file: which type of namespace it is, as its CLONE_NEW* bit. linux/nsfs.h: _IO(0xb7, 3). */
@@ -26,6 +30,9 @@ class OpenNamespace implements NetNs {
   readonly dev: number;
   readonly ino: number;
   #route: RouteSocket | undefined;
+  #cookie: string | undefined;
+  /** -1: it cannot be had. */
+  #sysfs: Fd | undefined;
 
   constructor(path: string, fd: Fd) {
     this.path = path;
@@ -40,9 +47,32 @@ class OpenNamespace implements NetNs {
     return this.#route;
   }
 
+  get cookie(): string {
+    this.#cookie ??= this.route.namespaceCookie();
+    return this.#cookie;
+  }
+
+  get sysfs(): Fd | undefined {
+    this.#sysfs ??= inNamespace(this, mountSysfs);
+    return this.#sysfs === -1 ? undefined : this.#sysfs;
+  }
+
   close(): void {
     this.#route?.close();
+    if ((this.#sysfs ?? -1) >= 0) host.close(this.#sysfs!);
     host.close(this.fd);
+  }
+}
+
+/** Mounted by ourselves: /sys may be missing, or be that of another namespace. -1: an old kernel, or one that does not let us. */
+function mountSysfs(): Fd {
+  try {
+    return host.mountDetached("sysfs");
+  } catch (error) {
+    // An old kernel, a filter of system calls, a security module. Anything else may be otherwise a moment later.
+    if (error instanceof SystemError && ["ENOSYS", "EPERM", "EACCES", "ENODEV", "EINVAL"].includes(error.code))
+      return -1;
+    throw error;
   }
 }
 

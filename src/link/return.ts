@@ -1,23 +1,37 @@
 // Taking a device out of a pod: what host-device and sriov have in common.
 import { CniError, Code } from "../errors.ts";
 import { log } from "../log.ts";
-import { isPluggedIn } from "../sysfs/device.ts";
+import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
+import { findDevice, isPhysical, viewOf } from "./identity.ts";
 import { deleteLink, getLink, type Link, listLinks } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
-import { dropForeignAltnames, findSameDevice, isPhysical, type LinkSnapshot } from "./snapshot.ts";
+import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
 
 /** A namespace as a record keeps it: the path it had, and what tells it from a later one at the same path. */
 export interface NamedNamespace {
   path: string;
   dev: number;
   ino: number;
+  /** See NetNs; absent in records of older versions. Inodes are given again, cookies are not. */
+  cookie?: string;
+}
+
+export function named(namespace: NetNs, path: string): NamedNamespace {
+  const { dev, ino, cookie } = namespace;
+  return cookie === "" ? { path, dev, ino } : { path, dev, ino, cookie };
+}
+
+/** Whether a namespace that was written down is this one. `ino` 0: nothing is known of it (recorded by somebody else). */
+export function isNamed(namespace: NetNs, recorded: NamedNamespace): boolean {
+  if (recorded.ino === 0) return true;
+  if (namespace.dev !== recorded.dev || namespace.ino !== recorded.ino) return false;
+  return recorded.cookie === undefined || namespace.cookie === "" || namespace.cookie === recorded.cookie;
 }
 
 /**
- * The pod's namespace, if it still is the one that was recorded: a path may have been given to another pod since. `ino` 0: not
- * known (recorded by somebody else), any namespace at the path will do. Never the host's. undefined: it is gone. Throws when that
- * cannot be told.
+ * The pod's namespace, if it still is the one that was recorded: a path may have been given to another pod since. Never the host's.
+ * undefined: it is gone. Throws when that cannot be told.
  */
 export function recordedNamespace(recorded: NamedNamespace, netnsPath: string, host: NetNs): NetNs | undefined {
   const found = tryRecordedNamespace(recorded, netnsPath, host);
@@ -36,8 +50,7 @@ function tryRecordedNamespace(
     if (path === "") continue;
     try {
       const pod = openNamespace(path, "ok");
-      if (pod === undefined || sameNamespace(pod, host)) continue;
-      if (recorded.ino === 0 || (pod.dev === recorded.dev && pod.ino === recorded.ino)) return { pod };
+      if (pod !== undefined && !sameNamespace(pod, host) && isNamed(pod, recorded)) return { pod };
     } catch (error) {
       doubt ??= error;
     }
@@ -49,23 +62,45 @@ function tryRecordedNamespace(
 export type Whereabouts =
   | { place: "pod"; pod: NetNs; link: Link }
   | { place: "host"; link: Link }
+  /** The hardware is there, but in a namespace that we cannot see: one that is being torn down, or one the pod made. */
   | { place: "hidden" }
-  | { place: "gone" };
+  /** Nothing is left of it. */
+  | { place: "lost" }
+  /** There is a link that may be it, and nothing that proves it (see identity.ts). */
+  | { place: "unclear"; link: Link; path: string };
+
+/** A device that was given away, as it was written down. */
+export interface Lent {
+  was: LinkSnapshot;
+  netns: NamedNamespace;
+  /** What it was to be called in the pod. */
+  ifName: string;
+  /** The namespace that it was taken from; undefined: not ours, or not known. */
+  home: NetNs | undefined;
+}
 
 /**
- * Looks for a device in the pod it went to (`ifName` there), then on the host. "hidden": the hardware is there, but in a namespace
- * that we cannot see (one that the kernel is still tearing down, or one the pod made). "gone": nothing is left of it. Throws when the
- * device is not on the host and the pod's namespace can neither be opened nor is proven to be gone.
+ * Looks for a device in the pod it went to, then on the host. Throws when it is not on the host and the pod's namespace can neither be opened
+ * nor is proven to be gone.
  */
-export function locate(was: LinkSnapshot, ifName: string, netns: NamedNamespace, netnsPath: string): Whereabouts {
+export function locate({ was, netns, ifName, home }: Lent, netnsPath: string): Whereabouts {
   const host = ownNamespace();
   const { pod, doubt } = tryRecordedNamespace(netns, netnsPath, host);
-  const inPod = pod === undefined ? undefined : findSameDevice(pod.route, was, ifName);
-  if (pod !== undefined && inPod !== undefined) return { place: "pod", pod, link: inPod };
-  const onHost = findSameDevice(host.route, was, ifName);
-  if (onHost !== undefined) return { place: "host", link: onHost };
+  const inPod = pod === undefined ? undefined : findDevice(viewOf(pod, home), was, ifName);
+  if (pod !== undefined && inPod?.link !== undefined) return { place: "pod", pod, link: inPod.link };
+  const onHost = findDevice(viewOf(host, home), was, ifName);
+  if (onHost?.link !== undefined) return { place: "host", link: onHost.link };
   if (doubt !== undefined) throw doubt;
-  return { place: isPhysical(was) && isPluggedIn(was.parentDevice) ? "hidden" : "gone" };
+  if (inPod?.unclear !== undefined) return { place: "unclear", link: inPod.unclear, path: pod!.path };
+  if (onHost?.unclear !== undefined) return { place: "unclear", link: onHost.unclear, path: "" };
+  return { place: isElsewhere(was) ? "hidden" : "lost" };
+}
+
+/** Its hardware is plugged in, and bound to a driver that makes interfaces. */
+function isElsewhere(was: LinkSnapshot): boolean {
+  const place = was.parentDevice;
+  if (!isPhysical(was) || !isPluggedIn(place)) return false;
+  return !isPciAddress(place) || pciNetDirectory(place) !== undefined;
 }
 
 /**
@@ -77,7 +112,7 @@ export function takeBack(pod: NetNs, host: NetNs, link: Link, was: LinkSnapshot)
   requireFreeName(host, was.name);
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, was);
-  return moveLink(pod, host, { ...link, altnames }, was.name, { alias: was.alias });
+  return moveLink(pod, host, { ...link, altnames }, was.name, { alias: was.alias }, was);
 }
 
 /** Throws CniError when another device of the host has the name. `own`: the device itself, when it is on the host already. */

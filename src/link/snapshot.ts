@@ -1,6 +1,4 @@
-// What a device was on the host before a pod got it, how it is known again, and how it is made what it was.
-// A pod with CAP_NET_ADMIN may change anything about an interface but where it is plugged in: its place on the bus and its
-// permanent address identify it; its name, alias and index are only hints.
+// What a device was on the host before a pod got it, and how it is made what it was. How it is known again: identity.ts.
 import { Cleanup } from "../cleanup.ts";
 import { log } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
@@ -12,11 +10,9 @@ import {
   type ChosenFlag,
   deleteAltnames,
   getLink,
-  IFF_LOOPBACK,
   IFF_UP,
   type Link,
   type LinkChange,
-  listLinks,
   setLink,
 } from "./link.ts";
 import { type LinkSettings, linkSettings, restoreSettings, restoreWhenUp } from "./settings.ts";
@@ -42,6 +38,13 @@ export interface LinkSnapshot {
   noarp?: boolean;
   multicast?: boolean;
   settings?: LinkSettings;
+  /** What it is known by, see identity.ts. */
+  mark?: number;
+  vlan?: { id: number; protocol: number };
+  portName?: string;
+  mode?: number;
+  /** `parent` is a device of the host's namespace too. */
+  parentOnHost?: boolean;
   /** Name of the bridge, bond or VRF that it belonged to on the host. */
   master?: string;
 }
@@ -76,49 +79,6 @@ export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
 
 function hasFlag(link: Link, flag: ChosenFlag): boolean {
   return (link.flags & CHOSEN_FLAGS[flag]) !== 0;
-}
-
-/** A device of hardware: it outlives a network namespace (the kernel takes it to the initial one), a virtual device does not. */
-export function isPhysical(was: LinkSnapshot): boolean {
-  return was.kind === "" || was.parentDevice !== "";
-}
-
-/** True when `link` is the device of the snapshot, whatever it is called now. `ifName` is what the pod was told to call it. */
-export function isSameDevice(link: Link, was: LinkSnapshot, ifName = ""): boolean {
-  if (link.kind !== was.kind || (link.flags & IFF_LOOPBACK) !== 0) return false;
-  const named = link.name === was.name || link.name === ifName;
-  const samePort = link.permanentMac === was.permanentMac;
-  // A kernel before 5.14 does not say it of links; the hints must do there.
-  if (was.parentDevice !== "" && (link.parentDevice !== "" || link.kind !== "")) {
-    // One PCI function can carry several ports (mlx4), which only their permanent addresses tell apart. That of a VF changes
-    // when its PF gives it another one; then one of the hints must agree as well. They do not have to when no address was kept: after
-    // the death of a namespace a device may come back under another index and as dev<index>.
-    if (was.permanentMac === "") return link.parentDevice === was.parentDevice;
-    const hinted = named || link.index === was.index || link.alias === was.name;
-    return link.parentDevice === was.parentDevice && (samePort || hinted);
-  }
-  if (was.permanentMac !== "") return samePort;
-  // A virtual device has no place on a bus: two of the things that usually stay must agree, and not only the name and the lower
-  // device, which a new device made in its place has as well.
-  const aliased = link.alias === was.name;
-  const sameMac = link.mac === was.mac && was.mac !== "";
-  // Its index and that of its lower device (a veth's peer) are numbers that links of another namespace have as well.
-  if (!named && !aliased && !sameMac) return false;
-  const lasting = [link.index === was.index, aliased, sameMac];
-  const others = [named, link.parent === was.parent && was.parent !== 0];
-  const count = (hints: boolean[]): number => hints.filter((agrees) => agrees).length;
-  return count(lasting) >= 1 && count(lasting) + count(others) >= 2;
-}
-
-/** The device of the snapshot in the namespace of `route`. Index and names first: they make it one request instead of a dump. */
-export function findSameDevice(route: RouteSocket, was: LinkSnapshot, ifName: string): Link | undefined {
-  for (const which of [was.index, ifName, was.name]) {
-    // sriov-cni records no index.
-    if (which === "" || which === 0) continue;
-    const link = getLink(route, which);
-    if (link !== undefined && isSameDevice(link, was, ifName)) return link;
-  }
-  return listLinks(route).find((link) => isSameDevice(link, was, ifName));
 }
 
 /** What a pod may have added to the names of a device: gone before it goes back, so that a pod cannot claim names on the host. Returns the others. */

@@ -23,6 +23,17 @@ export const u16: Codec<number> = {
   read: (bytes, start) => bytes.u16[start >> 1]!,
 };
 
+/** In network order. */
+export const be16: Codec<number> = {
+  min: 2,
+  write(writer, type, value) {
+    const at = writer.attribute(type, 2);
+    writer.u8[at] = value >> 8;
+    writer.u8[at + 1] = value & 0xff;
+  },
+  read: (bytes, start) => (bytes.u8[start]! << 8) | bytes.u8[start + 1]!,
+};
+
 export const u32: Codec<number> = {
   min: 4,
   write(writer, type, value) {

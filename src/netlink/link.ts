@@ -1,7 +1,7 @@
 // RTM_*LINK messages: struct ifinfomsg and its attributes.
 import { type Codec, Table, type Unknown, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
-import { bareText, bytes, list, s32, text, u8, u16, u32 } from "./codecs.ts";
+import { bareText, be16, bytes, list, s32, text, u8, u16, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
 import { ProtocolError } from "./errors.ts";
 import { vfInfo } from "./vf.ts";
@@ -19,6 +19,12 @@ export const macvlanAttributes = new Table("macvlan", {
   bcQueueLen: [c.IFLA_MACVLAN_BC_QUEUE_LEN, u32],
 });
 
+/** What makes a VLAN device: the kernel lets no two of one parent have the same. */
+export const vlanAttributes = new Table("vlan", {
+  vlanId: [c.IFLA_VLAN_ID, u16],
+  vlanProtocol: [c.IFLA_VLAN_PROTOCOL, be16],
+});
+
 /** IFLA_INFO_DATA of the kinds we know. */
 export interface KindData {
   mode?: number | undefined;
@@ -26,6 +32,9 @@ export interface KindData {
   macaddrMode?: number | undefined;
   macaddrData?: Uint8Array[] | undefined;
   bcQueueLen?: number | undefined;
+  vlanId?: number | undefined;
+  /** ETH_P_8021Q or ETH_P_8021AD. */
+  vlanProtocol?: number | undefined;
   unknown?: Unknown[];
 }
 
@@ -39,7 +48,8 @@ export interface LinkInfo {
 
 function kindTable(kind: string | undefined): Table<typeof macvlanAttributes.rows> | undefined {
   if (kind === "macvlan" || kind === "macvtap") return macvlanAttributes;
-  // The names of ipvlan's rows are a subset of macvlan's.
+  // The rows of each are keys of KindData.
+  if (kind === "vlan") return vlanAttributes as unknown as typeof macvlanAttributes;
   if (kind === "ipvlan" || kind === "ipvtap") return ipvlanAttributes as unknown as typeof macvlanAttributes;
   return undefined;
 }
@@ -109,6 +119,7 @@ export const linkAttributes = new Table("link", {
   netNsFd: [c.IFLA_NET_NS_FD, u32],
   extMask: [c.IFLA_EXT_MASK, u32],
   linkNetnsid: [c.IFLA_LINK_NETNSID, s32],
+  portName: [c.IFLA_PHYS_PORT_NAME, text],
   minMtu: [c.IFLA_MIN_MTU, u32],
   maxMtu: [c.IFLA_MAX_MTU, u32],
   // The only ones the kernel wants to see with NLA_F_NESTED.

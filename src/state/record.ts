@@ -5,7 +5,7 @@ import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
 import { hasErrno } from "./descriptor.ts";
-import { closing, NAME_MAX, readFile, removeFile, withDirectory, writeFile } from "./files.ts";
+import { closing, NAME_MAX, readFile, readUpTo, removeFile, withDirectory, writeFile } from "./files.ts";
 import { sha256 } from "./hash.ts";
 
 /** Where podnic keeps what the Go plugins have no file for. */
@@ -22,10 +22,24 @@ export interface RecordKey {
   ifName: string;
 }
 
+/** A network namespace, as records name it: the host's own at the time of writing. */
+export interface HomeNamespace {
+  dev: number;
+  ino: number;
+  /** The kernel's number for it, never given again in a boot; "" when the kernel does not tell. */
+  cookie: string;
+}
+
+/** 1: what has no version. 2: with `home`. What a later version writes must be readable for an earlier one, or get another directory. */
+export const RECORD_VERSION = 2;
+
 export interface Record<T> {
+  version?: number;
   key: RecordKey;
   /** Boot id (/proc/sys/kernel/random/boot_id) at the time of writing: after a reboot the kernel's side of the story is gone. */
   bootId: string;
+  /** Absent in records of version 1. */
+  home?: HomeNamespace;
   data: T;
 }
 
@@ -33,24 +47,43 @@ export interface RecordStore<T> {
   /** undefined: none, or not a record (logged): state never blocks. Throws when the disk fails. */
   read(key: RecordKey): Record<T> | undefined;
   /** A kill of this process finds it written or not; a power cut may leave nothing of it, or an empty file. */
-  write(key: RecordKey, data: T): void;
+  write(key: RecordKey, data: T, home?: HomeNamespace): void;
   /** No error when it is gone. */
   remove(key: RecordKey): void;
   /** All records of the plugin. */
   list(): Record<T>[];
+  /** Names of files that are no records: damaged, or of another shape. */
+  damaged(): string[];
+  /** Removes one of these. No error when it is gone. */
+  removeDamaged(name: string): void;
 }
 
-/** The records of one plugin below `root`. The data is trusted: only root can write there. */
-export function recordStore<T>(plugin: string, root = STATE_ROOT): RecordStore<T> {
+/**
+ * The records of one plugin below `root`. Only root can write there; but a disk may have lost a part, and another version another shape:
+ * `isData` says whether it is what the plugin writes.
+ */
+export function recordStore<T>(
+  plugin: string,
+  root = STATE_ROOT,
+  isData: (data: unknown) => boolean = () => true,
+): RecordStore<T> {
   const path = `${root}/${plugin}`;
+  const readOne = (dir: Fd, name: string): Record<T> | undefined => readRecord<T>(dir, name, path, isData);
+  const names = (dir: Fd): string[] => host.readdir(dir).filter((name) => name.endsWith(SUFFIX));
   return {
     read(key) {
-      const record = withDirectory(path, undefined, (dir) => readRecord<T>(dir, fileName(key), path));
+      const record = withDirectory(path, undefined, (dir) => readOne(dir, fileName(key)));
       return record && isSameKey(record.key, key) ? record : undefined;
     },
-    write(key, data) {
+    write(key, data, home) {
       const { network, containerId, ifName } = key;
-      const record: Record<T> = { key: { network, containerId, ifName }, bootId: bootId(), data };
+      const record: Record<T> = {
+        version: RECORD_VERSION,
+        key: { network, containerId, ifName },
+        bootId: bootId(),
+        ...(home === undefined ? {} : { home }),
+        data,
+      };
       withDirectory(path, DIRECTORY, (dir) =>
         writeFile(dir, fileName(key), host.encode(JSON.stringify(record)), FILE_MODE),
       );
@@ -60,13 +93,22 @@ export function recordStore<T>(plugin: string, root = STATE_ROOT): RecordStore<T
     },
     list() {
       const records = withDirectory(path, undefined, (dir) =>
-        host
-          .readdir(dir)
-          .filter((name) => name.endsWith(SUFFIX))
-          .map((name) => readRecord<T>(dir, name, path))
+        names(dir)
+          .map((name) => readOne(dir, name))
           .filter((record) => record !== undefined),
       );
       return records ?? [];
+    },
+    damaged() {
+      const found = withDirectory(path, undefined, (dir) =>
+        names(dir).filter((name) => readOne(dir, name) === undefined && isThere(dir, name)),
+      );
+      return found ?? [];
+    },
+    removeDamaged(name) {
+      withDirectory(path, undefined, (dir) => {
+        if (readOne(dir, name) === undefined) removeFile(dir, name);
+      });
     },
   };
 }
@@ -77,6 +119,17 @@ let boot = "";
 export function bootId(): string {
   if (boot === "") boot = readBootId();
   return boot;
+}
+
+/** When this boot began, seconds since the epoch; 0 when the kernel does not tell. */
+export function bootTime(): number {
+  try {
+    const fd = host.open("/proc/stat", O_RDONLY | O_CLOEXEC);
+    const text = host.decode(closing(fd, () => readUpTo(fd, 0, 1 << 20)) ?? new Uint8Array(0));
+    return Number(/^btime (\d+)$/m.exec(text)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
 }
 
 function readBootId(): string {
@@ -97,17 +150,21 @@ function fileName(key: RecordKey): string {
   return `${name.slice(0, 40)}~${sha256(name)}${SUFFIX}`;
 }
 
-function isSameKey(a: RecordKey, b: RecordKey): boolean {
+export function isSameKey(a: RecordKey, b: RecordKey): boolean {
   return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
 }
 
-function readRecord<T>(dir: Fd, name: string, path: string): Record<T> | undefined {
+function readRecord<T>(dir: Fd, name: string, path: string, isData: (data: unknown) => boolean): Record<T> | undefined {
   try {
     const data = readFile(dir, name, LIMIT);
     if (data === undefined) return undefined;
     const record = JSON.parse(host.decode(data)) as Record<T>;
-    const { key } = record;
-    if (typeof record.bootId === "string" && [key.network, key.containerId, key.ifName].every(isText)) return record;
+    const { key, home } = record;
+    const whole =
+      typeof record.bootId === "string" &&
+      [key.network, key.containerId, key.ifName].every(isText) &&
+      (home === undefined || (isObject(home) && typeof home.cookie === "string"));
+    if (whole && isData(record.data)) return record;
     log("warning", "record ignored: not of our making", { file: `${path}/${name}` });
   } catch (error) {
     // It is there, and may well be read the next time (EIO, EACCES, EMFILE, ...): taking it for absent would lose the device's past. A
@@ -116,6 +173,20 @@ function readRecord<T>(dir: Fd, name: string, path: string): Record<T> | undefin
     log("warning", "record ignored", { file: `${path}/${name}`, error: String(error) });
   }
   return undefined;
+}
+
+function isThere(dir: Fd, name: string): boolean {
+  try {
+    host.stat(name, false, dir);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): boolean {

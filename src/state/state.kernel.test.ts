@@ -10,7 +10,7 @@ import { type Fd, host, installHost, SystemError } from "../host/host.ts";
 import * as files from "./files.ts";
 import { sha256 } from "./hash.ts";
 import { withLock } from "./lock.ts";
-import { bootId, recordStore } from "./record.ts";
+import { bootId, RECORD_VERSION, recordStore } from "./record.ts";
 import { walkToDirectory } from "./walk.ts";
 
 const logged = vi.hoisted(() => [] as string[]);
@@ -297,7 +297,7 @@ describe("records", () => {
     store.remove(key);
     store.write(key, { mtu: 1500 });
     store.write(key, { mtu: 9000 });
-    expect(store.read(key)).toEqual({ key, bootId: bootId(), data: { mtu: 9000 } });
+    expect(store.read(key)).toEqual({ version: RECORD_VERSION, key, bootId: bootId(), data: { mtu: 9000 } });
     expect(store.list()).toHaveLength(1);
     expect([mode(`${root}/test`), mode(`${root}/test/net:c1:eth0.json`)]).toEqual([0o700, 0o600]);
     fs.writeFileSync(`${root}/test/.net:c1:eth0.json.tmp`, "left by a kill");

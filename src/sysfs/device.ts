@@ -6,6 +6,7 @@ import { AT_FDCWD, host, SystemError } from "../host/host.ts";
 
 const PCI = "/sys/bus/pci/devices";
 const AUXILIARY = "/sys/bus/auxiliary/devices";
+const VIRTIO = "/sys/bus/virtio/devices";
 const NET = "/sys/class/net";
 
 function isHex(text: string, length: number): boolean {
@@ -55,9 +56,23 @@ export function isPluggedIn(parentDevice: string): boolean {
 
 /** What an interface of the host is plugged into; "" for a virtual one. A kernel before 5.14 does not say it of the link. */
 export function placeOnHost(link: { name: string; kind: string; parentDevice: string }): string {
-  if (link.parentDevice !== "" || link.kind !== "") return link.parentDevice;
+  if (link.parentDevice !== "") return busAddress(link.parentDevice);
+  if (link.kind !== "") return "";
   const target = orUndefined(() => host.readlink(`${NET}/${link.name}/device`)) ?? "";
-  return target.slice(target.lastIndexOf("/") + 1);
+  return busAddress(target.slice(target.lastIndexOf("/") + 1));
+}
+
+/**
+ * The address that a device keeps on its bus. The kernel numbers virtio devices anew at each bind: of one, it is that of the function
+ * behind it; "" when /sys does not say that.
+ */
+export function busAddress(parentDevice: string): string {
+  if (!parentDevice.startsWith("virtio")) return parentDevice;
+  return (
+    orUndefined(() => host.readlink(`${VIRTIO}/${parentDevice}`))
+      ?.split("/")
+      .at(-2) ?? ""
+  );
 }
 
 /** Name of the driver bound to a PCI device; undefined when none is. */

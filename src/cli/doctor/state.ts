@@ -1,9 +1,10 @@
 // State of attachments that are no more, and devices that went astray.
 import { S_IFDIR, S_IFMT } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { STATE_ROOT } from "../../state/record.ts";
 import { countInWords } from "../leases.ts";
 import type { Device } from "../node/devices.ts";
-import { findGarbage, type Garbage } from "../node/garbage.ts";
+import { findDamaged, findGarbage, type Garbage } from "../node/garbage.ts";
 import type { Node } from "../node/node.ts";
 import type { Pool } from "../node/pools.ts";
 import { shortId } from "../terminal.ts";
@@ -18,6 +19,7 @@ export function checkState(node: Node, pools: Pool[], devices: Device[]): Findin
   const found = [
     ...ROOTS.flatMap(checkRoot),
     ...garbage.map(ofGarbage),
+    ...findDamaged().map(ofDamaged),
     ...pools.flatMap(checkPool),
     ...devices.flatMap((device) => checkDevice(device, garbage)),
   ];
@@ -27,9 +29,17 @@ export function checkState(node: Node, pools: Pool[], devices: Device[]): Findin
 function ofGarbage(garbage: Garbage): Finding {
   const { network, containerId, interface: as, why } = garbage;
   const whose = `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
-  const what = garbage.kind === "device" ? `device ${garbage.device}` : `lease ${garbage.address}`;
+  const what =
+    garbage.kind === "device" ? `device ${garbage.device}` : `lease ${garbage.kind === "lease" ? garbage.address : ""}`;
   const cure = `${network === "" ? "podnic gc --all" : `podnic gc --network ${network}`}, or podnic doctor --fix`;
   return finding("state", "warning", `${what} ${whose}: ${why}`, cure, true);
+}
+
+function ofDamaged(garbage: Garbage): Finding {
+  const what = garbage.kind === "record" ? `${STATE_ROOT}/${garbage.lender.plugin}/${garbage.file}` : "";
+  const cure =
+    "Every call passes over it. podnic doctor --fix removes it; a device of its attachment has to be found by hand.";
+  return finding("state", "warning", `${what} is not a record`, cure, true);
 }
 
 function checkPool({ network, size, free, directory, leases }: Pool): Finding[] {

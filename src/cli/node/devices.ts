@@ -3,15 +3,22 @@
 
 import { readLeftover } from "../../../plugins/sriov/left.ts";
 import { CniError } from "../../errors.ts";
-import { host, SystemError } from "../../host/host.ts";
-import { getLink, IFF_LOOPBACK, IFF_UP, type Link, listLinks } from "../../link/link.ts";
+import { isPhysical, isSameDevice, type View, viewAtOnce, viewOf } from "../../link/identity.ts";
+import { getLink, IFF_LOOPBACK, IFF_UP, type Link } from "../../link/link.ts";
 import { ownNamespace } from "../../link/namespace.ts";
-import { isPhysical, isSameDevice, snapshotLink } from "../../link/snapshot.ts";
 import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
-import { isPciAddress, isUserspaceDriver, names, pciDriver, pciLink, readText } from "../../sysfs/device.ts";
+import {
+  busAddress,
+  isPciAddress,
+  isUserspaceDriver,
+  names,
+  pciDriver,
+  pciLink,
+  readText,
+} from "../../sysfs/device.ts";
 import {
   physicalFunction,
   physicalFunctionInterface,
@@ -58,28 +65,34 @@ export function findDevices(): Device[] {
 
 /** The same, of what has been looked up already. */
 export function findDevicesOf({ holders, insides }: { holders: Holder[]; insides: Inside[] }): Device[] {
-  return devicesOf(ownNamespace().route, holders, insides);
+  const host = ownNamespace();
+  return devicesOf(host.route, viewAtOnce(viewOf(host, host)), holders, insides);
 }
 
-function devicesOf(route: RouteSocket, holders: Holder[], insides: Inside[]): Device[] {
-  const links = listLinks(route);
-  const known = (link: Link): boolean => holders.some(({ was }) => was !== undefined && isSameDevice(link, was));
+function devicesOf(route: RouteSocket, view: View, holders: Holder[], insides: Inside[]): Device[] {
+  const links = view.links();
+  const known = (link: Link): boolean => holders.some((holder) => isOf(holder, view, link));
   const devices = [
-    ...holders.map((holder) => heldDevice(holder, links, insides)),
+    ...holders.map((holder) => heldDevice(holder, view, insides)),
     ...insides.flatMap((inside) => aliasedDevices(inside, holders)),
     ...links.filter((link) => !known(link)).map((link) => hostDevice(route, link)),
   ];
   return [...devices, ...hiddenDevices(devices)].map((device) => withFunction(route, device)).sort(byPlace);
 }
 
+/** Whether it is the device that was written down. What the kernel called it in an earlier boot means nothing today. */
+function isOf({ was, age, key }: Holder, view: View, link: Link): boolean {
+  if (was === undefined || (age === "past" && !isPhysical(was))) return false;
+  return isSameDevice(view, link, was, key.ifName);
+}
+
 /** A device that was written down for an attachment. */
-function heldDevice(holder: Holder, links: Link[], insides: Inside[]): Device {
+function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
   const { was, key, netns } = holder;
   const inPod = insides.find(({ namespace }) => namespace.ino === netns.ino && namespace.dev === netns.dev);
-  const isIt = (link: Link): boolean => was !== undefined && isSameDevice(link, was, key.ifName);
   const pod = inPod ?? insides.find(({ namespace }) => netns.ino === 0 && namespace.path === netns.path);
-  const inside = pod?.links.find(isIt);
-  const outside = links.find(isIt);
+  const inside = pod?.links.find((link) => isOf(holder, pod.view, link));
+  const outside = view.links().find((link) => isOf(holder, view, link));
   const link = inside ?? outside;
   const device: Device = {
     name: was?.name ?? "",
@@ -117,11 +130,10 @@ function judge({ life, was }: Holder, inside: boolean, outside: Link | undefined
 }
 
 /** Devices in pods that nothing was written down about: those of the Go host-device, which leaves their name in the alias. */
-function aliasedDevices({ namespace, links }: Inside, holders: Holder[]): Device[] {
-  const known = (link: Link): boolean =>
-    holders.some(({ was, key }) => was !== undefined && isSameDevice(link, was, key.ifName));
+function aliasedDevices({ namespace, links, view }: Inside, holders: Holder[]): Device[] {
+  const known = (link: Link): boolean => holders.some((holder) => isOf(holder, view, link));
   return links
-    .filter((link) => isPhysical(snapshotLink(link)) && (link.flags & IFF_LOOPBACK) === 0 && !known(link))
+    .filter((link) => isPhysical(link) && (link.flags & IFF_LOOPBACK) === 0 && !known(link))
     .map((link) => ({
       name: link.alias || link.name,
       interface: { name: link.name, namespace: namespace.path },
@@ -159,10 +171,10 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, 
   const functions = pci === "" ? 0 : virtualFunctionCount(pci);
   if (functions > 0) return { state: "node", why: `has ${functions} virtual functions` };
   const left = link.alias !== "" && link.alias !== link.name && (link.flags & IFF_UP) === 0;
-  if (left && isPhysical(snapshotLink(link)) && getLink(route, link.alias) === undefined) {
+  if (left && isPhysical(link) && getLink(route, link.alias) === undefined) {
     return { state: "lost", why: `its alias says that it was "${link.alias}" (Go host-device)` };
   }
-  return isPhysical(snapshotLink(link)) ? { state: "free", why: "" } : { state: "virtual", why: "" };
+  return isPhysical(link) ? { state: "free", why: "" } : { state: "virtual", why: "" };
 }
 
 /** PCI network devices without an interface that we have met. */
@@ -191,18 +203,10 @@ function driverOf(pci: string): string {
   return isPciAddress(pci) ? (pciDriver(pci) ?? "") : "";
 }
 
-/** PCI address of a device: the kernel names the virtio device as parent, which is on one. "": it is on none. */
+/** PCI address of a device; "" when it is on none. */
 function pciOf({ parentDevice }: Link): string {
-  if (isPciAddress(parentDevice)) return parentDevice;
-  if (parentDevice === "" || parentDevice.includes("/")) return "";
-  try {
-    const path = host.readlink(`/sys/bus/virtio/devices/${parentDevice}`);
-    const onTheWay = path.split("/").filter(isPciAddress);
-    return onTheWay.at(-1) ?? "";
-  } catch (error) {
-    if (error instanceof SystemError) return "";
-    throw error;
-  }
+  const place = busAddress(parentDevice);
+  return isPciAddress(place) ? place : "";
 }
 
 /** What a virtual function is on its physical one. */

@@ -26,8 +26,8 @@ const ALIAS = /^podnic:[^:]*:(.+)$/;
 
 export interface Sources {
   namespaces: Namespaces;
-  holders: Holder[];
-  insides: Inside[];
+  holders: Pick<Holder, "key" | "life" | "netns">[];
+  insides: Pick<Inside, "namespace" | "links" | "addresses">[];
   cache: CachedAttachment[];
   /** Seconds since the epoch; 0: not known. */
   bootTime: number;

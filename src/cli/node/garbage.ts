@@ -1,16 +1,16 @@
 // What attachments left behind whose namespace is gone: devices with their records, leases. Found and taken away here, for gc and
 // doctor --fix. Nothing that may be alive is garbage.
-import { whileReturning } from "../../../plugins/host-device/record.ts";
-import { bringBack } from "../../../plugins/host-device/restore.ts";
 import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
 import { Store } from "../../../plugins/host-local/store.ts";
 import { forgetWitnesses } from "../../../plugins/ipvlan/witness.ts";
-import { withVf } from "../../../plugins/sriov/record.ts";
-import { release } from "../../../plugins/sriov/restore.ts";
 import { policy, relaxPolicy } from "../../config/policy.ts";
 import { CniError } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
+import { giveBack } from "../../plugin/lent/give-back.ts";
+import type { AnyLender } from "../../plugin/lent/lender.ts";
+import { lenders } from "../../plugins.ts";
+import { isSameKey, type RecordKey } from "../../state/record.ts";
 import { Progress } from "../progress.ts";
 import { findHolders, type Holder } from "./holders.ts";
 import { Namespaces } from "./namespaces.ts";
@@ -35,6 +35,15 @@ export type Garbage =
       address: string;
       why: string;
       directory: string;
+    }
+  | {
+      kind: "record";
+      network: string;
+      containerId: string;
+      interface: string;
+      file: string;
+      why: string;
+      lender: AnyLender;
     };
 
 /** `error` "": it is gone. */
@@ -62,6 +71,17 @@ export function findGarbage({ holders }: Node, pools: Pool[]): Garbage[] {
   return [...devices, ...leases];
 }
 
+/** Files among the records that are none: every call passes over them, and only doctor --fix removes them. */
+export function findDamaged(): Garbage[] {
+  const nobody = { network: "", containerId: "", interface: "" };
+  return lenders.flatMap((lender) =>
+    lender
+      .store()
+      .damaged()
+      .map((file): Garbage => ({ kind: "record", ...nobody, file, why: "it is no record (damaged)", lender })),
+  );
+}
+
 /** Takes all of it away; goes on when one thing cannot be, and says so. Ctrl-C does not stop it half-way. */
 export function collect(garbage: Garbage[]): Collected[] {
   host.ignoreSignal(SIGINT);
@@ -72,6 +92,8 @@ export function collect(garbage: Garbage[]): Collected[] {
   for (const [at, one] of garbage.entries()) {
     progress.step(at, garbage.length);
     if (one.kind === "device") collected.push({ garbage: one, error: attempt(() => collectDevice(one.holder)) });
+    if (one.kind !== "record") continue;
+    collected.push({ garbage: one, error: attempt(() => one.lender.store().removeDamaged(one.file)) });
   }
   for (const directory of new Set(garbage.map((one) => (one.kind === "lease" ? one.directory : "")))) {
     if (directory === "") continue;
@@ -97,20 +119,19 @@ function attempt(run: () => void): string {
 }
 
 /** Under the lock that ADD takes; whether it is gone is asked again there. */
-function collectDevice(holder: Holder): void {
-  const { by, key, pci } = holder;
-  const bring = (): "home" | "hidden" | "none" => {
-    const now = findHolders(Namespaces.find()).find((one) => one.by === by && isSameKey(one, holder));
-    if (now !== undefined && now.life !== "gone") throw new Error("it has come back to life and was not touched");
-    return by === "host-device" ? bringBack(key, "") : release(key, "");
-  };
-  const outcome = by === "host-device" ? whileReturning(bring) : withVf(pci, false, bring);
+function collectDevice({ lender, key }: Holder): void {
+  const outcome = lender.whileReturning(key, () => {
+    requireStillGone(lender, key, findHolders(Namespaces.find()));
+    return giveBack(lender, key, "");
+  });
   if (outcome !== "hidden") return;
   throw new Error("its interface is in a namespace that is not to be seen; it comes back when that namespace ends");
 }
 
-function isSameKey({ key: a }: Holder, { key: b }: Holder): boolean {
-  return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
+/** Throws when the attachment has come back to life (an ADD of the same name). */
+export function requireStillGone(lender: Holder["lender"], key: RecordKey, holders: Holder[]): void {
+  const now = holders.find((one) => one.lender === lender && isSameKey(one.key, key));
+  if (now !== undefined && now.life !== "gone") throw new Error("it has come back to life and was not touched");
 }
 
 /** Under the lock of the directory, and only leases that still say what they said. */

@@ -2,7 +2,8 @@
 import { AF_INET } from "../../host/constants.ts";
 import { SystemError } from "../../host/host.ts";
 import { formatAddress } from "../../ip/address.ts";
-import { type Link, listLinks } from "../../link/link.ts";
+import { type View, viewAtOnce, viewOf } from "../../link/identity.ts";
+import type { Link } from "../../link/link.ts";
 import { lookInto, ownNamespace } from "../../link/namespace.ts";
 import { readAddress, writeAddress } from "../../netlink/address.ts";
 import { RTM_GETADDR } from "../../netlink/constants.ts";
@@ -14,6 +15,8 @@ import type { Namespaces, SeenNamespace } from "./namespaces.ts";
 export interface Inside {
   namespace: SeenNamespace;
   links: Link[];
+  /** To tell which device each is. */
+  view: View;
   /** Texts of the addresses of its interfaces, without prefix length. */
   addresses: Set<string>;
 }
@@ -27,11 +30,10 @@ export function lookInside(namespaces: Namespaces): Inside[] {
     progress.step(at, namespaces.seen.length);
     if (namespace.ino === own.ino && namespace.dev === own.dev) continue;
     try {
-      const inside = lookInto(namespace.path, ({ route }) => ({
-        namespace,
-        links: listLinks(route),
-        addresses: allAddresses(route),
-      }));
+      const inside = lookInto(namespace.path, (open) => {
+        const view = viewAtOnce(viewOf(open, own));
+        return { namespace, view, links: view.links(), addresses: allAddresses(open.route) };
+      });
       if (inside !== undefined) found.push(inside);
     } catch (error) {
       if (!(error instanceof SystemError || error instanceof NetlinkError)) throw error;

@@ -1,7 +1,7 @@
 // The node as the operator's commands see it: everything that tells about pods, looked up once.
 import { CniError, Code } from "../../errors.ts";
 import { host } from "../../host/host.ts";
-import { readText } from "../../sysfs/device.ts";
+import { bootTime } from "../../state/record.ts";
 import { readCache } from "./cache.ts";
 import { configurationFiles, type PluginConfiguration, pluginsOf, readConfiguration } from "./configurations.ts";
 import { Containers } from "./evidence.ts";
@@ -53,9 +53,4 @@ export function lookAtNode(): Node {
 /** Pools of the node; `dataDirs` empty: the usual one and those that configurations name. */
 export function poolsOf({ containers, configurations }: Node, dataDirs: string[] = []): Pool[] {
   return findPools(containers, configurations, dataDirs);
-}
-
-/** Seconds since the epoch; 0 when the kernel does not tell. */
-function bootTime(): number {
-  return Number(/^btime (\d+)$/m.exec(readText("/proc/stat") ?? "")?.[1] ?? 0);
 }

@@ -86,12 +86,10 @@ describe("a namespace that was written down", () => {
   });
 });
 
-const holder = (containerId: string, life: Life): Holder => ({
-  by: "host-device",
+const holder = (containerId: string, life: Life): Pick<Holder, "key" | "netns" | "life"> => ({
   key: { network: "n", containerId, ifName: "net1" },
   netns: { path: `/run/netns/${containerId}`, dev: 4, ino: 1 },
   life,
-  pci: "",
 });
 
 const link = (alias: string) => ({ alias }) as Link;

@@ -17,7 +17,15 @@ function looks(running: number): number {
     return [{ messages: [message(RTM_NEWLINK, 0, request!, writer.written())] }];
   });
   kernel.tick = 20;
-  const pod: NetNs = { path: "/run/netns/pod", fd: -1, dev: 0, ino: 0, route: kernel.open() };
+  const pod: NetNs = {
+    path: "/run/netns/pod",
+    fd: -1,
+    dev: 0,
+    ino: 0,
+    cookie: "",
+    sysfs: undefined,
+    route: kernel.open(),
+  };
   announceAddresses(pod, 5, "net1", "02:00:00:00:00:aa", spec(["2001:db8::5/64"], []).ips);
   return kernel.sends.filter(([request]) => request!.type === RTM_GETLINK).length;
 }

@@ -7,7 +7,7 @@ import { Bytes, Writer } from "../../netlink/bytes.ts";
 import { NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTI, RTM_NEWLINK } from "../../netlink/constants.ts";
 import { readLink, writeLink } from "../../netlink/link.ts";
 import { ack, done, FakeKernel, message, type Request } from "../../netlink/tests/fake-kernel.ts";
-import { findLinkByAddress } from "../link.ts";
+import { findLinksByAddress } from "../link.ts";
 
 host.unshare(0x20000);
 execFileSync("sh", ["-ec", "mount --make-rprivate /; mount -t tmpfs tmpfs /sys"]);
@@ -35,26 +35,26 @@ function churning(): FakeKernel {
 
 it("falls back to sysfs after five dumps and asks the kernel about what it found", () => {
   const kernel = churning();
-  expect(findLinkByAddress(kernel.open(), "02:00:00:00:00:07")).toMatchObject({ index: 7, name: "eth7" });
+  expect(findLinksByAddress(kernel.open(), "02:00:00:00:00:07")).toMatchObject([{ index: 7, name: "eth7" }]);
   expect(kernel.sends.length).toBe(6);
 });
 
 it("takes what an interrupted dump did bring", () => {
   const kernel = churning();
-  expect(findLinkByAddress(kernel.open(), "02:00:00:00:00:01")).toMatchObject({ index: 1 });
+  expect(findLinksByAddress(kernel.open(), "02:00:00:00:00:01")).toMatchObject([{ index: 1 }]);
   expect(kernel.sends.length).toBe(5);
 });
 
 it("does not believe sysfs when the kernel says otherwise", () => {
-  expect(findLinkByAddress(churning().open(), "02:00:00:00:00:08")).toBeUndefined();
+  expect(findLinksByAddress(churning().open(), "02:00:00:00:00:08")).toEqual([]);
 });
 
 it("asks sysfs nothing when a dump was complete", () => {
   const kernel = new FakeKernel(([request]) => [
     { messages: [linkMessage(request!, "eth1", 1, NLM_F_MULTI), done(request!)] },
   ]);
-  expect(findLinkByAddress(kernel.open(), "02:00:00:00:00:07")).toBeUndefined();
+  expect(findLinksByAddress(kernel.open(), "02:00:00:00:00:07")).toEqual([]);
   expect(kernel.sends.length).toBe(1);
   const gone = new FakeKernel(([request]) => [{ messages: [ack(request!, 1)] }]);
-  expect(() => findLinkByAddress(gone.open(), "02:00:00:00:00:07")).toThrow("operation not permitted");
+  expect(() => findLinksByAddress(gone.open(), "02:00:00:00:00:07")).toThrow("operation not permitted");
 });

@@ -6,7 +6,7 @@ import {
   addLink,
   deleteAltnames,
   deleteLink,
-  findLinkByAddress,
+  findLinksByAddress,
   getLink,
   IFF_ALLMULTI,
   IFF_PROMISC,
@@ -87,13 +87,12 @@ it("listLinks has all links", () => {
   expect(listLinks(route).map((link) => link.name)).toEqual(expected);
 });
 
-describe("findLinkByAddress", () => {
-  it("gives the first of a dump, or none", () => {
+describe("findLinksByAddress", () => {
+  it("gives all, or none", () => {
     sh("ip link set v0 address 02:00:00:00:00:77; ip link add mv0 link v0 address 02:00:00:00:00:77 type macvlan");
-    expect(findLinkByAddress(route, "02:00:00:00:00:77")?.index).toBe(
-      Math.min(v0().index, getLink(route, "mv0")!.index),
-    );
-    expect(findLinkByAddress(route, "02:00:00:00:00:78")).toBeUndefined();
+    const names = findLinksByAddress(route, "02:00:00:00:00:77").map(({ name }) => name);
+    expect(names.sort()).toEqual(["mv0", "v0"]);
+    expect(findLinksByAddress(route, "02:00:00:00:00:78")).toEqual([]);
   });
 });
 

@@ -101,7 +101,8 @@ describe("moveLink", () => {
   it("a name taken between the look and the move: the kernel has moved and not renamed; it comes back as it was, altnames too", () => {
     // Whoever looks sees nothing; the kernel sees it.
     sh("ip -n pod link add eth0 type veth peer name other; ip -n pod link add alt0 type veth peer name other2");
-    const blind: NetNs = Object.create(pod, { route: { value: blindTo("eth0") } });
+    const itself = { cookie: { value: pod.cookie }, sysfs: { value: pod.sysfs } };
+    const blind: NetNs = Object.create(pod, { ...itself, route: { value: blindTo("eth0") } });
     const before = essence(v0());
     const error = caught(() => moveLink(own, blind, v0(), "eth0", { alias: "v0", up: true }));
     expect(error.message).toContain("file exists");

@@ -1,0 +1,187 @@
+import { describe, expect, test } from "vitest";
+import { findDevice, isPhysical, judge, type View } from "./identity.ts";
+import { IFF_LOOPBACK, IFF_UP, type Link } from "./link.ts";
+import { type LinkSnapshot, snapshotLink } from "./snapshot.ts";
+
+const link: Link = {
+  index: 7,
+  name: "ens5",
+  altnames: ["enp0s5"],
+  alias: "",
+  flags: IFF_UP,
+  mtu: 1500,
+  minMtu: 68,
+  maxMtu: 9000,
+  txqlen: 1000,
+  mac: "02:00:00:00:00:01",
+  permanentMac: "02:00:00:00:00:01",
+  operstate: 6,
+  parent: 0,
+  linkNetnsid: undefined,
+  master: 0,
+  kind: "",
+  slaveKind: "",
+  mode: undefined,
+  modeFlags: undefined,
+  bcqueuelen: undefined,
+  macaddrs: undefined,
+  parentDevice: "0000:00:05.0",
+};
+
+/** A namespace with these links. `marks`: of each index; absent, they cannot be had. */
+function view(links: Link[], { marks, isHome = false, atHome = false, vf = false }: Given = {}): View {
+  return {
+    isHome,
+    link: (which) => links.find(({ index, name }) => which === index || which === name),
+    links: () => links,
+    marked: (mark) => (marks === undefined ? "unknown" : links.find(({ index }) => marks[index] === mark)),
+    mark: ({ index }) => marks?.[index],
+    place: ({ parentDevice }) => parentDevice,
+    isMadeAtHome: () => atHome,
+    isVirtualFunction: () => vf,
+  };
+}
+
+interface Given {
+  marks?: { [index: number]: number };
+  isHome?: boolean;
+  atHome?: boolean;
+  vf?: boolean;
+}
+
+const judged = (seen: Link, was: LinkSnapshot, ifName = "", given: Given = {}) =>
+  judge(view([seen], given), seen, was, ifName);
+
+describe("a device of hardware", () => {
+  const was = snapshotLink(link);
+
+  test("is known by its place and its permanent address, whatever the pod did to it", () => {
+    const seen = { ...link, index: 3, name: "pod0", alias: "eth9", mac: "02:00:00:00:00:99", altnames: [], flags: 0 };
+    expect(judged(seen, was)).toBe("same");
+  });
+
+  test("is known by its permanent address where the kernel does not say its place (before 5.14)", () => {
+    const old = { ...link, name: "dev7", parentDevice: "" };
+    expect(judged(old, was)).toBe("same");
+    expect(judged(old, { ...was, parentDevice: "" })).toBe("same");
+    expect(judged({ ...old, permanentMac: "02:00:00:00:00:02" }, was)).toBe("other");
+  });
+
+  test("is never known by name, alias, address and index where the kernel says neither", () => {
+    const unknown = { ...was, permanentMac: "" };
+    const old = { ...link, parentDevice: "", permanentMac: "" };
+    expect(judged(old, unknown)).toBe("unclear");
+    expect(judged({ ...old, name: "other", mac: "02:00:00:00:00:99" }, unknown)).toBe("other");
+    expect(judged({ ...old, flags: IFF_UP | IFF_LOOPBACK }, unknown, "ens5")).toBe("other");
+  });
+
+  test("is not another one that took its name, alias, address and index", () => {
+    const impostor = { ...link, alias: "ens5", parentDevice: "", permanentMac: "", kind: "dummy" };
+    expect(judged(impostor, was)).toBe("other");
+    expect(judged({ ...link, parentDevice: "0000:00:06.0" }, was)).toBe("other");
+  });
+
+  test("is not the other port of its function", () => {
+    const port2 = { ...link, index: 8, name: "ens5d1", mac: "02:00:00:00:00:02", permanentMac: "02:00:00:00:00:02" };
+    expect(judged(port2, was)).toBe("other");
+    expect(judged({ ...link, portName: "p1" }, { ...was, portName: "p0" })).toBe("other");
+    expect(judged({ ...link, portName: "p1" }, was)).toBe("same");
+  });
+
+  test("with another permanent address at the same place is doubted, unless it is a VF, whose PF gives it one", () => {
+    const seen = { ...link, index: 3, name: "net1", permanentMac: "02:00:00:00:00:02" };
+    expect(judged(seen, was, "net1")).toBe("unclear");
+    expect(judged(seen, was, "net1", { vf: true })).toBe("same");
+  });
+
+  test("is known as a VF (of which no permanent address is kept) that came back from a dead namespace as dev9", () => {
+    const kept = { ...was, permanentMac: "", index: 0 };
+    const back = { ...link, index: 9, name: "dev9", permanentMac: "02:00:00:00:00:02" };
+    expect(judged(back, kept)).toBe("same");
+    expect(judged({ ...back, parentDevice: "0000:00:06.0" }, kept)).toBe("other");
+  });
+
+  test("is not known by the number of a virtio device, which an older version recorded", () => {
+    const virtio = { ...was, parentDevice: "virtio2" };
+    const seen = { ...link, parentDevice: "0000:00:05.0" };
+    expect(judged(seen, virtio)).toBe("same");
+    expect(judged({ ...seen, permanentMac: "02:00:00:00:00:02" }, virtio)).toBe("other");
+    expect(judged(seen, { ...virtio, permanentMac: "" })).toBe("unclear");
+  });
+
+  test("outlives its namespace; a virtual one does not", () => {
+    expect(isPhysical(was)).toBe(true);
+    expect(isPhysical({ ...link, kind: "veth", parentDevice: "" })).toBe(false);
+  });
+});
+
+describe("a virtual device", () => {
+  const veth: Link = { ...link, kind: "veth", parent: 6, parentDevice: "", permanentMac: "" };
+  const marked = { ...snapshotLink(veth), mark: 4711 };
+
+  test("is the one with its mark, whatever else it is called", () => {
+    const seen = { ...veth, index: 3, name: "x", mac: "02:00:00:00:00:99", alias: "eth9" };
+    expect(judged(seen, marked, "net1", { marks: { 3: 4711 } })).toBe("same");
+    expect(findDevice(view([seen], { marks: { 3: 4711 } }), marked, "net1")).toEqual({ link: seen });
+  });
+
+  test("is no other, though it has its kind, name, alias, address, index and peer", () => {
+    const seen = { ...veth, alias: "ens5" };
+    expect(judged(seen, marked, "ens5", { marks: { 7: 4712 }, isHome: true, atHome: true })).toBe("other");
+    expect(findDevice(view([seen], { marks: { 7: 4712 } }), marked, "ens5")).toBeUndefined();
+  });
+
+  const unmarked = (kind: string, more: Partial<Link> = {}): [Link, LinkSnapshot] => {
+    const seen: Link = { ...veth, kind, ...more };
+    const was = { ...snapshotLink(seen), parentOnHost: true };
+    if (seen.vlan !== undefined) was.vlan = seen.vlan;
+    if (seen.mode !== undefined) was.mode = seen.mode;
+    return [{ ...seen, name: "x", mac: "02:00:00:00:00:99", index: 3 }, was];
+  };
+  const VLAN = { vlan: { id: 100, protocol: 0x8100 } };
+
+  test.each([
+    ["a veth by its peer on the host", unmarked("veth")],
+    ["a VLAN by its number and its parent on the host", unmarked("vlan", VLAN)],
+    ["a passthru macvlan by its parent on the host", unmarked("macvlan", { mode: 8 })],
+  ])("without a mark is known: %s", (_, [seen, was]) => {
+    expect(judged(seen, was, "", { atHome: true })).toBe("same");
+    expect(judged(seen, was, "x")).toBe("other");
+    expect(judged({ ...seen, parent: 5 }, was, "x", { atHome: true })).toBe("other");
+  });
+
+  test.each([
+    ["a dummy", unmarked("dummy", { parent: 0 })],
+    ["a bridged macvlan, of which a parent may have many", unmarked("macvlan", { mode: 4 })],
+    ["a VLAN whose number an older version did not record", unmarked("vlan")],
+  ])("without a mark is doubted: %s", (_, [seen, was]) => {
+    const old = { ...was, parentOnHost: was.kind === "macvlan" };
+    expect(judged(seen, old, "x", { atHome: true })).toBe("unclear");
+    expect(judged(seen, old, "net1", { atHome: true })).toBe("other");
+    expect(findDevice(view([seen], { atHome: true }), old, "x")).toEqual({ unclear: seen });
+  });
+
+  test("is no VLAN of another number", () => {
+    const [seen, was] = unmarked("vlan", VLAN);
+    const other = { ...seen, name: was.name, mac: was.mac, vlan: { id: 101, protocol: 0x8100 } };
+    expect(judged(other, was, "", { atHome: true, isHome: true })).toBe("other");
+  });
+
+  test("without a mark is known by its index on the host, and nowhere else", () => {
+    const [seen, was] = unmarked("dummy", { parent: 0 });
+    const old = { ...was, parentOnHost: false };
+    expect(judged({ ...seen, index: 7 }, old, "", { isHome: true })).toBe("same");
+    expect(judged({ ...seen, index: 7 }, old)).toBe("other");
+  });
+
+  // S06: one of the hints of old was enough.
+  test.each([
+    ["alias", { alias: "ens5" }],
+    ["name", { name: "ens5" }],
+    ["MAC", { mac: "02:00:00:00:00:01" }],
+  ])("is not known by its %s", (_, change) => {
+    const stranger: Link = { ...veth, index: 12, name: "x", mac: "02:00:00:00:00:99", ...change };
+    expect(judged(stranger, snapshotLink(veth))).toBe("unclear");
+    expect(judged(stranger, marked, "", { marks: { 12: 5 } })).toBe("other");
+  });
+});

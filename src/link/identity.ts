@@ -1,0 +1,245 @@
+// Which device is it? The one place that says what makes two sightings the same device. Resemblance is none: a name, an alias, a MAC and an
+// index are for anybody to choose, and an index of one namespace means nothing in another.
+//
+// Hardware is where it is plugged in: the address of its function on the bus, and, of a function with several ports, the port (its permanent
+// address, its port's name). That outlives a driver's rebind, which makes a new interface.
+// A virtual device is known by the kernel's own number for it, the inode of its directory in sysfs: it stays when the device is renamed or
+// moved, no other device gets it before the next boot, and nobody can choose it. We call it the mark.
+// Without a mark (Linux before 5.2, a record of an older version) what the kernel lets only one device have must do: the number and the parent
+// of a VLAN, the peer of a veth, a passthru macvlan's parent. A dummy has nothing of the kind. Then the answer is "unclear", and an error.
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
+import { namespaceNumber } from "../netlink/nsid.ts";
+import { busAddress, pciLink } from "../sysfs/device.ts";
+import { getLink, IFF_LOOPBACK, type Link, listLinks } from "./link.ts";
+import type { NetNs } from "./namespace.ts";
+import { type LinkSnapshot, snapshotOnHost } from "./snapshot.ts";
+
+/** A namespace to look for devices in. */
+export interface View {
+  /** It is the host's, the same one that the snapshot was taken in: indices mean the same. */
+  readonly isHome: boolean;
+  link(which: number | string): Link | undefined;
+  links(): Link[];
+  /** The link with this mark; these names are looked at first. "unknown": marks cannot be had here. */
+  marked(mark: number, names: string[]): Link | undefined | "unknown";
+  /** undefined: it cannot be had. */
+  mark(link: Link): number | undefined;
+  /** Address on the bus, or "". */
+  place(link: Link): string;
+  /** What the link is made on, or its peer, is in the namespace that the snapshot was taken in. */
+  isMadeAtHome(link: Link): boolean;
+  /** The function at this address is one that its PF gives addresses to. */
+  isVirtualFunction(place: string): boolean;
+}
+
+export type Verdict = "same" | "other" | "unclear";
+
+/** A device of hardware: it outlives a network namespace (the kernel takes it to the initial one), a virtual device does not. */
+export function isPhysical({ kind, parentDevice }: Pick<LinkSnapshot, "kind" | "parentDevice">): boolean {
+  return kind === "" || parentDevice !== "";
+}
+
+/** Whether `link`, seen in `view`, is the device of the snapshot. `ifName` is what the pod was told to call it. */
+export function judge(view: View, link: Link, was: LinkSnapshot, ifName = ""): Verdict {
+  if (link.kind !== was.kind || (link.flags & IFF_LOOPBACK) !== 0) return "other";
+  return isPhysical(was) ? judgeHardware(view, link, was, ifName) : judgeVirtual(view, link, was, ifName);
+}
+
+function judgeHardware(view: View, link: Link, was: LinkSnapshot, ifName: string): Verdict {
+  const place = view.place(link);
+  // Records of older versions have the number of a virtio device, which may be another's by now.
+  const recorded = was.parentDevice.startsWith("virtio") ? "" : was.parentDevice;
+  const samePort = link.permanentMac === was.permanentMac;
+  if (recorded !== "" && place !== "") {
+    if (place !== recorded || (link.portName ?? "") !== (was.portName ?? link.portName ?? "")) return "other";
+    if (samePort || was.permanentMac === "" || view.isVirtualFunction(place)) return "same";
+    // Another port of the function, or its only one with a new address (a rebind after the card was set up anew).
+    return resembles(link, was, ifName) ? "unclear" : "other";
+  }
+  if (was.permanentMac !== "") return samePort ? "same" : "other";
+  return resembles(link, was, ifName) ? "unclear" : "other";
+}
+
+const MACVLAN_MODE_PASSTHRU = 8;
+
+function judgeVirtual(view: View, link: Link, was: LinkSnapshot, ifName: string): Verdict {
+  if (link.parentDevice !== "") return "other";
+  const mark = was.mark === undefined ? undefined : view.mark(link);
+  if (mark !== undefined) return mark === was.mark ? "same" : "other";
+  // The kernel never changes these.
+  if (link.vlan?.id !== (was.vlan ?? link.vlan)?.id || link.vlan?.protocol !== (was.vlan ?? link.vlan)?.protocol)
+    return "other";
+  if (was.parentOnHost === true) {
+    if (link.parent !== was.parent || !view.isMadeAtHome(link)) return "other";
+    const unique = was.vlan !== undefined || link.kind === "veth";
+    if (unique || (link.kind === "macvlan" && was.mode === MACVLAN_MODE_PASSTHRU)) return "same";
+  }
+  // In one namespace an index is given once, unless somebody there asks for it.
+  if (view.isHome && link.index === was.index) return "same";
+  return resembles(link, was, ifName) ? "unclear" : "other";
+}
+
+/** Nothing that proves anything, and enough to ask. */
+function resembles(link: Link, was: LinkSnapshot, ifName: string): boolean {
+  if (link.name === was.name || link.name === ifName) return true;
+  return (link.alias !== "" && link.alias === was.name) || (link.mac !== "" && link.mac === was.mac);
+}
+
+/** What a search found: the device; or the first link of which we cannot tell. */
+export type Found = { link: Link; unclear?: undefined } | { unclear: Link; link?: undefined } | undefined;
+
+/** The device of the snapshot in a namespace. Where it should be is asked first: one request instead of a dump. */
+export function findDevice(view: View, was: LinkSnapshot, ifName: string): Found {
+  if (was.mark !== undefined && !isPhysical(was)) {
+    const link = view.marked(was.mark, [ifName, was.name]);
+    if (link !== "unknown") return link === undefined ? undefined : { link };
+  }
+  // sriov-cni records no index.
+  for (const which of view.isHome ? [was.index, was.name, ifName] : [ifName]) {
+    const link = which === "" || which === 0 ? undefined : view.link(which);
+    if (link !== undefined && judge(view, link, was, ifName) === "same") return { link };
+  }
+  let unclear: Link | undefined;
+  for (const link of view.links()) {
+    const verdict = judge(view, link, was, ifName);
+    if (verdict === "same") return { link };
+    if (verdict === "unclear") unclear ??= link;
+  }
+  return unclear === undefined ? undefined : { unclear };
+}
+
+/** The device of the snapshot, when it is certainly this one. */
+export function isSameDevice(view: View, link: Link, was: LinkSnapshot, ifName = ""): boolean {
+  return judge(view, link, was, ifName) === "same";
+}
+
+/** A device of the host that is about to leave it, with all that it will be known by. */
+export function identify(home: NetNs, link: Link): LinkSnapshot {
+  const was = snapshotOnHost(home.route, link);
+  if (link.portName !== undefined) was.portName = link.portName;
+  if (isPhysical(was)) return was;
+  if (link.vlan !== undefined) was.vlan = link.vlan;
+  if (link.mode !== undefined) was.mode = link.mode;
+  was.parentOnHost = link.parent !== 0 && link.linkNetnsid === undefined;
+  const mark = markOf(home, link);
+  return mark === undefined ? was : { ...was, mark };
+}
+
+/** A view through the kernel. `home`: the namespace that the snapshots were taken in, when it still is (the host's). */
+export function viewOf(namespace: NetNs, home: NetNs | undefined): View {
+  const isHome = home !== undefined && namespace.ino === home.ino && namespace.dev === home.dev;
+  let number: { value: number | undefined } | undefined;
+  return {
+    isHome,
+    link: (which) => getLink(namespace.route, which),
+    links: () => listLinks(namespace.route),
+    marked: (mark, names) => findMarked(namespace, mark, names),
+    mark: (link) => markOf(namespace, link),
+    place: (link) => placeIn(namespace, link),
+    isMadeAtHome({ parent, linkNetnsid }) {
+      if (isHome) return parent !== 0 && linkNetnsid === undefined;
+      if (home === undefined || linkNetnsid === undefined) return false;
+      number ??= { value: namespaceNumber(namespace.route, home.fd) };
+      return linkNetnsid === number.value;
+    },
+    isVirtualFunction: (place) => pciLink(place, "physfn") !== undefined,
+  };
+}
+
+/** The same, of this moment: it answers from what it has looked up, also when the namespace is closed or gone. */
+export function viewAtOnce(view: View): View {
+  const links = view.links();
+  const facts = new Map(
+    links.map((link) => [
+      link.index,
+      { mark: isPhysical(link) ? undefined : view.mark(link), place: view.place(link), home: view.isMadeAtHome(link) },
+    ]),
+  );
+  return {
+    ...view,
+    link: (which) => links.find(({ index, name, altnames }) => [index, name, ...altnames].includes(which)),
+    links: () => links,
+    marked: (mark) => links.find(({ index }) => facts.get(index)?.mark === mark),
+    mark: ({ index }) => facts.get(index)?.mark,
+    place: ({ index }) => facts.get(index)?.place ?? "",
+    isMadeAtHome: ({ index }) => facts.get(index)?.home ?? false,
+  };
+}
+
+/** A kernel before 5.14 does not say it of the link. */
+function placeIn(namespace: NetNs, { name, kind, parentDevice }: Link): string {
+  if (parentDevice !== "") return busAddress(parentDevice);
+  const sysfs = kind === "" ? namespace.sysfs : undefined;
+  if (sysfs === undefined) return "";
+  const target = quietly(() => host.readlink(`class/net/${name}/device`, sysfs)) ?? "";
+  return busAddress(target.slice(target.lastIndexOf("/") + 1));
+}
+
+function markOf({ sysfs, route }: NetNs, link: Link): number | undefined {
+  if (sysfs === undefined) return undefined;
+  const seen = look(sysfs, link.name);
+  if (seen?.index === link.index) return seen.mark;
+  // Renamed since we were told.
+  const name = getLink(route, link.index)?.name;
+  const again = name === undefined ? undefined : look(sysfs, name);
+  return again?.index === link.index ? again.mark : undefined;
+}
+
+function findMarked({ sysfs, route }: NetNs, mark: number, names: string[]): Link | undefined | "unknown" {
+  if (sysfs === undefined) return "unknown";
+  for (const name of names) {
+    const link = linkWithMark(sysfs, route, name, mark);
+    if (link !== undefined) return link;
+  }
+  for (const name of allNames(sysfs)) {
+    if (quietly(() => host.stat(`class/net/${name}`, true, sysfs))?.ino !== mark) continue;
+    const link = linkWithMark(sysfs, route, name, mark);
+    if (link !== undefined) return link;
+  }
+  return undefined;
+}
+
+/** By its index, which its own directory says: between two looks a pod may give the name to another link. */
+function linkWithMark(sysfs: Fd, route: NetNs["route"], name: string, mark: number): Link | undefined {
+  const seen = name === "" ? undefined : look(sysfs, name);
+  return seen?.mark === mark ? getLink(route, seen.index) : undefined;
+}
+
+/** Mark and index of the device of this name: both of the directory that was opened, whatever is renamed meanwhile. */
+function look(sysfs: Fd, name: string): { mark: number; index: number } | undefined {
+  const directory = quietly(() => host.open(`class/net/${name}`, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs));
+  if (directory === undefined) return undefined;
+  try {
+    const file = quietly(() => host.open("ifindex", O_RDONLY | O_CLOEXEC, 0, directory));
+    if (file === undefined) return undefined;
+    try {
+      const index = quietly(() => Number(host.decode(host.read(file, 32))));
+      return index === undefined ? undefined : { mark: host.fstat(directory).ino, index };
+    } finally {
+      host.close(file);
+    }
+  } finally {
+    host.close(directory);
+  }
+}
+
+function allNames(sysfs: Fd): string[] {
+  const directory = host.open("class/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs);
+  try {
+    return host.readdir(directory);
+  } finally {
+    host.close(directory);
+  }
+}
+
+/** undefined: the device is gone, or has another name by now. */
+function quietly<T>(run: () => T): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof SystemError && ["ENOENT", "ENOTDIR", "ENODEV", "EINVAL"].includes(error.code))
+      return undefined;
+    throw error;
+  }
+}

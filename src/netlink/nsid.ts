@@ -1,0 +1,26 @@
+// RTM_GETNSID: the number by which one namespace knows another (IFLA_LINK_NETNSID is one of those).
+import { Table } from "./attributes.ts";
+import type { Writer } from "./bytes.ts";
+import { s32, u32 } from "./codecs.ts";
+import * as c from "./constants.ts";
+import type { RouteSocket } from "./socket.ts";
+
+/** Size of struct rtgenmsg, aligned. */
+const HEADER = 4;
+
+const nsidAttributes = new Table("nsid", {
+  nsid: [c.NETNSA_NSID, s32],
+  fd: [c.NETNSA_FD, u32],
+});
+
+/** undefined: it has none for it, so no link of it leads there. */
+export function namespaceNumber(route: RouteSocket, other: number): number | undefined {
+  const write = (writer: Writer): void => {
+    writer.reserve(HEADER);
+    nsidAttributes.write(writer, { fd: other });
+  };
+  const { nsid } = route.get("ip netns list-id", c.RTM_GETNSID, write, (bytes, start, end) =>
+    nsidAttributes.read(bytes, start + HEADER, end, false),
+  );
+  return nsid === undefined || nsid < 0 ? undefined : nsid;
+}

@@ -1,0 +1,86 @@
+// ADD: who has the device? What an earlier attachment left behind (a killed ADD, a dead namespace, a DEL that never came) is made good first.
+import { CniError, Code } from "../../errors.ts";
+import { ownNamespace } from "../../link/namespace.ts";
+import { recordedNamespace } from "../../link/return.ts";
+import { log } from "../../log.ts";
+import { isSameKey, type RecordKey } from "../../state/record.ts";
+import { giveBack, hidden, type Outcome, whereIs } from "./give-back.ts";
+import {
+  ageOf,
+  attachmentInWords,
+  interfaceOf,
+  type Lender,
+  type LoanData,
+  type LoanRecord,
+  listLoans,
+} from "./lender.ts";
+
+/** Whether the attachment still has the device: it is in its pod, or may be; without interface, its pod lives. */
+export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, netnsPath = ""): boolean {
+  if (ageOf(record) === "past") return false;
+  const found = whereIs(lender, record, netnsPath);
+  if (found !== undefined) return found.place === "pod" || found.place === "unclear";
+  return recordedNamespace(record.data.netns, netnsPath, ownNamespace()) !== undefined;
+}
+
+/**
+ * Ends what earlier attachments have of the device that `key` is about to get, and what an earlier ADD of `key` itself left, perhaps of another
+ * device: its record is about to be written anew. `concerns`: whether a record is about the device. `release` gives one back, the default under
+ * the caller's lock. Throws CniError naming who holds the device.
+ */
+export function endClaims<D extends LoanData>(
+  lender: Lender<D>,
+  key: RecordKey,
+  netnsPath: string,
+  concerns: (record: LoanRecord<D>) => boolean,
+  release: (key: RecordKey, data: D) => Outcome = (one) =>
+    giveBack(lender, one, isSameKey(one, key) ? netnsPath : "", true),
+): void {
+  const records = listLoans(lender);
+  const own = records.find((record) => isSameKey(record.key, key));
+  if (own !== undefined) {
+    if (isInUse(lender, own, netnsPath)) throw cameTwice(lender, own);
+    if (release(own.key, own.data) === "hidden") throw hidden(lender, key);
+  }
+  for (const record of records) {
+    if (record === own || !concerns(record)) continue;
+    if (isInUse(lender, record)) {
+      noteRefusal(lender, record, key);
+      throw heldBy(lender, record);
+    }
+    log("info", "undoing what an earlier attachment left", {
+      device: lender.loanOf(record.data).name,
+      container: record.key.containerId,
+    });
+    release(record.key, record.data);
+  }
+}
+
+/**
+ * The runtime's DEL comes next, and must not take the device from the container's other attachment, as that of a renamed network does (see
+ * collect.ts).
+ */
+function noteRefusal<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, key: RecordKey): void {
+  const { data, by, home } = record;
+  if (by !== lender.plugin || interfaceOf(record.key) !== interfaceOf(key)) return;
+  const refused = new Set([...(data.refused ?? []), key.network]);
+  lender.store().write(record.key, { ...data, refused: [...refused] }, home);
+}
+
+/** Spec: ADD of an attachment that exists is an error, and must not harm it. */
+function cameTwice<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): CniError {
+  return new CniError(
+    Code.generic,
+    `${key.ifName} of this container already is a device of network ${key.network}: ${lender.loanOf(data).name}`,
+    "ADD came twice for one attachment. Send DEL first; the device that is there has not been touched.",
+  );
+}
+
+function heldBy<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): CniError {
+  const { held } = lender.loanOf(data);
+  return new CniError(
+    Code.generic,
+    `${held} ${attachmentInWords(key)}`,
+    `It is in ${data.netns.path || "a pod"} until that attachment's DEL.`,
+  );
+}

@@ -1,0 +1,63 @@
+// DEL and GC of the plugins that lend devices.
+import type { Cleanup } from "../../cleanup.ts";
+import type { Attachment, Call } from "../../cni/plugin.ts";
+import { log } from "../../log.ts";
+import type { Record, RecordKey } from "../../state/record.ts";
+import { giveBack, giveBackInTime, hidden, type Outcome } from "./give-back.ts";
+import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans, readLoan } from "./lender.ts";
+
+/**
+ * DEL. `isMeant`: whether the configuration names the device of a record. A network that was renamed since ADD must not strand a card: our
+ * record of the container's interface of this name is taken too, when its device is the one that the configuration names, unless this DEL
+ * follows an ADD that failed because the container had the device.
+ */
+export function endLoan<D extends LoanData>(
+  lender: Lender<D>,
+  { attachment, netns }: Call,
+  isMeant: (data: D) => boolean,
+): Exclude<Outcome, "hidden"> {
+  return giveBackInTime(lender, keyOf(lender, attachment, isMeant), netns);
+}
+
+function keyOf<D extends LoanData>(lender: Lender<D>, key: Attachment, isMeant: (data: D) => boolean): RecordKey {
+  if (readLoan(lender, key) !== undefined) return key;
+  const isRenamed = ({ key: other, data }: Record<D>): boolean =>
+    other.containerId === key.containerId &&
+    other.ifName === key.ifName &&
+    data.refused?.includes(key.network) !== true &&
+    isMeant(data);
+  const renamed = lender.store().list().find(isRenamed);
+  if (renamed === undefined) return key;
+  log("warning", "the network has another name than at ADD", {
+    before: renamed.key.network,
+    device: lender.loanOf(renamed.data).name,
+  });
+  return renamed.key;
+}
+
+/**
+ * GC: what attachments of this network have that are not valid any more. One that cannot be seen stays for a later GC. Returns those whose device
+ * could not be taken out of their pod: their leases must stay.
+ */
+export function collectLoans<D extends LoanData>(
+  lender: Lender<D>,
+  { attachment, validAttachments }: Call,
+  cleanup: Cleanup,
+): RecordKey[] {
+  const isValid = ({ key, by }: LoanRecord<D>): boolean =>
+    validAttachments.some((valid) => {
+      if (by !== lender.plugin) return interfaceOf(valid) === interfaceOf(key);
+      return valid.containerId === key.containerId && valid.ifName === key.ifName;
+    });
+  const kept: RecordKey[] = [];
+  for (const record of listLoans(lender)) {
+    const { key } = record;
+    if (key.network !== attachment.network || isValid(record)) continue;
+    kept.push(key);
+    cleanup.attempt(() => {
+      if (lender.whileReturning(key, () => giveBack(lender, key, "")) !== "hidden") kept.pop();
+      else log("warning", hidden(lender, key).message, { container: key.containerId });
+    });
+  }
+  return kept;
+}

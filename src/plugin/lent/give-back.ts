@@ -1,0 +1,166 @@
+// A device comes home: one way for DEL, GC, the undo of ADD, stale records and the operator's commands, so that whatever was interrupted, at
+// any point, ends the same way.
+import { CniError, Code } from "../../errors.ts";
+import { SystemError } from "../../host/host.ts";
+import type { Link } from "../../link/link.ts";
+import { type NetNs, ownNamespace } from "../../link/namespace.ts";
+import {
+  type Lent,
+  locate,
+  recordedNamespace,
+  requireFreeName,
+  takeBack,
+  type Whereabouts,
+} from "../../link/return.ts";
+import { log } from "../../log.ts";
+import type { RecordKey } from "../../state/record.ts";
+import { ageOf, type Lender, type LoanData, type LoanRecord, readLoan } from "./lender.ts";
+import { waitForTeardown } from "./wait.ts";
+
+/**
+ * What became of a device that was to be given back. In all but the first two cases the record is gone and nothing is left to be done.
+ * "none": there is no record of the attachment.
+ * "hidden": it is in a namespace that cannot be seen, and may come back; the record stays.
+ * "home": it is on the host, as it was.
+ * "lost": there is no such device any more, or it can never come back to us; what could be restored without it is.
+ * "past": the record is of an earlier boot or of another namespace of the host, whose own rules have set up what is here now.
+ * "another's": another attachment has it by now; it was not touched.
+ */
+export type Outcome = "none" | "hidden" | "home" | "lost" | "past" | "another's";
+
+/**
+ * Gives the device of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the lock.
+ * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. Throws CniError when the
+ * device cannot be told from another, when its name on the host is taken, or when something could not be restored; the record stays then.
+ */
+export function giveBack<D extends LoanData>(
+  lender: Lender<D>,
+  key: RecordKey,
+  netnsPath: string,
+  patient = false,
+): Outcome {
+  const record = readLoan(lender, key);
+  if (record === undefined) {
+    // What an ADD left that was killed while it wrote.
+    forget(lender, key, undefined, netnsPath);
+    return "none";
+  }
+  const outcome = bringHome(lender, record, netnsPath, patient);
+  if (outcome === "hidden") return outcome;
+  // Who has the device now has what belongs to it, too.
+  forget(lender, key, outcome === "another's" ? undefined : record.data, netnsPath);
+  if (outcome === "lost") {
+    const { name } = lender.loanOf(record.data);
+    log("warning", "the device of an attachment is gone and cannot be brought back", {
+      device: name,
+      container: key.containerId,
+    });
+  }
+  return outcome;
+}
+
+/**
+ * The same under the plugin's lock, and again while the pod's namespace is being torn down. Throws CniError(tryAgain) when the device stays
+ * hidden.
+ */
+export function giveBackInTime<D extends LoanData>(
+  lender: Lender<D>,
+  key: RecordKey,
+  netnsPath: string,
+): Exclude<Outcome, "hidden"> {
+  const attempt = (patient: boolean): Exclude<Outcome, "hidden"> | undefined => {
+    const outcome = lender.whileReturning(key, () => giveBack(lender, key, netnsPath, patient));
+    return outcome === "hidden" ? undefined : outcome;
+  };
+  const outcome = waitForTeardown(() => attempt(true)) ?? attempt(false);
+  if (outcome === undefined) throw hidden(lender, key);
+  return outcome;
+}
+
+export function hidden<D extends LoanData>(lender: Lender<D>, key: RecordKey): CniError {
+  const record = readLoan(lender, key);
+  const name = record === undefined ? "the device" : lender.loanOf(record.data).name;
+  return new CniError(
+    Code.tryAgain,
+    `${name} is in a namespace that cannot be seen`,
+    "Its pod's namespace is still being torn down, or the pod moved the device to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
+  );
+}
+
+/** Where the device of a record is; undefined when it has no interface. Not for records of an earlier boot. */
+export function whereIs<D extends LoanData>(
+  lender: Lender<D>,
+  record: LoanRecord<D>,
+  netnsPath: string,
+): Whereabouts | undefined {
+  const { was } = lender.loanOf(record.data);
+  const { netns } = record.data;
+  if (was === undefined) return undefined;
+  // Of a record of version 1 nothing says that it is of another host's namespace.
+  const home = ageOf(record) === "now" ? ownNamespace() : undefined;
+  const lent: Lent = { was, netns, ifName: record.key.ifName, home };
+  return locate(lent, netnsPath);
+}
+
+function bringHome<D extends LoanData>(
+  lender: Lender<D>,
+  record: LoanRecord<D>,
+  netnsPath: string,
+  patient: boolean,
+): Outcome {
+  const age = ageOf(record);
+  if (age === "past") return "past";
+  const loan = lender.loanOf(record.data);
+  const owner = lender.newOwner?.(record, netnsPath);
+  if (owner !== undefined) {
+    log("warning", "the device belongs to another attachment now and is not touched", { device: loan.name, owner });
+    return "another's";
+  }
+  const found = whereIs(lender, record, netnsPath);
+  if (found?.place === "unclear") throw unclear(loan.name, found.link, found.path);
+  // What is here now was set up by whoever started the node anew, and may only look like it.
+  if (age === "elsewhere" && found?.place !== "pod") return "past";
+  if (found?.place === "hidden" && (patient || mayComeBack(record.data.netns, netnsPath))) return "hidden";
+  const returned = found === undefined || !("link" in found) ? undefined : fetchHome(lender, record, found);
+  lender.restore(record.data, returned);
+  return found === undefined || returned !== undefined ? "home" : "lost";
+}
+
+/** The device, on the host under its name. Nothing has changed when that is taken (CniError). */
+function fetchHome<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, found: Whereabouts & { link: Link }) {
+  const host = ownNamespace();
+  const was = lender.complete?.(record, found.link) ?? lender.loanOf(record.data).was!;
+  if (found.place === "pod") return { link: takeBack(found.pod, host, found.link, was), was };
+  requireFreeName(host, was.name, found.link);
+  return { link: found.link, was };
+}
+
+/** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */
+const FIRST_NAMESPACE = "0000000000000001";
+
+/** On a node that is a container itself, the hardware of a namespace that has ended goes to the machine and not to us. */
+function mayComeBack(netns: Lent["netns"], netnsPath: string): boolean {
+  const host: NetNs = ownNamespace();
+  if (host.cookie === "" || host.cookie === FIRST_NAMESPACE) return true;
+  return recordedNamespace(netns, netnsPath, host) !== undefined;
+}
+
+function unclear(name: string, link: Link, path: string): CniError {
+  const where = path === "" ? "on the host" : `in ${path}`;
+  return new CniError(
+    Code.generic,
+    `cannot tell whether "${link.name}" ${where} is ${name}`,
+    "It looks like it, and nothing that a pod cannot change proves it. It has not been touched. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record; a virtual device ends with its pod, and DEL succeeds then.",
+  );
+}
+
+/** On a disk that went read-only the record stays, and the next ADD of the device removes it. */
+function forget<D extends LoanData>(lender: Lender<D>, key: RecordKey, data: D | undefined, netnsPath: string): void {
+  try {
+    lender.forget?.(key, data, netnsPath);
+    lender.store().remove(key);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== "EROFS") throw error;
+    log("warning", "the record of the device stays", { error: error.message, container: key.containerId });
+  }
+}

@@ -1,0 +1,123 @@
+// A device of the host that a pod has for a while: what host-device and sriov (and whoever else lends one) tell the engine about theirs. The
+// engine (give-back.ts, claim.ts, collect.ts) keeps the records, finds the device again and brings it home; a plugin says what that means.
+
+import type { Link } from "../../link/link.ts";
+import type { NetNs } from "../../link/namespace.ts";
+import { ownNamespace } from "../../link/namespace.ts";
+import type { NamedNamespace } from "../../link/return.ts";
+import type { LinkSnapshot } from "../../link/snapshot.ts";
+import type { HomeNamespace, Record, RecordKey, RecordStore } from "../../state/record.ts";
+import { bootId, bootTime } from "../../state/record.ts";
+
+/** What every plugin's records say of a device. */
+export interface Loan {
+  /** What its interface was on the host; undefined when it has none (a driver of userspace). */
+  was: LinkSnapshot | undefined;
+  /** PCI address, or "". */
+  pci: string;
+  /** What messages call it: `device "eth5"`, `VF 0000:01:10.0`. */
+  name: string;
+  /** How the message begins that says who has it; the attachment follows. */
+  held: string;
+}
+
+/** What every plugin's records have under these keys. */
+export interface LoanData {
+  /** The pod's namespace. */
+  netns: NamedNamespace;
+  /** Networks that were refused the device for the same interface of the same container: their DEL is not about it. */
+  refused?: string[];
+}
+
+/** A record, and who wrote it. */
+export interface LoanRecord<D> extends Record<D> {
+  /** "sriov-cni"; the plugin's own name for ours. */
+  by: string;
+  /** When it was written, seconds since the epoch; for records that name no boot. */
+  written?: number;
+}
+
+/** A device on the host, and what it is to become. */
+export interface Returned {
+  link: Link;
+  was: LinkSnapshot;
+}
+
+/** One plugin that lends devices. D is the data of its records. */
+export interface Lender<D extends LoanData> {
+  readonly plugin: string;
+  store(): RecordStore<D>;
+  loanOf(data: D): Loan;
+  /** Runs `body` while no other call takes or gives back this attachment's device. Creates nothing, and goes on without a lock on a sick disk. */
+  whileReturning<T>(key: RecordKey, body: () => T): T;
+  /**
+   * Makes the device what it was: `returned`, which is on the host under its name, and what it is elsewhere (a VF on its PF). undefined: it has
+   * no interface, or none that can be had.
+   */
+  restore(data: D, returned: Returned | undefined): void;
+  /** Removes what there is of the attachment beside the record. `data` undefined: no record of it was found. */
+  forget?(key: RecordKey, data: D | undefined, netnsPath: string): void;
+  /** Records of another implementation, which we go on with. */
+  readonly foreign?: {
+    read(key: RecordKey): LoanRecord<D> | undefined;
+    list(): LoanRecord<D>[];
+  };
+  /** What the device is to become, when the record does not say all of it (sriov-cni's). */
+  complete?(record: LoanRecord<D>, link: Link): LinkSnapshot;
+  /** Who has the device since: a late DEL must not touch it. undefined: nobody else. */
+  newOwner?(record: LoanRecord<D>, netnsPath: string): string | undefined;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the data is each plugin's own
+export type AnyLender = Lender<any>;
+
+/** The namespace of the host, for a record that is written now. */
+export function homeOf(home: NetNs): HomeNamespace {
+  const { dev, ino, cookie } = home;
+  return { dev, ino, cookie };
+}
+
+/** sriov-cni's file names do not say where one ends and the other begins. */
+export function interfaceOf({ containerId, ifName }: Pick<RecordKey, "containerId" | "ifName">): string {
+  return `${containerId}-${ifName}`;
+}
+
+/** The record of an attachment, ours or another implementation's. */
+export function readLoan<D extends LoanData>(lender: Lender<D>, key: RecordKey): LoanRecord<D> | undefined {
+  const own = lender.store().read(key);
+  return own === undefined ? lender.foreign?.read(key) : { ...own, by: lender.plugin };
+}
+
+/** All of them; one that we wrote for another implementation to find is not counted twice. */
+export function listLoans<D extends LoanData>(lender: Lender<D>): LoanRecord<D>[] {
+  const own = lender
+    .store()
+    .list()
+    .map((record): LoanRecord<D> => ({ ...record, by: lender.plugin }));
+  const isOurs = ({ key }: LoanRecord<D>): boolean => own.some((one) => interfaceOf(one.key) === interfaceOf(key));
+  return [...own, ...(lender.foreign?.list() ?? []).filter((one) => !isOurs(one))];
+}
+
+/**
+ * What a record tells of today. "now": all of it. "past": the kernel was started since, and what it knew of the attachment is gone.
+ * "elsewhere": it is of another network namespace of this boot; on a node that is a container, which was started again with its state kept.
+ */
+export type Age = "now" | "past" | "elsewhere";
+
+export function ageOf<D extends LoanData>({ bootId: written, home, written: at }: LoanRecord<D>): Age {
+  const boot = bootId();
+  if (written !== "" && boot !== "" && written !== boot) return "past";
+  if (written === "" && at !== undefined && at < bootTime()) return "past";
+  return home === undefined || isHome(home) ? "now" : "elsewhere";
+}
+
+function isHome(home: HomeNamespace): boolean {
+  const { cookie, dev, ino } = ownNamespace();
+  if (home.cookie !== "" && cookie !== "") return home.cookie === cookie;
+  return home.dev === dev && home.ino === ino;
+}
+
+/** "ADD came twice", "held by": how messages call an attachment. */
+export function attachmentInWords({ containerId, ifName, network }: RecordKey): string {
+  return `container ${containerId} (${ifName}, network ${network})`;
+}
