@@ -1,6 +1,6 @@
 // Reports from the field that no card in the guest can give: drivers that take no address off, PFs that say nothing of their VFs or are away,
 // names that udev exchanges, state that is not true any more. The card is simulated.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { failureCode } from "../../src/cni/testing.ts";
 import { getLink } from "../../src/link/link.ts";
@@ -329,4 +329,23 @@ test("a driver that makes no interface at all (vdpa, virtio_net not bound) is na
   sysfs("virtio-pci");
   rmSync(`${PCI}/${VF}/virtio1/net`, { recursive: true });
   expect(() => run("ADD", {})).toThrow("its driver (virtio-pci) has made no interface");
+});
+
+test("a state file of sriov-cni that is older than the boot is another boot's: the VFs were made anew since", () => {
+  mkdirSync(`${STATE}/pci/vf_lock`, { recursive: true });
+  const state = { deviceID: VF, VFID: 1, name: "net1", vlan: 100, OrigVfState: { Vlan: 7, HostIFName: "" } };
+  const write = (written: Date): void => {
+    writeFileSync(`${STATE}/old-eth0`, JSON.stringify(state));
+    utimesSync(`${STATE}/old-eth0`, written, written);
+  };
+  write(new Date("2001-01-01"));
+  run("ADD", {});
+  expect([card.asked, card.vfs[1]!.vlan.id]).toEqual([[], 0]);
+  run("DEL", {});
+  run("DEL", {}, { id: "old" }, "/var/lib/gone");
+  expect([card.asked, readdirSync(STATE)]).toEqual([[], ["pci"]]);
+  // One of this boot is what a pod left.
+  write(new Date());
+  run("ADD", {});
+  expect(card.vfs[1]!.vlan.id).toBe(7);
 });
