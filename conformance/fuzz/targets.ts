@@ -284,7 +284,7 @@ const state: Target = (world, input) => {
   if ((which & 16) !== 0) afterAdd(world, command, call);
   for (const file of files) {
     const [place = 0] = file;
-    const path = places[(place + 256 - 0x41) % places.length]!;
+    const path = places[(place - 0x41 + 65 * places.length) % places.length]!;
     try {
       world.files.put(path, file.slice(1));
     } catch (error) {
