@@ -17,6 +17,7 @@ Targets: ${TARGETS.join(", ")}; all of them when none is named.
   --keep-going   go on after a fault, and report all at the end
   --minimise     afterwards replace conformance/fuzz/corpus/TARGET by the fewest inputs that reach as much
   --input FILE   only run this input (with one TARGET), and say what is wrong
+  --known TEXT   pass over faults with these words in them
   --edges        also print how much of each module was reached
 
 Inputs that reach something new are kept in .cache/fuzz/corpus/TARGET, faults in .cache/fuzz/faults/TARGET. The exit status is 1 when there
@@ -30,6 +31,7 @@ const { values: options, positionals } = parseArgs({
     "keep-going": { type: "boolean", default: false },
     minimise: { type: "boolean", default: false },
     input: { type: "string" },
+    known: { type: "string" },
     edges: { type: "boolean", default: false },
     report: { type: "string" },
     help: { type: "boolean", default: false },
@@ -59,6 +61,7 @@ function environment(target: string): NodeJS.ProcessEnv {
     ...process.env,
     PODNIC_FUZZ_TARGET: target,
     PODNIC_FUZZ_EDGES: here("edges", target),
+    ...(options.known !== undefined && { PODNIC_FUZZ_KNOWN: options.known }),
     ASAN_SYMBOLIZER_PATH: "/usr/bin/llvm-symbolizer-14",
     ASAN_OPTIONS: "detect_leaks=0:allocator_may_return_null=1",
   };

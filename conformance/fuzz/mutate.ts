@@ -99,14 +99,16 @@ function mutateField(field: Uint8Array, head: number, dice: Dice, { encode, deco
 function mutateEdits(input: Uint8Array, dice: Dice): Uint8Array {
   const length = dice.of([0, 1, 2, 4, 4, 8, 8, 12, 20]);
   const bytes = new Uint8Array(length).map(() => dice.of([0, 0, 1, 2, 3, 4, 8, 10, 16, 18, 22, 255, dice.below(256)]));
-  // Mostly an attribute that is as long as it says.
-  if (length >= 4 && dice.below(3) > 0) {
-    bytes[0] = length;
+  // Mostly an attribute that is as long as it says, or a little longer or shorter.
+  if (length >= 4 && dice.below(4) > 0) {
+    bytes[0] = dice.below(2) === 0 ? length : Math.max(0, length + dice.of([-5, -1, 1, 2, 4, 8, 32]));
     bytes[1] = 0;
     bytes[3] = dice.of([0, 0, 0x80]);
   }
-  const offset = dice.of([0, 4, 6, 8, 16, 18, 20, 24, 28, 30, 32, 36, 40, dice.below(128) * 4]);
-  const edit = new Uint8Array([dice.below(24), dice.below(10), offset & 255, offset >> 8, length, ...bytes]);
+  // Beyond the end is the end.
+  const offset = dice.of([0xffff, 0xffff, 0, 4, 6, 8, 16, 18, 20, 24, 28, 30, 32, 36, 40, dice.below(128) * 4]);
+  const how = dice.of([0, 0, 1, 2, 3, 3, 4, 4, 4, 5, 6, 7, 8, 9]);
+  const edit = new Uint8Array([dice.below(24), how, offset & 255, offset >> 8, length, ...bytes]);
   const head = input.slice(0, 2);
   if (head.length < 2 || dice.below(8) === 0) return new Uint8Array([dice.below(13), dice.below(5), ...edit]);
   return new Uint8Array([...head, ...(dice.below(2) === 0 ? [] : input.subarray(2)), ...edit]);
