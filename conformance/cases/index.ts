@@ -7,6 +7,7 @@ import { chaining } from "./chaining.ts";
 import { checkCommand } from "./check.ts";
 import { concurrency } from "./concurrency.ts";
 import { configure } from "./configure.ts";
+import { container } from "./container.ts";
 import { containerId } from "./container-id.ts";
 import { del } from "./del.ts";
 import { delegation } from "./delegation.ts";
@@ -56,6 +57,7 @@ const plugins = [
   ranges,
   guides,
   interop,
+  container,
 ];
 
 export const tables: readonly CaseTable[] = [
