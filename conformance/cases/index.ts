@@ -25,6 +25,7 @@ import { keys } from "./keys.ts";
 import { macvlan } from "./macvlan.ts";
 import { name } from "./name.ts";
 import { netns } from "./netns.ts";
+import { nodeDevices } from "./node-devices.ts";
 import { checkOrder } from "./order.ts";
 import { ranges } from "./ranges.ts";
 import { security } from "./security.ts";
@@ -50,6 +51,7 @@ const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio];
 const plugins = [
   hostDevice,
   hostDeviceBack,
+  nodeDevices,
   ...ofFunctions,
   ...onMaster,
   staticIpam,

@@ -25,11 +25,15 @@ const PLUGINS =
 const PROGRAMS = "perl setpriv flock ping prlimit tc podman crun busybox dnsmasq strace";
 
 const KINDS = `
-for kind in dummy bridge vrf vlan ipvlan macvlan ifb; do
+for kind in dummy bridge vrf vlan ipvlan macvlan ifb bond vxlan geneve ipip gre sit wireguard tun; do
   case $kind in
     vrf) ip link add p0 type vrf table 10;;
     vlan) ip link add link up0 name p0 type vlan id 5;;
     ipvlan|macvlan) ip link add link up0 name p0 type $kind;;
+    vxlan) ip link add p0 type vxlan id 5 dstport 4789;;
+    geneve) ip link add p0 type geneve id 5 remote 192.0.2.1;;
+    ipip|gre|sit) ip link add p0 type $kind local 192.0.2.9 remote 192.0.2.1;;
+    tun) ip tuntap add p0 mode tap;;
     *) ip link add p0 type $kind;;
   esac 2>/dev/null && echo $kind && ip link del p0
 done
