@@ -83,6 +83,79 @@ export function cable(node: string): string {
     for port in switch5 lan; do ${ip} link set $port master switch up; done; ${ip} link set switch up; ${ip} link set ens5 up`;
 }
 
+const OKE = "host-device/examples/oke-vm-host-device.node1.json";
+
+interface Prepared {
+  readonly family: 4 | 6;
+  readonly address: string;
+  readonly gateway: string;
+  readonly table: number;
+}
+
+/** ens5 has an address, a default route in a table of its own and a rule for that address; the node goes out over another device. */
+function onPreparedNode(t: Trial, ...prepared: readonly Prepared[]): void {
+  t.sh(`ip netns add outside; ip link add lan type veth peer name uplink netns outside; ${cable("")}
+    ip -n outside link set uplink up; ip -n outside address add 10.0.10.7/24 dev uplink
+    ip address add 192.0.2.9/24 dev up0; ip route add default via 192.0.2.1`);
+  const bare = (address: string): string => address.split("/")[0]!;
+  for (const { family, address, gateway, table } of prepared) {
+    const nodad = family === 6 ? "nodad" : "";
+    t.sh(`ip -${family} address add ${address} dev ens5 ${nodad}
+      ip -${family} route add default via ${gateway} dev ens5 table ${table} proto static
+      ip -${family} rule add from ${bare(address)} lookup ${table}; ip -${family} rule add to ${bare(address)} lookup ${table}
+      ip -${family} rule add iif ens5 lookup ${table}`);
+  }
+  const abroad = { 4: "203.0.113.9", 6: "2600::9" } as const;
+  const show = (): string =>
+    prepared
+      .map(({ family, address, table }) => {
+        const way = `ip -${family} route get ${abroad[family]} from ${bare(address)} | head -n 1`;
+        return t.sh(`ip -${family} rule show; ip -${family} route show table ${table}; ${way}
+          ip -o -${family} address show dev ens5 scope global | sed 's/^[0-9]*: //'`);
+      })
+      .join("");
+  const before = show();
+  t.expect(before.includes("dev ens5 table"), "the table is in force before", before);
+  const pod: Pod = { name: "c1", plugin: "host-device", text: example(t, OKE, "oci-vf") };
+  for (let round = 1; round <= 2; round++) {
+    add(t, pod);
+    ping(t, "outside", "10.0.10.93");
+    del(t, pod);
+    t.equal(show(), before, `rules, table, way and address after DEL ${round}`);
+  }
+}
+
+/** A router advertisement from link-local fe80::1, for 1800 s, to all nodes. The kernel computes the checksum of a raw ICMPv6 socket. */
+const ADVERTISE = `
+use Socket qw(:all);
+socket(my $s, AF_INET6, SOCK_RAW, 58) or die "socket: $!";
+my $index = $ARGV[0];
+setsockopt($s, 41, 18, pack("l", 255)) or die "hops: $!";
+setsockopt($s, 41, 17, pack("l", $index)) or die "interface: $!";
+my $to = pack("SnNa16L", 10, 0, 0, inet_pton(AF_INET6, "ff02::1"), $index);
+my $ra = pack("CCnCCnNN", 134, 0, 0, 64, 0, 1800, 0, 0);
+for (1 .. 5) { send($s, $ra, 0, $to) or die "send: $!"; select(undef, undef, undef, 0.3); }
+`;
+
+/** ADD, DEL and ADD again while the router is heard. `routes`: default routes over the device that the host has then. */
+function advertised(t: Trial, setup: string, routes: number): void {
+  t.sh(`ip netns add router; ip link add lan type veth peer name uplink netns router; ${cable("")}
+    ip -n router link set uplink up; ip -n router address add fe80::1/64 dev uplink nodad
+    ip address add 192.0.2.9/24 dev up0; ip route add default via 192.0.2.1; ${setup}`);
+  const advertise = (): void =>
+    void t.sh(`ip netns exec router perl -e '${ADVERTISE}' $(ip netns exec router cat /sys/class/net/uplink/ifindex)`);
+  const heard = (): number => t.routes("").filter(({ dst, dev }) => dst === "::/0" && dev === "ens5").length;
+  const pod: Pod = { name: "c1", plugin: "host-device", text: example(t, OKE, "oci-vf") };
+  advertise();
+  t.equal(heard(), routes, "default routes before");
+  for (let round = 1; round <= 2; round++) {
+    add(t, pod);
+    del(t, pod);
+    advertise();
+    t.equal(heard(), routes, `default routes after DEL ${round}`);
+  }
+}
+
 export const guides: CaseTable = {
   perMain: [],
   fixed: [
@@ -130,6 +203,43 @@ export const guides: CaseTable = {
         del(t, pod);
       },
       { needs: ["plugin:host-device", "plugin:static", "program:ping"] },
+    ),
+    row(
+      "GDE-05",
+      "G",
+      "Oracle OKE, VM nodes, prepared as the guide says",
+      "address, own table and rule on the host: ping, and all of it is in force again",
+      (t) => {
+        onPreparedNode(t, { family: 4, address: "10.0.10.93/24", gateway: "10.0.10.1", table: 101 });
+      },
+      { needs: ["plugin:host-device", "plugin:static", "program:ping"] },
+    ),
+    row(
+      "GDE-06",
+      "G",
+      "Amazon EKS, an interface as the image's tools set it up",
+      "table 10000 + index and rules by source, both families: ping, and all of it is in force again",
+      (t) => {
+        const first = { family: 4, address: "10.0.10.93/24", gateway: "10.0.10.1", table: 10002 } as const;
+        onPreparedNode(t, first, { family: 6, address: "2001:db8:a::93/64", gateway: "2001:db8:a::1", table: 10002 });
+      },
+      { needs: ["plugin:host-device", "plugin:static", "program:ping"] },
+    ),
+    row(
+      "GDE-07",
+      "H",
+      "a network whose router advertises itself",
+      "the host does not listen: it does not after DEL, and a second pod gets the device",
+      (t) => advertised(t, "sysctl -qw net.ipv6.conf.ens5.accept_ra=0", 0),
+      { needs: ["plugin:host-device", "plugin:static", "program:perl"] },
+    ),
+    row(
+      "GDE-08",
+      "H",
+      "a network whose router advertises itself",
+      "the host listens: the route it took does not keep the device from pods",
+      (t) => advertised(t, "true", 1),
+      { needs: ["plugin:host-device", "plugin:static", "program:perl"] },
     ),
     row(
       "GDE-03",
