@@ -156,7 +156,8 @@ export function confinePath(key: ConfinedKey, path: string): Place {
       ignored,
     );
   }
-  const allowed = policy().paths[key].map((each) => each.path);
+  const all = policy().paths[key].map((each) => each.path);
+  const allowed = all.filter((inner) => !all.some((outer) => outer !== inner && isBelow(inner, outer)));
   throw new CniError(
     Code.invalidConfig,
     `${key} ${JSON.stringify(path.slice(0, 128))} ${why}`,
