@@ -12,7 +12,7 @@ import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_TRUNC, O_WRONLY
 import { type Fd, host } from "../../src/host/host.ts";
 import type { Address } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
-import { closing, openDirectory, readFile, readShort, unlinkIfThere, writeAll } from "../../src/state/files.ts";
+import { closing, openDirectory, readFile, readOwnShort, unlinkIfThere, writeAll } from "../../src/state/files.ts";
 import { bootId } from "../../src/state/record.ts";
 import { Used } from "./used.ts";
 
@@ -58,7 +58,7 @@ export class LeaseIndex {
     this.#leases = leases;
     this.#index = index;
     this.#time = time;
-    this.used = used ?? new Used((block) => this.#attempt(() => readShort(index, block)));
+    this.used = used ?? new Used((block) => this.#attempt(() => readOwnShort(index, block)));
   }
 
   /** The index of an open lease directory. undefined: there is none, or the directory has changed since. */
@@ -68,7 +68,7 @@ export class LeaseIndex {
       const { dev, ino, mtime, mtimeNsec } = host.fstat(leases);
       index = openDirectory(indexPath(root, dev, ino));
       if (index === undefined) return undefined;
-      const state = readShort(index, STATE);
+      const state = readOwnShort(index, STATE);
       if (state !== undefined && host.decode(state) === stateText(mtime, mtimeNsec)) {
         return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
       }
@@ -211,7 +211,7 @@ function read(index: Fd, containerId: string): OwnedLease[] {
 
 /** With a line feed in front, so that every line begins behind one. */
 function readText(index: Fd, file: string): string {
-  const data = readShort(index, file) ?? readFile(index, file, LIMIT);
+  const data = readOwnShort(index, file) ?? readFile(index, file, LIMIT);
   return data === undefined ? "\n" : `\n${host.decode(data)}`;
 }
 
