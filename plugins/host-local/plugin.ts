@@ -4,6 +4,7 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Result } from "../../src/cni/result.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
+import { errnoText, SystemError } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
 import { allocate } from "./allocate.ts";
@@ -37,6 +38,8 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
       const value = store.locked(policy().lockTimeout, () => body(store));
       after?.(store);
       return value;
+    } catch (error) {
+      throw withPath(error, path);
     } finally {
       store.close();
     }
@@ -107,6 +110,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     const cleanup = new Cleanup();
     clean(call, (store) => {
       for (const lease of store.find(call.attachment)) cleanup.attempt(() => store.release(lease));
+      cleanup.attempt(() => refuseUnreadable(store.unreadable.filter((ip) => mayBeOf(call, ip))));
     });
     cleanup.finish();
   }
@@ -114,12 +118,13 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
   function gc(call: HostLocalCall): void {
     const valid = new Set(call.validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
     const containers = new Set(call.validAttachments.map(({ containerId }) => containerId));
-    clean(call, (store) =>
+    clean(call, (store) => {
       store.sweep(({ containerId, ifName }) =>
         // A lease from before 0.8 names no interface.
         ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`),
-      ),
-    );
+      );
+      refuseUnreadable(store.unreadable);
+    });
   }
 
   function status(call: HostLocalCall): void {
@@ -230,6 +235,31 @@ function exhausted(set: RangeSet, directory: string): CniError {
     `no IP addresses available in range set: ${formatSet(set)}`,
     `All are leased in ${directory}: enlarge the range, or release what no pod uses any more (GC).`,
   );
+}
+
+/** The prevResult names every address that ADD gave, so that others' leases need not be read. Without one any lease may be ours. */
+function mayBeOf({ prevResult }: HostLocalCall, ip: string): boolean {
+  const ips = prevResult?.ips ?? [];
+  return ips.length === 0 || ips.some(({ address }) => formatAddress(address.address) === ip);
+}
+
+/** What cannot be read is not known to be somebody else's: a clean-up that leaves it must not end as if all were done. */
+function refuseUnreadable(leases: readonly string[]): void {
+  if (leases.length === 0) return;
+  const some = leases.slice(0, 8).join(", ");
+  throw new CniError(
+    Code.io,
+    `host-local: cannot read ${leases.length === 1 ? "the lease" : `${leases.length} leases, such as`} ${some}`,
+    "Whose they are cannot be told, so that they stay. The log says why; repeat the call when they can be read, or remove a file that the disk has lost.",
+  );
+}
+
+/** Files are opened in an open directory, and then the kernel's refusal does not say where that is, or was. */
+function withPath(error: unknown, directory: string): unknown {
+  if (!(error instanceof SystemError) || error.subject.startsWith("/")) return error;
+  const { syscall, errno, code, subject } = error;
+  const path = subject === "" ? directory : `${directory}/${subject}`;
+  return new SystemError(syscall, errno, code, errnoText(errno), path);
 }
 
 function isSame(a: Owner | undefined, b: Owner): boolean {

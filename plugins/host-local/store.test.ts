@@ -52,6 +52,21 @@ describe("the directory", () => {
     run(plugin, "GC", raw);
   });
 
+  it("is named with its path when the directory goes while it is used", () => {
+    for (const name of ["lock", ".podnic.tmp"]) {
+      fs.rmSync(root, { recursive: true });
+      fs.mkdirSync(root);
+      altered({
+        open: (file, flags, mode, dir, resolve) => {
+          if (file === name) fs.rmSync(`${dataDir}/mynet`, { recursive: true, force: true });
+          return real.open(file, flags, mode, dir, resolve);
+        },
+      });
+      expect(failure(() => add(small(), "a"))).toBe(`openat ${path(name)}: no such file or directory`);
+      installHost(real);
+    }
+  });
+
   it("over a file, or through somebody's link, is refused", () => {
     fs.writeFileSync(dataDir, "");
     // The configuration is wrong, not the disk.
@@ -208,6 +223,50 @@ describe("the index", () => {
     installHost(real);
     del(small(), "b");
     expect(leases()).toEqual(["192.168.1.2"]);
+  });
+
+  describe("and a lease that cannot be read", () => {
+    const unreadable = (name: string, code: "EIO" | "EACCES") =>
+      altered({
+        open: (file, flags, mode, dir, resolve) => {
+          if (file === name) throw new SystemError("openat", code === "EIO" ? 5 : 13, code, "no", file);
+          return real.open(file, flags, mode, dir, resolve);
+        },
+      });
+    const gave = (...ips: string[]) => ({ cniVersion: "1.1.0", ips: ips.map((address) => ({ address })) });
+    const release = (prevResult?: object) => run(plugin, "DEL", small(), { id: "a", prevResult });
+
+    it.each(["EIO", "EACCES"] as const)("(%s) lets no DEL succeed whose own it may be", (code) => {
+      add(small(), "a");
+      add(small(), "b");
+      unreadable("192.168.1.2", code);
+      expect(failure(() => release())).toBe("host-local: cannot read the lease 192.168.1.2");
+      expect(failureCode(() => release(gave("192.168.1.2/29")))).toBe(5);
+      // Not ours: the prevResult knows all of ours.
+      release(gave("192.168.1.5/29"));
+      installHost(real);
+      expect(leases()).toEqual(["192.168.1.2", "192.168.1.3"]);
+      release();
+      expect(leases()).toEqual(["192.168.1.3"]);
+    });
+
+    it("is not in the way of the other lease of the same DEL", () => {
+      plant("192.168.1.2", "a\r\neth0");
+      plant("192.168.1.3", "a\r\neth0");
+      unreadable("192.168.1.2", "EIO");
+      expect(failureCode(() => release())).toBe(5);
+      installHost(real);
+      expect(leases()).toEqual(["192.168.1.2"]);
+    });
+
+    it("lets no GC succeed, which collects the others", () => {
+      for (const id of ["a", "b", "c"]) add(small(), id);
+      unreadable("192.168.1.2", "EACCES");
+      const valid = [{ containerId: "c", ifName: "eth0" }];
+      expect(failureCode(() => run(plugin, "GC", small(), { valid }))).toBe(5);
+      installHost(real);
+      expect(leases()).toEqual(["192.168.1.2", "192.168.1.4"]);
+    });
   });
 
   it("is of the directory and not of its path", () => {

@@ -44,6 +44,8 @@ export class Store {
   #used: Used | undefined;
   /** The aside, while it waits for a free address. */
   #aside: Fd | undefined;
+  /** Leases of which this kernel, this disk or our rights do not let us say whose they are. */
+  #unreadable: string[] = [];
   /** Open files of the leases taken, for sync. */
   #taken: Fd[] = [];
 
@@ -114,6 +116,11 @@ export class Store {
       return !gone;
     });
     cleanup.finish();
+  }
+
+  /** Addresses whose leases could not be read in the last pass over the directory: they may be anybody's. */
+  get unreadable(): readonly string[] {
+    return this.#unreadable;
   }
 
   /** Who holds the address. undefined: nobody, or nobody knows. */
@@ -284,21 +291,21 @@ export class Store {
     this.#index = undefined;
     const contents = new IndexContents();
     this.#used = contents.used;
-    let complete = true;
+    this.#unreadable = [];
     for (const name of this.#names()) {
       if (name === ASIDE) unlinkIfThere(ASIDE, this.#dir);
       const address = leaseAddress(name);
       if (address === undefined) continue;
       const owner = this.#readOwner(name);
       if (owner === "none" && this.#reclaim(name)) continue;
-      if (owner === "unreadable") complete = false;
+      if (owner === "unreadable") this.#unreadable.push(name);
       if (typeof owner === "object") {
         if (!keep({ ...owner, ip: name })) continue;
         contents.addOwner({ ...owner, ip: name });
       }
       contents.used.mark(address, true);
     }
-    if (complete) this.#index = LeaseIndex.build(this.#dir, this.#indexRoot, contents);
+    if (this.#unreadable.length === 0) this.#index = LeaseIndex.build(this.#dir, this.#indexRoot, contents);
   }
 
   #names(): string[] {
