@@ -287,6 +287,8 @@ test("before Linux 5.14, which does not say what a link is plugged into, a VF in
   card.interfaces.delete(11);
   rmSync(`${PCI}/${VF}/net/enp175s7`, { recursive: true });
   expect(() => run("DEL", {})).toThrow("is in a namespace that cannot be seen");
+  // What GC leaves, it says.
+  expect(() => run("GC", {})).toThrow("is in a namespace that cannot be seen");
   expect(records().list().length).toBe(1);
 });
 

@@ -39,3 +39,9 @@ export function readAttachments(raw: object): ValidAttachment[] {
   if (!found) refuse(`"${keys[0]}" is missing`, "the runtime must say which attachments are valid, with [] for none");
   return all;
 }
+
+/** The configuration with this list, under both names: for an IPAM plugin that is executed. */
+export function withAttachments(raw: object, valid: readonly ValidAttachment[]): object {
+  const list = valid.map(({ containerId, ifName }) => ({ containerID: containerId, ifname: ifName }));
+  return { ...raw, ...Object.fromEntries(keys.map((key) => [key, list])) };
+}

@@ -270,9 +270,12 @@ describe("DEL", () => {
     expect(seen).toEqual([[valid, kept]]);
     stub("true");
     const foreign = { ...call(), command: "GC", validAttachments: [valid] } as Call;
+    const input = () => JSON.parse(readFileSync(`${bin}/stdin`, "utf8"));
     gcWithIpam(foreign, [kept]);
-    expect(calls()).toEqual([]);
+    const [named, stays] = ["valid", "kept"].map((containerID) => ({ containerID, ifname: "eth0" }));
+    const both = { "cni.dev/valid-attachments": [named, stays], "cni.dev/attachments": [named, stays] };
+    expect([calls(), input()]).toEqual([["GC"], { ...foreign.raw, ...both }]);
     gcWithIpam({ ...foreign }, []);
-    expect(calls()).toEqual(["GC"]);
+    expect([calls(), input()]).toEqual([["GC", "GC"], foreign.raw]);
   });
 });

@@ -7,6 +7,7 @@ import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { openNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { parseArgs } from "./args.ts";
+import { withAttachments } from "./attachments.ts";
 import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
 import { excerpt } from "./names.ts";
@@ -181,14 +182,12 @@ function canTell(netns: string): boolean {
  * leases stay.
  */
 export function gcWithIpam(call: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): void {
-  if (kept.length > 0 && isDelegated(call)) {
-    log("warning", "GC of the IPAM plugin left out: interfaces of old attachments are still in their pods");
-    return;
-  }
   ipamRun(kept.length === 0 ? call : withValid(call, kept), "GC");
 }
 
-/** Not yet prepared for IPAM: GC is prepared when it is run. */
+/** As if the runtime had named them. Not yet prepared for IPAM: GC is prepared when it is run. */
 function withValid(call: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): Call {
-  return { ...call, validAttachments: [...call.validAttachments, ...kept] };
+  const validAttachments = [...call.validAttachments, ...kept];
+  const raw = withAttachments(call.raw, validAttachments);
+  return { ...call, validAttachments, raw, stdin: host.encode(JSON.stringify(raw)) };
 }

@@ -36,8 +36,8 @@ function keyOf<D extends LoanData>(lender: Lender<D>, key: Attachment, isMeant: 
 }
 
 /**
- * GC: what attachments of this network have that are not valid any more. One that cannot be seen stays for a later GC. Returns those whose device
- * could not be taken out of their pod: their leases must stay.
+ * GC: what attachments of this network have that are not valid any more. One that cannot be seen stays for a later GC, and `cleanup` has the
+ * error that says so (C-112). Returns those whose device could not be taken out of their pod: their leases must stay.
  */
 export function collectLoans<D extends LoanData>(
   lender: Lender<D>,
@@ -55,8 +55,8 @@ export function collectLoans<D extends LoanData>(
     if (key.network !== attachment.network || isValid(record)) continue;
     kept.push(key);
     cleanup.attempt(() => {
-      if (lender.whileReturning(key, () => giveBack(lender, key, "")) !== "hidden") kept.pop();
-      else log("warning", hidden(lender, key).message, { container: key.containerId });
+      if (lender.whileReturning(key, () => giveBack(lender, key, "")) === "hidden") throw hidden(lender, key);
+      kept.pop();
     });
   }
   return kept;
