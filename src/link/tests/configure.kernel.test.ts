@@ -357,7 +357,47 @@ describe("a route that a router has advertised", () => {
   });
 });
 
+describe("a route that a router has really advertised", () => {
+  // fe80::1 on v0, to all nodes. The kernel fills in the checksum of ICMPv6.
+  const ADVERTISE = `use Socket; socket(my $s, 10, 3, 58) or die "socket: $!"; my $index = $ARGV[0];
+    my $address = sub { pack("S n N a16 L", 10, 0, 0, Socket::inet_pton(10, $_[0]), $index) };
+    bind($s, $address->("fe80::1")) or die "bind: $!";
+    setsockopt($s, 41, 18, pack("i", 255)) && setsockopt($s, 41, 17, pack("i", $index)) or die "setsockopt: $!";
+    send($s, pack("C C n C C n N N", 134, 0, 0, 64, 0, $ARGV[1], 0, 0), 0, $address->("ff02::1")) or die "send: $!";`;
+  const wanted = spec(["2001:db8::5/64"], [{ dst: "::/0", gw: "fe80::1" }]);
+  const defaults = () => sh("ip -n pod -6 route show default");
+  const advertise = (lifetime: number) =>
+    sh(`perl -e '${ADVERTISE}' ${getLink(own.route, "v0")!.index} ${lifetime}; sleep 0.1`);
+
+  beforeEach(() => {
+    sh("ip addr add fe80::1/64 dev v0 nodad; ip -n pod link set eth0 up");
+    // Until the link is up and has its own address nothing is heard.
+    for (let i = 0; i < 50 && defaults() === ""; i++) advertise(600);
+    expect(defaults()).toMatch(/^default via fe80::1 dev eth0 proto ra .*expires/);
+  });
+
+  it("gives way to the configured one, which stays when the router withdraws", () => {
+    const check = () => checkInterface(pod, index, "eth0", { ips: [], routes: wanted.routes });
+    expect(caught(check).message).toContain("the route ::/0 via fe80::1 of eth0 is missing");
+    configure(wanted);
+    for (const lifetime of [600, 0]) {
+      advertise(lifetime);
+      expect(defaults()).toMatch(/^default via fe80::1 dev eth0/);
+      expect(defaults()).not.toMatch(/proto ra|expires/);
+      check();
+    }
+  });
+});
+
 describe("what a refusal says", () => {
+  it("of an IPv6 default route where IPv6 is switched off", () => {
+    sh("ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
+    const error = caught(() => configure(spec(["10.1.2.3/24"], [{ dst: "::/0", gw: "fe80::1" }])));
+    expect(error.details).toBe(
+      "this node has no IPv6, or it is switched off for the interface: leave the route ::/0 out of the configuration",
+    );
+  });
+
   it("of IPv6 with an MTU that is too small for it", () => {
     sh("ip -n pod link set eth0 mtu 1000");
     const error = caught(() => configure(spec(["fd00::5/64"], [])));
