@@ -10,8 +10,8 @@ import { writeValidators } from "../../scripts/schemas.ts";
 const own = join(root, "conformance/fuzz/engine");
 const COMPILER = "clang-14";
 /**
- * Without the checks of UBSan that look at every pointer, most of which ASan sees too: they make the interpreter half as fast, and its
- * compilation take minutes. The sanitize variant (scripts/build/engine.ts), which the conformance suite runs on, has them.
+ * Without the checks of UBSan that look at every pointer, most of which ASan sees too: the interpreter's compilation took longer than
+ * anybody waits for. The sanitize variant (scripts/build/engine.ts), which the conformance suite runs on, has them.
  */
 const sanitizers = [
   "-fsanitize=address,undefined",
