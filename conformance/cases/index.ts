@@ -16,6 +16,7 @@ import { env } from "./env.ts";
 import { guides } from "./guides.ts";
 import { hostDevice } from "./host-device.ts";
 import { hostDeviceBack } from "./host-device-back.ts";
+import { hostDeviceIdentity } from "./host-device-identity.ts";
 import { hostLocal } from "./host-local.ts";
 import { ifname } from "./ifname.ts";
 import { interop } from "./interop.ts";
@@ -52,6 +53,7 @@ const plugins = [
   hostDevice,
   hostDeviceBack,
   nodeDevices,
+  hostDeviceIdentity,
   ...ofFunctions,
   ...onMaster,
   staticIpam,

@@ -1,0 +1,202 @@
+// host-device: which device comes back. What resembles the device (name, index, kind, MAC, alias) is not it, and what the pod made is never taken.
+import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Trial } from "../harness/trial.ts";
+import { config, returned } from "./host-device.ts";
+
+const one = rowsThatNeed(["plugin:host-device"]);
+const RULE = "the device is proven, not guessed";
+const RECORDS = "/var/lib/cni/podnic/host-device";
+
+/** The pod's links, but for loopback. */
+const inPod = (t: Trial): string[] =>
+  t.sh("ip -n c1 -o link show | sed 's/^[0-9]*: //; s/[@:].*//' | grep -vx -e lo -e tunl0 -e sit0 || true").split("\n");
+
+const indexOf = (t: Trial, name: string): string => t.sh(`cat /sys/class/net/${name}/ifindex`).trim();
+
+/** In the pod: the device is gone, and a veth pair of the pod's own has its name, MAC and this alias. */
+const impostor = (mac: string, alias: string, before = "ip -n c1 link del eth0"): string =>
+  `${before}; ip -n c1 link add eth0 address ${mac} type veth peer name wire; ip -n c1 link set eth0 alias ${alias} up`;
+
+export const hostDeviceIdentity: CaseTable = {
+  perMain: [],
+  fixed: [
+    one(
+      "HDI-01",
+      "G",
+      RULE,
+      "the container has an interface of the device's name, kind and index: it keeps it",
+      (t) => {
+        t.sh("ip link add eth0 type veth peer name eth0p; ip link set eth0 up");
+        const mac = t.link("eth0", "")!.mac;
+        t.sh(`ip -n c1 link add eth0 index ${indexOf(t, "eth0")} type veth peer name own`);
+        const own = t.link("eth0")!.mac;
+        const conf = config("1.0.0", { device: "eth0" });
+        const set = { CNI_IFNAME: "net1" };
+        t.add(conf, { set });
+        t.silent("DEL", conf, { set });
+        t.equal(t.link("eth0", "")?.mac, mac, "MAC of the host's eth0");
+        t.equal(t.link("eth0")?.mac, own, "MAC of the container's eth0");
+        t.gone("net1");
+      },
+    ),
+    one(
+      "HDI-02",
+      "H",
+      RULE,
+      "hwaddr that a macvlan on the device has too: the device; then an error that names the holder",
+      (t) => {
+        t.sh(`ip link add hw0 index 4000 type veth peer name hw0p; ip link set hw0 up; ip netns add c2
+        ip link add mv0 index 3000 link hw0 type macvlan mode passthru`);
+        const conf = config("1.0.0", { hwaddr: t.link("hw0", "")!.mac });
+        const index = t.link("hw0", "")!.ifindex;
+        t.add(conf);
+        t.equal(t.link("eth0")?.ifindex, index, "index of the device that moved");
+        const error = t.error(t.call("ADD", conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" } }));
+        t.expect(/held by container/.test(error.msg), "an error that names the holder", error.msg);
+        t.silent("DEL", conf);
+        returned(t, "hw0");
+      },
+    ),
+    one("HDI-03", "G", RULE, "DEL under another network name than ADD's: the device is back", (t) => {
+      const device = t.freshDevice();
+      t.add(config("1.0.0", { device }));
+      t.silent("DEL", { ...config("1.0.0", { device }), name: "renamed" });
+      returned(t, device);
+    }),
+    one(
+      "HDI-04",
+      "H",
+      RULE,
+      "DEL after an ADD of the same device by another network that failed: its holder stays",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.error(t.call("ADD", { ...conf, name: "other" }));
+        t.silent("DEL", { ...conf, name: "other" });
+        t.present("eth0");
+        t.silent("DEL", conf);
+        returned(t, device);
+      },
+    ),
+    one(
+      "HDI-05",
+      "H",
+      RULE,
+      "the pod deleted the device and made one with its name, MAC and alias: that stays in the pod",
+      (t) => {
+        const device = t.freshDevice();
+        const { mac } = t.link(device, "")!;
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(impostor(mac, device));
+        t.silent("DEL", conf);
+        t.gone(device, "");
+        t.equal(inPod(t).includes("eth0"), true, "the pod's own link in the pod");
+        t.silent("DEL", conf);
+      },
+    ),
+    ...(["device", "hwaddr"] as const).map((key) =>
+      one(
+        `HDI-06.${key}`,
+        "H",
+        RULE,
+        `${key}: DEL again, when the pod made a link with the device's MAC and an alias: OK, nothing comes`,
+        (t) => {
+          const device = t.freshDevice();
+          const { mac } = t.link(device, "")!;
+          const conf = config("1.0.0", key === "device" ? { device } : { hwaddr: mac });
+          t.add(conf);
+          t.sh(impostor(mac, key === "device" ? device : "tailscale0", "ip -n c1 link set eth0 name real"));
+          t.silent("DEL", conf);
+          t.equal(t.link(device, "")?.mac, mac, "MAC of the device on the host");
+          const before = t.picture();
+          for (const CNI_NETNS of ["/run/netns/c1", undefined]) {
+            t.silent("DEL", conf, { set: { CNI_NETNS } });
+            t.unchangedSince(before);
+          }
+        },
+      ),
+    ),
+    one("HDI-07", "H", RULE, "the pod renamed the device and gave it another MAC and alias: it comes back", (t) => {
+      const device = t.freshDevice();
+      const { mac } = t.link(device, "")!;
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh(`ip -n c1 link set eth0 down; ip -n c1 link set eth0 name x address 02:00:00:00:0b:01 alias other
+        ip -n c1 link add eth0 type veth peer name wire`);
+      t.silent("DEL", conf);
+      returned(t, device, "x");
+      t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
+    }),
+    one("HDI-08", "H", RULE, "a link of the host that is down and has the wanted name as alias keeps its name", (t) => {
+      const device = t.freshDevice();
+      t.sh(`ip link set ${device} down; ip link set ${device} alias spare`);
+      const before = t.picture();
+      t.error(t.call("ADD", config("1.0.0", { device: "spare" })));
+      t.unchangedSince(before, "");
+    }),
+    one(
+      "HDI-09",
+      "H",
+      "damaged state never blocks",
+      "records whose JSON is whole and of another shape: ADD, DEL and GC OK",
+      (t) => {
+        const device = t.freshDevice();
+        const key = { network: "n", containerId: "k", ifName: "eth0" };
+        const shapes = [null, 1, [], {}, { was: null }, { was: {}, network: {}, netns: {} }];
+        for (const [n, data] of shapes.entries()) {
+          t.write(
+            `${RECORDS}/n:k${n}:eth0.json`,
+            JSON.stringify({ key: { ...key, containerId: `k${n}` }, bootId: "x", data }),
+          );
+        }
+        const conf = config("1.1.0", { device });
+        t.add(conf);
+        t.silent("DEL", conf);
+        returned(t, device);
+        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
+      },
+    ),
+    one(
+      "HDI-10",
+      "H",
+      "what an earlier boot wrote means nothing today",
+      "a record of another boot: DEL OK, the device stays",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`sed -i 's/"bootId":"[^"]*"/"bootId":"another"/' ${RECORDS}/*.json`);
+        t.silent("DEL", conf);
+        t.present("eth0");
+        t.gone(device, "");
+      },
+    ),
+    one(
+      "HDI-11",
+      "H",
+      "what another host's namespace wrote means nothing here",
+      "a record of another namespace of the host: the new device of the name keeps its MAC",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`sed -i 's/"cookie":"[^"]*"/"cookie":"00000000000fffff"/; s/"mark":[0-9]*/"mark":1/' ${RECORDS}/*.json; ip netns del c1
+        for i in 1 2 3 4 5; do ip link show ${device} 2>/dev/null || break; sleep 0.2; done
+        ip link add ${device} address 02:00:00:00:0b:02 type veth peer name new0p`);
+        t.silent("DEL", conf, { set: { CNI_NETNS: undefined } });
+        t.equal(t.link(device, "")?.mac, "02:00:00:00:0b:02", "MAC of the new device");
+      },
+    ),
+    one("HDI-12", "H", "GC is about its own network", "GC of another network: the device stays in the pod", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.1.0", { device });
+      t.add(conf);
+      t.silent("GC", { ...conf, name: "other", "cni.dev/valid-attachments": [] });
+      t.present("eth0");
+      t.silent("DEL", conf);
+      returned(t, device);
+    }),
+  ],
+};
