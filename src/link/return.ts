@@ -2,7 +2,7 @@
 import { CniError, Code } from "../errors.ts";
 import { log } from "../log.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
-import { findDevice, isPhysical, viewOf } from "./identity.ts";
+import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
 import { deleteLink, getLink, type Link, listLinks } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
@@ -86,14 +86,27 @@ export interface Lent {
 export function locate({ was, netns, ifName, home }: Lent, netnsPath: string): Whereabouts {
   const host = ownNamespace();
   const { pod, doubt } = tryRecordedNamespace(netns, netnsPath, host);
-  const inPod = pod === undefined ? undefined : findDevice(viewOf(pod, home), was, ifName);
-  if (pod !== undefined && inPod?.link !== undefined) return { place: "pod", pod, link: inPod.link };
-  const onHost = findDevice(viewOf(host, home), was, ifName);
-  if (onHost?.link !== undefined) return { place: "host", link: onHost.link };
+  const { where, link, unclear } = search(was, ifName, pod && viewOf(pod, home), viewOf(host, home));
+  if (link !== undefined) return where === "pod" ? { place: "pod", pod: pod!, link } : { place: "host", link };
   if (doubt !== undefined) throw doubt;
-  if (inPod?.unclear !== undefined) return { place: "unclear", link: inPod.unclear, path: pod!.path };
-  if (onHost?.unclear !== undefined) return { place: "unclear", link: onHost.unclear, path: "" };
+  if (unclear !== undefined) return { place: "unclear", link: unclear, path: where === "pod" ? pod!.path : "" };
   return { place: isElsewhere(was) ? "hidden" : "lost" };
+}
+
+/** In the pod, then on the host. `unclear`: one that may be it, when none is for certain. */
+export function search(
+  was: LinkSnapshot,
+  ifName: string,
+  pod: View | undefined,
+  host: View,
+): { where: "pod" | "host"; link?: Link | undefined; unclear?: Link | undefined } {
+  const inPod = pod && findDevice(pod, was, ifName);
+  if (inPod?.link !== undefined) return { where: "pod", link: inPod.link };
+  const onHost = findDevice(host, was, ifName);
+  if (onHost?.link !== undefined) return { where: "host", link: onHost.link };
+  return inPod?.unclear === undefined
+    ? { where: "host", unclear: onHost?.unclear }
+    : { where: "pod", unclear: inPod.unclear };
 }
 
 /** Its hardware is plugged in, and bound to a driver that makes interfaces. */
