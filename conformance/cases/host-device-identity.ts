@@ -48,9 +48,9 @@ export const hostDeviceIdentity: CaseTable = {
         t.sh(`ip link add hw0 index 4000 type veth peer name hw0p; ip link set hw0 up; ip netns add c2
         ip link add mv0 index 3000 link hw0 type macvlan mode passthru`);
         const conf = config("1.0.0", { hwaddr: t.link("hw0", "")!.mac });
-        const index = t.link("hw0", "")!.ifindex;
+        const index = t.link("hw0", "")!.index;
         t.add(conf);
-        t.equal(t.link("eth0")?.ifindex, index, "index of the device that moved");
+        t.equal(t.link("eth0")?.index, index, "index of the device that moved");
         const error = t.error(t.call("ADD", conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" } }));
         t.expect(/held by container/.test(error.msg), "an error that names the holder", error.msg);
         t.silent("DEL", conf);
