@@ -116,7 +116,11 @@ export function isSameDevice(view: View, link: Link, was: LinkSnapshot, ifName =
 
 /** A device of the host that is about to leave it, with all that it will be known by. */
 export function identify(home: NetNs, link: Link): LinkSnapshot {
-  const was = snapshotOnHost(home.route, link);
+  return withIdentity(home, link, snapshotOnHost(home.route, link));
+}
+
+/** The snapshot, with what the device will be known by. */
+export function withIdentity(home: NetNs, link: Link, was: LinkSnapshot): LinkSnapshot {
   if (link.portName !== undefined) was.portName = link.portName;
   if (isPhysical(was)) return was;
   if (link.vlan !== undefined) was.vlan = link.vlan;

@@ -2,7 +2,7 @@
 // (12-16 ms) under RTNL for each move (habit of all callers: exactly one per call).
 import { CniError, Code } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { findDevice, identify, isSameDevice, viewOf } from "./identity.ts";
+import { findDevice, isSameDevice, viewOf, withIdentity } from "./identity.ts";
 import { deleteAltnames, getLink, type Link, type LinkChange, setLink } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
 import { isPassing, patiently } from "./patience.ts";
@@ -23,7 +23,7 @@ export function moveLink(
   link: Link,
   name: string,
   change: LinkChange,
-  known: LinkSnapshot = identify(from, link),
+  known: LinkSnapshot = withIdentity(from, link, snapshotLink(link)),
 ): Link {
   const taken = getLink(to.route, name);
   if (taken !== undefined) throw nameTaken(to, name, taken);
