@@ -95,6 +95,26 @@ export const hostDeviceBack: CaseTable = {
       t.equal(flags(), before, "flags");
     }),
     one(
+      "HDX-82",
+      "H",
+      "the device comes back as it was",
+      "both ends of a veth in one pod: DEL of one leaves the other there",
+      (t) => {
+        const device = t.freshDevice();
+        // Otherwise a veth whose peer is in a pod is refused.
+        allow(t, `${device}p`);
+        const [one, other] = [config("1.0.0", { device }), config("1.0.0", { device: `${device}p` })];
+        const before = t.picture();
+        const second = { set: { CNI_IFNAME: "net1" } };
+        t.add(one);
+        t.add(other, second);
+        t.silent("DEL", one);
+        t.present("net1");
+        t.silent("DEL", other, second);
+        t.unchangedSince(before);
+      },
+    ),
+    one(
       "HDX-46",
       "H",
       "DEL does what it can",

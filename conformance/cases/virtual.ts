@@ -331,6 +331,12 @@ export const virtual: CaseTable = {
       t.sh(ipvl("host7", "up0", "l3s"));
       explained(t, t.l2(), /up0.*mode l3s/, /host7/);
     }),
+    only("ipvlan", "IVX-18", "H", "bad input: cause and cure", "another pod has the address: E that names it", (t) => {
+      t.netns("c2");
+      const conf = t.withStatic([{ address: "198.51.100.5/24" }]);
+      t.add(conf, { set: { CNI_CONTAINERID: "ctr-2", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+      explained(t, conf, /198\.51\.100\.5 is in use by eth0 in \/run\/netns\/c2/, /let IPAM give it to one pod only/);
+    }),
     only(
       "ipvlan",
       "IVX-16",

@@ -128,12 +128,28 @@ export function lookInto<T>(path: string, look: (namespace: NetNs) => T): T | un
   }
 }
 
+/**
+ * What is at a path, for who acts on no namespace: which one, "absent" when nothing is there, "other" for a file that is no network namespace,
+ * "unknown" when that cannot be told.
+ */
+export function whatIsAt(path: string): Pick<NetNs, "dev" | "ino"> | "absent" | "other" | "unknown" {
+  const found = tryOpen(path);
+  if (found instanceof Gone) return found.isAbsent ? "absent" : "other";
+  if (!(found instanceof OpenNamespace)) return "unknown";
+  const { dev, ino } = found;
+  found.close();
+  return { dev, ino };
+}
+
 /** There is no network namespace at a path, for certain. */
 class Gone {
   readonly why: string;
+  /** There is nothing at all. */
+  readonly isAbsent: boolean;
 
-  constructor(why: string) {
+  constructor(why: string, isAbsent = false) {
     this.why = why;
+    this.isAbsent = isAbsent;
   }
 }
 
@@ -155,7 +171,7 @@ function tryOpen(path: string): OpenNamespace | Gone | SystemError | CniError {
     if (error instanceof CniError) return error;
     if (!(error instanceof SystemError)) throw error;
     if (file !== undefined || !ABSENT.includes(error.code)) return error;
-    return mayNeedProc(path) && !isThere("/proc/self") ? noProc(error) : new Gone(error.message);
+    return mayNeedProc(path) && !isThere("/proc/self") ? noProc(error) : new Gone(error.message, true);
   } finally {
     if (file !== undefined) host.close(file);
   }

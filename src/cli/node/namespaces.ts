@@ -1,6 +1,7 @@
 // The network namespaces of this node that can be seen from here, and what became of those that were written down.
 import { NSFS_MAGIC, O_DIRECTORY, O_PATH, O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { whatIsAt } from "../../link/namespace.ts";
 import type { NamedNamespace } from "../../link/return.ts";
 import { closing } from "../../state/files.ts";
 
@@ -51,13 +52,12 @@ export class Namespaces {
    */
   lifeOf({ path, dev, ino }: NamedNamespace): Life {
     const same = ino === 0 ? undefined : this.seen.find((one) => one.ino === ino && one.dev === dev);
+    const there = path === "" ? "absent" : whatIsAt(path);
     // The kernel gives inodes of dead namespaces to new ones: under another name, with its own gone, it is another pod's.
-    if (same !== undefined && !(same.named && isMissing(path))) return "alive";
-    if (path === "") return "unknown";
-    const there = identify(path);
-    if (there !== undefined) return ino === 0 || (there.ino === ino && there.dev === dev) ? "alive" : "gone";
-    // A file without its mount: the runtime may be in another mount namespace (snaps), where the pod lives on.
-    if (!isMissing(path)) return "unknown";
+    if (same !== undefined && !(same.named && there === "absent")) return "alive";
+    if (typeof there === "object") return ino === 0 || (there.ino === ino && there.dev === dev) ? "alive" : "gone";
+    // "other": a file without its mount. The runtime may be in another mount namespace (snaps), where the pod lives on.
+    if (path === "" || there !== "absent") return "unknown";
     const process = /^\/proc\/(\d+)\//.exec(path);
     if (process !== null) return this.#processesOfNode ? "gone" : "unknown";
     return isDirectory(path.slice(0, path.lastIndexOf("/")) || "/") ? "gone" : "unknown";
@@ -71,7 +71,7 @@ export function isMachinesNetwork(): boolean {
   return own !== undefined && own === identify("/proc/1/ns/net")?.key;
 }
 
-/** undefined: no namespace (any more), or not ours to look at. */
+/** Which namespace, of whatever type; undefined: none that we can see. That proves nothing: see whatIsAt. */
 function identify(path: string): { key: string; dev: number; ino: number } | undefined {
   try {
     const fd = host.open(path, O_PATH);
@@ -82,16 +82,6 @@ function identify(path: string): { key: string; dev: number; ino: number } | und
     });
   } catch (error) {
     if (error instanceof SystemError) return undefined;
-    throw error;
-  }
-}
-
-function isMissing(path: string): boolean {
-  try {
-    host.stat(path, false);
-    return false;
-  } catch (error) {
-    if (error instanceof SystemError) return error.code === "ENOENT" || error.code === "ENOTDIR";
     throw error;
   }
 }

@@ -71,6 +71,13 @@ describe("a namespace that was written down", () => {
     expect(Namespaces.find().lifeOf(four)).toBe("gone");
   });
 
+  it("is gone when its name is a link to nothing, and not known to be gone behind links without end", () => {
+    sh("ln -s /run/netns/nowhere /run/netns/dangling; ln -s loop /run/netns/loop");
+    const lifeOf = (name: string) => Namespaces.find().lifeOf({ path: `/run/netns/${name}`, dev: 4, ino: 1 });
+    expect([lifeOf("dangling"), lifeOf("loop")]).toEqual(["gone", "unknown"]);
+    sh("rm /run/netns/dangling /run/netns/loop");
+  });
+
   it("is not known to be gone where the directory of its name is not to be seen", () => {
     expect(Namespaces.find().lifeOf({ path: "/run/no-such-place/x", dev: 4, ino: 1 })).toBe("unknown");
     expect(Namespaces.find().lifeOf({ path: "", dev: 0, ino: 0 })).toBe("unknown");
