@@ -1,5 +1,5 @@
-// Every input of the corpus, and every one that once was a fault, on Node: no compiler needed. Each in a context of its own, so that none sees
-// what another left.
+// Every input that once was a fault, and each fourth of the corpus, on Node: no compiler needed. Each in a context of its own, so that none
+// sees what another left. The fuzzer itself begins with the whole corpus.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createContext, Script } from "node:vm";
@@ -67,8 +67,8 @@ describe.each(targets)("%s", (target) => {
 
   const corpus = inputsOf("corpus", target);
   test("has a corpus", () => expect(corpus.length).toBeGreaterThan(5));
-  test("the corpus", { timeout: 300_000 }, () => {
-    for (const [, path] of corpus) judge(target, path);
+  test("each fourth of the corpus", { timeout: 300_000 }, () => {
+    for (const [, path] of corpus.filter((_, i) => i % 4 === 0)) judge(target, path);
   });
 });
 
