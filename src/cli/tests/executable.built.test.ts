@@ -1,6 +1,6 @@
 // The same answers from the executable, whose engine is another one than Node's, and nothing looked at that was not named.
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -35,6 +35,23 @@ test.each([
   [["completion", "zsh"]],
   [["add", "--help"]],
 ])("%s", (args) => expect(execute(args)).toEqual(run(args)));
+
+test.each([
+  ["4,000 lists", `${"- ".repeat(4000)}x`, "1:201"],
+  ["16,000 lists", `${"- ".repeat(16_000)}x`, "1:201"],
+  ["2,000 maps", Array.from({ length: 2000 }, (_, i) => `${" ".repeat(i)}a:\n`).join(""), "101:101"],
+  ["4,000 keys", `${"? ".repeat(4000)}x`, "1:201"],
+  ["4,000 pairs", `k: [${"a: ".repeat(4000)}x`, "1:306"],
+  ["99 lists", `${"- ".repeat(99)}x`, "1:1"],
+])("YAML of %s ends in words, not in a signal", (_, text, where) => {
+  const file = join(open, "deep.yaml");
+  writeFileSync(file, text);
+  const { status, stdout, stderr } = execute(["validate", file], { NO_COLOR: "1" });
+  rmSync(file);
+  expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+  const message = where === "1:1" ? "not an object of Kubernetes" : "nested more than 100 deep; it is not looked at";
+  expect(stdout).toContain(`${file}:${where}: error: ${message}`);
+});
 
 test("validate opens the files that were named and nothing else, and needs no root", () => {
   const log = join(open, "strace");

@@ -5,7 +5,7 @@ import { didYouMean } from "../../config/messages.ts";
 import type { Level } from "./finding.ts";
 import type { Origin } from "./network.ts";
 import { offsetsOf } from "./scalar.ts";
-import { DEEPEST, parseYaml, repeatedKey, tooDeep } from "./yaml.ts";
+import { DEEPEST, MOST_TOKENS, parseYaml, type Refused, repeatedKey } from "./yaml.ts";
 
 /** A JSON text that should be a network's configuration. */
 export interface NetworkText {
@@ -69,14 +69,12 @@ const yamlCures: { [code: string]: string } = {
 
 function readYaml(text: string): Contents {
   const contents: Contents = { networks: [], remarks: [] };
-  const deep = tooDeep(text);
-  if (deep !== undefined) {
-    const words = `nested more than ${DEEPEST} deep; it is not looked at`;
-    const cure = "No network needs that: a bracket is not closed, or it is the wrong file.";
-    contents.remarks.push({ level: "error", offset: deep, path: "", text: words, cure });
+  const documents = parseYaml(text);
+  if (!Array.isArray(documents)) {
+    contents.remarks.push(refusal(documents));
     return contents;
   }
-  for (const document of parseYaml(text)) {
+  for (const document of documents) {
     const wrong = whatIsNotYaml(document);
     if (wrong !== undefined) contents.remarks.push(wrong);
     else readObject(text, document.contents, contents);
@@ -85,6 +83,18 @@ function readYaml(text: string): Contents {
   if (nothing)
     contents.remarks.push(remark("error", undefined, "", "there is no network in it", "Is it the right file?"));
   return contents;
+}
+
+function refusal({ offset, reason }: Refused): Remark {
+  const deep = {
+    text: `nested more than ${DEEPEST} deep; it is not looked at`,
+    cure: "No network needs that: a bracket is not closed, or it is the wrong file.",
+  };
+  const long = {
+    text: `more than ${MOST_TOKENS} words and signs of YAML; it is not looked at`,
+    cure: "Give the objects with networks only, or split the file.",
+  };
+  return { level: "error", offset, path: "", ...(reason === "deep" ? deep : long) };
 }
 
 function whatIsNotYaml(document: Document): Remark | undefined {

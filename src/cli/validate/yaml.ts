@@ -1,35 +1,104 @@
-// YAML in a time that grows with its length: the parser's own grows with the square of the depth, and of the keys of a map.
-import { type Document, isScalar, Lexer, type Node, parseAllDocuments, visit } from "yaml";
+// YAML in bounded time and memory: the parser takes about 30 us a token, calls itself once a level, and its work grows with the
+// square of the depth. Each of its levels takes so much memory that 2,000 exhaust the heap. So depth and length are looked at first.
+import { Composer, type Document, isScalar, Lexer, type Node, Parser, visit } from "yaml";
 
-/** Of brackets. An object of Kubernetes' has three or four, a configuration as one line of JSON not many more. */
+/** Levels. An object of Kubernetes' has three or four, a configuration as one line of JSON not many more. */
 export const DEEPEST = 100;
+/** About seven a line, 14,000 lines: an object with a network, as kubectl prints it, has 30 to 60 of them. */
+export const MOST_TOKENS = 100_000;
 
 /** The lexer says so in front of a scalar's text, which may be no more than a bracket. */
 const SCALAR = "\u001f";
 /** Tokens that are no text of the file: a document begins, a flow collection was cut off, SCALAR. */
 const MARKS = ["\u0002", "\u0018", SCALAR];
 
-/** Offset of the bracket that goes deeper than DEEPEST; undefined when there is none. */
-export function tooDeep(text: string): number | undefined {
-  let depth = 0;
-  let offset = 0;
-  let before = "";
-  for (const token of new Lexer().lex(text)) {
-    if (before !== SCALAR) {
-      if (token === "[" || token === "{") depth++;
-      else if (token === "]" || token === "}") depth--;
-    }
-    if (depth > DEEPEST) return offset;
-    if (!MARKS.includes(token)) offset += token.length;
-    before = token;
-  }
-  return undefined;
+/** Why a file is not read, and the offset where that shows. */
+export interface Refused {
+  offset: number;
+  reason: "deep" | "long";
 }
 
-/** None of them deeper than DEEPEST: see tooDeep. Keys may repeat: see repeatedKey. */
-export function parseYaml(text: string): Document[] {
-  const documents = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: false });
-  return "empty" in documents ? [] : documents;
+/** Documents of the file, unless it is nested deeper than DEEPEST or longer than MOST_TOKENS. Keys may repeat: see repeatedKey. */
+export function parseYaml(text: string): Document[] | Refused {
+  const tokens: string[] = [];
+  const depth = new Depth();
+  let offset = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (!MARKS.includes(token)) {
+      const isText = tokens.at(-1) === SCALAR;
+      if (depth.after(token, isText) > DEEPEST) return { offset, reason: "deep" };
+      offset += token.length;
+    }
+    if (tokens.length === MOST_TOKENS) return { offset, reason: "long" };
+    tokens.push(token);
+  }
+  const composer = new Composer({ prettyErrors: false, uniqueKeys: false });
+  return [...composer.compose(parse(tokens))];
+}
+
+function* parse(tokens: string[]) {
+  const parser = new Parser();
+  for (const token of tokens) yield* parser.next(token);
+  yield* parser.end();
+}
+
+/**
+ * How deep the parser may be, from its tokens. In block form a level is a column where something begins: a list or map ends with the
+ * first line that begins left of it. (A list may stand below a key in the key's own column, so there are at most two levels a column.)
+ * In brackets a level is a bracket, or a second "-", "?" or ":" in one entry, which the parser takes as a level of its own.
+ */
+class Depth {
+  #column = 0;
+  /** Columns of the levels in block form. */
+  #block: number[] = [];
+  /** For each open bracket: indicators of its entry so far. */
+  #flow: number[] = [];
+  #indicators = 0;
+  /** What comes next can begin a level. */
+  #opens = true;
+
+  after(token: string, isText: boolean): number {
+    const isIndicator = !isText && (token === "-" || token === "?" || token === ":");
+    if (!isText && isBlank(token)) {
+      if (token.endsWith("\n")) this.#opens = true;
+    } else if (this.#flow.length > 0) {
+      this.#inBrackets(token, isText, isIndicator);
+    } else {
+      if (this.#opens) this.#begin();
+      const isProperty = !isText && (token[0] === "&" || token[0] === "!");
+      this.#opens = isIndicator || isProperty || token === "---";
+      if (!isText && (token === "[" || token === "{")) this.#flow.push(0);
+    }
+    const newline = token.lastIndexOf("\n");
+    this.#column = newline < 0 ? this.#column + token.length : token.length - newline - 1;
+    return Math.max(this.#block.length, this.#flow.length + this.#indicators);
+  }
+
+  #begin(): void {
+    while ((this.#block.at(-1) ?? -1) > this.#column) this.#block.pop();
+    if (this.#block.at(-1) !== this.#column) this.#block.push(this.#column);
+  }
+
+  #inBrackets(token: string, isText: boolean, isIndicator: boolean): void {
+    const last = this.#flow.length - 1;
+    if (isIndicator) {
+      // The first is that of an ordinary pair.
+      if (this.#flow[last]!++ > 0) this.#indicators++;
+    } else if (isText) {
+      return;
+    } else if (token === "[" || token === "{") {
+      this.#flow.push(0);
+    } else if (token === "]" || token === "}" || token === ",") {
+      this.#indicators -= Math.max(0, this.#flow[last]! - 1);
+      this.#flow[last] = 0;
+      if (token !== ",") this.#flow.pop();
+    }
+  }
+}
+
+/** Line ends, white space and comments. */
+function isBlank(token: string): boolean {
+  return token.trimStart() === "" || token[0] === "#";
 }
 
 /** The first key that its map has already; undefined when there is none. */
