@@ -6,6 +6,7 @@ import { command } from "./command.ts";
 import { Exit, Status } from "./exit.ts";
 import { readInput } from "./input.ts";
 import { type Colour, paint, plural, print, printJson } from "./terminal.ts";
+import { cut } from "./validate/cut.ts";
 import { type Judged, judge, type Located } from "./validate/file.ts";
 import type { Level } from "./validate/finding.ts";
 
@@ -29,6 +30,7 @@ function unreadable(file: string, { message, details: cure }: CniError): Judged 
     file,
     networks: [],
     findings: [{ level: "error", line: 0, column: 0, path: "", message, cure, source: "", mark: 0 }],
+    omitted: cut([]).omitted,
   };
 }
 
@@ -49,8 +51,12 @@ export function validate(files: string[]): Judged[] {
 const colours: { [level in Level]: Colour } = { error: "red", warning: "yellow", note: "dim" };
 
 /** Messages as compilers print them, with the line they are about. */
-function show({ file, networks, findings }: Judged): void {
+function show({ file, networks, findings, omitted }: Judged): void {
   for (const found of findings) showFinding(file, found);
+  for (const level of ["error", "warning", "note"] as const) {
+    if (omitted[level] === 0) continue;
+    print(`${oneLine(file)}: ${paint(level, colours[level])}: ${plural(omitted[level], `more ${level}`)} not listed\n`);
+  }
   if (findings.some(({ level }) => level !== "note")) return;
   for (const { name, plugins } of networks) {
     print(`${file}: ${paint("good", "green")}: network "${name}", plugins ${plugins.join(", ")}\n`);
@@ -74,7 +80,9 @@ function visible(text: string): string {
 }
 
 function count(files: Judged[], level: Level): number {
-  return files.reduce((sum, { findings }) => sum + findings.filter((each) => each.level === level).length, 0);
+  const inFile = ({ findings, omitted }: Judged) =>
+    findings.filter((each) => each.level === level).length + omitted[level];
+  return files.reduce((sum, file) => sum + inFile(file), 0);
 }
 
 export const validateCommand = () =>

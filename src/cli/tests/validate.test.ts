@@ -145,7 +145,27 @@ describe("large files", () => {
 
   test("a list may have more plugins than a function may have arguments", () => {
     const plugins = Array<object>(70_000).fill({ type: "x" });
-    expect(findingsOf({ cniVersion: "1.0.0", name: "a", plugins })).toHaveLength(70_000);
+    const config = JSON.stringify({ cniVersion: "1.0.0", name: "a", plugins });
+    const [file] = JSON.parse(run(["validate", "--json", "-"], config).stdout).files;
+    expect(file.networks[0].plugins).toHaveLength(70_000);
+    expect(file.findings).toHaveLength(20);
+    expect(file.omitted).toEqual({ error: 0, warning: 0, note: 69_980 });
+  });
+
+  test("equal warnings are listed 20 times, different ones 200 times, and all are counted", () => {
+    const head = '{"cniVersion":"1.0.0","name":"a","type":"macvlan","master":"eth1"';
+    const many = `${head}${',"master":"eth1"'.repeat(200_000)}}`;
+    const { stdout } = run(["validate", "-"], many);
+    expect(stdout.split("\n").filter((line) => line.includes("master is given twice"))).toHaveLength(20);
+    expect(stdout.split("\n").slice(-3)).toEqual([
+      "-: warning: 199980 more warnings not listed",
+      "1 file, 0 errors, 200000 warnings",
+      "",
+    ]);
+    const pairs = Array.from({ length: 1000 }, (_, i) => `,"_${i}":1,"_${i}":1`).join("");
+    const found = JSON.parse(run(["validate", "--json", "-"], `${head}${pairs}}`).stdout);
+    expect(found.warnings).toBe(1000);
+    expect(found.files[0]).toMatchObject({ findings: { length: 200 }, omitted: { error: 0, warning: 800, note: 0 } });
   });
 
   test("what a plugin does not read to its end is an error", () => {
@@ -178,6 +198,26 @@ describe("YAML that would take its reader long", () => {
   test.each([
     ["20,000 brackets", `kind: Pod\nspec: ${"[".repeat(20_000)}`, `2:107 ${deep}`],
     ["braces", `kind: Pod\nspec: ${"{a: ".repeat(101)}`, `2:407 ${deep}`],
+    ["4,000 lists in one line", `${"- ".repeat(4000)}x`, `1:201 ${deep}`],
+    ["16,000 lists in one line", `${"- ".repeat(16_000)}x`, `1:201 ${deep}`],
+    ["lists line by line", Array.from({ length: 2000 }, (_, i) => `${" ".repeat(i)}-\n`).join(""), `101:101 ${deep}`],
+    ["maps", Array.from({ length: 2000 }, (_, i) => `${" ".repeat(i)}a:\n`).join(""), `101:101 ${deep}`],
+    ["maps in one line", `${"a: ".repeat(4000)}x`, `1:301 ${deep}`],
+    ["keys that are maps", `${"? ".repeat(4000)}x`, `1:201 ${deep}`],
+    ["maps without keys", `${": ".repeat(4000)}x`, `1:201 ${deep}`],
+    ["lists with anchors", `${"- &a ".repeat(4000)}x`, `1:251 ${deep}`],
+    ["behind the start of a document", `--- ${"- ".repeat(4000)}x`, `1:203 ${deep}`],
+    ["pairs in a bracket", `k: [${"a: ".repeat(4000)}x`, `1:306 ${deep}`],
+    ["behind a comment, an empty line and a text", `a: |\n  b\n\n# c\nd:\n  ${"- ".repeat(4000)}x`, `6:201 ${deep}`],
+    ["100 lists", `${"- ".repeat(98)}x`, "1:1 not an object of Kubernetes"],
+    ["200 short lists", "- - - x\n".repeat(200), "1:1 not an object of Kubernetes"],
+    ["pairs after one another", `a: [${"b: c, ".repeat(200)}]`, '1:1 "kind" is missing'],
+    ["maps after one another", "- a:\n    b:\n      c: d\n".repeat(200), "1:1 not an object of Kubernetes"],
+    [
+      "4 MiB of documents",
+      "--- {}\n".repeat(500_000),
+      "20001:1 more than 100000 words and signs of YAML; it is not looked at",
+    ],
     ["as many brackets as may be", `a: ${"[".repeat(100)}${"]".repeat(100)}`, '1:1 "kind" is missing'],
     ["one after another", `a: [${"[], ".repeat(200)}]`, '1:1 "kind" is missing'],
     ["in a text", `a: "${"[".repeat(200)}"\nb: |-\n  ${"[".repeat(200)}`, '1:1 "kind" is missing'],

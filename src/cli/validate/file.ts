@@ -2,6 +2,7 @@
 import { isTooDeep } from "../../cni/request.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { humanPath } from "../../config/messages.ts";
+import { cut, type Omitted } from "./cut.ts";
 import { type NetworkText, type Remark, readContents } from "./documents.ts";
 import type { Level } from "./finding.ts";
 import { checkNetwork } from "./network.ts";
@@ -11,6 +12,8 @@ export interface Judged {
   file: string;
   networks: { name: string; plugins: string[] }[];
   findings: Located[];
+  /** Further findings that are counted and not listed. */
+  omitted: Omitted;
 }
 
 /** A finding in its file. */
@@ -40,16 +43,17 @@ export function judge(name: string, text: string): Judged {
       text: "it begins with a byte order mark",
       cure: "Save it as UTF-8 without one.",
     };
-    return { file: name, networks: [], findings: [locate(linesOf(text), mark)] };
+    return { file: name, networks: [], findings: [locate(linesOf(text), mark)], omitted: cut([]).omitted };
   }
   const { networks, remarks } = readContents(name, text);
   const judged = networks.map((network) => judgeNetwork(network));
   const lines = linesOf(text);
-  const all = [...remarks, ...judged.flatMap((each) => each.remarks)];
+  const { listed, omitted } = cut([...remarks, ...judged.flatMap((each) => each.remarks)]);
   return {
     file: name,
     networks: judged.flatMap(({ network }) => network ?? []),
-    findings: all.map((each) => locate(lines, each)).sort((a, b) => a.line - b.line || a.column - b.column),
+    findings: listed.map((each) => locate(lines, each)).sort((a, b) => a.line - b.line || a.column - b.column),
+    omitted,
   };
 }
 

@@ -1,0 +1,28 @@
+// A hostile file can be wrong 200,000 times. What nobody reads is counted and not listed.
+import type { Level } from "./finding.ts";
+
+/** Findings of one level in one file, and of them those with the same words, that are listed. */
+export const LISTED = 200;
+export const LISTED_EQUAL = 20;
+
+/** How many findings are not listed. */
+export type Omitted = { [level in Level]: number };
+
+/** The first findings of each level, in their order, and how many were left out. */
+export function cut<T extends { level: Level; text: string }>(findings: T[]): { listed: T[]; omitted: Omitted } {
+  const omitted: Omitted = { error: 0, warning: 0, note: 0 };
+  const ofLevel: { [level in Level]: number } = { error: 0, warning: 0, note: 0 };
+  const equal = new Map<string, number>();
+  const listed = findings.filter(({ level, text }) => {
+    const key = `${level} ${text}`;
+    const before = equal.get(key) ?? 0;
+    equal.set(key, before + 1);
+    if (before < LISTED_EQUAL && ofLevel[level] < LISTED) {
+      ofLevel[level]++;
+      return true;
+    }
+    omitted[level]++;
+    return false;
+  });
+  return { listed, omitted };
+}
