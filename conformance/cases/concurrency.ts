@@ -97,6 +97,49 @@ export const concurrency: CaseTable = {
         clean(t, conf, before, `killed after ${0.5 + n * 2.5} ms`);
       }
     }),
+    row(
+      "CON-08",
+      "H",
+      "C-012",
+      "10 ADDs at once that want one address: exactly one OK, the others touch nothing (F11)",
+      (t) => {
+        const runs = t.parallel(
+          crowd(t, 10).map(({ conf, set }) => ({
+            command: "ADD",
+            stdin: conf,
+            set: { ...set, CNI_ARGS: "IgnoreUnknown=1;IP=198.51.100.77" },
+          })),
+        );
+        const good = runs.filter((run) => run.status === 0);
+        t.equal(good.length, 1, "successes");
+        t.equal(JSON.parse(good[0]!.stdout).ips[0].address.split("/")[0], "198.51.100.77", "address");
+        t.leaseCount(1);
+      },
+    ),
+    row(
+      "CON-09",
+      "S",
+      "C-110: GC takes nothing from a valid attachment",
+      "SIGKILL at 10 points of GC, GC again: OK (F3)",
+      (t) => {
+        const valid = [{ containerID: "k0", ifname: "eth0" }];
+        const [one, two] = crowd(t, 2) as [
+          { conf: Config; set: Record<string, string> },
+          { conf: Config; set: Record<string, string> },
+        ];
+        const conf = { ...one.conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": valid };
+        t.add({ ...one.conf, cniVersion: "1.1.0" }, { set: one.set, ns: "k0" });
+        for (let n = 0; n < 10; n++) {
+          t.add({ ...two.conf, cniVersion: "1.1.0" }, { set: two.set, ns: "k1" });
+          killed(t, "GC", conf, 0.5 + n * 2.5);
+          t.silentRun(t.call("GC", conf, { set: { CNI_CONTAINERID: "", CNI_NETNS: "", CNI_IFNAME: "" } }));
+          t.leaseCount(1);
+          t.present("eth0", "k0");
+          t.sh("ip -n k1 link del eth0 2>/dev/null || true");
+        }
+      },
+      { needs: ["spec:1.1.0"] },
+    ),
   ],
   fixed: [],
 };

@@ -100,6 +100,12 @@ test("what plugins of others read is their business; what no version has is said
   ]);
 });
 
+test.each(["vlan", "tap", "bond"])("%s is a plugin of others and no slip of the pen", (type) => {
+  const list = { cniVersion: "1.0.0", name: "a", plugins: [{ type }] };
+  const [found] = JSON.parse(run(["validate", "--json", "-"], JSON.stringify(list)).stdout).files[0].findings;
+  expect([found.level, found.message]).toEqual(["note", `"${type}" is none of podnic's plugins`]);
+});
+
 test("objects of Kubernetes as JSON, in lists, several documents", () => {
   const config = JSON.stringify({ cniVersion: "0.3.1", type: "ipvlan", master: "eth1" });
   const definition = (name: string, spec: object) => ({

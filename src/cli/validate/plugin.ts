@@ -75,8 +75,16 @@ function toFinding({ pointer, text, cure }: Problem): Finding {
   return finding("error", pointer, text, cure === undefined ? "" : `${cure[0]!.toUpperCase()}${cure.slice(1)}.`);
 }
 
+/** Names of well-known plugins of others: "vlan" is no slip of the pen for "ipvlan". */
+const OTHERS = [
+  ..."bridge vlan ptp dummy loopback tap tuning bandwidth firewall portmap sbr vrf dhcp".split(" "),
+  ..."whereabouts calico calico-ipam flannel cilium-cni multus ovs ovn ib-sriov bond rdma netdevice route-override".split(
+    " ",
+  ),
+];
+
 function unknownType(pointer: string, type: string, known: string[]): Finding {
-  const meant = didYouMean(type, known);
+  const meant = OTHERS.includes(type) ? "" : didYouMean(type, known);
   const text = `"${type}" is none of podnic's plugins${meant}`;
   if (meant !== "") return finding("warning", pointer, text, "A runtime looks for a plugin of this very name.");
   return finding("note", pointer, text, "Its part is not checked.");
