@@ -9,10 +9,22 @@ export interface Outcome {
 /** But for the ends of lines. */
 const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/;
 
+const INTERNAL = "internal error";
+
+/** The fuzzer writes the words that are looked for into its input, and podnic quotes them. */
+export function isQuoted(verdict: string, input: Uint8Array): boolean {
+  if (!verdict.startsWith(INTERNAL)) return false;
+  const word = [..."internal"].map((letter) => letter.charCodeAt(0));
+  for (let at = input.indexOf(word[0]!); at >= 0; at = input.indexOf(word[0]!, at + 1)) {
+    if (word.every((letter, i) => input[at + i] === letter)) return true;
+  }
+  return false;
+}
+
 function spoken({ stdout, stderr }: Outcome): string {
   if (CONTROL.test(stderr)) return `a control character on stderr: ${JSON.stringify(stderr)}`;
   if (CONTROL.test(stdout)) return `a control character on stdout: ${JSON.stringify(stdout)}`;
-  if (`${stdout}${stderr}`.includes("internal error")) return `internal error: ${stdout}${stderr}`;
+  if (`${stdout}${stderr}`.includes(INTERNAL)) return `${INTERNAL}: ${stdout}${stderr}`;
   return "";
 }
 

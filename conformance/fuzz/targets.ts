@@ -2,7 +2,7 @@
 import { operator } from "../../src/cli/main.ts";
 import { installHost } from "../../src/host/host.ts";
 import { main } from "../../src/main.ts";
-import { judgeOperator, judgePlugin, type Outcome } from "./judge.ts";
+import { isQuoted, judgeOperator, judgePlugin, type Outcome } from "./judge.ts";
 import { Errno } from "./world/errno.ts";
 import { DELEGATE, DEVICE, furnish, POD_PATH, VF } from "./world/node.ts";
 import { type Call, type Conversions, type Datagram, Ended, World, WorldHost } from "./world/world.ts";
@@ -360,5 +360,6 @@ export function tryOne(world: World, name: string, input: Uint8Array, behind = 0
   const target = targets[name];
   if (target === undefined) return `no target ${name}; there are: ${Object.keys(targets).join(", ")}`;
   said = "";
-  return target(world, input, behind);
+  const verdict = target(world, input, behind);
+  return isQuoted(verdict, input) ? "" : verdict;
 }
