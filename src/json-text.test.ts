@@ -1,5 +1,9 @@
 import { expect, test } from "vitest";
+import { installHost } from "./host/host.ts";
+import { NodeHost } from "./host/node/host.ts";
 import { jsonText } from "./json-text.ts";
+
+installHost(new NodeHost());
 
 test("no character that a terminal obeys, and the same value", () => {
   const value = { "key\u009b": "\u0000\u001b[31m\u007f\u0080\u009b2J\u009f\u2028\u2029é\u00a0€" };

@@ -1,7 +1,7 @@
 // What a configuration asks host-local for, checked before anything is touched.
 import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
 import { type RouteConfig, readRoutes } from "../../src/cni/routes.ts";
-import { confinePath } from "../../src/config/policy.ts";
+import { confinePath, type Place } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress, parsePrefix } from "../../src/ip/address.ts";
 import {
@@ -39,7 +39,7 @@ export interface Plan {
   excluded: IntervalMap<Interval>;
   routes: RouteSpec[];
   resolvConf: string | undefined;
-  directory: string;
+  directory: Place;
 }
 
 /** A range, and which set it is of. */
@@ -85,13 +85,11 @@ function makePlan(call: Call<HostLocalConfig>): Plan {
 }
 
 /** `<dataDir>/<network>`. Throws CniError(invalidConfig) when configurations may not name it. */
-export function leaseDirectory(call: Call<HostLocalConfig>): string {
+export function leaseDirectory(call: Call<HostLocalConfig>): Place {
   const dataDir = call.config.ipam?.dataDir || DATA_DIR;
-  const directory = `${dataDir}/${call.attachment.network}`;
-  confinePath("dataDir", dataDir);
+  if (dataDir !== DATA_DIR) confinePath("dataDir", dataDir);
   // The network's name may be that of a directory that is somebody else's.
-  confinePath("dataDir", directory);
-  return directory;
+  return confinePath("dataDir", `${dataDir}/${call.attachment.network}`);
 }
 
 /** Addresses asked for by name, each once. `args` makes CNI_ARGS void (spec C-142). */

@@ -2,7 +2,7 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Result } from "../../src/cni/result.ts";
-import { policy } from "../../src/config/policy.ts";
+import { type Place, policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { errnoText, SystemError } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
@@ -27,19 +27,19 @@ export const INDEX_ROOT = "/run/podnic/host-local";
 export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig> {
   /** Runs `body` with the lease directory locked. undefined: it does not exist. */
   function withStore<T>(
-    path: string,
+    place: Place,
     create: boolean,
     body: (store: Store) => T,
     after?: (store: Store) => void,
   ): T | undefined {
-    const store = Store.open(path, create, indexRoot);
+    const store = Store.open(place, create, indexRoot);
     if (store === undefined) return undefined;
     try {
       const value = store.locked(policy().lockTimeout, () => body(store));
       after?.(store);
       return value;
     } catch (error) {
-      throw withPath(error, path);
+      throw withPath(error, place.path);
     } finally {
       store.close();
     }
@@ -73,7 +73,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
   }
 
   /** Releases what this call reserved and still holds. */
-  function giveBack(directory: string, owner: Owner, reservations: Reservation[]): void {
+  function giveBack(directory: Place, owner: Owner, reservations: Reservation[]): void {
     withStore(directory, false, (store) => {
       for (const { address } of reservations) {
         if (isSame(store.ownerOf(address), owner)) store.release({ ...owner, ip: formatAddress(address) });
@@ -87,12 +87,12 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     const held = withStore(plan.directory, false, (store) => store.find(call.attachment)) ?? [];
     const lost = (details: string): CniError =>
       new CniError(Code.generic, `host-local: Failed to find address added by container ${containerId}`, details);
-    if (held.length === 0) throw lost(`No lease in ${plan.directory} names it.`);
+    if (held.length === 0) throw lost(`No lease in ${plan.directory.path} names it.`);
     // Addresses of other plugins in the chain lie outside of the ranges.
     for (const { address } of call.prevResult?.ips ?? []) {
       const text = formatAddress(address.address);
       const ours = plan.ranges.find(address.address) !== undefined;
-      if (ours && !held.some(({ ip }) => ip === text)) throw lost(`${plan.directory}/${text} is not its lease.`);
+      if (ours && !held.some(({ ip }) => ip === text)) throw lost(`${plan.directory.path}/${text} is not its lease.`);
     }
   }
 
@@ -137,14 +137,14 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
             firstFree: (interval) => store.firstFree(interval),
             take: () => true,
           });
-          if (free === undefined) throw exhausted(set, plan.directory);
+          if (free === undefined) throw exhausted(set, plan.directory.path);
         });
       });
     } catch (error) {
       if (error instanceof CniError && error.code === Code.tryAgain) throw error;
       const message = error instanceof Error ? error.message : String(error);
       const details =
-        error instanceof CniError ? error.details : `Addresses cannot be handed out from ${plan.directory}.`;
+        error instanceof CniError ? error.details : `Addresses cannot be handed out from ${plan.directory.path}.`;
       throw new CniError(Code.notAvailable, message, details);
     }
   }
@@ -197,24 +197,24 @@ function reserveFrom(
   held: OwnedLease[],
 ): Reservation {
   const wanted = plan.wanted[index];
-  if (wanted !== undefined && store.isTaken(wanted)) throw taken(store, set, wanted, plan.directory);
+  if (wanted !== undefined && store.isTaken(wanted)) throw taken(store, set, wanted, plan.directory.path);
   const old = held.find(({ ip }) => rangeOf(set, parseAddress(ip)!) !== undefined);
   if (old !== undefined) {
     throw new CniError(
       Code.generic,
       `${old.ip} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
-      `The lease is ${plan.directory}/${old.ip}; an ADD was not followed by its DEL.`,
+      `The lease is ${plan.directory.path}/${old.ip}; an ADD was not followed by its DEL.`,
     );
   }
   if (wanted !== undefined) {
-    if (!store.take(wanted, owner)) throw taken(store, set, wanted, plan.directory);
+    if (!store.take(wanted, owner)) throw taken(store, set, wanted, plan.directory.path);
     return { address: wanted, range: rangeOf(set, wanted)! };
   }
   const free = allocate(set, store.lastReserved(index), plan.excluded, {
     firstFree: (interval) => store.firstFree(interval),
     take: (address) => store.take(address, owner),
   });
-  if (free === undefined) throw exhausted(set, plan.directory);
+  if (free === undefined) throw exhausted(set, plan.directory.path);
   return free;
 }
 

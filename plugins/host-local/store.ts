@@ -2,6 +2,7 @@
 // last_reserved_ip.N the address handed out last from set N, and both implementations hold flock(2) on `lock` while they work.
 import { Cleanup } from "../../src/cleanup.ts";
 import { openPlace } from "../../src/config/place.ts";
+import type { Place } from "../../src/config/policy.ts";
 import { CniError } from "../../src/errors.ts";
 import {
   EXT4_SUPER_MAGIC,
@@ -56,9 +57,9 @@ export class Store {
   }
 
   /** undefined: the directory does not exist and is not to be created. */
-  static open(path: string, create: boolean, indexRoot: string): Store | undefined {
-    const dir = openPlace("dataDir", path, create ? { mode: DIRECTORY_MODE } : undefined);
-    return dir === undefined ? undefined : new Store(path, dir, indexRoot);
+  static open(place: Place, create: boolean, indexRoot: string): Store | undefined {
+    const dir = openPlace("dataDir", place, create ? { mode: DIRECTORY_MODE } : undefined);
+    return dir === undefined ? undefined : new Store(place.path, dir, indexRoot);
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 // Sends the log where the configuration wants it.
 import { openParent } from "../config/place.ts";
-import { confinePath } from "../config/policy.ts";
+import { confinePath, type Place } from "../config/policy.ts";
 import { CniError, Code } from "../errors.ts";
 import { O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } from "../host/constants.ts";
 import { type Fd, host, type Stat } from "../host/host.ts";
@@ -21,17 +21,18 @@ export function setUpLog(config: NetworkConfig, context: Fields): void {
   configureLog({ context: { ...context, ...trace() } });
   if (logLevel !== undefined || logFile) configureLog({ level: levelOf(logLevel ?? "info") });
   if (!logFile) return;
-  confinePath("logFile", logFile);
+  const place = confinePath("logFile", logFile);
   try {
-    configureLog({ file: openLog(logFile) });
+    configureLog({ file: openLog(place) });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     log("warning", "logging to stderr instead", { logFile, cause: error.message });
   }
 }
 
-function openLog(path: string): Fd {
-  const parent = openParent("logFile", path);
+function openLog(place: Place): Fd {
+  const { path } = place;
+  const parent = openParent("logFile", place);
   if (parent === undefined) throw new CniError(Code.io, `no directory for ${path}`);
   const { dir, name } = parent;
   return closing(dir, () => {

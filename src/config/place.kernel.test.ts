@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Fd, host, installHost } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
 import { openParent, openPlace, readResolvFile } from "./place.ts";
+import { confinePath } from "./policy.ts";
 
 let root = "";
 
@@ -22,7 +23,7 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(root, { recursive: true }));
 
 const create = { mode: 0o755 };
-const open = (path: string) => host.close(openPlace("dataDir", path, create)!);
+const open = (path: string) => host.close(openPlace("dataDir", confinePath("dataDir", path), create)!);
 const refused = (path: string, why: string) => {
   const before = fs.readdirSync(root, { recursive: true });
   const error = expect.objectContaining({ code: 7, message: expect.stringContaining(why) });
@@ -33,7 +34,7 @@ const refused = (path: string, why: string) => {
 test("what only root can have made is entered, and what is missing in it is made", () => {
   open(`${root}/a/b`);
   expect(fs.statSync(`${root}/a/b`).mode & 0o777).toBe(0o755);
-  expect(openPlace("dataDir", `${root}/none`)).toBeUndefined();
+  expect(openPlace("dataDir", confinePath("dataDir", `${root}/none`))).toBeUndefined();
 });
 
 // C1: the link is root's, in a directory of root's that nobody else can write, as root of a container makes it.
@@ -77,12 +78,13 @@ test.each([
   "/run/podnic/host-local",
   "/run/systemd/system",
 ])("%s is refused by its name", (path) => {
-  expect(() => openPlace("dataDir", path)).toThrow("which containers or other programs use");
+  expect(() => openPlace("dataDir", confinePath("dataDir", path))).toThrow("which containers or other programs use");
 });
 
 test.each(["/var/log/wtmp", "/run/nologin", "/var/log/pods/a/0.log", "/run/systemd/system/sshd.service"])(
   "logFile %s is refused",
-  (path) => expect(() => openParent("logFile", path)).toThrow(expect.objectContaining({ code: 7 })),
+  (path) =>
+    expect(() => openParent("logFile", confinePath("logFile", path))).toThrow(expect.objectContaining({ code: 7 })),
 );
 
 test("the node's resolv.conf is followed, as systemd makes it; another link and another name are not", () => {

@@ -29,20 +29,19 @@ const DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 const RESOLV_CONF = "/etc/resolv.conf";
 
 /**
- * Opens the directory that `key` of a configuration names, or one below it. Creates what is missing when asked (`mode` for itself); below
+ * Opens the directory that `key` of a configuration names (confinePath). Creates what is missing when asked (`mode` for itself); below
  * a root that others share only from the second directory on, or when the first is called cni…. undefined: it does not exist. Throws
  * CniError(invalidConfig).
  */
-export function openPlace(key: "dataDir", path: string, create?: { mode: number }): Fd | undefined {
-  return openDirectoryOf(key, confinePath(key, path), create);
+export function openPlace(key: "dataDir", place: Place, create?: { mode: number }): Fd | undefined {
+  return openDirectoryOf(key, place, create);
 }
 
 /**
  * Opens the directory of a file that a configuration names; gives the file's name too. Creates nothing that is shared with others.
  * undefined: it does not exist.
  */
-export function openParent(key: "logFile" | "resolvConf", path: string): { dir: Fd; name: string } | undefined {
-  const place = confinePath(key, path);
+export function openParent(key: "logFile" | "resolvConf", place: Place): { dir: Fd; name: string } | undefined {
   const slash = place.path.lastIndexOf("/");
   const parent = place.path.slice(0, slash) || "/";
   // A root may be the file itself.
@@ -153,10 +152,10 @@ function whyNotAdmins(parent: Fd, fd: Fd): string {
 
 /** Whole contents of the file that a configuration names as resolvConf; undefined: not there. Throws CniError. */
 export function readResolvFile(path: string, limit: number): Uint8Array | undefined {
-  const { path: plain } = confinePath("resolvConf", path);
+  const place = confinePath("resolvConf", path);
   // The administrator's own link, as a root of the policy is.
-  if (plain === RESOLV_CONF) return readLooked(undefined, plain, true, limit);
-  const parent = openParent("resolvConf", path);
+  if (place.path === RESOLV_CONF) return readLooked(undefined, place.path, true, limit);
+  const parent = openParent("resolvConf", place);
   return parent && closing(parent.dir, () => readLooked(parent.dir, parent.name, false, limit));
 }
 

@@ -27,8 +27,10 @@ export interface Policy {
     /** Devices that never may. */
     deny: string[];
   };
-  /** Directories (besides the built-in ones) below which a path of a configuration may lie; for `plugins`, where links in CNI_PATH may lead. */
+  /** Directories below which a path of a configuration may lie, the built-in ones first; for `plugins`, where links in CNI_PATH may lead. */
   paths: { [key in ConfinedKey]: Root[] } & { plugins: string[] };
+  /** The same, what lies in another one before it: the first that fits is the innermost. */
+  innermost: { [key in ConfinedKey]: Root[] };
   /** Milliseconds for a delegated plugin; undefined: each has its default. */
   delegateTimeout: number | undefined;
   /** Milliseconds for a lock. */
@@ -58,30 +60,37 @@ export function assumePolicy(given: Given): void {
 export function policy(): Policy {
   if (known !== undefined) return known;
   try {
-    known = complete(read());
+    const given = read();
+    known = given === undefined ? builtIn : complete(given);
   } catch (error) {
     if (!lenient || !(error instanceof Error)) throw error;
     log("warning", "node policy ignored", { file, cause: error.message });
     ignored = error.message;
-    known = complete({});
+    known = builtIn;
   }
   return known;
 }
 
-type Given = Partial<Omit<Policy, "devices" | "paths">> & {
+type Given = Partial<Omit<Policy, "devices" | "paths" | "innermost">> & {
   devices?: Partial<Policy["devices"]>;
   paths?: Partial<Record<keyof Policy["paths"], string[]>>;
 };
 
 function complete(given: Given): Policy {
+  const paths = {
+    dataDir: roots("dataDir", given),
+    logFile: roots("logFile", given),
+    resolvConf: roots("resolvConf", given),
+    kernelpath: roots("kernelpath", given),
+  };
   return {
     devices: { allow: given.devices?.allow ?? [], deny: given.devices?.deny ?? [] },
-    paths: {
-      dataDir: roots("dataDir", given),
-      logFile: roots("logFile", given),
-      resolvConf: roots("resolvConf", given),
-      kernelpath: roots("kernelpath", given),
-      plugins: given.paths?.plugins ?? [],
+    paths: { ...paths, plugins: given.paths?.plugins ?? [] },
+    innermost: {
+      dataDir: longestFirst(paths.dataDir),
+      logFile: longestFirst(paths.logFile),
+      resolvConf: longestFirst(paths.resolvConf),
+      kernelpath: longestFirst(paths.kernelpath),
     },
     delegateTimeout: given.delegateTimeout,
     lockTimeout: given.lockTimeout ?? 10_000,
@@ -93,18 +102,28 @@ function roots(key: ConfinedKey, given: Given): Root[] {
   return [...builtInRoots[key], ...added.map((path) => ({ path: plainPath(path).path, shared: false }))];
 }
 
+/** Of equal ones the last: what the administrator names counts before what is built in. */
+function longestFirst(all: Root[]): Root[] {
+  return [...all].reverse().sort((a, b) => b.path.length - a.path.length);
+}
+
 /** Without empty and "." steps. */
 function plainPath(path: string): { path: string; steps: string[] } {
-  const steps = path.split("/").filter((step) => step !== "" && step !== ".");
+  const given = path.split("/");
+  if (given[0] === "") given.shift();
+  // Nearly all are plain.
+  if (!given.includes("") && !given.includes(".") && path[0] === "/") return { path, steps: given };
+  const steps = given.filter((step) => step !== "" && step !== ".");
   return { path: `/${steps.join("/")}`, steps };
 }
 
-function read(): Given {
+/** undefined: there is no such file. */
+function read(): Given | undefined {
   let fd: Fd;
   try {
     fd = host.open(file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   } catch (error) {
-    if (error instanceof SystemError && (error.code === "ENOENT" || error.code === "ENOTDIR")) return {};
+    if (error instanceof SystemError && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined;
     throw error;
   }
   try {
@@ -138,6 +157,9 @@ function parse(text: string): Given {
   return config as Given;
 }
 
+/** The policy of a node that has no file; it is made when the executable is built. */
+const builtIn = complete({});
+
 /**
  * Where `path` of `key` lies. Throws CniError(invalidConfig) when that is outside of the allowed roots; CniError(tryAgain) when a policy
  * that is ignored might have allowed it. Lexical: config/place.ts opens it.
@@ -147,8 +169,7 @@ export function confinePath(key: ConfinedKey, path: string): Place {
   const sound = path[0] === "/" && path.length < PATH_MAX && !steps.includes("..") && !path.includes("\0");
   const root = sound ? rootOf(key, plain) : undefined;
   const why = root === undefined ? "is outside of the directories it may lie in" : whyNot(key, plain, root, steps);
-  if (root !== undefined && why === "")
-    return { path: plain, root, steps: steps.slice(plainPath(root.path).steps.length) };
+  if (root !== undefined && why === "") return { path: plain, root, steps: stepsBelow(root, steps) };
   if (sound && ignored !== "") {
     throw new CniError(
       Code.tryAgain,
@@ -165,14 +186,17 @@ export function confinePath(key: ConfinedKey, path: string): Place {
   );
 }
 
+function stepsBelow(root: Root, steps: string[]): string[] {
+  // A root has no empty steps.
+  return root.path === "/" ? steps : steps.slice(root.path.split("/").length - 1);
+}
+
 /** The innermost root that the path lies in. What an administrator names may also be the path itself; what is shared with others may not. */
 function rootOf(key: ConfinedKey, path: string): Root | undefined {
-  let inner: Root | undefined;
-  for (const root of policy().paths[key]) {
-    if (!isBelow(path, root.path) || (root.shared && root.path === path)) continue;
-    if (inner === undefined || root.path.length >= inner.path.length) inner = root;
+  for (const root of policy().innermost[key]) {
+    if (isBelow(path, root.path) && !(root.shared && root.path === path)) return root;
   }
-  return inner;
+  return undefined;
 }
 
 /** Why a path below a root is refused, or "". */

@@ -46,10 +46,9 @@ const never = new Set([
 
 /** The tree, below `root`, that a path without links lies in and must not; undefined: none. What the root itself names is allowed. */
 export function forbiddenTree(path: string, root: string): string | undefined {
-  for (let end = path.indexOf("/", 1); end !== path.length; ) {
+  for (let end = root.length; end < path.length; ) {
     end = path.indexOf("/", end + 1);
     if (end < 0) end = path.length;
-    if (end <= root.length) continue;
     const tree = path.slice(0, end);
     if (never.has(tree)) return tree;
   }

@@ -43,11 +43,6 @@ function view(data: Uint8Array): DataView {
   return new DataView(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** Exact below 2^53, which inode numbers and sizes are in practice. */
-function u64(data: DataView, offset: number): number {
-  return data.getUint32(offset, true) + data.getUint32(offset + 4, true) * 0x1_0000_0000;
-}
-
 /** struct timespec. */
 function timespec(seconds: number, nanoseconds: number): Uint8Array {
   const data = new Uint8Array(16);
@@ -63,6 +58,8 @@ function timespec(seconds: number, nanoseconds: number): Uint8Array {
  */
 const scratch = new Uint8Array(16_384);
 const scratchFields = view(scratch);
+/** Both machines are little-endian. Elements cost the engine a fifth of what a call of DataView does. */
+const scratchWords = new Uint32Array(scratch.buffer);
 /** Where recv keeps struct sockaddr and its length. */
 const SENDER = 0;
 const SENDER_LENGTH = 32;
@@ -166,16 +163,17 @@ export class LinuxHost implements Host {
 
   #statx(path: string, dir: Fd, flags: number): Stat {
     this.call("statx", path, dir, path, flags, STATX_BASIC_STATS, scratch);
-    const fields = scratchFields;
+    // struct statx, by its words. 64 bits are exact below 2^53, which inode numbers and sizes are in practice.
+    const words = scratchWords;
     return {
-      nlink: fields.getUint32(16, true),
-      uid: fields.getUint32(20, true),
-      mode: fields.getUint16(28, true),
-      ino: u64(fields, 32),
-      size: u64(fields, 40),
-      mtime: fields.getUint32(112, true) + fields.getInt32(116, true) * 0x1_0000_0000,
-      mtimeNsec: fields.getUint32(120, true),
-      dev: fields.getUint32(136, true) * 0x1_0000_0000 + fields.getUint32(140, true),
+      nlink: words[4]!,
+      uid: words[5]!,
+      mode: words[7]! & 0xffff,
+      ino: words[8]! + words[9]! * 0x1_0000_0000,
+      size: words[10]! + words[11]! * 0x1_0000_0000,
+      mtime: words[28]! + (words[29]! | 0) * 0x1_0000_0000,
+      mtimeNsec: words[30]!,
+      dev: words[34]! * 0x1_0000_0000 + words[35]!,
     };
   }
 
@@ -397,7 +395,7 @@ export class LinuxHost implements Host {
 
   #clock(clock: number): number {
     this.call("clock_gettime", "", clock, scratch);
-    return u64(scratchFields, 0) * 1000 + scratchFields.getUint32(8, true) / 1e6;
+    return (scratchWords[0]! + scratchWords[1]! * 0x1_0000_0000) * 1000 + scratchFields.getUint32(8, true) / 1e6;
   }
 
   sleep(milliseconds: number): void {

@@ -96,6 +96,7 @@ export function intervalsOverlap(a: Interval, b: Interval): boolean {
  * n log n: the list comes from a configuration, and thousands are valid.
  */
 export function overlappingPair(intervals: readonly Interval[]): [number, number] | undefined {
+  if (intervals.length < 2) return undefined;
   const sorted = intervals.map((interval, place) => ({ ...keysOf(interval), place }));
   sorted.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : a.place - b.place));
   let found: [number, number] | undefined;
@@ -122,11 +123,20 @@ function sortKey({ family, bytes }: Address): string {
 
 /** Which of disjoint intervals an address lies in, without comparing it with each. */
 export class IntervalMap<T extends Interval> {
-  readonly #sorted: { first: string; last: string; interval: T }[];
+  readonly #intervals: readonly T[];
+  #keyed: { first: string; last: string; interval: T }[] | undefined;
 
   constructor(intervals: readonly T[]) {
-    this.#sorted = intervals.map((interval) => ({ ...keysOf(interval), interval }));
-    this.#sorted.sort((a, b) => (a.first < b.first ? -1 : 1));
+    this.#intervals = intervals;
+  }
+
+  /** Made when first asked for: most calls ask for no address, and exclude none. */
+  get #sorted(): { first: string; last: string; interval: T }[] {
+    if (this.#keyed === undefined) {
+      this.#keyed = this.#intervals.map((interval) => ({ ...keysOf(interval), interval }));
+      this.#keyed.sort((a, b) => (a.first < b.first ? -1 : 1));
+    }
+    return this.#keyed;
   }
 
   find(address: Address): T | undefined {
@@ -137,6 +147,7 @@ export class IntervalMap<T extends Interval> {
 
   /** Those that have an address in common with the interval, in order. */
   overlapping(interval: Interval): T[] {
+    if (this.#intervals.length === 0) return [];
     const { first, last } = keysOf(interval);
     const found: T[] = [];
     for (let at = this.#firstThatEndsBehind(first); at < this.#sorted.length; at++) {
@@ -159,6 +170,7 @@ export class IntervalMap<T extends Interval> {
 
 /** The same addresses as disjoint intervals. */
 export function mergeIntervals(intervals: readonly Interval[]): Interval[] {
+  if (intervals.length < 2) return [...intervals];
   const sorted = intervals.map((interval) => ({ ...keysOf(interval), interval }));
   sorted.sort((a, b) => (a.first < b.first ? -1 : 1));
   const merged: Interval[] = [];

@@ -3,7 +3,7 @@
 import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
 import { Store } from "../../../plugins/host-local/store.ts";
 import { forgetWitnesses } from "../../../plugins/ipvlan/witness.ts";
-import { policy, relaxPolicy } from "../../config/policy.ts";
+import { confinePath, policy, relaxPolicy } from "../../config/policy.ts";
 import { CniError } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
@@ -139,7 +139,7 @@ function collectLeases(directory: string, leases: Garbage[]): void {
   const gone = new Set(
     leases.map((one) => (one.kind === "lease" ? leaseKey(one.address, one.containerId, one.interface) : "")),
   );
-  const store = Store.open(directory, false, INDEX_ROOT);
+  const store = Store.open(confinePath("dataDir", directory), false, INDEX_ROOT);
   try {
     store?.locked(policy().lockTimeout, () =>
       store.sweep(({ ip, containerId, ifName }) => !gone.has(leaseKey(ip, containerId, ifName))),
