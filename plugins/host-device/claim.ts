@@ -20,14 +20,14 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, select
   const view = viewOf(host, host);
   let link = findLink(host.route, config, selection);
   // Also what is meant and not here: the link that is found instead may be one that stands on it, with its address.
-  endClaims(
+  const ended = endClaims(
     hostDeviceLender,
     attachment,
     netns,
     ({ data: { was } }) =>
       (link !== undefined && isSameDevice(view, link, was)) || isMissing(link, was, config, selection),
   );
-  link = findLink(host.route, config, selection);
+  if (ended) link = findLink(host.route, config, selection);
   if (link === undefined && config.device) link = reclaimByAlias(host, config.device);
   if (link === undefined) throw notFound(config, selection);
   return link;

@@ -2,7 +2,7 @@
 import { CniError, Code } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { isPhysical } from "../../src/link/identity.ts";
-import { findLinksByAddress, getLink, type Link } from "../../src/link/link.ts";
+import { findLinksByAddress, getLinkWhole, type Link } from "../../src/link/link.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import {
   auxiliaryInterfaces,
@@ -68,10 +68,10 @@ export function addressOf(hwaddr: string): string {
 
 /** The link on the host, or undefined. Precedence as in the Go plugin: device, hwaddr, kernelpath, PCI, auxiliary. */
 export function findLink(route: RouteSocket, config: HostDeviceConfig, selection: Selection): Link | undefined {
-  if (config.device) return getLink(route, config.device);
+  if (config.device) return getLinkWhole(route, config.device);
   if (config.hwaddr) return preferred(findLinksByAddress(route, addressOf(config.hwaddr)), config.hwaddr);
   const name = interfaces(config, selection)[0];
-  return name === undefined ? undefined : getLink(route, name);
+  return name === undefined ? undefined : getLinkWhole(route, name);
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { type KindData, LINK_HEADER, type LinkAttributes, readLink, writeLink } from "../netlink/link.ts";
-import type { RouteSocket } from "../netlink/socket.ts";
+import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
 import { interfacesWithAddress } from "../sysfs/device.ts";
 
 export { IFF_ALLMULTI, IFF_LOOPBACK, IFF_LOWER_UP, IFF_PROMISC, IFF_RUNNING, IFF_UP } from "../netlink/constants.ts";
@@ -52,6 +52,8 @@ export interface Link {
   parentDevice: string;
   /** IFLA_PHYS_PORT_NAME: "p0", of a function with several ports. */
   portName?: string;
+  /** The kernel's answer, from which settings.ts takes what is seldom asked for; only of getLinkWhole. */
+  message?: Uint8Array;
 }
 
 const ENODEV = 19;
@@ -93,8 +95,24 @@ function toLink(bytes: Bytes, start: number, end: number): Link {
 
 /** By index or by name (alternative names too). undefined when there is none. */
 export function getLink(route: RouteSocket, which: number | string): Link | undefined {
+  return askLink(route, which, toLink);
+}
+
+/** The same with the answer itself, for who asks for the link's settings next. */
+export function getLinkWhole(route: RouteSocket, which: number | string): Link | undefined {
+  return askLink(route, which, toLinkWhole);
+}
+
+function toLinkWhole(bytes: Bytes, start: number, end: number): Link {
+  const link = toLink(bytes, start, end);
+  link.message = bytes.copy(start, end);
+  return link;
+}
+
+/** undefined when there is none. */
+export function askLink<T>(route: RouteSocket, which: number | string, read: PayloadReader<T>): T | undefined {
   try {
-    return route.get(`ip link show ${which}`, c.RTM_GETLINK, (writer) => writeQuery(writer, which), toLink);
+    return route.get(`ip link show ${which}`, c.RTM_GETLINK, (writer) => writeQuery(writer, which), read);
   } catch (error) {
     // ERANGE: longer than any name can be.
     if (error instanceof NetlinkError && (error.errno === ENODEV || error.errno === ERANGE)) return undefined;

@@ -3,7 +3,7 @@
 import { CniError, Code } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { findDevice, isSameDevice, viewOf, withIdentity } from "./identity.ts";
-import { deleteAltnames, getLink, type Link, type LinkChange, setLink } from "./link.ts";
+import { deleteAltnames, getLink, getLinkWhole, type Link, type LinkChange, setLink } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
 import { isPassing, patiently } from "./patience.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "./snapshot.ts";
@@ -35,7 +35,7 @@ export function moveLink(
     } catch (error) {
       raiseLater(error, to, link, name, change);
     }
-    const moved = getLink(to.route, name);
+    const moved = getLinkWhole(to.route, name);
     if (moved === undefined)
       throw new CniError(Code.generic, `${name} vanished from ${describe(to)} right after the move`);
     return moved;

@@ -3,11 +3,11 @@
 import { SystemError } from "../host/host.ts";
 import { formatMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
-import type { Writer } from "../netlink/bytes.ts";
+import { Bytes, type Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { readSettings, type SettingsAttributes, writeSettings } from "../netlink/settings.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
-import { hardwareAddress } from "./link.ts";
+import { hardwareAddress, type Link } from "./link.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** Goes into a record as it is: plain JSON. */
@@ -16,9 +16,9 @@ export interface LinkSettings {
   broadcast: string;
   /** By the names of SIZES, those that the kernel has. */
   sizes: { [name: string]: number };
-  /** Sysctls, in the order of IPV4 and IPV6; absent: the kernel has no such protocol. */
-  ipv4?: number[];
-  ipv6?: number[];
+  /** Sysctls, see differences; absent: the kernel has no such protocol. */
+  conf4?: number[];
+  conf6?: number[];
   /** net.ipv6.conf.DEVICE.stable_secret, when addresses are made of it. */
   secret?: string;
   /** Ids of the programs of XDP. */
@@ -52,6 +52,20 @@ export const IPV6 = [
   ...["accept_ra_rt_info_min_plen", "ndisc_tclass", "rpl_seg_enabled", "ra_defrtr_metric", "ioam6_enabled"],
   ...["ioam6_id", "ioam6_id_wide", "ndisc_evict_nocarrier", "accept_untracked_na", "accept_ra_min_lft"],
 ];
+/**
+ * What Linux 6.18 gives a new Ethernet device, in the order of IPV4 and IPV6. Records have only what differs from it, so that this is part of
+ * their format and must not change; what is added behind it is not in older records.
+ */
+export const USUAL4 = Int32Array.of(
+  ...[0, 0, 0, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10000, 1000, 0, 0, 0, 0, 1],
+);
+export const USUAL6 = Int32Array.of(
+  ...[0, 64, 1500, 1, 1, 1, 1, -1, 4000, 1000, 0, 604800, 86400, 3, 600, 16, 0, 1, 1, 1, 60000, 0, 0, 0, 0, 0, 0, 1],
+  ...[0, 0, 10000, 1000, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 3600000, 0, 0, 1, 0, 0, 0, 0, 0, 1024, 0, 65535, -1, 1, 0],
+  ...[0],
+);
+const MTU = IPV6.indexOf("mtu");
+const ADDR_GEN_MODE = IPV6.indexOf("addr_gen_mode");
 /** Seconds as files, and milliseconds in the kernel's answer. */
 const IN_SECONDS = [
   ...["router_solicitation_interval", "router_solicitation_delay", "router_solicitation_max_interval"],
@@ -61,8 +75,8 @@ const UNSIGNED = ["ra_defrtr_metric", "ioam6_id_wide"];
 /** Of addr_gen_mode: 2 and 3 make addresses of a secret. */
 const STABLE = [2, 3];
 
-export function linkSettings(route: RouteSocket, index: number, name: string): LinkSettings {
-  const a = ask(route, index);
+export function linkSettings(route: RouteSocket, { index, name, message }: Link): LinkSettings {
+  const a = message === undefined ? ask(route, index) : read(message);
   const sizes: LinkSettings["sizes"] = {};
   for (const size of SIZES) if (a[size] !== undefined) sizes[size] = a[size];
   const settings: LinkSettings = {
@@ -70,12 +84,36 @@ export function linkSettings(route: RouteSocket, index: number, name: string): L
     sizes,
     xdp: MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined),
   };
-  if (a.families?.inet?.conf !== undefined) settings.ipv4 = a.families.inet.conf;
-  if (a.families?.inet6?.conf === undefined) return settings;
-  settings.ipv6 = a.families.inet6.conf;
-  if (!STABLE.includes(settings.ipv6[IPV6.indexOf("addr_gen_mode")] ?? 0)) return settings;
+  const { inet, inet6 } = a.families ?? {};
+  if (inet?.conf !== undefined) settings.conf4 = differences(inet.conf, USUAL4);
+  if (inet6?.conf === undefined) return settings;
+  settings.conf6 = differences(inet6.conf, USUAL6);
+  if (!STABLE.includes(inet6.conf[ADDR_GEN_MODE] ?? 0)) return settings;
   const secret = quietly(name, () => readSysctl(`net/ipv6/conf/${name}/stable_secret`));
   return secret === undefined ? settings : { ...settings, secret };
+}
+
+/** Places and values, in turn, of what is not as usual. */
+function differences(values: Int32Array, usual: Int32Array): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < usual.length && i < values.length; i++) {
+    if (values[i] !== usual[i]) found.push(i, values[i]!);
+  }
+  return found;
+}
+
+/** The values that these are the differences of. */
+function valuesOf(found: number[] | undefined, usual: Int32Array): Int32Array {
+  if (found === undefined) return new Int32Array(0);
+  if (found.length === 0) return usual;
+  const values = usual.slice();
+  for (let i = 0; i + 1 < found.length; i += 2) values[found[i]!] = found[i + 1]!;
+  return values;
+}
+
+/** Of an answer that was kept (Link.message). */
+function read(message: Uint8Array): SettingsAttributes {
+  return readSettings(Bytes.from(message), 0, message.length).attributes;
 }
 
 function ask(route: RouteSocket, index: number): SettingsAttributes {
@@ -85,10 +123,16 @@ function ask(route: RouteSocket, index: number): SettingsAttributes {
 
 /**
  * Makes a device on the host, called `name`, what it was; before it goes up, so that no router is heard that was not. Takes off what programs of
- * XDP it did not have. Changes only what differs; what is refused is said in the log.
+ * XDP it did not have. Changes only what differs; what is refused is said in the log. `message`: what the kernel says of it now (Link.message).
  */
-export function restoreSettings(route: RouteSocket, index: number, name: string, was: LinkSettings): void {
-  const now = ask(route, index);
+export function restoreSettings(
+  route: RouteSocket,
+  index: number,
+  name: string,
+  was: LinkSettings,
+  message?: Uint8Array,
+): void {
+  const now = message === undefined ? ask(route, index) : read(message);
   const set = (what: string, attributes: SettingsAttributes): void =>
     writeSettings(route.begin(`ip link set ${name} ${what}`, c.RTM_NEWLINK, 0), { index, attributes });
   for (const size of SIZES) {
@@ -106,13 +150,13 @@ export function restoreSettings(route: RouteSocket, index: number, name: string,
     if (error !== undefined) log("warning", "not restored", { device: name, error: error.message });
   const { inet, inet6 } = now.families ?? {};
   if (was.secret !== undefined) writeQuietly(name, `net/ipv6/conf/${name}/stable_secret`, was.secret);
-  restoreSysctls(name, "ipv4", IPV4, was.ipv4, inet?.conf);
-  restoreSysctls(name, "ipv6", IPV6, was.ipv6, inet6?.conf);
+  if (inet?.conf !== undefined) restoreSysctls(name, "ipv4", IPV4, valuesOf(was.conf4, USUAL4), inet.conf);
+  if (inet6?.conf !== undefined) restoreSysctls(name, "ipv6", IPV6, valuesOf(was.conf6, USUAL6), inet6.conf);
 }
 
 /** What the kernel sets anew whenever a device goes up: the MTU of IPv6, when it is not the device's. */
-export function restoreWhenUp(name: string, mtu: number, { ipv6 }: LinkSettings): void {
-  const value = ipv6?.[IPV6.indexOf("mtu")] ?? mtu;
+export function restoreWhenUp(name: string, mtu: number, { conf6 }: LinkSettings): void {
+  const value = valuesOf(conf6, USUAL6)[MTU] ?? mtu;
   if (value !== mtu) writeQuietly(name, `net/ipv6/conf/${name}/mtu`, String(value));
 }
 
@@ -123,10 +167,11 @@ const MODES = [
   ["hw", c.XDP_FLAGS_HW_MODE],
 ] as const;
 
-function restoreSysctls(device: string, family: string, names: string[], was: number[] = [], now: number[] = []): void {
-  for (let i = 0; i < names.length && i < was.length && i < now.length; i++) {
+function restoreSysctls(device: string, family: string, names: string[], was: Int32Array, now: Int32Array): void {
+  for (let i = 0; i < was.length && i < now.length; i++) {
+    if (was[i] === now[i]) continue;
     const name = names[i]!;
-    if (was[i] === now[i] || name === "") continue;
+    if (name === "") continue;
     const value = IN_SECONDS.includes(name) ? was[i]! / 1000 : was[i]!;
     const text = UNSIGNED.includes(name) ? value >>> 0 : Math.round(value);
     writeQuietly(device, `net/${family}/conf/${device}/${name}`, String(text));

@@ -72,7 +72,7 @@ export function snapshotLink(link: Link): LinkSnapshot {
 
 /** Of a device that is about to leave the host. */
 export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
-  const settings = linkSettings(route, link.index, link.name);
+  const settings = linkSettings(route, link);
   const was = { ...snapshotLink(link), parentDevice: placeOnHost(link), settings };
   return link.master === 0 ? was : { ...was, master: getLink(route, link.master)?.name ?? "" };
 }
@@ -99,7 +99,12 @@ export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSna
  */
 export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): void {
   const cleanup = new Cleanup();
-  const change = (wanted: LinkChange): void => cleanup.attempt(() => setLink(route, link.index, wanted));
+  // What the kernel said when the link was looked at, until something is changed.
+  let { message } = link;
+  const change = (wanted: LinkChange): void => {
+    message = undefined;
+    cleanup.attempt(() => setLink(route, link.index, wanted));
+  };
 
   let up = (link.flags & IFF_UP) !== 0;
   // Before 6.2 the kernel renames only a device that is down, and many drivers change the address only then.
@@ -122,7 +127,7 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
   }
   const master = link.master === 0 && was.master ? getLink(route, was.master) : undefined;
   const { settings } = was;
-  if (settings !== undefined) cleanup.attempt(() => restoreSettings(route, link.index, was.name, settings));
+  if (settings !== undefined) cleanup.attempt(() => restoreSettings(route, link.index, was.name, settings, message));
   // Before it is up and has addresses: a VRF takes those that are there, a bond nothing that is up.
   if (master !== undefined) {
     cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { master: master.index })));

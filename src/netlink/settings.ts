@@ -13,16 +13,15 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 
 /** An array of 32-bit numbers. */
-const numbers: Codec<number[]> = {
+const numbers: Codec<Int32Array> = {
   min: 0,
   write(writer, type, values) {
     const at = writer.attribute(type, values.length * 4) >> 2;
-    for (const [i, value] of values.entries()) writer.u32[at + i] = value >>> 0;
+    writer.u32.set(values, at);
   },
   read(from, start, end) {
-    const values: number[] = [];
-    for (let at = start; at + 4 <= end; at += 4) values.push(from.u32[at >> 2]! | 0);
-    return values;
+    // Copied as it is: a hundred numbers of which hardly one is looked at.
+    return new Int32Array(from.u8.slice(start, start + ((end - start) & ~3)).buffer);
   },
 };
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { XDP_DROP } from "../../../conformance/harness/xdp.ts";
 import { getLink } from "../link.ts";
 import { moveLink } from "../move.ts";
-import { IPV4, IPV6 } from "../settings.ts";
+import { IPV4, IPV6, USUAL4, USUAL6 } from "../settings.ts";
 import { restoreLink, snapshotOnHost } from "../snapshot.ts";
 import { enterSandbox, sh } from "./sandbox.ts";
 
@@ -49,6 +49,28 @@ it("every sysctl that can be set comes back, whatever the namespace's defaults a
   const elsewhere = /force_forwarding|ra_honor_pio|regen_min_advance/;
   expect(before.filter((line) => !after.includes(line) && !elsewhere.test(line))).toEqual([]);
   expect(before.length).toBeGreaterThan(80);
+});
+
+it("what is as usual comes back too, where the host's defaults have become others", () => {
+  const before = sysctls();
+  sh(
+    "sysctl -qw net.ipv4.conf.default.arp_ignore=2 net.ipv6.conf.default.accept_ra=2 net.ipv6.conf.default.hop_limit=9",
+  );
+  travel();
+  expect(sysctls()).toEqual(before);
+  sh(
+    "sysctl -qw net.ipv4.conf.default.arp_ignore=0 net.ipv6.conf.default.accept_ra=1 net.ipv6.conf.default.hop_limit=64",
+  );
+});
+
+it("records have what differs from the usual, of all that the kernel's answer has names for", () => {
+  expect([USUAL4.length, USUAL6.length]).toEqual([IPV4.length, IPV6.length]);
+  sh("sysctl -qw net.ipv4.conf.d0.arp_ignore=1 net.ipv6.conf.d0.hop_limit=65");
+  const { conf4 = [], conf6 = [] } = snapshotOnHost(route, getLink(route, "d0")!).settings!;
+  const places = (pairs: number[]) => pairs.filter((_, i) => i % 2 === 0);
+  expect(conf4).toEqual(expect.arrayContaining([IPV4.indexOf("arp_ignore"), 1]));
+  expect(places(conf6)).toContain(IPV6.indexOf("hop_limit"));
+  expect(conf4.length + conf6.length).toBeLessThan(16);
 });
 
 it("disable_ipv6, and a secret for addresses", () => {

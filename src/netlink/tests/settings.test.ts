@@ -37,7 +37,10 @@ describe("settings of links, byte for byte those of ip", () => {
 });
 
 it("sysctls of both families go there and back, negative ones too", () => {
-  const message = { index: 5, attributes: { families: { inet: { conf: [1, -1] }, inet6: { conf: [0, 64, -2] } } } };
+  const message = {
+    index: 5,
+    attributes: { families: { inet: { conf: Int32Array.of(1, -1) }, inet6: { conf: Int32Array.of(0, 64, -2) } } },
+  };
   const writer = new Writer(16);
   writeSettings(writer, message);
   expect(readSettings(Bytes.from(writer.written()), 0, writer.length)).toEqual(message);

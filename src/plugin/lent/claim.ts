@@ -26,7 +26,7 @@ export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecor
 /**
  * Ends what earlier attachments have of the device that `key` is about to get, and what an earlier ADD of `key` itself left, perhaps of another
  * device: its record is about to be written anew. `concerns`: whether a record is about the device. `release` gives one back, the default under
- * the caller's lock. Throws CniError naming who holds the device.
+ * the caller's lock. True when there was something to end: devices are not where they were. Throws CniError naming who holds the device.
  */
 export function endClaims<D extends LoanData>(
   lender: Lender<D>,
@@ -35,9 +35,10 @@ export function endClaims<D extends LoanData>(
   concerns: (record: LoanRecord<D>) => boolean,
   release: (key: RecordKey, data: D) => Outcome = (one) =>
     giveBack(lender, one, isSameKey(one, key) ? netnsPath : "", true),
-): void {
+): boolean {
   const records = listLoans(lender);
   const own = records.find((record) => isSameKey(record.key, key));
+  let ended = own !== undefined;
   if (own !== undefined) {
     if (isInUse(lender, own, netnsPath)) throw cameTwice(lender, own);
     if (release(own.key, own.data) === "hidden") throw hidden(lender, key);
@@ -53,7 +54,9 @@ export function endClaims<D extends LoanData>(
       container: record.key.containerId,
     });
     release(record.key, record.data);
+    ended = true;
   }
+  return ended;
 }
 
 /**
