@@ -130,7 +130,7 @@ export function listRoutes(route: RouteSocket, family: Family, table: number = c
 
 /**
  * All that is asked about a node's routes, in one dump of each family: the routes over the device `index`, and of those over the others what
- * leads away from the node (default routes and routes with a gateway), one for each device and table. A node may have a hundred thousand:
+ * leads away from the node (default routes, their halves, and routes with a gateway), one for each device and table. A node may have a hundred thousand:
  * of the rest nothing is decoded but the device and the table.
  */
 export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[] {
@@ -139,6 +139,9 @@ export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[]
     return dumpRoutes(route, family, 0, (bytes, start, end) => isRelevant(bytes, start, end, index, seen));
   });
 }
+
+/** Bits of the longest prefix that may lead to half of the world. */
+export const WIDE = 4;
 
 /** `seen` has the devices and tables of which one was chosen. */
 function isRelevant(bytes: Bytes, start: number, end: number, index: number, seen: Set<string>): boolean {
@@ -153,11 +156,11 @@ function isRelevant(bytes: Bytes, start: number, end: number, index: number, see
   const table = findAttribute(bytes, attributes, end, c.RTA_TABLE, 4);
   const number = table === undefined ? bytes.u8[start + 4] : bytes.u32[table[0] >> 2];
   const key = `${device} ${number} ${bytes.u8[start + 5] === c.RTPROT_RA}`;
-  const isDefault = bytes.u8[start + 1] === 0;
-  if (seen.has(key) && !isDefault) return false;
+  const isWide = bytes.u8[start + 1]! <= WIDE;
+  if (seen.has(key) && !isWide) return false;
   const via = [c.RTA_GATEWAY, c.RTA_VIA].some((type) => findAttribute(bytes, attributes, end, type, 0) !== undefined);
   if (via) seen.add(key);
-  return via || isDefault;
+  return via || isWide;
 }
 
 /** Errors that say that there is no way (no route, `unreachable`, `prohibit`, `blackhole`; no such protocol), and none that it is not known. */

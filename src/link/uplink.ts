@@ -1,19 +1,22 @@
 // What the node itself needs a device for, by the kernel's own answer: the routes that its own packets take when nobody has chosen a source
 // address for them, and the routes with a gateway in the tables that they are looked up in.
-import { formatPrefix, parseAddress } from "../ip/address.ts";
+import { formatPrefix, type Prefix, parseAddress } from "../ip/address.ts";
 import { prefixContains } from "../ip/range.ts";
 import * as c from "../netlink/constants.ts";
+import { type Footing, readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { type KernelAddress, listAddresses } from "./address.ts";
-import { getLink, type Link, listLinks } from "./link.ts";
-import { devicesOf, type KernelRoute, lookUpRoute } from "./route.ts";
+import { askLink, getLink, type Link, listLinks } from "./link.ts";
+import { devicesOf, type KernelRoute, lookUpRoute, WIDE } from "./route.ts";
 import { type KernelRule, listRules } from "./rule.ts";
 
 /** Somewhere on the internet, in each half of what is: a pair of half defaults (0.0.0.0/1 and 128.0.0.0/1) is seen as well. Nothing is sent. */
-const ABROAD = { 4: ["9.9.9.9", "193.0.14.129"], 6: ["2001:7fd::1", "3000::1"] } as const;
-/** Bits of the longest prefix that leads abroad. */
-const WIDE = 4;
+const ABROAD = {
+  4: ["9.9.9.9", "193.0.14.129"].map((text) => parseAddress(text)!),
+  6: ["2001:7fd::1", "3000::1"].map((text) => parseAddress(text)!),
+};
 const RT_TABLE_DEFAULT = 253;
+const MADE_OF_PORTS = ["bridge", "bond", "team", "vrf"];
 
 /** A route that the node needs, and the device that it is over: the one asked about or one that stands on it. */
 export interface Use {
@@ -23,11 +26,10 @@ export interface Use {
 
 /**
  * Why the node needs `link`, a device or what stands on it; undefined: it does not. `routes`: those of the node (relevantRoutes of the device).
- * - A route with a gateway, or for everything, in a table that the node's own traffic is looked up in. A table that only rules for the
- *   device's own addresses or for the device lead to is not one.
- * - The kernel's answer for destinations abroad. It says nothing new of devices with such a route, but knows 0.0.0.0/1 without gateway.
+ * - A route with a gateway, or to where destinations abroad are (the default, 0.0.0.0/1), in a table that the node's own traffic is looked up
+ *   in. A table that only rules for the device's own addresses or for the device lead to is not one.
  * - Routes that a router advertised count only on a node that has no configured way abroad: others have not asked for them, and any device
- *   that is up may have them.
+ *   that is up may have them. Then the kernel is asked which of them it takes.
  */
 export function usedByNode(route: RouteSocket, link: Link, routes: KernelRoute[]): Use | undefined {
   const stack = new Stack(route, link);
@@ -37,9 +39,7 @@ export function usedByNode(route: RouteSocket, link: Link, routes: KernelRoute[]
     const carrier = stack.carrierOf(found);
     if (carrier !== undefined && tables.areUsed(found, carrier)) return { carrier, route: found };
   }
-  const unasked = routes.some(isConfiguredWay);
-  for (const found of waysAbroad(route, routes)) {
-    if (unasked && found.protocol === c.RTPROT_RA) continue;
+  for (const found of waysAdvertised(route, routes)) {
     const carrier = stack.carrierOf(found);
     if (carrier !== undefined) return { carrier, route: found };
   }
@@ -48,18 +48,25 @@ export function usedByNode(route: RouteSocket, link: Link, routes: KernelRoute[]
 
 function leadsAway({ type, dst, nexthops, nexthopId }: KernelRoute): boolean {
   if (type !== c.RTN_UNICAST) return false;
-  return dst.length === 0 || nexthopId !== undefined || nexthops.some(({ gateway }) => gateway !== undefined);
+  return isWide(dst) || nexthopId !== undefined || nexthops.some(({ gateway }) => gateway !== undefined);
 }
 
 function isConfiguredWay({ type, protocol, dst, table }: KernelRoute): boolean {
-  return type === c.RTN_UNICAST && protocol !== c.RTPROT_RA && dst.length <= WIDE && table === c.RT_TABLE_MAIN;
+  return type === c.RTN_UNICAST && protocol !== c.RTPROT_RA && isWide(dst) && table === c.RT_TABLE_MAIN;
 }
 
-/** Nothing is asked where nothing can lead: most nodes have one family. */
-function waysAbroad(route: RouteSocket, routes: KernelRoute[]): KernelRoute[] {
+/** To all that there is, or to a half, a quarter, … with a destination abroad in it; not 224.0.0.0/4. */
+function isWide(dst: Prefix): boolean {
+  if (dst.length === 0) return true;
+  return dst.length <= WIDE && ABROAD[dst.address.family].some((address) => prefixContains(dst, address));
+}
+
+/** What the kernel answers for destinations abroad; nothing is asked where a way is configured, or where nothing can lead. */
+function waysAdvertised(route: RouteSocket, routes: KernelRoute[]): KernelRoute[] {
+  if (routes.some(isConfiguredWay)) return [];
   return ([4, 6] as const)
-    .filter((family) => routes.some((found) => found.family === family && found.dst.length <= WIDE))
-    .flatMap((family) => ABROAD[family].map((text) => lookUpRoute(route, parseAddress(text)!)))
+    .filter((family) => routes.some((found) => found.family === family && isWide(found.dst)))
+    .flatMap((family) => ABROAD[family].map((address) => lookUpRoute(route, address)))
     .filter((found) => found !== undefined);
 }
 
@@ -88,18 +95,19 @@ class Stack {
     if (!this.#known.has(index)) {
       // Not to be asked again while it is being answered.
       this.#known.set(index, undefined);
-      const link = getLink(this.#route, index);
-      this.#known.set(index, link !== undefined && this.#stands(link) ? link : undefined);
+      const footing = askLink(this.#route, index, readFooting);
+      const stands = footing !== undefined && this.#stands(index, footing);
+      this.#known.set(index, stands ? getLink(this.#route, index) : undefined);
     }
     return this.#known.get(index);
   }
 
-  #stands(upper: Link): boolean {
+  #stands(upper: number, { link, linkNetnsid, linkInfo }: Footing): boolean {
     // A parent in another namespace has an index of that namespace.
-    if (upper.linkNetnsid === undefined && this.#find(upper.parent) !== undefined) return true;
-    if (!["bridge", "bond", "team", "vrf"].includes(upper.kind)) return false;
+    if (linkNetnsid === undefined && this.#find(link ?? 0) !== undefined) return true;
+    if (!MADE_OF_PORTS.includes(linkInfo?.kind ?? "")) return false;
     this.#all ??= listLinks(this.#route);
-    return this.#all.some((port) => port.master === upper.index && this.#find(port.index) !== undefined);
+    return this.#all.some((port) => port.master === upper && this.#find(port.index) !== undefined);
   }
 }
 

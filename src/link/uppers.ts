@@ -65,10 +65,12 @@ function usersOfGroups(index: number): Map<string, number> {
 function addUsers(users: Map<string, number>, text: string, start: string): void {
   let at = text.startsWith(start) ? 0 : text.indexOf(`\n${start}`) + 1;
   if (at === 0 && !text.startsWith(start)) return;
+  // "%-4d %-15s %-5d": of fixed width.
+  const nameEnd = Math.max(start.length, 5) + 15;
   while (text.startsWith(start, at)) {
     const end = text.indexOf("\n", at);
-    const [, , count, , group = ""] = text.slice(at, end < 0 ? text.length : end).split(/ +/);
-    users.set(group, Number(count));
+    const line = text.slice(at, end < 0 ? text.length : end);
+    users.set(line.slice(line.lastIndexOf(" ") + 1), Number.parseInt(line.slice(nameEnd), 10));
     if (end < 0) return;
     at = end + 1;
   }

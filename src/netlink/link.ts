@@ -1,7 +1,7 @@
 // RTM_*LINK messages: struct ifinfomsg and its attributes.
 import { type Codec, Table, type Unknown, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
-import { bareText, be16, bytes, list, s32, text, u8, u16, u32 } from "./codecs.ts";
+import { bareText, be16, bytes, list, nested, s32, text, u8, u16, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
 import { ProtocolError } from "./errors.ts";
 import { vfInfo } from "./vf.ts";
@@ -128,6 +128,19 @@ export const linkAttributes = new Table("link", {
   permanentAddress: [c.IFLA_PERM_ADDRESS, bytes],
   parentDevice: [c.IFLA_PARENT_DEV_NAME, text],
 });
+
+/** What a link stands on: of most links that is all that anybody wants to know, and a fifth of the work. */
+const footing = new Table("link", {
+  link: [c.IFLA_LINK, u32],
+  linkNetnsid: [c.IFLA_LINK_NETNSID, s32],
+  linkInfo: [c.IFLA_LINKINFO, nested(new Table("linkinfo", { kind: [c.IFLA_INFO_KIND, bareText] }))],
+});
+export type Footing = Values<typeof footing.rows>;
+
+export function readFooting(from: Bytes, start: number, end: number): Footing {
+  if (end - start < LINK_HEADER) throw new ProtocolError(`link: message has ${end - start} bytes`);
+  return footing.read(from, start + LINK_HEADER, end, false);
+}
 
 export type LinkAttributes = Values<typeof linkAttributes.rows>;
 
