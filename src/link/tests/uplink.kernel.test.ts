@@ -41,6 +41,12 @@ const DEFAULT = "d1: a default route of this node";
 describe("the main table", () => {
   rows([
     ["", "free"],
+    ["ip route add default via 10.0.2.1; ip route add 224.0.0.0/4 dev d1", "free"],
+    ["ip route add 192.0.0.0/4 dev d1 metric 7", "d1: the route of this node to 192.0.0.0/4"],
+    [
+      "ip link add link d1 name v1 type macvlan; ip link set v1 up; ip route add 128.0.0.0/2 dev d2; ip route add 192.0.0.0/2 dev v1",
+      "v1: the route of this node to 192.0.0.0/2",
+    ],
     ["ip route add default via 10.0.2.1", "free"],
     ["ip route add default via 10.0.1.1", DEFAULT],
     ["ip route add default dev d1", DEFAULT],
