@@ -3,6 +3,8 @@ import type { CaseTable } from "../harness/case.ts";
 import { add } from "./add.ts";
 import { args } from "./args.ts";
 import { attacks } from "./attacks.ts";
+import { attacksLimits } from "./attacks-limits.ts";
+import { attacksPaths } from "./attacks-paths.ts";
 import { chaining } from "./chaining.ts";
 import { checkCommand } from "./check.ts";
 import { concurrency } from "./concurrency.ts";
@@ -68,6 +70,8 @@ export const tables: readonly CaseTable[] = [
   ...contract,
   ...commands,
   attacks,
+  attacksPaths,
+  attacksLimits,
   security,
   io,
   concurrency,

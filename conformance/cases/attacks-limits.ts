@@ -1,0 +1,122 @@
+// What a configuration or a limit of the process can cost or break: processor time, memory, stack, file size (M4, L3, L4).
+import { type CaseTable, type MainCase, row } from "../harness/case.ts";
+import { describeRun } from "../harness/invoke.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { conf, ofPlugin } from "./attacks-shared.ts";
+
+/** /24 networks, or /64, in sets. */
+const sets = (count: number, family: 4 | 6, from = 0): Config[][] =>
+  Array.from({ length: count }, (_, set) =>
+    Array.from({ length: 64 }, (_, n) => {
+      const at = from + set * 64 + n;
+      return { subnet: family === 4 ? `10.${at >> 8}.${at & 255}.0/24` : `2001:db8:0:${at.toString(16)}::/64` };
+    }),
+  );
+
+/** `runtimeconfig` in every mixture of cases, as Go's decoder takes them all. */
+const spellings = Array.from({ length: 8191 }, (_, n) =>
+  [..."runtimeconfig"].map((char, bit) => ((n >> bit) & 1 ? char.toUpperCase() : char)).join(""),
+);
+
+/** The costliest configurations we know that are valid, or nearly. The limit ends a process that uses more than a second of processor time. */
+const costly = (id: string, what: string, plugin: string, stdin: (t: Trial) => Config, first = "ADD"): MainCase =>
+  row(
+    id,
+    "H",
+    "M4: a configuration of 1 MiB costs less than 1 s of processor time",
+    `${plugin}: ${what}: ${first} and DEL end by themselves`,
+    (t) => {
+      const conf = stdin(t);
+      const wrap = 'ulimit -t 1; exec "$@"';
+      for (const command of [first, "DEL"]) {
+        const run = t.call(command, conf, { wrap, plugin });
+        t.expect(
+          run.signal === null && !run.timedOut && (run.status ?? 200) < 128,
+          `an end of ${command}`,
+          describeRun(run),
+        );
+      }
+    },
+    { needs: [`plugin:${plugin}`] },
+  );
+
+const manyKeys = Object.fromEntries(Array.from({ length: 60_000 }, (_, n) => [`key${n}`, n]));
+
+const costlyOnes = [
+  costly("ATK-M4a", "128 sets of 64 ranges of IPv6, excluded ones among them", "host-local", (t) =>
+    conf(
+      t,
+      { ranges: sets(64, 6), exclude: Array.from({ length: 64 }, (_, n) => `2001:db8:0:${n.toString(16)}::/65`) },
+      { runtimeConfig: { ipRanges: sets(64, 6, 8192) } },
+    ),
+  ),
+  costly(
+    "ATK-M4b",
+    "128 sets of 64 ranges of IPv4, and 1,024 addresses in prevResult",
+    "host-local",
+    (t) =>
+      conf(
+        t,
+        { ranges: sets(64, 4) },
+        {
+          runtimeConfig: { ipRanges: sets(64, 4, 8192) },
+          prevResult: {
+            cniVersion: "1.0.0",
+            ips: Array.from({ length: 1024 }, (_, n) => ({ address: `10.63.${n >> 8}.${n & 255}/8` })),
+          },
+        },
+      ),
+    "CHECK",
+  ),
+  costly("ATK-M4c", "a name of 1 MB", "host-local", (t) => conf(t, {}, { name: "n".repeat(1_000_000) })),
+  costly("ATK-M4d", "paths of 900 kB", "host-local", (t) => {
+    const path = `/run/cni/${"a/".repeat(225_000)}`;
+    return conf(t, { dataDir: path }, { logFile: `${path}x.log` });
+  }),
+  costly("ATK-M4e", "8,191 spellings of runtimeConfig", "macvlan", () =>
+    ofPlugin("macvlan", { master: "up0", ...Object.fromEntries(spellings.map((key, n) => [key, { [`a${n}`]: 1 }])) }),
+  ),
+  ...["macvlan", "ipvlan", "host-device", "sriov", "static"].map((plugin, n) =>
+    costly(`ATK-M4${"fghij"[n]}`, "60,000 keys, and an ipam.type of 200 kB", plugin, () =>
+      ofPlugin(plugin, { master: "up0", device: "nosuch", ...manyKeys, ipam: { type: "x".repeat(200_000) } }),
+    ),
+  ),
+];
+
+/** A limit that a runtime may have: an answer, never a signal. */
+const limited = (id: string, what: string, plugin: string, wrap: string, keys: (t: Trial) => Config): MainCase =>
+  row(
+    id,
+    "H",
+    "L3, L4, L5: limits of the process end in a document",
+    `${plugin} with ${what}: success or one error, no signal`,
+    (t) => {
+      for (const command of ["ADD", "DEL"]) {
+        const run = t.call(command, keys(t), { wrap, plugin });
+        t.expect(run.signal === null && (run.status ?? 200) < 128, `an end of ${command}`, describeRun(run));
+        if (run.status !== 0) t.error(run);
+      }
+    },
+    { needs: [`plugin:${plugin}`] },
+  );
+
+export const attacksLimits: CaseTable = {
+  perMain: [],
+  fixed: [
+    ...costlyOnes,
+    limited("ATK-L3a", "files of 0 bytes (ulimit -f 0)", "host-local", 'ulimit -f 0; exec "$@"', (t) => conf(t)),
+    limited("ATK-L3b", "files of 0 bytes (ulimit -f 0)", "host-device", 'ulimit -f 0; exec "$@"', (t) =>
+      ofPlugin("host-device", { device: t.freshDevice() }),
+    ),
+    ...[256, 512, 1024].map((size, n) =>
+      limited(
+        `ATK-L4${"abc"[n]}`,
+        `a stack of ${size} KiB at most, a fifth of it environment, and deep JSON`,
+        "macvlan",
+        `export BIG=$(head -c ${size * 200} /dev/zero | tr '\\0' x | head -c 120000); ulimit -s ${size}; exec "$@"`,
+        () => ofPlugin("macvlan", { master: "up0", deep: JSON.parse("[".repeat(4000) + "]".repeat(4000)) }),
+      ),
+    ),
+  ],
+};
