@@ -160,6 +160,24 @@ describe("podnic install", () => {
     expect(inode("host-local")).toBe(before);
   });
 
+  it("writes nothing through a link that stands where it keeps originals", () => {
+    goPlugin("macvlan");
+    const before = inode("macvlan");
+    const elsewhere = mkdtempSync(join(tmpdir(), "podnic-elsewhere-"));
+    try {
+      symlinkSync(elsewhere, join(dir, ".podnic.backup"));
+      expect(run("install", "--backup", dir).status).toBe(1);
+      expect(readdirSync(elsewhere)).toEqual([]);
+      expect(inode("macvlan")).toBe(before);
+      linkSync(join(dir, "macvlan"), join(elsewhere, "macvlan"));
+      expect(run("uninstall", dir).status).toBe(1);
+      expect(readdirSync(elsewhere)).toEqual(["macvlan"]);
+      expect(inode("macvlan")).toBe(before);
+    } finally {
+      rmSync(elsewhere, { recursive: true, force: true });
+    }
+  });
+
   it("keeps the original over many installations", () => {
     goPlugin("host-local");
     const before = inode("host-local");
