@@ -35,6 +35,7 @@ const FIRST_FD = 1 << 20;
 /** Of a file that is added to. */
 const LIMIT = 4 << 20;
 const ACCESS = 3;
+const OWN_FDS = "/proc/self/fd/";
 /** What host-local keeps for its own speed: one line says it. */
 const INDEX = "/run/podnic/host-local/";
 
@@ -144,7 +145,7 @@ export class FileOverlay {
     if (this.#nodes.get(path) !== undefined) return path;
     try {
       const fd = this.#real.open(path, O_PATH);
-      const found = this.#real.readlink(`/proc/self/fd/${fd}`);
+      const found = this.#real.readlink(`${OWN_FDS}${fd}`);
       this.#real.close(fd);
       return found === "/" ? "" : found;
     } catch (error) {
@@ -156,7 +157,7 @@ export class FileOverlay {
   #pathOf(dir: Fd): string {
     const known = this.#open.get(dir)?.path;
     if (known !== undefined) return known;
-    return this.#real.readlink(dir === AT_FDCWD ? "/proc/self/cwd" : `/proc/self/fd/${dir}`);
+    return this.#real.readlink(dir === AT_FDCWD ? "/proc/self/cwd" : `${OWN_FDS}${dir}`);
   }
 
   /** In a directory that is not really there. */
@@ -221,7 +222,10 @@ export class FileOverlay {
 
   #openFile(path: string, flags: number, mode: number, dir: Fd, resolve: number): Fd {
     const changes = (flags & ACCESS) !== O_RDONLY || (flags & O_CREAT) !== 0;
-    if ((flags & O_PATH) !== 0) return this.#real.open(path, flags, mode, dir, resolve);
+    if ((flags & O_PATH) !== 0) return this.#openPath(path, flags, mode, dir, resolve);
+    const looked = this.#lookedAt(path);
+    if (looked !== undefined && (changes || this.#nodes.has(looked)))
+      return this.#openFile(looked, flags, mode, AT_FDCWD, resolve);
     if (path.startsWith("/proc/") || path.startsWith("/sys/")) {
       if (!changes) return this.#real.open(path, flags, mode, dir, resolve);
       this.#record("write", path);
@@ -243,6 +247,21 @@ export class FileOverlay {
     used.step ??= this.#record("write", target);
     this.#nodes.set(target, used);
     return open(used);
+  }
+
+  /** Only to be looked at. */
+  #openPath(path: string, flags: number, mode: number, dir: Fd, resolve: number): Fd {
+    const target = path.startsWith("/proc/") || path.startsWith("/sys/") ? undefined : this.#path(path, dir);
+    if (target === undefined || (!this.#nodes.has(target) && !this.#isBelowVirtual(target)))
+      return this.#real.open(path, flags, mode, dir, resolve);
+    const node = this.#nodes.get(target);
+    if (node === undefined) throw refusal("openat", ENOENT, path);
+    return this.#descriptor({ node, path: target, at: 0, append: false });
+  }
+
+  /** The file behind /proc/self/fd/N, by which a file that was looked at is opened. */
+  #lookedAt(path: string): string | undefined {
+    return path.startsWith(OWN_FDS) ? this.#pathOf(Number(path.slice(OWN_FDS.length))) : undefined;
   }
 
   #read(fd: Fd, max: number): Uint8Array {
@@ -289,8 +308,7 @@ export class FileOverlay {
   }
 
   #readlink(path: string, dir: Fd): string {
-    const prefix = "/proc/self/fd/";
-    const open = path.startsWith(prefix) ? this.#open.get(Number(path.slice(prefix.length))) : undefined;
+    const open = path.startsWith(OWN_FDS) ? this.#open.get(Number(path.slice(OWN_FDS.length))) : undefined;
     return open?.path ?? this.#real.readlink(path, dir);
   }
 }
