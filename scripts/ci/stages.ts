@@ -129,6 +129,7 @@ export const stages: Stage[] = [
     count: conformanceCount,
     limit: 3,
   },
+  { name: "instructions", tiers: ["push"], command: ts("scripts/bench/instructions.ts"), limit: 5 },
   // Each fifth point.
   faults("errors", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
   { name: "refusals", tiers: always, command: ts("conformance/refusals/main.ts"), limit: 5 },

@@ -1,0 +1,134 @@
+// `npm run bench:instructions`: instructions that each usual call executes in user space, counted by callgrind, against the budget that is
+// checked in. Counts hardly vary with the machine's load, as times do. Debian 12's valgrind does not know openat2: directories are opened
+// step by step, as on kernels before 5.6. What a DEL forks to enter the pod is not counted. Options:
+//   --bin DIR     plugins to count (dist/cni)
+//   --base DIR    other plugins beside them, for a comparison; the budget is then left alone
+//   --only A,B    calls whose names begin so
+//   --record      write the budget
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { dist, root } from "../build/paths.ts";
+import { enterSandbox, hideState, sh } from "../sandbox.ts";
+import { hasKind } from "./world.ts";
+
+const budgetFile = join(root, "scripts/bench/instructions.json");
+/** Lengths of process ids and of descriptors' numbers, and the kernel's answers, differ a little between machines. */
+const tolerance = 1.03;
+const pod = "/run/netns/pod";
+
+const { values: flags } = parseArgs({
+  options: {
+    bin: { type: "string", default: join(dist, "cni") },
+    base: { type: "string" },
+    only: { type: "string", default: "" },
+    record: { type: "boolean", default: false },
+  },
+});
+
+type Counts = Record<string, number>;
+
+interface Network {
+  name: string;
+  plugin: string;
+  keys: object;
+}
+
+const ipam = {
+  none: {},
+  static: { type: "static", addresses: [{ address: "10.1.0.2/24", gateway: "10.1.0.1" }] },
+  "host-local": { type: "host-local", ranges: [[{ subnet: "10.2.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] },
+};
+
+function networks(): Network[] {
+  const all: Network[] = [{ name: "host-local", plugin: "host-local", keys: { ipam: ipam["host-local"] } }];
+  const kinds = ["macvlan", "ipvlan"].filter(hasKind);
+  for (const plugin of [...kinds, "host-device"]) {
+    const keys = plugin === "host-device" ? { device: "card" } : { master: "wire" };
+    for (const [name, given] of Object.entries(ipam))
+      all.push({ name: `${plugin} ${name}`, plugin, keys: { ...keys, ipam: given } });
+  }
+  return all;
+}
+
+function environment(dir: string, command: string): NodeJS.ProcessEnv {
+  return { CNI_COMMAND: command, CNI_CONTAINERID: "counted", CNI_NETNS: pod, CNI_IFNAME: "eth0", CNI_PATH: dir };
+}
+
+/** Of the process alone: what it forked begins with its count. */
+function count(dir: string, plugin: string, command: string, config: object): number {
+  const options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
+  const { status, stdout, stderr, error } = spawnSync("/usr/bin/valgrind", [...options, join(dir, plugin)], {
+    env: environment(dir, command),
+    input: JSON.stringify(config),
+    encoding: "utf8",
+  });
+  if (error !== undefined || status !== 0)
+    throw new Error(`${plugin} ${command}: ${error?.message ?? `${stdout}${stderr}`}`);
+  // The process ends after those that it forked.
+  const counted = [...stderr.matchAll(/Collected : (\d+)/g)].at(-1)?.[1];
+  if (counted === undefined) throw new Error(`${plugin} ${command}: callgrind counted nothing: ${stderr}`);
+  return Number(counted);
+}
+
+function countNetwork(dir: string, { name, plugin, keys }: Network): Counts {
+  const config = { cniVersion: "1.0.0", name: `counted-${plugin}`, type: plugin, ...keys };
+  // Once without counting: the first call on a node makes directories.
+  for (const command of ["ADD", "DEL"]) {
+    const options = { env: environment(dir, command), input: JSON.stringify(config), encoding: "utf8" } as const;
+    const { status, stdout } = spawnSync(join(dir, plugin), options);
+    if (status !== 0) throw new Error(`${name} ${command}: ${stdout}`);
+  }
+  return {
+    [`${name} ADD`]: count(dir, plugin, "ADD", config),
+    [`${name} DEL`]: count(dir, plugin, "DEL", config),
+  };
+}
+
+function countAll(dir: string): Counts {
+  const wanted = (name: string) => flags.only.split(",").some((start) => name.startsWith(start));
+  const counts: Counts = wanted("VERSION")
+    ? { VERSION: count(dir, "macvlan", "VERSION", { cniVersion: "1.0.0" }) }
+    : {};
+  for (const network of networks()) if (wanted(network.name)) Object.assign(counts, countNetwork(dir, network));
+  return counts;
+}
+
+function table(counts: Counts, other: Counts, title: string): string {
+  const row = (name: string): string => {
+    const [now, then] = [counts[name]!, other[name]];
+    const change = then === undefined ? "" : `${(100 * (now / then - 1)).toFixed(1)} %`;
+    return `| ${name} | ${then?.toLocaleString("en") ?? ""} | ${now.toLocaleString("en")} | ${change} |`;
+  };
+  return [`| call | ${title} | now | change |`, "| --- | ---: | ---: | ---: |", ...Object.keys(counts).map(row)].join(
+    "\n",
+  );
+}
+
+function main(): void {
+  hideState();
+  sh("ip", "netns", "add", "pod");
+  for (const name of ["card", "wire"]) {
+    sh("ip", "link", "add", name, "type", "veth", "peer", "name", `${name}p`);
+    sh("ip", "link", "set", `${name}p`, "up");
+  }
+  sh("ip", "link", "set", "wire", "up");
+  const counts = countAll(resolve(flags.bin));
+  if (flags.base !== undefined) {
+    console.log(table(counts, countAll(resolve(flags.base)), "base"));
+    return;
+  }
+  const budget = JSON.parse(readFileSync(budgetFile, "utf8")) as Counts;
+  console.log(table(counts, budget, "budget"));
+  if (flags.record) {
+    writeFileSync(budgetFile, `${JSON.stringify({ ...budget, ...counts }, null, 2)}\n`);
+    return;
+  }
+  const dear = Object.keys(counts).filter((name) => !(counts[name]! <= budget[name]! * tolerance));
+  if (dear.length === 0) return;
+  console.error(`More than the budget allows in ${relative(root, budgetFile)}: ${dear.join(", ")}`);
+  process.exitCode = 1;
+}
+
+if (enterSandbox("scripts/bench/instructions.ts")) main();
