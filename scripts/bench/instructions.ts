@@ -59,15 +59,15 @@ function environment(dir: string, command: string): NodeJS.ProcessEnv {
 /** Of the process alone: what it forked begins with its count. */
 function count(dir: string, plugin: string, command: string, config: object): number {
   const options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-  const { status, stdout, stderr, error } = spawnSync("/usr/bin/valgrind", [...options, join(dir, plugin)], {
+  const { pid, status, stdout, stderr, error } = spawnSync("/usr/bin/valgrind", [...options, join(dir, plugin)], {
     env: environment(dir, command),
     input: JSON.stringify(config),
     encoding: "utf8",
   });
   if (error !== undefined || status !== 0)
     throw new Error(`${plugin} ${command}: ${error?.message ?? `${stdout}${stderr}`}`);
-  // The process ends after those that it forked.
-  const counted = [...stderr.matchAll(/Collected : (\d+)/g)].at(-1)?.[1];
+  // A DEL may end before what it forked.
+  const counted = new RegExp(`==${pid}== Collected : (\\d+)`).exec(stderr)?.[1];
   if (counted === undefined) throw new Error(`${plugin} ${command}: callgrind counted nothing: ${stderr}`);
   return Number(counted);
 }
