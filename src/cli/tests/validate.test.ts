@@ -106,6 +106,25 @@ test.each(["vlan", "tap", "bond"])("%s is a plugin of others and no slip of the 
   expect([found.level, found.message]).toEqual(["note", `"${type}" is none of podnic's plugins`]);
 });
 
+test("podnic's IPAM is checked under plugins of others; an object in a list's place gives one finding", () => {
+  const said = (plugin: object) => {
+    const config = JSON.stringify({ cniVersion: "1.0.0", name: "a", plugins: [plugin] });
+    const [{ findings }] = JSON.parse(run(["validate", "--json", "-"], config).stdout).files;
+    return findings.map(({ level, path }: { level: string; path: string }) => `${level} ${path}`);
+  };
+  const note = "note plugins[0].type";
+  const under = (ipam: object) => ({ type: "bridge", mtu: "x", logFile: "/x", ipam: { type: "host-local", ...ipam } });
+  expect(said(under({ subnet: "10.22.0.0/16" }))).toEqual([note]);
+  expect(said(under({ subnet: "10.22.0.0/33" }))).toEqual([note, "error plugins[0].ipam.subnet"]);
+  expect(said(under({ subnet: 7 }))).toEqual([note, "error plugins[0].ipam.subnet"]);
+  expect(said(under({ subnet: "10.22.0.0/16", rangeStrt: "10.22.0.9" }))).toEqual([
+    note,
+    "warning plugins[0].ipam.rangeStrt",
+  ]);
+  const flat = { type: "host-local", ranges: [{ subnet: "10.22.0.0/16" }] };
+  expect(said({ type: "macvlan", master: "eth1", ipam: flat })).toEqual(["error plugins[0].ipam.ranges[0]"]);
+});
+
 test("objects of Kubernetes as JSON, in lists, several documents", () => {
   const config = JSON.stringify({ cniVersion: "0.3.1", type: "ipvlan", master: "eth1" });
   const definition = (name: string, spec: object) => ({

@@ -42,7 +42,7 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
     return [finding("error", "/type", `"type" has characters that no plugin's name has`, cure)];
   }
   const plugin = findPlugin(type);
-  if (plugin === undefined) return [unknownType("/type", type, pluginNames())];
+  if (plugin === undefined) return checkForeign(type, config, context);
   const { length } = host.encode(JSON.stringify(config));
   if (length > inputLimit) {
     const text = `${type} gets a configuration of ${length} bytes and reads at most ${inputLimit}`;
@@ -69,6 +69,22 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
     ...noAddresses(config, context),
     ...findings,
   ];
+}
+
+/** A plugin of others: of its part only what our IPAM plugin reads is checked. */
+function checkForeign(type: string, config: Config, context: Context): Finding[] {
+  const ofType = unknownType("/type", type, pluginNames());
+  const ipam = ipamOf(config);
+  if (ipam === undefined) return [ofType];
+  const { name, cniVersion, runtimeConfig, args, capabilities } = config;
+  const own = JSON.parse(
+    JSON.stringify({ name, cniVersion, type, ipam: config.ipam, runtimeConfig, args, capabilities }),
+  ) as Config;
+  const whole = shapes[ipam.schema];
+  const shape = whole != null && "keys" in whole ? whole.keys.ipam : undefined;
+  const keys = shape == null ? [] : unknownKeys(own.ipam, [shape], "/ipam");
+  const wrong = unique(inspect(ipam.schema, own).problems.map(toFinding));
+  return [ofType, ...(wrong.length > 0 ? wrong : checkRules(ipam, own, context)), ...keys];
 }
 
 function toFinding({ pointer, text, cure }: Problem): Finding {

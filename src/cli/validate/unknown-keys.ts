@@ -20,6 +20,8 @@ export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also:
     return value.flatMap((item, i) => unknownKeys(item, items, `${pointer}/${i}`));
   }
   const objects = shapes.flatMap((shape) => (shape !== null && "keys" in shape ? [shape] : []));
+  // An object where a list or a text is wanted: the schema says so.
+  if (objects.length === 0) return [];
   const known = [...new Set([...also, ...objects.flatMap(({ keys }) => Object.keys(keys))])];
   let count = 0;
   const findings = Object.entries(value).flatMap(([key, child]) => {
