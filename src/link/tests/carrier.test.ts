@@ -1,19 +1,30 @@
 // A device of hardware whose cable comes late, or not: this machine has none, so the kernel is made up.
 import { expect, it } from "vitest";
+import { parseAddress } from "../../ip/address.ts";
+import { writeAddress } from "../../netlink/address.ts";
 import { Writer } from "../../netlink/bytes.ts";
-import { RTM_GETLINK, RTM_NEWLINK } from "../../netlink/constants.ts";
+import { RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK } from "../../netlink/constants.ts";
 import { writeLink } from "../../netlink/link.ts";
-import { FakeKernel, message } from "../../netlink/tests/fake-kernel.ts";
+import { done, FakeKernel, message } from "../../netlink/tests/fake-kernel.ts";
 import { announceAddresses } from "../configure.ts";
 import { IFF_RUNNING, IFF_UP } from "../link.ts";
 import type { NetNs } from "../namespace.ts";
 import { spec } from "./spec.ts";
 
+/** NLM_F_MULTI */
+const IS_PART = 2;
+
 /** How often the link was looked at, when it runs from the `running`th look on and a look takes 20 ms. */
 function looks(running: number): number {
   const kernel = new FakeKernel(([request], nth) => {
     const writer = new Writer(64);
-    writeLink(writer, 5, nth + 1 >= running ? IFF_UP | IFF_RUNNING : IFF_UP, 0, { name: "net1" });
+    if (request!.type === RTM_GETADDR) {
+      const address = parseAddress("2001:db8::5")!.bytes;
+      writeAddress(writer, { family: 10, prefixLength: 64, flags: 0, scope: 0, index: 5, attributes: { address } });
+      return [{ messages: [message(RTM_NEWADDR, IS_PART, request!, writer.written()), done(request!)] }];
+    }
+    // The first request asked for the addresses.
+    writeLink(writer, 5, nth >= running ? IFF_UP | IFF_RUNNING : IFF_UP, 0, { name: "net1" });
     return [{ messages: [message(RTM_NEWLINK, 0, request!, writer.written())] }];
   });
   kernel.tick = 20;

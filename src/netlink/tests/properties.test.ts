@@ -38,7 +38,8 @@ const linkValues: fc.Arbitrary<LinkAttributes> = fc
       fc.constantFrom(
         { kind: "macvlan", data: { mode: 4, flags: 1, bcQueueLen: 1000 } },
         { kind: "ipvlan", data: { mode: 0, flags: 0 } },
-        { kind: "vlan", unknown: [{ type: 2, value: Uint8Array.of(6, 0, 1, 0, 5, 0, 0, 0) }] },
+        { kind: "vlan", data: { vlanId: 5, vlanProtocol: 0x88a8 } },
+        { kind: "vxlan", unknown: [{ type: 2, value: Uint8Array.of(8, 0, 1, 0, 5, 0, 0, 0) }] },
         { slaveKind: "bridge" },
       ),
     ),
