@@ -86,8 +86,11 @@ function countNetwork(dir: string, { name, plugin, keys }: Network): Counts {
   };
 }
 
-function countAll(dir: string): Counts {
-  const wanted = (name: string) => flags.only.split(",").some((start) => name.startsWith(start));
+function isAskedFor(name: string): boolean {
+  return flags.only.split(",").some((start) => name.startsWith(start));
+}
+
+function countAll(dir: string, wanted: (name: string) => boolean = isAskedFor): Counts {
   const counts: Counts = wanted("VERSION")
     ? { VERSION: count(dir, "macvlan", "VERSION", { cniVersion: "1.0.0" }) }
     : {};
@@ -106,6 +109,14 @@ function table(counts: Counts, other: Counts, title: string): string {
   );
 }
 
+/**
+ * A DEL of macvlan reads the kernel's notifications in one packet or in two, which is 80,000 instructions (6 %): the budget is the larger
+ * of what was seen, and what is above it gets another chance.
+ */
+function keep(counts: Counts, others: Counts, choose: (a: number, b: number) => number): void {
+  for (const [name, other] of Object.entries(others)) counts[name] = choose(counts[name]!, other);
+}
+
 function main(): void {
   hideState();
   sh("ip", "netns", "add", "pod");
@@ -114,20 +125,29 @@ function main(): void {
     sh("ip", "link", "set", `${name}p`, "up");
   }
   sh("ip", "link", "set", "wire", "up");
-  const counts = countAll(resolve(flags.bin));
+  const bin = resolve(flags.bin);
+  const counts = countAll(bin);
   if (flags.base !== undefined) {
     console.log(table(counts, countAll(resolve(flags.base)), "base"));
     return;
   }
   const budget = JSON.parse(readFileSync(budgetFile, "utf8")) as Counts;
+  if (flags.record) for (let more = 0; more < 2; more++) keep(counts, countAll(bin), Math.max);
+  const dear = () => Object.keys(counts).filter((name) => !(counts[name]! <= budget[name]! * tolerance));
+  for (let more = 0; more < 2 && !flags.record && dear().length > 0; more++) {
+    keep(
+      counts,
+      countAll(bin, (name) => dear().some((call) => call.startsWith(name))),
+      Math.min,
+    );
+  }
   console.log(table(counts, budget, "budget"));
   if (flags.record) {
     writeFileSync(budgetFile, `${JSON.stringify({ ...budget, ...counts }, null, 2)}\n`);
     return;
   }
-  const dear = Object.keys(counts).filter((name) => !(counts[name]! <= budget[name]! * tolerance));
-  if (dear.length === 0) return;
-  console.error(`More than the budget allows in ${relative(root, budgetFile)}: ${dear.join(", ")}`);
+  if (dear().length === 0) return;
+  console.error(`More than the budget allows in ${relative(root, budgetFile)}: ${dear().join(", ")}`);
   process.exitCode = 1;
 }
 
