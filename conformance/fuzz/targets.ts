@@ -135,7 +135,10 @@ function compareLeft(world: World, before: string, outcome: Outcome): string {
 
 /** Name, environment and stdin; the kernel is honest. */
 const stdin: Target = (world, input) => {
-  const [name, command, id, netns, ifName, args, path, config] = split(input);
+  const fields = split(input);
+  const config = fields[7];
+  // Neither arguments nor environment can have a NUL.
+  const [name, command, id, netns, ifName, args, path] = fields.map((field) => field.subarray(0, nulOf(field)));
   if (config === undefined || name === undefined || command === undefined) return "";
   const env = environment(world, {
     CNI_COMMAND: command,
