@@ -76,6 +76,16 @@ export const stages: Stage[] = [
   { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
   vitest("kernel", ["kernel"], always, 10, vitestCount),
   vitest("built", ["built"], pushed, 12, vitestCount),
+  {
+    name: "worlds",
+    tiers: pushed,
+    command: [
+      ...["env", "WORLDS=10000", "npx", "vitest", "run", "--project", "unit", "src/link/tests/worlds.test.ts"],
+      ...["--reporter=default", "--reporter=json", `--outputFile.json=${reportOf("worlds")}`],
+    ],
+    count: vitestCount,
+    limit: 5,
+  },
   conformance("conformance", "dist/cni", peer, always, 15),
   conformance("conformance host-device", "dist/cni", [...peer, ...slow, ...hostDevice], always, 15),
   // Guests first: each has one of the machine's processors to itself, and they take longest.
