@@ -10,7 +10,6 @@ import { Bytes, utf8 } from "../netlink/bytes.ts";
 import {
   IFA_F_OPTIMISTIC,
   IFA_F_TENTATIVE,
-  IFF_NOARP,
   NLM_F_CREATE,
   NLM_F_EXCL,
   NTF_USE,
@@ -19,13 +18,11 @@ import {
 } from "../netlink/constants.ts";
 import { writeNeighbour } from "../netlink/neighbour.ts";
 import { listAddresses } from "./address.ts";
+import { waitCarrier } from "./carrier.ts";
 import type { AddressSpec } from "./configure.ts";
-import { getLink, IFF_LOWER_UP, IFF_RUNNING, IFF_UP } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
 
 const ROUNDS = 2;
-/** Milliseconds to wait for carrier. */
-const CARRIER_WAIT = 200;
 const ETH_P_ARP = 0x0806;
 const IPPROTO_ICMPV6 = 58;
 const SOL_SOCKET = 1;
@@ -52,7 +49,7 @@ export function announceAddresses(pod: NetNs, index: number, name: string, mac: 
     probe(pod, index, name, ips);
     // Before the wait for carrier: a tentative address does not become usable meanwhile.
     const usable = rest.length === 0 ? [] : usableAddresses(pod, index, rest);
-    if (usable.length === 0 || !waitCarrier(pod, index)) return;
+    if (usable.length === 0 || !waitCarrier(pod.route, index)) return;
     inNamespace(pod, () => {
       for (const address of usable) {
         if (address.family === 4) announceIpv4(index, hardware, address);
@@ -92,23 +89,6 @@ function probe(pod: NetNs, index: number, name: string, ips: AddressSpec[]): voi
     });
   }
   pod.route.runEach();
-}
-
-/**
- * True as soon as the link carries packets. A device that does not in 200 ms is left to the kernel's arp_notify. Not waited for: a
- * virtual link whose master has no carrier (its own follows at once), and one without neighbours (ipvlan in mode l3).
- */
-function waitCarrier(pod: NetNs, index: number): boolean {
-  const deadline = host.monotonic() + CARRIER_WAIT;
-  for (let pause = 2; ; pause *= 1.5) {
-    const link = getLink(pod.route, index);
-    if (link === undefined || (link.flags & IFF_NOARP) !== 0) return false;
-    if ((link.flags & IFF_UP) !== 0 && (link.flags & IFF_RUNNING) !== 0) return true;
-    if (link.kind !== "" && (link.flags & IFF_LOWER_UP) === 0) return false;
-    const left = deadline - host.monotonic();
-    if (left <= 0) return false;
-    host.sleep(Math.min(pause, left));
-  }
 }
 
 /** Without IPv6 addresses that are still tentative: they must not be the source of a packet (RFC 4862, 5.4). */

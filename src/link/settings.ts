@@ -7,6 +7,7 @@ import { Bytes, type Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { readSettings, type SettingsAttributes, writeSettings } from "../netlink/settings.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
+import { waitCarrier } from "./carrier.ts";
 import { hardwareAddress, type Link } from "./link.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
@@ -154,10 +155,18 @@ export function restoreSettings(
   if (inet6?.conf !== undefined) restoreSysctls(name, "ipv6", IPV6, valuesOf(was.conf6, USUAL6), inet6.conf);
 }
 
-/** What the kernel sets anew whenever a device goes up: the MTU of IPv6, when it is not the device's. */
-export function restoreWhenUp(name: string, mtu: number, { conf6 }: LinkSettings): void {
+/** What the kernel sets anew when a device goes up, and again when its carrier comes: the MTU of IPv6, when it is not the device's. */
+export function restoreWhenUp(
+  route: RouteSocket,
+  index: number,
+  name: string,
+  mtu: number,
+  { conf6 }: LinkSettings,
+): void {
   const value = valuesOf(conf6, USUAL6)[MTU] ?? mtu;
-  if (value !== mtu) writeQuietly(name, `net/ipv6/conf/${name}/mtu`, String(value));
+  if (value === mtu) return;
+  quietly(name, () => waitCarrier(route, index));
+  writeQuietly(name, `net/ipv6/conf/${name}/mtu`, String(value));
 }
 
 /** How programs of XDP are attached, and XDP_FLAGS_* of each. */

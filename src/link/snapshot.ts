@@ -133,7 +133,7 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
     cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { master: master.index })));
   }
   if (up !== was.up) cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { up: was.up })));
-  if (was.up && settings !== undefined) restoreWhenUp(was.name, was.mtu, settings);
+  if (was.up && settings !== undefined) restoreWhenUp(route, link.index, was.name, was.mtu, settings);
   cleanup.finish();
 }
 
