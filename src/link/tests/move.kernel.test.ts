@@ -24,8 +24,9 @@ afterEach(() =>
 
 const v0 = () => getLink(own.route, "v0")!;
 /** All of a link but what follows from the state of its peer. */
+/** `message` is the kernel's answer as it came, which some look-ups keep: every counter is in it. */
 const essence = (link: Link | undefined) =>
-  link && { ...link, operstate: 0, linkNetnsid: undefined, flags: link.flags & IFF_UP };
+  link && { ...link, message: undefined, operstate: 0, linkNetnsid: undefined, flags: link.flags & IFF_UP };
 
 function caught(run: () => unknown): CniError {
   try {
