@@ -1,4 +1,4 @@
-// `npm run demo`: two pods and a wire between them, moved in and out by dist/cni/host-device, once with each IPAM plugin.
+// `npm run demo`: two pods and two cards on one switch, moved in and out by dist/cni/host-device, once with each IPAM plugin.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { enterSandbox, hideState, sh } from "./sandbox.ts";
 
 interface Pod {
   name: string;
-  /** The end of the wire on the host that becomes the pod's eth0. */
+  /** The card of the host that becomes the pod's eth0. */
   device: string;
   config: object;
 }
@@ -87,10 +87,15 @@ function show(title: string, pods: [Pod, Pod], afterAdd: () => void): void {
 
 function main(): void {
   hideState();
-  sh("ip", "link", "add", "wire0", "type", "veth", "peer", "name", "wire1");
+  // A device whose other end a pod has is there for that pod, and refused: each card has its cable to a switch on the node.
+  sh("ip", "link", "add", "switch", "up", "type", "bridge");
+  for (const end of [0, 1]) {
+    sh("ip", "link", "add", `card${end}`, "type", "veth", "peer", "name", `cable${end}`);
+    sh("ip", "link", "set", "dev", `cable${end}`, "up", "master", "switch");
+  }
   for (const name of ["blue", "green"]) sh("ip", "netns", "add", name);
   print(
-    "Two pods, blue and green, and a wire (a veth link) whose ends wire0 and wire1 stand for two network cards of the host.",
+    "Two pods, blue and green. card0 and card1 stand for two network cards of the host, with a cable each to one switch.",
   );
   print(
     "Times are from the start of the plugin's process to its end, as seen from Node; most of them is the kernel moving a device.",
@@ -100,8 +105,8 @@ function main(): void {
   show(
     "host-device with static: the addresses are in the configuration",
     [
-      { name: "blue", device: "wire0", config: network("fixed", "wire0", fixed("10.99.0.1/24")) },
-      { name: "green", device: "wire1", config: network("fixed", "wire1", fixed("10.99.0.2/24")) },
+      { name: "blue", device: "card0", config: network("fixed", "card0", fixed("10.99.0.1/24")) },
+      { name: "green", device: "card1", config: network("fixed", "card1", fixed("10.99.0.2/24")) },
     ],
     () => {},
   );
@@ -111,15 +116,13 @@ function main(): void {
   show(
     "host-device with host-local: the addresses come from a pool on this node",
     [
-      { name: "blue", device: "wire0", config: network("pool", "wire0", pool) },
-      { name: "green", device: "wire1", config: network("pool", "wire1", pool) },
+      { name: "blue", device: "card0", config: network("pool", "card0", pool) },
+      { name: "green", device: "card1", config: network("pool", "card1", pool) },
     ],
     () => row("lease", "", `/var/lib/cni/networks/pool: ${leases().join(", ")}`),
   );
   if (leases().length > 0) throw new Error(`DEL left leases: ${leases().join(", ")}`);
-  print(
-    "\nLeases are given back, both ends of the wire are back on the host as they were. Nothing is left of this demo.",
-  );
+  print("\nLeases are given back, both cards are back on the host as they were. Nothing is left of this demo.");
 }
 
 if (enterSandbox("scripts/demo.ts")) {
