@@ -36,7 +36,11 @@ export function makeNode(): void {
   // crun refuses a machine that has both versions of cgroups: those of the first are taken, where the limits are.
   sh(`if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
     mount --make-rshared /
-    for dir in /run /opt /var/lib/cni /etc/cni /tmp; do mkdir -p $dir; mount -t tmpfs -o mode=755 tmpfs $dir; done
+    for dir in /run /opt /var/lib/cni /etc/cni /tmp; do
+      # Not over the checkout, which may be in one of them.
+      case "$PWD/" in "$dir"/*) continue ;; esac
+      mkdir -p $dir; mount -t tmpfs -o mode=755 tmpfs $dir
+    done
     mkdir -p ${BIN} /etc/cni/net.d /run/netns; cp /usr/lib/cni/* ${BIN}/
     ip link set lo up; ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up`);
   const ipam = { type: "host-local", ranges: [[{ subnet: "192.0.2.0/24" }]] };

@@ -133,6 +133,8 @@ async function main(): Promise<void> {
   else if (readFileSync(file, "utf8") !== page) {
     failed++;
     console.error(`${options.output} is out of date: run this with --write and read what has changed`);
+    const known = new Set(readFileSync(file, "utf8").split("\n"));
+    for (const line of page.split("\n").filter((each) => !known.has(each))) console.error(`now: ${line}`);
   }
   console.log(`${refusals.length} refusals, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
