@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { cache } from "../build/paths.ts";
 import { type Count, conformanceCount } from "./count.ts";
 
-/** quick: for a contributor at work, under five minutes. push: each push, under 40 minutes. full: matrices and long runs, by hand or by night. */
+/** Goals: quick, for a contributor at work, five minutes; push 40 minutes (45 when last run, beside other work); full, matrices and long runs, hours. */
 export type Tier = "quick" | "push" | "full";
 
 export interface Stage {

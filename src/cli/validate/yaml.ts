@@ -1,4 +1,4 @@
-// YAML in bounded time and memory: the parser takes about 30 us a token, calls itself once a level, and its work grows with the
+// YAML in bounded time and memory: the parser takes some 20 to 30 us a token, calls itself once a level, and its work grows with the
 // square of the depth. Each of its levels takes so much memory that 2,000 exhaust the heap. So depth and length are looked at first.
 import { Composer, type Document, isScalar, Lexer, type Node, Parser, visit } from "yaml";
 
