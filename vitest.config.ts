@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 const folders = ["src", "plugins", "scripts", "conformance", "deploy", "docs", "examples"];
 const setup = {
   globalSetup: ["scripts/vitest-setup.ts"],
-  setupFiles: ["src/host/node/install.ts"],
+  setupFiles: ["src/testing/install-host.ts"],
   testTimeout: 30_000,
   hookTimeout: 60_000,
 };

@@ -31,7 +31,7 @@ async function bundle(outfile: string): Promise<void> {
   writeValidators(root);
   await build({
     absWorkingDir: root,
-    entryPoints: ["src/host/node/main.ts"],
+    entryPoints: ["src/entry/node.ts"],
     outfile,
     alias: { koffi: "./src/host/node/koffi-asset.ts" },
     bundle: true,

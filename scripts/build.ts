@@ -15,7 +15,7 @@ import { BuildError, dist, manifest, root } from "./build/paths.ts";
 import { learnPlan } from "./build/plan.ts";
 import { writeValidators } from "./schemas.ts";
 
-const shipped = "src/host/quickjs/main.ts";
+const shipped = "src/entry/quickjs.ts";
 
 const { values: flags } = parseArgs({
   options: {

@@ -171,7 +171,7 @@ export function writeValidators(root: string): string {
 /** The same with the schema of the unit tests, called "fixture". */
 export function writeFixture(root: string): string {
   const names = schemaPaths(root);
-  names.set("fixture", "src/config/fixture.schema.json");
+  names.set("fixture", "src/testing/fixture.schema.json");
   return write(root, names, "fixture.mjs");
 }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
-import { type EdgeHost, installEdge } from "./host/node/edge.ts";
 import { configureLog, levelOf, log, oneLine, timestamp } from "./log.ts";
+import { type EdgeHost, installEdge } from "./testing/edge.ts";
 
 let host: EdgeHost;
 beforeEach(() => {

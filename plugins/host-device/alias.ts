@@ -2,7 +2,6 @@
 // pod can set that, and make links that have one. So of what has no record only hardware is taken by its alias, and a virtual device only under
 // the name that the configuration gives and when no wire of it leads into a pod.
 
-import { aliasPrefix } from "../../src/cni/virtual-own.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
@@ -11,6 +10,7 @@ import { isNamed, requireFreeName, takeBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
+import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import { addressOf, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";

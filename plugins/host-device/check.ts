@@ -1,12 +1,13 @@
 // CHECK: is what ADD made still there, and is it still this attachment's device?
-import type { OwnInterface } from "../../src/cni/interface.ts";
+
 import type { Call } from "../../src/cni/plugin.ts";
-import { isMtuTuned } from "../../src/cni/tuned.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/configure.ts";
 import { isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
+import type { OwnInterface } from "../../src/plugin/interface.ts";
+import { isMtuTuned } from "../../src/plugin/tuned.ts";
 import type { HostDeviceConfig } from "./config.ts";
 import type { Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";

@@ -1,6 +1,5 @@
 // host-device: moves a device of the host into a pod, and brings it back as it was.
 import { Cleanup } from "../../src/cleanup.ts";
-import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
@@ -14,6 +13,7 @@ import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
+import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";

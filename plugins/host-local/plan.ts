@@ -1,6 +1,5 @@
 // What a configuration asks host-local for, checked before anything is touched.
 import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
-import { type RouteConfig, readRoutes } from "../../src/cni/routes.ts";
 import { confinePath, type Place } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress, parsePrefix } from "../../src/ip/address.ts";
@@ -13,6 +12,7 @@ import {
   networkAddress,
 } from "../../src/ip/range.ts";
 import type { RouteSpec } from "../../src/link/route.ts";
+import { type RouteConfig, readRoutes } from "../../src/plugin/routes.ts";
 import { type Range, type RangeConfig, type RangeSet, rangeSets } from "./ranges.ts";
 
 export interface HostLocalConfig extends NetworkConfig {

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { describe, expect, it, vi } from "vitest";
-import { failure, failureCode, type Given, HAS_MANY, ipsOf, routesOf, run, VERSIONS } from "../../src/cni/testing.ts";
 import { installHost, SystemError } from "../../src/host/host.ts";
+import { failure, failureCode, type Given, HAS_MANY, ipsOf, routesOf, run, VERSIONS } from "../../src/testing/calls.ts";
 import { Transaction } from "../../src/transaction.ts";
 import {
   add,
@@ -20,7 +20,7 @@ import {
   root,
   scans,
   small,
-} from "./fixture.ts";
+} from "./testing/pool.ts";
 
 vi.mock("../../src/log.ts", () => ({ log: () => {} }));
 

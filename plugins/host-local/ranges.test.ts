@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { failure } from "../../src/cni/testing.ts";
 import { formatAddress } from "../../src/ip/address.ts";
+import { failure } from "../../src/testing/calls.ts";
 import { formatSet, type RangeConfig, rangeSets } from "./ranges.ts";
 
 const sets = (given: RangeConfig[][], version = "1.0.0") =>

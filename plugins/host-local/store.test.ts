@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import { describe, expect, it, vi } from "vitest";
-import { failure, failureCode, run } from "../../src/cni/testing.ts";
 import { LOCK_EX, O_RDONLY } from "../../src/host/constants.ts";
 import { host, installHost, SystemError } from "../../src/host/host.ts";
+import { failure, failureCode, run } from "../../src/testing/calls.ts";
 import { Transaction } from "../../src/transaction.ts";
 import {
   add,
@@ -20,7 +20,7 @@ import {
   root,
   scans,
   small,
-} from "./fixture.ts";
+} from "./testing/pool.ts";
 
 vi.mock("../../src/log.ts", () => ({ log: () => {} }));
 

@@ -2,11 +2,11 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
-import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
-import { checkVirtual } from "../../src/cni/virtual-check.ts";
-import { delVirtual } from "../../src/cni/virtual-own.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { refuseDenied } from "../../src/plugin/node-device.ts";
+import { checkVirtual } from "../../src/plugin/upper/check.ts";
+import { delVirtual } from "../../src/plugin/upper/own.ts";
+import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/plugin/upper/upper.ts";
 import { onPort } from "./port.ts";
 import { forgetWitnesses, isOf } from "./witness.ts";
 

@@ -1,7 +1,6 @@
 // An ipvlan master has one mode and one flag. The kernel gives those of the newest interface to all older ones at once, without a
 // word; so we look at an older one first. They are in the namespaces of other pods, and the master does not tell of them.
 import type { Call } from "../../src/cni/plugin.ts";
-import { type Numbers, nameOf, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
 import { policy } from "../../src/config/policy.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { LOCK_SH } from "../../src/host/constants.ts";
@@ -10,6 +9,7 @@ import { type Found, findBeside, findIn } from "../../src/link/beside.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import { isMadeOn, type Master } from "../../src/link/virtual.ts";
+import { type Numbers, nameOf, type VirtualConfig, type VirtualPlugin } from "../../src/plugin/upper/upper.ts";
 import { ifLockable, withLock } from "../../src/state/lock.ts";
 import { forgetWitnesses, isOf, readWitness, type Witness, witnessDirectory, writeWitness } from "./witness.ts";
 

@@ -1,12 +1,12 @@
 // macvlan: an interface with a MAC address of its own on a device of the host. Keys: config.schema.json and README.md.
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
-import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/cni/virtual.ts";
-import { checkVirtual } from "../../src/cni/virtual-check.ts";
-import { delVirtual } from "../../src/cni/virtual-own.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { refuseDenied, refuseNodeDevice } from "../../src/plugin/node-device.ts";
+import { checkVirtual } from "../../src/plugin/upper/check.ts";
+import { delVirtual } from "../../src/plugin/upper/own.ts";
+import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/plugin/upper/upper.ts";
 
 interface MacvlanConfig extends VirtualConfig {
   mac?: string;

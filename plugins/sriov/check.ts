@@ -1,11 +1,12 @@
 // CHECK: is the VF still in the pod, as ADD made it, and still set up on its PF as configured?
-import type { OwnInterface } from "../../src/cni/interface.ts";
+
 import type { Call } from "../../src/cni/plugin.ts";
-import { isMtuTuned } from "../../src/cni/tuned.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/configure.ts";
 import { getLink, IFF_UP } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
+import type { OwnInterface } from "../../src/plugin/interface.ts";
+import { isMtuTuned } from "../../src/plugin/tuned.ts";
 import { isPciDeviceOrBelow } from "../../src/sysfs/device.ts";
 import { strayed, wantsState } from "./attributes.ts";
 import { deviceOf, type SriovConfig } from "./config.ts";

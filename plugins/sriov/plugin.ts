@@ -1,6 +1,5 @@
 // sriov: moves a virtual function of an SR-IOV network card into a pod, set up on its physical function, and gives it back as it was.
 import { Cleanup } from "../../src/cleanup.ts";
-import { findOwnInterface, resultWith } from "../../src/cni/interface.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
@@ -16,6 +15,7 @@ import { relevantRoutes } from "../../src/link/route.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
+import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";

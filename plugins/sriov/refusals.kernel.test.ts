@@ -2,11 +2,11 @@
 // state is on a disk of its own.
 import { readdirSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { failureCode } from "../../src/cni/testing.ts";
+import { failureCode } from "../../src/testing/calls.ts";
 import { readLeftover } from "./left.ts";
 import { records } from "./record.ts";
-import { EOPNOTSUPP, type SimulatedCard } from "./simulated-card.ts";
-import { full, type Keys, leaveMachine, newCard, run, STATE, sysfs, VF } from "./simulated-node.ts";
+import { EOPNOTSUPP, type SimulatedCard } from "./testing/simulated-card.ts";
+import { full, type Keys, leaveMachine, newCard, run, STATE, sysfs, VF } from "./testing/simulated-node.ts";
 
 leaveMachine();
 

@@ -2,9 +2,9 @@
 // names that udev exchanges, state that is not true any more. The card is simulated.
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { failureCode } from "../../src/cni/testing.ts";
 import { getLink } from "../../src/link/link.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { failureCode } from "../../src/testing/calls.ts";
 import { stateBefore } from "./attributes.ts";
 import type { SriovConfig } from "./config.ts";
 import { findVf, vfLink } from "./device.ts";
@@ -12,8 +12,20 @@ import { readLeftover } from "./left.ts";
 import { restoreMac, setMac } from "./mac.ts";
 import { records } from "./record.ts";
 import { allocatedTo } from "./reference.ts";
-import type { Interface, SimulatedCard } from "./simulated-card.ts";
-import { full, type Keys, LIVING, leaveMachine, newCard, PCI, PF, run, STATE, sysfs, VF } from "./simulated-node.ts";
+import type { Interface, SimulatedCard } from "./testing/simulated-card.ts";
+import {
+  full,
+  type Keys,
+  LIVING,
+  leaveMachine,
+  newCard,
+  PCI,
+  PF,
+  run,
+  STATE,
+  sysfs,
+  VF,
+} from "./testing/simulated-node.ts";
 
 leaveMachine();
 

@@ -2,16 +2,16 @@
 // simulated card, with a made-up /sys and a state directory of its own.
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { makeCall } from "../../src/cni/testing.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { makeCall } from "../../src/testing/calls.ts";
 import { findVf } from "./device.ts";
 import { restoreMac, setMac } from "./mac.ts";
 import { recordable, sriov } from "./plugin.ts";
 import { records } from "./record.ts";
-import { EADDRNOTAVAIL, EOPNOTSUPP, type SimulatedCard } from "./simulated-card.ts";
-import { full, LIVING, leaveMachine, newCard, PCI, PF, run, STATE, sysfs, VF } from "./simulated-node.ts";
+import { EADDRNOTAVAIL, EOPNOTSUPP, type SimulatedCard } from "./testing/simulated-card.ts";
+import { full, LIVING, leaveMachine, newCard, PCI, PF, run, STATE, sysfs, VF } from "./testing/simulated-node.ts";
 
 leaveMachine();
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { failure, failureCode, HAS_MANY, ipsOf, routesOf, run, VERSIONS } from "../../src/cni/testing.ts";
+import { failure, failureCode, HAS_MANY, ipsOf, routesOf, run, VERSIONS } from "../../src/testing/calls.ts";
 import { staticIpam } from "./plugin.ts";
 
 const ROUTES = [{ dst: "0.0.0.0/0" }, { dst: "192.168.0.0/16", gw: "10.10.5.1" }, { dst: "3ffe:ffff:0:01ff::1/64" }];

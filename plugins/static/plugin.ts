@@ -1,10 +1,10 @@
 // static: the addresses that the configuration, or the runtime, names. It remembers nothing and allocates nothing.
 import type { Call, NetworkConfig, Plugin } from "../../src/cni/plugin.ts";
 import { type Dns, emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts";
-import { type RouteConfig, readRoutes } from "../../src/cni/routes.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
+import { type RouteConfig, readRoutes } from "../../src/plugin/routes.ts";
 
 export interface StaticConfig extends NetworkConfig {
   ipam?: {

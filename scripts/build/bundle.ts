@@ -74,7 +74,7 @@ export interface Bundle {
 
 /** The operator's commands, and which modules they want from the plugin bundle. */
 export async function bundleOperator(): Promise<Bundle & { modules: string[] }> {
-  const entry = "src/host/quickjs/operator.ts";
+  const entry = "src/entry/operator.ts";
   const found = new Set<string>();
   // The package gives Node another file, which asks for Node's modules.
   const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };

@@ -39,6 +39,6 @@ export function buildArchitectures(): Architecture[] {
 /** npm packages in the executables. */
 export async function bundledPackages(): Promise<string[]> {
   const operator = await bundleOperator();
-  const plugins = await bundlePlugins("src/host/quickjs/main.ts", operator.modules);
+  const plugins = await bundlePlugins("src/entry/quickjs.ts", operator.modules);
   return [...new Set([...operator.packages, ...plugins.packages])].sort();
 }

@@ -3,8 +3,8 @@ import { describe, expect, test, vi } from "vitest";
 import { CniError } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { parsePrefix } from "../ip/address.ts";
-import { resultWith } from "./interface.ts";
-import { answerWith, config, journal, last, run } from "./recorder.ts";
+import { resultWith } from "../plugin/interface.ts";
+import { answerWith, config, journal, last, run } from "../testing/recorder.ts";
 import { emptyResult } from "./result.ts";
 import { guardStandardFds } from "./stdio.ts";
 

@@ -2,10 +2,10 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { CniError } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
-import type { Edge } from "../host/node/edge.ts";
 import { NetlinkError } from "../netlink/errors.ts";
+import type { Edge } from "../testing/edge.ts";
+import { type Answer, address, answerWith, config, run } from "../testing/recorder.ts";
 import type { Call } from "./plugin.ts";
-import { type Answer, address, answerWith, config, run } from "./recorder.ts";
 import { emptyResult, type Result } from "./result.ts";
 
 // @ts-expect-error written by scripts/vitest-setup.ts

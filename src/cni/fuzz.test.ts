@@ -1,8 +1,8 @@
 // Whatever comes in, one document goes out, and it is never an internal error. static is the plugin: it touches nothing.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { installEdge } from "../host/node/edge.ts";
 import { main } from "../main.ts";
+import { installEdge } from "../testing/edge.ts";
 
 const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 8 }),

@@ -1,6 +1,5 @@
 // Addresses from the IPAM plugin that the configuration names: static and host-local run in this process, others are executed.
 import { Cleanup } from "../cleanup.ts";
-import { readConfig, readWhatIsValid } from "../config/validate.ts";
 import { CniError, Code } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
@@ -8,17 +7,13 @@ import { openNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { parseArgs } from "./args.ts";
 import { withAttachments } from "./attachments.ts";
+import { configFor, isLenient, isStrictAboutArgs } from "./config.ts";
 import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
 import { excerpt } from "./names.ts";
-import type { Attachment, Call, Command, IpamCall, NetworkConfig, Plugin } from "./plugin.ts";
+import type { Attachment, Call, IpamCall, Plugin } from "./plugin.ts";
 import { findPlugin, pluginNames } from "./registry.ts";
 import type { Result } from "./result.ts";
-
-/** Commands that take what they can get. */
-export function isLenient(command: Command): boolean {
-  return command === "DEL" || command === "GC";
-}
 
 /** True when the configuration asks for IPAM (`ipam.type` not empty). */
 export function wantsIpam(call: Call): boolean {
@@ -65,22 +60,6 @@ function callOf(plugin: Plugin, call: Call): Call {
     args: parseArgs(host.getenv("CNI_ARGS") ?? "", plugin.knownArgs, isStrictAboutArgs(call.command)),
     config: configFor(plugin, call),
   };
-}
-
-/** Unknown CNI_ARGS fail where they could be meant, and never stop a clean-up. */
-export function isStrictAboutArgs(command: Command): boolean {
-  return command === "ADD" || command === "CHECK";
-}
-
-/** The plugin's configuration; for DEL and GC what is valid of it. What is not is logged and put on call.ignored. */
-export function configFor(plugin: Plugin, call: Pick<Call, "command" | "raw" | "ignored">): NetworkConfig {
-  if (!isLenient(call.command)) return readConfig<NetworkConfig>(plugin.schema, call.raw);
-  const { config, problems } = readWhatIsValid<NetworkConfig>(plugin.schema, call.raw);
-  for (const { text } of problems.slice(0, 8)) {
-    log("warning", "part of the configuration ignored", { cause: text });
-    call.ignored.push(text);
-  }
-  return config;
 }
 
 /** ADD. Its undo is on call.transaction when this returns or throws. The result has at least one address, and no interfaces. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { contract } from "./contract.ts";
+import { contract } from "../testing/host-contract.ts";
 import { errnoName, errnoOf, errnoText } from "./errno.ts";
 import { NodeHost } from "./node/host.ts";
 import { NUMBERS } from "./syscalls.ts";

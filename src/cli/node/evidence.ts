@@ -21,7 +21,7 @@ const RUNTIMES = [
   "/run/runc",
 ];
 
-/** The mark of our macvlan and ipvlan links: podnic:NETWORK:CONTAINER (src/cni/virtual-own.ts). */
+/** The mark of our macvlan and ipvlan links: podnic:NETWORK:CONTAINER (src/plugin/upper/own.ts). */
 const ALIAS = /^podnic:[^:]*:(.+)$/;
 
 export interface Sources {

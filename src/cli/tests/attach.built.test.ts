@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { enterSandbox, ipJson, sh } from "../../link/tests/sandbox.ts";
+import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { sha512 } from "../runtime/sha512.ts";
 import { build, execute, podnic } from "./executable.ts";
 

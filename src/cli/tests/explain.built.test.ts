@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { enterSandbox, sh } from "../../link/tests/sandbox.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { build, execute, podnic } from "./executable.ts";
 
 const CONF = "/run/conf";

@@ -2,8 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { expect, it, test } from "vitest";
 import { installHost, SystemError } from "../../host/host.ts";
-import { installEdge } from "../../host/node/edge.ts";
 import { NodeHost } from "../../host/node/host.ts";
+import { installEdge } from "../../testing/edge.ts";
 import { podnicVersion } from "../../version.ts";
 import { podnic } from "../main.ts";
 import { note, print } from "../terminal.ts";

@@ -2,8 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { registerPlugins } from "../../cni/registry.ts";
-import { enterSandbox, sh } from "../../link/tests/sandbox.ts";
 import { plugins } from "../../plugins.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 
 export { sh };
 

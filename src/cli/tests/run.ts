@@ -2,9 +2,9 @@
 
 import { registerPlugins } from "../../cni/registry.ts";
 import { installHost } from "../../host/host.ts";
-import { installEdge } from "../../host/node/edge.ts";
 import { NodeHost } from "../../host/node/host.ts";
 import { plugins } from "../../plugins.ts";
+import { installEdge } from "../../testing/edge.ts";
 import { operator } from "../main.ts";
 
 export interface Ran {

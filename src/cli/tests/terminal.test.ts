@@ -1,8 +1,8 @@
 // Tables as a person sees them, on terminals of different widths and in a pipe.
 import { afterEach, expect, it } from "vitest";
 import { installHost, SystemError } from "../../host/host.ts";
-import { type EdgeHost, installEdge } from "../../host/node/edge.ts";
 import { NodeHost } from "../../host/node/host.ts";
+import { type EdgeHost, installEdge } from "../../testing/edge.ts";
 import { note, printTable } from "../terminal.ts";
 
 afterEach(() => installHost(new NodeHost()));

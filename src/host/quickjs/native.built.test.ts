@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { contract } from "../contract.ts";
+import { contract } from "../../testing/host-contract.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "podnic-native-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const build = ["scripts/ts.mjs", "scripts/build.ts", "--entry", "src/host/quickjs/selftest.ts"];
+const build = ["scripts/ts.mjs", "scripts/build.ts", "--entry", "src/testing/host-selftest.ts"];
 
 /** Cases that make sense only where memory is ours: a sanitizer has its own ends of memory and stack. */
 const OURS_ONLY = [

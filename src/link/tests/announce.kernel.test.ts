@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AF_PACKET, POLLIN, SOCK_CLOEXEC, SOCK_RAW } from "../../host/constants.ts";
 import { type Fd, host } from "../../host/host.ts";
 import { Bytes } from "../../netlink/bytes.ts";
-import { toHex } from "../../netlink/tests/golden.ts";
+import { toHex } from "../../testing/golden.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { spec } from "../../testing/spec.ts";
 import { announceAddresses, configureInterface } from "../configure.ts";
 import { getLink, setLink } from "../link.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
-import { spec } from "./spec.ts";
 
 const { own, pod } = enterSandbox();
 const MAC = "02:00:00:00:00:aa";

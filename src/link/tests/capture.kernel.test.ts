@@ -1,9 +1,9 @@
 // What a device's addresses and routes are after they went through a record. conformance/cases/host-device.ts has whole calls.
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { administered, captureNetwork, restoreNetwork } from "../capture.ts";
 import { getLink } from "../link.ts";
 import { relevantRoutes } from "../route.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
 
 const { own } = enterSandbox();
 const { route } = own;

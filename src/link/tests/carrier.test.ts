@@ -5,11 +5,11 @@ import { writeAddress } from "../../netlink/address.ts";
 import { Writer } from "../../netlink/bytes.ts";
 import { RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK } from "../../netlink/constants.ts";
 import { writeLink } from "../../netlink/link.ts";
-import { done, FakeKernel, message } from "../../netlink/tests/fake-kernel.ts";
+import { done, FakeKernel, message } from "../../testing/fake-kernel.ts";
+import { spec } from "../../testing/spec.ts";
 import { announceAddresses } from "../configure.ts";
 import { IFF_RUNNING, IFF_UP } from "../link.ts";
 import type { NetNs } from "../namespace.ts";
-import { spec } from "./spec.ts";
 
 /** NLM_F_MULTI */
 const IS_PART = 2;

@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CniError } from "../../errors.ts";
 import { traceMessages } from "../../netlink/socket.ts";
+import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
+import { type Route, spec } from "../../testing/spec.ts";
 import {
   bringUp,
   type ConfigureOptions,
@@ -13,8 +15,6 @@ import {
 } from "../configure.ts";
 import { getLink, IFF_UP } from "../link.ts";
 import { inNamespace } from "../namespace.ts";
-import { enterSandbox, ipJson, sh } from "./sandbox.ts";
-import { type Route, spec } from "./spec.ts";
 
 const { own, pod } = enterSandbox();
 sh("ip -n pod link set lo up");

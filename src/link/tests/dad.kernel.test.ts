@@ -1,11 +1,11 @@
 // Duplicate address detection on a real kernel: when ADD waits, for how long, and when not.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { IFA_F_OPTIMISTIC, IFA_F_TENTATIVE } from "../../netlink/constants.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { spec } from "../../testing/spec.ts";
 import { listAddresses } from "../address.ts";
 import { type ConfigureOptions, configureInterface } from "../configure.ts";
 import { addLink, getLink } from "../link.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
-import { spec } from "./spec.ts";
 
 const { own, pod } = enterSandbox();
 

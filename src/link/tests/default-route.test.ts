@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { Writer } from "../../netlink/bytes.ts";
 import { NLM_F_MULTI } from "../../netlink/constants.ts";
 import { type RouteAttributes, writeRoute } from "../../netlink/route.ts";
-import { done, FakeKernel, message, type Request } from "../../netlink/tests/fake-kernel.ts";
+import { done, FakeKernel, message, type Request } from "../../testing/fake-kernel.ts";
 import { defaultRouteDevice } from "../route.ts";
 
 function defaultRoute(to: Request, attributes: RouteAttributes): Uint8Array {

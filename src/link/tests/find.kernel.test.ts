@@ -6,7 +6,7 @@ import { host } from "../../host/host.ts";
 import { Bytes, Writer } from "../../netlink/bytes.ts";
 import { NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTI, RTM_NEWLINK } from "../../netlink/constants.ts";
 import { readLink, writeLink } from "../../netlink/link.ts";
-import { ack, done, FakeKernel, message, type Request } from "../../netlink/tests/fake-kernel.ts";
+import { ack, done, FakeKernel, message, type Request } from "../../testing/fake-kernel.ts";
 import { findLinksByAddress } from "../link.ts";
 
 host.unshare(0x20000);

@@ -1,6 +1,7 @@
 // Links on a real kernel; `ip` is the other opinion.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { traceMessages } from "../../netlink/socket.ts";
+import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import {
   addAltnames,
   addLink,
@@ -15,7 +16,6 @@ import {
   listLinks,
   setLink,
 } from "../link.ts";
-import { enterSandbox, ipJson, sh } from "./sandbox.ts";
 
 const { own, pod } = enterSandbox();
 const route = own.route;

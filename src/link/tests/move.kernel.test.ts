@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CniError } from "../../errors.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { traceMessages } from "../../netlink/socket.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink, IFF_UP, type Link, type LinkChange, listLinks } from "../link.ts";
 import { moveLink } from "../move.ts";
 import type { NetNs } from "../namespace.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
 
 const { own, pod } = enterSandbox();
 

@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { CniError } from "../../errors.ts";
 import { O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink } from "../link.ts";
 import { inNamespace, lookInto, openNamespace, ownNamespace, sameNamespace } from "../namespace.ts";
 import { readSysctl, writeSysctl } from "../sysctl.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
 
 const { own, pod } = enterSandbox();
 

@@ -1,9 +1,9 @@
 // Routes and the devices of default routes on a real kernel.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { formatAddress, formatPrefix, parseAddress } from "../../ip/address.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink } from "../link.ts";
 import { defaultRouteDevice, devicesOf, listRoutes, lookUpRoute, relevantRoutes } from "../route.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
 
 const { own } = enterSandbox();
 const route = own.route;

@@ -1,11 +1,11 @@
 // What a device's settings are after it was with a pod and came back.
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { XDP_DROP } from "../../../conformance/harness/xdp.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink } from "../link.ts";
 import { moveLink } from "../move.ts";
 import { IPV4, IPV6, USUAL4, USUAL6 } from "../settings.ts";
 import { restoreLink, snapshotOnHost } from "../snapshot.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
 
 const { own, pod } = enterSandbox();
 const { route } = own;

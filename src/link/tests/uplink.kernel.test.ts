@@ -1,10 +1,10 @@
 // Whether a node needs a device: each row is a node, made on a real kernel. d1 is asked about; d2 is another device; p1 and p2 are their cables.
 import { afterEach, describe, expect, it } from "vitest";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink } from "../link.ts";
 import { relevantRoutes } from "../route.ts";
 import { describeRoute, usedByNode } from "../uplink.ts";
 import { othersOn } from "../uppers.ts";
-import { enterSandbox, sh } from "./sandbox.ts";
 
 const { own } = enterSandbox();
 const { route } = own;

@@ -4,9 +4,9 @@ import { concat } from "../../host/concat.ts";
 import { Writer } from "../../netlink/bytes.ts";
 import { writeLink } from "../../netlink/link.ts";
 import { traceMessages } from "../../netlink/socket.ts";
-import { ack, FakeKernel, message, type Request } from "../../netlink/tests/fake-kernel.ts";
-import { toHex } from "../../netlink/tests/golden.ts";
 import type { VfAttributes } from "../../netlink/vf.ts";
+import { ack, FakeKernel, message, type Request } from "../../testing/fake-kernel.ts";
+import { toHex } from "../../testing/golden.ts";
 import {
   ETH_P_8021AD,
   ETH_P_8021Q,

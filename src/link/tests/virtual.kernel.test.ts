@@ -1,10 +1,10 @@
 // macvlan on a real kernel: made in the pod, known by its master, refused with a cause, deleted.
 import { beforeEach, describe, expect, it } from "vitest";
 import { CniError } from "../../errors.ts";
+import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { deleteVirtualLink } from "../delete.ts";
 import { getLink } from "../link.ts";
 import { checkMaster, createVirtualLink, findMaster, isMadeOn } from "../virtual.ts";
-import { enterSandbox, ipJson, sh } from "./sandbox.ts";
 
 const { own, pod } = enterSandbox();
 

@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
+import { expectGolden, hex } from "../../testing/golden.ts";
 import { readAddress, writeAddress } from "../address.ts";
-import { expectGolden, hex } from "./golden.ts";
 
 describe("address messages, byte for byte those of ip", () => {
   it("ip addr add 10.1.2.3/24 broadcast + dev m0", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { expectGolden } from "../../testing/golden.ts";
 import { Writer } from "../bytes.ts";
 import { type LinkMessage, readLink, writeLink } from "../link.ts";
-import { expectGolden } from "./golden.ts";
 
 const RTM_NEWLINK = 16;
 const ACK = 0x5;

@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
+import { expectGolden } from "../../testing/golden.ts";
 import { readNeighbour, writeNeighbour } from "../neighbour.ts";
-import { expectGolden } from "./golden.ts";
 
 describe("neighbour messages, byte for byte those of ip", () => {
   it("ip neigh add 10.1.0.2 dev m0 use", () => {

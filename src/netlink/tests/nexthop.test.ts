@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { hex, toHex } from "../../testing/golden.ts";
 import { Bytes, Writer } from "../bytes.ts";
 import { readNexthop, writeNexthopQuery } from "../nexthop.ts";
-import { hex, toHex } from "./golden.ts";
 
 describe("nexthop messages, byte for byte those of ip", () => {
   it("ip nexthop add id 7 via 10.1.2.1 dev m0, read as the answer to our query would be", () => {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { hex } from "../../testing/golden.ts";
 import { readAddress, writeAddress } from "../address.ts";
 import { Table, type Unknown } from "../attributes.ts";
 import { Bytes, Writer } from "../bytes.ts";
@@ -9,7 +10,6 @@ import { type LinkAttributes, linkAttributes, readLink, writeLink } from "../lin
 import { readNexthop } from "../nexthop.ts";
 import { type RouteAttributes, readRoute, routeAttributes, writeRoute } from "../route.ts";
 import { vfAttributes } from "../vf.ts";
-import { hex } from "./golden.ts";
 
 const u32 = fc.nat(0xffffffff);
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength });

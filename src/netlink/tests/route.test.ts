@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
+import { expectGolden, hex } from "../../testing/golden.ts";
 import { type RouteMessage, readRoute, writeRoute } from "../route.ts";
-import { expectGolden, hex } from "./golden.ts";
 
 const HEADER = { srcLength: 0, tos: 0, protocol: 3, scope: 0, type: 1, flags: 0 };
 const IPV4 = { ...HEADER, family: 2, dstLength: 0, table: 254 };

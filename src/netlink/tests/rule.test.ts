@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
+import { expectGolden, hex } from "../../testing/golden.ts";
 import { type RuleMessage, readRule, writeRule } from "../rule.ts";
-import { expectGolden, hex } from "./golden.ts";
 
 function golden(captured: string, message: RuleMessage): void {
   expectGolden(captured, { type: 32, flags: 0x605, message }, readRule, writeRule);

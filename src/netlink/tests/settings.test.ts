@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { expectGolden, hex } from "../../testing/golden.ts";
 import { Bytes, Writer } from "../bytes.ts";
 import { readSettings, type SettingsMessage, writeSettings } from "../settings.ts";
-import { expectGolden, hex } from "./golden.ts";
 
 function golden(captured: string, attributes: SettingsMessage["attributes"]): void {
   const message = { index: 3, attributes };

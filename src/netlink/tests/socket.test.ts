@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../host/concat.ts";
+import { type Answer, ack, done, FakeKernel, message, type Request } from "../../testing/fake-kernel.ts";
 import type { Bytes, Writer } from "../bytes.ts";
 import * as c from "../constants.ts";
 import { NetlinkError, ProtocolError } from "../errors.ts";
 import { type RouteSocket, traceMessages } from "../socket.ts";
-import { type Answer, ack, done, FakeKernel, message, type Request } from "./fake-kernel.ts";
 
 const word = (bytes: Bytes, start: number) => bytes.u32[start >> 2]!;
 const nothing = (writer: Writer) => void writer.reserve(4);

@@ -1,8 +1,8 @@
 import { describe, it } from "vitest";
+import { expectGolden } from "../../testing/golden.ts";
 import type { Writer } from "../bytes.ts";
 import { type LinkMessage, readLink, writeLink } from "../link.ts";
 import type { VfAttributes } from "../vf.ts";
-import { expectGolden } from "./golden.ts";
 
 const HEADER = "10 00 05 00  2c 44 00 6b 00 00 00 00 00 00 00 00 01 00 00 00  00 00 00 00 00 00 00 00";
 

@@ -1,7 +1,8 @@
 // What the Go plugin tuning leaves where others can see it. It changes an interface after us and does not say everything in the result.
+
+import type { Attachment } from "../cni/plugin.ts";
 import { host } from "../host/host.ts";
 import { readFileAt } from "../state/files.ts";
-import type { Attachment } from "./plugin.ts";
 
 /** tuning's `dataDir` when the configuration names none. */
 const NOTES = "/run/cni/tuning";

@@ -1,9 +1,9 @@
 // A kernel that answers as a test tells it, for what a real one does once a year: lost, foreign, truncated, interrupted answers.
-import { concat } from "../../host/concat.ts";
-import { errnoName, errnoText, type Host, installHost, type Received, SystemError } from "../../host/host.ts";
-import { NodeHost } from "../../host/node/host.ts";
-import { Bytes, Writer } from "../bytes.ts";
-import { RouteSocket } from "../socket.ts";
+import { concat } from "../host/concat.ts";
+import { errnoName, errnoText, type Host, installHost, type Received, SystemError } from "../host/host.ts";
+import { NodeHost } from "../host/node/host.ts";
+import { Bytes, Writer } from "../netlink/bytes.ts";
+import { RouteSocket } from "../netlink/socket.ts";
 
 /** What recv(2) gives: a datagram, or an error. */
 export type Answer = { messages: Uint8Array[]; sender?: number; truncated?: boolean } | { errno: number };

@@ -1,14 +1,14 @@
 // Calls of IPAM plugins in tests: what cni/dispatch.ts would make of a configuration.
 
+import { parseArgs } from "../cni/args.ts";
+import { configFor } from "../cni/config.ts";
+import type { Call, Command, NetworkConfig, Plugin } from "../cni/plugin.ts";
+import type { Result } from "../cni/result.ts";
+import { readResult, writeResult } from "../cni/result-json.ts";
 import { CniError } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { Transaction } from "../transaction.ts";
-import { parseArgs } from "./args.ts";
-import { configFor } from "./ipam.ts";
-import type { Call, Command, NetworkConfig, Plugin } from "./plugin.ts";
-import type { Result } from "./result.ts";
-import { readResult, writeResult } from "./result-json.ts";
 
 export const VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 export const HAS_MANY = VERSIONS.slice(2);

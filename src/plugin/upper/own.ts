@@ -1,11 +1,12 @@
 // Which link is ours: the mark that ADD leaves on it, and DEL, which deletes no other.
-import { deleteVirtualLink } from "../link/delete.ts";
-import { getLink, type Link } from "../link/link.ts";
-import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
-import { isMadeOn } from "../link/virtual.ts";
-import { delWithIpam } from "./ipam.ts";
-import type { Call } from "./plugin.ts";
-import type { VirtualConfig } from "./virtual.ts";
+
+import { delWithIpam } from "../../cni/ipam.ts";
+import type { Call } from "../../cni/plugin.ts";
+import { deleteVirtualLink } from "../../link/delete.ts";
+import { getLink, type Link } from "../../link/link.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { isMadeOn } from "../../link/virtual.ts";
+import type { VirtualConfig } from "./upper.ts";
 
 /** Begins the alias of a link that is ours. */
 export const aliasPrefix = "podnic:";

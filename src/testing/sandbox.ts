@@ -1,9 +1,9 @@
 // Private namespaces for tests that need a kernel. This process (vitest runs each file in its own) leaves those of the machine for
 // good, and what it made ends with it, also when it is killed.
 import { execFileSync } from "node:child_process";
-import { CLONE_NEWNET } from "../../host/constants.ts";
-import { host } from "../../host/host.ts";
-import { type NetNs, openNamespace, ownNamespace } from "../namespace.ts";
+import { CLONE_NEWNET } from "../host/constants.ts";
+import { host } from "../host/host.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
 
 const CLONE_NEWNS = 0x20000;
 

@@ -1,15 +1,16 @@
 // The life of an interface that is made on a master: what macvlan and ipvlan have in common. What differs is a VirtualPlugin.
-import { CniError, Code } from "../errors.ts";
-import { announceAddresses, bringUp, type ConfigureOptions, configureInterface } from "../link/configure.ts";
-import { deleteLink, getLink, type Link, type NewLink, setLink } from "../link/link.ts";
-import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
-import { checkMaster, createVirtualLink, findMaster, type Master, nameTaken } from "../link/virtual.ts";
-import type { NetlinkError } from "../netlink/errors.ts";
-import { resultWith } from "./interface.ts";
-import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "./ipam.ts";
-import type { Call, NetworkConfig } from "./plugin.ts";
-import { emptyResult, type Interface, type Result } from "./result.ts";
-import { deleteOwnLink, ownerAlias } from "./virtual-own.ts";
+
+import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "../../cni/ipam.ts";
+import type { Call, NetworkConfig } from "../../cni/plugin.ts";
+import { emptyResult, type Interface, type Result } from "../../cni/result.ts";
+import { CniError, Code } from "../../errors.ts";
+import { announceAddresses, bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
+import { deleteLink, getLink, type Link, type NewLink, setLink } from "../../link/link.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { checkMaster, createVirtualLink, findMaster, type Master, nameTaken } from "../../link/virtual.ts";
+import type { NetlinkError } from "../../netlink/errors.ts";
+import { resultWith } from "../interface.ts";
+import { deleteOwnLink, ownerAlias } from "./own.ts";
 
 /** The keys that both plugins have. */
 export interface VirtualConfig extends NetworkConfig {

@@ -1,10 +1,10 @@
 // Entry of a test executable (native.built.test.ts builds it): `selftest contract NAME DIR`, or one of the cases below. Says "ok" when it is.
 
-import { EAGAIN, ECHILD, ETXTBSY, O_CREAT, O_PATH, O_RDONLY, O_WRONLY, POLLIN, SIGPIPE } from "../constants.ts";
-import { contract, equal, expect, failure } from "../contract.ts";
-import { type Host, installHost, type Outcome } from "../host.ts";
-import { LinuxHost } from "../linux.ts";
-import type { Kernel } from "../syscalls.ts";
+import { EAGAIN, ECHILD, ETXTBSY, O_CREAT, O_PATH, O_RDONLY, O_WRONLY, POLLIN, SIGPIPE } from "../host/constants.ts";
+import { type Host, installHost, type Outcome } from "../host/host.ts";
+import { LinuxHost } from "../host/linux.ts";
+import type { Kernel } from "../host/syscalls.ts";
+import { contract, equal, expect, failure } from "./host-contract.ts";
 
 declare const native: Kernel & { load(): void };
 

@@ -1,14 +1,14 @@
 // For tests: a card whose driver does what igb in the guest cannot (802.1ad, link state, guaranteed rates, addresses that drivers
 // take in their own way), behind a kernel that answers as Linux does. Index 1 is the PF, 10 + n the interface of VF n.
 
-import { formatMac } from "../../src/ip/mac.ts";
-import { hardwareAddress } from "../../src/link/link.ts";
-import type { VfState } from "../../src/link/vf.ts";
-import { Bytes, Writer } from "../../src/netlink/bytes.ts";
-import * as c from "../../src/netlink/constants.ts";
-import { type LinkAttributes, type LinkMessage, readLink, writeLink } from "../../src/netlink/link.ts";
-import { ack, done, FakeKernel, message, type Request } from "../../src/netlink/tests/fake-kernel.ts";
-import type { VfAttributes } from "../../src/netlink/vf.ts";
+import { formatMac } from "../../../src/ip/mac.ts";
+import { hardwareAddress } from "../../../src/link/link.ts";
+import type { VfState } from "../../../src/link/vf.ts";
+import { Bytes, Writer } from "../../../src/netlink/bytes.ts";
+import * as c from "../../../src/netlink/constants.ts";
+import { type LinkAttributes, type LinkMessage, readLink, writeLink } from "../../../src/netlink/link.ts";
+import type { VfAttributes } from "../../../src/netlink/vf.ts";
+import { ack, done, FakeKernel, message, type Request } from "../../../src/testing/fake-kernel.ts";
 
 export const ENODEV = 19;
 export const EADDRNOTAVAIL = 99;

@@ -1,7 +1,7 @@
 // For tests: the edge of the process (name, environment, stdin, stdout, stderr) in memory, everything else the real kernel.
-import { errnoOf, errnoText } from "../errno.ts";
-import { type Fd, installHost, type PollFd, SystemError } from "../host.ts";
-import { NodeHost } from "./host.ts";
+import { errnoOf, errnoText } from "../host/errno.ts";
+import { type Fd, installHost, type PollFd, SystemError } from "../host/host.ts";
+import { NodeHost } from "../host/node/host.ts";
 
 export interface Edge {
   args?: string[];

@@ -1,11 +1,12 @@
 // A plugin that only writes down what it is asked, and a call to it from its environment and stdin to what it prints, in this process. Tests that
 // import this mock "#validators" with those of the fixture.
-import { type Edge, type EdgeHost, installEdge } from "../host/node/edge.ts";
+
+import type { Call, Plugin } from "../cni/plugin.ts";
+import { registerPlugins } from "../cni/registry.ts";
+import { emptyResult, type Result } from "../cni/result.ts";
 import { parsePrefix } from "../ip/address.ts";
 import { main } from "../main.ts";
-import type { Call, Plugin } from "./plugin.ts";
-import { registerPlugins } from "./registry.ts";
-import { emptyResult, type Result } from "./result.ts";
+import { type Edge, type EdgeHost, installEdge } from "./edge.ts";
 
 /** What the recorder was asked since the last `run`, and the call it was asked with. */
 export let journal: string[] = [];

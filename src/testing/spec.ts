@@ -1,7 +1,7 @@
 // What an interface is to have, in text.
-import { parseAddress, parsePrefix } from "../../ip/address.ts";
-import type { InterfaceSpec } from "../configure.ts";
-import type { RouteSpec } from "../route.ts";
+import { parseAddress, parsePrefix } from "../ip/address.ts";
+import type { InterfaceSpec } from "../link/configure.ts";
+import type { RouteSpec } from "../link/route.ts";
 
 export interface Route extends Omit<RouteSpec, "dst" | "gw"> {
   dst: string;

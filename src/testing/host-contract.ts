@@ -1,5 +1,5 @@
 // What every host must do, as functions that throw when it does not. They run in vitest on the Node host and inside the built executable
-// on the QuickJS host (quickjs/selftest.ts), each with a directory of its own to play in.
+// on the QuickJS host (host-selftest.ts), each with a directory of its own to play in.
 import {
   AF_NETLINK,
   EAGAIN,
@@ -25,8 +25,8 @@ import {
   S_IFMT,
   S_IFREG,
   SOCK_RAW,
-} from "./constants.ts";
-import { type Host, type Outcome, SystemError } from "./host.ts";
+} from "../host/constants.ts";
+import { type Host, type Outcome, SystemError } from "../host/host.ts";
 
 export function expect(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(`expected ${what}`);

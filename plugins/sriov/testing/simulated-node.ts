@@ -2,11 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import type { Result } from "../../src/cni/result.ts";
-import { type Given, makeCall } from "../../src/cni/testing.ts";
-import { host } from "../../src/host/host.ts";
-import type { RouteSocket } from "../../src/netlink/socket.ts";
-import { sriov } from "./plugin.ts";
+import type { Result } from "../../../src/cni/result.ts";
+import { host } from "../../../src/host/host.ts";
+import type { RouteSocket } from "../../../src/netlink/socket.ts";
+import { type Given, makeCall } from "../../../src/testing/calls.ts";
+import { sriov } from "../plugin.ts";
 import { SimulatedCard } from "./simulated-card.ts";
 
 export const PCI = "/sys/bus/pci/devices";

@@ -3,9 +3,9 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach } from "vitest";
-import { type Given, ipsOf, run } from "../../src/cni/testing.ts";
-import { host, installHost } from "../../src/host/host.ts";
-import { hostLocalPlugin } from "./plugin.ts";
+import { host, installHost } from "../../../src/host/host.ts";
+import { type Given, ipsOf, run } from "../../../src/testing/calls.ts";
+import { hostLocalPlugin } from "../plugin.ts";
 
 export let root = "";
 export let dataDir = "";

@@ -1,8 +1,9 @@
 // Entry of the shipped executable. native.c evaluates this bundle, at build time for the heap snapshot, and calls podnic() at each start.
-import { main } from "../../main.ts";
-import { installHost } from "../host.ts";
-import { LinuxHost } from "../linux.ts";
-import type { Kernel } from "../syscalls.ts";
+
+import { installHost } from "../host/host.ts";
+import { LinuxHost } from "../host/linux.ts";
+import type { Kernel } from "../host/syscalls.ts";
+import { main } from "../main.ts";
 
 interface Native extends Omit<Kernel, "stackLimit"> {
   stackLimit(): Uint8Array;

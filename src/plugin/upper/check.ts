@@ -1,15 +1,16 @@
 // CHECK of an interface on a master: holds right after ADD, and fails for whatever was changed behind its back.
-import { CniError, Code } from "../errors.ts";
-import { checkInterface } from "../link/configure.ts";
-import { getLink, type Link } from "../link/link.ts";
-import { type NetNs, openNamespace, ownNamespace } from "../link/namespace.ts";
-import { checkMaster, findMaster, isMadeOn, type Master } from "../link/virtual.ts";
-import { findOwnInterface } from "./interface.ts";
-import { ipamRun } from "./ipam.ts";
-import type { Call } from "./plugin.ts";
-import type { Interface } from "./result.ts";
-import { isMtuTuned } from "./tuned.ts";
-import { nameOf, type VirtualConfig, type VirtualPlugin } from "./virtual.ts";
+
+import { ipamRun } from "../../cni/ipam.ts";
+import type { Call } from "../../cni/plugin.ts";
+import type { Interface } from "../../cni/result.ts";
+import { CniError, Code } from "../../errors.ts";
+import { checkInterface } from "../../link/configure.ts";
+import { getLink, type Link } from "../../link/link.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { checkMaster, findMaster, isMadeOn, type Master } from "../../link/virtual.ts";
+import { findOwnInterface } from "../interface.ts";
+import { isMtuTuned } from "../tuned.ts";
+import { nameOf, type VirtualConfig, type VirtualPlugin } from "./upper.ts";
 
 export function checkVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): void {
   const { config, attachment } = call;

@@ -1,8 +1,9 @@
 // The pod's own interface in results: put there by ADD, found again by CHECK and DEL. For all plugins that own CNI_IFNAME.
+
+import type { Call } from "../cni/plugin.ts";
+import { type Dns, emptyResult, type Interface, type IpConfig, type Result } from "../cni/result.ts";
 import { CniError, Code } from "../errors.ts";
 import { lookInto, type NetNs, sameNamespace } from "../link/namespace.ts";
-import type { Call } from "./plugin.ts";
-import { type Dns, emptyResult, type Interface, type IpConfig, type Result } from "./result.ts";
 
 /**
  * What ADD answers: the result of the plugins before us, then our interface with what IPAM gave it. Spec C-120: a prevResult is

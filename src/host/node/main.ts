@@ -1,8 +1,0 @@
-// Entry on Node: the pkg package, and running the sources without a build.
-import { operator } from "../../cli/main.ts";
-import { main } from "../../main.ts";
-import { installHost } from "../host.ts";
-import { NodeHost } from "./host.ts";
-
-installHost(new NodeHost());
-process.exitCode = main(operator) ?? 0;
