@@ -17,6 +17,29 @@ const indexOf = (t: Trial, name: string): string => t.sh(`cat /sys/class/net/${n
 const impostor = (mac: string, alias: string, before = "ip -n c1 link del eth0"): string =>
   `${before}; ip -n c1 link add eth0 address ${mac} type veth peer name wire; ip -n c1 link set eth0 alias ${alias} up`;
 
+const dressed = (t: Trial, name: string): unknown[] => {
+  const { mac, mtu, up } = t.link(name, "")!;
+  return [name, mac, mtu, up];
+};
+
+/** c1 and c2 have a device each; `act` is told both names. After DEL of both each is what it was. */
+function eachOthersName(t: Trial, act: (a: string, b: string) => void): void {
+  const [a, b] = [t.freshDevice(), t.freshDevice()];
+  t.sh(`ip link set ${a} mtu 1400 up; ip link set ${b} mtu 1300; ip netns add c2`);
+  const before = [a, b].map((name) => dressed(t, name));
+  const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+  t.add(config("1.0.0", { device: a }));
+  t.add(config("1.0.0", { device: b }), { set: second, ns: "c2" });
+  act(a, b);
+  t.silent("DEL", config("1.0.0", { device: a }));
+  t.silent("DEL", config("1.0.0", { device: b }), { set: second });
+  t.equal(
+    [a, b].map((name) => dressed(t, name)),
+    before,
+    "MAC, MTU and state of both, under their names",
+  );
+}
+
 export const hostDeviceIdentity: CaseTable = {
   perMain: [],
   fixed: [
@@ -197,6 +220,36 @@ export const hostDeviceIdentity: CaseTable = {
       t.present("eth0");
       t.silent("DEL", conf);
       returned(t, device);
+    }),
+    one(
+      "HDI-13",
+      "H",
+      "what cannot be put back does not hold a device for ever",
+      "it came back, and its name is another's by now: DEL OK, all of it but the name is as it was",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh(`ip link set ${device} mtu 1400 up; ip link set ${device} txqueuelen 77`);
+        const { mac, index } = t.link(device, "")!;
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`ip -n c1 link set eth0 name tailscale0; ip -n c1 link set tailscale0 mtu 1500 netns $$
+          ip link add ${device} type veth peer name other`);
+        const other = t.link(device, "")!.mac;
+        t.silent("DEL", conf);
+        t.equal(t.link(device, "")?.mac, other, "MAC of the other device");
+        const back = t.link(`dev${index}`, "");
+        t.equal([back?.mac, back?.mtu, back?.up], [mac, 1400, true], "MAC, MTU, up of the device");
+        t.gone("tailscale0", "");
+        t.silent("DEL", conf);
+      },
+    ),
+    one("HDI-14", "H", RULE, "two came back, each under the other's name: each is what it was after both DELs", (t) => {
+      eachOthersName(t, (a, b) => {
+        t.sh(`ip -n c1 link set eth0 netns $$ name ${b}; ip -n c2 link set eth0 netns $$ name ${a}`);
+      });
+    }),
+    one("HDI-15", "H", RULE, "one came back under the name of the other, which is in its pod: as before", (t) => {
+      eachOthersName(t, (a) => t.sh(`ip -n c2 link set eth0 netns $$ name ${a}`));
     }),
   ],
 };

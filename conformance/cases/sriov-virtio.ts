@@ -79,10 +79,8 @@ function traffic(t: Trial, card: VirtioCard): void {
 }
 
 /** c1 and c2 have functions 0 and 1; the host does something to the driver meanwhile; DEL of both gives each its own back. */
-function meanwhile(act: (t: Trial, card: VirtioCard) => void, named = true): (t: Trial, card: VirtioCard) => void {
+function meanwhile(act: (t: Trial, card: VirtioCard) => void): (t: Trial, card: VirtioCard) => void {
   return (t, card) => {
-    const pictures = (t: Trial, card: VirtioCard) =>
-      card.vfs.map((_, n) => ({ ...virtioPicture(t, card, n), ...(named ? {} : { ifname: "any" }) }));
     t.netns("c2");
     for (const n of [0, 1]) dress(t, n);
     const before = pictures(t, card);
@@ -156,7 +154,7 @@ export const sriovVirtio: CaseTable = {
       meanwhile(numberTaken),
     ),
     one("SVV-06", "H", "kata; W0, v10", "rebound in the other order: each has its own back", meanwhile(exchanged)),
-    one("SVV-07", "H", "W0", "the same, each under the other's name", meanwhile(exchangedNames, false)),
+    one("SVV-07", "H", "W0", "the same, each under the other's name", meanwhile(exchangedNames)),
     one("SVV-08", "H", "A.5", "the namespace died: the next pod gets it as it was", diedAndNext),
   ],
 };

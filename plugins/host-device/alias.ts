@@ -6,7 +6,7 @@ import { CniError, Code } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
-import { isNamed, requireFreeName, takeBack } from "../../src/link/return.ts";
+import { isNamed, nameTaken, takeBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
@@ -28,6 +28,7 @@ export function bringBackByAlias(
     const link = findInPod(pod, host, ifName, config, selection);
     if (link === undefined) return;
     const was = asOnHost(link, config);
+    if (getLink(host.route, was.name) !== undefined) throw nameTaken(was.name);
     restoreLink(host.route, takeBack(pod, host, link, was), was);
     return;
   }
@@ -39,8 +40,11 @@ export function bringBackByAlias(
   const found = strayDevices(host).filter(
     (each) => fits(each) && isNamedBy(viewOf(host, host), each, config, selection),
   );
-  if (found[0] !== undefined && found.length === 1) rename(host, found[0], config);
-  else if (found.length > 1) {
+  if (found[0] !== undefined && found.length === 1) {
+    // As with the Go plugin. Its alias stays: the next ADD that finds the name free gives it back.
+    if (!rename(host, found[0], config))
+      log("warning", "its name is another device's by now", { device: found[0].name });
+  } else if (found.length > 1) {
     const devices = found.map(({ name }) => name).join(", ");
     log("warning", "several devices have this alias: none gets its name back", { alias: found[0]!.alias, devices });
   }
@@ -63,7 +67,7 @@ export function reclaimByAlias(host: NetNs, name: string): Link | undefined {
   }
   // As it is called now: what the alias says may be a pod's word.
   refuseNodeDevice(host.route, link);
-  rename(host, link, { device: name });
+  if (!rename(host, link, { device: name })) throw nameTaken(name);
   return getLink(host.route, link.index);
 }
 
@@ -81,11 +85,14 @@ function strayDevices(host: NetNs): Link[] {
   );
 }
 
-function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device">): void {
+/** False: another device has the name. */
+function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device">): boolean {
   const was = asOnHost(link, config);
-  requireFreeName(host, was.name, link);
+  const other = getLink(host.route, was.name);
+  if (other !== undefined && other.index !== link.index) return false;
   log("warning", "giving a device its name back after its namespace died", { device: was.name, interface: link.name });
   restoreLink(host.route, link, was);
+  return true;
 }
 
 function findInPod(

@@ -3,7 +3,7 @@ import { CniError, Code } from "../errors.ts";
 import { log } from "../log.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
-import { deleteLink, getLink, type Link, listLinks } from "./link.ts";
+import { deleteLink, type Link, listLinks } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
@@ -118,21 +118,17 @@ function isElsewhere(was: LinkSnapshot): boolean {
 
 /**
  * Moves a device from a pod to the host, under its old name and alias and down. What else it was is the caller's to restore: a
- * device that cannot go up (no carrier of its PF) must not stay in the pod for that. Throws CniError when its name on the host
- * is taken; nothing has changed then.
+ * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free.
  */
 export function takeBack(pod: NetNs, host: NetNs, link: Link, was: LinkSnapshot): Link {
-  requireFreeName(host, was.name);
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, was);
   return moveLink(pod, host, { ...link, altnames }, was.name, { alias: was.alias }, was);
 }
 
-/** Throws CniError when another device of the host has the name. `own`: the device itself, when it is on the host already. */
-export function requireFreeName(host: NetNs, name: string, own?: Link): void {
-  const other = getLink(host.route, name);
-  if (other === undefined || other.index === own?.index) return;
-  throw new CniError(
+/** Another device of the host has the name. */
+export function nameTaken(name: string): CniError {
+  return new CniError(
     Code.generic,
     `cannot give the device its name back: the host has another "${name}"`,
     `Give that interface another name if the node does not use it (ip link set dev ${name} name …). The device stays where it is until a later DEL.`,

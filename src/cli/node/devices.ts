@@ -174,7 +174,10 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, 
   if (left && isPhysical(link) && getLink(route, link.alias) === undefined) {
     return { state: "lost", why: `its alias says that it was "${link.alias}" (Go host-device)` };
   }
-  return isPhysical(link) ? { state: "free", why: "" } : { state: "virtual", why: "" };
+  // See src/plugin/lent/name.ts.
+  const renamed = link.name === `dev${link.index}` && link.alias !== "" && getLink(route, link.alias) !== undefined;
+  const why = renamed ? `was "${link.alias}", which is another device's name now` : "";
+  return { state: isPhysical(link) ? "free" : "virtual", why };
 }
 
 /** PCI network devices without an interface that we have met. */

@@ -274,12 +274,26 @@ describe("podnic gc", () => {
 
   it("fails and says so when something cannot be taken away", () => {
     pod("grey");
-    // A device that came back, whose name another one has by now.
-    sh("ip -n grey link set net1 netns $$; ip netns del grey; ip link add grey type veth peer name other");
+    sh(`ip netns del grey; rm -f ${NETWORKS}/net/lock; mkdir ${NETWORKS}/net/lock`);
     const { status, stdout } = run(["gc", "--network", "net"]);
-    expect(stdout).toContain('not done: cannot give the device its name back: the host has another "grey"');
+    expect(stdout).toContain("not done: ");
     expect(status).toBe(1);
-    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
+    expect(leasesOf("net")).toEqual(["198.18.77.2"]);
+  });
+
+  it("gives a device that came back all but its name, when another one has that by now", () => {
+    pod("grey");
+    sh("ip -n grey link set net1 netns $$; ip netns del grey; ip link set net1 mtu 1400");
+    sh("ip link add grey type veth peer name other");
+    const { status, stderr } = run(["gc", "--network", "net"]);
+    expect([status, stderr]).toEqual([0, expect.stringContaining("the host has another device of this name")]);
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual([]);
+    const [spare] = JSON.parse(sh("ip -j link show")).filter(({ ifalias }: { ifalias?: string }) => ifalias === "grey");
+    expect(spare).toMatchObject({ ifname: `dev${spare.ifindex}`, mtu: 1500 });
+    expect(json("devices", "--all").find(({ name }: { name: string }) => name === spare.ifname)).toMatchObject({
+      state: "virtual",
+      why: 'was "grey", which is another device\'s name now',
+    });
   });
 });
 

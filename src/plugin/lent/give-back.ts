@@ -4,17 +4,11 @@ import { CniError, Code } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import type { Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
-import {
-  type Lent,
-  locate,
-  recordedNamespace,
-  requireFreeName,
-  takeBack,
-  type Whereabouts,
-} from "../../link/return.ts";
+import { type Lent, locate, nameTaken, recordedNamespace, takeBack, type Whereabouts } from "../../link/return.ts";
 import { log } from "../../log.ts";
 import type { RecordKey } from "../../state/record.ts";
-import { ageOf, type Lender, type LoanData, type LoanRecord, readLoan } from "./lender.ts";
+import { ageOf, type Lender, type LoanData, type LoanRecord, type Returned, readLoan } from "./lender.ts";
+import { freeName, underSpareName } from "./name.ts";
 import { waitForTeardown } from "./wait.ts";
 
 /**
@@ -31,7 +25,8 @@ export type Outcome = "none" | "hidden" | "home" | "lost" | "past" | "another's"
 /**
  * Gives the device of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the lock.
  * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. Throws CniError when the
- * device cannot be told from another, when its name on the host is taken, or when something could not be restored; the record stays then.
+ * device cannot be told from another, when its name on the host is taken while it is in the pod, or when something could not be restored; the
+ * record stays then.
  */
 export function giveBack<D extends LoanData>(
   lender: Lender<D>,
@@ -126,13 +121,24 @@ function bringHome<D extends LoanData>(
   return found === undefined || returned !== undefined ? "home" : "lost";
 }
 
-/** The device, on the host under its name. Nothing has changed when that is taken (CniError). */
-function fetchHome<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, found: Whereabouts & { link: Link }) {
+/**
+ * The device, on the host. In a pod it stays where it is when its name is another's (CniError, nothing has changed). One that is here already
+ * need not hold its attachment for that: nobody knows when the name gets free.
+ */
+function fetchHome<D extends LoanData>(
+  lender: Lender<D>,
+  record: LoanRecord<D>,
+  found: Whereabouts & { link: Link },
+): Returned {
   const host = ownNamespace();
-  const was = lender.complete?.(record, found.link) ?? lender.loanOf(record.data).was!;
-  if (found.place === "pod") return { link: takeBack(found.pod, host, found.link, was), was };
-  requireFreeName(host, was.name, found.link);
-  return { link: found.link, was };
+  const { link } = found;
+  const was = lender.complete?.(record, link) ?? lender.loanOf(record.data).was!;
+  if (found.place === "pod") {
+    if (!freeName(lender, record.key, host, was.name)) throw nameTaken(was.name);
+    return { link: takeBack(found.pod, host, link, was), was };
+  }
+  const isFree = link.name === was.name || freeName(lender, record.key, host, was.name, link);
+  return { link, was: isFree ? was : underSpareName(host, link, was) };
 }
 
 /** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */
