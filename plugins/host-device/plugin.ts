@@ -4,6 +4,7 @@ import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } fro
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { confinePath } from "../../src/config/policy.ts";
+import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
@@ -39,16 +40,17 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
   status,
 };
 
-function validate(call: Call<HostDeviceConfig>): void {
-  const { config, command } = call;
-  if (command !== "STATUS" && !selectsDevice(config)) {
+function validate({ config, command }: Call<HostDeviceConfig>, attempt = orFail): void {
+  attempt("", () => {
+    if (command === "STATUS" || selectsDevice(config)) return;
     throw new CniError(
       Code.invalidConfig,
       'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
       "or let a device plugin allot one (capability deviceID)",
     );
-  }
-  if (config.kernelpath) {
+  });
+  attempt("/kernelpath", () => {
+    if (!config.kernelpath) return;
     if (!config.kernelpath.startsWith("/sys/devices/")) {
       throw new CniError(
         Code.invalidConfig,
@@ -57,7 +59,7 @@ function validate(call: Call<HostDeviceConfig>): void {
       );
     }
     confinePath("kernelpath", config.kernelpath);
-  }
+  });
 }
 
 function add(call: Call<HostDeviceConfig>): Result {

@@ -14,7 +14,8 @@ import { type RangeConfig, type RangeSet, rangeSets } from "./ranges.ts";
 import { Used } from "./used.ts";
 
 const address = (text: string): Address => parseAddress(text)!;
-const setOf = (...ranges: RangeConfig[]): RangeSet => rangeSets([{ where: "set", ranges }], "1.0.0")[0]!;
+const setOf = (...ranges: RangeConfig[]): RangeSet =>
+  rangeSets([{ where: "set", at: "", ranges: ranges.map((config) => ({ at: "", config })) }], "1.0.0")![0]!;
 
 class Pool {
   readonly used = new Used();

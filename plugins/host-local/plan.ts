@@ -1,6 +1,7 @@
 // What a configuration asks host-local for, checked before anything is touched.
 import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
 import { confinePath, type Place } from "../../src/config/policy.ts";
+import { orFail, type Try } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress, parsePrefix } from "../../src/ip/address.ts";
 import {
@@ -13,7 +14,7 @@ import {
 } from "../../src/ip/range.ts";
 import type { RouteSpec } from "../../src/link/route.ts";
 import { type RouteConfig, readRoutes } from "../../src/plugin/routes.ts";
-import { type Range, type RangeConfig, type RangeSet, rangeSets } from "./ranges.ts";
+import { type Range, type RangeConfig, type RangeSet, rangeSets, type SetConfig } from "./ranges.ts";
 
 export interface HostLocalConfig extends NetworkConfig {
   ipam?: RangeConfig & {
@@ -60,28 +61,49 @@ export function planOf(call: Call<HostLocalConfig>): Plan {
 }
 
 function makePlan(call: Call<HostLocalConfig>): Plan {
-  const { ipam, runtimeConfig } = call.config;
+  // Nothing is undefined where the first broken rule throws.
+  return readPlan(call, orFail)!;
+}
+
+/** Lists all that is wrong, where `attempt` goes on. */
+export function checkPlan(call: Call<HostLocalConfig>, attempt: Try): void {
+  readPlan(call, attempt);
+}
+
+/** undefined: `attempt` goes on, and something is wrong. */
+function readPlan(call: Call<HostLocalConfig>, attempt: Try): Plan | undefined {
+  const { ipam } = call.config;
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "ranges".');
-  // The order is that of the Go plugin, whose files last_reserved_ip.N count through it.
-  const sources = [
-    ...(runtimeConfig?.ipRanges ?? []).map((ranges, i) => ({ where: `runtimeConfig.ipRanges[${i}]`, ranges })),
-    ...(ipam.subnet === undefined ? [] : [{ where: "ipam", ranges: [ipam] }]),
-    ...(ipam.ranges ?? []).map((ranges, i) => ({ where: `ipam.ranges[${i}]`, ranges })),
+  const sets = attempt("/ipam", () => rangeSets(sourcesOf(call), call.version, attempt));
+  const excluded = attempt("/ipam/exclude", () => readExcluded(ipam.exclude ?? [], attempt));
+  const resolvConf = attempt("/ipam/resolvConf", () => {
+    if (ipam.resolvConf) confinePath("resolvConf", ipam.resolvConf);
+    return ipam.resolvConf ?? "";
+  });
+  const pool = sets && { sets, ranges: mapOf(sets), excluded: excluded ?? new IntervalMap<Interval>([]) };
+  const wanted = distribute(call, pool, attempt);
+  const routes = attempt("/ipam/routes", () => readRoutes(ipam.routes));
+  const directory = attempt("/ipam/dataDir", () => leaseDirectory(call));
+  if (!pool || !excluded || resolvConf === undefined || !wanted || !routes || !directory) return undefined;
+  return { ...pool, wanted, routes, resolvConf: resolvConf || undefined, directory };
+}
+
+/** The order is that of the Go plugin, whose files last_reserved_ip.N count through it. */
+function sourcesOf({ config: { ipam = {}, runtimeConfig } }: Call<HostLocalConfig>): SetConfig[] {
+  const setsIn = (key: string, pointer: string, sets: RangeConfig[][] = []): SetConfig[] =>
+    sets.map((ranges, i) => {
+      const at = `${pointer}/${i}`;
+      return { where: `${key}[${i}]`, at, ranges: ranges.map((config, j) => ({ at: `${at}/${j}`, config })) };
+    });
+  return [
+    ...setsIn("runtimeConfig.ipRanges", "/runtimeConfig/ipRanges", runtimeConfig?.ipRanges),
+    ...(ipam.subnet === undefined ? [] : [{ where: "ipam", at: "/ipam", ranges: [{ at: "/ipam", config: ipam }] }]),
+    ...setsIn("ipam.ranges", "/ipam/ranges", ipam.ranges),
   ];
-  const sets = rangeSets(sources, call.version);
-  const ranges = new IntervalMap(sets.flatMap((set, index) => set.map((range) => ({ ...range, index }))));
-  const excluded = new IntervalMap(mergeIntervals((ipam.exclude ?? []).map(parseExcluded)));
-  const resolvConf = ipam.resolvConf || undefined;
-  if (resolvConf !== undefined) confinePath("resolvConf", resolvConf);
-  return {
-    sets,
-    wanted: distribute(requested(call), sets.length, ranges, excluded),
-    ranges,
-    excluded,
-    routes: readRoutes(ipam.routes),
-    resolvConf,
-    directory: leaseDirectory(call),
-  };
+}
+
+function mapOf(sets: RangeSet[]): Plan["ranges"] {
+  return new IntervalMap(sets.flatMap((set, index) => set.map((range) => ({ ...range, index }))));
 }
 
 /** `<dataDir>/<network>`. Throws CniError(invalidConfig) when configurations may not name it. */
@@ -92,19 +114,33 @@ export function leaseDirectory(call: Call<HostLocalConfig>): Place {
   return confinePath("dataDir", `${dataDir}/${call.attachment.network}`);
 }
 
+/** An address asked for by name, and where. */
+interface Requested {
+  at: string;
+  address: Address;
+}
+
 /** Addresses asked for by name, each once. `args` makes CNI_ARGS void (spec C-142). */
-function requested(call: Call<HostLocalConfig>): Address[] {
+function requested(call: Call<HostLocalConfig>, attempt: Try): Requested[] {
   const { args, runtimeConfig } = call.config;
   const byArgs = args?.cni?.ips ?? [];
   const byEnvironment = byArgs.length === 0 ? call.args.get("IP") : undefined;
-  const texts = [...(byEnvironment ? [byEnvironment] : []), ...byArgs, ...(runtimeConfig?.ips ?? [])];
-  const addresses: Address[] = [];
-  for (const text of texts) {
-    const address = text.includes("/") ? parsePrefix(text)?.address : parseAddress(text);
-    if (address === undefined) throw notAnAddress(text, text === byEnvironment);
-    if (!addresses.some((other) => equalAddresses(other, address))) addresses.push(address);
+  const texts = [
+    ...(byEnvironment ? [{ at: "", text: byEnvironment }] : []),
+    ...byArgs.map((text, i) => ({ at: `/args/cni/ips/${i}`, text })),
+    ...(runtimeConfig?.ips ?? []).map((text, i) => ({ at: `/runtimeConfig/ips/${i}`, text })),
+  ];
+  const all: Requested[] = [];
+  for (const { at, text } of texts) {
+    const address = attempt(at, () => {
+      const read = text.includes("/") ? parsePrefix(text)?.address : parseAddress(text);
+      if (read === undefined) throw notAnAddress(text, text === byEnvironment);
+      return read;
+    });
+    if (address === undefined || all.some((other) => equalAddresses(other.address, address))) continue;
+    all.push({ at, address });
   }
-  return addresses;
+  return all;
 }
 
 function notAnAddress(text: string, byEnvironment: boolean): CniError {
@@ -113,46 +149,53 @@ function notAnAddress(text: string, byEnvironment: boolean): CniError {
   return invalid(message, 'Addresses in "args.cni.ips" and "runtimeConfig.ips" look like "10.1.2.3" or "10.1.2.3/24".');
 }
 
-/** One address for a set. Throws when some are left over, or not for pods. */
-function distribute(
-  addresses: Address[],
-  sets: number,
-  ranges: IntervalMap<SetRange>,
-  excluded: IntervalMap<Interval>,
-): (Address | undefined)[] {
-  const wanted = new Array<Address | undefined>(sets).fill(undefined);
-  const left: Address[] = [];
-  const unusable: string[] = [];
-  for (const address of addresses) {
+type Pool = Pick<Plan, "sets" | "ranges" | "excluded">;
+
+/** One address for a set. Throws when some are left over, or not for pods. Without a pool only their texts are looked at. */
+function distribute(call: Call<HostLocalConfig>, pool: Pool | undefined, attempt: Try): Plan["wanted"] | undefined {
+  const addresses = requested(call, attempt);
+  if (pool === undefined) return undefined;
+  const { sets, ranges, excluded } = pool;
+  const wanted = new Array<Address | undefined>(sets.length).fill(undefined);
+  const left: Requested[] = [];
+  const unusable: { at: string; why: string }[] = [];
+  for (const each of addresses) {
+    const { at, address } = each;
     const range = ranges.find(address);
     if (range === undefined || wanted[range.index] !== undefined) {
-      left.push(address);
+      left.push(each);
       continue;
     }
     wanted[range.index] = address;
     const why = reserved(address, range, excluded);
-    if (why !== "") unusable[range.index] = `requested ip ${formatAddress(address)} is ${why}`;
+    if (why !== "") unusable[range.index] = { at, why: `requested ip ${formatAddress(address)} is ${why}` };
   }
-  const first = unusable.findIndex((why) => why !== undefined);
-  if (first >= 0) {
+  for (const [index, each] of unusable.entries()) {
+    if (each === undefined) continue;
+    attempt(each.at, () => {
+      const message = `failed to allocate for range ${index}: ${each.why}`;
+      throw new CniError(Code.generic, message, "Ask for another one.");
+    });
+  }
+  if (left[0] === undefined) return wanted;
+  return attempt(left[0].at, () => {
     throw new CniError(
       Code.generic,
-      `failed to allocate for range ${first}: ${unusable[first]}`,
-      "Ask for another one.",
+      `failed to allocate all requested IPs: ${left.map(({ address }) => formatAddress(address)).join(" ")}`,
+      "Each must lie in a range set, and a set gives one address only.",
     );
-  }
-  if (left.length === 0) return wanted;
-  throw new CniError(
-    Code.generic,
-    `failed to allocate all requested IPs: ${left.map(formatAddress).join(" ")}`,
-    "Each must lie in a range set, and a set gives one address only.",
-  );
+  });
 }
 
 /** Why an address of a range is not for pods; "" when it is. */
 function reserved(address: Address, range: Range, excluded: IntervalMap<Interval>): string {
   if (range.gateway !== undefined && equalAddresses(address, range.gateway)) return "subnet's gateway";
   return excluded.find(address) !== undefined ? 'excluded by "ipam.exclude"' : "";
+}
+
+function readExcluded(texts: string[], attempt: Try): IntervalMap<Interval> {
+  const intervals = texts.flatMap((text, i) => attempt(`/ipam/exclude/${i}`, () => parseExcluded(text, i)) ?? []);
+  return new IntervalMap(mergeIntervals(intervals));
 }
 
 function parseExcluded(text: string, i: number): Interval {

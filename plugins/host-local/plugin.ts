@@ -9,7 +9,7 @@ import { type Address, formatAddress, parseAddress } from "../../src/ip/address.
 import { log } from "../../src/log.ts";
 import { allocate } from "./allocate.ts";
 import type { OwnedLease, Owner } from "./lease-index.ts";
-import { type HostLocalConfig, leaseDirectory, type Plan, planOf } from "./plan.ts";
+import { checkPlan, type HostLocalConfig, leaseDirectory, type Plan, planOf } from "./plan.ts";
 import { formatSet, type Range, type RangeSet, rangeOf } from "./ranges.ts";
 import { readResolvConf } from "./resolv-conf.ts";
 import { Store } from "./store.ts";
@@ -154,7 +154,8 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     kind: "ipam",
     knownArgs: ["IP"],
     schema: "host-local",
-    validate: (call) => void planOf(call),
+    // Made once for a call, which is checked first and served later.
+    validate: (call, attempt) => (attempt === undefined ? void planOf(call) : checkPlan(call, attempt)),
     add,
     check,
     del,

@@ -5,9 +5,13 @@ import { formatSet, type RangeConfig, rangeSets } from "./ranges.ts";
 
 const sets = (given: RangeConfig[][], version = "1.0.0") =>
   rangeSets(
-    given.map((ranges, i) => ({ where: `ipam.ranges[${i}]`, ranges })),
+    given.map((ranges, i) => ({
+      where: `ipam.ranges[${i}]`,
+      at: `/ipam/ranges/${i}`,
+      ranges: ranges.map((config, j) => ({ at: `/ipam/ranges/${i}/${j}`, config })),
+    })),
     version,
-  );
+  )!;
 const error = (given: RangeConfig[][], version?: string) => failure(() => sets(given, version));
 const one = (range: RangeConfig): string => {
   const [set] = sets([[range]]);
@@ -70,9 +74,13 @@ describe("one range (HL-R)", () => {
     [
       "R9 both",
       { subnet: "192.0.2.0/24", rangeStart: "192.0.2.50", rangeEnd: "192.0.2.40" },
-      "RangeStart 192.0.2.50 not in network 192.0.2.0/24",
+      "RangeStart 192.0.2.50 is above RangeEnd 192.0.2.40",
     ],
-    ["end first", { subnet: "192.0.2.0/24", rangeEnd: "192.0.2.0" }, "RangeEnd 192.0.2.0 not in network 192.0.2.0/24"],
+    [
+      "end first",
+      { subnet: "192.0.2.0/24", rangeEnd: "192.0.2.0" },
+      "RangeEnd 192.0.2.0 is the address of the network 192.0.2.0/24 itself",
+    ],
     ["family", { subnet: "192.0.2.0/24", rangeStart: "::1" }, "RangeStart ::1 not in network 192.0.2.0/24"],
     ["none", {}, "IP <nil> not v4 nor v6"],
     ["bad", { subnet: "192.0.2.0" }, "invalid CIDR address: 192.0.2.0"],

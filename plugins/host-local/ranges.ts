@@ -1,6 +1,7 @@
 // Range sets: what the configuration asks for, made whole and checked. One address is handed out per set.
 // Texts of errors are the Go plugin's, which people and scripts know; `details` says where and what to do.
 
+import { orFail, type Try } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import {
   type Address,
@@ -40,28 +41,49 @@ export interface Range extends Interval {
 
 export type RangeSet = readonly Range[];
 
+/** What a configuration says of one set. */
+export interface SetConfig {
+  /** How messages call it: "ipam.ranges[0]". */
+  where: string;
+  /** JSON pointers of the set and of its ranges. */
+  at: string;
+  ranges: { at: string; config: RangeConfig }[];
+}
+
 /**
- * The sets in the order of `last_reserved_ip.N`. `where` names each set for messages ("ipam.ranges[0]").
- * Throws CniError(invalidConfig).
+ * The sets in the order of `last_reserved_ip.N`. Throws CniError(invalidConfig). undefined: `attempt` goes on, and there is at least
+ * one that is wrong.
  */
-export function rangeSets(sets: { where: string; ranges: RangeConfig[] }[], version: string): RangeSet[] {
+export function rangeSets(sets: SetConfig[], version: string, attempt = orFail): RangeSet[] | undefined {
   if (sets.length === 0) throw invalid("no IP ranges specified", 'Give "ranges" (or "subnet") in "ipam".');
-  const whole = sets.map(({ where, ranges }, index) => {
-    try {
-      return rangeSet(ranges);
-    } catch (error) {
-      if (!(error instanceof CniError)) throw error;
-      throw invalid(`invalid range set ${index}: ${error.message}`, `${where}: ${error.details}`);
-    }
-  });
-  checkFamilies(whole, version);
+  const whole: RangeSet[] = [];
+  for (const [index, { where, at, ranges }] of sets.entries()) {
+    const inSet: Try = (at, rule) => attempt(at, () => naming(index, where, rule));
+    const set = rangeSet(ranges, at, inSet);
+    if (set !== undefined) whole.push(set);
+  }
+  if (whole.length < sets.length) return undefined;
+  attempt("/cniVersion", () => checkFamilies(whole, version));
   // Within a set none overlap any more.
   const pair = overlappingPair(whole.flat());
   if (pair === undefined) return whole;
   const owners = whole.flatMap((set, index) => set.map(() => index));
   const [i, j] = [owners[pair[0]]!, owners[pair[1]]!];
-  const details = `${sets[i]!.where} and ${sets[j]!.where} would hand out the same addresses.`;
-  throw invalid(`range set ${i} overlaps with ${j}`, details);
+  const later = sets.flatMap(({ ranges }) => ranges)[Math.max(...pair)]!;
+  return attempt(later.at, () => {
+    const details = `${sets[i]!.where} and ${sets[j]!.where} would hand out the same addresses.`;
+    throw invalid(`range set ${i} overlaps with ${j}`, details);
+  });
+}
+
+/** Says of what is wrong in a set which set that is. */
+function naming<T>(index: number, where: string, rule: () => T): T {
+  try {
+    return rule();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw invalid(`invalid range set ${index}: ${error.message}`, `${where}: ${error.details}`);
+  }
 }
 
 /** `first-last`, as messages name a range. */
@@ -78,41 +100,81 @@ export function rangeOf(set: RangeSet, address: Address): Range | undefined {
   return set.find((range) => intervalContains(range, address));
 }
 
-function rangeSet(configs: RangeConfig[]): RangeSet {
-  if (configs.length === 0) throw invalid("empty range set", "Give at least one range, or leave the set out.");
-  const set = configs.map(range);
-  const family = set[0]!.first.family;
-  if (set.some((other) => other.first.family !== family)) {
-    throw invalid("mixed address families", "A set gives one address: put IPv4 and IPv6 into sets of their own.");
+/** undefined: `attempt` goes on, and something in it is wrong. */
+function rangeSet(configs: SetConfig["ranges"], at: string, attempt: Try): RangeSet | undefined {
+  const set: Range[] = [];
+  for (const { at, config } of configs) {
+    const made = range(config, at, attempt);
+    if (made !== undefined) set.push(made);
+  }
+  if (set.length < configs.length) return undefined;
+  if (set.length === 0) {
+    return attempt(at, () => {
+      throw invalid("empty range set", "Give at least one range, or leave the set out.");
+    });
+  }
+  const other = set.findIndex(({ first }) => first.family !== set[0]!.first.family);
+  if (other >= 0) {
+    return attempt(configs[other]!.at, () => {
+      throw invalid("mixed address families", "A set gives one address: put IPv4 and IPv6 into sets of their own.");
+    });
   }
   const pair = overlappingPair(set);
   if (pair === undefined) return set;
-  const [a, b] = [set[pair[0]]!, set[pair[1]]!];
-  throw invalid(`subnets ${formatRange(a)} and ${formatRange(b)} overlap`, "Each address may be in one range only.");
+  return attempt(configs[Math.max(...pair)]!.at, () => {
+    const [a, b] = [set[pair[0]]!, set[pair[1]]!];
+    throw invalid(`subnets ${formatRange(a)} and ${formatRange(b)} overlap`, "Each address may be in one range only.");
+  });
 }
 
-function range(config: RangeConfig): Range {
-  const subnet = parseSubnet(config.subnet);
-  const bounds = { first: nextAddress(subnet.address)!, last: lastUsable(subnet) };
-  const last = parseOptional(config.rangeEnd, "rangeEnd");
-  const first = parseOptional(config.rangeStart, "rangeStart");
-  // An end below the start is reported at the start, as the Go plugin does: there the end bounds the network too.
-  const inside = (address: Address, from?: Address, to?: Address): boolean =>
-    prefixContains(subnet, address) &&
-    intervalContains({ first: from ?? networkAddress(subnet), last: to ?? lastAddress(subnet) }, address);
-  if (first !== undefined && !inside(first, undefined, last)) {
+function range(config: RangeConfig, at: string, attempt: Try): Range | undefined {
+  const subnet = attempt(`${at}/subnet`, () => parseSubnet(config.subnet));
+  const last = attempt(`${at}/rangeEnd`, () => parseOptional(config.rangeEnd, "rangeEnd"));
+  const first = attempt(`${at}/rangeStart`, () => parseOptional(config.rangeStart, "rangeStart"));
+  if (subnet === undefined) return undefined;
+  const usable = { first: nextAddress(subnet.address)!, last: lastUsable(subnet) };
+  const startFits = attempt(`${at}/rangeStart`, () => checkStart(subnet, first, last));
+  // Who says where a range begins may begin with the subnet's own address.
+  const lowest = first === null ? usable.first : networkAddress(subnet);
+  const endFits = attempt(`${at}/rangeEnd`, () => checkEnd(subnet, last, lowest));
+  const leading = attempt(`${at}/gateway`, () => gateway(config, subnet));
+  if (first === undefined || last === undefined || !startFits || !endFits || leading === undefined) return undefined;
+  return { subnet, first: first ?? usable.first, last: last ?? usable.last, gateway: leading ?? undefined };
+}
+
+function checkStart(subnet: Prefix, start: Address | null | undefined, end: Address | null | undefined): boolean {
+  if (start == null) return true;
+  if (!prefixContains(subnet, start)) {
     throw invalid(
-      `RangeStart ${formatAddress(first)} not in network ${formatPrefix(subnet)}`,
-      '"rangeStart" must lie in "subnet" and not behind "rangeEnd".',
+      `RangeStart ${formatAddress(start)} not in network ${formatPrefix(subnet)}`,
+      '"rangeStart" must lie in "subnet".',
     );
   }
-  if (last !== undefined && !inside(last, first ?? bounds.first)) {
+  const order = end != null && prefixContains(subnet, end) ? { first: start, last: end } : undefined;
+  if (order !== undefined && !intervalContains(order, start)) {
     throw invalid(
-      `RangeEnd ${formatAddress(last)} not in network ${formatPrefix(subnet)}`,
-      '"rangeEnd" must lie in "subnet" and not before "rangeStart".',
+      `RangeStart ${formatAddress(start)} is above RangeEnd ${formatAddress(order.last)}`,
+      'A range goes from "rangeStart" up to "rangeEnd": exchange them, or correct one.',
     );
   }
-  return { subnet, first: first ?? bounds.first, last: last ?? bounds.last, gateway: gateway(config, subnet) };
+  return true;
+}
+
+function checkEnd(subnet: Prefix, end: Address | null | undefined, lowest: Address): boolean {
+  if (end == null) return true;
+  if (!prefixContains(subnet, end)) {
+    throw invalid(
+      `RangeEnd ${formatAddress(end)} not in network ${formatPrefix(subnet)}`,
+      '"rangeEnd" must lie in "subnet".',
+    );
+  }
+  if (!intervalContains({ first: lowest, last: lastAddress(subnet) }, end)) {
+    throw invalid(
+      `RangeEnd ${formatAddress(end)} is the address of the network ${formatPrefix(subnet)} itself`,
+      `The first address for a pod is ${formatAddress(lowest)}.`,
+    );
+  }
+  return true;
 }
 
 function parseSubnet(text: string | undefined): Prefix {
@@ -146,8 +208,8 @@ function lastUsable(subnet: Prefix): Address {
 }
 
 /** Outside of the subnet is fine (an on-link route leads there); another family is not. */
-function gateway(config: RangeConfig, subnet: Prefix): Address | undefined {
-  if (config.noGateway === true) return undefined;
+function gateway(config: RangeConfig, subnet: Prefix): Address | null {
+  if (config.noGateway === true) return null;
   const address = parseOptional(config.gateway, "gateway") ?? nextAddress(subnet.address)!;
   if (address.family !== subnet.address.family) {
     throw invalid(
@@ -158,9 +220,9 @@ function gateway(config: RangeConfig, subnet: Prefix): Address | undefined {
   return address;
 }
 
-/** Empty is "not given", as for Go's decoder. */
-function parseOptional(text: string | undefined, key: string): Address | undefined {
-  if (text === undefined || text === "") return undefined;
+/** null: not given; empty is "not given" too, as for Go's decoder. */
+function parseOptional(text: string | undefined, key: string): Address | null {
+  if (text === undefined || text === "") return null;
   const address = parseAddress(text);
   if (address === undefined) throw invalid(`invalid IP address: ${text}`, `This is the "${key}" of a range.`);
   return address;

@@ -2,6 +2,7 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { refuseDenied } from "../../src/plugin/node-device.ts";
 import { checkVirtual } from "../../src/plugin/upper/check.ts";
@@ -53,7 +54,7 @@ export const ipvlan: Plugin<IpvlanConfig> = {
   kind: "interface",
   knownArgs: [],
   schema: "ipvlan",
-  validate: (call) => void masterName(call),
+  validate: (call, attempt = orFail) => void attempt("/master", () => masterName(call)),
   add: (call) => addVirtual(virtual, call),
   check: (call) => checkVirtual(virtual, call),
   del,

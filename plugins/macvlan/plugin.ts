@@ -1,6 +1,7 @@
 // macvlan: an interface with a MAC address of its own on a device of the host. Keys: config.schema.json and README.md.
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { refuseDenied, refuseNodeDevice } from "../../src/plugin/node-device.ts";
@@ -27,16 +28,21 @@ function modeOf({ config }: Call<MacvlanConfig>): Mode {
  * The MAC address wanted, colon form: the runtime's word, then `args`, then CNI_ARGS (which the spec has ignored when `args` says
  * the same thing, C-142), then the configuration's. "": the kernel's choice.
  */
-function wantedMac({ config, args }: Call<MacvlanConfig>): string {
-  const sources: [where: string, mac: unknown][] = [
-    ["runtimeConfig.mac", config.runtimeConfig?.mac],
-    ["args.cni.mac", config.args?.cni?.mac],
-    ["CNI_ARGS MAC", args.get("MAC")],
-    ["mac", config.mac],
+function wantedMac(call: Call<MacvlanConfig>): string {
+  const { where, text } = macSource(call);
+  return text === "" ? "" : unicastMac(where, text);
+}
+
+/** `at`: its JSON pointer. */
+function macSource({ config, args }: Call<MacvlanConfig>): { where: string; at: string; text: string } {
+  const sources: [where: string, at: string, mac: unknown][] = [
+    ["runtimeConfig.mac", "/runtimeConfig/mac", config.runtimeConfig?.mac],
+    ["args.cni.mac", "/args/cni/mac", config.args?.cni?.mac],
+    ["CNI_ARGS MAC", "", args.get("MAC")],
+    ["mac", "/mac", config.mac],
   ];
-  const [where, text] = sources.find(([, mac]) => typeof mac === "string" && mac !== "") ?? ["", ""];
-  if (text === "") return "";
-  return unicastMac(where, text as string);
+  const [where, at, text] = sources.find(([, , mac]) => typeof mac === "string" && mac !== "") ?? ["", "", ""];
+  return { where, at, text: text as string };
 }
 
 function unicastMac(where: string, text: string): string {
@@ -59,20 +65,37 @@ function unicastMac(where: string, text: string): string {
   );
 }
 
-function validate(call: Call<MacvlanConfig>): void {
-  const mode = modeOf(call);
-  const mac = wantedMac(call);
+function validate(call: Call<MacvlanConfig>, attempt = orFail): void {
+  const source = attempt("/mac", () => macSource(call));
+  const mac = source && attempt(source.at, () => wantedMac(call));
+  attempt("/macaddr", () => {
+    for (const [i, sender] of (call.config.macaddr ?? []).entries()) {
+      attempt(`/macaddr/${i}`, () => unicastMac("macaddr", sender));
+    }
+  });
+  if (source && mac) attempt(source.at, () => refuseMacOfPassthru(call, mac));
+  attempt("/macaddr", () => checkSenders(call));
+}
+
+function refuseMacOfPassthru(call: Call<MacvlanConfig>, mac: string): void {
+  if (modeOf(call) !== "passthru") return;
+  const cure = "remove the MAC address, or use mode bridge";
+  throw contradiction(call, `mode passthru uses the master's MAC address, not ${mac}; ${cure}`);
+}
+
+function checkSenders(call: Call<MacvlanConfig>): void {
   const senders = call.config.macaddr ?? [];
-  for (const sender of senders) unicastMac("macaddr", sender);
-  const problem =
-    mode === "passthru" && mac !== ""
-      ? `mode passthru uses the master's MAC address, not ${mac}; remove the MAC address, or use mode bridge`
-      : mode === "source" && senders.length === 0
-        ? 'mode source receives only from the senders of "macaddr", which is empty'
-        : mode !== "source" && senders.length > 0
-          ? `"macaddr" lists the senders of mode source; mode is ${mode}`
-          : "";
-  if (problem !== "") throw new CniError(Code.invalidConfig, `macvlan mode ${mode} with contradicting keys`, problem);
+  const mode = modeOf(call);
+  if (mode === "source" && senders.length === 0) {
+    throw contradiction(call, 'mode source receives only from the senders of "macaddr", which is empty');
+  }
+  if (mode !== "source" && senders.length > 0) {
+    throw contradiction(call, `"macaddr" lists the senders of mode source; mode is ${mode}`);
+  }
+}
+
+function contradiction(call: Call<MacvlanConfig>, why: string): CniError {
+  return new CniError(Code.invalidConfig, `macvlan mode ${modeOf(call)} with contradicting keys`, why);
 }
 
 const virtual: VirtualPlugin<MacvlanConfig> = {

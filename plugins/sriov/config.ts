@@ -1,4 +1,5 @@
 import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
+import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { ETH_P_8021AD, ETH_P_8021Q, VF_LINK_AUTO, VF_LINK_DISABLE, VF_LINK_ENABLE } from "../../src/link/vf.ts";
@@ -25,9 +26,8 @@ export function deviceOf(config: SriovConfig): string {
 }
 
 /** Lower-case colon form, or "". The runtime's word, then CNI_ARGS, then the configuration, as sriov-cni has it; `args` as in macvlan. */
-export function wantedMac({ config, args }: Call<SriovConfig>): string {
-  const asked = config.args?.cni?.mac;
-  const text = config.runtimeConfig?.mac || (typeof asked === "string" && asked) || args.get("MAC") || config.mac || "";
+export function wantedMac(call: Call<SriovConfig>): string {
+  const { text } = macSource(call);
   if (text === "") return "";
   const bytes = parseMac(text);
   if (bytes === undefined || bytes.length !== 6 || (bytes[0]! & 1) !== 0 || bytes.every((byte) => byte === 0)) {
@@ -38,6 +38,14 @@ export function wantedMac({ config, args }: Call<SriovConfig>): string {
     );
   }
   return formatMac(bytes);
+}
+
+function macSource({ config, args }: Call<SriovConfig>): { at: string; text: string } {
+  const asked = config.args?.cni?.mac;
+  if (config.runtimeConfig?.mac) return { at: "/runtimeConfig/mac", text: config.runtimeConfig.mac };
+  if (typeof asked === "string" && asked !== "") return { at: "/args/cni/mac", text: asked };
+  const fromArgs = args.get("MAC");
+  return fromArgs ? { at: "", text: fromArgs } : { at: "/mac", text: config.mac ?? "" };
 }
 
 /** ETH_P_* of `vlanProto`; 802.1Q when absent. */
@@ -54,25 +62,41 @@ export function linkState({ link_state: name }: SriovConfig): number | undefined
 }
 
 /** Rules beyond the schema: what contradicts itself is refused before the VF is looked at. */
-export function validate(call: Call<SriovConfig>): void {
+export function validate(call: Call<SriovConfig>, attempt = orFail): void {
   const { config, command } = call;
-  if (command !== "STATUS" && deviceOf(config) === "") {
-    refuse(
-      "VF pci addr is required",
-      'No "deviceID": the pod must ask for the network\'s resource, or the configuration name a VF.',
-    );
+  attempt("", () => {
+    if (command !== "STATUS" && deviceOf(config) === "") {
+      refuse(
+        "VF pci addr is required",
+        'No "deviceID": the pod must ask for the network\'s resource, or the configuration name a VF.',
+      );
+    }
+  });
+  attempt("/vlanProto", () => {
+    if (vlanProtocol(config) === undefined) {
+      refuse(`vlanProto "${config.vlanProto}" is unknown`, "It is 802.1q or 802.1ad.");
+    }
+  });
+  for (const key of ["vlanQoS", "vlanProto"] as const) {
+    attempt(`/${key}`, () => {
+      if (config.vlan !== undefined || !config[key]) return;
+      refuse("vlanQoS and vlanProto need vlan", 'Without "vlan" the VF\'s VLAN is not touched.');
+    });
   }
-  const { vlan, vlanQoS = 0, vlanProto = "", min_tx_rate: min = 0, max_tx_rate: max = 0 } = config;
-  if (vlanProtocol(config) === undefined) refuse(`vlanProto "${vlanProto}" is unknown`, "It is 802.1q or 802.1ad.");
-  if (vlan === undefined && (vlanQoS !== 0 || vlanProto !== "")) {
-    refuse("vlanQoS and vlanProto need vlan", 'Without "vlan" the VF\'s VLAN is not touched.');
-  }
-  if (vlan === 0 && vlanQoS !== 0) refuse("vlanQoS needs a vlan other than 0", "VLAN 0 means no VLAN tag.");
-  if (vlan === 0 && vlanProtocol(config) === ETH_P_8021AD) {
+  attempt("/vlanQoS", () => {
+    if (config.vlan !== 0 || !config.vlanQoS) return;
+    refuse("vlanQoS needs a vlan other than 0", "VLAN 0 means no VLAN tag.");
+  });
+  attempt("/vlanProto", () => {
+    if (config.vlan !== 0 || vlanProtocol(config) !== ETH_P_8021AD) return;
     refuse("vlanProto 802.1ad needs a vlan other than 0", "VLAN 0 means no VLAN tag.");
-  }
-  if (max !== 0 && min > max) refuse(`min_tx_rate ${min} is above max_tx_rate ${max}`, "Both are in Mbit/s.");
-  wantedMac(call);
+  });
+  attempt("/min_tx_rate", () => {
+    const { min_tx_rate: min = 0, max_tx_rate: max = 0 } = config;
+    if (max !== 0 && min > max) refuse(`min_tx_rate ${min} is above max_tx_rate ${max}`, "Both are in Mbit/s.");
+  });
+  const mac = attempt("/mac", () => macSource(call));
+  if (mac !== undefined) attempt(mac.at, () => wantedMac(call));
 }
 
 function refuse(message: string, details: string): never {

@@ -3,6 +3,7 @@ import { Cleanup } from "../../src/cleanup.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
+import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
@@ -38,9 +39,9 @@ export const sriov: Plugin<SriovConfig> = {
   kind: "interface",
   knownArgs: ["MAC"],
   schema: "sriov",
-  validate(call) {
-    validate(call);
-    checkDeviceInfoPath(call);
+  validate(call, attempt = orFail) {
+    validate(call, attempt);
+    attempt("/runtimeConfig/CNIDeviceInfoFile", () => checkDeviceInfoPath(call));
   },
   add,
   check,

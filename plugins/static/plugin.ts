@@ -1,6 +1,7 @@
 // static: the addresses that the configuration, or the runtime, names. It remembers nothing and allocates nothing.
 import type { Call, NetworkConfig, Plugin } from "../../src/cni/plugin.ts";
 import { type Dns, emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts";
+import { orFail, type Try } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { type Address, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
@@ -24,8 +25,8 @@ export const staticIpam: Plugin<StaticConfig> = {
   kind: "ipam",
   knownArgs: ["IP", "GATEWAY"],
   schema: "static",
-  validate: (call) => void resultOf(call),
-  add: resultOf,
+  validate: (call, attempt) => void resultOf(call, attempt),
+  add: (call) => resultOf(call),
   check,
   del() {},
   gc() {},
@@ -33,12 +34,13 @@ export const staticIpam: Plugin<StaticConfig> = {
 };
 
 /** Throws CniError(invalidConfig), or CniError(invalidEnvironment) for CNI_ARGS. */
-function resultOf(call: StaticCall): Result {
+function resultOf(call: StaticCall, attempt = orFail): Result {
   const { ipam } = call.config;
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "addresses".');
-  const ips = addressesOf(call);
-  checkFamilies(ips, call.version);
-  return { ...emptyResult(), ips, routes: readRoutes(ipam.routes), dns: ipam.dns ?? {} };
+  const ips = addressesOf(call, attempt);
+  attempt("/cniVersion", () => checkFamilies(ips, call.version));
+  const routes = attempt("/ipam/routes", () => readRoutes(ipam.routes)) ?? [];
+  return { ...emptyResult(), ips, routes, dns: ipam.dns ?? {} };
 }
 
 /** What was given must be what the attachment has: address, prefix length and gateway. */
@@ -58,31 +60,49 @@ function check(call: StaticCall): void {
 }
 
 /** The runtime's addresses replace those of `args`, which replace the configuration's and CNI_ARGS' (conventions of the spec). */
-function addressesOf(call: StaticCall): IpConfig[] {
+function addressesOf(call: StaticCall, attempt = orFail): IpConfig[] {
   const { ipam, runtimeConfig, args } = call.config;
-  const configured = (ipam?.addresses ?? []).map(({ address = "", gateway }, i) => {
-    const prefix = parsePrefix(address);
-    if (prefix !== undefined) return withGateway(prefix, gateway ? [gatewayOf(gateway, Code.invalidConfig)] : []);
-    const message = `the 'address' field is expected to be in CIDR notation, got: '${address}'`;
-    throw invalid(message, `Write "ipam.addresses[${i}].address" like "10.10.0.1/24".`);
-  });
+  const configured = (ipam?.addresses ?? []).flatMap((entry, i) => configuredAddress(entry, i, attempt) ?? []);
   const replacing = [
-    { where: "runtimeConfig.ips", texts: runtimeConfig?.ips ?? [] },
-    { where: "args.cni.ips", texts: args?.cni?.ips ?? [] },
+    { where: "runtimeConfig.ips", at: "/runtimeConfig/ips", texts: runtimeConfig?.ips ?? [] },
+    { where: "args.cni.ips", at: "/args/cni/ips", texts: args?.cni?.ips ?? [] },
   ].find(({ texts }) => texts.length > 0);
   if (replacing === undefined) return withArguments(call, configured);
   // Lists of the runtime have no place for gateways: those of the configuration serve where they fit.
   const gateways = configured.flatMap(({ gateway }) => (gateway ? [gateway] : []));
-  return replacing.texts.map((text, i) => {
-    const prefix = parsePrefix(text);
-    if (prefix !== undefined)
-      return withGateway(
-        prefix,
-        gateways.filter((gateway) => prefixContains(prefix, gateway)),
-      );
-    const message = `an entry in the 'ips' field is NOT in CIDR notation, got: '${text}'`;
-    throw invalid(message, `Write "${replacing.where}[${i}]" like "10.10.0.1/24".`);
+  return replacing.texts.flatMap((text, i) => {
+    const prefix = attempt(`${replacing.at}/${i}`, () => {
+      const message = `an entry in the 'ips' field is NOT in CIDR notation, got: '${text}'`;
+      return prefixOf(text, message, `Write "${replacing.where}[${i}]" like "10.10.0.1/24".`);
+    });
+    if (prefix === undefined) return [];
+    return withGateway(
+      prefix,
+      gateways.filter((gateway) => prefixContains(prefix, gateway)),
+    );
   });
+}
+
+type ConfiguredAddress = { address?: string; gateway?: string };
+
+/** Entry `i` of "ipam.addresses"; undefined when it is wrong and `attempt` goes on. */
+function configuredAddress(entry: ConfiguredAddress, i: number, attempt: Try): IpConfig | undefined {
+  const at = `/ipam/addresses/${i}`;
+  const prefix = attempt(`${at}/address`, () => {
+    const { address = "" } = entry;
+    const message = `the 'address' field is expected to be in CIDR notation, got: '${address}'`;
+    return prefixOf(address, message, `Write "ipam.addresses[${i}].address" like "10.10.0.1/24".`);
+  });
+  const gateways = attempt(`${at}/gateway`, () =>
+    entry.gateway ? [gatewayOf(entry.gateway, Code.invalidConfig)] : [],
+  );
+  return prefix && withGateway(prefix, gateways ?? []);
+}
+
+function prefixOf(text: string, message: string, details: string): Prefix {
+  const prefix = parsePrefix(text);
+  if (prefix === undefined) throw invalid(message, details);
+  return prefix;
 }
 
 /** Adds what CNI_ARGS says: IP=…,… to the list, GATEWAY=…,… to the addresses that lack one and whose network contains it. */

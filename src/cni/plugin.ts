@@ -1,4 +1,5 @@
 // What a plugin is, and what it is given. cni/dispatch.ts fills a Call and runs one of these functions.
+import type { Try } from "../config/rules.ts";
 import type { Fd } from "../host/host.ts";
 import type { Transaction } from "../transaction.ts";
 import type { CniArgs } from "./args.ts";
@@ -85,8 +86,11 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly schema: string;
   /** True when an ADD may report addresses although no IPAM is configured. Absent: only those of a prevResult. */
   hasOwnAddresses?(call: Call<C>): boolean;
-  /** Rules beyond the schema. Touches nothing outside the process. Throws CniError(invalidConfig). Run on ADD, CHECK and STATUS. */
-  validate(call: Call<C>): void;
+  /**
+   * Rules beyond the schema, each run by `attempt`. Touches nothing outside the process. Without `attempt` it throws the first
+   * CniError(invalidConfig): on ADD, CHECK and STATUS.
+   */
+  validate(call: Call<C>, attempt?: Try): void;
   add(call: Call<C>): Result;
   check(call: Call<C>): void;
   del(call: Call<C>): void;

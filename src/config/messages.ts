@@ -8,6 +8,8 @@ export interface Problem {
   pointer: string;
   /** The value at `pointer` lacks a key; otherwise it is wrong itself. */
   missing: boolean;
+  /** The key that is missing. */
+  key?: string;
   text: string;
   /** What to write instead, where that is clear. */
   cure?: string;
@@ -133,7 +135,7 @@ export function explain(error: ErrorObject, config: unknown): Problem {
   const pointer = error.instancePath;
   if (error.keyword === "required") {
     const missing = (error.params as { missingProperty: string }).missingProperty;
-    return { pointer, missing: true, text: `${humanPath(`${pointer}/${missing}`)} is missing` };
+    return { pointer, missing: true, key: missing, text: `${humanPath(`${pointer}/${missing}`)} is missing` };
   }
   const value = valueAt(config, pointer);
   const problem: Problem = {

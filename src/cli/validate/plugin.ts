@@ -8,13 +8,14 @@ import { noAddress } from "../../cni/result-json.ts";
 import { isLegacy, isSupported } from "../../cni/version.ts";
 import { didYouMean, type Problem } from "../../config/messages.ts";
 import { confinePath } from "../../config/policy.ts";
+import type { Try } from "../../config/rules.ts";
 import { inspect } from "../../config/validate.ts";
 import { CniError } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { Transaction } from "../../transaction.ts";
 import { type Finding, finding, unique } from "./finding.ts";
 import { unknownKeys } from "./unknown-keys.ts";
-import { watchReads } from "./watch.ts";
+import { WrongValue, withoutWrong } from "./wrong-value.ts";
 
 /** What the rest of the network says about a plugin's part. */
 export interface Context {
@@ -62,10 +63,8 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
     });
   }
   const judges = [plugin, ...(ipam === undefined ? [] : [ipam])];
-  const wrong = unique(judges.flatMap((judge) => inspect(judge.schema, config).problems.map(toFinding)));
-  if (wrong.length > 0) return [...wrong, ...findings];
   return [
-    ...judges.flatMap((judge) => checkRules(judge, config, context)),
+    ...unique(judges.flatMap((judge) => checkWith(judge, config, context))),
     ...noAddresses(config, context),
     ...findings,
   ];
@@ -83,8 +82,7 @@ function checkForeign(type: string, config: Config, context: Context): Finding[]
   const whole = shapes[ipam.schema];
   const shape = whole != null && "keys" in whole ? whole.keys.ipam : undefined;
   const keys = shape == null ? [] : unknownKeys(own.ipam, [shape], "/ipam");
-  const wrong = unique(inspect(ipam.schema, own).problems.map(toFinding));
-  return [ofType, ...(wrong.length > 0 ? wrong : checkRules(ipam, own, context)), ...keys];
+  return [ofType, ...unique(checkWith(ipam, own, context)), ...keys];
 }
 
 function toFinding({ pointer, text, cure }: Problem): Finding {
@@ -167,19 +165,28 @@ function checkCapabilities(config: Config): Finding[] {
   }));
 }
 
-/** What the plugin refuses although the schema lets it pass. No plugin looks at anything but the configuration here. */
-function checkRules(plugin: Plugin, config: Config, context: Context): Finding[] {
-  const { config: folded } = inspect(plugin.schema, config);
-  const watched = watchReads(folded as NetworkConfig);
-  try {
-    const { logFile } = folded as { logFile?: string };
-    if (logFile) confinePath("logFile", logFile);
-    plugin.validate(callFor(watched.config, config, context));
-    return [];
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    return [finding("error", watched.last(), error.message, error.details)];
-  }
+/** What the plugin's schema and its own rules object to. No plugin looks at anything but the configuration here. */
+function checkWith(plugin: Plugin, config: Config, context: Context): Finding[] {
+  const { config: folded, problems } = inspect(plugin.schema, config);
+  const findings = problems.map(toFinding);
+  const attempt: Try = (at, rule) => {
+    try {
+      return rule();
+    } catch (error) {
+      if (error instanceof CniError) findings.push(finding("error", at, error.message, error.details));
+      else if (!(error instanceof WrongValue)) throw error;
+      return undefined;
+    }
+  };
+  attempt("", () => {
+    const readable = withoutWrong(folded, problems) as NetworkConfig;
+    attempt("/logFile", () => {
+      const { logFile } = readable as { logFile?: string };
+      if (logFile) confinePath("logFile", logFile);
+    });
+    plugin.validate(callFor(readable, config, context), attempt);
+  });
+  return findings;
 }
 
 function callFor(config: NetworkConfig, raw: object, { network, version, allotted }: Context): Call {

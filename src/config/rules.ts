@@ -1,0 +1,11 @@
+// How a plugin's own rules are run. A call ends at the first rule that is broken; `podnic validate` goes on and lists them all.
+
+/**
+ * Runs one rule. `at` is the JSON pointer of the value that the rule is about; of what should hold it when it is missing. Returns what
+ * the rule returns, or undefined when it is broken and the caller goes on nevertheless: a rule whose result matters returns something
+ * else. Of nested rules the innermost counts.
+ */
+export type Try = <T>(at: string, rule: () => T) => T | undefined;
+
+/** Of a call: what a rule throws ends it. */
+export const orFail: Try = (_at, rule) => rule();
