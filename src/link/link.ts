@@ -61,7 +61,8 @@ const ERANGE = 34;
 /** Longest interface name in bytes; longer ones can only be alternative names. */
 const IFNAMSIZ = 16;
 
-function toLink(bytes: Bytes, start: number, end: number): Link {
+/** Reads a link message; for who asks for more of it than this. */
+export function toLink(bytes: Bytes, start: number, end: number): Link {
   const { index, flags, attributes: a } = readLink(bytes, start, end);
   const data = a.linkInfo?.data;
   const link: Link = {

@@ -25,6 +25,26 @@ export const vlanAttributes = new Table("vlan", {
   vlanProtocol: [c.IFLA_VLAN_PROTOCOL, be16],
 });
 
+/** What a bridge is made with. What it has is read by bridge.ts: it is long, and few ask. */
+const bridgeAttributes = new Table("bridge", {
+  vlanFiltering: [c.IFLA_BR_VLAN_FILTERING, u8],
+  ageingTime: [c.IFLA_BR_AGEING_TIME, u32],
+});
+
+/** The other end of a veth: a link message of its own. */
+const peer: Codec<LinkAttributes> = {
+  min: 16,
+  write(writer, type, value) {
+    const start = writer.open(type);
+    writeLink(writer, 0, 0, 0, value);
+    writer.close(start);
+  },
+  read: (from, start, end, keep) => readLink(from, start, end, keep).attributes,
+};
+
+/** What a veth is made with; the kernel tells none of it again. */
+const vethAttributes = new Table("veth", { peer: [c.VETH_INFO_PEER, peer] });
+
 /** IFLA_INFO_DATA of the kinds we know. */
 export interface KindData {
   mode?: number | undefined;
@@ -35,6 +55,11 @@ export interface KindData {
   vlanId?: number | undefined;
   /** ETH_P_8021Q or ETH_P_8021AD. */
   vlanProtocol?: number | undefined;
+  vlanFiltering?: number | undefined;
+  /** Hundredths of a second. */
+  ageingTime?: number | undefined;
+  /** Attributes of a veth's other end. */
+  peer?: LinkAttributes | undefined;
   unknown?: Unknown[];
 }
 
@@ -52,6 +77,13 @@ function kindTable(kind: string | undefined): Table<typeof macvlanAttributes.row
   if (kind === "vlan") return vlanAttributes as unknown as typeof macvlanAttributes;
   if (kind === "ipvlan" || kind === "ipvtap") return ipvlanAttributes as unknown as typeof macvlanAttributes;
   return undefined;
+}
+
+/** The same for a link to make, and for whoever keeps all there is. */
+function newKindTable(kind: string | undefined): Table<typeof macvlanAttributes.rows> | undefined {
+  if (kind === "bridge") return bridgeAttributes as unknown as typeof macvlanAttributes;
+  if (kind === "veth") return vethAttributes as unknown as typeof macvlanAttributes;
+  return kindTable(kind);
 }
 
 interface Span {
@@ -78,7 +110,7 @@ const linkInfo: Codec<LinkInfo> = {
   write(writer, type, value) {
     const start = writer.open(type);
     if (value.kind !== undefined) bareText.write(writer, c.IFLA_INFO_KIND, value.kind);
-    const table = kindTable(value.kind);
+    const table = value.data === undefined ? undefined : newKindTable(value.kind);
     if (value.data !== undefined && table !== undefined) {
       const data = writer.open(c.IFLA_INFO_DATA);
       table.write(writer, value.data);
@@ -95,7 +127,7 @@ const linkInfo: Codec<LinkInfo> = {
     if (kind !== undefined) info.kind = kind;
     if (slaveKind !== undefined) info.slaveKind = slaveKind;
     if (rawData === undefined) return info;
-    const table = kindTable(kind);
+    const table = keep ? newKindTable(kind) : kindTable(kind);
     if (table !== undefined) info.data = table.read(from, rawData.start, rawData.end, keep);
     else if (keep) {
       info.unknown = info.unknown ?? [];

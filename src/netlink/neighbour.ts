@@ -1,16 +1,20 @@
-// RTM_NEWNEIGH messages: struct ndmsg and its attributes.
+// RTM_*NEIGH messages: struct ndmsg and its attributes. With family AF_BRIDGE they are entries of a bridge's forwarding table.
 import { Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
-import { bytes } from "./codecs.ts";
+import { bytes, u16, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
 import { ProtocolError } from "./errors.ts";
 
 export const neighbourAttributes = new Table("neighbour", {
   destination: [c.NDA_DST, bytes],
+  address: [c.NDA_LLADDR, bytes],
+  vlan: [c.NDA_VLAN, u16],
+  // Index of the bridge.
+  master: [c.NDA_MASTER, u32],
 });
 
 export interface NeighbourMessage {
-  /** AF_INET or AF_INET6. */
+  /** AF_INET, AF_INET6 or AF_BRIDGE. */
   family: number;
   index: number;
   /** NUD_*. */

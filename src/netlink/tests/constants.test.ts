@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as constants from "../constants.ts";
 
-const HEADERS = ["netlink", "rtnetlink", "if", "if_link", "if_addr", "net_namespace", "nexthop", "fib_rules"];
+const HEADERS = [
+  ...["netlink", "rtnetlink", "if", "if_link", "if_addr", "if_bridge", "veth", "net_namespace", "nexthop", "fib_rules"],
+];
 
 it("every constant has the value of the kernel's headers", () => {
   const directory = mkdtempSync(join(tmpdir(), "podnic-constants-"));

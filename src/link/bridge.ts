@@ -1,0 +1,316 @@
+// Bridges and their ports: `ip link add type bridge`, `ip link add type veth`, `bridge link`, `bridge vlan`, `bridge fdb`.
+import { AF_BRIDGE } from "../host/constants.ts";
+import { host } from "../host/host.ts";
+import {
+  addressGeneration,
+  type BridgeInfo,
+  type PortAttributes,
+  type PortChange,
+  readBridgeInfo,
+  readPortInfo,
+  readPortVlans,
+  readVlans,
+  type VlanInfo,
+  writePortChange,
+  writeVlanQuery,
+} from "../netlink/bridge.ts";
+import type { Bytes, Writer } from "../netlink/bytes.ts";
+import * as c from "../netlink/constants.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import { writeLink } from "../netlink/link.ts";
+import { readNeighbour, writeNeighbour } from "../netlink/neighbour.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
+import { askLink, hardwareAddress, type Link, toLink } from "./link.ts";
+
+/** A link with what the kernel tells of it as a bridge; empty when it is none. */
+export type Bridge = Link & { bridge: BridgeInfo };
+
+/** By index or by name; whoever asks looks at `kind`. undefined when there is no such link. */
+export function getBridge(route: RouteSocket, which: number | string): Bridge | undefined {
+  return askLink(route, which, (bytes, start, end) => {
+    const link = toLink(bytes, start, end);
+    return { ...link, bridge: link.kind === "bridge" ? readBridgeInfo(bytes, start, end) : {} };
+  });
+}
+
+/** A link with what the kernel tells of it as a port of a bridge; empty when it is none. */
+export type Port = Link & { port: PortAttributes };
+
+export function getPort(route: RouteSocket, which: number | string): Port | undefined {
+  return askLink(route, which, (bytes, start, end) => {
+    const link = toLink(bytes, start, end);
+    return { ...link, port: link.slaveKind === "bridge" ? readPortInfo(bytes, start, end) : {} };
+  });
+}
+
+export interface NewBridge {
+  name: string;
+  /** A bridge that is given one keeps it, whatever ports come and go. */
+  mac: string;
+  mtu?: number;
+  vlanFiltering?: boolean;
+}
+
+/** Creates a bridge that is up. EEXIST: there is a link of this name. */
+export function addBridge(route: RouteSocket, { name, mac, mtu, vlanFiltering }: NewBridge): void {
+  const address = hardwareAddress(mac);
+  const writer = route.begin(`ip link add ${name} type bridge`, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
+  const data = vlanFiltering === true ? { vlanFiltering: 1 } : undefined;
+  writeLink(writer, 0, c.IFF_UP, c.IFF_UP, { address, mtu, name, linkInfo: { kind: "bridge", data } });
+  route.run();
+}
+
+/** Turns VLAN filtering of a bridge on. */
+export function filterVlans(route: RouteSocket, index: number): void {
+  const writer = route.begin(`ip link set ${index} type bridge vlan_filtering 1`, c.RTM_NEWLINK, 0);
+  writeLink(writer, index, 0, 0, { linkInfo: { kind: "bridge", data: { vlanFiltering: 1 } } });
+  route.run();
+}
+
+/** One end of a veth pair. */
+export interface NewEnd {
+  name: string;
+  mac: string;
+  mtu: number;
+}
+
+/**
+ * Creates a veth pair, both ends down: `near` as a port of a bridge, `far` under its final name in its final namespace. All or nothing: a
+ * bridge that is gone (EINVAL), one that is none (EOPNOTSUPP), one that is full (EXFULL), and a name that is taken on either side (EEXIST)
+ * leave nothing.
+ */
+export function addPair(route: RouteSocket, near: NewEnd & { master: number }, far: NewEnd & { netns: number }): void {
+  const [nearMac, farMac] = [hardwareAddress(near.mac), hardwareAddress(far.mac)];
+  const operation = `ip link add ${near.name} master ${near.master} type veth peer ${far.name}`;
+  const peer = { address: farMac, mtu: far.mtu, netNsFd: far.netns, name: far.name };
+  const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
+  writeLink(writer, 0, 0, 0, {
+    address: nearMac,
+    mtu: near.mtu,
+    master: near.master,
+    name: near.name,
+    linkInfo: { kind: "veth", data: { peer } },
+  });
+  route.run();
+}
+
+/** Creates a veth pair in one namespace, both ends up: `port` as a port of a bridge. */
+export function addPairHere(route: RouteSocket, port: NewEnd & { master: number }, other: NewEnd): void {
+  const peer = { address: hardwareAddress(other.mac), mtu: other.mtu, name: other.name };
+  const address = hardwareAddress(port.mac);
+  const operation = `ip link add ${port.name} master ${port.master} type veth peer ${other.name}`;
+  const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
+  const linkInfo = { kind: "veth", data: { peer } };
+  writeLink(writer, 0, c.IFF_UP, c.IFF_UP, { address, mtu: port.mtu, master: port.master, name: port.name, linkInfo });
+  route.run();
+}
+
+/** Creates a VLAN device on a link: `ip link add link LINK name NAME type vlan id VID`. */
+export function addVlanDevice(route: RouteSocket, parent: number, name: string, vlanId: number): void {
+  const writer = route.begin(
+    `ip link add ${name} link ${parent} type vlan`,
+    c.RTM_NEWLINK,
+    c.NLM_F_CREATE | c.NLM_F_EXCL,
+  );
+  writeLink(writer, 0, c.IFF_UP, c.IFF_UP, { link: parent, name, linkInfo: { kind: "vlan", data: { vlanId } } });
+  route.run();
+}
+
+/**
+ * Begins: the link is up, has this alias, and makes up no IPv6 address of its own. A port of a bridge needs none, and the packets that come with
+ * one would go to the pod. False for `quiet` where the kernel has no IPv6.
+ */
+export function beginBringUp(route: RouteSocket, index: number, alias: string | undefined, quiet: boolean): void {
+  const writer = route.begin(`ip link set ${index} addrgenmode none alias "${alias ?? ""}" up`, c.RTM_NEWLINK, 0);
+  writeLink(writer, index, c.IFF_UP, c.IFF_UP, { alias });
+  if (quiet) beQuiet(writer);
+}
+
+/** The kernel gives the link no link-local address when it comes up. EAFNOSUPPORT: the kernel has no IPv6, and gives none anyway. */
+export function silence(route: RouteSocket, index: number): void {
+  const writer = route.begin(`ip link set ${index} addrgenmode none`, c.RTM_NEWLINK, 0);
+  writeLink(writer, index, 0, 0, {});
+  beQuiet(writer);
+  const [refusal] = route.runEach();
+  if (refusal !== undefined && refusal.code !== "EAFNOSUPPORT") throw refusal;
+}
+
+function beQuiet(writer: Writer): void {
+  addressGeneration.write(writer, c.IFLA_AF_SPEC, { inet6: { addrGenMode: c.IN6_ADDR_GEN_MODE_NONE } });
+}
+
+/** VLANs of a port: those from `first` to `last`. */
+export interface VlanRange {
+  first: number;
+  last: number;
+  /** Frames without a tag are of this VLAN. */
+  pvid: boolean;
+  /** Its frames leave without a tag. */
+  untagged: boolean;
+}
+
+/** Begins a change of a port: its attributes, and VLANs that it shall have besides. The order of the VLANs is the kernel's: a later one replaces. */
+export function beginSetPort(route: RouteSocket, index: number, port: PortAttributes, vlans: VlanRange[]): void {
+  const change: PortChange = {};
+  if (Object.keys(port).length > 0) change.port = port;
+  if (vlans.length > 0) change.spec = { vlans: vlanInfos(vlans) };
+  const words = Object.entries(port).map(([name, value]) => ` ${name} ${value}`);
+  const operation = `bridge link set dev ${index}${words.join("")}${vlans.length > 0 ? ` vlan ${describeVlans(vlans)}` : ""}`;
+  writePortChange(route.begin(operation, c.RTM_SETLINK, 0), index, change);
+}
+
+/** Begins `bridge vlan del`. No error for those that it has not. */
+export function beginDeleteVlans(route: RouteSocket, index: number, vlans: VlanRange[]): void {
+  const operation = `bridge vlan del dev ${index} vid ${describeVlans(vlans)}`;
+  const plain = vlans.map(({ first, last }) => ({ first, last, pvid: false, untagged: false }));
+  writePortChange(route.begin(operation, c.RTM_DELLINK, 0), index, { spec: { vlans: vlanInfos(plain) } });
+}
+
+/** Begins `bridge vlan add dev BRIDGE vid VID self`: the bridge itself takes part in a VLAN. */
+export function beginJoinVlan(route: RouteSocket, bridge: number, vid: number): void {
+  const operation = `bridge vlan add dev ${bridge} vid ${vid} self`;
+  const spec = { flags: c.BRIDGE_FLAGS_SELF, vlans: [{ flags: 0, vid }] };
+  writePortChange(route.begin(operation, c.RTM_SETLINK, 0), bridge, { spec });
+}
+
+/** Begins `bridge vlan del dev BRIDGE vid VID self`. */
+export function beginLeaveVlan(route: RouteSocket, bridge: number, vid: number): void {
+  const operation = `bridge vlan del dev ${bridge} vid ${vid} self`;
+  const spec = { flags: c.BRIDGE_FLAGS_SELF, vlans: [{ flags: 0, vid }] };
+  writePortChange(route.begin(operation, c.RTM_DELLINK, 0), bridge, { spec });
+}
+
+export function vlanInfos(vlans: VlanRange[]): VlanInfo[] {
+  return vlans.flatMap(({ first, last, pvid, untagged }) => {
+    const flags = (pvid ? c.BRIDGE_VLAN_INFO_PVID : 0) | (untagged ? c.BRIDGE_VLAN_INFO_UNTAGGED : 0);
+    if (first === last) return [{ flags, vid: first }];
+    return [
+      { flags: flags | c.BRIDGE_VLAN_INFO_RANGE_BEGIN, vid: first },
+      { flags: flags | c.BRIDGE_VLAN_INFO_RANGE_END, vid: last },
+    ];
+  });
+}
+
+/** "7 pvid untagged, 20-22", as messages name VLANs. */
+export function describeVlans(vlans: VlanRange[]): string {
+  const words = vlans.map(({ first, last, pvid, untagged }) => {
+    const range = first === last ? `${first}` : `${first}-${last}`;
+    return `${range}${pvid ? " pvid" : ""}${untagged ? " untagged" : ""}`;
+  });
+  return words.join(", ");
+}
+
+/** VLANs of a port, in order, neighbours of the same kind as one range. */
+export function listVlans(route: RouteSocket, index: number): VlanRange[] {
+  try {
+    return joinRanges(vlansOfPort(route, index));
+  } catch (error) {
+    // Before Linux 5.6.
+    if (!(error instanceof NetlinkError && error.code === "EOPNOTSUPP")) throw error;
+    return joinRanges(rangesOf(vlansInDump(route, index)));
+  }
+}
+
+function vlansOfPort(route: RouteSocket, index: number): VlanRange[] {
+  const read = (bytes: Bytes, start: number, end: number) => {
+    const message = readVlans(bytes, start, end);
+    return message.index === index ? message.vlans : undefined;
+  };
+  const { items } = route.dump(`bridge vlan show dev ${index}`, c.RTM_GETVLAN, (w) => writeVlanQuery(w, index), read);
+  return items.flat().map(({ info, last }) => rangeOf(info?.flags ?? 0, info?.vid ?? 0, last ?? info?.vid ?? 0));
+}
+
+function vlansInDump(route: RouteSocket, index: number): VlanInfo[] {
+  const write = (writer: Writer) => {
+    const start = writer.length;
+    writeLink(writer, 0, 0, 0, { extMask: c.RTEXT_FILTER_BRVLAN_COMPRESSED });
+    writer.u8[start] = AF_BRIDGE;
+  };
+  const read = (bytes: Bytes, start: number, end: number) => {
+    const message = readPortVlans(bytes, start, end);
+    return message.index === index ? message.vlans : undefined;
+  };
+  return route.dump("bridge vlan show", c.RTM_GETLINK, write, read).items.flat();
+}
+
+export function rangesOf(infos: VlanInfo[]): VlanRange[] {
+  const ranges: VlanRange[] = [];
+  let first = 0;
+  for (const { flags, vid } of infos) {
+    if ((flags & c.BRIDGE_VLAN_INFO_RANGE_BEGIN) !== 0) first = vid;
+    else ranges.push(rangeOf(flags, (flags & c.BRIDGE_VLAN_INFO_RANGE_END) !== 0 ? first : vid, vid));
+  }
+  return ranges;
+}
+
+function rangeOf(flags: number, first: number, last: number): VlanRange {
+  const pvid = (flags & c.BRIDGE_VLAN_INFO_PVID) !== 0;
+  return { first, last, pvid, untagged: (flags & c.BRIDGE_VLAN_INFO_UNTAGGED) !== 0 };
+}
+
+/** In order; what follows another and is of the same kind is one range with it. */
+export function joinRanges(ranges: VlanRange[]): VlanRange[] {
+  const joined: VlanRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.first - b.first)) {
+    const before = joined.at(-1);
+    const same = before?.pvid === range.pvid && before.untagged === range.untagged && !range.pvid;
+    if (before !== undefined && same && range.first <= before.last + 1) before.last = Math.max(before.last, range.last);
+    else joined.push({ ...range });
+  }
+  return joined;
+}
+
+/**
+ * Begins: frames to this address go to this port, and no frame of another port changes that (sticky: a static entry alone moves to whoever sends
+ * with its address). In every VLAN that the port has by then. EEXIST without `replace`: the address is known elsewhere on the bridge.
+ */
+export function beginPinAddress(route: RouteSocket, index: number, mac: string, replace: boolean): void {
+  const address = hardwareAddress(mac);
+  const operation = `bridge fdb ${replace ? "replace" : "add"} ${mac} dev ${index} master static sticky`;
+  const flags = c.NLM_F_CREATE | (replace ? c.NLM_F_REPLACE : c.NLM_F_EXCL);
+  writeNeighbour(route.begin(operation, c.RTM_NEWNEIGH, flags), {
+    family: AF_BRIDGE,
+    index,
+    state: c.NUD_NOARP | c.NUD_REACHABLE,
+    flags: c.NTF_MASTER | c.NTF_STICKY,
+    attributes: { address },
+  });
+}
+
+/** Where a bridge sends frames to an address, in a VLAN (0: none). undefined: it does not know. */
+export function whereTo(
+  route: RouteSocket,
+  bridge: number,
+  mac: string,
+  vlan: number,
+): { index: number; sticky: boolean } | undefined {
+  const address = hardwareAddress(mac);
+  const attributes = vlan === 0 ? { address, master: bridge } : { address, vlan, master: bridge };
+  const write = (writer: Writer) =>
+    writeNeighbour(writer, { family: AF_BRIDGE, index: 0, state: 0, flags: 0, attributes });
+  const read = (bytes: Bytes, start: number, end: number) => {
+    const { index, flags } = readNeighbour(bytes, start, end);
+    return { index, sticky: (flags & c.NTF_STICKY) !== 0 };
+  };
+  try {
+    return route.get(`bridge fdb get ${mac} br ${bridge}`, c.RTM_GETNEIGH, write, read);
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Milliseconds until a port whose both ends are up forwards; the kernel's worker does it a moment later. */
+const FORWARDING_WAIT = 200;
+
+/** True as soon as the port forwards. With STP that takes half a minute, which is not waited for. */
+export function waitForwarding(route: RouteSocket, index: number): boolean {
+  const deadline = host.monotonic() + FORWARDING_WAIT;
+  for (let pause = 1; ; pause *= 1.5) {
+    const port = getPort(route, index);
+    if (port === undefined || port.port.state === c.BR_STATE_FORWARDING) return port !== undefined;
+    const left = deadline - host.monotonic();
+    if (left <= 0) return false;
+    host.sleep(Math.min(pause, left));
+  }
+}

@@ -1,0 +1,158 @@
+// Bridges and veth pairs on a real kernel. VLANs need a kernel that filters them (conformance/vm); the cases B-37 to B-50 are about those.
+import { beforeEach, describe, expect, it } from "vitest";
+import { NetlinkError } from "../../netlink/errors.ts";
+import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
+import {
+  addBridge,
+  addPair,
+  beginBringUp,
+  beginPinAddress,
+  beginSetPort,
+  getBridge,
+  getPort,
+  silence,
+  waitForwarding,
+  whereTo,
+} from "../bridge.ts";
+import { getLink } from "../link.ts";
+
+const { own, pod } = enterSandbox();
+const { route } = own;
+const BRIDGE_MAC = "02:00:00:00:00:b0";
+const POD_MAC = "02:00:00:00:00:02";
+
+beforeEach(() => {
+  sh("for each in br0 vethcafe0001 dum0; do ip link del $each 2>/dev/null || true; done");
+  sh("ip -n pod link del eth0 2>/dev/null || true");
+});
+
+function pair(master = getLink(route, "br0")!.index): void {
+  addPair(
+    route,
+    { name: "vethcafe0001", mac: "fe:00:00:00:00:01", mtu: 1400, master },
+    { name: "eth0", mac: POD_MAC, mtu: 1400, netns: pod.fd },
+  );
+}
+
+function codeOf(run: () => void): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof NetlinkError) return error.code;
+    throw error;
+  }
+  return "";
+}
+
+const nothingLeft = () => [getLink(route, "vethcafe0001"), getLink(pod.route, "eth0")];
+
+describe("addBridge", () => {
+  it("makes it up, with a MAC that stays when ports come and go", () => {
+    addBridge(route, { name: "br0", mac: BRIDGE_MAC });
+    const bridge = getBridge(route, "br0")!;
+    expect([bridge.kind, bridge.mac, bridge.flags & 1]).toEqual(["bridge", BRIDGE_MAC, 1]);
+    sh("ip link add dum0 address 00:00:00:00:00:01 type veth; ip link set dum0 master br0; ip link del dum0");
+    expect(getBridge(route, "br0")!.mac).toBe(BRIDGE_MAC);
+  });
+
+  it("says EEXIST when there is a link of the name", () => {
+    addBridge(route, { name: "br0", mac: BRIDGE_MAC });
+    expect(codeOf(() => addBridge(route, { name: "br0", mac: BRIDGE_MAC }))).toBe("EEXIST");
+  });
+
+  it("what is no bridge has nothing of one", () => {
+    expect(getBridge(route, "lo")!.bridge).toEqual({});
+    expect(getPort(route, "lo")!.port).toEqual({});
+    expect(getBridge(route, "none")).toBeUndefined();
+  });
+});
+
+describe("addPair", () => {
+  beforeEach(() => addBridge(route, { name: "br0", mac: BRIDGE_MAC, mtu: 1400 }));
+
+  it("one request makes both ends what they are to be", () => {
+    pair();
+    const near = getPort(route, "vethcafe0001")!;
+    const far = getLink(pod.route, "eth0")!;
+    expect([near.mac, near.mtu, near.master]).toEqual(["fe:00:00:00:00:01", 1400, getLink(route, "br0")!.index]);
+    expect([far.mac, far.mtu, far.parent, near.parent]).toEqual([POD_MAC, 1400, near.index, far.index]);
+    expect(near.port).toMatchObject({ hairpin: 0, isolated: 0, learning: 1, locked: 0, state: 0 });
+  });
+
+  it("leaves nothing when the bridge is gone, is none, or a name is taken", () => {
+    expect(codeOf(() => pair(4711))).toBe("EINVAL");
+    expect(nothingLeft()).toEqual([undefined, undefined]);
+    expect(codeOf(() => pair(1))).toBe("EOPNOTSUPP");
+    expect(nothingLeft()).toEqual([undefined, undefined]);
+    sh("ip -n pod link add eth0 type veth peer name other");
+    expect(codeOf(() => pair())).toBe("EEXIST");
+    expect(getLink(route, "vethcafe0001")).toBeUndefined();
+    sh("ip -n pod link del eth0; ip link add vethcafe0001 type veth peer name other");
+    expect(codeOf(() => pair())).toBe("EEXIST");
+    expect(getLink(pod.route, "eth0")).toBeUndefined();
+  });
+});
+
+describe("a port", () => {
+  let index = 0;
+  beforeEach(() => {
+    addBridge(route, { name: "br0", mac: BRIDGE_MAC });
+    pair();
+    index = getLink(route, "vethcafe0001")!.index;
+  });
+
+  it("comes up with its alias and without an address of its own", () => {
+    beginBringUp(route, index, "podnic:net:ctr", true);
+    route.run();
+    sh("ip -n pod link set eth0 up");
+    expect(waitForwarding(route, index)).toBe(true);
+    const [shown] = ipJson("address show vethcafe0001");
+    expect([shown.ifalias, shown.operstate, shown.addr_info]).toEqual(["podnic:net:ctr", "UP", []]);
+  });
+
+  it("takes its attributes in one request", () => {
+    beginSetPort(route, index, { hairpin: 1, isolated: 1, learning: 0, locked: 1, neighSuppress: 1 }, []);
+    route.run();
+    expect(getPort(route, index)!.port).toMatchObject({
+      hairpin: 1,
+      isolated: 1,
+      learning: 0,
+      locked: 1,
+      neighSuppress: 1,
+    });
+  });
+
+  it("keeps a pinned address although another port sends with it", () => {
+    beginSetPort(route, index, { learning: 0, locked: 1 }, []);
+    beginPinAddress(route, index, POD_MAC, false);
+    beginBringUp(route, index, "", true);
+    route.run();
+    sh(`ip link add dum0 type veth peer name dum1; ip link set dum0 master br0 up; ip link set dum1 address ${POD_MAC} up
+      ip -n pod link set eth0 up; ip address add 192.0.2.1/24 dev dum1; sleep 0.1; ping -c1 -W1 192.0.2.9 >/dev/null || true`);
+    const bridge = getLink(route, "br0")!.index;
+    expect(whereTo(route, bridge, POD_MAC, 0)).toEqual({ index: index, sticky: true });
+    expect(whereTo(route, bridge, "02:00:00:00:00:77", 0)).toBeUndefined();
+  });
+
+  it("EEXIST for an address that the bridge knows elsewhere, unless it may be replaced", () => {
+    sh(
+      `ip link add dum0 type veth peer name dum1; ip link set dum0 master br0 up; bridge fdb add ${POD_MAC} dev dum0 master static`,
+    );
+    const pin = (replace: boolean) =>
+      codeOf(() => {
+        beginPinAddress(route, index, POD_MAC, replace);
+        route.run();
+      });
+    expect([pin(false), pin(true)]).toEqual(["EEXIST", ""]);
+    expect(whereTo(route, getLink(route, "br0")!.index, POD_MAC, 0)?.index).toBe(index);
+  });
+
+  it("the pod's end makes up no address when it is silenced", () => {
+    silence(pod.route, getLink(pod.route, "eth0")!.index);
+    beginBringUp(route, index, undefined, false);
+    route.run();
+    sh("ip -n pod link set eth0 up; sleep 0.1");
+    expect(ipJson("-n pod address show eth0")[0].addr_info).toEqual([]);
+    expect(ipJson("address show vethcafe0001")[0].addr_info).toHaveLength(1);
+  });
+});

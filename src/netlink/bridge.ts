@@ -1,0 +1,165 @@
+// Bridges, their ports and their VLANs, in what the kernel tells of a link besides what everybody asks (link.ts), and in messages of family
+// AF_BRIDGE, which change a port.
+import { AF_BRIDGE, AF_INET6 } from "../host/constants.ts";
+import { type Codec, Table, type Values } from "./attributes.ts";
+import type { Bytes, Writer } from "./bytes.ts";
+import { bareText, list, nested, u8, u16, u32 } from "./codecs.ts";
+import * as c from "./constants.ts";
+import { ProtocolError } from "./errors.ts";
+import { LINK_HEADER } from "./link.ts";
+
+/** IFLA_INFO_DATA of a bridge. Those of later kernels are undefined before. */
+export const bridgeInfo = new Table("bridge", {
+  ageingTime: [c.IFLA_BR_AGEING_TIME, u32],
+  stpState: [c.IFLA_BR_STP_STATE, u32],
+  vlanFiltering: [c.IFLA_BR_VLAN_FILTERING, u8],
+  defaultPvid: [c.IFLA_BR_VLAN_DEFAULT_PVID, u16],
+});
+export type BridgeInfo = Values<typeof bridgeInfo.rows>;
+
+/** IFLA_INFO_SLAVE_DATA of a port, and IFLA_PROTINFO of a change. `isolated` since Linux 4.18, `locked` since 5.16. */
+export const portAttributes = new Table("bridge port", {
+  state: [c.IFLA_BRPORT_STATE, u8],
+  hairpin: [c.IFLA_BRPORT_MODE, u8],
+  learning: [c.IFLA_BRPORT_LEARNING, u8],
+  isolated: [c.IFLA_BRPORT_ISOLATED, u8],
+  locked: [c.IFLA_BRPORT_LOCKED, u8],
+  neighSuppress: [c.IFLA_BRPORT_NEIGH_SUPPRESS, u8],
+});
+export type PortAttributes = Values<typeof portAttributes.rows>;
+
+/** struct bridge_vlan_info. */
+export interface VlanInfo {
+  /** BRIDGE_VLAN_INFO_* bits. */
+  flags: number;
+  vid: number;
+}
+
+const vlanInfo: Codec<VlanInfo> = {
+  min: 4,
+  write(writer, type, { flags, vid }) {
+    const at = writer.attribute(type, 4) >> 1;
+    writer.u16[at] = flags;
+    writer.u16[at + 1] = vid;
+  },
+  read: (from, start) => ({ flags: from.u16[start >> 1]!, vid: from.u16[(start >> 1) + 1]! }),
+};
+
+/** IFLA_AF_SPEC of a change: VLANs to add or (RTM_DELLINK) to take away. `flags`: whose, BRIDGE_FLAGS_*; the port's when absent. */
+interface BridgeSpec {
+  flags?: number;
+  vlans: VlanInfo[];
+}
+
+const vlanList = list(c.IFLA_BRIDGE_VLAN_INFO, vlanInfo);
+const specFlags = new Table("bridge vlans", { flags: [c.IFLA_BRIDGE_FLAGS, u16] });
+
+const spec: Codec<BridgeSpec> = {
+  min: 0,
+  write(writer, type, value) {
+    const start = writer.open(type);
+    specFlags.write(writer, { flags: value.flags });
+    for (const each of value.vlans) vlanInfo.write(writer, c.IFLA_BRIDGE_VLAN_INFO, each);
+    writer.close(start);
+  },
+  read(from, start, end, keep) {
+    const { flags } = specFlags.read(from, start, end, false);
+    const vlans = vlanList.read(from, start, end, keep);
+    return flags === undefined ? { vlans } : { flags, vlans };
+  },
+};
+
+/** A change of a port (RTM_SETLINK), or VLANs to take away from it (RTM_DELLINK). */
+export const portChange = new Table("bridge port", {
+  port: [c.IFLA_PROTINFO | c.NLA_F_NESTED, nested(portAttributes)],
+  spec: [c.IFLA_AF_SPEC, spec],
+});
+export type PortChange = Values<typeof portChange.rows>;
+
+export function writePortChange(writer: Writer, index: number, change: PortChange): void {
+  const start = writer.reserve(LINK_HEADER);
+  writer.u8[start] = AF_BRIDGE;
+  writer.u32[(start >> 2) + 1] = index;
+  portChange.write(writer, change);
+}
+
+export interface PortChangeMessage {
+  index: number;
+  change: PortChange;
+}
+
+export function readPortChange(from: Bytes, start: number, end: number, keep = false): PortChangeMessage {
+  if (end - start < LINK_HEADER) throw new ProtocolError(`bridge port: message has ${end - start} bytes`);
+  return {
+    index: from.u32[(start >> 2) + 1]!,
+    change: portChange.read(from, start + LINK_HEADER, end, keep),
+  };
+}
+
+// What a link message says of a bridge or of a port.
+
+const bridgeMessage = new Table("bridge", {
+  linkInfo: [
+    c.IFLA_LINKINFO,
+    nested(new Table("linkinfo", { kind: [c.IFLA_INFO_KIND, bareText], data: [c.IFLA_INFO_DATA, nested(bridgeInfo)] })),
+  ],
+});
+
+/** Of a link of kind bridge: other kinds have other data. */
+export function readBridgeInfo(from: Bytes, start: number, end: number): BridgeInfo {
+  return bridgeMessage.read(from, start + LINK_HEADER, end, false).linkInfo?.data ?? {};
+}
+
+const portMessage = new Table("bridge port", {
+  linkInfo: [
+    c.IFLA_LINKINFO,
+    nested(
+      new Table("linkinfo", {
+        slaveKind: [c.IFLA_INFO_SLAVE_KIND, bareText],
+        slaveData: [c.IFLA_INFO_SLAVE_DATA, nested(portAttributes)],
+      }),
+    ),
+  ],
+});
+
+/** Of a link whose slave kind is bridge: other kinds have other data. */
+export function readPortInfo(from: Bytes, start: number, end: number): PortAttributes {
+  return portMessage.read(from, start + LINK_HEADER, end, false).linkInfo?.slaveData ?? {};
+}
+
+// RTM_GETVLAN, since Linux 5.6: struct br_vlan_msg, and one attribute for a VLAN or a range of them.
+
+const vlanEntry = new Table("bridge vlan", {
+  info: [c.BRIDGE_VLANDB_ENTRY_INFO, vlanInfo],
+  /** Last of the range; absent when it is one. */
+  last: [c.BRIDGE_VLANDB_ENTRY_RANGE, u16],
+});
+
+export type VlanEntry = Values<typeof vlanEntry.rows>;
+const entries = list(c.BRIDGE_VLANDB_ENTRY, nested(vlanEntry));
+/** Size of struct br_vlan_msg. */
+const VLAN_HEADER = 8;
+
+export function writeVlanQuery(writer: Writer, index: number): void {
+  const start = writer.reserve(VLAN_HEADER);
+  writer.u8[start] = AF_BRIDGE;
+  writer.u32[(start >> 2) + 1] = index;
+}
+
+export function readVlans(from: Bytes, start: number, end: number): { index: number; vlans: VlanEntry[] } {
+  if (end - start < VLAN_HEADER) throw new ProtocolError(`bridge vlan: message has ${end - start} bytes`);
+  return { index: from.u32[(start >> 2) + 1]!, vlans: entries.read(from, start + VLAN_HEADER, end, false) };
+}
+
+/** The same in a dump of family AF_BRIDGE with RTEXT_FILTER_BRVLAN_COMPRESSED, for older kernels. */
+export function readPortVlans(from: Bytes, start: number, end: number): { index: number; vlans: VlanInfo[] } {
+  const { index, change } = readPortChange(from, start, end);
+  return { index, vlans: change.spec?.vlans ?? [] };
+}
+
+// IFLA_AF_SPEC of an ordinary change of a link.
+
+const inet6 = new Table("IPv6 settings", { addrGenMode: [c.IFLA_INET6_ADDR_GEN_MODE, u8] });
+const families = new Table("settings of families", { inet6: [AF_INET6, nested(inet6)] });
+/** `ip link set addrgenmode`. */
+export const addressGeneration = nested(families);
