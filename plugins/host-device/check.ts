@@ -2,7 +2,7 @@
 
 import type { Call } from "../../src/cni/plugin.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { checkInterface } from "../../src/link/configure.ts";
+import { checkInterface } from "../../src/link/check.ts";
 import { isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";

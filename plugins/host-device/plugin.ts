@@ -6,8 +6,9 @@ import { emptyResult, type Interface, type Result } from "../../src/cni/result.t
 import { confinePath } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
+import { announceAddresses } from "../../src/link/announce.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
-import { announceAddresses, configureInterface } from "../../src/link/configure.ts";
+import { configureInterface } from "../../src/link/configure.ts";
 import { identify } from "../../src/link/identity.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";

@@ -9,8 +9,8 @@ import { type Address, formatAddress, parseAddress } from "../../src/ip/address.
 import { log } from "../../src/log.ts";
 import { allocate } from "./allocate.ts";
 import type { OwnedLease, Owner } from "./lease-index.ts";
-import { checkPlan, type HostLocalConfig, leaseDirectory, type Plan, planOf } from "./plan.ts";
 import { formatSet, type Range, type RangeSet, rangeOf } from "./ranges.ts";
+import { checkRequest, type HostLocalConfig, type LeaseRequest, leaseDirectory, requestOf } from "./request.ts";
 import { readResolvConf } from "./resolv-conf.ts";
 import { Store } from "./store.ts";
 
@@ -46,16 +46,16 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
   }
 
   function add(call: HostLocalCall): Result {
-    const plan = planOf(call);
-    const dns = plan.resolvConf === undefined ? {} : readResolvConf(plan.resolvConf);
+    const request = requestOf(call);
+    const dns = request.resolvConf === undefined ? {} : readResolvConf(request.resolvConf);
     const { containerId, ifName } = call.attachment;
     const owner = { containerId, ifName };
     const reserved = withStore(
-      plan.directory,
+      request.directory,
       true,
       (store) => {
-        const reservations = reserve(store, plan, owner);
-        call.transaction.onRollback("release of the addresses", () => giveBack(plan.directory, owner, reservations));
+        const reservations = reserve(store, request, owner);
+        call.transaction.onRollback("release of the addresses", () => giveBack(request.directory, owner, reservations));
         return reservations;
       },
       // Not under the lock: others need not wait for the disk.
@@ -67,7 +67,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
         const prefix = { address, length: range.subnet.length };
         return range.gateway === undefined ? { address: prefix } : { address: prefix, gateway: range.gateway };
       }),
-      routes: plan.routes,
+      routes: request.routes,
       dns,
     };
   }
@@ -82,17 +82,18 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
   }
 
   function check(call: HostLocalCall): void {
-    const plan = planOf(call);
+    const request = requestOf(call);
     const { containerId } = call.attachment;
-    const held = withStore(plan.directory, false, (store) => store.find(call.attachment)) ?? [];
+    const held = withStore(request.directory, false, (store) => store.find(call.attachment)) ?? [];
     const lost = (details: string): CniError =>
       new CniError(Code.generic, `host-local: Failed to find address added by container ${containerId}`, details);
-    if (held.length === 0) throw lost(`No lease in ${plan.directory.path} names it.`);
+    if (held.length === 0) throw lost(`No lease in ${request.directory.path} names it.`);
     // Addresses of other plugins in the chain lie outside of the ranges.
     for (const { address } of call.prevResult?.ips ?? []) {
       const text = formatAddress(address.address);
-      const ours = plan.ranges.find(address.address) !== undefined;
-      if (ours && !held.some(({ ip }) => ip === text)) throw lost(`${plan.directory.path}/${text} is not its lease.`);
+      const ours = request.ranges.find(address.address) !== undefined;
+      if (ours && !held.some(({ ip }) => ip === text))
+        throw lost(`${request.directory.path}/${text} is not its lease.`);
     }
   }
 
@@ -128,23 +129,23 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
   }
 
   function status(call: HostLocalCall): void {
-    const plan = planOf(call);
+    const request = requestOf(call);
     try {
-      withStore(plan.directory, true, (store) => {
+      withStore(request.directory, true, (store) => {
         store.probe();
-        plan.sets.forEach((set, index) => {
-          const free = allocate(set, store.lastReserved(index), plan.excluded, {
+        request.sets.forEach((set, index) => {
+          const free = allocate(set, store.lastReserved(index), request.excluded, {
             firstFree: (interval) => store.firstFree(interval),
             take: () => true,
           });
-          if (free === undefined) throw exhausted(set, plan.directory.path);
+          if (free === undefined) throw exhausted(set, request.directory.path);
         });
       });
     } catch (error) {
       if (error instanceof CniError && error.code === Code.tryAgain) throw error;
       const message = error instanceof Error ? error.message : String(error);
       const details =
-        error instanceof CniError ? error.details : `Addresses cannot be handed out from ${plan.directory.path}.`;
+        error instanceof CniError ? error.details : `Addresses cannot be handed out from ${request.directory.path}.`;
       throw new CniError(Code.notAvailable, message, details);
     }
   }
@@ -155,7 +156,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     knownArgs: ["IP"],
     schema: "host-local",
     // Made once for a call, which is checked first and served later.
-    validate: (call, attempt) => (attempt === undefined ? void planOf(call) : checkPlan(call, attempt)),
+    validate: (call, attempt) => (attempt === undefined ? void requestOf(call) : checkRequest(call, attempt)),
     add,
     check,
     del,
@@ -167,13 +168,13 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
 export const hostLocal: Plugin<HostLocalConfig> = hostLocalPlugin();
 
 /** One address a set, or none at all. The lock is held over all sets. */
-function reserve(store: Store, plan: Plan, owner: Owner): Reservation[] {
+function reserve(store: Store, request: LeaseRequest, owner: Owner): Reservation[] {
   const held = store.find(owner);
   const reserved: Reservation[] = [];
   try {
-    plan.sets.forEach((set, index) => {
+    request.sets.forEach((set, index) => {
       try {
-        const one = reserveFrom(store, set, plan, index, owner, held);
+        const one = reserveFrom(store, set, request, index, owner, held);
         reserved.push(one);
         store.setLastReserved(index, one.address);
       } catch (error) {
@@ -192,30 +193,30 @@ function reserve(store: Store, plan: Plan, owner: Owner): Reservation[] {
 function reserveFrom(
   store: Store,
   set: RangeSet,
-  plan: Plan,
+  request: LeaseRequest,
   index: number,
   owner: Owner,
   held: OwnedLease[],
 ): Reservation {
-  const wanted = plan.wanted[index];
-  if (wanted !== undefined && store.isTaken(wanted)) throw taken(store, set, wanted, plan.directory.path);
+  const wanted = request.wanted[index];
+  if (wanted !== undefined && store.isTaken(wanted)) throw taken(store, set, wanted, request.directory.path);
   const old = held.find(({ ip }) => rangeOf(set, parseAddress(ip)!) !== undefined);
   if (old !== undefined) {
     throw new CniError(
       Code.generic,
       `${old.ip} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
-      `The lease is ${plan.directory.path}/${old.ip}; an ADD was not followed by its DEL.`,
+      `The lease is ${request.directory.path}/${old.ip}; an ADD was not followed by its DEL.`,
     );
   }
   if (wanted !== undefined) {
-    if (!store.take(wanted, owner)) throw taken(store, set, wanted, plan.directory.path);
+    if (!store.take(wanted, owner)) throw taken(store, set, wanted, request.directory.path);
     return { address: wanted, range: rangeOf(set, wanted)! };
   }
-  const free = allocate(set, store.lastReserved(index), plan.excluded, {
+  const free = allocate(set, store.lastReserved(index), request.excluded, {
     firstFree: (interval) => store.firstFree(interval),
     take: (address) => store.take(address, owner),
   });
-  if (free === undefined) throw exhausted(set, plan.directory.path);
+  if (free === undefined) throw exhausted(set, request.directory.path);
   return free;
 }
 

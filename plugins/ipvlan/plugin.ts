@@ -5,13 +5,14 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { refuseDenied } from "../../src/plugin/node-device.ts";
-import { checkVirtual } from "../../src/plugin/upper/check.ts";
-import { delVirtual } from "../../src/plugin/upper/own.ts";
-import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/plugin/upper/upper.ts";
+import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
+import { checkUpper } from "../../src/plugin/upper/check.ts";
+import type { UpperConfig, UpperKind } from "../../src/plugin/upper/kind.ts";
+import { delUpper } from "../../src/plugin/upper/own.ts";
 import { onPort } from "./port.ts";
 import { forgetWitnesses, isOf } from "./witness.ts";
 
-export interface IpvlanConfig extends VirtualConfig {
+export interface IpvlanConfig extends UpperConfig {
   flag?: string;
 }
 
@@ -35,7 +36,7 @@ function masterName({ config, prevResult, command }: Call<IpvlanConfig>): string
   );
 }
 
-const virtual: VirtualPlugin<IpvlanConfig> = {
+const kind: UpperKind<IpvlanConfig> = {
   kind: "ipvlan",
   names,
   properties: (call) => ({
@@ -44,8 +45,8 @@ const virtual: VirtualPlugin<IpvlanConfig> = {
   }),
   masterName,
   refuse: (_call, master) => refuseDenied(master.link),
-  onMaster: (call, master, create) => onPort(call, master, virtual, create),
-  explain: () => undefined,
+  onMaster: (call, master, create) => onPort(call, master, kind, create),
+  explainRefusal: () => undefined,
   chained: ({ prevResult }) => (prevResult !== undefined && prevResult.ips.length > 0 ? prevResult : undefined),
 };
 
@@ -55,16 +56,16 @@ export const ipvlan: Plugin<IpvlanConfig> = {
   knownArgs: [],
   schema: "ipvlan",
   validate: (call, attempt = orFail) => void attempt("/master", () => masterName(call)),
-  add: (call) => addVirtual(virtual, call),
-  check: (call) => checkVirtual(virtual, call),
+  add: (call) => addUpper(kind, call),
+  check: (call) => checkUpper(kind, call),
   del,
   gc,
-  status: (call) => statusVirtual(virtual, call),
+  status: (call) => statusUpper(kind, call),
 };
 
 function del(call: Call<IpvlanConfig>): void {
   const cleanup = new Cleanup();
-  cleanup.attempt(() => delVirtual("ipvlan", call));
+  cleanup.attempt(() => delUpper("ipvlan", call));
   cleanup.attempt(() => forgetWitnesses(isOf(call)));
   cleanup.finish();
 }

@@ -7,17 +7,17 @@ import { LOCK_SH } from "../../src/host/constants.ts";
 import { host } from "../../src/host/host.ts";
 import { type Found, findBeside, findIn } from "../../src/link/beside.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
+import { isMadeOn, type Master } from "../../src/link/master.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
-import { isMadeOn, type Master } from "../../src/link/virtual.ts";
-import { type Numbers, nameOf, type VirtualConfig, type VirtualPlugin } from "../../src/plugin/upper/upper.ts";
+import { type Numbers, nameOf, type UpperConfig, type UpperKind } from "../../src/plugin/upper/kind.ts";
 import { ifLockable, withLock } from "../../src/state/lock.ts";
 import { forgetWitnesses, isOf, readWitness, type Witness, witnessDirectory, writeWitness } from "./witness.ts";
 
 /** Runs `create` when the master has no interface of another mode or flag. Throws CniError that names one. */
-export function onPort<C extends VirtualConfig>(
+export function onPort<C extends UpperConfig>(
   call: Call<C>,
   master: Master,
-  plugin: VirtualPlugin<C>,
+  plugin: UpperKind<C>,
   create: () => Link,
 ): Link {
   const { mode, modeFlags } = plugin.properties(call);

@@ -2,7 +2,7 @@
 // at a reboot like the links themselves. What is lost, damaged or wrong costs a search and nothing else.
 import type { Call } from "../../src/cni/plugin.ts";
 import { type Fd, host, SystemError } from "../../src/host/host.ts";
-import type { Master } from "../../src/link/virtual.ts";
+import type { Master } from "../../src/link/master.ts";
 import { log } from "../../src/log.ts";
 import { openDirectory, readFile, removeLeftovers, unlinkIfThere, writeFile } from "../../src/state/files.ts";
 

@@ -5,11 +5,12 @@ import { orFail } from "../../src/config/rules.ts";
 import { CniError, Code } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { refuseDenied, refuseNodeDevice } from "../../src/plugin/node-device.ts";
-import { checkVirtual } from "../../src/plugin/upper/check.ts";
-import { delVirtual } from "../../src/plugin/upper/own.ts";
-import { addVirtual, statusVirtual, type VirtualConfig, type VirtualPlugin } from "../../src/plugin/upper/upper.ts";
+import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
+import { checkUpper } from "../../src/plugin/upper/check.ts";
+import type { UpperConfig, UpperKind } from "../../src/plugin/upper/kind.ts";
+import { delUpper } from "../../src/plugin/upper/own.ts";
 
-interface MacvlanConfig extends VirtualConfig {
+interface MacvlanConfig extends UpperConfig {
   mac?: string;
   macaddr?: string[];
   bcqueuelen?: number;
@@ -98,7 +99,7 @@ function contradiction(call: Call<MacvlanConfig>, why: string): CniError {
   return new CniError(Code.invalidConfig, `macvlan mode ${modeOf(call)} with contradicting keys`, why);
 }
 
-const virtual: VirtualPlugin<MacvlanConfig> = {
+const kind: UpperKind<MacvlanConfig> = {
   kind: "macvlan",
   names,
   properties(call) {
@@ -119,7 +120,7 @@ const virtual: VirtualPlugin<MacvlanConfig> = {
     else refuseDenied(master.link);
   },
   onMaster: (_call, _master, create) => create(),
-  explain(call, master, error) {
+  explainRefusal(call, master, error) {
     if (error.code !== "EINVAL") return undefined;
     const cause =
       modeOf(call) === "passthru"
@@ -136,9 +137,9 @@ export const macvlan: Plugin<MacvlanConfig> = {
   knownArgs: ["MAC"],
   schema: "macvlan",
   validate,
-  add: (call) => addVirtual(virtual, call),
-  check: (call) => checkVirtual(virtual, call),
-  del: (call) => delVirtual("macvlan", call),
+  add: (call) => addUpper(kind, call),
+  check: (call) => checkUpper(kind, call),
+  del: (call) => delUpper("macvlan", call),
   gc: (call) => ipamRun(call, "GC"),
-  status: (call) => statusVirtual(virtual, call),
+  status: (call) => statusUpper(kind, call),
 };

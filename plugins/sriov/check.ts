@@ -2,7 +2,7 @@
 
 import type { Call } from "../../src/cni/plugin.ts";
 import { CniError, Code } from "../../src/errors.ts";
-import { checkInterface } from "../../src/link/configure.ts";
+import { checkInterface } from "../../src/link/check.ts";
 import { getLink, IFF_UP } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
 import type { OwnInterface } from "../../src/plugin/interface.ts";

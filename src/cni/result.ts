@@ -1,7 +1,7 @@
 // The result of an ADD in one shape for all spec versions: that of 1.1.0, with addresses parsed. result-json.ts reads and writes
 // the shapes of each version.
-import type { Address, Prefix } from "../ip/address.ts";
 import type { RouteSpec } from "../link/route.ts";
+import type { AddressSpec } from "../link/spec.ts";
 
 export interface Interface {
   name: string;
@@ -14,9 +14,7 @@ export interface Interface {
   pciID?: string;
 }
 
-export interface IpConfig {
-  address: Prefix;
-  gateway?: Address;
+export interface IpConfig extends AddressSpec {
   /** Index into `interfaces`; IPAM plugins leave it out. */
   interface?: number;
 }

@@ -19,8 +19,8 @@ import {
 import { writeNeighbour } from "../netlink/neighbour.ts";
 import { listAddresses } from "./address.ts";
 import { waitCarrier } from "./carrier.ts";
-import type { AddressSpec } from "./configure.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
+import type { AddressSpec } from "./spec.ts";
 
 const ROUNDS = 2;
 const ETH_P_ARP = 0x0806;

@@ -7,10 +7,10 @@ import * as c from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, type KernelAddress, listAddresses } from "./address.ts";
-import type { InterfaceSpec } from "./configure.ts";
 import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
 import { getLink, type Link } from "./link.ts";
 import { beginAddRoute, type KernelRoute, type NewHop, type RouteSpec } from "./route.ts";
+import type { InterfaceSpec } from "./spec.ts";
 
 /** Goes into a record as it is: plain JSON, addresses as text. What may be absent is so in records of older versions, too. */
 export interface CapturedNetwork {

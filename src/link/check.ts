@@ -6,11 +6,11 @@ import { equalAddresses, networkPrefix } from "../ip/range.ts";
 import { IFA_F_DADFAILED, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import { IPV6_DEFAULT_METRIC, isLearnt } from "./advertised.ts";
-import type { InterfaceSpec } from "./configure.ts";
 import { getLink, IFF_UP } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
-import { describeRoute, planRoutes, samePrefix } from "./plan.ts";
 import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./route.ts";
+import { describeRoute, planRoutes, samePrefix } from "./route-plan.ts";
+import type { InterfaceSpec } from "./spec.ts";
 
 /** CHECK: up, every address with its prefix length, every route with its next hop, metric and device in its table, or in any when that is main. Throws CniError for the first thing missing. */
 export function checkInterface(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {

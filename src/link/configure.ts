@@ -1,6 +1,6 @@
 // Gives an interface its addresses and routes. check.ts says whether it still has them, announce.ts tells the neighbours.
 import { CniError, Code } from "../errors.ts";
-import { type Address, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
+import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import { IFA_F_NODAD, IFA_F_OPTIMISTIC } from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
@@ -11,25 +11,10 @@ import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
 import { holderOfAddress, holderOfMac } from "./held.ts";
 import { beginSetLink, getLink, setLink } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
-import { describeRoute, type Plan, planRoutes } from "./plan.ts";
-import { beginAddRoute, type NewRoute, type RouteSpec } from "./route.ts";
+import { beginAddRoute, type NewRoute } from "./route.ts";
+import { describeRoute, planRoutes, type RoutePlan } from "./route-plan.ts";
+import type { AddressSpec, InterfaceSpec } from "./spec.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
-
-export { announceAddresses } from "./announce.ts";
-export { checkInterface } from "./check.ts";
-
-export interface AddressSpec {
-  address: Prefix;
-  gateway?: Address;
-}
-
-/** What an interface is to have. cni/result.ts has the same shape. */
-export interface InterfaceSpec {
-  ips: AddressSpec[];
-  routes: RouteSpec[];
-  /** CHECK: the routes are told by destination and gateway alone, as in results before 1.1.0; ADD may have given them more. */
-  plainRoutes?: boolean;
-}
 
 export interface ConfigureOptions {
   /**
@@ -90,13 +75,13 @@ export function configureInterface(
     if (notifications === undefined) {
       // Nothing to wait for: one send.
       beginRoutes(route, index, name, plan);
-      explain(pod, index, name, route.runEach(), spec, plan);
+      throwRefusals(pod, index, name, route.runEach(), spec, plan);
       return;
     }
-    explain(pod, index, name, route.runEach(), spec, { ...plan, routes: [] });
+    throwRefusals(pod, index, name, route.runEach(), spec, { ...plan, routes: [] });
     settleAddresses(route, notifications, index, name);
     beginRoutes(route, index, name, plan);
-    explainRoutes(route, index, name, route.runEach(), plan);
+    throwRouteRefusals(route, index, name, route.runEach(), plan);
   } finally {
     notifications?.close();
   }
@@ -111,7 +96,7 @@ export function bringUp(pod: NetNs, index: number, name: string, options: Config
   setLink(pod.route, index, { up: true });
 }
 
-function beginRoutes(route: RouteSocket, index: number, name: string, plan: Plan): void {
+function beginRoutes(route: RouteSocket, index: number, name: string, plan: RoutePlan): void {
   for (const planned of plan.routes) beginAddRoute(route, addition(name, planned), index, planned);
 }
 
@@ -120,13 +105,13 @@ function addition(name: string, planned: NewRoute): string {
 }
 
 /** Answers to addresses, up and (perhaps) routes, in this order. Throws CniError for the first refusal. */
-function explain(
+function throwRefusals(
   pod: NetNs,
   index: number,
   name: string,
   results: (NetlinkError | undefined)[],
   spec: InterfaceSpec,
-  plan: Plan,
+  plan: RoutePlan,
 ): void {
   for (let i = 0; i <= spec.ips.length; i++) {
     const error = results[i];
@@ -134,7 +119,7 @@ function explain(
     const cure = i < spec.ips.length ? addressCure(pod, index, error, spec.ips[i]!) : upCure(pod, index, error);
     throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, cure);
   }
-  explainRoutes(pod.route, index, name, results.slice(spec.ips.length + 1), plan);
+  throwRouteRefusals(pod.route, index, name, results.slice(spec.ips.length + 1), plan);
 }
 
 /** Refusals of an address or a MAC that another interface of the same master has. */
@@ -162,12 +147,12 @@ function inUse(what: string, holder: string, cure: string): string {
   return `${what} is in use by ${who}; ${cure}`;
 }
 
-function explainRoutes(
+function throwRouteRefusals(
   route: RouteSocket,
   index: number,
   name: string,
   results: (NetlinkError | undefined)[],
-  plan: Plan,
+  plan: RoutePlan,
 ): void {
   for (const [i, planned] of plan.routes.entries()) {
     let error = results[i];

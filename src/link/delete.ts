@@ -20,7 +20,7 @@ const DEADLINE = 30_000;
  * Returns when no link of this index is in the namespace any more. Throws what the kernel says against it. Where the host cannot
  * fork, it takes the whole time.
  */
-export function deleteVirtualLink(pod: NetNs, index: number): void {
+export function deleteWithoutWaiting(pod: NetNs, index: number): void {
   const [result, report] = host.pipe();
   const watch = inNamespace(pod, () => {
     const socket = RouteSocket.open(1 << (RTNLGRP_LINK - 1));

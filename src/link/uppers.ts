@@ -4,8 +4,8 @@ import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { findBeside } from "./beside.ts";
 import { IFF_UP, type Link, listLinks, listLinksOfKind } from "./link.ts";
+import { isMadeOn } from "./master.ts";
 import type { NetNs } from "./namespace.ts";
-import { isMadeOn } from "./virtual.ts";
 
 /** 224.0.0.1 on Ethernet: every interface with IPv4 joins it while it is up. */
 const ALL_HOSTS = "01005e000001";

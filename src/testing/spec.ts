@@ -1,7 +1,7 @@
 // What an interface is to have, in text.
 import { parseAddress, parsePrefix } from "../ip/address.ts";
-import type { InterfaceSpec } from "../link/configure.ts";
 import type { RouteSpec } from "../link/route.ts";
+import type { InterfaceSpec } from "../link/spec.ts";
 
 export interface Route extends Omit<RouteSpec, "dst" | "gw"> {
   dst: string;

@@ -1,5 +1,5 @@
 // host-local's pools on this node, those of the Go plugin included: ranges, leases, and whether who holds them still exists.
-import { DATA_DIR, type HostLocalConfig, type Plan, planOf } from "../../../plugins/host-local/plan.ts";
+import { DATA_DIR, type HostLocalConfig, type LeaseRequest, requestOf } from "../../../plugins/host-local/request.ts";
 import { leaseAddress, parseOwner } from "../../../plugins/host-local/store.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { isObject } from "../../config/fold.ts";
@@ -40,7 +40,7 @@ const LEASE_LIMIT = 132 * 1024;
 /** What a configuration of host-local says about its network. */
 interface Described {
   dataDir: string;
-  plan: Plan | undefined;
+  request: LeaseRequest | undefined;
 }
 
 /** `dataDirs` empty: the usual one and those that configurations name. */
@@ -54,7 +54,7 @@ export function findPools(
   const pools: Pool[] = [];
   for (const dataDir of new Set(places.map((place) => place.replace(/\/+$/, "")))) {
     for (const network of namesIn(dataDir)) {
-      const pool = readPool(`${dataDir}/${network}`, network, containers, described.get(network)?.plan);
+      const pool = readPool(`${dataDir}/${network}`, network, containers, described.get(network)?.request);
       if (pool !== undefined) pools.push(pool);
     }
   }
@@ -75,15 +75,18 @@ function describe(configurations: PluginConfiguration[]): Map<string, Described>
   for (const { network, version, config: raw } of configurations) {
     if (found.has(network) || !isObject(raw.ipam) || raw.ipam.type !== "host-local") continue;
     const { config } = readWhatIsValid<HostLocalConfig>("host-local", raw);
-    found.set(network, { dataDir: config.ipam?.dataDir || DATA_DIR, plan: planQuietly(network, version, config) });
+    found.set(network, {
+      dataDir: config.ipam?.dataDir || DATA_DIR,
+      request: requestQuietly(network, version, config),
+    });
   }
   return found;
 }
 
-function planQuietly(network: string, version: string, config: HostLocalConfig): Plan | undefined {
+function requestQuietly(network: string, version: string, config: HostLocalConfig): LeaseRequest | undefined {
   const attachment = { network, containerId: "", ifName: "" };
   try {
-    return planOf({ config, version, attachment, args: new Map() as unknown } as Call<HostLocalConfig>);
+    return requestOf({ config, version, attachment, args: new Map() as unknown } as Call<HostLocalConfig>);
   } catch (error) {
     if (error instanceof CniError) return undefined; // podnic validate tells why
     throw error;
@@ -91,7 +94,12 @@ function planQuietly(network: string, version: string, config: HostLocalConfig):
 }
 
 /** undefined: no directory of leases. */
-function readPool(directory: string, network: string, containers: Containers, plan?: Plan): Pool | undefined {
+function readPool(
+  directory: string,
+  network: string,
+  containers: Containers,
+  request?: LeaseRequest,
+): Pool | undefined {
   const read = withDirectoryQuietly(directory, (dir, names) => {
     const progress = new Progress(`reading ${directory}`);
     const leases: (Lease & { key: Address })[] = [];
@@ -112,10 +120,13 @@ function readPool(directory: string, network: string, containers: Containers, pl
     used: read.length,
     leases: read.map(({ key: _, ...lease }) => lease),
   };
-  if (plan === undefined) return pool;
-  const outside = read.filter(({ key }) => plan.ranges.find(key) === undefined).length;
-  const ranges = plan.sets.flat();
-  const size = ranges.reduce((sum, range) => sum + sizeOf(range, range.gateway, plan.excluded.overlapping(range)), 0);
+  if (request === undefined) return pool;
+  const outside = read.filter(({ key }) => request.ranges.find(key) === undefined).length;
+  const ranges = request.sets.flat();
+  const size = ranges.reduce(
+    (sum, range) => sum + sizeOf(range, range.gateway, request.excluded.overlapping(range)),
+    0,
+  );
   return {
     ...pool,
     ranges: ranges.map(({ first, last }) => `${formatAddress(first)}-${formatAddress(last)}`),

@@ -6,7 +6,8 @@ import { Bytes } from "../../netlink/bytes.ts";
 import { toHex } from "../../testing/golden.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { spec } from "../../testing/spec.ts";
-import { announceAddresses, configureInterface } from "../configure.ts";
+import { announceAddresses } from "../announce.ts";
+import { configureInterface } from "../configure.ts";
 import { getLink, setLink } from "../link.ts";
 
 const { own, pod } = enterSandbox();

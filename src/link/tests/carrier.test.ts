@@ -7,7 +7,7 @@ import { RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK } from "../../netlin
 import { writeLink } from "../../netlink/link.ts";
 import { done, FakeKernel, message } from "../../testing/fake-kernel.ts";
 import { spec } from "../../testing/spec.ts";
-import { announceAddresses } from "../configure.ts";
+import { announceAddresses } from "../announce.ts";
 import { IFF_RUNNING, IFF_UP } from "../link.ts";
 import type { NetNs } from "../namespace.ts";
 

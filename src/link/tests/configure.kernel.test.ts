@@ -6,15 +6,11 @@ import { CniError } from "../../errors.ts";
 import { traceMessages } from "../../netlink/socket.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { type Route, spec } from "../../testing/spec.ts";
-import {
-  bringUp,
-  type ConfigureOptions,
-  checkInterface,
-  configureInterface,
-  type InterfaceSpec,
-} from "../configure.ts";
+import { checkInterface } from "../check.ts";
+import { bringUp, type ConfigureOptions, configureInterface } from "../configure.ts";
 import { getLink, IFF_UP } from "../link.ts";
 import { inNamespace } from "../namespace.ts";
+import type { InterfaceSpec } from "../spec.ts";
 
 const { own, pod } = enterSandbox();
 sh("ip -n pod link set lo up");

@@ -4,15 +4,15 @@ import { ipamRun } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";
 import type { Interface } from "../../cni/result.ts";
 import { CniError, Code } from "../../errors.ts";
-import { checkInterface } from "../../link/configure.ts";
+import { checkInterface } from "../../link/check.ts";
 import { getLink, type Link } from "../../link/link.ts";
+import { checkMaster, findMaster, isMadeOn, type Master } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
-import { checkMaster, findMaster, isMadeOn, type Master } from "../../link/virtual.ts";
 import { findOwnInterface } from "../interface.ts";
 import { isMtuTuned } from "../tuned.ts";
-import { nameOf, type VirtualConfig, type VirtualPlugin } from "./upper.ts";
+import { nameOf, type UpperConfig, type UpperKind } from "./kind.ts";
 
-export function checkVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): void {
+export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>): void {
   const { config, attachment } = call;
   ipamRun(call, "CHECK");
   const pod = openNamespace(call.netns)!;
@@ -45,7 +45,7 @@ function failed(message: string, details: string): CniError {
 }
 
 /** The master that the link is on; it must be the one the configuration names, if it names one (the default route may move later). */
-function currentMaster(call: Call<VirtualConfig>, link: Link, pod: NetNs): Master {
+function currentMaster(call: Call<UpperConfig>, link: Link, pod: NetNs): Master {
   const namespace = call.config.linkInContainer === true ? pod : ownNamespace();
   const name = call.config.master ?? "";
   if (name !== "") {
@@ -63,8 +63,8 @@ function currentMaster(call: Call<VirtualConfig>, link: Link, pod: NetNs): Maste
 
 type Difference = [what: string, has: unknown, expected: unknown];
 
-function differences<C extends VirtualConfig>(
-  plugin: VirtualPlugin<C>,
+function differences<C extends UpperConfig>(
+  plugin: UpperKind<C>,
   call: Call<C>,
   link: Link,
   reported: Interface,
@@ -82,7 +82,7 @@ function differences<C extends VirtualConfig>(
   ];
 }
 
-function mtuDifferences(call: Call<VirtualConfig>, link: Link, reported: Interface, master: Master): Difference[] {
+function mtuDifferences(call: Call<UpperConfig>, link: Link, reported: Interface, master: Master): Difference[] {
   const configured = call.config.mtu || undefined;
   // Results before 1.1.0 do not say what it was: a new link has its master's.
   const expected = [configured, reported.mtu ?? configured ?? master.link.mtu];

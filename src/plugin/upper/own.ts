@@ -2,11 +2,11 @@
 
 import { delWithIpam } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";
-import { deleteVirtualLink } from "../../link/delete.ts";
+import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { getLink, type Link } from "../../link/link.ts";
+import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
-import { isMadeOn } from "../../link/virtual.ts";
-import type { VirtualConfig } from "./upper.ts";
+import type { UpperConfig } from "./kind.ts";
 
 /** Begins the alias of a link that is ours. */
 export const aliasPrefix = "podnic:";
@@ -24,7 +24,7 @@ export function ownerAlias({ attachment }: Call): string | undefined {
  * The link that ADD made for this attachment. A link without our mark (the Go plugins', or ours when ADD was killed before it
  * could mark it) is known by kind and master, or by the MAC in the prevResult when the configuration's master is unknown.
  */
-function ownLink(kind: string, call: Call<VirtualConfig>, pod: NetNs): Link | undefined {
+function ownLink(kind: string, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
   if (link === undefined || link.name !== ifName || link.kind !== kind) return undefined;
@@ -42,13 +42,13 @@ function ownLink(kind: string, call: Call<VirtualConfig>, pod: NetNs): Link | un
   return name === "" ? link : undefined;
 }
 
-export function deleteOwnLink(kind: string, call: Call<VirtualConfig>, pod: NetNs): void {
+export function deleteOwnLink(kind: string, call: Call<UpperConfig>, pod: NetNs): void {
   const link = ownLink(kind, call, pod);
-  if (link !== undefined) deleteVirtualLink(pod, link.index);
+  if (link !== undefined) deleteWithoutWaiting(pod, link.index);
 }
 
 /** DEL needs nothing but the attachment. Throws when the pod may still have the link. */
-export function delVirtual(kind: string, call: Call<VirtualConfig>): void {
+export function delUpper(kind: string, call: Call<UpperConfig>): void {
   delWithIpam(call, () => {
     const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
     if (pod !== undefined) deleteOwnLink(kind, call, pod);

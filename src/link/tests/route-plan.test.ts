@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { formatAddress, formatPrefix } from "../../ip/address.ts";
 import { type Route, spec } from "../../testing/spec.ts";
-import { planRoutes } from "../plan.ts";
+import { planRoutes } from "../route-plan.ts";
 
 /** Each route in short: "0.0.0.0/0 via 10.1.2.1 onlink table 100 metric 5 scope 253". */
 function plan(ips: string[], routes: Route[]): string[] {

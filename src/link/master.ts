@@ -7,7 +7,7 @@ import { addLink, getLink, IFF_LOOPBACK, IFF_UP, type Link, type NewLink } from 
 import { type NetNs, sameNamespace } from "./namespace.ts";
 import { defaultRouteDevice } from "./route.ts";
 
-export type VirtualKind = NewLink["kind"];
+export type UpperLink = NewLink["kind"];
 
 /** The device that virtual links are made on, and where it is. */
 export interface Master {
@@ -41,7 +41,7 @@ function where(namespace: NetNs): string {
 }
 
 /** Refuses what the kernel would refuse in worse words, or would accept and not carry: a link on a master that is down. Throws CniError. */
-export function checkMaster({ link }: Master, kind: VirtualKind, mtu: number): void {
+export function checkMaster({ link }: Master, kind: UpperLink, mtu: number): void {
   if ((link.flags & IFF_LOOPBACK) !== 0) {
     throw new CniError(
       Code.invalidConfig,
@@ -78,13 +78,13 @@ const lost = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
 
 /**
  * Creates the link, down, in the namespace `pod` and returns it. Throws CniError; any other error leaves open
- * whether the link exists. `explain` words a refusal of the kernel that only the kind understands.
+ * whether the link exists. `explainRefusal` words a refusal of the kernel that only the kind understands.
  */
-export function createVirtualLink(
+export function createUpper(
   master: Master,
   pod: NetNs,
   link: Omit<NewLink, "parent" | "netns">,
-  explain: (error: NetlinkError) => CniError | undefined,
+  explainRefusal: (error: NetlinkError) => CniError | undefined,
 ): Link {
   const request: NewLink = { ...link, parent: master.link.index };
   if (!sameNamespace(master.namespace, pod)) request.netns = pod.fd;
@@ -93,7 +93,7 @@ export function createVirtualLink(
   } catch (error) {
     if (!(error instanceof NetlinkError) || lost.includes(error.code)) throw error;
     if (error.code === "EEXIST") throw nameTaken(link.name, pod);
-    throw explain(error) ?? refusal(error, master.link, link.kind);
+    throw explainRefusal(error) ?? refusal(error, master.link, link.kind);
   }
   const created = getLink(pod.route, link.name);
   if (created === undefined)
@@ -102,7 +102,7 @@ export function createVirtualLink(
 }
 
 /** The kernel's refusal with cause and cure, by errno. */
-function refusal(error: NetlinkError, master: Link, kind: VirtualKind): CniError {
+function refusal(error: NetlinkError, master: Link, kind: UpperLink): CniError {
   const other = kind === "macvlan" ? "ipvlan" : "macvlan";
   const causes: { [code: string]: string } = {
     EBUSY:

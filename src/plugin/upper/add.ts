@@ -1,56 +1,19 @@
-// The life of an interface that is made on a master: what macvlan and ipvlan have in common. What differs is a VirtualPlugin.
+// ADD and STATUS of an interface that is made on a master: what macvlan and ipvlan have in common. What differs is an UpperKind (kind.ts).
 
 import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "../../cni/ipam.ts";
-import type { Call, NetworkConfig } from "../../cni/plugin.ts";
+import type { Call } from "../../cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../cni/result.ts";
 import { CniError, Code } from "../../errors.ts";
-import { announceAddresses, bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
+import { announceAddresses } from "../../link/announce.ts";
+import { bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
 import { deleteLink, getLink, type Link, type NewLink, setLink } from "../../link/link.ts";
+import { checkMaster, createUpper, findMaster, type Master, nameTaken } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
-import { checkMaster, createVirtualLink, findMaster, type Master, nameTaken } from "../../link/virtual.ts";
-import type { NetlinkError } from "../../netlink/errors.ts";
 import { resultWith } from "../interface.ts";
+import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteOwnLink, ownerAlias } from "./own.ts";
 
-/** The keys that both plugins have. */
-export interface VirtualConfig extends NetworkConfig {
-  master?: string;
-  mode?: string;
-  mtu?: number;
-  linkInContainer?: boolean;
-  dad?: "wait" | "skip" | "optimistic";
-  acceptRA?: boolean;
-}
-
-export interface Numbers {
-  readonly [name: string]: number;
-}
-
-/** The name of a number, for messages. */
-export function nameOf(names: Numbers, number: number | undefined): string {
-  return Object.keys(names).find((name) => names[name] === number) ?? String(number);
-}
-
-/** What one kind does its own way. */
-export interface VirtualPlugin<C extends VirtualConfig> {
-  readonly kind: NewLink["kind"];
-  /** Names of linux/if_link.h for the numbers of `mode` and `modeFlags`. */
-  readonly names: { readonly mode: Numbers; readonly flag: Numbers };
-  /** Properties of the link to create; CHECK compares them, but for `mac`, which the prevResult knows. */
-  properties(call: Call<C>): Pick<NewLink, "mac" | "mode" | "modeFlags" | "bcqueuelen" | "macaddrs">;
-  /** Name of the master; "" is the device of the default route. */
-  masterName(call: Call<C>): string;
-  /** Throws CniError when the node keeps this master, one of the host, to itself. */
-  refuse(call: Call<C>, master: Master): void;
-  /** Runs `create` when the master can take one more link like this, else throws CniError. */
-  onMaster(call: Call<C>, master: Master, create: () => Link): Link;
-  /** Words a refusal of the kernel; undefined leaves it to the shared words. */
-  explain(call: Call<C>, master: Master, error: NetlinkError): CniError | undefined;
-  /** The result that stands in for IPAM's, when the configuration has none. */
-  chained(call: Call<C>): Result | undefined;
-}
-
-export function addVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): Result {
+export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>): Result {
   const { config } = call;
   const pod = openNamespace(call.netns)!;
   const master = masterOf(plugin, call, pod);
@@ -78,12 +41,12 @@ export function addVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, ca
   return resultWith({ ...call, prevResult: undefined }, own, chained);
 }
 
-function masterOf<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>, pod: NetNs): Master {
+function masterOf<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, pod: NetNs): Master {
   return findMaster(call.config.linkInContainer === true ? pod : ownNamespace(), plugin.masterName(call));
 }
 
 /** Creates the link and marks it as this attachment's. It is gone again when the transaction is rolled back. */
-function createIn<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>, master: Master, pod: NetNs): Link {
+function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, master: Master, pod: NetNs): Link {
   const { ifName: name } = call.attachment;
   if (getLink(pod.route, name) !== undefined) throw nameTaken(name, pod);
   const request: Omit<NewLink, "parent" | "netns"> = { kind: plugin.kind, name, ...plugin.properties(call) };
@@ -91,7 +54,7 @@ function createIn<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<
   const undo = `delete ${plugin.kind} ${name}`;
   const create = () => {
     try {
-      return createVirtualLink(master, pod, request, (error) => plugin.explain(call, master, error));
+      return createUpper(master, pod, request, (error) => plugin.explainRefusal(call, master, error));
     } catch (error) {
       // Without a clear refusal nobody knows whether the link exists.
       if (!(error instanceof CniError)) call.transaction.onRollback(undo, () => deleteOwnLink(plugin.kind, call, pod));
@@ -109,7 +72,7 @@ function createIn<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<
 }
 
 /** STATUS: an ADD would find its master, up. A master in the pod cannot be looked at without a pod. */
-export function statusVirtual<C extends VirtualConfig>(plugin: VirtualPlugin<C>, call: Call<C>): void {
+export function statusUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>): void {
   if (call.config.linkInContainer !== true) {
     try {
       checkMaster(findMaster(ownNamespace(), plugin.masterName(call)), plugin.kind, call.config.mtu ?? 0);

@@ -29,7 +29,7 @@ export interface HostLocalConfig extends NetworkConfig {
   args?: { cni?: { ips?: string[] } };
 }
 
-export interface Plan {
+export interface LeaseRequest {
   /** Set N is that of `last_reserved_ip.N`. */
   sets: RangeSet[];
   /** The address asked for, by set. */
@@ -48,30 +48,30 @@ type SetRange = Range & { index: number };
 
 export const DATA_DIR = "/var/lib/cni/networks";
 
-const plans = new WeakMap<Call<HostLocalConfig>, Plan>();
+const requests = new WeakMap<Call<HostLocalConfig>, LeaseRequest>();
 
 /** Throws CniError(invalidConfig). Once for a call, which is checked first and served later. */
-export function planOf(call: Call<HostLocalConfig>): Plan {
-  let plan = plans.get(call);
-  if (plan === undefined) {
-    plan = makePlan(call);
-    plans.set(call, plan);
+export function requestOf(call: Call<HostLocalConfig>): LeaseRequest {
+  let request = requests.get(call);
+  if (request === undefined) {
+    request = makeRequest(call);
+    requests.set(call, request);
   }
-  return plan;
+  return request;
 }
 
-function makePlan(call: Call<HostLocalConfig>): Plan {
+function makeRequest(call: Call<HostLocalConfig>): LeaseRequest {
   // Nothing is undefined where the first broken rule throws.
-  return readPlan(call, orFail)!;
+  return readRequest(call, orFail)!;
 }
 
 /** Lists all that is wrong, where `attempt` goes on. */
-export function checkPlan(call: Call<HostLocalConfig>, attempt: Try): void {
-  readPlan(call, attempt);
+export function checkRequest(call: Call<HostLocalConfig>, attempt: Try): void {
+  readRequest(call, attempt);
 }
 
 /** undefined: `attempt` goes on, and something is wrong. */
-function readPlan(call: Call<HostLocalConfig>, attempt: Try): Plan | undefined {
+function readRequest(call: Call<HostLocalConfig>, attempt: Try): LeaseRequest | undefined {
   const { ipam } = call.config;
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "ranges".');
   const sets = attempt("/ipam", () => rangeSets(sourcesOf(call), call.version, attempt));
@@ -102,7 +102,7 @@ function sourcesOf({ config: { ipam = {}, runtimeConfig } }: Call<HostLocalConfi
   ];
 }
 
-function mapOf(sets: RangeSet[]): Plan["ranges"] {
+function mapOf(sets: RangeSet[]): LeaseRequest["ranges"] {
   return new IntervalMap(sets.flatMap((set, index) => set.map((range) => ({ ...range, index }))));
 }
 
@@ -149,10 +149,14 @@ function notAnAddress(text: string, byEnvironment: boolean): CniError {
   return invalid(message, 'Addresses in "args.cni.ips" and "runtimeConfig.ips" look like "10.1.2.3" or "10.1.2.3/24".');
 }
 
-type Pool = Pick<Plan, "sets" | "ranges" | "excluded">;
+type Pool = Pick<LeaseRequest, "sets" | "ranges" | "excluded">;
 
 /** One address for a set. Throws when some are left over, or not for pods. Without a pool only their texts are looked at. */
-function distribute(call: Call<HostLocalConfig>, pool: Pool | undefined, attempt: Try): Plan["wanted"] | undefined {
+function distribute(
+  call: Call<HostLocalConfig>,
+  pool: Pool | undefined,
+  attempt: Try,
+): LeaseRequest["wanted"] | undefined {
   const addresses = requested(call, attempt);
   if (pool === undefined) return undefined;
   const { sets, ranges, excluded } = pool;

@@ -4,10 +4,10 @@ import { CniError, Code } from "../errors.ts";
 import { type Address, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
 import { equalAddresses, networkPrefix, prefixContains } from "../ip/range.ts";
 import { RT_SCOPE_LINK, RT_TABLE_MAIN } from "../netlink/constants.ts";
-import type { AddressSpec, InterfaceSpec } from "./configure.ts";
 import type { NewHop, NewRoute, RouteSpec } from "./route.ts";
+import type { AddressSpec, InterfaceSpec } from "./spec.ts";
 
-export interface Plan {
+export interface RoutePlan {
   /** Without gateway first: the others may depend on them. */
   routes: NewRoute[];
   /** Gateways that neither an address nor a route of the interface covers. */
@@ -18,7 +18,7 @@ export interface Plan {
  * `present`: addresses the interface has besides those of `spec`.
  * Throws CniError for a route that cannot be: an IPv6 destination behind an IPv4 gateway.
  */
-export function planRoutes(spec: InterfaceSpec, present: Prefix[] = []): Plan {
+export function planRoutes(spec: InterfaceSpec, present: Prefix[] = []): RoutePlan {
   const subnets = [...spec.ips.map((ip) => ip.address), ...present];
   const withoutGateway = new Map<string, NewRoute>();
   const withGateway = new Map<string, NewRoute>();

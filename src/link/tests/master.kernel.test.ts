@@ -2,9 +2,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { CniError } from "../../errors.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
-import { deleteVirtualLink } from "../delete.ts";
+import { deleteWithoutWaiting } from "../delete.ts";
 import { getLink } from "../link.ts";
-import { checkMaster, createVirtualLink, findMaster, isMadeOn } from "../virtual.ts";
+import { checkMaster, createUpper, findMaster, isMadeOn } from "../master.ts";
 
 const { own, pod } = enterSandbox();
 
@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 
 const create = (mode = 4, name = "net1") =>
-  createVirtualLink(findMaster(own, "up0"), pod, { kind: "macvlan", name, mode }, () => undefined);
+  createUpper(findMaster(own, "up0"), pod, { kind: "macvlan", name, mode }, () => undefined);
 
 /** The error as one text; "" when there was none. */
 function refusal(run: () => unknown): string {
@@ -27,7 +27,7 @@ function refusal(run: () => unknown): string {
   return "";
 }
 
-describe("createVirtualLink", () => {
+describe("createUpper", () => {
   it("makes it in the pod, down, and never on the host", () => {
     const before = ipJson("link show").length;
     const link = create();
@@ -100,20 +100,15 @@ describe("isMadeOn", () => {
 
   it("a macvlan on a macvlan is one on its master", () => {
     sh("ip link add mv0 link up0 type macvlan mode bridge; ip link set mv0 up");
-    const link = createVirtualLink(
-      findMaster(own, "mv0"),
-      pod,
-      { kind: "macvlan", name: "net1", mode: 4 },
-      () => undefined,
-    );
+    const link = createUpper(findMaster(own, "mv0"), pod, { kind: "macvlan", name: "net1", mode: 4 }, () => undefined);
     expect(isMadeOn(link, findMaster(own, "mv0"), pod)).toBe(true);
     expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(true);
   });
 });
 
-it("deleteVirtualLink: gone when it returns, and no error when it was gone", () => {
+it("deleteWithoutWaiting: gone when it returns, and no error when it was gone", () => {
   const { index } = create();
-  deleteVirtualLink(pod, index);
+  deleteWithoutWaiting(pod, index);
   expect(getLink(pod.route, "net1")).toBeUndefined();
-  deleteVirtualLink(pod, index);
+  deleteWithoutWaiting(pod, index);
 });
