@@ -7,8 +7,13 @@ const setup = {
   testTimeout: 30_000,
   hookTimeout: 60_000,
 };
-/** Unit tests that change the working directory or the umask, which threads share. */
-const ownProcess = ["src/cli/tests/validate.test.ts", "plugins/host-local/store.test.ts"];
+/** Unit tests that change the working directory or the umask, which threads share, or put a module in another's place. */
+const ownProcess = [
+  "src/cli/tests/validate.test.ts",
+  "src/cni/{dispatch,failure}.test.ts",
+  "src/config/validate.test.ts",
+  "plugins/host-local/{plugin,store}.test.ts",
+];
 const named = (suffix: string) => folders.map((folder) => `${folder}/**/*${suffix}.test.ts`);
 
 /** What a test file needs is in its name: see "Tests" in CONTRIBUTING.md. */
@@ -22,6 +27,8 @@ export default defineConfig({
           include: named(""),
           exclude: [...named(".kernel"), ...named(".built"), ...ownProcess],
           pool: "threads",
+          // Modules have no state of their own to speak of, and loading them again for each file takes longer than the tests.
+          isolate: false,
         },
       },
       { test: { ...setup, name: "unit-process", include: ownProcess, pool: "forks" } },

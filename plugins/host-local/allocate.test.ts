@@ -9,6 +9,7 @@ import {
   mergeIntervals,
   nextAddress,
 } from "../../src/ip/range.ts";
+import { runs } from "../../src/testing/effort.ts";
 import { allocate } from "./allocate.ts";
 import { type RangeConfig, type RangeSet, rangeSets } from "./ranges.ts";
 import { Used } from "./used.ts";
@@ -244,7 +245,7 @@ describe("against a model", () => {
           expect(next(set, [...used], last, holes)).toBe(model(set, used, last, new Set(cut)));
         },
       ),
-      { numRuns: 3000 },
+      runs(3000),
     );
   });
 });

@@ -26,10 +26,23 @@ const reports = join(cache, "reports");
 export const reportOf = (name: string) => join(reports, `${name.replaceAll(/\W+/g, "-")}.json`);
 export const ts = (...args: string[]) => ["node", "scripts/ts.mjs", ...args];
 
-export function vitest(name: string, projects: string[], tiers: Tier[], limit: number, count: Stage["count"]): Stage {
+export function vitest(
+  name: string,
+  projects: string[],
+  tiers: Tier[],
+  limit: number,
+  count: Stage["count"],
+  ...environment: string[]
+): Stage {
   const selected = projects.flatMap((project) => ["--project", project]);
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportOf(name)}`];
-  return { name, tiers, command: ["npx", "vitest", "run", ...selected, ...reporters], count: count!, limit };
+  return {
+    name,
+    tiers,
+    command: ["env", ...environment, "npx", "vitest", "run", ...selected, ...reporters],
+    count: count!,
+    limit,
+  };
 }
 
 export function conformance(name: string, bin: string, more: string[], tiers: Tier[], limit: number): Stage {

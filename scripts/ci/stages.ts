@@ -61,7 +61,8 @@ const fuzz = (name: string, seconds: number, tiers: Tier[], limit: number): Stag
 
 export const stages: Stage[] = [
   { name: "check", tiers: always, command: ["npm", "run", "-s", "check"], limit: 5 },
-  vitest("unit", ["unit", "unit-process"], always, 5, vitestCount),
+  vitest("unit", ["unit", "unit-process"], ["quick"], 5, vitestCount),
+  vitest("unit", ["unit", "unit-process"], pushed, 5, vitestCount, "PODNIC_UNIT=whole"),
   { name: "build", tiers: ["quick"], command: ts("scripts/build.ts"), limit: 10, alone: true },
   { name: "build", tiers: pushed, command: ts("scripts/build.ts", "--variants"), limit: 10, alone: true },
   {

@@ -7,6 +7,7 @@ import { CniError } from "../errors.ts";
 import { RESOLVE_BENEATH } from "../host/constants.ts";
 import { type Fd, host, installHost, SystemError } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
+import { runs } from "../testing/effort.ts";
 import { findDelegate } from "./find-delegate.ts";
 
 /** A kernel or a seccomp filter that has no openat2. */
@@ -106,7 +107,7 @@ test("a name is a name and never a path", () => {
     fc.property(fc.array(step, { minLength: 1, maxLength: 8 }), (steps) => {
       expect([7, 999]).toContain(refusal(steps.join("")).code);
     }),
-    { numRuns: 2000 },
+    runs(2000),
   );
   for (const name of ["", ".", "..", "./x", "../evil", "/bin/sh", "x ", "x\0", "x".repeat(5000), "-x"]) {
     expect(refusal(name).code).toBe(7);

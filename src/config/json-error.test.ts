@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { runs } from "../testing/effort.ts";
 import { findJsonError } from "./json-error.ts";
 
 test.each([
@@ -65,7 +66,7 @@ test("finds an error exactly where JSON.parse does", () => {
         expect(findJsonError(text) === undefined).toBe(valid);
       },
     ),
-    { numRuns: 5000 },
+    runs(5000),
   );
 });
 

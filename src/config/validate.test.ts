@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { CniError } from "../errors.ts";
+import { runs } from "../testing/effort.ts";
 import { fold } from "./fold.ts";
 import { inspect, readConfig, readWhatIsValid } from "./validate.ts";
 
@@ -141,7 +142,7 @@ test("what DEL keeps is valid but for missing keys, whatever came in", () => {
       expect(left.filter((problem) => !problem.missing)).toEqual([]);
       expect(JSON.stringify(raw)).toBe(before);
     }),
-    { numRuns: 300 },
+    runs(300),
   );
 });
 

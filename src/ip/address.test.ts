@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { Address6 } from "ip-address";
 import { describe, expect, it } from "vitest";
 import { BAD, bytes16, GOOD, noise, ours, text4, text6 } from "../testing/address-texts.ts";
+import { runs } from "../testing/effort.ts";
 import { addressOf, formatAddress, parseAddress, parsePrefix } from "./address.ts";
 import { formatMac, parseMac } from "./mac.ts";
 
@@ -18,7 +19,7 @@ describe("addresses", () => {
         // Node knows zones; Go's ParseIP and we do not.
         expect(parseAddress(text) !== undefined).toBe(isIP(text) !== 0 && !text.includes("%"));
       }),
-      { numRuns: 20_000 },
+      runs(20_000),
     );
   });
 
@@ -30,7 +31,7 @@ describe("addresses", () => {
         if (address.family === 6) expect(text).toBe(Address6.fromByteArray([...bytes]).correctForm());
         expect(parseAddress(text)).toEqual(address);
       }),
-      { numRuns: 5_000 },
+      runs(5_000),
     );
   });
 

@@ -2,6 +2,7 @@
 // delete and make again, namespaces end, drivers are bound anew. Whatever happened, no device may be taken for another, and none that is
 // there may be called gone. The rules of old (two hints of name, alias, MAC, index, parent) are tried on the same worlds, and fail.
 import { expect, it } from "vitest";
+import { effort } from "../../testing/effort.ts";
 import type { View } from "../identity.ts";
 import { isPhysical } from "../identity.ts";
 import { IFF_UP, type Link } from "../link.ts";
@@ -9,7 +10,7 @@ import { search } from "../return.ts";
 import { type LinkSnapshot, snapshotLink } from "../snapshot.ts";
 
 /** `npm test` has a stage with 10,000. */
-const WORLDS = Number(process.env.WORLDS ?? 500);
+const WORLDS = Number(process.env.WORLDS ?? effort(500, 200));
 const STEPS = 24;
 
 /** mulberry32: a failure names its seed. */

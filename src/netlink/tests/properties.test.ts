@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { runs } from "../../testing/effort.ts";
 import { hex } from "../../testing/golden.ts";
 import { readAddress, writeAddress } from "../address.ts";
 import { Table, type Unknown } from "../attributes.ts";
@@ -143,7 +144,7 @@ describe("hostile input is refused with a NetlinkError or read; nothing else hap
   it("any bytes", () => {
     fc.assert(
       fc.property(bytes(200), (data) => survives(data, data.length)),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -164,7 +165,7 @@ describe("hostile input is refused with a NetlinkError or read; nothing else hap
         changed[at % changed.length] = value;
         survives(changed, changed.length);
       }),
-      { numRuns: 3000 },
+      runs(3000),
     );
   });
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../host/concat.ts";
+import { runs } from "../../testing/effort.ts";
 import { type Answer, ack, done, FakeKernel, message, type Request } from "../../testing/fake-kernel.ts";
 import type { Bytes, Writer } from "../bytes.ts";
 import * as c from "../constants.ts";
@@ -190,7 +191,7 @@ describe("answers that are not for us", () => {
         nothing(route.begin("x", c.RTM_NEWLINK, 0));
         expect(caught(() => route.run())).toBeInstanceOf(NetlinkError);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 });

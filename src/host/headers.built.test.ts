@@ -1,0 +1,33 @@
+// Our numbers are the kernel's: its headers come with linux-libc-dev.
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { errnoName, errnoOf, errnoText } from "./errno.ts";
+import { NUMBERS } from "./syscalls.ts";
+
+function defined(header: string): Map<string, number> {
+  const text = readFileSync(header, "utf8");
+  const found = [...text.matchAll(/^#define\s+(?:__NR_|__NR3264_)?(\w+)\s+(\d+)/gm)];
+  return new Map(found.map(([, name, value]) => [name!, Number(value)]));
+}
+
+test("system call numbers are those of the kernel's headers", () => {
+  const x64 = defined("/usr/include/x86_64-linux-gnu/asm/unistd_64.h");
+  const arm64 = defined("/usr/include/asm-generic/unistd.h");
+  for (const [name, numbers] of Object.entries(NUMBERS))
+    expect([name, ...numbers]).toEqual([name, x64.get(name), arm64.get(name)]);
+});
+
+test("errno names are those of the kernel's headers", () => {
+  const names = new Map([
+    ...defined("/usr/include/asm-generic/errno-base.h"),
+    ...defined("/usr/include/asm-generic/errno.h"),
+  ]);
+  const known = [...Array(200).keys()].filter((errno) => errnoName(errno) !== `E${errno}`);
+  expect(known.length).toBeGreaterThan(60);
+  for (const errno of known) {
+    expect([errno, names.get(errnoName(errno))]).toEqual([errno, errno]);
+    expect(errnoOf(errnoName(errno))).toBe(errno);
+  }
+  expect(errnoText(2)).toBe("no such file or directory");
+  expect([errnoName(4000), errnoText(4000), errnoOf("ENONE")]).toEqual(["E4000", "error 4000", 0]);
+});
