@@ -33,6 +33,11 @@ export class Bytes {
     return (this.u8[at]! << 8) | this.u8[at + 1]!;
   }
 
+  /** 32 bits in network order. */
+  be32(at: number): number {
+    return ((this.u8[at]! << 24) | (this.u8[at + 1]! << 16) | (this.u8[at + 2]! << 8) | this.u8[at + 3]!) >>> 0;
+  }
+
   /** A copy: the buffer is used again for the next message. */
   copy(start: number, end: number): Uint8Array {
     return this.u8.slice(start, end);

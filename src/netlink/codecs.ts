@@ -34,6 +34,34 @@ export const be16: Codec<number> = {
   read: (bytes, start) => (bytes.u8[start]! << 8) | bytes.u8[start + 1]!,
 };
 
+/** In network order. */
+export const be32: Codec<number> = {
+  min: 4,
+  write(writer, type, value) {
+    const at = writer.attribute(type, 4);
+    putBe32(writer, at, value);
+  },
+  read: (bytes, start) => bytes.be32(start),
+};
+
+/** In network order: numbers of things, which no kernel counts to 2^53. */
+export const be64: Codec<number> = {
+  min: 8,
+  write(writer, type, value) {
+    const at = writer.attribute(type, 8);
+    putBe32(writer, at, Math.floor(value / 0x1_0000_0000));
+    putBe32(writer, at + 4, value);
+  },
+  read: (bytes, start) => bytes.be32(start) * 0x1_0000_0000 + bytes.be32(start + 4),
+};
+
+function putBe32(writer: Writer, at: number, value: number): void {
+  writer.u8[at] = value >>> 24;
+  writer.u8[at + 1] = value >>> 16;
+  writer.u8[at + 2] = value >>> 8;
+  writer.u8[at + 3] = value;
+}
+
 export const u32: Codec<number> = {
   min: 4,
   write(writer, type, value) {
@@ -111,7 +139,7 @@ export function list<T>(itemType: number, item: Codec<T>): Codec<T[]> {
       while (at < end) {
         const length = end - at < 4 ? 0 : from.u16[at >> 1]!;
         if (length < 4 || at + length > end) throw new ProtocolError(`list: bad attribute length at ${at - start}`);
-        if ((from.u16[(at >> 1) + 1]! & NLA_TYPE_MASK) === itemType) {
+        if ((from.u16[(at >> 1) + 1]! & NLA_TYPE_MASK) === (itemType & NLA_TYPE_MASK)) {
           if (length - 4 < item.min) throw new ProtocolError(`list: an item has ${length - 4} bytes`);
           values.push(item.read(from, at + 4, at + length, keep));
         }

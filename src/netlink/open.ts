@@ -11,9 +11,9 @@ let portsUsed = 0;
 const one = new Bytes(4);
 one.u32[0] = 1;
 
-/** A route socket in the namespace this process is in. `groups`: RTMGRP_* bits. `timeout`: of recv(2), whole seconds. */
-export function openSocket(groups: number, timeout: number): { fd: Fd; port: number } {
-  const fd = host.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, c.NETLINK_ROUTE);
+/** A socket of a NETLINK_* protocol in the namespace this process is in. `groups`: one bit each. `timeout`: of recv(2), whole seconds. */
+export function openSocket(protocol: number, groups: number, timeout: number): { fd: Fd; port: number } {
+  const fd = host.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   try {
     // Kernels before 4.12 and 4.20 do not know them; we do without.
     setOption(fd, c.NETLINK_EXT_ACK);

@@ -1,5 +1,6 @@
-// The rtnetlink socket: requests with an ACK each, several in one send, dumps. Synchronous. The kernel works a request off inside
-// send(2), so its answer waits in the queue when recv(2) is called; deadlines are for the case that it does not.
+// Netlink sockets: requests with an ACK each, several in one send, dumps. Synchronous. The kernel works a request off inside
+// send(2), so its answer waits in the queue when recv(2) is called; deadlines are for the case that it does not. RouteSocket is
+// rtnetlink's; that of nf_tables is in src/nftables.
 import { POLLIN } from "../host/constants.ts";
 import { type Fd, host, type Received, SystemError } from "../host/host.ts";
 import { Bytes, Writer } from "./bytes.ts";
@@ -16,6 +17,9 @@ export interface Dump<T> {
   items: T[];
   complete: boolean;
 }
+
+/** Reads a message that is no ACK and came before the last of them; as a PayloadReader, with the type. */
+export type Besides = (type: number, ...payload: Parameters<PayloadReader<void>>) => void;
 
 /** Sees each message sent and received (a view, valid during the call). */
 export type Trace = (direction: "send" | "recv", message: Uint8Array) => void;
@@ -50,7 +54,8 @@ const ETIMEDOUT = 110;
 
 let inbox: Bytes | undefined;
 
-export class RouteSocket {
+/** What all protocols have in common. */
+export class NetlinkSocket {
   readonly #fd: Fd;
   readonly #port: number;
   readonly #out = new Writer(1024);
@@ -58,19 +63,22 @@ export class RouteSocket {
   /** Sequence number of the first message in #out, and what each of them is. */
   #first = 1;
   #operations: string[] = [];
+  /** Which of them ask for an ACK. */
+  #acknowledged: boolean[] = [];
   /** Where the message being written starts. */
   #start = 0;
   #results: (NetlinkError | undefined)[] = [];
 
-  private constructor(fd: Fd, port: number) {
+  /** A socket in the namespace this process is in; it stays there. `protocol`: NETLINK_*; `groups`: bits to subscribe to. */
+  protected constructor(protocol: number, groups: number) {
+    const { fd, port } = openSocket(protocol, groups, DEADLINE / 1000);
     this.#fd = fd;
     this.#port = port;
   }
 
-  /** A socket in the namespace this process is in; it stays there. `groups`: RTMGRP_* bits to subscribe to. */
-  static open(groups = 0): RouteSocket {
-    const { fd, port } = openSocket(groups, DEADLINE / 1000);
-    return new RouteSocket(fd, port);
+  /** For fork(2), whose child keeps it open, and poll(2). */
+  get fd(): Fd {
+    return this.#fd;
   }
 
   close(): void {
@@ -106,10 +114,18 @@ export class RouteSocket {
     return this.#out;
   }
 
+  /** As `begin`, in the same send however many there are, and without an ACK unless `flags` ask for one. */
+  protected append(operation: string, type: number, flags: number): Writer {
+    this.#finish();
+    this.#add(operation, type, flags | c.NLM_F_REQUEST);
+    return this.#out;
+  }
+
   #add(operation: string, type: number, flags: number): void {
     const out = this.#out;
     this.#start = out.reserve(HEADER);
     this.#operations.push(operation);
+    this.#acknowledged.push((flags & c.NLM_F_ACK) !== 0);
     this.#sequence = (this.#sequence + 1) >>> 0;
     out.u16[(this.#start >> 1) + 2] = type;
     out.u16[(this.#start >> 1) + 3] = flags;
@@ -127,11 +143,14 @@ export class RouteSocket {
     for (const result of this.runEach()) if (result !== undefined) throw result;
   }
 
-  /** Sends what was begun; for each message undefined, or how the kernel refused it. Throws when the answers are lost. */
-  runEach(): (NetlinkError | undefined)[] {
+  /**
+   * Sends what was begun; for each message undefined, or how the kernel refused it. Throws when the answers are lost. `see` gets what the
+   * kernel sends besides (NLM_F_ECHO).
+   */
+  runEach(see?: Besides): (NetlinkError | undefined)[] {
     this.#finish();
     try {
-      if (this.#operations.length > 0) this.#flush();
+      if (this.#operations.length > 0) this.#flush(see);
       return this.#results;
     } finally {
       this.#results = [];
@@ -142,13 +161,14 @@ export class RouteSocket {
   #reset(): void {
     this.#out.length = 0;
     this.#operations = [];
+    this.#acknowledged = [];
     this.#first = this.#sequence + 1;
   }
 
   /** What failed is gone from the batch: an undo that comes next must neither send it again nor take its results for its own. */
-  #flush(): void {
+  #flush(see?: Besides): void {
     try {
-      this.#exchange();
+      this.#exchange(see);
     } catch (error) {
       this.#results = [];
       throw error;
@@ -157,18 +177,25 @@ export class RouteSocket {
     }
   }
 
-  #exchange(): void {
+  #exchange(see?: Besides): void {
     this.#send();
-    const count = this.#operations.length;
     const base = this.#results.length;
-    for (let i = 0; i < count; i++) this.#results.push(undefined);
+    const expected = this.#acknowledged;
     const answered: boolean[] = [];
-    let missing = count;
+    let missing = 0;
+    for (const ack of expected) {
+      this.#results.push(undefined);
+      if (ack) missing++;
+    }
     this.#receive(this.#operations[0]!, (bytes, at, end, type) => {
       const number = bytes.u32[(at >> 2) + 2]! - this.#first;
+      if (type !== c.NLMSG_ERROR) see?.(type, bytes, at + HEADER, end);
       if (type !== c.NLMSG_ERROR || answered[number] === true) return false;
       answered[number] = true;
-      this.#results[base + number] = readError(this.#operations[number]!, bytes, at, end);
+      const refusal = readError(this.#operations[number]!, bytes, at, end);
+      this.#results[base + number] = refusal;
+      // The refusal of what needs no ACK is that of everything: of a transaction's frame, say.
+      if (!expected[number]!) return refusal !== undefined;
       missing--;
       return missing === 0;
     });
@@ -301,10 +328,7 @@ export class RouteSocket {
    * Waits at most `timeout` ms for a notification of a group subscribed to, and reads all that are there. `see` gets each with its
    * type, to be done with when it returns. False: none came. A lost one (ENOBUFS) only means that there were some.
    */
-  waitNotification(
-    timeout: number,
-    see?: (type: number, ...payload: Parameters<PayloadReader<void>>) => void,
-  ): boolean {
+  waitNotification(timeout: number, see?: Besides): boolean {
     inbox ??= new Bytes(INBOX_SIZE);
     const bytes = inbox;
     const poll = [{ fd: this.#fd, events: POLLIN }];
@@ -320,6 +344,14 @@ export class RouteSocket {
       }
     }
     return some;
+  }
+}
+
+/** The socket of rtnetlink. */
+export class RouteSocket extends NetlinkSocket {
+  /** A socket in the namespace this process is in; it stays there. `groups`: RTMGRP_* bits to subscribe to. */
+  static open(groups = 0): RouteSocket {
+    return new RouteSocket(c.NETLINK_ROUTE, groups);
   }
 }
 

@@ -1,7 +1,7 @@
 // Which interface of which container: what a runtime says in the environment.
 import { host } from "../../host/host.ts";
+import { sha512 } from "../../state/sha512.ts";
 import { UsageError } from "../exit.ts";
-import { sha512 } from "./sha512.ts";
 
 export interface Attachment {
   containerId: string;
@@ -28,7 +28,7 @@ export interface AttachmentOptions {
 export function attachmentOf(netns: string, options: AttachmentOptions): Attachment {
   const path = absolute(netns);
   return {
-    containerId: options.containerId ?? `cnitool-${sha512(host.encode(path)).slice(0, 20)}`,
+    containerId: options.containerId ?? `cnitool-${sha512(path).slice(0, 20)}`,
     netns: path,
     ifName: options.ifname ?? host.getenv("CNI_IFNAME") ?? "eth0",
     args: pairs(options.args ?? host.getenv("CNI_ARGS") ?? ""),

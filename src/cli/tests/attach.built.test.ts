@@ -5,7 +5,6 @@ import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, 
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
-import { sha512 } from "../runtime/sha512.ts";
 import { build, execute, podnic } from "./executable.ts";
 
 const CONF = "/run/conf";
@@ -52,13 +51,6 @@ beforeEach(() => {
   sh("ip -n pod link del net1 2>/dev/null || true; rm -rf /var/lib/cni/*");
   for (const name of readdirSync(CONF)) sh(`rm ${CONF}/${name}`);
   write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [blue] });
-});
-
-test("SHA-512 is Node's", () => {
-  for (const length of [0, 1, 14, 111, 112, 127, 128, 300]) {
-    const data = new Uint8Array(length).fill(0x5a);
-    expect(sha512(data)).toBe(createHash("sha512").update(data).digest("hex"));
-  }
 });
 
 describe("by hand", () => {

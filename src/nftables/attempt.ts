@@ -1,0 +1,138 @@
+// Looking first and changing then, while others change tables too.
+import { CniError, Code } from "../errors.ts";
+import { host, SystemError } from "../host/host.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import type { PayloadReader } from "../netlink/socket.ts";
+import * as c from "./constants.ts";
+import { readTable } from "./message.ts";
+import { NftSocket, type Place } from "./socket.ts";
+
+/** How often a change is tried. A hundred pods that end at once stand in each other's way. */
+const TRIES = 200;
+
+/** The kernel refused because somebody changed what we had looked at: a generation, or a chain that has come, or gone, or is in use. */
+const OVERTAKEN = ["ERESTART", "EAGAIN", "ENOENT", "EEXIST", "EBUSY"];
+
+/** Thrown by a try that saw half of a change. */
+export class Overtaken extends Error {}
+
+/**
+ * Runs `change`, which looks and then commits, until nobody comes between. It gets the code of the last refusal. `cannot` says what
+ * is not possible when it ends without success: "macspoofchk".
+ */
+export function attempt<T>(cannot: string, change: (refusal: string) => T): T {
+  let refusal = "";
+  for (let count = 1; ; count++) {
+    try {
+      return change(refusal);
+    } catch (error) {
+      if (!mayRepeat(error, count, refusal)) throw explain(error, cannot);
+      refusal = error instanceof NetlinkError ? error.code : "EAGAIN";
+      if (count > 3) host.sleep(1 + (host.random(1)[0]! % 4));
+    }
+  }
+}
+
+/** What is not there, or is in use, stays so: the same answer a few times is the answer. */
+function mayRepeat(error: unknown, count: number, before: string): boolean {
+  if (error instanceof Overtaken) return count < TRIES;
+  if (!(error instanceof NetlinkError) || !OVERTAKEN.includes(error.code)) return false;
+  const settled = error.code === before && error.code !== "ERESTART" && error.code !== "EAGAIN";
+  return count < (settled ? 8 : TRIES);
+}
+
+/** Whether something is there: ENOENT is no, and so is a kernel without nf_tables. */
+export function find<T>(nft: NftSocket, ask: (nft: NftSocket) => T): T | undefined {
+  try {
+    return ask(nft);
+  } catch (error) {
+    if (error instanceof NetlinkError && (error.code === "ENOENT" || isMissing(nft, error))) return undefined;
+    throw error;
+  }
+}
+
+/** EINVAL of a question is also the answer of a kernel that has no nf_tables: it says the same to one that cannot be wrong. */
+function isMissing(nft: NftSocket, error: NetlinkError): boolean {
+  if (error.code !== "EINVAL" && error.code !== "EOPNOTSUPP") return false;
+  try {
+    nft.generation();
+    return false;
+  } catch (again) {
+    if (again instanceof NetlinkError) return again.code === error.code;
+    throw again;
+  }
+}
+
+/** Every rule of a chain that `read` wants. Throws when others changed tables all the time, so that some may be missing. */
+export function listRules<T>(nft: NftSocket, place: Place, chain: string, read: PayloadReader<T | undefined>): T[] {
+  const found = find(nft, () => nft.dumpRules(place, chain, read));
+  if (found?.complete === false)
+    throw new Overtaken(`the rules of ${place.table} ${chain} cannot be read: they keep changing`);
+  return found?.items ?? [];
+}
+
+/** Throws when the table is switched off, or missing with `needed`. */
+export function checkTable(nft: NftSocket, place: Place, what: string): boolean {
+  const flags = find(nft, () => nft.getTable(place, (bytes, start, end) => readTable(bytes, start, end).flags ?? 0));
+  if (flags === undefined) return false;
+  if ((flags & c.NFT_TABLE_F_DORMANT) === 0) return true;
+  const name = `${familyName(place.family)} ${place.table}`;
+  throw new CniError(
+    Code.generic,
+    `${what}: the table ${name} of nftables is switched off (flags dormant), so that its rules do nothing`,
+    `somebody else did that: nft add table ${name} '{ }' switches it on`,
+  );
+}
+
+export function familyName(family: number): string {
+  const names: { [family: number]: string } = {
+    [c.NFPROTO_INET]: "inet",
+    [c.NFPROTO_IPV4]: "ip",
+    [c.NFPROTO_BRIDGE]: "bridge",
+    [c.NFPROTO_IPV6]: "ip6",
+  };
+  return names[family] ?? String(family);
+}
+
+/** Opens the socket for looking and removing: undefined when the kernel has none, and so no rules. */
+export function openIfAny(): NftSocket | undefined {
+  try {
+    return NftSocket.open();
+  } catch (error) {
+    if (error instanceof SystemError && isUnsupported(error.code)) return undefined;
+    throw error;
+  }
+}
+
+const isUnsupported = (code: string): boolean => ["EPROTONOSUPPORT", "EAFNOSUPPORT", "EOPNOTSUPP"].includes(code);
+
+/** The error, with a cure when it says that the kernel lacks nf_tables or a part of it, or that the tables are not ours to change. */
+export function explain(error: unknown, cannot: string): unknown {
+  if (error instanceof Overtaken) {
+    return new CniError(
+      Code.tryAgain,
+      `${cannot}: ${error.message}`,
+      "EAGAIN: other programs change nftables without a pause: try again",
+    );
+  }
+  if (!(error instanceof NetlinkError || error instanceof SystemError)) return error;
+  const cure = cures(error);
+  if (cure === undefined) return error;
+  return new CniError(Code.generic, `${cannot}: ${error.message}`, `${error.code}: ${cure}`);
+}
+
+function cures(error: NetlinkError | SystemError): string | undefined {
+  if (isUnsupported(error.code) || (error.code === "EINVAL" && error instanceof NetlinkError)) {
+    return "this kernel has no nf_tables: load the module (modprobe nf_tables) or build it (CONFIG_NF_TABLES, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET)";
+  }
+  if (error.code === "ENOENT") {
+    return "this kernel lacks a part of nf_tables: CONFIG_NF_TABLES_BRIDGE for macspoofchk; CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ for ipMasq";
+  }
+  if (error.code === "EBUSY") {
+    return "a rule of somebody else leads to the chain: find it (nft list ruleset) and remove it, then try again";
+  }
+  if (error.code === "EPERM") {
+    return "podnic must run as root, or with CAP_NET_ADMIN; or the table belongs to a program that keeps it for itself (flags owner)";
+  }
+  return undefined;
+}

@@ -1,0 +1,20 @@
+// Are two rules the same?
+import type { Expression } from "./expression.ts";
+
+/** Both say the same; counters may be anywhere. */
+export function sameExpressions(a: Expression[], b: Expression[]): boolean {
+  return equal(withoutCounters(a), withoutCounters(b));
+}
+
+function withoutCounters(expressions: Expression[]): Expression[] {
+  return expressions.filter(({ counter }) => counter === undefined);
+}
+
+function equal(a: unknown, b: unknown): boolean {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
+  const keys = Object.keys(a);
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => equal((a as { [key: string]: unknown })[key], (b as { [key: string]: unknown })[key]))
+  );
+}

@@ -1,0 +1,120 @@
+// What the Go plugin masquerades by iptables, its default. The program iptables-nft, which is iptables on all distributions of today, keeps its
+// rules in nf_tables, so that they can be removed here:
+//
+//   table ip nat (ip6 nat) {
+//     chain POSTROUTING { ip saddr ADDRESS jump CNI-HASH }         (one per address)
+//     chain CNI-HASH { ip daddr SUBNET accept; ip daddr != 224.0.0.0/4 MASQUERADE }
+//   }
+//
+// Comments are in a match of iptables there; the name of the chain says whose they are. Rules of iptables-legacy are elsewhere in the
+// kernel, where nothing but that program can well remove them: see legacyTables.
+import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
+import { host, SystemError } from "../host/host.ts";
+import type { Address, Prefix } from "../ip/address.ts";
+import { equalAddresses } from "../ip/range.ts";
+import type { PayloadReader } from "../netlink/socket.ts";
+import { find, listRules } from "./attempt.ts";
+import * as c from "./constants.ts";
+import { type Expression, verdictOf } from "./expression.ts";
+import { readRule } from "./message.ts";
+import { iptablesChain, type Owner } from "./names.ts";
+import type { NftSocket, Place } from "./socket.ts";
+
+const BASE = "POSTROUTING";
+const PLACES: { 4: Place; 6: Place } = {
+  4: { family: c.NFPROTO_IPV4, table: "nat" },
+  6: { family: c.NFPROTO_IPV6, table: "nat" },
+};
+
+/** A rule of POSTROUTING that leads to the chain. */
+interface Jump {
+  handle: number;
+  /** The bytes of the address it is for; undefined when it is for others or more. */
+  source: Uint8Array | undefined;
+}
+
+function listJumps(nft: NftSocket, place: Place, chain: string): Jump[] {
+  const read: PayloadReader<Jump | undefined> = (bytes, start, end) => {
+    const { handle = 0, expressions = [] } = readRule(bytes, start, end);
+    if (verdictOf(expressions)?.chain !== chain) return undefined;
+    return { handle, source: sourceOf(expressions, place.family === c.NFPROTO_IPV4 ? 12 : 8) };
+  };
+  return listRules(nft, place, BASE, read);
+}
+
+/** `-s ADDRESS` is a load of the source address and a comparison. */
+function sourceOf([load, compared]: Expression[], offset: number): Uint8Array | undefined {
+  const isSource = load?.payload?.base === c.NFT_PAYLOAD_NETWORK_HEADER && load.payload.offset === offset;
+  const value = compared?.cmp?.op === c.NFT_CMP_EQ ? compared.cmp.data?.value : undefined;
+  return isSource && value?.length === load.payload?.length ? value : undefined;
+}
+
+const isFor = ({ source }: Jump, { family, bytes }: Address): boolean =>
+  source !== undefined &&
+  source.length === bytes.length &&
+  equalAddresses({ family, bytes: source }, { family, bytes });
+
+const hasChain = (nft: NftSocket, place: Place, chain: string): boolean =>
+  find(nft, () => nft.getChain(place, chain, () => true)) === true;
+
+/**
+ * Removes the chain of an attachment and what leads to it. The chain is that of all interfaces which the pod has in the network: with
+ * `addresses`, those of the others stay. Each family is one transaction. False: there was nothing.
+ */
+export function removeIptables(nft: NftSocket, owner: Owner, addresses: Address[] | undefined): boolean {
+  const chain = iptablesChain(owner);
+  let some = false;
+  for (const place of [PLACES[4], PLACES[6]]) {
+    if (!hasChain(nft, place, chain)) continue;
+    const generation = nft.generation();
+    const jumps = listJumps(nft, place, chain);
+    const ours = addresses === undefined ? jumps : jumps.filter((jump) => addresses.some((each) => isFor(jump, each)));
+    const isLast = ours.length === jumps.length;
+    if (ours.length === 0 && !isLast) continue;
+    nft.start(generation);
+    for (const { handle } of ours) nft.deleteRule(place, BASE, handle);
+    if (isLast) nft.deleteChain(place, chain);
+    nft.commit();
+    some = true;
+  }
+  return some;
+}
+
+/** Whether iptables-nft masquerades an address of the attachment. */
+export function hasIptables(nft: NftSocket, owner: Owner, { address }: Prefix): boolean {
+  const chain = iptablesChain(owner);
+  const place = PLACES[address.family];
+  if (!hasChain(nft, place, chain) || !listJumps(nft, place, chain).some((jump) => isFor(jump, address))) return false;
+  // The last rule is a target of iptables, whose contents are its own.
+  const ends: PayloadReader<string> = (bytes, start, end) => {
+    const last = readRule(bytes, start, end).expressions?.at(-1);
+    return last?.masq !== undefined ? "masq" : (last?.other ?? "");
+  };
+  return listRules(nft, place, chain, ends).some((end) => end === "masq" || end === "target");
+}
+
+/** Where the kernel names the tables of iptables-legacy that are in use in this process's namespace. */
+const LEGACY = ["/proc/self/net/ip_tables_names", "/proc/self/net/ip6_tables_names"];
+
+/**
+ * Whether somebody on this node uses iptables-legacy for address translation. Then the Go plugin may have written there what nobody but
+ * that program can remove (iptables-legacy -t nat).
+ */
+export function usesLegacy(): boolean {
+  return LEGACY.some((path) => readNames(path).includes("nat"));
+}
+
+function readNames(path: string): string[] {
+  try {
+    const file = host.open(path, O_RDONLY | O_CLOEXEC);
+    try {
+      return host.decode(host.read(file, 4096)).split("\n");
+    } finally {
+      host.close(file);
+    }
+  } catch (error) {
+    // No such file: the kernel has no iptables-legacy, or has not loaded it.
+    if (error instanceof SystemError && error.code === "ENOENT") return [];
+    throw error;
+  }
+}

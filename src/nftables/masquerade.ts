@@ -1,0 +1,239 @@
+// ipMasq by nftables: what a pod sends to anywhere but its own subnet leaves with the node's address.
+//
+// The layout is the Go plugin's (its back end "nftables"), so that either removes what the other made:
+//
+//   table inet cni_plugins_masquerade {
+//     chain masq_checks { ip saddr ADDRESS ip daddr != SUBNET masquerade comment "MARK, net: …, if: …, id: …" }    (one per address)
+//     chain postrouting { type nat hook postrouting priority 100
+//       ip daddr 224.0.0.0/4 return; ip6 daddr ff00::/8 return; goto masq_checks }
+//   }
+//
+// Chains of other tables at the same hook see the packets too, whatever ours say; the first that translates wins. What the Go plugin
+// wrote by way of iptables is in iptables.ts.
+import { CniError, Code } from "../errors.ts";
+import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
+import { networkPrefix } from "../ip/range.ts";
+import type { PayloadReader } from "../netlink/socket.ts";
+import { attempt, checkTable, explain, find, listRules } from "./attempt.ts";
+import * as c from "./constants.ts";
+import { sameExpressions } from "./equal.ts";
+import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "./expression.ts";
+import { hasIptables, removeIptables } from "./iptables.ts";
+import { type ChainAttributes, readChain, readRule } from "./message.ts";
+import { type Owner, ownerComment, ownerMark } from "./names.ts";
+import type { NftSocket, Place } from "./socket.ts";
+import { comment, commentOf } from "./userdata.ts";
+
+export const MASQUERADE_PLACE: Place = { family: c.NFPROTO_INET, table: "cni_plugins_masquerade" };
+const { family: FAMILY, table: TABLE } = MASQUERADE_PLACE;
+const CHECKS = "masq_checks";
+const BASE = "postrouting";
+export const MASQUERADE_BASE: ChainAttributes = {
+  table: TABLE,
+  name: BASE,
+  type: "nat",
+  hook: { number: c.NF_INET_POST_ROUTING, priority: c.NF_IP_PRI_NAT_SRC },
+};
+const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
+const CHECKS_COMMENT = "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
+
+/** Where the addresses are in a packet's header, and how long they are. */
+interface Header {
+  protocol: number;
+  source: number;
+  destination: number;
+  length: number;
+}
+
+const HEADERS: { 4: Header; 6: Header } = {
+  4: { protocol: c.NFPROTO_IPV4, source: 12, destination: 16, length: 4 },
+  6: { protocol: c.NFPROTO_IPV6, source: 8, destination: 24, length: 16 },
+};
+
+const network = (offset: number, length: number): Expression => payload(c.NFT_PAYLOAD_NETWORK_HEADER, offset, length);
+const ofProtocol = ({ protocol }: Header): Expression[] => [
+  meta(c.NFT_META_NFPROTO),
+  compare(new Uint8Array([protocol])),
+];
+
+/** Whether the destination is in a prefix (or not, with NFT_CMP_NEQ): as `nft` says it, by its whole bytes where it has no others. */
+function toPrefix(
+  { destination, length: size }: Header,
+  { address: { bytes }, length }: Prefix,
+  op: number,
+): Expression[] {
+  if (length % 8 === 0 && length > 0)
+    return [network(destination, length / 8), compare(bytes.slice(0, length / 8), op)];
+  const mask = new Uint8Array(size);
+  for (let bit = 0; bit < length; bit++) mask[bit >> 3]! |= 0x80 >> (bit & 7);
+  return [network(destination, size), maskBits(mask), compare(bytes, op)];
+}
+
+/** An address of a pod with its prefix length: what it sends out of that is masqueraded. */
+function ruleOf(address: Prefix): Expression[] {
+  const header = HEADERS[address.address.family];
+  return [
+    ...ofProtocol(header),
+    network(header.source, header.length),
+    compare(address.address.bytes),
+    ...toPrefix(header, networkPrefix(address), c.NFT_CMP_NEQ),
+    masquerade,
+  ];
+}
+
+/** Multicast never is. */
+function baseRules(): Expression[][] {
+  const multicast4 = { address: { family: 4, bytes: new Uint8Array([224, 0, 0, 0]) }, length: 4 } as const;
+  const bytes = new Uint8Array(16);
+  bytes[0] = 0xff;
+  const multicast6 = { address: { family: 6, bytes }, length: 8 } as const;
+  return [
+    [...ofProtocol(HEADERS[4]), ...toPrefix(HEADERS[4], multicast4, c.NFT_CMP_EQ), verdict(c.NFT_RETURN)],
+    [...ofProtocol(HEADERS[6]), ...toPrefix(HEADERS[6], multicast6, c.NFT_CMP_EQ), verdict(c.NFT_RETURN)],
+    [verdict(c.NFT_GOTO, CHECKS)],
+  ];
+}
+
+/**
+ * Masquerades what the pod sends from `addresses` out of their subnets. One transaction. Rules of the same attachment are replaced, unless
+ * it is `fresh`: the caller knows (by its record) that it has none, which spares the reading of all pods' rules. Returns numbers that
+ * make the removal cheap; see removeMasquerade.
+ */
+export function addMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[], fresh = false): number[] {
+  const userdata = comment(ownerComment(owner));
+  return attempt("ipMasq", () => {
+    const isReady = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && hasBaseRules(nft);
+    const hasBase = isReady || find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, () => true)) === true;
+    const generation = fresh ? undefined : nft.generation();
+    const stale = fresh ? [] : listOwn(nft, ownerMark(owner));
+    nft.start(generation);
+    if (!isReady) addBase(nft, hasBase);
+    for (const handle of stale) nft.deleteRule(MASQUERADE_PLACE, CHECKS, handle);
+    for (const address of addresses)
+      nft.addRule(FAMILY, { table: TABLE, chain: CHECKS, expressions: ruleOf(address), userdata }, true);
+    return nft.commit().slice(-addresses.length);
+  });
+}
+
+/** The chain at the hook leads to that of the pods. */
+function hasBaseRules(nft: NftSocket): boolean {
+  const read: PayloadReader<string> = (bytes, start, end) =>
+    verdictOf(readRule(bytes, start, end).expressions)?.chain ?? "";
+  const rules = listRules(nft, MASQUERADE_PLACE, BASE, read);
+  return rules.length >= 3 && rules.includes(CHECKS);
+}
+
+/** An existing chain at a hook is not sent again: the kernel takes long for an update of one, although it changes nothing. */
+function addBase(nft: NftSocket, hasBase: boolean): void {
+  nft.addTable(FAMILY, { name: TABLE, flags: 0, userdata: comment(TABLE_COMMENT) });
+  nft.addChain(FAMILY, { table: TABLE, name: CHECKS, userdata: comment(CHECKS_COMMENT) });
+  if (!hasBase) nft.addChain(FAMILY, MASQUERADE_BASE);
+  nft.deleteRule(MASQUERADE_PLACE, BASE);
+  for (const expressions of baseRules()) nft.addRule(FAMILY, { table: TABLE, chain: BASE, expressions });
+}
+
+/** Handles of the rules whose comment begins with a mark. */
+function listOwn(nft: NftSocket, mark: string): number[] {
+  return listRules(nft, MASQUERADE_PLACE, CHECKS, (bytes, start, end) => ofMark(mark, bytes, start, end));
+}
+
+function ofMark(mark: string, ...message: Parameters<PayloadReader<void>>): number | undefined {
+  const { handle, userdata } = readRule(...message);
+  return commentOf(userdata).startsWith(mark) ? handle : undefined;
+}
+
+/**
+ * Removes the masquerading of an attachment: what addMasquerade or the Go plugin made, by nftables or by iptables-nft. Needs nothing but the
+ * ids, may be repeated, and touches nothing of others. `rules`, what addMasquerade returned, spare it the reading of all pods' rules;
+ * wrong numbers do no harm. iptables has one chain for all interfaces of a pod in a network: of `addresses`, if they are known, only the
+ * rules for these. False: there was nothing.
+ */
+export function removeMasquerade(nft: NftSocket, owner: Owner, rules?: number[], addresses?: Address[]): boolean {
+  const own = removeOwn(nft, ownerMark(owner), rules);
+  const old = attempt("ipMasq", () => removeIptables(nft, owner, addresses));
+  return own || old;
+}
+
+function removeOwn(nft: NftSocket, mark: string, rules: number[] | undefined): boolean {
+  return attempt("ipMasq", () => {
+    const generation = find(nft, () => nft.generation());
+    if (generation === undefined) return false;
+    const known = rules !== undefined && rules.length > 0 && rules.every((handle) => isOwn(nft, mark, handle));
+    const handles = known ? rules : listOwn(nft, mark);
+    if (handles.length > 0) deleteRules(nft, generation, handles);
+    return handles.length > 0;
+  });
+}
+
+/** With the generation: a table that was made again gives the numbers to others' rules. */
+function deleteRules(nft: NftSocket, generation: number, handles: number[]): void {
+  nft.start(generation);
+  for (const handle of handles) nft.deleteRule(MASQUERADE_PLACE, CHECKS, handle);
+  nft.commit();
+}
+
+function isOwn(nft: NftSocket, mark: string, handle: number): boolean {
+  const read: PayloadReader<boolean> = (...message) => ofMark(mark, ...message) === handle;
+  return find(nft, () => nft.getRule(MASQUERADE_PLACE, CHECKS, handle, read)) === true;
+}
+
+/** Throws CniError when anything of it is not as addMasquerade, or the Go plugin by nftables or iptables-nft, made it. */
+export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[]): void {
+  try {
+    const mark = ownerMark(owner);
+    const isOn = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && hasBaseRules(nft) && isAtHook(nft);
+    const rules = isOn ? listRules(nft, MASQUERADE_PLACE, CHECKS, (...message) => expressionsOf(mark, ...message)) : [];
+    for (const address of addresses) {
+      const wanted = ruleOf(address);
+      if (rules.some((rule) => sameExpressions(rule, wanted))) continue;
+      if (!hasIptables(nft, owner, address)) throw missing(address, isOn);
+    }
+  } catch (error) {
+    throw explain(error, "ipMasq");
+  }
+}
+
+function isAtHook(nft: NftSocket): boolean {
+  const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
+  return chain?.hook?.number === c.NF_INET_POST_ROUTING && chain.type === "nat";
+}
+
+function expressionsOf(mark: string, ...message: Parameters<PayloadReader<void>>): Expression[] | undefined {
+  const { expressions, userdata } = readRule(...message);
+  return commentOf(userdata).startsWith(mark) ? expressions : undefined;
+}
+
+function missing({ address }: Prefix, isOn: boolean): CniError {
+  const where = isOn ? `no rule for it in the chain ${CHECKS}` : `no packet comes to the chain ${CHECKS}`;
+  return new CniError(
+    Code.generic,
+    `ipMasq: what the pod sends from ${formatAddress(address)} is not masqueraded: ${where} (table inet ${TABLE} of nftables)`,
+    `somebody changed the rules since ADD (nft list table inet ${TABLE}): DEL and ADD again restore them`,
+  );
+}
+
+export interface Masquerade {
+  handle: number;
+  /** Begins with ownerMark, and that with networkMark. */
+  comment: string;
+}
+
+/** All masquerading by nftables in this namespace, ours and the Go plugin's. */
+export function listMasquerades(nft: NftSocket): Masquerade[] {
+  return attempt("ipMasq", () =>
+    listRules(nft, MASQUERADE_PLACE, CHECKS, (bytes, start, end) => {
+      const { handle = 0, userdata } = readRule(bytes, start, end);
+      const text = commentOf(userdata);
+      return text === "" ? undefined : { handle, comment: text };
+    }),
+  );
+}
+
+/** Removes rules that listMasquerades told of, if they still are what they were. */
+export function removeMasqueradeRules(nft: NftSocket, rules: Masquerade[]): void {
+  attempt("ipMasq", () => {
+    const generation = nft.generation();
+    const handles = rules.filter(({ handle, comment: text }) => isOwn(nft, text, handle)).map(({ handle }) => handle);
+    if (handles.length > 0) deleteRules(nft, generation, handles);
+  });
+}

@@ -1,0 +1,91 @@
+// Messages of nf_tables: struct nfgenmsg and the attributes of tables, chains and rules. All numbers are in network order.
+import { Table, type Values } from "../netlink/attributes.ts";
+import type { Bytes, Writer } from "../netlink/bytes.ts";
+import { be32, be64, bytes, list, nested, text } from "../netlink/codecs.ts";
+import { NLA_F_NESTED } from "../netlink/constants.ts";
+import { ProtocolError } from "../netlink/errors.ts";
+import * as c from "./constants.ts";
+import { expression } from "./expression.ts";
+
+export const generationAttributes = new Table("generation", {
+  id: [c.NFTA_GEN_ID, be32],
+});
+
+/** Of NFNL_MSG_BATCH_BEGIN. */
+export const batchAttributes = new Table("batch", {
+  generation: [c.NFNL_BATCH_GENID, be32],
+});
+
+export const tableAttributes = new Table("table", {
+  name: [c.NFTA_TABLE_NAME, text],
+  flags: [c.NFTA_TABLE_FLAGS, be32],
+  handle: [c.NFTA_TABLE_HANDLE, be64],
+  userdata: [c.NFTA_TABLE_USERDATA, bytes],
+});
+
+const hook = new Table("hook", {
+  number: [c.NFTA_HOOK_HOOKNUM, be32],
+  /** A signed number. */
+  priority: [c.NFTA_HOOK_PRIORITY, be32],
+});
+
+export const chainAttributes = new Table("chain", {
+  table: [c.NFTA_CHAIN_TABLE, text],
+  handle: [c.NFTA_CHAIN_HANDLE, be64],
+  name: [c.NFTA_CHAIN_NAME, text],
+  hook: [c.NFTA_CHAIN_HOOK | NLA_F_NESTED, nested(hook)],
+  policy: [c.NFTA_CHAIN_POLICY, be32],
+  type: [c.NFTA_CHAIN_TYPE, text],
+  userdata: [c.NFTA_CHAIN_USERDATA, bytes],
+});
+
+export const ruleAttributes = new Table("rule", {
+  table: [c.NFTA_RULE_TABLE, text],
+  chain: [c.NFTA_RULE_CHAIN, text],
+  handle: [c.NFTA_RULE_HANDLE, be64],
+  expressions: [c.NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, list(c.NFTA_LIST_ELEM | NLA_F_NESTED, expression)],
+  userdata: [c.NFTA_RULE_USERDATA, bytes],
+});
+
+export type TableAttributes = Values<typeof tableAttributes.rows>;
+export type ChainAttributes = Values<typeof chainAttributes.rows>;
+export type RuleAttributes = Values<typeof ruleAttributes.rows>;
+
+/** Size of struct nfgenmsg. */
+export const NFT_HEADER = 4;
+
+/** struct nfgenmsg; `resource` is the subsystem for the frame of a transaction, and 0 otherwise. */
+export function writeHeader(writer: Writer, family: number, resource = 0): void {
+  const start = writer.reserve(NFT_HEADER);
+  writer.u8[start] = family;
+  writer.u8[start + 2] = resource >> 8;
+  writer.u8[start + 3] = resource;
+}
+
+/** What a kind of message is about. */
+interface About<T> {
+  title: string;
+  read(bytes: Bytes, start: number, end: number, keep: boolean): T;
+}
+
+/** The attributes of a message whose payload is in [start, end). */
+function readMessage<T>(about: About<T>, from: Bytes, start: number, end: number, keep: boolean): T {
+  if (end - start < NFT_HEADER) throw new ProtocolError(`${about.title}: message has ${end - start} bytes`);
+  return about.read(from, start + NFT_HEADER, end, keep);
+}
+
+export function readTable(from: Bytes, start: number, end: number, keep = false): TableAttributes {
+  return readMessage(tableAttributes, from, start, end, keep);
+}
+
+export function readChain(from: Bytes, start: number, end: number, keep = false): ChainAttributes {
+  return readMessage(chainAttributes, from, start, end, keep);
+}
+
+export function readRule(from: Bytes, start: number, end: number, keep = false): RuleAttributes {
+  return readMessage(ruleAttributes, from, start, end, keep);
+}
+
+export function readGeneration(from: Bytes, start: number, end: number): number {
+  return readMessage(generationAttributes, from, start, end, false).id ?? 0;
+}

@@ -1,0 +1,81 @@
+// What the Go plugins call the chains and rules of an attachment. Ours have the same names, so that either plugin can remove what the
+// other made.
+import { CniError, Code } from "../errors.ts";
+import { utf8 } from "../netlink/bytes.ts";
+import { sha512 } from "../state/sha512.ts";
+import { COMMENT_LIMIT } from "./userdata.ts";
+
+/** Whose rules they are. */
+export interface Owner {
+  network: string;
+  containerId: string;
+  ifName: string;
+}
+
+/** Longest name of a chain: NFT_CHAIN_MAXNAMELEN with its NUL. */
+const NAME_LIMIT = 127;
+
+const shortHash = (text: string): string => sha512(text).slice(0, 16);
+
+/** Stands for a network at the beginning of each comment of its rules. */
+export function networkMark(network: string): string {
+  return shortHash(network);
+}
+
+/** Stands for an interface of a container. */
+export function interfaceMark({ containerId, ifName }: Omit<Owner, "network">): string {
+  return shortHash(`${ifName}:${containerId}`);
+}
+
+/** Stands for an attachment at the beginning of each comment of its rules. */
+export function ownerMark(owner: Owner): string {
+  return `${networkMark(owner.network)}-${interfaceMark(owner)}`;
+}
+
+/** The mark, and the same for people. */
+export function ownerComment(owner: Owner): string {
+  const { network, ifName, containerId } = owner;
+  return `${ownerMark(owner)}, net: ${network}, if: ${ifName}, id: ${containerId}`.slice(0, COMMENT_LIMIT);
+}
+
+/** Spoof checks are not named after the network. */
+export function spoofId({ containerId, ifName }: Omit<Owner, "network">): string {
+  return `${containerId}-${ifName}`;
+}
+
+const SPOOF_CHAIN = "cni-br-iface-";
+const MAC_CHAIN = "-mac";
+
+export interface SpoofNames {
+  /** The chain that the frames of the port go to, and the one that knows its address. */
+  port: string;
+  mac: string;
+  /** Of all rules. */
+  comment: string;
+}
+
+export function spoofNames(id: string): SpoofNames {
+  return { port: `${SPOOF_CHAIN}${id}`, mac: `${SPOOF_CHAIN}${id}${MAC_CHAIN}`, comment: `macspoofchk-${id}` };
+}
+
+/** Refuses ids that are too long for the names made of them. */
+export function checkSpoofNames(id: string): void {
+  const length = utf8(spoofNames(id).mac).length;
+  if (length <= NAME_LIMIT) return;
+  throw new CniError(
+    Code.invalidEnvironment,
+    `the container's id is too long for macspoofchk with nftables: the chain's name would have ${length} characters, at most ${NAME_LIMIT} are possible`,
+    'the chains are named after CNI_CONTAINERID and CNI_IFNAME: shorten the id, or set "macspoofchkBackend": "bridge", which needs no names',
+  );
+}
+
+/** The id of the spoof check that a chain belongs to; undefined for the chain of an address and for those of others. */
+export function spoofIdOf(chain: string): string | undefined {
+  if (!chain.startsWith(SPOOF_CHAIN) || chain.endsWith(MAC_CHAIN)) return undefined;
+  return chain.slice(SPOOF_CHAIN.length);
+}
+
+/** The chain of the tables of iptables in which the Go plugins masquerade. It is shared by all interfaces of a pod in a network. */
+export function iptablesChain({ network, containerId }: Omit<Owner, "ifName">): string {
+  return `CNI-${sha512(network + containerId).slice(0, 24)}`;
+}

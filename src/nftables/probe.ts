@@ -1,0 +1,42 @@
+// Can this kernel do it? For STATUS and `podnic doctor`, and before an ADD touches anything.
+import { explain } from "./attempt.ts";
+import * as c from "./constants.ts";
+import { compare, type Expression, masquerade, meta } from "./expression.ts";
+import { MASQUERADE_BASE } from "./masquerade.ts";
+import type { ChainAttributes } from "./message.ts";
+import { NftSocket } from "./socket.ts";
+import { SOURCE_MAC, SPOOF_BASE } from "./spoof-check.ts";
+
+/** A name that nobody else has. */
+const TABLE = "podnic-probe";
+
+/** Throws CniError with the cure when the kernel cannot check addresses in the bridge family of nftables. Changes nothing. */
+export function probeSpoofCheck(): void {
+  probe("macspoofchk", c.NFPROTO_BRIDGE, SPOOF_BASE, [SOURCE_MAC, compare(new Uint8Array(6))]);
+}
+
+/** Throws CniError with the cure when the kernel cannot masquerade by nftables. Changes nothing. */
+export function probeMasquerade(): void {
+  probe("ipMasq", c.NFPROTO_INET, MASQUERADE_BASE, [
+    meta(c.NFT_META_NFPROTO),
+    compare(new Uint8Array([2])),
+    masquerade,
+  ]);
+}
+
+/** Asks for a chain at a hook with a rule, and does not carry it out. */
+function probe(what: string, family: number, chain: ChainAttributes, rule: Expression[]): void {
+  let nft: NftSocket | undefined;
+  try {
+    nft = NftSocket.open();
+    nft.start();
+    nft.addTable(family, { name: TABLE, flags: 0 });
+    nft.addChain(family, { ...chain, table: TABLE });
+    nft.addRule(family, { table: TABLE, chain: chain.name, expressions: rule });
+    nft.rehearse();
+  } catch (error) {
+    throw explain(error, what);
+  } finally {
+    nft?.close();
+  }
+}

@@ -1,0 +1,237 @@
+// macspoofchk by nftables: of what comes in by a port of a bridge, only frames with the pod's address pass.
+//
+// The layout is the Go plugin's, so that either removes what the other made. In the table `bridge nat`:
+//
+//   chain PREROUTING { type filter hook prerouting priority -300; policy accept; iifname PORT jump cni-br-iface-ID }
+//   chain cni-br-iface-ID { jump cni-br-iface-ID-mac }
+//   chain cni-br-iface-ID-mac { ether saddr MAC return; drop }
+//
+// ID is CONTAINERID-IFNAME, and all four rules have the comment macspoofchk-ID. The table and PREROUTING stay: others use them too.
+// Our chain of the port has a comment that names the network, for GC.
+import { CniError, Code } from "../errors.ts";
+import { formatMac } from "../ip/mac.ts";
+import type { PayloadReader } from "../netlink/socket.ts";
+import { attempt, checkTable, explain, find, listRules } from "./attempt.ts";
+import * as c from "./constants.ts";
+import { sameExpressions } from "./equal.ts";
+import { compare, type Expression, meta, payload, verdict, verdictOf } from "./expression.ts";
+import { type ChainAttributes, type RuleAttributes, readChain, readRule } from "./message.ts";
+import { checkSpoofNames, type Owner, ownerComment, type SpoofNames, spoofId, spoofIdOf, spoofNames } from "./names.ts";
+import type { NftSocket, Place } from "./socket.ts";
+import { comment, commentOf } from "./userdata.ts";
+
+export const SPOOF_PLACE: Place = { family: c.NFPROTO_BRIDGE, table: "nat" };
+const BASE = "PREROUTING";
+export const SPOOF_BASE: ChainAttributes = {
+  table: SPOOF_PLACE.table,
+  name: BASE,
+  type: "filter",
+  policy: c.NF_ACCEPT,
+  hook: { number: c.NF_BR_PRE_ROUTING, priority: -300 >>> 0 },
+};
+/** Bytes of an interface's name in the kernel. */
+const IFNAMSIZ = 16;
+/** Where the source address is in a frame of Ethernet. */
+export const SOURCE_MAC = payload(c.NFT_PAYLOAD_LL_HEADER, 6, 6);
+
+/** Frames that come in by a device go to a chain. */
+function jumpOfPort(device: string, chain: string): Expression[] {
+  const name = new Uint8Array(IFNAMSIZ);
+  for (let i = 0; i < device.length; i++) name[i] = device.charCodeAt(i);
+  return [meta(c.NFT_META_IIFNAME), compare(name), verdict(c.NFT_JUMP, chain)];
+}
+
+/** The rules of the port's two chains. */
+function rulesOf(names: SpoofNames, mac: Uint8Array): { port: Expression[][]; mac: Expression[][] } {
+  return {
+    port: [[verdict(c.NFT_JUMP, names.mac)]],
+    mac: [[SOURCE_MAC, compare(mac), verdict(c.NFT_RETURN)], [verdict(c.NF_DROP)]],
+  };
+}
+
+/**
+ * Lets only frames from `mac` in by the port `device` of a bridge. One transaction: at no time do others pass that did not before. Rules of the
+ * same attachment are replaced, whoever made them. Returns a number that makes the removal cheap; see removeSpoofCheck.
+ */
+export function addSpoofCheck(nft: NftSocket, owner: Owner, device: string, mac: Uint8Array): number {
+  const id = spoofId(owner);
+  checkSpoofNames(id);
+  const names = spoofNames(id);
+  return attempt("macspoofchk", (refusal) => {
+    const hasBase = checkTable(nft, SPOOF_PLACE, "macspoofchk") && checkBase(nft);
+    // No rule can lead to a chain that is not there. EEXIST: it is, or that of the address is.
+    const isThere = refusal === "EEXIST" || hasChain(nft, names.port);
+    if (isThere) return replace(nft, names, owner, device, mac, hasBase);
+    nft.start();
+    addChains(nft, names, owner, hasBase, true);
+    return addRules(nft, names, device, mac);
+  });
+}
+
+function replace(
+  nft: NftSocket,
+  names: SpoofNames,
+  owner: Owner,
+  device: string,
+  mac: Uint8Array,
+  hasBase: boolean,
+): number {
+  const generation = nft.generation();
+  const jumps = listJumps(nft, names);
+  nft.start(generation);
+  addChains(nft, names, owner, hasBase, false);
+  for (const handle of jumps) nft.deleteRule(SPOOF_PLACE, BASE, handle);
+  nft.deleteRule(SPOOF_PLACE, names.port);
+  nft.deleteRule(SPOOF_PLACE, names.mac);
+  return addRules(nft, names, device, mac);
+}
+
+/** The base chain is sent only when it is missing: the kernel takes long for an update of one, although it changes nothing. */
+function addChains(nft: NftSocket, names: SpoofNames, owner: Owner, hasBase: boolean, only: boolean): void {
+  const { family, table } = SPOOF_PLACE;
+  if (!hasBase) {
+    nft.addTable(family, { name: table, flags: 0 });
+    nft.addChain(family, SPOOF_BASE);
+  }
+  nft.addChain(family, { table, name: names.port, userdata: comment(ownerComment(owner)) }, only);
+  nft.addChain(family, { table, name: names.mac }, only);
+}
+
+/** The rest of the transaction. */
+function addRules(nft: NftSocket, names: SpoofNames, device: string, mac: Uint8Array): number {
+  const { family, table } = SPOOF_PLACE;
+  const userdata = comment(names.comment);
+  const rules = rulesOf(names, mac);
+  for (const expressions of rules.port) nft.addRule(family, { table, chain: names.port, expressions, userdata });
+  for (const expressions of rules.mac) nft.addRule(family, { table, chain: names.mac, expressions, userdata });
+  const jump = jumpOfPort(device, names.port);
+  nft.addRule(family, { table, chain: BASE, expressions: jump, userdata }, true);
+  return nft.commit()[0] ?? 0;
+}
+
+/** False: there is none. Throws when there is one of that name which no frame comes to. */
+function checkBase(nft: NftSocket): boolean {
+  const chain = find(nft, () => nft.getChain(SPOOF_PLACE, BASE, readChain));
+  if (chain === undefined) return false;
+  if (chain.hook?.number === c.NF_BR_PRE_ROUTING) return true;
+  throw new CniError(
+    Code.generic,
+    "macspoofchk: the chain PREROUTING of the table bridge nat is not at the hook prerouting, so that its rules do nothing",
+    'somebody else made it: remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge"',
+  );
+}
+
+function hasChain(nft: NftSocket, name: string): boolean {
+  return find(nft, () => nft.getChain(SPOOF_PLACE, name, () => true)) === true;
+}
+
+/** What leads to the port's chain: rules with its comment, and any other jump to it, which would keep it from being deleted. */
+function isJump(names: SpoofNames, { expressions, userdata }: RuleAttributes): boolean {
+  return commentOf(userdata) === names.comment || verdictOf(expressions)?.chain === names.port;
+}
+
+/** Handles of the rules in PREROUTING. */
+function listJumps(nft: NftSocket, names: SpoofNames): number[] {
+  const read: PayloadReader<number | undefined> = (bytes, start, end) => {
+    const rule = readRule(bytes, start, end);
+    return isJump(names, rule) ? rule.handle : undefined;
+  };
+  return listRules(nft, SPOOF_PLACE, BASE, read);
+}
+
+/**
+ * Removes the spoof check of an attachment, ours or the Go plugin's. Needs nothing but the ids, may be repeated, and touches nothing of
+ * others. `jump`, what addSpoofCheck returned, spares it the reading of all pods' rules; a wrong number does no harm. False: there was
+ * nothing.
+ */
+export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number): boolean {
+  const names = spoofNames(id);
+  return attempt("macspoofchk", (refusal) => {
+    if (refusal === "" && jump !== undefined && isOurs(nft, names, jump)) {
+      removeAll(nft, [jump], [names.port, names.mac]);
+      return true;
+    }
+    const chains = [names.port, names.mac].filter((name) => hasChain(nft, name));
+    if (chains.length === 0) return false;
+    removeAll(nft, chains[0] === names.port ? listJumps(nft, names) : [], chains);
+    return true;
+  });
+}
+
+function isOurs(nft: NftSocket, names: SpoofNames, handle: number): boolean {
+  const read: PayloadReader<boolean> = (bytes, start, end) => isJump(names, readRule(bytes, start, end));
+  return find(nft, () => nft.getRule(SPOOF_PLACE, BASE, handle, read)) === true;
+}
+
+/** Needs no generation: were the table made again meanwhile, and the numbers given to others, the chains would be missing or in use. */
+function removeAll(nft: NftSocket, jumps: number[], chains: string[]): void {
+  nft.start();
+  for (const handle of jumps) nft.deleteRule(SPOOF_PLACE, BASE, handle);
+  for (const name of chains) nft.deleteChain(SPOOF_PLACE, name);
+  nft.commit();
+}
+
+/** Throws CniError when anything of the spoof check is not as addSpoofCheck, or the Go plugin, made it. */
+export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac: Uint8Array, jump?: number): void {
+  const names = spoofNames(id);
+  try {
+    if (!checkTable(nft, SPOOF_PLACE, "macspoofchk") || !checkBase(nft))
+      throw missing("the chain PREROUTING is missing");
+    const wanted = rulesOf(names, mac);
+    if (!hasJump(nft, names, device, jump))
+      throw missing(`no rule sends the frames of ${device} to the chain ${names.port}`);
+    if (!hasRules(nft, names.port, wanted.port))
+      throw missing(`the chain ${names.port} does not send all frames to ${names.mac}`);
+    if (!hasRules(nft, names.mac, wanted.mac))
+      throw missing(`the chain ${names.mac} does not let frames from ${formatMac(mac)} pass and drop all others`);
+  } catch (error) {
+    throw explain(error, "macspoofchk");
+  }
+}
+
+function missing(what: string): CniError {
+  return new CniError(
+    Code.generic,
+    `macspoofchk: ${what} (table bridge nat of nftables)`,
+    "somebody changed the rules since ADD (nft list table bridge nat): DEL and ADD again restore them",
+  );
+}
+
+function hasJump(nft: NftSocket, names: SpoofNames, device: string, handle: number | undefined): boolean {
+  const wanted = jumpOfPort(device, names.port);
+  const read: PayloadReader<true | undefined> = (bytes, start, end) =>
+    sameExpressions(readRule(bytes, start, end).expressions ?? [], wanted) || undefined;
+  if (handle !== undefined && find(nft, () => nft.getRule(SPOOF_PLACE, BASE, handle, read)) === true) return true;
+  return listRules(nft, SPOOF_PLACE, BASE, read).length > 0;
+}
+
+/** The chain has these rules and no others. */
+function hasRules(nft: NftSocket, chain: string, wanted: Expression[][]): boolean {
+  const rules = listRules(
+    nft,
+    SPOOF_PLACE,
+    chain,
+    (bytes, start, end) => readRule(bytes, start, end).expressions ?? [],
+  );
+  return rules.length === wanted.length && rules.every((rule, i) => sameExpressions(rule, wanted[i]!));
+}
+
+export interface SpoofCheck {
+  /** CONTAINERID-IFNAME. */
+  id: string;
+  /** Begins with networkMark; "" when the Go plugin made it. */
+  comment: string;
+}
+
+/** All spoof checks in this namespace, ours and the Go plugin's. */
+export function listSpoofChecks(nft: NftSocket): SpoofCheck[] {
+  const read: PayloadReader<SpoofCheck | undefined> = (bytes, start, end) => {
+    const { table, name = "", userdata } = readChain(bytes, start, end);
+    const id = table === SPOOF_PLACE.table ? spoofIdOf(name) : undefined;
+    return id === undefined ? undefined : { id, comment: commentOf(userdata) };
+  };
+  return attempt("macspoofchk", () => {
+    const found = find(nft, () => nft.dumpChains(SPOOF_PLACE.family, read));
+    return found?.items ?? [];
+  });
+}

@@ -1,0 +1,36 @@
+// User data of tables, chains and rules, which the kernel stores unseen: bytes of (type, length, value). Programs keep their comments
+// there, as type 0 of all three, with a NUL at the end.
+
+import { host } from "../host/host.ts";
+import { utf8 } from "../netlink/bytes.ts";
+
+const COMMENT = 0;
+/** Bytes of a comment that `nft` takes at most. */
+export const COMMENT_LIMIT = 128;
+
+/** User data that is a comment; what is too long of it is cut off. */
+export function comment(text: string): Uint8Array {
+  const value = utf8(text).subarray(0, COMMENT_LIMIT);
+  const data = new Uint8Array(value.length + 3);
+  data[0] = COMMENT;
+  data[1] = value.length + 1;
+  data.set(value, 2);
+  return data;
+}
+
+/** The comment in user data; "" when there is none. */
+export function commentOf(data: Uint8Array | undefined): string {
+  let at = 0;
+  while (data !== undefined && at + 2 <= data.length) {
+    const end = at + 2 + data[at + 1]!;
+    if (end > data.length) break;
+    if (data[at] === COMMENT) return host.decode(withoutNul(data.subarray(at + 2, end)));
+    at = end;
+  }
+  return "";
+}
+
+function withoutNul(value: Uint8Array): Uint8Array {
+  const nul = value.indexOf(0);
+  return nul < 0 ? value : value.subarray(0, nul);
+}
