@@ -19,7 +19,7 @@ import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "./expression.ts";
 import { hasIptables, removeIptables } from "./iptables.ts";
-import { type ChainAttributes, readChain, readRule } from "./message.ts";
+import { type ChainAttributes, isCommented, readChain, readRule } from "./message.ts";
 import { type Owner, ownerComment, ownerMark } from "./names.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
@@ -138,8 +138,7 @@ function listOwn(nft: NftSocket, mark: string): number[] {
 }
 
 function ofMark(mark: string, ...message: Parameters<PayloadReader<void>>): number | undefined {
-  const { handle, userdata } = readRule(...message);
-  return commentOf(userdata).startsWith(mark) ? handle : undefined;
+  return isCommented(mark, ...message) ? readRule(...message).handle : undefined;
 }
 
 /**
@@ -177,12 +176,19 @@ function isOwn(nft: NftSocket, mark: string, handle: number): boolean {
   return find(nft, () => nft.getRule(MASQUERADE_PLACE, CHECKS, handle, read)) === true;
 }
 
-/** Throws CniError when anything of it is not as addMasquerade, or the Go plugin by nftables or iptables-nft, made it. */
-export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[]): void {
+/**
+ * Throws CniError when anything of it is not as addMasquerade, or the Go plugin by nftables or iptables-nft, made it. `known`, what addMasquerade
+ * returned, spares it the reading of all pods' rules.
+ */
+export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[], known: number[] = []): void {
   try {
     const mark = ownerMark(owner);
     const isOn = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && hasBaseRules(nft) && isAtHook(nft);
-    const rules = isOn ? listRules(nft, MASQUERADE_PLACE, CHECKS, (...message) => expressionsOf(mark, ...message)) : [];
+    const read: PayloadReader<Expression[] | undefined> = (...message) => expressionsOf(mark, ...message);
+    const ask = (handle: number) => find(nft, () => nft.getRule(MASQUERADE_PLACE, CHECKS, handle, read)) ?? [];
+    let rules = isOn ? known.map(ask) : [];
+    const isComplete = addresses.every((address) => rules.some((rule) => sameExpressions(rule, ruleOf(address))));
+    if (isOn && !isComplete) rules = listRules(nft, MASQUERADE_PLACE, CHECKS, read);
     for (const address of addresses) {
       const wanted = ruleOf(address);
       if (rules.some((rule) => sameExpressions(rule, wanted))) continue;
@@ -199,8 +205,7 @@ function isAtHook(nft: NftSocket): boolean {
 }
 
 function expressionsOf(mark: string, ...message: Parameters<PayloadReader<void>>): Expression[] | undefined {
-  const { expressions, userdata } = readRule(...message);
-  return commentOf(userdata).startsWith(mark) ? expressions : undefined;
+  return isCommented(mark, ...message) ? readRule(...message).expressions : undefined;
 }
 
 function missing({ address }: Prefix, isOn: boolean): CniError {
@@ -229,11 +234,16 @@ export function listMasquerades(nft: NftSocket): Masquerade[] {
   );
 }
 
+/** Length of an ownerMark. */
+const MARK = 33;
+
 /** Removes rules that listMasquerades told of, if they still are what they were. */
 export function removeMasqueradeRules(nft: NftSocket, rules: Masquerade[]): void {
   attempt("ipMasq", () => {
     const generation = nft.generation();
-    const handles = rules.filter(({ handle, comment: text }) => isOwn(nft, text, handle)).map(({ handle }) => handle);
+    const handles = rules
+      .filter(({ handle, comment: text }) => isOwn(nft, text.slice(0, MARK), handle))
+      .map(({ handle }) => handle);
     if (handles.length > 0) deleteRules(nft, generation, handles);
   });
 }

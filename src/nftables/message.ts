@@ -1,11 +1,12 @@
 // Messages of nf_tables: struct nfgenmsg and the attributes of tables, chains and rules. All numbers are in network order.
-import { Table, type Values } from "../netlink/attributes.ts";
+import { findAttribute, Table, type Values } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import { be32, be64, bytes, list, nested, text } from "../netlink/codecs.ts";
 import { NLA_F_NESTED } from "../netlink/constants.ts";
 import { ProtocolError } from "../netlink/errors.ts";
 import * as c from "./constants.ts";
 import { expression } from "./expression.ts";
+import { beginsWithComment } from "./userdata.ts";
 
 export const generationAttributes = new Table("generation", {
   id: [c.NFTA_GEN_ID, be32],
@@ -84,6 +85,15 @@ export function readChain(from: Bytes, start: number, end: number, keep = false)
 
 export function readRule(from: Bytes, start: number, end: number, keep = false): RuleAttributes {
   return readMessage(ruleAttributes, from, start, end, keep);
+}
+
+/**
+ * Whether the comment of a rule begins with `text`, in ASCII. Of the rules of all pods that is all that anybody wants to know, and a
+ * twentieth of the work of reading them.
+ */
+export function isCommented(text: string, from: Bytes, start: number, end: number): boolean {
+  const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_USERDATA, 0);
+  return where !== undefined && beginsWithComment(text, from.u8, where[0], where[1]);
 }
 
 export function readGeneration(from: Bytes, start: number, end: number): number {

@@ -15,7 +15,7 @@ import { attempt, checkTable, explain, find, listRules } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, meta, payload, verdict, verdictOf } from "./expression.ts";
-import { type ChainAttributes, type RuleAttributes, readChain, readRule } from "./message.ts";
+import { type ChainAttributes, isCommented, type RuleAttributes, readChain, readRule } from "./message.ts";
 import { checkSpoofNames, type Owner, ownerComment, type SpoofNames, spoofId, spoofIdOf, spoofNames } from "./names.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
@@ -77,7 +77,7 @@ function replace(
   hasBase: boolean,
 ): number {
   const generation = nft.generation();
-  const jumps = listJumps(nft, names);
+  const jumps = listJumps(nft, names, true);
   nft.start(generation);
   addChains(nft, names, owner, hasBase, false);
   for (const handle of jumps) nft.deleteRule(SPOOF_PLACE, BASE, handle);
@@ -125,14 +125,15 @@ function hasChain(nft: NftSocket, name: string): boolean {
   return find(nft, () => nft.getChain(SPOOF_PLACE, name, () => true)) === true;
 }
 
-/** What leads to the port's chain: rules with its comment, and any other jump to it, which would keep it from being deleted. */
+/** A rule that leads to the port's chain: by its comment, or any other jump to it. */
 function isJump(names: SpoofNames, { expressions, userdata }: RuleAttributes): boolean {
   return commentOf(userdata) === names.comment || verdictOf(expressions)?.chain === names.port;
 }
 
-/** Handles of the rules in PREROUTING. */
-function listJumps(nft: NftSocket, names: SpoofNames): number[] {
+/** Handles of the rules in PREROUTING; `all`: also of jumps without the comment, which keep the chain from being deleted. */
+function listJumps(nft: NftSocket, names: SpoofNames, all: boolean): number[] {
   const read: PayloadReader<number | undefined> = (bytes, start, end) => {
+    if (!all && !isCommented(names.comment, bytes, start, end)) return undefined;
     const rule = readRule(bytes, start, end);
     return isJump(names, rule) ? rule.handle : undefined;
   };
@@ -153,7 +154,8 @@ export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number): boo
     }
     const chains = [names.port, names.mac].filter((name) => hasChain(nft, name));
     if (chains.length === 0) return false;
-    removeAll(nft, chains[0] === names.port ? listJumps(nft, names) : [], chains);
+    const jumps = chains[0] === names.port ? listJumps(nft, names, refusal === "EBUSY") : [];
+    removeAll(nft, jumps, chains);
     return true;
   });
 }
@@ -200,7 +202,9 @@ function missing(what: string): CniError {
 function hasJump(nft: NftSocket, names: SpoofNames, device: string, handle: number | undefined): boolean {
   const wanted = jumpOfPort(device, names.port);
   const read: PayloadReader<true | undefined> = (bytes, start, end) =>
-    sameExpressions(readRule(bytes, start, end).expressions ?? [], wanted) || undefined;
+    (isCommented(names.comment, bytes, start, end) &&
+      sameExpressions(readRule(bytes, start, end).expressions ?? [], wanted)) ||
+    undefined;
   if (handle !== undefined && find(nft, () => nft.getRule(SPOOF_PLACE, BASE, handle, read)) === true) return true;
   return listRules(nft, SPOOF_PLACE, BASE, read).length > 0;
 }

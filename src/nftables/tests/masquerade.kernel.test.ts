@@ -129,8 +129,9 @@ describe("removeMasquerade", () => {
 
 describe("checkMasquerade", () => {
   it("passes what was added, and fails for another address and another subnet", () => {
-    addMasquerade(nft, owner, BOTH);
-    checkMasquerade(nft, owner, BOTH);
+    const rules = addMasquerade(nft, owner, BOTH);
+    for (const known of [undefined, rules, [...rules].reverse(), [9999]]) checkMasquerade(nft, owner, BOTH, known);
+    expect(() => checkMasquerade(nft, other, BOTH, rules)).toThrow(/no rule for it/);
     expect(() => checkMasquerade(nft, owner, [parsePrefix("10.61.0.3/24")!])).toThrow(/from 10.61.0.3 is not masq/);
     expect(() => checkMasquerade(nft, owner, [parsePrefix("10.61.0.2/25")!])).toThrow(/from 10.61.0.2 is not masq/);
     expect(() => checkMasquerade(nft, other, BOTH)).toThrow(/no rule for it/);

@@ -19,7 +19,7 @@ import {
   tableAttributes,
   writeHeader,
 } from "../message.ts";
-import { comment, commentOf } from "../userdata.ts";
+import { beginsWithComment, comment, commentOf } from "../userdata.ts";
 
 interface Codec<T> {
   write(writer: Writer, message: T): void;
@@ -404,6 +404,20 @@ describe("what a message says", () => {
     // Without a NUL.
     expect(commentOf(hex("00026162"))).toBe("ab");
     expect(comment("x".repeat(200))).toHaveLength(131);
+  });
+
+  it("comments, without reading more", () => {
+    const begins = (text: string, data: string) => beginsWithComment(text, hex(data), 0, hex(data).length);
+    for (const [text, data] of [
+      ["ab", "00036162"],
+      ["ab", "0003616200"],
+      ["ab", "00046162ff00"],
+      ["a", "0101ff00026100"],
+    ])
+      expect(begins(text!, data!)).toBe(true);
+    // Of another text; longer than the data; longer than the comment, with more behind it; of another type; none.
+    for (const data of ["00026163", "000361", "0001610162", "0102616200", "", "00", "01"])
+      expect(begins("ab", data)).toBe(false);
   });
 
   it("verdicts", () => {
