@@ -46,6 +46,7 @@ const TABLE: { [errno: number]: string } = {
   74: "EBADMSG bad message",
   75: "EOVERFLOW value too large for defined data type",
   84: "EILSEQ invalid or incomplete multibyte or wide character",
+  85: "ERESTART interrupted system call should be restarted",
   87: "EUSERS too many users",
   88: "ENOTSOCK socket operation on non-socket",
   90: "EMSGSIZE message too long",

@@ -116,6 +116,7 @@ export function explain(error: unknown, cannot: string): unknown {
     );
   }
   if (!(error instanceof NetlinkError || error instanceof SystemError)) return error;
+  if (error.code === "ERESTART") return explain(new Overtaken(error.message), cannot);
   const cure = cures(error);
   if (cure === undefined) return error;
   return new CniError(Code.generic, `${cannot}: ${error.message}`, `${error.code}: ${cure}`);
