@@ -13,11 +13,16 @@ function configOf({ device = "dev0", mode }: Situation): Config {
 }
 
 function judge(t: Trial, situation: Situation): void {
-  const { device = "dev0", refused, policy, setup = "true", mode, never } = situation;
+  const { device = "dev0", refused, policy, setup = "true", mode, never, immovable } = situation;
   t.freshDevice();
   t.sh(`${UPLINK}; ${setup}`);
   if (policy !== undefined) t.write("/etc/cni/podnic.json", JSON.stringify({ devices: policy }));
   const conf = configOf(situation);
+  if (immovable === true) {
+    const { details = "" } = t.refused("ADD", conf);
+    t.expect(details.includes("cannot leave its namespace"), "what the kernel does not do", details);
+    return;
+  }
   if (refused === undefined) {
     t.add(conf);
     t.silent("DEL", conf);
@@ -41,7 +46,7 @@ const caseOf = (situation: Situation): Case =>
     situation.id,
     "H",
     "the node keeps what it needs, and what exists for others",
-    `${situation.what}: ${situation.refused === undefined ? "handed over" : "refused"}`,
+    `${situation.what}: ${situation.refused === undefined && situation.immovable !== true ? "handed over" : "refused"}`,
     (t) => judge(t, situation),
     { needs: [situation.mode === undefined ? "plugin:host-device" : "plugin:macvlan", ...(situation.needs ?? [])] },
   );

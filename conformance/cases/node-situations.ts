@@ -17,6 +17,8 @@ export interface Situation {
   readonly needs?: readonly string[];
   /** Nothing allows it. */
   readonly never?: boolean;
+  /** We would hand it over, and the kernel refuses to move it. */
+  readonly immovable?: boolean;
 }
 
 /** The node's own way out; situations that lack it begin with NO_UPLINK. */
@@ -109,7 +111,8 @@ const ALLOWED: Situation[] = [
   {
     id: "ND-14",
     what: "bond",
-    why: "made to be used",
+    why: "the kernel moves none; as `master` it is welcome",
+    immovable: true,
     setup: "ip link add bo0 type bond",
     device: "bo0",
     needs: ["kernel:bond"],
@@ -489,8 +492,10 @@ export const situations: readonly Situation[] = [...ALLOWED, ...OTHERS, ...ROUTE
 
 /** The table of docs/configuration.md. */
 export function situationTable(): string {
-  const answer = ({ refused, never }: Situation): string =>
-    refused === undefined ? "yes" : never === true ? "never" : "no";
+  const answer = ({ refused, never, immovable }: Situation): string => {
+    if (never === true || immovable === true) return "never";
+    return refused === undefined ? "yes" : "no";
+  };
   const rows = situations.map((each) => `| ${each.id} | ${each.what} | ${answer(each)} | ${each.why} |`);
   return ["| case | device | to a pod? | why |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }

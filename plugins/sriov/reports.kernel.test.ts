@@ -3,7 +3,10 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { getLink } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { snapshotLink } from "../../src/link/snapshot.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { failureCode } from "../../src/testing/calls.ts";
 import { stateBefore } from "./attributes.ts";
 import type { SriovConfig } from "./config.ts";
@@ -360,4 +363,30 @@ test("a state file of sriov-cni that is older than the boot is another boot's: t
   write(new Date());
   run("ADD", {});
   expect(card.vfs[1]!.vlan.id).toBe(7);
+});
+
+describe("the pod's namespace is gone, and the VF's interface with it", () => {
+  /** VF 1 is in VLAN 100 by an ADD, its interface nowhere to be seen, and ours the namespace with this number. */
+  function vanished(cookie: string): void {
+    sysfs("igbvf");
+    Object.defineProperty(ownNamespace(), "cookie", { value: cookie.padStart(16, "0"), configurable: true });
+    const link = { ...snapshotLink(getLink(route, "enp175s7")!), parentDevice: VF };
+    const netns = { path: "/var/lib/gone", dev: 4, ino: 1 };
+    const key = { network: "net1", containerId: "dummy", ifName: "eth0" };
+    records().write(key, { pci: VF, link, netns, state: structuredClone(card.vfs[1]!) }, homeOf(ownNamespace()));
+    card.vfs[1]!.vlan.id = 100;
+    card.interfaces.delete(11);
+  }
+
+  test("on a node that is a container it went to the machine: the PF's side is restored, and DEL ends", () => {
+    vanished("7");
+    run("DEL", {}, {}, "/var/lib/gone");
+    expect([card.vfs[1]!.vlan.id, records().list()]).toEqual([0, []]);
+  });
+
+  test("in the machine's first namespace it will come: DEL is to be repeated, and the record stays", () => {
+    vanished("1");
+    expect(failureCode(() => run("DEL", {}, {}, "/var/lib/gone"))).toBe(TRY_AGAIN);
+    expect([card.vfs[1]!.vlan.id, records().list().length]).toEqual([100, 1]);
+  });
 });

@@ -1,14 +1,14 @@
 // Settings of a device that its move between namespaces resets (the sysctls of net/ipv4/conf and net/ipv6/conf) or that a pod may have left on
 // it (sizes, group, broadcast address, XDP). The kernel says all of them in one answer, so that reading a hundred files is not needed.
 import { SystemError } from "../host/host.ts";
-import { formatMac } from "../ip/mac.ts";
+import { formatMac, parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
 import { Bytes, type Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { readSettings, type SettingsAttributes, writeSettings } from "../netlink/settings.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { waitCarrier } from "./carrier.ts";
-import { hardwareAddress, type Link } from "./link.ts";
+import type { Link } from "./link.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** Goes into a record as it is: plain JSON. */
@@ -140,9 +140,11 @@ export function restoreSettings(
     const value = was.sizes[size];
     if (value !== undefined && value !== now[size]) set(`${size} ${value}`, { [size]: value });
   }
-  const broadcast = was.broadcast === "" ? undefined : hardwareAddress(was.broadcast);
-  if (broadcast !== undefined && now.broadcast !== undefined && formatMac(now.broadcast) !== was.broadcast)
-    set("broadcast", { broadcast });
+  if (was.broadcast !== "" && now.broadcast !== undefined && formatMac(now.broadcast) !== was.broadcast) {
+    // Of a tunnel it is its remote end, which the kernel does not take here.
+    const broadcast = parseMac(was.broadcast);
+    if (broadcast !== undefined) set("broadcast", { broadcast });
+  }
   for (const [mode, flags] of MODES) {
     const id = now.xdp?.[mode];
     if (id !== undefined && !was.xdp.includes(id)) set("xdp off", { xdp: { fd: -1, flags } });

@@ -1,5 +1,6 @@
 // What a device was on the host before a pod got it, and how it is made what it was. How it is known again: identity.ts.
 import { Cleanup } from "../cleanup.ts";
+import { parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
@@ -118,7 +119,8 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
   const lost = was.altnames.filter((name) => !link.altnames.includes(name));
   for (const name of lost)
     cleanup.attempt(() => tolerating("EEXIST", was.name, () => addAltnames(route, link.index, [name])));
-  if (link.mac !== was.mac && was.mac !== "") change({ mac: was.mac });
+  // A tunnel's is its local end, which the kernel does not take here.
+  if (link.mac !== was.mac && parseMac(was.mac) !== undefined) change({ mac: was.mac });
   if (link.mtu !== was.mtu) change({ mtu: was.mtu });
   if (link.txqlen !== was.txqlen) change({ txqlen: was.txqlen });
   for (const flag of Object.keys(CHOSEN_FLAGS) as ChosenFlag[]) {

@@ -13,6 +13,7 @@ import { ack, done, FakeKernel, message, type Request } from "../../../src/testi
 export const ENODEV = 19;
 export const EADDRNOTAVAIL = 99;
 export const EOPNOTSUPP = 95;
+const ENETUNREACH = 101;
 const UNREPORTED = 0xffffffff;
 
 export interface Interface {
@@ -21,6 +22,7 @@ export interface Interface {
   flags: number;
   /** IFLA_PARENT_DEV_NAME; kernels before 5.14 say none. */
   parent?: string;
+  alias?: string;
 }
 
 export class SimulatedCard {
@@ -62,12 +64,19 @@ export class SimulatedCard {
   }
 
   #answer(request: Request): Uint8Array[] {
+    const isDump = (request.flags & c.NLM_F_DUMP) === c.NLM_F_DUMP;
+    // There are no addresses, routes and rules.
+    if (request.type !== c.RTM_NEWLINK && request.type !== c.RTM_GETLINK)
+      return [isDump ? done(request) : ack(request, ENETUNREACH)];
     const payload = Bytes.from(request.payload);
     const link = readLink(payload, 0, request.payload.length);
     try {
       if (request.type === c.RTM_NEWLINK) return [this.#set(request, link)];
-      if ((request.flags & c.NLM_F_DUMP) === c.NLM_F_DUMP) {
-        return [...[...this.interfaces.keys()].map((index) => this.#show(request, index, false)), done(request)];
+      if (isDump) {
+        return [
+          ...[...this.interfaces.keys()].map((index) => this.#show(request, index, false, c.NLM_F_MULTI)),
+          done(request),
+        ];
       }
       const { name, altname, extMask = 0 } = link.attributes;
       this.onQuestion(name ?? altname ?? "");
@@ -84,15 +93,16 @@ export class SimulatedCard {
     return [...this.interfaces].find(([, link]) => link.name === name)?.[0] ?? 0;
   }
 
-  #show(request: Request, index: number, withVfs: boolean): Uint8Array {
-    const { name, mac, flags, parent } = this.interfaces.get(index)!;
+  #show(request: Request, index: number, withVfs: boolean, part = 0): Uint8Array {
+    const { name, mac, flags, parent, alias } = this.interfaces.get(index)!;
     const attributes: LinkAttributes = { name, address: hardwareAddress(mac), mtu: 1500, txqlen: 1000 };
+    if (alias) attributes.alias = alias;
     if (parent !== undefined) attributes.parentDevice = parent;
     const silent = withVfs && index === 1 ? this.unanswered() : undefined;
     if (silent !== undefined) attributes.vfInfo = this.vfs.filter(({ vf }) => !silent.includes(vf)).map(toAttributes);
     const writer = new Writer(4096);
     writeLink(writer, index, flags, 0, attributes);
-    return message(c.RTM_NEWLINK, 0, request, writer.written().slice());
+    return message(c.RTM_NEWLINK, part, request, writer.written().slice());
   }
 
   #set(request: Request, { index, flags, change, attributes }: LinkMessage): Uint8Array {
@@ -100,6 +110,8 @@ export class SimulatedCard {
     if (link === undefined) throw ENODEV;
     for (const vf of attributes.vfInfo ?? []) this.#setVf(vf);
     if (attributes.address !== undefined) this.onInterfaceMac(index - 10, formatMac(attributes.address));
+    if (attributes.name !== undefined) link.name = attributes.name;
+    if (attributes.alias !== undefined) link.alias = attributes.alias;
     if ((change & c.IFF_UP) !== 0) {
       const goesUp = (flags & ~link.flags & c.IFF_UP) !== 0;
       link.flags = (link.flags & ~c.IFF_UP) | (flags & c.IFF_UP);

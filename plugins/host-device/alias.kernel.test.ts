@@ -1,0 +1,59 @@
+// Cards that nothing is written down about, and that the kernel took to the host from a namespace that died: which one gets its name back? The
+// cards are simulated; this machine's kernel has no hardware to give away.
+import { beforeEach, describe, expect, test } from "vitest";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { failure } from "../../src/testing/calls.ts";
+import type { Interface, SimulatedCard } from "../sriov/testing/simulated-card.ts";
+import { leaveMachine, newCard } from "../sriov/testing/simulated-node.ts";
+import { bringBackByAlias, reclaimByAlias } from "./alias.ts";
+
+leaveMachine();
+
+const IFF_UP = 1;
+const nothing = { pci: "", auxiliary: "", userspace: false };
+
+let card: SimulatedCard;
+
+beforeEach(() => {
+  ({ card } = newCard());
+});
+
+function plug(...interfaces: Partial<Interface>[]): void {
+  for (const [n, one] of interfaces.entries()) {
+    card.interfaces.set(20 + n, { name: `dev${20 + n}`, mac: `02:00:00:00:01:0${n}`, flags: 0, ...one });
+  }
+}
+
+const names = (): string[] => [...card.interfaces].filter(([index]) => index >= 20).map(([, { name }]) => name);
+const del = (): void => bringBackByAlias("", "net1", { device: "ens5" } as never, nothing);
+const add = (): string | undefined => reclaimByAlias(ownNamespace(), "ens5")?.name;
+
+describe("a card with the alias ens5", () => {
+  test("gets that name back, by DEL and by the next ADD, when it is down", () => {
+    plug({ alias: "ens5" });
+    del();
+    expect([names(), card.interfaces.get(20)!.alias]).toEqual([["ens5"], ""]);
+    plug({ alias: "ens5" });
+    expect([add(), names()]).toEqual(["ens5", ["ens5"]]);
+  });
+
+  test("keeps its own when it is up: the kernel brings devices back down, so it is a card of the host with an alias", () => {
+    plug({ alias: "ens5", flags: IFF_UP });
+    del();
+    expect([add(), names()]).toEqual([undefined, ["dev20"]]);
+  });
+
+  test("keeps its own when another one has that alias too", () => {
+    plug({ alias: "ens5" }, { alias: "ens5" });
+    del();
+    expect(names()).toEqual(["dev20", "dev21"]);
+    expect(failure(add)).toBe('several devices may be "ens5": dev20, dev21');
+    expect(names()).toEqual(["dev20", "dev21"]);
+  });
+
+  test("keeps its own when the name is another's, and DEL succeeds", () => {
+    plug({ alias: "ens5" }, { name: "ens5" });
+    bringBackByAlias("", "net1", { hwaddr: "02:00:00:00:01:00" } as never, nothing);
+    expect([names(), card.interfaces.get(20)!.alias]).toEqual([["dev20", "ens5"], "ens5"]);
+  });
+});

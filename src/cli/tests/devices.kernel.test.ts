@@ -1,0 +1,36 @@
+// podnic devices: what an earlier pod left on a VF, because its driver did not take it back. The card is simulated.
+import { writeFileSync } from "node:fs";
+import { beforeEach, expect, test } from "vitest";
+import type { SimulatedCard } from "../../../plugins/sriov/testing/simulated-card.ts";
+import { leaveMachine, newCard, PCI, run, sysfs, VF } from "../../../plugins/sriov/testing/simulated-node.ts";
+import { findDevicesOf } from "../node/devices.ts";
+
+leaveMachine();
+
+const EBUSY = 16;
+let card: SimulatedCard;
+
+beforeEach(() => {
+  ({ card } = newCard());
+  sysfs("vfio-pci");
+  writeFileSync(`${PCI}/${VF}/class`, "0x020000\n");
+});
+
+const about = (): string | undefined => findDevicesOf({ holders: [], insides: [] }).find(({ pci }) => pci === VF)?.why;
+
+test("what an earlier pod left is said of the VF until the next pod has it", () => {
+  run("ADD", { vlan: 100, trust: "on" });
+  for (const what of ["vlan", "plain-vlan", "trust"]) card.refusals[what] = EBUSY;
+  run("DEL", {});
+  expect(about()).toBe("for programs (DPDK, VMs); an earlier pod left vlan, trust");
+  for (const what of ["vlan", "plain-vlan", "trust"]) delete card.refusals[what];
+  run("ADD", {}, { id: "next" });
+  run("DEL", {}, { id: "next" });
+  expect(about()).toBe("for programs (DPDK, VMs)");
+});
+
+test("nothing is said of a VF on which nothing was left", () => {
+  run("ADD", { vlan: 100 });
+  run("DEL", {});
+  expect(about()).toBe("for programs (DPDK, VMs)");
+});
