@@ -126,7 +126,7 @@ function onPreparedNode(t: Trial, ...prepared: readonly Prepared[]): void {
 }
 
 /** A router advertisement from link-local fe80::1, for 1800 s, to all nodes. The kernel computes the checksum of a raw ICMPv6 socket. */
-const ADVERTISE = `
+const ROUTER = `
 use Socket qw(:all);
 socket(my $s, AF_INET6, SOCK_RAW, 58) or die "socket: $!";
 my $index = $ARGV[0];
@@ -137,21 +137,25 @@ my $ra = pack("CCnCCnNN", 134, 0, 0, 64, 0, 1800, 0, 0);
 for (1 .. 5) { send($s, $ra, 0, $to) or die "send: $!"; select(undef, undef, undef, 0.3); }
 `;
 
+/** Sends it five times from an interface of a namespace. */
+export function advertise(t: Trial, netns: string, interfaceName: string): void {
+  const inside = `ip netns exec ${netns}`;
+  t.sh(`${inside} perl -e '${ROUTER}' $(${inside} cat /sys/class/net/${interfaceName}/ifindex)`);
+}
+
 /** ADD, DEL and ADD again while the router is heard. `routes`: default routes over the device that the host has then. */
 function advertised(t: Trial, setup: string, routes: number): void {
   t.sh(`ip netns add router; ip link add lan type veth peer name uplink netns router; ${cable("")}
     ip -n router link set uplink up; ip -n router address add fe80::1/64 dev uplink nodad
     ip address add 192.0.2.9/24 dev up0; ip route add default via 192.0.2.1; ${setup}`);
-  const advertise = (): void =>
-    void t.sh(`ip netns exec router perl -e '${ADVERTISE}' $(ip netns exec router cat /sys/class/net/uplink/ifindex)`);
   const heard = (): number => t.routes("").filter(({ dst, dev }) => dst === "::/0" && dev === "ens5").length;
   const pod: Pod = { name: "c1", plugin: "host-device", text: example(t, OKE, "oci-vf") };
-  advertise();
+  advertise(t, "router", "uplink");
   t.equal(heard(), routes, "default routes before");
   for (let round = 1; round <= 2; round++) {
     add(t, pod);
     del(t, pod);
-    advertise();
+    advertise(t, "router", "uplink");
     t.equal(heard(), routes, `default routes after DEL ${round}`);
   }
 }

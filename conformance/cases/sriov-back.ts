@@ -3,6 +3,7 @@ import { bindUserspace, type Card, outliveNetns, vfInfo, vfPicture } from "../ha
 import type { CaseTable } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
+import { advertise } from "./guides.ts";
 import { dress, sriovConfig, withCard } from "./sriov.ts";
 
 const ATTRIBUTES: Config = { vlan: 100, trust: "on", mac: "02:00:00:00:01:aa" };
@@ -220,6 +221,41 @@ function ownNetns(t: Trial, card: Card): void {
   t.equal(vfPicture(t, card, 1), before, "the function as before ADD:");
 }
 
+/** Function 0 is a router, which function 1 hears; `routes`: default routes over it that the host has. */
+function advertised(t: Trial, card: Card, setup: string, routes: number): void {
+  t.sh(`ip netns add router; ip link set vf0 netns router; ip -n router link set vf0 up
+    ip -n router address add fe80::1/64 dev vf0 nodad
+    ip address add 192.0.2.9/24 dev up0; ip route add default via 192.0.2.1; ${setup}; ip link set vf1 up
+    for i in $(seq 100); do ip link show vf1 | grep -q LOWER_UP && break; sleep 0.1; done`);
+  const heard = (): number => {
+    advertise(t, "router", "vf0");
+    return t.routes("").filter(({ dst, dev }) => dst === "::/0" && dev === "vf1").length;
+  };
+  t.equal(heard(), routes, "default routes before");
+  for (let round = 1; round <= 2; round++) {
+    t.add(sriovConfig(card, 1));
+    t.silent("DEL", sriovConfig(card, 1));
+    t.equal(heard(), routes, `default routes after DEL ${round}`);
+  }
+  noState(t);
+}
+
+/** What the host had on the function: addresses of both families, a route, a sysctl. */
+function hostsNetwork(t: Trial, card: Card): void {
+  t.sh(`ip link set vf1 up; ip address add 10.77.0.5/24 dev vf1; ip -6 address add fd77::5/64 dev vf1 nodad
+    ip route add 10.78.0.0/16 via 10.77.0.1 dev vf1; sysctl -qw net.ipv4.conf.vf1.rp_filter=2 net.ipv6.conf.vf1.accept_ra=0`);
+  const show = (): string =>
+    t.sh(`ip -o -4 address show dev vf1; ip -o -6 address show dev vf1 scope global; ip route show dev vf1
+      cat /proc/sys/net/ipv4/conf/vf1/rp_filter /proc/sys/net/ipv6/conf/vf1/accept_ra`);
+  const plain = (text: string): string =>
+    text.replace(/^\d+: /gm, "").replace(/ (tentative|linkdown|dadfailed)\b/g, "");
+  const before = plain(show());
+  t.add(sriovConfig(card, 1));
+  t.silent("DEL", sriovConfig(card, 1));
+  t.equal(plain(show()), before, "addresses, routes and sysctls");
+  noState(t);
+}
+
 export const sriovBack: CaseTable = {
   perMain: [],
   fixed: [
@@ -259,6 +295,29 @@ export const sriovBack: CaseTable = {
     ),
     withCard("SRB-17", "H", "A.2; case 79", "spoofchk ON is not off", (t, card) =>
       refused(t, card, { ...ATTRIBUTES, spoofchk: "ON" }),
+    ),
+    withCard(
+      "SRB-20",
+      "H",
+      "a network whose router advertises itself",
+      "the host listens: the route it took does not keep the function from pods, twice",
+      (t, card) => advertised(t, card, "true", 1),
+      ["program:perl"],
+    ),
+    withCard(
+      "SRB-21",
+      "H",
+      "a network whose router advertises itself",
+      "the host does not listen: nor does it after DEL, and a second pod gets the function",
+      (t, card) => advertised(t, card, "sysctl -qw net.ipv6.conf.vf1.accept_ra=0", 0),
+      ["program:perl"],
+    ),
+    withCard(
+      "SRB-22",
+      "H",
+      "what the host had comes back",
+      "addresses, route and sysctls of the function",
+      hostsNetwork,
     ),
   ],
 };

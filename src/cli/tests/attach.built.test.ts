@@ -71,6 +71,17 @@ describe("by hand", () => {
     expect(run("del").status).toBe(0);
   });
 
+  test("a result that libcni kept before 0.8, which is the result alone, is understood", () => {
+    run("add");
+    const [kept] = readdirSync("/var/lib/cni/results");
+    const file = join("/var/lib/cni/results", kept!);
+    writeFileSync(file, JSON.stringify(JSON.parse(readFileSync(file, "utf8")).result));
+    // Without a prevResult CHECK fails.
+    expect(run("check")).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(run("del").status).toBe(0);
+    expect(readdirSync("/var/lib/cni/results")).toEqual([]);
+  });
+
   test("a plugin's error is said once, with its code; as a document with --json", () => {
     run("add");
     const again = run("add");

@@ -3,7 +3,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { collect, type Garbage } from "../node/garbage.ts";
+import { collect, findGarbage, type Garbage } from "../node/garbage.ts";
+import { lookAtNode, poolsOf } from "../node/node.ts";
 import { call, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 
@@ -281,6 +282,19 @@ describe("podnic gc", () => {
     expect(leasesOf("net")).toEqual(["198.18.77.2"]);
   });
 
+  it("does not touch what came back to life between the look and the taking", () => {
+    pod("grey");
+    sh("ip netns del grey");
+    const node = lookAtNode();
+    const found = findGarbage(node, poolsOf(node)).filter(({ kind }) => kind === "device");
+    expect(found).toMatchObject([{ device: "grey", containerId: "c-grey" }]);
+    sh(`rm ${NETWORKS}/net/198.18.77.2`);
+    pod("grey");
+    expect(collect(found)).toEqual([{ garbage: found[0], error: "it has come back to life and was not touched" }]);
+    expect(sh("ip -n grey link show net1")).toContain("net1");
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
+  });
+
   it("gives a device that came back all but its name, when another one has that by now", () => {
     pod("grey");
     sh("ip -n grey link set net1 netns $$; ip netns del grey; ip link set net1 mtu 1400");
@@ -316,6 +330,21 @@ describe("podnic doctor", () => {
     expect(json("doctor", "--fix", "--yes").fixed).toHaveLength(2);
     expect(leasesOf("net")).toEqual([]);
     expect(state()).toMatchObject([{ level: "ok" }]);
+  });
+
+  it("--fix removes files among the records that are none, which every call passes over", () => {
+    pod("grey");
+    writeFileSync(`${RECORDS}/net:other:net1.json`, '{"key":{"network":"net"},"bootId":"x","data":null}');
+    const state = (): string[] =>
+      json("doctor")
+        .findings.filter(({ about, level }: { about: string; level: string }) => about === "state" && level !== "ok")
+        .map(({ found }: { found: string }) => found);
+    expect(state()).toEqual([`${RECORDS}/net:other:net1.json is not a record`]);
+    expect(json("doctor", "--fix", "--yes").fixed).toHaveLength(1);
+    expect([state(), readdirSync(RECORDS).filter((name) => name.endsWith(".json"))]).toEqual([
+      [],
+      ["net:c-grey:net1.json"],
+    ]);
   });
 
   // Of the machine whose processes and cards are seen from a network namespace of its own, as in a node that is a container.
