@@ -1,21 +1,22 @@
-// The one error type that leaves podnic; every layer may throw it. SystemError (host/host.ts) and NetlinkError (netlink/errors.ts)
-// become one in cni/dispatch.ts, with the errno and the kernel's own words in `details`.
+// Failure is the one error type that podnic makes, in every layer. It says in words what kind of failure it is; cni/failure.ts gives the
+// kinds their codes of the spec, and makes a Failure of SystemError (host/host.ts) and NetlinkError (netlink/errors.ts).
 
-/** Codes of the spec (section "Error"), and ours from 100. */
-export const Code = {
-  incompatibleVersion: 1,
-  unsupportedField: 2,
-  unknownContainer: 3,
-  invalidEnvironment: 4,
-  io: 5,
-  decoding: 6,
-  invalidConfig: 7,
-  tryAgain: 11,
-  notAvailable: 50,
-  limitedConnectivity: 51,
-  /** Everything functional; the Go plugins use 999 for it and runtimes have learnt to live with that. */
-  generic: 999,
-} as const;
+export type FailureKind =
+  | "incompatible version"
+  | "unknown container"
+  /** What the caller gave by environment variables, or as arguments. */
+  | "invalid environment"
+  /** There is no network namespace at the path, or nobody can tell. */
+  | "no namespace"
+  | "io"
+  | "not decodable"
+  | "invalid config"
+  /** May pass by itself. */
+  | "try again"
+  /** STATUS: an ADD would fail now. */
+  | "not available"
+  /** Everything else. */
+  | "failed";
 
 /**
  * Base of the kernel's refusals, which are everyday answers (no such file, no such link): an Error, but made without the stack trace
@@ -29,14 +30,19 @@ export const Refusal = function (this: Error, message: string): void {
 Refusal.prototype = Object.create(Error.prototype);
 
 /** `message` says what went wrong in one line; `details` says why and what to do about it. */
-export class CniError extends Error {
-  override readonly name = "CniError";
-  readonly code: number;
+export class Failure extends Error {
+  override readonly name: string = "Failure";
+  readonly kind: FailureKind;
   readonly details: string;
 
-  constructor(code: number, message: string, details = "") {
+  constructor(kind: FailureKind, message: string, details = "") {
     super(message);
-    this.code = code;
+    this.kind = kind;
     this.details = details;
+  }
+
+  /** The same failure, told otherwise. */
+  reworded(message: string, details: string): Failure {
+    return new Failure(this.kind, message, details);
   }
 }

@@ -2,7 +2,7 @@
 // pod can set that, and make links that have one. So of what has no record only hardware is taken by its alias, and a virtual device only under
 // the name that the configuration gives and when no wire of it leads into a pod.
 
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
@@ -52,15 +52,15 @@ export function bringBackByAlias(
 
 /**
  * ADD: a device that is missing under its name because of a namespace that died without DEL gets its name back. Returns it, or undefined.
- * Throws CniError when the node needs it or its policy keeps it, and when several claim the name.
+ * Throws Failure when the node needs it or its policy keeps it, and when several claim the name.
  */
 export function reclaimByAlias(host: NetNs, name: string): Link | undefined {
   const found = strayDevices(host).filter((link) => link.alias === name);
   const link = found[0];
   if (link === undefined) return undefined;
   if (found.length > 1) {
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `several devices may be "${name}": ${found.map((each) => each.name).join(", ")}`,
       `The alias of each says so. Give the right one its name (ip link set dev NAME name ${name}).`,
     );

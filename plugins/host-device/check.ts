@@ -1,7 +1,7 @@
 // CHECK: is what ADD made still there, and is it still this attachment's device?
 
 import type { Call } from "../../src/cni/plugin.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/check.ts";
 import { isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link } from "../../src/link/link.ts";
@@ -12,7 +12,7 @@ import type { HostDeviceConfig } from "./config.ts";
 import type { Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
 
-/** Throws CniError for the first difference between the pod and the prevResult (which later plugins of a chain may have changed). */
+/** Throws Failure for the first difference between the pod and the prevResult (which later plugins of a chain may have changed). */
 export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnInterface, selection: Selection): void {
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
@@ -54,6 +54,6 @@ function isAsGoLeftIt(view: View, link: Link, config: HostDeviceConfig, selectio
   return place === "" || place === selection.pci;
 }
 
-function broken(message: string, details: string): CniError {
-  return new CniError(Code.generic, message, details);
+function broken(message: string, details: string): Failure {
+  return new Failure("failed", message, details);
 }

@@ -1,6 +1,6 @@
 // Taking a device from the host for one attachment: nobody else has it, and the node does not need it.
 import type { Call } from "../../src/cni/plugin.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { isSameDevice, viewOf } from "../../src/link/identity.ts";
 import type { Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
@@ -13,7 +13,7 @@ import { hostDeviceLender } from "./record.ts";
 
 /**
  * The link that the configuration names, on the host. A device that an earlier attachment left behind (killed ADD, dead
- * namespace, DEL of the Go plugin) is made what it was first. Throws CniError naming who holds it.
+ * namespace, DEL of the Go plugin) is made what it was first. Throws Failure naming who holds it.
  */
 export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, selection: Selection): Link {
   const { config, attachment, netns } = call;
@@ -46,9 +46,9 @@ export function isMeant(was: LinkSnapshot, config: HostDeviceConfig, selection: 
   return selection.pci !== "" && was.parentDevice === selection.pci;
 }
 
-export function notFound(config: HostDeviceConfig, selection: Selection): CniError {
-  return new CniError(
-    Code.generic,
+export function notFound(config: HostDeviceConfig, selection: Selection): Failure {
+  return new Failure(
+    "failed",
     `failed to find host device: there is no device ${describe(config, selection)} (Link not found)`,
     "ip -d link show lists the devices of this node. A device in a pod's namespace that we did not put there comes back when the pod ends.",
   );

@@ -1,5 +1,5 @@
 // Which device a configuration means.
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { isPhysical } from "../../src/link/identity.ts";
 import { findLinksByAddress, getLinkWhole, type Link } from "../../src/link/link.ts";
@@ -31,7 +31,7 @@ export function selectsDevice(config: HostDeviceConfig): boolean {
 
 /**
  * Reads from sysfs what the identifiers of the configuration stand for. `runtimeConfig.deviceID` is the device that the node's
- * device plugin allotted to this very pod, and beats `pciBusID`. Throws CniError when there is no such device or it has no driver.
+ * device plugin allotted to this very pod, and beats `pciBusID`. Throws Failure when there is no such device or it has no driver.
  */
 export function select(config: HostDeviceConfig): Selection {
   const deviceId = config.runtimeConfig?.deviceID ?? "";
@@ -41,8 +41,8 @@ export function select(config: HostDeviceConfig): Selection {
     if (isPciDevice(deviceId)) pci = deviceId;
     else if (isAuxiliaryDevice(deviceId)) [pci, auxiliary] = ["", deviceId];
     else {
-      throw new CniError(
-        Code.generic,
+      throw new Failure(
+        "failed",
         `runtime config DeviceID ${deviceId} not found or unsupported`,
         `There is no /sys/bus/pci/devices/${deviceId} and no /sys/bus/auxiliary/devices/${deviceId} on this node: the device was removed, or its driver unloaded, after it was allotted.`,
       );
@@ -52,8 +52,8 @@ export function select(config: HostDeviceConfig): Selection {
   const driver = isPciDevice(pci) ? pciDriver(pci) : undefined;
   if (driver === undefined) {
     const missing = isPciDevice(pci) ? "has no driver bound to it" : "does not exist";
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `error with host device: PCI device ${pci} ${missing}`,
       `ls -l /sys/bus/pci/devices/${pci}/driver shows its driver; bind the kernel's network driver, or vfio-pci for DPDK.`,
     );
@@ -75,7 +75,7 @@ export function findLink(route: RouteSocket, config: HostDeviceConfig, selection
 }
 
 /**
- * Links that stand on a device (VLANs, a bond, a bridge) usually have its address too: the device itself is meant. Throws CniError when several
+ * Links that stand on a device (VLANs, a bond, a bridge) usually have its address too: the device itself is meant. Throws Failure when several
  * are as good.
  */
 function preferred(links: Link[], hwaddr: string): Link | undefined {
@@ -89,8 +89,8 @@ function preferred(links: Link[], hwaddr: string): Link | undefined {
   const isBest = ranks.find((rank) => links.some(rank));
   const best = isBest === undefined ? [] : links.filter(isBest);
   if (best.length <= 1) return best[0];
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `several devices have the address ${hwaddr}: ${best.map(({ name }) => name).join(", ")}`,
     'None has been touched. Name the one that is meant ("device" or "pciBusID").',
   );

@@ -5,7 +5,7 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { confinePath } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
@@ -44,8 +44,8 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
 function validate({ config, command }: Call<HostDeviceConfig>, attempt = orFail): void {
   attempt("", () => {
     if (command === "STATUS" || selectsDevice(config)) return;
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
       "or let a device plugin allot one (capability deviceID)",
     );
@@ -53,8 +53,8 @@ function validate({ config, command }: Call<HostDeviceConfig>, attempt = orFail)
   attempt("/kernelpath", () => {
     if (!config.kernelpath) return;
     if (!config.kernelpath.startsWith("/sys/devices/")) {
-      throw new CniError(
-        Code.invalidConfig,
+      throw new Failure(
+        "invalid config",
         `kernel device path "${config.kernelpath}" must be absolute and begin with /sys/devices/`,
         "readlink -f /sys/class/net/NAME/device shows the path of a device.",
       );
@@ -108,8 +108,8 @@ function withNetwork(addresses: Result | undefined, network: CapturedNetwork): R
 /** The device has no interface to move; IPAM is run, and what it says is reported, for the program that drives the device. */
 function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Result {
   if (call.config.useInterfaceNetwork === true) {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `"useInterfaceNetwork" needs an interface, and device ${selection.pci} belongs to a driver of userspace`,
       "Remove the key, or bind the kernel's network driver to the device.",
     );
@@ -121,8 +121,8 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
 
 function requireFreeInPod(pod: NetNs, ifName: string): void {
   if (getLink(pod.route, ifName) === undefined) return;
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `the container already has an interface ${ifName} (file exists)`,
     "It has not been touched. Another attachment of this pod uses the name; choose another CNI_IFNAME.",
   );
@@ -176,7 +176,7 @@ function status(call: Call<HostDeviceConfig>): void {
         throw notFound(config, selection);
       }
     } catch (error) {
-      if (error instanceof CniError) throw new CniError(Code.notAvailable, error.message, error.details);
+      if (error instanceof Failure) throw new Failure("not available", error.message, error.details);
       throw error;
     }
   }

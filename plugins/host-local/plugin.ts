@@ -3,7 +3,7 @@ import { Cleanup } from "../../src/cleanup.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Result } from "../../src/cni/result.ts";
 import { type Place, policy } from "../../src/config/policy.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { errnoText, SystemError } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
@@ -85,8 +85,8 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     const request = requestOf(call);
     const { containerId } = call.attachment;
     const held = withStore(request.directory, false, (store) => store.find(call.attachment)) ?? [];
-    const lost = (details: string): CniError =>
-      new CniError(Code.generic, `host-local: Failed to find address added by container ${containerId}`, details);
+    const lost = (details: string): Failure =>
+      new Failure("failed", `host-local: Failed to find address added by container ${containerId}`, details);
     if (held.length === 0) throw lost(`No lease in ${request.directory.path} names it.`);
     // Addresses of other plugins in the chain lie outside of the ranges.
     for (const { address } of call.prevResult?.ips ?? []) {
@@ -102,7 +102,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     try {
       withStore(leaseDirectory(call), false, body);
     } catch (error) {
-      if (!(error instanceof CniError) || error.code !== Code.invalidConfig) throw error;
+      if (!(error instanceof Failure) || error.kind !== "invalid config") throw error;
       log("warning", "host-local: nothing released", { cause: error.message });
     }
   }
@@ -142,11 +142,11 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
         });
       });
     } catch (error) {
-      if (error instanceof CniError && error.code === Code.tryAgain) throw error;
+      if (error instanceof Failure && error.kind === "try again") throw error;
       const message = error instanceof Error ? error.message : String(error);
       const details =
-        error instanceof CniError ? error.details : `Addresses cannot be handed out from ${request.directory.path}.`;
-      throw new CniError(Code.notAvailable, message, details);
+        error instanceof Failure ? error.details : `Addresses cannot be handed out from ${request.directory.path}.`;
+      throw new Failure("not available", message, details);
     }
   }
 
@@ -178,8 +178,8 @@ function reserve(store: Store, request: LeaseRequest, owner: Owner): Reservation
         reserved.push(one);
         store.setLastReserved(index, one.address);
       } catch (error) {
-        if (!(error instanceof CniError)) throw error;
-        throw new CniError(error.code, `failed to allocate for range ${index}: ${error.message}`, error.details);
+        if (!(error instanceof Failure)) throw error;
+        throw error.reworded(`failed to allocate for range ${index}: ${error.message}`, error.details);
       }
     });
     return reserved;
@@ -202,8 +202,8 @@ function reserveFrom(
   if (wanted !== undefined && store.isTaken(wanted)) throw taken(store, set, wanted, request.directory.path);
   const old = held.find(({ ip }) => rangeOf(set, parseAddress(ip)!) !== undefined);
   if (old !== undefined) {
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `${old.ip} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
       `The lease is ${request.directory.path}/${old.ip}; an ADD was not followed by its DEL.`,
     );
@@ -220,20 +220,20 @@ function reserveFrom(
   return free;
 }
 
-function taken(store: Store, set: RangeSet, address: Address, directory: string): CniError {
+function taken(store: Store, set: RangeSet, address: Address, directory: string): Failure {
   const text = formatAddress(address);
   const owner = store.ownerOf(address);
   const holder = owner === undefined ? "" : ` by container ${owner.containerId} ${owner.ifName}`.trimEnd();
-  return new CniError(
-    Code.generic,
+  return new Failure(
+    "failed",
     `requested IP address ${text} is not available in range set ${formatSet(set)}`,
     `It is held${holder}: ${directory}/${text}.`,
   );
 }
 
-function exhausted(set: RangeSet, directory: string): CniError {
-  return new CniError(
-    Code.generic,
+function exhausted(set: RangeSet, directory: string): Failure {
+  return new Failure(
+    "failed",
     `no IP addresses available in range set: ${formatSet(set)}`,
     `All are leased in ${directory}: enlarge the range, or release what no pod uses any more (GC).`,
   );
@@ -249,8 +249,8 @@ function mayBeOf({ prevResult }: HostLocalCall, ip: string): boolean {
 function refuseUnreadable(leases: readonly string[]): void {
   if (leases.length === 0) return;
   const some = leases.slice(0, 8).join(", ");
-  throw new CniError(
-    Code.io,
+  throw new Failure(
+    "io",
     `host-local: cannot read ${leases.length === 1 ? "the lease" : `${leases.length} leases, such as`} ${some}`,
     "Whose they are cannot be told, so that they stay. The log says why; repeat the call when they can be read, or remove a file that the disk has lost.",
   );

@@ -2,7 +2,7 @@
 // Texts of errors are the Go plugin's, which people and scripts know; `details` says where and what to do.
 
 import { orFail, type Try } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import {
   type Address,
   formatAddress,
@@ -51,7 +51,7 @@ export interface SetConfig {
 }
 
 /**
- * The sets in the order of `last_reserved_ip.N`. Throws CniError(invalidConfig). undefined: `attempt` goes on, and there is at least
+ * The sets in the order of `last_reserved_ip.N`. Throws Failure("invalid config"). undefined: `attempt` goes on, and there is at least
  * one that is wrong.
  */
 export function rangeSets(sets: SetConfig[], version: string, attempt = orFail): RangeSet[] | undefined {
@@ -81,7 +81,7 @@ function naming<T>(index: number, where: string, rule: () => T): T {
   try {
     return rule();
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof Failure)) throw error;
     throw invalid(`invalid range set ${index}: ${error.message}`, `${where}: ${error.details}`);
   }
 }
@@ -241,6 +241,6 @@ function checkFamilies(sets: RangeSet[], version: string): void {
   }
 }
 
-function invalid(message: string, details: string): CniError {
-  return new CniError(Code.invalidConfig, message, details);
+function invalid(message: string, details: string): Failure {
+  return new Failure("invalid config", message, details);
 }

@@ -2,7 +2,7 @@
 import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
 import { confinePath, type Place } from "../../src/config/policy.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { type Address, formatAddress, parseAddress, parsePrefix } from "../../src/ip/address.ts";
 import {
   equalAddresses,
@@ -50,7 +50,7 @@ export const DATA_DIR = "/var/lib/cni/networks";
 
 const requests = new WeakMap<Call<HostLocalConfig>, LeaseRequest>();
 
-/** Throws CniError(invalidConfig). Once for a call, which is checked first and served later. */
+/** Throws Failure("invalid config"). Once for a call, which is checked first and served later. */
 export function requestOf(call: Call<HostLocalConfig>): LeaseRequest {
   let request = requests.get(call);
   if (request === undefined) {
@@ -106,7 +106,7 @@ function mapOf(sets: RangeSet[]): LeaseRequest["ranges"] {
   return new IntervalMap(sets.flatMap((set, index) => set.map((range) => ({ ...range, index }))));
 }
 
-/** `<dataDir>/<network>`. Throws CniError(invalidConfig) when configurations may not name it. */
+/** `<dataDir>/<network>`. Throws Failure("invalid config") when configurations may not name it. */
 export function leaseDirectory(call: Call<HostLocalConfig>): Place {
   const dataDir = call.config.ipam?.dataDir || DATA_DIR;
   if (dataDir !== DATA_DIR) confinePath("dataDir", dataDir);
@@ -143,8 +143,8 @@ function requested(call: Call<HostLocalConfig>, attempt: Try): Requested[] {
   return all;
 }
 
-function notAnAddress(text: string, byEnvironment: boolean): CniError {
-  if (byEnvironment) return new CniError(Code.invalidEnvironment, `invalid IP address ${text}`, "IP in CNI_ARGS.");
+function notAnAddress(text: string, byEnvironment: boolean): Failure {
+  if (byEnvironment) return new Failure("invalid environment", `invalid IP address ${text}`, "IP in CNI_ARGS.");
   const message = text === "" ? "cannot understand ip: IP <nil> not v4 nor v6" : `invalid IP address ${text}`;
   return invalid(message, 'Addresses in "args.cni.ips" and "runtimeConfig.ips" look like "10.1.2.3" or "10.1.2.3/24".');
 }
@@ -178,13 +178,13 @@ function distribute(
     if (each === undefined) continue;
     attempt(each.at, () => {
       const message = `failed to allocate for range ${index}: ${each.why}`;
-      throw new CniError(Code.generic, message, "Ask for another one.");
+      throw new Failure("failed", message, "Ask for another one.");
     });
   }
   if (left[0] === undefined) return wanted;
   return attempt(left[0].at, () => {
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `failed to allocate all requested IPs: ${left.map(({ address }) => formatAddress(address)).join(" ")}`,
       "Each must lie in a range set, and a set gives one address only.",
     );
@@ -210,6 +210,6 @@ function parseExcluded(text: string, i: number): Interval {
   return { first: address, last: address };
 }
 
-function invalid(message: string, details: string): CniError {
-  return new CniError(Code.invalidConfig, message, details);
+function invalid(message: string, details: string): Failure {
+  return new Failure("invalid config", message, details);
 }

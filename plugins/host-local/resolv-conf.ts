@@ -3,12 +3,12 @@
 
 import type { Dns } from "../../src/cni/result.ts";
 import { readResolvFile } from "../../src/config/place.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 
 const LIMIT = 64 * 1024;
 
-/** Reads the file. Throws CniError(invalidConfig) when it cannot be read. */
+/** Reads the file. Throws Failure("invalid config") when it cannot be read. */
 export function readResolvConf(path: string): Dns {
   let data: Uint8Array | undefined;
   try {
@@ -40,9 +40,9 @@ export function parseResolvConf(text: string): Dns {
   return dns;
 }
 
-function unreadable(path: string, why: string): CniError {
-  return new CniError(
-    Code.invalidConfig,
+function unreadable(path: string, why: string): Failure {
+  return new Failure(
+    "invalid config",
     `open ${path}: ${why}`,
     'This is "ipam.resolvConf"; name the host\'s resolv.conf, or take the key out.',
   );

@@ -3,7 +3,7 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import { openPlace } from "../../src/config/place.ts";
 import type { Place } from "../../src/config/policy.ts";
-import { CniError } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import {
   EXT4_SUPER_MAGIC,
   O_CLOEXEC,
@@ -342,7 +342,7 @@ export class Store {
     } catch (error) {
       this.#warn("lease unreadable", name, error);
       // A link, a directory, a file far too large: no plugin made it.
-      return hasErrno(error, "ELOOP") || error instanceof CniError ? undefined : "unreadable";
+      return hasErrno(error, "ELOOP") || error instanceof Failure ? undefined : "unreadable";
     }
   }
 

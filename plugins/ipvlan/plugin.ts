@@ -3,7 +3,7 @@ import { Cleanup } from "../../src/cleanup.ts";
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { refuseDenied } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
@@ -29,8 +29,8 @@ function masterName({ config, prevResult, command }: Call<IpvlanConfig>): string
   if (name !== "" || prevResult === undefined || command !== "ADD") return name;
   const named = prevResult.interfaces.filter((each) => each.name !== "");
   if (named.length === 1) return named[0]!.name;
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     "chained master failure. PrevResult lacks a single named interface",
     `without "master" the interface of the plugin before is the master, but prevResult has ${named.length} interfaces; set "master"`,
   );

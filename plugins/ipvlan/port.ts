@@ -2,7 +2,7 @@
 // word; so we look at an older one first. They are in the namespaces of other pods, and the master does not tell of them.
 import type { Call } from "../../src/cni/plugin.ts";
 import { policy } from "../../src/config/policy.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { LOCK_SH } from "../../src/host/constants.ts";
 import { host } from "../../src/host/host.ts";
 import { type Found, findBeside, findIn } from "../../src/link/beside.ts";
@@ -13,7 +13,7 @@ import { type Numbers, nameOf, type UpperConfig, type UpperKind } from "../../sr
 import { ifLockable, withLock } from "../../src/state/lock.ts";
 import { forgetWitnesses, isOf, readWitness, type Witness, witnessDirectory, writeWitness } from "./witness.ts";
 
-/** Runs `create` when the master has no interface of another mode or flag. Throws CniError that names one. */
+/** Runs `create` when the master has no interface of another mode or flag. Throws Failure that names one. */
 export function onPort<C extends UpperConfig>(
   call: Call<C>,
   master: Master,
@@ -90,8 +90,8 @@ function refuseOther(
 ): void {
   if (wants === has) return;
   const current = nameOf(names, has);
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `master "${master.link.name}" already carries ipvlan interfaces with ${key} ${current}, not ${nameOf(names, wants)}`,
     `such as ${slave.link.name} in ${slave.where}; all interfaces on one master share one ${key}, and the new one would change theirs: set "${key}": "${current}", or use another master`,
   );

@@ -2,7 +2,7 @@
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { refuseDenied, refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
@@ -59,8 +59,8 @@ function unicastMac(where: string, text: string): string {
             ? "is a multicast address"
             : "";
   if (bytes !== undefined && problem === "") return formatMac(bytes);
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     `invalid MAC address ${text}`,
     `${where} ${problem}; a locally administered address begins with 02, such as 02:00:5e:10:00:01`,
   );
@@ -95,8 +95,8 @@ function checkSenders(call: Call<MacvlanConfig>): void {
   }
 }
 
-function contradiction(call: Call<MacvlanConfig>, why: string): CniError {
-  return new CniError(Code.invalidConfig, `macvlan mode ${modeOf(call)} with contradicting keys`, why);
+function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
+  return new Failure("invalid config", `macvlan mode ${modeOf(call)} with contradicting keys`, why);
 }
 
 const kind: UpperKind<MacvlanConfig> = {
@@ -126,7 +126,7 @@ const kind: UpperKind<MacvlanConfig> = {
       modeOf(call) === "passthru"
         ? `mode passthru needs master "${master.link.name}" for itself, and it carries other macvlan interfaces`
         : `master "${master.link.name}" is held by a macvlan interface of mode passthru`;
-    return new CniError(Code.generic, `failed to create macvlan: ${error.message}`, `${cause}; use another master`);
+    return new Failure("failed", `failed to create macvlan: ${error.message}`, `${cause}; use another master`);
   },
   chained: () => undefined,
 };

@@ -1,6 +1,6 @@
 // What the card does with a VF's frames, set on its PF. Only what differs is sent, so that a driver is never asked for what it has
 // (setting VLAN 0 again breaks cards that know no VLANs: operators render it always).
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import { queryVf, type Silence, setVf, VF_LINK_AUTO, type VfChange, type VfState } from "../../src/link/vf.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
@@ -69,7 +69,7 @@ function withoutPortSpeed(wanted: VfChange, current: VfState, vf: Vf): VfState {
   return current.maxTxRate === portSpeed(vf) ? { ...current, maxTxRate: 0 } : current;
 }
 
-/** As configured: undefined; else the attribute that is not. A PF that cannot say passes for what every VF is at first. Throws CniError. */
+/** As configured: undefined; else the attribute that is not. A PF that cannot say passes for what every VF is at first. Throws Failure. */
 export function strayed(route: RouteSocket, vf: Vf, config: SriovConfig): string | undefined {
   const state = stateFor(route, vf, wantsNothing(config));
   if (state === undefined) return undefined;
@@ -79,7 +79,7 @@ export function strayed(route: RouteSocket, vf: Vf, config: SriovConfig): string
 
 /**
  * Sets what differs from `before`, in one request, and reads it back: the kernel asks the driver about each of the PF's VFs whenever
- * it is asked about one, so not more often. Undo is the caller's. Throws CniError naming the attribute.
+ * it is asked about one, so not more often. Undo is the caller's. Throws Failure naming the attribute.
  */
 export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before: VfState): void {
   const change = difference(wanted, withoutPortSpeed(wanted, before, vf));
@@ -96,8 +96,8 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before:
   if (refusal === undefined && attribute === undefined) return;
   const cause = refusal instanceof Error ? refusal.message : "it was accepted and is not in force";
   const passing = isPassing(refusal);
-  throw new CniError(
-    passing ? Code.tryAgain : Code.generic,
+  throw new Failure(
+    passing ? "try again" : "failed",
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${attribute ?? "attributes"}: ${cause}`,
     passing
       ? "The VF is being reset, or its PF is down: it was tried for 2 s. Everything that was changed is put back."
@@ -115,7 +115,7 @@ function unreportedAsSet(wanted: VfChange, reported: VfState): VfChange {
 }
 
 /**
- * What the PF says of the VF. undefined: its driver says nothing of any VF, and nothing is asked of it (`neutral`). Throws CniError: it
+ * What the PF says of the VF. undefined: its driver says nothing of any VF, and nothing is asked of it (`neutral`). Throws Failure: it
  * says nothing, and more is asked.
  */
 export function stateFor(route: RouteSocket, vf: Vf, neutral: boolean): VfState | undefined {
@@ -144,20 +144,20 @@ export function stateBefore(
   return typeof said === "string" ? undefined : said;
 }
 
-/** Throws CniError when the PF does not report the VF. */
+/** Throws Failure when the PF does not report the VF. */
 export function currentState(route: RouteSocket, vf: Vf): VfState {
   return stateFor(route, vf, false)!;
 }
 
-function silent(vf: Vf, silence: Silence): CniError {
+function silent(vf: Vf, silence: Silence): Failure {
   const { name } = vf.pf;
   const why = {
     "no attributes": `The driver of ${name} has no VF attributes: no vlan, rates, spoofchk, trust, link_state or mac can be set. Leave these keys out.`,
     "too many": `The kernel cannot list the VFs of ${name} (message too long): nothing can be set on them. Leave these keys out.`,
     "left out": `"ip link show dev ${name}" does not list it either: its driver failed to answer (${name} is down?), or the VF is being removed.`,
   };
-  const code = silence === "left out" ? Code.tryAgain : Code.generic;
-  return new CniError(code, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
+  const code = silence === "left out" ? "try again" : "failed";
+  return new Failure(code, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
 }
 
 /** What could not be put back, and the state as it was read last; undefined when the PF does not say. */

@@ -1,7 +1,7 @@
 // CHECK: is the VF still in the pod, as ADD made it, and still set up on its PF as configured?
 
 import type { Call } from "../../src/cni/plugin.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/check.ts";
 import { getLink, IFF_UP } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
@@ -13,7 +13,7 @@ import { deviceOf, type SriovConfig } from "./config.ts";
 import { findVf } from "./device.ts";
 import { records } from "./record.ts";
 
-/** Throws CniError for the first difference. */
+/** Throws Failure for the first difference. */
 export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface): void {
   const pci = deviceOf(call.config);
   const { route } = ownNamespace();
@@ -51,6 +51,6 @@ function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: 
   checkInterface(pod, link.index, ifName, own);
 }
 
-function broken(message: string, details: string): CniError {
-  return new CniError(Code.generic, message, details);
+function broken(message: string, details: string): Failure {
+  return new Failure("failed", message, details);
 }

@@ -1,6 +1,6 @@
 // A VF for one attachment: nobody else has it, and what an earlier attachment left on it is undone first.
 import type { Call } from "../../src/cni/plugin.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { endClaims } from "../../src/plugin/lent/claim.ts";
 import { giveBack, type Outcome } from "../../src/plugin/lent/give-back.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
@@ -11,7 +11,7 @@ import { type HeldVf, whileReturning } from "./record.ts";
 import { allocatedTo } from "./reference.ts";
 import { sriovLender } from "./restore.ts";
 
-/** The caller holds the VF's lock. Throws CniError naming the owner when the VF is in use. */
+/** The caller holds the VF's lock. Throws Failure naming the owner when the VF is in use. */
 export function requireFreeVf({ attachment, netns }: Call<SriovConfig>, pci: string): void {
   // An earlier ADD of this attachment may have had another VF, and nobody else will give that back.
   const release = (key: RecordKey, held: HeldVf): Outcome =>
@@ -19,8 +19,8 @@ export function requireFreeVf({ attachment, netns }: Call<SriovConfig>, pci: str
   endClaims(sriovLender, attachment, netns, ({ by, data }) => by === "sriov" && data.pci === pci, release);
   const path = allocatedTo(pci);
   if (path !== undefined) {
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `pci address ${pci} is already allocated`,
       `sriov-cni gave it to the pod of ${path}, which is running.`,
     );
@@ -29,7 +29,7 @@ export function requireFreeVf({ attachment, netns }: Call<SriovConfig>, pci: str
   endClaims(sriovLender, attachment, netns, ({ data }) => data.pci === pci, release);
 }
 
-/** Gives the VF of an attachment back whose pod is gone, before somebody takes what it left for the original. Throws CniError. */
+/** Gives the VF of an attachment back whose pod is gone, before somebody takes what it left for the original. Throws Failure. */
 function undo(key: RecordKey, pci: string): Outcome {
   const outcome = waitForTeardown(() => {
     const each = giveBack(sriovLender, key, "", true);
@@ -39,17 +39,17 @@ function undo(key: RecordKey, pci: string): Outcome {
   return outcome;
 }
 
-/** The VF's driver is there and its interface is not: it went astray with a namespace. Throws CniError. */
-export function interfaceMissing(pci: string): CniError {
+/** The VF's driver is there and its interface is not: it went astray with a namespace. Throws Failure. */
+export function interfaceMissing(pci: string): Failure {
   if (pciNetDirectory(pci) === undefined) {
-    return new CniError(
-      Code.generic,
+    return new Failure(
+      "failed",
       `VF ${pci} does not have an interface name or a dpdk driver: its driver (${pciDriver(pci)}) has made no interface`,
       "There is no /net below its directory in /sys: it is no network driver, or the one of a device on it is not bound (virtio_net; vdpa).",
     );
   }
-  return new CniError(
-    Code.generic,
+  return new Failure(
+    "failed",
     `VF ${pci} does not have an interface name or a dpdk driver: its interface is not in this namespace`,
     "It is in another namespace: that of a pod we do not know, or one that is being torn down. It comes back when that namespace ends.",
   );

@@ -1,6 +1,6 @@
 import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { ETH_P_8021AD, ETH_P_8021Q, VF_LINK_AUTO, VF_LINK_DISABLE, VF_LINK_ENABLE } from "../../src/link/vf.ts";
 
@@ -31,8 +31,8 @@ export function wantedMac(call: Call<SriovConfig>): string {
   if (text === "") return "";
   const bytes = parseMac(text);
   if (bytes === undefined || bytes.length !== 6 || (bytes[0]! & 1) !== 0 || bytes.every((byte) => byte === 0)) {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `invalid MAC address ${text}`,
       "A VF takes a unicast Ethernet address, such as 02:00:5e:10:00:01.",
     );
@@ -100,5 +100,5 @@ export function validate(call: Call<SriovConfig>, attempt = orFail): void {
 }
 
 function refuse(message: string, details: string): never {
-  throw new CniError(Code.invalidConfig, message, details);
+  throw new Failure("invalid config", message, details);
 }

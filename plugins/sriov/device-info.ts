@@ -2,7 +2,7 @@
 // plugin does not know the PF; we do.
 import type { Call } from "../../src/cni/plugin.ts";
 import { isObject } from "../../src/config/fold.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { log } from "../../src/log.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../src/state/files.ts";
@@ -20,8 +20,8 @@ function pathOf({ config }: Call<SriovConfig>): string {
 export function checkDeviceInfoPath(call: Call<SriovConfig>): void {
   const path = pathOf(call);
   if (path === "" || ROOTS.some((root) => path.startsWith(root) && path.length > root.length)) return;
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     `CNIDeviceInfoFile ${path} is outside ${ROOTS[0]}`,
     "Multus fills this key in; a configuration should not.",
   );

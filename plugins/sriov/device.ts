@@ -1,5 +1,5 @@
 // The virtual function that a PCI address names, and its physical function.
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
@@ -32,7 +32,7 @@ export interface Vf {
   userspace: boolean;
 }
 
-/** From sysfs and the kernel. Throws CniError that says which of the files was missing and what that means. */
+/** From sysfs and the kernel. Throws Failure that says which of the files was missing and what that means. */
 export function findVf(route: RouteSocket, pci: string): Vf {
   const vf = findOnPf(route, pci);
   if (pciDriver(pci) !== undefined) return vf;
@@ -90,8 +90,8 @@ function interfaceOf(route: RouteSocket, pci: string, nameOf: (pci: string) => s
     if (link !== undefined && (link.parentDevice === "" || isPciDeviceOrBelow(pci, link.parentDevice))) return link;
   }
   if (link === undefined) return undefined;
-  throw new CniError(
-    Code.tryAgain,
+  throw new Failure(
+    "try again",
     `the interface of ${pci} is being renamed`,
     "Its name led to another device each time; ADD can be repeated.",
   );
@@ -104,5 +104,5 @@ export function portSpeed({ pf }: Vf): number {
 }
 
 function fail(pci: string, problem: string, cure: string): never {
-  throw new CniError(Code.generic, `failed to get VF information of ${pci}: ${problem}`, cure);
+  throw new Failure("failed", `failed to get VF information of ${pci}: ${problem}`, cure);
 }

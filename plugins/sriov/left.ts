@@ -1,6 +1,6 @@
 // What could not be put back on a VF: a driver that refuses, a PF that is away. It holds nobody up; it is written down until the next ADD of
 // the VF, which tries again before it sets its own values, and `podnic devices` shows it.
-import { CniError } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
@@ -44,7 +44,7 @@ export function attempt(left: string[], pci: string, what: string, run: () => vo
   try {
     run();
   } catch (error) {
-    if (!(error instanceof NetlinkError) && !(error instanceof CniError)) throw error;
+    if (!(error instanceof NetlinkError) && !(error instanceof Failure)) throw error;
     leave(left, pci, what, error.message);
   }
 }

@@ -1,7 +1,7 @@
 // The address of a VF: the administrative one, which the PF gives and pins, and the one that the VF's interface uses.
 // Drivers differ: mlx5 needs both set; i40e and iavf take them over later; igb refuses a pinned, untrusted VF every address (also
 // its own) until the pin is gone, and takes the pinned one over only when the interface is opened. Hence a ladder, and reading back.
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../src/link/link.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import { setVf, type VfState } from "../../src/link/vf.ts";
@@ -17,7 +17,7 @@ export const NO_MAC = "00:00:00:00:00:00";
 
 /**
  * Sets the administrative address only: a VF without interface (DPDK). Also when the PF says that the VF has it: igb says so of an
- * address that the VF gave itself, and only one that it was given is pinned. Throws CniError when it is not in force afterwards.
+ * address that the VF gave itself, and only one that it was given is pinned. Throws Failure when it is not in force afterwards.
  */
 export function setAdministrativeMac(route: RouteSocket, vf: Vf, mac: string): void {
   try {
@@ -65,7 +65,7 @@ export function restoreMac(
 
 /**
  * Of a VF without interface, or with one that has the address `own`. Not set, and so not pinned, when it is what it was. Returns true
- * when it has set it. Throws CniError when the driver takes neither what it was nor `own`.
+ * when it has set it. Throws Failure when the driver takes neither what it was nor `own`.
  */
 export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, was: string, now: VfState, own = ""): boolean {
   if (was === "" || now.mac === was) return false;
@@ -74,7 +74,7 @@ export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, was: string
   } catch (error) {
     // octeontx2, hinic and others report "none" before, and refuse to go back to that: pinned to the VF's own address it is at least
     // not the pod's any more.
-    const refused = error instanceof CniError && error.code !== Code.tryAgain;
+    const refused = error instanceof Failure && error.kind !== "try again";
     if (was !== NO_MAC || own === "" || !refused) throw error;
     setAdministrativeMac(route, vf, own);
     log("warning", "the driver takes no address off: the VF keeps its own as administrative one", {
@@ -135,9 +135,9 @@ function requireMac(route: RouteSocket, vf: Vf, index: number, mac: string): Lin
   return link!;
 }
 
-function notTaken(vf: Vf, message: string, mac: string, passing = false): CniError {
-  return new CniError(
-    passing ? Code.tryAgain : Code.generic,
+function notTaken(vf: Vf, message: string, mac: string, passing = false): Failure {
+  return new Failure(
+    passing ? "try again" : "failed",
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${message}`,
     passing
       ? "The VF is being reset, or its PF is down: it was tried for 2 s."

@@ -4,7 +4,7 @@ import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } fro
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { orFail } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
 import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
@@ -94,14 +94,14 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   const routes = relevantRoutes(host.route, found.index);
   refuseNodeDevice(host.route, found, routes);
   if (getLink(pod.route, ifName) !== undefined) {
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `the container already has an interface ${ifName} (file exists)`,
       "It has not been touched. Another attachment of this pod uses the name; choose another CNI_IFNAME.",
     );
   }
   if (config.mtu && found.maxMtu !== 0 && config.mtu > found.maxMtu) {
-    throw new CniError(Code.invalidConfig, `mtu ${config.mtu} is above what VF ${vf.pci} can (${found.maxMtu})`);
+    throw new Failure("invalid config", `mtu ${config.mtu} is above what VF ${vf.pci} can (${found.maxMtu})`);
   }
   if (config.mtu && config.mtu > vf.pf.mtu) {
     log("warning", "the card may drop frames: mtu is above that of the PF", {
@@ -193,7 +193,7 @@ function status(call: Call<SriovConfig>): void {
       if (!userspace && vfLink(route, pci) === undefined && !held()) throw interfaceMissing(pci);
     }
   } catch (error) {
-    throw error instanceof CniError ? new CniError(Code.notAvailable, error.message, error.details) : error;
+    throw error instanceof Failure ? new Failure("not available", error.message, error.details) : error;
   }
   ipamRun(call, "STATUS");
 }

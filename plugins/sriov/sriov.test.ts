@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Call } from "../../src/cni/plugin.ts";
-import { CniError } from "../../src/errors.ts";
+import { Failure } from "../../src/errors.ts";
 import { ETH_P_8021AD, ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
 import { difference, wantedState } from "./attributes.ts";
 import { type SriovConfig, validate, wantedMac } from "./config.ts";
@@ -41,7 +41,7 @@ describe("a configuration", () => {
     ["a guaranteed rate above the highest", { min_tx_rate: 200, max_tx_rate: 100 }],
     ["a multicast address", { mac: "01:00:5e:00:00:01" }],
     ["no device", { deviceID: "" }],
-  ])("may not have %s", (_, config) => expect(() => validate(call(config))).toThrow(CniError));
+  ])("may not have %s", (_, config) => expect(() => validate(call(config))).toThrow(Failure));
 
   test("takes the address from the runtime, then CNI_ARGS, then its own key, in one spelling", () => {
     const config = { mac: "02-00-00-00-00-0A", runtimeConfig: { mac: "02:00:00:00:00:0C" } };

@@ -2,7 +2,7 @@
 import type { Call, NetworkConfig, Plugin } from "../../src/cni/plugin.ts";
 import { type Dns, emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";
-import { CniError, Code } from "../../src/errors.ts";
+import { Failure, type FailureKind } from "../../src/errors.ts";
 import { type Address, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
 import { type RouteConfig, readRoutes } from "../../src/plugin/routes.ts";
@@ -33,7 +33,7 @@ export const staticIpam: Plugin<StaticConfig> = {
   status() {},
 };
 
-/** Throws CniError(invalidConfig), or CniError(invalidEnvironment) for CNI_ARGS. */
+/** Throws Failure("invalid config"), or Failure("invalid environment") for CNI_ARGS. */
 function resultOf(call: StaticCall, attempt = orFail): Result {
   const { ipam } = call.config;
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "addresses".');
@@ -51,8 +51,8 @@ function check(call: StaticCall): void {
   for (const { address, gateway } of addressesOf(call)) {
     const had = prevResult.ips.some((ip) => isSamePrefix(ip.address, address) && isSameGateway(ip.gateway, gateway));
     if (had) continue;
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `static: Failed to match addr ${formatPrefix(address)} on interface ${attachment.ifName}`,
       "The prevResult has no such address with this gateway: the configuration has changed since the ADD, or another plugin changed the result.",
     );
@@ -93,9 +93,7 @@ function configuredAddress(entry: ConfiguredAddress, i: number, attempt: Try): I
     const message = `the 'address' field is expected to be in CIDR notation, got: '${address}'`;
     return prefixOf(address, message, `Write "ipam.addresses[${i}].address" like "10.10.0.1/24".`);
   });
-  const gateways = attempt(`${at}/gateway`, () =>
-    entry.gateway ? [gatewayOf(entry.gateway, Code.invalidConfig)] : [],
-  );
+  const gateways = attempt(`${at}/gateway`, () => (entry.gateway ? [gatewayOf(entry.gateway, "invalid config")] : []));
   return prefix && withGateway(prefix, gateways ?? []);
 }
 
@@ -111,9 +109,9 @@ function withArguments({ args }: StaticCall, configured: IpConfig[]): IpConfig[]
     const prefix = parsePrefix(text);
     if (prefix !== undefined) return withGateway(prefix, []);
     const message = `the 'ip' field is expected to be in CIDR notation, got: '${text}'`;
-    throw new CniError(Code.invalidEnvironment, message, "Write IP in CNI_ARGS like IP=10.10.0.1/24,2001:db8::1/64.");
+    throw new Failure("invalid environment", message, "Write IP in CNI_ARGS like IP=10.10.0.1/24,2001:db8::1/64.");
   });
-  const gateways = list(args.get("GATEWAY")).map((text) => gatewayOf(text, Code.invalidEnvironment));
+  const gateways = list(args.get("GATEWAY")).map((text) => gatewayOf(text, "invalid environment"));
   return [...configured, ...added].map((ip) => {
     if (ip.gateway !== undefined) return ip;
     return withGateway(
@@ -133,11 +131,11 @@ function withGateway(address: Prefix, gateways: Address[]): IpConfig {
   return gateway === undefined ? { address } : { address, gateway };
 }
 
-function gatewayOf(text: string, code: number): Address {
+function gatewayOf(text: string, kind: FailureKind): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
-  throw new CniError(
-    code,
+  throw new Failure(
+    kind,
     `invalid gateway address: ${text}`,
     "Write a gateway like 10.10.0.254, without prefix length.",
   );
@@ -162,6 +160,6 @@ function isSameGateway(a: Address | undefined, b: Address | undefined): boolean 
   return a === undefined || b === undefined ? a === b : equalAddresses(a, b);
 }
 
-function invalid(message: string, details: string): CniError {
-  return new CniError(Code.invalidConfig, message, details);
+function invalid(message: string, details: string): Failure {
+  return new Failure("invalid config", message, details);
 }

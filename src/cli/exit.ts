@@ -1,5 +1,5 @@
 // How a command ends.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 
 /** Exit statuses, the same for all commands. */
 export const Status = {
@@ -19,8 +19,8 @@ export class Exit extends Error {
 }
 
 /** What was asked for on the command line makes no sense. */
-export class UsageError extends CniError {
+export class UsageError extends Failure {
   constructor(message: string, details: string) {
-    super(Code.invalidEnvironment, message, details);
+    super("invalid environment", message, details);
   }
 }

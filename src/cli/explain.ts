@@ -1,5 +1,5 @@
 // podnic explain FILE: what ADD would do here and now, step by step, with nothing done.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
@@ -29,11 +29,11 @@ interface Options extends AttachmentOptions {
   json?: boolean;
 }
 
-/** Explains every network of a file. Throws CniError, SystemError. */
+/** Explains every network of a file. Throws Failure, SystemError. */
 function explainFile(file: string, options: Options): Explanation[] {
   if (host.geteuid() !== 0) {
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       "explain needs root",
       "it looks into namespaces and at state, as an ADD does; validate does not",
     );
@@ -43,7 +43,7 @@ function explainFile(file: string, options: Options): Explanation[] {
   const { networks, remarks } = readContents(file, readInput(file));
   const wrong = remarks.find(({ level }) => level === "error");
   if (wrong !== undefined)
-    throw new CniError(Code.invalidConfig, `${file}: ${wrong.text}`, `podnic validate ${file} says more`);
+    throw new Failure("invalid config", `${file}: ${wrong.text}`, `podnic validate ${file} says more`);
   const named = networks.map(({ json, origin }): Network => {
     const network = readNetwork(file, json);
     // Multus gives a network without a name that of its definition.

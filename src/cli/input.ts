@@ -1,6 +1,6 @@
 // Files and directories that a person names on the command line.
 import { readAll } from "../cni/stdio.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, S_IFDIR, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { hasErrno } from "../state/descriptor.ts";
@@ -9,16 +9,16 @@ import { closing, readUpTo } from "../state/files.ts";
 /** More than any network's configuration, and than a manifest with hundreds of them. */
 const LIMIT = 4 << 20;
 
-/** Text of a file, of stdin for "-". Throws CniError(io). */
+/** Text of a file, of stdin for "-". Throws Failure("io"). */
 export function readInput(path: string): string {
   try {
     const data = path === "-" ? readAll(LIMIT) : readRegular(path);
     if (data !== undefined) return host.decode(data);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new CniError(Code.io, error.message, "It must be a readable file.");
+    throw new Failure("io", error.message, "It must be a readable file.");
   }
-  throw new CniError(Code.io, `${path} has more than ${LIMIT} bytes`, "Is it the right file?");
+  throw new Failure("io", `${path} has more than ${LIMIT} bytes`, "Is it the right file?");
 }
 
 function readRegular(path: string): Uint8Array | undefined {
@@ -26,18 +26,18 @@ function readRegular(path: string): Uint8Array | undefined {
   return closing(host.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), (fd) => {
     const { mode, size } = host.fstat(fd);
     const type = mode & S_IFMT;
-    if (type === S_IFDIR) throw new CniError(Code.io, `${path} is a directory`, "Name the files in it.");
-    if (type !== S_IFREG) throw new CniError(Code.io, `${path} is not a regular file`, "It must be a readable file.");
+    if (type === S_IFDIR) throw new Failure("io", `${path} is a directory`, "Name the files in it.");
+    if (type !== S_IFREG) throw new Failure("io", `${path} is not a regular file`, "It must be a readable file.");
     return readUpTo(fd, size, LIMIT);
   });
 }
 
-/** Opens a directory. Throws CniError(io) with `cure` when there is none, SystemError otherwise. */
+/** Opens a directory. Throws Failure("io") with `cure` when there is none, SystemError otherwise. */
 export function openNamedDirectory(path: string, cure: string): Fd {
   try {
     return host.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   } catch (error) {
     if (!hasErrno(error, "ENOENT", "ENOTDIR")) throw error;
-    throw new CniError(Code.io, `there is no directory ${path}`, cure);
+    throw new Failure("io", `there is no directory ${path}`, cure);
   }
 }

@@ -1,8 +1,8 @@
 // The operator's command line. It is a bytecode of its own, loaded only when the executable is not called as a plugin.
 import { type Command, CommanderError } from "commander";
-import { errorDocument, toCniError } from "../cni/failure.ts";
+import { errorDocument, toFailure } from "../cni/failure.ts";
 import { pluginNames } from "../cni/registry.ts";
-import type { CniError } from "../errors.ts";
+import type { Failure } from "../errors.ts";
 import { podnicVersion } from "../version.ts";
 import { addCommand, checkCommand, delCommand } from "./attach.ts";
 import { command } from "./command.ts";
@@ -84,7 +84,7 @@ function run(args: string[]): number {
   } catch (thrown) {
     if (thrown instanceof Exit) return thrown.status;
     const json = isJsonWanted(args);
-    return thrown instanceof CommanderError ? refused(thrown, json) : failed(toCniError(thrown), json);
+    return thrown instanceof CommanderError ? refused(thrown, json) : failed(toFailure(thrown), json);
   }
 }
 
@@ -103,13 +103,13 @@ function refused({ exitCode, message }: CommanderError, json: boolean): number {
 }
 
 /** Says why: to people on stderr, to programs also on stdout. */
-function failed(error: CniError, json: boolean): number {
-  note(`${error.message} (code ${error.code})${error.details === "" ? "" : `\n        ${error.details}`}`);
+function failed(error: Failure, json: boolean): number {
+  note(`${error.message} (code ${codeOf(error)})${error.details === "" ? "" : `\n        ${error.details}`}`);
   if (json) printError(error);
   return error instanceof UsageError ? Status.usage : Status.failed;
 }
 
 /** The document that plugins print, whatever the command. */
-function printError(error: CniError): void {
+function printError(error: Failure): void {
   print(`${errorDocument(error, "1.1.0")}\n`);
 }

@@ -1,6 +1,6 @@
 // podnic validate FILE…: what is wrong with configurations, in words that say where, what was expected and what to do.
 import { assumePolicy } from "../config/policy.ts";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
 import { Exit, Status } from "./exit.ts";
@@ -25,7 +25,7 @@ Parts of other plugins than podnic's are noted and not checked.
 Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 the command line makes no sense.`;
 
 /** What a file that cannot be read looks like. */
-function unreadable(file: string, { message, details: cure }: CniError): Judged {
+function unreadable(file: string, { message, details: cure }: Failure): Judged {
   return {
     file,
     networks: [],
@@ -42,7 +42,7 @@ export function validate(files: string[]): Judged[] {
     try {
       return judge(file, readInput(file));
     } catch (error) {
-      if (error instanceof CniError) return unreadable(file, error);
+      if (error instanceof Failure) return unreadable(file, error);
       throw error;
     }
   });

@@ -1,16 +1,16 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { parseArgs } from "./args.ts";
 
 const known = ["MAC", "IP"];
 const strict = (text: string) => parseArgs(text, known, true);
 
-function refusal(text: string): CniError {
+function refusal(text: string): Failure {
   try {
     strict(text);
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof Failure) return error;
     throw error;
   }
   throw new Error(`${text} was accepted`);

@@ -1,5 +1,5 @@
 // CNI_ARGS: `K=V;K=V`.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 
 export interface CniArgs {
   /** Values of the keys the plugin knows; the last one wins, as with Multus, which sends duplicates. */
@@ -14,7 +14,7 @@ const truths = new Map([
 ]);
 
 function refuse(what: string, cure: string): never {
-  throw new CniError(Code.invalidEnvironment, `ARGS: ${what}`, `CNI_ARGS: ${cure}`);
+  throw new Failure("invalid environment", `ARGS: ${what}`, `CNI_ARGS: ${cure}`);
 }
 
 /**

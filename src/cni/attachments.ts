@@ -1,6 +1,6 @@
 // GC's list of attachments that are still valid.
 import { describe } from "../config/messages.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 
 /** The tagged spec 1.1.0 has the second name, everything later the first; libcni sends both (C-115). */
 const keys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
@@ -11,13 +11,13 @@ export interface ValidAttachment {
 }
 
 function refuse(what: string, why: string): never {
-  throw new CniError(Code.invalidConfig, what, `${why}; nothing was collected`);
+  throw new Failure("invalid config", what, `${why}; nothing was collected`);
 }
 
 /**
  * The union of both lists: an attachment that either names is alive. An absent list is refused and not read as an empty one, because an
  * empty one means that everything goes; `cnitool gc` sends none (cases GC-03 to GC-07). null is an empty list: it is what libcni makes of
- * a nil slice, which a runtime passes for a network without pods. Throws CniError(invalidConfig).
+ * a nil slice, which a runtime passes for a network without pods. Throws Failure("invalid config").
  */
 export function readAttachments(raw: object): ValidAttachment[] {
   const all: ValidAttachment[] = [];

@@ -1,5 +1,5 @@
 // From a request to the Call that a plugin gets: everything that can be refused is refused here.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
@@ -7,7 +7,7 @@ import { Transaction } from "../transaction.ts";
 import { parseArgs } from "./args.ts";
 import { readAttachments } from "./attachments.ts";
 import { configFor, isLenient, isStrictAboutArgs } from "./config.ts";
-import { toCniError } from "./failure.ts";
+import { toFailure } from "./failure.ts";
 import { prepareIpam, wantsIpam } from "./ipam.ts";
 import { setUpLog } from "./logging.ts";
 import { excerpt } from "./names.ts";
@@ -57,17 +57,17 @@ function startLog(plugin: Plugin, { command, attachment, config }: Call): void {
     setUpLog(config, context);
   } catch (error) {
     if (!isLenient(command)) throw error;
-    log("warning", "logging to stderr instead", { cause: toCniError(error).message });
+    log("warning", "logging to stderr instead", { cause: toFailure(error).message });
   }
 }
 
 function checkInterfaceCall(plugin: Plugin, call: Call): void {
   if (call.command === "CHECK" && call.prevResult === undefined) {
-    throw new CniError(Code.invalidConfig, "Required prevResult missing", "CHECK compares with what ADD answered");
+    throw new Failure("invalid config", "Required prevResult missing", "CHECK compares with what ADD answered");
   }
   if (call.command === "ADD" && call.attachment.ifName === "lo") {
-    throw new CniError(
-      Code.invalidEnvironment,
+    throw new Failure(
+      "invalid environment",
       "interface name is lo (CNI_IFNAME)",
       "every namespace has its loopback interface already",
     );
@@ -90,7 +90,7 @@ function previousResult(command: Command, raw: object, version: string): Result 
     if (!(error instanceof ResultError)) throw error;
     if (!isLenient(command)) {
       const cure = '"prevResult" is what the runtime kept of the ADD, or of the plugin before this one';
-      throw new CniError(Code.invalidConfig, `could not parse prevResult: ${error.message}`, cure);
+      throw new Failure("invalid config", `could not parse prevResult: ${error.message}`, cure);
     }
     log("warning", "prevResult ignored", { cause: error.message });
     return undefined;
@@ -109,8 +109,8 @@ export function checkOwnNamespace(plugin: Plugin, call: Call): void {
   if (pod === undefined) return;
   const ofNode = sameNamespace(pod, ownNamespace()) || isInitNamespace(pod);
   if (!ofNode) return;
-  throw new CniError(
-    Code.invalidEnvironment,
+  throw new Failure(
+    "invalid environment",
     "plugin's netns and netns from CNI_NETNS should not be the same",
     `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace; nothing was done (CNI_NETNS_OVERRIDE=1 allows it)`,
   );
@@ -121,7 +121,7 @@ function openForDel(path: string): NetNs | undefined {
   try {
     return openNamespace(path, "ok");
   } catch (error) {
-    log("warning", "the pod's namespace cannot be opened", { cause: toCniError(error).message });
+    log("warning", "the pod's namespace cannot be opened", { cause: toFailure(error).message });
     return undefined;
   }
 }

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { assumePolicy } from "../config/policy.ts";
 import * as validation from "../config/validate.ts";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { installHost } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
 import { formatPrefix } from "../ip/address.ts";
@@ -69,13 +69,13 @@ function add(behaviour: string, version?: string) {
   return { result: ipamAdd(of), call: of };
 }
 
-function failed(behaviour: string): CniError {
+function failed(behaviour: string): Failure {
   stub(behaviour);
   const of = call();
   try {
     ipamAdd(of);
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof Failure)) throw error;
     expect(calls()).toEqual(["ADD"]);
     expect(of.transaction.rollback()).toEqual([]);
     expect(calls()).toEqual(["ADD", "DEL"]);
@@ -220,7 +220,7 @@ describe("DEL", () => {
     delWithIpam(of, remove);
   };
   const failing = () => {
-    throw new CniError(999, "the interface stays");
+    throw new Failure(999, "the interface stays");
   };
 
   test("asks a delegate while the interface is there: dhcp sends its release over it", () => {

@@ -1,6 +1,6 @@
 // Runs a plugin that is another executable (spec C-130 to C-138).
 import { policy } from "../config/policy.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure, type FailureKind } from "../errors.ts";
 import { host, type Outcome, SystemError } from "../host/host.ts";
 import { formatAddress, formatPrefix, parsePrefix } from "../ip/address.ts";
 import { prefixContains } from "../ip/range.ts";
@@ -31,15 +31,15 @@ const signals: { [signal: number]: string | undefined } = {
   31: "SIGSYS",
 };
 
-function failure(delegate: Delegate, what: string, details = "", code: number = Code.generic): CniError {
-  return new CniError(
-    code,
+function failure(delegate: Delegate, what: string, details = "", kind: FailureKind = "failed"): Failure {
+  return new Failure(
+    kind,
     `plugin ${JSON.stringify(delegate.name)} ${what}`,
     details === "" ? delegate.path : `${delegate.path}: ${details}`,
   );
 }
 
-/** Runs it and returns its stdout when it says that it succeeded. Throws CniError, in the plugin's own words where it had some. */
+/** Runs it and returns its stdout when it says that it succeeded. Throws Failure, in the plugin's own words where it had some. */
 export function runDelegate(delegate: Delegate, call: Pick<Call, "stdin">, command: Command): string {
   return outputOf(delegate, execute(delegate, call, command));
 }
@@ -57,7 +57,7 @@ function outputOf(delegate: Delegate, outcome: Outcome): string {
   const output = host.decode(outcome.stdout);
   if (outcome.killed === "timeout") {
     const cure = "it was killed; delegateTimeout in /etc/cni/podnic.json sets the limit";
-    throw failure(delegate, `did not end within ${timeLimit(delegate)} ms`, cure, Code.tryAgain);
+    throw failure(delegate, `did not end within ${timeLimit(delegate)} ms`, cure, "try again");
   }
   if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "it was killed");
   if (outcome.signal !== 0) {
@@ -67,7 +67,7 @@ function outputOf(delegate: Delegate, outcome: Outcome): string {
   return output;
 }
 
-/** With our environment and the configuration byte for byte. Throws CniError when it cannot be started. */
+/** With our environment and the configuration byte for byte. Throws Failure when it cannot be started. */
 function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command): Outcome {
   for (let tries = busyTries; ; tries--) {
     try {
@@ -82,7 +82,7 @@ function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       if (error.code !== "ETXTBSY") throw failure(delegate, "could not be started", error.message);
-      if (tries === 0) throw failure(delegate, "is being written", error.message, Code.tryAgain);
+      if (tries === 0) throw failure(delegate, "is being written", error.message, "try again");
       host.sleep(busyPause);
     }
   }
@@ -103,25 +103,26 @@ function parse(output: string): unknown {
 }
 
 /** The error that a plugin printed, word for word; undefined when it printed none. */
-function saidError(delegate: Delegate, output: string): CniError | undefined {
+function saidError(delegate: Delegate, output: string): Failure | undefined {
   const said = parse(output);
   if (typeof said !== "object" || said === null) return undefined;
   const { code, msg, details } = said as { [key: string]: unknown };
   const more = typeof details === "string" ? details : "";
   const message = typeof msg === "string" ? msg : "";
   if (message === "" && more === "" && code === undefined) return undefined;
-  const valid = typeof code === "number" && Number.isSafeInteger(code) && code > 0;
-  if (message === "") return failure(delegate, "failed without a message", more, valid ? code : Code.generic);
-  return new CniError(valid ? code : Code.generic, message, more);
+  const number = typeof code === "number" ? code : 0;
+  if (message !== "") return new AnsweredFailure(number, message, more);
+  const own = failure(delegate, "failed without a message", more);
+  return new AnsweredFailure(number, own.message, own.details);
 }
 
-function silentError(delegate: Delegate, status: number, output: string): CniError {
+function silentError(delegate: Delegate, status: number, output: string): Failure {
   const details =
     output.trim() === "" ? "it printed no error; see its stderr" : `it printed ${JSON.stringify(excerpt(output))}`;
   return failure(delegate, `failed with exit status ${status}`, details);
 }
 
-/** The result that a plugin printed, in whatever version. Throws CniError naming the plugin. */
+/** The result that a plugin printed, in whatever version. Throws Failure naming the plugin. */
 function readDelegateResult(delegate: Delegate, output: string, version: string): Result {
   const raw = parse(output);
   if (raw === undefined) {
@@ -141,7 +142,7 @@ function readDelegateResult(delegate: Delegate, output: string, version: string)
 
 const unusable = ["224.0.0.0/4", "ff00::/8", "127.0.0.0/8", "::1/128"];
 
-/** What no interface can be given, found before the kernel is asked (cases DLG-25 to DLG-33). Throws CniError naming the plugin. */
+/** What no interface can be given, found before the kernel is asked (cases DLG-25 to DLG-33). Throws Failure naming the plugin. */
 function checkDelegateResult(delegate: Delegate, result: Result): void {
   const seen = new Set<string>();
   for (const { address } of result.ips) {

@@ -1,6 +1,6 @@
 // What a call is made of, and what is refused before the plugin acts. The plugin only writes down what it is asked.
 import { describe, expect, test, vi } from "vitest";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { parsePrefix } from "../ip/address.ts";
 import { resultWith } from "../plugin/interface.ts";
@@ -312,7 +312,7 @@ test("SIGTERM does not interrupt the undo of an ADD that failed", () => {
       order.push(`ignore ${signal}`);
       ignoreSignal.call(host, signal);
     };
-    throw new CniError(999, "no");
+    throw new Failure(999, "no");
   });
   try {
     expect(run("ADD").out.msg).toBe("no");

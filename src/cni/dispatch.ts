@@ -1,13 +1,13 @@
 // The whole life of a call: checks, the plugin, one document on stdout, undo.
 import { relaxPolicy } from "../config/policy.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { log, oneLine } from "../log.ts";
 import { checkOwnNamespace, prepareCall } from "./call.ts";
 import { isLenient } from "./config.ts";
 import { delegateMark } from "./delegate.ts";
-import { errorDocument, toCniError } from "./failure.ts";
+import { errorDocument, toFailure } from "./failure.ts";
 import { excerpt } from "./names.ts";
 import type { Call, Plugin } from "./plugin.ts";
 import { findPlugin, pluginNames } from "./registry.ts";
@@ -20,9 +20,9 @@ import { checkVersion, isSupported, isVersion, newestVersion, supportedVersions 
 const versionPatience = 50;
 
 /** stdout could not take the result: nothing more goes there. */
-class OutputError extends CniError {
+class OutputError extends Failure {
   constructor(cause: unknown) {
-    super(Code.io, `cannot write the result to stdout: ${toCniError(cause).message}`, "what was done has been undone");
+    super("io", `cannot write the result to stdout: ${toFailure(cause).message}`, "what was done has been undone");
   }
 }
 
@@ -46,9 +46,9 @@ export function serve(command: string, named: Plugin | undefined, name: string):
 
 /** The error's document on stdout and its line on stderr. */
 function fail(thrown: unknown, version: string): number {
-  const error = toCniError(thrown);
+  const error = toFailure(thrown);
   const words = error.details === "" ? error.message : `${error.message}: ${error.details}`;
-  log("error", words, { code: error.code });
+  log("error", words, { code: codeOf(error) });
   if (thrown instanceof OutputError) return 1;
   try {
     writeAll(1, errorDocument(error, version));
@@ -63,8 +63,8 @@ function fail(thrown: unknown, version: string): number {
 function pluginOfType(type: string, name: string): Plugin {
   if (!name.startsWith("podnic")) {
     const served = `it serves ${pluginNames().join(", ")}; remove the file, or install again with podnic install`;
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `podnic was started as ${JSON.stringify(excerpt(name))}, which is no plugin of it`,
       served,
     );
@@ -72,7 +72,7 @@ function pluginOfType(type: string, name: string): Plugin {
   const plugin = findPlugin(type);
   if (plugin !== undefined) return plugin;
   const what = type === "" ? 'the configuration has no "type"' : `unknown plugin type ${JSON.stringify(excerpt(type))}`;
-  throw new CniError(Code.invalidConfig, what, `"type" must be one of ${pluginNames().join(", ")}`);
+  throw new Failure("invalid config", what, `"type" must be one of ${pluginNames().join(", ")}`);
 }
 
 function answerVersion(): void {
@@ -106,8 +106,8 @@ function run(plugin: Plugin, request: Request): void {
 /** However the chain came about (another plugin's IPAM, a link by another name): delegates hand out addresses and make no interfaces. */
 function refuseLoop(plugin: Plugin): void {
   if (plugin.kind !== "interface" || (host.getenv(delegateMark) ?? "") === "") return;
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     `${plugin.name} was started as the IPAM plugin of a plugin of podnic`,
     `"ipam.type" must name what hands out addresses (${delegateMark} is set in the environment)`,
   );
@@ -144,9 +144,9 @@ function add(plugin: Plugin, call: Call): void {
     for (const problem of problems) log("error", "not undone", { cause: problem });
     if (problems.length === 0) throw error;
     if (error instanceof OutputError) throw error;
-    const { code, message, details } = toCniError(error);
+    const { code, message, details } = toFailure(error);
     const left = `${details === "" ? "" : `${details}; `}not undone: ${problems.map(oneLine).join("; ")} (DEL will try again)`;
-    throw new CniError(code, message, left);
+    throw new Failure(code, message, left);
   }
 }
 
@@ -171,5 +171,5 @@ function others(plugin: Plugin, call: Call): void {
 function reportIgnored({ ignored }: Call): void {
   if (ignored.length === 0) return;
   const done = "what could be collected without it has been";
-  throw new CniError(Code.invalidConfig, `failed to load netconf: ${ignored[0]}`, done);
+  throw new Failure("invalid config", `failed to load netconf: ${ignored[0]}`, done);
 }

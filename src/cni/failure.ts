@@ -1,5 +1,5 @@
 // Any failure as the one JSON document that a runtime reads, and one line for a person.
-import { CniError, Code } from "../errors.ts";
+import { Failure, type FailureKind } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
 import { jsonText } from "../json-text.ts";
 import { NetlinkError } from "../netlink/errors.ts";
@@ -25,43 +25,71 @@ const cures: { [code: string]: string | undefined } = {
   ETXTBSY: "the file is being written: try again when the installation has finished",
 };
 
-/** Codes of the spec for what may pass by itself, and for input and output. */
-const codes: { [code: string]: number | undefined } = {
-  EAGAIN: Code.tryAgain,
-  ETXTBSY: Code.tryAgain,
-  EMFILE: Code.tryAgain,
-  ENFILE: Code.tryAgain,
-  ENOMEM: Code.tryAgain,
-  ENOBUFS: Code.tryAgain,
-  ENOSPC: Code.io,
-  EDQUOT: Code.io,
-  EIO: Code.io,
-  EROFS: Code.io,
+/** Codes of the spec (section "Error"). Everything functional is 999: the Go plugins use it and runtimes have learnt to live with that. */
+const codes: { readonly [kind in FailureKind]: number } = {
+  "incompatible version": 1,
+  "unknown container": 3,
+  "invalid environment": 4,
+  "no namespace": 4,
+  io: 5,
+  "not decodable": 6,
+  "invalid config": 7,
+  "try again": 11,
+  "not available": 50,
+  failed: 999,
+};
+
+/** What another plugin answered, or the spec's code for our own. */
+export function codeOf(failure: Failure): number {
+  return failure instanceof AnsweredFailure ? failure.code : codes[failure.kind];
+}
+
+/** Another plugin's error document: passed on with its code, which may be one that we do not have. */
+export class AnsweredFailure extends Failure {
+  readonly code: number;
+
+  constructor(code: number, message: string, details = "") {
+    super("failed", message, details);
+    this.code = Number.isSafeInteger(code) && code > 0 ? code : codes.failed;
+  }
+
+  override reworded(message: string, details: string): Failure {
+    return new AnsweredFailure(this.code, message, details);
+  }
+}
+
+/** What may pass by itself, and what is input and output. */
+const kinds: { [errno: string]: FailureKind | undefined } = {
+  EAGAIN: "try again",
+  ETXTBSY: "try again",
+  EMFILE: "try again",
+  ENFILE: "try again",
+  ENOMEM: "try again",
+  ENOBUFS: "try again",
+  ENOSPC: "io",
+  EDQUOT: "io",
+  EIO: "io",
+  EROFS: "io",
 };
 
 /** Decides on the errno; the kernel's words stay in the message. */
-export function toCniError(error: unknown): CniError {
-  if (error instanceof CniError) return error;
+export function toFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
   if (error instanceof SystemError || error instanceof NetlinkError) {
     const cure = cures[error.code];
-    return new CniError(
-      codes[error.code] ?? Code.generic,
+    return new Failure(
+      kinds[error.code] ?? "failed",
       error.message,
       cure === undefined ? error.code : `${error.code}: ${cure}`,
     );
   }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const where = error instanceof Error ? (error.stack ?? "").split("\n").slice(0, 4).join(" ").trim() : "";
-  return new CniError(
-    Code.generic,
-    `internal error: ${text}`,
-    `this is a defect of podnic, please report it: ${where}`,
-  );
+  return new Failure("failed", `internal error: ${text}`, `this is a defect of podnic, please report it: ${where}`);
 }
 
 /** The document. Go leaves out cniVersion and empty details; the spec wants both (C-061). */
-export function errorDocument(error: CniError, version: string): string {
+export function errorDocument(error: Failure, version: string): string {
   const message = error.message === "" ? "failed without a message" : error.message;
-  const code = Number.isSafeInteger(error.code) && error.code > 0 ? error.code : Code.generic;
-  return jsonText({ cniVersion: version, code, msg: message, details: error.details }, 4);
+  return jsonText({ cniVersion: version, code: codeOf(error), msg: message, details: error.details }, 4);
 }

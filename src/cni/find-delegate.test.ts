@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { RESOLVE_BENEATH } from "../host/constants.ts";
 import { type Fd, host, installHost, SystemError } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
@@ -45,11 +45,11 @@ function find(name: string, path = [bin]): string {
   return delegate.path;
 }
 
-function refusal(name: string, path = [bin]): CniError {
+function refusal(name: string, path = [bin]): Failure {
   try {
     find(name, path);
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof Failure) return error;
     throw error;
   }
   throw new Error(`found ${name}`);

@@ -1,7 +1,7 @@
 // Finds a plugin's executable in CNI_PATH, without ever leaving its directories (CVE-2021-20206).
 import { didYouMean } from "../config/messages.ts";
 import { policy } from "../config/policy.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import {
   O_CLOEXEC,
   O_DIRECTORY,
@@ -27,15 +27,15 @@ function errnoOf(error: unknown): string {
   throw error;
 }
 
-/** Throws CniError: invalidConfig for a name that is none, invalidEnvironment without CNI_PATH, generic when it is nowhere. */
+/** Throws Failure: invalidConfig for a name that is none, invalidEnvironment without CNI_PATH, generic when it is nowhere. */
 export function findDelegate(name: string, path: readonly string[]): Delegate {
   if (name.length > 255 || !isPlainName(name)) {
     const cure = "\"ipam.type\" must begin with a letter or digit, then letters, digits, '_', '.' and '-'";
-    throw new CniError(Code.invalidConfig, `invalid plugin name: ${excerpt(name)}`, cure);
+    throw new Failure("invalid config", `invalid plugin name: ${excerpt(name)}`, cure);
   }
   if (path.length === 0) {
-    throw new CniError(
-      Code.invalidEnvironment,
+    throw new Failure(
+      "invalid environment",
       "required env variables [CNI_PATH] missing",
       `CNI_PATH must name the absolute directories in which to look for the plugin ${JSON.stringify(name)}`,
     );
@@ -49,8 +49,8 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
     host.close(file);
     refused.push(`${directory}/${name} ${reason}`);
   }
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `failed to find plugin ${JSON.stringify(name)} in path [${excerpt(path.join(" "))}]`,
     refused.length === 0
       ? `${suggestion(name)}install it in one of these directories (CNI_PATH)`

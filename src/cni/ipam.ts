@@ -1,6 +1,6 @@
 // Addresses from the IPAM plugin that the configuration names: static and host-local run in this process, others are executed.
 import { Cleanup } from "../cleanup.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { openNamespace } from "../link/namespace.ts";
@@ -42,8 +42,8 @@ export function prepareIpam(call: Call): IpamCall {
 /** An interface plugin takes the same configuration and looks for its IPAM plugin again, and so on without end. */
 function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
   if (plugin === undefined && !name.startsWith("podnic")) return;
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     `${JSON.stringify(excerpt(name))} is no IPAM plugin`,
     `"ipam.type" names what hands out addresses: ${ipamNames().join(", ")}, or a plugin such as dhcp in CNI_PATH`,
   );
@@ -75,9 +75,9 @@ export function ipamAdd(call: Call): Result {
   );
 }
 
-function ipamError(call: Call, what: string, why: string): CniError {
-  return new CniError(
-    Code.invalidConfig,
+function ipamError(call: Call, what: string, why: string): Failure {
+  return new Failure(
+    "invalid config",
     `IPAM plugin ${what}`,
     `ipam.type ${JSON.stringify(call.config.ipam?.type)}: ${why}`,
   );
@@ -102,7 +102,7 @@ function prepareLeniently(call: Call): IpamCall | undefined {
   try {
     return prepareIpam(call);
   } catch (error) {
-    if (!(error instanceof CniError) || error.code !== Code.invalidConfig) throw error;
+    if (!(error instanceof Failure) || error.kind !== "invalid config") throw error;
     log("warning", "no IPAM plugin was run", { cause: error.message });
     return undefined;
   }

@@ -1,7 +1,7 @@
 // Sends the log where the configuration wants it.
 import { openParent } from "../config/place.ts";
 import { confinePath, type Place } from "../config/policy.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } from "../host/constants.ts";
 import { type Fd, host, type Stat } from "../host/host.ts";
 import { configureLog, type Fields, levelOf, log } from "../log.ts";
@@ -15,7 +15,7 @@ const sizeLimit = 100 << 20;
 /** See src/log.ts. */
 const LINE_BEGIN = '{"time":';
 
-/** Throws CniError(invalidConfig) when `logFile` lies where no log may; a file that merely cannot be opened is a warning on stderr. */
+/** Throws Failure("invalid config") when `logFile` lies where no log may; a file that merely cannot be opened is a warning on stderr. */
 export function setUpLog(config: NetworkConfig, context: Fields): void {
   const { logFile, logLevel } = config as { logFile?: string; logLevel?: string };
   configureLog({ context: { ...context, ...trace() } });
@@ -33,13 +33,13 @@ export function setUpLog(config: NetworkConfig, context: Fields): void {
 function openLog(place: Place): Fd {
   const { path } = place;
   const parent = openParent("logFile", place);
-  if (parent === undefined) throw new CniError(Code.io, `no directory for ${path}`);
+  if (parent === undefined) throw new Failure("io", `no directory for ${path}`);
   const { dir, name } = parent;
   return closing(dir, () => {
     for (;;) {
       const looked = openLooked(dir, name, O_RDWR | O_APPEND, notOurLog);
       if (looked?.fd !== undefined) return begunByUs(looked.fd, path);
-      if (looked !== undefined) throw new CniError(Code.io, `${path} ${looked.why}`);
+      if (looked !== undefined) throw new Failure("io", `${path} ${looked.why}`);
       try {
         return host.open(name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600, dir);
       } catch (error) {
@@ -62,7 +62,7 @@ function begunByUs(fd: Fd, path: string): Fd {
   const begin = host.decode(host.read(fd, LINE_BEGIN.length));
   if (begin === "" || begin === LINE_BEGIN) return fd;
   host.close(fd);
-  throw new CniError(Code.io, `${path} is no log of ours: it does not begin with ${LINE_BEGIN}`);
+  throw new Failure("io", `${path} is no log of ours: it does not begin with ${LINE_BEGIN}`);
 }
 
 /** The trace that this call belongs to (W3C trace context). The value comes from outside: its form is checked. */

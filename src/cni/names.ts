@@ -1,6 +1,6 @@
 // Names that runtimes and configurations give us. They become file names, so that they are held to the spec's character sets.
 // Hand-written instead of patterns: `$` would let a trailing newline through (spec case CID-18).
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
 
 /** [a-zA-Z0-9][a-zA-Z0-9_.-]*: container ids, network names, plugin names. */
@@ -39,18 +39,18 @@ export function excerpt(text: string): string {
 export function checkContainerId(id: string): void {
   if (isPlainName(id)) return;
   const given = id.includes("\ufffd") ? "bytes that are not UTF-8" : excerpt(id);
-  throw new CniError(
-    Code.invalidEnvironment,
+  throw new Failure(
+    "invalid environment",
     "invalid characters in containerID (CNI_CONTAINERID)",
     `${given}: it must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
   );
 }
 
-/** The rules of Linux for interface names, those that the Go plugins forget among them. Throws CniError naming CNI_IFNAME. */
+/** The rules of Linux for interface names, those that the Go plugins forget among them. Throws Failure naming CNI_IFNAME. */
 export function checkIfName(name: string): void {
   const refuse = (what: string, cure: string): never => {
     const given = name.includes("\ufffd") ? "" : `${excerpt(name)}: `;
-    throw new CniError(Code.invalidEnvironment, `${what} (CNI_IFNAME)`, `${given}${cure}`);
+    throw new Failure("invalid environment", `${what} (CNI_IFNAME)`, `${given}${cure}`);
   };
   const size = host.encode(name).length;
   if (size > 15) refuse("interface name is too long", `it has ${size} bytes, the kernel takes at most 15`);
@@ -76,11 +76,11 @@ const NETWORK_NAME_MAX = 32_768;
 export function checkNetworkName(name: string): void {
   if (name.length > NETWORK_NAME_MAX) {
     const cure = `${excerpt(name)}: "name" may have ${NETWORK_NAME_MAX} characters`;
-    throw new CniError(Code.invalidConfig, "network name is too long", cure);
+    throw new Failure("invalid config", "network name is too long", cure);
   }
   if (isPlainName(name)) return;
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     "invalid characters found in network name",
     `${excerpt(name)}: "name" must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
   );

@@ -75,7 +75,7 @@ export interface Delegate {
   file: Fd;
 }
 
-/** A plugin. Every function but `add` returns nothing and throws CniError (or SystemError, NetlinkError) to fail. */
+/** A plugin. Every function but `add` returns nothing and throws Failure (or SystemError, NetlinkError) to fail. */
 export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly name: string;
   /** "interface" plugins own CNI_IFNAME and must not run in their own netns; "ipam" plugins touch no namespace. */
@@ -88,7 +88,7 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   hasOwnAddresses?(call: Call<C>): boolean;
   /**
    * Rules beyond the schema, each run by `attempt`. Touches nothing outside the process. Without `attempt` it throws the first
-   * CniError(invalidConfig): on ADD, CHECK and STATUS.
+   * Failure("invalid config"): on ADD, CHECK and STATUS.
    */
   validate(call: Call<C>, attempt?: Try): void;
   add(call: Call<C>): Result;

@@ -4,7 +4,7 @@ import { fold } from "../config/fold.ts";
 import { findJsonError } from "../config/json-error.ts";
 import { describe } from "../config/messages.ts";
 import type { ObjectShape } from "../config/shape.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { checkContainerId, checkIfName, checkNetworkName, excerpt } from "./names.ts";
 import type { Command } from "./plugin.ts";
@@ -40,7 +40,7 @@ export interface Request {
 const attachmentCommands = ["ADD", "CHECK", "DEL"];
 const commands: readonly string[] = [...attachmentCommands, "GC", "STATUS", "VERSION"];
 
-/** Checks the variables that the command needs, in the Go library's order: runtimes compare messages. Throws CniError(invalidEnvironment) naming them. */
+/** Checks the variables that the command needs, in the Go library's order: runtimes compare messages. Throws Failure("invalid environment") naming them. */
 function checkEnvironment(command: string): void {
   const missing: string[] = [];
   const need = (name: string, check: (value: string) => void = () => {}) => {
@@ -56,8 +56,8 @@ function checkEnvironment(command: string): void {
   // Only delegates need it otherwise, and they say so themselves (spec 1.1.0, Parameters).
   if (command === "GC") need("CNI_PATH");
   if (missing.length === 0) return;
-  throw new CniError(
-    Code.invalidEnvironment,
+  throw new Failure(
+    "invalid environment",
     `required env variables [${missing.join(",")}] missing`,
     `${command} needs ${missing.join(", ")} in its environment; the container runtime sets them`,
   );
@@ -69,8 +69,8 @@ export function readRequest(command: string): Request {
   const stdin = readStdin();
   const { raw, name, type, version } = readBasics(decode(stdin));
   if (!commands.includes(command)) {
-    throw new CniError(
-      Code.invalidEnvironment,
+    throw new Failure(
+      "invalid environment",
       `unknown CNI_COMMAND: ${excerpt(command)}`,
       `CNI_COMMAND must be one of ${commands.join(", ")}, in upper case`,
     );
@@ -98,18 +98,14 @@ function readStdin(): Uint8Array {
     data = readAll(inputLimit);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new CniError(
-      Code.io,
-      `error reading from stdin: ${error.message}`,
-      "the network configuration comes on stdin",
-    );
+    throw new Failure("io", `error reading from stdin: ${error.message}`, "the network configuration comes on stdin");
   }
   if (data !== undefined) return data;
   throw undecodable(`stdin has more than ${inputLimit} bytes`, "no network configuration needs that much");
 }
 
-function undecodable(what: string, cure: string): CniError {
-  return new CniError(Code.decoding, `error unmarshall network config: ${what}`, cure);
+function undecodable(what: string, cure: string): Failure {
+  return new Failure("not decodable", `error unmarshall network config: ${what}`, cure);
 }
 
 function decode(stdin: Uint8Array): unknown {
@@ -180,8 +176,8 @@ function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "vers
     if (typeof value !== "string") throw undecodable(`"${key}" is ${describe(value)}`, "it must be a text in quotes");
   }
   if (name === "") {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       "missing network name",
       'the configuration needs a "name"; Multus takes that of the NetworkAttachmentDefinition',
     );

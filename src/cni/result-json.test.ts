@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { addressOf, formatAddress, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Result } from "./result.ts";
 import { ResultError, readResult, writeResult } from "./result-json.ts";
@@ -109,7 +109,7 @@ test.each(["0.1.0", "0.2.0"])("%s has one address of each family with its routes
   });
   expect(() => writeResult({ ...full, ips: [] }, version)).toThrow("cannot convert: no valid IP addresses");
   const two = { ...full, ips: [full.ips[0]!, { address: parsePrefix("192.0.2.6/24")! }] };
-  expect(() => writeResult(two, version)).toThrow(CniError);
+  expect(() => writeResult(two, version)).toThrow(Failure);
 });
 
 test("nothing empty is written from 1.0.0 on", () => {

@@ -2,14 +2,14 @@
 import { fold, type Overlong } from "../config/fold.ts";
 import { describe } from "../config/messages.ts";
 import type { ObjectShape, Shape } from "../config/shape.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { type Address, formatAddress, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { jsonText } from "../json-text.ts";
 import { type Dns, emptyResult, type Interface, type IpConfig, type Result, type Route } from "./result.ts";
 import { isBefore, isLegacy, isSupported } from "./version.ts";
 
-/** A result that is none. Callers turn it into a CniError that says whose it was. */
+/** A result that is none. Callers turn it into a Failure that says whose it was. */
 export class ResultError extends Error {
   override readonly name = "ResultError";
 }
@@ -172,7 +172,7 @@ export function readResult(raw: unknown, version: string, from: "ipam" | "previo
   return result;
 }
 
-/** Throws CniError(invalidConfig) when results of this version cannot say what this one does. */
+/** Throws Failure("invalid config") when results of this version cannot say what this one does. */
 export function writeResult(result: Result, version: string): string {
   const value = isLegacy(version)
     ? legacyResult(result, version)
@@ -183,9 +183,9 @@ export function writeResult(result: Result, version: string): string {
 }
 
 /** Why a result without addresses cannot be said before 0.3.0: also asked before anything is done. */
-export function noAddress(version: string): CniError {
-  return new CniError(
-    Code.invalidConfig,
+export function noAddress(version: string): Failure {
+  return new Failure(
+    "invalid config",
     "cannot convert: no valid IP addresses",
     `results of cniVersion ${version} are nothing but addresses: use 0.3.1 or later, or give the network an "ipam"`,
   );
@@ -195,8 +195,8 @@ function legacyResult(result: Result, version: string): Json {
   const of = (family: 4 | 6): Json | undefined => {
     const ips = result.ips.filter(({ address }) => address.address.family === family);
     if (ips.length > 1) {
-      throw new CniError(
-        Code.invalidConfig,
+      throw new Failure(
+        "invalid config",
         `CNI version ${version} does not support more than 1 address per family`,
         "use cniVersion 0.3.1 or later",
       );

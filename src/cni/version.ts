@@ -1,5 +1,5 @@
 // Versions of the CNI spec.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import type { Command } from "./plugin.ts";
 
 /** All that we speak, oldest first. */
@@ -43,25 +43,25 @@ export function isLegacy(version: string): boolean {
   return isBefore(version, "0.3.0");
 }
 
-/** Throws CniError(incompatibleVersion) when the version is none of ours, or has no such command; CniError(decoding) when it is no version at all. */
+/** Throws Failure("incompatible version") when the version is none of ours, or has no such command; Failure("not decodable") when it is no version at all. */
 export function checkVersion(command: Command, version: string): void {
   if (!isSupported(version)) {
     // The Go library reads the numbers only for commands that not every version has.
     if (since[command] !== undefined && !isNumbers(version)) {
-      throw new CniError(
-        Code.decoding,
+      throw new Failure(
+        "not decodable",
         `"cniVersion" ${JSON.stringify(version.slice(0, 64))} is no version`,
         `${command} exists since ${since[command]}; a version is three numbers, such as ${newestVersion}`,
       );
     }
     const known = supportedVersions.map((each) => JSON.stringify(each)).join(" ");
     const details = `config is ${JSON.stringify(version.slice(0, 64))}, plugin supports [${known}]`;
-    throw new CniError(Code.incompatibleVersion, "incompatible CNI versions", details);
+    throw new Failure("incompatible version", "incompatible CNI versions", details);
   }
   const first = since[command];
   if (first === undefined || !isBefore(version, first)) return;
-  throw new CniError(
-    Code.incompatibleVersion,
+  throw new Failure(
+    "incompatible version",
     `config version does not allow ${command}`,
     `the config's cniVersion is ${version}; ${command} exists since ${first}`,
   );

@@ -4,7 +4,7 @@
 // So: links are followed on the way to a root of the policy and not below it. Below a root that others share only directories are
 // entered that are root's, that nobody else can write, and that are of the same mount; never one of the trees of roots.ts. What was
 // reached in this way is asked for its path, which is held to the roots once more.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import {
   O_CLOEXEC,
   O_DIRECTORY,
@@ -31,7 +31,7 @@ const RESOLV_CONF = "/etc/resolv.conf";
 /**
  * Opens the directory that `key` of a configuration names (confinePath). Creates what is missing when asked (`mode` for itself); below
  * a root that others share only from the second directory on, or when the first is called cni…. undefined: it does not exist. Throws
- * CniError(invalidConfig).
+ * Failure("invalid config").
  */
 export function openPlace(key: "dataDir", place: Place, create?: { mode: number }): Fd | undefined {
   return openDirectoryOf(key, place, create);
@@ -139,7 +139,7 @@ function openStep(key: string, place: Place, dir: Fd, name: string): Fd | undefi
   }
 }
 
-function noDirectory(key: string, place: Place, name: string): CniError {
+function noDirectory(key: string, place: Place, name: string): Failure {
   return refused(key, place.path, `has a symbolic link on it, or what is no directory (${name})`);
 }
 
@@ -150,7 +150,7 @@ function whyNotAdmins(parent: Fd, fd: Fd): string {
   return dev === host.fstat(parent).dev ? "" : "is another file system";
 }
 
-/** Whole contents of the file that a configuration names as resolvConf; undefined: not there. Throws CniError. */
+/** Whole contents of the file that a configuration names as resolvConf; undefined: not there. Throws Failure. */
 export function readResolvFile(path: string, limit: number): Uint8Array | undefined {
   const place = confinePath("resolvConf", path);
   // The administrator's own link, as a root of the policy is.
@@ -163,15 +163,15 @@ function readLooked(dir: Fd | undefined, name: string, follow: boolean, limit: n
   const looked = openLooked(dir, name, O_RDONLY, notRegular, follow);
   if (looked === undefined) return undefined;
   const { fd, why, stat } = looked;
-  if (fd === undefined) throw new CniError(Code.io, why);
+  if (fd === undefined) throw new Failure("io", why);
   const data = closing(fd, () => readUpTo(fd, stat.size, limit));
-  if (data === undefined) throw new CniError(Code.io, `it is larger than ${limit} bytes`);
+  if (data === undefined) throw new Failure("io", `it is larger than ${limit} bytes`);
   return data;
 }
 
-function refused(key: string, path: string, why: string): CniError {
-  return new CniError(
-    Code.invalidConfig,
+function refused(key: string, path: string, why: string): Failure {
+  return new Failure(
+    "invalid config",
     `${key} ${JSON.stringify(path.slice(0, 128))} is refused: it ${why}`.replace("it : ", ""),
     `name a directory that only the node's administrator can have made; he can allow others as paths.${key} in /etc/cni/podnic.json`,
   );

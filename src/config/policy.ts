@@ -1,6 +1,6 @@
 // The node's policy, /etc/cni/podnic.json: root-owned, not writable by others. It can widen or narrow what configurations may do; a
 // configuration never can.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
@@ -129,14 +129,14 @@ function read(): Given | undefined {
   try {
     const { mode, uid, size } = host.fstat(fd);
     if ((mode & S_IFMT) !== S_IFREG || uid !== 0 || (mode & 0o022) !== 0) {
-      throw new CniError(
-        Code.generic,
+      throw new Failure(
+        "failed",
         `${file} is not trusted`,
         "it must be a regular file of root's that nobody else can write",
       );
     }
     const data = readUpTo(fd, size, sizeLimit);
-    if (data === undefined) throw new CniError(Code.generic, `${file} is larger than ${sizeLimit} bytes`);
+    if (data === undefined) throw new Failure("failed", `${file} is larger than ${sizeLimit} bytes`);
     return parse(host.decode(data));
   } finally {
     host.close(fd);
@@ -149,11 +149,10 @@ function parse(text: string): Given {
     raw = JSON.parse(text);
   } catch {
     const { line = 1, column = 1, text: what = "nested too deep" } = findJsonError(text) ?? {};
-    throw new CniError(Code.generic, `${file} is not JSON`, `line ${line}, column ${column}: ${what}`);
+    throw new Failure("failed", `${file} is not JSON`, `line ${line}, column ${column}: ${what}`);
   }
   const { config, problems } = inspect("policy", raw);
-  if (problems.length > 0)
-    throw new CniError(Code.generic, refusal(file, problems).message, "correct the node's policy");
+  if (problems.length > 0) throw new Failure("failed", refusal(file, problems).message, "correct the node's policy");
   return config as Given;
 }
 
@@ -161,7 +160,7 @@ function parse(text: string): Given {
 const builtIn = complete({});
 
 /**
- * Where `path` of `key` lies. Throws CniError(invalidConfig) when that is outside of the allowed roots; CniError(tryAgain) when a policy
+ * Where `path` of `key` lies. Throws Failure("invalid config") when that is outside of the allowed roots; Failure("try again") when a policy
  * that is ignored might have allowed it. Lexical: config/place.ts opens it.
  */
 export function confinePath(key: ConfinedKey, path: string): Place {
@@ -171,16 +170,12 @@ export function confinePath(key: ConfinedKey, path: string): Place {
   const why = root === undefined ? "is outside of the directories it may lie in" : whyNot(key, plain, root, steps);
   if (root !== undefined && why === "") return { path: plain, root, steps: stepsBelow(root, steps) };
   if (sound && ignored !== "") {
-    throw new CniError(
-      Code.tryAgain,
-      `whether ${key} may be ${JSON.stringify(path.slice(0, 128))} is not known`,
-      ignored,
-    );
+    throw new Failure("try again", `whether ${key} may be ${JSON.stringify(path.slice(0, 128))} is not known`, ignored);
   }
   const all = policy().paths[key].map((each) => each.path);
   const allowed = all.filter((inner) => !all.some((outer) => outer !== inner && isBelow(inner, outer)));
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     `${key} ${JSON.stringify(path.slice(0, 128))} ${why}`,
     `it must be an absolute path below ${allowed.join(", ")}; the node's administrator can add directories as paths.${key} in ${file}`,
   );

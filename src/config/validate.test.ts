@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { runs } from "../testing/effort.ts";
 import { fold } from "./fold.ts";
 import { inspect, readConfig, readWhatIsValid } from "./validate.ts";
@@ -8,11 +8,11 @@ import { inspect, readConfig, readWhatIsValid } from "./validate.ts";
 // @ts-expect-error written by scripts/vitest-setup.ts
 vi.mock("#validators", () => import("../../generated/fixture.mjs"));
 
-function refused(raw: unknown): CniError {
+function refused(raw: unknown): Failure {
   try {
     readConfig("fixture", raw);
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof Failure) return error;
     throw error;
   }
   throw new Error("accepted");

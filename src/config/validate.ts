@@ -1,6 +1,6 @@
 // From what came in to what a plugin may trust: keys folded, values checked against the plugin's schema.
 import { shapes, validators } from "#validators";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { fold, type Overlong } from "./fold.ts";
 import { explain, humanPath, type Problem } from "./messages.ts";
 
@@ -31,14 +31,14 @@ export function inspect(name: string, raw: unknown): { config: unknown; problems
   return { config, problems };
 }
 
-/** The configuration, folded and valid. Throws CniError(invalidConfig) that names the first problem in `message` and all in `details`. */
+/** The configuration, folded and valid. Throws Failure("invalid config") that names the first problem in `message` and all in `details`. */
 export function readConfig<T>(name: string, raw: unknown): T {
   const { config, problems } = inspect(name, raw);
   if (problems.length > 0) throw refusal("failed to load netconf", problems);
   return config as T;
 }
 
-export function refusal(prefix: string, problems: Problem[]): CniError {
+export function refusal(prefix: string, problems: Problem[]): Failure {
   const [first, ...others] = problems;
   const more = others.slice(0, listed).map((problem) => problem.text);
   if (others.length > listed) more.push(`and ${others.length - listed} more`);
@@ -46,7 +46,7 @@ export function refusal(prefix: string, problems: Problem[]): CniError {
     first?.cure ??
     "correct it in the network configuration (with Multus: spec.config of the NetworkAttachmentDefinition)";
   const details = more.length === 0 ? cure : `${cure}; also: ${more.join("; ")}`;
-  return new CniError(Code.invalidConfig, `${prefix}: ${first?.text ?? "invalid"}`, details);
+  return new Failure("invalid config", `${prefix}: ${first?.text ?? "invalid"}`, details);
 }
 
 /**

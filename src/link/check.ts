@@ -1,6 +1,6 @@
 // CHECK: is an interface still what ADD made it? Looks where ADD put things (the right table, all next hops, this device), so
 // that it neither alarms for what is right nor passes what is wrong.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { type Address, type Family, formatAddress, formatPrefix } from "../ip/address.ts";
 import { equalAddresses, networkPrefix } from "../ip/range.ts";
 import { IFA_F_DADFAILED, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
@@ -12,7 +12,7 @@ import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./rout
 import { describeRoute, planRoutes, samePrefix } from "./route-plan.ts";
 import type { InterfaceSpec } from "./spec.ts";
 
-/** CHECK: up, every address with its prefix length, every route with its next hop, metric and device in its table, or in any when that is main. Throws CniError for the first thing missing. */
+/** CHECK: up, every address with its prefix length, every route with its next hop, metric and device in its table, or in any when that is main. Throws Failure for the first thing missing. */
 export function checkInterface(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
   const link = getLink(pod.route, index);
   if (link === undefined) throw missing(`interface ${name} does not exist in the pod`);
@@ -22,8 +22,8 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
   else checkRoutes(pod, index, name, spec);
 }
 
-function missing(message: string): CniError {
-  return new CniError(Code.generic, message, "something changed it since ADD; DEL and ADD again restore it");
+function missing(message: string): Failure {
+  return new Failure("failed", message, "something changed it since ADD; DEL and ADD again restore it");
 }
 
 function checkAddresses(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
@@ -103,7 +103,7 @@ function hasHop(candidate: KernelRoute, index: number, hop: NewHop): boolean {
   });
 }
 
-function routeMissing(name: string, wanted: NewRoute, hop: NewHop, candidates: KernelRoute[]): CniError {
+function routeMissing(name: string, wanted: NewRoute, hop: NewHop, candidates: KernelRoute[]): Failure {
   const route = describeRoute({ ...wanted, hops: [hop] });
   if (candidates.length === 0) return missing(`the route ${route} of ${name} is missing`);
   const hops = candidates.flatMap((candidate) => candidate.nexthops);

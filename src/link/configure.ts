@@ -1,5 +1,5 @@
 // Gives an interface its addresses and routes. check.ts says whether it still has them, announce.ts tells the neighbours.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import { IFA_F_NODAD, IFA_F_OPTIMISTIC } from "../netlink/constants.ts";
@@ -35,7 +35,7 @@ const DAD_FLAGS = { wait: 0, skip: IFA_F_NODAD, optimistic: IFA_F_OPTIMISTIC };
 
 /**
  * Addresses, up, DAD, routes, in the order of the Go plugins' ConfigureIface, addresses and routes in one send each.
- * Undo is the caller's: the link is removed or moved back. Throws CniError naming the address or route and the cure.
+ * Undo is the caller's: the link is removed or moved back. Throws Failure naming the address or route and the cure.
  */
 export function configureInterface(
   pod: NetNs,
@@ -104,7 +104,7 @@ function addition(name: string, planned: NewRoute): string {
   return `ip route add ${describeRoute(planned)} dev ${name}`;
 }
 
-/** Answers to addresses, up and (perhaps) routes, in this order. Throws CniError for the first refusal. */
+/** Answers to addresses, up and (perhaps) routes, in this order. Throws Failure for the first refusal. */
 function throwRefusals(
   pod: NetNs,
   index: number,
@@ -117,7 +117,7 @@ function throwRefusals(
     const error = results[i];
     if (error === undefined) continue;
     const cure = i < spec.ips.length ? addressCure(pod, index, error, spec.ips[i]!) : upCure(pod, index, error);
-    throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, cure);
+    throw new Failure("failed", `cannot configure ${name}: ${error.message}`, cure);
   }
   throwRouteRefusals(pod.route, index, name, results.slice(spec.ips.length + 1), plan);
 }
@@ -162,7 +162,7 @@ function throwRouteRefusals(
         planned.dst.address.family === 4 ? undefined : replaceLearnt(route, addition(name, planned), index, planned);
     }
     if (error === undefined) continue;
-    throw new CniError(Code.generic, `cannot configure ${name}: ${error.message}`, routeCure(error, planned));
+    throw new Failure("failed", `cannot configure ${name}: ${error.message}`, routeCure(error, planned));
   }
 }
 
@@ -176,7 +176,7 @@ function routeCure(error: NetlinkError, { dst }: NewRoute): string {
   return "";
 }
 
-/** Settings of the interface in the namespace this process is in. Throws CniError for those without which addresses do not work. */
+/** Settings of the interface in the namespace this process is in. Throws Failure for those without which addresses do not work. */
 function prepareSysctls(name: string, ipv6: boolean, options: ConfigureOptions): void {
   if (options.notify === true) {
     trySysctl(`net/ipv4/conf/${name}/arp_notify`, "1");
@@ -199,14 +199,14 @@ function prepareSysctls(name: string, ipv6: boolean, options: ConfigureOptions):
 }
 
 /** The interface has no IPv6 settings: neither has any, or its MTU is too small for IPv6. */
-function withoutIpv6(name: string): CniError {
+function withoutIpv6(name: string): Failure {
   const what = `cannot give ${name} an IPv6 address`;
   if (readSysctl("net/ipv6/conf/all/disable_ipv6") === undefined) {
     const cure = "boot without ipv6.disable=1, or leave IPv6 addresses out of the IPAM configuration";
-    return new CniError(Code.generic, `${what}: the kernel has no IPv6`, cure);
+    return new Failure("failed", `${what}: the kernel has no IPv6`, cure);
   }
-  return new CniError(
-    Code.invalidConfig,
+  return new Failure(
+    "invalid config",
     `${what}: its MTU is below ${IPV6_MIN_MTU}, the least that IPv6 works with`,
     `raise "mtu" (and that of the device below) to ${IPV6_MIN_MTU} or more, or leave IPv6 addresses out of the IPAM configuration`,
   );

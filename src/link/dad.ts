@@ -1,5 +1,5 @@
 // Waiting for duplicate address detection: 1 to 2 seconds during which an IPv6 address cannot be used.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { formatAddress } from "../ip/address.ts";
 import {
@@ -32,7 +32,7 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
     if (tentative === 0) return;
     const link = getLink(route, index);
     if (link === undefined)
-      throw new CniError(Code.generic, `${name} is gone while its addresses were checked for duplicates`);
+      throw new Failure("failed", `${name} is gone while its addresses were checked for duplicates`);
     if (link.kind !== "" && (link.flags & IFF_LOWER_UP) === 0) return;
     const left = deadline - host.monotonic();
     if (left > 0) {
@@ -40,21 +40,21 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
       continue;
     }
     if (link.operstate !== IF_OPER_UP) return;
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `${name} still has ${tentative} tentative IPv6 addresses after ${BUDGET / 1000} s`,
       "duplicate address detection did not end; see the link's multicast, or set dad to skip",
     );
   }
 }
 
-/** How many addresses are not usable yet. Throws CniError for one that somebody else has. */
+/** How many addresses are not usable yet. Throws Failure for one that somebody else has. */
 function tentativeAddresses(route: RouteSocket, index: number, name: string): number {
   let tentative = 0;
   for (const { address, flags } of listAddresses(route, index, 6)) {
     if ((flags & IFA_F_DADFAILED) !== 0) {
-      throw new CniError(
-        Code.generic,
+      throw new Failure(
+        "failed",
         `link ${name} has address ${formatAddress(address)} in DADFAILED state`,
         "another host on this network has the address already",
       );

@@ -1,7 +1,7 @@
 // Links that live on a master: macvlan and ipvlan. `ip link add link MASTER name NAME netns POD type KIND`.
 // One request creates the link in the pod's namespace under its final name. Created on the host and moved, it would cost an RCU
 // barrier (12-16 ms, measured) and be visible under a second name.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { addLink, getLink, IFF_LOOPBACK, IFF_UP, type Link, type NewLink } from "./link.ts";
 import { type NetNs, sameNamespace } from "./namespace.ts";
@@ -15,22 +15,22 @@ export interface Master {
   namespace: NetNs;
 }
 
-/** `name` may be an alternative name; "" is the device of the default route. Throws CniError. */
+/** `name` may be an alternative name; "" is the device of the default route. Throws Failure. */
 export function findMaster(namespace: NetNs, name: string): Master {
   if (name === "") {
     const index = defaultRouteDevice(namespace.route);
     const link = index === undefined ? undefined : getLink(namespace.route, index);
     if (link !== undefined) return { link, namespace };
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       "no default route interface found",
       `the configuration names no master, and ${where(namespace)} has no default route with a device; set "master"`,
     );
   }
   const link = getLink(namespace.route, name);
   if (link !== undefined) return { link, namespace };
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `failed to lookup master "${name}": Link not found`,
     `${where(namespace)} has no device of this name or alternative name; see \`ip link\` there, and "master" in the configuration`,
   );
@@ -40,34 +40,34 @@ function where(namespace: NetNs): string {
   return namespace.path === "" ? "the host" : namespace.path;
 }
 
-/** Refuses what the kernel would refuse in worse words, or would accept and not carry: a link on a master that is down. Throws CniError. */
+/** Refuses what the kernel would refuse in worse words, or would accept and not carry: a link on a master that is down. Throws Failure. */
 export function checkMaster({ link }: Master, kind: UpperLink, mtu: number): void {
   if ((link.flags & IFF_LOOPBACK) !== 0) {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `master "${link.name}" is a loopback device`,
       `${kind} needs an Ethernet device; set "master"`,
     );
   }
   if ((link.flags & IFF_UP) === 0) {
-    throw new CniError(
-      Code.generic,
+    throw new Failure(
+      "failed",
       `master "${link.name}" is down: network is down`,
       `a ${kind} interface carries nothing while its master is down; \`ip link set ${link.name} up\``,
     );
   }
   if (mtu > link.mtu) {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `invalid MTU ${mtu}, must be [0, master MTU(${link.mtu})]`,
       `lower "mtu", or \`ip link set ${link.name} mtu ${mtu}\` if the network carries it`,
     );
   }
 }
 
-export function nameTaken(name: string, pod: NetNs): CniError {
-  return new CniError(
-    Code.generic,
+export function nameTaken(name: string, pod: NetNs): Failure {
+  return new Failure(
+    "failed",
     `interface "${name}" already exists in the pod: file exists`,
     `${pod.path} has a device of this name, which was not touched; another network of the pod uses CNI_IFNAME ${name}, or an earlier ADD was not followed by DEL`,
   );
@@ -77,14 +77,14 @@ export function nameTaken(name: string, pod: NetNs): CniError {
 const lost = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
 
 /**
- * Creates the link, down, in the namespace `pod` and returns it. Throws CniError; any other error leaves open
+ * Creates the link, down, in the namespace `pod` and returns it. Throws Failure; any other error leaves open
  * whether the link exists. `explainRefusal` words a refusal of the kernel that only the kind understands.
  */
 export function createUpper(
   master: Master,
   pod: NetNs,
   link: Omit<NewLink, "parent" | "netns">,
-  explainRefusal: (error: NetlinkError) => CniError | undefined,
+  explainRefusal: (error: NetlinkError) => Failure | undefined,
 ): Link {
   const request: NewLink = { ...link, parent: master.link.index };
   if (!sameNamespace(master.namespace, pod)) request.netns = pod.fd;
@@ -97,12 +97,12 @@ export function createUpper(
   }
   const created = getLink(pod.route, link.name);
   if (created === undefined)
-    throw new CniError(Code.generic, `${link.kind} "${link.name}" vanished while it was being made`);
+    throw new Failure("failed", `${link.kind} "${link.name}" vanished while it was being made`);
   return created;
 }
 
 /** The kernel's refusal with cause and cure, by errno. */
-function refusal(error: NetlinkError, master: Link, kind: UpperLink): CniError {
+function refusal(error: NetlinkError, master: Link, kind: UpperLink): Failure {
   const other = kind === "macvlan" ? "ipvlan" : "macvlan";
   const causes: { [code: string]: string } = {
     EBUSY:
@@ -115,7 +115,7 @@ function refusal(error: NetlinkError, master: Link, kind: UpperLink): CniError {
     EADDRNOTAVAIL: "the MAC address is not one that an interface can have",
     EINVAL: `the kernel accepts no ${kind} with these properties on master "${master.name}"`,
   };
-  return new CniError(Code.generic, `failed to create ${kind}: ${error.message}`, causes[error.code] ?? "");
+  return new Failure("failed", `failed to create ${kind}: ${error.message}`, causes[error.code] ?? "");
 }
 
 /**

@@ -1,6 +1,6 @@
 // Moving a device between namespaces: one RTM_NEWLINK that moves and renames, because the kernel waits an RCU barrier
 // (12-16 ms) under RTNL for each move (habit of all callers: exactly one per call).
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { findDevice, isSameDevice, viewOf, withIdentity } from "./identity.ts";
 import { deleteAltnames, getLink, getLinkWhole, type Link, type LinkChange, setLink } from "./link.ts";
@@ -14,7 +14,7 @@ import { type LinkSnapshot, restoreLink, snapshotLink } from "./snapshot.ts";
  * So: looks first, and after any error looks on both sides and puts the link back as it was.
  * Alternative names that stand in the way (one is the wanted name, or taken in the target) are dropped; who moves the link back
  * adds them again from what it recorded.
- * Returns the link as it is in the target (its index may have changed). Throws CniError naming the conflict. `known`: what it is known by
+ * Returns the link as it is in the target (its index may have changed). Throws Failure naming the conflict. `known`: what it is known by
  * (see identity.ts), for the way back.
  */
 export function moveLink(
@@ -36,8 +36,7 @@ export function moveLink(
       raiseLater(error, to, link, name, change);
     }
     const moved = getLinkWhole(to.route, name);
-    if (moved === undefined)
-      throw new CniError(Code.generic, `${name} vanished from ${describe(to)} right after the move`);
+    if (moved === undefined) throw new Failure("failed", `${name} vanished from ${describe(to)} right after the move`);
     return moved;
   } catch (error) {
     throw explain(error, from, to, link, name, putBack(from, to, link, name, known));
@@ -54,11 +53,11 @@ function raiseLater(error: unknown, to: NetNs, link: Link, name: string, change:
   patiently(() => setLink(to.route, moved.index, change));
 }
 
-function nameTaken(to: NetNs, name: string, taken: Link): CniError {
+function nameTaken(to: NetNs, name: string, taken: Link): Failure {
   const what =
     taken.name === name ? `an interface ${name}` : `an interface ${taken.name} with the alternative name ${name}`;
-  return new CniError(
-    Code.generic,
+  return new Failure(
+    "failed",
     `cannot move: ${describe(to)} has ${what} already`,
     "choose another interface name or remove that interface",
   );
@@ -95,8 +94,8 @@ function explain(error: unknown, from: NetNs, to: NetNs, link: Link, name: strin
   const cause = error instanceof Error ? error.message : String(error);
   const message = `cannot move ${link.name} to ${describe(to)} as ${name}: ${cause}`;
   if (problem !== "")
-    return new CniError(Code.generic, message, `and putting it back to ${describe(from)} failed: ${problem}`);
-  return new CniError(Code.generic, message, cureOf(error));
+    return new Failure("failed", message, `and putting it back to ${describe(from)} failed: ${problem}`);
+  return new Failure("failed", message, cureOf(error));
 }
 
 function cureOf(error: unknown): string {

@@ -1,5 +1,5 @@
 // A network namespace that we hold open, and a route socket in it.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { CLONE_NEWNET, NSFS_MAGIC, O_CLOEXEC, O_PATH, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
@@ -94,7 +94,7 @@ let held: NetNs | undefined;
 
 /**
  * Opens the namespace at a path without blocking (it may be a FIFO) and without touching it.
- * Throws CniError(invalidEnvironment) naming CNI_NETNS when it is not a network namespace;
+ * Throws Failure("no namespace") naming CNI_NETNS when it is not a network namespace;
  * the message keeps the words "no such file or directory" for a missing path, which runtimes look for.
  * With `missing` "ok" (DEL) it returns undefined when the namespace is proven to be gone, and throws when that cannot be told.
  */
@@ -107,8 +107,8 @@ export function openNamespace(path: string, missing: "error" | "ok" = "error"): 
   }
   if (found instanceof Gone) {
     if (missing === "ok") return undefined;
-    throw new CniError(
-      Code.invalidEnvironment,
+    throw new Failure(
+      "no namespace",
       `CNI_NETNS ${path}: ${found.why}`,
       "CNI_NETNS must be the path of the pod's network namespace, such as /var/run/netns/NAME; the runtime sets it",
     );
@@ -157,7 +157,7 @@ class Gone {
  * The one place that decides what a path says about the namespace that a runtime had there: it is open now, it is gone, or, with the
  * error that says why, nobody can tell. A pod may well be running behind a directory that we may not search.
  */
-function tryOpen(path: string): OpenNamespace | Gone | SystemError | CniError {
+function tryOpen(path: string): OpenNamespace | Gone | SystemError | Failure {
   let file: Fd | undefined;
   try {
     // O_PATH neither blocks on a FIFO nor runs a device's open; what it found is opened for real once we know what it is.
@@ -168,7 +168,7 @@ function tryOpen(path: string): OpenNamespace | Gone | SystemError | CniError {
     host.close(fd);
     return new Gone("is a namespace, but not a network namespace");
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof Failure) return error;
     if (!(error instanceof SystemError)) throw error;
     if (file !== undefined || !ABSENT.includes(error.code)) return error;
     return mayNeedProc(path) && !isThere("/proc/self") ? noProc(error) : new Gone(error.message, true);
@@ -206,9 +206,9 @@ function openProc(path: string): Fd {
   }
 }
 
-function noProc(cause: SystemError): CniError {
-  return new CniError(
-    Code.generic,
+function noProc(cause: SystemError): Failure {
+  return new Failure(
+    "failed",
     `there is no /proc: ${cause.message}`,
     "namespaces are opened by way of /proc: mount it where the plugin runs (mount -t proc proc /proc)",
   );
@@ -217,10 +217,10 @@ function noProc(cause: SystemError): CniError {
 /** Refusals that do not pass by themselves and are about the path; the others (memory, descriptors, the disk) speak for themselves. */
 const OF_PATH = ["EACCES", "EPERM", "ELOOP", "ENAMETOOLONG"];
 
-function doubt(path: string, error: SystemError | CniError): Error {
+function doubt(path: string, error: SystemError | Failure): Error {
   if (!(error instanceof SystemError && OF_PATH.includes(error.code))) return error;
-  return new CniError(
-    Code.invalidEnvironment,
+  return new Failure(
+    "no namespace",
     `CNI_NETNS ${path}: ${error.message}`,
     `${error.code}: whether the pod's namespace exists cannot be told, so that nothing of it is released; the plugin must be able to reach the path`,
   );

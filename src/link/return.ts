@@ -1,5 +1,5 @@
 // Taking a device out of a pod: what host-device and sriov have in common.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { log } from "../log.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
@@ -127,9 +127,9 @@ export function takeBack(pod: NetNs, host: NetNs, link: Link, was: LinkSnapshot)
 }
 
 /** Another device of the host has the name. */
-export function nameTaken(name: string): CniError {
-  return new CniError(
-    Code.generic,
+export function nameTaken(name: string): Failure {
+  return new Failure(
+    "failed",
     `cannot give the device its name back: the host has another "${name}"`,
     `Give that interface another name if the node does not use it (ip link set dev ${name} name …). The device stays where it is until a later DEL.`,
   );

@@ -1,6 +1,6 @@
 // From the routes of a result to those of the kernel: which next hop, on-link or not, which of them belong together.
 // Rules are the Go plugins' where those work; where they fail or do something else than they were told, docs/differences.md.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { type Address, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
 import { equalAddresses, networkPrefix, prefixContains } from "../ip/range.ts";
 import { RT_SCOPE_LINK, RT_TABLE_MAIN } from "../netlink/constants.ts";
@@ -16,7 +16,7 @@ export interface RoutePlan {
 
 /**
  * `present`: addresses the interface has besides those of `spec`.
- * Throws CniError for a route that cannot be: an IPv6 destination behind an IPv4 gateway.
+ * Throws Failure for a route that cannot be: an IPv6 destination behind an IPv4 gateway.
  */
 export function planRoutes(spec: InterfaceSpec, present: Prefix[] = []): RoutePlan {
   const subnets = [...spec.ips.map((ip) => ip.address), ...present];
@@ -48,8 +48,8 @@ function gatewayOf(route: RouteSpec, ips: AddressSpec[]): Address | undefined {
   if (route.gw !== undefined) {
     if (route.gw.bytes.every((byte) => byte === 0)) return undefined;
     if (family === 6 && route.gw.family === 4) {
-      throw new CniError(
-        Code.invalidConfig,
+      throw new Failure(
+        "invalid config",
         `route ${formatPrefix(route.dst)}: the gateway ${formatAddress(route.gw)} is not an IPv6 address`,
         "an IPv6 route needs an IPv6 gateway, or none",
       );

@@ -1,5 +1,5 @@
 // Looking first and changing then, while others change tables too.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
@@ -77,8 +77,8 @@ export function checkTable(nft: NftSocket, place: Place, what: string): boolean 
   if (flags === undefined) return false;
   if ((flags & c.NFT_TABLE_F_DORMANT) === 0) return true;
   const name = `${familyName(place.family)} ${place.table}`;
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `${what}: the table ${name} of nftables is switched off (flags dormant), so that its rules do nothing`,
     `somebody else did that: nft add table ${name} '{ }' switches it on`,
   );
@@ -109,8 +109,8 @@ const isUnsupported = (code: string): boolean => ["EPROTONOSUPPORT", "EAFNOSUPPO
 /** The error, with a cure when it says that the kernel lacks nf_tables or a part of it, or that the tables are not ours to change. */
 export function explain(error: unknown, cannot: string): unknown {
   if (error instanceof Overtaken) {
-    return new CniError(
-      Code.tryAgain,
+    return new Failure(
+      "try again",
       `${cannot}: ${error.message}`,
       "EAGAIN: other programs change nftables without a pause: try again",
     );
@@ -119,7 +119,7 @@ export function explain(error: unknown, cannot: string): unknown {
   if (error.code === "ERESTART") return explain(new Overtaken(error.message), cannot);
   const cure = cures(error);
   if (cure === undefined) return error;
-  return new CniError(Code.generic, `${cannot}: ${error.message}`, `${error.code}: ${cure}`);
+  return new Failure("failed", `${cannot}: ${error.message}`, `${error.code}: ${cure}`);
 }
 
 function cures(error: NetlinkError | SystemError): string | undefined {

@@ -10,7 +10,7 @@
 //
 // Chains of other tables at the same hook see the packets too, whatever ours say; the first that translates wins. What the Go plugin
 // wrote by way of iptables is in iptables.ts.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
 import { networkPrefix } from "../ip/range.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
@@ -177,7 +177,7 @@ function isOwn(nft: NftSocket, mark: string, handle: number): boolean {
 }
 
 /**
- * Throws CniError when anything of it is not as addMasquerade, or the Go plugin by nftables or iptables-nft, made it. `known`, what addMasquerade
+ * Throws Failure when anything of it is not as addMasquerade, or the Go plugin by nftables or iptables-nft, made it. `known`, what addMasquerade
  * returned, spares it the reading of all pods' rules.
  */
 export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[], known: number[] = []): void {
@@ -208,10 +208,10 @@ function expressionsOf(mark: string, ...message: Parameters<PayloadReader<void>>
   return isCommented(mark, ...message) ? readRule(...message).expressions : undefined;
 }
 
-function missing({ address }: Prefix, isOn: boolean): CniError {
+function missing({ address }: Prefix, isOn: boolean): Failure {
   const where = isOn ? `no rule for it in the chain ${CHECKS}` : `no packet comes to the chain ${CHECKS}`;
-  return new CniError(
-    Code.generic,
+  return new Failure(
+    "failed",
     `ipMasq: what the pod sends from ${formatAddress(address)} is not masqueraded: ${where} (table inet ${TABLE} of nftables)`,
     `somebody changed the rules since ADD (nft list table inet ${TABLE}): DEL and ADD again restore them`,
   );

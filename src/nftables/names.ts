@@ -1,6 +1,6 @@
 // What the Go plugins call the chains and rules of an attachment. Ours have the same names, so that either plugin can remove what the
 // other made.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { utf8 } from "../netlink/bytes.ts";
 import { sha512 } from "../state/sha512.ts";
 import { COMMENT_LIMIT } from "./userdata.ts";
@@ -62,8 +62,8 @@ export function spoofNames(id: string): SpoofNames {
 export function checkSpoofNames(id: string): void {
   const length = utf8(spoofNames(id).mac).length;
   if (length <= NAME_LIMIT) return;
-  throw new CniError(
-    Code.invalidEnvironment,
+  throw new Failure(
+    "invalid environment",
     `the container's id is too long for macspoofchk with nftables: the chain's name would have ${length} characters, at most ${NAME_LIMIT} are possible`,
     'the chains are named after CNI_CONTAINERID and CNI_IFNAME: shorten the id, or set "macspoofchkBackend": "bridge", which needs no names',
   );

@@ -10,12 +10,12 @@ import { SOURCE_MAC, SPOOF_BASE } from "./spoof-check.ts";
 /** A name that nobody else has. */
 const TABLE = "podnic-probe";
 
-/** Throws CniError with the cure when the kernel cannot check addresses in the bridge family of nftables. Changes nothing. */
+/** Throws Failure with the cure when the kernel cannot check addresses in the bridge family of nftables. Changes nothing. */
 export function probeSpoofCheck(): void {
   probe("macspoofchk", c.NFPROTO_BRIDGE, SPOOF_BASE, [SOURCE_MAC, compare(new Uint8Array(6))]);
 }
 
-/** Throws CniError with the cure when the kernel cannot masquerade by nftables. Changes nothing. */
+/** Throws Failure with the cure when the kernel cannot masquerade by nftables. Changes nothing. */
 export function probeMasquerade(): void {
   probe("ipMasq", c.NFPROTO_INET, MASQUERADE_BASE, [
     meta(c.NFT_META_NFPROTO),

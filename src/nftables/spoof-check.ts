@@ -8,7 +8,7 @@
 //
 // ID is CONTAINERID-IFNAME, and all four rules have the comment macspoofchk-ID. The table and PREROUTING stay: others use them too.
 // Our chain of the port has a comment that names the network, for GC.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { formatMac } from "../ip/mac.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
 import { attempt, checkTable, explain, find, listRules } from "./attempt.ts";
@@ -114,8 +114,8 @@ function checkBase(nft: NftSocket): boolean {
   const chain = find(nft, () => nft.getChain(SPOOF_PLACE, BASE, readChain));
   if (chain === undefined) return false;
   if (chain.hook?.number === c.NF_BR_PRE_ROUTING) return true;
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     "macspoofchk: the chain PREROUTING of the table bridge nat is not at the hook prerouting, so that its rules do nothing",
     'somebody else made it: remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge"',
   );
@@ -173,7 +173,7 @@ function removeAll(nft: NftSocket, jumps: number[], chains: string[]): void {
   nft.commit();
 }
 
-/** Throws CniError when anything of the spoof check is not as addSpoofCheck, or the Go plugin, made it. */
+/** Throws Failure when anything of the spoof check is not as addSpoofCheck, or the Go plugin, made it. */
 export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac: Uint8Array, jump?: number): void {
   const names = spoofNames(id);
   try {
@@ -191,9 +191,9 @@ export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac:
   }
 }
 
-function missing(what: string): CniError {
-  return new CniError(
-    Code.generic,
+function missing(what: string): Failure {
+  return new Failure(
+    "failed",
     `macspoofchk: ${what} (table bridge nat of nftables)`,
     "somebody changed the rules since ADD (nft list table bridge nat): DEL and ADD again restore them",
   );

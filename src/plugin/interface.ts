@@ -2,7 +2,7 @@
 
 import type { Call } from "../cni/plugin.ts";
 import { type Dns, emptyResult, type Interface, type IpConfig, type Result } from "../cni/result.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { lookInto, type NetNs, sameNamespace } from "../link/namespace.ts";
 
 /**
@@ -36,13 +36,13 @@ export interface OwnInterface {
 
 /**
  * CHECK: finds our interface in the prevResult (the last one, as the Go plugins do). `sandbox` is compared as a namespace and
- * not as text: /var/run is /run. Throws CniError when CNI_IFNAME is not in it, or is in another namespace, or when IPAM is
+ * not as text: /var/run is /run. Throws Failure when CNI_IFNAME is not in it, or is in another namespace, or when IPAM is
  * configured and no address belongs to it.
  */
 export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
   const previous = call.prevResult;
   if (previous === undefined) {
-    throw new CniError(Code.invalidConfig, "Required prevResult missing", "CHECK compares with what ADD answered");
+    throw new Failure("invalid config", "Required prevResult missing", "CHECK compares with what ADD answered");
   }
   const { ifName } = call.attachment;
   const position = previous.interfaces
@@ -50,16 +50,16 @@ export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
     .lastIndexOf(true);
   const found = previous.interfaces[position];
   if (found === undefined) {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `Sandbox in prevResult doesn't match configured netns: ${call.netns}`,
       `prevResult has no interface ${ifName} in this namespace`,
     );
   }
   const ips = previous.ips.filter((ip) => belongsTo(ip, position, previous));
   if (ips.length === 0 && (call.config.ipam?.type ?? "") !== "") {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `prevResult has no address of ${ifName}`,
       `the configuration has IPAM (${call.config.ipam?.type}), so that ADD must have given it one`,
     );

@@ -1,7 +1,7 @@
 // Devices that the node itself needs, or that exist for others, stay where they are unless the node's policy says otherwise: who writes a
 // configuration may be a tenant. docs/configuration.md has the table of what is allowed and what is refused.
 import { policy } from "../config/policy.ts";
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
 import type { NetNs } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
@@ -17,7 +17,7 @@ const TO_LEND = [
 ];
 
 /**
- * Throws CniError(invalidConfig) saying who needs the device for what. Looks, and changes nothing. `routes`: those of the node, when the
+ * Throws Failure("invalid config") saying who needs the device for what. Looks, and changes nothing. `routes`: those of the node, when the
  * caller has them already (relevantRoutes of the device).
  */
 export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: KernelRoute[]): void {
@@ -42,7 +42,7 @@ export function refuseToLend(host: NetNs, link: Link, netnsPath: string, routes?
   if (other !== undefined) refuse(link, `has ${other} on it, which would lose its connection`);
 }
 
-/** Throws CniError for what never may go; false: it depends on what the device is used for. */
+/** Throws Failure for what never may go; false: it depends on what the device is used for. */
 function mayGo(link: Link): boolean {
   if ((link.flags & IFF_LOOPBACK) !== 0) throw refusal(link, "is the loopback interface", "Name another device.");
   refuseDenied(link);
@@ -59,7 +59,7 @@ function refuseWhatIsOthers(link: Link): void {
   refuse(link, `is a ${link.kind}, and ${other} is in another namespace: it is there for a pod or container`);
 }
 
-/** Only what the node's policy denies: for uses that leave the device to the node. Throws CniError(invalidConfig). */
+/** Only what the node's policy denies: for uses that leave the device to the node. Throws Failure("invalid config"). */
 export function refuseDenied(link: Link): void {
   if (!isListed(link, policy().devices.deny)) return;
   throw refusal(link, "is denied to pods by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
@@ -71,6 +71,6 @@ function refuse(link: Link, why: string): never {
   throw refusal(link, why, cure);
 }
 
-function refusal(link: Link, why: string, cure: string): CniError {
-  return new CniError(Code.invalidConfig, `device "${link.name}" ${why}`, cure);
+function refusal(link: Link, why: string, cure: string): Failure {
+  return new Failure("invalid config", `device "${link.name}" ${why}`, cure);
 }

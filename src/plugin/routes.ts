@@ -1,5 +1,5 @@
 // Routes as configurations write them.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { parseAddress, parsePrefix } from "../ip/address.ts";
 import type { RouteSpec } from "../link/route.ts";
 
@@ -14,7 +14,7 @@ export type RouteConfig = {
   scope?: number;
 };
 
-/** The routes of an IPAM configuration, in order. Throws CniError(invalidConfig) for texts that are no addresses. */
+/** The routes of an IPAM configuration, in order. Throws Failure("invalid config") for texts that are no addresses. */
 export function readRoutes(routes: RouteConfig[] = []): RouteSpec[] {
   return routes.map(({ dst, gw, ...numbers }, i) => {
     const to = parsePrefix(dst);
@@ -26,6 +26,6 @@ export function readRoutes(routes: RouteConfig[] = []): RouteSpec[] {
   });
 }
 
-function invalid(message: string, where: string): CniError {
-  return new CniError(Code.invalidConfig, message, `This is "${where}".`);
+function invalid(message: string, where: string): Failure {
+  return new Failure("invalid config", message, `This is "${where}".`);
 }

@@ -2,7 +2,7 @@
 //
 // The aside of `x` is `.x.tmp`. Its writer holds a flock on it, so that an aside without one belongs to a process that was killed
 // and may be removed; a fixed name means that a kill never leaves more than one behind.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { concat } from "../host/concat.ts";
 import {
   O_CLOEXEC,
@@ -79,11 +79,11 @@ export function readFile(dir: Fd, name: string, limit: number): Uint8Array | und
   const looked = openLooked(dir, name, O_RDONLY, notRegular);
   if (looked === undefined) return undefined;
   const { fd, why, stat } = looked;
-  if (fd === undefined) throw new CniError(Code.io, `${pathOf(dir)}/${name} ${why}`);
+  if (fd === undefined) throw new Failure("io", `${pathOf(dir)}/${name} ${why}`);
   return closing(fd, () => {
     const data = readUpTo(fd, stat.size, limit);
     if (data === undefined) {
-      throw new CniError(Code.io, `${pathOf(dir)}/${name} is larger than ${limit} bytes`);
+      throw new Failure("io", `${pathOf(dir)}/${name} is larger than ${limit} bytes`);
     }
     return data;
   });
@@ -138,7 +138,7 @@ export function readFileAt(path: string, limit: number): Uint8Array | undefined 
     if (typeof found !== "string") return found;
     path = found;
   }
-  throw new CniError(Code.io, `${path} leads through too many symbolic links`);
+  throw new Failure("io", `${path} leads through too many symbolic links`);
 }
 
 /** Reads to the end; files of /proc say their size is 0. undefined: more than `limit` bytes. */
@@ -222,7 +222,7 @@ function openAside(dir: Fd, aside: string): Fd {
       host.close(fd);
     } else if (!removeAside(dir, aside)) {
       if (host.monotonic() > deadline) {
-        throw new CniError(Code.tryAgain, `${pathOf(dir)}/${aside} is being written by another process`);
+        throw new Failure("try again", `${pathOf(dir)}/${aside} is being written by another process`);
       }
       host.sleep(0.5);
     }
@@ -280,6 +280,6 @@ function asideName(name: string): string {
 
 function checkName(name: string): void {
   if (name === "" || name === "." || name === ".." || name.includes("/") || name.includes("\0")) {
-    throw new CniError(Code.io, `"${name}" is not a file name`);
+    throw new Failure("io", `"${name}" is not a file name`);
   }
 }

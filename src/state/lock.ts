@@ -1,5 +1,5 @@
 // Locks between processes: flock(2), which the kernel drops when its holder dies, and which the Go plugins take too.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { LOCK_EX, LOCK_NB, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
@@ -8,7 +8,7 @@ import { notOurs, openLooked } from "./look.ts";
 const MIN_PAUSE = 0.5;
 const MAX_PAUSE = 30;
 
-/** Runs `body` under flock(2) LOCK_EX on `name` in `dir` (created 0600 when missing). Waits at most `timeout` ms, then CniError(tryAgain) naming the file. */
+/** Runs `body` under flock(2) LOCK_EX on `name` in `dir` (created 0600 when missing). Waits at most `timeout` ms, then Failure("try again") naming the file. */
 export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T): T {
   const fd = openLock(dir, name);
   try {
@@ -35,8 +35,8 @@ function waitForLock(fd: Fd, dir: Fd, name: string, timeout: number): void {
     host.sleep(pause * (0.5 + random / 2 ** 31));
     if (tryLock(fd)) return;
   }
-  throw new CniError(
-    Code.tryAgain,
+  throw new Failure(
+    "try again",
     `${pathOf(dir)}/${name} is locked by another process`,
     `Waited ${timeout} ms. "fuser ${pathOf(dir)}/${name}" names the holder; lockTimeout in /etc/cni/podnic.json changes the wait.`,
   );
@@ -75,7 +75,7 @@ function openLock(dir: Fd, name: string): Fd {
     if (looked?.fd !== undefined) return looked.fd;
     if (looked !== undefined) {
       const cure = "Nothing of ours makes such a file; the node's administrator can remove it.";
-      throw new CniError(Code.io, `${pathOf(dir)}/${name} is no lock file: it ${looked.why}`, cure);
+      throw new Failure("io", `${pathOf(dir)}/${name} is no lock file: it ${looked.why}`, cure);
     }
     try {
       const fd = host.open(name, flags | O_CREAT | O_EXCL, 0o600, dir);

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { LOCK_EX, LOCK_NB, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, installHost, SystemError } from "../host/host.ts";
 import * as files from "./files.ts";
@@ -36,7 +36,8 @@ const codeOf = (run: () => unknown): unknown => {
   try {
     run();
   } catch (error) {
-    return error instanceof SystemError || error instanceof CniError ? error.code : error;
+    if (error instanceof Failure) return error.kind;
+    return error instanceof SystemError ? error.code : error;
   }
   return "nothing thrown";
 };

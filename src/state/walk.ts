@@ -3,7 +3,7 @@
 // A link is followed only when root made it in a directory that only root can write (/var/run, or a /var/lib/cni that an admin moved
 // to another disk). In /tmp, or anywhere else a user may create names, a link ends the walk: configurations name these paths and
 // tenants may write configurations.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFLNK, S_IFMT } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
@@ -114,6 +114,6 @@ function components(path: string, from?: string[]): string[] {
   return out;
 }
 
-function refused(path: string, why: string): CniError {
-  return new CniError(Code.invalidConfig, `path refused: ${path} ${why}`, "Give the real path of the directory.");
+function refused(path: string, why: string): Failure {
+  return new Failure("invalid config", `path refused: ${path} ${why}`, "Give the real path of the directory.");
 }

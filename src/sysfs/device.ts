@@ -1,6 +1,6 @@
 // Devices by their place in sysfs: PCI addresses, auxiliary devices, their drivers and their network interfaces.
 // sysfs shows the interfaces of the network namespace that its mount belongs to, on a node the host's.
-import { CniError, Code } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
 import { AT_FDCWD, host, SystemError } from "../host/host.ts";
 
@@ -160,8 +160,8 @@ export function names(directory: string, resolve = 0): string[] | undefined {
 function exists(path: string): boolean {
   if (orUndefined(() => host.stat(path)) !== undefined) return true;
   if (orUndefined(() => host.stat("/sys/bus")) !== undefined) return false;
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     "there is no sysfs at /sys",
     `whether ${path} exists cannot be told: mount it where the plugin runs (mount -t sysfs sysfs /sys)`,
   );

@@ -5,7 +5,7 @@ import { configFor } from "../cni/config.ts";
 import type { Call, Command, NetworkConfig, Plugin } from "../cni/plugin.ts";
 import type { Result } from "../cni/result.ts";
 import { readResult, writeResult } from "../cni/result-json.ts";
-import { CniError } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { Transaction } from "../transaction.ts";
@@ -86,7 +86,7 @@ export function failure(run: () => unknown): string {
   try {
     run();
   } catch (error) {
-    if (error instanceof CniError || error instanceof SystemError) return error.message;
+    if (error instanceof Failure || error instanceof SystemError) return error.message;
     throw error;
   }
   return "nothing thrown";
@@ -97,7 +97,8 @@ export function failureCode(run: () => unknown): number | string {
   try {
     run();
   } catch (error) {
-    if (error instanceof CniError || error instanceof SystemError) return error.code;
+    if (error instanceof Failure) return codeOf(error);
+    if (error instanceof SystemError) return error.code;
     throw error;
   }
   return "nothing thrown";

@@ -1,7 +1,7 @@
 // Configurations of networks on this node, and the node's policy.
 import { shapes } from "#validators";
 import { policy } from "../../config/policy.ts";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { readInput } from "../input.ts";
 import { CONFIG_DIRECTORIES, configurationFiles, pluginsOf, readConfiguration } from "../node/configurations.ts";
@@ -49,7 +49,7 @@ function checkFile(file: string): Finding[] {
       ),
     );
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof Failure)) throw error;
     return [finding("configurations", "error", `${file}: ${error.message}`, error.details)];
   }
 }
@@ -59,7 +59,7 @@ export function checkPolicy(): Finding[] {
     policy();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const cure = error instanceof CniError ? error.details : "";
+    const cure = error instanceof Failure ? error.details : "";
     return [finding("policy", "error", `${error.message}; every ADD is refused`, cure || `Look at ${POLICY}.`)];
   }
   try {

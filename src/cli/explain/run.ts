@@ -1,12 +1,12 @@
 // ADD of a network, plugin by plugin, with nothing done.
 import { checkOwnNamespace, prepareCall } from "../../cni/call.ts";
-import { toCniError } from "../../cni/failure.ts";
+import { toFailure } from "../../cni/failure.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";
 import { findPlugin } from "../../cni/registry.ts";
 import { readRequest } from "../../cni/request.ts";
 import { writeResult } from "../../cni/result-json.ts";
 import { checkVersion } from "../../cni/version.ts";
-import type { CniError } from "../../errors.ts";
+import type { Failure } from "../../errors.ts";
 import { CLONE_NEWNET, O_CLOEXEC, O_RDONLY } from "../../host/constants.ts";
 import { type Fd, host } from "../../host/host.ts";
 import { type Attachment, environmentOf } from "../runtime/attachment.ts";
@@ -92,7 +92,7 @@ function explainNetwork(
       });
     } catch (error) {
       if (error instanceof Unknown) explanation.unknown = error.message;
-      else explanation.refusal = document(toCniError(error));
+      else explanation.refusal = document(toFailure(error));
       return explanation;
     } finally {
       part.steps = standIn.steps.take();
@@ -102,8 +102,8 @@ function explainNetwork(
   return explanation;
 }
 
-function document({ code, message, details }: CniError) {
-  return { code, msg: message, details };
+function document(failure: Failure) {
+  return { code: codeOf(failure), msg: failure.message, details: failure.details };
 }
 
 function explainPlugin(

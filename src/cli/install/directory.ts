@@ -3,9 +3,9 @@
 // What must not happen is that a runtime finds a name missing, or half of a file. So the new executable is written aside and synced, and
 // renamed into place; what is there before, and a process that runs it, is not touched. Every name is a file of its own: installers of
 // others (sriov-cni's image, kindnet) run `cp -f`, which writes into the file that is there. With links it would write into all names.
-import { toCniError } from "../../cni/failure.ts";
+import { toFailure } from "../../cni/failure.ts";
 import { pluginNames } from "../../cni/registry.ts";
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT } from "../../host/constants.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
 import { hasErrno } from "../../state/descriptor.ts";
@@ -43,7 +43,7 @@ export interface Change {
   did: "installed" | "removed" | "restored" | "left";
 }
 
-/** Puts this executable into the directory. Everything that can be refused is refused first. Throws CniError and SystemError. */
+/** Puts this executable into the directory. Everything that can be refused is refused first. Throws Failure and SystemError. */
 export function install(path: string, options: InstallOptions): Change[] {
   const names = ["podnic", ...chosen(options.only)];
   return inDirectory(path, (dir) => {
@@ -103,8 +103,8 @@ function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
     );
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    const { code, message, details } = toCniError(error);
-    throw new CniError(code, `${path}: ${message}`, details);
+    const failure = toFailure(error);
+    throw failure.reworded(`${path}: ${failure.message}`, failure.details);
   }
 }
 
@@ -119,8 +119,8 @@ function chosen(only: string[]): string[] {
 function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): void {
   const directory = (host.stat(name, false, dir).mode & S_IFMT) === S_IFDIR;
   if (force && !directory) return;
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `${path}/${name} is not replaced: it is ${directory ? "a directory" : "none of podnic, the Go plugins and sriov-cni"}`,
     directory ? "Move it away." : "Nothing was changed. --force replaces it, with --backup it is kept.",
   );
@@ -171,8 +171,8 @@ function keep(name: string, dir: Fd): void {
 /** What is kept lies in a directory of this one: a link would have us write and rename wherever it leads. */
 function refuseFalseBackup(path: string, dir: Fd): void {
   if (!isThere(BACKUP, dir) || (host.stat(BACKUP, false, dir).mode & S_IFMT) === S_IFDIR) return;
-  throw new CniError(
-    Code.generic,
+  throw new Failure(
+    "failed",
     `${path}/${BACKUP} is no directory`,
     "It is where install keeps the plugins that it replaces. Look at what it is, and remove it.",
   );

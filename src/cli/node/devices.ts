@@ -2,7 +2,7 @@
 // pods hold.
 
 import { readLeftover } from "../../../plugins/sriov/left.ts";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { isPhysical, isSameDevice, type View, viewAtOnce, viewOf } from "../../link/identity.ts";
 import { getLink, IFF_LOOPBACK, IFF_UP, type Link } from "../../link/link.ts";
 import { ownNamespace } from "../../link/namespace.ts";
@@ -165,7 +165,7 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, 
   try {
     refuseNodeDevice(route, link);
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof Failure)) throw error;
     return { state: "node", why: error.message.replace(`device "${link.name}" `, "") };
   }
   const functions = pci === "" ? 0 : virtualFunctionCount(pci);

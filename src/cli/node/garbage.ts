@@ -4,7 +4,7 @@ import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
 import { Store } from "../../../plugins/host-local/store.ts";
 import { forgetWitnesses } from "../../../plugins/ipvlan/witness.ts";
 import { confinePath, policy, relaxPolicy } from "../../config/policy.ts";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
 import { giveBack } from "../../plugin/lent/give-back.ts";
@@ -114,7 +114,7 @@ function attempt(run: () => void): string {
     return "";
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    return error instanceof CniError && error.details !== "" ? `${error.message}: ${error.details}` : error.message;
+    return error instanceof Failure && error.details !== "" ? `${error.message}: ${error.details}` : error.message;
   }
 }
 

@@ -1,5 +1,5 @@
 // The node as the operator's commands see it: everything that tells about pods, looked up once.
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { bootTime } from "../../state/record.ts";
 import { readCache } from "./cache.ts";
@@ -19,21 +19,17 @@ export interface Node {
   configurations: PluginConfiguration[];
 }
 
-/** Who is not root would be told half of the truth: state is root's, and so are pods' namespaces. Throws CniError. */
+/** Who is not root would be told half of the truth: state is root's, and so are pods' namespaces. Throws Failure. */
 export function requireRoot(): void {
   if (host.geteuid() === 0) return;
-  throw new CniError(
-    Code.generic,
-    "it takes root to see pods' namespaces and what plugins wrote down",
-    "Run it as root.",
-  );
+  throw new Failure("failed", "it takes root to see pods' namespaces and what plugins wrote down", "Run it as root.");
 }
 
 export function configurationsInFiles(): PluginConfiguration[] {
   return configurationFiles().flatMap((file) => pluginsOf(readConfiguration(file)));
 }
 
-/** Throws NetlinkError, SystemError and CniError (see requireRoot). */
+/** Throws NetlinkError, SystemError and Failure (see requireRoot). */
 export function lookAtNode(): Node {
   requireRoot();
   const namespaces = Namespaces.find();

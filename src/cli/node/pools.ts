@@ -4,7 +4,7 @@ import { leaseAddress, parseOwner } from "../../../plugins/host-local/store.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { isObject } from "../../config/fold.ts";
 import { readWhatIsValid } from "../../config/validate.ts";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { compareAddresses, type Interval, intervalContains } from "../../ip/range.ts";
@@ -88,7 +88,7 @@ function requestQuietly(network: string, version: string, config: HostLocalConfi
   try {
     return requestOf({ config, version, attachment, args: new Map() as unknown } as Call<HostLocalConfig>);
   } catch (error) {
-    if (error instanceof CniError) return undefined; // podnic validate tells why
+    if (error instanceof Failure) return undefined; // podnic validate tells why
     throw error;
   }
 }
@@ -145,7 +145,7 @@ function withDirectoryQuietly<T>(path: string, body: (dir: Fd, names: string[]) 
       return isPool ? body(dir, names) : undefined;
     });
   } catch (error) {
-    if (error instanceof SystemError || error instanceof CniError) return undefined; // a file, or a link of a stranger's
+    if (error instanceof SystemError || error instanceof Failure) return undefined; // a file, or a link of a stranger's
     throw error;
   }
 }
@@ -163,7 +163,7 @@ function readLease(dir: Fd, name: string, containers: Containers): Lease | undef
     const holder = containers.holderOf(owner.containerId, name, written);
     return { address: name, containerId: owner.containerId, interface: owner.ifName, ...holder };
   } catch (error) {
-    if (error instanceof SystemError || error instanceof CniError) return odd(error.message);
+    if (error instanceof SystemError || error instanceof Failure) return odd(error.message);
     throw error;
   }
 }

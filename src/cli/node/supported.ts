@@ -1,6 +1,6 @@
 // Which versions of the spec a plugin of others supports, in its own words: it is asked for VERSION, as runtimes ask it.
 import { findDelegate } from "../../cni/find-delegate.ts";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { closing } from "../../state/files.ts";
 import type { PluginConfiguration } from "./configurations.ts";
@@ -61,7 +61,7 @@ function ask(type: string, directories: string[]): { path: string; versions: str
     if (outcome.status !== 0 || !Array.isArray(supportedVersions) || supportedVersions.length === 0) return undefined;
     return { path, versions: supportedVersions.map(String) };
   } catch (error) {
-    if (error instanceof CniError || error instanceof SystemError || error instanceof SyntaxError) return undefined;
+    if (error instanceof Failure || error instanceof SystemError || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

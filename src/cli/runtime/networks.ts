@@ -2,7 +2,7 @@
 import { isObject } from "../../config/fold.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { didYouMean } from "../../config/messages.ts";
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { closing } from "../../state/files.ts";
 import { openNamedDirectory, readInput } from "../input.ts";
@@ -24,7 +24,7 @@ export interface Network {
 /** Where runtimes look. */
 export const CONF_DIR = "/etc/cni/net.d";
 
-/** Throws CniError(invalidConfig). */
+/** Throws Failure("invalid config"). */
 export function readNetwork(file: string, text: string): Network {
   let raw: unknown;
   try {
@@ -57,8 +57,8 @@ export function readNetwork(file: string, text: string): Network {
   return { name: typeof name === "string" ? name : "", cniVersion: version, plugins, disableCheck, text };
 }
 
-function unusable(file: string, why: string): CniError {
-  return new CniError(Code.invalidConfig, `${file} ${why}`, `podnic validate ${file} says more`);
+function unusable(file: string, why: string): Failure {
+  return new Failure("invalid config", `${file} ${why}`, `podnic validate ${file} says more`);
 }
 
 /** The names in lexical order: lists before single configurations, as libcni looks at them. */
@@ -69,7 +69,7 @@ function configFiles(dir: string): string[] {
   return [...ending(".conflist"), ...ending(".conf", ".json")].map((name) => `${dir}/${name}`);
 }
 
-/** The first network of this name. A file that cannot be read is passed over with a note. Throws CniError(invalidConfig) without one. */
+/** The first network of this name. A file that cannot be read is passed over with a note. Throws Failure("invalid config") without one. */
 export function findNetwork(name: string, dir: string): Network {
   const others: string[] = [];
   for (const file of configFiles(dir)) {
@@ -78,14 +78,14 @@ export function findNetwork(name: string, dir: string): Network {
       if (network.name === name) return network;
       others.push(network.name);
     } catch (error) {
-      if (!(error instanceof CniError)) throw error;
+      if (!(error instanceof Failure)) throw error;
       note(`passed over: ${error.message}`);
     }
   }
   const meant = didYouMean(name, others);
   const there = others.length === 0 ? "it has none" : `it has ${[...new Set(others)].join(", ")}`;
-  throw new CniError(
-    Code.invalidConfig,
+  throw new Failure(
+    "invalid config",
     `no network "${name}" in ${dir}${meant}`,
     `${there}; --conf-dir names another directory`,
   );

@@ -1,12 +1,12 @@
 // ADD, CHECK and DEL of a network, plugin by plugin, as libcni does it.
 import { runDelegate } from "../../cni/delegate.ts";
-import { toCniError } from "../../cni/failure.ts";
+import { toFailure } from "../../cni/failure.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";
 import { excerpt } from "../../cni/names.ts";
 import { findPlugin } from "../../cni/registry.ts";
 import { isBefore, isSupported } from "../../cni/version.ts";
 import { isObject } from "../../config/fold.ts";
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import { closing } from "../../state/files.ts";
@@ -33,7 +33,7 @@ export function configFor(network: Network, plugin: Config, attachment: Attachme
   });
 }
 
-/** One plugin: ours without a process, another from CNI_PATH. Returns its stdout. Throws CniError in the plugin's words. */
+/** One plugin: ours without a process, another from CNI_PATH. Returns its stdout. Throws Failure in the plugin's words. */
 function runPlugin(stage: Stage, verb: Verb, plugin: Config, attachment: Attachment, stdin: string): string {
   const type = String(plugin.type ?? "");
   const environment = environmentOf(verb, attachment);
@@ -49,10 +49,10 @@ function runPlugin(stage: Stage, verb: Verb, plugin: Config, attachment: Attachm
   const { status, stdout } = stage.play(own, environment, stdin);
   if (status === 0) return stdout;
   const { code, msg, details } = JSON.parse(stdout);
-  throw new CniError(code, msg, details);
+  throw new AnsweredFailure(code, msg, details);
 }
 
-/** As it came: a plugin of others may say more in it than we know. Throws CniError naming the plugin. */
+/** As it came: a plugin of others may say more in it than we know. Throws Failure naming the plugin. */
 function parseResult(type: string, stdout: string): Config {
   try {
     const result: unknown = JSON.parse(stdout);
@@ -61,7 +61,7 @@ function parseResult(type: string, stdout: string): Config {
     // said below
   }
   const said = stdout.trim() === "" ? "it printed nothing" : `it printed ${JSON.stringify(excerpt(stdout))}`;
-  throw new CniError(Code.generic, `plugin ${JSON.stringify(type)} ended well but printed no result`, said);
+  throw new Failure("failed", `plugin ${JSON.stringify(type)} ended well but printed no result`, said);
 }
 
 /** An attachment by hand. Returns the result of the last plugin. Stops at the first that fails; what was done before it stays. */
@@ -72,27 +72,27 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
       const stdout = runPlugin(stage, "ADD", plugin, attachment, configFor(network, plugin, attachment, result));
       result = parseResult(String(plugin.type), stdout);
     } catch (error) {
-      if (!(error instanceof CniError) || i === 0) throw error;
+      if (!(error instanceof Failure) || i === 0) throw error;
       const done = network.plugins.slice(0, i).map(({ type }) => String(type));
       const details = `${error.details}; ${done.join(", ")} before it stays as it is until a DEL`;
-      throw new CniError(error.code, error.message, details);
+      throw error.reworded(error.message, details);
     }
   }
   try {
     keepResult(network, attachment, result);
   } catch (error) {
-    const { code, message, details } = toCniError(error);
+    const failure = toFailure(error);
     const cure = "the interface is there all the same, until a DEL";
-    throw new CniError(code, `the result cannot be kept in ${DIRECTORY}: ${message}`, `${details}; ${cure}`);
+    throw failure.reworded(`the result cannot be kept in ${DIRECTORY}: ${failure.message}`, `${failure.details}; ${cure}`);
   }
   return result;
 }
 
-/** Throws CniError when something is not as the ADD left it. */
+/** Throws Failure when something is not as the ADD left it. */
 export function check(stage: Stage, network: Network, attachment: Attachment): void {
   if (network.disableCheck) {
-    throw new CniError(
-      Code.invalidConfig,
+    throw new Failure(
+      "invalid config",
       `network "${network.name}" has disableCheck`,
       "its CHECK is not asked for by runtimes",
     );
@@ -101,11 +101,7 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
   if (kept === undefined) {
     const { containerId, netns, ifName } = attachment;
     const what = `network "${network.name}" as ${ifName} in ${netns}, container ${containerId}`;
-    throw new CniError(
-      Code.unknownContainer,
-      `no ADD is remembered of ${what}`,
-      "CHECK compares with what ADD answered.",
-    );
+    throw new Failure("unknown container", `no ADD is remembered of ${what}`, "CHECK compares with what ADD answered.");
   }
   for (const plugin of network.plugins) {
     runPlugin(stage, "CHECK", plugin, attachment, configFor(network, plugin, attachment, kept));
@@ -117,7 +113,7 @@ function attempt<T>(what: string, act: () => T): T | undefined {
   try {
     return act();
   } catch (error) {
-    const { message, details } = toCniError(error);
+    const { message, details } = toFailure(error);
     log("warning", `the result of ADD cannot be ${what}: ${message}`, { details });
     return undefined;
   }
@@ -128,12 +124,12 @@ export function del(stage: Stage, network: Network, attachment: Attachment): voi
   const { cniVersion } = network;
   const isWanted = isSupported(cniVersion) && !isBefore(cniVersion, "0.4.0");
   const kept = isWanted ? attempt("read", () => keptResult(network, attachment)) : undefined;
-  let first: CniError | undefined;
+  let first: Failure | undefined;
   for (const plugin of [...network.plugins].reverse()) {
     try {
       runPlugin(stage, "DEL", plugin, attachment, configFor(network, plugin, attachment, kept));
     } catch (error) {
-      if (!(error instanceof CniError)) throw error;
+      if (!(error instanceof Failure)) throw error;
       if (first !== undefined) log("error", error.message, { details: error.details });
       first ??= error;
     }

@@ -3,7 +3,7 @@ import { checkNetworkName, excerpt } from "../../cni/names.ts";
 import { isBefore, isSupported, supportedVersions } from "../../cni/version.ts";
 import { isObject } from "../../config/fold.ts";
 import { describe, didYouMean } from "../../config/messages.ts";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { type Finding, finding, unique } from "./finding.ts";
 import { checkPlugin } from "./plugin.ts";
 import { unknownKeys } from "./unknown-keys.ts";
@@ -79,7 +79,7 @@ function checkName({ name }: Config, { defaultName }: Origin): Finding[] {
     checkNetworkName(name);
     return [];
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof Failure)) throw error;
     return [finding("error", "/name", error.message, error.details)];
   }
 }

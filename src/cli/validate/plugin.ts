@@ -10,7 +10,7 @@ import { didYouMean, type Problem } from "../../config/messages.ts";
 import { confinePath } from "../../config/policy.ts";
 import type { Try } from "../../config/rules.ts";
 import { inspect } from "../../config/validate.ts";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { Transaction } from "../../transaction.ts";
 import { type Finding, finding, unique } from "./finding.ts";
@@ -173,7 +173,7 @@ function checkWith(plugin: Plugin, config: Config, context: Context): Finding[] 
     try {
       return rule();
     } catch (error) {
-      if (error instanceof CniError) findings.push(finding("error", at, error.message, error.details));
+      if (error instanceof Failure) findings.push(finding("error", at, error.message, error.details));
       else if (!(error instanceof WrongValue)) throw error;
       return undefined;
     }

@@ -2,7 +2,7 @@
 // see every later change.
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { traceMessages } from "../../netlink/socket.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { type Route, spec } from "../../testing/spec.ts";
@@ -42,11 +42,11 @@ const routes = (args = "") =>
     .filter((line) => line !== "" && !line.includes("proto kernel"));
 const sysctl = (key: string) => inNamespace(pod, () => readFileSync(`/proc/sys/net/${key}`, "utf8").trim());
 
-function caught(run: () => unknown): CniError {
+function caught(run: () => unknown): Failure {
   try {
     run();
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof Failure) return error;
     throw error;
   }
   throw new Error("nothing was thrown");

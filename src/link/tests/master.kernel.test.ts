@@ -1,6 +1,6 @@
 // macvlan on a real kernel: made in the pod, known by its master, refused with a cause, deleted.
 import { beforeEach, describe, expect, it } from "vitest";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { deleteWithoutWaiting } from "../delete.ts";
 import { getLink } from "../link.ts";
@@ -21,7 +21,7 @@ function refusal(run: () => unknown): string {
   try {
     run();
   } catch (error) {
-    if (error instanceof CniError) return `${error.message} | ${error.details}`;
+    if (error instanceof Failure) return `${error.message} | ${error.details}`;
     throw error;
   }
   return "";

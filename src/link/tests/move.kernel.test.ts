@@ -1,6 +1,6 @@
 // Moves on a real kernel. After every failure the device must be what and where it was.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { traceMessages } from "../../netlink/socket.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
@@ -28,18 +28,18 @@ const v0 = () => getLink(own.route, "v0")!;
 const essence = (link: Link | undefined) =>
   link && { ...link, message: undefined, operstate: 0, linkNetnsid: undefined, flags: link.flags & IFF_UP };
 
-function caught(run: () => unknown): CniError {
+function caught(run: () => unknown): Failure {
   try {
     run();
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof Failure) return error;
     throw error;
   }
   throw new Error("nothing was thrown");
 }
 
 /** Asserts that a move into the pod fails with `message` and that nothing has changed anywhere. */
-function failsWithoutTrace(link: Link, name: string, change: LinkChange, message: string): CniError {
+function failsWithoutTrace(link: Link, name: string, change: LinkChange, message: string): Failure {
   const before = { link: essence(v0()), pod: listLinks(pod.route) };
   const error = caught(() => moveLink(own, pod, link, name, change));
   expect(error.message).toContain(message);

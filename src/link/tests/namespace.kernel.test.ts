@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { CniError } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
@@ -10,11 +10,11 @@ import { readSysctl, writeSysctl } from "../sysctl.ts";
 
 const { own, pod } = enterSandbox();
 
-function problem(path: string): CniError {
+function problem(path: string): Failure {
   try {
     openNamespace(path);
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof Failure) return error;
     throw error;
   }
   throw new Error(`${path} was opened`);
@@ -94,7 +94,7 @@ describe("a path that should be a namespace", () => {
     try {
       return openNamespace(path, "ok") === undefined ? "gone" : "open";
     } catch (error) {
-      if (error instanceof CniError || error instanceof SystemError) return "cannot tell";
+      if (error instanceof Failure || error instanceof SystemError) return "cannot tell";
       throw error;
     }
   };

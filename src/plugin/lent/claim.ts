@@ -1,5 +1,5 @@
 // ADD: who has the device? What an earlier attachment left behind (a killed ADD, a dead namespace, a DEL that never came) is made good first.
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { recordedNamespace } from "../../link/return.ts";
 import { log } from "../../log.ts";
@@ -26,7 +26,7 @@ export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecor
 /**
  * Ends what earlier attachments have of the device that `key` is about to get, and what an earlier ADD of `key` itself left, perhaps of another
  * device: its record is about to be written anew. `concerns`: whether a record is about the device. `release` gives one back, the default under
- * the caller's lock. True when there was something to end: devices are not where they were. Throws CniError naming who holds the device.
+ * the caller's lock. True when there was something to end: devices are not where they were. Throws Failure naming who holds the device.
  */
 export function endClaims<D extends LoanData>(
   lender: Lender<D>,
@@ -71,18 +71,18 @@ function noteRefusal<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D
 }
 
 /** Spec: ADD of an attachment that exists is an error, and must not harm it. */
-function cameTwice<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): CniError {
-  return new CniError(
-    Code.generic,
+function cameTwice<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): Failure {
+  return new Failure(
+    "failed",
     `${key.ifName} of this container already is a device of network ${key.network}: ${lender.loanOf(data).name}`,
     "ADD came twice for one attachment. Send DEL first; the device that is there has not been touched.",
   );
 }
 
-function heldBy<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): CniError {
+function heldBy<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): Failure {
   const { held } = lender.loanOf(data);
-  return new CniError(
-    Code.generic,
+  return new Failure(
+    "failed",
     `${held} ${attachmentInWords(key)}`,
     `It is in ${data.netns.path || "a pod"} until that attachment's DEL.`,
   );

@@ -1,6 +1,6 @@
 // A device comes home: one way for DEL, GC, the undo of ADD, stale records and the operator's commands, so that whatever was interrupted, at
 // any point, ends the same way.
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import type { Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
@@ -24,7 +24,7 @@ export type Outcome = "none" | "hidden" | "home" | "lost" | "past" | "another's"
 
 /**
  * Gives the device of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the lock.
- * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. Throws CniError when the
+ * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. Throws Failure when the
  * device cannot be told from another, when its name on the host is taken while it is in the pod, or when something could not be restored; the
  * record stays then.
  */
@@ -55,7 +55,7 @@ export function giveBack<D extends LoanData>(
 }
 
 /**
- * The same under the plugin's lock, and again while the pod's namespace is being torn down. Throws CniError(tryAgain) when the device stays
+ * The same under the plugin's lock, and again while the pod's namespace is being torn down. Throws Failure("try again") when the device stays
  * hidden.
  */
 export function giveBackInTime<D extends LoanData>(
@@ -72,11 +72,11 @@ export function giveBackInTime<D extends LoanData>(
   return outcome;
 }
 
-export function hidden<D extends LoanData>(lender: Lender<D>, key: RecordKey): CniError {
+export function hidden<D extends LoanData>(lender: Lender<D>, key: RecordKey): Failure {
   const record = readLoan(lender, key);
   const name = record === undefined ? "the device" : lender.loanOf(record.data).name;
-  return new CniError(
-    Code.tryAgain,
+  return new Failure(
+    "try again",
     `${name} is in a namespace that cannot be seen`,
     "Its pod's namespace is still being torn down, or the pod moved the device to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
   );
@@ -122,7 +122,7 @@ function bringHome<D extends LoanData>(
 }
 
 /**
- * The device, on the host. In a pod it stays where it is when its name is another's (CniError, nothing has changed). One that is here already
+ * The device, on the host. In a pod it stays where it is when its name is another's (Failure, nothing has changed). One that is here already
  * need not hold its attachment for that: nobody knows when the name gets free.
  */
 function fetchHome<D extends LoanData>(
@@ -151,10 +151,10 @@ function mayComeBack(netns: Lent["netns"], netnsPath: string): boolean {
   return recordedNamespace(netns, netnsPath, host) !== undefined;
 }
 
-function unclear(name: string, link: Link, path: string): CniError {
+function unclear(name: string, link: Link, path: string): Failure {
   const where = path === "" ? "on the host" : `in ${path}`;
-  return new CniError(
-    Code.generic,
+  return new Failure(
+    "failed",
     `cannot tell whether "${link.name}" ${where} is ${name}`,
     "It looks like it, and nothing that a pod cannot change proves it. It has not been touched. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record; a virtual device ends with its pod, and DEL succeeds then.",
   );

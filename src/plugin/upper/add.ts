@@ -3,7 +3,7 @@
 import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../cni/result.ts";
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { announceAddresses } from "../../link/announce.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
 import { deleteLink, getLink, type Link, type NewLink, setLink } from "../../link/link.ts";
@@ -57,7 +57,7 @@ function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, ma
       return createUpper(master, pod, request, (error) => plugin.explainRefusal(call, master, error));
     } catch (error) {
       // Without a clear refusal nobody knows whether the link exists.
-      if (!(error instanceof CniError)) call.transaction.onRollback(undo, () => deleteOwnLink(plugin.kind, call, pod));
+      if (!(error instanceof Failure)) call.transaction.onRollback(undo, () => deleteOwnLink(plugin.kind, call, pod));
       throw error;
     }
   };
@@ -77,7 +77,7 @@ export function statusUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: C
     try {
       checkMaster(findMaster(ownNamespace(), plugin.masterName(call)), plugin.kind, call.config.mtu ?? 0);
     } catch (error) {
-      throw error instanceof CniError ? new CniError(Code.notAvailable, error.message, error.details) : error;
+      throw error instanceof Failure ? new Failure("not available", error.message, error.details) : error;
     }
   }
   ipamRun(call, "STATUS");

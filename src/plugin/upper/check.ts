@@ -3,7 +3,7 @@
 import { ipamRun } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";
 import type { Interface } from "../../cni/result.ts";
-import { CniError, Code } from "../../errors.ts";
+import { Failure } from "../../errors.ts";
 import { checkInterface } from "../../link/check.ts";
 import { getLink, type Link } from "../../link/link.ts";
 import { checkMaster, findMaster, isMadeOn, type Master } from "../../link/master.ts";
@@ -40,8 +40,8 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   checkInterface(pod, link.index, attachment.ifName, own);
 }
 
-function failed(message: string, details: string): CniError {
-  return new CniError(Code.generic, message, details);
+function failed(message: string, details: string): Failure {
+  return new Failure("failed", message, details);
 }
 
 /** The master that the link is on; it must be the one the configuration names, if it names one (the default route may move later). */

@@ -1,7 +1,7 @@
 // The kinds of link that are made on a master, macvlan and ipvlan: what each does its own way. add.ts, check.ts and own.ts do the rest.
 import type { Call, NetworkConfig } from "../../cni/plugin.ts";
 import type { Result } from "../../cni/result.ts";
-import type { CniError } from "../../errors.ts";
+import type { Failure } from "../../errors.ts";
 import type { Link, NewLink } from "../../link/link.ts";
 import type { Master } from "../../link/master.ts";
 import type { NetlinkError } from "../../netlink/errors.ts";
@@ -34,12 +34,12 @@ export interface UpperKind<C extends UpperConfig> {
   properties(call: Call<C>): Pick<NewLink, "mac" | "mode" | "modeFlags" | "bcqueuelen" | "macaddrs">;
   /** Name of the master; "" is the device of the default route. */
   masterName(call: Call<C>): string;
-  /** Throws CniError when the node keeps this master, one of the host, to itself. */
+  /** Throws Failure when the node keeps this master, one of the host, to itself. */
   refuse(call: Call<C>, master: Master): void;
-  /** Runs `create` when the master can take one more link like this, else throws CniError. */
+  /** Runs `create` when the master can take one more link like this, else throws Failure. */
   onMaster(call: Call<C>, master: Master, create: () => Link): Link;
   /** Words a refusal of the kernel; undefined leaves it to the shared words. */
-  explainRefusal(call: Call<C>, master: Master, error: NetlinkError): CniError | undefined;
+  explainRefusal(call: Call<C>, master: Master, error: NetlinkError): Failure | undefined;
   /** The result that stands in for IPAM's, when the configuration has none. */
   chained(call: Call<C>): Result | undefined;
 }
