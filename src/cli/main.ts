@@ -1,6 +1,6 @@
 // The operator's command line. It is a bytecode of its own, loaded only when the executable is not called as a plugin.
 import { type Command, CommanderError } from "commander";
-import { errorDocument, toFailure } from "../cni/failure.ts";
+import { codeOf, errorDocument, toFailure } from "../cni/failure.ts";
 import { pluginNames } from "../cni/registry.ts";
 import type { Failure } from "../errors.ts";
 import { podnicVersion } from "../version.ts";

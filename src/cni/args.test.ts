@@ -41,7 +41,7 @@ test.each([
   ["IgnoreUnknown=", "boolean unmarshal error"],
 ])("%j is refused on ADD and passed over on DEL", (text, message) => {
   const error = refusal(text);
-  expect(error.code).toBe(4);
+  expect(error.kind).toBe("invalid environment");
   expect(error.message).toContain(message);
   expect(error.details).toContain("CNI_ARGS");
   expect(parseArgs(`${text};MAC=x`, known, false).get("MAC")).toBe("x");

@@ -1,4 +1,5 @@
 // Delegates are real processes: shell scripts that record how they are called.
+
 import {
   chmodSync,
   closeSync,
@@ -22,6 +23,7 @@ import { NodeHost } from "../host/node/host.ts";
 import { formatPrefix } from "../ip/address.ts";
 import { Transaction } from "../transaction.ts";
 import { parseArgs } from "./args.ts";
+import { codeOf } from "./failure.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun } from "./ipam.ts";
 import type { Call, Plugin } from "./plugin.ts";
 import { registerPlugins } from "./registry.ts";
@@ -157,7 +159,7 @@ test.each([
   ["more than 1 MiB", "head -c 2000000 /dev/zero", 999, "wrote more than 1048576 bytes"],
 ])("%s is an error, and DEL follows once", (_, behaviour, code, message) => {
   const error = failed(behaviour);
-  expect(error.code).toBe(code);
+  expect(codeOf(error)).toBe(code);
   expect(error.message).toContain(message);
 });
 
@@ -178,7 +180,7 @@ test("one that is being written is tried again, for a while", () => {
     ipamRun(call(), "DEL");
     throw new Error("ran");
   } catch (error) {
-    expect(error).toMatchObject({ code: 11, message: 'plugin "stub" is being written' });
+    expect(error).toMatchObject({ kind: "try again", message: 'plugin "stub" is being written' });
   } finally {
     closeSync(writer);
   }
@@ -220,7 +222,7 @@ describe("DEL", () => {
     delWithIpam(of, remove);
   };
   const failing = () => {
-    throw new Failure(999, "the interface stays");
+    throw new Failure("failed", "the interface stays");
   };
 
   test("asks a delegate while the interface is there: dhcp sends its release over it", () => {

@@ -1,9 +1,11 @@
 // Runs a plugin that is another executable (spec C-130 to C-138).
+
 import { policy } from "../config/policy.ts";
 import { Failure, type FailureKind } from "../errors.ts";
 import { host, type Outcome, SystemError } from "../host/host.ts";
 import { formatAddress, formatPrefix, parsePrefix } from "../ip/address.ts";
 import { prefixContains } from "../ip/range.ts";
+import { AnsweredFailure } from "./failure.ts";
 import { excerpt } from "./names.ts";
 import type { Call, Command, Delegate } from "./plugin.ts";
 import type { Result } from "./result.ts";

@@ -312,7 +312,7 @@ test("SIGTERM does not interrupt the undo of an ADD that failed", () => {
       order.push(`ignore ${signal}`);
       ignoreSignal.call(host, signal);
     };
-    throw new Failure(999, "no");
+    throw new Failure("failed", "no");
   });
   try {
     expect(run("ADD").out.msg).toBe("no");

@@ -7,7 +7,7 @@ import { log, oneLine } from "../log.ts";
 import { checkOwnNamespace, prepareCall } from "./call.ts";
 import { isLenient } from "./config.ts";
 import { delegateMark } from "./delegate.ts";
-import { errorDocument, toFailure } from "./failure.ts";
+import { codeOf, errorDocument, toFailure } from "./failure.ts";
 import { excerpt } from "./names.ts";
 import type { Call, Plugin } from "./plugin.ts";
 import { findPlugin, pluginNames } from "./registry.ts";
@@ -144,9 +144,10 @@ function add(plugin: Plugin, call: Call): void {
     for (const problem of problems) log("error", "not undone", { cause: problem });
     if (problems.length === 0) throw error;
     if (error instanceof OutputError) throw error;
-    const { code, message, details } = toFailure(error);
+    const failure = toFailure(error);
+    const { message, details } = failure;
     const left = `${details === "" ? "" : `${details}; `}not undone: ${problems.map(oneLine).join("; ")} (DEL will try again)`;
-    throw new Failure(code, message, left);
+    throw failure.reworded(message, left);
   }
 }
 

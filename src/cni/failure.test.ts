@@ -1,10 +1,12 @@
 // What is undone when a call fails, and how it is said.
+
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Failure } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { Edge } from "../testing/edge.ts";
 import { type Answer, address, answerWith, config, run } from "../testing/recorder.ts";
+import { AnsweredFailure } from "./failure.ts";
 import type { Call } from "./plugin.ts";
 import { emptyResult, type Result } from "./result.ts";
 
@@ -30,7 +32,7 @@ describe("undo", () => {
 
   test("a failed ADD is undone in reverse", () => {
     const { out, undos } = undone(() => {
-      throw new Failure(50, "no more", "wait");
+      throw new Failure("not available", "no more", "wait");
     });
     expect([out, undos]).toEqual([
       { cniVersion: "1.0.0", code: 50, msg: "no more", details: "wait" },
@@ -55,7 +57,7 @@ describe("undo", () => {
       call.transaction.onRollback("giving back eth1", () => {
         throw new Error("it has gone\n");
       });
-      throw new Failure(999, "no");
+      throw new Failure("failed", "no");
     });
     expect(run("ADD").out.details).toBe("not undone: giving back eth1: it has gone\\u000a (DEL will try again)");
   });
@@ -85,7 +87,7 @@ describe("errors", () => {
     [new SystemError("x", 71, "EPROTO", "protocol error"), 999, "x: protocol error", "EPROTO"],
     [new TypeError("boom"), 999, "internal error: TypeError: boom", "please report"],
     ["text", 999, "internal error: text", "please report"],
-    [new Failure(0, ""), 999, "failed without a message", ""],
+    [new AnsweredFailure(0, ""), 999, "failed without a message", ""],
   ])("%s", (error, code, msg, details) => {
     answerWith(() => {
       throw error;
@@ -98,7 +100,7 @@ describe("errors", () => {
 
   test("input cannot forge lines of the log", () => {
     answerWith(() => {
-      throw new Failure(999, "a\u001b[2Jb\nc\u0085d\u2028e");
+      throw new Failure("failed", "a\u001b[2Jb\nc\u0085d\u2028e");
     });
     const { host } = run("ADD");
     expect(host.stderr).toContain("a\\u001b[2Jb\\u000ac\\u0085d\\u2028e");

@@ -26,7 +26,7 @@ const create = { mode: 0o755 };
 const open = (path: string) => host.close(openPlace("dataDir", confinePath("dataDir", path), create)!);
 const refused = (path: string, why: string) => {
   const before = fs.readdirSync(root, { recursive: true });
-  const error = expect.objectContaining({ code: 7, message: expect.stringContaining(why) });
+  const error = expect.objectContaining({ kind: "invalid config", message: expect.stringContaining(why) });
   expect(() => open(path)).toThrow(error);
   expect(fs.readdirSync(root, { recursive: true })).toEqual(before);
 };
@@ -84,7 +84,9 @@ test.each([
 test.each(["/var/log/wtmp", "/run/nologin", "/var/log/pods/a/0.log", "/run/systemd/system/sshd.service"])(
   "logFile %s is refused",
   (path) =>
-    expect(() => openParent("logFile", confinePath("logFile", path))).toThrow(expect.objectContaining({ code: 7 })),
+    expect(() => openParent("logFile", confinePath("logFile", path))).toThrow(
+      expect.objectContaining({ kind: "invalid config" }),
+    ),
 );
 
 test("the node's resolv.conf is followed, as systemd makes it; another link and another name are not", () => {

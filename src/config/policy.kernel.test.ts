@@ -55,8 +55,10 @@ test("what a file that is ignored might have allowed is not refused for good", a
   const { confinePath, relaxPolicy } = await load("{");
   relaxPolicy();
   expect(() => confinePath("dataDir", "/var/lib/cni/networks")).not.toThrow();
-  expect(() => confinePath("dataDir", "/srv/cni/leases")).toThrow(expect.objectContaining({ code: 11 }));
-  expect(() => confinePath("dataDir", "/var/lib/../../etc")).toThrow(expect.objectContaining({ code: 7 }));
+  expect(() => confinePath("dataDir", "/srv/cni/leases")).toThrow(expect.objectContaining({ kind: "try again" }));
+  expect(() => confinePath("dataDir", "/var/lib/../../etc")).toThrow(
+    expect.objectContaining({ kind: "invalid config" }),
+  );
 });
 
 test("a character that two reads share is whole", async () => {

@@ -58,7 +58,7 @@ test("Go's two odd letters fold, no others", () => {
 test("a message says where, what is there and what is wanted", () => {
   expect(refused({ ...good, dns: "x" }).message).toBe('failed to load netconf: dns must be an object {…} (found "x")');
   const wrong = refused({ ...good, ipam: { routes: [{ dst: "192.0.2.0/24", scope: 300 }] } });
-  expect(wrong.code).toBe(7);
+  expect(wrong.kind).toBe("invalid config");
   expect(wrong.message).toBe("failed to load netconf: ipam.routes[0].scope must be at most 255 (found 300)");
   expect(refused({ name: "a" }).message).toBe("failed to load netconf: ipam is missing");
   expect(refused({ ...good, ipam: { routes: [{ dst: "192.0.2.0/24", mtu: "1500" }] } }).message).toBe(
@@ -69,7 +69,7 @@ test("a message says where, what is there and what is wanted", () => {
 test.each([-1, 4294967296, 1.5, 2 ** 63, Number.POSITIVE_INFINITY, true, [1], {}])(
   "a route's priority is not %j",
   (priority) => {
-    expect(refused({ ...good, ipam: { routes: [{ dst: "192.0.2.0/24", priority }] } }).code).toBe(7);
+    expect(refused({ ...good, ipam: { routes: [{ dst: "192.0.2.0/24", priority }] } }).kind).toBe("invalid config");
   },
 );
 

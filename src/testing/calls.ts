@@ -2,6 +2,7 @@
 
 import { parseArgs } from "../cni/args.ts";
 import { configFor } from "../cni/config.ts";
+import { codeOf } from "../cni/failure.ts";
 import type { Call, Command, NetworkConfig, Plugin } from "../cni/plugin.ts";
 import type { Result } from "../cni/result.ts";
 import { readResult, writeResult } from "../cni/result-json.ts";

@@ -1,6 +1,6 @@
 // ADD of a network, plugin by plugin, with nothing done.
 import { checkOwnNamespace, prepareCall } from "../../cni/call.ts";
-import { toFailure } from "../../cni/failure.ts";
+import { codeOf, toFailure } from "../../cni/failure.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";
 import { findPlugin } from "../../cni/registry.ts";
 import { readRequest } from "../../cni/request.ts";

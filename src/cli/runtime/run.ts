@@ -1,6 +1,6 @@
 // ADD, CHECK and DEL of a network, plugin by plugin, as libcni does it.
 import { runDelegate } from "../../cni/delegate.ts";
-import { toFailure } from "../../cni/failure.ts";
+import { AnsweredFailure, toFailure } from "../../cni/failure.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";
 import { excerpt } from "../../cni/names.ts";
 import { findPlugin } from "../../cni/registry.ts";
@@ -83,7 +83,10 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
   } catch (error) {
     const failure = toFailure(error);
     const cure = "the interface is there all the same, until a DEL";
-    throw failure.reworded(`the result cannot be kept in ${DIRECTORY}: ${failure.message}`, `${failure.details}; ${cure}`);
+    throw failure.reworded(
+      `the result cannot be kept in ${DIRECTORY}: ${failure.message}`,
+      `${failure.details}; ${cure}`,
+    );
   }
   return result;
 }

@@ -397,8 +397,8 @@ describe("what a refusal says", () => {
   it("of IPv6 with an MTU that is too small for it", () => {
     sh("ip -n pod link set eth0 mtu 1000");
     const error = caught(() => configure(spec(["fd00::5/64"], [])));
-    expect([error.code, error.message]).toEqual([
-      7,
+    expect([error.kind, error.message]).toEqual([
+      "invalid config",
       "cannot give eth0 an IPv6 address: its MTU is below 1280, the least that IPv6 works with",
     ]);
     expect(error.details).not.toContain("ipv6.disable");

@@ -30,7 +30,7 @@ describe("openNamespace", () => {
 
   it("of a missing path keeps the words runtimes look for", () => {
     for (const path of ["/run/netns/none", "/proc/999999999/ns/net", "/run/netns/pod/x"]) {
-      expect(problem(path).code).toBe(4);
+      expect(problem(path).kind).toBe("no namespace");
       expect(openNamespace(path, "ok")).toBeUndefined();
     }
     expect(problem("/run/netns/none").message).toContain("no such file or directory");
@@ -51,7 +51,7 @@ describe("openNamespace", () => {
     ];
     const started = performance.now();
     for (const path of paths) {
-      expect(problem(path).code, path).toBe(4);
+      expect(problem(path).kind, path).toBe("no namespace");
       expect(openNamespace(path, "ok"), path).toBeUndefined();
     }
     // A FIFO opened for reading would wait for a writer for ever.
@@ -122,7 +122,7 @@ describe("a path that should be a namespace", () => {
     sh("ln -s loop /run/loop");
     for (const path of ["/run/loop", `/run/${"x".repeat(5000)}`]) {
       expect(outcome(path)).toBe("cannot tell");
-      expect(problem(path).code).toBe(4);
+      expect(problem(path).kind).toBe("no namespace");
       expect(problem(path).details).toContain("cannot be told");
     }
   });
