@@ -288,7 +288,8 @@ describe("podnic gc", () => {
     const node = lookAtNode();
     const found = findGarbage(node, poolsOf(node)).filter(({ kind }) => kind === "device");
     expect(found).toMatchObject([{ device: "grey", containerId: "c-grey" }]);
-    sh(`rm ${NETWORKS}/net/198.18.77.2`);
+    // The pair dies with the namespace, and some time after it.
+    sh(`while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done; rm ${NETWORKS}/net/198.18.77.2`);
     pod("grey");
     expect(collect(found)).toEqual([{ garbage: found[0], error: "it has come back to life and was not touched" }]);
     expect(sh("ip -n grey link show net1")).toContain("net1");
