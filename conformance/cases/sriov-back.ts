@@ -243,7 +243,7 @@ function advertised(t: Trial, card: Card, setup: string, routes: number): void {
 /** What the host had on the function: addresses of both families, a route, a sysctl. */
 function hostsNetwork(t: Trial, card: Card): void {
   t.sh(`ip link set vf1 up; ip address add 10.77.0.5/24 dev vf1; ip -6 address add fd77::5/64 dev vf1 nodad
-    ip route add 10.78.0.0/16 via 10.77.0.1 dev vf1; sysctl -qw net.ipv4.conf.vf1.rp_filter=2 net.ipv6.conf.vf1.accept_ra=0`);
+    ip route add 10.78.0.0/16 dev vf1; sysctl -qw net.ipv4.conf.vf1.rp_filter=2 net.ipv6.conf.vf1.accept_ra=0`);
   const show = (): string =>
     t.sh(`ip -o -4 address show dev vf1; ip -o -6 address show dev vf1 scope global; ip route show dev vf1
       cat /proc/sys/net/ipv4/conf/vf1/rp_filter /proc/sys/net/ipv6/conf/vf1/accept_ra`);
