@@ -1,4 +1,4 @@
-// "An interface plugin with a fresh device": lets one spec case run with host-device, macvlan, ipvlan and bridge alike.
+// "An interface plugin with a fresh device": lets one spec case run with host-device, macvlan and ipvlan alike.
 import type { Sandbox } from "./sandbox.ts";
 
 export type Config = Record<string, unknown>;
@@ -33,19 +33,7 @@ const macvlan: Main = {
 
 const ipvlan: Main = { ...macvlan, name: "ipvlan", kind: "ipvlan" };
 
-const bridge: Main = {
-  name: "bridge",
-  deviceKey: undefined,
-  kind: "veth",
-  creates: true,
-  // One that is there before: a bridge that ADD makes stays.
-  keys: (t) => {
-    t.sh("ip link show br0 >/dev/null 2>&1 || ip link add br0 address 02:00:00:00:00:b0 up type bridge");
-    return { bridge: "br0" };
-  },
-};
-
-const MAINS: Readonly<Record<string, Main>> = { "host-device": hostDevice, macvlan, ipvlan, bridge };
+const MAINS: Readonly<Record<string, Main>> = { "host-device": hostDevice, macvlan, ipvlan };
 
 export const mainNames: readonly string[] = Object.keys(MAINS);
 

@@ -21,8 +21,8 @@ export interface Offer {
 }
 
 const PLUGINS =
-  "host-device macvlan ipvlan sriov static host-local bridge cnv-bridge ptp vlan dummy loopback tuning portmap firewall sbr bandwidth vrf";
-const PROGRAMS = "perl setpriv flock ping nft iptables tcpdump prlimit tc podman crun busybox dnsmasq strace";
+  "host-device macvlan ipvlan sriov static host-local bridge ptp vlan dummy loopback tuning portmap firewall sbr bandwidth vrf";
+const PROGRAMS = "perl setpriv flock ping prlimit tc podman crun busybox dnsmasq strace";
 
 const KINDS = `
 for kind in dummy bridge vrf vlan ipvlan macvlan ifb bond vxlan geneve ipip gre sit wireguard tun; do

@@ -1,5 +1,4 @@
 // The schemas that editors get: those of the plugins, with what their IPAM plugins read, of lists, and of the node's policy.
-import bridge from "../../../plugins/bridge/config.schema.json";
 import hostDevice from "../../../plugins/host-device/config.schema.json";
 import hostLocal from "../../../plugins/host-local/config.schema.json";
 import ipvlan from "../../../plugins/ipvlan/config.schema.json";
@@ -13,8 +12,6 @@ import policy from "../../config/policy.schema.json";
 import { inOnePiece, type Schema } from "./bundle.ts";
 
 const plugins: { [name: string]: Schema } = {
-  bridge,
-  "cnv-bridge": bridge,
   "host-device": hostDevice,
   "host-local": hostLocal,
   ipvlan,
