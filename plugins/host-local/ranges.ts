@@ -57,11 +57,11 @@ export interface SetConfig {
 export function rangeSets(sets: SetConfig[], version: string, attempt = orFail): RangeSet[] | undefined {
   if (sets.length === 0) throw invalid("no IP ranges specified", 'Give "ranges" (or "subnet") in "ipam".');
   const whole: RangeSet[] = [];
-  for (const [index, { where, at, ranges }] of sets.entries()) {
+  sets.forEach(({ where, at, ranges }, index) => {
     const inSet: Try = (at, rule) => attempt(at, () => naming(index, where, rule));
     const set = rangeSet(ranges, at, inSet);
     if (set !== undefined) whole.push(set);
-  }
+  });
   if (whole.length < sets.length) return undefined;
   attempt("/cniVersion", () => checkFamilies(whole, version));
   // Within a set none overlap any more.

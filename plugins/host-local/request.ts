@@ -174,13 +174,12 @@ function distribute(
     const why = reserved(address, range, excluded);
     if (why !== "") unusable[range.index] = { at, why: `requested ip ${formatAddress(address)} is ${why}` };
   }
-  for (const [index, each] of unusable.entries()) {
-    if (each === undefined) continue;
-    attempt(each.at, () => {
-      const message = `failed to allocate for range ${index}: ${each.why}`;
-      throw new Failure("failed", message, "Ask for another one.");
+  // Sets without one are holes, which forEach passes over.
+  unusable.forEach(({ at, why }, index) => {
+    attempt(at, () => {
+      throw new Failure("failed", `failed to allocate for range ${index}: ${why}`, "Ask for another one.");
     });
-  }
+  });
   if (left[0] === undefined) return wanted;
   return attempt(left[0].at, () => {
     throw new Failure(

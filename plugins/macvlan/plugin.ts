@@ -30,20 +30,31 @@ function modeOf({ config }: Call<MacvlanConfig>): Mode {
  * the same thing, C-142), then the configuration's. "": the kernel's choice.
  */
 function wantedMac(call: Call<MacvlanConfig>): string {
-  const { where, text } = macSource(call);
-  return text === "" ? "" : unicastMac(where, text);
+  return macOf(macSource(call));
 }
 
-/** `at`: its JSON pointer. */
-function macSource({ config, args }: Call<MacvlanConfig>): { where: string; at: string; text: string } {
-  const sources: [where: string, at: string, mac: unknown][] = [
-    ["runtimeConfig.mac", "/runtimeConfig/mac", config.runtimeConfig?.mac],
-    ["args.cni.mac", "/args/cni/mac", config.args?.cni?.mac],
-    ["CNI_ARGS MAC", "", args.get("MAC")],
-    ["mac", "/mac", config.mac],
-  ];
-  const [where, at, text] = sources.find(([, , mac]) => typeof mac === "string" && mac !== "") ?? ["", "", ""];
-  return { where, at, text: text as string };
+/** Who asks for a MAC address, the JSON pointer of it, and the address; all "" when nobody does. */
+interface MacSource {
+  where: string;
+  at: string;
+  text: string;
+}
+
+function macSource({ config, args }: Call<MacvlanConfig>): MacSource {
+  return (
+    asked("runtimeConfig.mac", "/runtimeConfig/mac", config.runtimeConfig?.mac) ??
+    asked("args.cni.mac", "/args/cni/mac", config.args?.cni?.mac) ??
+    asked("CNI_ARGS MAC", "", args.get("MAC")) ??
+    asked("mac", "/mac", config.mac) ?? { where: "", at: "", text: "" }
+  );
+}
+
+function asked(where: string, at: string, text: unknown): MacSource | undefined {
+  return typeof text === "string" && text !== "" ? { where, at, text } : undefined;
+}
+
+function macOf({ where, text }: MacSource): string {
+  return text === "" ? "" : unicastMac(where, text);
 }
 
 function unicastMac(where: string, text: string): string {
@@ -68,11 +79,11 @@ function unicastMac(where: string, text: string): string {
 
 function validate(call: Call<MacvlanConfig>, attempt = orFail): void {
   const source = attempt("/mac", () => macSource(call));
-  const mac = source && attempt(source.at, () => wantedMac(call));
+  const mac = source && attempt(source.at, () => macOf(source));
   attempt("/macaddr", () => {
-    for (const [i, sender] of (call.config.macaddr ?? []).entries()) {
+    call.config.macaddr?.forEach((sender, i) => {
       attempt(`/macaddr/${i}`, () => unicastMac("macaddr", sender));
-    }
+    });
   });
   if (source && mac) attempt(source.at, () => refuseMacOfPassthru(call, mac));
   attempt("/macaddr", () => checkSenders(call));

@@ -63,8 +63,9 @@ export class NetlinkSocket {
   /** Sequence number of the first message in #out, and what each of them is. */
   #first = 1;
   #operations: string[] = [];
-  /** Which of them ask for an ACK. */
-  #acknowledged: boolean[] = [];
+  /** How many of them ask for an ACK, and the numbers of those that do not. */
+  #awaited = 0;
+  #silent: number[] = [];
   /** Where the message being written starts. */
   #start = 0;
   #results: (NetlinkError | undefined)[] = [];
@@ -124,8 +125,9 @@ export class NetlinkSocket {
   #add(operation: string, type: number, flags: number): void {
     const out = this.#out;
     this.#start = out.reserve(HEADER);
+    if ((flags & c.NLM_F_ACK) !== 0) this.#awaited++;
+    else this.#silent.push(this.#operations.length);
     this.#operations.push(operation);
-    this.#acknowledged.push((flags & c.NLM_F_ACK) !== 0);
     this.#sequence = (this.#sequence + 1) >>> 0;
     out.u16[(this.#start >> 1) + 2] = type;
     out.u16[(this.#start >> 1) + 3] = flags;
@@ -161,7 +163,8 @@ export class NetlinkSocket {
   #reset(): void {
     this.#out.length = 0;
     this.#operations = [];
-    this.#acknowledged = [];
+    this.#awaited = 0;
+    if (this.#silent.length > 0) this.#silent = [];
     this.#first = this.#sequence + 1;
   }
 
@@ -180,13 +183,9 @@ export class NetlinkSocket {
   #exchange(see?: Besides): void {
     this.#send();
     const base = this.#results.length;
-    const expected = this.#acknowledged;
+    for (let i = 0; i < this.#operations.length; i++) this.#results.push(undefined);
     const answered: boolean[] = [];
-    let missing = 0;
-    for (const ack of expected) {
-      this.#results.push(undefined);
-      if (ack) missing++;
-    }
+    let missing = this.#awaited;
     this.#receive(this.#operations[0]!, (bytes, at, end, type) => {
       const number = bytes.u32[(at >> 2) + 2]! - this.#first;
       if (type !== c.NLMSG_ERROR) see?.(type, bytes, at + HEADER, end);
@@ -195,7 +194,7 @@ export class NetlinkSocket {
       const refusal = readError(this.#operations[number]!, bytes, at, end);
       this.#results[base + number] = refusal;
       // The refusal of what needs no ACK is that of everything: of a transaction's frame, say.
-      if (!expected[number]!) return refusal !== undefined;
+      if (this.#silent.includes(number)) return refusal !== undefined;
       missing--;
       return missing === 0;
     });
