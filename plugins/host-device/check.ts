@@ -1,5 +1,4 @@
 // CHECK: is what ADD made still there, and is it still this attachment's device?
-
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/check.ts";

@@ -127,23 +127,27 @@ function rangeSet(configs: SetConfig["ranges"], at: string, attempt: Try): Range
   });
 }
 
+// A rule for what is not there costs an ADD as much as one for what is: most ranges have neither start nor end.
 function range(config: RangeConfig, at: string, attempt: Try): Range | undefined {
   const subnet = attempt(`${at}/subnet`, () => parseSubnet(config.subnet));
-  const last = attempt(`${at}/rangeEnd`, () => parseOptional(config.rangeEnd, "rangeEnd"));
-  const first = attempt(`${at}/rangeStart`, () => parseOptional(config.rangeStart, "rangeStart"));
+  const bound = (key: "rangeStart" | "rangeEnd"): Address | null | undefined => {
+    const text = config[key];
+    return text ? attempt(`${at}/${key}`, () => parseKey(text, key)) : null;
+  };
+  const last = bound("rangeEnd");
+  const first = bound("rangeStart");
   if (subnet === undefined) return undefined;
   const usable = { first: nextAddress(subnet.address)!, last: lastUsable(subnet) };
-  const startFits = attempt(`${at}/rangeStart`, () => checkStart(subnet, first, last));
+  const startFits = first == null || attempt(`${at}/rangeStart`, () => checkStart(subnet, first, last));
   // Who says where a range begins may begin with the subnet's own address.
   const lowest = first === null ? usable.first : networkAddress(subnet);
-  const endFits = attempt(`${at}/rangeEnd`, () => checkEnd(subnet, last, lowest));
+  const endFits = last == null || attempt(`${at}/rangeEnd`, () => checkEnd(subnet, last, lowest));
   const leading = attempt(`${at}/gateway`, () => gateway(config, subnet));
   if (first === undefined || last === undefined || !startFits || !endFits || leading === undefined) return undefined;
   return { subnet, first: first ?? usable.first, last: last ?? usable.last, gateway: leading ?? undefined };
 }
 
-function checkStart(subnet: Prefix, start: Address | null | undefined, end: Address | null | undefined): boolean {
-  if (start == null) return true;
+function checkStart(subnet: Prefix, start: Address, end: Address | null | undefined): boolean {
   if (!prefixContains(subnet, start)) {
     throw invalid(
       `RangeStart ${formatAddress(start)} not in network ${formatPrefix(subnet)}`,
@@ -160,8 +164,7 @@ function checkStart(subnet: Prefix, start: Address | null | undefined, end: Addr
   return true;
 }
 
-function checkEnd(subnet: Prefix, end: Address | null | undefined, lowest: Address): boolean {
-  if (end == null) return true;
+function checkEnd(subnet: Prefix, end: Address, lowest: Address): boolean {
   if (!prefixContains(subnet, end)) {
     throw invalid(
       `RangeEnd ${formatAddress(end)} not in network ${formatPrefix(subnet)}`,
@@ -210,7 +213,7 @@ function lastUsable(subnet: Prefix): Address {
 /** Outside of the subnet is fine (an on-link route leads there); another family is not. */
 function gateway(config: RangeConfig, subnet: Prefix): Address | null {
   if (config.noGateway === true) return null;
-  const address = parseOptional(config.gateway, "gateway") ?? nextAddress(subnet.address)!;
+  const address = config.gateway ? parseKey(config.gateway, "gateway") : nextAddress(subnet.address)!;
   if (address.family !== subnet.address.family) {
     throw invalid(
       `gateway ${formatAddress(address)} is not of the family of ${formatPrefix(subnet)}`,
@@ -221,8 +224,7 @@ function gateway(config: RangeConfig, subnet: Prefix): Address | null {
 }
 
 /** null: not given; empty is "not given" too, as for Go's decoder. */
-function parseOptional(text: string | undefined, key: string): Address | null {
-  if (text === undefined || text === "") return null;
+function parseKey(text: string, key: string): Address {
   const address = parseAddress(text);
   if (address === undefined) throw invalid(`invalid IP address: ${text}`, `This is the "${key}" of a range.`);
   return address;

@@ -76,15 +76,13 @@ function readRequest(call: Call<HostLocalConfig>, attempt: Try): LeaseRequest | 
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "ranges".');
   const sets = attempt("/ipam", () => rangeSets(sourcesOf(call), call.version, attempt));
   const excluded = attempt("/ipam/exclude", () => readExcluded(ipam.exclude ?? [], attempt));
-  const resolvConf = attempt("/ipam/resolvConf", () => {
-    if (ipam.resolvConf) confinePath("resolvConf", ipam.resolvConf);
-    return ipam.resolvConf ?? "";
-  });
+  const { resolvConf = "" } = ipam;
+  const isReadable = resolvConf === "" || attempt("/ipam/resolvConf", () => confinePath("resolvConf", resolvConf));
   const pool = sets && { sets, ranges: mapOf(sets), excluded: excluded ?? new IntervalMap<Interval>([]) };
   const wanted = distribute(call, pool, attempt);
   const routes = attempt("/ipam/routes", () => readRoutes(ipam.routes));
   const directory = attempt("/ipam/dataDir", () => leaseDirectory(call));
-  if (!pool || !excluded || resolvConf === undefined || !wanted || !routes || !directory) return undefined;
+  if (!pool || !excluded || !isReadable || !wanted || !routes || !directory) return undefined;
   return { ...pool, wanted, routes, resolvConf: resolvConf || undefined, directory };
 }
 

@@ -156,8 +156,8 @@ function silent(vf: Vf, silence: Silence): Failure {
     "too many": `The kernel cannot list the VFs of ${name} (message too long): nothing can be set on them. Leave these keys out.`,
     "left out": `"ip link show dev ${name}" does not list it either: its driver failed to answer (${name} is down?), or the VF is being removed.`,
   };
-  const code = silence === "left out" ? "try again" : "failed";
-  return new Failure(code, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
+  const kind = silence === "left out" ? "try again" : "failed";
+  return new Failure(kind, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
 }
 
 /** What could not be put back, and the state as it was read last; undefined when the PF does not say. */

@@ -1,5 +1,4 @@
 // CHECK: is the VF still in the pod, as ADD made it, and still set up on its PF as configured?
-
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { checkInterface } from "../../src/link/check.ts";
