@@ -61,41 +61,6 @@ const foreignLog = (id: string, path: string, setup = ""): MainCase =>
     hl,
   );
 
-const LEASES = "/run/cni/pool/net1";
-const PLANTED = ["198.51.100.2", "198.51.100.3", "last_reserved_ip.0", "lock", ".podnic.tmp", "app.log"];
-
-/** The calls that open one of the names otherwise than to look at it, out of strace's lines. */
-const opened = (trace: string, names: readonly string[]): string[] =>
-  trace
-    .split("\n")
-    .filter((line) => /\bopen(at2?)?\(/.test(line) && names.some((name) => line.includes(`${name}"`)))
-    .filter((line) => !line.includes("O_PATH") && !line.includes("O_EXCL"));
-
-const planted = (id: string, what: string, make: (name: string) => string): MainCase =>
-  row(
-    id,
-    "H",
-    "M3: a file is looked at before it is opened",
-    `${what} under every name of the lease directory: none is opened, and ADD, CHECK, DEL and GC end`,
-    (t) => {
-      for (const name of PLANTED) {
-        t.sh(`rm -rf ${LEASES}; mkdir -p ${LEASES}; cd ${LEASES}; ${make(name)}`);
-        for (const command of ["ADD", "CHECK", "DEL", "GC"]) {
-          const stdin = conf(
-            t,
-            { dataDir: "/run/cni/pool" },
-            { cniVersion: "1.1.0", logFile: `${LEASES}/app.log`, "cni.dev/valid-attachments": [] },
-          );
-          const wrap = 'exec strace -f -o /run/case-trace -e trace=open,openat,openat2 "$@"';
-          const run = t.call(command, stdin, { wrap, timeoutMs: 10_000 });
-          t.expect(!run.timedOut, `an end of ${command} with ${name}`, run.stderr);
-          t.equal(opened(t.read("/run/case-trace"), [`/${name}`, `"${name}`]), [], `${command}: opens of ${name}`);
-        }
-      }
-    },
-    { needs: ["plugin:host-local", "program:strace"] },
-  );
-
 export const attacksPaths: CaseTable = {
   perMain: [],
   fixed: [
@@ -163,13 +128,5 @@ export const attacksPaths: CaseTable = {
     foreignLog("ATK-M2h", "/run/log/app.log", ": >app.log; chmod 600 app.log; ln app.log other"),
     foreignLog("ATK-M2i", "/run/log/app.log", ": >app.log; chmod 600 app.log; chown 12345 app.log"),
     foreignLog("ATK-M2j", "/run/containerd/c0ffee/init.pid", "printf 4711 >init.pid"),
-    planted("ATK-M3a", "a FIFO", (name) => `mkfifo ${name}`),
-    planted("ATK-M3b", "a device node", (name) => `mknod ${name} c 1 11`),
-    planted("ATK-M3c", "a block device node", (name) => `mknod ${name} b 7 200`),
-    planted(
-      "ATK-M3d",
-      "a socket",
-      (name) => `perl -MSocket -e 'socket(S,AF_UNIX,SOCK_STREAM,0);bind(S,sockaddr_un("${name}"))'`,
-    ),
   ],
 };

@@ -5,6 +5,7 @@ import { args } from "./args.ts";
 import { attacks } from "./attacks.ts";
 import { attacksLimits } from "./attacks-limits.ts";
 import { attacksPaths } from "./attacks-paths.ts";
+import { attacksPlanted } from "./attacks-planted.ts";
 import { chaining } from "./chaining.ts";
 import { checkCommand } from "./check.ts";
 import { concurrency } from "./concurrency.ts";
@@ -71,6 +72,7 @@ export const tables: readonly CaseTable[] = [
   ...commands,
   attacks,
   attacksPaths,
+  attacksPlanted,
   attacksLimits,
   security,
   io,

@@ -1,7 +1,19 @@
 // What no card in the guest can do: the whole of ADD and DEL for a VF of a userspace driver, and the ladder of addresses, on a
 // simulated card, with a made-up /sys and a state directory of its own.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { beforeEach, describe, expect, test } from "vitest";
+import { execSync } from "node:child_process";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { O_PATH } from "../../src/host/constants.ts";
+import { host } from "../../src/host/host.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
@@ -302,6 +314,33 @@ test.each(["", "{", "null", "[1]", '"text"'])(
     const result = run("ADD", { runtimeConfig: { CNIDeviceInfoFile: `/var${directory}/info` } });
     expect(result?.interfaces).toMatchObject([{ pciID: VF }]);
     expect(readFileSync(`${directory}/info`, "utf8")).toBe(text);
+  },
+);
+
+test.each(["mkfifo", "mknod c", "ln -s"])(
+  "what somebody planted as the device-info file (%s) is not opened",
+  (kind) => {
+    sysfs("vfio-pci");
+    const directory = "/run/k8s.cni.cncf.io/devinfo/cni";
+    mkdirSync(directory, { recursive: true });
+    writeFileSync("/run/foreign", "{}", { mode: 0o600 });
+    const make = { mkfifo: "mkfifo F", "mknod c": "mknod F c 1 3", "ln -s": "ln -s /run/foreign F" }[kind]!;
+    execSync(`rm -f ${directory}/planted; ${make.replace("F", `${directory}/planted`)}`);
+    const opens: string[] = [];
+    const real = host.open.bind(host);
+    const open = vi.spyOn(host, "open").mockImplementation((...how) => {
+      const fd = real(...how);
+      if ((how[1] & O_PATH) === 0) opens.push(readlinkSync(`/proc/self/fd/${fd}`));
+      return fd;
+    });
+    try {
+      expect(() => run("ADD", { runtimeConfig: { CNIDeviceInfoFile: `/var${directory}/planted` } })).toThrow();
+    } finally {
+      open.mockRestore();
+    }
+    expect(opens).toContain(directory);
+    expect(opens.filter((path) => /planted|foreign/.test(path))).toEqual([]);
+    expect(readFileSync("/run/foreign", "utf8")).toBe("{}");
   },
 );
 
