@@ -125,7 +125,7 @@ async function main(): Promise<void> {
   if (bin.startsWith("/run/"))
     complain("--bin below /run cannot be seen from the cases' namespaces; copy it elsewhere");
   const peer = options.peer === undefined ? undefined : resolve(options.peer);
-  const offer = await probe(bin, peer, options.main);
+  const offer = await probe(bin, peer);
   const present = mainNames.filter((name) => offer.versions[name] !== undefined);
   const preferred = ["macvlan", "host-device", "ipvlan"].find((name) => present.includes(name));
   const mains =

@@ -1,5 +1,5 @@
 // Compiles the schemas of the plugins and of the node's policy into generated/validators.mjs (ajv standalone code and shapes for key
-// folding). The executable never compiles a schema: its engine has no eval.
+// folding), and collects them in generated/schemas.json. The executable never compiles a schema: its engine has no eval.
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { _, Ajv } from "ajv";
@@ -163,9 +163,17 @@ function bare(value: unknown, insideProperties = false): unknown {
   );
 }
 
-/** Writes generated/validators.mjs when it is not what the schemas say; returns its path. */
+/** Writes generated/validators.mjs and generated/schemas.json when they are not what the schemas say; returns the path of the first. */
 export function writeValidators(root: string): string {
+  writeText(root, "schemas.json", schemaTable(root));
   return write(root, schemaPaths(root), "validators.mjs");
+}
+
+/** For the operator's command `schema`: the plugins' schemas with their prose. JSON, which the build leaves out of the plugins' bundle. */
+function schemaTable(root: string): string {
+  const paths = [...schemaPaths(root)].filter(([, path]) => path.startsWith("plugins/"));
+  const read = (path: string): unknown => JSON.parse(readFileSync(join(root, path), "utf8"));
+  return JSON.stringify(Object.fromEntries(paths.map(([name, path]) => [name, read(path)])));
 }
 
 /** The same with the schema of the unit tests, called "fixture". */
@@ -179,7 +187,10 @@ function write(root: string, names: Map<string, string>, file: string): string {
   const schemas = new Map<string, Schema>();
   for (const path of [defsPath, ...names.values()])
     schemas.set(path, JSON.parse(readFileSync(join(root, path), "utf8")));
-  const text = generate(names, schemas);
+  return writeText(root, file, generate(names, schemas));
+}
+
+function writeText(root: string, file: string, text: string): string {
   const target = join(root, "generated", file);
   let current = "";
   try {

@@ -5,6 +5,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argv } from "node:process";
 import { hasKind } from "./bench/world.ts";
+import { manifest } from "./build/paths.ts";
 import { enterSandbox, hideState, sh } from "./sandbox.ts";
 
 const plugins = argv[2]!;
@@ -49,27 +50,46 @@ function makeFunction(): string {
   return vf;
 }
 
+function onMaster(type: string): void {
+  const keys = { master: "card" };
+  sh("ip", "link", "set", "card", "up");
+  if (hasKind(type)) {
+    attachment(type, keys, hostLocal);
+    return;
+  }
+  // A kernel without this kind of link says so only when all is ready for it.
+  const config = { cniVersion: "1.0.0", name: `network-${type}`, type, ...keys, ipam: hostLocal };
+  for (const command of ["ADD", "DEL"]) call(type, command, config, "/run/netns/pod", true);
+}
+
+/** The usual calls of each plugin, in the order in which they are made: sriov's last, because they hide the real /sys. */
+const usual: { [plugin: string]: () => void } = {
+  "host-device": () => {
+    call("host-device", "VERSION", { cniVersion: "1.0.0" });
+    // Twice: the first call on a node makes the directories.
+    for (let times = 0; times < 2; times++)
+      for (const ipam of [static4, hostLocal]) attachment("host-device", { device: "card" }, ipam);
+  },
+  macvlan: () => onMaster("macvlan"),
+  ipvlan: () => onMaster("ipvlan"),
+  // Called by the others.
+  static: () => {},
+  "host-local": () => {},
+  sriov() {
+    const deviceID = makeFunction();
+    for (let times = 0; times < 2; times++) attachment("sriov", { deviceID }, hostLocal);
+  },
+};
+
 function main(): void {
+  const untrained = manifest().plugins.filter((name) => usual[name] === undefined);
+  if (untrained.length > 0) throw new Error(`scripts/train.ts has no usual calls of ${untrained.join(", ")}`);
   hideState();
   sh("ip", "netns", "add", "pod");
   // Every kernel has veth, whose one end stands for a card.
   sh("ip", "link", "add", "card", "type", "veth", "peer", "name", "peer");
   sh("ip", "link", "set", "peer", "up");
-  call("host-device", "VERSION", { cniVersion: "1.0.0" });
-  // Twice: the first call on a node makes the directories.
-  for (let times = 0; times < 2; times++)
-    for (const ipam of [static4, hostLocal]) attachment("host-device", { device: "card" }, ipam);
-  sh("ip", "link", "set", "card", "up");
-  if (hasKind("macvlan")) attachment("macvlan", { master: "card" }, hostLocal);
-  // A kernel without ipvlan says so only when all is ready for the link.
-  if (hasKind("ipvlan")) attachment("ipvlan", { master: "card" }, hostLocal);
-  else {
-    const config = { cniVersion: "1.0.0", name: "network-ipvlan", type: "ipvlan", master: "card", ipam: hostLocal };
-    for (const command of ["ADD", "DEL"]) call("ipvlan", command, config, "/run/netns/pod", true);
-  }
-  // Last: it hides the real /sys. Twice, as above; without attributes, which take a real function.
-  const deviceID = makeFunction();
-  for (let times = 0; times < 2; times++) attachment("sriov", { deviceID }, hostLocal);
+  for (const calls of Object.values(usual)) calls();
 }
 
 if (enterSandbox("scripts/train.ts")) main();

@@ -1,5 +1,5 @@
 // What this machine and this plugin directory offer; decides which cases are not-run.
-import { existsSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { lendableCards } from "./card.ts";
 import { runIn } from "./invoke.ts";
 import { openNamespaces } from "./namespaces.ts";
@@ -20,12 +20,12 @@ export interface Offer {
   readonly kernel: string;
 }
 
-const PLUGINS =
-  "host-device macvlan ipvlan sriov static host-local bridge ptp vlan dummy loopback tuning portmap firewall sbr bandwidth vrf";
 const PROGRAMS = "perl setpriv flock ping prlimit tc podman crun busybox dnsmasq strace";
 
+const LINK_KINDS = "dummy bridge vrf vlan ipvlan macvlan ifb bond vxlan geneve ipip gre sit wireguard tun";
+
 const KINDS = `
-for kind in dummy bridge vrf vlan ipvlan macvlan ifb bond vxlan geneve ipip gre sit wireguard tun; do
+for kind in ${LINK_KINDS}; do
   case $kind in
     vrf) ip link add p0 type vrf table 10;;
     vlan) ip link add link up0 name p0 type vlan id 5;;
@@ -42,15 +42,13 @@ exit 0`;
 
 /**
  * Asks the kernel and every plugin of the directories once, in namespaces of their own.
- * @param more names of plugins beside those the suite knows
  */
-export async function probe(bin: string, peer: string | undefined, more: readonly string[] = []): Promise<Offer> {
+export async function probe(bin: string, peer: string | undefined): Promise<Offer> {
   const ns = await openNamespaces();
   try {
     const ask = (dir: string | undefined): Record<string, string[]> => {
       const versions: Record<string, string[]> = {};
-      for (const name of dir === undefined ? [] : [...PLUGINS.split(" "), ...more]) {
-        if (!existsSync(`${dir}/${name}`)) continue;
+      for (const name of dir === undefined ? [] : readdirSync(dir)) {
         const run = runIn(ns, [`${dir}/${name}`], { env: { CNI_COMMAND: "VERSION" }, timeoutMs: 5000 });
         try {
           versions[name] = JSON.parse(run.stdout).supportedVersions ?? [];
@@ -85,9 +83,9 @@ export function unmet(
   for (const need of needs) {
     const [kind, what = "", plugin] = need.split(":") as [string, string?, string?];
     if (kind === "plugin" && offer.versions[what] === undefined) return `the directory has no ${what}`;
-    if (kind === "plugin" && what === "ipvlan" && !offer.kinds.includes("ipvlan")) return "this kernel has no ipvlan";
-    if (kind === "plugin" && what === "macvlan" && !offer.kinds.includes("macvlan"))
-      return "this kernel has no macvlan";
+    // A plugin that is called as a kind of link makes such links.
+    if (kind === "plugin" && LINK_KINDS.split(" ").includes(what) && !offer.kinds.includes(what))
+      return `this kernel has no ${what}`;
     if (kind === "card" && offer.cards === 0) return "no network card with virtual functions (conformance/vm has some)";
     if (kind === "virtio-card" && offer.virtioCards === 0) return "no virtio card with virtual functions (--virtio)";
     if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;

@@ -55,12 +55,14 @@ export const ipvlan: Plugin<IpvlanConfig> = {
   kind: "interface",
   knownArgs: [],
   schema: "ipvlan",
+  linkKind: "ipvlan",
   validate: (call, attempt = orFail) => void attempt("/master", () => masterName(call)),
   add: (call) => addUpper(kind, call),
   check: (call) => checkUpper(kind, call),
   del,
   gc,
   status: (call) => statusUpper(kind, call),
+  forgetGone: (isGone) => forgetWitnesses(({ netns }) => isGone(netns)),
 };
 
 function del(call: Call<IpvlanConfig>): void {

@@ -147,6 +147,7 @@ export const macvlan: Plugin<MacvlanConfig> = {
   kind: "interface",
   knownArgs: ["MAC"],
   schema: "macvlan",
+  linkKind: "macvlan",
   validate,
   add: (call) => addUpper(kind, call),
   check: (call) => checkUpper(kind, call),

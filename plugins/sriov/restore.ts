@@ -5,6 +5,7 @@ import { openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, snapshotLink } from "../../src/link/snapshot.ts";
 import type { Lender, LoanRecord } from "../../src/plugin/lent/lender.ts";
 import { isSameKey } from "../../src/state/record.ts";
+import { readLeftover } from "./left.ts";
 import { putBack } from "./put-back.ts";
 import { type HeldVf, records, whileReturning } from "./record.ts";
 import {
@@ -44,6 +45,7 @@ export const sriovLender: Lender<HeldVf> = {
   },
   complete: ({ by, data }, link) => (by === "sriov" ? data.link! : complete(data.link!, link)),
   newOwner,
+  leftBehind: (pci) => readLeftover(pci)?.left ?? [],
 };
 
 /** sriov-cni notes no boot: the file's age must tell that it is of an earlier one. */

@@ -1,6 +1,7 @@
 // What a plugin is, and what it is given. cni/dispatch.ts fills a Call and runs one of these functions.
 import type { Try } from "../config/rules.ts";
 import type { Fd } from "../host/host.ts";
+import type { NewLink } from "../link/link.ts";
 import type { Transaction } from "../transaction.ts";
 import type { CniArgs } from "./args.ts";
 import type { Result } from "./result.ts";
@@ -84,6 +85,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly knownArgs: readonly string[];
   /** Compiled from plugins/NAME/config.schema.json by ajv at build time; see config/validate.ts. */
   readonly schema: string;
+  /** Kind of link that it creates: `podnic doctor` asks whether the kernel has it. */
+  readonly linkKind?: NewLink["kind"];
   /** True when an ADD may report addresses although no IPAM is configured. Absent: only those of a prevResult. */
   hasOwnAddresses?(call: Call<C>): boolean;
   /**
@@ -96,4 +99,6 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   del(call: Call<C>): void;
   gc(call: Call<C>): void;
   status(call: Call<C>): void;
+  /** What `podnic gc` cleans up without a word: notes whose pod's namespace, by its path, is gone. */
+  forgetGone?(isGone: (netns: string) => boolean): void;
 }

@@ -12,3 +12,9 @@ declare module "#validators" {
   export const validators: Record<string, Validator | undefined>;
   export const shapes: Record<string, Shape | undefined>;
 }
+
+declare module "#schemas" {
+  /** By plugin name: plugins/NAME/config.schema.json as it is. */
+  const schemas: Record<string, { [key: string]: unknown }>;
+  export default schemas;
+}

@@ -9,9 +9,9 @@ import {
   O_RDONLY,
   SOCK_CLOEXEC,
 } from "./constants.ts";
-import type { Command, Fd, Host, Outcome, PollFd, Received, Stat } from "./host.ts";
+import type { Command, Fd, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
-import { runCommand, spawnByClone } from "./run.ts";
+import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type Argument, type Kernel, type Machine, NUMBERS, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
@@ -66,7 +66,7 @@ const SENDER_LENGTH = 32;
 const sender = scratch.subarray(SENDER, SENDER_LENGTH);
 const senderLength = scratch.subarray(SENDER_LENGTH, SENDER_LENGTH + 4);
 
-export class LinuxHost implements Host {
+export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
   readonly #column: 0 | 1;
   /** Signals we ignore, with the struct sigaction they had: programs we run get it back. */

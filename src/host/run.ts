@@ -13,14 +13,30 @@ import {
   SIGKILL,
   SIGPIPE,
 } from "./constants.ts";
-import type { Command, Fd, Outcome, PollFd } from "./host.ts";
+import type { Command, Fd, Host, Outcome, PollFd } from "./host.ts";
 import { errnoName, errnoText, SystemError } from "./host.ts";
-import type { LinuxHost } from "./linux.ts";
+import type { Argument, Syscall } from "./syscalls.ts";
 
 const AT_EMPTY_PATH = 0x1000;
 const F_SETFL = 4;
 const PR_SET_PDEATHSIG = 1;
 const RLIMIT_STACK = 3;
+
+/** What a host has beyond the port, for the programs that it starts. */
+export interface ProgramHost extends Host {
+  /** One system call. `subject` goes into the error. */
+  call(name: Syscall, subject: string, ...args: Argument[]): number;
+  /** As the kernel gave it; each item ends in NUL. */
+  environment(): Uint8Array[];
+  /** Signals we ignore, with the struct sigaction they had: programs we run get it back. */
+  readonly ignored: readonly [signal: number, action: Uint8Array][];
+  /** struct rlimit that programs get for their stack; undefined: as ours. */
+  stackLimit(): Uint8Array | undefined;
+  /** clone(2) without a new address space; the child keeps all descriptors. */
+  clone(): number;
+  /** Starts a program with this stdin and stdout and returns its process id. */
+  spawn(command: Command, stdin: Fd, stdout: Fd): number;
+}
 
 /** The value, or the fallback when the call fails with one of these errnos. */
 function unless<T>(errnos: number[], fallback: T, call: () => T): T {
@@ -38,13 +54,13 @@ function withoutEquals(entry: Uint8Array): Uint8Array {
 }
 
 /** Our environment byte for byte, but for the variables of `extra`. */
-export function environmentWith(host: LinuxHost, extra: Record<string, string>): Uint8Array[] {
+export function environmentWith(host: ProgramHost, extra: Record<string, string>): Uint8Array[] {
   const kept = host.environment().filter((entry) => !Object.hasOwn(extra, host.decode(withoutEquals(entry))));
   return [...kept, ...Object.entries(extra).map(([name, value]) => host.encode(`${name}=${value}\0`))];
 }
 
 /** In the child: replaces this process by the program. Returns only by throwing. */
-function execute(host: LinuxHost, command: Command, parent: number, stdin: Fd, stdout: Fd): never {
+function execute(host: ProgramHost, command: Command, parent: number, stdin: Fd, stdout: Fd): never {
   host.call("setpgid", "", 0, 0);
   host.call("prctl", "", PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // The parent may have died before the line above.
@@ -65,7 +81,7 @@ function execute(host: LinuxHost, command: Command, parent: number, stdin: Fd, s
 }
 
 /** What the child could not do: the errno it left on its error pipe. */
-function throwIfNotStarted(host: LinuxHost, failure: Fd, pid: number, path: string): void {
+function throwIfNotStarted(host: ProgramHost, failure: Fd, pid: number, path: string): void {
   const left = host.read(failure, 4);
   if (left.length === 0) return;
   host.waitpid(pid);
@@ -82,7 +98,7 @@ class Conversation {
   #size = 0;
 
   constructor(
-    readonly host: LinuxHost,
+    readonly host: ProgramHost,
     readonly command: Command,
     public stdin: Fd | undefined,
     public stdout: Fd | undefined,
@@ -166,8 +182,8 @@ function talkUntilEnd(talk: Conversation): void {
   }
 }
 
-/** See LinuxHost.spawn. */
-export function spawnByClone(host: LinuxHost, command: Command, stdin: Fd, stdout: Fd): number {
+/** ProgramHost.spawn where a process can be cloned. */
+export function spawnByClone(host: ProgramHost, command: Command, stdin: Fd, stdout: Fd): number {
   const [failure, childFailure] = host.pipe();
   const parent = host.getpid();
   const pid = host.clone();
@@ -192,7 +208,7 @@ export function spawnByClone(host: LinuxHost, command: Command, stdin: Fd, stdou
 }
 
 /** See Host.run. stderr is ours. Throws SystemError("execve") when the program cannot be started (ETXTBSY: try again). */
-export function runCommand(host: LinuxHost, command: Command): Outcome {
+export function runCommand(host: ProgramHost, command: Command): Outcome {
   host.ignoreSignal(SIGPIPE);
   const [childIn, stdin] = host.pipe();
   const [stdout, childOut] = host.pipe();

@@ -1,10 +1,11 @@
 // What the kernel can do, and what it lets this process do. Looks, and changes nothing.
 import { AF_NETLINK, O_DIRECTORY, O_RDONLY, RESOLVE_NO_SYMLINKS, SOCK_RAW } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
-import { addLink } from "../../link/link.ts";
+import { addLink, type NewLink } from "../../link/link.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { NETLINK_GET_STRICT_CHK, NETLINK_ROUTE, SOL_NETLINK } from "../../netlink/constants.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
+import { plugins } from "../../plugins.ts";
 import { readFileAt } from "../../state/files.ts";
 import { readText } from "../../sysfs/device.ts";
 import { type Finding, finding } from "./finding.ts";
@@ -63,7 +64,8 @@ function checkStrict(): Finding {
 }
 
 function checkModules(release: string, used: Set<string>): Finding[] {
-  return (["macvlan", "ipvlan"] as const).map((name) => {
+  const kinds = plugins.flatMap(({ linkKind }) => (linkKind === undefined ? [] : [linkKind]));
+  return [...new Set(kinds)].map((name) => {
     const state = moduleState(release, name);
     if (state !== "missing") return finding("kernel", "ok", `${name}: ${inWords[state]}`);
     const cure = `Install the kernel's package of further modules (linux-modules-extra, kernel-modules), or a kernel with CONFIG_${name.toUpperCase()}.`;
@@ -85,7 +87,7 @@ const inWords = {
 };
 
 /** By what is on disk first: asking the kernel for a type of links makes it load the module. */
-function moduleState(release: string, name: "macvlan" | "ipvlan"): Module {
+function moduleState(release: string, name: NewLink["kind"]): Module {
   if (readText(`/sys/module/${name}/refcnt`) !== undefined) return "loaded";
   for (const [file, state] of [
     ["modules.builtin", "built in"],
@@ -106,7 +108,7 @@ function textOf(path: string): string {
 }
 
 /** A request that cannot succeed, because the lower device does not exist, tells whether the kernel knows the type. */
-function askKernel(kind: "macvlan" | "ipvlan"): Module {
+function askKernel(kind: NewLink["kind"]): Module {
   try {
     addLink(ownNamespace().route, { kind, name: `podnic-${kind}`, parent: NOBODY });
   } catch (error) {

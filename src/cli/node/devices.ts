@@ -1,7 +1,6 @@
 // The network devices of this node and who has them: interfaces on the host, PCI devices whose interface is elsewhere, and what
 // pods hold.
 
-import { readLeftover } from "../../../plugins/sriov/left.ts";
 import { Failure } from "../../errors.ts";
 import { isPhysical, isSameDevice, type View, viewAtOnce, viewOf } from "../../link/identity.ts";
 import { getLink, IFF_LOOPBACK, IFF_UP, type Link } from "../../link/link.ts";
@@ -10,6 +9,7 @@ import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
+import { lenders } from "../../plugins.ts";
 import {
   busAddress,
   isPciAddress,
@@ -218,7 +218,7 @@ function withFunction(route: RouteSocket, device: Device): Device {
   const pfPci = physicalFunction(device.pci)!;
   const pfName = physicalFunctionInterface(pfPci);
   const index = virtualFunctionIndex(pfPci, device.pci);
-  const left = readLeftover(device.pci)?.left ?? [];
+  const left = lenders.flatMap((lender) => lender.leftBehind?.(device.pci) ?? []);
   const why =
     left.length === 0 ? device.why : `${device.why ? `${device.why}; ` : ""}an earlier pod left ${left.join(", ")}`;
   const found: Device = { ...device, why, pf: pfName ?? pfPci };

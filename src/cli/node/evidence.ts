@@ -1,5 +1,6 @@
 // Is a container still there? host-local's leases name nothing but a container and an interface; everything else on the node that tells
 // about it is asked. What is not known to be gone may be alive.
+import { aliasPrefix } from "../../plugin/upper/own.ts";
 import type { CachedAttachment } from "./cache.ts";
 import type { Holder } from "./holders.ts";
 import type { Inside } from "./inside.ts";
@@ -21,8 +22,8 @@ const RUNTIMES = [
   "/run/runc",
 ];
 
-/** The mark of our macvlan and ipvlan links: podnic:NETWORK:CONTAINER (src/plugin/upper/own.ts). */
-const ALIAS = /^podnic:[^:]*:(.+)$/;
+/** The mark of our links on a master: podnic:NETWORK:CONTAINER (ownerAlias). */
+const ALIAS = new RegExp(`^${aliasPrefix}[^:]*:(.+)$`);
 
 export interface Sources {
   namespaces: Namespaces;

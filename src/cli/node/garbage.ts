@@ -1,21 +1,18 @@
 // What attachments left behind whose namespace is gone: devices with their records, leases. Found and taken away here, for gc and
 // doctor --fix. Nothing that may be alive is garbage.
-import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
-import { Store } from "../../../plugins/host-local/store.ts";
-import { forgetWitnesses } from "../../../plugins/ipvlan/witness.ts";
-import { confinePath, policy, relaxPolicy } from "../../config/policy.ts";
+import { relaxPolicy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
 import { giveBack } from "../../plugin/lent/give-back.ts";
 import type { AnyLender } from "../../plugin/lent/lender.ts";
-import { lenders } from "../../plugins.ts";
+import { lenders, plugins } from "../../plugins.ts";
 import { isSameKey, type RecordKey } from "../../state/record.ts";
 import { Progress } from "../progress.ts";
 import { findHolders, type Holder } from "./holders.ts";
 import { Namespaces } from "./namespaces.ts";
 import type { Node } from "./node.ts";
-import type { Pool } from "./pools.ts";
+import { collectLeases, type Pool } from "./pools.ts";
 
 export type Garbage =
   | {
@@ -97,13 +94,13 @@ export function collect(garbage: Garbage[]): Collected[] {
   }
   for (const directory of new Set(garbage.map((one) => (one.kind === "lease" ? one.directory : "")))) {
     if (directory === "") continue;
-    const leases = garbage.filter((one) => one.kind === "lease" && one.directory === directory);
+    const leases = garbage.filter((one) => one.kind === "lease").filter((one) => one.directory === directory);
     const error = attempt(() => collectLeases(directory, leases));
     for (const lease of leases) collected.push({ garbage: lease, error });
   }
-  // Notes of ipvlan interfaces that are gone cost a search and nothing else; they go without a word.
   const namespaces = Namespaces.find();
-  attempt(() => forgetWitnesses(({ netns }) => namespaces.lifeOf({ path: netns, dev: 0, ino: 0 }) === "gone"));
+  const isGone = (path: string): boolean => namespaces.lifeOf({ path, dev: 0, ino: 0 }) === "gone";
+  for (const plugin of plugins) attempt(() => plugin.forgetGone?.(isGone));
   progress.done();
   return collected;
 }
@@ -132,23 +129,4 @@ function collectDevice({ lender, key }: Holder): void {
 export function requireStillGone(lender: Holder["lender"], key: RecordKey, holders: Holder[]): void {
   const now = holders.find((one) => one.lender === lender && isSameKey(one.key, key));
   if (now !== undefined && now.life !== "gone") throw new Error("it has come back to life and was not touched");
-}
-
-/** Under the lock of the directory, and only leases that still say what they said. */
-function collectLeases(directory: string, leases: Garbage[]): void {
-  const gone = new Set(
-    leases.map((one) => (one.kind === "lease" ? leaseKey(one.address, one.containerId, one.interface) : "")),
-  );
-  const store = Store.open(confinePath("dataDir", directory), false, INDEX_ROOT);
-  try {
-    store?.locked(policy().lockTimeout, () =>
-      store.sweep(({ ip, containerId, ifName }) => !gone.has(leaseKey(ip, containerId, ifName))),
-    );
-  } finally {
-    store?.close();
-  }
-}
-
-function leaseKey(address: string, containerId: string, ifName: string): string {
-  return `${address} ${containerId} ${ifName}`;
 }

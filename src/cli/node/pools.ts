@@ -1,8 +1,10 @@
 // host-local's pools on this node, those of the Go plugin included: ranges, leases, and whether who holds them still exists.
+import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
 import { DATA_DIR, type HostLocalConfig, type LeaseRequest, requestOf } from "../../../plugins/host-local/request.ts";
-import { leaseAddress, parseOwner } from "../../../plugins/host-local/store.ts";
+import { leaseAddress, parseOwner, Store } from "../../../plugins/host-local/store.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { isObject } from "../../config/fold.ts";
+import { confinePath, policy } from "../../config/policy.ts";
 import { readWhatIsValid } from "../../config/validate.ts";
 import { Failure } from "../../errors.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
@@ -188,4 +190,21 @@ function countOf(interval: Interval | undefined): number {
   if (interval === undefined) return 0;
   const { first, last } = interval;
   return last.bytes.reduce((sum, byte, i) => sum * 256 + byte - first.bytes[i]!, 0) + 1;
+}
+
+/** Under the lock of the directory, and only leases that still say what they said. */
+export function collectLeases(directory: string, leases: Pick<Lease, "address" | "interface" | "containerId">[]): void {
+  const gone = new Set(leases.map((one) => leaseKey(one.address, one.containerId, one.interface)));
+  const store = Store.open(confinePath("dataDir", directory), false, INDEX_ROOT);
+  try {
+    store?.locked(policy().lockTimeout, () =>
+      store.sweep(({ ip, containerId, ifName }) => !gone.has(leaseKey(ip, containerId, ifName))),
+    );
+  } finally {
+    store?.close();
+  }
+}
+
+function leaseKey(address: string, containerId: string, ifName: string): string {
+  return `${address} ${containerId} ${ifName}`;
 }

@@ -1,24 +1,10 @@
 // The schemas that editors get: those of the plugins, with what their IPAM plugins read, of lists, and of the node's policy.
-import hostDevice from "../../../plugins/host-device/config.schema.json";
-import hostLocal from "../../../plugins/host-local/config.schema.json";
-import ipvlan from "../../../plugins/ipvlan/config.schema.json";
-import macvlan from "../../../plugins/macvlan/config.schema.json";
-import sriov from "../../../plugins/sriov/config.schema.json";
-import staticIpam from "../../../plugins/static/config.schema.json";
+import plugins from "#schemas";
 import { findPlugin } from "../../cni/registry.ts";
 import { supportedVersions } from "../../cni/version.ts";
 import defs from "../../config/defs.schema.json";
 import policy from "../../config/policy.schema.json";
 import { inOnePiece, type Schema } from "./bundle.ts";
-
-const plugins: { [name: string]: Schema } = {
-  "host-device": hostDevice,
-  "host-local": hostLocal,
-  ipvlan,
-  macvlan,
-  sriov,
-  static: staticIpam,
-};
 
 /** Name of a schema → what it is about. */
 export function schemaTitles(): Map<string, string> {

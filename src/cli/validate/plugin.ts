@@ -111,6 +111,10 @@ function ipamOf({ ipam }: Config): Plugin | undefined {
   return plugin?.kind === "ipam" ? plugin : undefined;
 }
 
+function ipamNames(): string[] {
+  return pluginNames().filter((name) => findPlugin(name)?.kind === "ipam");
+}
+
 function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
   if (known !== undefined || typeof ipam !== "object" || ipam === null || Array.isArray(ipam)) return [];
   const { type } = ipam as Config;
@@ -121,22 +125,20 @@ function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
         "warning",
         "/ipam",
         'ipam has no "type": the interface gets no address',
-        'Say which: "host-local" or "static".',
+        `Say which: ${ipamNames()
+          .map((name) => JSON.stringify(name))
+          .join(" or ")}.`,
       ),
     ];
   }
   if (typeof type !== "string") return [];
   const other = findPlugin(type);
   if (other !== undefined) {
-    return [finding("error", "/ipam/type", `${type} is no IPAM plugin`, "Those of podnic are host-local and static.")];
+    return [
+      finding("error", "/ipam/type", `${type} is no IPAM plugin`, `Those of podnic are ${ipamNames().join(" and ")}.`),
+    ];
   }
-  return [
-    unknownType(
-      "/ipam/type",
-      type,
-      pluginNames().filter((name) => findPlugin(name)?.kind === "ipam"),
-    ),
-  ];
+  return [unknownType("/ipam/type", type, ipamNames())];
 }
 
 function checkKeys(config: Config, plugin: Plugin, ipam: Plugin | undefined): Finding[] {

@@ -66,6 +66,8 @@ export interface Lender<D extends LoanData> {
   complete?(record: LoanRecord<D>, link: Link): LinkSnapshot;
   /** Who has the device since: a late DEL must not touch it. undefined: nobody else. */
   newOwner?(record: LoanRecord<D>, netnsPath: string): string | undefined;
+  /** What an earlier pod left on a device, by its PCI address, that could not be put back. */
+  leftBehind?(pci: string): readonly string[];
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the data is each plugin's own
