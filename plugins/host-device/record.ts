@@ -5,10 +5,11 @@ import { ownNamespace } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, restoreLink } from "../../src/link/snapshot.ts";
 import type { Lender, LoanData } from "../../src/plugin/lent/lender.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
-import { isLoanData, isNetwork, isSnapshot } from "../../src/plugin/lent/shape.ts";
+import { linkSnapshot, loanFields, network } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { recordStore, STATE_ROOT } from "../../src/state/record.ts";
+import { objectOf } from "../../src/state/shape.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 
 export interface HeldDevice extends LoanData {
@@ -17,11 +18,13 @@ export interface HeldDevice extends LoanData {
   network: CapturedNetwork;
 }
 
+const heldDevice = objectOf<HeldDevice>({ ...loanFields, was: linkSnapshot, network });
+
 const LOCK = "lock";
 
 export const hostDeviceLender: Lender<HeldDevice> = {
   plugin: "host-device",
-  store: () => recordStore<HeldDevice>("host-device", STATE_ROOT, isHeldDevice),
+  store: () => recordStore<HeldDevice>("host-device", STATE_ROOT, heldDevice),
   loanOf: ({ was }) => ({
     was,
     pci: isPciAddress(was.parentDevice) ? was.parentDevice : "",
@@ -40,13 +43,6 @@ export const hostDeviceLender: Lender<HeldDevice> = {
     }
   },
 };
-
-/** Of a record: another version may have written it, and a disk may have lost a part. */
-function isHeldDevice(data: unknown): data is HeldDevice {
-  if (!isLoanData(data)) return false;
-  const { was, network } = data as { was?: unknown; network?: unknown };
-  return isSnapshot(was) && isNetwork(network);
-}
 
 /**
  * ADD: one at a time from the look at the records to the move, so that a record whose device is on the host belongs to nobody.

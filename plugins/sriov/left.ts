@@ -5,7 +5,9 @@ import { SystemError } from "../../src/host/host.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { bootId, type RecordKey, recordStore } from "../../src/state/record.ts";
+import { bootId, type RecordKey, recordStore, STATE_ROOT } from "../../src/state/record.ts";
+import { listOf, objectOf, text } from "../../src/state/shape.ts";
+import { vfState } from "./record.ts";
 
 export interface Leftover {
   pci: string;
@@ -17,7 +19,8 @@ export interface Leftover {
   left: string[];
 }
 
-const store = () => recordStore<Leftover>("sriov-left");
+const store = () => recordStore<Leftover>("sriov-left", STATE_ROOT, leftover);
+const leftover = objectOf<Leftover>({ pci: text, state: vfState, mac: text, left: listOf(text) });
 /** There is one for a VF, whoever left it. */
 const keyOf = (pci: string): RecordKey => ({ network: "", containerId: pci, ifName: "" });
 

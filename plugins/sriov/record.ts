@@ -4,10 +4,11 @@ import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import type { LoanData } from "../../src/plugin/lent/lender.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
-import { isLoanData, isNetwork, isSnapshot } from "../../src/plugin/lent/shape.ts";
+import { linkSnapshot, loanFields, network } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { type RecordStore, recordStore, STATE_ROOT } from "../../src/state/record.ts";
+import { flag, integer, objectOf, optional, text } from "../../src/state/shape.ts";
 
 export interface HeldVf extends LoanData {
   pci: string;
@@ -19,8 +20,28 @@ export interface HeldVf extends LoanData {
   network?: CapturedNetwork;
 }
 
+/** For `state` of what is left on a VF, too. */
+export const vfState = objectOf<VfState>({
+  vf: integer,
+  mac: text,
+  vlan: objectOf<VfState["vlan"]>({ id: integer, qos: integer, protocol: integer }),
+  linkState: optional(integer),
+  spoofchk: optional(flag),
+  trust: optional(flag),
+  minTxRate: integer,
+  maxTxRate: integer,
+});
+
+const heldVf = objectOf<HeldVf>({
+  ...loanFields,
+  pci: text,
+  state: optional(vfState),
+  link: optional(linkSnapshot),
+  network: optional(network),
+});
+
 export function records(): RecordStore<HeldVf> {
-  return recordStore<HeldVf>("sriov", STATE_ROOT, isHeldVf);
+  return recordStore<HeldVf>("sriov", STATE_ROOT, heldVf);
 }
 
 /** Directory of sriov-cni; we keep its files for it, so that a node can be switched either way with pods running. */
@@ -41,22 +62,4 @@ export function whileTaking<T>(pci: string, body: () => T): T {
 /** All others: the same lock, when there is one: without it (a VF nobody had) there is nothing to guard. */
 export function whileReturning<T>(pci: string, body: () => T): T {
   return pci === "" ? body() : lockOrGoOn(LOCKS, `${pci}.lock`, LOCK_TIMEOUT, body);
-}
-
-/** Of a record: another version may have written it, and a disk may have lost a part. */
-function isHeldVf(data: unknown): data is HeldVf {
-  if (!isLoanData(data)) return false;
-  const { pci, link, state, network } = data as { [key: string]: unknown };
-  return (
-    typeof pci === "string" &&
-    (link === undefined || isSnapshot(link)) &&
-    (network === undefined || isNetwork(network)) &&
-    (state === undefined || isVfState(state))
-  );
-}
-
-function isVfState(state: unknown): boolean {
-  if (typeof state !== "object" || state === null) return false;
-  const { vf, mac, vlan } = state as { vf?: unknown; mac?: unknown; vlan?: { id?: unknown } | null };
-  return typeof vf === "number" && typeof mac === "string" && typeof vlan?.id === "number";
 }

@@ -1,35 +1,98 @@
 // Is what a record holds what a plugin writes? A record that is not is passed over, and podnic doctor --fix removes it.
-import type { CapturedNetwork } from "../../link/capture.ts";
+import { parseAddress, parsePrefix } from "../../ip/address.ts";
+import type { CapturedAddress, CapturedHop, CapturedNetwork, CapturedRoute } from "../../link/capture.ts";
 import type { NamedNamespace } from "../../link/return.ts";
+import type { LinkSettings } from "../../link/settings.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
+import { flag, integer, listOf, mapOf, objectOf, optional, type Shape, text } from "../../state/shape.ts";
+import type { LoanData } from "./lender.ts";
 
-type Fields = { [key: string]: unknown };
+const prefix: Shape<string> = (value): value is string => text(value) && parsePrefix(value) !== undefined;
+/** Or "": none. */
+const address: Shape<string> = (value): value is string =>
+  value === "" || (text(value) && parseAddress(value) !== undefined);
+/** Type and bytes of each. */
+const attributes = optional(listOf(listOf(integer, 1)));
 
-function isObject(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function all(value: Fields, type: string, keys: string[]): boolean {
-  return keys.every((key) => typeof value[key] === type);
-}
+const namespace = objectOf<NamedNamespace>({ path: text, dev: integer, ino: integer, cookie: optional(text) });
 
 /** What every record of a device has. */
-export function isLoanData(data: unknown): data is { netns: NamedNamespace } {
-  if (!isObject(data) || !isObject(data.netns)) return false;
-  return all(data.netns, "string", ["path"]) && all(data.netns, "number", ["dev", "ino"]);
-}
+export const loanFields = { netns: namespace, refused: optional(listOf(text)) } satisfies {
+  [K in keyof LoanData]-?: Shape<LoanData[K]>;
+};
 
-export function isNetwork(network: unknown): network is CapturedNetwork {
-  return isObject(network) && Array.isArray(network.addresses) && Array.isArray(network.routes);
-}
+const hop = objectOf<CapturedHop>({
+  gateway: optional(address),
+  onlink: optional(flag),
+  weight: integer,
+  device: optional(text),
+});
 
-export function isSnapshot(was: unknown): was is LinkSnapshot {
-  if (!isObject(was)) return false;
-  return (
-    all(was, "string", ["name", "alias", "kind", "parentDevice", "permanentMac", "mac"]) &&
-    all(was, "number", ["index", "parent", "mtu", "txqlen"]) &&
-    all(was, "boolean", ["up", "promisc", "allmulti"]) &&
-    Array.isArray(was.altnames) &&
-    was.altnames.every((name) => typeof name === "string")
-  );
-}
+const networkAddress = objectOf<CapturedAddress>({
+  address: prefix,
+  broadcast: address,
+  permanent: flag,
+  flags: integer,
+  scope: optional(integer),
+  peer: optional(text),
+  label: optional(text),
+  attributes,
+});
+
+const networkRoute = objectOf<CapturedRoute>({
+  dst: prefix,
+  tos: optional(integer),
+  gateway: optional(address),
+  onlink: optional(flag),
+  prefsrc: optional(address),
+  table: integer,
+  scope: integer,
+  protocol: integer,
+  priority: integer,
+  mtu: optional(integer),
+  advmss: optional(integer),
+  metrics: attributes,
+  attributes,
+  srcLength: optional(integer),
+  hops: optional(listOf(hop)),
+});
+
+export const network = objectOf<CapturedNetwork>({
+  addresses: listOf(networkAddress),
+  routes: listOf(networkRoute),
+});
+
+const settings = objectOf<LinkSettings>({
+  broadcast: text,
+  sizes: mapOf(integer),
+  conf4: optional(listOf(integer)),
+  conf6: optional(listOf(integer)),
+  secret: optional(text),
+  xdp: listOf(integer),
+});
+
+export const linkSnapshot = objectOf<LinkSnapshot>({
+  name: text,
+  alias: text,
+  altnames: listOf(text),
+  index: integer,
+  kind: text,
+  parent: integer,
+  parentDevice: text,
+  permanentMac: text,
+  mac: text,
+  mtu: integer,
+  txqlen: integer,
+  up: flag,
+  promisc: flag,
+  allmulti: flag,
+  noarp: optional(flag),
+  multicast: optional(flag),
+  settings: optional(settings),
+  mark: optional(integer),
+  vlan: optional(objectOf<{ id: number; protocol: number }>({ id: integer, protocol: integer })),
+  portName: optional(text),
+  mode: optional(integer),
+  parentOnHost: optional(flag),
+  master: optional(text),
+});

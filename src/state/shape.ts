@@ -1,0 +1,33 @@
+// Is a value that was read from disk what its interface says? The checks are made of the interface, so that a field without a check does
+// not compile: what a record holds is either whole or not used at all.
+
+/** Says whether a value is a T. */
+export type Shape<T> = (value: unknown) => value is T;
+
+export const text: Shape<string> = (value) => typeof value === "string";
+export const integer: Shape<number> = (value): value is number => Number.isSafeInteger(value);
+export const flag: Shape<boolean> = (value) => typeof value === "boolean";
+
+export function optional<T>(shape: Shape<T>): Shape<T | undefined> {
+  return (value): value is T | undefined => value === undefined || shape(value);
+}
+
+/** `least`: how many it has at least. */
+export function listOf<T>(shape: Shape<T>, least = 0): Shape<T[]> {
+  return (value): value is T[] => Array.isArray(value) && value.length >= least && value.every(shape);
+}
+
+/** An object with any keys. */
+export function mapOf<T>(shape: Shape<T>): Shape<{ [key: string]: T }> {
+  return (value): value is { [key: string]: T } => isObject(value) && Object.values(value).every(shape);
+}
+
+/** An object with these keys. Others are no error: a later version may have written them. */
+export function objectOf<T>(fields: { [K in keyof T]-?: Shape<T[K]> }): Shape<T> {
+  const keys = Object.keys(fields) as (keyof T & string)[];
+  return (value): value is T => isObject(value) && keys.every((key) => fields[key](value[key]));
+}
+
+function isObject(value: unknown): value is { [key: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
