@@ -151,6 +151,16 @@ export const stages: Stage[] = [
   fuzz("fuzz", ["--repeatable"], pushed, 15),
 
   // --- the full tier: hours
+  {
+    name: "worlds on the kernel, a hundred",
+    tiers: ["full"],
+    command: [
+      ...["env", "KERNEL_WORLDS=100", "npx", "vitest", "run", "--project", "built", "plugins/host-device/worlds"],
+      ...["--reporter=default", "--reporter=json", `--outputFile.json=${reportOf("worlds on the kernel, a hundred")}`],
+    ],
+    count: vitestCount,
+    limit: 20,
+  },
   fuzz("fuzz, an hour", ["--seconds", "3600"], ["full"], 240),
   faults("faults, whole", ["--mode", "kill"], ["full"], 60),
   faults("errors, whole", ["--mode", "error"], ["full"], 120),
