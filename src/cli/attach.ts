@@ -1,34 +1,38 @@
 // podnic add|check|del NETWORK NETNS: a network by hand, as cnitool does it.
 import type { Command } from "commander";
+import { Failure } from "../errors.ts";
 import { ENOSYS } from "../host/constants.ts";
-import { host, SystemError } from "../host/host.ts";
+import { SystemError } from "../host/host.ts";
 import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
+import { requireRootFor, UsageError } from "./exit.ts";
 import { traceNetlink } from "./kernel/trace.ts";
 import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
-import { CONF_DIR, findNetwork } from "./runtime/networks.ts";
+import { directoriesFor, type Network, networkIn, sourceOf } from "./runtime/networks.ts";
 import { add, check, del } from "./runtime/run.ts";
 import { Stage } from "./runtime/stage.ts";
-import { printJson } from "./terminal.ts";
+import { note, printJson } from "./terminal.ts";
 
 // ASCII: for one other character the engine keeps the whole text in 16 bits, two kilobytes more.
-const lesson = `NETWORK is the "name" of a configuration in /etc/cni/net.d (.conflist, then .conf and .json, in lexical order); NETNS the
-path of a network namespace, or its name in "ip netns".
+const lesson = `NETWORK is a file (a path, or a name that ends in .conf, .conflist, .json or .yaml; "-" is stdin), or the "name" of a network in
+/etc/cni/net.d or /etc/cni/multus/net.d (.conflist, then .conf and .json, in lexical order; stderr says which file it is). NETNS is the
+path of a network namespace, or its name in "ip netns". Root is needed.
 
   ip netns add demo
   podnic add blue demo --ifname net1
+  podnic add ./blue.conflist demo --ifname net1
   podnic check blue demo --ifname net1
   podnic del blue demo --ifname net1 --trace
 
-Plugins of podnic run in this process, others (tuning, bridge, dhcp) are looked for in CNI_PATH, else /opt/cni/bin. Results are
-kept in /var/lib/cni/results as libcni does, so that cnitool, check and del work on what any of them added; the container id
-is cnitool's too. The variables of cnitool (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are the defaults of the options.
+podnic's own plugins run in this process; others (tuning, dhcp) are looked for in CNI_PATH, else in /opt/cni/bin. Results are
+kept in /var/lib/cni/results as libcni keeps them: cnitool, podnic check and podnic del work on what any of them added. The container
+id is cnitool's too. The variables of cnitool (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are the defaults of the options.
 
---trace shows each message to and from the kernel on stderr: ">" a request that changes something, in the words of ip, ">?" one
-that asks, "<" an answer; below it type, flags and attributes as the kernel's headers call them.
+--trace shows each message to and from the kernel on stderr: ">" is a request that changes something, written as an ip command; ">?" is
+a query; "<" is an answer. Type, flags and attributes follow under the names of the kernel's headers.
 
-Exit status: 0 done, 1 it failed (the error is on stderr; with --json the plugin's error document is on stdout too), 2 the command
-line makes no sense.`;
+Exit status: 0 done, 1 failed (the error is on stderr; with --json the plugin's error document is on stdout too), 2 wrong command
+line.`;
 
 interface Options extends AttachmentOptions {
   confDir?: string;
@@ -45,6 +49,29 @@ function startTrace(stage: Stage): void {
   };
 }
 
+/** Says which file a name stands for. */
+function findNetwork(given: string, netns: string, confDir: string | undefined): Network {
+  const directories = directoriesFor(confDir);
+  try {
+    const { file, byName } = sourceOf(given, directories);
+    if (byName) note(`network "${given}" is ${file}`);
+    return networkIn(file);
+  } catch (error) {
+    if (error instanceof Failure && isNetwork(netns, directories)) {
+      throw new UsageError(error.message, `"${netns}" is a network: the network comes first, then the namespace.`);
+    }
+    throw error;
+  }
+}
+
+function isNetwork(given: string, directories: string[]): boolean {
+  try {
+    return sourceOf(given, directories).byName;
+  } catch {
+    return false;
+  }
+}
+
 function attachCommand(
   name: string,
   description: string,
@@ -52,20 +79,23 @@ function attachCommand(
 ): () => Command {
   return () =>
     command(name, description, lesson)
-      .argument("<network>", "name of the network")
+      .argument("<network>", "name of a network, or a file")
       .argument("<netns>", "network namespace: a path, or a name of ip netns")
       .option("-i, --ifname <name>", "name of the interface in the namespace (default: eth0)")
-      .option("--container-id <id>", "container id (default: made of the namespace's path, as cnitool does)")
+      .option("--container-id <id>", "container id (default: derived from the namespace's path, as in cnitool)")
       .option("--args <pairs>", "CNI_ARGS: K=V;K=V")
-      .option("--cap-args <json>", "capability arguments, of which a plugin gets those that its capabilities name")
-      .option("--conf-dir <dir>", `directory of networks (default: ${CONF_DIR})`)
+      .option("--cap-args <json>", "capability arguments; a plugin gets those that its capabilities name")
+      .option(
+        "--conf-dir <dir>",
+        "where to look for a network by name (default: /etc/cni/net.d, /etc/cni/multus/net.d)",
+      )
       .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
       .option("--trace", "show each netlink message, both ways, on stderr")
       .option("--json", "print an error as a CNI error document")
       .action((network: string, netns: string, options: Options) => {
+        requireRootFor(name, "it enters namespaces and changes interfaces");
         const attachment = attachmentOf(netns, options);
-        const dir = options.confDir ?? (host.getenv("NETCONFPATH") || CONF_DIR);
-        const found = findNetwork(network, dir);
+        const found = findNetwork(network, netns, options.confDir);
         const stage = new Stage();
         if (options.trace === true) startTrace(stage);
         const result = act(stage, found, attachment);

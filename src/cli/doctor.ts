@@ -1,19 +1,14 @@
 // podnic doctor: is this node fit for podnic, and what is wrong on it?
 import type { Command } from "commander";
-import { relaxPolicy } from "../config/policy.ts";
 import { host } from "../host/host.ts";
 import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
-import { checkConfigurations, checkPolicy } from "./doctor/configurations.ts";
-import { checkDirectories } from "./doctor/directories.ts";
-import { type Finding, finding, type Level } from "./doctor/finding.ts";
-import { checkCapabilities, checkKernel } from "./doctor/kernel.ts";
-import { checkState } from "./doctor/state.ts";
+import { examine } from "./doctor/examine.ts";
+import type { Finding, Level } from "./doctor/finding.ts";
 import { Exit, Status, UsageError } from "./exit.ts";
 import { asJson, showGarbage } from "./gc.ts";
-import { findDevicesOf } from "./node/devices.ts";
 import { collect, findDamaged, findGarbage } from "./node/garbage.ts";
-import { configurationsInFiles, lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
+import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import { type Colour, note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
 const lesson = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
@@ -25,37 +20,7 @@ one network: it shows what it would do, and asks. The rest is for you to do; eac
 
 Exit status: 0 nothing needs to be done, 1 there are warnings or errors (after --fix: are left).`;
 
-const colours: { [level in Level]: Colour } = { ok: "green", note: "dim", warning: "yellow", error: "red" };
-
-const unseen = finding(
-  "state",
-  "warning",
-  "not looked at: it is root's, and so are pods' namespaces",
-  "Run it as root.",
-);
-
-/** Everything that can be found without changing anything. */
-function examine(): Finding[] {
-  const ofPolicy = checkPolicy();
-  // The rest goes on without it.
-  relaxPolicy();
-  const node = host.geteuid() === 0 ? lookAtNode() : undefined;
-  const used = new Set((node?.configurations ?? configurationsInFiles()).flatMap(({ config }) => typesOf(config)));
-  return [
-    ...checkKernel(used),
-    ...checkCapabilities(),
-    ...checkDirectories(used),
-    ...checkConfigurations(),
-    ...ofPolicy,
-    ...(node === undefined ? [unseen] : checkState(node, poolsOf(node), findDevicesOf(node))),
-  ];
-}
-
-/** Plugins that a configuration runs. */
-function typesOf(config: { [key: string]: unknown }): string[] {
-  const { ipam } = config as { ipam?: { type?: unknown } };
-  return [config.type, ipam?.type].filter((type): type is string => typeof type === "string" && type !== "");
-}
+export const levelColours: { [level in Level]: Colour } = { ok: "green", note: "dim", warning: "yellow", error: "red" };
 
 /** So many findings with one cure are shown: after a loss of power a node has hundreds of leases of the time before. */
 const ALIKE = 10;
@@ -68,7 +33,7 @@ export function showFindings(findings: Finding[]): void {
     headings.add(about);
     alike = cure !== "" && cure === findings[i - 1]?.cure ? alike + 1 : 0;
     if (alike < ALIKE) {
-      print(`  ${paint(level.padEnd(8), colours[level])} ${oneLine(found)}\n`);
+      print(`  ${paint(level.padEnd(8), levelColours[level])} ${oneLine(found)}\n`);
       if (cure !== "") print(`           ${oneLine(cure)}\n`);
     } else if (cure !== findings[i + 1]?.cure)
       print(`           and ${alike - ALIKE + 1} more like it; --json has all\n`);
@@ -126,7 +91,7 @@ export const doctorCommand = (): Command =>
     .action(({ fix: wanted, yes, json }: Options) => {
       if (yes === true && wanted !== true) throw new UsageError("--yes goes with --fix", "Nothing was done.");
       const fixed = wanted === true ? fix(yes === true, json === true) : [];
-      const findings = examine();
+      const { findings } = examine();
       if (json === true) printJson({ findings, fixed });
       else showFindings(findings);
       if (findings.some(({ level }) => level === "warning" || level === "error")) throw new Exit(Status.failed);

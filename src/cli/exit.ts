@@ -1,5 +1,6 @@
 // How a command ends.
 import { Failure } from "../errors.ts";
+import { host } from "../host/host.ts";
 
 /** Exit statuses, the same for all commands. */
 export const Status = {
@@ -23,4 +24,10 @@ export class UsageError extends Failure {
   constructor(message: string, details: string) {
     super("invalid environment", message, details);
   }
+}
+
+/** `why`: what root is needed for. */
+export function requireRootFor(what: string, why: string): void {
+  if (host.geteuid() === 0) return;
+  throw new Failure("failed", `${what} needs root: ${why}`, "Run it as root.");
 }

@@ -1,7 +1,9 @@
 // podnic install DIR, podnic uninstall DIR.
 import type { Command } from "commander";
+import { Failure } from "../errors.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";
-import { host } from "../host/host.ts";
+import { host, SystemError } from "../host/host.ts";
+import { hasErrno } from "../state/descriptor.ts";
 import { command } from "./command.ts";
 import { UsageError } from "./exit.ts";
 import { BACKUP, type Change, type InstallOptions, install, isDirectory, uninstall } from "./install/directory.ts";
@@ -66,18 +68,36 @@ function asImage({ cniBinDir, only = ["sriov"] }: Options): { dir: string; only:
   );
 }
 
+/** The kernel's refusals name the file, of which there are many; what a person named is the directory. */
+function changing<T>(dir: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof SystemError) || !hasErrno(error, "EACCES", "EPERM", "EROFS")) throw error;
+    throw new Failure("io", `${dir} cannot be changed: ${error.message}`, cureOf(error.code));
+  }
+}
+
+function cureOf(errno: string): string {
+  if (errno === "EROFS") return "The file system is mounted read-only: choose a directory on another one.";
+  if (host.geteuid() !== 0) return "Run it as root, or name a directory that you may write to.";
+  return "Root was refused too: look for an immutable file (lsattr), SELinux or AppArmor.";
+}
+
 function runInstall(dir: string | undefined, options: Options): void {
   const { only = [], backup = false, force = false, json } = options;
   if (dir !== undefined) {
     if (options.cniBinDir !== undefined) throw new UsageError("two directories are named", "Name one.");
-    show(dir, install(dir, { only, backup, force }), json);
+    const changes = changing(dir, () => install(dir, { only, backup, force }));
+    show(dir, changes, json);
     return;
   }
   const image = asImage(options);
   const ends = options.sleep === false ? [] : [SIGTERM, SIGINT];
   // One that comes before we are done must not be lost.
   const end = ends.length > 0 ? host.waitSignal(ends, 0) : 0;
-  show(image.dir, install(image.dir, { only: image.only, backup, force }), json);
+  const changes = changing(image.dir, () => install(image.dir, { only: image.only, backup, force }));
+  show(image.dir, changes, json);
   if (ends.length === 0 || end !== 0) return;
   note("installed; waiting for SIGTERM (--no-sleep does not)");
   host.waitSignal(ends, -1);
@@ -100,7 +120,7 @@ export const uninstallCommand = (): Command =>
     .option("--only <name...>", "these plugins; podnic itself stays; -- ends the list")
     .option("--json", "say what was done as JSON")
     .action((dir: string, { only = [], json }: Options) => {
-      const changes = uninstall(dir, only);
+      const changes = changing(dir, () => uninstall(dir, only));
       show(dir, changes, json);
       const foreign = changes.filter(({ did, was }) => did === "left" && was !== "missing");
       if (foreign.length > 0) note(`not podnic's, left alone: ${foreign.map(({ name }) => name).join(", ")}`);

@@ -1,8 +1,10 @@
 // The operator's command line. It is a bytecode of its own, loaded only when the executable is not called as a plugin.
 import { type Command, CommanderError } from "commander";
-import { codeOf, errorDocument, toFailure } from "../cni/failure.ts";
+import { errorDocument, toFailure } from "../cni/failure.ts";
 import { pluginNames } from "../cni/registry.ts";
-import type { Failure } from "../errors.ts";
+import { Failure } from "../errors.ts";
+import { host, SystemError } from "../host/host.ts";
+import { hasErrno } from "../state/descriptor.ts";
 import { podnicVersion } from "../version.ts";
 import { addCommand, checkCommand, delCommand } from "./attach.ts";
 import { command } from "./command.ts";
@@ -15,6 +17,7 @@ import { gcCommand } from "./gc.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
 import { leasesCommand } from "./leases.ts";
 import { schemaCommand } from "./schema.ts";
+import { statusCommand } from "./status.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
 
@@ -29,8 +32,8 @@ Try a network by hand, doing what a runtime does (as root; eth0 stands for a dev
   echo '{"cniVersion":"1.0.0","name":"lan","type":"macvlan","master":"eth0"}' >lan.conf
   podnic validate lan.conf
   podnic explain lan.conf --netns demo --ifname net1
-  podnic add lan demo --ifname net1 --conf-dir .
-  podnic del lan demo --ifname net1 --conf-dir .
+  podnic add lan.conf demo --ifname net1
+  podnic del lan.conf demo --ifname net1
 
 Files:
   /etc/cni/podnic.json   what configurations may do on this node (optional; root's, not writable by others)
@@ -46,6 +49,7 @@ const commands: readonly (() => Command)[] = [
   uninstallCommand,
   devicesCommand,
   leasesCommand,
+  statusCommand,
   doctorCommand,
   gcCommand,
   validateCommand,
@@ -84,7 +88,7 @@ function run(args: string[]): number {
   } catch (thrown) {
     if (thrown instanceof Exit) return thrown.status;
     const json = isJsonWanted(args);
-    return thrown instanceof CommanderError ? refused(thrown, json) : failed(toFailure(thrown), json);
+    return thrown instanceof CommanderError ? refused(thrown, json) : failed(inWords(thrown), json);
   }
 }
 
@@ -102,9 +106,17 @@ function refused({ exitCode, message }: CommanderError, json: boolean): number {
   return Status.usage;
 }
 
+/** The cures of toFailure are for plugins, which a runtime starts. */
+function inWords(thrown: unknown): Failure {
+  if (!(thrown instanceof SystemError) || !hasErrno(thrown, "EACCES", "EPERM")) return toFailure(thrown);
+  const ofRoot =
+    "Root was refused too: look for an immutable file (lsattr), SELinux or AppArmor, or a missing capability.";
+  return new Failure("failed", thrown.message, host.geteuid() === 0 ? ofRoot : "Run it as root.");
+}
+
 /** Says why: to people on stderr, to programs also on stdout. */
 function failed(error: Failure, json: boolean): number {
-  note(`${error.message} (code ${codeOf(error)})${error.details === "" ? "" : `\n        ${error.details}`}`);
+  note(`${error.message}${error.details === "" ? "" : `\n        ${error.details}`}`);
   if (json) printError(error);
   return error instanceof UsageError ? Status.usage : Status.failed;
 }

@@ -1,28 +1,30 @@
-// podnic validate FILE…: what is wrong with configurations, in words that say where, what was expected and what to do.
+// podnic validate NETWORK…: what is wrong with configurations: where, what was expected, and what to do.
 import { assumePolicy } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
 import { Exit, Status } from "./exit.ts";
 import { readInput } from "./input.ts";
-import { type Colour, paint, plural, print, printJson } from "./terminal.ts";
+import { directoriesFor, sourceOf } from "./runtime/networks.ts";
+import { type Colour, note, paint, plural, print, printJson } from "./terminal.ts";
 import { cut } from "./validate/cut.ts";
 import { type Judged, judge, type Located } from "./validate/file.ts";
 import type { Level } from "./validate/finding.ts";
+import { sameNameInWords, sameNames } from "./validate/same-name.ts";
 
-const lesson = `A file is a plugin's configuration or a list of them in JSON (.conf, .json, .conflist), or YAML with
-NetworkAttachmentDefinitions; other objects in it are passed over. "-" is stdin. Nothing but these files is looked at, and no
-root is needed: whether a device exists, and what /etc/cni/podnic.json adds to the directories that a configuration may name,
-is not known here.
+const lesson = `NETWORK is a file (a plugin's configuration or a list of them in JSON, or YAML with NetworkAttachmentDefinitions, whose other
+objects are skipped; "-" is stdin), or the name of a network in /etc/cni/net.d or /etc/cni/multus/net.d. Only these files are read, and
+root is not needed: validate does not know whether a device exists, nor which directories /etc/cni/podnic.json allows.
 
   podnic validate /etc/cni/net.d/*.conflist
+  podnic validate blue
   kubectl get net-attach-def -A -o yaml | podnic validate -
   podnic validate --json network.yaml
 
-What is an error makes an ADD fail. A warning is about what is most likely not meant: a key that no plugin reads, for example.
-Parts of other plugins than podnic's are noted and not checked.
+An error makes ADD fail. A warning is about something that is most likely not meant, such as a key that no plugin reads. Plugins
+that are not podnic's are noted and not checked, except for their "ipam" where that is podnic's.
 
-Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 the command line makes no sense.`;
+Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 wrong command line.`;
 
 /** What a file that cannot be read looks like. */
 function unreadable(file: string, { message, details: cure }: Failure): Judged {
@@ -34,18 +36,27 @@ function unreadable(file: string, { message, details: cure }: Failure): Judged {
   };
 }
 
-/** Judges every file. */
-export function validate(files: string[]): Judged[] {
+/** Judges every file, or the file of a network that is named. */
+export function validate(networks: string[], confDir?: string): Judged[] {
   // The policy of a node is not part of a configuration.
   assumePolicy({});
-  return files.map((file) => {
+  const directories = directoriesFor(confDir);
+  const judged = networks.map((given) => {
     try {
+      const { file, byName } = sourceOf(given, directories);
+      if (byName) note(`network "${given}" is ${file}`);
       return judge(file, readInput(file));
     } catch (error) {
-      if (error instanceof Failure) return unreadable(file, error);
+      if (error instanceof Failure) return unreadable(given, error);
       throw error;
     }
   });
+  for (const { file, name, other } of sameNames(judged)) {
+    const [message, cure] = sameNameInWords(name, other);
+    const same = judged.find((one) => one.file === file)!;
+    same.findings.push({ level: "warning", line: 0, column: 0, path: "", message, cure, source: "", mark: 0 });
+  }
+  return judged;
 }
 
 const colours: { [level in Level]: Colour } = { error: "red", warning: "yellow", note: "dim" };
@@ -88,20 +99,21 @@ function count(files: Judged[], level: Level): number {
 export const validateCommand = () =>
   command("validate", "check configurations without touching anything", lesson)
     .argument(
-      "<file...>",
-      "CNI configuration (.conf, .json, .conflist), or YAML with NetworkAttachmentDefinitions; - is stdin",
+      "<network...>",
+      "files (.conf, .json, .conflist, or YAML with NetworkAttachmentDefinitions; - is stdin), or names of networks",
     )
     .option("--strict", "warnings count as errors")
+    .option("--conf-dir <dir>", "where to look for a network by name (default: /etc/cni/net.d, /etc/cni/multus/net.d)")
     .option("--json", "print one JSON document")
-    .action((files: string[], options: { strict?: boolean; json?: boolean }) => {
-      const judged = validate(files);
+    .action((networks: string[], options: { strict?: boolean; confDir?: string; json?: boolean }) => {
+      const judged = validate(networks, options.confDir);
       const errors = count(judged, "error");
       const warnings = count(judged, "warning");
       if (options.json === true) printJson({ errors, warnings, files: judged });
       else {
         for (const each of judged) show(each);
-        if (files.length > 1 || errors + warnings > 0) {
-          print(`${plural(files.length, "file")}, ${plural(errors, "error")}, ${plural(warnings, "warning")}\n`);
+        if (judged.length > 1 || errors + warnings > 0) {
+          print(`${plural(judged.length, "file")}, ${plural(errors, "error")}, ${plural(warnings, "warning")}\n`);
         }
       }
       if (errors > 0 || (options.strict === true && warnings > 0)) throw new Exit(Status.failed);

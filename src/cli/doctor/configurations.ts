@@ -7,6 +7,7 @@ import { readInput } from "../input.ts";
 import { CONFIG_DIRECTORIES, configurationFiles, pluginsOf, readConfiguration } from "../node/configurations.ts";
 import { SupportedVersions, unsupportedInWords } from "../node/supported.ts";
 import { judge } from "../validate/file.ts";
+import { sameNameInWords, sameNames } from "../validate/same-name.ts";
 import { unknownKeys } from "../validate/unknown-keys.ts";
 import { pluginDirectories } from "./directories.ts";
 import { type Finding, finding } from "./finding.ts";
@@ -20,7 +21,12 @@ export function checkConfigurations(directories = CONFIG_DIRECTORIES, plugins = 
     return [finding("configurations", "note", `${found}; with Multus they are NetworkAttachmentDefinitions`)];
   }
   const versions = new SupportedVersions(plugins);
-  return files.flatMap((file) => [...checkFile(file), ...checkVersions(file, versions)]);
+  const checked = files.map((file) => checkFile(file));
+  const same = sameNames(checked).map(({ file, name, other }) => {
+    const [found, cure] = sameNameInWords(name, other);
+    return finding("configurations", "warning", `${file}: ${found}`, cure);
+  });
+  return [...checked.flatMap(({ file, findings }) => [...findings, ...checkVersions(file, versions)]), ...same];
 }
 
 /** Runtimes stop at a plugin that does not know the version: also at the DEL of a pod, which then cannot be deleted. */
@@ -31,26 +37,28 @@ function checkVersions(file: string, versions: SupportedVersions): Finding[] {
   });
 }
 
-function checkFile(file: string): Finding[] {
+interface Checked {
+  file: string;
+  networks: { name: string }[];
+  findings: Finding[];
+}
+
+function checkFile(file: string): Checked {
   try {
     const { networks, findings } = judge(file, readInput(file));
     const wrong = findings.filter(({ level }) => level !== "note");
-    if (wrong.length === 0) {
-      return networks.map(({ name, plugins }) =>
-        finding("configurations", "ok", `${file}: network "${name}", plugins ${plugins.join(", ")}`),
-      );
-    }
-    return wrong.map(({ level, line, message, cure }) =>
-      finding(
-        "configurations",
-        level,
-        `${file}${line === 0 ? "" : `:${line}`}: ${message}`,
-        cure || `podnic validate ${file}`,
-      ),
+    const good = networks.map(({ name, plugins }) =>
+      finding("configurations", "ok", `${file}: network "${name}", plugins ${plugins.join(", ")}`),
     );
+    const bad = wrong.map(({ level, line, message, cure }) => {
+      const where = line === 0 ? file : `${file}:${line}`;
+      return finding("configurations", level, `${where}: ${message}`, cure || `podnic validate ${file}`);
+    });
+    return { file, networks, findings: wrong.length === 0 ? good : bad };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return [finding("configurations", "error", `${file}: ${error.message}`, error.details)];
+    const unreadable = finding("configurations", "error", `${file}: ${error.message}`, error.details);
+    return { file, networks: [], findings: [unreadable] };
   }
 }
 

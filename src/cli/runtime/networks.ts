@@ -1,12 +1,15 @@
-// The networks of a node: files of a directory, found by name as libcni does it.
+// NETWORK on the command line: the path of a file, or the name of a network, which is found as libcni finds it.
 import { isObject } from "../../config/fold.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { didYouMean } from "../../config/messages.ts";
 import { Failure } from "../../errors.ts";
-import { host } from "../../host/host.ts";
+import { S_IFMT, S_IFREG } from "../../host/constants.ts";
+import { type Fd, host, SystemError } from "../../host/host.ts";
 import { closing } from "../../state/files.ts";
 import { openNamedDirectory, readInput } from "../input.ts";
+import { CONFIG_DIRECTORIES } from "../node/configurations.ts";
 import { note } from "../terminal.ts";
+import { readContents } from "../validate/documents.ts";
 
 export type Config = { [key: string]: unknown };
 
@@ -20,9 +23,6 @@ export interface Network {
   /** JSON of the list, for the cache. */
   text: string;
 }
-
-/** Where runtimes look. */
-export const CONF_DIR = "/etc/cni/net.d";
 
 /** Throws Failure("invalid config"). */
 export function readNetwork(file: string, text: string): Network {
@@ -58,35 +58,115 @@ export function readNetwork(file: string, text: string): Network {
 }
 
 function unusable(file: string, why: string): Failure {
-  return new Failure("invalid config", `${file} ${why}`, `podnic validate ${file} says more`);
+  const text = why.startsWith(":") ? `${file}${why}` : `${file} ${why}`;
+  return new Failure("invalid config", text, `See podnic validate ${file}.`);
 }
 
-/** The names in lexical order: lists before single configurations, as libcni looks at them. */
-function configFiles(dir: string): string[] {
-  const fd = openNamedDirectory(dir, "It is where networks are looked for; --conf-dir names another.");
+/** Where a network is looked for: what the command line says, else cnitool's variable, else the directories of runtime and Multus. */
+export function directoriesFor(confDir: string | undefined): string[] {
+  const named = confDir ?? (host.getenv("NETCONFPATH") || undefined);
+  return named === undefined ? CONFIG_DIRECTORIES : [named];
+}
+
+/** The file that NETWORK on the command line stands for, and how: by its path, or by the name of the network in it. */
+export interface Source {
+  file: string;
+  byName: boolean;
+}
+
+/**
+ * A path ("-" is stdin), or the name of a network in one of the directories: of the first file in lexical order, lists before single
+ * configurations, as libcni looks. Throws Failure("invalid config").
+ */
+export function sourceOf(given: string, directories: string[]): Source {
+  if (given === "-" || given.includes("/") || ENDINGS.some((ending) => given.endsWith(ending))) {
+    return { file: given, byName: false };
+  }
+  const { files, names } = search(given, directories);
+  const [file, ...others] = files;
+  if (file !== undefined) {
+    if (others.length > 0) note(`network "${given}" is also in ${others.join(", ")}; ${file} comes first and is used`);
+    return { file, byName: true };
+  }
+  if (isFile(given)) return { file: given, byName: false };
+  const where = directories.join(" and ");
+  const there = names.length === 0 ? "There is no network." : `Networks there: ${names.join(", ")}.`;
+  throw new Failure(
+    "invalid config",
+    `no network "${given}" in ${where}${didYouMean(given, names)}`,
+    `${there} Give a name, or the path of a file; --conf-dir names another directory.`,
+  );
+}
+
+const ENDINGS = [".conf", ".conflist", ".json", ".yaml", ".yml"];
+
+function isFile(path: string): boolean {
+  try {
+    return (host.stat(path).mode & S_IFMT) === S_IFREG;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return false;
+  }
+}
+
+/** Files that define the network, in one directory, and the names of all networks. */
+function search(wanted: string, directories: string[]): { files: string[]; names: string[] } {
+  const names = new Set<string>();
+  for (const directory of directories) {
+    const files = filesIn(directory, directories.length > 1).filter((file) => {
+      const name = nameIn(file);
+      if (name !== "") names.add(name);
+      return name === wanted;
+    });
+    if (files.length > 0) return { files, names: [] };
+  }
+  return { files: [], names: [...names].sort() };
+}
+
+/** Name of the network in a file; "" when it has none. A file that cannot be read is skipped with a note. */
+function nameIn(file: string): string {
+  try {
+    return readNetwork(file, readInput(file)).name;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    note(`skipped: ${error.message}`);
+    return "";
+  }
+}
+
+function filesIn(dir: string, mayBeMissing: boolean): string[] {
+  let fd: Fd;
+  try {
+    fd = openNamedDirectory(dir, "Networks are looked for in it; --conf-dir names another directory.");
+  } catch (error) {
+    if (mayBeMissing && error instanceof Failure) return [];
+    throw error;
+  }
   const names = closing(fd, () => host.readdir(fd)).sort();
   const ending = (...endings: string[]) => names.filter((name) => endings.some((each) => name.endsWith(each)));
   return [...ending(".conflist"), ...ending(".conf", ".json")].map((name) => `${dir}/${name}`);
 }
 
-/** The first network of this name. A file that cannot be read is passed over with a note. Throws Failure("invalid config") without one. */
-export function findNetwork(name: string, dir: string): Network {
-  const others: string[] = [];
-  for (const file of configFiles(dir)) {
-    try {
-      const network = readNetwork(file, readInput(file));
-      if (network.name === name) return network;
-      others.push(network.name);
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      note(`passed over: ${error.message}`);
-    }
-  }
-  const meant = didYouMean(name, others);
-  const there = others.length === 0 ? "it has none" : `it has ${[...new Set(others)].join(", ")}`;
+/** All networks of a file: CNI's JSON, or the NetworkAttachmentDefinitions in YAML. Throws Failure("invalid config"). */
+export function networksIn(file: string): Network[] {
+  const { networks, remarks } = readContents(file, readInput(file));
+  const wrong = remarks.find(({ level }) => level === "error");
+  if (wrong !== undefined) throw unusable(file, `: ${wrong.text}`);
+  return networks.map(({ json, origin }) => {
+    const network = readNetwork(file, json);
+    // Multus gives a network without a name that of its definition.
+    return { ...network, name: network.name || (origin.defaultName ?? "") };
+  });
+}
+
+/** The only network of a file. */
+export function networkIn(file: string): Network {
+  const networks = networksIn(file);
+  const [network, ...others] = networks;
+  if (network !== undefined && others.length === 0) return network;
   throw new Failure(
     "invalid config",
-    `no network "${name}" in ${dir}${meant}`,
-    `${there}; --conf-dir names another directory`,
+    `${file} has ${networks.length} networks: ${networks.map(({ name }) => name).join(", ")}`,
+    "This command takes one: put it into a file of its own.",
   );
 }

@@ -68,6 +68,17 @@ const yamlCures: { [code: string]: string } = {
 };
 
 function readYaml(text: string): Contents {
+  const contents = readObjects(text);
+  const action = text.indexOf("{{");
+  if (action < 0 || !contents.remarks.some(({ level }) => level === "error")) return contents;
+  const template = {
+    text: "this looks like a template of Helm, not like YAML",
+    cure: "Render it first: helm template CHART | podnic validate -",
+  };
+  return { networks: [], remarks: [{ level: "error", offset: action, path: "", ...template }] };
+}
+
+function readObjects(text: string): Contents {
   const contents: Contents = { networks: [], remarks: [] };
   const documents = parseYaml(text);
   if (!Array.isArray(documents)) {

@@ -1,0 +1,50 @@
+// Everything that podnic doctor and podnic status look at.
+import { relaxPolicy } from "../../config/policy.ts";
+import { host } from "../../host/host.ts";
+import { findDevicesOf } from "../node/devices.ts";
+import { configurationsInFiles, lookAtNode, type Node, poolsOf } from "../node/node.ts";
+import type { Pool } from "../node/pools.ts";
+import { checkConfigurations, checkPolicy } from "./configurations.ts";
+import { checkDirectories } from "./directories.ts";
+import { type Finding, finding } from "./finding.ts";
+import { checkCapabilities, checkKernel } from "./kernel.ts";
+import { checkState } from "./state.ts";
+
+/** Without root. */
+export const unseen = finding(
+  "state",
+  "warning",
+  "not examined: only root can read it and see pods' namespaces",
+  "Run it as root.",
+);
+
+export interface Examination {
+  findings: Finding[];
+  /** What pods have; undefined when it could not be looked at. */
+  seen: { node: Node; pools: Pool[] } | undefined;
+}
+
+/** Everything that can be found without changing anything. */
+export function examine(): Examination {
+  const ofPolicy = checkPolicy();
+  // The rest goes on without it.
+  relaxPolicy();
+  const node = host.geteuid() === 0 ? lookAtNode() : undefined;
+  const pools = node === undefined ? [] : poolsOf(node);
+  const used = new Set((node?.configurations ?? configurationsInFiles()).flatMap(({ config }) => typesOf(config)));
+  const findings = [
+    ...checkKernel(used),
+    ...checkCapabilities(),
+    ...checkDirectories(used),
+    ...checkConfigurations(),
+    ...ofPolicy,
+    ...(node === undefined ? [unseen] : checkState(node, pools, findDevicesOf(node))),
+  ];
+  return { findings, seen: node && { node, pools } };
+}
+
+/** Plugins that a configuration runs. */
+function typesOf(config: { [key: string]: unknown }): string[] {
+  const { ipam } = config as { ipam?: { type?: unknown } };
+  return [config.type, ipam?.type].filter((type): type is string => typeof type === "string" && type !== "");
+}

@@ -1,0 +1,101 @@
+// podnic status: the state of this node on one screen, what is bad first.
+import type { Command } from "commander";
+import { oneLine } from "../log.ts";
+import { podnicVersion } from "../version.ts";
+import { command } from "./command.ts";
+import { type Examination, examine, unseen } from "./doctor/examine.ts";
+import type { Finding, Level } from "./doctor/finding.ts";
+import { levelColours } from "./doctor.ts";
+import { Exit, Status } from "./exit.ts";
+import { countInWords } from "./leases.ts";
+import { paint, plural, print, printJson } from "./terminal.ts";
+
+const lesson = `What needs attention comes first, errors before warnings; one line for each part of the node follows. podnic doctor examines the same
+and lists everything, podnic devices and podnic leases show who has what. Without root, what pods have cannot be seen.
+
+  podnic status
+  podnic status --json | jq '.errors'
+
+Exit status: 0 nothing needs attention, 1 there are errors or warnings, 2 wrong command line.`;
+
+/** More than fit on a screen are counted: podnic doctor lists them. */
+const MOST = 8;
+
+/** One part of the node. */
+interface Part {
+  about: string;
+  errors: number;
+  warnings: number;
+  /** What there is, for people. */
+  summary: string;
+}
+
+interface Overview {
+  version: string;
+  errors: number;
+  warnings: number;
+  parts: Part[];
+  /** Errors, then warnings. */
+  findings: Finding[];
+}
+
+export function overview({ findings, seen }: Examination): Overview {
+  const of = (level: Level, about?: string): Finding[] =>
+    findings.filter((one) => one !== unseen && one.level === level && (about === undefined || one.about === about));
+  const parts = [...new Set(findings.map(({ about }) => about))].map((about): Part => {
+    const good = findings.filter((one) => one.about === about && one.level === "ok").length;
+    const summary = about === "state" ? stateInWords(seen) : summaries[about]?.(good);
+    return { about, errors: of("error", about).length, warnings: of("warning", about).length, summary: summary ?? "" };
+  });
+  const [errors, warnings] = [of("error"), of("warning")];
+  const counts = { errors: errors.length, warnings: warnings.length };
+  return { version: podnicVersion, ...counts, parts, findings: [...errors, ...warnings] };
+}
+
+const summaries: { [about: string]: ((good: number) => string) | undefined } = {
+  plugins: (good) => `${plural(good, "plugin")} in place`,
+  configurations: (good) => plural(good, "valid network"),
+};
+
+function stateInWords(seen: Examination["seen"]): string {
+  if (seen === undefined) return "not examined: run it as root";
+  const { node, pools } = seen;
+  const alive = node.holders.filter(({ life }) => life === "alive").length;
+  const used = pools.reduce((sum, pool) => sum + pool.used, 0);
+  const size = pools.some((pool) => pool.size === undefined)
+    ? "?"
+    : countInWords(pools.reduce((sum, pool) => sum + pool.size!, 0));
+  return `${plural(alive, "device")} in pods; ${plural(pools.length, "pool")}, ${used} of ${size} addresses used`;
+}
+
+function show({ version, errors, warnings, parts, findings }: Overview): void {
+  const verdict = errors > 0 ? "error" : warnings > 0 ? "warning" : "ok";
+  const counts = `${plural(errors, "error")}, ${plural(warnings, "warning")}`;
+  print(`podnic ${version}: ${paint(verdict === "ok" ? "good" : counts, levelColours[verdict])}\n\n`);
+  for (const { about, level, found, cure } of findings.slice(0, MOST)) {
+    print(`${paint(level.padEnd(8), levelColours[level])} ${about}: ${oneLine(found)}\n`);
+    if (cure !== "") print(`         ${oneLine(cure)}\n`);
+  }
+  if (findings.length > MOST) print(`         and ${findings.length - MOST} more: podnic doctor\n`);
+  if (findings.length > 0) print("\n");
+  for (const part of parts) print(`${oneLine(`${part.about.padEnd(15)} ${partInWords(part)}`.trimEnd())}\n`);
+}
+
+function partInWords({ errors, warnings, summary }: Part): string {
+  const counts = [
+    ...(errors > 0 ? [plural(errors, "error")] : []),
+    ...(warnings > 0 ? [plural(warnings, "warning")] : []),
+  ];
+  const state = counts.length === 0 ? (summary.startsWith("not examined") ? "?" : "ok") : counts.join(", ");
+  return `${state.padEnd(22)} ${summary}`;
+}
+
+export const statusCommand = (): Command =>
+  command("status", "show the state of this node on one screen", lesson)
+    .option("--json", "as JSON")
+    .action(({ json }: { json?: boolean }) => {
+      const seen = overview(examine());
+      if (json === true) printJson(seen);
+      else show(seen);
+      if (seen.findings.length > 0) throw new Exit(Status.failed);
+    });
