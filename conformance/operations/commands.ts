@@ -46,6 +46,11 @@ addresses in them, what libcni remembers and the runtime's own directories tell 
     command: "podnic leases",
   },
   {
+    title: "podnic status",
+    text: "The node on one screen: what needs attention first, then one line for each part. Works without root as far as it can.",
+    command: "podnic status",
+  },
+  {
     title: "podnic doctor",
     text: "Is the node fit for its plugins, and what is wrong on it? Each finding comes with its cure.",
     command: "podnic doctor",
@@ -53,12 +58,12 @@ addresses in them, what libcni remembers and the runtime's own directories tell 
   {
     title: "podnic gc",
     text: "Takes away what pods of a network left whose namespace is gone, first only in words.",
-    command: "podnic gc --network fast --dry-run",
+    command: "podnic gc fast --dry-run",
   },
   {
     title: "podnic gc, in earnest",
     text: "The virtual function of pod grey gets its name, its address and its VLAN back.",
-    command: "podnic gc --network fast && podnic devices",
+    command: "podnic gc fast && podnic devices",
   },
   {
     title: "podnic doctor --fix",

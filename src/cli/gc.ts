@@ -1,5 +1,6 @@
-// podnic gc --network N, podnic gc --all: takes away what attachments left whose namespace is gone.
+// podnic gc NETWORK, podnic gc --all: takes away what attachments left whose namespace is gone.
 import type { Command } from "commander";
+import { didYouMean } from "../config/messages.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { command } from "./command.ts";
@@ -9,20 +10,21 @@ import { type Collected, collect, findGarbage, type Garbage } from "./node/garba
 import { lookAtNode, type Node, poolsOf } from "./node/node.ts";
 import type { Pool } from "./node/pools.ts";
 import { removeResult, staleResults } from "./node/results.ts";
+import { isPath, networksIn } from "./runtime/networks.ts";
 import { type Cell, note, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const lesson = `A device whose pod's namespace is gone goes back to what it was before; a lease is released when its container is
-certainly gone (see podnic leases). What may be alive is not touched. It can be repeated. Results that "podnic add" kept go with
-their attachments.
+const lesson = `Restores each device whose pod's namespace is gone, and releases each lease whose container is certainly gone (see podnic leases).
+Anything that may still be in use is left alone, so gc can be run at any time. Results cached by "podnic add" are removed too.
+NETWORK is the name of a network, or a file that defines one.
 
-  podnic gc --network fast --dry-run
-  podnic gc --network fast
-  podnic gc --all                                  of all networks of this node
-  podnic gc --all --every 15                       again each 15 minutes, until SIGTERM; says only what it did
+  podnic gc fast --dry-run
+  podnic gc fast
+  podnic gc --all                                  every network of this node
+  podnic gc --all --every 15                       every 15 minutes until SIGTERM; prints only what it did
 
-No runtime calls GC by itself: deploy/systemd has a timer, deploy/gc the same for a DaemonSet.
+No runtime calls GC by itself: deploy/systemd has a timer, deploy/gc a DaemonSet.
 
-Exit status: 0 nothing is left to be done, 1 something could not be taken away.`;
+Exit status: 0 nothing is left to do, 1 something could not be removed, 2 wrong command line.`;
 
 /** For programs: what it was, and what became of it. */
 export function asJson(garbage: Garbage, error?: string): object {
@@ -56,7 +58,7 @@ interface Options {
   json?: boolean;
 }
 
-/** A name that nothing here knows is a mistake, and not a network of which nothing is left. */
+/** A name that nothing on this node uses is a typing error, not a network that left nothing behind. */
 function requireKnown(network: string, { configurations, holders }: Node, pools: Pool[]): void {
   const known = new Set([
     ...[...configurations, ...pools, ...readCache()].map((one) => one.network),
@@ -64,16 +66,19 @@ function requireKnown(network: string, { configurations, holders }: Node, pools:
   ]);
   if (known.has(network)) return;
   const there = [...known].filter((name) => name !== "").sort();
-  const cure = `No configuration, lease, record or result names it. ${there.length === 0 ? "There is no network." : `There are ${there.join(", ")}.`}`;
-  throw new UsageError(`no network is called "${network}" on this node`, cure);
+  const list = there.length === 0 ? "This node has no networks." : `Networks here: ${there.join(", ")}.`;
+  throw new UsageError(
+    `no network "${network}" on this node${didYouMean(network, there)}`,
+    `No configuration, lease, record or cached result names it. ${list}`,
+  );
 }
 
-/** Returns whether all of it could be done. */
-function collectOnce({ network, dryRun, json, every }: Options): boolean {
+/** Of these networks, or of all. Returns whether everything could be done. */
+function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Options): boolean {
   const node = lookAtNode();
   const pools = poolsOf(node);
-  if (network !== undefined) requireKnown(network, node, pools);
-  const isWanted = (one: { network: string }): boolean => network === undefined || one.network === network;
+  for (const network of networks ?? []) requireKnown(network, node, pools);
+  const isWanted = (one: { network: string }): boolean => networks === undefined || networks.includes(one.network);
   const garbage = findGarbage(node, pools).filter(isWanted);
   const collected = dryRun === true ? undefined : collect(garbage);
   if (collected !== undefined) {
@@ -81,7 +86,7 @@ function collectOnce({ network, dryRun, json, every }: Options): boolean {
     const results = staleResults(node.namespaces).filter((one) => isWanted(one) && !failed.has(one.containerId));
     for (const { file } of results) removeResult(file);
   }
-  const where = network === undefined ? "" : ` of network ${network}`;
+  const where = networks === undefined ? "" : ` of network ${networks.join(", ")}`;
   if (every !== undefined && garbage.length === 0) return true;
   if (json === true) {
     printJson(collected?.map(({ garbage: one, error }) => asJson(one, error)) ?? garbage.map((one) => asJson(one)));
@@ -133,24 +138,31 @@ function minutesOf(every: string): number {
   throw new UsageError(`--every ${every}: not a number of minutes`, "From 1 to 10080, a week.");
 }
 
-function runGc(options: Options): void {
-  const { network, all, every, dryRun } = options;
-  if ((network === undefined) === (all !== true)) {
-    throw new UsageError("--network NAME or --all says of which networks", "Nothing was done.");
+function runGc(given: string | undefined, options: Options): void {
+  const { network = given, all, every, dryRun } = options;
+  if ((network === undefined) === (all !== true) || (given !== undefined && network !== given)) {
+    throw new UsageError("give one NETWORK, or --all", "Nothing was done.");
   }
+  const networks = network === undefined ? undefined : namesOf(network);
   if (every === undefined) {
-    if (!collectOnce(options)) throw new Exit(Status.failed);
+    if (!collectOnce(networks, options)) throw new Exit(Status.failed);
     return;
   }
   if (dryRun === true) throw new UsageError("--every does not go with --dry-run", "Nothing was done.");
-  repeat(minutesOf(every), () => collectOnce(options));
+  repeat(minutesOf(every), () => collectOnce(networks, options));
+}
+
+/** The file of a network may be gone while its leases are not, so a name is not looked up in files. */
+function namesOf(given: string): string[] {
+  return isPath(given) ? networksIn(given).map(({ name }) => name) : [given];
 }
 
 export const gcCommand = (): Command =>
-  command("gc", "take away what is left of pods whose namespace is gone", lesson)
-    .option("--network <name>", "of this network")
-    .option("--all", "of all networks")
-    .option("--every <minutes>", "again and again, until SIGTERM")
-    .option("--dry-run", "say what would be done, and do nothing")
-    .option("--json", "as JSON; with --every one document a round")
+  command("gc", "remove what dead pods left behind", lesson)
+    .argument("[network]", "name of a network, or a file")
+    .option("--network <name>", "the same as the argument")
+    .option("--all", "every network of this node")
+    .option("--every <minutes>", "repeat until SIGTERM")
+    .option("--dry-run", "list what would be done, and do nothing")
+    .option("--json", "as JSON; with --every one document per round")
     .action(runGc);

@@ -43,10 +43,10 @@ function toSwitch(option: Option): Switch {
   return { flags, description: option.description, value: takesValue ? wantedBy(name, option) : undefined };
 }
 
-/** By the name of the value in the help: <file>, <dir>, <netns>, <name...>. */
+/** By the name of the value in the help: <file>, <network>, <dir>, <netns>, <name...>. */
 function wantedBy(name: string, { argChoices, variadic }: Pick<Argument | Option, "argChoices" | "variadic">): Wanted {
   if (argChoices !== undefined) return { words: [...argChoices] };
-  if (name === "file") return "file";
+  if (name === "file" || name === "network") return "file";
   if (name === "dir" || name === "dirs") return "directory";
   if (name === "netns") return "netns";
   // Several names are those of plugins; one is an interface's.

@@ -31,7 +31,7 @@ function ofGarbage(garbage: Garbage): Finding {
   const whose = `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
   const what =
     garbage.kind === "device" ? `device ${garbage.device}` : `lease ${garbage.kind === "lease" ? garbage.address : ""}`;
-  const cure = `${network === "" ? "podnic gc --all" : `podnic gc --network ${network}`}, or podnic doctor --fix`;
+  const cure = `${network === "" ? "podnic gc --all" : `podnic gc ${network}`}, or podnic doctor --fix`;
   return finding("state", "warning", `${what} ${whose}: ${why}`, cure, true);
 }
 

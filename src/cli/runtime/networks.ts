@@ -79,9 +79,7 @@ export interface Source {
  * configurations, as libcni looks. Throws Failure("invalid config").
  */
 export function sourceOf(given: string, directories: string[]): Source {
-  if (given === "-" || given.includes("/") || ENDINGS.some((ending) => given.endsWith(ending))) {
-    return { file: given, byName: false };
-  }
+  if (isPath(given)) return { file: given, byName: false };
   const { files, names } = search(given, directories);
   const [file, ...others] = files;
   if (file !== undefined) {
@@ -96,6 +94,11 @@ export function sourceOf(given: string, directories: string[]): Source {
     `no network "${given}" in ${where}${didYouMean(given, names)}`,
     `${there} Give a name, or the path of a file; --conf-dir names another directory.`,
   );
+}
+
+/** Whether NETWORK is a file and cannot be a name. */
+export function isPath(given: string): boolean {
+  return given === "-" || given.includes("/") || ENDINGS.some((ending) => given.endsWith(ending));
 }
 
 const ENDINGS = [".conf", ".conflist", ".json", ".yaml", ".yml"];

@@ -32,14 +32,14 @@ const about = (name: string, used: string[] = []) =>
 it("shows ten findings with one cure, and counts the rest", () => {
   const edge = installEdge({ env: { NO_COLOR: "1" } });
   try {
-    const lease = (i: number) => finding("state", "warning", `lease ${i}`, "podnic gc --network net", true);
+    const lease = (i: number) => finding("state", "warning", `lease ${i}`, "podnic gc net", true);
     showFindings([...Array.from({ length: 300 }, (_, i) => lease(i)), finding("state", "error", "another", "Look.")]);
   } finally {
     installHost(new NodeHost());
   }
   expect(edge.stdout.split("\n").slice(19)).toEqual([
     "  warning  lease 9",
-    "           podnic gc --network net",
+    "           podnic gc net",
     "           and 290 more like it; --json has all",
     "  error    another",
     "           Look.",

@@ -45,7 +45,7 @@ test("an unknown name is an error that lists what there is", () => {
 test("two files of one directory with one name are a warning at the later one", () => {
   const { status, stdout } = validate(second, first);
   expect(status).toBe(0);
-  expect(stdout).toContain(`${second}: warning: network "lan" is in ${first} too, which comes first`);
+  expect(stdout).toContain(`${second}: warning: network "lan" is also in ${first}, which comes first`);
   expect(stdout.match(/warning:/g)).toHaveLength(1);
   // In different directories they belong to different readers.
   expect(validate(one, first).stdout).not.toContain("warning:");

@@ -1,6 +1,8 @@
 // leases, devices, gc and doctor on a node with pods, dead namespaces and leases of the Go plugin.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { collect, findGarbage, type Garbage } from "../node/garbage.ts";
@@ -180,11 +182,11 @@ describe("podnic gc", () => {
     expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
     expect(run(["gc", "--network", "other"])).toMatchObject({
       status: 2,
-      stderr: expect.stringMatching(/no network is called "other" on this node.*There are net\./s),
+      stderr: expect.stringMatching(/no network "other" on this node.*Networks here: net\./s),
     });
     expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
 
-    const done = json("gc", "--network", "net");
+    const done = json("gc", "net");
     expect(done).toMatchObject([
       { kind: "device", device: "grey", containerId: "c-grey", done: true },
       { kind: "lease", address: "198.18.77.3", containerId: "c-grey", done: true },
@@ -192,10 +194,12 @@ describe("podnic gc", () => {
     expect(leasesOf("net").sort()).toEqual(["198.18.77.2", "198.18.77.4"]);
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual(["net:c-blue:net1.json"]);
     expect(sh("ip -n blue link show net1")).toContain("net1");
-    expect(run(["gc", "--network", "net"])).toMatchObject({
-      status: 0,
-      stdout: "Nothing of network net is left behind.\n",
-    });
+    const file = join(mkdtempSync(join(tmpdir(), "podnic-gc-")), "any.conf");
+    writeFileSync(file, JSON.stringify({ cniVersion: "1.0.0", name: "net", type: "host-device", device: "grey" }));
+    for (const same of [["net"], ["--network", "net"], [file]]) {
+      const nothing = { status: 0, stdout: "Nothing of network net is left behind.\n" };
+      expect(run(["gc", ...same])).toMatchObject(nothing);
+    }
   });
 
   it("--all takes away what is gone of every network", () => {
@@ -218,6 +222,8 @@ describe("podnic gc", () => {
   it.each([
     [[]],
     [["--all", "--network", "net"]],
+    [["net", "--all"]],
+    [["net", "--network", "other"]],
     [["--all", "--every", "0"]],
     [["--all", "--every", "5", "--dry-run"]],
   ])("makes no sense of %j", (args) => expect(run(["gc", ...args])).toMatchObject({ status: 2 }));

@@ -37,7 +37,7 @@ function orderOf(file: string): string {
 /** What is wrong, and what to do. */
 export function sameNameInWords(name: string, other: string): [found: string, cure: string] {
   return [
-    `network "${name}" is in ${other} too, which comes first: this file is not used when the network is asked for by name`,
-    "Give each network a name of its own: leases and other state are kept under it.",
+    `network "${name}" is also in ${other}, which comes first: podnic and the runtime use that file`,
+    "Give each network its own name. Leases and other state are kept under it.",
   ];
 }
