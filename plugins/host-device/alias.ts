@@ -11,7 +11,7 @@ import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/sna
 import { log } from "../../src/log.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
-import type { HostDeviceConfig } from "./config.ts";
+import type { HostDeviceConfig } from "./config.schema.ts";
 import { addressOf, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
 

@@ -7,7 +7,7 @@ import { getLink, IFF_UP, type Link } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
 import type { OwnInterface } from "../../src/plugin/interface.ts";
 import { isMtuTuned } from "../../src/plugin/tuned.ts";
-import type { HostDeviceConfig } from "./config.ts";
+import type { HostDeviceConfig } from "./config.schema.ts";
 import type { Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
 

@@ -7,7 +7,7 @@ import type { NetNs } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { endClaims } from "../../src/plugin/lent/claim.ts";
 import { reclaimByAlias } from "./alias.ts";
-import type { HostDeviceConfig } from "./config.ts";
+import type { HostDeviceConfig } from "./config.schema.ts";
 import { addressOf, describe, findLink, isStacked, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
 

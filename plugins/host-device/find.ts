@@ -13,7 +13,7 @@ import {
   pciDriver,
   pciInterfaces,
 } from "../../src/sysfs/device.ts";
-import type { HostDeviceConfig } from "./config.ts";
+import type { HostDeviceConfig } from "./config.schema.ts";
 
 /** What a configuration selects, before the kernel is asked for a link. At most one of `pci` and `auxiliary` is set. */
 export interface Selection {

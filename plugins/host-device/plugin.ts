@@ -24,7 +24,7 @@ import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
 import { bringBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
-import type { HostDeviceConfig } from "./config.ts";
+import type { HostDeviceConfig } from "./config.schema.ts";
 import { findLink, type Selection, select, selectsDevice } from "./find.ts";
 import { type HeldDevice, hostDeviceLender, whileTaking } from "./record.ts";
 

@@ -11,7 +11,8 @@ import {
 } from "../../src/ip/range.ts";
 import { runs } from "../../src/testing/effort.ts";
 import { allocate } from "./allocate.ts";
-import { type RangeConfig, type RangeSet, rangeSets } from "./ranges.ts";
+import type { RangeConfig } from "./config.schema.ts";
+import { type RangeSet, rangeSets } from "./ranges.ts";
 import { Used } from "./used.ts";
 
 const address = (text: string): Address => parseAddress(text)!;

@@ -8,9 +8,10 @@ import { errnoText, SystemError } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
 import { allocate } from "./allocate.ts";
+import type { HostLocalConfig } from "./config.schema.ts";
 import type { OwnedLease, Owner } from "./lease-index.ts";
 import { formatSet, type Range, type RangeSet, rangeOf } from "./ranges.ts";
-import { checkRequest, type HostLocalConfig, type LeaseRequest, leaseDirectory, requestOf } from "./request.ts";
+import { checkRequest, type LeaseRequest, leaseDirectory, requestOf } from "./request.ts";
 import { readResolvConf } from "./resolv-conf.ts";
 import { Store } from "./store.ts";
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { formatAddress } from "../../src/ip/address.ts";
 import { failure } from "../../src/testing/calls.ts";
-import { formatSet, type RangeConfig, rangeSets } from "./ranges.ts";
+import type { RangeConfig } from "./config.schema.ts";
+import { formatSet, rangeSets } from "./ranges.ts";
 
 const sets = (given: RangeConfig[][], version = "1.0.0") =>
   rangeSets(

@@ -22,16 +22,7 @@ import {
   prefixContains,
   previousAddress,
 } from "../../src/ip/range.ts";
-
-/** A range as configurations write it. */
-export type RangeConfig = {
-  subnet?: string;
-  rangeStart?: string;
-  rangeEnd?: string;
-  gateway?: string;
-  /** No gateway in the result, and no address kept free for one. */
-  noGateway?: boolean;
-};
+import type { RangeConfig } from "./config.schema.ts";
 
 /** Addresses `first` to `last` of a subnet, without the gateway. */
 export interface Range extends Interval {

@@ -1,5 +1,5 @@
 // What a configuration asks host-local for, checked before anything is touched.
-import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
+import type { Call } from "../../src/cni/plugin.ts";
 import { confinePath, type Place } from "../../src/config/policy.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
@@ -13,21 +13,9 @@ import {
   networkAddress,
 } from "../../src/ip/range.ts";
 import type { RouteSpec } from "../../src/link/route.ts";
-import { type RouteConfig, readRoutes } from "../../src/plugin/routes.ts";
-import { type Range, type RangeConfig, type RangeSet, rangeSets, type SetConfig } from "./ranges.ts";
-
-export interface HostLocalConfig extends NetworkConfig {
-  ipam?: RangeConfig & {
-    type?: string;
-    ranges?: RangeConfig[][];
-    routes?: RouteConfig[];
-    dataDir?: string;
-    resolvConf?: string;
-    exclude?: string[];
-  };
-  runtimeConfig?: { ipRanges?: RangeConfig[][]; ips?: string[] };
-  args?: { cni?: { ips?: string[] } };
-}
+import { readRoutes } from "../../src/plugin/routes.ts";
+import type { HostLocalConfig, RangeConfig } from "./config.schema.ts";
+import { type Range, type RangeSet, rangeSets, type SetConfig } from "./ranges.ts";
 
 export interface LeaseRequest {
   /** Set N is that of `last_reserved_ip.N`. */

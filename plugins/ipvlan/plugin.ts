@@ -7,14 +7,11 @@ import { Failure } from "../../src/errors.ts";
 import { refuseDenied } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
-import type { UpperConfig, UpperKind } from "../../src/plugin/upper/kind.ts";
+import type { UpperKind } from "../../src/plugin/upper/kind.ts";
 import { delUpper } from "../../src/plugin/upper/own.ts";
+import type { IpvlanConfig } from "./config.schema.ts";
 import { onPort } from "./port.ts";
 import { forgetWitnesses, isOf } from "./witness.ts";
-
-export interface IpvlanConfig extends UpperConfig {
-  flag?: string;
-}
 
 /** IPVLAN_MODE_* and IPVLAN_F_*; the flag bridge is none of them. */
 const names = { mode: { l2: 0, l3: 1, l3s: 2 }, flag: { bridge: 0, private: 1, vepa: 2 } } as const;

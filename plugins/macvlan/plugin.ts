@@ -7,14 +7,9 @@ import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { refuseDenied, refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
-import type { UpperConfig, UpperKind } from "../../src/plugin/upper/kind.ts";
+import type { UpperKind } from "../../src/plugin/upper/kind.ts";
 import { delUpper } from "../../src/plugin/upper/own.ts";
-
-interface MacvlanConfig extends UpperConfig {
-  mac?: string;
-  macaddr?: string[];
-  bcqueuelen?: number;
-}
+import type { MacvlanConfig } from "./config.schema.ts";
 
 /** MACVLAN_MODE_* and MACVLAN_FLAG_*. */
 const names = { mode: { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 }, flag: { nopromisc: 1 } } as const;

@@ -4,7 +4,8 @@ import { Failure } from "../../src/errors.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import { queryVf, type Silence, setVf, VF_LINK_AUTO, type VfChange, type VfState } from "../../src/link/vf.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
-import { linkState, type SriovConfig, vlanProtocol } from "./config.ts";
+import type { SriovConfig } from "./config.schema.ts";
+import { linkState, vlanProtocol } from "./config.ts";
 import { portSpeed, type Vf } from "./device.ts";
 import { attempt, leave } from "./left.ts";
 

@@ -8,7 +8,8 @@ import type { OwnInterface } from "../../src/plugin/interface.ts";
 import { isMtuTuned } from "../../src/plugin/tuned.ts";
 import { isPciDeviceOrBelow } from "../../src/sysfs/device.ts";
 import { strayed, wantsState } from "./attributes.ts";
-import { deviceOf, type SriovConfig } from "./config.ts";
+import type { SriovConfig } from "./config.schema.ts";
+import { deviceOf } from "./config.ts";
 import { findVf } from "./device.ts";
 import { records } from "./record.ts";
 

@@ -6,7 +6,7 @@ import { giveBack, type Outcome } from "../../src/plugin/lent/give-back.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { pciDriver, pciNetDirectory } from "../../src/sysfs/device.ts";
-import type { SriovConfig } from "./config.ts";
+import type { SriovConfig } from "./config.schema.ts";
 import { type HeldVf, whileReturning } from "./record.ts";
 import { allocatedTo } from "./reference.ts";
 import { sriovLender } from "./restore.ts";

@@ -1,25 +1,9 @@
-import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
+import type { Call } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { ETH_P_8021AD, ETH_P_8021Q, VF_LINK_AUTO, VF_LINK_DISABLE, VF_LINK_ENABLE } from "../../src/link/vf.ts";
-
-export interface SriovConfig extends NetworkConfig {
-  /** PCI address of the VF. */
-  deviceID?: string;
-  vlan?: number;
-  vlanQoS?: number;
-  vlanProto?: string;
-  mac?: string;
-  mtu?: number;
-  spoofchk?: "" | "on" | "off";
-  trust?: "" | "on" | "off";
-  link_state?: "" | "auto" | "enable" | "disable";
-  /** Mbit/s. */
-  min_tx_rate?: number;
-  max_tx_rate?: number;
-  runtimeConfig?: { mac?: string; deviceID?: string; CNIDeviceInfoFile?: string };
-}
+import type { SriovConfig } from "./config.schema.ts";
 
 export function deviceOf(config: SriovConfig): string {
   return (config.deviceID || config.runtimeConfig?.deviceID || "").toLowerCase();

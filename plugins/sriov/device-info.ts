@@ -6,7 +6,7 @@ import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { log } from "../../src/log.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../src/state/files.ts";
-import type { SriovConfig } from "./config.ts";
+import type { SriovConfig } from "./config.schema.ts";
 import type { Vf } from "./device.ts";
 
 /** Multus' directory; the configuration comes from a tenant. */

@@ -10,7 +10,8 @@ import { hasErrno } from "../../src/state/descriptor.ts";
 import { readFile, removeFile, removeLeftover, withDirectory, writeFile } from "../../src/state/files.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
-import { type SriovConfig, wantedMac } from "./config.ts";
+import type { SriovConfig } from "./config.schema.ts";
+import { wantedMac } from "./config.ts";
 import { type Vf, vfLink } from "./device.ts";
 import { ALLOCATIONS, type HeldVf, REFERENCE } from "./record.ts";
 

@@ -9,7 +9,7 @@ import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { failureCode } from "../../src/testing/calls.ts";
 import { stateBefore } from "./attributes.ts";
-import type { SriovConfig } from "./config.ts";
+import type { SriovConfig } from "./config.schema.ts";
 import { findVf, vfLink } from "./device.ts";
 import { readLeftover } from "./left.ts";
 import { restoreMac, setMac } from "./mac.ts";

@@ -3,7 +3,8 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { ETH_P_8021AD, ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
 import { difference, wantedState } from "./attributes.ts";
-import { type SriovConfig, validate, wantedMac } from "./config.ts";
+import type { SriovConfig } from "./config.schema.ts";
+import { validate, wantedMac } from "./config.ts";
 
 const call = (config: Partial<SriovConfig>, args: Record<string, string> = {}): Call<SriovConfig> =>
   ({

@@ -1,22 +1,12 @@
 // static: the addresses that the configuration, or the runtime, names. It remembers nothing and allocates nothing.
-import type { Call, NetworkConfig, Plugin } from "../../src/cni/plugin.ts";
-import { type Dns, emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts";
+import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
 import { type Address, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
-import { type RouteConfig, readRoutes } from "../../src/plugin/routes.ts";
-
-export interface StaticConfig extends NetworkConfig {
-  ipam?: {
-    type?: string;
-    addresses?: { address?: string; gateway?: string; version?: string }[];
-    routes?: RouteConfig[];
-    dns?: Dns;
-  };
-  runtimeConfig?: { ips?: string[] };
-  args?: { cni?: { ips?: string[] } };
-}
+import { readRoutes } from "../../src/plugin/routes.ts";
+import type { StaticConfig } from "./config.schema.ts";
 
 type StaticCall = Call<StaticConfig>;
 

@@ -1,4 +1,5 @@
 // What a plugin is, and what it is given. cni/dispatch.ts fills a Call and runs one of these functions.
+import type { NetworkConfig as NetworkKeys } from "../config/defs.schema.ts";
 import type { Try } from "../config/rules.ts";
 import type { Fd } from "../host/host.ts";
 import type { NewLink } from "../link/link.ts";
@@ -8,22 +9,14 @@ import type { Result } from "./result.ts";
 
 export type Command = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
 
-/** Keys every network configuration may have, after key folding and validation. Plugins extend it. */
-export interface NetworkConfig {
+/** A network configuration, after key folding and validation: the keys that each may have. Plugins extend it. */
+export interface NetworkConfig extends NetworkKeys {
   name: string;
   type: string;
-  cniVersion?: string;
-  ipam?: IpamConfig;
-  dns?: { nameservers?: string[]; domain?: string; search?: string[]; options?: string[] };
-  runtimeConfig?: Record<string, unknown>;
   args?: { cni?: Record<string, unknown> };
-  [key: string]: unknown;
 }
 
-export interface IpamConfig {
-  type?: string;
-  [key: string]: unknown;
-}
+export type IpamConfig = NonNullable<NetworkConfig["ipam"]>;
 
 /** One attachment: the key of all state. */
 export interface Attachment {

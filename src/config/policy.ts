@@ -6,6 +6,7 @@ import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
 import { readUpTo } from "../state/files.ts";
 import { findJsonError } from "./json-error.ts";
+import type { PolicyConfig } from "./policy.schema.ts";
 import { builtInRoots, forbiddenTree, isBelow, type Root } from "./roots.ts";
 import { inspect, refusal } from "./validate.ts";
 
@@ -52,7 +53,7 @@ export function relaxPolicy(): void {
 }
 
 /** The node's policy is taken to be this, and its file is not looked at. */
-export function assumePolicy(given: Given): void {
+export function assumePolicy(given: PolicyConfig): void {
   known = complete(given);
 }
 
@@ -71,12 +72,7 @@ export function policy(): Policy {
   return known;
 }
 
-type Given = Partial<Omit<Policy, "devices" | "paths" | "innermost">> & {
-  devices?: Partial<Policy["devices"]>;
-  paths?: Partial<Record<keyof Policy["paths"], string[]>>;
-};
-
-function complete(given: Given): Policy {
+function complete(given: PolicyConfig): Policy {
   const paths = {
     dataDir: roots("dataDir", given),
     logFile: roots("logFile", given),
@@ -97,7 +93,7 @@ function complete(given: Given): Policy {
   };
 }
 
-function roots(key: ConfinedKey, given: Given): Root[] {
+function roots(key: ConfinedKey, given: PolicyConfig): Root[] {
   const added = given.paths?.[key] ?? [];
   return [...builtInRoots[key], ...added.map((path) => ({ path: plainPath(path).path, shared: false }))];
 }
@@ -118,7 +114,7 @@ function plainPath(path: string): { path: string; steps: string[] } {
 }
 
 /** undefined: there is no such file. */
-function read(): Given | undefined {
+function read(): PolicyConfig | undefined {
   let fd: Fd;
   try {
     fd = host.open(file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -143,7 +139,7 @@ function read(): Given | undefined {
   }
 }
 
-function parse(text: string): Given {
+function parse(text: string): PolicyConfig {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
@@ -153,7 +149,7 @@ function parse(text: string): Given {
   }
   const { config, problems } = inspect("policy", raw);
   if (problems.length > 0) throw new Failure("failed", refusal(file, problems).message, "correct the node's policy");
-  return config as Given;
+  return config as PolicyConfig;
 }
 
 /** The policy of a node that has no file; it is made when the executable is built. */

@@ -1,18 +1,8 @@
 // Routes as configurations write them.
+import type { RouteConfig } from "../config/defs.schema.ts";
 import { Failure } from "../errors.ts";
 import { parseAddress, parsePrefix } from "../ip/address.ts";
 import type { RouteSpec } from "../link/route.ts";
-
-/** One of `ipam.routes`, its numbers checked by the schema. */
-export type RouteConfig = {
-  dst: string;
-  gw?: string;
-  mtu?: number;
-  advmss?: number;
-  priority?: number;
-  table?: number;
-  scope?: number;
-};
 
 /** The routes of an IPAM configuration, in order. Throws Failure("invalid config") for texts that are no addresses. */
 export function readRoutes(routes: RouteConfig[] = []): RouteSpec[] {

@@ -1,6 +1,8 @@
 // host-local's pools on this node, those of the Go plugin included: ranges, leases, and whether who holds them still exists.
+
+import type { HostLocalConfig } from "../../../plugins/host-local/config.schema.ts";
 import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
-import { DATA_DIR, type HostLocalConfig, type LeaseRequest, requestOf } from "../../../plugins/host-local/request.ts";
+import { DATA_DIR, type LeaseRequest, requestOf } from "../../../plugins/host-local/request.ts";
 import { leaseAddress, parseOwner, Store } from "../../../plugins/host-local/store.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { isObject } from "../../config/fold.ts";
