@@ -10,8 +10,8 @@ import { checkUpper } from "../../src/plugin/upper/check.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
 import { delUpper } from "../../src/plugin/upper/own.ts";
 import type { IpvlanConfig } from "./config.schema.ts";
+import { forgetSlaves, isOf } from "./known-slave.ts";
 import { onPort } from "./port.ts";
-import { forgetWitnesses, isOf } from "./witness.ts";
 
 /** IPVLAN_MODE_* and IPVLAN_F_*; the flag bridge is none of them. */
 const names = { mode: { l2: 0, l3: 1, l3s: 2 }, flag: { bridge: 0, private: 1, vepa: 2 } } as const;
@@ -59,13 +59,13 @@ export const ipvlan: Plugin<IpvlanConfig> = {
   del,
   gc,
   status: (call) => statusUpper(kind, call),
-  forgetGone: (isGone) => forgetWitnesses(({ netns }) => isGone(netns)),
+  forgetGone: (isGone) => forgetSlaves(({ netns }) => isGone(netns)),
 };
 
 function del(call: Call<IpvlanConfig>): void {
   const cleanup = new Cleanup();
   cleanup.attempt(() => delUpper("ipvlan", call));
-  cleanup.attempt(() => forgetWitnesses(isOf(call)));
+  cleanup.attempt(() => forgetSlaves(isOf(call)));
   cleanup.finish();
 }
 
@@ -73,7 +73,7 @@ function gc(call: Call<IpvlanConfig>): void {
   const cleanup = new Cleanup();
   cleanup.attempt(() => ipamRun(call, "GC"));
   cleanup.attempt(() =>
-    forgetWitnesses(
+    forgetSlaves(
       ({ network, containerId, ifName }) =>
         network === call.attachment.network &&
         !call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName),

@@ -11,7 +11,7 @@ import { isMadeOn, type Master } from "../../src/link/master.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import { type Numbers, nameOf, type UpperConfig, type UpperKind } from "../../src/plugin/upper/kind.ts";
 import { ifLockable, withLock } from "../../src/state/lock.ts";
-import { forgetWitnesses, isOf, readWitness, type Witness, witnessDirectory, writeWitness } from "./witness.ts";
+import { forgetSlaves, isOf, type KnownSlave, readKnownSlave, slaveDirectory, writeKnownSlave } from "./known-slave.ts";
 
 /** Runs `create` when the master has no interface of another mode or flag. Throws Failure that names one. */
 export function onPort<C extends UpperConfig>(
@@ -26,14 +26,14 @@ export function onPort<C extends UpperConfig>(
     refuseOther("mode", plugin.names.mode, mode, slave.link.mode, master, slave);
     refuseOther("flag", plugin.names.flag, modeFlags, slave.link.modeFlags, master, slave);
   };
-  const dir = witnessDirectory();
+  const dir = slaveDirectory();
   if (dir === undefined) {
     check(search(call, master));
     return create();
   }
   let alone = false;
   const beside = (): Link | undefined => {
-    const known = ask(readWitness(dir, master), master);
+    const known = ask(readKnownSlave(dir, master), master);
     check(known);
     alone = known === undefined;
     return alone ? undefined : create();
@@ -43,8 +43,8 @@ export function onPort<C extends UpperConfig>(
     if (link !== undefined) return link;
     check(search(call, master));
     const made = create();
-    call.transaction.onRollback("forget the interface", () => forgetWitnesses(isOf(call)));
-    writeWitness(dir, master, call);
+    call.transaction.onRollback("forget the interface", () => forgetSlaves(isOf(call)));
+    writeKnownSlave(dir, master, call);
     return made;
   };
   // Beside an interface that is known, any number are made at the same time; only the first one is made alone. Who has found none does not
@@ -59,10 +59,10 @@ export function onPort<C extends UpperConfig>(
   return withLock(dir, "lock", lockTimeout, first);
 }
 
-function ask(witness: Witness | undefined, master: Master): Found | undefined {
-  if (witness === undefined) return undefined;
-  return findIn(witness.netns, (namespace) => {
-    const link = getLink(namespace.route, witness.ifName);
+function ask(slave: KnownSlave | undefined, master: Master): Found | undefined {
+  if (slave === undefined) return undefined;
+  return findIn(slave.netns, (namespace) => {
+    const link = getLink(namespace.route, slave.ifName);
     return link !== undefined && isSlave(link, master, namespace) ? link : undefined;
   });
 }

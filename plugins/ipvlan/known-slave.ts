@@ -9,7 +9,7 @@ import { openDirectory, readFile, removeLeftovers, unlinkIfThere, writeFile } fr
 const directory = "/run/cni/podnic/ipvlan";
 
 /** Where the interface is, and whose. */
-export interface Witness {
+export interface KnownSlave {
   netns: string;
   network: string;
   containerId: string;
@@ -17,7 +17,7 @@ export interface Witness {
 }
 
 /** The directory; undefined when it cannot be had. */
-export function witnessDirectory(): Fd | undefined {
+export function slaveDirectory(): Fd | undefined {
   try {
     return openDirectory(directory, { mode: 0o700 });
   } catch (error) {
@@ -32,11 +32,11 @@ function fileOf(master: Master): string {
   return `${master.namespace.ino}-${master.link.index}`;
 }
 
-export function readWitness(dir: Fd, master: Master): Witness | undefined {
+export function readKnownSlave(dir: Fd, master: Master): KnownSlave | undefined {
   return read(dir, fileOf(master));
 }
 
-function read(dir: Fd, file: string): Witness | undefined {
+function read(dir: Fd, file: string): KnownSlave | undefined {
   try {
     const data = readFile(dir, file, 8192);
     const value = JSON.parse(data === undefined ? "null" : host.decode(data));
@@ -46,11 +46,11 @@ function read(dir: Fd, file: string): Witness | undefined {
   }
 }
 
-export function writeWitness(dir: Fd, master: Master, { netns, attachment }: Call): void {
+export function writeKnownSlave(dir: Fd, master: Master, { netns, attachment }: Call): void {
   const { network, containerId, ifName } = attachment;
-  const witness: Witness = { netns, network, containerId, ifName };
+  const slave: KnownSlave = { netns, network, containerId, ifName };
   try {
-    writeFile(dir, fileOf(master), host.encode(JSON.stringify(witness)), 0o600);
+    writeFile(dir, fileOf(master), host.encode(JSON.stringify(slave)), 0o600);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     log("warning", "state not written", { error: error.message });
@@ -58,20 +58,20 @@ export function writeWitness(dir: Fd, master: Master, { netns, attachment }: Cal
 }
 
 /** Removes the files of attachments that are no more, and what killed writers left. */
-export function forgetWitnesses(isGone: (witness: Witness) => boolean): void {
+export function forgetSlaves(isGone: (slave: KnownSlave) => boolean): void {
   const dir = openDirectory(directory);
   if (dir === undefined) return;
   const files = host.readdir(dir);
   for (const file of files) {
-    const witness = read(dir, file);
-    if (witness === undefined || !isGone(witness)) continue;
+    const slave = read(dir, file);
+    if (slave === undefined || !isGone(slave)) continue;
     unlinkIfThere(file, dir);
   }
   removeLeftovers(dir, files);
 }
 
-/** For forgetWitnesses: that of this attachment. */
-export function isOf({ attachment }: Call): (witness: Witness) => boolean {
+/** For forgetSlaves: that of this attachment. */
+export function isOf({ attachment }: Call): (slave: KnownSlave) => boolean {
   const { network, containerId, ifName } = attachment;
-  return (witness) => witness.network === network && witness.containerId === containerId && witness.ifName === ifName;
+  return (slave) => slave.network === network && slave.containerId === containerId && slave.ifName === ifName;
 }
