@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { lessonOf } from "../src/cli/command.ts";
+import { epilogueOf } from "../src/cli/command.ts";
 import { podnic } from "../src/cli/main.ts";
 import { writeManual } from "./man.ts";
 
@@ -31,7 +31,7 @@ test.each(pages)("%s is a manual page that says what the help says", (name) => {
       .replaceAll(/\s+/g, " ");
   const shown = words(text.stdout);
   const command = whole.commands.find((each) => name === `podnic-${each.name()}.1`) ?? whole;
-  const said = [command.description(), ...command.options.map(({ description }) => description), lessonOf(command)];
+  const said = [command.description(), ...command.options.map(({ description }) => description), epilogueOf(command)];
   for (const line of said.join("\n").split("\n")) expect(shown).toContain(words(line).trim().replace(/\.$/, ""));
   expect(readFileSync(join(dir, name), "utf8")).toContain(".SH SYNOPSIS");
 });

@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Argument, Command, Option } from "commander";
-import { lessonOf } from "../src/cli/command.ts";
+import { epilogueOf } from "../src/cli/command.ts";
 import { podnic } from "../src/cli/main.ts";
 import { registerPlugins } from "../src/cni/registry.ts";
 import { plugins } from "../src/plugins.ts";
@@ -19,7 +19,7 @@ function roff(text: string): string {
     .join("\n");
 }
 
-/** The part of a lesson: lines that are indented stand as they are, others are paragraphs. */
+/** The part of a epilogue: lines that are indented stand as they are, others are paragraphs. */
 function paragraphs(text: string): string {
   const lines: string[] = [];
   let literal = false;
@@ -62,7 +62,7 @@ function page(command: Command, parent: Command | undefined): string {
     `.SH NAME\n${roff(name)} \\- ${roff(command.description().replace(/\.$/, ""))}`,
     `.SH SYNOPSIS\n.B ${roff(call)}\n${roff(rest)}`,
   ];
-  if (lessonOf(command) !== "") parts.push(`.SH DESCRIPTION\n${paragraphs(lessonOf(command))}`);
+  if (epilogueOf(command) !== "") parts.push(`.SH DESCRIPTION\n${paragraphs(epilogueOf(command))}`);
   if (command.registeredArguments.length > 0) {
     parts.push(
       `.SH ARGUMENTS\n${command.registeredArguments.map((each) => item(argumentText(each), each.description)).join("\n")}`,

@@ -14,7 +14,7 @@ import { Stage } from "./runtime/stage.ts";
 import { note, printJson } from "./terminal.ts";
 
 // ASCII: for one other character the engine keeps the whole text in 16 bits, two kilobytes more.
-const lesson = `NETWORK is a file (a path, or a name that ends in .conf, .conflist, .json or .yaml; "-" is stdin), or the "name" of a network in
+const epilogue = `NETWORK is a file (a path, or a name that ends in .conf, .conflist, .json or .yaml; "-" is stdin), or the "name" of a network in
 /etc/cni/net.d or /etc/cni/multus/net.d (.conflist, then .conf and .json, in lexical order; stderr says which file it is). NETNS is the
 path of a network namespace, or its name in "ip netns". Root is needed.
 
@@ -78,7 +78,7 @@ function attachCommand(
   act: (...args: Parameters<typeof add>) => unknown,
 ): () => Command {
   return () =>
-    command(name, description, lesson)
+    command(name, description, epilogue)
       .argument("<network>", "name of a network, or a file")
       .argument("<netns>", "network namespace: a path, or a name of ip netns")
       .option("-i, --ifname <name>", "name of the interface in the namespace (default: eth0)")

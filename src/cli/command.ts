@@ -2,15 +2,15 @@
 import { Command } from "commander";
 import { DEFAULT_WIDTH, print, terminalWidth } from "./terminal.ts";
 
-const lessons = new WeakMap<Command, string>();
+const epilogues = new WeakMap<Command, string>();
 
 /** What is shown below the help of a command; the manual has it too. */
-export function lessonOf(made: Command): string {
-  return lessons.get(made) ?? "";
+export function epilogueOf(made: Command): string {
+  return epilogues.get(made) ?? "";
 }
 
-/** A command that prints, fails and explains itself like the others. `lesson` is shown below its help: examples, mostly. */
-export function command(name: string, description: string, lesson = ""): Command {
+/** A command that prints, fails and explains itself like the others. `epilogue` is shown below its help: examples, mostly. */
+export function command(name: string, description: string, epilogue = ""): Command {
   const made = new Command(name)
     .description(description)
     .configureOutput({
@@ -22,7 +22,7 @@ export function command(name: string, description: string, lesson = ""): Command
     })
     .exitOverride()
     .showHelpAfterError(`(${name === "podnic" ? "podnic" : `podnic ${name}`} --help shows what there is)`);
-  if (lesson !== "") made.addHelpText("after", `\n${lesson}`);
-  lessons.set(made, lesson);
+  if (epilogue !== "") made.addHelpText("after", `\n${epilogue}`);
+  epilogues.set(made, epilogue);
   return made;
 }

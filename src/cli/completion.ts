@@ -9,13 +9,13 @@ import { print } from "./terminal.ts";
 
 const shells = { bash, zsh, fish };
 
-const lesson = `  source <(podnic completion bash)                                    # in ~/.bashrc
+const epilogue = `  source <(podnic completion bash)                                    # in ~/.bashrc
   podnic completion bash >/etc/bash_completion.d/podnic               # for everybody
   podnic completion zsh >/usr/local/share/zsh/site-functions/_podnic
   podnic completion fish >~/.config/fish/completions/podnic.fish`;
 
 export const completionCommand = () =>
-  command("completion", "print the completion of podnic's commands for a shell", lesson)
+  command("completion", "print the completion of podnic's commands for a shell", epilogue)
     .addArgument(new Argument("<shell>", "the shell").choices(Object.keys(shells)))
     .action((shell: keyof typeof shells, _options: object, self: Command) => {
       print(shells[shell](verbsOf(self.parent!)));

@@ -8,7 +8,7 @@ import { type Device, findDevices, type State } from "./node/devices.ts";
 import { requireRoot } from "./node/node.ts";
 import { type Cell, type Colour, print, printJson, printTable, shortId, terminalWidth } from "./terminal.ts";
 
-const lesson = `STATE is one of
+const epilogue = `STATE is one of
   free       can be given to a pod
   pod        a pod has it
   node       the node needs it, or /etc/cni/podnic.json keeps it back
@@ -54,7 +54,7 @@ interface Options {
 }
 
 export const devicesCommand = (): Command =>
-  command("devices", "list network devices and which pods have them", lesson)
+  command("devices", "list network devices and which pods have them", epilogue)
     .option("--all", "also interfaces made by software, and loopback")
     .option("--watch", "show them again at every change, until Ctrl-C")
     .option("--json", "as JSON; with --watch one document a line")

@@ -11,7 +11,7 @@ import { collect, findDamaged, findGarbage } from "./node/garbage.ts";
 import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import { type Colour, note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
-const lesson = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
+const epilogue = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
 one network: it shows what it would do, and asks. The rest is for you to do; each finding says how.
 
   podnic doctor
@@ -84,7 +84,7 @@ interface Options {
 }
 
 export const doctorCommand = (): Command =>
-  command("doctor", "examine this node: kernel, plugins, configurations, state", lesson)
+  command("doctor", "examine this node: kernel, plugins, configurations, state", epilogue)
     .option("--fix", "take away what is certainly left behind, after showing it")
     .option("--yes", "with --fix: do not ask")
     .option("--json", "as JSON")

@@ -8,7 +8,7 @@ import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
 import { directoriesFor, networksIn, sourceOf } from "./runtime/networks.ts";
 import { type Colour, note, paint, print, printJson } from "./terminal.ts";
 
-const lesson = `NETWORK is a file (a CNI configuration, a list, or YAML with NetworkAttachmentDefinitions; "-" is stdin), or the name of a network in
+const epilogue = `NETWORK is a file (a CNI configuration, a list, or YAML with NetworkAttachmentDefinitions; "-" is stdin), or the name of a network in
 /etc/cni/net.d or /etc/cni/multus/net.d. The plugins run as in an ADD, with this node's devices, leases and policy, but every change is
 listed instead of made: requests to the kernel written as ip commands, files, settings, packets. What only the kernel can refuse while
 it works cannot be known beforehand.
@@ -71,7 +71,7 @@ function show({ network, netns, ifName, containerId, parts, result, refusal, unk
 }
 
 export const explainCommand = () =>
-  command("explain", "show what an ADD would do here and now, without doing it", lesson)
+  command("explain", "show what an ADD would do here and now, without doing it", epilogue)
     .argument("<network>", "name of a network, or a file; - is stdin")
     .option("--netns <netns>", "the pod's network namespace: a path, or a name of ip netns")
     .option("-i, --ifname <name>", "name of the interface in the pod (default: eth0)")

@@ -13,7 +13,7 @@ import { removeResult, staleResults } from "./node/results.ts";
 import { isPath, networksIn } from "./runtime/networks.ts";
 import { type Cell, note, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const lesson = `Restores each device whose pod's namespace is gone, and releases each lease whose container is certainly gone (see podnic leases).
+const epilogue = `Restores each device whose pod's namespace is gone, and releases each lease whose container is certainly gone (see podnic leases).
 Anything that may still be in use is left alone, so gc can be run at any time. Results cached by "podnic add" are removed too.
 NETWORK is the name of a network, or a file that defines one.
 
@@ -158,7 +158,7 @@ function namesOf(given: string): string[] {
 }
 
 export const gcCommand = (): Command =>
-  command("gc", "remove what dead pods left behind", lesson)
+  command("gc", "remove what dead pods left behind", epilogue)
     .argument("[network]", "name of a network, or a file")
     .option("--network <name>", "the same as the argument")
     .option("--all", "every network of this node")

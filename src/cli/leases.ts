@@ -8,7 +8,7 @@ import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import type { Pool } from "./node/pools.ts";
 import { type Cell, type Colour, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const lesson = `HOLDER says whether who holds the address still exists:
+const epilogue = `HOLDER says whether who holds the address still exists:
   alive    a namespace, a record or the container runtime tells about it
   gone     its namespace is gone, or the lease is older than this boot; podnic gc releases it
   unknown  nothing on this node tells about it; it is left alone
@@ -63,7 +63,7 @@ interface Options {
 }
 
 export const leasesCommand = (): Command =>
-  command("leases", "list pools of host-local and who holds their addresses", lesson)
+  command("leases", "list pools of host-local and who holds their addresses", epilogue)
     .option("--network <name>", "this network only")
     .option("--data-dir <dir...>", "look here, and nowhere else")
     .option("--json", "as JSON")

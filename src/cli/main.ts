@@ -21,7 +21,7 @@ import { statusCommand } from "./status.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
 
-const lesson = `A container runtime calls it by the name of a plugin. Called as podnic with CNI_COMMAND set, the "type" of
+const epilogue = `A container runtime calls it by the name of a plugin. Called as podnic with CNI_COMMAND set, the "type" of
 the configuration says which plugin it is; otherwise it is what you see here.
 
 Install it where the runtime looks for plugins:
@@ -65,7 +65,7 @@ const commands: readonly (() => Command)[] = [
 /** The whole command line. */
 export function podnic(): Command {
   const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;
-  const made = command("podnic", about, lesson).version(version, "-V, --version", "print the version");
+  const made = command("podnic", about, epilogue).version(version, "-V, --version", "print the version");
   for (const make of commands) made.addCommand(make());
   return made;
 }

@@ -4,7 +4,7 @@ import { command } from "./command.ts";
 import { schemaOf, schemaTitles } from "./schema/schemas.ts";
 import { printJson, printTable } from "./terminal.ts";
 
-const lesson = `Each is one document of JSON Schema, draft 7, with everything it refers to. An editor that knows it completes keys and values and
+const epilogue = `Each is one document of JSON Schema, draft 7, with everything it refers to. An editor that knows it completes keys and values and
 explains them; what it cannot say (whether ranges overlap, say) podnic validate does. Formats such as "cidr" are podnic's own, which
 editors pass over.
 
@@ -15,7 +15,7 @@ editors pass over.
 In VS Code's settings: "json.schemas": [{"fileMatch": ["*.conflist"], "url": "./conflist.schema.json"}]`;
 
 export const schemaCommand = () =>
-  command("schema", "print the JSON Schema of a configuration, for editors", lesson)
+  command("schema", "print the JSON Schema of a configuration, for editors", epilogue)
     .addArgument(new Argument("[plugin]", "which; without it they are listed").choices([...schemaTitles().keys()]))
     .option("--json", "list them as one JSON document")
     .action((name: string | undefined, options: { json?: boolean }) => {

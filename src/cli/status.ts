@@ -10,7 +10,7 @@ import { Exit, Status } from "./exit.ts";
 import { countInWords } from "./leases.ts";
 import { paint, plural, print, printJson } from "./terminal.ts";
 
-const lesson = `What needs attention comes first, errors before warnings; one line for each part of the node follows. podnic doctor examines the same
+const epilogue = `What needs attention comes first, errors before warnings; one line for each part of the node follows. podnic doctor examines the same
 and lists everything, podnic devices and podnic leases show who has what. Without root, what pods have cannot be seen.
 
   podnic status
@@ -91,7 +91,7 @@ function partInWords({ errors, warnings, summary }: Part): string {
 }
 
 export const statusCommand = (): Command =>
-  command("status", "show the state of this node on one screen", lesson)
+  command("status", "show the state of this node on one screen", epilogue)
     .option("--json", "as JSON")
     .action(({ json }: { json?: boolean }) => {
       const seen = overview(examine());

@@ -12,7 +12,7 @@ import { type Judged, judge, type Located } from "./validate/file.ts";
 import type { Level } from "./validate/finding.ts";
 import { sameNameInWords, sameNames } from "./validate/same-name.ts";
 
-const lesson = `NETWORK is a file (a plugin's configuration or a list of them in JSON, or YAML with NetworkAttachmentDefinitions, whose other
+const epilogue = `NETWORK is a file (a plugin's configuration or a list of them in JSON, or YAML with NetworkAttachmentDefinitions, whose other
 objects are skipped; "-" is stdin), or the name of a network in /etc/cni/net.d or /etc/cni/multus/net.d. Only these files are read, and
 root is not needed: validate does not know whether a device exists, nor which directories /etc/cni/podnic.json allows.
 
@@ -97,7 +97,7 @@ function count(files: Judged[], level: Level): number {
 }
 
 export const validateCommand = () =>
-  command("validate", "check configurations without touching anything", lesson)
+  command("validate", "check configurations without touching anything", epilogue)
     .argument(
       "<network...>",
       "files (.conf, .json, .conflist, or YAML with NetworkAttachmentDefinitions; - is stdin), or names of networks",
