@@ -8,7 +8,7 @@ import { readInput } from "./input.ts";
 import { directoriesFor, sourceOf } from "./runtime/networks.ts";
 import { type Colour, note, paint, plural, print, printJson } from "./terminal.ts";
 import { cut } from "./validate/cut.ts";
-import { type Judged, judge, type Located } from "./validate/file.ts";
+import { type CheckedFile, type Located, validateFile } from "./validate/file.ts";
 import type { Level } from "./validate/finding.ts";
 import { sameNameInWords, sameNames } from "./validate/same-name.ts";
 
@@ -27,7 +27,7 @@ that are not podnic's are noted and not checked, except for their "ipam" where t
 Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 wrong command line.`;
 
 /** What a file that cannot be read looks like. */
-function unreadable(file: string, { message, details: cure }: Failure): Judged {
+function unreadable(file: string, { message, details: cure }: Failure): CheckedFile {
   return {
     file,
     networks: [],
@@ -37,32 +37,32 @@ function unreadable(file: string, { message, details: cure }: Failure): Judged {
 }
 
 /** Judges every file, or the file of a network that is named. */
-export function validate(networks: string[], confDir?: string): Judged[] {
+export function validate(networks: string[], confDir?: string): CheckedFile[] {
   // The policy of a node is not part of a configuration.
   assumePolicy({});
   const directories = directoriesFor(confDir);
-  const judged = networks.map((given) => {
+  const checked = networks.map((given) => {
     try {
       const { file, byName } = sourceOf(given, directories);
       if (byName) note(`network "${given}" is ${file}`);
-      return judge(file, readInput(file));
+      return validateFile(file, readInput(file));
     } catch (error) {
       if (error instanceof Failure) return unreadable(given, error);
       throw error;
     }
   });
-  for (const { file, name, other } of sameNames(judged)) {
+  for (const { file, name, other } of sameNames(checked)) {
     const [message, cure] = sameNameInWords(name, other);
-    const same = judged.find((one) => one.file === file)!;
+    const same = checked.find((one) => one.file === file)!;
     same.findings.push({ level: "warning", line: 0, column: 0, path: "", message, cure, source: "", mark: 0 });
   }
-  return judged;
+  return checked;
 }
 
 const colours: { [level in Level]: Colour } = { error: "red", warning: "yellow", note: "dim" };
 
 /** Messages as compilers print them, with the line they are about. */
-function show({ file, networks, findings, omitted }: Judged): void {
+function show({ file, networks, findings, omitted }: CheckedFile): void {
   for (const found of findings) showFinding(file, found);
   for (const level of ["error", "warning", "note"] as const) {
     if (omitted[level] === 0) continue;
@@ -90,8 +90,8 @@ function visible(text: string): string {
   return [...text].map((char) => (char === "\t" ? " " : oneLine(char) === char ? char : "\ufffd")).join("");
 }
 
-function count(files: Judged[], level: Level): number {
-  const inFile = ({ findings, omitted }: Judged) =>
+function count(files: CheckedFile[], level: Level): number {
+  const inFile = ({ findings, omitted }: CheckedFile) =>
     findings.filter((each) => each.level === level).length + omitted[level];
   return files.reduce((sum, file) => sum + inFile(file), 0);
 }
@@ -106,14 +106,14 @@ export const validateCommand = () =>
     .option("--conf-dir <dir>", "where to look for a network by name (default: /etc/cni/net.d, /etc/cni/multus/net.d)")
     .option("--json", "print one JSON document")
     .action((networks: string[], options: { strict?: boolean; confDir?: string; json?: boolean }) => {
-      const judged = validate(networks, options.confDir);
-      const errors = count(judged, "error");
-      const warnings = count(judged, "warning");
-      if (options.json === true) printJson({ errors, warnings, files: judged });
+      const checked = validate(networks, options.confDir);
+      const errors = count(checked, "error");
+      const warnings = count(checked, "warning");
+      if (options.json === true) printJson({ errors, warnings, files: checked });
       else {
-        for (const each of judged) show(each);
-        if (judged.length > 1 || errors + warnings > 0) {
-          print(`${plural(judged.length, "file")}, ${plural(errors, "error")}, ${plural(warnings, "warning")}\n`);
+        for (const each of checked) show(each);
+        if (checked.length > 1 || errors + warnings > 0) {
+          print(`${plural(checked.length, "file")}, ${plural(errors, "error")}, ${plural(warnings, "warning")}\n`);
         }
       }
       if (errors > 0 || (options.strict === true && warnings > 0)) throw new Exit(Status.failed);

@@ -6,7 +6,7 @@ import { host, SystemError } from "../../host/host.ts";
 import { readInput } from "../input.ts";
 import { CONFIG_DIRECTORIES, configurationFiles, pluginsOf, readConfiguration } from "../node/configurations.ts";
 import { SupportedVersions, unsupportedInWords } from "../node/supported.ts";
-import { judge } from "../validate/file.ts";
+import { validateFile } from "../validate/file.ts";
 import { sameNameInWords, sameNames } from "../validate/same-name.ts";
 import { unknownKeys } from "../validate/unknown-keys.ts";
 import { pluginDirectories } from "./directories.ts";
@@ -45,7 +45,7 @@ interface Checked {
 
 function checkFile(file: string): Checked {
   try {
-    const { networks, findings } = judge(file, readInput(file));
+    const { networks, findings } = validateFile(file, readInput(file));
     const wrong = findings.filter(({ level }) => level !== "note");
     const good = networks.map(({ name, plugins }) =>
       finding("configurations", "ok", `${file}: network "${name}", plugins ${plugins.join(", ")}`),

@@ -112,10 +112,10 @@ function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
   if (link !== undefined) {
     device.interface = { name: link.name, namespace: inside === undefined ? "" : (pod?.namespace.path ?? "") };
   }
-  return { ...device, ...judge(holder, inside !== undefined, outside) };
+  return { ...device, ...stateOf(holder, inside !== undefined, outside) };
 }
 
-function judge({ life, was }: Holder, inside: boolean, outside: Link | undefined): Pick<Device, "state" | "why"> {
+function stateOf({ life, was }: Holder, inside: boolean, outside: Link | undefined): Pick<Device, "state" | "why"> {
   if (inside) return { state: "pod", why: "" };
   if (outside !== undefined) {
     const why = life === "gone" ? "its namespace is gone" : "it came back without DEL";

@@ -101,7 +101,7 @@ const holder = (containerId: string, life: Life): Pick<Holder, "key" | "netns" |
 
 const link = (alias: string) => ({ alias }) as Link;
 
-function judge(sources: Partial<Sources>, runtimes: string[] = []) {
+function lifeFrom(sources: Partial<Sources>, runtimes: string[] = []) {
   const empty = { namespaces: Namespaces.find(), holders: [], insides: [], cache: [], bootTime: 1000 };
   const containers = new Containers({ ...empty, ...sources }, runtimes);
   return (id: string, address = "192.0.2.1", written = 2000) => containers.holderOf(id, address, () => written).life;
@@ -109,11 +109,11 @@ function judge(sources: Partial<Sources>, runtimes: string[] = []) {
 
 describe("the holder of a lease", () => {
   it("is unknown when nothing tells about it", () => {
-    expect(judge({})("c1")).toBe("unknown");
+    expect(lifeFrom({})("c1")).toBe("unknown");
   });
 
   it("is what a record says, and alive when one of several is", () => {
-    const lifeOf = judge({
+    const lifeOf = lifeFrom({
       holders: [holder("a", "gone"), holder("b", "gone"), holder("b", "alive"), holder("c", "unknown")],
     });
     expect([lifeOf("a"), lifeOf("b"), lifeOf("c")]).toEqual(["gone", "alive", "unknown"]);
@@ -124,7 +124,7 @@ describe("the holder of a lease", () => {
     const insides = [{ namespace, links: [link("podnic:net:marked")], addresses: new Set(["192.0.2.7", "127.0.0.1"]) }];
     const runtime = mkdtempSync(join(tmpdir(), "runtime-"));
     mkdirSync(join(runtime, "running"));
-    const lifeOf = judge({ insides }, [runtime]);
+    const lifeOf = lifeFrom({ insides }, [runtime]);
     expect(lifeOf("marked")).toBe("alive");
     expect(lifeOf("other", "192.0.2.7")).toBe("alive");
     expect(lifeOf("other", "127.0.0.1")).toBe("unknown");
@@ -132,9 +132,9 @@ describe("the holder of a lease", () => {
   });
 
   it("is gone when its lease is older than the boot, unless something lives", () => {
-    expect(judge({})("old", "192.0.2.1", 999)).toBe("gone");
-    expect(judge({ bootTime: 0 })("old", "192.0.2.1", 999)).toBe("unknown");
-    expect(judge({ holders: [holder("old", "alive")] })("old", "192.0.2.1", 999)).toBe("alive");
+    expect(lifeFrom({})("old", "192.0.2.1", 999)).toBe("gone");
+    expect(lifeFrom({ bootTime: 0 })("old", "192.0.2.1", 999)).toBe("unknown");
+    expect(lifeFrom({ holders: [holder("old", "alive")] })("old", "192.0.2.1", 999)).toBe("alive");
   });
 
   it("is what libcni remembers of its namespace", () => {
@@ -142,7 +142,7 @@ describe("the holder of a lease", () => {
       return { network: "n", containerId, ifName: "eth0", namespaces: [path], config: undefined };
     };
     const cache = [cached("here", "/run/netns/pod"), cached("there", "/run/netns/none"), cached("far", "/run/x/none")];
-    const lifeOf = judge({ cache });
+    const lifeOf = lifeFrom({ cache });
     expect([lifeOf("here"), lifeOf("there"), lifeOf("far")]).toEqual(["alive", "gone", "unknown"]);
   });
 });

@@ -1,4 +1,4 @@
-// One file judged: what is wrong in it, and where.
+// One file checked: what is wrong in it, and where.
 import { isTooDeep } from "../../cni/request.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { humanPath } from "../../config/messages.ts";
@@ -8,7 +8,7 @@ import type { Level } from "./finding.ts";
 import { checkNetwork } from "./network.ts";
 import { findPlaces, placeAt } from "./places.ts";
 
-export interface Judged {
+export interface CheckedFile {
   file: string;
   networks: { name: string; plugins: string[] }[];
   findings: Located[];
@@ -34,7 +34,7 @@ export interface Located {
 }
 
 /** `name` is what messages call the file. */
-export function judge(name: string, text: string): Judged {
+export function validateFile(name: string, text: string): CheckedFile {
   if (text.startsWith("\ufeff")) {
     const mark: Remark = {
       level: "error",
@@ -46,18 +46,18 @@ export function judge(name: string, text: string): Judged {
     return { file: name, networks: [], findings: [locate(linesOf(text), mark)], omitted: cut([]).omitted };
   }
   const { networks, remarks } = readContents(name, text);
-  const judged = networks.map((network) => judgeNetwork(network));
+  const checked = networks.map(validateNetwork);
   const lines = linesOf(text);
-  const { listed, omitted } = cut([...remarks, ...judged.flatMap((each) => each.remarks)]);
+  const { listed, omitted } = cut([...remarks, ...checked.flatMap((each) => each.remarks)]);
   return {
     file: name,
-    networks: judged.flatMap(({ network }) => network ?? []),
+    networks: checked.flatMap(({ network }) => network ?? []),
     findings: listed.map((each) => locate(lines, each)).sort((a, b) => a.line - b.line || a.column - b.column),
     omitted,
   };
 }
 
-function judgeNetwork(text: NetworkText): { network?: Judged["networks"][number]; remarks: Remark[] } {
+function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"][number]; remarks: Remark[] } {
   // What a plugin refuses to read.
   if (isTooDeep(text.json)) return { remarks: [notJson(text)] };
   let raw: unknown;

@@ -1,4 +1,4 @@
-// One plugin's part of a configuration, judged by what that plugin itself would say to it: its schema and its own rules.
+// One plugin's part of a configuration, checked by what that plugin itself would say to it: its schema and its own rules.
 import { shapes } from "#validators";
 import { isPlainName } from "../../cni/names.ts";
 import type { Call, NetworkConfig, Plugin } from "../../cni/plugin.ts";
@@ -62,9 +62,9 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
       atKey: true,
     });
   }
-  const judges = [plugin, ...(ipam === undefined ? [] : [ipam])];
+  const readers = [plugin, ...(ipam === undefined ? [] : [ipam])];
   return [
-    ...unique(judges.flatMap((judge) => checkWith(judge, config, context))),
+    ...unique(readers.flatMap((reader) => checkWith(reader, config, context))),
     ...noAddresses(config, context),
     ...findings,
   ];
@@ -142,8 +142,8 @@ function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
 }
 
 function checkKeys(config: Config, plugin: Plugin, ipam: Plugin | undefined): Finding[] {
-  const judges = [plugin, ...(ipam === undefined ? [] : [ipam])];
-  const known = judges.map(({ schema }) => shapes[schema] ?? null);
+  const readers = [plugin, ...(ipam === undefined ? [] : [ipam])];
+  const known = readers.map(({ schema }) => shapes[schema] ?? null);
   if (ipam !== undefined) return unknownKeys(config, known);
   // What a foreign IPAM plugin reads is its own business.
   const { ipam: _, ...rest } = config;
@@ -154,8 +154,8 @@ function checkKeys(config: Config, plugin: Plugin, ipam: Plugin | undefined): Fi
 function checkCapabilities(config: Config): Finding[] {
   const { capabilities } = config;
   if (typeof capabilities !== "object" || capabilities === null) return [];
-  const judges = [findPlugin(String(config.type)), ipamOf(config)].filter((judge) => judge !== undefined);
-  const shape = judges.flatMap(({ schema }) => {
+  const readers = [findPlugin(String(config.type)), ipamOf(config)].filter((reader) => reader !== undefined);
+  const shape = readers.flatMap(({ schema }) => {
     const whole = shapes[schema];
     const part = whole != null && "keys" in whole ? whole.keys.runtimeConfig : undefined;
     return part == null ? [] : [part];
