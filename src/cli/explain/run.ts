@@ -13,7 +13,7 @@ import { type Attachment, environmentOf } from "../runtime/attachment.ts";
 import type { Config, Network } from "../runtime/networks.ts";
 import { configFor } from "../runtime/run.ts";
 import { Stage } from "../runtime/stage.ts";
-import { StandIn, Unknown } from "./stand-in.ts";
+import { HostOverlay, Unknown } from "./host-overlay.ts";
 import type { Step } from "./steps.ts";
 
 export interface Part {
@@ -58,23 +58,23 @@ function emptyNamespace(): Fd {
 export function explain(networks: Network[], attachment: Attachment): Explanation[] {
   // One for all: plugins keep namespaces and sockets from one call to the next, and what is sent on them must not get past it.
   const stage = new Stage();
-  const standIn = new StandIn(stage.host);
+  const overlay = new HostOverlay(stage.host);
   let { netns } = attachment;
   if (netns === "") {
     const fd = emptyNamespace();
-    standIn.spaces.name(fd, SOME_POD);
+    overlay.spaces.name(fd, SOME_POD);
     netns = `/proc/self/fd/${fd}`;
   }
   return networks.map((network) => {
-    standIn.forget();
-    return explainNetwork(stage, standIn, network, attachment, netns);
+    overlay.forget();
+    return explainNetwork(stage, overlay, network, attachment, netns);
   });
 }
 
 /** `netns` opens the pod's namespace. */
 function explainNetwork(
   stage: Stage,
-  standIn: StandIn,
+  overlay: HostOverlay,
   network: Network,
   attachment: Attachment,
   netns: string,
@@ -86,7 +86,7 @@ function explainNetwork(
     const part: Part = { plugin: String(plugin.type ?? ""), steps: [], log: [] };
     explanation.parts.push(part);
     try {
-      result = explainPlugin(stage, standIn, part, plugin, configFor(network, plugin, attachment, result), {
+      result = explainPlugin(stage, overlay, part, plugin, configFor(network, plugin, attachment, result), {
         ...attachment,
         netns,
       });
@@ -95,7 +95,7 @@ function explainNetwork(
       else explanation.refusal = document(toFailure(error));
       return explanation;
     } finally {
-      part.steps = standIn.steps.take();
+      part.steps = overlay.steps.take();
     }
   }
   explanation.result = attachment.netns === "" ? renamed(result, netns) : result;
@@ -108,7 +108,7 @@ function document(failure: Failure) {
 
 function explainPlugin(
   stage: Stage,
-  standIn: StandIn,
+  overlay: HostOverlay,
   part: Part,
   plugin: Config,
   stdin: string,
@@ -116,7 +116,7 @@ function explainPlugin(
 ): unknown {
   const own = findPlugin(part.plugin);
   const environment = environmentOf("ADD", attachment);
-  if (own === undefined) return explainStranger(standIn, plugin, stdin, attachment);
+  if (own === undefined) return explainForeign(overlay, plugin, stdin, attachment);
   const { value, stderr } = stage.within(environment, stdin, () => {
     const request = readRequest("ADD");
     checkVersion(request.command, request.version);
@@ -129,13 +129,13 @@ function explainPlugin(
 }
 
 /** A plugin of others behind ours is taken to hand on what it gets, as tuning, portmap or firewall do. */
-function explainStranger(standIn: StandIn, plugin: Config, stdin: string, { path }: Attachment): unknown {
+function explainForeign(overlay: HostOverlay, plugin: Config, stdin: string, { path }: Attachment): unknown {
   const delegate = findDelegate(String(plugin.type ?? ""), path);
   host.close(delegate.file);
   const { prevResult } = JSON.parse(stdin);
-  standIn.steps.add("run", `${delegate.path} with CNI_COMMAND=ADD`);
+  overlay.steps.add("run", `${delegate.path} with CNI_COMMAND=ADD`);
   if (prevResult === undefined) throw new Unknown(`what ${delegate.path} answers decides what comes then`);
-  standIn.steps.add("note", "what it does is not known here; it is taken to hand on the result");
+  overlay.steps.add("note", "what it does is not known here; it is taken to hand on the result");
   return prevResult;
 }
 

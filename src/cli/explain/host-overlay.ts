@@ -14,7 +14,7 @@ export class Unknown extends Error {
 
 const SYSCTL = "/proc/sys/";
 
-export class StandIn {
+export class HostOverlay {
   readonly steps = new Steps();
   readonly spaces: Spaces;
   readonly #host: Host;
@@ -40,7 +40,7 @@ export class StandIn {
       this.#packets.delete(fd);
       below.close(fd);
     };
-    this.#standInForPackets(host);
+    this.#replacePackets(host);
     host.run = (command) => this.#run(command);
     host.fork = () => {
       throw new SystemError("fork", ENOSYS, "ENOSYS", "nothing is started");
@@ -87,7 +87,7 @@ export class StandIn {
   }
 
   /** Sockets for announcements. They would be bound to an interface that is not there. */
-  #standInForPackets(host: Host): void {
+  #replacePackets(host: Host): void {
     const { socket, setsockopt, bind, send } = this.#host;
     host.socket = (domain, type, protocol) => {
       if (domain === AF_NETLINK) return socket(domain, type, protocol);
