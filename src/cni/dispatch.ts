@@ -4,6 +4,7 @@ import { Failure } from "../errors.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { log, oneLine } from "../log.ts";
+import { NetlinkError } from "../netlink/errors.ts";
 import { checkOwnNamespace, prepareCall } from "./call.ts";
 import { isLenient } from "./config.ts";
 import { delegateMark } from "./delegate.ts";
@@ -142,13 +143,20 @@ function add(plugin: Plugin, call: Call): void {
     ignoreTermination();
     const problems = transaction.rollback();
     for (const problem of problems) log("error", "not undone", { cause: problem });
-    if (problems.length === 0) throw error;
     if (error instanceof OutputError) throw error;
-    const failure = toFailure(error);
+    const failure = withName(error, call);
+    if (problems.length === 0) throw failure;
     const { message, details } = failure;
     const left = `${details === "" ? "" : `${details}; `}not undone: ${problems.map(oneLine).join("; ")} (DEL will try again)`;
     throw failure.reworded(message, left);
   }
+}
+
+/** The kernel has numbers for interfaces, and so have requests: when one goes in the middle of ADD, this says which. */
+function withName(error: unknown, { attachment }: Call): Failure {
+  const failure = toFailure(error);
+  if (!(error instanceof NetlinkError) || error.code !== "ENODEV") return failure;
+  return failure.reworded(failure.message, `${failure.details}, while ${attachment.ifName} was set up`);
 }
 
 function others(plugin: Plugin, call: Call): void {

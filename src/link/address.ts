@@ -72,8 +72,13 @@ export function beginAddAddress(route: RouteSocket, index: number, added: NewAdd
   });
 }
 
-/** Addresses of one interface or (index 0) all, of one family or (0) both. */
-export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 | 6 = 0): KernelAddress[] {
+/** Addresses of one interface or (index 0) all, of one family or (0) both. `name`: what messages call it, when it may be gone by now. */
+export function listAddresses(
+  route: RouteSocket,
+  index: number,
+  family: 0 | 4 | 6 = 0,
+  name: string | number = index,
+): KernelAddress[] {
   const wanted = family === 0 ? 0 : family === 4 ? AF_INET : AF_INET6;
   const write = (writer: Writer) =>
     writeAddress(writer, { family: wanted, prefixLength: 0, flags: 0, scope: 0, index, attributes: {} });
@@ -98,5 +103,5 @@ export function listAddresses(route: RouteSocket, index: number, family: 0 | 4 |
       unknown: unknown ?? [],
     };
   };
-  return route.dump(`ip addr show dev ${index}`, c.RTM_GETADDR, write, read).items;
+  return route.dump(`ip addr show dev ${name}`, c.RTM_GETADDR, write, read).items;
 }

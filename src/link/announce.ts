@@ -48,7 +48,7 @@ export function announceAddresses(pod: NetNs, index: number, name: string, mac: 
     const rest = ips.filter((ip) => !isProbed(ip, ips));
     probe(pod, index, name, ips);
     // Before the wait for carrier: a tentative address does not become usable meanwhile.
-    const usable = rest.length === 0 ? [] : usableAddresses(pod, index, rest);
+    const usable = rest.length === 0 ? [] : usableAddresses(pod, index, name, rest);
     if (usable.length === 0 || !waitCarrier(pod.route, index)) return;
     inNamespace(pod, () => {
       for (const address of usable) {
@@ -92,10 +92,10 @@ function probe(pod: NetNs, index: number, name: string, ips: AddressSpec[]): voi
 }
 
 /** Without IPv6 addresses that are still tentative: they must not be the source of a packet (RFC 4862, 5.4). */
-function usableAddresses(pod: NetNs, index: number, ips: AddressSpec[]): Address[] {
+function usableAddresses(pod: NetNs, index: number, name: string, ips: AddressSpec[]): Address[] {
   const addresses = ips.map((ip) => ip.address.address);
   if (!addresses.some((address) => address.family === 6)) return addresses;
-  const actual = listAddresses(pod.route, index, 6);
+  const actual = listAddresses(pod.route, index, 6, name);
   return addresses.filter((address) => {
     if (address.family === 4) return true;
     const found = actual.find((candidate) => equalAddresses(candidate.address, address));

@@ -80,7 +80,7 @@ const RTPROT_RA = 9;
 
 /** Addresses, and of `all` (relevantRoutes) the routes over this device alone, but for what the kernel makes by itself. */
 export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[]): CapturedNetwork {
-  const addresses = listAddresses(route, link.index)
+  const addresses = listAddresses(route, link.index, 0, link.name)
     .filter(
       ({ unknown }) => !unknown.some(({ type, value }) => type === c.IFA_PROTO && value[0] === c.IFAPROT_KERNEL_LL),
     )
@@ -207,7 +207,7 @@ export function administered(captured: CapturedNetwork): CapturedNetwork {
 /** Gives a device on the host back what is missing. Never fails: the device is home, and the rest is said in the log. */
 export function restoreNetwork(route: RouteSocket, index: number, name: string, captured: CapturedNetwork): void {
   if (captured.addresses.length === 0 && captured.routes.length === 0) return;
-  const present = listAddresses(route, index).map((found) => addressToText(found, name));
+  const present = listAddresses(route, index, 0, name).map((found) => addressToText(found, name));
   for (const each of captured.addresses) {
     if (present.some(({ address, peer }) => address === each.address && peer === each.peer)) continue;
     beginAddAddress(route, index, {

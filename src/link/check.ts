@@ -28,7 +28,7 @@ function missing(message: string): Failure {
 
 function checkAddresses(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
   if (spec.ips.length === 0) return;
-  const actual = listAddresses(pod.route, index);
+  const actual = listAddresses(pod.route, index, 0, name);
   for (const { address: wanted } of spec.ips) {
     const found = actual.find(
       (candidate) => candidate.length === wanted.length && equalAddresses(candidate.address, wanted.address),

@@ -52,7 +52,7 @@ export function configureInterface(
     // The interface may have more addresses than we are about to give it.
     plan = planRoutes(
       spec,
-      listAddresses(pod.route, index).map(({ address, length }) => ({ address, length })),
+      listAddresses(pod.route, index, 0, name).map(({ address, length }) => ({ address, length })),
     );
   }
   for (const gateway of plan.uncovered) {

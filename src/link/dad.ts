@@ -51,7 +51,7 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
 /** How many addresses are not usable yet. Throws Failure for one that somebody else has. */
 function tentativeAddresses(route: RouteSocket, index: number, name: string): number {
   let tentative = 0;
-  for (const { address, flags } of listAddresses(route, index, 6)) {
+  for (const { address, flags } of listAddresses(route, index, 6, name)) {
     if ((flags & IFA_F_DADFAILED) !== 0) {
       throw new Failure(
         "failed",

@@ -1,0 +1,146 @@
+// The device of an ADD is unplugged, or renamed, while the ADD is at work: before each thing that it asks of the system. It ends soon, in
+// success or with an error that names the device; a failure leaves nothing, and DEL ends well in every case.
+import { beforeAll, describe, expect, test } from "vitest";
+import { registerPlugins } from "../cni/registry.ts";
+import { installHost } from "../host/host.ts";
+import { NodeHost } from "../host/node/host.ts";
+import { main } from "../main.ts";
+import { plugins } from "../plugins.ts";
+import { EdgeHost } from "../testing/edge.ts";
+import { effort } from "../testing/effort.ts";
+import { enterSandbox, sh } from "../testing/sandbox.ts";
+
+beforeAll(() => {
+  registerPlugins(plugins);
+  enterSandbox();
+  sh(
+    "mkdir -p /var/lib/cni /etc/cni; for dir in /var/lib/cni /etc/cni; do mount -t tmpfs tmpfs $dir; done; touch /run/netns/host; mount --bind /proc/self/ns/net /run/netns/host",
+  );
+});
+
+const ipam = { type: "host-local", ranges: [[{ subnet: "198.18.77.0/28" }]] };
+const configurations = {
+  "host-device": { type: "host-device", device: "nic0" },
+  macvlan: { type: "macvlan", master: "nic0" },
+};
+type Plugin = keyof typeof configurations;
+
+interface Outcome {
+  status: number;
+  out: { code?: number; msg?: string; details?: string };
+  stderr: string;
+  /** What it asked of the system. */
+  calls: number;
+  ms: number;
+}
+
+/** One call of a plugin in this process; `act` runs before the n-th thing that it asks of the system. */
+function run(plugin: Plugin, command: string, n = 0, act = () => {}): Outcome {
+  const edge = new EdgeHost({
+    args: [plugin],
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: "c1",
+      CNI_NETNS: "/run/netns/pod",
+      CNI_IFNAME: "eth0",
+      CNI_PATH: "/nonexistent",
+    },
+    stdin: JSON.stringify({ cniVersion: "1.0.0", name: "net", ...configurations[plugin], ipam }),
+  });
+  let calls = 0;
+  const counting = new Proxy(edge, {
+    get(target, key) {
+      const member = target[key as keyof EdgeHost] as unknown;
+      if (typeof member !== "function") return member;
+      return (...args: unknown[]) => {
+        if (++calls === n) act();
+        return member.apply(target, args);
+      };
+    },
+  });
+  installHost(counting);
+  const start = Date.now();
+  try {
+    const status = main(() => 77);
+    const ms = Date.now() - start;
+    return { status, out: JSON.parse(edge.stdout || "{}"), stderr: edge.stderr, calls, ms };
+  } finally {
+    installHost(new NodeHost());
+  }
+}
+
+const inPod = (): string => sh("ip -n pod -o link | grep -v -e ' lo:' -e tunl0 -e sit0 || true");
+const onHost = (): string[] => sh("ls /sys/class/net").split("\n");
+const leases = (): string[] => sh("ls /var/lib/cni/networks/net 2>/dev/null | grep ^198 || true").trim().split("\n");
+const records = (): string[] =>
+  sh("find /var/lib/cni/podnic -type f ! -name lock ! -name '*.lock' 2>/dev/null || true").trim().split("\n");
+
+function plug(): void {
+  sh(`rm -rf /var/lib/cni/*; for dev in wire nic0 nic9; do ip link del $dev 2>/dev/null || true; done
+      ip netns del pod 2>/dev/null || true; ip netns add pod
+      ip link add nic0 type veth peer name wire; ip link set nic0 up; ip link set wire up`);
+}
+
+/** In the pod too: the other end is the cable, and stays on the host. */
+const unplug = () => void sh("ip -n host link del wire");
+/** udev renames what is on the host. */
+const rename = () => void sh("ip -n host link set dev nic0 name nic9 2>/dev/null || true");
+
+describe.each(["host-device", "macvlan"] as const)("%s", (plugin) => {
+  const step = effort(1, 7);
+
+  function points(): number[] {
+    plug();
+    const { status, calls } = run(plugin, "ADD");
+    expect(status).toBe(0);
+    expect(calls).toBeGreaterThan(60);
+    // The last one too, at which all is done.
+    return Array.from({ length: Math.floor(calls / step) }, (_, n) => calls - n * step);
+  }
+
+  test("the device goes before each step of ADD", () => {
+    const ended = { failed: 0, succeeded: 0 };
+    for (const n of points()) {
+      plug();
+      const add = run(plugin, "ADD", n, unplug);
+      const at = `step ${n}: ${JSON.stringify(add)}`;
+      expect(add.ms, at).toBeLessThan(5000);
+      if (add.status === 0) ended.succeeded++;
+      else {
+        ended.failed++;
+        expect(add.out.code, at).toBeGreaterThan(0);
+        expect(`${add.out.msg} ${add.out.details}`, at).toMatch(/nic0|eth0/);
+        expect([inPod(), leases(), records()], at).toEqual(["", [""], [""]]);
+      }
+      const del = run(plugin, "DEL");
+      expect([del.status, inPod(), leases(), records()], `${at}, DEL ${JSON.stringify(del)}`).toEqual([
+        0,
+        "",
+        [""],
+        [""],
+      ]);
+    }
+    expect(Math.min(ended.failed, ended.succeeded), JSON.stringify(ended)).toBeGreaterThan(0);
+  }, 300_000);
+
+  test("the device gets another name before each step of ADD", () => {
+    for (const n of points()) {
+      plug();
+      const add = run(plugin, "ADD", n, rename);
+      const at = `step ${n}: ${JSON.stringify(add)}`;
+      if (add.status !== 0) {
+        expect(`${add.out.msg} ${add.out.details}`, at).toMatch(/nic0/);
+        expect([inPod(), leases(), records()], at).toEqual(["", [""], [""]]);
+      }
+      const del = run(plugin, "DEL");
+      expect([del.status, inPod(), leases(), records()], `${at}, DEL ${JSON.stringify(del)}`).toEqual([
+        0,
+        "",
+        [""],
+        [""],
+      ]);
+      const name = onHost().includes("nic9") ? "nic9" : "nic0";
+      expect(sh(`ip -o link show dev ${name}`), at).toMatch(/[<,]UP[,>]/);
+    }
+  }, 300_000);
+});
