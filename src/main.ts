@@ -6,6 +6,7 @@ import { guardStandardFds } from "./cni/stdio.ts";
 import { supportedVersions } from "./cni/version.ts";
 import { SIGPIPE, SIGXFSZ } from "./host/constants.ts";
 import { host, SystemError } from "./host/host.ts";
+import { log } from "./log.ts";
 import { plugins } from "./plugins.ts";
 import { podnicVersion } from "./version.ts";
 
@@ -13,24 +14,39 @@ registerPlugins(plugins);
 
 /**
  * Runs this process to its end and returns its exit status. `operator` loads and runs the operator's command line, which is not part of
- * this bundle, so that plugins do not pay for it.
+ * this bundle, so that plugins do not pay for it. Neither is `trace`, which shows in a file what a plugin asks of the kernel.
  */
-export function main(operator: (args: string[]) => number): number {
+export function main(operator: (args: string[]) => number, trace: (file: string) => void): number {
   guardStandardFds();
   ignoreBrokenPipes();
   const args = host.args();
   const name = (args[0] ?? "").split("/").pop() ?? "";
   const plugin = findPlugin(name);
   const command = host.getenv("CNI_COMMAND") ?? "";
-  if (command !== "") return serve(command, plugin, name);
+  if (command !== "") {
+    // The administrator's: a runtime passes its own environment on, and nothing of a configuration's (docs/decisions.md).
+    const file = host.getenv("PODNIC_TRACE") ?? "";
+    if (file !== "") traceTo(file, trace);
+    return serve(command, plugin, name);
+  }
   if (plugin === undefined) return operator(args.slice(1));
   const about = `CNI ${name} plugin podnic v${podnicVersion}\nCNI protocol versions supported: ${supportedVersions.join(", ")}\n`;
   try {
     host.write(2, host.encode(about));
   } catch {
-    // stderr is closed: nothing to be said to nobody
+    // stderr is closed: nobody to tell
   }
   return 0;
+}
+
+/** A call that cannot be traced is served all the same. */
+function traceTo(file: string, trace: (file: string) => void): void {
+  try {
+    trace(file);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    log("warning", "not traced", { PODNIC_TRACE: file, cause: error.message });
+  }
 }
 
 /**

@@ -31,7 +31,7 @@ function run(world: World, call: Call): Outcome {
   installHost(new WorldHost(world));
   let status: number;
   try {
-    status = main(operator);
+    status = main(operator, () => {});
   } catch (ended) {
     if (!(ended instanceof Ended)) throw ended;
     status = ended.status;

@@ -74,7 +74,10 @@ const versions = fc.constantFrom("0.1.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0", ""
 
 function run(env: Record<string, string>, stdin: string | Uint8Array) {
   const host = installEdge({ args: ["static"], env, stdin });
-  const status = main(() => 77);
+  const status = main(
+    () => 77,
+    () => {},
+  );
   const ok = status === 0 && (env.CNI_COMMAND === "ADD" || env.CNI_COMMAND === "VERSION");
   if (status === 0 && !ok) expect(host.stdout).toBe("");
   else {

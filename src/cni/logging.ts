@@ -23,14 +23,15 @@ export function setUpLog(config: NetworkConfig, context: Fields): void {
   if (!logFile) return;
   const place = confinePath("logFile", logFile);
   try {
-    configureLog({ file: openLog(place) });
+    configureLog({ file: openLog(place, LINE_BEGIN) });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     log("warning", "logging to stderr instead", { logFile, cause: error.message });
   }
 }
 
-function openLog(place: Place): Fd {
+/** `begin`: how a file begins that we wrote to before; others are not touched. Throws Failure. */
+export function openLog(place: Place, begin: string): Fd {
   const { path } = place;
   const parent = openParent("logFile", place);
   if (parent === undefined) throw new Failure("io", `no directory for ${path}`);
@@ -38,7 +39,7 @@ function openLog(place: Place): Fd {
   return closing(dir, () => {
     for (;;) {
       const looked = openLooked(dir, name, O_RDWR | O_APPEND, notOurLog);
-      if (looked?.fd !== undefined) return begunByUs(looked.fd, path);
+      if (looked?.fd !== undefined) return begunByUs(looked.fd, path, begin);
       if (looked !== undefined) throw new Failure("io", `${path} ${looked.why}`);
       try {
         return host.open(name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600, dir);
@@ -58,11 +59,11 @@ function notOurLog(stat: Stat): string {
 }
 
 /** A tenant may name any log: only what is empty, or begins as our lines do, is written to. */
-function begunByUs(fd: Fd, path: string): Fd {
-  const begin = host.decode(host.read(fd, LINE_BEGIN.length));
-  if (begin === "" || begin === LINE_BEGIN) return fd;
+function begunByUs(fd: Fd, path: string, expected: string): Fd {
+  const begin = host.decode(host.read(fd, expected.length));
+  if (begin === "" || begin === expected) return fd;
   host.close(fd);
-  throw new Failure("io", `${path} is no log of ours: it does not begin with ${LINE_BEGIN}`);
+  throw new Failure("io", `${path} is not ours: it does not begin with ${expected}`);
 }
 
 /** The trace that this call belongs to (W3C trace context). The value comes from outside: its form is checked. */

@@ -1,8 +1,9 @@
 // Entry on Node: the pkg package, and running the sources without a build.
+import { traceCall } from "../cli/kernel/trace-call.ts";
 import { operator } from "../cli/main.ts";
 import { installHost } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
 import { main } from "../main.ts";
 
 installHost(new NodeHost());
-process.exitCode = main(operator) ?? 0;
+process.exitCode = main(operator, traceCall) ?? 0;

@@ -7,7 +7,7 @@ import { main } from "../main.ts";
 
 interface Native extends Omit<Kernel, "stackLimit"> {
   stackLimit(): Uint8Array;
-  /** Evaluates the operator's bytecode (operator.ts), which sets podnicOperator. */
+  /** Evaluates the operator's bytecode (operator.ts), which sets podnicOperator and podnicTrace. */
   load(): void;
 }
 
@@ -15,6 +15,7 @@ declare const native: Native;
 declare global {
   var podnic: () => number;
   var podnicOperator: (args: string[]) => number;
+  var podnicTrace: (file: string) => void;
 }
 
 // The snapshot freezes its seed: better none than one that repeats. host.random() is the kernel's.
@@ -25,7 +26,12 @@ function operator(args: string[]): number {
   return podnicOperator(args);
 }
 
+function trace(file: string): void {
+  native.load();
+  podnicTrace(file);
+}
+
 globalThis.podnic = () => {
   installHost(new LinuxHost(native));
-  return main(operator) ?? 0;
+  return main(operator, trace) ?? 0;
 };

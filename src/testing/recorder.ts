@@ -75,6 +75,9 @@ export function run(
     env: Object.fromEntries(given) as Record<string, string>,
     ...edge,
   });
-  const status = main(() => 77);
+  const status = main(
+    () => 77,
+    () => {},
+  );
   return { status, out: host.stdout === "" ? {} : JSON.parse(host.stdout), host };
 }

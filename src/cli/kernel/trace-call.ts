@@ -1,0 +1,50 @@
+// PODNIC_TRACE=FILE in the environment of the runtime: each call of a plugin shows in this file what it asks of the kernel and what it
+// answers, for calls that only fail under kubelet.
+import { openLog } from "../../cni/logging.ts";
+import { confinePath } from "../../config/policy.ts";
+import { type Fd, host, installHost } from "../../host/host.ts";
+import { oneLine, timestamp } from "../../log.ts";
+import { passOn } from "./pass-on.ts";
+import { traceNetlink } from "./trace.ts";
+
+const FIRST_LINE = "# podnic trace\n";
+
+/**
+ * Puts a listener between this process and its host. `file` is held to the rules for "logFile": it lies where logs may, belongs to root,
+ * has mode 0600 and no link leads to it. Throws Failure, SystemError.
+ */
+export function traceCall(file: string): void {
+  const real = host;
+  const fd = openLog(confinePath("logFile", file), FIRST_LINE);
+  const pid = real.getpid();
+  /** In one write: calls that run at the same time share the file. A full disk does not stop a pod. */
+  const say = (line: string): void => {
+    try {
+      real.write(fd, real.encode(`[${pid}] ${oneLine(line)}\n`));
+    } catch {
+      // nowhere to say it
+    }
+  };
+  begin(fd);
+  const name = (real.args()[0] ?? "").split("/").pop();
+  const about = ["CONTAINERID", "IFNAME", "NETNS"].map((key) => `${key}=${real.getenv(`CNI_${key}`) ?? ""}`).join(" ");
+  say(`${timestamp(real.now())} ${name} ${real.getenv("CNI_COMMAND")} ${about}`);
+
+  const listening = passOn(real);
+  traceNetlink(listening, say);
+  listening.run = (command) => {
+    say(`   runs ${command.path}`);
+    return real.run(command);
+  };
+  listening.write = (to, data) => {
+    if (to === 1 || to === 2) say(`${to === 1 ? "   answers" : "   logs"} ${real.decode(data).trimEnd()}`);
+    return real.write(to, data);
+  };
+  // DEL of a virtual link is sent by a child, which goes on with the same file.
+  listening.fork = (keep) => real.fork([...keep, fd]);
+  installHost(listening);
+}
+
+function begin(fd: Fd): void {
+  if (host.fstat(fd).size === 0) host.write(fd, host.encode(FIRST_LINE));
+}
