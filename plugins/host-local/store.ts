@@ -29,7 +29,7 @@ const FILE_MODE = 0o600;
  * What becomes a lease is written under this name and linked, so that no lease is ever without its owner. One name is enough: the lock
  * is held. The Go plugin passes over it, because it is no address.
  */
-const ASIDE = ".podnic.tmp";
+const TEMPORARY = ".podnic.tmp";
 /** File systems whose fsync of a new file writes its name too: ext4 and XFS (docs/decisions.md). */
 const NAMES_SYNCED = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC];
 /** The spec knows no limit for container ids, the kernel one for an environment variable: 128 KiB (MAX_ARG_STRLEN). */
@@ -43,8 +43,8 @@ export class Store {
   #index: LeaseIndex | undefined;
   /** Addresses taken; undefined: not known yet. */
   #used: Used | undefined;
-  /** The aside, while it waits for a free address. */
-  #aside: Fd | undefined;
+  /** The temporary file, while it waits for a free address. */
+  #temporary: Fd | undefined;
   /** Leases of which this kernel, this disk or our rights do not let us say whose they are. */
   #unreadable: string[] = [];
   /** Open files of the leases taken, for sync. */
@@ -75,7 +75,7 @@ export class Store {
       try {
         return body();
       } finally {
-        this.#dropAside();
+        this.#dropTemporary();
         this.#index?.seal();
         this.#index?.close();
         this.#index = undefined;
@@ -149,19 +149,19 @@ export class Store {
   take(address: Address, owner: Owner): boolean {
     const ip = formatAddress(address);
     return this.#change(() => {
-      this.#aside ??= this.#writeAside(host.encode(`${owner.containerId}\r\n${owner.ifName}`));
+      this.#temporary ??= this.#writeTemporary(host.encode(`${owner.containerId}\r\n${owner.ifName}`));
       try {
-        host.link(ASIDE, ip, this.#dir, this.#dir);
+        host.link(TEMPORARY, ip, this.#dir, this.#dir);
       } catch (error) {
         if (!hasErrno(error, "EEXIST")) throw error;
         this.#used?.mark(address, true);
         return false;
       }
-      this.#taken.push(this.#aside);
-      this.#aside = undefined;
+      this.#taken.push(this.#temporary);
+      this.#temporary = undefined;
       this.#used?.mark(address, true);
       this.#index?.add({ ...owner, ip }, address);
-      this.#removeAside();
+      this.#removeTemporary();
       return true;
     });
   }
@@ -226,12 +226,12 @@ export class Store {
 
   /** Follows no link. */
   #replace(name: string, text: Uint8Array): void {
-    this.#dropAside();
-    host.close(this.#writeAside(text));
+    this.#dropTemporary();
+    host.close(this.#writeTemporary(text));
     try {
-      host.rename(ASIDE, name, this.#dir, this.#dir);
+      host.rename(TEMPORARY, name, this.#dir, this.#dir);
     } catch (error) {
-      unlinkIfThere(ASIDE, this.#dir);
+      unlinkIfThere(TEMPORARY, this.#dir);
       throw error;
     }
   }
@@ -239,18 +239,18 @@ export class Store {
   /** Throws when no lease could be written. */
   probe(): void {
     this.#change(() => {
-      this.#aside = this.#writeAside(new Uint8Array());
-      this.#dropAside();
+      this.#temporary = this.#writeTemporary(new Uint8Array());
+      this.#dropTemporary();
     });
   }
 
   /** The lease stands without it; what stays is removed when the directory is read, which the next call then does. */
-  #removeAside(): void {
+  #removeTemporary(): void {
     try {
-      unlinkIfThere(ASIDE, this.#dir);
+      unlinkIfThere(TEMPORARY, this.#dir);
     } catch (error) {
       this.#index?.doubt();
-      this.#warn("aside not removed", ASIDE, error);
+      this.#warn("temporary file not removed", TEMPORARY, error);
     }
   }
 
@@ -259,18 +259,18 @@ export class Store {
     return this.#index === undefined ? change() : this.#index.during(change);
   }
 
-  #dropAside(): void {
-    if (this.#aside === undefined) return;
-    host.close(this.#aside);
-    this.#aside = undefined;
-    this.#change(() => this.#removeAside());
+  #dropTemporary(): void {
+    if (this.#temporary === undefined) return;
+    host.close(this.#temporary);
+    this.#temporary = undefined;
+    this.#change(() => this.#removeTemporary());
   }
 
-  #writeAside(data: Uint8Array): Fd {
-    let fd = openExclusive(this.#dir, ASIDE);
+  #writeTemporary(data: Uint8Array): Fd {
+    let fd = openExclusive(this.#dir, TEMPORARY);
     while (fd === undefined) {
-      unlinkIfThere(ASIDE, this.#dir);
-      fd = openExclusive(this.#dir, ASIDE);
+      unlinkIfThere(TEMPORARY, this.#dir);
+      fd = openExclusive(this.#dir, TEMPORARY);
     }
     try {
       host.fchmod(fd, FILE_MODE);
@@ -278,13 +278,13 @@ export class Store {
       return fd;
     } catch (error) {
       host.close(fd);
-      unlinkIfThere(ASIDE, this.#dir);
+      unlinkIfThere(TEMPORARY, this.#dir);
       throw error;
     }
   }
 
   /**
-   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left: an aside, and
+   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left: a temporary file, and
    * leases without an owner.
    */
   #rebuild(keep: (lease: OwnedLease) => boolean): void {
@@ -294,7 +294,7 @@ export class Store {
     this.#used = contents.used;
     this.#unreadable = [];
     for (const name of this.#names()) {
-      if (name === ASIDE) unlinkIfThere(ASIDE, this.#dir);
+      if (name === TEMPORARY) unlinkIfThere(TEMPORARY, this.#dir);
       const address = leaseAddress(name);
       if (address === undefined) continue;
       const owner = this.#readOwner(name);

@@ -1,6 +1,6 @@
-// Files that survive a crash: written aside, synced, then linked or renamed into place.
+// Files that survive a crash: written to a temporary file, synced, then linked or renamed into place.
 //
-// The aside of `x` is `.x.tmp`. Its writer holds a flock on it, so that an aside without one belongs to a process that was killed
+// The temporary file of `x` is `.x.tmp`. Its writer holds a flock on it, so that a temporary file without one belongs to a process that was killed
 // and may be removed; a fixed name means that a kill never leaves more than one behind.
 import { Failure } from "../errors.ts";
 import { concat } from "../host/concat.ts";
@@ -27,7 +27,7 @@ export { makeDirectory } from "./walk.ts";
 /** Longest file name of every file system we may meet, in bytes. */
 export const NAME_MAX = 255;
 /** Milliseconds to wait for another process that writes the same file. */
-const ASIDE_TIMEOUT = 10_000;
+const TEMPORARY_TIMEOUT = 10_000;
 
 /**
  * Opens a directory; `path` is absolute and has no "..". Links are followed only where none but root can have planted them (see
@@ -162,14 +162,14 @@ export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | unde
  */
 export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number): void {
   checkName(name);
-  const aside = asideName(name);
-  closing(openAside(dir, aside), (fd) => {
+  const temporary = temporaryName(name);
+  closing(openTemporary(dir, temporary), (fd) => {
     try {
       host.fchmod(fd, mode);
       writeAll(fd, data);
-      host.rename(aside, name, dir, dir);
+      host.rename(temporary, name, dir, dir);
     } catch (error) {
-      unlinkIfThere(aside, dir);
+      unlinkIfThere(temporary, dir);
       throw error;
     }
   });
@@ -179,20 +179,20 @@ export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number)
 export function removeFile(dir: Fd, name: string): void {
   checkName(name);
   unlinkIfThere(name, dir);
-  unlinkIfThere(asideName(name), dir);
+  unlinkIfThere(temporaryName(name), dir);
 }
 
 /** Removes those of these names that killed writers left, whatever they were writing; not what is being written. */
 export function removeLeftovers(dir: Fd, names: string[]): void {
   for (const name of names) {
-    if (name.startsWith(".") && name.endsWith(".tmp")) removeAside(dir, name);
+    if (name.startsWith(".") && name.endsWith(".tmp")) removeTemporary(dir, name);
   }
 }
 
 /** Removes what a killed writer of `name` left; not what is being written. */
 export function removeLeftover(dir: Fd, name: string): void {
   checkName(name);
-  removeAside(dir, asideName(name));
+  removeTemporary(dir, temporaryName(name));
 }
 
 /** false: it was not there. */
@@ -211,18 +211,18 @@ export function writeAll(fd: Fd, data: Uint8Array): void {
   for (let at = 0; at < data.length; ) at += host.write(fd, at === 0 ? data : data.subarray(at));
 }
 
-/** A new empty aside that nobody will take from us as long as we hold it open. */
-function openAside(dir: Fd, aside: string): Fd {
-  const deadline = host.monotonic() + ASIDE_TIMEOUT;
+/** A new empty temporary file that nobody will take from us as long as we hold it open. */
+function openTemporary(dir: Fd, temporary: string): Fd {
+  const deadline = host.monotonic() + TEMPORARY_TIMEOUT;
   for (;;) {
-    const fd = openExclusive(dir, aside);
+    const fd = openExclusive(dir, temporary);
     if (fd !== undefined) {
       // Between our open and our flock another process may have taken it for a leftover.
-      if (tryLock(fd) && isSameFile(dir, aside, fd)) return fd;
+      if (tryLock(fd) && isSameFile(dir, temporary, fd)) return fd;
       host.close(fd);
-    } else if (!removeAside(dir, aside)) {
+    } else if (!removeTemporary(dir, temporary)) {
       if (host.monotonic() > deadline) {
-        throw new Failure("try again", `${pathOf(dir)}/${aside} is being written by another process`);
+        throw new Failure("try again", `${pathOf(dir)}/${temporary} is being written by another process`);
       }
       host.sleep(0.5);
     }
@@ -240,22 +240,22 @@ export function openExclusive(dir: Fd, name: string): Fd | undefined {
 }
 
 /** false: somebody is writing it. */
-function removeAside(dir: Fd, aside: string): boolean {
+function removeTemporary(dir: Fd, temporary: string): boolean {
   let looked: Looked | undefined;
   try {
-    looked = openLooked(dir, aside, O_RDONLY, notRegular);
+    looked = openLooked(dir, temporary, O_RDONLY, notRegular);
   } catch (error) {
     // A link somebody planted.
-    if (hasErrno(error, "ELOOP")) return unlinkIfThere(aside, dir);
+    if (hasErrno(error, "ELOOP")) return unlinkIfThere(temporary, dir);
     throw error;
   }
   if (looked === undefined) return true;
   const { fd } = looked;
   // Nothing that a writer of ours makes.
-  if (fd === undefined) return unlinkIfThere(aside, dir);
+  if (fd === undefined) return unlinkIfThere(temporary, dir);
   return closing(fd, () => {
     if (!tryLock(fd)) return false;
-    if (isSameFile(dir, aside, fd)) host.unlink(aside, dir);
+    if (isSameFile(dir, temporary, fd)) host.unlink(temporary, dir);
     return true;
   });
 }
@@ -271,8 +271,8 @@ function isSameFile(dir: Fd, name: string, fd: Fd): boolean {
   }
 }
 
-function asideName(name: string): string {
-  // Three bytes a UTF-16 unit at most; names that share an aside wait for each other, that is all.
+function temporaryName(name: string): string {
+  // Three bytes a UTF-16 unit at most; names that share a temporary file wait for each other, that is all.
   return name.length * 3 + 5 <= NAME_MAX || host.encode(name).length + 5 <= NAME_MAX
     ? `.${name}.tmp`
     : `.${name.slice(0, 80)}.tmp`;

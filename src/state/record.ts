@@ -145,7 +145,7 @@ function readBootId(): string {
 /** ":" is in no network name, container id or interface name, so that a-b + c and a + b-c differ. */
 function fileName(key: RecordKey): string {
   const name = `${key.network}:${key.containerId}:${key.ifName}`.replaceAll("/", "%2F");
-  // What a writer puts aside needs five bytes more.
+  // The name of a writer's temporary file is five bytes longer.
   if (host.encode(name).length + SUFFIX.length + 5 <= NAME_MAX) return name + SUFFIX;
   return `${name.slice(0, 40)}~${sha256(name)}${SUFFIX}`;
 }
