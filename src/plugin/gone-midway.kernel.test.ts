@@ -61,7 +61,10 @@ function run(plugin: Plugin, command: string, n = 0, act = () => {}): Outcome {
   installHost(counting);
   const start = Date.now();
   try {
-    const status = main(() => 77);
+    const status = main(
+      () => 77,
+      () => {},
+    );
     const ms = Date.now() - start;
     return { status, out: JSON.parse(edge.stdout || "{}"), stderr: edge.stderr, calls, ms };
   } finally {

@@ -17,9 +17,35 @@ function table(prefix: string, rows: { [name: string]: [type: number, value: For
   );
 }
 
+/** Names of the bits that are set; what has no name is a number. */
+export function bits(value: number, names: Map<number, string>): string {
+  const found = [...names].filter(([bit]) => (value & bit) !== 0);
+  const rest = found.reduce((left, [bit]) => left & ~bit, value) >>> 0;
+  const all = [...found.map(([, name]) => name), ...(rest === 0 ? [] : [`0x${rest.toString(16)}`])];
+  return all.length === 0 ? "0" : all.join("|");
+}
+
 const u8: Format = (bytes, start) => String(bytes.u8[start]);
 const u16: Format = (bytes, start) => String(bytes.u16[start >> 1]);
 const u32: Format = (bytes, start) => String(bytes.u32[start >> 2]);
+/** A number and its name in ip's words. */
+const named =
+  (read: Format, names: { [value: string]: string }): Format =>
+  (...at) => {
+    const value = read(...at);
+    return names[value] === undefined ? value : `${value} (${names[value]})`;
+  };
+const macvlanModes = { 1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source" };
+const ipvlanModes = { 0: "l2", 1: "l3", 2: "l3s" };
+const extMask: Format = (bytes, start) =>
+  bits(
+    bytes.u32[start >> 2]!,
+    new Map([
+      [c.RTEXT_FILTER_VF, "RTEXT_FILTER_VF"],
+      [c.RTEXT_FILTER_BRVLAN_COMPRESSED, "RTEXT_FILTER_BRVLAN_COMPRESSED"],
+      [c.RTEXT_FILTER_SKIP_STATS, "RTEXT_FILTER_SKIP_STATS"],
+    ]),
+  );
 const text: Format = (bytes, start, end) => JSON.stringify(bytes.text(start, end));
 const mac: Format = (bytes, start, end) => formatMac(bytes.copy(start, end));
 const device: Format = (bytes, start, _end, names) => {
@@ -63,14 +89,17 @@ const noNames: Names = { device: String, netns: String };
 
 const kinds: { [kind: string]: Table | undefined } = {
   macvlan: table("IFLA_MACVLAN", {
-    MODE: [c.IFLA_MACVLAN_MODE, u32],
+    MODE: [c.IFLA_MACVLAN_MODE, named(u32, macvlanModes)],
     FLAGS: [c.IFLA_MACVLAN_FLAGS, u16],
     MACADDR_MODE: [c.IFLA_MACVLAN_MACADDR_MODE, u32],
     MACADDR_DATA: [c.IFLA_MACVLAN_MACADDR_DATA, table("IFLA_MACVLAN", { MACADDR: [c.IFLA_MACVLAN_MACADDR, mac] })],
     BC_QUEUE_LEN: [c.IFLA_MACVLAN_BC_QUEUE_LEN, u32],
     BC_QUEUE_LEN_USED: [c.IFLA_MACVLAN_BC_QUEUE_LEN_USED, u32],
   }),
-  ipvlan: table("IFLA_IPVLAN", { MODE: [c.IFLA_IPVLAN_MODE, u16], FLAGS: [c.IFLA_IPVLAN_FLAGS, u16] }),
+  ipvlan: table("IFLA_IPVLAN", {
+    MODE: [c.IFLA_IPVLAN_MODE, named(u16, ipvlanModes)],
+    FLAGS: [c.IFLA_IPVLAN_FLAGS, u16],
+  }),
 };
 const linkInfo = table("IFLA_INFO", { KIND: [c.IFLA_INFO_KIND, text], SLAVE_KIND: [c.IFLA_INFO_SLAVE_KIND, text] });
 
@@ -92,7 +121,7 @@ export const linkTable = table("IFLA", {
   VFINFO_LIST: [c.IFLA_VFINFO_LIST, table("IFLA", { VF_INFO: [c.IFLA_VF_INFO, vfInfo] })],
   GROUP: [c.IFLA_GROUP, u32],
   NET_NS_FD: [c.IFLA_NET_NS_FD, netns],
-  EXT_MASK: [c.IFLA_EXT_MASK, u32],
+  EXT_MASK: [c.IFLA_EXT_MASK, extMask],
   PROMISCUITY: [c.IFLA_PROMISCUITY, u32],
   NUM_TX_QUEUES: [c.IFLA_NUM_TX_QUEUES, u32],
   NUM_RX_QUEUES: [c.IFLA_NUM_RX_QUEUES, u32],

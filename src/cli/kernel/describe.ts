@@ -6,7 +6,15 @@ import { readLink } from "../../netlink/link.ts";
 import { readError } from "../../netlink/message.ts";
 import { readNeighbour } from "../../netlink/neighbour.ts";
 import { readRoute } from "../../netlink/route.ts";
-import { addressTable, attributeLines, linkTable, neighbourTable, nexthopTable, routeTable } from "./attributes.ts";
+import {
+  addressTable,
+  attributeLines,
+  bits,
+  linkTable,
+  neighbourTable,
+  nexthopTable,
+  routeTable,
+} from "./attributes.ts";
 import { isQuestion, type Message } from "./message.ts";
 import type { Names } from "./words.ts";
 
@@ -26,8 +34,11 @@ function typeName(type: number): string {
   return name === undefined ? `type ${type}` : `RTM_${verbs[type & 3]}${name}`;
 }
 
+/** linux/if.h: no plugin needs it. */
+const IFF_BROADCAST = 2;
 const deviceFlags = new Map([
   [c.IFF_UP, "IFF_UP"],
+  [IFF_BROADCAST, "IFF_BROADCAST"],
   [c.IFF_LOOPBACK, "IFF_LOOPBACK"],
   [c.IFF_RUNNING, "IFF_RUNNING"],
   [c.IFF_NOARP, "IFF_NOARP"],
@@ -36,13 +47,6 @@ const deviceFlags = new Map([
   [c.IFF_MULTICAST, "IFF_MULTICAST"],
   [c.IFF_LOWER_UP, "IFF_LOWER_UP"],
 ]);
-
-function bits(value: number, names: Map<number, string>): string {
-  const found = [...names].filter(([bit]) => (value & bit) !== 0);
-  const rest = found.reduce((left, [bit]) => left & ~bit, value) >>> 0;
-  const all = [...found.map(([, name]) => name), ...(rest === 0 ? [] : [`0x${rest.toString(16)}`])];
-  return all.length === 0 ? "0" : all.join("|");
-}
 
 /** The same bits mean one thing in questions, another in changes, another in answers. */
 function messageFlags(message: Message): string {

@@ -228,6 +228,9 @@ describe("--trace", () => {
     expect(stderr).toContain("NLM_F_REQUEST|NLM_F_ACK|NLM_F_EXCL|NLM_F_CREATE");
     expect(stderr).toContain("    IFLA_ADDRESS 02:00:5e:10:00:07\n");
     expect(stderr).toContain('      IFLA_INFO_KIND "macvlan"\n');
+    expect(stderr).toMatch(/IFLA_MACVLAN_MODE \d+ \([a-z]+\)\n/);
+    expect(stderr).toMatch(/IFLA_EXT_MASK RTEXT_FILTER_[A-Z_|]+\n/);
+    expect(stderr).toMatch(/ifi_flags IFF_UP\|IFF_BROADCAST\|/);
     expect(stderr).toContain("    RTA_GATEWAY 198.51.100.1\n");
     expect(stderr).toMatch(/^< {2}NLMSG_ERROR seq \d+: 0 \(done\)$/m);
     expect(stderr).toMatch(/^< {2}NLMSG_ERROR seq \d+: -19 ENODEV/m);
