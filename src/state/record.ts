@@ -68,7 +68,8 @@ export function recordStore<T>(
   isData: (data: unknown) => boolean = () => true,
 ): RecordStore<T> {
   const path = `${root}/${plugin}`;
-  const readOne = (dir: Fd, name: string): Record<T> | undefined => readRecord<T>(dir, name, path, isData);
+  const readOne = (dir: Fd, name: string, say: Say = log): Record<T> | undefined =>
+    readRecord<T>(dir, name, path, isData, say);
   const names = (dir: Fd): string[] => host.readdir(dir).filter((name) => name.endsWith(SUFFIX));
   return {
     read(key) {
@@ -93,15 +94,19 @@ export function recordStore<T>(
     },
     list() {
       const records = withDirectory(path, undefined, (dir) =>
-        names(dir)
-          .map((name) => readOne(dir, name))
-          .filter((record) => record !== undefined),
+        sparingly(path, (say) =>
+          names(dir)
+            .map((name) => readOne(dir, name, say))
+            .filter((record) => record !== undefined),
+        ),
       );
       return records ?? [];
     },
     damaged() {
       const found = withDirectory(path, undefined, (dir) =>
-        names(dir).filter((name) => readOne(dir, name) === undefined && isThere(dir, name)),
+        sparingly(path, (say) =>
+          names(dir).filter((name) => readOne(dir, name, say) === undefined && isThere(dir, name)),
+        ),
       );
       return found ?? [];
     },
@@ -111,6 +116,21 @@ export function recordStore<T>(
       });
     },
   };
+}
+
+type Say = typeof log;
+/** Records of a directory that are each complained about; of the others only how many. */
+const MOST_COMPLAINTS = 20;
+
+/** A directory full of damaged records is no reason to fill the log. */
+function sparingly<T>(path: string, body: (say: Say) => T): T {
+  let count = 0;
+  const value = body((level, message, fields) => {
+    if (++count <= MOST_COMPLAINTS) log(level, message, fields);
+  });
+  if (count > MOST_COMPLAINTS)
+    log("warning", "more records ignored", { directory: path, count: count - MOST_COMPLAINTS });
+  return value;
 }
 
 let boot = "";
@@ -154,7 +174,13 @@ export function isSameKey(a: RecordKey, b: RecordKey): boolean {
   return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
 }
 
-function readRecord<T>(dir: Fd, name: string, path: string, isData: (data: unknown) => boolean): Record<T> | undefined {
+function readRecord<T>(
+  dir: Fd,
+  name: string,
+  path: string,
+  isData: (data: unknown) => boolean,
+  say: Say,
+): Record<T> | undefined {
   try {
     const data = readFile(dir, name, LIMIT);
     if (data === undefined) return undefined;
@@ -165,12 +191,12 @@ function readRecord<T>(dir: Fd, name: string, path: string, isData: (data: unkno
       [key.network, key.containerId, key.ifName].every(isText) &&
       (home === undefined || (isObject(home) && typeof home.cookie === "string"));
     if (whole && isData(record.data)) return record;
-    log("warning", "record ignored: not of our making", { file: `${path}/${name}` });
+    say("warning", "record ignored: not of our making", { file: `${path}/${name}` });
   } catch (error) {
     // It is there, and may well be read the next time (EIO, EACCES, EMFILE, ...): taking it for absent would lose the device's past. A
     // link or a socket is not of our making.
     if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
-    log("warning", "record ignored", { file: `${path}/${name}`, error: String(error) });
+    say("warning", "record ignored", { file: `${path}/${name}`, error: String(error) });
   }
   return undefined;
 }

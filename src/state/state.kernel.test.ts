@@ -370,3 +370,14 @@ describe("records", () => {
     expect(store.list()).toEqual([]);
   });
 });
+
+it("complains about twenty damaged records of a directory, and counts the others", () => {
+  const store = recordStore("full", root);
+  fs.mkdirSync(join(root, "full"));
+  for (let n = 0; n < 50; n++) fs.writeFileSync(join(root, "full", `${n}.json`), n % 2 === 0 ? "{}" : "");
+  logged.length = 0;
+  expect(store.list()).toEqual([]);
+  expect(logged.length).toBe(21);
+  expect(logged.at(-1)).toBe("warning: more records ignored");
+  expect(store.damaged().length).toBe(50);
+});

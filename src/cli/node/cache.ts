@@ -22,11 +22,18 @@ export interface CachedAttachment {
 
 /** Files that are damaged, or of another kind, are passed over. */
 export function readCache(directories = DIRECTORIES): CachedAttachment[] {
+  const configurations = new Map<string, unknown>();
   return directories.flatMap((directory) =>
     namesIn(directory)
-      .map((name) => readEntry(`${directory}/${name}`))
+      .map((name) => readEntry(`${directory}/${name}`, configurations))
       .filter((entry) => entry !== undefined),
   );
+}
+
+/** All pods of a network have the same one: it is read once, and each gets the same object. */
+function readOnce(text: string, known: Map<string, unknown>): unknown {
+  if (!known.has(text)) known.set(text, JSON.parse(host.decode(decodeBase64(text))));
+  return known.get(text);
 }
 
 interface Entry {
@@ -39,7 +46,7 @@ interface Entry {
   result?: { interfaces?: { sandbox?: string }[] };
 }
 
-function readEntry(path: string): CachedAttachment | undefined {
+function readEntry(path: string, configurations: Map<string, unknown>): CachedAttachment | undefined {
   try {
     const data = readFileAt(path, LIMIT);
     const entry = JSON.parse(data === undefined ? "{}" : host.decode(data)) as Entry;
@@ -50,7 +57,7 @@ function readEntry(path: string): CachedAttachment | undefined {
       containerId: entry.containerId,
       ifName: entry.ifName ?? "",
       namespaces: [...new Set([entry.netns ?? "", ...sandboxes])].filter((one) => one.startsWith("/")),
-      config: entry.config === undefined ? undefined : JSON.parse(host.decode(decodeBase64(entry.config))),
+      config: typeof entry.config !== "string" ? undefined : readOnce(entry.config, configurations),
     };
   } catch {
     return undefined;

@@ -2,18 +2,23 @@
 import { isObject } from "../../config/fold.ts";
 import { host } from "../../host/host.ts";
 import { readFileAt } from "../../state/files.ts";
+import { note } from "../terminal.ts";
 import { namesIn } from "./namespaces.ts";
 
 export const CONFIG_DIRECTORIES = ["/etc/cni/net.d", "/etc/cni/multus/net.d"];
 const LIMIT = 1 << 20;
+/** Files of one directory. A runtime reads one, Multus a few; each that is judged costs two milliseconds of `doctor`. */
+const MOST_FILES = 300;
 
-/** Files that a runtime would read, in its order. */
+/** Files that a runtime would read, in its order; of very many the first, which are those that count. */
 export function configurationFiles(directories = CONFIG_DIRECTORIES): string[] {
-  return directories.flatMap((directory) =>
-    namesIn(directory)
-      .filter((name) => /\.(conf|conflist|json)$/.test(name))
-      .map((name) => `${directory}/${name}`),
-  );
+  return directories.flatMap((directory) => {
+    const names = namesIn(directory).filter((name) => /\.(conf|conflist|json)$/.test(name));
+    if (names.length > MOST_FILES) {
+      note(`${directory} has ${names.length} configurations; the first ${MOST_FILES} are looked at`);
+    }
+    return names.slice(0, MOST_FILES).map((name) => `${directory}/${name}`);
+  });
 }
 
 export interface PluginConfiguration {

@@ -70,7 +70,14 @@ export function cachedConfigurations(
   cache: CachedAttachment[],
   pluginsOf: (config: unknown) => PluginConfiguration[],
 ): PluginConfiguration[] {
-  return cache.flatMap(({ network, config }) => pluginsOf(config).map((one) => ({ ...one, network })));
+  const seen = new Map<string, Set<unknown>>();
+  return cache.flatMap(({ network, config }) => {
+    const known = seen.get(network) ?? new Set();
+    seen.set(network, known);
+    if (known.has(config)) return [];
+    known.add(config);
+    return pluginsOf(config).map((one) => ({ ...one, network }));
+  });
 }
 
 /** By network; the first configuration of it counts. */

@@ -1,5 +1,5 @@
 // Which containers are gone: only those of which that is known.
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -8,9 +8,12 @@ import { NodeHost } from "../../host/node/host.ts";
 import type { Link } from "../../link/link.ts";
 import { installEdge } from "../../testing/edge.ts";
 import { decodeBase64, encodeBase64 } from "../base64.ts";
+import { readCache } from "../node/cache.ts";
+import { configurationFiles, pluginsOf } from "../node/configurations.ts";
 import { Containers, type Sources } from "../node/evidence.ts";
 import type { Holder } from "../node/holders.ts";
 import { type Life, Namespaces } from "../node/namespaces.ts";
+import { cachedConfigurations } from "../node/pools.ts";
 import { Progress } from "../progress.ts";
 import { enterNode, sh } from "./node.ts";
 
@@ -171,4 +174,27 @@ it("base64 is what RFC 4648 says", () => {
     expect(Buffer.from(decodeBase64(Buffer.from(text).toString("base64"))).toString()).toBe(text);
   }
   expect(() => decodeBase64("a*b=")).toThrow();
+});
+
+describe("very many files", () => {
+  it("of the configurations the first are looked at, as a runtime does", () => {
+    const directory = mkdtempSync(join(tmpdir(), "podnic-conf-"));
+    sh(`cd ${directory}; for n in $(seq 1000 1400); do echo '{}' >$n.conf; done`);
+    const found = configurationFiles([directory]);
+    expect(found.length).toBe(300);
+    expect(found[0]).toBe(`${directory}/1000.conf`);
+  });
+
+  it("the configuration that many results have is read once", () => {
+    const directory = mkdtempSync(join(tmpdir(), "podnic-results-"));
+    const config = encodeBase64(new TextEncoder().encode('{"name":"n","type":"macvlan"}'));
+    for (let n = 0; n < 3; n++) {
+      const entry = { kind: "cniCacheV1", containerId: `c${n}`, ifName: "eth0", networkName: "n", config };
+      writeFileSync(join(directory, `n-c${n}-eth0`), JSON.stringify(entry));
+    }
+    const cache = readCache([directory]);
+    expect(cache.map(({ containerId }) => containerId)).toEqual(["c0", "c1", "c2"]);
+    expect(cache[2]!.config).toBe(cache[0]!.config);
+    expect(cachedConfigurations(cache, pluginsOf).length).toBe(1);
+  });
 });

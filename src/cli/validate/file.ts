@@ -1,5 +1,6 @@
 // One file checked: what is wrong in it, and where.
 import { isTooDeep } from "../../cni/request.ts";
+import { isObject } from "../../config/fold.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { humanPath } from "../../config/messages.ts";
 import { cut, type Omitted } from "./cut.ts";
@@ -66,7 +67,8 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
   } catch {
     return { remarks: [notJson(text)] };
   }
-  const { root, repeated } = findPlaces(text.json);
+  // What is no object is wrong as a whole.
+  const { root, repeated } = findPlaces(isObject(raw) ? text.json : text.json.replace(/\S.*/s, "0"));
   const { name, types, findings } = checkNetwork(raw, text.origin);
   const path = (pointer: string) =>
     [text.path, pointer === "" ? "" : humanPath(pointer)].filter((part) => part !== "").join(" ");
