@@ -36,3 +36,18 @@ const tracked = spawnSync("git", ["ls-files", "*.md"], { cwd: root, encoding: "u
 test.each(tracked)("%s links to what exists", (file) => {
   for (const to of links(file)) expect(existsSync(join(root, dirname(file), to)), to).toBe(true);
 });
+
+/** GitHub's name of a heading, in links. */
+const anchor = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-");
+
+test("the index of decisions.md has every heading once", () => {
+  const text = readFileSync(join(root, "docs/decisions.md"), "utf8");
+  const headings = [...text.matchAll(/^## (.+)$/gm)].map((match) => match[1]!);
+  const index = text.slice(0, text.indexOf("\n## "));
+  const linked = [...index.matchAll(/\[([^\]]+)\]\(#([^)]+)\)/g)].map((match) => [match[1]!, match[2]!]);
+  expect(linked.sort()).toEqual(headings.map((heading) => [heading, anchor(heading)]).sort());
+});
