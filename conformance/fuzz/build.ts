@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundleFuzzer } from "../../scripts/build/bundle.ts";
-import { QUICKJS, quickjs } from "../../scripts/build/engine.ts";
+import { engineSource, QUICKJS } from "../../scripts/build/engine.ts";
 import { BuildError, cache, root, run } from "../../scripts/build/paths.ts";
 import { writeValidators } from "../../scripts/schemas.ts";
 
@@ -20,9 +20,9 @@ const sanitizers = [
   "-fno-omit-frame-pointer",
   "-g1",
 ];
-const flags = [
+const flags = () => [
   ...["-std=gnu11", "-O1", "-fwrapv", "-fno-pie", "-D_GNU_SOURCE", `-DCONFIG_VERSION="${QUICKJS}"`, "-w"],
-  ...["-I", own, "-isystem", quickjs],
+  ...["-I", own, "-isystem", engineSource()],
 ];
 
 /** What is added to quickjs.c, and how often its place occurs there. */
@@ -50,7 +50,7 @@ const changes: [place: string, addition: string, count: number][] = [
 ];
 
 function countedEngine(): string {
-  let source = readFileSync(join(quickjs, "quickjs.c"), "utf8");
+  let source = readFileSync(join(engineSource(), "quickjs.c"), "utf8");
   for (const [place, addition, count] of changes) {
     const parts = source.split(place);
     if (parts.length !== count + 1) throw new BuildError(`quickjs.c has ${parts.length - 1} of: ${place}`);
@@ -63,7 +63,7 @@ function countedEngine(): string {
 function engineObjects(): string[] {
   const source = countedEngine();
   const headers = ["counters.h", "edges.h"].map((name) => readFileSync(join(own, name), "utf8"));
-  const what = JSON.stringify([source, headers, flags, sanitizers]).replaceAll(root, "");
+  const what = JSON.stringify([source, headers, flags(), sanitizers]).replaceAll(root, "");
   const dir = join(cache, "engine", `fuzz-${createHash("sha256").update(what).digest("hex").slice(0, 16)}`);
   const names = ["quickjs", "libregexp", "libunicode", "cutils", "dtoa"];
   if (!existsSync(dir)) {
@@ -72,8 +72,8 @@ function engineObjects(): string[] {
     mkdirSync(half, { recursive: true });
     writeFileSync(join(half, "quickjs.c"), source);
     for (const name of names) {
-      const file = name === "quickjs" ? join(half, "quickjs.c") : join(quickjs, `${name}.c`);
-      run(COMPILER, [...flags, ...sanitizers, "-c", file, "-o", join(half, `${name}.o`)]);
+      const file = name === "quickjs" ? join(half, "quickjs.c") : join(engineSource(), `${name}.c`);
+      run(COMPILER, [...flags(), ...sanitizers, "-c", file, "-o", join(half, `${name}.o`)]);
     }
     rmSync(dir, { recursive: true, force: true });
     renameSync(half, dir);
@@ -121,7 +121,7 @@ export async function buildFuzzer(dir = join(cache, "fuzz")): Promise<Fuzzer> {
   const object = join(dir, "fuzz.o");
   const define = `-DUNCOUNTED=${uncounted(bundle)}`;
   run(COMPILER, [
-    ...flags,
+    ...flags(),
     ...sanitizers,
     define,
     `-Wa,-I,${dir}`,

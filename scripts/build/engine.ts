@@ -1,11 +1,12 @@
-// The engine's object files, and the bytecode compiler made of them; kept in .cache by a hash of all that goes in.
+// The engine's source with our patches, its object files, and the bytecode compiler made of them; kept in .cache by a hash of all that goes in.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError, cache, root, run } from "./paths.ts";
 
 export const QUICKJS = "2025.04.26";
-export const quickjs = join(cache, "quickjs", QUICKJS);
+const original = join(cache, "quickjs", QUICKJS);
+const patches = join(root, "scripts/build/patches");
 /** With what is added to a toolchain's flags: only the interpreter itself needs to be fast. */
 const SOURCES: [names: string[], flags: string[]][] = [
   [["quickjs"], []],
@@ -95,27 +96,48 @@ function compilerVersion(compiler: string): string {
   return run(compiler, ["--version"]).toString();
 }
 
+/** Makes a directory of .cache that is there whole or not at all; builds may run side by side. */
+function makeOnce(dir: string, fill: (half: string) => void): void {
+  if (existsSync(dir)) return;
+  const half = `${dir}.${process.pid}`;
+  mkdirSync(half, { recursive: true });
+  fill(half);
+  rmSync(dir, { recursive: true, force: true });
+  renameSync(half, dir);
+}
+
+/** Directory of the engine's source with our patches. A patch that does not fit to the letter ends the build. */
+export function engineSource(): string {
+  if (!existsSync(join(original, "quickjs.c"))) throw new BuildError("no engine source in .cache: run npm run setup");
+  const files = readdirSync(patches).sort();
+  const hash = createHash("sha256").update(QUICKJS);
+  for (const file of files) hash.update(readFileSync(join(patches, file)));
+  const dir = join(cache, "engine", `source-${hash.digest("hex").slice(0, 16)}`);
+  makeOnce(dir, (half) => {
+    const sources = readdirSync(original).filter((name) => /\.[ch]$/.test(name));
+    for (const name of sources) copyFileSync(join(original, name), join(half, name));
+    for (const file of files) run("patch", ["-s", "-p1", "--fuzz=0", "-d", half, "-i", join(patches, file)]);
+  });
+  return dir;
+}
+
 /** Object files of the engine. Only the five files of the engine proper: nothing of quickjs-libc. */
 export function engineObjects(toolchain: Toolchain): string[] {
   const flags = [...toolchain.compile, "-w"]; // it is not ours to fix
+  const source = engineSource();
   // Without the clone's path: clones may share a cache.
-  const what = JSON.stringify([QUICKJS, toolchain.compiler, flags, SOURCES]).replaceAll(cache, "");
+  const what = JSON.stringify([source, toolchain.compiler, flags, SOURCES]).replaceAll(cache, "");
   const hash = createHash("sha256").update(what);
   const key = hash.update(compilerVersion(toolchain.compiler)).digest("hex").slice(0, 16);
   const dir = join(cache, "engine", `${toolchain.name}-${key}`);
-  if (!existsSync(join(quickjs, "quickjs.c"))) throw new BuildError("no engine source in .cache: run npm run setup");
-  if (!existsSync(dir)) {
+  makeOnce(dir, (half) => {
     console.log(`engine: compiling QuickJS ${QUICKJS} (${toolchain.name})`);
-    const half = `${dir}.${process.pid}`;
-    mkdirSync(half, { recursive: true });
     for (const [names, more] of SOURCES) {
-      const own = [...flags, ...more, `-ffile-prefix-map=${quickjs}/=`];
-      const one = [toolchain.compiler, ...own, "-c", join(quickjs, "{}.c"), "-o", join(half, "{}.o")];
+      const own = [...flags, ...more, `-ffile-prefix-map=${source}/=`];
+      const one = [toolchain.compiler, ...own, "-c", join(source, "{}.c"), "-o", join(half, "{}.o")];
       run("xargs", ["-P", "4", "-I{}", ...one], Buffer.from(names.join("\n")));
     }
-    rmSync(dir, { recursive: true, force: true });
-    renameSync(half, dir);
-  }
+  });
   return SOURCES.flatMap(([names]) => names).map((name) => join(dir, `${name}.o`));
 }
 
@@ -131,7 +153,7 @@ export function compileBytecode(javascript: Uint8Array): Buffer {
       "-Wall",
       "-Wextra",
       "-isystem",
-      quickjs,
+      engineSource(),
       source,
       ...objects,
       ...tight,

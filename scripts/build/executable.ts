@@ -1,7 +1,7 @@
 // From bytecode to an executable: link, take the heap snapshot, put it into the file.
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { engineObjects, quickjs, type Toolchain } from "./engine.ts";
+import { engineObjects, engineSource, type Toolchain } from "./engine.ts";
 import { BuildError, cache, root, run } from "./paths.ts";
 
 const PAGE = 4096;
@@ -27,7 +27,7 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
   writeFileSync(join(dir, "cli.qbc"), bytecode.cli);
   const warnings = ["-Wall", "-Wextra", "-Werror"];
   // The assembler looks for .incbin files in its -I directories.
-  const includes = ["-isystem", quickjs, `-Wa,-I,${dir}`, `-ffile-prefix-map=${root}/=`];
+  const includes = ["-isystem", engineSource(), `-Wa,-I,${dir}`, `-ffile-prefix-map=${root}/=`];
   const own = join(dir, "native.o");
   run(toolchain.compiler, [...toolchain.compile, ...warnings, ...shape, ...includes, "-c", source, "-o", own]);
   run(toolchain.compiler, [own, ...objects, ...toolchain.link, "-lm", "-o", output]);

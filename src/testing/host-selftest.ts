@@ -15,6 +15,14 @@ const frozen = {
   bytes: new Uint8Array([1, 2, 3]),
 };
 const big = "x".repeat(20_000).split("");
+/** Half a megabyte of objects and strings, each referred to once. */
+const crowd = Array.from({ length: 4000 }, (_, i) => ({ text: `member ${i} of the crowd` }));
+/** Alone with their shapes, of which the first has room for one more name, and a text with room behind it and one reference. */
+const lonely: Record<string, unknown> = { only1: 1, only2: 2, only3: 3, only4: 4, only5: 5 };
+const widow: Record<string, unknown> = { gone: 1, stays: 2 };
+const joined = { text: ["no", "body", "else"].join("-") };
+let counter = 0;
+const count = () => ++counter;
 
 function nested(levels: number): string {
   return "[".repeat(levels) + "]".repeat(levels);
@@ -45,12 +53,69 @@ function script(host: Host, path: string, text: string): string {
   return path;
 }
 
+/** Pages of the executable's data, where the heap snapshot is, that this process has a copy of. */
+function pagesWritten(host: LinuxHost): number {
+  const fd = host.open("/proc/self/smaps", O_RDONLY);
+  let text = "";
+  for (let part = host.read(fd, 65536); part.length > 0; part = host.read(fd, 65536)) text += host.decode(part);
+  host.close(fd);
+  const data = text.split(/\n(?=[0-9a-f]+-)/).find((mapping) => /^\S+ rw-p .*\/\S+\n/.test(mapping));
+  return Number(/Private_Dirty: +(\d+) kB/.exec(data ?? "")?.[1]) / 4;
+}
+
 const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
   "what was evaluated is there": () => {
     const [number, float, text, bigint] = frozen.map.get("key") ?? [];
     expect(number === 1 && float === 2.5 && text === "text" && bigint === 2n ** 70n, "a map");
     equal([frozen.pattern.exec("aab")?.[1], frozen.bytes[2], big.length], ["aa", 3, 20_000], "the rest");
     expect(!("random" in Math), "no Math.random, whose seed the snapshot would freeze");
+  },
+
+  "references to what was evaluated are not written down": (host) => {
+    const before = pagesWritten(host);
+    let length = 0;
+    for (let times = 0; times < 3; times++) {
+      const kept = crowd.map((member) => [member, member.text, { member }]);
+      for (const [member] of kept) length += (member as { text: string }).text.length;
+    }
+    equal(length, 3 * crowd.reduce((sum, { text }) => sum + text.length, 0), "length");
+    const written = pagesWritten(host) - before;
+    expect(written < 20, `fewer pages written than ${written}`);
+  },
+
+  "a property is added to what was evaluated, and to nothing else": () => {
+    const twin: Record<string, unknown> = { only1: 1, only2: 2, only3: 3, only4: 4, only5: 6 };
+    lonely.more = 7;
+    equal([Object.keys(twin).length, twin.only5, twin.more], [5, 6, undefined], "an object of the same shape");
+    equal(lonely, { only1: 1, only2: 2, only3: 3, only4: 4, only5: 5, more: 7 }, "the object");
+  },
+
+  "a property is taken from what was evaluated, and from nothing else": () => {
+    const other: Record<string, unknown> = { gone: 6, stays: 7 };
+    delete widow.gone;
+    equal([other, widow], [{ gone: 6, stays: 7 }, { stays: 2 }], "objects one of which lost a property");
+  },
+
+  "a text that was evaluated is not appended to in place": () => {
+    let text = joined.text;
+    text += "!";
+    equal([text, joined.text], ["no-body-else!", "no-body-else"], "texts");
+  },
+
+  "what was evaluated stays when references to it come and go": () => {
+    for (let i = 0; i < 1000; i++) {
+      const [counts, object] = [() => counter + i, { count, [joined.text]: crowd[i] }];
+      expect(counts() === counter + i && object[joined.text] === crowd[i], "the same objects");
+      delete object[joined.text];
+      Reflect.setPrototypeOf(object, frozen);
+    }
+    equal([count(), count(), joined.text], [1, 2, "no-body-else"], "the variable and the text");
+    crowd.length = 1000;
+    crowd.push({ text: "new" });
+    frozen.map.set("other", []).delete("key");
+    const more = Array.from({ length: 4000 }, (_, i) => ({ text: `${i}` }));
+    equal([crowd[999]?.text, crowd[1000]?.text], ["member 999 of the crowd", "new"], "members");
+    equal([more[3999]?.text, frozen.map.size, frozen.bytes[1]], ["3999", 1, 2], "the rest");
   },
 
   "JSON of 9,999 levels is read and written": () => {

@@ -191,7 +191,7 @@ static void *arena_malloc(JSMallocState *state, size_t need) {
 
 static void arena_free(JSMallocState *state, void *p) {
   (void)state;
-  if (p == NULL) return;
+  if (p == NULL || js_is_frozen(p)) return; // not to be given out again: what lies there is not reference-counted
   struct block *b = (struct block *)((char *)p - 8);
   if (b->size & 1) {
     size_t size = (b->size & ~(size_t)1) + 16;
@@ -446,6 +446,7 @@ static void boot(const uint8_t *bytecode, size_t size) {
 #if defined SNAPSHOT || defined TRAIN
 static void freeze(void) {
   JS_RunGC(heap.rt);
+  if (JS_FreezeHeap(heap.rt, heap.arena + ARENA) < 0) die("out of memory");
   heap.used = ARENA - (heap.pool.end - heap.pool.next);
 #ifdef TRAIN
   note_in_use();
@@ -525,6 +526,7 @@ int main(int argc, char **argv) {
   argument = argv;
 #ifdef SNAPSHOT
   if (!heap.ready) snapshot(argv[1]);
+  js_frozen_limit = (uintptr_t)(heap.arena + ARENA); // of the engine's own memory, which is not in the image
 #else
   boot(main_bytecode, main_bytecode_end - main_bytecode);
 #ifdef TRAIN
