@@ -142,6 +142,15 @@ export function listLinks(route: RouteSocket): Link[] {
   return route.dump("ip link show", c.RTM_GETLINK, writeAll, toLink).items;
 }
 
+/** Links that are made on this one, in the same or another namespace. All others are read no further than that. */
+export function listLinksOn(route: RouteSocket, parent: number): Link[] {
+  const read: PayloadReader<Link | undefined> = (bytes, start, end) => {
+    const on = findAttribute(bytes, start + LINK_HEADER, end, c.IFLA_LINK, 4);
+    return on !== undefined && bytes.u32[on[0] >> 2] === parent ? toLink(bytes, start, end) : undefined;
+  };
+  return route.dump("ip link show", c.RTM_GETLINK, writeAll, read).items;
+}
+
 /** Links of a kind: `ip link show type KIND`. */
 export function listLinksOfKind(route: RouteSocket, kind: string): Link[] {
   const write = (writer: Writer) =>

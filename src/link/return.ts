@@ -3,7 +3,7 @@ import { Failure } from "../errors.ts";
 import { log } from "../log.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
-import { deleteLink, type Link, listLinks } from "./link.ts";
+import { deleteLink, type Link, listLinksOn } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
@@ -137,8 +137,8 @@ export function nameTaken(name: string): Failure {
 
 /** Interfaces that the pod stacked on the device (VLANs, macvlans) would go on to use it from inside the pod. */
 function removeChildren(pod: NetNs, link: Link): void {
-  for (const child of listLinks(pod.route)) {
-    if (child.parent !== link.index || child.linkNetnsid !== undefined || child.kind === "veth") continue;
+  for (const child of listLinksOn(pod.route, link.index)) {
+    if (child.linkNetnsid !== undefined || child.kind === "veth") continue;
     log("info", "removing an interface that the pod made on the device", { interface: child.name, device: link.name });
     deleteLink(pod.route, child.index);
   }

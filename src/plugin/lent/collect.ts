@@ -4,7 +4,7 @@ import type { Attachment, Call } from "../../cni/plugin.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
 import { giveBack, giveBackInTime, hidden, type Outcome } from "./give-back.ts";
-import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans, readLoan } from "./lender.ts";
+import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 
 /**
  * DEL. `isMeant`: whether the configuration names the device of a record. A network that was renamed since ADD must not strand a card: our
@@ -16,18 +16,27 @@ export function endLoan<D extends LoanData>(
   { attachment, netns }: Call,
   isMeant: (data: D) => boolean,
 ): Exclude<Outcome, "hidden"> {
-  return giveBackInTime(lender, keyOf(lender, attachment, isMeant), netns);
+  let other: RecordKey | undefined;
+  const outcome = giveBackInTime(lender, attachment, netns, () => {
+    other = keyBefore(lender, attachment, isMeant);
+    return other !== undefined;
+  });
+  return other === undefined ? outcome : giveBackInTime(lender, other, netns);
 }
 
-function keyOf<D extends LoanData>(lender: Lender<D>, key: Attachment, isMeant: (data: D) => boolean): RecordKey {
-  if (readLoan(lender, key) !== undefined) return key;
+/** The key that our record has when the network was renamed. */
+function keyBefore<D extends LoanData>(
+  lender: Lender<D>,
+  key: Attachment,
+  isMeant: (data: D) => boolean,
+): RecordKey | undefined {
   const isRenamed = ({ key: other, data }: Record<D>): boolean =>
     other.containerId === key.containerId &&
     other.ifName === key.ifName &&
     data.refused?.includes(key.network) !== true &&
     isMeant(data);
   const renamed = lender.store().list().find(isRenamed);
-  if (renamed === undefined) return key;
+  if (renamed === undefined) return undefined;
   log("warning", "the network has another name than at ADD", {
     before: renamed.key.network,
     device: lender.loanOf(renamed.data).name,

@@ -24,7 +24,8 @@ export type Outcome = "none" | "hidden" | "home" | "lost" | "past" | "another's"
 
 /**
  * Gives the device of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the lock.
- * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. Throws Failure when the
+ * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. `isUnderOtherKey` is asked
+ * when there is no record: whether there is one that the caller takes next. Throws Failure when the
  * device cannot be told from another, when its name on the host is taken while it is in the pod, or when something could not be restored; the
  * record stays then.
  */
@@ -33,11 +34,12 @@ export function giveBack<D extends LoanData>(
   key: RecordKey,
   netnsPath: string,
   patient = false,
+  isUnderOtherKey = () => false,
 ): Outcome {
   const record = readLoan(lender, key);
   if (record === undefined) {
     // What an ADD left that was killed while it wrote.
-    forget(lender, key, undefined, netnsPath);
+    if (!isUnderOtherKey()) forget(lender, key, undefined, netnsPath);
     return "none";
   }
   const outcome = bringHome(lender, record, netnsPath, patient);
@@ -62,9 +64,10 @@ export function giveBackInTime<D extends LoanData>(
   lender: Lender<D>,
   key: RecordKey,
   netnsPath: string,
+  isUnderOtherKey?: () => boolean,
 ): Exclude<Outcome, "hidden"> {
   const attempt = (patient: boolean): Exclude<Outcome, "hidden"> | undefined => {
-    const outcome = lender.whileReturning(key, () => giveBack(lender, key, netnsPath, patient));
+    const outcome = lender.whileReturning(key, () => giveBack(lender, key, netnsPath, patient, isUnderOtherKey));
     return outcome === "hidden" ? undefined : outcome;
   };
   const outcome = waitForTeardown(() => attempt(true)) ?? attempt(false);
