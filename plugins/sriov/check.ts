@@ -1,11 +1,9 @@
 // CHECK: is the VF still in the pod, as ADD made it, and still set up on its PF as configured?
 import type { Call } from "../../src/cni/plugin.ts";
-import { Failure } from "../../src/errors.ts";
-import { checkInterface } from "../../src/link/check.ts";
-import { getLink, IFF_UP } from "../../src/link/link.ts";
+import { getLink } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
+import { checkFailure, checkUnchanged } from "../../src/plugin/check.ts";
 import type { OwnInterface } from "../../src/plugin/interface.ts";
-import { isMtuTuned } from "../../src/plugin/tuned.ts";
 import { isPciDeviceOrBelow } from "../../src/sysfs/device.ts";
 import { strayed, wantsState } from "./attributes.ts";
 import type { SriovConfig } from "./config.schema.ts";
@@ -20,12 +18,15 @@ export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface):
   const vf = findVf(route, pci);
   const held = records().read(call.attachment)?.data;
   if (held !== undefined && held.pci !== pci) {
-    throw broken(`this attachment has VF ${held.pci}, not ${pci}`, "The configuration is not the one of its ADD.");
+    throw checkFailure(
+      `this attachment has VF ${held.pci}, not ${pci}`,
+      "The configuration is not the one of its ADD.",
+    );
   }
   const attribute = wantsState(call.config) ? strayed(route, vf, call.config) : undefined;
   if (attribute !== undefined) {
     const where = `VF ${vf.index} of ${vf.pf.name} (${pci})`;
-    throw broken(`${attribute} of ${where} is not as configured`, `"ip link show dev ${vf.pf.name}" shows it.`);
+    throw checkFailure(`${attribute} of ${where} is not as configured`, `"ip link show dev ${vf.pf.name}" shows it.`);
   }
   if (!vf.userspace) checkLink(call, pod, own, pci);
 }
@@ -33,24 +34,17 @@ export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface):
 function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: string): void {
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
-  if (link === undefined) throw broken(`interface ${ifName} is not in the pod`, "It was renamed or removed there.");
+  if (link === undefined)
+    throw checkFailure(`interface ${ifName} is not in the pod`, "It was renamed or removed there.");
   if (link.parentDevice !== "" && !isPciDeviceOrBelow(pci, link.parentDevice)) {
-    throw broken(`interface ${ifName} is not VF ${pci}`, `It is ${link.parentDevice}.`);
+    throw checkFailure(`interface ${ifName} is not VF ${pci}`, `It is ${link.parentDevice}.`);
   }
-  const { mac, mtu } = own.interface;
+  const { mac } = own.interface;
   if (mac !== undefined && mac.toLowerCase() !== link.mac) {
-    throw broken(
+    throw checkFailure(
       `interface ${ifName} has the address ${link.mac}, not ${mac} as in prevResult`,
       "It was changed in the pod.",
     );
   }
-  if (mtu !== undefined && mtu !== link.mtu && !isMtuTuned(call.attachment)) {
-    throw broken(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, "It was changed in the pod.");
-  }
-  if ((link.flags & IFF_UP) === 0) throw broken(`interface ${ifName} is down`, `ip link set ${ifName} up, in the pod.`);
-  checkInterface(pod, link.index, ifName, own);
-}
-
-function broken(message: string, details: string): Failure {
-  return new Failure("failed", message, details);
+  checkUnchanged(call, pod, link, own);
 }

@@ -131,7 +131,7 @@ function unquoted(error: ErrorObject, value: unknown): string | undefined {
 }
 
 /** Words for one error of ajv. */
-export function explain(error: ErrorObject, config: unknown): Problem {
+export function problemOf(error: ErrorObject, config: unknown): Problem {
   const pointer = error.instancePath;
   if (error.keyword === "required") {
     const missing = (error.params as { missingProperty: string }).missingProperty;

@@ -2,7 +2,7 @@
 import { shapes, validators } from "#validators";
 import { Failure } from "../errors.ts";
 import { fold, type Overlong } from "./fold.ts";
-import { explain, humanPath, type Problem } from "./messages.ts";
+import { humanPath, type Problem, problemOf } from "./messages.ts";
 
 /** More are counted, not listed: nobody reads them. */
 const listed = 8;
@@ -22,7 +22,7 @@ export function inspect(name: string, raw: unknown): { config: unknown; problems
   if (!validate(config)) {
     const seen = new Set<string>();
     for (const error of validate.errors ?? []) {
-      const problem = explain(error, config);
+      const problem = problemOf(error, config);
       // A key that a plugin's schema and the shared part both describe is reported by both.
       if (!seen.has(problem.text)) problems.push(problem);
       seen.add(problem.text);

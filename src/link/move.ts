@@ -39,7 +39,7 @@ export function moveLink(
     if (moved === undefined) throw new Failure("failed", `${name} vanished from ${describe(to)} right after the move`);
     return moved;
   } catch (error) {
-    throw explain(error, from, to, link, name, putBack(from, to, link, name, known));
+    throw moveFailure(error, from, to, link, name, putBack(from, to, link, name, known));
   }
 }
 
@@ -89,7 +89,7 @@ function putBack(from: NetNs, to: NetNs, link: Link, name: string, known: LinkSn
   }
 }
 
-function explain(error: unknown, from: NetNs, to: NetNs, link: Link, name: string, problem: string): unknown {
+function moveFailure(error: unknown, from: NetNs, to: NetNs, link: Link, name: string, problem: string): unknown {
   if (!(error instanceof NetlinkError) && problem === "") return error;
   const cause = error instanceof Error ? error.message : String(error);
   const message = `cannot move ${link.name} to ${describe(to)} as ${name}: ${cause}`;

@@ -26,7 +26,7 @@ export function attempt<T>(cannot: string, change: (refusal: string) => T): T {
     try {
       return change(refusal);
     } catch (error) {
-      if (!mayRepeat(error, count, refusal)) throw explain(error, cannot);
+      if (!mayRepeat(error, count, refusal)) throw nftFailure(error, cannot);
       refusal = error instanceof NetlinkError ? error.code : "EAGAIN";
       if (count > 3) host.sleep(1 + (host.random(1)[0]! % 4));
     }
@@ -107,7 +107,7 @@ export function openIfAny(): NftSocket | undefined {
 const isUnsupported = (code: string): boolean => ["EPROTONOSUPPORT", "EAFNOSUPPORT", "EOPNOTSUPP"].includes(code);
 
 /** The error, with a cure when it says that the kernel lacks nf_tables or a part of it, or that the tables are not ours to change. */
-export function explain(error: unknown, cannot: string): unknown {
+export function nftFailure(error: unknown, cannot: string): unknown {
   if (error instanceof Overtaken) {
     return new Failure(
       "try again",
@@ -116,7 +116,7 @@ export function explain(error: unknown, cannot: string): unknown {
     );
   }
   if (!(error instanceof NetlinkError || error instanceof SystemError)) return error;
-  if (error.code === "ERESTART") return explain(new Overtaken(error.message), cannot);
+  if (error.code === "ERESTART") return nftFailure(new Overtaken(error.message), cannot);
   const cure = cures(error);
   if (cure === undefined) return error;
   return new Failure("failed", `${cannot}: ${error.message}`, `${error.code}: ${cure}`);

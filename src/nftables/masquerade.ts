@@ -14,7 +14,7 @@ import { Failure } from "../errors.ts";
 import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
 import { networkPrefix } from "../ip/range.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
-import { attempt, checkTable, explain, find, listRules } from "./attempt.ts";
+import { attempt, checkTable, find, listRules, nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "./expression.ts";
@@ -195,7 +195,7 @@ export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[
       if (!hasIptables(nft, owner, address)) throw missing(address, isOn);
     }
   } catch (error) {
-    throw explain(error, "ipMasq");
+    throw nftFailure(error, "ipMasq");
   }
 }
 

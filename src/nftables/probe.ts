@@ -1,5 +1,5 @@
 // Can this kernel do it? For STATUS and `podnic doctor`, and before an ADD touches anything.
-import { explain } from "./attempt.ts";
+import { nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { compare, type Expression, masquerade, meta } from "./expression.ts";
 import { MASQUERADE_BASE } from "./masquerade.ts";
@@ -35,7 +35,7 @@ function probe(what: string, family: number, chain: ChainAttributes, rule: Expre
     nft.addRule(family, { table: TABLE, chain: chain.name, expressions: rule });
     nft.rehearse();
   } catch (error) {
-    throw explain(error, what);
+    throw nftFailure(error, what);
   } finally {
     nft?.close();
   }

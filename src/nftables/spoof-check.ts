@@ -11,7 +11,7 @@
 import { Failure } from "../errors.ts";
 import { formatMac } from "../ip/mac.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
-import { attempt, checkTable, explain, find, listRules } from "./attempt.ts";
+import { attempt, checkTable, find, listRules, nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, meta, payload, verdict, verdictOf } from "./expression.ts";
@@ -187,7 +187,7 @@ export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac:
     if (!hasRules(nft, names.mac, wanted.mac))
       throw missing(`the chain ${names.mac} does not let frames from ${formatMac(mac)} pass and drop all others`);
   } catch (error) {
-    throw explain(error, "macspoofchk");
+    throw nftFailure(error, "macspoofchk");
   }
 }
 

@@ -3,11 +3,11 @@
 import { ipamRun } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";
 import type { Interface } from "../../cni/result.ts";
-import { Failure } from "../../errors.ts";
 import { checkInterface } from "../../link/check.ts";
 import { getLink, type Link } from "../../link/link.ts";
 import { checkMaster, findMaster, isMadeOn, type Master } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { checkFailure } from "../check.ts";
 import { findOwnInterface } from "../interface.ts";
 import { isMtuTuned } from "../tuned.ts";
 import { nameOf, type UpperConfig, type UpperKind } from "./kind.ts";
@@ -19,10 +19,13 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   const own = findOwnInterface(call, pod);
   const link = getLink(pod.route, attachment.ifName);
   if (link === undefined) {
-    throw failed(`container Interface name in prevResult: ${attachment.ifName} not found`, "it was removed or renamed");
+    throw checkFailure(
+      `container Interface name in prevResult: ${attachment.ifName} not found`,
+      "it was removed or renamed",
+    );
   }
   if (link.kind !== plugin.kind) {
-    throw failed(
+    throw checkFailure(
       `container interface ${attachment.ifName} not of type ${plugin.kind}`,
       `it is of type ${link.kind || "device"}`,
     );
@@ -30,7 +33,7 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   const master = currentMaster(call, link, pod);
   for (const [what, has, expected] of differences(plugin, call, link, own.interface, master)) {
     if (expected !== undefined && has !== expected) {
-      throw failed(
+      throw checkFailure(
         `container interface ${attachment.ifName}: ${what} ${has} does not match expected value: ${expected}`,
         "changed since ADD, or the configuration has changed",
       );
@@ -40,10 +43,6 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   checkInterface(pod, link.index, attachment.ifName, own);
 }
 
-function failed(message: string, details: string): Failure {
-  return new Failure("failed", message, details);
-}
-
 /** The master that the link is on; it must be the one the configuration names, if it names one (the default route may move later). */
 function currentMaster(call: Call<UpperConfig>, link: Link, pod: NetNs): Master {
   const namespace = call.config.linkInContainer === true ? pod : ownNamespace();
@@ -51,14 +50,14 @@ function currentMaster(call: Call<UpperConfig>, link: Link, pod: NetNs): Master 
   if (name !== "") {
     const master = findMaster(namespace, name);
     if (isMadeOn(link, master, pod)) return master;
-    throw failed(
+    throw checkFailure(
       `container interface ${link.name} is not on master "${name}"`,
       `its master has index ${link.parent}, "${name}" has ${master.link.index}`,
     );
   }
   const parent = getLink(namespace.route, link.parent);
   if (parent !== undefined && isMadeOn(link, { link: parent, namespace }, pod)) return { link: parent, namespace };
-  throw failed(`the master of container interface ${link.name} is gone`, `no device with index ${link.parent}`);
+  throw checkFailure(`the master of container interface ${link.name} is gone`, `no device with index ${link.parent}`);
 }
 
 type Difference = [what: string, has: unknown, expected: unknown];

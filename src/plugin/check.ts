@@ -1,0 +1,27 @@
+// CHECK, as far as it is the same for every plugin.
+import type { Call } from "../cni/plugin.ts";
+import { Failure } from "../errors.ts";
+import { checkInterface } from "../link/check.ts";
+import { IFF_UP, type Link } from "../link/link.ts";
+import type { NetNs } from "../link/namespace.ts";
+import type { OwnInterface } from "./interface.ts";
+import { isMtuTuned } from "./tuned.ts";
+
+/** What CHECK throws for a difference. */
+export function checkFailure(message: string, details: string): Failure {
+  return new Failure("failed", message, details);
+}
+
+/** A device of the host still is in the pod as ADD left it: MTU, up, addresses and routes. */
+export function checkUnchanged({ attachment }: Call, pod: NetNs, link: Link, own: OwnInterface): void {
+  const { ifName } = attachment;
+  const { mtu } = own.interface;
+  if (mtu !== undefined && mtu !== link.mtu && !isMtuTuned(attachment)) {
+    const details = "It was changed in the pod.";
+    throw checkFailure(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, details);
+  }
+  if ((link.flags & IFF_UP) === 0) {
+    throw checkFailure(`interface ${ifName} is down`, `ip link set ${ifName} up, in the pod.`);
+  }
+  checkInterface(pod, link.index, ifName, own);
+}
