@@ -183,7 +183,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-31",
     what: "device that devices.deny names",
-    refused: "denied to pods",
+    refused: "denied by the node's policy",
     why: "the administrator says so",
     policy: { deny: ["dev0"] },
     never: true,
@@ -191,7 +191,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-32",
     what: "device that a pattern of devices.deny fits, also when it is allowed",
-    refused: "denied to pods",
+    refused: "denied by the node's policy",
     why: "the administrator says so",
     policy: { deny: ["dev*"], allow: ["dev0"] },
     never: true,
@@ -311,14 +311,14 @@ const OTHERS: Situation[] = [
   {
     id: "ND-46",
     what: "master of a running pod's macvlan",
-    refused: "on it, which would lose its connection",
+    refused: "on top, which would lose its connection",
     why: "the pod lives on it",
     setup: "ip link add mv0 link dev0 netns c1 type macvlan mode bridge; ip -n c1 link set mv0 up",
   },
   {
     id: "ND-47",
     what: "master of a running pod's ipvlan",
-    refused: "on it, which would lose its connection",
+    refused: "on top, which would lose its connection",
     why: "the pod lives on it",
     setup: "ip link add iv0 link dev0 netns c1 type ipvlan mode l2; ip -n c1 link set iv0 up",
     needs: ["kernel:ipvlan"],

@@ -280,7 +280,7 @@ export const virtual: CaseTable = {
       "ipvlan is there: E that says so",
       (t) => {
         t.sh(ipvl("iv0", "up0", "l2"));
-        explained(t, t.l2(), /up0.*already carries ipvlan/, /another master/);
+        explained(t, t.l2(), /up0.*already has ipvlan/, /another master/);
       },
       { needs: ["kernel:ipvlan"] },
     ),
@@ -291,7 +291,7 @@ export const virtual: CaseTable = {
 
     only("ipvlan", "IVX-11", "H", "a master carries one kind", "macvlan is there: E that says so", (t) => {
       t.sh("ip link add mv0 link up0 type macvlan");
-      explained(t, t.l2(), /up0.*already carries macvlan/, /another master/);
+      explained(t, t.l2(), /up0.*already has macvlan/, /another master/);
     }),
     ...["bridge", "private", "vepa"].map((flag, n) =>
       only("ipvlan", `IVX-12${"abc"[n]}`, "H", "flag", `${flag}: in the kernel, CHECK OK, another flag: E`, (t) => {
@@ -335,7 +335,7 @@ export const virtual: CaseTable = {
       t.netns("c2");
       const conf = t.withStatic([{ address: "198.51.100.5/24" }]);
       t.add(conf, { set: { CNI_CONTAINERID: "ctr-2", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
-      explained(t, conf, /198\.51\.100\.5 is in use by eth0 in \/run\/netns\/c2/, /let IPAM give it to one pod only/);
+      explained(t, conf, /198\.51\.100\.5 is in use by eth0 in \/run\/netns\/c2/, /Let IPAM give it to only one pod./);
     }),
     only(
       "ipvlan",

@@ -42,11 +42,10 @@ export function bringBackByAlias(
   );
   if (found[0] !== undefined && found.length === 1) {
     // As with the Go plugin. Its alias stays: the next ADD that finds the name free gives it back.
-    if (!rename(host, found[0], config))
-      log("warning", "its name is another device's by now", { device: found[0].name });
+    if (!rename(host, found[0], config)) log("warning", "another device has its name now", { device: found[0].name });
   } else if (found.length > 1) {
     const devices = found.map(({ name }) => name).join(", ");
-    log("warning", "several devices have this alias: none gets its name back", { alias: found[0]!.alias, devices });
+    log("warning", "several devices have this alias, so none gets its name back", { alias: found[0]!.alias, devices });
   }
 }
 
@@ -62,7 +61,7 @@ export function reclaimByAlias(host: NetNs, name: string): Link | undefined {
     throw new Failure(
       "failed",
       `several devices may be "${name}": ${found.map((each) => each.name).join(", ")}`,
-      `The alias of each says so. Give the right one its name (ip link set dev NAME name ${name}).`,
+      `Each has this alias. Rename the right one (ip link set dev NAME name ${name}).`,
     );
   }
   // As it is called now: what the alias says may be a pod's word.
@@ -90,7 +89,7 @@ function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device"
   const was = asOnHost(link, config);
   const other = getLink(host.route, was.name);
   if (other !== undefined && other.index !== link.index) return false;
-  log("warning", "giving a device its name back after its namespace died", { device: was.name, interface: link.name });
+  log("warning", "restoring a device's name after its namespace ended", { device: was.name, interface: link.name });
   restoreLink(host.route, link, was);
   return true;
 }
@@ -123,7 +122,7 @@ function findInPod(
   // The device is here: the link in the pod is another one.
   if (config.device && getLink(host.route, config.device) !== undefined) return undefined;
   if (isHarmless(view, found, config)) return found;
-  log("warning", "left in the pod: it may be a link that the pod made, and nothing is written down about it", {
+  log("warning", "left in the pod: the pod may have created this link, and podnic has no record of it", {
     interface: found.name,
     kind: found.kind,
   });

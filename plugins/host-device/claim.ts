@@ -13,7 +13,7 @@ import { hostDeviceLender } from "./record.ts";
 
 /**
  * The link that the configuration names, on the host. A device that an earlier attachment left behind (killed ADD, dead
- * namespace, DEL of the Go plugin) is made what it was first. Throws Failure naming who holds it.
+ * namespace, DEL of the Go plugin) is restored first. Throws Failure naming who holds it.
  */
 export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, selection: Selection): Link {
   const { config, attachment, netns } = call;
@@ -50,6 +50,6 @@ export function notFound(config: HostDeviceConfig, selection: Selection): Failur
   return new Failure(
     "failed",
     `failed to find host device: there is no device ${describe(config, selection)} (Link not found)`,
-    "ip -d link show lists the devices of this node. A device in a pod's namespace that we did not put there comes back when the pod ends.",
+    "ip -d link show lists the devices of this node. A device that something else moved to a pod's namespace comes back when the pod ends.",
   );
 }

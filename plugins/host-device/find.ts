@@ -44,7 +44,7 @@ export function select(config: HostDeviceConfig): Selection {
       throw new Failure(
         "failed",
         `runtime config DeviceID ${deviceId} not found or unsupported`,
-        `There is no /sys/bus/pci/devices/${deviceId} and no /sys/bus/auxiliary/devices/${deviceId} on this node: the device was removed, or its driver unloaded, after it was allotted.`,
+        `There is no /sys/bus/pci/devices/${deviceId} and no /sys/bus/auxiliary/devices/${deviceId} on this node: the device was removed, or its driver unloaded, after it was allocated.`,
       );
     }
   }
@@ -92,7 +92,7 @@ function preferred(links: Link[], hwaddr: string): Link | undefined {
   throw new Failure(
     "failed",
     `several devices have the address ${hwaddr}: ${best.map(({ name }) => name).join(", ")}`,
-    'None has been touched. Name the one that is meant ("device" or "pciBusID").',
+    'None has been touched. Name the right one ("device" or "pciBusID").',
   );
 }
 

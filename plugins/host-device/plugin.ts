@@ -47,7 +47,7 @@ function validate({ config, command }: Call<HostDeviceConfig>, attempt = orFail)
     throw new Failure(
       "invalid config",
       'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
-      "or let a device plugin allot one (capability deviceID)",
+      "Or let a device plugin allocate one (capability deviceID).",
     );
   });
   attempt("/kernelpath", () => {
@@ -110,7 +110,7 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
   if (call.config.useInterfaceNetwork === true) {
     throw new Failure(
       "invalid config",
-      `"useInterfaceNetwork" needs an interface, and device ${selection.pci} belongs to a driver of userspace`,
+      `"useInterfaceNetwork" needs an interface, and device ${selection.pci} has a userspace driver`,
       "Remove the key, or bind the kernel's network driver to the device.",
     );
   }
@@ -124,7 +124,7 @@ function requireFreeInPod(pod: NetNs, ifName: string): void {
   throw new Failure(
     "failed",
     `the container already has an interface ${ifName} (file exists)`,
-    "It has not been touched. Another attachment of this pod uses the name; choose another CNI_IFNAME.",
+    "It has not been touched. Another attachment of this pod uses the name. Choose another CNI_IFNAME.",
   );
 }
 

@@ -170,7 +170,7 @@ export class LeaseIndex {
 
   #fail(error: unknown): void {
     this.doubt();
-    log("debug", "host-local: index given up", { cause: String(error) });
+    log("debug", "host-local: index abandoned", { cause: String(error) });
   }
 }
 

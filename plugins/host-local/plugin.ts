@@ -146,7 +146,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
       if (error instanceof Failure && error.kind === "try again") throw error;
       const message = error instanceof Error ? error.message : String(error);
       const details =
-        error instanceof Failure ? error.details : `Addresses cannot be handed out from ${request.directory.path}.`;
+        error instanceof Failure ? error.details : `Addresses cannot be allocated from ${request.directory.path}.`;
       throw new Failure("not available", message, details);
     }
   }
@@ -206,7 +206,7 @@ function reserveFrom(
     throw new Failure(
       "failed",
       `${old.ip} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
-      `The lease is ${request.directory.path}/${old.ip}; an ADD was not followed by its DEL.`,
+      `The lease is ${request.directory.path}/${old.ip}. An ADD was not followed by its DEL.`,
     );
   }
   if (wanted !== undefined) {
@@ -236,7 +236,7 @@ function exhausted(set: RangeSet, directory: string): Failure {
   return new Failure(
     "failed",
     `no IP addresses available in range set: ${formatSet(set)}`,
-    `All are leased in ${directory}: enlarge the range, or release what no pod uses any more (GC).`,
+    `All are leased in ${directory}. Enlarge the range, or release what no pod uses any more (podnic gc).`,
   );
 }
 
@@ -253,7 +253,7 @@ function refuseUnreadable(leases: readonly string[]): void {
   throw new Failure(
     "io",
     `host-local: cannot read ${leases.length === 1 ? "the lease" : `${leases.length} leases, such as`} ${some}`,
-    "Whose they are cannot be told, so that they stay. The log says why; repeat the call when they can be read, or remove a file that the disk has lost.",
+    "Their holders are unknown, so they stay. The log says why. Repeat the call when they can be read, or remove files that the disk has damaged.",
   );
 }
 

@@ -90,7 +90,7 @@ describe("one range (HL-R)", () => {
     [
       "gateway of another family",
       { subnet: "192.0.2.0/24", gateway: "2001:db8::1" },
-      "gateway 2001:db8::1 is not of the family of 192.0.2.0/24",
+      "gateway 2001:db8::1 is not of the same family as 192.0.2.0/24",
     ],
   ])("%s is refused", (_name, range, expected) => {
     expect(error([[range]])).toBe(`invalid range set 0: ${expected}`);

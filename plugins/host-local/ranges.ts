@@ -62,7 +62,7 @@ export function rangeSets(sets: SetConfig[], version: string, attempt = orFail):
   const [i, j] = [owners[pair[0]]!, owners[pair[1]]!];
   const later = sets.flatMap(({ ranges }) => ranges)[Math.max(...pair)]!;
   return attempt(later.at, () => {
-    const details = `${sets[i]!.where} and ${sets[j]!.where} would hand out the same addresses.`;
+    const details = `${sets[i]!.where} and ${sets[j]!.where} would allocate the same addresses.`;
     throw invalid(`range set ${i} overlaps with ${j}`, details);
   });
 }
@@ -107,7 +107,7 @@ function rangeSet(configs: SetConfig["ranges"], at: string, attempt: Try): Range
   const other = set.findIndex(({ first }) => first.family !== set[0]!.first.family);
   if (other >= 0) {
     return attempt(configs[other]!.at, () => {
-      throw invalid("mixed address families", "A set gives one address: put IPv4 and IPv6 into sets of their own.");
+      throw invalid("mixed address families", "A set allocates one address: put IPv4 and IPv6 in separate sets.");
     });
   }
   const pair = overlappingPair(set);
@@ -149,7 +149,7 @@ function checkStart(subnet: Prefix, start: Address, end: Address | null | undefi
   if (order !== undefined && !intervalContains(order, start)) {
     throw invalid(
       `RangeStart ${formatAddress(start)} is above RangeEnd ${formatAddress(order.last)}`,
-      'A range goes from "rangeStart" up to "rangeEnd": exchange them, or correct one.',
+      'A range goes from "rangeStart" up to "rangeEnd": swap them, or correct one.',
     );
   }
   return true;
@@ -207,8 +207,8 @@ function gateway(config: RangeConfig, subnet: Prefix): Address | null {
   const address = config.gateway ? parseKey(config.gateway, "gateway") : nextAddress(subnet.address)!;
   if (address.family !== subnet.address.family) {
     throw invalid(
-      `gateway ${formatAddress(address)} is not of the family of ${formatPrefix(subnet)}`,
-      "Give a gateway that pods of this subnet can send to.",
+      `gateway ${formatAddress(address)} is not of the same family as ${formatPrefix(subnet)}`,
+      "Give a gateway of the subnet's family.",
     );
   }
   return address;
@@ -228,7 +228,7 @@ function checkFamilies(sets: RangeSet[], version: string): void {
     if (sets.filter((set) => set[0]!.first.family === family).length > 1) {
       throw invalid(
         `CNI version ${version} does not support more than 1 address per family`,
-        'Raise "cniVersion" to 0.3.0 or later, or leave one set for each family.',
+        'Raise "cniVersion" to 0.3.0 or later, or keep only one set for each family.',
       );
     }
   }

@@ -130,7 +130,7 @@ function requested(call: Call<HostLocalConfig>, attempt: Try): Requested[] {
 }
 
 function notAnAddress(text: string, byEnvironment: boolean): Failure {
-  if (byEnvironment) return new Failure("invalid environment", `invalid IP address ${text}`, "IP in CNI_ARGS.");
+  if (byEnvironment) return new Failure("invalid environment", `invalid IP address ${text}`, "This is IP in CNI_ARGS.");
   const message = text === "" ? "cannot understand ip: IP <nil> not v4 nor v6" : `invalid IP address ${text}`;
   return invalid(message, 'Addresses in "args.cni.ips" and "runtimeConfig.ips" look like "10.1.2.3" or "10.1.2.3/24".');
 }
@@ -163,7 +163,7 @@ function distribute(
   // Sets without one are holes, which forEach passes over.
   unusable.forEach(({ at, why }, index) => {
     attempt(at, () => {
-      throw new Failure("failed", `failed to allocate for range ${index}: ${why}`, "Ask for another one.");
+      throw new Failure("failed", `failed to allocate for range ${index}: ${why}`, "Request another one.");
     });
   });
   if (left[0] === undefined) return wanted;
@@ -171,7 +171,7 @@ function distribute(
     throw new Failure(
       "failed",
       `failed to allocate all requested IPs: ${left.map(({ address }) => formatAddress(address)).join(" ")}`,
-      "Each must lie in a range set, and a set gives one address only.",
+      "Each must be in a range set, and a set allocates only one address.",
     );
   });
 }

@@ -22,7 +22,7 @@ export function slaveDirectory(): Fd | undefined {
     return openDirectory(directory, { mode: 0o700 });
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    log("warning", "no state directory: masters are searched for interfaces each time", { error: error.message });
+    log("warning", "no state directory: every call searches masters for interfaces", { error: error.message });
     return undefined;
   }
 }

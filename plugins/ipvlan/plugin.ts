@@ -29,7 +29,7 @@ function masterName({ config, prevResult, command }: Call<IpvlanConfig>): string
   throw new Failure(
     "invalid config",
     "chained master failure. PrevResult lacks a single named interface",
-    `without "master" the interface of the plugin before is the master, but prevResult has ${named.length} interfaces; set "master"`,
+    `Without "master" the interface of the previous plugin is the master, but prevResult has ${named.length} interfaces. Set "master".`,
   );
 }
 

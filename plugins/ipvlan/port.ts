@@ -92,7 +92,7 @@ function refuseOther(
   const current = nameOf(names, has);
   throw new Failure(
     "failed",
-    `master "${master.link.name}" already carries ipvlan interfaces with ${key} ${current}, not ${nameOf(names, wants)}`,
-    `such as ${slave.link.name} in ${slave.where}; all interfaces on one master share one ${key}, and the new one would change theirs: set "${key}": "${current}", or use another master`,
+    `master "${master.link.name}" already has ipvlan interfaces with ${key} ${current}, not ${nameOf(names, wants)}`,
+    `For example ${slave.link.name} in ${slave.where}. All interfaces on one master share one ${key}, and the new one would change theirs. Set "${key}": "${current}", or use another master.`,
   );
 }

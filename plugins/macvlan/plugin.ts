@@ -56,11 +56,11 @@ function unicastMac(where: string, text: string): string {
   const bytes = parseMac(text);
   const problem =
     bytes === undefined
-      ? "is no MAC address"
+      ? "is not a MAC address"
       : bytes.length !== 6
         ? `has ${bytes.length} bytes, an Ethernet address has 6`
         : bytes.every((byte) => byte === 0)
-          ? "is no address of an interface"
+          ? "cannot be the address of an interface"
           : (bytes[0]! & 1) === 1
             ? "is a multicast address"
             : "";
@@ -68,7 +68,7 @@ function unicastMac(where: string, text: string): string {
   throw new Failure(
     "invalid config",
     `invalid MAC address ${text}`,
-    `${where} ${problem}; a locally administered address begins with 02, such as 02:00:5e:10:00:01`,
+    `${where} ${problem}. A locally administered address begins with 02, such as 02:00:5e:10:00:01.`,
   );
 }
 
@@ -94,10 +94,10 @@ function checkSenders(call: Call<MacvlanConfig>): void {
   const senders = call.config.macaddr ?? [];
   const mode = modeOf(call);
   if (mode === "source" && senders.length === 0) {
-    throw contradiction(call, 'mode source receives only from the senders of "macaddr", which is empty');
+    throw contradiction(call, 'Mode source receives only from the senders in "macaddr", which is empty.');
   }
   if (mode !== "source" && senders.length > 0) {
-    throw contradiction(call, `"macaddr" lists the senders of mode source; mode is ${mode}`);
+    throw contradiction(call, `"macaddr" lists the senders of mode source, but mode is ${mode}.`);
   }
 }
 
@@ -130,9 +130,9 @@ const kind: UpperKind<MacvlanConfig> = {
     if (error.code !== "EINVAL") return undefined;
     const cause =
       modeOf(call) === "passthru"
-        ? `mode passthru needs master "${master.link.name}" for itself, and it carries other macvlan interfaces`
+        ? `mode passthru needs master "${master.link.name}" for itself, and it already has other macvlan interfaces`
         : `master "${master.link.name}" is held by a macvlan interface of mode passthru`;
-    return new Failure("failed", `failed to create macvlan: ${error.message}`, `${cause}; use another master`);
+    return new Failure("failed", `failed to create macvlan: ${error.message}`, `${cause}. Use another master.`);
   },
   chained: () => undefined,
 };

@@ -95,14 +95,14 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before:
   const missing = difference(refusal === undefined ? unreportedAsSet(wanted, after) : wanted, after);
   const [attribute] = Object.keys(missing);
   if (refusal === undefined && attribute === undefined) return;
-  const cause = refusal instanceof Error ? refusal.message : "it was accepted and is not in force";
+  const cause = refusal instanceof Error ? refusal.message : "the driver accepted it but did not apply it";
   const passing = isPassing(refusal);
   throw new Failure(
     passing ? "try again" : "failed",
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${attribute ?? "attributes"}: ${cause}`,
     passing
-      ? "The VF is being reset, or its PF is down: it was tried for 2 s. Everything that was changed is put back."
-      : "The card's driver does not take this value. Everything that was changed is put back.",
+      ? "The VF is being reset, or its PF is down; podnic retried for 2 s. All changes were undone."
+      : "The card's driver does not accept this value. All changes were undone.",
   );
 }
 
@@ -153,9 +153,9 @@ export function currentState(route: RouteSocket, vf: Vf): VfState {
 function silent(vf: Vf, silence: Silence): Failure {
   const { name } = vf.pf;
   const why = {
-    "no attributes": `The driver of ${name} has no VF attributes: no vlan, rates, spoofchk, trust, link_state or mac can be set. Leave these keys out.`,
-    "too many": `The kernel cannot list the VFs of ${name} (message too long): nothing can be set on them. Leave these keys out.`,
-    "left out": `"ip link show dev ${name}" does not list it either: its driver failed to answer (${name} is down?), or the VF is being removed.`,
+    "no attributes": `The driver of ${name} has no VF attributes: no vlan, rates, spoofchk, trust, link_state or mac can be set. Remove these keys.`,
+    "too many": `The kernel cannot list the VFs of ${name} (message too long): so podnic cannot set anything on them. Remove these keys.`,
+    "left out": `"ip link show dev ${name}" does not list it either: its driver did not answer (is ${name} down?), or the VF is being removed.`,
   };
   const kind = silence === "left out" ? "try again" : "failed";
   return new Failure(kind, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
@@ -185,7 +185,7 @@ export function restoreState(route: RouteSocket, vf: Vf, was: VfState): Restored
     setSingly(route, vf, change, left);
     now = currentState(route, vf);
     const ignored = Object.keys(difference(unreportedAsSet(original, now), now)).filter((what) => !left.includes(what));
-    for (const what of ignored) leave(left, vf.pci, what, "it was accepted and is not in force");
+    for (const what of ignored) leave(left, vf.pci, what, "the driver accepted it but did not apply it");
   });
   return { left, now };
 }

@@ -18,10 +18,7 @@ export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface):
   const vf = findVf(route, pci);
   const held = records().read(call.attachment)?.data;
   if (held !== undefined && held.pci !== pci) {
-    throw checkFailure(
-      `this attachment has VF ${held.pci}, not ${pci}`,
-      "The configuration is not the one of its ADD.",
-    );
+    throw checkFailure(`this attachment has VF ${held.pci}, not ${pci}`, "The configuration changed since the ADD.");
   }
   const attribute = wantsState(call.config) ? strayed(route, vf, call.config) : undefined;
   if (attribute !== undefined) {
@@ -35,7 +32,7 @@ function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: 
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
   if (link === undefined)
-    throw checkFailure(`interface ${ifName} is not in the pod`, "It was renamed or removed there.");
+    throw checkFailure(`interface ${ifName} is not in the pod`, "It was renamed or removed in the pod.");
   if (link.parentDevice !== "" && !isPciDeviceOrBelow(pci, link.parentDevice)) {
     throw checkFailure(`interface ${ifName} is not VF ${pci}`, `It is ${link.parentDevice}.`);
   }

@@ -52,7 +52,7 @@ export function validate(call: Call<SriovConfig>, attempt = orFail): void {
     if (command !== "STATUS" && deviceOf(config) === "") {
       refuse(
         "VF pci addr is required",
-        'No "deviceID": the pod must ask for the network\'s resource, or the configuration name a VF.',
+        'No "deviceID": the pod must request the network\'s resource, or the configuration must name a VF.',
       );
     }
   });
@@ -64,7 +64,7 @@ export function validate(call: Call<SriovConfig>, attempt = orFail): void {
   for (const key of ["vlanQoS", "vlanProto"] as const) {
     attempt(`/${key}`, () => {
       if (config.vlan !== undefined || !config[key]) return;
-      refuse("vlanQoS and vlanProto need vlan", 'Without "vlan" the VF\'s VLAN is not touched.');
+      refuse("vlanQoS and vlanProto need vlan", 'Without "vlan" the VF\'s VLAN is left alone.');
     });
   }
   attempt("/vlanQoS", () => {

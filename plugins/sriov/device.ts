@@ -47,18 +47,18 @@ export function findVf(route: RouteSocket, pci: string): Vf {
 export function findOnPf(route: RouteSocket, pci: string): Vf {
   const base = `/sys/bus/pci/devices/${pci}`;
   if (!isPciDevice(pci))
-    fail(pci, `there is no ${base}`, "The VF was removed (sriov_numvfs changed?) after it was allotted.");
+    fail(pci, `there is no ${base}`, "The VF was removed (sriov_numvfs changed?) after it was allocated.");
   const pfPci = physicalFunction(pci);
   if (pfPci === undefined) {
     const isPf = virtualFunctionCount(pci) > 0;
     const cure = isPf
-      ? "It is a physical function; name one of its VFs (virtfn0, …)."
-      : "It is no virtual function; host-device moves such devices, also VFs that a hypervisor gave to this node.";
+      ? "It is a physical function. Name one of its VFs (virtfn0, …)."
+      : "It is not a virtual function. Use host-device for such devices, and for VFs that a hypervisor gave to this node.";
     fail(pci, `there is no ${base}/physfn`, cure);
   }
   const index = virtualFunctionIndex(pfPci, pci);
   if (index === undefined)
-    fail(pci, `no virtfn of ${pfPci} leads to it`, "The VFs of the card are being changed; try again.");
+    fail(pci, `no virtfn of ${pfPci} points to it`, "The card's VFs are being changed. Try again.");
   const pf = interfaceOf(route, pfPci, physicalFunctionInterface);
   if (pf === undefined) {
     fail(
@@ -93,7 +93,7 @@ function interfaceOf(route: RouteSocket, pci: string, nameOf: (pci: string) => s
   throw new Failure(
     "try again",
     `the interface of ${pci} is being renamed`,
-    "Its name led to another device each time; ADD can be repeated.",
+    "Its name pointed to another device each time. Repeat the ADD.",
   );
 }
 

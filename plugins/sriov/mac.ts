@@ -77,7 +77,7 @@ export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, was: string
     const refused = error instanceof Failure && error.kind !== "try again";
     if (was !== NO_MAC || own === "" || !refused) throw error;
     setAdministrativeMac(route, vf, own);
-    log("warning", "the driver takes no address off: the VF keeps its own as administrative one", {
+    log("warning", "the driver cannot clear the address: the VF keeps its own as administrative MAC", {
       device: vf.pci,
       mac: own,
     });
@@ -140,7 +140,7 @@ function notTaken(vf: Vf, message: string, mac: string, passing = false): Failur
     passing ? "try again" : "failed",
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${message}`,
     passing
-      ? "The VF is being reset, or its PF is down: it was tried for 2 s."
-      : `The VF's driver does not take ${mac}; "ip link show dev ${vf.pf.name}" shows what the PF gives it.`,
+      ? "The VF is being reset, or its PF is down; podnic retried for 2 s."
+      : `The VF's driver does not accept ${mac}. "ip link show dev ${vf.pf.name}" shows what the PF gives it.`,
   );
 }

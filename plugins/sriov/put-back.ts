@@ -61,7 +61,7 @@ function takeAddress(route: RouteSocket, vf: Vf, given: string, own: string): st
   if (link === undefined || link.mac !== given) return [];
   const left: string[] = [];
   if (own === NO_MAC || own === "")
-    leave(left, vf.pci, "address", `${link.name} has ${given}, and had none of its own`);
+    leave(left, vf.pci, "address", `${link.name} keeps ${given}: it had none of its own`);
   else left.push(...restoreMac(route, vf, link, own, own, undefined));
   return left;
 }

@@ -185,7 +185,7 @@ describe("rates", () => {
     run("DEL", {});
     expect(card.asked).toEqual([]);
     card.vfs[1]!.maxTxRate = 500;
-    expect(() => run("ADD", keys)).toThrow("accepted and is not in force");
+    expect(() => run("ADD", keys)).toThrow("accepted it but did not apply it");
   });
 });
 
@@ -343,7 +343,7 @@ describe("an allocation file of sriov-cni that is not true any more", () => {
 test("a driver that makes no interface at all (vdpa, virtio_net not bound) is named, not another namespace", () => {
   sysfs("virtio-pci");
   rmSync(`${PCI}/${VF}/virtio1/net`, { recursive: true });
-  expect(() => run("ADD", {})).toThrow("its driver (virtio-pci) has made no interface");
+  expect(() => run("ADD", {})).toThrow("its driver (virtio-pci) has not created an interface");
 });
 
 test("a state file of sriov-cni that is older than the boot is another boot's: the VFs were made anew since", () => {

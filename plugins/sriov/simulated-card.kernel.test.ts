@@ -87,7 +87,7 @@ describe("all attributes, on a card that takes them", () => {
   test.each(["vlan", "rate", "link_state"])("a driver that accepts %s and ignores it is found out", (what) => {
     const before = structuredClone(card.vfs);
     card.deaf.add(what);
-    expect(() => run("ADD", full)).toThrow("accepted and is not in force");
+    expect(() => run("ADD", full)).toThrow("accepted it but did not apply it");
     expect(card.vfs).toEqual(before);
   });
 
@@ -369,7 +369,7 @@ describe("discovery", () => {
     ["a VF that is gone", "0000:af:06.3", () => {}, `there is no ${PCI}/0000:af:06.3`],
     ["a PF", PF, () => {}, "physfn"],
     ["a VF without driver", VF, () => rmSync(`${PCI}/${VF}/driver`), "it has no driver"],
-    ["a VF its PF does not list", VF, () => rmSync(`${PCI}/${PF}/virtfn1`), "no virtfn of 0000:af:00.1 leads to it"],
+    ["a VF its PF does not list", VF, () => rmSync(`${PCI}/${PF}/virtfn1`), "no virtfn of 0000:af:00.1 points to it"],
   ])("of %s fails and says which file was missing", (_, pci, change, words) => {
     sysfs("iavf");
     change();

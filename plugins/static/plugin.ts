@@ -37,14 +37,14 @@ function resultOf(call: StaticCall, attempt = orFail): Result {
 function check(call: StaticCall): void {
   const { prevResult, attachment } = call;
   if (prevResult === undefined)
-    throw invalid("Required prevResult missing", "The runtime passes the result of the ADD.");
+    throw invalid("Required prevResult missing", "The runtime must pass the result of the ADD.");
   for (const { address, gateway } of addressesOf(call)) {
     const had = prevResult.ips.some((ip) => isSamePrefix(ip.address, address) && isSameGateway(ip.gateway, gateway));
     if (had) continue;
     throw new Failure(
       "failed",
       `static: Failed to match addr ${formatPrefix(address)} on interface ${attachment.ifName}`,
-      "The prevResult has no such address with this gateway: the configuration has changed since the ADD, or another plugin changed the result.",
+      "prevResult has no such address with this gateway. The configuration changed since the ADD, or another plugin changed the result.",
     );
   }
 }
@@ -138,7 +138,7 @@ function checkFamilies(ips: IpConfig[], version: string): void {
   if (new Set(families).size === families.length) return;
   throw invalid(
     `CNI version ${version} does not support more than 1 address per family`,
-    'Raise "cniVersion" to 0.3.0 or later, or leave one address for each family.',
+    'Raise "cniVersion" to 0.3.0 or later, or keep only one address for each family.',
   );
 }
 

@@ -45,7 +45,7 @@ function startTrace(stage: Stage): void {
   traceNetlink(stage.host, (line) => stage.say(oneLine(line)));
   // DEL of a virtual link is sent by a child, which nobody would hear.
   stage.host.fork = () => {
-    throw new SystemError("fork", ENOSYS, "ENOSYS", "not while messages are traced");
+    throw new SystemError("fork", ENOSYS, "ENOSYS", "not available while messages are traced");
   };
 }
 
@@ -104,5 +104,5 @@ function attachCommand(
 }
 
 export const addCommand = attachCommand("add", "add a network's interface to a namespace, as a runtime does", add);
-export const checkCommand = attachCommand("check", "check that an interface is as add left it", check);
-export const delCommand = attachCommand("del", "take an interface out of a namespace again", del);
+export const checkCommand = attachCommand("check", "check that an interface is still as add left it", check);
+export const delCommand = attachCommand("del", "remove an interface that add made", del);

@@ -21,7 +21,7 @@ export function command(name: string, description: string, epilogue = ""): Comma
       getErrHelpWidth: () => terminalWidth(2) ?? DEFAULT_WIDTH,
     })
     .exitOverride()
-    .showHelpAfterError(`(${name === "podnic" ? "podnic" : `podnic ${name}`} --help shows what there is)`);
+    .showHelpAfterError(`(see ${name === "podnic" ? "podnic" : `podnic ${name}`} --help)`);
   if (epilogue !== "") made.addHelpText("after", `\n${epilogue}`);
   epilogues.set(made, epilogue);
   return made;

@@ -11,14 +11,14 @@ import { type Cell, type Colour, print, printJson, printTable, shortId, terminal
 const epilogue = `STATE is one of
   free       can be given to a pod
   pod        a pod has it
-  node       the node needs it, or /etc/cni/podnic.json keeps it back
-  lost       the pod that had it is gone; podnic gc, or the next ADD, makes it what it was
-  elsewhere  its interface is in a namespace that nothing is known about
-  unbound    no driver is bound to it
-  virtual    made by software (with --all)
+  node       the node needs it, or /etc/cni/podnic.json denies it
+  lost       the pod that had it is gone; podnic gc or the next ADD restores it
+  elsewhere  its interface is in a namespace that podnic has no record of
+  unbound    it has no driver
+  virtual    a virtual interface (with --all)
 
-  podnic devices                  cards, virtual functions, and all that pods hold
-  podnic devices --watch          again at every change, until Ctrl-C
+  podnic devices                  cards, virtual functions, and everything pods hold
+  podnic devices --watch          again on every change, until Ctrl-C
   podnic devices --json | jq -r '.[] | select(.state == "free") | .pci'`;
 
 const colours: { [state in State]?: Colour } = { free: "green", lost: "red", elsewhere: "yellow", unbound: "yellow" };
@@ -55,9 +55,9 @@ interface Options {
 
 export const devicesCommand = (): Command =>
   command("devices", "list network devices and which pods have them", epilogue)
-    .option("--all", "also interfaces made by software, and loopback")
-    .option("--watch", "show them again at every change, until Ctrl-C")
-    .option("--json", "as JSON; with --watch one document a line")
+    .option("--all", "include virtual interfaces and loopback")
+    .option("--watch", "show them again on every change, until Ctrl-C")
+    .option("--json", "as JSON; with --watch one document per line")
     .action(({ all, json, watch }: Options) => {
       requireRoot();
       const look = (): Device[] => findDevices().filter((device) => all === true || isForPods(device));

@@ -41,7 +41,7 @@ export function showFindings(findings: Finding[]): void {
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;
   const fixable = findings.filter((one) => one.fixable).length;
   print(`\n${plural(count("error"), "error")}, ${plural(count("warning"), "warning")}`);
-  print(fixable === 0 ? "\n" : `; podnic doctor --fix can do something about ${fixable}\n`);
+  print(fixable === 0 ? "\n" : `; podnic doctor --fix can fix ${fixable}\n`);
 }
 
 /** Shows what would be done, asks, and does it. Returns what was done, for programs. */
@@ -51,12 +51,12 @@ function fix(yes: boolean, json: boolean): object[] {
   const garbage = [...findGarbage(node, poolsOf(node)), ...findDamaged()];
   if (garbage.length === 0) return [];
   if (!json) {
-    print("To be done:\n");
+    print("To do:\n");
     showGarbage(garbage);
     print("\n");
   }
   if (!yes && (json || !agreed())) {
-    note(json ? "with --json nobody is asked: give --yes; nothing was done" : "nothing was done");
+    note(json ? "--json cannot ask: add --yes; nothing was done" : "nothing was done");
     return [];
   }
   const collected = collect(garbage);
@@ -70,7 +70,7 @@ function fix(yes: boolean, json: boolean): object[] {
 
 function agreed(): boolean {
   if (terminalWidth(0) === undefined) {
-    note("no terminal to ask at: give --yes");
+    note("there is no terminal to ask on: add --yes");
     return false;
   }
   print("Do this? [y/N] ", 2);
@@ -85,11 +85,11 @@ interface Options {
 
 export const doctorCommand = (): Command =>
   command("doctor", "examine this node: kernel, plugins, configurations, state", epilogue)
-    .option("--fix", "take away what is certainly left behind, after showing it")
-    .option("--yes", "with --fix: do not ask")
+    .option("--fix", "remove what dead pods left behind, after showing it")
+    .option("--yes", "with --fix: do not ask for confirmation")
     .option("--json", "as JSON")
     .action(({ fix: wanted, yes, json }: Options) => {
-      if (yes === true && wanted !== true) throw new UsageError("--yes goes with --fix", "Nothing was done.");
+      if (yes === true && wanted !== true) throw new UsageError("--yes needs --fix", "Nothing was done.");
       const fixed = wanted === true ? fix(yes === true, json === true) : [];
       const { findings } = examine();
       if (json === true) printJson({ findings, fixed });

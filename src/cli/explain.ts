@@ -67,7 +67,7 @@ function show({ network, netns, ifName, containerId, parts, result, refusal, unk
     if (refusal.details !== "") print(`  ${oneLine(refusal.details)}\n`);
     if (number > 0) print("  The steps above would be undone.\n");
   } else if (unknown !== undefined) print(`\nWhat happens next is not known: ${unknown}.\n`);
-  else print(`\nIts answer:\n${JSON.stringify(result, null, 2)}\n`);
+  else print(`\nResult:\n${JSON.stringify(result, null, 2)}\n`);
 }
 
 export const explainCommand = () =>

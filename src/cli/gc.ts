@@ -43,7 +43,7 @@ export function showGarbage(garbage: Garbage[], collected?: Collected[]): void {
     const outcome = collected?.find((each) => each.garbage === one);
     const what: Cell[] = [one.kind, Object.values(whatOf(one))[0]!];
     const who: Cell[] = [one.network || "?", shortId(one.containerId) || "?", one.interface || "?"];
-    const did = { device: "made what it was", lease: "released", record: "removed" }[one.kind];
+    const did = { device: "restored", lease: "released", record: "removed" }[one.kind];
     if (outcome === undefined) return [...what, ...who, one.why];
     return [...what, ...who, outcome.error === "" ? did : { text: `not done: ${outcome.error}`, colour: "red" }];
   });
@@ -90,7 +90,7 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
   if (every !== undefined && garbage.length === 0) return true;
   if (json === true) {
     printJson(collected?.map(({ garbage: one, error }) => asJson(one, error)) ?? garbage.map((one) => asJson(one)));
-  } else if (garbage.length === 0) print(`Nothing${where} is left behind.\n`);
+  } else if (garbage.length === 0) print(`Nothing${where} is left over.\n`);
   else showGarbage(garbage, collected);
   return collected?.every(({ error }) => error === "") ?? true;
 }
@@ -135,7 +135,7 @@ function inChild(round: () => boolean): void {
 function minutesOf(every: string): number {
   const minutes = Number(every);
   if (/^\d+$/.test(every) && minutes >= 1 && minutes <= 10_080) return minutes;
-  throw new UsageError(`--every ${every}: not a number of minutes`, "From 1 to 10080, a week.");
+  throw new UsageError(`--every ${every}: is not a valid number of minutes`, "It must be from 1 to 10080 (a week).");
 }
 
 function runGc(given: string | undefined, options: Options): void {

@@ -16,9 +16,9 @@ export function readInput(path: string): string {
     if (data !== undefined) return host.decode(data);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new Failure("io", error.message, "It must be a readable file.");
+    throw new Failure("io", error.message, "Name a readable file.");
   }
-  throw new Failure("io", `${path} has more than ${LIMIT} bytes`, "Is it the right file?");
+  throw new Failure("io", `${path} is larger than ${LIMIT} bytes`, "Is it the right file?");
 }
 
 function readRegular(path: string): Uint8Array | undefined {
@@ -26,8 +26,8 @@ function readRegular(path: string): Uint8Array | undefined {
   return closing(host.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), (fd) => {
     const { mode, size } = host.fstat(fd);
     const type = mode & S_IFMT;
-    if (type === S_IFDIR) throw new Failure("io", `${path} is a directory`, "Name the files in it.");
-    if (type !== S_IFREG) throw new Failure("io", `${path} is not a regular file`, "It must be a readable file.");
+    if (type === S_IFDIR) throw new Failure("io", `${path} is a directory`, "Name the files in it instead.");
+    if (type !== S_IFREG) throw new Failure("io", `${path} is not a regular file`, "Name a readable file.");
     return readUpTo(fd, size, LIMIT);
   });
 }

@@ -63,8 +63,8 @@ function asImage({ cniBinDir, only = ["sriov"] }: Options): { dir: string; only:
   if (cniBinDir !== undefined) return { dir: cniBinDir, only };
   if (isDirectory(IN_CONTAINER)) return { dir: IN_CONTAINER, only };
   throw new UsageError(
-    `no directory is named, and there is no ${IN_CONTAINER}`,
-    "Name the one where the runtime looks for plugins, usually /opt/cni/bin.",
+    `no directory given, and there is no ${IN_CONTAINER}`,
+    "Name the directory where the runtime looks for plugins, usually /opt/cni/bin.",
   );
 }
 
@@ -87,7 +87,7 @@ function cureOf(errno: string): string {
 function runInstall(dir: string | undefined, options: Options): void {
   const { only = [], backup = false, force = false, json } = options;
   if (dir !== undefined) {
-    if (options.cniBinDir !== undefined) throw new UsageError("two directories are named", "Name one.");
+    if (options.cniBinDir !== undefined) throw new UsageError("two directories given", "Give only one.");
     const changes = changing(dir, () => install(dir, { only, backup, force }));
     show(dir, changes, json);
     return;
@@ -99,31 +99,31 @@ function runInstall(dir: string | undefined, options: Options): void {
   const changes = changing(image.dir, () => install(image.dir, { only: image.only, backup, force }));
   show(image.dir, changes, json);
   if (ends.length === 0 || end !== 0) return;
-  note("installed; waiting for SIGTERM (--no-sleep does not)");
+  note("installed; waiting for SIGTERM (--no-sleep exits instead)");
   host.waitSignal(ends, -1);
 }
 
 export const installCommand = (): Command =>
   command("install", "install this executable and the plugins' names; safe while plugins run", installLesson)
     .argument("[dir]", directory)
-    .option("--only <name...>", "these plugins, and podnic itself; -- ends the list")
-    .option("--backup", "keep what is replaced, for podnic uninstall")
-    .option("--force", "replace also what is not known")
-    .option("--cni-bin-dir <dir>", "as an argument of sriov-cni's image: see below")
-    .option("--no-sleep", "as an argument of sriov-cni's image: end when it is done")
-    .option("--json", "say what was done as JSON")
+    .option("--only <name...>", "only these plugins, and podnic itself; -- ends the list")
+    .option("--backup", "keep what is replaced, so that podnic uninstall can restore it")
+    .option("--force", "also replace files that are not known plugins")
+    .option("--cni-bin-dir <dir>", "the argument of sriov-cni's image, see below")
+    .option("--no-sleep", "the argument of sriov-cni's image: exit when done")
+    .option("--json", "print what was done as JSON")
     .action(runInstall);
 
 export const uninstallCommand = (): Command =>
-  command("uninstall", "remove podnic's plugins, and put back what was there before", uninstallLesson)
+  command("uninstall", "remove podnic's plugins, and restore what they replaced", uninstallLesson)
     .argument("<dir>", directory)
-    .option("--only <name...>", "these plugins; podnic itself stays; -- ends the list")
-    .option("--json", "say what was done as JSON")
+    .option("--only <name...>", "only these plugins; podnic itself stays; -- ends the list")
+    .option("--json", "print what was done as JSON")
     .action((dir: string, { only = [], json }: Options) => {
       const changes = changing(dir, () => uninstall(dir, only));
       show(dir, changes, json);
       const foreign = changes.filter(({ did, was }) => did === "left" && was !== "missing");
       if (foreign.length > 0) note(`not podnic's, left alone: ${foreign.map(({ name }) => name).join(", ")}`);
       const kept = foreign.filter(({ backup }) => backup).map(({ name }) => `${dir}/${BACKUP}/${name}`);
-      if (kept.length > 0) note(`what was there before them is still kept: ${kept.join(", ")}`);
+      if (kept.length > 0) note(`what they replaced is still kept: ${kept.join(", ")}`);
     });

@@ -11,7 +11,7 @@ import { type Cell, type Colour, print, printJson, printTable, shortId } from ".
 const epilogue = `HOLDER says whether who holds the address still exists:
   alive    a namespace, a record or the container runtime tells about it
   gone     its namespace is gone, or the lease is older than this boot; podnic gc releases it
-  unknown  nothing on this node tells about it; it is left alone
+  unknown  nothing on this node refers to it; it is left alone
 
 Ranges, and so how many are free, come from /etc/cni/net.d, /etc/cni/multus/net.d and what libcni remembers of running pods.
 
@@ -29,7 +29,7 @@ export function countInWords(count: number | undefined): string {
 
 function showPools(pools: Pool[], network?: string): void {
   if (pools.length === 0) {
-    print(network === undefined ? "There are no pools.\n" : `There is no pool of network ${network}.\n`);
+    print(network === undefined ? "no pools\n" : `There is no pool of network ${network}.\n`);
     return;
   }
   const poolRows = pools.map(({ network, directory, ranges, size, used, free }) => [
@@ -63,13 +63,13 @@ interface Options {
 }
 
 export const leasesCommand = (): Command =>
-  command("leases", "list pools of host-local and who holds their addresses", epilogue)
+  command("leases", "list host-local's pools and who holds their addresses", epilogue)
     .option("--network <name>", "this network only")
-    .option("--data-dir <dir...>", "look here, and nowhere else")
+    .option("--data-dir <dir...>", "look only here")
     .option("--json", "as JSON")
     .action(({ network, dataDir = [], json }: Options) => {
       requireRoot();
-      for (const dir of dataDir) host.close(openNamedDirectory(dir, 'It is what "dataDir" says in a configuration.'));
+      for (const dir of dataDir) host.close(openNamedDirectory(dir, 'Give the "dataDir" of a configuration.'));
       const pools = poolsOf(lookAtNode(), dataDir).filter((pool) => network === undefined || pool.network === network);
       if (json === true) printJson(pools);
       else showPools(pools, network);

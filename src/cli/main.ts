@@ -102,7 +102,7 @@ function isJsonWanted(args: string[]): boolean {
 function refused({ exitCode, message }: CommanderError, json: boolean): number {
   if (exitCode === 0) return Status.good;
   const [first = "", ...more] = message.replace(/^error: /, "").split("\n");
-  if (json) printError(new UsageError(first, more.join(" ") || "--help shows what there is"));
+  if (json) printError(new UsageError(first, more.join(" ") || "See --help."));
   return Status.usage;
 }
 

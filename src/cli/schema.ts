@@ -16,8 +16,10 @@ In VS Code's settings: "json.schemas": [{"fileMatch": ["*.conflist"], "url": "./
 
 export const schemaCommand = () =>
   command("schema", "print the JSON Schema of a configuration, for editors", epilogue)
-    .addArgument(new Argument("[plugin]", "which; without it they are listed").choices([...schemaTitles().keys()]))
-    .option("--json", "list them as one JSON document")
+    .addArgument(
+      new Argument("[plugin]", "which schema; without it all are listed").choices([...schemaTitles().keys()]),
+    )
+    .option("--json", "list the schemas as one JSON document")
     .action((name: string | undefined, options: { json?: boolean }) => {
       const titles = schemaTitles();
       if (name === undefined) {

@@ -21,7 +21,7 @@ export function print(text: string, fd: Fd = 1): void {
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     if (fd === 2) return;
-    if (error.code !== "EPIPE") note(`the answer cannot be written: ${error.message}`);
+    if (error.code !== "EPIPE") note(`cannot write the output: ${error.message}`);
     throw new Exit(Status.failed);
   }
 }

@@ -97,7 +97,7 @@ function count(files: CheckedFile[], level: Level): number {
 }
 
 export const validateCommand = () =>
-  command("validate", "check configurations without touching anything", epilogue)
+  command("validate", "check configurations without changing anything", epilogue)
     .argument(
       "<network...>",
       "files (.conf, .json, .conflist, or YAML with NetworkAttachmentDefinitions; - is stdin), or names of networks",

@@ -27,16 +27,17 @@ export function readAttachments(raw: object): ValidAttachment[] {
     if (list === undefined) continue;
     found = true;
     if (list === null) continue;
-    if (!Array.isArray(list)) refuse(`"${key}" is ${describe(list)}`, "it must be a list of {containerID, ifname}");
+    if (!Array.isArray(list)) refuse(`"${key}" is ${describe(list)}`, "It must be a list of {containerID, ifname}.");
     for (const [at, item] of list.entries()) {
       const { containerID, ifname } = (item ?? {}) as { [key: string]: unknown };
       if (typeof containerID !== "string" || typeof ifname !== "string" || containerID === "" || ifname === "") {
-        refuse(`"${key}"[${at}] is no attachment`, 'it needs the texts "containerID" and "ifname"');
+        refuse(`"${key}"[${at}] is not an attachment`, 'It needs the strings "containerID" and "ifname".');
       }
       all.push({ containerId: containerID, ifName: ifname });
     }
   }
-  if (!found) refuse(`"${keys[0]}" is missing`, "the runtime must say which attachments are valid, with [] for none");
+  if (!found)
+    refuse(`"${keys[0]}" is missing`, "The runtime must list the valid attachments; [] means that there are none.");
   return all;
 }
 

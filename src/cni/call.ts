@@ -63,13 +63,17 @@ function startLog(plugin: Plugin, { command, attachment, config }: Call): void {
 
 function checkInterfaceCall(plugin: Plugin, call: Call): void {
   if (call.command === "CHECK" && call.prevResult === undefined) {
-    throw new Failure("invalid config", "Required prevResult missing", "CHECK compares with what ADD answered");
+    throw new Failure(
+      "invalid config",
+      "Required prevResult missing",
+      "CHECK compares the interface with the result of ADD.",
+    );
   }
   if (call.command === "ADD" && call.attachment.ifName === "lo") {
     throw new Failure(
       "invalid environment",
       "interface name is lo (CNI_IFNAME)",
-      "every namespace has its loopback interface already",
+      "Every namespace already has a loopback interface.",
     );
   }
   if (wantsIpam(call)) {
@@ -89,7 +93,7 @@ function previousResult(command: Command, raw: object, version: string): Result 
   } catch (error) {
     if (!(error instanceof ResultError)) throw error;
     if (!isLenient(command)) {
-      const cure = '"prevResult" is what the runtime kept of the ADD, or of the plugin before this one';
+      const cure = '"prevResult" is the result of the ADD that the runtime cached, or of the plugin before this one.';
       throw new Failure("invalid config", `could not parse prevResult: ${error.message}`, cure);
     }
     log("warning", "prevResult ignored", { cause: error.message });
@@ -112,7 +116,7 @@ export function checkOwnNamespace(plugin: Plugin, call: Call): void {
   throw new Failure(
     "invalid environment",
     "plugin's netns and netns from CNI_NETNS should not be the same",
-    `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace; nothing was done (CNI_NETNS_OVERRIDE=1 allows it)`,
+    `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace. Nothing was done. CNI_NETNS_OVERRIDE=1 allows it.`,
   );
 }
 

@@ -58,12 +58,12 @@ export function addWithDelegate(delegate: Delegate, call: Call): Result {
 function outputOf(delegate: Delegate, outcome: Outcome): string {
   const output = host.decode(outcome.stdout);
   if (outcome.killed === "timeout") {
-    const cure = "it was killed; delegateTimeout in /etc/cni/podnic.json sets the limit";
+    const cure = "It was killed. delegateTimeout in /etc/cni/podnic.json sets the limit.";
     throw failure(delegate, `did not end within ${timeLimit(delegate)} ms`, cure, "try again");
   }
-  if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "it was killed");
+  if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "It was killed.");
   if (outcome.signal !== 0) {
-    throw failure(delegate, `was ended by ${signals[outcome.signal] ?? `signal ${outcome.signal}`}`, excerpt(output));
+    throw failure(delegate, `was killed by ${signals[outcome.signal] ?? `signal ${outcome.signal}`}`, excerpt(output));
   }
   if (outcome.status !== 0) throw saidError(delegate, output) ?? silentError(delegate, outcome.status, output);
   return output;
@@ -120,7 +120,7 @@ function saidError(delegate: Delegate, output: string): Failure | undefined {
 
 function silentError(delegate: Delegate, status: number, output: string): Failure {
   const details =
-    output.trim() === "" ? "it printed no error; see its stderr" : `it printed ${JSON.stringify(excerpt(output))}`;
+    output.trim() === "" ? "It printed no error. See its stderr." : `It printed: ${JSON.stringify(excerpt(output))}`;
   return failure(delegate, `failed with exit status ${status}`, details);
 }
 
@@ -128,8 +128,8 @@ function silentError(delegate: Delegate, status: number, output: string): Failur
 function readDelegateResult(delegate: Delegate, output: string, version: string): Result {
   const raw = parse(output);
   if (raw === undefined) {
-    const details = output.trim() === "" ? "it printed nothing" : `it printed ${JSON.stringify(excerpt(output))}`;
-    throw failure(delegate, "ended well but printed no result", details);
+    const details = output.trim() === "" ? "It printed nothing." : `It printed: ${JSON.stringify(excerpt(output))}`;
+    throw failure(delegate, "exited with status 0 but printed no result", details);
   }
   if (typeof raw === "object" && raw !== null && "code" in raw && "msg" in raw && raw.code !== 0) {
     throw saidError(delegate, output) ?? failure(delegate, "printed an error");
@@ -138,7 +138,7 @@ function readDelegateResult(delegate: Delegate, output: string, version: string)
     return readResult(raw, version, "ipam");
   } catch (error) {
     if (!(error instanceof ResultError)) throw error;
-    throw failure(delegate, "printed a result that is none", error.message);
+    throw failure(delegate, "printed something that is not a CNI result", error.message);
   }
 }
 
@@ -152,12 +152,12 @@ function checkDelegateResult(delegate: Delegate, result: Result): void {
       throw failure(delegate, `gave the address ${formatPrefix(address)}, ${why}`);
     };
     const plain = formatAddress(address.address);
-    if (address.length === 0) refuse("whose prefix length says that the whole Internet is on the link");
-    if (address.address.bytes.every((byte) => byte === 0)) refuse("which means no address");
+    if (address.length === 0) refuse("whose prefix length of 0 puts the whole Internet on the link");
+    if (address.address.bytes.every((byte) => byte === 0)) refuse("which is the unspecified address");
     if (unusable.some((network) => prefixContains(parsePrefix(network)!, address.address))) {
       refuse("which is a multicast or loopback address");
     }
-    if (seen.has(plain)) refuse("and the same again");
+    if (seen.has(plain)) refuse("twice");
     seen.add(plain);
   }
 }

@@ -23,7 +23,7 @@ const versionPatience = 50;
 /** stdout could not take the result: nothing more goes there. */
 class OutputError extends Failure {
   constructor(cause: unknown) {
-    super("io", `cannot write the result to stdout: ${toFailure(cause).message}`, "what was done has been undone");
+    super("io", `cannot write the result to stdout: ${toFailure(cause).message}`, "What was done has been undone.");
   }
 }
 
@@ -63,17 +63,17 @@ function fail(thrown: unknown, version: string): number {
 /** Only as "podnic…" does the type decide: under a stranger's name, as an IPAM delegate, we would start ourselves without end. */
 function pluginOfType(type: string, name: string): Plugin {
   if (!name.startsWith("podnic")) {
-    const served = `it serves ${pluginNames().join(", ")}; remove the file, or install again with podnic install`;
+    const served = `It serves ${pluginNames().join(", ")}. Remove the file, or run podnic install again.`;
     throw new Failure(
       "invalid config",
-      `podnic was started as ${JSON.stringify(excerpt(name))}, which is no plugin of it`,
+      `podnic was started as ${JSON.stringify(excerpt(name))}, which is not one of its plugins`,
       served,
     );
   }
   const plugin = findPlugin(type);
   if (plugin !== undefined) return plugin;
   const what = type === "" ? 'the configuration has no "type"' : `unknown plugin type ${JSON.stringify(excerpt(type))}`;
-  throw new Failure("invalid config", what, `"type" must be one of ${pluginNames().join(", ")}`);
+  throw new Failure("invalid config", what, `"type" must be one of ${pluginNames().join(", ")}.`);
 }
 
 function answerVersion(): void {
@@ -109,8 +109,8 @@ function refuseLoop(plugin: Plugin): void {
   if (plugin.kind !== "interface" || (host.getenv(delegateMark) ?? "") === "") return;
   throw new Failure(
     "invalid config",
-    `${plugin.name} was started as the IPAM plugin of a plugin of podnic`,
-    `"ipam.type" must name what hands out addresses (${delegateMark} is set in the environment)`,
+    `${plugin.name} was started as the IPAM plugin of another podnic plugin`,
+    `"ipam.type" must name an IPAM plugin (${delegateMark} is set in the environment).`,
   );
 }
 
@@ -179,6 +179,6 @@ function others(plugin: Plugin, call: Call): void {
 /** GC works with what is valid and then says what was not; DEL, of which runtimes expect no error, only logs it. */
 function reportIgnored({ ignored }: Call): void {
   if (ignored.length === 0) return;
-  const done = "what could be collected without it has been";
+  const done = "Everything that does not depend on it was collected.";
   throw new Failure("invalid config", `failed to load netconf: ${ignored[0]}`, done);
 }

@@ -6,22 +6,22 @@ import { NetlinkError } from "../netlink/errors.ts";
 
 /** What helps, by errno. */
 const cures: { [code: string]: string | undefined } = {
-  EPERM: "permission denied: podnic must run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN",
-  EACCES: "permission denied: podnic must run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN",
+  EPERM: "permission denied: Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN",
+  EACCES: "permission denied: Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN",
   ENOSPC: "the file system is full: free some space",
   EDQUOT: "the quota of the file system is used up: free some space",
   EROFS: "the file system is mounted read-only: mount it writable",
   EIO: "the disk reports an error: see the kernel's log",
   EMFILE: "the limit of open files is too low: raise it (ulimit -n)",
   ENFILE: "the node has too many open files",
-  ENOMEM: "memory is short, or its limit too low",
-  ENOBUFS: "the kernel is short of buffers: try again",
-  EAGAIN: "somebody else holds it for now: try again",
-  EBUSY: "somebody else uses it: see who with `ip -d link`",
-  EOPNOTSUPP: "this kernel does not support it: is the module there?",
-  EPROTONOSUPPORT: "this kernel does not support it: is the module there?",
+  ENOMEM: "memory is short, or the memory limit is too low",
+  ENOBUFS: "the kernel is out of buffers: try again",
+  EAGAIN: "another process holds it at the moment: try again",
+  EBUSY: "it is in use: `ip -d link` shows by what",
+  EOPNOTSUPP: "this kernel does not support it: is the module installed?",
+  EPROTONOSUPPORT: "this kernel does not support it: is the module installed?",
   EAFNOSUPPORT: "this kernel does not have the protocol (IPv6 may be switched off)",
-  ENODEV: "the device has gone, or the kernel lacks the module for it",
+  ENODEV: "the device is gone, or the kernel lacks the module for it",
   ETXTBSY: "the file is being written: try again when the installation has finished",
 };
 
@@ -85,7 +85,7 @@ export function toFailure(error: unknown): Failure {
   }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const where = error instanceof Error ? (error.stack ?? "").split("\n").slice(0, 4).join(" ").trim() : "";
-  return new Failure("failed", `internal error: ${text}`, `this is a defect of podnic, please report it: ${where}`);
+  return new Failure("failed", `internal error: ${text}`, `This is a bug in podnic; please report it: ${where}`);
 }
 
 /** The document. Go leaves out cniVersion and empty details; the spec wants both (C-061). */

@@ -71,7 +71,7 @@ test("files that must not be run are passed over, and it is said why", () => {
   executable(join(bin, "suid"), 0o4755);
   executable(join(bin, "world"), 0o757);
   writeFileSync(join(bin, "plain"), "");
-  expect(refusal("suid").details).toContain("set-user-id");
+  expect(refusal("suid").details).toContain("set-user-ID");
   expect(refusal("world").details).toContain("written by everybody");
   expect(refusal("plain").details).toContain("is not executable");
 });

@@ -37,7 +37,7 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
     throw new Failure(
       "invalid environment",
       "required env variables [CNI_PATH] missing",
-      `CNI_PATH must name the absolute directories in which to look for the plugin ${JSON.stringify(name)}`,
+      `CNI_PATH must list the directories, as absolute paths, in which to look for the plugin ${JSON.stringify(name)}.`,
     );
   }
   const refused: string[] = [];
@@ -53,7 +53,7 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
     "failed",
     `failed to find plugin ${JSON.stringify(name)} in path [${excerpt(path.join(" "))}]`,
     refused.length === 0
-      ? `${suggestion(name)}install it in one of these directories (CNI_PATH)`
+      ? `${suggestion(name)}Install it in one of these directories (CNI_PATH).`
       : excerpt(refused.join("; ")),
   );
 }
@@ -139,7 +139,7 @@ function followLink(
     }
   }
   refused.push(
-    `${directory}/${name} is a link to ${target}, which is not in CNI_PATH; the node's administrator can allow its directory as paths.plugins in /etc/cni/podnic.json`,
+    `${directory}/${name} is a link to ${target}, which is not in CNI_PATH. The node's administrator can allow its directory as paths.plugins in /etc/cni/podnic.json.`,
   );
   return undefined;
 }
@@ -159,7 +159,7 @@ function whyNot(file: Fd): string {
   const { mode } = host.fstat(file);
   if ((mode & S_IFMT) !== S_IFREG) return "is not a regular file";
   if ((mode & 0o111) === 0) return "is not executable";
-  if ((mode & (S_ISUID | S_ISGID)) !== 0) return "is set-user-id or set-group-id, which no plugin needs";
+  if ((mode & (S_ISUID | S_ISGID)) !== 0) return "is set-user-ID or set-group-ID, which no plugin needs";
   if ((mode & 0o002) !== 0) return "can be written by everybody";
   return "";
 }

@@ -44,8 +44,8 @@ function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
   if (plugin === undefined && !name.startsWith("podnic")) return;
   throw new Failure(
     "invalid config",
-    `${JSON.stringify(excerpt(name))} is no IPAM plugin`,
-    `"ipam.type" names what hands out addresses: ${ipamNames().join(", ")}, or a plugin such as dhcp in CNI_PATH`,
+    `${JSON.stringify(excerpt(name))} is not an IPAM plugin`,
+    `"ipam.type" names an IPAM plugin: ${ipamNames().join(", ")}, or one in CNI_PATH such as dhcp.`,
   );
 }
 
@@ -71,7 +71,7 @@ export function ipamAdd(call: Call): Result {
   throw ipamError(
     call,
     "returned missing IP config",
-    'it gave no address: name one in its part of the configuration ("addresses" of static, "ranges" of host-local), or remove "ipam"',
+    'It returned no address. Give one in "ipam" ("addresses" of static, "ranges" of host-local), or remove "ipam".',
   );
 }
 
@@ -87,12 +87,12 @@ function ipamError(call: Call, what: string, why: string): Failure {
 function checkFamilies(call: Call, { ips, routes }: Result): void {
   for (const { address, gateway } of ips) {
     if (gateway === undefined || gateway.family === address.address.family) continue;
-    const why = `${formatAddress(gateway)} is no gateway for ${formatPrefix(address)}`;
+    const why = `${formatAddress(gateway)} is not a gateway for ${formatPrefix(address)}`;
     throw ipamError(call, "gave an address with a gateway of the other family", why);
   }
   for (const { dst, gw } of routes) {
     if (gw === undefined || gw.family === dst.address.family || gw.bytes.every((byte) => byte === 0)) continue;
-    const why = `${formatAddress(gw)} is no next hop for ${formatPrefix(dst)}`;
+    const why = `${formatAddress(gw)} is not a next hop for ${formatPrefix(dst)}`;
     throw ipamError(call, "gave a route with a next hop of the other family", why);
   }
 }

@@ -54,7 +54,7 @@ function notOurLog(stat: Stat): string {
   const why = notOurs(stat);
   if (why !== "") return why;
   if ((stat.mode & 0o077) !== 0)
-    return "is no log of ours: others than root may use it (mode 0600 says that it is for us)";
+    return "is not a podnic log: users other than root may use it (it must have mode 0600)";
   return stat.size < sizeLimit ? "" : `has reached ${sizeLimit} bytes`;
 }
 
@@ -63,7 +63,7 @@ function begunByUs(fd: Fd, path: string, expected: string): Fd {
   const begin = host.decode(host.read(fd, expected.length));
   if (begin === "" || begin === expected) return fd;
   host.close(fd);
-  throw new Failure("io", `${path} is not ours: it does not begin with ${expected}`);
+  throw new Failure("io", `${path} is not a podnic file: it does not begin with ${expected}`);
 }
 
 /** The trace that this call belongs to (W3C trace context). The value comes from outside: its form is checked. */

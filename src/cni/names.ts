@@ -42,7 +42,7 @@ export function checkContainerId(id: string): void {
   throw new Failure(
     "invalid environment",
     "invalid characters in containerID (CNI_CONTAINERID)",
-    `${given}: it must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
+    `${given}: it must begin with a letter or digit, followed by letters, digits, '_', '.' and '-'`,
   );
 }
 
@@ -53,7 +53,7 @@ export function checkIfName(name: string): void {
     throw new Failure("invalid environment", `${what} (CNI_IFNAME)`, `${given}${cure}`);
   };
   const size = host.encode(name).length;
-  if (size > 15) refuse("interface name is too long", `it has ${size} bytes, the kernel takes at most 15`);
+  if (size > 15) refuse("interface name is too long", `it has ${size} bytes, and the kernel accepts at most 15`);
   if (name === "." || name === "..") refuse("interface name is . or ..", "choose another name");
   for (let at = 0; at < name.length; at++) {
     const unit = name.charCodeAt(at);
@@ -61,9 +61,9 @@ export function checkIfName(name: string): void {
       refuse("interface name contains / or : or whitespace characters", "choose another name");
     }
     // The kernel takes %d for a pattern and makes a name of its own; DEL would never find that one again.
-    if (unit === 0x25) refuse("interface name contains %", "the kernel would put a number in its place");
+    if (unit === 0x25) refuse("interface name contains %", "the kernel would replace it with a number");
     if (unit < 0x20 || unit === 0x7f) refuse("interface name contains control characters", "choose another name");
-    if (unit === 0xfffd) refuse("interface name is not UTF-8", "results are JSON and could not name it");
+    if (unit === 0xfffd) refuse("interface name is not UTF-8", "results are JSON, which cannot represent it");
   }
   if (name === "all" || name === "default") {
     refuse(`interface name is ${name}`, "/proc/sys/net/ipv4/conf uses this name for something else");
@@ -75,13 +75,13 @@ const NETWORK_NAME_MAX = 32_768;
 
 export function checkNetworkName(name: string): void {
   if (name.length > NETWORK_NAME_MAX) {
-    const cure = `${excerpt(name)}: "name" may have ${NETWORK_NAME_MAX} characters`;
+    const cure = `${excerpt(name)}: "name" may have at most ${NETWORK_NAME_MAX} characters`;
     throw new Failure("invalid config", "network name is too long", cure);
   }
   if (isPlainName(name)) return;
   throw new Failure(
     "invalid config",
     "invalid characters found in network name",
-    `${excerpt(name)}: "name" must begin with a letter or digit, then letters, digits, '_', '.' and '-'`,
+    `${excerpt(name)}: "name" must begin with a letter or digit, followed by letters, digits, '_', '.' and '-'`,
   );
 }

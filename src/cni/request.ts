@@ -59,7 +59,7 @@ function checkEnvironment(command: string): void {
   throw new Failure(
     "invalid environment",
     `required env variables [${missing.join(",")}] missing`,
-    `${command} needs ${missing.join(", ")} in its environment; the container runtime sets them`,
+    `${command} needs ${missing.join(", ")} in its environment. The container runtime sets them.`,
   );
 }
 
@@ -72,7 +72,7 @@ export function readRequest(command: string): Request {
     throw new Failure(
       "invalid environment",
       `unknown CNI_COMMAND: ${excerpt(command)}`,
-      `CNI_COMMAND must be one of ${commands.join(", ")}, in upper case`,
+      `CNI_COMMAND must be one of ${commands.join(", ")}, in upper case.`,
     );
   }
   const ofAttachment = attachmentCommands.includes(command);
@@ -98,10 +98,14 @@ function readStdin(): Uint8Array {
     data = readAll(inputLimit);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new Failure("io", `error reading from stdin: ${error.message}`, "the network configuration comes on stdin");
+    throw new Failure(
+      "io",
+      `error reading from stdin: ${error.message}`,
+      "The network configuration is read from stdin.",
+    );
   }
   if (data !== undefined) return data;
-  throw undecodable(`stdin has more than ${inputLimit} bytes`, "no network configuration needs that much");
+  throw undecodable(`stdin is larger than ${inputLimit} bytes`, "No network configuration needs to be that large.");
 }
 
 function undecodable(what: string, cure: string): Failure {
@@ -110,13 +114,16 @@ function undecodable(what: string, cure: string): Failure {
 
 function decode(stdin: Uint8Array): unknown {
   if (stdin.length === 0)
-    throw undecodable("stdin is empty", "the network configuration, a JSON object, comes on stdin");
+    throw undecodable("stdin is empty", "The network configuration, a JSON object, is read from stdin.");
   if (stdin[0] === 0xef || stdin[0] === 0xfe || stdin[0] === 0xff) {
-    throw undecodable("stdin begins with a byte order mark", "JSON is UTF-8 without one");
+    throw undecodable("stdin begins with a byte order mark", "JSON is UTF-8 without a byte order mark.");
   }
   const text = host.decode(stdin);
   if (isTooDeep(text)) {
-    throw undecodable(`objects and lists are nested more than ${depthLimit} deep`, "no network configuration is");
+    throw undecodable(
+      `objects and lists are nested more than ${depthLimit} deep`,
+      "No network configuration is nested that deep.",
+    );
   }
   try {
     return JSON.parse(text);
@@ -124,7 +131,7 @@ function decode(stdin: Uint8Array): unknown {
     if (!(error instanceof Error)) throw error;
     const found = text.length > locateLimit ? undefined : findJsonError(text);
     const where = found === undefined ? "" : `: line ${found.line}, column ${found.column}: ${found.text}`;
-    throw undecodable(`stdin is not valid JSON${where}`, `correct the network configuration (${stdin.length} bytes)`);
+    throw undecodable(`stdin is not valid JSON${where}`, `Correct the network configuration (${stdin.length} bytes).`);
   }
 }
 
@@ -169,17 +176,18 @@ const basics: ObjectShape = {
 /** What is needed before it is clear which plugin, and so which schema, is meant. */
 function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "version"> {
   if (typeof raw !== "object" || Array.isArray(raw)) {
-    throw undecodable(`${describe(raw)} is not an object`, "a network configuration is an object: {…}");
+    throw undecodable(`${describe(raw)} is not an object`, "A network configuration is an object: {…}.");
   }
   const { name = "", type = "", cniVersion = "" } = fold(raw ?? {}, basics) as { [key: string]: unknown };
   for (const [key, value] of Object.entries({ name, cniVersion })) {
-    if (typeof value !== "string") throw undecodable(`"${key}" is ${describe(value)}`, "it must be a text in quotes");
+    if (typeof value !== "string")
+      throw undecodable(`"${key}" is ${describe(value)}`, "It must be a string in quotes.");
   }
   if (name === "") {
     throw new Failure(
       "invalid config",
       "missing network name",
-      'the configuration needs a "name"; Multus takes that of the NetworkAttachmentDefinition',
+      'The configuration needs a "name". Multus uses that of the NetworkAttachmentDefinition.',
     );
   }
   checkNetworkName(name as string);

@@ -114,7 +114,7 @@ function readDns(value: unknown): Dns {
     const items = of[key];
     if (items === undefined) return undefined;
     if (!Array.isArray(items) || !items.every((item) => typeof item === "string"))
-      fail(`dns.${key}`, items, "a list of texts");
+      fail(`dns.${key}`, items, "a list of strings");
     return items as string[];
   };
   return defined<Dns>({
@@ -145,7 +145,8 @@ export function readResult(raw: unknown, version: string, from: "ipam" | "previo
   const of = fold(raw, shape, "", overlong) as Json;
   if (overlong[0] !== undefined) throw new ResultError(`${overlong[0].pointer} has more than ${most} entries`);
   const own = of.cniVersion || version;
-  if (typeof own !== "string" || !isSupported(own)) return fail("cniVersion", own, "a version of the CNI spec we know");
+  if (typeof own !== "string" || !isSupported(own))
+    return fail("cniVersion", own, "a CNI spec version that podnic supports");
 
   const result = emptyResult();
   result.dns = readDns(of.dns);
@@ -187,7 +188,7 @@ export function noAddress(version: string): Failure {
   return new Failure(
     "invalid config",
     "cannot convert: no valid IP addresses",
-    `results of cniVersion ${version} are nothing but addresses: use 0.3.1 or later, or give the network an "ipam"`,
+    `Results of cniVersion ${version} hold only addresses. Use 0.3.1 or later, or give the network an "ipam".`,
   );
 }
 
@@ -198,7 +199,7 @@ function legacyResult(result: Result, version: string): Json {
       throw new Failure(
         "invalid config",
         `CNI version ${version} does not support more than 1 address per family`,
-        "use cniVersion 0.3.1 or later",
+        "Use cniVersion 0.3.1 or later.",
       );
     }
     const ip = ips[0];

@@ -50,8 +50,8 @@ export function checkVersion(command: Command, version: string): void {
     if (since[command] !== undefined && !isNumbers(version)) {
       throw new Failure(
         "not decodable",
-        `"cniVersion" ${JSON.stringify(version.slice(0, 64))} is no version`,
-        `${command} exists since ${since[command]}; a version is three numbers, such as ${newestVersion}`,
+        `"cniVersion" ${JSON.stringify(version.slice(0, 64))} is not a version`,
+        `${command} exists since ${since[command]}. A version is three numbers, such as ${newestVersion}.`,
       );
     }
     const known = supportedVersions.map((each) => JSON.stringify(each)).join(" ");
@@ -63,6 +63,6 @@ export function checkVersion(command: Command, version: string): void {
   throw new Failure(
     "incompatible version",
     `config version does not allow ${command}`,
-    `the config's cniVersion is ${version}; ${command} exists since ${first}`,
+    `The cniVersion of the configuration is ${version}. ${command} exists since ${first}.`,
   );
 }

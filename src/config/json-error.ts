@@ -44,7 +44,7 @@ class Scanner {
       if (expected === "comma" && this.#open.length === 0) {
         return this.#at === this.#text.length
           ? undefined
-          : this.#problem("there is more behind the end of the configuration");
+          : this.#problem("there is more text after the end of the configuration");
       }
       if (this.#at === this.#text.length) return this.#problem(this.#endedIn());
       const next: Expected | Problem = this.#step(expected, this.#text[this.#at]!);
@@ -59,8 +59,8 @@ class Scanner {
 
   #endedIn(): string {
     const inner = this.#open.at(-1);
-    if (inner === undefined) return "there is nothing";
-    return `it ends inside of ${inner === "{" ? "an object: a } is" : "a list: a ] is"} missing`;
+    if (inner === undefined) return "it is empty";
+    return `it ends inside ${inner === "{" ? "an object: a } is" : "a list: a ] is"} missing`;
   }
 
   #step(expected: Expected, char: string): Expected | Problem {
@@ -68,11 +68,11 @@ class Scanner {
       case "key":
       case "key or }":
         if (char === "}" && expected === "key or }") return this.#close();
-        if (char === "}") return this.#problem("a comma before } is one too many");
+        if (char === "}") return this.#problem("the comma before } is one too many");
         if (char === "/") return this.#problem(noComments);
         return char === '"' ? (this.#string() ?? "colon") : this.#problem("a key in double quotes is missing");
       case "colon":
-        if (char !== ":") return this.#problem("a colon is missing behind the key");
+        if (char !== ":") return this.#problem("the colon after the key is missing");
         this.#at++;
         return "value";
       case "comma":
@@ -100,7 +100,7 @@ class Scanner {
     }
     if (char === '"') return this.#string() ?? "comma";
     if (char === "]" || char === "}") return this.#problem("a value is missing (or a comma is one too many)");
-    if (char === "'") return this.#problem("texts are in double quotes");
+    if (char === "'") return this.#problem("strings need double quotes");
     if (char === "/") return this.#problem(noComments);
     return this.#word() ?? "comma";
   }
@@ -116,13 +116,13 @@ class Scanner {
         this.#at = at + 1;
         return undefined;
       }
-      if (unit < 0x20) return { at, what: "a control character stands in a text (a quote may be missing)" };
+      if (unit < 0x20) return { at, what: "there is a control character in a string (a quote may be missing)" };
       if (unit !== 0x5c) continue;
       const length = escapeLength(this.#text, at);
-      if (length === 0) return { at, what: "a backslash begins nothing that JSON knows" };
+      if (length === 0) return { at, what: "this is not an escape sequence of JSON" };
       at += length - 1;
     }
-    return this.#problem("the text that begins here does not end");
+    return this.#problem("the string that begins here does not end");
   }
 
   #word(): Problem | undefined {
@@ -130,7 +130,9 @@ class Scanner {
     while (end < this.#text.length && !" \t\n\r,:]}[{\"'".includes(this.#text[end]!)) end++;
     const word = this.#text.slice(this.#at, end);
     if (!isValue(word)) {
-      return this.#problem("this is no value: texts are in double quotes, and the words are true, false and null");
+      return this.#problem(
+        "this is not a JSON value: strings need double quotes, and the only words are true, false and null",
+      );
     }
     this.#at = end;
     return undefined;

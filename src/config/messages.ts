@@ -16,7 +16,7 @@ export interface Problem {
 }
 
 const typeNames: Record<string, string> = {
-  string: "a text in quotes",
+  string: "a string in quotes",
   integer: "a whole number without quotes",
   number: "a number without quotes",
   boolean: "true or false, without quotes",

@@ -41,8 +41,8 @@ test("what only root can have made is entered, and what is missing in it is made
 test("no link is followed below a root, whoever made it", () => {
   fs.mkdirSync(`${root}/elsewhere`);
   fs.symlinkSync(`${root}/elsewhere`, `${root}/link`);
-  refused(`${root}/link`, "symbolic link on it");
-  refused(`${root}/link/x`, "symbolic link on it");
+  refused(`${root}/link`, "contains a symbolic link");
+  refused(`${root}/link/x`, "contains a symbolic link");
 });
 
 test("a directory that others can write, or that is theirs, is not entered", () => {
@@ -57,9 +57,9 @@ test("a directory that others can write, or that is theirs, is not entered", () 
 });
 
 test("nor another file system", () => {
-  expect(() => open("/run/../proc/x")).toThrow("outside of the directories");
+  expect(() => open("/run/../proc/x")).toThrow("outside the directories");
   fs.writeFileSync(`${root}/file`, "");
-  refused(`${root}/file/x`, "what is no directory");
+  refused(`${root}/file/x`, "something that is not a directory");
 });
 
 test("directly below a root that others share, only cni… is made", () => {
@@ -95,5 +95,5 @@ test("the node's resolv.conf is followed, as systemd makes it; another link and 
   expect(host.decode(readResolvFile("/etc/resolv.conf", 100)!)).toBe("nameserver 192.0.2.1");
   expect(host.decode(readResolvFile(`${root}/resolv.conf`, 100)!)).toBe("nameserver 192.0.2.1");
   expect(() => readResolvFile(`${root}/etc-resolv`, 100)).toThrow("symbolic links");
-  expect(() => readResolvFile(`${root}/secret`, 100)).toThrow('no "resolv" in its name');
+  expect(() => readResolvFile(`${root}/secret`, 100)).toThrow('"resolv" in its name');
 });

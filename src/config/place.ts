@@ -85,7 +85,7 @@ function descend(key: string, place: Place, root: Fd, real: string, create?: { m
       const next = enter(key, place, dir, name, mayCreate ? (last ? create.mode : PARENT_MODE) : undefined);
       if (next === undefined) {
         if (create === undefined) return undefined;
-        throw refused(key, place.path, `does not exist (${pathOf(dir)}/${name}), and is not where it would be created`);
+        throw refused(key, place.path, `does not exist (${pathOf(dir)}/${name}), and cannot be created there`);
       }
       host.close(dir);
       dir = next;
@@ -93,7 +93,7 @@ function descend(key: string, place: Place, root: Fd, real: string, create?: { m
     const reached = pathOf(dir);
     const wanted = `${real === "/" ? "" : real}${place.steps.map((step) => `/${step}`).join("")}`;
     if (reached !== wanted || forbiddenTree(reached, place.root.path) !== undefined) {
-      throw refused(key, place.path, `is ${reached} in truth`);
+      throw refused(key, place.path, `is really ${reached}`);
     }
     const opened = dir;
     dir = -1;
@@ -140,7 +140,7 @@ function openStep(key: string, place: Place, dir: Fd, name: string): Fd | undefi
 }
 
 function noDirectory(key: string, place: Place, name: string): Failure {
-  return refused(key, place.path, `has a symbolic link on it, or what is no directory (${name})`);
+  return refused(key, place.path, `contains a symbolic link, or something that is not a directory (${name})`);
 }
 
 function whyNotAdmins(parent: Fd, fd: Fd): string {
@@ -173,6 +173,6 @@ function refused(key: string, path: string, why: string): Failure {
   return new Failure(
     "invalid config",
     `${key} ${JSON.stringify(path.slice(0, 128))} is refused: it ${why}`.replace("it : ", ""),
-    `name a directory that only the node's administrator can have made; he can allow others as paths.${key} in /etc/cni/podnic.json`,
+    `Name a directory that only the node's administrator can create. Others can be allowed as paths.${key} in /etc/cni/podnic.json.`,
   );
 }

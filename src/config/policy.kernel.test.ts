@@ -47,7 +47,7 @@ test("a directory that a file adds may be used itself, and its parent may not", 
   const { confinePath } = await load('{"paths":{"dataDir":["/srv/cni/leases"]}}');
   expect(() => confinePath("dataDir", "/srv/cni/leases/")).not.toThrow();
   for (const path of ["/srv/cni", "/srv/cni/leases2", "/var/lib"]) {
-    expect(() => confinePath("dataDir", path)).toThrow("outside of the directories");
+    expect(() => confinePath("dataDir", path)).toThrow("outside the directories");
   }
 });
 
@@ -113,7 +113,7 @@ test.each([
   "/./etc/x",
 ])("dataDir %j is outside", async (path) => {
   const { confinePath } = await load();
-  expect(() => confinePath("dataDir", path)).toThrow("outside of the directories");
+  expect(() => confinePath("dataDir", path)).toThrow("outside the directories");
 });
 
 test.each([

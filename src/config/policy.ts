@@ -128,7 +128,7 @@ function read(): PolicyConfig | undefined {
       throw new Failure(
         "failed",
         `${file} is not trusted`,
-        "it must be a regular file of root's that nobody else can write",
+        "It must be a regular file that root owns and only root can write.",
       );
     }
     const data = readUpTo(fd, size, sizeLimit);
@@ -148,7 +148,7 @@ function parse(text: string): PolicyConfig {
     throw new Failure("failed", `${file} is not JSON`, `line ${line}, column ${column}: ${what}`);
   }
   const { config, problems } = inspect("policy", raw);
-  if (problems.length > 0) throw new Failure("failed", refusal(file, problems).message, "correct the node's policy");
+  if (problems.length > 0) throw new Failure("failed", refusal(file, problems).message, "Correct the node's policy.");
   return config as PolicyConfig;
 }
 
@@ -163,17 +163,17 @@ export function confinePath(key: ConfinedKey, path: string): Place {
   const { path: plain, steps } = plainPath(path);
   const sound = path[0] === "/" && path.length < PATH_MAX && !steps.includes("..") && !path.includes("\0");
   const root = sound ? rootOf(key, plain) : undefined;
-  const why = root === undefined ? "is outside of the directories it may lie in" : whyNot(key, plain, root, steps);
+  const why = root === undefined ? "is outside the directories allowed for it" : whyNot(key, plain, root, steps);
   if (root !== undefined && why === "") return { path: plain, root, steps: stepsBelow(root, steps) };
   if (sound && ignored !== "") {
-    throw new Failure("try again", `whether ${key} may be ${JSON.stringify(path.slice(0, 128))} is not known`, ignored);
+    throw new Failure("try again", `cannot tell whether ${key} may be ${JSON.stringify(path.slice(0, 128))}`, ignored);
   }
   const all = policy().paths[key].map((each) => each.path);
   const allowed = all.filter((inner) => !all.some((outer) => outer !== inner && isBelow(inner, outer)));
   throw new Failure(
     "invalid config",
     `${key} ${JSON.stringify(path.slice(0, 128))} ${why}`,
-    `it must be an absolute path below ${allowed.join(", ")}; the node's administrator can add directories as paths.${key} in ${file}`,
+    `It must be an absolute path below ${allowed.join(", ")}. The node's administrator can add directories as paths.${key} in ${file}.`,
   );
 }
 
@@ -195,9 +195,9 @@ function whyNot(key: ConfinedKey, path: string, root: Root, steps: string[]): st
   // /var/run is a link to /run wherever it is used.
   const plain = path.startsWith("/var/run/") ? path.slice("/var".length) : path;
   const tree = forbiddenTree(plain, root.path.startsWith("/var/run") ? root.path.slice("/var".length) : root.path);
-  if (tree !== undefined) return `lies in ${tree}, which containers or other programs use`;
+  if (tree !== undefined) return `is in ${tree}, which containers or other programs use`;
   const name = steps.at(-1) ?? "";
   if (!root.shared) return "";
-  if (key === "logFile" && !name.endsWith(".log")) return "is not called ….log";
-  return key === "resolvConf" && !name.includes("resolv") ? 'has no "resolv" in its name' : "";
+  if (key === "logFile" && !name.endsWith(".log")) return "does not end in .log";
+  return key === "resolvConf" && !name.includes("resolv") ? 'does not have "resolv" in its name' : "";
 }

@@ -44,7 +44,7 @@ export function refusal(prefix: string, problems: Problem[]): Failure {
   if (others.length > listed) more.push(`and ${others.length - listed} more`);
   const cure =
     first?.cure ??
-    "correct it in the network configuration (with Multus: spec.config of the NetworkAttachmentDefinition)";
+    "Correct it in the network configuration (with Multus: spec.config of the NetworkAttachmentDefinition).";
   const details = more.length === 0 ? cure : `${cure}; also: ${more.join("; ")}`;
   return new Failure("invalid config", `${prefix}: ${first?.text ?? "invalid"}`, details);
 }

@@ -139,7 +139,7 @@ function routeToText(found: KernelRoute): CapturedRoute {
 function usesObject({ nexthopId, dst }: KernelRoute, link: Link): boolean {
   if (nexthopId === undefined) return false;
   const what = { device: link.name, route: formatPrefix(dst), nexthop: nexthopId };
-  log("warning", "a route over a nexthop object is not given back to the host", what);
+  log("warning", "a route that uses a nexthop object is not restored on the host", what);
   return true;
 }
 
@@ -277,6 +277,6 @@ function settle(route: RouteSocket, index: number, name: string): void {
 function warn(device: string, results: (NetlinkError | undefined)[]): void {
   for (const result of results) {
     if (result === undefined || result.code === "EEXIST") continue;
-    log("warning", "not given back to the host", { device, error: result.message });
+    log("warning", "not restored on the host", { device, error: result.message });
   }
 }

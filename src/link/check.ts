@@ -23,7 +23,7 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
 }
 
 function missing(message: string): Failure {
-  return new Failure("failed", message, "something changed it since ADD; DEL and ADD again restore it");
+  return new Failure("failed", message, "Something changed it since ADD. DEL and a new ADD restore it.");
 }
 
 function checkAddresses(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
@@ -35,7 +35,7 @@ function checkAddresses(pod: NetNs, index: number, name: string, spec: Interface
     );
     if (found === undefined) throw missing(`interface ${name} does not have the address ${formatPrefix(wanted)}`);
     if ((found.flags & IFA_F_DADFAILED) !== 0) {
-      throw missing(`address ${formatAddress(wanted.address)} of ${name} is a duplicate of another host's (DADFAILED)`);
+      throw missing(`address ${formatAddress(wanted.address)} of ${name} is also used by another host (DADFAILED)`);
     }
   }
 }
@@ -110,5 +110,5 @@ function routeMissing(name: string, wanted: NewRoute, hop: NewHop, candidates: K
   const instead = hops.map(
     ({ gateway, ifIndex }) => `${gateway === undefined ? "on-link" : formatAddress(gateway)} on device ${ifIndex}`,
   );
-  return missing(`the route ${route} does not go through ${name} as it should; the kernel has ${instead.join(", ")}`);
+  return missing(`the route ${route} does not go through ${name} as configured; the kernel has ${instead.join(", ")}`);
 }

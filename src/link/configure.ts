@@ -56,7 +56,10 @@ export function configureInterface(
     );
   }
   for (const gateway of plan.uncovered) {
-    log("warning", `gateway ${formatAddress(gateway)} is in no subnet of ${name}; its routes are installed as on-link`);
+    log(
+      "warning",
+      `gateway ${formatAddress(gateway)} is not in a subnet of ${name}; its routes are installed as on-link`,
+    );
   }
   let notifications: RouteSocket | undefined;
   if (ipv6 || options.ignoreRouterAdvertisements === true || options.notify === true) {
@@ -127,24 +130,28 @@ const TAKEN = ["EADDRINUSE", "EBUSY"];
 
 function addressCure(pod: NetNs, index: number, error: NetlinkError, { address }: AddressSpec): string {
   if (error.code === "EEXIST")
-    return "the interface has this address already; the IPAM result names it twice, or something else set it";
+    return "The interface already has this address. The IPAM result names it twice, or something else set it.";
   if (error.code === "EACCES" || error.code === "EOPNOTSUPP")
-    return "IPv6 is disabled here; enable it or leave out the IPv6 address";
+    return "IPv6 is disabled here. Enable it, or remove the IPv6 address.";
   if (!TAKEN.includes(error.code)) return "";
   const text = formatAddress(address.address);
-  return inUse(`the address ${text}`, holderOfAddress(pod, index, address.address), "let IPAM give it to one pod only");
+  return inUse(
+    `The address ${text}`,
+    holderOfAddress(pod, index, address.address),
+    "Let IPAM give it to only one pod.",
+  );
 }
 
 function upCure(pod: NetNs, index: number, error: NetlinkError): string {
   if (!TAKEN.includes(error.code)) return "";
   const mac = getLink(pod.route, index)?.mac ?? "";
   const holder = holderOfMac(pod, index, mac);
-  return inUse(`the MAC address ${mac}`, holder, "choose another one, or leave the choice to the kernel");
+  return inUse(`The MAC address ${mac}`, holder, "Choose another one, or let the kernel choose.");
 }
 
 function inUse(what: string, holder: string, cure: string): string {
   const who = holder === "" ? "another interface on the same master" : holder;
-  return `${what} is in use by ${who}; ${cure}`;
+  return `${what} is in use by ${who}. ${cure}`;
 }
 
 function throwRouteRefusals(
@@ -168,11 +175,11 @@ function throwRouteRefusals(
 
 function routeCure(error: NetlinkError, { dst }: NewRoute): string {
   if (dst.address.family === 6 && ["EOPNOTSUPP", "EAFNOSUPPORT", "EACCES"].includes(error.code))
-    return `this node has no IPv6, or it is switched off for the interface: leave the route ${formatPrefix(dst)} out of the configuration`;
+    return `This node has no IPv6, or it is disabled on the interface. Remove the route ${formatPrefix(dst)} from the configuration.`;
   if (error.code === "ENETUNREACH")
-    return "the gateway is not reachable on this interface; add its subnet or an on-link route to it";
+    return "The gateway is not reachable on this interface. Add its subnet, or an on-link route to it.";
   if (error.code === "EINVAL")
-    return "the kernel takes no such route; is the gateway a broadcast or multicast address?";
+    return "The kernel does not accept such a route. Is the gateway a broadcast or multicast address?";
   return "";
 }
 
@@ -202,13 +209,13 @@ function prepareSysctls(name: string, ipv6: boolean, options: ConfigureOptions):
 function withoutIpv6(name: string): Failure {
   const what = `cannot give ${name} an IPv6 address`;
   if (readSysctl("net/ipv6/conf/all/disable_ipv6") === undefined) {
-    const cure = "boot without ipv6.disable=1, or leave IPv6 addresses out of the IPAM configuration";
+    const cure = "Boot without ipv6.disable=1, or remove IPv6 addresses from the IPAM configuration.";
     return new Failure("failed", `${what}: the kernel has no IPv6`, cure);
   }
   return new Failure(
     "invalid config",
-    `${what}: its MTU is below ${IPV6_MIN_MTU}, the least that IPv6 works with`,
-    `raise "mtu" (and that of the device below) to ${IPV6_MIN_MTU} or more, or leave IPv6 addresses out of the IPAM configuration`,
+    `${what}: its MTU is below ${IPV6_MIN_MTU}, the minimum for IPv6`,
+    `Raise "mtu" (and that of the master) to at least ${IPV6_MIN_MTU}, or remove IPv6 addresses from the IPAM configuration.`,
   );
 }
 

@@ -32,7 +32,7 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
     if (tentative === 0) return;
     const link = getLink(route, index);
     if (link === undefined)
-      throw new Failure("failed", `${name} is gone while its addresses were checked for duplicates`);
+      throw new Failure("failed", `${name} disappeared while its addresses were checked for duplicates`);
     if (link.kind !== "" && (link.flags & IFF_LOWER_UP) === 0) return;
     const left = deadline - host.monotonic();
     if (left > 0) {
@@ -43,7 +43,7 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
     throw new Failure(
       "failed",
       `${name} still has ${tentative} tentative IPv6 addresses after ${BUDGET / 1000} s`,
-      "duplicate address detection did not end; see the link's multicast, or set dad to skip",
+      "Duplicate address detection did not finish. Check multicast on the link, or set dad to skip.",
     );
   }
 }
@@ -56,7 +56,7 @@ function tentativeAddresses(route: RouteSocket, index: number, name: string): nu
       throw new Failure(
         "failed",
         `link ${name} has address ${formatAddress(address)} in DADFAILED state`,
-        "another host on this network has the address already",
+        "Another host on this network already has this address.",
       );
     }
     if ((flags & IFA_F_TENTATIVE) !== 0 && (flags & IFA_F_OPTIMISTIC) === 0) tentative++;

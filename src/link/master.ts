@@ -24,7 +24,7 @@ export function findMaster(namespace: NetNs, name: string): Master {
     throw new Failure(
       "failed",
       "no default route interface found",
-      `the configuration names no master, and ${where(namespace)} has no default route with a device; set "master"`,
+      `The configuration names no master, and ${where(namespace)} has no default route with a device. Set "master".`,
     );
   }
   const link = getLink(namespace.route, name);
@@ -32,7 +32,7 @@ export function findMaster(namespace: NetNs, name: string): Master {
   throw new Failure(
     "failed",
     `failed to lookup master "${name}": Link not found`,
-    `${where(namespace)} has no device of this name or alternative name; see \`ip link\` there, and "master" in the configuration`,
+    `${where(namespace)} has no device of this name or alternative name. See \`ip link\` there, and "master" in the configuration.`,
   );
 }
 
@@ -46,21 +46,21 @@ export function checkMaster({ link }: Master, kind: UpperLink, mtu: number): voi
     throw new Failure(
       "invalid config",
       `master "${link.name}" is a loopback device`,
-      `${kind} needs an Ethernet device; set "master"`,
+      `${kind} needs an Ethernet device. Set "master".`,
     );
   }
   if ((link.flags & IFF_UP) === 0) {
     throw new Failure(
       "failed",
       `master "${link.name}" is down: network is down`,
-      `a ${kind} interface carries nothing while its master is down; \`ip link set ${link.name} up\``,
+      `A ${kind} interface carries no traffic while its master is down. Run \`ip link set ${link.name} up\`.`,
     );
   }
   if (mtu > link.mtu) {
     throw new Failure(
       "invalid config",
       `invalid MTU ${mtu}, must be [0, master MTU(${link.mtu})]`,
-      `lower "mtu", or \`ip link set ${link.name} mtu ${mtu}\` if the network carries it`,
+      `Lower "mtu", or run \`ip link set ${link.name} mtu ${mtu}\` if the network supports it.`,
     );
   }
 }
@@ -69,7 +69,7 @@ export function nameTaken(name: string, pod: NetNs): Failure {
   return new Failure(
     "failed",
     `interface "${name}" already exists in the pod: file exists`,
-    `${pod.path} has a device of this name, which was not touched; another network of the pod uses CNI_IFNAME ${name}, or an earlier ADD was not followed by DEL`,
+    `${pod.path} has a device of this name, which was not touched. Another network of the pod uses CNI_IFNAME ${name}, or an earlier ADD was not followed by DEL.`,
   );
 }
 
@@ -97,7 +97,7 @@ export function createUpper(
   }
   const created = getLink(pod.route, link.name);
   if (created === undefined)
-    throw new Failure("failed", `${link.kind} "${link.name}" vanished while it was being made`);
+    throw new Failure("failed", `${link.kind} "${link.name}" disappeared while it was being created`);
   return created;
 }
 
@@ -107,13 +107,13 @@ function refusal(error: NetlinkError, master: Link, kind: UpperLink): Failure {
   const causes: { [code: string]: string } = {
     EBUSY:
       master.slaveKind === ""
-        ? `master "${master.name}" already carries ${other} interfaces, and one device cannot carry both kinds; use another master, or ${other} for this network too`
-        : `master "${master.name}" belongs to a ${master.slaveKind}, which takes all it receives; make the ${master.slaveKind} the master instead`,
-    ENODEV: `master "${master.name}" was removed in this moment`,
-    EOPNOTSUPP: `the kernel has no ${kind}; \`modprobe ${kind}\`, or a kernel built with it`,
-    EPERM: "creating links needs CAP_NET_ADMIN in the namespaces of the master and of the pod",
-    EADDRNOTAVAIL: "the MAC address is not one that an interface can have",
-    EINVAL: `the kernel accepts no ${kind} with these properties on master "${master.name}"`,
+        ? `master "${master.name}" already has ${other} interfaces, and a device cannot have both kinds. Use another master, or ${other} for this network too.`
+        : `master "${master.name}" belongs to a ${master.slaveKind}, which takes everything it receives. Use the ${master.slaveKind} as master instead.`,
+    ENODEV: `master "${master.name}" was just removed`,
+    EOPNOTSUPP: `The kernel has no ${kind}. Run \`modprobe ${kind}\`, or use a kernel built with it.`,
+    EPERM: "Creating links needs CAP_NET_ADMIN in the namespaces of the master and of the pod.",
+    EADDRNOTAVAIL: "An interface cannot have this MAC address.",
+    EINVAL: `The kernel does not accept ${kind} with these properties on master "${master.name}".`,
   };
   return new Failure("failed", `failed to create ${kind}: ${error.message}`, causes[error.code] ?? "");
 }

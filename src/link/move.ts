@@ -36,7 +36,8 @@ export function moveLink(
       raiseLater(error, to, link, name, change);
     }
     const moved = getLinkWhole(to.route, name);
-    if (moved === undefined) throw new Failure("failed", `${name} vanished from ${describe(to)} right after the move`);
+    if (moved === undefined)
+      throw new Failure("failed", `${name} disappeared from ${describe(to)} right after the move`);
     return moved;
   } catch (error) {
     throw moveFailure(error, from, to, link, name, putBack(from, to, link, name, known));
@@ -59,7 +60,7 @@ function nameTaken(to: NetNs, name: string, taken: Link): Failure {
   return new Failure(
     "failed",
     `cannot move: ${describe(to)} has ${what} already`,
-    "choose another interface name or remove that interface",
+    "Choose another interface name, or remove that interface.",
   );
 }
 
@@ -81,7 +82,7 @@ function putBack(from: NetNs, to: NetNs, link: Link, name: string, known: LinkSn
       if (astray?.link !== undefined) setLink(to.route, astray.link.index, { netns: from.fd, name: link.name });
       back = findDevice(here, it, name)?.link;
     }
-    if (back === undefined) return `${link.name} is neither where it was nor where it should be`;
+    if (back === undefined) return `${link.name} is neither in its old namespace nor in the new one`;
     restoreLink(from.route, back, was);
     return "";
   } catch (error) {
@@ -94,16 +95,16 @@ function moveFailure(error: unknown, from: NetNs, to: NetNs, link: Link, name: s
   const cause = error instanceof Error ? error.message : String(error);
   const message = `cannot move ${link.name} to ${describe(to)} as ${name}: ${cause}`;
   if (problem !== "")
-    return new Failure("failed", message, `and putting it back to ${describe(from)} failed: ${problem}`);
+    return new Failure("failed", message, `and moving it back to ${describe(from)} failed: ${problem}`);
   return new Failure("failed", message, cureOf(error));
 }
 
 function cureOf(error: unknown): string {
   if (!(error instanceof NetlinkError)) return "";
-  if (error.code === "EEXIST") return "a name of the device was taken there at the same time; it is back as it was";
+  if (error.code === "EEXIST") return "Another device took the name at the same time. This device is back as it was.";
   if (error.code === "EINVAL")
-    return "the device cannot leave its namespace (bridges, tunnels and the like), or a value does not suit it";
-  if (error.code === "ENODEV") return "the device is gone";
-  if (error.code === "EBUSY") return "the device is in use: down it, or take it out of its bridge or bond";
+    return "The device cannot leave its namespace (bridges and tunnels cannot), or a value does not fit it.";
+  if (error.code === "ENODEV") return "The device is gone.";
+  if (error.code === "EBUSY") return "The device is in use. Set it down, or take it out of its bridge or bond.";
   return "";
 }

@@ -110,7 +110,7 @@ export function openNamespace(path: string, missing: "error" | "ok" = "error"): 
     throw new Failure(
       "no namespace",
       `CNI_NETNS ${path}: ${found.why}`,
-      "CNI_NETNS must be the path of the pod's network namespace, such as /var/run/netns/NAME; the runtime sets it",
+      "CNI_NETNS must be the path of the pod's network namespace, such as /var/run/netns/NAME. The runtime sets it.",
     );
   }
   throw doubt(path, found);
@@ -210,7 +210,7 @@ function noProc(cause: SystemError): Failure {
   return new Failure(
     "failed",
     `there is no /proc: ${cause.message}`,
-    "namespaces are opened by way of /proc: mount it where the plugin runs (mount -t proc proc /proc)",
+    "Namespaces are opened through /proc. Mount it where the plugin runs (mount -t proc proc /proc).",
   );
 }
 
@@ -222,7 +222,7 @@ function doubt(path: string, error: SystemError | Failure): Error {
   return new Failure(
     "no namespace",
     `CNI_NETNS ${path}: ${error.message}`,
-    `${error.code}: whether the pod's namespace exists cannot be told, so that nothing of it is released; the plugin must be able to reach the path`,
+    `${error.code}: Cannot tell whether the pod's namespace exists, so nothing is released. The plugin must be able to reach the path.`,
   );
 }
 
@@ -254,7 +254,7 @@ function goBack(ns: Pick<NetNs, "fd">): void {
       return;
     } catch (error) {
       if (tries === TRIES) {
-        log("error", "cannot return to our own network namespace, giving up", { cause: String(error) });
+        log("error", "cannot return to our own network namespace; giving up", { cause: String(error) });
         host.exit(1);
       }
       host.sleep(tries);

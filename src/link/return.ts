@@ -131,7 +131,7 @@ export function nameTaken(name: string): Failure {
   return new Failure(
     "failed",
     `cannot give the device its name back: the host has another "${name}"`,
-    `Give that interface another name if the node does not use it (ip link set dev ${name} name …). The device stays where it is until a later DEL.`,
+    `If the node does not use that interface, rename it (ip link set dev ${name} name …). The device stays where it is until a later DEL.`,
   );
 }
 

@@ -79,8 +79,8 @@ export function checkTable(nft: NftSocket, place: Place, what: string): boolean 
   const name = `${familyName(place.family)} ${place.table}`;
   throw new Failure(
     "failed",
-    `${what}: the table ${name} of nftables is switched off (flags dormant), so that its rules do nothing`,
-    `somebody else did that: nft add table ${name} '{ }' switches it on`,
+    `${what}: the nftables table ${name} is switched off (flags dormant), so its rules have no effect`,
+    `Another program did that: nft add table ${name} '{ }' switches it on`,
   );
 }
 
@@ -112,7 +112,7 @@ export function nftFailure(error: unknown, cannot: string): unknown {
     return new Failure(
       "try again",
       `${cannot}: ${error.message}`,
-      "EAGAIN: other programs change nftables without a pause: try again",
+      "EAGAIN: other programs keep changing nftables: try again",
     );
   }
   if (!(error instanceof NetlinkError || error instanceof SystemError)) return error;
@@ -130,10 +130,10 @@ function cures(error: NetlinkError | SystemError): string | undefined {
     return "this kernel lacks a part of nf_tables: CONFIG_NF_TABLES_BRIDGE for macspoofchk; CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ for ipMasq";
   }
   if (error.code === "EBUSY") {
-    return "a rule of somebody else leads to the chain: find it (nft list ruleset) and remove it, then try again";
+    return "another program's rule jumps to the chain: find it (nft list ruleset) and remove it, then try again";
   }
   if (error.code === "EPERM") {
-    return "podnic must run as root, or with CAP_NET_ADMIN; or the table belongs to a program that keeps it for itself (flags owner)";
+    return "podnic must run as root, or with CAP_NET_ADMIN; or another program owns the table (flags owner)";
   }
   return undefined;
 }

@@ -213,7 +213,7 @@ function missing({ address }: Prefix, isOn: boolean): Failure {
   return new Failure(
     "failed",
     `ipMasq: what the pod sends from ${formatAddress(address)} is not masqueraded: ${where} (table inet ${TABLE} of nftables)`,
-    `somebody changed the rules since ADD (nft list table inet ${TABLE}): DEL and ADD again restore them`,
+    `Something changed the rules since ADD (nft list table inet ${TABLE}). DEL and a new ADD restore them.`,
   );
 }
 

@@ -64,7 +64,7 @@ export function checkSpoofNames(id: string): void {
   if (length <= NAME_LIMIT) return;
   throw new Failure(
     "invalid environment",
-    `the container's id is too long for macspoofchk with nftables: the chain's name would have ${length} characters, at most ${NAME_LIMIT} are possible`,
+    `the container's id is too long for macspoofchk with nftables: the chain's name would have ${length} characters, and the limit is ${NAME_LIMIT}`,
     'the chains are named after CNI_CONTAINERID and CNI_IFNAME: shorten the id, or set "macspoofchkBackend": "bridge", which needs no names',
   );
 }

@@ -116,8 +116,8 @@ function checkBase(nft: NftSocket): boolean {
   if (chain.hook?.number === c.NF_BR_PRE_ROUTING) return true;
   throw new Failure(
     "failed",
-    "macspoofchk: the chain PREROUTING of the table bridge nat is not at the hook prerouting, so that its rules do nothing",
-    'somebody else made it: remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge"',
+    "macspoofchk: the chain PREROUTING of the table bridge nat is not attached to the hook prerouting, so its rules have no effect",
+    'Another program created it: remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge"',
   );
 }
 
@@ -195,7 +195,7 @@ function missing(what: string): Failure {
   return new Failure(
     "failed",
     `macspoofchk: ${what} (table bridge nat of nftables)`,
-    "somebody changed the rules since ADD (nft list table bridge nat): DEL and ADD again restore them",
+    "Something changed the rules since ADD (nft list table bridge nat). DEL and a new ADD restore them.",
   );
 }
 

@@ -42,7 +42,11 @@ export interface OwnInterface {
 export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
   const previous = call.prevResult;
   if (previous === undefined) {
-    throw new Failure("invalid config", "Required prevResult missing", "CHECK compares with what ADD answered");
+    throw new Failure(
+      "invalid config",
+      "Required prevResult missing",
+      "CHECK compares the interface with the result of ADD.",
+    );
   }
   const { ifName } = call.attachment;
   const position = previous.interfaces
@@ -61,7 +65,7 @@ export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
     throw new Failure(
       "invalid config",
       `prevResult has no address of ${ifName}`,
-      `the configuration has IPAM (${call.config.ipam?.type}), so that ADD must have given it one`,
+      `The configuration has IPAM (${call.config.ipam?.type}), so ADD must have set one.`,
     );
   }
   const alone = previous.interfaces.every((each, at) => at === position || (each.sandbox ?? "") === "");

@@ -39,7 +39,7 @@ export function refuseToLend(host: NetNs, link: Link, netnsPath: string, routes?
   if (mayGo(link)) return;
   refuseNodeDevice(host.route, link, routes);
   const other = othersOn(host, link, netnsPath);
-  if (other !== undefined) refuse(link, `has ${other} on it, which would lose its connection`);
+  if (other !== undefined) refuse(link, `has ${other} on top, which would lose its connection`);
 }
 
 /** Throws Failure for what never may go; false: it depends on what the device is used for. */
@@ -52,22 +52,22 @@ function mayGo(link: Link): boolean {
 function refuseWhatIsOthers(link: Link): void {
   if (link.kind === "") return;
   if (!TO_LEND.includes(link.kind)) {
-    refuse(link, `is of kind ${link.kind}: others' packets go through such interfaces`);
+    refuse(link, `is of kind ${link.kind}, which carries other programs' packets`);
   }
   if (link.linkNetnsid === undefined) return;
-  const other = link.kind === "veth" || link.kind === "vxcan" ? "its other end" : "what it stands on";
-  refuse(link, `is a ${link.kind}, and ${other} is in another namespace: it is there for a pod or container`);
+  const other = link.kind === "veth" || link.kind === "vxcan" ? "its other end" : "the device below it";
+  refuse(link, `is a ${link.kind}, and ${other} is in another namespace: it serves a pod or container`);
 }
 
 /** Only what the node's policy denies: for uses that leave the device to the node. Throws Failure("invalid config"). */
 export function refuseDenied(link: Link): void {
   if (!isListed(link, policy().devices.deny)) return;
-  throw refusal(link, "is denied to pods by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
+  throw refusal(link, "is denied by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
 }
 
 function refuse(link: Link, why: string): never {
   const name = `add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node`;
-  const cure = `Name another device. Only if the node does not need it: ${name}; what it carries for the node stops while a pod has it.`;
+  const cure = `Name another device. If the node does not need this one, ${name}. Its traffic for the node stops while a pod has it.`;
   throw refusal(link, why, cure);
 }
 

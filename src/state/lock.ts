@@ -74,7 +74,7 @@ function openLock(dir: Fd, name: string): Fd {
     const looked = openLooked(dir, name, O_RDONLY, notOurs);
     if (looked?.fd !== undefined) return looked.fd;
     if (looked !== undefined) {
-      const cure = "Nothing of ours makes such a file; the node's administrator can remove it.";
+      const cure = "podnic does not create such files. The node's administrator can remove it.";
       throw new Failure("io", `${pathOf(dir)}/${name} is no lock file: it ${looked.why}`, cure);
     }
     try {

@@ -191,7 +191,7 @@ function readRecord<T>(
       [key.network, key.containerId, key.ifName].every(isText) &&
       (home === undefined || (isObject(home) && typeof home.cookie === "string"));
     if (whole && isData(record.data)) return record;
-    say("warning", "record ignored: not of our making", { file: `${path}/${name}` });
+    say("warning", "record ignored: podnic did not write it", { file: `${path}/${name}` });
   } catch (error) {
     // It is there, and may well be read the next time (EIO, EACCES, EMFILE, ...): taking it for absent would lose the device's past. A
     // link or a socket is not of our making.

@@ -87,7 +87,7 @@ function trustedTarget(dir: Fd, name: string, notDirectory: unknown): string {
   if ((link.mode & S_IFMT) !== S_IFLNK) throw notDirectory;
   const parent = host.fstat(dir);
   if (link.uid !== 0 || parent.uid !== 0 || (parent.mode & GROUP_OR_OTHERS_WRITE) !== 0) {
-    throw refused(name, "is a symbolic link in a directory that others than root can write");
+    throw refused(name, "is a symbolic link in a directory that users other than root can write to");
   }
   return host.readlink(name, dir);
 }

@@ -74,11 +74,11 @@ export function checkPolicy(): Finding[] {
     host.stat(POLICY);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return [finding("policy", "ok", `there is no ${POLICY}; what is built in holds`)];
+    return [finding("policy", "ok", `there is no ${POLICY}; the built-in policy applies`)];
   }
   // A misspelled "deny" keeps nothing back.
   const unread = unknownKeys(readConfiguration(POLICY), [shapes.policy ?? null]).map(({ text, cure }) =>
     finding("policy", "warning", `${POLICY}: ${text}`, cure || "Correct its spelling."),
   );
-  return [finding("policy", "ok", `${POLICY} is in force`), ...unread];
+  return [finding("policy", "ok", `${POLICY} is valid and in use`), ...unread];
 }

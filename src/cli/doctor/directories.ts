@@ -37,7 +37,7 @@ function checkName(name: string, directories: string[], used: boolean): Finding 
   if (first === undefined) {
     if (!used) return finding("plugins", "note", `${name}: nowhere`);
     const cure = ours ? `podnic install ${directories[0]}` : `Install the plugin ${name} in ${directories[0]}.`;
-    return finding("plugins", "error", `${name}: nowhere, and a configuration here names it`, cure);
+    return finding("plugins", "error", `${name}: not installed, but a configuration on this node uses it`, cure);
   }
   const executable = isExecutable(first.path);
   if (executable instanceof SystemError) {
@@ -50,7 +50,7 @@ function checkName(name: string, directories: string[], used: boolean): Finding 
   const found = `${first.path}: ${inWords(first.kind)}${behind}`;
   const hidden = others.find(({ kind }) => kind === "podnic");
   if (!ours || first.kind === "podnic" || hidden === undefined) return finding("plugins", "ok", found);
-  const cure = `podnic install ${first.path.slice(0, first.path.lastIndexOf("/"))}, or let the runtime look elsewhere first (containerd: bin_dir).`;
+  const cure = `podnic install ${first.path.slice(0, first.path.lastIndexOf("/"))}, or make the runtime search another directory first (containerd: bin_dir).`;
   return finding("plugins", "warning", found, cure);
 }
 
@@ -82,7 +82,7 @@ function leftovers(directory: string): Finding[] {
   return namesIn(directory)
     .filter(isLeftover)
     .map((name) => {
-      const found = `${directory}/${name} is left of an installation that was interrupted`;
+      const found = `${directory}/${name} is left over from an interrupted installation`;
       return finding("plugins", "warning", found, `podnic install ${directory}`);
     });
 }

@@ -34,7 +34,7 @@ export function checkRelease(release: string): Finding {
       "kernel",
       "warning",
       found,
-      `podnic is tried on 6.12 and 6.18; before ${OLDEST.join(".")} nobody knows.`,
+      `podnic is tested on 6.12 and 6.18, and untested before ${OLDEST.join(".")}.`,
     );
   }
   return finding("kernel", "ok", found);
@@ -46,7 +46,11 @@ function checkOpenat2(): Finding {
     return finding("kernel", "ok", "openat2(2): paths are opened in one call");
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return finding("kernel", "note", `openat2(2): ${error.code}; paths are walked one step at a time, as safely`);
+    return finding(
+      "kernel",
+      "note",
+      `openat2(2): ${error.code}; paths are resolved one step at a time, which is as safe`,
+    );
   }
 }
 
@@ -57,7 +61,7 @@ function checkStrict(): Finding {
     return finding("kernel", "ok", "rtnetlink checks requests strictly");
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return finding("kernel", "note", "rtnetlink does not check requests strictly (before 4.20); answers take longer");
+    return finding("kernel", "note", "rtnetlink does not check requests strictly (before 4.20); queries take longer");
   } finally {
     host.close(fd);
   }
@@ -68,12 +72,12 @@ function checkModules(release: string, used: Set<string>): Finding[] {
   return [...new Set(kinds)].map((name) => {
     const state = moduleState(release, name);
     if (state !== "missing") return finding("kernel", "ok", `${name}: ${inWords[state]}`);
-    const cure = `Install the kernel's package of further modules (linux-modules-extra, kernel-modules), or a kernel with CONFIG_${name.toUpperCase()}.`;
+    const cure = `Install the package with the kernel's additional modules (linux-modules-extra, kernel-modules), or a kernel with CONFIG_${name.toUpperCase()}.`;
     const needed = used.has(name);
     return finding(
       "kernel",
       needed ? "error" : "note",
-      `${name}: this kernel does not have it${needed ? ", and a configuration here uses it" : ""}`,
+      `${name}: this kernel does not have it${needed ? ", but a configuration here uses it" : ""}`,
       needed ? cure : "",
     );
   });
@@ -82,8 +86,8 @@ function checkModules(release: string, used: Set<string>): Finding[] {
 const inWords = {
   loaded: "loaded",
   "built in": "built in",
-  available: "loaded at its first use",
-  unknown: "not to be found out without CAP_NET_ADMIN",
+  available: "loaded on first use",
+  unknown: "cannot be determined without CAP_NET_ADMIN",
 };
 
 /** By what is on disk first: asking the kernel for a type of links makes it load the module. */
@@ -123,21 +127,21 @@ const CAPABILITIES = [
   { bit: 12, name: "CAP_NET_ADMIN", why: "to move and configure interfaces" },
   { bit: 21, name: "CAP_SYS_ADMIN", why: "to enter network namespaces" },
   { bit: 13, name: "CAP_NET_RAW", why: "to announce addresses" },
-  { bit: 1, name: "CAP_DAC_OVERRIDE", why: "to keep state in directories of root's" },
+  { bit: 1, name: "CAP_DAC_OVERRIDE", why: "to keep state in root's directories" },
 ];
 
 /** `status`: text of /proc/self/status. */
 export function checkCapabilities(status = readText("/proc/self/status") ?? ""): Finding[] {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   if (effective === undefined) {
-    return [finding("capabilities", "note", "not to be found out: /proc is not mounted here")];
+    return [finding("capabilities", "note", "cannot be determined: /proc is not mounted here")];
   }
   const bits = Number.parseInt(effective.slice(-8), 16);
   const missing = CAPABILITIES.filter(({ bit }) => ((bits >>> bit) & 1) === 0);
   if (missing.length === 0) {
     return [finding("capabilities", "ok", `this process has ${CAPABILITIES.map(({ name }) => name).join(", ")}`)];
   }
-  const cure = "Run it as root on the node. A runtime runs plugins as root with all of them.";
+  const cure = "Run it as root on the node. A runtime runs plugins as root with all capabilities.";
   return missing.map(({ name, why }) =>
     finding("capabilities", "warning", `this process lacks ${name}, which plugins need ${why}`, cure),
   );

@@ -38,7 +38,7 @@ function ofGarbage(garbage: Garbage): Finding {
 function ofDamaged(garbage: Garbage): Finding {
   const what = garbage.kind === "record" ? `${STATE_ROOT}/${garbage.lender.plugin}/${garbage.file}` : "";
   const cure =
-    "Every call passes over it. podnic doctor --fix removes it; a device of its attachment has to be found by hand.";
+    "Plugins ignore it. podnic doctor --fix removes it; if its attachment had a device, look for that by hand.";
   return finding("state", "warning", `${what} is not a record`, cure, true);
 }
 
@@ -50,7 +50,7 @@ function checkPool({ network, size, free, directory, leases }: Pool): Finding[] 
     found.push(finding("state", free === 0 ? "error" : "warning", full, "Enlarge the range, or see podnic leases."));
   }
   if (unknown > 0) {
-    const what = `network ${network}: nothing tells whether the holders of ${unknown} lease${unknown === 1 ? "" : "s"} still exist`;
+    const what = `network ${network}: cannot tell whether the holders of ${unknown} lease${unknown === 1 ? "" : "s"} still exist`;
     found.push(finding("state", "note", `${what}; podnic leases --network ${network} lists them`));
   }
   return found;
@@ -67,8 +67,8 @@ function checkDevice({ name, pci, state, why, holder, interface: link }: Device,
   if (state !== "lost" || known) return [];
   const cure =
     holder === undefined
-      ? "The next ADD of it by host-device gives it its name back."
-      : "The DEL of its pod, or its next ADD, makes it what it was.";
+      ? "The next ADD of this device by host-device restores its name."
+      : "The DEL of its pod, or its next ADD, restores it.";
   return [finding("state", "warning", `${what}: ${why}`, cure)];
 }
 
@@ -78,12 +78,17 @@ function checkRoot(path: string): Finding[] {
     const { mode, uid } = host.stat(path);
     if ((mode & S_IFMT) !== S_IFDIR) {
       return [
-        finding("state", "error", `${path} is not a directory`, "Move it away; plugins make it when they need it."),
+        finding(
+          "state",
+          "error",
+          `${path} is not a directory`,
+          "Move it away; plugins create the directory when they need it.",
+        ),
       ];
     }
     if (uid === 0 && (mode & 0o022) === 0) return [];
     const cure = `chown root ${path} && chmod go-w ${path}`;
-    return [finding("state", "error", `${path} can be changed by others than root`, cure)];
+    return [finding("state", "error", `${path} can be changed by users other than root`, cure)];
   } catch (error) {
     if (error instanceof SystemError) return [];
     throw error;

@@ -110,7 +110,7 @@ export class HostOverlay {
 
   #run(command: Command): never {
     this.steps.add("run", `${command.path} with CNI_COMMAND=${command.env.CNI_COMMAND ?? ""}`);
-    throw new Unknown(`what ${command.path} answers decides what comes then`);
+    throw new Unknown(`the answer of ${command.path} decides what comes next`);
   }
 }
 

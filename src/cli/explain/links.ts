@@ -213,8 +213,7 @@ export class LinkOverlay {
     const kind = a.linkInfo?.kind;
     const sharesAddress = kind === "ipvlan" || a.linkInfo?.data?.mode === 8; // MACVLAN_MODE_PASSTHRU
     const address = a.address ?? (sharesAddress ? parent?.address : undefined);
-    if (address === undefined)
-      this.#steps.add("note", `the kernel draws its address by lot; ${SOME_MAC} stands for it below`);
+    if (address === undefined) this.#steps.add("note", `the kernel will pick a random MAC; shown as ${SOME_MAC}`);
     const { netNsFd: _, ...rest } = a;
     const made: LinkMessage = {
       family: 0,

@@ -134,8 +134,8 @@ function explainForeign(overlay: HostOverlay, plugin: Config, stdin: string, { p
   host.close(delegate.file);
   const { prevResult } = JSON.parse(stdin);
   overlay.steps.add("run", `${delegate.path} with CNI_COMMAND=ADD`);
-  if (prevResult === undefined) throw new Unknown(`what ${delegate.path} answers decides what comes then`);
-  overlay.steps.add("note", "what it does is not known here; it is taken to hand on the result");
+  if (prevResult === undefined) throw new Unknown(`the answer of ${delegate.path} decides what comes next`);
+  overlay.steps.add("note", "podnic cannot know what it does; the result is assumed to pass through unchanged");
   return prevResult;
 }
 

@@ -91,7 +91,8 @@ export function uninstall(path: string, only: string[]): Change[] {
 }
 
 function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
-  const cure = "Plugins go where the runtime looks for them, usually /opt/cni/bin; mkdir -p makes it.";
+  const cure =
+    "Name the directory where the runtime looks for plugins, usually /opt/cni/bin, or create it with mkdir -p.";
   const dir = openNamedDirectory(path, cure);
   // The directory is its own lock: two installers would take each other's files for leftovers.
   try {
@@ -111,7 +112,7 @@ function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
 function chosen(only: string[]): string[] {
   for (const name of only) {
     if (pluginNames().includes(name)) continue;
-    throw new UsageError(`no plugin is called "${name}"`, `There are ${pluginNames().join(", ")}.`);
+    throw new UsageError(`there is no plugin "${name}"`, `Plugins: ${pluginNames().join(", ")}.`);
   }
   return only.length === 0 ? pluginNames() : [...new Set(only)];
 }
@@ -121,8 +122,8 @@ function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): voi
   if (force && !directory) return;
   throw new Failure(
     "failed",
-    `${path}/${name} is not replaced: it is ${directory ? "a directory" : "none of podnic, the Go plugins and sriov-cni"}`,
-    directory ? "Move it away." : "Nothing was changed. --force replaces it, with --backup it is kept.",
+    `${path}/${name} is not replaced: it is ${directory ? "a directory" : "neither podnic's, nor a Go plugin, nor sriov-cni"}`,
+    directory ? "Move it away." : "Nothing was changed. --force replaces it; add --backup to keep a copy.",
   );
 }
 
@@ -173,8 +174,8 @@ function refuseFalseBackup(path: string, dir: Fd): void {
   if (!isThere(BACKUP, dir) || (host.stat(BACKUP, false, dir).mode & S_IFMT) === S_IFDIR) return;
   throw new Failure(
     "failed",
-    `${path}/${BACKUP} is no directory`,
-    "It is where install keeps the plugins that it replaces. Look at what it is, and remove it.",
+    `${path}/${BACKUP} is not a directory`,
+    "install keeps the plugins that it replaces there. Check what it is, and remove it.",
   );
 }
 

@@ -31,7 +31,7 @@ import { isMachinesNetwork, Namespaces } from "./namespaces.ts";
 
 /**
  * "free": can be given to a pod. "pod": a pod has it. "node": the node needs it, or its policy keeps it back. "lost": an attachment
- * that is gone had it, and it has not been made what it was; DEL, gc or the next ADD does that. "elsewhere": its interface is in a
+ * that is gone had it, and it has not been restored; DEL, gc or the next ADD does that. "elsewhere": its interface is in a
  * namespace that nothing tells about. "unbound": it has no driver. "virtual": made by software, and given to pods only when a
  * configuration names it.
  */
@@ -118,15 +118,15 @@ function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
 function stateOf({ life, was }: Holder, inside: boolean, outside: Link | undefined): Pick<Device, "state" | "why"> {
   if (inside) return { state: "pod", why: "" };
   if (outside !== undefined) {
-    const why = life === "gone" ? "its namespace is gone" : "it came back without DEL";
+    const why = life === "gone" ? "its namespace is gone" : "it came back without a DEL";
     return { state: "lost", why: `${why}; it is "${outside.name}" here` };
   }
   if (was === undefined) {
-    if (life !== "gone") return { state: "pod", why: "driven by a program, without interface" };
+    if (life !== "gone") return { state: "pod", why: "used by a userspace driver, without an interface" };
     return { state: "lost", why: "its namespace is gone" };
   }
-  if (life === "gone") return { state: "lost", why: "its namespace is gone, and its interface is not to be seen" };
-  return { state: "pod", why: "its interface is not to be seen: the pod moved or renamed it, or it was unplugged" };
+  if (life === "gone") return { state: "lost", why: "its namespace is gone, and its interface was not found" };
+  return { state: "pod", why: "interface not found: the pod moved or renamed it, or it was unplugged" };
 }
 
 /** Devices in pods that nothing was written down about: those of the Go host-device, which leaves their name in the alias. */
@@ -142,7 +142,7 @@ function aliasedDevices({ namespace, links, view }: Inside, holders: Holder[]): 
       mac: link.mac,
       // A card that nobody gave away may be the machine's own, seen from a node that is a container on it.
       state: link.alias === "" && pciOf(link) !== "" ? "elsewhere" : "pod",
-      why: link.alias === "" ? "nothing is written down about it" : "its alias says its name here (Go host-device)",
+      why: link.alias === "" ? "podnic has no record of it" : "its alias gives its name on the host (Go host-device)",
       holder: { by: "", network: "", containerId: "", interface: link.name, namespace: namespace.path },
     }));
 }
@@ -172,11 +172,11 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, 
   if (functions > 0) return { state: "node", why: `has ${functions} virtual functions` };
   const left = link.alias !== "" && link.alias !== link.name && (link.flags & IFF_UP) === 0;
   if (left && isPhysical(link) && getLink(route, link.alias) === undefined) {
-    return { state: "lost", why: `its alias says that it was "${link.alias}" (Go host-device)` };
+    return { state: "lost", why: `its alias says that its name was "${link.alias}" (Go host-device)` };
   }
   // See src/plugin/lent/name.ts.
   const renamed = link.name === `dev${link.index}` && link.alias !== "" && getLink(route, link.alias) !== undefined;
-  const why = renamed ? `was "${link.alias}", which is another device's name now` : "";
+  const why = renamed ? `was "${link.alias}", a name that another device has now` : "";
   return { state: isPhysical(link) ? "free" : "virtual", why };
 }
 
@@ -186,13 +186,13 @@ function hiddenDevices(known: Device[]): Device[] {
   const addresses = (names("/sys/bus/pci/devices") ?? []).filter((pci) => !met.has(pci) && isNetworkCard(pci));
   // /sys shows the cards of the whole machine, also to a node that is a container on it (kind, k3d, LXD).
   const elsewhere = isMachinesNetwork()
-    ? "its interface is in a namespace that is not to be seen"
-    : "its interface is in another namespace, perhaps the machine's: this one is not the machine's first";
+    ? "its interface is in a namespace that podnic cannot see"
+    : "its interface is in another namespace, perhaps the host's: podnic does not run in the host's namespace";
   return addresses.map((pci): Device => {
     const driver = driverOf(pci);
     const device = { name: "", pci, driver, mac: "" };
-    if (driver === "") return { ...device, state: "unbound", why: "no driver is bound to it" };
-    if (isUserspaceDriver(driver)) return { ...device, state: "free", why: "for programs (DPDK, VMs)" };
+    if (driver === "") return { ...device, state: "unbound", why: "it has no driver" };
+    if (isUserspaceDriver(driver)) return { ...device, state: "free", why: "for userspace drivers (DPDK, VMs)" };
     return { ...device, state: "elsewhere", why: elsewhere };
   });
 }

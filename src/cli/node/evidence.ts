@@ -76,17 +76,17 @@ export class Containers {
     const alive = found.find(({ life }) => life === "alive");
     if (alive !== undefined) return alive;
     const at = this.#addresses.get(address);
-    if (at !== undefined) return { life: "alive", why: `${at} has the address` };
+    if (at !== undefined) return { life: "alive", why: `${at} has this address` };
     const gone = found.find(({ life }) => life === "gone");
     if (gone !== undefined) return gone;
     if (written() < this.#bootTime) return { life: "gone", why: "its lease is older than this boot" };
-    return { life: "unknown", why: "nothing on this node tells about it" };
+    return { life: "unknown", why: "nothing on this node refers to it" };
   }
 }
 
 function inWords(life: Life, path: string): string {
   if (life === "alive") return `in ${path}`;
-  return life === "gone" ? `${path} is gone` : `${path || "its namespace"} is not to be seen from here`;
+  return life === "gone" ? `${path} is gone` : `${path || "its namespace"} cannot be seen from here`;
 }
 
 /** Every namespace has these. */

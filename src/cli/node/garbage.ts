@@ -75,7 +75,7 @@ export function findDamaged(): Garbage[] {
     lender
       .store()
       .damaged()
-      .map((file): Garbage => ({ kind: "record", ...nobody, file, why: "it is no record (damaged)", lender })),
+      .map((file): Garbage => ({ kind: "record", ...nobody, file, why: "damaged: not a valid record", lender })),
   );
 }
 
@@ -122,11 +122,11 @@ function collectDevice({ lender, key }: Holder): void {
     return giveBack(lender, key, "");
   });
   if (outcome !== "hidden") return;
-  throw new Error("its interface is in a namespace that is not to be seen; it comes back when that namespace ends");
+  throw new Error("its interface is in a namespace that podnic cannot see; it comes back when that namespace ends");
 }
 
 /** Throws when the attachment has come back to life (an ADD of the same name). */
 export function requireStillGone(lender: Holder["lender"], key: RecordKey, holders: Holder[]): void {
   const now = holders.find((one) => one.lender === lender && isSameKey(one.key, key));
-  if (now !== undefined && now.life !== "gone") throw new Error("it has come back to life and was not touched");
+  if (now !== undefined && now.life !== "gone") throw new Error("its pod is running again; it was not touched");
 }

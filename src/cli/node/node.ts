@@ -22,7 +22,7 @@ export interface Node {
 /** Who is not root would be told half of the truth: state is root's, and so are pods' namespaces. Throws Failure. */
 export function requireRoot(): void {
   if (host.geteuid() === 0) return;
-  throw new Failure("failed", "it takes root to see pods' namespaces and what plugins wrote down", "Run it as root.");
+  throw new Failure("failed", "only root can see pods' namespaces and the plugins' records", "Run it as root.");
 }
 
 export function configurationsInFiles(): PluginConfiguration[] {

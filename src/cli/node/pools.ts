@@ -168,8 +168,8 @@ function readLease(dir: Fd, name: string, containers: Containers): Lease | undef
     const data = readFile(dir, name, LEASE_LIMIT);
     if (data === undefined) return undefined;
     const owner = parseOwner(host.decode(data));
-    if (owner === "none") return odd("no owner is written in it; the next call of host-local removes it");
-    if (owner === undefined) return odd("no plugin wrote it");
+    if (owner === "none") return odd("it names no owner; the next call of host-local removes it");
+    if (owner === undefined) return odd("not written by a plugin");
     const written = (): number => host.stat(name, false, dir).mtime;
     const holder = containers.holderOf(owner.containerId, name, written);
     return { address: name, containerId: owner.containerId, interface: owner.ifName, ...holder };

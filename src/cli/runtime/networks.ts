@@ -88,7 +88,7 @@ export function sourceOf(given: string, directories: string[]): Source {
   }
   if (isFile(given)) return { file: given, byName: false };
   const where = directories.join(" and ");
-  const there = names.length === 0 ? "There is no network." : `Networks there: ${names.join(", ")}.`;
+  const there = names.length === 0 ? "There are no networks." : `Networks there: ${names.join(", ")}.`;
   throw new Failure(
     "invalid config",
     `no network "${given}" in ${where}${didYouMean(given, names)}`,

@@ -60,8 +60,8 @@ function parseResult(type: string, stdout: string): Config {
   } catch {
     // said below
   }
-  const said = stdout.trim() === "" ? "it printed nothing" : `it printed ${JSON.stringify(excerpt(stdout))}`;
-  throw new Failure("failed", `plugin ${JSON.stringify(type)} ended well but printed no result`, said);
+  const said = stdout.trim() === "" ? "It printed nothing." : `It printed: ${JSON.stringify(excerpt(stdout))}`;
+  throw new Failure("failed", `plugin ${JSON.stringify(type)} exited with status 0 but printed no result`, said);
 }
 
 /** An attachment by hand. Returns the result of the last plugin. Stops at the first that fails; what was done before it stays. */
@@ -74,7 +74,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     } catch (error) {
       if (!(error instanceof Failure) || i === 0) throw error;
       const done = network.plugins.slice(0, i).map(({ type }) => String(type));
-      const details = `${error.details}; ${done.join(", ")} before it stays as it is until a DEL`;
+      const details = `${error.details}; ${done.join(", ")} before it stays in place until a DEL`;
       throw error.reworded(error.message, details);
     }
   }
@@ -82,7 +82,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     keepResult(network, attachment, result);
   } catch (error) {
     const failure = toFailure(error);
-    const cure = "the interface is there all the same, until a DEL";
+    const cure = "The interface exists all the same, until a DEL.";
     throw failure.reworded(
       `the result cannot be kept in ${DIRECTORY}: ${failure.message}`,
       `${failure.details}; ${cure}`,
@@ -97,14 +97,18 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
     throw new Failure(
       "invalid config",
       `network "${network.name}" has disableCheck`,
-      "its CHECK is not asked for by runtimes",
+      "Runtimes do not call CHECK for it.",
     );
   }
   const kept = keptResult(network, attachment);
   if (kept === undefined) {
     const { containerId, netns, ifName } = attachment;
     const what = `network "${network.name}" as ${ifName} in ${netns}, container ${containerId}`;
-    throw new Failure("unknown container", `no ADD is remembered of ${what}`, "CHECK compares with what ADD answered.");
+    throw new Failure(
+      "unknown container",
+      `there is no cached result for ${what}: was it ever added?`,
+      "CHECK compares the interface with the result of ADD.",
+    );
   }
   for (const plugin of network.plugins) {
     runPlugin(stage, "CHECK", plugin, attachment, configFor(network, plugin, attachment, kept));

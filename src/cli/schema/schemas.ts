@@ -77,8 +77,8 @@ function listSchema(): Schema {
     properties: {
       cniVersion: { enum: [...supportedVersions], description: "Version of the CNI spec." },
       name: { type: "string", description: "Name of the network." },
-      disableCheck: { type: "boolean", description: "Runtimes do not ask for CHECK." },
-      disableGC: { type: "boolean", description: "Runtimes do not ask for GC." },
+      disableCheck: { type: "boolean", description: "Runtimes do not call CHECK." },
+      disableGC: { type: "boolean", description: "Runtimes do not call GC." },
       plugins: {
         type: "array",
         minItems: 1,

@@ -22,15 +22,15 @@ test("what an earlier pod left is said of the VF until the next pod has it", () 
   run("ADD", { vlan: 100, trust: "on" });
   for (const what of ["vlan", "plain-vlan", "trust"]) card.refusals[what] = EBUSY;
   run("DEL", {});
-  expect(about()).toBe("for programs (DPDK, VMs); an earlier pod left vlan, trust");
+  expect(about()).toBe("for userspace drivers (DPDK, VMs); an earlier pod left vlan, trust");
   for (const what of ["vlan", "plain-vlan", "trust"]) delete card.refusals[what];
   run("ADD", {}, { id: "next" });
   run("DEL", {}, { id: "next" });
-  expect(about()).toBe("for programs (DPDK, VMs)");
+  expect(about()).toBe("for userspace drivers (DPDK, VMs)");
 });
 
 test("nothing is said of a VF on which nothing was left", () => {
   run("ADD", { vlan: 100 });
   run("DEL", {});
-  expect(about()).toBe("for programs (DPDK, VMs)");
+  expect(about()).toBe("for userspace drivers (DPDK, VMs)");
 });

@@ -44,7 +44,7 @@ it("shows ten findings with one cure, and counts the rest", () => {
     "  error    another",
     "           Look.",
     "",
-    "1 error, 300 warnings; podnic doctor --fix can do something about 300",
+    "1 error, 300 warnings; podnic doctor --fix can fix 300",
     "",
   ]);
 });

@@ -49,7 +49,7 @@ test.each([
   const { status, stdout, stderr } = execute(["validate", file], { NO_COLOR: "1" });
   rmSync(file);
   expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
-  const message = where === "1:1" ? "not an object of Kubernetes" : "nested more than 100 deep; it is not looked at";
+  const message = where === "1:1" ? "not a Kubernetes object" : "nested more than 100 deep; not checked";
   expect(stdout).toContain(`${file}:${where}: error: ${message}`);
 });
 

@@ -226,7 +226,7 @@ describe("plugins of others", () => {
   test("as IPAM plugin they make the rest unknown", () => {
     stranger();
     const explained = explain(write({ ...fixed, ipam: { type: "stranger" } }), ...path);
-    expect(explained.unknown).toContain("stranger answers decides what comes then");
+    expect(explained.unknown).toContain("stranger decides what comes next");
     expect(steps(explained, "kernel")[0]).toMatch(/^ip link add/);
     expect(explained.status).toBe(0);
     expect(existsSync("/run/it-ran")).toBe(false);

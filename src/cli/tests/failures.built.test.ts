@@ -57,7 +57,7 @@ test("no help shows a default that is none", () => {
 
 test.each([
   ["EPIPE", ""],
-  ["ENOSPC", "podnic: the answer cannot be written: write: no space left on device\n"],
+  ["ENOSPC", "podnic: cannot write the output: write: no space left on device\n"],
 ])("an answer that cannot be written for %s is a failure", (stdoutFails, said) => {
   const edge = installEdge({ stdoutFails });
   try {

@@ -47,7 +47,7 @@ it("--cni-bin-dir= names another directory", () => {
 
 it("outside of a container a directory must be named", () => {
   rmSync(join(root, "host"), { recursive: true });
-  expect(run("--no-sleep")).toMatchObject({ status: 2, stderr: expect.stringContaining("no directory is named") });
+  expect(run("--no-sleep")).toMatchObject({ status: 2, stderr: expect.stringContaining("no directory given") });
 });
 
 /** Process 1 of a PID namespace, as in a container: the kernel drops signals that it does not handle. */

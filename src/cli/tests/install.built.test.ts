@@ -94,7 +94,7 @@ describe("podnic install", () => {
     const before = inode("macvlan");
     const { status, stderr } = run("install", dir);
     expect(status).toBe(1);
-    expect(stderr).toContain(`${dir}/static is not replaced: it is none of podnic, the Go plugins and sriov-cni`);
+    expect(stderr).toContain(`${dir}/static is not replaced: it is neither podnic's, nor a Go plugin, nor sriov-cni`);
     expect(stderr).toContain("--force");
     expect(readdirSync(dir).sort()).toEqual(["macvlan", "static"]);
     expect(inode("macvlan")).toBe(before);

@@ -64,7 +64,7 @@ test("a template of Helm is called one", () => {
   writeFileSync(path, "{{- if .Values.on }}\nkind: NetworkAttachmentDefinition\n{{- end }}\n");
   const { status, stdout } = validate(path);
   expect(status).toBe(1);
-  expect(stdout).toContain(`${path}:1:1: error: this looks like a template of Helm`);
+  expect(stdout).toContain(`${path}:1:1: error: this looks like a Helm template`);
   expect(stdout).toContain("helm template CHART | podnic validate -");
 });
 

@@ -122,7 +122,7 @@ describe("podnic leases", () => {
       "second",
     ]);
     expect(json("leases", "--data-dir", "/run/other", "--network", "second")).toHaveLength(1);
-    expect(run(["leases"]).stdout).toBe("There are no pools.\n");
+    expect(run(["leases"]).stdout).toBe("no pools\n");
   });
 });
 
@@ -197,7 +197,7 @@ describe("podnic gc", () => {
     const file = join(mkdtempSync(join(tmpdir(), "podnic-gc-")), "any.conf");
     writeFileSync(file, JSON.stringify({ cniVersion: "1.0.0", name: "net", type: "host-device", device: "grey" }));
     for (const same of [["net"], ["--network", "net"], [file]]) {
-      const nothing = { status: 0, stdout: "Nothing of network net is left behind.\n" };
+      const nothing = { status: 0, stdout: "Nothing of network net is left over.\n" };
       expect(run(["gc", ...same])).toMatchObject(nothing);
     }
   });
@@ -216,7 +216,7 @@ describe("podnic gc", () => {
       ...["other true", "other true"],
     ]);
     expect([leasesOf("net"), leasesOf("other")]).toEqual([["198.18.77.3"], []]);
-    expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: "Nothing is left behind.\n" });
+    expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: "Nothing is left over.\n" });
   });
 
   it.each([
@@ -297,7 +297,7 @@ describe("podnic gc", () => {
     // The pair dies with the namespace, and some time after it.
     sh(`while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done; rm ${NETWORKS}/net/198.18.77.2`);
     pod("grey");
-    expect(collect(found)).toEqual([{ garbage: found[0], error: "it has come back to life and was not touched" }]);
+    expect(collect(found)).toEqual([{ garbage: found[0], error: "its pod is running again; it was not touched" }]);
     expect(sh("ip -n grey link show net1")).toContain("net1");
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
   });
@@ -313,7 +313,7 @@ describe("podnic gc", () => {
     expect(spare).toMatchObject({ ifname: `dev${spare.ifindex}`, mtu: 1500 });
     expect(json("devices", "--all").find(({ name }: { name: string }) => name === spare.ifname)).toMatchObject({
       state: "virtual",
-      why: 'was "grey", which is another device\'s name now',
+      why: 'was "grey", a name that another device has now',
     });
   });
 });
@@ -331,8 +331,8 @@ describe("podnic doctor", () => {
     // No terminal, no --yes: it shows, and does nothing.
     const { status, stdout, stderr } = run(["doctor", "--fix"]);
     expect(status).toBe(1);
-    expect(stdout).toContain("To be done:");
-    expect(stderr).toContain("give --yes");
+    expect(stdout).toContain("To do:");
+    expect(stderr).toContain("add --yes");
     expect(leasesOf("net")).toHaveLength(1);
     expect(json("doctor", "--fix", "--yes").fixed).toHaveLength(2);
     expect(leasesOf("net")).toEqual([]);
@@ -441,10 +441,10 @@ it("podnic doctor finds a slip of the pen in the policy, and where it is no JSON
     return all.filter(({ about }) => about === "policy").map(({ level, found, cure }) => [level, found, cure]);
   };
   expect(policy('{"devices": {"deney": ["eth0"]}}')).toEqual([
-    ["ok", "/etc/cni/podnic.json is in force", ""],
+    ["ok", "/etc/cni/podnic.json is valid and in use", ""],
     [
       "warning",
-      expect.stringContaining('devices.deney is a key that no plugin here reads; did you mean "deny"?'),
+      expect.stringContaining('devices.deney is not a key that any plugin here reads; did you mean "deny"?'),
       expect.stringMatching(/./),
     ],
   ]);

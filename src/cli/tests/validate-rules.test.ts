@@ -91,7 +91,7 @@ test.each<[string, object, string[]]>([
       "ipam.ranges[0][1].gateway: invalid range set 0: invalid IP address: 10.1.0",
       "ipam.ranges[1][0].subnet: invalid range set 1: invalid CIDR address: 10.2.0.0/33",
       'ipam.routes[0].dst: ipam.routes[0].dst must be an address with prefix length (CIDR notation) such as 192.0.2.1/24 (found "default")',
-      'ipam.dataDir: dataDir "/etc/x" is outside of the directories it may lie in',
+      'ipam.dataDir: dataDir "/etc/x" is outside the directories allowed for it',
       "ipam.exclude[1]: invalid IP address: y",
     ],
   ],

@@ -61,10 +61,10 @@ function isKubernetes(text: string): boolean {
 
 const yamlCures: { [code: string]: string } = {
   TAB_AS_INDENT: "Indent with spaces.",
-  BAD_INDENT: "Entries of one level begin in the same column.",
+  BAD_INDENT: "Entries of one level must begin in the same column.",
   MULTILINE_IMPLICIT_KEY: "Look at the line above it: a colon, a quote or the indentation is missing.",
   BLOCK_AS_IMPLICIT_KEY: "Quote a text that has a colon and a space in it; indent what belongs below a key.",
-  MISSING_CHAR: "A quote or bracket is opened and not closed, or text follows behind it.",
+  MISSING_CHAR: "A quote or bracket is not closed, or text follows it.",
 };
 
 function readYaml(text: string): Contents {
@@ -72,7 +72,7 @@ function readYaml(text: string): Contents {
   const action = text.indexOf("{{");
   if (action < 0 || !contents.remarks.some(({ level }) => level === "error")) return contents;
   const template = {
-    text: "this looks like a template of Helm, not like YAML",
+    text: "this looks like a Helm template, not YAML",
     cure: "Render it first: helm template CHART | podnic validate -",
   };
   return { networks: [], remarks: [{ level: "error", offset: action, path: "", ...template }] };
@@ -91,19 +91,18 @@ function readObjects(text: string): Contents {
     else readObject(text, document.contents, contents);
   }
   const nothing = contents.networks.length + contents.remarks.length === 0;
-  if (nothing)
-    contents.remarks.push(remark("error", undefined, "", "there is no network in it", "Is it the right file?"));
+  if (nothing) contents.remarks.push(remark("error", undefined, "", "it contains no network", "Is it the right file?"));
   return contents;
 }
 
 function refusal({ offset, reason }: Refused): Remark {
   const deep = {
-    text: `nested more than ${DEEPEST} deep; it is not looked at`,
-    cure: "No network needs that: a bracket is not closed, or it is the wrong file.",
+    text: `nested more than ${DEEPEST} deep; not checked`,
+    cure: "No network needs that: a bracket is not closed, or this is the wrong file.",
   };
   const long = {
-    text: `more than ${MOST_TOKENS} words and signs of YAML; it is not looked at`,
-    cure: "Give the objects with networks only, or split the file.",
+    text: `more than ${MOST_TOKENS} YAML tokens; not checked`,
+    cure: "Pass only the objects with networks, or split the file.",
   };
   return { level: "error", offset, path: "", ...(reason === "deep" ? deep : long) };
 }
@@ -116,7 +115,7 @@ function whatIsNotYaml(document: Document): Remark | undefined {
   }
   const key = repeatedKey(document);
   if (key === undefined) return undefined;
-  return remark("error", key, "", "not YAML: Map keys must be unique", "Only one of them counts: remove the other.");
+  return remark("error", key, "", "not YAML: Map keys must be unique", "Only one of them counts: remove the others.");
 }
 
 function remark(level: Level, node: Node | null | undefined, path: string, text: string, cure = ""): Remark {
@@ -133,7 +132,7 @@ function readObject(source: string, node: Document["contents"], contents: Conten
         "error",
         node,
         "",
-        "not an object of Kubernetes",
+        "not a Kubernetes object",
         `It has "apiVersion", "kind: ${KIND}", "metadata" and "spec".`,
       ),
     );
@@ -155,9 +154,7 @@ function readObject(source: string, node: Document["contents"], contents: Conten
   } else {
     const meant = didYouMean(kind, [KIND]);
     const level = meant === "" ? "note" : "error";
-    remarks.push(
-      remark(level, kindNode, "kind", `"${kind}" is not ${KIND}${meant}`, meant === "" ? "It is not looked at." : ""),
-    );
+    remarks.push(remark(level, kindNode, "kind", `"${kind}" is not ${KIND}${meant}`, meant === "" ? "Skipped." : ""));
   }
 }
 
@@ -185,25 +182,25 @@ function readDefinition(source: string, map: YAMLMap, contents: Contents): void 
   const nameNode = below(map, "metadata", "name");
   const name = textOf(nameNode) ?? "";
   if (!isObjectName(name)) {
-    const cure = "Lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit.";
+    const cure = "Use lower-case letters, digits, '-' and '.'; begin and end with a letter or digit.";
     const text =
-      nameNode === undefined ? "metadata.name is missing" : "metadata.name is no name of an object of Kubernetes";
+      nameNode === undefined ? "metadata.name is missing" : "metadata.name is not a valid Kubernetes object name";
     remarks.push(remark("error", nameNode ?? map, "metadata.name", text, cure));
   }
   const spec = nodeOf(map, "spec");
   if (isMap(spec)) checkSpecKeys(spec, remarks);
   else if (spec !== undefined && !(isScalar(spec) && spec.value === null)) {
-    remarks.push(remark("error", spec, "spec", 'spec must be an object with the text "config"'));
+    remarks.push(remark("error", spec, "spec", 'spec must be an object with the string "config"'));
     return;
   }
   const config = isMap(spec) ? nodeOf(spec, "config") : undefined;
   const isEmpty = config === undefined || (isScalar(config) && (config.value === null || config.value === ""));
   if (isEmpty) {
-    const text = `no spec.config: Multus takes the file of its directory (/etc/cni/multus/net.d) whose "name" is "${name}"`;
+    const text = `no spec.config: Multus uses the file in /etc/cni/multus/net.d whose "name" is "${name}"`;
     remarks.push(remark("note", config ?? map, "spec.config", text));
   } else if (!isScalar(config) || typeof config.value !== "string") {
-    const cure = 'Write "config: |-" and below it the JSON, indented.';
-    remarks.push(remark("error", config, "spec.config", "spec.config must be a text that holds JSON, not YAML", cure));
+    const cure = 'Write "config: |-" and put the JSON below it, indented.';
+    remarks.push(remark("error", config, "spec.config", "spec.config must be a string of JSON, not YAML", cure));
   } else {
     const offsets = offsetsOf(source, config as Scalar<string>);
     const allotted = below(map, "metadata", "annotations", RESOURCE_NAME) !== undefined;

@@ -84,7 +84,7 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
       offset: text.position(key),
       path: path(pointer),
       text: words,
-      cure: "Remove one.",
+      cure: "Remove one of them.",
     });
   }
   return { network: { name, plugins: types }, remarks };
@@ -92,7 +92,7 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
 
 function notJson({ json, path, position }: NetworkText): Remark {
   const blank = json.trim() === "";
-  const found = blank ? { line: 1, column: 1, text: "there is nothing in it" } : findJsonError(json);
+  const found = blank ? { line: 1, column: 1, text: "the file is empty" } : findJsonError(json);
   const { line, column, text } = found ?? { line: 1, column: 1, text: "nested too deep" };
   const before =
     json

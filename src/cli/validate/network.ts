@@ -69,12 +69,12 @@ function checkName({ name }: Config, { defaultName }: Origin): Finding[] {
         "error",
         "",
         "missing network name",
-        'Give the network a "name": its state and its leases are kept under it. Only in a NetworkAttachmentDefinition it may be left out.',
+        'Give the network a "name": its state and its leases are kept under it. It may be left out only in a NetworkAttachmentDefinition.',
       ),
     ];
   }
   if (typeof name !== "string")
-    return [finding("error", "/name", `name must be a text in quotes (found ${describe(name)})`)];
+    return [finding("error", "/name", `name must be a string in quotes (found ${describe(name)})`)];
   try {
     checkNetworkName(name);
     return [];
@@ -88,16 +88,16 @@ function checkVersionOf(raw: Config): Finding[] {
   const { cniVersion } = raw;
   if (cniVersion === undefined || cniVersion === "") {
     const cure = 'Write "cniVersion": "1.0.0", or what your runtime speaks.';
-    return [finding("warning", "", "cniVersion is missing, which means 0.1.0, the oldest one", cure)];
+    return [finding("warning", "", "cniVersion is missing, which means 0.1.0, the oldest version", cure)];
   }
   if (typeof cniVersion !== "string") {
-    return [finding("error", "/cniVersion", `cniVersion must be a text in quotes (found ${describe(cniVersion)})`)];
+    return [finding("error", "/cniVersion", `cniVersion must be a string in quotes (found ${describe(cniVersion)})`)];
   }
   if (isSupported(cniVersion)) return [];
   const longer = supportedVersions.find((known) => known.startsWith(cniVersion));
   const meant = longer === undefined ? didYouMean(cniVersion, supportedVersions) : `; did you mean "${longer}"?`;
-  const text = `"${excerpt(cniVersion)}" is no version of the CNI spec that podnic knows${meant}`;
-  return [finding("error", "/cniVersion", text, `Known are ${supportedVersions.join(", ")}.`)];
+  const text = `"${excerpt(cniVersion)}" is not a CNI spec version that podnic supports${meant}`;
+  return [finding("error", "/cniVersion", text, `Supported: ${supportedVersions.join(", ")}.`)];
 }
 
 /** Rules of the list itself. */
@@ -112,8 +112,8 @@ function checkList(raw: Config): Finding[] {
       ...finding(
         "warning",
         `/${key}`,
-        `"${key}" beside "plugins" is not read`,
-        `Move it into the entry of "plugins" that it is for.`,
+        `"${key}" next to "plugins" is ignored`,
+        `Move it into the entry of "plugins" it belongs to.`,
       ),
       atKey: true,
     })),
@@ -123,7 +123,7 @@ function checkList(raw: Config): Finding[] {
     return [finding("error", "/plugins", `plugins must be a list […] (found ${describe(plugins)})`), ...findings];
   }
   if (plugins.length === 0) {
-    const cure = "Give at least one plugin: the one that makes the interface.";
+    const cure = "Give at least one plugin: the one that creates the interface.";
     return [finding("error", "/plugins", "plugins must not be an empty list", cure), ...findings];
   }
   if (isSupported(versionOf(raw)) && isBefore(versionOf(raw), "0.3.0")) {

@@ -35,30 +35,30 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
   const { type } = config;
   if (typeof type !== "string" || type === "") {
     const wanted = `the name of a plugin, such as ${pluginNames().join(", ")}`;
-    const text = type === undefined || type === "" ? '"type" is missing' : '"type" must be a text in quotes';
+    const text = type === undefined || type === "" ? '"type" is missing' : '"type" must be a string in quotes';
     return [finding("error", type === undefined ? "" : "/type", text, `It is ${wanted}.`)];
   }
   if (!isPlainName(type)) {
-    const cure = "It is the name of a plugin and no path: runtimes look for it in their directories.";
-    return [finding("error", "/type", `"type" has characters that no plugin's name has`, cure)];
+    const cure = "Give the name of a plugin, not a path: runtimes search their own directories.";
+    return [finding("error", "/type", `"type" has characters that plugin names cannot have`, cure)];
   }
   const plugin = findPlugin(type);
   if (plugin === undefined) return checkForeign(type, config, context);
   const { length } = host.encode(JSON.stringify(config));
   if (length > inputLimit) {
     const text = `${type} gets a configuration of ${length} bytes and reads at most ${inputLimit}`;
-    return [finding("error", "", text, "No network configuration needs that much.")];
+    return [finding("error", "", text, "No network configuration needs to be that large.")];
   }
   if (plugin.kind === "ipam") {
     const cure = `${type} gives addresses to the interface of another plugin: put {"type": "${type}", …} into that plugin's "ipam".`;
-    return [finding("error", "/type", `${type} is an IPAM plugin and makes no interface`, cure)];
+    return [finding("error", "/type", `${type} is an IPAM plugin and creates no interface`, cure)];
   }
   const ipam = ipamOf(config);
   const findings = [...checkIpamType(config, ipam), ...checkKeys(config, plugin, ipam), ...checkCapabilities(config)];
   if ("prevResult" in config) {
-    const cure = "Remove it: the runtime, or the plugin before this one in the list, says what it is.";
+    const cure = "Remove it: the runtime sets it to the result of the plugin before.";
     findings.push({
-      ...finding("warning", "/prevResult", '"prevResult" does not belong into a file', cure),
+      ...finding("warning", "/prevResult", '"prevResult" does not belong in a file', cure),
       atKey: true,
     });
   }
@@ -99,9 +99,9 @@ const OTHERS = [
 
 function unknownType(pointer: string, type: string, known: string[]): Finding {
   const meant = OTHERS.includes(type) ? "" : didYouMean(type, known);
-  const text = `"${type}" is none of podnic's plugins${meant}`;
-  if (meant !== "") return finding("warning", pointer, text, "A runtime looks for a plugin of this very name.");
-  return finding("note", pointer, text, "Its part is not checked.");
+  const text = `"${type}" is not a podnic plugin${meant}`;
+  if (meant !== "") return finding("warning", pointer, text, "A runtime looks for a plugin with exactly this name.");
+  return finding("note", pointer, text, "Its keys are not checked.");
 }
 
 /** The IPAM plugin of ours that the configuration names. */
@@ -124,7 +124,7 @@ function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
       finding(
         "warning",
         "/ipam",
-        'ipam has no "type": the interface gets no address',
+        'ipam has no "type", so the interface gets no address',
         `Say which: ${ipamNames()
           .map((name) => JSON.stringify(name))
           .join(" or ")}.`,
@@ -135,7 +135,12 @@ function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
   const other = findPlugin(type);
   if (other !== undefined) {
     return [
-      finding("error", "/ipam/type", `${type} is no IPAM plugin`, `Those of podnic are ${ipamNames().join(" and ")}.`),
+      finding(
+        "error",
+        "/ipam/type",
+        `${type} is not an IPAM plugin`,
+        `podnic's IPAM plugins are ${ipamNames().join(" and ")}.`,
+      ),
     ];
   }
   return [unknownType("/ipam/type", type, ipamNames())];
@@ -163,7 +168,7 @@ function checkCapabilities(config: Config): Finding[] {
   if (shape.length === 0) return [];
   return unknownKeys(capabilities, shape, "/capabilities").map((each) => ({
     ...each,
-    text: each.text.replace("is a key that no plugin here reads", "is a capability that no plugin here has"),
+    text: each.text.replace("is not a key that any plugin here reads", "is not a capability of any plugin here"),
   }));
 }
 

@@ -46,6 +46,6 @@ export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also:
 function unknown(pointer: string, key: string, known: string[]): Finding {
   const meant = didYouMean(key, known);
   const cure = meant === "" ? `Known here: ${known.join(", ")}.` : "";
-  const text = `${humanPath(pointer)} is a key that no plugin here reads${meant}`;
+  const text = `${humanPath(pointer)} is not a key that any plugin here reads${meant}`;
   return { ...finding("warning", pointer, text, cure), atKey: true };
 }

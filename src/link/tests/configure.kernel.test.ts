@@ -390,7 +390,7 @@ describe("what a refusal says", () => {
     sh("ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
     const error = caught(() => configure(spec(["10.1.2.3/24"], [{ dst: "::/0", gw: "fe80::1" }])));
     expect(error.details).toBe(
-      "this node has no IPv6, or it is switched off for the interface: leave the route ::/0 out of the configuration",
+      "This node has no IPv6, or it is disabled on the interface. Remove the route ::/0 from the configuration.",
     );
   });
 
@@ -399,7 +399,7 @@ describe("what a refusal says", () => {
     const error = caught(() => configure(spec(["fd00::5/64"], [])));
     expect([error.kind, error.message]).toEqual([
       "invalid config",
-      "cannot give eth0 an IPv6 address: its MTU is below 1280, the least that IPv6 works with",
+      "cannot give eth0 an IPv6 address: its MTU is below 1280, the minimum for IPv6",
     ]);
     expect(error.details).not.toContain("ipv6.disable");
   });
@@ -413,7 +413,7 @@ describe("what a refusal says", () => {
     const net8 = getLink(pod.route, "net8")!.index;
     const error = caught(() => configureInterface(pod, net8, "net8", spec(["10.9.0.1/24"], [])));
     expect(error.message).toContain("address already in use");
-    expect(error.details).toContain(`the MAC address ${mac} is in use by net7 in /run/netns/second; choose another`);
+    expect(error.details).toContain(`The MAC address ${mac} is in use by net7 in /run/netns/second. Choose another`);
     sh("ip -n pod link del net8; ip netns del second");
   });
 

@@ -123,7 +123,7 @@ describe("a path that should be a namespace", () => {
     for (const path of ["/run/loop", `/run/${"x".repeat(5000)}`]) {
       expect(outcome(path)).toBe("cannot tell");
       expect(problem(path).kind).toBe("no namespace");
-      expect(problem(path).details).toContain("cannot be told");
+      expect(problem(path).details).toContain("Cannot tell");
     }
   });
 

@@ -93,7 +93,7 @@ describe("addSpoofCheck", () => {
     sh("nft 'add table bridge nat { flags dormant; }'");
     expect(() => add()).toThrow(/table bridge nat of nftables is switched off/);
     sh("nft 'delete table bridge nat; add table bridge nat; add chain bridge nat PREROUTING'");
-    expect(() => add()).toThrow(/PREROUTING of the table bridge nat is not at the hook/);
+    expect(() => add()).toThrow(/PREROUTING of the table bridge nat is not attached to the hook/);
     expect(sh("nft list ruleset")).not.toContain("cni-br");
   });
 

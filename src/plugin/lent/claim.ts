@@ -74,8 +74,8 @@ function noteRefusal<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D
 function cameTwice<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): Failure {
   return new Failure(
     "failed",
-    `${key.ifName} of this container already is a device of network ${key.network}: ${lender.loanOf(data).name}`,
-    "ADD came twice for one attachment. Send DEL first; the device that is there has not been touched.",
+    `${key.ifName} of this container is already a device of network ${key.network}: ${lender.loanOf(data).name}`,
+    "There were two ADDs for one attachment. Send DEL first. The existing device has not been touched.",
   );
 }
 

@@ -37,7 +37,7 @@ function keyBefore<D extends LoanData>(
     isMeant(data);
   const renamed = lender.store().list().find(isRenamed);
   if (renamed === undefined) return undefined;
-  log("warning", "the network has another name than at ADD", {
+  log("warning", "the network's name has changed since ADD", {
     before: renamed.key.network,
     device: lender.loanOf(renamed.data).name,
   });

@@ -48,7 +48,7 @@ export function giveBack<D extends LoanData>(
   forget(lender, key, outcome === "another's" ? undefined : record.data, netnsPath);
   if (outcome === "lost") {
     const { name } = lender.loanOf(record.data);
-    log("warning", "the device of an attachment is gone and cannot be brought back", {
+    log("warning", "the device of an attachment is gone and cannot be returned", {
       device: name,
       container: key.containerId,
     });
@@ -81,7 +81,7 @@ export function hidden<D extends LoanData>(lender: Lender<D>, key: RecordKey): F
   return new Failure(
     "try again",
     `${name} is in a namespace that cannot be seen`,
-    "Its pod's namespace is still being torn down, or the pod moved the device to a namespace of its own. It comes back when that namespace ends; DEL can be repeated.",
+    "Its pod's namespace is still being torn down, or the pod moved the device to another namespace. It comes back when that namespace ends. Repeat the DEL.",
   );
 }
 
@@ -159,7 +159,7 @@ function unclear(name: string, link: Link, path: string): Failure {
   return new Failure(
     "failed",
     `cannot tell whether "${link.name}" ${where} is ${name}`,
-    "It looks like it, and nothing that a pod cannot change proves it. It has not been touched. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record; a virtual device ends with its pod, and DEL succeeds then.",
+    "It looks the same, but a pod could have faked everything that matches. It has not been touched. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record. A virtual device ends with its pod, and then DEL succeeds.",
   );
 }
 

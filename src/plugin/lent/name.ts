@@ -29,7 +29,7 @@ export function freeName<D extends LoanData>(
   });
   const spare = spareName(host, other);
   if (!isOnLoan || spare === other.name) return false;
-  log("info", "another device that comes home has the name", { name, interface: spare });
+  log("info", "another device that is being returned has the name", { name, interface: spare });
   // Before 6.2 the kernel renames only a device that is down.
   if ((other.flags & IFF_UP) !== 0) setLink(host.route, other.index, { up: false });
   setLink(host.route, other.index, { name: spare });
@@ -42,7 +42,7 @@ export function freeName<D extends LoanData>(
  */
 export function underSpareName(host: NetNs, link: Link, was: LinkSnapshot): LinkSnapshot {
   const name = spareName(host, link);
-  log("warning", "the host has another device of this name: it keeps its place under a spare one", {
+  log("warning", "the host has another device of this name: it goes by a spare name for now", {
     device: was.name,
     interface: name,
     cure: `ip link set dev ${name} name …`,

@@ -21,13 +21,13 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   if (link === undefined) {
     throw checkFailure(
       `container Interface name in prevResult: ${attachment.ifName} not found`,
-      "it was removed or renamed",
+      "It was removed or renamed.",
     );
   }
   if (link.kind !== plugin.kind) {
     throw checkFailure(
       `container interface ${attachment.ifName} not of type ${plugin.kind}`,
-      `it is of type ${link.kind || "device"}`,
+      `It is of type ${link.kind || "device"}.`,
     );
   }
   const master = currentMaster(call, link, pod);
@@ -35,7 +35,7 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
     if (expected !== undefined && has !== expected) {
       throw checkFailure(
         `container interface ${attachment.ifName}: ${what} ${has} does not match expected value: ${expected}`,
-        "changed since ADD, or the configuration has changed",
+        "It changed since ADD, or the configuration changed.",
       );
     }
   }
@@ -52,12 +52,15 @@ function currentMaster(call: Call<UpperConfig>, link: Link, pod: NetNs): Master 
     if (isMadeOn(link, master, pod)) return master;
     throw checkFailure(
       `container interface ${link.name} is not on master "${name}"`,
-      `its master has index ${link.parent}, "${name}" has ${master.link.index}`,
+      `Its master has index ${link.parent}, but "${name}" has ${master.link.index}.`,
     );
   }
   const parent = getLink(namespace.route, link.parent);
   if (parent !== undefined && isMadeOn(link, { link: parent, namespace }, pod)) return { link: parent, namespace };
-  throw checkFailure(`the master of container interface ${link.name} is gone`, `no device with index ${link.parent}`);
+  throw checkFailure(
+    `the master of container interface ${link.name} is gone`,
+    `There is no device with index ${link.parent}.`,
+  );
 }
 
 type Difference = [what: string, has: unknown, expected: unknown];
