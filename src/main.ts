@@ -7,10 +7,12 @@ import { supportedVersions } from "./cni/version.ts";
 import { SIGPIPE, SIGXFSZ } from "./host/constants.ts";
 import { host, SystemError } from "./host/host.ts";
 import { log } from "./log.ts";
-import { plugins } from "./plugins.ts";
+import { registerLenders } from "./plugin/lent/lender.ts";
+import { lenders, plugins } from "./plugins.ts";
 import { podnicVersion } from "./version.ts";
 
 registerPlugins(plugins);
+registerLenders(lenders);
 
 /**
  * Runs this process to its end and returns its exit status. `operator` loads and runs the operator's command line, which is not part of

@@ -31,6 +31,7 @@ export const hostDeviceLender: Lender<HeldDevice> = {
     name: `device "${was.name}"`,
     held: `device "${was.name}" is held by`,
   }),
+  lockOf: () => ({ directory: directory(), file: LOCK }),
   whileReturning: (_key, body) => lockOrGoOn(directory(), LOCK, policy().lockTimeout, body),
   restore({ network }, returned) {
     if (returned === undefined) return;

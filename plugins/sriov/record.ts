@@ -2,7 +2,7 @@
 import type { CapturedNetwork } from "../../src/link/capture.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";
-import type { LoanData } from "../../src/plugin/lent/lender.ts";
+import type { LoanData, Lock } from "../../src/plugin/lent/lender.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { linkSnapshot, loanFields, network } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
@@ -57,6 +57,10 @@ export function whileTaking<T>(pci: string, body: () => T): T {
   // By themselves: as parents of the other they would be readable for everybody.
   for (const dir of [REFERENCE, ALLOCATIONS]) withDirectory(dir, { mode: 0o700 }, () => {});
   return withDirectory(LOCKS, { mode: 0o700 }, (dir) => withLock(dir, `${pci}.lock`, LOCK_TIMEOUT, body)) as T;
+}
+
+export function lockOf(pci: string): Lock | undefined {
+  return pci === "" ? undefined : { directory: LOCKS, file: `${pci}.lock` };
 }
 
 /** All others: the same lock, when there is one: without it (a VF nobody had) there is nothing to guard. */

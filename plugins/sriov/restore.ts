@@ -4,10 +4,11 @@ import type { Link } from "../../src/link/link.ts";
 import { openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, snapshotLink } from "../../src/link/snapshot.ts";
 import type { Lender, LoanRecord } from "../../src/plugin/lent/lender.ts";
+import type { RecordKey } from "../../src/state/record.ts";
 import { isSameKey } from "../../src/state/record.ts";
 import { readLeftover } from "./left.ts";
 import { putBack } from "./put-back.ts";
-import { type HeldVf, records, whileReturning } from "./record.ts";
+import { type HeldVf, lockOf, records, whileReturning } from "./record.ts";
 import {
   allocation,
   listStates,
@@ -28,7 +29,8 @@ export const sriovLender: Lender<HeldVf> = {
     name: `VF ${pci}`,
     held: `pci address ${pci} is already allocated to`,
   }),
-  whileReturning: (key, body) => whileReturning((records().read(key)?.data ?? readReference(key))?.pci ?? "", body),
+  lockOf: (key) => lockOf(functionOf(key)),
+  whileReturning: (key, body) => whileReturning(functionOf(key), body),
   restore({ pci, state, network }, returned) {
     const host = ownNamespace();
     putBack(host, pci, state, returned);
@@ -47,6 +49,10 @@ export const sriovLender: Lender<HeldVf> = {
   newOwner,
   leftBehind: (pci) => readLeftover(pci)?.left ?? [],
 };
+
+function functionOf(key: RecordKey): string {
+  return (records().read(key)?.data ?? readReference(key))?.pci ?? "";
+}
 
 /** sriov-cni notes no boot: the file's age must tell that it is of an earlier one. */
 function asRecord({ key, held, written }: StateFile): LoanRecord<HeldVf> {

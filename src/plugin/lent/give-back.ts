@@ -119,29 +119,35 @@ function bringHome<D extends LoanData>(
   // What is here now was set up by whoever started the node anew, and may only look like it.
   if (age === "elsewhere" && found?.place !== "pod") return "past";
   if (found?.place === "hidden" && (patient || mayComeBack(record.data.netns, netnsPath))) return "hidden";
-  const returned = found === undefined || !("link" in found) ? undefined : fetchHome(lender, record, found);
+  const returned = found === undefined || !("link" in found) ? undefined : fetchHome(lender, record, found, patient);
+  if (returned === "busy") return "hidden";
   lender.restore(record.data, returned);
   return found === undefined || returned !== undefined ? "home" : "lost";
 }
 
 /**
  * The device, on the host. In a pod it stays where it is when its name is another's (Failure, nothing has changed). One that is here already
- * need not hold its attachment for that: nobody knows when the name gets free.
+ * need not hold its attachment for that: nobody knows when the name gets free. "busy", for who is patient: another call is about to free it, and
+ * may wait for our lock.
  */
 function fetchHome<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
   found: Whereabouts & { link: Link },
-): Returned {
+  patient: boolean,
+): Returned | "busy" {
   const host = ownNamespace();
   const { link } = found;
   const was = lender.complete?.(record, link) ?? lender.loanOf(record.data).was!;
   if (found.place === "pod") {
-    if (!freeName(lender, record.key, host, was.name)) throw nameTaken(was.name);
+    const name = freeName(lender, record.key, host, was.name);
+    if (name === "busy" && patient) return name;
+    if (name !== "free") throw nameTaken(was.name);
     return { link: takeBack(found.pod, host, link, was), was };
   }
-  const isFree = link.name === was.name || freeName(lender, record.key, host, was.name, link);
-  return { link, was: isFree ? was : underSpareName(host, link, was) };
+  const name = link.name === was.name ? "free" : freeName(lender, record.key, host, was.name, link);
+  if (name === "busy" && patient) return name;
+  return { link, was: name === "free" ? was : underSpareName(host, link, was) };
 }
 
 /** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */

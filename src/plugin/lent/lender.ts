@@ -43,6 +43,12 @@ export interface Returned {
   was: LinkSnapshot;
 }
 
+/** A file to lock, see state/lock.ts. */
+export interface Lock {
+  directory: string;
+  file: string;
+}
+
 /** One plugin that lends devices. D is the data of its records. */
 export interface Lender<D extends LoanData> {
   readonly plugin: string;
@@ -66,12 +72,26 @@ export interface Lender<D extends LoanData> {
   complete?(record: LoanRecord<D>, link: Link): LinkSnapshot;
   /** Who has the device since: a late DEL must not touch it. undefined: nobody else. */
   newOwner?(record: LoanRecord<D>, netnsPath: string): string | undefined;
+  /** The lock of the attachment's device, which `whileReturning` holds; undefined: it needs none. */
+  lockOf(key: RecordKey): Lock | undefined;
   /** What an earlier pod left on a device, by its PCI address, that could not be put back. */
   leftBehind?(pci: string): readonly string[];
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the data is each plugin's own
 export type AnyLender = Lender<any>;
+
+const lenders: AnyLender[] = [];
+
+/** Those of this executable: each must know what the others have. */
+export function registerLenders(list: readonly AnyLender[]): void {
+  lenders.splice(0, lenders.length, ...list);
+}
+
+/** This one and all others. */
+export function lendersBeside(lender: AnyLender): AnyLender[] {
+  return [lender, ...lenders.filter(({ plugin }) => plugin !== lender.plugin)];
+}
 
 /** The namespace of the host, for a record that is written now. */
 export function homeOf(home: NetNs): HomeNamespace {

@@ -1,8 +1,10 @@
 // The lock of those who give back.
+import { LOCK_EX } from "../../host/constants.ts";
 import { SystemError } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import { withDirectory } from "../../state/files.ts";
-import { withLock } from "../../state/lock.ts";
+import { ifLockable, withLock } from "../../state/lock.ts";
+import type { Lock } from "./lender.ts";
 
 /**
  * Runs `body` under the lock, when the directory is there; a full or read-only disk must not keep a device in a dead pod. Whatever `body`
@@ -22,4 +24,19 @@ export function lockOrGoOn<T>(directory: string, file: string, timeout: number, 
     log("warning", "going on without a lock", { error: error.message });
   }
   return (outcome ?? run()).value;
+}
+
+/**
+ * Runs `body` under another device's lock, beside the one that is held (`own`). Never waits: whoever has it may want ours. undefined: somebody has
+ * it, or `body` said so.
+ */
+export function besides<T>(own: Lock | undefined, other: Lock | undefined, body: () => T | undefined): T | undefined {
+  if (other === undefined || (own?.directory === other.directory && own.file === other.file)) return body();
+  // Without the directory nobody has the lock.
+  let isThere = false;
+  const found = withDirectory(other.directory, undefined, (dir) => {
+    isThere = true;
+    return ifLockable(dir, other.file, LOCK_EX, body);
+  });
+  return isThere ? found : body();
 }

@@ -5,12 +5,16 @@ import type { NetNs } from "../../link/namespace.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { log } from "../../log.ts";
 import { isSameKey, type RecordKey } from "../../state/record.ts";
-import { ageOf, type Lender, type LoanData, listLoans } from "./lender.ts";
+import { type AnyLender, ageOf, type Lender, type LoanData, lendersBeside, listLoans } from "./lender.ts";
+import { besides } from "./lock.ts";
+
+/** "busy": the device that has it is on loan as well, and another call has that one in hand. */
+export type NameState = "free" | "taken" | "busy";
 
 /**
- * Frees the name when the device that has it is on loan as well, and was called otherwise: a driver that was bound anew, or a pod that ended,
- * gave it the name. Its own DEL gives it its own name; until then the kernel's `dev<index>` does. Otherwise two devices with each other's name
- * would keep each other from coming home for ever. `own`: the device itself, when it is on the host. False: somebody else has the name.
+ * Frees the name when the device that has it is on loan as well, from whichever plugin, and was called otherwise: a driver that was bound anew,
+ * or a pod that ended, gave it the name. Its own DEL gives it its own name; until then the kernel's `dev<index>` does. Otherwise two devices
+ * with each other's name would keep each other from coming home for ever. `own`: the device itself, when it is on the host.
  */
 export function freeName<D extends LoanData>(
   lender: Lender<D>,
@@ -18,18 +22,46 @@ export function freeName<D extends LoanData>(
   host: NetNs,
   name: string,
   own?: Link,
-): boolean {
-  const other = getLink(host.route, name);
-  if (other === undefined || other.index === own?.index) return true;
-  const view = viewOf(host, host);
-  const isOnLoan = listLoans(lender).some((record) => {
-    const { was } = lender.loanOf(record.data);
-    if (was === undefined || isSameKey(record.key, key) || ageOf(record) !== "now" || was.name === name) return false;
-    return isSameDevice(view, other, was, record.key.ifName);
+): NameState {
+  const isHeldBy = (other: Link | undefined): other is Link => other !== undefined && other.index !== own?.index;
+  const seen = getLink(host.route, name);
+  if (!isHeldBy(seen)) return "free";
+  const holder = loanOf(lender, key, host, seen, name);
+  if (holder === undefined) return "taken";
+  const freed = besides(lender.lockOf(key), holder.lender.lockOf(holder.key), () => {
+    // Before we had its lock it may have got its own name, or gone to a pod.
+    const other = getLink(host.route, name);
+    if (!isHeldBy(other)) return "free";
+    if (other.index !== seen.index || loanOf(lender, key, host, other, name) === undefined) return "taken";
+    return makeRoom(host, other) ? "free" : "taken";
   });
+  return freed ?? "busy";
+}
+
+/** The loan that this device of the host is of, when that is another one than `key` and it was called otherwise. */
+function loanOf(
+  own: AnyLender,
+  key: RecordKey,
+  host: NetNs,
+  link: Link,
+  name: string,
+): { lender: AnyLender; key: RecordKey } | undefined {
+  const view = viewOf(host, host);
+  for (const lender of lendersBeside(own)) {
+    for (const record of listLoans(lender)) {
+      const { was } = lender.loanOf(record.data);
+      if (lender === own && isSameKey(record.key, key)) continue;
+      if (was === undefined || ageOf(record) !== "now" || was.name === name) continue;
+      if (isSameDevice(view, link, was, record.key.ifName)) return { lender, key: record.key };
+    }
+  }
+  return undefined;
+}
+
+function makeRoom(host: NetNs, other: Link): boolean {
   const spare = spareName(host, other);
-  if (!isOnLoan || spare === other.name) return false;
-  log("info", "another device that is being returned has the name", { name, interface: spare });
+  if (spare === other.name) return false;
+  log("info", "another device that is being returned has the name", { name: other.name, interface: spare });
   // Before 6.2 the kernel renames only a device that is down.
   if ((other.flags & IFF_UP) !== 0) setLink(host.route, other.index, { up: false });
   setLink(host.route, other.index, { name: spare });
