@@ -1,6 +1,6 @@
 // The layers of CONTRIBUTING.md: what each folder may import, and who may know a plugin by name. A new edge is a decision: it is made here.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 
@@ -145,4 +145,14 @@ test("a new plugin is taught to one table", () => {
     return !isTest(file) && named.test(text);
   });
   expect(knowing.sort()).toEqual([...Object.keys(knowsPlugins), ...knowsLinkKinds].sort());
+});
+
+/** C is what no type checker sees: a line more is a decision. The lines of the engine's patch are under the same roof. */
+test("the C keeps to its budget", () => {
+  const lines = (file: string) => readFileSync(file, "utf8").split("\n").length - 1;
+  const own = readdirSync("src/host/quickjs").filter((name) => /\.[ch]$/.test(name));
+  const count = (names: string[], dir: string) => names.reduce((sum, name) => sum + lines(join(dir, name)), 0);
+  expect(lines("src/host/quickjs/native.c")).toBeLessThanOrEqual(600);
+  expect(count(own, "src/host/quickjs")).toBeLessThanOrEqual(760);
+  expect(count(readdirSync("scripts/build/patches"), "scripts/build/patches")).toBeLessThanOrEqual(360);
 });
