@@ -124,14 +124,22 @@ const knowsPlugins: { [file: string]: string } = {
   "conformance/harness/mains.ts": "the suite's own table of plugins that a case can be run with",
 };
 
-/** Files that mean a kind of link of the kernel, which is called as the plugin that makes it. */
+/** Files that mean a kind of link of the kernel, or nf_tables' family of bridges, which is called as the plugin that makes it. */
 const knowsLinkKinds = [
   "src/cli/explain/links.ts",
+  "src/cli/kernel/attributes.ts",
+  "src/cli/kernel/words.ts",
+  "src/link/bridge.ts",
   "src/link/identity.ts",
   "src/link/link.ts",
   "src/link/master.ts",
+  "src/link/uplink.ts",
   "src/link/uppers.ts",
+  "src/netlink/bridge.ts",
   "src/netlink/link.ts",
+  "src/nftables/attempt.ts",
+  "src/nftables/names.ts",
+  "src/nftables/spoof-check.ts",
   "src/plugin/node-device.ts",
 ];
 
