@@ -10,7 +10,7 @@ export interface HostDeviceConfig extends NetworkConfig {
   kernelpath?: string;
   /** The device by its PCI address with domain; its first interface, also below a virtio device. */
   pciBusID?: string;
-  /** The device belongs to a driver of userspace: the pod gets no interface. With a PCI address its driver decides instead. */
+  /** The device has a userspace driver: the pod gets no interface. With a PCI address its driver decides instead. */
   dpdkMode?: boolean;
   /** The pod's interface gets the addresses and routes that the device has on the host, besides those of IPAM. */
   useInterfaceNetwork?: boolean;
