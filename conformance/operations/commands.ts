@@ -41,8 +41,8 @@ disturbed, and at no time is a name missing or a file incomplete.`,
   },
   {
     title: "podnic leases",
-    text: `Pools of host-local, and whether who holds an address still exists. A lease itself names a container only; records, namespaces, the
-addresses in them, what libcni remembers and the runtime's own directories tell the rest.`,
+    text: `Shows host-local's pools and whether each address's holder still exists. A lease names only a container; records, namespaces and their
+addresses, libcni's cache and the runtime's own directories tell the rest.`,
     command: "podnic leases",
   },
   {
@@ -52,22 +52,22 @@ addresses in them, what libcni remembers and the runtime's own directories tell 
   },
   {
     title: "podnic doctor",
-    text: "Is the node fit for its plugins, and what is wrong on it? Each finding comes with its cure.",
+    text: "Checks whether the node is ready for its plugins. Each finding comes with its cure.",
     command: "podnic doctor",
   },
   {
     title: "podnic gc",
-    text: "Takes away what pods of a network left whose namespace is gone, first only in words.",
+    text: "Removes what a network's dead pods left behind. `--dry-run` only lists it.",
     command: "podnic gc fast --dry-run",
   },
   {
-    title: "podnic gc, in earnest",
-    text: "The virtual function of pod grey gets its name, its address and its VLAN back.",
+    title: "podnic gc, for real",
+    text: "Pod grey's virtual function gets its name, MAC and VLAN back.",
     command: "podnic gc fast && podnic devices",
   },
   {
     title: "podnic doctor --fix",
-    text: "The same for all networks: shows what it would do, and asks. Without a terminal it wants `--yes`.",
+    text: "The same for all networks: shows what it would do, and asks. Without a terminal it requires `--yes`.",
     command: "podnic doctor --fix --yes",
   },
   {
@@ -95,7 +95,7 @@ addresses in them, what libcni remembers and the runtime's own directories tell 
   },
   {
     title: "podnic check",
-    text: "Says nothing when all is as it was left.",
+    text: "Prints nothing if everything is as ADD left it.",
     command:
       "podnic check new new --conf-dir . --ifname net1; ip -n new link set net1 down; podnic check new new --conf-dir . --ifname net1",
   },

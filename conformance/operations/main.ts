@@ -44,7 +44,7 @@ function page(said: Said[]): string {
   return `# Operating podnic
 
 What each command says on a node with one card of four virtual functions: pod blue has one of them through \`sriov\`, pod green another one
-through \`host-device\`; the namespace of pod grey is gone and nobody called DEL for it; a lease is left of the time before the last boot; and
+through \`host-device\`; the namespace of pod grey is gone and nobody called DEL for it; one lease is left over from before the last boot; and
 one configuration is broken. Every command has \`--help\` with examples, and \`--json\` where a program may want to read it. Exit status: 0
 all is well, 1 it could not be done or is not as it should be, 2 the command line makes no sense. Why it could not is said on stderr; with
 \`--json\` it is also the one document on stdout, with \`code\`, \`msg\` and \`details\` as plugins print them.
