@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { cache, manifest, root } from "./build/paths.ts";
+import { cache, calledNames, manifest, root } from "./build/paths.ts";
 
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const dir = mkdtempSync(join(tmpdir(), "podnic-release-"));
@@ -65,14 +65,14 @@ describe.each([
   beforeAll(() => unpack(join(released, `podnic-linux-${architecture}-v${version}.tgz`), place));
 
   test("holds one file under all names", () => {
-    const names = ["podnic", ...manifest().plugins];
+    const names = ["podnic", ...calledNames()];
     expect(readdirSync(place).sort()).toEqual([...names, "LICENSE", "README.md"].sort());
     expect(new Set(names.map((name) => statSync(join(place, name)).ino)).size).toBe(1);
     expect(statSync(join(place, "podnic")).mode & 0o7777).toBe(0o755);
     expect(statSync(join(place, "podnic")).size).toBeLessThanOrEqual(manifest().budgets.podnic);
   });
 
-  test.each(manifest().plugins)("runs as %s", (name) => {
+  test.each(calledNames())("runs as %s", (name) => {
     const [program, ...args] = [...emulator, join(place, name)];
     const env = { CNI_COMMAND: "VERSION" };
     const answer = JSON.parse(sh(program!, args, { env, input: '{"cniVersion":"1.1.0"}' }));
@@ -208,7 +208,7 @@ describe("the image", () => {
     const script = `mount -t tmpfs none /run; mount -t cgroup2 none /sys/fs/cgroup
       exec crun --cgroup-manager=disabled run --bundle "$0" podnic-test`;
     sh("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-ec", script, bundle]);
-    expect(readdirSync(target).sort()).toEqual(["podnic", ...manifest().plugins].sort());
+    expect(readdirSync(target).sort()).toEqual(["podnic", ...calledNames()].sort());
     // Files of their own: others' installers overwrite one of them with cp -f.
     expect(new Set(readdirSync(target).map((name) => statSync(join(target, name)).ino)).size).toBe(7);
     const env = { CNI_COMMAND: "VERSION" };

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { dist, manifest, root } from "./build/paths.ts";
+import { calledNames, dist, root } from "./build/paths.ts";
 import { type Architecture, buildArchitectures, bundledPackages, version } from "./release/built.ts";
 import { imageArchive } from "./release/image.ts";
 import { sbom } from "./release/sbom.ts";
@@ -21,7 +21,7 @@ function archive({ executable }: Architecture): Buffer {
     tar([
       { name: "./", mode: 0o755 },
       { name: "./podnic", mode: 0o755, data: executable },
-      ...manifest().plugins.map((name) => ({ name: `./${name}`, mode: 0o755, link: "./podnic" })),
+      ...calledNames().map((name) => ({ name: `./${name}`, mode: 0o755, link: "./podnic" })),
       text("LICENSE"),
       text("README.md"),
     ]),

@@ -1,6 +1,6 @@
 // The layers of CONTRIBUTING.md: what each folder may import, and who may know a plugin by name. A new edge is a decision: it is made here.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 
@@ -124,14 +124,22 @@ const knowsPlugins: { [file: string]: string } = {
   "conformance/harness/mains.ts": "the suite's own table of plugins that a case can be run with",
 };
 
-/** Files that mean a kind of link of the kernel, which is called as the plugin that makes it. */
+/** Files that mean a kind of link of the kernel, or nf_tables' family of bridges, which is called as the plugin that makes it. */
 const knowsLinkKinds = [
   "src/cli/explain/links.ts",
+  "src/cli/kernel/attributes.ts",
+  "src/cli/kernel/words.ts",
+  "src/link/bridge.ts",
   "src/link/identity.ts",
   "src/link/link.ts",
   "src/link/master.ts",
+  "src/link/uplink.ts",
   "src/link/uppers.ts",
+  "src/netlink/bridge.ts",
   "src/netlink/link.ts",
+  "src/nftables/attempt.ts",
+  "src/nftables/names.ts",
+  "src/nftables/spoof-check.ts",
   "src/plugin/node-device.ts",
 ];
 
@@ -145,4 +153,14 @@ test("a new plugin is taught to one table", () => {
     return !isTest(file) && named.test(text);
   });
   expect(knowing.sort()).toEqual([...Object.keys(knowsPlugins), ...knowsLinkKinds].sort());
+});
+
+/** C is what no type checker sees: a line more is a decision. The lines of the engine's patch are under the same roof. */
+test("the C keeps to its budget", () => {
+  const lines = (file: string) => readFileSync(file, "utf8").split("\n").length - 1;
+  const own = readdirSync("src/host/quickjs").filter((name) => /\.[ch]$/.test(name));
+  const count = (names: string[], dir: string) => names.reduce((sum, name) => sum + lines(join(dir, name)), 0);
+  expect(lines("src/host/quickjs/native.c")).toBeLessThanOrEqual(600);
+  expect(count(own, "src/host/quickjs")).toBeLessThanOrEqual(760);
+  expect(count(readdirSync("scripts/build/patches"), "scripts/build/patches")).toBeLessThanOrEqual(360);
 });

@@ -1,6 +1,6 @@
 // Which role am I? The name we are called by decides; as "podnic" with CNI_COMMAND set the configuration's `type` does; else a person
 // is at the keyboard.
-import { serve } from "./cni/dispatch.ts";
+import { serve, versionDocument } from "./cni/dispatch.ts";
 import { findPlugin, registerPlugins } from "./cni/registry.ts";
 import { guardStandardFds } from "./cni/stdio.ts";
 import { supportedVersions } from "./cni/version.ts";
@@ -10,6 +10,8 @@ import { log } from "./log.ts";
 import { registerLenders } from "./plugin/lent/lender.ts";
 import { lenders, plugins } from "./plugins.ts";
 import { podnicVersion } from "./version.ts";
+
+export { versionDocument };
 
 registerPlugins(plugins);
 registerLenders(lenders);

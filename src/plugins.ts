@@ -1,4 +1,5 @@
 // The plugins of this executable, one row each.
+import { bridge } from "../plugins/bridge/plugin.ts";
 import { hostDevice } from "../plugins/host-device/plugin.ts";
 import { hostDeviceLender } from "../plugins/host-device/record.ts";
 import { hostLocal } from "../plugins/host-local/plugin.ts";
@@ -10,7 +11,7 @@ import { staticIpam } from "../plugins/static/plugin.ts";
 import type { Plugin } from "./cni/plugin.ts";
 import type { AnyLender } from "./plugin/lent/lender.ts";
 
-export const plugins: readonly Plugin[] = [hostDevice, hostLocal, ipvlan, macvlan, sriov, staticIpam];
+export const plugins: readonly Plugin[] = [bridge, hostDevice, hostLocal, ipvlan, macvlan, sriov, staticIpam];
 
 /** Those that give devices of the host away. */
 export const lenders: readonly AnyLender[] = [hostDeviceLender, sriovLender];

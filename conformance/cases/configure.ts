@@ -233,7 +233,9 @@ export const configure: CaseTable = {
       "E, nothing left",
       (t) => {
         const peer = t.main.creates ? "up1" : "dev0p";
-        const s = stubbed(t, { ADD: say({ cniVersion: "1.1.0", ips: [IPS[1]] }) }, { cniVersion: "1.1.0" });
+        const dad = t.main.name === "bridge" ? { enabledad: true } : {};
+        const s = stubbed(t, { ADD: say({ cniVersion: "1.1.0", ips: [IPS[1]] }) }, { cniVersion: "1.1.0", ...dad });
+        if (t.main.name === "bridge") t.sh("ip link set up0 master br0");
         t.sh(`ip address add abcd:1234:ffff::cdde/64 dev ${peer} nodad`);
         t.refused("ADD", s.conf, ANY, { set: s.set });
       },

@@ -6,6 +6,13 @@ import { attacks } from "./attacks.ts";
 import { attacksLimits } from "./attacks-limits.ts";
 import { attacksPaths } from "./attacks-paths.ts";
 import { attacksPlanted } from "./attacks-planted.ts";
+import { bridgeCheck } from "./bridge-check.ts";
+import { bridgeConfig } from "./bridge-config.ts";
+import { bridgeDel } from "./bridge-del.ts";
+import { bridgeGateway } from "./bridge-gateway.ts";
+import { bridgePorts } from "./bridge-ports.ts";
+import { bridgeRules } from "./bridge-rules.ts";
+import { bridgeVlans, bridgeWithoutFiltering } from "./bridge-vlans.ts";
 import { chaining } from "./chaining.ts";
 import { checkCommand } from "./check.ts";
 import { concurrency } from "./concurrency.ts";
@@ -52,7 +59,18 @@ const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, c
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
 const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio];
+const onBridge = [
+  bridgeConfig,
+  bridgePorts,
+  bridgeVlans,
+  bridgeWithoutFiltering,
+  bridgeRules,
+  bridgeGateway,
+  bridgeCheck,
+  bridgeDel,
+];
 const plugins = [
+  ...onBridge,
   hostDevice,
   hostDeviceBack,
   nodeDevices,

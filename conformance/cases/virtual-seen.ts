@@ -5,8 +5,8 @@ import { quote } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
 import { both } from "./virtual.ts";
 
-/** Writes each frame that arrives at an interface, as a line of hex, to stdout. argv: its index. */
-const CAPTURE = `socket(my $s, 17, 3, 0x0300) or die; bind($s, pack("S n i S C C a8", 17, 3, $ARGV[0], 0, 0, 0, "")) or die; $| = 1;
+/** Writes each frame that arrives at an interface, as a line of hex, to stdout. argv: its index. Also for others' cases. */
+export const CAPTURE = `socket(my $s, 17, 3, 0x0300) or die; bind($s, pack("S n i S C C a8", 17, 3, $ARGV[0], 0, 0, 0, "")) or die; $| = 1;
   while (sysread($s, my $frame, 2048)) { print unpack("H*", $frame), "\n" }`;
 
 /** ARP packets whose sender is `v4`, and neighbour advertisements for `v6`, by their Ethernet source. All are hex. */

@@ -10,7 +10,7 @@ export interface Offer {
   readonly versions: Record<string, string[]>;
   /** Plugins of --peer, likewise. */
   readonly peerVersions: Record<string, string[]>;
-  /** Link kinds the kernel can make, and tbf when it has that queue. */
+  /** Link kinds the kernel can make, vlan_filtering when its bridges do that, and tbf when it has that queue. */
   readonly kinds: string[];
   /** Programs some cases use beyond util-linux and iproute2. */
   readonly programs: string[];
@@ -20,7 +20,7 @@ export interface Offer {
   readonly kernel: string;
 }
 
-const PROGRAMS = "perl setpriv flock ping prlimit tc podman crun busybox dnsmasq strace";
+const PROGRAMS = "perl setpriv flock ping nft iptables prlimit tc podman crun busybox dnsmasq strace";
 
 const LINK_KINDS = "dummy bridge vrf vlan ipvlan macvlan ifb bond vxlan geneve ipip gre sit wireguard tun";
 
@@ -37,6 +37,7 @@ for kind in ${LINK_KINDS}; do
     *) ip link add p0 type $kind;;
   esac 2>/dev/null && echo $kind && ip link del p0
 done
+ip link add p0 type bridge vlan_filtering 1 2>/dev/null && echo vlan_filtering && ip link del p0
 tc qdisc add dev up0 root tbf rate 8mbit burst 10kb latency 10ms 2>/dev/null && echo tbf
 exit 0`;
 
@@ -91,7 +92,9 @@ export function unmet(
     if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;
     if (kind === "peer" && spec !== undefined && offer.peerVersions[what]?.includes(spec) !== true)
       return `the peer's ${what} does not list ${spec}`;
-    if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel has no ${what}`;
+    if (kind === "kernel" && what.startsWith("no-")) {
+      if (offer.kinds.includes(what.slice(3))) return `this kernel has ${what.slice(3)}`;
+    } else if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel has no ${what}`;
     if (kind === "program" && !offer.programs.includes(what)) return `${what} is not installed`;
     if (kind === "spec") {
       const asked = plugin ?? main ?? "";

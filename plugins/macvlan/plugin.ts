@@ -3,7 +3,7 @@ import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
-import { formatMac, parseMac } from "../../src/ip/mac.ts";
+import { macOf, macSource, unicastMac, wantedMac } from "../../src/plugin/mac.ts";
 import { refuseDenied, refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
@@ -18,58 +18,6 @@ type Mode = keyof typeof names.mode;
 
 function modeOf({ config }: Call<MacvlanConfig>): Mode {
   return (config.mode || "bridge") as Mode;
-}
-
-/**
- * The MAC address wanted, colon form: the runtime's word, then `args`, then CNI_ARGS (which the spec has ignored when `args` says
- * the same thing, C-142), then the configuration's. "": the kernel's choice.
- */
-function wantedMac(call: Call<MacvlanConfig>): string {
-  return macOf(macSource(call));
-}
-
-/** Who asks for a MAC address, the JSON pointer of it, and the address; all "" when nobody does. */
-interface MacSource {
-  where: string;
-  at: string;
-  text: string;
-}
-
-function macSource({ config, args }: Call<MacvlanConfig>): MacSource {
-  return (
-    asked("runtimeConfig.mac", "/runtimeConfig/mac", config.runtimeConfig?.mac) ??
-    asked("args.cni.mac", "/args/cni/mac", config.args?.cni?.mac) ??
-    asked("CNI_ARGS MAC", "", args.get("MAC")) ??
-    asked("mac", "/mac", config.mac) ?? { where: "", at: "", text: "" }
-  );
-}
-
-function asked(where: string, at: string, text: unknown): MacSource | undefined {
-  return typeof text === "string" && text !== "" ? { where, at, text } : undefined;
-}
-
-function macOf({ where, text }: MacSource): string {
-  return text === "" ? "" : unicastMac(where, text);
-}
-
-function unicastMac(where: string, text: string): string {
-  const bytes = parseMac(text);
-  const problem =
-    bytes === undefined
-      ? "is not a MAC address"
-      : bytes.length !== 6
-        ? `has ${bytes.length} bytes, an Ethernet address has 6`
-        : bytes.every((byte) => byte === 0)
-          ? "cannot be the address of an interface"
-          : (bytes[0]! & 1) === 1
-            ? "is a multicast address"
-            : "";
-  if (bytes !== undefined && problem === "") return formatMac(bytes);
-  throw new Failure(
-    "invalid config",
-    `invalid MAC address ${text}`,
-    `${where} ${problem}. A locally administered address begins with 02, such as 02:00:5e:10:00:01.`,
-  );
 }
 
 function validate(call: Call<MacvlanConfig>, attempt = orFail): void {

@@ -33,13 +33,13 @@ function resultOf(call: StaticCall, attempt = orFail): Result {
   return { ...emptyResult(), ips, routes, dns: ipam.dns ?? {} };
 }
 
-/** What was given must be what the attachment has: address, prefix length and gateway. */
+/** What was given must be what the attachment has: address, prefix length, and gateway. bridge fills in one where none was given. */
 function check(call: StaticCall): void {
   const { prevResult, attachment } = call;
   if (prevResult === undefined)
     throw invalid("Required prevResult missing", "The runtime must pass the result of the ADD.");
   for (const { address, gateway } of addressesOf(call)) {
-    const had = prevResult.ips.some((ip) => isSamePrefix(ip.address, address) && isSameGateway(ip.gateway, gateway));
+    const had = prevResult.ips.some((ip) => isSamePrefix(ip.address, address) && isGateway(ip.gateway, gateway));
     if (had) continue;
     throw new Failure(
       "failed",
@@ -146,8 +146,8 @@ function isSamePrefix(a: Prefix, b: Prefix): boolean {
   return a.length === b.length && equalAddresses(a.address, b.address);
 }
 
-function isSameGateway(a: Address | undefined, b: Address | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : equalAddresses(a, b);
+function isGateway(has: Address | undefined, given: Address | undefined): boolean {
+  return given === undefined || (has !== undefined && equalAddresses(has, given));
 }
 
 function invalid(message: string, details: string): Failure {

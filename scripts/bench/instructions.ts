@@ -6,7 +6,7 @@
 //   --only A,B    calls whose names begin so
 //   --record      write the budget
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { dist, root } from "../build/paths.ts";
@@ -16,7 +16,10 @@ import { hasKind } from "./world.ts";
 const budgetFile = join(root, "scripts/bench/instructions.json");
 /** Lengths of process ids and of descriptors' numbers, and the kernel's answers, differ a little between machines. */
 const tolerance = 1.03;
+/** Likewise lengths of paths and of the environment, which VERSION hardly does more than look at. */
+const slack = 500;
 const pod = "/run/netns/pod";
+const question = "/run/question.json";
 
 const { values: flags } = parseArgs({
   options: {
@@ -59,11 +62,15 @@ function environment(dir: string, command: string): NodeJS.ProcessEnv {
 /** Of the process alone: what it forked begins with its count. */
 function count(dir: string, plugin: string, command: string, config: object): number {
   const options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
+  // A file: what Node gives is a socket, which runtimes do not, and which VERSION is not prepared for (src/host/quickjs/version.h).
+  writeFileSync(question, JSON.stringify(config));
+  const stdin = openSync(question, "r");
   const { pid, status, stdout, stderr, error } = spawnSync("/usr/bin/valgrind", [...options, join(dir, plugin)], {
     env: environment(dir, command),
-    input: JSON.stringify(config),
+    stdio: [stdin, "pipe", "pipe"],
     encoding: "utf8",
   });
+  closeSync(stdin);
   if (error !== undefined || status !== 0)
     throw new Error(`${plugin} ${command}: ${error?.message ?? `${stdout}${stderr}`}`);
   // A DEL may end before what it forked.
@@ -133,7 +140,7 @@ function main(): void {
   }
   const budget = JSON.parse(readFileSync(budgetFile, "utf8")) as Counts;
   if (flags.record) for (let more = 0; more < 2; more++) keep(counts, countAll(bin), Math.max);
-  const dear = () => Object.keys(counts).filter((name) => !(counts[name]! <= budget[name]! * tolerance));
+  const dear = () => Object.keys(counts).filter((name) => !(counts[name]! <= budget[name]! * tolerance + slack));
   for (let more = 0; more < 2 && !flags.record && dear().length > 0; more++) {
     keep(
       counts,

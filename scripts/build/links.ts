@@ -5,11 +5,14 @@ import { BuildError, manifest, root } from "./paths.ts";
 
 /** Names of the plugins, checked against plugins/. */
 function pluginNames(): string[] {
-  const plugins = manifest().plugins.filter((name) => existsSync(join(root, "plugins", name, "plugin.ts")));
-  const unknown = readdirSync(join(root, "plugins")).filter((name) => !manifest().plugins.includes(name));
+  const { plugins, names } = manifest();
+  const built = [...plugins, ...Object.keys(names)].filter((name) => isBuilt(names[name] ?? name));
+  const unknown = readdirSync(join(root, "plugins")).filter((name) => !plugins.includes(name));
   if (unknown.length > 0) throw new BuildError(`pkg.config.json does not name plugins/${unknown.join(", plugins/")}`);
-  return plugins;
+  return built;
 }
+
+const isBuilt = (plugin: string): boolean => existsSync(join(root, "plugins", plugin, "plugin.ts"));
 
 function makeAnew(dir: string): void {
   rmSync(dir, { recursive: true, force: true });

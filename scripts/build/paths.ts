@@ -20,6 +20,8 @@ export const dist = join(root, "dist");
 export interface Manifest {
   name: string;
   plugins: string[];
+  /** Other names of a plugin, by which it is called too. */
+  names: Record<string, string>;
   /** As Node and pkg call them: linux-x64, linux-arm64. */
   targets: string[];
   /** Bytes each executable may have. */
@@ -29,6 +31,12 @@ export interface Manifest {
 
 export function manifest(): Manifest {
   return JSON.parse(readFileSync(join(root, "pkg.config.json"), "utf8"));
+}
+
+/** Every name that the executable is installed under, but for its own. */
+export function calledNames(): string[] {
+  const { plugins, names } = manifest();
+  return [...plugins, ...Object.keys(names)];
 }
 
 export class BuildError extends Error {

@@ -262,12 +262,8 @@ describe("the plugin's part", () => {
   });
 
   test("under a stranger's name the type does not decide: as a delegate it would start itself without end", () => {
-    const { status, out } = run("ADD", config, {}, { args: ["/opt/cni/bin/bridge"] });
-    expect([status, out.code, out.msg]).toEqual([
-      1,
-      7,
-      'podnic was started as "bridge", which is not one of its plugins',
-    ]);
+    const { status, out } = run("ADD", config, {}, { args: ["/opt/cni/bin/ptp"] });
+    expect([status, out.code, out.msg]).toEqual([1, 7, 'podnic was started as "ptp", which is not one of its plugins']);
   });
 
   test("an interface plugin is refused before it acts", () => {

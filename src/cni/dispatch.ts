@@ -86,7 +86,12 @@ function answerVersion(): void {
   }
   // C-071: the version of the input. The Go plugins print their newest.
   const cniVersion = isVersion(given) ? given : newestVersion;
-  writeAll(1, `${JSON.stringify({ cniVersion, supportedVersions })}\n`);
+  writeAll(1, versionDocument(cniVersion));
+}
+
+/** What answers VERSION. Plain questions are answered before the engine runs (src/host/quickjs/version.h), with the same document. */
+export function versionDocument(cniVersion: string): string {
+  return `${JSON.stringify({ cniVersion, supportedVersions })}\n`;
 }
 
 function run(plugin: Plugin, request: Request): void {

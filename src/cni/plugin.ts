@@ -72,6 +72,8 @@ export interface Delegate {
 /** A plugin. Every function but `add` returns nothing and throws Failure (or SystemError, NetlinkError) to fail. */
 export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly name: string;
+  /** Other names that it is called by. */
+  readonly names?: readonly string[];
   /** "interface" plugins own CNI_IFNAME and must not run in their own netns; "ipam" plugins touch no namespace. */
   readonly kind: "interface" | "ipam";
   /** Names of the CNI_ARGS it understands, besides IgnoreUnknown: "MAC", "IP", "GATEWAY". Empty: CNI_ARGS is ignored as a whole. */

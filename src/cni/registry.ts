@@ -5,13 +5,14 @@ import type { Plugin } from "./plugin.ts";
 const plugins = new Map<string, Plugin>();
 
 export function registerPlugins(list: readonly Plugin[]): void {
-  for (const plugin of list) plugins.set(plugin.name, plugin);
+  for (const plugin of list) for (const name of [plugin.name, ...(plugin.names ?? [])]) plugins.set(name, plugin);
 }
 
 export function findPlugin(name: string): Plugin | undefined {
   return plugins.get(name);
 }
 
+/** All names, other names of a plugin too. */
 export function pluginNames(): string[] {
   return [...plugins.keys()];
 }

@@ -3,7 +3,7 @@
 import { installHost } from "../host/host.ts";
 import { LinuxHost } from "../host/linux.ts";
 import type { Kernel } from "../host/syscalls.ts";
-import { main } from "../main.ts";
+import { main, versionDocument } from "../main.ts";
 
 interface Native extends Omit<Kernel, "stackLimit"> {
   stackLimit(): Uint8Array;
@@ -14,6 +14,7 @@ interface Native extends Omit<Kernel, "stackLimit"> {
 declare const native: Native;
 declare global {
   var podnic: () => number;
+  var podnicVersion: string;
   var podnicOperator: (args: string[]) => number;
   var podnicTrace: (file: string) => void;
 }
@@ -30,6 +31,8 @@ function trace(file: string): void {
   native.load();
   podnicTrace(file);
 }
+
+globalThis.podnicVersion = versionDocument("");
 
 globalThis.podnic = () => {
   installHost(new LinuxHost(native));

@@ -72,6 +72,19 @@ export function beginAddAddress(route: RouteSocket, index: number, added: NewAdd
   });
 }
 
+/** Begins `ip addr del`. */
+export function beginDeleteAddress(route: RouteSocket, index: number, { address, length, peer }: KernelAddress): void {
+  const writer = route.begin(`ip addr del ${formatPrefix({ address, length })}`, c.RTM_DELADDR, 0);
+  writeAddress(writer, {
+    family: address.family === 4 ? AF_INET : AF_INET6,
+    prefixLength: length,
+    flags: 0,
+    scope: 0,
+    index,
+    attributes: { local: address.bytes, address: (peer ?? address).bytes },
+  });
+}
+
 /** Addresses of one interface or (index 0) all, of one family or (0) both. `name`: what messages call it, when it may be gone by now. */
 export function listAddresses(
   route: RouteSocket,

@@ -19,9 +19,9 @@ import { readSysctl, writeSysctl } from "./sysctl.ts";
 export interface ConfigureOptions {
   /**
    * Duplicate address detection of the IPv6 addresses. "wait" (default): as the Go plugins do, wait for its end only when an IPv6
-   * gateway is given. "skip": none, the addresses are usable at once. "optimistic": usable at once while it runs (RFC 4429).
+   * gateway is given. "always": wait for it. "skip": none, the addresses are usable at once. "optimistic": usable at once while it runs (RFC 4429).
    */
-  dad?: "wait" | "skip" | "optimistic";
+  dad?: "wait" | "always" | "skip" | "optimistic";
   /** accept_ra=0: no addresses or routes from router advertisements (CVE-2020-10749). For links we create. */
   ignoreRouterAdvertisements?: boolean;
   /** arp_notify=1 and ndisc_notify=1, so that the kernel too announces addresses when the link comes up. Failure is ignored. */
@@ -31,7 +31,7 @@ export interface ConfigureOptions {
 const EEXIST = 17;
 const IPV6_MIN_MTU = 1280;
 /** IFA_F_OPTIMISTIC counts only while the sysctl optimistic_dad allows it. */
-const DAD_FLAGS = { wait: 0, skip: IFA_F_NODAD, optimistic: IFA_F_OPTIMISTIC };
+const DAD_FLAGS = { wait: 0, always: 0, skip: IFA_F_NODAD, optimistic: IFA_F_OPTIMISTIC };
 
 /**
  * Addresses, up, DAD, routes, in the order of the Go plugins' ConfigureIface, addresses and routes in one send each.
@@ -47,7 +47,9 @@ export function configureInterface(
   let plan = planRoutes(spec);
   const ipv6 = spec.ips.some((ip) => ip.address.address.family === 6);
   const dad = options.dad ?? "wait";
-  const wait = dad === "wait" && spec.ips.some((ip) => ip.gateway?.family === 6);
+  const wait = spec.ips.some((ip) =>
+    dad === "always" ? ip.address.address.family === 6 : dad === "wait" && ip.gateway?.family === 6,
+  );
   if (plan.uncovered.length > 0) {
     // The interface may have more addresses than we are about to give it.
     plan = planRoutes(

@@ -16,8 +16,13 @@ export function resultWith(call: Call, own: Interface, addresses: Result = empty
     interfaces: [...before.interfaces, own],
     ips: [...before.ips, ...addresses.ips.map((ip) => ({ ...ip, interface: position }))],
     routes: [...before.routes, ...addresses.routes],
-    dns: [call.config.dns, addresses.dns, before.dns].find(hasDns) ?? {},
+    dns: dnsOf(call, addresses, before),
   };
+}
+
+/** That of the configuration, or else of IPAM, or else of the plugins before us. */
+export function dnsOf(call: Call, addresses: Result, before: Result): Dns {
+  return [call.config.dns, addresses.dns, before.dns].find(hasDns) ?? {};
 }
 
 function hasDns(dns: Dns | undefined): dns is Dns {

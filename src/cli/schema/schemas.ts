@@ -1,10 +1,15 @@
 // The schemas that editors get: those of the plugins, with what their IPAM plugins read, of lists, and of the node's policy.
-import plugins from "#schemas";
-import { findPlugin } from "../../cni/registry.ts";
+import ownSchemas from "#schemas";
+import { findPlugin, pluginNames } from "../../cni/registry.ts";
 import { supportedVersions } from "../../cni/version.ts";
 import defs from "../../config/defs.schema.json";
 import policy from "../../config/policy.schema.json";
 import { inOnePiece, type Schema } from "./bundle.ts";
+
+/** Name of a plugin, or another name that it is called by → its schema. */
+function pluginSchemas(): Map<string, Schema> {
+  return new Map(pluginNames().map((name) => [name, ownSchemas[findPlugin(name)!.schema]!]));
+}
 
 /** Name of a schema → what it is about. */
 export function schemaTitles(): Map<string, string> {
@@ -13,7 +18,7 @@ export function schemaTitles(): Map<string, string> {
     return text.slice(text.indexOf(": ") + 2);
   };
   return new Map([
-    ...Object.entries(plugins).map(([name, schema]): [string, string] => [name, title(schema)]),
+    ...[...pluginSchemas()].map(([name, schema]): [string, string] => [name, title(schema)]),
     ["conflist", "a list of plugins (.conflist)"],
     ["policy", `/etc/cni/podnic.json: ${title(policy)}`],
   ]);
@@ -23,7 +28,7 @@ export function schemaTitles(): Map<string, string> {
 export function schemaOf(name: string): Schema {
   if (name === "policy") return inOnePiece(policy, defs);
   if (name === "conflist") return listSchema();
-  return pluginSchema(name, plugins[name]!);
+  return pluginSchema(name, pluginSchemas().get(name)!);
 }
 
 function isIpam(name: string): boolean {
@@ -45,7 +50,7 @@ function pluginSchema(name: string, schema: Schema): Schema {
   if (isIpam(name)) return whole;
   const definitions: Schema = { ...(whole.$defs as Schema) };
   const conditions: Schema[] = [];
-  for (const [ipam, ipamSchema] of Object.entries(plugins).filter(([each]) => isIpam(each))) {
+  for (const [ipam, ipamSchema] of [...pluginSchemas()].filter(([each]) => isIpam(each))) {
     const { $defs, $schema: _, ...part } = inOnePiece(ipamSchema, defs, `${ipam}-`);
     Object.assign(definitions, $defs, { [ipam]: part });
     conditions.push(when({ required: ["ipam"], properties: { ipam: ofType(ipam) } }, ipam));
@@ -63,7 +68,7 @@ function pluginSchema(name: string, schema: Schema): Schema {
 function listSchema(): Schema {
   const definitions: Schema = {};
   const conditions: Schema[] = [];
-  for (const [name, schema] of Object.entries(plugins)) {
+  for (const [name, schema] of pluginSchemas()) {
     if (isIpam(name)) continue;
     const { $defs, $schema: _, ...part } = pluginSchema(name, schema);
     Object.assign(definitions, $defs, { [name]: part });

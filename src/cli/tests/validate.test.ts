@@ -87,7 +87,7 @@ test("what plugins of others read is their business; what no version has is said
     cniVersion: "1.0.0",
     name: "a",
     plugins: [
-      { type: "bridge", bridge: "br0", ipam: { type: "whereabouts", range: "10.0.0.0/8" } },
+      { type: "ptp", ipMasq: true, ipam: { type: "whereabouts", range: "10.0.0.0/8" } },
       { type: "macvlan", master: "eth1", ipam: { type: "dhcp", daemonSocketPath: "/run/x" } },
       { type: "macvlan", master: "eth1", ipam: { type: "macvlan" } },
     ],
@@ -114,7 +114,7 @@ test("podnic's IPAM is checked under plugins of others; an object in a list's pl
     return findings.map(({ level, path }: { level: string; path: string }) => `${level} ${path}`);
   };
   const note = "note plugins[0].type";
-  const under = (ipam: object) => ({ type: "bridge", mtu: "x", logFile: "/x", ipam: { type: "host-local", ...ipam } });
+  const under = (ipam: object) => ({ type: "ptp", mtu: "x", logFile: "/x", ipam: { type: "host-local", ...ipam } });
   expect(said(under({ subnet: "10.22.0.0/16" }))).toEqual([note]);
   expect(said(under({ subnet: "10.22.0.0/33" }))).toEqual([note, "error plugins[0].ipam.subnet"]);
   expect(said(under({ subnet: 7 }))).toEqual([note, "error plugins[0].ipam.subnet"]);

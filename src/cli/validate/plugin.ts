@@ -91,7 +91,7 @@ function toFinding({ pointer, text, cure }: Problem): Finding {
 
 /** Names of well-known plugins of others: "vlan" is no slip of the pen for "ipvlan". */
 const OTHERS = [
-  ..."bridge vlan ptp dummy loopback tap tuning bandwidth firewall portmap sbr vrf dhcp".split(" "),
+  ..."vlan ptp dummy loopback tap tuning bandwidth firewall portmap sbr vrf dhcp".split(" "),
   ..."whereabouts calico calico-ipam flannel cilium-cni multus ovs ovn ib-sriov bond rdma netdevice route-override".split(
     " ",
   ),

@@ -70,6 +70,7 @@ static struct heap {
   JSRuntime *rt;
   JSContext *ctx;
   JSValue entry; // the function to call
+  char version[256]; // what answers VERSION, with "" where the version goes
   size_t mapped;
   struct pool pool;
   char arena[ARENA + 16] __attribute__((aligned(16)));
@@ -394,6 +395,10 @@ static const JSCFunctionListEntry functions[] = {
 #endif
 };
 
+#ifndef TRAIN
+#include "version.h"
+#endif
+
 // ------------------------------------------------------------------------------------------------------- start and snapshot
 
 // Last resort: main.ts catches everything and answers in JSON, unless there is no memory left to do so.
@@ -438,6 +443,11 @@ static void boot(const uint8_t *bytecode, size_t size) {
   if (JS_IsException(result)) die_of_exception(ctx);
   JSValue global = JS_GetGlobalObject(ctx);
   heap.entry = JS_GetPropertyStr(ctx, global, "podnic");
+  JSValue document = JS_GetPropertyStr(ctx, global, "podnicVersion");
+  const char *text = JS_IsString(document) ? JS_ToCString(ctx, document) : NULL;
+  if (text != NULL && strlen(text) < sizeof heap.version && strstr(text, "\"\"") != NULL) strcpy(heap.version, text);
+  if (text != NULL) JS_FreeCString(ctx, text);
+  JS_FreeValue(ctx, document);
   JS_FreeValue(ctx, global);
   if (!JS_IsFunction(ctx, heap.entry)) die("the bytecode defines no function podnic()");
 }
@@ -533,6 +543,9 @@ int main(int argc, char **argv) {
   freeze();
 #endif
   heap.ready = 1;
+#endif
+#ifndef TRAIN
+  answer_version(argv);
 #endif
   JS_SetMaxStackSize(heap.rt, raise_stack());
   JS_UpdateStackTop(heap.rt);

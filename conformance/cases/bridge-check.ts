@@ -1,0 +1,179 @@
+// bridge: CHECK holds after each good ADD, and fails for whatever is changed behind its back (B-77 to B-84).
+import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { addDown, BRIDGE_MAC, conf, fixed, hostLocal, makeBridge, pod, portOf } from "./bridge-shared.ts";
+
+const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static"]);
+
+const FULL = conf({
+  isGateway: true,
+  ipam: {
+    type: "static",
+    addresses: [{ address: "10.61.0.2/24" }, { address: "fd00:61::2/64" }],
+    routes: [{ dst: "203.0.113.0/24", gw: "10.61.0.1" }],
+  },
+});
+
+/** CHECK, which held, fails and names it. */
+const sees = (id: string, what: string, change: (port: string) => string, named = /./, keys: Config = {}): Case =>
+  one(id, "H", "C-093: CHECK honesty", `${what}: E`, (t) => {
+    const config = { ...FULL, ...keys };
+    const prevResult = t.add(config);
+    t.silent("CHECK", { ...config, prevResult });
+    t.sh(change(portOf(t).name));
+    const { msg, details = "" } = t.error(t.call("CHECK", { ...config, prevResult }));
+    t.expect(named.test(`${msg} ${details}`), `a message like ${named}`, `${msg}: ${details}`);
+  });
+
+/** Each subset of these five. */
+const configurations: Config[] = Array.from({ length: 32 }, (_, n) => ({
+  ...(n & 1 ? { hairpinMode: true, mtu: 1400 } : {}),
+  ...(n & 2 ? { portIsolation: true } : {}),
+  ...(n & 4 ? { macspoofchk: true } : {}),
+  ...(n & 8 ? { isGateway: true, ipMasq: true } : {}),
+  ...(n & 16 ? hostLocal() : {}),
+}));
+
+/** What KubeVirt makes of an interface for a virtual machine. */
+const takeOver = (t: Trial): void => {
+  t.sh(`mac=$(ip -n c1 -j link show eth0 | sed 's/.*"address":"\\([^"]*\\)".*/\\1/')
+    addresses=$(ip -n c1 -j -4 address show dev eth0 | grep -o '"local":"[^"]*","prefixlen":[0-9]*' | sed 's/"local":"\\(.*\\)","prefixlen":/\\1\\//')
+    ip -n c1 link set eth0 down
+    ip -n c1 link set eth0 name eth0-nic address ${BRIDGE_MAC}
+    ip -n c1 address flush dev eth0-nic
+    ip -n c1 link add k6t-eth0 address ${BRIDGE_MAC} type bridge
+    ip -n c1 link set eth0-nic master k6t-eth0 up
+    ip -n c1 link set k6t-eth0 up
+    ip -n c1 link add eth0 address $mac type dummy
+    for a in $addresses; do ip -n c1 address add $a dev eth0; done`);
+};
+
+export const bridgeCheck: CaseTable = {
+  perMain: [],
+  fixed: [
+    one("B-77", "S", "C-090: CHECK holds after ADD", "32 configurations", (t) => {
+      for (const keys of configurations) {
+        const prevResult = t.add(conf(keys));
+        const run = t.call("CHECK", { ...conf(keys), prevResult });
+        t.expect(run.status === 0, `CHECK of ${JSON.stringify(keys)}: OK`, run.stdout);
+        t.silent("DEL", { ...conf(keys), prevResult });
+      }
+    }),
+    one(
+      "B-78",
+      "H",
+      "the bridge's MAC may drift",
+      "50 further pods: CHECK OK, on a bridge of others without a MAC of its own too",
+      (t) => {
+        t.sh("ip link add br0 up type bridge");
+        const prevResult = t.add(conf({}, "1.0.0"));
+        const pods = Array.from({ length: 50 }, (_, n) => pod(t, `p${n}`));
+        for (const run of t.parallel(pods.map(({ set }) => ({ command: "ADD", stdin: conf({}, "1.0.0"), set }))))
+          t.equal(run.status, 0, run.stdout);
+        t.silent("CHECK", { ...conf({}, "1.0.0"), prevResult });
+      },
+    ),
+    sees("B-79a", "port down", (port) => `ip link set ${port} down`, /down/),
+    sees(
+      "B-79b",
+      "port on another bridge",
+      (port) => `ip link add br9 type bridge; ip link set ${port} master br9`,
+      /br9/,
+    ),
+    sees("B-79c", "port on no bridge", (port) => `ip link set ${port} nomaster`, /no bridge/),
+    sees("B-79d", "MTU of the port", (port) => `ip link set ${port} mtu 1300`, /1300/),
+    sees("B-79e", "MAC of the port", (port) => `ip link set ${port} address 02:00:00:00:00:99`, /02:00:00:00:00:99/),
+    sees("B-79f", "hairpin on", (port) => `bridge link set dev ${port} hairpin on`, /hairpin/),
+    sees("B-79g", "hairpin off", (port) => `bridge link set dev ${port} hairpin off`, /hairpin/, { hairpinMode: true }),
+    sees("B-79h", "isolation on", (port) => `bridge link set dev ${port} isolated on`, /isolation/),
+    sees("B-79i", "isolation off", (port) => `bridge link set dev ${port} isolated off`, /isolation/, {
+      portIsolation: true,
+    }),
+    sees("B-79j", "port locked", (port) => `bridge link set dev ${port} locked on`, /locked/),
+    sees("B-80a", "pod's end down", () => "ip -n c1 link set eth0 down", /down/),
+    sees(
+      "B-80b",
+      "MAC of the pod's end",
+      () => "ip -n c1 link set eth0 address 02:00:00:00:00:99",
+      /02:00:00:00:00:99/,
+    ),
+    sees("B-80c", "MTU of the pod's end", () => "ip -n c1 link set eth0 mtu 1300", /1300/),
+    sees("B-80d", "an address removed", () => "ip -n c1 address del 10.61.0.2/24 dev eth0", /10\.61\.0\.2/),
+    sees("B-80e", "a route removed", () => "ip -n c1 route del 203.0.113.0/24", /203\.0\.113/),
+    sees(
+      "B-80f",
+      "pod's end renamed",
+      () => "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name eth7 up",
+      /eth0/,
+    ),
+    sees("B-80h", "pod's end in another namespace", () => "ip netns add c9; ip -n c1 link set eth0 netns c9", /eth0/),
+    one("B-80g", "H", "C-093: CHECK honesty", "a further address: OK", (t) => {
+      const prevResult = t.add(FULL);
+      t.sh("ip -n c1 address add 10.61.0.77/24 dev eth0");
+      t.silent("CHECK", { ...FULL, prevResult });
+    }),
+    one(
+      "B-81a",
+      "G",
+      "kubevirt: bridge binding",
+      "taken over by KubeVirt: CHECK OK, with and without addresses",
+      (t) => {
+        makeBridge(t);
+        for (const keys of [{}, fixed("10.61.0.2/24"), { macspoofchk: true }]) {
+          const prevResult = t.add(conf(keys));
+          takeOver(t);
+          t.silent("CHECK", { ...conf(keys), prevResult });
+          t.silent("DEL", { ...conf(keys), prevResult });
+          t.sh("ip -n c1 link del k6t-eth0; ip -n c1 link del eth0 2>/dev/null || true");
+        }
+      },
+      ["kernel:dummy"],
+    ),
+    one(
+      "B-81b",
+      "G",
+      "kubevirt#14074: after hot-unplug",
+      "what is left: CHECK: E",
+      (t) => {
+        makeBridge(t);
+        const prevResult = t.add(conf());
+        takeOver(t);
+        t.sh("ip -n c1 link del k6t-eth0; ip -n c1 link del eth0");
+        t.error(t.call("CHECK", { ...conf(), prevResult }));
+      },
+      ["kernel:dummy"],
+    ),
+    sees("B-82a", "bridge deleted", () => "ip link del br0", /br0/),
+    sees(
+      "B-82b",
+      "bridge deleted and made again",
+      () => `ip link del br0; ip link add br0 address ${BRIDGE_MAC} up type bridge`,
+      /br0|bridge/,
+    ),
+    sees("B-82c", "the gateway's address gone", () => "ip address del 10.61.0.1/24 dev br0", /10\.61\.0\.1/),
+    sees("B-82d", "forwarding off", () => "echo 0 >/proc/sys/net/ipv4/ip_forward", /ip_forward/),
+    sees("B-82e", "bridge down", () => "ip link set br0 down", /down/),
+    one(
+      "B-84",
+      "G",
+      "pods of the Go plugin",
+      "its result as prevResult: CHECK OK",
+      (t) => {
+        makeBridge(t);
+        for (const [n, keys] of [
+          {},
+          { isGateway: true, ...hostLocal() },
+          { mtu: 1400, hairpinMode: true, ...hostLocal() },
+        ].entries()) {
+          const set = { CNI_IFNAME: `net${n}` };
+          const config = conf(keys, "1.0.0");
+          const prevResult = addDown(t, config, { ...t.byPeer, set: { ...t.byPeer.set, ...set } });
+          t.silent("CHECK", { ...config, prevResult }, { set });
+          t.silent("DEL", { ...config, prevResult }, { set });
+        }
+      },
+      ["peer:bridge"],
+    ),
+  ],
+};

@@ -1,0 +1,290 @@
+// bridge: DEL, GC, STATUS, crashes and many calls at once (B-85 to B-105).
+import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { addDown, conf, gc, hostLocal, makeBridge, ports } from "./bridge-shared.ts";
+
+const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static"]);
+
+const GATEWAY: Config = { isGateway: true, ipMasq: true, ipMasqBackend: "nftables" };
+
+const pods = (t: Trial, count: number) => {
+  t.sh(`for n in $(seq 0 ${count - 1}); do ip netns add p$n; done`);
+  return Array.from({ length: count }, (_, n) => ({ CNI_CONTAINERID: `p${n}`, CNI_NETNS: `/run/netns/p${n}` }));
+};
+
+const addressesOf = (stdout: string): string => JSON.parse(stdout).ips[0].address;
+
+export const bridgeDel: CaseTable = {
+  perMain: [],
+  fixed: [
+    one("B-85a", "S", "C-080: DEL repeats", "twice, and of what was never added: OK", (t) => {
+      const config = conf({ macspoofchk: true, ...GATEWAY, ...hostLocal() });
+      t.silent("DEL", config);
+      t.add(config);
+      for (let n = 0; n < 2; n++) t.silent("DEL", config);
+      t.leaseCount(0);
+    }),
+    one("B-85b", "H", "C-081", "without CNI_NETNS: port and lease gone", (t) => {
+      const config = conf({ ...GATEWAY, ...hostLocal() });
+      t.add(config);
+      t.silent("DEL", config, { set: { CNI_NETNS: undefined } });
+      t.equal(ports(t).length, 0, "ports");
+      t.gone();
+      t.leaseCount(0);
+    }),
+    one("B-85c", "S", "C-080", "IPAM plugin missing: E, all else cleaned", (t) => {
+      const config = conf({ ...hostLocal() });
+      t.add(config);
+      t.error(t.call("DEL", { ...config, ipam: { type: "nosuch-ipam" } }));
+      t.equal(ports(t).length, 0, "ports");
+    }),
+    one(
+      "B-86",
+      "H",
+      "kubevirt#14074",
+      "DEL of an interface that KubeVirt took over, before and after hot-unplug: pair and port gone",
+      (t) => {
+        makeBridge(t);
+        for (const unplugged of [false, true]) {
+          const prevResult = t.add(conf({}, "1.0.0"));
+          t.sh("ip -n c1 link set eth0 down; ip -n c1 link set eth0 name eth0-nic");
+          if (!unplugged) t.sh("ip -n c1 link add eth0 type bridge");
+          t.silent("DEL", { ...conf({}, "1.0.0"), prevResult });
+          t.equal(ports(t).length, 0, "ports");
+          t.gone("eth0-nic");
+          if (!unplugged) t.present("eth0");
+          t.sh("ip -n c1 link del eth0 2>/dev/null || true");
+        }
+      },
+    ),
+    one("B-87", "H", "the bridge deleted behind our back", "DEL, then ADD: OK, the bridge is there again", (t) => {
+      const config = conf({ ...GATEWAY, ...hostLocal() });
+      t.add(config);
+      t.sh("ip link del br0");
+      t.silent("DEL", config);
+      t.gone();
+      t.add(config);
+      t.present("br0", "");
+    }),
+    one("B-88", "H", "something else has the bridge's name", "DEL OK, ADD refused", (t) => {
+      makeBridge(t);
+      t.add(conf(hostLocal()));
+      t.sh("ip link set br0 down; ip link set br0 name br8; ip link add br0 type veth peer name x");
+      t.silent("DEL", conf(hostLocal()));
+      t.gone();
+      t.equal(ports(t, "br8").length, 0, "ports");
+      t.refused("ADD", conf(hostLocal()));
+    }),
+    one("B-89", "H", "moved to another namespace by its tenant", "DEL removes it", (t) => {
+      t.add(conf({}, "1.0.0"));
+      t.netns("c9");
+      t.sh("ip -n c1 link set eth0 netns c9; ip -n c9 link set eth0 name mine");
+      t.silent("DEL", conf({}, "1.0.0"));
+      t.gone("mine", "c9");
+      t.equal(ports(t).length, 0, "ports");
+    }),
+    one(
+      "B-90",
+      "H",
+      "a path that another pod has by now",
+      "late DEL of the old pod: nothing of the new one is touched",
+      (t) => {
+        const config = conf({ macspoofchk: true, ...GATEWAY, ...hostLocal() });
+        t.add(config);
+        t.sh("ip netns del c1; sleep 0.5");
+        t.netns("c1");
+        const set = { CNI_CONTAINERID: "ctr-2" };
+        const prevResult = t.add(config, { set });
+        t.silent("DEL", config);
+        t.silent("CHECK", { ...config, prevResult }, { set });
+        t.leaseCount(1);
+      },
+    ),
+    one("B-91", "S", "C-110: GC", "3 of 10 valid: the other ports and leases gone, those of others untouched", (t) => {
+      const config = conf({ ...GATEWAY, ...hostLocal() });
+      const all = pods(t, 10);
+      for (const set of all) t.add(config, { set, ns: set.CNI_CONTAINERID });
+      const other = { ...conf(hostLocal("10.62.0.0/24"), "1.0.0"), name: "net2" };
+      t.add(other);
+      t.sh("ip link add x0 type veth peer name x1; ip link set x0 master br0");
+      const valid = [1, 4, 7].map((n) => ({ containerID: `p${n}`, ifname: "eth0" }));
+      t.silent("GC", ...gc(config, valid));
+      t.leaseCount(3);
+      t.leaseCount(1, "net2");
+      t.equal(ports(t).length, 5, "ports");
+      for (const n of [1, 4, 7]) t.present("eth0", `p${n}`);
+      t.present("eth0");
+      t.present("x0", "");
+    }),
+    one("B-92", "H", "GC of another network", "nothing of this one is touched", (t) => {
+      t.add(conf(hostLocal()));
+      const before = t.picture();
+      t.silent("GC", ...gc({ ...conf(hostLocal("10.62.0.0/24")), name: "net2" }));
+      t.unchangedSince(before);
+    }),
+    one("B-96", "H", "stdout closed", "ADD: E, undone", (t) => {
+      makeBridge(t);
+      const before = t.picture();
+      const run = t.call("ADD", conf({ macspoofchk: true, ...hostLocal() }), { wrap: 'exec "$@" >&-' });
+      t.expect(run.status !== 0, "an error", `exit ${run.status}`);
+      t.unchangedSince(before);
+    }),
+    one(
+      "B-97",
+      "H",
+      "100 ADDs at once on a bridge that does not exist",
+      "100 addresses, one bridge, one MAC, one gateway; 100 DELs: nothing left but the bridge",
+      (t) => {
+        const config = conf({ ...GATEWAY, macspoofchk: true, ...hostLocal() });
+        const all = pods(t, 100);
+        const added = t.parallel(all.map((set) => ({ command: "ADD", stdin: config, set })));
+        for (const run of added) t.equal(run.status, 0, run.stdout);
+        t.equal(new Set(added.map(({ stdout }) => addressesOf(stdout))).size, 100, "addresses");
+        const bridges = new Set(added.map(({ stdout }) => JSON.stringify(JSON.parse(stdout).interfaces[0])));
+        t.equal(
+          [...bridges].map((text) => JSON.parse(text).mac),
+          [t.link("br0", "")!.mac],
+          "bridges in results",
+        );
+        t.equal(
+          t
+            .link("br0", "")!
+            .addresses.filter(({ scope }) => scope === "global")
+            .map(({ cidr }) => cidr),
+          ["10.61.0.1/24"],
+          "gateway",
+        );
+        t.equal(ports(t).length, 100, "ports");
+        for (const run of t.parallel(all.map((set) => ({ command: "DEL", stdin: config, set })))) t.silentRun(run);
+        t.leaseCount(0);
+        t.equal(ports(t).length, 0, "ports");
+        t.equal(
+          t
+            .links("")
+            .map(({ name }) => name)
+            .sort(),
+          ["br0", "lo", "up0", "up1"],
+          "links",
+        );
+      },
+    ),
+    one("B-98", "H", "ADDs and DELs interleaved", "20 of each at once, 5 rounds: no error, no leak", (t) => {
+      const config = conf({ ...GATEWAY, ...hostLocal() });
+      const all = pods(t, 40);
+      const calls = (command: string, from: number) =>
+        all.slice(from, from + 20).map((set) => ({ command, stdin: config, set }));
+      for (const run of t.parallel(calls("ADD", 0))) t.equal(run.status, 0, run.stdout);
+      for (let n = 0; n < 5; n++) {
+        const [old, fresh] = n % 2 === 0 ? [0, 20] : [20, 0];
+        for (const run of t.parallel([...calls("DEL", old), ...calls("ADD", fresh)]))
+          t.equal(run.status, 0, run.stdout);
+      }
+      t.leaseCount(20);
+      t.equal(ports(t).length, 20, "ports");
+    }),
+    one("B-99", "H", "two subnets, one bridge, at once", "one is refused, and leaves nothing", (t) => {
+      const of = (name: string, subnet: string): Config => ({
+        ...conf({ isGateway: true, ...hostLocal(subnet) }),
+        name,
+      });
+      const [a, b] = pods(t, 2);
+      const runs = t.parallel([
+        { command: "ADD", stdin: of("net1", "10.61.0.0/24"), set: a! },
+        { command: "ADD", stdin: of("net2", "10.62.0.0/24"), set: b! },
+      ]);
+      t.equal(runs.filter(({ status }) => status === 0).length, 1, "successes");
+      t.equal([ports(t).length, t.leases("net1").size + t.leases("net2").size], [1, 1], "ports, leases");
+    }),
+    one(
+      "B-100",
+      "H",
+      "the bridge deleted by somebody while 30 ADDs run",
+      "each OK, or an error that leaves nothing",
+      (t) => {
+        const config = conf(hostLocal(), "1.0.0");
+        const all = pods(t, 30);
+        t.sh(
+          "(for n in $(seq 60); do ip link del br0 || true; sleep 0.01; done; echo done >/run/case-del) >/dev/null 2>&1 &",
+        );
+        const runs = t.parallel(all.map((set) => ({ command: "ADD", stdin: config, set })));
+        t.sh("for n in $(seq 100); do [ -e /run/case-del ] && exit 0; sleep 0.1; done; exit 1");
+        for (const [n, run] of runs.entries()) {
+          if (run.status === 0) continue;
+          t.error(run);
+          t.gone("eth0", `p${n}`);
+        }
+        t.leaseCount(runs.filter(({ status }) => status === 0).length);
+        for (const set of all) t.silent("DEL", config, { set });
+        t.leaseCount(0);
+        t.expect(
+          !t.links("").some(({ name }) => name.startsWith("veth")),
+          "no port",
+          t.links("").map(({ name }) => name),
+        );
+      },
+    ),
+    one("B-101", "H", "little memory", "20 ADDs at once with 32 MB of address space: OK", (t) => {
+      const config = conf(hostLocal());
+      const all = pods(t, 20);
+      for (const set of all) {
+        const wrap = 'ulimit -v 32768; exec "$@"';
+        t.add(config, { set, wrap, ns: set.CNI_CONTAINERID });
+      }
+      t.equal(ports(t).length, 20, "ports");
+    }),
+    one("B-102", "H", "the node's policy", "a bridge that it denies: E, not made either", (t) => {
+      t.write("/etc/cni/podnic.json", JSON.stringify({ devices: { deny: ["secret*"] } }));
+      for (const made of [false, true]) {
+        if (made) makeBridge(t, "", "secret0");
+        t.refused("ADD", { ...conf(), bridge: "secret0" });
+      }
+    }),
+    one(
+      "B-103",
+      "S",
+      "C-111: STATUS",
+      "a bridge that is fit, or can be made: OK; the name of something else: E(50|51|7)",
+      (t) => {
+        t.silent("STATUS", conf(hostLocal()));
+        makeBridge(t);
+        t.silent("STATUS", conf(hostLocal()));
+        t.error(t.call("STATUS", { ...conf(hostLocal()), bridge: "up0" }), [50, 51]);
+      },
+    ),
+    one("B-104x", "H", "DEL in any order", "the port goes with its pod's namespace; DEL frees the lease", (t) => {
+      t.add(conf(hostLocal()));
+      t.sh("ip netns del c1; sleep 1");
+      t.silent("DEL", conf(hostLocal()));
+      t.leaseCount(0);
+      t.equal(ports(t).length, 0, "ports");
+    }),
+    one(
+      "B-105",
+      "G",
+      "chains",
+      "tuning (mac), portmap, firewall of the peer after it: ADD, CHECK, DEL of all OK",
+      (t) => {
+        makeBridge(t);
+        const config = conf({ isGateway: true, ...hostLocal() }, "1.0.0");
+        let prevResult = addDown(t, config) as object;
+        const late = [
+          { type: "tuning", mac: "02:00:00:00:00:66" },
+          {
+            type: "portmap",
+            capabilities: { portMappings: true },
+            runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
+          },
+          { type: "firewall", backend: "iptables" },
+        ].map((keys) => ({ cniVersion: "1.0.0", name: "net1", ...keys }));
+        for (const each of late) prevResult = addDown(t, { ...each, prevResult }, t.byPeer);
+        t.equal(t.link("eth0")?.mac, "02:00:00:00:00:66", "MAC");
+        t.silent("CHECK", { ...config, prevResult });
+        for (const each of [...late].reverse()) t.silent("DEL", { ...each, prevResult }, t.byPeer);
+        t.silent("DEL", { ...config, prevResult });
+        t.equal(ports(t).length, 0, "ports");
+      },
+      ["peer:tuning", "peer:portmap", "peer:firewall", "program:iptables"],
+    ),
+  ],
+};

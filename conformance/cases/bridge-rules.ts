@@ -1,0 +1,294 @@
+// bridge: macspoofchk and ipMasq (B-51 to B-67).
+import { type Case, type CaseTable, NotRunnable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { addDown, conf, demandPing, fixed, gc, hostLocal, makeBridge, pod, portOf, ports } from "./bridge-shared.ts";
+
+const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static", "program:nft"]);
+
+const SPOOF = { macspoofchk: true, macspoofchkBackend: "nftables" };
+const LOCK = { macspoofchk: true };
+const MASQ: Config = { isGateway: true, ipMasq: true, ipMasqBackend: "nftables", ...hostLocal() };
+
+const rules = (t: Trial): string => t.sh("nft -a list ruleset");
+/** Rules of a pod: those that name it, and chains for it. */
+const ofPod = (t: Trial, id = "ctr-1"): string[] =>
+  rules(t)
+    .split("\n")
+    .filter((line) => line.includes(id));
+const masqRules = (t: Trial): string[] =>
+  rules(t)
+    .split("\n")
+    .filter((line) => / masquerade .*comment/.test(line));
+
+/** c1 on 10.61.0.2 and c2 on 10.61.0.3 reach each other until c1 takes another MAC address. */
+function cutOff(t: Trial, keys: Config): void {
+  t.add(conf({ ...keys, ...fixed("10.61.0.2/24") }));
+  t.add(conf({ ...keys, ...fixed("10.61.0.3/24") }), pod(t, "c2"));
+  demandPing(t, "c1", "10.61.0.3");
+  const { mac } = t.link("eth0")!;
+  t.sh("ip -n c1 link set eth0 address 02:00:00:00:00:99; ip -n c2 neigh flush all");
+  demandPing(t, "c1", "10.61.0.3", true);
+  t.sh(`ip -n c1 link set eth0 address ${mac}; ip -n c2 neigh flush all`);
+  demandPing(t, "c1", "10.61.0.3");
+}
+
+const byPeer = (id: string, what: string, keys: Config, first: "we" | "they"): Case =>
+  one(
+    id,
+    "G",
+    "pods of the Go plugin",
+    `${what}: ADD by ${first === "we" ? "us, DEL by the peer" : "the peer, CHECK and DEL by us"}: nothing left`,
+    (t) => {
+      const { supportedVersions } = JSON.parse(t.call("VERSION", conf({}, "1.0.0"), t.byPeer).stdout);
+      if (first === "we" && keys.ipMasq && !supportedVersions.includes("1.1.0"))
+        throw new NotRunnable("the peer's bridge is older than its nftables back end");
+      makeBridge(t);
+      const config = conf({ isGateway: true, ...hostLocal(), ...keys }, "1.0.0");
+      const options = first === "we" ? {} : t.byPeer;
+      const prevResult = JSON.parse(t.call("ADD", config, options).stdout);
+      if (first === "they") t.silent("CHECK", { ...config, prevResult });
+      t.silent("DEL", { ...config, prevResult }, first === "we" ? t.byPeer : {});
+      t.gone();
+      t.equal(ports(t).length, 0, "ports");
+      t.leaseCount(0);
+      t.equal([ofPod(t), masqRules(t)], [[], []], "rules");
+      t.equal(/CNI-[0-9a-f]{24}/.test(rules(t)), false, "chains of iptables");
+    },
+    ["peer:bridge"],
+  );
+
+/** DEL finds no namespace. */
+const without = (id: string, what: string, netns: (t: Trial) => string): Case =>
+  one(id, "H", "plugins#810", `DEL with the namespace ${what}: rules, port, lease gone`, (t) => {
+    const config = conf({ ...SPOOF, ...MASQ });
+    const prevResult = t.add(config);
+    t.expect(ofPod(t).length > 0, "rules of the pod", rules(t));
+    t.silent("DEL", { ...config, prevResult }, { set: { CNI_NETNS: netns(t) } });
+    t.equal(ofPod(t), [], "rules");
+    t.equal([masqRules(t), ports(t).length], [[], 0], "rules of ipMasq, ports");
+    t.leaseCount(0);
+  });
+
+const fails = (id: string, what: string, keys: Config, change: (t: Trial) => void): Case =>
+  one(id, "H", "CHECK sees the rules", `${what}: E`, (t) => {
+    const config = conf(keys);
+    const prevResult = t.add(config);
+    t.silent("CHECK", { ...config, prevResult });
+    change(t);
+    t.error(t.call("CHECK", { ...config, prevResult }));
+  });
+
+const handleOf = (t: Trial, pattern: RegExp): string => {
+  const line =
+    rules(t)
+      .split("\n")
+      .find((each) => pattern.test(each)) ?? "";
+  return /handle (\d+)/.exec(line)?.[1] ?? "";
+};
+
+export const bridgeRules: CaseTable = {
+  perMain: [],
+  fixed: [
+    one(
+      "B-51a",
+      "G",
+      "macspoofchk",
+      "locked port: another MAC is cut off, the right one passes",
+      (t) => cutOff(t, LOCK),
+      ["program:ping"],
+    ),
+    one("B-51b", "G", "macspoofchk", "nftables: likewise", (t) => cutOff(t, SPOOF), ["program:ping"]),
+    one("B-52", "G", "1.4: names, comments and rules of the Go plugin", "the layout of its tables", (t) => {
+      t.add(conf(SPOOF, "1.0.0"));
+      const { name } = portOf(t);
+      const { mac } = t.link("eth0")!;
+      const table = t.sh("nft list table bridge nat").replace(/\s+/g, " ");
+      const id = "ctr-1-eth0";
+      for (const part of [
+        "chain PREROUTING { type filter hook prerouting priority dstnat; policy accept;",
+        `iifname "${name}" jump cni-br-iface-${id} comment "macspoofchk-${id}"`,
+        `jump cni-br-iface-${id}-mac comment "macspoofchk-${id}"`,
+        `ether saddr ${mac} return comment "macspoofchk-${id}"`,
+        `drop comment "macspoofchk-${id}"`,
+      ])
+        t.expect(table.includes(part), part, table);
+    }),
+    one("B-53", "H", "no program is needed", "PATH without nft and iptables: spoof check and ipMasq OK", (t) => {
+      t.add(conf({ ...SPOOF, ...MASQ }), { set: { PATH: "/nowhere" } });
+      t.expect(masqRules(t).length === 1, "a rule of ipMasq", rules(t));
+    }),
+    fails("B-54a", "ruleset flushed, spoof check", SPOOF, (t) => t.sh("nft flush ruleset")),
+    fails("B-54b", "ruleset flushed, ipMasq", MASQ, (t) => t.sh("nft flush ruleset")),
+    one("B-55", "H", "DEL repeats", "ruleset flushed, then DEL: OK without a word", (t) => {
+      const config = conf({ ...SPOOF, ...MASQ });
+      const prevResult = t.add(config);
+      t.sh("nft flush ruleset");
+      const run = t.call("DEL", { ...config, prevResult });
+      t.silentRun(run);
+      t.equal(run.stderr, "", "stderr");
+    }),
+    one(
+      "B-56",
+      "H",
+      "one jump for each attachment",
+      "ADD of the same IDs again, after a DEL that never came: one jump",
+      (t) => {
+        makeBridge(t);
+        addDown(t, conf(SPOOF, "1.0.0"));
+        t.netns("c2");
+        t.call("ADD", conf(SPOOF, "1.0.0"), { set: { CNI_NETNS: "/run/netns/c2" } });
+        const jumps = ofPod(t).filter((line) => line.includes("iifname"));
+        t.expect(jumps.length === 1, "one jump", jumps);
+      },
+    ),
+    without("B-57a", "empty", () => ""),
+    without("B-57b", "gone", (t) => {
+      t.sh("ip netns del c1");
+      return "/run/netns/c1";
+    }),
+    one(
+      "B-57c",
+      "H",
+      "a path that another pod has by now",
+      "DEL of the old pod: its rules gone, the new pod untouched",
+      (t) => {
+        const config = conf({ ...SPOOF, ...MASQ });
+        t.add(config);
+        t.sh("ip netns del c1; sleep 0.5");
+        t.netns("c1");
+        const set = { CNI_CONTAINERID: "ctr-2" };
+        const prevResult = t.add(config, { set });
+        t.silent("DEL", config);
+        t.equal(ofPod(t), [], "rules of the old pod");
+        t.silent("CHECK", { ...config, prevResult }, { set });
+      },
+    ),
+    byPeer("B-58a", "spoof check", { macspoofchk: true }, "they"),
+    byPeer("B-58b", "ipMasq by nftables", { ipMasq: true, ipMasqBackend: "nftables" }, "they"),
+    byPeer("B-58c", "ipMasq by iptables", { ipMasq: true, ipMasqBackend: "iptables" }, "they"),
+    byPeer("B-58d", "spoof check by nftables", SPOOF, "we"),
+    byPeer("B-58e", "spoof check by the locked port", LOCK, "we"),
+    byPeer("B-58f", "ipMasq", { ipMasq: true, ipMasqBackend: "nftables" }, "we"),
+    one(
+      "B-59",
+      "H",
+      "names at their limits",
+      "container ID of 64 and name of 15 characters: OK, gone after DEL",
+      (t) => {
+        const set = { CNI_CONTAINERID: "c".repeat(64), CNI_IFNAME: "fifteencharsif0" };
+        t.add(conf({ ...SPOOF, ...MASQ }), { set });
+        t.silent("DEL", conf({ ...SPOOF, ...MASQ }), { set });
+        t.equal([ofPod(t, "cccc"), masqRules(t)], [[], []], "rules");
+      },
+    ),
+    one("B-61", "H", "a locked port", "protected after a flush; nothing in nf_tables; nothing left after DEL", (t) => {
+      makeBridge(t);
+      const prevResult = t.add(conf(LOCK));
+      const port = portOf(t);
+      t.equal([port.locked, port.learning, rules(t).trim()], [true, false, ""], "locked, learning, rules");
+      t.sh("nft flush ruleset");
+      t.silent("CHECK", { ...conf(LOCK), prevResult });
+      const { mac } = t.link("eth0")!;
+      t.silent("DEL", conf(LOCK));
+      t.expect(!t.sh("bridge fdb show br br0").includes(mac), "no entry of the pod", t.sh("bridge fdb show br br0"));
+    }),
+    ...["10.61.0.2/24", "fd00:61::2/64"].map((address, n) =>
+      one(
+        `B-63${"ab"[n]}`,
+        "G",
+        "ipMasq",
+        `${address}: leaves with the node's address; inside the subnet it does not`,
+        (t) => {
+          const [outside, node, gateway, inside] =
+            n === 0
+              ? ["192.0.2.9/24", "192.0.2.1/24", "10.61.0.1", "10.61.0.3"]
+              : ["2001:db8::9/64", "2001:db8::1/64", "fd00:61::1", "fd00:61::3"];
+          const at = outside.split("/")[0]!;
+          t.sh(`ip address add ${node} dev up0 nodad 2>/dev/null || ip address add ${node} dev up0
+          ip netns add out; ip link set up1 netns out; ip -n out link set up1 up; ip -n out address add ${outside} dev up1 nodad 2>/dev/null || ip -n out address add ${outside} dev up1`);
+          const keys = (a: string) => conf({ isDefaultGateway: true, ipMasq: true, ...fixed(a) });
+          t.add(keys(address));
+          t.add(keys(address.replace("2/", "3/")), pod(t, "c2"));
+          // No way back but by the node's address.
+          demandPing(t, "c1", at);
+          demandPing(t, "c1", gateway);
+          demandPing(t, "c1", inside);
+          t.sh("nft flush ruleset");
+          demandPing(t, "c1", at, true);
+        },
+        ["program:ping"],
+      ),
+    ),
+    one("B-64", "H", "rules do not hang on the link", "ipMasq, link removed behind our back, DEL: rules gone", (t) => {
+      const prevResult = t.add(conf(MASQ));
+      t.sh("ip -n c1 link del eth0");
+      t.silent("DEL", { ...conf(MASQ), prevResult });
+      t.equal(masqRules(t), [], "rules");
+    }),
+    one("B-65", "H", "two interfaces of a pod", "DEL of one: the other's rules stay", (t) => {
+      const second = { set: { CNI_IFNAME: "net2" } };
+      t.add(conf(MASQ));
+      const prevResult = t.add(conf(MASQ), second);
+      t.silent("DEL", conf(MASQ));
+      t.equal(masqRules(t).length, 1, "rules");
+      t.silent("CHECK", { ...conf(MASQ), prevResult }, second);
+      t.silent("DEL", conf(MASQ), second);
+      t.equal(masqRules(t).length, 0, "rules");
+    }),
+    one("B-66", "H", "a firewall that flushes", "a new ADD after it: its table is complete", (t) => {
+      t.add(conf(MASQ));
+      t.sh("nft flush ruleset");
+      const second = pod(t, "c2");
+      const prevResult = t.add(conf(MASQ), second);
+      t.silent("CHECK", { ...conf(MASQ), prevResult }, second);
+    }),
+    one(
+      "B-67",
+      "H",
+      "beside a user of iptables",
+      "20 ADDs and DELs at once while rules are added by iptables: no error, no lost rule",
+      (t) => {
+        const pods = Array.from({ length: 20 }, (_, n) => pod(t, `p${n}`));
+        const all = (command: string) =>
+          t.parallel(pods.map(({ set }) => ({ command, stdin: conf({ ...MASQ, ...SPOOF }), set })));
+        t.sh(
+          "(for n in $(seq 40); do iptables -t nat -A POSTROUTING -s 192.0.2.$n -j ACCEPT; done; echo done >/run/case-ipt) >/dev/null 2>&1 &",
+        );
+        for (const run of all("ADD")) t.equal(run.status, 0, run.stdout);
+        t.equal(masqRules(t).length, 20, "rules of ipMasq");
+        for (const run of all("DEL")) t.silentRun(run);
+        t.sh("for n in $(seq 100); do [ -e /run/case-ipt ] && exit 0; sleep 0.1; done; exit 1");
+        t.equal(
+          [masqRules(t).length, t.sh("iptables -t nat -S POSTROUTING | grep -c 192.0.2").trim()],
+          [0, "40"],
+          "rules",
+        );
+      },
+      ["program:iptables"],
+    ),
+    fails("B-83a", "the MAC of the spoof rule edited", SPOOF, (t) => {
+      const handle = handleOf(t, /ether saddr/);
+      t.sh(
+        `nft replace rule bridge nat cni-br-iface-ctr-1-eth0-mac handle ${handle} ether saddr 02:00:00:00:00:99 return comment '"macspoofchk-ctr-1-eth0"'`,
+      );
+    }),
+    fails("B-83b", "the jump missing", SPOOF, (t) =>
+      t.sh(`nft delete rule bridge nat PREROUTING handle ${handleOf(t, /iifname/)}`),
+    ),
+    fails("B-83c", "the rule of ipMasq missing", MASQ, (t) =>
+      t.sh(`nft delete rule inet cni_plugins_masquerade masq_checks handle ${handleOf(t, / masquerade .*comment/)}`),
+    ),
+    fails("B-83d", "the port unlocked", LOCK, (t) => t.sh(`bridge link set dev ${portOf(t).name} locked off`)),
+    fails("B-83e", "the pinned address gone", LOCK, (t) =>
+      t.sh(`bridge fdb del ${t.link("eth0")!.mac} dev ${portOf(t).name} master`),
+    ),
+    one("B-91r", "H", "GC", "rules of those that are not valid go, the others stay", (t) => {
+      const config = conf({ ...SPOOF, ...MASQ });
+      t.add(config);
+      t.add(config, pod(t, "c2"));
+      t.silent("GC", ...gc(config, [{ containerID: "c2", ifname: "eth0" }]));
+      t.equal([ofPod(t).length, masqRules(t).length, ofPod(t, "c2-eth0").length > 0], [0, 1, true], "rules");
+    }),
+  ],
+};

@@ -1,0 +1,168 @@
+// bridge: VLANs, on a kernel whose bridges filter them (B-37 to B-50).
+import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { conf, demandPing, fixed, hostLocal, makeBridge, pod, portOf, ports, vlansOf } from "./bridge-shared.ts";
+
+const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static", "kernel:vlan_filtering"]);
+
+/** ADD on a bridge that it makes, or on one with these options; the port is in exactly these VLANs; CHECK and DEL OK. */
+const gives = (id: string, what: string, keys: Config, wanted: string, options?: string): Case =>
+  one(id, "G", "3.2: VLANs of a port", `${what}: ${wanted}`, (t) => {
+    if (options !== undefined) makeBridge(t, `vlan_filtering 1 ${options}`);
+    const prevResult = t.add(conf(keys));
+    t.equal(vlansOf(t, portOf(t).name), wanted, "VLANs");
+    t.silent("CHECK", { ...conf(keys), prevResult });
+    t.silent("DEL", { ...conf(keys), prevResult });
+    t.equal(ports(t).length, 0, "ports");
+  });
+
+const changed = (id: string, what: string, change: (port: string) => string, named: RegExp): Case =>
+  one(id, "H", "CHECK sees the VLANs", `${what}: CHECK: E that names it`, (t) => {
+    makeBridge(t, "vlan_filtering 1");
+    const config = conf({ vlan: 100, vlanTrunk: [{ minID: 20, maxID: 22 }] });
+    const prevResult = t.add(config);
+    t.silent("CHECK", { ...config, prevResult });
+    t.sh(change(portOf(t).name));
+    const { msg } = t.error(t.call("CHECK", { ...config, prevResult }));
+    t.expect(named.test(msg), `a message like ${named}`, msg);
+  });
+
+const gateway = (vlan: number, subnet: string, name: string): Config => ({
+  ...conf({ vlan, isGateway: true, ...hostLocal(subnet) }),
+  name,
+});
+
+/** The gateway's interface of a VLAN, whatever it is called. */
+const gatewayOf = (t: Trial, address: string): string | undefined =>
+  t.links("").find(({ addresses }) => addresses.some(({ cidr }) => cidr === address))?.name;
+
+export const bridgeVlans: CaseTable = {
+  perMain: [],
+  fixed: [
+    gives("B-37", "vlan 100 on a bridge it makes", { vlan: 100 }, "100 pvid untagged"),
+    gives("B-38", "preserveDefaultVlan", { vlan: 100, preserveDefaultVlan: true }, "1 untagged, 100 pvid untagged"),
+    one(
+      "B-39",
+      "H",
+      "never a success that isolates nothing",
+      "vlan on a bridge of others that does not filter: E with the cure",
+      (t) => {
+        makeBridge(t);
+        const { msg, details = "" } = t.refused("ADD", conf({ vlan: 100 }));
+        t.expect(/filter/.test(msg) && details.includes("vlan_filtering 1"), "the cure", `${msg}: ${details}`);
+      },
+    ),
+    gives("B-40a", "default_pvid 0", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 0"),
+    gives("B-40b", "default_pvid 1", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 1"),
+    gives("B-40c", "default_pvid 500", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 500"),
+    gives("B-41", "vlan 1", { vlan: 1 }, "1 pvid untagged"),
+    gives(
+      "B-42",
+      "trunk only",
+      { vlanTrunk: [{ id: 10 }, { minID: 20, maxID: 22 }, { minID: 4093, maxID: 4094 }] },
+      "1 pvid untagged, 10, 20-22, 4093-4094",
+    ),
+    gives("B-43", "vlan 7 and trunk 7, 8", { vlan: 7, vlanTrunk: [{ id: 7 }, { id: 8 }] }, "7 pvid untagged, 8"),
+    gives("B-44a", "trunk 1-4094", { vlanTrunk: [{ minID: 1, maxID: 4094 }] }, "1 pvid untagged, 2-4094", ""),
+    gives(
+      "B-44b",
+      "trunk 1-4094 and vlan 100",
+      { vlan: 100, vlanTrunk: [{ minID: 1, maxID: 4094 }] },
+      "1-99, 100 pvid untagged, 101-4094",
+      "",
+    ),
+    gives(
+      "B-44c",
+      "overlapping ranges",
+      { vlanTrunk: [{ minID: 5, maxID: 9 }, { minID: 8, maxID: 12 }, { id: 9 }] },
+      "1 pvid untagged, 5-12",
+      "",
+    ),
+    one(
+      "B-45",
+      "H",
+      "plugins#667",
+      "pods of 100 and 200 and the native VLAN do not hear each other; two of 100 do",
+      (t) => {
+        makeBridge(t, "vlan_filtering 1");
+        t.sh("ip link set up0 master br0; ip address add 10.61.0.9/24 dev up1");
+        t.add(conf({ vlan: 100, ...fixed("10.61.0.2/24") }));
+        t.add(conf({ vlan: 200, ...fixed("10.61.0.3/24") }), pod(t, "c2"));
+        t.add(conf({ vlan: 100, ...fixed("10.61.0.4/24") }), pod(t, "c3"));
+        demandPing(t, "c1", "10.61.0.4");
+        demandPing(t, "c1", "10.61.0.3", true);
+        demandPing(t, "c1", "10.61.0.9", true);
+      },
+      ["program:ping"],
+    ),
+    one(
+      "B-46",
+      "G",
+      "vlan and isGateway",
+      "two VLANs, two subnets: each gateway in its own VLAN only; CHECK OK",
+      (t) => {
+        const second = pod(t, "c2");
+        const prevResult = t.add(gateway(100, "10.61.0.0/24", "net1"));
+        t.add(gateway(200, "10.62.0.0/24", "net2"), second);
+        t.silent("CHECK", { ...gateway(100, "10.61.0.0/24", "net1"), prevResult });
+        demandPing(t, "c1", "10.61.0.1");
+        demandPing(t, "c2", "10.62.0.1");
+        t.sh("ip -n c2 address add 10.61.0.77/24 dev eth0");
+        demandPing(t, "c2", "10.61.0.1", true);
+      },
+      ["program:ping"],
+    ),
+    one("B-47", "H", "a name of 15 characters", "vlan 4000 and isGateway: OK with a shorter name", (t) => {
+      const config = { ...gateway(4000, "10.61.0.0/24", "net1"), bridge: "fifteencharsbr0" };
+      t.add(config);
+      t.expect(
+        gatewayOf(t, "10.61.0.1/24") !== undefined,
+        "an interface with the gateway's address",
+        t.links("").map(({ name }) => name),
+      );
+      t.silent("DEL", config);
+      t.equal(ports(t, "fifteencharsbr0").length, 0, "ports");
+    }),
+    one(
+      "B-48",
+      "H",
+      "the gateway's interface goes with the last pod of its VLAN",
+      "not before, and not with a late DEL",
+      (t) => {
+        const config = gateway(200, "10.61.0.0/24", "net1");
+        const second = pod(t, "c2");
+        t.add(config);
+        t.add(config, second);
+        t.silent("DEL", config);
+        t.silent("DEL", config);
+        demandPing(t, "c2", "10.61.0.1");
+        t.silent("DEL", config, second);
+        t.equal(gatewayOf(t, "10.61.0.1/24"), undefined, "gateway's interface");
+        t.equal(ports(t).length, 0, "ports");
+      },
+      ["program:ping"],
+    ),
+    changed("B-50a", "the native VLAN taken away", (port) => `bridge vlan del dev ${port} vid 100`, /100/),
+    changed("B-50b", "a VLAN of the trunk taken away", (port) => `bridge vlan del dev ${port} vid 21`, /20|21|22/),
+    changed("B-50c", "a VLAN added", (port) => `bridge vlan add dev ${port} vid 77`, /77/),
+    changed("B-50d", "no PVID any more", (port) => `bridge vlan add dev ${port} vid 100 untagged`, /100 pvid/),
+  ],
+};
+
+export const bridgeWithoutFiltering: CaseTable = {
+  perMain: [],
+  fixed: [
+    rowsThatNeed(["plugin:bridge", "kernel:no-vlan_filtering"])(
+      "B-49",
+      "H",
+      "a kernel without VLAN filtering",
+      "vlan: E with the cause, nothing left; without vlan OK",
+      (t) => {
+        const { msg, details = "" } = t.refused("ADD", conf({ vlan: 100 }));
+        t.expect(/VLAN/.test(msg + details), "the cause", `${msg}: ${details}`);
+        t.add(conf());
+      },
+    ),
+  ],
+};

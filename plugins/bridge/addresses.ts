@@ -1,0 +1,60 @@
+// What isGateway makes of the addresses that IPAM gave: each has a gateway, which is the host.
+import type { IpConfig, Result, Route } from "../../src/cni/result.ts";
+import { Failure } from "../../src/errors.ts";
+import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
+import { equalAddresses, networkAddress, nextAddress, prefixContains } from "../../src/ip/range.ts";
+
+const DEFAULTS = { 4: "0.0.0.0/0", 6: "::/0" } as const;
+
+/** Throws Failure("invalid config") for an address that can have no gateway, or is that of its gateway. */
+export function withGateways(result: Result, isDefault: boolean): Result {
+  const ips = result.ips.map(withGateway);
+  const routes = isDefault ? [...result.routes, ...defaultRoutes(ips, result.routes)] : result.routes;
+  return { ...result, ips, routes };
+}
+
+function withGateway(ip: IpConfig): IpConfig {
+  const { address } = ip;
+  const refuse = (why: string): never => {
+    throw new Failure(
+      "invalid config",
+      `isGateway: ${formatPrefix(address)} of IPAM has no gateway on the bridge`,
+      `${why}; see "ipam", or leave out isGateway`,
+    );
+  };
+  if (address.length === address.address.bytes.length * 8) refuse("its subnet has no room for a second address");
+  const gateway = ip.gateway ?? firstAddress(address);
+  if (!prefixContains(address, gateway)) refuse(`${formatAddress(gateway)} is outside of its subnet`);
+  if (equalAddresses(gateway, address.address)) refuse("it is the gateway's own address");
+  return { ...ip, gateway };
+}
+
+/** The subnet's first address; of two (RFC 3021) the one that the pod has not. */
+function firstAddress(address: Prefix): IpConfig["address"]["address"] {
+  const network = networkAddress(address);
+  const isPair = address.length === address.address.bytes.length * 8 - 1;
+  if (isPair && !equalAddresses(network, address.address)) return network;
+  return nextAddress(network)!;
+}
+
+/** One for each family that has none: a default route without gateway goes through the first one of its family anyway. */
+function defaultRoutes(ips: IpConfig[], routes: Route[]): Route[] {
+  const families = [...new Set(ips.map(({ address }) => address.address.family))];
+  return families
+    .filter((family) => !routes.some(({ dst }) => dst.length === 0 && dst.address.family === family))
+    .map((family) => {
+      const { gateway } = ips.find(({ address }) => address.address.family === family)!;
+      return { dst: parsePrefix(DEFAULTS[family])!, gw: gateway! };
+    });
+}
+
+/** The gateways' addresses with the prefix lengths of their subnets, each once. */
+export function gatewayPrefixes(ips: IpConfig[]): Prefix[] {
+  const prefixes: Prefix[] = [];
+  for (const { address, gateway } of ips) {
+    if (gateway === undefined) continue;
+    const known = prefixes.some((each) => each.length === address.length && equalAddresses(each.address, gateway));
+    if (!known) prefixes.push({ address: gateway, length: address.length });
+  }
+  return prefixes;
+}

@@ -1,0 +1,138 @@
+// CHECK: holds after every good ADD, also after KubeVirt has taken the interface over, and fails for whatever was changed behind its back.
+import { ipamRun } from "../../src/cni/ipam.ts";
+import type { Call } from "../../src/cni/plugin.ts";
+import { Failure } from "../../src/errors.ts";
+import { type Bridge, describeVlans, listVlans, type Port } from "../../src/link/bridge.ts";
+import { checkInterface } from "../../src/link/check.ts";
+import { getLink, IFF_PROMISC, IFF_UP, type Link } from "../../src/link/link.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { findOwnInterface, type OwnInterface } from "../../src/plugin/interface.ts";
+import { isMtuTuned } from "../../src/plugin/tuned.ts";
+import { gatewayPrefixes, withGateways } from "./addresses.ts";
+import { type BridgeConfig, bridgeName, isGateway, wantsMasquerade } from "./config.ts";
+import { existingBridge } from "./find.ts";
+import { checkGateway } from "./gateway.ts";
+import { checkMasquerading } from "./masquerade.ts";
+import { portAlias, portOf } from "./port.ts";
+import { checkSpoofing } from "./spoof.ts";
+import { vlanInterfaceName } from "./vlan-gateway.ts";
+import { expected, vlansOf } from "./vlans.ts";
+
+export function check(call: Call<BridgeConfig>): void {
+  ipamRun(call, "CHECK");
+  const pod = openNamespace(call.netns)!;
+  const own = findOwnInterface(call, pod);
+  const bridge = existingBridge(call);
+  if (bridge === undefined) throw failed(`bridge "${bridgeName(call)}" is gone`);
+  checkBridge(call, bridge);
+  const port = portOf(call);
+  if (port === undefined) throw failed(`the port of ${call.attachment.ifName} on bridge "${bridge.name}" is gone`);
+  checkPort(call, bridge, port);
+  checkPodEnd(call, pod, port, own);
+  const { vlan = 0 } = call.config;
+  if (call.config.macspoofchk === true) checkSpoofing(call, port, macOf(own, port, pod), nativeVlan(call, bridge));
+  if (isGateway(call) && own.ips.length > 0) {
+    const link = vlan === 0 ? bridge : getLink(ownNamespace().route, vlanInterfaceName(bridge.name, vlan));
+    if (link === undefined) throw failed(`the gateway's interface in VLAN ${vlan} of ${bridge.name} is gone`);
+    const { ips } = withGateways({ interfaces: [], ips: own.ips, routes: [], dns: {} }, false);
+    checkGateway(link, gatewayPrefixes(ips));
+  }
+  if (wantsMasquerade(call)) checkMasquerading(call, own.ips);
+}
+
+function failed(message: string, details = "something changed it since ADD; DEL and ADD again restore it"): Failure {
+  return new Failure("failed", message, details);
+}
+
+function macOf(own: OwnInterface, port: Port, pod: NetNs): string {
+  return own.interface.mac ?? getLink(pod.route, port.parent)?.mac ?? "";
+}
+
+/** 0 where the bridge does not filter. */
+function nativeVlan({ config }: Call<BridgeConfig>, { bridge }: Bridge): number {
+  if (bridge.vlanFiltering !== 1) return 0;
+  return vlansOf(config)?.native ?? bridge.defaultPvid ?? 0;
+}
+
+/** Its MAC is not looked at: that of a bridge that others made may change with each port. */
+function checkBridge({ config }: Call<BridgeConfig>, bridge: Bridge): void {
+  if (config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0)
+    throw failed(`bridge "${bridge.name}" is not promiscuous any more`);
+}
+
+function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
+  const { config, prevResult, attachment } = call;
+  const say = (what: string) => failed(`port ${port.name} of ${attachment.ifName} ${what}`);
+  if (port.master !== bridge.index) {
+    const where =
+      port.master === 0 ? "no bridge" : (getLink(ownNamespace().route, port.master)?.name ?? "another bridge");
+    throw say(`is not on bridge "${bridge.name}" but on ${where}`);
+  }
+  if ((port.flags & IFF_UP) === 0) throw say("is down");
+  const told = prevResult?.interfaces.find(({ name, sandbox }) => name === port.name && !sandbox);
+  if (told?.mac !== undefined && told.mac !== port.mac && port.alias === portAlias(attachment))
+    throw say(`has the MAC address ${port.mac}, not ${told.mac}`);
+  const mtu = config.mtu || told?.mtu;
+  if (mtu !== undefined && mtu !== port.mtu) throw say(`has an MTU of ${port.mtu}, not ${mtu}`);
+  const { hairpin = 0, isolated = 0, locked = 0 } = port.port;
+  const wanted: [string, number, boolean][] = [
+    ["hairpin mode", hairpin, config.hairpinMode === true],
+    ["isolation", isolated, config.portIsolation === true],
+  ];
+  for (const [what, has, wants] of wanted)
+    if ((has === 1) !== wants) throw say(`has ${what} ${has === 1 ? "on" : "off"}`);
+  if (locked === 1 && config.macspoofchk !== true) throw say("is locked");
+  checkVlans(config, bridge, port, say);
+}
+
+function checkVlans(config: BridgeConfig, { bridge }: Bridge, port: Port, say: (what: string) => Failure): void {
+  const vlans = vlansOf(config);
+  if (vlans === undefined) return;
+  const has = describeVlans(listVlans(ownNamespace().route, port.index));
+  const wants = describeVlans(expected(vlans, bridge.defaultPvid ?? 0, config.preserveDefaultVlan === true));
+  if (has !== wants) throw say(`is in the VLANs ${has || "none"}, not ${wants}`);
+}
+
+/** The other end of the port, in the pod. */
+function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnInterface): void {
+  const { ifName } = call.attachment;
+  const link = getLink(pod.route, ifName);
+  if (link === undefined) throw failed(`container interface ${ifName} is gone`, "it was removed or renamed");
+  const far = link.index === port.parent && link.kind === "veth" ? link : getLink(pod.route, port.parent);
+  if (far?.kind !== "veth" || far.parent !== port.index)
+    throw failed(`the other end of port ${port.name} is not in the pod any more`);
+  checkMac(link, own);
+  if (far.index !== link.index) {
+    checkTakenOver(link, far);
+    return;
+  }
+  const mtu = call.config.mtu || own.interface.mtu || port.mtu;
+  if (far.mtu !== mtu && !isMtuTuned(call.attachment))
+    throw failed(`container interface ${ifName} has an MTU of ${far.mtu}, not ${mtu}`);
+  if (call.config.disableContainerInterface !== true) checkInterface(pod, far.index, ifName, own);
+}
+
+function checkMac(link: Link, own: OwnInterface): void {
+  const { mac } = own.interface;
+  if (mac !== undefined && link.mac !== mac)
+    throw failed(`container interface ${link.name} has the MAC address ${link.mac}, not ${mac}`);
+}
+
+/** KubeVirt's form: the interface under another name in a bridge of the pod, and under its own a dummy with its MAC address and IPs. */
+function checkTakenOver(link: Link, far: Link): void {
+  if (link.kind === "dummy" && far.slaveKind === "bridge") return;
+  throw failed(
+    `container interface ${link.name} is not the other end of its port`,
+    `that is called ${far.name} now, and ${link.name} is ${link.kind === "" ? "a device" : `of kind ${link.kind}`}`,
+  );
+}
+
+/** STATUS: an ADD would find its bridge fit, or could make it. */
+export function status(call: Call<BridgeConfig>): void {
+  try {
+    existingBridge(call);
+  } catch (error) {
+    throw error instanceof Failure ? new Failure("not available", error.message, error.details) : error;
+  }
+  ipamRun(call, "STATUS");
+}

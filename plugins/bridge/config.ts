@@ -1,0 +1,106 @@
+// What a configuration of bridge asks for, and what it cannot have. Touches nothing.
+import { wantsIpam } from "../../src/cni/ipam.ts";
+import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
+import { orFail, type Try } from "../../src/config/rules.ts";
+import { Failure } from "../../src/errors.ts";
+import { host } from "../../src/host/host.ts";
+import { macSource, wantedMac } from "../../src/plugin/mac.ts";
+import { type TrunkItem, vlansOf } from "./vlans.ts";
+
+export interface BridgeConfig extends NetworkConfig {
+  bridge?: string;
+  isGateway?: boolean;
+  isDefaultGateway?: boolean;
+  forceAddress?: boolean;
+  ipMasq?: boolean;
+  ipMasqBackend?: string;
+  mtu?: number;
+  hairpinMode?: boolean;
+  promiscMode?: boolean;
+  vlan?: number;
+  vlanTrunk?: TrunkItem[];
+  preserveDefaultVlan?: boolean;
+  macspoofchk?: boolean;
+  macspoofchkBackend?: string;
+  portIsolation?: boolean;
+  disableContainerInterface?: boolean;
+  silent?: boolean;
+  enabledad?: boolean;
+  acceptRA?: boolean;
+  mac?: string;
+}
+
+const DEFAULT_BRIDGE = "cni0";
+/** Longest name of an interface in bytes. */
+const NAME_MAX = 15;
+/** The kernel's smallest MTU of Ethernet. */
+const MTU_MIN = 68;
+
+export function bridgeName({ config }: Call<BridgeConfig>): string {
+  return config.bridge ?? DEFAULT_BRIDGE;
+}
+
+export function isGateway({ config }: Call<BridgeConfig>): boolean {
+  return config.isGateway === true || config.isDefaultGateway === true;
+}
+
+export function wantsMasquerade(call: Call<BridgeConfig>): boolean {
+  return call.config.ipMasq === true && wantsIpam(call);
+}
+
+export function validate(call: Call<BridgeConfig>, attempt: Try = orFail): void {
+  const { config } = call;
+  attempt("/bridge", () => checkName(bridgeName(call)));
+  attempt("/mtu", () => checkMtu(config.mtu ?? 0));
+  attempt("/vlanTrunk", () => void vlansOf(config, attempt));
+  const mac = attempt("/mac", () => macSource(call));
+  if (mac) attempt(mac.at, () => void wantedMac(call));
+  attempt("/promiscMode", () => {
+    if (config.hairpinMode && config.promiscMode)
+      throw contradiction("cannot set hairpin mode and promiscuous mode at the same time", "set one of them to false");
+  });
+  attempt("/disableContainerInterface", () => {
+    if (config.disableContainerInterface && wantsIpam(call))
+      throw contradiction(
+        "cannot use IPAM when DisableContainerInterface flag is set",
+        "an interface that stays down has no addresses: leave out ipam, or disableContainerInterface",
+      );
+  });
+  attempt("/silent", () => {
+    if (config.silent && wantsIpam(call))
+      throw contradiction("silent and ipam contradict each other", "an address is announced: leave out one of them");
+  });
+}
+
+/** The kernel's rules, which it words as "Invalid argument"; and what /proc/sys uses for something else. */
+function checkName(name: string): void {
+  const why =
+    name === ""
+      ? "it is empty"
+      : host.encode(name).length > NAME_MAX
+        ? `it has more than ${NAME_MAX} bytes`
+        : name === "." || name === ".." || name.includes(":") || name.includes("%")
+          ? "the kernel takes no such name"
+          : name === "all" || name === "default" || name === "lo"
+            ? "the kernel uses this name for something else"
+            : "";
+  if (why === "") return;
+  throw new Failure(
+    "invalid config",
+    `invalid bridge name ${JSON.stringify(name.slice(0, 128))}`,
+    `${why}; "bridge" is the name of a bridge on the host, such as br1, of 1 to ${NAME_MAX} characters`,
+  );
+}
+
+function checkMtu(mtu: number): void {
+  if (mtu === 0 || mtu >= MTU_MIN) return;
+  throw new Failure(
+    "invalid config",
+    `invalid MTU ${mtu}`,
+    `Ethernet has at least ${MTU_MIN}; 0 means that of the bridge`,
+  );
+}
+
+function contradiction(message: string, cure: string): Failure {
+  return new Failure("invalid config", message, cure);
+}

@@ -1,0 +1,142 @@
+// The bridge: the one that is there and may be used, or a new one.
+import type { Call } from "../../src/cni/plugin.ts";
+import { policy } from "../../src/config/policy.ts";
+import { Failure } from "../../src/errors.ts";
+import { host } from "../../src/host/host.ts";
+import { formatMac } from "../../src/ip/mac.ts";
+import { addBridge, type Bridge, getBridge, type NewBridge } from "../../src/link/bridge.ts";
+import { IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { NetlinkError } from "../../src/netlink/errors.ts";
+import { fits } from "../../src/plugin/device-list.ts";
+import { refuseDenied } from "../../src/plugin/node-device.ts";
+import { type BridgeConfig, bridgeName } from "./config.ts";
+import { vlansOf } from "./vlans.ts";
+
+/** The alias of a bridge that ADD made. */
+export const BRIDGE_ALIAS = "podnic:bridge";
+/** Made and gone again between two looks, that often. */
+const TRIES = 5;
+
+export function isOurs({ alias }: Bridge): boolean {
+  return alias === BRIDGE_ALIAS;
+}
+
+/** A MAC address of nobody's: locally administered, unicast. `first`: its first byte. */
+export function randomMac(first = 0x02): string {
+  return formatMac(Uint8Array.of(first, ...host.random(5)));
+}
+
+/** The bridge if it is there. Throws Failure when it cannot serve. */
+export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
+  const name = bridgeName(call);
+  const found = getBridge(ownNamespace().route, name);
+  if (found === undefined) {
+    refuseDeniedName(name);
+    return undefined;
+  }
+  refuseDenied(found);
+  if (found.kind !== "bridge") {
+    const what = found.kind === "" ? "a device" : `of kind ${found.kind}`;
+    throw new Failure(
+      "invalid config",
+      `"${name}" already exists but is not a bridge`,
+      `it is ${what}; "bridge" must name a Linux bridge, or a name that is free: then the bridge is made`,
+    );
+  }
+  checkState(found, call);
+  checkFiltering(found, call);
+  checkMtu(found, call);
+  return found;
+}
+
+/** One that does not exist cannot be looked up in the policy; its name can. */
+function refuseDeniedName(name: string): void {
+  if (!policy().devices.deny.some((entry) => fits(entry, name))) return;
+  throw new Failure(
+    "invalid config",
+    `device "${name}" is denied to pods by the node's policy`,
+    "See devices.deny in /etc/cni/podnic.json.",
+  );
+}
+
+/** Ours was taken down by somebody and comes up again; what others made is theirs to switch. */
+function checkState(bridge: Bridge, call: Call): void {
+  if ((bridge.flags & IFF_UP) !== 0 || (isOurs(bridge) && call.command === "ADD")) return;
+  throw new Failure(
+    "failed",
+    `bridge "${bridge.name}" is down: network is down`,
+    `it carries nothing, and podnic did not make it: \`ip link set ${bridge.name} up\`, or have whoever made it do so`,
+  );
+}
+
+function checkFiltering({ name, bridge }: Bridge, { config }: Call<BridgeConfig>): void {
+  if (bridge.vlanFiltering !== 0 || vlansOf(config) === undefined) return;
+  throw new Failure(
+    "invalid config",
+    `bridge "${name}" does not filter VLANs`,
+    `"vlan" and "vlanTrunk" would separate nothing: \`ip link set ${name} type bridge vlan_filtering 1\` (nmstate: bridge.options.vlan-default-pvid and port.vlan), or remove the keys`,
+  );
+}
+
+/** A bridge drops what is longer than the port that it leaves by. One without ports takes the MTU of the first. */
+function checkMtu({ name, index, mtu }: Bridge, { config }: Call<BridgeConfig>): void {
+  const wanted = config.mtu ?? 0;
+  if (wanted <= mtu || !listLinks(ownNamespace().route).some(({ master }) => master === index)) return;
+  throw new Failure(
+    "invalid config",
+    `invalid MTU ${wanted}, must be [0, MTU of bridge "${name}"(${mtu})]`,
+    `other ports of the bridge would drop longer frames without a word: lower "mtu", or raise that of the bridge and its ports`,
+  );
+}
+
+/** Finds it, or makes it. It stays when the ADD fails: others may use it by then. */
+export function bridgeFor(call: Call<BridgeConfig>): Bridge {
+  const name = bridgeName(call);
+  for (let tries = 1; ; tries++) {
+    const found = existingBridge(call);
+    if (found !== undefined) return prepared(found, call);
+    if (tries > TRIES)
+      throw new Failure("try again", `bridge "${name}" is removed again and again`, "see who does that");
+    make(call, name);
+  }
+}
+
+function make({ config }: Call<BridgeConfig>, name: string): void {
+  const { route } = ownNamespace();
+  const request: NewBridge = { name, mac: randomMac() };
+  if (config.mtu) request.mtu = config.mtu;
+  if (vlansOf(config) !== undefined) request.vlanFiltering = true;
+  try {
+    addBridge(route, request);
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    // Another ADD was faster.
+    if (error.code === "EEXIST") return;
+    throw refusal(error, request);
+  }
+  const made = getBridge(route, name);
+  if (made !== undefined) setLink(route, made.index, { alias: BRIDGE_ALIAS });
+}
+
+function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): Failure {
+  const unsupported =
+    vlanFiltering === true
+      ? "the kernel has no bridges, or none that filter VLANs (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)"
+      : "the kernel has no bridges; `modprobe bridge`, or a kernel built with it";
+  const causes: { [code: string]: string } = {
+    EOPNOTSUPP: unsupported,
+    EPERM: "creating links needs CAP_NET_ADMIN",
+    EINVAL: mtu === undefined ? "" : `the kernel takes no MTU of ${mtu}, or no such name`,
+  };
+  return new Failure("failed", `could not add "${name}": ${error.message}`, causes[error.code] ?? "");
+}
+
+/** What the configuration asks of the bridge itself. */
+function prepared(bridge: Bridge, { config }: Call<BridgeConfig>): Bridge {
+  const up = (bridge.flags & IFF_UP) === 0;
+  const promisc = config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0;
+  if (!up && !promisc) return bridge;
+  setLink(ownNamespace().route, bridge.index, { ...(up ? { up } : {}), ...(promisc ? { promisc } : {}) });
+  return bridge;
+}

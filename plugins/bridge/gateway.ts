@@ -1,0 +1,143 @@
+// The host as the pods' gateway: its address on the bridge, or with `vlan` on an interface of that VLAN, and forwarding.
+import type { Call } from "../../src/cni/plugin.ts";
+import { policy } from "../../src/config/policy.ts";
+import { Failure } from "../../src/errors.ts";
+import { SystemError } from "../../src/host/host.ts";
+import { formatAddress, formatPrefix, type Prefix } from "../../src/ip/address.ts";
+import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
+import {
+  beginAddAddress,
+  beginDeleteAddress,
+  broadcastOf,
+  type KernelAddress,
+  listAddresses,
+} from "../../src/link/address.ts";
+import { type Bridge, getBridge } from "../../src/link/bridge.ts";
+import { type Link, setLink } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
+import { IFA_F_NODAD } from "../../src/netlink/constants.ts";
+import { withDirectory } from "../../src/state/files.ts";
+import { withLock } from "../../src/state/lock.ts";
+import type { BridgeConfig } from "./config.ts";
+import { isOurs } from "./find.ts";
+import { vlanInterface } from "./vlan-gateway.ts";
+
+const LOCKS = "/run/podnic/bridge";
+const NO_MAC = "00:00:00:00:00:00";
+
+/** Runs `body` while no other call changes the gateway of this bridge. */
+export function whileLocked<T>(bridge: string, body: () => T): T {
+  return withDirectory(LOCKS, { mode: 0o700 }, (dir) =>
+    withLock(dir, `${bridge}.lock`, policy().lockTimeout, body),
+  ) as T;
+}
+
+/** Gives the host the gateways' addresses and lets it forward. Returns the interface that has them. */
+export function makeGateway(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
+  const { vlan = 0, forceAddress = false } = call.config;
+  const link = vlan === 0 ? bridge : undefined;
+  // Nearly always it has them already.
+  if (link === undefined || missing(link, gateways).length > 0) {
+    return whileLocked(bridge.name, () => {
+      const on = link ?? vlanInterface(bridge, vlan);
+      addAddresses(on, gateways, forceAddress);
+      if (on.index === bridge.index) pinMac(bridge);
+      forward(gateways);
+      return on;
+    });
+  }
+  forward(gateways);
+  return link;
+}
+
+function missing(link: Link, gateways: Prefix[]): Prefix[] {
+  const has = listAddresses(ownNamespace().route, link.index);
+  return gateways.filter((gateway) => !has.some((address) => isSame(address, gateway)));
+}
+
+function isSame({ address, length }: KernelAddress, gateway: Prefix): boolean {
+  return length === gateway.length && equalAddresses(address, gateway.address);
+}
+
+function addAddresses(link: Link, gateways: Prefix[], force: boolean): void {
+  const { route } = ownNamespace();
+  const has = listAddresses(route, link.index);
+  const added = gateways.filter((gateway) => !has.some((address) => isSame(address, gateway)));
+  const inTheWay = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
+  if (inTheWay.length > 0 && !force) throw refusal(link, inTheWay[0]!, added[0]!);
+  for (const address of inTheWay) beginDeleteAddress(route, link.index, address);
+  for (const prefix of added) {
+    // Nobody else on the bridge has it, and the pod must not wait for it.
+    const flags = prefix.address.family === 6 ? IFA_F_NODAD : 0;
+    beginAddAddress(route, link.index, { prefix, flags, broadcast: broadcastOf(prefix) });
+  }
+  for (const error of route.runEach()) {
+    if (error === undefined || error.code === "EEXIST") continue;
+    const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code)
+      ? `IPv6 is switched off on the host, or for ${link.name}: enable it, or leave IPv6 out of "ipam"`
+      : "";
+    throw new Failure(
+      "failed",
+      `failed to set bridge addr: could not add IP address to "${link.name}": ${error.message}`,
+      cure,
+    );
+  }
+}
+
+/** As the Go plugin has it: IPv4 has one subnet on a bridge, IPv6 as many as do not overlap. */
+function conflict({ address, length }: KernelAddress, gateway: Prefix): boolean {
+  if (address.family !== gateway.address.family) return false;
+  if (address.family === 4) return true;
+  return prefixContains({ address, length }, gateway.address) || prefixContains(gateway, address);
+}
+
+function refusal({ name }: Link, { address, length }: KernelAddress, gateway: Prefix): Failure {
+  const present = formatPrefix({ address, length });
+  return new Failure(
+    "invalid config",
+    `"${name}" already has an IP address different from ${formatPrefix(gateway)}`,
+    `it has ${present}: another network uses the bridge as its gateway. Use another bridge, or the subnet of ${formatAddress(address)}; "forceAddress": true replaces the address, and takes the gateway from that network`,
+  );
+}
+
+/**
+ * A bridge that others made may have the lowest address of its ports, and none without ports: then the pods would lose their gateway's address
+ * with the next port. It keeps the one it has now.
+ */
+function pinMac(bridge: Bridge): void {
+  if (isOurs(bridge)) return;
+  const { route } = ownNamespace();
+  const now = bridge.mac === NO_MAC ? getBridge(route, bridge.index)?.mac : bridge.mac;
+  if (now !== undefined && now !== NO_MAC) setLink(route, bridge.index, { mac: now });
+}
+
+const SWITCHES = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
+
+/** The host forwards packets of these families. Written only when it does not. */
+function forward(gateways: Prefix[]): void {
+  for (const key of switches(gateways)) {
+    if (readSysctl(key) === "1") continue;
+    try {
+      writeSysctl(key, "1");
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      const cure = `isGateway needs it: run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys`;
+      throw new Failure("failed", `failed to enable forwarding: ${error.message}`, cure);
+    }
+  }
+}
+
+function switches(gateways: Prefix[]): string[] {
+  return [...new Set(gateways.map(({ address }) => SWITCHES[address.family]))];
+}
+
+/** CHECK. Throws Failure when the host is not the gateway of these any more. */
+export function checkGateway(link: Link, gateways: Prefix[]): void {
+  const failed = (what: string) =>
+    new Failure("failed", what, "something changed it since ADD; the next ADD of this network restores it");
+  const [lost] = missing(link, gateways);
+  if (lost !== undefined) throw failed(`the gateway ${formatPrefix(lost)} is not on ${link.name} any more`);
+  const off = switches(gateways).find((key) => readSysctl(key) !== "1");
+  if (off !== undefined) throw failed(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`);
+}

@@ -1,0 +1,209 @@
+// bridge: an interface of the pod whose other end is a port of a bridge on the host. Keys: config.schema.json and README.md.
+import { Cleanup } from "../../src/cleanup.ts";
+import { delWithIpam, gcWithIpam, ipamAdd, isDelegated, wantsIpam } from "../../src/cni/ipam.ts";
+import type { Attachment, Call, Plugin } from "../../src/cni/plugin.ts";
+import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
+import { Failure } from "../../src/errors.ts";
+import { announceAddresses } from "../../src/link/announce.ts";
+import {
+  type Bridge,
+  beginBringUp,
+  beginDeleteVlans,
+  beginPinAddress,
+  beginSetPort,
+  getBridge,
+  type Port,
+  silence,
+  waitForwarding,
+} from "../../src/link/bridge.ts";
+import { bringUp, type ConfigureOptions, configureInterface } from "../../src/link/configure.ts";
+import { deleteWithoutWaiting } from "../../src/link/delete.ts";
+import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
+import { nameTaken } from "../../src/link/master.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import type { PortAttributes } from "../../src/netlink/bridge.ts";
+import { openIfAny } from "../../src/nftables/attempt.ts";
+import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
+import { dnsOf } from "../../src/plugin/interface.ts";
+import { gatewayPrefixes, withGateways } from "./addresses.ts";
+import { check, status } from "./check.ts";
+import { type BridgeConfig, bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
+import { bridgeFor, existingBridge, isOurs } from "./find.ts";
+import { makeGateway, whileLocked } from "./gateway.ts";
+import { forgetMasquerade, masquerade } from "./masquerade.ts";
+import { deletePorts, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
+import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
+import { removeUnused } from "./vlan-gateway.ts";
+import { unwanted, vlansOf } from "./vlans.ts";
+
+export const bridge: Plugin<BridgeConfig> = {
+  name: "bridge",
+  names: ["cnv-bridge"],
+  kind: "interface",
+  knownArgs: ["MAC"],
+  schema: "bridge",
+  validate,
+  add,
+  check,
+  del,
+  gc,
+  status,
+};
+
+function add(call: Call<BridgeConfig>): Result {
+  const pod = openNamespace(call.netns)!;
+  const { ifName } = call.attachment;
+  if (getLink(pod.route, ifName) !== undefined) throw nameTaken(ifName, pod);
+  existingBridge(call);
+  // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
+  const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
+  const { on, pair } = attach(call, pod);
+  setUpPort(call, on, pair);
+  const link = getLink(pod.route, ifName);
+  if (link === undefined) throw new Failure("try again", `"${ifName}" vanished while it was being made`);
+  const options = optionsOf(call);
+  if (isDelegated(call)) {
+    bringUp(pod, link.index, ifName, options);
+    waitUntilForwarding(on, pair.port);
+  }
+  const addresses = early ?? (wantsIpam(call) ? addressesOf(call) : undefined);
+  const gateway = addresses && isGateway(call) ? makeGateway(call, on, gatewayPrefixes(addresses.ips)) : undefined;
+  if (addresses && wantsMasquerade(call)) masquerade(call, addresses.ips);
+  if (call.config.silent === true) silence(pod.route, link.index);
+  if (call.config.disableContainerInterface !== true)
+    configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
+  if (addresses !== undefined) {
+    waitUntilForwarding(on, pair.port);
+    announceAddresses(pod, link.index, ifName, pair.mac, addresses.ips);
+  }
+  return resultOf(call, on, pair, link, gateway, addresses);
+}
+
+function addressesOf(call: Call<BridgeConfig>): Result {
+  const result = ipamAdd(call);
+  return isGateway(call) ? withGateways(result, call.config.isDefaultGateway === true) : result;
+}
+
+function optionsOf({ config, ...call }: Call<BridgeConfig>): ConfigureOptions {
+  const notify = wantsIpam({ ...call, config });
+  return { notify, ignoreRouterAdvertisements: !config.acceptRA, dad: config.enabledad ? "always" : "skip" };
+}
+
+/** A bridge may be removed between our look and the pair: then it is made again. */
+const TRIES = 5;
+
+function attach(call: Call<BridgeConfig>, pod: NetNs): { on: Bridge; pair: Pair } {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const on = bridgeFor(call);
+    const pair = makePair(call, pod, on);
+    if (pair !== undefined) return { on, pair };
+  }
+  throw new Failure("try again", `bridge "${bridgeName(call)}" is removed again and again`, "see who does that");
+}
+
+/** The port is what it is to be, and up, before the pod's end is: no frame passes that should not. */
+function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair): void {
+  const { config } = call;
+  const { route } = ownNamespace();
+  const { index, name } = port;
+  const locks = locksPort(call, port);
+  if (config.macspoofchk === true && !locks) checkByRules(call, name, mac);
+  const vlans = vlansOf(config);
+  const away =
+    vlans === undefined ? [] : unwanted(vlans, on.bridge.defaultPvid ?? 0, config.preserveDefaultVlan === true);
+  const attributes: PortAttributes = locks ? { ...LOCKED } : {};
+  if (config.hairpinMode) attributes.hairpin = 1;
+  if (config.portIsolation) attributes.isolated = 1;
+  if (vlans !== undefined || Object.keys(attributes).length > 0)
+    beginSetPort(route, index, attributes, vlans?.ranges ?? []);
+  if (away.length > 0) beginDeleteVlans(route, index, away);
+  beginBringUp(route, index, portAlias(call.attachment), true);
+  // In all VLANs that the port has by now.
+  if (locks) beginPinAddress(route, index, mac, false);
+  const refusals = route.runEach();
+  const pinned = locks ? refusals.pop() : undefined;
+  const raised = refusals.pop();
+  for (const refusal of refusals) if (refusal !== undefined) throw refusal;
+  if (raised?.code === "EAFNOSUPPORT") {
+    beginBringUp(route, index, portAlias(call.attachment), false);
+    route.run();
+  } else if (raised !== undefined) throw raised;
+  if (pinned !== undefined) pinnedElsewhere(call, port, mac, pinned);
+}
+
+/** With STP a port forwards after half a minute: nobody waits for that. */
+function waitUntilForwarding({ bridge }: Bridge, { index }: Port): void {
+  if (bridge.stpState === 0 || bridge.stpState === undefined) waitForwarding(ownNamespace().route, index);
+}
+
+/** The Go plugin's order: bridge, host's end, pod's end, and with a VLAN its gateway's interface. */
+function resultOf(
+  call: Call<BridgeConfig>,
+  on: Bridge,
+  { port, mac }: Pair,
+  link: Link,
+  gateway: Link | undefined,
+  addresses: Result = emptyResult(),
+): Result {
+  const before = call.prevResult ?? emptyResult();
+  // That of others may have changed with our port.
+  const now = isOurs(on) ? on : (getBridge(ownNamespace().route, on.index) ?? on);
+  const interfaces: Interface[] = [
+    { name: now.name, mac: now.mac, mtu: now.mtu },
+    { name: port.name, mac: port.mac, mtu: port.mtu },
+    { name: link.name, mac, mtu: link.mtu, sandbox: call.netns },
+  ];
+  if (gateway !== undefined && gateway.index !== on.index)
+    interfaces.push({ name: gateway.name, mac: gateway.mac, mtu: gateway.mtu });
+  const position = before.interfaces.length + 2;
+  return {
+    interfaces: [...before.interfaces, ...interfaces],
+    ips: [...before.ips, ...addresses.ips.map((ip) => ({ ...ip, interface: position }))],
+    routes: [...before.routes, ...addresses.routes],
+    dns: dnsOf(call, addresses, before),
+  };
+}
+
+/** DEL needs nothing but the attachment; with the configuration it also knows whether there may be rules. */
+function del(call: Call<BridgeConfig>): void {
+  const { config } = call;
+  const cleanup = new Cleanup();
+  cleanup.attempt(() => delWithIpam(call, () => deletePorts(call)));
+  if (config.macspoofchk !== false) cleanup.attempt(() => forgetSpoofRules(call));
+  if (config.ipMasq !== false) cleanup.attempt(() => forgetMasquerade(call));
+  cleanup.attempt(() => removeGateway(call));
+  cleanup.finish();
+}
+
+function removeGateway(call: Call<BridgeConfig>): void {
+  const { vlan = 0 } = call.config;
+  if (vlan !== 0 && isGateway(call)) whileLocked(bridgeName(call), () => removeUnused(bridgeName(call), vlan));
+}
+
+function gc(call: Call<BridgeConfig>): void {
+  const { network } = call.attachment;
+  const isValid = ({ containerId, ifName }: Attachment) =>
+    call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
+  const cleanup = new Cleanup();
+  const kept: Attachment[] = [];
+  cleanup.attempt(() => {
+    for (const { index, alias } of listLinksOfKind(ownNamespace().route, "veth")) {
+      const owner = ownerOf(alias);
+      if (owner?.network !== network || isValid(owner)) continue;
+      kept.push(owner);
+      cleanup.attempt(() => {
+        deleteWithoutWaiting(ownNamespace(), index);
+        kept.splice(kept.indexOf(owner), 1);
+      });
+    }
+  });
+  cleanup.attempt(() => collectRules(call));
+  cleanup.attempt(() => removeGateway(call));
+  cleanup.attempt(() => gcWithIpam(call, kept));
+  cleanup.finish();
+}
+
+function collectRules({ attachment, validAttachments }: Call): void {
+  const nft = openIfAny();
+  if (nft !== undefined) removeGarbage(nft, findGarbage(nft, attachment.network, validAttachments));
+}

@@ -1,0 +1,32 @@
+import { expect, it } from "vitest";
+import { kubevirtName, ownerOf, portAlias, portNames } from "./port.ts";
+import { vlanInterfaceName } from "./vlan-gateway.ts";
+
+const attachment = { network: "net1", containerId: "ctr-1", ifName: "eth0" };
+
+it("a port's names look as everybody expects, and are the attachment's own", () => {
+  const names = portNames(attachment);
+  expect(names.every((name) => /^veth[0-9a-f]{8}$/.test(name))).toBe(true);
+  expect(new Set(names).size).toBe(4);
+  expect(portNames({ ...attachment, ifName: "eth1" })).not.toContain(names[0]);
+  expect(portNames(attachment)).toEqual(names);
+});
+
+it("a port's alias says whose it is, unless it would be too long", () => {
+  expect(portAlias(attachment)).toBe("podnic:net1:ctr-1:eth0");
+  expect(ownerOf("podnic:net1:ctr-1:eth0")).toEqual(attachment);
+  expect(portAlias({ ...attachment, network: "n".repeat(240) })).toBeUndefined();
+  for (const other of ["", "podnic:bridge", "podnic:net1:ctr-1", "podnic:net1:ctr-1:eth0:", "other:net1:ctr-1:eth0"])
+    expect(ownerOf(other)).toBeUndefined();
+});
+
+it("knows what KubeVirt makes of a name", () => {
+  expect([kubevirtName("pod37a8eec1ce1"), kubevirtName("eth0")]).toEqual(["37a8eec1ce1-nic", "eth0-nic"]);
+});
+
+it("the gateway's interface is called as the Go plugin calls it, or shorter", () => {
+  expect(vlanInterfaceName("br0", 100)).toBe("br0.100");
+  const long = ["fifteen-letters", "fifteen-lettert"].map((name) => vlanInterfaceName(name, 4000));
+  expect(long.every((name) => name.length === 15 && name.endsWith(".4000"))).toBe(true);
+  expect(long[0]).not.toBe(long[1]);
+});

@@ -1,0 +1,194 @@
+// The pair of veths of an attachment: one end is a port of the bridge, the other the pod's interface. Whose a port is stands on it, as its
+// alias, and in its name: no file is needed, and the kernel removes all of it with the port.
+import type { Attachment, Call } from "../../src/cni/plugin.ts";
+import { Failure } from "../../src/errors.ts";
+import { addPair, type Bridge, getPort, type Port } from "../../src/link/bridge.ts";
+import { deleteWithoutWaiting } from "../../src/link/delete.ts";
+import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
+import { nameTaken } from "../../src/link/master.ts";
+import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { NetlinkError } from "../../src/netlink/errors.ts";
+import { wantedMac } from "../../src/plugin/mac.ts";
+import { type BridgeConfig, bridgeName } from "./config.ts";
+import { randomMac } from "./find.ts";
+
+const PREFIX = "podnic:";
+/** IFALIASZ without its NUL. */
+const ALIAS_MAX = 255;
+/** Names tried for a port: another link may have one by chance, and an attachment that was added twice has two. */
+const NAMES = 4;
+/** The kernel takes the lowest MAC of its ports for a bridge without one of its own: ours shall never be that. */
+const HIGH_MAC = 0xfe;
+
+/** Says on a port whose it is. undefined: too long for an alias, and the name must do. */
+export function portAlias({ network, containerId, ifName }: Attachment): string | undefined {
+  const alias = `${PREFIX}${network}:${containerId}:${ifName}`;
+  return alias.length <= ALIAS_MAX ? alias : undefined;
+}
+
+/** Whose port this is, by its alias. */
+export function ownerOf(alias: string): Attachment | undefined {
+  const [prefix, network, containerId, ifName, ...more] = alias.split(":");
+  if (`${prefix}:` !== PREFIX || !network || !containerId || !ifName || more.length > 0) return undefined;
+  return { network, containerId, ifName };
+}
+
+/** Names of ports of this attachment. udev, NetworkManager and networkd know links called veth… and leave them alone. */
+export function portNames({ network, containerId, ifName }: Attachment): string[] {
+  const text = `${network}:${containerId}:${ifName}`;
+  return Array.from({ length: NAMES }, (_, n) => `veth${hash(`${n}:${text}`)}`);
+}
+
+/** FNV-1a with a final mix (of MurmurHash3), 32 bits in hex. A name that two attachments share costs a second try, no more. */
+function hash(text: string): string {
+  let value = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return ((value ^ (value >>> 16)) >>> 0).toString(16).padStart(8, "0");
+}
+
+export interface Pair {
+  port: Port;
+  /** MAC of the pod's end. */
+  mac: string;
+}
+
+/**
+ * Makes the pair, both ends down. It is gone again when the transaction is rolled back. undefined: the bridge has just been removed, and nothing
+ * was made.
+ */
+export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): Pair | undefined {
+  const { route } = ownNamespace();
+  const mac = wantedMac(call) || randomMac();
+  const mtu = call.config.mtu || bridge.mtu;
+  const far = { name: call.attachment.ifName, mac, mtu, netns: pod.fd };
+  for (const name of portNames(call.attachment)) {
+    try {
+      addPair(route, { name, mac: randomMac(HIGH_MAC), mtu, master: bridge.index }, far);
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      if (LOST.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => deletePorts(call));
+      if (error.code === "EEXIST") {
+        if (getLink(pod.route, far.name) !== undefined) throw nameTaken(far.name, pod);
+        continue;
+      }
+      if (isBridgeGone(error, bridge)) return undefined;
+      throw refusal(error, bridge, mtu);
+    }
+    call.transaction.onRollback(`delete ${name}`, () => deleteByName(name));
+    const port = getPort(route, name);
+    if (port !== undefined) return { port, mac };
+    throw new Failure("try again", `"${name}" vanished while it was being made`, "try again");
+  }
+  throw new Failure(
+    "failed",
+    `cannot name the port of ${far.name}: file exists`,
+    `the host has links called ${portNames(call.attachment).join(", ")} that belong to others, or the attachment has ports already: DEL it first`,
+  );
+}
+
+/** The request or its answer got lost: the kernel has not said no. */
+const LOST = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
+
+function isBridgeGone(error: NetlinkError, { index }: Bridge): boolean {
+  if (error.code !== "EINVAL" && error.code !== "ENODEV" && error.code !== "EBUSY") return false;
+  return getLink(ownNamespace().route, index) === undefined;
+}
+
+function refusal(error: NetlinkError, bridge: Bridge, mtu: number): Failure {
+  const causes: { [code: string]: string } = {
+    EXFULL: `bridge "${bridge.name}" is full: a bridge has at most 1023 ports; use a second bridge, or macvlan, which has no such limit`,
+    EOPNOTSUPP: "the kernel has no veth; `modprobe veth`, or a kernel built with it",
+    EPERM: "creating links needs CAP_NET_ADMIN in the host's and in the pod's namespace",
+    EADDRNOTAVAIL: "the MAC address is not one that an interface can have",
+    EINVAL: `the kernel makes no veth with an MTU of ${mtu} on this bridge`,
+    EBUSY: `bridge "${bridge.name}" takes no further port now`,
+  };
+  return new Failure("failed", `failed to create veth: ${error.message}`, causes[error.code] ?? "");
+}
+
+function deleteByName(name: string): void {
+  const { route } = ownNamespace();
+  const link = getLink(route, name);
+  if (link?.name === name) deleteLink(route, link.index);
+}
+
+/**
+ * A port whose alias says so, or one with our name and a MAC address as ADD gives that it had no time to write on: nobody has seen it up. The
+ * kernel takes no alias with the request that makes a link.
+ */
+function isOwn(link: Link, attachment: Attachment): boolean {
+  if (link.kind !== "veth") return false;
+  const alias = portAlias(attachment);
+  if (alias !== undefined && link.alias === alias) return true;
+  if (!portNames(attachment).includes(link.name) || link.alias !== "") return false;
+  if (!link.mac.startsWith(HIGH_MAC.toString(16))) return false;
+  return alias === undefined || (link.flags & IFF_UP) === 0;
+}
+
+/**
+ * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which is left
+ * out when one was found.
+ */
+export function ownPorts(attachment: Attachment): Link[] {
+  const { route } = ownNamespace();
+  const named = portNames(attachment)
+    .map((name) => getLink(route, name))
+    .filter((link) => link !== undefined && isOwn(link, attachment)) as Link[];
+  if (named.length > 0) return named;
+  return listLinksOfKind(route, "veth").filter((link) => isOwn(link, attachment));
+}
+
+/**
+ * The port of an attachment that the Go plugin made: the one that the prevResult names, else the other end of the pod's interface. KubeVirt
+ * renames that (podNAME to NAME-nic) and puts a dummy in its place. Throws when the pod's namespace may be there and cannot be looked into.
+ */
+function foreignPort(call: Call<BridgeConfig>): Link | undefined {
+  const { route } = ownNamespace();
+  const { ifName } = call.attachment;
+  const bridge = getLink(route, bridgeName(call));
+  for (const { name, mac, sandbox } of call.prevResult?.interfaces ?? []) {
+    if (sandbox || mac === undefined) continue;
+    const link = getLink(route, name);
+    if (link?.kind === "veth" && link.mac === mac && isForeign(link, bridge)) return link;
+  }
+  const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
+  if (pod === undefined) return undefined;
+  for (const name of [ifName, kubevirtName(ifName)]) {
+    const near = getLink(pod.route, name);
+    if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near)) continue;
+    const link = getLink(route, near.parent);
+    if (link?.kind === "veth" && link.parent === near.index && isForeign(link, bridge)) return link;
+  }
+  return undefined;
+}
+
+export function kubevirtName(ifName: string): string {
+  return `${ifName.replace(/^pod/, "")}-nic`;
+}
+
+/** KubeVirt gives the interface that it renames another address. */
+function isOtherMac({ prevResult, attachment }: Call, near: Link): boolean {
+  const known = prevResult?.interfaces.filter((each) => each.name === attachment.ifName && each.sandbox).at(-1);
+  return known?.mac !== undefined && near.name === attachment.ifName && known.mac !== near.mac;
+}
+
+/** No attachment of ours; and on our bridge, or on none any more. */
+function isForeign(link: Link, bridge: Link | undefined): boolean {
+  if (link.alias.startsWith(PREFIX)) return false;
+  return link.master === 0 || link.master === bridge?.index;
+}
+
+/** Deletes what ADD made, whoever's: the host's end takes the pod's with it, wherever that is and whatever it is called. */
+export function deletePorts(call: Call<BridgeConfig>): void {
+  const ports = ownPorts(call.attachment);
+  const foreign = ports.length === 0 ? foreignPort(call) : undefined;
+  for (const { index } of foreign === undefined ? ports : [foreign]) deleteWithoutWaiting(ownNamespace(), index);
+}
+
+/** The port of a running attachment. */
+export function portOf(call: Call<BridgeConfig>): Port | undefined {
+  const link = ownPorts(call.attachment)[0] ?? foreignPort(call);
+  return link === undefined ? undefined : getPort(ownNamespace().route, link.index);
+}

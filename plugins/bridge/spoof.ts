@@ -1,0 +1,95 @@
+// macspoofchk: only frames with the pod's MAC address pass. By the bridge itself (a locked port and a pinned address), or by nftables.
+import type { Call } from "../../src/cni/plugin.ts";
+import { Failure } from "../../src/errors.ts";
+import { parseMac } from "../../src/ip/mac.ts";
+import { beginPinAddress, beginSetPort, type Port, whereTo } from "../../src/link/bridge.ts";
+import { inNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import type { PortAttributes } from "../../src/netlink/bridge.ts";
+import type { NetlinkError } from "../../src/netlink/errors.ts";
+import { openIfAny } from "../../src/nftables/attempt.ts";
+import { spoofId } from "../../src/nftables/names.ts";
+import { NftSocket } from "../../src/nftables/socket.ts";
+import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nftables/spoof-check.ts";
+import type { BridgeConfig } from "./config.ts";
+
+/** Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and cannot. */
+export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boolean {
+  if (config.macspoofchk !== true || config.macspoofchkBackend === "nftables") return false;
+  if (port.locked !== undefined) return true;
+  if (config.macspoofchkBackend !== "bridge") return false;
+  throw new Failure(
+    "invalid config",
+    "this kernel cannot lock ports of a bridge",
+    '"macspoofchkBackend": "bridge" needs Linux 5.16; use "nftables", or leave the choice to podnic',
+  );
+}
+
+/** Of a port that the bridge checks: it learns no address, and lets no frame pass whose address it does not have. */
+export const LOCKED: PortAttributes = { learning: 0, locked: 1 };
+const UNLOCKED: PortAttributes = { learning: 1, locked: 0 };
+
+/**
+ * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine that is
+ * about to migrate here: until it does, frames to it belong there, and nftables check the port. Who asks for the bridge's check gets the address.
+ */
+export function pinnedElsewhere(
+  call: Call<BridgeConfig>,
+  { index, name }: Port,
+  mac: string,
+  error: NetlinkError,
+): void {
+  const { route } = ownNamespace();
+  if (error.code !== "EEXIST") throw error;
+  const pin = () => {
+    beginPinAddress(route, index, mac, true);
+    route.run();
+  };
+  if (call.config.macspoofchkBackend === "bridge") {
+    pin();
+    return;
+  }
+  try {
+    checkByRules(call, name, mac);
+  } catch (cause) {
+    if (!(cause instanceof Failure)) throw cause;
+    pin();
+    return;
+  }
+  beginSetPort(route, index, UNLOCKED, []);
+  route.run();
+}
+
+/** By nftables. Removed again when the transaction is rolled back. */
+export function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): void {
+  const nft = NftSocket.open();
+  call.transaction.onRollback("remove the rules of macspoofchk", () => {
+    removeSpoofCheck(nft, spoofId(call.attachment));
+  });
+  addSpoofCheck(nft, call.attachment, port, parseMac(mac)!);
+}
+
+/** CHECK. Throws Failure unless one of the two is in place. */
+export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: Port, mac: string, vlan: number): void {
+  const pinned = port.port.locked === 1 ? whereTo(ownNamespace().route, port.master, mac, vlan) : undefined;
+  if (pinned?.index === port.index && pinned.sticky) return;
+  if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
+    const what = port.port.locked === 1 ? `the bridge does not know ${mac} there` : "is not locked";
+    throw new Failure(
+      "failed",
+      `macspoofchk: port ${port.name}: ${what}`,
+      "something changed it since ADD; DEL and ADD again restore it",
+    );
+  }
+  const nft = inNamespace(ownNamespace(), () => NftSocket.open());
+  try {
+    checkSpoofCheck(nft, spoofId(attachment), port.name, parseMac(mac)!);
+  } finally {
+    nft.close();
+  }
+}
+
+/** DEL: the Go plugin's rules, and ours. What the bridge checks with goes with the port. */
+export function forgetSpoofRules({ attachment }: Call): void {
+  const nft = openIfAny();
+  if (nft !== undefined) removeSpoofCheck(nft, spoofId(attachment));
+}

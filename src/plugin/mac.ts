@@ -1,0 +1,60 @@
+// The MAC address that a configuration, its network's user or the runtime asks for. For plugins that make an Ethernet interface.
+import type { Call, NetworkConfig } from "../cni/plugin.ts";
+import { Failure } from "../errors.ts";
+import { formatMac, parseMac } from "../ip/mac.ts";
+
+interface MacConfig extends NetworkConfig {
+  mac?: string;
+}
+
+/** Who asks for a MAC address, the JSON pointer of it, and the address; all "" when nobody does. */
+export interface MacSource {
+  where: string;
+  at: string;
+  text: string;
+}
+
+/**
+ * The MAC address wanted, colon form: the runtime's word, then `args`, then CNI_ARGS (which the spec has ignored when `args` says
+ * the same thing, C-142), then the configuration's. "": the plugin's choice.
+ */
+export function wantedMac(call: Call<MacConfig>): string {
+  return macOf(macSource(call));
+}
+
+export function macSource({ config, args }: Call<MacConfig>): MacSource {
+  return (
+    asked("runtimeConfig.mac", "/runtimeConfig/mac", config.runtimeConfig?.mac) ??
+    asked("args.cni.mac", "/args/cni/mac", config.args?.cni?.mac) ??
+    asked("CNI_ARGS MAC", "", args.get("MAC")) ??
+    asked("mac", "/mac", config.mac) ?? { where: "", at: "", text: "" }
+  );
+}
+
+function asked(where: string, at: string, text: unknown): MacSource | undefined {
+  return typeof text === "string" && text !== "" ? { where, at, text } : undefined;
+}
+
+export function macOf({ where, text }: MacSource): string {
+  return text === "" ? "" : unicastMac(where, text);
+}
+
+export function unicastMac(where: string, text: string): string {
+  const bytes = parseMac(text);
+  const problem =
+    bytes === undefined
+      ? "is not a MAC address"
+      : bytes.length !== 6
+        ? `has ${bytes.length} bytes, an Ethernet address has 6`
+        : bytes.every((byte) => byte === 0)
+          ? "cannot be the address of an interface"
+          : (bytes[0]! & 1) === 1
+            ? "is a multicast address"
+            : "";
+  if (bytes !== undefined && problem === "") return formatMac(bytes);
+  throw new Failure(
+    "invalid config",
+    `invalid MAC address ${text}`,
+    `${where} ${problem}. A locally administered address begins with 02, such as 02:00:5e:10:00:01.`,
+  );
+}
