@@ -1,4 +1,4 @@
-// sriov: moves a virtual function of an SR-IOV network card into a pod, set up on its physical function, and gives it back as it was.
+// sriov: moves a virtual function of an SR-IOV network card into a pod, set up on its physical function, and returns it as it was.
 import { Cleanup } from "../../src/cleanup.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
