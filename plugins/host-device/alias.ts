@@ -27,9 +27,9 @@ export function bringBackByAlias(
   if (pod !== undefined && !sameNamespace(pod, host)) {
     const link = findInPod(pod, host, ifName, config, selection);
     if (link === undefined) return;
-    const was = asOnHost(link, config);
-    if (getLink(host.route, was.name) !== undefined) throw nameTaken(was.name);
-    restoreLink(host.route, takeBack(pod, host, link, was), was);
+    const saved = asOnHost(link, config);
+    if (getLink(host.route, saved.name) !== undefined) throw nameTaken(saved.name);
+    restoreLink(host.route, takeBack(pod, host, link, saved), saved);
     return;
   }
   // The device is here: a DEL of ours, or of the Go plugin, has been before.
@@ -86,11 +86,11 @@ function strayDevices(host: NetNs): Link[] {
 
 /** False: another device has the name. */
 function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device">): boolean {
-  const was = asOnHost(link, config);
-  const other = getLink(host.route, was.name);
+  const saved = asOnHost(link, config);
+  const other = getLink(host.route, saved.name);
   if (other !== undefined && other.index !== link.index) return false;
-  log("warning", "restoring a device's name after its namespace ended", { device: was.name, interface: link.name });
-  restoreLink(host.route, link, was);
+  log("warning", "restoring a device's name after its namespace ended", { device: saved.name, interface: link.name });
+  restoreLink(host.route, link, saved);
   return true;
 }
 

@@ -30,12 +30,12 @@ export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnIn
 }
 
 function checkIdentity(call: Call<HostDeviceConfig>, pod: NetNs, link: Link, selection: Selection): void {
-  const was = hostDeviceLender.store().read(call.attachment)?.data.was;
+  const saved = hostDeviceLender.store().read(call.attachment)?.data.was;
   const view = viewOf(pod, ownNamespace());
-  if (was !== undefined ? isSameDevice(view, link, was) : isAsGoLeftIt(view, link, call.config, selection)) return;
+  if (saved !== undefined ? isSameDevice(view, link, saved) : isAsGoLeftIt(view, link, call.config, selection)) return;
   throw checkFailure(
     `interface ${link.name} is not the device that was given to the pod`,
-    was === undefined ? "" : `That was "${was.name}" ${was.parentDevice || was.permanentMac}.`,
+    saved === undefined ? "" : `That was "${saved.name}" ${saved.parentDevice || saved.permanentMac}.`,
   );
 }
 

@@ -24,8 +24,8 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, select
     hostDeviceLender,
     attachment,
     netns,
-    ({ data: { was } }) =>
-      (link !== undefined && isSameDevice(view, link, was)) || isMissing(link, was, config, selection),
+    ({ data: { was: saved } }) =>
+      (link !== undefined && isSameDevice(view, link, saved)) || isMissing(link, saved, config, selection),
   );
   if (ended) link = findLink(host.route, config, selection);
   if (link === undefined && config.device) link = reclaimByAlias(host, config.device);
@@ -34,16 +34,21 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, select
 }
 
 /** The configuration means the recorded device, and what was found in its place is not it, or only stacked on something. */
-function isMissing(link: Link | undefined, was: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
-  if (!isMeant(was, config, selection)) return false;
+function isMissing(
+  link: Link | undefined,
+  saved: LinkSnapshot,
+  config: HostDeviceConfig,
+  selection: Selection,
+): boolean {
+  if (!isMeant(saved, config, selection)) return false;
   return link === undefined || (!config.device && isStacked(link));
 }
 
 /** What a configuration means is known although the device is not here: by what the record says it was. */
-export function isMeant(was: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
-  if (config.device) return was.name === config.device || was.altnames.includes(config.device);
-  if (config.hwaddr) return [was.mac, was.permanentMac].includes(addressOf(config.hwaddr));
-  return selection.pci !== "" && was.parentDevice === selection.pci;
+export function isMeant(saved: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
+  if (config.device) return saved.name === config.device || saved.altnames.includes(config.device);
+  if (config.hwaddr) return [saved.mac, saved.permanentMac].includes(addressOf(config.hwaddr));
+  return selection.pci !== "" && saved.parentDevice === selection.pci;
 }
 
 export function notFound(config: HostDeviceConfig, selection: Selection): Failure {

@@ -131,12 +131,12 @@ function requireFreeInPod(pod: NetNs, ifName: string): void {
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
 function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
   const { attachment: key, netns, transaction } = call;
-  const was = identify(host, link);
-  const data: HeldDevice = { was, network, netns: named(pod, netns) };
+  const saved = identify(host, link);
+  const data: HeldDevice = { was: saved, network, netns: named(pod, netns) };
   transaction.onRollback(`bringing ${link.name} back`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(host));
   // The alias lets the Go plugin's DEL bring the device back.
-  return moveLink(host, pod, link, key.ifName, { alias: link.name, up: true }, was);
+  return moveLink(host, pod, link, key.ifName, { alias: link.name, up: true }, saved);
 }
 
 function check(call: Call<HostDeviceConfig>): void {

@@ -13,6 +13,7 @@ import { objectOf } from "../../src/state/shape.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 
 export interface HeldDevice extends LoanData {
+  /** What it was on the host. Records on nodes have this key. */
   was: LinkSnapshot;
   /** What the move makes the host forget. */
   network: CapturedNetwork;
@@ -25,22 +26,22 @@ const LOCK = "lock";
 export const hostDeviceLender: Lender<HeldDevice> = {
   plugin: "host-device",
   store: () => recordStore<HeldDevice>("host-device", STATE_ROOT, heldDevice),
-  loanOf: ({ was }) => ({
-    was,
-    pci: isPciAddress(was.parentDevice) ? was.parentDevice : "",
-    name: `device "${was.name}"`,
-    held: `device "${was.name}" is held by`,
+  loanOf: ({ was: saved }) => ({
+    saved,
+    pci: isPciAddress(saved.parentDevice) ? saved.parentDevice : "",
+    name: `device "${saved.name}"`,
+    held: `device "${saved.name}" is held by`,
   }),
   lockOf: () => ({ directory: directory(), file: LOCK }),
   whileReturning: (_key, body) => lockOrGoOn(directory(), LOCK, policy().lockTimeout, body),
   restore({ network }, returned) {
     if (returned === undefined) return;
-    const { link, was } = returned;
+    const { link, saved } = returned;
     const { route } = ownNamespace();
     try {
-      restoreLink(route, link, was);
+      restoreLink(route, link, saved);
     } finally {
-      restoreNetwork(route, link.index, was.name, network);
+      restoreNetwork(route, link.index, saved.name, network);
     }
   },
 };

@@ -171,11 +171,11 @@ export interface Restored {
  * Makes the attributes what they were, but for the address: in one request, and when that is refused one by one, as many as the driver
  * takes. Read back, because some drivers accept and ignore.
  */
-export function restoreState(route: RouteSocket, vf: Vf, was: VfState): Restored {
-  const original: VfChange = { vlan: was.vlan, rate: { min: was.minTxRate, max: was.maxTxRate } };
-  if (was.spoofchk !== undefined) original.spoofchk = was.spoofchk;
-  if (was.trust !== undefined) original.trust = was.trust;
-  if (was.linkState !== undefined) original.linkState = was.linkState;
+export function restoreState(route: RouteSocket, vf: Vf, saved: VfState): Restored {
+  const original: VfChange = { vlan: saved.vlan, rate: { min: saved.minTxRate, max: saved.maxTxRate } };
+  if (saved.spoofchk !== undefined) original.spoofchk = saved.spoofchk;
+  if (saved.trust !== undefined) original.trust = saved.trust;
+  if (saved.linkState !== undefined) original.linkState = saved.linkState;
   const left: string[] = [];
   let now: VfState | undefined;
   attempt(left, vf.pci, "attributes", () => {

@@ -38,14 +38,14 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Lin
 }
 
 /**
- * Makes both addresses what they were; the order undoes a pin first. `was` is the administrative one, `now` what the PF said of
+ * Makes both addresses what they were; the order undoes a pin first. `saved` is the administrative one, `now` what the PF said of
  * the VF last, `mac` the interface's. When the driver does not take the one, the other is put back all the same. Returns what could not be put back.
  */
 export function restoreMac(
   route: RouteSocket,
   vf: Vf,
   link: Link,
-  was: string,
+  saved: string,
   mac: string,
   now: VfState | undefined,
 ): string[] {
@@ -56,8 +56,8 @@ export function restoreMac(
     const current = moved || now === undefined ? currentState(route, vf) : now;
     // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take
     // that away would make the card drop what is sent to the VF.
-    if (was === NO_MAC && mac !== "" && current.mac === mac) return;
-    const pinned = restoreAdministrativeMac(route, vf, was, current, mac);
+    if (saved === NO_MAC && mac !== "" && current.mac === mac) return;
+    const pinned = restoreAdministrativeMac(route, vf, saved, current, mac);
     if (pinned && mac !== "" && left.length === 0) requireMac(route, vf, link.index, mac);
   });
   return left;
@@ -67,15 +67,15 @@ export function restoreMac(
  * Of a VF without interface, or with one that has the address `own`. Not set, and so not pinned, when it is what it was. Returns true
  * when it has set it. Throws Failure when the driver takes neither what it was nor `own`.
  */
-export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, was: string, now: VfState, own = ""): boolean {
-  if (was === "" || now.mac === was) return false;
+export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, saved: string, now: VfState, own = ""): boolean {
+  if (saved === "" || now.mac === saved) return false;
   try {
-    setAdministrativeMac(route, vf, was);
+    setAdministrativeMac(route, vf, saved);
   } catch (error) {
     // octeontx2, hinic and others report "none" before, and refuse to go back to that: pinned to the VF's own address it is at least
     // not the pod's any more.
     const refused = error instanceof Failure && error.kind !== "try again";
-    if (was !== NO_MAC || own === "" || !refused) throw error;
+    if (saved !== NO_MAC || own === "" || !refused) throw error;
     setAdministrativeMac(route, vf, own);
     log("warning", "the driver cannot clear the address: the VF keeps its own as administrative MAC", {
       device: vf.pci,

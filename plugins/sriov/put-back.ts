@@ -14,19 +14,19 @@ import { NO_MAC, restoreAdministrativeMac, restoreMac } from "./mac.ts";
 /** The VF's interface, on the host, and what it was. */
 export interface Home {
   link: Link;
-  was: LinkSnapshot;
+  saved: LinkSnapshot;
 }
 
 /** `state`: what the VF was on its PF, where that is known. `home`: undefined when it has no interface, or had none. */
 export function putBack(host: NetNs, pci: string, state: VfState | undefined, home: Home | undefined): void {
-  const left = state === undefined ? [] : putBackOnPf(host.route, pci, state, home?.link, home?.was.mac ?? "");
+  const left = state === undefined ? [] : putBackOnPf(host.route, pci, state, home?.link, home?.saved.mac ?? "");
   if (home !== undefined) {
-    const { link, was } = home;
-    attempt(left, pci, "interface", () => restoreLink(host.route, getLink(host.route, link.index) ?? link, was));
+    const { link, saved } = home;
+    attempt(left, pci, "interface", () => restoreLink(host.route, getLink(host.route, link.index) ?? link, saved));
   }
   if (state === undefined || left.length === 0) return;
   // What was left before this pod is what the VF was: this one took it over.
-  const earlier = readLeftover(pci) ?? { state, mac: home?.was.mac ?? "", left: [] };
+  const earlier = readLeftover(pci) ?? { state, mac: home?.saved.mac ?? "", left: [] };
   writeLeftover({ ...earlier, pci, left: [...new Set([...earlier.left, ...left])] });
 }
 
@@ -40,16 +40,16 @@ export function settle(route: RouteSocket, vf: Vf): void {
 }
 
 /** `mac`: what its interface had. Returns what could not be put back. */
-function putBackOnPf(route: RouteSocket, pci: string, was: VfState, link: Link | undefined, mac: string): string[] {
+function putBackOnPf(route: RouteSocket, pci: string, saved: VfState, link: Link | undefined, mac: string): string[] {
   const vf = findQuietly(route, pci);
   // Without a VF there is nothing left; a PF that is away (in another namespace, without driver) comes back with what is set on it.
   if (vf === undefined) return physicalFunction(pci) === undefined ? [] : ["attributes"];
-  const { left, now } = restoreState(route, vf, was);
-  if (link !== undefined && mac !== "") return [...left, ...restoreMac(route, vf, link, was.mac, mac, now)];
+  const { left, now } = restoreState(route, vf, saved);
+  if (link !== undefined && mac !== "") return [...left, ...restoreMac(route, vf, link, saved.mac, mac, now)];
   if (now === undefined) return left;
   const given = now.mac;
-  attempt(left, pci, "mac", () => restoreAdministrativeMac(route, vf, was.mac, now));
-  return [...left, ...takeAddress(route, vf, given, was.mac)];
+  attempt(left, pci, "mac", () => restoreAdministrativeMac(route, vf, saved.mac, now));
+  return [...left, ...takeAddress(route, vf, given, saved.mac)];
 }
 
 /**

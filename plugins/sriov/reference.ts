@@ -164,14 +164,14 @@ function readState(name: string): StateFile | undefined {
     const state = JSON.parse(host.decode(data)) as ReferenceState;
     const pci = String(state.deviceID ?? "").toLowerCase();
     if (!isPciAddress(pci)) return undefined;
-    const was = state.OrigVfState ?? {};
+    const saved = state.OrigVfState ?? {};
     const held: HeldVf = {
       pci,
-      state: originalState(state, was),
+      state: originalState(state, saved),
       netns: { path: allocation(pci) ?? "", dev: 0, ino: 0 },
     };
-    const hostName = String(was.HostIFName ?? "");
-    if (hostName !== "") held.link = originalLink(pci, hostName, was);
+    const hostName = String(saved.HostIFName ?? "");
+    if (hostName !== "") held.link = originalLink(pci, hostName, saved);
     const at = name.lastIndexOf("-");
     return {
       key: { network: String(state.name ?? ""), containerId: name.slice(0, at), ifName: name.slice(at + 1) },
@@ -194,22 +194,22 @@ function number(value: unknown): number {
  * What sriov-cni would reset: only what was configured. It takes an attribute that the driver does not report for "on", and would
  * switch it on when the pod ends.
  */
-function originalState(state: ReferenceState, was: { [key: string]: unknown }): VfState {
+function originalState(state: ReferenceState, saved: { [key: string]: unknown }): VfState {
   const configured = (value: string | undefined) => value !== undefined && value !== "";
   return {
     vf: number(state.VFID),
-    mac: configured(state.MAC) ? String(was.AdminMAC ?? "") : "",
-    vlan: { id: number(was.Vlan), qos: number(was.VlanQoS), protocol: number(was.VlanProto) || ETH_P_8021Q },
-    linkState: configured(state.link_state) ? number(was.LinkState) : undefined,
-    spoofchk: configured(state.spoofchk) ? was.SpoofChk === true : undefined,
-    trust: configured(state.trust) ? was.Trust === true : undefined,
-    minTxRate: number(was.MinTxRate),
-    maxTxRate: number(was.MaxTxRate),
+    mac: configured(state.MAC) ? String(saved.AdminMAC ?? "") : "",
+    vlan: { id: number(saved.Vlan), qos: number(saved.VlanQoS), protocol: number(saved.VlanProto) || ETH_P_8021Q },
+    linkState: configured(state.link_state) ? number(saved.LinkState) : undefined,
+    spoofchk: configured(state.spoofchk) ? saved.SpoofChk === true : undefined,
+    trust: configured(state.trust) ? saved.Trust === true : undefined,
+    minTxRate: number(saved.MinTxRate),
+    maxTxRate: number(saved.MaxTxRate),
   };
 }
 
 /** sriov-cni keeps name, MTU and address, and leaves the interface down. */
-function originalLink(pci: string, name: string, was: { [key: string]: unknown }): LinkSnapshot {
+function originalLink(pci: string, name: string, saved: { [key: string]: unknown }): LinkSnapshot {
   return {
     name,
     alias: "",
@@ -219,8 +219,8 @@ function originalLink(pci: string, name: string, was: { [key: string]: unknown }
     parent: 0,
     parentDevice: pci,
     permanentMac: "",
-    mac: String(was.EffectiveMAC ?? ""),
-    mtu: number(was.MTU),
+    mac: String(saved.EffectiveMAC ?? ""),
+    mtu: number(saved.MTU),
     txqlen: 0,
     up: false,
     promisc: false,

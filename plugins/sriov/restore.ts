@@ -24,7 +24,7 @@ export const sriovLender: Lender<HeldVf> = {
   store: records,
   loanOf: ({ pci, link }) => ({
     // Records of older versions have the number of a virtio device there, which may be another's by now.
-    was: link?.parentDevice.startsWith("virtio") === true ? { ...link, parentDevice: pci } : link,
+    saved: link?.parentDevice.startsWith("virtio") === true ? { ...link, parentDevice: pci } : link,
     pci,
     name: `VF ${pci}`,
     held: `pci address ${pci} is already allocated to`,
@@ -35,7 +35,7 @@ export const sriovLender: Lender<HeldVf> = {
     const host = ownNamespace();
     putBack(host, pci, state, returned);
     if (returned === undefined || network === undefined) return;
-    restoreNetwork(host.route, returned.link.index, returned.was.name, network);
+    restoreNetwork(host.route, returned.link.index, returned.saved.name, network);
   },
   forget: (key, data, netnsPath) => removeReference(key, data?.pci ?? "", data?.netns.path || netnsPath),
   foreign: {

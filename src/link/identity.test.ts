@@ -49,26 +49,26 @@ interface Given {
   vf?: boolean;
 }
 
-const judged = (seen: Link, was: LinkSnapshot, ifName = "", given: Given = {}) =>
-  judge(view([seen], given), seen, was, ifName);
+const judged = (seen: Link, saved: LinkSnapshot, ifName = "", given: Given = {}) =>
+  judge(view([seen], given), seen, saved, ifName);
 
 describe("a device of hardware", () => {
-  const was = snapshotLink(link);
+  const saved = snapshotLink(link);
 
   test("is known by its place and its permanent address, whatever the pod did to it", () => {
     const seen = { ...link, index: 3, name: "pod0", alias: "eth9", mac: "02:00:00:00:00:99", altnames: [], flags: 0 };
-    expect(judged(seen, was)).toBe("same");
+    expect(judged(seen, saved)).toBe("same");
   });
 
   test("is known by its permanent address where the kernel does not say its place (before 5.14)", () => {
     const old = { ...link, name: "dev7", parentDevice: "" };
-    expect(judged(old, was)).toBe("same");
-    expect(judged(old, { ...was, parentDevice: "" })).toBe("same");
-    expect(judged({ ...old, permanentMac: "02:00:00:00:00:02" }, was)).toBe("other");
+    expect(judged(old, saved)).toBe("same");
+    expect(judged(old, { ...saved, parentDevice: "" })).toBe("same");
+    expect(judged({ ...old, permanentMac: "02:00:00:00:00:02" }, saved)).toBe("other");
   });
 
   test("is never known by name, alias, address and index where the kernel says neither", () => {
-    const unknown = { ...was, permanentMac: "" };
+    const unknown = { ...saved, permanentMac: "" };
     const old = { ...link, parentDevice: "", permanentMac: "" };
     expect(judged(old, unknown)).toBe("unclear");
     expect(judged({ ...old, name: "other", mac: "02:00:00:00:00:99" }, unknown)).toBe("other");
@@ -77,32 +77,32 @@ describe("a device of hardware", () => {
 
   test("is not another one that took its name, alias, address and index", () => {
     const impostor = { ...link, alias: "ens5", parentDevice: "", permanentMac: "", kind: "dummy" };
-    expect(judged(impostor, was)).toBe("other");
-    expect(judged({ ...link, parentDevice: "0000:00:06.0" }, was)).toBe("other");
+    expect(judged(impostor, saved)).toBe("other");
+    expect(judged({ ...link, parentDevice: "0000:00:06.0" }, saved)).toBe("other");
   });
 
   test("is not the other port of its function", () => {
     const port2 = { ...link, index: 8, name: "ens5d1", mac: "02:00:00:00:00:02", permanentMac: "02:00:00:00:00:02" };
-    expect(judged(port2, was)).toBe("other");
-    expect(judged({ ...link, portName: "p1" }, { ...was, portName: "p0" })).toBe("other");
-    expect(judged({ ...link, portName: "p1" }, was)).toBe("same");
+    expect(judged(port2, saved)).toBe("other");
+    expect(judged({ ...link, portName: "p1" }, { ...saved, portName: "p0" })).toBe("other");
+    expect(judged({ ...link, portName: "p1" }, saved)).toBe("same");
   });
 
   test("with another permanent address at the same place is doubted, unless it is a VF, whose PF gives it one", () => {
     const seen = { ...link, index: 3, name: "net1", permanentMac: "02:00:00:00:00:02" };
-    expect(judged(seen, was, "net1")).toBe("unclear");
-    expect(judged(seen, was, "net1", { vf: true })).toBe("same");
+    expect(judged(seen, saved, "net1")).toBe("unclear");
+    expect(judged(seen, saved, "net1", { vf: true })).toBe("same");
   });
 
   test("is known as a VF (of which no permanent address is kept) that came back from a dead namespace as dev9", () => {
-    const kept = { ...was, permanentMac: "", index: 0 };
+    const kept = { ...saved, permanentMac: "", index: 0 };
     const back = { ...link, index: 9, name: "dev9", permanentMac: "02:00:00:00:00:02" };
     expect(judged(back, kept)).toBe("same");
     expect(judged({ ...back, parentDevice: "0000:00:06.0" }, kept)).toBe("other");
   });
 
   test("is not known by the number of a virtio device, which an older version recorded", () => {
-    const virtio = { ...was, parentDevice: "virtio2" };
+    const virtio = { ...saved, parentDevice: "virtio2" };
     const seen = { ...link, parentDevice: "0000:00:05.0" };
     expect(judged(seen, virtio)).toBe("same");
     expect(judged({ ...seen, permanentMac: "02:00:00:00:00:02" }, virtio)).toBe("other");
@@ -110,7 +110,7 @@ describe("a device of hardware", () => {
   });
 
   test("outlives its namespace; a virtual one does not", () => {
-    expect(isPhysical(was)).toBe(true);
+    expect(isPhysical(saved)).toBe(true);
     expect(isPhysical({ ...link, kind: "veth", parentDevice: "" })).toBe(false);
   });
 });
@@ -133,10 +133,10 @@ describe("a virtual device", () => {
 
   const unmarked = (kind: string, more: Partial<Link> = {}): [Link, LinkSnapshot] => {
     const seen: Link = { ...veth, kind, ...more };
-    const was = { ...snapshotLink(seen), parentOnHost: true };
-    if (seen.vlan !== undefined) was.vlan = seen.vlan;
-    if (seen.mode !== undefined) was.mode = seen.mode;
-    return [{ ...seen, name: "x", mac: "02:00:00:00:00:99", index: 3 }, was];
+    const saved = { ...snapshotLink(seen), parentOnHost: true };
+    if (seen.vlan !== undefined) saved.vlan = seen.vlan;
+    if (seen.mode !== undefined) saved.mode = seen.mode;
+    return [{ ...seen, name: "x", mac: "02:00:00:00:00:99", index: 3 }, saved];
   };
   const VLAN = { vlan: { id: 100, protocol: 0x8100 } };
 
@@ -144,32 +144,32 @@ describe("a virtual device", () => {
     ["a veth by its peer on the host", unmarked("veth")],
     ["a VLAN by its number and its parent on the host", unmarked("vlan", VLAN)],
     ["a passthru macvlan by its parent on the host", unmarked("macvlan", { mode: 8 })],
-  ])("without a mark is known: %s", (_, [seen, was]) => {
-    expect(judged(seen, was, "", { atHome: true })).toBe("same");
-    expect(judged(seen, was, "x")).toBe("other");
-    expect(judged({ ...seen, parent: 5 }, was, "x", { atHome: true })).toBe("other");
+  ])("without a mark is known: %s", (_, [seen, saved]) => {
+    expect(judged(seen, saved, "", { atHome: true })).toBe("same");
+    expect(judged(seen, saved, "x")).toBe("other");
+    expect(judged({ ...seen, parent: 5 }, saved, "x", { atHome: true })).toBe("other");
   });
 
   test.each([
     ["a dummy", unmarked("dummy", { parent: 0 })],
     ["a bridged macvlan, of which a parent may have many", unmarked("macvlan", { mode: 4 })],
     ["a VLAN whose number an older version did not record", unmarked("vlan")],
-  ])("without a mark is doubted: %s", (_, [seen, was]) => {
-    const old = { ...was, parentOnHost: was.kind === "macvlan" };
+  ])("without a mark is doubted: %s", (_, [seen, saved]) => {
+    const old = { ...saved, parentOnHost: saved.kind === "macvlan" };
     expect(judged(seen, old, "x", { atHome: true })).toBe("unclear");
     expect(judged(seen, old, "net1", { atHome: true })).toBe("other");
     expect(findDevice(view([seen], { atHome: true }), old, "x")).toEqual({ unclear: seen });
   });
 
   test("is no VLAN of another number", () => {
-    const [seen, was] = unmarked("vlan", VLAN);
-    const other = { ...seen, name: was.name, mac: was.mac, vlan: { id: 101, protocol: 0x8100 } };
-    expect(judged(other, was, "", { atHome: true, isHome: true })).toBe("other");
+    const [seen, saved] = unmarked("vlan", VLAN);
+    const other = { ...seen, name: saved.name, mac: saved.mac, vlan: { id: 101, protocol: 0x8100 } };
+    expect(judged(other, saved, "", { atHome: true, isHome: true })).toBe("other");
   });
 
   test("without a mark is known by its index on the host, and nowhere else", () => {
-    const [seen, was] = unmarked("dummy", { parent: 0 });
-    const old = { ...was, parentOnHost: false };
+    const [seen, saved] = unmarked("dummy", { parent: 0 });
+    const old = { ...saved, parentOnHost: false };
     expect(judged({ ...seen, index: 7 }, old, "", { isHome: true })).toBe("same");
     expect(judged({ ...seen, index: 7 }, old)).toBe("other");
   });

@@ -41,68 +41,68 @@ export function isPhysical({ kind, parentDevice }: Pick<LinkSnapshot, "kind" | "
 }
 
 /** Whether `link`, seen in `view`, is the device of the snapshot. `ifName` is what the pod was told to call it. */
-export function judge(view: View, link: Link, was: LinkSnapshot, ifName = ""): Verdict {
-  if (link.kind !== was.kind || (link.flags & IFF_LOOPBACK) !== 0) return "other";
-  return isPhysical(was) ? judgeHardware(view, link, was, ifName) : judgeVirtual(view, link, was, ifName);
+export function judge(view: View, link: Link, saved: LinkSnapshot, ifName = ""): Verdict {
+  if (link.kind !== saved.kind || (link.flags & IFF_LOOPBACK) !== 0) return "other";
+  return isPhysical(saved) ? judgeHardware(view, link, saved, ifName) : judgeVirtual(view, link, saved, ifName);
 }
 
-function judgeHardware(view: View, link: Link, was: LinkSnapshot, ifName: string): Verdict {
+function judgeHardware(view: View, link: Link, saved: LinkSnapshot, ifName: string): Verdict {
   const place = view.place(link);
   // Records of older versions have the number of a virtio device, which may be another's by now.
-  const recorded = was.parentDevice.startsWith("virtio") ? "" : was.parentDevice;
-  const samePort = link.permanentMac === was.permanentMac;
+  const recorded = saved.parentDevice.startsWith("virtio") ? "" : saved.parentDevice;
+  const samePort = link.permanentMac === saved.permanentMac;
   if (recorded !== "" && place !== "") {
-    if (place !== recorded || (link.portName ?? "") !== (was.portName ?? link.portName ?? "")) return "other";
-    if (samePort || was.permanentMac === "" || view.isVirtualFunction(place)) return "same";
+    if (place !== recorded || (link.portName ?? "") !== (saved.portName ?? link.portName ?? "")) return "other";
+    if (samePort || saved.permanentMac === "" || view.isVirtualFunction(place)) return "same";
     // Another port of the function, or its only one with a new address (a rebind after the card was set up anew).
-    return resembles(link, was, ifName) ? "unclear" : "other";
+    return resembles(link, saved, ifName) ? "unclear" : "other";
   }
-  if (was.permanentMac !== "") return samePort ? "same" : "other";
-  return resembles(link, was, ifName) ? "unclear" : "other";
+  if (saved.permanentMac !== "") return samePort ? "same" : "other";
+  return resembles(link, saved, ifName) ? "unclear" : "other";
 }
 
 const MACVLAN_MODE_PASSTHRU = 8;
 
-function judgeVirtual(view: View, link: Link, was: LinkSnapshot, ifName: string): Verdict {
+function judgeVirtual(view: View, link: Link, saved: LinkSnapshot, ifName: string): Verdict {
   if (link.parentDevice !== "") return "other";
-  const mark = was.mark === undefined ? undefined : view.mark(link);
-  if (mark !== undefined) return mark === was.mark ? "same" : "other";
+  const mark = saved.mark === undefined ? undefined : view.mark(link);
+  if (mark !== undefined) return mark === saved.mark ? "same" : "other";
   // The kernel never changes these.
-  if (link.vlan?.id !== (was.vlan ?? link.vlan)?.id || link.vlan?.protocol !== (was.vlan ?? link.vlan)?.protocol)
+  if (link.vlan?.id !== (saved.vlan ?? link.vlan)?.id || link.vlan?.protocol !== (saved.vlan ?? link.vlan)?.protocol)
     return "other";
-  if (was.parentOnHost === true) {
-    if (link.parent !== was.parent || !view.isMadeAtHome(link)) return "other";
-    const unique = was.vlan !== undefined || link.kind === "veth";
-    if (unique || (link.kind === "macvlan" && was.mode === MACVLAN_MODE_PASSTHRU)) return "same";
+  if (saved.parentOnHost === true) {
+    if (link.parent !== saved.parent || !view.isMadeAtHome(link)) return "other";
+    const unique = saved.vlan !== undefined || link.kind === "veth";
+    if (unique || (link.kind === "macvlan" && saved.mode === MACVLAN_MODE_PASSTHRU)) return "same";
   }
   // In one namespace an index is given once, unless somebody there asks for it.
-  if (view.isHome && link.index === was.index) return "same";
-  return resembles(link, was, ifName) ? "unclear" : "other";
+  if (view.isHome && link.index === saved.index) return "same";
+  return resembles(link, saved, ifName) ? "unclear" : "other";
 }
 
 /** Nothing that proves anything, and enough to ask. */
-function resembles(link: Link, was: LinkSnapshot, ifName: string): boolean {
-  if (link.name === was.name || link.name === ifName) return true;
-  return (link.alias !== "" && link.alias === was.name) || (link.mac !== "" && link.mac === was.mac);
+function resembles(link: Link, saved: LinkSnapshot, ifName: string): boolean {
+  if (link.name === saved.name || link.name === ifName) return true;
+  return (link.alias !== "" && link.alias === saved.name) || (link.mac !== "" && link.mac === saved.mac);
 }
 
 /** What a search found: the device; or the first link of which we cannot tell. */
 export type Found = { link: Link; unclear?: undefined } | { unclear: Link; link?: undefined } | undefined;
 
 /** The device of the snapshot in a namespace. Where it should be is asked first: one request instead of a dump. */
-export function findDevice(view: View, was: LinkSnapshot, ifName: string): Found {
-  if (was.mark !== undefined && !isPhysical(was)) {
-    const link = view.marked(was.mark, [ifName, was.name]);
+export function findDevice(view: View, saved: LinkSnapshot, ifName: string): Found {
+  if (saved.mark !== undefined && !isPhysical(saved)) {
+    const link = view.marked(saved.mark, [ifName, saved.name]);
     if (link !== "unknown") return link === undefined ? undefined : { link };
   }
   // sriov-cni records no index.
-  for (const which of view.isHome ? [was.index, was.name, ifName] : [ifName]) {
+  for (const which of view.isHome ? [saved.index, saved.name, ifName] : [ifName]) {
     const link = which === "" || which === 0 ? undefined : view.link(which);
-    if (link !== undefined && judge(view, link, was, ifName) === "same") return { link };
+    if (link !== undefined && judge(view, link, saved, ifName) === "same") return { link };
   }
   let unclear: Link | undefined;
   for (const link of view.links()) {
-    const verdict = judge(view, link, was, ifName);
+    const verdict = judge(view, link, saved, ifName);
     if (verdict === "same") return { link };
     if (verdict === "unclear") unclear ??= link;
   }
@@ -110,8 +110,8 @@ export function findDevice(view: View, was: LinkSnapshot, ifName: string): Found
 }
 
 /** The device of the snapshot, when it is certainly this one. */
-export function isSameDevice(view: View, link: Link, was: LinkSnapshot, ifName = ""): boolean {
-  return judge(view, link, was, ifName) === "same";
+export function isSameDevice(view: View, link: Link, saved: LinkSnapshot, ifName = ""): boolean {
+  return judge(view, link, saved, ifName) === "same";
 }
 
 /** A device of the host that is about to leave it, with all that it will be known by. */
@@ -120,14 +120,14 @@ export function identify(home: NetNs, link: Link): LinkSnapshot {
 }
 
 /** The snapshot, with what the device will be known by. */
-export function withIdentity(home: NetNs, link: Link, was: LinkSnapshot): LinkSnapshot {
-  if (link.portName !== undefined) was.portName = link.portName;
-  if (isPhysical(was)) return was;
-  if (link.vlan !== undefined) was.vlan = link.vlan;
-  if (link.mode !== undefined) was.mode = link.mode;
-  was.parentOnHost = link.parent !== 0 && link.linkNetnsid === undefined;
+export function withIdentity(home: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
+  if (link.portName !== undefined) saved.portName = link.portName;
+  if (isPhysical(saved)) return saved;
+  if (link.vlan !== undefined) saved.vlan = link.vlan;
+  if (link.mode !== undefined) saved.mode = link.mode;
+  saved.parentOnHost = link.parent !== 0 && link.linkNetnsid === undefined;
   const mark = markOf(home, link);
-  return mark === undefined ? was : { ...was, mark };
+  return mark === undefined ? saved : { ...saved, mark };
 }
 
 /** A view through the kernel. `home`: the namespace that the snapshots were taken in, when it still is (the host's). */

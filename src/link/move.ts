@@ -70,7 +70,7 @@ function describe(ns: NetNs): string {
 
 /** Finds the device on either side and makes it in `from` what it was. Returns what went wrong with that, or "". */
 function putBack(from: NetNs, to: NetNs, link: Link, name: string, known: LinkSnapshot): string {
-  const was = snapshotLink(link);
+  const saved = snapshotLink(link);
   // Its index means something in `from` alone: that is home.
   const it: LinkSnapshot = { ...known, name: link.name, index: link.index };
   const [here, there] = [viewOf(from, from), viewOf(to, from)];
@@ -83,7 +83,7 @@ function putBack(from: NetNs, to: NetNs, link: Link, name: string, known: LinkSn
       back = findDevice(here, it, name)?.link;
     }
     if (back === undefined) return `${link.name} is neither in its old namespace nor in the new one`;
-    restoreLink(from.route, back, was);
+    restoreLink(from.route, back, saved);
     return "";
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -59,7 +59,7 @@ function tryRecordedNamespace(
 }
 
 /** Where a device is. */
-export type Whereabouts =
+export type DeviceLocation =
   | { place: "pod"; pod: NetNs; link: Link }
   | { place: "host"; link: Link }
   /** The hardware is there, but in a namespace that we cannot see: one that is being torn down, or one the pod made. */
@@ -71,7 +71,7 @@ export type Whereabouts =
 
 /** A device that was given away, as it was written down. */
 export interface Lent {
-  was: LinkSnapshot;
+  saved: LinkSnapshot;
   netns: NamedNamespace;
   /** What it was to be called in the pod. */
   ifName: string;
@@ -83,26 +83,26 @@ export interface Lent {
  * Looks for a device in the pod it went to, then on the host. Throws when it is not on the host and the pod's namespace can neither be opened
  * nor is proven to be gone.
  */
-export function locate({ was, netns, ifName, home }: Lent, netnsPath: string): Whereabouts {
+export function locate({ saved, netns, ifName, home }: Lent, netnsPath: string): DeviceLocation {
   const host = ownNamespace();
   const { pod, doubt } = tryRecordedNamespace(netns, netnsPath, host);
-  const { where, link, unclear } = search(was, ifName, pod && viewOf(pod, home), viewOf(host, home));
+  const { where, link, unclear } = search(saved, ifName, pod && viewOf(pod, home), viewOf(host, home));
   if (link !== undefined) return where === "pod" ? { place: "pod", pod: pod!, link } : { place: "host", link };
   if (doubt !== undefined) throw doubt;
   if (unclear !== undefined) return { place: "unclear", link: unclear, path: where === "pod" ? pod!.path : "" };
-  return { place: isElsewhere(was) ? "hidden" : "lost" };
+  return { place: isElsewhere(saved) ? "hidden" : "lost" };
 }
 
 /** In the pod, then on the host. `unclear`: one that may be it, when none is for certain. */
 export function search(
-  was: LinkSnapshot,
+  saved: LinkSnapshot,
   ifName: string,
   pod: View | undefined,
   host: View,
 ): { where: "pod" | "host"; link?: Link | undefined; unclear?: Link | undefined } {
-  const inPod = pod && findDevice(pod, was, ifName);
+  const inPod = pod && findDevice(pod, saved, ifName);
   if (inPod?.link !== undefined) return { where: "pod", link: inPod.link };
-  const onHost = findDevice(host, was, ifName);
+  const onHost = findDevice(host, saved, ifName);
   if (onHost?.link !== undefined) return { where: "host", link: onHost.link };
   return inPod?.unclear === undefined
     ? { where: "host", unclear: onHost?.unclear }
@@ -110,9 +110,9 @@ export function search(
 }
 
 /** Its hardware is plugged in, and bound to a driver that makes interfaces. */
-function isElsewhere(was: LinkSnapshot): boolean {
-  const place = was.parentDevice;
-  if (!isPhysical(was) || !isPluggedIn(place)) return false;
+function isElsewhere(saved: LinkSnapshot): boolean {
+  const place = saved.parentDevice;
+  if (!isPhysical(saved) || !isPluggedIn(place)) return false;
   return !isPciAddress(place) || pciNetDirectory(place) !== undefined;
 }
 
@@ -120,10 +120,10 @@ function isElsewhere(was: LinkSnapshot): boolean {
  * Moves a device from a pod to the host, under its old name and alias and down. What else it was is the caller's to restore: a
  * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free.
  */
-export function takeBack(pod: NetNs, host: NetNs, link: Link, was: LinkSnapshot): Link {
+export function takeBack(pod: NetNs, host: NetNs, link: Link, saved: LinkSnapshot): Link {
   removeChildren(pod, link);
-  const altnames = dropForeignAltnames(pod.route, link, was);
-  return moveLink(pod, host, { ...link, altnames }, was.name, { alias: was.alias }, was);
+  const altnames = dropForeignAltnames(pod.route, link, saved);
+  return moveLink(pod, host, { ...link, altnames }, saved.name, { alias: saved.alias }, saved);
 }
 
 /** Another device of the host has the name. */

@@ -130,31 +130,31 @@ export function restoreSettings(
   route: RouteSocket,
   index: number,
   name: string,
-  was: LinkSettings,
+  saved: LinkSettings,
   message?: Uint8Array,
 ): void {
   const now = message === undefined ? ask(route, index) : read(message);
   const set = (what: string, attributes: SettingsAttributes): void =>
     writeSettings(route.begin(`ip link set ${name} ${what}`, c.RTM_NEWLINK, 0), { index, attributes });
   for (const size of SIZES) {
-    const value = was.sizes[size];
+    const value = saved.sizes[size];
     if (value !== undefined && value !== now[size]) set(`${size} ${value}`, { [size]: value });
   }
-  if (was.broadcast !== "" && now.broadcast !== undefined && formatMac(now.broadcast) !== was.broadcast) {
+  if (saved.broadcast !== "" && now.broadcast !== undefined && formatMac(now.broadcast) !== saved.broadcast) {
     // Of a tunnel it is its remote end, which the kernel does not take here.
-    const broadcast = parseMac(was.broadcast);
+    const broadcast = parseMac(saved.broadcast);
     if (broadcast !== undefined) set("broadcast", { broadcast });
   }
   for (const [mode, flags] of MODES) {
     const id = now.xdp?.[mode];
-    if (id !== undefined && !was.xdp.includes(id)) set("xdp off", { xdp: { fd: -1, flags } });
+    if (id !== undefined && !saved.xdp.includes(id)) set("xdp off", { xdp: { fd: -1, flags } });
   }
   for (const error of route.runEach())
     if (error !== undefined) log("warning", "not restored", { device: name, error: error.message });
   const { inet, inet6 } = now.families ?? {};
-  if (was.secret !== undefined) writeQuietly(name, `net/ipv6/conf/${name}/stable_secret`, was.secret);
-  if (inet?.conf !== undefined) restoreSysctls(name, "ipv4", IPV4, valuesOf(was.conf4, USUAL4), inet.conf);
-  if (inet6?.conf !== undefined) restoreSysctls(name, "ipv6", IPV6, valuesOf(was.conf6, USUAL6), inet6.conf);
+  if (saved.secret !== undefined) writeQuietly(name, `net/ipv6/conf/${name}/stable_secret`, saved.secret);
+  if (inet?.conf !== undefined) restoreSysctls(name, "ipv4", IPV4, valuesOf(saved.conf4, USUAL4), inet.conf);
+  if (inet6?.conf !== undefined) restoreSysctls(name, "ipv6", IPV6, valuesOf(saved.conf6, USUAL6), inet6.conf);
 }
 
 /** What the kernel sets anew when a device goes up, and again when its carrier comes: the MTU of IPv6, when it is not the device's. */
@@ -178,12 +178,12 @@ const MODES = [
   ["hw", c.XDP_FLAGS_HW_MODE],
 ] as const;
 
-function restoreSysctls(device: string, family: string, names: string[], was: Int32Array, now: Int32Array): void {
-  for (let i = 0; i < was.length && i < now.length; i++) {
-    if (was[i] === now[i]) continue;
+function restoreSysctls(device: string, family: string, names: string[], saved: Int32Array, now: Int32Array): void {
+  for (let i = 0; i < saved.length && i < now.length; i++) {
+    if (saved[i] === now[i]) continue;
     const name = names[i]!;
     if (name === "") continue;
-    const value = IN_SECONDS.includes(name) ? was[i]! / 1000 : was[i]!;
+    const value = IN_SECONDS.includes(name) ? saved[i]! / 1000 : saved[i]!;
     const text = UNSIGNED.includes(name) ? value >>> 0 : Math.round(value);
     writeQuietly(device, `net/${family}/conf/${device}/${name}`, String(text));
   }

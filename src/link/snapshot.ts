@@ -74,8 +74,8 @@ export function snapshotLink(link: Link): LinkSnapshot {
 /** Of a device that is about to leave the host. */
 export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
   const settings = linkSettings(route, link);
-  const was = { ...snapshotLink(link), parentDevice: placeOnHost(link), settings };
-  return link.master === 0 ? was : { ...was, master: getLink(route, link.master)?.name ?? "" };
+  const saved = { ...snapshotLink(link), parentDevice: placeOnHost(link), settings };
+  return link.master === 0 ? saved : { ...saved, master: getLink(route, link.master)?.name ?? "" };
 }
 
 function hasFlag(link: Link, flag: ChosenFlag): boolean {
@@ -83,13 +83,13 @@ function hasFlag(link: Link, flag: ChosenFlag): boolean {
 }
 
 /** What a pod may have added to the names of a device: gone before it goes back, so that a pod cannot claim names on the host. Returns the others. */
-export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSnapshot): string[] {
+export function dropForeignAltnames(route: RouteSocket, link: Link, saved: LinkSnapshot): string[] {
   deleteAltnames(
     route,
     link.index,
-    link.altnames.filter((name) => !was.altnames.includes(name)),
+    link.altnames.filter((name) => !saved.altnames.includes(name)),
   );
-  return link.altnames.filter((name) => was.altnames.includes(name));
+  return link.altnames.filter((name) => saved.altnames.includes(name));
 }
 
 /**
@@ -98,7 +98,7 @@ export function dropForeignAltnames(route: RouteSocket, link: Link, was: LinkSna
  * another link has by now, and a device that does not go up (its PF or its lower device is down, it is broken), are only said in the
  * log: a pod must not wait for those to end.
  */
-export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): void {
+export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot): void {
   const cleanup = new Cleanup();
   // What the kernel said when the link was looked at, until something is changed.
   let { message } = link;
@@ -109,33 +109,34 @@ export function restoreLink(route: RouteSocket, link: Link, was: LinkSnapshot): 
 
   let up = (link.flags & IFF_UP) !== 0;
   // Before 6.2 the kernel renames only a device that is down, and many drivers change the address only then.
-  if (up && (link.name !== was.name || link.mac !== was.mac)) {
+  if (up && (link.name !== saved.name || link.mac !== saved.mac)) {
     change({ up: false });
     up = false;
   }
-  cleanup.attempt(() => dropForeignAltnames(route, link, was));
-  if (link.name !== was.name) change({ name: was.name });
-  if (link.alias !== was.alias) change({ alias: was.alias });
-  const lost = was.altnames.filter((name) => !link.altnames.includes(name));
+  cleanup.attempt(() => dropForeignAltnames(route, link, saved));
+  if (link.name !== saved.name) change({ name: saved.name });
+  if (link.alias !== saved.alias) change({ alias: saved.alias });
+  const lost = saved.altnames.filter((name) => !link.altnames.includes(name));
   for (const name of lost)
-    cleanup.attempt(() => tolerating("EEXIST", was.name, () => addAltnames(route, link.index, [name])));
+    cleanup.attempt(() => tolerating("EEXIST", saved.name, () => addAltnames(route, link.index, [name])));
   // A tunnel's is its local end, which the kernel does not take here.
-  if (link.mac !== was.mac && parseMac(was.mac) !== undefined) change({ mac: was.mac });
-  if (link.mtu !== was.mtu) change({ mtu: was.mtu });
-  if (link.txqlen !== was.txqlen) change({ txqlen: was.txqlen });
+  if (link.mac !== saved.mac && parseMac(saved.mac) !== undefined) change({ mac: saved.mac });
+  if (link.mtu !== saved.mtu) change({ mtu: saved.mtu });
+  if (link.txqlen !== saved.txqlen) change({ txqlen: saved.txqlen });
   for (const flag of Object.keys(CHOSEN_FLAGS) as ChosenFlag[]) {
-    const wanted = was[flag] ?? hasFlag(link, flag);
+    const wanted = saved[flag] ?? hasFlag(link, flag);
     if (wanted !== hasFlag(link, flag)) change({ [flag]: wanted });
   }
-  const master = link.master === 0 && was.master ? getLink(route, was.master) : undefined;
-  const { settings } = was;
-  if (settings !== undefined) cleanup.attempt(() => restoreSettings(route, link.index, was.name, settings, message));
+  const master = link.master === 0 && saved.master ? getLink(route, saved.master) : undefined;
+  const { settings } = saved;
+  if (settings !== undefined) cleanup.attempt(() => restoreSettings(route, link.index, saved.name, settings, message));
   // Before it is up and has addresses: a VRF takes those that are there, a bond nothing that is up.
   if (master !== undefined) {
-    cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { master: master.index })));
+    cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { master: master.index })));
   }
-  if (up !== was.up) cleanup.attempt(() => tolerating("", was.name, () => setLink(route, link.index, { up: was.up })));
-  if (was.up && settings !== undefined) restoreWhenUp(route, link.index, was.name, was.mtu, settings);
+  if (up !== saved.up)
+    cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { up: saved.up })));
+  if (saved.up && settings !== undefined) restoreWhenUp(route, link.index, saved.name, saved.mtu, settings);
   cleanup.finish();
 }
 

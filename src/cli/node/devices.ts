@@ -81,24 +81,24 @@ function devicesOf(route: RouteSocket, view: View, holders: Holder[], insides: I
 }
 
 /** Whether it is the device that was written down. What the kernel called it in an earlier boot means nothing today. */
-function isOf({ was, age, key }: Holder, view: View, link: Link): boolean {
-  if (was === undefined || (age === "past" && !isPhysical(was))) return false;
-  return isSameDevice(view, link, was, key.ifName);
+function isOf({ saved, age, key }: Holder, view: View, link: Link): boolean {
+  if (saved === undefined || (age === "past" && !isPhysical(saved))) return false;
+  return isSameDevice(view, link, saved, key.ifName);
 }
 
 /** A device that was written down for an attachment. */
 function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
-  const { was, key, netns } = holder;
+  const { saved, key, netns } = holder;
   const inPod = insides.find(({ namespace }) => namespace.ino === netns.ino && namespace.dev === netns.dev);
   const pod = inPod ?? insides.find(({ namespace }) => netns.ino === 0 && namespace.path === netns.path);
   const inside = pod?.links.find((link) => isOf(holder, pod.view, link));
   const outside = view.links().find((link) => isOf(holder, view, link));
   const link = inside ?? outside;
   const device: Device = {
-    name: was?.name ?? "",
+    name: saved?.name ?? "",
     pci: holder.pci,
     driver: driverOf(holder.pci),
-    mac: link?.mac ?? was?.mac ?? "",
+    mac: link?.mac ?? saved?.mac ?? "",
     state: "pod",
     why: "",
     holder: {
@@ -115,13 +115,13 @@ function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
   return { ...device, ...stateOf(holder, inside !== undefined, outside) };
 }
 
-function stateOf({ life, was }: Holder, inside: boolean, outside: Link | undefined): Pick<Device, "state" | "why"> {
+function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undefined): Pick<Device, "state" | "why"> {
   if (inside) return { state: "pod", why: "" };
   if (outside !== undefined) {
     const why = life === "gone" ? "its namespace is gone" : "it came back without a DEL";
     return { state: "lost", why: `${why}; it is "${outside.name}" here` };
   }
-  if (was === undefined) {
+  if (saved === undefined) {
     if (life !== "gone") return { state: "pod", why: "used by a userspace driver, without an interface" };
     return { state: "lost", why: "its namespace is gone" };
   }

@@ -54,7 +54,7 @@ export function findGarbage({ holders }: Node, pools: Pool[]): Garbage[] {
     .filter(({ life }) => life === "gone")
     .map((holder): Garbage => {
       const { network, containerId, ifName } = holder.key;
-      const device = holder.was?.name || holder.pci;
+      const device = holder.saved?.name || holder.pci;
       const why = `${holder.netns.path || "its namespace"} is gone`;
       return { kind: "device", network, containerId, interface: ifName, device, why, holder };
     });

@@ -26,7 +26,7 @@ export interface Holder {
   /** PCI address, or "". */
   pci: string;
   /** What the interface was; absent for a driver of userspace. */
-  was?: LinkSnapshot;
+  saved?: LinkSnapshot;
 }
 
 /** All of them, in the order of the plugins. Throws when the disk fails. */
@@ -35,10 +35,10 @@ export function findHolders(namespaces: Namespaces): Holder[] {
 }
 
 function holderOf(lender: AnyLender, record: LoanRecord<LoanData>, namespaces: Namespaces): Holder {
-  const { was, pci } = lender.loanOf(record.data);
+  const { saved, pci } = lender.loanOf(record.data);
   const { netns } = record.data;
   const age = ageOf(record);
   const life = age === "past" ? "gone" : namespaces.lifeOf(netns);
   const holder: Holder = { lender, by: record.by, key: record.key, netns, life, age, pci };
-  return was === undefined ? holder : { ...holder, was };
+  return saved === undefined ? holder : { ...holder, saved };
 }

@@ -17,10 +17,10 @@ afterEach(() => sh("ip link del p"));
 function travel(inPod = "true"): void {
   const link = getLink(route, "d0")!;
   // As from a record.
-  const was = JSON.parse(JSON.stringify(snapshotOnHost(route, link)));
+  const saved = JSON.parse(JSON.stringify(snapshotOnHost(route, link)));
   const moved = moveLink(own, pod, link, "eth0", { up: true });
   sh(inPod);
-  restoreLink(route, moveLink(pod, own, getLink(pod.route, moved.index)!, "d0", {}), was);
+  restoreLink(route, moveLink(pod, own, getLink(pod.route, moved.index)!, "d0", {}), saved);
 }
 
 const sysctls = () => sh("cd /proc/sys/net; grep -r . ipv4/conf/d0 ipv6/conf/d0 2>/dev/null | sort").split("\n");

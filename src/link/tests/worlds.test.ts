@@ -33,7 +33,7 @@ interface Device extends Link {
 }
 
 interface Loan {
-  was: LinkSnapshot;
+  saved: LinkSnapshot;
   device: Device;
   space: number;
   ifName: string;
@@ -119,17 +119,17 @@ class World {
     const device = this.pick(free);
     const space = this.pick([1, 2, 3].filter((each) => !this.dead.has(each)));
     if (device === undefined || space === undefined) return;
-    const was: LinkSnapshot = { ...snapshotLink(device), parentDevice: device.parentDevice };
+    const saved: LinkSnapshot = { ...snapshotLink(device), parentDevice: device.parentDevice };
     if (!isPhysical(device)) {
-      if (this.marks) was.mark = device.mark;
-      if (device.vlan !== undefined) was.vlan = device.vlan;
-      if (device.mode !== undefined) was.mode = device.mode;
-      was.parentOnHost = device.parent !== 0 && device.parentSpace === 0;
+      if (this.marks) saved.mark = device.mark;
+      if (device.vlan !== undefined) saved.vlan = device.vlan;
+      if (device.mode !== undefined) saved.mode = device.mode;
+      saved.parentOnHost = device.parent !== 0 && device.parentSpace === 0;
     }
     const ifName = this.freeName(space);
-    this.loans.push({ was, device, space, ifName });
+    this.loans.push({ saved, device, space, ifName });
     this.move(device, space, ifName);
-    device.alias = was.name;
+    device.alias = saved.name;
   }
 
   move(device: Device, space: number, name: string): void {
@@ -258,50 +258,50 @@ function tryAll(worlds: number, rules: Rules): Count {
         world.dead.has(loan.space) ? undefined : world.view(loan.space),
         world.view(0),
       );
-      const what = `seed ${seed}: ${loan.was.kind || "hardware"} ${loan.was.name}`;
+      const what = `seed ${seed}: ${loan.saved.kind || "hardware"} ${loan.saved.name}`;
       if (link !== undefined) {
         if (isSame(link as Device, loan, world.marks)) count.found++;
         else count.mistaken.push(what);
       } else if (unclear !== undefined) {
         count.unclear++;
         // With marks there is never a doubt. Of hardware there may be one, by the other port, only while it is out of sight itself.
-        if (isPhysical(loan.was) ? inSight : world.marks) count.lost.push(`${what} is doubted`);
+        if (isPhysical(loan.saved) ? inSight : world.marks) count.lost.push(`${what} is doubted`);
       } else if (!inSight) count.gone++;
-      else if (world.marks || isPhysical(loan.was)) count.lost.push(`${what} is called gone`);
+      else if (world.marks || isPhysical(loan.saved)) count.lost.push(`${what} is called gone`);
     }
   }
   return count;
 }
 
 it("no device is taken for another, and none that can be known is lost", () => {
-  const { mistaken, lost, found, gone, unclear } = tryAll(WORLDS, ({ was, ifName }, pod, host) =>
-    search(was, ifName, pod, host),
+  const { mistaken, lost, found, gone, unclear } = tryAll(WORLDS, ({ saved, ifName }, pod, host) =>
+    search(saved, ifName, pod, host),
   );
   expect({ mistaken: mistaken.slice(0, 5), lost: lost.slice(0, 5) }).toEqual({ mistaken: [], lost: [] });
   expect(Math.min(found, gone, unclear)).toBeGreaterThan(WORLDS / 20);
 }, 120_000);
 
 /** As they were until this test: see the commit that brought it. */
-function resembled(link: Link, was: LinkSnapshot, ifName: string): boolean {
-  if (link.kind !== was.kind) return false;
-  const named = link.name === was.name || link.name === ifName;
-  if (was.parentDevice !== "") {
-    const hinted = named || link.index === was.index || link.alias === was.name;
-    return link.parentDevice === was.parentDevice && (link.permanentMac === was.permanentMac || hinted);
+function resembled(link: Link, saved: LinkSnapshot, ifName: string): boolean {
+  if (link.kind !== saved.kind) return false;
+  const named = link.name === saved.name || link.name === ifName;
+  if (saved.parentDevice !== "") {
+    const hinted = named || link.index === saved.index || link.alias === saved.name;
+    return link.parentDevice === saved.parentDevice && (link.permanentMac === saved.permanentMac || hinted);
   }
-  const aliased = link.alias === was.name;
-  const sameMac = link.mac === was.mac;
+  const aliased = link.alias === saved.name;
+  const sameMac = link.mac === saved.mac;
   if (!named && !aliased && !sameMac) return false;
-  const lasting = [link.index === was.index, aliased, sameMac].filter(Boolean).length;
-  const others = [named, link.parent === was.parent && was.parent !== 0].filter(Boolean).length;
+  const lasting = [link.index === saved.index, aliased, sameMac].filter(Boolean).length;
+  const others = [named, link.parent === saved.parent && saved.parent !== 0].filter(Boolean).length;
   return lasting >= 1 && lasting + others >= 2;
 }
 
 it("the worlds are such that resemblance fails in them", () => {
-  const find = (view: View | undefined, was: LinkSnapshot, ifName: string) =>
-    view?.links().find((link) => resembled(link, was, ifName));
-  const { mistaken } = tryAll(WORLDS / 10, ({ was, ifName }, pod, host) => ({
-    link: find(pod, was, ifName) ?? find(host, was, ifName),
+  const find = (view: View | undefined, saved: LinkSnapshot, ifName: string) =>
+    view?.links().find((link) => resembled(link, saved, ifName));
+  const { mistaken } = tryAll(WORLDS / 10, ({ saved, ifName }, pod, host) => ({
+    link: find(pod, saved, ifName) ?? find(host, saved, ifName),
   }));
   expect(mistaken.length).toBeGreaterThan(WORLDS / 100);
 }, 120_000);

@@ -4,7 +4,7 @@ import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import type { Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
-import { type Lent, locate, nameTaken, recordedNamespace, takeBack, type Whereabouts } from "../../link/return.ts";
+import { type DeviceLocation, type Lent, locate, nameTaken, recordedNamespace, takeBack } from "../../link/return.ts";
 import { log } from "../../log.ts";
 import type { RecordKey } from "../../state/record.ts";
 import { ageOf, type Lender, type LoanData, type LoanRecord, type Returned, readLoan } from "./lender.ts";
@@ -90,13 +90,13 @@ export function whereIs<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
   netnsPath: string,
-): Whereabouts | undefined {
-  const { was } = lender.loanOf(record.data);
+): DeviceLocation | undefined {
+  const { saved } = lender.loanOf(record.data);
   const { netns } = record.data;
-  if (was === undefined) return undefined;
+  if (saved === undefined) return undefined;
   // Of a record of version 1 nothing says that it is of another host's namespace.
   const home = ageOf(record) === "now" ? ownNamespace() : undefined;
-  const lent: Lent = { was, netns, ifName: record.key.ifName, home };
+  const lent: Lent = { saved, netns, ifName: record.key.ifName, home };
   return locate(lent, netnsPath);
 }
 
@@ -133,21 +133,21 @@ function bringHome<D extends LoanData>(
 function fetchHome<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
-  found: Whereabouts & { link: Link },
+  found: DeviceLocation & { link: Link },
   patient: boolean,
 ): Returned | "busy" {
   const host = ownNamespace();
   const { link } = found;
-  const was = lender.complete?.(record, link) ?? lender.loanOf(record.data).was!;
+  const saved = lender.complete?.(record, link) ?? lender.loanOf(record.data).saved!;
   if (found.place === "pod") {
-    const name = freeName(lender, record.key, host, was.name);
+    const name = freeName(lender, record.key, host, saved.name);
     if (name === "busy" && patient) return name;
-    if (name !== "free") throw nameTaken(was.name);
-    return { link: takeBack(found.pod, host, link, was), was };
+    if (name !== "free") throw nameTaken(saved.name);
+    return { link: takeBack(found.pod, host, link, saved), saved };
   }
-  const name = link.name === was.name ? "free" : freeName(lender, record.key, host, was.name, link);
+  const name = link.name === saved.name ? "free" : freeName(lender, record.key, host, saved.name, link);
   if (name === "busy" && patient) return name;
-  return { link, was: name === "free" ? was : underSpareName(host, link, was) };
+  return { link, saved: name === "free" ? saved : underSpareName(host, link, saved) };
 }
 
 /** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */

@@ -12,7 +12,7 @@ import { bootId, bootTime } from "../../state/record.ts";
 /** What every plugin's records say of a device. */
 export interface Loan {
   /** What its interface was on the host; undefined when it has none (a driver of userspace). */
-  was: LinkSnapshot | undefined;
+  saved: LinkSnapshot | undefined;
   /** PCI address, or "". */
   pci: string;
   /** What messages call it: `device "eth5"`, `VF 0000:01:10.0`. */
@@ -40,7 +40,7 @@ export interface LoanRecord<D> extends Record<D> {
 /** A device on the host, and what it is to become. */
 export interface Returned {
   link: Link;
-  was: LinkSnapshot;
+  saved: LinkSnapshot;
 }
 
 /** A file to lock, see state/lock.ts. */

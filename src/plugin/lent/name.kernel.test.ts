@@ -20,7 +20,7 @@ beforeAll(() => {
   mkdirSync(DIRECTORY);
 });
 
-type Data = LoanData & { was: ReturnType<typeof identify> };
+type Data = LoanData & { saved: ReturnType<typeof identify> };
 const loans = new Map<string, { key: RecordKey; data: Data }[]>();
 
 /** A plugin of whose records this file has the only copy; each of its devices has a lock of its own. */
@@ -29,7 +29,7 @@ function lender(plugin: string): Lender<Data> {
   return {
     plugin,
     store: () => ({ list, read: () => undefined }) as never,
-    loanOf: ({ was }) => ({ was, pci: "", name: was.name, held: "" }),
+    loanOf: ({ saved }) => ({ saved, pci: "", name: saved.name, held: "" }),
     lockOf: ({ containerId }) => ({ directory: DIRECTORY, file: containerId }),
     whileReturning: (_, body) => body(),
     restore: () => {},
@@ -44,8 +44,8 @@ const spare = (): string => `dev${getLink(host.route, "b0")!.index}`;
 /** A device of this plugin that was called b0, and is on the host as a0. */
 function lend(by: AnyLender): void {
   sh("ip link add b0 type veth peer name b0p; ip link set b0 up");
-  const was = identify(host, getLink(host.route, "b0")!);
-  loans.set(by.plugin, [{ key: key("b"), data: { netns: { path: "/run/netns/gone", dev: 1, ino: 1 }, was } }]);
+  const saved = identify(host, getLink(host.route, "b0")!);
+  loans.set(by.plugin, [{ key: key("b"), data: { netns: { path: "/run/netns/gone", dev: 1, ino: 1 }, saved } }]);
 }
 
 beforeEach(() => {
@@ -67,8 +67,8 @@ test.each([ours, theirs])("a device of $plugin makes room", (by) => {
 
 test("a device that is on loan and has its own name keeps it", () => {
   sh("ip link add a0 type veth peer name b0p");
-  const was = identify(host, getLink(host.route, "a0")!);
-  loans.set("theirs", [{ key: key("b"), data: { netns: { path: "/run/netns/gone", dev: 1, ino: 1 }, was } }]);
+  const saved = identify(host, getLink(host.route, "a0")!);
+  loans.set("theirs", [{ key: key("b"), data: { netns: { path: "/run/netns/gone", dev: 1, ino: 1 }, saved } }]);
   expect(free()).toBe("taken");
   expect(names()).toContain("a0");
 });

@@ -49,10 +49,10 @@ function loanOf(
   const view = viewOf(host, host);
   for (const lender of lendersBeside(own)) {
     for (const record of listLoans(lender)) {
-      const { was } = lender.loanOf(record.data);
+      const { saved } = lender.loanOf(record.data);
       if (lender === own && isSameKey(record.key, key)) continue;
-      if (was === undefined || ageOf(record) !== "now" || was.name === name) continue;
-      if (isSameDevice(view, link, was, record.key.ifName)) return { lender, key: record.key };
+      if (saved === undefined || ageOf(record) !== "now" || saved.name === name) continue;
+      if (isSameDevice(view, link, saved, record.key.ifName)) return { lender, key: record.key };
     }
   }
   return undefined;
@@ -72,14 +72,14 @@ function makeRoom(host: NetNs, other: Link): boolean {
  * What a device that is on the host already becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the kernel
  * calls a device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called.
  */
-export function underSpareName(host: NetNs, link: Link, was: LinkSnapshot): LinkSnapshot {
+export function underSpareName(host: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
   const name = spareName(host, link);
   log("warning", "the host has another device of this name: it goes by a spare name for now", {
-    device: was.name,
+    device: saved.name,
     interface: name,
     cure: `ip link set dev ${name} name …`,
   });
-  return { ...was, name, alias: was.alias || was.name };
+  return { ...saved, name, alias: saved.alias || saved.name };
 }
 
 function spareName(host: NetNs, { name, index }: Link): string {
