@@ -22,27 +22,27 @@ export function bringBackByAlias(
   config: HostDeviceConfig,
   selection: Selection,
 ): void {
-  const host = ownNamespace();
+  const hostNs = ownNamespace();
   const pod = netnsPath === "" ? undefined : openNamespace(netnsPath, "ok");
-  if (pod !== undefined && !sameNamespace(pod, host)) {
-    const link = findInPod(pod, host, ifName, config, selection);
+  if (pod !== undefined && !sameNamespace(pod, hostNs)) {
+    const link = findInPod(pod, hostNs, ifName, config, selection);
     if (link === undefined) return;
     const saved = asOnHost(link, config);
-    if (getLink(host.route, saved.name) !== undefined) throw nameTaken(saved.name);
-    restoreLink(host.route, takeBack(pod, host, link, saved), saved);
+    if (getLink(hostNs.route, saved.name) !== undefined) throw nameTaken(saved.name);
+    restoreLink(hostNs.route, takeBack(pod, hostNs, link, saved), saved);
     return;
   }
   // The device is here: a DEL of ours, or of the Go plugin, has been before.
-  if (config.device && getLink(host.route, config.device) !== undefined) return;
+  if (config.device && getLink(hostNs.route, config.device) !== undefined) return;
   // The namespace died, and the kernel took the device to the host as it was: down, under the pod's name or dev%d, alias still set. A
   // host's own device may have an alias too: of one that is not named by its alias, the name must say that it was in the pod.
   const fits = ({ name, index }: Link): boolean => Boolean(config.device) || name === ifName || name === `dev${index}`;
-  const found = strayDevices(host).filter(
-    (each) => fits(each) && isNamedBy(viewOf(host, host), each, config, selection),
+  const found = strayDevices(hostNs).filter(
+    (each) => fits(each) && isNamedBy(viewOf(hostNs, hostNs), each, config, selection),
   );
   if (found[0] !== undefined && found.length === 1) {
     // As with the Go plugin. Its alias stays: the next ADD that finds the name free gives it back.
-    if (!rename(host, found[0], config)) log("warning", "another device has its name now", { device: found[0].name });
+    if (!rename(hostNs, found[0], config)) log("warning", "another device has its name now", { device: found[0].name });
   } else if (found.length > 1) {
     const devices = found.map(({ name }) => name).join(", ");
     log("warning", "several devices have this alias, so none gets its name back", { alias: found[0]!.alias, devices });
@@ -53,8 +53,8 @@ export function bringBackByAlias(
  * ADD: a device that is missing under its name because of a namespace that died without DEL gets its name back. Returns it, or undefined.
  * Throws Failure when the node needs it or its policy keeps it, and when several claim the name.
  */
-export function reclaimByAlias(host: NetNs, name: string): Link | undefined {
-  const found = strayDevices(host).filter((link) => link.alias === name);
+export function reclaimByAlias(hostNs: NetNs, name: string): Link | undefined {
+  const found = strayDevices(hostNs).filter((link) => link.alias === name);
   const link = found[0];
   if (link === undefined) return undefined;
   if (found.length > 1) {
@@ -65,16 +65,16 @@ export function reclaimByAlias(host: NetNs, name: string): Link | undefined {
     );
   }
   // As it is called now: what the alias says may be a pod's word.
-  refuseNodeDevice(host.route, link);
-  if (!rename(host, link, { device: name })) throw nameTaken(name);
-  return getLink(host.route, link.index);
+  refuseNodeDevice(hostNs.route, link);
+  if (!rename(hostNs, link, { device: name })) throw nameTaken(name);
+  return getLink(hostNs.route, link.index);
 }
 
 /** Hardware of the host that is down, has an alias that is not its name, and that nobody has written down. */
-function strayDevices(host: NetNs): Link[] {
-  const view = viewOf(host, host);
+function strayDevices(hostNs: NetNs): Link[] {
+  const view = viewOf(hostNs, hostNs);
   const records = hostDeviceLender.store().list();
-  return listLinks(host.route).filter(
+  return listLinks(hostNs.route).filter(
     (link) =>
       link.alias !== "" &&
       link.alias !== link.name &&
@@ -85,23 +85,23 @@ function strayDevices(host: NetNs): Link[] {
 }
 
 /** False: another device has the name. */
-function rename(host: NetNs, link: Link, config: Pick<HostDeviceConfig, "device">): boolean {
+function rename(hostNs: NetNs, link: Link, config: Pick<HostDeviceConfig, "device">): boolean {
   const saved = asOnHost(link, config);
-  const other = getLink(host.route, saved.name);
+  const other = getLink(hostNs.route, saved.name);
   if (other !== undefined && other.index !== link.index) return false;
   log("warning", "restoring a device's name after its namespace ended", { device: saved.name, interface: link.name });
-  restoreLink(host.route, link, saved);
+  restoreLink(hostNs.route, link, saved);
   return true;
 }
 
 function findInPod(
   pod: NetNs,
-  host: NetNs,
+  hostNs: NetNs,
   ifName: string,
   config: HostDeviceConfig,
   selection: Selection,
 ): Link | undefined {
-  const view = viewOf(pod, host);
+  const view = viewOf(pod, hostNs);
   const held = hostDeviceLender
     .store()
     .list()
@@ -120,7 +120,7 @@ function findInPod(
         listLinks(pod.route).find((link) => fits(link) && isNamedBy(view, link, config, selection));
   if (found === undefined || isPhysical(found)) return found;
   // The device is here: the link in the pod is another one.
-  if (config.device && getLink(host.route, config.device) !== undefined) return undefined;
+  if (config.device && getLink(hostNs.route, config.device) !== undefined) return undefined;
   if (isHarmless(view, found, config)) return found;
   log("warning", "left in the pod: the pod may have created this link, and podnic has no record of it", {
     interface: found.name,

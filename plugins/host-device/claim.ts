@@ -15,10 +15,10 @@ import { hostDeviceLender } from "./record.ts";
  * The link that the configuration names, on the host. A device that an earlier attachment left behind (killed ADD, dead
  * namespace, DEL of the Go plugin) is restored first. Throws Failure naming who holds it.
  */
-export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, selection: Selection): Link {
+export function findFreeDevice(call: Call<HostDeviceConfig>, hostNs: NetNs, selection: Selection): Link {
   const { config, attachment, netns } = call;
-  const view = viewOf(host, host);
-  let link = findLink(host.route, config, selection);
+  const view = viewOf(hostNs, hostNs);
+  let link = findLink(hostNs.route, config, selection);
   // Also what is meant and not here: the link that is found instead may be one that stands on it, with its address.
   const ended = endClaims(
     hostDeviceLender,
@@ -27,8 +27,8 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, host: NetNs, select
     ({ data: { was: saved } }) =>
       (link !== undefined && isSameDevice(view, link, saved)) || isMissing(link, saved, config, selection),
   );
-  if (ended) link = findLink(host.route, config, selection);
-  if (link === undefined && config.device) link = reclaimByAlias(host, config.device);
+  if (ended) link = findLink(hostNs.route, config, selection);
+  if (link === undefined && config.device) link = reclaimByAlias(hostNs, config.device);
   if (link === undefined) throw notFound(config, selection);
   return link;
 }

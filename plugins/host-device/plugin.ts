@@ -68,7 +68,7 @@ function add(call: Call<HostDeviceConfig>): Result {
   const selection = select(config);
   if (selection.userspace) return addUserspace(call, selection);
   const pod = openNamespace(netns)!;
-  const host = ownNamespace();
+  const hostNs = ownNamespace();
   // static and host-local touch no interface: called first, so that an exhausted pool does not take the device down for nothing, and
   // before the lock, because a tenant names the pool: whoever keeps that busy must not keep every other device of the node waiting.
   // Others may want the interface in place (dhcp).
@@ -76,12 +76,12 @@ function add(call: Call<HostDeviceConfig>): Result {
   let addresses = early ? ipamAdd(call) : undefined;
   let network: CapturedNetwork | undefined;
   const link = whileTaking(() => {
-    const free = findFreeDevice(call, host, selection);
-    const routes = relevantRoutes(host.route, free.index);
-    refuseToLend(host, free, call.netns, routes);
+    const free = findFreeDevice(call, hostNs, selection);
+    const routes = relevantRoutes(hostNs.route, free.index);
+    refuseToLend(hostNs, free, call.netns, routes);
     requireFreeInPod(pod, attachment.ifName);
-    network = captureNetwork(host.route, free, routes);
-    return take(call, host, pod, free, administered(network));
+    network = captureNetwork(hostNs.route, free, routes);
+    return take(call, hostNs, pod, free, administered(network));
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
   if (config.useInterfaceNetwork === true && network !== undefined) addresses = withNetwork(addresses, network);
@@ -129,14 +129,14 @@ function requireFreeInPod(pod: NetNs, ifName: string): void {
 }
 
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
-function take(call: Call<HostDeviceConfig>, host: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
+function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
   const { attachment: key, netns, transaction } = call;
-  const saved = identify(host, link);
+  const saved = identify(hostNs, link);
   const data: HeldDevice = { was: saved, network, netns: named(pod, netns) };
   transaction.onRollback(`bringing ${link.name} back`, () => void giveBackInTime(hostDeviceLender, key, netns));
-  hostDeviceLender.store().write(key, data, homeOf(host));
+  hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.
-  return moveLink(host, pod, link, key.ifName, { alias: link.name, up: true }, saved);
+  return moveLink(hostNs, pod, link, key.ifName, { alias: link.name, up: true }, saved);
 }
 
 function check(call: Call<HostDeviceConfig>): void {

@@ -55,17 +55,17 @@ export const sriov: Plugin<SriovConfig> = {
 function add(call: Call<SriovConfig>): Result {
   const { config, attachment, netns } = call;
   const pod = openNamespace(netns)!;
-  const host = ownNamespace();
+  const hostNs = ownNamespace();
   const pci = deviceOf(config);
-  const found = findVf(host.route, pci);
+  const found = findVf(hostNs.route, pci);
   // As in host-device: an exhausted pool is found before the VF is touched, other plugins run when the interface is in place.
   const early = wantsIpam(call) && "plugin" in prepareIpam(call);
   let addresses: Result | undefined;
   const { vf, link, mac, mtu } = whileTaking(pci, () => {
     requireFreeVf(call, pci);
-    settle(host.route, found);
+    settle(hostNs.route, found);
     if (early) addresses = ipamAdd(call);
-    return found.userspace ? takeUserspace(call, pod, found) : take(call, host, pod, found);
+    return found.userspace ? takeUserspace(call, pod, found) : take(call, hostNs, pod, found);
   });
   writeDeviceInfo(call, vf);
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
@@ -88,12 +88,12 @@ interface Taken {
 }
 
 /** Records, sets up and moves. From the record on, any failure and any kill followed by DEL gives the VF back. */
-function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
+function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken {
   const { config, attachment, netns } = call;
   const { ifName } = attachment;
-  const found = waitForInterface(host, vf.pci);
-  const routes = relevantRoutes(host.route, found.index);
-  refuseNodeDevice(host.route, found, routes);
+  const found = waitForInterface(hostNs, vf.pci);
+  const routes = relevantRoutes(hostNs.route, found.index);
+  refuseNodeDevice(hostNs.route, found, routes);
   if (getLink(pod.route, ifName) !== undefined) {
     throw new Failure(
       "failed",
@@ -113,34 +113,34 @@ function take(call: Call<SriovConfig>, host: NetNs, pod: NetNs, vf: Vf): Taken {
   }
   const held: HeldVf = {
     pci: vf.pci,
-    link: recordable(host, found),
-    network: administered(captureNetwork(host.route, found, routes)),
+    link: recordable(hostNs, found),
+    network: administered(captureNetwork(hostNs.route, found, routes)),
     netns: named(pod, netns),
   };
   const before = writeDown(call, vf, held);
-  if (before !== undefined) applyState(host.route, vf, wantedState(config, before), before);
+  if (before !== undefined) applyState(hostNs.route, vf, wantedState(config, before), before);
   const mac = wantedMac(call);
-  const link = mac === "" || before === undefined ? found : setMac(host.route, vf, found, mac);
-  if (config.mtu && config.mtu !== link.mtu) setLink(host.route, link.index, { mtu: config.mtu });
-  const moved = moveLink(host, pod, link, ifName, { up: true }, held.link);
+  const link = mac === "" || before === undefined ? found : setMac(hostNs.route, vf, found, mac);
+  if (config.mtu && config.mtu !== link.mtu) setLink(hostNs.route, link.index, { mtu: config.mtu });
+  const moved = moveLink(hostNs, pod, link, ifName, { up: true }, held.link);
   writeReference(call, vf, held, moved.mtu);
   return { vf, link: moved, mac: moved.mac, mtu: moved.mtu };
 }
 
 /** A VF's permanent address is what its PF gives it, and changes with that: it does not identify the VF. */
-export function recordable(host: NetNs, link: Link): LinkSnapshot {
-  return { ...identify(host, link), permanentMac: "" };
+export function recordable(hostNs: NetNs, link: Link): LinkSnapshot {
+  return { ...identify(hostNs, link), permanentMac: "" };
 }
 
 function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
-  const host = ownNamespace();
+  const hostNs = ownNamespace();
   const held: HeldVf = { pci: vf.pci, netns: named(pod, call.netns) };
   const before = writeDown(call, vf, held);
-  if (before !== undefined) applyState(host.route, vf, wantedState(call.config, before), before);
+  if (before !== undefined) applyState(hostNs.route, vf, wantedState(call.config, before), before);
   const mac = wantedMac(call);
-  if (mac !== "") setAdministrativeMac(host.route, vf, mac);
+  if (mac !== "") setAdministrativeMac(hostNs.route, vf, mac);
   writeReference(call, vf, held, vf.pf.mtu);
-  const given = getVf(host.route, vf.pf.index, vf.index)?.mac ?? "";
+  const given = getVf(hostNs.route, vf.pf.index, vf.index)?.mac ?? "";
   return { vf, link: undefined, mac: given === NO_MAC ? "" : given, mtu: vf.pf.mtu };
 }
 
@@ -156,8 +156,8 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | und
 }
 
 /** A VF comes back from a namespace that ended a moment ago only when the kernel has torn that down. */
-function waitForInterface(host: NetNs, pci: string): Link {
-  const link = waitForTeardown(() => vfLink(host.route, pci));
+function waitForInterface(hostNs: NetNs, pci: string): Link {
+  const link = waitForTeardown(() => vfLink(hostNs.route, pci));
   if (link === undefined) throw interfaceMissing(pci);
   return link;
 }

@@ -18,11 +18,11 @@ export interface Home {
 }
 
 /** `state`: what the VF was on its PF, where that is known. `home`: undefined when it has no interface, or had none. */
-export function putBack(host: NetNs, pci: string, state: VfState | undefined, home: Home | undefined): void {
-  const left = state === undefined ? [] : putBackOnPf(host.route, pci, state, home?.link, home?.saved.mac ?? "");
+export function putBack(hostNs: NetNs, pci: string, state: VfState | undefined, home: Home | undefined): void {
+  const left = state === undefined ? [] : putBackOnPf(hostNs.route, pci, state, home?.link, home?.saved.mac ?? "");
   if (home !== undefined) {
     const { link, saved } = home;
-    attempt(left, pci, "interface", () => restoreLink(host.route, getLink(host.route, link.index) ?? link, saved));
+    attempt(left, pci, "interface", () => restoreLink(hostNs.route, getLink(hostNs.route, link.index) ?? link, saved));
   }
   if (state === undefined || left.length === 0) return;
   // What was left before this pod is what the VF was: this one took it over.

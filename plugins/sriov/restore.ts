@@ -32,10 +32,10 @@ export const sriovLender: Lender<HeldVf> = {
   lockOf: (key) => lockOf(functionOf(key)),
   whileReturning: (key, body) => whileReturning(functionOf(key), body),
   restore({ pci, state, network }, returned) {
-    const host = ownNamespace();
-    putBack(host, pci, state, returned);
+    const hostNs = ownNamespace();
+    putBack(hostNs, pci, state, returned);
     if (returned === undefined || network === undefined) return;
-    restoreNetwork(host.route, returned.link.index, returned.saved.name, network);
+    restoreNetwork(hostNs.route, returned.link.index, returned.saved.name, network);
   },
   forget: (key, data, netnsPath) => removeReference(key, data?.pci ?? "", data?.netns.path || netnsPath),
   foreign: {

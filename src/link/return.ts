@@ -33,8 +33,8 @@ export function isNamed(namespace: NetNs, recorded: NamedNamespace): boolean {
  * The pod's namespace, if it still is the one that was recorded: a path may have been given to another pod since. Never the host's.
  * undefined: it is gone. Throws when that cannot be told.
  */
-export function recordedNamespace(recorded: NamedNamespace, netnsPath: string, host: NetNs): NetNs | undefined {
-  const found = tryRecordedNamespace(recorded, netnsPath, host);
+export function recordedNamespace(recorded: NamedNamespace, netnsPath: string, hostNs: NetNs): NetNs | undefined {
+  const found = tryRecordedNamespace(recorded, netnsPath, hostNs);
   if (found.doubt !== undefined) throw found.doubt;
   return found.pod;
 }
@@ -43,14 +43,14 @@ export function recordedNamespace(recorded: NamedNamespace, netnsPath: string, h
 function tryRecordedNamespace(
   recorded: NamedNamespace,
   netnsPath: string,
-  host: NetNs,
+  hostNs: NetNs,
 ): { pod?: NetNs; doubt?: unknown } {
   let doubt: unknown;
   for (const path of new Set([netnsPath, recorded.path])) {
     if (path === "") continue;
     try {
       const pod = openNamespace(path, "ok");
-      if (pod !== undefined && !sameNamespace(pod, host) && isNamed(pod, recorded)) return { pod };
+      if (pod !== undefined && !sameNamespace(pod, hostNs) && isNamed(pod, recorded)) return { pod };
     } catch (error) {
       doubt ??= error;
     }
@@ -84,9 +84,9 @@ export interface Lent {
  * nor is proven to be gone.
  */
 export function locate({ saved, netns, ifName, home }: Lent, netnsPath: string): DeviceLocation {
-  const host = ownNamespace();
-  const { pod, doubt } = tryRecordedNamespace(netns, netnsPath, host);
-  const { where, link, unclear } = search(saved, ifName, pod && viewOf(pod, home), viewOf(host, home));
+  const hostNs = ownNamespace();
+  const { pod, doubt } = tryRecordedNamespace(netns, netnsPath, hostNs);
+  const { where, link, unclear } = search(saved, ifName, pod && viewOf(pod, home), viewOf(hostNs, home));
   if (link !== undefined) return where === "pod" ? { place: "pod", pod: pod!, link } : { place: "host", link };
   if (doubt !== undefined) throw doubt;
   if (unclear !== undefined) return { place: "unclear", link: unclear, path: where === "pod" ? pod!.path : "" };
@@ -98,11 +98,11 @@ export function search(
   saved: LinkSnapshot,
   ifName: string,
   pod: View | undefined,
-  host: View,
+  hostNs: View,
 ): { where: "pod" | "host"; link?: Link | undefined; unclear?: Link | undefined } {
   const inPod = pod && findDevice(pod, saved, ifName);
   if (inPod?.link !== undefined) return { where: "pod", link: inPod.link };
-  const onHost = findDevice(host, saved, ifName);
+  const onHost = findDevice(hostNs, saved, ifName);
   if (onHost?.link !== undefined) return { where: "host", link: onHost.link };
   return inPod?.unclear === undefined
     ? { where: "host", unclear: onHost?.unclear }
@@ -120,10 +120,10 @@ function isElsewhere(saved: LinkSnapshot): boolean {
  * Moves a device from a pod to the host, under its old name and alias and down. What else it was is the caller's to restore: a
  * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free.
  */
-export function takeBack(pod: NetNs, host: NetNs, link: Link, saved: LinkSnapshot): Link {
+export function takeBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, saved);
-  return moveLink(pod, host, { ...link, altnames }, saved.name, { alias: saved.alias }, saved);
+  return moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved);
 }
 
 /** Another device of the host has the name. */

@@ -35,10 +35,10 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
 }
 
 /** The same for a device that is about to leave the host for the pod of `netnsPath`: nothing of a running pod may stand on it. */
-export function refuseToLend(host: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
+export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
-  refuseNodeDevice(host.route, link, routes);
-  const other = othersOn(host, link, netnsPath);
+  refuseNodeDevice(hostNs.route, link, routes);
+  const other = othersOn(hostNs, link, netnsPath);
   if (other !== undefined) refuse(link, `has ${other} on top, which would lose its connection`);
 }
 

@@ -65,8 +65,8 @@ export function findDevices(): Device[] {
 
 /** The same, of what has been looked up already. */
 export function findDevicesOf({ holders, insides }: { holders: Holder[]; insides: Inside[] }): Device[] {
-  const host = ownNamespace();
-  return devicesOf(host.route, viewAtOnce(viewOf(host, host)), holders, insides);
+  const hostNs = ownNamespace();
+  return devicesOf(hostNs.route, viewAtOnce(viewOf(hostNs, hostNs)), holders, insides);
 }
 
 function devicesOf(route: RouteSocket, view: View, holders: Holder[], insides: Inside[]): Device[] {

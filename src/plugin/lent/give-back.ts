@@ -136,18 +136,18 @@ function fetchHome<D extends LoanData>(
   found: DeviceLocation & { link: Link },
   patient: boolean,
 ): Returned | "busy" {
-  const host = ownNamespace();
+  const hostNs = ownNamespace();
   const { link } = found;
   const saved = lender.complete?.(record, link) ?? lender.loanOf(record.data).saved!;
   if (found.place === "pod") {
-    const name = freeName(lender, record.key, host, saved.name);
+    const name = freeName(lender, record.key, hostNs, saved.name);
     if (name === "busy" && patient) return name;
     if (name !== "free") throw nameTaken(saved.name);
-    return { link: takeBack(found.pod, host, link, saved), saved };
+    return { link: takeBack(found.pod, hostNs, link, saved), saved };
   }
-  const name = link.name === saved.name ? "free" : freeName(lender, record.key, host, saved.name, link);
+  const name = link.name === saved.name ? "free" : freeName(lender, record.key, hostNs, saved.name, link);
   if (name === "busy" && patient) return name;
-  return { link, saved: name === "free" ? saved : underSpareName(host, link, saved) };
+  return { link, saved: name === "free" ? saved : underSpareName(hostNs, link, saved) };
 }
 
 /** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */
@@ -155,9 +155,9 @@ const FIRST_NAMESPACE = "0000000000000001";
 
 /** On a node that is a container itself, the hardware of a namespace that has ended goes to the machine and not to us. */
 function mayComeBack(netns: Lent["netns"], netnsPath: string): boolean {
-  const host: NetNs = ownNamespace();
-  if (host.cookie === "" || host.cookie === FIRST_NAMESPACE) return true;
-  return recordedNamespace(netns, netnsPath, host) !== undefined;
+  const hostNs: NetNs = ownNamespace();
+  if (hostNs.cookie === "" || hostNs.cookie === FIRST_NAMESPACE) return true;
+  return recordedNamespace(netns, netnsPath, hostNs) !== undefined;
 }
 
 function unclear(name: string, link: Link, path: string): Failure {

@@ -19,21 +19,21 @@ export type NameState = "free" | "taken" | "busy";
 export function freeName<D extends LoanData>(
   lender: Lender<D>,
   key: RecordKey,
-  host: NetNs,
+  hostNs: NetNs,
   name: string,
   own?: Link,
 ): NameState {
   const isHeldBy = (other: Link | undefined): other is Link => other !== undefined && other.index !== own?.index;
-  const seen = getLink(host.route, name);
+  const seen = getLink(hostNs.route, name);
   if (!isHeldBy(seen)) return "free";
-  const holder = loanOf(lender, key, host, seen, name);
+  const holder = loanOf(lender, key, hostNs, seen, name);
   if (holder === undefined) return "taken";
   const freed = besides(lender.lockOf(key), holder.lender.lockOf(holder.key), () => {
     // Before we had its lock it may have got its own name, or gone to a pod.
-    const other = getLink(host.route, name);
+    const other = getLink(hostNs.route, name);
     if (!isHeldBy(other)) return "free";
-    if (other.index !== seen.index || loanOf(lender, key, host, other, name) === undefined) return "taken";
-    return makeRoom(host, other) ? "free" : "taken";
+    if (other.index !== seen.index || loanOf(lender, key, hostNs, other, name) === undefined) return "taken";
+    return makeRoom(hostNs, other) ? "free" : "taken";
   });
   return freed ?? "busy";
 }
@@ -42,11 +42,11 @@ export function freeName<D extends LoanData>(
 function loanOf(
   own: AnyLender,
   key: RecordKey,
-  host: NetNs,
+  hostNs: NetNs,
   link: Link,
   name: string,
 ): { lender: AnyLender; key: RecordKey } | undefined {
-  const view = viewOf(host, host);
+  const view = viewOf(hostNs, hostNs);
   for (const lender of lendersBeside(own)) {
     for (const record of listLoans(lender)) {
       const { saved } = lender.loanOf(record.data);
@@ -58,13 +58,13 @@ function loanOf(
   return undefined;
 }
 
-function makeRoom(host: NetNs, other: Link): boolean {
-  const spare = spareName(host, other);
+function makeRoom(hostNs: NetNs, other: Link): boolean {
+  const spare = spareName(hostNs, other);
   if (spare === other.name) return false;
   log("info", "another device that is being returned has the name", { name: other.name, interface: spare });
   // Before 6.2 the kernel renames only a device that is down.
-  if ((other.flags & IFF_UP) !== 0) setLink(host.route, other.index, { up: false });
-  setLink(host.route, other.index, { name: spare });
+  if ((other.flags & IFF_UP) !== 0) setLink(hostNs.route, other.index, { up: false });
+  setLink(hostNs.route, other.index, { name: spare });
   return true;
 }
 
@@ -72,8 +72,8 @@ function makeRoom(host: NetNs, other: Link): boolean {
  * What a device that is on the host already becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the kernel
  * calls a device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called.
  */
-export function underSpareName(host: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
-  const name = spareName(host, link);
+export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
+  const name = spareName(hostNs, link);
   log("warning", "the host has another device of this name: it goes by a spare name for now", {
     device: saved.name,
     interface: name,
@@ -82,7 +82,7 @@ export function underSpareName(host: NetNs, link: Link, saved: LinkSnapshot): Li
   return { ...saved, name, alias: saved.alias || saved.name };
 }
 
-function spareName(host: NetNs, { name, index }: Link): string {
+function spareName(hostNs: NetNs, { name, index }: Link): string {
   const spare = `dev${index}`;
-  return getLink(host.route, spare) === undefined ? spare : name;
+  return getLink(hostNs.route, spare) === undefined ? spare : name;
 }
