@@ -2,7 +2,7 @@
 //   --target       one of pkg.config.json's targets, linux-x64 when absent; another is built into dist/TARGET,
 //                  with scripts in dist/TARGET/emulated that run its plugins here
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
-//   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress}, which the tests run; --sanitize, --gc-stress: one of them
+//   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress,escape}, which the tests run; --sanitize, --gc-stress, --escape: one
 //   --entry, --output  another entry file (tests of the native layer), one executable, no links
 import { readdirSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
@@ -16,6 +16,8 @@ import { learnPlan } from "./build/plan.ts";
 import { writeValidators } from "./schemas.ts";
 
 const shipped = "src/entry/quickjs.ts";
+/** The plugins, which try to get out of their confinement. */
+const escaping = "src/entry/escape.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -23,6 +25,7 @@ const { values: flags } = parseArgs({
     variants: { type: "boolean", default: false },
     sanitize: { type: "boolean", default: false },
     "gc-stress": { type: "boolean", default: false },
+    escape: { type: "boolean", default: false },
     target: { type: "string", default: "linux-x64" },
     entry: { type: "string", default: shipped },
     output: { type: "string" },
@@ -69,12 +72,15 @@ function buildVariants(code: Program): void {
     ["gc-stress", gcStress, true, flags.variants || flags["gc-stress"]],
   ] as const;
   for (const [name, toolchain, snapshot, wanted] of variants) {
-    if (!wanted) continue;
-    const dir = join(dist, "variants", name);
-    buildExecutable(toolchain, code, snapshot, join(dir, "podnic"));
-    linkPlugins(join(dir, "podnic"), join(dir, "cni"));
-    console.log(`dist/variants/${name}/podnic: ${statSync(join(dir, "podnic")).size} bytes`);
+    if (wanted) buildVariant(name, toolchain, snapshot, code);
   }
+}
+
+function buildVariant(name: string, toolchain: Toolchain, snapshot: boolean, code: Program): void {
+  const dir = join(dist, "variants", name);
+  buildExecutable(toolchain, code, snapshot, join(dir, "podnic"));
+  linkPlugins(join(dir, "podnic"), join(dir, "cni"));
+  console.log(`dist/variants/${name}/podnic: ${statSync(join(dir, "podnic")).size} bytes`);
 }
 
 async function main(): Promise<void> {
@@ -82,6 +88,7 @@ async function main(): Promise<void> {
   if (flags.output === undefined) {
     buildTarget(flags.target, code);
     buildVariants(code);
+    if (flags.variants || flags.escape) buildVariant("escape", musl, true, await compile(escaping));
     return;
   }
   const toolchain = flags.sanitize ? sanitize : flags["gc-stress"] ? gcStress : toolchainOf(flags.target);

@@ -1,5 +1,7 @@
 // Which role am I? The name we are called by decides; as "podnic" with CNI_COMMAND set the configuration's `type` does; else a person
 // is at the keyboard.
+import type { Confine } from "./cni/call.ts";
+import { confineCall } from "./cni/confine.ts";
 import { serve, versionDocument } from "./cni/dispatch.ts";
 import { findPlugin, registerPlugins } from "./cni/registry.ts";
 import { guardStandardFds } from "./cni/stdio.ts";
@@ -20,7 +22,11 @@ registerLenders(lenders);
  * Runs this process to its end and returns its exit status. `operator` loads and runs the operator's command line, which is not part of
  * this bundle, so that plugins do not pay for it. Neither is `trace`, which shows in a file what a plugin asks of the kernel.
  */
-export function main(operator: (args: string[]) => number, trace: (file: string) => void): number {
+export function main(
+  operator: (args: string[]) => number,
+  trace: (file: string) => void,
+  confine: Confine = confineCall,
+): number {
   guardStandardFds();
   ignoreBrokenPipes();
   const args = host.args();
@@ -31,7 +37,7 @@ export function main(operator: (args: string[]) => number, trace: (file: string)
     // The administrator's: a runtime passes its own environment on, and nothing of a configuration's (docs/decisions.md).
     const file = host.getenv("PODNIC_TRACE") ?? "";
     if (file !== "") traceTo(file, trace);
-    return serve(command, plugin, name);
+    return serve(command, plugin, name, confine);
   }
   if (plugin === undefined) return operator(args.slice(1));
   const about = `CNI ${name} plugin podnic v${podnicVersion}\nCNI protocol versions supported: ${supportedVersions.join(", ")}\n`;

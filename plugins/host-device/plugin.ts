@@ -3,7 +3,7 @@ import { Cleanup } from "../../src/cleanup.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
-import { confinePath } from "../../src/config/policy.ts";
+import { confinePath, ownPlace } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
@@ -20,6 +20,7 @@ import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { refuseToLend } from "../../src/plugin/node-device.ts";
+import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
 import { bringBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
@@ -28,11 +29,15 @@ import type { HostDeviceConfig } from "./config.schema.ts";
 import { findLink, type Selection, select, selectsDevice } from "./find.ts";
 import { type HeldDevice, hostDeviceLender, whileTaking } from "./record.ts";
 
+/** Where it writes. */
+const STATE = [ownPlace(STATE_ROOT)];
+
 export const hostDevice: Plugin<HostDeviceConfig> = {
   name: "host-device",
   kind: "interface",
   knownArgs: [],
   schema: "host-device",
+  writes: () => STATE,
   validate,
   add,
   check,

@@ -1,8 +1,9 @@
 // host-local: addresses from ranges of this node, remembered in files.
 import { Cleanup } from "../../src/cleanup.ts";
+import { isLenient } from "../../src/cni/config.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Result } from "../../src/cni/result.ts";
-import { type Place, policy } from "../../src/config/policy.ts";
+import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { errnoText, SystemError } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
@@ -23,7 +24,8 @@ interface Reservation {
 }
 
 /** Gone after a boot, as the index is (lease-index.ts); and what is not on a disk does not make the sync of a lease longer. */
-export const INDEX_ROOT = "/run/podnic/host-local";
+const INDEX = ownPlace("/run/podnic");
+export const INDEX_ROOT = `${INDEX.path}/host-local`;
 
 export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig> {
   /** Runs `body` with the lease directory locked. undefined: it does not exist. */
@@ -156,6 +158,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     kind: "ipam",
     knownArgs: ["IP"],
     schema: "host-local",
+    writes: (call) => [isLenient(call.command) ? leaseDirectory(call) : requestOf(call).directory, INDEX],
     // Made once for a call, which is checked first and served later.
     validate: (call, attempt) => (attempt === undefined ? void requestOf(call) : checkRequest(call, attempt)),
     add,

@@ -6,7 +6,8 @@ import type { Master } from "../../src/link/master.ts";
 import { log } from "../../src/log.ts";
 import { openDirectory, readFile, removeLeftovers, unlinkIfThere, writeFile } from "../../src/state/files.ts";
 
-const directory = "/run/cni/podnic/ipvlan";
+export const KNOWN_SLAVES = "/run/cni/podnic";
+const directory = `${KNOWN_SLAVES}/ipvlan`;
 
 /** Where the interface is, and whose. */
 export interface KnownSlave {

@@ -2,6 +2,7 @@
 import { Cleanup } from "../../src/cleanup.ts";
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
+import { ownPlace } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { refuseDenied } from "../../src/plugin/node-device.ts";
@@ -10,7 +11,7 @@ import { checkUpper } from "../../src/plugin/upper/check.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
 import { delUpper } from "../../src/plugin/upper/own.ts";
 import type { IpvlanConfig } from "./config.schema.ts";
-import { forgetSlaves, isOf } from "./known-slave.ts";
+import { forgetSlaves, isOf, KNOWN_SLAVES } from "./known-slave.ts";
 import { onPort } from "./port.ts";
 
 /** IPVLAN_MODE_* and IPVLAN_F_*; the flag bridge is none of them. */
@@ -47,12 +48,16 @@ const kind: UpperKind<IpvlanConfig> = {
   chained: ({ prevResult }) => (prevResult !== undefined && prevResult.ips.length > 0 ? prevResult : undefined),
 };
 
+/** Where it writes. */
+const STATE = [ownPlace(KNOWN_SLAVES)];
+
 export const ipvlan: Plugin<IpvlanConfig> = {
   name: "ipvlan",
   kind: "interface",
   knownArgs: [],
   schema: "ipvlan",
   linkKind: "ipvlan",
+  writes: () => STATE,
   validate: (call, attempt = orFail) => void attempt("/master", () => masterName(call)),
   add: (call) => addUpper(kind, call),
   check: (call) => checkUpper(kind, call),

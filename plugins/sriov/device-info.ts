@@ -11,6 +11,7 @@ import type { Vf } from "./device.ts";
 
 /** Multus' directory; the configuration comes from a tenant. */
 const ROOTS = ["/var/run/k8s.cni.cncf.io/devinfo/", "/run/k8s.cni.cncf.io/devinfo/"];
+export const DEVICE_INFO = "/run/k8s.cni.cncf.io";
 const LIMIT = 64 * 1024;
 
 function pathOf({ config }: Call<SriovConfig>): string {

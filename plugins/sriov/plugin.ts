@@ -3,6 +3,7 @@ import { Cleanup } from "../../src/cleanup.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
+import { ownPlace } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
@@ -23,24 +24,30 @@ import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
+import { STATE_ROOT } from "../../src/state/record.ts";
 import { applyState, stateBefore, wantedState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
 import { interfaceMissing, requireFreeVf } from "./claim.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { deviceOf, validate, wantedMac } from "./config.ts";
 import { findVf, type Vf, vfLink } from "./device.ts";
-import { checkDeviceInfoPath, writeDeviceInfo } from "./device-info.ts";
+import { checkDeviceInfoPath, DEVICE_INFO, writeDeviceInfo } from "./device-info.ts";
 import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
 import { settle } from "./put-back.ts";
-import { type HeldVf, records, whileTaking } from "./record.ts";
+import { type HeldVf, REFERENCE, records, whileTaking } from "./record.ts";
 import { writeReference } from "./reference.ts";
 import { sriovLender } from "./restore.ts";
+
+/** Where it writes. */
+const STATE = [ownPlace(STATE_ROOT), ownPlace(REFERENCE)];
+const WITH_DEVICE_INFO = [...STATE, ownPlace(DEVICE_INFO)];
 
 export const sriov: Plugin<SriovConfig> = {
   name: "sriov",
   kind: "interface",
   knownArgs: ["MAC"],
   schema: "sriov",
+  writes: ({ config }) => (config.runtimeConfig?.CNIDeviceInfoFile ? WITH_DEVICE_INFO : STATE),
   validate(call, attempt = orFail) {
     validate(call, attempt);
     attempt("/runtimeConfig/CNIDeviceInfoFile", () => checkDeviceInfoPath(call));

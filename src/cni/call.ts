@@ -1,4 +1,5 @@
 // From a request to the Call that a plugin gets: everything that can be refused is refused here.
+import type { Place } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../link/namespace.ts";
@@ -9,7 +10,7 @@ import { readAttachments } from "./attachments.ts";
 import { configFor, isLenient, isStrictAboutArgs } from "./config.ts";
 import { toFailure } from "./failure.ts";
 import { prepareIpam, wantsIpam } from "./ipam.ts";
-import { setUpLog } from "./logging.ts";
+import { setUpLog, startLog } from "./logging.ts";
 import { excerpt } from "./names.ts";
 import type { Call, Command, Plugin } from "./plugin.ts";
 import type { Request } from "./request.ts";
@@ -17,8 +18,11 @@ import type { Result } from "./result.ts";
 import { noAddress, ResultError, readResult } from "./result-json.ts";
 import { isLegacy } from "./version.ts";
 
-/** Checks all that can be checked without touching anything. */
-export function prepareCall(plugin: Plugin, request: Request): Call {
+/** See cni/confine.ts. */
+export type Confine = (plugin: Plugin, call: Call, logPlace: Place | undefined, refused: boolean) => void;
+
+/** Checks all that can be checked without touching anything. `confine` is run before a path of the configuration is opened. */
+export function prepareCall(plugin: Plugin, request: Request, confine?: Confine): Call {
   const { command, raw, name: network, containerId, ifName } = request;
   const ignored: string[] = [];
   const config = configFor(plugin, { command, raw, ignored });
@@ -38,14 +42,32 @@ export function prepareCall(plugin: Plugin, request: Request): Call {
     transaction: new Transaction(),
     ignored,
   };
-  startLog(plugin, call);
-  if (isLenient(command)) return call;
-  plugin.validate(call);
-  if (plugin.kind === "interface") checkInterfaceCall(plugin, call);
+  const logPlace = placeOfLog(plugin, call);
+  const refusal = whyRefused(plugin, call);
+  const isOneName = logPlace !== undefined && logPlace.steps.length < 2;
+  if (isOneName) startLog(logPlace);
+  confine?.(plugin, call, isOneName ? undefined : logPlace, refusal !== undefined);
+  if (logPlace !== undefined && !isOneName) startLog(logPlace);
+  if (refusal !== undefined) throw refusal;
   return call;
 }
 
-function startLog(plugin: Plugin, { command, attachment, config }: Call): void {
+/** Nothing that a configuration names is opened for it. What is wrong goes into the log, which is not open yet. */
+function whyRefused(plugin: Plugin, call: Call): Error | undefined {
+  try {
+    if (!isLenient(call.command)) {
+      plugin.validate(call);
+      if (plugin.kind === "interface") checkInterfaceCall(plugin, call);
+    }
+    checkOwnNamespace(plugin, call);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return error;
+  }
+}
+
+function placeOfLog(plugin: Plugin, { command, attachment, config }: Call): Place | undefined {
   const context = {
     plugin: plugin.name,
     command,
@@ -54,10 +76,11 @@ function startLog(plugin: Plugin, { command, attachment, config }: Call): void {
     ifName: attachment.ifName,
   };
   try {
-    setUpLog(config, context);
+    return setUpLog(config, context);
   } catch (error) {
     if (!isLenient(command)) throw error;
     log("warning", "logging to stderr instead", { cause: toFailure(error).message });
+    return undefined;
   }
 }
 
@@ -105,7 +128,7 @@ function previousResult(command: Command, raw: object, version: string): Result 
  * A plugin that takes its own namespace for the pod's would work on the node's interfaces (containernetworking/plugins#714). Looks at
  * open namespaces and not at paths, before anything is done. IPAM plugins touch no namespace: they are not asked.
  */
-export function checkOwnNamespace(plugin: Plugin, call: Call): void {
+function checkOwnNamespace(plugin: Plugin, call: Call): void {
   if (plugin.kind !== "interface" || call.netns === "") return;
   const override = (host.getenv("CNI_NETNS_OVERRIDE") ?? "").toLowerCase();
   if (override === "1" || override === "true") return;

@@ -5,7 +5,7 @@ import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { log, oneLine } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { checkOwnNamespace, prepareCall } from "./call.ts";
+import { type Confine, prepareCall } from "./call.ts";
 import { isLenient } from "./config.ts";
 import { delegateMark } from "./delegate.ts";
 import { codeOf, errorDocument, toFailure } from "./failure.ts";
@@ -27,8 +27,11 @@ class OutputError extends Failure {
   }
 }
 
-/** Answers one call of a container runtime. `named`: the plugin we were called by the name of, if `name` is one's. Returns the exit status. */
-export function serve(command: string, named: Plugin | undefined, name: string): number {
+/**
+ * Answers one call of a container runtime. `named`: the plugin we were called by the name of, if `name` is one's. `confine` gives up for
+ * good what the call does not need: only for a process that does nothing else. Returns the exit status.
+ */
+export function serve(command: string, named: Plugin | undefined, name: string, confine?: Confine): number {
   let version: string = newestVersion;
   try {
     if (command === "VERSION") {
@@ -38,7 +41,7 @@ export function serve(command: string, named: Plugin | undefined, name: string):
     const request = readRequest(command);
     if (isSupported(request.version)) version = request.version;
     checkVersion(request.command, request.version);
-    run(named ?? pluginOfType(request.type, name), request);
+    run(named ?? pluginOfType(request.type, name), request, confine);
     return 0;
   } catch (error) {
     return fail(error, version);
@@ -94,15 +97,14 @@ export function versionDocument(cniVersion: string): string {
   return `${JSON.stringify({ cniVersion, supportedVersions })}\n`;
 }
 
-function run(plugin: Plugin, request: Request): void {
+function run(plugin: Plugin, request: Request, confine: Confine | undefined): void {
   if (isLenient(request.command)) {
     // What was begun is finished: half a clean-up is worse than a late one (F26).
     ignoreTermination();
     relaxPolicy();
   }
   refuseLoop(plugin);
-  const call = prepareCall(plugin, request);
-  checkOwnNamespace(plugin, call);
+  const call = prepareCall(plugin, request, confine);
   const begin = host.monotonic();
   if (request.command === "ADD") add(plugin, call);
   else others(plugin, call);

@@ -15,18 +15,24 @@ const sizeLimit = 100 << 20;
 /** See src/log.ts. */
 const LINE_BEGIN = '{"time":';
 
-/** Throws Failure("invalid config") when `logFile` lies where no log may; a file that merely cannot be opened is a warning on stderr. */
-export function setUpLog(config: NetworkConfig, context: Fields): void {
+/**
+ * What lines say and which are written. Returns where they are to go; undefined: to stderr. Throws Failure("invalid config") when `logFile` lies where
+ * no log may.
+ */
+export function setUpLog(config: NetworkConfig, context: Fields): Place | undefined {
   const { logFile, logLevel } = config as { logFile?: string; logLevel?: string };
   configureLog({ context: { ...context, ...trace() } });
   if (logLevel !== undefined || logFile) configureLog({ level: levelOf(logLevel ?? "info") });
-  if (!logFile) return;
-  const place = confinePath("logFile", logFile);
+  return logFile ? confinePath("logFile", logFile) : undefined;
+}
+
+/** A file that cannot be opened is a warning on stderr. */
+export function startLog(place: Place): void {
   try {
     configureLog({ file: openLog(place, LINE_BEGIN) });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    log("warning", "logging to stderr instead", { logFile, cause: error.message });
+    log("warning", "logging to stderr instead", { logFile: place.path, cause: error.message });
   }
 }
 

@@ -1,5 +1,6 @@
 // What a plugin is, and what it is given. cni/dispatch.ts fills a Call and runs one of these functions.
 import type { NetworkConfig as NetworkKeys } from "../config/defs.schema.ts";
+import type { Place } from "../config/policy.ts";
 import type { Try } from "../config/rules.ts";
 import type { Fd } from "../host/host.ts";
 import type { NewLink } from "../link/link.ts";
@@ -84,6 +85,11 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly linkKind?: NewLink["kind"];
   /** True when an ADD may report addresses although no IPAM is configured. Absent: only those of a prevResult. */
   hasOwnAddresses?(call: Call<C>): boolean;
+  /**
+   * Where its calls may have to write (cni/confine.ts). Absent: nowhere. Throws Failure("invalid config"), on DEL and GC too, when a configuration
+   * may not name it.
+   */
+  writes?(call: Call<C>): readonly Place[];
   /**
    * Rules beyond the schema, each run by `attempt`. Touches nothing outside the process. Without `attempt` it throws the first
    * Failure("invalid config"): on ADD, CHECK and STATUS.

@@ -21,6 +21,11 @@ export interface Place {
   readonly steps: readonly string[];
 }
 
+/** A directory of ours, or one that only the administrator names. */
+export function ownPlace(path: string): Place {
+  return { path, root: { path, shared: false }, steps: [] };
+}
+
 export interface Policy {
   devices: {
     /** Devices that may be handed to pods although the node needs them, or they seem to be there for others (src/plugin/device-list.ts). */

@@ -63,6 +63,14 @@ export interface PollFd {
   events: number;
 }
 
+/** What a confined process may still write; see Host.confine. Descriptors, O_PATH is enough. */
+export interface Grants {
+  /** Directories below which it makes, writes and removes files and directories. */
+  trees: readonly Fd[];
+  /** Directories below which it writes files that exist. */
+  files: readonly Fd[];
+}
+
 /** A program to run to its end; see Host.run. */
 export interface Command {
   /** Open descriptor of the executable (O_PATH is enough): what was checked is what runs. */
@@ -145,6 +153,12 @@ export interface Host {
   /** unshare(2). */
   unshare(flags: number): void;
   run(command: Command): Outcome;
+  /**
+   * Gives up for good what the rest of this process does not need: it writes nowhere but where `grants` says, runs no program, mounts
+   * nothing, and keeps no capability but those for links, packets, namespaces and files. Reading is not limited. Where the kernel has no
+   * Landlock it only loses capabilities, and on Node nothing.
+   */
+  confine(grants: () => Grants): void;
   /**
    * fork(2): 0 in the child, which is then in a session of its own (setsid) and has every descriptor but those of `keep` closed
    * (0, 1 and 2 too: the caller waits for their end). Throws ENOSYS on hosts that cannot (Node).

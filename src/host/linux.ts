@@ -1,4 +1,5 @@
 // The port on Linux, over one generic system call. Structures are packed here; their layout is the same on x86-64 and arm64.
+import { confineProcess } from "./confine.ts";
 import {
   CLOCK_MONOTONIC,
   CLOCK_REALTIME,
@@ -9,7 +10,7 @@ import {
   O_RDONLY,
   SOCK_CLOEXEC,
 } from "./constants.ts";
-import type { Command, Fd, Outcome, PollFd, Received, Stat } from "./host.ts";
+import type { Command, Fd, Grants, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type Argument, type Kernel, type Machine, NUMBERS, type Syscall } from "./syscalls.ts";
@@ -300,6 +301,10 @@ export class LinuxHost implements ProgramHost {
   /** Starts it, in a process group of its own, and returns its process id. Throws SystemError("execve"). */
   spawn(command: Command, stdin: Fd, stdout: Fd): number {
     return spawnByClone(this, command, stdin, stdout);
+  }
+
+  confine(grants: () => Grants): void {
+    confineProcess(this, grants);
   }
 
   /** clone(2) without a new address space; the child keeps all descriptors. */

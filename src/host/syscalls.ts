@@ -56,6 +56,11 @@ export const NUMBERS = {
   clock_gettime: [228, 113],
   clock_nanosleep: [230, 115],
   getrandom: [318, 278],
+  landlock_create_ruleset: [444, 444],
+  landlock_add_rule: [445, 445],
+  landlock_restrict_self: [446, 446],
+  capget: [125, 90],
+  capset: [126, 91],
 } as const satisfies Record<string, readonly [x64: number, arm64: number]>;
 
 export type Syscall = keyof typeof NUMBERS;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import koffi from "koffi";
 import { EINVAL, ENOSYS } from "../constants.ts";
 import { errnoName } from "../errno.ts";
-import { type Command, type Fd, SystemError } from "../host.ts";
+import { type Command, type Fd, type Grants, SystemError } from "../host.ts";
 import { LinuxHost } from "../linux.ts";
 import { environmentWith } from "../run.ts";
 import type { Argument, Kernel, Machine } from "../syscalls.ts";
@@ -70,6 +70,9 @@ export class NodeHost extends LinuxHost {
     // stderr too: Node has it closed on execve.
     return posixSpawn(file, command.path, argv, environmentWith(this, command.env), [stdin, stdout, 2]);
   }
+
+  /** Not here: Node's other threads would go on unconfined. */
+  override confine(_grants: () => Grants): void {}
 
   override fork(_keep: Fd[]): number {
     throw new SystemError("fork", ENOSYS, errnoName(ENOSYS), "Node.js cannot run on after fork(2)");
