@@ -92,8 +92,19 @@ function mapOf(sets: RangeSet[]): LeaseRequest["ranges"] {
   return new IntervalMap(sets.flatMap((set, index) => set.map((range) => ({ ...range, index }))));
 }
 
-/** `<dataDir>/<network>`. Throws Failure("invalid config") when configurations may not name it. */
+const directories = new WeakMap<Call<HostLocalConfig>, Place>();
+
+/** `<dataDir>/<network>`, worked out once for a call. Throws Failure("invalid config") when configurations may not name it. */
 export function leaseDirectory(call: Call<HostLocalConfig>): Place {
+  let place = directories.get(call);
+  if (place === undefined) {
+    place = placeOfLeases(call);
+    directories.set(call, place);
+  }
+  return place;
+}
+
+function placeOfLeases(call: Call<HostLocalConfig>): Place {
   const dataDir = call.config.ipam?.dataDir || DATA_DIR;
   if (dataDir !== DATA_DIR) confinePath("dataDir", dataDir);
   // The network's name may be that of a directory that is somebody else's.

@@ -8,8 +8,9 @@ import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
 import { closing } from "../state/files.ts";
 import { isLenient } from "./config.ts";
-import { isDelegated, prepareIpam, wantsIpam } from "./ipam.ts";
+import { isDelegated, prepareIpam } from "./ipam.ts";
 import type { Call, Plugin } from "./plugin.ts";
+import { findPlugin } from "./registry.ts";
 
 /** One directory for all network namespaces: sysctls of links. */
 const SETTINGS = "/proc/sys/net";
@@ -22,6 +23,10 @@ const NONE: readonly never[] = [];
  */
 export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefined, refused: boolean): void {
   if (!isConfinable(plugin, call)) return;
+  if (!refused && logPlace === undefined && !confinesFiles(plugin, call)) {
+    host.confine();
+    return;
+  }
   const makes = call.command === "ADD" || call.command === "STATUS";
   try {
     host.confine(() => {
@@ -47,16 +52,38 @@ function isConfinable(plugin: Plugin, call: Call): boolean {
   return !isDelegated(call);
 }
 
+/** The IPAM plugin decides: of interface plugins every call is confined. */
+function confinesFiles(plugin: Plugin, call: Call): boolean {
+  if (plugin.kind !== "interface") return plugin.confinesFiles?.(call) !== false;
+  if (findPlugin(call.config.ipam?.type ?? "")?.confinesFiles === undefined) return true;
+  const ipam = ipamOf(call);
+  return ipam === undefined || ipam.plugin.confinesFiles?.(ipam.call) !== false;
+}
+
 /** Where the plugin, and the IPAM plugin in its process, may have to write. What DEL finds wrong with the configuration is said in its turn. */
 function statesOf(plugin: Plugin, call: Call): readonly Place[] {
+  const own = written(plugin, call);
+  if (plugin.kind !== "interface" || findPlugin(call.config.ipam?.type ?? "")?.writes === undefined) return own;
+  const ipam = ipamOf(call);
+  return ipam === undefined ? own : own.concat(written(ipam.plugin, ipam.call));
+}
+
+function written(plugin: Plugin, call: Call): readonly Place[] {
+  return leniently(call, () => plugin.writes?.(call)) ?? NONE;
+}
+
+/** Our IPAM plugin, which is in this process. */
+function ipamOf(call: Call): { plugin: Plugin; call: Call } | undefined {
+  const ipam = leniently(call, () => prepareIpam(call));
+  return ipam !== undefined && "plugin" in ipam ? ipam : undefined;
+}
+
+function leniently<T>({ command }: Call, body: () => T): T | undefined {
   try {
-    const own = plugin.writes?.(call) ?? NONE;
-    if (plugin.kind !== "interface" || !wantsIpam(call)) return own;
-    const ipam = prepareIpam(call);
-    return "plugin" in ipam ? own.concat(ipam.plugin.writes?.(ipam.call) ?? NONE) : own;
+    return body();
   } catch (error) {
-    if (!(error instanceof Failure) || !isLenient(call.command)) throw error;
-    return NONE;
+    if (!(error instanceof Failure) || !isLenient(command)) throw error;
+    return undefined;
   }
 }
 

@@ -57,9 +57,9 @@ const keptCapabilities = words(KEPT, KEPT, 0, 0, 0, 0);
  * See Host.confine. Throws SystemError when the kernel can confine and did not. One without Landlock leaves all as it was, but for the
  * capabilities; `grants` is not asked then.
  */
-export function confineProcess(host: LinuxHost, grants: () => Grants): void {
-  const ruleset = createRuleset(host);
-  if (ruleset !== undefined) restrictFiles(host, ruleset, grants());
+export function confineProcess(host: LinuxHost, grants?: () => Grants): void {
+  const ruleset = grants && createRuleset(host);
+  if (ruleset !== undefined) restrictFiles(host, ruleset, grants!());
   dropCapabilities(host);
 }
 

@@ -155,10 +155,10 @@ export interface Host {
   run(command: Command): Outcome;
   /**
    * Gives up for good what the rest of this process does not need: it writes nowhere but where `grants` says, runs no program, mounts
-   * nothing, and keeps no capability but those for links, packets, namespaces and files. Reading is not limited. Where the kernel has no
-   * Landlock it only loses capabilities, and on Node nothing.
+   * nothing, and keeps no capability but those for links, packets, namespaces and files. Reading is not limited. Without `grants`, and where
+   * the kernel has no Landlock, it only loses capabilities, and on Node nothing.
    */
-  confine(grants: () => Grants): void;
+  confine(grants?: () => Grants): void;
   /**
    * fork(2): 0 in the child, which is then in a session of its own (setsid) and has every descriptor but those of `keep` closed
    * (0, 1 and 2 too: the caller waits for their end). Throws ENOSYS on hosts that cannot (Node).

@@ -303,7 +303,7 @@ export class LinuxHost implements ProgramHost {
     return spawnByClone(this, command, stdin, stdout);
   }
 
-  confine(grants: () => Grants): void {
+  confine(grants?: () => Grants): void {
     confineProcess(this, grants);
   }
 

@@ -72,7 +72,7 @@ export class NodeHost extends LinuxHost {
   }
 
   /** Not here: Node's other threads would go on unconfined. */
-  override confine(_grants: () => Grants): void {}
+  override confine(_grants?: () => Grants): void {}
 
   override fork(_keep: Fd[]): number {
     throw new SystemError("fork", ENOSYS, errnoName(ENOSYS), "Node.js cannot run on after fork(2)");
