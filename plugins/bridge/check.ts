@@ -9,7 +9,8 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { findOwnInterface, type OwnInterface } from "../../src/plugin/interface.ts";
 import { isMtuTuned } from "../../src/plugin/tuned.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
-import { type BridgeConfig, bridgeName, isGateway, wantsMasquerade } from "./config.ts";
+import type { BridgeConfig } from "./config.schema.ts";
+import { bridgeName, isGateway, wantsMasquerade } from "./config.ts";
 import { existingBridge } from "./find.ts";
 import { checkGateway } from "./gateway.ts";
 import { checkMasquerading } from "./masquerade.ts";

@@ -1,34 +1,12 @@
 // What a configuration of bridge asks for, and what it cannot have. Touches nothing.
 import { wantsIpam } from "../../src/cni/ipam.ts";
-import type { Call, NetworkConfig } from "../../src/cni/plugin.ts";
+import type { Call } from "../../src/cni/plugin.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { macSource, wantedMac } from "../../src/plugin/mac.ts";
-import { type TrunkItem, vlansOf } from "./vlans.ts";
-
-export interface BridgeConfig extends NetworkConfig {
-  bridge?: string;
-  isGateway?: boolean;
-  isDefaultGateway?: boolean;
-  forceAddress?: boolean;
-  ipMasq?: boolean;
-  ipMasqBackend?: string;
-  mtu?: number;
-  hairpinMode?: boolean;
-  promiscMode?: boolean;
-  vlan?: number;
-  vlanTrunk?: TrunkItem[];
-  preserveDefaultVlan?: boolean;
-  macspoofchk?: boolean;
-  macspoofchkBackend?: string;
-  portIsolation?: boolean;
-  disableContainerInterface?: boolean;
-  silent?: boolean;
-  enabledad?: boolean;
-  acceptRA?: boolean;
-  mac?: string;
-}
+import type { BridgeConfig } from "./config.schema.ts";
+import { vlansOf } from "./vlans.ts";
 
 const DEFAULT_BRIDGE = "cni0";
 /** Longest name of an interface in bytes. */

@@ -10,7 +10,8 @@ import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { fits } from "../../src/plugin/device-list.ts";
 import { refuseDenied } from "../../src/plugin/node-device.ts";
-import { type BridgeConfig, bridgeName } from "./config.ts";
+import type { BridgeConfig } from "./config.schema.ts";
+import { bridgeName } from "./config.ts";
 import { vlansOf } from "./vlans.ts";
 
 /** The alias of a bridge that ADD made. */

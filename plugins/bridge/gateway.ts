@@ -19,7 +19,7 @@ import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
 import { IFA_F_NODAD } from "../../src/netlink/constants.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
-import type { BridgeConfig } from "./config.ts";
+import type { BridgeConfig } from "./config.schema.ts";
 import { isOurs } from "./find.ts";
 import { vlanInterface } from "./vlan-gateway.ts";
 

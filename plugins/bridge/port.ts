@@ -9,7 +9,8 @@ import { nameTaken } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
-import { type BridgeConfig, bridgeName } from "./config.ts";
+import type { BridgeConfig } from "./config.schema.ts";
+import { bridgeName } from "./config.ts";
 import { randomMac } from "./find.ts";
 
 const PREFIX = "podnic:";

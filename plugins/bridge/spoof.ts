@@ -10,7 +10,7 @@ import { openIfAny } from "../../src/nftables/attempt.ts";
 import { spoofId } from "../../src/nftables/names.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nftables/spoof-check.ts";
-import type { BridgeConfig } from "./config.ts";
+import type { BridgeConfig } from "./config.schema.ts";
 
 /** Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and cannot. */
 export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boolean {
