@@ -12,7 +12,7 @@ import { run } from "./run.ts";
 const failing: [string, number, string[]][] = [
   ["install without its directory", 1, ["install", "/nowhere"]],
   ["uninstall without its directory", 1, ["uninstall", "/nowhere"]],
-  ["install of no plugin", 2, ["install", "--only", "bridge", "--", "/nowhere"]],
+  ["install of no plugin", 2, ["install", "--only", "ptp", "--", "/nowhere"]],
   ["explain without its file", 1, ["explain", "/nowhere"]],
   ["explain with arguments that are none", 2, ["explain", "/dev/null", "--args", "K"]],
   ["add without its directory of networks", 1, ["add", "blue", "pod", "--conf-dir", "/nowhere"]],

@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { recognise } from "../install/recognise.ts";
 
 const podnic = resolve("dist/podnic");
-const names = ["host-device", "host-local", "ipvlan", "macvlan", "podnic", "sriov", "static"];
+const names = ["bridge", "cnv-bridge", "host-device", "host-local", "ipvlan", "macvlan", "podnic", "sriov", "static"];
 let dir: string;
 
 beforeEach(() => {
@@ -85,7 +85,7 @@ describe("podnic install", () => {
   it("installs only what is asked for, and itself", () => {
     expect(run("install", "--only", "macvlan", "static", "--", dir).status).toBe(0);
     expect(readdirSync(dir).sort()).toEqual(["macvlan", "podnic", "static"]);
-    expect(run("install", "--only", "bridge", "--", dir)).toMatchObject({ status: 2 });
+    expect(run("install", "--only", "ptp", "--", dir)).toMatchObject({ status: 2 });
   });
 
   it("refuses to replace what it does not know, before anything is changed", () => {
