@@ -210,7 +210,9 @@ describe("the image", () => {
     sh("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-ec", script, bundle]);
     expect(readdirSync(target).sort()).toEqual(["podnic", ...calledNames()].sort());
     // Files of their own: others' installers overwrite one of them with cp -f.
-    expect(new Set(readdirSync(target).map((name) => statSync(join(target, name)).ino)).size).toBe(calledNames().length + 1);
+    expect(new Set(readdirSync(target).map((name) => statSync(join(target, name)).ino)).size).toBe(
+      calledNames().length + 1,
+    );
     const env = { CNI_COMMAND: "VERSION" };
     expect(sh(join(target, "macvlan"), [], { env, input: "{}" })).toContain('"1.1.0"');
   });

@@ -3,7 +3,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 
-export const PLUGINS = ["host-device", "macvlan", "ipvlan", "sriov"] as const;
+export const PLUGINS = ["host-device", "macvlan", "ipvlan", "sriov", "bridge"] as const;
 export const IPAMS = ["none", "static", "host-local"] as const;
 export type PluginName = (typeof PLUGINS)[number];
 export type IpamName = (typeof IPAMS)[number];
@@ -64,6 +64,19 @@ export function scenario(plugin: PluginName, ipam: IpamName, cniVersion: string)
       const mode = plugin === "macvlan" ? "bridge" : "l2";
       const names = ["lo", "up0", "up1", "eth0"];
       return { ...alone, config: { ...common, master: "up0", mode, mtu: 1400 }, inside: PROBE(plugin), names };
+    }
+    case "bridge": {
+      // Both kinds of rules, and the bridge as gateway where there are addresses.
+      const keys = {
+        macspoofchk: true,
+        macspoofchkBackend: "nftables",
+        ipMasq: true,
+        isGateway: true,
+        hairpinMode: true,
+      };
+      const inside = `ip link add br0 address 02:00:00:00:00:b0 up type bridge; ip address add 198.51.100.1/24 dev br0
+        ip address add 2001:db8::1/64 dev br0 nodad; echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding`;
+      return { ...alone, config: { ...common, bridge: "br0", ...keys }, inside };
     }
     case "sriov":
       return sriov(common);
