@@ -1,6 +1,6 @@
 // The host as the pods' gateway: its address on the bridge, or with `vlan` on an interface of that VLAN, and forwarding.
 import type { Call } from "../../src/cni/plugin.ts";
-import { policy } from "../../src/config/policy.ts";
+import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { formatAddress, formatPrefix, type Prefix } from "../../src/ip/address.ts";
@@ -23,7 +23,10 @@ import type { BridgeConfig } from "./config.schema.ts";
 import { isOurs } from "./find.ts";
 import { vlanInterface } from "./vlan-gateway.ts";
 
-const LOCKS = "/run/podnic/bridge";
+const STATE = ownPlace("/run/podnic");
+const LOCKS = `${STATE.path}/bridge`;
+/** Where the calls of a gateway write. */
+export const PLACES: readonly Place[] = [STATE];
 const NO_MAC = "00:00:00:00:00:00";
 
 /** Runs `body` while no other call changes the gateway of this bridge. */

@@ -30,7 +30,7 @@ import { check, status } from "./check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, existingBridge, isOurs } from "./find.ts";
-import { makeGateway, whileLocked } from "./gateway.ts";
+import { makeGateway, PLACES, whileLocked } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
 import { deletePorts, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
 import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
@@ -43,6 +43,7 @@ export const bridge: Plugin<BridgeConfig> = {
   kind: "interface",
   knownArgs: ["MAC"],
   schema: "bridge",
+  writes: (call) => (isGateway(call) ? PLACES : []),
   validate,
   add,
   check,
