@@ -76,7 +76,9 @@ export function scenario(plugin: PluginName, ipam: IpamName, cniVersion: string)
       };
       const inside = `ip link add br0 address 02:00:00:00:00:b0 up type bridge; ip address add 198.51.100.1/24 dev br0
         ip address add 2001:db8::1/64 dev br0 nodad; echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding`;
-      return { ...alone, config: { ...common, bridge: "br0", ...keys }, inside };
+      // Timers, and the limits of the ports it has.
+      const driven = ["linkinfo", "tso_max_size", "tso_max_segs", "gso_max_size", "gso_max_segs", "gro_max_size"];
+      return { ...alone, config: { ...common, bridge: "br0", ...keys }, inside, driven };
     }
     case "sriov":
       return sriov(common);
