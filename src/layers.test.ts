@@ -31,7 +31,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/plugins.ts": ["plugins/*", ...plugins],
   "src/cli": ["src/plugins.ts", "plugins/*", "src/version.ts", ...plugins],
   "src/main.ts": ["src/plugins.ts", "src/version.ts", ...plugins],
-  "src/entry": ["src/main.ts", "src/cli", "src/host"],
+  "src/entry": ["src/main.ts", "src/cli", "src/cni", "src/host"],
 };
 
 /** The port, and what is neither of a host nor of a call: the others are a host's own. */

@@ -1,7 +1,13 @@
-// Giving up what the rest of a call does not need: Linux's Landlock for files and programs, fewer capabilities. None of it can be taken back. Each call pays for this: as few system calls as can be, and their structures are part of the snapshot.
+// Giving up what the rest of a call does not need: Linux's Landlock for files and programs, fewer capabilities. None of it can be taken back.
+// Each call pays for this: as few system calls as can be, and their structures are part of the snapshot.
 import { E2BIG, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from "./constants.ts";
 import { type Fd, type Grants, SystemError } from "./host.ts";
-import type { LinuxHost } from "./linux.ts";
+import type { Argument, NUMBERS } from "./syscalls.ts";
+
+/** What we need of the host: its LinuxHost.call. */
+interface SystemCalls {
+  call(name: keyof typeof NUMBERS, path: string, ...args: Argument[]): number;
+}
 
 const CREATE_RULESET_VERSION = 1;
 const RULE_PATH_BENEATH = 1;
@@ -57,14 +63,14 @@ const keptCapabilities = words(KEPT, KEPT, 0, 0, 0, 0);
  * See Host.confine. Throws SystemError when the kernel can confine and did not. One without Landlock leaves all as it was, but for the
  * capabilities; `grants` is not asked then.
  */
-export function confineProcess(host: LinuxHost, grants?: () => Grants): void {
+export function confineProcess(host: SystemCalls, grants?: () => Grants): void {
   const ruleset = grants && createRuleset(host);
   if (ruleset !== undefined) restrictFiles(host, ruleset, grants!());
   dropCapabilities(host);
 }
 
 /** undefined: the kernel has no Landlock, or it is not switched on, or a sandbox around us hides it (EPERM). */
-function createRuleset(host: LinuxHost): Fd | undefined {
+function createRuleset(host: SystemCalls): Fd | undefined {
   try {
     return create(host, newest);
   } catch (error) {
@@ -76,7 +82,7 @@ function createRuleset(host: LinuxHost): Fd | undefined {
   return create(host, attributesFor(abi));
 }
 
-function create(host: LinuxHost, attributes: Uint8Array): Fd {
+function create(host: SystemCalls, attributes: Uint8Array): Fd {
   return host.call("landlock_create_ruleset", "", attributes, attributes.length, 0);
 }
 
@@ -84,7 +90,7 @@ function isMissing(error: unknown): boolean {
   return error instanceof SystemError && [ENOSYS, EOPNOTSUPP, EPERM].includes(error.errno);
 }
 
-function restrictFiles(host: LinuxHost, ruleset: Fd, { trees, files }: Grants): void {
+function restrictFiles(host: SystemCalls, ruleset: Fd, { trees, files }: Grants): void {
   for (let i = 0; i < trees.length; i++) allow(host, ruleset, trees[i]!, TREE_RIGHTS);
   for (let i = 0; i < files.length; i++) allow(host, ruleset, files[i]!, WRITE_FILE);
   try {
@@ -101,13 +107,13 @@ function restrictFiles(host: LinuxHost, ruleset: Fd, { trees, files }: Grants): 
 const rule = new Uint32Array(3);
 const ruleBytes = new Uint8Array(rule.buffer);
 
-function allow(host: LinuxHost, ruleset: Fd, fd: Fd, rights: number): void {
+function allow(host: SystemCalls, ruleset: Fd, fd: Fd, rights: number): void {
   rule[0] = rights;
   rule[2] = fd;
   host.call("landlock_add_rule", "", ruleset, RULE_PATH_BENEATH, ruleBytes, 0);
 }
 
-function dropCapabilities(host: LinuxHost): void {
+function dropCapabilities(host: SystemCalls): void {
   try {
     host.call("capset", "", capabilityHeader, keptCapabilities);
     return;
