@@ -14,13 +14,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { assumePolicy } from "../config/policy.ts";
 import * as validation from "../config/validate.ts";
 import { Failure } from "../errors.ts";
 import { installHost } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
 import { formatPrefix } from "../ip/address.ts";
+import { plugins } from "../plugins.ts";
 import { Transaction } from "../transaction.ts";
 import { parseArgs } from "./args.ts";
 import { codeOf } from "./failure.ts";
@@ -221,6 +222,9 @@ describe("DEL", () => {
     const of: Call = { ...call(), command: "DEL", netns };
     delWithIpam(of, remove);
   };
+  // The tests of a worker share the table.
+  afterAll(() => registerPlugins(plugins));
+
   const failing = () => {
     throw new Failure("failed", "the interface stays");
   };
@@ -244,7 +248,7 @@ describe("DEL", () => {
   test("releases our own leases last, and not when the interface stays", () => {
     const order: string[] = [];
     const plugin = { name: "mine", kind: "ipam", del: () => order.push("released") } as unknown as Plugin;
-    registerPlugins([plugin]);
+    registerPlugins([...plugins, plugin]);
     const of = { ...call(), command: "DEL", netns: "" } as Call;
     of.config = { ...of.config, ipam: { type: "mine" } };
     of.ipam = { plugin, call: of };
@@ -266,7 +270,7 @@ describe("DEL", () => {
     const of = { ...call(), command: "GC", validAttachments: [valid] } as Call;
     of.config = { ...of.config, ipam: { type: "mine" } };
     const kept = { containerId: "kept", ifName: "eth0" };
-    registerPlugins([{ ...plugin, schema: "" }]);
+    registerPlugins([...plugins, { ...plugin, schema: "" }]);
     vi.spyOn(validation, "readWhatIsValid").mockImplementation(() => ({ config: {}, problems: [] }) as never);
     gcWithIpam(of, [kept]);
     expect(seen).toEqual([[valid, kept]]);

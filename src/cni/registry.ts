@@ -4,7 +4,9 @@ import type { Plugin } from "./plugin.ts";
 
 const plugins = new Map<string, Plugin>();
 
+/** These, and no others. */
 export function registerPlugins(list: readonly Plugin[]): void {
+  plugins.clear();
   for (const plugin of list) for (const name of [plugin.name, ...(plugin.names ?? [])]) plugins.set(name, plugin);
 }
 
