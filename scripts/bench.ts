@@ -1,5 +1,5 @@
 // `npm run bench [-- --help]`: podnic and the Go plugins in one interleaved run; a markdown table of each measure, with ratios.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
@@ -25,9 +25,10 @@ import { enterSandbox } from "./sandbox.ts";
 const flags = new Command("npm run bench --")
   .description("podnic and the Go plugins in one interleaved run: a markdown table of each measure, with ratios")
   .option("--rounds <n>", "calls of each kind", "40")
-  .option("--only <groups>", "these, separated by commas: version, host-device, macvlan, ipvlan, host-local")
+  .option("--only <groups>", "these, separated by commas: version, host-device, macvlan, ipvlan, bridge, host-local")
+  .option("--base <dir>", "plugins of another podnic, to compare with: dist/cni of its checkout")
   .parse()
-  .opts<{ rounds: string; only?: string }>();
+  .opts<{ rounds: string; only?: string; base?: string }>();
 
 /** One line of the tables. */
 interface Row {
@@ -108,6 +109,31 @@ function ipvlan(rounds: number, who: Implementation[]): Row[] {
   return [];
 }
 
+const bridges: Record<string, (i: number) => object> = {
+  "layer 2": () => ({}),
+  "layer 2 with macspoofchk": () => ({ macspoofchk: true }),
+  "gateway with host-local": (i) => ({ isGateway: true, ipam: ipams["with host-local"]!(i) }),
+  "gateway, host-local, ipMasq": (i) => ({ isGateway: true, ipMasq: true, ipam: ipams["with host-local"]!(i) }),
+};
+
+/** On a bridge that is there already. The Go plugin of 1.1.1 has no nftables. */
+function bridge(rounds: number, who: Implementation[]): Row[] {
+  const able = who.filter(({ name, dir }) => name !== "Go 1.1.1" && existsSync(join(dir, "bridge")));
+  for (const i of able.keys()) makeDevice(`bridge${i}`, `pod-bridge${i}`);
+  return Object.entries(bridges).flatMap(([what, keys], kind) =>
+    interleave(rounds, able, "bridge", [`bridge ADD ${what}`, `bridge DEL ${what}`], (i) => {
+      const network = {
+        cniVersion: version,
+        name: `bench${i}`,
+        type: "bridge",
+        bridge: `bench${kind}-${i}`,
+        ...keys(i),
+      };
+      return ["ADD", "DEL"].map((command) => ({ command, netns: `/run/netns/pod-bridge${i}`, config: network }));
+    }),
+  );
+}
+
 function hostLocal(rounds: number, who: Implementation[], leases: number): Row[] {
   const name = (i: number) => `leases${leases}-${i}`;
   for (const i of who.keys()) makeLeases(name(i), leases);
@@ -147,6 +173,24 @@ const measures: [title: string, digits: number, of: (samples: Sample[]) => numbe
       ),
   ],
   [
+    "Wall time, ms (10th percentile)",
+    2,
+    (samples) =>
+      quantile(
+        samples.map(({ wall }) => wall),
+        0.1,
+      ),
+  ],
+  [
+    "CPU, ms (10th percentile; with what it starts)",
+    2,
+    (samples) =>
+      quantile(
+        samples.map(({ cpu }) => cpu),
+        0.1,
+      ),
+  ],
+  [
     "CPU, ms (median; with what it starts)",
     2,
     (samples) =>
@@ -159,7 +203,7 @@ const measures: [title: string, digits: number, of: (samples: Sample[]) => numbe
 ];
 
 function table(rows: Row[], names: string[], digits: number, of: (samples: Sample[]) => number): string {
-  const peers = names.slice(1).filter((name) => name.startsWith("Go"));
+  const peers = names.slice(1).filter((name) => name.startsWith("Go") || name === "base");
   const head = ["", ...names, ...peers.map((name) => `podnic : ${name}`)];
   const lines = rows.map(({ name, samples }) => {
     const value = (who: string) => of(samples.get(who) ?? []);
@@ -175,13 +219,15 @@ function main(): void {
   const rounds = Number(flags.rounds);
   const empty = prepare(readFileSync(join(root, "scripts/bench/launch.c"), "utf8"));
   try {
-    const who = implementations();
+    const base = flags.base === undefined ? [] : [{ name: "base", dir: flags.base }];
+    const who = [...implementations(), ...base];
     const node = onNode();
     const groups: Record<string, () => Row[]> = {
       version: () => versions(rounds * 2, [...who, ...node, empty]),
       "host-device": () => interfaces(rounds, who, "host-device", "device"),
       macvlan: () => interfaces(rounds, [...who, ...node], "macvlan", "master"),
       ipvlan: () => ipvlan(rounds, who),
+      bridge: () => bridge(rounds, who),
       "host-local": () => [...hostLocal(rounds, who, 10), ...hostLocal(rounds, who, 60_000)],
     };
     const wanted = flags.only?.split(",") ?? Object.keys(groups);
