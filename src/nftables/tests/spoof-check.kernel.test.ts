@@ -91,7 +91,7 @@ describe("addSpoofCheck", () => {
 
   it("refuses a table that is switched off and a chain that nothing comes to", () => {
     sh("nft 'add table bridge nat { flags dormant; }'");
-    expect(() => add()).toThrow(/table bridge nat of nftables is switched off/);
+    expect(() => add()).toThrow(/the nftables table bridge nat is switched off/);
     sh("nft 'delete table bridge nat; add table bridge nat; add chain bridge nat PREROUTING'");
     expect(() => add()).toThrow(/PREROUTING of the table bridge nat is not attached to the hook/);
     expect(sh("nft list ruleset")).not.toContain("cni-br");
@@ -102,7 +102,7 @@ describe("addSpoofCheck", () => {
     add(longest);
     checkSpoofCheck(nft, spoofId(longest), "veth0", MAC);
     const before = ruleset();
-    expect(() => add({ ...longest, containerId: `${longest.containerId}c` })).toThrow(/128 characters, at most 127/);
+    expect(() => add({ ...longest, containerId: `${longest.containerId}c` })).toThrow(/128 characters, and the limit is 127/);
     expect(ruleset()).toBe(before);
   });
 });
