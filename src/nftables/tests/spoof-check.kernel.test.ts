@@ -102,7 +102,9 @@ describe("addSpoofCheck", () => {
     add(longest);
     checkSpoofCheck(nft, spoofId(longest), "veth0", MAC);
     const before = ruleset();
-    expect(() => add({ ...longest, containerId: `${longest.containerId}c` })).toThrow(/128 characters, and the limit is 127/);
+    expect(() => add({ ...longest, containerId: `${longest.containerId}c` })).toThrow(
+      /128 characters, and the limit is 127/,
+    );
     expect(ruleset()).toBe(before);
   });
 });
