@@ -93,7 +93,7 @@ function interfaceOf(route: RouteSocket, pci: string, nameOf: (pci: string) => s
   throw new Failure(
     "try again",
     `the interface of ${pci} is being renamed`,
-    "Its name pointed to another device each time. Repeat the ADD.",
+    "On every attempt, its name referred to a different device. Retry the ADD.",
   );
 }
 
@@ -104,5 +104,5 @@ export function portSpeed({ pf }: Vf): number {
 }
 
 function fail(pci: string, problem: string, cure: string): never {
-  throw new Failure("failed", `failed to get VF information of ${pci}: ${problem}`, cure);
+  throw new Failure("failed", `failed to get VF information for ${pci}: ${problem}`, cure);
 }

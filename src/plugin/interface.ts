@@ -69,8 +69,8 @@ export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
   if (ips.length === 0 && (call.config.ipam?.type ?? "") !== "") {
     throw new Failure(
       "invalid config",
-      `prevResult has no address of ${ifName}`,
-      `The configuration has IPAM (${call.config.ipam?.type}), so ADD must have set one.`,
+      `prevResult has no address for ${ifName}`,
+      `The configuration has IPAM (${call.config.ipam?.type}), so ADD should have set one.`,
     );
   }
   const alone = previous.interfaces.every((each, at) => at === position || (each.sandbox ?? "") === "");

@@ -75,7 +75,7 @@ function openLock(dir: Fd, name: string): Fd {
     if (looked?.fd !== undefined) return looked.fd;
     if (looked !== undefined) {
       const cure = "podnic does not create such files. The node's administrator can remove it.";
-      throw new Failure("io", `${pathOf(dir)}/${name} is no lock file: it ${looked.why}`, cure);
+      throw new Failure("io", `${pathOf(dir)}/${name} is not a lock file: it ${looked.why}`, cure);
     }
     try {
       const fd = host.open(name, flags | O_CREAT | O_EXCL, 0o600, dir);
