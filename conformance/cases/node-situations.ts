@@ -302,7 +302,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-45",
     what: "macvlan whose master is in another namespace",
-    refused: "what it stands on is in another namespace",
+    refused: "the device below it is in another namespace",
     why: "it is somebody's",
     setup:
       "ip -n c1 link add x type veth peer name y; touch /run/netns/me; mount --bind /proc/self/ns/net /run/netns/me; ip -n c1 link add mv0 link x netns me type macvlan mode bridge",
