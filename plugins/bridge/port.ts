@@ -160,7 +160,9 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
     const near = getLink(pod.route, name);
     if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near)) continue;
     const link = getLink(route, near.parent);
-    if (link?.kind === "veth" && link.parent === near.index && isForeign(link, bridge)) return link;
+    // One that is on no bridge may be another plugin's (ptp, Calico): the pod's own eth0.
+    const isOnBridge = bridge !== undefined && link?.master === bridge.index;
+    if (link?.kind === "veth" && link.parent === near.index && isOnBridge && isForeign(link, bridge)) return link;
   }
   return undefined;
 }

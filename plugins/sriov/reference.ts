@@ -28,10 +28,11 @@ export function stateName({ containerId, ifName }: Pick<Attachment, "containerId
  */
 export function allocatedTo(pci: string): string | undefined {
   const path = allocation(pci);
-  const pod = path === undefined ? undefined : openNamespace(path, "ok");
   const own = ownNamespace();
-  if (pod === undefined || sameNamespace(pod, own) || vfLink(own.route, pci) !== undefined) return undefined;
-  return path;
+  // Before the path is opened: it may be /proc/PID/ns/net of a process that we may not look into.
+  if (path === undefined || vfLink(own.route, pci) !== undefined) return undefined;
+  const pod = openNamespace(path, "ok");
+  return pod === undefined || sameNamespace(pod, own) ? undefined : path;
 }
 
 /** What the allocation file says, whether or not the namespace lives. */

@@ -1,7 +1,7 @@
 // What giving a VF back means: its interface as it was, and its attributes on the PF; of our pods and of sriov-cni's.
 import { restoreNetwork } from "../../src/link/capture.ts";
 import type { Link } from "../../src/link/link.ts";
-import { openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, snapshotLink } from "../../src/link/snapshot.ts";
 import type { Lender, LoanRecord } from "../../src/plugin/lent/lender.ts";
 import type { RecordKey } from "../../src/state/record.ts";
@@ -10,6 +10,7 @@ import { readLeftover } from "./left.ts";
 import { putBack } from "./put-back.ts";
 import { type HeldVf, lockOf, records, whileReturning } from "./record.ts";
 import {
+  allocatedTo,
   allocation,
   listStates,
   readReference,
@@ -68,7 +69,7 @@ function newOwner({ key, data: held, by }: LoanRecord<HeldVf>, netnsPath: string
   const path = allocation(held.pci) ?? "";
   // Of a pod that sriov-cni made only the allocation knows the namespace: it says nothing when DEL does not name one.
   const ours = recorded ? [netnsPath, held.netns.path] : [netnsPath || path];
-  const elsewhere = path !== "" && !ours.includes(path) && openNamespace(path, "ok") !== undefined;
+  const elsewhere = path !== "" && !ours.includes(path) && allocatedTo(held.pci) !== undefined;
   const isOther = (state: StateFile): boolean => state.held.pci === held.pci && stateName(state.key) !== stateName(key);
   const claimed = !recorded && netnsPath === "" && listStates().some(isOther);
   if (newer === undefined && !elsewhere && !claimed) return undefined;

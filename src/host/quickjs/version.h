@@ -40,7 +40,9 @@ static bool closed_pipe(void) {
   if (poll(&in, 1, WRITER_PATIENCE) < 1 || ioctl(0, FIONREAD, &size) < 0 || size > PLAIN) return false;
   if (in.revents & POLLHUP) return true;
   in.events = 0;
-  return poll(&in, 1, WRITER_PATIENCE) == 1 && in.revents == POLLHUP;
+  if (poll(&in, 1, WRITER_PATIENCE) != 1 || in.revents != POLLHUP) return false;
+  // More may have come before the end.
+  return ioctl(0, FIONREAD, &size) == 0 && size <= PLAIN;
 }
 
 // A pipe in the place of the one we read. Some pages always fit.

@@ -53,7 +53,7 @@ export function endClaims<D extends LoanData>(
       device: lender.loanOf(record.data).name,
       container: record.key.containerId,
     });
-    release(record.key, record.data);
+    if (release(record.key, record.data) === "hidden") throw hidden(lender, record.key);
     ended = true;
   }
   return ended;
