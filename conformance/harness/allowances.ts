@@ -152,7 +152,7 @@ const ALLOWANCES: readonly Allowance[] = [
     holds: (d) => d.step === "ADD" && d.what === "exit status" && !d.a.ok && /^(7|6): /.test(d.ours) && d.b.ok,
   },
   {
-    entry: "A route given twice, or that is there already, is no error",
+    entry: "A route given twice, or that is there already, is not an error",
     holds: (d) => succeeds(d, "ADD") && d.theirs.includes("file exists"),
   },
   {
