@@ -40,6 +40,18 @@ export const bridgeDel: CaseTable = {
       t.equal(ports(t).length, 0, "ports");
     }),
     one(
+      "B-85d",
+      "H",
+      "DEL is about its own attachment",
+      "the pod's own eth0 of a plugin without a bridge stays",
+      (t) => {
+        makeBridge(t);
+        t.sh("ip link add routed0 type veth peer name eth0 netns c1");
+        t.silent("DEL", conf({}));
+        t.present("eth0");
+      },
+    ),
+    one(
       "B-86",
       "H",
       "kubevirt#14074",

@@ -256,6 +256,54 @@ export const hostDeviceIdentity: CaseTable = {
       t.present("eth0");
       t.gone(device, "");
     }),
+    one(
+      "HDI-17",
+      "H",
+      "what the node lives on is not taken down",
+      "it came back and is the uplink by now: it stays so",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh(`ip link set ${device} down`);
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`ip -n c1 link set eth0 netns $$ name ${device}; ip addr add 10.99.9.9/24 dev ${device}; ip link set ${device} up
+        ip route add default via 10.99.9.1 dev ${device} metric 9999`);
+        t.silent("DEL", conf);
+        const route = t.sh(`ip route show default metric 9999; ip route del default metric 9999 || true`);
+        t.equal(route.includes(device), true, "the default route of the node is there");
+      },
+    ),
+    one(
+      "HDI-18",
+      "H",
+      RULE,
+      "DEL runs in another namespace of the node: an error, and the device stays in the pod",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`sed -i 's/"cookie":"[^"]*"},"data"/"cookie":"00000000000fffff"},"data"/' ${RECORDS}/*.json`);
+        t.refused("DEL", conf, [999]);
+        t.present("eth0");
+        t.gone(device, "");
+      },
+    ),
+    one(
+      "HDI-19",
+      "H",
+      "DEL is about its own attachment",
+      "DEL of macvlan, of another network: the host's macvlan stays in the pod",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh(`ip link set ${device} up; ip link add lent0 link ${device} type macvlan mode bridge`);
+        const conf = config("1.0.0", { device: "lent0" });
+        t.add(conf);
+        t.silent("DEL", { cniVersion: "1.0.0", name: "other", type: "macvlan", master: device });
+        t.present("eth0");
+        t.silent("DEL", conf);
+        t.gone("eth0");
+      },
+    ),
     one("HDI-14", "H", RULE, "two came back, each under the other's name: each is what it was after both DELs", (t) => {
       eachOthersName(t, (a, b) => {
         t.sh(`ip -n c1 link set eth0 netns $$ name ${b}; ip -n c2 link set eth0 netns $$ name ${a}`);

@@ -8,6 +8,7 @@ import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../s
 import { nameTaken } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
@@ -158,7 +159,7 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
   if (pod === undefined) return undefined;
   for (const name of [ifName, kubevirtName(ifName)]) {
     const near = getLink(pod.route, name);
-    if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near)) continue;
+    if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, name)) continue;
     const link = getLink(route, near.parent);
     // One that is on no bridge may be another plugin's (ptp, Calico): the pod's own eth0.
     const isOnBridge = bridge !== undefined && link?.master === bridge.index;

@@ -2,9 +2,12 @@
 // any point, ends the same way.
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
-import type { Link } from "../../link/link.ts";
+import { IFF_UP, type Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
 import { type DeviceLocation, type Lent, locate, nameTaken, recordedNamespace, takeBack } from "../../link/return.ts";
+import { relevantRoutes } from "../../link/route.ts";
+import type { LinkSnapshot } from "../../link/snapshot.ts";
+import { usedByNode } from "../../link/uplink.ts";
 import { log } from "../../log.ts";
 import type { RecordKey } from "../../state/record.ts";
 import { ageOf, type Lender, type LoanData, type LoanRecord, type Returned, readLoan } from "./lender.ts";
@@ -118,6 +121,15 @@ function bringHome<D extends LoanData>(
   if (found?.place === "unclear") throw unclear(loan.name, found.link, found.path);
   // What is here now was set up by whoever started the node anew, and may only look like it.
   if (age === "elsewhere" && found?.place !== "pod") return "past";
+  // Its home is the namespace that the record names, and not the one that we run in.
+  if (age === "elsewhere") throw ofAnotherHome(loan.name);
+  if (found?.place === "host" && isNodeUsing(found.link, loan.saved)) {
+    log("warning", "the node uses the device by now, so it stays as it is", {
+      device: loan.name,
+      name: found.link.name,
+    });
+    return "home";
+  }
   if (found?.place === "hidden" && (patient || mayComeBack(record.data.netns, netnsPath))) return "hidden";
   const returned = found === undefined || !("link" in found) ? undefined : fetchHome(lender, record, found, patient);
   if (returned === "busy") return "hidden";
@@ -148,6 +160,21 @@ function fetchHome<D extends LoanData>(
   const name = link.name === saved.name ? "free" : freeName(lender, record.key, hostNs, saved.name, link);
   if (name === "busy" && patient) return name;
   return { link, saved: name === "free" ? saved : underSpareName(hostNs, link, saved) };
+}
+
+/** Back on the host and brought up since: the state of before would take the node's own route down. */
+function isNodeUsing(link: Link, saved: LinkSnapshot | undefined): boolean {
+  if (saved === undefined || saved.up || (link.flags & IFF_UP) === 0) return false;
+  const { route } = ownNamespace();
+  return usedByNode(route, link, relevantRoutes(route, link.index)) !== undefined;
+}
+
+function ofAnotherHome(name: string): Failure {
+  return new Failure(
+    "failed",
+    `${name} was lent by another network namespace than the one that podnic runs in now`,
+    "Nothing was done. Run podnic in the network namespace of the node's runtime.",
+  );
 }
 
 /** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */

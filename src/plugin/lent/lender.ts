@@ -94,6 +94,16 @@ export function lendersBeside(lender: AnyLender): AnyLender[] {
 }
 
 /** The namespace of the host, for a record that is written now. */
+/**
+ * Whether a device of the host is in the pod under this name: then it is no other plugin's to delete. Reads the records of all lenders. Throws
+ * SystemError when they cannot be read.
+ */
+export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
+  const isIt = ({ key, data }: Record<LoanData>): boolean =>
+    key.ifName === ifName && data.netns.dev === dev && data.netns.ino === ino;
+  return lenders.some((lender) => lender.store().list().some(isIt));
+}
+
 export function homeOf(home: NetNs): HomeNamespace {
   const { dev, ino, cookie } = home;
   return { dev, ino, cookie };

@@ -6,6 +6,7 @@ import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { getLink, type Link } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { isLent } from "../lent/lender.ts";
 import type { UpperConfig } from "./kind.ts";
 
 /** Begins the alias of a link that is ours. */
@@ -29,6 +30,7 @@ function ownLink(kind: string, call: Call<UpperConfig>, pod: NetNs): Link | unde
   const link = getLink(pod.route, ifName);
   if (link === undefined || link.name !== ifName || link.kind !== kind) return undefined;
   if (link.alias.startsWith(aliasPrefix)) return link.alias === ownerAlias(call) ? link : undefined;
+  if (isLent(pod, ifName)) return undefined;
   const name = call.config.master ?? "";
   if (name !== "") {
     const namespace = call.config.linkInContainer === true ? pod : ownNamespace();
