@@ -53,7 +53,7 @@ export function conformance(name: string, bin: string, more: string[], tiers: Ti
 /** The suite on plugins whose deviations are listed: one test, which fails when they are no longer as listed. */
 export function deviations(version: string, bin: string, needs?: Stage["needs"]): Stage {
   const known = `conformance/results/go-${version}.json`;
-  const command = ts("conformance/main.ts", "--bin", bin, "--main", "macvlan", "--known", known);
+  const command = ts("conformance/main.ts", "--bin", bin, "--main", "macvlan", "--limit", "60", "--known", known);
   const name = `conformance of Go ${version}`;
   return { name, tiers: ["push", "full"], command, limit: 15, ...(needs && { needs }) };
 }
