@@ -93,7 +93,7 @@ const cases: readonly Case[] = [
       equal([kind("macvlan"), kind("sriov")], ["Go plugin", "missing"], "before");
       await install(runtime, "first");
       for (const name of NAMES) equal(kind(name), "podnic", name);
-      equal(kept(), ["host-device", "host-local", "ipvlan", "macvlan", "static"], "what is kept");
+      equal(kept(), ["bridge", "host-device", "host-local", "ipvlan", "macvlan", "static"], "what is kept");
       equal(kind("bridge"), "Go plugin", "a plugin that podnic does not have");
     },
   },

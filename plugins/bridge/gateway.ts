@@ -17,6 +17,7 @@ import { type Link, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
 import { IFA_F_NODAD } from "../../src/netlink/constants.ts";
+import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import type { BridgeConfig } from "./config.schema.ts";
@@ -34,6 +35,11 @@ export function whileLocked<T>(bridge: string, body: () => T): T {
   return withDirectory(LOCKS, { mode: 0o700 }, (dir) =>
     withLock(dir, `${bridge}.lock`, policy().lockTimeout, body),
   ) as T;
+}
+
+/** The same for who cleans up: without the directory, as after a boot, nobody has the lock. */
+export function underLockIfAny(bridge: string, body: () => void): void {
+  lockOrGoOn(LOCKS, `${bridge}.lock`, policy().lockTimeout, body);
 }
 
 /** Gives the host the gateways' addresses and lets it forward. Returns the interface that has them. */

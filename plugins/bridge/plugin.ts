@@ -30,7 +30,7 @@ import { check, status } from "./check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, existingBridge, isOurs } from "./find.ts";
-import { makeGateway, PLACES, whileLocked } from "./gateway.ts";
+import { makeGateway, PLACES, underLockIfAny } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
 import { deletePorts, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
 import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
@@ -179,7 +179,7 @@ function del(call: Call<BridgeConfig>): void {
 
 function removeGateway(call: Call<BridgeConfig>): void {
   const { vlan = 0 } = call.config;
-  if (vlan !== 0 && isGateway(call)) whileLocked(bridgeName(call), () => removeUnused(bridgeName(call), vlan));
+  if (vlan !== 0 && isGateway(call)) underLockIfAny(bridgeName(call), () => removeUnused(bridgeName(call), vlan));
 }
 
 function gc(call: Call<BridgeConfig>): void {

@@ -32,11 +32,7 @@ export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefi
     host.confine(() => {
       const trees: Fd[] = [];
       const states = refused ? NONE : statesOf(plugin, call);
-      for (let i = 0; i < states.length; i++) {
-        const state = states[i]!;
-        // A directory of our own is gone after a boot, and a DEL has its locks there.
-        openTree(state, makes || state.steps.length === 0, trees);
-      }
+      for (let i = 0; i < states.length; i++) openTree(states[i]!, makes, trees);
       if (logPlace !== undefined) openTree(logPlace, !logPlace.root.shared, trees);
       return { trees, files: plugin.kind === "interface" ? openSettings() : NONE };
     });
