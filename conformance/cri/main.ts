@@ -25,7 +25,7 @@ interface Verdict {
 }
 
 const pod = readPod();
-const NAMES = ["host-device", "host-local", "ipvlan", "macvlan", "podnic", "sriov", "static"];
+const NAMES = ["bridge", "cnv-bridge", "host-device", "host-local", "ipvlan", "macvlan", "podnic", "sriov", "static"];
 
 class Wrong extends Error {}
 
@@ -94,7 +94,7 @@ const cases: readonly Case[] = [
       await install(runtime, "first");
       for (const name of NAMES) equal(kind(name), "podnic", name);
       equal(kept(), ["bridge", "host-device", "host-local", "ipvlan", "macvlan", "static"], "what is kept");
-      equal(kind("bridge"), "Go plugin", "a plugin that podnic does not have");
+      equal(kind("ptp"), "Go plugin", "a plugin that podnic does not have");
     },
   },
   {
