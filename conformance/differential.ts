@@ -4,13 +4,14 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { Command } from "commander";
+import { Random } from "../src/testing/random.ts";
 import { allowance, type Difference, undocumented } from "./harness/allowances.ts";
 import { openNamespaces } from "./harness/namespaces.ts";
 import { observe, type Step } from "./harness/observe.ts";
 import { probe } from "./harness/probe.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
 import { CASE_LIMIT_MS } from "./harness/sandbox.ts";
-import { Random, type Scenario, scenario } from "./harness/scenario.ts";
+import { type Scenario, scenario } from "./harness/scenario.ts";
 import { Trial } from "./harness/trial.ts";
 
 interface Options {

@@ -11,6 +11,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } f
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import ts from "typescript";
+import { Random } from "../src/testing/random.ts";
 import { cache, root } from "./build/paths.ts";
 
 const { values: flags } = parseArgs({
@@ -90,21 +91,10 @@ function mutantsOf(file: string): Mutant[] {
   return found;
 }
 
-/** Numbers from 0 to 1 that follow from a seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function sample<T>(from: T[], count: number, next: () => number): T[] {
+function sample<T>(from: T[], count: number, random: Random): T[] {
   const rest = [...from];
   const drawn: T[] = [];
-  while (drawn.length < count && rest.length > 0) drawn.push(...rest.splice(Math.floor(next() * rest.length), 1));
+  while (drawn.length < count && rest.length > 0) drawn.push(...rest.splice(random.below(rest.length), 1));
   return drawn;
 }
 
@@ -160,7 +150,7 @@ const place = ({ file, line }: Mutant): string => `${file}:${line}`;
 
 function main(): void {
   const all = sources().flatMap(mutantsOf);
-  const drawn = sample(all, Number(flags.count), random(Number(flags.seed)));
+  const drawn = sample(all, Number(flags.count), new Random(Number(flags.seed)));
   copyTree();
   const deadline = Date.now() + Number(flags.minutes) * 60_000;
   const tried: [Mutant, Verdict][] = [];

@@ -53,6 +53,18 @@ export const bridgeVlans: CaseTable = {
         t.expect(/filter/.test(msg) && details.includes("vlan_filtering 1"), "the cure", `${msg}: ${details}`);
       },
     ),
+    one("B-49b", "H", "C-081", "DEL after a boot, when /run is empty: OK, nothing left", (t) => {
+      makeBridge(t, "vlan_filtering 1");
+      const config = {
+        ...conf({ vlan: 100, isGateway: true }),
+        ipam: { type: "static", addresses: [{ address: "10.62.0.2/24" }] },
+      };
+      t.add(config);
+      t.sh("rm -rf /run/podnic");
+      t.silent("DEL", config);
+      t.equal(ports(t).length, 0, "ports");
+      t.equal(t.sh("ls -d /run/podnic 2>/dev/null || true"), "", "what DEL made in /run");
+    }),
     gives("B-40a", "default_pvid 0", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 0"),
     gives("B-40b", "default_pvid 1", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 1"),
     gives("B-40c", "default_pvid 500", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 500"),

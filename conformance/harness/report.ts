@@ -82,6 +82,7 @@ export function writeKnown(file: string, plugins: string, verdicts: readonly Ver
 /** Without what differs from run to run. */
 function timeless(got: string): string {
   return got
+    .replace(/\n +at [\s\S]*/, "")
     .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi, "MAC")
     .replace(/\bveth[0-9a-f]{8}\b/g, "TEMPORARY")
     .replace(/\b[0-9.]+ ms\b/g, "N ms")

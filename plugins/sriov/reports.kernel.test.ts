@@ -1,6 +1,15 @@
 // Reports from the field that no card in the guest can give: drivers that take no address off, PFs that say nothing of their VFs or are away,
 // names that udev exchanges, state that is not true any more. The card is simulated.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
@@ -330,6 +339,11 @@ describe("an allocation file of sriov-cni that is not true any more", () => {
     allocate(LIVING);
     card.interfaces.get(11)!.parent = VF;
     expect(allocatedTo(VF)).toBeUndefined();
+    // Nor is the path looked at then: it may be one that cannot be opened.
+    symlinkSync("loop", `${STATE}/loop`);
+    allocate(`${STATE}/loop`);
+    expect(allocatedTo(VF)).toBeUndefined();
+    allocate(LIVING);
     card.interfaces.delete(11);
     expect(allocatedTo(VF)).toBe(LIVING);
   });

@@ -1,22 +1,13 @@
 // A small world on the real kernel: a host and three pods with devices that share names, MACs, indices and parents, and what pods and the
 // host's root do to them. Every device has a serial number that nobody can change and podnic does not look at: its number of transmit queues.
+
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { CLONE_NEWNET } from "../../../src/host/constants.ts";
 import { host } from "../../../src/host/host.ts";
+import { Random } from "../../../src/testing/random.ts";
 import { sh } from "../../../src/testing/sandbox.ts";
-
-/** mulberry32: a failure names its seed. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 /** One device, as `ip` shows it. */
 export interface Device {
@@ -100,7 +91,8 @@ export class KernelWorld {
     readonly seed: number,
     readonly kinds: readonly string[],
   ) {
-    this.draw = random(seed);
+    const random = new Random(seed);
+    this.draw = (below) => random.below(below);
     freshHost();
     writeFileSync("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: ["*"] } }));
     for (const base of BASES) sh(`ip link add ${base} type veth peer name ${base}p; ip link set ${base} up`);

@@ -160,6 +160,10 @@ const worlds: [name: string, script: string][] = [
   ["a pipe that is closed late", `(${asked}; sleep 0.03) | $p "$@"`],
   ["a pipe that is held open", `(${asked}; sleep 0.3) | $p "$@"`],
   ["a pipe that is written to in pieces", `(printf '{"cniVersion'; sleep 0.003; printf '":"0.4.0"}') | $p "$@"`],
+  [
+    "a pipe with more than is plain, in pieces",
+    `(printf '{"cniVersion":"0.4.0"%379s' ''; sleep 0.004; printf '%400s}' '') | $p "$@"`,
+  ],
   ["a pipe with what is not plain", `printf '{"cniVersion":"0.3.1","name":"n"}' | $p "$@"`],
   ["a pipe with much", `(${asked}; head -c 200000 /dev/zero | tr '\\0' ' ') | $p "$@"`],
   ["an empty pipe", `true | $p "$@"`],
@@ -172,7 +176,7 @@ const worlds: [name: string, script: string][] = [
   ["stdout is a file", `${asked} | $p "$@" > answer; echo $?; cat answer`],
   ["stdout is a file that may not grow", `ulimit -f 0; ${asked} | $p "$@" > answer0; echo $?; cat answer0`],
   ["stdout is full", `${asked} | $p "$@" > /dev/full; echo $?`],
-  ["nobody reads stdout", `${asked} | { $p "$@" 2> err; echo $? >&2; } | true; sleep 0.2; cat err`],
+  ["nobody reads stdout", `${asked} | { sleep 0.1; $p "$@" 2> err; echo $? >&2; } | true; cat err`],
   ["a name that is not ASCII", `${asked} | (exec -a $'n\\xff' $p "$@")`],
   ["another command", `export CNI_COMMAND=VERSIONS; ${asked} | $p "$@"`],
 ];

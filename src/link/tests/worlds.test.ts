@@ -1,8 +1,10 @@
 // Ten thousand small worlds: a host and pods with devices of all kinds that share names, MACs, indices and parents; pods rename, re-address,
 // delete and make again, namespaces end, drivers are bound anew. Whatever happened, no device may be taken for another, and none that is
 // there may be called gone. The rules of old (two hints of name, alias, MAC, index, parent) are tried on the same worlds, and fail.
+
 import { expect, it } from "vitest";
 import { effort } from "../../testing/effort.ts";
+import { Random } from "../../testing/random.ts";
 import type { View } from "../identity.ts";
 import { isPhysical } from "../identity.ts";
 import { IFF_UP, type Link } from "../link.ts";
@@ -12,17 +14,6 @@ import { type LinkSnapshot, snapshotLink } from "../snapshot.ts";
 /** `npm test` has a stage with 10,000. */
 const WORLDS = Number(process.env.WORLDS ?? effort(500, 200));
 const STEPS = 24;
-
-/** mulberry32: a failure names its seed. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 interface Device extends Link {
   mark: number;
@@ -53,7 +44,8 @@ class World {
   #marks = 100;
 
   constructor(seed: number) {
-    this.draw = random(seed);
+    const random = new Random(seed);
+    this.draw = (below) => random.below(below);
     this.marks = this.draw(3) !== 0;
     for (let n = 0; n < 7; n++) this.make(0);
   }
