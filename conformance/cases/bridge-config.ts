@@ -7,7 +7,7 @@ import type { Env } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
 import { addDown, conf, fixed, hostLocal, makeBridge, POD_MAC, portOf, ports } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static"]);
+const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
 /** The directory of the plugin with the other name that CNAO gives it. */
 function called(t: Trial): { bin: string } {

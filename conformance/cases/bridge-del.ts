@@ -4,7 +4,7 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { addDown, conf, gc, hostLocal, makeBridge, ports } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static"]);
+const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
 const GATEWAY: Config = { isGateway: true, ipMasq: true, ipMasqBackend: "nftables" };
 

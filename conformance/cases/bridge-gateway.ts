@@ -4,7 +4,7 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { conf, demandPing, fixed, hostLocal, makeBridge, pod, ports } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static"]);
+const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
 const gateway = (keys: Config, more: Config = {}): Config => conf({ isGateway: true, ...keys, ...more });
 const withGateway = (address: string, gw: string, more: Config = {}): Config =>

@@ -17,7 +17,7 @@ import {
   ports,
 } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static"]);
+const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
 const assignType = (t: Trial, name: string, ns = ""): string =>
   t.sh(ns === "" ? `cat /sys/class/net/${name}/addr_assign_type 2>/dev/null || true` : "").trim();

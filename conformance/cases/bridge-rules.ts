@@ -4,7 +4,7 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { addDown, conf, demandPing, fixed, gc, hostLocal, makeBridge, pod, portOf, ports } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static", "program:nft"]);
+const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static", "program:nft"]);
 
 const SPOOF = { macspoofchk: true, macspoofchkBackend: "nftables" };
 const LOCK = { macspoofchk: true };

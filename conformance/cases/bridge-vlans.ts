@@ -4,7 +4,13 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { conf, demandPing, fixed, hostLocal, makeBridge, pod, portOf, ports, vlansOf } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "plugin:host-local", "plugin:static", "kernel:vlan_filtering"]);
+const one = rowsThatNeed([
+  "plugin:bridge",
+  "spec:1.1.0:bridge",
+  "plugin:host-local",
+  "plugin:static",
+  "kernel:vlan_filtering",
+]);
 
 /** ADD on a bridge that it makes, or on one with these options; the port is in exactly these VLANs; CHECK and DEL OK. */
 const gives = (id: string, what: string, keys: Config, wanted: string, options?: string): Case =>
@@ -165,7 +171,7 @@ export const bridgeVlans: CaseTable = {
 export const bridgeWithoutFiltering: CaseTable = {
   perMain: [],
   fixed: [
-    rowsThatNeed(["plugin:bridge", "kernel:no-vlan_filtering"])(
+    rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "kernel:no-vlan_filtering"])(
       "B-49",
       "H",
       "a kernel without VLAN filtering",
