@@ -115,7 +115,18 @@ function fails(file: string, projects: string[]): boolean {
   return status !== 0;
 }
 
+const sound = new Set<string>();
+
+/** Without a mutation the tests near the file must pass: else each mutant would count as killed. */
+function checkTests(file: string): void {
+  if (sound.has(file)) return;
+  if (fails(file, ["unit", "unit-process", "kernel"]))
+    throw new Error(`the tests near ${file} fail without a mutation`);
+  sound.add(file);
+}
+
 function tryOut({ file, start, end, text }: Mutant): Verdict {
+  checkTests(file);
   const original = readFileSync(join(tree, file), "utf8");
   writeFileSync(join(tree, file), original.slice(0, start) + text + original.slice(end));
   try {

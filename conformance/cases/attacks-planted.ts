@@ -194,7 +194,7 @@ export const attacksPlanted: CaseTable = {
       "ATK-M3m",
       "H",
       "M3: another name of a file in the pool is no second chance",
-      "host-local: a lease, the cursor and the lock as hard links of each other: OK or E, no lease lost, nothing outside changed",
+      "host-local: a lease, the cursor and the lock as hard links of each other: OK or E, and the first lease stays",
       (t) => {
         const stdin = conf(t, { dataDir: "/run/cni/pool" });
         t.add(stdin, { ipam: true });

@@ -236,7 +236,7 @@ export const bridgeDel: CaseTable = {
         );
       },
     ),
-    one("B-101", "H", "little memory", "20 ADDs at once with 32 MB of address space: OK", (t) => {
+    one("B-101", "H", "little memory", "20 ADDs, each with 32 MB of address space: OK", (t) => {
       const config = conf(hostLocal());
       const all = pods(t, 20);
       for (const set of all) {

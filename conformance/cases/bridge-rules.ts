@@ -46,7 +46,7 @@ const byPeer = (id: string, what: string, keys: Config, first: "we" | "they"): C
       makeBridge(t);
       const config = conf({ isGateway: true, ...hostLocal(), ...keys }, "1.0.0");
       const options = first === "we" ? {} : t.byPeer;
-      const prevResult = JSON.parse(t.call("ADD", config, options).stdout);
+      const prevResult = addDown(t, config, options);
       if (first === "they") t.silent("CHECK", { ...config, prevResult });
       t.silent("DEL", { ...config, prevResult }, first === "we" ? t.byPeer : {});
       t.gone();
@@ -137,7 +137,7 @@ export const bridgeRules: CaseTable = {
         makeBridge(t);
         addDown(t, conf(SPOOF, "1.0.0"));
         t.netns("c2");
-        t.call("ADD", conf(SPOOF, "1.0.0"), { set: { CNI_NETNS: "/run/netns/c2" } });
+        addDown(t, conf(SPOOF, "1.0.0"), { set: { CNI_NETNS: "/run/netns/c2" } });
         const jumps = ofPod(t).filter((line) => line.includes("iifname"));
         t.expect(jumps.length === 1, "one jump", jumps);
       },

@@ -52,6 +52,7 @@ export function conformance(name: string, bin: string, more: string[], tiers: Ti
 
 /** The suite on plugins whose deviations are listed: one test, which fails when they are no longer as listed. */
 export function deviations(version: string, bin: string, needs?: Stage["needs"]): Stage {
+  // They are slower: cases with hundreds of calls take more than their 20 s on a loaded machine.
   const known = `conformance/results/go-${version}.json`;
   const command = ts("conformance/main.ts", "--bin", bin, "--main", "macvlan", "--limit", "60", "--known", known);
   const name = `conformance of Go ${version}`;

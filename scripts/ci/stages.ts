@@ -12,7 +12,7 @@ const debianPlugins = "/usr/lib/cni";
 const currentPlugins = join(cache, "go-plugins/1.9.1");
 const peer = ["--peer", debianPlugins];
 /** Cases that reach each plugin, delegates, input and output; the rest are refusals that take the same paths through the native layer. */
-const nativePaths = ["--case", "ADD,CHK,DEL,DLG,GC,HD,HL,IN,IO,KEY,MV,SEC,ST"];
+const nativePaths = ["--case", "ADD,B-36,B-5,B-85,CHK,DEL,DLG,GC,HD,HL,IN,IO,KEY,MV,SEC,ST"];
 /** Builds that take their time. */
 const slow = ["--limit", "120"];
 /** A call takes seconds when every allocation collects. */
@@ -23,8 +23,10 @@ const onNode = ["--case", "ADD,DEL,GC,HDX,MVX,HLX,STX,SEC"];
 const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
 /** Cases whose subject is the main plugin, with host-device in that place: the same calls, and a device that has to come back. */
 const hostDevice = ["--main", "host-device", "--case", "ADD,CFG,CHK,CHN,DEL,DLG,GC,IN,IO,NSP,SEC,STA"];
-/** What this machine's kernel may lack: ipvlan; 100 ADDs at once take minutes. The full tier runs the whole suite. */
-const guestCases = "--main ipvlan --case IV-,IVX,VRT-2,VRT-3,VRT-4,VSN,GDE-04";
+/** The same with bridge, which gives results with more interfaces. The full tier runs all of them. */
+const bridge = ["--main", "bridge", "--case", "ADD,CHK,DEL"];
+/** What this machine's kernel may lack: ipvlan, VLANs of bridges; 100 ADDs at once take minutes. The full tier runs the whole suite. */
+const guestCases = "--main ipvlan --case IV-,IVX,VRT-2,VRT-3,VRT-4,VSN,GDE-04,B-37,B-39,B-45,B-47,B-49,B-50";
 const suiteInGuest = (cases: string, limit: number): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit ${limit} ${cases} --report "$PODNIC_VM_OUT/suite.json"`;
 /** Each 40th point. */
@@ -38,11 +40,11 @@ const sriovInGuest = (cases: string): string =>
 /** Some cases of sriov on real functions. The rest, and its kill matrix: the full tier. */
 const fewSriov = "SRV-01,SRV-02,SRV-03,SRV-04,SRV-06,SRV-08,SRV-09,SRV-10,SRB-01,SRB-06";
 
-const faults = (name: string, more: string[], tiers: Tier[], limit: number): Stage => ({
+const faults = (name: string, plugins: string, more: string[], tiers: Tier[], limit: number): Stage => ({
   name,
   tiers,
   command: ts(
-    ...["conformance/faults/main.ts", "--bin", "dist/cni", "--plugin", "host-device,macvlan", ...more],
+    ...["conformance/faults/main.ts", "--bin", "dist/cni", "--plugin", plugins, ...more],
     ...["--json", reportOf(name)],
   ),
   count: faultsCount,
@@ -89,9 +91,10 @@ export const stages: Stage[] = [
   },
   conformance("conformance", "dist/cni", peer, always, 15),
   conformance("conformance host-device", "dist/cni", [...peer, ...slow, ...hostDevice], always, 15),
+  conformance("conformance bridge", "dist/cni", [...peer, ...slow, ...bridge], ["push"], 15),
   // Guests first: each has one of the machine's processors to itself, and they take longest.
   inGuest("conformance in the guest", "suite.json", conformanceCount, suiteInGuest(guestCases, 300), ["push"], 20),
-  faults("faults", ["--mode", "kill"], ["push"], 25),
+  faults("faults", "host-device,macvlan", ["--mode", "kill"], ["push"], 25),
   inGuest("sriov in the guest", "sriov.json", conformanceCount, sriovInGuest(fewSriov), ["push"], 20, "2"),
   conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...slow, ...nativePaths], pushed, 25),
   inGuest("faults in the guest", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 40), ["push"], 15),
@@ -142,7 +145,8 @@ export const stages: Stage[] = [
   },
   { name: "instructions", tiers: ["push"], command: ts("scripts/bench/instructions.ts"), limit: 5 },
   // Each fifth point.
-  faults("errors", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
+  faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
+  faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "8"], ["push"], 10),
   { name: "refusals", tiers: always, command: ts("conformance/refusals/main.ts"), limit: 5 },
   { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
   { name: "operations", tiers: pushed, command: ts("conformance/operations/main.ts"), limit: 12 },
@@ -162,8 +166,10 @@ export const stages: Stage[] = [
     limit: 20,
   },
   fuzz("fuzz, an hour", ["--seconds", "3600"], ["full"], 240),
-  faults("faults, whole", ["--mode", "kill"], ["full"], 60),
-  faults("errors, whole", ["--mode", "error"], ["full"], 120),
+  faults("faults, whole", "host-device,macvlan", ["--mode", "kill"], ["full"], 60),
+  faults("errors, whole", "host-device,macvlan", ["--mode", "error"], ["full"], 120),
+  faults("faults of bridge, whole", "bridge", [], ["full"], 60),
+  conformance("conformance bridge, whole", "dist/cni", [...peer, ...slow, "--main", "bridge"], ["full"], 30),
   inGuest("suite in the guest, whole", "suite.json", conformanceCount, suiteInGuest("", 600), ["full"], 120),
   inGuest("sriov in the guest, whole", "sriov.json", conformanceCount, sriovInGuest("SR"), ["full"], 60, "2"),
   inGuest("faults of ipvlan, whole", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 1), ["full"], 90),
