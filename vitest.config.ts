@@ -16,7 +16,7 @@ const ownProcess = [
 ];
 const named = (suffix: string) => folders.map((folder) => `${folder}/**/*${suffix}.test.ts`);
 
-/** What a test file needs is in its name: see "Tests" in CONTRIBUTING.md. */
+/** What a test file needs is in its name: see the table of commands in CONTRIBUTING.md. */
 export default defineConfig({
   test: {
     projects: [
