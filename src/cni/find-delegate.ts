@@ -16,7 +16,7 @@ import {
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { excerpt, isPlainName } from "./names.ts";
 import type { Delegate } from "./plugin.ts";
-import { findPlugin, pluginNames } from "./registry.ts";
+import { ipamNames } from "./registry.ts";
 
 const maxHops = 8;
 const S_ISUID = 0o4000;
@@ -59,8 +59,7 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
 }
 
 function suggestion(name: string): string {
-  const known = pluginNames().filter((each) => findPlugin(each)?.kind === "ipam");
-  const meant = didYouMean(name, known);
+  const meant = didYouMean(name, ipamNames());
   return meant === "" ? "" : `${meant.slice("; ".length)} Otherwise `;
 }
 

@@ -1,11 +1,12 @@
 // NETWORK on the command line: the path of a file, or the name of a network, which is found as libcni finds it.
-import { isObject } from "../../config/fold.ts";
+
 import { findJsonError } from "../../config/json-error.ts";
 import { didYouMean } from "../../config/messages.ts";
 import { Failure } from "../../errors.ts";
 import { S_IFMT, S_IFREG } from "../../host/constants.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
 import { closing } from "../../state/files.ts";
+import { isObject } from "../../state/shape.ts";
 import { openNamedDirectory, readInput } from "../input.ts";
 import { CONFIG_DIRECTORIES } from "../node/configurations.ts";
 import { note } from "../terminal.ts";
