@@ -1,7 +1,7 @@
 // Finds a plugin's executable in CNI_PATH, without ever leaving its directories (CVE-2021-20206).
 import { didYouMean } from "../config/messages.ts";
 import { policy } from "../config/policy.ts";
-import { Failure } from "../errors.ts";
+import { addDetails, Failure } from "../errors.ts";
 import {
   O_CLOEXEC,
   O_DIRECTORY,
@@ -54,7 +54,7 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
     `failed to find plugin ${JSON.stringify(name)} in path [${excerpt(path.join(" "))}]`,
     refused.length === 0
       ? `${suggestion(name)}Install it in one of these directories (CNI_PATH).`
-      : excerpt(refused.join("; ")),
+      : excerpt(refused.reduce(addDetails, "")),
   );
 }
 
