@@ -23,12 +23,12 @@ const NONE: readonly never[] = [];
  */
 export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefined, refused: boolean): void {
   if (!isConfinable(plugin, call)) return;
-  if (!refused && logPlace === undefined && !confinesFiles(plugin, call)) {
-    host.confine();
-    return;
-  }
   const makes = call.command === "ADD" || call.command === "STATUS";
   try {
+    if (!refused && logPlace === undefined && !confinesFiles(plugin, call)) {
+      host.confine();
+      return;
+    }
     host.confine(() => {
       const trees: Fd[] = [];
       const states = refused ? NONE : statesOf(plugin, call);
