@@ -2,12 +2,9 @@
 // Each call pays for this: as few system calls as can be, and their structures are part of the snapshot.
 import { E2BIG, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from "./constants.ts";
 import { type Fd, type Grants, SystemError } from "./host.ts";
-import type { Argument, NUMBERS } from "./syscalls.ts";
+import type { ProgramHost } from "./run.ts";
 
-/** What we need of the host: its LinuxHost.call. */
-interface SystemCalls {
-  call(name: keyof typeof NUMBERS, path: string, ...args: Argument[]): number;
-}
+type SystemCalls = Pick<ProgramHost, "call">;
 
 const CREATE_RULESET_VERSION = 1;
 const RULE_PATH_BENEATH = 1;
