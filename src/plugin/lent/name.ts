@@ -69,8 +69,9 @@ function makeRoom(hostNs: NetNs, other: Link): boolean {
 }
 
 /**
- * What a device that is on the host already becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the kernel
- * calls a device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called.
+ * What a device that is on the host already becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the
+ * kernel calls a device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was
+ * called.
  */
 export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
   const name = spareName(hostNs, link);
