@@ -46,3 +46,12 @@ export class Failure extends Error {
     return new Failure(this.kind, message, details);
   }
 }
+
+/** Details, and one more sentence. Those of the kernel's refusals and of other plugins need not end in a stop. */
+export function addDetails(details: string, sentence: string): string {
+  return details === "" ? ended(sentence) : `${ended(details)} ${ended(sentence)}`;
+}
+
+function ended(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -126,7 +126,7 @@ export type Target = (world: World, input: Uint8Array, behind: number) => string
 /** What is left when an ADD has failed: nothing. */
 function compareLeft(world: World, before: string, outcome: Outcome): string {
   const after = world.network.describe();
-  if (outcome.stdout.includes("not undone") || before === after) return "";
+  if (outcome.stdout.includes("Not undone") || before === after) return "";
   const lines = before.split("\n");
   const more = after.split("\n").filter((line) => !lines.includes(line));
   const less = lines.filter((line) => !after.split("\n").includes(line));

@@ -284,8 +284,8 @@ export class Store {
   }
 
   /**
-   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left: a temporary file, and
-   * leases without an owner.
+   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left: a temporary file,
+   * and leases without an owner.
    */
   #rebuild(keep: (lease: OwnedLease) => boolean): void {
     this.#index?.close();

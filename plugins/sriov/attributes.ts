@@ -154,7 +154,7 @@ function silent(vf: Vf, silence: Silence): Failure {
   const { name } = vf.pf;
   const why = {
     "no attributes": `The driver of ${name} has no VF attributes: no vlan, rates, spoofchk, trust, link_state or mac can be set. Remove these keys.`,
-    "too many": `The kernel cannot list the VFs of ${name} (message too long): so podnic cannot set anything on them. Remove these keys.`,
+    "too many": `The kernel cannot list the VFs of ${name} (message too long), so podnic cannot set anything on them. Remove these keys.`,
     "left out": `"ip link show dev ${name}" does not list it either: its driver did not answer (is ${name} down?), or the VF is being removed.`,
   };
   const kind = silence === "left out" ? "try again" : "failed";

@@ -1,8 +1,8 @@
 import type { Call } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
-import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { ETH_P_8021AD, ETH_P_8021Q, VF_LINK_AUTO, VF_LINK_DISABLE, VF_LINK_ENABLE } from "../../src/link/vf.ts";
+import { macOf, macSource } from "../../src/plugin/mac.ts";
 import type { SriovConfig } from "./config.schema.ts";
 
 export function deviceOf(config: SriovConfig): string {
@@ -11,25 +11,7 @@ export function deviceOf(config: SriovConfig): string {
 
 /** Lower-case colon form, or "". The runtime's word, then CNI_ARGS, then the configuration, as sriov-cni has it; `args` as in macvlan. */
 export function wantedMac(call: Call<SriovConfig>): string {
-  const { text } = macSource(call);
-  if (text === "") return "";
-  const bytes = parseMac(text);
-  if (bytes === undefined || bytes.length !== 6 || (bytes[0]! & 1) !== 0 || bytes.every((byte) => byte === 0)) {
-    throw new Failure(
-      "invalid config",
-      `invalid MAC address ${text}`,
-      "A VF takes a unicast Ethernet address, such as 02:00:5e:10:00:01.",
-    );
-  }
-  return formatMac(bytes);
-}
-
-function macSource({ config, args }: Call<SriovConfig>): { at: string; text: string } {
-  const asked = config.args?.cni?.mac;
-  if (config.runtimeConfig?.mac) return { at: "/runtimeConfig/mac", text: config.runtimeConfig.mac };
-  if (typeof asked === "string" && asked !== "") return { at: "/args/cni/mac", text: asked };
-  const fromArgs = args.get("MAC");
-  return fromArgs ? { at: "", text: fromArgs } : { at: "/mac", text: config.mac ?? "" };
+  return macOf(macSource(call), "A VF takes a unicast Ethernet address, such as 02:00:5e:10:00:01.");
 }
 
 /** ETH_P_* of `vlanProto`; 802.1Q when absent. */

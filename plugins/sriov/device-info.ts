@@ -1,11 +1,11 @@
 // The device-info file (k8snetworkplumbingwg device-info-spec 1.1.0): what Multus puts into the pod's network-status. The device
 // plugin does not know the PF; we do.
 import type { Call } from "../../src/cni/plugin.ts";
-import { isObject } from "../../src/config/fold.ts";
 import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { log } from "../../src/log.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../src/state/files.ts";
+import { isObject } from "../../src/state/shape.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import type { Vf } from "./device.ts";
 

@@ -157,7 +157,7 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | und
   const mac = { wanted: wantedMac(call), has: held.link?.mac ?? "" };
   const state = stateBefore(ownNamespace().route, vf, call.config, mac);
   if (state !== undefined) held.state = state;
-  call.transaction.onRollback(`returning VF ${vf.pci} back`, () => void giveBackInTime(sriovLender, key, netns));
+  call.transaction.onRollback(`giving back VF ${vf.pci}`, () => void giveBackInTime(sriovLender, key, netns));
   records().write(key, held, homeOf(ownNamespace()));
   return state;
 }

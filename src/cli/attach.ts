@@ -8,10 +8,10 @@ import { command } from "./command.ts";
 import { requireRootFor, UsageError } from "./exit.ts";
 import { traceNetlink } from "./kernel/trace.ts";
 import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
-import { directoriesFor, type Network, networkIn, sourceOf } from "./runtime/networks.ts";
+import { CONF_DIR, directoriesFor, fileOf, type Network, networkIn, sourceOf } from "./runtime/networks.ts";
 import { add, check, del } from "./runtime/run.ts";
 import { Stage } from "./runtime/stage.ts";
-import { note, printJson } from "./terminal.ts";
+import { printJson } from "./terminal.ts";
 
 // ASCII: for one other character the engine keeps the whole text in 16 bits, two kilobytes more.
 const epilogue = `NETWORK is a file (a path, or a name that ends in .conf, .conflist, .json or .yaml; "-" is stdin), or the "name" of a network in
@@ -49,19 +49,18 @@ function startTrace(stage: Stage): void {
   };
 }
 
-/** Says which file a name stands for. */
 function findNetwork(given: string, netns: string, confDir: string | undefined): Network {
   const directories = directoriesFor(confDir);
+  let file: string;
   try {
-    const { file, byName } = sourceOf(given, directories);
-    if (byName) note(`network "${given}" is ${file}`);
-    return networkIn(file);
+    file = fileOf(given, directories);
   } catch (error) {
     if (error instanceof Failure && isNetwork(netns, directories)) {
       throw new UsageError(error.message, `"${netns}" is a network: the network comes first, then the namespace.`);
     }
     throw error;
   }
+  return networkIn(file);
 }
 
 function isNetwork(given: string, directories: string[]): boolean {
@@ -85,10 +84,7 @@ function attachCommand(
       .option("--container-id <id>", "container id (default: derived from the namespace's path, as in cnitool)")
       .option("--args <pairs>", "CNI_ARGS: K=V;K=V")
       .option("--cap-args <json>", "capability arguments; a plugin gets those that its capabilities name")
-      .option(
-        "--conf-dir <dir>",
-        "where to look for a network by name (default: /etc/cni/net.d, /etc/cni/multus/net.d)",
-      )
+      .option(...CONF_DIR)
       .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
       .option("--trace", "show each netlink message, both ways, on stderr")
       .option("--json", "print an error as a CNI error document")

@@ -4,12 +4,12 @@ import { host } from "../host/host.ts";
 import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
 import { examine } from "./doctor/examine.ts";
-import type { Finding, Level } from "./doctor/finding.ts";
+import { type Finding, type Level, levelColours } from "./doctor/finding.ts";
 import { Exit, Status, UsageError } from "./exit.ts";
 import { asJson, showGarbage } from "./gc.ts";
 import { collect, findDamaged, findGarbage } from "./node/garbage.ts";
 import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
-import { type Colour, note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
+import { note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
 const epilogue = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
 one network: it shows what it would do, and asks. The rest is for you to do; each finding says how.
@@ -19,8 +19,6 @@ one network: it shows what it would do, and asks. The rest is for you to do; eac
   podnic doctor --json | jq -r '.findings[] | select(.level == "error") | .found'
 
 Exit status: 0 nothing needs to be done, 1 there are warnings or errors (after --fix: are left).`;
-
-export const levelColours: { [level in Level]: Colour } = { ok: "green", note: "dim", warning: "yellow", error: "red" };
 
 /** So many findings with one cure are shown: after a loss of power a node has hundreds of leases of the time before. */
 const ALIKE = 10;

@@ -29,5 +29,13 @@ export class UsageError extends Failure {
 /** `why`: what root is needed for. */
 export function requireRootFor(what: string, why: string): void {
   if (host.geteuid() === 0) return;
-  throw new Failure("failed", `${what} needs root: ${why}`, "Run it as root.");
+  throw new Failure("failed", `${what} needs root: ${why}`, AS_ROOT);
+}
+
+const AS_ROOT = "Run it as root.";
+
+/** What to do when the kernel refuses (EACCES, EPERM). `forUsers`: who is not root. */
+export function cureOfRefusal(forUsers = AS_ROOT): string {
+  if (host.geteuid() !== 0) return forUsers;
+  return "Root was refused too: look for an immutable file (lsattr), SELinux or AppArmor, or a missing capability.";
 }

@@ -5,8 +5,8 @@ import { Exit, requireRootFor, Status } from "./exit.ts";
 import { type Explanation, explain, SOME_POD } from "./explain/run.ts";
 import type { Kind } from "./explain/steps.ts";
 import { type AttachmentOptions, attachmentOf } from "./runtime/attachment.ts";
-import { directoriesFor, networksIn, sourceOf } from "./runtime/networks.ts";
-import { type Colour, note, paint, print, printJson } from "./terminal.ts";
+import { CONF_DIR, directoriesFor, fileOf, networksIn } from "./runtime/networks.ts";
+import { type Colour, paint, print, printJson } from "./terminal.ts";
 
 const epilogue = `NETWORK is a file (a CNI configuration, a list, or YAML with NetworkAttachmentDefinitions; "-" is stdin), or the name of a network in
 /etc/cni/net.d or /etc/cni/multus/net.d. The plugins run as in an ADD, with this node's devices, leases and policy, but every change is
@@ -33,9 +33,7 @@ function explainNetworks(given: string, options: Options): Explanation[] {
   requireRootFor("explain", "it looks into namespaces and at state, as an ADD does");
   const { netns, confDir, ...rest } = options;
   const attachment = { ...attachmentOf(netns ?? SOME_POD, rest), ...(netns === undefined ? { netns: "" } : {}) };
-  const { file, byName } = sourceOf(given, directoriesFor(confDir));
-  if (byName) note(`network "${given}" is ${file}`);
-  return explain(networksIn(file), attachment);
+  return explain(networksIn(fileOf(given, directoriesFor(confDir))), attachment);
 }
 
 const colours: { [kind in Kind]: Colour | undefined } = {
@@ -78,7 +76,7 @@ export const explainCommand = () =>
     .option("--container-id <id>", "container id (default: derived from the namespace's path)")
     .option("--args <pairs>", "CNI_ARGS: K=V;K=V")
     .option("--cap-args <json>", "capability arguments; a plugin gets those that its capabilities name")
-    .option("--conf-dir <dir>", "where to look for a network by name (default: /etc/cni/net.d, /etc/cni/multus/net.d)")
+    .option(...CONF_DIR)
     .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
     .option("--json", "print one JSON document")
     .action((network: string, options: Options) => {

@@ -135,7 +135,7 @@ function inChild(round: () => boolean): void {
 function minutesOf(every: string): number {
   const minutes = Number(every);
   if (/^\d+$/.test(every) && minutes >= 1 && minutes <= 10_080) return minutes;
-  throw new UsageError(`--every ${every}: is not a valid number of minutes`, "It must be from 1 to 10080 (a week).");
+  throw new UsageError(`--every ${every} is not a valid number of minutes`, "It must be from 1 to 10080 (a week).");
 }
 
 function runGc(given: string | undefined, options: Options): void {

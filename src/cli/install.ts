@@ -5,7 +5,7 @@ import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { hasErrno } from "../state/descriptor.ts";
 import { command } from "./command.ts";
-import { UsageError } from "./exit.ts";
+import { cureOfRefusal, UsageError } from "./exit.ts";
 import { BACKUP, type Change, type InstallOptions, install, isDirectory, uninstall } from "./install/directory.ts";
 import { note, printJson, printTable } from "./terminal.ts";
 
@@ -80,8 +80,7 @@ function changing<T>(dir: string, act: () => T): T {
 
 function cureOf(errno: string): string {
   if (errno === "EROFS") return "The file system is mounted read-only: choose a directory on another one.";
-  if (host.geteuid() !== 0) return "Run it as root, or name a directory that you may write to.";
-  return "Root was refused too: look for an immutable file (lsattr), SELinux or AppArmor.";
+  return cureOfRefusal("Run it as root, or name a directory that you may write to.");
 }
 
 function runInstall(dir: string | undefined, options: Options): void {

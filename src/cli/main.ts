@@ -3,7 +3,7 @@ import { type Command, CommanderError } from "commander";
 import { errorDocument, toFailure } from "../cni/failure.ts";
 import { pluginNames } from "../cni/registry.ts";
 import { Failure } from "../errors.ts";
-import { host, SystemError } from "../host/host.ts";
+import { SystemError } from "../host/host.ts";
 import { hasErrno } from "../state/descriptor.ts";
 import { podnicVersion } from "../version.ts";
 import { addCommand, checkCommand, delCommand } from "./attach.ts";
@@ -11,7 +11,7 @@ import { command } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { devicesCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
-import { Exit, Status, UsageError } from "./exit.ts";
+import { cureOfRefusal, Exit, Status, UsageError } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
 import { gcCommand } from "./gc.ts";
 import { installCommand, uninstallCommand } from "./install.ts";
@@ -109,9 +109,7 @@ function refused({ exitCode, message }: CommanderError, json: boolean): number {
 /** The cures of toFailure are for plugins, which a runtime starts. */
 function inWords(thrown: unknown): Failure {
   if (!(thrown instanceof SystemError) || !hasErrno(thrown, "EACCES", "EPERM")) return toFailure(thrown);
-  const ofRoot =
-    "Root was refused too: look for an immutable file (lsattr), SELinux or AppArmor, or a missing capability.";
-  return new Failure("failed", thrown.message, host.geteuid() === 0 ? ofRoot : "Run it as root.");
+  return new Failure("failed", thrown.message, cureOfRefusal());
 }
 
 /** Says why: to people on stderr, to programs also on stdout. */

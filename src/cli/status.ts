@@ -4,8 +4,7 @@ import { oneLine } from "../log.ts";
 import { podnicVersion } from "../version.ts";
 import { command } from "./command.ts";
 import { type Examination, examine, unseen } from "./doctor/examine.ts";
-import type { Finding, Level } from "./doctor/finding.ts";
-import { levelColours } from "./doctor.ts";
+import { type Finding, type Level, levelColours } from "./doctor/finding.ts";
 import { Exit, Status } from "./exit.ts";
 import { countInWords } from "./leases.ts";
 import { paint, plural, print, printJson } from "./terminal.ts";
@@ -26,6 +25,8 @@ interface Part {
   about: string;
   errors: number;
   warnings: number;
+  /** false: who asks may not see it. */
+  examined: boolean;
   /** What there is, for people. */
   summary: string;
 }
@@ -44,8 +45,9 @@ export function overview({ findings, seen }: Examination): Overview {
     findings.filter((one) => one !== unseen && one.level === level && (about === undefined || one.about === about));
   const parts = [...new Set(findings.map(({ about }) => about))].map((about): Part => {
     const good = findings.filter((one) => one.about === about && one.level === "ok").length;
-    const summary = about === "state" ? stateInWords(seen) : summaries[about]?.(good);
-    return { about, errors: of("error", about).length, warnings: of("warning", about).length, summary: summary ?? "" };
+    const summary = about === "state" ? stateInWords(seen) : (summaries[about]?.(good) ?? "");
+    const counts = { errors: of("error", about).length, warnings: of("warning", about).length };
+    return { about, ...counts, examined: about !== "state" || seen !== undefined, summary };
   });
   const [errors, warnings] = [of("error"), of("warning")];
   const counts = { errors: errors.length, warnings: warnings.length };
@@ -81,12 +83,12 @@ function show({ version, errors, warnings, parts, findings }: Overview): void {
   for (const part of parts) print(`${oneLine(`${part.about.padEnd(15)} ${partInWords(part)}`.trimEnd())}\n`);
 }
 
-function partInWords({ errors, warnings, summary }: Part): string {
+function partInWords({ errors, warnings, examined, summary }: Part): string {
   const counts = [
     ...(errors > 0 ? [plural(errors, "error")] : []),
     ...(warnings > 0 ? [plural(warnings, "warning")] : []),
   ];
-  const state = counts.length === 0 ? (summary.startsWith("not examined") ? "?" : "ok") : counts.join(", ");
+  const state = counts.length === 0 ? (examined ? "ok" : "?") : counts.join(", ");
   return `${state.padEnd(22)} ${summary}`;
 }
 

@@ -5,8 +5,8 @@ import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
 import { Exit, Status } from "./exit.ts";
 import { readInput } from "./input.ts";
-import { directoriesFor, sourceOf } from "./runtime/networks.ts";
-import { type Colour, note, paint, plural, print, printJson } from "./terminal.ts";
+import { CONF_DIR, directoriesFor, fileOf } from "./runtime/networks.ts";
+import { type Colour, paint, plural, print, printJson } from "./terminal.ts";
 import { cut } from "./validate/cut.ts";
 import { type CheckedFile, type Located, validateFile } from "./validate/file.ts";
 import type { Level } from "./validate/finding.ts";
@@ -43,8 +43,7 @@ export function validate(networks: string[], confDir?: string): CheckedFile[] {
   const directories = directoriesFor(confDir);
   const checked = networks.map((given) => {
     try {
-      const { file, byName } = sourceOf(given, directories);
-      if (byName) note(`network "${given}" is ${file}`);
+      const file = fileOf(given, directories);
       return validateFile(file, readInput(file));
     } catch (error) {
       if (error instanceof Failure) return unreadable(given, error);
@@ -103,7 +102,7 @@ export const validateCommand = () =>
       "files (.conf, .json, .conflist, or YAML with NetworkAttachmentDefinitions; - is stdin), or names of networks",
     )
     .option("--strict", "warnings count as errors")
-    .option("--conf-dir <dir>", "where to look for a network by name (default: /etc/cni/net.d, /etc/cni/multus/net.d)")
+    .option(...CONF_DIR)
     .option("--json", "print one JSON document")
     .action((networks: string[], options: { strict?: boolean; confDir?: string; json?: boolean }) => {
       const checked = validate(networks, options.confDir);

@@ -44,6 +44,8 @@ export function prepareCall(plugin: Plugin, request: Request, confine?: Confine)
   };
   const logPlace = placeOfLog(plugin, call);
   const refusal = whyRefused(plugin, call);
+  // A log that lies in its root, or is it, has no directory of its own to be granted, and one name that is opened without following links
+  // leads nowhere else: it is opened before.
   const isOneName = logPlace !== undefined && logPlace.steps.length < 2;
   if (isOneName) startLog(logPlace);
   confine?.(plugin, call, isOneName ? undefined : logPlace, refusal !== undefined);

@@ -18,17 +18,17 @@ const STATE_MODE = 0o755;
 const NONE: readonly never[] = [];
 
 /**
- * Gives up what this call does not need. `logPlace`: where its log is still to be opened. `refused`: it is about to be refused, and writes nothing
- * else. On DEL and GC, which clean up, a kernel that does not let us is a warning.
+ * Gives up what this call does not need. `logPlace`: where its log is still to be opened. `refused`: it is about to be refused, and writes
+ * nothing else. On DEL and GC, which clean up, a kernel that does not let us is a warning.
  */
 export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefined, refused: boolean): void {
   if (!isConfinable(plugin, call)) return;
-  if (!refused && logPlace === undefined && !confinesFiles(plugin, call)) {
-    host.confine();
-    return;
-  }
   const makes = call.command === "ADD" || call.command === "STATUS";
   try {
+    if (!refused && logPlace === undefined && !confinesFiles(plugin, call)) {
+      host.confine();
+      return;
+    }
     host.confine(() => {
       const trees: Fd[] = [];
       const states = refused ? NONE : statesOf(plugin, call);
@@ -43,8 +43,9 @@ export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefi
 }
 
 /**
- * Not an IPAM plugin of others: it would inherit what binds us, and nobody knows what it needs. And Landlock hides the namespaces of other processes
- * in /proc (/proc/PID/ns/net), by which some runtimes name their pods: not calls that are about such a pod, or may have to find one by a record.
+ * Not an IPAM plugin of others: it would inherit what binds us, and nobody knows what it needs. And Landlock hides the namespaces of other
+ * processes in /proc (/proc/PID/ns/net), by which some runtimes name their pods: not calls that are about such a pod, or may have to find
+ * one by a record.
  */
 function isConfinable(plugin: Plugin, call: Call): boolean {
   if (plugin.kind !== "interface") return true;
@@ -60,7 +61,9 @@ function confinesFiles(plugin: Plugin, call: Call): boolean {
   return ipam === undefined || ipam.plugin.confinesFiles?.(ipam.call) !== false;
 }
 
-/** Where the plugin, and the IPAM plugin in its process, may have to write. What DEL finds wrong with the configuration is said in its turn. */
+/**
+ * Where the plugin, and the IPAM plugin in its process, may have to write. What DEL finds wrong with the configuration is said in its turn.
+ */
 function statesOf(plugin: Plugin, call: Call): readonly Place[] {
   const own = written(plugin, call);
   if (plugin.kind !== "interface" || findPlugin(call.config.ipam?.type ?? "")?.writes === undefined) return own;
@@ -88,8 +91,8 @@ function leniently<T>({ command }: Call, body: () => T): T | undefined {
 }
 
 /**
- * The root of the node's policy, or below one that others share the first directory, never the root itself. What cannot be opened may not be
- * written; why is said by whoever tries.
+ * The root of the node's policy, or below one that others share the first directory, never the root itself. What cannot be opened may not
+ * be written; why is said by whoever tries.
  */
 function openTree(place: Place, make: boolean, trees: Fd[]): void {
   const { root, steps } = place;

@@ -1,6 +1,6 @@
 // The whole life of a call: checks, the plugin, one document on stdout, undo.
 import { relaxPolicy } from "../config/policy.ts";
-import { Failure } from "../errors.ts";
+import { addDetails, Failure } from "../errors.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { log, oneLine } from "../log.ts";
@@ -154,8 +154,8 @@ function add(plugin: Plugin, call: Call): void {
     const failure = withName(error, call);
     if (problems.length === 0) throw failure;
     const { message, details } = failure;
-    const left = `${details === "" ? "" : `${details}; `}not undone: ${problems.map(oneLine).join("; ")} (DEL will try again)`;
-    throw failure.reworded(message, left);
+    const left = `Not undone: ${problems.map(oneLine).join("; ")} (DEL will try again).`;
+    throw failure.reworded(message, addDetails(details, left));
   }
 }
 

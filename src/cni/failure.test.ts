@@ -59,7 +59,7 @@ describe("undo", () => {
       });
       throw new Failure("failed", "no");
     });
-    expect(run("ADD").out.details).toBe("not undone: giving back eth1: it has gone\\u000a (DEL will try again)");
+    expect(run("ADD").out.details).toBe("Not undone: giving back eth1: it has gone\\u000a (DEL will try again).");
   });
 
   test("success commits", () => {

@@ -1,7 +1,7 @@
 // Finds a plugin's executable in CNI_PATH, without ever leaving its directories (CVE-2021-20206).
 import { didYouMean } from "../config/messages.ts";
 import { policy } from "../config/policy.ts";
-import { Failure } from "../errors.ts";
+import { addDetails, Failure } from "../errors.ts";
 import {
   O_CLOEXEC,
   O_DIRECTORY,
@@ -16,7 +16,7 @@ import {
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { excerpt, isPlainName } from "./names.ts";
 import type { Delegate } from "./plugin.ts";
-import { findPlugin, pluginNames } from "./registry.ts";
+import { ipamNames } from "./registry.ts";
 
 const maxHops = 8;
 const S_ISUID = 0o4000;
@@ -54,13 +54,12 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
     `failed to find plugin ${JSON.stringify(name)} in path [${excerpt(path.join(" "))}]`,
     refused.length === 0
       ? `${suggestion(name)}Install it in one of these directories (CNI_PATH).`
-      : excerpt(refused.join("; ")),
+      : excerpt(refused.reduce(addDetails, "")),
   );
 }
 
 function suggestion(name: string): string {
-  const known = pluginNames().filter((each) => findPlugin(each)?.kind === "ipam");
-  const meant = didYouMean(name, known);
+  const meant = didYouMean(name, ipamNames());
   return meant === "" ? "" : `${meant.slice("; ".length)} Otherwise `;
 }
 

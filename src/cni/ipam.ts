@@ -12,7 +12,7 @@ import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
 import { excerpt } from "./names.ts";
 import type { Attachment, Call, IpamCall, Plugin } from "./plugin.ts";
-import { findPlugin, pluginNames } from "./registry.ts";
+import { findPlugin, ipamNames } from "./registry.ts";
 import type { Result } from "./result.ts";
 
 /** True when the configuration asks for IPAM (`ipam.type` not empty). */
@@ -47,10 +47,6 @@ function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
     `${JSON.stringify(excerpt(name))} is not an IPAM plugin`,
     `"ipam.type" names an IPAM plugin: ${ipamNames().join(", ")}, or one in CNI_PATH such as dhcp.`,
   );
-}
-
-function ipamNames(): string[] {
-  return pluginNames().filter((name) => findPlugin(name)?.kind === "ipam");
 }
 
 /** The same call as the IPAM plugin would get it as a process of its own. */

@@ -16,8 +16,8 @@ const sizeLimit = 100 << 20;
 const LINE_BEGIN = '{"time":';
 
 /**
- * What lines say and which are written. Returns where they are to go; undefined: to stderr. Throws Failure("invalid config") when `logFile` lies where
- * no log may.
+ * What lines say and which are written. Returns where they are to go; undefined: to stderr. Throws Failure("invalid config") when `logFile`
+ * lies where no log may.
  */
 export function setUpLog(config: NetworkConfig, context: Fields): Place | undefined {
   const { logFile, logLevel } = config as { logFile?: string; logLevel?: string };

@@ -86,8 +86,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   /** True when an ADD may report addresses although no IPAM is configured. Absent: only those of a prevResult. */
   hasOwnAddresses?(call: Call<C>): boolean;
   /**
-   * Where its calls may have to write (cni/confine.ts). Absent: nowhere. Throws Failure("invalid config"), on DEL and GC too, when a configuration
-   * may not name it.
+   * Where its calls may have to write (cni/confine.ts). Absent: nowhere. Throws Failure("invalid config"), on DEL and GC too, when a
+   * configuration may not name it.
    */
   writes?(call: Call<C>): readonly Place[];
   /** False for a call that only gives up capabilities: one that names no path of its own, when Landlock costs it too much. Absent: true. */

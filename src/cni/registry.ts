@@ -18,3 +18,7 @@ export function findPlugin(name: string): Plugin | undefined {
 export function pluginNames(): string[] {
   return [...plugins.keys()];
 }
+
+export function ipamNames(): string[] {
+  return pluginNames().filter((name) => findPlugin(name)?.kind === "ipam");
+}

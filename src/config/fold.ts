@@ -3,6 +3,7 @@
 //
 // Where ours is safer than Go: a key in exactly the schema's spelling wins over other spellings wherever it stands (with Go the last
 // one wins, so that "Name" could replace a "name" that somebody else had checked); keys that no schema knows are dropped.
+import { isObject } from "../state/shape.ts";
 import type { ArrayShape, ObjectShape, Shape } from "./shape.ts";
 
 /** A list that has more entries than its schema allows; it has been emptied. */
@@ -61,10 +62,6 @@ function merge(under: unknown, over: unknown): unknown {
   for (const key of Object.keys(under)) out[key] = under[key];
   for (const key of Object.keys(over)) out[key] = merge(out[key], over[key]);
   return out;
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Lower case as Go folds names: the Kelvin sign is a k (toLowerCase does that) and the long s is an s. */

@@ -1,6 +1,6 @@
 // From what came in to what a plugin may trust: keys folded, values checked against the plugin's schema.
 import { shapes, validators } from "#validators";
-import { Failure } from "../errors.ts";
+import { addDetails, Failure } from "../errors.ts";
 import { fold, type Overlong } from "./fold.ts";
 import { humanPath, type Problem, problemOf } from "./messages.ts";
 
@@ -45,7 +45,7 @@ export function refusal(prefix: string, problems: Problem[]): Failure {
   const cure =
     first?.cure ??
     "Correct it in the network configuration (with Multus: spec.config of the NetworkAttachmentDefinition).";
-  const details = more.length === 0 ? cure : `${cure}; also: ${more.join("; ")}`;
+  const details = more.length === 0 ? cure : addDetails(cure, `Also: ${more.join("; ")}`);
   return new Failure("invalid config", `${prefix}: ${first?.text ?? "invalid"}`, details);
 }
 

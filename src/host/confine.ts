@@ -1,13 +1,10 @@
-// Giving up what the rest of a call does not need: Linux's Landlock for files and programs, fewer capabilities. None of it can be taken back.
-// Each call pays for this: as few system calls as can be, and their structures are part of the snapshot.
+// Giving up what the rest of a call does not need: Linux's Landlock for files and programs, fewer capabilities. None of it can be taken
+// back. Each call pays for this: as few system calls as can be, and their structures are part of the snapshot.
 import { E2BIG, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from "./constants.ts";
 import { type Fd, type Grants, SystemError } from "./host.ts";
-import type { Argument, NUMBERS } from "./syscalls.ts";
+import type { ProgramHost } from "./run.ts";
 
-/** What we need of the host: its LinuxHost.call. */
-interface SystemCalls {
-  call(name: keyof typeof NUMBERS, path: string, ...args: Argument[]): number;
-}
+type SystemCalls = Pick<ProgramHost, "call">;
 
 const CREATE_RULESET_VERSION = 1;
 const RULE_PATH_BENEATH = 1;
@@ -21,8 +18,8 @@ const MAKE_DIR = 1 << 7;
 const MAKE_REG = 1 << 8;
 
 /**
- * What needs a grant from then on: all rights of ABI 2 (Linux 5.19) but to read files and directories. Not truncate(2) by path and ioctl(2) on
- * devices, of ABI 3 and 5: with these the kernel judges every open, also for reading (0.8 us), and we do neither.
+ * What needs a grant from then on: all rights of ABI 2 (Linux 5.19) but to read files and directories. Not truncate(2) by path and ioctl(2)
+ * on devices, of ABI 3 and 5: with these the kernel judges every open, also for reading (0.8 us), and we do neither.
  */
 const HANDLED = 0x3ff3;
 /** ABI 1 does not know REFER, and refuses it always. */

@@ -44,7 +44,10 @@ export interface Stat {
   uid: number;
   nlink: number;
   size: number;
-  /** Modification time, seconds since the epoch, and the nanoseconds within. Never compared by order (the clock may jump), only for equality. */
+  /**
+   * Modification time, seconds since the epoch, and the nanoseconds within. Never compared by order (the clock may jump), only for
+   * equality.
+   */
   mtime: number;
   mtimeNsec: number;
 }
@@ -155,8 +158,8 @@ export interface Host {
   run(command: Command): Outcome;
   /**
    * Gives up for good what the rest of this process does not need: it writes nowhere but where `grants` says, runs no program, mounts
-   * nothing, and keeps no capability but those for links, packets, namespaces and files. Reading is not limited. Without `grants`, and where
-   * the kernel has no Landlock, it only loses capabilities, and on Node nothing.
+   * nothing, and keeps no capability but those for links, packets, namespaces and files. Reading is not limited. Without `grants`, and
+   * where the kernel has no Landlock, it only loses capabilities, and on Node nothing.
    */
   confine(grants?: () => Grants): void;
   /**

@@ -19,7 +19,8 @@ import { readSysctl, writeSysctl } from "./sysctl.ts";
 export interface ConfigureOptions {
   /**
    * Duplicate address detection of the IPv6 addresses. "wait" (default): as the Go plugins do, wait for its end only when an IPv6
-   * gateway is given. "always": wait for it. "skip": none, the addresses are usable at once. "optimistic": usable at once while it runs (RFC 4429).
+   * gateway is given. "always": wait for it. "skip": none, the addresses are usable at once. "optimistic": usable at once while it runs
+   * (RFC 4429).
    */
   dad?: "wait" | "always" | "skip" | "optimistic";
   /** accept_ra=0: no addresses or routes from router advertisements (CVE-2020-10749). For links we create. */

@@ -98,11 +98,11 @@ export function search(
   saved: LinkSnapshot,
   ifName: string,
   pod: View | undefined,
-  hostNs: View,
+  host: View,
 ): { where: "pod" | "host"; link?: Link | undefined; unclear?: Link | undefined } {
   const inPod = pod && findDevice(pod, saved, ifName);
   if (inPod?.link !== undefined) return { where: "pod", link: inPod.link };
-  const onHost = findDevice(hostNs, saved, ifName);
+  const onHost = findDevice(host, saved, ifName);
   if (onHost?.link !== undefined) return { where: "host", link: onHost.link };
   return inPod?.unclear === undefined
     ? { where: "host", unclear: onHost?.unclear }

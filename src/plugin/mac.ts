@@ -8,7 +8,7 @@ interface MacConfig extends NetworkConfig {
 }
 
 /** Who asks for a MAC address, the JSON pointer of it, and the address; all "" when nobody does. */
-export interface MacSource {
+interface MacSource {
   where: string;
   at: string;
   text: string;
@@ -35,11 +35,12 @@ function asked(where: string, at: string, text: unknown): MacSource | undefined 
   return typeof text === "string" && text !== "" ? { where, at, text } : undefined;
 }
 
-export function macOf({ where, text }: MacSource): string {
-  return text === "" ? "" : unicastMac(where, text);
+/** `cure`: what an error says instead of what is wrong with the address. */
+export function macOf({ where, text }: MacSource, cure?: string): string {
+  return text === "" ? "" : unicastMac(where, text, cure);
 }
 
-export function unicastMac(where: string, text: string): string {
+export function unicastMac(where: string, text: string, cure?: string): string {
   const bytes = parseMac(text);
   const problem =
     bytes === undefined
@@ -55,6 +56,6 @@ export function unicastMac(where: string, text: string): string {
   throw new Failure(
     "invalid config",
     `invalid MAC address ${text}`,
-    `${where} ${problem}. A locally administered address begins with 02, such as 02:00:5e:10:00:01.`,
+    cure ?? `${where} ${problem}. A locally administered address begins with 02, such as 02:00:5e:10:00:01.`,
   );
 }

@@ -1,7 +1,7 @@
 // Files that survive a crash: written to a temporary file, synced, then linked or renamed into place.
 //
-// The temporary file of `x` is `.x.tmp`. Its writer holds a flock on it, so that a temporary file without one belongs to a process that was killed
-// and may be removed; a fixed name means that a kill never leaves more than one behind.
+// The temporary file of `x` is `.x.tmp`. Its writer holds a flock on it, so that a temporary file without one belongs to a process that was
+// killed and may be removed; a fixed name means that a kill never leaves more than one behind.
 import { Failure } from "../errors.ts";
 import { concat } from "../host/concat.ts";
 import {
@@ -73,7 +73,10 @@ export function closing<T>(fd: Fd, body: (fd: Fd) => T): T {
   }
 }
 
-/** Whole contents of a regular file in `dir`, never following a link. undefined: not there. Throws when it is larger than `limit` or not a regular file. */
+/**
+ * Whole contents of a regular file in `dir`, never following a link. undefined: not there. Throws when it is larger than `limit` or not a
+ * regular file.
+ */
 export function readFile(dir: Fd, name: string, limit: number): Uint8Array | undefined {
   checkName(name);
   const looked = openLooked(dir, name, O_RDONLY, notRegular);

@@ -7,6 +7,7 @@ import { log } from "../log.ts";
 import { hasErrno } from "./descriptor.ts";
 import { closing, NAME_MAX, readFile, readUpTo, removeFile, withDirectory, writeFile } from "./files.ts";
 import { sha256 } from "./hash.ts";
+import { isObject } from "./shape.ts";
 
 /** Where podnic keeps what the Go plugins have no file for. */
 export const STATE_ROOT = "/var/lib/cni/podnic";
@@ -209,10 +210,6 @@ function isThere(dir: Fd, name: string): boolean {
     if (hasErrno(error, "ENOENT")) return false;
     throw error;
   }
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): boolean {

@@ -28,6 +28,7 @@ export function objectOf<T>(fields: { [K in keyof T]-?: Shape<T[K]> }): Shape<T>
   return (value): value is T => isObject(value) && keys.every((key) => fields[key](value[key]));
 }
 
-function isObject(value: unknown): value is { [key: string]: unknown } {
+/** Not a list, which mapOf and objectOf would take too. */
+export function isObject(value: unknown): value is { [key: string]: unknown } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 // A small world on the real kernel: a host and three pods with devices that share names, MACs, indices and parents, and what pods and the
-// host's root do to them. Every device has a serial number that nobody can change and podnic does not look at: its number of transmit queues.
+// host's root do to them. Every device has a serial number that nobody can change and podnic does not look at: its number of transmit
+// queues.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";

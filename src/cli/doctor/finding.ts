@@ -1,7 +1,10 @@
 // What the doctor finds.
+import type { Colour } from "../terminal.ts";
 
 /** "ok" and "note" need nothing to be done; "warning" and "error" come with a cure. */
 export type Level = "ok" | "note" | "warning" | "error";
+
+export const levelColours: { [level in Level]: Colour } = { ok: "green", note: "dim", warning: "yellow", error: "red" };
 
 export interface Finding {
   /** What was looked at: "kernel", "capabilities", "plugins", "configurations", "policy", "state". */

@@ -1,7 +1,8 @@
 // The network configurations that this node's runtime and Multus read, and those that libcni remembers.
-import { isObject } from "../../config/fold.ts";
+
 import { host } from "../../host/host.ts";
 import { readFileAt } from "../../state/files.ts";
+import { isObject } from "../../state/shape.ts";
 import { note } from "../terminal.ts";
 import { namesIn } from "./namespaces.ts";
 

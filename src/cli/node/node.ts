@@ -1,7 +1,6 @@
 // The node as the operator's commands see it: everything that tells about pods, looked up once.
-import { Failure } from "../../errors.ts";
-import { host } from "../../host/host.ts";
 import { bootTime } from "../../state/record.ts";
+import { requireRootFor } from "../exit.ts";
 import { readCache } from "./cache.ts";
 import { configurationFiles, type PluginConfiguration, pluginsOf, readConfiguration } from "./configurations.ts";
 import { Containers } from "./evidence.ts";
@@ -21,8 +20,7 @@ export interface Node {
 
 /** Who is not root would be told half of the truth: state is root's, and so are pods' namespaces. Throws Failure. */
 export function requireRoot(): void {
-  if (host.geteuid() === 0) return;
-  throw new Failure("failed", "only root can see pods' namespaces and the plugins' records", "Run it as root.");
+  requireRootFor("this", "only root can see pods' namespaces and the plugins' records");
 }
 
 export function configurationsInFiles(): PluginConfiguration[] {

@@ -1,9 +1,9 @@
 // Results of ADD that `podnic add` kept for its del. Runtimes take care of theirs; of ours nobody does when del never comes.
 
 import { findPlugin } from "../../cni/registry.ts";
-import { isObject } from "../../config/fold.ts";
 import { host } from "../../host/host.ts";
 import { readFile, removeFile, withDirectory } from "../../state/files.ts";
+import { isObject } from "../../state/shape.ts";
 import { decodeBase64 } from "../base64.ts";
 import { DIRECTORY, WRITER } from "../runtime/cache.ts";
 import { pluginsOf } from "./configurations.ts";

@@ -1,11 +1,12 @@
 // NETWORK on the command line: the path of a file, or the name of a network, which is found as libcni finds it.
-import { isObject } from "../../config/fold.ts";
+
 import { findJsonError } from "../../config/json-error.ts";
 import { didYouMean } from "../../config/messages.ts";
 import { Failure } from "../../errors.ts";
 import { S_IFMT, S_IFREG } from "../../host/constants.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
 import { closing } from "../../state/files.ts";
+import { isObject } from "../../state/shape.ts";
 import { openNamedDirectory, readInput } from "../input.ts";
 import { CONFIG_DIRECTORIES } from "../node/configurations.ts";
 import { note } from "../terminal.ts";
@@ -25,22 +26,20 @@ export interface Network {
 }
 
 /** Throws Failure("invalid config"). */
-export function readNetwork(file: string, text: string): Network {
+function readNetwork(file: string, text: string): Network {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
   } catch {
     const found = findJsonError(text);
-    throw unusable(
-      file,
-      found === undefined ? "is not JSON" : `is not JSON: line ${found.line}, column ${found.column}: ${found.text}`,
-    );
+    const where = found === undefined ? "" : `: line ${found.line}, column ${found.column}: ${found.text}`;
+    throw unusable(file, `${file} is not JSON${where}`);
   }
-  if (!isObject(raw)) throw unusable(file, "is not an object {…}");
+  if (!isObject(raw)) throw unusable(file, `${file} is not an object {…}`);
   const { name, cniVersion, plugins } = raw;
   const version = typeof cniVersion === "string" ? cniVersion : "";
   if (plugins === undefined) {
-    if (typeof raw.type !== "string") throw unusable(file, 'has neither "type" nor "plugins"');
+    if (typeof raw.type !== "string") throw unusable(file, `${file} has neither "type" nor "plugins"`);
     const list = { name, cniVersion, plugins: [raw] };
     return {
       name: typeof name === "string" ? name : "",
@@ -51,16 +50,21 @@ export function readNetwork(file: string, text: string): Network {
     };
   }
   if (!Array.isArray(plugins) || plugins.length === 0 || !plugins.every(isObject)) {
-    throw unusable(file, '"plugins" is not a list of objects');
+    throw unusable(file, `${file} "plugins" is not a list of objects`);
   }
   const disableCheck = raw.disableCheck === true || raw.disableCheck === "true";
   return { name: typeof name === "string" ? name : "", cniVersion: version, plugins, disableCheck, text };
 }
 
-function unusable(file: string, why: string): Failure {
-  const text = why.startsWith(":") ? `${file}${why}` : `${file} ${why}`;
+function unusable(file: string, text: string): Failure {
   return new Failure("invalid config", text, `See podnic validate ${file}.`);
 }
+
+/** The option that names another directory. */
+export const CONF_DIR: [flags: string, description: string] = [
+  "--conf-dir <dir>",
+  `where to look for a network by name (default: ${CONFIG_DIRECTORIES.join(", ")})`,
+];
 
 /** Where a network is looked for: what the command line says, else cnitool's variable, else the directories of runtime and Multus. */
 export function directoriesFor(confDir: string | undefined): string[] {
@@ -94,6 +98,13 @@ export function sourceOf(given: string, directories: string[]): Source {
     `no network "${given}" in ${where}${didYouMean(given, names)}`,
     `${there} Give a name, or the path of a file; --conf-dir names another directory.`,
   );
+}
+
+/** The same; stderr says which file a name stands for. */
+export function fileOf(given: string, directories: string[]): string {
+  const { file, byName } = sourceOf(given, directories);
+  if (byName) note(`network "${given}" is ${file}`);
+  return file;
 }
 
 /** Whether NETWORK is a file and cannot be a name. */
@@ -145,16 +156,22 @@ function filesIn(dir: string, mayBeMissing: boolean): string[] {
     if (mayBeMissing && error instanceof Failure) return [];
     throw error;
   }
-  const names = closing(fd, () => host.readdir(fd)).sort();
-  const ending = (...endings: string[]) => names.filter((name) => endings.some((each) => name.endsWith(each)));
-  return [...ending(".conflist"), ...ending(".conf", ".json")].map((name) => `${dir}/${name}`);
+  const names = closing(fd, () => host.readdir(fd));
+  return asRead(names.map((name) => ({ file: `${dir}/${name}` }))).map(({ file }) => file);
+}
+
+/** Those that a runtime reads, in the order in which libcni looks for a name: lists before single configurations, each in lexical order. */
+export function asRead<T extends { file: string }>(files: readonly T[]): T[] {
+  const sorted = [...files].sort((a, b) => (a.file < b.file ? -1 : 1));
+  const ending = (...endings: string[]) => sorted.filter(({ file }) => endings.some((each) => file.endsWith(each)));
+  return [...ending(".conflist"), ...ending(".conf", ".json")];
 }
 
 /** All networks of a file: CNI's JSON, or the NetworkAttachmentDefinitions in YAML. Throws Failure("invalid config"). */
 export function networksIn(file: string): Network[] {
   const { networks, remarks } = readContents(file, readInput(file));
   const wrong = remarks.find(({ level }) => level === "error");
-  if (wrong !== undefined) throw unusable(file, `: ${wrong.text}`);
+  if (wrong !== undefined) throw unusable(file, `${file}: ${wrong.text}`);
   return networks.map(({ json, origin }) => {
     const network = readNetwork(file, json);
     // Multus gives a network without a name that of its definition.

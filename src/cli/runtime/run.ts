@@ -5,11 +5,11 @@ import { findDelegate } from "../../cni/find-delegate.ts";
 import { excerpt } from "../../cni/names.ts";
 import { findPlugin } from "../../cni/registry.ts";
 import { isBefore, isSupported } from "../../cni/version.ts";
-import { isObject } from "../../config/fold.ts";
-import { Failure } from "../../errors.ts";
+import { addDetails, Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import { closing } from "../../state/files.ts";
+import { isObject } from "../../state/shape.ts";
 import { type Attachment, environmentOf } from "./attachment.ts";
 import { DIRECTORY, forgetResult, keepResult, keptResult } from "./cache.ts";
 import type { Config, Network } from "./networks.ts";
@@ -74,8 +74,8 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     } catch (error) {
       if (!(error instanceof Failure) || i === 0) throw error;
       const done = network.plugins.slice(0, i).map(({ type }) => String(type));
-      const details = `${error.details}; ${done.join(", ")} before it stays in place until a DEL`;
-      throw error.reworded(error.message, details);
+      const kept = `What ${done.join(", ")} did before it stays in place until a DEL.`;
+      throw error.reworded(error.message, addDetails(error.details, kept));
     }
   }
   try {
@@ -85,7 +85,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     const cure = "The interface exists all the same, until a DEL.";
     throw failure.reworded(
       `the result cannot be kept in ${DIRECTORY}: ${failure.message}`,
-      `${failure.details}; ${cure}`,
+      addDetails(failure.details, cure),
     );
   }
   return result;

@@ -79,6 +79,15 @@ test("a file with several networks is refused by commands that take one", () => 
   expect(stderr).toMatch(/has 2 networks: a, b|add needs root/);
 });
 
+test("a file that is wrong is not taken for the wrong order", () => {
+  const path = join(dir, "broken.conflist");
+  writeFileSync(path, "{");
+  const { status, stderr } = run(["add", path, "lan", "--conf-dir", join(dir, "one")]);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/See podnic validate .*broken.conflist|add needs root/);
+  expect(stderr).not.toContain("the network comes first");
+});
+
 test("people see no code, programs do", () => {
   const { stderr, stdout } = run(["uninstall", "--json", join(dir, "nowhere")]);
   expect(stderr).not.toMatch(/\(code \d+\)/);

@@ -1,8 +1,8 @@
 // One file checked: what is wrong in it, and where.
 import { isTooDeep } from "../../cni/request.ts";
-import { isObject } from "../../config/fold.ts";
 import { findJsonError } from "../../config/json-error.ts";
 import { humanPath } from "../../config/messages.ts";
+import { isObject } from "../../state/shape.ts";
 import { cut, type Omitted } from "./cut.ts";
 import { type NetworkText, type Remark, readContents } from "./documents.ts";
 import type { Level } from "./finding.ts";

@@ -1,9 +1,9 @@
 // A network: one plugin's configuration, or a list of them. The rules are those of the spec (section 1) and of the runtimes.
 import { checkNetworkName, excerpt } from "../../cni/names.ts";
 import { isBefore, isSupported, supportedVersions } from "../../cni/version.ts";
-import { isObject } from "../../config/fold.ts";
 import { describe, didYouMean } from "../../config/messages.ts";
 import { Failure } from "../../errors.ts";
+import { isObject } from "../../state/shape.ts";
 import { type Finding, finding, unique } from "./finding.ts";
 import { checkPlugin } from "./plugin.ts";
 import { unknownKeys } from "./unknown-keys.ts";

@@ -2,7 +2,7 @@
 import { shapes } from "#validators";
 import { isPlainName } from "../../cni/names.ts";
 import type { Call, NetworkConfig, Plugin } from "../../cni/plugin.ts";
-import { findPlugin, pluginNames } from "../../cni/registry.ts";
+import { findPlugin, ipamNames, pluginNames } from "../../cni/registry.ts";
 import { inputLimit } from "../../cni/request.ts";
 import { noAddress } from "../../cni/result-json.ts";
 import { isLegacy, isSupported } from "../../cni/version.ts";
@@ -109,10 +109,6 @@ function ipamOf({ ipam }: Config): Plugin | undefined {
   const type = typeof ipam === "object" && ipam !== null ? (ipam as Config).type : undefined;
   const plugin = typeof type === "string" ? findPlugin(type) : undefined;
   return plugin?.kind === "ipam" ? plugin : undefined;
-}
-
-function ipamNames(): string[] {
-  return pluginNames().filter((name) => findPlugin(name)?.kind === "ipam");
 }
 
 function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {

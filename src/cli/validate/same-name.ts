@@ -1,11 +1,12 @@
 // Two files of one directory that define a network of one name: a runtime reads one of them, and which one is easily overlooked.
+import { asRead } from "../runtime/networks.ts";
 
 interface File {
   file: string;
   networks: { name: string }[];
 }
 
-export interface SameName {
+interface SameName {
   /** The later one in lexical order. */
   file: string;
   name: string;
@@ -17,8 +18,7 @@ export interface SameName {
 export function sameNames(files: File[]): SameName[] {
   const first = new Map<string, string>();
   const found: SameName[] = [];
-  const read = files.filter(({ file }) => [".conflist", ".conf", ".json"].some((ending) => file.endsWith(ending)));
-  for (const { file, networks } of read.sort((a, b) => (orderOf(a.file) < orderOf(b.file) ? -1 : 1))) {
+  for (const { file, networks } of asRead(files)) {
     for (const { name } of networks) {
       const key = `${file.slice(0, file.lastIndexOf("/") + 1)} ${name}`;
       const other = first.get(key);
@@ -27,11 +27,6 @@ export function sameNames(files: File[]): SameName[] {
     }
   }
   return found;
-}
-
-/** Lists come before single configurations, as libcni looks for a name. */
-function orderOf(file: string): string {
-  return `${file.endsWith(".conflist") ? 0 : 1}${file}`;
 }
 
 /** What is wrong, and what to do. */

@@ -1,6 +1,7 @@
-// Included by native.c: VERSION as runtimes ask it, without the engine. Only what is plain is answered here: stdin is a pipe that was closed
-// or a file, and holds nothing but {"cniVersion":"1.2.3"}; stdout is open and no file. Everything else is TypeScript's (answerVersion in
-// src/cni/dispatch.ts), which finds stdin as we found it, and gives the same answer to what is plain: native.built.test.ts compares.
+// Included by native.c: VERSION as runtimes ask it, without the engine. Only what is plain is answered here: stdin is a pipe that was
+// closed or a file, and holds nothing but {"cniVersion":"1.2.3"}; stdout is open and no file. Everything else is TypeScript's
+// (answerVersion in src/cni/dispatch.ts), which finds stdin as we found it, and gives the same answer to what is plain:
+// version.built.test.ts compares.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

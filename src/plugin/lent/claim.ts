@@ -1,4 +1,5 @@
-// ADD: who has the device? What an earlier attachment left behind (a killed ADD, a dead namespace, a DEL that never came) is made good first.
+// ADD: who has the device? What an earlier attachment left behind (a killed ADD, a dead namespace, a DEL that never came) is made good
+// first.
 import { Failure } from "../../errors.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { recordedNamespace } from "../../link/return.ts";
@@ -24,9 +25,10 @@ export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecor
 }
 
 /**
- * Ends what earlier attachments have of the device that `key` is about to get, and what an earlier ADD of `key` itself left, perhaps of another
- * device: its record is about to be written anew. `concerns`: whether a record is about the device. `release` gives one back, the default under
- * the caller's lock. True when there was something to end: devices are not where they were. Throws Failure naming who holds the device.
+ * Ends what earlier attachments have of the device that `key` is about to get, and what an earlier ADD of `key` itself left, perhaps of
+ * another device: its record is about to be written anew. `concerns`: whether a record is about the device. `release` gives one back, the
+ * default under the caller's lock. True when there was something to end: devices are not where they were. Throws Failure naming who holds
+ * the device.
  */
 export function endClaims<D extends LoanData>(
   lender: Lender<D>,

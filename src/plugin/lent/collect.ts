@@ -17,6 +17,7 @@ export function endLoan<D extends LoanData>(
   isMeant: (data: D) => boolean,
 ): Exclude<Outcome, "hidden"> {
   let other: RecordKey | undefined;
+  // Asked under the lock, as for the record of the attachment itself: an ADD that still runs may be about to write the one that is meant.
   const outcome = giveBackInTime(lender, attachment, netns, () => {
     other = keyBefore(lender, attachment, isMeant);
     return other !== undefined;
@@ -45,8 +46,8 @@ function keyBefore<D extends LoanData>(
 }
 
 /**
- * GC: what attachments of this network have that are not valid any more. One that cannot be seen stays for a later GC, and `cleanup` has the
- * error that says so (C-112). Returns those whose device could not be taken out of their pod: their leases must stay.
+ * GC: what attachments of this network have that are not valid any more. One that cannot be seen stays for a later GC, and `cleanup` has
+ * the error that says so (C-112). Returns those whose device could not be taken out of their pod: their leases must stay.
  */
 export function collectLoans<D extends LoanData>(
   lender: Lender<D>,

@@ -1,5 +1,5 @@
-// A device comes home: one way for DEL, GC, the undo of ADD, stale records and the operator's commands, so that whatever was interrupted, at
-// any point, ends the same way.
+// A device comes home: one way for DEL, GC, the undo of ADD, stale records and the operator's commands, so that whatever was interrupted,
+// at any point, ends the same way.
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";
@@ -29,8 +29,8 @@ export type Outcome = "none" | "hidden" | "home" | "lost" | "past" | "another's"
  * Gives the device of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the lock.
  * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. `isUnderOtherKey` is asked
  * when there is no record: whether there is one that the caller takes next. Throws Failure when the
- * device cannot be told from another, when its name on the host is taken while it is in the pod, or when something could not be restored; the
- * record stays then.
+ * device cannot be told from another, when its name on the host is taken while it is in the pod, or when something could not be restored;
+ * the record stays then.
  */
 export function giveBack<D extends LoanData>(
   lender: Lender<D>,
@@ -60,8 +60,8 @@ export function giveBack<D extends LoanData>(
 }
 
 /**
- * The same under the plugin's lock, and again while the pod's namespace is being torn down. Throws Failure("try again") when the device stays
- * hidden.
+ * The same under the plugin's lock, and again while the pod's namespace is being torn down. Throws Failure("try again") when the device
+ * stays hidden.
  */
 export function giveBackInTime<D extends LoanData>(
   lender: Lender<D>,
@@ -138,9 +138,9 @@ function bringHome<D extends LoanData>(
 }
 
 /**
- * The device, on the host. In a pod it stays where it is when its name is another's (Failure, nothing has changed). One that is here already
- * need not hold its attachment for that: nobody knows when the name gets free. "busy", for who is patient: another call is about to free it, and
- * may wait for our lock.
+ * The device, on the host. In a pod it stays where it is when its name is another's (Failure, nothing has changed). One that is here
+ * already need not hold its attachment for that: nobody knows when the name gets free. "busy", for who is patient: another call is about to
+ * free it, and may wait for our lock.
  */
 function fetchHome<D extends LoanData>(
   lender: Lender<D>,

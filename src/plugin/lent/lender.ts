@@ -1,5 +1,6 @@
-// A device of the host that a pod has for a while: what host-device and sriov (and whoever else lends one) tell the engine about theirs. The
-// engine (give-back.ts, claim.ts, collect.ts) keeps the records, finds the device again and brings it home; a plugin says what that means.
+// A device of the host that a pod has for a while: what host-device and sriov (and whoever else lends one) tell the engine about theirs.
+// The engine (give-back.ts, claim.ts, collect.ts) keeps the records, finds the device again and brings it home; a plugin says what that
+// means.
 
 import type { Link } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
@@ -54,11 +55,14 @@ export interface Lender<D extends LoanData> {
   readonly plugin: string;
   store(): RecordStore<D>;
   loanOf(data: D): Loan;
-  /** Runs `body` while no other call takes or gives back this attachment's device. Creates nothing, and goes on without a lock on a sick disk. */
+  /**
+   * Runs `body` while no other call takes or gives back this attachment's device. Creates nothing, and goes on without a lock on a sick
+   * disk.
+   */
   whileReturning<T>(key: RecordKey, body: () => T): T;
   /**
-   * Makes the device what it was: `returned`, which is on the host under its name, and what it is elsewhere (a VF on its PF). undefined: it has
-   * no interface, or none that can be had.
+   * Makes the device what it was: `returned`, which is on the host under its name, and what it is elsewhere (a VF on its PF). undefined: it
+   * has no interface, or none that can be had.
    */
   restore(data: D, returned: Returned | undefined): void;
   /** Removes what there is of the attachment beside the record. `data` undefined: no record of it was found. */
@@ -93,10 +97,9 @@ export function lendersBeside(lender: AnyLender): AnyLender[] {
   return [lender, ...lenders.filter(({ plugin }) => plugin !== lender.plugin)];
 }
 
-/** The namespace of the host, for a record that is written now. */
 /**
- * Whether a device of the host is in the pod under this name: then it is no other plugin's to delete. Reads the records of all lenders. Throws
- * SystemError when they cannot be read.
+ * Whether a device of the host is in the pod under this name: then it is no other plugin's to delete. Reads the records of all lenders.
+ * Throws SystemError when they cannot be read.
  */
 export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
   const isIt = ({ key, data }: Record<LoanData>): boolean =>
@@ -104,6 +107,7 @@ export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
   return lenders.some((lender) => lender.store().list().some(isIt));
 }
 
+/** The namespace of the host, for a record that is written now. */
 export function homeOf(home: NetNs): HomeNamespace {
   const { dev, ino, cookie } = home;
   return { dev, ino, cookie };

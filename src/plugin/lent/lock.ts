@@ -11,6 +11,26 @@ import type { Lock } from "./lender.ts";
  * throws is thrown.
  */
 export function lockOrGoOn<T>(directory: string, file: string, timeout: number, body: () => T): T {
+  return orUnlocked(body, (run) => withDirectory(directory, undefined, (dir) => withLock(dir, file, timeout, run)));
+}
+
+/**
+ * Runs `body` under another device's lock, beside the one that is held (`own`), or without it as lockOrGoOn does. Never waits: whoever has
+ * it may want ours. undefined: somebody has it, or `body` said so.
+ */
+export function besides<T>(own: Lock | undefined, other: Lock | undefined, body: () => T | undefined): T | undefined {
+  if (other === undefined || (own?.directory === other.directory && own.file === other.file)) return body();
+  return orUnlocked(body, (run) =>
+    withDirectory(
+      other.directory,
+      undefined,
+      (dir) => ifLockable(dir, other.file, LOCK_EX, run) ?? { value: undefined },
+    ),
+  );
+}
+
+/** `locked` gives `run` to a lock; undefined: without the directory nobody has one. */
+function orUnlocked<T>(body: () => T, locked: (run: () => { value: T }) => { value: T } | undefined): T {
   let outcome: { value: T } | undefined;
   let started = false;
   const run = (): { value: T } => {
@@ -18,25 +38,10 @@ export function lockOrGoOn<T>(directory: string, file: string, timeout: number, 
     return { value: body() };
   };
   try {
-    outcome = withDirectory(directory, undefined, (dir) => withLock(dir, file, timeout, run));
+    outcome = locked(run);
   } catch (error) {
     if (started || !(error instanceof SystemError)) throw error;
     log("warning", "going on without a lock", { error: error.message });
   }
   return (outcome ?? run()).value;
-}
-
-/**
- * Runs `body` under another device's lock, beside the one that is held (`own`). Never waits: whoever has it may want ours. undefined: somebody has
- * it, or `body` said so.
- */
-export function besides<T>(own: Lock | undefined, other: Lock | undefined, body: () => T | undefined): T | undefined {
-  if (other === undefined || (own?.directory === other.directory && own.file === other.file)) return body();
-  // Without the directory nobody has the lock.
-  let isThere = false;
-  const found = withDirectory(other.directory, undefined, (dir) => {
-    isThere = true;
-    return ifLockable(dir, other.file, LOCK_EX, body);
-  });
-  return isThere ? found : body();
 }

@@ -1,5 +1,5 @@
-// A device comes home, and its name on the host is that of a device that is on loan too: of the same plugin or of another one, whose own call
-// may be at work.
+// A device comes home, and its name on the host is that of a device that is on loan too: of the same plugin or of another one, whose own
+// call may be at work.
 import { mkdirSync } from "node:fs";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { LOCK_EX } from "../../host/constants.ts";

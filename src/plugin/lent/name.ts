@@ -9,12 +9,12 @@ import { type AnyLender, ageOf, type Lender, type LoanData, lendersBeside, listL
 import { besides } from "./lock.ts";
 
 /** "busy": the device that has it is on loan as well, and another call has that one in hand. */
-export type NameState = "free" | "taken" | "busy";
+type NameState = "free" | "taken" | "busy";
 
 /**
- * Frees the name when the device that has it is on loan as well, from whichever plugin, and was called otherwise: a driver that was bound anew,
- * or a pod that ended, gave it the name. Its own DEL gives it its own name; until then the kernel's `dev<index>` does. Otherwise two devices
- * with each other's name would keep each other from coming home for ever. `own`: the device itself, when it is on the host.
+ * Frees the name when the device that has it is on loan as well, from whichever plugin, and was called otherwise: a driver that was bound
+ * anew, or a pod that ended, gave it the name. Its own DEL gives it its own name; until then the kernel's `dev<index>` does. Otherwise two
+ * devices with each other's name would keep each other from coming home for ever. `own`: the device itself, when it is on the host.
  */
 export function freeName<D extends LoanData>(
   lender: Lender<D>,
@@ -69,8 +69,9 @@ function makeRoom(hostNs: NetNs, other: Link): boolean {
 }
 
 /**
- * What a device that is on the host already becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the kernel
- * calls a device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called.
+ * What a device that is on the host already becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the
+ * kernel calls a device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was
+ * called.
  */
 export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
   const name = spareName(hostNs, link);

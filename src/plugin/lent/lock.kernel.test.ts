@@ -1,0 +1,31 @@
+// The locks of those who give back, on a disk that takes no lock file: a device must not stay in a dead pod for that.
+import { mkdirSync } from "node:fs";
+import { beforeAll, expect, test } from "vitest";
+import { SystemError } from "../../host/host.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { besides, lockOrGoOn } from "./lock.ts";
+
+const DIRECTORY = "/run/locks";
+beforeAll(() => {
+  enterSandbox();
+  mkdirSync(DIRECTORY);
+  sh(`mount -t tmpfs -o ro none ${DIRECTORY}`);
+});
+
+const other = { directory: DIRECTORY, file: "other.lock" };
+
+test.each([
+  ["own", (body: () => string) => lockOrGoOn(DIRECTORY, "own.lock", 0, body)],
+  ["other", (body: () => string) => besides({ directory: DIRECTORY, file: "own.lock" }, other, body)],
+])("without the device's %s lock: once, and what it throws is thrown", (_, locked) => {
+  let times = 0;
+  expect(locked(() => `${++times} time`)).toBe("1 time");
+  const refused = new SystemError("openat", 30, "EROFS", "read-only", "");
+  expect(() =>
+    locked(() => {
+      times++;
+      throw refused;
+    }),
+  ).toThrow(refused);
+  expect(times).toBe(2);
+});
