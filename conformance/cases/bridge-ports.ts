@@ -169,6 +169,11 @@ export const bridgePorts: CaseTable = {
       const { details: cure = "" } = t.refused("ADD", conf());
       t.expect(cure.includes("ip link set br0 up"), "the command", cure);
     }),
+    one("B-29c", "H", "a bridge of ours that is down", "STATUS: OK, since ADD brings it up", (t) => {
+      t.add(conf());
+      t.sh("ip link set br0 down");
+      t.silent("STATUS", conf());
+    }),
     one("B-30", "H", "1,023 ports", "E that names the limit, nothing left", (t) => {
       makeBridge(t);
       t.sh(`for n in $(seq 512); do echo "link add q$n type veth peer name r$n"; done | ip -batch -

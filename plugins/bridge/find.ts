@@ -61,13 +61,15 @@ function refuseDeniedName(name: string): void {
   );
 }
 
-/** Ours was taken down by somebody and comes up again; what others made is theirs to switch. */
-function checkState(bridge: Bridge, call: Call): void {
-  if ((bridge.flags & IFF_UP) !== 0 || (isOurs(bridge) && call.command === "ADD")) return;
+/** Ours was taken down by somebody, and ADD brings it up again; what others made is theirs to switch. */
+function checkState(bridge: Bridge, { command }: Call): void {
+  const ours = isOurs(bridge);
+  if ((bridge.flags & IFF_UP) !== 0 || (ours && command !== "CHECK")) return;
+  const whose = ours ? "" : " podnic brings up only bridges that it created.";
   throw new Failure(
     "failed",
     `bridge "${bridge.name}" is down: network is down`,
-    `it carries nothing, and podnic did not make it: \`ip link set ${bridge.name} up\`, or have whoever made it do so`,
+    `A bridge that is down carries no traffic.${whose} Run \`ip link set ${bridge.name} up\`.`,
   );
 }
 
