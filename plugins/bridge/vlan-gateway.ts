@@ -11,7 +11,7 @@ import {
   getBridge,
   listVlans,
 } from "../../src/link/bridge.ts";
-import { beginSetLink, deleteLink, getLink, type Link, listLinks, setLink } from "../../src/link/link.ts";
+import { beginSetLink, deleteLink, getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { randomMac } from "./find.ts";
@@ -63,15 +63,16 @@ function makePair(bridge: Bridge, vlan: number, name: string): void {
   route.run();
 }
 
-/** Removes it when it is ours and no port is in its VLAN but those of gateways. Called while the bridge's lock is held. */
+/**
+ * Removes it when it is ours and the VLAN has no pod any more: no veth, whoever's, but those of gateways. Called while the bridge's lock is held.
+ */
 export function removeUnused(bridgeName: string, vlan: number): void {
   const { route } = ownNamespace();
   const link = getLink(route, vlanInterfaceName(bridgeName, vlan));
   const bridge = getBridge(route, bridgeName);
   if (link?.alias !== ALIAS) return;
-  const users = listLinks(route).filter(({ master, alias }) => master === bridge?.index && alias.startsWith("podnic:"));
-  const isUser = ({ index, alias }: Link) => alias !== ALIAS && isIn(index, vlan);
-  if (bridge !== undefined && users.some(isUser)) return;
+  const isUser = ({ index, master, alias }: Link) => master === bridge?.index && alias !== ALIAS && isIn(index, vlan);
+  if (bridge !== undefined && listLinksOfKind(route, "veth").some(isUser)) return;
   deleteLink(route, link.index);
   if (bridge === undefined || link.kind !== "vlan") return;
   beginLeaveVlan(route, bridge.index, vlan);
