@@ -20,7 +20,7 @@ const ALIAS_MAX = 255;
 /** Names tried for a port: another link may have one by chance, and an attachment that was added twice has two. */
 const NAMES = 4;
 /** The kernel takes the lowest MAC of its ports for a bridge without one of its own: ours shall never be that. */
-const HIGH_MAC = 0xfe;
+export const HIGH_MAC = 0xfe;
 
 /** Says on a port whose it is. undefined: too long for an alias, and the name must do. */
 export function portAlias({ network, containerId, ifName }: Attachment): string | undefined {
@@ -50,6 +50,11 @@ function hash(text: string): string {
   return ((value ^ (value >>> 16)) >>> 0).toString(16).padStart(8, "0");
 }
 
+/** Begins the MAC address of a port: its name again. A port that ADD had no time to write an alias on is known by it. */
+export function macMark(name: string): string {
+  return `${HIGH_MAC.toString(16)}:${name.slice(-8).replace(/../g, "$&:")}`;
+}
+
 export interface Pair {
   port: Port;
   /** MAC of the pod's end. */
@@ -67,7 +72,7 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
   const far = { name: call.attachment.ifName, mac, mtu, netns: pod.fd };
   for (const name of portNames(call.attachment)) {
     try {
-      addPair(route, { name, mac: randomMac(HIGH_MAC), mtu, master: bridge.index }, far);
+      addPair(route, { name, mac: macMark(name) + randomMac().slice(-2), mtu, master: bridge.index }, far);
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       if (LOST.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => deletePorts(call));
@@ -117,15 +122,15 @@ function deleteByName(name: string): void {
 }
 
 /**
- * A port whose alias says so, or one with our name and a MAC address as ADD gives that it had no time to write on: nobody has seen it up. The
- * kernel takes no alias with the request that makes a link.
+ * A port whose alias says so; or one with our name, a MAC address as ADD gives, and no alias, which nobody has seen up: the kernel takes no
+ * alias with the request that makes a link, and ADD may have ended before the next one.
  */
 function isOwn(link: Link, attachment: Attachment): boolean {
   if (link.kind !== "veth") return false;
   const alias = portAlias(attachment);
   if (alias !== undefined && link.alias === alias) return true;
   if (!portNames(attachment).includes(link.name) || link.alias !== "") return false;
-  if (!link.mac.startsWith(HIGH_MAC.toString(16))) return false;
+  if (!link.mac.startsWith(macMark(link.name))) return false;
   return alias === undefined || (link.flags & IFF_UP) === 0;
 }
 
