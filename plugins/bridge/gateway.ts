@@ -4,7 +4,7 @@ import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { formatAddress, formatPrefix, type Prefix } from "../../src/ip/address.ts";
-import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
+import { prefixContains, samePrefix } from "../../src/ip/range.ts";
 import {
   beginAddAddress,
   beginDeleteAddress,
@@ -62,17 +62,13 @@ export function makeGateway(call: Call<BridgeConfig>, bridge: Bridge, gateways: 
 
 function missing(link: Link, gateways: Prefix[]): Prefix[] {
   const has = listAddresses(ownNamespace().route, link.index);
-  return gateways.filter((gateway) => !has.some((address) => isSame(address, gateway)));
-}
-
-function isSame({ address, length }: KernelAddress, gateway: Prefix): boolean {
-  return length === gateway.length && equalAddresses(address, gateway.address);
+  return gateways.filter((gateway) => !has.some((address) => samePrefix(address, gateway)));
 }
 
 function addAddresses(link: Link, gateways: Prefix[], force: boolean): void {
   const { route } = ownNamespace();
   const has = listAddresses(route, link.index);
-  const added = gateways.filter((gateway) => !has.some((address) => isSame(address, gateway)));
+  const added = gateways.filter((gateway) => !has.some((address) => samePrefix(address, gateway)));
   const inTheWay = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
   if (inTheWay.length > 0 && !force) throw refusal(link, inTheWay[0]!, added[0]!);
   for (const address of inTheWay) beginDeleteAddress(route, link.index, address);
