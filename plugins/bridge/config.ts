@@ -10,7 +10,7 @@ import { vlansOf } from "./vlans.ts";
 
 const DEFAULT_BRIDGE = "cni0";
 /** Longest name of an interface in bytes. */
-const NAME_MAX = 15;
+export const NAME_MAX = 15;
 /** The kernel's smallest MTU of Ethernet. */
 const MTU_MIN = 68;
 

@@ -5,16 +5,16 @@ import { Failure } from "../../src/errors.ts";
 import { addPair, type Bridge, getPort, type Port } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
-import { nameTaken } from "../../src/link/master.ts";
+import { lost, nameTaken } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
+import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { randomMac } from "./find.ts";
 
-const PREFIX = "podnic:";
 /** IFALIASZ without its NUL. */
 const ALIAS_MAX = 255;
 /** Names tried for a port: another link may have one by chance, and an attachment that was added twice has two. */
@@ -24,14 +24,14 @@ export const HIGH_MAC = 0xfe;
 
 /** Says on a port whose it is. undefined: too long for an alias, and the name must do. */
 export function portAlias({ network, containerId, ifName }: Attachment): string | undefined {
-  const alias = `${PREFIX}${network}:${containerId}:${ifName}`;
+  const alias = `${aliasPrefix}${network}:${containerId}:${ifName}`;
   return alias.length <= ALIAS_MAX ? alias : undefined;
 }
 
 /** Whose port this is, by its alias. */
 export function ownerOf(alias: string): Attachment | undefined {
   const [prefix, network, containerId, ifName, ...more] = alias.split(":");
-  if (`${prefix}:` !== PREFIX || !network || !containerId || !ifName || more.length > 0) return undefined;
+  if (`${prefix}:` !== aliasPrefix || !network || !containerId || !ifName || more.length > 0) return undefined;
   return { network, containerId, ifName };
 }
 
@@ -42,7 +42,7 @@ export function portNames({ network, containerId, ifName }: Attachment): string[
 }
 
 /** FNV-1a with a final mix (of MurmurHash3), 32 bits in hex. A name that two attachments share costs a second try, no more. */
-function hash(text: string): string {
+export function hash(text: string): string {
   let value = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
@@ -75,7 +75,7 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
       addPair(route, { name, mac: macMark(name) + randomMac().slice(-2), mtu, master: bridge.index }, far);
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
-      if (LOST.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => deletePorts(call));
+      if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => deletePorts(call));
       if (error.code === "EEXIST") {
         if (getLink(pod.route, far.name) !== undefined) throw nameTaken(far.name, pod);
         continue;
@@ -94,9 +94,6 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
     `the host has links called ${portNames(call.attachment).join(", ")} that belong to others, or the attachment has ports already: DEL it first`,
   );
 }
-
-/** The request or its answer got lost: the kernel has not said no. */
-const LOST = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
 
 function isBridgeGone(error: NetlinkError, { index }: Bridge): boolean {
   if (error.code !== "EINVAL" && error.code !== "ENODEV" && error.code !== "EBUSY") return false;
@@ -185,7 +182,7 @@ function isOtherMac({ prevResult, attachment }: Call, near: Link): boolean {
 
 /** No attachment of ours; and on our bridge, or on none any more. */
 function isForeign(link: Link, bridge: Link | undefined): boolean {
-  if (link.alias.startsWith(PREFIX)) return false;
+  if (link.alias.startsWith(aliasPrefix)) return false;
   return link.master === 0 || link.master === bridge?.index;
 }
 

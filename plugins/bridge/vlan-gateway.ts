@@ -14,19 +14,18 @@ import {
 import { beginSetLink, deleteLink, getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { NAME_MAX } from "./config.ts";
 import { randomMac } from "./find.ts";
+import { HIGH_MAC, hash } from "./port.ts";
 
 /** The alias of one that ADD made. */
 const ALIAS = "podnic:gateway";
-const NAME_MAX = 15;
 
 /** As the Go plugin calls it; what would be too long for the kernel is shortened at the bridge's name. */
 export function vlanInterfaceName(bridge: string, vlan: number): string {
   const suffix = `.${vlan}`;
   if (bridge.length + suffix.length <= NAME_MAX) return bridge + suffix;
-  let value = 7;
-  for (let at = 0; at < bridge.length; at++) value = Math.imul(value ^ bridge.charCodeAt(at), 0x01000193) >>> 0;
-  const mark = value.toString(36).slice(0, 4);
+  const mark = hash(bridge).slice(0, 4);
   return `${bridge.slice(0, NAME_MAX - suffix.length - mark.length)}${mark}${suffix}`;
 }
 
@@ -53,7 +52,7 @@ function makePair(bridge: Bridge, vlan: number, name: string): void {
   const { route } = ownNamespace();
   const port = `veth${randomMac().replaceAll(":", "").slice(4)}`;
   const end = { mac: randomMac(), mtu: bridge.mtu };
-  addPairHere(route, { ...end, mac: randomMac(0xfe), name: port, master: bridge.index }, { ...end, name });
+  addPairHere(route, { ...end, mac: randomMac(HIGH_MAC), name: port, master: bridge.index }, { ...end, name });
   const { index } = getLink(route, port)!;
   const pvid = bridge.bridge.defaultPvid ?? 0;
   if (pvid !== 0 && pvid !== vlan)
