@@ -1,6 +1,5 @@
 // The bridge: the one that is there and may be used, or a new one.
 import type { Call } from "../../src/cni/plugin.ts";
-import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { formatMac } from "../../src/ip/mac.ts";
@@ -8,8 +7,7 @@ import { addBridge, type Bridge, getBridge, type NewBridge } from "../../src/lin
 import { IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { fits } from "../../src/plugin/device-list.ts";
-import { refuseDenied } from "../../src/plugin/node-device.ts";
+import { refuseDenied, refuseDeniedName } from "../../src/plugin/node-device.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { vlansOf } from "./vlans.ts";
@@ -49,16 +47,6 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   checkFiltering(found, call);
   checkMtu(found, call);
   return found;
-}
-
-/** One that does not exist cannot be looked up in the policy; its name can. */
-function refuseDeniedName(name: string): void {
-  if (!policy().devices.deny.some((entry) => fits(entry, name))) return;
-  throw new Failure(
-    "invalid config",
-    `device "${name}" is denied to pods by the node's policy`,
-    "See devices.deny in /etc/cni/podnic.json.",
-  );
 }
 
 /** Ours was taken down by somebody, and ADD brings it up again; what others made is theirs to switch. */
