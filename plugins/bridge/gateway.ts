@@ -17,6 +17,7 @@ import { type Link, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
 import { IFA_F_NODAD } from "../../src/netlink/constants.ts";
+import { checkFailure } from "../../src/plugin/check.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
@@ -139,10 +140,10 @@ function switches(gateways: Prefix[]): string[] {
 
 /** CHECK. Throws Failure when the host is not the gateway of these any more. */
 export function checkGateway(link: Link, gateways: Prefix[]): void {
-  const failed = (what: string) =>
-    new Failure("failed", what, "something changed it since ADD; the next ADD of this network restores it");
+  const cure = "Something changed it since ADD. The next ADD of this network restores it.";
   const [lost] = missing(link, gateways);
-  if (lost !== undefined) throw failed(`the gateway ${formatPrefix(lost)} is not on ${link.name} any more`);
+  if (lost !== undefined) throw checkFailure(`the gateway ${formatPrefix(lost)} is not on ${link.name} any more`, cure);
   const off = switches(gateways).find((key) => readSysctl(key) !== "1");
-  if (off !== undefined) throw failed(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`);
+  if (off !== undefined)
+    throw checkFailure(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`, cure);
 }

@@ -3,13 +3,14 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { parseMac } from "../../src/ip/mac.ts";
 import { beginPinAddress, beginSetPort, type Port, whereTo } from "../../src/link/bridge.ts";
-import { inNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { spoofId } from "../../src/nftables/names.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nftables/spoof-check.ts";
+import { checkFailure } from "../../src/plugin/check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 
 /** Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and cannot. */
@@ -74,13 +75,9 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
   if (pinned?.index === port.index && pinned.sticky) return;
   if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
     const what = port.port.locked === 1 ? `the bridge does not know ${mac} there` : "is not locked";
-    throw new Failure(
-      "failed",
-      `macspoofchk: port ${port.name}: ${what}`,
-      "something changed it since ADD; DEL and ADD again restore it",
-    );
+    throw checkFailure(`macspoofchk: port ${port.name}: ${what}`);
   }
-  const nft = inNamespace(ownNamespace(), () => NftSocket.open());
+  const nft = NftSocket.open();
   try {
     checkSpoofCheck(nft, spoofId(attachment), port.name, parseMac(mac)!);
   } finally {

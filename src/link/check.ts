@@ -22,8 +22,11 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
   else checkRoutes(pod, index, name, spec);
 }
 
+/** Details of what CHECK throws, where there is nothing better to say. */
+export const changedSinceAdd = "Something changed it since ADD. DEL and a new ADD restore it.";
+
 function missing(message: string): Failure {
-  return new Failure("failed", message, "Something changed it since ADD. DEL and a new ADD restore it.");
+  return new Failure("failed", message, changedSinceAdd);
 }
 
 function checkAddresses(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
