@@ -1,5 +1,6 @@
 // bridge: an interface of the pod whose other end is a port of a bridge on the host. Keys: config.schema.json and README.md.
 import { Cleanup } from "../../src/cleanup.ts";
+import { isValidAttachment } from "../../src/cni/attachments.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, isDelegated, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Attachment, Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
@@ -184,14 +185,12 @@ function removeGateway(call: Call<BridgeConfig>): void {
 
 function gc(call: Call<BridgeConfig>): void {
   const { network } = call.attachment;
-  const isValid = ({ containerId, ifName }: Attachment) =>
-    call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
   const cleanup = new Cleanup();
   const kept: Attachment[] = [];
   cleanup.attempt(() => {
     for (const { index, alias } of listLinksOfKind(ownNamespace().route, "veth")) {
       const owner = ownerOf(alias);
-      if (owner?.network !== network || isValid(owner)) continue;
+      if (owner?.network !== network || isValidAttachment(call, owner)) continue;
       kept.push(owner);
       cleanup.attempt(() => {
         deleteWithoutWaiting(ownNamespace(), index);
