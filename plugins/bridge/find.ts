@@ -13,9 +13,7 @@ import { bridgeName } from "./config.ts";
 import { vlansOf } from "./vlans.ts";
 
 /** The alias of a bridge that ADD made. */
-export const BRIDGE_ALIAS = "podnic:bridge";
-/** Made and gone again between two looks, that often. */
-const TRIES = 5;
+const BRIDGE_ALIAS = "podnic:bridge";
 
 export function isOurs({ alias }: Bridge): boolean {
   return alias === BRIDGE_ALIAS;
@@ -81,16 +79,14 @@ function checkMtu({ name, index, mtu }: Bridge, { config }: Call<BridgeConfig>):
   );
 }
 
-/** Finds it, or makes it. It stays when the ADD fails: others may use it by then. */
-export function bridgeFor(call: Call<BridgeConfig>): Bridge {
-  const name = bridgeName(call);
-  for (let tries = 1; ; tries++) {
-    const found = existingBridge(call);
-    if (found !== undefined) return prepared(found, call);
-    if (tries > TRIES)
-      throw new Failure("try again", `bridge "${name}" is removed again and again`, "see who does that");
-    make(call, name);
+/** Finds it, or makes it. It stays when the ADD fails: others may use it by then. undefined: it was removed in between. */
+export function bridgeFor(call: Call<BridgeConfig>): Bridge | undefined {
+  let found = existingBridge(call);
+  if (found === undefined) {
+    make(call, bridgeName(call));
+    found = existingBridge(call);
   }
+  return found && prepared(found, call);
 }
 
 function make({ config }: Call<BridgeConfig>, name: string): void {

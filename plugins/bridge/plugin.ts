@@ -92,14 +92,14 @@ function optionsOf({ config, ...call }: Call<BridgeConfig>): ConfigureOptions {
   return { notify, ignoreRouterAdvertisements: !config.acceptRA, dad: config.enabledad ? "always" : "skip" };
 }
 
-/** A bridge may be removed between our look and the pair: then it is made again. */
+/** A bridge may be removed between two of our requests: then it is made again. */
 const TRIES = 5;
 
 function attach(call: Call<BridgeConfig>, pod: NetNs): { on: Bridge; pair: Pair } {
   for (let tries = 0; tries < TRIES; tries++) {
     const on = bridgeFor(call);
-    const pair = makePair(call, pod, on);
-    if (pair !== undefined) return { on, pair };
+    const pair = on && makePair(call, pod, on);
+    if (on && pair) return { on, pair };
   }
   throw new Failure("try again", `bridge "${bridgeName(call)}" is removed again and again`, "see who does that");
 }
