@@ -32,7 +32,7 @@ export const PLACES: readonly Place[] = [STATE];
 const NO_MAC = "00:00:00:00:00:00";
 
 /** Runs `body` while no other call changes the gateway of this bridge. */
-export function whileLocked<T>(bridge: string, body: () => T): T {
+function whileLocked<T>(bridge: string, body: () => T): T {
   return withDirectory(LOCKS, { mode: 0o700 }, (dir) =>
     withLock(dir, `${bridge}.lock`, policy().lockTimeout, body),
   ) as T;

@@ -135,7 +135,7 @@ function isOwn(link: Link, attachment: Attachment): boolean {
  * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which is left
  * out when one was found.
  */
-export function ownPorts(attachment: Attachment): Link[] {
+function ownPorts(attachment: Attachment): Link[] {
   const { route } = ownNamespace();
   const named = portNames(attachment)
     .map((name) => getLink(route, name))

@@ -18,7 +18,7 @@ interface VlanKeys {
 /** VLAN of frames without a tag when there is only a trunk, as with the Go plugin. */
 const TRUNK_NATIVE = 1;
 
-export interface Vlans {
+interface Vlans {
   /** What frames without a tag are of. */
   native: number;
   /** In the order of the kernel's requests: the native one comes last, for a later entry without flags would take them away. */
