@@ -19,13 +19,13 @@ function withGateway(ip: IpConfig): IpConfig {
     throw new Failure(
       "invalid config",
       `isGateway: ${formatPrefix(address)} of IPAM has no gateway on the bridge`,
-      `${why}; see "ipam", or leave out isGateway`,
+      `${why} Change "ipam", or leave out "isGateway".`,
     );
   };
-  if (address.length === address.address.bytes.length * 8) refuse("its subnet has no room for a second address");
+  if (address.length === address.address.bytes.length * 8) refuse("Its subnet has no room for a second address.");
   const gateway = ip.gateway ?? firstAddress(address);
-  if (!prefixContains(address, gateway)) refuse(`${formatAddress(gateway)} is outside of its subnet`);
-  if (equalAddresses(gateway, address.address)) refuse("it is the gateway's own address");
+  if (!prefixContains(address, gateway)) refuse(`The gateway ${formatAddress(gateway)} is outside of its subnet.`);
+  if (equalAddresses(gateway, address.address)) refuse("It is the gateway's own address.");
   return { ...ip, gateway };
 }
 

@@ -38,7 +38,7 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
     throw new Failure(
       "invalid config",
       `"${name}" already exists but is not a bridge`,
-      `it is ${what}; "bridge" must name a Linux bridge, or a name that is free: then the bridge is made`,
+      `It is ${what}. "bridge" must name a Linux bridge, or be a free name: ADD then creates the bridge.`,
     );
   }
   checkState(found, call);
@@ -64,7 +64,8 @@ function checkFiltering({ name, bridge }: Bridge, { config }: Call<BridgeConfig>
   throw new Failure(
     "invalid config",
     `bridge "${name}" does not filter VLANs`,
-    `"vlan" and "vlanTrunk" would separate nothing: \`ip link set ${name} type bridge vlan_filtering 1\` (nmstate: bridge.options.vlan-default-pvid and port.vlan), or remove the keys`,
+    `"vlan" and "vlanTrunk" would separate nothing. Run \`ip link set ${name} type bridge vlan_filtering 1\` ` +
+      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), or remove the keys.",
   );
 }
 
@@ -75,7 +76,7 @@ function checkMtu({ name, index, mtu }: Bridge, { config }: Call<BridgeConfig>):
   throw new Failure(
     "invalid config",
     `invalid MTU ${wanted}, must be [0, MTU of bridge "${name}"(${mtu})]`,
-    `other ports of the bridge would drop longer frames without a word: lower "mtu", or raise that of the bridge and its ports`,
+    `The other ports of the bridge would silently drop longer frames. Lower "mtu", or raise the MTU of the bridge and its ports.`,
   );
 }
 
@@ -109,12 +110,12 @@ function make({ config }: Call<BridgeConfig>, name: string): void {
 function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): Failure {
   const unsupported =
     vlanFiltering === true
-      ? "the kernel has no bridges, or none that filter VLANs (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)"
-      : "the kernel has no bridges; `modprobe bridge`, or a kernel built with it";
+      ? "The kernel has no bridges, or none that filter VLANs (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)."
+      : "The kernel has no bridges. Run `modprobe bridge`, or use a kernel built with it.";
   const causes: { [code: string]: string } = {
     EOPNOTSUPP: unsupported,
-    EPERM: "creating links needs CAP_NET_ADMIN",
-    EINVAL: mtu === undefined ? "" : `the kernel takes no MTU of ${mtu}, or no such name`,
+    EPERM: "Creating links needs CAP_NET_ADMIN.",
+    EINVAL: mtu === undefined ? "" : `The kernel does not accept the MTU ${mtu} or this name.`,
   };
   return new Failure("failed", `could not add "${name}": ${error.message}`, causes[error.code] ?? "");
 }

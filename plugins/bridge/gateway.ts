@@ -81,7 +81,7 @@ function addAddresses(link: Link, gateways: Prefix[], force: boolean): void {
   for (const error of route.runEach()) {
     if (error === undefined || error.code === "EEXIST") continue;
     const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code)
-      ? `IPv6 is switched off on the host, or for ${link.name}: enable it, or leave IPv6 out of "ipam"`
+      ? `IPv6 is switched off on the host or for ${link.name}. Switch it on, or leave IPv6 out of "ipam".`
       : "";
     throw new Failure(
       "failed",
@@ -103,13 +103,14 @@ function refusal({ name }: Link, { address, length }: KernelAddress, gateway: Pr
   return new Failure(
     "invalid config",
     `"${name}" already has an IP address different from ${formatPrefix(gateway)}`,
-    `it has ${present}: another network uses the bridge as its gateway. Use another bridge, or the subnet of ${formatAddress(address)}; "forceAddress": true replaces the address, and takes the gateway from that network`,
+    `It has ${present}: another network uses the bridge as its gateway. Use another bridge, or the subnet of ` +
+      `${formatAddress(address)}. "forceAddress": true replaces the address and takes the gateway from that network.`,
   );
 }
 
 /**
- * A bridge that others made may have the lowest address of its ports, and none without ports: then the pods would lose their gateway's address
- * with the next port. It keeps the one it has now.
+ * A bridge that others made may have the lowest address of its ports, and none without ports: then the pods would lose their gateway's
+ * address with the next port. It keeps the one it has now.
  */
 function pinMac(bridge: Bridge): void {
   if (isOurs(bridge)) return;
@@ -128,7 +129,7 @@ function forward(gateways: Prefix[]): void {
       writeSysctl(key, "1");
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      const cure = `isGateway needs it: run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys`;
+      const cure = `isGateway needs it. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys.`;
       throw new Failure("failed", `failed to enable forwarding: ${error.message}`, cure);
     }
   }

@@ -33,7 +33,7 @@ import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, underLockIfAny } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
-import { deletePorts, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
+import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
 import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
 import { unwanted, vlansOf } from "./vlans.ts";
@@ -63,7 +63,7 @@ function add(call: Call<BridgeConfig>): Result {
   const { on, pair } = attach(call, pod);
   setUpPort(call, on, pair);
   const link = getLink(pod.route, ifName);
-  if (link === undefined) throw new Failure("try again", `"${ifName}" vanished while it was being made`);
+  if (link === undefined) throw disappeared(ifName);
   const options = optionsOf(call);
   if (isDelegated(call)) {
     bringUp(pod, link.index, ifName, options);
@@ -101,7 +101,11 @@ function attach(call: Call<BridgeConfig>, pod: NetNs): { on: Bridge; pair: Pair 
     const pair = on && makePair(call, pod, on);
     if (on && pair) return { on, pair };
   }
-  throw new Failure("try again", `bridge "${bridgeName(call)}" is removed again and again`, "see who does that");
+  throw new Failure(
+    "try again",
+    `bridge "${bridgeName(call)}" is removed again and again`,
+    "Another program on the host does that. Find it and stop it.",
+  );
 }
 
 /** The port is what it is to be, and up, before the pod's end is: no frame passes that should not. */

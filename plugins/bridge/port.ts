@@ -62,8 +62,8 @@ export interface Pair {
 }
 
 /**
- * Makes the pair, both ends down. It is gone again when the transaction is rolled back. undefined: the bridge has just been removed, and nothing
- * was made.
+ * Makes the pair, both ends down. It is gone again when the transaction is rolled back. undefined: the bridge has just been removed,
+ * and nothing was made.
  */
 export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): Pair | undefined {
   const { route } = ownNamespace();
@@ -86,12 +86,21 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
     call.transaction.onRollback(`delete ${name}`, () => deleteByName(name));
     const port = getPort(route, name);
     if (port !== undefined) return { port, mac };
-    throw new Failure("try again", `"${name}" vanished while it was being made`, "try again");
+    throw disappeared(name);
   }
   throw new Failure(
     "failed",
     `cannot name the port of ${far.name}: file exists`,
-    `the host has links called ${portNames(call.attachment).join(", ")} that belong to others, or the attachment has ports already: DEL it first`,
+    `The host has links called ${portNames(call.attachment).join(", ")}. They belong to others, or the attachment has ` +
+      "ports already and needs a DEL first.",
+  );
+}
+
+export function disappeared(name: string): Failure {
+  return new Failure(
+    "try again",
+    `"${name}" disappeared while it was being created`,
+    "Another program removed or renamed it, or removed the pod's namespace. Try again.",
   );
 }
 
@@ -102,12 +111,12 @@ function isBridgeGone(error: NetlinkError, { index }: Bridge): boolean {
 
 function refusal(error: NetlinkError, bridge: Bridge, mtu: number): Failure {
   const causes: { [code: string]: string } = {
-    EXFULL: `bridge "${bridge.name}" is full: a bridge has at most 1023 ports; use a second bridge, or macvlan, which has no such limit`,
-    EOPNOTSUPP: "the kernel has no veth; `modprobe veth`, or a kernel built with it",
-    EPERM: "creating links needs CAP_NET_ADMIN in the host's and in the pod's namespace",
-    EADDRNOTAVAIL: "the MAC address is not one that an interface can have",
-    EINVAL: `the kernel makes no veth with an MTU of ${mtu} on this bridge`,
-    EBUSY: `bridge "${bridge.name}" takes no further port now`,
+    EXFULL: `Bridge "${bridge.name}" is full: a bridge has at most 1023 ports. Use a second bridge, or macvlan, which has no such limit.`,
+    EOPNOTSUPP: "The kernel has no veth. Run `modprobe veth`, or use a kernel built with it.",
+    EPERM: "Creating links needs CAP_NET_ADMIN in the namespaces of the host and of the pod.",
+    EADDRNOTAVAIL: "An interface cannot have this MAC address.",
+    EINVAL: `The kernel creates no veth with an MTU of ${mtu} on this bridge.`,
+    EBUSY: `Bridge "${bridge.name}" takes no further port now.`,
   };
   return new Failure("failed", `failed to create veth: ${error.message}`, causes[error.code] ?? "");
 }
@@ -132,8 +141,8 @@ function isOwn(link: Link, attachment: Attachment): boolean {
 }
 
 /**
- * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which is left
- * out when one was found.
+ * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which
+ * is left out when one was found.
  */
 function ownPorts(attachment: Attachment): Link[] {
   const { route } = ownNamespace();

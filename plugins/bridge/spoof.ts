@@ -13,7 +13,10 @@ import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nfta
 import { checkFailure } from "../../src/plugin/check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 
-/** Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and cannot. */
+/**
+ * Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and
+ * cannot.
+ */
 export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boolean {
   if (config.macspoofchk !== true || config.macspoofchkBackend === "nftables") return false;
   if (port.locked !== undefined) return true;
@@ -21,7 +24,7 @@ export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boole
   throw new Failure(
     "invalid config",
     "this kernel cannot lock ports of a bridge",
-    '"macspoofchkBackend": "bridge" needs Linux 5.16; use "nftables", or leave the choice to podnic',
+    '"macspoofchkBackend": "bridge" needs Linux 5.16. Use "nftables", or leave the choice to podnic.',
   );
 }
 
@@ -30,8 +33,9 @@ export const LOCKED: PortAttributes = { learning: 0, locked: 1 };
 const UNLOCKED: PortAttributes = { learning: 1, locked: 0 };
 
 /**
- * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine that is
- * about to migrate here: until it does, frames to it belong there, and nftables check the port. Who asks for the bridge's check gets the address.
+ * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine
+ * that is about to migrate here: until it does, frames to it belong there, and nftables check the port. Who asks for the bridge's check
+ * gets the address.
  */
 export function pinnedElsewhere(
   call: Call<BridgeConfig>,

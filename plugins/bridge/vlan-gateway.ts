@@ -1,5 +1,5 @@
-// The host's interface in a VLAN of a bridge, BRIDGE.VID: a VLAN device on the bridge, or where the kernel has none, or the Go plugin was first, a
-// pair of veths. Ours goes with the last port of its VLAN.
+// The host's interface in a VLAN of a bridge, BRIDGE.VID: a VLAN device on the bridge, or where the kernel has none, or the Go plugin was
+// first, a pair of veths. Ours goes with the last port of its VLAN.
 import {
   addPairHere,
   addVlanDevice,
@@ -63,7 +63,8 @@ function makePair(bridge: Bridge, vlan: number, name: string): void {
 }
 
 /**
- * Removes it when it is ours and the VLAN has no pod any more: no veth, whoever's, but those of gateways. Called while the bridge's lock is held.
+ * Removes it when it is ours and the VLAN has no pod any more: no veth, whoever's, but those of gateways. Called while the bridge's
+ * lock is held.
  */
 export function removeUnused(bridgeName: string, vlan: number): void {
   const { route } = ownNamespace();
