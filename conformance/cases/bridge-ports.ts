@@ -172,6 +172,11 @@ export const bridgePorts: CaseTable = {
       const { details: cure = "" } = t.refused("ADD", conf());
       t.expect(cure.includes("ip link set br0 up"), "the command", cure);
     }),
+    one("B-29c", "H", "a bridge of ours that is down", "STATUS: OK, since ADD brings it up", (t) => {
+      t.add(conf());
+      t.sh("ip link set br0 down");
+      t.silent("STATUS", conf());
+    }),
     one("B-30", "H", "1,023 ports", "E that names the limit, nothing left", (t) => {
       makeBridge(t);
       t.sh(`for n in $(seq 512); do echo "link add q$n type veth peer name r$n"; done | ip -batch -
@@ -190,11 +195,12 @@ export const bridgePorts: CaseTable = {
       makeBridge(t);
       const names: string[] = [];
       for (let n = 0; n < 3; n++) {
-        // The address is given: one that the kernel draws may begin as those of podnic's ports do.
         t.add(conf({}, "1.0.0"));
         names.push(portOf(t).name);
         t.silent("DEL", conf({}, "1.0.0"));
-        t.sh(`ip link add ${names.at(-1)} address 02:00:00:00:31:0${n} type veth peer name other${n}`);
+        // The last one's address begins as those of podnic's ports do; the others get what the kernel draws.
+        const address = n === 2 ? "address fe:00:00:00:31:00 " : "";
+        t.sh(`ip link add ${names.at(-1)} ${address}type veth peer name other${n}`);
       }
       t.add(conf({}, "1.0.0"));
       t.silent("DEL", conf({}, "1.0.0"));

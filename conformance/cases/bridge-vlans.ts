@@ -71,6 +71,24 @@ export const bridgeVlans: CaseTable = {
       t.equal(ports(t).length, 0, "ports");
       t.equal(t.sh("ls -d /run/podnic 2>/dev/null || true"), "", "what DEL made in /run");
     }),
+    one(
+      "B-49c",
+      "H",
+      "the gateway serves ports of others too",
+      "one made by hand in the VLAN: the gateway stays",
+      (t) => {
+        makeBridge(t, "vlan_filtering 1");
+        const config = gateway(100, "10.61.0.0/24", "net1");
+        t.add(config);
+        t.sh(`ip link add hand0 type veth peer name hand1; ip link set hand0 master br0
+        bridge vlan add dev hand0 vid 100 pvid untagged`);
+        t.silent("DEL", config);
+        t.expect(gatewayOf(t, "10.61.0.1/24") !== undefined, "the gateway's interface", "none");
+        t.sh("ip link del hand0");
+        t.silent("DEL", config);
+        t.equal(gatewayOf(t, "10.61.0.1/24"), undefined, "gateway's interface");
+      },
+    ),
     gives("B-40a", "default_pvid 0", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 0"),
     gives("B-40b", "default_pvid 1", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 1"),
     gives("B-40c", "default_pvid 500", { vlan: 100 }, "100 pvid untagged", "vlan_default_pvid 500"),

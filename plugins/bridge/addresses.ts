@@ -2,7 +2,7 @@
 import type { IpConfig, Result, Route } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
-import { equalAddresses, networkAddress, nextAddress, prefixContains } from "../../src/ip/range.ts";
+import { equalAddresses, networkAddress, nextAddress, prefixContains, samePrefix } from "../../src/ip/range.ts";
 
 const DEFAULTS = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
@@ -19,13 +19,13 @@ function withGateway(ip: IpConfig): IpConfig {
     throw new Failure(
       "invalid config",
       `isGateway: ${formatPrefix(address)} of IPAM has no gateway on the bridge`,
-      `${why}; see "ipam", or leave out isGateway`,
+      `${why} Change "ipam", or leave out "isGateway".`,
     );
   };
-  if (address.length === address.address.bytes.length * 8) refuse("its subnet has no room for a second address");
+  if (address.length === address.address.bytes.length * 8) refuse("Its subnet has no room for a second address.");
   const gateway = ip.gateway ?? firstAddress(address);
-  if (!prefixContains(address, gateway)) refuse(`${formatAddress(gateway)} is outside of its subnet`);
-  if (equalAddresses(gateway, address.address)) refuse("it is the gateway's own address");
+  if (!prefixContains(address, gateway)) refuse(`The gateway ${formatAddress(gateway)} is outside of its subnet.`);
+  if (equalAddresses(gateway, address.address)) refuse("It is the gateway's own address.");
   return { ...ip, gateway };
 }
 
@@ -53,8 +53,8 @@ export function gatewayPrefixes(ips: IpConfig[]): Prefix[] {
   const prefixes: Prefix[] = [];
   for (const { address, gateway } of ips) {
     if (gateway === undefined) continue;
-    const known = prefixes.some((each) => each.length === address.length && equalAddresses(each.address, gateway));
-    if (!known) prefixes.push({ address: gateway, length: address.length });
+    const prefix = { address: gateway, length: address.length };
+    if (!prefixes.some((known) => samePrefix(known, prefix))) prefixes.push(prefix);
   }
   return prefixes;
 }

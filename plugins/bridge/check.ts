@@ -6,6 +6,7 @@ import { type Bridge, describeVlans, listVlans, type Port } from "../../src/link
 import { checkInterface } from "../../src/link/check.ts";
 import { getLink, IFF_PROMISC, IFF_UP, type Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { checkFailure } from "../../src/plugin/check.ts";
 import { findOwnInterface, type OwnInterface } from "../../src/plugin/interface.ts";
 import { isMtuTuned } from "../../src/plugin/tuned.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
@@ -24,25 +25,22 @@ export function check(call: Call<BridgeConfig>): void {
   const pod = openNamespace(call.netns)!;
   const own = findOwnInterface(call, pod);
   const bridge = existingBridge(call);
-  if (bridge === undefined) throw failed(`bridge "${bridgeName(call)}" is gone`);
+  if (bridge === undefined) throw checkFailure(`bridge "${bridgeName(call)}" is gone`);
   checkBridge(call, bridge);
   const port = portOf(call);
-  if (port === undefined) throw failed(`the port of ${call.attachment.ifName} on bridge "${bridge.name}" is gone`);
+  if (port === undefined)
+    throw checkFailure(`the port of ${call.attachment.ifName} on bridge "${bridge.name}" is gone`);
   checkPort(call, bridge, port);
   checkPodEnd(call, pod, port, own);
   const { vlan = 0 } = call.config;
   if (call.config.macspoofchk === true) checkSpoofing(call, port, macOf(own, port, pod), nativeVlan(call, bridge));
   if (isGateway(call) && own.ips.length > 0) {
     const link = vlan === 0 ? bridge : getLink(ownNamespace().route, vlanInterfaceName(bridge.name, vlan));
-    if (link === undefined) throw failed(`the gateway's interface in VLAN ${vlan} of ${bridge.name} is gone`);
+    if (link === undefined) throw checkFailure(`the gateway's interface in VLAN ${vlan} of ${bridge.name} is gone`);
     const { ips } = withGateways({ interfaces: [], ips: own.ips, routes: [], dns: {} }, false);
     checkGateway(link, gatewayPrefixes(ips));
   }
   if (wantsMasquerade(call)) checkMasquerading(call, own.ips);
-}
-
-function failed(message: string, details = "something changed it since ADD; DEL and ADD again restore it"): Failure {
-  return new Failure("failed", message, details);
 }
 
 function macOf(own: OwnInterface, port: Port, pod: NetNs): string {
@@ -58,12 +56,12 @@ function nativeVlan({ config }: Call<BridgeConfig>, { bridge }: Bridge): number 
 /** Its MAC is not looked at: that of a bridge that others made may change with each port. */
 function checkBridge({ config }: Call<BridgeConfig>, bridge: Bridge): void {
   if (config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0)
-    throw failed(`bridge "${bridge.name}" is not promiscuous any more`);
+    throw checkFailure(`bridge "${bridge.name}" is not promiscuous any more`);
 }
 
 function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
   const { config, prevResult, attachment } = call;
-  const say = (what: string) => failed(`port ${port.name} of ${attachment.ifName} ${what}`);
+  const say = (what: string) => checkFailure(`port ${port.name} of ${attachment.ifName} ${what}`);
   if (port.master !== bridge.index) {
     const where =
       port.master === 0 ? "no bridge" : (getLink(ownNamespace().route, port.master)?.name ?? "another bridge");
@@ -98,10 +96,11 @@ function checkVlans(config: BridgeConfig, { bridge }: Bridge, port: Port, say: (
 function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnInterface): void {
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
-  if (link === undefined) throw failed(`container interface ${ifName} is gone`, "it was removed or renamed");
+  if (link === undefined)
+    throw checkFailure(`container interface ${ifName} is gone`, "It was removed or renamed in the pod.");
   const far = link.index === port.parent && link.kind === "veth" ? link : getLink(pod.route, port.parent);
   if (far?.kind !== "veth" || far.parent !== port.index)
-    throw failed(`the other end of port ${port.name} is not in the pod any more`);
+    throw checkFailure(`the other end of port ${port.name} is not in the pod any more`);
   checkMac(link, own);
   if (far.index !== link.index) {
     checkTakenOver(link, far);
@@ -109,22 +108,22 @@ function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnI
   }
   const mtu = call.config.mtu || own.interface.mtu || port.mtu;
   if (far.mtu !== mtu && !isMtuTuned(call.attachment))
-    throw failed(`container interface ${ifName} has an MTU of ${far.mtu}, not ${mtu}`);
+    throw checkFailure(`container interface ${ifName} has an MTU of ${far.mtu}, not ${mtu}`);
   if (call.config.disableContainerInterface !== true) checkInterface(pod, far.index, ifName, own);
 }
 
 function checkMac(link: Link, own: OwnInterface): void {
   const { mac } = own.interface;
   if (mac !== undefined && link.mac !== mac)
-    throw failed(`container interface ${link.name} has the MAC address ${link.mac}, not ${mac}`);
+    throw checkFailure(`container interface ${link.name} has the MAC address ${link.mac}, not ${mac}`);
 }
 
 /** KubeVirt's form: the interface under another name in a bridge of the pod, and under its own a dummy with its MAC address and IPs. */
 function checkTakenOver(link: Link, far: Link): void {
   if (link.kind === "dummy" && far.slaveKind === "bridge") return;
-  throw failed(
+  throw checkFailure(
     `container interface ${link.name} is not the other end of its port`,
-    `that is called ${far.name} now, and ${link.name} is ${link.kind === "" ? "a device" : `of kind ${link.kind}`}`,
+    `The other end is called ${far.name} now, and ${link.name} is ${link.kind === "" ? "a device" : `of kind ${link.kind}`}.`,
   );
 }
 

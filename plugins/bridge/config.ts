@@ -10,7 +10,7 @@ import { vlansOf } from "./vlans.ts";
 
 const DEFAULT_BRIDGE = "cni0";
 /** Longest name of an interface in bytes. */
-const NAME_MAX = 15;
+export const NAME_MAX = 15;
 /** The kernel's smallest MTU of Ethernet. */
 const MTU_MIN = 68;
 
@@ -35,18 +35,21 @@ export function validate(call: Call<BridgeConfig>, attempt: Try = orFail): void 
   if (mac) attempt(mac.at, () => void wantedMac(call));
   attempt("/promiscMode", () => {
     if (config.hairpinMode && config.promiscMode)
-      throw contradiction("cannot set hairpin mode and promiscuous mode at the same time", "set one of them to false");
+      throw contradiction("cannot set hairpin mode and promiscuous mode at the same time", "Set one of them to false.");
   });
   attempt("/disableContainerInterface", () => {
     if (config.disableContainerInterface && wantsIpam(call))
       throw contradiction(
         "cannot use IPAM when DisableContainerInterface flag is set",
-        "an interface that stays down has no addresses: leave out ipam, or disableContainerInterface",
+        'An interface that stays down has no addresses. Leave out "ipam" or "disableContainerInterface".',
       );
   });
   attempt("/silent", () => {
     if (config.silent && wantsIpam(call))
-      throw contradiction("silent and ipam contradict each other", "an address is announced: leave out one of them");
+      throw contradiction(
+        "silent and ipam contradict each other",
+        'ADD announces the addresses. Leave out "silent" or "ipam".',
+      );
   });
 }
 
@@ -54,19 +57,19 @@ export function validate(call: Call<BridgeConfig>, attempt: Try = orFail): void 
 function checkName(name: string): void {
   const why =
     name === ""
-      ? "it is empty"
+      ? "It is empty."
       : host.encode(name).length > NAME_MAX
-        ? `it has more than ${NAME_MAX} bytes`
+        ? `It has more than ${NAME_MAX} bytes.`
         : name === "." || name === ".." || name.includes(":") || name.includes("%")
-          ? "the kernel takes no such name"
+          ? "The kernel accepts no such name."
           : name === "all" || name === "default" || name === "lo"
-            ? "the kernel uses this name for something else"
+            ? "The kernel uses this name for something else."
             : "";
   if (why === "") return;
   throw new Failure(
     "invalid config",
     `invalid bridge name ${JSON.stringify(name.slice(0, 128))}`,
-    `${why}; "bridge" is the name of a bridge on the host, such as br1, of 1 to ${NAME_MAX} characters`,
+    `${why} "bridge" is the name of a bridge on the host, such as br1, of 1 to ${NAME_MAX} characters.`,
   );
 }
 
@@ -75,7 +78,7 @@ function checkMtu(mtu: number): void {
   throw new Failure(
     "invalid config",
     `invalid MTU ${mtu}`,
-    `Ethernet has at least ${MTU_MIN}; 0 means that of the bridge`,
+    `Ethernet needs at least ${MTU_MIN}. 0 means the MTU of the bridge.`,
   );
 }
 

@@ -1,6 +1,5 @@
 // The bridge: the one that is there and may be used, or a new one.
 import type { Call } from "../../src/cni/plugin.ts";
-import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { formatMac } from "../../src/ip/mac.ts";
@@ -8,16 +7,13 @@ import { addBridge, type Bridge, getBridge, type NewBridge } from "../../src/lin
 import { IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { fits } from "../../src/plugin/device-list.ts";
-import { refuseDenied } from "../../src/plugin/node-device.ts";
+import { refuseDenied, refuseDeniedName } from "../../src/plugin/node-device.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { vlansOf } from "./vlans.ts";
 
 /** The alias of a bridge that ADD made. */
-export const BRIDGE_ALIAS = "podnic:bridge";
-/** Made and gone again between two looks, that often. */
-const TRIES = 5;
+const BRIDGE_ALIAS = "podnic:bridge";
 
 export function isOurs({ alias }: Bridge): boolean {
   return alias === BRIDGE_ALIAS;
@@ -42,7 +38,7 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
     throw new Failure(
       "invalid config",
       `"${name}" already exists but is not a bridge`,
-      `it is ${what}; "bridge" must name a Linux bridge, or a name that is free: then the bridge is made`,
+      `It is ${what}. "bridge" must name a Linux bridge, or be a free name: ADD then creates the bridge.`,
     );
   }
   checkState(found, call);
@@ -51,23 +47,15 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   return found;
 }
 
-/** One that does not exist cannot be looked up in the policy; its name can. */
-function refuseDeniedName(name: string): void {
-  if (!policy().devices.deny.some((entry) => fits(entry, name))) return;
-  throw new Failure(
-    "invalid config",
-    `device "${name}" is denied to pods by the node's policy`,
-    "See devices.deny in /etc/cni/podnic.json.",
-  );
-}
-
-/** Ours was taken down by somebody and comes up again; what others made is theirs to switch. */
-function checkState(bridge: Bridge, call: Call): void {
-  if ((bridge.flags & IFF_UP) !== 0 || (isOurs(bridge) && call.command === "ADD")) return;
+/** Ours was taken down by somebody, and ADD brings it up again; what others made is theirs to switch. */
+function checkState(bridge: Bridge, { command }: Call): void {
+  const ours = isOurs(bridge);
+  if ((bridge.flags & IFF_UP) !== 0 || (ours && command !== "CHECK")) return;
+  const whose = ours ? "" : " podnic brings up only bridges that it created.";
   throw new Failure(
     "failed",
     `bridge "${bridge.name}" is down: network is down`,
-    `it carries nothing, and podnic did not make it: \`ip link set ${bridge.name} up\`, or have whoever made it do so`,
+    `A bridge that is down carries no traffic.${whose} Run \`ip link set ${bridge.name} up\`.`,
   );
 }
 
@@ -76,7 +64,8 @@ function checkFiltering({ name, bridge }: Bridge, { config }: Call<BridgeConfig>
   throw new Failure(
     "invalid config",
     `bridge "${name}" does not filter VLANs`,
-    `"vlan" and "vlanTrunk" would separate nothing: \`ip link set ${name} type bridge vlan_filtering 1\` (nmstate: bridge.options.vlan-default-pvid and port.vlan), or remove the keys`,
+    `"vlan" and "vlanTrunk" would separate nothing. Run \`ip link set ${name} type bridge vlan_filtering 1\` ` +
+      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), or remove the keys.",
   );
 }
 
@@ -87,20 +76,18 @@ function checkMtu({ name, index, mtu }: Bridge, { config }: Call<BridgeConfig>):
   throw new Failure(
     "invalid config",
     `invalid MTU ${wanted}, must be [0, MTU of bridge "${name}"(${mtu})]`,
-    `other ports of the bridge would drop longer frames without a word: lower "mtu", or raise that of the bridge and its ports`,
+    `The other ports of the bridge would silently drop longer frames. Lower "mtu", or raise the MTU of the bridge and its ports.`,
   );
 }
 
-/** Finds it, or makes it. It stays when the ADD fails: others may use it by then. */
-export function bridgeFor(call: Call<BridgeConfig>): Bridge {
-  const name = bridgeName(call);
-  for (let tries = 1; ; tries++) {
-    const found = existingBridge(call);
-    if (found !== undefined) return prepared(found, call);
-    if (tries > TRIES)
-      throw new Failure("try again", `bridge "${name}" is removed again and again`, "see who does that");
-    make(call, name);
+/** Finds it, or makes it. It stays when the ADD fails: others may use it by then. undefined: it was removed in between. */
+export function bridgeFor(call: Call<BridgeConfig>): Bridge | undefined {
+  let found = existingBridge(call);
+  if (found === undefined) {
+    make(call, bridgeName(call));
+    found = existingBridge(call);
   }
+  return found && prepared(found, call);
 }
 
 function make({ config }: Call<BridgeConfig>, name: string): void {
@@ -123,12 +110,12 @@ function make({ config }: Call<BridgeConfig>, name: string): void {
 function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): Failure {
   const unsupported =
     vlanFiltering === true
-      ? "the kernel has no bridges, or none that filter VLANs (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)"
-      : "the kernel has no bridges; `modprobe bridge`, or a kernel built with it";
+      ? "The kernel has no bridges, or none that filter VLANs (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)."
+      : "The kernel has no bridges. Run `modprobe bridge`, or use a kernel built with it.";
   const causes: { [code: string]: string } = {
     EOPNOTSUPP: unsupported,
-    EPERM: "creating links needs CAP_NET_ADMIN",
-    EINVAL: mtu === undefined ? "" : `the kernel takes no MTU of ${mtu}, or no such name`,
+    EPERM: "Creating links needs CAP_NET_ADMIN.",
+    EINVAL: mtu === undefined ? "" : `The kernel does not accept the MTU ${mtu} or this name.`,
   };
   return new Failure("failed", `could not add "${name}": ${error.message}`, causes[error.code] ?? "");
 }

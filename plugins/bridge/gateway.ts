@@ -4,7 +4,7 @@ import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { formatAddress, formatPrefix, type Prefix } from "../../src/ip/address.ts";
-import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
+import { prefixContains, samePrefix } from "../../src/ip/range.ts";
 import {
   beginAddAddress,
   beginDeleteAddress,
@@ -17,6 +17,7 @@ import { type Link, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
 import { IFA_F_NODAD } from "../../src/netlink/constants.ts";
+import { checkFailure } from "../../src/plugin/check.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
@@ -31,7 +32,7 @@ export const PLACES: readonly Place[] = [STATE];
 const NO_MAC = "00:00:00:00:00:00";
 
 /** Runs `body` while no other call changes the gateway of this bridge. */
-export function whileLocked<T>(bridge: string, body: () => T): T {
+function whileLocked<T>(bridge: string, body: () => T): T {
   return withDirectory(LOCKS, { mode: 0o700 }, (dir) =>
     withLock(dir, `${bridge}.lock`, policy().lockTimeout, body),
   ) as T;
@@ -62,17 +63,13 @@ export function makeGateway(call: Call<BridgeConfig>, bridge: Bridge, gateways: 
 
 function missing(link: Link, gateways: Prefix[]): Prefix[] {
   const has = listAddresses(ownNamespace().route, link.index);
-  return gateways.filter((gateway) => !has.some((address) => isSame(address, gateway)));
-}
-
-function isSame({ address, length }: KernelAddress, gateway: Prefix): boolean {
-  return length === gateway.length && equalAddresses(address, gateway.address);
+  return gateways.filter((gateway) => !has.some((address) => samePrefix(address, gateway)));
 }
 
 function addAddresses(link: Link, gateways: Prefix[], force: boolean): void {
   const { route } = ownNamespace();
   const has = listAddresses(route, link.index);
-  const added = gateways.filter((gateway) => !has.some((address) => isSame(address, gateway)));
+  const added = gateways.filter((gateway) => !has.some((address) => samePrefix(address, gateway)));
   const inTheWay = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
   if (inTheWay.length > 0 && !force) throw refusal(link, inTheWay[0]!, added[0]!);
   for (const address of inTheWay) beginDeleteAddress(route, link.index, address);
@@ -84,7 +81,7 @@ function addAddresses(link: Link, gateways: Prefix[], force: boolean): void {
   for (const error of route.runEach()) {
     if (error === undefined || error.code === "EEXIST") continue;
     const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code)
-      ? `IPv6 is switched off on the host, or for ${link.name}: enable it, or leave IPv6 out of "ipam"`
+      ? `IPv6 is switched off on the host or for ${link.name}. Switch it on, or leave IPv6 out of "ipam".`
       : "";
     throw new Failure(
       "failed",
@@ -106,13 +103,14 @@ function refusal({ name }: Link, { address, length }: KernelAddress, gateway: Pr
   return new Failure(
     "invalid config",
     `"${name}" already has an IP address different from ${formatPrefix(gateway)}`,
-    `it has ${present}: another network uses the bridge as its gateway. Use another bridge, or the subnet of ${formatAddress(address)}; "forceAddress": true replaces the address, and takes the gateway from that network`,
+    `It has ${present}: another network uses the bridge as its gateway. Use another bridge, or the subnet of ` +
+      `${formatAddress(address)}. "forceAddress": true replaces the address and takes the gateway from that network.`,
   );
 }
 
 /**
- * A bridge that others made may have the lowest address of its ports, and none without ports: then the pods would lose their gateway's address
- * with the next port. It keeps the one it has now.
+ * A bridge that others made may have the lowest address of its ports, and none without ports: then the pods would lose their gateway's
+ * address with the next port. It keeps the one it has now.
  */
 function pinMac(bridge: Bridge): void {
   if (isOurs(bridge)) return;
@@ -131,7 +129,7 @@ function forward(gateways: Prefix[]): void {
       writeSysctl(key, "1");
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      const cure = `isGateway needs it: run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys`;
+      const cure = `isGateway needs it. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys.`;
       throw new Failure("failed", `failed to enable forwarding: ${error.message}`, cure);
     }
   }
@@ -143,10 +141,10 @@ function switches(gateways: Prefix[]): string[] {
 
 /** CHECK. Throws Failure when the host is not the gateway of these any more. */
 export function checkGateway(link: Link, gateways: Prefix[]): void {
-  const failed = (what: string) =>
-    new Failure("failed", what, "something changed it since ADD; the next ADD of this network restores it");
+  const cure = "Something changed it since ADD. The next ADD of this network restores it.";
   const [lost] = missing(link, gateways);
-  if (lost !== undefined) throw failed(`the gateway ${formatPrefix(lost)} is not on ${link.name} any more`);
+  if (lost !== undefined) throw checkFailure(`the gateway ${formatPrefix(lost)} is not on ${link.name} any more`, cure);
   const off = switches(gateways).find((key) => readSysctl(key) !== "1");
-  if (off !== undefined) throw failed(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`);
+  if (off !== undefined)
+    throw checkFailure(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`, cure);
 }

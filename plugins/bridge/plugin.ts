@@ -1,5 +1,6 @@
 // bridge: an interface of the pod whose other end is a port of a bridge on the host. Keys: config.schema.json and README.md.
 import { Cleanup } from "../../src/cleanup.ts";
+import { isValidAttachment } from "../../src/cni/attachments.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, isDelegated, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Attachment, Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
@@ -32,7 +33,7 @@ import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, underLockIfAny } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
-import { deletePorts, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
+import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
 import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
 import { unwanted, vlansOf } from "./vlans.ts";
@@ -62,7 +63,7 @@ function add(call: Call<BridgeConfig>): Result {
   const { on, pair } = attach(call, pod);
   setUpPort(call, on, pair);
   const link = getLink(pod.route, ifName);
-  if (link === undefined) throw new Failure("try again", `"${ifName}" vanished while it was being made`);
+  if (link === undefined) throw disappeared(ifName);
   const options = optionsOf(call);
   if (isDelegated(call)) {
     bringUp(pod, link.index, ifName, options);
@@ -91,16 +92,20 @@ function optionsOf({ config, ...call }: Call<BridgeConfig>): ConfigureOptions {
   return { notify, ignoreRouterAdvertisements: !config.acceptRA, dad: config.enabledad ? "always" : "skip" };
 }
 
-/** A bridge may be removed between our look and the pair: then it is made again. */
+/** A bridge may be removed between two of our requests: then it is made again. */
 const TRIES = 5;
 
 function attach(call: Call<BridgeConfig>, pod: NetNs): { on: Bridge; pair: Pair } {
   for (let tries = 0; tries < TRIES; tries++) {
     const on = bridgeFor(call);
-    const pair = makePair(call, pod, on);
-    if (pair !== undefined) return { on, pair };
+    const pair = on && makePair(call, pod, on);
+    if (on && pair) return { on, pair };
   }
-  throw new Failure("try again", `bridge "${bridgeName(call)}" is removed again and again`, "see who does that");
+  throw new Failure(
+    "try again",
+    `bridge "${bridgeName(call)}" is removed again and again`,
+    "Another program on the host does that. Find it and stop it.",
+  );
 }
 
 /** The port is what it is to be, and up, before the pod's end is: no frame passes that should not. */
@@ -184,14 +189,12 @@ function removeGateway(call: Call<BridgeConfig>): void {
 
 function gc(call: Call<BridgeConfig>): void {
   const { network } = call.attachment;
-  const isValid = ({ containerId, ifName }: Attachment) =>
-    call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
   const cleanup = new Cleanup();
   const kept: Attachment[] = [];
   cleanup.attempt(() => {
     for (const { index, alias } of listLinksOfKind(ownNamespace().route, "veth")) {
       const owner = ownerOf(alias);
-      if (owner?.network !== network || isValid(owner)) continue;
+      if (owner?.network !== network || isValidAttachment(call, owner)) continue;
       kept.push(owner);
       cleanup.attempt(() => {
         deleteWithoutWaiting(ownNamespace(), index);

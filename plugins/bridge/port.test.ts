@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { kubevirtName, ownerOf, portAlias, portNames } from "./port.ts";
+import { kubevirtName, macMark, ownerOf, portAlias, portNames } from "./port.ts";
 import { vlanInterfaceName } from "./vlan-gateway.ts";
 
 const attachment = { network: "net1", containerId: "ctr-1", ifName: "eth0" };
@@ -10,6 +10,10 @@ it("a port's names look as everybody expects, and are the attachment's own", () 
   expect(new Set(names).size).toBe(4);
   expect(portNames({ ...attachment, ifName: "eth1" })).not.toContain(names[0]);
   expect(portNames(attachment)).toEqual(names);
+});
+
+it("a port's MAC address repeats its name", () => {
+  expect(macMark("veth0a1b2c3d")).toBe("fe:0a:1b:2c:3d:");
 });
 
 it("a port's alias says whose it is, unless it would be too long", () => {

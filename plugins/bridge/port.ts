@@ -5,33 +5,33 @@ import { Failure } from "../../src/errors.ts";
 import { addPair, type Bridge, getPort, type Port } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
-import { nameTaken } from "../../src/link/master.ts";
+import { lost, nameTaken } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
+import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { randomMac } from "./find.ts";
 
-const PREFIX = "podnic:";
 /** IFALIASZ without its NUL. */
 const ALIAS_MAX = 255;
 /** Names tried for a port: another link may have one by chance, and an attachment that was added twice has two. */
 const NAMES = 4;
 /** The kernel takes the lowest MAC of its ports for a bridge without one of its own: ours shall never be that. */
-const HIGH_MAC = 0xfe;
+export const HIGH_MAC = 0xfe;
 
 /** Says on a port whose it is. undefined: too long for an alias, and the name must do. */
 export function portAlias({ network, containerId, ifName }: Attachment): string | undefined {
-  const alias = `${PREFIX}${network}:${containerId}:${ifName}`;
+  const alias = `${aliasPrefix}${network}:${containerId}:${ifName}`;
   return alias.length <= ALIAS_MAX ? alias : undefined;
 }
 
 /** Whose port this is, by its alias. */
 export function ownerOf(alias: string): Attachment | undefined {
   const [prefix, network, containerId, ifName, ...more] = alias.split(":");
-  if (`${prefix}:` !== PREFIX || !network || !containerId || !ifName || more.length > 0) return undefined;
+  if (`${prefix}:` !== aliasPrefix || !network || !containerId || !ifName || more.length > 0) return undefined;
   return { network, containerId, ifName };
 }
 
@@ -42,12 +42,17 @@ export function portNames({ network, containerId, ifName }: Attachment): string[
 }
 
 /** FNV-1a with a final mix (of MurmurHash3), 32 bits in hex. A name that two attachments share costs a second try, no more. */
-function hash(text: string): string {
+export function hash(text: string): string {
   let value = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
   return ((value ^ (value >>> 16)) >>> 0).toString(16).padStart(8, "0");
+}
+
+/** Begins the MAC address of a port: its name again. A port that ADD had no time to write an alias on is known by it. */
+export function macMark(name: string): string {
+  return `${HIGH_MAC.toString(16)}:${name.slice(-8).replace(/../g, "$&:")}`;
 }
 
 export interface Pair {
@@ -57,8 +62,8 @@ export interface Pair {
 }
 
 /**
- * Makes the pair, both ends down. It is gone again when the transaction is rolled back. undefined: the bridge has just been removed, and nothing
- * was made.
+ * Makes the pair, both ends down. It is gone again when the transaction is rolled back. undefined: the bridge has just been removed,
+ * and nothing was made.
  */
 export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): Pair | undefined {
   const { route } = ownNamespace();
@@ -67,10 +72,10 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
   const far = { name: call.attachment.ifName, mac, mtu, netns: pod.fd };
   for (const name of portNames(call.attachment)) {
     try {
-      addPair(route, { name, mac: randomMac(HIGH_MAC), mtu, master: bridge.index }, far);
+      addPair(route, { name, mac: macMark(name) + randomMac().slice(-2), mtu, master: bridge.index }, far);
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
-      if (LOST.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => deletePorts(call));
+      if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => deletePorts(call));
       if (error.code === "EEXIST") {
         if (getLink(pod.route, far.name) !== undefined) throw nameTaken(far.name, pod);
         continue;
@@ -81,17 +86,23 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
     call.transaction.onRollback(`delete ${name}`, () => deleteByName(name));
     const port = getPort(route, name);
     if (port !== undefined) return { port, mac };
-    throw new Failure("try again", `"${name}" vanished while it was being made`, "try again");
+    throw disappeared(name);
   }
   throw new Failure(
     "failed",
     `cannot name the port of ${far.name}: file exists`,
-    `the host has links called ${portNames(call.attachment).join(", ")} that belong to others, or the attachment has ports already: DEL it first`,
+    `The host has links called ${portNames(call.attachment).join(", ")}. They belong to others, or the attachment has ` +
+      "ports already and needs a DEL first.",
   );
 }
 
-/** The request or its answer got lost: the kernel has not said no. */
-const LOST = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
+export function disappeared(name: string): Failure {
+  return new Failure(
+    "try again",
+    `"${name}" disappeared while it was being created`,
+    "Another program removed or renamed it, or removed the pod's namespace. Try again.",
+  );
+}
 
 function isBridgeGone(error: NetlinkError, { index }: Bridge): boolean {
   if (error.code !== "EINVAL" && error.code !== "ENODEV" && error.code !== "EBUSY") return false;
@@ -100,12 +111,12 @@ function isBridgeGone(error: NetlinkError, { index }: Bridge): boolean {
 
 function refusal(error: NetlinkError, bridge: Bridge, mtu: number): Failure {
   const causes: { [code: string]: string } = {
-    EXFULL: `bridge "${bridge.name}" is full: a bridge has at most 1023 ports; use a second bridge, or macvlan, which has no such limit`,
-    EOPNOTSUPP: "the kernel has no veth; `modprobe veth`, or a kernel built with it",
-    EPERM: "creating links needs CAP_NET_ADMIN in the host's and in the pod's namespace",
-    EADDRNOTAVAIL: "the MAC address is not one that an interface can have",
-    EINVAL: `the kernel makes no veth with an MTU of ${mtu} on this bridge`,
-    EBUSY: `bridge "${bridge.name}" takes no further port now`,
+    EXFULL: `Bridge "${bridge.name}" is full: a bridge has at most 1023 ports. Use a second bridge, or macvlan, which has no such limit.`,
+    EOPNOTSUPP: "The kernel has no veth. Run `modprobe veth`, or use a kernel built with it.",
+    EPERM: "Creating links needs CAP_NET_ADMIN in the namespaces of the host and of the pod.",
+    EADDRNOTAVAIL: "An interface cannot have this MAC address.",
+    EINVAL: `The kernel creates no veth with an MTU of ${mtu} on this bridge.`,
+    EBUSY: `Bridge "${bridge.name}" takes no further port now.`,
   };
   return new Failure("failed", `failed to create veth: ${error.message}`, causes[error.code] ?? "");
 }
@@ -117,23 +128,23 @@ function deleteByName(name: string): void {
 }
 
 /**
- * A port whose alias says so, or one with our name and a MAC address as ADD gives that it had no time to write on: nobody has seen it up. The
- * kernel takes no alias with the request that makes a link.
+ * A port whose alias says so; or one with our name, a MAC address as ADD gives, and no alias, which nobody has seen up: the kernel takes no
+ * alias with the request that makes a link, and ADD may have ended before the next one.
  */
 function isOwn(link: Link, attachment: Attachment): boolean {
   if (link.kind !== "veth") return false;
   const alias = portAlias(attachment);
   if (alias !== undefined && link.alias === alias) return true;
   if (!portNames(attachment).includes(link.name) || link.alias !== "") return false;
-  if (!link.mac.startsWith(HIGH_MAC.toString(16))) return false;
+  if (!link.mac.startsWith(macMark(link.name))) return false;
   return alias === undefined || (link.flags & IFF_UP) === 0;
 }
 
 /**
- * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which is left
- * out when one was found.
+ * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which
+ * is left out when one was found.
  */
-export function ownPorts(attachment: Attachment): Link[] {
+function ownPorts(attachment: Attachment): Link[] {
   const { route } = ownNamespace();
   const named = portNames(attachment)
     .map((name) => getLink(route, name))
@@ -180,7 +191,7 @@ function isOtherMac({ prevResult, attachment }: Call, near: Link): boolean {
 
 /** No attachment of ours; and on our bridge, or on none any more. */
 function isForeign(link: Link, bridge: Link | undefined): boolean {
-  if (link.alias.startsWith(PREFIX)) return false;
+  if (link.alias.startsWith(aliasPrefix)) return false;
   return link.master === 0 || link.master === bridge?.index;
 }
 

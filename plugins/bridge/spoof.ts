@@ -3,16 +3,20 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { parseMac } from "../../src/ip/mac.ts";
 import { beginPinAddress, beginSetPort, type Port, whereTo } from "../../src/link/bridge.ts";
-import { inNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { spoofId } from "../../src/nftables/names.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nftables/spoof-check.ts";
+import { checkFailure } from "../../src/plugin/check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 
-/** Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and cannot. */
+/**
+ * Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and
+ * cannot.
+ */
 export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boolean {
   if (config.macspoofchk !== true || config.macspoofchkBackend === "nftables") return false;
   if (port.locked !== undefined) return true;
@@ -20,7 +24,7 @@ export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boole
   throw new Failure(
     "invalid config",
     "this kernel cannot lock ports of a bridge",
-    '"macspoofchkBackend": "bridge" needs Linux 5.16; use "nftables", or leave the choice to podnic',
+    '"macspoofchkBackend": "bridge" needs Linux 5.16. Use "nftables", or leave the choice to podnic.',
   );
 }
 
@@ -29,8 +33,9 @@ export const LOCKED: PortAttributes = { learning: 0, locked: 1 };
 const UNLOCKED: PortAttributes = { learning: 1, locked: 0 };
 
 /**
- * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine that is
- * about to migrate here: until it does, frames to it belong there, and nftables check the port. Who asks for the bridge's check gets the address.
+ * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine
+ * that is about to migrate here: until it does, frames to it belong there, and nftables check the port. Who asks for the bridge's check
+ * gets the address.
  */
 export function pinnedElsewhere(
   call: Call<BridgeConfig>,
@@ -74,13 +79,9 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
   if (pinned?.index === port.index && pinned.sticky) return;
   if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
     const what = port.port.locked === 1 ? `the bridge does not know ${mac} there` : "is not locked";
-    throw new Failure(
-      "failed",
-      `macspoofchk: port ${port.name}: ${what}`,
-      "something changed it since ADD; DEL and ADD again restore it",
-    );
+    throw checkFailure(`macspoofchk: port ${port.name}: ${what}`);
   }
-  const nft = inNamespace(ownNamespace(), () => NftSocket.open());
+  const nft = NftSocket.open();
   try {
     checkSpoofCheck(nft, spoofId(attachment), port.name, parseMac(mac)!);
   } finally {

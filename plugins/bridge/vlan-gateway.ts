@@ -1,5 +1,5 @@
-// The host's interface in a VLAN of a bridge, BRIDGE.VID: a VLAN device on the bridge, or where the kernel has none, or the Go plugin was first, a
-// pair of veths. Ours goes with the last port of its VLAN.
+// The host's interface in a VLAN of a bridge, BRIDGE.VID: a VLAN device on the bridge, or where the kernel has none, or the Go plugin was
+// first, a pair of veths. Ours goes with the last port of its VLAN.
 import {
   addPairHere,
   addVlanDevice,
@@ -11,22 +11,21 @@ import {
   getBridge,
   listVlans,
 } from "../../src/link/bridge.ts";
-import { beginSetLink, deleteLink, getLink, type Link, listLinks, setLink } from "../../src/link/link.ts";
+import { beginSetLink, deleteLink, getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { NAME_MAX } from "./config.ts";
 import { randomMac } from "./find.ts";
+import { HIGH_MAC, hash } from "./port.ts";
 
 /** The alias of one that ADD made. */
 const ALIAS = "podnic:gateway";
-const NAME_MAX = 15;
 
 /** As the Go plugin calls it; what would be too long for the kernel is shortened at the bridge's name. */
 export function vlanInterfaceName(bridge: string, vlan: number): string {
   const suffix = `.${vlan}`;
   if (bridge.length + suffix.length <= NAME_MAX) return bridge + suffix;
-  let value = 7;
-  for (let at = 0; at < bridge.length; at++) value = Math.imul(value ^ bridge.charCodeAt(at), 0x01000193) >>> 0;
-  const mark = value.toString(36).slice(0, 4);
+  const mark = hash(bridge).slice(0, 4);
   return `${bridge.slice(0, NAME_MAX - suffix.length - mark.length)}${mark}${suffix}`;
 }
 
@@ -53,7 +52,7 @@ function makePair(bridge: Bridge, vlan: number, name: string): void {
   const { route } = ownNamespace();
   const port = `veth${randomMac().replaceAll(":", "").slice(4)}`;
   const end = { mac: randomMac(), mtu: bridge.mtu };
-  addPairHere(route, { ...end, mac: randomMac(0xfe), name: port, master: bridge.index }, { ...end, name });
+  addPairHere(route, { ...end, mac: randomMac(HIGH_MAC), name: port, master: bridge.index }, { ...end, name });
   const { index } = getLink(route, port)!;
   const pvid = bridge.bridge.defaultPvid ?? 0;
   if (pvid !== 0 && pvid !== vlan)
@@ -63,15 +62,17 @@ function makePair(bridge: Bridge, vlan: number, name: string): void {
   route.run();
 }
 
-/** Removes it when it is ours and no port is in its VLAN but those of gateways. Called while the bridge's lock is held. */
+/**
+ * Removes it when it is ours and the VLAN has no pod any more: no veth, whoever's, but those of gateways. Called while the bridge's
+ * lock is held.
+ */
 export function removeUnused(bridgeName: string, vlan: number): void {
   const { route } = ownNamespace();
   const link = getLink(route, vlanInterfaceName(bridgeName, vlan));
   const bridge = getBridge(route, bridgeName);
   if (link?.alias !== ALIAS) return;
-  const users = listLinks(route).filter(({ master, alias }) => master === bridge?.index && alias.startsWith("podnic:"));
-  const isUser = ({ index, alias }: Link) => alias !== ALIAS && isIn(index, vlan);
-  if (bridge !== undefined && users.some(isUser)) return;
+  const isUser = ({ index, master, alias }: Link) => master === bridge?.index && alias !== ALIAS && isIn(index, vlan);
+  if (bridge !== undefined && listLinksOfKind(route, "veth").some(isUser)) return;
   deleteLink(route, link.index);
   if (bridge === undefined || link.kind !== "vlan") return;
   beginLeaveVlan(route, bridge.index, vlan);

@@ -18,7 +18,7 @@ interface VlanKeys {
 /** VLAN of frames without a tag when there is only a trunk, as with the Go plugin. */
 const TRUNK_NATIVE = 1;
 
-export interface Vlans {
+interface Vlans {
   /** What frames without a tag are of. */
   native: number;
   /** In the order of the kernel's requests: the native one comes last, for a later entry without flags would take them away. */
@@ -41,7 +41,7 @@ export function vlansOf({ vlan = 0, vlanTrunk = [] }: VlanKeys, attempt: Try = o
 /** An item may name one VLAN, a range, or both. */
 function rangesOf({ id, minID, maxID }: TrunkItem, at: number): VlanRange[] {
   const refuse = (why: string): never => {
-    const cure = 'an item is {"id": 10}, or {"minID": 200, "maxID": 299}, with numbers from 1 to 4094';
+    const cure = 'An item is {"id": 10}, or {"minID": 200, "maxID": 299}, with numbers from 1 to 4094.';
     throw new Failure("invalid config", `invalid vlanTrunk[${at}]: ${why}`, cure);
   };
   if (id === undefined && minID === undefined && maxID === undefined) refuse("it names no VLAN");

@@ -1,5 +1,6 @@
 // ipvlan: an interface with the MAC address of a device of the host and IP addresses of its own. Keys: config.schema.json and README.md.
 import { Cleanup } from "../../src/cleanup.ts";
+import { isValidAttachment } from "../../src/cni/attachments.ts";
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { ownPlace } from "../../src/config/policy.ts";
@@ -78,11 +79,7 @@ function gc(call: Call<IpvlanConfig>): void {
   const cleanup = new Cleanup();
   cleanup.attempt(() => ipamRun(call, "GC"));
   cleanup.attempt(() =>
-    forgetSlaves(
-      ({ network, containerId, ifName }) =>
-        network === call.attachment.network &&
-        !call.validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName),
-    ),
+    forgetSlaves((slave) => slave.network === call.attachment.network && !isValidAttachment(call, slave)),
   );
   cleanup.finish();
 }

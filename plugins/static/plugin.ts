@@ -4,7 +4,7 @@ import { emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts
 import { orFail, type Try } from "../../src/config/rules.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
 import { type Address, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../../src/ip/address.ts";
-import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
+import { equalAddresses, prefixContains, samePrefix } from "../../src/ip/range.ts";
 import { readRoutes } from "../../src/plugin/routes.ts";
 import type { StaticConfig } from "./config.schema.ts";
 
@@ -39,7 +39,7 @@ function check(call: StaticCall): void {
   if (prevResult === undefined)
     throw invalid("Required prevResult missing", "The runtime must pass the result of the ADD.");
   for (const { address, gateway } of addressesOf(call)) {
-    const had = prevResult.ips.some((ip) => isSamePrefix(ip.address, address) && isGateway(ip.gateway, gateway));
+    const had = prevResult.ips.some((ip) => samePrefix(ip.address, address) && isGateway(ip.gateway, gateway));
     if (had) continue;
     throw new Failure(
       "failed",
@@ -140,10 +140,6 @@ function checkFamilies(ips: IpConfig[], version: string): void {
     `CNI version ${version} does not support more than 1 address per family`,
     'Raise "cniVersion" to 0.3.0 or later, or keep only one address for each family.',
   );
-}
-
-function isSamePrefix(a: Prefix, b: Prefix): boolean {
-  return a.length === b.length && equalAddresses(a.address, b.address);
 }
 
 function isGateway(has: Address | undefined, given: Address | undefined): boolean {

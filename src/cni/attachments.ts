@@ -1,6 +1,7 @@
 // GC's list of attachments that are still valid.
 import { describe } from "../config/messages.ts";
 import { Failure } from "../errors.ts";
+import type { Call } from "./plugin.ts";
 
 /** The tagged spec 1.1.0 has the second name, everything later the first; libcni sends both (C-115). */
 const keys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
@@ -39,6 +40,11 @@ export function readAttachments(raw: object): ValidAttachment[] {
   if (!found)
     refuse(`"${keys[0]}" is missing`, "The runtime must list the valid attachments; [] means that there are none.");
   return all;
+}
+
+/** GC: an attachment that the runtime lists. */
+export function isValidAttachment({ validAttachments }: Call, { containerId, ifName }: ValidAttachment): boolean {
+  return validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
 }
 
 /** The configuration with this list, under both names: for an IPAM plugin that is executed. */

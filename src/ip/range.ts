@@ -21,6 +21,10 @@ export function equalAddresses(a: Address, b: Address): boolean {
   return compareAddresses(a, b) === 0;
 }
 
+export function samePrefix(a: Prefix, b: Prefix): boolean {
+  return a.length === b.length && equalAddresses(a.address, b.address);
+}
+
 /** The address after this one. undefined after the last of its family. */
 export function nextAddress(address: Address): Address | undefined {
   return step(address, 0xff, 1);

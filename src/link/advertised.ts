@@ -1,8 +1,8 @@
 // Routes that a router's advertisement has put where a configured one belongs.
+import { samePrefix } from "../ip/range.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { beginAddRoute, beginDeleteRoute, type KernelRoute, listRoutes, type NewRoute } from "./route.ts";
-import { samePrefix } from "./route-plan.ts";
 
 /** IP6_RT_PRIO_USER: what the kernel makes of an IPv6 route without metric. */
 export const IPV6_DEFAULT_METRIC = 1024;

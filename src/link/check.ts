@@ -2,14 +2,14 @@
 // that it neither alarms for what is right nor passes what is wrong.
 import { Failure } from "../errors.ts";
 import { type Address, type Family, formatAddress, formatPrefix } from "../ip/address.ts";
-import { equalAddresses, networkPrefix } from "../ip/range.ts";
+import { equalAddresses, networkPrefix, samePrefix } from "../ip/range.ts";
 import { IFA_F_DADFAILED, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import { IPV6_DEFAULT_METRIC, isLearnt } from "./advertised.ts";
 import { getLink, IFF_UP } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
 import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./route.ts";
-import { describeRoute, planRoutes, samePrefix } from "./route-plan.ts";
+import { describeRoute, planRoutes } from "./route-plan.ts";
 import type { InterfaceSpec } from "./spec.ts";
 
 /** CHECK: up, every address with its prefix length, every route with its next hop, metric and device in its table, or in any when that is main. Throws Failure for the first thing missing. */
@@ -22,17 +22,18 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
   else checkRoutes(pod, index, name, spec);
 }
 
+/** Details of what CHECK throws, where there is nothing better to say. */
+export const changedSinceAdd = "Something changed it since ADD. DEL and a new ADD restore it.";
+
 function missing(message: string): Failure {
-  return new Failure("failed", message, "Something changed it since ADD. DEL and a new ADD restore it.");
+  return new Failure("failed", message, changedSinceAdd);
 }
 
 function checkAddresses(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
   if (spec.ips.length === 0) return;
   const actual = listAddresses(pod.route, index, 0, name);
   for (const { address: wanted } of spec.ips) {
-    const found = actual.find(
-      (candidate) => candidate.length === wanted.length && equalAddresses(candidate.address, wanted.address),
-    );
+    const found = actual.find((candidate) => samePrefix(candidate, wanted));
     if (found === undefined) throw missing(`interface ${name} does not have the address ${formatPrefix(wanted)}`);
     if ((found.flags & IFA_F_DADFAILED) !== 0) {
       throw missing(`address ${formatAddress(wanted.address)} of ${name} is also used by another host (DADFAILED)`);

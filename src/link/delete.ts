@@ -1,6 +1,6 @@
-// Deletes a macvlan or ipvlan without waiting for what nobody needs. RTM_DELLINK returns 12 to 20 ms after the link is gone for
-// everyone: the kernel waits an RCU barrier before it frees the memory (performance figures: docs/decisions.md). So a child sends
-// the request, and we return as soon as the link is gone.
+// Deletes a macvlan, an ipvlan or a pair of veths without waiting for what nobody needs. RTM_DELLINK returns 12 to 20 ms after the
+// link is gone for everyone: the kernel waits an RCU barrier before it frees the memory (performance figures: docs/decisions.md). So
+// a child sends the request, and we return as soon as the link is gone.
 import { POLLIN } from "../host/constants.ts";
 import { errnoName, errnoText } from "../host/errno.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";

@@ -74,7 +74,7 @@ export function nameTaken(name: string, pod: NetNs): Failure {
 }
 
 /** The request or its answer got lost: the kernel has not said no. */
-const lost = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
+export const lost = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
 
 /**
  * Creates the link, down, in the namespace `pod` and returns it. Throws Failure; any other error leaves open

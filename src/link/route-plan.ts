@@ -91,10 +91,6 @@ function merge(routes: Map<string, NewRoute>, route: NewRoute): void {
   if (!same.hops.some((other) => sameHop(other, hop))) same.hops.push(hop);
 }
 
-export function samePrefix(a: Prefix, b: Prefix): boolean {
-  return a.length === b.length && equalAddresses(a.address, b.address);
-}
-
 function sameHop(a: NewHop, b: NewHop): boolean {
   if (a.gateway === undefined || b.gateway === undefined) return a.gateway === b.gateway;
   return equalAddresses(a.gateway, b.gateway);

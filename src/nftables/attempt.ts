@@ -80,7 +80,7 @@ export function checkTable(nft: NftSocket, place: Place, what: string): boolean 
   throw new Failure(
     "failed",
     `${what}: the nftables table ${name} is switched off (flags dormant), so its rules have no effect`,
-    `Another program did that: nft add table ${name} '{ }' switches it on`,
+    `Another program did that. Run \`nft add table ${name} '{ }'\` to switch it on.`,
   );
 }
 

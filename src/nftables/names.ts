@@ -65,7 +65,7 @@ export function checkSpoofNames(id: string): void {
   throw new Failure(
     "invalid environment",
     `the container's id is too long for macspoofchk with nftables: the chain's name would have ${length} characters, and the limit is ${NAME_LIMIT}`,
-    'the chains are named after CNI_CONTAINERID and CNI_IFNAME: shorten the id, or set "macspoofchkBackend": "bridge", which needs no names',
+    'The chains are named after CNI_CONTAINERID and CNI_IFNAME. Shorten the id, or set "macspoofchkBackend": "bridge", which needs no names.',
   );
 }
 

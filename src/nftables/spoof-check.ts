@@ -117,7 +117,7 @@ function checkBase(nft: NftSocket): boolean {
   throw new Failure(
     "failed",
     "macspoofchk: the chain PREROUTING of the table bridge nat is not attached to the hook prerouting, so its rules have no effect",
-    'Another program created it: remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge"',
+    'Another program created it. Remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge".',
   );
 }
 

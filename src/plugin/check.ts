@@ -1,14 +1,14 @@
 // CHECK, as far as it is the same for every plugin.
 import type { Call } from "../cni/plugin.ts";
 import { Failure } from "../errors.ts";
-import { checkInterface } from "../link/check.ts";
+import { changedSinceAdd, checkInterface } from "../link/check.ts";
 import { IFF_UP, type Link } from "../link/link.ts";
 import type { NetNs } from "../link/namespace.ts";
 import type { OwnInterface } from "./interface.ts";
 import { isMtuTuned } from "./tuned.ts";
 
 /** What CHECK throws for a difference. */
-export function checkFailure(message: string, details: string): Failure {
+export function checkFailure(message: string, details = changedSinceAdd): Failure {
   return new Failure("failed", message, details);
 }
 

@@ -8,7 +8,7 @@ import { type KernelRoute, relevantRoutes } from "../link/route.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
 import { othersOn } from "../link/uppers.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
-import { isListed } from "./device-list.ts";
+import { fits, isListed } from "./device-list.ts";
 
 /** Kinds of virtual interfaces that are made to be used by whoever has them. All others are part of how somebody else's packets travel. */
 const TO_LEND = [
@@ -62,7 +62,16 @@ function refuseWhatIsOthers(link: Link): void {
 /** Only what the node's policy denies: for uses that leave the device to the node. Throws Failure("invalid config"). */
 export function refuseDenied(link: Link): void {
   if (!isListed(link, policy().devices.deny)) return;
-  throw refusal(link, "is denied by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
+  throw denied(link);
+}
+
+/** The same for a device that is yet to be made, of which there is only a name to look up. */
+export function refuseDeniedName(name: string): void {
+  if (policy().devices.deny.some((entry) => fits(entry, name))) throw denied({ name });
+}
+
+function denied(device: { name: string }): Failure {
+  return refusal(device, "is denied by the node's policy", "See devices.deny in /etc/cni/podnic.json.");
 }
 
 function refuse(link: Link, why: string): never {
@@ -71,6 +80,6 @@ function refuse(link: Link, why: string): never {
   throw refusal(link, why, cure);
 }
 
-function refusal(link: Link, why: string, cure: string): Failure {
-  return new Failure("invalid config", `device "${link.name}" ${why}`, cure);
+function refusal({ name }: { name: string }, why: string, cure: string): Failure {
+  return new Failure("invalid config", `device "${name}" ${why}`, cure);
 }
