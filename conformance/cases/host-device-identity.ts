@@ -264,6 +264,28 @@ export const hostDeviceIdentity: CaseTable = {
       t.gone(device, "");
     }),
     one(
+      "HDI-20",
+      "H",
+      "what cannot be put back does not hold a device for ever",
+      "it is in the pod, and its name is another's by now: DEL OK, all of it but the name is as it was",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh(`ip link set ${device} mtu 1400 up`);
+        const { mac } = t.link(device, "")!;
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`ip link add ${device} type veth peer name other`);
+        const other = t.link(device, "")!.mac;
+        t.silent("DEL", conf);
+        t.gone("eth0");
+        t.equal(t.link(device, "")?.mac, other, "MAC of the other device");
+        const [name = ""] = t.sh(`grep -l ${mac} /sys/class/net/*/address | cut -d/ -f5`).trim().split("\n");
+        const back = t.link(name, "");
+        t.equal([/^dev\d+$/.test(name), back?.mtu, back?.up], [true, 1400, true], "spare name, MTU, up of the device");
+        t.silent("DEL", conf);
+      },
+    ),
+    one(
       "HDI-17",
       "H",
       "what the node lives on is not taken down",

@@ -6,9 +6,10 @@ import { Failure } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
-import { isNamed, nameTaken, takeBack } from "../../src/link/return.ts";
+import { isNamed, takeBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
+import { underSpareName } from "../../src/plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -27,8 +28,8 @@ export function bringBackByAlias(
   if (pod !== undefined && !sameNamespace(pod, hostNs)) {
     const link = findInPod(pod, hostNs, ifName, config, selection);
     if (link === undefined) return;
-    const saved = asOnHost(link, config);
-    if (getLink(hostNs.route, saved.name) !== undefined) throw nameTaken(saved.name);
+    const own = asOnHost(link, config);
+    const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
     restoreLink(hostNs.route, takeBack(pod, hostNs, link, saved), saved);
     return;
   }
@@ -81,6 +82,14 @@ function strayDevices(hostNs: NetNs): Link[] {
       (link.flags & IFF_UP) === 0 &&
       isPhysical(link) &&
       !records.some(({ data }) => isSameDevice(view, link, data.was)),
+  );
+}
+
+function nameTaken(name: string): Failure {
+  return new Failure(
+    "failed",
+    `cannot give the device its name back: the host has another "${name}"`,
+    `If the node does not use that interface, rename it (ip link set dev ${name} name …).`,
   );
 }
 

@@ -63,7 +63,7 @@ function fix(yes: boolean, json: boolean): object[] {
     showGarbage(garbage, collected);
     print("\n");
   }
-  return collected.map(({ garbage: one, error }) => asJson(one, error));
+  return collected.map((each) => asJson(each.garbage, each));
 }
 
 function agreed(): boolean {

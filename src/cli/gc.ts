@@ -27,10 +27,21 @@ No runtime calls GC by itself: deploy/systemd has a timer, deploy/gc a DaemonSet
 Exit status: 0 nothing is left to do, 1 something could not be removed, 2 wrong command line.`;
 
 /** For programs: what it was, and what became of it. */
-export function asJson(garbage: Garbage, error?: string): object {
+export function asJson(garbage: Garbage, collected?: Collected): object {
   const { kind, network, containerId, interface: as, why } = garbage;
   const said = { kind, ...whatOf(garbage), network, containerId, interface: as, why };
-  return error === undefined ? said : { ...said, done: error === "", error };
+  if (collected === undefined) return said;
+  const { error, outcome } = collected;
+  return { ...said, done: error === "", error, ...(outcome === undefined ? {} : { outcome }) };
+}
+
+const DONE = { device: "restored", lease: "released", record: "removed" };
+
+function inWords({ garbage, error, outcome }: Collected): Cell {
+  if (error !== "") return { text: `not done: ${error}`, colour: "red" };
+  if (outcome === "lost") return { text: "record removed: the device does not exist any more", colour: "yellow" };
+  if (outcome === "past" || outcome === "another's") return "record removed: it has nothing to do with today's device";
+  return outcome === "none" ? "done by another process" : DONE[garbage.kind];
 }
 
 function whatOf(garbage: Garbage): { [what: string]: string } {
@@ -43,9 +54,7 @@ export function showGarbage(garbage: Garbage[], collected?: Collected[]): void {
     const outcome = collected?.find((each) => each.garbage === one);
     const what: Cell[] = [one.kind, Object.values(whatOf(one))[0]!];
     const who: Cell[] = [one.network || "?", shortId(one.containerId) || "?", one.interface || "?"];
-    const did = { device: "restored", lease: "released", record: "removed" }[one.kind];
-    if (outcome === undefined) return [...what, ...who, one.why];
-    return [...what, ...who, outcome.error === "" ? did : { text: `not done: ${outcome.error}`, colour: "red" }];
+    return [...what, ...who, outcome === undefined ? one.why : inWords(outcome)];
   });
   printTable(["WHAT", "", "NETWORK", "CONTAINER", "AS", collected === undefined ? "BECAUSE" : "DONE"], rows);
 }
@@ -89,7 +98,7 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
   const where = networks === undefined ? "" : ` of network ${networks.join(", ")}`;
   if (every !== undefined && garbage.length === 0) return true;
   if (json === true) {
-    printJson(collected?.map(({ garbage: one, error }) => asJson(one, error)) ?? garbage.map((one) => asJson(one)));
+    printJson(collected?.map((each) => asJson(each.garbage, each)) ?? garbage.map((one) => asJson(one)));
   } else if (garbage.length === 0) print(`Nothing${where} is left over.\n`);
   else showGarbage(garbage, collected);
   return collected?.every(({ error }) => error === "") ?? true;

@@ -1,5 +1,4 @@
 // Taking a device out of a pod: what host-device and sriov have in common.
-import { Failure } from "../errors.ts";
 import { log } from "../log.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
@@ -124,15 +123,6 @@ export function takeBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnaps
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, saved);
   return moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved);
-}
-
-/** Another device of the host has the name. */
-export function nameTaken(name: string): Failure {
-  return new Failure(
-    "failed",
-    `cannot give the device its name back: the host has another "${name}"`,
-    `If the node does not use that interface, rename it (ip link set dev ${name} name …). The device stays where it is until a later DEL.`,
-  );
 }
 
 /** Interfaces that the pod stacked on the device (VLANs, macvlans) would go on to use it from inside the pod. */

@@ -56,15 +56,20 @@ function checkPool({ network, size, free, directory, leases }: Pool): Finding[] 
   return found;
 }
 
-function checkDevice({ name, pci, state, why, holder, interface: link }: Device, garbage: Garbage[]): Finding[] {
+function checkDevice(device: Device, garbage: Garbage[]): Finding[] {
+  const { name, pci, state, why, cure: known, holder, interface: link } = device;
   const what = `device ${name || pci}`;
+  if (known !== undefined) {
+    const whose = holder === undefined ? "" : ` of container ${shortId(holder.containerId)}`;
+    return [finding("state", "warning", `${what}${whose}: ${why}`, known)];
+  }
   if (state === "elsewhere") {
     // Nothing was written down about it, so it may be the uplink of the machine that this node is a container on.
     const note = `${what}: ${why}; it comes back when that namespace ends`;
     return link === undefined ? [finding("state", "note", note)] : [];
   }
-  const known = garbage.some((one) => one.kind === "device" && one.holder.pci === pci && one.device === name);
-  if (state !== "lost" || known) return [];
+  const isGarbage = garbage.some((one) => one.kind === "device" && one.holder.pci === pci && one.device === name);
+  if (state !== "lost" || isGarbage) return [];
   const cure =
     holder === undefined
       ? "The next ADD of this device by host-device restores its name."

@@ -8,6 +8,7 @@ import { ownNamespace } from "../../link/namespace.ts";
 import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
+import { isSpareName } from "../../plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { lenders } from "../../plugins.ts";
 import {
@@ -54,6 +55,8 @@ export interface Device {
   state: State;
   /** Why, in words; "" when the state says it all. */
   why: string;
+  /** What to do about it, for what is not as it should be and no garbage. */
+  cure?: string;
   holder?: { by: string; network: string; containerId: string; interface: string; namespace: string };
 }
 
@@ -115,7 +118,9 @@ function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
   return { ...device, ...stateOf(holder, inside !== undefined, outside) };
 }
 
-function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undefined): Pick<Device, "state" | "why"> {
+type Judgement = Pick<Device, "state" | "why" | "cure">;
+
+function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undefined): Judgement {
   if (inside) return { state: "pod", why: "" };
   if (outside !== undefined) {
     const why = life === "gone" ? "its namespace is gone" : "it came back without a DEL";
@@ -126,7 +131,11 @@ function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undef
     return { state: "lost", why: "its namespace is gone" };
   }
   if (life === "gone") return { state: "lost", why: "its namespace is gone, and its interface was not found" };
-  return { state: "pod", why: "interface not found: the pod moved or renamed it, or it was unplugged" };
+  return {
+    state: "pod",
+    why: "interface not found: the pod deleted it or moved it to where podnic cannot see, or it was unplugged",
+    cure: "The DEL of its pod ends the attachment when the device is certainly gone, and keeps the record otherwise.",
+  };
 }
 
 /** Devices in pods that nothing was written down about: those of the Go host-device, which leaves their name in the alias. */
@@ -161,7 +170,7 @@ function hostDevice(route: RouteSocket, link: Link): Device {
   return { ...device, ...judgeOnHost(route, link, pci) };
 }
 
-function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, "state" | "why"> {
+function judgeOnHost(route: RouteSocket, link: Link, pci: string): Judgement {
   try {
     refuseNodeDevice(route, link);
   } catch (error) {
@@ -175,9 +184,11 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Pick<Device, 
     return { state: "lost", why: `its alias says that its name was "${link.alias}" (Go host-device)` };
   }
   // See src/plugin/lent/name.ts.
-  const renamed = link.name === `dev${link.index}` && link.alias !== "" && getLink(route, link.alias) !== undefined;
-  const why = renamed ? `was "${link.alias}", a name that another device has now` : "";
-  return { state: isPhysical(link) ? "free" : "virtual", why };
+  const renamed = isSpareName(link.name) && link.alias !== "" && getLink(route, link.alias) !== undefined;
+  const state = isPhysical(link) ? "free" : "virtual";
+  if (!renamed) return { state, why: "" };
+  const why = `was "${link.alias}", a name that another device has now`;
+  return { state, why, cure: `Once the name is free: ip link set dev ${link.name} name ${link.alias}` };
 }
 
 /** PCI network devices without an interface that we have met. */

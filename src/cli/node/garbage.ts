@@ -4,7 +4,7 @@ import { relaxPolicy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
-import { giveBack } from "../../plugin/lent/give-back.ts";
+import { giveBack, type Outcome } from "../../plugin/lent/give-back.ts";
 import type { AnyLender } from "../../plugin/lent/lender.ts";
 import { lenders, plugins } from "../../plugins.ts";
 import { isSameKey, type RecordKey } from "../../state/record.ts";
@@ -43,10 +43,11 @@ export type Garbage =
       lender: AnyLender;
     };
 
-/** `error` "": it is gone. */
+/** `error` "": it is gone. `outcome`: what became of the device, which may have been no more. */
 export interface Collected {
   garbage: Garbage;
   error: string;
+  outcome?: Outcome;
 }
 
 export function findGarbage({ holders }: Node, pools: Pool[]): Garbage[] {
@@ -88,7 +89,13 @@ export function collect(garbage: Garbage[]): Collected[] {
   const collected: Collected[] = [];
   for (const [at, one] of garbage.entries()) {
     progress.step(at, garbage.length);
-    if (one.kind === "device") collected.push({ garbage: one, error: attempt(() => collectDevice(one.holder)) });
+    if (one.kind === "device") {
+      let outcome: Outcome | undefined;
+      const error = attempt(() => {
+        outcome = collectDevice(one.holder);
+      });
+      collected.push(outcome === undefined ? { garbage: one, error } : { garbage: one, error, outcome });
+    }
     if (one.kind !== "record") continue;
     collected.push({ garbage: one, error: attempt(() => one.lender.store().removeDamaged(one.file)) });
   }
@@ -116,12 +123,12 @@ function attempt(run: () => void): string {
 }
 
 /** Under the lock that ADD takes; whether it is gone is asked again there. */
-function collectDevice({ lender, key }: Holder): void {
+function collectDevice({ lender, key }: Holder): Outcome {
   const outcome = lender.whileReturning(key, () => {
     requireStillGone(lender, key, findHolders(Namespaces.find()));
     return giveBack(lender, key, "");
   });
-  if (outcome !== "hidden") return;
+  if (outcome !== "hidden") return outcome;
   throw new Error("its interface is in a namespace that podnic cannot see; it comes back when that namespace ends");
 }
 

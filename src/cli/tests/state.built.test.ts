@@ -315,10 +315,34 @@ describe("podnic gc", () => {
       state: "virtual",
       why: 'was "grey", a name that another device has now',
     });
+    expect(run(["status"]).stdout).toContain(`device ${spare.ifname}: was "grey"`);
+  });
+
+  it("does not call restored what died with its namespace", () => {
+    pod("grey");
+    sh("ip netns del grey; while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done");
+    const { status, stdout } = run(["gc", "--network", "net"]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining("the device does not exist any more")]);
+    expect(stdout).not.toContain("restored");
   });
 });
 
 describe("podnic doctor", () => {
+  it("says, as status and devices do, that a device is not where it should be", () => {
+    pod("grey");
+    sh("ip -n grey link del net1");
+    const said = "interface not found";
+    expect(json("devices")).toEqual(
+      expect.arrayContaining([expect.objectContaining({ why: expect.stringContaining(said) })]),
+    );
+    for (const command of ["status", "doctor"]) {
+      expect(run([command])).toMatchObject({
+        status: 1,
+        stdout: expect.stringContaining(`device grey of container c-grey: ${said}`),
+      });
+    }
+  });
+
   it("finds what pods left, and takes it away when it is told to", () => {
     pod("grey");
     sh("ip netns del grey");

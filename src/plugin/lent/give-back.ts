@@ -4,7 +4,7 @@ import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
-import { type DeviceLocation, type Lent, locate, nameTaken, recordedNamespace, takeBack } from "../../link/return.ts";
+import { type DeviceLocation, type Lent, locate, recordedNamespace, takeBack } from "../../link/return.ts";
 import { relevantRoutes } from "../../link/route.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { usedByNode } from "../../link/uplink.ts";
@@ -28,9 +28,8 @@ export type Outcome = "none" | "hidden" | "home" | "lost" | "past" | "another's"
 /**
  * Gives the device of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the lock.
  * `patient`: who waits calls again; who does not ("hidden" at last) lets a device go that cannot come back here. `isUnderOtherKey` is asked
- * when there is no record: whether there is one that the caller takes next. Throws Failure when the
- * device cannot be told from another, when its name on the host is taken while it is in the pod, or when something could not be restored;
- * the record stays then.
+ * when there is no record: whether there is one that the caller takes next. Throws Failure when the device cannot be told from another, or
+ * when something could not be restored; the record stays then.
  */
 export function giveBack<D extends LoanData>(
   lender: Lender<D>,
@@ -138,9 +137,8 @@ function bringHome<D extends LoanData>(
 }
 
 /**
- * The device, on the host. In a pod it stays where it is when its name is another's (Failure, nothing has changed). One that is here
- * already need not hold its attachment for that: nobody knows when the name gets free. "busy", for who is patient: another call is about to
- * free it, and may wait for our lock.
+ * The device, on the host; under a spare name when its own is another's. "busy", for who is patient: another call is about to free the name,
+ * and may wait for our lock.
  */
 function fetchHome<D extends LoanData>(
   lender: Lender<D>,
@@ -150,16 +148,12 @@ function fetchHome<D extends LoanData>(
 ): Returned | "busy" {
   const hostNs = ownNamespace();
   const { link } = found;
-  const saved = lender.complete?.(record, link) ?? lender.loanOf(record.data).saved!;
-  if (found.place === "pod") {
-    const name = freeName(lender, record.key, hostNs, saved.name);
-    if (name === "busy" && patient) return name;
-    if (name !== "free") throw nameTaken(saved.name);
-    return { link: takeBack(found.pod, hostNs, link, saved), saved };
-  }
-  const name = link.name === saved.name ? "free" : freeName(lender, record.key, hostNs, saved.name, link);
+  const own = lender.complete?.(record, link) ?? lender.loanOf(record.data).saved!;
+  const here = found.place === "pod" ? undefined : link;
+  const name = here?.name === own.name ? "free" : freeName(lender, record.key, hostNs, own.name, here);
   if (name === "busy" && patient) return name;
-  return { link, saved: name === "free" ? saved : underSpareName(hostNs, link, saved) };
+  const saved = name === "free" ? own : underSpareName(hostNs, link, own);
+  return { link: found.place === "pod" ? takeBack(found.pod, hostNs, link, saved) : link, saved };
 }
 
 /** Back on the host and brought up since: the state of before would take the node's own route down. */

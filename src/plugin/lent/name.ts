@@ -33,7 +33,8 @@ export function freeName<D extends LoanData>(
     const other = getLink(hostNs.route, name);
     if (!isHeldBy(other)) return "free";
     if (other.index !== seen.index || loanOf(lender, key, hostNs, other, name) === undefined) return "taken";
-    return makeRoom(hostNs, other) ? "free" : "taken";
+    makeRoom(hostNs, other);
+    return "free";
   });
   return freed ?? "busy";
 }
@@ -58,23 +59,21 @@ function loanOf(
   return undefined;
 }
 
-function makeRoom(hostNs: NetNs, other: Link): boolean {
-  const spare = spareName(hostNs, other);
-  if (spare === other.name) return false;
+function makeRoom(hostNs: NetNs, other: Link): void {
+  const spare = spareName(hostNs, other.index);
   log("info", "another device that is being returned has the name", { name: other.name, interface: spare });
   // Before 6.2 the kernel renames only a device that is down.
   if ((other.flags & IFF_UP) !== 0) setLink(hostNs.route, other.index, { up: false });
   setLink(hostNs.route, other.index, { name: spare });
-  return true;
 }
 
 /**
- * What a device that is on the host already becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the
- * kernel calls a device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was
- * called.
+ * What a device that comes home becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the kernel calls a
+ * device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called. Nobody
+ * knows when the name gets free: a pod must not wait for that with its end.
  */
 export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
-  const name = spareName(hostNs, link);
+  const name = spareName(hostNs, link.index);
   log("warning", "the host has another device of this name: it goes by a spare name for now", {
     device: saved.name,
     interface: name,
@@ -83,7 +82,15 @@ export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): 
   return { ...saved, name, alias: saved.alias || saved.name };
 }
 
-function spareName(hostNs: NetNs, { name, index }: Link): string {
-  const spare = `dev${index}`;
-  return getLink(hostNs.route, spare) === undefined ? spare : name;
+/** `dev<index>`, or the next such name that is free. */
+function spareName(hostNs: NetNs, index: number): string {
+  for (let number = index; ; number++) {
+    const spare = `dev${number}`;
+    if (getLink(hostNs.route, spare) === undefined) return spare;
+  }
+}
+
+/** The name is one that a device has for want of its own. */
+export function isSpareName(name: string): boolean {
+  return /^dev\d+$/.test(name);
 }
