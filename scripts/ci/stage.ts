@@ -50,13 +50,24 @@ export function conformance(name: string, bin: string, more: string[], tiers: Ti
   return { name, tiers, command, count: conformanceCount, limit };
 }
 
-/** The suite on plugins whose deviations are listed: one test, which fails when they are no longer as listed. */
-export function deviations(version: string, bin: string, needs?: Stage["needs"]): Stage {
+/** Cases on plugins whose deviations are listed: one test, which fails when they are no longer as listed. */
+export function deviations(version: string, bin: string, tiers: Tier[], more: string[], needs?: Stage["needs"]): Stage {
   // They are slower: cases with hundreds of calls take more than their 20 s on a loaded machine.
   const known = `conformance/results/go-${version}.json`;
-  const command = ts("conformance/main.ts", "--bin", bin, "--main", "macvlan", "--limit", "60", "--known", known);
+  const command = ts(
+    "conformance/main.ts",
+    "--bin",
+    bin,
+    "--main",
+    "macvlan",
+    "--limit",
+    "60",
+    "--known",
+    known,
+    ...more,
+  );
   const name = `conformance of Go ${version}`;
-  return { name, tiers: ["push", "full"], command, limit: 15, ...(needs && { needs }) };
+  return { name, tiers, command, limit: 15, ...(needs && { needs }) };
 }
 
 export const guest = "conformance/vm/run";
