@@ -20,6 +20,7 @@ import { configure } from "./configure.ts";
 import { container } from "./container.ts";
 import { containerId } from "./container-id.ts";
 import { del } from "./del.ts";
+import { delWhose } from "./del-whose.ts";
 import { delegation } from "./delegation.ts";
 import { delegationAdd } from "./delegation-add.ts";
 import { env } from "./env.ts";
@@ -55,7 +56,7 @@ import { virtualCheck } from "./virtual-check.ts";
 import { virtualSeen } from "./virtual-seen.ts";
 
 const contract = [env, containerId, ifname, args, netns, stdin, name, version, keys, versionCommand];
-const commands = [add, checkCommand, del, delegationAdd, delegation, statusGc, chaining, configure];
+const commands = [add, checkCommand, del, delWhose, delegationAdd, delegation, statusGc, chaining, configure];
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
 const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio];

@@ -8,6 +8,7 @@ import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../s
 import { lost, nameTaken } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { hash32 } from "../../src/plugin/hash.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
@@ -41,13 +42,9 @@ export function portNames({ network, containerId, ifName }: Attachment): string[
   return Array.from({ length: NAMES }, (_, n) => `veth${hash(`${n}:${text}`)}`);
 }
 
-/** FNV-1a with a final mix (of MurmurHash3), 32 bits in hex. A name that two attachments share costs a second try, no more. */
+/** 8 hex digits. A name that two attachments share costs a second try, no more. */
 export function hash(text: string): string {
-  let value = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
-  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
-  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
-  return ((value ^ (value >>> 16)) >>> 0).toString(16).padStart(8, "0");
+  return hash32(text).toString(16).padStart(8, "0");
 }
 
 /** Begins the MAC address of a port: its name again. A port that ADD had no time to write an alias on is known by it. */

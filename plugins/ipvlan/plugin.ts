@@ -37,6 +37,7 @@ function masterName({ config, prevResult, command }: Call<IpvlanConfig>): string
 
 const kind: UpperKind<IpvlanConfig> = {
   kind: "ipvlan",
+  ownMac: false,
   names,
   properties: (call) => ({
     mode: names.mode[modeOf(call)],
@@ -70,7 +71,7 @@ export const ipvlan: Plugin<IpvlanConfig> = {
 
 function del(call: Call<IpvlanConfig>): void {
   const cleanup = new Cleanup();
-  cleanup.attempt(() => delUpper("ipvlan", call));
+  cleanup.attempt(() => delUpper(kind, call));
   cleanup.attempt(() => forgetSlaves(isOf(call)));
   cleanup.finish();
 }

@@ -55,6 +55,7 @@ function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
 
 const kind: UpperKind<MacvlanConfig> = {
   kind: "macvlan",
+  ownMac: true,
   names,
   properties(call) {
     const { bcqueuelen, macaddr } = call.config;
@@ -94,7 +95,7 @@ export const macvlan: Plugin<MacvlanConfig> = {
   validate,
   add: (call) => addUpper(kind, call),
   check: (call) => checkUpper(kind, call),
-  del: (call) => delUpper("macvlan", call),
+  del: (call) => delUpper(kind, call),
   gc: (call) => ipamRun(call, "GC"),
   status: (call) => statusUpper(kind, call),
 };

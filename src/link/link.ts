@@ -1,6 +1,5 @@
 // Links: `ip link show`, `ip link set`, `ip link add`, `ip link del`. One GET per question, never a dump of all links,
 // but for listLinks and findLinksByAddress (5,000 links: 22 ms, and interrupted most of the time).
-import { host } from "../host/host.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
@@ -275,6 +274,11 @@ export interface NewLink {
   name: string;
   /** Index of the master, in the namespace of `route`. */
   parent: number;
+  /**
+   * The kernel's choice when absent. Older kernels (6.12, not 6.18) look for a link of this name in the namespace of `route`, although the
+   * link is created in `netns`, and say EEXIST; with an index they look for the index.
+   */
+  index?: number;
   /** Descriptor of the namespace it is created in; absent: that of `route`. */
   netns?: number;
   mtu?: number;
@@ -287,33 +291,13 @@ export interface NewLink {
   up?: boolean;
 }
 
-/**
- * Creates a link under its final name in its final namespace. EEXIST is a NetlinkError with code "EEXIST".
- * Older kernels (6.12, not 6.18) also say EEXIST when the name is taken in the namespace of `route`, where they look for it. They look for the
- * index instead when there is one (a request from within the target would be created here and moved: 12 ms, and seen).
- */
+/** Creates a link under its final name in its final namespace. EEXIST is a NetlinkError with code "EEXIST". */
 export function addLink(route: RouteSocket, link: NewLink): void {
-  try {
-    requestLink(route, link, 0);
-  } catch (error) {
-    const elsewhere = error instanceof NetlinkError && error.code === "EEXIST" && link.netns !== undefined;
-    if (!elsewhere || getLink(route, link.name) === undefined) throw error;
-    requestLink(route, link, unlikelyIndex());
-  }
-}
-
-/** Far from the indices that the kernel counts up to by itself. */
-function unlikelyIndex(): number {
-  const [high, middle, low] = host.random(3);
-  return 0x40000000 | (high! << 16) | (middle! << 8) | low!;
-}
-
-function requestLink(route: RouteSocket, link: NewLink, index: number): void {
   const operation = `ip link add ${link.name} link ${link.parent} type ${link.kind}`;
   const attributes = { link: link.parent, netNsFd: link.netns, ...newLinkAttributes(link) };
   const flags = link.up === true ? c.IFF_UP : 0;
   const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
-  writeLink(writer, index, flags, flags, attributes);
+  writeLink(writer, link.index ?? 0, flags, flags, attributes);
   route.run();
 }
 

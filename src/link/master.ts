@@ -92,6 +92,7 @@ export function createUpper(
     addLink(master.namespace.route, request);
   } catch (error) {
     if (!(error instanceof NetlinkError) || lost.includes(error.code)) throw error;
+    refuseTakenIndex(error, link, pod);
     if (error.code === "EEXIST") throw nameTaken(link.name, pod);
     throw explainRefusal(error) ?? refusal(error, master.link, link.kind);
   }
@@ -99,6 +100,18 @@ export function createUpper(
   if (created === undefined)
     throw new Failure("failed", `${link.kind} "${link.name}" disappeared while it was being created`);
   return created;
+}
+
+/** EEXIST or EBUSY, depending on the kernel. */
+function refuseTakenIndex({ code }: NetlinkError, { index, name }: Pick<NewLink, "index" | "name">, pod: NetNs): void {
+  if (index === undefined || (code !== "EEXIST" && code !== "EBUSY")) return;
+  const other = getLink(pod.route, index);
+  if (other === undefined || other.name === name) return;
+  throw new Failure(
+    "failed",
+    `failed to create ${name}: the pod already has the interface of this attachment, as "${other.name}"`,
+    "An earlier ADD was not followed by DEL, and the pod renamed the interface. Run DEL first.",
+  );
 }
 
 /** The kernel's refusal with cause and cure, by errno. */

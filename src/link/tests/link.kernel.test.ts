@@ -192,9 +192,11 @@ describe("addLink", () => {
 
   it("of a name the host has too works, of one the pod has is EEXIST and changes nothing", () => {
     const parent = getLink(route, "v1")!.index;
-    addLink(route, { kind: "macvlan", name: "v0", parent, netns: pod.fd, mode: 4 });
+    const request = { kind: "macvlan", name: "v0", index: 0x7fffffff, parent, netns: pod.fd, mode: 4 } as const;
+    addLink(route, request);
     const first = getLink(pod.route, "v0")!;
-    expect(() => addLink(route, { kind: "macvlan", name: "v0", parent, netns: pod.fd, mode: 4 })).toThrow(
+    expect(first.index).toBe(0x7fffffff);
+    expect(() => addLink(route, { ...request, index: 0x7ffffffe })).toThrow(
       expect.objectContaining({ code: "EEXIST" }),
     );
     expect(listLinks(pod.route).map((link) => link.name)).toEqual(["lo", "v0"]);

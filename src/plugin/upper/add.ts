@@ -11,7 +11,7 @@ import { checkMaster, createUpper, findMaster, type Master, nameTaken } from "..
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
 import { resultWith } from "../interface.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
-import { deleteOwnLink, ownerAlias } from "./own.ts";
+import { deleteOwnLink, ownerAlias, ownIndex } from "./own.ts";
 
 export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>): Result {
   const { config } = call;
@@ -49,7 +49,8 @@ function masterOf<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, po
 function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, master: Master, pod: NetNs): Link {
   const { ifName: name } = call.attachment;
   if (getLink(pod.route, name) !== undefined) throw nameTaken(name, pod);
-  const request: Omit<NewLink, "parent" | "netns"> = { kind: plugin.kind, name, ...plugin.properties(call) };
+  const index = ownIndex(call.attachment);
+  const request: Omit<NewLink, "parent" | "netns"> = { kind: plugin.kind, name, index, ...plugin.properties(call) };
   if (call.config.mtu) request.mtu = call.config.mtu;
   const undo = `delete ${plugin.kind} ${name}`;
   const create = () => {
@@ -57,7 +58,7 @@ function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, ma
       return createUpper(master, pod, request, (error) => plugin.explainRefusal(call, master, error));
     } catch (error) {
       // Without a clear refusal nobody knows whether the link exists.
-      if (!(error instanceof Failure)) call.transaction.onRollback(undo, () => deleteOwnLink(plugin.kind, call, pod));
+      if (!(error instanceof Failure)) call.transaction.onRollback(undo, () => deleteOwnLink(plugin, call, pod));
       throw error;
     }
   };

@@ -28,6 +28,8 @@ export function nameOf(names: Numbers, number: number | undefined): string {
 /** What one kind does its own way. */
 export interface UpperKind<C extends UpperConfig> {
   readonly kind: NewLink["kind"];
+  /** Each link has a MAC address of its own, and not its master's. */
+  readonly ownMac: boolean;
   /** Names of linux/if_link.h for the numbers of `mode` and `modeFlags`. */
   readonly names: { readonly mode: Numbers; readonly flag: Numbers };
   /** Properties of the link to create; CHECK compares them, but for `mac`, which the prevResult knows. */

@@ -1,58 +1,108 @@
-// Which link is ours: the mark that ADD leaves on it, and DEL, which deletes no other.
+// Which link is ours: the marks that ADD gives it, and DEL, which deletes no other.
 
 import { delWithIpam } from "../../cni/ipam.ts";
-import type { Call } from "../../cni/plugin.ts";
+import type { Attachment, Call } from "../../cni/plugin.ts";
+import { Failure } from "../../errors.ts";
+import { host } from "../../host/host.ts";
 import { deleteWithoutWaiting } from "../../link/delete.ts";
-import { getLink, type Link } from "../../link/link.ts";
+import { getLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { hashWords } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
-import type { UpperConfig } from "./kind.ts";
+import type { UpperConfig, UpperKind } from "./kind.ts";
+
+type Upper = Pick<UpperKind<UpperConfig>, "kind" | "ownMac">;
 
 /** Begins the alias of a link that is ours. */
 export const aliasPrefix = "podnic:";
 
-/**
- * The mark on the link that says whose it is. It dies with the link, needs no file, and keeps a DEL that follows a failed ADD
- * from deleting another network's interface of the same name. undefined: too long for an alias (IFALIASZ).
- */
+/** The mark in words, for the operator and for links whose index the kernel has changed. undefined: too long for an alias (IFALIASZ). */
 export function ownerAlias({ attachment }: Call): string | undefined {
   const alias = `${aliasPrefix}${attachment.network}:${attachment.containerId}`;
   return alias.length <= 255 ? alias : undefined;
 }
 
+/** Indices from here on are marks. The kernel counts up from 1. */
+const MARKS = 0x60000000;
+
 /**
- * The link that ADD made for this attachment. A link without our mark (the Go plugins', or ours when ADD was killed before it
- * could mark it) is known by kind and master, or by the MAC in the prevResult when the configuration's master is unknown.
+ * The index that ADD gives the link: it says whose the link is. It is there from the link's first moment, no file is needed, and unlike a
+ * name, an alias or a MAC address the pod cannot change it, nor give it to a second link while this one is there. Two attachments of a pod
+ * get the same one by chance in 2^29: the ADD of the second one is refused.
  */
-function ownLink(kind: string, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
-  const { ifName } = call.attachment;
-  const link = getLink(pod.route, ifName);
-  if (link === undefined || link.name !== ifName || link.kind !== kind) return undefined;
-  if (link.alias.startsWith(aliasPrefix)) return link.alias === ownerAlias(call) ? link : undefined;
-  if (isLent(pod, ifName)) return undefined;
-  const name = call.config.master ?? "";
-  if (name !== "") {
-    const namespace = call.config.linkInContainer === true ? pod : ownNamespace();
-    const master = getLink(namespace.route, name);
-    if (master !== undefined) return isMadeOn(link, { link: master, namespace }, pod) ? link : undefined;
-  }
-  const known = call.prevResult?.interfaces
-    .filter((each) => each.name === ifName && (each.sandbox ?? "") !== "")
-    .at(-1);
-  if (known?.mac !== undefined) return known.mac === link.mac ? link : undefined;
-  return name === "" ? link : undefined;
+export function ownIndex({ network, containerId, ifName }: Attachment): number {
+  return MARKS | (hashWords(host.encode(`${ifName}:${network}:${containerId}\0\0\0`)) >>> 3);
 }
 
-export function deleteOwnLink(kind: string, call: Call<UpperConfig>, pod: NetNs): void {
-  const link = ownLink(kind, call, pod);
+/** The link that ADD made for this attachment, whatever it is called by now. Throws Failure when that cannot be told. */
+function ownLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
+  const { kind } = upper;
+  const marked = getLink(pod.route, ownIndex(call.attachment));
+  if (marked?.kind === kind) return marked;
+  const { ifName } = call.attachment;
+  const named = getLink(pod.route, ifName);
+  if (named?.name === ifName && isOwn(named, upper, call, pod)) return named;
+  // An ADD of the Go plugins or of an earlier version, and a pod that has renamed its interface since.
+  return listLinksOfKind(pod.route, kind).find((link) => isRenamed(link, upper, call, pod));
+}
+
+/**
+ * A link without our index (the Go plugins', or that of an earlier version) is known by its alias; without one by kind and master, or by
+ * the MAC in the prevResult when the configuration's master is unknown.
+ */
+function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
+  if (link.kind !== kind || link.index >= MARKS) return false;
+  if (link.alias === ownerAlias(call)) return true;
+  if (link.alias.startsWith(aliasPrefix)) {
+    if (ownMac && hasOwnMac(link, call)) throw doubt(link, pod);
+    return false;
+  }
+  if (isLent(pod, link.name)) return false;
+  return isOnMaster(link, call, pod) ?? hasOwnMac(link, call) ?? (call.config.master ?? "") === "";
+}
+
+/** The alias alone does not do: another interface of the container in the same network has the same one. */
+function isRenamed(link: Link, { ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
+  if (link.index >= MARKS || !["", ownerAlias(call)].includes(link.alias)) return false;
+  if (!ownMac || !hasOwnMac(link, call)) return false;
+  return isOnMaster(link, call, pod) !== false && !isLent(pod, link.name);
+}
+
+/** undefined: the configuration names no master, or one that is gone. */
+function isOnMaster(link: Link, { config }: Call<UpperConfig>, pod: NetNs): boolean | undefined {
+  const name = config.master ?? "";
+  if (name === "") return undefined;
+  const namespace = config.linkInContainer === true ? pod : ownNamespace();
+  const master = getLink(namespace.route, name);
+  return master === undefined ? undefined : isMadeOn(link, { link: master, namespace }, pod);
+}
+
+/** undefined: no prevResult says what it was. */
+function hasOwnMac({ mac }: Link, { prevResult, attachment }: Call): boolean | undefined {
+  const known = prevResult?.interfaces
+    .filter((each) => each.name === attachment.ifName && (each.sandbox ?? "") !== "")
+    .at(-1);
+  return known?.mac === undefined ? undefined : known.mac === mac;
+}
+
+function doubt({ name, alias }: Link, { path }: NetNs): Failure {
+  return new Failure(
+    "failed",
+    `cannot tell whose interface "${name}" in ${path} is`,
+    `It has the MAC address that ADD reported, and an alias of another attachment (${alias}), which the pod could have written. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${name} alias ""), and repeat the DEL.`,
+  );
+}
+
+export function deleteOwnLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): void {
+  const link = ownLink(upper, call, pod);
   if (link !== undefined) deleteWithoutWaiting(pod, link.index);
 }
 
 /** DEL needs nothing but the attachment. Throws when the pod may still have the link. */
-export function delUpper(kind: string, call: Call<UpperConfig>): void {
+export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
   delWithIpam(call, () => {
     const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
-    if (pod !== undefined) deleteOwnLink(kind, call, pod);
+    if (pod !== undefined) deleteOwnLink(upper, call, pod);
   });
 }

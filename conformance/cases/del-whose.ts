@@ -1,0 +1,137 @@
+// DEL of an interface on a master: which link is the attachment's. Name, alias and MAC address are the pod's to change.
+import { type CaseTable, row } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+
+const virtual = { only: ["macvlan", "ipvlan"] };
+const macvlan = { only: ["macvlan"] };
+const RULE = "what is freed is not in use; only the owner undoes";
+
+/** ADD, what the pod does, DEL: the pod has no link on the master any more, and the address is free. */
+function finds(t: Trial, pod: string, after: (conf: Config) => Config = (conf) => conf): void {
+  const conf = t.l3();
+  const prevResult = t.add(conf);
+  t.sh(pod);
+  t.silent("DEL", after({ ...conf, prevResult }));
+  const left = t.links("c1").filter(({ kind }) => kind === conf.type);
+  t.equal(
+    left.map(({ name }) => name),
+    [],
+    "links on the master",
+  );
+  t.leaseCount(0);
+}
+
+const without = ({ prevResult: _, ...conf }: Config): Config => conf;
+const FOREIGN = "ip -n c1 link set eth0 alias podnic:other:ctr-9";
+const RENAMED = "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name mine; ip -n c1 link set mine up";
+
+/** Instead of the link of ADD one as an implementation without our marks makes it, with the same address. */
+function unmarked(t: Trial, more = ""): Config {
+  const conf = t.l3();
+  const prevResult = t.add(conf);
+  const mac = t.link("eth0")!.mac;
+  t.sh(`ip -n c1 link del eth0; ip link add eth0 link up0 netns c1 address ${mac} type macvlan mode bridge; ${more}`);
+  return { ...conf, prevResult };
+}
+
+export const delWhose: CaseTable = {
+  perMain: [
+    row("DEL-26a", "H", RULE, "the pod wrote another attachment's alias: deleted, released", (t) => finds(t, FOREIGN), {
+      ...virtual,
+    }),
+    row("DEL-26b", "H", RULE, "the same, without prevResult", (t) => finds(t, FOREIGN, without), virtual),
+    row("DEL-27a", "H", RULE, "the pod renamed it: deleted, released", (t) => finds(t, RENAMED), virtual),
+    row("DEL-27b", "H", RULE, "the same, without prevResult", (t) => finds(t, RENAMED, without), virtual),
+    row(
+      "DEL-28",
+      "H",
+      RULE,
+      "renamed, other alias, a veth in its place: deleted, and the veth stays",
+      (t) => {
+        finds(
+          t,
+          `${RENAMED}; ip -n c1 link set mine alias x; ip -n c1 link add eth0 type veth peer name eth0p`,
+          without,
+        );
+        t.present("eth0");
+      },
+      virtual,
+    ),
+    row(
+      "DEL-29",
+      "H",
+      RULE,
+      "another network's interface, to which the pod gave our alias, stays",
+      (t) => {
+        const conf = t.l3();
+        t.add(conf);
+        t.sh("ip -n c1 link set eth0 alias podnic:net2:ctr-1");
+        const other = { ...t.l3(), name: "net2" };
+        t.error(t.call("ADD", other));
+        t.silent("DEL", other);
+        t.present("eth0");
+        t.leaseCount(1);
+      },
+      virtual,
+    ),
+    row(
+      "DEL-30",
+      "H",
+      RULE,
+      "renamed, and ADD again without DEL: refused; DEL then deletes it",
+      (t) => {
+        const conf = t.l2();
+        t.add(conf);
+        t.sh(RENAMED);
+        t.error(t.call("ADD", conf));
+        t.present("mine");
+        t.gone();
+        t.silent("DEL", conf);
+        t.gone("mine");
+      },
+      virtual,
+    ),
+    row(
+      "DEL-31",
+      "H",
+      RULE,
+      "one without our marks, renamed: known by the MAC address in prevResult",
+      (t) => {
+        t.silent("DEL", unmarked(t, RENAMED));
+        t.gone("mine");
+        t.leaseCount(0);
+      },
+      macvlan,
+    ),
+    row(
+      "DEL-32",
+      "H",
+      RULE,
+      "MAC address of prevResult, alias of another attachment: E, all stays",
+      (t) => {
+        t.error(t.call("DEL", unmarked(t, FOREIGN)));
+        t.present("eth0");
+        t.leaseCount(1);
+      },
+      macvlan,
+    ),
+    row(
+      "DEL-33",
+      "H",
+      "C-082: repeated DEL",
+      "while another network's interface has the name: OK, it stays",
+      (t) => {
+        const [one, two] = [t.l3(), { ...t.l3(), name: "net2" }];
+        const prevResult = t.add(one);
+        t.silent("DEL", { ...one, prevResult });
+        t.add(two);
+        t.silent("DEL", { ...one, prevResult });
+        t.present("eth0");
+        t.leaseCount(1, "net2");
+      },
+      virtual,
+    ),
+  ],
+  fixed: [],
+};

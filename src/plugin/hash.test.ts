@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import { host } from "../host/host.ts";
+import { hash32, hashWords } from "./hash.ts";
+
+const TEXTS = Array.from({ length: 20_000 }, (_, n) => `net${n % 3}:fast:${n.toString(16).padStart(64, "0")}`);
+
+test.each([
+  ["hash32", hash32],
+  ["hashWords", (text: string) => hashWords(host.encode(`${text}\0\0\0`))],
+])("%s: texts that hardly differ share few numbers", (_name, hash) => {
+  const numbers = TEXTS.map(hash);
+  expect(numbers.every((number) => Number.isInteger(number) && number >= 0 && number < 2 ** 32)).toBe(true);
+  // By chance 0.05 of 20,000 in 32 bits.
+  expect(new Set(numbers).size).toBeGreaterThan(TEXTS.length - 3);
+  expect(new Set(numbers.map((number) => number >>> 20)).size).toBeGreaterThan(4000);
+});
