@@ -2,27 +2,27 @@
 import type { NetworkConfig } from "../../src/cni/plugin.ts";
 
 export interface BridgeConfig extends NetworkConfig {
-  /** Bridge on the host. Made when it does not exist; one that exists is left as it is. */
+  /** Bridge on the host. ADD creates it if it does not exist. */
   bridge?: string;
-  /** The host is the pods' gateway: the bridge (with vlan, an interface on it) gets the gateway's address, and the host forwards packets. */
+  /** The host is the pods' gateway: the bridge (with vlan, an interface on the bridge) gets the gateway's address, and the host forwards packets. */
   isGateway?: boolean;
-  /** isGateway, and the pod's default route leads there, unless IPAM gives one. */
+  /** Like isGateway; in addition, the pod gets a default route through the host, unless IPAM provides one. */
   isDefaultGateway?: boolean;
-  /** isGateway: an address of the bridge that is in the way is removed. Without it that is an error. */
+  /** With isGateway: ADD removes an address of the bridge that conflicts with the gateway's address. Without this key, ADD fails. */
   forceAddress?: boolean;
-  /** What the pod sends out of its subnet leaves with the node's address. Needs ipam. */
+  /** Packets that the pod sends to other subnets leave with the node's address. Needs ipam. */
   ipMasq?: boolean;
-  /** Both are done by the kernel's nftables; iptables is accepted for configurations of the Go plugin. */
+  /** Both values use the kernel's nftables; iptables is accepted for compatibility with the Go plugin. */
   ipMasqBackend?: "" | "nftables" | "iptables";
-  /** Of both ends, and of a bridge that is made. That of the bridge when absent or 0. */
+  /** MTU of both ends, and of a bridge that ADD creates. Without this key, or if it is 0, both ends get the bridge's MTU. */
   mtu?: number;
-  /** The bridge sends frames back to the pod that they came from. */
+  /** The bridge can send frames back through the port on which it received them. */
   hairpinMode?: boolean;
-  /** The bridge itself takes every frame. Set, and never taken back. Not together with hairpinMode. */
+  /** The bridge's own interface receives every frame. DEL does not undo this setting. Cannot be combined with hairpinMode. */
   promiscMode?: boolean;
-  /** VLAN of the pod's frames, which have no tag in the pod; 0 is none. */
+  /** VLAN of the pod's untagged frames; 0 means no VLAN. */
   vlan?: number;
-  /** VLANs that the pod sees with their tags: single ones (id) and ranges (minID and maxID). What has no tag is of vlan or, without it, of VLAN 1. */
+  /** VLANs that the pod sees with their tags: single VLANs (id) and ranges (minID and maxID). Untagged frames belong to vlan or, without that key, to VLAN 1. */
   vlanTrunk?: {
     /** One VLAN. */
     id?: number;
@@ -31,32 +31,32 @@ export interface BridgeConfig extends NetworkConfig {
     /** Last VLAN of a range. */
     maxID?: number;
   }[];
-  /** With vlan or vlanTrunk: the pod is in the bridge's default VLAN too. */
+  /** With vlan or vlanTrunk: the pod is also in the bridge's default VLAN. */
   preserveDefaultVlan?: boolean;
-  /** Only frames with the pod's MAC address pass. */
+  /** The pod can send only frames that have its own MAC address as the source. */
   macspoofchk?: boolean;
-  /** bridge: the bridge checks, by a locked port and a pinned address; nftables: rules like those of the Go plugin. The first that the kernel has when absent. */
+  /** bridge: the bridge checks, by means of a locked port and a pinned address; nftables: rules like the Go plugin's. Without this key: bridge if the kernel supports it, otherwise nftables. */
   macspoofchkBackend?: "" | "bridge" | "nftables";
-  /** The pod reaches no other isolated port of the bridge, only those that are not isolated, such as the uplink. */
+  /** The pod cannot reach other isolated ports of the bridge, only ports that are not isolated, such as the uplink. */
   portIsolation?: boolean;
-  /** The pod's interface stays down, for whoever sets it up in the pod. Not together with ipam. */
+  /** The pod's interface stays down; a program in the pod has to bring it up. Cannot be combined with ipam. */
   disableContainerInterface?: boolean;
-  /** Nothing is sent with the pod's MAC address before the pod sends something itself: the interface gets no link-local address. For virtual machines that migrate. Not together with ipam. */
+  /** For virtual machines that migrate: the interface gets no link-local address, so that nothing is sent with the pod's MAC address before the pod sends something itself. Cannot be combined with ipam. */
   silent?: boolean;
-  /** IPv6 duplicate address detection; ADD waits for its end. */
+  /** IPv6 duplicate address detection; ADD waits until it is complete. */
   enabledad?: boolean;
   /** Let the kernel take IPv6 addresses and routes from router advertisements. Off, because a pod on a shared network could otherwise redirect its neighbours' traffic (CVE-2020-10749). */
   acceptRA?: boolean;
-  /** Address of the pod's interface, unless another place below gives one; a random one when none does. */
+  /** MAC address of the pod's interface, unless args, CNI_ARGS or runtimeConfig specifies one. If none is specified, ADD chooses a random address. */
   mac?: string;
   args?: {
     cni?: {
-      /** Address that the network's user asks for by args. */
+      /** MAC address that the network's user requests with args. */
       mac?: string;
     };
   };
   runtimeConfig?: {
-    /** Address that the pod asked for (capability mac). */
+    /** MAC address that the pod requests (capability mac). */
     mac?: string;
   };
 }

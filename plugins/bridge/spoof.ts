@@ -14,7 +14,7 @@ import { checkFailure } from "../../src/plugin/check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 
 /**
- * Whether the bridge does it: since Linux 5.16 the kernel tells of each port whether it is locked. Throws Failure when it must and
+ * Whether the bridge does it: since Linux 5.18 the kernel tells of each port whether it is locked. Throws Failure when it must and
  * cannot.
  */
 export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boolean {
@@ -24,7 +24,7 @@ export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boole
   throw new Failure(
     "invalid config",
     "this kernel cannot lock ports of a bridge",
-    '"macspoofchkBackend": "bridge" needs Linux 5.16. Use "nftables", or leave the choice to podnic.',
+    '"macspoofchkBackend": "bridge" needs Linux 5.18. Use "nftables", or leave the choice to podnic.',
   );
 }
 

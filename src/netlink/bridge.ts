@@ -17,7 +17,7 @@ export const bridgeInfo = new Table("bridge", {
 });
 export type BridgeInfo = Values<typeof bridgeInfo.rows>;
 
-/** IFLA_INFO_SLAVE_DATA of a port, and IFLA_PROTINFO of a change. `isolated` since Linux 4.18, `locked` since 5.16. */
+/** IFLA_INFO_SLAVE_DATA of a port, and IFLA_PROTINFO of a change. `isolated` since Linux 4.18, `locked` since 5.18. */
 export const portAttributes = new Table("bridge port", {
   state: [c.IFLA_BRPORT_STATE, u8],
   hairpin: [c.IFLA_BRPORT_MODE, u8],
