@@ -56,6 +56,7 @@ function words(fields: Fields): string {
 
 /** Text for a terminal or a log: without the control characters (ESC, newlines, C1) by which input could forge lines. */
 export function oneLine(text: string): string {
+  if (!/[^ -~]/.test(text)) return text;
   let out = "";
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);

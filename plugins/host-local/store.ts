@@ -4,20 +4,21 @@ import { Cleanup } from "../../src/cleanup.ts";
 import { openPlace } from "../../src/config/place.ts";
 import type { Place } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
-import {
-  EXT4_SUPER_MAGIC,
-  O_CLOEXEC,
-  O_DIRECTORY,
-  O_RDONLY,
-  O_WRONLY,
-  XFS_SUPER_MAGIC,
-} from "../../src/host/constants.ts";
+import { EXT4_SUPER_MAGIC, O_WRONLY, XFS_SUPER_MAGIC } from "../../src/host/constants.ts";
 import { type Fd, host, type Stat } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import type { Interval } from "../../src/ip/range.ts";
 import { log } from "../../src/log.ts";
 import { hasErrno } from "../../src/state/descriptor.ts";
-import { closing, openExclusive, readFile, readShort, unlinkIfThere, writeAll } from "../../src/state/files.ts";
+import {
+  closing,
+  openExclusive,
+  readEach,
+  readFile,
+  readShort,
+  unlinkIfThere,
+  writeAll,
+} from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { notOurs, openLooked } from "../../src/state/look.ts";
 import { IndexContents, LeaseIndex, type OwnedLease, type Owner } from "./lease-index.ts";
@@ -293,25 +294,22 @@ export class Store {
     const contents = new IndexContents();
     this.#used = contents.used;
     this.#unreadable = [];
-    for (const name of this.#names()) {
+    const select = (name: string): Address | undefined => {
       if (name === TEMPORARY) unlinkIfThere(TEMPORARY, this.#dir);
-      const address = leaseAddress(name);
-      if (address === undefined) continue;
-      const owner = this.#readOwner(name);
-      if (owner === "none" && this.#reclaim(name)) continue;
+      return leaseAddress(name);
+    };
+    readEach(this.#dir, select, (address, name, text) => {
+      const owner = text === undefined ? this.#readOwner(name) : parseOwner(text);
+      if (owner === "none" && this.#reclaim(name)) return;
       if (owner === "unreadable") this.#unreadable.push(name);
       if (typeof owner === "object") {
-        if (!keep({ ...owner, ip: name })) continue;
-        contents.addOwner({ ...owner, ip: name });
+        const lease = { containerId: owner.containerId, ifName: owner.ifName, ip: name };
+        if (!keep(lease)) return;
+        contents.addOwner(lease);
       }
       contents.used.mark(address, true);
-    }
+    });
     if (this.#unreadable.length === 0) this.#index = LeaseIndex.build(this.#dir, this.#indexRoot, contents);
-  }
-
-  #names(): string[] {
-    // A descriptor of its own: reading moves it.
-    return closing(host.open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, this.#dir), (dir) => host.readdir(dir));
   }
 
   /** Nobody can be writing it: whoever writes leases holds the lock. */

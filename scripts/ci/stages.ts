@@ -63,6 +63,15 @@ const fuzz = (name: string, length: string[], tiers: Tier[], limit: number): Sta
   alone: true,
 });
 
+/** What the operator's commands cost on a node whose state somebody has filled. */
+const hostile = (name: string, files: string, tiers: Tier[], limit: number): Stage => ({
+  name,
+  tiers,
+  command: ts("conformance/hostile/main.ts", "--files", files, "--report", reportOf(name)),
+  count: conformanceCount,
+  limit,
+});
+
 export const stages: Stage[] = [
   { name: "check", tiers: always, command: ["npm", "run", "-s", "check"], limit: 5 },
   vitest("unit", ["unit", "unit-process"], ["quick"], 5, vitestCount),
@@ -151,6 +160,7 @@ export const stages: Stage[] = [
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
   faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "8"], ["push"], 10),
   { name: "refusals", tiers: always, command: ts("conformance/refusals/main.ts"), limit: 5 },
+  hostile("hostile state", "2000", ["push"], 5),
   { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
   { name: "operations", tiers: pushed, command: ts("conformance/operations/main.ts"), limit: 12 },
   { name: "demo", tiers: pushed, command: ["scripts/demo"], limit: 5, alone: true },
@@ -178,6 +188,7 @@ export const stages: Stage[] = [
   inGuest("faults of ipvlan, whole", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 1), ["full"], 90),
   inGuest("faults of sriov, whole", "faults-sriov.json", faultsCount, guestFaults("sriov", 1), ["full"], 180, "2"),
   conformance("conformance podnic-node, whole", "dist/pkg/cni", [...peer, ...slow], ["full"], 60),
+  hostile("hostile state, whole", "100000", ["full"], 30),
   {
     name: "install, 1000 times",
     tiers: ["full"],

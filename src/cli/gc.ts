@@ -50,8 +50,9 @@ function whatOf(garbage: Garbage): { [what: string]: string } {
 }
 
 export function showGarbage(garbage: Garbage[], collected?: Collected[]): void {
+  const outcomes = new Map(collected?.map((one) => [one.garbage, one]));
   const rows = garbage.map((one): Cell[] => {
-    const outcome = collected?.find((each) => each.garbage === one);
+    const outcome = outcomes.get(one);
     const what: Cell[] = [one.kind, Object.values(whatOf(one))[0]!];
     const who: Cell[] = [one.network || "?", shortId(one.containerId) || "?", one.interface || "?"];
     return [...what, ...who, outcome === undefined ? one.why : inWords(outcome)];

@@ -7,21 +7,27 @@ const PATIENCE = 2000;
 
 export class Progress {
   readonly #what: string;
+  readonly #every: number;
   #next: number;
+  #count = 0;
   #said = false;
 
-  constructor(what: string) {
+  /** `every`: so many steps are too short for a look at the clock at each. */
+  constructor(what: string, every = 1) {
     this.#what = what;
+    this.#every = every;
     this.#next = host.monotonic() + PATIENCE;
   }
 
-  /** `done` of `all` are done. */
-  step(done: number, all: number): void {
+  /** One more of `all`; 0: nobody knows how many. */
+  step(all = 0): void {
+    const count = this.#count++;
+    if (count % this.#every !== 0) return;
     const now = host.monotonic();
     if (now < this.#next) return;
     this.#next = now + PATIENCE;
     this.#said = true;
-    note(`${this.#what}: ${done} of ${all}`);
+    note(`${this.#what}: ${count}${all === 0 ? "" : ` of ${all}`}`);
   }
 
   done(): void {

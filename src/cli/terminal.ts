@@ -53,8 +53,14 @@ const codes: { [colour in Colour]: number } = { red: 31, green: 32, yellow: 33, 
 
 /** Text in a colour, for a terminal whose user has not set NO_COLOR (https://no-color.org). */
 export function paint(text: string, colour: Colour): string {
-  if (terminalWidth() === undefined || (host.getenv("NO_COLOR") ?? "") !== "" || host.getenv("TERM") === "dumb")
-    return text;
+  return isPainted() ? coloured(text, colour) : text;
+}
+
+function isPainted(): boolean {
+  return terminalWidth() !== undefined && (host.getenv("NO_COLOR") ?? "") === "" && host.getenv("TERM") !== "dumb";
+}
+
+function coloured(text: string, colour: Colour): string {
   return `\x1b[${codes[colour]}m${text}\x1b[0m`;
 }
 
@@ -75,7 +81,7 @@ export type Cell = string | { text: string; colour: Colour };
 const textOf = (cell: Cell): string => oneLine(typeof cell === "string" ? cell : cell.text);
 
 /** Characters a terminal shows: code points, which is right for the names and addresses we print. */
-const lengthOf = (text: string): number => [...text].length;
+const lengthOf = (text: string): number => (/[^ -~]/.test(text) ? [...text].length : text.length);
 
 /** Less of the last column than this is not worth reading: then lines wrap. */
 const LEAST = 20;
@@ -86,26 +92,48 @@ const LEAST = 20;
  */
 export function printTable(head: string[], rows: Cell[][]): void {
   const edge = terminalWidth() ?? Number.POSITIVE_INFINITY;
-  const isSaid = (i: number): boolean => rows.some((row) => !["", "-"].includes(textOf(row[i] ?? "")));
+  const painted = isPainted();
+  const texts = rows.map((row) => head.map((_, i) => textOf(row[i] ?? "")));
+  const isSaid = (i: number): boolean => texts.some((row) => row[i] !== "" && row[i] !== "-");
   const shown = head.map((_, i) => i).filter((i) => i === 0 || edge === Number.POSITIVE_INFINITY || isSaid(i));
-  const widths = shown.map((i) =>
-    rows.reduce((width, row) => Math.max(width, lengthOf(textOf(row[i] ?? ""))), lengthOf(head[i]!)),
-  );
+  const widths = shown.map((i) => widest(texts, i, lengthOf(head[i]!)));
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
   const room = edge - before < LEAST ? Number.POSITIVE_INFINITY : edge - before;
-  const line = (cells: Cell[]): string => {
-    const parts = shown.map((i, at) => {
+  const line = (row: string[], cells: Cell[]): string => {
+    let out = "";
+    for (const [at, i] of shown.entries()) {
+      const text = row[i]!;
+      const padded = at === shown.length - 1 ? cut(text, room) : padTo(text, widths[at]! + 2);
       const cell = cells[i] ?? "";
-      const text = textOf(cell);
-      const padded = at === shown.length - 1 ? cut(text, room) : text + " ".repeat(widths[at]! - lengthOf(text) + 2);
-      return typeof cell === "string" ? padded : paint(padded, cell.colour);
-    });
-    return `${parts.join("").trimEnd()}\n`;
+      out += typeof cell === "string" || !painted ? padded : coloured(padded, cell.colour);
+    }
+    return `${out.trimEnd()}\n`;
   };
-  print(line(head.map((text): Cell => ({ text, colour: "bold" }))) + rows.map(line).join(""));
+  const top = line(
+    head,
+    head.map((text): Cell => ({ text, colour: "bold" })),
+  );
+  print(top + texts.map((row, at) => line(row, rows[at]!)).join(""));
+}
+
+function widest(rows: string[][], column: number, least: number): number {
+  let width = least;
+  for (const row of rows) {
+    const text = row[column]!;
+    // There are never more characters than units.
+    if (text.length > width) width = Math.max(width, lengthOf(text));
+  }
+  return width;
+}
+
+function padTo(text: string, width: number): string {
+  const padded = text.padEnd(width);
+  const missing = text.length - lengthOf(text);
+  return missing === 0 ? padded : text + " ".repeat(width - lengthOf(text));
 }
 
 function cut(text: string, width: number): string {
+  if (text.length <= width) return text;
   const characters = [...text];
   return characters.length <= width ? text : `${characters.slice(0, Math.max(width - 1, 0)).join("")}…`;
 }

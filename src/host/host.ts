@@ -127,6 +127,17 @@ export interface Host {
   fstatfs(fd: Fd): number;
   /** Names in an open directory, without "." and "..", in the order the kernel gives. */
   readdir(dir: Fd): string[];
+  /**
+   * The entries of an open directory that `select` has something to say of, with what is in them and when they were written (seconds
+   * since the epoch). `text` undefined: to be read by name; it may be anything. Each is looked at before it is opened, if only by what the
+   * directory says of it: `sure` when nobody but root can change that. Takes a fraction of what the same takes call by call.
+   */
+  readEach<T>(
+    dir: Fd,
+    sure: boolean,
+    select: (name: string) => T | undefined,
+    each: (selected: T, name: string, text: string | undefined, written: number) => void,
+  ): void;
   readlink(path: string, dir?: Fd): string;
   mkdir(path: string, mode: number, dir?: Fd): void;
   unlink(path: string, dir?: Fd): void;

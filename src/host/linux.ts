@@ -26,6 +26,8 @@ const FSMOUNT_CLOEXEC = 1;
 const FSCONFIG_CMD_CREATE = 6;
 /** MOUNT_ATTR_RDONLY, NOSUID, NODEV, NOEXEC. */
 const MOUNT_ATTRIBUTES = 0xf;
+/** What getdents64 says of a regular file. */
+const DT_REG = 8;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
 const SIGCHLD = 17;
@@ -195,12 +197,42 @@ export class LinuxHost implements ProgramHost {
 
   readdir(dir: Fd): string[] {
     const names: string[] = [];
-    for (;;) {
-      const size = this.call("getdents64", "", dir, scratch, scratch.length);
-      if (size === 0) return names;
-      for (let at = 0; at < size; at += scratchFields.getUint16(at + 16, true)) {
-        const name = this.decode(scratch.subarray(at + 19, scratch.indexOf(0, at + 19)));
-        if (name !== "." && name !== "..") names.push(name);
+    while (this.#entries(dir, (name) => names.push(name)));
+    return names;
+  }
+
+  /** The next of them, as many as one call gives. false: there are no more. */
+  #entries(dir: Fd, each: (name: string, type: number) => void): boolean {
+    const size = this.call("getdents64", "", dir, scratch, scratch.length);
+    for (let at = 0; at < size; at += scratch[at + 16]! | (scratch[at + 17]! << 8)) {
+      const name = this.decode(scratch.subarray(at + 19, scratch.indexOf(0, at + 19)));
+      if (name !== "." && name !== "..") each(name, scratch[at + 18]!);
+    }
+    return size > 0;
+  }
+
+  readEach<T>(
+    dir: Fd,
+    sure: boolean,
+    select: (name: string) => T | undefined,
+    each: (selected: T, name: string, text: string | undefined, written: number) => void,
+  ): void {
+    for (let more = true; more; ) {
+      const found: { selected: T; name: string; regular: boolean }[] = [];
+      const regular: string[] = [];
+      more = this.#entries(dir, (name, type) => {
+        const selected = select(name);
+        if (selected === undefined) return;
+        found.push({ selected, name, regular: type === DT_REG });
+        if (type === DT_REG) regular.push(name);
+      });
+      const read = this.#kernel.readFiles?.(dir, regular.length, regular, sure) ?? [];
+      let at = 0;
+      for (const { selected, name, regular } of found) {
+        const text = regular ? read[at] : undefined;
+        const written = regular ? read[at + 1] : 0;
+        if (regular) at += 2;
+        each(selected, name, (text as string | null | undefined) ?? undefined, written as number);
       }
     }
   }

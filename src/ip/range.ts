@@ -121,7 +121,8 @@ function keysOf({ first, last }: Interval): { first: string; last: string } {
   return { first: sortKey(first), last: sortKey(last) };
 }
 
-function sortKey({ family, bytes }: Address): string {
+/** Texts in the order of the addresses, IPv4 first; the engine compares texts by itself. */
+export function sortKey({ family, bytes }: Address): string {
   return String.fromCharCode(family, ...bytes);
 }
 

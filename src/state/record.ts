@@ -5,7 +5,7 @@ import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
 import { hasErrno } from "./descriptor.ts";
-import { closing, NAME_MAX, readFile, readUpTo, removeFile, withDirectory, writeFile } from "./files.ts";
+import { closing, NAME_MAX, readEach, readFile, readUpTo, removeFile, withDirectory, writeFile } from "./files.ts";
 import { sha256 } from "./hash.ts";
 import { isObject } from "./shape.ts";
 
@@ -69,9 +69,18 @@ export function recordStore<T>(
   isData: (data: unknown) => boolean = () => true,
 ): RecordStore<T> {
   const path = `${root}/${plugin}`;
-  const readOne = (dir: Fd, name: string, say: Say = log): Record<T> | undefined =>
-    readRecord<T>(dir, name, path, isData, say);
-  const names = (dir: Fd): string[] => host.readdir(dir).filter((name) => name.endsWith(SUFFIX));
+  const readOne = (dir: Fd, name: string): Record<T> | undefined => readRecord<T>(dir, name, path, isData, log);
+  const readAll = (each: (dir: Fd, name: string, record: Record<T> | undefined) => void): void => {
+    withDirectory(path, undefined, (dir) =>
+      sparingly(path, (say) =>
+        readEach(
+          dir,
+          (name) => (name.endsWith(SUFFIX) ? name : undefined),
+          (_, name, text) => each(dir, name, readRecord<T>(dir, name, path, isData, say, text)),
+        ),
+      ),
+    );
+  };
   return {
     read(key) {
       const record = withDirectory(path, undefined, (dir) => readOne(dir, fileName(key)));
@@ -94,26 +103,23 @@ export function recordStore<T>(
       withDirectory(path, undefined, (dir) => removeFile(dir, fileName(key)));
     },
     list() {
-      const records = withDirectory(path, undefined, (dir) =>
-        sparingly(path, (say) =>
-          names(dir)
-            .map((name) => readOne(dir, name, say))
-            .filter((record) => record !== undefined),
-        ),
-      );
-      return records ?? [];
+      const records: Record<T>[] = [];
+      readAll((_, __, record) => {
+        if (record !== undefined) records.push(record);
+      });
+      return records;
     },
     damaged() {
-      const found = withDirectory(path, undefined, (dir) =>
-        sparingly(path, (say) =>
-          names(dir).filter((name) => readOne(dir, name, say) === undefined && isThere(dir, name)),
-        ),
-      );
-      return found ?? [];
+      const found: string[] = [];
+      readAll((dir, name, record) => {
+        if (record === undefined && isThere(dir, name)) found.push(name);
+      });
+      return found;
     },
     removeDamaged(name) {
       withDirectory(path, undefined, (dir) => {
-        if (readOne(dir, name) === undefined) removeFile(dir, name);
+        // Whoever removes it has said which it is.
+        if (readRecord<T>(dir, name, path, isData, () => {}) === undefined) removeFile(dir, name);
       });
     },
   };
@@ -175,17 +181,19 @@ export function isSameKey(a: RecordKey, b: RecordKey): boolean {
   return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
 }
 
+/** `text`: what is in it, if that has been read. */
 function readRecord<T>(
   dir: Fd,
   name: string,
   path: string,
   isData: (data: unknown) => boolean,
   say: Say,
+  text?: string,
 ): Record<T> | undefined {
   try {
-    const data = readFile(dir, name, LIMIT);
-    if (data === undefined) return undefined;
-    const record = JSON.parse(host.decode(data)) as Record<T>;
+    const data = text === undefined ? readFile(dir, name, LIMIT) : undefined;
+    if (text === undefined && data === undefined) return undefined;
+    const record = JSON.parse(text ?? host.decode(data!)) as Record<T>;
     const { key, home } = record;
     const whole =
       typeof record.bootId === "string" &&

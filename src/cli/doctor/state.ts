@@ -21,7 +21,7 @@ export function checkState(node: Node, pools: Pool[], devices: Device[]): Findin
     ...garbage.map(ofGarbage),
     ...findDamaged().map(ofDamaged),
     ...pools.flatMap(checkPool),
-    ...devices.flatMap((device) => checkDevice(device, garbage)),
+    ...checkDevices(devices, garbage),
   ];
   return found.length > 0 ? found : [finding("state", "ok", "nothing is left behind")];
 }
@@ -56,7 +56,14 @@ function checkPool({ network, size, free, directory, leases }: Pool): Finding[] 
   return found;
 }
 
-function checkDevice(device: Device, garbage: Garbage[]): Finding[] {
+function checkDevices(devices: Device[], garbage: Garbage[]): Finding[] {
+  const key = (pci: string, name: string): string => `${pci} ${name}`;
+  const found = garbage.map((one) => (one.kind === "device" ? key(one.holder.pci, one.device) : ""));
+  const known = new Set(found);
+  return devices.flatMap((device) => checkDevice(device, known.has(key(device.pci, device.name))));
+}
+
+function checkDevice(device: Device, isGarbage: boolean): Finding[] {
   const { name, pci, state, why, cure: known, holder, interface: link } = device;
   const what = `device ${name || pci}`;
   if (known !== undefined) {
@@ -68,7 +75,6 @@ function checkDevice(device: Device, garbage: Garbage[]): Finding[] {
     const note = `${what}: ${why}; it comes back when that namespace ends`;
     return link === undefined ? [finding("state", "note", note)] : [];
   }
-  const isGarbage = garbage.some((one) => one.kind === "device" && one.holder.pci === pci && one.device === name);
   if (state !== "lost" || isGarbage) return [];
   const cure =
     holder === undefined

@@ -75,6 +75,12 @@ export class FileOverlay {
     };
     host.stat = (path, follow = true, dir = AT_FDCWD) => this.#stat(path, follow, dir);
     host.readdir = (dir) => this.#readdir(dir);
+    host.readEach = (dir, _, select, each) => {
+      for (const name of this.#readdir(dir)) {
+        const selected = select(name);
+        if (selected !== undefined) each(selected, name, undefined, 0);
+      }
+    };
     host.readlink = (path, dir = AT_FDCWD) => this.#readlink(path, dir);
     host.mkdir = (path, mode, dir = AT_FDCWD) => {
       const target = this.#path(path, dir);

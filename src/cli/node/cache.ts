@@ -1,10 +1,11 @@
 // What libcni keeps of each attachment (kind cniCacheV1), for itself: the container runtime's knowledge of its pods, and of networks
 // that no file configures (Multus).
 
-import { host } from "../../host/host.ts";
-import { readFileAt } from "../../state/files.ts";
+import { Failure } from "../../errors.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { readEach, readFileAt, withDirectory } from "../../state/files.ts";
 import { decodeBase64 } from "../base64.ts";
-import { namesIn } from "./namespaces.ts";
+import { Progress } from "../progress.ts";
 
 /** libcni's own, that of Multus, and the one of before 2019. */
 const DIRECTORIES = ["/var/lib/cni/results", "/var/lib/cni/multus/results", "/var/lib/cni/cache/results"];
@@ -23,11 +24,32 @@ export interface CachedAttachment {
 /** Files that are damaged, or of another kind, are passed over. */
 export function readCache(directories = DIRECTORIES): CachedAttachment[] {
   const configurations = new Map<string, unknown>();
-  return directories.flatMap((directory) =>
-    namesIn(directory)
-      .map((name) => readEntry(`${directory}/${name}`, configurations))
-      .filter((entry) => entry !== undefined),
-  );
+  return directories.flatMap((directory) => {
+    const progress = new Progress(`reading ${directory}`, 1000);
+    const found = new Map<string, CachedAttachment>();
+    readEachQuietly(directory, (name, text) => {
+      progress.step();
+      const entry = readEntry(`${directory}/${name}`, text, configurations);
+      if (entry !== undefined) found.set(name, entry);
+    });
+    progress.done();
+    return [...found.keys()].sort().map((name) => found.get(name)!);
+  });
+}
+
+/** Nothing when it is not there, or not ours to look at. */
+function readEachQuietly(directory: string, each: (name: string, text: string | undefined) => void): void {
+  try {
+    withDirectory(directory, undefined, (dir) =>
+      readEach(
+        dir,
+        () => true,
+        (_, name, text) => each(name, text),
+      ),
+    );
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof Failure)) throw error;
+  }
 }
 
 /** All pods of a network have the same one: it is read once, and each gets the same object. */
@@ -46,10 +68,14 @@ interface Entry {
   result?: { interfaces?: { sandbox?: string }[] };
 }
 
-function readEntry(path: string, configurations: Map<string, unknown>): CachedAttachment | undefined {
+/** `text` undefined: it is large, or anything but a file. */
+function readEntry(
+  path: string,
+  text: string | undefined,
+  configurations: Map<string, unknown>,
+): CachedAttachment | undefined {
   try {
-    const data = readFileAt(path, LIMIT);
-    const entry = JSON.parse(data === undefined ? "{}" : host.decode(data)) as Entry;
+    const entry = JSON.parse(text ?? host.decode(readFileAt(path, LIMIT) ?? host.encode("{}"))) as Entry;
     if (entry.kind !== "cniCacheV1" || typeof entry.containerId !== "string") return undefined;
     const sandboxes = (entry.result?.interfaces ?? []).map(({ sandbox }) => sandbox ?? "");
     return {

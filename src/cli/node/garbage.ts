@@ -87,8 +87,8 @@ export function collect(garbage: Garbage[]): Collected[] {
   relaxPolicy();
   const progress = new Progress("cleaning up");
   const collected: Collected[] = [];
-  for (const [at, one] of garbage.entries()) {
-    progress.step(at, garbage.length);
+  for (const one of garbage) {
+    progress.step(garbage.length);
     if (one.kind === "device") {
       let outcome: Outcome | undefined;
       const error = attempt(() => {
@@ -99,9 +99,15 @@ export function collect(garbage: Garbage[]): Collected[] {
     if (one.kind !== "record") continue;
     collected.push({ garbage: one, error: attempt(() => one.lender.store().removeDamaged(one.file)) });
   }
-  for (const directory of new Set(garbage.map((one) => (one.kind === "lease" ? one.directory : "")))) {
-    if (directory === "") continue;
-    const leases = garbage.filter((one) => one.kind === "lease").filter((one) => one.directory === directory);
+  const pools = new Map<string, (Garbage & { kind: "lease" })[]>();
+  for (const one of garbage) {
+    if (one.kind !== "lease") continue;
+    const leases = pools.get(one.directory) ?? [];
+    pools.set(one.directory, leases);
+    leases.push(one);
+  }
+  for (const [directory, leases] of pools) {
+    progress.step(garbage.length);
     const error = attempt(() => collectLeases(directory, leases));
     for (const lease of leases) collected.push({ garbage: lease, error });
   }

@@ -26,8 +26,8 @@ export function lookInside(namespaces: Namespaces): Inside[] {
   const own = ownNamespace();
   const progress = new Progress("looking into network namespaces");
   const found: Inside[] = [];
-  for (const [at, namespace] of namespaces.seen.entries()) {
-    progress.step(at, namespaces.seen.length);
+  for (const namespace of namespaces.seen) {
+    progress.step(namespaces.seen.length);
     if (namespace.ino === own.ino && namespace.dev === own.dev) continue;
     try {
       const inside = lookInto(namespace.path, (open) => {

@@ -28,8 +28,12 @@ export class Namespaces {
   /** Process numbers mean what the runtime meant by them. */
   readonly #processesOfNode: boolean;
 
-  private constructor(seen: SeenNamespace[], processesOfNode: boolean) {
-    this.seen = seen;
+  /** By `device:inode`. */
+  readonly #byFile: ReadonlyMap<string, SeenNamespace>;
+
+  private constructor(seen: ReadonlyMap<string, SeenNamespace>, processesOfNode: boolean) {
+    this.#byFile = seen;
+    this.seen = [...seen.values()];
     this.#processesOfNode = processesOfNode;
   }
 
@@ -43,7 +47,7 @@ export class Namespaces {
     };
     for (const directory of directories) for (const name of namesIn(directory)) look(`${directory}/${name}`, true);
     for (const name of namesIn(proc)) if (/^\d+$/.test(name)) look(`${proc}/${name}/ns/net`, false);
-    return new Namespaces([...seen.values()], identify(`${proc}/self/ns/pid`)?.ino === FIRST_PID_NAMESPACE);
+    return new Namespaces(seen, identify(`${proc}/self/ns/pid`)?.ino === FIRST_PID_NAMESPACE);
   }
 
   /**
@@ -51,7 +55,7 @@ export class Namespaces {
    * not be), and no process that we see is in the namespace.
    */
   lifeOf({ path, dev, ino }: NamedNamespace): Life {
-    const same = ino === 0 ? undefined : this.seen.find((one) => one.ino === ino && one.dev === dev);
+    const same = ino === 0 ? undefined : this.#byFile.get(`${dev}:${ino}`);
     const there = path === "" ? "absent" : whatIsAt(path);
     // The kernel gives inodes of dead namespaces to new ones: under another name, with its own gone, it is another pod's.
     if (same !== undefined && !(same.named && there === "absent")) return "alive";

@@ -10,8 +10,8 @@ import { readWhatIsValid } from "../../config/validate.ts";
 import { Failure } from "../../errors.ts";
 import { type Fd, host, SystemError } from "../../host/host.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
-import { compareAddresses, type Interval, intervalContains } from "../../ip/range.ts";
-import { readFile, withDirectory } from "../../state/files.ts";
+import { compareAddresses, type Interval, intervalContains, sortKey } from "../../ip/range.ts";
+import { readEach, readFile, withDirectory } from "../../state/files.ts";
 import { isObject } from "../../state/shape.ts";
 import { Progress } from "../progress.ts";
 import type { CachedAttachment } from "./cache.ts";
@@ -111,28 +111,17 @@ function readPool(
   containers: Containers,
   request?: LeaseRequest,
 ): Pool | undefined {
-  const read = withDirectoryQuietly(directory, (dir, names) => {
-    const progress = new Progress(`reading ${directory}`);
-    const leases: (Lease & { key: Address })[] = [];
-    for (const [at, name] of names.entries()) {
-      progress.step(at, names.length);
-      const key = leaseAddress(name);
-      const lease = key === undefined ? undefined : readLease(dir, name, containers);
-      if (key !== undefined && lease !== undefined) leases.push({ ...lease, key });
-    }
-    progress.done();
-    return leases.sort((a, b) => compareAddresses(a.key, b.key));
-  });
+  const read = readLeases(directory, containers);
   if (read === undefined) return undefined;
   const pool: Pool = {
     network,
     directory,
     ranges: [],
     used: read.length,
-    leases: read.map(({ key: _, ...lease }) => lease),
+    leases: read.map(({ lease }) => lease),
   };
   if (request === undefined) return pool;
-  const outside = read.filter(({ key }) => request.ranges.find(key) === undefined).length;
+  const outside = read.filter(({ at }) => request.ranges.find(at) === undefined).length;
   const ranges = request.sets.flat();
   const size = ranges.reduce(
     (sum, range) => sum + sizeOf(range, range.gateway, request.excluded.overlapping(range)),
@@ -146,33 +135,58 @@ function readPool(
   };
 }
 
-function withDirectoryQuietly<T>(path: string, body: (dir: Fd, names: string[]) => T): T | undefined {
-  try {
-    return withDirectory(path, undefined, (dir) => {
-      const names = namesIn(path);
-      const isPool = names.some(
-        (name) => name === "lock" || name.startsWith("last_reserved_ip.") || leaseAddress(name) !== undefined,
-      );
-      return isPool ? body(dir, names) : undefined;
-    });
-  } catch (error) {
-    if (error instanceof SystemError || error instanceof Failure) return undefined; // a file, or a link of a stranger's
-    throw error;
-  }
+interface Found {
+  lease: Lease;
+  at: Address;
 }
 
-/** undefined: released meanwhile. */
-function readLease(dir: Fd, name: string, containers: Containers): Lease | undefined {
+/** By address. undefined: no directory of leases, or a file, or a link of a stranger's. */
+function readLeases(directory: string, containers: Containers): Found[] | undefined {
+  const progress = new Progress(`reading ${directory}`, 1000);
+  const found = new Map<string, Found>();
+  let isPool = false;
+  try {
+    const select = (name: string): Address | undefined => {
+      const at = leaseAddress(name);
+      isPool ||= at !== undefined || name === "lock" || name.startsWith("last_reserved_ip.");
+      return at;
+    };
+    withDirectory(directory, undefined, (dir) =>
+      readEach(dir, select, (at, name, text, written) => {
+        progress.step();
+        const lease = readLease(dir, name, containers, text, written);
+        if (lease !== undefined) found.set(sortKey(at), { lease, at });
+      }),
+    );
+  } catch (error) {
+    if (error instanceof SystemError || error instanceof Failure) return undefined;
+    throw error;
+  }
+  progress.done();
+  if (!isPool) return undefined;
+  // The engine compares texts by itself, and calls us for each two of anything else.
+  return [...found.keys()].sort().map((key) => found.get(key)!);
+}
+
+/** `text` undefined: by name. undefined: released meanwhile. */
+function readLease(
+  dir: Fd,
+  name: string,
+  containers: Containers,
+  text: string | undefined,
+  written: number,
+): Lease | undefined {
   const odd = (why: string): Lease => ({ address: name, containerId: "", interface: "", life: "unknown", why });
   try {
-    const data = readFile(dir, name, LEASE_LIMIT);
-    if (data === undefined) return undefined;
-    const owner = parseOwner(host.decode(data));
+    const data = text === undefined ? readFile(dir, name, LEASE_LIMIT) : undefined;
+    if (text === undefined && data === undefined) return undefined;
+    const owner = parseOwner(text ?? host.decode(data!));
     if (owner === "none") return odd("it names no owner; the next call of host-local removes it");
     if (owner === undefined) return odd("not written by a plugin");
-    const written = (): number => host.stat(name, false, dir).mtime;
-    const holder = containers.holderOf(owner.containerId, name, written);
-    return { address: name, containerId: owner.containerId, interface: owner.ifName, ...holder };
+    const { life, why } = containers.holderOf(owner.containerId, name, () =>
+      text === undefined ? host.stat(name, false, dir).mtime : written,
+    );
+    return { address: name, containerId: owner.containerId, interface: owner.ifName, life, why };
   } catch (error) {
     if (error instanceof SystemError || error instanceof Failure) return odd(error.message);
     throw error;

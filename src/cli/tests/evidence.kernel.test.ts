@@ -158,7 +158,7 @@ it("progress is told after two seconds, and then every two", () => {
     const progress = new Progress("counting");
     for (let done = 0; done < 100; done++) {
       now += 50;
-      progress.step(done, 100);
+      progress.step(100);
     }
     progress.done();
     new Progress("nothing").done();
