@@ -63,6 +63,21 @@ export const bridgeGateway: CaseTable = {
       t.add({ ...gateway(hostLocal("10.62.0.0/24"), { forceAddress: true }), name: "net2" }, pod(t, "c2"));
       t.equal(held(t), ["10.62.0.1/24"], "addresses");
     }),
+    one(
+      "B-69c",
+      "H",
+      "an ADD that fails in the pod",
+      "E: the bridge has no new address, forwarding is as it was",
+      (t) => {
+        makeBridge(t);
+        t.sh("echo 0 >/proc/sys/net/ipv4/ip_forward");
+        // The kernel refuses it: a route of the link's own scope by a gateway.
+        const routes = [{ dst: "203.0.113.0/24", gw: "198.51.100.254", scope: 253 }];
+        t.error(t.call("ADD", gateway(hostLocal("10.61.0.0/24", { routes }))));
+        t.equal([held(t), ports(t).length], [[], 0], "addresses, ports");
+        t.equal(t.sh("cat /proc/sys/net/ipv4/ip_forward").trim(), "0", "ip_forward");
+      },
+    ),
     one("B-70a", "G", "IPv6 subnets that overlap", "E, nothing left", (t) => {
       t.add(gateway(hostLocal("fd00:61::/64")));
       t.error(t.call("ADD", { ...gateway(hostLocal("fd00:61::/56")), name: "net2" }, pod(t, "c2")));
