@@ -59,6 +59,25 @@ export const bridgeVlans: CaseTable = {
         t.expect(/filter/.test(msg) && details.includes("vlan_filtering 1"), "the cure", `${msg}: ${details}`);
       },
     ),
+    one(
+      "B-39a",
+      "H",
+      "bridges.filterVlans of the node's policy",
+      "the bridge filters after ADD; CHECK OK; others are refused",
+      (t) => {
+        t.write("/etc/cni/podnic.json", JSON.stringify({ bridges: { filterVlans: ["br*"] } }));
+        makeBridge(t);
+        makeBridge(t, "", "other0");
+        t.refused("ADD", conf({ vlan: 100, bridge: "other0" }));
+        const config = conf({ vlan: 100, ...fixed("10.61.0.2/24") });
+        const prevResult = t.add(config);
+        t.equal(t.link("br0", "")?.data.vlan_filtering, 1, "vlan_filtering");
+        t.equal(vlansOf(t, portOf(t).name), "100 pvid untagged", "VLANs of the port");
+        t.silent("CHECK", { ...config, prevResult });
+        t.sh("ip link set br0 type bridge vlan_filtering 0");
+        t.error(t.call("CHECK", { ...config, prevResult }));
+      },
+    ),
     one("B-49b", "H", "C-081", "DEL after a boot, when /run is empty: OK, nothing left", (t) => {
       makeBridge(t, "vlan_filtering 1");
       const config = {

@@ -1,12 +1,14 @@
 // The bridge: the one that is there and may be used, or a new one.
 import type { Call } from "../../src/cni/plugin.ts";
+import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { formatMac } from "../../src/ip/mac.ts";
-import { addBridge, type Bridge, getBridge, type NewBridge } from "../../src/link/bridge.ts";
+import { addBridge, type Bridge, filterVlans, getBridge, type NewBridge } from "../../src/link/bridge.ts";
 import { IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { isListed } from "../../src/plugin/device-list.ts";
 import { refuseDenied, refuseDeniedName } from "../../src/plugin/node-device.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
@@ -59,13 +61,15 @@ function checkState(bridge: Bridge, { command }: Call): void {
   );
 }
 
-function checkFiltering({ name, bridge }: Bridge, { config }: Call<BridgeConfig>): void {
+function checkFiltering(found: Bridge, { config, command }: Call<BridgeConfig>): void {
+  const { name, bridge } = found;
   if (bridge.vlanFiltering !== 0 || vlansOf(config) === undefined) return;
+  if (command !== "CHECK" && isListed(found, policy().filterVlans)) return;
   throw new Failure(
     "invalid config",
     `bridge "${name}" does not filter VLANs`,
     `"vlan" and "vlanTrunk" would separate nothing. Run \`ip link set ${name} type bridge vlan_filtering 1\` ` +
-      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), or remove the keys.",
+      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD do it by bridges.filterVlans in /etc/cni/podnic.json, or remove the keys.",
   );
 }
 
@@ -120,8 +124,10 @@ function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): 
   return new Failure("failed", `could not add "${name}": ${error.message}`, causes[error.code] ?? "");
 }
 
-/** What the configuration asks of the bridge itself. */
+/** What the configuration asks of the bridge itself. The node's policy has allowed the filtering (checkFiltering). */
 function prepared(bridge: Bridge, { config }: Call<BridgeConfig>): Bridge {
+  if (bridge.bridge.vlanFiltering === 0 && vlansOf(config) !== undefined)
+    filterVlans(ownNamespace().route, bridge.index);
   const up = (bridge.flags & IFF_UP) === 0;
   const promisc = config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0;
   if (!up && !promisc) return bridge;

@@ -7,6 +7,10 @@ export type PolicyConfig = {
     /** Never go to pods. */
     deny?: string[];
   };
+  bridges?: {
+    /** Bridges that ADD makes filter VLANs when a configuration has vlan or vlanTrunk. Without this, such an ADD is refused. */
+    filterVlans?: string[];
+  };
   /** Further directories that the paths of a configuration may name, or lie below. */
   paths?: {
     dataDir?: string[];

@@ -33,6 +33,8 @@ export interface Policy {
     /** Devices that never may. */
     deny: string[];
   };
+  /** Bridges on which ADD may turn on the filtering of VLANs. */
+  filterVlans: string[];
   /** Directories below which a path of a configuration may lie, the built-in ones first; for `plugins`, where links in CNI_PATH may lead. */
   paths: { [key in ConfinedKey]: Root[] } & { plugins: string[] };
   /** The same, what lies in another one before it: the first that fits is the innermost. */
@@ -86,6 +88,7 @@ function complete(given: PolicyConfig): Policy {
   };
   return {
     devices: { allow: given.devices?.allow ?? [], deny: given.devices?.deny ?? [] },
+    filterVlans: given.bridges?.filterVlans ?? [],
     paths: { ...paths, plugins: given.paths?.plugins ?? [] },
     innermost: {
       dataDir: longestFirst(paths.dataDir),
