@@ -115,6 +115,9 @@ test("no files import each other, by way of types neither", () => {
 const knowsPlugins: { [file: string]: string } = {
   "src/plugins.ts": "the table",
   "src/cli/node/pools.ts": "podnic leases is about host-local's files",
+  "src/cli/node/ports.ts": "ports of bridges, their rules and gateways are bridge's",
+  "src/cli/doctor/bridges.ts": "would bridge find the node fit?",
+  "src/cli/node/devices.ts": "who holds a port of a bridge",
   "src/cli/doctor/state.ts": "directories of sriov-cni and host-local that others may have spoiled",
   "src/cli/explain/files.ts": "leaves out what host-local writes for its own speed",
   "src/cli/install.ts": "stands in for sriov-cni's image, which brings one plugin",
@@ -129,6 +132,7 @@ const knowsLinkKinds = [
   "src/cli/explain/links.ts",
   "src/cli/kernel/attributes.ts",
   "src/cli/kernel/words.ts",
+  "src/cli/kernel/nft-words.ts",
   "src/link/bridge.ts",
   "src/link/identity.ts",
   "src/link/link.ts",

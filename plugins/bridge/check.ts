@@ -13,6 +13,7 @@ import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, wantsMasquerade } from "./config.ts";
 import { existingBridge } from "./find.ts";
+import { requireFit } from "./fit.ts";
 import { checkGateway } from "./gateway.ts";
 import { checkMasquerading } from "./masquerade.ts";
 import { portAlias, portOf } from "./port.ts";
@@ -127,10 +128,10 @@ function checkTakenOver(link: Link, far: Link): void {
   );
 }
 
-/** STATUS: an ADD would find its bridge fit, or could make it. */
+/** STATUS: an ADD would find its bridge fit, or could make it, and has the rules that it needs. */
 export function status(call: Call<BridgeConfig>): void {
   try {
-    existingBridge(call);
+    requireFit(call);
   } catch (error) {
     throw error instanceof Failure ? new Failure("not available", error.message, error.details) : error;
   }

@@ -8,7 +8,6 @@ import {
   beginJoinVlan,
   beginLeaveVlan,
   beginSetPort,
-  getBridge,
   listVlans,
 } from "../../src/link/bridge.ts";
 import { beginSetLink, deleteLink, getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
@@ -19,7 +18,7 @@ import { randomMac } from "./find.ts";
 import { HIGH_MAC, hash } from "./port.ts";
 
 /** The alias of one that ADD made. */
-const ALIAS = "podnic:gateway";
+export const VLAN_ALIAS = "podnic:gateway";
 
 /** As the Go plugin calls it; what would be too long for the kernel is shortened at the bridge's name. */
 export function vlanInterfaceName(bridge: string, vlan: number): string {
@@ -44,7 +43,7 @@ export function vlanInterface(bridge: Bridge, vlan: number): Link {
     makePair(bridge, vlan, name);
   }
   const made = getLink(route, name)!;
-  setLink(route, made.index, { alias: ALIAS });
+  setLink(route, made.index, { alias: VLAN_ALIAS });
   return made;
 }
 
@@ -58,21 +57,25 @@ function makePair(bridge: Bridge, vlan: number, name: string): void {
   if (pvid !== 0 && pvid !== vlan)
     beginDeleteVlans(route, index, [{ first: pvid, last: pvid, pvid: false, untagged: false }]);
   beginSetPort(route, index, {}, [{ first: vlan, last: vlan, pvid: true, untagged: true }]);
-  beginSetLink(route, index, { alias: ALIAS });
+  beginSetLink(route, index, { alias: VLAN_ALIAS });
   route.run();
 }
 
-/**
- * Removes it when it is ours and the VLAN has no pod any more: no veth, whoever's, but those of gateways. Called while the bridge's
- * lock is held.
- */
+/** The VLAN has no pod any more: no veth, whoever's, but those of gateways. */
+export function isUnused(bridgeName: string, vlan: number): boolean {
+  const { route } = ownNamespace();
+  const bridge = getLink(route, bridgeName);
+  const isUser = ({ index, master, alias }: Link) =>
+    master === bridge?.index && alias !== VLAN_ALIAS && isIn(index, vlan);
+  return bridge === undefined || !listLinksOfKind(route, "veth").some(isUser);
+}
+
+/** Removes it when it is ours and unused. Called while the bridge's lock is held. */
 export function removeUnused(bridgeName: string, vlan: number): void {
   const { route } = ownNamespace();
   const link = getLink(route, vlanInterfaceName(bridgeName, vlan));
-  const bridge = getBridge(route, bridgeName);
-  if (link?.alias !== ALIAS) return;
-  const isUser = ({ index, master, alias }: Link) => master === bridge?.index && alias !== ALIAS && isIn(index, vlan);
-  if (bridge !== undefined && listLinksOfKind(route, "veth").some(isUser)) return;
+  const bridge = getLink(route, bridgeName);
+  if (link?.alias !== VLAN_ALIAS || !isUnused(bridgeName, vlan)) return;
   deleteLink(route, link.index);
   if (bridge === undefined || link.kind !== "vlan") return;
   beginLeaveVlan(route, bridge.index, vlan);

@@ -13,7 +13,8 @@ import { removeResult, staleResults } from "./node/results.ts";
 import { isPath, networksIn } from "./runtime/networks.ts";
 import { type Cell, note, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const epilogue = `Restores each device whose pod's namespace is gone, and releases each lease whose container is certainly gone (see podnic leases).
+const epilogue = `Restores each device whose pod's namespace is gone, releases each lease whose container is certainly gone (see podnic leases), and removes
+what bridge keeps for such pods: ports, rules of macspoofchk and ipMasq, and the gateway of a VLAN without pods.
 Anything that may still be in use is left alone, so gc can be run at any time. Results cached by "podnic add" are removed too.
 NETWORK is the name of a network, or a file that defines one.
 
@@ -46,6 +47,7 @@ function inWords({ garbage, error, outcome }: Collected): Cell {
 
 function whatOf(garbage: Garbage): { [what: string]: string } {
   if (garbage.kind === "device") return { device: garbage.device };
+  if ("what" in garbage) return { what: garbage.what };
   return garbage.kind === "lease" ? { address: garbage.address } : { file: garbage.file };
 }
 
@@ -69,8 +71,9 @@ interface Options {
 }
 
 /** A name that nothing on this node uses is a typing error, not a network that left nothing behind. */
-function requireKnown(network: string, { configurations, holders }: Node, pools: Pool[]): void {
+function requireKnown(network: string, { configurations, holders, leftovers }: Node, pools: Pool[]): void {
   const known = new Set([
+    ...leftovers.map(({ owner }) => owner.network),
     ...[...configurations, ...pools, ...readCache()].map((one) => one.network),
     ...holders.map(({ key }) => key.network),
   ]);

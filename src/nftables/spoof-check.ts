@@ -225,6 +225,8 @@ export interface SpoofCheck {
   id: string;
   /** Begins with networkMark; "" when the Go plugin made it. */
   comment: string;
+  /** The port whose frames it checks; "" when no rule leads to it. */
+  device: string;
 }
 
 /** All spoof checks in this namespace, ours and the Go plugin's. */
@@ -232,10 +234,17 @@ export function listSpoofChecks(nft: NftSocket): SpoofCheck[] {
   const read: PayloadReader<SpoofCheck | undefined> = (bytes, start, end) => {
     const { table, name = "", userdata } = readChain(bytes, start, end);
     const id = table === SPOOF_PLACE.table ? spoofIdOf(name) : undefined;
-    return id === undefined ? undefined : { id, comment: commentOf(userdata) };
+    return id === undefined ? undefined : { id, comment: commentOf(userdata), device: "" };
+  };
+  const jump: PayloadReader<[chain: string, device: string]> = (bytes, start, end) => {
+    const { expressions = [] } = readRule(bytes, start, end);
+    const name = expressions[1]?.cmp?.data?.value ?? [];
+    return [verdictOf(expressions)?.chain ?? "", String.fromCharCode(...name).replace(/\0.*$/s, "")];
   };
   return attempt("macspoofchk", () => {
-    const found = find(nft, () => nft.dumpChains(SPOOF_PLACE.family, read));
-    return found?.items ?? [];
+    const found = find(nft, () => nft.dumpChains(SPOOF_PLACE.family, read))?.items ?? [];
+    const devices = new Map(found.length === 0 ? [] : listRules(nft, SPOOF_PLACE, BASE, jump));
+    for (const one of found) one.device = devices.get(spoofNames(one.id).port) ?? "";
+    return found;
   });
 }

@@ -4,6 +4,7 @@ import { host } from "../../host/host.ts";
 import { findDevicesOf } from "../node/devices.ts";
 import { configurationsInFiles, lookAtNode, type Node, poolsOf } from "../node/node.ts";
 import type { Pool } from "../node/pools.ts";
+import { checkBridges } from "./bridges.ts";
 import { checkConfigurations, checkPolicy } from "./configurations.ts";
 import { checkDirectories } from "./directories.ts";
 import { type Finding, finding } from "./finding.ts";
@@ -31,13 +32,15 @@ export function examine(): Examination {
   relaxPolicy();
   const node = host.geteuid() === 0 ? lookAtNode() : undefined;
   const pools = node === undefined ? [] : poolsOf(node);
-  const used = new Set((node?.configurations ?? configurationsInFiles()).flatMap(({ config }) => typesOf(config)));
+  const configurations = node?.configurations ?? configurationsInFiles();
+  const used = new Set(configurations.flatMap(({ config }) => typesOf(config)));
   const findings = [
     ...checkKernel(used),
     ...checkCapabilities(),
     ...checkDirectories(used),
     ...checkConfigurations(),
     ...ofPolicy,
+    ...checkBridges(configurations),
     ...(node === undefined ? [unseen] : checkState(node, pools, findDevicesOf(node))),
   ];
   return { findings, seen: node && { node, pools } };

@@ -28,11 +28,17 @@ export function checkState(node: Node, pools: Pool[], devices: Device[]): Findin
 
 function ofGarbage(garbage: Garbage): Finding {
   const { network, containerId, interface: as, why } = garbage;
-  const whose = `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
-  const what =
-    garbage.kind === "device" ? `device ${garbage.device}` : `lease ${garbage.kind === "lease" ? garbage.address : ""}`;
+  const whose =
+    containerId === "" ? "" : `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
+  const what = inWords(garbage);
   const cure = `${network === "" ? "podnic gc --all" : `podnic gc ${network}`}, or podnic doctor --fix`;
-  return finding("state", "warning", `${what} ${whose}: ${why}`, cure, true);
+  return finding("state", "warning", `${`${what} ${whose}`.trim()}: ${why}`, cure, true);
+}
+
+function inWords(garbage: Garbage): string {
+  if (garbage.kind === "device") return `device ${garbage.device}`;
+  if (garbage.kind === "lease") return `lease ${garbage.address}`;
+  return "what" in garbage ? `${garbage.kind} ${garbage.what}` : "";
 }
 
 function ofDamaged(garbage: Garbage): Finding {

@@ -5,9 +5,10 @@ import type { Fd, Host, Received } from "../../host/host.ts";
 import { type AddressMessage, readAddress, writeAddress } from "../../netlink/address.ts";
 import { Writer } from "../../netlink/bytes.ts";
 import * as c from "../../netlink/constants.ts";
-import { type LinkMessage, readLink, writeLink } from "../../netlink/link.ts";
+import { type LinkAttributes, type LinkInfo, type LinkMessage, readLink, writeLink } from "../../netlink/link.ts";
 import type { VfAttributes } from "../../netlink/vf.ts";
-import { isQuestion, type Message, splitMessages } from "../kernel/message.ts";
+import { isOfBridge } from "../kernel/bridge-words.ts";
+import { isFrame, isNft, isQuestion, type Message, splitMessages } from "../kernel/message.ts";
 import { DeviceNames } from "../kernel/names.ts";
 import { ipIn, netnsName, type Space, type Spaces } from "../kernel/spaces.ts";
 import { words } from "../kernel/words.ts";
@@ -25,6 +26,20 @@ const SOME_MAC = "02:00:00:00:00:00";
 /** Far from the indices that a kernel counts up to. */
 const FIRST_INDEX = 0x7000_0000;
 const RUNNING = c.IFF_UP | c.IFF_RUNNING | c.IFF_LOWER_UP;
+
+/** What the kernel will tell of a port of a bridge: it forwards, and can be locked (since Linux 5.18). */
+const PORT: LinkInfo = {
+  slaveKind: "bridge",
+  unknown: [
+    {
+      type: c.IFLA_INFO_SLAVE_DATA,
+      value: new Uint8Array([5, 0, c.IFLA_BRPORT_STATE, 0, 3, 0, 0, 0, 5, 0, c.IFLA_BRPORT_LOCKED, 0, 0, 0, 0, 0]),
+    },
+  ],
+};
+
+/** The VLAN that a new bridge gives its ports. */
+const PVID = { type: c.IFLA_BR_VLAN_DEFAULT_PVID, value: new Uint8Array([1, 0]) };
 
 export class LinkOverlay {
   readonly #real: Host;
@@ -180,10 +195,14 @@ export class LinkOverlay {
     this.#steps.add("kernel", ipIn(space, words(message, names)));
     const { type, bytes, start, end } = message;
     let errno = 0;
+    if (isNft(message) || isFrame(message) || isOfBridge(message)) {
+      if ((message.flags & c.NLM_F_ACK) !== 0) this.#acknowledge(fd, message);
+      return;
+    }
     if (type === c.RTM_NEWADDR) this.#addAddress(space, readAddress(bytes, start, end));
     else if (type === c.RTM_DELLINK) this.#shadows.set(`${space.key} ${readLink(bytes, start, end).index}`, undefined);
     else if (type === c.RTM_NEWLINK || type === c.RTM_NEWLINKPROP || type === c.RTM_DELLINKPROP) {
-      const link = readLink(bytes, start, end);
+      const link = readLink(bytes, start, end, true);
       if (link.attributes.linkInfo?.kind !== undefined && (message.flags & c.NLM_F_CREATE) !== 0)
         this.#create(space, fd, link);
       else if (!this.#set(space, fd, link, type)) errno = ENODEV;
@@ -207,7 +226,23 @@ export class LinkOverlay {
     return answer && { link: readLink(answer.bytes, answer.start, answer.end), addresses: undefined };
   }
 
-  #create(space: Space, fd: Fd, { attributes: a, flags }: LinkMessage): void {
+  #create(space: Space, fd: Fd, link: LinkMessage): void {
+    const { peer } = link.attributes.linkInfo?.data ?? {};
+    if (peer !== undefined) this.#createPair(space, fd, link, peer);
+    else this.#createOne(space, fd, link);
+  }
+
+  /** Each end knows the other by its number. */
+  #createPair(space: Space, fd: Fd, link: LinkMessage, peer: LinkAttributes): void {
+    const near = this.#next;
+    const port = link.attributes.master === undefined ? {} : PORT;
+    const one = (end: LinkAttributes, other: number, info: LinkInfo) =>
+      this.#createOne(space, fd, { ...link, attributes: { ...end, link: other, linkInfo: { kind: "veth", ...info } } });
+    one(link.attributes, near + 1, port);
+    one(peer, near, {});
+  }
+
+  #createOne(space: Space, fd: Fd, { attributes: a, flags }: LinkMessage): void {
     const target = a.netNsFd === undefined ? space : this.#spaces.of(a.netNsFd);
     const parent = this.#current(space, fd, a.link ?? 0)?.link.attributes;
     const kind = a.linkInfo?.kind;
@@ -215,6 +250,7 @@ export class LinkOverlay {
     const address = a.address ?? (sharesAddress ? parent?.address : undefined);
     if (address === undefined) this.#steps.add("note", `the kernel will pick a random MAC; shown as ${SOME_MAC}`);
     const { netNsFd: _, ...rest } = a;
+    if (kind === "bridge") rest.linkInfo = { kind, data: { unknown: [PVID], ...rest.linkInfo?.data } };
     const made: LinkMessage = {
       family: 0,
       type: 1,
@@ -222,7 +258,7 @@ export class LinkOverlay {
       flags,
       change: 0,
       attributes: {
-        mtu: parent?.mtu,
+        mtu: parent?.mtu ?? 1500,
         txqlen: 1000,
         ...rest,
         address: address ?? new Uint8Array([2, 0, 0, 0, 0, 0]),

@@ -4,7 +4,7 @@ import { formatMac } from "../../ip/mac.ts";
 import { NLA_TYPE_MASK } from "../../netlink/attributes.ts";
 import type { Bytes } from "../../netlink/bytes.ts";
 import * as c from "../../netlink/constants.ts";
-import type { Names } from "./words.ts";
+import type { Names } from "./names.ts";
 
 type Format = (bytes: Bytes, start: number, end: number, names: Names) => string;
 type Row = { name: string; value: Format | Table };

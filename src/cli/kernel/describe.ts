@@ -15,8 +15,8 @@ import {
   nexthopTable,
   routeTable,
 } from "./attributes.ts";
-import { isQuestion, type Message } from "./message.ts";
-import type { Names } from "./words.ts";
+import { isFrame, isNft, isQuestion, type Message } from "./message.ts";
+import type { Names } from "./names.ts";
 
 /** Requests of each family come in fours, in this order. */
 const families: [first: number, name: string][] = [
@@ -26,6 +26,7 @@ const families: [first: number, name: string][] = [
   [c.RTM_NEWNEIGH, "NEIGH"],
   [c.RTM_NEWNEXTHOP, "NEXTHOP"],
   [c.RTM_NEWLINKPROP, "LINKPROP"],
+  [c.RTM_NEWVLAN, "VLAN"],
 ];
 const verbs = ["NEW", "DEL", "GET", "SET"];
 
@@ -74,6 +75,8 @@ export function describeMessage(message: Message, names: Names): string[] {
     const name = type === c.NLMSG_ERROR ? "NLMSG_ERROR" : "NLMSG_DONE";
     return [`${name} seq ${sequence}: ${outcome(readError("", bytes, 0, end))}`];
   }
+  if (isFrame(message)) return [`nf_tables transaction ${type === c.RTM_NEWLINK ? "begins" : "ends"} seq ${sequence}`];
+  if (isNft(message)) return [`NFT_MSG ${type & 255} seq ${sequence}`];
   const flags = message.flags === 0 ? "" : ` ${messageFlags(message)}`;
   const head = `${typeName(type)} seq ${sequence}${flags}`;
   const [header, ...attributes] = contents(message, names);

@@ -1,6 +1,8 @@
 // One netlink message, taken out of the buffer that it was sent from or received in.
 import { Bytes } from "../../netlink/bytes.ts";
+import { LINK_HEADER } from "../../netlink/link.ts";
 import { HEADER } from "../../netlink/message.ts";
+import * as nft from "../../nftables/constants.ts";
 
 export interface Message {
   type: number;
@@ -35,7 +37,16 @@ export function splitMessages(data: Uint8Array): Message[] {
   return messages;
 }
 
-/** Asks for something and changes nothing (RTM_GET*). Requests come in fours: NEW, DEL, GET, SET. */
+/** Of nf_tables: the subsystem is in the upper byte. */
+export const isNft = ({ type }: Pick<Message, "type">): boolean => type >> 8 === nft.NFNL_SUBSYS_NFTABLES;
+const nftQuestions = [nft.NFT_MSG_GETTABLE, nft.NFT_MSG_GETCHAIN, nft.NFT_MSG_GETRULE, nft.NFT_MSG_GETGEN];
+
+/** Begins or ends a transaction of nf_tables. The numbers are those of links, which have a longer header. */
+export const isFrame = ({ type, start, end }: Message): boolean =>
+  (type === nft.NFNL_MSG_BATCH_BEGIN || type === nft.NFNL_MSG_BATCH_END) && end - start < LINK_HEADER;
+
+/** Asks for something and changes nothing (RTM_GET*). Requests come in fours: NEW, DEL, GET, SET; those of nf_tables do not. */
 export function isQuestion({ type }: Message): boolean {
+  if (isNft({ type })) return nftQuestions.includes(type & 255);
   return type >= 16 && type % 4 === 2;
 }

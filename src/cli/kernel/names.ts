@@ -4,6 +4,14 @@ import { readLink } from "../../netlink/link.ts";
 import type { Message } from "./message.ts";
 import type { Space } from "./spaces.ts";
 
+/** What numbers stand for. */
+export interface Names {
+  /** Name of the device with this index, in the namespace of the message. */
+  device(index: number): string;
+  /** Name or path of the namespace behind a descriptor, as `ip link set DEV netns …` takes it. */
+  netns(fd: number): string;
+}
+
 export class DeviceNames {
   readonly #names = new Map<string, string>();
 

@@ -77,9 +77,11 @@ export function netnsName({ path }: Space): string {
   return path;
 }
 
-/** A command line of `ip` in its namespace. */
+/** A command line of `ip`, or of the program that the words begin with, in its namespace. */
 export function ipIn(space: Space, words: string): string {
-  if (space.path === "") return `ip ${words}`;
+  const isOther = /^(bridge|nft) /.test(words);
+  if (space.path === "") return isOther || words === "" ? words : `ip ${words}`;
+  if (isOther) return `nsenter --net=${space.path} ${words}`;
   const name = netnsName(space);
   return name.includes("/") ? `nsenter --net=${name} ip ${words}` : `ip -n ${name} ${words}`;
 }

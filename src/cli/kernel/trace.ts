@@ -2,9 +2,9 @@
 import type { Host } from "../../host/host.ts";
 import { describeMessage } from "./describe.ts";
 import { isQuestion, type Message, splitMessages } from "./message.ts";
-import { DeviceNames } from "./names.ts";
+import { DeviceNames, type Names } from "./names.ts";
 import { ipIn, netnsName, type Space, Spaces } from "./spaces.ts";
-import { type Names, words } from "./words.ts";
+import { words } from "./words.ts";
 
 /**
  * Makes `host`, whose methods it replaces, say what it sends and receives. Lines beginning with ">" are requests in the words of
@@ -24,7 +24,11 @@ export function traceNetlink(host: Host, say: (line: string) => void): void {
   };
   const showSent = (space: Space, message: Message) => {
     const names = namesIn(space);
-    show(isQuestion(message) ? ">?" : "> ", [ipIn(space, words(message, names)), ...describeMessage(message, names)]);
+    const lines = [ipIn(space, words(message, names)), ...describeMessage(message, names)];
+    show(
+      isQuestion(message) ? ">?" : "> ",
+      lines.filter((line, at) => at > 0 || line !== ""),
+    );
   };
   host.send = (fd, data, address) => {
     const space = spaces.ofSocket(fd);

@@ -1,4 +1,4 @@
-// A request to the kernel in the words of `ip`, made from the bytes that are sent.
+// A request to the kernel in the words of `ip`, `bridge` or `nft`, made from the bytes that are sent.
 import { AF_INET } from "../../host/constants.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { formatMac } from "../../ip/mac.ts";
@@ -9,23 +9,21 @@ import { readNeighbour } from "../../netlink/neighbour.ts";
 import { readNexthop } from "../../netlink/nexthop.ts";
 import { type RouteMessage, readRoute } from "../../netlink/route.ts";
 import type { VfAttributes } from "../../netlink/vf.ts";
-import type { Message } from "./message.ts";
+import { bridgeWords, isOfBridge } from "./bridge-words.ts";
+import { isFrame, isNft, type Message } from "./message.ts";
+import type { Names } from "./names.ts";
+import { nftWords } from "./nft-words.ts";
 
-/** What numbers stand for. */
-export interface Names {
-  /** Name of the device with this index, in the namespace of the message. */
-  device(index: number): string;
-  /** Name or path of the namespace behind a descriptor, as `ip link set DEV netns …` takes it. */
-  netns(fd: number): string;
-}
-
-/** Without "ip" and the namespace it runs in: "link set eth1 up". */
+/** Without "ip" and the namespace it runs in: "link set eth1 up". Words of another program begin with its name. */
 export function words(message: Message, names: Names): string {
   const { type, bytes, start, end } = message;
+  if (isNft(message)) return nftWords(message);
+  if (isFrame(message)) return "";
+  if (isOfBridge(message)) return bridgeWords(message, names);
   switch (type) {
     case c.RTM_NEWLINK:
     case c.RTM_SETLINK:
-      return linkWords(readLink(bytes, start, end), message, names);
+      return linkWords(readLink(bytes, start, end, true), message, names);
     case c.RTM_DELLINK:
       return `link del ${deviceOf(readLink(bytes, start, end), names)}`;
     case c.RTM_GETLINK:
@@ -67,10 +65,13 @@ function addressText(family: number, bytes: Uint8Array | undefined): string {
   return formatAddress({ family: family === AF_INET ? 4 : 6, bytes } as Address);
 }
 
+type Options = Pick<LinkMessage, "attributes" | "flags" | "change">;
+
 /** Options that `link add` and `link set` share, in the order of ip-link(8). */
-function options({ attributes: a, flags, change }: LinkMessage, names: Names): string {
+function options({ attributes: a, flags, change }: Options, names: Names): string {
   const on = (bit: number) => ((flags & bit) !== 0 ? "on" : "off");
   let text = "";
+  if (a.master !== undefined) text += ` master ${names.device(a.master)}`;
   if (a.netNsFd !== undefined) text += ` netns ${names.netns(a.netNsFd)}`;
   if (a.alias !== undefined) text += ` alias ${JSON.stringify(a.alias)}`;
   if (a.address !== undefined) text += ` address ${formatMac(a.address)}`;
@@ -88,7 +89,7 @@ function linkWords(link: LinkMessage, { flags }: Message, names: Names): string 
   if (kind !== undefined && (flags & c.NLM_F_CREATE) !== 0) {
     const parent = a.link === undefined ? "" : ` link ${names.device(a.link)}`;
     const number = index === 0 ? "" : ` index ${index}`;
-    return `link add${parent} name ${a.name}${number}${options(link, names)} type ${kind}${kindWords(kind, a.linkInfo?.data)}`;
+    return `link add${parent} name ${a.name}${number}${options(link, names)} type ${kind}${kindWords(kind, a.linkInfo?.data, names)}`;
   }
   const device = deviceOf(link, names);
   const vf = a.vfInfo?.[0];
@@ -101,12 +102,15 @@ const macvlanModes: { [mode: number]: string } = { 1: "private", 2: "vepa", 4: "
 const ipvlanModes: { [mode: number]: string } = { 0: "l2", 1: "l3", 2: "l3s" };
 const ipvlanFlags: { [flag: number]: string } = { 0: "bridge", 1: "private", 2: "vepa" };
 
-function kindWords(kind: string, data: KindData = {}): string {
-  const { mode, flags, bcQueueLen, macaddrData } = data;
+function kindWords(kind: string, data: KindData = {}, names: Names): string {
+  const { mode, flags, bcQueueLen, macaddrData, vlanId, vlanFiltering, peer } = data;
   const modes = kind.startsWith("ipv") ? ipvlanModes : macvlanModes;
   let text = mode === undefined ? "" : ` mode ${modes[mode] ?? mode}`;
   if (kind.startsWith("ipv") && flags !== undefined) text += ` ${ipvlanFlags[flags] ?? flags}`;
   if (bcQueueLen !== undefined) text += ` bcqueuelen ${bcQueueLen}`;
+  if (vlanId !== undefined) text += ` id ${vlanId}`;
+  if (vlanFiltering !== undefined) text += ` vlan_filtering ${vlanFiltering}`;
+  if (peer !== undefined) text += ` peer name ${peer.name}${options({ attributes: peer, flags: 0, change: 0 }, names)}`;
   if (macaddrData !== undefined) text += ` macaddr set ${macaddrData.map(formatMac).join(" ")}`;
   return text;
 }

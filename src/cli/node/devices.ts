@@ -11,6 +11,7 @@ import type { RouteSocket } from "../../netlink/socket.ts";
 import { isSpareName } from "../../plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { lenders } from "../../plugins.ts";
+import { bootTime } from "../../state/record.ts";
 import {
   busAddress,
   isPciAddress,
@@ -26,9 +27,12 @@ import {
   virtualFunctionCount,
   virtualFunctionIndex,
 } from "../../sysfs/vf.ts";
+import { readCache } from "./cache.ts";
+import { Containers } from "./evidence.ts";
 import { findHolders, type Holder } from "./holders.ts";
 import { type Inside, lookInside } from "./inside.ts";
 import { isMachinesNetwork, Namespaces } from "./namespaces.ts";
+import { findPorts, type HeldPort } from "./ports.ts";
 
 /**
  * "free": can be given to a pod. "pod": a pod has it. "node": the node needs it, or its policy keeps it back. "lost": an attachment
@@ -50,6 +54,8 @@ export interface Device {
   /** Interface (or PCI address) of the physical function and the number there; for virtual functions. */
   pf?: string;
   vf?: number;
+  /** Of a port that a pod has. */
+  bridge?: string;
   /** Of a virtual function, where its PF tells; 0: none. */
   vlan?: number;
   state: State;
@@ -63,20 +69,25 @@ export interface Device {
 /** Looks at the node as it is now. Throws NetlinkError and SystemError. */
 export function findDevices(): Device[] {
   const namespaces = Namespaces.find();
-  return findDevicesOf({ holders: findHolders(namespaces), insides: lookInside(namespaces) });
+  const [holders, insides] = [findHolders(namespaces), lookInside(namespaces)];
+  const containers = new Containers({ namespaces, holders, insides, cache: readCache(), bootTime: bootTime() });
+  return findDevicesOf({ holders, insides, containers });
 }
 
 /** The same, of what has been looked up already. */
-export function findDevicesOf({ holders, insides }: { holders: Holder[]; insides: Inside[] }): Device[] {
+export function findDevicesOf(seen: { holders: Holder[]; insides: Inside[]; containers?: Containers }): Device[] {
   const hostNs = ownNamespace();
-  return devicesOf(hostNs.route, viewAtOnce(viewOf(hostNs, hostNs)), holders, insides);
+  const { holders, insides, containers } = seen;
+  const ports = containers === undefined ? [] : findPorts(containers, insides);
+  return devicesOf(hostNs.route, viewAtOnce(viewOf(hostNs, hostNs)), holders, insides, ports);
 }
 
-function devicesOf(route: RouteSocket, view: View, holders: Holder[], insides: Inside[]): Device[] {
-  const links = view.links();
+function devicesOf(route: RouteSocket, view: View, holders: Holder[], insides: Inside[], ports: HeldPort[]): Device[] {
+  const links = view.links().filter(({ index }) => !ports.some(({ link }) => link.index === index));
   const known = (link: Link): boolean => holders.some((holder) => isOf(holder, view, link));
   const devices = [
     ...holders.map((holder) => heldDevice(holder, view, insides)),
+    ...ports.map(heldPort),
     ...insides.flatMap((inside) => aliasedDevices(inside, holders)),
     ...links.filter((link) => !known(link)).map((link) => hostDevice(route, link)),
   ];
@@ -135,6 +146,21 @@ function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undef
     state: "pod",
     why: "interface not found: the pod deleted it or moved it to where podnic cannot see, or it was unplugged",
     cure: "The DEL of its pod ends the attachment when the device is certainly gone, and keeps the record otherwise.",
+  };
+}
+
+function heldPort({ link, bridge, owner, namespace, life, why }: HeldPort): Device {
+  const { network, containerId, ifName } = owner;
+  return {
+    name: link.name,
+    interface: { name: ifName, namespace },
+    pci: "",
+    driver: link.kind,
+    mac: link.mac,
+    bridge,
+    state: life === "gone" ? "lost" : "pod",
+    why: `port of ${bridge || "no bridge"}${life === "gone" ? `; ${why}` : ""}`,
+    holder: { by: "bridge", network, containerId, interface: ifName, namespace },
   };
 }
 

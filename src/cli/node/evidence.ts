@@ -75,7 +75,7 @@ export class Containers {
     const found = this.#found.get(containerId) ?? [];
     const alive = found.find(({ life }) => life === "alive");
     if (alive !== undefined) return alive;
-    const at = this.#addresses.get(address);
+    const at = address === "" ? undefined : this.#addresses.get(address);
     if (at !== undefined) return { life: "alive", why: `${at} has this address` };
     const gone = found.find(({ life }) => life === "gone");
     if (gone !== undefined) return gone;

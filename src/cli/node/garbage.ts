@@ -34,6 +34,15 @@ export type Garbage =
       directory: string;
     }
   | {
+      kind: "port" | "rules" | "gateway";
+      network: string;
+      containerId: string;
+      interface: string;
+      what: string;
+      why: string;
+      remove(): void;
+    }
+  | {
       kind: "record";
       network: string;
       containerId: string;
@@ -50,7 +59,7 @@ export interface Collected {
   outcome?: Outcome;
 }
 
-export function findGarbage({ holders }: Node, pools: Pool[]): Garbage[] {
+export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbage[] {
   const devices = holders
     .filter(({ life }) => life === "gone")
     .map((holder): Garbage => {
@@ -66,7 +75,10 @@ export function findGarbage({ holders }: Node, pools: Pool[]): Garbage[] {
         return { kind: "lease", network, containerId, interface: as, address, why, directory };
       }),
   );
-  return [...devices, ...leases];
+  const left = leftovers.map(({ owner: { ifName, ...owner }, ...one }): Garbage => {
+    return { ...one, ...owner, interface: ifName };
+  });
+  return [...devices, ...leases, ...left];
 }
 
 /** Files among the records that are none: every call passes over them, and only doctor --fix removes them. */
@@ -96,6 +108,7 @@ export function collect(garbage: Garbage[]): Collected[] {
       });
       collected.push(outcome === undefined ? { garbage: one, error } : { garbage: one, error, outcome });
     }
+    if ("remove" in one) collected.push({ garbage: one, error: attempt(() => one.remove()) });
     if (one.kind !== "record") continue;
     collected.push({ garbage: one, error: attempt(() => one.lender.store().removeDamaged(one.file)) });
   }

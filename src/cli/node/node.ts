@@ -8,12 +8,15 @@ import { findHolders, type Holder } from "./holders.ts";
 import { type Inside, lookInside } from "./inside.ts";
 import { Namespaces } from "./namespaces.ts";
 import { cachedConfigurations, findPools, type Pool } from "./pools.ts";
+import { findLeftovers, type Leftover } from "./ports.ts";
 
 export interface Node {
   namespaces: Namespaces;
   holders: Holder[];
   insides: Inside[];
   containers: Containers;
+  /** What bridge left of pods that are gone. */
+  leftovers: Leftover[];
   /** Of files, then of what libcni remembers. */
   configurations: PluginConfiguration[];
 }
@@ -40,6 +43,7 @@ export function lookAtNode(): Node {
     holders,
     insides,
     containers,
+    leftovers: findLeftovers(containers, insides, cache),
     configurations: [...configurationsInFiles(), ...cachedConfigurations(cache, pluginsOf)],
   };
 }

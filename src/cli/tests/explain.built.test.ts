@@ -116,6 +116,44 @@ describe.each(networks)("%s", (_, plugins) => {
   });
 });
 
+/** The last byte of a port's MAC address is drawn by lot, and rules come in transactions. */
+const alike = (lines: string[]): string[] =>
+  lines
+    .filter((line) => !line.startsWith("nf_tables"))
+    .map((line) => line.replace(/(fe(:[0-9a-f]{2}){4}):[0-9a-f]{2}/g, "$1:00"));
+
+test.each([
+  ["a locked port", { isGateway: true, hairpinMode: true }, "bridge fdb add 02:00:5e:10:00:01 dev veth"],
+  [
+    "rules of nftables",
+    { macspoofchkBackend: "nftables", ipMasq: true, isDefaultGateway: true },
+    " ether saddr 02:00:5e:10:00:01 return ",
+  ],
+])("bridge, %s: nothing is changed, and add does what was said", (_, keys, shows) => {
+  sh("ip link del br0 2>/dev/null || true; ip link add br0 address 02:00:5e:10:00:b0 up type bridge; until ip link show br0 | grep -q 'state DOWN'; do sleep 0.1; done");
+  const file = write({
+    type: "bridge",
+    bridge: "br0",
+    mac: "02:00:5e:10:00:01",
+    macspoofchk: true,
+    ipam: pool,
+    ...keys,
+  });
+  // A bridge has timers that run.
+  const whole = (): string => `${picture().replaceAll(/_timer +[\d.]+/g, "")}${sh("nft list ruleset")}`;
+  const before = whole();
+  const explained = explain(file);
+  expect(whole()).toBe(before);
+  expect(explained.refusal).toBeUndefined();
+  const { stderr, status } = add();
+  expect(status, stderr).toBe(0);
+  const said = alike(steps(explained, "kernel"));
+  expect(said).toEqual(alike(told(stderr)));
+  expect(said.join("\n")).toContain(shows);
+  execute(["del", "blue", "pod", "--conf-dir", CONF]);
+  sh("ip link del br0; nft flush ruleset");
+});
+
 test.each([["pod"], [undefined]])(
   "many networks in one file, each as if it were alone, and nothing changed (--netns %s)",
   (pod) => {

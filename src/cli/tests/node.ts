@@ -32,6 +32,7 @@ export function call(
   const bin = options.bin ?? resolve("dist/cni");
   const run = spawnSync(`${bin}/${config.type}`, {
     env: {
+      PATH: process.env.PATH,
       CNI_COMMAND: command,
       CNI_CONTAINERID: options.container ?? "c1",
       CNI_NETNS: options.netns ?? "/run/netns/pod",

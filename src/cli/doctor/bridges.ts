@@ -1,0 +1,80 @@
+// Bridges that configurations of this node name: would an ADD find its own fit, and what else stands in the way of its frames?
+import type { BridgeConfig } from "../../../plugins/bridge/config.schema.ts";
+import { bridgeName, wantsMasquerade } from "../../../plugins/bridge/config.ts";
+import { requireFit } from "../../../plugins/bridge/fit.ts";
+import type { Call } from "../../cni/plugin.ts";
+import { findPlugin } from "../../cni/registry.ts";
+import { readWhatIsValid } from "../../config/validate.ts";
+import { Failure } from "../../errors.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
+import { usesLegacy } from "../../nftables/iptables.ts";
+import { readText } from "../../sysfs/device.ts";
+import type { PluginConfiguration } from "../node/configurations.ts";
+import { type Finding, finding } from "./finding.ts";
+
+const ABOUT = "bridges";
+
+export function checkBridges(configurations: PluginConfiguration[]): Finding[] {
+  const ours = configurations.filter(
+    ({ config: { type } }) => typeof type === "string" && findPlugin(type)?.name === "bridge",
+  );
+  const calls = ours.map(({ network, version, config: raw }) => {
+    const { config } = readWhatIsValid<BridgeConfig>("bridge", raw);
+    return {
+      command: "STATUS",
+      version,
+      config,
+      raw,
+      attachment: { network, containerId: "", ifName: "" },
+    } as unknown as Call<BridgeConfig>;
+  });
+  if (calls.length === 0) return [];
+  const found = calls.map(checkOne);
+  // The same for each network of a bridge.
+  const once = found.filter(({ found: text }, at) => found.findIndex((one) => one.found === text) === at);
+  return [...once, ...checkIptables(calls)];
+}
+
+function checkOne(call: Call<BridgeConfig>): Finding {
+  const name = bridgeName(call);
+  const whose = `network "${call.attachment.network}"`;
+  try {
+    const there = requireFit(call);
+    return finding(
+      ABOUT,
+      "ok",
+      there === undefined
+        ? `${whose}: the first ADD makes bridge ${name}`
+        : `${whose}: bridge ${name} is there, and up`,
+    );
+  } catch (error) {
+    if (error instanceof Failure) return finding(ABOUT, "error", `${whose}: ${error.message}`, error.details);
+    if (!(error instanceof NetlinkError)) throw error;
+    return finding(ABOUT, "note", `${whose}: cannot be looked at: ${error.message}`);
+  }
+}
+
+/** Rules of others that frames on a bridge, or what leaves it, come by. */
+function checkIptables(calls: Call<BridgeConfig>[]): Finding[] {
+  const found: Finding[] = [];
+  if (
+    ["iptables", "ip6tables"].some((table) => readText(`/proc/sys/net/bridge/bridge-nf-call-${table}`)?.trim() === "1")
+  )
+    found.push(
+      finding(
+        ABOUT,
+        "note",
+        "br_netfilter is on: frames from one pod of a bridge to another go through the host's rules of iptables, which may drop them " +
+          "(sysctl net.bridge.bridge-nf-call-iptables; kube-proxy may need it)",
+      ),
+    );
+  if (calls.some(wantsMasquerade) && usesLegacy())
+    found.push(
+      finding(
+        ABOUT,
+        "note",
+        "iptables-legacy is in use here: ipMasq rules that the Go plugin wrote by it stay when podnic deletes their pod (iptables-legacy -t nat -S)",
+      ),
+    );
+  return found;
+}

@@ -1,0 +1,154 @@
+// What the plugin bridge keeps on the host for its pods: ports, which have their owner's name as alias, rules of nftables, and the
+// gateways' interfaces in VLANs. The kernel removes a port with its pod's namespace; rules and gateways stay when nobody calls DEL.
+import { underLockIfAny } from "../../../plugins/bridge/gateway.ts";
+import { ownerOf } from "../../../plugins/bridge/port.ts";
+import { isUnused, removeUnused, VLAN_ALIAS } from "../../../plugins/bridge/vlan-gateway.ts";
+import type { Attachment } from "../../cni/plugin.ts";
+import { deleteLink, getLink, type Link, listLinks } from "../../link/link.ts";
+import { ownNamespace } from "../../link/namespace.ts";
+import { openIfAny } from "../../nftables/attempt.ts";
+import { listMasquerades, type Masquerade, removeMasqueradeRules } from "../../nftables/masquerade.ts";
+import { ownerMark } from "../../nftables/names.ts";
+import { listSpoofChecks, removeSpoofCheck, type SpoofCheck } from "../../nftables/spoof-check.ts";
+import type { CachedAttachment } from "./cache.ts";
+import type { Containers, Evidence } from "./evidence.ts";
+import type { Inside } from "./inside.ts";
+
+/** A port of a bridge, and whose it is. */
+export interface HeldPort extends Evidence {
+  link: Link;
+  /** Name of its bridge, or "". */
+  bridge: string;
+  owner: Attachment;
+  /** Where its other end is, or "". */
+  namespace: string;
+}
+
+/** What nobody needs any more, and how to remove it. */
+export interface Leftover {
+  /** "port", "rules", "gateway". */
+  kind: "port" | "rules" | "gateway";
+  owner: Attachment;
+  what: string;
+  why: string;
+  remove(): void;
+}
+
+/** Links of the host, and the ports among them that are podnic's. */
+export function findPorts(containers: Containers, insides: Pick<Inside, "namespace" | "links">[]): HeldPort[] {
+  const links = listLinks(ownNamespace().route);
+  return links.flatMap((link): HeldPort[] => {
+    const owner = link.kind === "veth" ? ownerOf(link.alias) : undefined;
+    if (owner === undefined) return [];
+    const isOther = (end: Link) => end.kind === "veth" && end.index === link.parent && end.parent === link.index;
+    const inside = insides.find((one) => one.links.some(isOther))?.namespace.path ?? "";
+    const seen: Evidence =
+      inside === "" ? containers.holderOf(owner.containerId, "", never) : { life: "alive", why: `in ${inside}` };
+    const bridge = links.find(({ index }) => index === link.master)?.name ?? "";
+    return [{ link, bridge, owner, namespace: inside, ...seen }];
+  });
+}
+
+/** Nothing says when it was made. */
+const never = (): number => Number.POSITIVE_INFINITY;
+
+/** Ports of pods that are gone, rules that no port or pod has any more, gateways of VLANs without pods. Changes nothing. */
+export function findLeftovers(
+  containers: Containers,
+  insides: Pick<Inside, "namespace" | "links">[],
+  cache: CachedAttachment[],
+): Leftover[] {
+  // Rules first: a port that comes later has rules that come later.
+  const rules = listRules();
+  const ports = findPorts(containers, insides);
+  const gone = ports.filter(({ life }) => life === "gone");
+  return [
+    ...gone.map(({ link, owner, why }): Leftover => {
+      return { kind: "port", owner, what: link.name, why, remove: () => removePort(link) };
+    }),
+    ...leftRules(rules, containers, ports, cache),
+    ...leftGateways(),
+  ];
+}
+
+/** Unless it is another by now. */
+function removePort({ index, alias }: Link): void {
+  const { route } = ownNamespace();
+  if (getLink(route, index)?.alias === alias) deleteLink(route, index);
+}
+
+interface Rules {
+  spoofChecks: SpoofCheck[];
+  masquerades: Masquerade[];
+}
+
+function listRules(): Rules {
+  const nft = openIfAny();
+  if (nft === undefined) return { spoofChecks: [], masquerades: [] };
+  try {
+    return { spoofChecks: listSpoofChecks(nft), masquerades: listMasquerades(nft) };
+  } finally {
+    nft.close();
+  }
+}
+
+/** "net: pods, if: net1, id: CONTAINER", as both plugins write it behind the mark; cut where a comment has no more room. */
+function ownerIn(comment: string): Attachment {
+  const [, network = "", ifName = "", containerId = ""] = /, net: (.*), if: (.*), id: (.*)$/.exec(comment) ?? [];
+  return { network, containerId, ifName };
+}
+
+function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cache: CachedAttachment[]): Leftover[] {
+  const known = new Map([...cache, ...ports.map(({ owner }) => owner)].map((one) => [ownerMark(one), one]));
+  const alive = new Set(ports.filter(({ life }) => life !== "gone").map(({ owner }) => ownerMark(owner)));
+  const lifeOf = (owner: Attachment, mark: string): Evidence => {
+    if (alive.has(mark)) return { life: "alive", why: "" };
+    // A name that was cut is no name.
+    if (known.get(mark) === undefined && ownerMark(owner) !== mark) return { life: "unknown", why: "" };
+    return containers.holderOf(owner.containerId, "", never);
+  };
+  const names = new Set(listLinks(ownNamespace().route).map(({ name }) => name));
+  const checks = rules.spoofChecks.flatMap(({ id, comment, device }): Leftover[] => {
+    if (device === "" || names.has(device)) return [];
+    const at = id.lastIndexOf("-");
+    const named =
+      comment === "" ? { network: "", containerId: id.slice(0, at), ifName: id.slice(at + 1) } : ownerIn(comment);
+    const owner = { ...named, containerId: id.slice(0, -named.ifName.length - 1) };
+    const why = `there is no port ${device}`;
+    return [
+      { kind: "rules", owner, what: "macspoofchk", why, remove: () => withNft((nft) => removeSpoofCheck(nft, id)) },
+    ];
+  });
+  const masquerades = rules.masquerades.flatMap((rule): Leftover[] => {
+    const mark = rule.comment.slice(0, rule.comment.indexOf(","));
+    const owner = known.get(mark) ?? ownerIn(rule.comment);
+    const { life, why } = lifeOf(owner, mark);
+    if (life !== "gone") return [];
+    return [
+      { kind: "rules", owner, what: "ipMasq", why, remove: () => withNft((nft) => removeMasqueradeRules(nft, [rule])) },
+    ];
+  });
+  return [...checks, ...masquerades];
+}
+
+function withNft(body: (nft: NonNullable<ReturnType<typeof openIfAny>>) => unknown): void {
+  const nft = openIfAny();
+  if (nft === undefined) return;
+  try {
+    body(nft);
+  } finally {
+    nft.close();
+  }
+}
+
+/** Interfaces in VLANs that ADD made, of VLANs without a pod. */
+function leftGateways(): Leftover[] {
+  const { route } = ownNamespace();
+  return listLinks(route).flatMap(({ name, alias, vlan, parent }): Leftover[] => {
+    const bridge = alias === VLAN_ALIAS && vlan !== undefined ? getLink(route, parent)?.name : undefined;
+    if (bridge === undefined || vlan === undefined || !isUnused(bridge, vlan.id)) return [];
+    const remove = () => underLockIfAny(bridge, () => removeUnused(bridge, vlan.id));
+    const owner = { network: "", containerId: "", ifName: "" };
+    return [{ kind: "gateway", owner, what: name, why: `${bridge} has no pod in VLAN ${vlan.id}`, remove }];
+  });
+}
