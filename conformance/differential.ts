@@ -61,7 +61,7 @@ function differences(s: Scenario, ours: readonly Step[], theirs: readonly Step[]
   return found;
 }
 
-const PLUGINS = ["host-device", "macvlan", "ipvlan", "static", "host-local"];
+const PLUGINS = ["host-device", "macvlan", "ipvlan", "bridge", "static", "host-local"];
 
 function parse(): Options {
   const program = new Command("differential")

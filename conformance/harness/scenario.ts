@@ -82,7 +82,42 @@ function ipam(r: Random, required: boolean): Config | undefined {
   return { type: "static", addresses: some(r, 3, address), routes: some(r, 3, route), ...dns };
 }
 
+/** Of a bridge that is there, is made, or is none (dev0). The lock of a port is podnic's alone: spoof checks are those of nftables. */
+function bridgeKeys(r: Random): Config {
+  return {
+    ...sometimes(r, 0.9, () => ({ bridge: r.chance(0.05) ? r.pick(["dev0", "a-name-too-long-x", "a b"]) : "br0" })),
+    ...sometimes(r, 0.4, () => ({ isGateway: true })),
+    ...sometimes(r, 0.25, () => ({ isDefaultGateway: true })),
+    ...sometimes(r, 0.15, () => ({ forceAddress: true })),
+    ...sometimes(r, 0.25, () => ({ ipMasq: true, ipMasqBackend: r.chance(0.05) ? "pf" : "nftables" })),
+    ...sometimes(r, 0.2, () => ({ macspoofchk: true, macspoofchkBackend: "nftables" })),
+    ...sometimes(r, 0.2, () => ({ hairpinMode: true })),
+    ...sometimes(r, 0.05, () => ({ promiscMode: true })),
+    ...sometimes(r, 0.15, () => ({ portIsolation: true })),
+    ...sometimes(r, 0.05, () => ({ disableContainerInterface: true })),
+    ...sometimes(r, 0.1, () => ({ enabledad: true })),
+    ...sometimes(r, 0.3, () => ({ mtu: r.chance(0.1) ? r.pick([67, "1400"]) : r.pick([0, 1400, 1500, 1501]) })),
+    ...sometimes(r, 0.1, () => ({
+      vlan: r.pick([0, 0, 0, 5, 4095, -1]),
+      ...sometimes(r, 0.2, () => ({ vlanTrunk: [{ id: 7 }] })),
+    })),
+    ...sometimes(r, 0.1, () => ({ preserveDefaultVlan: r.chance(0.5) })),
+  };
+}
+
+/** A bridge of somebody's, with an address of its own at times. */
+function bridgeSetup(r: Random): string {
+  const state = r.below(10);
+  if (state < 4) return "";
+  const lines = [`ip link add br0 address 02:00:00:00:00:b0 ${state === 9 ? "" : "up"} type bridge`];
+  if (r.chance(0.3)) lines.push(`ip address add ${r.pick(["10.1.0.1/24", "192.0.2.129/25", "10.9.9.9/24"])} dev br0`);
+  if (r.chance(0.3)) lines.push("ip link set dev0 master br0");
+  if (r.chance(0.1)) lines.push("ip link set br0 mtu 1400");
+  return lines.join("\n");
+}
+
 function mainKeys(r: Random, plugin: string): Config {
+  if (plugin === "bridge") return bridgeKeys(r);
   if (plugin === "host-device") {
     const by = r.below(10);
     if (by === 0) return { hwaddr: "02:00:00:00:00:d0" };
@@ -148,5 +183,7 @@ export function scenario(r: Random, n: number, plugins: readonly string[], versi
   const args = r.chance(0.15)
     ? r.pick(["IgnoreUnknown=1;IP=10.1.0.4", "IgnoreUnknown=true;K8S_POD_NAME=x", "A=B", "IP=10.1.0.9/24"])
     : undefined;
-  return { n, plugin, conf, ifname: r.pick(["eth0", "eth0", "net1", "a.b-c_d"]), args, setup: setup(r) };
+  const ifname = r.pick(["eth0", "eth0", "net1", "a.b-c_d"]);
+  const prepared = [setup(r), plugin === "bridge" ? bridgeSetup(r) : ""].filter(Boolean).join("\n");
+  return { n, plugin, conf, ifname, args, setup: prepared };
 }
