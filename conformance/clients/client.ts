@@ -41,7 +41,8 @@ export const MAINS: Readonly<Record<string, (t: Trial) => Config>> = {
 };
 
 /** What the kernel must have for one of MAINS. */
-export const kernelOf = (main: string): string[] => (main === "host-device" ? [] : [`kernel:${main}`]);
+export const kernelOf = (main: string): string[] =>
+  main === "host-device" || main === "bridge" ? [] : [`kernel:${main}`];
 
 export function good(run: Run, what: string): Run {
   if (run.status !== 0) throw new Mismatch(`${what} succeeds`, describeRun(run));

@@ -12,6 +12,8 @@ const SERVED = /^198\.51\.100\.[1-9]\d\/24$/;
 const MAINS: Readonly<Record<string, { conf: (device: string) => Config; peer: (device: string) => string }>> = {
   macvlan: { conf: () => ({ type: "macvlan", master: "up0" }), peer: () => "up1" },
   ipvlan: { conf: () => ({ type: "ipvlan", master: "up0" }), peer: () => "up1" },
+  // The server is behind the uplink of the bridge.
+  bridge: { conf: () => ({ type: "bridge", bridge: "br0" }), peer: () => "up1" },
   "host-device": { conf: (device) => ({ type: "host-device", device }), peer: (device) => `${device}p` },
 };
 
@@ -28,6 +30,7 @@ function serve(t: Trial, wire: string): void {
 function lease(t: Trial, p: Places, main: string): void {
   const device = main === "host-device" ? t.freshDevice() : "";
   const { conf, peer } = MAINS[main]!;
+  if (main === "bridge") t.sh("ip link add br0 up type bridge; ip link set up0 master br0 up");
   serve(t, peer(device));
   const options: CallOptions = { set: { CNI_PATH: `${p.bin}:${GO}` } };
   const config = { cniVersion: "1.0.0", name: "net1", ...conf(device), ipam: { type: "dhcp" } };

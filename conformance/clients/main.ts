@@ -12,6 +12,7 @@ import { CLIENT_TAG, type Client, type Places } from "./client.ts";
 import { cnitoolClients } from "./cnitool.ts";
 import { dhcpClients } from "./dhcp.ts";
 import { multusClients } from "./multus.ts";
+import { nadClients } from "./nad.ts";
 import { podmanClients } from "./podman.ts";
 
 /** A client starts programs of its own, podman a container. */
@@ -72,6 +73,7 @@ async function main(): Promise<void> {
     ...multusClients,
     ...podmanClients,
     ...dhcpClients,
+    ...nadClients,
     ...chainedClients({ version: "1.1.1", dir: "/usr/lib/cni", spec: "1.0.0" }),
     ...chainedClients({ version: "1.9.1", dir: resolve(options.go), spec: "1.1.0" }),
   ].filter(({ id }) => options.case === undefined || options.case.some((prefix) => id.startsWith(prefix)));
