@@ -53,6 +53,7 @@ test.each([
   ["oke-vm-host-device.yaml", 1, "host-device/examples/oke-vm-host-device.node2.json"],
   ["eks-ipvlan.yaml", 0, "ipvlan/examples/eks-ipvlan.json"],
   ["tkg-macvlan.yaml", 0, "macvlan/examples/tkg-macvlan.json"],
+  ["openshift-cnv-bridge.yaml", 0, "bridge/examples/openshift-cnv-bridge.json"],
 ])("%s, network %i is the configuration that the conformance suite runs (%s)", (file, i, original) => {
   const text = readFileSync(join(process.cwd(), "plugins", original), "utf8");
   expect(JSON.parse(definitions(file)[i]!.spec.config)).toEqual(JSON.parse(text));

@@ -36,7 +36,14 @@ export function asJson(garbage: Garbage, collected?: Collected): object {
   return { ...said, done: error === "", error, ...(outcome === undefined ? {} : { outcome }) };
 }
 
-const DONE = { device: "restored", lease: "released", record: "removed", port: "removed", rules: "removed", gateway: "removed" };
+const DONE = {
+  device: "restored",
+  lease: "released",
+  record: "removed",
+  port: "removed",
+  rules: "removed",
+  gateway: "removed",
+};
 
 function inWords({ garbage, error, outcome }: Collected): Cell {
   if (error !== "") return { text: `not done: ${error}`, colour: "red" };
