@@ -130,7 +130,9 @@ test.each([
     " ether saddr 02:00:5e:10:00:01 return ",
   ],
 ])("bridge, %s: nothing is changed, and add does what was said", (_, keys, shows) => {
-  sh("ip link del br0 2>/dev/null || true; ip link add br0 address 02:00:5e:10:00:b0 up type bridge; until ip link show br0 | grep -q 'state DOWN'; do sleep 0.1; done");
+  sh(
+    "ip link del br0 2>/dev/null || true; ip link add br0 address 02:00:5e:10:00:b0 up type bridge; until ip link show br0 | grep -q 'state DOWN'; do sleep 0.1; done",
+  );
   const file = write({
     type: "bridge",
     bridge: "br0",
