@@ -189,11 +189,15 @@ export const hostLocal: CaseTable = {
     ),
     one(
       "HLX-03",
-      "an empty lease file is reclaimed",
-      "a full pool but for an empty file: that address",
+      "an empty lease file may be that of a pod, until the runtime says that there is none",
+      "a full pool but for an empty file: E; after GC without attachments that address",
       (t) => {
         t.write(`${DIR}/mynet/10.1.2.2`, "");
-        t.equal(addresses(t, config("1.0.0", { subnet: "10.1.2.0/30" })), ["10.1.2.2/30"], "addresses");
+        const conf = config("1.1.0", { subnet: "10.1.2.0/30" });
+        fails(t, conf);
+        const none = { CNI_CONTAINERID: "", CNI_NETNS: "", CNI_IFNAME: "" };
+        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] }, options(none));
+        t.equal(addresses(t, conf), ["10.1.2.2/30"], "addresses");
       },
       "H",
     ),
@@ -230,6 +234,20 @@ export const hostLocal: CaseTable = {
       del(t, config("1.0.0", { subnet: NET12 }));
       t.leaseCount(1, "mynet");
     }),
+    ...["", "\\0\\0\\0"].map((text, n) =>
+      one(
+        `HLX-09${"ab"[n]}`,
+        "an address that may be in use is not handed out",
+        `a lease that was ${n === 0 ? "emptied" : "overwritten with zeros"} is taken`,
+        (t) => {
+          const conf = config("1.0.0", { subnet: NET12 });
+          add(t, conf);
+          t.sh(`printf '${text}' >${DIR}/mynet/10.1.2.2; rm ${DIR}/mynet/last_reserved_ip.0`);
+          t.equal(addresses(t, conf, { CNI_CONTAINERID: "other" }), ["10.1.2.3/24"], "addresses");
+        },
+        "H",
+      ),
+    ),
     one("HLX-08", "white space around a lease's text is tolerated", "released by DEL", (t) => {
       t.write(`${DIR}/mynet/10.1.2.5`, "dummy\r\neth0\n");
       del(t, config("1.0.0", { subnet: NET12 }));

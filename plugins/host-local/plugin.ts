@@ -122,10 +122,12 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     const valid = new Set(call.validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
     const containers = new Set(call.validAttachments.map(({ containerId }) => containerId));
     clean(call, (store) => {
-      store.sweep(({ containerId, ifName }) =>
+      store.sweep(({ containerId, ifName }) => {
+        // One without an owner may be of any that is valid.
+        if (containerId === "") return containers.size > 0;
         // A lease from before 0.8 names no interface.
-        ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`),
-      );
+        return ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`);
+      });
       refuseUnreadable(store.unreadable);
     });
   }

@@ -115,11 +115,18 @@ describe("the directory", () => {
     expect(fs.readdirSync(path(".")).filter((name) => name.startsWith("."))).toEqual([]);
   });
 
-  it.each(["", " \n", "\0\0\0\0", "\xff\xfe"])("a lease of %j has no owner and is taken back", (text) => {
+  it.each(["", " \n", "\0\0\0\0", "\xff\xfe"])("a lease of %j names no owner, who may well be alive", (text) => {
     plant("192.168.1.2", "");
     fs.writeFileSync(path("192.168.1.2"), text, "latin1");
-    expect(add(small())).toEqual(["192.168.1.2/29"]);
-    expect(content("192.168.1.2")).toBe("dummy\r\neth0");
+    expect(add(small())).toEqual(["192.168.1.3/29"]);
+    del(small());
+    expect(leases()).toEqual(["192.168.1.2"]);
+    expect(fs.readFileSync(path("192.168.1.2"), "latin1")).toBe(text);
+    run(plugin, "GC", small(), { valid: [{ containerId: "any", ifName: "eth0" }] });
+    expect(leases()).toEqual(["192.168.1.2"]);
+    // Nobody's who is valid.
+    run(plugin, "GC", small());
+    expect(leases()).toEqual([]);
   });
 
   it.each(["one\neth0", "a b", "x\r\ny\r\nz", "y".repeat(10_000)])("a lease of %j is somebody's", (text) => {

@@ -105,7 +105,7 @@ export class Store {
     return exact.length > 0 ? exact : found;
   }
 
-  /** Releases every lease that is not to be kept. Does not stop at one that cannot be removed; throws at the end. */
+  /** Releases every lease that is not to be kept; one without an owner is asked for with a containerId of "". Does not stop at one that cannot be removed; throws at the end. */
   sweep(keep: (lease: OwnedLease) => boolean): void {
     const cleanup = new Cleanup();
     this.#rebuild((lease) => {
@@ -285,8 +285,8 @@ export class Store {
   }
 
   /**
-   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left: a temporary file,
-   * and leases without an owner.
+   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left, a temporary file.
+   * A lease without an owner (emptied, or a Go plugin was killed while it wrote) is taken: a pod may have the address.
    */
   #rebuild(keep: (lease: OwnedLease) => boolean): void {
     this.#index?.close();
@@ -300,7 +300,10 @@ export class Store {
     };
     readEach(this.#dir, select, (address, name, text) => {
       const owner = text === undefined ? this.#readOwner(name) : parseOwner(text);
-      if (owner === "none" && this.#reclaim(name)) return;
+      if (owner === "none") {
+        if (!keep({ containerId: "", ifName: "", ip: name })) return;
+        this.#warn("lease without an owner: its address stays taken; podnic gc frees it if no pod has it", name);
+      }
       if (owner === "unreadable") this.#unreadable.push(name);
       if (typeof owner === "object") {
         const lease = { containerId: owner.containerId, ifName: owner.ifName, ip: name };
@@ -310,18 +313,6 @@ export class Store {
       contents.used.mark(address, true);
     });
     if (this.#unreadable.length === 0) this.#index = LeaseIndex.build(this.#dir, this.#indexRoot, contents);
-  }
-
-  /** Nobody can be writing it: whoever writes leases holds the lock. */
-  #reclaim(name: string): boolean {
-    try {
-      unlinkIfThere(name, this.#dir);
-      log("warning", "host-local: lease without an owner removed", { file: `${this.#path}/${name}` });
-      return true;
-    } catch (error) {
-      this.#warn("lease without an owner cannot be removed", name, error);
-      return false;
-    }
   }
 
   #read(ip: string): OwnedLease | undefined {
@@ -344,8 +335,9 @@ export class Store {
     }
   }
 
-  #warn(what: string, name: string, error: unknown): void {
-    log("warning", `host-local: ${what}`, { file: `${this.#path}/${name}`, cause: String(error) });
+  #warn(what: string, name: string, error?: unknown): void {
+    const cause = error === undefined ? {} : { cause: String(error) };
+    log("warning", `host-local: ${what}`, { file: `${this.#path}/${name}`, ...cause });
   }
 
   #closeTaken(): void {

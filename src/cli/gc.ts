@@ -25,7 +25,7 @@ NETWORK is the name of a network, or a file that defines one.
 
 No runtime calls GC by itself: deploy/systemd has a timer, deploy/gc a DaemonSet.
 
-Exit status: 0 nothing is left to do, 1 something could not be removed, 2 wrong command line.`;
+Exit status: 0 nothing is left to do, 1 something could not be removed or judged, 2 wrong command line.`;
 
 /** For programs: what it was, and what became of it. */
 export function asJson(garbage: Garbage, collected?: Collected): object {
@@ -106,13 +106,25 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
     const results = staleResults(node.namespaces).filter((one) => isWanted(one) && !failed.has(one.containerId));
     for (const { file } of results) removeResult(file);
   }
+  const inDoubt = saysDoubt(node);
   const where = networks === undefined ? "" : ` of network ${networks.join(", ")}`;
-  if (every !== undefined && garbage.length === 0) return true;
+  if (every !== undefined && garbage.length === 0) return !inDoubt;
   if (json === true) {
     printJson(collected?.map((each) => asJson(each.garbage, each)) ?? garbage.map((one) => asJson(one)));
-  } else if (garbage.length === 0) print(`Nothing${where} is left over.\n`);
-  else showGarbage(garbage, collected);
-  return collected?.every(({ error }) => error === "") ?? true;
+  } else if (garbage.length > 0) showGarbage(garbage, collected);
+  else if (!inDoubt) print(`Nothing${where} is left over.\n`);
+  return !inDoubt && (collected?.every(({ error }) => error === "") ?? true);
+}
+
+/** Of a container's own /run/netns nothing follows about the node's pods. */
+function saysDoubt({ namespaces }: Node): boolean {
+  for (const directory of namespaces.doubtful) {
+    note(
+      `cannot tell what is left over: ${directory} shows no network namespace, and may not be the node's. What belongs to names in it was ` +
+        "left alone. Run podnic gc on the node, or in a container with the node's /run and its processes (hostPID).",
+    );
+  }
+  return namespaces.doubtful.length > 0;
 }
 
 /** Until SIGTERM or Ctrl-C, which do not cut a round short. */

@@ -17,6 +17,8 @@ export interface CachedAttachment {
   ifName: string;
   /** Paths of the namespaces that it names; usually one. */
   namespaces: string[];
+  /** Texts of the addresses that ADD gave, without prefix length. */
+  addresses: string[];
   /** The network configuration, or undefined when it is not kept. */
   config: unknown;
 }
@@ -65,7 +67,12 @@ interface Entry {
   networkName?: string;
   netns?: string;
   config?: string;
-  result?: { interfaces?: { sandbox?: string }[] };
+  result?: {
+    interfaces?: { sandbox?: string }[];
+    ips?: { address?: string }[];
+    ip4?: { ip?: string };
+    ip6?: { ip?: string };
+  };
 }
 
 /** `text` undefined: it is large, or anything but a file. */
@@ -83,9 +90,15 @@ function readEntry(
       containerId: entry.containerId,
       ifName: entry.ifName ?? "",
       namespaces: [...new Set([entry.netns ?? "", ...sandboxes])].filter((one) => one.startsWith("/")),
+      addresses: addressesOf(entry),
       config: typeof entry.config !== "string" ? undefined : readOnce(entry.config, configurations),
     };
   } catch {
     return undefined;
   }
+}
+
+function addressesOf({ result = {} }: Entry): string[] {
+  const all = [...(result.ips ?? []).map(({ address }) => address), result.ip4?.ip, result.ip6?.ip];
+  return all.filter((one) => typeof one === "string").map((one) => one.replace(/\/.*/, ""));
 }

@@ -38,15 +38,20 @@ export class Containers {
   readonly #found = new Map<string, Evidence[]>();
   /** Path of the namespace that has an address. */
   readonly #addresses = new Map<string, string>();
+  /** Path of the namespace of an attachment that was given an address, when that is not gone. */
+  readonly #given = new Map<string, string>();
   readonly #bootTime: number;
+  readonly #seesAll: boolean;
 
   constructor({ namespaces, holders, insides, cache, bootTime }: Sources, runtimes = RUNTIMES) {
     this.#bootTime = bootTime;
+    this.#seesAll = namespaces.seesProcesses;
     for (const { key, life, netns } of holders) this.#add(key.containerId, { life, why: inWords(life, netns.path) });
-    for (const { containerId, namespaces: paths } of cache) {
+    for (const { containerId, namespaces: paths, addresses } of cache) {
       for (const path of paths) {
         const life = namespaces.lifeOf({ path, dev: 0, ino: 0 });
         this.#add(containerId, { life, why: inWords(life, path) });
+        if (life !== "gone") for (const address of addresses) this.#given.set(address, path);
       }
     }
     for (const { namespace, links, addresses } of insides) {
@@ -82,7 +87,19 @@ export class Containers {
     if (written() < this.#bootTime) return { life: "gone", why: "its lease is older than this boot" };
     return { life: "unknown", why: "nothing on this node refers to it" };
   }
+
+  /** The holder of a lease that names none: it was emptied, or its writer was killed. It is free when no pod can have the address. */
+  holderOfNobodys(address: string, written: () => number): Evidence {
+    const at = this.#addresses.get(address) ?? this.#given.get(address);
+    if (at !== undefined) return { life: "alive", why: `${NOBODY}, and ${at} has this address` };
+    if (written() < this.#bootTime) return { life: "gone", why: `${NOBODY}, and it is older than this boot` };
+    if (this.#seesAll) return { life: "gone", why: `${NOBODY}, and no pod has the address` };
+    return { life: "unknown", why: `${NOBODY}, and not all pods can be seen from here` };
+  }
 }
+
+/** "its lease names no owner" and what follows. */
+const NOBODY = "its lease names no owner";
 
 function inWords(life: Life, path: string): string {
   if (life === "alive") return `in ${path}`;

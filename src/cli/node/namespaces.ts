@@ -25,16 +25,20 @@ const FIRST_PID_NAMESPACE = 0xeffffffc;
 export class Namespaces {
   /** Each namespace once, those with a name first. */
   readonly seen: readonly SeenNamespace[];
-  /** Process numbers mean what the runtime meant by them. */
-  readonly #processesOfNode: boolean;
+  /** Process numbers mean what the runtime meant by them, and every process of the node is seen. */
+  readonly seesProcesses: boolean;
+  readonly #proc: string;
+  /** Whether the runtime's names are in a directory. */
+  readonly #directories = new Map<string, boolean>();
 
   /** By `device:inode`. */
   readonly #byFile: ReadonlyMap<string, SeenNamespace>;
 
-  private constructor(seen: ReadonlyMap<string, SeenNamespace>, processesOfNode: boolean) {
+  private constructor(seen: ReadonlyMap<string, SeenNamespace>, proc: string) {
     this.#byFile = seen;
     this.seen = [...seen.values()];
-    this.#processesOfNode = processesOfNode;
+    this.#proc = proc;
+    this.seesProcesses = identify(`${proc}/self/ns/pid`)?.ino === FIRST_PID_NAMESPACE;
   }
 
   /** `proc` is where the processes are looked up. */
@@ -47,12 +51,19 @@ export class Namespaces {
     };
     for (const directory of directories) for (const name of namesIn(directory)) look(`${directory}/${name}`, true);
     for (const name of namesIn(proc)) if (/^\d+$/.test(name)) look(`${proc}/${name}/ns/net`, false);
-    return new Namespaces(seen, identify(`${proc}/self/ns/pid`)?.ino === FIRST_PID_NAMESPACE);
+    return new Namespaces(seen, proc);
+  }
+
+  /** Directories whose absent names lifeOf has called unknown: they are here, and may be others than the runtime's of the same path. */
+  get doubtful(): string[] {
+    return [...this.#directories]
+      .filter(([directory, isTold]) => !isTold && isDirectory(directory))
+      .map(([one]) => one);
   }
 
   /**
-   * "gone" only when we look where the runtime looked: the directory that the name was in is here (in a container of ours /run/netns may
-   * not be), and no process that we see is in the namespace.
+   * "gone" only when we look where the runtime looked (in a container of ours /run/netns may not be here, or be another one), and no process
+   * that we see is in the namespace.
    */
   lifeOf({ path, dev, ino }: NamedNamespace): Life {
     const same = ino === 0 ? undefined : this.#byFile.get(`${dev}:${ino}`);
@@ -63,8 +74,19 @@ export class Namespaces {
     // "other": a file without its mount. The runtime may be in another mount namespace (snaps), where the pod lives on.
     if (path === "" || there !== "absent") return "unknown";
     const process = /^\/proc\/(\d+)\//.exec(path);
-    if (process !== null) return this.#processesOfNode ? "gone" : "unknown";
-    return isDirectory(path.slice(0, path.lastIndexOf("/")) || "/") ? "gone" : "unknown";
+    if (process !== null) return this.seesProcesses ? "gone" : "unknown";
+    return this.#hasNames(path.slice(0, path.lastIndexOf("/")) || "/") ? "gone" : "unknown";
+  }
+
+  /** The directory is the one that the runtime writes names into: that of the node's first process, or one that shows a namespace. */
+  #hasNames(directory: string): boolean {
+    let known = this.#directories.get(directory);
+    if (known === undefined) {
+      const isOfNode = this.seesProcesses && isSameDirectory(directory, `${this.#proc}/1/root`);
+      known = isOfNode || namesIn(directory).some((name) => typeof whatIsAt(`${directory}/${name}`) === "object");
+      this.#directories.set(directory, known);
+    }
+    return known;
   }
 }
 
@@ -94,6 +116,21 @@ function isDirectory(path: string): boolean {
   try {
     host.close(host.open(path, O_PATH | O_DIRECTORY));
     return true;
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+/** Below this root the path leads to the same directory. */
+function isSameDirectory(path: string, root: string): boolean {
+  try {
+    return closing(host.open(path, O_PATH | O_DIRECTORY), (fd) => {
+      // An absolute link on the way (/var/run) would lead out of the root again.
+      const there = host.stat(root + host.readlink(`/proc/self/fd/${fd}`), true);
+      const { dev, ino } = host.fstat(fd);
+      return there.dev === dev && there.ino === ino;
+    });
   } catch (error) {
     if (error instanceof SystemError) return false;
     throw error;

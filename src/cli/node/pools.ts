@@ -181,12 +181,12 @@ function readLease(
     const data = text === undefined ? readFile(dir, name, LEASE_LIMIT) : undefined;
     if (text === undefined && data === undefined) return undefined;
     const owner = parseOwner(text ?? host.decode(data!));
-    if (owner === "none") return odd("it names no owner; the next call of host-local removes it");
     if (owner === undefined) return odd("not written by a plugin");
-    const { life, why } = containers.holderOf(owner.containerId, name, () =>
-      text === undefined ? host.stat(name, false, dir).mtime : written,
-    );
-    return { address: name, containerId: owner.containerId, interface: owner.ifName, life, why };
+    const at = (): number => (text === undefined ? host.stat(name, false, dir).mtime : written);
+    const { containerId, ifName } = owner === "none" ? { containerId: "", ifName: "" } : owner;
+    const { life, why } =
+      owner === "none" ? containers.holderOfNobodys(name, at) : containers.holderOf(containerId, name, at);
+    return { address: name, containerId, interface: ifName, life, why };
   } catch (error) {
     if (error instanceof SystemError || error instanceof Failure) return odd(error.message);
     throw error;

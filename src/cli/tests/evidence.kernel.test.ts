@@ -86,6 +86,30 @@ describe("a namespace that was written down", () => {
     expect(Namespaces.find().lifeOf({ path: "", dev: 0, ino: 0 })).toBe("unknown");
   });
 
+  it("is not known to be gone where another directory than the node's may have its name", () => {
+    sh("mkdir -p /run/own; ip netns add five");
+    const five = { ...recorded("/run/netns/five"), path: "/run/own/five" };
+    sh("ip netns del five");
+    const namespaces = Namespaces.find();
+    expect(namespaces.doubtful).toEqual([]);
+    expect(namespaces.lifeOf(five)).toBe("unknown");
+    expect(namespaces.lifeOf({ ...five, dev: 0, ino: 0 })).toBe("unknown");
+    expect(namespaces.doubtful).toEqual(["/run/own"]);
+    // A runtime's, which has a pod there.
+    sh("touch /run/own/six; mount --bind /run/netns/pod /run/own/six");
+    expect(Namespaces.find().lifeOf(five)).toBe("gone");
+    sh("umount /run/own/six; rm /run/own/six");
+    // That of the first process of the node.
+    const proc = mkdtempSync(join(tmpdir(), "proc-"));
+    sh(`mkdir -p ${proc}/self/ns ${proc}/1; ln -s /proc/self/ns/pid ${proc}/self/ns/pid; ln -s / ${proc}/1/root`);
+    const first = inodeOf("/proc/self/ns/pid") === 0xeffffffc;
+    expect(Namespaces.find([], proc).lifeOf(five)).toBe(first ? "gone" : "unknown");
+    // Under that one's root the path leads elsewhere, although a link in it leads back here.
+    sh(`rm ${proc}/1/root; mkdir -p ${proc}/1/root/run/own ${proc}/1/root/var; ln -s /run ${proc}/1/root/var/run`);
+    for (const path of [five.path, "/var/run/own/five"])
+      expect(Namespaces.find([], proc).lifeOf({ ...five, path })).toBe("unknown");
+  });
+
   it("that was named by a process is gone with it, where processes are those of the node", () => {
     const gone = { path: "/proc/4194303/ns/net", dev: 4, ino: 1 };
     const first = inodeOf("/proc/self/ns/pid") === 0xeffffffc;
@@ -142,11 +166,53 @@ describe("the holder of a lease", () => {
 
   it("is what libcni remembers of its namespace", () => {
     const cached = (containerId: string, path: string) => {
-      return { network: "n", containerId, ifName: "eth0", namespaces: [path], config: undefined };
+      return {
+        network: "n",
+        containerId,
+        ifName: "eth0",
+        namespaces: [path],
+        addresses: ["192.0.2.8"],
+        config: undefined,
+      };
     };
     const cache = [cached("here", "/run/netns/pod"), cached("there", "/run/netns/none"), cached("far", "/run/x/none")];
     const lifeOf = lifeFrom({ cache });
     expect([lifeOf("here"), lifeOf("there"), lifeOf("far")]).toEqual(["alive", "gone", "unknown"]);
+  });
+});
+
+describe("a lease that names no owner", () => {
+  const lifeFor = (sources: Partial<Sources>, address: string, written = 2000) => {
+    const empty = { namespaces: Namespaces.find(), holders: [], insides: [], cache: [], bootTime: 1000 };
+    return new Containers({ ...empty, ...sources }, []).holderOfNobodys(address, () => written).life;
+  };
+  const all = inodeOf("/proc/self/ns/pid") === 0xeffffffc ? "gone" : "unknown";
+
+  it("is free when no pod has the address, and every pod is seen", () => {
+    expect(lifeFor({}, "192.0.2.7")).toBe(all);
+    const elsewhere = mkdtempSync(join(tmpdir(), "proc-"));
+    mkdirSync(join(elsewhere, "self"));
+    const namespaces = Namespaces.find([], elsewhere);
+    expect(lifeFor({ namespaces }, "192.0.2.7")).toBe("unknown");
+    expect(lifeFor({ namespaces }, "192.0.2.7", 999)).toBe("gone");
+  });
+
+  it("is held by the pod that has the address, or was given it", () => {
+    const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
+    const insides = [{ namespace, links: [], addresses: new Set(["192.0.2.7"]) }];
+    expect(lifeFor({ insides }, "192.0.2.7")).toBe("alive");
+    const cached = (path: string) => [
+      {
+        network: "n",
+        containerId: "c",
+        ifName: "eth0",
+        namespaces: [path],
+        addresses: ["192.0.2.8"],
+        config: undefined,
+      },
+    ];
+    expect(lifeFor({ cache: cached("/run/netns/pod") }, "192.0.2.8")).toBe("alive");
+    expect(lifeFor({ cache: cached("/run/netns/none") }, "192.0.2.8")).toBe(all);
   });
 });
 

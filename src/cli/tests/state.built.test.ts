@@ -109,7 +109,7 @@ describe("podnic leases", () => {
     expect(used).toBe(3);
     expect(size).toBeUndefined();
     expect(leases.map(({ life, containerId }: { life: string; containerId: string }) => [life, containerId])).toEqual([
-      ["unknown", ""],
+      ["gone", ""], // it names nobody, and no pod has the address
       ["unknown", ""],
       ["unknown", "old-container"],
     ]);
@@ -356,6 +356,36 @@ describe("podnic gc", () => {
     writeFileSync(`${NETWORKS}/net/198.18.77.4`, "new\r\nnet1");
     expect(run(["gc", "--network", "net"]).status).toBe(0);
     expect(leasesOf("net")).toEqual(["198.18.77.4"]);
+  });
+
+  it("releases leases that name no owner, unless a pod has the address", () => {
+    pod("blue");
+    for (const address of ["198.18.77.2", "198.18.77.5"]) writeFileSync(`${NETWORKS}/net/${address}`, "");
+    expect(run(["doctor"]).stdout).toContain("lease 198.18.77.5");
+    expect(run(["gc", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual(["198.18.77.2"]);
+    call("DEL", device("blue", { ipam: pool }), { container: "c-blue", netns: "/run/netns/blue" });
+    expect(run(["gc", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual([]);
+  });
+
+  it.each([
+    ["in a mount namespace", "unshare -m"],
+    ["in mount and pid namespaces", "unshare -mpf --mount-proc"],
+  ])("takes away nothing of the node's %s of its own, with a /run/netns of its own", (_where, unshare) => {
+    pod("blue");
+    sh("ip netns exec blue sleep 60 >/dev/null 2>&1 & echo $! >/run/sleeper");
+    const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
+    const inside = "mount -t tmpfs tmpfs /run/netns; dist/podnic gc --all; echo $?";
+    // With a process of the pod to be seen, and without.
+    for (const then of ["kill $(cat /run/sleeper)", "true"]) {
+      const said = sh(`${unshare} sh -c '${inside}' 2>&1`);
+      if (then === "true" || unshare.includes("p")) expect(said).toMatch(/cannot tell what is left over.*\n1\n$/s);
+      expect(said).not.toMatch(/restored|released|removed/);
+      expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
+      expect(sh("ip -n blue link show net1")).toContain("net1");
+      sh(then);
+    }
   });
 
   it("fails and says so when something cannot be taken away", () => {
