@@ -2,6 +2,7 @@
 import { type CaseTable, Mismatch, row } from "../harness/case.ts";
 import { describeRun } from "../harness/invoke.ts";
 import type { Config } from "../harness/mains.ts";
+import { quote } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
 import { LIMITS, POLICY } from "./stubs.ts";
 
@@ -23,6 +24,24 @@ const clean = (t: Trial, conf: Config, before: ReturnType<Trial["picture"]>, wha
   if (run.status !== 0) throw new Mismatch("DEL is OK", `${what}: ${describeRun(run)}`);
   t.unchangedSince(before, what, false);
 };
+
+/** Both calls, the second `seconds` after the first. @return their exit statuses */
+function overlapping(
+  t: Trial,
+  [first, second]: readonly [string, string],
+  stdin: Config,
+  set: Record<string, string>,
+  seconds: number,
+): string {
+  t.write("/run/case/both.json", JSON.stringify(stdin));
+  const call = (command: string): string => {
+    const env = Object.entries(t.environment(command, set)).map(([key, value]) => quote(`${key}=${value}`));
+    return `env -i ${env.join(" ")} ${quote(`${t.settings.bin}/${t.typeOf(stdin)}`)} </run/case/both.json >/dev/null 2>&1`;
+  };
+  return t
+    .sh(`one=0; two=0; ${call(first)} & sleep ${seconds}; ${call(second)} || two=$?; wait $! || one=$?; echo $one $two`)
+    .trim();
+}
 
 export const concurrency: CaseTable = {
   perMain: [
@@ -139,6 +158,36 @@ export const concurrency: CaseTable = {
         }
       },
       { needs: ["spec:1.1.0"] },
+    ),
+    row(
+      "CON-10",
+      "H",
+      "a runtime that gave up on an ADD sends DEL while the ADD still works",
+      "DEL while ADD waits for its IPAM plugin: both OK, and neither interface nor address is left",
+      (t) => {
+        const address = "198.51.100.77";
+        const result = JSON.stringify({ cniVersion: "1.0.0", ips: [{ address: `${address}/24` }] });
+        // A pool of one file.
+        const slow = `#!/bin/sh\ncase $CNI_COMMAND in ADD) >/run/case/${address}; sleep 1; echo '${result}';; DEL) rm -f /run/case/${address};; esac\n`;
+        t.write("/run/case/bin/slow", slow, 0o755);
+        const conf: Config = { ...t.l3(), ipam: { type: "slow" } };
+        const set = { CNI_PATH: "/run/case/bin" };
+        t.equal(overlapping(t, ["ADD", "DEL"], conf, set, 0.4), "0 0", "exit statuses");
+        t.equal(t.sh("ip -n c1 -br link show eth0 2>/dev/null || true"), "", "the interface");
+        t.equal(t.sh(`ls /run/case/${address} 2>/dev/null || true`), "", "the address");
+      },
+    ),
+    row(
+      "CON-11",
+      "S",
+      "a pod holds the lock of its own namespace",
+      "flock on CNI_NETNS by another process: ADD and DEL OK within 6 s",
+      (t) => {
+        t.sh("flock /run/netns/c1 sleep 15 >/dev/null 2>&1 & sleep 0.2");
+        t.add(t.l2(), { timeoutMs: 6000 });
+        t.silent("DEL", t.l2(), { timeoutMs: 6000 });
+      },
+      { needs: ["program:flock"] },
     ),
   ],
   fixed: [],

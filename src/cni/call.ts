@@ -4,6 +4,7 @@ import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
+import { lockWithin } from "../state/lock.ts";
 import { Transaction } from "../transaction.ts";
 import { parseArgs } from "./args.ts";
 import { readAttachments } from "./attachments.ts";
@@ -61,7 +62,8 @@ function whyRefused(plugin: Plugin, call: Call): Error | undefined {
       plugin.validate(call);
       if (plugin.kind === "interface") checkInterfaceCall(plugin, call);
     }
-    checkOwnNamespace(plugin, call);
+    const pod = podOf(plugin, call);
+    if (pod !== undefined && (call.command === "ADD" || call.command === "DEL")) waitForTurn(pod);
     return undefined;
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -130,19 +132,35 @@ function previousResult(command: Command, raw: object, version: string): Result 
  * A plugin that takes its own namespace for the pod's would work on the node's interfaces (containernetworking/plugins#714). Looks at
  * open namespaces and not at paths, before anything is done. IPAM plugins touch no namespace: they are not asked.
  */
-function checkOwnNamespace(plugin: Plugin, call: Call): void {
-  if (plugin.kind !== "interface" || call.netns === "") return;
+function podOf(plugin: Plugin, call: Call): NetNs | undefined {
+  if (plugin.kind !== "interface" || call.netns === "") return undefined;
   const override = (host.getenv("CNI_NETNS_OVERRIDE") ?? "").toLowerCase();
-  if (override === "1" || override === "true") return;
+  if (override === "1" || override === "true") return undefined;
   const pod = call.command === "DEL" ? openForDel(call.netns) : openNamespace(call.netns);
-  if (pod === undefined) return;
+  if (pod === undefined) return undefined;
   const ofNode = sameNamespace(pod, ownNamespace()) || isInitNamespace(pod);
-  if (!ofNode) return;
+  if (!ofNode) return pod;
   throw new Failure(
     "invalid environment",
     "plugin's netns and netns from CNI_NETNS should not be the same",
     `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace. Nothing was done. CNI_NETNS_OVERRIDE=1 allows it.`,
   );
+}
+
+/** Longer than any call works on a pod, and short for a pod that holds the lock itself to be a nuisance. */
+const TURN_MS = 3000;
+
+/**
+ * ADD and DEL of one pod go one after the other until the process ends: a runtime that gave up on an ADD sends DEL while the ADD still
+ * works, and a DEL that looked before the ADD made its interface would free the address of an interface that stays
+ * (conformance/interleave). The pod can take the lock, too, on its own /proc/self/ns/net, so nobody waits for ever.
+ */
+function waitForTurn(pod: NetNs): void {
+  if (lockWithin(pod.fd, TURN_MS)) return;
+  log("warning", "another process holds a lock on the pod's network namespace; continuing without it", {
+    netns: pod.path,
+    waitedMs: TURN_MS,
+  });
 }
 
 /** DEL does what it can without a namespace that cannot be opened, and says so at its end. */

@@ -12,7 +12,12 @@ const MAX_PAUSE = 30;
 export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T): T {
   const fd = openLock(dir, name);
   try {
-    if (!tryLock(fd)) waitForLock(fd, dir, name, timeout);
+    if (!lockWithin(fd, timeout))
+      throw new Failure(
+        "try again",
+        `${pathOf(dir)}/${name} is locked by another process`,
+        `Waited ${timeout} ms. "fuser ${pathOf(dir)}/${name}" names the holder; lockTimeout in /etc/cni/podnic.json changes the wait.`,
+      );
     return body();
   } finally {
     // Closing the only descriptor of the open file drops the lock.
@@ -21,10 +26,12 @@ export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => 
 }
 
 /**
- * There is no flock(2) with a timeout, and who polls has no place in the kernel's queue. A lock is held for a fraction of a
- * millisecond, so that the first looks come quickly; a hundred waiters that kept that up would take the processor from the holder.
+ * LOCK_EX on an open file, within `timeout` ms. false: another process holds it. There is no flock(2) with a timeout, and who polls has
+ * no place in the kernel's queue. A lock is held for a fraction of a millisecond, so that the first looks come quickly; a hundred waiters
+ * that kept that up would take the processor from the holder.
  */
-function waitForLock(fd: Fd, dir: Fd, name: string, timeout: number): void {
+export function lockWithin(fd: Fd, timeout: number): boolean {
+  if (tryLock(fd)) return true;
   const start = host.monotonic();
   // Waiters that began together would go on together.
   let random = host.getpid();
@@ -33,13 +40,9 @@ function waitForLock(fd: Fd, dir: Fd, name: string, timeout: number): void {
     // Rising at first, falling for those who have waited longest.
     const pause = Math.min(MAX_PAUSE, MIN_PAUSE + waited / 8, (MAX_PAUSE * 500) / Math.max(1, waited));
     host.sleep(pause * (0.5 + random / 2 ** 31));
-    if (tryLock(fd)) return;
+    if (tryLock(fd)) return true;
   }
-  throw new Failure(
-    "try again",
-    `${pathOf(dir)}/${name} is locked by another process`,
-    `Waited ${timeout} ms. "fuser ${pathOf(dir)}/${name}" names the holder; lockTimeout in /etc/cni/podnic.json changes the wait.`,
-  );
+  return false;
 }
 
 /**
