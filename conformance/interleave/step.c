@@ -1,0 +1,320 @@
+// step [-f] [-l] SCHEDULE ACTOR...: runs the actors side by side, one system call at a time, in the order that the schedule says.
+//
+// An actor is a directory: `exec` is the program's path, `arguments` and `env` have a NUL after each entry, `in` is its stdin; `out` and `err` are written.
+// Its process and all that this starts are traced, and every one stands before its next system call unless it is the one that runs.
+// The schedule: comma-separated turns, "0:17" actor 0 makes 17 system calls, "0" it runs until it ends, "0:17k" it is killed after 17.
+// Who sleeps in the kernel, for a lock or a time, gives its turn to the next. At the end all others run to their ends, in their order.
+// -f makes every flock(2) succeed without locking anything: a fault that the pairs must notice. -l writes each step to stderr.
+// Prints a line for each actor: its wait status, the system calls that it made, how often it gave its turn away.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_ACTORS = 4, MOST_TASKS = 64, LIMIT_MS = 20000, SLEEP_US = 300 };
+/** Where a task stands. ENTRY: before a system call. INSIDE: the kernel has not answered yet. */
+enum state { ENTRY, INSIDE, GONE };
+
+struct task {
+  pid_t pid;
+  int actor;
+  enum state state;
+  int skip;  // the system call was made void: its result becomes 0
+  int asleep; // in a system call that something else has to end
+  int vfork; // waits for its child, which the kernel does not call a sleep
+};
+struct actor {
+  pid_t pid;
+  int status, calls, waits, ended;
+};
+
+static struct task tasks[MOST_TASKS];
+static struct actor actors[MOST_ACTORS];
+static int taskCount, actorCount, withoutLocks, loud;
+
+static void die(const char *what) {
+  fprintf(stderr, "step: %s: %s\n", what, strerror(errno));
+  exit(2);
+}
+
+static char *slurp(const char *dir, const char *name, size_t *size) {
+  static char text[1 << 16];
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", dir, name);
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) die(path);
+  ssize_t got = read(fd, text, sizeof text - 1);
+  if (got < 0) die(path);
+  close(fd);
+  text[got] = 0;
+  *size = got;
+  return text;
+}
+
+static void redirect(const char *dir, const char *name, int flags, int to) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", dir, name);
+  int fd = open(path, flags, 0600);
+  if (fd < 0 || dup2(fd, to) < 0) die(path);
+  close(fd);
+}
+
+/** Splits a text with a NUL after each entry; it stays where it is. */
+static void split(char *text, size_t size, char **entries, int most) {
+  int count = 0;
+  for (char *at = text; at < text + size && count < most - 1; at += strlen(at) + 1) entries[count++] = at;
+  entries[count] = NULL;
+}
+
+static void become(const char *dir) {
+  char *environment[256], *arguments[64];
+  size_t size;
+  redirect(dir, "in", O_RDONLY, 0);
+  char *program = strdup(slurp(dir, "exec", &size));
+  char *text = slurp(dir, "arguments", &size);
+  arguments[0] = program;
+  split(memcpy(malloc(size + 1), text, size + 1), size, arguments + 1, 63);
+  text = slurp(dir, "env", &size);
+  split(text, size, environment, 256);
+  redirect(dir, "out", O_WRONLY | O_CREAT | O_TRUNC, 1);
+  redirect(dir, "err", O_WRONLY | O_CREAT | O_TRUNC, 2);
+  ptrace(PTRACE_TRACEME, 0, 0, 0);
+  raise(SIGSTOP);
+  execve(program, arguments, environment);
+  _exit(127);
+}
+
+static struct task *find(pid_t pid) {
+  for (int i = 0; i < taskCount; i++)
+    if (tasks[i].pid == pid && tasks[i].state != GONE) return &tasks[i];
+  return NULL;
+}
+
+static struct task *adopt(pid_t pid, int actor) {
+  if (taskCount == MOST_TASKS) die("too many tasks");
+  tasks[taskCount] = (struct task){.pid = pid, .actor = actor, .state = INSIDE};
+  return &tasks[taskCount++];
+}
+
+/** In its next system call's entry, or in the exit of this one: both are stops of the kind "syscall". */
+static int isEntry(pid_t pid) {
+  struct __ptrace_syscall_info info;
+  if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) < 0) return 0;
+  return info.op == PTRACE_SYSCALL_INFO_ENTRY;
+}
+
+static void proceed(pid_t pid, int signal) {
+  if (ptrace(PTRACE_SYSCALL, pid, 0, signal) < 0 && errno != ESRCH) die("PTRACE_SYSCALL");
+}
+
+static void atExit(struct task *task) {
+  if (!task->skip) return;
+  struct user_regs_struct regs;
+  if (ptrace(PTRACE_GETREGS, task->pid, 0, &regs) < 0) return;
+  regs.rax = 0;
+  ptrace(PTRACE_SETREGS, task->pid, 0, &regs);
+  task->skip = 0;
+}
+
+static void ended(struct task *task, int status) {
+  task->state = GONE;
+  struct actor *actor = &actors[task->actor];
+  if (task->pid == actor->pid) actor->status = status;
+  actor->ended = 1;
+  for (int i = 0; i < taskCount; i++)
+    if (tasks[i].actor == task->actor && tasks[i].state != GONE) actor->ended = 0;
+}
+
+/** Takes in what one task reports. A child's first stop can come before its parent's report of it. */
+static void take(pid_t pid, int status, int actor) {
+  struct task *task = find(pid);
+  if (task == NULL) task = adopt(pid, actor);
+  task->asleep = 0;
+  if (WIFEXITED(status) || WIFSIGNALED(status)) return ended(task, status);
+  int event = status >> 16, signal = WSTOPSIG(status);
+  if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
+    unsigned long child;
+    ptrace(PTRACE_GETEVENTMSG, pid, 0, &child);
+    if (find(child) == NULL) adopt(child, task->actor);
+    task->vfork = event == PTRACE_EVENT_VFORK;
+    return proceed(pid, 0);
+  }
+  if (event != 0 || signal == SIGSTOP) return proceed(pid, 0);
+  if (signal != (SIGTRAP | 0x80)) return proceed(pid, signal);
+  if (isEntry(pid)) {
+    task->state = ENTRY;
+    return;
+  }
+  atExit(task);
+  task->vfork = 0;
+  proceed(pid, 0);
+}
+
+/** All reports there are. @return whether there was one */
+static int poll_(int actor) {
+  int status, some = 0;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0; some = 1) take(pid, status, actor);
+  return some;
+}
+
+static long long now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+/** 'S' is a sleep that something else has to end; 'D' and 'R' end by themselves. */
+static char kernelState(pid_t pid) {
+  char path[64], text[512];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) return 'X';
+  ssize_t got = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (got <= 0) return 'X';
+  text[got] = 0;
+  char *end = strrchr(text, ')');
+  return end == NULL ? 'X' : end[2];
+}
+
+/** Waits until the task stands before a system call or is gone. @return 0 when it sleeps instead */
+static int settle(struct task *task) {
+  long long asleep = 0, limit = now() + LIMIT_MS * 1000LL;
+  while (task->state == INSIDE) {
+    if (poll_(task->actor)) {
+      asleep = 0;
+      continue;
+    }
+    long long at = now();
+    if (at > limit) die("a system call without end");
+    if (task->vfork) return 0;
+    if (kernelState(task->pid) != 'S') asleep = 0;
+    else if (asleep == 0) asleep = at;
+    else if (at - asleep > SLEEP_US) return (task->asleep = 1), 0;
+    struct timespec pause = {0, 20000};
+    nanosleep(&pause, NULL);
+  }
+  return 1;
+}
+
+/** The task of an actor that goes next: a child before its parent. */
+static struct task *ready(int actor) {
+  for (int i = taskCount - 1; i >= 0; i--)
+    if (tasks[i].actor == actor && tasks[i].state == ENTRY) return &tasks[i];
+  return NULL;
+}
+
+static void voidLock(struct task *task) {
+  struct user_regs_struct regs;
+  if (ptrace(PTRACE_GETREGS, task->pid, 0, &regs) < 0 || regs.orig_rax != SYS_flock) return;
+  regs.orig_rax = -1;
+  ptrace(PTRACE_SETREGS, task->pid, 0, &regs);
+  task->skip = 1;
+}
+
+static void show(struct task *task) {
+  struct __ptrace_syscall_info info;
+  if (ptrace(PTRACE_GET_SYSCALL_INFO, task->pid, sizeof info, &info) > 0)
+    fprintf(stderr, "%d:%d %d syscall %llu\n", task->actor, actors[task->actor].calls, task->pid, (unsigned long long)info.entry.nr);
+}
+
+/** One system call of an actor. @return 0 when none of its tasks can go on by itself, or it has ended */
+static int step(int actor) {
+  poll_(actor);
+  struct task *task = ready(actor);
+  if (task == NULL) return 0;
+  if (loud) show(task);
+  if (withoutLocks) voidLock(task);
+  actors[actor].calls++;
+  task->state = INSIDE;
+  proceed(task->pid, 0);
+  if (!settle(task)) actors[actor].waits++;
+  // What it started stands before its first call, too: else chance would say who is next.
+  for (int i = 0; i < taskCount; i++)
+    if (tasks[i].actor == actor && tasks[i].state == INSIDE && !tasks[i].asleep) settle(&tasks[i]);
+  return ready(actor) != NULL;
+}
+
+static void killActor(int actor) {
+  for (int i = 0; i < taskCount; i++)
+    if (tasks[i].actor == actor && tasks[i].state != GONE) kill(tasks[i].pid, SIGKILL);
+  while (!actors[actor].ended) poll_(actor);
+}
+
+/** Lets an actor go until it ends, has made `count` calls, or sleeps. */
+static void turn(int actor, int count) {
+  for (int made = 0; made < count && !actors[actor].ended; made++)
+    if (!step(actor)) return;
+}
+
+static void play(char *schedule) {
+  for (char *part = strtok(schedule, ","); part != NULL; part = strtok(NULL, ",")) {
+    char *end;
+    int actor = strtol(part, &end, 10), count = 1 << 30;
+    if (actor < 0 || actor >= actorCount) die("no such actor in the schedule");
+    if (*end == ':') count = strtol(end + 1, &end, 10);
+    turn(actor, count);
+    if (*end == 'k') killActor(actor);
+  }
+}
+
+/** Everybody to the end; who sleeps is looked at again until something happens. */
+static void finish(void) {
+  for (long long limit = now() + LIMIT_MS * 1000LL;;) {
+    int alive = 0, moved = 0;
+    for (int i = 0; i < actorCount; i++) {
+      if (actors[i].ended) continue;
+      alive = 1;
+      int before = actors[i].calls;
+      poll_(i);
+      turn(i, 1 << 30);
+      if (actors[i].calls > before || actors[i].ended) moved = 1;
+    }
+    if (!alive) return;
+    if (moved) limit = now() + LIMIT_MS * 1000LL;
+    else if (now() > limit) die("the actors wait for each other");
+    else usleep(200);
+  }
+}
+
+static void start(int actor, const char *dir) {
+  pid_t pid = fork();
+  if (pid < 0) die("fork");
+  if (pid == 0) become(dir);
+  actors[actor].pid = pid;
+  struct task *task = adopt(pid, actor);
+  int status;
+  if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status)) die(dir);
+  long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+  if (ptrace(PTRACE_SETOPTIONS, pid, 0, options) < 0) die("PTRACE_SETOPTIONS");
+  proceed(pid, 0);
+  settle(task); // before execve
+}
+
+int main(int argc, char **argv) {
+  int option;
+  while ((option = getopt(argc, argv, "+fl")) != -1) {
+    if (option == 'f') withoutLocks = 1;
+    else if (option == 'l') loud = 1;
+    else return 2;
+  }
+  if (argc - optind < 2 || argc - optind - 1 > MOST_ACTORS) {
+    fprintf(stderr, "usage: step [-f] [-l] SCHEDULE ACTOR...\n");
+    return 2;
+  }
+  actorCount = argc - optind - 1;
+  for (int i = 0; i < actorCount; i++) start(i, argv[optind + 1 + i]);
+  play(argv[optind]);
+  finish();
+  for (int i = 0; i < actorCount; i++) printf("%d %d %d\n", actors[i].status, actors[i].calls, actors[i].waits);
+  return 0;
+}

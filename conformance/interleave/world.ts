@@ -1,0 +1,170 @@
+// A world in which the calls of a pair run under one schedule after another.
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { Shell } from "../faults/shell.ts";
+import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
+import { PICTURE_SCRIPT, parsePicture, stateFiles } from "../harness/state.ts";
+import type { Call, Operation, Pair } from "./pairs.ts";
+
+const CASE = "/run/case";
+
+/** What a schedule has left. */
+export interface Outcome {
+  /** For each actor: "ok" with its addresses, or its error. */
+  readonly said: readonly string[];
+  readonly left: readonly string[];
+  /** System calls that each actor made. */
+  readonly calls: readonly number[];
+}
+
+export class World {
+  readonly #ns: Namespaces;
+  readonly #shell: Shell;
+  readonly #root: string;
+  readonly #pair: Pair;
+  readonly #bin: string;
+  /** What there is when nothing is attached. */
+  #bare: readonly string[] = [];
+
+  private constructor(ns: Namespaces, pair: Pair, bin: string) {
+    this.#ns = ns;
+    this.#shell = new Shell(ns);
+    this.#root = `/proc/${ns.pid}/root`;
+    this.#pair = pair;
+    this.#bin = resolve(bin);
+  }
+
+  /** @param step the compiled step.c */
+  static async open(pair: Pair, bin: string, step: string): Promise<World> {
+    const world = new World(await openNamespaces(), pair, bin);
+    mkdirSync(`${world.#root}${CASE}`);
+    copyFileSync(step, `${world.#root}${CASE}/step`);
+    chmodSync(`${world.#root}${CASE}/step`, 0o755);
+    await world.#shell.run(`mkdir -p /etc/cni/net.d; ip netns add c2; ip -n c2 link set lo up; ${pair.inside}`);
+    pair.actors.forEach((actor, n) => {
+      world.#write(String(n), actor);
+    });
+    for (const actor of pair.actors)
+      if ("config" in actor) writeFileSync(`${world.#root}/etc/cni/net.d/net1.conf`, JSON.stringify(actor.config));
+    world.#bare = await world.#left();
+    return world;
+  }
+
+  async close(): Promise<void> {
+    this.#shell.close();
+    await this.#ns.close();
+  }
+
+  /** The pair under this schedule. */
+  async run(schedule: string, withoutLocks = false): Promise<Outcome> {
+    for (const call of this.#pair.given) {
+      const failed = await this.#alone(call);
+      if (failed !== "") throw new Error(`${call.command} before the schedule: ${failed}`);
+    }
+    const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
+    const stepped = await this.#shell.run(`${CASE}/step ${withoutLocks ? "-f" : ""} ${schedule} ${dirs} 2>&1`, 60_000);
+    const lines = stepped.trim().split("\n");
+    if (lines.length !== this.#pair.actors.length) throw new Error(stepped.trim());
+    const reports = lines.map((line) => line.split(" ").map(Number));
+    return {
+      said: reports.map(([status], n) => this.#said(n, status!)),
+      calls: reports.map(([, calls]) => calls!),
+      left: await this.#left(),
+    };
+  }
+
+  /** DEL of all. @return what is not as in the beginning then */
+  async clear(): Promise<string[]> {
+    const found: string[] = [];
+    for (const call of [...this.#pair.given, ...this.#pair.actors]) {
+      if (!("config" in call) || call.container === undefined) continue;
+      const failed = await this.#alone({ ...call, command: "DEL" });
+      if (failed !== "") found.push(`DEL of ${call.container}: ${failed}`);
+    }
+    // A bridge that ADD made stays, empty.
+    await this.#shell.run("ip link del br0 2>/dev/null; true");
+    const now = await this.#left();
+    const expected = new Set(this.#bare);
+    found.push(...now.filter((line) => !expected.has(line)).map((line) => `left over: ${line}`));
+    found.push(...this.#bare.filter((line) => !now.includes(line)).map((line) => `missing: ${line}`));
+    await this.#shell.run("rm -rf /var/lib/cni/* /run/cni/* /run/podnic");
+    return found;
+  }
+
+  async #alone(call: Call): Promise<string> {
+    this.#write("alone", call);
+    const line = (await this.#shell.run(`${CASE}/step 0 ${CASE}/alone 2>&1`, 60_000)).trim();
+    const said = this.#said("alone", Number(line.split(" ")[0]));
+    return said.startsWith("ok") ? "" : said;
+  }
+
+  #write(name: string, actor: Call | Operation): void {
+    const dir = `${this.#root}${CASE}/${name}`;
+    mkdirSync(dir, { recursive: true });
+    const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CNI_PATH: this.#bin };
+    if ("podnic" in actor) {
+      writeFileSync(`${dir}/exec`, `${this.#bin}/../podnic`);
+      writeFileSync(`${dir}/arguments`, actor.podnic.map((text) => `${text}\0`).join(""));
+      writeFileSync(`${dir}/in`, "");
+    } else {
+      Object.assign(environment, { CNI_COMMAND: actor.command, CNI_IFNAME: "eth0" });
+      if (actor.container !== undefined) Object.assign(environment, { CNI_CONTAINERID: actor.container });
+      if (actor.pod !== undefined) Object.assign(environment, { CNI_NETNS: `/run/netns/${actor.pod}` });
+      writeFileSync(`${dir}/exec`, `${this.#bin}/${actor.config.type}`);
+      writeFileSync(`${dir}/arguments`, "");
+      writeFileSync(`${dir}/in`, JSON.stringify(withPrevious(actor)));
+    }
+    writeFileSync(
+      `${dir}/env`,
+      Object.entries(environment)
+        .map(([key, value]) => `${key}=${value}\0`)
+        .join(""),
+    );
+  }
+
+  #said(name: string | number, status: number): string {
+    const out = readFileSync(`${this.#root}${CASE}/${name}/out`, "utf8");
+    if (status === 9) return "killed";
+    if (status !== 0 && status !== 256) return `wait status ${status}`;
+    if (name !== "alone" && "podnic" in this.#pair.actors[Number(name)]!) return status === 0 ? "ok" : `failed: ${out}`;
+    if (out === "") return status === 0 ? "ok" : "failed without a word";
+    const document = JSON.parse(out) as { code?: number; msg?: string; ips?: { address: string }[] };
+    if (status !== 0) return `error ${document.code}: ${document.msg}`;
+    return ["ok", ...(document.ips ?? []).map((ip) => ip.address)].join(" ");
+  }
+
+  /** Links by namespace with what identifies them for a person, and the state's files. */
+  async #left(): Promise<string[]> {
+    const links = parsePicture(await this.#shell.run(`(${PICTURE_SCRIPT})`));
+    const lines = [...links].flatMap(([where, all]) =>
+      all.map((link) => {
+        const addresses = link.addresses.flatMap(({ scope, cidr }) => (scope === "link" ? [] : [cidr])).join(" ");
+        const name = link.name.replace(/^veth[0-9a-f]{8}$/, "veth");
+        return `${where || "host"} ${name} mtu ${link.mtu} ${link.up ? "up" : "down"} ${addresses}`.trim();
+      }),
+    );
+    const rules = await this.#shell.run("command -v nft >/dev/null && nft list ruleset 2>/dev/null; true");
+    for (const line of rules.split("\n")) if (/ masquerade$|198\.51/.test(line)) lines.push(`rule ${line.trim()}`);
+    for (const [path, content] of stateFiles(this.#root)) {
+      if (path.startsWith(CASE)) continue;
+      lines.push(path.includes("/networks/") ? `file ${path} ${JSON.stringify(content)}` : `file ${path}`);
+    }
+    return lines.sort();
+  }
+}
+
+/** CHECK wants the result of ADD; it holds whatever address was given. */
+function withPrevious(call: Call): object {
+  if (call.command !== "CHECK") return call.config;
+  return { ...call.config, prevResult: { cniVersion: "1.1.0", ips: [{ address: "198.51.100.10/24" }] } };
+}
+
+/** step.c, compiled below `dir`. @throws with the compiler's words */
+export function compileStep(source: string, dir: string): string {
+  mkdirSync(dir, { recursive: true });
+  const to = `${dir}/step`;
+  const run = spawnSync("gcc", ["-O1", "-o", to, source], { encoding: "utf8" });
+  if (run.status !== 0) throw new Error(`cannot compile ${source}: ${run.stderr}`);
+  return to;
+}
