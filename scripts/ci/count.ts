@@ -29,6 +29,13 @@ export function faultsCount(report: unknown): Count {
   return { passed: sum((o) => o.points) - failed, failed, notRun: sum((o) => o.notReached.length) };
 }
 
+/** Schedules. */
+export function interleaveCount(report: unknown): Count {
+  const pairs = report as { run: number; wrong: unknown[] }[];
+  const failed = pairs.reduce((n, pair) => n + pair.wrong.length, 0);
+  return { passed: pairs.reduce((n, pair) => n + pair.run, 0) - failed, failed, notRun: 0 };
+}
+
 export function differentialCount(report: unknown): Count {
   const { configurations, differing } = report as { configurations: number; differing: number };
   return { passed: configurations - differing, failed: differing, notRun: 0 };

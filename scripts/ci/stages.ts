@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cache } from "../build/paths.ts";
-import { conformanceCount, differentialCount, faultsCount, fuzzCount, vitestCount } from "./count.ts";
+import { conformanceCount, differentialCount, faultsCount, fuzzCount, interleaveCount, vitestCount } from "./count.ts";
 import { conformance, deviations, guest, inGuest, reportOf, type Stage, type Tier, ts, vitest } from "./stage.ts";
 
 const always: Tier[] = ["quick", "push", "full"];
@@ -50,6 +50,14 @@ const faults = (name: string, plugins: string, more: string[], tiers: Tier[], li
     ...["--json", reportOf(name)],
   ),
   count: faultsCount,
+  limit,
+});
+
+const interleave = (name: string, more: string[], tiers: Tier[], limit: number): Stage => ({
+  name,
+  tiers,
+  command: ts("conformance/interleave/main.ts", "--bin", "dist/cni", ...more, "--json", reportOf(name)),
+  count: interleaveCount,
   limit,
 });
 
@@ -159,6 +167,8 @@ export const stages: Stage[] = [
   // Each fifth point.
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
   faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "8"], ["push"], 10),
+  // Some of the schedules with one change, which find most; the same ones each time.
+  interleave("interleave", ["--one", "16", "--two", "8", "--kill", "8"], ["push"], 10),
   { name: "refusals", tiers: always, command: ts("conformance/refusals/main.ts"), limit: 5 },
   hostile("hostile state", "2000", ["push"], 5),
   { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
@@ -179,6 +189,7 @@ export const stages: Stage[] = [
     limit: 20,
   },
   fuzz("fuzz, an hour", ["--seconds", "3600"], ["full"], 240),
+  interleave("interleave, an hour", ["--two", "1500", "--kill", "300"], ["full"], 240),
   faults("faults, whole", "host-device,macvlan", ["--mode", "kill"], ["full"], 60),
   faults("errors, whole", "host-device,macvlan", ["--mode", "error"], ["full"], 120),
   faults("faults of bridge, whole", "bridge", [], ["full"], 60),

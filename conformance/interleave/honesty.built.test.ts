@@ -1,0 +1,31 @@
+// The driver has to find what is wrong, or its silence says nothing.
+import { spawnSync } from "node:child_process";
+import { expect, test } from "vitest";
+
+const args = [
+  "scripts/ts.mjs",
+  "conformance/interleave/main.ts",
+  "--pair",
+  "host-local ADD, ADD",
+  "--one",
+  "40",
+  "--two",
+  "0",
+];
+
+function interleave(...more: string[]): { status: number | null; said: string } {
+  const run = spawnSync("node", [...args, "--kill", "0", ...more], { encoding: "utf8" });
+  return { status: run.status, said: run.stdout + run.stderr };
+}
+
+test("without locks, two ADDs of host-local get in each other's way", { timeout: 300_000 }, () => {
+  const { status, said } = interleave("--without-locks");
+  expect(said).toMatch(/ADD, ADD: 40 schedules of \d+, [1-9]\d* wrong/);
+  expect(status).toBe(1);
+});
+
+test("with locks they do not", { timeout: 300_000 }, () => {
+  const { status, said } = interleave();
+  expect(said).toContain("120 schedules, 0 wrong");
+  expect(status).toBe(0);
+});
