@@ -153,6 +153,11 @@ const named = [
     conf(t, { dataDir: "/run/cni/planted-pool" }),
     {},
   ]),
+  plantedAt("ATK-M3t", "the lock of a bridge's gateway", "/run/podnic/bridge/planted.lock", "bridge", (t) => {
+    const ipam = { type: "static", addresses: [{ address: "198.51.100.9/24", gateway: "198.51.100.1" }] };
+    t.sh("ip link del planted 2>/dev/null || true");
+    return [ofPlugin("bridge", { bridge: "planted", isGateway: true, ipam }), {}];
+  }),
   plantedAt("ATK-M3l", "the network's directory of leases", "/run/cni/pool/planted-net", "host-local", (t) => [
     conf(t, { dataDir: "/run/cni/pool" }, { name: "planted-net" }),
     {},

@@ -29,6 +29,24 @@ const refusedDir = (id: string, tag: Tag, dataDir: unknown): MainCase =>
     hl,
   );
 
+/** A lease of this attachment, where a configuration must not lead. */
+const refusedOnDel = (id: string, what: string, dataDir: string, make: string): MainCase =>
+  row(
+    id,
+    "H",
+    "dataDir is an absolute directory for state",
+    `DEL whose dataDir is ${what}: it ends well and releases nothing there`,
+    (t) => {
+      const lease = `${dataDir}/net1/198.51.100.2`;
+      t.sh(`mkdir -p /run/cni; ${make}; mkdir -p ${dataDir}/net1; printf 'ctr-1\\r\\neth0' >${lease}`);
+      const picture = () => t.sh(`ls -A ${dataDir}/net1; stat -c '%i %Y' ${dataDir}/net1; cat ${lease}`);
+      const before = picture();
+      t.silent("DEL", conf(t, { dataDir }));
+      t.equal(picture(), before, "the directory");
+    },
+    hl,
+  );
+
 const prepared = (id: string, label: string, setup: string, left: string): MainCase =>
   row(
     id,
@@ -101,6 +119,13 @@ export const security: CaseTable = {
     refusedDir("SEC-02b", "H", "/var/lib/cni/../../../run/state"),
     ...["/proc/x", "/etc/passwd", "/dev/null", "/run/a\0b", 5].map((dir, n) =>
       refusedDir(`SEC-03${"abcde"[n]}`, "S", dir),
+    ),
+    refusedOnDel("SEC-13a", "in a runtime's tree", "/run/containerd/pool", "true"),
+    refusedOnDel(
+      "SEC-13b",
+      "behind a link",
+      "/run/cni/link",
+      "mkdir -p /run/elsewhere; ln -sfn /run/elsewhere /run/cni/link",
     ),
     ...["", null].map((dataDir, n) =>
       row(

@@ -1,10 +1,11 @@
 // Files and directories that a person names on the command line.
 import { readAll } from "../cni/stdio.ts";
 import { Failure } from "../errors.ts";
-import { O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, S_IFDIR, S_IFMT, S_IFREG } from "../host/constants.ts";
-import { type Fd, host, SystemError } from "../host/host.ts";
+import { ENOENT, O_CLOEXEC, O_DIRECTORY, O_RDONLY, S_IFDIR, S_IFMT } from "../host/constants.ts";
+import { errnoName, errnoText, type Fd, host, SystemError } from "../host/host.ts";
 import { hasErrno } from "../state/descriptor.ts";
 import { closing, readUpTo } from "../state/files.ts";
+import { notRegular, openLooked } from "../state/look.ts";
 
 /** More than any network's configuration, and than a manifest with hundreds of them. */
 const LIMIT = 4 << 20;
@@ -22,14 +23,13 @@ export function readInput(path: string): string {
 }
 
 function readRegular(path: string): Uint8Array | undefined {
-  // A fifo would make us wait for its other end.
-  return closing(host.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), (fd) => {
-    const { mode, size } = host.fstat(fd);
-    const type = mode & S_IFMT;
-    if (type === S_IFDIR) throw new Failure("io", `${path} is a directory`, "Name the files in it instead.");
-    if (type !== S_IFREG) throw new Failure("io", `${path} is not a regular file`, "Name a readable file.");
-    return readUpTo(fd, size, LIMIT);
-  });
+  const looked = openLooked(undefined, path, O_RDONLY, notRegular, true);
+  if (looked === undefined) throw new SystemError("openat", ENOENT, errnoName(ENOENT), errnoText(ENOENT), path);
+  const { fd, why, stat } = looked;
+  if (fd !== undefined) return closing(fd, () => readUpTo(fd, stat.size, LIMIT));
+  if ((stat.mode & S_IFMT) === S_IFDIR)
+    throw new Failure("io", `${path} is a directory`, "Name the files in it instead.");
+  throw new Failure("io", `${path} ${why}`, "Name a readable file.");
 }
 
 /** Opens a directory. Throws Failure("io") with `cure` when there is none, SystemError otherwise. */

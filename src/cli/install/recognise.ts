@@ -1,8 +1,9 @@
 // What an executable in a CNI directory is, by what is written in it. It is never run for that: it may be anything.
-import { O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../../host/constants.ts";
+import { O_RDONLY } from "../../host/constants.ts";
 import { type Fd, host } from "../../host/host.ts";
 import { hasErrno } from "../../state/descriptor.ts";
 import { closing } from "../../state/files.ts";
+import { notRegular, openLooked } from "../../state/look.ts";
 
 /** "missing" also means a link to nothing; "unknown" is a file of somebody we do not know, or no file at all. */
 export type Kind = "podnic" | "Go plugin" | "sriov-cni" | "unknown" | "missing";
@@ -18,15 +19,15 @@ const LONGEST = Math.max(...MARKS.map(([, mark]) => mark.length));
 
 /** Throws SystemError when it is there and cannot be read. */
 export function recognise(path: string, dir?: Fd): Kind {
-  let fd: Fd;
   try {
-    fd = host.open(path, O_RDONLY | O_NONBLOCK, 0, dir);
+    const looked = openLooked(dir, path, O_RDONLY, notRegular, true);
+    if (looked === undefined) return "missing";
+    const { fd } = looked;
+    return fd === undefined ? "unknown" : closing(fd, () => kindOf(fd));
   } catch (error) {
-    if (hasErrno(error, "ENOENT")) return "missing";
-    if (hasErrno(error, "ELOOP", "ENXIO")) return "unknown";
+    if (hasErrno(error, "ELOOP")) return "unknown";
     throw error;
   }
-  return closing(fd, () => ((host.fstat(fd).mode & S_IFMT) === S_IFREG ? kindOf(fd) : "unknown"));
 }
 
 /** The first mark in the order of MARKS: sriov-cni is written with the library of the Go plugins. */
