@@ -101,6 +101,33 @@ const limited = (id: string, what: string, plugin: string, wrap: string, keys: (
     { needs: [`plugin:${plugin}`] },
   );
 
+/** Less and less address space, from where the plugin still starts on: the document that says so needs memory as well. */
+const shortOfMemory = (id: string, what: string, plugin: string, keys: (t: Trial) => Config): MainCase =>
+  row(
+    id,
+    "H",
+    "L5: out of memory ends in a document",
+    `${plugin} with ${what}, in address space that is just enough to start: success or one error, no signal`,
+    (t) => {
+      const stdin = keys(t);
+      const limit = (kib: number) => ({ wrap: `ulimit -v ${kib}; exec "$@"`, plugin });
+      let [no, yes] = [1024, 1 << 20];
+      while (yes - no > 16) {
+        const middle = (no + yes) >> 1;
+        // An answer of the plugin's own, for which it needs its interpreter and a stack.
+        if (t.call("ADD", "{}", limit(middle)).stdout.startsWith("{")) yes = middle;
+        else no = middle;
+      }
+      for (let kib = yes; kib < yes + 2048; kib += 64) {
+        const run = t.call("ADD", stdin, limit(kib));
+        t.expect(run.signal === null && (run.status ?? 200) < 128, `an end with ${kib} KiB`, describeRun(run));
+        if (run.status !== 0) t.error(run);
+        else t.call("DEL", stdin, { plugin });
+      }
+    },
+    { needs: [`plugin:${plugin}`] },
+  );
+
 export const attacksLimits: CaseTable = {
   perMain: [],
   fixed: [
@@ -108,6 +135,9 @@ export const attacksLimits: CaseTable = {
     limited("ATK-L3a", "files of 0 bytes (ulimit -f 0)", "host-local", 'ulimit -f 0; exec "$@"', (t) => conf(t)),
     limited("ATK-L3b", "files of 0 bytes (ulimit -f 0)", "host-device", 'ulimit -f 0; exec "$@"', (t) =>
       ofPlugin("host-device", { device: t.freshDevice() }),
+    ),
+    shortOfMemory("ATK-L5a", "JSON of 9,000 levels", "macvlan", () =>
+      ofPlugin("macvlan", { master: "up0", deep: JSON.parse("[".repeat(9000) + "]".repeat(9000)) }),
     ),
     ...[256, 512, 1024].map((size, n) =>
       limited(

@@ -27,7 +27,7 @@ interface Outcome {
 }
 
 /** A command that does not end is a failure, and not the end of the run. */
-const PATIENCE = 120_000;
+const PATIENCE = 900_000;
 
 const options = new Command()
   .option("--files <count>", "files of each state", "100000")
