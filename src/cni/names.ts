@@ -2,16 +2,11 @@
 // Hand-written instead of patterns: `$` would let a trailing newline through (spec case CID-18).
 import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
+import { loops } from "../host/loops.ts";
 
 /** [a-zA-Z0-9][a-zA-Z0-9_.-]*: container ids, network names, plugin names. */
 export function isPlainName(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at);
-    const alphanumeric =
-      (unit >= 0x30 && unit <= 0x39) || (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a);
-    if (!alphanumeric && (at === 0 || (unit !== 0x5f && unit !== 0x2e && unit !== 0x2d))) return false;
-  }
-  return text !== "";
+  return loops.plain(text);
 }
 
 /** Unicode's White_Space, which Go's unicode.IsSpace asks for. */

@@ -2,10 +2,11 @@
 
 import { installHost } from "../host/host.ts";
 import { LinuxHost } from "../host/linux.ts";
+import { installLoops, type Loops } from "../host/loops.ts";
 import type { Kernel } from "../host/syscalls.ts";
 import { main, versionDocument } from "../main.ts";
 
-interface Native extends Omit<Kernel, "stackLimit"> {
+interface Native extends Omit<Kernel, "stackLimit">, Loops {
   stackLimit(): Uint8Array;
   /** Evaluates the operator's bytecode (operator.ts), which sets podnicOperator and podnicTrace. */
   load(): void;
@@ -32,6 +33,7 @@ function trace(file: string): void {
   podnicTrace(file);
 }
 
+installLoops(native);
 globalThis.podnicVersion = versionDocument("");
 
 globalThis.podnic = () => {

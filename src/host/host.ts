@@ -178,6 +178,15 @@ export interface Host {
    * (0, 1 and 2 too: the caller waits for their end). Throws ENOSYS on hosts that cannot (Node).
    */
   fork(keep: Fd[]): number;
+  /**
+   * sendto(2) by a process beside us, which goes on when we end: what the kernel answers comes to our socket. Its process id. Throws ENOSYS
+   * on hosts that have no such processes (Node).
+   */
+  sendAside(fd: Fd, data: Uint8Array): number;
+  /** close(2) by a process beside us, for waitpid, when the kernel makes one wait for it; 0: it is closed. */
+  closeAside(fd: Fd): number;
+  /** waitpid(2) that does not wait: whether this child of ours has ended. */
+  hasEnded(pid: number): boolean;
   /** pipe2(2) with O_CLOEXEC: [end to read, end to write]. */
   pipe(): [Fd, Fd];
   /** waitpid(2): wait status; blocks. */

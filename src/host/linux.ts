@@ -4,6 +4,7 @@ import {
   CLOCK_MONOTONIC,
   CLOCK_REALTIME,
   EINTR,
+  ENOSYS,
   O_CLOEXEC,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -31,6 +32,8 @@ const DT_REG = 8;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
 const SIGCHLD = 17;
+const WNOHANG = 1;
+const NOTHING = new Uint8Array();
 const SIG_IGN = 1;
 const SIG_BLOCK = 0;
 /** Above any descriptor a process can have (fs.nr_open is below 2^31). */
@@ -84,12 +87,12 @@ export class LinuxHost implements ProgramHost {
   call(
     name: Syscall,
     subject: string,
-    a: Argument = 0,
-    b: Argument = 0,
-    c: Argument = 0,
-    d: Argument = 0,
-    e: Argument = 0,
-    f: Argument = 0,
+    a?: Argument,
+    b?: Argument,
+    c?: Argument,
+    d?: Argument,
+    e?: Argument,
+    f?: Argument,
   ): number {
     const number = NUMBERS[name][this.#column];
     for (;;) {
@@ -283,10 +286,10 @@ export class LinuxHost implements ProgramHost {
 
   getsockopt(fd: Fd, level: number, option: number, size: number): Uint8Array {
     const value = new Uint8Array(size);
-    const length = new Uint8Array(4);
-    view(length).setUint32(0, size, true);
-    this.call("getsockopt", "", fd, level, option, value, length);
-    return value.subarray(0, view(length).getUint32(0, true));
+    scratchWords[SENDER_LENGTH >> 2] = size;
+    this.call("getsockopt", "", fd, level, option, value, senderLength);
+    const given = scratchWords[SENDER_LENGTH >> 2]!;
+    return given === size ? value : value.subarray(0, given);
   }
 
   send(fd: Fd, data: Uint8Array, address?: Uint8Array): number {
@@ -294,12 +297,12 @@ export class LinuxHost implements ProgramHost {
   }
 
   recv(fd: Fd, buffer: Uint8Array): Received {
-    scratchFields.setUint32(SENDER_LENGTH, 32, true);
+    scratchWords[SENDER_LENGTH >> 2] = 32;
     // With MSG_TRUNC the kernel says how long the datagram was, not how much of it fitted.
     const size = this.call("recvfrom", "", fd, buffer, buffer.length, MSG_TRUNC, sender, senderLength);
     const data = buffer.subarray(0, Math.min(size, buffer.length));
     // struct sockaddr_nl: nl_pid at 4.
-    return { data, truncated: size > buffer.length, sender: scratchFields.getUint32(SENDER + 4, true) };
+    return { data, truncated: size > buffer.length, sender: scratchWords[(SENDER >> 2) + 1]! };
   }
 
   poll(fds: PollFd[], timeout: number): Fd[] {
@@ -355,6 +358,35 @@ export class LinuxHost implements ProgramHost {
       this.exit(1);
     }
     return 0;
+  }
+
+  sendAside(fd: Fd, data: Uint8Array): number {
+    return this.#errand("sendto", fd, data, true);
+  }
+
+  closeAside(fd: Fd): number {
+    try {
+      return this.#errand("close", fd, NOTHING, false);
+    } catch {
+      this.close(fd);
+      return 0;
+    }
+  }
+
+  #errand(name: Syscall, fd: Fd, data: Uint8Array, alone: boolean): number {
+    const pid = this.#kernel.errand?.(NUMBERS[name][this.#column], fd, data, alone) ?? -ENOSYS;
+    if (pid < 0) throw new SystemError("clone", -pid, errnoName(-pid), errnoText(-pid));
+    return pid;
+  }
+
+  hasEnded(pid: number): boolean {
+    try {
+      return this.call("wait4", "", pid, null, WNOHANG, null) === pid;
+    } catch (error) {
+      // Who started us has the kernel forget children (SIGCHLD ignored).
+      if (error instanceof SystemError && error.code === "ECHILD") return true;
+      throw error;
+    }
   }
 
   private closeAllBut(keep: Fd[]): void {

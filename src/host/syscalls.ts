@@ -72,8 +72,13 @@ export type Argument = number | string | Uint8Array | readonly Uint8Array[] | nu
 /** What a host has to bring along; linux.ts makes the port of it. */
 export interface Kernel {
   readonly machine: Machine;
-  /** The kernel's answer, or -errno. */
-  syscall(nr: number, ...args: Argument[]): number;
+  /** The kernel's answer, or -errno. What is undefined is 0. */
+  syscall(nr: number, ...args: (Argument | undefined)[]): number;
+  /**
+   * The system call nr(fd, data, length, MSG_NOSIGNAL) by a process beside us, which shares our memory and descriptors: its id, or -errno.
+   * `alone`: in a session of its own and with no descriptor but `fd`. Absent: the host has no such processes.
+   */
+  errand?(nr: number, fd: number, data: Uint8Array, alone: boolean): number;
   /** UTF-8; lone surrogates become U+FFFD. */
   encode(text: string): Uint8Array;
   /** null when it is not UTF-8. */

@@ -1,6 +1,7 @@
 // Settings of a device that its move between namespaces resets (the sysctls of net/ipv4/conf and net/ipv6/conf) or that a pod may have left on
 // it (sizes, group, broadcast address, XDP). The kernel says all of them in one answer, so that reading a hundred files is not needed.
 import { SystemError } from "../host/host.ts";
+import { loops } from "../host/loops.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
 import { Bytes, type Writer } from "../netlink/bytes.ts";
@@ -17,7 +18,7 @@ export interface LinkSettings {
   broadcast: string;
   /** By the names of SIZES, those that the kernel has. */
   sizes: { [name: string]: number };
-  /** Sysctls, see differences; absent: the kernel has no such protocol. */
+  /** Sysctls, those that are not as usual (Loops.differences); absent: the kernel has no such protocol. */
   conf4?: number[];
   conf6?: number[];
   /** net.ipv6.conf.DEVICE.stable_secret, when addresses are made of it. */
@@ -86,21 +87,12 @@ export function linkSettings(route: RouteSocket, { index, name, message }: Link)
     xdp: MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined),
   };
   const { inet, inet6 } = a.families ?? {};
-  if (inet?.conf !== undefined) settings.conf4 = differences(inet.conf, USUAL4);
+  if (inet?.conf !== undefined) settings.conf4 = loops.differences(inet.conf, USUAL4);
   if (inet6?.conf === undefined) return settings;
-  settings.conf6 = differences(inet6.conf, USUAL6);
+  settings.conf6 = loops.differences(inet6.conf, USUAL6);
   if (!STABLE.includes(inet6.conf[ADDR_GEN_MODE] ?? 0)) return settings;
   const secret = quietly(name, () => readSysctl(`net/ipv6/conf/${name}/stable_secret`));
   return secret === undefined ? settings : { ...settings, secret };
-}
-
-/** Places and values, in turn, of what is not as usual. */
-function differences(values: Int32Array, usual: Int32Array): number[] {
-  const found: number[] = [];
-  for (let i = 0; i < usual.length && i < values.length; i++) {
-    if (values[i] !== usual[i]) found.push(i, values[i]!);
-  }
-  return found;
 }
 
 /** The values that these are the differences of. */
@@ -179,11 +171,11 @@ const MODES = [
 ] as const;
 
 function restoreSysctls(device: string, family: string, names: string[], saved: Int32Array, now: Int32Array): void {
-  for (let i = 0; i < saved.length && i < now.length; i++) {
-    if (saved[i] === now[i]) continue;
-    const name = names[i]!;
+  const found = loops.differences(saved, now);
+  for (let i = 0; i < found.length; i += 2) {
+    const name = names[found[i]!]!;
     if (name === "") continue;
-    const value = IN_SECONDS.includes(name) ? saved[i]! / 1000 : saved[i]!;
+    const value = IN_SECONDS.includes(name) ? found[i + 1]! / 1000 : found[i + 1]!;
     const text = UNSIGNED.includes(name) ? value >>> 0 : Math.round(value);
     writeQuietly(device, `net/${family}/conf/${device}/${name}`, String(text));
   }

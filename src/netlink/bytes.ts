@@ -1,6 +1,7 @@
 // One aligned buffer seen as bytes, 16-bit and 32-bit words. Netlink aligns headers, attributes and structs to 4, so a word is
 // one typed-array access in host order (no DataView, no shifting: QuickJS interprets every step).
 import { host } from "../host/host.ts";
+import { loops } from "../host/loops.ts";
 import { ProtocolError } from "./errors.ts";
 
 /** Netlink rounds lengths up to 4. */
@@ -45,14 +46,7 @@ export class Bytes {
 
   /** Text up to `end` or its first NUL. */
   text(start: number, end: number): string {
-    let text = "";
-    for (let at = start; at < end; at++) {
-      const byte = this.u8[at]!;
-      if (byte === 0) return text;
-      if (byte > 127) return host.decode(this.u8.subarray(start, this.#nul(at, end)));
-      text += String.fromCharCode(byte);
-    }
-    return text;
+    return loops.text(this.u8, start, end) ?? host.decode(this.u8.subarray(start, this.#nul(start, end)));
   }
 
   #nul(start: number, end: number): number {
@@ -84,9 +78,13 @@ export class Writer extends Bytes {
   /** Adds an attribute header and room for `size` bytes; returns where the payload starts. */
   attribute(type: number, size: number): number {
     if (size > MAX_PAYLOAD) throw new ProtocolError(`attribute ${type}: ${size} bytes do not fit`);
-    const start = this.reserve(4 + size);
+    const start = this.length;
+    const end = start + align4(4 + size);
+    if (end > this.u8.length) this.#grow(end);
     this.u16[start >> 1] = 4 + size;
     this.u16[(start >> 1) + 1] = type;
+    for (let word = (start >> 2) + 1; word < end >> 2; word++) this.u32[word] = 0;
+    this.length = end;
     return start + 4;
   }
 
@@ -119,10 +117,5 @@ export class Writer extends Bytes {
 /** UTF-8 of a text; ASCII (all names that matter) without asking the host. */
 export function utf8(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code > 127) return host.encode(text);
-    bytes[at] = code;
-  }
-  return bytes;
+  return loops.put(bytes, 0, text) ? bytes : host.encode(text);
 }

@@ -1,8 +1,10 @@
 // Codecs of attribute values. Host order unless the name says otherwise.
 // `attribute` may move the writer's buffer: it is called before u8, u16 or u32 are looked at.
 
+import { host } from "../host/host.ts";
+import { loops } from "../host/loops.ts";
 import { type Codec, NLA_TYPE_MASK, type Rows, type Table, type Values } from "./attributes.ts";
-import { align4, type Bytes, utf8, type Writer } from "./bytes.ts";
+import { align4, type Bytes, type Writer } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 
 export const u8: Codec<number> = {
@@ -92,9 +94,13 @@ export const bytes: Codec<Uint8Array> = {
 };
 
 function writeText(writer: Writer, type: number, value: string, nul: number): void {
-  const encoded = utf8(value);
-  const at = writer.attribute(type, encoded.length + nul);
-  writer.u8.set(encoded, at);
+  const start = writer.length;
+  const at = writer.attribute(type, value.length + nul);
+  if (loops.put(writer.u8, at, value)) return;
+  writer.length = start;
+  const encoded = host.encode(value);
+  const again = writer.attribute(type, encoded.length + nul);
+  writer.u8.set(encoded, again);
 }
 
 /** Text with its NUL, as `ip` sends names. */

@@ -3,10 +3,11 @@
 import { EAGAIN, ECHILD, ETXTBSY, O_CREAT, O_PATH, O_RDONLY, O_WRONLY, POLLIN, SIGPIPE } from "../host/constants.ts";
 import { type Host, installHost, type Outcome } from "../host/host.ts";
 import { LinuxHost } from "../host/linux.ts";
+import { inTypeScript, type Loops } from "../host/loops.ts";
 import type { Kernel } from "../host/syscalls.ts";
 import { contract, equal, expect, failure } from "./host-contract.ts";
 
-declare const native: Kernel & { load(): void };
+declare const native: Kernel & Loops & { load(): void };
 
 // Evaluated at build time: a snapshot must bring all of this back.
 const frozen = {
@@ -69,6 +70,72 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
     expect(number === 1 && float === 2.5 && text === "text" && bigint === 2n ** 70n, "a map");
     equal([frozen.pattern.exec("aab")?.[1], frozen.bytes[2], big.length], ["aa", 3, 20_000], "the rest");
     expect(!("random" in Math), "no Math.random, whose seed the snapshot would freeze");
+  },
+
+  "the loops in C answer as those in TypeScript do": () => {
+    let seed = 1;
+    const draw = (below: number): number => {
+      seed = (seed * 1103515245 + 12345) % 2 ** 31;
+      return Math.floor((seed / 2 ** 31) * below);
+    };
+    const texts = [
+      "",
+      "eth0",
+      "a-b_c.d",
+      "-a",
+      ".",
+      "_",
+      "a/b",
+      "Z9",
+      "9",
+      "a\0b",
+      "\0",
+      "é",
+      "a€",
+      "\ud800",
+      "@[`{",
+      "~\x7f",
+      "a b",
+    ];
+    for (const text of texts) {
+      equal(native.plain(text), inTypeScript.plain(text), `plain ${JSON.stringify(text)}`);
+      const [a, b] = [new Uint8Array(12).fill(7), new Uint8Array(12).fill(7)];
+      equal([native.put(a, 2, text), [...a]], [inTypeScript.put(b, 2, text), [...b]], `put ${JSON.stringify(text)}`);
+    }
+    for (let round = 0; round < 20_000; round++) {
+      const bytes = new Uint8Array(4 * draw(150));
+      // Mostly attributes; now and then a length that leads astray.
+      for (let at = 0; at < bytes.length; ) {
+        const length = draw(20) === 0 ? draw(70_000) : 4 + draw(draw(4) === 0 ? 40 : 5);
+        bytes.set([length & 255, length >> 8, draw(12), draw(3) === 0 ? 0x80 : 0].slice(0, bytes.length - at), at);
+        at += (Math.max(length, 4) + 3) & ~3;
+        if (draw(3) === 0 && at < bytes.length) bytes[at - 1] = draw(256);
+      }
+      const end = bytes.length - (draw(4) === 0 ? draw(Math.min(bytes.length, 4)) : 0);
+      const wanted = draw(3) === 0 ? null : Uint8Array.from({ length: draw(12) }, () => draw(2));
+      const [a, b] = [new Int32Array(300), new Int32Array(300)];
+      const base = draw(100);
+      const inC = native.attributes(bytes, 0, end, wanted, a, base);
+      equal(
+        [inC, [...a]],
+        [inTypeScript.attributes(bytes, 0, end, wanted, b, base), [...b]],
+        `attributes, round ${round}`,
+      );
+      const [from, to] = [draw(bytes.length + 1), draw(bytes.length + 1)];
+      equal(native.text(bytes, from, to), inTypeScript.text(bytes, from, to), `text, round ${round}`);
+    }
+    for (let round = 0; round < 300; round++) {
+      const [a, b] = [0, 0].map(() => Int32Array.from({ length: draw(6) }, () => draw(3) - 1));
+      equal(native.differences(a!, b!), inTypeScript.differences(a!, b!), `differences, round ${round}`);
+    }
+    for (const body of [
+      () => native.attributes(new Uint8Array(4), 0, 8, null, new Int32Array(300), 0),
+      () => native.attributes(new Uint8Array(4), 0, 4, null, new Int32Array(192), 0),
+      () => native.attributes(new Uint8Array(4), -1, 4, null, new Int32Array(300), 0),
+      () => native.text(new Uint8Array(4), 0, 5),
+      () => native.put(new Uint8Array(4), 1, "eth0"),
+    ])
+      expect(thrownBy(body).startsWith("RangeError"), "what leads out of the bytes is an error");
   },
 
   "references to what was evaluated are not written down": (host) => {
@@ -231,6 +298,29 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
     host.rename(script(host, `${dir}/q`, "#!/bin/sh\necho two\n"), `${dir}/p`);
     const again = { file: text, path: `${dir}/p`, env: {}, stdin: new Uint8Array(), maxOutput: 10, timeout: 5000 };
     equal(failure(() => host.run(again)).code, "ENOENT", "code for a script that was replaced");
+  },
+
+  "what is sent aside is answered to us, and what is closed aside is closed": (host) => {
+    const socket = host.socket(16, 3, 0);
+    host.bind(socket, new Uint8Array([16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    // RTM_GETLINK of an index that nobody has: NLMSG_ERROR, -ENODEV.
+    const question = new Uint8Array(32);
+    question.set([32, 0, 0, 0, 18, 0, 1, 0, 7]);
+    question.set([255, 255, 255, 127], 20);
+    const sender = host.sendAside(socket, question);
+    equal(host.poll([{ fd: socket, events: POLLIN }], 5000), [socket], "an answer");
+    const { data } = host.recv(socket, new Uint8Array(1024));
+    equal(
+      [data[4], data[8], (data[16]! | (data[17]! << 8) | (data[18]! << 16) | (data[19]! << 24)) * -1],
+      [2, 7, 19],
+      "it",
+    );
+    host.waitpid(sender);
+    const [output, input] = host.pipe();
+    host.waitpid(host.closeAside(input));
+    equal(host.read(output, 1).length, 0, "the end of the pipe");
+    expect(thrownBy(() => host.fstat(input)) !== "nothing", "closed for us as well");
+    expect(host.hasEnded(sender), "it was waited for");
   },
 
   "a forked child has its own session and only what it keeps": (host) => {

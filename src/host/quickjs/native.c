@@ -12,6 +12,8 @@
 // LIBC_MALLOC leaves memory to the C library, so that ASan sees every block.
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -274,7 +277,7 @@ static char **get_list(JSContext *ctx, JSValueConst value) {
 }
 
 // syscall(nr, …args): what the kernel returned, or -errno. An argument is a number, text (refused with EINVAL when it holds a NUL),
-// a Uint8Array (its address), an array of NUL-terminated Uint8Arrays (char *[]), or null.
+// a Uint8Array (its address), an array of NUL-terminated Uint8Arrays (char *[]), or null; what is missing is 0.
 static JSValue js_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self;
   int64_t a[7] = {0};
@@ -295,7 +298,7 @@ static JSValue js_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueCo
     } else if (JS_IsArray(ctx, argv[i])) {
       if ((list[i] = get_list(ctx, argv[i])) == NULL) goto out;
       a[i] = (intptr_t)list[i];
-    } else if (!JS_IsNull(argv[i])) {
+    } else if (!JS_IsNull(argv[i]) && !JS_IsUndefined(argv[i])) {
       if ((a[i] = (intptr_t)get_bytes(ctx, argv[i], &size)) == 0) goto out;
     }
   }
@@ -423,7 +426,156 @@ static JSValue js_load(JSContext *ctx, JSValueConst self, int argc, JSValueConst
   return evaluate(ctx, cli_bytecode, cli_bytecode_end - cli_bytecode);
 }
 
+// What a process beside us does: it shares our memory, so that it costs no copy of a page, and our descriptors.
+struct errand {
+  long nr, fd, size;
+  bool alone; // in a session of its own, without our descriptors but `fd`: it may outlive us
+  uint8_t data[512];
+  char stack[8192] __attribute__((aligned(16)));
+};
+
+// Without errno, which is ours.
+static long raw_syscall(long nr, long a, long b, long c, long d) {
+#ifdef __aarch64__
+  register long x8 __asm__("x8") = nr, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d, x4 __asm__("x4") = 0, x5 __asm__("x5") = 0;
+  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+  return x0;
+#else
+  register long r10 __asm__("r10") = d, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
+  __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+  return nr;
+#endif
+}
+
+static int run_errand(void *given) {
+  struct errand *e = given;
+  if (e->alone) {
+    raw_syscall(SYS_setsid, 0, 0, 0, 0);
+    raw_syscall(SYS_unshare, CLONE_FILES, 0, 0, 0);
+    if (raw_syscall(SYS_close_range, e->fd + 1, ~0U, 0, 0) == 0) raw_syscall(SYS_close_range, 0, e->fd - 1, 0, 0);
+    else
+      for (long fd = 0; fd < 1024; fd++) // Linux before 5.9
+        if (fd != e->fd) raw_syscall(SYS_close, fd, 0, 0, 0);
+  }
+  raw_syscall(e->nr, e->fd, (long)e->data, e->size, MSG_NOSIGNAL);
+  return 0;
+}
+
+// errand(nr, fd, bytes, alone): the system call nr(fd, bytes, size, MSG_NOSIGNAL, NULL, 0) by a process beside us: its id, or -errno. For what
+// the kernel makes one wait for. (The flags are those that valgrind knows as well.)
+static JSValue js_errand(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size;
+  int32_t nr, fd;
+  const uint8_t *bytes = get_bytes(ctx, argv[2], &size);
+  if (bytes == NULL || JS_ToInt32(ctx, &nr, argv[0]) < 0 || JS_ToInt32(ctx, &fd, argv[1]) < 0) return JS_EXCEPTION;
+  struct errand *e = mmap(NULL, sizeof *e, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (e == MAP_FAILED || size > sizeof e->data) return JS_NewInt32(ctx, -ENOMEM);
+  e->nr = nr, e->fd = fd, e->size = size, e->alone = JS_ToBool(ctx, argv[3]);
+  memcpy(e->data, bytes, size);
+  int pid = clone(run_errand, e->stack + sizeof e->stack, CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, e);
+  return JS_NewInt32(ctx, pid < 0 ? -errno : pid);
+}
+
+// ---- loops: see src/host/loops.ts, whose functions say what is right. Positions come from TypeScript, and are checked.
+
+static bool get_positions(JSContext *ctx, JSValueConst *argv, int count, int32_t *positions, size_t size) {
+  for (int i = 0; i < count; i++) {
+    if (JS_ToInt32(ctx, &positions[i], argv[i]) < 0) return false;
+    if (positions[i] < 0 || (size_t)positions[i] > size) return JS_ThrowRangeError(ctx, "position %d", positions[i]), false;
+  }
+  return true;
+}
+
+static JSValue js_attributes(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size, known = 0, room;
+  int32_t range[2], base;
+  const uint8_t *p = get_bytes(ctx, argv[0], &size), *wanted = NULL;
+  if (p == NULL || !get_positions(ctx, argv + 1, 2, range, size)) return JS_EXCEPTION;
+  if (!JS_IsNull(argv[3]) && (wanted = get_bytes(ctx, argv[3], &known)) == NULL) return JS_EXCEPTION;
+  int32_t *spans = (int32_t *)get_bytes(ctx, argv[4], &room);
+  if (spans == NULL || !get_positions(ctx, argv + 5, 1, &base, room / 4)) return JS_EXCEPTION;
+  if (room / 4 - base < 1 + 64 * 3) return JS_ThrowRangeError(ctx, "no room");
+  int32_t at = range[0], end = range[1], count = 0, *to = spans + base + 1;
+  for (uint16_t head[2]; at < end; at += (head[0] + 3) & ~3) {
+    if (end - at >= 4) memcpy(head, p + at, 4);
+    if (end - at < 4 || head[0] < 4 || head[0] > end - at) {
+      at = -1 - at;
+      break;
+    }
+    unsigned type = head[1] & 0x3fff;
+    if (wanted != NULL && (type >= known || wanted[type] != 1)) continue;
+    if (count == 64) break;
+    *to++ = head[1], *to++ = at + 4, *to++ = at + head[0];
+    count++;
+  }
+  spans[base] = count;
+  return JS_NewInt32(ctx, at);
+}
+
+static JSValue js_text(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size;
+  int32_t range[2];
+  const uint8_t *p = get_bytes(ctx, argv[0], &size);
+  if (p == NULL || !get_positions(ctx, argv + 1, 2, range, size)) return JS_EXCEPTION;
+  int32_t at = range[0];
+  while (at < range[1] && p[at] != 0)
+    if (p[at++] > 127) return JS_NULL;
+  return JS_NewStringLen(ctx, (const char *)p + range[0], at - range[0]);
+}
+
+static JSValue js_put(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size, length;
+  int32_t at;
+  uint8_t *p = get_bytes(ctx, argv[0], &size);
+  if (p == NULL || !get_positions(ctx, argv + 1, 1, &at, size)) return JS_EXCEPTION;
+  const char *text = JS_ToCStringLen(ctx, &length, argv[2]);
+  if (text == NULL) return JS_EXCEPTION;
+  bool ascii = true;
+  for (size_t i = 0; i < length; i++) ascii &= (uint8_t)text[i] < 128;
+  bool fits = length <= size - at;
+  if (ascii && fits) memcpy(p + at, text, length);
+  JS_FreeCString(ctx, text);
+  return ascii && !fits ? JS_ThrowRangeError(ctx, "no room") : JS_NewBool(ctx, ascii);
+}
+
+static JSValue js_plain(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t length;
+  const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+  if (text == NULL) return JS_EXCEPTION;
+  bool plain = length > 0;
+  for (size_t i = 0; i < length; i++) {
+    unsigned c = (uint8_t)text[i];
+    bool alphanumeric = c - '0' < 10 || (c | 32) - 'a' < 26;
+    plain &= alphanumeric || (i > 0 && (c == '_' || c == '.' || c == '-'));
+  }
+  JS_FreeCString(ctx, text);
+  return JS_NewBool(ctx, plain);
+}
+
+static JSValue js_differences(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size, other_size;
+  const int32_t *values = (int32_t *)get_bytes(ctx, argv[0], &size), *others = NULL;
+  if (values == NULL || (others = (int32_t *)get_bytes(ctx, argv[1], &other_size)) == NULL) return JS_EXCEPTION;
+  JSValue found = JS_NewArray(ctx);
+  for (uint32_t i = 0, n = 0; !JS_IsException(found) && i < size / 4 && i < other_size / 4; i++) {
+    if (values[i] == others[i]) continue;
+    if (JS_SetPropertyUint32(ctx, found, n++, JS_NewInt32(ctx, i)) < 0) return JS_EXCEPTION;
+    if (JS_SetPropertyUint32(ctx, found, n++, JS_NewInt32(ctx, values[i])) < 0) return JS_EXCEPTION;
+  }
+  return found;
+}
+
 static const JSCFunctionListEntry functions[] = {
+  JS_CFUNC_DEF("attributes", 6, js_attributes), JS_CFUNC_DEF("text", 3, js_text), JS_CFUNC_DEF("put", 3, js_put),
+  JS_CFUNC_DEF("plain", 1, js_plain), JS_CFUNC_DEF("errand", 4, js_errand),
+  JS_CFUNC_DEF("differences", 2, js_differences),
   JS_CFUNC_DEF("syscall", 7, js_syscall), JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 1, js_decode),
   JS_CFUNC_DEF("strings", 1, js_strings), JS_CFUNC_DEF("getenv", 1, js_getenv), JS_CFUNC_DEF("load", 0, js_load),
   JS_CFUNC_DEF("stackLimit", 0, js_stack_limit), JS_CFUNC_DEF("readFiles", 4, js_read_files),
