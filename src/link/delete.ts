@@ -1,12 +1,11 @@
 // Deletes a macvlan, an ipvlan or a pair of veths without waiting for what nobody needs. RTM_DELLINK returns 12 to 20 ms after the
 // link is gone for everyone: the kernel waits an RCU barrier before it frees the memory (performance figures: docs/decisions.md). So
-// a child sends the request, and we return as soon as the link is gone.
-import { POLLIN } from "../host/constants.ts";
-import { errnoName, errnoText } from "../host/errno.ts";
-import { type Fd, host, SystemError } from "../host/host.ts";
-import { RTM_DELLINK, RTNLGRP_LINK } from "../netlink/constants.ts";
+// a process beside us sends the request, and we return as soon as the link is gone.
+import { host } from "../host/host.ts";
+import { NLMSG_ERROR, RTM_DELLINK, RTNLGRP_LINK } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { readLink } from "../netlink/link.ts";
+import { readLink, writeLink } from "../netlink/link.ts";
+import { HEADER, readError } from "../netlink/message.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { deleteLink, getLink } from "./link.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
@@ -17,78 +16,45 @@ const LOOK = 20;
 const DEADLINE = 30_000;
 
 /**
- * Returns when no link of this index is in the namespace any more. Throws what the kernel says against it. Where the host cannot
- * fork, it takes the whole time.
+ * Returns when no link of this index is in the namespace any more. Throws what the kernel says against it. Where the host has no processes
+ * beside it, it takes the whole time.
  */
 export function deleteWithoutWaiting(pod: NetNs, index: number): void {
-  const [result, report] = host.pipe();
-  const watch = inNamespace(pod, () => {
-    const socket = RouteSocket.open(1 << (RTNLGRP_LINK - 1));
-    if (startChild(report, index)) return socket;
-    socket.close();
-    return undefined;
-  });
-  host.close(report);
+  const socket = inNamespace(pod, () => RouteSocket.open(1 << (RTNLGRP_LINK - 1)));
   try {
-    if (watch === undefined) deleteLink(pod.route, index);
-    else waitGone(pod, index, watch, result);
+    const operation = `ip link del ${index}`;
+    writeLink(socket.begin(operation, RTM_DELLINK, 0), index, 0, 0, {});
+    const child = socket.sendAside();
+    if (child === undefined) deleteLink(pod.route, index);
+    else waitGone(pod, index, operation, socket, child);
   } finally {
-    watch?.close();
-    host.close(result);
+    socket.close();
   }
 }
 
-/** False when this host cannot fork. The child is in the namespace and keeps only `report`, which it writes to when it fails. */
-function startChild(report: Fd, index: number): boolean {
-  try {
-    if (host.fork([report]) !== 0) return true;
-  } catch (error) {
-    if (error instanceof SystemError && error.code === "ENOSYS") return false;
-    throw error;
-  }
-  try {
-    deleteLink(RouteSocket.open(), index);
-  } catch (error) {
-    host.write(report, host.encode(JSON.stringify(describe(error))));
-  }
-  host.exit(0);
-}
-
-interface Report {
-  operation: string;
-  errno: number;
-  kernelMessage: string;
-}
-
-function describe(error: unknown): Report {
-  if (error instanceof NetlinkError) return error;
-  if (error instanceof SystemError) return { operation: error.message, errno: error.errno, kernelMessage: "" };
-  return { operation: String(error), errno: 0, kernelMessage: "" };
-}
-
-/** Returns at the notification. It may get lost, so that none in a while is a reason to look. */
-function waitGone(pod: NetNs, index: number, watch: RouteSocket, result: Fd): void {
+/** Returns at the notification, or at the answer. Both may get lost, so that none in a while is a reason to look. */
+function waitGone(pod: NetNs, index: number, operation: string, socket: RouteSocket, child: number): void {
   const deadline = host.monotonic() + DEADLINE;
   while (host.monotonic() < deadline) {
     let gone = false;
-    const told = watch.waitNotification(LOOK, (type, bytes, start, end) => {
+    let refusal: NetlinkError | undefined;
+    const ended = host.hasEnded(child);
+    const told = socket.waitNotification(ended ? 0 : LOOK, (type, bytes, start, end) => {
+      if (type === NLMSG_ERROR) {
+        refusal = readError(operation, bytes, start - HEADER, end);
+        gone ||= refusal === undefined;
+      }
       // Bridges tell of their ports by messages of family AF_BRIDGE.
       if (type !== RTM_DELLINK) return;
       const link = readLink(bytes, start, end);
       gone ||= link.index === index && link.family === 0;
     });
-    if (gone) return;
-    const ended = host.poll([{ fd: result, events: POLLIN }], 0).length > 0;
+    if (gone || refusal?.code === "ENODEV") return;
+    if (refusal !== undefined) throw refusal;
     // A look waits for the child (RTNL), which is what we are here to avoid.
     if (told && !ended) continue;
     if (getLink(pod.route, index) === undefined) return;
-    if (ended) throw failure(index, host.read(result, 4096));
+    if (ended) throw new NetlinkError(operation, 4, "EINTR", "the child was killed");
   }
-  throw new NetlinkError(`ip link del ${index}`, 110, "ETIMEDOUT", `not done in ${DEADLINE} ms`);
-}
-
-function failure(index: number, report: Uint8Array): NetlinkError {
-  if (report.length === 0) return new NetlinkError(`ip link del ${index}`, 4, "EINTR", "the child was killed");
-  const { operation, errno, kernelMessage }: Report = JSON.parse(host.decode(report));
-  return new NetlinkError(operation, errno, errnoName(errno), errnoText(errno), kernelMessage);
+  throw new NetlinkError(operation, 110, "ETIMEDOUT", `not done in ${DEADLINE} ms`);
 }

@@ -93,10 +93,9 @@ export class NetlinkSocket {
   namespaceCookie(): string {
     try {
       const value = host.getsockopt(this.#fd, SOL_SOCKET, SO_NETNS_COOKIE, 8);
-      return [...value]
-        .reverse()
-        .map((byte) => byte.toString(16).padStart(2, "0"))
-        .join("");
+      let text = "";
+      for (let i = value.length - 1; i >= 0; i--) text += (value[i]! + 256).toString(16).slice(1);
+      return text;
     } catch (error) {
       if (error instanceof SystemError) return "";
       throw error;
@@ -156,6 +155,25 @@ export class NetlinkSocket {
       return this.#results;
     } finally {
       this.#results = [];
+      this.#reset();
+    }
+  }
+
+  /**
+   * Has a process beside us send the message that was begun, and returns its id: the kernel may take its time. The answer, NLMSG_ERROR, comes
+   * to waitNotification, and nothing else may be sent on this socket. undefined: nothing was sent, for this host cannot.
+   */
+  sendAside(): number | undefined {
+    this.#finish();
+    const data = this.#out.written();
+    try {
+      const pid = host.sendAside(this.#fd, data);
+      trace?.("send", data);
+      return pid;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      return undefined;
+    } finally {
       this.#reset();
     }
   }

@@ -40,8 +40,6 @@ export function traceCall(file: string): void {
     if (to === 1 || to === 2) say(`${to === 1 ? "   answers" : "   logs"} ${real.decode(data).trimEnd()}`);
     return real.write(to, data);
   };
-  // DEL of a virtual link is sent by a child, which goes on with the same file.
-  listening.fork = (keep) => real.fork([...keep, fd]);
   installHost(listening);
 }
 
