@@ -27,9 +27,11 @@ export function enterSandbox(script: string): boolean {
   return false;
 }
 
-/** Fresh /run and /var/lib, seen by this sandbox only. */
+/** Fresh /run, /var/lib and /sys, seen by this sandbox only. */
 export function hideState(): void {
   for (const dir of ["/run", "/var/lib"]) sh("mount", "-t", "tmpfs", "-o", "mode=755", "podnic", dir);
+  // As on a node: that of this network namespace.
+  sh("mount", "-t", "sysfs", "podnic", "/sys");
   mkdirSync("/run/netns");
   mkdirSync("/var/lib/cni");
   sh("ip", "link", "set", "lo", "up");

@@ -9,7 +9,7 @@ import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
-import { identify } from "../../src/link/identity.ts";
+import { confirm, identify } from "../../src/link/identity.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
@@ -141,7 +141,10 @@ function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Lin
   transaction.onRollback(`bringing ${link.name} back`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.
-  return moveLink(hostNs, pod, link, key.ifName, { alias: link.name, up: true }, saved);
+  const moved = moveLink(hostNs, pod, link, key.ifName, { alias: link.name, up: true }, saved);
+  const confirmed = confirm(saved, pod, moved);
+  if (confirmed !== saved) hostDeviceLender.store().write(key, { ...data, was: confirmed }, homeOf(hostNs));
+  return moved;
 }
 
 function check(call: Call<HostDeviceConfig>): void {

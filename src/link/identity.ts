@@ -8,7 +8,7 @@
 // Without a mark (Linux before 5.2, a record of an older version) what the kernel lets only one device have must do: the number and the parent
 // of a VLAN, the peer of a veth, a passthru macvlan's parent. A dummy has nothing of the kind. Then the answer is "unclear", and an error.
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
-import { type Fd, host, SystemError } from "../host/host.ts";
+import { AT_FDCWD, type Fd, host, SystemError } from "../host/host.ts";
 import { namespaceNumber } from "../netlink/nsid.ts";
 import { busAddress, pciLink } from "../sysfs/device.ts";
 import { getLink, IFF_LOOPBACK, type Link, listLinks } from "./link.ts";
@@ -114,19 +114,36 @@ export function isSameDevice(view: View, link: Link, saved: LinkSnapshot, ifName
   return judge(view, link, saved, ifName) === "same";
 }
 
-/** A device of the host that is about to leave it, with all that it will be known by. */
+/**
+ * A device of the host that is about to leave it, with all that it will be known by. The mark is what /sys says, when it has the device: to
+ * mount a sysfs costs three times as much, and waits when it is let go of. But /sys may be that of another namespace, with a device that has
+ * the name and the index of ours: `confirm` tells, after the move.
+ */
 export function identify(home: NetNs, link: Link): LinkSnapshot {
-  return withIdentity(home, link, snapshotOnHost(home.route, link));
+  return withIdentity(home, link, snapshotOnHost(home.route, link), (one) => markShown(one) ?? markOf(home, one));
+}
+
+/** The snapshot of identify, of a device that is in `there` by now; another one when /sys was wrong. What /sys still has did not move. */
+export function confirm(saved: LinkSnapshot, there: NetNs, link: Link): LinkSnapshot {
+  if (saved.mark === undefined || lookShown(saved.name)?.mark !== saved.mark) return saved;
+  const { mark: _, ...rest } = saved;
+  const mark = markOf(there, link);
+  return mark === undefined ? rest : { ...rest, mark };
 }
 
 /** The snapshot, with what the device will be known by. */
-export function withIdentity(home: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
+export function withIdentity(
+  home: NetNs,
+  link: Link,
+  saved: LinkSnapshot,
+  find = (one: Link) => markOf(home, one),
+): LinkSnapshot {
   if (link.portName !== undefined) saved.portName = link.portName;
   if (isPhysical(saved)) return saved;
   if (link.vlan !== undefined) saved.vlan = link.vlan;
   if (link.mode !== undefined) saved.mode = link.mode;
   saved.parentOnHost = link.parent !== 0 && link.linkNetnsid === undefined;
-  const mark = markOf(home, link);
+  const mark = find(link);
   return mark === undefined ? saved : { ...saved, mark };
 }
 
@@ -180,6 +197,21 @@ function placeIn(namespace: NetNs, { name, kind, parentDevice }: Link): string {
   return busAddress(target.slice(target.lastIndexOf("/") + 1));
 }
 
+function markShown({ name, index }: Link): number | undefined {
+  const seen = lookShown(name);
+  return seen?.index === index ? seen.mark : undefined;
+}
+
+/** undefined also without a /sys that may be read. */
+function lookShown(name: string): ReturnType<typeof look> {
+  try {
+    return look(AT_FDCWD, name, "/sys/class/net/");
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
 function markOf({ sysfs, route }: NetNs, link: Link): number | undefined {
   if (sysfs === undefined) return undefined;
   const seen = look(sysfs, link.name);
@@ -211,8 +243,8 @@ function linkWithMark(sysfs: Fd, route: NetNs["route"], name: string, mark: numb
 }
 
 /** Mark and index of the device of this name: both of the directory that was opened, whatever is renamed meanwhile. */
-function look(sysfs: Fd, name: string): { mark: number; index: number } | undefined {
-  const directory = quietly(() => host.open(`class/net/${name}`, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs));
+function look(sysfs: Fd, name: string, below = "class/net/"): { mark: number; index: number } | undefined {
+  const directory = quietly(() => host.open(below + name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs));
   if (directory === undefined) return undefined;
   try {
     const file = quietly(() => host.open("ifindex", O_RDONLY | O_CLOEXEC, 0, directory));

@@ -57,6 +57,14 @@ class OpenNamespace implements NetNs {
     return this.#sysfs === -1 ? undefined : this.#sysfs;
   }
 
+  /** Process that closes it (Host.closeAside), or 0. */
+  dropSysfs(): number {
+    const fd = this.#sysfs ?? -1;
+    if (fd < 0) return 0;
+    this.#sysfs = undefined;
+    return host.closeAside(fd);
+  }
+
   close(): void {
     this.#route?.close();
     if ((this.#sysfs ?? -1) >= 0) host.close(this.#sysfs!);
@@ -73,6 +81,20 @@ function mountSysfs(): Fd {
     if (error instanceof SystemError && ["ENOSYS", "EPERM", "EACCES", "ENODEV", "EINVAL"].includes(error.code))
       return -1;
     throw error;
+  }
+}
+
+/**
+ * Lets go of the namespace's sysfs and runs `body`, which moves a device: the kernel waits for both (RCU), for the first half a millisecond and
+ * up to eight, so at the same time.
+ */
+export function withoutSysfs<T>(ns: NetNs, body: () => T): T {
+  const child = ns instanceof OpenNamespace ? ns.dropSysfs() : 0;
+  if (child === 0) return body();
+  try {
+    return body();
+  } finally {
+    while (!host.hasEnded(child)) host.sleep(0.1);
   }
 }
 

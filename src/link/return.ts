@@ -4,7 +4,7 @@ import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
 import { deleteLink, type Link, listLinksOn } from "./link.ts";
 import { moveLink } from "./move.ts";
-import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
+import { type NetNs, openNamespace, ownNamespace, sameNamespace, withoutSysfs } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
 
 /** A namespace as a record keeps it: the path it had, and what tells it from a later one at the same path. */
@@ -122,7 +122,9 @@ function isElsewhere(saved: LinkSnapshot): boolean {
 export function takeBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, saved);
-  return moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved);
+  return withoutSysfs(pod, () =>
+    moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved),
+  );
 }
 
 /** Interfaces that the pod stacked on the device (VLANs, macvlans) would go on to use it from inside the pod. */
