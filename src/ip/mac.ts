@@ -1,5 +1,5 @@
 // Link-layer addresses.
-import { hexDigit } from "./hex.ts";
+import { HEX, hexDigit } from "./hex.ts";
 
 const LENGTHS = [6, 8, 20];
 
@@ -28,11 +28,8 @@ export function parseMac(text: string): Uint8Array | undefined {
 
 /** Lower-case colon form; "" for no bytes. */
 export function formatMac(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i++) {
-    if (i > 0) text += ":";
-    if (bytes[i]! < 16) text += "0";
-    text += bytes[i]!.toString(16);
-  }
+  if (bytes.length === 0) return "";
+  let text = HEX[bytes[0]!]!;
+  for (let i = 1, count = bytes.length; i < count; i++) text += `:${HEX[bytes[i]!]}`;
   return text;
 }

@@ -186,6 +186,7 @@ export const CHOSEN_FLAGS = {
   multicast: c.IFF_MULTICAST,
 } as const;
 export type ChosenFlag = keyof typeof CHOSEN_FLAGS;
+export const CHOSEN: readonly ChosenFlag[] = Object.keys(CHOSEN_FLAGS) as ChosenFlag[];
 
 /** The change in the words of `ip link set`. */
 function describe(change: LinkChange): string {
@@ -226,7 +227,8 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
     mask |= c.IFF_UP;
     if (change.up) flags |= c.IFF_UP;
   }
-  for (const key of Object.keys(CHOSEN_FLAGS) as ChosenFlag[]) {
+  for (let i = 0; i < CHOSEN.length; i++) {
+    const key = CHOSEN[i]!;
     if (change[key] === undefined) continue;
     mask |= CHOSEN_FLAGS[key];
     if (change[key]) flags |= CHOSEN_FLAGS[key];

@@ -7,6 +7,7 @@ import type { RouteSocket } from "../netlink/socket.ts";
 import { placeOnHost } from "../sysfs/device.ts";
 import {
   addAltnames,
+  CHOSEN,
   CHOSEN_FLAGS,
   type ChosenFlag,
   deleteAltnames,
@@ -123,7 +124,7 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
   if (link.mac !== saved.mac && parseMac(saved.mac) !== undefined) change({ mac: saved.mac });
   if (link.mtu !== saved.mtu) change({ mtu: saved.mtu });
   if (link.txqlen !== saved.txqlen) change({ txqlen: saved.txqlen });
-  for (const flag of Object.keys(CHOSEN_FLAGS) as ChosenFlag[]) {
+  for (const flag of CHOSEN) {
     const wanted = saved[flag] ?? hasFlag(link, flag);
     if (wanted !== hasFlag(link, flag)) change({ [flag]: wanted });
   }

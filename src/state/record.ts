@@ -173,7 +173,9 @@ function readBootId(): string {
 function fileName(key: RecordKey): string {
   const name = `${key.network}:${key.containerId}:${key.ifName}`.replaceAll("/", "%2F");
   // The name of a writer's temporary file is five bytes longer.
-  if (host.encode(name).length + SUFFIX.length + 5 <= NAME_MAX) return name + SUFFIX;
+  const others = SUFFIX.length + 5;
+  // Three bytes a UTF-16 unit at most.
+  if (name.length * 3 + others <= NAME_MAX || host.encode(name).length + others <= NAME_MAX) return name + SUFFIX;
   return `${name.slice(0, 40)}~${sha256(name)}${SUFFIX}`;
 }
 

@@ -25,7 +25,12 @@ export function mapOf<T>(shape: Shape<T>): Shape<{ [key: string]: T }> {
 /** An object with these keys. Others are no error: a later version may have written them. */
 export function objectOf<T>(fields: { [K in keyof T]-?: Shape<T[K]> }): Shape<T> {
   const keys = Object.keys(fields) as (keyof T & string)[];
-  return (value): value is T => isObject(value) && keys.every((key) => fields[key](value[key]));
+  const shapes = keys.map((key) => fields[key]) as ((value: unknown) => boolean)[];
+  return (value): value is T => {
+    if (!isObject(value)) return false;
+    for (let i = 0; i < keys.length; i++) if (!shapes[i]!(value[keys[i]!])) return false;
+    return true;
+  };
 }
 
 /** Not a list, which mapOf and objectOf would take too. */
