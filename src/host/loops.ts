@@ -5,8 +5,9 @@
 export interface Loops {
   /**
    * Finds netlink attributes in [at, end) of `bytes`, from aligned `at`. Those that `wanted` has a 1 for at their type (null: all) go to `spans`
-   * from `base` on, where there is room for them: their number, then type with its flags, start and end of the payload of each. Returns where it stopped: at `end` or behind
-   * it, or earlier after 64 of them; -1 minus the position of an attribute whose length cannot be right.
+   * from `base` on, where there is room for them: their number, then of each its type with its flags, start and end of its payload. Returns
+   * where it stopped: at `end` or behind it, or earlier after 64 of them; -1 minus the position of an attribute whose length cannot be right,
+   * of which those before it were found.
    */
   attributes(
     bytes: Uint8Array,
@@ -32,9 +33,11 @@ const TYPE_MASK = 0x3fff;
 export const inTypeScript: Loops = {
   attributes(bytes, at, end, wanted, spans, base) {
     let count = 0;
+    let bad = false;
     while (at < end) {
       const length = end - at < 4 ? 0 : bytes[at]! | (bytes[at + 1]! << 8);
-      if (length < 4 || at + length > end) return -1 - at;
+      bad = length < 4 || at + length > end;
+      if (bad) break;
       const type = bytes[at + 2]! | (bytes[at + 3]! << 8);
       if (wanted === null || wanted[type & TYPE_MASK] === 1) {
         if (count === 64) break;
@@ -47,7 +50,7 @@ export const inTypeScript: Loops = {
       at += (length + 3) & ~3;
     }
     spans[base] = count;
-    return at;
+    return bad ? -1 - at : at;
   },
   plain(text) {
     for (let at = 0; at < text.length; at++) {
