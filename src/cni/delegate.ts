@@ -17,6 +17,8 @@ const outputLimit = 1 << 20;
 /** Milliseconds between tries while an executable is being written, and how often: it is a moment during an installation. */
 const busyPause = 100;
 const busyTries = 20;
+/** Milliseconds that the undo of an ADD has at least, when ADD itself has used up its time. */
+const undoTime = 5000;
 
 const signals: { [signal: number]: string | undefined } = {
   1: "SIGHUP",
@@ -42,24 +44,36 @@ function failure(delegate: Delegate, what: string, details = "", kind: FailureKi
 }
 
 /** Runs it and returns its stdout when it says that it succeeded. Throws Failure, in the plugin's own words where it had some. */
-export function runDelegate(delegate: Delegate, call: Pick<Call, "stdin">, command: Command): string {
-  return outputOf(delegate, execute(delegate, call, command));
+export function runDelegate(
+  delegate: Delegate,
+  call: Pick<Call, "stdin">,
+  command: Command,
+  limit = timeLimit(delegate),
+): string {
+  return outputOf(delegate, execute(delegate, call, command, limit), limit);
 }
 
-/** ADD: its undo is on call.transaction as soon as it has run, because one that failed or was killed may hold an address too (C-136). */
+/**
+ * ADD: its undo is on call.transaction as soon as it has run, because one that failed or was killed may hold an address too (C-136). Both
+ * share one limit: who hangs on ADD mostly hangs on DEL as well.
+ */
 export function addWithDelegate(delegate: Delegate, call: Call): Result {
-  const outcome = execute(delegate, call, "ADD");
-  call.transaction.onRollback(`DEL of IPAM plugin ${delegate.name}`, () => void runDelegate(delegate, call, "DEL"));
-  const result = readDelegateResult(delegate, outputOf(delegate, outcome), call.version);
+  const limit = timeLimit(delegate);
+  const begin = host.monotonic();
+  const outcome = execute(delegate, call, "ADD", limit);
+  const left = Math.min(limit, Math.max(limit - (host.monotonic() - begin), undoTime));
+  const undo = () => void runDelegate(delegate, call, "DEL", Math.round(left));
+  call.transaction.onRollback(`DEL of IPAM plugin ${delegate.name}`, undo);
+  const result = readDelegateResult(delegate, outputOf(delegate, outcome, limit), call.version);
   checkDelegateResult(delegate, result);
   return result;
 }
 
-function outputOf(delegate: Delegate, outcome: Outcome): string {
+function outputOf(delegate: Delegate, outcome: Outcome, limit: number): string {
   const output = host.decode(outcome.stdout);
   if (outcome.killed === "timeout") {
     const cure = "It was killed. delegateTimeout in /etc/cni/podnic.json sets the limit.";
-    throw failure(delegate, `did not end within ${timeLimit(delegate)} ms`, cure, "try again");
+    throw failure(delegate, `did not end within ${limit} ms`, cure, "try again");
   }
   if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "It was killed.");
   if (outcome.signal !== 0) {
@@ -70,7 +84,7 @@ function outputOf(delegate: Delegate, outcome: Outcome): string {
 }
 
 /** With our environment and the configuration byte for byte. Throws Failure when it cannot be started. */
-function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command): Outcome {
+function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command, limit: number): Outcome {
   for (let tries = busyTries; ; tries--) {
     try {
       return host.run({
@@ -79,7 +93,7 @@ function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command
         env: { CNI_COMMAND: command, [delegateMark]: "1" },
         stdin: call.stdin,
         maxOutput: outputLimit,
-        timeout: timeLimit(delegate),
+        timeout: limit,
       });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;

@@ -4,9 +4,9 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Failure } from "../errors.ts";
 import { SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import type { Edge } from "../testing/edge.ts";
+import { type Edge, installEdge } from "../testing/edge.ts";
 import { type Answer, address, answerWith, config, run } from "../testing/recorder.ts";
-import { AnsweredFailure } from "./failure.ts";
+import { AnsweredFailure, toFailure } from "./failure.ts";
 import type { Call } from "./plugin.ts";
 import { emptyResult, type Result } from "./result.ts";
 
@@ -69,6 +69,17 @@ describe("undo", () => {
 });
 
 describe("errors", () => {
+  test.each([
+    [0, "unlinkat", "10.1.0.2", "although podnic is root: lsattr"],
+    [1000, "unlinkat", "10.1.0.2", "Run podnic as root"],
+    [0, "setns", "", "Run podnic as root"],
+  ])("EPERM to user %i, %s %j: %s", (user, syscall, subject, words) => {
+    const edge = installEdge({});
+    edge.geteuid = () => user;
+    const error = new SystemError(syscall, 1, "EPERM", "operation not permitted", subject);
+    expect(toFailure(error).details).toContain(words);
+  });
+
   test.each([
     [
       new NetlinkError("ip link set eth1", 1, "EPERM", "operation not permitted", "no"),

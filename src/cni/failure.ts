@@ -1,6 +1,6 @@
 // Any failure as the one JSON document that a runtime reads, and one line for a person.
 import { Failure, type FailureKind } from "../errors.ts";
-import { SystemError } from "../host/host.ts";
+import { host, SystemError } from "../host/host.ts";
 import { jsonText } from "../json-text.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 
@@ -76,7 +76,7 @@ const kinds: { [errno: string]: FailureKind | undefined } = {
 export function toFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   if (error instanceof SystemError || error instanceof NetlinkError) {
-    const cure = cures[error.code];
+    const cure = isRefusedToRoot(error) ? cureForRoot : cures[error.code];
     return new Failure(
       kinds[error.code] ?? "failed",
       error.message,
@@ -86,6 +86,16 @@ export function toFailure(error: unknown): Failure {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const where = error instanceof Error ? (error.stack ?? "").split("\n").slice(0, 4).join(" ").trim() : "";
   return new Failure("failed", `internal error: ${text}`, `This is a bug in podnic; please report it: ${where}`);
+}
+
+const cureForRoot =
+  "permission denied although podnic is root: lsattr shows whether the file or its directory is immutable (chattr -i); " +
+  "a security module, or a container without capabilities, forbids it as well";
+
+/** Of a file: root has the right, and something else is in the way. */
+function isRefusedToRoot(error: SystemError | NetlinkError): boolean {
+  const isOfFile = error instanceof SystemError && error.subject !== "";
+  return isOfFile && (error.code === "EPERM" || error.code === "EACCES") && host.geteuid() === 0;
 }
 
 /** The document. Go leaves out cniVersion and empty details; the spec wants both (C-061). */
