@@ -5,6 +5,7 @@ import { config, returned } from "./host-device.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
 const RULE = "the device is proven, not guessed";
+const GONE = "gone means proven gone";
 const RECORDS = "/var/lib/cni/podnic/host-device";
 
 /** sed's `script` on the record of the device. Plugins that keep none fail here. */
@@ -37,6 +38,24 @@ function eachOthersName(t: Trial, act: (a: string, b: string) => void): void {
   t.add(config("1.0.0", { device: a }));
   t.add(config("1.0.0", { device: b }), { set: second, ns: "c2" });
   act(a, b);
+  t.silent("DEL", config("1.0.0", { device: a }));
+  t.silent("DEL", config("1.0.0", { device: b }), { set: second });
+  t.equal(
+    [a, b].map((name) => dressed(t, name)),
+    before,
+    "MAC, MTU and state of both, under their names",
+  );
+}
+
+/** c1 and c2 have a device each, and exchange them; x is a namespace of its own. After DEL of both each is on the host. */
+function eachOthersDevice(t: Trial, exchange: string): void {
+  const [a, b] = [t.freshDevice(), t.freshDevice()];
+  t.sh("ip netns add c2; ip netns add x");
+  const before = [a, b].map((name) => dressed(t, name));
+  const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+  t.add(config("1.0.0", { device: a }));
+  t.add(config("1.0.0", { device: b }), { set: second, ns: "c2" });
+  t.sh(exchange);
   t.silent("DEL", config("1.0.0", { device: a }));
   t.silent("DEL", config("1.0.0", { device: b }), { set: second });
   t.equal(
@@ -285,6 +304,96 @@ export const hostDeviceIdentity: CaseTable = {
         t.silent("DEL", conf);
       },
     ),
+    one("HDI-21", "H", GONE, "the pod moved it to another namespace, and renamed it there: it comes back", (t) => {
+      const device = t.freshDevice();
+      const { mac } = t.link(device, "")!;
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh("ip netns add x; ip -n c1 link set eth0 netns x name other; ip -n x link set other alias mine");
+      t.silent("DEL", conf);
+      returned(t, device);
+      t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
+    }),
+    one("HDI-22", "H", GONE, "two pods exchanged their devices: each comes back", (t) => {
+      eachOthersDevice(
+        t,
+        "ip -n c1 link set eth0 netns x; ip -n c2 link set eth0 netns c1; ip -n x link set eth0 netns c2",
+      );
+    }),
+    one("HDI-23", "H", GONE, "the same, through a namespace that has ended since: each comes back", (t) => {
+      eachOthersDevice(
+        t,
+        "ip -n c1 link set eth0 netns x; ip -n c2 link set eth0 netns c1; ip -n x link set eth0 netns c2; ip netns del x",
+      );
+    }),
+    one("HDI-24", "H", GONE, "the namespace lost its path, and a process lives in it: it comes back", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh(`ip netns exec c1 sleep 30 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done
+        umount /run/netns/c1; rm /run/netns/c1`);
+      t.silent("DEL", conf);
+      t.equal(t.link(device, "") !== undefined, true, "the device on the host");
+    }),
+    one("HDI-25", "H", GONE, "it is in a namespace that cannot be opened: DEL fails until that has ended", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh(`mkfifo /run/hold; ip netns add x; sh -c 'read line </run/hold' 9</run/netns/x >/dev/null 2>&1 &
+        ip -n c1 link set eth0 netns x; umount -l /run/netns/x; rm /run/netns/x`);
+      t.refused("DEL", conf, [11]);
+      t.refused("DEL", conf, [11]);
+      t.sh(
+        `echo >/run/hold; for i in 1 2 3 4 5 6 7 8 9; do ip link show ${device}p >/dev/null 2>&1 || break; sleep 0.1; done`,
+      );
+      t.silent("DEL", conf);
+      t.gone(device, "");
+    }),
+    one("HDI-26", "H", GONE, "it came back and was given to another pod by hand: DEL OK, and it stays there", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh("ip netns add x; ip -n c1 link set eth0 netns $$; ip link set eth0 netns x");
+      t.silent("DEL", conf);
+      t.equal(/eth0/.test(t.sh("ip -n x link show eth0")), true, "the device in the other pod");
+    }),
+    one("HDI-27", "H", GONE, "the pod deleted it, a macvlan: DEL OK", (t) => {
+      const device = t.freshDevice();
+      t.sh(`ip link set ${device} up; ip link add lent0 link ${device} type macvlan mode bridge`);
+      const conf = config("1.0.0", { device: "lent0" });
+      t.add(conf);
+      t.sh("ip -n c1 link del eth0; ip -n c1 link add eth0 type veth peer name wire");
+      t.silent("DEL", conf);
+      t.gone("lent0", "");
+    }),
+    one(
+      "HDI-28",
+      "H",
+      RULE,
+      "it came back without a DEL, and DEL runs in another namespace of the node: an error, and DEL at home succeeds",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh("ip netns add x; ip -n c1 link set eth0 netns $$ name moved; ip netns del c1");
+        t.refused("DEL", conf, [999], { set: { CNI_NETNS: undefined }, wrap: 'exec ip netns exec x "$@"' });
+        t.present("moved", "");
+        t.silent("DEL", conf, { set: { CNI_NETNS: undefined } });
+        t.present(device, "");
+        t.gone("moved", "");
+      },
+    ),
+    one("HDI-29", "H", GONE, "its pod has ended, and it is in another one: DEL fails, and it stays there", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh("ip netns add x; ip -n c1 link set eth0 netns x; ip netns del c1");
+      t.refused("DEL", conf, [11]);
+      t.equal(/eth0/.test(t.sh("ip -n x link show eth0")), true, "the device in the other pod");
+      t.sh("ip -n x link set eth0 netns $$");
+      t.silent("DEL", conf);
+      t.present(device, "");
+    }),
     one(
       "HDI-17",
       "H",

@@ -12,7 +12,7 @@ const STEPS = 26;
 beforeAll(enterNode);
 
 /** What happened, so that no run passes in which nothing did. */
-const count = { lent: 0, refused: 0, home: 0, gone: 0, spare: 0, displaced: 0, impostors: 0 };
+const count = { lent: 0, refused: 0, home: 0, gone: 0, astray: 0, spare: 0, displaced: 0, impostors: 0 };
 const mistaken: string[] = [];
 const lost: string[] = [];
 
@@ -78,8 +78,12 @@ function giveBack(world: KernelWorld, loan: Loan): void {
   const after = world.look();
   const label = `seed ${world.seed}: DEL of ${name} #${serial}`;
   const home = after.find((one) => one.serial === serial);
-  const mayChange = new Set([...(inPod ? standsOn(before, device) : []), ...(displaced ? [holder!.serial] : [])]);
-  if (inPod || device?.space === "") mayChange.add(serial);
+  const mayChange = new Set<number>();
+  if (failure === "" || device?.space === "") {
+    for (const one of device?.space === "" ? [] : standsOn(before, device)) mayChange.add(one);
+    if (displaced) mayChange.add(holder!.serial);
+    mayChange.add(serial);
+  }
   const touched = changes(before, after, mayChange);
   if (touched.length > 0) mistaken.push(`${label}: ${failure} ${touched.join("; ")}`);
 
@@ -89,9 +93,15 @@ function giveBack(world: KernelWorld, loan: Loan): void {
 
   /** What is wrong; undefined: nothing. */
   function judge(): string | undefined {
-    if (!inPod && device?.space !== "") {
+    if (device === undefined) {
       count.gone++;
-      return failure === "" ? undefined : "nothing of it is in sight, and DEL fails";
+      return failure === "" ? undefined : "nothing of it is left, and DEL fails";
+    }
+    if (!inPod && device.space !== "") {
+      count.astray++;
+      // Whether its pod moved it there is not always known; it is never forgotten.
+      if (failure !== "")
+        return failure.includes("cannot tell whether its pod moved it") ? undefined : "it is in a pod";
     }
     if (failure !== "" || home?.space !== "") return "it does not come home";
     if (holder !== undefined && displaced === undefined) {
@@ -135,5 +145,6 @@ it("no device is taken for another, and none that can be known is lost", () => {
   }
   console.log(`${WORLDS} worlds from seed ${FIRST}, kinds ${kinds.join(", ")}: ${JSON.stringify(count)}`);
   expect({ mistaken: mistaken.slice(0, 5), lost: lost.slice(0, 5) }).toEqual({ mistaken: [], lost: [] });
-  expect(Math.min(count.lent / 3, count.home, count.gone, count.impostors)).toBeGreaterThan(WORLDS / 2);
+  // A DEL ends its loan, whatever became of the name: of impostors there are fewer than worlds.
+  expect(Math.min(count.lent / 3, count.home, count.gone, count.impostors * 2)).toBeGreaterThan(WORLDS / 2);
 }, 900_000);

@@ -134,10 +134,10 @@ function previousResult(command: Command, raw: object, version: string): Result 
  */
 function podOf(plugin: Plugin, call: Call): NetNs | undefined {
   if (plugin.kind !== "interface" || call.netns === "") return undefined;
-  const override = (host.getenv("CNI_NETNS_OVERRIDE") ?? "").toLowerCase();
-  if (override === "1" || override === "true") return undefined;
+  // Opened in any case: afterwards we may not be let (confine.ts).
   const pod = call.command === "DEL" ? openForDel(call.netns) : openNamespace(call.netns);
-  if (pod === undefined) return undefined;
+  const override = (host.getenv("CNI_NETNS_OVERRIDE") ?? "").toLowerCase();
+  if (pod === undefined || override === "1" || override === "true") return undefined;
   const ofNode = sameNamespace(pod, ownNamespace()) || isInitNamespace(pod);
   if (!ofNode) return pod;
   throw new Failure(

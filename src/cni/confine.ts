@@ -5,6 +5,7 @@ import type { Place } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
+import { isOpen } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { closing } from "../state/files.ts";
 import { isLenient } from "./config.ts";
@@ -50,6 +51,8 @@ export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefi
 function isConfinable(plugin: Plugin, call: Call): boolean {
   if (plugin.kind !== "interface") return true;
   if (call.netns === "" ? isLenient(call.command) : call.netns.startsWith("/proc/")) return false;
+  // The pod is gone by that name: what it had may be in a namespace that only a process of it still keeps.
+  if (call.command === "DEL" && !isOpen(call.netns)) return false;
   return !isDelegated(call);
 }
 

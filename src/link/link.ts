@@ -141,6 +141,13 @@ export function listLinks(route: RouteSocket): Link[] {
   return route.dump("ip link show", c.RTM_GETLINK, writeAll, toLink).items;
 }
 
+/** All links of the namespace that this one has the number for. Throws NetlinkError with code "EINVAL" when it is about to end. */
+export function listLinksOf(route: RouteSocket, number: number): Link[] {
+  const write = (writer: Writer) =>
+    writeLink(writer, 0, 0, 0, { extMask: c.RTEXT_FILTER_SKIP_STATS, targetNetnsid: number });
+  return route.dump(`ip link show (namespace ${number})`, c.RTM_GETLINK, write, toLink).items;
+}
+
 /** Links that are made on this one, in the same or another namespace. All others are read no further than that. */
 export function listLinksOn(route: RouteSocket, parent: number): Link[] {
   const read: PayloadReader<Link | undefined> = (bytes, start, end) => {

@@ -111,8 +111,12 @@ export function ownNamespace(): NetNs {
   return own;
 }
 
-/** The one opened last. A call is about one pod: what was checked is what is used, even if the path changes meanwhile. */
+/**
+ * The one opened last, and the first one. A call is about one pod: what was checked is what is used, even if the path changes meanwhile, or
+ * cannot be opened any more (cni/confine.ts).
+ */
 let held: NetNs | undefined;
+let first: NetNs | undefined;
 
 /**
  * Opens the namespace at a path without blocking (it may be a FIFO) and without touching it.
@@ -122,9 +126,11 @@ let held: NetNs | undefined;
  */
 export function openNamespace(path: string, missing: "error" | "ok" = "error"): NetNs | undefined {
   if (held?.path === path) return held;
+  if (first?.path === path) return first;
   const found = tryOpen(path);
   if (found instanceof OpenNamespace) {
     held = found;
+    first ??= found;
     return held;
   }
   if (found instanceof Gone) {
@@ -136,6 +142,11 @@ export function openNamespace(path: string, missing: "error" | "ok" = "error"): 
     );
   }
   throw doubt(path, found);
+}
+
+/** openNamespace has opened it. */
+export function isOpen(path: string): boolean {
+  return held?.path === path || first?.path === path;
 }
 
 /** Looks into another pod's namespace, which is closed again. undefined: it is gone. Throws when that cannot be told. */

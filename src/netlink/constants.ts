@@ -122,6 +122,7 @@ export const IFLA_PHYS_PORT_NAME = 38;
 export const IFLA_GSO_MAX_SEGS = 40;
 export const IFLA_GSO_MAX_SIZE = 41;
 export const IFLA_XDP = 43;
+export const IFLA_TARGET_NETNSID = 46;
 export const IFLA_MIN_MTU = 50;
 export const IFLA_MAX_MTU = 51;
 export const IFLA_PROP_LIST = 52;

@@ -152,6 +152,8 @@ export const linkAttributes = new Table("link", {
   extMask: [c.IFLA_EXT_MASK, u32],
   linkNetnsid: [c.IFLA_LINK_NETNSID, s32],
   portName: [c.IFLA_PHYS_PORT_NAME, text],
+  /** Asks about the namespace with this number instead of that of the socket. */
+  targetNetnsid: [c.IFLA_TARGET_NETNSID, s32],
   minMtu: [c.IFLA_MIN_MTU, u32],
   maxMtu: [c.IFLA_MAX_MTU, u32],
   // The only ones the kernel wants to see with NLA_F_NESTED.

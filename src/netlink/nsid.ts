@@ -1,6 +1,6 @@
 // RTM_GETNSID: the number by which one namespace knows another (IFLA_LINK_NETNSID is one of those).
 import { Table } from "./attributes.ts";
-import type { Writer } from "./bytes.ts";
+import type { Bytes, Writer } from "./bytes.ts";
 import { s32, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
 import type { RouteSocket } from "./socket.ts";
@@ -12,6 +12,14 @@ const nsidAttributes = new Table("nsid", {
   nsid: [c.NETNSA_NSID, s32],
   fd: [c.NETNSA_FD, u32],
 });
+
+/** Of all namespaces that it has one for: those that its links lead to, and those that links of it were moved to (Linux 4.15), while they live. */
+export function namespaceNumbers(route: RouteSocket): number[] {
+  const read = (bytes: Bytes, start: number, end: number) =>
+    nsidAttributes.read(bytes, start + HEADER, end, false).nsid;
+  const { items } = route.dump("ip netns list-id", c.RTM_GETNSID, (writer) => void writer.reserve(HEADER), read);
+  return items.filter((number) => number >= 0);
+}
 
 /** undefined: it has none for it, so no link of it leads there. */
 export function namespaceNumber(route: RouteSocket, other: number): number | undefined {

@@ -31,6 +31,10 @@ function ofGarbage(garbage: Garbage): Finding {
   const whose =
     containerId === "" ? "" : `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
   const what = inWords(garbage);
+  if (garbage.kind === "device" && garbage.holder.age === "elsewhere") {
+    const cure = "Run podnic in the network namespace of the node's runtime. If that was started anew, DEL forgets it.";
+    return finding("state", "warning", `${what} ${whose}: ${why}`, cure);
+  }
   const cure = `${network === "" ? "podnic gc --all" : `podnic gc ${network}`}, or podnic doctor --fix`;
   return finding("state", "warning", `${`${what} ${whose}`.trim()}: ${why}`, cure, true);
 }

@@ -107,7 +107,8 @@ function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
   const pod = inPod ?? insides.find(({ namespace }) => netns.ino === 0 && namespace.path === netns.path);
   const inside = pod?.links.find((link) => isOf(holder, pod.view, link));
   const outside = view.links().find((link) => isOf(holder, view, link));
-  const link = inside ?? outside;
+  const astray = inside === undefined && outside === undefined ? findAstray(holder, pod, insides) : undefined;
+  const link = inside ?? outside ?? astray?.link;
   const device: Device = {
     name: saved?.name ?? "",
     pci: holder.pci,
@@ -124,9 +125,29 @@ function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
     },
   };
   if (link !== undefined) {
-    device.interface = { name: link.name, namespace: inside === undefined ? "" : (pod?.namespace.path ?? "") };
+    const seen = inside === undefined ? astray?.inside : pod;
+    device.interface = { name: link.name, namespace: seen?.namespace.path ?? "" };
   }
+  if (astray !== undefined) return { ...device, ...stateAstray(astray.inside) };
   return { ...device, ...stateOf(holder, inside !== undefined, outside) };
+}
+
+/** In another namespace than that of its pod. */
+function findAstray(
+  holder: Holder,
+  pod: Inside | undefined,
+  insides: Inside[],
+): { inside: Inside; link: Link } | undefined {
+  for (const inside of insides) {
+    const link = inside === pod ? undefined : inside.links.find((each) => isOf(holder, inside.view, each));
+    if (link !== undefined) return { inside, link };
+  }
+  return undefined;
+}
+
+function stateAstray({ namespace: { path } }: Inside): Judgement {
+  const cure = "If its pod moved it there, the DEL of its pod brings it home. Otherwise move it to the host.";
+  return { state: "pod", why: `it has left its pod and is in ${path}`, cure };
 }
 
 type Judgement = Pick<Device, "state" | "why" | "cure">;

@@ -5,7 +5,8 @@ import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
 import { giveBack, type Outcome } from "../../plugin/lent/give-back.ts";
-import type { AnyLender } from "../../plugin/lent/lender.ts";
+import { requireOwnHome } from "../../plugin/lent/home.ts";
+import { type AnyLender, readLoan } from "../../plugin/lent/lender.ts";
 import { lenders, plugins } from "../../plugins.ts";
 import { isSameKey, type RecordKey } from "../../state/record.ts";
 import { Progress } from "../progress.ts";
@@ -65,7 +66,8 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
     .map((holder): Garbage => {
       const { network, containerId, ifName } = holder.key;
       const device = holder.saved?.name || holder.pci;
-      const why = `${holder.netns.path || "its namespace"} is gone`;
+      const where = `${holder.netns.path || "its namespace"} is gone`;
+      const why = holder.age === "elsewhere" ? "it was lent by another network namespace than this one" : where;
       return { kind: "device", network, containerId, interface: ifName, device, why, holder };
     });
   const leases = pools.flatMap(({ network, directory, leases: all }) =>
@@ -145,6 +147,8 @@ function attempt(run: () => void): string {
 function collectDevice({ lender, key }: Holder): Outcome {
   const outcome = lender.whileReturning(key, () => {
     requireStillGone(lender, key, findHolders(Namespaces.find()));
+    const record = readLoan(lender, key);
+    if (record !== undefined) requireOwnHome(lender, record);
     return giveBack(lender, key, "");
   });
   if (outcome !== "hidden") return outcome;

@@ -427,6 +427,17 @@ describe("podnic gc", () => {
     expect(run(["status"]).stdout).toContain(`device ${spare.ifname}: was "grey"`);
   });
 
+  it("leaves alone what another network namespace of the node lent, and says so", () => {
+    pod("grey");
+    sh("ip -n grey link set net1 netns $$ name moved; ip netns del grey; ip netns add other");
+    const away = (line: string): string => sh(`ip netns exec other dist/podnic ${line} 2>&1; echo status $?`);
+    expect(away("gc --all || true")).toContain("was lent by another network namespace");
+    expect(away("doctor --fix --yes || true")).toContain("was lent by another network namespace");
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
+    expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: expect.stringContaining("restored") });
+    expect(sh("ip link show grey")).toContain("grey");
+  });
+
   it("does not call restored what died with its namespace", () => {
     pod("grey");
     sh("ip netns del grey; while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done");

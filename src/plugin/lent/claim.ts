@@ -5,7 +5,7 @@ import { ownNamespace } from "../../link/namespace.ts";
 import { recordedNamespace } from "../../link/return.ts";
 import { log } from "../../log.ts";
 import { isSameKey, type RecordKey } from "../../state/record.ts";
-import { giveBack, hidden, type Outcome, whereIs } from "./give-back.ts";
+import { fateOf, giveBack, hidden, type Outcome, whereIs } from "./give-back.ts";
 import {
   ageOf,
   attachmentInWords,
@@ -20,8 +20,12 @@ import {
 export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, netnsPath = ""): boolean {
   if (ageOf(record) === "past") return false;
   const found = whereIs(lender, record, netnsPath);
-  if (found !== undefined) return found.place === "pod" || found.place === "unclear";
-  return recordedNamespace(record.data.netns, netnsPath, ownNamespace()) !== undefined;
+  if (found?.place === "pod" || found?.place === "unclear") return true;
+  if (found?.place === "host") return false;
+  const isAlive = recordedNamespace(record.data.netns, netnsPath, ownNamespace()) !== undefined;
+  if (found === undefined || !isAlive || ageOf(record) !== "now") return found === undefined && isAlive;
+  // A living pod that moved its device into another namespace still has it.
+  return fateOf(lender, record, netnsPath).place === "astray";
 }
 
 /**

@@ -10,7 +10,18 @@ import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { usedByNode } from "../../link/uplink.ts";
 import { log } from "../../log.ts";
 import type { RecordKey } from "../../state/record.ts";
-import { ageOf, type Lender, type LoanData, type LoanRecord, type Returned, readLoan } from "./lender.ts";
+import { type Fate, seek } from "./astray.ts";
+import { FIRST_NAMESPACE, fateOfHome, ofAnotherHome } from "./home.ts";
+import {
+  ageOf,
+  type Lender,
+  type LoanData,
+  type LoanRecord,
+  lendersBeside,
+  listLoans,
+  type Returned,
+  readLoan,
+} from "./lender.ts";
 import { freeName, underSpareName } from "./name.ts";
 import { waitForTeardown } from "./wait.ts";
 
@@ -116,12 +127,14 @@ function bringHome<D extends LoanData>(
     log("warning", "the device belongs to another attachment now and is not touched", { device: loan.name, owner });
     return "another's";
   }
-  const found = whereIs(lender, record, netnsPath);
+  let found = whereIs(lender, record, netnsPath);
   if (found?.place === "unclear") throw unclear(loan.name, found.link, found.path);
-  // What is here now was set up by whoever started the node anew, and may only look like it.
-  if (age === "elsewhere" && found?.place !== "pod") return "past";
-  // Its home is the namespace that the record names, and not the one that we run in.
-  if (age === "elsewhere") throw ofAnotherHome(loan.name);
+  if (age === "elsewhere") {
+    // Its home is the namespace that the record names, and not the one that we run in.
+    if (found?.place === "pod" || fateOfHome(record.home) === "alive") throw ofAnotherHome(loan.name);
+    // What is here now was set up by whoever started the node anew, and may only look like it.
+    return "past";
+  }
   if (found?.place === "host" && isNodeUsing(found.link, loan.saved)) {
     log("warning", "the node uses the device by now, so it stays as it is", {
       device: loan.name,
@@ -129,7 +142,13 @@ function bringHome<D extends LoanData>(
     });
     return "home";
   }
-  if (found?.place === "hidden" && (patient || mayComeBack(record.data.netns, netnsPath))) return "hidden";
+  if (found?.place === "hidden" && patient) return "hidden";
+  if (found?.place === "hidden" || found?.place === "lost") {
+    const followed = follow(lender, record, netnsPath, found);
+    if (followed === "another's") return followed;
+    found = followed;
+  }
+  if (found?.place === "hidden" && mayComeBack(record.data.netns, netnsPath)) return "hidden";
   const returned = found === undefined || !("link" in found) ? undefined : fetchHome(lender, record, found, patient);
   if (returned === "busy") return "hidden";
   lender.restore(record.data, returned);
@@ -163,16 +182,59 @@ function isNodeUsing(link: Link, saved: LinkSnapshot | undefined): boolean {
   return usedByNode(route, link, relevantRoutes(route, link.index)) !== undefined;
 }
 
-function ofAnotherHome(name: string): Failure {
+/** Looks for a device that is in neither place: `missing` says what is known without that. Throws Failure when it is not ours to fetch. */
+function follow<D extends LoanData>(
+  lender: Lender<D>,
+  record: LoanRecord<D>,
+  netnsPath: string,
+  missing: DeviceLocation,
+): DeviceLocation | "another's" {
+  const { name } = lender.loanOf(record.data);
+  const fate = fateOf(lender, record, netnsPath);
+  if (fate.place === "nowhere") return missing;
+  if (fate.place === "astray") {
+    log("warning", "the device has left its pod, and is brought home from where it is", {
+      device: name,
+      interface: fate.link.name,
+      netns: fate.in.path,
+    });
+    return { place: "pod", pod: fate.in, link: fate.link };
+  }
+  if (fate.place === "unseen") throw unseen(name, fate.why);
+  if (!fate.isGiven) throw elsewhere(name, fate.link, fate.path);
+  log("warning", "the device was given to another pod since, and is not touched", { device: name, netns: fate.path });
+  return "another's";
+}
+
+/** Of a device with an interface, of this boot and this host. */
+export function fateOf<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>, netnsPath: string): Fate {
+  const home = ownNamespace();
+  const { netns } = data;
+  return seek({
+    saved: lender.loanOf(data).saved!,
+    ifName: key.ifName,
+    netns,
+    pod: recordedNamespace(netns, netnsPath, home),
+    home,
+    pods: lendersBeside(lender).flatMap((each) => listLoans(each).map((loan) => loan.data.netns)),
+  });
+}
+
+function elsewhere(name: string, link: Link, path: string): Failure {
   return new Failure(
-    "failed",
-    `${name} was lent by another network namespace than the one that podnic runs in now`,
-    "Nothing was done. Run podnic in the network namespace of the node's runtime.",
+    "try again",
+    `${name} is in ${path} as "${link.name}", and podnic cannot tell whether its pod moved it there`,
+    "It has not been touched: another pod may have been given it since. DEL succeeds when it is on the host again, or when that namespace has ended.",
   );
 }
 
-/** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */
-const FIRST_NAMESPACE = "0000000000000001";
+function unseen(name: string, why: string): Failure {
+  return new Failure(
+    "try again",
+    `cannot tell whether ${name} still exists: ${why}`,
+    "Its record stays (podnic devices shows it). DEL succeeds when the device is on the host again, or when that namespace has ended.",
+  );
+}
 
 /** On a node that is a container itself, the hardware of a namespace that has ended goes to the machine and not to us. */
 function mayComeBack(netns: Lent["netns"], netnsPath: string): boolean {

@@ -1,0 +1,101 @@
+// The network namespaces that can be seen from here: those with a name of their own, and those of processes.
+import { NSFS_MAGIC, O_DIRECTORY, O_PATH, O_RDONLY } from "../host/constants.ts";
+import { host, SystemError } from "../host/host.ts";
+import { closing } from "../state/files.ts";
+
+export interface SeenNamespace {
+  /** Opens it. */
+  path: string;
+  dev: number;
+  ino: number;
+  /** The path is a name of its own, and not that of a process in it. */
+  named: boolean;
+}
+
+/** Where runtimes and `ip netns` put the names of namespaces. */
+export const NAME_DIRECTORIES = ["/run/netns", "/run/docker/netns"];
+/** Where /var/run is no link to /run. */
+const VAR_RUN = "/var/run";
+/** Inode of the first pid namespace of a machine (PROC_PID_INIT_INO, linux/proc_ns.h). */
+const FIRST_PID_NAMESPACE = 0xeffffffc;
+
+export interface Seen {
+  /** Each namespace once, those with a name first. */
+  namespaces: SeenNamespace[];
+  /** Process numbers mean what the runtime meant by them: all processes of the machine are here. */
+  processesOfMachine: boolean;
+  /** Processes whose namespace we were not let see. */
+  denied: number;
+}
+
+/** `proc` is where the processes are looked up. */
+export function seeNamespaces(directories: readonly string[] = NAME_DIRECTORIES, proc = "/proc"): Seen {
+  const seen = new Map<string, SeenNamespace>();
+  let denied = 0;
+  const look = (path: string, named: boolean): void => {
+    const found = identify(path);
+    if (found === "denied") denied += named ? 0 : 1;
+    else if (found !== undefined && !seen.has(found.key))
+      seen.set(found.key, { path, dev: found.dev, ino: found.ino, named });
+  };
+  for (const directory of withVarRun(directories)) {
+    for (const name of namesIn(directory)) look(`${directory}/${name}`, true);
+  }
+  for (const name of namesIn(proc)) if (/^\d+$/.test(name)) look(`${proc}/${name}/ns/net`, false);
+  const own = identify(`${proc}/self/ns/pid`);
+  const processesOfMachine = typeof own === "object" && own.ino === FIRST_PID_NAMESPACE;
+  return { namespaces: [...seen.values()], processesOfMachine, denied };
+}
+
+function withVarRun(directories: readonly string[]): string[] {
+  const [run, varRun] = [fileAt("/run"), fileAt(VAR_RUN)];
+  if (varRun === undefined || (run?.dev === varRun.dev && run.ino === varRun.ino)) return [...directories];
+  const beside = directories.filter((each) => each.startsWith("/run/")).map((each) => `/var${each}`);
+  return [...new Set([...directories, ...beside])];
+}
+
+function fileAt(path: string): { dev: number; ino: number } | undefined {
+  try {
+    return host.stat(path);
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+/** We are in the network namespace that the machine started with. False also when that cannot be told. */
+export function isMachinesNetwork(): boolean {
+  const pids = identify("/proc/self/ns/pid");
+  const [own, first] = [identify("/proc/self/ns/net"), identify("/proc/1/ns/net")];
+  if (typeof pids !== "object" || typeof own !== "object" || typeof first !== "object") return false;
+  return pids.ino === FIRST_PID_NAMESPACE && own.key === first.key;
+}
+
+/**
+ * Which namespace, of whatever type; undefined: none that we can see, which proves nothing (see whatIsAt); "denied": there is one that we may
+ * not see.
+ */
+function identify(path: string): { key: string; dev: number; ino: number } | "denied" | undefined {
+  try {
+    const fd = host.open(path, O_PATH);
+    return closing(fd, () => {
+      if (host.fstatfs(fd) !== NSFS_MAGIC) return undefined;
+      const { dev, ino } = host.fstat(fd);
+      return { key: `${dev}:${ino}`, dev, ino };
+    });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    // A process that has ended meanwhile, or is about to.
+    return ["ENOENT", "ENOTDIR", "ESRCH"].includes(error.code) ? undefined : "denied";
+  }
+}
+
+/** Names in a directory, sorted; none when it is not there or not ours to look at. */
+export function namesIn(directory: string): string[] {
+  try {
+    return closing(host.open(directory, O_RDONLY | O_DIRECTORY), (fd) => host.readdir(fd)).sort();
+  } catch (error) {
+    if (error instanceof SystemError) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,182 @@
+// A device that is neither in its pod nor on the host. Is it gone, or where is it? Hardware always is somewhere, and comes back when its
+// namespace ends; a virtual device may have been deleted, may have died with its pod, or may live on: the pod moved it elsewhere, or its
+// namespace lost its name and lives on in a process. Each namespace that can be opened is looked into. Those that cannot be are asked by number:
+// the kernel gives the pod one for each namespace that it moves a link to, and the host one for each pod. Costs a look into each
+// namespace, so only for a device that is in neither place. See docs/decisions.md.
+import { Failure } from "../../errors.ts";
+import { SystemError } from "../../host/host.ts";
+import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";
+import { getLink, type Link, listLinks, listLinksOf } from "../../link/link.ts";
+import { lookInto, type NetNs, openNamespace } from "../../link/namespace.ts";
+import { isNamed, type NamedNamespace } from "../../link/return.ts";
+import type { LinkSnapshot } from "../../link/snapshot.ts";
+import { NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
+import { namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
+
+export interface Sought {
+  saved: LinkSnapshot;
+  /** What it was to be called in the pod. */
+  ifName: string;
+  /** The pod that got it. */
+  netns: NamedNamespace;
+  /** The same, when it still is there. */
+  pod: NetNs | undefined;
+  home: NetNs;
+  /** Of all devices that are on loan. */
+  pods: readonly NamedNamespace[];
+}
+
+export type Fate =
+  /** In a namespace that it can only have got into from its pod. */
+  | { place: "astray"; in: NetNs; link: Link }
+  /** In another namespace. `isGiven`: its pod did not move it there, so somebody has given it to that one since (the Go plugin). */
+  | { place: "elsewhere"; link: Link; path: string; isGiven: boolean }
+  /** There is a namespace that may have it, and that cannot be looked into. */
+  | { place: "unseen"; why: string }
+  /** No namespace has it. */
+  | { place: "nowhere" };
+
+type Seen =
+  | { unclear: Link }
+  /** `isFromPod`: its pod moved it there. */
+  | { link: Link; isFromPod: boolean; unclear?: undefined };
+
+export function seek(asked: Sought): Fate {
+  const { saved, pods, home, netns } = asked;
+  const { namespaces } = seeNamespaces(directoriesOf([netns, ...pods]));
+  const sought = asked.pod === undefined ? withPod(asked, namespaces) : asked;
+  const { pod } = sought;
+  const viewpoints = viewpointsOf(sought);
+  for (const each of viewpoints) meet(each, home);
+  let doubt = "";
+  for (const one of namespaces) {
+    // That the device is not at home, and not in the pod where its path leads to, the caller has seen.
+    if (isSame(one, home) || (asked.pod !== undefined && isSame(one, asked.pod))) continue;
+    const seen = lookQuietly(one.path, (namespace) => lookFor(sought, namespace, viewpoints));
+    if (seen === undefined) continue;
+    if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} may be it`;
+    else if (!seen.isFromPod) {
+      return { place: "elsewhere", link: seen.link, path: one.path, isGiven: pod !== undefined };
+    } else {
+      const astray = openAgain(sought, one);
+      if (astray !== undefined) return astray;
+      doubt ||= `${one.path} has changed`;
+    }
+  }
+  if (isPhysical(saved)) return { place: "nowhere" };
+  for (const each of viewpoints) doubt ||= askByNumber(each, saved);
+  return doubt === "" ? { place: "nowhere" } : { place: "unseen", why: doubt };
+}
+
+/** The pod's namespace may have lost its path and live on, in a process or under another name. */
+function withPod(sought: Sought, namespaces: SeenNamespace[]): Sought {
+  for (const one of namespaces) {
+    if (!isSame(one, sought.netns) || isSame(one, sought.home)) continue;
+    const pod = openNamespace(one.path, "ok");
+    if (pod !== undefined && isNamed(pod, sought.netns)) return { ...sought, pod };
+  }
+  return sought;
+}
+
+/** A namespace that has numbers for others, and those that were looked into. */
+interface Viewpoint {
+  namespace: NetNs;
+  met: Set<number>;
+}
+
+/** The living pod knows where it moved links to. The host knows of its pods, and where the other end of each veth is. */
+function viewpointsOf({ saved, pod, home }: Sought): Viewpoint[] {
+  const isKnownByPeer = saved.kind === "veth" && saved.parentOnHost === true;
+  // Whoever asks for a link of which the other end is elsewhere makes the kernel give that namespace a number.
+  if (isKnownByPeer) getLink(home.route, saved.parent);
+  const known = pod === undefined ? [home] : isKnownByPeer ? [pod, home] : [pod];
+  return known.map((namespace) => ({ namespace, met: new Set() }));
+}
+
+/** Notes that it was looked into. True: it has a number there. */
+function meet({ namespace, met }: Viewpoint, other: NetNs): boolean {
+  let number: number | undefined;
+  try {
+    number = namespaceNumber(namespace.route, other.fd);
+  } catch (error) {
+    // Nothing is proven then: it counts as not looked into.
+    if (!(error instanceof NetlinkError)) throw error;
+  }
+  if (number !== undefined) met.add(number);
+  return number !== undefined;
+}
+
+/** undefined also for one that we may not enter, or that ends meanwhile: it is not met, and asked by its number. */
+function lookQuietly<T>(path: string, look: (namespace: NetNs) => T): T | undefined {
+  try {
+    return lookInto(path, look);
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
+    return undefined;
+  }
+}
+
+function lookFor(
+  { saved, ifName, netns, home, pod, pods }: Sought,
+  namespace: NetNs,
+  viewpoints: Viewpoint[],
+): Seen | undefined {
+  // One dump, and in most namespaces no sysfs.
+  const mayHaveIt = isPhysical(saved) || listLinks(namespace.route).some((link) => couldBe(link, saved));
+  const found = mayHaveIt ? findDevice(viewOf(namespace, home), saved, ifName) : undefined;
+  const [isKnownToFirst] = viewpoints.map((each) => meet(each, namespace));
+  if (found?.link === undefined) return found;
+  const isOfLoan = [netns, ...pods].some((one) => one.ino !== 0 && isNamed(namespace, one));
+  return { link: found.link, isFromPod: isOfLoan || (pod !== undefined && isKnownToFirst === true) };
+}
+
+/** To stay open. undefined: it is another one by now, or the device has left it. */
+function openAgain({ saved, ifName, home }: Sought, seen: SeenNamespace): Fate | undefined {
+  const namespace = openNamespace(seen.path, "ok");
+  if (namespace === undefined || !isSame(seen, namespace)) return undefined;
+  const link = findDevice(viewOf(namespace, home), saved, ifName)?.link;
+  return link === undefined ? undefined : { place: "astray", in: namespace, link };
+}
+
+/** Namespaces that cannot be opened, by their numbers: one of them may have the device when it has a link that could be it. Why, or "". */
+function askByNumber({ namespace: { route }, met }: Viewpoint, saved: LinkSnapshot): string {
+  try {
+    for (const number of namespaceNumbers(route)) {
+      const name = met.has(number) ? undefined : nameInside(route, number, saved);
+      if (name !== undefined) return `"${name}" in a namespace that cannot be opened may be it`;
+    }
+    return "";
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return `a namespace cannot be opened: ${error.message}`;
+  }
+}
+
+function nameInside(route: NetNs["route"], number: number, saved: LinkSnapshot): string | undefined {
+  try {
+    return listLinksOf(route, number).find((each) => couldBe(each, saved))?.name;
+  } catch (error) {
+    // It is ending, and what is virtual in it too.
+    if (error instanceof NetlinkError && error.code === "EINVAL") return undefined;
+    throw error;
+  }
+}
+
+/** By what the pod cannot change. (Its index there, name and addresses say nothing.) */
+function couldBe(link: Link, saved: LinkSnapshot): boolean {
+  if (link.kind !== saved.kind || link.parentDevice !== "") return false;
+  if (saved.vlan !== undefined && (link.vlan?.id !== saved.vlan.id || link.vlan.protocol !== saved.vlan.protocol))
+    return false;
+  return saved.parentOnHost !== true || link.parent === saved.parent;
+}
+
+function isSame(a: Pick<NetNs, "dev" | "ino">, b: Pick<NetNs, "dev" | "ino">): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
+/** Where runtimes keep the names of these, and the usual places. */
+function directoriesOf(pods: readonly NamedNamespace[]): string[] {
+  const own = pods.map(({ path }) => path.slice(0, path.lastIndexOf("/"))).filter((path) => path.endsWith("/netns"));
+  return [...new Set([...NAME_DIRECTORIES, ...own])];
+}

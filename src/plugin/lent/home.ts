@@ -1,0 +1,49 @@
+// The namespace that devices were taken from: a record is about the host that wrote it, and no other.
+import { Failure } from "../../errors.ts";
+import { lookInto } from "../../link/namespace.ts";
+import { seeNamespaces } from "../../link/visible.ts";
+import type { HomeNamespace } from "../../state/record.ts";
+import { ageOf, type Lender, type LoanData, type LoanRecord } from "./lender.ts";
+
+/** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */
+export const FIRST_NAMESPACE = "0000000000000001";
+
+/**
+ * What became of the home of a record that is not ours ("elsewhere"). "alive": we run in the wrong place, say a container. "gone": the node is a
+ * container that was started again with its state kept. "unknown": not all processes can be seen from here.
+ */
+export function fateOfHome(home: HomeNamespace | undefined): "alive" | "gone" | "unknown" {
+  if (home === undefined) return "unknown";
+  if (home.cookie === FIRST_NAMESPACE) return "alive";
+  const { namespaces, processesOfMachine, denied } = seeNamespaces();
+  for (const { path, dev, ino } of namespaces) {
+    if (dev === home.dev && ino === home.ino && (home.cookie === "" || hasCookie(path, home.cookie))) return "alive";
+  }
+  return processesOfMachine && denied === 0 ? "gone" : "unknown";
+}
+
+/** Inodes are given again. */
+function hasCookie(path: string, wanted: string): boolean {
+  try {
+    return lookInto(path, ({ cookie }) => cookie === "" || cookie === wanted) === true;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * For who does not run where the runtime does: throws Failure when the record is of another namespace that is not proven to be gone.
+ */
+export function requireOwnHome<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>): void {
+  if (ageOf(record) === "elsewhere" && fateOfHome(record.home) !== "gone") {
+    throw ofAnotherHome(lender.loanOf(record.data).name);
+  }
+}
+
+export function ofAnotherHome(name: string): Failure {
+  return new Failure(
+    "failed",
+    `${name} was lent by another network namespace than the one that podnic runs in now`,
+    "Nothing was done. Run podnic in the network namespace of the node's runtime.",
+  );
+}
