@@ -70,10 +70,10 @@ function add(call: Call<BridgeConfig>): Result {
     waitUntilForwarding(on, pair.port);
   }
   const addresses = early ?? (wantsIpam(call) ? addressesOf(call) : undefined);
-  if (addresses && wantsMasquerade(call)) masquerade(call, addresses.ips);
   if (call.config.silent === true) silence(pod.route, link.index);
   if (call.config.disableContainerInterface !== true)
     configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
+  if (addresses && wantsMasquerade(call)) masquerade(call, addresses.ips);
   // The last step that may fail: what it gives the bridge is other pods' too by then, and is not taken back.
   const gateway = addresses && isGateway(call) ? makeGateway(call, on, gatewayPrefixes(addresses.ips)) : undefined;
   if (addresses !== undefined) {
