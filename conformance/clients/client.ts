@@ -19,6 +19,8 @@ export interface Client {
   /** "program:NAME", "client:NAME" (of scripts/go-clients), "file:PATH" or "kernel:LINKKIND". */
   readonly needs: readonly string[];
   readonly run: (t: Trial, p: Places) => void;
+  /** Milliseconds, for one that takes longer than others in the guest. */
+  readonly limitMs?: number;
 }
 
 /** All clients are of one kind: runtimes rely on what they demand. */

@@ -60,7 +60,14 @@ async function run(client: Client, places: Places, offer: Offer): Promise<Verdic
   console.log(`${id}: ${expected}`);
   const reason = missing(client, places, offer);
   if (reason !== undefined) return { id, ...spec, outcome: "not-run", got: reason, ms: 0 };
-  const settings = { bin: places.bin, root: "", spec: "1.0.0", main: undefined, versions: {}, limitMs: LIMIT_MS };
+  const settings = {
+    bin: places.bin,
+    root: "",
+    spec: "1.0.0",
+    main: undefined,
+    versions: {},
+    limitMs: client.limitMs ?? LIMIT_MS,
+  };
   return judge({ id, ...spec, main: undefined, run: (t) => client.run(t, places) }, settings);
 }
 
