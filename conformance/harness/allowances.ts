@@ -74,9 +74,23 @@ const oldRoutes = (result: Result) => {
 
 const succeeds = (d: Difference, step: string) => d.step === step && d.what === "exit status" && d.a.ok;
 
-/** Addresses asked for by args or runtimeConfig, beside CNI_ARGS. */
+/** Addresses asked for in two of the three places. */
 function hasWishes({ scenario: { conf, args } }: Difference): boolean {
-  return args !== undefined && (conf.args !== undefined || conf.runtimeConfig !== undefined);
+  const given = [args, conf.args, conf.runtimeConfig].filter((one) => one !== undefined);
+  return given.length > 1;
+}
+
+/** All next hops to the destination of a route, by the device and table of that. */
+function gatewaysTo({ world }: Step, route: string): string {
+  const [, , dst, , dev, table] = route.split(" ");
+  const alike = Object.keys(world)
+    .map((key) => key.split(" "))
+    .filter((key) => key[0] === "route" && key[1] === "c1" && key[2] === dst);
+  const same = alike.filter((key) => key[4] === dev && key[5] === table);
+  return same
+    .flatMap((key) => key[3]!.split("+"))
+    .sort()
+    .join(" ");
 }
 
 const ALLOWANCES: readonly Allowance[] = [
@@ -154,6 +168,10 @@ const ALLOWANCES: readonly Allowance[] = [
   {
     entry: "A route given twice, or that is there already, is not an error",
     holds: (d) => succeeds(d, "ADD") && d.theirs.includes("file exists"),
+  },
+  {
+    entry: "Two IPv4 routes that differ only in their gateway become one multipath route",
+    holds: (d) => d.what.startsWith("route c1 ") && gatewaysTo(d.a, d.what) === gatewaysTo(d.b, d.what),
   },
   {
     entry: "`mtu` and `advmss` of a route are installed",
