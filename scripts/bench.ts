@@ -12,6 +12,7 @@ import {
   implementations,
   makeDevice,
   makeLeases,
+  makeRules,
   measure,
   onNode,
   pause,
@@ -20,7 +21,7 @@ import {
   size,
 } from "./bench/world.ts";
 import { BuildError, cache, root, run } from "./build/paths.ts";
-import { enterSandbox } from "./sandbox.ts";
+import { enterSandbox, sh } from "./sandbox.ts";
 
 const flags = new Command("npm run bench --")
   .description("podnic and the Go plugins in one interleaved run: a markdown table of each measure, with ratios")
@@ -112,16 +113,28 @@ function ipvlan(rounds: number, who: Implementation[]): Row[] {
 const bridges: Record<string, (i: number) => object> = {
   "layer 2": () => ({}),
   "layer 2 with macspoofchk": () => ({ macspoofchk: true }),
+  "layer 2 with macspoofchk by nftables": () => ({ macspoofchk: true, macspoofchkBackend: "nftables" }),
   "gateway with host-local": (i) => ({ isGateway: true, ipam: ipams["with host-local"]!(i) }),
   "gateway, host-local, ipMasq": (i) => ({ isGateway: true, ipMasq: true, ipam: ipams["with host-local"]!(i) }),
 };
 
-/** On a bridge that is there already. The Go plugin of 1.1.1 has no nftables. */
+/** Pods whose rules are there when the second half of the rows begins. */
+const PODS = 1000;
+
+/** On a bridge that is there already, without and with the rules of other pods. The Go plugin of 1.1.1 has no nftables. */
 function bridge(rounds: number, who: Implementation[]): Row[] {
   const able = who.filter(({ name, dir }) => name !== "Go 1.1.1" && existsSync(join(dir, "bridge")));
   for (const i of able.keys()) makeDevice(`bridge${i}`, `pod-bridge${i}`);
+  const alone = bridgeRows(rounds, able, "");
+  makeRules(PODS);
+  const beside = bridgeRows(rounds, able, `, ${PODS.toLocaleString("en")} pods' rules`);
+  sh("nft", "flush", "ruleset");
+  return [...alone, ...beside];
+}
+
+function bridgeRows(rounds: number, able: Implementation[], beside: string): Row[] {
   return Object.entries(bridges).flatMap(([what, keys], kind) =>
-    interleave(rounds, able, "bridge", [`bridge ADD ${what}`, `bridge DEL ${what}`], (i) => {
+    interleave(rounds, able, "bridge", [`bridge ADD ${what}${beside}`, `bridge DEL ${what}${beside}`], (i) => {
       const network = {
         cniVersion: version,
         name: `bench${i}`,

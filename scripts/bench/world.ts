@@ -54,6 +54,38 @@ export function size({ dir }: Implementation): number {
   return statSync(join(dir, "host-device")).size;
 }
 
+/** Rules of so many pods as the Go plugin and podnic make them, for spoof checks and masquerading. */
+export function makeRules(pods: number): void {
+  const all = Array.from({ length: pods }, (_, n) => ({
+    id: `pod${n}-eth0`,
+    address: `10.200.${n >> 8}.${n & 255}`,
+    n,
+  }));
+  const mac = (n: number) =>
+    `02:00:00:00:${(n >> 8).toString(16).padStart(2, "0")}:${(n & 255).toString(16).padStart(2, "0")}`;
+  const comment = (id: string) => `comment "macspoofchk-${id}"`;
+  const chains = all.map(
+    ({ id, n }) => `chain cni-br-iface-${id}-mac { ether saddr ${mac(n)} return ${comment(id)}; drop ${comment(id)}; }
+      chain cni-br-iface-${id} { jump cni-br-iface-${id}-mac ${comment(id)}; }`,
+  );
+  const jumps = all.map(({ id, n }) => `iifname "pod${n}" jump cni-br-iface-${id} ${comment(id)}`);
+  const checks = all.map(
+    ({ address, id }) => `ip saddr ${address} ip daddr != 10.200.0.0/16 masquerade comment "${id}"`,
+  );
+  const text = `table bridge nat {
+    ${chains.join("\n")}
+    chain PREROUTING { type filter hook prerouting priority -300; ${jumps.join("\n")}
+    }
+  }
+  table inet cni_plugins_masquerade {
+    chain masq_checks { ${checks.join("\n")}
+    }
+    chain postrouting { type nat hook postrouting priority 100;
+      ip daddr 224.0.0.0/4 return; ip6 daddr ff00::/8 return; goto masq_checks; }
+  }`;
+  run("nft", ["-f", "-"], Buffer.from(text));
+}
+
 function compileC(source: string, target: string): void {
   run("musl-gcc", [...musl.compile, ...musl.link, "-x", "c", "-", "-o", target], Buffer.from(source));
 }
@@ -80,6 +112,8 @@ export function measure(implementation: Implementation, plugin: string, call: Ca
   const input = join(work, "input.json");
   writeFileSync(input, JSON.stringify(call.config));
   const env = {
+    // The Go plugin runs nft and iptables.
+    PATH: process.env.PATH,
     CNI_COMMAND: call.command,
     CNI_CONTAINERID: "bench",
     CNI_NETNS: call.netns ?? "/run/netns/none",
