@@ -209,14 +209,14 @@ const OTHERS: Situation[] = [
   {
     id: "ND-33",
     what: "port of a bridge",
-    refused: "belongs to the bridge br0",
+    refused: "is a port of the bridge br0",
     why: "the bridge needs it",
     setup: "ip link add br0 type bridge; ip link set dev0 master br0",
   },
   {
     id: "ND-34",
     what: "port of a bond",
-    refused: "belongs to the bond bo0",
+    refused: "is a port of the bond bo0",
     why: "the bond needs it",
     setup: "ip link add bo0 type bond; ip link set dev0 down; ip link set dev0 master bo0",
     needs: ["kernel:bond"],
@@ -224,7 +224,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-35",
     what: "bridge",
-    refused: "is of kind bridge",
+    refused: "(kind bridge)",
     why: "it carries the traffic of other devices",
     setup: "ip link add br0 type bridge",
     device: "br0",
@@ -232,7 +232,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-36",
     what: "VRF",
-    refused: "is of kind vrf",
+    refused: "(kind vrf)",
     why: "it carries the traffic of other devices",
     setup: "ip link add vr0 type vrf table 9",
     device: "vr0",
@@ -241,7 +241,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-37",
     what: "VXLAN (flannel.1)",
-    refused: "is of kind vxlan",
+    refused: "(kind vxlan)",
     why: "it can be part of the pod network",
     setup: "ip link add flannel.1 type vxlan id 1 dstport 8472 local 192.0.2.9 dev up0",
     device: "flannel.1",
@@ -250,7 +250,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-38",
     what: "GENEVE",
-    refused: "is of kind geneve",
+    refused: "(kind geneve)",
     why: "it can be part of the pod network",
     setup: "ip link add ge0 type geneve id 1 remote 192.0.2.1",
     device: "ge0",
@@ -259,7 +259,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-39",
     what: "IPIP tunnel",
-    refused: "is of kind ipip",
+    refused: "(kind ipip)",
     why: "it can be part of the pod network",
     setup: "ip link add tu0 type ipip local 192.0.2.9 remote 192.0.2.1",
     device: "tu0",
@@ -268,7 +268,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-40",
     what: "GRE tunnel",
-    refused: "is of kind gre",
+    refused: "(kind gre)",
     why: "it can be part of the pod network",
     setup: "ip link add tu0 type gre local 192.0.2.9 remote 192.0.2.1",
     device: "tu0",
@@ -277,7 +277,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-41",
     what: "SIT tunnel",
-    refused: "is of kind sit",
+    refused: "(kind sit)",
     why: "it can be part of the pod network",
     setup: "ip link add tu0 type sit local 192.0.2.9 remote 192.0.2.1",
     device: "tu0",
@@ -286,7 +286,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-42",
     what: "WireGuard",
-    refused: "is of kind wireguard",
+    refused: "(kind wireguard)",
     why: "it can be part of the pod network",
     setup: "ip link add wg0 type wireguard",
     device: "wg0",
@@ -295,7 +295,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-43",
     what: "IFB",
-    refused: "is of kind ifb",
+    refused: "(kind ifb)",
     why: "it shapes the traffic of other devices",
     setup: "ip link add if0 type ifb",
     device: "if0",
@@ -321,14 +321,14 @@ const OTHERS: Situation[] = [
   {
     id: "ND-46",
     what: "master of a running pod's macvlan",
-    refused: "on top, which would lose its connection",
+    refused: "which would lose its connection",
     why: "the pod would lose its connection",
     setup: "ip link add mv0 link dev0 netns c1 type macvlan mode bridge; ip -n c1 link set mv0 up",
   },
   {
     id: "ND-47",
     what: "master of a running pod's ipvlan",
-    refused: "on top, which would lose its connection",
+    refused: "which would lose its connection",
     why: "the pod would lose its connection",
     setup: "ip link add iv0 link dev0 netns c1 type ipvlan mode l2; ip -n c1 link set iv0 up",
     needs: ["kernel:ipvlan"],
@@ -381,21 +381,21 @@ const ROUTES: Situation[] = [
   {
     id: "ND-56",
     what: "device with a route to the cluster's services through a gateway",
-    refused: "carries the route of this node to 10.96.0.0/12",
+    refused: "carries this node's route to 10.96.0.0/12",
     why: "the node's traffic uses the route",
     setup: `${ON}; ip route add 10.96.0.0/12 via 10.0.10.1`,
   },
   {
     id: "ND-57",
     what: "device with routes to 0.0.0.0/1 and 128.0.0.0/1 through a gateway",
-    refused: "carries the route of this node to",
+    refused: "carries this node's route to",
     why: "together, these are a default route",
     setup: `${ON}; ip route add 0.0.0.0/1 via 10.0.10.1; ip route add 128.0.0.0/1 via 10.0.10.1`,
   },
   {
     id: "ND-58",
     what: "device with routes to 0.0.0.0/1 and 128.0.0.0/1 without a gateway",
-    refused: "carries the route of this node to",
+    refused: "carries this node's route to",
     why: "together, these are a default route",
     setup: "ip route add 0.0.0.0/1 dev dev0; ip route add 128.0.0.0/1 dev dev0",
   },

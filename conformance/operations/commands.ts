@@ -30,93 +30,93 @@ END`;
 export const shown: readonly Shown[] = [
   {
     title: "podnic install",
-    text: `Puts podnic where the runtime looks for plugins. The Go plugins of this node are kept for \`podnic uninstall\`. Running plugins are not
-disturbed, and at no time is a name missing or a file incomplete.`,
+    text: `Installs podnic where the runtime looks for plugins. The node's Go plugins are kept for \`podnic uninstall\`. Running plugins are not
+affected, and no plugin is missing or incomplete at any time.`,
     command: "podnic install --backup /opt/cni/bin",
   },
   {
     title: "podnic devices",
-    text: "Which network devices there are, and which pod has them.",
+    text: "Lists the network devices, and which pod has each of them.",
     command: "podnic devices",
   },
   {
     title: "podnic leases",
-    text: `Shows host-local's pools and whether each address's holder still exists. A lease names only a container; records, namespaces and their
-addresses, libcni's cache and the runtime's own directories tell the rest.`,
+    text: `Lists host-local's pools, and shows whether the holder of each address still exists. A lease contains only a container ID; podnic finds out
+the rest from records, namespaces and their addresses, libcni's cache and the runtime's directories.`,
     command: "podnic leases",
   },
   {
     title: "podnic status",
-    text: "The node on one screen: what needs attention first, then one line for each part. Works without root as far as it can.",
+    text: "Shows the node on one screen: first what needs attention, then one line for each part. Without root, it shows only some parts.",
     command: "podnic status",
   },
   {
     title: "podnic doctor",
-    text: "Checks whether the node is ready for its plugins. Each finding comes with its cure.",
+    text: "Checks whether the node is ready for its plugins. Each finding says what to do about it.",
     command: "podnic doctor",
   },
   {
     title: "podnic gc",
-    text: "Removes what a network's dead pods left behind. `--dry-run` only lists it.",
+    text: "Cleans up after a network's deleted pods. `--dry-run` only lists what would be done.",
     command: "podnic gc fast --dry-run",
   },
   {
     title: "podnic gc, for real",
-    text: "Pod grey's virtual function gets its name, MAC and VLAN back.",
+    text: "Pod grey's virtual function gets its original name, MAC and VLAN back.",
     command: "podnic gc fast && podnic devices",
   },
   {
     title: "podnic doctor --fix",
-    text: "The same for all networks: shows what it would do, and asks. Without a terminal it requires `--yes`.",
+    text: "Cleans up after the deleted pods of all networks. It shows what it would do, and asks first; without a terminal, it requires `--yes`.",
     command: "podnic doctor --fix --yes",
   },
   {
     title: "podnic validate",
-    text: `What is wrong with a configuration, where, and what to write instead. It touches nothing and needs no root.
+    text: `Shows what is wrong with a configuration, where, and what to write instead. It changes nothing and does not need root.
 [validate.md](validate.md) shows forty broken files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
   {
     title: "podnic explain",
-    text: "What an ADD would do here and now, here for a new pod on the free virtual function. Nothing is done: it is as free as before.",
+    text: "Shows what an ADD would do, in this example for a new pod on the free virtual function. It changes nothing; the function stays free.",
     before: newPod,
     command: "podnic explain new.conf --netns new --ifname net1",
   },
   {
     title: "podnic explain, when it would fail",
-    text: "It says what the runtime would get to read.",
+    text: "It shows the error that the runtime would get.",
     command: "podnic explain /etc/cni/net.d/10-fast.conflist --netns new --ifname net1",
   },
   {
     title: "podnic add",
-    text: "A network by hand, as cnitool does it. `--trace` shows every netlink message on stderr; here only those that change something.",
+    text: "Adds a network by hand, like cnitool. `--trace` shows every netlink message on stderr; this example shows only those that change something.",
     command:
       "podnic add new new --conf-dir . --ifname net1 --trace 2>trace; grep '^>  ip .*\\(set\\|add\\|prepend\\) ' trace",
   },
   {
     title: "podnic check",
-    text: "Prints nothing if everything is as ADD left it.",
+    text: "Prints nothing if nothing has changed since ADD.",
     command:
       "podnic check new new --conf-dir . --ifname net1; ip -n new link set net1 down; podnic check new new --conf-dir . --ifname net1",
   },
   {
     title: "podnic del",
-    text: "One of the messages of the trace in full.",
+    text: "This example shows one message of the trace in full.",
     command: "podnic del new new --conf-dir . --ifname net1 --trace 2>&1 | sed -n '/^>  ip .*netns 1/,/^</p'",
   },
   {
     title: "podnic schema",
-    text: "JSON Schemas for editors, each in one piece.",
+    text: "Prints JSON Schemas for editors. Each is a single document.",
     command: "podnic schema && podnic schema conflist | head -5",
   },
   {
     title: "podnic completion",
-    text: "For bash, zsh and fish.",
+    text: "Prints the completion script for bash, zsh or fish.",
     command: "podnic completion fish | head -5",
   },
   {
     title: "podnic uninstall",
-    text: "Removes what is podnic's, and puts back what was there before. Pods keep running.",
+    text: "Removes podnic's files, and restores the plugins that they replaced. Pods keep running.",
     command: "podnic uninstall /opt/cni/bin",
   },
 ];

@@ -38,8 +38,8 @@ it("of a subnet of two it is the other one", () => {
 it("refuses what cannot be", () => {
   expect(refusal("10.1.2.3/32")).toMatch(/no room for a second address/);
   expect(refusal("fd00::1/128")).toMatch(/no room/);
-  expect(refusal("10.1.2.1/24")).toMatch(/the gateway's own address/);
-  expect(refusal("10.1.2.3/24", "10.9.9.9")).toMatch(/10.9.9.9 is outside of its subnet/);
+  expect(refusal("10.1.2.1/24")).toMatch(/the gateway are the same/);
+  expect(refusal("10.1.2.3/24", "10.9.9.9")).toMatch(/10.9.9.9 is outside the subnet/);
 });
 
 it("a default route for each family that has none", () => {

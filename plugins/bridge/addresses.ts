@@ -18,14 +18,14 @@ function withGateway(ip: IpConfig): IpConfig {
   const refuse = (why: string): never => {
     throw new Failure(
       "invalid config",
-      `isGateway: ${formatPrefix(address)} of IPAM has no gateway on the bridge`,
-      `${why} Change "ipam", or leave out "isGateway".`,
+      `isGateway: the bridge cannot be the gateway of ${formatPrefix(address)} from IPAM`,
+      `${why} Change "ipam", or remove "isGateway".`,
     );
   };
-  if (address.length === address.address.bytes.length * 8) refuse("Its subnet has no room for a second address.");
+  if (address.length === address.address.bytes.length * 8) refuse("The subnet has no room for a second address.");
   const gateway = ip.gateway ?? firstAddress(address);
-  if (!prefixContains(address, gateway)) refuse(`The gateway ${formatAddress(gateway)} is outside of its subnet.`);
-  if (equalAddresses(gateway, address.address)) refuse("It is the gateway's own address.");
+  if (!prefixContains(address, gateway)) refuse(`The gateway ${formatAddress(gateway)} is outside the subnet.`);
+  if (equalAddresses(gateway, address.address)) refuse("The pod's address and the gateway are the same.");
   return { ...ip, gateway };
 }
 

@@ -57,7 +57,7 @@ function nativeVlan({ config }: Call<BridgeConfig>, { bridge }: Bridge): number 
 /** Its MAC is not looked at: that of a bridge that others made may change with each port. */
 function checkBridge({ config }: Call<BridgeConfig>, bridge: Bridge): void {
   if (config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0)
-    throw checkFailure(`bridge "${bridge.name}" is not promiscuous any more`);
+    throw checkFailure(`bridge "${bridge.name}" is no longer promiscuous`);
 }
 
 function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
@@ -66,7 +66,7 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
   if (port.master !== bridge.index) {
     const where =
       port.master === 0 ? "no bridge" : (getLink(ownNamespace().route, port.master)?.name ?? "another bridge");
-    throw say(`is not on bridge "${bridge.name}" but on ${where}`);
+    throw say(`should be on bridge "${bridge.name}", but is on ${where}`);
   }
   if ((port.flags & IFF_UP) === 0) throw say("is down");
   const told = prevResult?.interfaces.find(({ name, sandbox }) => name === port.name && !sandbox);
@@ -80,7 +80,7 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
     ["isolation", isolated, config.portIsolation === true],
   ];
   for (const [what, has, wants] of wanted)
-    if ((has === 1) !== wants) throw say(`has ${what} ${has === 1 ? "on" : "off"}`);
+    if ((has === 1) !== wants) throw say(`has ${what} ${has === 1 ? "enabled" : "disabled"}`);
   if (locked === 1 && config.macspoofchk !== true) throw say("is locked");
   checkVlans(config, bridge, port, say);
 }
@@ -101,7 +101,7 @@ function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnI
     throw checkFailure(`container interface ${ifName} is gone`, "It was removed or renamed in the pod.");
   const far = link.index === port.parent && link.kind === "veth" ? link : getLink(pod.route, port.parent);
   if (far?.kind !== "veth" || far.parent !== port.index)
-    throw checkFailure(`the other end of port ${port.name} is not in the pod any more`);
+    throw checkFailure(`the other end of port ${port.name} is no longer in the pod`);
   checkMac(link, own);
   if (far.index !== link.index) {
     checkTakenOver(link, far);
@@ -124,7 +124,7 @@ function checkTakenOver(link: Link, far: Link): void {
   if (link.kind === "dummy" && far.slaveKind === "bridge") return;
   throw checkFailure(
     `container interface ${link.name} is not the other end of its port`,
-    `The other end is called ${far.name} now, and ${link.name} is ${link.kind === "" ? "a device" : `of kind ${link.kind}`}.`,
+    `The other end is now called ${far.name}, and the type of ${link.name} is ${link.kind || "device"}.`,
   );
 }
 

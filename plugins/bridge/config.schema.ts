@@ -45,7 +45,7 @@ export interface BridgeConfig extends NetworkConfig {
   silent?: boolean;
   /** IPv6 duplicate address detection; ADD waits until it is complete. */
   enabledad?: boolean;
-  /** Let the kernel take IPv6 addresses and routes from router advertisements. Off, because a pod on a shared network could otherwise redirect its neighbours' traffic (CVE-2020-10749). */
+  /** Let the kernel configure IPv6 addresses and routes from router advertisements. Off by default, because a pod on a shared network could otherwise redirect its neighbours' traffic (CVE-2020-10749). */
   acceptRA?: boolean;
   /** MAC address of the pod's interface, unless args, CNI_ARGS or runtimeConfig specifies one. If none is specified, ADD chooses a random address. */
   mac?: string;

@@ -41,14 +41,14 @@ export function validate(call: Call<BridgeConfig>, attempt: Try = orFail): void 
     if (config.disableContainerInterface && wantsIpam(call))
       throw contradiction(
         "cannot use IPAM when DisableContainerInterface flag is set",
-        'An interface that stays down has no addresses. Leave out "ipam" or "disableContainerInterface".',
+        'An interface that stays down cannot have addresses. Remove "ipam" or "disableContainerInterface".',
       );
   });
   attempt("/silent", () => {
     if (config.silent && wantsIpam(call))
       throw contradiction(
-        "silent and ipam contradict each other",
-        'ADD announces the addresses. Leave out "silent" or "ipam".',
+        "silent and ipam cannot be combined",
+        'ADD announces the addresses from IPAM. Remove "silent" or "ipam".',
       );
   });
 }
@@ -61,7 +61,7 @@ function checkName(name: string): void {
       : host.encode(name).length > NAME_MAX
         ? `It has more than ${NAME_MAX} bytes.`
         : name === "." || name === ".." || name.includes(":") || name.includes("%")
-          ? "The kernel accepts no such name."
+          ? "The kernel does not accept it."
           : name === "all" || name === "default" || name === "lo"
             ? "The kernel uses this name for something else."
             : "";
@@ -69,7 +69,7 @@ function checkName(name: string): void {
   throw new Failure(
     "invalid config",
     `invalid bridge name ${JSON.stringify(name.slice(0, 128))}`,
-    `${why} "bridge" is the name of a bridge on the host, such as br1, of 1 to ${NAME_MAX} characters.`,
+    `${why} "bridge" must be the name of a bridge on the host, such as br1, with 1 to ${NAME_MAX} characters.`,
   );
 }
 
@@ -78,7 +78,7 @@ function checkMtu(mtu: number): void {
   throw new Failure(
     "invalid config",
     `invalid MTU ${mtu}`,
-    `Ethernet needs at least ${MTU_MIN}. 0 means the MTU of the bridge.`,
+    `Ethernet needs at least ${MTU_MIN}. 0 means the bridge's MTU.`,
   );
 }
 

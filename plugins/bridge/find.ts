@@ -36,11 +36,11 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   }
   refuseDenied(found);
   if (found.kind !== "bridge") {
-    const what = found.kind === "" ? "a device" : `of kind ${found.kind}`;
+    const what = found.kind === "" ? "It is a physical device." : `Its type is ${found.kind}.`;
     throw new Failure(
       "invalid config",
       `"${name}" already exists but is not a bridge`,
-      `It is ${what}. "bridge" must name a Linux bridge, or be a free name: ADD then creates the bridge.`,
+      `${what} "bridge" must be the name of a Linux bridge, or a free name; ADD then creates the bridge.`,
     );
   }
   checkState(found, call);
@@ -68,8 +68,8 @@ function checkFiltering(found: Bridge, { config, command }: Call<BridgeConfig>):
   throw new Failure(
     "invalid config",
     `bridge "${name}" does not filter VLANs`,
-    `"vlan" and "vlanTrunk" would separate nothing. Run \`ip link set ${name} type bridge vlan_filtering 1\` ` +
-      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD do it by bridges.filterVlans in /etc/cni/podnic.json, or remove the keys.",
+    `"vlan" and "vlanTrunk" would have no effect. Run \`ip link set ${name} type bridge vlan_filtering 1\` ` +
+      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD do it with bridges.filterVlans in /etc/cni/podnic.json, or remove the keys.",
   );
 }
 
@@ -114,11 +114,11 @@ function make({ config }: Call<BridgeConfig>, name: string): void {
 function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): Failure {
   const unsupported =
     vlanFiltering === true
-      ? "The kernel has no bridges, or none that filter VLANs (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)."
-      : "The kernel has no bridges. Run `modprobe bridge`, or use a kernel built with it.";
+      ? "The kernel does not support bridges, or VLAN filtering on bridges (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)."
+      : "The kernel does not support bridges. Run `modprobe bridge`, or use a kernel built with it.";
   const causes: { [code: string]: string } = {
     EOPNOTSUPP: unsupported,
-    EPERM: "Creating links needs CAP_NET_ADMIN.",
+    EPERM: "Creating links requires CAP_NET_ADMIN.",
     EINVAL: mtu === undefined ? "" : `The kernel does not accept the MTU ${mtu} or this name.`,
   };
   return new Failure("failed", `could not add "${name}": ${error.message}`, causes[error.code] ?? "");

@@ -81,7 +81,7 @@ function addAddresses(link: Link, gateways: Prefix[], force: boolean): void {
   for (const error of route.runEach()) {
     if (error === undefined || error.code === "EEXIST") continue;
     const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code)
-      ? `IPv6 is switched off on the host or for ${link.name}. Switch it on, or leave IPv6 out of "ipam".`
+      ? `IPv6 is disabled on the host or on ${link.name}. Enable it, or remove IPv6 from "ipam".`
       : "";
     throw new Failure(
       "failed",
@@ -103,7 +103,7 @@ function refusal({ name }: Link, { address, length }: KernelAddress, gateway: Pr
   return new Failure(
     "invalid config",
     `"${name}" already has an IP address different from ${formatPrefix(gateway)}`,
-    `It has ${present}: another network uses the bridge as its gateway. Use another bridge, or the subnet of ` +
+    `It has ${present}, because another network uses the bridge as its gateway. Use another bridge, or the subnet of ` +
       `${formatAddress(address)}. "forceAddress": true replaces the address and takes the gateway from that network.`,
   );
 }
@@ -129,7 +129,7 @@ function forward(gateways: Prefix[]): void {
       writeSysctl(key, "1");
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      const cure = `isGateway needs it. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys.`;
+      const cure = `isGateway requires it. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys.`;
       throw new Failure("failed", `failed to enable forwarding: ${error.message}`, cure);
     }
   }
@@ -141,9 +141,9 @@ function switches(gateways: Prefix[]): string[] {
 
 /** CHECK. Throws Failure when the host is not the gateway of these any more. */
 export function checkGateway(link: Link, gateways: Prefix[]): void {
-  const cure = "Something changed it since ADD. The next ADD of this network restores it.";
+  const cure = "Something has changed it since ADD. The next ADD of this network restores it.";
   const [lost] = missing(link, gateways);
-  if (lost !== undefined) throw checkFailure(`the gateway ${formatPrefix(lost)} is not on ${link.name} any more`, cure);
+  if (lost !== undefined) throw checkFailure(`the gateway ${formatPrefix(lost)} is no longer on ${link.name}`, cure);
   const off = switches(gateways).find((key) => readSysctl(key) !== "1");
   if (off !== undefined)
     throw checkFailure(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`, cure);

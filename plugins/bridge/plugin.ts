@@ -104,8 +104,8 @@ function attach(call: Call<BridgeConfig>, pod: NetNs): { on: Bridge; pair: Pair 
   }
   throw new Failure(
     "try again",
-    `bridge "${bridgeName(call)}" is removed again and again`,
-    "Another program on the host does that. Find it and stop it.",
+    `bridge "${bridgeName(call)}" is repeatedly removed`,
+    "Another program on the host removes it. Find that program and stop it.",
   );
 }
 

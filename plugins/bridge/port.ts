@@ -88,8 +88,8 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
   throw new Failure(
     "failed",
     `cannot name the port of ${far.name}: file exists`,
-    `The host has links called ${portNames(call.attachment).join(", ")}. They belong to others, or the attachment has ` +
-      "ports already and needs a DEL first.",
+    `The host already has links called ${portNames(call.attachment).join(", ")}. They belong to another program, or the ` +
+      "attachment already has ports and needs a DEL first.",
   );
 }
 
@@ -110,10 +110,10 @@ function refusal(error: NetlinkError, bridge: Bridge, mtu: number): Failure {
   const causes: { [code: string]: string } = {
     EXFULL: `Bridge "${bridge.name}" is full: a bridge has at most 1023 ports. Use a second bridge, or macvlan, which has no such limit.`,
     EOPNOTSUPP: "The kernel has no veth. Run `modprobe veth`, or use a kernel built with it.",
-    EPERM: "Creating links needs CAP_NET_ADMIN in the namespaces of the host and of the pod.",
+    EPERM: "Creating links requires CAP_NET_ADMIN in the namespaces of the host and the pod.",
     EADDRNOTAVAIL: "An interface cannot have this MAC address.",
-    EINVAL: `The kernel creates no veth with an MTU of ${mtu} on this bridge.`,
-    EBUSY: `Bridge "${bridge.name}" takes no further port now.`,
+    EINVAL: `The kernel does not create a veth with an MTU of ${mtu} on this bridge.`,
+    EBUSY: `Bridge "${bridge.name}" does not accept another port at the moment.`,
   };
   return new Failure("failed", `failed to create veth: ${error.message}`, causes[error.code] ?? "");
 }

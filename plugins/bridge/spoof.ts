@@ -23,8 +23,8 @@ export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boole
   if (config.macspoofchkBackend !== "bridge") return false;
   throw new Failure(
     "invalid config",
-    "this kernel cannot lock ports of a bridge",
-    '"macspoofchkBackend": "bridge" needs Linux 5.18. Use "nftables", or leave the choice to podnic.',
+    "this kernel cannot lock a bridge's ports",
+    '"macspoofchkBackend": "bridge" requires Linux 5.18. Use "nftables", or remove the key to let podnic choose.',
   );
 }
 
@@ -78,7 +78,7 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
   const pinned = port.port.locked === 1 ? whereTo(ownNamespace().route, port.master, mac, vlan) : undefined;
   if (pinned?.index === port.index && pinned.sticky) return;
   if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
-    const what = port.port.locked === 1 ? `the bridge does not know ${mac} there` : "is not locked";
+    const what = port.port.locked === 1 ? `the bridge has no pinned entry for ${mac} on it` : "is not locked";
     throw checkFailure(`macspoofchk: port ${port.name}: ${what}`);
   }
   const nft = NftSocket.open();

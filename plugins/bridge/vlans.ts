@@ -41,11 +41,11 @@ export function vlansOf({ vlan = 0, vlanTrunk = [] }: VlanKeys, attempt: Try = o
 /** An item may name one VLAN, a range, or both. */
 function rangesOf({ id, minID, maxID }: TrunkItem, at: number): VlanRange[] {
   const refuse = (why: string): never => {
-    const cure = 'An item is {"id": 10}, or {"minID": 200, "maxID": 299}, with numbers from 1 to 4094.';
+    const cure = 'An item must be {"id": 10}, or {"minID": 200, "maxID": 299}, with numbers from 1 to 4094.';
     throw new Failure("invalid config", `invalid vlanTrunk[${at}]: ${why}`, cure);
   };
-  if (id === undefined && minID === undefined && maxID === undefined) refuse("it names no VLAN");
-  if ((minID === undefined) !== (maxID === undefined)) refuse("minID and maxID belong together, and one is missing");
+  if (id === undefined && minID === undefined && maxID === undefined) refuse("it contains no VLAN");
+  if ((minID === undefined) !== (maxID === undefined)) refuse("minID and maxID must be given together");
   if (minID !== undefined && maxID !== undefined && maxID < minID) refuse(`maxID ${maxID} is below minID ${minID}`);
   const ranges: VlanRange[] = [];
   if (id !== undefined) ranges.push(tagged(id, id));

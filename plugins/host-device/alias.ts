@@ -43,10 +43,14 @@ export function bringBackByAlias(
   );
   if (found[0] !== undefined && found.length === 1) {
     // As with the Go plugin. Its alias stays: the next ADD that finds the name free gives it back.
-    if (!rename(hostNs, found[0], config)) log("warning", "another device has its name now", { device: found[0].name });
+    if (!rename(hostNs, found[0], config))
+      log("warning", "another device now has this device's name", { device: found[0].name });
   } else if (found.length > 1) {
     const devices = found.map(({ name }) => name).join(", ");
-    log("warning", "several devices have this alias, so none gets its name back", { alias: found[0]!.alias, devices });
+    log("warning", "several devices have this alias, so podnic renames none of them", {
+      alias: found[0]!.alias,
+      devices,
+    });
   }
 }
 
@@ -62,7 +66,7 @@ export function reclaimByAlias(hostNs: NetNs, name: string): Link | undefined {
     throw new Failure(
       "failed",
       `several devices may be "${name}": ${found.map((each) => each.name).join(", ")}`,
-      `Each has this alias. Rename the right one (ip link set dev NAME name ${name}).`,
+      `Each of them has this alias. Rename the right one (ip link set dev NAME name ${name}).`,
     );
   }
   // As it is called now: what the alias says may be a pod's word.
@@ -88,7 +92,7 @@ function strayDevices(hostNs: NetNs): Link[] {
 function nameTaken(name: string): Failure {
   return new Failure(
     "failed",
-    `cannot give the device its name back: the host has another "${name}"`,
+    `cannot restore the device's name: the host has another "${name}"`,
     `If the node does not use that interface, rename it (ip link set dev ${name} name …).`,
   );
 }
@@ -98,7 +102,10 @@ function rename(hostNs: NetNs, link: Link, config: Pick<HostDeviceConfig, "devic
   const saved = asOnHost(link, config);
   const other = getLink(hostNs.route, saved.name);
   if (other !== undefined && other.index !== link.index) return false;
-  log("warning", "restoring a device's name after its namespace ended", { device: saved.name, interface: link.name });
+  log("warning", "restoring the name of a device whose network namespace was deleted", {
+    device: saved.name,
+    interface: link.name,
+  });
   restoreLink(hostNs.route, link, saved);
   return true;
 }
@@ -131,7 +138,7 @@ function findInPod(
   // The device is here: the link in the pod is another one.
   if (config.device && getLink(hostNs.route, config.device) !== undefined) return undefined;
   if (isHarmless(view, found, config)) return found;
-  log("warning", "left in the pod: the pod may have created this link, and podnic has no record of it", {
+  log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
     interface: found.name,
     kind: found.kind,
   });

@@ -23,7 +23,7 @@ export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnIn
   if (mac !== undefined && mac.toLowerCase() !== link.mac) {
     throw checkFailure(
       `Interface ${ifName} Mac ${mac} doesn't match container Mac: ${link.mac}`,
-      "It was changed in the pod.",
+      "Something in the pod changed it.",
     );
   }
   checkUnchanged(call, pod, link, own);
@@ -35,7 +35,7 @@ function checkIdentity(call: Call<HostDeviceConfig>, pod: NetNs, link: Link, sel
   if (saved !== undefined ? isSameDevice(view, link, saved) : isAsGoLeftIt(view, link, call.config, selection)) return;
   throw checkFailure(
     `interface ${link.name} is not the device that was given to the pod`,
-    saved === undefined ? "" : `That was "${saved.name}" ${saved.parentDevice || saved.permanentMac}.`,
+    saved === undefined ? "" : `ADD gave the pod "${saved.name}" (${saved.parentDevice || saved.permanentMac}).`,
   );
 }
 

@@ -55,6 +55,6 @@ export function notFound(config: HostDeviceConfig, selection: Selection): Failur
   return new Failure(
     "failed",
     `failed to find host device: there is no device ${describe(config, selection)} (Link not found)`,
-    "ip -d link show lists the devices of this node. A device that something else moved to a pod's namespace comes back when the pod ends.",
+    "`ip -d link show` lists the node's devices. A physical device that another program moved into a pod's namespace returns when the pod is deleted.",
   );
 }

@@ -2,20 +2,20 @@
 import type { NetworkConfig } from "../../src/cni/plugin.ts";
 
 export interface HostDeviceConfig extends NetworkConfig {
-  /** The device by its name or an alternative name on the host. */
+  /** Selects the device by its name or an alternative name on the host. */
   device?: string;
-  /** The device by its link-layer address. */
+  /** Selects the device by its link-layer address. */
   hwaddr?: string;
-  /** The device by its path below /sys/devices; its first interface. */
+  /** Selects the first interface of the device at this path below /sys/devices. */
   kernelpath?: string;
-  /** The device by its PCI address with domain; its first interface, also below a virtio device. */
+  /** Selects the first interface of the device with this PCI address, which must include the domain. The interface can be below a virtio device. */
   pciBusID?: string;
-  /** The device has a userspace driver: the pod gets no interface. With a PCI address its driver decides instead. */
+  /** The device has a userspace driver, so the pod gets no interface. With a PCI address, podnic checks the device's driver instead. */
   dpdkMode?: boolean;
-  /** The pod's interface gets the addresses and routes that the device has on the host, besides those of IPAM. */
+  /** The pod's interface gets the addresses and routes that the device has on the host, in addition to IPAM's. */
   useInterfaceNetwork?: boolean;
   runtimeConfig?: {
-    /** What a device plugin allotted to the pod (capability deviceID): a PCI address, which beats pciBusID, or an auxiliary device such as mlx5_core.sf.4. */
+    /** Device that a device plugin allocated to the pod (capability deviceID): a PCI address, which takes precedence over pciBusID, or an auxiliary device such as mlx5_core.sf.4. */
     deviceID?: string;
   };
 }

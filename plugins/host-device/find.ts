@@ -44,7 +44,7 @@ export function select(config: HostDeviceConfig): Selection {
       throw new Failure(
         "failed",
         `runtime config DeviceID ${deviceId} not found or unsupported`,
-        `There is no /sys/bus/pci/devices/${deviceId} and no /sys/bus/auxiliary/devices/${deviceId} on this node: the device was removed, or its driver unloaded, after it was allocated.`,
+        `There is no /sys/bus/pci/devices/${deviceId} and no /sys/bus/auxiliary/devices/${deviceId} on this node. The device was removed, or its driver was unloaded, after it had been allocated.`,
       );
     }
   }
@@ -55,7 +55,7 @@ export function select(config: HostDeviceConfig): Selection {
     throw new Failure(
       "failed",
       `error with host device: PCI device ${pci} ${missing}`,
-      `ls -l /sys/bus/pci/devices/${pci}/driver shows its driver; bind the kernel's network driver, or vfio-pci for DPDK.`,
+      `\`ls -l /sys/bus/pci/devices/${pci}/driver\` shows its driver. Bind the kernel's network driver, or vfio-pci for DPDK.`,
     );
   }
   return { pci, auxiliary, userspace: isUserspaceDriver(driver) };
@@ -92,7 +92,7 @@ function preferred(links: Link[], hwaddr: string): Link | undefined {
   throw new Failure(
     "failed",
     `several devices have the address ${hwaddr}: ${best.map(({ name }) => name).join(", ")}`,
-    'None has been touched. Name the right one ("device" or "pciBusID").',
+    'None of them was changed. Select the right one with "device" or "pciBusID".',
   );
 }
 

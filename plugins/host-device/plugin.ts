@@ -52,7 +52,7 @@ function validate({ config, command }: Call<HostDeviceConfig>, attempt = orFail)
     throw new Failure(
       "invalid config",
       'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
-      "Or let a device plugin allocate one (capability deviceID).",
+      "Or let a device plugin allocate a device (capability deviceID).",
     );
   });
   attempt("/kernelpath", () => {
@@ -61,7 +61,7 @@ function validate({ config, command }: Call<HostDeviceConfig>, attempt = orFail)
       throw new Failure(
         "invalid config",
         `kernel device path "${config.kernelpath}" must be absolute and begin with /sys/devices/`,
-        "readlink -f /sys/class/net/NAME/device shows the path of a device.",
+        "`readlink -f /sys/class/net/NAME/device` shows a device's path.",
       );
     }
     confinePath("kernelpath", config.kernelpath);
@@ -115,7 +115,7 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
   if (call.config.useInterfaceNetwork === true) {
     throw new Failure(
       "invalid config",
-      `"useInterfaceNetwork" needs an interface, and device ${selection.pci} has a userspace driver`,
+      `"useInterfaceNetwork" needs an interface, but device ${selection.pci} has a userspace driver`,
       "Remove the key, or bind the kernel's network driver to the device.",
     );
   }
@@ -129,7 +129,7 @@ function requireFreeInPod(pod: NetNs, ifName: string): void {
   throw new Failure(
     "failed",
     `the container already has an interface ${ifName} (file exists)`,
-    "It has not been touched. Another attachment of this pod uses the name. Choose another CNI_IFNAME.",
+    "Another attachment of this pod uses the name. That interface was left unchanged. Choose another CNI_IFNAME.",
   );
 }
 
@@ -138,7 +138,7 @@ function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Lin
   const { attachment: key, netns, transaction } = call;
   const saved = identify(hostNs, link);
   const data: HeldDevice = { was: saved, network, netns: named(pod, netns) };
-  transaction.onRollback(`bringing ${link.name} back`, () => void giveBackInTime(hostDeviceLender, key, netns));
+  transaction.onRollback(`returning ${link.name} to the host`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.
   const moved = moveLink(hostNs, pod, link, key.ifName, { alias: link.name, up: true }, saved);

@@ -3,53 +3,53 @@ import type { NetworkConfig } from "../../src/cni/plugin.ts";
 import type { RouteConfig } from "../../src/config/defs.schema.ts";
 
 export type RangeConfig = {
-  /** Network that the addresses are of; at least four addresses. */
+  /** Subnet that the addresses belong to; at least four addresses. */
   subnet?: string;
-  /** First address to hand out; the second of the subnet when absent. */
+  /** First address to allocate. Default: the subnet's second address. */
   rangeStart?: string;
-  /** Last address to hand out; when absent the last of the subnet, for IPv4 the one before. */
+  /** Last address to allocate. Default: the subnet's last address; for IPv4, the one before it. */
   rangeEnd?: string;
-  /** Next hop for routes that name none; never handed out; may lie outside of the subnet. The second address of the subnet when absent. */
+  /** Next hop for routes without one; never allocated; can be outside the subnet. Default: the subnet's second address. */
   gateway?: string;
-  /** The result names no gateway, and the second address is handed out like others. */
+  /** The result contains no gateway, and the second address is allocated like the others. */
   noGateway?: boolean;
 };
 
 export interface HostLocalConfig extends NetworkConfig {
   ipam?: {
-    /** Name of the IPAM plugin. static and host-local are built in, others are run. */
+    /** Name of the IPAM plugin. static and host-local are built in; podnic runs any other plugin as a separate program. */
     type?: string;
-    /** Range sets: a pod gets one address of each, so that IPv4 and IPv6 are two sets. */
+    /** Range sets. A pod gets one address from each set, so IPv4 and IPv6 need separate sets. */
     ranges?: RangeConfig[][];
-    /** A single range, written without lists: a set of its own before ranges. */
+    /** A single range, written without lists. It is a separate set, which comes before ranges. */
     subnet?: string;
-    /** Of that single range: first address to hand out. */
+    /** First address to allocate from that single range. */
     rangeStart?: string;
-    /** Of that single range: last address to hand out. */
+    /** Last address to allocate from that single range. */
     rangeEnd?: string;
-    /** Of that single range: next hop for routes that name none. */
+    /** For that single range: next hop for routes without one. */
     gateway?: string;
-    /** Of that single range: no gateway, and no address kept free for one. */
+    /** For that single range: there is no gateway, and no address is reserved for one. */
     noGateway?: boolean;
-    /** Addresses and networks that are never handed out. */
+    /** Addresses and networks that are never allocated. */
     exclude?: string[];
-    /** Routes to install in the pod; their keys are in docs/configuration.md. */
+    /** Routes to install in the pod; docs/configuration.md describes their keys. */
     routes?: RouteConfig[];
-    /** Where the files are; below /var/lib/cni or /run/cni, or elsewhere in /var/lib, /run, /tmp and /var/tmp where only root can write. */
+    /** Directory of the lease files: below /var/lib/cni or /run/cni, or elsewhere in /var/lib, /run, /tmp or /var/tmp if only root can write there. */
     dataDir?: string;
-    /** The host's resolv.conf to report as dns; below /etc, /run, /var/lib or /tmp, and not behind a link. */
+    /** resolv.conf file on the host to report as dns: below /etc, /run, /var/lib or /tmp, and not through a link. */
     resolvConf?: string;
   };
   args?: {
     cni?: {
-      /** Addresses that the network's user asks for by args, at most one for a set, with or without prefix length. */
+      /** Addresses requested through args, at most one per set, with or without prefix length. */
       ips?: string[];
     };
   };
   runtimeConfig?: {
-    /** More sets, before all others (capability ipRanges). */
+    /** More sets, which come before all others (capability ipRanges). */
     ipRanges?: RangeConfig[][];
-    /** Addresses that the pod asked for (capability ips), likewise. */
+    /** Addresses that the pod requested (capability ips), at most one per set, with or without prefix length. */
     ips?: string[];
   };
 }

@@ -73,7 +73,7 @@ export class LeaseIndex {
         return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
       }
     } catch (error) {
-      log("debug", "host-local: index unreadable", { cause: String(error) });
+      log("debug", "host-local: cannot read the index", { cause: String(error) });
     }
     if (index !== undefined) host.close(index);
     return undefined;
@@ -98,7 +98,7 @@ export class LeaseIndex {
       write(index, STATE, host.encode(stateText(mtime, mtimeNsec)), O_TRUNC);
       return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec }, contents.used);
     } catch (error) {
-      log("debug", "host-local: index not written", { cause: String(error) });
+      log("debug", "host-local: cannot write the index", { cause: String(error) });
       if (index !== undefined) host.close(index);
       return undefined;
     }
@@ -170,7 +170,7 @@ export class LeaseIndex {
 
   #fail(error: unknown): void {
     this.doubt();
-    log("debug", "host-local: index abandoned", { cause: String(error) });
+    log("debug", "host-local: discarding the index", { cause: String(error) });
   }
 }
 
@@ -181,7 +181,7 @@ function indexPath(root: string, dev: number, ino: number): string {
 
 function stateText(seconds: number, nanoseconds: number): string {
   const boot = bootId();
-  if (boot === "") throw new Error("the boot has no id");
+  if (boot === "") throw new Error("the boot has no ID");
   return `1 ${boot} ${seconds} ${nanoseconds}\n`;
 }
 

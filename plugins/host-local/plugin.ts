@@ -57,7 +57,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
       true,
       (store) => {
         const reservations = reserve(store, request, owner);
-        call.transaction.onRollback("release of the addresses", () => giveBack(request.directory, owner, reservations));
+        call.transaction.onRollback("releasing the addresses", () => giveBack(request.directory, owner, reservations));
         return reservations;
       },
       // Not under the lock: others need not wait for the disk.
@@ -89,13 +89,13 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     const held = withStore(request.directory, false, (store) => store.find(call.attachment)) ?? [];
     const lost = (details: string): Failure =>
       new Failure("failed", `host-local: Failed to find address added by container ${containerId}`, details);
-    if (held.length === 0) throw lost(`No lease in ${request.directory.path} names it.`);
+    if (held.length === 0) throw lost(`No lease in ${request.directory.path} belongs to it.`);
     // Addresses of other plugins in the chain lie outside of the ranges.
     for (const { address } of call.prevResult?.ips ?? []) {
       const text = formatAddress(address.address);
       const ours = request.ranges.find(address.address) !== undefined;
       if (ours && !held.some(({ ip }) => ip === text))
-        throw lost(`${request.directory.path}/${text} is not its lease.`);
+        throw lost(`The lease ${request.directory.path}/${text} does not belong to it.`);
     }
   }
 
@@ -105,7 +105,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
       withStore(leaseDirectory(call), false, body);
     } catch (error) {
       if (!(error instanceof Failure) || error.kind !== "invalid config") throw error;
-      log("warning", "host-local: nothing released", { cause: error.message });
+      log("warning", "host-local: did not release any addresses", { cause: error.message });
     }
   }
 
@@ -212,7 +212,7 @@ function reserveFrom(
     throw new Failure(
       "failed",
       `${old.ip} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
-      `The lease is ${request.directory.path}/${old.ip}. An ADD was not followed by its DEL.`,
+      `The lease is ${request.directory.path}/${old.ip}. An earlier ADD was not followed by DEL.`,
     );
   }
   if (wanted !== undefined) {
@@ -234,7 +234,7 @@ function taken(store: Store, set: RangeSet, address: Address, directory: string)
   return new Failure(
     "failed",
     `requested IP address ${text} is not available in range set ${formatSet(set)}`,
-    `It is held${holder}: ${directory}/${text}.`,
+    `It is leased${holder}: ${directory}/${text}.`,
   );
 }
 
@@ -242,7 +242,7 @@ function exhausted(set: RangeSet, directory: string): Failure {
   return new Failure(
     "failed",
     `no IP addresses available in range set: ${formatSet(set)}`,
-    `All are leased in ${directory}. Enlarge the range, or release what no pod uses any more (podnic gc).`,
+    `All are leased in ${directory}. Enlarge the range, or release leases that no pod uses (podnic gc).`,
   );
 }
 
@@ -259,7 +259,7 @@ function refuseUnreadable(leases: readonly string[]): void {
   throw new Failure(
     "io",
     `host-local: cannot read ${leases.length === 1 ? "the lease" : `${leases.length} leases, such as`} ${some}`,
-    "Their holders are unknown, so they stay. The log says why. Repeat the call when they can be read, or remove files that the disk has damaged.",
+    "podnic cannot tell who holds them, so it does not release them. The log says why. Repeat the call when they can be read, or remove damaged files.",
   );
 }
 

@@ -46,7 +46,7 @@ export interface SetConfig {
  * one that is wrong.
  */
 export function rangeSets(sets: SetConfig[], version: string, attempt = orFail): RangeSet[] | undefined {
-  if (sets.length === 0) throw invalid("no IP ranges specified", 'Give "ranges" (or "subnet") in "ipam".');
+  if (sets.length === 0) throw invalid("no IP ranges specified", 'Add "ranges" (or "subnet") to "ipam".');
   const whole: RangeSet[] = [];
   sets.forEach(({ where, at, ranges }, index) => {
     const inSet: Try = (at, rule) => attempt(at, () => naming(index, where, rule));
@@ -101,20 +101,20 @@ function rangeSet(configs: SetConfig["ranges"], at: string, attempt: Try): Range
   if (set.length < configs.length) return undefined;
   if (set.length === 0) {
     return attempt(at, () => {
-      throw invalid("empty range set", "Give at least one range, or leave the set out.");
+      throw invalid("empty range set", "Add at least one range, or remove the set.");
     });
   }
   const other = set.findIndex(({ first }) => first.family !== set[0]!.first.family);
   if (other >= 0) {
     return attempt(configs[other]!.at, () => {
-      throw invalid("mixed address families", "A set allocates one address: put IPv4 and IPv6 in separate sets.");
+      throw invalid("mixed address families", "A set allocates one address. Put IPv4 and IPv6 in separate sets.");
     });
   }
   const pair = overlappingPair(set);
   if (pair === undefined) return set;
   return attempt(configs[Math.max(...pair)]!.at, () => {
     const [a, b] = [set[pair[0]]!, set[pair[1]]!];
-    throw invalid(`subnets ${formatRange(a)} and ${formatRange(b)} overlap`, "Each address may be in one range only.");
+    throw invalid(`subnets ${formatRange(a)} and ${formatRange(b)} overlap`, "Each address can be in only one range.");
   });
 }
 
@@ -142,14 +142,14 @@ function checkStart(subnet: Prefix, start: Address, end: Address | null | undefi
   if (!prefixContains(subnet, start)) {
     throw invalid(
       `RangeStart ${formatAddress(start)} not in network ${formatPrefix(subnet)}`,
-      '"rangeStart" must lie in "subnet".',
+      '"rangeStart" must be in "subnet".',
     );
   }
   const order = end != null && prefixContains(subnet, end) ? { first: start, last: end } : undefined;
   if (order !== undefined && !intervalContains(order, start)) {
     throw invalid(
       `RangeStart ${formatAddress(start)} is above RangeEnd ${formatAddress(order.last)}`,
-      'A range goes from "rangeStart" up to "rangeEnd": swap them, or correct one.',
+      'A range goes from "rangeStart" up to "rangeEnd". Swap them, or correct one.',
     );
   }
   return true;
@@ -159,13 +159,13 @@ function checkEnd(subnet: Prefix, end: Address, lowest: Address): boolean {
   if (!prefixContains(subnet, end)) {
     throw invalid(
       `RangeEnd ${formatAddress(end)} not in network ${formatPrefix(subnet)}`,
-      '"rangeEnd" must lie in "subnet".',
+      '"rangeEnd" must be in "subnet".',
     );
   }
   if (!intervalContains({ first: lowest, last: lastAddress(subnet) }, end)) {
     throw invalid(
       `RangeEnd ${formatAddress(end)} is the address of the network ${formatPrefix(subnet)} itself`,
-      `The first address for a pod is ${formatAddress(lowest)}.`,
+      `The first address that a pod can get is ${formatAddress(lowest)}.`,
     );
   }
   return true;
@@ -179,7 +179,7 @@ function parseSubnet(text: string | undefined): Prefix {
   if (subnet.length > bits - 2) {
     throw invalid(
       `Network ${formatPrefix(subnet)} too small to allocate from`,
-      `The longest prefix with room for a gateway and a pod is /${bits - 2}.`,
+      `The longest prefix that has room for a gateway and a pod is /${bits - 2}.`,
     );
   }
   if (subnet.address.family === 4 && text.includes(":")) {
@@ -208,7 +208,7 @@ function gateway(config: RangeConfig, subnet: Prefix): Address | null {
   if (address.family !== subnet.address.family) {
     throw invalid(
       `gateway ${formatAddress(address)} is not of the same family as ${formatPrefix(subnet)}`,
-      "Give a gateway of the subnet's family.",
+      "Use a gateway of the subnet's address family.",
     );
   }
   return address;
@@ -217,7 +217,7 @@ function gateway(config: RangeConfig, subnet: Prefix): Address | null {
 /** null: not given; empty is "not given" too, as for Go's decoder. */
 function parseKey(text: string, key: string): Address {
   const address = parseAddress(text);
-  if (address === undefined) throw invalid(`invalid IP address: ${text}`, `This is the "${key}" of a range.`);
+  if (address === undefined) throw invalid(`invalid IP address: ${text}`, `Correct "${key}" in the range.`);
   return address;
 }
 
@@ -228,7 +228,7 @@ function checkFamilies(sets: RangeSet[], version: string): void {
     if (sets.filter((set) => set[0]!.first.family === family).length > 1) {
       throw invalid(
         `CNI version ${version} does not support more than 1 address per family`,
-        'Raise "cniVersion" to 0.3.0 or later, or keep only one set for each family.',
+        'Raise "cniVersion" to 0.3.0 or later, or keep only one set per family.',
       );
     }
   }

@@ -61,7 +61,7 @@ export function checkRequest(call: Call<HostLocalConfig>, attempt: Try): void {
 /** undefined: `attempt` goes on, and something is wrong. */
 function readRequest(call: Call<HostLocalConfig>, attempt: Try): LeaseRequest | undefined {
   const { ipam } = call.config;
-  if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "ranges".');
+  if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Add "ipam" with "type" and "ranges".');
   const sets = attempt("/ipam", () => rangeSets(sourcesOf(call), call.version, attempt));
   const excluded = attempt("/ipam/exclude", () => readExcluded(ipam.exclude ?? [], attempt));
   const { resolvConf = "" } = ipam;
@@ -141,9 +141,12 @@ function requested(call: Call<HostLocalConfig>, attempt: Try): Requested[] {
 }
 
 function notAnAddress(text: string, byEnvironment: boolean): Failure {
-  if (byEnvironment) return new Failure("invalid environment", `invalid IP address ${text}`, "This is IP in CNI_ARGS.");
+  if (byEnvironment) return new Failure("invalid environment", `invalid IP address ${text}`, "Correct IP in CNI_ARGS.");
   const message = text === "" ? "cannot understand ip: IP <nil> not v4 nor v6" : `invalid IP address ${text}`;
-  return invalid(message, 'Addresses in "args.cni.ips" and "runtimeConfig.ips" look like "10.1.2.3" or "10.1.2.3/24".');
+  return invalid(
+    message,
+    'Write addresses in "args.cni.ips" and "runtimeConfig.ips" like "10.1.2.3" or "10.1.2.3/24".',
+  );
 }
 
 type Pool = Pick<LeaseRequest, "sets" | "ranges" | "excluded">;
@@ -174,7 +177,7 @@ function distribute(
   // Sets without one are holes, which forEach passes over.
   unusable.forEach(({ at, why }, index) => {
     attempt(at, () => {
-      throw new Failure("failed", `failed to allocate for range ${index}: ${why}`, "Request another one.");
+      throw new Failure("failed", `failed to allocate for range ${index}: ${why}`, "Request another address.");
     });
   });
   if (left[0] === undefined) return wanted;
@@ -182,7 +185,7 @@ function distribute(
     throw new Failure(
       "failed",
       `failed to allocate all requested IPs: ${left.map(({ address }) => formatAddress(address)).join(" ")}`,
-      "Each must be in a range set, and a set allocates only one address.",
+      "Each address must be in a range set, and a set allocates only one address.",
     );
   });
 }
@@ -202,7 +205,7 @@ function parseExcluded(text: string, i: number): Interval {
   const prefix = text.includes("/") ? parsePrefix(text) : undefined;
   if (prefix !== undefined) return { first: networkAddress(prefix), last: lastAddress(prefix) };
   const address = parseAddress(text);
-  if (address === undefined) throw invalid(`invalid IP address: ${text}`, `This is "ipam.exclude[${i}]".`);
+  if (address === undefined) throw invalid(`invalid IP address: ${text}`, `Correct "ipam.exclude[${i}]".`);
   return { first: address, last: address };
 }
 

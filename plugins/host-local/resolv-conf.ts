@@ -44,6 +44,6 @@ function unreadable(path: string, why: string): Failure {
   return new Failure(
     "invalid config",
     `open ${path}: ${why}`,
-    'This is "ipam.resolvConf"; name the host\'s resolv.conf, or remove the key.',
+    'Set "ipam.resolvConf" to a resolv.conf file on the host, or remove the key.',
   );
 }

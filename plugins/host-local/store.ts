@@ -192,7 +192,7 @@ export class Store {
       // Exactly an address, as the Go plugin reads it: anything else is as good as nothing.
       return data && parseAddress(host.decode(data));
     } catch (error) {
-      this.#warn("last reserved address unreadable", lastReservedName(index), error);
+      this.#warn("cannot read the last reserved address", lastReservedName(index), error);
       return undefined;
     }
   }
@@ -204,7 +204,7 @@ export class Store {
     try {
       if (!this.#overwrite(name, text)) this.#change(() => this.#replace(name, text));
     } catch (error) {
-      this.#warn("last reserved address not written", name, error);
+      this.#warn("cannot write the last reserved address", name, error);
     }
   }
 
@@ -251,7 +251,7 @@ export class Store {
       unlinkIfThere(TEMPORARY, this.#dir);
     } catch (error) {
       this.#index?.doubt();
-      this.#warn("temporary file not removed", TEMPORARY, error);
+      this.#warn("cannot remove a temporary file", TEMPORARY, error);
     }
   }
 
@@ -302,7 +302,10 @@ export class Store {
       const owner = text === undefined ? this.#readOwner(name) : parseOwner(text);
       if (owner === "none") {
         if (!keep({ containerId: "", ifName: "", ip: name })) return;
-        this.#warn("lease without an owner: its address stays taken; podnic gc frees it if no pod has it", name);
+        this.#warn(
+          "lease without an owner: its address remains in use; podnic gc releases it if no pod has the address",
+          name,
+        );
       }
       if (owner === "unreadable") this.#unreadable.push(name);
       if (typeof owner === "object") {
@@ -329,7 +332,7 @@ export class Store {
       const data = readShort(this.#dir, name) ?? readFile(this.#dir, name, LEASE_LIMIT);
       return data && parseOwner(host.decode(data));
     } catch (error) {
-      this.#warn("lease unreadable", name, error);
+      this.#warn("cannot read a lease", name, error);
       // A link, a directory, a file far too large: no plugin made it.
       return hasErrno(error, "ELOOP") || error instanceof Failure ? undefined : "unreadable";
     }

@@ -23,7 +23,7 @@ export function slaveDirectory(): Fd | undefined {
     return openDirectory(directory, { mode: 0o700 });
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    log("warning", "no state directory: every call searches masters for interfaces", { error: error.message });
+    log("warning", "no state directory, so every call searches for interfaces on the master", { error: error.message });
     return undefined;
   }
 }
@@ -54,7 +54,7 @@ export function writeKnownSlave(dir: Fd, master: Master, { netns, attachment }: 
     writeFile(dir, fileOf(master), host.encode(JSON.stringify(slave)), 0o600);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    log("warning", "state not written", { error: error.message });
+    log("warning", "cannot write the state", { error: error.message });
   }
 }
 

@@ -31,7 +31,7 @@ function masterName({ config, prevResult, command }: Call<IpvlanConfig>): string
   throw new Failure(
     "invalid config",
     "chained master failure. PrevResult lacks a single named interface",
-    `Without "master" the interface of the previous plugin is the master, but prevResult has ${named.length} interfaces. Set "master".`,
+    `Without "master", the previous plugin's interface is the master, but prevResult has ${named.length} interfaces. Set "master".`,
   );
 }
 

@@ -93,6 +93,6 @@ function refuseOther(
   throw new Failure(
     "failed",
     `master "${master.link.name}" already has ipvlan interfaces with ${key} ${current}, not ${nameOf(names, wants)}`,
-    `For example ${slave.link.name} in ${slave.where}. All interfaces on one master share one ${key}, and the new one would change theirs. Set "${key}": "${current}", or use another master.`,
+    `One of them is ${slave.link.name} in ${slave.where}. All interfaces on a master share one ${key}, so the new one would change it for all of them. Set "${key}": "${current}", or use another master.`,
   );
 }

@@ -2,32 +2,32 @@
 import type { NetworkConfig } from "../../src/cni/plugin.ts";
 
 export interface MacvlanConfig extends NetworkConfig {
-  /** Device on the host, by name or alternative name; the device of the default route when absent. */
+  /** Device on the host, by name or alternative name. Default: the device of the default route. */
   master?: string;
-  /** bridge: interfaces on one master reach each other directly; vepa: through the switch, if it sends frames back; private: not at all; passthru: one interface takes the whole master; source: receives only from the senders of macaddr. */
+  /** How interfaces on one master reach each other. bridge: directly; vepa: through the switch, if it sends frames back; private: not at all; passthru: a single interface has the master for itself; source: the interface receives only from the senders in macaddr. */
   mode?: "" | "bridge" | "private" | "vepa" | "passthru" | "source";
-  /** At most the master's; that of the master when absent or 0. */
+  /** MTU, at most the master's. If 0 or absent: the master's MTU. */
   mtu?: number;
-  /** Address of the interface, unless another place below gives one; the kernel's choice when none does. */
+  /** MAC address of the interface; runtimeConfig, args and CNI_ARGS take precedence. Default: the kernel chooses one. */
   mac?: string;
-  /** Mode source: MAC addresses of the senders to listen to. */
+  /** In source mode: MAC addresses of the senders to receive from. */
   macaddr?: string[];
-  /** Broadcasts that may wait on the master; the kernel's 1000 when absent or 0. Needs Linux 5.11. */
+  /** Length of the master's broadcast queue. If 0 or absent: the kernel's default of 1000. Requires Linux 5.11. */
   bcqueuelen?: number;
-  /** The master is in the pod, put there by another plugin, and not on the host. */
+  /** The master is in the pod, where another plugin put it, instead of on the host. */
   linkInContainer?: boolean;
-  /** IPv6 duplicate address detection. wait: ADD waits for its end (1 to 2 s) when an address has a gateway, like the Go plugins; skip: none, the addresses work at once and nobody notices a duplicate; optimistic: the addresses work at once, a duplicate is noticed later. */
+  /** IPv6 duplicate address detection. wait: if an address has a gateway, ADD waits until detection has finished (1 to 2 s), as the Go plugins do; skip: no detection, so the addresses work at once but duplicates go unnoticed; optimistic: the addresses work at once, and a duplicate is detected later. */
   dad?: "wait" | "skip" | "optimistic";
-  /** Let the kernel take IPv6 addresses and routes from router advertisements. Off, because a pod on a shared network could otherwise redirect its neighbours' traffic (CVE-2020-10749). */
+  /** Let the kernel configure IPv6 addresses and routes from router advertisements. Off by default, because a pod on a shared network could otherwise redirect its neighbours' traffic (CVE-2020-10749). */
   acceptRA?: boolean;
   args?: {
     cni?: {
-      /** Address that the network's user asks for by args. */
+      /** MAC address requested through args. */
       mac?: string;
     };
   };
   runtimeConfig?: {
-    /** Address that the pod asked for (capability mac). */
+    /** MAC address that the pod requested (capability mac). */
     mac?: string;
   };
 }

@@ -34,23 +34,26 @@ function validate(call: Call<MacvlanConfig>, attempt = orFail): void {
 
 function refuseMacOfPassthru(call: Call<MacvlanConfig>, mac: string): void {
   if (modeOf(call) !== "passthru") return;
-  const cure = "remove the MAC address, or use mode bridge";
-  throw contradiction(call, `mode passthru uses the master's MAC address, not ${mac}; ${cure}`);
+  const cure = "Remove the MAC address, or use bridge mode.";
+  throw contradiction(call, `In passthru mode, the interface has the master's MAC address, not ${mac}. ${cure}`);
 }
 
 function checkSenders(call: Call<MacvlanConfig>): void {
   const senders = call.config.macaddr ?? [];
   const mode = modeOf(call);
   if (mode === "source" && senders.length === 0) {
-    throw contradiction(call, 'Mode source receives only from the senders in "macaddr", which is empty.');
+    throw contradiction(
+      call,
+      'In source mode, the interface receives only from the senders in "macaddr", which is empty.',
+    );
   }
   if (mode !== "source" && senders.length > 0) {
-    throw contradiction(call, `"macaddr" lists the senders of mode source, but mode is ${mode}.`);
+    throw contradiction(call, `"macaddr" lists the senders for source mode, but the mode is ${mode}.`);
   }
 }
 
 function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
-  return new Failure("invalid config", `macvlan mode ${modeOf(call)} with contradicting keys`, why);
+  return new Failure("invalid config", `other keys contradict macvlan mode ${modeOf(call)}`, why);
 }
 
 const kind: UpperKind<MacvlanConfig> = {
@@ -79,8 +82,8 @@ const kind: UpperKind<MacvlanConfig> = {
     if (error.code !== "EINVAL") return undefined;
     const cause =
       modeOf(call) === "passthru"
-        ? `mode passthru needs master "${master.link.name}" for itself, and it already has other macvlan interfaces`
-        : `master "${master.link.name}" is held by a macvlan interface of mode passthru`;
+        ? `passthru mode needs master "${master.link.name}" for itself, but it already has other macvlan interfaces`
+        : `master "${master.link.name}" is already in use by a macvlan interface in passthru mode`;
     return new Failure("failed", `failed to create macvlan: ${error.message}`, `${cause}. Use another master.`);
   },
   chained: () => undefined,

@@ -153,9 +153,9 @@ export function currentState(route: RouteSocket, vf: Vf): VfState {
 function silent(vf: Vf, silence: Silence): Failure {
   const { name } = vf.pf;
   const why = {
-    "no attributes": `The driver of ${name} has no VF attributes: no vlan, rates, spoofchk, trust, link_state or mac can be set. Remove these keys.`,
+    "no attributes": `The driver of ${name} does not support VF attributes, so vlan, rates, spoofchk, trust, link_state and mac cannot be set. Remove these keys.`,
     "too many": `The kernel cannot list the VFs of ${name} (message too long), so podnic cannot set anything on them. Remove these keys.`,
-    "left out": `"ip link show dev ${name}" does not list it either: its driver did not answer (is ${name} down?), or the VF is being removed.`,
+    "left out": `\`ip link show dev ${name}\` does not list it either. The driver did not answer (is ${name} down?), or the VF is being removed.`,
   };
   const kind = silence === "left out" ? "try again" : "failed";
   return new Failure(kind, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);

@@ -18,12 +18,15 @@ export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface):
   const vf = findVf(route, pci);
   const held = records().read(call.attachment)?.data;
   if (held !== undefined && held.pci !== pci) {
-    throw checkFailure(`this attachment has VF ${held.pci}, not ${pci}`, "The configuration changed since the ADD.");
+    throw checkFailure(`this attachment has VF ${held.pci}, not ${pci}`, "The configuration has changed since ADD.");
   }
   const attribute = wantsState(call.config) ? strayed(route, vf, call.config) : undefined;
   if (attribute !== undefined) {
     const where = `VF ${vf.index} of ${vf.pf.name} (${pci})`;
-    throw checkFailure(`${attribute} of ${where} is not as configured`, `"ip link show dev ${vf.pf.name}" shows it.`);
+    throw checkFailure(
+      `${attribute} of ${where} is not as configured`,
+      `Compare \`ip link show dev ${vf.pf.name}\` with the configuration.`,
+    );
   }
   if (!vf.userspace) checkLink(call, pod, own, pci);
 }
@@ -40,7 +43,7 @@ function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: 
   if (mac !== undefined && mac.toLowerCase() !== link.mac) {
     throw checkFailure(
       `interface ${ifName} has the address ${link.mac}, not ${mac} as in prevResult`,
-      "It was changed in the pod.",
+      "Something in the pod changed it.",
     );
   }
   checkUnchanged(call, pod, link, own);

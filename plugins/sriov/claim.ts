@@ -22,7 +22,7 @@ export function requireFreeVf({ attachment, netns }: Call<SriovConfig>, pci: str
     throw new Failure(
       "failed",
       `pci address ${pci} is already allocated`,
-      `sriov-cni gave it to the running pod of ${path}.`,
+      `sriov-cni gave it to the running pod in ${path}.`,
     );
   }
   // Left behind by sriov-cni: its pod is gone, and its DEL never came or failed half-way.
@@ -45,12 +45,12 @@ export function interfaceMissing(pci: string): Failure {
     return new Failure(
       "failed",
       `VF ${pci} does not have an interface name or a dpdk driver: its driver (${pciDriver(pci)}) has not created an interface`,
-      "Its directory in /sys has no /net: the driver is not a network driver, or the driver of a device on top is not bound (virtio_net, vdpa).",
+      "Its directory in /sys has no net subdirectory. The driver is not a network driver, or an upper device's driver is not bound (virtio_net, vdpa).",
     );
   }
   return new Failure(
     "failed",
     `VF ${pci} does not have an interface name or a dpdk driver: its interface is not in this namespace`,
-    "It is in another namespace: that of an unknown pod, or one that is being torn down. It comes back when that namespace ends.",
+    "It is in the namespace of an unknown pod, or in a namespace that is being torn down. It returns when that namespace is deleted.",
   );
 }

@@ -2,40 +2,40 @@
 import type { NetworkConfig } from "../../src/cni/plugin.ts";
 
 export interface SriovConfig extends NetworkConfig {
-  /** PCI address of the virtual function; the runtime fills it in from the device plugin. */
+  /** PCI address of the virtual function; the runtime sets it to the one that the device plugin allocated. */
   deviceID?: string;
-  /** VLAN the card puts the function in; 0 is none. Not touched when absent. */
+  /** VLAN of the virtual function; 0 means none. Unchanged if absent. */
   vlan?: number;
-  /** Priority of the VLAN's frames; needs vlan. */
+  /** Priority of the VLAN's frames; requires vlan. */
   vlanQoS?: number;
-  /** 802.1q or 802.1ad, in any case of letters; needs vlan. */
+  /** 802.1q or 802.1ad, in upper or lower case; requires vlan. */
   vlanProto?: string;
-  /** Address of the function, in any spelling. runtimeConfig.mac wins, then MAC of CNI_ARGS. Not touched when absent. */
+  /** MAC address of the virtual function, in any notation; runtimeConfig, args and CNI_ARGS take precedence. Unchanged if absent. */
   mac?: string;
-  /** At most what the function can; put back afterwards. 0 leaves it as it is. */
+  /** MTU, at most the virtual function's maximum; restored afterwards. 0 leaves it unchanged. */
   mtu?: number;
-  /** Whether the card drops frames with another source address than the function's. Not touched when absent. */
+  /** Whether the card drops frames whose source address is not the virtual function's. Unchanged if absent. */
   spoofchk?: "" | "on" | "off";
-  /** Whether the function may do what needs the host's trust, such as promiscuous mode. Not touched when absent. */
+  /** Whether the host trusts the virtual function, for example to use promiscuous mode. Unchanged if absent. */
   trust?: "" | "on" | "off";
-  /** Link of the function: as the port's, always up, always down. Not touched when absent. */
+  /** Link state of the virtual function: auto follows the port, enable means always up, disable means always down. Unchanged if absent. */
   link_state?: "" | "auto" | "enable" | "disable";
-  /** Guaranteed transmit rate, Mbit/s; 0 is none. Stays what it is when absent. */
+  /** Guaranteed transmit rate in Mbit/s; 0 means none. Unchanged if absent. */
   min_tx_rate?: number;
-  /** Highest transmit rate, Mbit/s; 0 is no limit. Stays what it is when absent. */
+  /** Maximum transmit rate in Mbit/s; 0 means no limit. Unchanged if absent. */
   max_tx_rate?: number;
   args?: {
     cni?: {
-      /** Address that the network's user asks for by args; wins over MAC of CNI_ARGS. */
+      /** MAC address requested through args; takes precedence over MAC in CNI_ARGS. */
       mac?: string;
     };
   };
   runtimeConfig?: {
-    /** What the pod asked for (capability mac). */
+    /** MAC address that the pod requested (capability mac). */
     mac?: string;
-    /** Used when there is no deviceID at the top. */
+    /** Used if there is no top-level deviceID. */
     deviceID?: string;
-    /** Where Multus wants to read what the device is; the card's address is added to what is there. */
+    /** File in which Multus expects information about the device; podnic adds the physical function's address to it. */
     CNIDeviceInfoFile?: string;
   };
 }

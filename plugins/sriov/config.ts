@@ -11,7 +11,7 @@ export function deviceOf(config: SriovConfig): string {
 
 /** Lower-case colon form, or "". The runtime's word, then CNI_ARGS, then the configuration, as sriov-cni has it; `args` as in macvlan. */
 export function wantedMac(call: Call<SriovConfig>): string {
-  return macOf(macSource(call), "A VF takes a unicast Ethernet address, such as 02:00:5e:10:00:01.");
+  return macOf(macSource(call), "A VF needs a unicast Ethernet address, such as 02:00:5e:10:00:01.");
 }
 
 /** ETH_P_* of `vlanProto`; 802.1Q when absent. */
@@ -34,19 +34,19 @@ export function validate(call: Call<SriovConfig>, attempt = orFail): void {
     if (command !== "STATUS" && deviceOf(config) === "") {
       refuse(
         "VF pci addr is required",
-        'No "deviceID": the pod must request the network\'s resource, or the configuration must name a VF.',
+        '"deviceID" is missing. The pod must request the network\'s resource, or the configuration must set "deviceID".',
       );
     }
   });
   attempt("/vlanProto", () => {
     if (vlanProtocol(config) === undefined) {
-      refuse(`vlanProto "${config.vlanProto}" is unknown`, "It is 802.1q or 802.1ad.");
+      refuse(`vlanProto "${config.vlanProto}" is unknown`, "It must be 802.1q or 802.1ad.");
     }
   });
   for (const key of ["vlanQoS", "vlanProto"] as const) {
     attempt(`/${key}`, () => {
       if (config.vlan !== undefined || !config[key]) return;
-      refuse("vlanQoS and vlanProto need vlan", 'Without "vlan" the VF\'s VLAN is left alone.');
+      refuse("vlanQoS and vlanProto need vlan", 'Without "vlan", the VF\'s VLAN is left unchanged.');
     });
   }
   attempt("/vlanQoS", () => {
@@ -59,7 +59,11 @@ export function validate(call: Call<SriovConfig>, attempt = orFail): void {
   });
   attempt("/min_tx_rate", () => {
     const { min_tx_rate: min = 0, max_tx_rate: max = 0 } = config;
-    if (max !== 0 && min > max) refuse(`min_tx_rate ${min} is above max_tx_rate ${max}`, "Both are in Mbit/s.");
+    if (max !== 0 && min > max)
+      refuse(
+        `min_tx_rate ${min} is above max_tx_rate ${max}`,
+        "Both are in Mbit/s. Lower min_tx_rate, or raise max_tx_rate.",
+      );
   });
   const mac = attempt("/mac", () => macSource(call));
   if (mac !== undefined) attempt(mac.at, () => wantedMac(call));

@@ -24,7 +24,7 @@ export function checkDeviceInfoPath(call: Call<SriovConfig>): void {
   throw new Failure(
     "invalid config",
     `CNIDeviceInfoFile ${path} is outside ${ROOTS[0]}`,
-    "Multus sets this key; a configuration should not.",
+    "Multus sets this key. Remove it from the configuration.",
   );
 }
 
@@ -43,7 +43,7 @@ export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
     const before = readFile(dir, name, LIMIT);
     const known = before === undefined ? {} : parse(host.decode(before));
     if (!isObject(known)) {
-      log("warning", "the device-info file is not a JSON object; it is left as it is", { file: path });
+      log("warning", "the device-info file is not a JSON object; leaving it unchanged", { file: path });
       return;
     }
     call.transaction.step(

@@ -52,18 +52,18 @@ export function findOnPf(route: RouteSocket, pci: string): Vf {
   if (pfPci === undefined) {
     const isPf = virtualFunctionCount(pci) > 0;
     const cure = isPf
-      ? "It is a physical function. Name one of its VFs (virtfn0, …)."
+      ? "It is a physical function. Use one of its VFs (virtfn0, …)."
       : "It is not a virtual function. Use host-device for such devices, and for VFs that a hypervisor gave to this node.";
     fail(pci, `there is no ${base}/physfn`, cure);
   }
   const index = virtualFunctionIndex(pfPci, pci);
   if (index === undefined)
-    fail(pci, `no virtfn of ${pfPci} points to it`, "The card's VFs are being changed. Try again.");
+    fail(pci, `no virtfn link of ${pfPci} points to it`, "The card's VFs are being changed. Try again.");
   const pf = interfaceOf(route, pfPci, physicalFunctionInterface);
   if (pf === undefined) {
     fail(
       pci,
-      `its physical function ${pfPci} has no interface here (${base}/physfn/net)`,
+      `its physical function ${pfPci} has no interface in this namespace (${base}/physfn/net)`,
       "The PF has no network driver, is in another namespace, or is in switchdev mode without an uplink.",
     );
   }

@@ -38,7 +38,7 @@ export function writeLeftover(leftover: Leftover): void {
     else store().write(keyOf(pci), leftover);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    log("warning", "cannot record what is left on the VF", { device: pci, error: error.message });
+    log("warning", "cannot record which settings remain on the VF", { device: pci, error: error.message });
   }
 }
 
@@ -53,6 +53,6 @@ export function attempt(left: string[], pci: string, what: string, run: () => vo
 }
 
 export function leave(left: string[], pci: string, what: string, error: string): void {
-  log("warning", "not restored: the driver does not accept it", { device: pci, what, error });
+  log("warning", "cannot restore a setting, because the driver does not accept it", { device: pci, what, error });
   left.push(what);
 }

@@ -77,7 +77,7 @@ export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, saved: stri
     const refused = error instanceof Failure && error.kind !== "try again";
     if (saved !== NO_MAC || own === "" || !refused) throw error;
     setAdministrativeMac(route, vf, own);
-    log("warning", "the driver cannot clear the address: the VF keeps its own as administrative MAC", {
+    log("warning", "the driver cannot clear the administrative MAC address, so it is set to the VF's own address", {
       device: vf.pci,
       mac: own,
     });
@@ -141,6 +141,6 @@ function notTaken(vf: Vf, message: string, mac: string, passing = false): Failur
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${message}`,
     passing
       ? "The VF is being reset, or its PF is down; podnic retried for 2 s."
-      : `The VF's driver does not accept ${mac}. "ip link show dev ${vf.pf.name}" shows what the PF gives it.`,
+      : `The VF's driver does not accept ${mac}. \`ip link show dev ${vf.pf.name}\` shows the address that the PF gives it.`,
   );
 }

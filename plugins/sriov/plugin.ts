@@ -105,14 +105,14 @@ function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken
     throw new Failure(
       "failed",
       `the container already has an interface ${ifName} (file exists)`,
-      "It has not been touched. Another attachment of this pod uses the name. Choose another CNI_IFNAME.",
+      "Another attachment of this pod uses the name. That interface was left unchanged. Choose another CNI_IFNAME.",
     );
   }
   if (config.mtu && found.maxMtu !== 0 && config.mtu > found.maxMtu) {
-    throw new Failure("invalid config", `mtu ${config.mtu} is above the maximum of VF ${vf.pci} (${found.maxMtu})`);
+    throw new Failure("invalid config", `mtu ${config.mtu} is above the maximum for VF ${vf.pci} (${found.maxMtu})`);
   }
   if (config.mtu && config.mtu > vf.pf.mtu) {
-    log("warning", "the card may drop frames: mtu is above that of the PF", {
+    log("warning", "the card might drop frames, because mtu is above the PF's MTU", {
       device: vf.pci,
       pf: vf.pf.name,
       mtu: vf.pf.mtu,
@@ -157,7 +157,7 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | und
   const mac = { wanted: wantedMac(call), has: held.link?.mac ?? "" };
   const state = stateBefore(ownNamespace().route, vf, call.config, mac);
   if (state !== undefined) held.state = state;
-  call.transaction.onRollback(`giving back VF ${vf.pci}`, () => void giveBackInTime(sriovLender, key, netns));
+  call.transaction.onRollback(`returning VF ${vf.pci} to the host`, () => void giveBackInTime(sriovLender, key, netns));
   records().write(key, held, homeOf(ownNamespace()));
   return state;
 }

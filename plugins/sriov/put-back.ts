@@ -61,7 +61,7 @@ function takeAddress(route: RouteSocket, vf: Vf, given: string, own: string): st
   if (link === undefined || link.mac !== given) return [];
   const left: string[] = [];
   if (own === NO_MAC || own === "")
-    leave(left, vf.pci, "address", `${link.name} keeps ${given}: it had none of its own`);
+    leave(left, vf.pci, "address", `${link.name} keeps ${given}, because it had no address of its own`);
   else left.push(...restoreMac(route, vf, link, own, own, undefined));
   return left;
 }
@@ -71,7 +71,7 @@ function findQuietly(route: RouteSocket, pci: string): Vf | undefined {
   try {
     return findOnPf(route, pci);
   } catch (error) {
-    log("warning", "attributes of the VF not restored", { device: pci, error: String(error) });
+    log("warning", "cannot restore the VF's attributes", { device: pci, error: String(error) });
     return undefined;
   }
 }

@@ -182,7 +182,7 @@ function readState(name: string): StateFile | undefined {
   } catch (error) {
     // As with our own records: what cannot be read now is not absent.
     if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
-    log("warning", "state of sriov-cni ignored", { file: `${REFERENCE}/${name}`, error: String(error) });
+    log("warning", "ignoring a state file of sriov-cni", { file: `${REFERENCE}/${name}`, error: String(error) });
     return undefined;
   }
 }

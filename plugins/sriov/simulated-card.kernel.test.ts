@@ -298,9 +298,9 @@ test("before Linux 5.14, which does not say what a link is plugged into, a VF in
   records().write(attachment, { pci: VF, link, netns });
   card.interfaces.delete(11);
   rmSync(`${PCI}/${VF}/net/enp175s7`, { recursive: true });
-  expect(() => run("DEL", {})).toThrow("is in a namespace that cannot be seen");
+  expect(() => run("DEL", {})).toThrow("is in a namespace that podnic cannot see");
   // What GC leaves, it says.
-  expect(() => run("GC", {})).toThrow("is in a namespace that cannot be seen");
+  expect(() => run("GC", {})).toThrow("is in a namespace that podnic cannot see");
   expect(records().list().length).toBe(1);
 });
 
@@ -362,14 +362,21 @@ describe("discovery", () => {
     }
     expect(findVf(route, VF).pf.name).toBe("enp175s0f1");
     rmSync(`${PCI}/${PF}/net/enp175s0f1`, { recursive: true });
-    expect(() => findVf(route, VF)).toThrow(/physical function 0000:af:00.1 has no interface here \(.*physfn\/net\)/);
+    expect(() => findVf(route, VF)).toThrow(
+      /physical function 0000:af:00.1 has no interface in this namespace \(.*physfn\/net\)/,
+    );
   });
 
   test.each<[string, string, () => void, string]>([
     ["a VF that is gone", "0000:af:06.3", () => {}, `there is no ${PCI}/0000:af:06.3`],
     ["a PF", PF, () => {}, "physfn"],
     ["a VF without driver", VF, () => rmSync(`${PCI}/${VF}/driver`), "it has no driver"],
-    ["a VF its PF does not list", VF, () => rmSync(`${PCI}/${PF}/virtfn1`), "no virtfn of 0000:af:00.1 points to it"],
+    [
+      "a VF its PF does not list",
+      VF,
+      () => rmSync(`${PCI}/${PF}/virtfn1`),
+      "no virtfn link of 0000:af:00.1 points to it",
+    ],
   ])("of %s fails and says which file was missing", (_, pci, change, words) => {
     sysfs("iavf");
     change();

@@ -4,29 +4,29 @@ import type { DnsConfig, RouteConfig } from "../../src/config/defs.schema.ts";
 
 export interface StaticConfig extends NetworkConfig {
   ipam?: {
-    /** Name of the IPAM plugin. static and host-local are built in, others are run. */
+    /** Name of the IPAM plugin. static and host-local are built in; podnic runs any other plugin as a separate program. */
     type?: string;
     /** Addresses of the interface, in order. */
     addresses?: {
       /** Address with prefix length. */
       address?: string;
-      /** Next hop for routes that name none; of any network. */
+      /** Next hop for routes without one; it can be in any network. */
       gateway?: string;
-      /** Ignored: the address says it. */
+      /** Ignored; podnic takes the version from the address. */
       version?: string;
     }[];
-    /** Routes to install in the pod; their keys are in docs/configuration.md. */
+    /** Routes to install in the pod; docs/configuration.md describes their keys. */
     routes?: RouteConfig[];
     dns?: DnsConfig;
   };
   args?: {
     cni?: {
-      /** Addresses that the network's user asks for by args, with prefix length. */
+      /** Addresses requested through args, with prefix length. */
       ips?: string[];
     };
   };
   runtimeConfig?: {
-    /** Addresses that the pod asked for (capability ips), with prefix length. */
+    /** Addresses that the pod requested (capability ips), with prefix length. */
     ips?: string[];
   };
 }

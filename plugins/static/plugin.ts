@@ -26,7 +26,7 @@ export const staticIpam: Plugin<StaticConfig> = {
 /** Throws Failure("invalid config"), or Failure("invalid environment") for CNI_ARGS. */
 function resultOf(call: StaticCall, attempt = orFail): Result {
   const { ipam } = call.config;
-  if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Give "ipam" with "type" and "addresses".');
+  if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Add "ipam" with "type" and "addresses".');
   const ips = addressesOf(call, attempt);
   attempt("/cniVersion", () => checkFamilies(ips, call.version));
   const routes = attempt("/ipam/routes", () => readRoutes(ipam.routes)) ?? [];
@@ -37,14 +37,14 @@ function resultOf(call: StaticCall, attempt = orFail): Result {
 function check(call: StaticCall): void {
   const { prevResult, attachment } = call;
   if (prevResult === undefined)
-    throw invalid("Required prevResult missing", "The runtime must pass the result of the ADD.");
+    throw invalid("Required prevResult missing", "The runtime must pass the result of ADD.");
   for (const { address, gateway } of addressesOf(call)) {
     const had = prevResult.ips.some((ip) => samePrefix(ip.address, address) && isGateway(ip.gateway, gateway));
     if (had) continue;
     throw new Failure(
       "failed",
       `static: Failed to match addr ${formatPrefix(address)} on interface ${attachment.ifName}`,
-      "prevResult has no such address with this gateway. The configuration changed since the ADD, or another plugin changed the result.",
+      "prevResult does not contain this address with this gateway. The configuration has changed since ADD, or another plugin changed the result.",
     );
   }
 }
@@ -138,7 +138,7 @@ function checkFamilies(ips: IpConfig[], version: string): void {
   if (new Set(families).size === families.length) return;
   throw invalid(
     `CNI version ${version} does not support more than 1 address per family`,
-    'Raise "cniVersion" to 0.3.0 or later, or keep only one address for each family.',
+    'Raise "cniVersion" to 0.3.0 or later, or keep only one address per family.',
   );
 }
 

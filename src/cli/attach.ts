@@ -15,8 +15,8 @@ import { printJson } from "./terminal.ts";
 
 // ASCII: for one other character the engine keeps the whole text in 16 bits, two kilobytes more.
 const epilogue = `NETWORK is a file (a path, or a name that ends in .conf, .conflist, .json or .yaml; "-" is stdin), or the "name" of a network in
-/etc/cni/net.d or /etc/cni/multus/net.d (.conflist, then .conf and .json, in lexical order; stderr says which file it is). NETNS is the
-path of a network namespace, or its name in "ip netns". Root is needed.
+/etc/cni/net.d or /etc/cni/multus/net.d (.conflist, then .conf and .json, in lexical order; stderr says which file is used). NETNS is
+the path of a network namespace, or its name in "ip netns". These commands need root.
 
   ip netns add demo
   podnic add blue demo --ifname net1
@@ -24,14 +24,15 @@ path of a network namespace, or its name in "ip netns". Root is needed.
   podnic check blue demo --ifname net1
   podnic del blue demo --ifname net1 --trace
 
-podnic's own plugins run in this process; others (tuning, dhcp) are looked for in CNI_PATH, else in /opt/cni/bin. Results are
-kept in /var/lib/cni/results as libcni keeps them: cnitool, podnic check and podnic del work on what any of them added. The container
-id is cnitool's too. The variables of cnitool (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are the defaults of the options.
+podnic's own plugins run in this process; other plugins (tuning, dhcp) are looked up in CNI_PATH or, by default, in /opt/cni/bin.
+Results are kept in /var/lib/cni/results in libcni's format, so cnitool and podnic can check and delete what the other one added. The
+container ID is the same as cnitool's. cnitool's variables (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are the options'
+defaults.
 
---trace shows each message to and from the kernel on stderr: ">" is a request that changes something, written as an ip command; ">?" is
-a query; "<" is an answer. Type, flags and attributes follow under the names of the kernel's headers.
+--trace shows each message to and from the kernel on stderr: ">" is a request that changes something, written as an ip command; ">?"
+is a query; "<" is an answer. The type, flags and attributes follow, with the names from the kernel's headers.
 
-Exit status: 0 done, 1 failed (the error is on stderr; with --json the plugin's error document is on stdout too), 2 wrong command
+Exit status: 0 done, 1 failed (the error is on stderr; with --json, the plugin's error document is also on stdout), 2 wrong command
 line.`;
 
 interface Options extends AttachmentOptions {
@@ -45,7 +46,7 @@ function startTrace(stage: Stage): void {
   traceNetlink(stage.host, (line) => stage.say(oneLine(line)));
   // DEL of a virtual link is sent by a child, which nobody would hear.
   stage.host.fork = () => {
-    throw new SystemError("fork", ENOSYS, "ENOSYS", "not available while messages are traced");
+    throw new SystemError("fork", ENOSYS, "ENOSYS", "not available with --trace");
   };
 }
 
@@ -56,7 +57,7 @@ function findNetwork(given: string, netns: string, confDir: string | undefined):
     file = fileOf(given, directories);
   } catch (error) {
     if (error instanceof Failure && isNetwork(netns, directories)) {
-      throw new UsageError(error.message, `"${netns}" is a network: the network comes first, then the namespace.`);
+      throw new UsageError(error.message, `"${netns}" is a network. The network must come first, then the namespace.`);
     }
     throw error;
   }
@@ -83,13 +84,13 @@ function attachCommand(
       .option("-i, --ifname <name>", "name of the interface in the namespace (default: eth0)")
       .option("--container-id <id>", "container id (default: derived from the namespace's path, as in cnitool)")
       .option("--args <pairs>", "CNI_ARGS: K=V;K=V")
-      .option("--cap-args <json>", "capability arguments; a plugin gets those that its capabilities name")
+      .option("--cap-args <json>", 'capability arguments; each plugin gets those in its "capabilities"')
       .option(...CONF_DIR)
       .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
       .option("--trace", "show each netlink message, both ways, on stderr")
       .option("--json", "print an error as a CNI error document")
       .action((network: string, netns: string, options: Options) => {
-        requireRootFor(name, "it enters namespaces and changes interfaces");
+        requireRootFor(name, "this command enters namespaces and changes interfaces");
         const attachment = attachmentOf(netns, options);
         const found = findNetwork(network, netns, options.confDir);
         const stage = new Stage();
@@ -100,5 +101,5 @@ function attachCommand(
 }
 
 export const addCommand = attachCommand("add", "add a network's interface to a namespace, as a runtime does", add);
-export const checkCommand = attachCommand("check", "check that an interface is still as add left it", check);
-export const delCommand = attachCommand("del", "remove an interface that add made", del);
+export const checkCommand = attachCommand("check", "check that an interface is unchanged since add", check);
+export const delCommand = attachCommand("del", "remove an interface that add created", del);

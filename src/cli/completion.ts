@@ -10,7 +10,7 @@ import { print } from "./terminal.ts";
 const shells = { bash, zsh, fish };
 
 const epilogue = `  source <(podnic completion bash)                                    # in ~/.bashrc
-  podnic completion bash >/etc/bash_completion.d/podnic               # for everybody
+  podnic completion bash >/etc/bash_completion.d/podnic               # for all users
   podnic completion zsh >/usr/local/share/zsh/site-functions/_podnic
   podnic completion fish >~/.config/fish/completions/podnic.fish`;
 

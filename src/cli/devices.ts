@@ -11,14 +11,14 @@ import { type Cell, type Colour, print, printJson, printTable, shortId, terminal
 const epilogue = `STATE is one of
   free       can be given to a pod
   pod        a pod has it
-  node       the node needs it, or /etc/cni/podnic.json denies it
-  lost       the pod that had it is gone; podnic gc or the next ADD restores it
-  elsewhere  its interface is in a namespace that podnic has no record of
+  node       the node needs it, or /etc/cni/podnic.json does not allow it
+  lost       its pod is gone; podnic gc or the next ADD restores it
+  elsewhere  its interface is in a namespace for which podnic has no record
   unbound    it has no driver
   virtual    a virtual interface (with --all)
 
   podnic devices                  cards, virtual functions, and everything pods hold
-  podnic devices --watch          again on every change, until Ctrl-C
+  podnic devices --watch          repeats the list after every change, until Ctrl-C
   podnic devices --json | jq -r '.[] | select(.state == "free") | .pci'`;
 
 const colours: { [state in State]?: Colour } = { free: "green", lost: "red", elsewhere: "yellow", unbound: "yellow" };
@@ -56,8 +56,8 @@ interface Options {
 export const devicesCommand = (): Command =>
   command("devices", "list network devices and which pods have them", epilogue)
     .option("--all", "include virtual interfaces and loopback")
-    .option("--watch", "show them again on every change, until Ctrl-C")
-    .option("--json", "as JSON; with --watch one document per line")
+    .option("--watch", "repeat the list after every change, until Ctrl-C")
+    .option("--json", "print JSON; with --watch, one document per line")
     .action(({ all, json, watch }: Options) => {
       requireRoot();
       const look = (): Device[] => findDevices().filter((device) => all === true || isForPods(device));

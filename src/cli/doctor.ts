@@ -11,14 +11,14 @@ import { collect, findDamaged, findGarbage } from "./node/garbage.ts";
 import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import { note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
-const epilogue = `It looks and changes nothing. --fix takes away what pods left whose namespace is certainly gone, as podnic gc does for
-one network: it shows what it would do, and asks. The rest is for you to do; each finding says how.
+const epilogue = `Without --fix, nothing is changed. --fix cleans up after pods whose namespace is certainly gone, as podnic gc does for one network. It
+shows what it would do, and asks first. You have to fix everything else; each finding says how.
 
   podnic doctor
-  podnic doctor --fix           asks at a terminal; elsewhere, and with --json, it needs --yes
+  podnic doctor --fix           asks on a terminal; without a terminal, or with --json, it needs --yes
   podnic doctor --json | jq -r '.findings[] | select(.level == "error") | .found'
 
-Exit status: 0 nothing needs to be done, 1 there are warnings or errors (after --fix: are left).`;
+Exit status: 0 nothing needs to be done, 1 there are warnings or errors (with --fix: some remain).`;
 
 /** So many findings with one cure are shown: after a loss of power a node has hundreds of leases of the time before. */
 const ALIKE = 10;
@@ -34,7 +34,7 @@ export function showFindings(findings: Finding[]): void {
       print(`  ${paint(level.padEnd(8), levelColours[level])} ${oneLine(found)}\n`);
       if (cure !== "") print(`           ${oneLine(cure)}\n`);
     } else if (cure !== findings[i + 1]?.cure)
-      print(`           and ${alike - ALIKE + 1} more like it; --json has all\n`);
+      print(`           and ${alike - ALIKE + 1} more like this; --json shows all\n`);
   }
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;
   const fixable = findings.filter((one) => one.fixable).length;
@@ -54,7 +54,7 @@ function fix(yes: boolean, json: boolean): object[] {
     print("\n");
   }
   if (!yes && (json || !agreed())) {
-    note(json ? "--json cannot ask: add --yes; nothing was done" : "nothing was done");
+    note(json ? "nothing was done: --json cannot ask, so add --yes" : "nothing was done");
     return [];
   }
   const collected = collect(garbage);
@@ -68,7 +68,7 @@ function fix(yes: boolean, json: boolean): object[] {
 
 function agreed(): boolean {
   if (terminalWidth(0) === undefined) {
-    note("there is no terminal to ask on: add --yes");
+    note("there is no terminal to ask on, so add --yes");
     return false;
   }
   print("Do this? [y/N] ", 2);
@@ -83,7 +83,7 @@ interface Options {
 
 export const doctorCommand = (): Command =>
   command("doctor", "examine this node: kernel, plugins, configurations, state", epilogue)
-    .option("--fix", "remove what dead pods left behind, after showing it")
+    .option("--fix", "clean up after deleted pods, after showing what would be done")
     .option("--yes", "with --fix: do not ask for confirmation")
     .option("--json", "as JSON")
     .action(({ fix: wanted, yes, json }: Options) => {

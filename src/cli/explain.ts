@@ -9,18 +9,18 @@ import { CONF_DIR, directoriesFor, fileOf, networksIn } from "./runtime/networks
 import { type Colour, paint, print, printJson } from "./terminal.ts";
 
 const epilogue = `NETWORK is a file (a CNI configuration, a list, or YAML with NetworkAttachmentDefinitions; "-" is stdin), or the name of a network in
-/etc/cni/net.d or /etc/cni/multus/net.d. The plugins run as in an ADD, with this node's devices, leases and policy, but every change is
-listed instead of made: requests to the kernel written as ip commands, files, settings, packets. What only the kernel can refuse while
-it works cannot be known beforehand.
+/etc/cni/net.d or /etc/cni/multus/net.d. The plugins run as in an ADD, with this node's devices, leases and policy, but every change
+is listed instead of made: requests to the kernel (as ip commands), files, settings, packets. podnic cannot know in advance what the
+kernel will refuse during the ADD.
 
   podnic explain blue
   podnic explain blue.conflist
   podnic explain blue.conflist --netns demo --ifname net1
   podnic explain network.yaml --cap-args '{"mac": "02:00:5e:10:00:01"}' --json
 
-Without --netns the pod is one that does not exist yet, called ${SOME_POD}. Root is needed, as for an ADD.
+Without --netns, podnic assumes a new pod, called ${SOME_POD}. This command needs root, as an ADD does.
 
-Exit status: 0 the ADD would succeed (as far as can be known), 1 it would fail, 2 wrong command line.`;
+Exit status: 0 the ADD would probably succeed, 1 it would fail, 2 wrong command line.`;
 
 interface Options extends AttachmentOptions {
   netns?: string;
@@ -30,7 +30,7 @@ interface Options extends AttachmentOptions {
 
 /** Explains every network of a file, or the one that is named. Throws Failure, SystemError. */
 function explainNetworks(given: string, options: Options): Explanation[] {
-  requireRootFor("explain", "it looks into namespaces and at state, as an ADD does");
+  requireRootFor("explain", "it reads namespaces and state, as an ADD does");
   const { netns, confDir, ...rest } = options;
   const attachment = { ...attachmentOf(netns ?? SOME_POD, rest), ...(netns === undefined ? { netns: "" } : {}) };
   return explain(networksIn(fileOf(given, directoriesFor(confDir))), attachment);
@@ -64,18 +64,18 @@ function show({ network, netns, ifName, containerId, parts, result, refusal, unk
     print(`\n${paint("It would fail:", "red")} ${oneLine(refusal.msg)}\n`);
     if (refusal.details !== "") print(`  ${oneLine(refusal.details)}\n`);
     if (number > 0) print("  The steps above would be undone.\n");
-  } else if (unknown !== undefined) print(`\nWhat happens next is not known: ${unknown}.\n`);
+  } else if (unknown !== undefined) print(`\nThe rest is not known: ${unknown}.\n`);
   else print(`\nResult:\n${JSON.stringify(result, null, 2)}\n`);
 }
 
 export const explainCommand = () =>
-  command("explain", "show what an ADD would do here and now, without doing it", epilogue)
+  command("explain", "show what an ADD would do on this node now, without doing it", epilogue)
     .argument("<network>", "name of a network, or a file; - is stdin")
     .option("--netns <netns>", "the pod's network namespace: a path, or a name of ip netns")
     .option("-i, --ifname <name>", "name of the interface in the pod (default: eth0)")
     .option("--container-id <id>", "container id (default: derived from the namespace's path)")
     .option("--args <pairs>", "CNI_ARGS: K=V;K=V")
-    .option("--cap-args <json>", "capability arguments; a plugin gets those that its capabilities name")
+    .option("--cap-args <json>", 'capability arguments; each plugin gets those in its "capabilities"')
     .option(...CONF_DIR)
     .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
     .option("--json", "print one JSON document")

@@ -13,17 +13,17 @@ import { removeResult, staleResults } from "./node/results.ts";
 import { isPath, networksIn } from "./runtime/networks.ts";
 import { type Cell, note, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const epilogue = `Restores each device whose pod's namespace is gone, releases each lease whose container is certainly gone (see podnic leases), and removes
-what bridge keeps for such pods: ports, rules of macspoofchk and ipMasq, and the gateway of a VLAN without pods.
-Anything that may still be in use is left alone, so gc can be run at any time. Results cached by "podnic add" are removed too.
+const epilogue = `Restores each device whose pod's namespace is gone, releases each lease whose container is certainly gone (see podnic leases), and
+removes what bridge keeps for such pods: ports, the rules of macspoofchk and ipMasq, and the gateway of a VLAN without pods. Anything
+that might be in use is left unchanged, so gc can run at any time. It also removes old results that "podnic add" cached.
 NETWORK is the name of a network, or a file that defines one.
 
   podnic gc fast --dry-run
   podnic gc fast
   podnic gc --all                                  every network of this node
-  podnic gc --all --every 15                       every 15 minutes until SIGTERM; prints only what it did
+  podnic gc --all --every 15                       every 15 minutes until SIGTERM; prints only what it does
 
-No runtime calls GC by itself: deploy/systemd has a timer, deploy/gc a DaemonSet.
+No runtime calls GC by itself. deploy/systemd contains a timer, deploy/gc a DaemonSet.
 
 Exit status: 0 nothing is left to do, 1 something could not be removed or judged, 2 wrong command line.`;
 
@@ -47,8 +47,9 @@ const DONE = {
 
 function inWords({ garbage, error, outcome }: Collected): Cell {
   if (error !== "") return { text: `not done: ${error}`, colour: "red" };
-  if (outcome === "lost") return { text: "record removed: the device does not exist any more", colour: "yellow" };
-  if (outcome === "past" || outcome === "another's") return "record removed: it has nothing to do with today's device";
+  if (outcome === "lost") return { text: "removed the record, because the device no longer exists", colour: "yellow" };
+  if (outcome === "past" || outcome === "another's")
+    return "removed the record, because it is not about the current device";
   return outcome === "none" ? "done by another process" : DONE[garbage.kind];
 }
 
@@ -120,8 +121,8 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
 function saysDoubt({ namespaces }: Node): boolean {
   for (const directory of namespaces.doubtful) {
     note(
-      `cannot tell what is left over: ${directory} shows no network namespace, and may not be the node's. What belongs to names in it was ` +
-        "left alone. Run podnic gc on the node, or in a container with the node's /run and its processes (hostPID).",
+      `cannot tell what is left over: ${directory} contains no network namespace, so it might not be the node's. What belongs to namespaces in it was ` +
+        "left unchanged. Run podnic gc on the node, or in a container with the node's /run and its processes (hostPID).",
     );
   }
   return namespaces.doubtful.length > 0;
@@ -167,7 +168,7 @@ function inChild(round: () => boolean): void {
 function minutesOf(every: string): number {
   const minutes = Number(every);
   if (/^\d+$/.test(every) && minutes >= 1 && minutes <= 10_080) return minutes;
-  throw new UsageError(`--every ${every} is not a valid number of minutes`, "It must be from 1 to 10080 (a week).");
+  throw new UsageError(`--every ${every} is not a valid number of minutes`, "Use a number from 1 to 10080 (a week).");
 }
 
 function runGc(given: string | undefined, options: Options): void {
@@ -180,7 +181,7 @@ function runGc(given: string | undefined, options: Options): void {
     if (!collectOnce(networks, options)) throw new Exit(Status.failed);
     return;
   }
-  if (dryRun === true) throw new UsageError("--every does not go with --dry-run", "Nothing was done.");
+  if (dryRun === true) throw new UsageError("--every and --dry-run cannot be combined", "Nothing was done.");
   repeat(minutesOf(every), () => collectOnce(networks, options));
 }
 
@@ -190,11 +191,11 @@ function namesOf(given: string): string[] {
 }
 
 export const gcCommand = (): Command =>
-  command("gc", "remove what dead pods left behind", epilogue)
+  command("gc", "clean up after deleted pods", epilogue)
     .argument("[network]", "name of a network, or a file")
-    .option("--network <name>", "the same as the argument")
+    .option("--network <name>", "same as the argument")
     .option("--all", "every network of this node")
     .option("--every <minutes>", "repeat until SIGTERM")
-    .option("--dry-run", "list what would be done, and do nothing")
-    .option("--json", "as JSON; with --every one document per round")
+    .option("--dry-run", "list what would be done, without doing it")
+    .option("--json", "print JSON; with --every, one document per round")
     .action(runGc);

@@ -17,7 +17,7 @@ export function readInput(path: string): string {
     if (data !== undefined) return host.decode(data);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new Failure("io", error.message, "Name a readable file.");
+    throw new Failure("io", error.message, "Specify a readable file.");
   }
   throw new Failure("io", `${path} is larger than ${LIMIT} bytes`, "Is it the right file?");
 }
@@ -28,8 +28,8 @@ function readRegular(path: string): Uint8Array | undefined {
   const { fd, why, stat } = looked;
   if (fd !== undefined) return closing(fd, () => readUpTo(fd, stat.size, LIMIT));
   if ((stat.mode & S_IFMT) === S_IFDIR)
-    throw new Failure("io", `${path} is a directory`, "Name the files in it instead.");
-  throw new Failure("io", `${path} ${why}`, "Name a readable file.");
+    throw new Failure("io", `${path} is a directory`, "Specify the files in it instead.");
+  throw new Failure("io", `${path} ${why}`, "Specify a readable file.");
 }
 
 /** Opens a directory. Throws Failure("io") with `cure` when there is none, SystemError otherwise. */

@@ -9,23 +9,25 @@ import { cureOfRefusal, UsageError } from "./exit.ts";
 import { BACKUP, type Change, type InstallOptions, install, isDirectory, uninstall } from "./install/directory.ts";
 import { note, printJson, printTable } from "./terminal.ts";
 
-const installLesson = `Nothing is ever missing or half-written while it works: runtimes may start plugins, older ones may run. It refuses to
-replace a file that is neither podnic, nor one of the Go plugins, nor sriov-cni. Once something is kept here, every install keeps
-what it replaces: podnic uninstall puts back what was there last.
+const installLesson = `While install works, no plugin is missing or half-written: runtimes can start plugins, and older ones can run. It refuses to replace a
+file that is neither podnic, nor one of the Go plugins, nor sriov-cni. After the first --backup, every install keeps the files that it
+replaces; podnic uninstall restores the last ones.
 
   podnic install /opt/cni/bin                      all plugins
-  podnic install --backup /opt/cni/bin             keep what was there; podnic uninstall puts it back
+  podnic install --backup /opt/cni/bin             keep replaced files, so that podnic uninstall can restore them
   podnic install --only macvlan ipvlan -- /opt/cni/bin
   podnic install /host/opt/cni/bin                 in a container, with the host's directory mounted there
 
-Without <dir> it takes the arguments of sriov-cni's image, and does what that image does: it installs the plugin sriov (and podnic)
-in /host/opt/cni/bin, and then waits for SIGTERM, so that its container stays. The SR-IOV operator and dra-driver-sriov run it so.
+Without <dir>, it takes the arguments of sriov-cni's image, and does what that image does: it installs the plugin sriov (and podnic)
+in /host/opt/cni/bin, and then waits for SIGTERM, so that its container keeps running. The SR-IOV operator and dra-driver-sriov run it
+this way.
 
   podnic install --no-sleep                        do not wait
   podnic install --cni-bin-dir=/host/usr/libexec/cni`;
 
-const uninstallLesson = `Removes what is podnic's and nothing else. What "install --backup" kept comes back in the same step, so that no name
-is missing in between, and also where podnic's file has been removed. Pods keep running; the Go plugins' DEL understands what podnic left.
+const uninstallLesson = `Removes only podnic's files. In the same step, it restores the files that "install --backup" kept, so that no plugin is missing in
+between. It also restores plugins whose podnic file has already been removed. Pods keep running; the Go plugins' DEL can clean up after
+podnic.
 
   podnic uninstall /opt/cni/bin
   podnic uninstall --only sriov -- /opt/cni/bin`;
@@ -38,7 +40,7 @@ function show(dir: string, changes: Change[], json: boolean | undefined): void {
     return;
   }
   const path = dir.replace(/(?<=.)\/+$/, "");
-  const words = { installed: "installed", removed: "removed", restored: "put back", left: "left alone" };
+  const words = { installed: "installed", removed: "removed", restored: "restored", left: "left unchanged" };
   const before = ({ was, did, backup }: Change): string => {
     if (was === "missing") return "nothing";
     return did === "installed" && backup ? `${was}, kept` : was;
@@ -64,7 +66,7 @@ function asImage({ cniBinDir, only = ["sriov"] }: Options): { dir: string; only:
   if (isDirectory(IN_CONTAINER)) return { dir: IN_CONTAINER, only };
   throw new UsageError(
     `no directory given, and there is no ${IN_CONTAINER}`,
-    "Name the directory where the runtime looks for plugins, usually /opt/cni/bin.",
+    "Specify the directory where the runtime looks for plugins, usually /opt/cni/bin.",
   );
 }
 
@@ -79,8 +81,8 @@ function changing<T>(dir: string, act: () => T): T {
 }
 
 function cureOf(errno: string): string {
-  if (errno === "EROFS") return "The file system is mounted read-only: choose a directory on another one.";
-  return cureOfRefusal("Run it as root, or name a directory that you may write to.");
+  if (errno === "EROFS") return "The file system is mounted read-only. Choose a directory on another one.";
+  return cureOfRefusal("Run it as root, or specify a directory that you can write to.");
 }
 
 function runInstall(dir: string | undefined, options: Options): void {
@@ -103,18 +105,18 @@ function runInstall(dir: string | undefined, options: Options): void {
 }
 
 export const installCommand = (): Command =>
-  command("install", "install this executable and the plugins' names; safe while plugins run", installLesson)
+  command("install", "install podnic under the plugins' names; safe while plugins run", installLesson)
     .argument("[dir]", directory)
     .option("--only <name...>", "only these plugins, and podnic itself; -- ends the list")
-    .option("--backup", "keep what is replaced, so that podnic uninstall can restore it")
+    .option("--backup", "keep replaced files, so that podnic uninstall can restore them")
     .option("--force", "also replace files that are not known plugins")
-    .option("--cni-bin-dir <dir>", "the argument of sriov-cni's image, see below")
-    .option("--no-sleep", "the argument of sriov-cni's image: exit when done")
+    .option("--cni-bin-dir <dir>", "argument of sriov-cni's image, see below")
+    .option("--no-sleep", "argument of sriov-cni's image: exit when done")
     .option("--json", "print what was done as JSON")
     .action(runInstall);
 
 export const uninstallCommand = (): Command =>
-  command("uninstall", "remove podnic's plugins, and restore what they replaced", uninstallLesson)
+  command("uninstall", "remove podnic's plugins, and restore the plugins that they replaced", uninstallLesson)
     .argument("<dir>", directory)
     .option("--only <name...>", "only these plugins; podnic itself stays; -- ends the list")
     .option("--json", "print what was done as JSON")
@@ -122,7 +124,8 @@ export const uninstallCommand = (): Command =>
       const changes = changing(dir, () => uninstall(dir, only));
       show(dir, changes, json);
       const foreign = changes.filter(({ did, was }) => did === "left" && was !== "missing");
-      if (foreign.length > 0) note(`not podnic's, left alone: ${foreign.map(({ name }) => name).join(", ")}`);
+      if (foreign.length > 0)
+        note(`left unchanged, because they do not belong to podnic: ${foreign.map(({ name }) => name).join(", ")}`);
       const kept = foreign.filter(({ backup }) => backup).map(({ name }) => `${dir}/${BACKUP}/${name}`);
-      if (kept.length > 0) note(`what they replaced is still kept: ${kept.join(", ")}`);
+      if (kept.length > 0) note(`the plugins that they replaced have been kept: ${kept.join(", ")}`);
     });

@@ -8,12 +8,12 @@ import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import type { Pool } from "./node/pools.ts";
 import { type Cell, type Colour, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const epilogue = `HOLDER says whether who holds the address still exists:
-  alive    a namespace, a record or the container runtime tells about it
+const epilogue = `HOLDER says whether the container that holds the address still exists:
+  alive    a namespace, a record or the container runtime shows that it exists
   gone     its namespace is gone, or the lease is older than this boot; podnic gc releases it
-  unknown  nothing on this node refers to it; it is left alone
+  unknown  nothing on this node refers to it; the lease is left unchanged
 
-Ranges, and so how many are free, come from /etc/cni/net.d, /etc/cni/multus/net.d and what libcni remembers of running pods.
+The ranges, and so the numbers of free addresses, come from /etc/cni/net.d, /etc/cni/multus/net.d and libcni's cache of running pods.
 
   podnic leases --network fast
   podnic leases --data-dir /var/lib/cni/other       a "dataDir" that no configuration here names
@@ -63,13 +63,13 @@ interface Options {
 }
 
 export const leasesCommand = (): Command =>
-  command("leases", "list host-local's pools and who holds their addresses", epilogue)
+  command("leases", "list host-local's address pools and who holds the addresses", epilogue)
     .option("--network <name>", "this network only")
-    .option("--data-dir <dir...>", "look only here")
+    .option("--data-dir <dir...>", "look only in these directories")
     .option("--json", "as JSON")
     .action(({ network, dataDir = [], json }: Options) => {
       requireRoot();
-      for (const dir of dataDir) host.close(openNamedDirectory(dir, 'Give the "dataDir" of a configuration.'));
+      for (const dir of dataDir) host.close(openNamedDirectory(dir, 'Use the "dataDir" of a configuration.'));
       const pools = poolsOf(lookAtNode(), dataDir).filter((pool) => network === undefined || pool.network === network);
       if (json === true) printJson(pools);
       else showPools(pools, network);

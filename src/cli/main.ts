@@ -21,13 +21,13 @@ import { statusCommand } from "./status.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
 
-const epilogue = `A container runtime calls it by the name of a plugin. Called as podnic with CNI_COMMAND set, the "type" of
-the configuration says which plugin it is; otherwise it is what you see here.
+const epilogue = `A container runtime calls podnic by the name of a plugin. If it is called as podnic with CNI_COMMAND set, the "type" in the
+configuration selects the plugin. Otherwise it is the command that is described here.
 
 Install it where the runtime looks for plugins:
   podnic install /opt/cni/bin
 
-Try a network by hand, doing what a runtime does (as root; eth0 stands for a device of yours):
+Try a network by hand, as a runtime would (as root; replace eth0 with your own device):
   ip netns add demo
   echo '{"cniVersion":"1.0.0","name":"lan","type":"macvlan","master":"eth0"}' >lan.conf
   podnic validate lan.conf
@@ -36,8 +36,8 @@ Try a network by hand, doing what a runtime does (as root; eth0 stands for a dev
   podnic del lan.conf demo --ifname net1
 
 Files:
-  /etc/cni/podnic.json   what configurations may do on this node (optional; root's, not writable by others)
-  /var/lib/cni/          state: leases, and what devices were before pods got them`;
+  /etc/cni/podnic.json   what configurations may do on this node (optional; only root may write to it)
+  /var/lib/cni/          state: leases, and the original settings of devices in pods`;
 
 const version = `podnic ${podnicVersion}`;
 const versionCommand = () => command("version", "print the version").action(() => print(`${version}\n`));
@@ -64,7 +64,7 @@ const commands: readonly (() => Command)[] = [
 
 /** The whole command line. */
 export function podnic(): Command {
-  const about = `Hands a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;
+  const about = `Gives a node's network devices to pods: the CNI plugins ${pluginNames().join(", ")} in one executable.`;
   const made = command("podnic", about, epilogue).version(version, "-V, --version", "print the version");
   for (const make of commands) made.addCommand(make());
   return made;

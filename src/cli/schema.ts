@@ -4,11 +4,11 @@ import { command } from "./command.ts";
 import { schemaOf, schemaTitles } from "./schema/schemas.ts";
 import { printJson, printTable } from "./terminal.ts";
 
-const epilogue = `Each is one document of JSON Schema, draft 7, with everything it refers to. An editor that knows it completes keys and values and
-explains them; what it cannot say (whether ranges overlap, say) podnic validate does. Formats such as "cidr" are podnic's own, which
-editors pass over.
+const epilogue = `Each schema is one JSON Schema document (draft 7), with everything that it refers to. An editor uses it to complete and explain keys
+and values; podnic validate also checks what a schema cannot express, such as overlapping ranges. Editors ignore podnic's own formats,
+such as "cidr".
 
-  podnic schema                              # which there are
+  podnic schema                              # list the schemas
   podnic schema macvlan >macvlan.schema.json
   podnic schema conflist >conflist.schema.json
 
@@ -17,7 +17,7 @@ In VS Code's settings: "json.schemas": [{"fileMatch": ["*.conflist"], "url": "./
 export const schemaCommand = () =>
   command("schema", "print the JSON Schema of a configuration, for editors", epilogue)
     .addArgument(
-      new Argument("[plugin]", "which schema; without it all are listed").choices([...schemaTitles().keys()]),
+      new Argument("[plugin]", "name of the schema; without it, all are listed").choices([...schemaTitles().keys()]),
     )
     .option("--json", "list the schemas as one JSON document")
     .action((name: string | undefined, options: { json?: boolean }) => {

@@ -9,8 +9,8 @@ import { Exit, Status } from "./exit.ts";
 import { countInWords } from "./leases.ts";
 import { paint, plural, print, printJson } from "./terminal.ts";
 
-const epilogue = `What needs attention comes first, errors before warnings; one line for each part of the node follows. podnic doctor examines the same
-and lists everything, podnic devices and podnic leases show who has what. Without root, what pods have cannot be seen.
+const epilogue = `Lists what needs attention, errors before warnings, and then each part of the node on one line. podnic doctor examines the same and
+lists everything; podnic devices and podnic leases show who has what. Only root can see the devices and leases of pods.
 
   podnic status
   podnic status --json | jq '.errors'

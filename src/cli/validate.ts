@@ -12,17 +12,17 @@ import { type CheckedFile, type Located, validateFile } from "./validate/file.ts
 import type { Level } from "./validate/finding.ts";
 import { sameNameInWords, sameNames } from "./validate/same-name.ts";
 
-const epilogue = `NETWORK is a file (a plugin's configuration or a list of them in JSON, or YAML with NetworkAttachmentDefinitions, whose other
-objects are skipped; "-" is stdin), or the name of a network in /etc/cni/net.d or /etc/cni/multus/net.d. Only these files are read, and
-root is not needed: validate does not know whether a device exists, nor which directories /etc/cni/podnic.json allows.
+const epilogue = `NETWORK is a file (a plugin's configuration or a list of them in JSON, or YAML with NetworkAttachmentDefinitions, whose other objects
+are skipped; "-" is stdin), or the name of a network in /etc/cni/net.d or /etc/cni/multus/net.d. validate reads only these files, and
+does not need root. It does not know whether a device exists, or which directories /etc/cni/podnic.json allows.
 
   podnic validate /etc/cni/net.d/*.conflist
   podnic validate blue
   kubectl get net-attach-def -A -o yaml | podnic validate -
   podnic validate --json network.yaml
 
-An error makes ADD fail. A warning is about something that is most likely not meant, such as a key that no plugin reads. Plugins
-that are not podnic's are noted and not checked, except for their "ipam" where that is podnic's.
+An error makes ADD fail. A warning points out a probable mistake, such as a key that no plugin reads. Plugins that do not belong to
+podnic are listed but not checked, except for their "ipam" if it is one of podnic's.
 
 Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 wrong command line.`;
 

@@ -32,7 +32,7 @@ export function parseArgs(text: string, known: readonly string[], strict: boolea
     const key = pair.slice(0, Math.max(equals, 0));
     const value = pair.slice(equals + 1);
     if (equals < 0) {
-      if (strict) refuse(`invalid pair ${quote(pair)}`, "Pairs are K=V, separated by semicolons.");
+      if (strict) refuse(`invalid pair ${quote(pair)}`, "Write pairs as K=V, separated by semicolons.");
     } else if (known.includes(key)) {
       values.set(key, value);
     } else if (key === "IgnoreUnknown") {
@@ -40,7 +40,7 @@ export function parseArgs(text: string, known: readonly string[], strict: boolea
       if (truth === undefined && strict) {
         refuse(
           `error parsing value of pair ${quote(pair)}: boolean unmarshal error: invalid input ${value}`,
-          "write 1 or 0",
+          "Write 1 or 0.",
         );
       }
       ignoreUnknown = truth === true;
@@ -50,7 +50,7 @@ export function parseArgs(text: string, known: readonly string[], strict: boolea
   }
   if (strict && unknown.length > 0 && !ignoreUnknown) {
     const names = unknown.slice(0, 8).map(quote).join(" ");
-    refuse(`unknown args [${names}]`, `Known: ${known.join(", ")}. IgnoreUnknown=1 ignores the others.`);
+    refuse(`unknown args [${names}]`, `Known arguments: ${known.join(", ")}. IgnoreUnknown=1 ignores all others.`);
   }
   return { get: (key) => values.get(key) };
 }

@@ -12,7 +12,7 @@ export interface ValidAttachment {
 }
 
 function refuse(what: string, why: string): never {
-  throw new Failure("invalid config", what, `${why}; nothing was collected`);
+  throw new Failure("invalid config", what, `${why} Nothing was collected.`);
 }
 
 /**
@@ -32,7 +32,7 @@ export function readAttachments(raw: object): ValidAttachment[] {
     for (const [at, item] of list.entries()) {
       const { containerID, ifname } = (item ?? {}) as { [key: string]: unknown };
       if (typeof containerID !== "string" || typeof ifname !== "string" || containerID === "" || ifname === "") {
-        refuse(`"${key}"[${at}] is not an attachment`, 'It needs the strings "containerID" and "ifname".');
+        refuse(`"${key}"[${at}] is not an attachment`, 'It must have the strings "containerID" and "ifname".');
       }
       all.push({ containerId: containerID, ifName: ifname });
     }

@@ -120,10 +120,11 @@ function previousResult(command: Command, raw: object, version: string): Result 
   } catch (error) {
     if (!(error instanceof ResultError)) throw error;
     if (!isLenient(command)) {
-      const cure = '"prevResult" is the result of the ADD that the runtime cached, or of the plugin before this one.';
+      const cure =
+        '"prevResult" must be the result of ADD that the runtime cached, or the result of the previous plugin.';
       throw new Failure("invalid config", `could not parse prevResult: ${error.message}`, cure);
     }
-    log("warning", "prevResult ignored", { cause: error.message });
+    log("warning", "ignoring prevResult", { cause: error.message });
     return undefined;
   }
 }
@@ -143,7 +144,7 @@ function podOf(plugin: Plugin, call: Call): NetNs | undefined {
   throw new Failure(
     "invalid environment",
     "plugin's netns and netns from CNI_NETNS should not be the same",
-    `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace. Nothing was done. CNI_NETNS_OVERRIDE=1 allows it.`,
+    `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace. Nothing was changed. CNI_NETNS_OVERRIDE=1 allows it.`,
   );
 }
 
@@ -168,7 +169,7 @@ function openForDel(path: string): NetNs | undefined {
   try {
     return openNamespace(path, "ok");
   } catch (error) {
-    log("warning", "the pod's namespace cannot be opened", { cause: toFailure(error).message });
+    log("warning", "cannot open the pod's namespace", { cause: toFailure(error).message });
     return undefined;
   }
 }

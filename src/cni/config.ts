@@ -18,7 +18,7 @@ export function configFor(plugin: Plugin, call: Pick<Call, "command" | "raw" | "
   if (!isLenient(call.command)) return readConfig<NetworkConfig>(plugin.schema, call.raw);
   const { config, problems } = readWhatIsValid<NetworkConfig>(plugin.schema, call.raw);
   for (const { text } of problems.slice(0, 8)) {
-    log("warning", "part of the configuration ignored", { cause: text });
+    log("warning", "ignoring part of the configuration", { cause: text });
     call.ignored.push(text);
   }
   return config;

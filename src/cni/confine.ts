@@ -39,7 +39,7 @@ export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefi
     });
   } catch (error) {
     if (!(error instanceof SystemError) || !isLenient(call.command)) throw error;
-    log("warning", "this call is not confined", { cause: error.message });
+    log("warning", "cannot confine this process", { cause: error.message });
   }
 }
 
@@ -121,7 +121,8 @@ function makeTree(place: Place, flags: number): Fd | undefined {
     const made = openPlace("dataDir", place, { mode: STATE_MODE });
     return made === undefined ? undefined : closing(made, () => openIfThere(place.path, flags));
   } catch (error) {
-    if (error instanceof SystemError) log("warning", "cannot be made", { path: place.path, cause: error.message });
+    if (error instanceof SystemError)
+      log("warning", "cannot create the directory", { path: place.path, cause: error.message });
     else if (!(error instanceof Failure)) throw error;
     return undefined;
   }

@@ -144,7 +144,7 @@ test.each([
     "a gateway of the other family",
     say({ ips: [{ address: "198.51.100.7/24", gateway: "2001:db8::1" }] }),
     7,
-    "gateway of the other family",
+    "gateway of different families",
   ],
   ["the whole Internet", say({ ips: [{ address: "198.51.100.7/0" }] }), 999, "the whole Internet"],
   ["no address", say({ ips: [{ address: "0.0.0.0/8" }] }), 999, "is the unspecified address"],
@@ -155,7 +155,7 @@ test.each([
     "a next hop of the other family",
     say({ ...good, routes: [{ dst: "192.0.2.0/24", gw: "2001:db8::1" }] }),
     7,
-    "next hop of the other family",
+    "next hop is of the other family",
   ],
   ["more than 1 MiB", "head -c 2000000 /dev/zero", 999, "wrote more than 1048576 bytes"],
 ])("%s is an error, and DEL follows once", (_, behaviour, code, message) => {
@@ -181,7 +181,7 @@ test("one that is being written is tried again, for a while", () => {
     ipamRun(call(), "DEL");
     throw new Error("ran");
   } catch (error) {
-    expect(error).toMatchObject({ kind: "try again", message: 'plugin "stub" is being written' });
+    expect(error).toMatchObject({ kind: "try again", message: 'plugin "stub" is still being written to disk' });
   } finally {
     closeSync(writer);
   }
@@ -211,7 +211,7 @@ test.each([
   assumePolicy(configured === undefined ? {} : { delegateTimeout: configured });
   const of = call();
   of.config = { ...of.config, ipam: { type: name } };
-  expect(() => ipamAdd(of)).toThrow(`did not end within ${expected} ms`);
+  expect(() => ipamAdd(of)).toThrow(`did not finish within ${expected} ms`);
   expect(limits).toEqual([expected]);
   assumePolicy({});
 });

@@ -73,7 +73,7 @@ function outputOf(delegate: Delegate, outcome: Outcome, limit: number): string {
   const output = host.decode(outcome.stdout);
   if (outcome.killed === "timeout") {
     const cure = "It was killed. delegateTimeout in /etc/cni/podnic.json sets the limit.";
-    throw failure(delegate, `did not end within ${limit} ms`, cure, "try again");
+    throw failure(delegate, `did not finish within ${limit} ms`, cure, "try again");
   }
   if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "It was killed.");
   if (outcome.signal !== 0) {
@@ -98,7 +98,7 @@ function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       if (error.code !== "ETXTBSY") throw failure(delegate, "could not be started", error.message);
-      if (tries === 0) throw failure(delegate, "is being written", error.message, "try again");
+      if (tries === 0) throw failure(delegate, "is still being written to disk", error.message, "try again");
       host.sleep(busyPause);
     }
   }
@@ -163,7 +163,7 @@ function checkDelegateResult(delegate: Delegate, result: Result): void {
   const seen = new Set<string>();
   for (const { address } of result.ips) {
     const refuse = (why: string): never => {
-      throw failure(delegate, `gave the address ${formatPrefix(address)}, ${why}`);
+      throw failure(delegate, `returned the address ${formatPrefix(address)}, ${why}`);
     };
     const plain = formatAddress(address.address);
     if (address.length === 0) refuse("whose prefix length of 0 puts the whole Internet on the link");
@@ -171,7 +171,7 @@ function checkDelegateResult(delegate: Delegate, result: Result): void {
     if (unusable.some((network) => prefixContains(parsePrefix(network)!, address.address))) {
       refuse("which is a multicast or loopback address");
     }
-    if (seen.has(plain)) refuse("twice");
+    if (seen.has(plain)) refuse("which is in the result twice");
     seen.add(plain);
   }
 }

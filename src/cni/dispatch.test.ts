@@ -207,7 +207,7 @@ describe("the plugin's part", () => {
     expect(last?.config).toEqual({ cniVersion: "1.1.0", name: "net", type: "recorder", ipam: { routes: [] } });
     expect(last?.prevResult).toBeUndefined();
     expect(host.stderr).toContain("dns must be an object");
-    expect(host.stderr).toContain("prevResult ignored");
+    expect(host.stderr).toContain("ignoring prevResult");
   });
 
   test("GC does what it can and then says what was wrong", () => {

@@ -23,7 +23,7 @@ const versionPatience = 50;
 /** stdout could not take the result: nothing more goes there. */
 class OutputError extends Failure {
   constructor(cause: unknown) {
-    super("io", `cannot write the result to stdout: ${toFailure(cause).message}`, "What was done has been undone.");
+    super("io", `cannot write the result to stdout: ${toFailure(cause).message}`, "All changes were undone.");
   }
 }
 
@@ -66,7 +66,7 @@ function fail(thrown: unknown, version: string): number {
 /** Only as "podnic…" does the type decide: under a stranger's name, as an IPAM delegate, we would start ourselves without end. */
 function pluginOfType(type: string, name: string): Plugin {
   if (!name.startsWith("podnic")) {
-    const served = `It serves ${pluginNames().join(", ")}. Remove the file, or run podnic install again.`;
+    const served = `Its plugins are ${pluginNames().join(", ")}. Remove the file, or run podnic install again.`;
     throw new Failure(
       "invalid config",
       `podnic was started as ${JSON.stringify(excerpt(name))}, which is not one of its plugins`,
@@ -149,12 +149,12 @@ function add(plugin: Plugin, call: Call): void {
   } catch (error) {
     ignoreTermination();
     const problems = transaction.rollback();
-    for (const problem of problems) log("error", "not undone", { cause: problem });
+    for (const problem of problems) log("error", "cannot undo a change", { cause: problem });
     if (error instanceof OutputError) throw error;
     const failure = withName(error, call);
     if (problems.length === 0) throw failure;
     const { message, details } = failure;
-    const left = `Not undone: ${problems.map(oneLine).join("; ")} (DEL will try again).`;
+    const left = `Some changes were not undone: ${problems.map(oneLine).join("; ")}. DEL will try again.`;
     throw failure.reworded(message, addDetails(details, left));
   }
 }
@@ -163,7 +163,10 @@ function add(plugin: Plugin, call: Call): void {
 function withName(error: unknown, { attachment }: Call): Failure {
   const failure = toFailure(error);
   if (!(error instanceof NetlinkError) || error.code !== "ENODEV") return failure;
-  return failure.reworded(failure.message, `${failure.details}, while ${attachment.ifName} was set up`);
+  return failure.reworded(
+    failure.message,
+    addDetails(failure.details, `This happened while ${attachment.ifName} was being set up.`),
+  );
 }
 
 function others(plugin: Plugin, call: Call): void {
@@ -186,6 +189,6 @@ function others(plugin: Plugin, call: Call): void {
 /** GC works with what is valid and then says what was not; DEL, of which runtimes expect no error, only logs it. */
 function reportIgnored({ ignored }: Call): void {
   if (ignored.length === 0) return;
-  const done = "Everything that does not depend on it was collected.";
+  const done = "GC ignored this value and collected everything that does not depend on it.";
   throw new Failure("invalid config", `failed to load netconf: ${ignored[0]}`, done);
 }

@@ -59,7 +59,9 @@ describe("undo", () => {
       });
       throw new Failure("failed", "no");
     });
-    expect(run("ADD").out.details).toBe("Not undone: giving back eth1: it has gone\\u000a (DEL will try again).");
+    expect(run("ADD").out.details).toBe(
+      "Some changes were not undone: giving back eth1: it has gone\\u000a. DEL will try again.",
+    );
   });
 
   test("success commits", () => {
@@ -85,7 +87,7 @@ describe("errors", () => {
       new NetlinkError("ip link set eth1", 1, "EPERM", "operation not permitted", "no"),
       999,
       "ip link set eth1: operation not permitted (no)",
-      "EPERM: permission denied",
+      "EPERM: Permission denied",
     ],
     [
       new SystemError("openat2", 28, "ENOSPC", "no space left on device", "/var/lib/x"),
@@ -96,8 +98,8 @@ describe("errors", () => {
     [new SystemError("mkdir", 30, "EROFS", "read-only file system"), 5, "mkdir: read-only file system", "EROFS: "],
     [new SystemError("flock", 11, "EAGAIN", "try again"), 11, "flock: try again", "EAGAIN: "],
     [new SystemError("x", 71, "EPROTO", "protocol error"), 999, "x: protocol error", "EPROTO"],
-    [new TypeError("boom"), 999, "internal error: TypeError: boom", "please report"],
-    ["text", 999, "internal error: text", "please report"],
+    [new TypeError("boom"), 999, "internal error: TypeError: boom", "Please report"],
+    ["text", 999, "internal error: text", "Please report"],
     [new AnsweredFailure(0, ""), 999, "failed without a message", ""],
   ])("%s", (error, code, msg, details) => {
     answerWith(() => {

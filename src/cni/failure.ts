@@ -6,23 +6,23 @@ import { NetlinkError } from "../netlink/errors.ts";
 
 /** What helps, by errno. */
 const cures: { [code: string]: string | undefined } = {
-  EPERM: "permission denied: Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN",
-  EACCES: "permission denied: Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN",
-  ENOSPC: "the file system is full: free some space",
-  EDQUOT: "the quota of the file system is used up: free some space",
-  EROFS: "the file system is mounted read-only: mount it writable",
-  EIO: "the disk reports an error: see the kernel's log",
-  EMFILE: "the limit of open files is too low: raise it (ulimit -n)",
-  ENFILE: "the node has too many open files",
-  ENOMEM: "memory is short, or the memory limit is too low",
-  ENOBUFS: "the kernel is out of buffers: try again",
-  EAGAIN: "another process holds it at the moment: try again",
-  EBUSY: "it is in use: `ip -d link` shows by what",
-  EOPNOTSUPP: "this kernel does not support it: is the module installed?",
-  EPROTONOSUPPORT: "this kernel does not support it: is the module installed?",
-  EAFNOSUPPORT: "this kernel does not have the protocol (IPv6 may be switched off)",
-  ENODEV: "the device is gone, or the kernel lacks the module for it",
-  ETXTBSY: "the file is being written: try again when the installation has finished",
+  EPERM: "Permission denied. Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN.",
+  EACCES: "Permission denied. Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN.",
+  ENOSPC: "The file system is full. Free some space.",
+  EDQUOT: "The file system's quota is used up. Free some space.",
+  EROFS: "The file system is mounted read-only. Mount it read-write.",
+  EIO: "The disk reports an error. See the kernel's log.",
+  EMFILE: "The limit on open files is too low. Raise it (ulimit -n).",
+  ENFILE: "The node has too many open files.",
+  ENOMEM: "The node is short of memory, or the memory limit is too low.",
+  ENOBUFS: "The kernel is out of buffers. Try again.",
+  EAGAIN: "Another process is using it. Try again.",
+  EBUSY: "It is in use. `ip -d link` shows what uses it.",
+  EOPNOTSUPP: "This kernel does not support it. Is the module installed?",
+  EPROTONOSUPPORT: "This kernel does not support it. Is the module installed?",
+  EAFNOSUPPORT: "This kernel does not support the protocol. IPv6 might be disabled.",
+  ENODEV: "The device is gone, or the kernel lacks a module for it.",
+  ETXTBSY: "The file is being written. Try again when the installation has finished.",
 };
 
 /** Codes of the spec (section "Error"). Everything functional is 999: the Go plugins use it and runtimes have learnt to live with that. */
@@ -85,7 +85,7 @@ export function toFailure(error: unknown): Failure {
   }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const where = error instanceof Error ? (error.stack ?? "").split("\n").slice(0, 4).join(" ").trim() : "";
-  return new Failure("failed", `internal error: ${text}`, `This is a bug in podnic; please report it: ${where}`);
+  return new Failure("failed", `internal error: ${text}`, `This is a bug in podnic. Please report it: ${where}`);
 }
 
 const cureForRoot =

@@ -72,7 +72,7 @@ test("files that must not be run are passed over, and it is said why", () => {
   executable(join(bin, "world"), 0o757);
   writeFileSync(join(bin, "plain"), "");
   expect(refusal("suid").details).toContain("set-user-ID");
-  expect(refusal("world").details).toContain("written by everybody");
+  expect(refusal("world").details).toContain("writable by everyone");
   expect(refusal("plain").details).toContain("is not executable");
 });
 

@@ -14,7 +14,7 @@ import {
   S_IFREG,
 } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
-import { excerpt, isPlainName } from "./names.ts";
+import { excerpt, isPlainName, plainNameRule } from "./names.ts";
 import type { Delegate } from "./plugin.ts";
 import { ipamNames } from "./registry.ts";
 
@@ -30,14 +30,14 @@ function errnoOf(error: unknown): string {
 /** Throws Failure: invalidConfig for a name that is none, invalidEnvironment without CNI_PATH, generic when it is nowhere. */
 export function findDelegate(name: string, path: readonly string[]): Delegate {
   if (name.length > 255 || !isPlainName(name)) {
-    const cure = "\"ipam.type\" must begin with a letter or digit, then letters, digits, '_', '.' and '-'";
+    const cure = `"ipam.type" ${plainNameRule}`;
     throw new Failure("invalid config", `invalid plugin name: ${excerpt(name)}`, cure);
   }
   if (path.length === 0) {
     throw new Failure(
       "invalid environment",
       "required env variables [CNI_PATH] missing",
-      `CNI_PATH must list the directories, as absolute paths, in which to look for the plugin ${JSON.stringify(name)}.`,
+      `CNI_PATH must list the directories, as absolute paths, that can contain the plugin ${JSON.stringify(name)}.`,
     );
   }
   const refused: string[] = [];
@@ -53,14 +53,15 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
     "failed",
     `failed to find plugin ${JSON.stringify(name)} in path [${excerpt(path.join(" "))}]`,
     refused.length === 0
-      ? `${suggestion(name)}Install it in one of these directories (CNI_PATH).`
+      ? `${suggestion(name)}nstall ${JSON.stringify(name)} in one of these directories (CNI_PATH).`
       : excerpt(refused.reduce(addDetails, "")),
   );
 }
 
+/** Up to the first letter of "Install". */
 function suggestion(name: string): string {
   const meant = didYouMean(name, ipamNames());
-  return meant === "" ? "" : `${meant.slice("; ".length)} Otherwise `;
+  return meant === "" ? "I" : `D${meant.slice("; d".length)} If not, i`;
 }
 
 /** Opens `name` (it may have several steps) below `directory`; links are followed as long as they stay in a directory of CNI_PATH or of the policy. */
@@ -124,7 +125,7 @@ function followLink(
     target = host.readlink(name, dir);
   } catch (error) {
     errnoOf(error);
-    refused.push(`${directory}/${name} leads out of its directory`);
+    refused.push(`${directory}/${name} is a link that leads out of its directory`);
     return undefined;
   }
   const absolute = target.startsWith("/") ? target : `${directory}/${target}`;
@@ -138,7 +139,7 @@ function followLink(
     }
   }
   refused.push(
-    `${directory}/${name} is a link to ${target}, which is not in CNI_PATH. The node's administrator can allow its directory as paths.plugins in /etc/cni/podnic.json.`,
+    `${directory}/${name} is a link to ${target}, which is not in CNI_PATH. The node's administrator can allow its directory with paths.plugins in /etc/cni/podnic.json.`,
   );
   return undefined;
 }
@@ -159,6 +160,6 @@ function whyNot(file: Fd): string {
   if ((mode & S_IFMT) !== S_IFREG) return "is not a regular file";
   if ((mode & 0o111) === 0) return "is not executable";
   if ((mode & (S_ISUID | S_ISGID)) !== 0) return "is set-user-ID or set-group-ID, which no plugin needs";
-  if ((mode & 0o002) !== 0) return "can be written by everybody";
+  if ((mode & 0o002) !== 0) return "is writable by everyone";
   return "";
 }

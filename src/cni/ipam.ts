@@ -45,7 +45,7 @@ function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
   throw new Failure(
     "invalid config",
     `${JSON.stringify(excerpt(name))} is not an IPAM plugin`,
-    `"ipam.type" names an IPAM plugin: ${ipamNames().join(", ")}, or one in CNI_PATH such as dhcp.`,
+    `"ipam.type" must name an IPAM plugin: ${ipamNames().join(", ")}, or one in CNI_PATH such as dhcp.`,
   );
 }
 
@@ -83,13 +83,13 @@ function ipamError(call: Call, what: string, why: string): Failure {
 function checkFamilies(call: Call, { ips, routes }: Result): void {
   for (const { address, gateway } of ips) {
     if (gateway === undefined || gateway.family === address.address.family) continue;
-    const why = `${formatAddress(gateway)} is not a gateway for ${formatPrefix(address)}`;
-    throw ipamError(call, "gave an address with a gateway of the other family", why);
+    const why = `${formatAddress(gateway)} cannot be the gateway of ${formatPrefix(address)}.`;
+    throw ipamError(call, "returned an address and a gateway of different families", why);
   }
   for (const { dst, gw } of routes) {
     if (gw === undefined || gw.family === dst.address.family || gw.bytes.every((byte) => byte === 0)) continue;
-    const why = `${formatAddress(gw)} is not a next hop for ${formatPrefix(dst)}`;
-    throw ipamError(call, "gave a route with a next hop of the other family", why);
+    const why = `${formatAddress(gw)} cannot be the next hop of a route to ${formatPrefix(dst)}.`;
+    throw ipamError(call, "returned a route whose next hop is of the other family", why);
   }
 }
 
@@ -99,7 +99,7 @@ function prepareLeniently(call: Call): IpamCall | undefined {
     return prepareIpam(call);
   } catch (error) {
     if (!(error instanceof Failure) || error.kind !== "invalid config") throw error;
-    log("warning", "no IPAM plugin was run", { cause: error.message });
+    log("warning", "the IPAM plugin was not run", { cause: error.message });
     return undefined;
   }
 }

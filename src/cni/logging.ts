@@ -40,7 +40,7 @@ export function startLog(place: Place): void {
 export function openLog(place: Place, begin: string): Fd {
   const { path } = place;
   const parent = openParent("logFile", place);
-  if (parent === undefined) throw new Failure("io", `no directory for ${path}`);
+  if (parent === undefined) throw new Failure("io", `the directory of ${path} does not exist`);
   const { dir, name } = parent;
   return closing(dir, () => {
     for (;;) {
@@ -59,9 +59,8 @@ export function openLog(place: Place, begin: string): Fd {
 function notOurLog(stat: Stat): string {
   const why = notOurs(stat);
   if (why !== "") return why;
-  if ((stat.mode & 0o077) !== 0)
-    return "is not a podnic log: users other than root may use it (it must have mode 0600)";
-  return stat.size < sizeLimit ? "" : `has reached ${sizeLimit} bytes`;
+  if ((stat.mode & 0o077) !== 0) return "is not a podnic log: its mode must be 0600, so that only root can use it";
+  return stat.size < sizeLimit ? "" : `has reached the limit of ${sizeLimit} bytes`;
 }
 
 /** A tenant may name any log: only what is empty, or begins as our lines do, is written to. */

@@ -9,6 +9,10 @@ export function isPlainName(text: string): boolean {
   return loops.plain(text);
 }
 
+/** isPlainName in words: the end of a message's sentence. */
+export const plainNameRule =
+  "must begin with a letter or digit; the remaining characters can be letters, digits, '_', '.' or '-'.";
+
 /** Unicode's White_Space, which Go's unicode.IsSpace asks for. */
 function isSpace(unit: number): boolean {
   return (
@@ -37,7 +41,7 @@ export function checkContainerId(id: string): void {
   throw new Failure(
     "invalid environment",
     "invalid characters in containerID (CNI_CONTAINERID)",
-    `${given}: it must begin with a letter or digit, followed by letters, digits, '_', '.' and '-'`,
+    `${given}: The container ID ${plainNameRule}`,
   );
 }
 
@@ -48,20 +52,20 @@ export function checkIfName(name: string): void {
     throw new Failure("invalid environment", `${what} (CNI_IFNAME)`, `${given}${cure}`);
   };
   const size = host.encode(name).length;
-  if (size > 15) refuse("interface name is too long", `it has ${size} bytes, and the kernel accepts at most 15`);
-  if (name === "." || name === "..") refuse("interface name is . or ..", "choose another name");
+  if (size > 15) refuse("interface name is too long", `It has ${size} bytes; the kernel accepts at most 15.`);
+  if (name === "." || name === "..") refuse("interface name is . or ..", "Choose another name.");
   for (let at = 0; at < name.length; at++) {
     const unit = name.charCodeAt(at);
     if (unit === 0x2f || unit === 0x3a || isSpace(unit)) {
-      refuse("interface name contains / or : or whitespace characters", "choose another name");
+      refuse("interface name contains / or : or whitespace characters", "Choose another name.");
     }
     // The kernel takes %d for a pattern and makes a name of its own; DEL would never find that one again.
-    if (unit === 0x25) refuse("interface name contains %", "the kernel would replace it with a number");
-    if (unit < 0x20 || unit === 0x7f) refuse("interface name contains control characters", "choose another name");
-    if (unit === 0xfffd) refuse("interface name is not UTF-8", "results are JSON, which cannot represent it");
+    if (unit === 0x25) refuse("interface name contains %", "The kernel would replace the pattern with a number.");
+    if (unit < 0x20 || unit === 0x7f) refuse("interface name contains control characters", "Choose another name.");
+    if (unit === 0xfffd) refuse("interface name is not UTF-8", "Results are JSON, which cannot represent it.");
   }
   if (name === "all" || name === "default") {
-    refuse(`interface name is ${name}`, "/proc/sys/net/ipv4/conf uses this name for something else");
+    refuse(`interface name is ${name}`, "The kernel uses this name for something else in /proc/sys/net.");
   }
 }
 
@@ -70,13 +74,13 @@ const NETWORK_NAME_MAX = 32_768;
 
 export function checkNetworkName(name: string): void {
   if (name.length > NETWORK_NAME_MAX) {
-    const cure = `${excerpt(name)}: "name" may have at most ${NETWORK_NAME_MAX} characters`;
+    const cure = `${excerpt(name)}: "name" can have at most ${NETWORK_NAME_MAX} characters.`;
     throw new Failure("invalid config", "network name is too long", cure);
   }
   if (isPlainName(name)) return;
   throw new Failure(
     "invalid config",
     "invalid characters found in network name",
-    `${excerpt(name)}: "name" must begin with a letter or digit, followed by letters, digits, '_', '.' and '-'`,
+    `${excerpt(name)}: "name" ${plainNameRule}`,
   );
 }

@@ -59,7 +59,7 @@ function checkEnvironment(command: string): void {
   throw new Failure(
     "invalid environment",
     `required env variables [${missing.join(",")}] missing`,
-    `${command} needs ${missing.join(", ")} in its environment. The container runtime sets them.`,
+    `${command} needs ${missing.join(", ")} in the environment. The container runtime sets them.`,
   );
 }
 
@@ -101,7 +101,7 @@ function readStdin(): Uint8Array {
     throw new Failure(
       "io",
       `error reading from stdin: ${error.message}`,
-      "The network configuration is read from stdin.",
+      "podnic reads the network configuration from stdin.",
     );
   }
   if (data !== undefined) return data;
@@ -114,9 +114,9 @@ function undecodable(what: string, cure: string): Failure {
 
 function decode(stdin: Uint8Array): unknown {
   if (stdin.length === 0)
-    throw undecodable("stdin is empty", "The network configuration, a JSON object, is read from stdin.");
+    throw undecodable("stdin is empty", "podnic reads the network configuration, a JSON object, from stdin.");
   if (stdin[0] === 0xef || stdin[0] === 0xfe || stdin[0] === 0xff) {
-    throw undecodable("stdin begins with a byte order mark", "JSON is UTF-8 without a byte order mark.");
+    throw undecodable("stdin begins with a byte order mark", "JSON must be UTF-8 without a byte order mark.");
   }
   const text = host.decode(stdin);
   if (isTooDeep(text)) {
@@ -176,7 +176,7 @@ const basics: ObjectShape = {
 /** What is needed before it is clear which plugin, and so which schema, is meant. */
 function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "version"> {
   if (typeof raw !== "object" || Array.isArray(raw)) {
-    throw undecodable(`${describe(raw)} is not an object`, "A network configuration is an object: {…}.");
+    throw undecodable(`${describe(raw)} is not an object`, "A network configuration must be an object: {…}.");
   }
   const { name = "", type = "", cniVersion = "" } = fold(raw ?? {}, basics) as { [key: string]: unknown };
   for (const [key, value] of Object.entries({ name, cniVersion })) {
@@ -187,7 +187,7 @@ function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "vers
     throw new Failure(
       "invalid config",
       "missing network name",
-      'The configuration needs a "name". Multus uses that of the NetworkAttachmentDefinition.',
+      'Add a "name" to the configuration. Multus uses the name of the NetworkAttachmentDefinition if it is missing.',
     );
   }
   checkNetworkName(name as string);

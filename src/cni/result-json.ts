@@ -45,7 +45,7 @@ function fail(where: string, value: unknown, wanted: string): never {
 
 function text(of: Json, key: string, where: string): string {
   const value = of[key] ?? "";
-  return typeof value === "string" ? value : fail(`${where}.${key}`, value, "a text");
+  return typeof value === "string" ? value : fail(`${where}.${key}`, value, "a string");
 }
 
 function unsigned(of: Json, key: string, where: string, largest = 0xffffffff): number | undefined {
@@ -188,7 +188,7 @@ export function noAddress(version: string): Failure {
   return new Failure(
     "invalid config",
     "cannot convert: no valid IP addresses",
-    `Results of cniVersion ${version} hold only addresses. Use 0.3.1 or later, or give the network an "ipam".`,
+    `In cniVersion ${version}, a result can contain only addresses. Use 0.3.1 or later, or add an "ipam" section to the network.`,
   );
 }
 

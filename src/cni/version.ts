@@ -51,7 +51,7 @@ export function checkVersion(command: Command, version: string): void {
       throw new Failure(
         "not decodable",
         `"cniVersion" ${JSON.stringify(version.slice(0, 64))} is not a version`,
-        `${command} exists since ${since[command]}. A version is three numbers, such as ${newestVersion}.`,
+        `${command} was introduced in ${since[command]}. A version consists of three numbers, such as ${newestVersion}.`,
       );
     }
     const known = supportedVersions.map((each) => JSON.stringify(each)).join(" ");
@@ -63,6 +63,6 @@ export function checkVersion(command: Command, version: string): void {
   throw new Failure(
     "incompatible version",
     `config version does not allow ${command}`,
-    `The cniVersion of the configuration is ${version}. ${command} exists since ${first}.`,
+    `The configuration's cniVersion is ${version}. ${command} was introduced in ${first}.`,
   );
 }

@@ -1,26 +1,26 @@
 // From defs.schema.json, by `npm run keys`: what is valid. Not to be edited.
 
 export type NetworkConfig = {
-  /** Version of the CNI spec; decides the form of the result. */
+  /** Version of the CNI specification; it determines the format of the result. */
   cniVersion?: string;
-  /** Name of the network. Needed; Multus puts that of the NetworkAttachmentDefinition in when it is missing. */
+  /** Name of the network. Required; if it is missing, Multus uses the name of the NetworkAttachmentDefinition. */
   name?: string;
-  /** Name of the plugin, by which the runtime finds it. */
+  /** Name of the plugin; the runtime uses it to find the executable. */
   type?: string;
-  /** Where addresses come from. Without a type there are none. Its further keys are those of the IPAM plugin. */
+  /** Source of the interface's addresses; without a type, it gets none. The other keys are the IPAM plugin's. */
   ipam?: {
-    /** Name of the IPAM plugin. static and host-local are built in, others are run. */
+    /** Name of the IPAM plugin. static and host-local are built in; podnic runs any other plugin as a separate program. */
     type?: string;
     [key: string]: unknown;
   };
   dns?: DnsConfig;
-  /** For the runtime: which keys of runtimeConfig it may fill in. */
+  /** Keys of runtimeConfig that the runtime can set. */
   capabilities?: unknown;
-  /** Filled in by the runtime. */
+  /** Set by the runtime. */
   runtimeConfig?: { [key: string]: unknown };
-  /** panic, error, warning, info, debug or verbose; anything else is info, as with sriov-cni. */
+  /** panic, error, warning, info, debug or verbose; any other value means info, as in sriov-cni. */
   logLevel?: string;
-  /** Log file, `….log` below /var/log, /run or /tmp; stderr when absent. */
+  /** Log file, `….log` below /var/log, /run or /tmp. If this key is absent, the log goes to stderr. */
   logFile?: string;
   [key: string]: unknown;
 };
@@ -28,26 +28,26 @@ export type NetworkConfig = {
 export type DnsConfig = {
   /** Name servers, in order. */
   nameservers?: string[];
-  /** Domain of the pod. */
+  /** The pod's local domain. */
   domain?: string;
-  /** Domains to look names up in, in order. */
+  /** Search domains, in order. */
   search?: string[];
-  /** Options of resolv.conf. */
+  /** Options for resolv.conf. */
   options?: string[];
 };
 
 export type RouteConfig = {
-  /** Destination. Needed. */
+  /** Destination. Required. */
   dst: string;
-  /** Next hop; the gateway of an address of the same family when absent. 0.0.0.0 and :: mean on the link. */
+  /** Next hop. Default: the gateway of an address of the same family. 0.0.0.0 and :: make the route on-link. */
   gw?: string;
-  /** MTU along the route. */
+  /** MTU of the route. */
   mtu?: number;
   /** TCP maximum segment size to advertise. */
   advmss?: number;
-  /** Metric: lower wins. */
+  /** Metric; the lowest wins. */
   priority?: number;
-  /** Routing table; the main one (254) when absent. */
+  /** Routing table. Default: 254 (main). */
   table?: number;
   /** 0 global, 253 link, 254 host. */
   scope?: number;

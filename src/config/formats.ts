@@ -7,12 +7,12 @@ import { isPciAddress } from "../sysfs/device.ts";
 export const wanted: Record<string, string> = {
   ip: "an IP address such as 192.0.2.1 or 2001:db8::1",
   "optional-ip": "an IP address such as 192.0.2.1 or 2001:db8::1",
-  cidr: "an address with prefix length (CIDR notation) such as 192.0.2.1/24",
-  "ip-or-cidr": "an IP address such as 192.0.2.1, with or without prefix length",
+  cidr: "an address with a prefix length (CIDR notation) such as 192.0.2.1/24",
+  "ip-or-cidr": "an IP address such as 192.0.2.1, with or without a prefix length",
   mac: "a link-layer address such as 02:00:5e:10:00:01",
-  interface: "the name of an interface: at most 127 bytes, no '/', no white space",
-  pci: "a PCI address with domain such as 0000:3b:00.1",
-  path: "an absolute path of at most 4095 bytes without '..' and control characters",
+  interface: "an interface name: at most 127 bytes, without '/' or white space",
+  pci: "a PCI address with its domain such as 0000:3b:00.1",
+  path: "an absolute path of at most 4095 bytes without '..' or control characters",
   word: "at most 253 characters without white space or control characters",
 };
 

@@ -23,7 +23,7 @@ interface Problem {
 
 type Expected = "value" | "value or ]" | "key" | "key or }" | "colon" | "comma";
 
-const noComments = "JSON has no comments";
+const noComments = "JSON does not allow comments";
 
 class Scanner {
   #at = 0;
@@ -60,7 +60,7 @@ class Scanner {
   #endedIn(): string {
     const inner = this.#open.at(-1);
     if (inner === undefined) return "it is empty";
-    return `it ends inside ${inner === "{" ? "an object: a } is" : "a list: a ] is"} missing`;
+    return `it ends inside ${inner === "{" ? "an object; a } is" : "a list; a ] is"} missing`;
   }
 
   #step(expected: Expected, char: string): Expected | Problem {
@@ -68,7 +68,7 @@ class Scanner {
       case "key":
       case "key or }":
         if (char === "}" && expected === "key or }") return this.#close();
-        if (char === "}") return this.#problem("the comma before } is one too many");
+        if (char === "}") return this.#problem("there is a superfluous comma before }");
         if (char === "/") return this.#problem(noComments);
         return char === '"' ? (this.#string() ?? "colon") : this.#problem("a key in double quotes is missing");
       case "colon":
@@ -77,7 +77,7 @@ class Scanner {
         return "value";
       case "comma":
         if (char === (this.#open.at(-1) === "{" ? "}" : "]")) return this.#close();
-        if (char !== ",") return this.#problem("a comma is missing, or a bracket");
+        if (char !== ",") return this.#problem("a comma or a bracket is missing");
         this.#at++;
         return this.#open.at(-1) === "{" ? "key" : "value";
       default:
@@ -99,7 +99,7 @@ class Scanner {
       return char === "{" ? "key or }" : "value or ]";
     }
     if (char === '"') return this.#string() ?? "comma";
-    if (char === "]" || char === "}") return this.#problem("a value is missing (or a comma is one too many)");
+    if (char === "]" || char === "}") return this.#problem("a value is missing (or there is a superfluous comma)");
     if (char === "'") return this.#problem("strings need double quotes");
     if (char === "/") return this.#problem(noComments);
     return this.#word() ?? "comma";
@@ -116,13 +116,13 @@ class Scanner {
         this.#at = at + 1;
         return undefined;
       }
-      if (unit < 0x20) return { at, what: "there is a control character in a string (a quote may be missing)" };
+      if (unit < 0x20) return { at, what: "there is a control character in a string (a quote might be missing)" };
       if (unit !== 0x5c) continue;
       const length = escapeLength(this.#text, at);
-      if (length === 0) return { at, what: "this is not an escape sequence of JSON" };
+      if (length === 0) return { at, what: "this is not a JSON escape sequence" };
       at += length - 1;
     }
-    return this.#problem("the string that begins here does not end");
+    return this.#problem("the string that begins here has no closing quote");
   }
 
   #word(): Problem | undefined {
@@ -131,7 +131,7 @@ class Scanner {
     const word = this.#text.slice(this.#at, end);
     if (!isValue(word)) {
       return this.#problem(
-        "this is not a JSON value: strings need double quotes, and the only words are true, false and null",
+        "this is not a JSON value: only true, false, null and numbers are written without double quotes",
       );
     }
     this.#at = end;

@@ -127,7 +127,7 @@ function unquoted(error: ErrorObject, value: unknown): string | undefined {
     type === "boolean" ? value === "true" || value === "false" : value.trim() !== "" && Number.isInteger(Number(value));
   if (!looksRight || (type !== "integer" && type !== "boolean")) return undefined;
   const key = error.instancePath.slice(error.instancePath.lastIndexOf("/") + 1);
-  return `write ${JSON.stringify(key)}: ${value}`;
+  return `Write ${JSON.stringify(key)}: ${value}.`;
 }
 
 /** Words for one error of ajv. */

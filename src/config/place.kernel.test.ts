@@ -49,7 +49,7 @@ test("a directory that others can write, or that is theirs, is not entered", () 
   fs.mkdirSync(`${root}/open`);
   for (const mode of [0o777, 0o1777, 0o775]) {
     fs.chmodSync(`${root}/open`, mode);
-    refused(`${root}/open/x`, "can be written by others");
+    refused(`${root}/open/x`, "is writable by other users");
   }
   fs.chmodSync(`${root}/open`, 0o755);
   fs.chownSync(`${root}/open`, 12345, 0);

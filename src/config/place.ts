@@ -93,7 +93,7 @@ function descend(key: string, place: Place, root: Fd, real: string, create?: { m
     const reached = pathOf(dir);
     const wanted = `${real === "/" ? "" : real}${place.steps.map((step) => `/${step}`).join("")}`;
     if (reached !== wanted || forbiddenTree(reached, place.root.path) !== undefined) {
-      throw refused(key, place.path, `is really ${reached}`);
+      throw refused(key, place.path, `actually leads to ${reached}`);
     }
     const opened = dir;
     dir = -1;
@@ -146,8 +146,8 @@ function noDirectory(key: string, place: Place, name: string): Failure {
 function whyNotAdmins(parent: Fd, fd: Fd): string {
   const { uid, mode, dev } = host.fstat(fd);
   if (!isOurUser(uid)) return "belongs to another user";
-  if ((mode & GROUP_OR_OTHERS_WRITE) !== 0) return "can be written by others";
-  return dev === host.fstat(parent).dev ? "" : "is another file system";
+  if ((mode & GROUP_OR_OTHERS_WRITE) !== 0) return "is writable by other users";
+  return dev === host.fstat(parent).dev ? "" : "is on another file system";
 }
 
 /** Whole contents of the file that a configuration names as resolvConf; undefined: not there. Throws Failure. */
@@ -173,6 +173,6 @@ function refused(key: string, path: string, why: string): Failure {
   return new Failure(
     "invalid config",
     `${key} ${JSON.stringify(path.slice(0, 128))} is refused: it ${why}`.replace("it : ", ""),
-    `Name a directory that only the node's administrator can create. Others can be allowed as paths.${key} in /etc/cni/podnic.json.`,
+    `Use a directory that only the node's administrator can create. The administrator can allow other directories with paths.${key} in /etc/cni/podnic.json.`,
   );
 }

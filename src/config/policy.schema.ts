@@ -2,26 +2,26 @@
 
 export type PolicyConfig = {
   devices?: {
-    /** May go to pods although the node needs them, or they seem to be there for others. */
+    /** Devices that pods can get even if the node or another program seems to need them. */
     allow?: string[];
-    /** Never go to pods. */
+    /** Devices that pods never get. */
     deny?: string[];
   };
   bridges?: {
-    /** Bridges that ADD makes filter VLANs when a configuration has vlan or vlanTrunk. Without this, such an ADD is refused. */
+    /** Bridges on which ADD enables VLAN filtering if a configuration has vlan or vlanTrunk. On other bridges without VLAN filtering, such an ADD fails. */
     filterVlans?: string[];
   };
-  /** Further directories that the paths of a configuration may name, or lie below. */
+  /** Additional directories that the paths in a configuration can name or lie below. */
   paths?: {
     dataDir?: string[];
     logFile?: string[];
     resolvConf?: string[];
     kernelpath?: string[];
-    /** Where links in CNI_PATH may lead. */
+    /** Directories that links in CNI_PATH can point to. */
     plugins?: string[];
   };
-  /** Milliseconds. */
+  /** Time limit for another plugin, in milliseconds. */
   delegateTimeout?: number;
-  /** Milliseconds. */
+  /** How long to wait for a lock, in milliseconds. */
   lockTimeout?: number;
 };

@@ -72,7 +72,7 @@ export function policy(): Policy {
     known = given === undefined ? builtIn : complete(given);
   } catch (error) {
     if (!lenient || !(error instanceof Error)) throw error;
-    log("warning", "node policy ignored", { file, cause: error.message });
+    log("warning", "ignoring the node's policy", { file, cause: error.message });
     ignored = error.message;
     known = builtIn;
   }
@@ -136,7 +136,7 @@ function read(): PolicyConfig | undefined {
       throw new Failure(
         "failed",
         `${file} is not trusted`,
-        "It must be a regular file that root owns and only root can write.",
+        "It must be a regular file that belongs to root and that only root can write to.",
       );
     }
     const data = readUpTo(fd, size, sizeLimit);
@@ -152,8 +152,8 @@ function parse(text: string): PolicyConfig {
   try {
     raw = JSON.parse(text);
   } catch {
-    const { line = 1, column = 1, text: what = "nested too deep" } = findJsonError(text) ?? {};
-    throw new Failure("failed", `${file} is not JSON`, `line ${line}, column ${column}: ${what}`);
+    const { line = 1, column = 1, text: what = "it is nested too deeply" } = findJsonError(text) ?? {};
+    throw new Failure("failed", `${file} is not JSON`, `Line ${line}, column ${column}: ${what}.`);
   }
   const { config, problems } = inspect("policy", raw);
   if (problems.length > 0) throw new Failure("failed", refusal(file, problems).message, "Correct the node's policy.");
@@ -174,15 +174,24 @@ export function confinePath(key: ConfinedKey, path: string): Place {
   const why = root === undefined ? "is outside the directories allowed for it" : whyNot(key, plain, root, steps);
   if (root !== undefined && why === "") return { path: plain, root, steps: stepsBelow(root, steps) };
   if (sound && ignored !== "") {
-    throw new Failure("try again", `cannot tell whether ${key} may be ${JSON.stringify(path.slice(0, 128))}`, ignored);
+    throw new Failure(
+      "try again",
+      `cannot tell whether the policy allows ${key} ${JSON.stringify(path.slice(0, 128))}`,
+      ignored,
+    );
   }
   const all = policy().paths[key].map((each) => each.path);
   const allowed = all.filter((inner) => !all.some((outer) => outer !== inner && isBelow(inner, outer)));
   throw new Failure(
     "invalid config",
     `${key} ${JSON.stringify(path.slice(0, 128))} ${why}`,
-    `It must be an absolute path below ${allowed.join(", ")}. The node's administrator can add directories as paths.${key} in ${file}.`,
+    `It must be an absolute path below ${inWords(allowed)}. The node's administrator can allow more directories with paths.${key} in ${file}.`,
   );
+}
+
+/** "/a, /b or /c". */
+function inWords(paths: string[]): string {
+  return paths.join(", ").replace(/, ([^,]*)$/, " or $1");
 }
 
 function stepsBelow(root: Root, steps: string[]): string[] {

@@ -76,7 +76,7 @@ test.each([-1, 4294967296, 1.5, 2 ** 63, Number.POSITIVE_INFINITY, true, [1], {}
 test("a list that is too long is refused before it is looked at", () => {
   const routes = Array.from({ length: 300_000 }, () => 5);
   expect(refused({ ...good, ipam: { routes } }).message).toContain(
-    "ipam.routes has 300000 entries, at most 1024 are allowed",
+    "ipam.routes has 300000 entries; at most 1024 are allowed",
   );
 });
 

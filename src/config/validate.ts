@@ -17,7 +17,7 @@ export function inspect(name: string, raw: unknown): { config: unknown; problems
   const problems: Problem[] = overlong.map(({ pointer, length, max }) => ({
     pointer,
     missing: false,
-    text: `${humanPath(pointer)} has ${length} entries, at most ${max} are allowed`,
+    text: `${humanPath(pointer)} has ${length} entries; at most ${max} are allowed`,
   }));
   if (!validate(config)) {
     const seen = new Set<string>();
@@ -44,7 +44,7 @@ export function refusal(prefix: string, problems: Problem[]): Failure {
   if (others.length > listed) more.push(`and ${others.length - listed} more`);
   const cure =
     first?.cure ??
-    "Correct it in the network configuration (with Multus: spec.config of the NetworkAttachmentDefinition).";
+    "Correct it in the network configuration (with Multus: in spec.config of the NetworkAttachmentDefinition).";
   const details = more.length === 0 ? cure : addDetails(cure, `Also: ${more.join("; ")}`);
   return new Failure("invalid config", `${prefix}: ${first?.text ?? "invalid"}`, details);
 }

@@ -32,7 +32,7 @@ export function replaceLearnt(
       (found) => isLearnt(found) && isAlike(found, wanted, index),
     );
     if (learnt.length === 0) return undefined;
-    for (const found of learnt) beginDeleteRoute(route, `${operation}: delete of the learnt one`, index, found);
+    for (const found of learnt) beginDeleteRoute(route, `${operation}: deleting the advertised route`, index, found);
     // One that has gone meanwhile is as good.
     route.runEach();
     beginAddRoute(route, operation, index, wanted);

@@ -139,7 +139,7 @@ function routeToText(found: KernelRoute): CapturedRoute {
 function usesObject({ nexthopId, dst }: KernelRoute, link: Link): boolean {
   if (nexthopId === undefined) return false;
   const what = { device: link.name, route: formatPrefix(dst), nexthop: nexthopId };
-  log("warning", "a route that uses a nexthop object is not restored on the host", what);
+  log("warning", "not restoring a route on the host, because it uses a nexthop object", what);
   return true;
 }
 
@@ -268,7 +268,7 @@ function settle(route: RouteSocket, index: number, name: string): void {
   try {
     settleAddresses(route, notifications, index, name);
   } catch (error) {
-    log("warning", "routes with a source address may be missing", { device: name, error: String(error) });
+    log("warning", "routes with a source address might be missing", { device: name, error: String(error) });
   } finally {
     notifications.close();
   }
@@ -277,6 +277,6 @@ function settle(route: RouteSocket, index: number, name: string): void {
 function warn(device: string, results: (NetlinkError | undefined)[]): void {
   for (const result of results) {
     if (result === undefined || result.code === "EEXIST") continue;
-    log("warning", "not restored on the host", { device, error: result.message });
+    log("warning", "cannot restore an address or route on the host", { device, error: result.message });
   }
 }

@@ -23,7 +23,7 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
 }
 
 /** Details of what CHECK throws, where there is nothing better to say. */
-export const changedSinceAdd = "Something changed it since ADD. DEL and a new ADD restore it.";
+export const changedSinceAdd = "Something has changed it since ADD. DEL and a new ADD restore it.";
 
 function missing(message: string): Failure {
   return new Failure("failed", message, changedSinceAdd);
@@ -36,7 +36,7 @@ function checkAddresses(pod: NetNs, index: number, name: string, spec: Interface
     const found = actual.find((candidate) => samePrefix(candidate, wanted));
     if (found === undefined) throw missing(`interface ${name} does not have the address ${formatPrefix(wanted)}`);
     if ((found.flags & IFA_F_DADFAILED) !== 0) {
-      throw missing(`address ${formatAddress(wanted.address)} of ${name} is also used by another host (DADFAILED)`);
+      throw missing(`address ${formatAddress(wanted.address)} on ${name} is also used by another host (DADFAILED)`);
     }
   }
 }
@@ -74,7 +74,7 @@ function checkPlainRoutes(pod: NetNs, index: number, name: string, spec: Interfa
       .filter((hop) => hop.ifIndex === index);
     if (!hops.some((hop) => isPlainHop(hop.gateway, gw, spec))) {
       const via = gw === undefined ? "" : ` via ${formatAddress(gw)}`;
-      throw missing(`the route ${formatPrefix(wanted)}${via} of ${name} is missing`);
+      throw missing(`the route ${formatPrefix(wanted)}${via} on ${name} is missing`);
     }
   }
 }
@@ -106,7 +106,7 @@ function hasHop(candidate: KernelRoute, index: number, hop: NewHop): boolean {
 
 function routeMissing(name: string, wanted: NewRoute, hop: NewHop, candidates: KernelRoute[]): Failure {
   const route = describeRoute({ ...wanted, hops: [hop] });
-  if (candidates.length === 0) return missing(`the route ${route} of ${name} is missing`);
+  if (candidates.length === 0) return missing(`the route ${route} on ${name} is missing`);
   const hops = candidates.flatMap((candidate) => candidate.nexthops);
   const instead = hops.map(
     ({ gateway, ifIndex }) => `${gateway === undefined ? "on-link" : formatAddress(gateway)} on device ${ifIndex}`,

@@ -133,15 +133,15 @@ const TAKEN = ["EADDRINUSE", "EBUSY"];
 
 function addressCure(pod: NetNs, index: number, error: NetlinkError, { address }: AddressSpec): string {
   if (error.code === "EEXIST")
-    return "The interface already has this address. The IPAM result names it twice, or something else set it.";
+    return "The interface already has this address. The IPAM result contains it twice, or another program set it.";
   if (error.code === "EACCES" || error.code === "EOPNOTSUPP")
-    return "IPv6 is disabled here. Enable it, or remove the IPv6 address.";
+    return "IPv6 is disabled in the pod. Enable it, or remove the IPv6 address.";
   if (!TAKEN.includes(error.code)) return "";
   const text = formatAddress(address.address);
   return inUse(
     `The address ${text}`,
     holderOfAddress(pod, index, address.address),
-    "Let IPAM give it to only one pod.",
+    "IPAM must give it to only one pod.",
   );
 }
 
@@ -149,7 +149,7 @@ function upCure(pod: NetNs, index: number, error: NetlinkError): string {
   if (!TAKEN.includes(error.code)) return "";
   const mac = getLink(pod.route, index)?.mac ?? "";
   const holder = holderOfMac(pod, index, mac);
-  return inUse(`The MAC address ${mac}`, holder, "Choose another one, or let the kernel choose.");
+  return inUse(`The MAC address ${mac}`, holder, "Choose another one, or let the kernel choose one.");
 }
 
 function inUse(what: string, holder: string, cure: string): string {
@@ -218,7 +218,7 @@ function withoutIpv6(name: string): Failure {
   return new Failure(
     "invalid config",
     `${what}: its MTU is below ${IPV6_MIN_MTU}, the minimum for IPv6`,
-    `Raise "mtu" (and that of the master) to at least ${IPV6_MIN_MTU}, or remove IPv6 addresses from the IPAM configuration.`,
+    `Raise "mtu" (and the master's MTU) to at least ${IPV6_MIN_MTU}, or remove IPv6 addresses from the IPAM configuration.`,
   );
 }
 

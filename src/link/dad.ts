@@ -32,7 +32,7 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
     if (tentative === 0) return;
     const link = getLink(route, index);
     if (link === undefined)
-      throw new Failure("failed", `${name} disappeared while its addresses were checked for duplicates`);
+      throw new Failure("failed", `${name} disappeared while its addresses were being checked for duplicates`);
     if (link.kind !== "" && (link.flags & IFF_LOWER_UP) === 0) return;
     const left = deadline - host.monotonic();
     if (left > 0) {

@@ -54,7 +54,7 @@ function waitGone(pod: NetNs, index: number, operation: string, socket: RouteSoc
     // A look waits for the child (RTNL), which is what we are here to avoid.
     if (told && !ended) continue;
     if (getLink(pod.route, index) === undefined) return;
-    if (ended) throw new NetlinkError(operation, 4, "EINTR", "the child was killed");
+    if (ended) throw new NetlinkError(operation, 4, "EINTR", "the child process was killed");
   }
-  throw new NetlinkError(operation, 110, "ETIMEDOUT", `not done in ${DEADLINE} ms`);
+  throw new NetlinkError(operation, 110, "ETIMEDOUT", `not finished after ${DEADLINE} ms`);
 }

@@ -34,9 +34,9 @@ function search(pod: NetNs, own: number, fits: (candidate: Candidate) => boolean
       ?.name;
   try {
     const here = within(pod);
-    if (here !== undefined) return `${here} of this pod`;
+    if (here !== undefined) return `${here} in this pod`;
     const onHost = within(ownNamespace());
-    if (onHost !== undefined) return `${onHost} of the host`;
+    if (onHost !== undefined) return `${onHost} on the host`;
     const directory = pod.path.slice(0, pod.path.lastIndexOf("/"));
     if (!directory.endsWith("/netns")) return "";
     for (const name of namesIn(directory).slice(0, SEARCH_LIMIT)) {

@@ -24,7 +24,7 @@ export function findMaster(namespace: NetNs, name: string): Master {
     throw new Failure(
       "failed",
       "no default route interface found",
-      `The configuration names no master, and ${where(namespace)} has no default route with a device. Set "master".`,
+      `The configuration does not set "master", and there is no default route through a device ${where(namespace)}. Set "master".`,
     );
   }
   const link = getLink(namespace.route, name);
@@ -32,12 +32,12 @@ export function findMaster(namespace: NetNs, name: string): Master {
   throw new Failure(
     "failed",
     `failed to lookup master "${name}": Link not found`,
-    `${where(namespace)} has no device of this name or alternative name. See \`ip link\` there, and "master" in the configuration.`,
+    `There is no device with this name or alternative name ${where(namespace)}. Compare \`ip link\` with "master" in the configuration.`,
   );
 }
 
 function where(namespace: NetNs): string {
-  return namespace.path === "" ? "the host" : namespace.path;
+  return namespace.path === "" ? "on the host" : `in ${namespace.path}`;
 }
 
 /** Refuses what the kernel would refuse in worse words, or would accept and not carry: a link on a master that is down. Throws Failure. */
@@ -69,7 +69,7 @@ export function nameTaken(name: string, pod: NetNs): Failure {
   return new Failure(
     "failed",
     `interface "${name}" already exists in the pod: file exists`,
-    `${pod.path} has a device of this name, which was not touched. Another network of the pod uses CNI_IFNAME ${name}, or an earlier ADD was not followed by DEL.`,
+    `${pod.path} has a device with this name, which was left unchanged. Another network of the pod uses CNI_IFNAME ${name}, or an earlier ADD was not followed by DEL.`,
   );
 }
 
@@ -121,10 +121,10 @@ function refusal(error: NetlinkError, master: Link, kind: UpperLink): Failure {
     EBUSY:
       master.slaveKind === ""
         ? `master "${master.name}" already has ${other} interfaces, and a device cannot have both kinds. Use another master, or ${other} for this network too.`
-        : `master "${master.name}" belongs to a ${master.slaveKind}, which takes everything it receives. Use the ${master.slaveKind} as master instead.`,
-    ENODEV: `master "${master.name}" was just removed`,
+        : `master "${master.name}" is a port of a ${master.slaveKind}, which takes every packet that "${master.name}" receives. Use the ${master.slaveKind} as the master instead.`,
+    ENODEV: `master "${master.name}" was just removed.`,
     EOPNOTSUPP: `The kernel has no ${kind}. Run \`modprobe ${kind}\`, or use a kernel built with it.`,
-    EPERM: "Creating links needs CAP_NET_ADMIN in the namespaces of the master and of the pod.",
+    EPERM: "Creating links requires CAP_NET_ADMIN in the namespaces of the master and the pod.",
     EADDRNOTAVAIL: "An interface cannot have this MAC address.",
     EINVAL: `The kernel does not accept ${kind} with these properties on master "${master.name}".`,
   };

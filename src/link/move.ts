@@ -59,7 +59,7 @@ function nameTaken(to: NetNs, name: string, taken: Link): Failure {
     taken.name === name ? `an interface ${name}` : `an interface ${taken.name} with the alternative name ${name}`;
   return new Failure(
     "failed",
-    `cannot move: ${describe(to)} has ${what} already`,
+    `cannot move: ${describe(to)} already has ${what}`,
     "Choose another interface name, or remove that interface.",
   );
 }
@@ -95,16 +95,16 @@ function moveFailure(error: unknown, from: NetNs, to: NetNs, link: Link, name: s
   const cause = error instanceof Error ? error.message : String(error);
   const message = `cannot move ${link.name} to ${describe(to)} as ${name}: ${cause}`;
   if (problem !== "")
-    return new Failure("failed", message, `and moving it back to ${describe(from)} failed: ${problem}`);
+    return new Failure("failed", message, `Moving it back to ${describe(from)} failed too: ${problem}`);
   return new Failure("failed", message, cureOf(error));
 }
 
 function cureOf(error: unknown): string {
   if (!(error instanceof NetlinkError)) return "";
-  if (error.code === "EEXIST") return "Another device took the name at the same time. This device is back as it was.";
+  if (error.code === "EEXIST") return "Another device took the name at the same time. The move was undone.";
   if (error.code === "EINVAL")
-    return "The device cannot leave its namespace (bridges and tunnels cannot), or a value does not fit it.";
+    return "The device cannot leave its namespace (bridges and tunnels cannot), or it does not accept one of the values.";
   if (error.code === "ENODEV") return "The device is gone.";
-  if (error.code === "EBUSY") return "The device is in use. Set it down, or take it out of its bridge or bond.";
+  if (error.code === "EBUSY") return "The device is in use. Set it down, or remove it from its bridge or bond.";
   return "";
 }

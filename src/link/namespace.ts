@@ -195,11 +195,11 @@ function tryOpen(path: string): OpenNamespace | Gone | SystemError | Failure {
   try {
     // O_PATH neither blocks on a FIFO nor runs a device's open; what it found is opened for real once we know what it is.
     file = host.open(path, O_PATH | O_CLOEXEC);
-    if (host.fstatfs(file) !== NSFS_MAGIC) return new Gone("is not a network namespace");
+    if (host.fstatfs(file) !== NSFS_MAGIC) return new Gone("not a network namespace");
     const fd = openProc(`/proc/self/fd/${file}`);
     if (host.ioctl(fd, NS_GET_NSTYPE, new Uint8Array(0)) === CLONE_NEWNET) return new OpenNamespace(path, fd);
     host.close(fd);
-    return new Gone("is a namespace, but not a network namespace");
+    return new Gone("a namespace, but not a network namespace");
   } catch (error) {
     if (error instanceof Failure) return error;
     if (!(error instanceof SystemError)) throw error;
@@ -243,7 +243,7 @@ function noProc(cause: SystemError): Failure {
   return new Failure(
     "failed",
     `there is no /proc: ${cause.message}`,
-    "Namespaces are opened through /proc. Mount it where the plugin runs (mount -t proc proc /proc).",
+    "podnic opens namespaces through /proc. Mount it where the plugin runs (mount -t proc proc /proc).",
   );
 }
 
@@ -255,7 +255,7 @@ function doubt(path: string, error: SystemError | Failure): Error {
   return new Failure(
     "no namespace",
     `CNI_NETNS ${path}: ${error.message}`,
-    `${error.code}: Cannot tell whether the pod's namespace exists, so nothing is released. The plugin must be able to reach the path.`,
+    `${error.code}: Cannot tell whether the pod's namespace exists, so nothing was released. The plugin must be able to reach the path.`,
   );
 }
 
@@ -287,7 +287,7 @@ function goBack(ns: Pick<NetNs, "fd">): void {
       return;
     } catch (error) {
       if (tries === TRIES) {
-        log("error", "cannot return to our own network namespace; giving up", { cause: String(error) });
+        log("error", "cannot return to the node's network namespace; exiting", { cause: String(error) });
         host.exit(1);
       }
       host.sleep(tries);

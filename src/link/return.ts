@@ -131,7 +131,10 @@ export function takeBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnaps
 function removeChildren(pod: NetNs, link: Link): void {
   for (const child of listLinksOn(pod.route, link.index)) {
     if (child.linkNetnsid !== undefined || child.kind === "veth") continue;
-    log("info", "removing an interface that the pod made on the device", { interface: child.name, device: link.name });
+    log("info", "removing an interface that the pod created on the device", {
+      interface: child.name,
+      device: link.name,
+    });
     deleteLink(pod.route, child.index);
   }
 }

@@ -142,7 +142,7 @@ export function restoreSettings(
     if (id !== undefined && !saved.xdp.includes(id)) set("xdp off", { xdp: { fd: -1, flags } });
   }
   for (const error of route.runEach())
-    if (error !== undefined) log("warning", "not restored", { device: name, error: error.message });
+    if (error !== undefined) log("warning", "cannot restore a setting", { device: name, error: error.message });
   const { inet, inet6 } = now.families ?? {};
   if (saved.secret !== undefined) writeQuietly(name, `net/ipv6/conf/${name}/stable_secret`, saved.secret);
   if (inet?.conf !== undefined) restoreSysctls(name, "ipv4", IPV4, valuesOf(saved.conf4, USUAL4), inet.conf);
@@ -190,7 +190,7 @@ function quietly<T>(device: string, run: () => T): T | undefined {
     return run();
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    log("warning", "not restored", { device, error: error.message });
+    log("warning", "cannot restore a setting", { device, error: error.message });
     return undefined;
   }
 }

@@ -147,6 +147,6 @@ function tolerating(code: string, device: string, run: () => void): void {
     run();
   } catch (error) {
     if (!(error instanceof NetlinkError) || (code !== "" && error.code !== code)) throw error;
-    log("warning", "not restored", { device, error: error.message });
+    log("warning", "cannot restore a property", { device, error: error.message });
   }
 }

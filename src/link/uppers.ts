@@ -29,7 +29,7 @@ export function othersOn(namespace: NetNs, link: Link, netnsPath: string): strin
   });
   // The device asks once, some drivers and all kinds that stand on another device once more, for every group. The group of fewest is one of
   // the device's own or of a single interface on it.
-  if (all > Math.min(...users.values()) + here.length) return "an interface of another namespace (macvlan or ipvlan)";
+  if (all > Math.min(...users.values()) + here.length) return "an interface in another namespace (macvlan or ipvlan)";
   // An ipvlan interface may be in all groups of its master, so that no number stands out.
   const find = (pod: NetNs): Link | undefined =>
     listLinksOfKind(pod.route, "ipvlan").find((each) => isMadeOn(each, { link, namespace }, pod));

@@ -338,7 +338,7 @@ export class NetlinkSocket {
       });
       if (done) return;
     }
-    throw failure(operation, ETIMEDOUT, `no answer in ${DATAGRAMS} datagrams`);
+    throw failure(operation, ETIMEDOUT, `no answer within ${DATAGRAMS} datagrams`);
   }
 
   /**
@@ -405,5 +405,5 @@ function checkDeadline(operation: string, deadline: number): number {
 }
 
 function noAnswer(operation: string): NetlinkError {
-  return failure(operation, ETIMEDOUT, `no answer from the kernel in ${DEADLINE} ms`);
+  return failure(operation, ETIMEDOUT, `no answer from the kernel within ${DEADLINE} ms`);
 }

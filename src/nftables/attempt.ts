@@ -67,7 +67,7 @@ function isMissing(nft: NftSocket, error: NetlinkError): boolean {
 export function listRules<T>(nft: NftSocket, place: Place, chain: string, read: PayloadReader<T | undefined>): T[] {
   const found = find(nft, () => nft.dumpRules(place, chain, read));
   if (found?.complete === false)
-    throw new Overtaken(`the rules of ${place.table} ${chain} cannot be read: they keep changing`);
+    throw new Overtaken(`cannot read the rules of ${place.table} ${chain}, because they keep changing`);
   return found?.items ?? [];
 }
 
@@ -79,8 +79,8 @@ export function checkTable(nft: NftSocket, place: Place, what: string): boolean 
   const name = `${familyName(place.family)} ${place.table}`;
   throw new Failure(
     "failed",
-    `${what}: the nftables table ${name} is switched off (flags dormant), so its rules have no effect`,
-    `Another program did that. Run \`nft add table ${name} '{ }'\` to switch it on.`,
+    `${what}: the nftables table ${name} is disabled (flags dormant), so its rules have no effect`,
+    `Another program disabled it. Run \`nft add table ${name} '{ }'\` to enable it.`,
   );
 }
 
@@ -112,7 +112,7 @@ export function nftFailure(error: unknown, cannot: string): unknown {
     return new Failure(
       "try again",
       `${cannot}: ${error.message}`,
-      "EAGAIN: other programs keep changing nftables: try again",
+      "EAGAIN: Other programs keep changing nftables. Try again.",
     );
   }
   if (!(error instanceof NetlinkError || error instanceof SystemError)) return error;
@@ -124,16 +124,16 @@ export function nftFailure(error: unknown, cannot: string): unknown {
 
 function cures(error: NetlinkError | SystemError): string | undefined {
   if (isUnsupported(error.code) || (error.code === "EINVAL" && error instanceof NetlinkError)) {
-    return "this kernel has no nf_tables: load the module (modprobe nf_tables) or build it (CONFIG_NF_TABLES, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET)";
+    return "This kernel has no nf_tables. Load the module (modprobe nf_tables) or build it (CONFIG_NF_TABLES, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET).";
   }
   if (error.code === "ENOENT") {
-    return "this kernel lacks a part of nf_tables: CONFIG_NF_TABLES_BRIDGE for macspoofchk; CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ for ipMasq";
+    return "This kernel lacks a part of nf_tables. macspoofchk needs CONFIG_NF_TABLES_BRIDGE; ipMasq needs CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ.";
   }
   if (error.code === "EBUSY") {
-    return "another program's rule jumps to the chain: find it (nft list ruleset) and remove it, then try again";
+    return "Another program's rule jumps to the chain. Find it (nft list ruleset) and remove it, then try again.";
   }
   if (error.code === "EPERM") {
-    return "podnic must run as root, or with CAP_NET_ADMIN; or another program owns the table (flags owner)";
+    return "podnic must run as root, or with CAP_NET_ADMIN. Or another program owns the table (flags owner).";
   }
   return undefined;
 }

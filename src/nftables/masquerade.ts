@@ -209,11 +209,11 @@ function expressionsOf(mark: string, ...message: Parameters<PayloadReader<void>>
 }
 
 function missing({ address }: Prefix, isOn: boolean): Failure {
-  const where = isOn ? `no rule for it in the chain ${CHECKS}` : `no packet comes to the chain ${CHECKS}`;
+  const where = isOn ? `the chain ${CHECKS} has no rule for it` : `no packet reaches the chain ${CHECKS}`;
   return new Failure(
     "failed",
-    `ipMasq: what the pod sends from ${formatAddress(address)} is not masqueraded: ${where} (table inet ${TABLE} of nftables)`,
-    `Something changed the rules since ADD (nft list table inet ${TABLE}). DEL and a new ADD restore them.`,
+    `ipMasq: packets from ${formatAddress(address)} are not masqueraded: ${where} (nftables table inet ${TABLE})`,
+    `Something has changed the rules since ADD (nft list table inet ${TABLE}). DEL and a new ADD restore them.`,
   );
 }
 

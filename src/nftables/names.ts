@@ -64,8 +64,8 @@ export function checkSpoofNames(id: string): void {
   if (length <= NAME_LIMIT) return;
   throw new Failure(
     "invalid environment",
-    `the container's id is too long for macspoofchk with nftables: the chain's name would have ${length} characters, and the limit is ${NAME_LIMIT}`,
-    'The chains are named after CNI_CONTAINERID and CNI_IFNAME. Shorten the id, or set "macspoofchkBackend": "bridge", which needs no names.',
+    `the container ID is too long for macspoofchk with nftables: the chain's name would have ${length} characters, and the limit is ${NAME_LIMIT}`,
+    'The chains are named after CNI_CONTAINERID and CNI_IFNAME. Shorten the ID, or set "macspoofchkBackend": "bridge", which creates no chains.',
   );
 }
 

@@ -116,7 +116,7 @@ function checkBase(nft: NftSocket): boolean {
   if (chain.hook?.number === c.NF_BR_PRE_ROUTING) return true;
   throw new Failure(
     "failed",
-    "macspoofchk: the chain PREROUTING of the table bridge nat is not attached to the hook prerouting, so its rules have no effect",
+    "macspoofchk: the chain PREROUTING in the table bridge nat is not attached to the prerouting hook, so its rules have no effect",
     'Another program created it. Remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge".',
   );
 }
@@ -185,7 +185,7 @@ export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac:
     if (!hasRules(nft, names.port, wanted.port))
       throw missing(`the chain ${names.port} does not send all frames to ${names.mac}`);
     if (!hasRules(nft, names.mac, wanted.mac))
-      throw missing(`the chain ${names.mac} does not let frames from ${formatMac(mac)} pass and drop all others`);
+      throw missing(`the chain ${names.mac} does not drop all frames except those from ${formatMac(mac)}`);
   } catch (error) {
     throw nftFailure(error, "macspoofchk");
   }
@@ -194,8 +194,8 @@ export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac:
 function missing(what: string): Failure {
   return new Failure(
     "failed",
-    `macspoofchk: ${what} (table bridge nat of nftables)`,
-    "Something changed the rules since ADD (nft list table bridge nat). DEL and a new ADD restore them.",
+    `macspoofchk: ${what} (nftables table bridge nat)`,
+    "Something has changed the rules since ADD (nft list table bridge nat). DEL and a new ADD restore them.",
   );
 }
 

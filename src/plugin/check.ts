@@ -17,11 +17,11 @@ export function checkUnchanged({ attachment }: Call, pod: NetNs, link: Link, own
   const { ifName } = attachment;
   const { mtu } = own.interface;
   if (mtu !== undefined && mtu !== link.mtu && !isMtuTuned(attachment)) {
-    const details = "It was changed in the pod.";
+    const details = "Something in the pod changed it.";
     throw checkFailure(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, details);
   }
   if ((link.flags & IFF_UP) === 0) {
-    throw checkFailure(`interface ${ifName} is down`, `ip link set ${ifName} up, in the pod.`);
+    throw checkFailure(`interface ${ifName} is down`, `Run \`ip link set ${ifName} up\` in the pod.`);
   }
   checkInterface(pod, link.index, ifName, own);
 }

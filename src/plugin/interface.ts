@@ -62,7 +62,7 @@ export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
     throw new Failure(
       "invalid config",
       `Sandbox in prevResult doesn't match configured netns: ${call.netns}`,
-      `prevResult has no interface ${ifName} in this namespace`,
+      `prevResult has no interface ${ifName} in this namespace.`,
     );
   }
   const ips = previous.ips.filter((ip) => belongsTo(ip, position, previous));
@@ -70,7 +70,7 @@ export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
     throw new Failure(
       "invalid config",
       `prevResult has no address for ${ifName}`,
-      `The configuration has IPAM (${call.config.ipam?.type}), so ADD should have set one.`,
+      `The configuration uses IPAM (${call.config.ipam?.type}), so ADD should have set one.`,
     );
   }
   const alone = previous.interfaces.every((each, at) => at === position || (each.sandbox ?? "") === "");

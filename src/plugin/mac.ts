@@ -46,7 +46,7 @@ export function unicastMac(where: string, text: string, cure?: string): string {
     bytes === undefined
       ? "is not a MAC address"
       : bytes.length !== 6
-        ? `has ${bytes.length} bytes, an Ethernet address has 6`
+        ? `has ${bytes.length} bytes; an Ethernet address has 6`
         : bytes.every((byte) => byte === 0)
           ? "cannot be the address of an interface"
           : (bytes[0]! & 1) === 1

@@ -25,7 +25,7 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
   refuseWhatIsOthers(link);
   if (link.master !== 0 && link.slaveKind !== "vrf") {
     const master = getLink(route, link.master)?.name ?? `interface ${link.master}`;
-    refuse(link, `belongs to the ${link.slaveKind || "interface"} ${master}`);
+    refuse(link, `is a port of the ${link.slaveKind || "interface"} ${master}`);
   }
   const use = usedByNode(route, link, routes ?? relevantRoutes(route, link.index));
   if (use === undefined) return;
@@ -39,12 +39,12 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
   if (mayGo(link)) return;
   refuseNodeDevice(hostNs.route, link, routes);
   const other = othersOn(hostNs, link, netnsPath);
-  if (other !== undefined) refuse(link, `has ${other} on top, which would lose its connection`);
+  if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
 }
 
 /** Throws Failure for what never may go; false: it depends on what the device is used for. */
 function mayGo(link: Link): boolean {
-  if ((link.flags & IFF_LOOPBACK) !== 0) throw refusal(link, "is the loopback interface", "Name another device.");
+  if ((link.flags & IFF_LOOPBACK) !== 0) throw refusal(link, "is the loopback interface", "Use another device.");
   refuseDenied(link);
   return isListed(link, policy().devices.allow);
 }
@@ -52,7 +52,7 @@ function mayGo(link: Link): boolean {
 function refuseWhatIsOthers(link: Link): void {
   if (link.kind === "") return;
   if (!TO_LEND.includes(link.kind)) {
-    refuse(link, `is of kind ${link.kind}, which carries other programs' packets`);
+    refuse(link, `carries other programs' packets (kind ${link.kind})`);
   }
   if (link.linkNetnsid === undefined) return;
   const other = link.kind === "veth" || link.kind === "vxcan" ? "its other end" : "the device below it";
@@ -76,7 +76,7 @@ function denied(device: { name: string }): Failure {
 
 function refuse(link: Link, why: string): never {
   const name = `add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node`;
-  const cure = `Name another device. If the node does not need this one, ${name}. Its traffic for the node stops while a pod has it.`;
+  const cure = `Use another device. If the node does not need this one, ${name}. The node cannot use it while a pod has it.`;
   throw refusal(link, why, cure);
 }
 

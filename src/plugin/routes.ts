@@ -17,5 +17,5 @@ export function readRoutes(routes: RouteConfig[] = []): RouteSpec[] {
 }
 
 function invalid(message: string, where: string): Failure {
-  return new Failure("invalid config", message, `This is "${where}".`);
+  return new Failure("invalid config", message, `Correct "${where}".`);
 }

@@ -16,7 +16,7 @@ export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => 
       throw new Failure(
         "try again",
         `${pathOf(dir)}/${name} is locked by another process`,
-        `Waited ${timeout} ms. "fuser ${pathOf(dir)}/${name}" names the holder; lockTimeout in /etc/cni/podnic.json changes the wait.`,
+        `Waited ${timeout} ms. "fuser ${pathOf(dir)}/${name}" shows which process has locked it; lockTimeout in /etc/cni/podnic.json sets how long podnic waits.`,
       );
     return body();
   } finally {
@@ -77,7 +77,7 @@ function openLock(dir: Fd, name: string): Fd {
     const looked = openLooked(dir, name, O_RDONLY, notOurs);
     if (looked?.fd !== undefined) return looked.fd;
     if (looked !== undefined) {
-      const cure = "podnic does not create such files. The node's administrator can remove it.";
+      const cure = "podnic did not create this file. The node's administrator can remove it.";
       throw new Failure("io", `${pathOf(dir)}/${name} is not a lock file: it ${looked.why}`, cure);
     }
     try {

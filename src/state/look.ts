@@ -24,7 +24,7 @@ export function notOurs(stat: Stat): string {
   const why = notRegular(stat);
   if (why !== "") return why;
   if (!isOurUser(stat.uid)) return "belongs to another user";
-  return stat.nlink > 1 ? "has another name (hard link)" : "";
+  return stat.nlink > 1 ? "has more than one hard link" : "";
 }
 
 /** root's, or whoever we are. */

@@ -136,7 +136,7 @@ function sparingly<T>(path: string, body: (say: Say) => T): T {
     if (++count <= MOST_COMPLAINTS) log(level, message, fields);
   });
   if (count > MOST_COMPLAINTS)
-    log("warning", "more records ignored", { directory: path, count: count - MOST_COMPLAINTS });
+    log("warning", "ignoring more records", { directory: path, count: count - MOST_COMPLAINTS });
   return value;
 }
 
@@ -202,12 +202,12 @@ function readRecord<T>(
       [key.network, key.containerId, key.ifName].every(isText) &&
       (home === undefined || (isObject(home) && typeof home.cookie === "string"));
     if (whole && isData(record.data)) return record;
-    say("warning", "record ignored: podnic did not write it", { file: `${path}/${name}` });
+    say("warning", "ignoring a record that podnic did not write", { file: `${path}/${name}` });
   } catch (error) {
     // It is there, and may well be read the next time (EIO, EACCES, EMFILE, ...): taking it for absent would lose the device's past. A
     // link or a socket is not of our making.
     if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
-    say("warning", "record ignored", { file: `${path}/${name}`, error: String(error) });
+    say("warning", "ignoring a record", { file: `${path}/${name}`, error: String(error) });
   }
   return undefined;
 }

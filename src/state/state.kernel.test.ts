@@ -378,6 +378,6 @@ it("complains about twenty damaged records of a directory, and counts the others
   logged.length = 0;
   expect(store.list()).toEqual([]);
   expect(logged.length).toBe(21);
-  expect(logged.at(-1)).toBe("warning: more records ignored");
+  expect(logged.at(-1)).toBe("warning: ignoring more records");
   expect(store.damaged().length).toBe(50);
 });

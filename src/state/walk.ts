@@ -108,12 +108,12 @@ function components(path: string, from?: string[]): string[] {
   for (const name of path.split("/")) {
     if (name === "" || name === ".") continue;
     if (name !== "..") out.push(name);
-    else if (from === undefined) throw refused(path, 'has ".." in it');
+    else if (from === undefined) throw refused(path, 'contains ".."');
     else out.pop();
   }
   return out;
 }
 
 function refused(path: string, why: string): Failure {
-  return new Failure("invalid config", `path refused: ${path} ${why}`, "Give the real path of the directory.");
+  return new Failure("invalid config", `path refused: ${path} ${why}`, "Use the real path of the directory.");
 }

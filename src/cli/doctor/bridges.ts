@@ -44,13 +44,13 @@ function checkOne(call: Call<BridgeConfig>): Finding {
       ABOUT,
       "ok",
       there === undefined
-        ? `${whose}: the first ADD makes bridge ${name}`
-        : `${whose}: bridge ${name} is there, and up`,
+        ? `${whose}: the first ADD creates bridge ${name}`
+        : `${whose}: bridge ${name} exists and is up`,
     );
   } catch (error) {
     if (error instanceof Failure) return finding(ABOUT, "error", `${whose}: ${error.message}`, error.details);
     if (!(error instanceof NetlinkError)) throw error;
-    return finding(ABOUT, "note", `${whose}: cannot be looked at: ${error.message}`);
+    return finding(ABOUT, "note", `${whose}: cannot be checked: ${error.message}`);
   }
 }
 
@@ -64,8 +64,8 @@ function checkIptables(calls: Call<BridgeConfig>[]): Finding[] {
       finding(
         ABOUT,
         "note",
-        "br_netfilter is on: frames from one pod of a bridge to another go through the host's rules of iptables, which may drop them " +
-          "(sysctl net.bridge.bridge-nf-call-iptables; kube-proxy may need it)",
+        "br_netfilter is enabled: frames between a bridge's pods go through the host's iptables rules, which might drop them " +
+          "(sysctl net.bridge.bridge-nf-call-iptables; kube-proxy might need it)",
       ),
     );
   if (calls.some(wantsMasquerade) && usesLegacy())
@@ -73,7 +73,7 @@ function checkIptables(calls: Call<BridgeConfig>[]): Finding[] {
       finding(
         ABOUT,
         "note",
-        "iptables-legacy is in use here: ipMasq rules that the Go plugin wrote by it stay when podnic deletes their pod (iptables-legacy -t nat -S)",
+        "iptables-legacy is in use: podnic does not remove ipMasq rules that the Go plugin created with it (iptables-legacy -t nat -S)",
       ),
     );
   return found;

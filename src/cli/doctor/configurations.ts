@@ -18,7 +18,7 @@ export function checkConfigurations(directories = CONFIG_DIRECTORIES, plugins = 
   const files = configurationFiles(directories);
   if (files.length === 0) {
     const found = `none in ${directories.join(", ")}`;
-    return [finding("configurations", "note", `${found}; with Multus they are NetworkAttachmentDefinitions`)];
+    return [finding("configurations", "note", `${found}; with Multus, networks are NetworkAttachmentDefinitions`)];
   }
   const versions = new SupportedVersions(plugins);
   const checked = files.map((file) => checkFile(file));
@@ -68,7 +68,7 @@ export function checkPolicy(): Finding[] {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const cure = error instanceof Failure ? error.details : "";
-    return [finding("policy", "error", `${error.message}; every ADD is refused`, cure || `Look at ${POLICY}.`)];
+    return [finding("policy", "error", `${error.message}; every ADD fails`, cure || `Check ${POLICY}.`)];
   }
   try {
     host.stat(POLICY);
@@ -78,7 +78,7 @@ export function checkPolicy(): Finding[] {
   }
   // A misspelled "deny" keeps nothing back.
   const unread = unknownKeys(readConfiguration(POLICY), [shapes.policy ?? null]).map(({ text, cure }) =>
-    finding("policy", "warning", `${POLICY}: ${text}`, cure || "Correct its spelling."),
+    finding("policy", "warning", `${POLICY}: ${text}`, cure || "Correct the spelling."),
   );
   return [finding("policy", "ok", `${POLICY} is valid and in use`), ...unread];
 }

@@ -35,7 +35,7 @@ function checkName(name: string, directories: string[], used: boolean): Finding 
   const [first, ...others] = places;
   const ours = pluginNames().includes(name);
   if (first === undefined) {
-    if (!used) return finding("plugins", "note", `${name}: nowhere`);
+    if (!used) return finding("plugins", "note", `${name}: not installed`);
     const cure = ours ? `podnic install ${directories[0]}` : `Install the plugin ${name} in ${directories[0]}.`;
     return finding("plugins", "error", `${name}: not installed, but a configuration on this node uses it`, cure);
   }
@@ -46,7 +46,7 @@ function checkName(name: string, directories: string[], used: boolean): Finding 
   if (!executable) {
     return finding("plugins", "error", `${first.path} is not executable`, `chmod 755 ${first.path}`);
   }
-  const behind = others.map(({ path, kind }) => `, before ${inWords(kind)} in ${path}`).join("");
+  const behind = others.map(({ path, kind }) => `, which comes before ${inWords(kind)} in ${path}`).join("");
   const found = `${first.path}: ${inWords(first.kind)}${behind}`;
   const hidden = others.find(({ kind }) => kind === "podnic");
   if (!ours || first.kind === "podnic" || hidden === undefined) return finding("plugins", "ok", found);
@@ -55,7 +55,7 @@ function checkName(name: string, directories: string[], used: boolean): Finding 
 }
 
 function inWords(kind: Kind): string {
-  return kind === "unknown" ? "somebody's" : kind;
+  return kind === "unknown" ? "unknown program" : kind;
 }
 
 function recogniseQuietly(path: string): Kind {

@@ -34,7 +34,7 @@ export function checkRelease(release: string): Finding {
       "kernel",
       "warning",
       found,
-      `podnic is tested on 6.12 and 6.18, and untested before ${OLDEST.join(".")}.`,
+      `podnic is tested on Linux 6.12 and 6.18. It is not tested on versions before ${OLDEST.join(".")}.`,
     );
   }
   return finding("kernel", "ok", found);
@@ -49,7 +49,7 @@ function checkOpenat2(): Finding {
     return finding(
       "kernel",
       "note",
-      `openat2(2): ${error.code}; paths are resolved one step at a time, which is as safe`,
+      `openat2(2): ${error.code}; paths are resolved one step at a time, which is just as safe`,
     );
   }
 }
@@ -72,12 +72,12 @@ function checkModules(release: string, used: Set<string>): Finding[] {
   return [...new Set(kinds)].map((name) => {
     const state = moduleState(release, name);
     if (state !== "missing") return finding("kernel", "ok", `${name}: ${inWords[state]}`);
-    const cure = `Install the package with the kernel's additional modules (linux-modules-extra, kernel-modules), or a kernel with CONFIG_${name.toUpperCase()}.`;
+    const cure = `Install the package of additional kernel modules (linux-modules-extra, kernel-modules), or a kernel with CONFIG_${name.toUpperCase()}.`;
     const needed = used.has(name);
     return finding(
       "kernel",
       needed ? "error" : "note",
-      `${name}: this kernel does not have it${needed ? ", but a configuration here uses it" : ""}`,
+      `${name}: not in this kernel${needed ? ", but a configuration on this node uses it" : ""}`,
       needed ? cure : "",
     );
   });
@@ -120,7 +120,7 @@ function askKernel(kind: NewLink["kind"]): Module {
     if (error.code === "EOPNOTSUPP") return "missing";
     return error.code === "EPERM" ? "unknown" : "built in";
   }
-  throw new Error(`the kernel made a ${kind} on an interface that does not exist`);
+  throw new Error(`the kernel created a ${kind} on an interface that does not exist`);
 }
 
 const CAPABILITIES = [
@@ -134,14 +134,14 @@ const CAPABILITIES = [
 export function checkCapabilities(status = readText("/proc/self/status") ?? ""): Finding[] {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   if (effective === undefined) {
-    return [finding("capabilities", "note", "cannot be determined: /proc is not mounted here")];
+    return [finding("capabilities", "note", "cannot be determined, because /proc is not mounted")];
   }
   const bits = Number.parseInt(effective.slice(-8), 16);
   const missing = CAPABILITIES.filter(({ bit }) => ((bits >>> bit) & 1) === 0);
   if (missing.length === 0) {
     return [finding("capabilities", "ok", `this process has ${CAPABILITIES.map(({ name }) => name).join(", ")}`)];
   }
-  const cure = "Run it as root on the node. A runtime runs plugins as root with all capabilities.";
+  const cure = "Run podnic as root on the node. A runtime runs plugins as root with all capabilities.";
   return missing.map(({ name, why }) =>
     finding("capabilities", "warning", `this process lacks ${name}, which plugins need ${why}`, cure),
   );

@@ -48,8 +48,8 @@ function inWords(garbage: Garbage): string {
 function ofDamaged(garbage: Garbage): Finding {
   const what = garbage.kind === "record" ? `${STATE_ROOT}/${garbage.lender.plugin}/${garbage.file}` : "";
   const cure =
-    "Plugins ignore it. podnic doctor --fix removes it; if its attachment had a device, look for that by hand.";
-  return finding("state", "warning", `${what} is not a record`, cure, true);
+    "Plugins ignore it, and podnic doctor --fix removes it. If its attachment had a device, look for the device by hand.";
+  return finding("state", "warning", `${what} is not a valid record`, cure, true);
 }
 
 function checkPool({ network, size, free, directory, leases }: Pool): Finding[] {
@@ -57,7 +57,14 @@ function checkPool({ network, size, free, directory, leases }: Pool): Finding[] 
   const found: Finding[] = [];
   if (size !== undefined && free !== undefined && free <= size * (1 - NEARLY)) {
     const full = `network ${network}: ${countInWords(free)} of ${countInWords(size)} addresses are free (${directory})`;
-    found.push(finding("state", free === 0 ? "error" : "warning", full, "Enlarge the range, or see podnic leases."));
+    found.push(
+      finding(
+        "state",
+        free === 0 ? "error" : "warning",
+        full,
+        "Enlarge the range, or look for unused leases with podnic leases.",
+      ),
+    );
   }
   if (unknown > 0) {
     const what = `network ${network}: cannot tell whether the holders of ${unknown} lease${unknown === 1 ? "" : "s"} still exist`;
@@ -82,14 +89,14 @@ function checkDevice(device: Device, isGarbage: boolean): Finding[] {
   }
   if (state === "elsewhere") {
     // Nothing was written down about it, so it may be the uplink of the machine that this node is a container on.
-    const note = `${what}: ${why}; it comes back when that namespace ends`;
+    const note = `${what}: ${why}; it returns when that namespace is deleted`;
     return link === undefined ? [finding("state", "note", note)] : [];
   }
   if (state !== "lost" || isGarbage) return [];
   const cure =
     holder === undefined
-      ? "The next ADD of this device by host-device restores its name."
-      : "The DEL of its pod, or its next ADD, restores it.";
+      ? "The next host-device ADD of this device restores its name."
+      : "DEL of its pod, or the next ADD of this device, restores it.";
   return [finding("state", "warning", `${what}: ${why}`, cure)];
 }
 
@@ -103,7 +110,7 @@ function checkRoot(path: string): Finding[] {
           "state",
           "error",
           `${path} is not a directory`,
-          "Move it away; plugins create the directory when they need it.",
+          "Move it away. Plugins create the directory when they need it.",
         ),
       ];
     }

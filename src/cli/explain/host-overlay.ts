@@ -43,7 +43,7 @@ export class HostOverlay {
     this.#replacePackets(host);
     host.run = (command) => this.#run(command);
     host.fork = () => {
-      throw new SystemError("fork", ENOSYS, "ENOSYS", "nothing is started");
+      throw new SystemError("fork", ENOSYS, "ENOSYS", "podnic explain starts no programs");
     };
   }
 
@@ -110,7 +110,7 @@ export class HostOverlay {
 
   #run(command: Command): never {
     this.steps.add("run", `${command.path} with CNI_COMMAND=${command.env.CNI_COMMAND ?? ""}`);
-    throw new Unknown(`the answer of ${command.path} decides what comes next`);
+    throw new Unknown(`the next steps depend on the answer of ${command.path}`);
   }
 }
 

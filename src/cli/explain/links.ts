@@ -62,7 +62,7 @@ export class LinkOverlay {
     host.send = (fd, data) => {
       const space = spaces.ofSocket(fd);
       // Made before we listened: nobody could say what it changes, and where.
-      if (space === undefined) throw new Error("a message on a socket that is not known");
+      if (space === undefined) throw new Error("a message on an unknown socket");
       for (const message of splitMessages(data)) {
         if (isQuestion(message)) this.#question(space, fd, message);
         else this.#change(space, fd, message);

@@ -92,7 +92,7 @@ export function uninstall(path: string, only: string[]): Change[] {
 
 function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
   const cure =
-    "Name the directory where the runtime looks for plugins, usually /opt/cni/bin, or create it with mkdir -p.";
+    "Specify the directory where the runtime looks for plugins, usually /opt/cni/bin, or create it with mkdir -p.";
   const dir = openNamedDirectory(path, cure);
   // The directory is its own lock: two installers would take each other's files for leftovers.
   try {
@@ -122,7 +122,7 @@ function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): voi
   if (force && !directory) return;
   throw new Failure(
     "failed",
-    `${path}/${name} is not replaced: it is ${directory ? "a directory" : "neither podnic's, nor a Go plugin, nor sriov-cni"}`,
+    `${path}/${name} was not replaced: it is ${directory ? "a directory" : "neither podnic, nor a Go plugin, nor sriov-cni"}`,
     directory ? "Move it away." : "Nothing was changed. --force replaces it; add --backup to keep a copy.",
   );
 }
@@ -175,7 +175,7 @@ function refuseFalseBackup(path: string, dir: Fd): void {
   throw new Failure(
     "failed",
     `${path}/${BACKUP} is not a directory`,
-    "install keeps the plugins that it replaces there. Check what it is, and remove it.",
+    "podnic install --backup keeps replaced plugins there. Check what it is, and remove it.",
   );
 }
 

@@ -16,7 +16,7 @@ export function configurationFiles(directories = CONFIG_DIRECTORIES): string[] {
   return directories.flatMap((directory) => {
     const names = namesIn(directory).filter((name) => /\.(conf|conflist|json)$/.test(name));
     if (names.length > MOST_FILES) {
-      note(`${directory} has ${names.length} configurations; the first ${MOST_FILES} are looked at`);
+      note(`${directory} has ${names.length} configurations; only the first ${MOST_FILES} are checked`);
     }
     return names.slice(0, MOST_FILES).map((name) => `${directory}/${name}`);
   });

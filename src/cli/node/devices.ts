@@ -155,7 +155,7 @@ type Judgement = Pick<Device, "state" | "why" | "cure">;
 function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undefined): Judgement {
   if (inside) return { state: "pod", why: "" };
   if (outside !== undefined) {
-    const why = life === "gone" ? "its namespace is gone" : "it came back without a DEL";
+    const why = life === "gone" ? "its namespace is gone" : "it returned without a DEL";
     return { state: "lost", why: `${why}; it is "${outside.name}" here` };
   }
   if (saved === undefined) {
@@ -165,8 +165,8 @@ function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undef
   if (life === "gone") return { state: "lost", why: "its namespace is gone, and its interface was not found" };
   return {
     state: "pod",
-    why: "interface not found: the pod deleted it or moved it to where podnic cannot see, or it was unplugged",
-    cure: "The DEL of its pod ends the attachment when the device is certainly gone, and keeps the record otherwise.",
+    why: "interface not found: the pod deleted it or moved it to a namespace that podnic cannot see, or it was unplugged",
+    cure: "If the device is certainly gone, DEL of its pod removes the record; otherwise it keeps the record.",
   };
 }
 
@@ -198,7 +198,8 @@ function aliasedDevices({ namespace, links, view }: Inside, holders: Holder[]): 
       mac: link.mac,
       // A card that nobody gave away may be the machine's own, seen from a node that is a container on it.
       state: link.alias === "" && pciOf(link) !== "" ? "elsewhere" : "pod",
-      why: link.alias === "" ? "podnic has no record of it" : "its alias gives its name on the host (Go host-device)",
+      why:
+        link.alias === "" ? "podnic has no record of it" : "its alias contains its name on the host (Go host-device)",
       holder: { by: "", network: "", containerId: "", interface: link.name, namespace: namespace.path },
     }));
 }
@@ -234,8 +235,8 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Judgement {
   const renamed = isSpareName(link.name) && link.alias !== "" && getLink(route, link.alias) !== undefined;
   const state = isPhysical(link) ? "free" : "virtual";
   if (!renamed) return { state, why: "" };
-  const why = `was "${link.alias}", a name that another device has now`;
-  return { state, why, cure: `Once the name is free: ip link set dev ${link.name} name ${link.alias}` };
+  const why = `was "${link.alias}", but another device now has that name`;
+  return { state, why, cure: `When the name is free, run \`ip link set dev ${link.name} name ${link.alias}\`.` };
 }
 
 /** PCI network devices without an interface that we have met. */
@@ -245,7 +246,7 @@ function hiddenDevices(known: Device[]): Device[] {
   // /sys shows the cards of the whole machine, also to a node that is a container on it (kind, k3d, LXD).
   const elsewhere = isMachinesNetwork()
     ? "its interface is in a namespace that podnic cannot see"
-    : "its interface is in another namespace, perhaps the host's: podnic does not run in the host's namespace";
+    : "its interface is in another namespace, perhaps the host's, because podnic does not run in the host's namespace";
   return addresses.map((pci): Device => {
     const driver = driverOf(pci);
     const device = { name: "", pci, driver, mac: "" };

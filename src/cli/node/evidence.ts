@@ -84,7 +84,7 @@ export class Containers {
     if (at !== undefined) return { life: "alive", why: `${at} has this address` };
     const gone = found.find(({ life }) => life === "gone");
     if (gone !== undefined) return gone;
-    if (written() < this.#bootTime) return { life: "gone", why: "its lease is older than this boot" };
+    if (written() < this.#bootTime) return { life: "gone", why: "the lease was written before the node booted" };
     return { life: "unknown", why: "nothing on this node refers to it" };
   }
 
@@ -92,18 +92,19 @@ export class Containers {
   holderOfNobodys(address: string, written: () => number): Evidence {
     const at = this.#addresses.get(address) ?? this.#given.get(address);
     if (at !== undefined) return { life: "alive", why: `${NOBODY}, and ${at} has this address` };
-    if (written() < this.#bootTime) return { life: "gone", why: `${NOBODY}, and it is older than this boot` };
+    if (written() < this.#bootTime)
+      return { life: "gone", why: `${NOBODY}, and it was written before the node booted` };
     if (this.#seesAll) return { life: "gone", why: `${NOBODY}, and no pod has the address` };
-    return { life: "unknown", why: `${NOBODY}, and not all pods can be seen from here` };
+    return { life: "unknown", why: `${NOBODY}, and podnic cannot see all pods` };
   }
 }
 
-/** "its lease names no owner" and what follows. */
-const NOBODY = "its lease names no owner";
+/** "its lease has no owner" and what follows. */
+const NOBODY = "its lease has no owner";
 
 function inWords(life: Life, path: string): string {
   if (life === "alive") return `in ${path}`;
-  return life === "gone" ? `${path} is gone` : `${path || "its namespace"} cannot be seen from here`;
+  return life === "gone" ? `${path} is gone` : `podnic cannot see ${path || "its namespace"}`;
 }
 
 /** Every namespace has these. */

@@ -152,11 +152,11 @@ function collectDevice({ lender, key }: Holder): Outcome {
     return giveBack(lender, key, "");
   });
   if (outcome !== "hidden") return outcome;
-  throw new Error("its interface is in a namespace that podnic cannot see; it comes back when that namespace ends");
+  throw new Error("its interface is in a namespace that podnic cannot see; it returns when that namespace is deleted");
 }
 
 /** Throws when the attachment has come back to life (an ADD of the same name). */
 export function requireStillGone(lender: Holder["lender"], key: RecordKey, holders: Holder[]): void {
   const now = holders.find((one) => one.lender === lender && isSameKey(one.key, key));
-  if (now !== undefined && now.life !== "gone") throw new Error("its pod is running again; it was not touched");
+  if (now !== undefined && now.life !== "gone") throw new Error("its pod is running again, so it was left unchanged");
 }

@@ -24,7 +24,7 @@ export interface Inside {
 /** Looks into all namespaces but our own; into one that we may not enter, or that ends meanwhile, nobody looks. */
 export function lookInside(namespaces: Namespaces): Inside[] {
   const own = ownNamespace();
-  const progress = new Progress("looking into network namespaces");
+  const progress = new Progress("reading network namespaces");
   const found: Inside[] = [];
   for (const namespace of namespaces.seen) {
     progress.step(namespaces.seen.length);

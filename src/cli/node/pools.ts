@@ -181,7 +181,7 @@ function readLease(
     const data = text === undefined ? readFile(dir, name, LEASE_LIMIT) : undefined;
     if (text === undefined && data === undefined) return undefined;
     const owner = parseOwner(text ?? host.decode(data!));
-    if (owner === undefined) return odd("not written by a plugin");
+    if (owner === undefined) return odd("no plugin wrote it");
     const at = (): number => (text === undefined ? host.stat(name, false, dir).mtime : written);
     const { containerId, ifName } = owner === "none" ? { containerId: "", ifName: "" } : owner;
     const { life, why } =

@@ -73,7 +73,7 @@ export function unsupportedInWords({ network, version, path, supported }: Unsupp
 } {
   const newest = supported.at(-1);
   return {
-    found: `network "${network}" has cniVersion ${version}, and ${path} supports ${supported.join(", ")}: ADD and DEL fail`,
-    cure: `Set "cniVersion" to "${newest}" if all its plugins support that, or install a newer ${path.slice(path.lastIndexOf("/") + 1)}.`,
+    found: `network "${network}" has cniVersion ${version}, but ${path} supports only ${supported.join(", ")}: ADD and DEL fail`,
+    cure: `Set "cniVersion" to "${newest}" if all plugins of the network support it, or install a newer ${path.slice(path.lastIndexOf("/") + 1)}.`,
   };
 }

@@ -54,7 +54,10 @@ function pairs(text: string): Attachment["args"] {
   return given.map((pair) => {
     const at = pair.indexOf("=");
     if (at > 0 && at < pair.length - 1) return [pair.slice(0, at), pair.slice(at + 1)];
-    throw new UsageError(`${JSON.stringify(pair)} is not a CNI_ARGS pair`, "Pairs are K=V, separated by semicolons.");
+    throw new UsageError(
+      `${JSON.stringify(pair)} is not a CNI_ARGS pair`,
+      "Write pairs as K=V, separated by semicolons.",
+    );
   });
 }
 
@@ -67,7 +70,7 @@ function capabilities(text: string): Attachment["capabilityArgs"] {
   } catch {
     // said below
   }
-  const cure = `Give an object such as {"mac": "02:00:5e:10:00:01", "ips": ["192.0.2.5/24"]}.`;
+  const cure = `Use an object such as {"mac": "02:00:5e:10:00:01", "ips": ["192.0.2.5/24"]}.`;
   throw new UsageError("capability arguments are not a JSON object", cure);
 }
 

@@ -57,7 +57,7 @@ function readNetwork(file: string, text: string): Network {
 }
 
 function unusable(file: string, text: string): Failure {
-  return new Failure("invalid config", text, `See podnic validate ${file}.`);
+  return new Failure("invalid config", text, `Run podnic validate ${file} for details.`);
 }
 
 /** The option that names another directory. */
@@ -87,16 +87,16 @@ export function sourceOf(given: string, directories: string[]): Source {
   const { files, names } = search(given, directories);
   const [file, ...others] = files;
   if (file !== undefined) {
-    if (others.length > 0) note(`network "${given}" is also in ${others.join(", ")}; ${file} comes first and is used`);
+    if (others.length > 0) note(`network "${given}" is also in ${others.join(", ")}; using ${file}, which comes first`);
     return { file, byName: true };
   }
   if (isFile(given)) return { file: given, byName: false };
   const where = directories.join(" and ");
-  const there = names.length === 0 ? "There are no networks." : `Networks there: ${names.join(", ")}.`;
+  const there = names.length === 0 ? "There are no networks in it." : `Networks there: ${names.join(", ")}.`;
   throw new Failure(
     "invalid config",
     `no network "${given}" in ${where}${didYouMean(given, names)}`,
-    `${there} Give a name, or the path of a file; --conf-dir names another directory.`,
+    `${there} Specify a name or the path of a file; --conf-dir selects another directory.`,
   );
 }
 
@@ -151,7 +151,7 @@ function nameIn(file: string): string {
 function filesIn(dir: string, mayBeMissing: boolean): string[] {
   let fd: Fd;
   try {
-    fd = openNamedDirectory(dir, "Networks are looked for in it; --conf-dir names another directory.");
+    fd = openNamedDirectory(dir, "podnic looks for networks in it; --conf-dir selects another directory.");
   } catch (error) {
     if (mayBeMissing && error instanceof Failure) return [];
     throw error;
@@ -187,6 +187,6 @@ export function networkIn(file: string): Network {
   throw new Failure(
     "invalid config",
     `${file} has ${networks.length} networks: ${networks.map(({ name }) => name).join(", ")}`,
-    "This command takes one: put it into a file of its own.",
+    "This command needs a file with one network. Put the network into a file of its own.",
   );
 }

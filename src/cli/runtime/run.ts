@@ -74,7 +74,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     } catch (error) {
       if (!(error instanceof Failure) || i === 0) throw error;
       const done = network.plugins.slice(0, i).map(({ type }) => String(type));
-      const kept = `What ${done.join(", ")} did before it stays in place until a DEL.`;
+      const kept = `The changes that ${done.join(", ")} made before remain in place until DEL.`;
       throw error.reworded(error.message, addDetails(error.details, kept));
     }
   }
@@ -82,9 +82,9 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     keepResult(network, attachment, result);
   } catch (error) {
     const failure = toFailure(error);
-    const cure = "The interface exists all the same, until a DEL.";
+    const cure = "The interface exists nevertheless, until DEL.";
     throw failure.reworded(
-      `the result cannot be kept in ${DIRECTORY}: ${failure.message}`,
+      `cannot store the result in ${DIRECTORY}: ${failure.message}`,
       addDetails(failure.details, cure),
     );
   }
@@ -106,8 +106,8 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
     const what = `network "${network.name}" as ${ifName} in ${netns}, container ${containerId}`;
     throw new Failure(
       "unknown container",
-      `there is no cached result for ${what}: was it ever added?`,
-      "CHECK compares the interface with the result of ADD.",
+      `there is no cached result for ${what}`,
+      "CHECK compares the interface with the result of ADD. Was it ever added?",
     );
   }
   for (const plugin of network.plugins) {
@@ -121,7 +121,7 @@ function attempt<T>(what: string, act: () => T): T | undefined {
     return act();
   } catch (error) {
     const { message, details } = toFailure(error);
-    log("warning", `the result of ADD cannot be ${what}: ${message}`, { details });
+    log("warning", `the cached result of ADD cannot be ${what}: ${message}`, { details });
     return undefined;
   }
 }

@@ -80,10 +80,10 @@ function listSchema(): Schema {
     type: "object",
     required: ["name", "plugins"],
     properties: {
-      cniVersion: { enum: [...supportedVersions], description: "Version of the CNI spec." },
+      cniVersion: { enum: [...supportedVersions], description: "Version of the CNI specification." },
       name: { type: "string", description: "Name of the network." },
-      disableCheck: { type: "boolean", description: "Runtimes do not call CHECK." },
-      disableGC: { type: "boolean", description: "Runtimes do not call GC." },
+      disableCheck: { type: "boolean", description: "If true, runtimes do not call CHECK." },
+      disableGC: { type: "boolean", description: "If true, runtimes do not call GC." },
       plugins: {
         type: "array",
         minItems: 1,

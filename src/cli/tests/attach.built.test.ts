@@ -166,12 +166,12 @@ test("del does its work although the results cannot be read", () => {
   writeFileSync("/var/lib/cni/results", "");
   const { status, stderr } = run("add");
   expect(status).toBe(1);
-  expect(stderr).toContain("the result cannot be kept in /var/lib/cni/results: ");
-  expect(stderr).toContain("The interface exists all the same");
+  expect(stderr).toContain("cannot store the result in /var/lib/cni/results: ");
+  expect(stderr).toContain("The interface exists nevertheless");
   const deleted = run("del");
   expect(deleted.status).toBe(0);
-  expect(deleted.stderr).toContain("the result of ADD cannot be read");
-  expect(deleted.stderr).toContain("the result of ADD cannot be removed");
+  expect(deleted.stderr).toContain("the cached result of ADD cannot be read");
+  expect(deleted.stderr).toContain("the cached result of ADD cannot be removed");
   expect(sh("ip -n pod -br link")).not.toContain("net1");
   expect(leases()).toEqual([]);
 });

@@ -40,7 +40,7 @@ it("shows ten findings with one cure, and counts the rest", () => {
   expect(edge.stdout.split("\n").slice(19)).toEqual([
     "  warning  lease 9",
     "           podnic gc net",
-    "           and 290 more like it; --json has all",
+    "           and 290 more like this; --json shows all",
     "  error    another",
     "           Look.",
     "",
@@ -70,7 +70,7 @@ describe("directories of plugins", () => {
     copyFileSync(resolve("dist/podnic"), join(second, "macvlan"));
     expect(about("macvlan")).toMatchObject({
       level: "warning",
-      found: `${first}/macvlan: Go plugin, before podnic in ${second}/macvlan`,
+      found: `${first}/macvlan: Go plugin, which comes before podnic in ${second}/macvlan`,
       cure: expect.stringContaining(`podnic install ${first}`),
     });
     copyFileSync(resolve("dist/podnic"), join(first, "macvlan"));
@@ -82,7 +82,7 @@ describe("directories of plugins", () => {
     expect(about("ipvlan", ["ipvlan"])).toMatchObject({ level: "error", cure: `podnic install ${first}` });
     expect(about("ipvlan")).toMatchObject({ level: "note" });
     expect(about("portmap", ["portmap"])).toMatchObject({ level: "error", cure: expect.stringContaining("portmap") });
-    expect(about("bridge", ["bridge"])).toMatchObject({ level: "ok", found: `${first}/bridge: somebody's` });
+    expect(about("bridge", ["bridge"])).toMatchObject({ level: "ok", found: `${first}/bridge: unknown program` });
     chmodSync(join(first, "bridge"), 0o644);
     expect(about("bridge", ["bridge"])).toMatchObject({ level: "error", cure: `chmod 755 ${first}/bridge` });
   });

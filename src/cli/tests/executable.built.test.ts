@@ -49,7 +49,8 @@ test.each([
   const { status, stdout, stderr } = execute(["validate", file], { NO_COLOR: "1" });
   rmSync(file);
   expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
-  const message = where === "1:1" ? "not a Kubernetes object" : "nested more than 100 deep; not checked";
+  const message =
+    where === "1:1" ? "not a Kubernetes object" : "not checked, because it is nested more than 100 levels deep";
   expect(stdout).toContain(`${file}:${where}: error: ${message}`);
 });
 

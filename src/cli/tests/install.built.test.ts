@@ -94,7 +94,7 @@ describe("podnic install", () => {
     const before = inode("macvlan");
     const { status, stderr } = run("install", dir);
     expect(status).toBe(1);
-    expect(stderr).toContain(`${dir}/static is not replaced: it is neither podnic's, nor a Go plugin, nor sriov-cni`);
+    expect(stderr).toContain(`${dir}/static was not replaced: it is neither podnic, nor a Go plugin, nor sriov-cni`);
     expect(stderr).toContain("--force");
     expect(readdirSync(dir).sort()).toEqual(["macvlan", "static"]);
     expect(inode("macvlan")).toBe(before);
@@ -231,7 +231,7 @@ describe("podnic uninstall", () => {
     goPlugin("macvlan");
     const { status, stderr } = run("uninstall", dir);
     expect(status).toBe(0);
-    expect(stderr).toContain("left alone: macvlan");
+    expect(stderr).toContain("do not belong to podnic: macvlan");
     expect(readdirSync(dir)).toEqual(["macvlan"]);
   });
 
@@ -241,8 +241,8 @@ describe("podnic uninstall", () => {
     rmSync(join(dir, "macvlan"));
     goPlugin("macvlan");
     const { stderr } = run("uninstall", dir);
-    expect(stderr).toContain("left alone: macvlan");
-    expect(stderr).toContain(`still kept: ${dir}/.podnic.backup/macvlan`);
+    expect(stderr).toContain("do not belong to podnic: macvlan");
+    expect(stderr).toContain(`they replaced have been kept: ${dir}/.podnic.backup/macvlan`);
   });
 
   it("puts back what was kept also where podnic's file is gone", () => {

@@ -32,7 +32,7 @@ test("a network by its file: nothing more is said", () => {
 
 test("two files with the name: the first in lexical order, and that is said", () => {
   const { stderr } = validate("lan", "--conf-dir", join(dir, "two"));
-  expect(stderr).toContain(`network "lan" is also in ${second}; ${first} comes first and is used`);
+  expect(stderr).toContain(`network "lan" is also in ${second}; using ${first}, which comes first`);
 });
 
 test("an unknown name is an error that lists what there is", () => {
@@ -84,7 +84,7 @@ test("a file that is wrong is not taken for the wrong order", () => {
   writeFileSync(path, "{");
   const { status, stderr } = run(["add", path, "lan", "--conf-dir", join(dir, "one")]);
   expect(status).toBe(1);
-  expect(stderr).toMatch(/See podnic validate .*broken.conflist|add needs root/);
+  expect(stderr).toMatch(/Run podnic validate .*broken.conflist|add needs root/);
   expect(stderr).not.toContain("the network comes first");
 });
 

@@ -239,7 +239,7 @@ describe("bridge", () => {
     const texts = found.map(({ level, found: text }: { level: string; found: string }) => `${level} ${text}`);
     expect(texts.slice(0, 4)).toEqual([
       'error network "down": bridge "br8" is down: network is down',
-      'ok network "new": the first ADD makes bridge br6',
+      'ok network "new": the first ADD creates bridge br6',
       'error network "none": "no8" already exists but is not a bridge',
       'error network "vlan": bridge "br7" does not filter VLANs',
     ]);
@@ -406,7 +406,9 @@ describe("podnic gc", () => {
     // The pair dies with the namespace, and some time after it.
     sh(`while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done; rm ${NETWORKS}/net/198.18.77.2`);
     pod("grey");
-    expect(collect(found)).toEqual([{ garbage: found[0], error: "its pod is running again; it was not touched" }]);
+    expect(collect(found)).toEqual([
+      { garbage: found[0], error: "its pod is running again, so it was left unchanged" },
+    ]);
     expect(sh("ip -n grey link show net1")).toContain("net1");
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
   });
@@ -416,13 +418,13 @@ describe("podnic gc", () => {
     sh("ip -n grey link set net1 netns $$; ip netns del grey; ip link set net1 mtu 1400");
     sh("ip link add grey type veth peer name other");
     const { status, stderr } = run(["gc", "--network", "net"]);
-    expect([status, stderr]).toEqual([0, expect.stringContaining("the host has another device of this name")]);
+    expect([status, stderr]).toEqual([0, expect.stringContaining("the host has another device with this name")]);
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual([]);
     const [spare] = JSON.parse(sh("ip -j link show")).filter(({ ifalias }: { ifalias?: string }) => ifalias === "grey");
     expect(spare).toMatchObject({ ifname: `dev${spare.ifindex}`, mtu: 1500 });
     expect(json("devices", "--all").find(({ name }: { name: string }) => name === spare.ifname)).toMatchObject({
       state: "virtual",
-      why: 'was "grey", a name that another device has now',
+      why: 'was "grey", but another device now has that name',
     });
     expect(run(["status"]).stdout).toContain(`device ${spare.ifname}: was "grey"`);
   });
@@ -442,7 +444,7 @@ describe("podnic gc", () => {
     pod("grey");
     sh("ip netns del grey; while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done");
     const { status, stdout } = run(["gc", "--network", "net"]);
-    expect([status, stdout]).toEqual([0, expect.stringContaining("the device does not exist any more")]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining("the device no longer exists")]);
     expect(stdout).not.toContain("restored");
   });
 });
@@ -490,7 +492,7 @@ describe("podnic doctor", () => {
       json("doctor")
         .findings.filter(({ about, level }: { about: string; level: string }) => about === "state" && level !== "ok")
         .map(({ found }: { found: string }) => found);
-    expect(state()).toEqual([`${RECORDS}/net:other:net1.json is not a record`]);
+    expect(state()).toEqual([`${RECORDS}/net:other:net1.json is not a valid record`]);
     expect(json("doctor", "--fix", "--yes").fixed).toHaveLength(1);
     expect([state(), readdirSync(RECORDS).filter((name) => name.endsWith(".json"))]).toEqual([
       [],
@@ -593,7 +595,7 @@ it("podnic doctor finds a slip of the pen in the policy, and where it is no JSON
     ],
   ]);
   expect(policy('{\n"devices": }')).toEqual([
-    ["error", "/etc/cni/podnic.json is not JSON; every ADD is refused", expect.stringContaining("line 2, column 12: ")],
+    ["error", "/etc/cni/podnic.json is not JSON; every ADD fails", expect.stringContaining("Line 2, column 12: ")],
   ]);
 });
 

@@ -61,7 +61,7 @@ test("without the variable, and for the words of a configuration, there is no fi
 const outside = "/root/cni-trace.log";
 const makeFile = (path: string, mode: number, text = "") => writeFileSync(path, text, { mode });
 test.each([
-  ["a file that others may read", FILE, "users other than root may use it", () => makeFile(FILE, 0o644)],
+  ["a file that others may read", FILE, "its mode must be 0600", () => makeFile(FILE, 0o644)],
   ["a log", FILE, "does not begin with # podnic trace", () => makeFile(FILE, 0o600, '{"time":1}\n')],
   ["a link", FILE, "link", () => symlinkSync("/run/victim", FILE)],
   [

@@ -37,7 +37,7 @@ test.each<[string, object, string[]]>([
   [
     "the MAC address that passthru has no use for",
     { ...macvlan, mode: "passthru", mac: "02:00:00:00:00:01" },
-    ["mac: macvlan mode passthru with contradicting keys"],
+    ["mac: other keys contradict macvlan mode passthru"],
   ],
   [
     "the sender that is no MAC address",
@@ -90,7 +90,7 @@ test.each<[string, object, string[]]>([
       "ipam.ranges[0][0].subnet: invalid range set 0: Network has host bits set. For a subnet mask of length 24 the network address is 10.0.0.0",
       "ipam.ranges[0][1].gateway: invalid range set 0: invalid IP address: 10.1.0",
       "ipam.ranges[1][0].subnet: invalid range set 1: invalid CIDR address: 10.2.0.0/33",
-      'ipam.routes[0].dst: ipam.routes[0].dst must be an address with prefix length (CIDR notation) such as 192.0.2.1/24 (found "default")',
+      'ipam.routes[0].dst: ipam.routes[0].dst must be an address with a prefix length (CIDR notation) such as 192.0.2.1/24 (found "default")',
       'ipam.dataDir: dataDir "/etc/x" is outside the directories allowed for it',
       "ipam.exclude[1]: invalid IP address: y",
     ],

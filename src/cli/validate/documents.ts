@@ -61,10 +61,10 @@ function isKubernetes(text: string): boolean {
 
 const yamlCures: { [code: string]: string } = {
   TAB_AS_INDENT: "Indent with spaces.",
-  BAD_INDENT: "Entries of one level must begin in the same column.",
-  MULTILINE_IMPLICIT_KEY: "Look at the line above it: a colon, a quote or the indentation is missing.",
-  BLOCK_AS_IMPLICIT_KEY: "Quote a text that has a colon and a space in it; indent what belongs below a key.",
-  MISSING_CHAR: "A quote or bracket is not closed, or text follows it.",
+  BAD_INDENT: "All entries of one level must begin in the same column.",
+  MULTILINE_IMPLICIT_KEY: "Check the line above: a colon, a quote or indentation is missing.",
+  BLOCK_AS_IMPLICIT_KEY: "Quote strings that contain a colon and a space, and indent the lines below a key.",
+  MISSING_CHAR: "A quote or bracket is not closed, or there is text after it.",
 };
 
 function readYaml(text: string): Contents {
@@ -91,18 +91,19 @@ function readObjects(text: string): Contents {
     else readObject(text, document.contents, contents);
   }
   const nothing = contents.networks.length + contents.remarks.length === 0;
-  if (nothing) contents.remarks.push(remark("error", undefined, "", "it contains no network", "Is it the right file?"));
+  if (nothing)
+    contents.remarks.push(remark("error", undefined, "", "it does not contain a network", "Is it the right file?"));
   return contents;
 }
 
 function refusal({ offset, reason }: Refused): Remark {
   const deep = {
-    text: `nested more than ${DEEPEST} deep; not checked`,
-    cure: "No network needs that: a bracket is not closed, or this is the wrong file.",
+    text: `not checked, because it is nested more than ${DEEPEST} levels deep`,
+    cure: "No network needs that. A bracket is not closed, or this is the wrong file.",
   };
   const long = {
-    text: `more than ${MOST_TOKENS} YAML tokens; not checked`,
-    cure: "Pass only the objects with networks, or split the file.",
+    text: `not checked, because it has more than ${MOST_TOKENS} YAML tokens`,
+    cure: "Pass only the objects that are networks, or split the file.",
   };
   return { level: "error", offset, path: "", ...(reason === "deep" ? deep : long) };
 }
@@ -115,7 +116,7 @@ function whatIsNotYaml(document: Document): Remark | undefined {
   }
   const key = repeatedKey(document);
   if (key === undefined) return undefined;
-  return remark("error", key, "", "not YAML: Map keys must be unique", "Only one of them counts: remove the others.");
+  return remark("error", key, "", "not YAML: Map keys must be unique", "Only one of them counts. Remove the others.");
 }
 
 function remark(level: Level, node: Node | null | undefined, path: string, text: string, cure = ""): Remark {
@@ -133,7 +134,7 @@ function readObject(source: string, node: Document["contents"], contents: Conten
         node,
         "",
         "not a Kubernetes object",
-        `It has "apiVersion", "kind: ${KIND}", "metadata" and "spec".`,
+        `It must have "apiVersion", "kind: ${KIND}", "metadata" and "spec".`,
       ),
     );
     return;
@@ -148,8 +149,8 @@ function readObject(source: string, node: Document["contents"], contents: Conten
   } else if (kind === undefined) {
     const isCni = node.has("type") || node.has("plugins");
     const cure = isCni
-      ? `A CNI configuration is JSON. In Kubernetes it is the text spec.config of a ${KIND}.`
-      : `A network is of "kind: ${KIND}".`;
+      ? `A CNI configuration is JSON. In Kubernetes, it is the string spec.config in a ${KIND}.`
+      : `A network must have "kind: ${KIND}".`;
     remarks.push(remark("error", node, "", '"kind" is missing', cure));
   } else {
     const meant = didYouMean(kind, [KIND]);
@@ -196,10 +197,10 @@ function readDefinition(source: string, map: YAMLMap, contents: Contents): void 
   const config = isMap(spec) ? nodeOf(spec, "config") : undefined;
   const isEmpty = config === undefined || (isScalar(config) && (config.value === null || config.value === ""));
   if (isEmpty) {
-    const text = `no spec.config: Multus uses the file in /etc/cni/multus/net.d whose "name" is "${name}"`;
+    const text = `there is no spec.config, so Multus uses the file in /etc/cni/multus/net.d whose "name" is "${name}"`;
     remarks.push(remark("note", config ?? map, "spec.config", text));
   } else if (!isScalar(config) || typeof config.value !== "string") {
-    const cure = 'Write "config: |-" and put the JSON below it, indented.';
+    const cure = 'Write "config: |-" and indent the JSON below it.';
     remarks.push(remark("error", config, "spec.config", "spec.config must be a string of JSON, not YAML", cure));
   } else {
     const offsets = offsetsOf(source, config as Scalar<string>);

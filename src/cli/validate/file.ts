@@ -78,7 +78,7 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
     return { level: each.level, offset, path: path(each.pointer), text: each.text, cure: each.cure };
   });
   for (const { pointer, key } of repeated) {
-    const words = `${humanPath(pointer)} is given twice; the last one counts`;
+    const words = `${humanPath(pointer)} appears twice; only the last one counts`;
     remarks.push({
       level: "warning",
       offset: text.position(key),
@@ -93,13 +93,13 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
 function notJson({ json, path, position }: NetworkText): Remark {
   const blank = json.trim() === "";
   const found = blank ? { line: 1, column: 1, text: "the file is empty" } : findJsonError(json);
-  const { line, column, text } = found ?? { line: 1, column: 1, text: "nested too deep" };
+  const { line, column, text } = found ?? { line: 1, column: 1, text: "it is nested too deeply" };
   const before =
     json
       .split("\n")
       .slice(0, line - 1)
       .join("\n").length + (line > 1 ? 1 : 0);
-  const cure = blank ? "A network configuration is an object: {…}." : "";
+  const cure = blank ? "A network configuration must be an object: {…}." : "";
   return { level: "error", offset: position(before + column - 1), path, text: `not JSON: ${text}`, cure };
 }
 

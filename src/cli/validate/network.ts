@@ -35,7 +35,7 @@ export function checkNetwork(raw: unknown, origin: Origin): { name: string; type
     return {
       name: "",
       types: [],
-      findings: [finding("error", "", text, "A network configuration is an object: {…}.")],
+      findings: [finding("error", "", text, "A network configuration must be an object: {…}.")],
     };
   }
   const { plugins } = raw;
@@ -69,7 +69,7 @@ function checkName({ name }: Config, { defaultName }: Origin): Finding[] {
         "error",
         "",
         "missing network name",
-        'Give the network a "name": its state and its leases are kept under it. It may be left out only in a NetworkAttachmentDefinition.',
+        'Add a "name"; the state and the leases of the network are stored under it. Only in a NetworkAttachmentDefinition is it optional.',
       ),
     ];
   }
@@ -87,8 +87,8 @@ function checkName({ name }: Config, { defaultName }: Origin): Finding[] {
 function checkVersionOf(raw: Config): Finding[] {
   const { cniVersion } = raw;
   if (cniVersion === undefined || cniVersion === "") {
-    const cure = 'Write "cniVersion": "1.0.0", or what your runtime speaks.';
-    return [finding("warning", "", "cniVersion is missing, which means 0.1.0, the oldest version", cure)];
+    const cure = 'Write "cniVersion": "1.0.0", or a version that your runtime supports.';
+    return [finding("warning", "", "cniVersion is missing, so it defaults to 0.1.0, the oldest version", cure)];
   }
   if (typeof cniVersion !== "string") {
     return [finding("error", "/cniVersion", `cniVersion must be a string in quotes (found ${describe(cniVersion)})`)];
@@ -113,7 +113,7 @@ function checkList(raw: Config): Finding[] {
         "warning",
         `/${key}`,
         `"${key}" next to "plugins" is ignored`,
-        `Move it into the entry of "plugins" it belongs to.`,
+        `Move it into the entry of "plugins" that it belongs to.`,
       ),
       atKey: true,
     })),
@@ -123,11 +123,11 @@ function checkList(raw: Config): Finding[] {
     return [finding("error", "/plugins", `plugins must be a list […] (found ${describe(plugins)})`), ...findings];
   }
   if (plugins.length === 0) {
-    const cure = "Give at least one plugin: the one that creates the interface.";
+    const cure = "Add at least the plugin that creates the interface.";
     return [finding("error", "/plugins", "plugins must not be an empty list", cure), ...findings];
   }
   if (isSupported(versionOf(raw)) && isBefore(versionOf(raw), "0.3.0")) {
-    const text = `lists of plugins exist since cniVersion 0.3.0, this one is ${versionOf(raw)}`;
+    const text = `lists of plugins were introduced in cniVersion 0.3.0, but this network has ${versionOf(raw)}`;
     findings.push(finding("warning", cniVersion === undefined ? "" : "/cniVersion", text, 'Raise "cniVersion".'));
   }
   return findings;
@@ -136,7 +136,7 @@ function checkList(raw: Config): Finding[] {
 function checkEntry(plugin: unknown, context: Parameters<typeof checkPlugin>[1], pointer: string): Finding[] {
   if (!isObject(plugin)) {
     const text = `an entry of plugins must be an object {…} (found ${describe(plugin)})`;
-    return [finding("error", pointer, text, 'An entry looks like {"type": "macvlan", …}.')];
+    return [finding("error", pointer, text, 'Write an entry like {"type": "macvlan", …}.')];
   }
   // As the runtime hands it to the plugin.
   const whole = { ...plugin, name: context.network, cniVersion: context.version };

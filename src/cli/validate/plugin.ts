@@ -36,27 +36,27 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
   if (typeof type !== "string" || type === "") {
     const wanted = `the name of a plugin, such as ${pluginNames().join(", ")}`;
     const text = type === undefined || type === "" ? '"type" is missing' : '"type" must be a string in quotes';
-    return [finding("error", type === undefined ? "" : "/type", text, `It is ${wanted}.`)];
+    return [finding("error", type === undefined ? "" : "/type", text, `It must be ${wanted}.`)];
   }
   if (!isPlainName(type)) {
-    const cure = "Give the name of a plugin, not a path: runtimes search their own directories.";
+    const cure = "Use the name of a plugin, not a path, because runtimes search their own directories.";
     return [finding("error", "/type", `"type" has characters that plugin names cannot have`, cure)];
   }
   const plugin = findPlugin(type);
   if (plugin === undefined) return checkForeign(type, config, context);
   const { length } = host.encode(JSON.stringify(config));
   if (length > inputLimit) {
-    const text = `${type} gets a configuration of ${length} bytes and reads at most ${inputLimit}`;
+    const text = `${type} would get a configuration of ${length} bytes, but it reads at most ${inputLimit}`;
     return [finding("error", "", text, "No network configuration needs to be that large.")];
   }
   if (plugin.kind === "ipam") {
-    const cure = `${type} gives addresses to the interface of another plugin: put {"type": "${type}", …} into that plugin's "ipam".`;
-    return [finding("error", "/type", `${type} is an IPAM plugin and creates no interface`, cure)];
+    const cure = `${type} provides addresses for another plugin's interface. Put {"type": "${type}", …} into that plugin's "ipam".`;
+    return [finding("error", "/type", `${type} is an IPAM plugin and does not create an interface`, cure)];
   }
   const ipam = ipamOf(config);
   const findings = [...checkIpamType(config, ipam), ...checkKeys(config, plugin, ipam), ...checkCapabilities(config)];
   if ("prevResult" in config) {
-    const cure = "Remove it: the runtime sets it to the result of the plugin before.";
+    const cure = "Remove it. The runtime sets it to the result of the previous plugin.";
     findings.push({
       ...finding("warning", "/prevResult", '"prevResult" does not belong in a file', cure),
       atKey: true,
@@ -121,7 +121,7 @@ function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
         "warning",
         "/ipam",
         'ipam has no "type", so the interface gets no address',
-        `Say which: ${ipamNames()
+        `Set it to ${ipamNames()
           .map((name) => JSON.stringify(name))
           .join(" or ")}.`,
       ),

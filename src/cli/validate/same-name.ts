@@ -32,7 +32,7 @@ export function sameNames(files: File[]): SameName[] {
 /** What is wrong, and what to do. */
 export function sameNameInWords(name: string, other: string): [found: string, cure: string] {
   return [
-    `network "${name}" is also in ${other}, which comes first: podnic and the runtime use that file`,
-    "Give each network its own name. Leases and other state are kept under it.",
+    `network "${name}" is also in ${other}, which comes first, so podnic and the runtime use that file`,
+    "Give each network its own name. Leases and other state are stored under that name.",
   ];
 }

@@ -40,12 +40,12 @@ export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also:
   });
   if (count <= LISTED) return findings;
   const rest = `${humanPath(pointer)} has ${count - LISTED} more keys that no plugin here reads`;
-  return [...findings, finding("warning", pointer, rest, `Known here: ${known.join(", ")}.`)];
+  return [...findings, finding("warning", pointer, rest, `Known keys: ${known.join(", ")}.`)];
 }
 
 function unknown(pointer: string, key: string, known: string[]): Finding {
   const meant = didYouMean(key, known);
-  const cure = meant === "" ? `Known here: ${known.join(", ")}.` : "";
+  const cure = meant === "" ? `Known keys: ${known.join(", ")}.` : "";
   const text = `${humanPath(pointer)} is not a key that any plugin here reads${meant}`;
   return { ...finding("warning", pointer, text, cure), atKey: true };
 }

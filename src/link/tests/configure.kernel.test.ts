@@ -253,7 +253,7 @@ describe("checkInterface sees", () => {
       "ip -n pod addr del fd00::5/64 dev eth0; ip -n pod addr add fd00::5/65 dev eth0 nodad",
       "fd00::5/64",
     ],
-    ["a default route missing", "ip -n pod route del default", "route 0.0.0.0/0 via 10.1.2.1 of eth0 is missing"],
+    ["a default route missing", "ip -n pod route del default", "route 0.0.0.0/0 via 10.1.2.1 on eth0 is missing"],
     [
       "a default route through another gateway",
       "ip -n pod route replace default via 10.1.2.77",
@@ -335,8 +335,8 @@ describe("a route that a router has advertised", () => {
     advertise();
     const check = (plainRoutes: boolean) =>
       caught(() => checkInterface(pod, index, "eth0", { ips: [], routes: wanted.routes, plainRoutes })).message;
-    expect(check(false)).toContain("the route ::/0 via fe80::1 of eth0 is missing");
-    expect(check(true)).toContain("the route ::/0 via fe80::1 of eth0 is missing");
+    expect(check(false)).toContain("the route ::/0 via fe80::1 on eth0 is missing");
+    expect(check(true)).toContain("the route ::/0 via fe80::1 on eth0 is missing");
     configure(wanted);
     expect(defaults().trim().split("\n")).toEqual([
       expect.stringContaining("via fe80::1 dev eth0"),
@@ -374,7 +374,7 @@ describe("a route that a router has really advertised", () => {
 
   it("gives way to the configured one, which stays when the router withdraws", () => {
     const check = () => checkInterface(pod, index, "eth0", { ips: [], routes: wanted.routes });
-    expect(caught(check).message).toContain("the route ::/0 via fe80::1 of eth0 is missing");
+    expect(caught(check).message).toContain("the route ::/0 via fe80::1 on eth0 is missing");
     configure(wanted);
     for (const lifetime of [600, 0]) {
       advertise(lifetime);

@@ -51,7 +51,7 @@ describe("createUpper", () => {
 
   it("says that a bridge has the master", () => {
     sh("ip link add br0 type bridge; ip link set up0 master br0");
-    expect(refusal(create)).toMatch(/belongs to a bridge/);
+    expect(refusal(create)).toMatch(/is a port of a bridge/);
     sh("ip link del br0");
   });
 });

@@ -80,7 +80,7 @@ describe("moveLink", () => {
 
   it("refuses a name that is taken before anything happens", () => {
     sh("ip -n pod link add eth0 type veth peer name other");
-    const error = failsWithoutTrace(v0(), "eth0", { alias: "v0", up: true }, "has an interface eth0 already");
+    const error = failsWithoutTrace(v0(), "eth0", { alias: "v0", up: true }, "already has an interface eth0");
     expect(error.message).toContain("/run/netns/pod");
   });
 

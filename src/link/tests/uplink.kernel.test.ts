@@ -42,10 +42,10 @@ describe("the main table", () => {
   rows([
     ["", "free"],
     ["ip route add default via 10.0.2.1; ip route add 224.0.0.0/4 dev d1", "free"],
-    ["ip route add 192.0.0.0/4 dev d1 metric 7", "d1: the route of this node to 192.0.0.0/4"],
+    ["ip route add 192.0.0.0/4 dev d1 metric 7", "d1: this node's route to 192.0.0.0/4"],
     [
       "ip link add link d1 name v1 type macvlan; ip link set v1 up; ip route add 128.0.0.0/2 dev d2; ip route add 192.0.0.0/2 dev v1",
-      "v1: the route of this node to 192.0.0.0/2",
+      "v1: this node's route to 192.0.0.0/2",
     ],
     ["ip route add default via 10.0.2.1", "free"],
     ["ip route add default via 10.0.1.1", DEFAULT],
@@ -60,23 +60,23 @@ describe("the main table", () => {
     ],
     [
       "ip route add default via 10.0.2.1; ip route add 10.96.0.0/12 via 10.0.1.1",
-      "d1: the route of this node to 10.96.0.0/12",
+      "d1: this node's route to 10.96.0.0/12",
     ],
     [
       "ip route add default via 10.0.2.1; ip route add 10.96.0.0/12 via inet6 2001:db8:1::1 dev d1",
-      "d1: the route of this node to 10.96.0.0/12",
+      "d1: this node's route to 10.96.0.0/12",
     ],
     ["ip route add default via 10.0.2.1; ip route add 10.96.0.0/12 dev d1", "free"],
     [
       "ip route add 0.0.0.0/1 via 10.0.1.1; ip route add 128.0.0.0/1 via 10.0.1.1",
-      "d1: the route of this node to 0.0.0.0/1",
+      "d1: this node's route to 0.0.0.0/1",
     ],
     [
       "ip route add default via 10.0.2.1; ip route add 0.0.0.0/1 dev d1; ip route add 128.0.0.0/1 dev d1",
-      "d1: the route of this node to 0.0.0.0/1",
+      "d1: this node's route to 0.0.0.0/1",
     ],
-    ["ip route add default via 10.0.2.1; ip route add 128.0.0.0/1 dev d1", "d1: the route of this node to 128.0.0.0/1"],
-    ["ip -6 route add 2000::/3 dev d1", "d1: the route of this node to 2000::/3"],
+    ["ip route add default via 10.0.2.1; ip route add 128.0.0.0/1 dev d1", "d1: this node's route to 128.0.0.0/1"],
+    ["ip -6 route add 2000::/3 dev d1", "d1: this node's route to 2000::/3"],
   ]);
 });
 
@@ -114,7 +114,7 @@ describe("other tables", () => {
     [`${OTHER}; ip -6 rule add lookup 101`, "free"],
     [
       "ip route add 10.96.0.0/12 via 10.0.1.1 table 101; ip rule add lookup 101",
-      "d1: the route of this node to 10.96.0.0/12 (table 101)",
+      "d1: this node's route to 10.96.0.0/12 (table 101)",
     ],
   ]);
 });

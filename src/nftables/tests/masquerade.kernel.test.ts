@@ -92,7 +92,7 @@ describe("addMasquerade", () => {
   it("refuses a table that is switched off", () => {
     sh("nft 'add table inet cni_plugins_masquerade { flags dormant; }'");
     expect(() => addMasquerade(nft, owner, BOTH)).toThrow(
-      /ipMasq: the nftables table inet cni_plugins_masquerade is switched off/,
+      /ipMasq: the nftables table inet cni_plugins_masquerade is disabled/,
     );
   });
 
@@ -138,10 +138,10 @@ describe("checkMasquerade", () => {
   });
 
   it.each([
-    ["flush chain inet cni_plugins_masquerade masq_checks", /no rule for it in the chain masq_checks/],
-    ["flush chain inet cni_plugins_masquerade postrouting", /no packet comes to the chain masq_checks/],
-    ["flush ruleset", /no packet comes to the chain masq_checks/],
-    ["add table inet cni_plugins_masquerade { flags dormant; }", /switched off/],
+    ["flush chain inet cni_plugins_masquerade masq_checks", /the chain masq_checks has no rule for it/],
+    ["flush chain inet cni_plugins_masquerade postrouting", /no packet reaches the chain masq_checks/],
+    ["flush ruleset", /no packet reaches the chain masq_checks/],
+    ["add table inet cni_plugins_masquerade { flags dormant; }", /is disabled/],
   ])("fails after nft %s", (line, what) => {
     addMasquerade(nft, owner, BOTH);
     sh(`nft '${line}'`);

@@ -41,5 +41,5 @@ test.each(["home", "lost", "past"] as const)("%s: the device is free", (outcome)
 });
 
 test("hidden: it is not, and ADD says so", () => {
-  expect(() => end("hidden")).toThrow("the card is in a namespace that cannot be seen");
+  expect(() => end("hidden")).toThrow("the card is in a namespace that podnic cannot see");
 });

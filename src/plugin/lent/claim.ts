@@ -55,7 +55,7 @@ export function endClaims<D extends LoanData>(
       noteRefusal(lender, record, key);
       throw heldBy(lender, record);
     }
-    log("info", "undoing what an earlier attachment left", {
+    log("info", "cleaning up after an earlier attachment", {
       device: lender.loanOf(record.data).name,
       container: record.key.containerId,
     });
@@ -80,8 +80,8 @@ function noteRefusal<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D
 function cameTwice<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): Failure {
   return new Failure(
     "failed",
-    `${key.ifName} of this container is already a device of network ${key.network}: ${lender.loanOf(data).name}`,
-    "There were two ADDs for one attachment. Send DEL first. The existing device has not been touched.",
+    `${key.ifName} in this container is already on network ${key.network}: ${lender.loanOf(data).name}`,
+    "There were two ADDs for one attachment. Run DEL first. The existing device was left unchanged.",
   );
 }
 
@@ -90,6 +90,6 @@ function heldBy<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord
   return new Failure(
     "failed",
     `${held} ${attachmentInWords(key)}`,
-    `It is in ${data.netns.path || "a pod"} until that attachment's DEL.`,
+    `It stays in ${data.netns.path || "a pod"} until DEL of that attachment.`,
   );
 }

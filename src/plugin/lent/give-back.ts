@@ -61,7 +61,7 @@ export function giveBack<D extends LoanData>(
   forget(lender, key, outcome === "another's" ? undefined : record.data, netnsPath);
   if (outcome === "lost") {
     const { name } = lender.loanOf(record.data);
-    log("warning", "the device of an attachment is gone and cannot be returned", {
+    log("warning", "the attachment's device no longer exists, so it cannot be returned", {
       device: name,
       container: key.containerId,
     });
@@ -93,8 +93,8 @@ export function hidden<D extends LoanData>(lender: Lender<D>, key: RecordKey): F
   const name = record === undefined ? "the device" : lender.loanOf(record.data).name;
   return new Failure(
     "try again",
-    `${name} is in a namespace that cannot be seen`,
-    "Its pod's namespace is still being torn down, or the pod moved the device to another namespace. It comes back when that namespace ends. Repeat the DEL.",
+    `${name} is in a namespace that podnic cannot see`,
+    "The kernel is still tearing down the pod's namespace, or the pod moved the device to another namespace. The device returns when that namespace is deleted. Repeat the DEL.",
   );
 }
 
@@ -124,7 +124,7 @@ function bringHome<D extends LoanData>(
   const loan = lender.loanOf(record.data);
   const owner = lender.newOwner?.(record, netnsPath);
   if (owner !== undefined) {
-    log("warning", "the device belongs to another attachment now and is not touched", { device: loan.name, owner });
+    log("warning", "the device now belongs to another attachment; leaving it unchanged", { device: loan.name, owner });
     return "another's";
   }
   let found = whereIs(lender, record, netnsPath);
@@ -136,7 +136,7 @@ function bringHome<D extends LoanData>(
     return "past";
   }
   if (found?.place === "host" && isNodeUsing(found.link, loan.saved)) {
-    log("warning", "the node uses the device by now, so it stays as it is", {
+    log("warning", "the node is now using the device; leaving it unchanged", {
       device: loan.name,
       name: found.link.name,
     });
@@ -193,7 +193,7 @@ function follow<D extends LoanData>(
   const fate = fateOf(lender, record, netnsPath);
   if (fate.place === "nowhere") return missing;
   if (fate.place === "astray") {
-    log("warning", "the device has left its pod, and is brought home from where it is", {
+    log("warning", "the device has left its pod; returning it from its current namespace", {
       device: name,
       interface: fate.link.name,
       netns: fate.in.path,
@@ -202,7 +202,7 @@ function follow<D extends LoanData>(
   }
   if (fate.place === "unseen") throw unseen(name, fate.why);
   if (!fate.isGiven) throw elsewhere(name, fate.link, fate.path);
-  log("warning", "the device was given to another pod since, and is not touched", { device: name, netns: fate.path });
+  log("warning", "the device now belongs to another pod; leaving it unchanged", { device: name, netns: fate.path });
   return "another's";
 }
 
@@ -224,7 +224,7 @@ function elsewhere(name: string, link: Link, path: string): Failure {
   return new Failure(
     "try again",
     `${name} is in ${path} as "${link.name}", and podnic cannot tell whether its pod moved it there`,
-    "It has not been touched: another pod may have been given it since. DEL succeeds when it is on the host again, or when that namespace has ended.",
+    "It was left unchanged, because it might belong to another pod now. DEL succeeds when the device is back on the host, or when that namespace is deleted.",
   );
 }
 
@@ -232,7 +232,7 @@ function unseen(name: string, why: string): Failure {
   return new Failure(
     "try again",
     `cannot tell whether ${name} still exists: ${why}`,
-    "Its record stays (podnic devices shows it). DEL succeeds when the device is on the host again, or when that namespace has ended.",
+    "Its record is kept (podnic devices shows it). DEL succeeds when the device is back on the host, or when that namespace is deleted.",
   );
 }
 
@@ -248,7 +248,7 @@ function unclear(name: string, link: Link, path: string): Failure {
   return new Failure(
     "failed",
     `cannot tell whether "${link.name}" ${where} is ${name}`,
-    "It looks the same, but a pod could have faked everything that matches. It has not been touched. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record. A virtual device ends with its pod, and then DEL succeeds.",
+    "It looks the same, but a pod could have faked everything that matches. podnic left it unchanged. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record. A virtual device disappears with its pod, and then DEL succeeds.",
   );
 }
 
@@ -259,6 +259,6 @@ function forget<D extends LoanData>(lender: Lender<D>, key: RecordKey, data: D |
     lender.store().remove(key);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "EROFS") throw error;
-    log("warning", "the record of the device stays", { error: error.message, container: key.containerId });
+    log("warning", "cannot remove the device's record", { error: error.message, container: key.containerId });
   }
 }

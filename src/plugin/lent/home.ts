@@ -44,6 +44,6 @@ export function ofAnotherHome(name: string): Failure {
   return new Failure(
     "failed",
     `${name} was lent by another network namespace than the one that podnic runs in now`,
-    "Nothing was done. Run podnic in the network namespace of the node's runtime.",
+    "Nothing was changed. Run podnic in the network namespace of the node's runtime.",
   );
 }

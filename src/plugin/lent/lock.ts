@@ -41,7 +41,7 @@ function orUnlocked<T>(body: () => T, locked: (run: () => { value: T }) => { val
     outcome = locked(run);
   } catch (error) {
     if (started || !(error instanceof SystemError)) throw error;
-    log("warning", "going on without a lock", { error: error.message });
+    log("warning", "continuing without a lock", { error: error.message });
   }
   return (outcome ?? run()).value;
 }

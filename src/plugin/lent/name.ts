@@ -61,7 +61,10 @@ function loanOf(
 
 function makeRoom(hostNs: NetNs, other: Link): void {
   const spare = spareName(hostNs, other.index);
-  log("info", "another device that is being returned has the name", { name: other.name, interface: spare });
+  log("info", "another device that is being returned has this name, so that device gets a temporary one", {
+    name: other.name,
+    interface: spare,
+  });
   // Before 6.2 the kernel renames only a device that is down.
   if ((other.flags & IFF_UP) !== 0) setLink(hostNs.route, other.index, { up: false });
   setLink(hostNs.route, other.index, { name: spare });
@@ -74,7 +77,7 @@ function makeRoom(hostNs: NetNs, other: Link): void {
  */
 export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
   const name = spareName(hostNs, link.index);
-  log("warning", "the host has another device of this name: it goes by a spare name for now", {
+  log("warning", "the host has another device with this name, so the returned device gets a spare name", {
     device: saved.name,
     interface: name,
     cure: `ip link set dev ${name} name …`,

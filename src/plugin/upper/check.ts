@@ -27,7 +27,7 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   if (link.kind !== plugin.kind) {
     throw checkFailure(
       `container interface ${attachment.ifName} not of type ${plugin.kind}`,
-      `It is of type ${link.kind || "device"}.`,
+      `Its type is ${link.kind || "device"}.`,
     );
   }
   const master = currentMaster(call, link, pod);
@@ -35,7 +35,7 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
     if (expected !== undefined && has !== expected) {
       throw checkFailure(
         `container interface ${attachment.ifName}: ${what} ${has} does not match expected value: ${expected}`,
-        "It changed since ADD, or the configuration changed.",
+        "The interface or the configuration has changed since ADD.",
       );
     }
   }

@@ -89,8 +89,8 @@ function hasOwnMac({ mac }: Link, { prevResult, attachment }: Call): boolean | u
 function doubt({ name, alias }: Link, { path }: NetNs): Failure {
   return new Failure(
     "failed",
-    `cannot tell whose interface "${name}" in ${path} is`,
-    `It has the MAC address that ADD reported, and an alias of another attachment (${alias}), which the pod could have written. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${name} alias ""), and repeat the DEL.`,
+    `cannot tell which attachment interface "${name}" in ${path} belongs to`,
+    `It has the MAC address that ADD reported, but the alias of another attachment (${alias}), which the pod could have set. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${name} alias ""), and repeat the DEL.`,
   );
 }
 
