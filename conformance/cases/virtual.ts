@@ -286,7 +286,7 @@ export const virtual: CaseTable = {
     ),
     only("macvlan", "MVX-17", "H", "passthru is exclusive", "the master is held by one: E that says so", (t) => {
       t.sh("ip link add pt0 link up0 type macvlan mode passthru");
-      explained(t, t.l2(), /up0.*held by.*passthru/, /another master/);
+      explained(t, t.l2(), /up0.*in use by.*passthru/, /another master/);
     }),
 
     only("ipvlan", "IVX-11", "H", "a master carries one kind", "macvlan is there: E that says so", (t) => {

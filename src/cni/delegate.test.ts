@@ -234,8 +234,8 @@ test.each([
   installHost(host);
   const of = call();
   of.config = { ...of.config, ipam: { type: "dhcp" } };
-  expect(() => ipamAdd(of)).toThrow("did not end within 90000 ms");
-  expect(of.transaction.rollback()).toEqual([expect.stringContaining(`did not end within ${left} ms`)]);
+  expect(() => ipamAdd(of)).toThrow("did not finish within 90000 ms");
+  expect(of.transaction.rollback()).toEqual([expect.stringContaining(`did not finish within ${left} ms`)]);
   expect(limits).toEqual([90_000, left]);
 });
 
