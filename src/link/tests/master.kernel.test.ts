@@ -45,7 +45,7 @@ describe("createUpper", () => {
 
   it("leaves a device of that name in the pod alone", () => {
     sh("ip -n pod link add net1 type veth peer name other");
-    expect(refusal(create)).toMatch(/net1.*already exists.*not touched/);
+    expect(refusal(create)).toMatch(/net1.*already exists.*left unchanged/);
     expect(getLink(pod.route, "net1")?.kind).toBe("veth");
   });
 

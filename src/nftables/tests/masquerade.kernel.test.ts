@@ -132,8 +132,8 @@ describe("checkMasquerade", () => {
     const rules = addMasquerade(nft, owner, BOTH);
     for (const known of [undefined, rules, [...rules].reverse(), [9999]]) checkMasquerade(nft, owner, BOTH, known);
     expect(() => checkMasquerade(nft, other, BOTH, rules)).toThrow(/no rule for it/);
-    expect(() => checkMasquerade(nft, owner, [parsePrefix("10.61.0.3/24")!])).toThrow(/from 10.61.0.3 is not masq/);
-    expect(() => checkMasquerade(nft, owner, [parsePrefix("10.61.0.2/25")!])).toThrow(/from 10.61.0.2 is not masq/);
+    expect(() => checkMasquerade(nft, owner, [parsePrefix("10.61.0.3/24")!])).toThrow(/from 10.61.0.3 are not masq/);
+    expect(() => checkMasquerade(nft, owner, [parsePrefix("10.61.0.2/25")!])).toThrow(/from 10.61.0.2 are not masq/);
     expect(() => checkMasquerade(nft, other, BOTH)).toThrow(/no rule for it/);
   });
 
@@ -240,7 +240,7 @@ describe.runIf(hasGo)("beside the Go plugin", () => {
       ),
     ).toBe(true);
     expect(count()).toBe(4);
-    expect(() => checkMasquerade(nft, owner, addresses)).toThrow(/is not masqueraded/);
+    expect(() => checkMasquerade(nft, owner, addresses)).toThrow(/are not masqueraded/);
     expect(removeMasquerade(nft, owner)).toBe(true);
     expect(count()).toBe(2);
     removeMasquerade(nft, other);

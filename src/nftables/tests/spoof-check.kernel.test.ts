@@ -91,7 +91,7 @@ describe("addSpoofCheck", () => {
 
   it("refuses a table that is switched off and a chain that nothing comes to", () => {
     sh("nft 'add table bridge nat { flags dormant; }'");
-    expect(() => add()).toThrow(/the nftables table bridge nat is switched off/);
+    expect(() => add()).toThrow(/the nftables table bridge nat is disabled/);
     sh("nft 'delete table bridge nat; add table bridge nat; add chain bridge nat PREROUTING'");
     expect(() => add()).toThrow(/PREROUTING in the table bridge nat is not attached to the prerouting hook/);
     expect(sh("nft list ruleset")).not.toContain("cni-br");
@@ -173,7 +173,7 @@ describe("checkSpoofCheck", () => {
       "flush chain bridge nat cni-br-iface-cid-1-eth0-mac",
       /does not drop all frames except those from 02:00:00:00:00:01/,
     ],
-    ["insert rule bridge nat cni-br-iface-cid-1-eth0-mac ether saddr 02:00:00:00:00:02 return", /drop all others/],
+    ["insert rule bridge nat cni-br-iface-cid-1-eth0-mac ether saddr 02:00:00:00:00:02 return", /does not drop all frames except those from 02:00:00:00:00:01/],
     ["add table bridge nat { flags dormant; }", /is disabled/],
     ["flush ruleset", /PREROUTING is missing/],
   ])("fails after nft %s", (line, what) => {
@@ -195,8 +195,8 @@ it("lists ours and those of others, and no chain of an address", () => {
   sh("nft 'add chain bridge nat cni-br-iface-cid-2-eth0; add chain bridge nat cni-br-iface-cid-2-eth0-mac'");
   sh("nft 'add table bridge other; add chain bridge other cni-br-iface-cid-3-eth0'");
   expect(listSpoofChecks(nft)).toEqual([
-    { id: "cid-1-eth0", comment: "a77a08d9e52331f4-94e6bc2af6ffc8dc, net: net-a, if: eth0, id: cid-1" },
-    { id: "cid-2-eth0", comment: "" },
+    { id: "cid-1-eth0", comment: "a77a08d9e52331f4-94e6bc2af6ffc8dc, net: net-a, if: eth0, id: cid-1", device: "veth0" },
+    { id: "cid-2-eth0", comment: "", device: "" },
   ]);
 });
 
@@ -229,7 +229,7 @@ describe.runIf(hasGo)("beside the Go plugin", () => {
     const device = /iifname "(\w+)"/.exec(result)![1]!;
     const mac = parseMac(ipJson("-n pod link show eth0")[0].address)!;
     checkSpoofCheck(nft, ID, device, mac);
-    expect(listSpoofChecks(nft)).toEqual([{ id: ID, comment: "" }]);
+    expect(listSpoofChecks(nft)).toEqual([{ id: ID, comment: "", device }]);
     expect(removeSpoofCheck(nft, ID)).toBe(true);
     expect(ruleset()).toBe(EMPTY);
     goBridge("DEL", owner, more);
