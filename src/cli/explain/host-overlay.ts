@@ -40,6 +40,10 @@ export class HostOverlay {
       this.#packets.delete(fd);
       below.close(fd);
     };
+    host.closeAside = (fd) => {
+      host.close(fd);
+      return 0;
+    };
     this.#replacePackets(host);
     host.run = (command) => this.#run(command);
     host.fork = () => {

@@ -1,7 +1,7 @@
 // Links, addresses and settings of virtual functions that are changed in memory only: requests that change something are answered as
 // if they were done, and later questions about what was changed get answers that fit.
 import { ENODEV } from "../../host/constants.ts";
-import type { Fd, Host, Received } from "../../host/host.ts";
+import { type Fd, type Host, type Received, SystemError } from "../../host/host.ts";
 import { type AddressMessage, readAddress, writeAddress } from "../../netlink/address.ts";
 import { Writer } from "../../netlink/bytes.ts";
 import * as c from "../../netlink/constants.ts";
@@ -59,6 +59,10 @@ export class LinkOverlay {
     this.#spaces = spaces;
     this.#steps = steps;
     const real = this.#real;
+    // No process beside us reaches the kernel: the request comes to `send` instead.
+    host.sendAside = () => {
+      throw new SystemError("clone", 38, "ENOSYS", "function not implemented");
+    };
     host.send = (fd, data) => {
       const space = spaces.ofSocket(fd);
       // Made before we listened: nobody could say what it changes, and where.

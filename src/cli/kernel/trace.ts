@@ -1,5 +1,5 @@
 // Shows every netlink message that goes by, both ways.
-import type { Host } from "../../host/host.ts";
+import type { Fd, Host } from "../../host/host.ts";
 import { describeMessage } from "./describe.ts";
 import { isQuestion, type Message, splitMessages } from "./message.ts";
 import { DeviceNames, type Names } from "./names.ts";
@@ -13,7 +13,7 @@ import { words } from "./words.ts";
 export function traceNetlink(host: Host, say: (line: string) => void): void {
   const spaces = new Spaces(host);
   const devices = new DeviceNames();
-  const { send, recv } = host;
+  const { send, sendAside, recv } = host;
   const namesIn = (space: Space): Names => ({
     device: (index) => devices.nameOf(space, index),
     netns: (fd) => netnsName(spaces.of(fd)) || "1",
@@ -30,10 +30,17 @@ export function traceNetlink(host: Host, say: (line: string) => void): void {
       lines.filter((line, at) => at > 0 || line !== ""),
     );
   };
-  host.send = (fd, data, address) => {
+  const showAllSent = (fd: Fd, data: Uint8Array) => {
     const space = spaces.ofSocket(fd);
     if (space !== undefined) for (const message of splitMessages(data)) showSent(space, message);
+  };
+  host.send = (fd, data, address) => {
+    showAllSent(fd, data);
     return send(fd, data, address);
+  };
+  host.sendAside = (fd, data) => {
+    showAllSent(fd, data);
+    return sendAside(fd, data);
   };
   host.recv = (fd, buffer) => {
     const received = recv(fd, buffer);

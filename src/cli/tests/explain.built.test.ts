@@ -284,8 +284,8 @@ test("a pod that is not there yet, a definition, a person", () => {
   const { stdout, status } = execute(["explain", file, "--ifname", "net1"]);
   expect(status).toBe(0);
   expect(stdout).toContain('ADD of network "green" to POD as net1');
-  expect(stdout).toContain(
-    "   1  kernel  ip link add link up0 name net1 netns POD address 02:00:5e:10:00:01 type macvlan mode bridge\n",
+  expect(stdout).toMatch(
+    / {3}1 {2}kernel {2}ip link add link up0 name net1 index \d{10} netns POD address 02:00:5e:10:00:01 type macvlan mode bridge\n/,
   );
   expect(stdout).toContain("ip -n POD addr add 198.51.100.2/24");
   expect(stdout).toContain('"sandbox": "POD"');

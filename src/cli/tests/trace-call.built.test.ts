@@ -67,7 +67,7 @@ test.each([
   [
     "a second name",
     FILE,
-    "name",
+    "has more than one hard link",
     () => {
       makeFile("/var/log/other.log", 0o600);
       linkSync("/var/log/other.log", FILE);

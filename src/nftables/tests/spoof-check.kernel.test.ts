@@ -173,7 +173,10 @@ describe("checkSpoofCheck", () => {
       "flush chain bridge nat cni-br-iface-cid-1-eth0-mac",
       /does not drop all frames except those from 02:00:00:00:00:01/,
     ],
-    ["insert rule bridge nat cni-br-iface-cid-1-eth0-mac ether saddr 02:00:00:00:00:02 return", /does not drop all frames except those from 02:00:00:00:00:01/],
+    [
+      "insert rule bridge nat cni-br-iface-cid-1-eth0-mac ether saddr 02:00:00:00:00:02 return",
+      /does not drop all frames except those from 02:00:00:00:00:01/,
+    ],
     ["add table bridge nat { flags dormant; }", /is disabled/],
     ["flush ruleset", /PREROUTING is missing/],
   ])("fails after nft %s", (line, what) => {
@@ -195,7 +198,11 @@ it("lists ours and those of others, and no chain of an address", () => {
   sh("nft 'add chain bridge nat cni-br-iface-cid-2-eth0; add chain bridge nat cni-br-iface-cid-2-eth0-mac'");
   sh("nft 'add table bridge other; add chain bridge other cni-br-iface-cid-3-eth0'");
   expect(listSpoofChecks(nft)).toEqual([
-    { id: "cid-1-eth0", comment: "a77a08d9e52331f4-94e6bc2af6ffc8dc, net: net-a, if: eth0, id: cid-1", device: "veth0" },
+    {
+      id: "cid-1-eth0",
+      comment: "a77a08d9e52331f4-94e6bc2af6ffc8dc, net: net-a, if: eth0, id: cid-1",
+      device: "veth0",
+    },
     { id: "cid-2-eth0", comment: "", device: "" },
   ]);
 });
