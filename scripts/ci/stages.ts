@@ -171,7 +171,7 @@ export const stages: Stage[] = [
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
   faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "8"], ["push"], 10),
   // Some of the schedules with one change, which find most; the same ones each time.
-  interleave("interleave", ["--one", "16", "--two", "8", "--kill", "8"], ["push"], 10),
+  interleave("interleave", ["--one", "6", "--two", "4", "--kill", "4"], ["push"], 10),
   { name: "refusals", tiers: always, command: ts("conformance/refusals/main.ts"), limit: 5 },
   hostile("hostile state", "2000", ["push"], 5),
   { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
