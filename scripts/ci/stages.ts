@@ -192,7 +192,7 @@ export const stages: Stage[] = [
     limit: 20,
   },
   fuzz("fuzz, an hour", ["--seconds", "3600"], ["full"], 240),
-  interleave("interleave, an hour", ["--two", "1500", "--kill", "300"], ["full"], 240),
+  interleave("interleave, more", ["--two", "1500", "--kill", "300"], ["full"], 240),
   faults("faults, whole", "host-device,macvlan", ["--mode", "kill"], ["full"], 60),
   faults("errors, whole", "host-device,macvlan", ["--mode", "error"], ["full"], 120),
   faults("faults of bridge, whole", "bridge", [], ["full"], 60),

@@ -148,7 +148,7 @@ function podOf(plugin: Plugin, call: Call): NetNs | undefined {
   );
 }
 
-/** Longer than any call works on a pod, and short for a pod that holds the lock itself to be a nuisance. */
+/** Longer than a call takes unless it waits for a foreign IPAM plugin, and short enough if the pod itself holds the lock. */
 const TURN_MS = 3000;
 
 /**
