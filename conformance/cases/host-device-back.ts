@@ -274,5 +274,29 @@ export const hostDeviceBack: CaseTable = {
         t.unchangedSince(before);
       },
     ),
+    ...["", "/host-device"].flatMap((below, m) =>
+      ["a file", "a loop of links", "a link that leads nowhere"].map((what, n) =>
+        one(
+          `HDX-83${"abcdef"[3 * m + n]}`,
+          "H",
+          "a record that cannot be looked at is not known to be absent",
+          `${what} stands where the records${below === "" ? " of all plugins" : ""} were: DEL: E, which names it, until they are back`,
+          (t) => {
+            const device = t.freshDevice();
+            const before = t.picture();
+            const conf = config("1.0.0", { device });
+            t.add(conf);
+            const place = `/var/lib/cni/podnic${below}`;
+            const plant = [":>", `ln -s ${place}`, "ln -s /var/lib/cni/unplugged"][n];
+            t.sh(`mv ${place} /var/lib/cni/away; ${plant} ${place}`);
+            const { msg, details = "" } = t.error(t.call("DEL", conf));
+            t.expect(`${msg} ${details}`.includes(place), place, `${msg} ${details}`);
+            t.sh(`rm ${place}; mv /var/lib/cni/away ${place}`);
+            t.silent("DEL", conf);
+            t.unchangedSince(before);
+          },
+        ),
+      ),
+    ),
   ],
 };

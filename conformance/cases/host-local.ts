@@ -253,5 +253,47 @@ export const hostLocal: CaseTable = {
       del(t, config("1.0.0", { subnet: NET12 }));
       t.leaseCount(0, "mynet");
     }),
+    ...(["a file", "a loop of links", "a link that leads nowhere"] as const).flatMap((what, n) =>
+      [`${DIR}/mynet`, DIR].map((place, m) =>
+        one(
+          `HLX-10${"abcdef"[2 * n + m]}`,
+          "what cannot be looked at is not known to be empty",
+          `${what} stands where ${place} was: DEL and GC: E, which names it; DEL releases when it is back`,
+          (t) => {
+            const conf = config("1.1.0", { subnet: NET12 });
+            const prevResult = add(t, conf);
+            const plant = [":>", `ln -s ${place}`, "ln -s /var/lib/cni/unplugged"][n];
+            t.sh(`mv ${place} /var/lib/cni/away; ${plant} ${place}`);
+            const none = { CNI_CONTAINERID: "", CNI_NETNS: "", CNI_IFNAME: "" };
+            for (const run of [
+              t.call("DEL", conf, options()),
+              t.call("DEL", { ...conf, prevResult }, options()),
+              t.call("GC", { ...conf, "cni.dev/valid-attachments": [] }, options(none)),
+            ]) {
+              const { msg, details = "" } = t.error(run);
+              t.expect(`${msg} ${details}`.includes(place), place, `${msg} ${details}`);
+            }
+            t.sh(`rm ${place}; mv /var/lib/cni/away ${place}`);
+            t.leaseCount(1, "mynet");
+            del(t, conf);
+            t.leaseCount(0, "mynet");
+          },
+          "H",
+        ),
+      ),
+    ),
+    one(
+      "HLX-11",
+      "who planted a link must not keep a pod from ending",
+      "a link in /var/tmp as dataDir: ADD: E; DEL of what no ADD got: OK; DEL of what an ADD got: E",
+      (t) => {
+        const conf = config("1.1.0", { subnet: NET12, dataDir: "/var/tmp/pool" });
+        t.sh("mount -t tmpfs -o mode=1777 tmpfs /var/tmp; mkdir /var/tmp/elsewhere; ln -s elsewhere /var/tmp/pool");
+        fails(t, conf);
+        del(t, conf);
+        t.error(t.call("DEL", { ...conf, prevResult: { ips: [{ address: "10.1.2.2/24" }] } }, options()));
+      },
+      "H",
+    ),
   ],
 };

@@ -101,12 +101,11 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
 
   /** DEL and GC: a directory that no ADD was allowed to use holds nothing of ours. */
   function clean(call: HostLocalCall, body: (store: Store) => void): void {
-    try {
-      withStore(leaseDirectory(call), false, body);
-    } catch (error) {
-      if (!(error instanceof Failure) || error.kind !== "invalid config") throw error;
-      log("warning", "host-local: did not release any addresses", { cause: error.message });
-    }
+    const place = orNothing(() => leaseDirectory(call));
+    if (place === undefined) return;
+    const run = (): void => void withStore(place, false, body);
+    if (!mayHoldLeases(call)) orNothing(run);
+    else run();
   }
 
   function del(call: HostLocalCall): void {
@@ -261,6 +260,25 @@ function refuseUnreadable(leases: readonly string[]): void {
     `host-local: cannot read ${leases.length === 1 ? "the lease" : `${leases.length} leases, such as`} ${some}`,
     "podnic cannot tell who holds them, so it does not release them. The log says why. Repeat the call when they can be read, or remove damaged files.",
   );
+}
+
+/**
+ * Whether an earlier ADD may have put leases where none can be looked for now. What a configuration names was refused to ADD as well: who wrote
+ * that, or planted a link there, must not keep the pod from ending.
+ */
+function mayHoldLeases({ config, prevResult }: HostLocalCall): boolean {
+  return !config.ipam?.dataDir || (prevResult?.ips ?? []).length > 0;
+}
+
+/** undefined: the configuration was refused. */
+function orNothing<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind !== "invalid config") throw error;
+    log("warning", "host-local: did not release any addresses", { cause: error.message });
+    return undefined;
+  }
 }
 
 /** Files are opened in an open directory, and then the kernel's refusal does not say where that is, or was. */

@@ -117,6 +117,22 @@ describe.each([
     expect(problemOf(() => files.openDirectory(`${root}/relative`))).toBe("invalid config");
   });
 
+  it("a link that leads nowhere is no absence, and one past which something is missing is", () => {
+    fs.mkdirSync(`${root}/target`);
+    fs.symlinkSync("target", `${root}/link`);
+    fs.symlinkSync("unplugged/deep", `${root}/nowhere`);
+    fs.symlinkSync("link/none", `${root}/indirect`);
+    for (const path of ["link/x", "link/x/y", "target/x"])
+      expect(files.openDirectory(`${root}/${path}`)).toBeUndefined();
+    for (const path of ["nowhere", "nowhere/x", "indirect", "indirect/x/y"]) {
+      expect([path, problemOf(() => files.openDirectory(`${root}/${path}`))]).toEqual([path, "invalid config"]);
+    }
+    expect(() => files.openDirectory(`${root}/nowhere/x`)).toThrow(`leads to ${root}/unplugged, which does not exist`);
+    // Who may create makes the target too.
+    host.close(files.openDirectory(`${root}/nowhere/x`, { mode: 0o700 })!);
+    expect(fs.statSync(`${root}/unplugged/deep/x`).isDirectory()).toBe(true);
+  });
+
   it("leaves no descriptor open", () => {
     fs.symlinkSync("self", `${root}/self`);
     const count = (): number => fs.readdirSync("/proc/self/fd").length;

@@ -5,7 +5,7 @@
 // tenants may write configurations.
 import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFLNK, S_IFMT } from "../host/constants.ts";
-import { type Fd, host } from "../host/host.ts";
+import { errnoText, type Fd, host, SystemError } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
 
 const PARENT_MODE = 0o755;
@@ -13,16 +13,25 @@ const GROUP_OR_OTHERS_WRITE = 0o022;
 /** As many links as the kernel follows in one path. */
 export const MAX_LINKS = 40;
 
-/** Opens `path`, creating it when asked; undefined when it does not exist and may not be created. */
+/**
+ * Opens `path`, creating it when asked; undefined when it does not exist and may not be created. A link that leads nowhere is an error then:
+ * what is behind it may be on a disk that is not mounted.
+ */
 export function walkToDirectory(path: string, create: { mode: number } | undefined): Fd | undefined {
   let rest = components(path);
   let links = 0;
+  /** Components after the target of a link that has not been reached yet. */
+  let behind = Number.POSITIVE_INFINITY;
   let done: string[] = [];
   let dir = open("/", undefined);
   try {
     for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
       const next = enter(dir, name, create && (rest.length === 0 ? create.mode : PARENT_MODE));
-      if (next === undefined) return undefined;
+      if (next === undefined) {
+        if (rest.length < behind) return undefined;
+        const target = `${pathOf(dir)}/${name}`.replace("//", "/");
+        throw refused(path, `leads to ${target}, which does not exist`, "Is a disk not mounted?");
+      }
       host.close(dir);
       dir = -1;
       if (typeof next === "number") {
@@ -31,6 +40,7 @@ export function walkToDirectory(path: string, create: { mode: number } | undefin
         continue;
       }
       if (++links > MAX_LINKS) throw refused(path, "leads through too many symbolic links");
+      behind = Math.min(behind, rest.length);
       rest = [...components(next.target, done), ...rest];
       done = [];
       dir = open("/", undefined);
@@ -56,10 +66,17 @@ function enter(dir: Fd, name: string, mode: number | undefined): Fd | { target: 
         continue;
       }
       // O_NOFOLLOW with O_DIRECTORY says ENOTDIR for a link; some file systems say ELOOP.
-      if (hasErrno(error, "ENOTDIR", "ELOOP")) return { target: trustedTarget(dir, name, error) };
-      throw error;
+      if (hasErrno(error, "ENOTDIR", "ELOOP")) return { target: trustedTarget(dir, name, withPath(error, dir, name)) };
+      throw withPath(error, dir, name);
     }
   }
+}
+
+/** The kernel was asked in an open directory, and does not say where that is. */
+function withPath(error: unknown, dir: Fd, name: string): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const { syscall, errno, code } = error;
+  return new SystemError(syscall, errno, code, errnoText(errno), `${pathOf(dir)}/${name}`.replace("//", "/"));
 }
 
 /** Creates and opens it, with that mode whatever the umask. undefined: somebody was faster, look again. */
@@ -114,6 +131,6 @@ function components(path: string, from?: string[]): string[] {
   return out;
 }
 
-function refused(path: string, why: string): Failure {
-  return new Failure("invalid config", `path refused: ${path} ${why}`, "Use the real path of the directory.");
+function refused(path: string, why: string, cure = "Use the real path of the directory."): Failure {
+  return new Failure("invalid config", `path refused: ${path} ${why}`, cure);
 }
