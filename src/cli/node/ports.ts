@@ -99,12 +99,17 @@ function ownerIn(comment: string): Attachment {
 }
 
 function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cache: CachedAttachment[]): Leftover[] {
-  const known = new Map([...cache, ...ports.map(({ owner }) => owner)].map((one) => [ownerMark(one), one]));
+  let marks: Map<string, Attachment> | undefined;
+  // A mark is a digest: those of everything that a runtime remembers are made only when a rule's comment does not name its owner.
+  const known = (mark: string): Attachment | undefined => {
+    marks ??= new Map([...cache, ...ports.map(({ owner }) => owner)].map((one) => [ownerMark(one), one]));
+    return marks.get(mark);
+  };
   const alive = new Set(ports.filter(({ life }) => life !== "gone").map(({ owner }) => ownerMark(owner)));
   const lifeOf = (owner: Attachment, mark: string): Evidence => {
     if (alive.has(mark)) return { life: "alive", why: "" };
     // A name that was cut is no name.
-    if (known.get(mark) === undefined && ownerMark(owner) !== mark) return { life: "unknown", why: "" };
+    if (ownerMark(owner) !== mark) return { life: "unknown", why: "" };
     return containers.holderOf(owner.containerId, "", never);
   };
   const names = new Set(listLinks(ownNamespace().route).map(({ name }) => name));
@@ -121,7 +126,8 @@ function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cach
   });
   const masquerades = rules.masquerades.flatMap((rule): Leftover[] => {
     const mark = rule.comment.slice(0, rule.comment.indexOf(","));
-    const owner = known.get(mark) ?? ownerIn(rule.comment);
+    const named = ownerIn(rule.comment);
+    const owner = ownerMark(named) === mark ? named : (known(mark) ?? named);
     const { life, why } = lifeOf(owner, mark);
     if (life !== "gone") return [];
     return [
