@@ -1,12 +1,13 @@
-// floor DIRECTORY: looks at every entry, opens, reads and closes it, as anybody must who wants to know what is in them. Nothing else.
+// floor DIRECTORY [TIMES]: looks at every entry, opens, reads and closes it, as anybody must who wants to know what is in them. Nothing else.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int main(int argc, char **argv) {
-  DIR *dir = argc == 2 ? opendir(argv[1]) : NULL;
+static int look(const char *directory) {
+  DIR *dir = opendir(directory);
   if (dir == NULL) return 2;
   struct stat seen;
   char text[4096];
@@ -16,5 +17,12 @@ int main(int argc, char **argv) {
     if (fstat(fd, &seen) == 0 && S_ISREG(seen.st_mode) && read(fd, text, sizeof text) < 0) return 1;
     close(fd);
   }
+  closedir(dir);
   return 0;
+}
+
+int main(int argc, char **argv) {
+  int failed = argc < 2 ? 2 : 0;
+  for (int times = argc == 3 ? atoi(argv[2]) : 1; times > 0 && failed == 0; times--) failed = look(argv[1]);
+  return failed;
 }

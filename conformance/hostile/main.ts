@@ -62,7 +62,24 @@ function cost(argv: string[], input = "", env: Record<string, string> = {}): num
   return run.status === 0 && status! % 256 === 0 ? cpu! / 1e6 : undefined;
 }
 
-function judge(name: string, cpu: number | undefined, limit: number): void {
+/** Of one pass of the C program, in the middle of many: the processor time of a short run is only known to a clock tick. */
+function floorOf(directory: string): number {
+  const times = Math.ceil(50_000 / count);
+  return cost([floorProgram, directory, String(times)])! / times;
+}
+
+/** The least of up to three runs, as neighbours on the machine only ever add to what a run takes. */
+function least(limit: number, run: () => number | undefined): number | undefined {
+  let cpu = run();
+  for (let more = 2; more > 0 && cpu !== undefined && cpu > limit; more--) {
+    const next = run();
+    cpu = next === undefined ? undefined : Math.min(cpu, next);
+  }
+  return cpu;
+}
+
+function judge(name: string, limit: number, run: () => number | undefined): void {
+  const cpu = least(limit, run);
   const good = cpu !== undefined && cpu <= limit;
   outcomes.push({ name, outcome: good ? "passed" : "failed", cpu: cpu ?? -1, limit });
   const said = cpu === undefined ? "no end, or a signal" : `${cpu.toFixed(2)} s`;
@@ -73,6 +90,33 @@ function empty(): void {
   sh("rm -rf /var/lib/cni/* /etc/cni/* /run/podnic; mkdir -p /run/netns");
 }
 
+/** The first since the boot reads all leases, and the second none. */
+function judgeAdds(
+  name: string,
+  floor: number,
+  fresh: (run: () => number | undefined) => () => number | undefined,
+): void {
+  const add = (containerId: string) =>
+    cost([`${plugins}/host-local`], JSON.stringify(hostLocal), {
+      ...{ CNI_COMMAND: "ADD", CNI_IFNAME: "eth0", CNI_NETNS: "/run/netns/none", CNI_PATH: plugins },
+      CNI_CONTAINERID: containerId,
+    });
+  empty();
+  const idle = add("idle")!;
+  judge(
+    `${name}: the first ADD`,
+    idle + 15 * floor,
+    fresh(() => add("first")),
+  );
+  judge(`${name}: the second ADD`, 2 * idle + 0.3 * floor, () => add("second"));
+}
+
+const hostLocal = {
+  cniVersion: "1.0.0",
+  name: "net1",
+  type: "host-local",
+  ipam: { type: "host-local", ranges: [[{ subnet: "10.0.0.0/8" }]] },
+};
 const launch = compile("scripts/bench/launch.c");
 const floorProgram = compile("conformance/hostile/floor.c");
 installHost(new NodeHost());
@@ -85,41 +129,37 @@ try {
   /** Of the slowest state, for each file: how slow this machine is now. */
   let perFile = 0;
   for (const { name, make, directory, commands } of states) {
+    /** In a state as it was made: some commands change it. */
+    const fresh = (run: () => number | undefined) => () => {
+      empty();
+      make(count);
+      return run();
+    };
+    empty();
+    make(1);
+    const idle = new Map(commands.map(([, ...args]) => [args.join(" "), cost([podnic, ...args])!]));
     empty();
     make(count);
-    const floor = cost([floorProgram, directory])!;
+    const floor = floorOf(directory);
     perFile = Math.max(perFile, floor / count);
     console.log(`${count} ${name}: reading them takes ${floor.toFixed(2)} s`);
     for (const [limit, ...args] of commands) {
-      judge(`${name}: ${args.join(" ")}`, cost([podnic, ...args]), limit * floor);
-    }
-    if (name !== "leases of this boot") continue;
-    // The first since the boot reads them all, and the second none.
-    const config = {
-      cniVersion: "1.0.0",
-      name: "net1",
-      type: "host-local",
-      ipam: { type: "host-local", ranges: [[{ subnet: "10.0.0.0/8" }]] },
-    };
-    const add = { CNI_COMMAND: "ADD", CNI_IFNAME: "eth0", CNI_NETNS: "/run/netns/none", CNI_PATH: plugins };
-    for (const [which, limit] of [
-      ["first", 15],
-      ["second", 0.3],
-    ] as const) {
+      const said = args.join(" ");
       judge(
-        `${name}: the ${which} ADD`,
-        cost([`${plugins}/host-local`], JSON.stringify(config), { ...add, CNI_CONTAINERID: which }),
-        limit * floor,
+        `${name}: ${said}`,
+        idle.get(said)! + limit * floor,
+        fresh(() => cost([podnic, ...args])),
       );
     }
+    if (name === "leases of this boot") judgeAdds(name, floor, fresh);
   }
   // A second on a machine that reads a file in 7 us, as the one that the pages' figures are of.
   const second = Math.max(1, perFile / 7e-6);
   for (const [name, text] of configurations) {
     empty();
     writeFileSync("/etc/cni/x.conf", text);
-    judge(`validate: ${name}`, cost([podnic, "validate", "/etc/cni/x.conf"]), 2 * second);
-    judge(`explain: ${name}`, cost([podnic, "explain", "/etc/cni/x.conf"]), second);
+    judge(`validate: ${name}`, 2 * second, () => cost([podnic, "validate", "/etc/cni/x.conf"]));
+    judge(`explain: ${name}`, second, () => cost([podnic, "explain", "/etc/cni/x.conf"]));
   }
 } finally {
   rmSync(work, { recursive: true, force: true });
