@@ -9,7 +9,15 @@ import { type BoundCase, bind, type Verdict } from "./harness/case.ts";
 import { type Config, mainNames } from "./harness/mains.ts";
 import { runAll } from "./harness/pool.ts";
 import { probe, unmet } from "./harness/probe.ts";
-import { compareKnown, printFailures, printTotals, readKnown, writeKnown, writeReport } from "./harness/report.ts";
+import {
+  changes,
+  compareKnown,
+  printFailures,
+  printTotals,
+  readKnown,
+  writeKnown,
+  writeReport,
+} from "./harness/report.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
 import { sample } from "./harness/sample.ts";
 import { CASE_LIMIT_MS, type Settings } from "./harness/sandbox.ts";
@@ -166,12 +174,18 @@ async function main(): Promise<void> {
     if (options.verbose)
       console.log(`${v.outcome.padEnd(7)} ${v.id} ${v.ms} ms${v.outcome === "passed" ? "" : `: ${v.got}`}`);
   });
+  const known = options.known === undefined ? undefined : readKnown(options.known);
+  // Some deviations are races of the plugins under test: a change is one that shows twice, the second time with the machine to itself.
+  const changed = known === undefined ? [] : changes(done, known).map(([id]) => id);
+  const again = runnable.filter((c) => changed.includes(c.id));
+  const second = again.length === 0 ? [] : await runAll(again, settings, 1, new URL(import.meta.url), () => {});
+  const settled = known === undefined ? [] : second.filter((v) => changes([v], known).length === 0);
+  for (const v of settled) console.log(`differed from the list once in two runs: ${v.id}`);
   const seconds = (Date.now() - start) / 1000;
-  const byId = new Map(done.map((v) => [v.id, v]));
+  const byId = new Map([...done, ...settled].map((v) => [v.id, v]));
   const verdicts = cases.map((c) => byId.get(c.id) ?? skipped.get(c.id)!);
   for (const file of options.report) writeReport(file, verdicts, seconds);
   if (options.learn !== undefined) writeKnown(options.learn, bin, verdicts);
-  const known = options.known === undefined ? undefined : readKnown(options.known);
   printFailures(verdicts, known);
   printTotals(verdicts, seconds);
   const good = known === undefined ? verdicts.every((v) => v.outcome !== "failed") : compareKnown(verdicts, known);

@@ -90,23 +90,25 @@ function timeless(got: string): string {
     .slice(0, 240);
 }
 
+/** How the verdicts differ from the list: the case's id, and what to say. */
+export function changes(verdicts: readonly Verdict[], known: Known): [id: string, text: string][] {
+  return verdicts.flatMap((v): [string, string][] => {
+    const listed = known.deviations[v.id];
+    if (v.outcome === "failed" && listed === undefined && known.sometimes?.[v.id] === undefined)
+      return [[v.id, `new deviation: ${v.id}: ${v.got}`]];
+    if (v.outcome === "passed" && listed !== undefined) return [[v.id, `deviation is gone: ${v.id} (${listed})`]];
+    return [];
+  });
+}
+
 /** Prints how the verdicts differ from the list; true when they do not. */
 export function compareKnown(verdicts: readonly Verdict[], known: Known): boolean {
-  let same = true;
-  const say = (text: string) => {
-    same = false;
-    console.log(text);
-  };
+  const changed = changes(verdicts, known);
+  for (const [, text] of changed) console.log(text);
   const ids = new Set(verdicts.map((v) => v.id));
-  for (const v of verdicts) {
-    const listed = known.deviations[v.id] !== undefined;
-    if (v.outcome === "failed" && !listed && known.sometimes?.[v.id] === undefined)
-      say(`new deviation: ${v.id}: ${v.got}`);
-    if (v.outcome === "passed" && listed) say(`deviation is gone: ${v.id} (${known.deviations[v.id]})`);
-  }
   const count = Object.keys(known.deviations).filter((id) => ids.has(id)).length;
-  console.log(`${same ? "as listed" : "NOT as listed"}: ${count} known deviations of ${known.plugins}`);
-  return same;
+  console.log(`${changed.length === 0 ? "as listed" : "NOT as listed"}: ${count} known deviations of ${known.plugins}`);
+  return changed.length === 0;
 }
 
 /** Writes JUnit when the name ends in .xml, else JSON: {"cases": [{id, tag, requirement, outcome, expected, got}]}. */
