@@ -68,6 +68,7 @@ async function main(): Promise<void> {
   const failed = sum(({ count }) => count.failed);
   const notRun = sum(({ count }) => count.notRun);
   console.log(`\n${results.map(lineOf).join("\n")}`);
+  for (const { name, why } of results) for (const line of why) console.log(`${name}: ${line.trim().slice(0, 300)}`);
   console.log(`all in ${Math.round((Date.now() - start) / 1000)} s`);
   if (notRun > 0) console.log(`${notRun} not run: each stage says why`);
   const last = `${passed} passed, ${failed} failed`;

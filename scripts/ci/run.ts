@@ -9,6 +9,8 @@ export interface StageResult {
   name: string;
   count: Count;
   seconds: number;
+  /** Lines of its output that say what failed; empty when nothing did. */
+  why: string[];
 }
 
 /** Stages at a time. The machine that decides has two processors. */
@@ -16,8 +18,15 @@ const LANES = 2;
 /** Exit status of the guest when the emulator failed, not the command. */
 const GUEST_DIED = 125;
 
-/** Exit status; -1 when the stage took too long or could not start. What it prints comes at its end, in one piece, unless it runs alone. */
-function run({ name, command, limit, alone = false }: Stage): Promise<number> {
+interface Run {
+  /** -1 when the stage took too long or could not start. */
+  status: number;
+  /** What it printed; nothing of a stage that runs alone. */
+  output: string;
+}
+
+/** What a stage prints comes at its end, in one piece, unless it runs alone. */
+function run({ name, command, limit, alone = false }: Stage): Promise<Run> {
   const title = `\n== ${name}: ${command.join(" ")}\n`;
   const output = alone ? "inherit" : "pipe";
   const printed: Uint8Array<ArrayBufferLike>[] = [Buffer.from(title)];
@@ -32,30 +41,41 @@ function run({ name, command, limit, alone = false }: Stage): Promise<number> {
     }, limit * 60_000);
     const end = (status: number) => {
       clearTimeout(timer);
-      process.stdout.write(Buffer.concat(printed));
-      resolve(status);
+      const said = Buffer.concat(printed);
+      process.stdout.write(said);
+      resolve({ status, output: said.toString() });
     };
     child.on("error", () => end(-1));
     child.on("close", (status) => end(status ?? -1));
   });
 }
 
-async function countOf(stage: Stage): Promise<Count> {
+/** The lines by which the runners of tests name a failure. */
+const failures = (output: string): string[] =>
+  output.split("\n").filter((line) => /FAIL|[×✗]|deviation|not clean:|wrong:|^not ok|too slow|rror:/.test(line));
+const MOST_LINES = 20;
+
+async function countOf(stage: Stage): Promise<Pick<StageResult, "count" | "why">> {
   const [path, maker] = stage.needs ?? [];
   if (path !== undefined && !existsSync(path)) {
     console.log(`${stage.name} is not run: there is no ${path}; ${maker} makes it`);
-    return { passed: 0, failed: 0, notRun: 1 };
+    return { count: { passed: 0, failed: 0, notRun: 1 }, why: [] };
   }
   const file = stage.report ?? reportOf(stage.name);
   rmSync(file, { force: true });
-  let status = await run(stage);
+  let { status, output } = await run(stage);
   if (status === GUEST_DIED && stage.command[0] === guest) {
     console.log(`${stage.name}: the guest died or stood still; once more`);
-    status = await run(stage);
+    ({ status, output } = await run(stage));
   }
+  const count = judge(stage, status, file);
+  return { count, why: count.failed === 0 ? [] : failures(output).slice(0, MOST_LINES) };
+}
+
+function judge(stage: Stage, status: number, report: string): Count {
   if (stage.count === undefined) return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, notRun: 0 };
-  if (!existsSync(file)) return { passed: 0, failed: 1, notRun: 0 };
-  const counted = stage.count(JSON.parse(readFileSync(file, "utf8")));
+  if (!existsSync(report)) return { passed: 0, failed: 1, notRun: 0 };
+  const counted = stage.count(JSON.parse(readFileSync(report, "utf8")));
   // It failed for a reason that none of its tests shows.
   if (status !== 0 && counted.failed === 0) counted.failed = 1;
   return counted;
@@ -66,8 +86,7 @@ export async function runStages(stages: Stage[], done: (result: StageResult) => 
   const results = new Map<Stage, StageResult>();
   const runOne = async (stage: Stage): Promise<void> => {
     const start = Date.now();
-    const count = await countOf(stage);
-    const result = { name: stage.name, count, seconds: Math.round((Date.now() - start) / 1000) };
+    const result = { name: stage.name, ...(await countOf(stage)), seconds: Math.round((Date.now() - start) / 1000) };
     results.set(stage, result);
     done(result);
   };
