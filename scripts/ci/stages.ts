@@ -83,8 +83,8 @@ const hostile = (name: string, files: string, tiers: Tier[], limit: number): Sta
 
 export const stages: Stage[] = [
   { name: "check", tiers: always, command: ["npm", "run", "-s", "check"], limit: 5 },
-  vitest("unit", ["unit", "unit-process"], ["quick"], 5, vitestCount),
-  vitest("unit", ["unit", "unit-process"], pushed, 5, vitestCount, "PODNIC_UNIT=whole"),
+  vitest("unit", ["unit", "process"], ["quick"], 5, vitestCount),
+  vitest("unit", ["unit", "process"], pushed, 5, vitestCount, "PODNIC_UNIT=whole"),
   { name: "build", tiers: ["quick"], command: ts("scripts/build.ts"), limit: 10, alone: true },
   { name: "build", tiers: pushed, command: ts("scripts/build.ts", "--variants"), limit: 10, alone: true },
   {
