@@ -1,5 +1,5 @@
 // What drivers refuse, and when: each attribute with each errno that drivers answer with, at ADD and at DEL. The card is simulated, the
-// state is on a disk of its own.
+// state is on a disk of its own. For refusals of more than one attribute see refused-whole.kernel.test.ts.
 import { readdirSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { failureCode } from "../../src/testing/calls.ts";
@@ -10,11 +10,8 @@ import { full, type Keys, leaveMachine, newCard, run, STATE, sysfs, VF } from ".
 
 leaveMachine();
 
-const EPERM = 1;
 const EAGAIN = 11;
 const EBUSY = 16;
-const EINVAL = 22;
-const _EMSGSIZE = 90;
 const MAC = "02:00:00:00:00:aa";
 const every: Keys = { ...full, mac: MAC };
 const inForce = {
@@ -58,10 +55,17 @@ const attributes = Object.keys(parts);
 /** Errnos that drivers answer with, and whether the call may wait for them to pass. */
 const refusals: [name: string, errno: number, passing: boolean][] = [
   ["EOPNOTSUPP", EOPNOTSUPP, false],
-  ["EINVAL", EINVAL, false],
-  ["EPERM", EPERM, false],
+  ["EINVAL", 22, false],
+  ["EPERM", 1, false],
   ["EBUSY", EBUSY, true],
   ["EAGAIN", EAGAIN, true],
+  ["EIO", 5, false],
+  ["ENODEV", 19, false],
+  ["ENOMEM", 12, false],
+  ["ERANGE", 34, false],
+  ["ETIMEDOUT", 110, false],
+  // The kernel's own, which some drivers let through.
+  ["ENOTSUPP", 524, false],
 ];
 const matrix = attributes.flatMap((what) => refusals.map((refusal) => [what, ...refusal] as const));
 

@@ -133,6 +133,8 @@ const TABLE: { [errno: number]: string } = {
   131: "ENOTRECOVERABLE state not recoverable",
   132: "ERFKILL operation not possible due to RF-kill",
   133: "EHWPOISON memory page has hardware error",
+  // The kernel's own: not meant for programs, but drivers let it through.
+  524: "ENOTSUPP operation is not supported",
 };
 
 /** Symbolic name of a positive errno: "ENOENT"; "E4095" for one we have no name for. */
