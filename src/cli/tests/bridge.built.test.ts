@@ -1,0 +1,88 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { call, enterNode, sh } from "./node.ts";
+import { run } from "./run.ts";
+import { emptyNode, json, pool } from "./state.ts";
+
+beforeAll(enterNode);
+beforeEach(emptyNode);
+
+describe("bridge", () => {
+  const bridged = { type: "bridge", bridge: "br9", ipMasq: true, macspoofchk: true, macspoofchkBackend: "nftables" };
+  const add = (name: string, more = {}, from = {}): void => {
+    sh(`ip netns add ${name}`);
+    const options = { container: `c-${name}`, netns: `/run/netns/${name}`, ...from };
+    const result = JSON.parse(call("ADD", { ...bridged, ipam: pool, ipMasqBackend: "nftables", ...more }, options));
+    mkdirSync("/var/lib/cni/results", { recursive: true });
+    const cached = {
+      kind: "cniCacheV1",
+      containerId: `c-${name}`,
+      ifName: "net1",
+      networkName: "net",
+      netns: options.netns,
+      result,
+    };
+    writeFileSync(`/var/lib/cni/results/net-c-${name}-net1`, JSON.stringify(cached));
+  };
+
+  it("ports are devices, and what it left is found and taken away, podnic's and the Go plugin's", () => {
+    sh("nft flush ruleset");
+    for (const name of ["blue", "grey"]) add(name);
+    add("brown", {}, { bin: resolve(".cache/go-plugins/1.9.1") });
+    const ports = () => json("devices").filter(({ driver }: { driver: string }) => driver === "veth");
+    const port = (container: string) => ({
+      ...{
+        bridge: "br9",
+        state: "pod",
+        why: "port of br9",
+        interface: { name: "net1", namespace: `/run/netns/${container.slice(2)}` },
+      },
+      holder: { by: "bridge", network: "net", containerId: container, interface: "net1" },
+    });
+    // Nothing says whose the Go plugin's are.
+    const named = ports().filter(({ holder }: { holder?: object }) => holder !== undefined);
+    const byContainer = (a: { holder: { containerId: string } }, b: { holder: { containerId: string } }) =>
+      a.holder.containerId < b.holder.containerId ? -1 : 1;
+    expect(named.sort(byContainer)).toMatchObject([port("c-blue"), port("c-grey")]);
+    sh("ip netns del grey; ip netns del brown; sleep 1");
+    const rules = (): string[] =>
+      json("gc", "--all", "--dry-run")
+        .filter(({ kind }: { kind: string }) => kind === "rules")
+        .map(({ what, containerId }: { what: string; containerId: string }) => `${containerId} ${what}`)
+        .sort();
+    const left = ["c-brown ipMasq", "c-brown macspoofchk", "c-grey ipMasq", "c-grey macspoofchk"];
+    expect(rules()).toEqual(left);
+    expect(run(["doctor"]).stdout).toContain(
+      "rules macspoofchk of container c-grey (net1, network net): there is no port veth",
+    );
+    expect(json("gc", "--all").every(({ done }: { done: boolean }) => done)).toBe(true);
+    expect(rules()).toEqual([]);
+    const ruleset = sh("nft list ruleset");
+    expect(ruleset).toContain("c-blue");
+    expect(ruleset).not.toMatch(/c-grey|c-brown/);
+  });
+
+  it("doctor looks at the bridges that configurations name", () => {
+    mkdirSync("/etc/cni/net.d");
+    const write = (name: string, more: object) =>
+      writeFileSync(
+        `/etc/cni/net.d/${name}.conf`,
+        JSON.stringify({ cniVersion: "1.0.0", name, type: "bridge", ...more }),
+      );
+    sh("ip link add br8 type bridge; ip link add br7 up type bridge; ip link add no8 type veth peer name no9");
+    write("down", { bridge: "br8" });
+    write("new", { bridge: "br6" });
+    write("none", { bridge: "no8" });
+    write("vlan", { bridge: "br7", vlan: 5 });
+    const found = json("doctor").findings.filter(({ about }: { about: string }) => about === "bridges");
+    const texts = found.map(({ level, found: text }: { level: string; found: string }) => `${level} ${text}`);
+    expect(texts.slice(0, 4)).toEqual([
+      'error network "down": bridge "br8" is down: network is down',
+      'ok network "new": the first ADD creates bridge br6',
+      'error network "none": "no8" already exists but is not a bridge',
+      'error network "vlan": bridge "br7" does not filter VLANs',
+    ]);
+    expect(found[3].cure).toContain("vlan_filtering 1");
+  });
+});

@@ -1,0 +1,222 @@
+// podnic gc: what is gone of a network is taken away, and nothing else.
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { collect, findGarbage, type Garbage } from "../node/garbage.ts";
+import { lookAtNode, poolsOf } from "../node/node.ts";
+import { call, enterNode, sh } from "./node.ts";
+import { run } from "./run.ts";
+import { device, emptyNode, go, json, leasesOf, NETWORKS, pod, pool, RECORDS } from "./state.ts";
+
+beforeAll(enterNode);
+beforeEach(emptyNode);
+
+it("takes away more leases than a function may have arguments", () => {
+  const lease = { kind: "lease" as const, network: "net", containerId: "c", interface: "net1", address: "", why: "" };
+  const garbage = Array<Garbage>(200_000).fill({ ...lease, directory: `${NETWORKS}/none` });
+  expect(collect(garbage)).toHaveLength(200_000);
+});
+
+describe("podnic gc", () => {
+  it("takes away what is gone of this network, and nothing else", () => {
+    pod("blue");
+    pod("grey");
+    call("ADD", { type: "host-local", ipam: pool }, { ...go, container: "nobody-knows" });
+    sh("ip netns del grey");
+    const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
+    expect(json("gc", "--network", "net", "--dry-run").map(({ kind }: { kind: string }) => kind)).toEqual([
+      "device",
+      "lease",
+    ]);
+    expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
+    expect(run(["gc", "--network", "other"])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/no network "other" on this node.*Networks here: net\./s),
+    });
+    expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
+
+    const done = json("gc", "net");
+    expect(done).toMatchObject([
+      { kind: "device", device: "grey", containerId: "c-grey", done: true },
+      { kind: "lease", address: "198.18.77.3", containerId: "c-grey", done: true },
+    ]);
+    expect(leasesOf("net").sort()).toEqual(["198.18.77.2", "198.18.77.4"]);
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual(["net:c-blue:net1.json"]);
+    expect(sh("ip -n blue link show net1")).toContain("net1");
+    const file = join(mkdtempSync(join(tmpdir(), "podnic-gc-")), "any.conf");
+    writeFileSync(file, JSON.stringify({ cniVersion: "1.0.0", name: "net", type: "host-device", device: "grey" }));
+    for (const same of [["net"], ["--network", "net"], [file]]) {
+      const nothing = { status: 0, stdout: "Nothing of network net is left over.\n" };
+      expect(run(["gc", ...same])).toMatchObject(nothing);
+    }
+  });
+
+  it("--all takes away what is gone of every network", () => {
+    pod("grey");
+    const leases = { type: "host-local", ranges: [[{ subnet: "198.18.78.0/28" }]] };
+    sh("ip link add gone type veth peer name gonep; ip netns add gone");
+    call("ADD", device("gone", { name: "other", ipam: leases }), { container: "c-gone", netns: "/run/netns/gone" });
+    pod("blue");
+    sh("ip netns del grey; ip netns del gone");
+    expect(json("gc", "--all", "--dry-run")).toHaveLength(4);
+    const done: { network: string; done: boolean }[] = json("gc", "--all");
+    expect(done.map((one) => `${one.network} ${one.done}`).sort()).toEqual([
+      ...["net true", "net true"],
+      ...["other true", "other true"],
+    ]);
+    expect([leasesOf("net"), leasesOf("other")]).toEqual([["198.18.77.3"], []]);
+    expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: "Nothing is left over.\n" });
+  });
+
+  it.each([
+    [[]],
+    [["--all", "--network", "net"]],
+    [["net", "--all"]],
+    [["net", "--network", "other"]],
+    [["--all", "--every", "0"]],
+    [["--all", "--every", "5", "--dry-run"]],
+  ])("makes no sense of %j", (args) => expect(run(["gc", ...args])).toMatchObject({ status: 2 }));
+
+  it("removes the results that podnic add kept, and nobody else's", () => {
+    mkdirSync("/etc/cni/net.d", { recursive: true });
+    const list = { cniVersion: "1.0.0", name: "net", plugins: [{ type: "macvlan", master: "up0", ipam: pool }] };
+    writeFileSync("/etc/cni/net.d/net.conflist", JSON.stringify(list));
+    sh("ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up");
+    for (const name of ["grey", "green"]) {
+      sh(`ip netns add ${name}`);
+      expect(run(["add", "net", name])).toMatchObject({ status: 0 });
+    }
+    const results = "/var/lib/cni/results";
+    const [green, grey] = readdirSync(results)
+      .map((name) => ({ name, netns: JSON.parse(readFileSync(`${results}/${name}`, "utf8")).netns }))
+      .sort((a, b) => (a.netns < b.netns ? -1 : 1)) as { name: string }[] as [{ name: string }, { name: string }];
+    // libcni's, of the same attachment; and ours, of a plugin that may need it for its DEL.
+    const kept = JSON.parse(readFileSync(`${results}/${grey.name}`, "utf8"));
+    writeFileSync(`${results}/a`, JSON.stringify({ ...kept, writer: undefined }));
+    const chained = { ...list, plugins: [...list.plugins, { type: "portmap" }] };
+    const config = Buffer.from(JSON.stringify(chained)).toString("base64");
+    writeFileSync(`${results}/b`, JSON.stringify({ ...kept, config }));
+    sh("ip netns del grey");
+    expect(run(["gc", "--network", "net"]).status).toBe(0);
+    expect(readdirSync(results).sort()).toEqual(["a", "b", green.name].sort());
+    expect(leasesOf("net")).toHaveLength(1);
+  });
+
+  it("--every goes on until it is told to end, and says only what it did", async () => {
+    pod("grey");
+    sh("ip netns del grey");
+    const child = spawn("dist/podnic", ["gc", "--all", "--every", "1"], { stdio: ["ignore", "pipe", "inherit"] });
+    let said = "";
+    child.stdout.on("data", (data) => {
+      said += data;
+    });
+    const ended = new Promise((done) => child.on("exit", done));
+    for (let i = 0; i < 100 && !said.includes("released"); i++) await new Promise((done) => setTimeout(done, 50));
+    expect(leasesOf("net")).toEqual([]);
+    expect(child.exitCode).toBe(null);
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    expect(said.match(/released/g)).toHaveLength(1);
+  });
+
+  it("releases leases of the time before the boot", () => {
+    mkdirSync(`${NETWORKS}/net`, { recursive: true });
+    writeFileSync(`${NETWORKS}/net/198.18.77.3`, "old\r\nnet1");
+    utimesSync(`${NETWORKS}/net/198.18.77.3`, 1e9, 1e9);
+    writeFileSync(`${NETWORKS}/net/198.18.77.4`, "new\r\nnet1");
+    expect(run(["gc", "--network", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual(["198.18.77.4"]);
+  });
+
+  it("releases leases that name no owner, unless a pod has the address", () => {
+    pod("blue");
+    for (const address of ["198.18.77.2", "198.18.77.5"]) writeFileSync(`${NETWORKS}/net/${address}`, "");
+    expect(run(["doctor"]).stdout).toContain("lease 198.18.77.5");
+    expect(run(["gc", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual(["198.18.77.2"]);
+    call("DEL", device("blue", { ipam: pool }), { container: "c-blue", netns: "/run/netns/blue" });
+    expect(run(["gc", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual([]);
+  });
+
+  it.each([
+    ["in a mount namespace", "unshare -m"],
+    ["in mount and pid namespaces", "unshare -mpf --mount-proc"],
+  ])("takes away nothing of the node's %s of its own, with a /run/netns of its own", (_where, unshare) => {
+    pod("blue");
+    sh("ip netns exec blue sleep 60 >/dev/null 2>&1 & echo $! >/run/sleeper");
+    const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
+    const inside = "mount -t tmpfs tmpfs /run/netns; dist/podnic gc --all; echo $?";
+    // With a process of the pod to be seen, and without.
+    for (const then of ["kill $(cat /run/sleeper)", "true"]) {
+      const said = sh(`${unshare} sh -c '${inside}' 2>&1`);
+      if (then === "true" || unshare.includes("p")) expect(said).toMatch(/cannot tell what is left over.*\n1\n$/s);
+      expect(said).not.toMatch(/restored|released|removed/);
+      expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
+      expect(sh("ip -n blue link show net1")).toContain("net1");
+      sh(then);
+    }
+  });
+
+  it("fails and says so when something cannot be taken away", () => {
+    pod("grey");
+    sh(`ip netns del grey; rm -f ${NETWORKS}/net/lock; mkdir ${NETWORKS}/net/lock`);
+    const { status, stdout } = run(["gc", "--network", "net"]);
+    expect(stdout).toContain("not done: ");
+    expect(status).toBe(1);
+    expect(leasesOf("net")).toEqual(["198.18.77.2"]);
+  });
+
+  it("does not touch what came back to life between the look and the taking", () => {
+    pod("grey");
+    sh("ip netns del grey");
+    const node = lookAtNode();
+    const found = findGarbage(node, poolsOf(node)).filter(({ kind }) => kind === "device");
+    expect(found).toMatchObject([{ device: "grey", containerId: "c-grey" }]);
+    // The pair dies with the namespace, and some time after it.
+    sh(`while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done; rm ${NETWORKS}/net/198.18.77.2`);
+    pod("grey");
+    expect(collect(found)).toEqual([
+      { garbage: found[0], error: "its pod is running again, so it was left unchanged" },
+    ]);
+    expect(sh("ip -n grey link show net1")).toContain("net1");
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
+  });
+
+  it("gives a device that came back all but its name, when another one has that by now", () => {
+    pod("grey");
+    sh("ip -n grey link set net1 netns $$; ip netns del grey; ip link set net1 mtu 1400");
+    sh("ip link add grey type veth peer name other");
+    const { status, stderr } = run(["gc", "--network", "net"]);
+    expect([status, stderr]).toEqual([0, expect.stringContaining("the host has another device with this name")]);
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual([]);
+    const [spare] = JSON.parse(sh("ip -j link show")).filter(({ ifalias }: { ifalias?: string }) => ifalias === "grey");
+    expect(spare).toMatchObject({ ifname: `dev${spare.ifindex}`, mtu: 1500 });
+    expect(json("devices", "--all").find(({ name }: { name: string }) => name === spare.ifname)).toMatchObject({
+      state: "virtual",
+      why: 'was "grey", but another device now has that name',
+    });
+    expect(run(["status"]).stdout).toContain(`device ${spare.ifname}: was "grey"`);
+  });
+
+  it("leaves alone what another network namespace of the node lent, and says so", () => {
+    pod("grey");
+    sh("ip -n grey link set net1 netns $$ name moved; ip netns del grey; ip netns add other");
+    const away = (line: string): string => sh(`ip netns exec other dist/podnic ${line} 2>&1; echo status $?`);
+    expect(away("gc --all || true")).toContain("was lent by another network namespace");
+    expect(away("doctor --fix --yes || true")).toContain("was lent by another network namespace");
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
+    expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: expect.stringContaining("restored") });
+    expect(sh("ip link show grey")).toContain("grey");
+  });
+
+  it("does not call restored what died with its namespace", () => {
+    pod("grey");
+    sh("ip netns del grey; while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done");
+    const { status, stdout } = run(["gc", "--network", "net"]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining("the device no longer exists")]);
+    expect(stdout).not.toContain("restored");
+  });
+});
