@@ -11,6 +11,7 @@ import {
   type Implementation,
   implementations,
   makeDevice,
+  makeFloor,
   makeLeases,
   makeRules,
   measure,
@@ -215,14 +216,17 @@ const measures: [title: string, digits: number, of: (samples: Sample[]) => numbe
   ["Peak memory, MiB (largest process)", 1, (samples) => Math.max(...samples.map(({ memory }) => memory))],
 ];
 
+/** Of a program too small for its memory to be counted there is none. */
+const ratio = (ours: number, theirs: number): string => (theirs > 0 ? (ours / theirs).toFixed(2) : "");
+
 function table(rows: Row[], names: string[], digits: number, of: (samples: Sample[]) => number): string {
-  const peers = names.slice(1).filter((name) => name.startsWith("Go") || name === "base");
+  const peers = names.slice(1).filter((name) => name.startsWith("Go") || name === "base" || name === "C");
   const head = ["", ...names, ...peers.map((name) => `podnic : ${name}`)];
   const lines = rows.map(({ name, samples }) => {
     const value = (who: string) => of(samples.get(who) ?? []);
     const has = (who: string) => (samples.get(who)?.length ?? 0) > 0;
     const cells = names.map((who) => (has(who) ? value(who).toFixed(digits) : ""));
-    return [name, ...cells, ...peers.map((who) => (value("podnic") / value(who)).toFixed(2))];
+    return [name, ...cells, ...peers.map((who) => ratio(value("podnic"), value(who)))];
   });
   const all = [head, head.map((_, i) => (i === 0 ? "---" : "---:")), ...lines];
   return all.map((line) => `| ${line.join(" | ")} |`).join("\n");
@@ -234,11 +238,12 @@ function main(): void {
   try {
     const base = flags.base === undefined ? [] : [{ name: "base", dir: flags.base }];
     const who = [...implementations(), ...base];
+    const floor = makeFloor();
     const node = onNode();
     const groups: Record<string, () => Row[]> = {
       version: () => versions(rounds * 2, [...who, ...node, empty]),
-      "host-device": () => interfaces(rounds, who, "host-device", "device"),
-      macvlan: () => interfaces(rounds, [...who, ...node], "macvlan", "master"),
+      "host-device": () => interfaces(rounds, [...who, floor], "host-device", "device"),
+      macvlan: () => interfaces(rounds, [...who, ...node, floor], "macvlan", "master"),
       ipvlan: () => ipvlan(rounds, who),
       bridge: () => bridge(rounds, who),
       "host-local": () => [...hostLocal(rounds, who, 10), ...hostLocal(rounds, who, 60_000)],
@@ -248,7 +253,7 @@ function main(): void {
     if (unknown.length > 0)
       throw new BuildError(`no group ${unknown.join(", ")}; there are ${Object.keys(groups).join(", ")}`);
     const rows = wanted.flatMap((name) => groups[name]!());
-    const all = [...who, ...node, empty];
+    const all = [...who, ...node, floor, empty];
     const names = all.map(({ name }) => name);
     console.log(
       `Linux ${release()}, ${cpus().length} CPUs, ${rounds} rounds, interleaved; only ratios of one run mean anything.`,

@@ -1,6 +1,6 @@
 // What a benchmark measures with: the launcher, the implementations, devices and leases. All inside scripts/sandbox.ts.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { musl } from "../build/engine.ts";
 import { cache, dist, root, run } from "../build/paths.ts";
@@ -87,7 +87,20 @@ export function makeRules(pods: number): void {
 }
 
 function compileC(source: string, target: string): void {
-  run("musl-gcc", [...musl.compile, ...musl.link, "-x", "c", "-", "-o", target], Buffer.from(source));
+  run(
+    "musl-gcc",
+    [...musl.compile, ...musl.link, "-x", "c", "-", "-I", "scripts/bench", "-o", target],
+    Buffer.from(source),
+  );
+}
+
+/** What the kernel takes: see floor.c. */
+export function makeFloor(): Implementation {
+  const dir = join(work, "floor");
+  mkdirSync(dir);
+  const source = readFileSync(join(root, "scripts/bench/floor.c"), "utf8");
+  for (const plugin of ["macvlan", "host-device"]) compileC(source, join(dir, plugin));
+  return { name: "C", dir };
 }
 
 /** Returns the directory of an empty static program that is called host-device: what starting any process costs. */
