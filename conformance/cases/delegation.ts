@@ -3,7 +3,7 @@ import { type CaseTable, type MainCase, Mismatch, row, type Tag } from "../harne
 import { describeRun } from "../harness/invoke.ts";
 import type { Config } from "../harness/mains.ts";
 import { ANY, OWN, type Trial } from "../harness/trial.ts";
-import { GOOD, LIMITS, POLICY, say, stubbed } from "./stubs.ts";
+import { GOOD, LIMITS, POLICY, type Stubbed, say, stubbed } from "./stubs.ts";
 
 const ADD = say(GOOD);
 
@@ -41,6 +41,19 @@ function after(t: Trial, command: string, behaviour: Record<string, string>, ext
   const prevResult = t.add(s.conf, { set: s.set });
   const conf = { ...s.conf, prevResult };
   return { ...s, conf, run: t.call(command, conf, { set: s.set, ...options }) };
+}
+
+/** A delegate that has an address and a child, and does not end. */
+const hang = "sleep 60 & echo $! >$D/child; echo >$D/lease; exec sleep 60";
+const asked = (signal: string) => `exec timeout --foreground --preserve-status -s ${signal} 1 "$@"`;
+
+function hasEnded(t: Trial, { stub }: Stubbed): void {
+  const pids = [...stub.calls().map(({ pid }) => pid), Number(t.read(`${stub.dir}/child`))];
+  t.equal(
+    pids.filter((pid) => runs(t, pid)),
+    [],
+    "processes of the delegate that run on",
+  );
 }
 
 const v11 = { needs: ["spec:1.1.0"] };
@@ -199,6 +212,52 @@ export const delegation: CaseTable = {
       t.write(POLICY, LIMITS);
       t.error(after(t, "DEL", { DEL: "exec sleep 60" }, {}, { timeoutMs: 18_000 }).run);
     }),
+    ...(["TERM", "INT"] as const).map((signal, n) =>
+      row(
+        `DLG-71${"ab"[n]}`,
+        "H",
+        "who is asked to end while a delegate hangs leaves nothing",
+        `SIG${signal} during ADD: E soon, the delegate and its children dead, its DEL run, nothing left`,
+        (t) => {
+          const s = stubbed(t, { ADD: hang, DEL: "rm $D/lease" });
+          const begin = Date.now();
+          const { code } = t.refused("ADD", s.conf, ANY, { set: s.set, timeoutMs: 15_000, wrap: asked(signal) });
+          t.equal(code, 11, "code");
+          t.expect(Date.now() - begin < 8000, "an end within 8 s", `${Date.now() - begin} ms`);
+          hasEnded(t, s);
+          t.equal(s.stub.commands(), "ADD DEL", "calls of the delegate");
+          t.equal(t.sh(`ls ${s.stub.dir}`), "bin\ncalls\nchild\n", "what the delegate keeps");
+        },
+      ),
+    ),
+    row(
+      "DLG-72",
+      "H",
+      "who is asked to end while a delegate hangs leaves nothing",
+      "SIGTERM during ADD, and DEL hangs as well: E within 12 s that says so, all dead, no interface",
+      (t) => {
+        const s = stubbed(t, { ADD: hang, DEL: "exec sleep 60" });
+        const begin = Date.now();
+        // Again while it is undone.
+        const wrap = 'exec 3<&0; "$@" <&3 & p=$!; sleep 1; kill $p; sleep 1; kill $p; wait $p';
+        const { details = "" } = t.refused("ADD", s.conf, ANY, { set: s.set, timeoutMs: 19_000, wrap });
+        t.expect(Date.now() - begin < 12_000, "an end within 12 s", `${Date.now() - begin} ms`);
+        t.expect(/not undone/.test(details), "what was not undone", details);
+        hasEnded(t, s);
+      },
+    ),
+    row(
+      "DLG-73",
+      "H",
+      "a delegate gets the signals as the runtime set them",
+      "neither SIGTERM nor SIGINT is blocked or ignored in it",
+      (t) => {
+        const s = stubbed(t, { ADD: `grep -E "^Sig(Blk|Ign)" /proc/self/status >$D/signals; ${ADD}` });
+        t.call("ADD", s.conf, { set: s.set });
+        const none = "0000000000000000";
+        t.equal(t.read(`${s.stub.dir}/signals`), `SigBlk:\t${none}\nSigIgn:\t${none}\n`, "signals of the delegate");
+      },
+    ),
   ],
   fixed: [],
 };

@@ -217,27 +217,31 @@ test.each([
 });
 
 test.each([
-  [90_000, 5000],
-  [200, 89_800],
-])("the undo of an ADD that took %i ms has what is left of 90 s, and 5 s at least: %i ms", (taken, left) => {
-  stub("");
-  renameSync(`${bin}/stub`, `${bin}/dhcp`);
-  const limits: number[] = [];
-  const host = new NodeHost();
-  let now = 1000;
-  host.monotonic = () => now;
-  host.run = (command) => {
-    limits.push(command.timeout);
-    now += taken;
-    return { status: 0, signal: 0, stdout: new Uint8Array(0), killed: "timeout" };
-  };
-  installHost(host);
-  const of = call();
-  of.config = { ...of.config, ipam: { type: "dhcp" } };
-  expect(() => ipamAdd(of)).toThrow("did not finish within 90000 ms");
-  expect(of.transaction.rollback()).toEqual([expect.stringContaining(`did not finish within ${left} ms`)]);
-  expect(limits).toEqual([90_000, left]);
-});
+  [90_000, "timeout", 5000],
+  [200, "timeout", 89_800],
+  [200, "signal", 5000],
+] as const)(
+  "the undo of an ADD that took %i ms until its %s has what is left of 90 s, and 5 s at least: %i ms",
+  (taken, why, left) => {
+    stub("");
+    renameSync(`${bin}/stub`, `${bin}/dhcp`);
+    const limits: number[] = [];
+    const host = new NodeHost();
+    let now = 1000;
+    host.monotonic = () => now;
+    host.run = (command) => {
+      limits.push(command.timeout);
+      now += taken;
+      return { status: 0, signal: 0, stdout: new Uint8Array(0), killed: limits.length === 1 ? why : "timeout" };
+    };
+    installHost(host);
+    const of = call();
+    of.config = { ...of.config, ipam: { type: "dhcp" } };
+    expect(() => ipamAdd(of)).toThrow(why === "signal" ? "podnic was asked to end" : "did not finish within 90000 ms");
+    expect(of.transaction.rollback()).toEqual([expect.stringContaining(`did not finish within ${left} ms`)]);
+    expect(limits).toEqual([90_000, left]);
+  },
+);
 
 describe("DEL", () => {
   const del = (netns: string, remove: () => void) => {

@@ -61,7 +61,9 @@ export function addWithDelegate(delegate: Delegate, call: Call): Result {
   const limit = timeLimit(delegate);
   const begin = host.monotonic();
   const outcome = execute(delegate, call, "ADD", limit);
-  const left = Math.min(limit, Math.max(limit - (host.monotonic() - begin), undoTime));
+  // Who asked us to end does not wait for long.
+  const rest = outcome.killed === "signal" ? 0 : limit - (host.monotonic() - begin);
+  const left = Math.min(limit, Math.max(rest, undoTime));
   const undo = () => void runDelegate(delegate, call, "DEL", Math.round(left));
   call.transaction.onRollback(`DEL of IPAM plugin ${delegate.name}`, undo);
   const result = readDelegateResult(delegate, outputOf(delegate, outcome, limit), call.version);
@@ -74,6 +76,9 @@ function outputOf(delegate: Delegate, outcome: Outcome, limit: number): string {
   if (outcome.killed === "timeout") {
     const cure = "It was killed. delegateTimeout in /etc/cni/podnic.json sets the limit.";
     throw failure(delegate, `did not finish within ${limit} ms`, cure, "try again");
+  }
+  if (outcome.killed === "signal") {
+    throw failure(delegate, "was stopped, because podnic was asked to end", "SIGTERM or SIGINT.", "try again");
   }
   if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "It was killed.");
   if (outcome.signal !== 0) {

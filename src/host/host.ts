@@ -95,8 +95,8 @@ export interface Outcome {
   /** Signal number, or 0. */
   signal: number;
   stdout: Uint8Array;
-  /** Killed because of `timeout`, or because of `maxOutput`. */
-  killed: "" | "timeout" | "output";
+  /** Killed because of `timeout`, because of `maxOutput`, or because we were asked to end (SIGTERM, SIGINT), which we ignore from then on. */
+  killed: "" | "timeout" | "output" | "signal";
 }
 
 export interface Host {

@@ -14,6 +14,7 @@ import {
 import type { Command, Fd, Grants, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
+import { type HeldSignals, holdSignals, signalSet } from "./signals.ts";
 import { type Argument, type Kernel, type Machine, NUMBERS, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
@@ -334,8 +335,8 @@ export class LinuxHost implements ProgramHost {
   }
 
   /** Starts it, in a process group of its own, and returns its process id. Throws SystemError("execve"). */
-  spawn(command: Command, stdin: Fd, stdout: Fd): number {
-    return spawnByClone(this, command, stdin, stdout);
+  spawn(command: Command, stdin: Fd, stdout: Fd, signals: Uint8Array | undefined): number {
+    return spawnByClone(this, command, stdin, stdout, signals);
   }
 
   confine(grants?: () => Grants): void {
@@ -427,9 +428,12 @@ export class LinuxHost implements ProgramHost {
     if (before[0] !== SIG_IGN) this.ignored.push([signal, before]);
   }
 
+  holdSignals(): HeldSignals | undefined {
+    return holdSignals(this);
+  }
+
   waitSignal(signals: number[], milliseconds: number): number {
-    const set = new Uint8Array(8);
-    for (const signal of signals) set[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
+    const set = signalSet(signals);
     this.call("rt_sigprocmask", "", SIG_BLOCK, set, null, 8);
     const whole = Math.floor(milliseconds / 1000);
     const limit = milliseconds < 0 ? null : timespec(whole, Math.floor((milliseconds - whole * 1000) * 1e6));

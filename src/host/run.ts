@@ -15,6 +15,7 @@ import {
 } from "./constants.ts";
 import type { Command, Fd, Host, Outcome, PollFd } from "./host.ts";
 import { errnoName, errnoText, SystemError } from "./host.ts";
+import { type HeldSignals, releaseSignals, restoreSignals } from "./signals.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
 const AT_EMPTY_PATH = 0x1000;
@@ -30,12 +31,14 @@ export interface ProgramHost extends Host {
   environment(): Uint8Array[];
   /** Signals we ignore, with the struct sigaction they had: programs we run get it back. */
   readonly ignored: readonly [signal: number, action: Uint8Array][];
+  /** Keeps the signals that ask us to end; undefined: they go on ending us, or nobody. */
+  holdSignals(): HeldSignals | undefined;
   /** struct rlimit that programs get for their stack; undefined: as ours. */
   stackLimit(): Uint8Array | undefined;
   /** clone(2) without a new address space; the child keeps all descriptors. */
   clone(): number;
-  /** Starts a program with this stdin and stdout and returns its process id. */
-  spawn(command: Command, stdin: Fd, stdout: Fd): number;
+  /** Starts a program with this stdin and stdout and returns its process id. `signals`: the sigset_t that it gets, when that is not ours. */
+  spawn(command: Command, stdin: Fd, stdout: Fd, signals: Uint8Array | undefined): number;
 }
 
 /** The value, or the fallback when the call fails with one of these errnos. */
@@ -60,7 +63,14 @@ export function environmentWith(host: ProgramHost, extra: Record<string, string>
 }
 
 /** In the child: replaces this process by the program. Returns only by throwing. */
-function execute(host: ProgramHost, command: Command, parent: number, stdin: Fd, stdout: Fd): never {
+function execute(
+  host: ProgramHost,
+  command: Command,
+  parent: number,
+  stdin: Fd,
+  stdout: Fd,
+  signals: Uint8Array | undefined,
+): never {
   host.call("setpgid", "", 0, 0);
   host.call("prctl", "", PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // The parent may have died before the line above.
@@ -68,6 +78,7 @@ function execute(host: ProgramHost, command: Command, parent: number, stdin: Fd,
   host.call("dup3", "", stdin, 0, 0);
   host.call("dup3", "", stdout, 1, 0);
   for (const [signal, action] of host.ignored) host.call("rt_sigaction", "", signal, action, null, 8);
+  if (signals !== undefined) restoreSignals(host, signals);
   const stack = host.stackLimit();
   if (stack !== undefined) host.call("prlimit64", "", 0, RLIMIT_STACK, stack, null);
   const argv = [host.encode(`${command.path}\0`)];
@@ -102,12 +113,13 @@ class Conversation {
     readonly command: Command,
     public stdin: Fd | undefined,
     public stdout: Fd | undefined,
+    readonly held: HeldSignals | undefined,
   ) {}
 
   /** With the program's ends of the pipes, which are closed here. */
   start(stdin: Fd, stdout: Fd): void {
     try {
-      this.pid = this.host.spawn(this.command, stdin, stdout);
+      this.pid = this.host.spawn(this.command, stdin, stdout, this.held?.before);
     } finally {
       for (const fd of [stdin, stdout]) this.host.close(fd);
     }
@@ -153,15 +165,18 @@ class Conversation {
 /** Until the program itself has ended: what it left behind may hold the pipe for ever. */
 function converse(talk: Conversation, ended: Fd): void {
   const { host, command } = talk;
+  const held = talk.held?.fd;
   const deadline = host.monotonic() + command.timeout;
   for (;;) {
     const fds: PollFd[] = [{ fd: ended, events: POLLIN }];
     if (talk.stdin !== undefined) fds.push({ fd: talk.stdin, events: POLLOUT });
     if (talk.stdout !== undefined && talk.killed === "") fds.push({ fd: talk.stdout, events: POLLIN });
+    if (held !== undefined && talk.killed === "") fds.push({ fd: held, events: POLLIN });
     const left = deadline - host.monotonic();
     const ready = host.poll(fds, talk.killed === "" ? Math.max(left, 0) : -1);
     if (ready.includes(ended)) break;
     if (ready.length === 0 && left <= 0) talk.kill("timeout");
+    if (held !== undefined && ready.includes(held)) talk.kill("signal");
     if (talk.stdin !== undefined && ready.includes(talk.stdin)) talk.feed(talk.stdin);
     if (talk.stdout !== undefined && ready.includes(talk.stdout)) talk.collect(talk.stdout);
   }
@@ -183,13 +198,19 @@ function talkUntilEnd(talk: Conversation): void {
 }
 
 /** ProgramHost.spawn where a process can be cloned. */
-export function spawnByClone(host: ProgramHost, command: Command, stdin: Fd, stdout: Fd): number {
+export function spawnByClone(
+  host: ProgramHost,
+  command: Command,
+  stdin: Fd,
+  stdout: Fd,
+  signals: Uint8Array | undefined,
+): number {
   const [failure, childFailure] = host.pipe();
   const parent = host.getpid();
   const pid = host.clone();
   if (pid === 0) {
     try {
-      execute(host, command, parent, stdin, stdout);
+      execute(host, command, parent, stdin, stdout, signals);
     } catch (error) {
       const errno = error instanceof SystemError ? error.errno : EINVAL;
       host.write(childFailure, new Uint8Array(new Uint32Array([errno]).buffer));
@@ -212,7 +233,7 @@ export function runCommand(host: ProgramHost, command: Command): Outcome {
   host.ignoreSignal(SIGPIPE);
   const [childIn, stdin] = host.pipe();
   const [stdout, childOut] = host.pipe();
-  const talk = new Conversation(host, command, stdin, stdout);
+  const talk = new Conversation(host, command, stdin, stdout, host.holdSignals());
   try {
     talk.start(childIn, childOut);
     talkUntilEnd(talk);
@@ -221,5 +242,6 @@ export function runCommand(host: ProgramHost, command: Command): Outcome {
     return { status: signal === 0 ? status >> 8 : -1, signal, stdout: talk.output(), killed: talk.killed };
   } finally {
     for (const fd of [talk.stdin, talk.stdout]) if (fd !== undefined) host.close(fd);
+    if (talk.held !== undefined) releaseSignals(host, talk.held, talk.killed === "signal");
   }
 }

@@ -43,6 +43,7 @@ export const NUMBERS = {
   rt_sigaction: [13, 134],
   rt_sigprocmask: [14, 135],
   rt_sigtimedwait: [128, 137],
+  signalfd4: [289, 74],
   setsid: [112, 157],
   close_range: [436, 436],
   fsopen: [430, 430],

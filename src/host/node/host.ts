@@ -57,11 +57,14 @@ const kernel: Kernel = {
   },
 };
 
-/** Differences from the executable: programs outlive us when we are killed, and nothing goes on in the background. */
+/** Differences from the executable: programs outlive us when we are killed or asked to end, and nothing goes on in the background. */
 export class NodeHost extends LinuxHost {
   constructor() {
     super(kernel);
   }
+
+  /** Node's other threads would take them, and end us. */
+  override holdSignals(): undefined {}
 
   /** V8 keeps its heap out of forked children (MADV_DONTFORK), so that nothing of ours could run between fork and execve. */
   override spawn(command: Command, stdin: Fd, stdout: Fd): number {

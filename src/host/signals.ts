@@ -1,0 +1,69 @@
+// Signals that would end us while a program runs that we have started: they are kept, so that the program is ended first and what we did is undone.
+import { O_CLOEXEC, SIGINT, SIGTERM } from "./constants.ts";
+import { type Fd, type Host, SystemError } from "./host.ts";
+import type { Argument, Syscall } from "./syscalls.ts";
+
+const SIG_IGN = 1;
+const SIG_BLOCK = 0;
+const SIG_SETMASK = 2;
+/** What asks a process to end. */
+const ENDING = [SIGTERM, SIGINT];
+
+interface SignalHost extends Pick<Host, "close" | "ignoreSignal"> {
+  call(name: Syscall, subject: string, ...args: Argument[]): number;
+}
+
+export interface HeldSignals {
+  /** Can be read when one has come. */
+  fd: Fd;
+  signals: readonly number[];
+  /** sigset_t as it was: programs that we start get it back. */
+  before: Uint8Array;
+}
+
+/** sigset_t. */
+export function signalSet(signals: readonly number[]): Uint8Array {
+  const set = new Uint8Array(8);
+  for (const signal of signals) set[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
+  return set;
+}
+
+/** undefined: none of them would end us, or they cannot be kept, which is no reason to fail. */
+export function holdSignals(host: SignalHost): HeldSignals | undefined {
+  const deadly = ENDING.filter((signal) => !isIgnored(host, signal));
+  const before = new Uint8Array(8);
+  if (deadly.length > 0) host.call("rt_sigprocmask", "", SIG_BLOCK, signalSet(deadly), before, 8);
+  // Those that were kept already are for somebody else to see.
+  const signals = deadly.filter((signal) => !isIn(before, signal));
+  if (signals.length === 0) return undefined;
+  try {
+    const fd = host.call("signalfd4", "", -1, signalSet(signals), 8, O_CLOEXEC);
+    return { fd, signals, before };
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    restoreSignals(host, before);
+    return undefined;
+  }
+}
+
+/** `came`: one did, and from now on they are ignored: what follows is an end already. */
+export function releaseSignals(host: SignalHost, { fd, signals, before }: HeldSignals, came: boolean): void {
+  if (came) for (const signal of signals) host.ignoreSignal(signal);
+  host.close(fd);
+  restoreSignals(host, before);
+}
+
+/** Also in a child that is about to become another program. */
+export function restoreSignals(host: SignalHost, before: Uint8Array): void {
+  host.call("rt_sigprocmask", "", SIG_SETMASK, before, null, 8);
+}
+
+function isIgnored(host: SignalHost, signal: number): boolean {
+  const action = new Uint8Array(32);
+  host.call("rt_sigaction", "", signal, null, action, 8);
+  return action[0] === SIG_IGN && action.subarray(1, 8).every((byte) => byte === 0);
+}
+
+function isIn(set: Uint8Array, signal: number): boolean {
+  return (set[(signal - 1) >> 3]! & (1 << ((signal - 1) & 7))) !== 0;
+}
