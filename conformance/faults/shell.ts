@@ -10,8 +10,14 @@ export class Shell {
   #errors = "";
   #wake: () => void = () => {};
 
-  constructor(ns: Namespaces) {
-    this.#process = spawn("/usr/bin/nsenter", [...ns.enter, "--", "/bin/sh", "-s"], {
+  /** Without anything to enter it lives where we do. */
+  constructor(ns: Pick<Namespaces, "enter">) {
+    const [program, ...args] = [
+      ...(ns.enter.length > 0 ? ["/usr/bin/nsenter", ...ns.enter, "--"] : []),
+      "/bin/sh",
+      "-s",
+    ];
+    this.#process = spawn(program!, args, {
       stdio: ["pipe", "pipe", "pipe"],
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
     });

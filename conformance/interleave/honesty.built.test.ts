@@ -19,7 +19,7 @@ function interleave(...more: string[]): { status: number | null; said: string } 
 }
 
 test("without locks, two ADDs of host-local get in each other's way", { timeout: 300_000 }, () => {
-  const { status, said } = interleave("--without-locks");
+  const { status, said } = interleave("--fault", "flock");
   expect(said).toMatch(/one address left: 40 schedules of \d+, [1-9]\d* wrong/);
   expect(status).toBe(1);
 });

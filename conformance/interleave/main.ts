@@ -16,7 +16,7 @@ interface Options {
   kill: number;
   seed: number;
   schedule?: string;
-  withoutLocks: boolean;
+  fault?: string;
   jobs: number;
   json?: string;
 }
@@ -52,7 +52,7 @@ const program = new Program("interleave")
   .option("--kill <n>", "schedules with a kill, drawn", Number, 100)
   .option("--seed <n>", "draws others", Number, 1)
   .option("--schedule <text>", "only this one")
-  .option("--without-locks", "make every flock(2) succeed without a lock: the pairs must find it", false)
+  .option("--fault <name>", "one of step.c's, such as flock (locks do not lock): the pairs must find it")
   .option("--jobs <n>", "worlds at a time", Number, 2)
   .option("--json <file>", "write the outcome there");
 
@@ -84,7 +84,7 @@ function judge(outcome: Outcome, serial: readonly Outcome[], schedule: string): 
 }
 
 async function tryOut(world: World, schedule: string, serial: readonly Outcome[]): Promise<string[]> {
-  const outcome = await world.run(schedule, options.withoutLocks);
+  const outcome = await world.run(schedule, options.fault);
   return [...judge(outcome, serial, schedule), ...(await world.clear())];
 }
 

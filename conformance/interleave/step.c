@@ -1,10 +1,11 @@
-// step [-f] [-l] SCHEDULE ACTOR...: runs the actors side by side, one system call at a time, in the order that the schedule says.
+// step [-F FAULT] [-l] SCHEDULE ACTOR...: runs the actors side by side, one system call at a time, in the order that the schedule says.
 //
 // An actor is a directory: `exec` is the program's path, `arguments` and `env` have a NUL after each entry, `in` is its stdin; `out` and `err` are written.
 // Its process and all that this starts are traced, and every one stands before its next system call unless it is the one that runs.
 // The schedule: comma-separated turns, "0:17" actor 0 makes 17 system calls, "0" it runs until it ends, "0:17k" it is killed after 17.
 // Who sleeps in the kernel, for a lock or a time, gives its turn to the next. At the end all others run to their ends, in their order.
-// -f makes every flock(2) succeed without locking anything: a fault that the pairs must notice. -l writes each step to stderr.
+// -F FAULT puts a fault into every actor, which whoever watches must notice: the system calls of that name (table `faults`) succeed without
+// doing anything, or "exclusive": every O_EXCL is taken away. -l writes each step to stderr.
 // Prints a line for each actor: its wait status, the system calls that it made, how often it gave its turn away.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -28,7 +30,8 @@ struct task {
   pid_t pid;
   int actor;
   enum state state;
-  int skip;  // the system call was made void: its result becomes 0
+  int skip; // the system call was made void, and its result becomes:
+  long answer;
   int asleep; // in a system call that something else has to end
   int vfork; // waits for its child, which the kernel does not call a sleep
 };
@@ -37,9 +40,28 @@ struct actor {
   int status, calls, waits, ended;
 };
 
+/** What -F knows. `directory`: 1 when the descriptor has to be one of a directory, -1 when it must not. */
+struct fault {
+  const char *name;
+  long calls[3];
+  int directory;
+};
+static const struct fault faults[] = {
+  {"flock", {SYS_flock}, 0},
+  {"fsync", {SYS_fsync, SYS_fdatasync}, 0},
+  {"fsync-file", {SYS_fsync, SYS_fdatasync}, -1},
+  {"fsync-directory", {SYS_fsync}, 1},
+  {"rename", {SYS_rename, SYS_renameat, SYS_renameat2}, 0},
+  {"link", {SYS_linkat}, 0},
+  {"unlink", {SYS_unlink, SYS_unlinkat}, 0},
+  {"write", {SYS_write}, -1},
+  {"exclusive", {SYS_openat}, 0},
+};
+
 static struct task tasks[MOST_TASKS];
 static struct actor actors[MOST_ACTORS];
-static int taskCount, actorCount, withoutLocks, loud;
+static int taskCount, actorCount, loud;
+static const struct fault *fault;
 
 static void die(const char *what) {
   fprintf(stderr, "step: %s: %s\n", what, strerror(errno));
@@ -120,7 +142,7 @@ static void atExit(struct task *task) {
   if (!task->skip) return;
   struct user_regs_struct regs;
   if (ptrace(PTRACE_GETREGS, task->pid, 0, &regs) < 0) return;
-  regs.rax = 0;
+  regs.rax = task->answer;
   ptrace(PTRACE_SETREGS, task->pid, 0, &regs);
   task->skip = 0;
 }
@@ -213,12 +235,30 @@ static struct task *ready(int actor) {
   return NULL;
 }
 
-static void voidLock(struct task *task) {
+static int isDirectory(pid_t pid, int fd) {
+  char path[64];
+  struct stat about;
+  snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
+  return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+/** Takes the system call away that the task stands before, or what makes it safe, when it is one of the fault's. */
+static void spoil(struct task *task) {
   struct user_regs_struct regs;
-  if (ptrace(PTRACE_GETREGS, task->pid, 0, &regs) < 0 || regs.orig_rax != SYS_flock) return;
-  regs.orig_rax = -1;
+  if (ptrace(PTRACE_GETREGS, task->pid, 0, &regs) < 0) return;
+  long call = regs.orig_rax;
+  if (call == 0 || (call != fault->calls[0] && call != fault->calls[1] && call != fault->calls[2])) return;
+  if (strcmp(fault->name, "exclusive") == 0) {
+    regs.rdx &= ~O_EXCL;
+  } else {
+    // What it says to its caller is no write to a file.
+    if (call == SYS_write && regs.rdi <= 2) return;
+    if (fault->directory != 0 && isDirectory(task->pid, regs.rdi) != (fault->directory > 0)) return;
+    regs.orig_rax = -1;
+    task->skip = 1;
+    task->answer = call == SYS_write ? regs.rdx : 0;
+  }
   ptrace(PTRACE_SETREGS, task->pid, 0, &regs);
-  task->skip = 1;
 }
 
 static void show(struct task *task) {
@@ -233,7 +273,7 @@ static int step(int actor) {
   struct task *task = ready(actor);
   if (task == NULL) return 0;
   if (loud) show(task);
-  if (withoutLocks) voidLock(task);
+  if (fault != NULL) spoil(task);
   actors[actor].calls++;
   task->state = INSIDE;
   proceed(task->pid, 0);
@@ -300,15 +340,22 @@ static void start(int actor, const char *dir) {
   settle(task); // before execve
 }
 
+static const struct fault *named(const char *name) {
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+    if (strcmp(faults[i].name, name) == 0) return &faults[i];
+  die("no such fault");
+  return NULL;
+}
+
 int main(int argc, char **argv) {
   int option;
-  while ((option = getopt(argc, argv, "+fl")) != -1) {
-    if (option == 'f') withoutLocks = 1;
+  while ((option = getopt(argc, argv, "+F:l")) != -1) {
+    if (option == 'F') fault = named(optarg);
     else if (option == 'l') loud = 1;
     else return 2;
   }
   if (argc - optind < 2 || argc - optind - 1 > MOST_ACTORS) {
-    fprintf(stderr, "usage: step [-f] [-l] SCHEDULE ACTOR...\n");
+    fprintf(stderr, "usage: step [-F FAULT] [-l] SCHEDULE ACTOR...\n");
     return 2;
   }
   actorCount = argc - optind - 1;

@@ -56,14 +56,17 @@ export class World {
     await this.#ns.close();
   }
 
-  /** The pair under this schedule. */
-  async run(schedule: string, withoutLocks = false): Promise<Outcome> {
+  /** The pair under this schedule. @param fault one of step.c's, in the actors and not in what prepares them */
+  async run(schedule: string, fault?: string): Promise<Outcome> {
     for (const call of this.#pair.given) {
       const failed = await this.#alone(call);
       if (failed !== "") throw new Error(`${call.command} before the schedule: ${failed}`);
     }
     const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
-    const stepped = await this.#shell.run(`${CASE}/step ${withoutLocks ? "-f" : ""} ${schedule} ${dirs} 2>&1`, 60_000);
+    const stepped = await this.#shell.run(
+      `${CASE}/step ${fault === undefined ? "" : `-F ${fault}`} ${schedule} ${dirs} 2>&1`,
+      60_000,
+    );
     const lines = stepped.trim().split("\n");
     if (lines.length !== this.#pair.actors.length) throw new Error(stepped.trim());
     const reports = lines.map((line) => line.split(" ").map(Number));

@@ -1,0 +1,207 @@
+// A node after the cut: the disk is mounted, kubelet starts pods, deletes those of the time before, and the runtime calls GC.
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
+import type { Shell } from "../faults/shell.ts";
+import { type Cut, judgeLeases, type Owed, owed } from "./cuts.ts";
+import { configOf, NETNS, networks, type Recording } from "./recording.ts";
+import type { FileSystem } from "./systems.ts";
+
+const CURRENT = "/run/powercut/current.img";
+const NEW = "ctr-new";
+
+/** A disk on which the log is played, forward only. */
+export class Disk {
+  readonly #recording: Recording;
+  readonly #fd: number;
+  #at = 0;
+
+  constructor(recording: Recording) {
+    this.#recording = recording;
+    spawnSync("cp", ["--sparse=always", recording.base, CURRENT]);
+    this.#fd = openSync(CURRENT, "r+");
+  }
+
+  /** As it was at the cut, while `body` runs. */
+  async during<T>(cut: Cut, body: () => Promise<T>): Promise<T> {
+    const { log } = this.#recording;
+    for (; this.#at < cut.at; this.#at++) this.#write(log[this.#at]!.data, log[this.#at]!.at);
+    const before = cut.more.map((n) => this.#read(log[n]!.data.length, log[n]!.at));
+    for (const n of cut.more) this.#write(log[n]!.data, log[n]!.at);
+    try {
+      return await body();
+    } finally {
+      // Backwards: two of them may be of one place.
+      for (let n = cut.more.length - 1; n >= 0; n--) this.#write(before[n]!, log[cut.more[n]!]!.at);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #write(data: Buffer, at: number): void {
+    if (data.length > 0) writeSync(this.#fd, data, 0, data.length, at);
+  }
+
+  #read(length: number, at: number): Buffer {
+    const data = Buffer.alloc(length);
+    readSync(this.#fd, data, 0, length, at);
+    return data;
+  }
+}
+
+export interface Found {
+  readonly wrong: readonly string[];
+  /** Leases without an owner: an ADD that nobody heard of; GC removes them. */
+  readonly ownerless: number;
+}
+
+interface Answer {
+  readonly name: string;
+  readonly status: number;
+  readonly said: string;
+}
+
+/** What happens after this cut. Each look takes other networks and containers, since one with all would take three times as long. */
+interface Plan {
+  readonly due: Owed;
+  /** Networks whose pods start and end, and in which the runtime calls GC. */
+  readonly networks: readonly string[];
+  /** One that has an address: network/address and container. */
+  readonly deleted: readonly [string, string] | undefined;
+  /** One that may have an address: network and container. */
+  readonly stale: readonly [string, string] | undefined;
+}
+
+function planOf(recording: Recording, cut: Cut): Plan {
+  const due = owed(recording.log, cut, recording.steps, recording.answers);
+  const chosen = [cut.at % 2 === 0 ? "net1" : "net2", ...(cut.at % 3 === 0 ? ["net3"] : [])];
+  const kept = [...due.must].filter(([key]) => chosen.includes(key.split("/")[0]!));
+  const holders = new Set(due.must.values());
+  const others = recording.steps.filter(
+    ({ container, network }) => chosen.includes(network) && due.begun.has(container) && !holders.has(container),
+  );
+  const stale = others[cut.at % Math.max(1, others.length)];
+  return {
+    due,
+    networks: chosen,
+    deleted: kept[cut.at % Math.max(1, kept.length)],
+    stale: stale && [stale.network, stale.container],
+  };
+}
+
+export async function lookAt(
+  shell: Shell,
+  system: FileSystem,
+  recording: Recording,
+  cut: Cut,
+  bin: string,
+): Promise<Found> {
+  const plan = planOf(recording, cut);
+  writeFileSync("/run/powercut/aftermath.sh", aftermathScript(system, bin, plan));
+  const said = await shell.run("bash /run/powercut/aftermath.sh 2>&1", 120_000);
+  const lines = said.split("\n").map((line) => line.split("\t"));
+  if (lines.at(-2)?.[0] !== "done") {
+    await shell.run("umount /var/lib/cni 2>/dev/null");
+    return { wrong: [`no end: ${said.slice(-500)}`], ownerless: 0 };
+  }
+  const leases = (when: string) =>
+    new Map(lines.filter(([word]) => word === when).map(([, key, text]) => [key!, text!] as const));
+  const answers = lines.flatMap(([word, name, status, what]) =>
+    word === "call" ? [{ name: name!, status: Number(status), said: what! }] : [],
+  );
+  const first = leases("before");
+  const wrong = judgeLeases(first, plan.due);
+  wrong.push(...answers.filter(({ status }) => status !== 0).map(({ name, said }) => `${name}: ${said}`));
+  wrong.push(...judgeEnd(leases("after"), answers, plan));
+  for (const [word, what] of lines) if (word === "left") wrong.push(`left over: ${what}`);
+  return { wrong, ownerless: [...first.values()].filter((text) => text === "").length };
+}
+
+/** After GC there is what runs, and no more. */
+function judgeEnd(found: ReadonlyMap<string, string>, answers: readonly Answer[], plan: Plan): string[] {
+  const wrong: string[] = [];
+  const looked = (key: string): boolean => plan.networks.includes(key.split("/")[0]!);
+  const expected = new Map([...plan.due.must].filter(([key]) => looked(key) && key !== plan.deleted?.[0]));
+  for (const { name, said, status } of answers) {
+    const network = /^ADD in (net[12])$/.exec(name)?.[1];
+    if (network === undefined || status !== 0) continue;
+    const key = `${network}/${/"address": ?"([^/"]+)/.exec(said)?.[1]}`;
+    const has = plan.due.must.get(key);
+    if (has !== undefined) wrong.push(`${key} is ${has}'s, and ${NEW} got it`);
+    expected.set(key, NEW);
+  }
+  for (const [key, container] of expected)
+    if (found.get(key) !== `${container} eth0`)
+      wrong.push(`after GC ${key} is "${found.get(key)}", not ${container}'s`);
+  for (const [key, text] of found)
+    if (looked(key) && !expected.has(key)) wrong.push(`after GC ${key} is still "${text}"`);
+  return wrong;
+}
+
+function callsOf({ due, networks: chosen, deleted, stale }: Plan): string[] {
+  const call = (name: string, command: string, network: string, container: string, netns = NETNS, more = {}) =>
+    `call '${name}' ${command} ${networks[network]} '${container}' '${netns}' '${configOf(network, more)}'`;
+  const plain = chosen[0]!;
+  const valid = (network: string, also: string[]) => {
+    const held = [...due.must].filter(([key]) => key.startsWith(network) && key !== deleted?.[0]);
+    const containers = [...held.map(([, container]) => container), ...also];
+    return { "cni.dev/valid-attachments": containers.map((containerID) => ({ containerID, ifname: "eth0" })) };
+  };
+  const del = ([where, container]: readonly [string, string]) =>
+    call(`DEL of ${container}`, "DEL", where.split("/")[0]!, container, "");
+  const device = [
+    call("ADD of the device", "ADD", "net3", NEW),
+    call("DEL of the device", "DEL", "net3", NEW),
+    call("GC of net3", "GC", "net3", "", "", valid("net3", [])),
+  ];
+  return [
+    call(`ADD in ${plain}`, "ADD", plain, NEW),
+    ...(deleted === undefined ? [] : [del(deleted)]),
+    ...(stale === undefined ? [] : [del(stale)]),
+    call(`GC of ${plain}`, "GC", plain, "", "", valid(plain, [NEW])),
+    ...(chosen.includes("net3") ? device : []),
+  ];
+}
+
+function aftermathScript(system: FileSystem, bin: string, plan: Plan): string {
+  const records = "/var/lib/cni/podnic/host-device";
+  return `cd /run/powercut
+leases() {
+  local file text
+  for file in /var/lib/cni/networks/*/*; do
+    case \${file##*/} in lock | last_reserved_ip.* | '*') continue ;; esac
+    text=$(<"$file")
+    printf '%s\\t%s\\t%s\\n' $1 "\${file#/var/lib/cni/networks/}" "\${text//$'\\r\\n'/ }"
+  done
+} 2>/dev/null
+call() {
+  local out status
+  out=$(printf %s "$6" | CNI_COMMAND=$2 CNI_CONTAINERID=$4 CNI_NETNS=$5 CNI_IFNAME=eth0 CNI_PATH=${bin} ${bin}/$3 2>/dev/null)
+  status=$?
+  printf 'call\\t%s\\t%s\\t%s\\n' "$1" $status "\${out//[$'\\n\\t']/ }"
+}
+cp --sparse=always ${CURRENT} point.img
+${system.repair === undefined ? "" : `${system.repair} point.img >/dev/null 2>&1`}
+mount -o loop -t ${system.type} point.img /var/lib/cni || exit 1
+rm -rf /run/podnic /run/cni
+cat /proc/sys/kernel/random/uuid >boot
+leases before
+${callsOf(plan).join("\n")}
+leases after
+for file in /var/lib/cni/networks/*/.podnic.tmp ${records}/*${NEW}* ${records}/.*${NEW}*; do [ ! -e "$file" ] || printf 'left\\t%s\\n' "$file"; done
+umount /var/lib/cni && echo done
+`;
+}
+
+/** A boot of its own for each look: records name theirs. */
+export function prepareNode(): void {
+  const script = `mkdir -p /run/powercut && mount -t tmpfs -o size=1500m powercut /run/powercut
+/run/podnic-vm/modprobe loop; /run/podnic-vm/modprobe dm-log-writes
+ip netns add c1
+ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ip link set nic0 up
+cp /proc/sys/kernel/random/boot_id /run/powercut/boot
+mount --bind /run/powercut/boot /proc/sys/kernel/random/boot_id`;
+  const run = spawnSync("bash", ["-ec", script], { encoding: "utf8" });
+  if (run.status !== 0) throw new Error(`cannot prepare the guest: ${run.stderr}`);
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from "vitest";
+import { Random } from "../../src/testing/random.ts";
+import { type Answer, begin, cutPoints, cutsAt, end, judgeLeases, owed, type Step } from "./cuts.ts";
+import type { Entry } from "./log.ts";
+
+const write = (more: Partial<Entry> = {}): Entry => ({
+  at: 0,
+  data: Buffer.alloc(512),
+  flush: false,
+  sure: false,
+  ...more,
+});
+const flush = write({ data: Buffer.alloc(0), flush: true, sure: true });
+const mark = (text: string): Entry => ({ ...write(), mark: text });
+const step = (id: number, command: "ADD" | "DEL", container: string): Step => ({
+  ...{ id, command, container },
+  plugin: "host-local",
+  network: "net1",
+});
+
+const steps = [step(1, "ADD", "a"), step(2, "DEL", "a"), step(3, "ADD", "b")];
+const answers = new Map<number, Answer>([
+  [1, { status: 0, address: "198.51.100.2" }],
+  [2, { status: 0 }],
+  [3, { status: 0, address: "198.51.100.2" }],
+]);
+//                    0              1        2      3            4              5            6              7        8
+const log = [
+  mark(begin(1)),
+  write(),
+  flush,
+  mark(end(1)),
+  mark(begin(2)),
+  mark(end(2)),
+  mark(begin(3)),
+  write(),
+  flush,
+  mark(end(3)),
+];
+
+describe("the power is cut", () => {
+  test("after each flush and each acknowledgement", () => {
+    expect(cutPoints(log)).toEqual([3, 4, 6, 9, 10]);
+  });
+  test("with nothing, all, or parts of what was not flushed", () => {
+    const cuts = cutsAt(log, 4, 5, new Random(1));
+    expect(cuts).toEqual([
+      { at: 4, more: [], until: 4 },
+      { at: 4, more: [7], until: 8 },
+    ]);
+    const three = [write(), write(), write(), flush];
+    const more = cutsAt(three, 0, 9, new Random(1)).map((cut) => cut.more);
+    expect(more).toHaveLength(11);
+    expect(more.every((part) => part.every((n) => n < 3))).toBe(true);
+  });
+});
+
+describe("a lease is owed", () => {
+  test("from its ADD's acknowledgement to the beginning of its DEL", () => {
+    const at = (n: number) => owed(log, { at: n, more: [], until: n }, steps, answers).must;
+    expect(at(3)).toEqual(new Map());
+    expect(at(4)).toEqual(new Map([["net1/198.51.100.2", "a"]]));
+    expect(at(5)).toEqual(new Map());
+    expect(at(10)).toEqual(new Map([["net1/198.51.100.2", "b"]]));
+  });
+  test("not when a later write is there, which may be its DEL's", () => {
+    expect(owed(log, { at: 4, more: [7], until: 8 }, steps, answers).must).toEqual(new Map());
+  });
+  test("to its container alone", () => {
+    const has = { must: new Map([["net1/198.51.100.2", "a"]]), begun: new Set(["a"]) };
+    expect(judgeLeases(new Map([["net1/198.51.100.2", "a eth0"]]), has)).toEqual([]);
+    expect(judgeLeases(new Map(), has)).toEqual(["net1/198.51.100.2 was given to a, and is free"]);
+    expect(judgeLeases(new Map([["net1/198.51.100.2", "b eth0"]]), has)).toHaveLength(2);
+    expect(judgeLeases(new Map([["net1/198.51.100.2", ""]]), has)).toHaveLength(1);
+  });
+});

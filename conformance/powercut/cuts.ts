@@ -1,0 +1,111 @@
+// Where the power is cut, what may be on the disk then, and what has to be.
+import type { Random } from "../../src/testing/random.ts";
+import type { Entry } from "./log.ts";
+
+/** A call of the recording. */
+export interface Step {
+  readonly id: number;
+  readonly command: "ADD" | "DEL";
+  readonly plugin: string;
+  readonly network: string;
+  readonly container: string;
+}
+
+/** What a call said when it was recorded. */
+export interface Answer {
+  readonly status: number;
+  /** Of an ADD. */
+  readonly address?: string;
+}
+
+export interface Cut {
+  /** Entries of the log before it are on disk. */
+  readonly at: number;
+  /** Entries after it that are on disk, too. */
+  readonly more: readonly number[];
+  /** Calls whose marks come before this entry may have begun. */
+  readonly until: number;
+}
+
+/** Marks around a call: begun, and acknowledged. */
+export const begin = (id: number): string => `begin-${id}`;
+export const end = (id: number): string => `end-${id}`;
+
+/** After each write that is durable by itself or made others so, and after each acknowledgement. */
+export function cutPoints(log: readonly Entry[]): number[] {
+  return log.flatMap((entry, n) => (entry.sure || entry.mark?.startsWith("end") ? [n + 1] : []));
+}
+
+/** At one point: nothing of what was not flushed, all of it, and `some` parts of it that are drawn. */
+export function cutsAt(log: readonly Entry[], at: number, some: number, random: Random): Cut[] {
+  const next = log.findIndex((entry, n) => n >= at && entry.flush);
+  const until = next < 0 ? log.length : next;
+  const loose: number[] = [];
+  for (let n = at; n < until; n++) if (log[n]!.mark === undefined && log[n]!.data.length > 0) loose.push(n);
+  const cuts: Cut[] = [{ at, more: [], until: at }];
+  if (loose.length === 0) return cuts;
+  cuts.push({ at, more: loose, until });
+  for (let n = 0; n < some && loose.length > 1; n++) {
+    // Mostly one write that is missing, or one that came alone: what a file system forgot to order.
+    const chosen = random.pick(loose);
+    const kind = random.below(3);
+    const more = loose.filter((one) =>
+      kind === 0 ? one !== chosen : kind === 1 ? one === chosen : random.chance(0.5),
+    );
+    cuts.push({ at, more, until });
+  }
+  return cuts;
+}
+
+/** Who may and who must have an address, by the calls before a cut. */
+export interface Owed {
+  /** Acknowledged, and no DEL of it had begun: network/address to container. */
+  readonly must: ReadonlyMap<string, string>;
+  /** Containers of which a call had begun. */
+  readonly begun: ReadonlySet<string>;
+}
+
+export function owed(
+  log: readonly Entry[],
+  cut: Cut,
+  steps: readonly Step[],
+  answers: ReadonlyMap<number, Answer>,
+): Owed {
+  const begunMarks = marksBefore(log, cut.until);
+  const endedMarks = marksBefore(log, cut.at);
+  const must = new Map<string, string>();
+  const begun = new Set<string>();
+  for (const step of steps) {
+    if (!begunMarks.has(begin(step.id))) continue;
+    begun.add(step.container);
+    const answer = answers.get(step.id)!;
+    if (step.command === "ADD" && answer.status === 0 && endedMarks.has(end(step.id)))
+      must.set(`${step.network}/${answer.address}`, step.container);
+    if (step.command === "DEL") for (const [key, container] of must) if (container === step.container) must.delete(key);
+  }
+  return { must, begun };
+}
+
+function marksBefore(log: readonly Entry[], before: number): Set<string> {
+  const marks = new Set<string>();
+  for (let n = 0; n < before; n++) {
+    const { mark } = log[n]!;
+    if (mark !== undefined) marks.add(mark);
+  }
+  return marks;
+}
+
+/** The leases found: network/address to what is in the file, its CR LF as a space. */
+export function judgeLeases(found: ReadonlyMap<string, string>, owed: Owed): string[] {
+  const wrong: string[] = [];
+  for (const [key, container] of owed.must) {
+    const is = found.get(key);
+    if (is !== `${container} eth0`)
+      wrong.push(`${key} was given to ${container}, and is ${is === undefined ? "free" : `"${is}"`}`);
+  }
+  for (const [key, owner] of found) {
+    const container = owner.split(" ")[0]!;
+    if (owner !== "" && !owed.begun.has(container)) wrong.push(`${key} belongs to "${owner}", who never asked`);
+  }
+  return wrong;
+}

@@ -1,0 +1,163 @@
+// The power is cut, between any two writes that a disk may keep apart: see README.md and --help.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command as Program } from "commander";
+import { cache, root } from "../../scripts/build/paths.ts";
+import { Random } from "../../src/testing/random.ts";
+import { Shell } from "../faults/shell.ts";
+import { Disk, lookAt, prepareNode } from "./aftermath.ts";
+import { type Cut, cutPoints, cutsAt } from "./cuts.ts";
+import { drawSteps, record } from "./recording.ts";
+import { type FileSystem, fileSystems } from "./systems.ts";
+
+const FAULTS = ["none", "fsync-file", "fsync-directory"];
+
+interface Options {
+  bin: string;
+  fs: string[];
+  without: string[];
+  calls: number;
+  looks?: number;
+  subsets: number;
+  seed: number;
+  json?: string;
+  timeout: number;
+}
+
+export interface Report {
+  readonly system: string;
+  /** "none", or what was taken away. */
+  readonly without: string;
+  readonly points: number;
+  readonly looks: number;
+  readonly wrong: readonly { readonly cut: string; readonly found: readonly string[] }[];
+  readonly ownerless: number;
+  /** Nothing was wrong with all fsyncs; something was without one that is needed. */
+  readonly asExpected: boolean;
+  readonly seconds: number;
+}
+
+const several = (value: string, all: string[]): string[] => [...all, value];
+const program = new Program("powercut")
+  .description(
+    "Records the writes of ADDs and DELs on a file system in a QEMU guest, and looks at what a node finds when the power was cut:\n" +
+      "after each flush and acknowledgement, with nothing, all and parts of what had not been flushed.\n\n" +
+      "Needs root, gcc and what conformance/vm needs.",
+  )
+  .option("--bin <dir>", "directory of the plugins", "dist/cni")
+  .option(
+    "--fs <name>",
+    `only this file system: ${fileSystems.map(({ name }) => name).join(", ")} (repeatable)`,
+    several,
+    [],
+  )
+  .option("--without <fsync>", `only with this taken away: ${FAULTS.join(", ")} (repeatable)`, several, [])
+  .option("--calls <n>", "ADDs and DELs to record", Number, 60)
+  .option("--looks <n>", "cuts to look at, drawn (default: all)", Number)
+  .option("--subsets <n>", "parts of what was not flushed, at each point, besides nothing and all", Number, 3)
+  .option("--seed <n>", "draws others", Number, 1)
+  .option("--timeout <s>", "seconds that the guest may take", Number, 7200)
+  .option("--json <file>", "write the outcome there");
+const options = program.parse().opts<Options>();
+const tools = join(cache, "powercut");
+
+function complain(text: string): never {
+  console.error(`powercut: ${text}`);
+  process.exit(2);
+}
+
+/** Builds what the guest needs, and goes on in there. */
+function outside(): number {
+  if (process.getuid?.() !== 0) complain("needs root");
+  if (!existsSync(resolve(options.bin))) complain(`no ${options.bin}: run npm run build`);
+  mkdirSync(tools, { recursive: true });
+  for (const source of ["conformance/interleave/step.c", "conformance/powercut/mark.c"]) {
+    const to = join(tools, source.replace(/.*\/|\.c$/g, ""));
+    const run = spawnSync("gcc", ["-O1", "-static", "-o", to, join(root, source)], { encoding: "utf8" });
+    if (run.status !== 0) complain(`cannot compile ${source}: ${run.stderr}`);
+  }
+  const run = (...command: string[]) =>
+    spawnSync(command[0]!, command.slice(1), { stdio: "inherit", cwd: root }).status ?? 2;
+  const setUp = run("conformance/vm/setup", "--filesystems");
+  if (setUp !== 0) return setUp;
+  const inner = join(cache, "vm/out/powercut.json");
+  rmSync(inner, { force: true });
+  const guest = ["conformance/vm/run", "--igb", "0", "--timeout", String(options.timeout), "--"];
+  const status = run(...guest, "node", "scripts/ts.mjs", "conformance/powercut/main.ts", ...process.argv.slice(2));
+  if (options.json !== undefined && existsSync(inner)) writeFileSync(options.json, readFileSync(inner));
+  return status;
+}
+
+/** A cut of the whole log on a file system. */
+async function examine(system: FileSystem, without: string, shell: Shell): Promise<Report> {
+  const began = Date.now();
+  const random = new Random(options.seed);
+  const fault = without === "none" ? undefined : without;
+  const recording = record(system, drawSteps(options.calls, random), fault, resolve(options.bin), tools);
+  const points = cutPoints(recording.log);
+  const all = points.flatMap((at) => cutsAt(recording.log, at, options.subsets, random));
+  const looks = some(all, options.looks ?? all.length, random);
+  const disk = new Disk(recording);
+  const wrong: { cut: string; found: readonly string[] }[] = [];
+  let ownerless = 0;
+  for (const cut of looks) {
+    const found = await disk.during(cut, () => lookAt(shell, system, recording, cut, resolve(options.bin)));
+    ownerless += found.ownerless;
+    if (found.wrong.length === 0) continue;
+    const text = `${cut.at} of ${recording.log.length}${cut.more.length === 0 ? "" : ` and ${cut.more.join(" ")}`}`;
+    wrong.push({ cut: text, found: found.wrong });
+    if (without === "none" && wrong.length <= 5)
+      console.log(`  ${text}\n      ${found.wrong.slice(0, 6).join("\n      ")}`);
+  }
+  disk.close();
+  const asExpected = without === "none" ? wrong.length === 0 : wrong.length > 0 || !system.needs.includes(without);
+  const seconds = (Date.now() - began) / 1000;
+  return {
+    system: system.name,
+    without,
+    points: points.length,
+    looks: looks.length,
+    wrong,
+    ownerless,
+    asExpected,
+    seconds,
+  };
+}
+
+/** In the order of the log, because the disk is played forward only. */
+function some(all: readonly Cut[], count: number, random: Random): Cut[] {
+  if (count >= all.length) return [...all];
+  const chosen = new Set<Cut>();
+  while (chosen.size < count) chosen.add(random.pick(all));
+  return all.filter((cut) => chosen.has(cut));
+}
+
+async function inside(): Promise<number> {
+  const packages = join(cache, "vm/filesystems/root");
+  const { PATH } = process.env;
+  process.env.PATH = `${packages}/sbin:${packages}/bin:${PATH}`;
+  process.env.LD_LIBRARY_PATH = `${packages}/usr/lib/x86_64-linux-gnu:${packages}/lib/x86_64-linux-gnu`;
+  process.env.DM_DISABLE_UDEV = "1";
+  prepareNode();
+  const shell = new Shell({ enter: [] });
+  const reports: Report[] = [];
+  for (const system of fileSystems.filter(({ name }) => options.fs.length === 0 || options.fs.includes(name))) {
+    for (const without of FAULTS.filter((one) => options.without.length === 0 || options.without.includes(one))) {
+      const report = await examine(system, without, shell);
+      reports.push(report);
+      const { points, looks, wrong, ownerless, seconds } = report;
+      const what = without === "none" ? "" : ` without ${without}`;
+      const counts = `${points} cut points, ${looks} looks, ${wrong.length} wrong, ${ownerless} leases without an owner`;
+      console.log(
+        `${system.name}${what}: ${counts} (${seconds.toFixed(0)} s)${report.asExpected ? "" : " UNEXPECTED"}`,
+      );
+      if (without !== "none") console.log(`  ${wrong[0]?.found[0] ?? "nobody noticed"}`);
+    }
+  }
+  shell.close();
+  writeFileSync(join(process.env.PODNIC_VM_OUT!, "powercut.json"), `${JSON.stringify(reports, null, 1)}\n`);
+  return reports.every(({ asExpected }) => asExpected) ? 0 : 1;
+}
+
+process.exitCode = process.env.PODNIC_VM === undefined ? outside() : await inside();
