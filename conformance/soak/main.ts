@@ -1,0 +1,208 @@
+// Random pods for minutes or hours: see README.md and --help.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command as Program } from "commander";
+import { cache, root } from "../../scripts/build/paths.ts";
+import { Random } from "../../src/testing/random.ts";
+import { differences } from "../harness/state.ts";
+import { type Call, type Cost, type Hand, Node } from "./node.ts";
+import { device, devices, leasesOf, macvlan } from "./pods.ts";
+import { Runtime } from "./runtime.ts";
+
+interface Options {
+  bin: string;
+  minutes: number;
+  seed: number;
+  jobs: number;
+  least: number;
+  most: number;
+  forget: number;
+  json?: string;
+}
+
+const program = new Program("soak")
+  .description(
+    "Starts and ends random pods against a model of what must be there: kills of calls, deaths of namespaces, pods that the runtime\n" +
+      "forgets, GC. At the end all is deleted and nothing may be left, and a call may cost no more than at the beginning.\n\n" +
+      "Needs root, iproute2, gcc and valgrind.",
+  )
+  .option("--bin <dir>", "directory of the plugins", "dist/cni")
+  .option("--minutes <n>", "how long pods come and go", Number, 10)
+  .option("--seed <n>", "draws others", Number, 1)
+  .option("--jobs <n>", "calls at a time", Number, 4)
+  .option("--least <n>", "pods alive, at least", Number, 100)
+  .option("--most <n>", "pods alive, at most", Number, 500)
+  .option("--forget <n>", "delete so many pods without DEL at the end: must be found", Number, 0)
+  .option("--json <file>", "write the outcome there");
+const options = program.parse().opts<Options>();
+
+function complain(text: string): never {
+  console.error(`soak: ${text}`);
+  process.exit(2);
+}
+
+if (process.getuid?.() !== 0) complain("needs root: it makes namespaces");
+if (!existsSync(resolve(options.bin))) complain(`no ${options.bin}: run npm run build`);
+
+function compileLaunch(): string {
+  const dir = join(cache, "soak");
+  mkdirSync(dir, { recursive: true });
+  const to = join(dir, "launch");
+  const run = spawnSync("gcc", ["-O1", "-static", "-o", to, join(root, "scripts/bench/launch.c")], {
+    encoding: "utf8",
+  });
+  if (run.status !== 0) complain(`cannot compile launch.c: ${run.stderr}`);
+  return to;
+}
+
+/** Runs `act` in all hands at once until it says false. */
+async function all(hands: readonly Hand[], act: (hand: Hand) => Promise<boolean>): Promise<void> {
+  await Promise.all(
+    hands.map(async (hand) => {
+      while (await act(hand)) {}
+    }),
+  );
+}
+
+/** While nothing runs: what the disk and the kernel have, against the model. */
+async function compare(node: Node, runtime: Runtime, hand: Hand): Promise<string[]> {
+  await runtime.collect(hand);
+  const wrong: string[] = [];
+  const found = node.leases();
+  const expected = leasesOf(runtime.alive.values());
+  for (const [key, owner] of expected)
+    if (found.get(key) !== owner)
+      wrong.push(`lease ${key} is ${JSON.stringify(found.get(key))}, not ${JSON.stringify(owner)}`);
+  for (const [key, owner] of found)
+    if (!expected.has(key)) wrong.push(`lease ${key} of ${JSON.stringify(owner)} is left over`);
+  const lent = [...runtime.alive.values()].flatMap((pod) =>
+    pod.attachments.filter(({ network }) => network === device),
+  );
+  const records = node.records();
+  if (records.length !== lent.length)
+    wrong.push(`${lent.length} devices are lent, and there are the records ${records.join(", ")}`);
+  const attachments = (type: string) =>
+    [...runtime.alive.values()].flatMap((pod) => pod.attachments.filter(({ network }) => network.type === type)).length;
+  const ports = Number(await hand.run("ip -o link show master br0 2>/dev/null | wc -l"));
+  if (ports !== attachments("bridge"))
+    wrong.push(`the bridge has ${ports} ports for ${attachments("bridge")} attachments`);
+  for (const name of devices) {
+    if (lent.some((one) => one.device === name)) continue;
+    const is = await hand.run(`ip -o link show ${name}`);
+    if (!/mtu 1400 .*state UP.*alias rack/.test(is)) wrong.push(`${name} is not as it was: ${is || "not there"}`);
+  }
+  return wrong;
+}
+
+function measured(command: string): Call {
+  const config = { cniVersion: "1.1.0", name: macvlan.name, type: "macvlan", ...macvlan.config };
+  return { command, config, container: "measured", ifName: "eth0", netns: "/run/netns/measured" };
+}
+
+async function costs(hand: Hand): Promise<{ add: Cost; del: Cost }> {
+  await hand.run("ip netns add measured");
+  const add = await hand.cost(measured("ADD"), measured("DEL"), 11);
+  await hand.call(measured("ADD"));
+  const del = await hand.cost(measured("DEL"), measured("ADD"), 11);
+  await hand.call(measured("DEL"));
+  await hand.run("ip netns del measured");
+  return { add, del };
+}
+
+/** Processes of the node, and its rules: neither may grow. What announces an address in the background takes a second or two. */
+async function surroundings(hand: Hand): Promise<{ processes: number; zombies: number; rules: string }> {
+  await hand.run("sleep 5");
+  const processes = Number(await hand.run("ls -d /proc/[0-9]* | wc -l"));
+  const zombies = Number(await hand.run("cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z '; true"));
+  const rules = await hand.run("nft list ruleset 2>/dev/null | grep -E '198\\.|elements|jump' ; true");
+  return { processes, zombies, rules };
+}
+
+async function reach(runtime: Runtime, hands: readonly Hand[], count: number): Promise<void> {
+  await all(hands, async (hand) => {
+    if (runtime.alive.size < count) await runtime.start(hand);
+    else {
+      const pod = [...runtime.alive.values()].find(({ busy, lost }) => !busy && !lost);
+      if (runtime.alive.size <= count || pod === undefined) return false;
+      await runtime.stop(hand, pod, false);
+    }
+    return runtime.alive.size !== count;
+  });
+}
+
+async function run(node: Node): Promise<boolean> {
+  const random = new Random(options.seed);
+  const hands = Array.from({ length: options.jobs }, (_, n) => node.hand(String(n)));
+  const hand = hands[0]!;
+  const runtime = new Runtime(random);
+  const before = await node.picture(hand);
+  const around = await surroundings(hand);
+  await reach(runtime, hands, options.least);
+  const early = await costs(hand);
+  const end = Date.now() + options.minutes * 60_000;
+  while (Date.now() < end) {
+    const target = options.least + random.below(options.most - options.least);
+    const until = Math.min(end, Date.now() + 20_000);
+    await all(hands, async (one) => {
+      await runtime.act(one, target);
+      return Date.now() < until;
+    });
+    runtime.wrong.push(...(await compare(node, runtime, hand)));
+    const { adds, dels, kills, deaths } = runtime.counts;
+    console.log(
+      `${runtime.alive.size} pods alive; ${adds} ADDs, ${dels} DELs, ${kills} kills, ${deaths} deaths; ${runtime.wrong.length} wrong`,
+    );
+    if (runtime.wrong.length > 50) break;
+  }
+  await reach(runtime, hands, options.least);
+  const late = await costs(hand);
+  const forgotten = [...runtime.alive.values()].slice(0, options.forget);
+  for (const pod of forgotten) runtime.alive.delete(pod.id);
+  await reach(runtime, hands, 0);
+  await runtime.collect(hand).catch((error: Error) => runtime.wrong.push(error.message));
+  await hand.run("ip link del br0 2>/dev/null; true");
+  const left = differences(before, await node.picture(hand), false);
+  const now = await surroundings(hand);
+  if (now.processes !== around.processes) left.push(`${now.processes} processes, ${around.processes} at the beginning`);
+  if (now.zombies > 0) left.push(`${now.zombies} zombies`);
+  if (now.rules !== around.rules) left.push(`rules: ${now.rules}`);
+  for (const one of hands) one.close();
+  return report(runtime, left, early, late);
+}
+
+/** How much a call may have grown: the pool is as full as it was. The kernel counts a process's memory in steps of 188 KiB. */
+const MORE = { instructions: 1.05, peak: 1.15 };
+
+function report(
+  runtime: Runtime,
+  left: string[],
+  early: Awaited<ReturnType<typeof costs>>,
+  late: typeof early,
+): boolean {
+  const { counts, wrong } = runtime;
+  console.log(JSON.stringify(counts));
+  for (const line of wrong.slice(0, 20)) console.log(`wrong: ${line}`);
+  for (const line of left.slice(0, 20)) console.log(`left over: ${line}`);
+  const grown: string[] = [];
+  for (const command of ["add", "del"] as const)
+    for (const what of ["instructions", "peak", "cpu"] as const) {
+      const ratio = late[command][what] / early[command][what];
+      console.log(
+        `${command} ${what}: ${early[command][what]} at the beginning, ${late[command][what]} at the end (${ratio.toFixed(3)})`,
+      );
+      // CPU time is as good as the machine is idle: told, not judged.
+      if (what !== "cpu" && !(ratio <= MORE[what])) grown.push(`${command} ${what}: ${ratio.toFixed(3)}`);
+    }
+  console.log(`${wrong.length} wrong, ${left.length} left over, ${grown.length} grown`);
+  if (options.json !== undefined)
+    writeFileSync(options.json, `${JSON.stringify({ counts, wrong, left, grown, early, late }, null, 1)}\n`);
+  return wrong.length + left.length + grown.length === 0;
+}
+
+const node = await Node.open(options.bin, compileLaunch());
+try {
+  process.exitCode = (await run(node)) ? 0 : 1;
+} finally {
+  await node.close();
+}
