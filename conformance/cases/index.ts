@@ -6,6 +6,7 @@ import { attacks } from "./attacks.ts";
 import { attacksLimits } from "./attacks-limits.ts";
 import { attacksPaths } from "./attacks-paths.ts";
 import { attacksPlanted } from "./attacks-planted.ts";
+import { bridgeBurden } from "./bridge-burden.ts";
 import { bridgeCheck } from "./bridge-check.ts";
 import { bridgeConfig } from "./bridge-config.ts";
 import { bridgeDel } from "./bridge-del.ts";
@@ -69,6 +70,7 @@ const onBridge = [
   bridgeGateway,
   bridgeCheck,
   bridgeDel,
+  bridgeBurden,
 ];
 const plugins = [
   ...onBridge,
