@@ -185,6 +185,11 @@ export interface Host {
   sendAside(fd: Fd, data: Uint8Array): number;
   /** close(2) by a process beside us, for waitpid, when the kernel makes one wait for it; 0: it is closed. */
   closeAside(fd: Fd): number;
+  /**
+   * For a socket on which nothing is expected any more, and that stays open until we end: the kernel makes the last one who closes it wait. A
+   * process beside us has it a little longer than we. Its process id, or 0 where there are none.
+   */
+  leaveAside(fd: Fd): number;
   /** waitpid(2) that does not wait: whether this child of ours has ended. */
   hasEnded(pid: number): boolean;
   /** pipe2(2) with O_CLOEXEC: [end to read, end to write]. */

@@ -323,6 +323,33 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
     expect(host.hasEnded(sender), "it was waited for");
   },
 
+  "what is left aside stays open for us, and a process beside us has it until it ends": (host) => {
+    const bound = () => {
+      const socket = host.socket(16, 3, 0);
+      host.bind(socket, new Uint8Array([16, 0, 0, 0, 0xfe, 0xfe, 0x3e, 0, 0, 0, 0, 0]));
+      return socket;
+    };
+    // It has 20 ms, which a busy machine may take for more than this.
+    for (let tries = 0, seen = ""; seen !== "EADDRINUSE"; tries++) {
+      const socket = bound();
+      const child = host.leaveAside(socket);
+      equal(
+        thrownBy(() => host.fstat(socket)),
+        "nothing",
+        "open for us",
+      );
+      host.sleep(2);
+      host.close(socket);
+      if (child === 0) break;
+      if (!host.hasEnded(child)) {
+        seen = failure(() => host.close(bound())).code;
+        host.waitpid(child);
+      }
+      expect(tries < 50, "its address is taken for a while");
+    }
+    host.close(bound());
+  },
+
   "a forked child has its own session and only what it keeps": (host) => {
     const [output, input] = host.pipe();
     const [, other] = host.pipe();

@@ -44,6 +44,7 @@ export class HostOverlay {
       host.close(fd);
       return 0;
     };
+    host.leaveAside = host.closeAside;
     this.#replacePackets(host);
     host.run = (command) => this.#run(command);
     host.fork = () => {

@@ -47,6 +47,7 @@ const cases = [
   "a program that is being written is ETXTBSY",
   "what was opened is what runs",
   "what is sent aside is answered to us, and what is closed aside is closed",
+  "what is left aside stays open for us, and a process beside us has it until it ends",
   "a forked child has its own session and only what it keeps",
 ];
 
