@@ -16,7 +16,7 @@ import { existingBridge } from "./find.ts";
 import { requireFit } from "./fit.ts";
 import { checkGateway } from "./gateway.ts";
 import { checkMasquerading } from "./masquerade.ts";
-import { portAlias, portOf } from "./port.ts";
+import { isAliasOf, portOf } from "./port.ts";
 import { checkSpoofing } from "./spoof.ts";
 import { vlanInterfaceName } from "./vlan-gateway.ts";
 import { expected, vlansOf } from "./vlans.ts";
@@ -70,7 +70,7 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
   }
   if ((port.flags & IFF_UP) === 0) throw say("is down");
   const told = prevResult?.interfaces.find(({ name, sandbox }) => name === port.name && !sandbox);
-  if (told?.mac !== undefined && told.mac !== port.mac && port.alias === portAlias(attachment))
+  if (told?.mac !== undefined && told.mac !== port.mac && isAliasOf(port.alias, attachment))
     throw say(`has the MAC address ${port.mac}, not ${told.mac}`);
   const mtu = config.mtu || told?.mtu;
   if (mtu !== undefined && mtu !== port.mtu) throw say(`has an MTU of ${port.mtu}, not ${mtu}`);

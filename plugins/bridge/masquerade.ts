@@ -1,19 +1,19 @@
 // ipMasq: what the pod sends out of its subnet leaves with the node's address. Rules of nftables, whichever back end is asked for.
+import { isProvenNew } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import type { IpConfig } from "../../src/cni/result.ts";
-import { openIfAny } from "../../src/nftables/attempt.ts";
 import { addMasquerade, checkMasquerade, removeMasquerade } from "../../src/nftables/masquerade.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 
-/** Removed again when the transaction is rolled back. */
-export function masquerade(call: Call, ips: IpConfig[]): void {
+/**
+ * Removed again when the transaction is rolled back. Returns the rules' handles. Where IPAM refuses an attachment that has addresses from an
+ * earlier ADD, the DEL of that has removed its rules, and nobody looks for them among those of all pods.
+ */
+export function masquerade(call: Call, ips: IpConfig[]): number[] {
   const nft = NftSocket.open();
   call.transaction.onRollback("remove the rules of ipMasq", () => void removeMasquerade(nft, call.attachment));
-  addMasquerade(
-    nft,
-    call.attachment,
-    ips.map(({ address }) => address),
-  );
+  const addresses = ips.map(({ address }) => address);
+  return addMasquerade(nft, call.attachment, addresses, isProvenNew(call));
 }
 
 /** CHECK. */
@@ -30,11 +30,9 @@ export function checkMasquerading(call: Call, ips: IpConfig[]): void {
   }
 }
 
-/** DEL: ours, and what the Go plugin wrote by either back end. */
-export function forgetMasquerade({ attachment, prevResult }: Call): void {
-  const nft = openIfAny();
-  if (nft === undefined) return;
+/** DEL: ours, and what the Go plugin wrote by either back end. `rules`: what ADD made, if that is known. True: there was something. */
+export function forgetMasquerade(nft: NftSocket, { attachment, prevResult }: Call, rules?: number[]): boolean {
   // The Go plugin's chain of iptables is that of all interfaces of the pod in this network.
   const known = prevResult?.ips.map(({ address }) => address.address);
-  removeMasquerade(nft, attachment, undefined, known !== undefined && known.length > 0 ? known : undefined);
+  return removeMasquerade(nft, attachment, rules, known !== undefined && known.length > 0 ? known : undefined);
 }

@@ -19,7 +19,7 @@ import {
 } from "../../src/link/bridge.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../src/link/configure.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
-import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
+import { getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { nameTaken } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
@@ -33,7 +33,7 @@ import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, underLockIfAny } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
-import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias } from "./port.ts";
+import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias, type Rules } from "./port.ts";
 import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
 import { unwanted, vlansOf } from "./vlans.ts";
@@ -61,7 +61,11 @@ function add(call: Call<BridgeConfig>): Result {
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
   const { on, pair } = attach(call, pod);
-  setUpPort(call, on, pair);
+  // Before the port is up, whose alias then says which rules there are.
+  const rules = wantsMasquerade(call)
+    ? early && allKnown(masquerade(call, early.ips), early.ips.length)
+    : { masquerade: [] };
+  setUpPort(call, on, pair, rules);
   const link = getLink(pod.route, ifName);
   if (link === undefined) throw disappeared(ifName);
   const options = optionsOf(call);
@@ -73,7 +77,7 @@ function add(call: Call<BridgeConfig>): Result {
   if (call.config.silent === true) silence(pod.route, link.index);
   if (call.config.disableContainerInterface !== true)
     configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
-  if (addresses && wantsMasquerade(call)) masquerade(call, addresses.ips);
+  if (addresses && !early && wantsMasquerade(call)) masquerade(call, addresses.ips);
   // The last step that may fail: what it gives the bridge is other pods' too by then, and is not taken back.
   const gateway = addresses && isGateway(call) ? makeGateway(call, on, gatewayPrefixes(addresses.ips)) : undefined;
   if (addresses !== undefined) {
@@ -109,13 +113,16 @@ function attach(call: Call<BridgeConfig>, pod: NetNs): { on: Bridge; pair: Pair 
   );
 }
 
-/** The port is what it is to be, and up, before the pod's end is: no frame passes that should not. */
-function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair): void {
+/**
+ * The port is what it is to be, and up, before the pod's end is: no frame passes that should not. `known`: the rules that there are; undefined
+ * when others will come.
+ */
+function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, known: Rules | undefined): void {
   const { config } = call;
   const { route } = ownNamespace();
   const { index, name } = port;
   const locks = locksPort(call, port);
-  if (config.macspoofchk === true && !locks) checkByRules(call, name, mac);
+  const rules = config.macspoofchk === true && !locks ? withJump(known, checkByRules(call, name, mac)) : known;
   const vlans = vlansOf(config);
   const away =
     vlans === undefined ? [] : unwanted(vlans, on.bridge.defaultPvid ?? 0, config.preserveDefaultVlan === true);
@@ -125,7 +132,8 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair): v
   if (vlans !== undefined || Object.keys(attributes).length > 0)
     beginSetPort(route, index, attributes, vlans?.ranges ?? []);
   if (away.length > 0) beginDeleteVlans(route, index, away);
-  beginBringUp(route, index, portAlias(call.attachment), true);
+  const alias = portAlias(call.attachment, rules);
+  beginBringUp(route, index, alias, true);
   // In all VLANs that the port has by now.
   if (locks) beginPinAddress(route, index, mac, false);
   const refusals = route.runEach();
@@ -133,11 +141,20 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair): v
   const raised = refusals.pop();
   for (const refusal of refusals) if (refusal !== undefined) throw refusal;
   if (raised?.code === "EAFNOSUPPORT") {
-    beginBringUp(route, index, portAlias(call.attachment), false);
+    beginBringUp(route, index, alias, false);
     route.run();
   } else if (raised !== undefined) throw raised;
-  if (pinned !== undefined) pinnedElsewhere(call, port, mac, pinned);
+  if (pinned === undefined) return;
+  // It may make rules, of which the alias must not say that there are none.
+  setLink(route, index, { alias: portAlias(call.attachment) ?? "" });
+  pinnedElsewhere(call, port, mac, pinned);
 }
+
+/** 0: the kernel did not tell the handle. */
+const withJump = (rules: Rules | undefined, jump: number): Rules | undefined =>
+  rules && jump !== 0 ? { ...rules, jump } : undefined;
+const allKnown = (masquerade: number[], count: number): Rules | undefined =>
+  masquerade.length === count && !masquerade.includes(0) ? { masquerade } : undefined;
 
 /** With STP a port forwards after half a minute: nobody waits for that. */
 function waitUntilForwarding({ bridge }: Bridge, { index }: Port): void {
@@ -174,12 +191,41 @@ function resultOf(
 
 /** DEL needs nothing but the attachment; with the configuration it also knows whether there may be rules. */
 function del(call: Call<BridgeConfig>): void {
-  const { config } = call;
   const cleanup = new Cleanup();
-  cleanup.attempt(() => delWithIpam(call, () => deletePorts(call)));
-  if (config.macspoofchk !== false) cleanup.attempt(() => forgetSpoofRules(call));
-  if (config.ipMasq !== false) cleanup.attempt(() => forgetMasquerade(call));
+  cleanup.attempt(() => delWithIpam(call, () => removePort(call)));
   cleanup.attempt(() => removeGateway(call));
+  cleanup.finish();
+}
+
+/** The link first and its rules then, so that nothing passes in between; and addresses are nobody's before the rules for them are gone. */
+function removePort(call: Call<BridgeConfig>): void {
+  const cleanup = new Cleanup();
+  let rules: Rules | undefined;
+  cleanup.attempt(() => {
+    rules = deletePorts(call);
+  });
+  cleanup.attempt(() => forgetRules(call, rules));
+  cleanup.finish();
+}
+
+/** `rules`: what ADD made. undefined: there may be any, also of the Go plugin. */
+function forgetRules(call: Call<BridgeConfig>, rules: Rules | undefined): void {
+  const { macspoofchk, ipMasq } = call.config;
+  const mayCheck = rules === undefined ? macspoofchk !== false : rules.jump !== undefined;
+  const mayMasquerade = rules === undefined ? ipMasq !== false : rules.masquerade.length > 0;
+  const nft = mayCheck || mayMasquerade ? openIfAny() : undefined;
+  if (nft === undefined) return;
+  const cleanup = new Cleanup();
+  let some = false;
+  if (mayCheck)
+    cleanup.attempt(() => {
+      some = forgetSpoofRules(nft, call, rules?.jump) || some;
+    });
+  if (mayMasquerade)
+    cleanup.attempt(() => {
+      some = forgetMasquerade(nft, call, rules?.masquerade) || some;
+    });
+  if (some) cleanup.attempt(() => nft.leave());
   cleanup.finish();
 }
 

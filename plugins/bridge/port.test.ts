@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { kubevirtName, macMark, ownerOf, portAlias, portNames } from "./port.ts";
+import { isAliasOf, kubevirtName, macMark, ownerOf, portAlias, portNames, rulesOf } from "./port.ts";
 import { vlanInterfaceName } from "./vlan-gateway.ts";
 
 const attachment = { network: "net1", containerId: "ctr-1", ifName: "eth0" };
@@ -22,6 +22,23 @@ it("a port's alias says whose it is, unless it would be too long", () => {
   expect(portAlias({ ...attachment, network: "n".repeat(240) })).toBeUndefined();
   for (const other of ["", "podnic:bridge", "podnic:net1:ctr-1", "podnic:net1:ctr-1:eth0:", "other:net1:ctr-1:eth0"])
     expect(ownerOf(other)).toBeUndefined();
+});
+
+it("a port's alias says which rules ADD made, or that it made none", () => {
+  for (const [rules, alias] of [
+    [{ masquerade: [] }, "podnic:net1:ctr-1:eth0:-"],
+    [{ masquerade: [12, 13], jump: 7 }, "podnic:net1:ctr-1:eth0:m12,m13,j7"],
+  ] as const) {
+    expect(portAlias(attachment, { ...rules, masquerade: [...rules.masquerade] })).toBe(alias);
+    expect([ownerOf(alias), rulesOf(alias), isAliasOf(alias, attachment)]).toEqual([attachment, rules, true]);
+  }
+  expect(rulesOf("podnic:net1:ctr-1:eth0")).toBeUndefined();
+  expect(isAliasOf("podnic:net1:ctr-1:eth01", attachment)).toBe(false);
+  // It says nothing rather than half of it.
+  const long = { ...attachment, network: "n".repeat(235) };
+  expect(portAlias(long, { masquerade: [12] })).toBe(portAlias(long));
+  for (const other of ["podnic:net1:ctr-1:eth0:x", "podnic:net1:ctr-1:eth0:m", "podnic:net1:ctr-1:eth0:m1:j2"])
+    expect([ownerOf(other), rulesOf(other)]).toEqual([undefined, undefined]);
 });
 
 it("knows what KubeVirt makes of a name", () => {

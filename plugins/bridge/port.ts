@@ -23,17 +23,62 @@ const NAMES = 4;
 /** The kernel takes the lowest MAC of its ports for a bridge without one of its own: ours shall never be that. */
 export const HIGH_MAC = 0xfe;
 
-/** Says on a port whose it is. undefined: too long for an alias, and the name must do. */
-export function portAlias({ network, containerId, ifName }: Attachment): string | undefined {
+/** Handles of the rules of nf_tables that ADD made for an attachment. Hints: a rule may have another handle by now, or be gone. */
+export interface Rules {
+  /** Of the spoof check. */
+  jump?: number;
+  /** Of ipMasq. */
+  masquerade: number[];
+}
+
+/** Says that ADD made no rules. */
+const NO_RULES = "-";
+
+/**
+ * Says on a port whose it is, and which rules ADD made, if that is known: DEL then need not look for them among those of all pods. undefined:
+ * too long for an alias, and the name must do.
+ */
+export function portAlias({ network, containerId, ifName }: Attachment, rules?: Rules): string | undefined {
   const alias = `${aliasPrefix}${network}:${containerId}:${ifName}`;
+  const whole = rules === undefined ? alias : `${alias}:${inWords(rules)}`;
+  if (whole.length <= ALIAS_MAX) return whole;
   return alias.length <= ALIAS_MAX ? alias : undefined;
+}
+
+function inWords({ jump, masquerade }: Rules): string {
+  const words = masquerade.map((handle) => `m${handle}`);
+  if (jump !== undefined) words.push(`j${jump}`);
+  return words.join(",") || NO_RULES;
 }
 
 /** Whose port this is, by its alias. */
 export function ownerOf(alias: string): Attachment | undefined {
-  const [prefix, network, containerId, ifName, ...more] = alias.split(":");
+  const [prefix, network, containerId, ifName, rules, ...more] = alias.split(":");
   if (`${prefix}:` !== aliasPrefix || !network || !containerId || !ifName || more.length > 0) return undefined;
+  if (rules !== undefined && !RULES.test(rules)) return undefined;
   return { network, containerId, ifName };
+}
+
+const RULES = /^(-|[jm]\d{1,15}(,[jm]\d{1,15})*)$/;
+
+/** The rules that ADD made, by the alias of the port; undefined: it does not say. */
+export function rulesOf(alias: string): Rules | undefined {
+  const words = ownerOf(alias) && alias.split(":")[4];
+  if (words === undefined) return undefined;
+  const rules: Rules = { masquerade: [] };
+  if (words === NO_RULES) return rules;
+  for (const word of words.split(",")) {
+    const handle = Number(word.slice(1));
+    if (word[0] === "m") rules.masquerade.push(handle);
+    else rules.jump = handle;
+  }
+  return rules;
+}
+
+/** The alias is that of a port of this attachment. */
+export function isAliasOf(alias: string, attachment: Attachment): boolean {
+  const whose = portAlias(attachment);
+  return whose !== undefined && (alias === whose || alias.startsWith(`${whose}:`));
 }
 
 /** Names of ports of this attachment. udev, NetworkManager and networkd know links called veth… and leave them alone. */
@@ -72,7 +117,7 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
       addPair(route, { name, mac: macMark(name) + randomMac().slice(-2), mtu, master: bridge.index }, far);
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
-      if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => deletePorts(call));
+      if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => void deletePorts(call));
       if (error.code === "EEXIST") {
         if (getLink(pod.route, far.name) !== undefined) throw nameTaken(far.name, pod);
         continue;
@@ -130,11 +175,10 @@ function deleteByName(name: string): void {
  */
 function isOwn(link: Link, attachment: Attachment): boolean {
   if (link.kind !== "veth") return false;
-  const alias = portAlias(attachment);
-  if (alias !== undefined && link.alias === alias) return true;
+  if (isAliasOf(link.alias, attachment)) return true;
   if (!portNames(attachment).includes(link.name) || link.alias !== "") return false;
   if (!link.mac.startsWith(macMark(link.name))) return false;
-  return alias === undefined || (link.flags & IFF_UP) === 0;
+  return portAlias(attachment) === undefined || (link.flags & IFF_UP) === 0;
 }
 
 /**
@@ -192,11 +236,16 @@ function isForeign(link: Link, bridge: Link | undefined): boolean {
   return link.master === 0 || link.master === bridge?.index;
 }
 
-/** Deletes what ADD made, whoever's: the host's end takes the pod's with it, wherever that is and whatever it is called. */
-export function deletePorts(call: Call<BridgeConfig>): void {
+/**
+ * Deletes what ADD made, whoever's: the host's end takes the pod's with it, wherever that is and whatever it is called. Returns the rules that
+ * ADD made; undefined: nobody says.
+ */
+export function deletePorts(call: Call<BridgeConfig>): Rules | undefined {
   const ports = ownPorts(call.attachment);
   const foreign = ports.length === 0 ? foreignPort(call) : undefined;
   for (const { index } of foreign === undefined ? ports : [foreign]) deleteWithoutWaiting(ownNamespace(), index);
+  // An attachment that was added twice has the rules of its last ADD.
+  return ports.length === 1 ? rulesOf(ports[0]!.alias) : undefined;
 }
 
 /** The port of a running attachment. */

@@ -6,7 +6,6 @@ import { beginPinAddress, beginSetPort, type Port, whereTo } from "../../src/lin
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
-import { openIfAny } from "../../src/nftables/attempt.ts";
 import { spoofId } from "../../src/nftables/names.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nftables/spoof-check.ts";
@@ -64,13 +63,13 @@ export function pinnedElsewhere(
   route.run();
 }
 
-/** By nftables. Removed again when the transaction is rolled back. */
-export function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): void {
+/** By nftables. Removed again when the transaction is rolled back. Returns a handle for forgetSpoofRules. */
+export function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): number {
   const nft = NftSocket.open();
   call.transaction.onRollback("remove the rules of macspoofchk", () => {
     removeSpoofCheck(nft, spoofId(call.attachment));
   });
-  addSpoofCheck(nft, call.attachment, port, parseMac(mac)!);
+  return addSpoofCheck(nft, call.attachment, port, parseMac(mac)!);
 }
 
 /** CHECK. Throws Failure unless one of the two is in place. */
@@ -89,8 +88,7 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
   }
 }
 
-/** DEL: the Go plugin's rules, and ours. What the bridge checks with goes with the port. */
-export function forgetSpoofRules({ attachment }: Call): void {
-  const nft = openIfAny();
-  if (nft !== undefined) removeSpoofCheck(nft, spoofId(attachment));
+/** DEL: the Go plugin's rules, and ours. What the bridge checks with goes with the port. True: there was something. */
+export function forgetSpoofRules(nft: NftSocket, { attachment }: Call, jump?: number): boolean {
+  return removeSpoofCheck(nft, spoofId(attachment), jump);
 }

@@ -158,6 +158,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     kind: "ipam",
     knownArgs: ["IP"],
     schema: "host-local",
+    refusesSecond: true,
     // Landlock is more than 3 % of an ADD here (docs/decisions.md): not where the configuration leads nowhere.
     confinesFiles: ({ config: { ipam, logFile } }) => Boolean(ipam?.dataDir || ipam?.resolvConf || logFile),
     writes: (call) => [leaseDirectory(call), INDEX],

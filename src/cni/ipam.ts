@@ -142,6 +142,14 @@ export function isDelegated(call: Call): boolean {
   return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.kind !== "ipam";
 }
 
+/**
+ * ADD, after ipamAdd: the attachment had no addresses before, so that whatever an earlier ADD made for it has been removed by its DEL
+ * (delWithIpam frees the addresses last).
+ */
+export function isProvenNew(call: Call): boolean {
+  return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.refusesSecond === true;
+}
+
 /** The pod's namespace is here, or proven to be gone. */
 function canTell(netns: string): boolean {
   try {

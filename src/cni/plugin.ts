@@ -83,6 +83,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly schema: string;
   /** Kind of link that it creates: `podnic doctor` asks whether the kernel has it. */
   readonly linkKind?: NewLink["kind"];
+  /** An IPAM plugin whose ADD fails while the attachment has addresses from an earlier one. */
+  readonly refusesSecond?: boolean;
   /** True when an ADD may report addresses although no IPAM is configured. Absent: only those of a prevResult. */
   hasOwnAddresses?(call: Call<C>): boolean;
   /**

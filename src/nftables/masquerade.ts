@@ -19,8 +19,8 @@ import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "./expression.ts";
 import { hasIptables, removeIptables } from "./iptables.ts";
-import { type ChainAttributes, isCommented, readChain, readRule } from "./message.ts";
-import { type Owner, ownerComment, ownerMark } from "./names.ts";
+import { type ChainAttributes, commentIn, isCommented, readChain, readRule } from "./message.ts";
+import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
 
@@ -143,24 +143,31 @@ function ofMark(mark: string, ...message: Parameters<PayloadReader<void>>): numb
 
 /**
  * Removes the masquerading of an attachment: what addMasquerade or the Go plugin made, by nftables or by iptables-nft. Needs nothing but the
- * ids, may be repeated, and touches nothing of others. `rules`, what addMasquerade returned, spare it the reading of all pods' rules;
- * wrong numbers do no harm. iptables has one chain for all interfaces of a pod in a network: of `addresses`, if they are known, only the
+ * ids, may be repeated, and touches nothing of others. `rules`, what addMasquerade returned, spare it the reading of all pods' rules, and
+ * the look for iptables, of which addMasquerade makes none; wrong numbers do no harm. iptables has one chain for all interfaces of a pod in a network: of `addresses`, if they are known, only the
  * rules for these. False: there was nothing.
  */
 export function removeMasquerade(nft: NftSocket, owner: Owner, rules?: number[], addresses?: Address[]): boolean {
-  const own = removeOwn(nft, ownerMark(owner), rules);
+  if (rules !== undefined && rules.length > 0 && removeKnown(nft, owner, rules)) return true;
+  const mark = ownerMark(owner);
+  const own = attempt("ipMasq", () => {
+    const generation = find(nft, () => nft.generation());
+    const handles = generation === undefined ? [] : listOwn(nft, mark);
+    if (handles.length > 0) deleteRules(nft, generation!, handles);
+    return handles.length > 0;
+  });
   const old = attempt("ipMasq", () => removeIptables(nft, owner, addresses));
   return own || old;
 }
 
-function removeOwn(nft: NftSocket, mark: string, rules: number[] | undefined): boolean {
+/** False, and nothing was removed: not all of them are what they were. */
+function removeKnown(nft: NftSocket, owner: Owner, rules: number[]): boolean {
+  const isWanted = (comment: string) => isCommentOf(owner, comment);
   return attempt("ipMasq", () => {
     const generation = find(nft, () => nft.generation());
-    if (generation === undefined) return false;
-    const known = rules !== undefined && rules.length > 0 && rules.every((handle) => isOwn(nft, mark, handle));
-    const handles = known ? rules : listOwn(nft, mark);
-    if (handles.length > 0) deleteRules(nft, generation, handles);
-    return handles.length > 0;
+    if (generation === undefined || !rules.every((handle) => isOwn(nft, handle, isWanted))) return false;
+    deleteRules(nft, generation, rules);
+    return true;
   });
 }
 
@@ -171,8 +178,8 @@ function deleteRules(nft: NftSocket, generation: number, handles: number[]): voi
   nft.commit();
 }
 
-function isOwn(nft: NftSocket, mark: string, handle: number): boolean {
-  const read: PayloadReader<boolean> = (...message) => ofMark(mark, ...message) === handle;
+function isOwn(nft: NftSocket, handle: number, isWanted: (comment: string) => boolean): boolean {
+  const read: PayloadReader<boolean> = (...message) => isWanted(commentIn(...message));
   return find(nft, () => nft.getRule(MASQUERADE_PLACE, CHECKS, handle, read)) === true;
 }
 
@@ -234,15 +241,12 @@ export function listMasquerades(nft: NftSocket): Masquerade[] {
   );
 }
 
-/** Length of an ownerMark. */
-const MARK = 33;
-
 /** Removes rules that listMasquerades told of, if they still are what they were. */
 export function removeMasqueradeRules(nft: NftSocket, rules: Masquerade[]): void {
   attempt("ipMasq", () => {
     const generation = nft.generation();
     const handles = rules
-      .filter(({ handle, comment: text }) => isOwn(nft, text.slice(0, MARK), handle))
+      .filter(({ handle, comment: text }) => isOwn(nft, handle, (now) => now.startsWith(text.slice(0, MARK))))
       .map(({ handle }) => handle);
     if (handles.length > 0) deleteRules(nft, generation, handles);
   });

@@ -6,7 +6,7 @@ import { NLA_F_NESTED } from "../netlink/constants.ts";
 import { ProtocolError } from "../netlink/errors.ts";
 import * as c from "./constants.ts";
 import { expression } from "./expression.ts";
-import { beginsWithComment } from "./userdata.ts";
+import { beginsWithComment, commentOf } from "./userdata.ts";
 
 export const generationAttributes = new Table("generation", {
   id: [c.NFTA_GEN_ID, be32],
@@ -94,6 +94,12 @@ export function readRule(from: Bytes, start: number, end: number, keep = false):
 export function isCommented(text: string, from: Bytes, start: number, end: number): boolean {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_USERDATA, 0);
   return where !== undefined && beginsWithComment(text, from.u8, where[0], where[1]);
+}
+
+/** The comment of a rule, of which nothing else is read. */
+export function commentIn(from: Bytes, start: number, end: number): string {
+  const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_USERDATA, 0);
+  return where === undefined ? "" : commentOf(from.u8.subarray(where[0], where[1]));
 }
 
 export function readGeneration(from: Bytes, start: number, end: number): number {

@@ -32,10 +32,27 @@ export function ownerMark(owner: Owner): string {
   return `${networkMark(owner.network)}-${interfaceMark(owner)}`;
 }
 
+const inWords = ({ network, ifName, containerId }: Owner): string =>
+  `, net: ${network}, if: ${ifName}, id: ${containerId}`;
+
 /** The mark, and the same for people. */
 export function ownerComment(owner: Owner): string {
-  const { network, ifName, containerId } = owner;
-  return `${ownerMark(owner)}, net: ${network}, if: ${ifName}, id: ${containerId}`.slice(0, COMMENT_LIMIT);
+  return (ownerMark(owner) + inWords(owner)).slice(0, COMMENT_LIMIT);
+}
+
+/** Length of an ownerMark. */
+export const MARK = 33;
+/** Digits of an id that a runtime has drawn: so many of them are nobody else's. */
+const DRAWN = 32;
+
+/** Whether a comment is that of an attachment. What it says to people tells that without a hash, unless it had to be cut off too early. */
+export function isCommentOf(owner: Owner, comment: string): boolean {
+  const { containerId } = owner;
+  const words = inWords(owner);
+  const lost = Math.max(0, MARK + words.length - COMMENT_LIMIT);
+  const isProof = lost === 0 || (/^[0-9a-f]{64}$/.test(containerId) && containerId.length - lost >= DRAWN);
+  if (!isProof) return comment.startsWith(ownerMark(owner));
+  return comment.slice(MARK) === words.slice(0, words.length - lost);
 }
 
 /** Spoof checks are not named after the network. */
