@@ -1,5 +1,4 @@
 // The image and its DaemonSet on a real runtime: containerd, asked by CRI as the kubelet asks it. See --help.
-import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,7 +7,8 @@ import { recognise } from "../../src/cli/install/recognise.ts";
 import { installHost } from "../../src/host/host.ts";
 import { NodeHost } from "../../src/host/node/host.ts";
 import { type Ended, EXITED, RUNNING } from "./cri.ts";
-import { BIN, Containerd, makeNode, removeCgroups, writeNetwork } from "./node.ts";
+import { inNamespaces } from "./namespaces.ts";
+import { BIN, Containerd, makeNode, writeNetwork } from "./node.ts";
 import { container, readPod, sandbox } from "./pod.ts";
 
 interface Options {
@@ -189,18 +189,6 @@ function notRun(got: string): Verdict[] {
   return cases.map(({ id, expected }) => ({ id, expected, outcome: "not-run", got }));
 }
 
-/** In namespaces of its own; what runs there ends with its process 1, however this one ends. */
-function inNamespaces(): number {
-  removeCgroups();
-  const namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--propagation", "private"];
-  const flags = [...namespaces, "--fork", "--kill-child", "--mount-proc"];
-  const command = [process.execPath, "scripts/ts.mjs", "conformance/cri/main.ts", ...process.argv.slice(2)];
-  const env = { ...process.env, PODNIC_CRI_OUTSIDE: String(process.pid) };
-  const { status } = spawnSync("unshare", [...flags, ...command], { stdio: "inherit", env });
-  removeCgroups("/sys/fs/cgroup", process.pid);
-  return status ?? 1;
-}
-
 async function main(): Promise<void> {
   const options = new Command("cri")
     .description(
@@ -215,7 +203,7 @@ async function main(): Promise<void> {
   const places = { ...options, image: resolve(options.image), containerd: resolve(options.containerd) };
   const why = missing(places);
   if (why === "" && process.env.PODNIC_CRI_OUTSIDE === undefined) {
-    process.exitCode = inNamespaces();
+    process.exitCode = inNamespaces("conformance/cri/main.ts");
     return;
   }
   const verdicts = why === "" ? await runAll(places) : notRun(why);

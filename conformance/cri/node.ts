@@ -67,8 +67,14 @@ function pauseImage(): Buffer {
   ]);
 }
 
-const configuration = `version = 2
-root = "/run/c/root"
+/** Where containerd keeps what outlives it, and how it makes the containers' file systems. */
+interface Storage {
+  root: string;
+  snapshotter: "native" | "overlayfs";
+}
+
+const configuration = ({ root, snapshotter }: Storage) => `version = 2
+root = "${root}"
 state = "/run/c/state"
 disabled_plugins = ["io.containerd.internal.v1.opt"]
 [grpc]
@@ -78,7 +84,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   restrict_oom_score_adj = true
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "native"
+    snapshotter = "${snapshotter}"
     default_runtime_name = "crun"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun]
       runtime_type = "io.containerd.runc.v2"
@@ -101,10 +107,13 @@ export class Containerd {
   }
 
   /** `directory`: what scripts/containerd unpacked. */
-  static async start(directory: string): Promise<Containerd> {
+  static async start(
+    directory: string,
+    storage: Storage = { root: "/run/c/root", snapshotter: "native" },
+  ): Promise<Containerd> {
     const path = `${join(directory, "usr/bin")}:${process.env.PATH}`;
-    mkdirSync("/run/c");
-    writeFileSync("/run/c/config.toml", configuration);
+    mkdirSync("/run/c", { recursive: true });
+    writeFileSync("/run/c/config.toml", configuration(storage));
     const log = openSync(LOG, "w");
     const env = { ...process.env, PATH: path };
     const child = spawn(join(directory, "usr/bin/containerd"), ["--config", "/run/c/config.toml"], {

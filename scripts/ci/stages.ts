@@ -168,6 +168,21 @@ export const stages: Stage[] = [
     count: conformanceCount,
     limit: 3,
   },
+  {
+    name: "cluster",
+    tiers: ["push"],
+    command: ts("conformance/cluster/main.ts", "--push", "--report", reportOf("cluster")),
+    count: conformanceCount,
+    limit: 4,
+  },
+  // The first time it builds Multus thick and containerd 2.
+  {
+    name: "cluster, whole",
+    tiers: ["full"],
+    command: ["scripts/cluster", "--report", reportOf("cluster, whole")],
+    count: conformanceCount,
+    limit: 60,
+  },
   { name: "instructions", tiers: ["push"], command: ts("scripts/bench/instructions.ts"), limit: 5 },
   // Each fifth point.
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),

@@ -1,0 +1,78 @@
+// What a case of the cluster is, and what several of them use.
+import { existsSync } from "node:fs";
+import { type Cluster, equal, expect, type Flavour, type NetworkStatus, type Places } from "./cluster.ts";
+import { ping } from "./node.ts";
+
+export interface Case {
+  id: string;
+  expected: string;
+  /** "kernel:KIND", "program:NAME", "file:PATH", or a reason for which no machine here can run it. */
+  needs?: string[];
+  /** With which Multus; both unless it says so. */
+  flavours?: Flavour[];
+  /** Each push runs it, with Multus thin. */
+  push?: boolean;
+  run(cluster: Cluster): Promise<void>;
+}
+
+export interface Verdict {
+  id: string;
+  expected: string;
+  outcome: "passed" | "failed" | "not-run";
+  got: string;
+  seconds: number;
+}
+
+const POOL = { type: "host-local", ranges: [[{ subnet: "198.51.100.0/24", rangeStart: "198.51.100.100" }]] };
+
+/** The network of the quick start. */
+export const lan = (more: object = {}) => ({
+  cniVersion: "1.0.0",
+  type: "macvlan",
+  master: "ens6",
+  ipam: POOL,
+  ...more,
+});
+
+/** Its attachments other than the default network, in the order of their interfaces. */
+export async function attachments(cluster: Cluster, pod: string): Promise<NetworkStatus[]> {
+  return (await cluster.networkStatus(pod)).filter(({ interface: name }) => name !== "eth0");
+}
+
+/** The annotation says what the interface in the pod shows, and a host of the LAN gets an answer from it. */
+export async function attached(cluster: Cluster, pod: string, name: string, network: string): Promise<NetworkStatus> {
+  const all = await attachments(cluster, pod);
+  const status = all.find((one) => one.interface === name);
+  if (status === undefined) throw new Error(`no ${name} in the network-status of ${pod}: ${JSON.stringify(all)}`);
+  equal(status.name, network, `network of ${name}`);
+  const shown = await cluster.exec(pod, `ip addr show ${name}`);
+  for (const address of status.ips ?? []) {
+    expect(shown.includes(`${address}/`), `${pod} has ${address}`, shown);
+    if (!address.includes(":")) expect(ping(address), `a host of the LAN reaches ${address}`, shown);
+  }
+  expect(status.mac === undefined || shown.includes(status.mac), `${pod} has the MAC address ${status.mac}`, shown);
+  return status;
+}
+
+/** Runs the body; afterwards the node is as before. */
+export async function leavesNothing(cluster: Cluster, body: () => Promise<void>): Promise<void> {
+  const before = cluster.remains();
+  await body();
+  equal(cluster.remains(), before, "what is on the node afterwards");
+}
+
+/** Why it cannot run here; undefined when it can. */
+export function unmet(
+  test: Case,
+  offer: { kinds: string[]; programs: string[] },
+  { podnic }: Places,
+): string | undefined {
+  for (const need of test.needs ?? []) {
+    const [, kind, what] = /^(kernel|program|file):(.*)$/.exec(need) ?? [];
+    if (kind === undefined) return need;
+    if (kind === "kernel" && !offer.kinds.includes(what!)) return `the kernel has no ${what}`;
+    if (kind === "program" && !offer.programs.includes(what!)) return `there is no ${what}`;
+    if (kind === "file" && !existsSync(what!)) return `there is no ${what}`;
+  }
+  return podnic === "" ? "no podnic" : undefined;
+}

@@ -1,0 +1,166 @@
+// What pods ask for: addresses, MAC addresses, names, several networks; what cannot be had; many at once.
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { attached, attachments, type Case, lan, leavesNothing } from "../case.ts";
+import { type Cluster, equal, expect } from "../cluster.ts";
+import { leases, link, sh } from "../node.ts";
+
+async function asked(cluster: Cluster): Promise<void> {
+  const capabilities = { ips: true, mac: true };
+  cluster.network("asked", lan({ ipam: { type: "static" }, capabilities }));
+  const request = { name: "asked", ips: ["198.51.100.222/24"], mac: "02:aa:bb:cc:dd:ee", interface: "data0" };
+  await leavesNothing(cluster, async () => {
+    cluster.pod("asks", [request]);
+    await cluster.running("asks");
+    const status = await attached(cluster, "asks", "data0", "default/asked");
+    equal([status.ips, status.mac], [["198.51.100.222"], request.mac], "address and MAC address");
+    await cluster.delete("asks");
+  });
+}
+
+async function three(cluster: Cluster): Promise<void> {
+  const dual = [[{ subnet: "198.51.100.0/24", rangeStart: "198.51.100.50" }], [{ subnet: "2001:db8:1::/64" }]];
+  cluster.network("one", lan());
+  cluster.network("two", lan({ ipam: { type: "host-local", ranges: dual }, mtu: 1400 }));
+  cluster.network("card", {
+    ...{ cniVersion: "1.0.0", type: "host-device", device: "dev1" },
+    ipam: { type: "static", addresses: [{ address: "198.51.100.30/24" }] },
+  });
+  const before = link("dev1")!.address;
+  await leavesNothing(cluster, async () => {
+    cluster.pod("three", "one, two, card");
+    await cluster.running("three");
+    await attached(cluster, "three", "net1", "default/one");
+    const second = await attached(cluster, "three", "net2", "default/two");
+    equal([second.ips, second.mtu], [["198.51.100.50", "2001:db8:1::2"], 1400], "addresses and MTU of net2");
+    const third = await attached(cluster, "three", "net3", "default/card");
+    equal(third.mac, before, "MAC address of net3: the card's");
+    await cluster.delete("three");
+  });
+}
+
+async function refused(cluster: Cluster): Promise<void> {
+  cluster.network("nocard", { cniVersion: "1.0.0", type: "host-device", device: "nosuch0" });
+  cluster.network("fine", lan({ name: "fine" }));
+  await leavesNothing(cluster, async () => {
+    cluster.pod("refused", "fine, nocard");
+    const event = await cluster.failed("refused");
+    const message = 'network "nocard": failed to find host device: there is no device "nosuch0" (Link not found)';
+    expect(event.includes(message), "the event has podnic's message", event);
+    equal(leases("fine"), [], "leases of the network that was there");
+    await cluster.delete("refused");
+  });
+}
+
+async function noNetwork(cluster: Cluster): Promise<void> {
+  await leavesNothing(cluster, async () => {
+    cluster.pod("lost", "not-there");
+    const event = await cluster.failed("lost");
+    expect(event.includes("network-attachment-definition (not-there)"), "the event names the network", event);
+    await cluster.delete("lost");
+  });
+}
+
+/** `count` pods with two networks each. */
+export async function many(cluster: Cluster, count: number): Promise<string> {
+  const failedBefore = cluster.kubelet.failures.length;
+  cluster.network(`left-${count}`, lan());
+  cluster.network(`right-${count}`, lan());
+  const names = Array.from({ length: count }, (_, i) => `many-${i}`);
+  let line = "";
+  await leavesNothing(cluster, async () => {
+    for (const name of names) cluster.pod(name, `left-${count}, right-${count}`);
+    await Promise.all(names.map((name) => cluster.running(name)));
+    const held = (await Promise.all(names.map((name) => attachments(cluster, name)))).flat();
+    const distinct = new Set(held.map((status) => `${status.name} ${status.ips}`));
+    equal([held.length, distinct.size], [2 * count, 2 * count], "attachments, and different addresses in each network");
+    equal(new Set(held.map(({ mac }) => mac)).size, 2 * count, "different MAC addresses");
+    const seconds = names.map((name) => cluster.kubelet.sandboxSeconds.get(`default/${name}`)!).sort((a, b) => a - b);
+    line = `sandboxes: median ${seconds[seconds.length >> 1]!.toFixed(2)} s, longest ${seconds.at(-1)!.toFixed(2)} s`;
+    line += `; ${cluster.kubelet.failures.length - failedBefore} attempts failed`;
+    for (const failure of new Set(cluster.kubelet.failures.slice(failedBefore).map((text) => text.slice(-110))))
+      line += `\n    … ${failure}`;
+    await cluster.delete(...names);
+  });
+  return line;
+}
+
+/** As Multus' libcni wrote it down; the runtime's copy of that library is too old to. */
+function netnsOf(pod: string): string {
+  const notes = sh(`grep -rl '"K8S_POD_NAME","${pod}"' /var/lib/cni`).trim().split("\n");
+  const found = notes.map((note) => (JSON.parse(readFileSync(note, "utf8")) as { netns?: string }).netns);
+  return found.find((netns) => netns !== undefined)!;
+}
+
+/** A pod that API and runtime have lost: its leases and libcni's notes are there, its namespace is not. */
+async function garbage(cluster: Cluster): Promise<void> {
+  cluster.network("leaks", lan());
+  await leavesNothing(cluster, async () => {
+    cluster.pod("lost", "leaks");
+    cluster.pod("stays", "leaks");
+    await Promise.all([cluster.running("lost"), cluster.running("stays")]);
+    const [[lost], [kept]] = [await attachments(cluster, "lost"), await attachments(cluster, "stays")];
+    equal(leases("leaks"), [...lost!.ips!, ...kept!.ips!].sort(), "leases while both run");
+    const netns = netnsOf("lost");
+    const sandbox = cluster.kubelet.forget(cluster.get("lost"));
+    sh(`ip netns pids ${basename(netns)} | xargs kill -9; umount -l ${netns}; rm -f ${netns}`);
+    // As deploy/gc and deploy/systemd call it.
+    const { status, output } = await cluster.command("podnic gc --all");
+    equal(status, 0, `exit status of podnic gc: ${output}`);
+    equal(leases("leaks"), kept!.ips, `leases after podnic gc: ${output}`);
+    await attached(cluster, "stays", "net1", "default/leaks");
+    await sandbox.removeSandbox();
+    await cluster.delete("stays");
+  });
+}
+
+export const requestCases: Case[] = [
+  {
+    id: "requests",
+    expected: "ips, mac and interface of a pod's annotation are what it gets",
+    needs: ["kernel:macvlan"],
+    push: true,
+    run: asked,
+  },
+  {
+    id: "three-networks",
+    expected: "two macvlan networks, one of both families with an MTU, and a card, in one pod; the card comes back",
+    needs: ["kernel:macvlan"],
+    push: true,
+    run: three,
+  },
+  {
+    id: "refused",
+    expected:
+      "a network whose card is missing: podnic's message in the pod's event, the pod's other network given back",
+    needs: ["kernel:macvlan"],
+    push: true,
+    run: refused,
+  },
+  {
+    id: "no-network",
+    expected: "a network that is not defined: the pod's event names it; nothing is left",
+    run: noNetwork,
+  },
+  {
+    id: "ten-pods",
+    expected: "ten pods at once, two networks each: all different addresses, nothing is left",
+    needs: ["kernel:macvlan"],
+    push: true,
+    flavours: ["thin"],
+    run: async (cluster) => console.log(`  ${await many(cluster, 10)}`),
+  },
+  {
+    id: "fifty-pods",
+    expected: "fifty pods at once, two networks each: all different addresses, nothing is left",
+    needs: ["kernel:macvlan"],
+    run: async (cluster) => console.log(`  ${await many(cluster, 50)}`),
+  },
+  {
+    id: "gc",
+    expected: "podnic gc, which the timer calls: the lease of a pod whose namespace is gone goes, those of pods stay",
+    needs: ["kernel:macvlan"],
+    push: true,
+    run: garbage,
+  },
+];

@@ -1,0 +1,255 @@
+// A cluster of one node: containerd, Multus, podnic, and the stand-ins for API server and kubelet.
+import { spawn } from "node:child_process";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseAllDocuments } from "yaml";
+import { BIN, Containerd } from "../cri/node.ts";
+import { Api, type Credentials, PORT } from "./api.ts";
+import { busyboxImage, multusImage, pauseImage } from "./images.ts";
+import { Kubelet } from "./kubelet.ts";
+import { makeNode, NET_D, NODE, remains, sh } from "./node.ts";
+import type { Draft, Item } from "./objects.ts";
+import { DAEMONSETS, EVENTS, PODS } from "./store.ts";
+import { logOf } from "./translate.ts";
+
+export type Flavour = "thin" | "thick";
+
+export interface Places {
+  /** What is under test: dist. */
+  podnic: string;
+  image: string;
+  /** What scripts/containerd unpacked, scripts/go-clients and scripts/go-cluster built. */
+  containerd: string;
+  clients: string;
+  programs: string;
+}
+
+export interface Start {
+  flavour: Flavour;
+  /** Directory of what outlives a start of the node. */
+  kept: string;
+  bootId?: string;
+}
+
+export interface NetworkStatus {
+  name: string;
+  interface?: string;
+  ips?: string[];
+  mac?: string;
+  mtu?: number;
+}
+
+export class Wrong extends Error {}
+
+export function equal(got: unknown, wanted: unknown, what: string): void {
+  const [a, b] = [JSON.stringify(got), JSON.stringify(wanted)];
+  if (a !== b) throw new Wrong(`${what}: ${a}, and not ${b}`);
+}
+
+export function expect(condition: boolean, what: string, got: unknown = ""): void {
+  if (!condition) throw new Wrong(`${what}; ${typeof got === "string" ? got : JSON.stringify(got)}`);
+}
+
+/** Until it returns something; undefined when the seconds are over. */
+export async function until<T>(seconds: number, look: () => T | undefined): Promise<T | undefined> {
+  for (const end = Date.now() + seconds * 1000; ; await sleep(50)) {
+    const found = look();
+    if (found !== undefined || Date.now() > end) return found;
+  }
+}
+
+/** Seconds for a pod to run or go, on a busy machine. */
+const PATIENCE = 90;
+
+export class Cluster {
+  readonly places: Places;
+  readonly flavour: Flavour;
+  readonly api: Api;
+  readonly runtime: Containerd;
+  readonly kubelet: Kubelet;
+  readonly credentials: Credentials;
+
+  private constructor(start: Start, places: Places, api: Api, runtime: Containerd, credentials: Credentials) {
+    this.places = places;
+    this.flavour = start.flavour;
+    this.api = api;
+    this.runtime = runtime;
+    this.credentials = credentials;
+    const server = { host: "127.0.0.1", port: PORT };
+    this.kubelet = new Kubelet(api, runtime.cri, NODE, { account: "/run/cluster", api: server });
+  }
+
+  static async start(start: Start, places: Places): Promise<Cluster> {
+    const again = existsSync(join(start.kept, "api.json"));
+    makeNode(start.kept, start.bootId);
+    let cluster: Cluster | undefined;
+    const exec = (namespace: string, name: string, command: string[]) =>
+      cluster!.kubelet.exec(namespace, name, command);
+    const { api, credentials } = await Api.start("/run/cluster", exec);
+    if (again) api.store.load(join(start.kept, "api.json"));
+    const storage = { root: join(start.kept, "containerd"), snapshotter: "overlayfs" } as const;
+    const runtime = await Containerd.start(places.containerd, storage);
+    cluster = new Cluster(start, places, api, runtime, credentials);
+    for (const [name, make] of Object.entries({ busybox: busyboxImage, pause: pauseImage })) {
+      make(`/run/${name}.tar`);
+      runtime.import(`/run/${name}.tar`);
+    }
+    return cluster;
+  }
+
+  /** Multus as its own manifest installs it, thick; or its one program with a kubeconfig, thin. Returns when pods get networks. */
+  async installMultus(): Promise<void> {
+    if (this.flavour === "thick") {
+      multusImage("/run/multus.tar", this.places.programs);
+      this.runtime.import("/run/multus.tar");
+      this.apply(readFileSync(join(this.places.programs, "multus-daemonset-thick.yml"), "utf8"));
+    } else {
+      copyFileSync(join(this.places.clients, "multus"), join(BIN, "multus"));
+      sh(`chmod 755 ${BIN}/multus; mkdir -p ${NET_D}/multus.d; cp ${this.credentials.kubeconfig} ${NET_D}/multus.d/`);
+      const network = JSON.parse(readFileSync(`${NET_D}/10-bridge.conflist`, "utf8"));
+      const more = { logToStderr: true, kubeconfig: `${NET_D}/multus.d/kubeconfig`, delegates: [network] };
+      writeFileSync(
+        `${NET_D}/00-multus.conf`,
+        JSON.stringify({ cniVersion: "1.0.0", name: "multus-cni-network", type: "multus", ...more }),
+      );
+    }
+    const ready = await until(60, () => (existsSync(`${NET_D}/00-multus.conf`) ? true : undefined));
+    if (ready === undefined) throw new Error(`Multus wrote no configuration\n${this.multusLog()}`);
+    // The runtime watches the directory, and reads it when something changed.
+    await sleep(1000);
+  }
+
+  /** podnic over the distribution's plugins: the DaemonSet of the image, or, without an image, the command. */
+  async installPodnic(): Promise<void> {
+    if (!existsSync(this.places.image)) {
+      sh(`${this.places.podnic}/podnic install --backup ${BIN}`);
+      return;
+    }
+    this.runtime.import(this.places.image);
+    this.apply(readFileSync("deploy/daemonset.yaml", "utf8"));
+    await this.daemonSet("podnic");
+    // The image may be of an earlier build than the one under test.
+    sh(`${this.places.podnic}/podnic install ${BIN}`);
+  }
+
+  async daemonSet(name: string): Promise<void> {
+    const ready = () => this.api.store.list(DAEMONSETS).find((set) => set.metadata.name === name && set.status);
+    if ((await until(60, ready)) === undefined) {
+      const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name.startsWith(name));
+      throw new Error(
+        `DaemonSet ${name}: ${JSON.stringify(pod?.status)}\n${this.events(pod?.metadata.name ?? "").join("\n")}`,
+      );
+    }
+  }
+
+  /** As `kubectl apply -f`: the documents, in their order. */
+  apply(text: string): Item[] {
+    return parseAllDocuments(text).map((document) => this.api.store.create(document.toJS() as Draft, "default"));
+  }
+
+  network(name: string, config: object): void {
+    const spec = { config: JSON.stringify(config) };
+    this.api.store.create({
+      ...{ apiVersion: "k8s.cni.cncf.io/v1", kind: "NetworkAttachmentDefinition", metadata: { name }, spec },
+    });
+  }
+
+  /** `networks`: the annotation, as a name or a list of requests. */
+  pod(name: string, networks: string | object[]): void {
+    const wanted = typeof networks === "string" ? networks : JSON.stringify(networks);
+    const spec = { containers: [{ name: "shell", image: "busybox", command: ["sleep", "infinity"] }] };
+    const metadata = { name, annotations: { "k8s.v1.cni.cncf.io/networks": wanted } };
+    this.api.store.create({ apiVersion: "v1", kind: "Pod", metadata, spec });
+  }
+
+  get(name: string): Item {
+    const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name === name);
+    if (pod === undefined) throw new Wrong(`there is no pod ${name}`);
+    return pod;
+  }
+
+  /** Until it runs; throws what its events say when it does not in a minute. */
+  async running(name: string): Promise<Item> {
+    const phase = () => (this.get(name).status as { phase?: string } | undefined)?.phase;
+    if ((await until(PATIENCE, () => (phase() === "Running" ? true : undefined))) === undefined)
+      throw new Wrong(`pod ${name} does not run: ${this.events(name).join("; ")}\n${this.multusLog()}`);
+    return this.get(name);
+  }
+
+  /** Until it has failed; what the runtime's event says. */
+  async failed(name: string): Promise<string> {
+    const event = await until(PATIENCE, () =>
+      this.events(name).find((text) => /^(FailedCreatePodSandBox|Failed):/.test(text)),
+    );
+    if (event === undefined) throw new Wrong(`pod ${name} has not failed: ${JSON.stringify(this.get(name).status)}`);
+    return event;
+  }
+
+  async networkStatus(name: string): Promise<NetworkStatus[]> {
+    const text = this.get(name).metadata.annotations?.["k8s.v1.cni.cncf.io/network-status"];
+    if (text === undefined) throw new Wrong(`pod ${name} has no network-status annotation`);
+    return JSON.parse(text);
+  }
+
+  async exec(pod: string, command: string): Promise<string> {
+    const { stdout, stderr, exitCode } = await this.kubelet.exec("default", pod, command.split(" "));
+    if (exitCode !== 0) throw new Wrong(`${command} in ${pod}: exit ${exitCode} ${stderr}`);
+    return stdout;
+  }
+
+  /** "REASON: MESSAGE" of each of its events. */
+  events(pod: string): string[] {
+    return this.api.store
+      .list(EVENTS)
+      .filter((event) => (event.involvedObject as { name: string }).name === pod)
+      .map((event) => `${event.reason}: ${event.message}`);
+  }
+
+  /** Until the pods are gone. */
+  async delete(...names: string[]): Promise<void> {
+    const pods = names.map((name) => this.get(name));
+    for (const pod of pods) this.api.delete(pod);
+    const left = () => this.api.store.list(PODS).filter(({ metadata }) => names.includes(metadata.name));
+    if ((await until(PATIENCE, () => (left().length === 0 ? true : undefined))) === undefined)
+      throw new Wrong(
+        `pods are still there: ${left().map(({ metadata: { name } }) => `${name} ${this.events(name).at(-1)}`)}`,
+      );
+  }
+
+  multusLog(): string {
+    const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name.startsWith("kube-multus"));
+    const file = pod === undefined ? "" : logOf(pod, "kube-multus");
+    return existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(-12).join("\n") : "";
+  }
+
+  /** kubectl, or another program that talks to the API, to its end. */
+  command(script: string, cwd = process.cwd()): Promise<{ status: number; output: string }> {
+    const env = {
+      ...process.env,
+      KUBECONFIG: this.credentials.kubeconfig,
+      PATH: `${this.places.podnic}:${process.env.PATH}`,
+    };
+    return new Promise((done) => {
+      const child = spawn("sh", ["-ec", script], { env, cwd, stdio: ["ignore", "pipe", "pipe"] });
+      const parts: Buffer[] = [];
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (part: Buffer) => parts.push(part));
+      child.on("close", (status) => done({ status: status ?? 1, output: Buffer.concat(parts).toString() }));
+    });
+  }
+
+  remains(): string[] {
+    return remains().filter((line) => !/\/var\/lib\/cni\/multus\//.test(line));
+  }
+
+  /** Without saying good-bye: the API's objects stay for the next start. */
+  save(kept: string): void {
+    this.api.store.save(join(kept, "api.json"));
+  }
+
+  stop(): void {
+    this.kubelet.stop();
+    this.runtime.stop();
+    this.api.stop();
+  }
+}

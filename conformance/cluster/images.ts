@@ -1,0 +1,83 @@
+// Images made on the spot, in the form of `docker save`, under the names that manifests use.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { tar } from "../../scripts/release/tar.ts";
+
+interface Content {
+  /** Path in the image to a file of this machine. */
+  files: Record<string, string>;
+  texts?: Record<string, string>;
+  /** Path to where it leads. */
+  links?: Record<string, string>;
+  config?: object;
+}
+
+/** Writes the archive for `ctr images import`. */
+export function image(archive: string, names: string[], { files, texts = {}, links = {}, config = {} }: Content): void {
+  const rootfs = mkdtempSync("/run/image-");
+  for (const [path, source] of Object.entries(files)) {
+    mkdirSync(join(rootfs, dirname(path)), { recursive: true });
+    copyFileSync(source, join(rootfs, path));
+  }
+  for (const [path, text] of Object.entries(texts)) {
+    mkdirSync(join(rootfs, dirname(path)), { recursive: true });
+    writeFileSync(join(rootfs, path), text);
+  }
+  for (const [path, to] of Object.entries(links)) {
+    mkdirSync(join(rootfs, dirname(path)), { recursive: true });
+    symlinkSync(to, join(rootfs, path));
+  }
+  const layer = execFileSync("tar", ["-C", rootfs, "--owner=0", "--group=0", "-c", "."], { maxBuffer: 1 << 30 });
+  rmSync(rootfs, { recursive: true });
+  const json = (value: object) => Buffer.from(JSON.stringify(value));
+  const diff = `sha256:${createHash("sha256").update(layer).digest("hex")}`;
+  const entries = [
+    {
+      name: "config.json",
+      data: json({ architecture: "amd64", os: "linux", config, rootfs: { type: "layers", diff_ids: [diff] } }),
+    },
+    { name: "layer.tar", data: layer },
+    { name: "manifest.json", data: json([{ Config: "config.json", RepoTags: names, Layers: ["layer.tar"] }]) },
+  ];
+  writeFileSync(archive, tar(entries.map((entry) => ({ ...entry, mode: 0o644 }))));
+}
+
+const APPLETS = "sh sleep ip ping cat ls id hostname wget ifconfig route true false";
+
+/** busybox:1.36 and busybox, of this machine's own. */
+export function busyboxImage(archive: string): void {
+  const program = execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim();
+  const links = Object.fromEntries(APPLETS.split(" ").map((name) => [`bin/${name}`, "busybox"]));
+  image(archive, ["docker.io/library/busybox:1.36", "docker.io/library/busybox:latest"], {
+    files: { "bin/busybox": program },
+    links,
+    config: { Env: ["PATH=/bin"], Cmd: ["sh"] },
+  });
+}
+
+/** A program that waits, under the name of the pause image that the DaemonSet's second container has. */
+export function pauseImage(archive: string): void {
+  const program = execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim();
+  image(archive, ["registry.k8s.io/pause:3.10"], {
+    files: { busybox: program },
+    config: { Entrypoint: ["/busybox", "sleep", "infinity"] },
+  });
+}
+
+/** As its Dockerfile lays it out. The daemon wants a user database and, on the node it changes its root to, none of this. */
+export function multusImage(archive: string, programs: string): void {
+  const at = (name: string) => `usr/src/multus-cni/bin/${name}`;
+  image(archive, ["ghcr.io/k8snetworkplumbingwg/multus-cni:snapshot-thick"], {
+    files: {
+      [at("multus-daemon")]: join(programs, "multus-daemon"),
+      [at("multus-shim")]: join(programs, "multus-shim"),
+      [at("install_multus")]: join(programs, "install_multus"),
+      [at("passthru")]: join(programs, "passthru-cni"),
+    },
+    texts: { "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n" },
+    links: { "var/run": "/run" },
+    config: { Entrypoint: ["/usr/src/multus-cni/bin/multus-daemon"] },
+  });
+}

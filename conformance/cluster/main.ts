@@ -1,0 +1,159 @@
+// A cluster's own path to the plugins: API server, kubelet, CRI, containerd, Multus, podnic. See --help.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import { inNamespaces } from "../cri/namespaces.ts";
+import { Containerd } from "../cri/node.ts";
+import { probe } from "../harness/probe.ts";
+import { type Case, unmet, type Verdict } from "./case.ts";
+import { guideCases } from "./cases/guides.ts";
+import { requestCases } from "./cases/requests.ts";
+import { Cluster, type Flavour, type Places, Wrong } from "./cluster.ts";
+
+interface Options {
+  bin: string;
+  image: string;
+  multus: Flavour[];
+  case?: string[];
+  push: boolean;
+  report?: string;
+}
+
+/** What the process in the namespaces gets from the one outside. */
+interface Inside {
+  flavour: Flavour;
+  kept: string;
+  ids: string[];
+}
+
+const cases: readonly Case[] = [...guideCases, ...requestCases];
+
+const placesOf = ({ bin, image }: Options): Places => ({
+  podnic: resolve(bin),
+  image: resolve(image),
+  containerd: resolve(".cache/containerd"),
+  clients: resolve(".cache/go-clients"),
+  programs: resolve(".cache/go-cluster"),
+});
+
+async function judge(test: Case, cluster: Cluster, flavour: Flavour): Promise<Verdict> {
+  const start = Date.now();
+  let got = "";
+  try {
+    await test.run(cluster);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    got = error instanceof Wrong ? error.message : `${error.stack}\n${Containerd.log()}`;
+  }
+  const seconds = (Date.now() - start) / 1000;
+  return verdict(test, flavour, got === "" ? "passed" : "failed", got, seconds);
+}
+
+function verdict(test: Case, flavour: Flavour, outcome: Verdict["outcome"], got: string, seconds = 0): Verdict {
+  const id = `${flavour}/${test.id}`;
+  const why = got === "" ? "" : `\n  ${got}`;
+  console.log(`${id} ${outcome}${outcome === "not-run" ? "" : `, ${seconds.toFixed(1)} s`}: ${test.expected}${why}`);
+  return { id, expected: test.expected, outcome, got, seconds };
+}
+
+/** In the namespaces: the node starts, its cases run, and all of it ends with this process. */
+async function inside({ flavour, kept, ids }: Inside, options: Options): Promise<void> {
+  const start = Date.now();
+  const cluster = await Cluster.start(
+    { flavour, kept, bootId: "11111111-1111-4111-8111-111111111111" },
+    placesOf(options),
+  );
+  await cluster.installPodnic();
+  await cluster.installMultus();
+  console.log(`node with containerd, podnic and Multus ${flavour}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  const verdicts: Verdict[] = [];
+  for (const test of cases.filter(({ id }) => ids.includes(id))) verdicts.push(await judge(test, cluster, flavour));
+  writeFileSync(join(kept, "verdicts.json"), JSON.stringify(verdicts));
+  process.exit(0);
+}
+
+/** Directories of runs that were killed go with the next run. */
+function keptDirectory(): string {
+  const place = resolve(".cache/cluster");
+  mkdirSync(place, { recursive: true });
+  for (const owner of readdirSync(place))
+    if (!existsSync(`/proc/${owner}`)) rmSync(join(place, owner), { recursive: true, force: true });
+  return join(place, String(process.pid));
+}
+
+function missing(flavour: Flavour, { containerd, clients, programs }: Places): string {
+  if (!existsSync(join(containerd, "usr/bin/containerd"))) return "no containerd: scripts/containerd fetches it";
+  if (flavour === "thin" && !existsSync(join(clients, "multus"))) return "no Multus: scripts/go-clients builds it";
+  if (flavour === "thick" && !existsSync(join(programs, "multus-daemon")))
+    return "no Multus thick: scripts/go-cluster builds it";
+  return "";
+}
+
+/** One flavour, from an empty node. */
+function runFlavour(flavour: Flavour, selected: readonly Case[], offer: Offer, options: Options): Verdict[] {
+  const places = placesOf(options);
+  const why = missing(flavour, places);
+  const reasonOf = (test: Case) => (why === "" ? unmet(test, offer, places) : why);
+  const [mine, others] = [selected.filter(({ flavours }) => flavours?.includes(flavour) ?? true), [] as Verdict[]];
+  for (const test of mine) {
+    const reason = reasonOf(test);
+    if (reason !== undefined) others.push(verdict(test, flavour, "not-run", reason));
+  }
+  const ids = mine.filter((test) => reasonOf(test) === undefined).map(({ id }) => id);
+  if (ids.length === 0) return others;
+  const kept = keptDirectory();
+  mkdirSync(kept);
+  try {
+    const told: Inside = { flavour, kept, ids };
+    inNamespaces("conformance/cluster/main.ts", { PODNIC_CLUSTER: JSON.stringify(told) });
+    const file = join(kept, "verdicts.json");
+    const done: Verdict[] = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
+    const lost = mine.filter(({ id }) => ids.includes(id) && !done.some((one) => one.id === `${flavour}/${id}`));
+    return [...others, ...done, ...lost.map((test) => verdict(test, flavour, "failed", "the node ended before it"))];
+  } finally {
+    rmSync(kept, { recursive: true, force: true });
+  }
+}
+
+type Offer = Awaited<ReturnType<typeof probe>>;
+
+async function main(): Promise<void> {
+  const options = new Command("cluster")
+    .description(
+      "Runs pods on a node of its own: containerd (scripts/containerd), Multus (scripts/go-clients, scripts/go-cluster) and podnic,\n" +
+        "with stand-ins for API server and kubelet. In namespaces of its own, as root.",
+    )
+    .option("--bin <dir>", "what npm run build made", "dist")
+    .option(
+      "--image <file>",
+      "what npm run image made; without it podnic is installed by its command",
+      "dist/podnic-image.tar",
+    )
+    .option("--multus <flavours>", "thin, thick or both", (text: string) => text.split(",") as Flavour[], [
+      "thin",
+      "thick",
+    ])
+    .option("--case <ids>", "only cases whose id begins so", (text: string) => text.split(","))
+    .option("--push", "only what each push runs: some cases, with Multus thin", false)
+    .option("--report <file>", "write JSON")
+    .parse()
+    .opts<Options>();
+  const told = process.env.PODNIC_CLUSTER;
+  if (told !== undefined) return inside(JSON.parse(told), options);
+  const start = Date.now();
+  const offer = await probe(join(options.bin, "cni"), undefined);
+  const selected = cases.filter(
+    ({ id, push }) =>
+      (options.case?.some((prefix) => id.startsWith(prefix)) ?? true) && (!options.push || push === true),
+  );
+  const flavours: Flavour[] = options.push ? ["thin"] : options.multus;
+  const verdicts = flavours.flatMap((flavour) => runFlavour(flavour, selected, offer, options));
+  if (options.report !== undefined) writeFileSync(options.report, JSON.stringify({ cases: verdicts }, null, 2));
+  const count = (outcome: string) => verdicts.filter((one) => one.outcome === outcome).length;
+  console.log(
+    `${count("passed")} passed, ${count("failed")} failed, ${count("not-run")} not run, ${Math.round((Date.now() - start) / 1000)} s`,
+  );
+  process.exitCode = verdicts.length > 0 && count("failed") === 0 ? 0 : 1;
+}
+
+await main();

@@ -1,0 +1,112 @@
+// The node of the cluster: its devices as the guides prepare them, a LAN at the other end of them, and directories that outlive a start.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { BIN } from "../cri/node.ts";
+
+export const NODE = "node1";
+export const NET_D = "/etc/cni/net.d";
+const LAN = "lan";
+
+export function sh(script: string): string {
+  return execFileSync("sh", ["-ec", script], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Cards that pods may have. The other end of each is a port of the LAN's bridge. */
+const CARDS = ["ens3", "ens5", "ens6", "dev1", "dev2"];
+
+/** What a start of the machine does not take away, each at its place. */
+const KEPT = ["/opt", "/var/lib/cni", "/etc/cni"];
+
+/**
+ * `kept`: a directory of the machine for that. `bootId`: the kernel's, undefined to leave that of the machine, as a node has it that is
+ * itself a container.
+ */
+export function makeNode(kept: string, bootId: string | undefined): void {
+  sh(`if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+    mount --make-rshared /
+    hostname ${NODE}`);
+  for (const place of KEPT) {
+    const from = `${kept}${place}`;
+    mkdirSync(from, { recursive: true });
+    mkdirSync(place, { recursive: true });
+    sh(`mount --bind ${from} ${place}; mount --make-shared ${place}`);
+  }
+  for (const place of ["/run", "/tmp"])
+    if (!`${process.cwd()}/`.startsWith(`${place}/`)) sh(`mount -t tmpfs -o mode=755 tmpfs ${place}`);
+  sh("mkdir -p /run/netns /run/pods /run/cluster; mount --bind /run/netns /run/netns; mount --make-shared /run/netns");
+  if (bootId !== undefined) {
+    writeFileSync("/run/boot_id", `${bootId}\n`);
+    sh("mount --bind /run/boot_id /proc/sys/kernel/random/boot_id");
+  }
+  makeLan();
+  makePlugins();
+  // What stands for cards are veths, which podnic lends only when the node's policy says so.
+  writeFileSync("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: ["ens5", "dev1", "dev2"] } }));
+}
+
+function makeLan(): void {
+  const ports = CARDS.map(
+    (name, i) => `ip link add ${name} address 02:00:00:00:01:0${i} up type veth peer name p-${name} netns ${LAN}
+      ip -n ${LAN} link set p-${name} up master lan0`,
+  );
+  sh(`ip link set lo up
+    ip netns add ${LAN}; ip -n ${LAN} link set lo up; ip -n ${LAN} link add lan0 up type bridge
+    for address in 198.51.100.1/24 203.0.113.1/24 192.168.1.1/24 10.0.10.1/24 192.0.2.1/24; do
+      ip -n ${LAN} address add $address dev lan0
+    done
+    ${ports.join("\n")}
+    # The node's uplink; and the card of the guide for OKE, with an address, a table and a rule.
+    ip address add 192.0.2.10/24 dev ens3; ip route add default via 192.0.2.1 dev ens3
+    ip address add 10.0.10.93/24 dev ens5
+    ip route add default via 10.0.10.1 dev ens5 table 200; ip rule add from 10.0.10.93 lookup 200`);
+}
+
+/** As a distribution has them, the first time; and the cluster's own network. */
+function makePlugins(): void {
+  mkdirSync(BIN, { recursive: true });
+  mkdirSync(NET_D, { recursive: true });
+  if (existsSync(`${BIN}/bridge`)) return;
+  sh(`cp /usr/lib/cni/* ${BIN}/`);
+  const ipam = { type: "host-local", ranges: [[{ subnet: "10.244.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] };
+  const bridge = { type: "bridge", bridge: "cni0", isGateway: true, ipMasq: false, ipam };
+  writeFileSync(
+    `${NET_D}/10-bridge.conflist`,
+    JSON.stringify({ cniVersion: "1.0.0", name: "cbr0", plugins: [bridge] }),
+  );
+}
+
+export interface Link {
+  ifname: string;
+  address: string;
+  mtu: number;
+  link_type: string;
+  addr_info: { family: string; local: string; prefixlen: number }[];
+}
+
+export const links = (): Link[] => JSON.parse(sh("ip -j address show"));
+export const link = (name: string) => links().find(({ ifname }) => ifname === name);
+
+/** True when a host of the LAN gets an answer from the address. */
+export function ping(address: string): boolean {
+  const command = `ip netns exec ${LAN} ping -n -c 3 -i 0.3 -W 2 ${address} 2>&1 || true`;
+  return sh(command).includes("bytes from");
+}
+
+/** Addresses that are given in a network: those of its lease files. */
+export function leases(network: string): string[] {
+  const directory = `/var/lib/cni/networks/${network}`;
+  return existsSync(directory) ? readdirSync(directory).filter((name) => /^[\da-f]+[.:]/.test(name)) : [];
+}
+
+/** All that pods leave on a node while they run: devices, leases, records. */
+export function remains(): string[] {
+  const names = links().map(({ ifname, address }) => `device ${ifname} ${address}`);
+  const kept = names.filter((name) => !/^device (lo|cni0) /.test(name));
+  const networks = "/var/lib/cni/networks";
+  const held = (existsSync(networks) ? readdirSync(networks) : []).flatMap((network) =>
+    leases(network).map((address) => `lease ${network} ${address}`),
+  );
+  const records = sh("find /var/lib/cni -type f ! -path '/var/lib/cni/networks/*' 2>/dev/null || true");
+  const files = records.split("\n").filter((file) => file !== "" && readFileSync(file).length > 0);
+  return [...kept, ...held, ...files.map((file) => `file ${file}`)].sort();
+}

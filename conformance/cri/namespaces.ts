@@ -1,0 +1,15 @@
+// Runs a script on a node of its own: namespaces that end with its process 1, however this one ends.
+import { spawnSync } from "node:child_process";
+import { removeCgroups } from "./node.ts";
+
+/** Returns the exit status; 1 when it was killed. `more` is added to the environment. */
+export function inNamespaces(script: string, more: Record<string, string> = {}): number {
+  removeCgroups();
+  const namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--propagation", "private"];
+  const flags = [...namespaces, "--fork", "--kill-child", "--mount-proc"];
+  const command = [process.execPath, "scripts/ts.mjs", script, ...process.argv.slice(2)];
+  const env = { ...process.env, ...more, PODNIC_CRI_OUTSIDE: String(process.pid) };
+  const { status } = spawnSync("unshare", [...flags, ...command], { stdio: "inherit", env });
+  removeCgroups("/sys/fs/cgroup", process.pid);
+  return status ?? 1;
+}
