@@ -8,6 +8,7 @@ import type { FileSystem } from "./systems.ts";
 
 const CURRENT = "/run/powercut/current.img";
 const NEW = "ctr-new";
+const MAKE_DEVICE = "ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ip link set nic0 up";
 
 /** A disk on which the log is played, forward only. */
 export class Disk {
@@ -52,7 +53,7 @@ export class Disk {
 
 export interface Found {
   readonly wrong: readonly string[];
-  /** Leases without an owner: an ADD that nobody heard of; GC removes them. */
+  /** Leases without an owner: of an ADD that nobody heard of. They stay until `podnic gc`. */
   readonly ownerless: number;
 }
 
@@ -134,8 +135,9 @@ function judgeEnd(found: ReadonlyMap<string, string>, answers: readonly Answer[]
   for (const [key, container] of expected)
     if (found.get(key) !== `${container} eth0`)
       wrong.push(`after GC ${key} is "${found.get(key)}", not ${container}'s`);
+  // Whose a lease without an owner is, GC cannot know; `podnic gc` asks the pods.
   for (const [key, text] of found)
-    if (looked(key) && !expected.has(key)) wrong.push(`after GC ${key} is still "${text}"`);
+    if (looked(key) && !expected.has(key) && text !== "") wrong.push(`after GC ${key} is still "${text}"`);
   return wrong;
 }
 
@@ -186,6 +188,8 @@ ${system.repair === undefined ? "" : `${system.repair} point.img >/dev/null 2>&1
 mount -o loop -t ${system.type} point.img /var/lib/cni || exit 1
 rm -rf /run/podnic /run/cni
 cat /proc/sys/kernel/random/uuid >boot
+# As a boot does. The calls that were recorded, and those that fail, may have left it in the pod.
+[ -e /sys/class/net/nic0 ] || { ip -n c1 link del eth0 2>/dev/null; ${MAKE_DEVICE}; }
 leases before
 ${callsOf(plan).join("\n")}
 leases after
@@ -199,7 +203,7 @@ export function prepareNode(): void {
   const script = `mkdir -p /run/powercut && mount -t tmpfs -o size=1500m powercut /run/powercut
 /run/podnic-vm/modprobe loop; /run/podnic-vm/modprobe dm-log-writes
 ip netns add c1
-ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ip link set nic0 up
+${MAKE_DEVICE}
 cp /proc/sys/kernel/random/boot_id /run/powercut/boot
 mount --bind /run/powercut/boot /proc/sys/kernel/random/boot_id`;
   const run = spawnSync("bash", ["-ec", script], { encoding: "utf8" });

@@ -55,6 +55,13 @@ describe("the power is cut", () => {
   });
 });
 
+test("what came after a write that was durable by itself is never there without it: it may have been written because of it", () => {
+  const fua = write({ sure: true });
+  const two = [write(), fua, write(), flush];
+  expect(cutsAt(two, 0, 3, new Random(1))).toEqual([{ at: 0, more: [], until: 0 }]);
+  expect(cutsAt(two, 2, 0, new Random(1)).map(({ more }) => more)).toEqual([[], [2]]);
+});
+
 describe("a lease is owed", () => {
   test("from its ADD's acknowledgement to the beginning of its DEL", () => {
     const at = (n: number) => owed(log, { at: n, more: [], until: n }, steps, answers).must;

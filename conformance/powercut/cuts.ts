@@ -36,14 +36,17 @@ export function cutPoints(log: readonly Entry[]): number[] {
   return log.flatMap((entry, n) => (entry.sure || entry.mark?.startsWith("end") ? [n + 1] : []));
 }
 
-/** At one point: nothing of what was not flushed, all of it, and `some` parts of it that are drawn. */
+/**
+ * At one point: nothing of what was not flushed, all of it, and `some` parts of it that are drawn. Nothing alone when a write comes first that is
+ * durable by itself: the log does not say what of the rest was begun only after that one, as the metadata is whose journal it belongs to.
+ */
 export function cutsAt(log: readonly Entry[], at: number, some: number, random: Random): Cut[] {
   const next = log.findIndex((entry, n) => n >= at && entry.flush);
   const until = next < 0 ? log.length : next;
   const loose: number[] = [];
   for (let n = at; n < until; n++) if (log[n]!.mark === undefined && log[n]!.data.length > 0) loose.push(n);
   const cuts: Cut[] = [{ at, more: [], until: at }];
-  if (loose.length === 0) return cuts;
+  if (loose.length === 0 || loose.some((n) => log[n]!.sure)) return cuts;
   cuts.push({ at, more: loose, until });
   for (let n = 0; n < some && loose.length > 1; n++) {
     // Mostly one write that is missing, or one that came alone: what a file system forgot to order.
