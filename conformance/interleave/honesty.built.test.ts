@@ -24,6 +24,15 @@ test("without locks, two ADDs of host-local get in each other's way", { timeout:
   expect(status).toBe(1);
 });
 
+test("every fault that is put in is found by its pair", { timeout: 300_000 }, () => {
+  const run = spawnSync("node", [...args.slice(0, 2), "--seeded", "--one", "120", "--two", "0", "--kill", "0"], {
+    encoding: "utf8",
+  });
+  expect(run.stdout + run.stderr).not.toContain("NOT FOUND");
+  expect(run.stdout.match(/found at /g)).toHaveLength(4);
+  expect(run.status).toBe(0);
+});
+
 test("with locks they do not", { timeout: 300_000 }, () => {
   const { status, said } = interleave();
   expect(said).toContain("40 schedules, 0 wrong");

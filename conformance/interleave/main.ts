@@ -1,11 +1,12 @@
 // Two calls at once, in every order that matters: see README.md and --help.
+import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
-import { type Pair, pairs } from "./pairs.ts";
-import { drawn, isKill, kills, type Lengths, oneChange, twoChanges } from "./schedule.ts";
+import { type Pair, pairs, seeded } from "./pairs.ts";
+import { drawn, isKill, kills, type Lengths, manyActors, oneChange, serialOrders, twoChanges } from "./schedule.ts";
 import { compileStep, type Outcome, World } from "./world.ts";
 
 interface Options {
@@ -17,6 +18,9 @@ interface Options {
   seed: number;
   schedule?: string;
   fault?: string;
+  peer: string;
+  stop: boolean;
+  seeded: boolean;
   jobs: number;
   json?: string;
 }
@@ -31,6 +35,8 @@ interface Report {
   readonly possible: number;
   readonly run: number;
   readonly wrong: readonly Wrong[];
+  /** Why it was not. */
+  readonly notRun?: string;
   readonly seconds: number;
 }
 
@@ -53,6 +59,9 @@ const program = new Program("interleave")
   .option("--seed <n>", "draws others", Number, 1)
   .option("--schedule <text>", "only this one")
   .option("--fault <name>", "one of step.c's, such as flock (locks do not lock): the pairs must find it")
+  .option("--seeded", "put each known fault in, and say after how many schedules its pair has found it", false)
+  .option("--stop", "end a pair with the first schedule that is wrong", false)
+  .option("--peer <dir>", "the Go plugins, for the pairs with one", "/usr/lib/cni")
   .option("--jobs <n>", "worlds at a time", Number, 2)
   .option("--json <file>", "write the outcome there");
 
@@ -68,6 +77,7 @@ const chosen = pairs.filter((one) => options.pair.length === 0 || options.pair.s
 if (chosen.length === 0) complain(`no pair is called so; there are:\n  ${pairs.map((one) => one.name).join("\n  ")}`);
 const step = compileStep(join(root, "conformance/interleave/step.c"), join(cache, "interleave"));
 
+const places = { bin: options.bin, peer: options.peer };
 const text = (outcome: Outcome): string => [...outcome.said, ...outcome.left].join("\n");
 
 /** What is wrong with one outcome; empty when nothing is. */
@@ -90,37 +100,73 @@ async function tryOut(world: World, schedule: string, serial: readonly Outcome[]
 
 async function runPair(pair: Pair): Promise<Report> {
   const began = Date.now();
-  const first = await World.open(pair, options.bin, step);
+  const first = await World.open(pair, places, step);
   const serial: Outcome[] = [];
-  for (const order of ["0,1", "1,0"]) {
-    serial.push(await first.run(order));
+  const lengths: number[] = [];
+  for (const order of serialOrders(pair.actors.length)) {
+    const outcome = await first.run(order);
+    serial.push(outcome);
+    const leader = Number(order[0]);
+    lengths[leader] ??= outcome.calls[leader]!;
     const left = await first.clear();
     if (left.length > 0) throw new Error(`${pair.name}: one after the other (${order}) leaves: ${left.join("; ")}`);
   }
-  const lengths: Lengths = [serial[0]!.calls[0]!, serial[1]!.calls[1]!];
-  const all = { one: oneChange(lengths), two: twoChanges(lengths), kill: kills(lengths) };
-  const random = new Random(options.seed);
-  const schedules =
-    options.schedule !== undefined
-      ? [options.schedule]
-      : [
-          ...drawn(all.one, options.one ?? all.one.length, random),
-          ...drawn(all.two, options.two, random),
-          ...drawn(all.kill, options.kill, random),
-        ];
-  const wrong = await runAll(pair, schedules, serial, first);
-  const possible = all.one.length + all.two.length + all.kill.length;
-  return { pair: pair.name, possible, run: schedules.length, wrong, seconds: (Date.now() - began) / 1000 };
+  const { possible, drawn: all } = pair.actors.length === 2 ? ofTwo(lengths as [number, number]) : ofMany(lengths);
+  const chosen = options.schedule !== undefined ? [options.schedule] : all.filter((one) => !killsPeer(pair, one));
+  const { wrong, tried } = await runAll(pair, chosen, serial, first);
+  return { pair: pair.name, possible, run: tried, wrong, seconds: (Date.now() - began) / 1000 };
 }
 
-async function runAll(pair: Pair, schedules: readonly string[], serial: Outcome[], first: World): Promise<Wrong[]> {
+/** What the Go plugins leave when they are killed, such as a lease without an owner, is not ours to judge. */
+function killsPeer(pair: Pair, schedule: string): boolean {
+  const killed = /(\d):\d+k/.exec(schedule)?.[1];
+  const actor = killed === undefined ? undefined : pair.actors[Number(killed)];
+  return actor !== undefined && "config" in actor && actor.peer === true;
+}
+
+interface Draw {
+  readonly possible: number;
+  readonly drawn: string[];
+}
+
+function ofTwo(lengths: Lengths): Draw {
+  const all = { one: oneChange(lengths), two: twoChanges(lengths), kill: kills(lengths) };
+  const random = new Random(options.seed);
+  return {
+    possible: all.one.length + all.two.length + all.kill.length,
+    drawn: [
+      ...drawn(all.one, options.one ?? all.one.length, random),
+      ...drawn(all.two, options.two, random),
+      ...drawn(all.kill, options.kill, random),
+    ],
+  };
+}
+
+/** Far too many to list: two that stop, in each order, and as many that are killed instead. */
+function ofMany(lengths: readonly number[]): Draw {
+  const random = new Random(options.seed);
+  const product = (n: number) => lengths.reduce((sum, length, at) => (at === n ? sum : sum * length), 1);
+  const possible = lengths.reduce((sum, _, n) => sum + product(n) * 6, 0);
+  const some = (count: number, kill: boolean) => Array.from({ length: count }, () => manyActors(lengths, kill, random));
+  return { possible, drawn: [...some(options.two, false), ...some(options.kill, true)] };
+}
+
+async function runAll(
+  pair: Pair,
+  schedules: readonly string[],
+  serial: Outcome[],
+  first: World,
+): Promise<{ wrong: Wrong[]; tried: number }> {
   const wrong: Wrong[] = [];
   let next = 0;
+  let tried = 0;
   const worker = async (given?: World): Promise<void> => {
     let world = given;
     for (let schedule = schedules[next++]; schedule !== undefined; schedule = schedules[next++]) {
-      world ??= await World.open(pair, options.bin, step);
+      if (options.stop && wrong.length > 0) break;
+      world ??= await World.open(pair, places, step);
       const found = await tryOut(world, schedule, serial).catch((error: Error) => [error.message]);
+      tried++;
       if (found.length === 0) continue;
       wrong.push({ schedule, found });
       if (wrong.length <= 5) console.log(`  ${schedule}\n      ${found.slice(0, 8).join("\n      ")}`);
@@ -130,11 +176,42 @@ async function runAll(pair: Pair, schedules: readonly string[], serial: Outcome[
     await world?.close();
   };
   await Promise.all([worker(first), ...Array.from({ length: options.jobs - 1 }, () => worker())]);
-  return wrong;
+  return { wrong, tried };
 }
+
+/** What this machine lacks for the pair. */
+function missing(pair: Pair): string | undefined {
+  const peer = pair.actors.some((actor) => "config" in actor && actor.peer);
+  if (peer && !existsSync(resolve(options.peer))) return `no ${options.peer}`;
+  if (pair.needs === undefined) return undefined;
+  const made = spawnSync("unshare", ["-n", "sh", "-ec", pair.needs], { stdio: "ignore" }).status === 0;
+  return made ? undefined : "this kernel does not have what it needs; conformance/vm does";
+}
+
+/** @return whether each fault was found */
+async function findSeeded(): Promise<boolean> {
+  let all = true;
+  options.stop = true;
+  for (const { fault, pair: name } of seeded) {
+    options.fault = fault;
+    const { run, possible, wrong } = await runPair(pairs.find((pair) => pair.name === name)!);
+    const what = wrong[0] === undefined ? "NOT FOUND" : `found at ${wrong[0].schedule}`;
+    console.log(`${fault}: ${name}: ${what}, ${run} schedules of ${possible}`);
+    all &&= wrong.length > 0;
+  }
+  return all;
+}
+
+if (options.seeded) process.exit((await findSeeded()) ? 0 : 1);
 
 const reports: Report[] = [];
 for (const pair of chosen) {
+  const lacking = missing(pair);
+  if (lacking !== undefined) {
+    console.log(`${pair.name}: not run: ${lacking}`);
+    reports.push({ pair: pair.name, possible: 0, run: 0, wrong: [], notRun: lacking, seconds: 0 });
+    continue;
+  }
   const report = await runPair(pair);
   reports.push(report);
   const counts = `${report.run} schedules of ${report.possible}, ${report.wrong.length} wrong`;

@@ -6,6 +6,8 @@ export interface Call {
   readonly container?: string;
   /** Name below /run/netns. */
   readonly pod?: string;
+  /** Of the Go plugins. */
+  readonly peer?: true;
 }
 /** An operator's command, such as `gc --all`. */
 export interface Operation {
@@ -19,6 +21,8 @@ export interface Pair {
   /** Before every schedule. */
   readonly given: readonly Call[];
   readonly actors: readonly (Call | Operation)[];
+  /** Shell code, in a network namespace of its own, that fails where the kernel lacks something. */
+  readonly needs?: string;
 }
 
 const range = (end: string) => ({
@@ -53,7 +57,7 @@ function pair(name: string, inside: string, given: Call[], actors: Pair["actors"
   return { name, inside, given, actors };
 }
 
-export const pairs: readonly Pair[] = [
+const ofOne: readonly Pair[] = [
   pair("host-local ADD, ADD", "", [], [call("ADD", hostLocal(), 1), call("ADD", hostLocal(), 2)]),
   pair("host-local ADD, ADD of one container", "", [], [call("ADD", hostLocal(), 1), call("ADD", hostLocal(), 1)]),
   pair(
@@ -123,4 +127,120 @@ export const pairs: readonly Pair[] = [
     [call("ADD", bridge(gateway), 1)],
     [call("DEL", bridge(gateway), 1), call("DEL", bridge(gateway), 1)],
   ),
+];
+
+const elsewhere = { type: "host-local", ranges: [[{ subnet: "198.51.101.0/24" }]] };
+const gateways: readonly Pair[] = [
+  pair(
+    "bridge ADD, ADD, two gateways at once",
+    "",
+    [],
+    [call("ADD", bridge(gateway), 1), call("ADD", bridge({ isGateway: true, ipam: elsewhere }), 2)],
+  ),
+];
+
+const one = range("198.51.100.10");
+const two = range("198.51.100.11");
+const THIRD = "ip netns add c3; ip -n c3 link set lo up";
+/** Version 1.1.1 knows nothing later than 1.0.0. */
+const byGo = (made: Call): Call => ({ ...made, config: { ...made.config, cniVersion: "1.0.0" }, peer: true });
+
+/** Both keep their leases in one directory. */
+const withGo: readonly Pair[] = [
+  pair("host-local ADD, Go ADD", "", [], [call("ADD", hostLocal(), 1), byGo(call("ADD", hostLocal(), 2))]),
+  pair(
+    "host-local ADD, Go ADD, one address left",
+    "",
+    [],
+    [call("ADD", hostLocal(one), 1), byGo(call("ADD", hostLocal(one), 2))],
+  ),
+  pair(
+    "host-local ADD, Go DEL of another",
+    "",
+    [call("ADD", hostLocal(), 2)],
+    [call("ADD", hostLocal(), 1), byGo(call("DEL", hostLocal(), 2))],
+  ),
+  pair(
+    "host-local DEL, Go ADD",
+    "",
+    [call("ADD", hostLocal(one), 1)],
+    [call("DEL", hostLocal(one), 1), byGo(call("ADD", hostLocal(one), 2))],
+  ),
+  pair(
+    "host-local DEL, Go DEL of one container",
+    "",
+    [call("ADD", hostLocal(), 1)],
+    [call("DEL", hostLocal(), 1), byGo(call("DEL", hostLocal(), 1))],
+  ),
+  pair(
+    "host-local GC, Go ADD",
+    "",
+    [call("ADD", hostLocal(), 1)],
+    [collect(hostLocal(), [2]), byGo(call("ADD", hostLocal(), 2))],
+  ),
+];
+
+const triples: readonly Pair[] = [
+  pair(
+    "host-local ADD, ADD, ADD, two addresses left",
+    THIRD,
+    [],
+    [call("ADD", hostLocal(two), 1), call("ADD", hostLocal(two), 2), call("ADD", hostLocal(two), 3)],
+  ),
+  pair(
+    "host-local ADD, DEL, GC",
+    THIRD,
+    [call("ADD", hostLocal(), 2), call("ADD", hostLocal(), 3)],
+    [call("ADD", hostLocal(), 1), call("DEL", hostLocal(), 2), collect(hostLocal(), [1, 2])],
+  ),
+  pair(
+    "host-local ADD, DEL, Go ADD",
+    THIRD,
+    [call("ADD", hostLocal(two), 2)],
+    [call("ADD", hostLocal(two), 1), call("DEL", hostLocal(two), 2), byGo(call("ADD", hostLocal(two), 3))],
+  ),
+  pair(
+    "host-device DEL, ADD, GC",
+    NIC,
+    [call("ADD", device, 1)],
+    [call("DEL", device, 1), call("ADD", device, 2), collect(device, [2])],
+  ),
+  pair(
+    "macvlan ADD, ADD, DEL of the first",
+    "",
+    [],
+    [call("ADD", macvlan(wide), 1), call("ADD", macvlan(wide), 2), call("DEL", macvlan(wide), 1)],
+  ),
+  pair(
+    "bridge ADD, ADD, DEL, gateway and masquerade",
+    THIRD,
+    [call("ADD", bridge(gateway), 3)],
+    [call("ADD", bridge(gateway), 1), call("ADD", bridge(gateway), 2), call("DEL", bridge(gateway), 3)],
+  ),
+];
+
+const ipvlan = (mode: string) => ({ ...common, type: "ipvlan", master: "up0", mode });
+const HAS_IPVLAN = "ip link add a type veth peer name b; ip link add link a name c type ipvlan";
+
+/** The mode is one for all interfaces of a master: the second of two modes has to fail, whoever comes second. */
+const onIpvlan: readonly Pair[] = [
+  pair("ipvlan ADD, ADD, first of a master", "", [], [call("ADD", ipvlan("l2"), 1), call("ADD", ipvlan("l2"), 2)]),
+  pair("ipvlan ADD, ADD, two modes at once", "", [], [call("ADD", ipvlan("l2"), 1), call("ADD", ipvlan("l3"), 2)]),
+  pair(
+    "ipvlan DEL, ADD of another mode, last of a master",
+    "",
+    [call("ADD", ipvlan("l2"), 1)],
+    [call("DEL", ipvlan("l2"), 1), call("ADD", ipvlan("l3"), 2)],
+  ),
+  pair("ipvlan ADD, DEL of one container", "", [], [call("ADD", ipvlan("l2"), 1), call("DEL", ipvlan("l2"), 1)]),
+].map((made) => ({ ...made, needs: HAS_IPVLAN }));
+
+export const pairs: readonly Pair[] = [...ofOne, ...gateways, ...withGo, ...triples, ...onIpvlan];
+
+/** Faults of step.c, and the pair that has to find each: locks that do not lock, that others may have besides, and a record that never comes to be. */
+export const seeded: readonly { readonly fault: string; readonly pair: string }[] = [
+  { fault: "flock:networks", pair: "host-local ADD, ADD, one address left" },
+  { fault: "shared:networks", pair: "host-local ADD, DEL of one container" },
+  { fault: "flock:podnic/host-device", pair: "host-device ADD, ADD of one device" },
+  { fault: "rename:podnic/host-device", pair: "host-device ADD, ADD of one device" },
 ];

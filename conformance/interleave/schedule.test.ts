@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "../../src/testing/random.ts";
-import { drawn, isKill, kills, oneChange, twoChanges } from "./schedule.ts";
+import { drawn, isKill, kills, manyActors, oneChange, serialOrders, twoChanges } from "./schedule.ts";
 
 describe("schedules of calls that make 3 and 2 system calls", () => {
   test("with one change stop either call before each of its later system calls", () => {
@@ -22,5 +22,23 @@ describe("schedules of calls that make 3 and 2 system calls", () => {
     expect(drawn(all, 50, new Random(1))).toEqual(some);
     expect(drawn(all, 50, new Random(2))).not.toEqual(some);
     expect(new Set(drawn(all, 9999, new Random(1)))).toEqual(new Set(all));
+  });
+});
+
+describe("schedules of three calls", () => {
+  test("one after the other: all orders", () => {
+    expect(serialOrders(2)).toEqual(["0,1", "1,0"]);
+    expect(serialOrders(3)).toEqual(["0,1,2", "0,2,1", "1,0,2", "1,2,0", "2,0,1", "2,1,0"]);
+  });
+  test("let two of them stop, and all of them end", () => {
+    const random = new Random(1);
+    for (let n = 0; n < 50; n++) {
+      const turns = manyActors([30, 20, 10], false, random).split(",");
+      expect(turns.filter((turn) => /^[012]:[1-9]\d?$/.test(turn))).toHaveLength(2);
+      expect(turns.filter((turn) => !turn.includes(":")).sort()).toEqual(["0", "1", "2"]);
+    }
+  });
+  test("with a kill end one in the middle of another", () => {
+    expect(manyActors([30, 20, 10], true, new Random(1))).toMatch(/^(\d):\d+,\d:\d+k,\d,\1$/);
   });
 });

@@ -27,6 +27,29 @@ export function isKill(schedule: string): boolean {
   return schedule.includes("k");
 }
 
+/** One of three or more actors: two of them stop once, and any of them goes first. */
+export function manyActors(lengths: readonly number[], kill: boolean, random: Random): string {
+  const order = drawn(
+    lengths.map((_, n) => String(n)),
+    lengths.length,
+    random,
+  );
+  const stop = (actor: string) => `${actor}:${1 + random.below(Math.max(1, lengths[Number(actor)]! - 1))}`;
+  const [first, second, ...others] = order as [string, string, ...string[]];
+  if (kill) return [stop(first), `${stop(second)}k`, ...others, first].join(",");
+  const rest = random.chance(0.5) ? [first, second] : [second, first];
+  return [stop(first), stop(second), ...others, ...rest].join(",");
+}
+
+/** All orders of so many actors, one after the other. */
+export function serialOrders(count: number): string[] {
+  const orders = (rest: number[]): string[][] =>
+    rest.length === 0
+      ? [[]]
+      : rest.flatMap((one) => orders(rest.filter((other) => other !== one)).map((more) => [String(one), ...more]));
+  return orders(Array.from({ length: count }, (_, n) => n)).map((order) => order.join(","));
+}
+
 /** `count` of them in the order drawn, all when there are no more. */
 export function drawn(all: readonly string[], count: number, random: Random): string[] {
   const rest = [...all];

@@ -5,7 +5,8 @@
 // The schedule: comma-separated turns, "0:17" actor 0 makes 17 system calls, "0" it runs until it ends, "0:17k" it is killed after 17.
 // Who sleeps in the kernel, for a lock or a time, gives its turn to the next. At the end all others run to their ends, in their order.
 // -F FAULT puts a fault into every actor, which whoever watches must notice: the system calls of that name (table `faults`) succeed without
-// doing anything, or "exclusive": every O_EXCL is taken away. -l writes each step to stderr.
+// doing anything. Others do something else: "shared" makes exclusive locks shared ones, "exclusive" takes O_EXCL away, "overwrite" makes a rename
+// of a link. "flock:TEXT": only where the path of the call's first descriptor contains TEXT. -l writes each step to stderr.
 // Prints a line for each actor: its wait status, the system calls that it made, how often it gave its turn away.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -55,13 +57,16 @@ static const struct fault faults[] = {
   {"link", {SYS_linkat}, 0},
   {"unlink", {SYS_unlink, SYS_unlinkat}, 0},
   {"write", {SYS_write}, -1},
+  {"shared", {SYS_flock}, 0},
   {"exclusive", {SYS_openat}, 0},
+  {"overwrite", {SYS_linkat}, 0},
 };
 
 static struct task tasks[MOST_TASKS];
 static struct actor actors[MOST_ACTORS];
 static int taskCount, actorCount, loud;
 static const struct fault *fault;
+static const char *faultPath;
 
 static void die(const char *what) {
   fprintf(stderr, "step: %s: %s\n", what, strerror(errno));
@@ -235,11 +240,17 @@ static struct task *ready(int actor) {
   return NULL;
 }
 
-static int isDirectory(pid_t pid, int fd) {
-  char path[64];
+/** Whether the call's first descriptor is one that the fault is for. */
+static int isMeant(pid_t pid, int fd) {
+  char path[64], target[4096];
   struct stat about;
   snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
-  return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+  int directory = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+  if (fault->directory != 0 && directory != (fault->directory > 0)) return 0;
+  if (faultPath == NULL) return 1;
+  ssize_t length = readlink(path, target, sizeof target - 1);
+  target[length < 0 ? 0 : length] = 0;
+  return strstr(target, faultPath) != NULL;
 }
 
 /** Takes the system call away that the task stands before, or what makes it safe, when it is one of the fault's. */
@@ -248,12 +259,15 @@ static void spoil(struct task *task) {
   if (ptrace(PTRACE_GETREGS, task->pid, 0, &regs) < 0) return;
   long call = regs.orig_rax;
   if (call == 0 || (call != fault->calls[0] && call != fault->calls[1] && call != fault->calls[2])) return;
+  // What it says to its caller is no write to a file.
+  if ((call == SYS_write && regs.rdi <= 2) || !isMeant(task->pid, regs.rdi)) return;
   if (strcmp(fault->name, "exclusive") == 0) {
     regs.rdx &= ~O_EXCL;
+  } else if (strcmp(fault->name, "shared") == 0) {
+    if (regs.rsi & LOCK_EX) regs.rsi = (regs.rsi & ~LOCK_EX) | LOCK_SH;
+  } else if (strcmp(fault->name, "overwrite") == 0) {
+    regs.orig_rax = SYS_renameat; // the same arguments in the same places
   } else {
-    // What it says to its caller is no write to a file.
-    if (call == SYS_write && regs.rdi <= 2) return;
-    if (fault->directory != 0 && isDirectory(task->pid, regs.rdi) != (fault->directory > 0)) return;
     regs.orig_rax = -1;
     task->skip = 1;
     task->answer = call == SYS_write ? regs.rdx : 0;
@@ -340,7 +354,9 @@ static void start(int actor, const char *dir) {
   settle(task); // before execve
 }
 
-static const struct fault *named(const char *name) {
+static const struct fault *named(char *name) {
+  faultPath = strchr(name, ':');
+  if (faultPath != NULL) *strchr(name, ':') = 0, faultPath++;
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
     if (strcmp(faults[i].name, name) == 0) return &faults[i];
   die("no such fault");

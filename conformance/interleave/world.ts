@@ -18,26 +18,34 @@ export interface Outcome {
   readonly calls: readonly number[];
 }
 
+/** Directories of the plugins. */
+export interface Places {
+  readonly bin: string;
+  readonly peer: string;
+}
+
 export class World {
   readonly #ns: Namespaces;
   readonly #shell: Shell;
   readonly #root: string;
   readonly #pair: Pair;
   readonly #bin: string;
+  readonly #peer: string;
   /** What there is when nothing is attached. */
   #bare: readonly string[] = [];
 
-  private constructor(ns: Namespaces, pair: Pair, bin: string) {
+  private constructor(ns: Namespaces, pair: Pair, places: Places) {
     this.#ns = ns;
     this.#shell = new Shell(ns);
     this.#root = `/proc/${ns.pid}/root`;
     this.#pair = pair;
-    this.#bin = resolve(bin);
+    this.#bin = resolve(places.bin);
+    this.#peer = resolve(places.peer);
   }
 
   /** @param step the compiled step.c */
-  static async open(pair: Pair, bin: string, step: string): Promise<World> {
-    const world = new World(await openNamespaces(), pair, bin);
+  static async open(pair: Pair, places: Places, step: string): Promise<World> {
+    const world = new World(await openNamespaces(), pair, places);
     mkdirSync(`${world.#root}${CASE}`);
     copyFileSync(step, `${world.#root}${CASE}/step`);
     chmodSync(`${world.#root}${CASE}/step`, 0o755);
@@ -114,7 +122,7 @@ export class World {
       Object.assign(environment, { CNI_COMMAND: actor.command, CNI_IFNAME: "eth0" });
       if (actor.container !== undefined) Object.assign(environment, { CNI_CONTAINERID: actor.container });
       if (actor.pod !== undefined) Object.assign(environment, { CNI_NETNS: `/run/netns/${actor.pod}` });
-      writeFileSync(`${dir}/exec`, `${this.#bin}/${actor.config.type}`);
+      writeFileSync(`${dir}/exec`, `${actor.peer ? this.#peer : this.#bin}/${actor.config.type}`);
       writeFileSync(`${dir}/arguments`, "");
       writeFileSync(`${dir}/in`, JSON.stringify(withPrevious(actor)));
     }

@@ -31,9 +31,13 @@ export function faultsCount(report: unknown): Count {
 
 /** Schedules. */
 export function interleaveCount(report: unknown): Count {
-  const pairs = report as { run: number; wrong: unknown[] }[];
+  const pairs = report as { run: number; wrong: unknown[]; notRun?: string }[];
   const failed = pairs.reduce((n, pair) => n + pair.wrong.length, 0);
-  return { passed: pairs.reduce((n, pair) => n + pair.run, 0) - failed, failed, notRun: 0 };
+  return {
+    passed: pairs.reduce((n, pair) => n + pair.run, 0) - failed,
+    failed,
+    notRun: pairs.filter(({ notRun }) => notRun !== undefined).length,
+  };
 }
 
 export function differentialCount(report: unknown): Count {
