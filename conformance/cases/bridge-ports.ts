@@ -278,7 +278,10 @@ export const bridgePorts: CaseTable = {
       "traffic",
       "pod to pod, uplink and host, both families",
       (t) => {
-        t.sh("ip address add 10.61.0.9/24 dev up1; ip address add fd00:61::9/64 dev up1 nodad");
+        // Another host of the uplink's network.
+        pod(t, "lan");
+        t.sh("ip link set up1 netns lan; ip -n lan link set up1 up");
+        t.sh("ip -n lan address add 10.61.0.9/24 dev up1; ip -n lan address add fd00:61::9/64 dev up1 nodad");
         const at = (n: number) => conf({ isGateway: true, ...fixed(`10.61.0.${n}/24`, `fd00:61::${n}/64`) });
         t.add(at(2));
         t.add(at(3), pod(t, "c2"));

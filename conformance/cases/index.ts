@@ -3,6 +3,7 @@ import type { CaseTable } from "../harness/case.ts";
 import { add } from "./add.ts";
 import { args } from "./args.ts";
 import { attacks } from "./attacks.ts";
+import { attacksBridge } from "./attacks-bridge.ts";
 import { attacksLimits } from "./attacks-limits.ts";
 import { attacksPaths } from "./attacks-paths.ts";
 import { attacksPlanted } from "./attacks-planted.ts";
@@ -92,6 +93,7 @@ export const tables: readonly CaseTable[] = [
   ...contract,
   ...commands,
   attacks,
+  attacksBridge,
   attacksPaths,
   attacksPlanted,
   attacksLimits,

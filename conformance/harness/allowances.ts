@@ -227,13 +227,21 @@ const OF_BRIDGE: readonly Allowance[] = [
     },
   },
   {
+    entry: "`isGateway` does not take over addresses of the node",
+    holds: (d) =>
+      d.step === "ADD" &&
+      d.what === "exit status" &&
+      /^7: isGateway: .* (of this node|in the subnet) /.test(d.ours) &&
+      d.b.ok,
+  },
+  {
     entry: "The gateways of one ADD are not in each other's way",
     holds: (d) => {
       if (succeeds(d, "ADD"))
-        return /^999: failed to set bridge addr: "br0" already has an IP/.test(d.theirs) && severalOf4(d.a);
+        return /^999: failed to set bridge addr: "(br0|cni0)" already has an IP/.test(d.theirs) && severalOf4(d.a);
       if (d.scenario.conf.forceAddress !== true || d.scenario.conf.ipam === undefined) return false;
-      if (/^route host \S+ {2}br0 main$/.test(d.what)) return d.theirs === "absent";
-      if (d.what !== "link host br0") return false;
+      if (/^route host \S+ {2}(br0|cni0) main$/.test(d.what)) return d.theirs === "absent";
+      if (!/^link host (br0|cni0)$/.test(d.what)) return false;
       const other = (JSON.parse(d.theirs === "absent" ? "{}" : d.theirs).held ?? []) as string[];
       return sameLink(d, (link) => {
         if (other.every((address) => (link.held as string[]).includes(address))) link.held = other;

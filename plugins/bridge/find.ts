@@ -8,7 +8,7 @@ import { addBridge, type Bridge, filterVlans, getBridge, type NewBridge } from "
 import { IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { isListed } from "../../src/plugin/device-list.ts";
+import { fits, isListed } from "../../src/plugin/device-list.ts";
 import { refuseDenied, refuseDeniedName } from "../../src/plugin/node-device.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
@@ -32,9 +32,12 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   const found = getBridge(ownNamespace().route, name);
   if (found === undefined) {
     refuseDeniedName(name);
+    if (policy().bridges.names?.every((entry) => !fits(entry, name))) throw unlisted(name);
     return undefined;
   }
   refuseDenied(found);
+  const { names } = policy().bridges;
+  if (names !== undefined && !isListed(found, names)) throw unlisted(name);
   if (found.kind !== "bridge") {
     const what = found.kind === "" ? "It is a physical device." : `Its type is ${found.kind}.`;
     throw new Failure(
@@ -47,6 +50,14 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   checkFiltering(found, call);
   checkMtu(found, call);
   return found;
+}
+
+function unlisted(name: string): Failure {
+  return new Failure(
+    "invalid config",
+    `this node does not allow networks to use bridge "${name}"`,
+    "bridges.names in /etc/cni/podnic.json has to list the bridge. Use a listed one.",
+  );
 }
 
 /** Ours was taken down by somebody, and ADD brings it up again; what others made is theirs to switch. */
@@ -64,7 +75,7 @@ function checkState(bridge: Bridge, { command }: Call): void {
 function checkFiltering(found: Bridge, { config, command }: Call<BridgeConfig>): void {
   const { name, bridge } = found;
   if (bridge.vlanFiltering !== 0 || vlansOf(config) === undefined) return;
-  if (command !== "CHECK" && isListed(found, policy().filterVlans)) return;
+  if (command !== "CHECK" && isListed(found, policy().bridges.filterVlans)) return;
   throw new Failure(
     "invalid config",
     `bridge "${name}" does not filter VLANs`,

@@ -23,7 +23,8 @@ import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { isOurs } from "./find.ts";
-import { vlanInterface } from "./vlan-gateway.ts";
+import { refuseTaken, refuseToRemove, refuseUnlisted } from "./gateway-limits.ts";
+import { findVlanInterface, makeVlanInterface, VLAN_ALIAS } from "./vlan-gateway.ts";
 
 const STATE = ownPlace("/run/podnic");
 const LOCKS = `${STATE.path}/bridge`;
@@ -43,36 +44,77 @@ export function underLockIfAny(bridge: string, body: () => void): void {
   lockOrGoOn(LOCKS, `${bridge}.lock`, policy().lockTimeout, body);
 }
 
-/** Gives the host the gateways' addresses and lets it forward. Returns the interface that has them. */
-export function makeGateway(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
-  const { vlan = 0, forceAddress = false } = call.config;
-  const link = vlan === 0 ? bridge : undefined;
+/**
+ * Throws Failure when the host may not be the gateway, as far as that can be told before the port is made. Returns the index of the bridge that
+ * has the addresses already; 0: some are missing, or it is not known yet.
+ */
+export function planGateway(call: Call<BridgeConfig>, bridge: Bridge | undefined, gateways: Prefix[]): number {
+  refuseUnlisted(gateways);
+  if (bridge === undefined) refuseTaken(undefined, gateways);
+  // The interface of the VLAN goes with its last port: only under the lock it is there to stay.
+  if (bridge === undefined || (call.config.vlan ?? 0) !== 0) return 0;
+  return planOn(call, bridge, gateways).added.length === 0 ? bridge.index : 0;
+}
+
+/** Gives the host the gateways' addresses and lets it forward. `ready`: what planGateway has returned. Returns the interface that has them. */
+export function makeGateway(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[], ready: number): Link {
   // Nearly always it has them already.
-  if (link === undefined || missing(link, gateways).length > 0) {
-    return whileLocked(bridge.name, () => {
-      const on = link ?? vlanInterface(bridge, vlan);
-      addAddresses(on, gateways, forceAddress);
-      if (on.index === bridge.index) pinMac(bridge);
-      forward(gateways);
-      return on;
-    });
-  }
+  const link = ready === bridge.index ? bridge : whileLocked(bridge.name, () => giveAddresses(call, bridge, gateways));
   forward(gateways);
   return link;
 }
 
+interface Changes {
+  added: Prefix[];
+  removed: KernelAddress[];
+}
+
+interface Plan extends Changes {
+  /** The bridge, or the interface of the VLAN; undefined: it is yet to be made. */
+  on: Link | undefined;
+}
+
+/** What an ADD would do now. Throws Failure when it would be refused. */
+export function planOn({ config }: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Plan {
+  const { vlan = 0, forceAddress = false } = config;
+  const on = vlan === 0 ? bridge : findVlanInterface(bridge, vlan);
+  const ours = on !== undefined && (vlan === 0 ? isOurs(bridge) : on.alias === VLAN_ALIAS);
+  return { on, ...planAddresses(on, ours, gateways, forceAddress) };
+}
+
+function giveAddresses(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
+  const plan = planOn(call, bridge, gateways);
+  const on = plan.on ?? makeVlanInterface(bridge, call.config.vlan ?? 0);
+  changeAddresses(on, plan);
+  if (on.index === bridge.index) pinMac(bridge);
+  return on;
+}
+
 function missing(link: Link, gateways: Prefix[]): Prefix[] {
-  const has = listAddresses(ownNamespace().route, link.index);
+  return without(listAddresses(ownNamespace().route, link.index), gateways);
+}
+
+function without(has: KernelAddress[], gateways: Prefix[]): Prefix[] {
   return gateways.filter((gateway) => !has.some((address) => samePrefix(address, gateway)));
 }
 
-function addAddresses(link: Link, gateways: Prefix[], force: boolean): void {
+/** `link` undefined: it is yet to be made. Throws Failure for what it must not have, or must not lose. */
+function planAddresses(link: Link | undefined, ours: boolean, gateways: Prefix[], force: boolean): Changes {
+  const has = link === undefined ? [] : listAddresses(ownNamespace().route, link.index);
+  const added = without(has, gateways);
+  const removed = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
+  const [first] = removed;
+  if (link !== undefined && first !== undefined) {
+    if (!force) throw refusal(link, first, added[0]!);
+    refuseToRemove(link, ours, first);
+  }
+  refuseTaken(link, added);
+  return { added, removed };
+}
+
+function changeAddresses(link: Link, { added, removed }: Changes): void {
   const { route } = ownNamespace();
-  const has = listAddresses(route, link.index);
-  const added = gateways.filter((gateway) => !has.some((address) => samePrefix(address, gateway)));
-  const inTheWay = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
-  if (inTheWay.length > 0 && !force) throw refusal(link, inTheWay[0]!, added[0]!);
-  for (const address of inTheWay) beginDeleteAddress(route, link.index, address);
+  for (const address of removed) beginDeleteAddress(route, link.index, address);
   for (const prefix of added) {
     // Nobody else on the bridge has it, and the pod must not wait for it.
     const flags = prefix.address.family === 6 ? IFA_F_NODAD : 0;

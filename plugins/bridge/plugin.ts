@@ -31,7 +31,7 @@ import { check, status } from "./check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, existingBridge, isOurs } from "./find.ts";
-import { makeGateway, PLACES, underLockIfAny } from "./gateway.ts";
+import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
 import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias, type Rules } from "./port.ts";
 import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
@@ -57,9 +57,12 @@ function add(call: Call<BridgeConfig>): Result {
   const pod = openNamespace(call.netns)!;
   const { ifName } = call.attachment;
   if (getLink(pod.route, ifName) !== undefined) throw nameTaken(ifName, pod);
-  existingBridge(call);
+  const there = existingBridge(call);
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
+  const plan = (addresses: Result, bridge: Bridge | undefined): number =>
+    isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips)) : 0;
+  const planned = early && plan(early, there);
   const { on, pair } = attach(call, pod);
   // Before the port is up, whose alias then says which rules there are.
   const rules = wantsMasquerade(call)
@@ -74,12 +77,14 @@ function add(call: Call<BridgeConfig>): Result {
     waitUntilForwarding(on, pair.port);
   }
   const addresses = early ?? (wantsIpam(call) ? addressesOf(call) : undefined);
+  const ready = planned ?? (addresses === undefined ? 0 : plan(addresses, on));
   if (call.config.silent === true) silence(pod.route, link.index);
   if (call.config.disableContainerInterface !== true)
     configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
   if (addresses && !early && wantsMasquerade(call)) masquerade(call, addresses.ips);
   // The last step that may fail: what it gives the bridge is other pods' too by then, and is not taken back.
-  const gateway = addresses && isGateway(call) ? makeGateway(call, on, gatewayPrefixes(addresses.ips)) : undefined;
+  const gateway =
+    addresses && isGateway(call) ? makeGateway(call, on, gatewayPrefixes(addresses.ips), ready) : undefined;
   if (addresses !== undefined) {
     waitUntilForwarding(on, pair.port);
     announceAddresses(pod, link.index, ifName, pair.mac, addresses.ips);

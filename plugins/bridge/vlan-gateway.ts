@@ -1,5 +1,6 @@
 // The host's interface in a VLAN of a bridge, BRIDGE.VID: a VLAN device on the bridge, or where the kernel has none, or the Go plugin was
 // first, a pair of veths. Ours goes with the last port of its VLAN.
+import { Failure } from "../../src/errors.ts";
 import {
   addPairHere,
   addVlanDevice,
@@ -28,12 +29,24 @@ export function vlanInterfaceName(bridge: string, vlan: number): string {
   return `${bridge.slice(0, NAME_MAX - suffix.length - mark.length)}${mark}${suffix}`;
 }
 
-/** Finds it, or makes it. Called while the bridge's lock is held. */
-export function vlanInterface(bridge: Bridge, vlan: number): Link {
+/** Throws Failure when another device has its name. */
+export function findVlanInterface(bridge: Bridge, vlan: number): Link | undefined {
+  const { route } = ownNamespace();
+  const found = getLink(route, vlanInterfaceName(bridge.name, vlan));
+  if (found === undefined) return undefined;
+  const port = found.kind === "veth" ? getLink(route, found.parent)?.master : found.kind === "vlan" ? found.parent : 0;
+  if (port === bridge.index && found.linkNetnsid === undefined) return found;
+  throw new Failure(
+    "invalid config",
+    `"${found.name}" already exists, but is not in VLAN ${vlan} of bridge "${bridge.name}"`,
+    "ADD gives the gateway's interface this name. Rename the device, or use another bridge or VLAN.",
+  );
+}
+
+/** Called while the bridge's lock is held. */
+export function makeVlanInterface(bridge: Bridge, vlan: number): Link {
   const { route } = ownNamespace();
   const name = vlanInterfaceName(bridge.name, vlan);
-  const found = getLink(route, name);
-  if (found !== undefined) return found;
   try {
     addVlanDevice(route, bridge.index, name, vlan);
     beginJoinVlan(route, bridge.index, vlan);

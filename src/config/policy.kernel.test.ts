@@ -43,6 +43,16 @@ test("a file adds to them", async () => {
   expect(() => confinePath("logFile", "/srv/cni/a")).toThrow();
 });
 
+test("bridges: without a list all are allowed, and an empty list allows none", async () => {
+  expect((await load("{}")).policy().bridges).toEqual({ names: undefined, gateways: undefined, filterVlans: [] });
+  const given = await load('{"bridges":{"names":[],"gateways":["10.88.0.0/16","::ffff:10.9.0.0/112"]}}');
+  const { names, gateways } = given.policy().bridges;
+  expect([names, gateways?.map(({ address, length }) => `${[...address.bytes].join(".")}/${length}`)]).toEqual([
+    [],
+    ["10.88.0.0/16", "10.9.0.0/16"],
+  ]);
+});
+
 test("a directory that a file adds may be used itself, and its parent may not", async () => {
   const { confinePath } = await load('{"paths":{"dataDir":["/srv/cni/leases"]}}');
   expect(() => confinePath("dataDir", "/srv/cni/leases/")).not.toThrow();
@@ -73,6 +83,7 @@ test.each([
   ["not JSON", "{", "is not JSON"],
   ["a wrong type", '{"delegateTimeout":"5"}', "delegateTimeout must be a whole number"],
   ["too long a time", '{"delegateTimeout":200000}', "must be at most 110000"],
+  ["an address for a subnet", '{"bridges":{"gateways":["10.88.0.1"]}}', "bridges.gateways[0]"],
   ["a relative directory", '{"paths":{"dataDir":["x"]}}', "paths.dataDir[0]"],
 ])("%s stops an ADD and not a DEL", async (_, text, message) => {
   const { policy } = await load(text);

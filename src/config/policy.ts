@@ -3,6 +3,7 @@
 import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
+import { type Prefix, parsePrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import { readUpTo } from "../state/files.ts";
 import { findJsonError } from "./json-error.ts";
@@ -33,8 +34,14 @@ export interface Policy {
     /** Devices that never may. */
     deny: string[];
   };
-  /** Bridges on which ADD may turn on the filtering of VLANs. */
-  filterVlans: string[];
+  bridges: {
+    /** Those that a network may use or make; undefined: all. */
+    names: string[] | undefined;
+    /** Subnets whose addresses a network may make the node's; undefined: all that nothing on the node speaks against. */
+    gateways: Prefix[] | undefined;
+    /** Those on which ADD may turn on the filtering of VLANs. */
+    filterVlans: string[];
+  };
   /** Directories below which a path of a configuration may lie, the built-in ones first; for `plugins`, where links in CNI_PATH may lead. */
   paths: { [key in ConfinedKey]: Root[] } & { plugins: string[] };
   /** The same, what lies in another one before it: the first that fits is the innermost. */
@@ -88,7 +95,11 @@ function complete(given: PolicyConfig): Policy {
   };
   return {
     devices: { allow: given.devices?.allow ?? [], deny: given.devices?.deny ?? [] },
-    filterVlans: given.bridges?.filterVlans ?? [],
+    bridges: {
+      names: given.bridges?.names,
+      gateways: given.bridges?.gateways?.map((text) => parsePrefix(text)!),
+      filterVlans: given.bridges?.filterVlans ?? [],
+    },
     paths: { ...paths, plugins: given.paths?.plugins ?? [] },
     innermost: {
       dataDir: longestFirst(paths.dataDir),

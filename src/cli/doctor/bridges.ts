@@ -1,7 +1,7 @@
 // Bridges that configurations of this node name: would an ADD find its own fit, and what else stands in the way of its frames?
 import type { BridgeConfig } from "../../../plugins/bridge/config.schema.ts";
 import { bridgeName, wantsMasquerade } from "../../../plugins/bridge/config.ts";
-import { requireFit } from "../../../plugins/bridge/fit.ts";
+import { requireFit, requireGateway } from "../../../plugins/bridge/fit.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { findPlugin } from "../../cni/registry.ts";
 import { readWhatIsValid } from "../../config/validate.ts";
@@ -40,6 +40,7 @@ function checkOne(call: Call<BridgeConfig>): Finding {
   const whose = `network "${call.attachment.network}"`;
   try {
     const there = requireFit(call);
+    requireGateway(call, there);
     return finding(
       ABOUT,
       "ok",

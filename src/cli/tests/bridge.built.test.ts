@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { assumePolicy } from "../../config/policy.ts";
 import { call, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 import { emptyNode, json, pool } from "./state.ts";
@@ -84,5 +85,40 @@ describe("bridge", () => {
       'error network "vlan": bridge "br7" does not filter VLANs',
     ]);
     expect(found[3].cure).toContain("vlan_filtering 1");
+  });
+
+  it("doctor says which networks ADD would refuse their bridge or gateway", () => {
+    mkdirSync("/etc/cni/net.d");
+    const write = (name: string, more: object) =>
+      writeFileSync(
+        `/etc/cni/net.d/${name}.conf`,
+        JSON.stringify({ cniVersion: "1.0.0", name, type: "bridge", bridge: "br7", isGateway: true, ...more }),
+      );
+    const range = (subnet: string) => ({ ipam: { type: "host-local", ranges: [[{ subnet }]] } });
+    sh("ip link add br7 up type bridge; ip link add v0 up type veth peer v1; ip address add 192.0.2.9/24 dev v0");
+    write("a", range("10.88.0.0/24"));
+    write("b", range("192.0.2.0/24"));
+    write("c", { ipam: { type: "static", addresses: [{ address: "10.88.1.5/24", gateway: "10.88.1.9" }] } });
+    write("d", { bridge: "br8", isGateway: false });
+    const texts = () =>
+      json("doctor")
+        .findings.filter(({ about }: { about: string }) => about === "bridges")
+        .map(({ level, found }: { level: string; found: string }) => `${level} ${found}`)
+        .slice(0, 4);
+    expect(texts()).toEqual([
+      'ok network "a": bridge br7 exists and is up',
+      'error network "b": isGateway: 192.0.2.1/24 is in the subnet 192.0.2.9/24 of v0',
+      'ok network "c": bridge br7 exists and is up',
+      'ok network "d": the first ADD creates bridge br8',
+    ]);
+    // A process reads the file once.
+    assumePolicy({ bridges: { names: ["br7"], gateways: ["10.88.0.0/24"] } });
+    expect(texts()).toEqual([
+      'ok network "a": bridge br7 exists and is up',
+      'error network "b": isGateway: 192.0.2.1/24 is not in a subnet that this node allows for gateways',
+      'error network "c": isGateway: 10.88.1.9/24 is not in a subnet that this node allows for gateways',
+      'error network "d": this node does not allow networks to use bridge "br8"',
+    ]);
+    assumePolicy({});
   });
 });

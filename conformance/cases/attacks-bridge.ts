@@ -1,0 +1,302 @@
+// bridge: which bridges a network may use, and which addresses it may make the node's. What is never right is refused without a policy; the
+// policy's bridges.names and bridges.gateways narrow the rest. What the guides do goes on working.
+import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { conf, makeBridge, ports } from "./bridge-shared.ts";
+import { UPLINK } from "./node-situations.ts";
+import { say } from "./stubs.ts";
+
+const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:static"]);
+
+const gateway = (address: string, gw: string, keys: Config = {}): Config =>
+  conf({ isGateway: true, ipam: { type: "static", addresses: [{ address, gateway: gw }] }, ...keys });
+
+const allow = (t: Trial, bridges: Config): void => t.write("/etc/cni/podnic.json", JSON.stringify({ bridges }));
+
+const held = (t: Trial, name: string): string[] =>
+  (t.link(name, "")?.addresses ?? []).filter(({ scope }) => scope !== "link").map(({ cidr }) => cidr);
+
+interface Situation {
+  id: string;
+  what: string;
+  /** Shell. */
+  setup?: string;
+  policy?: Config;
+  config: Config;
+  needs?: string[];
+}
+
+/** Refused with code 7, and links, addresses and state are as they were. */
+const refused = ({ id, what, setup = "true", policy, config, needs = [] }: Situation): Case =>
+  one(
+    id,
+    "H",
+    "a network makes nothing of others' the node's, and keeps to the node's policy",
+    `${what}: E(7), nothing changed`,
+    (t) => {
+      t.sh(`${UPLINK}; ${setup}`);
+      if (policy !== undefined) allow(t, policy);
+      t.refused("ADD", config, [7]);
+    },
+    needs,
+  );
+
+/** What people have, or what the administrator allows: ADD, CHECK and DEL succeed. */
+const usual = ({ id, what, setup = "true", policy, config, needs = [] }: Situation): Case =>
+  one(
+    id,
+    "G",
+    "what the guides do goes on working",
+    `${what}: OK`,
+    (t) => {
+      t.sh(`${UPLINK}; ${setup}`);
+      if (policy !== undefined) allow(t, policy);
+      const before = ports(t, String(config.bridge)).length;
+      const prevResult = t.add(config);
+      t.silent("CHECK", { ...config, prevResult });
+      t.silent("DEL", { ...config, prevResult });
+      t.equal(ports(t, String(config.bridge)).length, before, "ports");
+    },
+    needs,
+  );
+
+const BRIDGE = "ip link add br0 up type bridge";
+/** The node's way out by a bridge, as KubeVirt's and Harvester's guides have it. */
+const UPLINK_BRIDGE = `ip address flush dev up0; ${BRIDGE}; ip link set up0 master br0; ip address add 192.0.2.9/24 dev br0; ip route add default via 192.0.2.1`;
+const SIX = "ip address add 2001:db8:5::9/64 dev up0 nodad";
+const IPVS = "ip link add ipvs0 type veth peer ipvs1; ip address add 10.96.0.10/32 dev ipvs0";
+
+const takenAddresses: Situation[] = [
+  { id: "ATK-B1a", what: "the node's own address as the gateway", config: gateway("192.0.2.77/24", "192.0.2.9") },
+  { id: "ATK-B1b", what: "the address of the node's router", config: gateway("192.0.2.77/24", "192.0.2.1") },
+  {
+    id: "ATK-B1c",
+    what: "the address of the node's router, in a smaller subnet",
+    config: gateway("192.0.2.2/30", "192.0.2.1"),
+  },
+  {
+    id: "ATK-B1d",
+    what: "the address of the node's router, in IPv6",
+    setup: SIX,
+    config: gateway("2001:db8:5::77/64", "2001:db8:5::1"),
+  },
+  {
+    id: "ATK-B1e",
+    what: "a service address that kube-proxy keeps on a dummy (IPVS)",
+    setup: IPVS,
+    config: gateway("10.96.0.77/16", "10.96.0.10"),
+  },
+  {
+    id: "ATK-B1f",
+    what: "the gateway of another network, on another bridge",
+    setup: "ip link add br1 up type bridge; ip address add 10.88.0.1/16 dev br1",
+    config: gateway("10.88.0.77/24", "10.88.0.1"),
+  },
+  {
+    id: "ATK-B1g",
+    what: "the other end of a tunnel of the node",
+    setup: "ip address add 10.9.9.1 peer 10.9.9.2/32 dev up0",
+    config: gateway("10.9.9.77/24", "10.9.9.2"),
+  },
+  { id: "ATK-B1h", what: "a loopback address", config: gateway("127.9.0.77/24", "127.9.0.1") },
+  { id: "ATK-B1i", what: "half of all there is as the subnet", config: gateway("11.0.0.77/1", "11.0.0.1") },
+  {
+    id: "ATK-B1j",
+    what: "half of all there is as the subnet, in IPv6",
+    config: gateway("2001:db8:9::77/1", "2001:db8:9::1"),
+  },
+  {
+    id: "ATK-B1k",
+    what: "the node's own address, on a bridge that exists",
+    setup: BRIDGE,
+    config: gateway("192.0.2.77/24", "192.0.2.9"),
+  },
+  {
+    id: "ATK-B1l",
+    what: "the node's own address, in a VLAN",
+    setup: `${BRIDGE} vlan_filtering 1`,
+    config: gateway("192.0.2.77/24", "192.0.2.9", { vlan: 7 }),
+    needs: ["kernel:vlan_filtering"],
+  },
+  {
+    id: "ATK-B1m",
+    what: "a device of the node's that is only called like the gateway's interface in a VLAN",
+    setup: `${BRIDGE} vlan_filtering 1; ip link add br0.7 up type veth peer other`,
+    config: gateway("10.61.0.77/24", "10.61.0.1", { vlan: 7 }),
+    needs: ["kernel:vlan_filtering"],
+  },
+];
+
+const takenBridges: Situation[] = [
+  {
+    id: "ATK-B2a",
+    what: "forceAddress on the bridge that carries the node's default route",
+    setup: UPLINK_BRIDGE,
+    config: gateway("10.61.0.77/24", "10.61.0.1", { forceAddress: true }),
+  },
+  {
+    id: "ATK-B2b",
+    what: "forceAddress on a bridge with a card of the node and an address, without a default route",
+    setup: `${BRIDGE}; ip link add nic0 type veth peer far0; ip link add mv9 link nic0 type macvlan; ip link set mv9 master br0; ip address add 10.5.0.9/24 dev br0`,
+    config: gateway("10.61.0.77/24", "10.61.0.1", { forceAddress: true }),
+  },
+  {
+    id: "ATK-B2c",
+    what: "forceAddress for a larger subnet around the node's own, in IPv6",
+    setup: `${BRIDGE}; ip link set up0 master br0; ip address add 2001:db8:7::9/64 dev br0 nodad; ip -6 route add default via 2001:db8:7::1`,
+    config: gateway("2001:db8:7:1::77/48", "2001:db8:7:1::1", { forceAddress: true }),
+  },
+];
+
+const againstPolicy: Situation[] = [
+  {
+    id: "ATK-B3a",
+    what: "a bridge that bridges.names does not list",
+    setup: BRIDGE,
+    policy: { names: ["br-pods", "vm*"] },
+    config: conf(),
+  },
+  {
+    id: "ATK-B3b",
+    what: "a bridge to be made that bridges.names does not list",
+    policy: { names: [] },
+    config: conf(),
+  },
+  {
+    id: "ATK-B3c",
+    what: "an unlisted bridge, by an alternative name of its own",
+    setup: `${BRIDGE}; ip link property add dev br0 altname mine`,
+    policy: { names: ["br-pods"] },
+    config: conf({ bridge: "mine" }),
+  },
+  {
+    id: "ATK-B3d",
+    what: "a gateway outside bridges.gateways",
+    policy: { gateways: ["10.62.0.0/16", "fd00::/8"] },
+    config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B3e",
+    what: "a subnet larger than the entry of bridges.gateways that its gateway lies in",
+    policy: { gateways: ["10.61.0.0/24"] },
+    config: gateway("10.61.0.77/16", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B3f",
+    what: "an entry of bridges.gateways around the node's subnet, and the address of the node's router",
+    policy: { gateways: ["192.0.0.0/16"] },
+    config: gateway("192.0.2.77/24", "192.0.2.1"),
+  },
+  {
+    id: "ATK-B3g",
+    what: "an entry of bridges.gateways for the node's own address",
+    policy: { gateways: ["192.0.2.8/29"] },
+    config: gateway("192.0.2.10/29", "192.0.2.9"),
+  },
+  {
+    id: "ATK-B3h",
+    what: "a gateway outside bridges.gateways that the bridge has already",
+    setup: `${BRIDGE}; ip address add 10.61.0.1/24 dev br0`,
+    policy: { gateways: ["10.62.0.0/16"] },
+    config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+];
+
+const allowed: Situation[] = [
+  {
+    id: "ATK-B4a",
+    what: "flannel's node: cni0 is the gateway of the subnet whose first address flannel.1 has",
+    setup:
+      "ip link add flannel.1 up type veth peer far1; ip address add 10.244.1.0/32 dev flannel.1; ip route add 10.244.2.0/24 via 192.0.2.44",
+    config: gateway("10.244.1.77/24", "10.244.1.1", { bridge: "cni0" }),
+  },
+  {
+    id: "ATK-B4b",
+    what: "KubeVirt's and Harvester's node: a port of the bridge that carries the node's default route",
+    setup: UPLINK_BRIDGE,
+    config: conf({ promiscMode: true }),
+  },
+  {
+    id: "ATK-B4c",
+    what: "the node's own address, which that bridge has already, as the gateway",
+    setup: UPLINK_BRIDGE,
+    config: gateway("192.0.2.77/24", "192.0.2.9"),
+  },
+  {
+    id: "ATK-B4d",
+    what: "a subnet that the node's router has a larger route to",
+    setup: "ip route add 10.0.0.0/8 via 192.0.2.1",
+    config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B4e",
+    what: "the same gateway as a bridge in a VRF of its own",
+    setup:
+      "ip link add red up type vrf table 77; ip link add br1 up type bridge; ip link set br1 master red; ip address add 10.61.0.1/24 dev br1",
+    config: gateway("10.61.0.77/24", "10.61.0.1"),
+    needs: ["kernel:vrf"],
+  },
+  {
+    id: "ATK-B4f",
+    what: "a bridge that a pattern of bridges.names lists, and a gateway inside bridges.gateways",
+    policy: { names: ["vm*", "br?"], gateways: ["10.61.0.0/16"] },
+    config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B4g",
+    what: "an entry of bridges.gateways inside the node's own large subnet",
+    setup: "ip address add 10.0.0.9/8 dev up0",
+    policy: { gateways: ["10.61.0.0/16"] },
+    config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B4h",
+    what: "forceAddress on a bridge that others made, with pods alone",
+    setup: `${BRIDGE}; ip address add 10.62.0.1/24 dev br0; ip link add veth9 master br0 type veth peer far0`,
+    config: gateway("10.61.0.77/24", "10.61.0.1", { forceAddress: true }),
+  },
+];
+
+export const attacksBridge: CaseTable = {
+  perMain: [],
+  fixed: [
+    ...[...takenAddresses, ...takenBridges, ...againstPolicy].map(refused),
+    ...allowed.map(usual),
+    one(
+      "ATK-B5a",
+      "H",
+      "a gateway whose address an IPAM plugin that is run gave",
+      "the node's own: E(7), DEL of the plugin, nothing left",
+      (t) => {
+        t.sh(UPLINK);
+        makeBridge(t);
+        const ips = [{ address: "192.0.2.77/24", gateway: "192.0.2.9" }];
+        const stub = t.stub({ ADD: say({ cniVersion: "1.1.0", ips }) });
+        const set = { CNI_PATH: `${stub.bin}:${t.settings.bin}` };
+        t.error(t.call("ADD", conf({ isGateway: true, ipam: { type: "stub" } }), { set }), [7]);
+        t.equal([held(t, "br0"), ports(t).length, stub.commands()], [[], 0, "ADD DEL"], "addresses, ports, calls");
+      },
+    ),
+    one("ATK-B5b", "H", "STATUS says that ADD would be refused", "bridges.names does not list it: E(50)", (t) => {
+      makeBridge(t);
+      const status = conf();
+      t.silent("STATUS", status);
+      allow(t, { names: ["vm*"] });
+      t.error(t.call("STATUS", status), [50]);
+    }),
+    one(
+      "ATK-B5c",
+      "H",
+      "DEL undoes what an older policy allowed",
+      "bridges.names and bridges.gateways list nothing now: OK",
+      (t) => {
+        const config = gateway("10.61.0.77/24", "10.61.0.1");
+        const prevResult = t.add(config);
+        allow(t, { names: [], gateways: [] });
+        t.silent("DEL", { ...config, prevResult });
+        t.equal(ports(t).length, 0, "ports");
+      },
+    ),
+  ],
+};
