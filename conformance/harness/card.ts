@@ -30,11 +30,14 @@ export function lendableCards(): string[] {
 const outside = (script: string): boolean => spawnSync("/bin/sh", ["-ec", script], { stdio: "ignore" }).status === 0;
 const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
+/** Namespaces to lend it to, and a shell in them that throws when a command fails. */
+export type Where = Pick<Sandbox, "sh"> & { readonly ns: Pick<Sandbox["ns"], "pid"> };
+
 /**
  * Borrows a free card, with functions as they are when they are made. The kernel takes all back when the case's namespaces end.
  * @throws NotRunnable when there is none
  */
-export function borrowCard(t: Sandbox, functions = 2): Card {
+export function borrowCard(t: Where, functions = 2): Card {
   const [pf, pci] = claim(t.ns.pid);
   const device = `${PCI}/${pci}`;
   // Functions are told whether the PF has a link when they are made, and rates need one.
@@ -67,7 +70,7 @@ function hasInterfaces(device: string, functions: number): boolean {
  * not when it goes up, and a PF that was moved or reset a moment ago refuses until it has: so down, until both have the same.
  * Without it the card drops what is sent to the function.
  */
-function reset(t: Sandbox, pf: string, n: number): void {
+function reset(t: Where, pf: string, n: number): void {
   const [link] = JSON.parse(t.sh(`ip -j link show vf${n}`)) as { altnames?: string[] }[];
   const lines = [
     ...(link?.altnames ?? []).map((name) => `link property del dev vf${n} altname ${name}`),

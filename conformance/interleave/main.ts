@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
+import { lendableCards } from "../harness/card.ts";
 import { type Pair, pairs, seeded } from "./pairs.ts";
 import { drawn, isKill, kills, type Lengths, manyActors, oneChange, serialOrders, twoChanges } from "./schedule.ts";
 import { compileStep, type Outcome, World } from "./world.ts";
@@ -175,7 +176,7 @@ async function runAll(
     }
     await world?.close();
   };
-  await Promise.all([worker(first), ...Array.from({ length: options.jobs - 1 }, () => worker())]);
+  await Promise.all([worker(first), ...Array.from({ length: pair.card ? 0 : options.jobs - 1 }, () => worker())]);
   return { wrong, tried };
 }
 
@@ -183,6 +184,7 @@ async function runAll(
 function missing(pair: Pair): string | undefined {
   const peer = pair.actors.some((actor) => "config" in actor && actor.peer);
   if (peer && !existsSync(resolve(options.peer))) return `no ${options.peer}`;
+  if (pair.card && lendableCards().length === 0) return "no card to lend outside conformance/vm";
   if (pair.needs === undefined) return undefined;
   const made = spawnSync("unshare", ["-n", "sh", "-ec", pair.needs], { stdio: "ignore" }).status === 0;
   return made ? undefined : "this kernel does not have what it needs; conformance/vm does";

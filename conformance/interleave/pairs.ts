@@ -21,6 +21,8 @@ export interface Pair {
   /** Before every schedule. */
   readonly given: readonly Call[];
   readonly actors: readonly (Call | Operation)[];
+  /** A network card, whose virtual function VF stands for in configurations. */
+  readonly card?: true;
   /** Shell code, in a network namespace of its own, that fails where the kernel lacks something. */
   readonly needs?: string;
 }
@@ -235,12 +237,24 @@ const onIpvlan: readonly Pair[] = [
   pair("ipvlan ADD, DEL of one container", "", [], [call("ADD", ipvlan("l2"), 1), call("DEL", ipvlan("l2"), 1)]),
 ].map((made) => ({ ...made, needs: HAS_IPVLAN }));
 
-export const pairs: readonly Pair[] = [...ofOne, ...gateways, ...withGo, ...triples, ...onIpvlan];
+export const VF = "the card's function";
+const sriov = { ...common, type: "sriov", deviceID: VF, vlan: 7, mac: "02:00:00:00:00:07" };
+
+const onSriov: readonly Pair[] = [
+  pair("sriov ADD, ADD of one function", "", [], [call("ADD", sriov, 1), call("ADD", sriov, 2)]),
+  pair("sriov DEL, ADD", "", [call("ADD", sriov, 1)], [call("DEL", sriov, 1), call("ADD", sriov, 2)]),
+  pair("sriov DEL, DEL", "", [call("ADD", sriov, 1)], [call("DEL", sriov, 1), call("DEL", sriov, 1)]),
+  pair("sriov ADD, DEL of one container", "", [], [call("ADD", sriov, 1), call("DEL", sriov, 1)]),
+  pair("sriov ADD, GC", "", [], [call("ADD", sriov, 1), collect(sriov, [1])]),
+].map((made) => ({ ...made, card: true }));
+
+export const pairs: readonly Pair[] = [...ofOne, ...gateways, ...withGo, ...triples, ...onIpvlan, ...onSriov];
 
 /** Faults of step.c, and the pair that has to find each: locks that do not lock, that others may have besides, and a record that never comes to be. */
 export const seeded: readonly { readonly fault: string; readonly pair: string }[] = [
   { fault: "flock:networks", pair: "host-local ADD, ADD, one address left" },
   { fault: "shared:networks", pair: "host-local ADD, DEL of one container" },
   { fault: "flock:podnic/host-device", pair: "host-device ADD, ADD of one device" },
+  { fault: "flock:netns", pair: "host-device ADD, DEL of one container" },
   { fault: "rename:podnic/host-device", pair: "host-device ADD, ADD of one device" },
 ];

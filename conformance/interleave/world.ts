@@ -3,9 +3,10 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Shell } from "../faults/shell.ts";
+import { borrowCard, type Card } from "../harness/card.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
 import { PICTURE_SCRIPT, parsePicture, stateFiles } from "../harness/state.ts";
-import type { Call, Operation, Pair } from "./pairs.ts";
+import { type Call, type Operation, type Pair, VF } from "./pairs.ts";
 
 const CASE = "/run/case";
 
@@ -31,6 +32,7 @@ export class World {
   readonly #pair: Pair;
   readonly #bin: string;
   readonly #peer: string;
+  #card: Card | undefined;
   /** What there is when nothing is attached. */
   #bare: readonly string[] = [];
 
@@ -46,6 +48,7 @@ export class World {
   /** @param step the compiled step.c */
   static async open(pair: Pair, places: Places, step: string): Promise<World> {
     const world = new World(await openNamespaces(), pair, places);
+    if (pair.card) world.#card = world.#borrowCard();
     mkdirSync(`${world.#root}${CASE}`);
     copyFileSync(step, `${world.#root}${CASE}/step`);
     chmodSync(`${world.#root}${CASE}/step`, 0o755);
@@ -57,6 +60,15 @@ export class World {
       if ("config" in actor) writeFileSync(`${world.#root}/etc/cni/net.d/net1.conf`, JSON.stringify(actor.config));
     world.#bare = await world.#left();
     return world;
+  }
+
+  #borrowCard(): Card {
+    const sh = (script: string): string => {
+      const run = spawnSync("nsenter", [...this.#ns.enter, "--", "sh", "-ec", script], { encoding: "utf8" });
+      if (run.status !== 0) throw new Error(`${script}: ${run.stderr}`);
+      return run.stdout;
+    };
+    return borrowCard({ ns: this.#ns, sh }, 1);
   }
 
   async close(): Promise<void> {
@@ -72,7 +84,7 @@ export class World {
     }
     const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
     const stepped = await this.#shell.run(
-      `${CASE}/step ${fault === undefined ? "" : `-F ${fault}`} ${schedule} ${dirs} 2>&1`,
+      `${CASE}/step ${fault === undefined ? "" : `-F '${fault}'`} ${schedule} ${dirs} 2>&1`,
       60_000,
     );
     const lines = stepped.trim().split("\n");
@@ -124,7 +136,7 @@ export class World {
       if (actor.pod !== undefined) Object.assign(environment, { CNI_NETNS: `/run/netns/${actor.pod}` });
       writeFileSync(`${dir}/exec`, `${actor.peer ? this.#peer : this.#bin}/${actor.config.type}`);
       writeFileSync(`${dir}/arguments`, "");
-      writeFileSync(`${dir}/in`, JSON.stringify(withPrevious(actor)));
+      writeFileSync(`${dir}/in`, JSON.stringify(withPrevious(actor)).replace(VF, this.#card?.vfs[0] ?? VF));
     }
     writeFileSync(
       `${dir}/env`,
@@ -157,6 +169,7 @@ export class World {
     );
     const rules = await this.#shell.run("command -v nft >/dev/null && nft list ruleset 2>/dev/null; true");
     for (const line of rules.split("\n")) if (/ masquerade$|198\.51/.test(line)) lines.push(`rule ${line.trim()}`);
+    if (this.#card !== undefined) lines.push(await this.#shell.run(`ip link show ${this.#card.pf} | grep 'vf 0'`));
     for (const [path, content] of stateFiles(this.#root)) {
       if (path.startsWith(CASE)) continue;
       lines.push(path.includes("/networks/") ? `file ${path} ${JSON.stringify(content)}` : `file ${path}`);

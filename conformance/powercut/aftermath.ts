@@ -193,7 +193,7 @@ cat /proc/sys/kernel/random/uuid >boot
 leases before
 ${callsOf(plan).join("\n")}
 leases after
-for file in /var/lib/cni/networks/*/.podnic.tmp ${records}/*${NEW}* ${records}/.*${NEW}*; do [ ! -e "$file" ] || printf 'left\\t%s\\n' "$file"; done
+for file in ${plan.networks.map((network) => `/var/lib/cni/networks/${network}/.podnic.tmp`).join(" ")} ${records}/*${NEW}* ${records}/.*${NEW}*; do [ ! -e "$file" ] || printf 'left\\t%s\\n' "$file"; done
 umount /var/lib/cni && echo done
 `;
 }

@@ -81,11 +81,13 @@ function outside(): number {
     spawnSync(command[0]!, command.slice(1), { stdio: "inherit", cwd: root }).status ?? 2;
   const setUp = run("conformance/vm/setup", "--filesystems");
   if (setUp !== 0) return setUp;
-  const inner = join(cache, "vm/out/powercut.json");
-  rmSync(inner, { force: true });
+  // Several guests may be at work.
+  process.env.POWERCUT_REPORT = `powercut-${process.pid}.json`;
+  const inner = join(cache, "vm/out", process.env.POWERCUT_REPORT);
   const guest = ["conformance/vm/run", "--igb", "0", "--timeout", String(options.timeout), "--"];
   const status = run(...guest, "node", "scripts/ts.mjs", "conformance/powercut/main.ts", ...process.argv.slice(2));
   if (options.json !== undefined && existsSync(inner)) writeFileSync(options.json, readFileSync(inner));
+  rmSync(inner, { force: true });
   return status;
 }
 
@@ -156,7 +158,10 @@ async function inside(): Promise<number> {
     }
   }
   shell.close();
-  writeFileSync(join(process.env.PODNIC_VM_OUT!, "powercut.json"), `${JSON.stringify(reports, null, 1)}\n`);
+  writeFileSync(
+    join(process.env.PODNIC_VM_OUT!, process.env.POWERCUT_REPORT!),
+    `${JSON.stringify(reports, null, 1)}\n`,
+  );
   return reports.every(({ asExpected }) => asExpected) ? 0 : 1;
 }
 

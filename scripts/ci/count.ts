@@ -40,6 +40,30 @@ export function interleaveCount(report: unknown): Count {
   };
 }
 
+/** Disks that a power cut may have left. Without one of the fsyncs some have to be wrong: one test. */
+export function powercutCount(report: unknown): Count {
+  const runs = report as { without: string; looks: number; wrong: unknown[]; asExpected: boolean }[];
+  const count: Count = { passed: 0, failed: 0, notRun: 0 };
+  for (const { without, looks, wrong, asExpected } of runs) {
+    const failed = without === "none" ? wrong.length : asExpected ? 0 : 1;
+    count.failed += failed;
+    count.passed += without === "none" ? looks - failed : 1 - failed;
+  }
+  return count;
+}
+
+/** Calls. */
+export function soakCount(report: unknown): Count {
+  const { counts, wrong, left, grown } = report as {
+    counts: { adds: number; dels: number; checks: number; collections: number };
+    wrong: unknown[];
+    left: unknown[];
+    grown: unknown[];
+  };
+  const failed = wrong.length + left.length + grown.length;
+  return { passed: counts.adds + counts.dels + counts.checks + counts.collections, failed, notRun: 0 };
+}
+
 export function differentialCount(report: unknown): Count {
   const { configurations, differing } = report as { configurations: number; differing: number };
   return { passed: configurations - differing, failed: differing, notRun: 0 };

@@ -2,7 +2,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cache } from "../build/paths.ts";
-import { conformanceCount, differentialCount, faultsCount, fuzzCount, interleaveCount, vitestCount } from "./count.ts";
+import {
+  conformanceCount,
+  differentialCount,
+  faultsCount,
+  fuzzCount,
+  interleaveCount,
+  powercutCount,
+  soakCount,
+  vitestCount,
+} from "./count.ts";
 import { conformance, deviations, guest, inGuest, reportOf, type Stage, type Tier, ts, vitest } from "./stage.ts";
 
 const always: Tier[] = ["quick", "push", "full"];
@@ -40,6 +49,8 @@ const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.
 const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
 const sriovInGuest = (cases: string): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${cases} --report "$PODNIC_VM_OUT/sriov.json"`;
+/** Pairs of plugins that need what this machine's kernel or hardware may lack. */
+const interleaveInGuest = `node scripts/ts.mjs conformance/interleave/main.ts --pair ipvlan --pair sriov --one 100 --two 100 --kill 60 --json "$PODNIC_VM_OUT/interleave.json"`;
 /** Some cases of sriov on real functions. The rest, and its kill matrix: the full tier. */
 const fewSriov = "SRV-01,SRV-02,SRV-04,SRV-08,SRV-10,SRB-01";
 
@@ -51,6 +62,23 @@ const faults = (name: string, plugins: string, more: string[], tiers: Tier[], li
     ...["--json", reportOf(name)],
   ),
   count: faultsCount,
+  limit,
+});
+
+const powercut = (name: string, more: string[], tiers: Tier[], limit: number): Stage => ({
+  name,
+  tiers,
+  command: ts("conformance/powercut/main.ts", "--bin", "dist/cni", ...more, "--json", reportOf(name)),
+  count: powercutCount,
+  limit,
+});
+
+/** Pods that come and go. */
+const soak = (name: string, more: string[], tiers: Tier[], limit: number): Stage => ({
+  name,
+  tiers,
+  command: ts("conformance/soak/main.ts", "--bin", "dist/cni", ...more, "--json", reportOf(name)),
+  count: soakCount,
   limit,
 });
 
@@ -188,7 +216,9 @@ export const stages: Stage[] = [
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
   faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "8"], ["push"], 10),
   // Some of the schedules with one change, which find most; the same ones each time.
-  interleave("interleave", ["--one", "6", "--two", "4", "--kill", "4"], ["push"], 10),
+  interleave("interleave", ["--one", "4", "--two", "3", "--kill", "2"], ["push"], 10),
+  powercut("power cuts", ["--fs", "ext4", "--without", "none", "--calls", "16", "--looks", "16"], ["push"], 8),
+  soak("pods that come and go", ["--minutes", "0.5", "--least", "30", "--most", "120"], ["push"], 5),
   { name: "refusals", tiers: always, command: ts("conformance/refusals/main.ts"), limit: 5 },
   hostile("hostile state", "2000", ["push"], 5),
   { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
@@ -210,6 +240,9 @@ export const stages: Stage[] = [
   },
   fuzz("fuzz, an hour", ["--seconds", "3600"], ["full"], 240),
   interleave("interleave, more", ["--two", "1500", "--kill", "300"], ["full"], 240),
+  inGuest("interleave in the guest", "interleave.json", interleaveCount, interleaveInGuest, ["full"], 240, "1"),
+  powercut("power cuts, all file systems", [], ["full"], 240),
+  soak("pods that come and go, an hour", ["--minutes", "60"], ["full"], 120),
   faults("faults, whole", "host-device,macvlan", ["--mode", "kill"], ["full"], 60),
   faults("errors, whole", "host-device,macvlan", ["--mode", "error"], ["full"], 120),
   faults("faults of bridge, whole", "bridge", [], ["full"], 60),
