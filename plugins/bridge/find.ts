@@ -95,9 +95,12 @@ function checkMtu({ name, index, mtu }: Bridge, { config }: Call<BridgeConfig>):
   );
 }
 
-/** Finds it, or makes it. It stays when the ADD fails: others may use it by then. undefined: it was removed in between. */
-export function bridgeFor(call: Call<BridgeConfig>): Bridge | undefined {
-  let found = existingBridge(call);
+/**
+ * The one that was `known` a moment ago; else finds it, or makes it. It stays when the ADD fails: others may use it by then. undefined: it was
+ * removed in between.
+ */
+export function bridgeFor(call: Call<BridgeConfig>, known?: Bridge): Bridge | undefined {
+  let found = known ?? existingBridge(call);
   if (found === undefined) {
     make(call, bridgeName(call));
     found = existingBridge(call);

@@ -63,33 +63,34 @@ function add(call: Call<BridgeConfig>): Result {
   const plan = (addresses: Result, bridge: Bridge | undefined): number =>
     isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips)) : 0;
   const planned = early && plan(early, there);
-  const { on, pair } = attach(call, pod);
+  const { on, pair } = attach(call, pod, there);
   // Before the port is up, whose alias then says which rules there are.
   const rules = wantsMasquerade(call)
     ? early && allKnown(masquerade(call, early.ips), early.ips.length)
     : { masquerade: [] };
   setUpPort(call, on, pair, rules);
-  const link = getLink(pod.route, ifName);
-  if (link === undefined) throw disappeared(ifName);
+  // The port knows its other end.
+  const { parent: index } = pair.port;
+  if (index === 0) throw disappeared(ifName);
   const options = optionsOf(call);
   if (isDelegated(call)) {
-    bringUp(pod, link.index, ifName, options);
+    bringUp(pod, index, ifName, options);
     waitUntilForwarding(on, pair.port);
   }
   const addresses = early ?? (wantsIpam(call) ? addressesOf(call) : undefined);
   const ready = planned ?? (addresses === undefined ? 0 : plan(addresses, on));
-  if (call.config.silent === true) silence(pod.route, link.index);
+  if (call.config.silent === true) silence(pod.route, index);
   if (call.config.disableContainerInterface !== true)
-    configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
+    configureInterface(pod, index, ifName, addresses ?? emptyResult(), options);
   if (addresses && !early && wantsMasquerade(call)) masquerade(call, addresses.ips);
   // The last step that may fail: what it gives the bridge is other pods' too by then, and is not taken back.
   const gateway =
     addresses && isGateway(call) ? makeGateway(call, on, gatewayPrefixes(addresses.ips), ready) : undefined;
   if (addresses !== undefined) {
     waitUntilForwarding(on, pair.port);
-    announceAddresses(pod, link.index, ifName, pair.mac, addresses.ips);
+    announceAddresses(pod, index, ifName, pair.mac, addresses.ips);
   }
-  return resultOf(call, on, pair, link, gateway, addresses);
+  return resultOf(call, on, pair, gateway, addresses);
 }
 
 function addressesOf(call: Call<BridgeConfig>): Result {
@@ -105,9 +106,9 @@ function optionsOf({ config, ...call }: Call<BridgeConfig>): ConfigureOptions {
 /** A bridge may be removed between two of our requests: then it is made again. */
 const TRIES = 5;
 
-function attach(call: Call<BridgeConfig>, pod: NetNs): { on: Bridge; pair: Pair } {
+function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined): { on: Bridge; pair: Pair } {
   for (let tries = 0; tries < TRIES; tries++) {
-    const on = bridgeFor(call);
+    const on = bridgeFor(call, tries === 0 ? found : undefined);
     const pair = on && makePair(call, pod, on);
     if (on && pair) return { on, pair };
   }
@@ -171,7 +172,6 @@ function resultOf(
   call: Call<BridgeConfig>,
   on: Bridge,
   { port, mac }: Pair,
-  link: Link,
   gateway: Link | undefined,
   addresses: Result = emptyResult(),
 ): Result {
@@ -181,7 +181,7 @@ function resultOf(
   const interfaces: Interface[] = [
     { name: now.name, mac: now.mac, mtu: now.mtu },
     { name: port.name, mac: port.mac, mtu: port.mtu },
-    { name: link.name, mac, mtu: link.mtu, sandbox: call.netns },
+    { name: call.attachment.ifName, mac, mtu: port.mtu, sandbox: call.netns },
   ];
   if (gateway !== undefined && gateway.index !== on.index)
     interfaces.push({ name: gateway.name, mac: gateway.mac, mtu: gateway.mtu });
