@@ -12,6 +12,8 @@ export interface Case {
   flavours?: Flavour[];
   /** Each push runs it, with Multus thin. */
   push?: boolean;
+  /** A case of two starts of the node: the kernel's boot ID is another one after a reboot, the same one when a container was started again. */
+  restart?: { kind: "reboot" | "container"; before(cluster: Cluster): Promise<void> };
   run(cluster: Cluster): Promise<void>;
 }
 
@@ -35,13 +37,13 @@ export const lan = (more: object = {}) => ({
 });
 
 /** Its attachments other than the default network, in the order of their interfaces. */
-export async function attachments(cluster: Cluster, pod: string): Promise<NetworkStatus[]> {
-  return (await cluster.networkStatus(pod)).filter(({ interface: name }) => name !== "eth0");
+export function attachments(cluster: Cluster, pod: string): NetworkStatus[] {
+  return cluster.networkStatus(pod).filter(({ interface: name }) => name !== "eth0");
 }
 
 /** The annotation says what the interface in the pod shows, and a host of the LAN gets an answer from it. */
 export async function attached(cluster: Cluster, pod: string, name: string, network: string): Promise<NetworkStatus> {
-  const all = await attachments(cluster, pod);
+  const all = attachments(cluster, pod);
   const status = all.find((one) => one.interface === name);
   if (status === undefined) throw new Error(`no ${name} in the network-status of ${pod}: ${JSON.stringify(all)}`);
   equal(status.name, network, `network of ${name}`);

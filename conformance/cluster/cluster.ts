@@ -4,11 +4,11 @@ import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseAllDocuments } from "yaml";
-import { BIN, Containerd } from "../cri/node.ts";
+import { BIN, Containerd, SOCKET } from "../cri/node.ts";
 import { Api, type Credentials, PORT } from "./api.ts";
 import { busyboxImage, multusImage, pauseImage } from "./images.ts";
 import { Kubelet } from "./kubelet.ts";
-import { makeNode, NET_D, NODE, remains, sh } from "./node.ts";
+import { type Boot, makeNode, NET_D, NODE, remains, sh } from "./node.ts";
 import type { Draft, Item } from "./objects.ts";
 import { DAEMONSETS, EVENTS, PODS } from "./store.ts";
 import { logOf } from "./translate.ts";
@@ -25,11 +25,8 @@ export interface Places {
   programs: string;
 }
 
-export interface Start {
+export interface Start extends Boot {
   flavour: Flavour;
-  /** Directory of what outlives a start of the node. */
-  kept: string;
-  bootId?: string;
 }
 
 export interface NetworkStatus {
@@ -60,7 +57,7 @@ export async function until<T>(seconds: number, look: () => T | undefined): Prom
 }
 
 /** Seconds for a pod to run or go, on a busy machine. */
-const PATIENCE = 90;
+const PATIENCE = 240;
 
 export class Cluster {
   readonly places: Places;
@@ -82,7 +79,7 @@ export class Cluster {
 
   static async start(start: Start, places: Places): Promise<Cluster> {
     const again = existsSync(join(start.kept, "api.json"));
-    makeNode(start.kept, start.bootId);
+    makeNode(start);
     let cluster: Cluster | undefined;
     const exec = (namespace: string, name: string, command: string[]) =>
       cluster!.kubelet.exec(namespace, name, command);
@@ -96,6 +93,12 @@ export class Cluster {
       runtime.import(`/run/${name}.tar`);
     }
     return cluster;
+  }
+
+  /** After another start of the node: what is installed is there, the API's certificate is a new one. */
+  async resume(): Promise<void> {
+    if (this.flavour === "thin") sh(`cp ${this.credentials.kubeconfig} ${NET_D}/multus.d/`);
+    await this.kubelet.resume();
   }
 
   /** Multus as its own manifest installs it, thick; or its one program with a kubeconfig, thin. Returns when pods get networks. */
@@ -114,10 +117,16 @@ export class Cluster {
         JSON.stringify({ cniVersion: "1.0.0", name: "multus-cni-network", type: "multus", ...more }),
       );
     }
+    if (this.flavour === "thick") await this.daemonSet("kube-multus-ds");
     const ready = await until(60, () => (existsSync(`${NET_D}/00-multus.conf`) ? true : undefined));
     if (ready === undefined) throw new Error(`Multus wrote no configuration\n${this.multusLog()}`);
     // The runtime watches the directory, and reads it when something changed.
     await sleep(1000);
+  }
+
+  /** Another directory's plugins instead, to compare with. */
+  installPlugins(directory: string): void {
+    sh(`cp -f --remove-destination ${directory}/* ${BIN}/`);
   }
 
   /** podnic over the distribution's plugins: the DaemonSet of the image, or, without an image, the command. */
@@ -130,7 +139,23 @@ export class Cluster {
     this.apply(readFileSync("deploy/daemonset.yaml", "utf8"));
     await this.daemonSet("podnic");
     // The image may be of an earlier build than the one under test.
-    sh(`${this.places.podnic}/podnic install ${BIN}`);
+    await this.reinstallPodnic();
+  }
+
+  /** As a node is before podnic comes: Debian's plugins, and no DaemonSet. */
+  async uninstallPodnic(): Promise<void> {
+    for (const set of this.api.store.list(DAEMONSETS).filter(({ metadata }) => metadata.name === "podnic"))
+      this.api.delete(set);
+    const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name.startsWith("podnic-"));
+    if (pod !== undefined) await this.delete(pod.metadata.name);
+    sh(
+      `rm -rf ${BIN}/podnic ${BIN}/sriov ${BIN}/cnv-bridge ${BIN}/.podnic.backup; cp -f --remove-destination /usr/lib/cni/* ${BIN}/`,
+    );
+  }
+
+  async reinstallPodnic(): Promise<void> {
+    const { status, output } = await this.command(`${this.places.podnic}/podnic install ${BIN}`);
+    if (status !== 0) throw new Error(`podnic install: ${output}`);
   }
 
   async daemonSet(name: string): Promise<void> {
@@ -169,7 +194,7 @@ export class Cluster {
     return pod;
   }
 
-  /** Until it runs; throws what its events say when it does not in a minute. */
+  /** Until it runs; throws what its events say when it does not in time. */
   async running(name: string): Promise<Item> {
     const phase = () => (this.get(name).status as { phase?: string } | undefined)?.phase;
     if ((await until(PATIENCE, () => (phase() === "Running" ? true : undefined))) === undefined)
@@ -186,7 +211,7 @@ export class Cluster {
     return event;
   }
 
-  async networkStatus(name: string): Promise<NetworkStatus[]> {
+  networkStatus(name: string): NetworkStatus[] {
     const text = this.get(name).metadata.annotations?.["k8s.v1.cni.cncf.io/network-status"];
     if (text === undefined) throw new Wrong(`pod ${name} has no network-status annotation`);
     return JSON.parse(text);
@@ -225,11 +250,9 @@ export class Cluster {
 
   /** kubectl, or another program that talks to the API, to its end. */
   command(script: string, cwd = process.cwd()): Promise<{ status: number; output: string }> {
-    const env = {
-      ...process.env,
-      KUBECONFIG: this.credentials.kubeconfig,
-      PATH: `${this.places.podnic}:${process.env.PATH}`,
-    };
+    const path = `${join(this.places.containerd, "usr/bin")}:${process.env.PATH}`;
+    const more = { KUBECONFIG: this.credentials.kubeconfig, CONTAINERD_ADDRESS: SOCKET, PATH: path };
+    const env = { ...process.env, ...more };
     return new Promise((done) => {
       const child = spawn("sh", ["-ec", script], { env, cwd, stdio: ["ignore", "pipe", "pipe"] });
       const parts: Buffer[] = [];

@@ -66,7 +66,7 @@ export function pauseImage(archive: string): void {
   });
 }
 
-/** As its Dockerfile lays it out. The daemon wants a user database and, on the node it changes its root to, none of this. */
+/** As its Dockerfile lays it out, on a base that has a user database, /run and /var/run. */
 export function multusImage(archive: string, programs: string): void {
   const at = (name: string) => `usr/src/multus-cni/bin/${name}`;
   image(archive, ["ghcr.io/k8snetworkplumbingwg/multus-cni:snapshot-thick"], {
@@ -76,7 +76,7 @@ export function multusImage(archive: string, programs: string): void {
       [at("install_multus")]: join(programs, "install_multus"),
       [at("passthru")]: join(programs, "passthru-cni"),
     },
-    texts: { "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n" },
+    texts: { "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "run/lock/.keep": "" },
     links: { "var/run": "/run" },
     config: { Entrypoint: ["/usr/src/multus-cni/bin/multus-daemon"] },
   });

@@ -8,6 +8,8 @@ import { probe } from "../harness/probe.ts";
 import { type Case, unmet, type Verdict } from "./case.ts";
 import { guideCases } from "./cases/guides.ts";
 import { requestCases } from "./cases/requests.ts";
+import { restartCases } from "./cases/restarts.ts";
+import { wayCases } from "./cases/ways.ts";
 import { Cluster, type Flavour, type Places, Wrong } from "./cluster.ts";
 
 interface Options {
@@ -16,6 +18,7 @@ interface Options {
   multus: Flavour[];
   case?: string[];
   push: boolean;
+  plugins?: string;
   report?: string;
 }
 
@@ -24,9 +27,13 @@ interface Inside {
   flavour: Flavour;
   kept: string;
   ids: string[];
+  /** Of a case with two starts. */
+  boot?: 1 | 2;
 }
 
-const cases: readonly Case[] = [...guideCases, ...requestCases];
+const BOOT_IDS = ["", "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
+
+const cases: readonly Case[] = [...guideCases, ...requestCases, ...restartCases, ...wayCases];
 
 const placesOf = ({ bin, image }: Options): Places => ({
   podnic: resolve(bin),
@@ -57,18 +64,26 @@ function verdict(test: Case, flavour: Flavour, outcome: Verdict["outcome"], got:
 }
 
 /** In the namespaces: the node starts, its cases run, and all of it ends with this process. */
-async function inside({ flavour, kept, ids }: Inside, options: Options): Promise<void> {
+async function inside({ flavour, kept, ids, boot = 1 }: Inside, options: Options): Promise<void> {
   const start = Date.now();
-  const cluster = await Cluster.start(
-    { flavour, kept, bootId: "11111111-1111-4111-8111-111111111111" },
-    placesOf(options),
-  );
-  await cluster.installPodnic();
-  await cluster.installMultus();
-  console.log(`node with containerd, podnic and Multus ${flavour}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  const mine = cases.filter(({ id }) => ids.includes(id));
+  const own = mine[0]?.restart?.kind === "container";
+  const bootId = own ? undefined : BOOT_IDS[boot];
+  const cluster = await Cluster.start({ flavour, kept, bootId, cards: own ? boot : 1 }, placesOf(options));
+  if (boot === 1) {
+    if (options.plugins === undefined) await cluster.installPodnic();
+    else cluster.installPlugins(resolve(options.plugins));
+    await cluster.installMultus();
+    console.log(`node with containerd, podnic and Multus ${flavour}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  }
   const verdicts: Verdict[] = [];
-  for (const test of cases.filter(({ id }) => ids.includes(id))) verdicts.push(await judge(test, cluster, flavour));
+  for (const test of mine) {
+    const part = boot === 1 && test.restart !== undefined ? { ...test, run: test.restart.before } : test;
+    verdicts.push(await judge(part, cluster, flavour));
+  }
+  cluster.save(kept);
   writeFileSync(join(kept, "verdicts.json"), JSON.stringify(verdicts));
+  // Process 1 of the node: the kernel kills all others, and nobody hears of it before.
   process.exit(0);
 }
 
@@ -101,15 +116,27 @@ function runFlavour(flavour: Flavour, selected: readonly Case[], offer: Offer, o
   }
   const ids = mine.filter((test) => reasonOf(test) === undefined).map(({ id }) => id);
   if (ids.length === 0) return others;
+  const restarts = mine.filter(({ id, restart }) => ids.includes(id) && restart !== undefined).map(({ id }) => id);
+  const plain = ids.filter((id) => !restarts.includes(id));
+  const groups = [...(plain.length > 0 ? [plain] : []), ...restarts.map((id) => [id])];
+  return [...others, ...groups.flatMap((group) => runNode(flavour, group, restarts.includes(group[0]!)))];
+}
+
+/** A node from its first start to its end: its cases, or one case with another start in its middle. */
+function runNode(flavour: Flavour, ids: string[], twice: boolean): Verdict[] {
   const kept = keptDirectory();
   mkdirSync(kept);
+  const file = join(kept, "verdicts.json");
+  const once = (boot: 1 | 2): Verdict[] => {
+    rmSync(file, { force: true });
+    inNamespaces("conformance/cluster/main.ts", { PODNIC_CLUSTER: JSON.stringify({ flavour, kept, ids, boot }) });
+    return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
+  };
   try {
-    const told: Inside = { flavour, kept, ids };
-    inNamespaces("conformance/cluster/main.ts", { PODNIC_CLUSTER: JSON.stringify(told) });
-    const file = join(kept, "verdicts.json");
-    const done: Verdict[] = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
-    const lost = mine.filter(({ id }) => ids.includes(id) && !done.some((one) => one.id === `${flavour}/${id}`));
-    return [...others, ...done, ...lost.map((test) => verdict(test, flavour, "failed", "the node ended before it"))];
+    let done = once(1);
+    if (twice && done[0]?.outcome === "passed") done = once(2);
+    const lost = cases.filter(({ id }) => ids.includes(id) && !done.some((one) => one.id === `${flavour}/${id}`));
+    return [...done, ...lost.map((test) => verdict(test, flavour, "failed", "the node ended before it"))];
   } finally {
     rmSync(kept, { recursive: true, force: true });
   }
@@ -135,6 +162,7 @@ async function main(): Promise<void> {
     ])
     .option("--case <ids>", "only cases whose id begins so", (text: string) => text.split(","))
     .option("--push", "only what each push runs: some cases, with Multus thin", false)
+    .option("--plugins <dir>", "these plugins instead of podnic, to compare with")
     .option("--report <file>", "write JSON")
     .parse()
     .opts<Options>();

@@ -1,7 +1,7 @@
 // The node of the cluster: its devices as the guides prepare them, a LAN at the other end of them, and directories that outlive a start.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { BIN } from "../cri/node.ts";
+import { BIN, CGROUP } from "../cri/node.ts";
 
 export const NODE = "node1";
 export const NET_D = "/etc/cni/net.d";
@@ -17,11 +17,16 @@ const CARDS = ["ens3", "ens5", "ens6", "dev1", "dev2"];
 /** What a start of the machine does not take away, each at its place. */
 const KEPT = ["/opt", "/var/lib/cni", "/etc/cni"];
 
-/**
- * `kept`: a directory of the machine for that. `bootId`: the kernel's, undefined to leave that of the machine, as a node has it that is
- * itself a container.
- */
-export function makeNode(kept: string, bootId: string | undefined): void {
+export interface Boot {
+  /** A directory of the machine for what outlives a start. */
+  kept: string;
+  /** The kernel's; undefined leaves that of the machine, as a node has it that is itself a container. */
+  bootId?: string | undefined;
+  /** In the MAC addresses of the cards: those of a node that is a container are new ones after each start. */
+  cards?: number | undefined;
+}
+
+export function makeNode({ kept, bootId, cards = 1 }: Boot): void {
   sh(`if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
     mount --make-rshared /
     hostname ${NODE}`);
@@ -38,15 +43,18 @@ export function makeNode(kept: string, bootId: string | undefined): void {
     writeFileSync("/run/boot_id", `${bootId}\n`);
     sh("mount --bind /run/boot_id /proc/sys/kernel/random/boot_id");
   }
-  makeLan();
+  makeLan(cards);
   makePlugins();
   // What stands for cards are veths, which podnic lends only when the node's policy says so.
   writeFileSync("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: ["ens5", "dev1", "dev2"] } }));
 }
 
-function makeLan(): void {
+function makeLan(generation: number): void {
   const ports = CARDS.map(
-    (name, i) => `ip link add ${name} address 02:00:00:00:01:0${i} up type veth peer name p-${name} netns ${LAN}
+    (
+      name,
+      i,
+    ) => `ip link add ${name} address 02:00:00:00:0${generation}:0${i} up type veth peer name p-${name} netns ${LAN}
       ip -n ${LAN} link set p-${name} up master lan0`,
   );
   sh(`ip link set lo up
@@ -109,4 +117,13 @@ export function remains(): string[] {
   const records = sh("find /var/lib/cni -type f ! -path '/var/lib/cni/networks/*' 2>/dev/null || true");
   const files = records.split("\n").filter((file) => file !== "" && readFileSync(file).length > 0);
   return [...kept, ...held, ...files.map((file) => `file ${file}`)].sort();
+}
+
+/** Seconds for which containers of this node had to wait because of their CPU limit (cgroups of the first version). */
+export function throttledSeconds(): number {
+  const files = sh(`find /sys/fs/cgroup/cpu/${CGROUP} -name cpu.stat 2>/dev/null || true`).trim().split("\n");
+  const times = files
+    .filter(Boolean)
+    .map((file) => /throttled_time (\d+)/.exec(readFileSync(file, "utf8"))?.[1] ?? "0");
+  return times.reduce((sum, time) => sum + Number(time), 0) / 1e9;
 }

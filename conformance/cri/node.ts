@@ -19,7 +19,7 @@ import { Cri } from "./cri.ts";
 
 export const BIN = "/opt/cni/bin";
 export const PAUSE = "localhost/pause:1";
-const SOCKET = "/run/containerd.sock";
+export const SOCKET = "/run/containerd.sock";
 const LOG = "/run/containerd.log";
 /** Milliseconds that it may take to start, on a busy machine. */
 const START = 30_000;

@@ -20,7 +20,7 @@ export interface Offer {
   readonly kernel: string;
 }
 
-const PROGRAMS = "perl setpriv flock ping nft iptables prlimit tc podman crun busybox dnsmasq strace";
+const PROGRAMS = "perl setpriv flock ping nft iptables prlimit tc podman crun busybox dnsmasq strace kubectl openssl";
 
 const LINK_KINDS = "dummy bridge vrf vlan ipvlan macvlan ifb bond vxlan geneve ipip gre sit wireguard tun";
 

@@ -40,7 +40,7 @@ async function amazon(cluster: Cluster): Promise<void> {
   cluster.apply(guide("eks-ipvlan"));
   await leavesNothing(cluster, async () => {
     await cluster.running("ipvlan-pod");
-    const [status] = (await cluster.networkStatus("ipvlan-pod")).filter((one) => one.interface === "net1");
+    const [status] = cluster.networkStatus("ipvlan-pod").filter((one) => one.interface === "net1");
     equal([status?.ips, status?.mac], [["100.64.30.10"], link("ens6")!.address], "address, and the card's MAC address");
     await cluster.delete("ipvlan-pod");
   });

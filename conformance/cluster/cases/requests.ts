@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { attached, attachments, type Case, lan, leavesNothing } from "../case.ts";
 import { type Cluster, equal, expect } from "../cluster.ts";
-import { leases, link, sh } from "../node.ts";
+import { leases, link, sh, throttledSeconds } from "../node.ts";
 
 async function asked(cluster: Cluster): Promise<void> {
   const capabilities = { ips: true, mac: true };
@@ -69,14 +69,16 @@ export async function many(cluster: Cluster, count: number): Promise<string> {
   const names = Array.from({ length: count }, (_, i) => `many-${i}`);
   let line = "";
   await leavesNothing(cluster, async () => {
+    const throttled = throttledSeconds();
     for (const name of names) cluster.pod(name, `left-${count}, right-${count}`);
     await Promise.all(names.map((name) => cluster.running(name)));
-    const held = (await Promise.all(names.map((name) => attachments(cluster, name)))).flat();
+    const held = names.flatMap((name) => attachments(cluster, name));
     const distinct = new Set(held.map((status) => `${status.name} ${status.ips}`));
     equal([held.length, distinct.size], [2 * count, 2 * count], "attachments, and different addresses in each network");
     equal(new Set(held.map(({ mac }) => mac)).size, 2 * count, "different MAC addresses");
     const seconds = names.map((name) => cluster.kubelet.sandboxSeconds.get(`default/${name}`)!).sort((a, b) => a - b);
     line = `sandboxes: median ${seconds[seconds.length >> 1]!.toFixed(2)} s, longest ${seconds.at(-1)!.toFixed(2)} s`;
+    line += `; throttled ${(throttledSeconds() - throttled).toFixed(1)} s`;
     line += `; ${cluster.kubelet.failures.length - failedBefore} attempts failed`;
     for (const failure of new Set(cluster.kubelet.failures.slice(failedBefore).map((text) => text.slice(-110))))
       line += `\n    … ${failure}`;
@@ -99,13 +101,13 @@ async function garbage(cluster: Cluster): Promise<void> {
     cluster.pod("lost", "leaks");
     cluster.pod("stays", "leaks");
     await Promise.all([cluster.running("lost"), cluster.running("stays")]);
-    const [[lost], [kept]] = [await attachments(cluster, "lost"), await attachments(cluster, "stays")];
+    const [[lost], [kept]] = [attachments(cluster, "lost"), attachments(cluster, "stays")];
     equal(leases("leaks"), [...lost!.ips!, ...kept!.ips!].sort(), "leases while both run");
     const netns = netnsOf("lost");
     const sandbox = cluster.kubelet.forget(cluster.get("lost"));
     sh(`ip netns pids ${basename(netns)} | xargs kill -9; umount -l ${netns}; rm -f ${netns}`);
     // As deploy/gc and deploy/systemd call it.
-    const { status, output } = await cluster.command("podnic gc --all");
+    const { status, output } = await cluster.command("/opt/cni/bin/podnic gc --all");
     equal(status, 0, `exit status of podnic gc: ${output}`);
     equal(leases("leaks"), kept!.ips, `leases after podnic gc: ${output}`);
     await attached(cluster, "stays", "net1", "default/leaks");

@@ -1,0 +1,156 @@
+// Ways to podnic that are not a pod's sandbox: the quick start as a person types it, a driver that calls plugins from its own container,
+// a runtime that asks for STATUS.
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { attached, type Case, lan, leavesNothing } from "../case.ts";
+import { type Cluster, equal, expect } from "../cluster.ts";
+import { image } from "../images.ts";
+import { leases, link, sh } from "../node.ts";
+
+const PAGE = "docs/quick-start.md";
+
+/** What a reader saves and types: files by name, and command lines in their order. */
+export function quickStart(page: string): { files: Map<string, string>; commands: string[] } {
+  const saved = page.matchAll(/Save this as `([^`]+)`[\s\S]*?```yaml\n([\s\S]*?)```/g);
+  const files = new Map([...saved].map(([, name, text]) => [name!, text!]));
+  const blocks = [...page.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].filter(([, language]) => language === "");
+  const commands = blocks.flatMap(([, , text]) => text!.split("\n")).filter((line) => line.trim() !== "");
+  return { files, commands };
+}
+
+/** Not typed here: what the command before the case did. */
+const BEFORE = /^npm run image /;
+/** What the page leaves to the reader. */
+const filledIn = (command: string) => command.replace("podnic explain NETWORK", "podnic explain lan.yaml");
+
+async function typed(cluster: Cluster): Promise<void> {
+  const { files, commands } = quickStart(readFileSync(PAGE, "utf8"));
+  expect(files.size === 2 && commands.length > 10, `${PAGE} has two files and its commands`, commands);
+  const directory = "/run/quick";
+  mkdirSync(directory);
+  for (const [name, text] of files) writeFileSync(join(directory, name), text);
+  symlinkSync(dirname(cluster.places.image), join(directory, "dist"));
+  symlinkSync(join(process.cwd(), "deploy"), join(directory, "deploy"));
+  await cluster.uninstallPodnic();
+  const outputs = new Map<string, string>();
+  const exports = commands.filter((line) => line.startsWith("export "));
+  for (const command of commands.filter((line) => !BEFORE.test(line))) {
+    const { status, output } = await cluster.command([...exports, filledIn(command)].join("\n"), directory);
+    console.log(`  $ ${command}\n${output.trim().replaceAll(/^/gm, "    ")}`);
+    equal(status, 0, `exit status of: ${command}\n${output}`);
+    outputs.set(command, output);
+  }
+  const said = (beginning: string) => [...outputs].find(([command]) => command.startsWith(beginning))![1];
+  expect(/inet 198\.51\.100\.1\d\d\/24/.test(said("kubectl exec web")), "net1 has an address of the pool", outputs);
+  const status = JSON.parse(said("kubectl get pod web")) as { name: string; interface: string; ips: string[] }[];
+  equal(
+    status.find((one) => one.interface === "net1")?.ips,
+    leases("lan"),
+    "address in the network-status: the one lease",
+  );
+  expect(
+    new RegExp(`^lan .*${leases("lan")[0]} .* net1 .* alive`, "m").test(said("podnic leases")),
+    "the lease",
+    outputs,
+  );
+  expect(/ip link add link ens5 .* type macvlan/.test(said("podnic explain")), "what an ADD would do", outputs);
+  expect(said("kubectl describe").includes("AddedInterface"), "describe shows the event", said("kubectl describe"));
+  await attached(cluster, "web", "net1", "default/lan");
+  await cluster.delete("web");
+  equal(leases("lan"), [], "leases");
+}
+
+/** As the chart of dra-driver-sriov has it: privileged, on the host's network, with three directories of the node and no others. */
+const DRIVER = `
+apiVersion: v1
+kind: Pod
+metadata: { name: driver }
+spec:
+  hostNetwork: true
+  containers:
+    - name: plugin
+      image: localhost/driver:1
+      command: [sleep, infinity]
+      securityContext: { privileged: true }
+      volumeMounts:
+        - { name: cni-state, mountPath: /var/lib/cni }
+        - { name: netns, mountPath: /var/run/netns, mountPropagation: HostToContainer }
+        - { name: cni-bin, mountPath: /opt/cni/bin }
+  volumes:
+    - { name: cni-state, hostPath: { path: /var/lib/cni } }
+    - { name: netns, hostPath: { path: /var/run/netns } }
+    - { name: cni-bin, hostPath: { path: /opt/cni/bin } }
+`;
+
+const lists = {
+  macvlan: { ...lan(), ipam: { type: "host-local", ranges: [[{ subnet: "203.0.113.0/24" }]] } },
+  "host-device": {
+    ...{ type: "host-device", device: "vf0" },
+    ipam: { type: "static", addresses: [{ address: "203.0.113.200/24" }] },
+  },
+};
+
+/** libcni (cnitool) in a container that has the plugins' directory, the namespaces and /var/lib/cni, and nothing else of the node. */
+async function fromContainer(cluster: Cluster): Promise<void> {
+  const busybox = sh("command -v busybox").trim();
+  const texts = Object.entries(lists).map(([name, plugin]) => [
+    `conf/${name}.conflist`,
+    JSON.stringify({ cniVersion: "1.0.0", name: `dra-${name}`, plugins: [plugin] }),
+  ]);
+  image("/run/driver.tar", ["localhost/driver:1"], {
+    files: { "bin/busybox": busybox, "bin/cnitool": join(cluster.places.clients, "cnitool") },
+    texts: { ...Object.fromEntries(texts), "var/run/.keep": "" },
+    links: { "bin/sleep": "busybox", "bin/env": "busybox" },
+    config: {
+      Env: ["PATH=/bin", "CNI_PATH=/opt/cni/bin", "NETCONFPATH=/conf", "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAME=claimed"],
+    },
+  });
+  cluster.runtime.import("/run/driver.tar");
+  cluster.apply(DRIVER);
+  await cluster.running("driver");
+  sh("ip link add vf0 address 02:00:00:00:0a:01 type veth peer name vf1 address 02:00:00:00:0a:02");
+  const tool = (verb: string, name: string, netns: string) =>
+    cluster.exec("driver", `cnitool ${verb} dra-${name} /var/run/netns/${netns}`);
+  await leavesNothing(cluster, async () => {
+    sh("ip netns add claim");
+    for (const name of Object.keys(lists)) {
+      await tool("add", name, "claim");
+      expect(sh("ip -n claim address show eth0").includes("203.0.113."), `${name}: an address in the pod`);
+      await tool("check", name, "claim");
+      await tool("del", name, "claim");
+      await tool("del", name, "claim");
+    }
+    // The pod ends without a DEL, and its namespace with it. The driver's DEL comes late, with a path that leads nowhere.
+    await tool("add", "host-device", "claim");
+    sh("ip netns del claim");
+    await tool("del", "host-device", "claim");
+    // A virtual function would be back on the node; a veth goes with its namespace.
+    expect(
+      link("vf0") === undefined || link("vf0")!.address === "02:00:00:00:0a:01",
+      "vf0: gone with a veth's namespace, or itself",
+    );
+    sh(
+      "ip link show vf0 >/dev/null 2>&1 || ip link add vf0 address 02:00:00:00:0a:01 type veth peer name vf1 address 02:00:00:00:0a:02",
+    );
+    sh("rm -rf /run/netns/claim");
+  });
+  await cluster.delete("driver");
+  sh("ip link del vf0");
+}
+
+export const wayCases: Case[] = [
+  {
+    id: "quick-start",
+    expected: `each command of ${PAGE}, in its order, as it is written there: ends with 0, and shows what the page says`,
+    needs: ["kernel:macvlan", "program:kubectl", "file:dist/podnic-image.tar"],
+    run: typed,
+  },
+  {
+    id: "dra",
+    expected:
+      "as dra-driver-sriov calls plugins: libcni in a container with /var/lib/cni, namespaces and plugins only: add, check, del",
+    needs: ["kernel:macvlan", "file:.cache/go-clients/cnitool"],
+    push: true,
+    run: fromContainer,
+  },
+];
