@@ -86,7 +86,7 @@ export class Cluster {
     const { api, credentials } = await Api.start("/run/cluster", exec);
     if (again) api.store.load(join(start.kept, "api.json"));
     const storage = { root: join(start.kept, "containerd"), snapshotter: "overlayfs" } as const;
-    const runtime = await Containerd.start(places.containerd, storage);
+    const runtime = await Containerd.start(join(places.containerd, "usr/bin"), storage);
     cluster = new Cluster(start, places, api, runtime, credentials);
     for (const [name, make] of Object.entries({ busybox: busyboxImage, pause: pauseImage })) {
       make(`/run/${name}.tar`);

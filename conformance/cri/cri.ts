@@ -101,6 +101,16 @@ export class Cri {
     return { stdout: answer.text(1), stderr: answer.text(2), exitCode: answer.number(3) };
   }
 
+  /** What the kubelet makes the node's condition Ready of. */
+  async networkReady(): Promise<{ ready: boolean; message: string }> {
+    const answer = await this.call("RuntimeService", "Status", {});
+    const condition = answer
+      .message(1)
+      .messages(1)
+      .find((one) => one.text(1) === "NetworkReady");
+    return { ready: condition?.number(2) === 1, message: condition?.text(4) ?? "" };
+  }
+
   /** Ids of all sandboxes, also of those that a start of the machine left without processes. */
   async sandboxes(): Promise<string[]> {
     const answer = await this.call("RuntimeService", "ListPodSandbox", {});

@@ -158,7 +158,7 @@ const cases: readonly Case[] = [
 async function runAll(options: Options): Promise<Verdict[]> {
   installHost(new NodeHost());
   makeNode();
-  const runtime = await Containerd.start(options.containerd);
+  const runtime = await Containerd.start(join(options.containerd, "usr/bin"));
   const verdicts: Verdict[] = [];
   for (const { id, expected, run } of cases) {
     const start = Date.now();

@@ -20,7 +20,7 @@ import { Cri } from "./cri.ts";
 export const BIN = "/opt/cni/bin";
 export const PAUSE = "localhost/pause:1";
 export const SOCKET = "/run/containerd.sock";
-const LOG = "/run/containerd.log";
+const LOG = "/run/c/log";
 /** Milliseconds that it may take to start, on a busy machine. */
 const START = 30_000;
 
@@ -67,18 +67,27 @@ function pauseImage(): Buffer {
   ]);
 }
 
-/** Where containerd keeps what outlives it, and how it makes the containers' file systems. */
-interface Storage {
+/** Where a containerd is on the node, and how it makes the containers' file systems. */
+interface Place {
+  /** For its configuration, state and log. */
+  directory: string;
+  socket: string;
   root: string;
   snapshotter: "native" | "overlayfs";
+  networks: string;
 }
 
-const configuration = ({ root, snapshotter }: Storage) => `version = 2
+const PLACE: Place = {
+  ...{ directory: "/run/c", socket: SOCKET, root: "/run/c/root", snapshotter: "native" },
+  networks: "/etc/cni/net.d",
+};
+
+const configuration = ({ directory, socket, root, snapshotter, networks }: Place) => `version = 2
 root = "${root}"
-state = "/run/c/state"
+state = "${directory}/state"
 disabled_plugins = ["io.containerd.internal.v1.opt"]
 [grpc]
-  address = "${SOCKET}"
+  address = "${socket}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE}"
   restrict_oom_score_adj = true
@@ -92,7 +101,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
         BinaryName = "/usr/bin/crun"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${BIN}"
-    conf_dir = "/etc/cni/net.d"
+    conf_dir = "${networks}"
 `;
 
 export class Containerd {
@@ -100,38 +109,36 @@ export class Containerd {
   readonly #process: ChildProcess;
   readonly #path: string;
 
-  private constructor(process: ChildProcess, path: string) {
+  readonly #socket: string;
+
+  private constructor(process: ChildProcess, path: string, socket: string) {
     this.#process = process;
     this.#path = path;
-    this.cri = new Cri(SOCKET);
+    this.#socket = socket;
+    this.cri = new Cri(socket);
   }
 
-  /** `directory`: what scripts/containerd unpacked. */
-  static async start(
-    directory: string,
-    storage: Storage = { root: "/run/c/root", snapshotter: "native" },
-  ): Promise<Containerd> {
-    const path = `${join(directory, "usr/bin")}:${process.env.PATH}`;
-    mkdirSync("/run/c", { recursive: true });
-    writeFileSync("/run/c/config.toml", configuration(storage));
-    const log = openSync(LOG, "w");
-    const env = { ...process.env, PATH: path };
-    const child = spawn(join(directory, "usr/bin/containerd"), ["--config", "/run/c/config.toml"], {
-      env,
+  /** `programs`: the directory of containerd, its shim and ctr. */
+  static async start(programs: string, more: Partial<Place> = {}): Promise<Containerd> {
+    const place = { ...PLACE, ...more };
+    const { directory, socket } = place;
+    const path = `${programs}:${process.env.PATH}`;
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(`${directory}/config.toml`, configuration(place));
+    const file = `${directory}/log`;
+    const log = openSync(file, "w");
+    const child = spawn(join(programs, "containerd"), ["--config", `${directory}/config.toml`], {
+      env: { ...process.env, PATH: path },
       stdio: ["ignore", log, log],
     });
     closeSync(log);
-    for (
-      const end = Date.now() + START;
-      !existsSync(SOCKET) || !readFileSync(LOG, "utf8").includes("successfully booted");
-    ) {
+    const booted = () => existsSync(socket) && readFileSync(file, "utf8").includes("successfully booted");
+    for (const end = Date.now() + START; !booted(); await sleep(50))
       if (Date.now() > end || child.exitCode !== null)
-        throw new Error(`containerd did not start:\n${Containerd.log()}`);
-      await sleep(50);
-    }
-    const made = new Containerd(child, path);
-    writeFileSync("/run/c/pause.tar", pauseImage());
-    made.import("/run/c/pause.tar");
+        throw new Error(`containerd did not start:\n${readFileSync(file, "utf8").slice(-3000)}`);
+    const made = new Containerd(child, path, socket);
+    writeFileSync(`${directory}/pause.tar`, pauseImage());
+    made.import(`${directory}/pause.tar`);
     return made;
   }
 
@@ -145,7 +152,7 @@ export class Containerd {
 
   /** As README.md says it. Returns the names that it got. */
   import(archive: string): string {
-    const command = ["-a", SOCKET, "-n", "k8s.io", "images", "import", archive];
+    const command = ["-a", this.#socket, "-n", "k8s.io", "images", "import", archive];
     return execFileSync("ctr", command, { encoding: "utf8", env: { ...process.env, PATH: this.#path } });
   }
 

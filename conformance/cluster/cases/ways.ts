@@ -2,6 +2,7 @@
 // a runtime that asks for STATUS.
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { CGROUP, Containerd } from "../../cri/node.ts";
 import { attached, type Case, lan, leavesNothing } from "../case.ts";
 import { type Cluster, equal, expect } from "../cluster.ts";
 import { image } from "../images.ts";
@@ -138,12 +139,53 @@ async function fromContainer(cluster: Cluster): Promise<void> {
   sh("ip link del vf0");
 }
 
+/** podnic's macvlan as the default network, at 1.1.0, under a runtime that calls STATUS. */
+async function status(cluster: Cluster): Promise<void> {
+  const networks = "/run/c2/net.d";
+  mkdirSync(networks, { recursive: true });
+  const plugin = { ...lan({ master: "late0" }), cniVersion: undefined };
+  writeFileSync(
+    `${networks}/10-late.conflist`,
+    JSON.stringify({ cniVersion: "1.1.0", name: "late", plugins: [plugin] }),
+  );
+  const place = { directory: "/run/c2", socket: "/run/containerd2.sock", root: "/run/c2/root", networks };
+  const runtime = await Containerd.start(cluster.places.programs, place);
+  try {
+    const { cri } = runtime;
+    const before = await cri.networkReady();
+    equal(before.ready, false, `NetworkReady without the master (${before.message})`);
+    expect(
+      before.message.includes('failed to lookup master "late0": Link not found'),
+      "podnic's message",
+      before.message,
+    );
+    sh("ip link add late0 up type veth peer name late1; ip link set late1 up");
+    const after = await cri.networkReady();
+    equal(after, { ready: true, message: "" }, "NetworkReady with it");
+    const id = await cri.runSandbox({ 1: { 1: "late", 2: "late-uid", 3: "default" }, 4: {}, 8: { 1: `/${CGROUP}` } });
+    equal(await cri.sandboxAddress(id), leases("late")[0], "the pod's address");
+    await cri.removeSandbox(id);
+    equal(leases("late"), [], "leases");
+  } finally {
+    runtime.stop();
+    sh("ip link del late0 2>/dev/null || true");
+  }
+}
+
 export const wayCases: Case[] = [
   {
     id: "quick-start",
     expected: `each command of ${PAGE}, in its order, as it is written there: ends with 0, and shows what the page says`,
     needs: ["kernel:macvlan", "program:kubectl", "file:dist/podnic-image.tar"],
     run: typed,
+  },
+  {
+    id: "status",
+    expected:
+      "containerd 2 calls STATUS: NetworkReady is false, with podnic's message, until the default network's master is there",
+    needs: ["kernel:macvlan", "file:.cache/go-cluster/containerd"],
+    flavours: ["thin"],
+    run: status,
   },
   {
     id: "dra",
