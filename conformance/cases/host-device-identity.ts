@@ -395,6 +395,22 @@ export const hostDeviceIdentity: CaseTable = {
       t.present(device, "");
     }),
     one(
+      "HDI-30",
+      "H",
+      GONE,
+      "it was deleted, and the pod has a veth whose peer got its peer's index: DEL ends",
+      (t) => {
+        t.sh("ip link add lost0 type veth peer name wire0");
+        const index = t.sh("cat /sys/class/net/wire0/ifindex").trim();
+        const conf = config("1.0.0", { device: "lost0" });
+        t.add(conf);
+        t.sh(`ip link del wire0; ip link add wire0 index ${index} type veth peer name own0; ip link set own0 netns c1`);
+        t.silent("DEL", conf);
+        t.present("own0");
+        t.present("wire0", "");
+      },
+    ),
+    one(
       "HDI-17",
       "H",
       "what the node lives on is not taken down",

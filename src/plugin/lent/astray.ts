@@ -48,11 +48,12 @@ export function seek(asked: Sought): Fate {
   const sought = asked.pod === undefined ? withPod(asked, namespaces) : asked;
   const { pod } = sought;
   const viewpoints = viewpointsOf(sought);
-  for (const each of viewpoints) meet(each, home);
+  // The caller has looked into these. (The pod that withPod finds is met where it is looked into.)
+  const known = asked.pod === undefined ? [home] : [home, asked.pod];
+  for (const each of viewpoints) for (const one of known) meet(each, one);
   let doubt = "";
   for (const one of namespaces) {
-    // That the device is not at home, and not in the pod where its path leads to, the caller has seen.
-    if (isSame(one, home) || (asked.pod !== undefined && isSame(one, asked.pod))) continue;
+    if (known.some((each) => isSame(one, each))) continue;
     const seen = lookQuietly(one.path, (namespace) => lookFor(sought, namespace, viewpoints));
     if (seen === undefined) continue;
     if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} may be it`;
