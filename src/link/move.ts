@@ -15,7 +15,7 @@ import { type LinkSnapshot, restoreLink, snapshotLink } from "./snapshot.ts";
  * Alternative names that stand in the way (one is the wanted name, or taken in the target) are dropped; who moves the link back
  * adds them again from what it recorded.
  * Returns the link as it is in the target (its index may have changed). Throws Failure naming the conflict. `known`: what it is known by
- * (see identity.ts), for the way back.
+ * (see identity.ts), for the way back. `isFree`: the caller has just seen that nobody in the target has the name.
  */
 export function moveLink(
   from: NetNs,
@@ -24,8 +24,9 @@ export function moveLink(
   name: string,
   change: LinkChange,
   known: LinkSnapshot = withIdentity(from, link, snapshotLink(link)),
+  isFree = false,
 ): Link {
-  const taken = getLink(to.route, name);
+  const taken = isFree ? undefined : getLink(to.route, name);
   if (taken !== undefined) throw nameTaken(to, name, taken);
   const obstacles = link.altnames.filter((altname) => altname === name || getLink(to.route, altname) !== undefined);
   try {

@@ -123,7 +123,7 @@ export function takeBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnaps
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, saved);
   return withoutSysfs(pod, () =>
-    moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved),
+    moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved, true),
   );
 }
 
