@@ -134,18 +134,17 @@ function bridge(rounds: number, who: Implementation[]): Row[] {
 }
 
 function bridgeRows(rounds: number, able: Implementation[], beside: string): Row[] {
-  return Object.entries(bridges).flatMap(([what, keys], kind) =>
-    interleave(rounds, able, "bridge", [`bridge ADD ${what}${beside}`, `bridge DEL ${what}${beside}`], (i) => {
-      const network = {
-        cniVersion: version,
-        name: `bench${i}`,
-        type: "bridge",
-        bridge: `bench${kind}-${i}`,
-        ...keys(i),
-      };
+  return Object.entries(bridges).flatMap(([what, keys], kind) => {
+    const bridgeOf = (i: number) => `bench${kind}-${i}`;
+    const names = [`bridge ADD ${what}${beside}`, `bridge DEL ${what}${beside}`];
+    const rows = interleave(rounds, able, "bridge", names, (i) => {
+      const network = { cniVersion: version, name: `bench${i}`, type: "bridge", bridge: bridgeOf(i), ...keys(i) };
       return ["ADD", "DEL"].map((command) => ({ command, netns: `/run/netns/pod-bridge${i}`, config: network }));
-    }),
-  );
+    });
+    // podnic does not let a second bridge have the address of a gateway.
+    for (const i of able.keys()) sh("ip", "link", "del", bridgeOf(i));
+    return rows;
+  });
 }
 
 function hostLocal(rounds: number, who: Implementation[], leases: number): Row[] {
