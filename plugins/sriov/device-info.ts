@@ -10,12 +10,18 @@ import type { SriovConfig } from "./config.schema.ts";
 import type { Vf } from "./device.ts";
 
 /** Multus' directory; the configuration comes from a tenant. */
-const ROOTS = ["/var/run/k8s.cni.cncf.io/devinfo/", "/run/k8s.cni.cncf.io/devinfo/"];
-export const DEVICE_INFO = "/run/k8s.cni.cncf.io";
+const TREES = ["/var/run/k8s.cni.cncf.io", "/run/k8s.cni.cncf.io"];
+const ROOTS = TREES.map((tree) => `${tree}/devinfo/`);
 const LIMIT = 64 * 1024;
 
 function pathOf({ config }: Call<SriovConfig>): string {
   return config.runtimeConfig?.CNIDeviceInfoFile ?? "";
+}
+
+/** The trees to write in, by the name that Multus uses: /var/run need not be a link to /run. None when it asks for no file. */
+export function deviceInfoTrees(config: SriovConfig): string[] {
+  const path = config.runtimeConfig?.CNIDeviceInfoFile ?? "";
+  return TREES.filter((tree) => path.startsWith(`${tree}/`));
 }
 
 export function checkDeviceInfoPath(call: Call<SriovConfig>): void {
@@ -36,8 +42,7 @@ export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
   const path = pathOf(call);
   if (path === "") return;
   const slash = path.lastIndexOf("/");
-  // /var/run is a link to /run everywhere, and links are not followed below a directory that others may write.
-  const directory = path.slice(0, slash).replace("/var/run/", "/run/");
+  const directory = path.slice(0, slash);
   const name = path.slice(slash + 1);
   withDirectory(directory, { mode: 0o755 }, (dir) => {
     const before = readFile(dir, name, LIMIT);

@@ -31,7 +31,7 @@ import { interfaceMissing, requireFreeVf } from "./claim.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { deviceOf, validate, wantedMac } from "./config.ts";
 import { findVf, type Vf, vfLink } from "./device.ts";
-import { checkDeviceInfoPath, DEVICE_INFO, writeDeviceInfo } from "./device-info.ts";
+import { checkDeviceInfoPath, deviceInfoTrees, writeDeviceInfo } from "./device-info.ts";
 import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
 import { settle } from "./put-back.ts";
 import { type HeldVf, REFERENCE, records, whileTaking } from "./record.ts";
@@ -40,14 +40,13 @@ import { sriovLender } from "./restore.ts";
 
 /** Where it writes. */
 const STATE = [ownPlace(STATE_ROOT), ownPlace(REFERENCE)];
-const WITH_DEVICE_INFO = [...STATE, ownPlace(DEVICE_INFO)];
 
 export const sriov: Plugin<SriovConfig> = {
   name: "sriov",
   kind: "interface",
   knownArgs: ["MAC"],
   schema: "sriov",
-  writes: ({ config }) => (config.runtimeConfig?.CNIDeviceInfoFile ? WITH_DEVICE_INFO : STATE),
+  writes: ({ config }) => [...STATE, ...deviceInfoTrees(config).map(ownPlace)],
   validate(call, attempt = orFail) {
     validate(call, attempt);
     attempt("/runtimeConfig/CNIDeviceInfoFile", () => checkDeviceInfoPath(call));

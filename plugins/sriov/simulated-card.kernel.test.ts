@@ -383,3 +383,18 @@ describe("discovery", () => {
     expect(() => findVf(route, pci)).toThrow(words);
   });
 });
+
+test("the device-info file is where Multus looks for it, also where /var/run is no link to /run", () => {
+  sysfs("vfio-pci");
+  execSync("mount -t tmpfs -o mode=755 tmpfs /var; mkdir -p /var/lib /var/run/k8s.cni.cncf.io/devinfo/cni");
+  try {
+    const path = "/var/run/k8s.cni.cncf.io/devinfo/cni/own";
+    const raw = { runtimeConfig: { CNIDeviceInfoFile: path } };
+    run("ADD", raw);
+    expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({ type: "pci", pci: { "pf-pci-address": PF } });
+    const call = makeCall(sriov, "ADD", { cniVersion: "1.1.0", name: "net1", type: "sriov", deviceID: VF, ...raw });
+    expect(sriov.writes!(call).map((place) => place.path)).toContain("/var/run/k8s.cni.cncf.io");
+  } finally {
+    execSync("umount -l /var");
+  }
+});
