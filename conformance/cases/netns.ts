@@ -203,6 +203,28 @@ export const netns: CaseTable = {
         t.error(t.call("CHECK", { ...conf, prevResult }, { set: { CNI_NETNS: path } }));
       }),
     ),
+    ...["1", "0"].map((value, n) =>
+      row(
+        `NSP-27${"ab"[n]}`,
+        "H",
+        "CNI_NETNS_OVERRIDE is about the plugin's own namespace alone",
+        `CNI_NETNS_OVERRIDE=${value}, and CNI_NETNS is a link to /proc/PID/ns/net of the pod: ADD, CHECK and DEL work`,
+        (t) => {
+          const pid = t
+            .sh(
+              "ip netns exec c1 sleep 300 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!",
+            )
+            .trim();
+          t.sh(`mkdir /run/case; ln -s /proc/${pid}/ns/net /run/case/pod`);
+          const set = { CNI_NETNS: "/run/case/pod", CNI_NETNS_OVERRIDE: value };
+          const conf = t.l3();
+          const prevResult = t.add(conf, { set });
+          t.silent("CHECK", { ...conf, prevResult }, { set });
+          t.silent("DEL", conf, { set });
+          t.gone();
+        },
+      ),
+    ),
     row("NSP-22", "H", "CHECK in the plugin's own namespace", "E(*)", (t) => {
       const conf = t.l3();
       const prevResult = t.add(conf);
