@@ -227,6 +227,21 @@ const OF_BRIDGE: readonly Allowance[] = [
     },
   },
   {
+    // Its port is gone, and a bridge without ports has the kernel's MTU.
+    entry: RESTORED,
+    holds: (d) =>
+      d.step === "ADD" &&
+      !d.a.ok &&
+      !d.b.ok &&
+      /^link host (br0|cni0)$/.test(d.what) &&
+      d.theirs !== "absent" &&
+      JSON.parse(d.theirs).mtu === d.scenario.conf.mtu &&
+      sameLink(d, (link) => {
+        link.mtu = 1500;
+        if (String(link.alias).startsWith("podnic:")) link.alias = "";
+      }),
+  },
+  {
     entry: "`isGateway` does not take over addresses of the node",
     holds: (d) =>
       d.step === "ADD" &&
