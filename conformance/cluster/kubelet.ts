@@ -19,6 +19,8 @@ export class Kubelet {
   readonly #around: Surroundings;
   readonly #running = new Map<string, Running>();
   readonly #starting = new Map<string, Promise<void>>();
+  /** Containers of DaemonSets that ended and were started again, with the runtime's reason. */
+  readonly restarts: string[] = [];
   /** What each attempt said that failed. */
   readonly failures: string[] = [];
   readonly #ending = new Set<string>();
@@ -118,6 +120,25 @@ export class Kubelet {
     const conditions = [{ type: "Ready", status: "True", lastTransitionTime: now() }];
     this.#api.store.update(pod, { status: { phase: "Running", podIP, hostIP: this.#around.api.host, conditions } });
     this.#daemonReady(pod);
+    void this.#keepRunning(pod, config, running);
+  }
+
+  /** A container that ends is started again: at once, then after ten seconds more each time. */
+  async #keepRunning(pod: Item, config: Message, running: Running): Promise<void> {
+    const { uid } = pod.metadata;
+    const here = () => this.#running.get(uid) === running && !this.#ending.has(uid);
+    if (pod.metadata.annotations?.["podnic/daemonset"] === undefined) return;
+    for (let restarts = 0; here(); await sleep(500)) {
+      for (const container of specOf(pod).containers) {
+        const id = running.containers.get(container.name)!;
+        const { state, reason } = await this.#cri.containerState(id);
+        if (state !== EXITED || !here()) continue;
+        this.restarts.push(`${container.name}: ${reason}`);
+        await this.#cri.removeContainer(id);
+        await sleep(10_000 * restarts++);
+        await this.#run(pod, config, running, container);
+      }
+    }
   }
 
   async #run(pod: Item, config: Message, running: Running, container: ContainerSpec): Promise<string> {

@@ -91,6 +91,10 @@ export class Cri {
     await this.call("RuntimeService", "StartContainer", { 1: id });
   }
 
+  async removeContainer(id: string): Promise<void> {
+    await this.call("RuntimeService", "RemoveContainer", { 1: id });
+  }
+
   async stopContainer(id: string, seconds: number): Promise<void> {
     await this.call("RuntimeService", "StopContainer", { 1: id, 2: seconds });
   }
