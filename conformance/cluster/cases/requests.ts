@@ -61,6 +61,20 @@ async function noNetwork(cluster: Cluster): Promise<void> {
   });
 }
 
+/** What attempts said, without names, and how often. */
+function alike(failures: string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const failure of failures) {
+    const text = failure
+      .replace(/many-\d+/g, "POD")
+      .replace(/[\da-f-]{30,}/g, "ID")
+      .slice(0, 400)
+      .slice(-200);
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return counts;
+}
+
 /** `count` pods with two networks each. */
 export async function many(cluster: Cluster, count: number): Promise<void> {
   const failedBefore = cluster.kubelet.failures.length;
@@ -80,10 +94,8 @@ export async function many(cluster: Cluster, count: number): Promise<void> {
     line += `; throttled ${(throttledSeconds() - throttled).toFixed(1)} s`;
     if (cluster.kubelet.restarts.length > 0) line += `; restarted: ${cluster.kubelet.restarts.join(", ")}`;
     line += `; ${cluster.kubelet.failures.length - failedBefore} attempts failed`;
-    for (const failure of new Set(
-      cluster.kubelet.failures.slice(failedBefore).map((text) => text.slice(0, 400).slice(-140)),
-    ))
-      line += `\n    … ${failure}`;
+    for (const [failure, times] of alike(cluster.kubelet.failures.slice(failedBefore)))
+      line += `\n    ${times} times: ${failure}`;
     console.log(`  ${line}`);
     await cluster.delete(...names);
   });
