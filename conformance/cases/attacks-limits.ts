@@ -101,8 +101,8 @@ const limited = (id: string, what: string, plugin: string, wrap: string, keys: (
     { needs: [`plugin:${plugin}`] },
   );
 
-/** Less and less address space, from where the plugin still starts on: the document that says so needs memory as well. */
-const shortOfMemory = (id: string, what: string, plugin: string, keys: (t: Trial) => Config): MainCase =>
+/** More and more address space, from `more` KiB above where the plugin still starts: the document that says so needs memory as well. */
+const shortOfMemory = (id: string, what: string, plugin: string, more: number, keys: (t: Trial) => Config): MainCase =>
   row(
     id,
     "H",
@@ -119,7 +119,7 @@ const shortOfMemory = (id: string, what: string, plugin: string, keys: (t: Trial
         else no = middle;
       }
       // The kernel begins the stack at a random place, so that the least space differs from start to start by some pages.
-      for (let kib = yes + 64; kib < yes + 2112; kib += 64) {
+      for (let kib = yes + more; kib < yes + more + 2048; kib += 64) {
         const run = t.call("ADD", stdin, limit(kib));
         t.expect(run.signal === null && (run.status ?? 200) < 128, `an end with ${kib} KiB`, describeRun(run));
         if (run.status !== 0) t.error(run);
@@ -137,8 +137,11 @@ export const attacksLimits: CaseTable = {
     limited("ATK-L3b", "files of 0 bytes (ulimit -f 0)", "host-device", 'ulimit -f 0; exec "$@"', (t) =>
       ofPlugin("host-device", { device: t.freshDevice() }),
     ),
-    shortOfMemory("ATK-L5a", "JSON of 9,000 levels", "macvlan", () =>
+    shortOfMemory("ATK-L5a", "JSON of 9,000 levels", "macvlan", 64, () =>
       ofPlugin("macvlan", { master: "up0", deep: JSON.parse("[".repeat(9000) + "]".repeat(9000)) }),
+    ),
+    shortOfMemory("ATK-L5b", "60,000 texts", "host-local", 1280, (t) =>
+      conf(t, { texts: Array.from({ length: 60_000 }, (_, n) => `text ${n}`) }),
     ),
     ...[256, 512, 1024].map((size, n) =>
       limited(
