@@ -6,11 +6,10 @@ import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
 import { giveBack, type Outcome } from "../../plugin/lent/give-back.ts";
 import { requireOwnHome } from "../../plugin/lent/home.ts";
-import { type AnyLender, readLoan } from "../../plugin/lent/lender.ts";
+import { type AnyLender, type LoanData, type LoanRecord, readLoan } from "../../plugin/lent/lender.ts";
 import { lenders, plugins } from "../../plugins.ts";
-import { isSameKey, type RecordKey } from "../../state/record.ts";
 import { Progress } from "../progress.ts";
-import { findHolders, type Holder } from "./holders.ts";
+import { type Holder, holderOf } from "./holders.ts";
 import { Namespaces } from "./namespaces.ts";
 import type { Node } from "./node.ts";
 import { collectLeases, type Pool } from "./pools.ts";
@@ -100,13 +99,15 @@ export function collect(garbage: Garbage[]): Collected[] {
   host.ignoreSignal(SIGTERM);
   relaxPolicy();
   const progress = new Progress("cleaning up");
+  // One look for all: with one for each device the time would grow with the square of their number.
+  const namespaces = Namespaces.find();
   const collected: Collected[] = [];
   for (const one of garbage) {
     progress.step(garbage.length);
     if (one.kind === "device") {
       let outcome: Outcome | undefined;
       const error = attempt(() => {
-        outcome = collectDevice(one.holder);
+        outcome = collectDevice(one.holder, namespaces);
       });
       collected.push(outcome === undefined ? { garbage: one, error } : { garbage: one, error, outcome });
     }
@@ -126,8 +127,8 @@ export function collect(garbage: Garbage[]): Collected[] {
     const error = attempt(() => collectLeases(directory, leases));
     for (const lease of leases) collected.push({ garbage: lease, error });
   }
-  const namespaces = Namespaces.find();
-  const isGone = (path: string): boolean => namespaces.lifeOf({ path, dev: 0, ino: 0 }) === "gone";
+  const now = Namespaces.find();
+  const isGone = (path: string): boolean => now.lifeOf({ path, dev: 0, ino: 0 }) === "gone";
   for (const plugin of plugins) attempt(() => plugin.forgetGone?.(isGone));
   progress.done();
   return collected;
@@ -144,19 +145,27 @@ function attempt(run: () => void): string {
 }
 
 /** Under the lock that ADD takes; whether it is gone is asked again there. */
-function collectDevice({ lender, key }: Holder): Outcome {
+function collectDevice(holder: Holder, before: Namespaces): Outcome {
+  const { lender, key } = holder;
   const outcome = lender.whileReturning(key, () => {
-    requireStillGone(lender, key, findHolders(Namespaces.find()));
     const record = readLoan(lender, key);
-    if (record !== undefined) requireOwnHome(lender, record);
+    if (record !== undefined) {
+      requireStillGone(holder, record, before);
+      requireOwnHome(lender, record);
+    }
     return giveBack(lender, key, "");
   });
   if (outcome !== "hidden") return outcome;
   throw new Error("its interface is in a namespace that podnic cannot see; it returns when that namespace is deleted");
 }
 
-/** Throws when the attachment has come back to life (an ADD of the same name). */
-export function requireStillGone(lender: Holder["lender"], key: RecordKey, holders: Holder[]): void {
-  const now = holders.find((one) => one.lender === lender && isSameKey(one.key, key));
-  if (now !== undefined && now.life !== "gone") throw new Error("its pod is running again, so it was left unchanged");
+/**
+ * Throws when the attachment has come back to life (an ADD of the same name). A namespace that was gone `before` does not come back: processes
+ * are only looked through again when the record is about another one.
+ */
+export function requireStillGone({ lender, netns }: Holder, record: LoanRecord<LoanData>, before: Namespaces): void {
+  const { path, dev, ino } = record.data.netns;
+  const isSame = path === netns.path && dev === netns.dev && ino === netns.ino;
+  const { life } = holderOf(lender, record, isSame ? before : Namespaces.find());
+  if (life !== "gone") throw new Error("its pod is running again, so it was left unchanged");
 }

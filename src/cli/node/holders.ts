@@ -34,7 +34,7 @@ export function findHolders(namespaces: Namespaces): Holder[] {
   return lenders.flatMap((lender) => listLoans(lender).map((record) => holderOf(lender, record, namespaces)));
 }
 
-function holderOf(lender: AnyLender, record: LoanRecord<LoanData>, namespaces: Namespaces): Holder {
+export function holderOf(lender: AnyLender, record: LoanRecord<LoanData>, namespaces: Namespaces): Holder {
   const { saved, pci } = lender.loanOf(record.data);
   const { netns } = record.data;
   const age = ageOf(record);

@@ -130,8 +130,8 @@ export function listLoans<D extends LoanData>(lender: Lender<D>): LoanRecord<D>[
     .store()
     .list()
     .map((record): LoanRecord<D> => ({ ...record, by: lender.plugin }));
-  const isOurs = ({ key }: LoanRecord<D>): boolean => own.some((one) => interfaceOf(one.key) === interfaceOf(key));
-  return [...own, ...(lender.foreign?.list() ?? []).filter((one) => !isOurs(one))];
+  const ours = new Set(own.map(({ key }) => interfaceOf(key)));
+  return [...own, ...(lender.foreign?.list() ?? []).filter(({ key }) => !ours.has(interfaceOf(key)))];
 }
 
 /**
