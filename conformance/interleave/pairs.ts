@@ -222,7 +222,7 @@ const triples: readonly Pair[] = [
 ];
 
 const ipvlan = (mode: string) => ({ ...common, type: "ipvlan", master: "up0", mode });
-const HAS_IPVLAN = "ip link add a type veth peer name b; ip link add link a name c type ipvlan";
+const HAS_IPVLAN = "ip link add up0 type veth peer name up1; ip link add link up0 name upper type ipvlan";
 
 /** The mode is one for all interfaces of a master: the second of two modes has to fail, whoever comes second. */
 const onIpvlan: readonly Pair[] = [
