@@ -1,5 +1,7 @@
 // The device of an ADD is unplugged, or renamed, while the ADD is at work: before each thing that it asks of the system. It ends soon, in
-// success or with an error that names the device; a failure leaves nothing, and DEL ends well in every case.
+// success or with an error that names the device; a failure leaves nothing, and DEL ends well in every case. ipvlan and virtual functions are
+// only to be had in the guest: conformance/vm/run --igb 1 -- npx vitest run src/plugin/gone-midway.kernel.test.ts
+import { basename } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { registerPlugins } from "../cni/registry.ts";
 import { installHost } from "../host/host.ts";
@@ -22,6 +24,8 @@ const ipam = { type: "host-local", ranges: [[{ subnet: "198.18.77.0/28" }]] };
 const configurations = {
   "host-device": { type: "host-device", device: "nic0" },
   macvlan: { type: "macvlan", master: "nic0" },
+  ipvlan: { type: "ipvlan", master: "nic0" },
+  sriov: { type: "sriov", deviceID: "" },
 };
 type Plugin = keyof typeof configurations;
 
@@ -76,24 +80,61 @@ const inPod = (): string => sh("ip -n pod -o link | grep -v -e ' lo:' -e tunl0 -
 const onHost = (): string[] => sh("ls /sys/class/net").split("\n");
 const leases = (): string[] => sh("ls /var/lib/cni/networks/net 2>/dev/null | grep ^198 || true").trim().split("\n");
 const records = (): string[] =>
-  sh("find /var/lib/cni/podnic -type f ! -name lock ! -name '*.lock' 2>/dev/null || true").trim().split("\n");
+  sh("find /var/lib/cni/podnic /var/lib/cni/sriov -type f ! -name lock ! -name '*.lock' 2>/dev/null || true")
+    .trim()
+    .split("\n");
 
-function plug(): void {
+/** Directory of the card's physical function in sysfs; "" outside the guest. */
+const card = process.env.PODNIC_VM === undefined ? "" : cardOfGuest();
+
+function cardOfGuest(): string {
+  const found = sh("for file in /sys/class/net/*/device/sriov_totalvfs; do readlink -f $file || true; done").trim();
+  return (
+    found
+      .split("\n")
+      .find((file) => file.includes("/pci"))
+      ?.replace(/\/sriov_totalvfs$/, "") ?? ""
+  );
+}
+
+/** Outside the guest nothing is tried: it would be on the machine's own interfaces. */
+const guest = process.env.PODNIC_VM !== undefined;
+const here = (Object.keys(configurations) as Plugin[]).filter(
+  (plugin) => (plugin !== "ipvlan" || guest) && (plugin !== "sriov" || card !== ""),
+);
+
+function plug(plugin: Plugin): void {
   sh(`rm -rf /var/lib/cni/*; for dev in wire nic0 nic9; do ip link del $dev 2>/dev/null || true; done
-      ip netns del pod 2>/dev/null || true; ip netns add pod
-      ip link add nic0 type veth peer name wire; ip link set nic0 up; ip link set wire up`);
+      ip netns del pod 2>/dev/null || true; ip netns add pod`);
+  if (plugin !== "sriov") sh("ip link add nic0 type veth peer name wire; ip link set nic0 up; ip link set wire up");
+  else plugFunction();
+}
+
+/** A function made anew: the kernel gives its interface to the machine's first namespace. */
+function plugFunction(): void {
+  const [pf] = sh(`ls ${card}/net 2>/dev/null || nsenter -t 1 -m -n ls ${card}/net`).trim().split("\n");
+  const first = "nsenter -t 1 -n ip link set";
+  sh(`if ! ip link show ${pf} >/dev/null 2>&1; then ${first} ${pf} netns ${process.pid}; fi; ip link set ${pf} up
+      echo 0 >${card}/sriov_numvfs; echo 1 >${card}/sriov_numvfs
+      for i in $(seq 100); do name=$(nsenter -t 1 -m -n ls ${card}/virtfn0/net 2>/dev/null || true); test -z "$name" || break; sleep 0.1; done
+      ${first} $name down; ${first} $name netns ${process.pid} name nic0; ip link set nic0 up`);
+  configurations.sriov.deviceID = basename(sh(`readlink ${card}/virtfn0`).trim());
 }
 
 /** In the pod too: the other end is the cable, and stays on the host. */
-const unplug = () => void sh("ip -n host link del wire");
+const unplug = (plugin: Plugin) =>
+  void sh(plugin === "sriov" ? `echo 0 >${card}/sriov_numvfs` : "ip -n host link del wire");
 /** udev renames what is on the host. */
 const rename = () => void sh("ip -n host link set dev nic0 name nic9 2>/dev/null || true");
 
-describe.each(["host-device", "macvlan"] as const)("%s", (plugin) => {
-  const step = effort(1, 7);
+describe.each(here)("%s", (plugin) => {
+  // A card takes seconds to make a function.
+  const step = effort(plugin === "sriov" ? 4 : 1, plugin === "sriov" ? 13 : 7);
+  const named = (): RegExp =>
+    plugin === "sriov" ? new RegExp(`nic0|eth0|${configurations.sriov.deviceID}`) : /nic0|eth0/;
 
   function points(): number[] {
-    plug();
+    plug(plugin);
     const { status, calls } = run(plugin, "ADD");
     expect(status).toBe(0);
     expect(calls).toBeGreaterThan(60);
@@ -104,15 +145,15 @@ describe.each(["host-device", "macvlan"] as const)("%s", (plugin) => {
   test("the device goes before each step of ADD", () => {
     const ended = { failed: 0, succeeded: 0 };
     for (const n of points()) {
-      plug();
-      const add = run(plugin, "ADD", n, unplug);
+      plug(plugin);
+      const add = run(plugin, "ADD", n, () => unplug(plugin));
       const at = `step ${n}: ${JSON.stringify(add)}`;
       expect(add.ms, at).toBeLessThan(5000);
       if (add.status === 0) ended.succeeded++;
       else {
         ended.failed++;
         expect(add.out.code, at).toBeGreaterThan(0);
-        expect(`${add.out.msg} ${add.out.details}`, at).toMatch(/nic0|eth0/);
+        expect(`${add.out.msg} ${add.out.details}`, at).toMatch(named());
         expect([inPod(), leases(), records()], at).toEqual(["", [""], [""]]);
       }
       const del = run(plugin, "DEL");
@@ -128,11 +169,11 @@ describe.each(["host-device", "macvlan"] as const)("%s", (plugin) => {
 
   test("the device gets another name before each step of ADD", () => {
     for (const n of points()) {
-      plug();
+      plug(plugin);
       const add = run(plugin, "ADD", n, rename);
       const at = `step ${n}: ${JSON.stringify(add)}`;
       if (add.status !== 0) {
-        expect(`${add.out.msg} ${add.out.details}`, at).toMatch(/nic0/);
+        expect(`${add.out.msg} ${add.out.details}`, at).toMatch(plugin === "sriov" ? named() : /nic0/);
         expect([inPod(), leases(), records()], at).toEqual(["", [""], [""]]);
       }
       const del = run(plugin, "DEL");
