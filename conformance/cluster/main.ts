@@ -74,7 +74,7 @@ async function inside({ flavour, kept, ids, boot = 1 }: Inside, options: Options
     if (options.plugins === undefined) await cluster.installPodnic();
     else cluster.installPlugins(resolve(options.plugins));
     await cluster.installMultus();
-    console.log(`node with containerd, podnic and Multus ${flavour}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+    console.log(`node with containerd and Multus ${flavour}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
   }
   const verdicts: Verdict[] = [];
   for (const test of mine) {
