@@ -7,7 +7,7 @@ const args = [
   "scripts/ts.mjs",
   "conformance/interleave/main.ts",
   "--pair",
-  "ADD, one address left",
+  "host-local ADD, ADD, one address left",
   "--one",
   "40",
   "--two",
