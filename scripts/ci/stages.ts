@@ -50,7 +50,7 @@ const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin di
 const sriovInGuest = (cases: string): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${cases} --report "$PODNIC_VM_OUT/sriov.json"`;
 /** Pairs of plugins that need what this machine's kernel or hardware may lack. */
-const interleaveInGuest = `node scripts/ts.mjs conformance/interleave/main.ts --pair ipvlan --pair sriov --one 100 --two 100 --kill 60 --json "$PODNIC_VM_OUT/interleave.json"`;
+const interleaveInGuest = `node scripts/ts.mjs conformance/interleave/main.ts --pair ipvlan --pair sriov --one 30 --two 20 --kill 20 --json "$PODNIC_VM_OUT/interleave.json"`;
 /** Some cases of sriov on real functions. The rest, and its kill matrix: the full tier. */
 const fewSriov = "SRV-01,SRV-02,SRV-04,SRV-08,SRV-10,SRB-01";
 
