@@ -45,6 +45,7 @@ import { ranges } from "./ranges.ts";
 import { security } from "./security.ts";
 import { sriov } from "./sriov.ts";
 import { sriovBack } from "./sriov-back.ts";
+import { sriovNetdevsim } from "./sriov-netdevsim.ts";
 import { sriovState } from "./sriov-state.ts";
 import { sriovSysfs } from "./sriov-sysfs.ts";
 import { sriovVirtio } from "./sriov-virtio.ts";
@@ -61,7 +62,7 @@ const contract = [env, containerId, ifname, args, netns, stdin, name, version, k
 const commands = [add, checkCommand, del, delWhose, delegationAdd, delegation, statusGc, chaining, configure];
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
-const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio];
+const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio, sriovNetdevsim];
 const onBridge = [
   bridgeConfig,
   bridgePorts,

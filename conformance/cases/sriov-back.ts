@@ -259,14 +259,29 @@ function hostsNetwork(t: Trial, card: Card): void {
 export const sriovBack: CaseTable = {
   perMain: [],
   fixed: [
-    withCard("SRB-01a", "H", "F10; case 70", "link_state refused by igb: VLAN and trust are put back", (t, card) =>
-      refused(t, card, { ...ATTRIBUTES, link_state: "enable" }, "linkState"),
+    withCard(
+      "SRB-01a",
+      "H",
+      "F10; case 70",
+      "link_state refused by igb: VLAN and trust are put back",
+      (t, card) => refused(t, card, { ...ATTRIBUTES, link_state: "enable" }, "linkState"),
+      ["card:igb"],
     ),
-    withCard("SRB-01b", "H", "F10", "802.1ad refused by igb: all is put back", (t, card) =>
-      refused(t, card, { ...ATTRIBUTES, vlanProto: "802.1ad" }, "vlan"),
+    withCard(
+      "SRB-01b",
+      "H",
+      "F10",
+      "802.1ad refused by igb: all is put back",
+      (t, card) => refused(t, card, { ...ATTRIBUTES, vlanProto: "802.1ad" }, "vlan"),
+      ["card:igb"],
     ),
-    withCard("SRB-01c", "H", "F10", "min_tx_rate refused by igb: all is put back", (t, card) =>
-      refused(t, card, { ...ATTRIBUTES, min_tx_rate: 50, max_tx_rate: 100 }, "rate"),
+    withCard(
+      "SRB-01c",
+      "H",
+      "F10",
+      "min_tx_rate refused by igb: all is put back",
+      (t, card) => refused(t, card, { ...ATTRIBUTES, min_tx_rate: 50, max_tx_rate: 100 }, "rate"),
+      ["card:igb"],
     ),
     withCard("SRB-02", "H", "A.9; case 72", "the pod has an eth0: refused, it and the function untouched", nameTaken),
     withCard("SRB-03", "H", "A.12; case 76", "renamed in the pod: DEL finds it", renamedInPod),

@@ -1,7 +1,8 @@
 // sriov and sriov-cni on one node: the files that sriov-cni 2.10 and older leave are taken over, and ours are such as it reads.
 import { bindUserspace, type Card, outliveNetns, vfInfo, vfPicture } from "../harness/card.ts";
-import type { CaseTable } from "../harness/case.ts";
+import { type CaseTable, NotRunnable } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
+import { isNetdevsim } from "../harness/netdevsim-card.ts";
 import type { Trial } from "../harness/trial.ts";
 import { sriovConfig, withCard } from "./sriov.ts";
 
@@ -50,6 +51,8 @@ function found(t: Trial, card: Card): Record<string, unknown> {
 }
 
 function takenOver(t: Trial, card: Card, taken: Taken, between: () => void = () => {}): void {
+  // Its interface says that it is plugged into a netdevsim device.
+  if (isNetdevsim()) throw new NotRunnable("sriov-cni's files name only a PCI address, which netdevsim has not");
   const before = found(t, card);
   bySriovCni(t, card, taken);
   between();

@@ -270,6 +270,7 @@ export const sriov: CaseTable = {
     ),
     withCard("SRV-02", "G", "A.18", "two pods reach each other in one VLAN and not across two", traffic, [
       "program:ping",
+      "card:igb",
     ]),
     withCard("SRV-03", "G", "Oracle OKE, bare metal", "as it stands: the gateway outside the subnet is on-link", oke),
     withCard("SRV-04a", "G", "C: operator's golden output; case 82", "ADD, CHECK, DEL; nothing changed", (t, card) =>
@@ -279,7 +280,7 @@ export const sriov: CaseTable = {
       operator(t, card, RENDERED),
     ),
     withCard("SRV-05", "G", "F4; cases 62, 68, 69, 80", "any spelling, up or down, six times in a row", addresses),
-    withCard("SRV-06", "G", "A.3", "runtimeConfig, then CNI_ARGS, then the configuration", whoSaysTheMac),
+    withCard("SRV-06", "G", "A.3", "runtimeConfig, then CNI_ARGS, then the configuration", whoSaysTheMac, ["card:igb"]),
     withCard("SRV-07", "H", "F16", "CHECK fails for each change, and not otherwise", checkSees),
     withCard("SRV-08", "H", "F20, B.5", "the PF's address joins what Multus copied", deviceInfo),
     withCard("SRV-09", "H", "F17; case 41", "set, reported, put back; too large is refused", mtu),

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { NotRunnable } from "./case.ts";
+import { fetchNetdevsim, isNetdevsim, makeNetdevsimCard } from "./netdevsim-card.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 const NET = "/sys/class/net";
@@ -24,6 +25,8 @@ export type VfInfo = Readonly<Record<string, unknown>>;
 /** Interfaces of cards that can be lent. Only in the guest: elsewhere a card may be what somebody reaches the machine by. */
 export function lendableCards(): string[] {
   if (process.env.PODNIC_VM === undefined) return [];
+  // Each case makes its own.
+  if (isNetdevsim()) return ["netdevsim"];
   return readdirSync(NET).filter((name) => existsSync(`${NET}/${name}/device/sriov_totalvfs`));
 }
 
@@ -38,6 +41,7 @@ export type Where = Pick<Sandbox, "sh"> & { readonly ns: Pick<Sandbox["ns"], "pi
  * @throws NotRunnable when there is none
  */
 export function borrowCard(t: Where, functions = 2): Card {
+  if (isNetdevsim()) return makeNetdevsimCard(t, functions);
   const [pf, pci] = claim(t.ns.pid);
   const device = `${PCI}/${pci}`;
   // Functions are told whether the PF has a link when they are made, and rates need one.
@@ -93,6 +97,10 @@ const known = (pf: string, n: number, mac: string): string =>
 
 /** Gives function `n` an address, pinned by its PF, and leaves its interface down. */
 export function giveAddress(t: Sandbox, { pf }: Card, n: number, mac: string): void {
+  if (isNetdevsim()) {
+    t.sh(`ip link set vf${n} down; ip link set vf${n} address ${mac}; ip link set ${pf} vf ${n} mac ${mac}`);
+    return;
+  }
   t.sh(`ip link set vf${n} down
     for i in $(seq 20); do
       if ip link set vf${n} address ${mac} && ${known(pf, n, mac)}; then break; fi
@@ -121,6 +129,10 @@ function claim(holder: number): [name: string, pci: string] {
  */
 export function outliveNetns(t: Sandbox, card: Card, n: number, pod: string): void {
   t.sh(`ip netns del ${pod}`);
+  if (isNetdevsim()) {
+    fetchNetdevsim(t, n);
+    return;
+  }
   const move = `ip link set $name netns ${t.ns.pid}`;
   const fetch = `name=$(ls ${PCI}/${card.vfs[n]}/net); [ -n "$name" ] && (${move} || ${move} name dev$(cat ${NET}/$name/ifindex))`;
   if (!outside(`for i in $(seq 100); do if ${fetch}; then exit; fi; sleep 0.1; done; exit 1`))
@@ -129,6 +141,7 @@ export function outliveNetns(t: Sandbox, card: Card, n: number, pod: string): vo
 
 /** Gives function `n` to vfio-pci. Call what is returned when done with it: the override would outlive the case. */
 export function bindUserspace(t: Sandbox, card: Card, n: number): () => void {
+  if (isNetdevsim()) throw new NotRunnable("netdevsim has no PCI function that another driver could be bound to");
   const pci = card.vfs[n]!;
   t.sh(`cd ${PCI}/${pci}; echo ${pci} >driver/unbind; echo vfio-pci >driver_override
     [ -e driver ] || echo ${pci} >/sys/bus/pci/drivers/vfio-pci/bind`);

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { lendableCards } from "./card.ts";
 import { runIn } from "./invoke.ts";
 import { openNamespaces } from "./namespaces.ts";
+import { isNetdevsim } from "./netdevsim-card.ts";
 import { virtioCards } from "./virtio-card.ts";
 
 export interface Offer {
@@ -20,7 +21,8 @@ export interface Offer {
   readonly kernel: string;
 }
 
-const PROGRAMS = "perl setpriv flock ping nft iptables prlimit tc podman crun busybox dnsmasq strace kubectl openssl";
+const PROGRAMS =
+  "perl setpriv flock ping nft iptables prlimit tc podman crun busybox dnsmasq strace kubectl openssl devlink";
 
 const LINK_KINDS = "dummy bridge vrf vlan ipvlan macvlan ifb bond vxlan geneve ipip gre sit wireguard tun";
 
@@ -88,6 +90,9 @@ export function unmet(
     if (kind === "plugin" && LINK_KINDS.split(" ").includes(what) && !offer.kinds.includes(what))
       return `this kernel has no ${what}`;
     if (kind === "card" && offer.cards === 0) return "no network card with virtual functions (conformance/vm has some)";
+    if (kind === "card" && what === "netdevsim" && !isNetdevsim()) return "the card is not netdevsim (--netdevsim)";
+    if (kind === "card" && what === "igb" && isNetdevsim())
+      return "netdevsim has no switch between functions, refuses no attribute and pins no address";
     if (kind === "virtio-card" && offer.virtioCards === 0) return "no virtio card with virtual functions (--virtio)";
     if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;
     if (kind === "peer" && spec !== undefined && offer.peerVersions[what]?.includes(spec) !== true)
