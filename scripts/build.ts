@@ -1,5 +1,5 @@
 // Builds dist/podnic and the plugins' links to it: `npm run build -- [--target NAME] [--no-snapshot] [--variants] [--entry FILE --output FILE]`.
-//   --target       one of pkg.config.json's targets, linux-x64 when absent; another is built into dist/TARGET,
+//   --target       one of pkg.config.json's targets, or linux-s390x, which is not released; linux-x64 when absent; another is built into dist/TARGET,
 //                  with scripts in dist/TARGET/emulated that run its plugins here
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
 //   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress,escape}, which the tests run; --sanitize, --gc-stress, --escape: one
@@ -8,7 +8,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundleOperator, bundlePlugins } from "./build/bundle.ts";
-import { compileBytecode, gcStress, musl, muslArm64, sanitize, type Toolchain } from "./build/engine.ts";
+import { compileBytecode, gcStress, musl, muslArm64, muslS390x, sanitize, type Toolchain } from "./build/engine.ts";
 import { buildExecutable, type Program } from "./build/executable.ts";
 import { linkPlugins, wrapPlugins } from "./build/links.ts";
 import { BuildError, dist, manifest, root } from "./build/paths.ts";
@@ -36,15 +36,24 @@ async function compile(entry: string): Promise<Program> {
   writeValidators(root);
   const operator = await bundleOperator();
   const plugins = await bundlePlugins(entry, operator.modules);
-  const bytecode = { main: compileBytecode(plugins.code), cli: compileBytecode(operator.code) };
-  return { ...bytecode, plan: entry === shipped ? learnPlan(bytecode) : new Uint8Array() };
+  const { bigEndian = false } = toolchainOf(flags.target);
+  const compiled = (toolchain: Partial<Toolchain>) => ({
+    main: compileBytecode(plugins.code, toolchain),
+    cli: compileBytecode(operator.code, toolchain),
+  });
+  // Learned here, where its calls can run.
+  const plan = entry === shipped ? learnPlan(compiled({})) : new Uint8Array();
+  return { ...compiled({ bigEndian }), plan };
 }
 
-const toolchains: Record<string, Toolchain> = { "linux-x64": musl, "linux-arm64": muslArm64 };
+const toolchains: Record<string, Toolchain> = { "linux-x64": musl, "linux-arm64": muslArm64, "linux-s390x": muslS390x };
+
+/** Built to be tried, and not released. */
+const tried = ["linux-s390x"];
 
 function toolchainOf(target: string): Toolchain {
   const toolchain = toolchains[target];
-  if (toolchain === undefined || !manifest().targets.includes(target))
+  if (toolchain === undefined || ![...manifest().targets, ...tried].includes(target))
     throw new BuildError(`no target ${target}; pkg.config.json has ${manifest().targets.join(", ")}`);
   return toolchain;
 }

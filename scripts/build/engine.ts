@@ -21,6 +21,7 @@ export interface Toolchain {
   link: string[];
   /** Program that runs its executables, when this machine does not. */
   emulator?: string;
+  bigEndian?: boolean;
 }
 
 const common = [
@@ -53,7 +54,7 @@ export const musl: Toolchain = {
   link: tight,
 };
 
-/** Debian's cross compiler with musl's own specs for it (scripts/arm64). */
+/** Debian's cross compiler with musl's own specs for it (scripts/cross). */
 export const muslArm64: Toolchain = {
   name: "musl-arm64",
   compiler: "aarch64-linux-gnu-gcc",
@@ -61,6 +62,16 @@ export const muslArm64: Toolchain = {
   compile: [...common, ...small, `-specs=${join(cache, "arm64/musl.specs")}`, "-mno-outline-atomics"],
   link: [...tight, `-specs=${join(cache, "arm64/musl.specs")}`],
   emulator: join(cache, "arm64/usr/bin/qemu-aarch64"),
+};
+
+/** The same for s390x (scripts/cross s390x), which is big-endian: its bytecode is of its own compiler. */
+export const muslS390x: Toolchain = {
+  name: "musl-s390x",
+  compiler: "s390x-linux-gnu-gcc",
+  compile: [...common, ...small, `-specs=${join(cache, "s390x/musl.specs")}`],
+  link: [...tight, `-specs=${join(cache, "s390x/musl.specs")}`],
+  emulator: join(cache, "s390x/usr/bin/qemu-s390x"),
+  bigEndian: true,
 };
 
 /** Collects garbage at every allocation: what is used after it was let go shows at once. */
@@ -141,27 +152,22 @@ export function engineObjects(toolchain: Toolchain): string[] {
   return SOURCES.flatMap(([names]) => names).map((name) => join(dir, `${name}.o`));
 }
 
-/** JavaScript to bytecode. The same bytecode serves all variants of the engine. */
-export function compileBytecode(javascript: Uint8Array): Buffer {
+/** JavaScript to bytecode. The same bytecode serves all variants of the engine with one order of bytes. */
+export function compileBytecode(javascript: Uint8Array, { bigEndian = false }: Partial<Toolchain> = {}): Buffer {
+  const toolchain = bigEndian ? muslS390x : musl;
   const source = join(root, "src/host/quickjs/compile.c");
-  const objects = engineObjects(musl);
+  const objects = engineObjects(toolchain);
   const key = createHash("sha256").update(readFileSync(source)).update(objects.join()).digest("hex").slice(0, 16);
   const tool = join(cache, "engine", `compile-${key}`);
   if (!existsSync(tool)) {
-    run("musl-gcc", [
-      ...musl.compile,
-      "-Wall",
-      "-Wextra",
-      "-isystem",
-      engineSource(),
-      source,
-      ...objects,
-      ...tight,
-      "-lm",
-      "-o",
-      `${tool}.${process.pid}`,
-    ]);
+    const own = [...toolchain.compile, "-Wall", "-Wextra", "-isystem", engineSource(), source];
+    // Specs may be given once.
+    const rest = toolchain.link.filter((flag) => !toolchain.compile.includes(flag));
+    run(toolchain.compiler, [...own, ...objects, ...rest, "-lm", "-o", `${tool}.${process.pid}`]);
     renameSync(`${tool}.${process.pid}`, tool);
   }
-  return run(tool, [], javascript);
+  const bytecode =
+    toolchain.emulator === undefined ? run(tool, [], javascript) : run(toolchain.emulator, [tool], javascript);
+  // s390x wants symbols, such as the one behind it, at even addresses.
+  return bytecode.length % 2 === 0 ? bytecode : Buffer.concat([bytecode, Buffer.alloc(1)]);
 }

@@ -35,21 +35,22 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
 }
 
 /** File offset of a virtual address in a static 64-bit ELF file. */
-function fileOffset(elf: Buffer, address: bigint): number {
-  const table = Number(elf.readBigUInt64LE(32));
-  for (let i = 0; i < elf.readUInt16LE(56); i++) {
+function fileOffset(elf: Buffer, address: bigint, little: boolean): number {
+  const fields = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
+  const word = (at: number): bigint => fields.getBigUint64(at, little);
+  const table = Number(word(32));
+  for (let i = 0; i < fields.getUint16(56, little); i++) {
     const at = table + i * 56;
-    const start = elf.readBigUInt64LE(at + 16);
-    const isLoad = elf.readUInt32LE(at) === 1;
-    if (isLoad && address >= start && address < start + elf.readBigUInt64LE(at + 32)) {
-      return Number(elf.readBigUInt64LE(at + 8) + address - start);
-    }
+    const start = word(at + 16);
+    const isLoad = fields.getUint32(at, little) === 1;
+    if (isLoad && address >= start && address < start + word(at + 32)) return Number(word(at + 8) + address - start);
   }
   throw new BuildError("the executable's arena is not in its file");
 }
 
 interface Snapshot {
   image: Buffer;
+  address: bigint;
   used: number;
   overflowed: boolean;
   misplaced: boolean;
@@ -61,9 +62,10 @@ function takeSnapshot(toolchain: Toolchain, executable: string, program: Program
   writeFileSync(plan, program.plan);
   const command = toolchain.emulator === undefined ? [executable, plan] : [toolchain.emulator, executable, plan];
   const image = run(command[0]!, command.slice(1), program.main, {});
-  const used = Number(image.readBigUInt64LE(HEAD.used));
-  const isSet = (field: number) => image.readBigUInt64LE(field) !== 0n;
-  return { image, used, overflowed: isSet(HEAD.overflowed), misplaced: isSet(HEAD.misplaced) };
+  const field = (at: number) => (toolchain.bigEndian ? image.readBigUInt64BE(at) : image.readBigUInt64LE(at));
+  const isSet = (at: number) => field(at) !== 0n;
+  const [used, address] = [Number(field(HEAD.used)), field(HEAD.address)];
+  return { image, address, used, overflowed: isSet(HEAD.overflowed), misplaced: isSet(HEAD.misplaced) };
 }
 
 const sizeFile = join(cache, "engine", "arena-size");
@@ -78,12 +80,12 @@ function linkWithSnapshot(toolchain: Toolchain, dir: string, program: Program): 
   }
   for (let tries = 0; tries < 8; tries++) {
     const executable = link(toolchain, dir, program, [`-DSNAPSHOT=${arena}`]);
-    const { image, used, overflowed, misplaced } = takeSnapshot(toolchain, executable, program);
+    const { image, address, used, overflowed, misplaced } = takeSnapshot(toolchain, executable, program);
     if (misplaced) throw new BuildError(`the plan of the snapshot does not hold for ${toolchain.name}`);
     const exact = Math.ceil(used / PAGE) * PAGE;
     if (!overflowed && exact === arena) {
       const elf = readFileSync(executable);
-      image.copy(elf, fileOffset(elf, image.readBigUInt64LE(HEAD.address)));
+      image.copy(elf, fileOffset(elf, address, !toolchain.bigEndian));
       writeFileSync(executable, elf);
       writeFileSync(sizeFile, String(arena));
       return executable;

@@ -1,6 +1,8 @@
 // Giving up what the rest of a call does not need: Linux's Landlock for files and programs, fewer capabilities. None of it can be taken
 // back. Each call pays for this: as few system calls as can be, and their structures are part of the snapshot.
+
 import { E2BIG, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from "./constants.ts";
+import { LOW } from "./endian.ts";
 import { type Fd, type Grants, SystemError } from "./host.ts";
 import type { ProgramHost } from "./run.ts";
 
@@ -43,11 +45,16 @@ function words(...values: number[]): Uint8Array {
   return new Uint8Array(new Uint32Array(values).buffer);
 }
 
+/** Numbers below 2^32, each in 64 bits. */
+function words64(...values: number[]): Uint8Array {
+  return words(...values.flatMap((value) => (LOW === 0 ? [value, 0] : [0, value])));
+}
+
 /** struct landlock_ruleset_attr: three 64-bit fields, of which older kernels know the first or two. */
 function attributesFor(abi: number): Uint8Array {
   const files = abi < 2 ? HANDLED_BY_1 : HANDLED;
-  if (abi < 4) return words(files, 0);
-  return abi < 6 ? words(files, 0, TCP, 0) : words(files, 0, TCP, 0, SCOPED, 0);
+  if (abi < 4) return words64(files);
+  return abi < 6 ? words64(files, TCP) : words64(files, TCP, SCOPED);
 }
 
 const newest = attributesFor(NEWEST);
@@ -105,7 +112,7 @@ const rule = new Uint32Array(3);
 const ruleBytes = new Uint8Array(rule.buffer);
 
 function allow(host: SystemCalls, ruleset: Fd, fd: Fd, rights: number): void {
-  rule[0] = rights;
+  rule[LOW] = rights;
   rule[2] = fd;
   host.call("landlock_add_rule", "", ruleset, RULE_PATH_BENEATH, ruleBytes, 0);
 }

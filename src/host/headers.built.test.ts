@@ -1,6 +1,8 @@
 // Our numbers are the kernel's: its headers come with linux-libc-dev.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import { cache } from "../../scripts/build/paths.ts";
 import { errnoName, errnoOf, errnoText } from "./errno.ts";
 import { NUMBERS } from "./syscalls.ts";
 
@@ -13,8 +15,15 @@ function defined(header: string): Map<string, number> {
 test("system call numbers are those of the kernel's headers", () => {
   const x64 = defined("/usr/include/x86_64-linux-gnu/asm/unistd_64.h");
   const arm64 = defined("/usr/include/asm-generic/unistd.h");
-  for (const [name, numbers] of Object.entries(NUMBERS))
-    expect([name, ...numbers]).toEqual([name, x64.get(name), arm64.get(name)]);
+  for (const [name, [onX64, onArm64]] of Object.entries(NUMBERS))
+    expect([name, onX64, onArm64]).toEqual([name, x64.get(name), arm64.get(name)]);
+});
+
+// musl's, which comes with what a build for s390x needs.
+const s390x = join(cache, "s390x/usr/include/s390x-linux-musl/bits/syscall.h");
+test.skipIf(!existsSync(s390x))("and of s390x", () => {
+  const numbers = defined(s390x);
+  for (const [name, [, , number]] of Object.entries(NUMBERS)) expect([name, number]).toEqual([name, numbers.get(name)]);
 });
 
 test("errno names are those of the kernel's headers", () => {

@@ -1,4 +1,5 @@
 // Host.run: a program with its input and output on pipes, a limit on its output and a deadline.
+
 import { concat } from "./concat.ts";
 import {
   EACCES,
@@ -13,6 +14,7 @@ import {
   SIGKILL,
   SIGPIPE,
 } from "./constants.ts";
+import { LITTLE_ENDIAN } from "./endian.ts";
 import type { Command, Fd, Host, Outcome, PollFd } from "./host.ts";
 import { errnoName, errnoText, SystemError } from "./host.ts";
 import { type HeldSignals, releaseSignals, restoreSignals } from "./signals.ts";
@@ -96,7 +98,7 @@ function throwIfNotStarted(host: ProgramHost, failure: Fd, pid: number, path: st
   const left = host.read(failure, 4);
   if (left.length === 0) return;
   host.waitpid(pid);
-  const errno = new DataView(left.buffer, left.byteOffset).getUint32(0, true);
+  const errno = new DataView(left.buffer, left.byteOffset).getUint32(0, LITTLE_ENDIAN);
   throw new SystemError("execve", errno, errnoName(errno), errnoText(errno), path);
 }
 

@@ -1,5 +1,6 @@
 // Signals that would end us while a program runs that we have started: they are kept, so that the program is ended first and what we did is undone.
 import { O_CLOEXEC, SIGINT, SIGTERM } from "./constants.ts";
+import { LITTLE_ENDIAN } from "./endian.ts";
 import { type Fd, type Host, SystemError } from "./host.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
@@ -21,10 +22,13 @@ export interface HeldSignals {
   before: Uint8Array;
 }
 
+/** The byte of sigset_t, one number of 64 bits, that has this signal. */
+const byteOf = (signal: number): number => ((signal - 1) >> 3) ^ (LITTLE_ENDIAN ? 0 : 7);
+
 /** sigset_t. */
 export function signalSet(signals: readonly number[]): Uint8Array {
   const set = new Uint8Array(8);
-  for (const signal of signals) set[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
+  for (const signal of signals) set[byteOf(signal)]! |= 1 << ((signal - 1) & 7);
   return set;
 }
 
@@ -61,9 +65,11 @@ export function restoreSignals(host: SignalHost, before: Uint8Array): void {
 function isIgnored(host: SignalHost, signal: number): boolean {
   const action = new Uint8Array(32);
   host.call("rt_sigaction", "", signal, null, action, 8);
-  return action[0] === SIG_IGN && action.subarray(1, 8).every((byte) => byte === 0);
+  // The handler, 64 bits.
+  const low = LITTLE_ENDIAN ? 0 : 7;
+  return action.subarray(0, 8).every((byte, i) => byte === (i === low ? SIG_IGN : 0));
 }
 
 function isIn(set: Uint8Array, signal: number): boolean {
-  return (set[(signal - 1) >> 3]! & (1 << ((signal - 1) & 7))) !== 0;
+  return (set[byteOf(signal)]! & (1 << ((signal - 1) & 7))) !== 0;
 }

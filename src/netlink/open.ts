@@ -1,5 +1,6 @@
 // Making a netlink socket.
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../host/constants.ts";
+import { LITTLE_ENDIAN } from "../host/endian.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { Bytes } from "./bytes.ts";
 import * as c from "./constants.ts";
@@ -22,7 +23,7 @@ export function openSocket(protocol: number, groups: number, timeout: number): {
     // struct timeval: a long is two words, of which the lower is the first one or, big-endian, the second.
     const time = new Bytes(16);
     time.u32[0] = timeout;
-    if (time.u8[0] === 0) time.u32.set([0, timeout]);
+    if (!LITTLE_ENDIAN) time.u32.set([0, timeout]);
     host.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time.u8);
     return { fd, port: bindPort(fd, groups) };
   } catch (error) {

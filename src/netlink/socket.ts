@@ -2,6 +2,7 @@
 // send(2), so its answer waits in the queue when recv(2) is called; deadlines are for the case that it does not. RouteSocket is
 // rtnetlink's; that of nf_tables is in src/nftables.
 import { POLLIN } from "../host/constants.ts";
+import { LITTLE_ENDIAN } from "../host/endian.ts";
 import { type Fd, host, type Received, SystemError } from "../host/host.ts";
 import { Bytes, Writer } from "./bytes.ts";
 import * as c from "./constants.ts";
@@ -94,7 +95,7 @@ export class NetlinkSocket {
     try {
       const value = host.getsockopt(this.#fd, SOL_SOCKET, SO_NETNS_COOKIE, 8);
       let text = "";
-      for (let i = value.length - 1; i >= 0; i--) text += (value[i]! + 256).toString(16).slice(1);
+      for (const byte of LITTLE_ENDIAN ? value.reverse() : value) text += (byte + 256).toString(16).slice(1);
       return text;
     } catch (error) {
       if (error instanceof SystemError) return "";

@@ -441,6 +441,11 @@ static long raw_syscall(long nr, long a, long b, long c, long d) {
   register long x3 __asm__("x3") = d, x4 __asm__("x4") = 0, x5 __asm__("x5") = 0;
   __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
   return x0;
+#elif defined __s390x__
+  register long r1 __asm__("1") = nr, r2 __asm__("2") = a, r3 __asm__("3") = b, r4 __asm__("4") = c, r5 __asm__("5") = d;
+  register long r6 __asm__("6") = 0, r7 __asm__("7") = 0;
+  __asm__ volatile("svc 0" : "+d"(r2) : "d"(r1), "d"(r3), "d"(r4), "d"(r5), "d"(r6), "d"(r7) : "memory");
+  return r2;
 #else
   register long r10 __asm__("r10") = d, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
   __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
@@ -581,6 +586,8 @@ static const JSCFunctionListEntry functions[] = {
   JS_CFUNC_DEF("stackLimit", 0, js_stack_limit), JS_CFUNC_DEF("readFiles", 4, js_read_files),
 #ifdef __aarch64__
   JS_PROP_STRING_DEF("machine", "arm64", 0),
+#elif defined __s390x__
+  JS_PROP_STRING_DEF("machine", "s390x", 0),
 #else
   JS_PROP_STRING_DEF("machine", "x64", 0),
 #endif
