@@ -35,7 +35,9 @@ const allowed: Record<string, readonly string[]> = {
 };
 
 /** The port, and what is neither of a host nor of a call: the others are a host's own. */
-const port = ["host.ts", "constants.ts", "errno.ts", "concat.ts", "loops.ts"].map((file) => `src/host/${file}`);
+const port = ["host.ts", "constants.ts", "errno.ts", "concat.ts", "endian.ts", "loops.ts"].map(
+  (file) => `src/host/${file}`,
+);
 
 /** Node's API is for the Node host. */
 const onNode = /^src\/host\/node\/|^src\/entry\/node\.ts$/;
