@@ -109,14 +109,23 @@ export function giveAddress(t: Sandbox, { pf }: Card, n: number, mac: string): v
     ip link set ${pf} vf ${n} mac ${mac}; ip link show vf${n} | grep -q "link/ether ${mac} "`);
 }
 
+/** undefined: another case has taken it meanwhile. */
+function pciOf(name: string): string | undefined {
+  try {
+    return basename(readlinkSync(`${NET}/${name}/device`));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Moving is what decides between two cases that want the same card. */
 function claim(holder: number): [name: string, pci: string] {
   if (process.env.PODNIC_VM === undefined) throw new NotRunnable("no card to lend outside conformance/vm");
   const end = Date.now() + PATIENCE;
   for (;;) {
     for (const name of lendableCards()) {
-      const pci = basename(readlinkSync(`${NET}/${name}/device`));
-      if (outside(`ip link set ${name} netns ${holder}`)) return [name, pci];
+      const pci = pciOf(name);
+      if (pci !== undefined && outside(`ip link set ${name} netns ${holder}`)) return [name, pci];
     }
     if (Date.now() > end) throw new NotRunnable("no network card became free");
     pause(200);
