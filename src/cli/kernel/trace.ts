@@ -23,6 +23,7 @@ export function traceNetlink(host: Host, say: (line: string) => void): void {
     for (const line of lines.slice(1)) say(`    ${line}`);
   };
   const showSent = (space: Space, message: Message) => {
+    devices.learnPair(space, message, (fd) => spaces.of(fd));
     const names = namesIn(space);
     const lines = [ipIn(space, words(message, names)), ...describeMessage(message, names)];
     show(
