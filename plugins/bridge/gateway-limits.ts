@@ -29,14 +29,17 @@ function isWithin(inner: Prefix, outer: Prefix): boolean {
   return inner.length >= outer.length && prefixContains(outer, inner.address);
 }
 
-/** What the node has, or reaches, elsewhere than on `holder`, the interface that is to have the gateways (undefined: it is yet to be made). */
-export function refuseTaken(holder: Link | undefined, gateways: Prefix[]): void {
+/**
+ * What the node has, or reaches, elsewhere than on the interface that is to have the gateways. `holder` undefined: it is yet to be made, and
+ * will be called `name`; another ADD may make it, with its addresses, while this one looks.
+ */
+export function refuseTaken(holder: Link | undefined, name: string, gateways: Prefix[]): void {
   if (gateways.length === 0) return;
   for (const gateway of gateways) refuseWide(gateway);
   for (const found of listAddresses(ownNamespace().route, 0)) {
     // Each link has its own.
     if (found.index === holder?.index || (found.address.family === 6 && found.scope === RT_SCOPE_LINK)) continue;
-    for (const gateway of gateways) refuseClash(holder, found, gateway);
+    for (const gateway of gateways) refuseClash(holder, name, found, gateway);
   }
 }
 
@@ -48,12 +51,13 @@ function refuseWide(gateway: Prefix): void {
   );
 }
 
-function refuseClash(holder: Link | undefined, found: KernelAddress, gateway: Prefix): void {
+function refuseClash(holder: Link | undefined, name: string, found: KernelAddress, gateway: Prefix): void {
   const { address, length, peer } = found;
   const isOwn = equalAddresses(address, gateway.address);
   const subnet = { address: peer ?? address, length };
   if (!isOwn && (!prefixContains(subnet, gateway.address) || isNamedIn(subnet, gateway))) return;
   const other = getLink(ownNamespace().route, found.index);
+  if (other?.name === name) return;
   // Its traffic is looked up in other tables.
   if (other === undefined || vrfOf(other) !== vrfOf(holder)) return;
   if (isOwn) {

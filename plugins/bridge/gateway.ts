@@ -22,9 +22,10 @@ import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import type { BridgeConfig } from "./config.schema.ts";
+import { bridgeName } from "./config.ts";
 import { isOurs } from "./find.ts";
 import { refuseTaken, refuseToRemove, refuseUnlisted } from "./gateway-limits.ts";
-import { findVlanInterface, makeVlanInterface, VLAN_ALIAS } from "./vlan-gateway.ts";
+import { findVlanInterface, makeVlanInterface, VLAN_ALIAS, vlanInterfaceName } from "./vlan-gateway.ts";
 
 const STATE = ownPlace("/run/podnic");
 const LOCKS = `${STATE.path}/bridge`;
@@ -50,10 +51,16 @@ export function underLockIfAny(bridge: string, body: () => void): void {
  */
 export function planGateway(call: Call<BridgeConfig>, bridge: Bridge | undefined, gateways: Prefix[]): number {
   refuseUnlisted(gateways);
-  if (bridge === undefined) refuseTaken(undefined, gateways);
+  if (bridge === undefined) refuseTaken(undefined, holderName(call), gateways);
   // The interface of the VLAN goes with its last port: only under the lock it is there to stay.
   if (bridge === undefined || (call.config.vlan ?? 0) !== 0) return 0;
   return planOn(call, bridge, gateways).added.length === 0 ? bridge.index : 0;
+}
+
+/** Of the interface that has the gateways' addresses. */
+function holderName(call: Call<BridgeConfig>): string {
+  const { vlan = 0 } = call.config;
+  return vlan === 0 ? bridgeName(call) : vlanInterfaceName(bridgeName(call), vlan);
 }
 
 /** Gives the host the gateways' addresses and lets it forward. `ready`: what planGateway has returned. Returns the interface that has them. */
@@ -75,11 +82,11 @@ interface Plan extends Changes {
 }
 
 /** What an ADD would do now. Throws Failure when it would be refused. */
-export function planOn({ config }: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Plan {
-  const { vlan = 0, forceAddress = false } = config;
+export function planOn(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Plan {
+  const { vlan = 0 } = call.config;
   const on = vlan === 0 ? bridge : findVlanInterface(bridge, vlan);
   const ours = on !== undefined && (vlan === 0 ? isOurs(bridge) : on.alias === VLAN_ALIAS);
-  return { on, ...planAddresses(on, ours, gateways, forceAddress) };
+  return { on, ...planAddresses(call, on, ours, gateways) };
 }
 
 function giveAddresses(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
@@ -99,16 +106,16 @@ function without(has: KernelAddress[], gateways: Prefix[]): Prefix[] {
 }
 
 /** `link` undefined: it is yet to be made. Throws Failure for what it must not have, or must not lose. */
-function planAddresses(link: Link | undefined, ours: boolean, gateways: Prefix[], force: boolean): Changes {
+function planAddresses(call: Call<BridgeConfig>, link: Link | undefined, ours: boolean, gateways: Prefix[]): Changes {
   const has = link === undefined ? [] : listAddresses(ownNamespace().route, link.index);
   const added = without(has, gateways);
   const removed = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
   const [first] = removed;
   if (link !== undefined && first !== undefined) {
-    if (!force) throw refusal(link, first, added[0]!);
+    if (call.config.forceAddress !== true) throw refusal(link, first, added[0]!);
     refuseToRemove(link, ours, first);
   }
-  refuseTaken(link, added);
+  refuseTaken(link, holderName(call), added);
   return { added, removed };
 }
 
