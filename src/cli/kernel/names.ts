@@ -2,7 +2,7 @@
 import type { Fd } from "../../host/host.ts";
 import * as c from "../../netlink/constants.ts";
 import { readLink } from "../../netlink/link.ts";
-import type { Message } from "./message.ts";
+import { isFrame, type Message } from "./message.ts";
 import type { Space } from "./spaces.ts";
 
 /** What numbers stand for. */
@@ -29,9 +29,9 @@ export class DeviceNames {
   }
 
   /** Takes both names out of a request for a veth. `spaceOf`: the namespace behind a descriptor. */
-  learnPair(space: Space, { type, bytes, start, end }: Message, spaceOf: (fd: Fd) => Space): void {
-    if (type !== c.RTM_NEWLINK) return;
-    const { attributes } = readLink(bytes, start, end);
+  learnPair(space: Space, message: Message, spaceOf: (fd: Fd) => Space): void {
+    if (message.type !== c.RTM_NEWLINK || isFrame(message)) return;
+    const { attributes } = readLink(message.bytes, message.start, message.end, true);
     const peer = attributes.linkInfo?.data?.peer;
     if (attributes.name === undefined || peer?.name === undefined) return;
     const there = peer.netNsFd === undefined ? space : spaceOf(peer.netNsFd);
