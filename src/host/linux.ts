@@ -16,7 +16,7 @@ import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Command, Fd, Grants, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
-import { type HeldSignals, holdSignals, signalSet } from "./signals.ts";
+import { type HeldSignals, holdSignals, SIG_BLOCK, SIG_IGN, signalSet } from "./signals.ts";
 import { type Argument, type Kernel, MACHINES, type Machine, NUMBERS, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
@@ -41,8 +41,6 @@ const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 /** Microseconds that leaveAside's process stays, so that it is the last to close: we end earlier. */
 const LEAVE_TIME = 20_000;
-const SIG_IGN = 1;
-const SIG_BLOCK = 0;
 /** Above any descriptor a process can have (fs.nr_open is below 2^31). */
 const LAST_FD = 0x7fffffff;
 

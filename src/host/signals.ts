@@ -4,8 +4,8 @@ import { LITTLE_ENDIAN } from "./endian.ts";
 import { type Fd, type Host, SystemError } from "./host.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
-const SIG_IGN = 1;
-const SIG_BLOCK = 0;
+export const SIG_IGN = 1;
+export const SIG_BLOCK = 0;
 const SIG_SETMASK = 2;
 /** What asks a process to end. */
 const ENDING = [SIGTERM, SIGINT];
