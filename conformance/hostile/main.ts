@@ -108,7 +108,8 @@ function judgeAdds(
     idle + 15 * floor,
     fresh(() => add("first")),
   );
-  judge(`${name}: the second ADD`, 2 * idle + 0.3 * floor, () => add("second"));
+  let next = 2;
+  judge(`${name}: the second ADD`, 2 * idle + 0.3 * floor, () => add(`container-${next++}`));
 }
 
 const hostLocal = {
