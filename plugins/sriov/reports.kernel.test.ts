@@ -42,7 +42,6 @@ import {
 leaveMachine();
 
 const EPERM = 1;
-const _EAGAIN = 11;
 const EBUSY = 16;
 const EINVAL = 22;
 const EMSGSIZE = 90;
