@@ -111,7 +111,8 @@ function plug(plugin: Plugin): void {
 
 /** A function made anew: the kernel gives its interface to the machine's first namespace. */
 function plugFunction(): void {
-  const [pf] = sh(`ls ${card}/net 2>/dev/null || nsenter -t 1 -m -n ls ${card}/net`).trim().split("\n");
+  // A directory shows the interfaces of one namespace.
+  const pf = sh(`ls ${card}/net`).trim() || sh(`nsenter -t 1 -m -n ls ${card}/net`).trim();
   const first = "nsenter -t 1 -n ip link set";
   sh(`if ! ip link show ${pf} >/dev/null 2>&1; then ${first} ${pf} netns ${process.pid}; fi; ip link set ${pf} up
       echo 0 >${card}/sriov_numvfs; echo 1 >${card}/sriov_numvfs
