@@ -6,7 +6,6 @@ import { emptyResult, type Interface, type Result } from "../../src/cni/result.t
 import { confinePath, ownPlace } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
-import { announceAddresses } from "../../src/link/announce.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
 import { confirm, identify } from "../../src/link/identity.ts";
@@ -84,8 +83,9 @@ function add(call: Call<HostDeviceConfig>): Result {
     const free = findFreeDevice(call, hostNs, selection);
     const routes = relevantRoutes(hostNs.route, free.index);
     refuseToLend(hostNs, free, call.netns, routes);
-    requireFreeInPod(pod, attachment.ifName);
     network = captureNetwork(hostNs.route, free, routes);
+    // The last look before the device is written down and moved.
+    requireFreeInPod(pod, attachment.ifName);
     return take(call, hostNs, pod, free, administered(network));
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
@@ -93,8 +93,7 @@ function add(call: Call<HostDeviceConfig>): Result {
   if (addresses !== undefined) {
     // Of the sysctls that make the kernel announce, only IPv6's matters to a device that is up already: after duplicate detection.
     const notify = addresses.ips.some(({ address }) => address.address.family === 6);
-    configureInterface(pod, link.index, attachment.ifName, addresses, { notify });
-    announceAddresses(pod, link.index, attachment.ifName, link.mac, addresses.ips);
+    configureInterface(pod, link.index, attachment.ifName, addresses, { notify, announce: link.mac });
   }
   const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
   if (link.mac !== "") own.mac = link.mac;
@@ -141,7 +140,7 @@ function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Lin
   transaction.onRollback(`returning ${link.name} to the host`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.
-  const moved = moveLink(hostNs, pod, link, key.ifName, { alias: link.name, up: true }, saved);
+  const moved = moveLink(hostNs, pod, link, key.ifName, { alias: link.name, up: true }, saved, true);
   const confirmed = confirm(saved, pod, moved);
   if (confirmed !== saved) hostDeviceLender.store().write(key, { ...data, was: confirmed }, homeOf(hostNs));
   return moved;

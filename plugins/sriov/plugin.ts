@@ -6,7 +6,6 @@ import { emptyResult, type Interface, type Result } from "../../src/cni/result.t
 import { ownPlace } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
-import { announceAddresses } from "../../src/link/announce.ts";
 import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
 import { identify } from "../../src/link/identity.ts";
@@ -78,8 +77,7 @@ function add(call: Call<SriovConfig>): Result {
   if (link !== undefined) {
     const { ifName } = attachment;
     const spec = addresses ?? emptyResult();
-    configureInterface(pod, link.index, ifName, spec, { notify: true });
-    announceAddresses(pod, link.index, ifName, link.mac, spec.ips);
+    configureInterface(pod, link.index, ifName, spec, { notify: true, announce: link.mac });
   }
   const own: Interface = { name: attachment.ifName, mtu, sandbox: netns, pciID: vf.pci };
   if (mac !== "") own.mac = mac;

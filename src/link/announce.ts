@@ -17,6 +17,7 @@ import {
   RTM_NEWNEIGH,
 } from "../netlink/constants.ts";
 import { writeNeighbour } from "../netlink/neighbour.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
 import { listAddresses } from "./address.ts";
 import { waitCarrier } from "./carrier.ts";
 import { inNamespace, type NetNs } from "./namespace.ts";
@@ -41,14 +42,42 @@ const ALL_NODES: Address = {
  * from the interface itself. Never fails.
  */
 export function announceAddresses(pod: NetNs, index: number, name: string, mac: string, ips: AddressSpec[]): void {
-  const hardware = parseMac(mac);
-  // Both protocols as sent here are Ethernet's; IPoIB has 20-byte addresses.
-  if (ips.length === 0 || hardware === undefined || hardware.length !== 6) return;
   try {
-    const rest = ips.filter((ip) => !isProbed(ip, ips));
-    probe(pod, index, name, ips);
+    const rest = beginAnnouncing(pod.route, index, name, mac, ips);
+    if (rest.length < ips.length) pod.route.runEach();
+    announceByPackets(pod, index, name, mac, rest);
+  } catch (error) {
+    log("info", `cannot announce the addresses of ${name}`, { cause: String(error) });
+  }
+}
+
+/**
+ * The requests to the kernel alone, as part of a batch: whether one is refused is nobody's business. Returns the addresses that are left for
+ * announceByPackets.
+ */
+export function beginAnnouncing(
+  route: RouteSocket,
+  index: number,
+  name: string,
+  mac: string,
+  ips: AddressSpec[],
+): AddressSpec[] {
+  // Both protocols as sent here are Ethernet's; IPoIB has 20-byte addresses.
+  if (ips.length === 0 || parseMac(mac)?.length !== 6) return [];
+  return ips.filter((ip) => {
+    if (!isProbed(ip, ips)) return true;
+    beginProbe(route, index, name, ip.address.address);
+    return false;
+  });
+}
+
+/** What beginAnnouncing has left. Never fails. */
+export function announceByPackets(pod: NetNs, index: number, name: string, mac: string, rest: AddressSpec[]): void {
+  const hardware = parseMac(mac);
+  if (rest.length === 0 || hardware === undefined) return;
+  try {
     // Before the wait for carrier: a tentative address does not become usable meanwhile.
-    const usable = rest.length === 0 ? [] : usableAddresses(pod, index, name, rest);
+    const usable = usableAddresses(pod, index, name, rest);
     if (usable.length === 0 || !waitCarrier(pod.route, index)) return;
     inNamespace(pod, () => {
       for (const address of usable) {
@@ -76,19 +105,15 @@ function isProbed({ address: wanted }: AddressSpec, ips: AddressSpec[]): boolean
  * seconds, so that one that meets a switch port not yet forwarding is not the last. A packet socket would cost ADD 10 ms: closing it
  * waits for an RCU grace period (measured).
  */
-function probe(pod: NetNs, index: number, name: string, ips: AddressSpec[]): void {
-  for (const ip of ips.filter((each) => isProbed(each, ips))) {
-    const { address } = ip.address;
-    const operation = `ip neigh add ${formatAddress(address)} dev ${name} use`;
-    writeNeighbour(pod.route.begin(operation, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL), {
-      family: AF_INET,
-      index,
-      state: NUD_PERMANENT,
-      flags: NTF_USE,
-      attributes: { destination: address.bytes },
-    });
-  }
-  pod.route.runEach();
+function beginProbe(route: RouteSocket, index: number, name: string, address: Address): void {
+  const operation = `ip neigh add ${formatAddress(address)} dev ${name} use`;
+  writeNeighbour(route.begin(operation, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL), {
+    family: AF_INET,
+    index,
+    state: NUD_PERMANENT,
+    flags: NTF_USE,
+    attributes: { destination: address.bytes },
+  });
 }
 
 /** Without IPv6 addresses that are still tentative: they must not be the source of a packet (RFC 4862, 5.4). */

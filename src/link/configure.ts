@@ -1,4 +1,4 @@
-// Gives an interface its addresses and routes. check.ts says whether it still has them, announce.ts tells the neighbours.
+// Gives an interface its addresses and routes, and tells the neighbours (announce.ts). check.ts says whether it still has them.
 import { Failure } from "../errors.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
@@ -7,6 +7,7 @@ import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { beginAddAddress, broadcastOf, listAddresses } from "./address.ts";
 import { replaceLearnt } from "./advertised.ts";
+import { announceByPackets, beginAnnouncing } from "./announce.ts";
 import { RTMGRP_IPV6_IFADDR, settleAddresses } from "./dad.ts";
 import { holderOfAddress, holderOfMac } from "./held.ts";
 import { beginSetLink, getLink, setLink } from "./link.ts";
@@ -27,6 +28,8 @@ export interface ConfigureOptions {
   ignoreRouterAdvertisements?: boolean;
   /** arp_notify=1 and ndisc_notify=1, so that the kernel too announces addresses when the link comes up. Failure is ignored. */
   notify?: boolean;
+  /** The interface's MAC: the addresses are announced (announce.ts), as far as the kernel does it in the same send. */
+  announce?: string;
 }
 
 const EEXIST = 17;
@@ -35,7 +38,8 @@ const IPV6_MIN_MTU = 1280;
 const DAD_FLAGS = { wait: 0, always: 0, skip: IFA_F_NODAD, optimistic: IFA_F_OPTIMISTIC };
 
 /**
- * Addresses, up, DAD, routes, in the order of the Go plugins' ConfigureIface, addresses and routes in one send each.
+ * Addresses, up, DAD, routes, in the order of the Go plugins' ConfigureIface, addresses and routes in one send each; then the announcements,
+ * which cost a round trip of their own only where DAD is waited for.
  * Undo is the caller's: the link is removed or moved back. Throws Failure naming the address or route and the cure.
  */
 export function configureInterface(
@@ -81,13 +85,17 @@ export function configureInterface(
     if (notifications === undefined) {
       // Nothing to wait for: one send.
       beginRoutes(route, index, name, plan);
+      const rest = beginAnnouncing(route, index, name, options.announce ?? "", spec.ips);
       throwRefusals(pod, index, name, route.runEach(), spec, plan);
+      announceByPackets(pod, index, name, options.announce ?? "", rest);
       return;
     }
     throwRefusals(pod, index, name, route.runEach(), spec, { ...plan, routes: [] });
     settleAddresses(route, notifications, index, name);
     beginRoutes(route, index, name, plan);
+    const rest = beginAnnouncing(route, index, name, options.announce ?? "", spec.ips);
     throwRouteRefusals(route, index, name, route.runEach(), plan);
+    announceByPackets(pod, index, name, options.announce ?? "", rest);
   } finally {
     notifications?.close();
   }

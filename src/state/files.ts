@@ -54,14 +54,29 @@ export function openDirectory(path: string, create?: { mode: number }): Fd | und
   return walkToDirectory(path, create);
 }
 
-/** Runs `body` with the directory open, and closes it. `body` is not run when the directory does not exist. */
+/** The directory that withDirectory has open, the innermost one. */
+let within: { path: string; dir: Fd } | undefined;
+
+/**
+ * Runs `body` with the directory open, and closes it. `body` is not run when the directory does not exist. Who asks for the same one inside gets
+ * the same one: what a lock guards is in the directory that the lock is in, whatever the path leads to by then.
+ */
 export function withDirectory<T>(
   path: string,
   create: { mode: number } | undefined,
   body: (dir: Fd) => T,
 ): T | undefined {
+  const outer = within;
+  if (outer?.path === path) return body(outer.dir);
   const dir = openDirectory(path, create);
-  return dir === undefined ? undefined : closing(dir, body);
+  if (dir === undefined) return undefined;
+  within = { path, dir };
+  try {
+    return body(dir);
+  } finally {
+    within = outer;
+    host.close(dir);
+  }
 }
 
 /** Runs `body` with a descriptor and closes it whatever happens. */

@@ -133,6 +133,33 @@ describe.each([
     expect(fs.statSync(`${root}/unplugged/deep/x`).isDirectory()).toBe(true);
   });
 
+  it("what a lock guards is in the directory that the lock is in, whatever becomes of the path", () => {
+    const store = recordStore<number>("some", root);
+    const key = { network: "n", containerId: "c", ifName: "eth0" };
+    files.withDirectory(`${root}/some`, { mode: 0o700 }, (locked) =>
+      withLock(locked, "lock", 0, () => {
+        fs.renameSync(`${root}/some`, `${root}/moved`);
+        fs.mkdirSync(`${root}/some`);
+        store.write(key, 7);
+        expect([store.read(key)?.data, store.list().length]).toEqual([7, 1]);
+      }),
+    );
+    expect([fs.readdirSync(`${root}/some`), fs.readdirSync(`${root}/moved`).sort()]).toEqual([
+      [],
+      ["lock", "n:c:eth0.json"],
+    ]);
+    // Outside it is what the path leads to.
+    expect(store.read(key)).toBeUndefined();
+    expect(
+      problemOf(() =>
+        files.withDirectory(root, undefined, () =>
+          files.withDirectory(root, undefined, () => Number("x").toFixed(101)),
+        ),
+      ),
+    ).toBeInstanceOf(RangeError);
+    expect(files.withDirectory(root, undefined, (one) => fs.readlinkSync(`/proc/self/fd/${one}`))).toBe(root);
+  });
+
   it("leaves no descriptor open", () => {
     fs.symlinkSync("self", `${root}/self`);
     const count = (): number => fs.readdirSync("/proc/self/fd").length;

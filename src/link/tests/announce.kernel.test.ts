@@ -1,7 +1,7 @@
 // Announcements on a real kernel, read by a packet socket at the other end of the cable.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AF_PACKET, POLLIN, SOCK_CLOEXEC, SOCK_RAW } from "../../host/constants.ts";
-import { type Fd, host } from "../../host/host.ts";
+import { type Fd, host, installHost } from "../../host/host.ts";
 import { Bytes } from "../../netlink/bytes.ts";
 import { toHex } from "../../testing/golden.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
@@ -61,6 +61,34 @@ function announce(ips: string[], dad: "skip" | "wait" = "skip", patience = 0) {
   return { net1: now, eth0: heard(elsewhere), later: heard(after) };
 }
 
+/** What is heard when addresses are given and announced in one go, and how many sends to the kernel that takes. */
+function configureAndAnnounce(ips: string[], dad: "skip" | "always"): { frames: string[]; sends: number } {
+  const index = net1();
+  const [there, elsewhere] = [listen("v1"), listen("v0")];
+  const real = host;
+  let sends = 0;
+  const send: typeof host.send = (...given) => {
+    sends++;
+    return real.send(...given);
+  };
+  installHost(
+    new Proxy(real, {
+      get(target, key) {
+        const value = key === "send" ? send : Reflect.get(target, key, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    }),
+  );
+  try {
+    configureInterface(pod, index, "net1", spec(ips, []), { dad, announce: MAC });
+  } finally {
+    installHost(real);
+  }
+  const frames = heard(there);
+  expect(heard(elsewhere)).toEqual([]);
+  return { frames, sends };
+}
+
 describe("announceAddresses", () => {
   const arp = (address: string, target: string) =>
     `ffffffffffff${mac}0806` + `0001080006040001${mac}${address}${target}${address}`;
@@ -102,6 +130,22 @@ describe("announceAddresses", () => {
     // One by the kernel, two by us for the second of its subnet, two for IPv6.
     expect(frames.length).toBe(5);
     expect(eth0).toEqual([]);
+  });
+
+  it("with the addresses: the kernel is asked in the same send", () => {
+    expect(configureAndAnnounce(["192.0.2.5/24"], "skip")).toEqual({
+      frames: [arp("c0000205", "000000000000")],
+      sends: 1,
+    });
+  });
+
+  it("with the addresses, both families, and after duplicate detection", () => {
+    expect(configureAndAnnounce(["192.0.2.5/24", "192.0.2.6/24", "2001:db8::5/64"], "skip").frames.length).toBe(5);
+    sh("ip -n pod addr flush dev net1");
+    const announced = configureAndAnnounce(["198.51.100.1/24", "2001:db8:1::5/64"], "always").frames;
+    const own = announced.filter((frame) => frame.startsWith("333300000001") && frame.includes("20010db80001"));
+    expect(announced).toContain(arp("c6336401", "000000000000"));
+    expect(own.length).toBe(2);
   });
 
   it("an address that is still tentative is not announced: that is the kernel's part, after detection", () => {

@@ -4,7 +4,6 @@ import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../cni/result.ts";
 import { Failure } from "../../errors.ts";
-import { announceAddresses } from "../../link/announce.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
 import { deleteLink, getLink, type Link, type NewLink, setLink } from "../../link/link.ts";
 import { checkMaster, createUpper, findMaster, type Master, nameTaken } from "../../link/master.ts";
@@ -31,8 +30,7 @@ export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call
   // The Go dhcp daemon waits some seconds with its second try when it finds the link down.
   if (isDelegated(call)) bringUp(pod, link.index, ifName, options);
   const addresses = wantsIpam(call) ? ipamAdd(call) : chained;
-  configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), options);
-  if (addresses !== undefined) announceAddresses(pod, link.index, ifName, link.mac, addresses.ips);
+  configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), { ...options, announce: link.mac });
   const own: Interface = { name: ifName, mtu: link.mtu, sandbox: call.netns };
   if (link.mac !== "") own.mac = link.mac;
   if (chained === undefined) return resultWith(call, own, addresses);
