@@ -1,8 +1,12 @@
+import { register } from "node:module";
 import { defineConfig } from "vitest/config";
+
+// For the global setup, which vitest imports itself.
+register("./scripts/vitest/hooks.mjs", `file://${process.cwd()}/`);
 
 const folders = ["src", "plugins", "scripts", "conformance", "deploy", "docs", "examples"];
 const setup = {
-  globalSetup: ["scripts/vitest-setup.ts"],
+  globalSetup: ["scripts/vitest/validators.ts"],
   setupFiles: ["src/testing/install-host.ts"],
   testTimeout: 30_000,
   hookTimeout: 60_000,
@@ -22,10 +26,21 @@ export default defineConfig({
           pool: "threads",
           // Modules have no state of their own to speak of, and loading them again for each file takes longer than the tests.
           isolate: false,
+          // Node's own loader needs a quarter of the time. It cannot put a module in another's place: such tests are *.process.test.ts.
+          experimental: { viteModuleRunner: false, nodeLoader: false },
+          execArgv: ["--import", "./scripts/vitest/register.mjs"],
         },
       },
       // Tests that start programs, change the working directory or the umask, which threads share, or put a module in another's place.
-      { test: { ...setup, name: "process", include: named(".process"), pool: "forks" } },
+      {
+        test: {
+          ...setup,
+          name: "process",
+          include: named(".process"),
+          globalSetup: ["scripts/vitest/fixture.ts"],
+          pool: "forks",
+        },
+      },
       // A process for each file: setns moves all of it, and only a process's first thread may call it safely.
       { test: { ...setup, name: "kernel", include: named(".kernel"), pool: "forks" } },
       { test: { ...setup, name: "built", include: named(".built"), pool: "forks" } },

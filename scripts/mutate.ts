@@ -5,10 +5,11 @@
 //   --minutes 30     begin no mutant later
 //   --only PATH      files whose path begins so
 //   --record FILE    write the page of results
-// A mutant without a test that imports it, directly or not, counts as surviving. Kernel tests need root.
+// A mutant without a test that imports it, directly or not, counts as surviving. What fails must pass without the mutation. Kernel tests
+// need root.
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import ts from "typescript";
 import { Random } from "../src/testing/random.ts";
@@ -36,7 +37,10 @@ interface Mutant {
   text: string;
 }
 
-type Verdict = "killed by unit tests" | "killed by kernel tests" | "survived";
+/** In the order in which they are asked. */
+const projects = ["unit", "process", "kernel"] as const;
+type Project = (typeof projects)[number];
+type Verdict = `killed by ${Project} tests` | "does not end" | "survived";
 
 const swapped: { [operator: string]: string } = {
   "<": "<=",
@@ -107,33 +111,84 @@ function copyTree(): void {
   symlinkSync(join(root, "node_modules"), join(tree, "node_modules"));
 }
 
-/** True when a test fails, also by going on without end. */
-function fails(file: string, projects: string[]): boolean {
-  const options = projects.flatMap((project) => ["--project", project]);
-  const args = ["vitest", "related", file, "--run", "--bail", "1", "--passWithNoTests", "--silent", ...options];
-  const { status } = spawnSync("npx", args, { cwd: tree, stdio: "ignore", timeout: 180_000, killSignal: "SIGKILL" });
-  return status !== 0;
+const isImport = /^(?:import|export)\b(?:[^;"]*?\bfrom)?\s*"(\.[^"]+)";|\bimport\("(\.[^"]+)"\)/gm;
+const imported = new Map<string, string[]>();
+
+/** What a file imports, itself or by way of others. */
+function reached(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file) || !existsSync(join(root, file))) return seen;
+  seen.add(file);
+  if (!imported.has(file)) {
+    const found = readFileSync(join(root, file), "utf8").matchAll(isImport);
+    imported.set(
+      file,
+      [...found].map(([, a, b]) => join(dirname(file), (a ?? b)!)),
+    );
+  }
+  for (const next of imported.get(file)!) reached(next, seen);
+  return seen;
+}
+
+const projectOf = (test: string): string => /\.(process|kernel|built)\.test\.ts$/.exec(test)?.[1] ?? "unit";
+const tests = git("ls-files", "*.test.ts").split("\n");
+const byAll = reached("src/testing/install-host.ts");
+
+/** Tests that import the file. The nearest first: they most likely fail. */
+function testsOf(file: string, project: Project): string[] {
+  const near = (test: string): number => (dirname(test).startsWith(dirname(file)) ? 0 : 1);
+  return tests
+    .filter((test) => projectOf(test) === project && (byAll.has(file) || reached(test).has(file)))
+    .sort((a, b) => near(a) - near(b));
+}
+
+type Outcome = "pass" | "no end" | string[];
+
+/** The files of the tests that fail. */
+function run(files: string[], project: Project): Outcome {
+  const report = join(tree, "report.json");
+  rmSync(report, { force: true });
+  const args = ["vitest", "run", "--bail", "1", "--silent", "--project", project, "--maxWorkers", "1"];
+  const { status } = spawnSync("npx", [...args, "--reporter=json", `--outputFile=${report}`, ...files], {
+    cwd: tree,
+    stdio: "ignore",
+    timeout: 300_000,
+    killSignal: "SIGKILL",
+  });
+  if (status === 0) return "pass";
+  if (status === null) return "no end";
+  if (!existsSync(report)) return files;
+  const { testResults } = JSON.parse(readFileSync(report, "utf8")) as {
+    testResults: { name: string; status: string }[];
+  };
+  const failed = testResults.filter((result) => result.status === "failed").map(({ name }) => relative(tree, name));
+  return failed.length > 0 ? failed : files;
 }
 
 const sound = new Set<string>();
 
-/** Without a mutation the tests near the file must pass: else each mutant would count as killed. */
-function checkTests(file: string): void {
-  if (sound.has(file)) return;
-  if (fails(file, ["unit", "process", "kernel"])) throw new Error(`the tests near ${file} fail without a mutation`);
-  sound.add(file);
+/** Without a mutation they must pass: else each mutant would count as killed. */
+function checkSound(failed: string[], project: Project): void {
+  const unknown = failed.filter((test) => !sound.has(test));
+  if (unknown.length === 0) return;
+  if (run(unknown, project) !== "pass") throw new Error(`${unknown.join(", ")}: fails without a mutation`);
+  for (const test of unknown) sound.add(test);
 }
 
 function tryOut({ file, start, end, text }: Mutant): Verdict {
-  checkTests(file);
   const original = readFileSync(join(tree, file), "utf8");
-  writeFileSync(join(tree, file), original.slice(0, start) + text + original.slice(end));
-  try {
-    if (fails(file, ["unit", "process"])) return "killed by unit tests";
-    return fails(file, ["kernel"]) ? "killed by kernel tests" : "survived";
-  } finally {
+  const mutated = original.slice(0, start) + text + original.slice(end);
+  for (const project of projects) {
+    const near = testsOf(file, project);
+    if (near.length === 0) continue;
+    writeFileSync(join(tree, file), mutated);
+    const outcome = run(near, project);
     writeFileSync(join(tree, file), original);
+    if (outcome === "no end") return "does not end";
+    if (outcome === "pass") continue;
+    checkSound(outcome, project);
+    return `killed by ${project} tests`;
   }
+  return "survived";
 }
 
 function page(tried: [Mutant, Verdict][], possible: number): string {
@@ -147,8 +202,9 @@ function page(tried: [Mutant, Verdict][], possible: number): string {
 Commit ${git("rev-parse", "--short", "HEAD")}, ${new Date().toISOString().slice(0, 10)}: \`npm run mutate -- --count ${flags.count} --seed ${flags.seed}${flags.only === "" ? "" : ` --only ${flags.only}`} --record FILE\`.
 
 Of ${possible} possible mutants of \`src/\` and \`plugins/\`, ${tried.length} were drawn and tried: **${Math.round((100 * killed) / tried.length)} % killed**
-(${count("killed by unit tests")} by unit tests, ${count("killed by kernel tests")} by kernel tests). These survived; the black-box suite and the tests of the executable, which
-a mutant would need a build for, were not asked, and some mutants change nothing that anybody could see.
+(${projects.map((project) => `${count(`killed by ${project} tests`)} by ${project} tests`).join(", ")}, and ${count("does not end")} because the tests did not end).
+The table lists the mutants that survived. The black-box suite and the tests of the executable did not run, because each mutant would need a build.
+Some mutants change nothing that can be observed.
 
 | place | mutation |
 | --- | --- |
@@ -166,9 +222,12 @@ function main(): void {
   const tried: [Mutant, Verdict][] = [];
   for (const mutant of drawn) {
     if (Date.now() > deadline) break;
+    const begin = Date.now();
     const verdict = tryOut(mutant);
     tried.push([mutant, verdict]);
-    console.log(`${tried.length}/${drawn.length} ${place(mutant)} ${mutant.operator}: ${verdict}`);
+    console.log(
+      `${tried.length}/${drawn.length} ${place(mutant)} ${mutant.operator}: ${verdict} (${Math.round((Date.now() - begin) / 1000)} s)`,
+    );
   }
   const text = page(tried, all.length);
   if (flags.record === undefined) console.log(`\n${text}`);

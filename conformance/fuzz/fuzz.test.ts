@@ -14,7 +14,7 @@ const fuzz = join(root, "conformance/fuzz");
 const LIMIT = 10_000;
 
 /** From one file of the corpus to the next that is tried. */
-const step = effort(4, 16);
+const step = effort(4, 48);
 
 let script: Script;
 

@@ -8,7 +8,7 @@ import { answerWith, config, journal, last, run } from "../testing/recorder.ts";
 import { emptyResult } from "./result.ts";
 import { guardStandardFds } from "./stdio.ts";
 
-// @ts-expect-error written by scripts/vitest-setup.ts
+// @ts-expect-error written by scripts/vitest/fixture.ts
 vi.mock("#validators", () => import("../../generated/fixture.mjs"));
 
 describe("environment", () => {

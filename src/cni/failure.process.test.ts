@@ -10,7 +10,7 @@ import { AnsweredFailure, toFailure } from "./failure.ts";
 import type { Call } from "./plugin.ts";
 import { emptyResult, type Result } from "./result.ts";
 
-// @ts-expect-error written by scripts/vitest-setup.ts
+// @ts-expect-error written by scripts/vitest/fixture.ts
 vi.mock("#validators", () => import("../../generated/fixture.mjs"));
 
 beforeEach(() => answerWith());

@@ -2,11 +2,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { main } from "../main.ts";
+import { character } from "../testing/character.ts";
 import { installEdge } from "../testing/edge.ts";
 import { effort, runs } from "../testing/effort.ts";
 
 const text = fc.oneof(
-  fc.string({ unit: "binary", maxLength: 8 }),
+  fc.string({ unit: character, maxLength: 8 }),
   fc.constantFrom(
     "",
     "192.0.2.1/24",
@@ -121,7 +122,7 @@ test("any document", () => {
 });
 
 test("any bytes and any environment", () => {
-  const value = fc.string({ unit: "binary", maxLength: 20 });
+  const value = fc.string({ unit: character, maxLength: 20 });
   fc.assert(
     fc.property(
       command,

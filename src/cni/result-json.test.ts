@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Failure } from "../errors.ts";
 import { addressOf, formatAddress, parseAddress, parsePrefix } from "../ip/address.ts";
+import { runs } from "../testing/effort.ts";
 import type { Result } from "./result.ts";
 import { ResultError, readResult, writeResult } from "./result-json.ts";
 import { supportedVersions } from "./version.ts";
@@ -171,6 +172,7 @@ test("what 1.1.0 writes is read back the same", () => {
     fc.property(result, (value) => {
       expect(readResult(JSON.parse(writeResult(value, "1.1.0")), "0.1.0", "previous")).toEqual(value);
     }),
+    runs(100),
   );
 });
 
@@ -185,6 +187,7 @@ test("every version from 0.3.0 keeps addresses, gateways, indices, names and des
       expect(back.routes.map(({ dst, gw }) => [dst, gw])).toEqual(value.routes.map(({ dst, gw }) => [dst, gw]));
       expect(back.dns).toEqual(value.dns);
     }),
+    runs(100),
   );
 });
 
@@ -247,5 +250,6 @@ test("garbage is a ResultError and nothing else", () => {
         }
       },
     ),
+    runs(100),
   );
 });

@@ -5,7 +5,7 @@ import { runs } from "../testing/effort.ts";
 import { fold } from "./fold.ts";
 import { inspect, readConfig, readWhatIsValid } from "./validate.ts";
 
-// @ts-expect-error written by scripts/vitest-setup.ts
+// @ts-expect-error written by scripts/vitest/fixture.ts
 vi.mock("#validators", () => import("../../generated/fixture.mjs"));
 
 function refused(raw: unknown): Failure {

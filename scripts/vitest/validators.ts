@@ -1,0 +1,6 @@
+// Before the tests: the validators that the code under test imports.
+import { writeValidators } from "../schemas.ts";
+
+export function setup(): void {
+  writeValidators(process.cwd());
+}
