@@ -59,7 +59,7 @@ function checkName(name: string): void {
     name === ""
       ? "It is empty."
       : host.encode(name).length > NAME_MAX
-        ? `It has more than ${NAME_MAX} bytes.`
+        ? `It is longer than ${NAME_MAX} bytes.`
         : name === "." || name === ".." || name.includes(":") || name.includes("%")
           ? "The kernel does not accept it."
           : name === "all" || name === "default" || name === "lo"
@@ -69,7 +69,7 @@ function checkName(name: string): void {
   throw new Failure(
     "invalid config",
     `invalid bridge name ${JSON.stringify(name.slice(0, 128))}`,
-    `${why} "bridge" must be the name of a bridge on the host, such as br1, with 1 to ${NAME_MAX} characters.`,
+    `${why} "bridge" must be the name of a bridge on the host, such as br1, 1 to ${NAME_MAX} bytes long.`,
   );
 }
 

@@ -19,9 +19,9 @@ import {
 } from "../../src/link/bridge.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../src/link/configure.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
-import { getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
-import { nameTaken } from "../../src/link/master.ts";
+import { type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { requireFreeName } from "../../src/link/taken.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
@@ -56,7 +56,7 @@ export const bridge: Plugin<BridgeConfig> = {
 function add(call: Call<BridgeConfig>): Result {
   const pod = openNamespace(call.netns)!;
   const { ifName } = call.attachment;
-  if (getLink(pod.route, ifName) !== undefined) throw nameTaken(ifName, pod);
+  requireFreeName(pod, ifName);
   const there = existingBridge(call);
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;

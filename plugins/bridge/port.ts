@@ -5,8 +5,9 @@ import { Failure } from "../../src/errors.ts";
 import { addPair, type Bridge, getPort, type Port } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
-import { lost, nameTaken } from "../../src/link/master.ts";
+import { lost } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
+import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { hash32 } from "../../src/plugin/hash.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
@@ -119,7 +120,7 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
       if (!(error instanceof NetlinkError)) throw error;
       if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => void deletePorts(call));
       if (error.code === "EEXIST") {
-        if (getLink(pod.route, far.name) !== undefined) throw nameTaken(far.name, pod);
+        requireFreeName(pod, far.name);
         continue;
       }
       if (isBridgeGone(error, bridge)) return undefined;

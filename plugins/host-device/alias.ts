@@ -71,7 +71,7 @@ export function reclaimByAlias(hostNs: NetNs, name: string): Link | undefined {
   }
   // As it is called now: what the alias says may be a pod's word.
   refuseNodeDevice(hostNs.route, link);
-  if (!rename(hostNs, link, { device: name })) throw nameTaken(name);
+  if (!rename(hostNs, link, { device: name })) throw hostHasName(name);
   return getLink(hostNs.route, link.index);
 }
 
@@ -89,7 +89,7 @@ function strayDevices(hostNs: NetNs): Link[] {
   );
 }
 
-function nameTaken(name: string): Failure {
+function hostHasName(name: string): Failure {
   return new Failure(
     "failed",
     `cannot restore the device's name: the host has another "${name}"`,

@@ -9,11 +9,12 @@ import { Failure } from "../../src/errors.ts";
 import { administered, type CapturedNetwork, capturedSpec, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
 import { confirm, identify } from "../../src/link/identity.ts";
-import { getLink, type Link } from "../../src/link/link.ts";
+import type { Link } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
+import { requireFreeName } from "../../src/link/taken.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
@@ -85,7 +86,7 @@ function add(call: Call<HostDeviceConfig>): Result {
     refuseToLend(hostNs, free, call.netns, routes);
     network = captureNetwork(hostNs.route, free, routes);
     // The last look before the device is written down and moved.
-    requireFreeInPod(pod, attachment.ifName);
+    requireFreeName(pod, attachment.ifName);
     return take(call, hostNs, pod, free, administered(network));
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
@@ -121,15 +122,6 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
   const own: Interface = { name: call.attachment.ifName, sandbox: call.netns };
   if (selection.pci !== "") own.pciID = selection.pci;
   return resultWith(call, own, wantsIpam(call) ? ipamAdd(call) : undefined);
-}
-
-function requireFreeInPod(pod: NetNs, ifName: string): void {
-  if (getLink(pod.route, ifName) === undefined) return;
-  throw new Failure(
-    "failed",
-    `the container already has an interface ${ifName} (file exists)`,
-    "Another attachment of this pod uses the name. That interface was left unchanged. Choose another CNI_IFNAME.",
-  );
 }
 
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */

@@ -42,7 +42,7 @@ function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: 
   const { mac } = own.interface;
   if (mac !== undefined && mac.toLowerCase() !== link.mac) {
     throw checkFailure(
-      `interface ${ifName} has the address ${link.mac}, not ${mac} as in prevResult`,
+      `interface ${ifName} has MAC address ${link.mac}, but prevResult says ${mac}`,
       "Something in the pod changed it.",
     );
   }

@@ -9,12 +9,13 @@ import { Failure } from "../../src/errors.ts";
 import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
 import { identify } from "../../src/link/identity.ts";
-import { getLink, type Link, setLink } from "../../src/link/link.ts";
+import { type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
+import { requireFreeName } from "../../src/link/taken.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
@@ -98,13 +99,7 @@ function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken
   const found = waitForInterface(hostNs, vf.pci);
   const routes = relevantRoutes(hostNs.route, found.index);
   refuseNodeDevice(hostNs.route, found, routes);
-  if (getLink(pod.route, ifName) !== undefined) {
-    throw new Failure(
-      "failed",
-      `the container already has an interface ${ifName} (file exists)`,
-      "Another attachment of this pod uses the name. That interface was left unchanged. Choose another CNI_IFNAME.",
-    );
-  }
+  requireFreeName(pod, ifName);
   if (config.mtu && found.maxMtu !== 0 && config.mtu > found.maxMtu) {
     throw new Failure("invalid config", `mtu ${config.mtu} is above the maximum for VF ${vf.pci} (${found.maxMtu})`);
   }

@@ -12,9 +12,10 @@ import { type CheckedFile, type Located, validateFile } from "./validate/file.ts
 import type { Level } from "./validate/finding.ts";
 import { sameNameInWords, sameNames } from "./validate/same-name.ts";
 
-const epilogue = `NETWORK is a file (a plugin's configuration or a list of them in JSON, or YAML with NetworkAttachmentDefinitions, whose other objects
-are skipped; "-" is stdin), or the name of a network in /etc/cni/net.d or /etc/cni/multus/net.d. validate reads only these files, and
-does not need root. It does not know whether a device exists, or which directories /etc/cni/podnic.json allows.
+const epilogue = `NETWORK is a file, "-" for stdin, or the name of a network in /etc/cni/net.d or /etc/cni/multus/net.d. A file contains JSON (the
+configuration of one plugin, or a list of plugins) or YAML. In YAML, validate checks the NetworkAttachmentDefinitions and skips other
+objects. It reads only these files, and does not need root. It does not check whether a device exists, or whether
+/etc/cni/podnic.json allows a directory.
 
   podnic validate /etc/cni/net.d/*.conflist
   podnic validate blue
@@ -24,7 +25,7 @@ does not need root. It does not know whether a device exists, or which directori
 An error makes ADD fail. A warning points out a probable mistake, such as a key that no plugin reads. Plugins that do not belong to
 podnic are listed but not checked, except for their "ipam" if it is one of podnic's.
 
-Exit status: 0 no error, 1 an error (with --strict: or a warning), 2 wrong command line.`;
+Exit status: 0 no errors, 1 an error (with --strict, also a warning), 2 wrong command line.`;
 
 /** What a file that cannot be read looks like. */
 function unreadable(file: string, { message, details: cure }: Failure): CheckedFile {

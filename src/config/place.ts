@@ -1,9 +1,9 @@
-// Directories and files that a configuration names. Its author may be a tenant, and what lies on the way may be a pod's, whose root has
-// uid 0 on the node as well: a link or a directory of root's proves nothing.
+// Directories and files that a configuration names. Its author can be a tenant, and parts of the path can belong to a pod, whose root has
+// uid 0 on the node as well. So a link or a directory that belongs to root proves nothing.
 //
-// So: links are followed on the way to a root of the policy and not below it. Below a root that others share only directories are
-// entered that are root's, that nobody else can write, and that are of the same mount; never one of the trees of roots.ts. What was
-// reached in this way is asked for its path, which is held to the roots once more.
+// Links are followed in the path of a root of the policy, and not below it. Below a shared root, podnic enters only directories that belong
+// to root, that nobody else can write to, and that are on the same mount. It never enters one of the trees of roots.ts. Then it asks the
+// kernel for the path of the directory that it has opened, and checks this path against the roots once more.
 import { Failure } from "../errors.ts";
 import {
   O_CLOEXEC,

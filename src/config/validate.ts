@@ -65,7 +65,7 @@ export function readWhatIsValid<T>(name: string, raw: unknown): { config: T; pro
   return { config: config as T, problems };
 }
 
-/** Deletes the innermost list entry on the way to the problem, or the key itself. Entries become undefined, so that indices stay right. */
+/** Deletes the innermost list entry that contains the problem, or the key itself. Entries become undefined, so that indices stay right. */
 function remove(root: unknown, { pointer, missing }: Problem, lists: Set<unknown[]>): void {
   let value = root;
   let entry: (() => void) | undefined;

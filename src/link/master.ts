@@ -6,6 +6,7 @@ import { NetlinkError } from "../netlink/errors.ts";
 import { addLink, getLink, IFF_LOOPBACK, IFF_UP, type Link, type NewLink } from "./link.ts";
 import { type NetNs, sameNamespace } from "./namespace.ts";
 import { defaultRouteDevice } from "./route.ts";
+import { nameTaken } from "./taken.ts";
 
 export type UpperLink = NewLink["kind"];
 
@@ -63,14 +64,6 @@ export function checkMaster({ link }: Master, kind: UpperLink, mtu: number): voi
       `Lower "mtu", or run \`ip link set ${link.name} mtu ${mtu}\` if the network supports it.`,
     );
   }
-}
-
-export function nameTaken(name: string, pod: NetNs): Failure {
-  return new Failure(
-    "failed",
-    `interface "${name}" already exists in the pod: file exists`,
-    `${pod.path} has a device with this name, which was left unchanged. Another network of the pod uses CNI_IFNAME ${name}, or an earlier ADD was not followed by DEL.`,
-  );
 }
 
 /** The request or its answer got lost: the kernel has not said no. */

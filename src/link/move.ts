@@ -27,7 +27,7 @@ export function moveLink(
   isFree = false,
 ): Link {
   const taken = isFree ? undefined : getLink(to.route, name);
-  if (taken !== undefined) throw nameTaken(to, name, taken);
+  if (taken !== undefined) throw targetHasName(to, name, taken);
   const obstacles = link.altnames.filter((altname) => altname === name || getLink(to.route, altname) !== undefined);
   try {
     deleteAltnames(from.route, link.index, obstacles);
@@ -55,7 +55,7 @@ function raiseLater(error: unknown, to: NetNs, link: Link, name: string, change:
   patiently(() => setLink(to.route, moved.index, change));
 }
 
-function nameTaken(to: NetNs, name: string, taken: Link): Failure {
+function targetHasName(to: NetNs, name: string, taken: Link): Failure {
   const what =
     taken.name === name ? `an interface ${name}` : `an interface ${taken.name} with the alternative name ${name}`;
   return new Failure(
@@ -97,15 +97,16 @@ function moveFailure(error: unknown, from: NetNs, to: NetNs, link: Link, name: s
   const message = `cannot move ${link.name} to ${describe(to)} as ${name}: ${cause}`;
   if (problem !== "")
     return new Failure("failed", message, `Moving it back to ${describe(from)} failed too: ${problem}`);
-  return new Failure("failed", message, cureOf(error));
+  return new Failure("failed", message, cureOf(error, link.name));
 }
 
-function cureOf(error: unknown): string {
+function cureOf(error: unknown, name: string): string {
   if (!(error instanceof NetlinkError)) return "";
   if (error.code === "EEXIST") return "Another device took the name at the same time. The move was undone.";
   if (error.code === "EINVAL")
     return "The device cannot leave its namespace (bridges and tunnels cannot), or it does not accept one of the values.";
   if (error.code === "ENODEV") return "The device is gone.";
-  if (error.code === "EBUSY") return "The device is in use. Set it down, or remove it from its bridge or bond.";
+  if (error.code === "EBUSY")
+    return `The device is in use. Take it down (\`ip link set ${name} down\`), or remove it from its bridge or bond.`;
   return "";
 }

@@ -18,7 +18,7 @@ export function checkUnchanged({ attachment }: Call, pod: NetNs, link: Link, own
   const { mtu } = own.interface;
   if (mtu !== undefined && mtu !== link.mtu && !isMtuTuned(attachment)) {
     const details = "Something in the pod changed it.";
-    throw checkFailure(`interface ${ifName} has MTU ${link.mtu}, not ${mtu} as in prevResult`, details);
+    throw checkFailure(`interface ${ifName} has MTU ${link.mtu}, but prevResult says ${mtu}`, details);
   }
   if ((link.flags & IFF_UP) === 0) {
     throw checkFailure(`interface ${ifName} is down`, `Run \`ip link set ${ifName} up\` in the pod.`);

@@ -64,7 +64,7 @@ const yamlCures: { [code: string]: string } = {
   BAD_INDENT: "All entries of one level must begin in the same column.",
   MULTILINE_IMPLICIT_KEY: "Check the line above: a colon, a quote or indentation is missing.",
   BLOCK_AS_IMPLICIT_KEY: "Quote strings that contain a colon and a space, and indent the lines below a key.",
-  MISSING_CHAR: "A quote or bracket is not closed, or there is text after it.",
+  MISSING_CHAR: "Add the missing colon, comma or space, or close the quote or bracket.",
 };
 
 function readYaml(text: string): Contents {

@@ -1,0 +1,17 @@
+// The pod's interface cannot have its name, because another device of the pod has it: one text for every plugin.
+import { Failure } from "../errors.ts";
+import { getLink } from "./link.ts";
+import type { NetNs } from "./namespace.ts";
+
+export function nameTaken(name: string, pod: NetNs): Failure {
+  return new Failure(
+    "failed",
+    `interface "${name}" already exists in the pod: file exists`,
+    `${pod.path} has a device with this name, which was left unchanged. Another network of the pod uses CNI_IFNAME ${name}, or an earlier ADD was not followed by DEL.`,
+  );
+}
+
+/** Throws Failure. Alternative names count too. */
+export function requireFreeName(pod: NetNs, name: string): void {
+  if (getLink(pod.route, name) !== undefined) throw nameTaken(name, pod);
+}
