@@ -101,10 +101,25 @@ test("what plugins of others read is their business; what no version has is said
   ]);
 });
 
-test.each(["vlan", "tap", "bond"])("%s is a plugin of others and no slip of the pen", (type) => {
+// D5: those whose names are not far from one of ours.
+const others = ["vlan", "tap", "bond", "sbr", "vrf", "ib-sriov", "macvtap", "win-bridge", "sdnbridge", "ecs-bridge"];
+test.each([...others, "vpc-bridge"])("%s is a plugin of others and no slip of the pen", (type) => {
   const list = { cniVersion: "1.0.0", name: "a", plugins: [{ type }] };
   const [found] = JSON.parse(run(["validate", "--json", "-"], JSON.stringify(list)).stdout).files[0].findings;
   expect([found.level, found.message]).toEqual(["note", `"${type}" is not a podnic plugin`]);
+});
+
+test.each([
+  ["iplvan", "ipvlan"],
+  ["macvlna", "macvlan"],
+  ["hostdevice", "host-device"],
+])("%s is a slip of the pen", (type, meant) => {
+  const list = { cniVersion: "1.0.0", name: "a", plugins: [{ type }] };
+  const [found] = JSON.parse(run(["validate", "--json", "-"], JSON.stringify(list)).stdout).files[0].findings;
+  expect([found.level, found.message]).toEqual([
+    "warning",
+    `"${type}" is not a podnic plugin; did you mean "${meant}"?`,
+  ]);
 });
 
 test("podnic's IPAM is checked under plugins of others; an object in a list's place gives one finding", () => {

@@ -91,7 +91,8 @@ function toFinding({ pointer, text, cure }: Problem): Finding {
 
 /** Names of well-known plugins of others: "vlan" is no slip of the pen for "ipvlan". */
 const OTHERS = [
-  ..."vlan ptp dummy loopback tap tuning bandwidth firewall portmap sbr vrf dhcp".split(" "),
+  ..."vlan ptp dummy loopback tap tuning bandwidth firewall portmap sbr vrf dhcp win-bridge".split(" "),
+  ..."macvtap sdnbridge ecs-bridge vpc-bridge".split(" "),
   ..."whereabouts calico calico-ipam flannel cilium-cni multus ovs ovn ib-sriov bond rdma netdevice route-override".split(
     " ",
   ),
