@@ -46,22 +46,17 @@ const BASES = ["base0", "base1"];
 /** Fewer are the kernel's own devices. */
 const FIRST_SERIAL = 20;
 
-/** Kinds of which this kernel can make one. */
+/** Kinds of which this kernel can make one: on a veth, for most of them do not go on loopback. */
 export function kindsHere(): string[] {
   const tries = ["veth", "macvlan", "passthru", "port", "vlan", "dummy", "ipvlan"];
-  return tries.filter((kind) => {
-    const made = ip(`link add probe0 ${recipe(kind, "lo", "type veth peer name probe1", 5)}`);
+  sh("ip link add probe1 type veth peer name probe2");
+  const found = tries.filter((kind) => {
+    const made = ip(`link add probe0 ${recipe(kind, "probe1", "type veth peer name probe3", 5)}`);
     if (made) sh("ip link del probe0");
-    // A macvlan does not go on loopback, wherever it is known.
-    return made || ((kind === "macvlan" || kind === "passthru") && madeOnVeth(kind));
+    return made;
   });
-}
-
-function madeOnVeth(kind: string): boolean {
-  const made =
-    ip("link add probe1 type veth peer name probe2") && ip(`link add probe0 ${recipe(kind, "probe1", "", 5)}`);
-  ip("link del probe1");
-  return made;
+  sh("ip link del probe1");
+  return found;
 }
 
 function recipe(kind: string, on: string, veth: string, id: number): string {
@@ -205,7 +200,7 @@ export class KernelWorld {
     const veth = `type veth peer name v${peer} numtxqueues ${peer}`;
     const on = recipe(kind, parent || "lo", veth, id || 100);
     const number = isReplaced ? `index ${index} ` : "";
-    const how = kind !== "veth" && parent === "" ? veth : on;
+    const how = kind !== "veth" && kind !== "dummy" && parent === "" ? veth : on;
     if (!ip(`${at(space)}link add ${name} ${number}address ${mac} numtxqueues ${serial} ${how}`)) return;
     if (alias !== "") ip(`${at(space)}link set dev ${name} alias ${alias}`);
     ip(`${at(space)}link set dev ${name} mtu ${mtu}`);
