@@ -141,6 +141,7 @@ async function run(node: Node): Promise<boolean> {
   await reach(runtime, hands, options.least);
   const early = await costs(hand);
   const end = Date.now() + options.minutes * 60_000;
+  let told = 0;
   while (Date.now() < end) {
     const target = options.least + random.below(options.most - options.least);
     const until = Math.min(end, Date.now() + 20_000);
@@ -153,7 +154,8 @@ async function run(node: Node): Promise<boolean> {
     console.log(
       `${runtime.alive.size} pods alive; ${adds} ADDs, ${dels} DELs, ${kills} kills, ${deaths} deaths; ${runtime.wrong.length} wrong`,
     );
-    if (runtime.wrong.length > 50) break;
+    for (; told < runtime.wrong.length; told++) console.log(`wrong: ${runtime.wrong[told]}`);
+    if (told > 50) break;
   }
   await reach(runtime, hands, options.least);
   const late = await costs(hand);

@@ -30,8 +30,11 @@ export class Runtime {
   readonly #random: Random;
   readonly #free = new Set(pods.devices);
   #next = 0;
-  /** Ends with the GC that runs. A pod that started in the meantime would be missing in what GC was told: the runtime's fault, not GC's. */
-  #collecting: Promise<void> = Promise.resolve();
+  /**
+   * The GC that runs. A pod that started in the meantime would be missing in what GC was told: the runtime's fault, not GC's.
+   * Who has waited for one looks again, and in its own function: another who waited, too, may have begun the next.
+   */
+  #collecting: Promise<void> | undefined;
 
   constructor(random: Random) {
     this.#random = random;
@@ -50,7 +53,7 @@ export class Runtime {
   }
 
   async start(hand: Hand): Promise<void> {
-    await this.#collecting;
+    while (this.#collecting !== undefined) await this.#collecting;
     const pod = this.#draw();
     this.alive.set(pod.id, pod);
     this.counts.mostAlive = Math.max(this.counts.mostAlive, this.alive.size);
@@ -72,8 +75,10 @@ export class Runtime {
 
   /** GC of every network, as a runtime calls it: valid is whatever it has not forgotten. */
   async collect(hand: Hand): Promise<void> {
-    await this.#collecting;
-    this.#collecting = this.#collect(hand);
+    while (this.#collecting !== undefined) await this.#collecting;
+    this.#collecting = this.#collect(hand).finally(() => {
+      this.#collecting = undefined;
+    });
     await this.#collecting;
   }
 
