@@ -6,7 +6,8 @@ import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { lendableCards } from "../harness/card.ts";
-import { type Pair, pairs, seeded } from "./pairs.ts";
+import type { Pair } from "./calls.ts";
+import { pairs, seeded } from "./pairs.ts";
 import { drawn, isKill, kills, type Lengths, manyActors, oneChange, serialOrders, twoChanges } from "./schedule.ts";
 import { compileStep, type Outcome, World } from "./world.ts";
 
@@ -118,11 +119,11 @@ async function runPair(pair: Pair): Promise<Report> {
   return { pair: pair.name, possible, run: tried, wrong, seconds: (Date.now() - began) / 1000 };
 }
 
-/** What the Go plugins leave when they are killed, such as a lease without an owner, is not ours to judge. */
+/** What the Go plugins leave when they are killed, such as a lease without an owner, is not ours to judge. With `installs` it may be one of them. */
 function killsPeer(pair: Pair, schedule: string): boolean {
   const killed = /(\d):\d+k/.exec(schedule)?.[1];
   const actor = killed === undefined ? undefined : pair.actors[Number(killed)];
-  return actor !== undefined && "config" in actor && actor.peer === true;
+  return actor !== undefined && "config" in actor && (actor.peer ?? pair.installs) === true;
 }
 
 interface Draw {
@@ -182,7 +183,7 @@ async function runAll(
 
 /** What this machine lacks for the pair. */
 function missing(pair: Pair): string | undefined {
-  const peer = pair.actors.some((actor) => "config" in actor && actor.peer);
+  const peer = pair.installs || pair.actors.some((actor) => "config" in actor && actor.peer);
   if (peer && !existsSync(resolve(options.peer))) return `no ${options.peer}`;
   if (pair.card && lendableCards().length === 0) return "no card to lend outside conformance/vm";
   if (pair.needs === undefined) return undefined;

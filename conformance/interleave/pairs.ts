@@ -1,63 +1,25 @@
 // What runs at the same time: the node before, the calls side by side, and the DELs after them.
-
-export interface Call {
-  readonly command: "ADD" | "DEL" | "CHECK" | "GC";
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly container?: string;
-  /** Name below /run/netns. */
-  readonly pod?: string;
-  /** Of the Go plugins. */
-  readonly peer?: true;
-}
-/** An operator's command, such as `gc --all`. */
-export interface Operation {
-  readonly podnic: readonly string[];
-}
-
-export interface Pair {
-  readonly name: string;
-  /** Shell code that makes the devices, once for each world. */
-  readonly inside: string;
-  /** Before every schedule. */
-  readonly given: readonly Call[];
-  readonly actors: readonly (Call | Operation)[];
-  /** A network card, whose virtual function VF stands for in configurations. */
-  readonly card?: true;
-  /** Shell code, in a network namespace of its own, that fails where the kernel lacks something. */
-  readonly needs?: string;
-}
-
-const range = (end: string) => ({
-  type: "host-local",
-  ranges: [[{ subnet: "198.51.100.0/24", rangeStart: "198.51.100.10", rangeEnd: end }]],
-});
-const common = { cniVersion: "1.1.0", name: "net1" };
-const wide = range("198.51.100.20");
-const hostLocal = (ipam = wide) => ({ ...common, type: "host-local", ipam });
-const macvlan = (ipam?: object) => ({ ...common, type: "macvlan", master: "up0", ...(ipam && { ipam }) });
-const device = { ...common, type: "host-device", device: "nic0" };
-const bridge = (more: object = {}) => ({ ...common, type: "bridge", bridge: "br0", ...more });
-const gateway = { isGateway: true, ipMasq: true, ipam: wide };
-const NIC =
-  "ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ip link set nic0 up alias 'rack 7' mtu 1400";
-
-const call = (command: Call["command"], config: object, n = 1): Call => ({
-  command,
-  config: config as Call["config"],
-  container: `ctr-${n}`,
-  pod: `c${n}`,
-});
-const collect = (config: object, valid: number[] = []): Call => ({
-  command: "GC",
-  config: {
-    ...config,
-    "cni.dev/valid-attachments": valid.map((n) => ({ containerID: `ctr-${n}`, ifname: "eth0" })),
-  },
-});
-
-function pair(name: string, inside: string, given: Call[], actors: Pair["actors"]): Pair {
-  return { name, inside, given, actors };
-}
+import {
+  bridge,
+  byGo,
+  call,
+  collect,
+  device,
+  functionOf,
+  gateway,
+  HAS_IPVLAN,
+  hostLocal,
+  ipvlan,
+  macvlan,
+  NIC,
+  type Pair,
+  pair,
+  range,
+  sriov,
+  THIRD,
+  wide,
+} from "./calls.ts";
+import { ofOperators } from "./operators.ts";
 
 const ofOne: readonly Pair[] = [
   pair("host-local ADD, ADD", "", [], [call("ADD", hostLocal(), 1), call("ADD", hostLocal(), 2)]),
@@ -143,10 +105,6 @@ const gateways: readonly Pair[] = [
 
 const one = range("198.51.100.10");
 const two = range("198.51.100.11");
-const THIRD = "ip netns add c3; ip -n c3 link set lo up";
-/** Version 1.1.1 knows nothing later than 1.0.0. */
-const byGo = (made: Call): Call => ({ ...made, config: { ...made.config, cniVersion: "1.0.0" }, peer: true });
-
 /** Both keep their leases in one directory. */
 const withGo: readonly Pair[] = [
   pair("host-local ADD, Go ADD", "", [], [call("ADD", hostLocal(), 1), byGo(call("ADD", hostLocal(), 2))]),
@@ -221,9 +179,6 @@ const triples: readonly Pair[] = [
   ),
 ];
 
-const ipvlan = (mode: string) => ({ ...common, type: "ipvlan", master: "up0", mode });
-const HAS_IPVLAN = "ip link add up0 type veth peer name up1; ip link add link up0 name upper type ipvlan";
-
 /** The mode is one for all interfaces of a master: the second of two modes has to fail, whoever comes second. */
 const onIpvlan: readonly Pair[] = [
   pair("ipvlan ADD, ADD, first of a master", "", [], [call("ADD", ipvlan("l2"), 1), call("ADD", ipvlan("l2"), 2)]),
@@ -235,20 +190,56 @@ const onIpvlan: readonly Pair[] = [
     [call("DEL", ipvlan("l2"), 1), call("ADD", ipvlan("l3"), 2)],
   ),
   pair("ipvlan ADD, DEL of one container", "", [], [call("ADD", ipvlan("l2"), 1), call("DEL", ipvlan("l2"), 1)]),
+  pair(
+    "ipvlan DEL, DEL",
+    "",
+    [call("ADD", ipvlan("l2"), 1)],
+    [call("DEL", ipvlan("l2"), 1), call("DEL", ipvlan("l2"), 1)],
+  ),
+  pair("ipvlan ADD, GC", "", [], [call("ADD", ipvlan("l2"), 1), collect(ipvlan("l2"), [1])]),
 ].map((made) => ({ ...made, needs: HAS_IPVLAN }));
 
-export const VF = "the card's function";
-const sriov = { ...common, type: "sriov", deviceID: VF, vlan: 7, mac: "02:00:00:00:00:07" };
-
-const onSriov: readonly Pair[] = [
-  pair("sriov ADD, ADD of one function", "", [], [call("ADD", sriov, 1), call("ADD", sriov, 2)]),
-  pair("sriov DEL, ADD", "", [call("ADD", sriov, 1)], [call("DEL", sriov, 1), call("ADD", sriov, 2)]),
-  pair("sriov DEL, DEL", "", [call("ADD", sriov, 1)], [call("DEL", sriov, 1), call("DEL", sriov, 1)]),
-  pair("sriov ADD, DEL of one container", "", [], [call("ADD", sriov, 1), call("DEL", sriov, 1)]),
-  pair("sriov ADD, GC", "", [], [call("ADD", sriov, 1), collect(sriov, [1])]),
+/** Two plugins, and one card's function. */
+const onCard: readonly Pair[] = [
+  ...(["sriov", "host-device"] as const).flatMap((name) => {
+    const config = name === "sriov" ? sriov : functionOf;
+    return [
+      pair(`${name} ADD, ADD of one function`, "", [], [call("ADD", config, 1), call("ADD", config, 2)]),
+      pair(
+        `${name} DEL, ADD of a function`,
+        "",
+        [call("ADD", config, 1)],
+        [call("DEL", config, 1), call("ADD", config, 2)],
+      ),
+      pair(
+        `${name} DEL, DEL of a function`,
+        "",
+        [call("ADD", config, 1)],
+        [call("DEL", config, 1), call("DEL", config, 1)],
+      ),
+      pair(`${name} ADD, DEL of one container, a function`, "", [], [call("ADD", config, 1), call("DEL", config, 1)]),
+      pair(`${name} ADD, GC, a function`, "", [], [call("ADD", config, 1), collect(config, [1])]),
+      pair(`${name} ADD, gc --all, a function`, "", [], [call("ADD", config, 1), { podnic: ["gc", "--all"] }]),
+      pair(
+        `${name} ADD, doctor --fix, a function`,
+        "",
+        [],
+        [call("ADD", config, 1), { podnic: ["doctor", "--fix", "--yes"] }],
+      ),
+    ];
+  }),
+  pair("sriov ADD, host-device ADD of one function", "", [], [call("ADD", sriov, 1), call("ADD", functionOf, 2)]),
 ].map((made) => ({ ...made, card: true }));
 
-export const pairs: readonly Pair[] = [...ofOne, ...gateways, ...withGo, ...triples, ...onIpvlan, ...onSriov];
+export const pairs: readonly Pair[] = [
+  ...ofOne,
+  ...gateways,
+  ...withGo,
+  ...triples,
+  ...ofOperators,
+  ...onIpvlan,
+  ...onCard,
+];
 
 /** Faults of step.c, and the pair that has to find each: locks that do not lock, that others may have besides, and a record that never comes to be. */
 export const seeded: readonly { readonly fault: string; readonly pair: string }[] = [

@@ -1,12 +1,12 @@
 // A world in which the calls of a pair run under one schedule after another.
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Shell } from "../faults/shell.ts";
 import { borrowCard, type Card } from "../harness/card.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
 import { PICTURE_SCRIPT, parsePicture, stateFiles } from "../harness/state.ts";
-import { type Call, type Operation, type Pair, VF } from "./pairs.ts";
+import { type Call, type Operation, type Pair, PLUGINS, VF } from "./calls.ts";
 
 const CASE = "/run/case";
 
@@ -58,6 +58,7 @@ export class World {
     });
     for (const actor of pair.actors)
       if ("config" in actor) writeFileSync(`${world.#root}/etc/cni/net.d/net1.conf`, JSON.stringify(actor.config));
+    if (pair.installs) await world.#layPlugins();
     world.#bare = await world.#left();
     return world;
   }
@@ -78,10 +79,12 @@ export class World {
 
   /** The pair under this schedule. @param fault one of step.c's, in the actors and not in what prepares them */
   async run(schedule: string, fault?: string): Promise<Outcome> {
-    for (const call of this.#pair.given) {
-      const failed = await this.#alone(call);
-      if (failed !== "") throw new Error(`${call.command} before the schedule: ${failed}`);
+    if (this.#pair.installs) await this.#layPlugins();
+    for (const actor of this.#pair.given) {
+      const failed = await this.#alone(actor);
+      if (failed !== "") throw new Error(`${nameOf(actor)} before the schedule: ${failed}`);
     }
+    for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns del ${pod}`);
     const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
     const stepped = await this.#shell.run(
       `${CASE}/step ${fault === undefined ? "" : `-F '${fault}'`} ${schedule} ${dirs} 2>&1`,
@@ -91,7 +94,7 @@ export class World {
     if (lines.length !== this.#pair.actors.length) throw new Error(stepped.trim());
     const reports = lines.map((line) => line.split(" ").map(Number));
     return {
-      said: reports.map(([status], n) => this.#said(n, status!)),
+      said: reports.map(([status], n) => this.#said(n, status!, "podnic" in this.#pair.actors[n]!)),
       calls: reports.map(([, calls]) => calls!),
       left: await this.#left(),
     };
@@ -105,6 +108,11 @@ export class World {
       const failed = await this.#alone({ ...call, command: "DEL" });
       if (failed !== "") found.push(`DEL of ${call.container}: ${failed}`);
     }
+    for (const operation of this.#pair.after ?? []) {
+      const failed = await this.#alone(operation);
+      if (failed !== "") found.push(`${nameOf(operation)} after it: ${failed}`);
+    }
+    for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns add ${pod}; ip -n ${pod} link set lo up`);
     // A bridge that ADD made stays, empty.
     await this.#shell.run("ip link del br0 2>/dev/null; true");
     const now = await this.#left();
@@ -115,17 +123,26 @@ export class World {
     return found;
   }
 
-  async #alone(call: Call): Promise<string> {
-    this.#write("alone", call);
+  /** The Go plugins whose names podnic has. Links to copies in memory, since replacing a file leaves the other link alone. */
+  #layPlugins(): Promise<string> {
+    const names = readdirSync(this.#bin).filter((name) => existsSync(`${this.#peer}/${name}`));
+    return this.#shell.run(
+      `cd ${CASE}; [ -d go ] || { mkdir go; cp ${names.map((name) => `${this.#peer}/${name}`).join(" ")} go; }; rm -rf ${PLUGINS}; cp -al go ${PLUGINS}`,
+    );
+  }
+
+  async #alone(actor: Call | Operation): Promise<string> {
+    this.#write("alone", actor);
     const line = (await this.#shell.run(`${CASE}/step 0 ${CASE}/alone 2>&1`, 60_000)).trim();
-    const said = this.#said("alone", Number(line.split(" ")[0]));
+    const said = this.#said("alone", Number(line.split(" ")[0]), "podnic" in actor);
     return said.startsWith("ok") ? "" : said;
   }
 
   #write(name: string, actor: Call | Operation): void {
     const dir = `${this.#root}${CASE}/${name}`;
     mkdirSync(dir, { recursive: true });
-    const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CNI_PATH: this.#bin };
+    const bin = this.#pair.installs ? PLUGINS : this.#bin;
+    const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CNI_PATH: bin };
     if ("podnic" in actor) {
       writeFileSync(`${dir}/exec`, `${this.#bin}/../podnic`);
       writeFileSync(`${dir}/arguments`, actor.podnic.map((text) => `${text}\0`).join(""));
@@ -134,7 +151,7 @@ export class World {
       Object.assign(environment, { CNI_COMMAND: actor.command, CNI_IFNAME: "eth0" });
       if (actor.container !== undefined) Object.assign(environment, { CNI_CONTAINERID: actor.container });
       if (actor.pod !== undefined) Object.assign(environment, { CNI_NETNS: `/run/netns/${actor.pod}` });
-      writeFileSync(`${dir}/exec`, `${actor.peer ? this.#peer : this.#bin}/${actor.config.type}`);
+      writeFileSync(`${dir}/exec`, `${actor.peer ? this.#peer : bin}/${actor.config.type}`);
       writeFileSync(`${dir}/arguments`, "");
       writeFileSync(`${dir}/in`, JSON.stringify(withPrevious(actor)).replace(VF, this.#card?.vfs[0] ?? VF));
     }
@@ -146,11 +163,11 @@ export class World {
     );
   }
 
-  #said(name: string | number, status: number): string {
+  #said(name: string | number, status: number, operation: boolean): string {
     const out = readFileSync(`${this.#root}${CASE}/${name}/out`, "utf8");
     if (status === 9) return "killed";
     if (status !== 0 && status !== 256) return `wait status ${status}`;
-    if (name !== "alone" && "podnic" in this.#pair.actors[Number(name)]!) return status === 0 ? "ok" : `failed: ${out}`;
+    if (operation) return status === 0 ? "ok" : `failed: ${out}`;
     if (out === "") return status === 0 ? "ok" : "failed without a word";
     const document = JSON.parse(out) as { code?: number; msg?: string; ips?: { address: string }[] };
     if (status !== 0) return `error ${document.code}: ${document.msg}`;
@@ -174,9 +191,21 @@ export class World {
       if (path.startsWith(CASE)) continue;
       lines.push(path.includes("/networks/") ? `file ${path} ${JSON.stringify(content)}` : `file ${path}`);
     }
+    if (this.#pair.installs) lines.push(...(await this.#installed()));
     return lines.sort();
   }
+
+  /** The plugins' directory: whose each file is, also the hidden ones. */
+  async #installed(): Promise<string[]> {
+    const sums = await this.#shell.run(`cd ${PLUGINS}; find . -type f -exec cksum {} + ; find . ! -type f`);
+    return sums
+      .trim()
+      .split("\n")
+      .map((line) => `plugins: ${line}`);
+  }
 }
+
+const nameOf = (actor: Call | Operation): string => ("podnic" in actor ? actor.podnic.join(" ") : actor.command);
 
 /** CHECK wants the result of ADD; it holds whatever address was given. */
 function withPrevious(call: Call): object {

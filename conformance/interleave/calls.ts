@@ -1,0 +1,81 @@
+// What pairs are made of: configurations, calls, operators' commands.
+
+export interface Call {
+  readonly command: "ADD" | "DEL" | "CHECK" | "GC";
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly container?: string;
+  /** Name below /run/netns. */
+  readonly pod?: string;
+  /** Of the Go plugins. */
+  readonly peer?: true;
+}
+/** An operator's command, such as `gc --all`. */
+export interface Operation {
+  readonly podnic: readonly string[];
+}
+
+export interface Pair {
+  readonly name: string;
+  /** Shell code that makes the devices, once for each world. */
+  readonly inside: string;
+  /** Before every schedule. */
+  readonly given: readonly (Call | Operation)[];
+  /** Pods whose namespaces are gone when the schedule begins; they are made again after it. */
+  readonly dead?: readonly string[];
+  /** The plugins are in `PLUGINS`, where the Go plugins are before every schedule; the operator installs podnic there. */
+  readonly installs?: true;
+  /** What brings `PLUGINS` back to that, after the DELs. */
+  readonly after?: readonly Operation[];
+  readonly actors: readonly (Call | Operation)[];
+  /** A network card, whose virtual function VF stands for in configurations. */
+  readonly card?: true;
+  /** Shell code, in a network namespace of its own, that fails where the kernel lacks something. */
+  readonly needs?: string;
+}
+
+/** Where the pairs of an installation have the plugins. */
+export const PLUGINS = "/run/case/plugins";
+
+export const range = (end: string) => ({
+  type: "host-local",
+  ranges: [[{ subnet: "198.51.100.0/24", rangeStart: "198.51.100.10", rangeEnd: end }]],
+});
+export const common = { cniVersion: "1.1.0", name: "net1" };
+export const wide = range("198.51.100.20");
+export const hostLocal = (ipam = wide) => ({ ...common, type: "host-local", ipam });
+export const macvlan = (ipam?: object) => ({ ...common, type: "macvlan", master: "up0", ...(ipam && { ipam }) });
+export const device = { ...common, type: "host-device", device: "nic0" };
+export const bridge = (more: object = {}) => ({ ...common, type: "bridge", bridge: "br0", ...more });
+export const gateway = { isGateway: true, ipMasq: true, ipam: wide };
+export const NIC =
+  "ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ip link set nic0 up alias 'rack 7' mtu 1400";
+
+export const call = (command: Call["command"], config: object, n = 1): Call => ({
+  command,
+  config: config as Call["config"],
+  container: `ctr-${n}`,
+  pod: `c${n}`,
+});
+export const collect = (config: object, valid: number[] = []): Call => ({
+  command: "GC",
+  config: {
+    ...config,
+    "cni.dev/valid-attachments": valid.map((n) => ({ containerID: `ctr-${n}`, ifname: "eth0" })),
+  },
+});
+
+export function pair(name: string, inside: string, given: Pair["given"], actors: Pair["actors"]): Pair {
+  return { name, inside, given, actors };
+}
+
+export const THIRD = "ip netns add c3; ip -n c3 link set lo up";
+/** Version 1.1.1 knows nothing later than 1.0.0. */
+export const byGo = (made: Call): Call => ({ ...made, config: { ...made.config, cniVersion: "1.0.0" }, peer: true });
+
+export const ipvlan = (mode: string) => ({ ...common, type: "ipvlan", master: "up0", mode });
+export const HAS_IPVLAN = "ip link add up0 type veth peer name up1; ip link add link up0 name upper type ipvlan";
+
+export const VF = "the card's function";
+export const sriov = { ...common, type: "sriov", deviceID: VF, vlan: 7, mac: "02:00:00:00:00:07" };
+/** The same function for host-device. */
+export const functionOf = { ...common, type: "host-device", pciBusID: VF };
