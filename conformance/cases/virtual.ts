@@ -226,6 +226,7 @@ export const virtual: CaseTable = {
       },
     ),
     only("macvlan", "MVX-11", "H", "mode source", "the kernel knows the senders; CHECK OK; without senders: E", (t) => {
+      t.write("/etc/cni/podnic.json", JSON.stringify({ devices: { source: ["*"] } }));
       const conf = t.l2({ mode: "source", macaddr: ["02:00:00:00:00:01", "02-00-00-00-00-02"] });
       const prevResult = t.add(conf);
       t.expect(

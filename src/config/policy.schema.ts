@@ -6,6 +6,8 @@ export type PolicyConfig = {
     allow?: string[];
     /** Devices that pods never get. */
     deny?: string[];
+    /** Devices on which a network can use macvlan's source mode, in which a pod reads frames that are sent to other pods. */
+    source?: string[];
   };
   bridges?: {
     /** Bridges that a network can use or create. Without this key, any bridge. */

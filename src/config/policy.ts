@@ -33,6 +33,8 @@ export interface Policy {
     allow: string[];
     /** Devices that never may. */
     deny: string[];
+    /** Masters on which a pod may read what is sent to others (macvlan's source mode). */
+    source: string[];
   };
   bridges: {
     /** Those that a network may use or make; undefined: all. */
@@ -94,7 +96,11 @@ function complete(given: PolicyConfig): Policy {
     kernelpath: roots("kernelpath", given),
   };
   return {
-    devices: { allow: given.devices?.allow ?? [], deny: given.devices?.deny ?? [] },
+    devices: {
+      allow: given.devices?.allow ?? [],
+      deny: given.devices?.deny ?? [],
+      source: given.devices?.source ?? [],
+    },
     bridges: {
       names: given.bridges?.names,
       gateways: given.bridges?.gateways?.map((text) => parsePrefix(text)!),

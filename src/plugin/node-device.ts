@@ -5,6 +5,7 @@ import { Failure } from "../errors.ts";
 import { getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
 import type { NetNs } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
+import { tunnelOver } from "../link/tunnel.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
 import { othersOn } from "../link/uppers.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
@@ -27,7 +28,10 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
     const master = getLink(route, link.master)?.name ?? `interface ${link.master}`;
     refuse(link, `is a port of the ${link.slaveKind || "interface"} ${master}`);
   }
-  const use = usedByNode(route, link, routes ?? relevantRoutes(route, link.index));
+  const known = routes ?? relevantRoutes(route, link.index);
+  const tunnel = tunnelOver(route, link, known);
+  if (tunnel !== undefined) refuse(link, `carries the tunnel ${tunnel.name} (kind ${tunnel.kind}) of this node`);
+  const use = usedByNode(route, link, known);
   if (use === undefined) return;
   const what = describeRoute(use.route);
   const { carrier } = use;
@@ -40,6 +44,14 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
   refuseNodeDevice(hostNs.route, link, routes);
   const other = othersOn(hostNs, link, netnsPath);
   if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
+}
+
+/** For macvlan's source mode: the pod reads what the senders that it names send to whoever is on the master, now or later. */
+export function refuseToListen(link: Link): void {
+  if (mayGo(link) || isListed(link, policy().devices.source)) return;
+  const name = `add "${link.name}" to devices.source in /etc/cni/podnic.json on this node`;
+  const cure = `Use another mode. If pods may read the frames of everyone on this device, ${name}.`;
+  throw refusal(link, "carries frames for other pods, which source mode reads", cure);
 }
 
 /** Throws Failure for what never may go; false: it depends on what the device is used for. */
