@@ -13,7 +13,7 @@ export interface Situation {
   readonly device?: string;
   /** macvlan's mode, when it is a master for macvlan. */
   readonly mode?: string;
-  readonly policy?: { allow?: string[]; deny?: string[] };
+  readonly policy?: { allow?: string[]; deny?: string[]; source?: string[] };
   readonly needs?: readonly string[];
   /** Nothing allows it. */
   readonly never?: boolean;
@@ -66,6 +66,12 @@ const ALLOWED: Situation[] = [
     what: "as ND-05, with a rule for the device's subnet, in which the node has no other address",
     why: "only the device's own traffic uses the table",
     setup: `${OWN}; ip rule add from 10.0.10.0/24 lookup 101`,
+  },
+  {
+    id: "ND-77",
+    what: "as ND-05, with another rule for a part of the device's subnet (a prefix that Amazon delegates to the interface)",
+    why: "only the device's own traffic uses the table",
+    setup: `${OWN}; ip rule add from 10.0.10.93 lookup 101; ip rule add from 10.0.10.128/28 lookup 101`,
   },
   {
     id: "ND-08",
@@ -154,7 +160,15 @@ const ALLOWED: Situation[] = [
   {
     id: "ND-20",
     what: "unused device as the master of a macvlan in source mode",
-    why: "the node does not use it",
+    refused: "carries frames for other pods, which source mode reads",
+    why: "the pod could read what is sent to other pods that share the device",
+    mode: "source",
+  },
+  {
+    id: "ND-73",
+    what: "device that is listed in devices.source as the master of a macvlan in source mode",
+    why: "the administrator has allowed it",
+    policy: { source: ["dev*"] },
     mode: "source",
   },
   {
@@ -326,6 +340,30 @@ const OTHERS: Situation[] = [
     setup: "ip link add mv0 link dev0 netns c1 type macvlan mode bridge; ip -n c1 link set mv0 up",
   },
   {
+    id: "ND-74",
+    what: "master of a running pod's macvlan in passthru mode",
+    refused: "which would lose its connection",
+    why: "the pod would lose its connection",
+    setup: "ip link add mv0 link dev0 netns c1 type macvlan mode passthru; ip -n c1 link set mv0 up",
+  },
+  {
+    id: "ND-75",
+    what: "device of the node's VXLAN (flannel, Calico)",
+    refused: "carries the tunnel flannel.1 (kind vxlan)",
+    why: "the kernel would delete the tunnel and its routes",
+    setup:
+      "ip addr add 10.0.10.93/24 dev dev0; ip link add flannel.1 type vxlan id 1 dev dev0 local 10.0.10.93 dstport 8472; ip link set flannel.1 up",
+    needs: ["kernel:vxlan"],
+  },
+  {
+    id: "ND-76",
+    what: "device of the node's GRE tunnel",
+    refused: "carries the tunnel gre9 (kind gre)",
+    why: "the tunnel would lose its connection",
+    setup: "ip addr add 10.0.10.93/24 dev dev0; ip link add gre9 type gre remote 10.0.10.94 local 10.0.10.93 dev dev0",
+    needs: ["kernel:gre"],
+  },
+  {
     id: "ND-47",
     what: "master of a running pod's ipvlan",
     refused: "which would lose its connection",
@@ -428,6 +466,20 @@ const ROUTES: Situation[] = [
     setup: `ip address add 10.0.10.5/24 dev up0; ${OWN}; ip rule add from 10.0.10.0/24 lookup 101`,
   },
   {
+    id: "ND-78",
+    what: "as ND-59, but the rule is for a prefix that is wider than the device's subnet",
+    refused: `carries ${DEFAULT} (table 101)`,
+    why: "others' traffic uses the table",
+    setup: `${OWN}; ip rule add from 10.0.0.0/8 lookup 101`,
+  },
+  {
+    id: "ND-79",
+    what: "as ND-77, but with a pod's address in that part of the subnet",
+    refused: `carries ${DEFAULT} (table 101)`,
+    why: "the pod's traffic uses the table",
+    setup: `${OWN}; ip rule add from 10.0.10.128/28 lookup 101; ip link add cali1 type veth peer name x netns c1; ip link set cali1 up; ip route add 10.0.10.130/32 dev cali1`,
+  },
+  {
     id: "ND-63",
     what: "as ND-59, but the rule is for all traffic except the device's own",
     refused: `carries ${DEFAULT} (table 101)`,
@@ -482,7 +534,7 @@ const ROUTES: Situation[] = [
   {
     id: "ND-71",
     what: "uplink as the master of a macvlan in source mode",
-    refused: `carries ${DEFAULT}`,
+    refused: "carries frames for other pods, which source mode reads",
     why: "the pod could receive frames that are meant for the node",
     device: "up0",
     mode: "source",

@@ -1,6 +1,7 @@
 // Routes: `ip route add`, `ip route show`.
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import { type Address, type Family, formatAddress, type Prefix } from "../ip/address.ts";
+import { prefixContains } from "../ip/range.ts";
 import { findAttribute, type Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -126,6 +127,17 @@ function header(family: number, table: number) {
 /** Routes of one family in one table (254 is main); table 0 is all of them. A table that does not exist has none. */
 export function listRoutes(route: RouteSocket, family: Family, table: number = c.RT_TABLE_MAIN): KernelRoute[] {
   return dumpRoutes(route, family, table, () => true);
+}
+
+/** Routes in any table to the prefix or to a part of it. */
+export function listRoutesWithin(route: RouteSocket, prefix: Prefix): KernelRoute[] {
+  const { family, bytes: address } = prefix.address;
+  return dumpRoutes(route, family, 0, (bytes, start, end) => {
+    if (end - start < ROUTE_HEADER) return true;
+    if (bytes.u8[start + 1]! < prefix.length) return false;
+    const dst = findAttribute(bytes, start + ROUTE_HEADER, end, c.RTA_DST, address.length);
+    return dst !== undefined && prefixContains(prefix, { family, bytes: bytes.u8.subarray(dst[0], dst[1]) });
+  });
 }
 
 /**

@@ -7,7 +7,7 @@ import { type Footing, readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { type KernelAddress, listAddresses } from "./address.ts";
 import { askLink, getLink, type Link, listLinks } from "./link.ts";
-import { devicesOf, type KernelRoute, lookUpRoute, WIDE } from "./route.ts";
+import { devicesOf, type KernelRoute, listRoutesWithin, lookUpRoute, WIDE } from "./route.ts";
 import { type KernelRule, listRules } from "./rule.ts";
 
 /** Somewhere on the internet, in each half of what is: a pair of half defaults (0.0.0.0/1 and 128.0.0.0/1) is seen as well. Nothing is sent. */
@@ -68,6 +68,14 @@ function waysAdvertised(route: RouteSocket, routes: KernelRoute[]): KernelRoute[
     .filter((family) => routes.some((found) => found.family === family && isWide(found.dst)))
     .flatMap((family) => ABROAD[family].map((address) => lookUpRoute(route, address)))
     .filter((found) => found !== undefined);
+}
+
+function isSingle({ address, length }: Prefix): boolean {
+  return length === address.bytes.length * 8;
+}
+
+function isInside(prefix: Prefix, whole: Prefix): boolean {
+  return prefix.length >= whole.length && prefixContains(whole, prefix.address);
 }
 
 /** What stands on a device: it itself, VLANs and macvlans over it, the bridge or bond that it is a port of, and what stands on those. */
@@ -135,13 +143,23 @@ class Tables {
     if (inverted) return false;
     if (iif === carrier.name || oif === carrier.name) return true;
     if (from === undefined && to === undefined) return false;
+    if (from !== undefined && this.#isAlone(from, carrier)) return true;
+    return to !== undefined && isSingle(to) && this.#isAlone(to, carrier);
+  }
+
+  /** The prefix is one address of the device, or part of a subnet of the device in which nobody else has an address or a route. */
+  #isAlone(prefix: Prefix, { index }: Link): boolean {
     this.#addresses ??= listAddresses(this.#route, 0);
-    const within = (prefix: typeof from): KernelAddress[] =>
-      prefix === undefined ? [] : this.#addresses!.filter(({ address }) => prefixContains(prefix, address));
-    const own = (addresses: KernelAddress[]): boolean =>
-      addresses.length > 0 && addresses.every(({ index }) => index === carrier.index);
-    const single = to !== undefined && to.length === to.address.bytes.length * 8;
-    return own(within(from)) || (single && own(within(to)));
+    const within = this.#addresses.filter(({ address }) => prefixContains(prefix, address));
+    if (within.some((address) => address.index !== index)) return false;
+    if (isSingle(prefix)) return within.length > 0;
+    const subnets = this.#addresses.filter((address) => address.index === index);
+    if (!subnets.some(({ address, peer, length }) => isInside(prefix, { address: peer ?? address, length })))
+      return false;
+    // A pod's address is in no interface of the node, but there is a route to it.
+    return listRoutesWithin(this.#route, prefix).every((found) =>
+      devicesOf(this.#route, found).every((each) => each === index),
+    );
   }
 }
 

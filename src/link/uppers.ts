@@ -3,12 +3,14 @@
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { findBeside } from "./beside.ts";
-import { IFF_UP, type Link, listLinks, listLinksOfKind } from "./link.ts";
+import { IFF_UP, type Link, listLinks } from "./link.ts";
 import { isMadeOn } from "./master.ts";
 import type { NetNs } from "./namespace.ts";
 
 /** 224.0.0.1 on Ethernet: every interface with IPv4 joins it while it is up. */
 const ALL_HOSTS = "01005e000001";
+/** Kinds that are made on a device and may be moved away from it. */
+const UPPERS = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
 const CHUNK = 16 * 1024;
 /** Of a node with some ten thousand interfaces. */
 const LIMIT = 4 * 1024 * 1024;
@@ -30,11 +32,12 @@ export function othersOn(namespace: NetNs, link: Link, netnsPath: string): strin
   // The device asks once, some drivers and all kinds that stand on another device once more, for every group. The group of fewest is one of
   // the device's own or of a single interface on it.
   if (all > Math.min(...users.values()) + here.length) return "an interface in another namespace (macvlan or ipvlan)";
-  // An ipvlan interface may be in all groups of its master, so that no number stands out.
+  // An ipvlan interface may be in all groups of its master, and a macvlan in passthru mode, which has its address, in just those that the
+  // master is in itself: no number stands out.
   const find = (pod: NetNs): Link | undefined =>
-    listLinksOfKind(pod.route, "ipvlan").find((each) => isMadeOn(each, { link, namespace }, pod));
+    listLinks(pod.route).find((each) => UPPERS.includes(each.kind) && isMadeOn(each, { link, namespace }, pod));
   const found = all > 1 + here.length ? findBeside(netnsPath, find) : undefined;
-  return found && `ipvlan ${found.link.name} in ${found.where}`;
+  return found && `${found.link.kind} ${found.link.name} in ${found.where}`;
 }
 
 /** How often each group was asked for on an interface. Columns of the file: index, name, users, global users, group. */
