@@ -7,6 +7,7 @@ interface Undo {
 
 export class Transaction {
   #undos: Undo[] = [];
+  #besides: (() => void)[] = [];
 
   /** Runs one step. `undo` is kept only when the step succeeded; a step that can fail half-way cleans up after itself. */
   step<T>(what: string, run: () => T, undo?: (value: T) => void): T {
@@ -20,9 +21,26 @@ export class Transaction {
     this.#undos.push({ what, run });
   }
 
+  /** Something goes on beside the next steps (the disk writes); `end` waits for its end, and throws when it failed. */
+  beside(end: () => void): void {
+    this.#besides.push(end);
+  }
+
+  /** Waits for all that goes on beside. */
+  settle(): void {
+    for (let end = this.#besides.shift(); end !== undefined; end = this.#besides.shift()) end();
+  }
+
   /** Undoes everything, last step first, never stopping. Returns what could not be undone, one line each. */
   rollback(): string[] {
     const problems: string[] = [];
+    while (this.#besides.length > 0) {
+      try {
+        this.settle();
+      } catch {
+        // It is undone, and there is an error already.
+      }
+    }
     for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
       try {
         undo.run();

@@ -60,8 +60,8 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
         call.transaction.onRollback("releasing the addresses", () => giveBack(request.directory, owner, reservations));
         return reservations;
       },
-      // Not under the lock: others need not wait for the disk.
-      (store) => store.sync(),
+      // Not under the lock: others need not wait for the disk. Neither need the interface that comes next.
+      (store) => (call.isPart ? call.transaction.beside(store.syncAside()) : store.sync()),
     )!;
     return {
       ...emptyResult(),

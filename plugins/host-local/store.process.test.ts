@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { describe, expect, it, vi } from "vitest";
-import { LOCK_EX, O_RDONLY } from "../../src/host/constants.ts";
+import { EXT4_SUPER_MAGIC, LOCK_EX, O_RDONLY } from "../../src/host/constants.ts";
 import { host, installHost, SystemError } from "../../src/host/host.ts";
 import { failure, failureCode, run } from "../../src/testing/calls.ts";
 import { effort } from "../../src/testing/effort.ts";
@@ -361,6 +361,48 @@ describe("a call that dies", () => {
     expect(order.length - 1 - order.map((what) => what.startsWith("lease ")).lastIndexOf(true)).toBeGreaterThanOrEqual(
       taken,
     );
+  });
+
+  it("by a power cut keeps it when the sync goes on beside the interface plugin, which waits for it before there is a result", () => {
+    const waited: number[] = [];
+    const synced: number[] = [];
+    altered({
+      fstatfs: () => EXT4_SUPER_MAGIC,
+      syncAside: (fd) => synced.push(fd) + 40,
+      waitpid: (pid) => waited.push(pid) * 0,
+    });
+    const transaction = new Transaction();
+    add(dual(), "synced", { transaction, isPart: true });
+    expect([waited, synced.length]).toEqual([[], 2]);
+    expect(() => synced.map((fd) => real.fstat(fd))).not.toThrow();
+    transaction.settle();
+    expect(waited).toEqual([41, 42]);
+    expect(() => real.fstat(synced[0]!)).toThrow();
+    transaction.settle();
+    expect(waited.length).toBe(2);
+  });
+
+  it.each([
+    ["that fails", 5 << 8, "fsync: input/output error"],
+    ["whose process was killed", 9, "fsync: interrupted system call"],
+  ])("gives the lease back after a sync beside it %s", (_what, status, message) => {
+    altered({ fstatfs: () => EXT4_SUPER_MAGIC, syncAside: () => 41, waitpid: () => status });
+    const transaction = new Transaction();
+    add(small(), "lost", { transaction, isPart: true });
+    expect(leases()).toEqual(["192.168.1.2"]);
+    expect(() => transaction.settle()).toThrow(message);
+    expect(transaction.rollback()).toEqual([]);
+    expect(leases()).toEqual([]);
+  });
+
+  it("waits for a sync beside it also when the interface plugin fails", () => {
+    const waited: number[] = [];
+    const failed = 5 << 8;
+    altered({ fstatfs: () => EXT4_SUPER_MAGIC, syncAside: () => 41, waitpid: (pid) => waited.push(pid) && failed });
+    const transaction = new Transaction();
+    add(small(), "lost", { transaction, isPart: true });
+    expect(transaction.rollback()).toEqual([]);
+    expect([waited, leases()]).toEqual([[41], []]);
   });
 
   it("at any call of ADD leaves what DEL clears, and nobody else's", () => {

@@ -4,8 +4,8 @@ import { Cleanup } from "../../src/cleanup.ts";
 import { openPlace } from "../../src/config/place.ts";
 import type { Place } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
-import { EXT4_SUPER_MAGIC, O_WRONLY, XFS_SUPER_MAGIC } from "../../src/host/constants.ts";
-import { type Fd, host, type Stat } from "../../src/host/host.ts";
+import { EINTR, EXT4_SUPER_MAGIC, O_WRONLY, XFS_SUPER_MAGIC } from "../../src/host/constants.ts";
+import { errnoName, errnoText, type Fd, host, type Stat, SystemError } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
 import type { Interval } from "../../src/ip/range.ts";
 import { log } from "../../src/log.ts";
@@ -172,6 +172,23 @@ export class Store {
     for (const fd of this.#taken) host.fsync(fd);
     if (this.#taken.length > 0 && !NAMES_SYNCED.includes(host.fstatfs(this.#dir))) host.fsync(this.#dir);
     this.#closeTaken();
+  }
+
+  /** The same while the caller goes on. Returns what waits for the end, and throws when the disk could not write. */
+  syncAside(): () => void {
+    if (!NAMES_SYNCED.includes(host.fstatfs(this.#dir))) {
+      this.sync();
+      return () => {};
+    }
+    const begun = this.#taken.map((fd) => ({ fd, pid: host.syncAside(fd) }));
+    this.#taken = [];
+    return () => {
+      try {
+        for (const { pid } of begun) waitForSync(pid);
+      } finally {
+        for (const { fd } of begun) host.close(fd);
+      }
+    };
   }
 
   /** Gives the address back. The caller knows, since it holds the lock, whose it is. */
@@ -347,6 +364,16 @@ export class Store {
     for (const fd of this.#taken) host.close(fd);
     this.#taken = [];
   }
+}
+
+/** `pid`: see Host.syncAside. */
+function waitForSync(pid: number): void {
+  if (pid === 0) return;
+  const status = host.waitpid(pid);
+  if (status === 0) return;
+  // Ended by a signal: nobody knows what it did.
+  const errno = (status & 0x7f) === 0 ? status >> 8 : EINTR;
+  throw new SystemError("fsync", errno, errnoName(errno), errnoText(errno));
 }
 
 /** Words without white space, CR LF between; before 0.8 the container ID alone. White space around is nothing, as for the Go plugin. */

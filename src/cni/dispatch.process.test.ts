@@ -302,6 +302,24 @@ describe("the plugin's part", () => {
   });
 });
 
+test("ADD succeeds when what went on beside it has: what fails there undoes it", () => {
+  const order: string[] = [];
+  answerWith((call) => {
+    call.transaction.onRollback("undo", () => void order.push("undo"));
+    call.transaction.beside(() => {
+      order.push("end");
+      throw new Failure("io", "the disk is full");
+    });
+    return { ...emptyResult(), ips: [{ address: parsePrefix("192.0.2.5/24")! }] };
+  });
+  try {
+    const { status, out } = run("ADD", config);
+    expect([status, out.msg, out.ips, order]).toEqual([1, "the disk is full", undefined, ["end", "undo"]]);
+  } finally {
+    answerWith();
+  }
+});
+
 test("SIGTERM does not interrupt the undo of an ADD that failed", () => {
   const order: string[] = [];
   answerWith((call) => {

@@ -140,6 +140,7 @@ function add(plugin: Plugin, call: Call): void {
   try {
     // Written here and not at the end of the process: a result that its version cannot say, or that nobody takes, undoes it all.
     const text = writeResult(plugin.add(call), call.version);
+    transaction.settle();
     try {
       writeAll(1, text);
     } catch (cause) {

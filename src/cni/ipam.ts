@@ -55,6 +55,7 @@ function callOf(plugin: Plugin, call: Call): Call {
     ...call,
     args: parseArgs(host.getenv("CNI_ARGS") ?? "", plugin.knownArgs, isStrictAboutArgs(call.command)),
     config: configFor(plugin, call),
+    isPart: true,
   };
 }
 

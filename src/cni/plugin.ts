@@ -54,6 +54,8 @@ export interface Call<C extends NetworkConfig = NetworkConfig> {
   transaction: Transaction;
   /** What DEL and GC left out of the configuration because it was invalid, in words. */
   ignored: string[];
+  /** An IPAM plugin's: part of the call of an interface plugin, which has more to do then. */
+  isPart?: boolean;
   /** What cni/ipam.ts has prepared for this call; nobody else's business. */
   ipam?: IpamCall;
 }

@@ -190,6 +190,11 @@ export interface Host {
    * process beside us has it a little longer than we. Its process id, or 0 where there are none.
    */
   leaveAside(fd: Fd): number;
+  /**
+   * fsync(2) by a process beside us, for waitpid: its exit status is the errno, or 0. The descriptor stays open until then. Returns 0 when it
+   * is synced already, as on hosts that have no such processes.
+   */
+  syncAside(fd: Fd): number;
   /** waitpid(2) that does not wait: whether this child of ours has ended. */
   hasEnded(pid: number): boolean;
   /** pipe2(2) with O_CLOEXEC: [end to read, end to write]. */

@@ -37,6 +37,8 @@ const MSG_NOSIGNAL = 0x4000;
 const SIGCHLD = 17;
 const WNOHANG = 1;
 const NOTHING = new Uint8Array();
+/** struct sigaction. */
+const DEFAULT_ACTION = new Uint8Array(32);
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 /** Microseconds that leaveAside's process stays, so that it is the last to close: we end earlier. */
@@ -401,6 +403,20 @@ export class LinuxHost implements ProgramHost {
     } catch {
       return 0;
     }
+  }
+
+  syncAside(fd: Fd): number {
+    if (this.#kernel.errand !== undefined) {
+      try {
+        // Who started us may have the kernel forget children (SIGCHLD ignored), and with them what became of them.
+        this.call("rt_sigaction", "", SIGCHLD, DEFAULT_ACTION, null, 8);
+        return this.#errand("fsync", fd, NOTHING, false);
+      } catch {
+        // No more processes.
+      }
+    }
+    this.fsync(fd);
+    return 0;
   }
 
   #errand(name: Syscall, fd: Fd, data: Uint8Array, alone: boolean): number {

@@ -21,6 +21,7 @@ export interface Given {
   prevResult?: unknown;
   valid?: { containerId: string; ifName: string }[];
   transaction?: Transaction;
+  isPart?: boolean;
 }
 
 export function makeCall<C extends NetworkConfig>(
@@ -29,7 +30,15 @@ export function makeCall<C extends NetworkConfig>(
   raw: { name?: string; cniVersion?: string; [key: string]: unknown },
   given: Given = {},
 ): Call<C> {
-  const { id = "dummy", ifName = "eth0", args = "", prevResult, valid = [], transaction = new Transaction() } = given;
+  const {
+    id = "dummy",
+    ifName = "eth0",
+    args = "",
+    prevResult,
+    valid = [],
+    transaction = new Transaction(),
+    isPart,
+  } = given;
   const version = raw.cniVersion ?? "0.1.0";
   const ignored: string[] = [];
   return {
@@ -46,6 +55,7 @@ export function makeCall<C extends NetworkConfig>(
     validAttachments: valid,
     transaction,
     ignored,
+    isPart,
   };
 }
 

@@ -3,6 +3,7 @@
 import {
   AF_NETLINK,
   EAGAIN,
+  EBADF,
   EEXIST,
   EINVAL,
   ENOENT,
@@ -109,6 +110,24 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
     host.unlink("c", fd);
     host.fsync(fd);
     host.close(fd);
+  },
+
+  "what is synced aside says how it went": (host, dir) => {
+    const outcome = (fd: number): number => {
+      try {
+        const pid = host.syncAside(fd);
+        return pid === 0 ? 0 : host.waitpid(pid);
+      } catch (error) {
+        return error instanceof SystemError ? error.errno << 8 : -1;
+      }
+    };
+    const file = host.open(`${dir}/synced`, O_WRONLY | O_CREAT, 0o600);
+    host.write(file, host.encode("lease"));
+    equal(outcome(file), 0, "of a file");
+    host.close(file);
+    const place = host.open(dir, O_PATH);
+    equal(outcome(place), EBADF << 8, "of what is not open");
+    host.close(place);
   },
 
   "a directory of 3,000 names is read whole": (host, dir) => {

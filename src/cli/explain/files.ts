@@ -62,6 +62,7 @@ export class FileOverlay {
     host.read = (fd, max) => this.#read(fd, max);
     host.write = (fd, data) => this.#write(fd, data);
     host.fsync = () => {};
+    host.syncAside = () => 0;
     host.fstatfs = (fd) => (virtual(fd) === undefined ? real.fstatfs(fd) : 0);
     host.fchmod = (fd, mode) => {
       const open = virtual(fd);

@@ -463,12 +463,12 @@ static int run_errand(void *given) {
       for (long fd = 0; fd < 1024; fd++) // Linux before 5.9
         if (fd != e->fd) raw_syscall(SYS_close, fd, 0, 0, 0);
   }
-  raw_syscall(e->nr, e->fd, (long)e->data, e->size, MSG_NOSIGNAL);
-  return 0;
+  long answer = raw_syscall(e->nr, e->fd, (long)e->data, e->size, MSG_NOSIGNAL);
+  return answer < 0 ? -answer : 0;
 }
 
-// errand(nr, fd, bytes, alone): the system call nr(fd, bytes, size, MSG_NOSIGNAL, NULL, 0) by a process beside us: its id, or -errno. For what
-// the kernel makes one wait for. (The flags are those that valgrind knows as well.)
+// errand(nr, fd, bytes, alone): the system call nr(fd, bytes, size, MSG_NOSIGNAL, NULL, 0) by a process beside us: its id, or -errno. Its exit
+// status is the errno, or 0. For what the kernel makes one wait for. (The flags are those that valgrind knows as well.)
 static JSValue js_errand(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc;
   size_t size;
