@@ -1,6 +1,8 @@
 // A sandbox of the matrix: namespaces with the device of the scenario, and calls of the plugin in it.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cache } from "../../scripts/build/paths.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
 import { differences, type Picture, takePicture } from "./picture.ts";
 import type { Scenario } from "./scenario.ts";
@@ -28,6 +30,8 @@ export class Sandbox {
   readonly #shell: Shell;
   readonly #settings: Settings;
   readonly #dir: string;
+  /** Where leases are: on a disk, because nothing is synced on a tmpfs. */
+  readonly #disk: string;
   readonly #told = new Set<string>();
   before: Picture = new Map();
 
@@ -36,6 +40,8 @@ export class Sandbox {
     this.#shell = new Shell(ns);
     this.#settings = settings;
     this.#dir = `/proc/${ns.pid}/root${CASE}`;
+    mkdirSync(cache, { recursive: true });
+    this.#disk = mkdtempSync(join(cache, "faults-"));
   }
 
   static async open(settings: Settings): Promise<Sandbox> {
@@ -43,7 +49,10 @@ export class Sandbox {
     const sandbox = new Sandbox(ns, settings);
     mkdirSync(sandbox.#dir);
     outside(settings.scenario.outside, ns.pid);
-    const failed = await sandbox.#shell.run(`(set -e; ${settings.scenario.inside}) 2>&1 || echo "failed ($?)"`);
+    const disk = `mount --bind '${sandbox.#disk}' /var/lib/cni`;
+    const failed = await sandbox.#shell.run(
+      `(set -e; ${disk}; ${settings.scenario.inside}) 2>&1 || echo "failed ($?)"`,
+    );
     if (failed.trim() !== "") {
       await sandbox.close();
       throw new Error(`cannot make the device: ${failed.trim()}`);
@@ -56,6 +65,7 @@ export class Sandbox {
   async close(): Promise<void> {
     this.#shell.close();
     await this.#ns.close();
+    rmSync(this.#disk, { recursive: true });
     outside(this.#settings.scenario.after, 0);
   }
 
