@@ -122,27 +122,40 @@ const bridges: Record<string, (i: number) => object> = {
 /** Pods whose rules are there when the second half of the rows begins. */
 const PODS = 1000;
 
+/** What bridge-floor.c makes no rules for. */
+const ABOVE_FLOOR = /macspoofchk/;
+
 /** On a bridge that is there already, without and with the rules of other pods. The Go plugin of 1.1.1 has no nftables. */
-function bridge(rounds: number, who: Implementation[]): Row[] {
+function bridge(rounds: number, who: Implementation[], floor: Implementation): Row[] {
   const able = who.filter(({ name, dir }) => name !== "Go 1.1.1" && existsSync(join(dir, "bridge")));
-  for (const i of able.keys()) makeDevice(`bridge${i}`, `pod-bridge${i}`);
-  const alone = bridgeRows(rounds, able, "");
+  for (const i of [...able, floor].keys()) makeDevice(`bridge${i}`, `pod-bridge${i}`);
+  const alone = bridgeRows(rounds, able, floor, "");
   makeRules(PODS);
-  const beside = bridgeRows(rounds, able, `, ${PODS.toLocaleString("en")} pods' rules`);
+  const beside = bridgeRows(rounds, able, floor, `, ${PODS.toLocaleString("en")} pods' rules`);
   sh("nft", "flush", "ruleset");
   return [...alone, ...beside];
 }
 
-function bridgeRows(rounds: number, able: Implementation[], beside: string): Row[] {
+/** The bridge of floor.c's kind, with the address that it has as the gateway of host-local's addresses. */
+function makeGateway(name: string, i: number): void {
+  sh("ip", "link", "add", name, "up", "type", "bridge");
+  sh("ip", "address", "add", `10.60.${i}.1/24`, "dev", name);
+}
+
+function bridgeRows(rounds: number, able: Implementation[], floor: Implementation, beside: string): Row[] {
   return Object.entries(bridges).flatMap(([what, keys], kind) => {
     const bridgeOf = (i: number) => `bench${kind}-${i}`;
     const names = [`bridge ADD ${what}${beside}`, `bridge DEL ${what}${beside}`];
-    const rows = interleave(rounds, able, "bridge", names, (i) => {
+    const who = ABOVE_FLOOR.test(what) ? able : [...able, floor];
+    const all = [...who.keys()].map(bridgeOf);
+    // The program looks for nothing that is not there.
+    if (who.includes(floor)) makeGateway(all.at(-1)!, who.length - 1);
+    const rows = interleave(rounds, who, "bridge", names, (i) => {
       const network = { cniVersion: version, name: `bench${i}`, type: "bridge", bridge: bridgeOf(i), ...keys(i) };
       return ["ADD", "DEL"].map((command) => ({ command, netns: `/run/netns/pod-bridge${i}`, config: network }));
     });
     // podnic does not let a second bridge have the address of a gateway.
-    for (const i of able.keys()) sh("ip", "link", "del", bridgeOf(i));
+    for (const name of all) sh("ip", "link", "del", name);
     return rows;
   });
 }
@@ -244,7 +257,7 @@ function main(): void {
       "host-device": () => interfaces(rounds, [...who, floor], "host-device", "device"),
       macvlan: () => interfaces(rounds, [...who, ...node, floor], "macvlan", "master"),
       ipvlan: () => ipvlan(rounds, who),
-      bridge: () => bridge(rounds, who),
+      bridge: () => bridge(rounds, who, floor),
       "host-local": () => [...hostLocal(rounds, who, 10), ...hostLocal(rounds, who, 60_000)],
     };
     const wanted = flags.only?.split(",") ?? Object.keys(groups);

@@ -1,5 +1,7 @@
 // Requests to rtnetlink for the C programs that show what the kernel takes: one message at a time, no checks that a plugin needs.
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>

@@ -94,12 +94,13 @@ function compileC(source: string, target: string): void {
   );
 }
 
-/** What the kernel takes: see floor.c. */
+/** What the kernel takes: see floor.c and bridge-floor.c. */
 export function makeFloor(): Implementation {
   const dir = join(work, "floor");
   mkdirSync(dir);
   const source = readFileSync(join(root, "scripts/bench/floor.c"), "utf8");
   for (const plugin of ["macvlan", "host-device"]) compileC(source, join(dir, plugin));
+  compileC(readFileSync(join(root, "scripts/bench/bridge-floor.c"), "utf8"), join(dir, "bridge"));
   return { name: "C", dir };
 }
 
