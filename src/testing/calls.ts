@@ -55,7 +55,7 @@ export function makeCall<C extends NetworkConfig>(
     validAttachments: valid,
     transaction,
     ignored,
-    isPart,
+    ...(isPart === undefined ? {} : { isPart }),
   };
 }
 
