@@ -283,6 +283,28 @@ export const bridgeRules: CaseTable = {
     fails("B-83e", "the pinned address gone", LOCK, (t) =>
       t.sh(`bridge fdb del ${t.link("eth0")!.mac} dev ${portOf(t).name} master`),
     ),
+    fails("B-83f", "the port learns addresses", LOCK, (t) => t.sh(`bridge link set dev ${portOf(t).name} learning on`)),
+    fails("B-83g", "another address pinned to the port", LOCK, (t) =>
+      t.sh(`bridge fdb add 02:00:00:00:00:99 dev ${portOf(t).name} master static`),
+    ),
+    fails("B-83h", "all frames accepted before the jump", SPOOF, (t) =>
+      t.sh("nft insert rule bridge nat PREROUTING counter accept"),
+    ),
+    fails("B-83i", "all packets returned before they come to ipMasq", MASQ, (t) =>
+      t.sh("nft insert rule inet cni_plugins_masquerade postrouting return"),
+    ),
+    fails("B-83j", "all packets accepted before the rule of ipMasq", MASQ, (t) =>
+      t.sh("nft insert rule inet cni_plugins_masquerade masq_checks accept"),
+    ),
+    one("B-83k", "H", "C-096: CHECK holds", "others' rules that decide of some packets: OK", (t) => {
+      const config = conf({ ...SPOOF, ...MASQ });
+      const prevResult = t.add(config);
+      t.sh(`nft insert rule bridge nat PREROUTING counter
+        nft insert rule bridge nat PREROUTING iifname up0 accept
+        nft insert rule inet cni_plugins_masquerade postrouting ip daddr 192.0.2.0/24 return
+        nft insert rule inet cni_plugins_masquerade masq_checks ip daddr 192.0.2.0/24 accept`);
+      t.silent("CHECK", { ...config, prevResult });
+    }),
     one("B-91r", "H", "GC", "rules of those that are not valid go, the others stay", (t) => {
       const config = conf({ ...SPOOF, ...MASQ });
       t.add(config);

@@ -2,7 +2,7 @@
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { parseMac } from "../../src/ip/mac.ts";
-import { beginPinAddress, beginSetPort, type Port, whereTo } from "../../src/link/bridge.ts";
+import { beginPinAddress, beginSetPort, listAddressesOf, type Port, whereTo } from "../../src/link/bridge.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
@@ -74,8 +74,15 @@ export function checkByRules(call: Call<BridgeConfig>, port: string, mac: string
 
 /** CHECK. Throws Failure unless one of the two is in place. */
 export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: Port, mac: string, vlan: number): void {
-  const pinned = port.port.locked === 1 ? whereTo(ownNamespace().route, port.master, mac, vlan) : undefined;
-  if (pinned?.index === port.index && pinned.sticky) return;
+  const { route } = ownNamespace();
+  const pinned = port.port.locked === 1 ? whereTo(route, port.master, mac, vlan) : undefined;
+  if (pinned?.index === port.index && pinned.sticky) {
+    // Frames pass whose address the bridge knows on this port.
+    if (port.port.learning === 1) throw checkFailure(`macspoofchk: port ${port.name} learns addresses`);
+    const other = listAddressesOf(route, port.index).find((known) => known !== mac);
+    if (other === undefined) return;
+    throw checkFailure(`macspoofchk: port ${port.name} also lets frames from ${other} pass`);
+  }
   if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
     const what = port.port.locked === 1 ? `the bridge has no pinned entry for ${mac} on it` : "is not locked";
     throw checkFailure(`macspoofchk: port ${port.name}: ${what}`);

@@ -1,6 +1,7 @@
 // Bridges and their ports: `ip link add type bridge`, `ip link add type veth`, `bridge link`, `bridge vlan`, `bridge fdb`.
 import { AF_BRIDGE } from "../host/constants.ts";
 import { host } from "../host/host.ts";
+import { formatMac } from "../ip/mac.ts";
 import {
   addressGeneration,
   type BridgeInfo,
@@ -298,6 +299,18 @@ export function whereTo(
     if (error instanceof NetlinkError && error.code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** MAC addresses that a bridge sends to a port, without the port's own. */
+export function listAddressesOf(route: RouteSocket, port: number): string[] {
+  const write = (writer: Writer) =>
+    writeNeighbour(writer, { family: AF_BRIDGE, index: port, state: 0, flags: 0, attributes: {} });
+  const read = (bytes: Bytes, start: number, end: number) => {
+    const { index, state, flags, attributes } = readNeighbour(bytes, start, end);
+    const isOwn = (state & c.NUD_PERMANENT) !== 0 || (flags & c.NTF_SELF) !== 0;
+    return index !== port || isOwn || attributes.address === undefined ? undefined : formatMac(attributes.address);
+  };
+  return route.dump(`bridge fdb show brport ${port}`, c.RTM_GETNEIGH, write, read).items;
 }
 
 /** Milliseconds until a port whose both ends are up forwards; the kernel's worker does it a moment later. */

@@ -249,6 +249,7 @@ export const NDA_LLADDR = 2;
 export const NDA_VLAN = 5;
 export const NDA_MASTER = 9;
 export const NTF_USE = 0x01;
+export const NTF_SELF = 0x02;
 export const NTF_MASTER = 0x04;
 export const NTF_STICKY = 0x40;
 export const NUD_REACHABLE = 0x02;

@@ -21,6 +21,7 @@ import { compare, type Expression, maskBits, masquerade, meta, payload, verdict,
 import { hasIptables, removeIptables } from "./iptables.ts";
 import { type ChainAttributes, commentIn, isCommented, readChain, readRule } from "./message.ts";
 import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
+import { decidesAll } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
 
@@ -117,8 +118,13 @@ export function addMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[],
 
 /** The chain at the hook leads to that of the pods. */
 function hasBaseRules(nft: NftSocket): boolean {
-  const read: PayloadReader<string> = (bytes, start, end) =>
-    verdictOf(readRule(bytes, start, end).expressions)?.chain ?? "";
+  let decided = false;
+  const read: PayloadReader<string> = (bytes, start, end) => {
+    const chain = verdictOf(readRule(bytes, start, end).expressions)?.chain ?? "";
+    if (chain === CHECKS && !decided) return chain;
+    decided ||= decidesAll(bytes, start, end);
+    return "";
+  };
   const rules = listRules(nft, MASQUERADE_PLACE, BASE, read);
   return rules.length >= 3 && rules.includes(CHECKS);
 }
@@ -191,7 +197,12 @@ export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[
   try {
     const mark = ownerMark(owner);
     const isOn = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && hasBaseRules(nft) && isAtHook(nft);
-    const read: PayloadReader<Expression[] | undefined> = (...message) => expressionsOf(mark, ...message);
+    let decided = false;
+    const read: PayloadReader<Expression[] | undefined> = (...message) => {
+      const expressions = decided ? undefined : expressionsOf(mark, ...message);
+      if (expressions === undefined) decided ||= decidesAll(...message);
+      return expressions;
+    };
     const ask = (handle: number) => find(nft, () => nft.getRule(MASQUERADE_PLACE, CHECKS, handle, read)) ?? [];
     let rules = isOn ? known.map(ask) : [];
     const isComplete = addresses.every((address) => rules.some((rule) => sameExpressions(rule, ruleOf(address))));

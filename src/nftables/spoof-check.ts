@@ -17,6 +17,7 @@ import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, meta, payload, verdict, verdictOf } from "./expression.ts";
 import { type ChainAttributes, isCommented, type RuleAttributes, readChain, readRule } from "./message.ts";
 import { checkSpoofNames, type Owner, ownerComment, type SpoofNames, spoofId, spoofIdOf, spoofNames } from "./names.ts";
+import { decidesAll } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
 
@@ -201,10 +202,13 @@ function missing(what: string): Failure {
 
 function hasJump(nft: NftSocket, names: SpoofNames, device: string, handle: number | undefined): boolean {
   const wanted = jumpOfPort(device, names.port);
-  const read: PayloadReader<true | undefined> = (bytes, start, end) =>
-    (isCommented(names.comment, bytes, start, end) &&
-      sameExpressions(readRule(bytes, start, end).expressions ?? [], wanted)) ||
-    undefined;
+  let decided = false;
+  const read: PayloadReader<true | undefined> = (bytes, start, end) => {
+    if (isCommented(names.comment, bytes, start, end))
+      return (!decided && sameExpressions(readRule(bytes, start, end).expressions ?? [], wanted)) || undefined;
+    decided ||= decidesAll(bytes, start, end);
+    return undefined;
+  };
   if (handle !== undefined && find(nft, () => nft.getRule(SPOOF_PLACE, BASE, handle, read)) === true) return true;
   return listRules(nft, SPOOF_PLACE, BASE, read).length > 0;
 }
