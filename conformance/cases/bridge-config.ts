@@ -5,7 +5,7 @@ import type { Config } from "../harness/mains.ts";
 import { SPEC_VERSIONS } from "../harness/result.ts";
 import type { Env } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
-import { addDown, conf, fixed, hostLocal, makeBridge, POD_MAC, portOf, ports } from "./bridge-shared.ts";
+import { addDown, conf, fixed, hostLocal, makeBridge, POD_MAC, pod, portOf, ports } from "./bridge-shared.ts";
 
 const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
@@ -166,6 +166,49 @@ export const bridgeConfig: CaseTable = {
       t.sh("ip link set up0 mtu 1400 master br0");
       const { msg } = t.refused("ADD", conf({ mtu: 9000 }));
       t.expect(/9000/.test(msg) && /1400/.test(msg), "a message with both", msg);
+    }),
+    one(
+      "B-12b",
+      "H",
+      "a bridge that we found is left as it was",
+      "a smaller mtu: it keeps MTU, addresses, routes",
+      (t) => {
+        makeBridge(t);
+        t.sh(`ip link set up0 master br0; ip link add link br0 name up2 type macvlan; ip link set up2 up
+        ip address add 2001:db8::1/64 dev br0 nodad; ip route add 2001:db8:7::/48 via 2001:db8::9`);
+        const state = () =>
+          t.sh("ip -o link show br0; ip -o link show up2; ip -6 route | grep -v fe80; ip -6 -br address show br0");
+        const before = state().replace(/state \w+/g, "");
+        for (const keys of [{ mtu: 600 }, { mtu: 1400, ...hostLocal() }]) {
+          t.add(conf(keys));
+          t.equal(t.link("eth0")?.mtu, keys.mtu, "the pod's MTU");
+          t.equal(state().replace(/state \w+/g, ""), before, "the bridge beside it");
+          t.silent("DEL", conf(keys));
+          t.equal(state().replace(/state \w+/g, ""), before, "the bridge after DEL");
+        }
+      },
+    ),
+    one("B-12c", "H", "pods do not depend on each other", "a pod with a small mtu: others are as before", (t) => {
+      const ranges = [[{ subnet: "10.61.0.0/24" }], [{ subnet: "fd00:61::/64" }]];
+      const config = conf({ isGateway: true, ipam: { type: "host-local", ranges } });
+      const prevResult = t.add(config);
+      const small = pod(t, "c2");
+      t.add(conf({ mtu: 600, name: "small" }), small);
+      t.silent("CHECK", { ...config, prevResult });
+      t.add(config, pod(t, "c3"));
+      t.add(conf({ mtu: 1500, name: "large" }), pod(t, "c4"));
+      t.silent("DEL", conf({ mtu: 600, name: "small" }), small);
+      t.add(config, pod(t, "c5"));
+      for (const ns of ["c1", "c3", "c4", "c5"]) t.equal(t.link("eth0", ns)?.mtu, 1500, `MTU in ${ns}`);
+      t.equal(t.link("br0", "")?.mtu, 1500, "MTU of the bridge");
+    }),
+    one("B-12d", "H", "C-096: CHECK holds", "another program's port makes the bridge smaller: CHECK OK", (t) => {
+      makeBridge(t);
+      const config = conf({ mtu: 1500 });
+      const prevResult = t.add(config);
+      t.sh("ip link set up0 mtu 1400 master br0");
+      t.equal(t.link("br0", "")?.mtu, 1400, "MTU of the bridge");
+      t.silent("CHECK", { ...config, prevResult });
     }),
     one(
       "B-13a",

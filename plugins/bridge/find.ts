@@ -5,7 +5,7 @@ import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { formatMac } from "../../src/ip/mac.ts";
 import { addBridge, type Bridge, filterVlans, getBridge, type NewBridge } from "../../src/link/bridge.ts";
-import { IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
+import { beginSetLink, IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { fits, isListed } from "../../src/plugin/device-list.ts";
@@ -14,6 +14,7 @@ import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { vlansOf } from "./vlans.ts";
 
+const MAX_MTU = 65535;
 /** The alias of a bridge that ADD made. */
 const BRIDGE_ALIAS = "podnic:bridge";
 
@@ -48,7 +49,8 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   }
   checkState(found, call);
   checkFiltering(found, call);
-  checkMtu(found, call);
+  // Later it says nothing of this attachment: its port is as it was.
+  if (call.command !== "CHECK") checkMtu(found, call);
   return found;
 }
 
@@ -138,8 +140,25 @@ function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): 
   return new Failure("failed", `could not add "${name}": ${error.message}`, causes[error.code] ?? "");
 }
 
+/**
+ * A bridge whose MTU nobody has set has that of its smallest port: all others get less, and below 1280 it loses its IPv6 addresses for good. One
+ * that a new port would make smaller keeps its MTU. Setting it to what it is would change nothing for the kernel, and then not last; less, for a
+ * moment, would reach the VLANs on the bridge.
+ */
+function keepMtu({ index, mtu }: Bridge, wanted: number): void {
+  const { route } = ownNamespace();
+  if (wanted === 0 || wanted >= mtu || mtu >= MAX_MTU) return;
+  const ports = listLinks(route).filter(({ master }) => master === index);
+  // It is not that of its ports: somebody has set it.
+  if (ports.length > 0 && Math.min(...ports.map((port) => port.mtu)) !== mtu) return;
+  beginSetLink(route, index, { mtu: mtu + 1 });
+  beginSetLink(route, index, { mtu });
+  route.run();
+}
+
 /** What the configuration asks of the bridge itself. The node's policy has allowed the filtering (checkFiltering). */
 function prepared(bridge: Bridge, { config }: Call<BridgeConfig>): Bridge {
+  keepMtu(bridge, config.mtu ?? 0);
   if (bridge.bridge.vlanFiltering === 0 && vlansOf(config) !== undefined)
     filterVlans(ownNamespace().route, bridge.index);
   const up = (bridge.flags & IFF_UP) === 0;
