@@ -410,6 +410,52 @@ export const hostDeviceIdentity: CaseTable = {
         t.present("wire0", "");
       },
     ),
+    ...(
+      [
+        ["a", "empty", ""],
+        ["b", "cut off", '{"version":2,"key":{"network":"host-net"'],
+        ["c", "of a later version", '{"version":99,"key":{},"device":{}}'],
+      ] as const
+    ).map(([letter, how, text]) =>
+      one(
+        `HDI-31${letter}`,
+        "H",
+        "a record that cannot be read is not absent",
+        `it is ${how}, and the pod has renamed the device: E, nothing is forgotten; OK when the device is back, or the pod gone`,
+        (t) => {
+          const device = t.freshDevice();
+          const conf = config("1.0.0", { device });
+          t.add(conf);
+          t.sh("ip -n c1 link set eth0 down; ip -n c1 link set eth0 name x alias other");
+          t.expect(t.sh(`ls ${RECORDS} 2>/dev/null || true`) !== "", "a record of the lent device", "there is none");
+          const file = t.sh(`ls ${RECORDS}/*.json`).trim();
+          t.write(file, text);
+          t.refused("DEL", conf, [11]);
+          t.equal(inPod(t).includes("x"), true, "the device in the pod");
+          t.equal(t.sh(`cat ${file}`).trim(), text, "the record");
+          if (letter === "b") t.sh(`ip -n c1 link set x netns $$ name ${device}`);
+          else t.sh("ip netns del c1");
+          t.silent("DEL", conf, letter === "b" ? {} : { set: { CNI_NETNS: undefined } });
+          t.equal(t.sh(`ls ${file} 2>/dev/null || true`).trim(), letter === "c" ? file : "", "records left");
+        },
+      ),
+    ),
+    one(
+      "HDI-32",
+      "H",
+      "a record that cannot be read is not absent",
+      "it is empty, and the device is in the pod as it was told: it comes back by its alias, and the record goes",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`f=$(ls ${RECORDS}/*.json); : > "$f"`);
+        t.silent("DEL", conf);
+        t.gone("eth0");
+        t.present(device, "");
+        t.equal(t.sh(`ls ${RECORDS} | grep json || true`).trim(), "", "records left");
+      },
+    ),
     one(
       "HDI-17",
       "H",

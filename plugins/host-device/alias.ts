@@ -152,7 +152,7 @@ function isHarmless(view: View, link: Link, { device }: HostDeviceConfig): boole
 }
 
 /** The link is certainly not the configured device: a pod can make links and give them an alias, to have a name on the host. */
-function contradicts(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+export function contradicts(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return false;
   if (config.hwaddr) return !isNamedBy(view, link, config, selection);
   // (Before Linux 5.14 no link has a parent device; but those that are made have a kind.)

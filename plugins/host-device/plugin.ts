@@ -19,10 +19,11 @@ import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { refuseToLend } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
-import { bringBackByAlias } from "./alias.ts";
+import { bringBackByAlias, contradicts } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -149,7 +150,16 @@ function check(call: Call<HostDeviceConfig>): void {
 function del(call: Call<HostDeviceConfig>): void {
   delWithIpam(call, () => {
     const outcome = endLoan(hostDeviceLender, call, ({ was }) => isMeant(was, call.config, selectQuietly(call.config)));
-    if (outcome === "none") bringBackWithoutRecord(call, selectQuietly(call.config));
+    if (outcome !== "none" && outcome !== "unreadable") return;
+    const selection = selectQuietly(call.config);
+    bringBackWithoutRecord(call, selection);
+    if (outcome === "none") return;
+    settleUnreadable(
+      hostDeviceLender,
+      call,
+      () => isOnHost(call.config, selection),
+      (view, link) => !contradicts(view, link, call.config, selection),
+    );
   });
 }
 
@@ -186,6 +196,16 @@ function status(call: Call<HostDeviceConfig>): void {
 function bringBackWithoutRecord({ config, netns, attachment }: Call<HostDeviceConfig>, selection: Selection): void {
   if (selection.userspace) return;
   hostDeviceLender.whileReturning(attachment, () => bringBackByAlias(netns, attachment.ifName, config, selection));
+}
+
+/** The device that the configuration names. "No" also when that cannot be told. */
+function isOnHost(config: HostDeviceConfig, selection: Selection): boolean {
+  try {
+    return selectsDevice(config) && findLink(ownNamespace().route, config, selection) !== undefined;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
 }
 
 /** DEL needs no sysfs: what it cannot find out counts as not configured. */

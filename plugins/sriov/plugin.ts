@@ -8,7 +8,7 @@ import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
-import { identify } from "../../src/link/identity.ts";
+import { identify, isPhysical } from "../../src/link/identity.ts";
 import { type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
@@ -22,6 +22,7 @@ import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
@@ -169,7 +170,15 @@ function check(call: Call<SriovConfig>): void {
 
 function del(call: Call<SriovConfig>): void {
   const pci = deviceOf(call.config);
-  delWithIpam(call, () => void endLoan(sriovLender, call, (held) => held.pci === pci));
+  delWithIpam(call, () => {
+    if (endLoan(sriovLender, call, (held) => held.pci === pci) !== "unreadable") return;
+    settleUnreadable(
+      sriovLender,
+      call,
+      () => pci !== "" && vfLink(ownNamespace().route, pci) !== undefined,
+      (view, link) => (pci === "" ? isPhysical(link) : view.place(link) === pci),
+    );
+  });
 }
 
 function gc(call: Call<SriovConfig>): void {

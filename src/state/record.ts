@@ -44,16 +44,21 @@ export interface Record<T> {
   data: T;
 }
 
+/** Why a file is no record that we can read. "newer": of a later version, which has another shape. */
+export type Unreadable = "damaged" | "newer";
+
 export interface RecordStore<T> {
-  /** undefined: none, or not a record (logged): state never blocks. Throws when the disk fails. */
+  /** undefined: none, or not a record (logged): see `unreadable`. Throws when the disk fails. */
   read(key: RecordKey): Record<T> | undefined;
+  /** What `read` passed over: there is a file for the attachment, and nobody knows what it says. undefined: none. */
+  unreadable(key: RecordKey): { why: Unreadable; file: string } | undefined;
   /** A kill of this process finds it written or not; a power cut may leave nothing of it, or an empty file. */
   write(key: RecordKey, data: T, home?: HomeNamespace): void;
   /** No error when it is gone. */
   remove(key: RecordKey): void;
   /** All records of the plugin. */
   list(): Record<T>[];
-  /** Names of files that are no records: damaged, or of another shape. */
+  /** Names of files that are no records, nor those of a later version. */
   damaged(): string[];
   /** Removes one of these. No error when it is gone. */
   removeDamaged(name: string): void;
@@ -69,8 +74,8 @@ export function recordStore<T>(
   isData: (data: unknown) => boolean = () => true,
 ): RecordStore<T> {
   const path = `${root}/${plugin}`;
-  const readOne = (dir: Fd, name: string): Record<T> | undefined => readRecord<T>(dir, name, path, isData, log);
-  const readAll = (each: (dir: Fd, name: string, record: Record<T> | undefined) => void): void => {
+  const readOne = (dir: Fd, name: string, say: Say = log) => readRecord<T>(dir, name, path, isData, say);
+  const readAll = (each: (dir: Fd, name: string, record: Record<T> | Unreadable | undefined) => void): void => {
     withDirectory(path, undefined, (dir) =>
       sparingly(path, (say) =>
         readEach(
@@ -84,7 +89,12 @@ export function recordStore<T>(
   return {
     read(key) {
       const record = withDirectory(path, undefined, (dir) => readOne(dir, fileName(key)));
-      return record && isSameKey(record.key, key) ? record : undefined;
+      return isRead(record) && isSameKey(record.key, key) ? record : undefined;
+    },
+    unreadable(key) {
+      const name = fileName(key);
+      const found = withDirectory(path, undefined, (dir) => readOne(dir, name, quiet));
+      return found === undefined || isRead(found) ? undefined : { why: found, file: `${path}/${name}` };
     },
     write(key, data, home) {
       const { network, containerId, ifName } = key;
@@ -105,27 +115,33 @@ export function recordStore<T>(
     list() {
       const records: Record<T>[] = [];
       readAll((_, __, record) => {
-        if (record !== undefined) records.push(record);
+        if (isRead(record)) records.push(record);
       });
       return records;
     },
     damaged() {
       const found: string[] = [];
       readAll((dir, name, record) => {
-        if (record === undefined && isThere(dir, name)) found.push(name);
+        if (record === "damaged" && isThere(dir, name)) found.push(name);
       });
       return found;
     },
     removeDamaged(name) {
       withDirectory(path, undefined, (dir) => {
         // Whoever removes it has said which it is.
-        if (readRecord<T>(dir, name, path, isData, () => {}) === undefined) removeFile(dir, name);
+        if (readOne(dir, name, quiet) === "damaged") removeFile(dir, name);
       });
     },
   };
 }
 
 type Say = typeof log;
+const quiet: Say = () => {};
+
+function isRead<T>(found: Record<T> | Unreadable | undefined): found is Record<T> {
+  return typeof found === "object";
+}
+
 /** Records of a directory that are each complained about; of the others only how many. */
 const MOST_COMPLAINTS = 20;
 
@@ -191,7 +207,7 @@ function readRecord<T>(
   isData: (data: unknown) => boolean,
   say: Say,
   text?: string,
-): Record<T> | undefined {
+): Record<T> | Unreadable | undefined {
   try {
     const data = text === undefined ? readFile(dir, name, LIMIT) : undefined;
     if (text === undefined && data === undefined) return undefined;
@@ -199,9 +215,15 @@ function readRecord<T>(
     const { key, home } = record;
     const whole =
       typeof record.bootId === "string" &&
+      isObject(key) &&
       [key.network, key.containerId, key.ifName].every(isText) &&
       (home === undefined || (isObject(home) && typeof home.cookie === "string"));
     if (whole && isData(record.data)) return record;
+    if (typeof record.version === "number" && record.version > RECORD_VERSION) {
+      const { version } = record;
+      say("warning", "ignoring a record of a later version of podnic", { file: `${path}/${name}`, version });
+      return "newer";
+    }
     say("warning", "ignoring a record that podnic did not write", { file: `${path}/${name}` });
   } catch (error) {
     // It is there, and may well be read the next time (EIO, EACCES, EMFILE, ...): taking it for absent would lose the device's past. A
@@ -209,7 +231,7 @@ function readRecord<T>(
     if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
     say("warning", "ignoring a record", { file: `${path}/${name}`, error: String(error) });
   }
-  return undefined;
+  return "damaged";
 }
 
 function isThere(dir: Fd, name: string): boolean {

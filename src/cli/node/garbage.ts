@@ -155,6 +155,7 @@ function collectDevice(holder: Holder, before: Namespaces): Outcome {
     }
     return giveBack(lender, key, "");
   });
+  if (outcome === "unreadable") throw new Error("its record has been damaged meanwhile");
   if (outcome !== "hidden") return outcome;
   throw new Error("its interface is in a namespace that podnic cannot see; it returns when that namespace is deleted");
 }

@@ -9,7 +9,7 @@ import { relevantRoutes } from "../../link/route.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { usedByNode } from "../../link/uplink.ts";
 import { log } from "../../log.ts";
-import type { RecordKey } from "../../state/record.ts";
+import { RECORD_VERSION, type RecordKey } from "../../state/record.ts";
 import { type Fate, seek } from "./astray.ts";
 import { FIRST_NAMESPACE, fateOfHome, ofAnotherHome } from "./home.ts";
 import {
@@ -28,13 +28,14 @@ import { waitForTeardown } from "./wait.ts";
 /**
  * What became of a device that was to be given back. In all but the first two cases the record is gone and nothing is left to be done.
  * "none": there is no record of the attachment.
+ * "unreadable": there is one, and what it says is lost; it stays, and so does what it is about (see unreadable.ts).
  * "hidden": it is in a namespace that cannot be seen, and may come back; the record stays.
  * "home": it is on the host, as it was.
  * "lost": there is no such device any more, or it can never come back to us; what could be restored without it is.
  * "past": the record is of an earlier boot or of another namespace of the host, whose own rules have set up what is here now.
  * "another's": another attachment has it by now; it was not touched.
  */
-export type Outcome = "none" | "hidden" | "home" | "lost" | "past" | "another's";
+export type Outcome = "none" | "unreadable" | "hidden" | "home" | "lost" | "past" | "another's";
 
 /**
  * Gives the device of an attachment back and forgets the attachment; can be repeated after a kill at any point. The caller holds the lock.
@@ -51,10 +52,14 @@ export function giveBack<D extends LoanData>(
 ): Outcome {
   const record = readLoan(lender, key);
   if (record === undefined) {
+    if (isUnderOtherKey()) return "none";
+    if (lender.store().unreadable(key) !== undefined) return "unreadable";
     // What an ADD left that was killed while it wrote.
-    if (!isUnderOtherKey()) forget(lender, key, undefined, netnsPath);
+    forget(lender, key, undefined, netnsPath);
     return "none";
   }
+  const { version = 1 } = record;
+  if (version > RECORD_VERSION) log("warning", "a later version of podnic wrote the device's record", { version });
   const outcome = bringHome(lender, record, netnsPath, patient);
   if (outcome === "hidden") return outcome;
   // Who has the device now has what belongs to it, too.
@@ -253,7 +258,12 @@ function unclear(name: string, link: Link, path: string): Failure {
 }
 
 /** On a disk that went read-only the record stays, and the next ADD of the device removes it. */
-function forget<D extends LoanData>(lender: Lender<D>, key: RecordKey, data: D | undefined, netnsPath: string): void {
+export function forget<D extends LoanData>(
+  lender: Lender<D>,
+  key: RecordKey,
+  data: D | undefined,
+  netnsPath: string,
+): void {
   try {
     lender.forget?.(key, data, netnsPath);
     lender.store().remove(key);
