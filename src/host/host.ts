@@ -125,7 +125,7 @@ export interface Host {
   mountDetached(type: string): Fd;
   /** statfs f_type of the file system a descriptor is on (NSFS_MAGIC 0x6e736673, …). */
   fstatfs(fd: Fd): number;
-  /** Names in an open directory, without "." and "..", in the order the kernel gives. */
+  /** Names in an open directory, without "." and "..", in the order the kernel gives. Goes on where an earlier call for the descriptor ended. */
   readdir(dir: Fd): string[];
   /**
    * The entries of an open directory that `select` has something to say of, with what is in them and when they were written (seconds

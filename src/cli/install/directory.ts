@@ -74,6 +74,7 @@ export function uninstall(path: string, only: string[]): Change[] {
   // Last of all podnic itself, so that one which was interrupted can be repeated with it.
   const names = only.length === 0 ? [...pluginNames(), "podnic"] : chosen(only);
   return inDirectory(path, (dir) => {
+    removeLeftovers(dir);
     const changes = names.map((name): Change => {
       const was = recognise(name, dir);
       if (was !== "podnic" && was !== "missing") {
@@ -128,7 +129,9 @@ function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): voi
 }
 
 function removeLeftovers(dir: Fd): void {
-  for (const name of host.readdir(dir)) if (isLeftover(name)) unlinkIfThere(name, dir);
+  // Opened anew: a second reading of one descriptor goes on where the first one ended, and finds nothing.
+  const names = closing(host.open(".", O_RDONLY | O_DIRECTORY, 0, dir), (own) => host.readdir(own));
+  for (const name of names) if (isLeftover(name)) unlinkIfThere(name, dir);
 }
 
 function copySelf(name: string, dir: Fd): void {

@@ -205,6 +205,13 @@ describe("podnic install", () => {
     expect(readdirSync(dir).sort()).toEqual(names);
   });
 
+  it("leaves nothing behind when the disk is full", () => {
+    const script =
+      'mount -t tmpfs -o size=6m,mode=755 tmpfs "$2"; "$1" install "$2" 2>&1; echo status $?; ls -A "$2" | sed s/^/left:/';
+    const { stdout } = spawnSync("unshare", ["-m", "sh", "-c", script, "sh", podnic, dir], { encoding: "utf8" });
+    expect(stdout).toMatch(/no space left on device.*status 1\n$/s);
+  });
+
   it("works in an empty root, without /proc", () => {
     copyFileSync(podnic, join(dir, "podnic"));
     chmodSync(join(dir, "podnic"), 0o755);
@@ -225,6 +232,13 @@ describe("podnic install", () => {
 });
 
 describe("podnic uninstall", () => {
+  it("takes away what an installer left that was killed", () => {
+    run("install", dir);
+    writeFileSync(join(dir, ".podnic.new.ipvlan"), "half");
+    expect(run("uninstall", dir).status).toBe(0);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
   it("leaves what is not podnic's", () => {
     run("install", dir);
     rmSync(join(dir, "macvlan"));
