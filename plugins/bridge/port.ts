@@ -203,10 +203,14 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
   const { route } = ownNamespace();
   const { ifName } = call.attachment;
   const bridge = getLink(route, bridgeName(call));
-  for (const { name, mac, sandbox } of call.prevResult?.interfaces ?? []) {
-    if (sandbox || mac === undefined) continue;
+  const told = (call.prevResult?.interfaces ?? []).filter(({ sandbox }) => !sandbox);
+  // The network may name another bridge by now.
+  const bridges = told.map(({ name }) => getLink(route, name)).filter((link) => link?.kind === "bridge");
+  for (const { name, mac } of told) {
+    if (mac === undefined) continue;
     const link = getLink(route, name);
-    if (link?.kind === "veth" && link.mac === mac && isForeign(link, bridge)) return link;
+    if (link?.kind === "veth" && link.mac === mac && [bridge, ...bridges].some((each) => isForeign(link, each)))
+      return link;
   }
   const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
   if (pod === undefined) return undefined;
