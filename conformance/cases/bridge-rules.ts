@@ -99,6 +99,29 @@ export const bridgeRules: CaseTable = {
       ["program:ping"],
     ),
     one("B-51b", "G", "macspoofchk", "nftables: likewise", (t) => cutOff(t, SPOOF), ["program:ping"]),
+    one(
+      "B-51c",
+      "H",
+      "a requested MAC address",
+      "that of a host which has been silent: the host keeps its frames, as without the pod",
+      (t) => {
+        makeBridge(t, "ageing_time 100");
+        const host = pod(t, "c3").ns;
+        t.sh(`ip link set up0 master br0; ip link set up1 netns ${host}; ip -n ${host} link set up1 up
+          ip -n ${host} address add 10.61.0.254/24 dev up1`);
+        t.add(conf(fixed("10.61.0.5/24")), pod(t, "c2"));
+        demandPing(t, "c2", "10.61.0.254");
+        const { mac } = t.link("up1", host)!;
+        t.sh("sleep 2");
+        const thief = conf({ ...LOCK, args: { cni: { mac } } });
+        const prevResult = t.add(thief);
+        demandPing(t, "c2", "10.61.0.254");
+        t.silent("CHECK", { ...thief, prevResult });
+        t.silent("DEL", thief);
+        t.equal(ofPod(t), [], "rules");
+      },
+      ["program:ping"],
+    ),
     one("B-52", "G", "1.4: names, comments and rules of the Go plugin", "the layout of its tables", (t) => {
       t.add(conf(SPOOF, "1.0.0"));
       const { name } = portOf(t);
@@ -170,6 +193,20 @@ export const bridgeRules: CaseTable = {
     byPeer("B-58d", "spoof check by nftables", SPOOF, "we"),
     byPeer("B-58e", "spoof check by the locked port", LOCK, "we"),
     byPeer("B-58f", "ipMasq", { ipMasq: true, ipMasqBackend: "nftables" }, "we"),
+    one(
+      "B-58g",
+      "H",
+      "pods of the Go plugin",
+      "the network names another bridge by now: DEL with the prevResult removes the interface",
+      (t) => {
+        makeBridge(t);
+        const config = conf(hostLocal(), "1.0.0");
+        const prevResult = addDown(t, config, t.byPeer);
+        t.silent("DEL", { ...config, bridge: "br7", prevResult });
+        t.equal([t.link("eth0"), ports(t)], [undefined, []], "interfaces");
+      },
+      ["peer:bridge"],
+    ),
     one(
       "B-59",
       "H",

@@ -34,7 +34,7 @@ import { bridgeFor, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
 import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias, type Rules } from "./port.ts";
-import { checkByRules, forgetSpoofRules, LOCKED, locksPort, pinnedElsewhere } from "./spoof.ts";
+import { checkSource, forgetSpoofRules, LOCKED, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
 import { unwanted, vlansOf } from "./vlans.ts";
 
@@ -126,9 +126,9 @@ function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined)
 function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, known: Rules | undefined): void {
   const { config } = call;
   const { route } = ownNamespace();
-  const { index, name } = port;
-  const locks = locksPort(call, port);
-  const rules = config.macspoofchk === true && !locks ? withJump(known, checkByRules(call, name, mac)) : known;
+  const { index } = port;
+  const { locks, jump } = checkSource(call, port, mac);
+  const rules = jump === undefined ? known : withJump(known, jump);
   const vlans = vlansOf(config);
   const away =
     vlans === undefined ? [] : unwanted(vlans, on.bridge.defaultPvid ?? 0, config.preserveDefaultVlan === true);

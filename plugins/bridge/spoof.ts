@@ -10,6 +10,7 @@ import { spoofId } from "../../src/nftables/names.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nftables/spoof-check.ts";
 import { checkFailure } from "../../src/plugin/check.ts";
+import { wantedMac } from "../../src/plugin/mac.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 
 /**
@@ -25,6 +26,24 @@ export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boole
     "this kernel cannot lock a bridge's ports",
     '"macspoofchkBackend": "bridge" requires Linux 5.18. Use "nftables", or remove the key to let podnic choose.',
   );
+}
+
+/**
+ * Who checks the frames of a port: `locks`, the bridge is to; `jump`, nftables do, by rules with this handle. An address that was asked for may
+ * be that of a host whom the bridge has not heard for a while: pinned to this port it would never be heard again, and all that is sent to it would
+ * come here. The bridge only learns it, from whoever has sent last. Unless there are no nftables, or the configuration wants the bridge.
+ */
+export function checkSource(call: Call<BridgeConfig>, port: Port, mac: string): { locks: boolean; jump?: number } {
+  if (call.config.macspoofchk !== true) return { locks: false };
+  const locks = locksPort(call, port);
+  const mayPin = wantedMac(call) === "" || call.config.macspoofchkBackend === "bridge";
+  if (locks && mayPin) return { locks };
+  try {
+    return { locks: false, jump: checkByRules(call, port.name, mac) };
+  } catch (cause) {
+    if (!locks || !(cause instanceof Failure)) throw cause;
+    return { locks };
+  }
 }
 
 /** Of a port that the bridge checks: it learns no address, and lets no frame pass whose address it does not have. */
@@ -64,7 +83,7 @@ export function pinnedElsewhere(
 }
 
 /** By nftables. Removed again when the transaction is rolled back. Returns a handle for forgetSpoofRules. */
-export function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): number {
+function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): number {
   const nft = NftSocket.open();
   call.transaction.onRollback("remove the rules of macspoofchk", () => {
     removeSpoofCheck(nft, spoofId(call.attachment));
