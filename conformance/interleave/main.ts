@@ -14,6 +14,7 @@ import { compileStep, type Outcome, World } from "./world.ts";
 interface Options {
   bin: string;
   pair: string[];
+  except: string[];
   one?: number;
   two: number;
   kill: number;
@@ -42,6 +43,7 @@ interface Report {
   readonly seconds: number;
 }
 
+const several = (value: string, all: string[]): string[] => [...all, value];
 const program = new Program("interleave")
   .description(
     "Runs two calls at once, one system call at a time, under schedules with one and two changes and with kills. Each\n" +
@@ -49,12 +51,8 @@ const program = new Program("interleave")
       "Needs root, iproute2 and gcc. A schedule that fails is printed: --pair NAME --schedule TEXT repeats it.",
   )
   .option("--bin <dir>", "directory of the plugins", "dist/cni")
-  .option(
-    "--pair <text>",
-    "only pairs whose name contains it (repeatable)",
-    (v: string, all: string[]) => [...all, v],
-    [],
-  )
+  .option("--pair <text>", "only pairs whose name contains it (repeatable)", several, [])
+  .option("--except <text>", "no pairs whose name contains it (repeatable)", several, [])
   .option("--one <n>", "schedules with one change, drawn (default: all)", Number)
   .option("--two <n>", "schedules with two changes, drawn", Number, 200)
   .option("--kill <n>", "schedules with a kill, drawn", Number, 100)
@@ -75,7 +73,10 @@ function complain(text: string): never {
 const options = program.parse().opts<Options>();
 if (process.getuid?.() !== 0) complain("needs root: it makes namespaces");
 if (!existsSync(resolve(options.bin))) complain(`no ${options.bin}: run npm run build`);
-const chosen = pairs.filter((one) => options.pair.length === 0 || options.pair.some((text) => one.name.includes(text)));
+const isNamed = (one: Pair, texts: readonly string[]): boolean => texts.some((text) => one.name.includes(text));
+const chosen = pairs.filter(
+  (one) => (options.pair.length === 0 || isNamed(one, options.pair)) && !isNamed(one, options.except),
+);
 if (chosen.length === 0) complain(`no pair is called so; there are:\n  ${pairs.map((one) => one.name).join("\n  ")}`);
 const step = compileStep(join(root, "conformance/interleave/step.c"), join(cache, "interleave"));
 

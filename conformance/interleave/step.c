@@ -3,6 +3,7 @@
 // An actor is a directory: `exec` is the program's path, `arguments` and `env` have a NUL after each entry, `in` is its stdin; `out` and `err` are written.
 // Its process and all that this starts are traced, and every one stands before its next system call unless it is the one that runs.
 // The schedule: comma-separated turns, "0:17" actor 0 makes 17 system calls, "0" it runs until it ends, "0:17k" it is killed after 17.
+// The schedule "-": one actor, which is not traced, for what comes before and after; it costs a fraction.
 // Who sleeps in the kernel, for a lock or a time, gives its turn to the next. At the end all others run to their ends, in their order.
 // -F FAULT puts a fault into every actor, which whoever watches must notice: the system calls of that name (table `faults`) succeed without
 // doing anything. Others do something else: "shared" makes exclusive locks shared ones, "exclusive" takes O_EXCL away, "overwrite" makes a rename
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -64,7 +66,7 @@ static const struct fault faults[] = {
 
 static struct task tasks[MOST_TASKS];
 static struct actor actors[MOST_ACTORS];
-static int taskCount, actorCount, loud;
+static int taskCount, actorCount, loud, untraced;
 static const struct fault *fault;
 static const char *faultPath;
 
@@ -114,8 +116,10 @@ static void become(const char *dir) {
   split(text, size, environment, 256);
   redirect(dir, "out", O_WRONLY | O_CREAT | O_TRUNC, 1);
   redirect(dir, "err", O_WRONLY | O_CREAT | O_TRUNC, 2);
-  ptrace(PTRACE_TRACEME, 0, 0, 0);
-  raise(SIGSTOP);
+  if (!untraced) {
+    ptrace(PTRACE_TRACEME, 0, 0, 0);
+    raise(SIGSTOP);
+  }
   execve(program, arguments, environment);
   _exit(127);
 }
@@ -354,6 +358,20 @@ static void start(int actor, const char *dir) {
   settle(task); // before execve
 }
 
+/** Without anybody beside it. Ends, as with a schedule, when all that it has started has ended. */
+static int runAlone(const char *dir) {
+  untraced = 1;
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  pid_t pid = fork(), some;
+  if (pid < 0) die("fork");
+  if (pid == 0) become(dir);
+  int status, of = 0;
+  while ((some = waitpid(-1, &status, 0)) > 0)
+    if (some == pid) of = status;
+  printf("%d 0 0\n", of);
+  return 0;
+}
+
 static const struct fault *named(char *name) {
   faultPath = strchr(name, ':');
   if (faultPath != NULL) *strchr(name, ':') = 0, faultPath++;
@@ -375,6 +393,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   actorCount = argc - optind - 1;
+  if (strcmp(argv[optind], "-") == 0) return runAlone(argv[optind + 1]);
   for (int i = 0; i < actorCount; i++) start(i, argv[optind + 1 + i]);
   play(argv[optind]);
   finish();
