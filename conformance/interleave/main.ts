@@ -91,6 +91,7 @@ function judge(outcome: Outcome, serial: readonly Outcome[], schedule: string): 
     now.filter((line) => !then.includes(line)).map((line) => `${word}: ${line}`);
   return [
     ...outcome.said.map((line, n) => `actor ${n} says: ${line}`),
+    ...outcome.logged.flatMap((line, n) => (line === "" ? [] : [`actor ${n} logs: ${line}`])),
     ...unlike(outcome.left, nearest.left, "more than in order 0, 1"),
     ...unlike(nearest.left, outcome.left, "less than in order 0, 1"),
   ];

@@ -15,6 +15,8 @@ export interface Outcome {
   /** For each actor: "ok" with its addresses, or its error. */
   readonly said: readonly string[];
   readonly left: readonly string[];
+  /** What each actor logged, for whoever looks for a cause. */
+  readonly logged: readonly string[];
   /** System calls that each actor made. */
   readonly calls: readonly number[];
 }
@@ -97,6 +99,7 @@ export class World {
       said: reports.map(([status], n) => this.#said(n, status!, "podnic" in this.#pair.actors[n]!)),
       calls: reports.map(([, calls]) => calls!),
       left: await this.#left(),
+      logged: reports.map((_, n) => readFileSync(`${this.#root}${CASE}/${n}/err`, "utf8").trim()),
     };
   }
 

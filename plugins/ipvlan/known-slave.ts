@@ -1,10 +1,12 @@
 // One interface of each ipvlan master, by name: the one to ask for the mode that all of them share. One file a master below /run, lost
 // at a reboot like the links themselves. What is lost, damaged or wrong costs a search and nothing else.
 import type { Call } from "../../src/cni/plugin.ts";
+import { policy } from "../../src/config/policy.ts";
 import { type Fd, host, SystemError } from "../../src/host/host.ts";
 import type { Master } from "../../src/link/master.ts";
 import { log } from "../../src/log.ts";
 import { openDirectory, readFile, removeLeftovers, unlinkIfThere, writeFile } from "../../src/state/files.ts";
+import { withLock } from "../../src/state/lock.ts";
 
 export const KNOWN_SLAVES = "/run/cni/podnic";
 const directory = `${KNOWN_SLAVES}/ipvlan`;
@@ -58,15 +60,23 @@ export function writeKnownSlave(dir: Fd, master: Master, { netns, attachment }: 
   }
 }
 
-/** Removes the files of attachments that are no more, and what killed writers left. */
+/**
+ * Removes the files of attachments that are no more, and what killed writers left. Under the lock that an ADD holds who writes one: a file
+ * that was read without it may be that of a new attachment when it is removed.
+ */
 export function forgetSlaves(isGone: (slave: KnownSlave) => boolean): void {
   const dir = openDirectory(directory);
   if (dir === undefined) return;
   const files = host.readdir(dir);
   for (const file of files) {
-    const slave = read(dir, file);
-    if (slave === undefined || !isGone(slave)) continue;
-    unlinkIfThere(file, dir);
+    const isOver = () => {
+      const slave = read(dir, file);
+      return slave !== undefined && isGone(slave);
+    };
+    if (!isOver()) continue;
+    withLock(dir, "lock", policy().lockTimeout, () => {
+      if (isOver()) unlinkIfThere(file, dir);
+    });
   }
   removeLeftovers(dir, files);
 }
