@@ -121,7 +121,7 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
 function saysDoubt({ namespaces }: Node): boolean {
   for (const directory of namespaces.doubtful) {
     note(
-      `cannot tell what is left over: ${directory} contains no network namespace, so it might not be the node's. What belongs to namespaces in it was ` +
+      `cannot tell what is left over: ${directory} shows no pod of this node, so it might not be the node's. What belongs to namespaces in it was ` +
         "left unchanged. Run podnic gc on the node, or in a container with the node's /run and its processes (hostPID).",
     );
   }

@@ -115,9 +115,20 @@ export function collect(garbage: Garbage[]): Collected[] {
     if (one.kind !== "record") continue;
     collected.push({ garbage: one, error: attempt(() => one.lender.store().removeDamaged(one.file)) });
   }
+  // What holds the address is still there, or may be.
+  const failed = new Map<string, Garbage>();
+  for (const { garbage: one, error } of collected) {
+    if (error === "") continue;
+    failed.set(`${one.containerId} ${one.interface}`, one).set(`${one.containerId} `, one);
+  }
   const pools = new Map<string, (Garbage & { kind: "lease" })[]>();
   for (const one of garbage) {
     if (one.kind !== "lease") continue;
+    const holder = failed.get(`${one.containerId} ${one.interface}`);
+    if (holder !== undefined) {
+      collected.push({ garbage: one, error: `the container's ${holder.kind} is still there, or may be` });
+      continue;
+    }
     const leases = pools.get(one.directory) ?? [];
     pools.set(one.directory, leases);
     leases.push(one);

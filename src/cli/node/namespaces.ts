@@ -4,7 +4,10 @@ import { host, SystemError } from "../../host/host.ts";
 import { whatIsAt } from "../../link/namespace.ts";
 import type { NamedNamespace } from "../../link/return.ts";
 import { NAME_DIRECTORIES, namesIn, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
+import { type AnyLender, listLoans } from "../../plugin/lent/lender.ts";
+import { lenders } from "../../plugins.ts";
 import { closing } from "../../state/files.ts";
+import { readCache } from "./cache.ts";
 
 export { isMachinesNetwork, namesIn, type SeenNamespace } from "../../link/visible.ts";
 
@@ -22,25 +25,38 @@ export class Namespaces {
 
   /** By `device:inode`. */
   readonly #byFile: ReadonlyMap<string, SeenNamespace>;
+  readonly #written: () => readonly NamedNamespace[];
 
-  private constructor(seen: readonly SeenNamespace[], proc: string, seesProcesses: boolean) {
+  private constructor(
+    seen: readonly SeenNamespace[],
+    proc: string,
+    seesProcesses: boolean,
+    written: () => readonly NamedNamespace[],
+  ) {
+    this.#written = written;
     this.#byFile = new Map(seen.map((one) => [`${one.dev}:${one.ino}`, one]));
     this.seen = seen;
     this.#proc = proc;
     this.seesProcesses = seesProcesses;
   }
 
-  /** `proc` is where the processes are looked up. */
-  static find(directories: readonly string[] = NAME_DIRECTORIES, proc = "/proc"): Namespaces {
+  /** `proc` is where the processes are looked up, `written` what pods' namespaces were written down. */
+  static find(directories: readonly string[] = NAME_DIRECTORIES, proc = "/proc", written = writtenDown): Namespaces {
     const { namespaces, processesOfMachine } = seeNamespaces(directories, proc);
-    return new Namespaces(namespaces, proc, processesOfMachine);
+    return new Namespaces(namespaces, proc, processesOfMachine, written);
   }
 
-  /** Directories whose absent names lifeOf has called unknown: they are here, and may be others than the runtime's of the same path. */
+  /**
+   * Directories whose absent names lifeOf has called unknown: they may be others than the runtime's of the same path, or hidden. Not those that
+   * the node's first process does not have either.
+   */
   get doubtful(): string[] {
-    return [...this.#directories]
-      .filter(([directory, isTold]) => !isTold && isDirectory(directory))
-      .map(([one]) => one);
+    const isHere = (directory: string): boolean => isDirectory(directory) || !this.#isMissingOnNode(directory);
+    return [...this.#directories].filter(([directory, isTold]) => !isTold && isHere(directory)).map(([one]) => one);
+  }
+
+  #isMissingOnNode(directory: string): boolean {
+    return this.seesProcesses && !isDirectory(`${this.#proc}/1/root${directory}`);
   }
 
   /**
@@ -56,20 +72,44 @@ export class Namespaces {
     // "other": a file without its mount. The runtime may be in another mount namespace (snaps), where the pod lives on.
     if (path === "" || there !== "absent") return "unknown";
     const process = /^\/proc\/(\d+)\//.exec(path);
-    if (process !== null) return this.seesProcesses ? "gone" : "unknown";
+    if (process !== null) {
+      if (!this.seesProcesses) this.#directories.set("/proc", false);
+      return this.seesProcesses ? "gone" : "unknown";
+    }
     return this.#hasNames(path.slice(0, path.lastIndexOf("/")) || "/") ? "gone" : "unknown";
   }
 
-  /** The directory is the one that the runtime writes names into: that of the node's first process, or one that shows a namespace. */
+  /** The directory is the one that the runtime writes names into: that of the node's first process, or one that shows a pod. */
   #hasNames(directory: string): boolean {
     let known = this.#directories.get(directory);
     if (known === undefined) {
       const isOfNode = this.seesProcesses && isSameDirectory(directory, `${this.#proc}/1/root`);
-      known = isOfNode || namesIn(directory).some((name) => typeof whatIsAt(`${directory}/${name}`) === "object");
+      known = isOfNode || this.#showsPod(directory);
       this.#directories.set(directory, known);
     }
     return known;
   }
+
+  /**
+   * There is a namespace. Who does not see all processes of the machine may be in a container that has a /run of its own, and pods of its own
+   * there: then it must be one that was written down on this node.
+   */
+  #showsPod(directory: string): boolean {
+    return namesIn(directory).some((name) => {
+      const path = `${directory}/${name}`;
+      const there = whatIsAt(path);
+      if (typeof there !== "object") return false;
+      const isIt = ({ dev, ino, ...one }: NamedNamespace): boolean =>
+        ino === 0 ? one.path === path : ino === there.ino && dev === there.dev;
+      return this.seesProcesses || this.#written().some(isIt);
+    });
+  }
+}
+
+/** Pods' namespaces in the records of devices and in what libcni remembers, which has paths alone. */
+function writtenDown(): NamedNamespace[] {
+  const lent = lenders.flatMap((lender: AnyLender) => listLoans(lender).map(({ data }) => data.netns));
+  return [...lent, ...readCache().flatMap(({ namespaces }) => namespaces.map((path) => ({ path, dev: 0, ino: 0 })))];
 }
 
 function isDirectory(path: string): boolean {

@@ -160,6 +160,39 @@ describe("podnic gc", () => {
     }
   });
 
+  it.each([
+    ["with a pod of its own in its /run", "umount -l /run/netns/*; mount -t tmpfs tmpfs /run; ip netns add own"],
+    ["without /run/netns", "umount -l /run/netns/*; mount -t tmpfs tmpfs /run"],
+  ])("takes away nothing of the node's in a container %s, and says that it cannot tell", (_where, prepare) => {
+    pod("blue");
+    const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
+    // A pod by its process, whose number means something else there, too.
+    const said = sh(`unshare -mpf --mount-proc sh -c '${prepare}; dist/podnic gc --all; echo $?' 2>&1`);
+    expect(said).toMatch(/cannot tell what is left over.*\n1\n$/s);
+    expect(said).not.toMatch(/restored|released|removed|Nothing/);
+    expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
+    // With one of the node's pods in it, it is the node's.
+    pod("grey");
+    sh("ip netns del grey");
+    expect(sh("unshare -mpf --mount-proc sh -c 'dist/podnic gc --all; echo $?' 2>&1")).toMatch(/released.*\n0\n$/s);
+    expect(leasesOf("net")).toEqual(before.leases);
+  });
+
+  it("keeps the lease of a device that it cannot give back", () => {
+    pod("grey");
+    const [record] = readdirSync(RECORDS).filter((name) => name.endsWith(".json"));
+    sh("ip netns del grey");
+    // A directory in place of the lock: whose turn it is cannot be told.
+    const before = leasesOf("net");
+    sh(`rm -f ${RECORDS}/lock; mkdir ${RECORDS}/lock`);
+    const { status, stdout } = run(["gc", "--all"]);
+    expect([status, stdout]).toEqual([1, expect.stringContaining("the container's device is still there, or may be")]);
+    expect([leasesOf("net"), readdirSync(RECORDS).includes(record!)]).toEqual([before, true]);
+    sh(`rmdir ${RECORDS}/lock`);
+    expect(run(["gc", "--all"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual([]);
+  });
+
   it("fails and says so when something cannot be taken away", () => {
     pod("grey");
     sh(`ip netns del grey; rm -f ${NETWORKS}/net/lock; mkdir ${NETWORKS}/net/lock`);
