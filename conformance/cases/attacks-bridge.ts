@@ -62,6 +62,8 @@ const usual = ({ id, what, setup = "true", policy, config, needs = [] }: Situati
   );
 
 const BRIDGE = "ip link add br0 up type bridge";
+/** A bridge whose address nobody set takes that of its ports, and zeros when the last is gone: ADD makes a port before it looks at the VLAN. */
+const VLAN_BRIDGE = "ip link add br0 address 02:00:00:00:00:b0 up type bridge vlan_filtering 1";
 /** The node's way out by a bridge, as KubeVirt's and Harvester's guides have it. */
 const UPLINK_BRIDGE = `ip address flush dev up0; ${BRIDGE}; ip link set up0 master br0; ip address add 192.0.2.9/24 dev br0; ip route add default via 192.0.2.1`;
 const SIX = "ip address add 2001:db8:5::9/64 dev up0 nodad";
@@ -115,14 +117,14 @@ const takenAddresses: Situation[] = [
   {
     id: "ATK-B1l",
     what: "the node's own address, in a VLAN",
-    setup: `${BRIDGE} vlan_filtering 1`,
+    setup: VLAN_BRIDGE,
     config: gateway("192.0.2.77/24", "192.0.2.9", { vlan: 7 }),
     needs: ["kernel:vlan_filtering"],
   },
   {
     id: "ATK-B1m",
     what: "a device of the node's that is only called like the gateway's interface in a VLAN",
-    setup: `${BRIDGE} vlan_filtering 1; ip link add br0.7 up type veth peer other`,
+    setup: `${VLAN_BRIDGE}; ip link add br0.7 up type veth peer other`,
     config: gateway("10.61.0.77/24", "10.61.0.1", { vlan: 7 }),
     needs: ["kernel:vlan_filtering"],
   },

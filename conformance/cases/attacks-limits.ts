@@ -84,6 +84,32 @@ const costlyOnes = [
   ),
 ];
 
+/** Keys of which an engine's table puts all into one place: it may be looked through for each of them (F7). */
+const colliding = {
+  numbers: (count: number) => Array.from({ length: count }, (_, n) => String(n * 65_536)),
+  /** Of equal h * 263 + c. */
+  texts: (count: number) =>
+    Array.from({ length: count }, (_, n) =>
+      Array.from({ length: 15 }, (_, bit) =>
+        (n >> bit) & 1 ? "A\u0201" : `B${String.fromCharCode(0x201 - 263)}`,
+      ).join(""),
+    ),
+};
+
+const withKeys = (keys: string[]) => () =>
+  ofPlugin("host-device", { device: "nosuch", ...Object.fromEntries(keys.map((key) => [key, 1])) });
+
+costlyOnes.push(
+  costly("ATK-M4k", "32,767 numbers of one hash as keys", "host-device", withKeys(colliding.numbers(32_767))),
+  costly("ATK-M4l", "16,000 texts of one hash as keys", "host-device", withKeys(colliding.texts(16_000))),
+  costly("ATK-M4m", "1,000 texts of one hash as keys, in each of 20 objects", "host-device", () =>
+    ofPlugin("host-device", {
+      device: "nosuch",
+      objects: Array(20).fill(Object.fromEntries(colliding.texts(1000).map((key) => [key, 1]))),
+    }),
+  ),
+);
+
 /** A limit that a runtime may have: an answer, never a signal. */
 const limited = (id: string, what: string, plugin: string, wrap: string, keys: (t: Trial) => Config): MainCase =>
   row(

@@ -2,6 +2,7 @@
 
 import { fold } from "../config/fold.ts";
 import { findJsonError } from "../config/json-error.ts";
+import { DEEPEST, hasTooManyKeys, isTooDeep, MOST_KEYS } from "../config/json-limits.ts";
 import { describe } from "../config/messages.ts";
 import type { ObjectShape } from "../config/shape.ts";
 import { Failure } from "../errors.ts";
@@ -12,8 +13,6 @@ import { readAll } from "./stdio.ts";
 
 /** The reference has no limit; the largest configurations in the field have some ten KiB. */
 export const inputLimit = 1 << 20;
-/** Go's decoder gives up at the same depth. */
-const depthLimit = 10_000;
 
 /** Where it stops being JSON is looked for in texts up to this length: in a MiB it takes a second. */
 const locateLimit = 1 << 17;
@@ -121,9 +120,12 @@ function decode(stdin: Uint8Array): unknown {
   const text = host.decode(stdin);
   if (isTooDeep(text)) {
     throw undecodable(
-      `objects and lists are nested more than ${depthLimit} deep`,
+      `objects and lists are nested more than ${DEEPEST} deep`,
       "No network configuration is nested that deep.",
     );
+  }
+  if (hasTooManyKeys(text)) {
+    throw undecodable(`it has more than ${MOST_KEYS} different keys`, "No network configuration has that many.");
   }
   try {
     return JSON.parse(text);
@@ -133,34 +135,6 @@ function decode(stdin: Uint8Array): unknown {
     const where = found === undefined ? "" : `: line ${found.line}, column ${found.column}: ${found.text}`;
     throw undecodable(`stdin is not valid JSON${where}`, `Correct the network configuration (${stdin.length} bytes).`);
   }
-}
-
-/** Counts brackets outside of strings. */
-export function isTooDeep(text: string): boolean {
-  if (text.length <= depthLimit) return false;
-  let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at);
-    if (unit === 0x22) {
-      at = endOfString(text, at);
-    } else if (unit === 0x7b || unit === 0x5b) {
-      depth++;
-      if (depth > depthLimit) return true;
-    } else if (unit === 0x7d || unit === 0x5d) {
-      depth--;
-    }
-  }
-  return false;
-}
-
-/** Index of the closing quote of the string that begins at `at`. */
-function endOfString(text: string, at: number): number {
-  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let slashes = 0;
-    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++;
-    if (slashes % 2 === 0) return end;
-  }
-  return text.length;
 }
 
 const basics: ObjectShape = {

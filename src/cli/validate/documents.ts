@@ -1,6 +1,7 @@
 // From a file to the networks in it: CNI's own JSON, or Kubernetes' objects in YAML, whose NetworkAttachmentDefinitions hold that
 // JSON as a text.
 import { type Document, isMap, isScalar, isSeq, type Node, type Scalar, type YAMLMap } from "yaml";
+import { hasTooManyKeys } from "../../config/json-limits.ts";
 import { didYouMean } from "../../config/messages.ts";
 import type { Level } from "./finding.ts";
 import type { Origin } from "./network.ts";
@@ -51,6 +52,8 @@ export function readContents(name: string, text: string): Contents {
 
 /** JSON that says it is an object of Kubernetes'. YAML's reader takes it. */
 function isKubernetes(text: string): boolean {
+  // Nor is one with that many keys parsed.
+  if (hasTooManyKeys(text)) return false;
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null && "kind" in value && "apiVersion" in value;
@@ -102,7 +105,7 @@ function refusal({ offset, reason }: Refused): Remark {
     cure: "No network needs that. A bracket is not closed, or this is the wrong file.",
   };
   const long = {
-    text: `not checked, because it has more than ${MOST_TOKENS} YAML tokens`,
+    text: `not checked, because it has more than ${MOST_TOKENS} YAML tokens and lines`,
     cure: "Pass only the objects that are networks, or split the file.",
   };
   return { level: "error", offset, path: "", ...(reason === "deep" ? deep : long) };

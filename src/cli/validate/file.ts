@@ -1,6 +1,6 @@
 // One file checked: what is wrong in it, and where.
-import { isTooDeep } from "../../cni/request.ts";
 import { findJsonError } from "../../config/json-error.ts";
+import { countMarks, hasTooManyKeys, isTooDeep, MOST_KEYS } from "../../config/json-limits.ts";
 import { humanPath } from "../../config/messages.ts";
 import { isObject } from "../../state/shape.ts";
 import { cut, type Omitted } from "./cut.ts";
@@ -8,6 +8,11 @@ import { type NetworkText, type Remark, readContents } from "./documents.ts";
 import type { Level } from "./finding.ts";
 import { checkNetwork } from "./network.ts";
 import { findPlaces, placeAt } from "./places.ts";
+
+/** Brackets, commas and colons of all networks: each value may take some 30 us, which is why all of a file's are counted. */
+const MOST_MARKS = 20_000;
+/** A network takes as long as so many. */
+const NETWORK_MARKS = 10;
 
 export interface CheckedFile {
   file: string;
@@ -44,23 +49,27 @@ export function validateFile(name: string, text: string): CheckedFile {
       text: "it begins with a byte order mark",
       cure: "Save it as UTF-8 without one.",
     };
-    return { file: name, networks: [], findings: [locate(linesOf(text), mark)], omitted: cut([]).omitted };
+    return { file: name, networks: [], findings: locate(text, [mark]), omitted: cut([]).omitted };
   }
   const { networks, remarks } = readContents(name, text);
-  const checked = networks.map(validateNetwork);
-  const lines = linesOf(text);
+  let left = MOST_MARKS;
+  const checked = networks.map((network) => {
+    if (isTooDeep(network.json)) return { remarks: [tooDeep(network)] };
+    left -= NETWORK_MARKS + countMarks(network.json, left);
+    return left < 0 ? { remarks: [tooMuch(network)] } : validateNetwork(network);
+  });
   const { listed, omitted } = cut([...remarks, ...checked.flatMap((each) => each.remarks)]);
   return {
     file: name,
     networks: checked.flatMap(({ network }) => network ?? []),
-    findings: listed.map((each) => locate(lines, each)).sort((a, b) => a.line - b.line || a.column - b.column),
+    findings: locate(text, listed),
     omitted,
   };
 }
 
 function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"][number]; remarks: Remark[] } {
-  // What a plugin refuses to read.
-  if (isTooDeep(text.json)) return { remarks: [notJson(text)] };
+  const refused = refusedAmount(text);
+  if (refused !== undefined) return { remarks: [refused] };
   let raw: unknown;
   try {
     raw = JSON.parse(text.json);
@@ -90,6 +99,29 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
   return { network: { name, plugins: types }, remarks };
 }
 
+/** What a plugin refuses to read. Where it stops being JSON is not looked for. */
+function tooDeep({ path, position }: NetworkText): Remark {
+  return { level: "error", offset: position(0), path, text: "not JSON: it is nested too deeply", cure: "" };
+}
+
+function tooMuch({ path, position }: NetworkText): Remark {
+  const text = `not checked, because it and the networks before it have more than ${MOST_MARKS} commas, colons and brackets`;
+  return {
+    level: "error",
+    offset: position(0),
+    path,
+    text,
+    cure: "Split the file. A network needs some hundred at most.",
+  };
+}
+
+/** What a plugin refuses to read although it is JSON. */
+function refusedAmount({ json, path, position }: NetworkText): Remark | undefined {
+  if (!hasTooManyKeys(json)) return undefined;
+  const text = `it has more than ${MOST_KEYS} different keys, which no plugin reads`;
+  return { level: "error", offset: position(0), path, text, cure: "No network configuration has that many." };
+}
+
 function notJson({ json, path, position }: NetworkText): Remark {
   const blank = json.trim() === "";
   const found = blank ? { line: 1, column: 1, text: "the file is empty" } : findJsonError(json);
@@ -103,32 +135,29 @@ function notJson({ json, path, position }: NetworkText): Remark {
   return { level: "error", offset: position(before + column - 1), path, text: `not JSON: ${text}`, cure };
 }
 
-function locate(lines: Line[], { level, offset, path, text: message, cure }: Remark): Located {
-  let number = 0;
-  for (let above = lines.length; number + 1 < above; ) {
-    const middle = (number + above) >> 1;
-    if (lines[middle]!.start <= offset) number = middle;
-    else above = middle;
-  }
-  const { start, text } = lines[number]!;
-  const column = offset - start + 1;
-  const shown = excerptOf(text, column - 1);
-  return { level, line: number + 1, column, path, message, cure, ...shown };
-}
-
-interface Line {
-  /** Offset in the file. */
-  start: number;
-  text: string;
-}
-
-function linesOf(text: string): Line[] {
+/** In the order of the file. Its lines are counted and not kept: there may be a million. */
+function locate(file: string, remarks: Remark[]): Located[] {
+  let number = 1;
   let start = 0;
-  return text.split("\n").map((line) => {
-    const found = { start, text: line.replace(/\r$/, "") };
-    start += line.length + 1;
-    return found;
-  });
+  let end = endOfLine(file, 0);
+  let line: string | undefined;
+  return [...remarks]
+    .sort((a, b) => a.offset - b.offset)
+    .map(({ level, offset, path, text: message, cure }) => {
+      for (; end < offset; end = endOfLine(file, start)) {
+        start = end + 1;
+        number++;
+        line = undefined;
+      }
+      line ??= file.slice(start, file[end - 1] === "\r" && end > start ? end - 1 : end);
+      const column = offset - start + 1;
+      return { level, line: number, column, path, message, cure, ...excerptOf(line, column - 1) };
+    });
+}
+
+function endOfLine(file: string, start: number): number {
+  const end = file.indexOf("\n", start);
+  return end < 0 ? file.length : end;
 }
 
 /** Characters of a line that are shown, and at most so many of them before the place. */

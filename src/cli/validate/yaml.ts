@@ -1,16 +1,24 @@
-// YAML in bounded time and memory: the parser takes some 20 to 30 us a token, calls itself once a level, and its work grows with the
+// YAML in bounded time and memory: the parser takes some 15 us a token or line, calls itself once a level, and its work grows with the
 // square of the depth. Each of its levels takes so much memory that 2,000 exhaust the heap. So depth and length are looked at first.
 import { Composer, type Document, isScalar, Lexer, type Node, Parser, visit } from "yaml";
 
 /** Levels. An object of Kubernetes' has three or four, a configuration as one line of JSON not many more. */
 export const DEEPEST = 100;
-/** About seven a line, 14,000 lines: an object with a network, as kubectl prints it, has 30 to 60 of them. */
-export const MOST_TOKENS = 100_000;
+/**
+ * Tokens, and lines of texts of several lines: about seven a line of YAML, 4,000 of these. An object with a network, as kubectl prints it,
+ * has 30 to 60.
+ */
+export const MOST_TOKENS = 30_000;
+/** A document takes as long as so many tokens. */
+const DOCUMENT_TOKENS = 5;
+/** Each directive is copied for each document; no object of Kubernetes' has one. */
+const DIRECTIVE_TOKENS = 1000;
 
 /** The lexer says so in front of a scalar's text, which may be no more than a bracket. */
 const SCALAR = "\u001f";
 /** Tokens that are no text of the file: a document begins, a flow collection was cut off, SCALAR. */
-const MARKS = ["\u0002", "\u0018", SCALAR];
+const DOCUMENT = "\u0002";
+const MARKS = [DOCUMENT, "\u0018", SCALAR];
 
 /** Why a file is not read, and the offset where that shows. */
 export interface Refused {
@@ -23,17 +31,30 @@ export function parseYaml(text: string): Document[] | Refused {
   const tokens: string[] = [];
   const depth = new Depth();
   let offset = 0;
+  let weight = 0;
   for (const token of new Lexer().lex(text)) {
     if (!MARKS.includes(token)) {
       const isText = tokens.at(-1) === SCALAR;
       if (depth.after(token, isText) > DEEPEST) return { offset, reason: "deep" };
       offset += token.length;
     }
-    if (tokens.length === MOST_TOKENS) return { offset, reason: "long" };
+    weight += weightOf(token);
+    if (weight > MOST_TOKENS) return { offset, reason: "long" };
     tokens.push(token);
   }
   const composer = new Composer({ prettyErrors: false, uniqueKeys: false });
   return [...composer.compose(parse(tokens))];
+}
+
+/** What it takes to parse a token, in ordinary ones. */
+function weightOf(token: string): number {
+  if (token === DOCUMENT || token === "---") return DOCUMENT_TOKENS;
+  if (token[0] === "%") return DIRECTIVE_TOKENS;
+  let weight = 1;
+  if (token.length > 2) {
+    for (let at = token.indexOf("\n"); at >= 0 && weight <= MOST_TOKENS; at = token.indexOf("\n", at + 1)) weight++;
+  }
+  return weight;
 }
 
 function* parse(tokens: string[]) {

@@ -1,0 +1,83 @@
+// What a JSON text may be made of, looked at before it is parsed.
+
+/** Go's decoder gives up at the same depth. */
+export const DEEPEST = 10_000;
+
+/**
+ * Different keys in a text. The engine looks for a key among all that have the same hash, and whoever writes the keys can choose those:
+ * 16,000 of them take seconds. Of the keys that plugins read there are some 150.
+ */
+export const MOST_KEYS = 1024;
+
+/** Keys that are collected before those that are equal are put together. */
+const COLLECTED = 8 * MOST_KEYS;
+
+/** Counts brackets outside of strings. */
+export function isTooDeep(text: string): boolean {
+  if (text.length <= DEEPEST) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x22) {
+      at = endOfString(text, at);
+    } else if (unit === 0x7b || unit === 0x5b) {
+      depth++;
+      if (depth > DEEPEST) return true;
+    } else if (unit === 0x7d || unit === 0x5d) {
+      depth--;
+    }
+  }
+  return false;
+}
+
+/**
+ * Brackets, commas and colons outside of strings, at most about two for each value: more than `most` are not counted. What a text costs
+ * whoever looks at each value grows with it.
+ */
+export function countMarks(text: string, most: number): number {
+  let marks = 0;
+  for (let at = 0; at < text.length && marks <= most; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x22) at = endOfString(text, at);
+    else if (unit === 0x2c || unit === 0x3a || unit === 0x5b || unit === 0x7b) marks++;
+  }
+  return marks;
+}
+
+/** Index of the closing quote of the string that begins at `at`. */
+function endOfString(text: string, at: number): number {
+  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++;
+    if (slashes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+/** Of keys as they are written: one with escapes may count twice. */
+export function hasTooManyKeys(text: string): boolean {
+  // A key, its colon and its value have five characters at least, and there is a comma.
+  if (text.length <= 6 * MOST_KEYS) return false;
+  let keys: string[] = [];
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) {
+    const end = endOfString(text, at);
+    if (isKey(text, end + 1)) keys.push(text.slice(at + 1, end));
+    at = end;
+    if (keys.length < COLLECTED) continue;
+    keys = different(keys);
+    if (keys.length > MOST_KEYS) return true;
+  }
+  return different(keys).length > MOST_KEYS;
+}
+
+function isKey(text: string, at: number): boolean {
+  for (; ; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && unit !== 0x09) return unit === 0x3a;
+  }
+}
+
+/** Sorted: a Set would look for them by their hashes. */
+function different(keys: string[]): string[] {
+  return keys.sort().filter((key, n) => key !== keys[n - 1]);
+}
