@@ -47,6 +47,27 @@ const stateDirectory = (id: string, dataDir: string, name: string): MainCase =>
     hl,
   );
 
+/** Where a network that somebody else writes is to have its leases; then the victim takes an address and gives it back. */
+const insidePool = (id: string, what: string, dataDir: string, name: string, victims?: string): MainCase =>
+  row(
+    id,
+    "H",
+    "H2: a network does not get in the way of another's pool",
+    `dataDir ${dataDir} of network ${name}, ${what}: E(7), nothing made; the other network's only address is its`,
+    (t) => {
+      const range = [[{ subnet: "10.1.0.0/30", rangeStart: "10.1.0.2", rangeEnd: "10.1.0.2" }]];
+      const own = victims === undefined ? {} : { dataDir: victims };
+      const victim = conf(t, { ...own, ranges: range }, { name: "victim" });
+      const stdin = conf(t, { dataDir, ranges: range }, { name });
+      t.refused("ADD", stdin, [7]);
+      t.equal(t.sh(`ls -A ${dataDir}/${name} 2>/dev/null || echo none`), "none\n", "the directory");
+      t.silent("DEL", stdin);
+      t.add(victim);
+      t.silent("DEL", victim);
+    },
+    hl,
+  );
+
 export const attacks: CaseTable = {
   perMain: [],
   fixed: [
@@ -106,5 +127,11 @@ export const attacks: CaseTable = {
     stateDirectory("ATK-H2c", "/var/lib/cni", "sriov"),
     stateDirectory("ATK-H2d", "/var/lib/cni", "results"),
     stateDirectory("ATK-H2e", "/run/podnic", "host-local"),
+    insidePool("ATK-H2f", "as its lock", "/var/lib/cni/networks/victim", "lock"),
+    insidePool("ATK-H2g", "as a directory above it", "/var/lib/cni/networks/victim/lock", "mine"),
+    insidePool("ATK-H2h", "as the address handed out last", "/var/lib/cni/networks/victim", "last_reserved_ip.0"),
+    insidePool("ATK-H2i", "as an address", "/var/lib/cni/networks/victim", "10.1.0.2"),
+    insidePool("ATK-H2j", "as an address of a pool elsewhere", "/run/cni/pools/victim", "10.1.0.2", "/run/cni/pools"),
+    insidePool("ATK-H2k", "as the directory of all pools", "/var/lib/cni", "networks"),
   ],
 };

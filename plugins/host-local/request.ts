@@ -16,6 +16,7 @@ import type { RouteSpec } from "../../src/link/route.ts";
 import { readRoutes } from "../../src/plugin/routes.ts";
 import type { HostLocalConfig, RangeConfig } from "./config.schema.ts";
 import { type Range, type RangeSet, rangeSets, type SetConfig } from "./ranges.ts";
+import { isPoolFile } from "./store.ts";
 
 export interface LeaseRequest {
   /** Set N is that of `last_reserved_ip.N`. */
@@ -108,7 +109,22 @@ function placeOfLeases(call: Call<HostLocalConfig>): Place {
   const dataDir = call.config.ipam?.dataDir || DATA_DIR;
   if (dataDir !== DATA_DIR) confinePath("dataDir", dataDir);
   // The network's name may be that of a directory that is somebody else's.
-  return confinePath("dataDir", `${dataDir}/${call.attachment.network}`);
+  const place = confinePath("dataDir", `${dataDir}/${call.attachment.network}`);
+  if (place.path !== `${DATA_DIR}/${call.attachment.network}`) refuseInPools(place);
+  return place;
+}
+
+/**
+ * In the pool of another network a directory may be in the way of its lock or of an address, for as long as nobody removes it; and
+ * a pool around those of others is in the way of theirs. In the default directory there are pools and nothing else.
+ */
+function refuseInPools({ path, steps }: Place): void {
+  const taken = steps.find((step) => isPoolFile(step) || parseAddress(step) !== undefined);
+  if (taken === undefined && !`${DATA_DIR}/`.startsWith(`${path}/`)) return;
+  throw invalid(
+    `the leases would be in ${JSON.stringify(path.slice(0, 128))}, which may be in the way of another network's`,
+    'Use another name or "ipam.dataDir": in the path, nothing may be called like a lease, a lock or last_reserved_ip.',
+  );
 }
 
 /** An address asked for by name, and where. */

@@ -31,6 +31,8 @@ const FILE_MODE = 0o600;
  * is held. The Go plugin passes over it, because it is no address.
  */
 const TEMPORARY = ".podnic.tmp";
+const LOCK = "lock";
+const LAST_RESERVED = "last_reserved_ip.";
 /** File systems whose fsync of a new file writes its name too: ext4 and XFS (docs/decisions.md). */
 const NAMES_SYNCED = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC];
 /** The spec knows no limit for container ids, the kernel one for an environment variable: 128 KiB (MAX_ARG_STRLEN). */
@@ -70,7 +72,7 @@ export class Store {
 
   /** Runs `body` under the lock, which the methods below need. Waits at most `timeout` milliseconds. */
   locked<T>(timeout: number, body: () => T): T {
-    return withLock(this.#dir, "lock", timeout, () => {
+    return withLock(this.#dir, LOCK, timeout, () => {
       this.#index = LeaseIndex.open(this.#dir, this.#indexRoot);
       this.#used = this.#index?.used;
       try {
@@ -400,6 +402,11 @@ export function leaseAddress(name: string): Address | undefined {
   return plain ? address : undefined;
 }
 
+/** A file of a pool that is not a lease. */
+export function isPoolFile(name: string): boolean {
+  return name === LOCK || name === TEMPORARY || name.startsWith(LAST_RESERVED);
+}
+
 function lastReservedName(index: number): string {
-  return `last_reserved_ip.${index}`;
+  return `${LAST_RESERVED}${index}`;
 }
