@@ -206,9 +206,15 @@ function readDefinition(source: string, map: YAMLMap, contents: Contents): void 
     const cure = 'Write "config: |-" and indent the JSON below it.';
     remarks.push(remark("error", config, "spec.config", "spec.config must be a string of JSON, not YAML", cure));
   } else {
-    const offsets = offsetsOf(source, config as Scalar<string>);
+    const scalar = config as Scalar<string>;
     const allotted = below(map, "metadata", "annotations", RESOURCE_NAME) !== undefined;
-    const position = (offset: number) => offsets[offset] ?? 0;
+    // Worked out when something is wrong inside; where it begins is also asked of what is too long to be looked at.
+    let offsets: number[] | undefined;
+    const position = (offset: number) => {
+      if (offset === 0) return offsetsOf(source, scalar, 1)[0] ?? 0;
+      offsets ??= offsetsOf(source, scalar);
+      return offsets[offset] ?? 0;
+    };
     networks.push({ json: config.value, position, path: "spec.config", origin: { defaultName: name, allotted } });
   }
 }

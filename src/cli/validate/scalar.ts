@@ -5,16 +5,16 @@ const shortEscapes = 'abtnvfre "/\\N_LP';
 
 /**
  * For each UTF-16 unit of the scalar's value, its offset in `source`. YAML folds and indents white space as it likes, but all other
- * characters come in the same order on both sides.
+ * characters come in the same order on both sides. Of the first `most` units.
  */
-export function offsetsOf(source: string, scalar: Scalar<string>): number[] {
+export function offsetsOf(source: string, scalar: Scalar<string>, most = scalar.value.length): number[] {
   const { value, type } = scalar;
   let at = scalar.range?.[0] ?? 0;
   // The header of a block, such as "|-  # comment".
   if (type === "BLOCK_LITERAL" || type === "BLOCK_FOLDED") at = source.indexOf("\n", at) + 1;
   if (type === "QUOTE_SINGLE" || type === "QUOTE_DOUBLE") at++;
   const offsets: number[] = [];
-  for (const unit of value.split("")) {
+  for (const unit of value.slice(0, most).split("")) {
     if (!isSpace(unit)) at = skipTo(source, at, type === "QUOTE_DOUBLE");
     offsets.push(at);
     if (!isSpace(unit)) at += lengthAt(source, at, type);

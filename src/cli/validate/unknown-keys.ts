@@ -9,6 +9,8 @@ const foreign = ["args", "capabilities", "prevResult", "runtimeConfig"];
 
 /** More of one object are counted, not listed: nobody reads them. */
 const LISTED = 20;
+/** A longer key is not repeated. */
+const LONGEST = 256;
 
 /** Warnings for the keys of `value` that none of the shapes has. `also`: keys that are known at this level besides. */
 export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also: string[] = []): Finding[] {
@@ -28,6 +30,8 @@ export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also:
     // A usual way to write a comment into JSON.
     if (key.startsWith("_") || key.startsWith("//") || key.startsWith("cni.dev/")) return [];
     if (foreign.includes(key)) return [];
+    if (key.length > LONGEST)
+      return [finding("warning", pointer, `${humanPath(pointer)} has a key of ${key.length} characters`)];
     const below = `${pointer}/${escapeStep(key)}`;
     const lower = key.toLowerCase();
     const found = objects.flatMap((shape) => {
