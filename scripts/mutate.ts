@@ -2,6 +2,7 @@
 // that no unit or kernel test holds; the black-box suite may. Works on a copy below .cache. Options:
 //   --count 100      mutants, drawn from all that are possible
 //   --seed 1         another sample
+//   --near 8         tests of each kind that are asked about a mutant: those that reach its file by the fewest imports
 //   --minutes 30     begin no mutant later
 //   --only PATH      files whose path begins so
 //   --record FILE    write the page of results
@@ -19,6 +20,7 @@ const { values: flags } = parseArgs({
   options: {
     count: { type: "string", default: "100" },
     seed: { type: "string", default: "1" },
+    near: { type: "string", default: "8" },
     minutes: { type: "string", default: "600" },
     only: { type: "string", default: "" },
     record: { type: "string" },
@@ -114,31 +116,40 @@ function copyTree(): void {
 const isImport = /^(?:import|export)\b(?:[^;"]*?\bfrom)?\s*"(\.[^"]+)";|\bimport\("(\.[^"]+)"\)/gm;
 const imported = new Map<string, string[]>();
 
-/** What a file imports, itself or by way of others. */
-function reached(file: string, seen = new Set<string>()): Set<string> {
-  if (seen.has(file) || !existsSync(join(root, file))) return seen;
-  seen.add(file);
-  if (!imported.has(file)) {
-    const found = readFileSync(join(root, file), "utf8").matchAll(isImport);
-    imported.set(
-      file,
-      [...found].map(([, a, b]) => join(dirname(file), (a ?? b)!)),
-    );
+function importsOf(file: string): string[] {
+  let found = imported.get(file);
+  if (found === undefined) {
+    const text = existsSync(join(root, file)) ? readFileSync(join(root, file), "utf8") : "";
+    found = [...text.matchAll(isImport)].map(([, a, b]) => join(dirname(file), (a ?? b)!));
+    imported.set(file, found);
   }
-  for (const next of imported.get(file)!) reached(next, seen);
-  return seen;
+  return found;
+}
+
+/** What a file imports, itself or by way of others, and by how many steps. */
+function reached(file: string): Map<string, number> {
+  const steps = new Map([[file, 0]]);
+  for (const [each, step] of steps) for (const next of importsOf(each)) if (!steps.has(next)) steps.set(next, step + 1);
+  return steps;
 }
 
 const projectOf = (test: string): string => /\.(process|kernel|built)\.test\.ts$/.exec(test)?.[1] ?? "unit";
 const tests = git("ls-files", "*.test.ts").split("\n");
 const byAll = reached("src/testing/install-host.ts");
 
-/** Tests that import the file. The nearest first: they most likely fail. */
+/** Of the tests that import the file, those that reach it by the fewest steps. All of them would take minutes for each mutant. */
 function testsOf(file: string, project: Project): string[] {
-  const near = (test: string): number => (dirname(test).startsWith(dirname(file)) ? 0 : 1);
+  const isBeside = (test: string): boolean => dirname(test).startsWith(dirname(file));
   return tests
-    .filter((test) => projectOf(test) === project && (byAll.has(file) || reached(test).has(file)))
-    .sort((a, b) => near(a) - near(b));
+    .filter((test) => projectOf(test) === project)
+    .map((test) => ({
+      test,
+      steps: (reached(test).get(file) ?? byAll.get(file) ?? Infinity) - (isBeside(test) ? 1 : 0),
+    }))
+    .filter(({ steps }) => steps < Infinity)
+    .sort((a, b) => a.steps - b.steps)
+    .slice(0, Number(flags.near))
+    .map(({ test }) => test);
 }
 
 type Outcome = "pass" | "no end" | string[];
@@ -203,7 +214,7 @@ Commit ${git("rev-parse", "--short", "HEAD")}, ${new Date().toISOString().slice(
 
 Of ${possible} possible mutants of \`src/\` and \`plugins/\`, ${tried.length} were drawn and tried: **${Math.round((100 * killed) / tried.length)} % killed**
 (${projects.map((project) => `${count(`killed by ${project} tests`)} by ${project} tests`).join(", ")}, and ${count("does not end")} because the tests did not end).
-The table lists the mutants that survived. The black-box suite and the tests of the executable did not run, because each mutant would need a build.
+For each mutant, at most ${flags.near} tests of each kind ran: those that reach the file by the fewest imports. The table lists the mutants that survived. The black-box suite and the tests of the executable did not run, because each mutant would need a build.
 Some mutants change nothing that can be observed.
 
 | place | mutation |
