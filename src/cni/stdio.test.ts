@@ -41,7 +41,7 @@ class Pipes extends NodeHost {
   }
 
   override poll(fds: PollFd[], timeout: number): Fd[] {
-    this.polls.push(timeout);
+    if (this.polls.push(timeout) > 20) throw new Error("polls without end");
     if (this.steps.length === 0 && this.open && timeout >= 0) {
       this.now += timeout;
       return [];
