@@ -126,7 +126,7 @@ export const stages: Stage[] = [
   { name: "build podnic-node", tiers: pushed, command: ts("scripts/build-pkg.ts"), limit: 3, alone: true },
   { name: "image", tiers: pushed, command: ts("scripts/image.ts"), limit: 5, alone: true },
   { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
-  vitest("kernel", ["kernel"], always, 10, vitestCount),
+  vitest("kernel", ["kernel*"], always, 10, vitestCount),
   vitest("built", ["built"], pushed, 12, vitestCount),
   {
     name: "worlds",
