@@ -5,7 +5,7 @@ import { ownNamespace } from "../../src/link/namespace.ts";
 import { failure } from "../../src/testing/calls.ts";
 import type { Interface, SimulatedCard } from "../sriov/testing/simulated-card.ts";
 import { leaveMachine, newCard } from "../sriov/testing/simulated-node.ts";
-import { bringBackByAlias, reclaimByAlias } from "./alias.ts";
+import { giveBackByAlias, restoreNameByAlias } from "./alias.ts";
 
 leaveMachine();
 
@@ -25,8 +25,8 @@ function plug(...interfaces: Partial<Interface>[]): void {
 }
 
 const names = (): string[] => [...card.interfaces].filter(([index]) => index >= 20).map(([, { name }]) => name);
-const del = (): void => bringBackByAlias("", "net1", { device: "ens5" } as never, nothing);
-const add = (): string | undefined => reclaimByAlias(ownNamespace(), "ens5")?.name;
+const del = (): void => giveBackByAlias("", "net1", { device: "ens5" } as never, nothing);
+const add = (): string | undefined => restoreNameByAlias(ownNamespace(), "ens5")?.name;
 
 describe("a card with the alias ens5", () => {
   test("gets that name back, by DEL and by the next ADD, when it is down", () => {
@@ -53,7 +53,7 @@ describe("a card with the alias ens5", () => {
 
   test("keeps its own when the name is another's, and DEL succeeds", () => {
     plug({ alias: "ens5" }, { name: "ens5" });
-    bringBackByAlias("", "net1", { hwaddr: "02:00:00:00:01:00" } as never, nothing);
+    giveBackByAlias("", "net1", { hwaddr: "02:00:00:00:01:00" } as never, nothing);
     expect([names(), card.interfaces.get(20)!.alias]).toEqual([["dev20", "ens5"], "ens5"]);
   });
 });

@@ -6,7 +6,7 @@ import { Failure } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
-import { isNamed, takeBack } from "../../src/link/return.ts";
+import { isNamed, moveBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { underSpareName } from "../../src/plugin/lent/name.ts";
@@ -17,7 +17,7 @@ import { addressOf, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
 
 /** DEL without a record. Nothing to do is success. */
-export function bringBackByAlias(
+export function giveBackByAlias(
   netnsPath: string,
   ifName: string,
   config: HostDeviceConfig,
@@ -30,7 +30,7 @@ export function bringBackByAlias(
     if (link === undefined) return;
     const own = asOnHost(link, config);
     const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
-    restoreLink(hostNs.route, takeBack(pod, hostNs, link, saved), saved);
+    restoreLink(hostNs.route, moveBack(pod, hostNs, link, saved), saved);
     return;
   }
   // The device is here: a DEL of ours, or of the Go plugin, has been before.
@@ -58,7 +58,7 @@ export function bringBackByAlias(
  * ADD: a device that is missing under its name because of a namespace that died without DEL gets its name back. Returns it, or undefined.
  * Throws Failure when the node needs it or its policy keeps it, and when several claim the name.
  */
-export function reclaimByAlias(hostNs: NetNs, name: string): Link | undefined {
+export function restoreNameByAlias(hostNs: NetNs, name: string): Link | undefined {
   const found = strayDevices(hostNs).filter((link) => link.alias === name);
   const link = found[0];
   if (link === undefined) return undefined;

@@ -6,7 +6,7 @@ import type { Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { endClaims } from "../../src/plugin/lent/claim.ts";
-import { reclaimByAlias } from "./alias.ts";
+import { restoreNameByAlias } from "./alias.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
 import { addressOf, describe, findLink, isStacked, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
@@ -28,7 +28,7 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, hostNs: NetNs, sele
       (link !== undefined && isSameDevice(view, link, saved)) || isMissing(link, saved, config, selection),
   );
   if (ended) link = findLink(hostNs.route, config, selection);
-  if (link === undefined && config.device) link = reclaimByAlias(hostNs, config.device);
+  if (link === undefined && config.device) link = restoreNameByAlias(hostNs, config.device);
   if (link === undefined) throw notFound(config, selection);
   return link;
 }

@@ -23,7 +23,7 @@ import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { refuseToLend } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
-import { bringBackByAlias, contradicts } from "./alias.ts";
+import { giveBackByAlias, contradicts } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -152,7 +152,7 @@ function del(call: Call<HostDeviceConfig>): void {
     const outcome = endLoan(hostDeviceLender, call, ({ was }) => isMeant(was, call.config, selectQuietly(call.config)));
     if (outcome !== "none" && outcome !== "unreadable") return;
     const selection = selectQuietly(call.config);
-    bringBackWithoutRecord(call, selection);
+    giveBackWithoutRecord(call, selection);
     if (outcome === "none") return;
     settleUnreadable(
       hostDeviceLender,
@@ -193,9 +193,9 @@ function status(call: Call<HostDeviceConfig>): void {
 }
 
 /** A pod that the Go plugin made, or nothing to do: DEL before ADD, DEL again, a device of userspace. */
-function bringBackWithoutRecord({ config, netns, attachment }: Call<HostDeviceConfig>, selection: Selection): void {
+function giveBackWithoutRecord({ config, netns, attachment }: Call<HostDeviceConfig>, selection: Selection): void {
   if (selection.userspace) return;
-  hostDeviceLender.whileReturning(attachment, () => bringBackByAlias(netns, attachment.ifName, config, selection));
+  hostDeviceLender.whileReturning(attachment, () => giveBackByAlias(netns, attachment.ifName, config, selection));
 }
 
 /** The device that the configuration names. "No" also when that cannot be told. */

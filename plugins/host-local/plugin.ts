@@ -57,7 +57,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
       true,
       (store) => {
         const reservations = reserve(store, request, owner);
-        call.transaction.onRollback("releasing the addresses", () => giveBack(request.directory, owner, reservations));
+        call.transaction.onRollback("releasing the addresses", () => release(request.directory, owner, reservations));
         return reservations;
       },
       // Not under the lock: others need not wait for the disk. Neither need the interface that comes next.
@@ -75,7 +75,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
   }
 
   /** Releases what this call reserved and still holds. */
-  function giveBack(directory: Place, owner: Owner, reservations: Reservation[]): void {
+  function release(directory: Place, owner: Owner, reservations: Reservation[]): void {
     withStore(directory, false, (store) => {
       for (const { address } of reservations) {
         if (isSame(store.ownerOf(address), owner)) store.release({ ...owner, ip: formatAddress(address) });

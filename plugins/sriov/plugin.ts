@@ -34,10 +34,10 @@ import { deviceOf, validate, wantedMac } from "./config.ts";
 import { findVf, type Vf, vfLink } from "./device.ts";
 import { checkDeviceInfoPath, deviceInfoTrees, writeDeviceInfo } from "./device-info.ts";
 import { NO_MAC, setAdministrativeMac, setMac } from "./mac.ts";
-import { settle } from "./put-back.ts";
 import { type HeldVf, REFERENCE, records, whileTaking } from "./record.ts";
 import { writeReference } from "./reference.ts";
 import { sriovLender } from "./restore.ts";
+import { settle } from "./restore-vf.ts";
 
 /** Where it writes. */
 const STATE = [ownPlace(STATE_ROOT), ownPlace(REFERENCE)];

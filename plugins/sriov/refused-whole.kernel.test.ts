@@ -9,8 +9,8 @@ import { snapshotLink } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { readLeftover } from "./left.ts";
-import { putBack } from "./put-back.ts";
 import { records } from "./record.ts";
+import { restoreVf } from "./restore-vf.ts";
 import { EOPNOTSUPP, type SimulatedCard } from "./testing/simulated-card.ts";
 import {
   full,
@@ -162,7 +162,7 @@ describe.each(errnos)("%s", (_, errno) => {
     }
     mkdirSync(`${PCI}/${VF}/net/eth0`, { recursive: true });
     const home = { link: getLink(route, 11)!, saved };
-    expect(timed(() => putBack(ownNamespace(), VF, before[1], home))).toBeLessThan(SOON);
+    expect(timed(() => restoreVf(ownNamespace(), VF, before[1], home))).toBeLessThan(SOON);
     expect([card.interfaces.get(11)!.name, card.vfs[1]!.trust]).toEqual([saved.name, false]);
     const address = side === "the PF" ? saved.mac : MAC;
     expect(card.interfaces.get(11)!.mac).toBe(address);

@@ -7,7 +7,6 @@ import type { Lender, LoanRecord } from "../../src/plugin/lent/lender.ts";
 import type { RecordKey } from "../../src/state/record.ts";
 import { isSameKey } from "../../src/state/record.ts";
 import { readLeftover } from "./left.ts";
-import { putBack } from "./put-back.ts";
 import { type HeldVf, lockOf, records, whileReturning } from "./record.ts";
 import {
   allocatedTo,
@@ -19,6 +18,7 @@ import {
   type StateFile,
   stateName,
 } from "./reference.ts";
+import { restoreVf } from "./restore-vf.ts";
 
 export const sriovLender: Lender<HeldVf> = {
   plugin: "sriov",
@@ -34,7 +34,7 @@ export const sriovLender: Lender<HeldVf> = {
   whileReturning: (key, body) => whileReturning(functionOf(key), body),
   restore({ pci, state, network }, returned) {
     const hostNs = ownNamespace();
-    putBack(hostNs, pci, state, returned);
+    restoreVf(hostNs, pci, state, returned);
     if (returned === undefined || network === undefined) return;
     restoreNetwork(hostNs.route, returned.link.index, returned.saved.name, network);
   },

@@ -1,23 +1,35 @@
-// The port on Linux, over one generic system call. Structures are packed here; their layout is the same on all our machines, but for the
-// order of bytes.
+// The port on Linux, over one generic system call. layout.ts packs the structures.
+import { closeAllBut } from "./close-all.ts";
 import { confineProcess } from "./confine.ts";
-import {
-  CLOCK_MONOTONIC,
-  CLOCK_REALTIME,
-  EINTR,
-  ENOSYS,
-  O_CLOEXEC,
-  O_DIRECTORY,
-  O_NOFOLLOW,
-  O_RDONLY,
-  SOCK_CLOEXEC,
-} from "./constants.ts";
+import { CLOCK_MONOTONIC, CLOCK_REALTIME, EINTR, ENOSYS, O_CLOEXEC, SOCK_CLOEXEC } from "./constants.ts";
 import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Command, Fd, Grants, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
+import {
+  HOW_MODE,
+  HOW_RESOLVE,
+  how,
+  howBytes,
+  NANOSECONDS,
+  openFlags,
+  pollFds,
+  RECLEN,
+  RECLEN_HIGH,
+  readyFds,
+  SENDER,
+  SENDER_LENGTH,
+  scratch,
+  scratchFields,
+  scratchWords,
+  sender,
+  senderLength,
+  statOfScratch,
+  timespec,
+  view,
+} from "./layout.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type HeldSignals, holdSignals, SIG_BLOCK, SIG_IGN, signalSet } from "./signals.ts";
-import { type Argument, type Kernel, MACHINES, type Machine, NUMBERS, type Syscall } from "./syscalls.ts";
+import { type Argument, type Kernel, MACHINES, NUMBERS, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -43,54 +55,6 @@ const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 /** Microseconds that leaveAside's process stays, so that it is the last to close: we end earlier. */
 const LEAVE_TIME = 20_000;
-/** Above any descriptor a process can have (fs.nr_open is below 2^31). */
-const LAST_FD = 0x7fffffff;
-
-function openFlags(flags: number, machine: Machine): number {
-  if (machine !== "arm64") return flags | O_CLOEXEC;
-  const common = flags & ~(O_DIRECTORY | O_NOFOLLOW);
-  return common | (flags & O_DIRECTORY ? 0o40000 : 0) | (flags & O_NOFOLLOW ? 0o100000 : 0) | O_CLOEXEC;
-}
-
-function view(data: Uint8Array): DataView {
-  return new DataView(data.buffer, data.byteOffset, data.byteLength);
-}
-
-/** struct timespec. */
-function timespec(seconds: number, nanoseconds: number): Uint8Array {
-  const words = new Uint32Array(4);
-  words[LOW] = seconds % 0x1_0000_0000;
-  words[HIGH] = Math.floor(seconds / 0x1_0000_0000);
-  words[2 + LOW] = nanoseconds;
-  return new Uint8Array(words.buffer);
-}
-
-/**
- * Where the kernel writes what has no size yet. The engine clears each new buffer, page by page (a megabyte took 0.6 ms); of this one,
- * which is part of the snapshot, only the pages that are written to cost anything. Nothing of it is ever handed out.
- */
-const scratch = new Uint8Array(16_384);
-const scratchFields = view(scratch);
-/** Elements cost the engine a fifth of what a call of DataView does. */
-const scratchWords = new Uint32Array(scratch.buffer);
-
-/** Words of struct statx: the lower and the higher half of numbers of 64 bits, which are exact below 2^53, as inode numbers and sizes are. */
-const [INO, INO_HIGH, SIZE, SIZE_HIGH] = [8 + LOW, 8 + HIGH, 10 + LOW, 10 + HIGH];
-const [MTIME, MTIME_HIGH] = [28 + LOW, 28 + HIGH];
-/** The mode is the first half of its word. */
-const MODE_SHIFT = LITTLE_ENDIAN ? 0 : 16;
-/** Where the size of struct dirent64 has its lower and its higher byte. */
-const [RECLEN, RECLEN_HIGH] = [16 + LOW, 16 + HIGH];
-const NANOSECONDS = 2 + LOW;
-/** struct open_how. */
-const how = new Uint32Array(6);
-const howBytes = new Uint8Array(how.buffer);
-const [HOW_MODE, HOW_RESOLVE] = [2 + LOW, 4 + LOW];
-/** Where recv keeps struct sockaddr and its length. */
-const SENDER = 0;
-const SENDER_LENGTH = 32;
-const sender = scratch.subarray(SENDER, SENDER_LENGTH);
-const senderLength = scratch.subarray(SENDER_LENGTH, SENDER_LENGTH + 4);
 
 export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
@@ -187,18 +151,7 @@ export class LinuxHost implements ProgramHost {
 
   #statx(path: string, dir: Fd, flags: number): Stat {
     this.call("statx", path, dir, path, flags, STATX_BASIC_STATS, scratch);
-    // struct statx, by its words.
-    const words = scratchWords;
-    return {
-      nlink: words[4]!,
-      uid: words[5]!,
-      mode: (words[7]! >>> MODE_SHIFT) & 0xffff,
-      ino: words[INO]! + words[INO_HIGH]! * 0x1_0000_0000,
-      size: words[SIZE]! + words[SIZE_HIGH]! * 0x1_0000_0000,
-      mtime: words[MTIME]! + (words[MTIME_HIGH]! | 0) * 0x1_0000_0000,
-      mtimeNsec: words[30]!,
-      dev: words[34]! * 0x1_0000_0000 + words[35]!,
-    };
+    return statOfScratch();
   }
 
   mountDetached(type: string): Fd {
@@ -324,15 +277,10 @@ export class LinuxHost implements ProgramHost {
   }
 
   poll(fds: PollFd[], timeout: number): Fd[] {
-    const buffer = new Uint8Array(fds.length * 8);
-    const fields = view(buffer);
-    fds.forEach(({ fd, events }, i) => {
-      fields.setInt32(i * 8, fd, LITTLE_ENDIAN);
-      fields.setInt16(i * 8 + 4, events, LITTLE_ENDIAN);
-    });
+    const buffer = pollFds(fds);
     const limit = timeout < 0 ? null : timespec(Math.floor(timeout / 1000), Math.floor((timeout % 1000) * 1e6));
     this.call("ppoll", "", buffer, fds.length, limit, null, 0);
-    return fds.filter((_, i) => fields.getInt16(i * 8 + 6, LITTLE_ENDIAN) !== 0).map(({ fd }) => fd);
+    return readyFds(fds, buffer);
   }
 
   ioctl(fd: Fd, request: number, data: Uint8Array): number {
@@ -373,7 +321,7 @@ export class LinuxHost implements ProgramHost {
     // Nothing may be thrown in the child: it would go on in its caller's place.
     try {
       this.call("setsid", "");
-      this.closeAllBut(keep);
+      closeAllBut(this, keep);
     } catch {
       this.exit(1);
     }
@@ -432,24 +380,6 @@ export class LinuxHost implements ProgramHost {
       // Who started us has the kernel forget children (SIGCHLD ignored).
       if (error instanceof SystemError && error.code === "ECHILD") return true;
       throw error;
-    }
-  }
-
-  private closeAllBut(keep: Fd[]): void {
-    let first = 0;
-    try {
-      for (const fd of [...keep].sort((a, b) => a - b)) {
-        if (fd > first) this.call("close_range", "", first, fd - 1, 0);
-        first = fd + 1;
-      }
-      this.call("close_range", "", first, LAST_FD, 0);
-    } catch (error) {
-      if (!(error instanceof SystemError) || error.code !== "ENOSYS") throw error;
-      // Linux before 5.9.
-      const dir = this.open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-      for (const name of this.readdir(dir))
-        if (!keep.includes(Number(name)) && Number(name) !== dir) this.close(Number(name));
-      this.close(dir);
     }
   }
 

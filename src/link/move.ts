@@ -41,7 +41,7 @@ export function moveLink(
       throw new Failure("failed", `${name} disappeared from ${describe(to)} right after the move`);
     return moved;
   } catch (error) {
-    throw moveFailure(error, from, to, link, name, putBack(from, to, link, name, known));
+    throw moveFailure(error, from, to, link, name, undoMove(from, to, link, name, known));
   }
 }
 
@@ -70,7 +70,7 @@ function describe(ns: NetNs): string {
 }
 
 /** Finds the device on either side and makes it in `from` what it was. Returns what went wrong with that, or "". */
-function putBack(from: NetNs, to: NetNs, link: Link, name: string, known: LinkSnapshot): string {
+function undoMove(from: NetNs, to: NetNs, link: Link, name: string, known: LinkSnapshot): string {
   const saved = snapshotLink(link);
   // Its index means something in `from` alone: that is home.
   const it: LinkSnapshot = { ...known, name: link.name, index: link.index };

@@ -119,7 +119,7 @@ function isElsewhere(saved: LinkSnapshot): boolean {
  * Moves a device from a pod to the host, under its old name and alias and down. What else it was is the caller's to restore: a
  * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free.
  */
-export function takeBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
+export function moveBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, saved);
   return withoutSysfs(pod, () =>

@@ -4,7 +4,7 @@ import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
-import { type DeviceLocation, type Lent, locate, recordedNamespace, takeBack } from "../../link/return.ts";
+import { type DeviceLocation, type Lent, locate, moveBack, recordedNamespace } from "../../link/return.ts";
 import { relevantRoutes } from "../../link/route.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { usedByNode } from "../../link/uplink.ts";
@@ -60,7 +60,7 @@ export function giveBack<D extends LoanData>(
   }
   const { version = 1 } = record;
   if (version > RECORD_VERSION) log("warning", "a later version of podnic wrote the device's record", { version });
-  const outcome = bringHome(lender, record, netnsPath, patient);
+  const outcome = giveBackRecorded(lender, record, netnsPath, patient);
   if (outcome === "hidden") return outcome;
   // Who has the device now has what belongs to it, too.
   forget(lender, key, outcome === "another's" ? undefined : record.data, netnsPath);
@@ -118,7 +118,7 @@ export function whereIs<D extends LoanData>(
   return locate(lent, netnsPath);
 }
 
-function bringHome<D extends LoanData>(
+function giveBackRecorded<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
   netnsPath: string,
@@ -177,7 +177,7 @@ function fetchHome<D extends LoanData>(
   const name = here?.name === own.name ? "free" : freeName(lender, record.key, hostNs, own.name, here);
   if (name === "busy" && patient) return name;
   const saved = name === "free" ? own : underSpareName(hostNs, link, own);
-  return { link: found.place === "pod" ? takeBack(found.pod, hostNs, link, saved) : link, saved };
+  return { link: found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link, saved };
 }
 
 /** Back on the host and brought up since: the state of before would take the node's own route down. */

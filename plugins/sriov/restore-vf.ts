@@ -18,8 +18,8 @@ export interface Home {
 }
 
 /** `state`: what the VF was on its PF, where that is known. `home`: undefined when it has no interface, or had none. */
-export function putBack(hostNs: NetNs, pci: string, state: VfState | undefined, home: Home | undefined): void {
-  const left = state === undefined ? [] : putBackOnPf(hostNs.route, pci, state, home?.link, home?.saved.mac ?? "");
+export function restoreVf(hostNs: NetNs, pci: string, state: VfState | undefined, home: Home | undefined): void {
+  const left = state === undefined ? [] : restoreOnPf(hostNs.route, pci, state, home?.link, home?.saved.mac ?? "");
   if (home !== undefined) {
     const { link, saved } = home;
     attempt(left, pci, "interface", () => restoreLink(hostNs.route, getLink(hostNs.route, link.index) ?? link, saved));
@@ -36,11 +36,11 @@ export function settle(route: RouteSocket, vf: Vf): void {
   if (leftover === undefined) return;
   const { pci, state, mac } = leftover;
   const link = vf.userspace ? undefined : vfLink(route, pci);
-  writeLeftover({ pci, state, mac, left: putBackOnPf(route, pci, state, link, mac) });
+  writeLeftover({ pci, state, mac, left: restoreOnPf(route, pci, state, link, mac) });
 }
 
 /** `mac`: what its interface had. Returns what could not be put back. */
-function putBackOnPf(route: RouteSocket, pci: string, saved: VfState, link: Link | undefined, mac: string): string[] {
+function restoreOnPf(route: RouteSocket, pci: string, saved: VfState, link: Link | undefined, mac: string): string[] {
   const vf = findQuietly(route, pci);
   // Without a VF there is nothing left; a PF that is away (in another namespace, without driver) comes back with what is set on it.
   if (vf === undefined) return physicalFunction(pci) === undefined ? [] : ["attributes"];
