@@ -68,7 +68,7 @@ function fix(yes: boolean, json: boolean): object[] {
 
 function agreed(): boolean {
   if (terminalWidth(0) === undefined) {
-    note("there is no terminal to ask on, so add --yes");
+    note("there is no terminal on which to ask for confirmation; add --yes");
     return false;
   }
   print("Do this? [y/N] ", 2);

@@ -29,7 +29,7 @@ export function countInWords(count: number | undefined): string {
 
 function showPools(pools: Pool[], network?: string): void {
   if (pools.length === 0) {
-    print(network === undefined ? "no pools\n" : `There is no pool of network ${network}.\n`);
+    print(network === undefined ? "no pools\n" : `There is no pool for network ${network}.\n`);
     return;
   }
   const poolRows = pools.map(({ network, directory, ranges, size, used, free }) => [

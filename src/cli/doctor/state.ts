@@ -32,7 +32,8 @@ function ofGarbage(garbage: Garbage): Finding {
     containerId === "" ? "" : `of container ${shortId(containerId)} (${as || "?"}, network ${network || "?"})`;
   const what = inWords(garbage);
   if (garbage.kind === "device" && garbage.holder.age === "elsewhere") {
-    const cure = "Run podnic in the network namespace of the node's runtime. If that was started anew, DEL forgets it.";
+    const cure =
+      "Run podnic in the network namespace of the node's runtime. If the runtime has been restarted in a new namespace, DEL drops the record.";
     return finding("state", "warning", `${what} ${whose}: ${why}`, cure);
   }
   const cure = `${network === "" ? "podnic gc --all" : `podnic gc ${network}`}, or podnic doctor --fix`;
