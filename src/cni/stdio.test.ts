@@ -6,21 +6,21 @@ import { readAll, readWithin, writeAll } from "./stdio.ts";
 
 type Step = Uint8Array | "EAGAIN" | "EISDIR";
 
-/** stdin comes in these steps; then it is at its end or, `open`, has nothing more to say. A clock that only poll moves. */
+/** stdin comes in these steps; then it is at its end or, `isOpen`, has nothing more to say. A clock that only poll moves. */
 class Pipes extends NodeHost {
   asked: number[] = [];
   polls: number[] = [];
   written = "";
-  now = 0;
+  clock = 0;
   /** What write(2) gives instead of taking anything. */
   broken = false;
   readonly steps: Step[];
-  readonly open: boolean;
+  readonly isOpen: boolean;
 
-  constructor(steps: Step[], open = false) {
+  constructor(steps: Step[], isOpen = false) {
     super();
     this.steps = [...steps];
-    this.open = open;
+    this.isOpen = isOpen;
     installHost(this);
   }
 
@@ -42,16 +42,16 @@ class Pipes extends NodeHost {
 
   override poll(fds: PollFd[], timeout: number): Fd[] {
     if (this.polls.push(timeout) > 20) throw new Error("polls without end");
-    if (this.steps.length === 0 && this.open && timeout >= 0) {
-      this.now += timeout;
+    if (this.steps.length === 0 && this.isOpen && timeout >= 0) {
+      this.clock += timeout;
       return [];
     }
-    this.now += 3;
+    this.clock += 3;
     return fds.map(({ fd }) => fd);
   }
 
   override monotonic(): number {
-    return this.now;
+    return this.clock;
   }
 }
 
@@ -89,7 +89,7 @@ it("within a time: stops at the end, or when the time is over, which is counted 
   expect(ended.polls).toEqual([100, 97]);
   const open = new Pipes([bytes("abc")], true);
   expect(text(readWithin(100, 50))).toBe("abc");
-  expect([open.polls, open.now]).toEqual([[100, 97], 100]);
+  expect([open.polls, open.clock]).toEqual([[100, 97], 100]);
 });
 
 it("within a time: what cannot be read is as good as empty", () => {
