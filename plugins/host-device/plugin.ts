@@ -23,7 +23,7 @@ import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { refuseToLend } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
-import { giveBackByAlias, contradicts } from "./alias.ts";
+import { contradicts, giveBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
