@@ -304,6 +304,14 @@ export const bridgeRules: CaseTable = {
       },
       ["program:iptables"],
     ),
+    ...["{ }", "{ type filter hook postrouting priority 100; }"].map((chain, n) =>
+      one(`B-66${"bc"[n]}`, "H", "no success that does nothing", `chain postrouting ${chain}: E, no port left`, (t) => {
+        t.sh(`nft 'add table inet cni_plugins_masquerade; add chain inet cni_plugins_masquerade postrouting ${chain}'`);
+        const { msg } = t.error(t.call("ADD", conf(MASQ)));
+        t.expect(/postrouting/.test(msg), "a message that names the chain", msg);
+        t.equal(ports(t), [], "ports");
+      }),
+    ),
     fails("B-83a", "the MAC of the spoof rule edited", SPOOF, (t) => {
       const handle = handleOf(t, /ether saddr/);
       t.sh(

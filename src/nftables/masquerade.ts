@@ -103,8 +103,8 @@ function baseRules(): Expression[][] {
 export function addMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[], fresh = false): number[] {
   const userdata = comment(ownerComment(owner));
   return attempt("ipMasq", () => {
-    const isReady = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && hasBaseRules(nft);
-    const hasBase = isReady || find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, () => true)) === true;
+    const hasBase = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && checkBase(nft);
+    const isReady = hasBase && hasBaseRules(nft);
     const generation = fresh ? undefined : nft.generation();
     const stale = fresh ? [] : listOwn(nft, ownerMark(owner));
     nft.start(generation);
@@ -115,6 +115,21 @@ export function addMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[],
     return nft.commit().slice(-addresses.length);
   });
 }
+
+/** False: there is none. Throws when there is one of that name which no packet comes to. */
+function checkBase(nft: NftSocket): boolean {
+  const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
+  if (chain === undefined) return false;
+  if (isNatAtHook(chain)) return true;
+  throw new Failure(
+    "failed",
+    `ipMasq: the chain ${BASE} in the nftables table inet ${TABLE} is not of type nat at the hook postrouting, so its rules have no effect`,
+    `Another program created it. Remove it (nft 'flush chain inet ${TABLE} ${BASE}; delete chain inet ${TABLE} ${BASE}').`,
+  );
+}
+
+const isNatAtHook = ({ hook, type }: ChainAttributes): boolean =>
+  hook?.number === c.NF_INET_POST_ROUTING && type === "nat";
 
 /** The chain at the hook leads to that of the pods. */
 function hasBaseRules(nft: NftSocket): boolean {
@@ -219,7 +234,7 @@ export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[
 
 function isAtHook(nft: NftSocket): boolean {
   const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
-  return chain?.hook?.number === c.NF_INET_POST_ROUTING && chain.type === "nat";
+  return chain !== undefined && isNatAtHook(chain);
 }
 
 function expressionsOf(mark: string, ...message: Parameters<PayloadReader<void>>): Expression[] | undefined {
