@@ -108,6 +108,32 @@ const takenAddresses: Situation[] = [
     what: "half of all there is as the subnet, in IPv6",
     config: gateway("2001:db8:9::77/1", "2001:db8:9::1"),
   },
+  { id: "ATK-B6a", what: "a thirty-second of IPv4 as the subnet", config: gateway("11.0.0.77/5", "11.0.0.1") },
+  { id: "ATK-B6b", what: "most of the IPv6 internet as the subnet", config: gateway("2000::77/5", "2000::2") },
+  {
+    id: "ATK-B6c",
+    what: "the address of a pod that the node has a route to (Calico, Cilium, Amazon)",
+    setup: "ip link add cali1 up type veth peer name far1; ip route add 10.61.0.7/32 dev cali1",
+    config: gateway("10.61.0.6/30", "10.61.0.7"),
+  },
+  {
+    id: "ATK-B6d",
+    what: "the metadata service, behind a route without a gateway",
+    setup: "ip route add 169.254.0.0/16 dev up0",
+    config: gateway("169.254.169.253/30", "169.254.169.254"),
+  },
+  {
+    id: "ATK-B6e",
+    what: "an address in a local route on lo",
+    setup: "ip route add local 10.61.0.0/24 dev lo",
+    config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B6f",
+    what: "a host that the node has a route of its own to",
+    setup: "ip route add 203.0.113.5/32 via 192.0.2.1",
+    config: gateway("203.0.113.6/30", "203.0.113.5"),
+  },
   {
     id: "ATK-B1k",
     what: "the node's own address, on a bridge that exists",
@@ -158,6 +184,14 @@ const againstPolicy: Situation[] = [
     setup: BRIDGE,
     policy: { names: ["br-pods", "vm*"] },
     config: conf(),
+  },
+  {
+    id: "ATK-B6g",
+    what: "macvlan on a bridge that bridges.names does not list",
+    setup: BRIDGE,
+    policy: { names: ["br-pods", "vm*"] },
+    config: { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "br0" },
+    needs: ["plugin:macvlan"],
   },
   {
     id: "ATK-B3b",
@@ -230,6 +264,17 @@ const allowed: Situation[] = [
     what: "a subnet that the node's router has a larger route to",
     setup: "ip route add 10.0.0.0/8 via 192.0.2.1",
     config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B4i",
+    what: "the largest private subnet",
+    config: gateway("10.61.0.77/8", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B4j",
+    what: "a large subnet of public addresses inside bridges.gateways",
+    policy: { gateways: ["11.0.0.0/8"] },
+    config: gateway("11.61.0.77/8", "11.61.0.1"),
   },
   {
     id: "ATK-B4e",

@@ -8,8 +8,13 @@ import { addBridge, type Bridge, filterVlans, getBridge, type NewBridge } from "
 import { beginSetLink, IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { fits, isListed } from "../../src/plugin/device-list.ts";
-import { refuseDenied, refuseDeniedName } from "../../src/plugin/node-device.ts";
+import { isListed } from "../../src/plugin/device-list.ts";
+import {
+  refuseDenied,
+  refuseDeniedName,
+  refuseUnlistedBridge,
+  refuseUnlistedBridgeName,
+} from "../../src/plugin/node-device.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { vlansOf } from "./vlans.ts";
@@ -33,12 +38,11 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   const found = getBridge(ownNamespace().route, name);
   if (found === undefined) {
     refuseDeniedName(name);
-    if (policy().bridges.names?.every((entry) => !fits(entry, name))) throw unlisted(name);
+    refuseUnlistedBridgeName(name);
     return undefined;
   }
   refuseDenied(found);
-  const { names } = policy().bridges;
-  if (names !== undefined && !isListed(found, names)) throw unlisted(name);
+  refuseUnlistedBridge(found);
   if (found.kind !== "bridge") {
     const what = found.kind === "" ? "It is a physical device." : `Its type is ${found.kind}.`;
     throw new Failure(
@@ -52,14 +56,6 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   // Later it says nothing of this attachment: its port is as it was.
   if (call.command !== "CHECK") checkMtu(found, call);
   return found;
-}
-
-function unlisted(name: string): Failure {
-  return new Failure(
-    "invalid config",
-    `this node does not allow networks to use bridge "${name}"`,
-    "bridges.names in /etc/cni/podnic.json has to list the bridge. Use a listed one.",
-  );
 }
 
 /** Ours was taken down by somebody, and ADD brings it up again; what others made is theirs to switch. */

@@ -2,14 +2,14 @@
 // word of it what is never right is refused. Looks, and changes nothing.
 import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
-import { formatAddress, formatPrefix, type Prefix } from "../../src/ip/address.ts";
+import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
 import { type KernelAddress, listAddresses } from "../../src/link/address.ts";
 import { getLink, type Link, listLinks } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
-import { relevantRoutes, WIDE } from "../../src/link/route.ts";
+import { devicesOf, lookUpRoute, relevantRoutes, WIDE } from "../../src/link/route.ts";
 import { describeRoute, usedByNode } from "../../src/link/uplink.ts";
-import { RT_SCOPE_LINK } from "../../src/netlink/constants.ts";
+import { RT_SCOPE_LINK, RTN_UNICAST } from "../../src/netlink/constants.ts";
 
 const FILE = "/etc/cni/podnic.json";
 
@@ -41,13 +41,52 @@ export function refuseTaken(holder: Link | undefined, name: string, gateways: Pr
     if (found.index === holder?.index || (found.address.family === 6 && found.scope === RT_SCOPE_LINK)) continue;
     for (const gateway of gateways) refuseClash(holder, name, found, gateway);
   }
+  if (vrfOf(holder) === 0) for (const gateway of gateways) refuseReached(holder, name, gateway);
 }
 
+/** What no one else's traffic goes to: RFC 1918, 6598, 2544, 3927, 4193, loopback's and documentation's. */
+const PRIVATE = [
+  ...[
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "198.18.0.0/15",
+    "169.254.0.0/16",
+    "127.0.0.0/8",
+  ],
+  ...["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "fc00::/7", "2001:db8::/32"],
+].map((text) => parsePrefix(text)!);
+/** Bits of the largest subnet of public addresses that somebody may have for pods. */
+const PUBLIC = { 4: 16, 6: 32 };
+
 function refuseWide(gateway: Prefix): void {
-  if (gateway.length > WIDE) return;
+  const named = gateway.length > WIDE && policy().bridges.gateways !== undefined;
+  if (named || gateway.length >= PUBLIC[gateway.address.family]) return;
+  if (PRIVATE.some((subnet) => isWithin(gateway, subnet))) return;
   throw refusal(
-    `${formatPrefix(gateway)} makes most of the node's traffic go to the bridge`,
-    'Correct the prefix length in "ipam".',
+    `${formatPrefix(gateway)} makes the node's traffic to public addresses go to the bridge`,
+    `Correct the prefix length in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
+  );
+}
+
+/**
+ * By the kernel's own answer: an address that the node has without a subnet around it, or that a route without a gateway leads to, such as
+ * a pod's, or a route no wider than the subnet.
+ */
+function refuseReached(holder: Link | undefined, name: string, gateway: Prefix): void {
+  const { route } = ownNamespace();
+  const found = lookUpRoute(route, gateway.address);
+  if (found === undefined || found.dst.length === 0) return;
+  const direct = found.nexthops.every((hop) => hop.gateway === undefined);
+  if (found.type === RTN_UNICAST && !direct && found.dst.length < gateway.length) return;
+  if (isNamedIn(found.dst, gateway)) return;
+  const device = devicesOf(route, found)[0];
+  const other = device === undefined ? undefined : getLink(route, device);
+  if (other === undefined || other.index === holder?.index || other.name === name) return;
+  throw refusal(
+    `the node has a route to ${formatPrefix(found.dst)} over ${other.name}`,
+    `${formatAddress(gateway.address)} is in use there. Use another subnet in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
   );
 }
 

@@ -6,7 +6,7 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { ownPlace } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
-import { refuseDenied } from "../../src/plugin/node-device.ts";
+import { refuseToJoin } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
@@ -44,7 +44,7 @@ const kind: UpperKind<IpvlanConfig> = {
     modeFlags: names.flag[(call.config.flag || "bridge") as keyof typeof names.flag],
   }),
   masterName,
-  refuse: (_call, master) => refuseDenied(master.link),
+  refuse: (_call, master) => refuseToJoin(master.link),
   onMaster: (call, master, create) => onPort(call, master, kind, create),
   explainRefusal: () => undefined,
   chained: ({ prevResult }) => (prevResult !== undefined && prevResult.ips.length > 0 ? prevResult : undefined),

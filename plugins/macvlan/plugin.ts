@@ -4,7 +4,7 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { macOf, macSource, unicastMac, wantedMac } from "../../src/plugin/mac.ts";
-import { refuseDenied, refuseNodeDevice, refuseToListen } from "../../src/plugin/node-device.ts";
+import { refuseNodeDevice, refuseToJoin, refuseToListen } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
@@ -75,7 +75,7 @@ const kind: UpperKind<MacvlanConfig> = {
     // passthru takes every frame of its master, so that the node loses the device.
     if (modeOf(call) === "passthru") refuseNodeDevice(master.namespace.route, master.link);
     else if (modeOf(call) === "source") refuseToListen(master.link);
-    else refuseDenied(master.link);
+    else refuseToJoin(master.link);
   },
   onMaster: (_call, _master, create) => create(),
   explainRefusal(call, master, error) {

@@ -48,6 +48,7 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
 
 /** For macvlan's source mode: the pod reads what the senders that it names send to whoever is on the master, now or later. */
 export function refuseToListen(link: Link): void {
+  if (link.kind === "bridge") refuseUnlistedBridge(link);
   if (mayGo(link) || isListed(link, policy().devices.source)) return;
   const name = `add "${link.name}" to devices.source in /etc/cni/podnic.json on this node`;
   const cure = `Use another mode. If pods may read the frames of everyone on this device, ${name}.`;
@@ -75,6 +76,31 @@ function refuseWhatIsOthers(link: Link): void {
 export function refuseDenied(link: Link): void {
   if (!isListed(link, policy().devices.deny)) return;
   throw denied(link);
+}
+
+/** What becomes a part of the device's network: what the policy denies, and bridges that it does not list. Throws Failure("invalid config"). */
+export function refuseToJoin(link: Link): void {
+  refuseDenied(link);
+  if (link.kind === "bridge") refuseUnlistedBridge(link);
+}
+
+/** bridges.names is for whatever connects a pod to a bridge. */
+export function refuseUnlistedBridge(link: Link): void {
+  const { names } = policy().bridges;
+  if (names !== undefined && !isListed(link, names)) throw unlistedBridge(link.name);
+}
+
+/** The same for a bridge that is yet to be made. */
+export function refuseUnlistedBridgeName(name: string): void {
+  if (policy().bridges.names?.every((entry) => !fits(entry, name))) throw unlistedBridge(name);
+}
+
+function unlistedBridge(name: string): Failure {
+  return new Failure(
+    "invalid config",
+    `this node does not allow networks to use bridge "${name}"`,
+    "bridges.names in /etc/cni/podnic.json has to list the bridge. Use a listed one.",
+  );
 }
 
 /** The same for a device that is yet to be made, of which there is only a name to look up. */
