@@ -12,8 +12,10 @@ export interface Owner {
   ifName: string;
 }
 
-/** Longest name of a chain: NFT_CHAIN_MAXNAMELEN with its NUL. */
+/** Longest name of a chain that a rule can lead to: NFT_CHAIN_MAXNAMELEN with its NUL. */
 const NAME_LIMIT = 127;
+/** Longest name that there can be: NFT_NAME_MAXLEN with its NUL. The kernel refuses a question about a longer one (ERANGE). */
+const ANY_NAME_LIMIT = 255;
 
 const shortHash = (text: string): string => sha512(text).slice(0, 16);
 
@@ -73,6 +75,11 @@ export interface SpoofNames {
 
 export function spoofNames(id: string): SpoofNames {
   return { port: `${SPOOF_CHAIN}${id}`, mac: `${SPOOF_CHAIN}${id}${MAC_CHAIN}`, comment: `macspoofchk-${id}` };
+}
+
+/** There may be a chain of this name. */
+export function isChainName(name: string): boolean {
+  return name.length <= ANY_NAME_LIMIT && utf8(name).length <= ANY_NAME_LIMIT;
 }
 
 /** Refuses ids that are too long for the names made of them. */

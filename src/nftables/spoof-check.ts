@@ -16,7 +16,16 @@ import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, meta, payload, verdict, verdictOf } from "./expression.ts";
 import { type ChainAttributes, isCommented, type RuleAttributes, readChain, readRule } from "./message.ts";
-import { checkSpoofNames, type Owner, ownerComment, type SpoofNames, spoofId, spoofIdOf, spoofNames } from "./names.ts";
+import {
+  checkSpoofNames,
+  isChainName,
+  type Owner,
+  ownerComment,
+  type SpoofNames,
+  spoofId,
+  spoofIdOf,
+  spoofNames,
+} from "./names.ts";
 import { decidesAll } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
@@ -123,7 +132,7 @@ function checkBase(nft: NftSocket): boolean {
 }
 
 function hasChain(nft: NftSocket, name: string): boolean {
-  return find(nft, () => nft.getChain(SPOOF_PLACE, name, () => true)) === true;
+  return isChainName(name) && find(nft, () => nft.getChain(SPOOF_PLACE, name, () => true)) === true;
 }
 
 /** A rule that leads to the port's chain: by its comment, or any other jump to it. */

@@ -118,6 +118,14 @@ describe("removeSpoofCheck", () => {
     expect(removeSpoofCheck(nft, ID)).toBe(false);
   });
 
+  it("of an id that is too long for any chain there is nothing, whatever else is in the table", () => {
+    add();
+    const before = ruleset();
+    for (const length of [127, 230, 238, 242, 243, 300, 5000])
+      expect(removeSpoofCheck(nft, `${"c".repeat(length)}-eth0`)).toBe(false);
+    expect(ruleset()).toBe(before);
+  });
+
   it("by the number, by a wrong one, and with a second jump", () => {
     const jump = add();
     removeSpoofCheck(nft, ID, jump);
