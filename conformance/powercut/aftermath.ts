@@ -97,9 +97,11 @@ export async function lookAt(
   recording: Recording,
   cut: Cut,
   bin: string,
+  brief: boolean,
 ): Promise<Found> {
   const plan = planOf(recording, cut);
-  writeFileSync("/run/powercut/aftermath.sh", aftermathScript(system, bin, plan));
+  const script = brief ? briefScript(system) : aftermathScript(system, bin, plan);
+  writeFileSync("/run/powercut/aftermath.sh", script);
   const said = await shell.run("bash /run/powercut/aftermath.sh 2>&1", 120_000);
   const lines = said.split("\n").map((line) => line.split("\t"));
   if (lines.at(-2)?.[0] !== "done") {
@@ -114,7 +116,7 @@ export async function lookAt(
   const first = leases("before");
   const wrong = judgeLeases(first, plan.due);
   wrong.push(...answers.filter(({ status }) => status !== 0).map(({ name, said }) => `${name}: ${said}`));
-  wrong.push(...judgeEnd(leases("after"), answers, plan));
+  if (!brief) wrong.push(...judgeEnd(leases("after"), answers, plan));
   for (const [word, what] of lines) if (word === "left") wrong.push(`left over: ${what}`);
   return { wrong, ownerless: [...first.values()].filter((text) => text === "").length };
 }
@@ -166,8 +168,8 @@ function callsOf({ due, networks: chosen, deleted, stale }: Plan): string[] {
   ];
 }
 
-function aftermathScript(system: FileSystem, bin: string, plan: Plan): string {
-  const records = "/var/lib/cni/podnic/host-device";
+/** Mounts the disk and says what the leases are. */
+function mountScript(system: FileSystem): string {
   return `cd /run/powercut
 leases() {
   local file text
@@ -177,20 +179,27 @@ leases() {
     printf '%s\\t%s\\t%s\\n' $1 "\${file#/var/lib/cni/networks/}" "\${text//$'\\r\\n'/ }"
   done
 } 2>/dev/null
-call() {
+cp --sparse=always ${CURRENT} point.img
+${system.repair === undefined ? "" : `${system.repair} point.img >/dev/null 2>&1`}
+mount -o loop -t ${system.type} point.img /var/lib/cni || exit 1
+leases before
+`;
+}
+
+const briefScript = (system: FileSystem): string => `${mountScript(system)}umount /var/lib/cni && echo done\n`;
+
+function aftermathScript(system: FileSystem, bin: string, plan: Plan): string {
+  const records = "/var/lib/cni/podnic/host-device";
+  return `${mountScript(system)}call() {
   local out status
   out=$(printf %s "$6" | CNI_COMMAND=$2 CNI_CONTAINERID=$4 CNI_NETNS=$5 CNI_IFNAME=eth0 CNI_PATH=${bin} ${bin}/$3 2>/dev/null)
   status=$?
   printf 'call\\t%s\\t%s\\t%s\\n' "$1" $status "\${out//[$'\\n\\t']/ }"
 }
-cp --sparse=always ${CURRENT} point.img
-${system.repair === undefined ? "" : `${system.repair} point.img >/dev/null 2>&1`}
-mount -o loop -t ${system.type} point.img /var/lib/cni || exit 1
 rm -rf /run/podnic /run/cni
 cat /proc/sys/kernel/random/uuid >boot
 # As a boot does. The calls that were recorded, and those that fail, may have left it in the pod.
 [ -e /sys/class/net/nic0 ] || { ip -n c1 link del eth0 2>/dev/null; ${MAKE_DEVICE}; }
-leases before
 ${callsOf(plan).join("\n")}
 leases after
 for file in ${plan.networks.map((network) => `/var/lib/cni/networks/${network}/.podnic.tmp`).join(" ")} ${records}/*${NEW}* ${records}/.*${NEW}*; do [ ! -e "$file" ] || printf 'left\\t%s\\n' "$file"; done
