@@ -56,7 +56,7 @@ export class Namespaces {
   }
 
   #isMissingOnNode(directory: string): boolean {
-    return this.seesProcesses && !isDirectory(`${this.#proc}/1/root${directory}`);
+    return this.seesProcesses && isMissing(`${this.#proc}/1/root${directory}`);
   }
 
   /**
@@ -118,6 +118,17 @@ function isDirectory(path: string): boolean {
     return true;
   } catch (error) {
     if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+/** For certain: what may not be looked at may be there. */
+function isMissing(path: string): boolean {
+  try {
+    host.stat(path);
+    return false;
+  } catch (error) {
+    if (error instanceof SystemError) return error.code === "ENOENT" || error.code === "ENOTDIR";
     throw error;
   }
 }

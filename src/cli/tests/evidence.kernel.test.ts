@@ -104,6 +104,15 @@ describe("a namespace that was written down", () => {
     sh(`mkdir -p ${proc}/self/ns ${proc}/1; ln -s /proc/self/ns/pid ${proc}/self/ns/pid; ln -s / ${proc}/1/root`);
     const first = inodeOf("/proc/self/ns/pid") === 0xeffffffc;
     expect(Namespaces.find([], proc).lifeOf(five)).toBe(first ? "gone" : "unknown");
+    // The node's first process does not have the directory either, or what it has is not to be seen.
+    const hidden = (): string[] => {
+      const seen = Namespaces.find([], proc);
+      expect(seen.lifeOf({ ...five, path: "/run/not-here/five" })).toBe("unknown");
+      return seen.doubtful;
+    };
+    expect(hidden()).toEqual(first ? [] : ["/run/not-here"]);
+    sh(`rm ${proc}/1/root; ln -s root ${proc}/1/root`);
+    expect(hidden()).toEqual(["/run/not-here"]);
     // Under that one's root the path leads elsewhere, although a link in it leads back here.
     sh(`rm ${proc}/1/root; mkdir -p ${proc}/1/root/run/own ${proc}/1/root/var; ln -s /run ${proc}/1/root/var/run`);
     for (const path of [five.path, "/var/run/own/five"])
