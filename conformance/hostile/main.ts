@@ -158,9 +158,11 @@ try {
   const second = Math.max(1, perFile / 7e-6);
   for (const [name, text] of configurations) {
     empty();
-    writeFileSync("/etc/cni/x.conf", text);
-    judge(`validate: ${name}`, 2 * second, () => cost([podnic, "validate", "/etc/cni/x.conf"]));
-    judge(`explain: ${name}`, second, () => cost([podnic, "explain", "/etc/cni/x.conf"]));
+    // By its ending it is known what it is: YAML in a .conf is only broken JSON.
+    const file = `/etc/cni/x.${name.startsWith("YAML") ? "yaml" : "conf"}`;
+    writeFileSync(file, text);
+    judge(`validate: ${name}`, second, () => cost([podnic, "validate", file]));
+    judge(`explain: ${name}`, second, () => cost([podnic, "explain", file]));
   }
 } finally {
   rmSync(work, { recursive: true, force: true });

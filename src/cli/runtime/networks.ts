@@ -1,6 +1,7 @@
 // NETWORK on the command line: the path of a file, or the name of a network, which is found as libcni finds it.
 
 import { findJsonError } from "../../config/json-error.ts";
+import { countMarks } from "../../config/json-limits.ts";
 import { didYouMean } from "../../config/messages.ts";
 import { Failure } from "../../errors.ts";
 import { S_IFMT, S_IFREG } from "../../host/constants.ts";
@@ -25,13 +26,17 @@ export interface Network {
   text: string;
 }
 
+/** Commas, colons and brackets of a text that is no JSON. */
+const LOOKED_AT = 20_000;
+
 /** Throws Failure("invalid config"). */
 function readNetwork(file: string, text: string): Network {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
   } catch {
-    const found = findJsonError(text);
+    // Where, is looked for in what people write.
+    const found = countMarks(text, LOOKED_AT) > LOOKED_AT ? undefined : findJsonError(text);
     const where = found === undefined ? "" : `: line ${found.line}, column ${found.column}: ${found.text}`;
     throw unusable(file, `${file} is not JSON${where}`);
   }
