@@ -227,6 +227,18 @@ const OF_BRIDGE: readonly Allowance[] = [
     },
   },
   {
+    entry: "A pod's `mtu` does not change the bridge",
+    holds: (d) => {
+      if (!/^link host (br0|cni0)$/.test(d.what) || d.ours === "absent" || d.theirs === "absent") return false;
+      const { mtu } = JSON.parse(d.theirs);
+      const fit = (link: Record<string, unknown>) => {
+        if (link.mtu === mtu) link.mtu = JSON.parse(d.ours).mtu;
+        if (String(link.alias).startsWith("podnic:")) link.alias = "";
+      };
+      return mtu === d.scenario.conf.mtu && mtu < JSON.parse(d.ours).mtu && sameLink(d, fit);
+    },
+  },
+  {
     // Its port is gone, and a bridge without ports has the kernel's MTU.
     entry: RESTORED,
     holds: (d) =>
