@@ -7,6 +7,7 @@ import { attacksBridge } from "./attacks-bridge.ts";
 import { attacksLimits } from "./attacks-limits.ts";
 import { attacksPaths } from "./attacks-paths.ts";
 import { attacksPlanted } from "./attacks-planted.ts";
+import { attacksRouter } from "./attacks-router.ts";
 import { bridgeBurden } from "./bridge-burden.ts";
 import { bridgeCheck } from "./bridge-check.ts";
 import { bridgeConfig } from "./bridge-config.ts";
@@ -95,6 +96,7 @@ export const tables: readonly CaseTable[] = [
   ...commands,
   attacks,
   attacksBridge,
+  attacksRouter,
   attacksPaths,
   attacksPlanted,
   attacksLimits,

@@ -9,12 +9,14 @@ import { beginSetLink, IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { isListed } from "../../src/plugin/device-list.ts";
+import { hash32 } from "../../src/plugin/hash.ts";
 import {
   refuseDenied,
   refuseDeniedName,
   refuseUnlistedBridge,
   refuseUnlistedBridgeName,
 } from "../../src/plugin/node-device.ts";
+import { ignoreAdvertisements } from "./advertisements.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { vlansOf } from "./vlans.ts";
@@ -23,8 +25,14 @@ const MAX_MTU = 65535;
 /** The alias of a bridge that ADD made. */
 const BRIDGE_ALIAS = "podnic:bridge";
 
-export function isOurs({ alias }: Bridge): boolean {
-  return alias === BRIDGE_ALIAS;
+/** By its alias; or by its MAC address as long as it has none: the kernel takes no alias with the request that makes a link. */
+export function isOurs({ alias, name, mac }: Bridge): boolean {
+  return alias === BRIDGE_ALIAS || (alias === "" && mac.startsWith(macMarkOf(name)));
+}
+
+/** Begins the MAC address of a bridge of ours: the name that it was made with. The rest is chance, for other nodes have such bridges too. */
+function macMarkOf(name: string): string {
+  return `02:${hash32(name).toString(16).padStart(8, "0").slice(-4).replace(/../g, "$&:")}`;
 }
 
 /** A MAC address of nobody's: locally administered, unicast. `first`: its first byte. */
@@ -108,7 +116,7 @@ export function bridgeFor(call: Call<BridgeConfig>, known?: Bridge): Bridge | un
 
 function make({ config }: Call<BridgeConfig>, name: string): void {
   const { route } = ownNamespace();
-  const request: NewBridge = { name, mac: randomMac() };
+  const request: NewBridge = { name, mac: macMarkOf(name) + randomMac().slice(-8) };
   if (config.mtu) request.mtu = config.mtu;
   if (vlansOf(config) !== undefined) request.vlanFiltering = true;
   try {
@@ -119,8 +127,6 @@ function make({ config }: Call<BridgeConfig>, name: string): void {
     if (error.code === "EEXIST") return;
     throw refusal(error, request);
   }
-  const made = getBridge(route, name);
-  if (made !== undefined) setLink(route, made.index, { alias: BRIDGE_ALIAS });
 }
 
 function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): Failure {
@@ -152,14 +158,21 @@ function keepMtu({ index, mtu }: Bridge, wanted: number): void {
   route.run();
 }
 
-/** What the configuration asks of the bridge itself. The node's policy has allowed the filtering (checkFiltering). */
+/**
+ * What the configuration asks of the bridge itself; the node's policy has allowed the filtering (checkFiltering). And what all of ours are, also one
+ * that an earlier version or an ADD that was killed has left halfway.
+ */
 function prepared(bridge: Bridge, { config }: Call<BridgeConfig>): Bridge {
+  const ours = isOurs(bridge);
+  if (ours && bridge.acceptRa !== undefined && bridge.acceptRa !== 0) ignoreAdvertisements(bridge.name);
   keepMtu(bridge, config.mtu ?? 0);
   if (bridge.bridge.vlanFiltering === 0 && vlansOf(config) !== undefined)
     filterVlans(ownNamespace().route, bridge.index);
   const up = (bridge.flags & IFF_UP) === 0;
   const promisc = config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0;
-  if (!up && !promisc) return bridge;
-  setLink(ownNamespace().route, bridge.index, { ...(up ? { up } : {}), ...(promisc ? { promisc } : {}) });
+  const nameless = ours && bridge.alias === "";
+  if (!up && !promisc && !nameless) return bridge;
+  const alias = nameless ? { alias: BRIDGE_ALIAS } : {};
+  setLink(ownNamespace().route, bridge.index, { ...alias, ...(up ? { up } : {}), ...(promisc ? { promisc } : {}) });
   return bridge;
 }

@@ -21,6 +21,7 @@ import { checkFailure } from "../../src/plugin/check.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
+import { ignoreAdvertisements } from "./advertisements.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { isOurs } from "./find.ts";
@@ -92,6 +93,8 @@ export function planOn(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefi
 function giveAddresses(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
   const plan = planOn(call, bridge, gateways);
   const on = plan.on ?? makeVlanInterface(bridge, call.config.vlan ?? 0);
+  // One that an earlier version made listens.
+  if (on.alias === VLAN_ALIAS) ignoreAdvertisements(on.name);
   changeAddresses(on, plan);
   if (on.index === bridge.index) pinMac(bridge);
   return on;

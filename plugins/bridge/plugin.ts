@@ -27,6 +27,7 @@ import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
+import { ignoreAdvertisements } from "./advertisements.ts";
 import { check, status } from "./check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
@@ -110,7 +111,10 @@ function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined)
   for (let tries = 0; tries < TRIES; tries++) {
     const on = bridgeFor(call, tries === 0 ? found : undefined);
     const pair = on && makePair(call, pod, on);
-    if (on && pair) return { on, pair };
+    if (on === undefined || pair === undefined) continue;
+    // One with a small MTU has no IPv6, and may get it with the MTU of this port, which is not up yet.
+    if (isOurs(on) && on.acceptRa === undefined) ignoreAdvertisements(on.name);
+    return { on, pair };
   }
   throw new Failure(
     "try again",

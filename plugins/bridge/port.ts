@@ -13,6 +13,7 @@ import { hash32 } from "../../src/plugin/hash.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
+import { ignoreAdvertisements } from "./advertisements.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { randomMac } from "./find.ts";
@@ -128,8 +129,10 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
     }
     call.transaction.onRollback(`delete ${name}`, () => deleteByName(name));
     const port = getPort(route, name);
-    if (port !== undefined) return { port, mac };
-    throw disappeared(name);
+    if (port === undefined) throw disappeared(name);
+    // The bridge takes its frames; but a bridge may be removed, and its ports stay up.
+    ignoreAdvertisements(name);
+    return { port, mac };
   }
   throw new Failure(
     "failed",

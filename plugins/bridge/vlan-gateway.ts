@@ -14,6 +14,7 @@ import {
 import { beginSetLink, deleteLink, getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { ignoreAdvertisements } from "./advertisements.ts";
 import { NAME_MAX } from "./config.ts";
 import { randomMac } from "./find.ts";
 import { HIGH_MAC, hash } from "./port.ts";
@@ -49,6 +50,7 @@ export function makeVlanInterface(bridge: Bridge, vlan: number): Link {
   const name = vlanInterfaceName(bridge.name, vlan);
   try {
     addVlanDevice(route, bridge.index, name, vlan);
+    ignoreAdvertisements(name);
     beginJoinVlan(route, bridge.index, vlan);
     route.run();
   } catch (error) {
@@ -56,7 +58,7 @@ export function makeVlanInterface(bridge: Bridge, vlan: number): Link {
     makePair(bridge, vlan, name);
   }
   const made = getLink(route, name)!;
-  setLink(route, made.index, { alias: VLAN_ALIAS });
+  setLink(route, made.index, { alias: VLAN_ALIAS, up: true });
   return made;
 }
 
@@ -70,7 +72,8 @@ function makePair(bridge: Bridge, vlan: number, name: string): void {
   if (pvid !== 0 && pvid !== vlan)
     beginDeleteVlans(route, index, [{ first: pvid, last: pvid, pvid: false, untagged: false }]);
   beginSetPort(route, index, {}, [{ first: vlan, last: vlan, pvid: true, untagged: true }]);
-  beginSetLink(route, index, { alias: VLAN_ALIAS });
+  beginSetLink(route, index, { alias: VLAN_ALIAS, up: true });
+  ignoreAdvertisements(name);
   route.run();
 }
 

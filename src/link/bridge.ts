@@ -7,6 +7,7 @@ import {
   type BridgeInfo,
   type PortAttributes,
   type PortChange,
+  readAcceptRa,
   readBridgeInfo,
   readPortInfo,
   readPortVlans,
@@ -23,14 +24,15 @@ import { readNeighbour, writeNeighbour } from "../netlink/neighbour.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { askLink, hardwareAddress, type Link, toLink } from "./link.ts";
 
-/** A link with what the kernel tells of it as a bridge; empty when it is none. */
-export type Bridge = Link & { bridge: BridgeInfo };
+/** A link with what the kernel tells of it as a bridge; empty when it is none. `acceptRa`: its sysctl; undefined: it has no IPv6. */
+export type Bridge = Link & { bridge: BridgeInfo; acceptRa?: number | undefined };
 
 /** By index or by name; whoever asks looks at `kind`. undefined when there is no such link. */
 export function getBridge(route: RouteSocket, which: number | string): Bridge | undefined {
   return askLink(route, which, (bytes, start, end) => {
     const link = toLink(bytes, start, end);
-    return { ...link, bridge: link.kind === "bridge" ? readBridgeInfo(bytes, start, end) : {} };
+    if (link.kind !== "bridge") return { ...link, bridge: {} };
+    return { ...link, bridge: readBridgeInfo(bytes, start, end), acceptRa: readAcceptRa(bytes, start, end) };
   });
 }
 
@@ -52,12 +54,12 @@ export interface NewBridge {
   vlanFiltering?: boolean;
 }
 
-/** Creates a bridge that is up. EEXIST: there is a link of this name. */
+/** Creates a bridge, down: once up it listens to its ports' routers. EEXIST: there is a link of this name. */
 export function addBridge(route: RouteSocket, { name, mac, mtu, vlanFiltering }: NewBridge): void {
   const address = hardwareAddress(mac);
   const writer = route.begin(`ip link add ${name} type bridge`, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
   const data = vlanFiltering === true ? { vlanFiltering: 1 } : undefined;
-  writeLink(writer, 0, c.IFF_UP, c.IFF_UP, { address, mtu, name, linkInfo: { kind: "bridge", data } });
+  writeLink(writer, 0, 0, 0, { address, mtu, name, linkInfo: { kind: "bridge", data } });
   route.run();
 }
 
@@ -95,25 +97,25 @@ export function addPair(route: RouteSocket, near: NewEnd & { master: number }, f
   route.run();
 }
 
-/** Creates a veth pair in one namespace, both ends up: `port` as a port of a bridge. */
+/** Creates a veth pair in one namespace, both ends down: `port` as a port of a bridge. */
 export function addPairHere(route: RouteSocket, port: NewEnd & { master: number }, other: NewEnd): void {
   const peer = { address: hardwareAddress(other.mac), mtu: other.mtu, name: other.name };
   const address = hardwareAddress(port.mac);
   const operation = `ip link add ${port.name} master ${port.master} type veth peer ${other.name}`;
   const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
   const linkInfo = { kind: "veth", data: { peer } };
-  writeLink(writer, 0, c.IFF_UP, c.IFF_UP, { address, mtu: port.mtu, master: port.master, name: port.name, linkInfo });
+  writeLink(writer, 0, 0, 0, { address, mtu: port.mtu, master: port.master, name: port.name, linkInfo });
   route.run();
 }
 
-/** Creates a VLAN device on a link: `ip link add link LINK name NAME type vlan id VID`. */
+/** Creates a VLAN device on a link, down: `ip link add link LINK name NAME type vlan id VID`. */
 export function addVlanDevice(route: RouteSocket, parent: number, name: string, vlanId: number): void {
   const writer = route.begin(
     `ip link add ${name} link ${parent} type vlan`,
     c.RTM_NEWLINK,
     c.NLM_F_CREATE | c.NLM_F_EXCL,
   );
-  writeLink(writer, 0, c.IFF_UP, c.IFF_UP, { link: parent, name, linkInfo: { kind: "vlan", data: { vlanId } } });
+  writeLink(writer, 0, 0, 0, { link: parent, name, linkInfo: { kind: "vlan", data: { vlanId } } });
   route.run();
 }
 

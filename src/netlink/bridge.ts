@@ -1,7 +1,7 @@
 // Bridges, their ports and their VLANs, in what the kernel tells of a link besides what everybody asks (link.ts), and in messages of family
 // AF_BRIDGE, which change a port.
 import { AF_BRIDGE, AF_INET6 } from "../host/constants.ts";
-import { type Codec, Table, type Values } from "./attributes.ts";
+import { type Codec, findAttribute, Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
 import { bareText, list, nested, u8, u16, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
@@ -108,6 +108,17 @@ const bridgeMessage = new Table("bridge", {
 /** Of a link of kind bridge: other kinds have other data. */
 export function readBridgeInfo(from: Bytes, start: number, end: number): BridgeInfo {
   return bridgeMessage.read(from, start + LINK_HEADER, end, false).linkInfo?.data ?? {};
+}
+
+/** Place of accept_ra in IFLA_INET6_CONF: DEVCONF_ACCEPT_RA. */
+const ACCEPT_RA = 3;
+
+/** net.ipv6.conf.LINK.accept_ra; undefined: the link has no IPv6. */
+export function readAcceptRa(from: Bytes, start: number, end: number): number | undefined {
+  const spec = findAttribute(from, start + LINK_HEADER, end, c.IFLA_AF_SPEC, 0);
+  const inet6 = spec && findAttribute(from, ...spec, AF_INET6, 0);
+  const conf = inet6 && findAttribute(from, ...inet6, c.IFLA_INET6_CONF, 4 * (ACCEPT_RA + 1));
+  return conf && from.u32[(conf[0] >> 2) + ACCEPT_RA];
 }
 
 const portMessage = new Table("bridge port", {

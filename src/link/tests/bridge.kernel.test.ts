@@ -47,10 +47,10 @@ function codeOf(run: () => void): string {
 const nothingLeft = () => [getLink(route, "vethcafe0001"), getLink(pod.route, "eth0")];
 
 describe("addBridge", () => {
-  it("makes it up, with a MAC that stays when ports come and go", () => {
+  it("makes it down, so that it hears no router yet, with a MAC that stays when ports come and go", () => {
     addBridge(route, { name: "br0", mac: BRIDGE_MAC });
     const bridge = getBridge(route, "br0")!;
-    expect([bridge.kind, bridge.mac, bridge.flags & 1]).toEqual(["bridge", BRIDGE_MAC, 1]);
+    expect([bridge.kind, bridge.mac, bridge.flags & 1]).toEqual(["bridge", BRIDGE_MAC, 0]);
     sh("ip link add dum0 address 00:00:00:00:00:01 type veth; ip link set dum0 master br0; ip link del dum0");
     expect(getBridge(route, "br0")!.mac).toBe(BRIDGE_MAC);
   });
@@ -58,6 +58,14 @@ describe("addBridge", () => {
   it("says EEXIST when there is a link of the name", () => {
     addBridge(route, { name: "br0", mac: BRIDGE_MAC });
     expect(codeOf(() => addBridge(route, { name: "br0", mac: BRIDGE_MAC }))).toBe("EEXIST");
+  });
+
+  it("says whether it listens to routers, and that it cannot without IPv6", () => {
+    sh("ip link add br0 type bridge; sysctl -qw net.ipv6.conf.br0.accept_ra=2; ip link add br1 mtu 1279 type bridge");
+    expect(getBridge(route, "br0")!.acceptRa).toBe(2);
+    sh("sysctl -qw net.ipv6.conf.br0.accept_ra=0");
+    expect(getBridge(route, "br0")!.acceptRa).toBe(0);
+    expect(getBridge(route, "br1")!.acceptRa).toBeUndefined();
   });
 
   it("what is no bridge has nothing of one", () => {
@@ -97,6 +105,7 @@ describe("a port", () => {
   let index = 0;
   beforeEach(() => {
     addBridge(route, { name: "br0", mac: BRIDGE_MAC });
+    sh("ip link set br0 up");
     pair();
     index = getLink(route, "vethcafe0001")!.index;
   });

@@ -1,0 +1,77 @@
+// bridge: a pod that can send what it likes (CAP_NET_RAW, which Kubernetes gives by default) does not become the node's router (CVE-2020-10749).
+import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
+import type { Trial } from "../harness/trial.ts";
+import { conf, hostLocal, makeBridge } from "./bridge-shared.ts";
+import { advertise } from "./guides.ts";
+
+const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "program:perl"]);
+
+interface Situation {
+  id: string;
+  what: string;
+  /** Shell. */
+  setup?: string;
+  config: Config;
+  /** Between the ADD and the advertisement. */
+  before?: (t: Trial) => void;
+  needs?: string[];
+}
+
+/** The pod's first advertisement may come before its port forwards: five are sent. */
+const unheard = ({ id, what, setup = "true", config, before, needs = [] }: Situation): Case =>
+  one(
+    id,
+    "H",
+    "the node takes no router advertisement from a pod",
+    `${what}: no IPv6 default route on the node after five advertisements`,
+    (t) => {
+      t.sh(setup);
+      t.add(config);
+      before?.(t);
+      t.sh("ip -n c1 address add fe80::66/64 dev eth0 nodad");
+      advertise(t, "c1", "eth0");
+      const learnt = t.routes("").filter(({ dst }) => dst === "::/0");
+      t.equal(learnt, [], "IPv6 default routes of the node");
+    },
+    needs,
+  );
+
+export const attacksRouter: CaseTable = {
+  perMain: [],
+  fixed: [
+    ...[
+      { id: "ATK-RA1a", what: "a bridge that ADD makes", config: conf() },
+      {
+        id: "ATK-RA1b",
+        what: "a bridge that ADD makes, with an IPv4 gateway",
+        config: conf({ isGateway: true, ...hostLocal() }),
+      },
+      {
+        id: "ATK-RA1c",
+        what: "a bridge that ADD makes, where new interfaces take advertisements even if they forward",
+        setup: "sysctl -qw net.ipv6.conf.default.accept_ra=2",
+        config: conf({ isGateway: true, ...hostLocal("fd00:61::/64") }),
+      },
+      {
+        id: "ATK-RA1d",
+        what: "the gateway's interface in a VLAN",
+        setup: "ip link add br0 up type bridge vlan_filtering 1; sysctl -qw net.ipv6.conf.br0.accept_ra=0",
+        config: conf({ isGateway: true, vlan: 7, ...hostLocal() }),
+        needs: ["kernel:vlan_filtering"],
+      },
+      {
+        id: "ATK-RA1e",
+        what: "the host's end of the pod's veth, after somebody has removed the bridge",
+        config: conf(),
+        before: (t: Trial) => t.sh("ip link del br0"),
+      },
+    ].map(unheard),
+    one("ATK-RA2a", "G", "a bridge that others made", "its accept_ra stays as it was", (t) => {
+      makeBridge(t);
+      t.sh("sysctl -qw net.ipv6.conf.br0.accept_ra=2");
+      t.add(conf());
+      t.equal(t.sh("cat /proc/sys/net/ipv6/conf/br0/accept_ra"), "2\n", "accept_ra of br0");
+    }),
+  ],
+};
