@@ -3,7 +3,7 @@
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { conf, makeBridge, ports } from "./bridge-shared.ts";
+import { conf, makeBridge, pod, ports } from "./bridge-shared.ts";
 import { UPLINK } from "./node-situations.ts";
 import { say } from "./stubs.ts";
 
@@ -25,10 +25,12 @@ interface Situation {
   policy?: Config;
   config: Config;
   needs?: string[];
+  /** Shell: what is done to ens5 before a pod gets it by host-device. */
+  lent?: string;
 }
 
 /** Refused with code 7, and links, addresses and state are as they were. */
-const refused = ({ id, what, setup = "true", policy, config, needs = [] }: Situation): Case =>
+const refused = ({ id, what, setup = "true", policy, config, needs = [], lent }: Situation): Case =>
   one(
     id,
     "H",
@@ -37,9 +39,14 @@ const refused = ({ id, what, setup = "true", policy, config, needs = [] }: Situa
     (t) => {
       t.sh(`${UPLINK}; ${setup}`);
       if (policy !== undefined) allow(t, policy);
+      if (lent !== undefined) {
+        t.sh(`ip link add ens5 type veth peer name far5; ${lent}`);
+        const { set } = pod(t, "c2");
+        t.silentRun(t.call("ADD", LENT, { set, plugin: "host-device", wrap: '"$@" >/dev/null' }));
+      }
       t.refused("ADD", config, [7]);
     },
-    needs,
+    lent === undefined ? needs : [...needs, "plugin:host-device"],
   );
 
 /** What people have, or what the administrator allows: ADD, CHECK and DEL succeed. */
@@ -177,6 +184,30 @@ const takenBridges: Situation[] = [
   },
 ];
 
+const LENT: Config = { cniVersion: "1.1.0", name: "hd", type: "host-device", device: "ens5" };
+
+/** Names that something else has when it is there. */
+const takenNames: Situation[] = [
+  {
+    id: "ATK-B6a",
+    what: "a bridge with the name of a device that a pod has",
+    lent: "true",
+    config: conf({ bridge: "ens5" }),
+  },
+  {
+    id: "ATK-B6b",
+    what: "a bridge with an alternative name of a device that a pod has",
+    lent: "ip link property add dev ens5 altname enp0s5",
+    config: conf({ bridge: "enp0s5" }),
+  },
+  {
+    id: "ATK-B6c",
+    what: "a bridge with the name of a tunnel that flannel makes",
+    config: conf({ bridge: "flannel.1" }),
+  },
+  { id: "ATK-B6d", what: "a bridge with the name of kube-proxy's dummy", config: conf({ bridge: "kube-ipvs0" }) },
+];
+
 const againstPolicy: Situation[] = [
   {
     id: "ATK-B3a",
@@ -308,7 +339,7 @@ const allowed: Situation[] = [
 export const attacksBridge: CaseTable = {
   perMain: [],
   fixed: [
-    ...[...takenAddresses, ...takenBridges, ...againstPolicy].map(refused),
+    ...[...takenAddresses, ...takenBridges, ...takenNames, ...againstPolicy].map(refused),
     ...allowed.map(usual),
     one(
       "ATK-B5a",

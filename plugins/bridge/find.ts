@@ -19,6 +19,7 @@ import {
 import { ignoreAdvertisements } from "./advertisements.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
+import { refuseReserved } from "./reserved.ts";
 import { vlansOf } from "./vlans.ts";
 
 const MAX_MTU = 65535;
@@ -47,6 +48,7 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   if (found === undefined) {
     refuseDeniedName(name);
     refuseUnlistedBridgeName(name);
+    refuseReserved(name);
     return undefined;
   }
   refuseDenied(found);

@@ -18,6 +18,7 @@ import { ignoreAdvertisements } from "./advertisements.ts";
 import { NAME_MAX } from "./config.ts";
 import { randomMac } from "./find.ts";
 import { HIGH_MAC, hash } from "./port.ts";
+import { refuseReserved } from "./reserved.ts";
 
 /** The alias of one that ADD made. */
 export const VLAN_ALIAS = "podnic:gateway";
@@ -33,8 +34,12 @@ export function vlanInterfaceName(bridge: string, vlan: number): string {
 /** Throws Failure when another device has its name. */
 export function findVlanInterface(bridge: Bridge, vlan: number): Link | undefined {
   const { route } = ownNamespace();
-  const found = getLink(route, vlanInterfaceName(bridge.name, vlan));
-  if (found === undefined) return undefined;
+  const name = vlanInterfaceName(bridge.name, vlan);
+  const found = getLink(route, name);
+  if (found === undefined) {
+    refuseReserved(name);
+    return undefined;
+  }
   const port = found.kind === "veth" ? getLink(route, found.parent)?.master : found.kind === "vlan" ? found.parent : 0;
   if (port === bridge.index && found.linkNetnsid === undefined) return found;
   throw new Failure(

@@ -107,6 +107,21 @@ export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
   return lenders.some((lender) => lender.store().list().some(isIt));
 }
 
+/**
+ * The loan of a device that has this name when it is at home, whichever plugin's. Ask after the host was asked for the name: the record is there
+ * before the device goes, and until it is back. Throws SystemError when they cannot be read.
+ */
+export function loanNamed(name: string): { key: RecordKey; loan: Loan } | undefined {
+  for (const lender of lenders) {
+    for (const record of listLoans(lender)) {
+      const loan = lender.loanOf(record.data);
+      const names = loan.saved === undefined ? [] : [loan.saved.name, ...loan.saved.altnames];
+      if (names.includes(name) && ageOf(record) === "now") return { key: record.key, loan };
+    }
+  }
+  return undefined;
+}
+
 /** The namespace of the host, for a record that is written now. */
 export function homeOf(home: NetNs): HomeNamespace {
   const { dev, ino, cookie } = home;
