@@ -189,23 +189,23 @@ const LENT: Config = { cniVersion: "1.1.0", name: "hd", type: "host-device", dev
 /** Names that something else has when it is there. */
 const takenNames: Situation[] = [
   {
-    id: "ATK-B6a",
+    id: "ATK-B7a",
     what: "a bridge with the name of a device that a pod has",
     lent: "true",
     config: conf({ bridge: "ens5" }),
   },
   {
-    id: "ATK-B6b",
+    id: "ATK-B7b",
     what: "a bridge with an alternative name of a device that a pod has",
     lent: "ip link property add dev ens5 altname enp0s5",
     config: conf({ bridge: "enp0s5" }),
   },
   {
-    id: "ATK-B6c",
+    id: "ATK-B7c",
     what: "a bridge with the name of a tunnel that flannel makes",
     config: conf({ bridge: "flannel.1" }),
   },
-  { id: "ATK-B6d", what: "a bridge with the name of kube-proxy's dummy", config: conf({ bridge: "kube-ipvs0" }) },
+  { id: "ATK-B7d", what: "a bridge with the name of kube-proxy's dummy", config: conf({ bridge: "kube-ipvs0" }) },
 ];
 
 const againstPolicy: Situation[] = [

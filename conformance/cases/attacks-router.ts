@@ -67,6 +67,26 @@ export const attacksRouter: CaseTable = {
         before: (t: Trial) => t.sh("ip link del br0"),
       },
     ].map(unheard),
+    one(
+      "ATK-RA3a",
+      "H",
+      "isGateway with IPv6 on a node with an advertised default route",
+      "the node keeps the route, and hears its router",
+      (t) => {
+        t.sh(
+          "ip netns add router; ip link add uplink up type veth peer name lan netns router; ip -n router link set lan up",
+        );
+        t.sh("ip -n router address add fe80::1/64 dev lan nodad");
+        const learnt = () => t.routes("").filter(({ dst, dev }) => dst === "::/0" && dev === "uplink").length;
+        advertise(t, "router", "lan");
+        t.equal(learnt(), 1, "default routes before ADD");
+        t.add(conf({ isGateway: true, ...hostLocal("fd00:61::/64") }));
+        t.equal(learnt(), 1, "default routes after ADD");
+        t.sh("ip -6 route flush proto ra");
+        advertise(t, "router", "lan");
+        t.equal(learnt(), 1, "default routes when the router advertises again");
+      },
+    ),
     one("ATK-RA2a", "G", "a bridge that others made", "its accept_ra stays as it was", (t) => {
       makeBridge(t);
       t.sh("sysctl -qw net.ipv6.conf.br0.accept_ra=2");

@@ -1,7 +1,27 @@
 // The node takes no router advertisement from its pods (CVE-2020-10749): any pod that can send one would get the node's traffic to all of IPv6.
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
+import { isLearnt } from "../../src/link/advertised.ts";
+import { getLink } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { listRoutes } from "../../src/link/route.ts";
 import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
+
+/**
+ * Before the host forwards IPv6: the kernel then forgets the default routes that it has learnt from routers, and listens to none any more, except
+ * on interfaces where accept_ra is 2. Those that it has such a route over get that. Throws SystemError.
+ */
+export function keepAdvertisements(): void {
+  const { route } = ownNamespace();
+  // Table 0: all of them; a VRF has its own.
+  const learnt = listRoutes(route, 6, 0).filter((found) => found.dst.length === 0 && isLearnt(found));
+  for (const index of new Set(learnt.flatMap(({ nexthops }) => nexthops.map(({ ifIndex }) => ifIndex)))) {
+    const name = getLink(route, index)?.name;
+    const key = `net/ipv6/conf/${name}/accept_ra`;
+    // 0: a program of the host listens, whose routes the kernel leaves alone.
+    if (name !== undefined && readSysctl(key) === "1") writeSysctl(key, "2");
+  }
+}
 
 /** Of an interface of the host that pods can send to; before it is up. Throws Failure when it goes on listening. */
 export function ignoreAdvertisements(name: string): void {

@@ -21,7 +21,7 @@ import { checkFailure } from "../../src/plugin/check.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
-import { ignoreAdvertisements } from "./advertisements.ts";
+import { ignoreAdvertisements, keepAdvertisements } from "./advertisements.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { isOurs } from "./find.ts";
@@ -178,6 +178,7 @@ function forward(gateways: Prefix[]): void {
   for (const key of switches(gateways)) {
     if (readSysctl(key) === "1") continue;
     try {
+      if (key === SWITCHES[6]) keepAdvertisements();
       writeSysctl(key, "1");
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
