@@ -111,6 +111,16 @@ export const hostDeviceIdentity: CaseTable = {
       t.silent("DEL", { ...config("1.0.0", { device }), name: "renamed" });
       returned(t, device);
     }),
+    one("HDI-03a", "H", RULE, "the same, with host-local: no lease is left under either name", (t) => {
+      const device = t.freshDevice();
+      const ipam = { type: "host-local", ranges: [[{ subnet: "198.18.79.0/28" }]] };
+      const conf = { ...config("1.0.0", { device }), ipam };
+      t.add(conf);
+      t.leaseCount(1, conf.name as string);
+      t.silent("DEL", { ...conf, name: "renamed" });
+      returned(t, device);
+      t.leaseCount(0, conf.name as string);
+    }),
     one(
       "HDI-04",
       "H",
@@ -270,6 +280,27 @@ export const hostDeviceIdentity: CaseTable = {
         t.gone("tailscale0", "");
         t.silent("DEL", conf);
       },
+    ),
+    ...(["x", "c1"] as const).map((where) =>
+      one(
+        `HDI-33.${where}`,
+        "H",
+        RULE,
+        `without a mark, and the other end of the veth is in ${where} by now: E, all stays; OK when it is back`,
+        (t) => {
+          const device = t.freshDevice();
+          const conf = config("1.0.0", { device });
+          t.add(conf);
+          editRecord(t, 's/,"mark":[0-9]*//');
+          t.sh(`ip netns add x; ip link set ${device}p netns ${where}`);
+          t.refused("DEL", conf, [999]);
+          t.equal(t.sh(`ls ${RECORDS} | grep -c json`).trim(), "1", "records");
+          t.present("eth0");
+          t.sh(`ip -n ${where} link set ${device}p netns $$`);
+          t.silent("DEL", conf);
+          returned(t, device);
+        },
+      ),
     ),
     one("HDI-16", "H", RULE, "the path is another pod's by now, and the device in that pod: it stays there", (t) => {
       const device = t.freshDevice();

@@ -71,7 +71,9 @@ function judgeVirtual(view: View, link: Link, saved: LinkSnapshot, ifName: strin
   if (link.vlan?.id !== (saved.vlan ?? link.vlan)?.id || link.vlan?.protocol !== (saved.vlan ?? link.vlan)?.protocol)
     return "other";
   if (saved.parentOnHost === true) {
-    if (link.parent !== saved.parent || !view.isMadeAtHome(link)) return "other";
+    // The other end of a veth, or the device below, can be moved as well. What has left the host cannot be compared.
+    if (!view.isMadeAtHome(link)) return resembles(link, saved, ifName) ? "unclear" : "other";
+    if (link.parent !== saved.parent) return "other";
     const unique = saved.vlan !== undefined || link.kind === "veth";
     if (unique || (link.kind === "macvlan" && saved.mode === MACVLAN_MODE_PASSTHRU)) return "same";
   }

@@ -1,6 +1,8 @@
 // DEL and GC of the plugins that lend devices.
 import type { Cleanup } from "../../cleanup.ts";
+import { ipamRun } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
+import { host } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
 import { giveBack, giveBackInTime, hidden, type Outcome } from "./give-back.ts";
@@ -13,16 +15,34 @@ import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } f
  */
 export function endLoan<D extends LoanData>(
   lender: Lender<D>,
-  { attachment, netns }: Call,
+  call: Call,
   isMeant: (data: D) => boolean,
 ): Exclude<Outcome, "hidden"> {
+  const { attachment, netns } = call;
   let other: RecordKey | undefined;
   // Asked under the lock, as for the record of the attachment itself: an ADD that still runs may be about to write the one that is meant.
   const outcome = giveBackInTime(lender, attachment, netns, () => {
     other = keyBefore(lender, attachment, isMeant);
     return other !== undefined;
   });
-  return other === undefined ? outcome : giveBackInTime(lender, other, netns);
+  if (other === undefined) return outcome;
+  const ended = giveBackInTime(lender, other, netns);
+  // Nothing but the record knew that the address was leased under that name.
+  ipamRun(underNetwork(call, other.network), "DEL");
+  return ended;
+}
+
+/** The call as it would be if the network had kept its name. */
+function underNetwork(call: Call, network: string): Call {
+  const raw = { ...call.raw, name: network };
+  const { ipam: _, ...rest } = call;
+  return {
+    ...rest,
+    attachment: { ...call.attachment, network },
+    config: { ...call.config, name: network },
+    raw,
+    stdin: host.encode(JSON.stringify(raw)),
+  };
 }
 
 /** The key that our record has when the network was renamed. */

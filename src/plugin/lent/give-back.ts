@@ -133,13 +133,13 @@ function giveBackRecorded<D extends LoanData>(
     return "another's";
   }
   let found = whereIs(lender, record, netnsPath);
-  if (found?.place === "unclear") throw unclear(loan.name, found.link, found.path);
   if (age === "elsewhere") {
     // Its home is the namespace that the record names, and not the one that we run in.
     if (found?.place === "pod" || fateOfHome(record.home) === "alive") throw ofAnotherHome(loan.name);
     // What is here now was set up by whoever started the node anew, and may only look like it.
     return "past";
   }
+  if (found?.place === "unclear") throw unclear(loan.name, found.link, found.path);
   if (found?.place === "host" && isNodeUsing(found.link, loan.saved)) {
     log("warning", "the node is now using the device; leaving it unchanged", {
       device: loan.name,
