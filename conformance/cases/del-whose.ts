@@ -132,6 +132,25 @@ export const delWhose: CaseTable = {
       },
       virtual,
     ),
+    row(
+      "GC-30",
+      "H",
+      "what is freed is not in use",
+      "GC: a living pod's interface is removed before its address is free; a valid one, renamed by its pod, stays",
+      (t) => {
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        t.sh("ip netns add c2");
+        t.add(conf);
+        const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+        t.add(conf, { set: second, ns: "c2" });
+        t.sh("ip -n c2 link set eth0 down; ip -n c2 link set eth0 name mine");
+        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [{ containerID: "second", ifname: "eth0" }] });
+        t.gone("eth0");
+        t.present("mine", "c2");
+        t.leaseCount(1);
+      },
+      virtual,
+    ),
   ],
   fixed: [],
 };

@@ -1,7 +1,6 @@
 // ipvlan: an interface with the MAC address of a device of the host and IP addresses of its own. Keys: config.schema.json and README.md.
 import { Cleanup } from "../../src/cleanup.ts";
 import { isValidAttachment } from "../../src/cni/attachments.ts";
-import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { ownPlace } from "../../src/config/policy.ts";
 import { orFail } from "../../src/config/rules.ts";
@@ -9,6 +8,7 @@ import { Failure } from "../../src/errors.ts";
 import { refuseToJoin } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
+import { gcUpper } from "../../src/plugin/upper/collect.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
 import { delUpper } from "../../src/plugin/upper/own.ts";
 import type { IpvlanConfig } from "./config.schema.ts";
@@ -78,7 +78,7 @@ function del(call: Call<IpvlanConfig>): void {
 
 function gc(call: Call<IpvlanConfig>): void {
   const cleanup = new Cleanup();
-  cleanup.attempt(() => ipamRun(call, "GC"));
+  cleanup.attempt(() => gcUpper("ipvlan", call));
   cleanup.attempt(() =>
     forgetSlaves((slave) => slave.network === call.attachment.network && !isValidAttachment(call, slave)),
   );

@@ -1,5 +1,4 @@
 // macvlan: an interface with a MAC address of its own on a device of the host. Keys: config.schema.json and README.md.
-import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
@@ -7,6 +6,7 @@ import { macOf, macSource, unicastMac, wantedMac } from "../../src/plugin/mac.ts
 import { refuseNodeDevice, refuseToJoin, refuseToListen } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
+import { gcUpper } from "../../src/plugin/upper/collect.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
 import { delUpper } from "../../src/plugin/upper/own.ts";
 import type { MacvlanConfig } from "./config.schema.ts";
@@ -99,6 +99,6 @@ export const macvlan: Plugin<MacvlanConfig> = {
   add: (call) => addUpper(kind, call),
   check: (call) => checkUpper(kind, call),
   del: (call) => delUpper(kind, call),
-  gc: (call) => ipamRun(call, "GC"),
+  gc: (call) => gcUpper("macvlan", call),
   status: (call) => statusUpper(kind, call),
 };

@@ -26,6 +26,9 @@ export function ownerAlias({ attachment }: Call): string | undefined {
 /** Indices from here on are marks. The kernel counts up from 1. */
 const MARKS = 0x60000000;
 
+/** ADD has given the link its index. */
+export const hasMark = (index: number): boolean => index >= MARKS;
+
 /**
  * The index that ADD gives the link: it says whose the link is. It is there from the link's first moment, no file is needed, and unlike a
  * name, an alias or a MAC address the pod cannot change it, nor give it to a second link while this one is there. Two attachments of a pod

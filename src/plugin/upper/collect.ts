@@ -1,0 +1,57 @@
+// GC of interfaces on a master. They are in their pods, and no file says where: each namespace that can be seen is looked into.
+import { Cleanup } from "../../cleanup.ts";
+import { gcWithIpam } from "../../cni/ipam.ts";
+import type { Attachment, Call } from "../../cni/plugin.ts";
+import { Failure } from "../../errors.ts";
+import { SystemError } from "../../host/host.ts";
+import { deleteLink, type Link, listLinksOfKind } from "../../link/link.ts";
+import { lookInto, type NetNs } from "../../link/namespace.ts";
+import { seeNamespaces } from "../../link/visible.ts";
+import { log } from "../../log.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
+import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
+
+/** Removes what attachments of this network have that are not valid any more. What cannot be removed keeps its lease. */
+export function gcUpper(kind: string, call: Call): void {
+  const cleanup = new Cleanup();
+  const kept: Pick<Attachment, "containerId" | "ifName">[] = [];
+  for (const { path } of seeNamespaces().namespaces) {
+    lookQuietly(path, (namespace) => {
+      for (const link of listLinksOfKind(namespace.route, kind)) {
+        const containerId = staleOwner(link, call);
+        if (containerId === undefined) continue;
+        log("info", "removing an interface whose attachment is not valid any more", {
+          interface: link.name,
+          netns: path,
+        });
+        kept.push({ containerId, ifName: link.name });
+        cleanup.attempt(() => {
+          deleteLink(namespace.route, link.index);
+          kept.pop();
+        });
+      }
+    });
+  }
+  cleanup.attempt(() => gcWithIpam(call, kept));
+  cleanup.finish();
+}
+
+/**
+ * The container of a link that has our mark and the alias of this network, and that is of no valid attachment. A pod can write the alias of
+ * another network, and loses its own interface by that; it cannot write another pod's.
+ */
+function staleOwner({ index, alias }: Link, { attachment: { network }, validAttachments }: Call): string | undefined {
+  const prefix = `${aliasPrefix}${network}:`;
+  if (!hasMark(index) || !alias.startsWith(prefix)) return undefined;
+  const isIts = (valid: Pick<Attachment, "containerId" | "ifName">) => ownIndex({ network, ...valid }) === index;
+  return validAttachments.some(isIts) ? undefined : alias.slice(prefix.length);
+}
+
+/** One that we may not enter, or that ends meanwhile, is for a later GC. */
+function lookQuietly(path: string, look: (namespace: NetNs) => void): void {
+  try {
+    lookInto(path, look);
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
+  }
+}
