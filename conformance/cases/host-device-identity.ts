@@ -114,12 +114,13 @@ export const hostDeviceIdentity: CaseTable = {
     one("HDI-03a", "H", RULE, "the same, with host-local: no lease is left under either name", (t) => {
       const device = t.freshDevice();
       const ipam = { type: "host-local", ranges: [[{ subnet: "198.18.79.0/28" }]] };
-      const conf = { ...config("1.0.0", { device }), ipam };
+      const name = "before";
+      const conf = { ...config("1.0.0", { device }), name, ipam };
       t.add(conf);
-      t.leaseCount(1, conf.name as string);
+      t.leaseCount(1, name);
       t.silent("DEL", { ...conf, name: "renamed" });
       returned(t, device);
-      t.leaseCount(0, conf.name as string);
+      t.leaseCount(0, name);
     }),
     one(
       "HDI-04",
