@@ -100,6 +100,24 @@ export const bridgeRules: CaseTable = {
     ),
     one("B-51b", "G", "macspoofchk", "nftables: likewise", (t) => cutOff(t, SPOOF), ["program:ping"]),
     one(
+      "B-51d",
+      "H",
+      "ADD of another network as the same interface, and its DEL",
+      "E, OK; the rules of the first one stay",
+      (t) => {
+        const config = conf(SPOOF);
+        const prevResult = t.add(config);
+        const before = ofPod(t);
+        const other = { ...conf(SPOOF), name: "net2" };
+        t.error(t.call("ADD", other));
+        t.silent("DEL", other);
+        t.equal(ofPod(t), before, "rules");
+        t.silent("CHECK", { ...config, prevResult });
+        t.silent("DEL", { ...config, prevResult });
+        t.equal(ofPod(t), [], "rules");
+      },
+    ),
+    one(
       "B-51c",
       "H",
       "a requested MAC address",

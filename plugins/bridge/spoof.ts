@@ -86,7 +86,7 @@ export function pinnedElsewhere(
 function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): number {
   const nft = NftSocket.open();
   call.transaction.onRollback("remove the rules of macspoofchk", () => {
-    removeSpoofCheck(nft, spoofId(call.attachment));
+    removeSpoofCheck(nft, spoofId(call.attachment), undefined, call.attachment);
   });
   return addSpoofCheck(nft, call.attachment, port, parseMac(mac)!);
 }
@@ -116,5 +116,5 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
 
 /** DEL: the Go plugin's rules, and ours. What the bridge checks with goes with the port. True: there was something. */
 export function forgetSpoofRules(nft: NftSocket, { attachment }: Call, jump?: number): boolean {
-  return removeSpoofCheck(nft, spoofId(attachment), jump);
+  return removeSpoofCheck(nft, spoofId(attachment), jump, attachment);
 }

@@ -57,6 +57,11 @@ export function isCommentOf(owner: Owner, comment: string): boolean {
   return comment.slice(MARK) === words.slice(0, words.length - lost);
 }
 
+/** Whether a comment says whose the chain is, and it is not this one's. The Go plugin's chains say nothing. */
+export function isOfAnother(owner: Owner, comment: string): boolean {
+  return /^[0-9a-f]{16}-[0-9a-f]{16}, net: /.test(comment) && !isCommentOf(owner, comment);
+}
+
 /** Spoof checks are not named after the network. */
 export function spoofId({ containerId, ifName }: Omit<Owner, "network">): string {
   return `${containerId}-${ifName}`;

@@ -19,6 +19,7 @@ import { type ChainAttributes, isCommented, type RuleAttributes, readChain, read
 import {
   checkSpoofNames,
   isChainName,
+  isOfAnother,
   type Owner,
   ownerComment,
   type SpoofNames,
@@ -70,12 +71,22 @@ export function addSpoofCheck(nft: NftSocket, owner: Owner, device: string, mac:
   return attempt("macspoofchk", (refusal) => {
     const hasBase = checkTable(nft, SPOOF_PLACE, "macspoofchk") && checkBase(nft);
     // No rule can lead to a chain that is not there. EEXIST: it is, or that of the address is.
-    const isThere = refusal === "EEXIST" || hasChain(nft, names.port);
-    if (isThere) return replace(nft, names, owner, device, mac, hasBase);
+    const said = commentOfChain(nft, names.port);
+    if (said !== undefined && isOfAnother(owner, said)) throw taken(names.port, said);
+    if (refusal === "EEXIST" || said !== undefined) return replace(nft, names, owner, device, mac, hasBase);
     nft.start();
     addChains(nft, names, owner, hasBase, true);
     return addRules(nft, names, device, mac);
   });
+}
+
+/** Dashes are allowed in the names of containers and interfaces: two attachments may have one chain. */
+function taken(chain: string, comment: string): Failure {
+  return new Failure(
+    "failed",
+    `macspoofchk: the chain ${chain} in the table bridge nat belongs to another attachment`,
+    `Its comment says "${comment}". Use another interface name, or set "macspoofchkBackend": "bridge".`,
+  );
 }
 
 function replace(
@@ -135,6 +146,12 @@ function hasChain(nft: NftSocket, name: string): boolean {
   return isChainName(name) && find(nft, () => nft.getChain(SPOOF_PLACE, name, () => true)) === true;
 }
 
+/** "" when it has none; undefined: there is no chain of this name. */
+function commentOfChain(nft: NftSocket, name: string): string | undefined {
+  if (!isChainName(name)) return undefined;
+  return find(nft, () => nft.getChain(SPOOF_PLACE, name, (...at) => commentOf(readChain(...at).userdata)));
+}
+
 /** A rule that leads to the port's chain: by its comment, or any other jump to it. */
 function isJump(names: SpoofNames, { expressions, userdata }: RuleAttributes): boolean {
   return commentOf(userdata) === names.comment || verdictOf(expressions)?.chain === names.port;
@@ -152,17 +169,21 @@ function listJumps(nft: NftSocket, names: SpoofNames, all: boolean): number[] {
 
 /**
  * Removes the spoof check of an attachment, ours or the Go plugin's. Needs nothing but the ids, may be repeated, and touches nothing of
- * others. `jump`, what addSpoofCheck returned, spares it the reading of all pods' rules; a wrong number does no harm. False: there was
- * nothing.
+ * others: the chains are not named after the network, so that a network which was refused an interface has the names of the one that has
+ * it. `owner`: leaves chains that say they are somebody else's. `jump`, what addSpoofCheck returned, spares it the reading of all pods' rules; a
+ * wrong number does no harm. False: there was nothing.
  */
-export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number): boolean {
+export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owner?: Owner): boolean {
   const names = spoofNames(id);
   return attempt("macspoofchk", (refusal) => {
     if (refusal === "" && jump !== undefined && isOurs(nft, names, jump)) {
       removeAll(nft, [jump], [names.port, names.mac]);
       return true;
     }
-    const chains = [names.port, names.mac].filter((name) => hasChain(nft, name));
+    const said = commentOfChain(nft, names.port);
+    if (said !== undefined && owner !== undefined && isOfAnother(owner, said)) return false;
+    const chains = said === undefined ? [] : [names.port];
+    if (hasChain(nft, names.mac)) chains.push(names.mac);
     if (chains.length === 0) return false;
     const jumps = chains[0] === names.port ? listJumps(nft, names, refusal === "EBUSY") : [];
     removeAll(nft, jumps, chains);

@@ -109,6 +109,27 @@ describe("addSpoofCheck", () => {
   });
 });
 
+describe("chains of another network that have the same names", () => {
+  const other = { ...owner, network: "another" };
+  it("stay at DEL", () => {
+    add();
+    const before = ruleset();
+    expect(removeSpoofCheck(nft, ID, undefined, other)).toBe(false);
+    expect(ruleset()).toBe(before);
+    expect(removeSpoofCheck(nft, ID, undefined, owner)).toBe(true);
+  });
+  it("are not taken over by ADD", () => {
+    add();
+    const before = ruleset();
+    expect(() => add(other)).toThrow(/the chain cni-br-iface-cid-1-eth0 in the table bridge nat belongs to another/);
+    expect(ruleset()).toBe(before);
+  });
+  it("go when they say nothing, as the Go plugin's do", () => {
+    sh("nft 'add table bridge nat; add chain bridge nat cni-br-iface-cid-1-eth0'");
+    expect(removeSpoofCheck(nft, ID, undefined, other)).toBe(true);
+  });
+});
+
 describe("removeSpoofCheck", () => {
   it("removes all of its own, and says whether there was something", () => {
     expect(removeSpoofCheck(nft, ID)).toBe(false);
