@@ -1,8 +1,9 @@
 // Taking a device out of a pod: what host-device and sriov have in common.
 import { log } from "../log.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
+import { deleteTogether } from "./delete.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
-import { deleteLink, type Link, listLinksOn } from "./link.ts";
+import { type Link, listLinksOn } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace, withoutSysfs } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
@@ -129,12 +130,15 @@ export function moveBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnaps
 
 /** Interfaces that the pod stacked on the device (VLANs, macvlans) would go on to use it from inside the pod. */
 function removeChildren(pod: NetNs, link: Link): void {
-  for (const child of listLinksOn(pod.route, link.index)) {
-    if (child.linkNetnsid !== undefined || child.kind === "veth") continue;
-    log("info", "removing an interface that the pod created on the device", {
-      interface: child.name,
-      device: link.name,
-    });
-    deleteLink(pod.route, child.index);
-  }
+  const children = listLinksOn(pod.route, link.index).filter(
+    ({ linkNetnsid, kind }) => linkNetnsid === undefined && kind !== "veth",
+  );
+  if (children.length === 0) return;
+  const names = children.slice(0, 5).map(({ name }) => name);
+  log("info", "removing interfaces that the pod created on the device", {
+    interfaces: names.join(", "),
+    count: children.length,
+    device: link.name,
+  });
+  deleteTogether(pod.route, children);
 }
