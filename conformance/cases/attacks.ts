@@ -98,6 +98,22 @@ export const attacks: CaseTable = {
       },
       { needs: ["plugin:host-device", "plugin:host-local", "program:flock"] },
     ),
+    row(
+      "ATK-H2l",
+      "H",
+      "what a tenant keeps busy makes nobody else wait",
+      "host-device: 400 interfaces that the pod made on the device: DEL within 4 s",
+      (t) => {
+        const stdin = { cniVersion: "1.0.0", name: "net1", type: "host-device", device: t.freshDevice() };
+        t.add(stdin);
+        t.sh(
+          `for i in $(seq 400); do echo "link add link eth0 name m$i type macvlan mode bridge"; done | ip -n c1 -batch -`,
+        );
+        t.silent("DEL", stdin, { timeoutMs: 4000 });
+        t.equal(t.sh("ip -n c1 -o link show type macvlan"), "", "interfaces of the pod");
+      },
+      { needs: ["plugin:host-device"] },
+    ),
     endless("ATK-H1a", "macvlan", "macvlan"),
     endless("ATK-H1b", "macvlan", "host-device"),
     endless("ATK-H1c", "host-device", "macvlan"),
@@ -105,6 +121,8 @@ export const attacks: CaseTable = {
     endless("ATK-H1e", "macvlan", "podnic"),
     endless("ATK-H1f", "macvlan", "podnic-host-device"),
     endless("ATK-H1g", "host-device", "ipvlan"),
+    endless("ATK-H1i", "macvlan", "ptp"),
+    endless("ATK-H1j", "host-device", "multus"),
     row(
       "ATK-H1h",
       "H",

@@ -11,6 +11,7 @@ import { configFor, isLenient, isStrictAboutArgs } from "./config.ts";
 import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
 import { excerpt } from "./names.ts";
+import { isInterfacePluginOfOthers } from "./others.ts";
 import type { Attachment, Call, IpamCall, Plugin } from "./plugin.ts";
 import { findPlugin, ipamNames } from "./registry.ts";
 import type { Result } from "./result.ts";
@@ -41,7 +42,7 @@ export function prepareIpam(call: Call): IpamCall {
 
 /** An interface plugin takes the same configuration and looks for its IPAM plugin again, and so on without end. */
 function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
-  if (plugin === undefined && !name.startsWith("podnic")) return;
+  if (plugin === undefined && !name.startsWith("podnic") && !isInterfacePluginOfOthers(name)) return;
   throw new Failure(
     "invalid config",
     `${JSON.stringify(excerpt(name))} is not an IPAM plugin`,

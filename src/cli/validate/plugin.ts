@@ -1,6 +1,7 @@
 // One plugin's part of a configuration, checked by what that plugin itself would say to it: its schema and its own rules.
 import { shapes } from "#validators";
 import { isPlainName } from "../../cni/names.ts";
+import { isInterfacePluginOfOthers } from "../../cni/others.ts";
 import type { Call, NetworkConfig, Plugin } from "../../cni/plugin.ts";
 import { findPlugin, ipamNames, pluginNames } from "../../cni/registry.ts";
 import { inputLimit } from "../../cni/request.ts";
@@ -89,17 +90,10 @@ function toFinding({ pointer, text, cure }: Problem): Finding {
   return finding("error", pointer, text, cure === undefined ? "" : `${cure[0]!.toUpperCase()}${cure.slice(1)}.`);
 }
 
-/** Names of well-known plugins of others: "vlan" is no slip of the pen for "ipvlan". */
-const OTHERS = [
-  ..."vlan ptp dummy loopback tap tuning bandwidth firewall portmap sbr vrf dhcp win-bridge".split(" "),
-  ..."macvtap sdnbridge ecs-bridge vpc-bridge".split(" "),
-  ..."whereabouts calico calico-ipam flannel cilium-cni multus ovs ovn ib-sriov bond rdma netdevice route-override".split(
-    " ",
-  ),
-];
-
 function unknownType(pointer: string, type: string, known: string[]): Finding {
-  const meant = OTHERS.includes(type) ? "" : didYouMean(type, known);
+  // "vlan" is no slip of the pen for "ipvlan".
+  const isOthers = isInterfacePluginOfOthers(type) || ["dhcp", "whereabouts", "calico-ipam"].includes(type);
+  const meant = isOthers ? "" : didYouMean(type, known);
   const text = `"${type}" is not a podnic plugin${meant}`;
   if (meant !== "") return finding("warning", pointer, text, "A runtime looks for a plugin with exactly this name.");
   return finding("note", pointer, text, "Its keys are not checked.");
@@ -130,7 +124,7 @@ function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
   }
   if (typeof type !== "string") return [];
   const other = findPlugin(type);
-  if (other !== undefined) {
+  if (other !== undefined || isInterfacePluginOfOthers(type)) {
     return [
       finding(
         "error",
