@@ -105,6 +105,23 @@ export const delWhose: CaseTable = {
       macvlan,
     ),
     row(
+      "DEL-34",
+      "H",
+      RULE,
+      "one without our marks, whose name another one has got: known by the MAC address in prevResult",
+      (t) => {
+        const conf = unmarked(
+          t,
+          `${RENAMED}; ip link add other link up0 type macvlan mode bridge; ip link set other netns c1 name eth0`,
+        );
+        t.silent("DEL", conf);
+        t.gone("mine");
+        t.present("eth0");
+        t.leaseCount(0);
+      },
+      macvlan,
+    ),
+    row(
       "DEL-32",
       "H",
       RULE,

@@ -45,9 +45,10 @@ function ownLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link | unde
   if (marked?.kind === kind) return marked;
   const { ifName } = call.attachment;
   const named = getLink(pod.route, ifName);
-  if (named?.name === ifName && isOwn(named, upper, call, pod)) return named;
-  // An ADD of the Go plugins or of an earlier version, and a pod that has renamed its interface since.
-  return listLinksOfKind(pod.route, kind).find((link) => isRenamed(link, upper, call, pod));
+  const found = named?.name === ifName && isOwn(named, upper, call, pod) ? named : undefined;
+  if (found !== undefined && (found.index >= MARKS || hasOwnMac(found, call) !== false)) return found;
+  // An ADD of the Go plugins or of an earlier version, and a pod that has renamed its interface since, or exchanged the names of two.
+  return listLinksOfKind(pod.route, kind).find((link) => isRenamed(link, upper, call, pod)) ?? found;
 }
 
 /**
