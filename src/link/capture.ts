@@ -73,12 +73,14 @@ const KEPT_FLAGS =
   c.IFA_F_NOPREFIXROUTE |
   c.IFA_F_MCAUTOJOIN;
 const RT_TABLE_LOCAL = 255;
-const RTPROT_KERNEL = 2;
 const RTPROT_BOOT = 3;
 const RTPROT_STATIC = 4;
 const RTPROT_RA = 9;
 
-/** Addresses, and of `all` (relevantRoutes) the routes over this device alone, but for what the kernel makes by itself. */
+/**
+ * Addresses, and of `all` (relevantRoutes) the routes over this device, but for what the kernel makes by itself. Also those over others whose source
+ * is an address of this one: the kernel deletes them with the address (IPv4; of IPv6's it only drops the source).
+ */
 export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[]): CapturedNetwork {
   const addresses = listAddresses(route, link.index, 0, link.name)
     .filter(
@@ -87,17 +89,23 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
     .map((found) => addressToText(found, link.name));
   const routes = all
     .filter((found) => found.type === c.RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
-    .filter((found) => found.protocol !== RTPROT_KERNEL && found.protocol !== RTPROT_RA)
-    .filter((found) => found.nexthops.some(({ ifIndex }) => ifIndex === link.index))
+    .filter((found) => found.protocol !== c.RTPROT_KERNEL && found.protocol !== RTPROT_RA)
+    .filter((found) => found.nexthops.some(({ ifIndex }) => ifIndex === link.index) || isFrom(found, addresses))
     .filter((found) => !usesObject(found, link))
     .map((found) =>
-      found.nexthops.length === 1
+      found.nexthops.length === 1 && found.nexthops[0]!.ifIndex === link.index
         ? routeToText(found)
         : { ...routeToText(found), hops: hopsToText(route, found, link) },
     )
     // The gateways of the others may depend on them.
     .sort((a, b) => Number(a.gateway !== undefined) - Number(b.gateway !== undefined));
   return { addresses, routes };
+}
+
+function isFrom({ family, prefsrc }: KernelRoute, addresses: CapturedAddress[]): boolean {
+  if (family !== 4 || prefsrc === undefined) return false;
+  const source = `${formatAddress(prefsrc)}/`;
+  return addresses.some(({ address }) => address.startsWith(source));
 }
 
 function addressToText(found: KernelAddress, device: string): CapturedAddress {

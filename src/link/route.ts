@@ -142,8 +142,9 @@ export function listRoutesWithin(route: RouteSocket, prefix: Prefix): KernelRout
 
 /**
  * All that is asked about a node's routes, in one dump of each family: the routes over the device `index`, and of those over the others what
- * leads away from the node (default routes, their halves, and routes with a gateway), one for each device and table. A node may have a hundred thousand:
- * of the rest nothing is decoded but the device and the table.
+ * leads away from the node (default routes, their halves, and routes with a gateway), one for each device and table, and IPv4's that somebody
+ * gave a source address: they go with the device that has it. A node may have a hundred thousand: of the rest nothing is decoded but the device and
+ * the table.
  */
 export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[] {
   return ([4, 6] as const).flatMap((family) => {
@@ -165,6 +166,8 @@ function isRelevant(bytes: Bytes, start: number, end: number, index: number, see
   if (bytes.u8[start + 7] !== c.RTN_UNICAST) return false;
   // Several next hops, or a nexthop object.
   if (device === 0) return true;
+  const isOthers = bytes.u8[start] === AF_INET && bytes.u8[start + 5] !== c.RTPROT_KERNEL;
+  if (isOthers && findAttribute(bytes, attributes, end, c.RTA_PREFSRC, 4) !== undefined) return true;
   const table = findAttribute(bytes, attributes, end, c.RTA_TABLE, 4);
   const number = table === undefined ? bytes.u8[start + 4] : bytes.u32[table[0] >> 2];
   const key = `${device} ${number} ${bytes.u8[start + 5] === c.RTPROT_RA}`;
@@ -229,7 +232,7 @@ export interface NewHop {
   gateway: Address | undefined;
   /** Do not ask whether an address covers the gateway (RTNH_F_ONLINK). */
   onlink: boolean;
-  /** Of several: through another device than the route's. */
+  /** Through another device than the route's. */
   index?: number | undefined;
   /** Of several: 1 when absent. */
   weight?: number | undefined;
@@ -278,7 +281,7 @@ export function beginAddRoute(route: RouteSocket, operation: string, index: numb
       ...(single === undefined ? undefined : hopAttributes(family, single)),
       priority: spec.priority === 0 ? undefined : spec.priority,
       table: spec.table < 256 ? undefined : spec.table,
-      oif: single === undefined ? undefined : index,
+      oif: single === undefined ? undefined : (single.index ?? index),
       prefsrc: spec.prefsrc?.bytes,
       metrics: spec.metrics,
       multipath: single === undefined ? newHops(family, index, spec.hops) : undefined,

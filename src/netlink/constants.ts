@@ -54,6 +54,7 @@ export const RTNLGRP_LINK = 1;
 export const RTNLGRP_IPV6_IFADDR = 9;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
+export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
 export const RTPROT_RA = 9;
 export const RT_SCOPE_UNIVERSE = 0;

@@ -54,6 +54,22 @@ it("multipath routes of both families come back, with the hops over other device
   sh("ip link del d1");
 });
 
+it("a route over another device whose source is an address of this one comes back", () => {
+  sh(`ip link add d1 type veth peer name q; ip link set d1 up; ip link set q up
+    ip address add 192.0.2.9/24 dev d0; ip address add 198.51.100.9/24 dev d1
+    ip route add 203.0.113.0/24 via 198.51.100.1 dev d1 src 192.0.2.9 metric 7
+    ip route add 203.0.114.0/24 dev d1 src 192.0.2.9 table 77`);
+  const show = () => sh("ip route show table main; ip route show table 77");
+  const before = show();
+  const captured = JSON.stringify(administered(captureNetwork(route, link(), relevantRoutes(route, link().index))));
+  sh("ip address flush dev d0");
+  // The kernel leaves other tables alone.
+  expect(show()).not.toContain("203.0.113.0");
+  restore(captured);
+  expect(show()).toBe(before);
+  sh("ip link del d1; ip address flush dev d0");
+});
+
 it("what is there already is left alone", () => {
   sh(`ip address add 192.0.2.9/24 dev d0; ip address add 192.0.2.9 peer 192.0.2.77 dev d0
     ip route add 203.0.113.0/24 via 192.0.2.1 proto static onlink dev d0`);
