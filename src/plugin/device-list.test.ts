@@ -15,6 +15,7 @@ it("names, alternative names, addresses and places, and patterns of them", () =>
     "ens5",
     "enp0s5",
     "02:00:00:00:0A:01",
+    "02-00-00-00-0A-01",
     "0000:3b:00.5",
     "ens*",
     "ens?",
