@@ -34,14 +34,27 @@ test("lines in a file are JSON", () => {
 });
 
 const control = fc
-  .constantFrom(...Array.from({ length: 0xa0 }, (_, code) => code), 0x2028, 0x2029)
+  .constantFrom(
+    ...Array.from({ length: 0xa0 }, (_, code) => code),
+    0x2028,
+    0x2029,
+    0x61c,
+    0x200e,
+    0x200f,
+    0x202a,
+    0x202e,
+    0x2066,
+    0x2069,
+  )
   .map((code) => String.fromCharCode(code));
 
 test("no text makes more than one line", () => {
   fc.assert(
     // Drawn from all of Unicode the 65 controls would be met once in 17,000 characters.
     fc.property(fc.string({ unit: fc.oneof(control, character) }), (text) => {
-      expect(oneLine(text)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
+      expect(oneLine(text)).not.toMatch(
+        /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/,
+      );
     }),
   );
 });

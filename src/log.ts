@@ -54,13 +54,20 @@ function words(fields: Fields): string {
     .join("");
 }
 
-/** Text for a terminal or a log: without the control characters (ESC, newlines, C1) by which input could forge lines. */
+/** Changes the order in which a terminal shows what follows: marks, embeddings, overrides and isolates of the bidirectional algorithm. */
+function isDirection(unit: number): boolean {
+  const isMark = unit === 0x61c || unit === 0x200e || unit === 0x200f;
+  return isMark || (unit >= 0x202a && unit <= 0x202e) || (unit >= 0x2066 && unit <= 0x2069);
+}
+
+/** Text for a terminal or a log: without the characters (ESC, newlines, C1, directions) by which input could forge lines. */
 export function oneLine(text: string): string {
   if (!/[^ -~]/.test(text)) return text;
   let out = "";
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
-    const unsafe = unit < 0x20 || (unit >= 0x7f && unit < 0xa0) || unit === 0x2028 || unit === 0x2029;
+    const unsafe =
+      unit < 0x20 || (unit >= 0x7f && unit < 0xa0) || unit === 0x2028 || unit === 0x2029 || isDirection(unit);
     out += unsafe ? `\\u${unit.toString(16).padStart(4, "0")}` : text[at];
   }
   return out;
