@@ -141,6 +141,18 @@ function podOf(plugin: Plugin, call: Call): NetNs | undefined {
   if (pod === undefined || override === "1" || override === "true") return undefined;
   const ofNode = sameNamespace(pod, ownNamespace()) || isInitNamespace(pod);
   if (!ofNode) return pod;
+  if (call.command === "DEL" && /^\/proc\/[0-9]+\/ns\/net$/.test(call.netns)) {
+    // The pod's process is dead, and its number that of a process of the node: the path says nothing of the pod any more.
+    log(
+      "warning",
+      "CNI_NETNS now leads to the node's own network namespace, because the kernel reused the process ID",
+      {
+        netns: call.netns,
+      },
+    );
+    call.netns = "";
+    return undefined;
+  }
   throw new Failure(
     "invalid environment",
     "plugin's netns and netns from CNI_NETNS should not be the same",
