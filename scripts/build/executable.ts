@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { engineObjects, engineSource, type Toolchain } from "./engine.ts";
+import { pack } from "./lz4.ts";
 import { BuildError, cache, root, run } from "./paths.ts";
 
 const PAGE = 4096;
@@ -24,7 +25,7 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
   const source = join(root, "src/host/quickjs/native.c");
   const objects = engineObjects(toolchain);
   writeFileSync(join(dir, "main.qbc"), bytecode.main);
-  writeFileSync(join(dir, "cli.qbc"), bytecode.cli);
+  writeFileSync(join(dir, "cli.qbc"), pack(bytecode.cli));
   const warnings = ["-Wall", "-Wextra", "-Werror"];
   // The assembler looks for .incbin files in its -I directories.
   const includes = ["-isystem", engineSource(), `-Wa,-I,${dir}`, `-ffile-prefix-map=${root}/=`];

@@ -420,10 +420,36 @@ static JSValue evaluate(JSContext *ctx, const uint8_t *bytecode, size_t size) {
   return JS_IsException(function) ? function : JS_EvalFunction(ctx, function);
 }
 
+static size_t unpack_length(const uint8_t **p, size_t length) {
+  if (length == 15) do length += **p; while (*(*p)++ == 255);
+  return length;
+}
+
+// A block of LZ4, which the build made (scripts/build/lz4.ts).
+static void unpack(const uint8_t *p, const uint8_t *end, uint8_t *out) {
+  for (;;) {
+    uint8_t token = *p++;
+    size_t literals = unpack_length(&p, token >> 4);
+    memcpy(out, p, literals);
+    out += literals, p += literals;
+    if (p == end) return;
+    size_t offset = p[0] | p[1] << 8;
+    p += 2;
+    for (size_t n = unpack_length(&p, token & 15) + 4; n > 0; n--, out++) *out = *(out - offset);
+  }
+}
+
 // Evaluates the operator's bytecode; what it exports it sets as globals.
 static JSValue js_load(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc, (void)argv;
-  return evaluate(ctx, cli_bytecode, cli_bytecode_end - cli_bytecode);
+  const uint8_t *p = cli_bytecode;
+  size_t size = p[0] | p[1] << 8 | p[2] << 16 | (size_t)p[3] << 24;
+  uint8_t *whole = js_malloc(ctx, size);
+  if (whole == NULL) return JS_EXCEPTION;
+  unpack(p + 4, cli_bytecode_end, whole);
+  JSValue result = evaluate(ctx, whole, size);
+  js_free(ctx, whole);
+  return result;
 }
 
 // What a process beside us does: it shares our memory, so that it costs no copy of a page, and our descriptors.
