@@ -16,7 +16,9 @@ export function isListed(link: Link, entries: string[]): boolean {
 
 function namesDevice(entry: string, link: Link): boolean {
   const known = [link.name, ...link.altnames, placeOnHost(link)];
-  return known.some((name) => name !== "" && fits(entry, name)) || fits(entry.toLowerCase().replaceAll("-", ":"), link.mac);
+  return (
+    known.some((name) => name !== "" && fits(entry, name)) || fits(entry.toLowerCase().replaceAll("-", ":"), link.mac)
+  );
 }
 
 function namesItsPf(entry: string, link: Link): boolean {
