@@ -367,6 +367,15 @@ export const hostDeviceIdentity: CaseTable = {
       t.silent("DEL", conf);
       t.equal(t.link(device, "") !== undefined, true, "the device on the host");
     }),
+    one("HDI-34", "H", GONE, "the same, and the path is another pod's by now: it comes back", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh(`ip netns exec c1 sleep 30 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done
+        umount /run/netns/c1; rm /run/netns/c1; ip netns add c1`);
+      t.silent("DEL", conf);
+      t.equal(t.link(device, "") !== undefined, true, "the device on the host");
+    }),
     one("HDI-25", "H", GONE, "it is in a namespace that cannot be opened: DEL fails until that has ended", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });

@@ -17,6 +17,7 @@ import { relevantRoutes } from "../../src/link/route.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
+import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
@@ -39,6 +40,7 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
   knownArgs: [],
   schema: "host-device",
   writes: () => STATE,
+  isElsewhere: (call) => isElsewhere(hostDeviceLender, call),
   validate,
   add,
   check,

@@ -20,6 +20,7 @@ import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
+import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
@@ -47,6 +48,7 @@ export const sriov: Plugin<SriovConfig> = {
   kind: "interface",
   knownArgs: ["MAC"],
   schema: "sriov",
+  isElsewhere: (call) => isElsewhere(sriovLender, call),
   writes: ({ config }) => [...STATE, ...deviceInfoTrees(config).map(ownPlace)],
   validate(call, attempt = orFail) {
     validate(call, attempt);

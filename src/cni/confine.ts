@@ -51,8 +51,8 @@ export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefi
 function isConfinable(plugin: Plugin, call: Call): boolean {
   if (plugin.kind !== "interface") return true;
   if (call.netns === "" ? isLenient(call.command) : call.netns.startsWith("/proc/")) return false;
-  // The pod is gone by that name: what it had may be in a namespace that only a process of it still keeps.
-  if (call.command === "DEL" && !isOpen(call.netns)) return false;
+  // The pod is gone by that name, or the name is another pod's by now: what it had may be in a namespace that only a process of it still keeps.
+  if (call.command === "DEL" && (!isOpen(call.netns) || plugin.isElsewhere?.(call) === true)) return false;
   return !isDelegated(call);
 }
 

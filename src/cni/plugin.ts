@@ -96,6 +96,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   writes?(call: Call<C>): readonly Place[];
   /** False for a call that only gives up capabilities: one that names no path of its own, when Landlock costs it too much. Absent: true. */
   confinesFiles?(call: Call<C>): boolean;
+  /** DEL: what ADD left in a namespace is not in that of CNI_NETNS, so that the others have to be looked at. */
+  isElsewhere?(call: Call<C>): boolean;
   /**
    * Rules beyond the schema, each run by `attempt`. Touches nothing outside the process. Without `attempt` it throws the first
    * Failure("invalid config"): on ADD, CHECK and STATUS.
