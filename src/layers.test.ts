@@ -168,5 +168,5 @@ test("the C keeps to its budget", () => {
   const count = (names: string[], dir: string) => names.reduce((sum, name) => sum + lines(join(dir, name)), 0);
   expect(lines("src/host/quickjs/native.c")).toBeLessThanOrEqual(785);
   expect(count(own, "src/host/quickjs")).toBeLessThanOrEqual(945);
-  expect(count(readdirSync("scripts/build/patches"), "scripts/build/patches")).toBeLessThanOrEqual(460);
+  expect(count(readdirSync("scripts/build/patches"), "scripts/build/patches")).toBeLessThanOrEqual(470);
 });
