@@ -51,7 +51,7 @@ const sriovInGuest = (cases: string): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${cases} --report "$PODNIC_VM_OUT/sriov.json"`;
 /** Pairs of plugins that need what this machine's kernel or hardware may lack. */
 const interleaveInGuest = `node scripts/ts.mjs conformance/interleave/main.ts --pair ipvlan --pair function --one 30 --two 20 --kill 20 --json "$PODNIC_VM_OUT/interleave.json"`;
-const fewSchedules = ["--one", "4", "--two", "3", "--kill", "2"];
+const fewSchedules = ["--one", "3", "--two", "2", "--kill", "2"];
 /** Some cases of sriov on real functions. The rest, and its kill matrix: the full tier. */
 const fewSriov = "SRV-01,SRV-02,SRV-04,SRV-08,SRV-10,SRB-01";
 
@@ -144,10 +144,10 @@ export const stages: Stage[] = [
   // Guests first: each has one of the machine's processors to itself, and they take longest.
   inGuest("conformance in the guest", "suite.json", conformanceCount, suiteInGuest(guestCases, 300), ["push"], 20),
   // Each second point; the full tier runs each.
-  faults("faults", "host-device,macvlan", ["--mode", "kill", "--every", "2"], ["push"], 25),
+  faults("faults", "host-device,macvlan", ["--mode", "kill", "--every", "3"], ["push"], 25),
   inGuest("sriov in the guest", "sriov.json", conformanceCount, sriovInGuest(fewSriov), ["push"], 20, "2"),
   conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...slow, ...nativePaths], pushed, 25),
-  inGuest("faults in the guest", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 40), ["push"], 15),
+  inGuest("faults in the guest", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 60), ["push"], 15),
   conformance("conformance gc-stress", "dist/variants/gc-stress/cni", [...peer, ...slow, ...fewPaths], pushed, 20),
   inGuest("clients in the guest", "clients.json", conformanceCount, clientsInGuest, pushed, 15),
   conformance("conformance no-snapshot", "dist/variants/no-snapshot/cni", [...peer, ...slow, ...onNode], ["push"], 20),
@@ -214,8 +214,8 @@ export const stages: Stage[] = [
   },
   { name: "instructions", tiers: ["push"], command: ts("scripts/bench/instructions.ts"), limit: 5 },
   // Each fifth point.
-  faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "5"], ["push"], 15),
-  faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "8"], ["push"], 10),
+  faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "8"], ["push"], 15),
+  faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "12"], ["push"], 10),
   // Some of the schedules with one change, which find most; the same ones each time. Those of doctor and install make thousands of system calls.
   interleave("interleave", ["--except", "doctor", "--except", "install", ...fewSchedules], ["push"], 10),
   powercut("power cuts", ["--fs", "ext4", "--without", "none", "--calls", "16", "--looks", "16"], ["push"], 8),
