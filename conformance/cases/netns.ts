@@ -152,6 +152,19 @@ export const netns: CaseTable = {
     stale("NSP-18a", "/run/netns/c1", "umount /run/netns/c1", true),
     stale("NSP-18b", "/run/case", "mkdir /run/case", true),
     stale("NSP-19a", "/proc/self/ns/uts", "", false, "H"),
+    row(
+      "NSP-28",
+      "H",
+      "C-081: DEL is best effort; IPAM releases although the netns is gone",
+      "DEL with /proc/PID/ns/net, whose PID is that of a process of the node by now: OK, address released",
+      (t) => {
+        const conf = t.l3();
+        t.add(conf);
+        const pid = t.sh("sleep 30 >/dev/null 2>&1 & echo $!").trim();
+        t.silent("DEL", conf, { set: { CNI_NETNS: `/proc/${pid}/ns/net` } });
+        t.leaseCount(0);
+      },
+    ),
     stale("NSP-19b", "/proc/self/status", "", false, "H"),
     row("NSP-20", "H", "C-081", "DEL with a 5000-byte path: OK and released, or E(*) and the lease stays", (t) => {
       const conf = t.l3();

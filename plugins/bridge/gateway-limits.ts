@@ -3,7 +3,7 @@
 import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
-import { equalAddresses, prefixContains } from "../../src/ip/range.ts";
+import { equalAddresses, isWithin, prefixContains } from "../../src/ip/range.ts";
 import { type KernelAddress, listAddresses } from "../../src/link/address.ts";
 import { getLink, type Link, listLinks } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
@@ -23,10 +23,6 @@ export function refuseUnlisted(gateways: Prefix[]): void {
     `${formatPrefix(unlisted)} is not in a subnet that this node allows for gateways`,
     `bridges.gateways in ${FILE} has to list the subnet, or a larger one. Use a listed subnet in "ipam", or remove "isGateway".`,
   );
-}
-
-function isWithin(inner: Prefix, outer: Prefix): boolean {
-  return inner.length >= outer.length && prefixContains(outer, inner.address);
 }
 
 /**

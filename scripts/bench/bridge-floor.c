@@ -1,6 +1,7 @@
 // floor, called `bridge`: what the kernel takes for an ADD or DEL on a bridge that is there, in the order of the plugin: see floor.c. Layer 2, and a
 // gateway with host-local, also with ipMasq.
 #include "netlink.h"
+#include "pool.h"
 
 #include <arpa/inet.h>
 #include <linux/netfilter/nf_tables.h>
@@ -26,17 +27,6 @@ static void setSysctl(const char *path, const char *value) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0 || write(fd, value, strlen(value)) < 0) fail(path);
   close(fd);
-}
-
-static int openStore(const char *name) {
-  char path[128];
-  snprintf(path, sizeof path, "/var/lib/cni/networks/%s", name);
-  mkdir("/var/lib/cni/networks", 0755);
-  mkdir(path, 0755);
-  int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int lock = openat(dir, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
-  if (dir < 0 || lock < 0 || flock(lock, LOCK_EX) != 0) fail(path);
-  return dir;
 }
 
 static int synchronize(void *lease) { return fsync(*(int *)lease) != 0; }

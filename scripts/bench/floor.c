@@ -1,6 +1,7 @@
 // floor, called `macvlan` or `host-device`: what the kernel takes for an ADD or DEL. The requests and files that cannot be avoided, in the
 // order of the plugin, in C: no check of the configuration, no record's contents, no messages. The benchmark's configurations only.
 #include "netlink.h"
+#include "pool.h"
 
 #include <signal.h>
 #include <sys/file.h>
@@ -27,17 +28,6 @@ static void replaceFile(int dir, const char *name, const char *content) {
   if (fd < 0 || write(fd, content, strlen(content)) < 0) fail(name);
   close(fd);
   if (renameat(dir, ".tmp", dir, name) != 0) fail(name);
-}
-
-static int openStore(const char *name) {
-  char path[128];
-  snprintf(path, sizeof path, "/var/lib/cni/networks/%s", name);
-  mkdir("/var/lib/cni/networks", 0755);
-  mkdir(path, 0755);
-  int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int lock = openat(dir, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
-  if (dir < 0 || lock < 0 || flock(lock, LOCK_EX) != 0) fail(path);
-  return dir;
 }
 
 /** The first address of the range, on stable storage; the benchmark gives one at a time. */

@@ -87,6 +87,11 @@ export function prefixContains(prefix: Prefix, address: Address): boolean {
   return rest === 0 || (prefix.address.bytes[whole]! ^ address.bytes[whole]!) >> (8 - rest) === 0;
 }
 
+/** All of `inner` is in `outer`. */
+export function isWithin(inner: Prefix, outer: Prefix): boolean {
+  return inner.length >= outer.length && prefixContains(outer, inner.address);
+}
+
 export function intervalContains(interval: Interval, address: Address): boolean {
   return compareAddresses(interval.first, address) <= 0 && compareAddresses(address, interval.last) <= 0;
 }

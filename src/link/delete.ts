@@ -20,7 +20,7 @@ const DEADLINE = 30_000;
 const GROUPS = 0x40000000;
 
 /**
- * Deletes links of one namespace together. The kernel waits 12 to 50 ms for each RTM_DELLINK, and pods have made thousands of links on a device.
+ * Deletes links of one namespace together. The kernel waits 12 to 50 ms for each RTM_DELLINK, and a pod can make hundreds of links on a device.
  * So they get a group of their own, which is deleted by one request. Those that are gone meanwhile do not matter.
  */
 export function deleteTogether(route: RouteSocket, links: readonly Link[]): void {

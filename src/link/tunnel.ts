@@ -1,6 +1,7 @@
 // Tunnels of the node whose packets leave by a device. Their IFLA_LINK, where they have one, is not what they stand on.
 
 import { findAttribute } from "../netlink/attributes.ts";
+import type { Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { LINK_HEADER, writeLink } from "../netlink/link.ts";
 import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
@@ -32,7 +33,7 @@ function isOwnAddress({ type, dst }: KernelRoute): boolean {
 }
 
 function vxlanOver(route: RouteSocket, index: number): Link | undefined {
-  const write = (writer: Parameters<typeof writeLink>[0]) =>
+  const write = (writer: Writer) =>
     writeLink(writer, 0, 0, 0, { extMask: c.RTEXT_FILTER_SKIP_STATS, linkInfo: { kind: "vxlan" } });
   const read: PayloadReader<Link | undefined> = (bytes, start, end) => {
     const info = findAttribute(bytes, start + LINK_HEADER, end, c.IFLA_LINKINFO, 0);

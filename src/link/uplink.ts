@@ -1,7 +1,7 @@
 // What the node itself needs a device for, by the kernel's own answer: the routes that its own packets take when nobody has chosen a source
 // address for them, and the routes with a gateway in the tables that they are looked up in.
 import { formatPrefix, type Prefix, parseAddress } from "../ip/address.ts";
-import { prefixContains } from "../ip/range.ts";
+import { isWithin, prefixContains } from "../ip/range.ts";
 import * as c from "../netlink/constants.ts";
 import { type Footing, readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
@@ -72,10 +72,6 @@ function waysAdvertised(route: RouteSocket, routes: KernelRoute[]): KernelRoute[
 
 function isSingle({ address, length }: Prefix): boolean {
   return length === address.bytes.length * 8;
-}
-
-function isInside(prefix: Prefix, whole: Prefix): boolean {
-  return prefix.length >= whole.length && prefixContains(whole, prefix.address);
 }
 
 /** What stands on a device: it itself, VLANs and macvlans over it, the bridge or bond that it is a port of, and what stands on those. */
@@ -154,7 +150,7 @@ class Tables {
     if (within.some((address) => address.index !== index)) return false;
     if (isSingle(prefix)) return within.length > 0;
     const subnets = this.#addresses.filter((address) => address.index === index);
-    if (!subnets.some(({ address, peer, length }) => isInside(prefix, { address: peer ?? address, length })))
+    if (!subnets.some(({ address, peer, length }) => isWithin(prefix, { address: peer ?? address, length })))
       return false;
     // A pod's address is in no interface of the node, but there is a route to it.
     return listRoutesWithin(this.#route, prefix).every((found) =>
