@@ -1,6 +1,7 @@
 // Runs stages, two at a time unless one wants to be alone, and reads their reports.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import { root } from "../build/paths.ts";
 import type { Count } from "./count.ts";
 import { guest, reportOf, type Stage } from "./stage.ts";
@@ -50,10 +51,14 @@ function run({ name, command, limit, alone = false }: Stage): Promise<Run> {
   });
 }
 
-/** The lines by which the runners of tests name a failure. */
+/** The lines by which the runners of tests name a failure: vitest's with what it compared, a case's with what it expected and got. */
+const FAILURE =
+  /FAIL|[×✗]|deviation|not clean:|wrong:|^not ok|too slow|rror:|^\s*(?:❯ \S+\.ts:|[-+] \S)|^\S+ +\[[SGH]\] |^ +(?:expected|got) /;
 const failures = (output: string): string[] =>
-  output.split("\n").filter((line) => /FAIL|[×✗]|deviation|not clean:|wrong:|^not ok|too slow|rror:/.test(line));
-const MOST_LINES = 20;
+  stripVTControlCharacters(output)
+    .split("\n")
+    .filter((line) => FAILURE.test(line));
+const MOST_LINES = 40;
 
 async function countOf(stage: Stage): Promise<Pick<StageResult, "count" | "why">> {
   const [path, maker] = stage.needs ?? [];
