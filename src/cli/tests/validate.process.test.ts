@@ -43,7 +43,8 @@ describe("broken files", () => {
     expect(stderr).toBe("");
     expect(errors + warnings).toBeGreaterThan(0);
     const lines = readFileSync(name, "utf8").split("\n");
-    for (const { line, column, message, source, mark } of files[0].findings) {
+    for (const { line, column, message, cure, source, mark } of files[0].findings) {
+      expect(cure ?? "").not.toMatch(/\.\.$/);
       expect(lines[line - 1]).toBe(source);
       expect(mark).toBe(column - 1);
       expect(column).toBeLessThanOrEqual(source.length + 1);

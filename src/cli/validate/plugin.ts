@@ -87,7 +87,7 @@ function checkForeign(type: string, config: Config, context: Context): Finding[]
 }
 
 function toFinding({ pointer, text, cure }: Problem): Finding {
-  return finding("error", pointer, text, cure === undefined ? "" : `${cure[0]!.toUpperCase()}${cure.slice(1)}.`);
+  return finding("error", pointer, text, cure ?? "");
 }
 
 function unknownType(pointer: string, type: string, known: string[]): Finding {
