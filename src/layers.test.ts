@@ -133,7 +133,7 @@ const knowsPlugins: { [file: string]: string } = {
 const knowsLinkKinds = [
   "src/cli/explain/links.ts",
   "src/cli/kernel/attributes.ts",
-  "src/cli/kernel/words.ts",
+  "src/cli/kernel/ip-words.ts",
   "src/cli/kernel/nft-words.ts",
   "src/link/bridge.ts",
   "src/link/identity.ts",

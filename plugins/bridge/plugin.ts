@@ -35,7 +35,7 @@ import { bridgeFor, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
 import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias, type Rules } from "./port.ts";
-import { checkSource, forgetSpoofRules, LOCKED, pinnedElsewhere } from "./spoof.ts";
+import { checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
 import { unwanted, vlansOf } from "./vlans.ts";
 
@@ -131,12 +131,12 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, kn
   const { config } = call;
   const { route } = ownNamespace();
   const { index } = port;
-  const { locks, jump } = checkSource(call, port, mac);
+  const { lock, jump } = checkSource(call, port, mac);
   const rules = jump === undefined ? known : withJump(known, jump);
   const vlans = vlansOf(config);
   const away =
     vlans === undefined ? [] : unwanted(vlans, on.bridge.defaultPvid ?? 0, config.preserveDefaultVlan === true);
-  const attributes: PortAttributes = locks ? { ...LOCKED } : {};
+  const attributes: PortAttributes = { ...lock };
   if (config.hairpinMode) attributes.hairpin = 1;
   if (config.portIsolation) attributes.isolated = 1;
   if (vlans !== undefined || Object.keys(attributes).length > 0)
@@ -145,9 +145,9 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, kn
   const alias = portAlias(call.attachment, rules);
   beginBringUp(route, index, alias, true);
   // In all VLANs that the port has by now.
-  if (locks) beginPinAddress(route, index, mac, false);
+  if (lock) beginPinAddress(route, index, mac, false);
   const refusals = route.runEach();
-  const pinned = locks ? refusals.pop() : undefined;
+  const pinned = lock ? refusals.pop() : undefined;
   const raised = refusals.pop();
   for (const refusal of refusals) if (refusal !== undefined) throw refusal;
   if (raised?.code === "EAFNOSUPPORT") {

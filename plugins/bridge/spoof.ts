@@ -28,27 +28,32 @@ export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boole
   );
 }
 
+/** A locked port learns no address, and drops frames from addresses that the bridge does not know on this port. */
+const LOCKED: PortAttributes = { learning: 0, locked: 1 };
+const UNLOCKED: PortAttributes = { learning: 1, locked: 0 };
+
 /**
- * Who checks the frames of a port: `locks`, the bridge is to; `jump`, nftables do, by rules with this handle. An address that was asked for may
- * be that of a host whom the bridge has not heard for a while: pinned to this port it would never be heard again, and all that is sent to it would
- * come here. The bridge only learns it, from whoever has sent last. Unless there are no nftables, or the configuration wants the bridge.
+ * Decides who checks the frames of a port. `lock`: the bridge does, and the port gets these attributes. `jump`: nftables do, by rules with
+ * this handle. A MAC address that somebody asked for may belong to a host that the bridge has not heard from for a while. If the address were
+ * pinned to this port, the bridge would never learn where that host is, and would send all its frames here. nftables therefore check such a
+ * port, unless the kernel has none or the configuration demands the bridge.
  */
-export function checkSource(call: Call<BridgeConfig>, port: Port, mac: string): { locks: boolean; jump?: number } {
-  if (call.config.macspoofchk !== true) return { locks: false };
+export function checkSource(
+  call: Call<BridgeConfig>,
+  port: Port,
+  mac: string,
+): { lock?: PortAttributes; jump?: number } {
+  if (call.config.macspoofchk !== true) return {};
   const locks = locksPort(call, port);
   const mayPin = wantedMac(call) === "" || call.config.macspoofchkBackend === "bridge";
-  if (locks && mayPin) return { locks };
+  if (locks && mayPin) return { lock: LOCKED };
   try {
-    return { locks: false, jump: checkByRules(call, port.name, mac) };
+    return { jump: checkByRules(call, port.name, mac) };
   } catch (cause) {
     if (!locks || !(cause instanceof Failure)) throw cause;
-    return { locks };
+    return { lock: LOCKED };
   }
 }
-
-/** Of a port that the bridge checks: it learns no address, and lets no frame pass whose address it does not have. */
-export const LOCKED: PortAttributes = { learning: 0, locked: 1 };
-const UNLOCKED: PortAttributes = { learning: 1, locked: 0 };
 
 /**
  * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine

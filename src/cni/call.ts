@@ -11,7 +11,7 @@ import { readAttachments } from "./attachments.ts";
 import { configFor, isLenient, isStrictAboutArgs } from "./config.ts";
 import { toFailure } from "./failure.ts";
 import { prepareIpam, wantsIpam } from "./ipam.ts";
-import { setUpLog, startLog } from "./logging.ts";
+import { setUpLog, startLog } from "./log-file.ts";
 import { excerpt } from "./names.ts";
 import type { Call, Command, Plugin } from "./plugin.ts";
 import type { Request } from "./request.ts";

@@ -8,10 +8,10 @@ import * as c from "../../netlink/constants.ts";
 import { type LinkAttributes, type LinkInfo, type LinkMessage, readLink, writeLink } from "../../netlink/link.ts";
 import type { VfAttributes } from "../../netlink/vf.ts";
 import { isOfBridge } from "../kernel/bridge-words.ts";
+import { words } from "../kernel/ip-words.ts";
 import { isFrame, isNft, isQuestion, type Message, splitMessages } from "../kernel/message.ts";
 import { DeviceNames } from "../kernel/names.ts";
 import { ipIn, netnsName, type Space, type Spaces } from "../kernel/spaces.ts";
-import { words } from "../kernel/words.ts";
 import type { Steps } from "./steps.ts";
 
 /** A link that is not as the kernel has it. */

@@ -1,6 +1,6 @@
 // PODNIC_TRACE=FILE in the environment of the runtime: each call of a plugin shows in this file what it asks of the kernel and what it
 // answers, for calls that only fail under kubelet.
-import { openLog } from "../../cni/logging.ts";
+import { openLog } from "../../cni/log-file.ts";
 import { confinePath } from "../../config/policy.ts";
 import { type Fd, host, installHost } from "../../host/host.ts";
 import { oneLine, timestamp } from "../../log.ts";

@@ -1,10 +1,10 @@
 // Shows every netlink message that goes by, both ways.
 import type { Fd, Host } from "../../host/host.ts";
 import { describeMessage } from "./describe.ts";
+import { words } from "./ip-words.ts";
 import { isQuestion, type Message, splitMessages } from "./message.ts";
 import { DeviceNames, type Names } from "./names.ts";
 import { ipIn, netnsName, type Space, Spaces } from "./spaces.ts";
-import { words } from "./words.ts";
 
 /**
  * Makes `host`, whose methods it replaces, say what it sends and receives. Lines beginning with ">" are requests in the words of
