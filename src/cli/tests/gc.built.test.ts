@@ -245,6 +245,24 @@ describe("podnic gc", () => {
     expect(sh("ip link show grey")).toContain("grey");
   });
 
+  it("on a node that is a container: forgets what was lent before its restart, once a device is lent in its new namespace", () => {
+    pod("blue");
+    pod("grey");
+    sh("ip netns add node; ip netns del grey; ip -n node link add new type veth peer name newp; ip netns add pod2");
+    const inNode = (command: string) => sh(`ip netns exec node ${command}`);
+    // It does not see all processes of the machine.
+    const gc = () => inNode("unshare --mount --pid --fork --mount-proc dist/podnic gc --all 2>&1 || true");
+    const records = () => readdirSync(RECORDS).filter((name) => name.endsWith(".json"));
+    expect(gc()).toContain("the record goes with the DEL of its pod, or with podnic gc once a new pod has a device");
+    expect(records()).toHaveLength(2);
+    writeFileSync("/run/second.json", JSON.stringify({ cniVersion: "1.0.0", ...device("new", { name: "second" }) }));
+    const request = "CNI_COMMAND=ADD CNI_CONTAINERID=c-new CNI_NETNS=/run/netns/pod2 CNI_IFNAME=net1 CNI_PATH=dist/cni";
+    inNode(`env ${request} dist/cni/host-device </run/second.json`);
+    expect(gc()).not.toContain("not done");
+    expect(records()).toEqual(["net:c-blue:net1.json", "second:c-new:net1.json"]);
+    expect(sh("ip -n blue link show net1")).toContain("net1");
+  });
+
   it("does not call restored what died with its namespace", () => {
     pod("grey");
     sh("ip netns del grey; while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done");

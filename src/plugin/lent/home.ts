@@ -3,7 +3,7 @@ import { Failure } from "../../errors.ts";
 import { lookInto } from "../../link/namespace.ts";
 import { seeNamespaces } from "../../link/visible.ts";
 import type { HomeNamespace } from "../../state/record.ts";
-import { ageOf, type Lender, type LoanData, type LoanRecord } from "./lender.ts";
+import { ageOf, isHomeOfLoans, type Lender, type LoanData, type LoanRecord } from "./lender.ts";
 
 /** The cookie of the first namespace of a machine, to which the kernel hands the hardware of those that end. */
 export const FIRST_NAMESPACE = "0000000000000001";
@@ -32,18 +32,22 @@ function hasCookie(path: string, wanted: string): boolean {
 }
 
 /**
- * For who does not run where the runtime does: throws Failure when the record is of another namespace that is not proven to be gone.
+ * For who may not run where the runtime does: throws Failure when the record is of another namespace that is not proven to be gone. A node that
+ * is a container does not see all processes. It is proof enough there that the runtime lends devices in our namespace now.
  */
 export function requireOwnHome<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>): void {
-  if (ageOf(record) === "elsewhere" && fateOfHome(record.home) !== "gone") {
-    throw ofAnotherHome(lender.loanOf(record.data).name);
-  }
+  if (ageOf(record) !== "elsewhere") return;
+  const fate = fateOfHome(record.home);
+  if (fate === "alive" || (fate === "unknown" && !isHomeOfLoans()))
+    throw ofAnotherHome(lender.loanOf(record.data).name, fate);
 }
 
-export function ofAnotherHome(name: string): Failure {
+export function ofAnotherHome(name: string, fate: "alive" | "unknown" = "alive"): Failure {
+  const restarted =
+    "If it does, this node is a container that was restarted: the record goes with the DEL of its pod, or with podnic gc once a new pod has a device.";
   return new Failure(
     "failed",
     `${name} was lent by another network namespace than the one that podnic runs in now`,
-    "Nothing was changed. Run podnic in the network namespace of the node's runtime.",
+    `Nothing was changed. Run podnic in the network namespace of the node's runtime.${fate === "unknown" ? ` ${restarted}` : ""}`,
   );
 }

@@ -107,6 +107,13 @@ export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
   return lenders.some((lender) => lender.store().list().some(isIt));
 }
 
+/** Whether a device of this namespace is lent: then the runtime's ADD ran here, since only a runtime calls ADD. Reads the records of all lenders. */
+export function isHomeOfLoans(): boolean {
+  return lenders.some((lender) =>
+    listLoans(lender).some(({ home, ...rest }) => home !== undefined && ageOf({ ...rest, home }) === "now"),
+  );
+}
+
 /**
  * The loan of a device that has this name when it is at home, whichever plugin's. Ask after the host was asked for the name: the record is there
  * before the device goes, and until it is back. Throws SystemError when they cannot be read.
