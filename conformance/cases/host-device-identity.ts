@@ -1,11 +1,13 @@
 // host-device: which device comes back. What resembles the device (name, index, kind, MAC, alias) is not it, and what the pod made is never taken.
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { config, returned } from "./host-device.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
 const RULE = "the device is proven, not guessed";
 const GONE = "gone means proven gone";
+const NAME = "a device that came home under a spare name is the one that was lent";
 const RECORDS = "/var/lib/cni/podnic/host-device";
 
 /** sed's `script` on the record of the device. Plugins that keep none fail here. */
@@ -28,6 +30,23 @@ const dressed = (t: Trial, name: string): unknown[] => {
   const { mac, mtu, up } = t.link(name, "")!;
   return [name, mac, mtu, up];
 };
+
+/** The one device of the host that says what it was called. */
+const spareOf = (t: Trial): string =>
+  t.sh("grep -l 'was ' /sys/class/net/dev*/ifalias 2>/dev/null | cut -d/ -f5; true").trim();
+
+/** After ADD and DEL of a device whose name the host gave to another one, made by `rest`, meanwhile. */
+function renamed(t: Trial, rest: string): { device: string; conf: Config; before: unknown[] } {
+  const device = t.freshDevice();
+  t.sh(`ip link set ${device} mtu 1400 alias "rack 3" up; ip address add 198.18.3.1/24 dev ${device}`);
+  const before = dressed(t, device);
+  const conf = config("1.0.0", { device });
+  t.add(conf);
+  t.sh(`ip link add ${device} ${rest}`);
+  t.silent("DEL", conf);
+  t.equal(/^dev\d+$/.test(spareOf(t)), true, "a device that says what it was called");
+  return { device, conf, before };
+}
 
 /** c1 and c2 have a device each; `act` is told both names. After DEL of both each is what it was. */
 function eachOthersName(t: Trial, act: (a: string, b: string) => void): void {
@@ -334,6 +353,51 @@ export const hostDeviceIdentity: CaseTable = {
         const back = t.link(name, "");
         t.equal([/^dev\d+$/.test(name), back?.mtu, back?.up], [true, 1400, true], "spare name, MTU, up of the device");
         t.silent("DEL", conf);
+      },
+    ),
+    one(
+      "HDI-35a",
+      "H",
+      NAME,
+      "the name is free again: the next ADD finds the device by it, and DEL gives it the name",
+      (t) => {
+        const { device, conf, before } = renamed(t, `type veth peer name other`);
+        t.sh(`ip link del ${device}`);
+        t.silent("STATUS", { ...conf, cniVersion: "1.1.0" });
+        t.add(conf);
+        t.gone(spareOf(t), "");
+        t.silent("DEL", conf);
+        t.equal(dressed(t, device), before, "MAC, MTU and state of the device, under its name");
+        t.equal(t.sh(`cat /sys/class/net/${device}/ifalias`).trim(), "rack 3", "its alias");
+        t.equal(/198.18.3.1/.test(t.sh(`ip -o address show ${device}`)), true, "its address");
+      },
+    ),
+    one(
+      "HDI-35b",
+      "H",
+      NAME,
+      "something made by software has the name: ADD refuses that, and does not take it",
+      (t) => {
+        const { device, conf } = renamed(t, `type veth peer name other`);
+        const spare = spareOf(t);
+        t.refused("ADD", conf, [999]);
+        t.gone("eth0");
+        t.present(device, "");
+        t.present(spare, "");
+      },
+    ),
+    one(
+      "HDI-35c",
+      "H",
+      NAME,
+      "an ADD that finds the device by its MAC address: DEL gives it the name, which is free",
+      (t) => {
+        const { device, before } = renamed(t, `type veth peer name other`);
+        t.sh(`ip link del ${device}`);
+        const conf = config("1.0.0", { hwaddr: String(before[1]) });
+        t.add(conf);
+        t.silent("DEL", conf);
+        t.equal(dressed(t, device), before, "MAC, MTU and state of the device, under its name");
       },
     ),
     one("HDI-21", "H", GONE, "the pod moved it to another namespace, and renamed it there: it comes back", (t) => {

@@ -9,7 +9,7 @@ import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../sr
 import { isNamed, moveBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
-import { underSpareName } from "../../src/plugin/lent/name.ts";
+import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -52,6 +52,13 @@ export function giveBackByAlias(
       devices,
     });
   }
+}
+
+/** The device that came home under a spare name because the host had another one of this name. It may be up, and have addresses. */
+export function findRenamed(hostNs: NetNs, name: string): Link | undefined {
+  const found = listLinks(hostNs.route).find((link) => formerName(link)?.name === name);
+  if (found === undefined) forgetRenamed(name);
+  return found;
 }
 
 /**

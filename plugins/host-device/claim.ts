@@ -1,12 +1,13 @@
 // Taking a device from the host for one attachment: nobody else has it, and the node does not need it.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
-import { isSameDevice, viewOf } from "../../src/link/identity.ts";
+import { isPhysical, isSameDevice, viewOf } from "../../src/link/identity.ts";
 import type { Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { endClaims } from "../../src/plugin/lent/claim.ts";
-import { restoreNameByAlias } from "./alias.ts";
+import { mayBeRenamed } from "../../src/plugin/lent/name.ts";
+import { findRenamed, restoreNameByAlias } from "./alias.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
 import { addressOf, describe, findLink, isStacked, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
@@ -28,9 +29,23 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, hostNs: NetNs, sele
       (link !== undefined && isSameDevice(view, link, saved)) || isMissing(link, saved, config, selection),
   );
   if (ended) link = findLink(hostNs.route, config, selection);
-  if (link === undefined && config.device) link = restoreNameByAlias(hostNs, config.device);
+  const { device } = config;
+  if (device && (link === undefined || (!isPhysical(link) && mayBeRenamed(device)))) {
+    const renamed = findRenamed(hostNs, device);
+    if (link !== undefined && renamed !== undefined) throw otherHasName(device, renamed);
+    link ??= renamed ?? restoreNameByAlias(hostNs, device);
+  }
   if (link === undefined) throw notFound(config, selection);
   return link;
+}
+
+/** Something made by software took the name while a pod had the device: nobody has said that pods may have that instead. */
+function otherHasName(name: string, { name: spare }: Link): Failure {
+  return new Failure(
+    "failed",
+    `"${name}" is not the device that had this name before: that one is "${spare}" now`,
+    `Remove or rename "${name}"; the next ADD then takes "${spare}". If pods are to have the new "${name}", remove the mark of the old one (ip link set dev ${spare} alias "").`,
+  );
 }
 
 /** The configuration means the recorded device, and what was found in its place is not it, or only stacked on something. */

@@ -20,11 +20,12 @@ import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { refuseToLend } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
-import { contradicts, giveBackByAlias } from "./alias.ts";
+import { contradicts, findRenamed, giveBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -130,14 +131,16 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
 function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
   const { attachment: key, netns, transaction } = call;
-  const saved = identify(hostNs, link);
+  const seen = identify(hostNs, link);
+  const saved = withFormerName(seen);
   const data: HeldDevice = { was: saved, network, netns: named(pod, netns) };
   transaction.onRollback(`returning ${link.name} to the host`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.
-  const moved = moveLink(hostNs, pod, link, key.ifName, { alias: link.name, up: true }, saved, true);
-  const confirmed = confirm(saved, pod, moved);
-  if (confirmed !== saved) hostDeviceLender.store().write(key, { ...data, was: confirmed }, homeOf(hostNs));
+  const moved = moveLink(hostNs, pod, link, key.ifName, { alias: saved.name, up: true }, saved, true);
+  const confirmed = confirm(seen, pod, moved);
+  if (confirmed !== seen)
+    hostDeviceLender.store().write(key, { ...data, was: withFormerName(confirmed) }, homeOf(hostNs));
   return moved;
 }
 
@@ -183,7 +186,9 @@ function status(call: Call<HostDeviceConfig>): void {
           .store()
           .list()
           .some(({ data }) => isMeant(data.was, config, selection));
-      if (!selection.userspace && findLink(ownNamespace().route, config, selection) === undefined && !held()) {
+      const renamed = (): boolean => findRenamed(ownNamespace(), config.device ?? "") !== undefined;
+      const isMissing = (): boolean => findLink(ownNamespace().route, config, selection) === undefined;
+      if (!selection.userspace && isMissing() && !held() && !renamed()) {
         throw notFound(config, selection);
       }
     } catch (error) {

@@ -23,6 +23,7 @@ import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
@@ -131,7 +132,7 @@ function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken
 
 /** A VF's permanent address is what its PF gives it, and changes with that: it does not identify the VF. */
 export function recordable(hostNs: NetNs, link: Link): LinkSnapshot {
-  return { ...identify(hostNs, link), permanentMac: "" };
+  return { ...withFormerName(identify(hostNs, link)), permanentMac: "" };
 }
 
 function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {

@@ -8,7 +8,7 @@ import { ownNamespace } from "../../link/namespace.ts";
 import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
-import { isSpareName } from "../../plugin/lent/name.ts";
+import { formerName } from "../../plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { lenders } from "../../plugins.ts";
 import { bootTime } from "../../state/record.ts";
@@ -232,12 +232,12 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Judgement {
   if (left && isPhysical(link) && getLink(route, link.alias) === undefined) {
     return { state: "lost", why: `its alias says that its name was "${link.alias}" (Go host-device)` };
   }
-  // See src/plugin/lent/name.ts.
-  const renamed = isSpareName(link.name) && link.alias !== "" && getLink(route, link.alias) !== undefined;
   const state = isPhysical(link) ? "free" : "virtual";
-  if (!renamed) return { state, why: "" };
-  const why = `was "${link.alias}", but another device now has that name`;
-  return { state, why, cure: `When the name is free, run \`ip link set dev ${link.name} name ${link.alias}\`.` };
+  const former = formerName(link);
+  if (former === undefined) return { state, why: "" };
+  const why = `was "${former.name}", but another device ${getLink(route, former.name) === undefined ? "had" : "now has"} that name`;
+  const rename = `ip link set dev ${link.name} name ${former.name} alias "${former.alias}"`;
+  return { state, why, cure: `When the name is free, run \`${rename}\`. Otherwise, the next DEL of the device does.` };
 }
 
 /** PCI network devices without an interface that we have met. */

@@ -225,7 +225,9 @@ describe("podnic gc", () => {
     const { status, stderr } = run(["gc", "--network", "net"]);
     expect([status, stderr]).toEqual([0, expect.stringContaining("the host has another device with this name")]);
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual([]);
-    const [spare] = JSON.parse(sh("ip -j link show")).filter(({ ifalias }: { ifalias?: string }) => ifalias === "grey");
+    const [spare] = JSON.parse(sh("ip -j link show")).filter(
+      ({ ifalias }: { ifalias?: string }) => ifalias === "[was grey]",
+    );
     expect(spare).toMatchObject({ ifname: `dev${spare.ifindex}`, mtu: 1500 });
     expect(json("devices", "--all").find(({ name }: { name: string }) => name === spare.ifname)).toMatchObject({
       state: "virtual",

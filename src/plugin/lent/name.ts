@@ -1,10 +1,14 @@
 // The name of a device that comes home, when another device of the host has it by now.
+
+import { host, SystemError } from "../../host/host.ts";
 import { isSameDevice, viewOf } from "../../link/identity.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { log } from "../../log.ts";
-import { isSameKey, type RecordKey } from "../../state/record.ts";
+import { hasErrno } from "../../state/descriptor.ts";
+import { unlinkIfThere, withDirectory, writeFile } from "../../state/files.ts";
+import { isSameKey, type RecordKey, STATE_ROOT } from "../../state/record.ts";
 import { type AnyLender, ageOf, type Lender, type LoanData, lendersBeside, listLoans } from "./lender.ts";
 import { besides } from "./lock.ts";
 
@@ -72,8 +76,8 @@ function makeRoom(hostNs: NetNs, other: Link): void {
 
 /**
  * What a device that comes home becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the kernel calls a
- * device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called. Nobody
- * knows when the name gets free: a pod must not wait for that with its end.
+ * device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called, for
+ * people and for the next ADD. Nobody knows when the name gets free: a pod must not wait for that with its end.
  */
 export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
   const name = spareName(hostNs, link.index);
@@ -82,7 +86,9 @@ export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): 
     interface: name,
     cure: `ip link set dev ${name} name …`,
   });
-  return { ...saved, name, alias: saved.alias || saved.name };
+  noteRenamed(saved.name);
+  const alias = `${saved.alias} [was ${saved.name}]`.trimStart();
+  return { ...saved, name, alias: alias.length > ALIAS_MAX ? saved.alias : alias };
 }
 
 /** `dev<index>`, or the next such name that is free. */
@@ -93,7 +99,45 @@ function spareName(hostNs: NetNs, index: number): string {
   }
 }
 
-/** The name is one that a device has for want of its own. */
-export function isSpareName(name: string): boolean {
-  return /^dev\d+$/.test(name);
+/** Empty files with the names that were lost. They spare an ADD the look at all aliases; the alias alone says which device it is. */
+const RENAMED = `${STATE_ROOT}/renamed`;
+
+function noteRenamed(name: string): void {
+  try {
+    withDirectory(RENAMED, { mode: 0o700 }, (dir) => writeFile(dir, name, new Uint8Array(0), 0o600));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    log("warning", "cannot note that a device was renamed", { device: name, error: error.message });
+  }
+}
+
+/** Whether a device that had this name may be here under a spare name. */
+export function mayBeRenamed(name: string): boolean {
+  try {
+    host.stat(`${RENAMED}/${name}`, false);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+/** No device says any more that it had this name. */
+export function forgetRenamed(name: string): void {
+  withDirectory(RENAMED, undefined, (dir) => unlinkIfThere(name, dir));
+}
+
+/** IFALIASZ without its NUL. */
+const ALIAS_MAX = 255;
+
+/** Name and alias of a device before it got a spare name; undefined: it has none. */
+export function formerName({ name, alias }: Pick<Link, "name" | "alias">): { name: string; alias: string } | undefined {
+  if (!/^dev\d+$/.test(name)) return undefined;
+  const [, own, former = ""] = /^(.*?) ?\[was ([^\s/]{1,15})\]$/.exec(alias) ?? [];
+  return own === undefined ? undefined : { name: former, alias: own };
+}
+
+/** What a device is to come home as: under the name that it lost, if that is free by then. */
+export function withFormerName(saved: LinkSnapshot): LinkSnapshot {
+  return { ...saved, ...formerName(saved) };
 }
