@@ -67,18 +67,67 @@ test("directly below a root that others share, only cni… is made", () => {
   expect(fs.existsSync("/tmp/podnic-nosuch-directory")).toBe(false);
 });
 
+// One of each runtime that we know, as its manual or its source says: a list of our own that only repeats roots.ts would prove nothing.
 test.each([
-  "/run/containerd/io.containerd.runtime.v2.task/k8s.io/x/rootfs/d",
-  "/var/run/containerd/x",
-  "/run/containers/storage/overlay-containers/x/userdata/shm/d",
-  "/var/lib/kubelet/pods/x/volumes/kubernetes.io~empty-dir/v",
-  "/var/lib/cni/podnic/host-device",
-  "/var/lib/cni/sriov/x",
-  "/var/lib/cni/results",
-  "/run/podnic/host-local",
-  "/run/systemd/system",
-])("%s is refused by its name", (path) => {
-  expect(() => openPlace("dataDir", confinePath("dataDir", path))).toThrow("which containers or other programs use");
+  [
+    "containerd",
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/x/rootfs/d",
+    "/var/lib/containerd/x/snapshots/1/fs",
+  ],
+  ["containerd's shims", "/var/run/containerd/x", "/run/vc/sbs/x", "/run/kata-containers/shared"],
+  [
+    "CRI-O, podman",
+    "/run/containers/storage/overlay-containers/x/userdata/shm/d",
+    "/var/lib/containers/storage/overlay",
+  ],
+  ["CRI-O", "/run/crio/x", "/var/lib/crio/x"],
+  ["podman", "/run/podman/x", "/run/libpod/x", "/var/lib/podman/x", "/run/netns/x"],
+  ["docker", "/run/docker/runtime-runc", "/var/lib/docker/overlay2/x/merged/d", "/var/lib/cri-dockerd/x"],
+  ["buildkit", "/run/buildkit/x", "/var/lib/buildkit/x", "/var/lib/buildkitd/x"],
+  ["nerdctl, buildah", "/var/lib/nerdctl/x", "/var/lib/buildah/x"],
+  ["kubelet", "/var/lib/kubelet/pods/x/volumes/kubernetes.io~empty-dir/v"],
+  ["k3s, rke2", "/run/k3s/containerd/x", "/var/lib/rancher/k3s/agent/containerd/x", "/var/lib/rancher/rke2/agent"],
+  ["k0s", "/run/k0s/containerd/x", "/var/lib/k0s/containerd/x"],
+  ["microk8s, snap", "/run/snapd/x", "/var/lib/snapd/x", "/run/microk8s/x"],
+  [
+    "LXC, LXD, incus",
+    "/run/lxc/x",
+    "/var/lib/lxc/x/rootfs",
+    "/var/lib/lxd/x",
+    "/run/incus/x",
+    "/var/lib/incus/storage-pools",
+  ],
+  ["systemd-nspawn", "/var/lib/machines/x", "/var/lib/portables/x", "/run/systemd/nspawn"],
+  ["libvirt", "/run/libvirt/x", "/var/lib/libvirt/images", "/var/lib/libvirt/qemu"],
+  ["KubeVirt", "/run/kubevirt/x", "/run/kubevirt-private/x"],
+  ["low-level runtimes", "/run/runc/x", "/run/crun/x", "/run/runsc/x", "/run/youki/x", "/run/sysbox/x"],
+  ["Amazon, Nomad", "/var/lib/ecs/x", "/run/firecracker-containerd/x", "/var/lib/nomad/alloc"],
+  ["storage", "/var/lib/rook/x", "/var/lib/longhorn/x", "/var/lib/openebs/x", "/var/lib/ceph/x", "/var/lib/osd/x"],
+  [
+    "systemd",
+    "/run/systemd/system",
+    "/run/udev/rules.d",
+    "/run/extensions/x",
+    "/var/lib/confexts/x",
+    "/run/tmpfiles.d",
+  ],
+  ["cloud-init", "/var/lib/cloud/scripts/per-boot", "/var/lib/waagent/x"],
+  ["NetworkManager", "/run/NetworkManager/system-connections", "/var/lib/NetworkManager/x"],
+  ["podnic", "/var/lib/cni/podnic/host-device", "/run/podnic/host-local"],
+  ["CNI", "/var/lib/cni/sriov/x", "/var/lib/cni/results", "/run/cni/tuning/x"],
+])("no path enters what %s has", (_, ...paths) => {
+  for (const path of paths) {
+    expect(() => openPlace("dataDir", confinePath("dataDir", path)), path).toThrow("containers or other programs use");
+    expect(() => confinePath("logFile", `${path}/x.log`), path).toThrow(/containers or other programs use|outside the/);
+    const other = `/run/x${path}`;
+    expect(() => confinePath("dataDir", other), other).not.toThrow();
+  }
+});
+
+test("of NetworkManager and systemd the resolv.conf is read", () => {
+  for (const path of ["/run/NetworkManager/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"])
+    expect(() => confinePath("resolvConf", path)).not.toThrow();
+  expect(() => confinePath("resolvConf", "/run/systemd/system/resolv")).toThrow("containers or other programs use");
 });
 
 test.each(["/var/log/wtmp", "/run/nologin", "/var/log/pods/a/0.log", "/run/systemd/system/sshd.service"])(

@@ -26,23 +26,42 @@ export const builtInRoots = {
   kernelpath: own("/sys"),
 };
 
-/** Trees that containers, their runtimes or users write, that the system's own programs read, and the state of other plugins. */
-const never = new Set([
-  ..."containerd containers crio cri-dockerd.sock docker firecracker-containerd host k0s k3s kata-containers libpod"
-    .split(" ")
-    .map((name) => `/run/${name}`),
-  ..."lock lxc netns podman podnic runc crun sbx secrets shm user vc".split(" ").map((name) => `/run/${name}`),
-  ..."dbus modprobe.d sudo sysctl.d systemd tmpfiles.d udev".split(" ").map((name) => `/run/${name}`),
-  "/run/cni/tuning",
-  ..."buildkit containerd containers crio docker ecs incus k0s kata-containers kubelet longhorn lxc lxcfs lxd machines"
-    .split(" ")
-    .map((name) => `/var/lib/${name}`),
-  ..."nomad openebs podman rancher rook".split(" ").map((name) => `/var/lib/${name}`),
-  ..."dpkg etcd rpm systemd".split(" ").map((name) => `/var/lib/${name}`),
-  ..."cache flannel multus podnic results sriov".split(" ").map((name) => `/var/lib/cni/${name}`),
-  "/var/log/containers",
-  "/var/log/pods",
-]);
+/** Trees that no path enters, by what is in them. */
+export const forbidden: readonly { why: string; below: string; names: string }[] = [
+  {
+    why: "what containers and virtual machines have mounted, or write to, and sockets and scratch files of their runtimes",
+    below: "/run",
+    names:
+      "buildkit cilium containerd containers crio cri-dockerd.sock crun docker firecracker-containerd flannel garden gvisor host incus k0s k3s kata-containers kubevirt kubevirt-private libpod libvirt lxc lxd microk8s nerdctl netns podman podnic rke2 runc runsc sbx secrets shm snap snapd sysbox user vc youki",
+  },
+  {
+    why: "root file systems, images, volumes and emptyDirs of containers and virtual machines, and what writes them",
+    below: "/var/lib",
+    names:
+      "buildah buildkit buildkitd ceph containerd containers cri-dockerd crio docker ecs flatpak incus k0s k3s kata-containers kubelet kubevirt libpod libvirt longhorn lxc lxcfs lxd machines microk8s minikube nerdctl nomad openebs osd podman portables rancher rkt rook snapd sysbox waydroid",
+  },
+  {
+    why: "what the system's own programs read or run",
+    below: "/run",
+    names:
+      "NetworkManager binfmt.d confexts credentials dbus environment.d extensions initramfs lock modprobe.d modules-load.d motd.d mount netplan network ostree polkit-1 sudo sysctl.d systemd sysusers.d tmpfiles.d udev",
+  },
+  {
+    why: "what the system's own programs read or run",
+    below: "/var/lib",
+    names:
+      "NetworkManager amazon apt cloud confexts dkms dpkg etcd extensions google ignition initramfs-tools pam polkit-1 private rpm selinux sss sudo systemd waagent",
+  },
+  {
+    why: "state of podnic, of other plugins and of libcni",
+    below: "/var/lib/cni",
+    names: "cache flannel multus podnic results sriov",
+  },
+  { why: "state of another plugin", below: "/run/cni", names: "tuning" },
+  { why: "what pods log", below: "/var/log", names: "containers pods" },
+];
+
+const never = new Set(forbidden.flatMap(({ below, names }) => names.split(" ").map((name) => `${below}/${name}`)));
 
 /** The tree, below `root`, that a path without links lies in and must not; undefined: none. What the root itself names is allowed. */
 export function forbiddenTree(path: string, root: string): string | undefined {
