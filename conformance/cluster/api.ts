@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Duplex } from "node:stream";
 import { discovery } from "./discovery.ts";
-import { decode, groupVersion, type Item, RESOURCES, type Resource, root, selects } from "./objects.ts";
+import { decode, groupVersion, type Item, patched, RESOURCES, type Resource, root, selects } from "./objects.ts";
 import { type Change, now, Store } from "./store.ts";
 import { type Exec, serveExec } from "./streaming.ts";
 
@@ -98,7 +98,8 @@ export class Api {
     const target = targetOf(url.pathname);
     if (target === undefined) throw new Status(404, "NotFound", `nothing at ${url.pathname}`);
     if (request.method === "GET" && target.name === "") return this.#list(target, url.searchParams, response);
-    const [code, body] = this.#single(request.method!, target, Buffer.concat(parts));
+    const how = `${request.method} ${request.headers["content-type"] ?? ""}`;
+    const [code, body] = this.#single(how, target, Buffer.concat(parts));
     send(response, code, body);
   }
 
@@ -132,8 +133,10 @@ export class Api {
     response.on("close", this.store.listen(tell));
   }
 
-  #single(method: string, { resource, namespace, name, subresource }: Target, body: Buffer): [number, object] {
+  /** `how`: the method, and the type of the body. */
+  #single(how: string, { resource, namespace, name, subresource }: Target, body: Buffer): [number, object] {
     const { store } = this;
+    const [method] = how.split(" ");
     if (method === "POST" && name === "") {
       const draft = decode(body, resource);
       const at = { apiVersion: groupVersion(resource), kind: resource.kind };
@@ -146,7 +149,20 @@ export class Api {
     if (method === "GET") return [200, item];
     if (method === "DELETE") return [200, this.delete(item)];
     if (method !== "PUT" && method !== "PATCH") throw new Status(405, "MethodNotAllowed", `${method} ${subresource}`);
+    if (how === "PATCH application/json-patch+json") {
+      const result = patched(item, JSON.parse(body.toString()));
+      if (result === undefined)
+        throw new Status(422, "Invalid", `${resource.name} "${name}": the patch does not apply`);
+      return [200, store.replace(result as Item)];
+    }
     const { metadata, ...rest } = decode(body, resource);
+    const { resourceVersion = item.metadata.resourceVersion } = metadata ?? {};
+    if (method === "PUT" && resourceVersion !== item.metadata.resourceVersion)
+      throw new Status(
+        409,
+        "Conflict",
+        `${resource.name} "${name}": it has been modified; apply the change to the latest version`,
+      );
     // The names and versions that the server keeps are not the client's to write.
     const given = { annotations: metadata?.annotations ?? {}, labels: metadata?.labels ?? {} };
     return [200, store.update(item, { ...rest, metadata: given })];

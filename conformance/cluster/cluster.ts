@@ -198,7 +198,7 @@ export class Cluster {
   async running(name: string): Promise<Item> {
     const phase = () => (this.get(name).status as { phase?: string } | undefined)?.phase;
     if ((await until(PATIENCE, () => (phase() === "Running" ? true : undefined))) === undefined)
-      throw new Wrong(`pod ${name} does not run: ${this.events(name).join("; ")}\n${this.multusLog()}`);
+      throw new Wrong(`pod ${name} does not run: ${this.events(name).slice(-3).join("; ")}\n${this.multusLog()}`);
     return this.get(name);
   }
 

@@ -53,6 +53,9 @@ export const RESOURCES: readonly Resource[] = [
   resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", false),
   resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false),
   resource("k8s.cni.cncf.io", "v1", "network-attachment-definitions", "NetworkAttachmentDefinition"),
+  resource("coordination.k8s.io", "v1", "leases", "Lease"),
+  resource("whereabouts.cni.cncf.io", "v1alpha1", "ippools", "IPPool"),
+  resource("whereabouts.cni.cncf.io", "v1alpha1", "overlappingrangeipreservations", "OverlappingRangeIPReservation"),
 ];
 
 export function resourceOf({ apiVersion, kind }: Draft): Resource {
@@ -106,6 +109,32 @@ export function merge(base: unknown, over: unknown): unknown {
     else merged[key] = merge(merged[key], value);
   }
   return merged;
+}
+
+interface Operation {
+  op: "add" | "replace" | "remove" | "test";
+  path: string;
+  value?: unknown;
+}
+
+/** RFC 6902, as far as objects of objects go. undefined: a test failed. */
+export function patched(base: unknown, operations: Operation[]): unknown {
+  const whole: unknown = structuredClone(base);
+  for (const { op, path, value } of operations) {
+    const keys = path
+      .split("/")
+      .slice(1)
+      .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+    const last = keys.pop()!;
+    const at = keys.reduce<unknown>((object, key) => (isObject(object) ? object[key] : undefined), whole);
+    const there = isObject(at) ? at[last] : undefined;
+    if (op === "test" && JSON.stringify(there ?? null) !== JSON.stringify(value ?? null)) return undefined;
+    if (op === "test") continue;
+    if (!isObject(at)) return undefined;
+    if (op === "remove") delete at[last];
+    else at[last] = value;
+  }
+  return whole;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -55,6 +55,11 @@ export class Store {
     return this.#put("ADDED", resource, { ...draft, metadata } as Item);
   }
 
+  /** As it is written here, and not merged. */
+  replace(item: Item): Item {
+    return this.#put("MODIFIED", resourceOf(item), item);
+  }
+
   /** Merges into what is there. */
   update(item: Item, over: object): Item {
     const resource = resourceOf(item);
@@ -115,3 +120,6 @@ export const PODS = byName("pods");
 export const EVENTS = byName("events");
 export const DAEMONSETS = byName("daemonsets");
 export const CONFIGMAPS = byName("configmaps");
+export const IP_POOLS = byName("ippools");
+export const RESERVATIONS = byName("overlappingrangeipreservations");
+export const NETWORKS = byName("network-attachment-definitions");

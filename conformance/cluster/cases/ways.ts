@@ -1,12 +1,13 @@
 // Ways to podnic that are not a pod's sandbox: the quick start as a person types it, a driver that calls plugins from its own container,
 // a runtime that asks for STATUS.
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Containerd } from "../../cri/node.ts";
+import { BIN, Containerd } from "../../cri/node.ts";
 import { attached, type Case, lan, leavesNothing } from "../case.ts";
 import { type Cluster, equal, expect } from "../cluster.ts";
 import { image } from "../images.ts";
-import { leases, link, sh } from "../node.ts";
+import { leases, link, NET_D, sh } from "../node.ts";
+import { IP_POOLS, RESERVATIONS } from "../store.ts";
 
 const PAGE = "docs/quick-start.md";
 
@@ -168,6 +169,40 @@ async function status(cluster: Cluster): Promise<void> {
   }
 }
 
+/** Another project's IPAM plugin for the whole cluster: podnic runs it as its delegate, and it keeps its pool in the API. */
+async function whereabouts(cluster: Cluster): Promise<void> {
+  const { programs } = cluster.places;
+  for (const name of ["ippools", "overlappingrangeipreservations"])
+    cluster.apply(readFileSync(join(programs, `whereabouts.cni.cncf.io_${name}.yaml`), "utf8"));
+  copyFileSync(join(programs, "whereabouts"), join(BIN, "whereabouts"));
+  sh(
+    `chmod 755 ${BIN}/whereabouts; mkdir -p ${NET_D}/whereabouts.d; cp ${cluster.credentials.kubeconfig} ${NET_D}/whereabouts.d/kubeconfig`,
+  );
+  // As its installer writes it.
+  const kubernetes = { kubeconfig: `${NET_D}/whereabouts.d/kubeconfig` };
+  writeFileSync(`${NET_D}/whereabouts.d/whereabouts.conf`, JSON.stringify({ datastore: "kubernetes", kubernetes }));
+  cluster.network("everywhere", lan({ ipam: { type: "whereabouts", range: "203.0.113.64/27" } }));
+  const allocations = () =>
+    cluster.api.store
+      .list(IP_POOLS)
+      .flatMap(({ spec }) => Object.values((spec as { allocations: object }).allocations));
+  const names = ["anna", "bert", "carl"];
+  await leavesNothing(cluster, async () => {
+    for (const name of names) cluster.pod(name, "everywhere");
+    await Promise.all(names.map((name) => cluster.running(name)));
+    const held = await Promise.all(names.map((name) => attached(cluster, name, "net1", "default/everywhere")));
+    equal(new Set(held.flatMap(({ ips }) => ips)).size, names.length, "different addresses");
+    const pods = (allocations() as { podref: string }[]).map(({ podref }) => podref).sort();
+    equal(
+      pods,
+      names.map((name) => `default/${name}`),
+      "pods in the pool of the API",
+    );
+    await cluster.delete(...names);
+    equal([allocations(), cluster.api.store.list(RESERVATIONS)], [[], []], "allocations and reservations afterwards");
+  });
+}
+
 export const wayCases: Case[] = [
   {
     id: "quick-start",
@@ -182,6 +217,13 @@ export const wayCases: Case[] = [
     needs: ["kernel:macvlan", "file:.cache/go-cluster/containerd"],
     flavours: ["thin"],
     run: status,
+  },
+  {
+    id: "whereabouts",
+    expected:
+      "whereabouts as IPAM: pods at once get different addresses, its pool in the API has them, and is empty after them",
+    needs: ["kernel:macvlan", "file:.cache/go-cluster/whereabouts"],
+    run: whereabouts,
   },
   {
     id: "dra",
