@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { type BuildOptions, build, type Metafile, type Plugin } from "esbuild";
 import { root } from "./paths.ts";
-import { yaml } from "./yaml.ts";
 
 const options: BuildOptions & { write: false; metafile: true } = {
   absWorkingDir: root,
@@ -79,7 +78,7 @@ export async function bundleOperator(): Promise<Bundle & { modules: string[] }> 
   const found = new Set<string>();
   // The package gives Node another file, which asks for Node's modules.
   const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };
-  const plugins = [shims, yaml, shared(entry, found)];
+  const plugins = [shims, shared(entry, found)];
   const { outputFiles, metafile } = await build({ ...options, entryPoints: [entry], plugins, alias });
   return { code: outputFiles[0]!.contents, packages: packagesIn(metafile), modules: [...found].sort() };
 }
@@ -130,7 +129,7 @@ export async function bundlePlugins(entry: string, modules: string[]): Promise<B
 /** Everything in one, to be read by people: what the fuzzer runs (conformance/fuzz). */
 export async function bundleFuzzer(entry: string): Promise<Uint8Array> {
   const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };
-  const readable = { minify: false, entryPoints: [entry], plugins: [shims, yaml], alias };
+  const readable = { minify: false, entryPoints: [entry], plugins: [shims], alias };
   const { outputFiles } = await build({ ...options, ...readable });
   return outputFiles[0]!.contents;
 }

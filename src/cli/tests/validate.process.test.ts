@@ -259,6 +259,7 @@ describe("YAML that would take its reader long", () => {
     return `${finding.line}:${finding.column} ${finding.message}`;
   };
   const deep = "not checked, because it is nested more than 100 levels deep";
+  const copied = "not checked, because it has too many YAML tokens in long lines, or too many quotes in a large file";
 
   test.each([
     ["20,000 brackets", `kind: Pod\nspec: ${"[".repeat(20_000)}`, `2:107 ${deep}`],
@@ -293,6 +294,9 @@ describe("YAML that would take its reader long", () => {
       `${Array.from({ length: 40 }, (_, n) => `%TAG !a${n}! b\n`).join("")}---\nb`,
       "30:13 not checked, because it has more than 30000 YAML tokens and lines",
     ],
+    ["brackets in a long line", `a: [${"a,".repeat(10_000)}${"b".repeat(800_000)}]`, `1:2443 ${copied}`],
+    ["the same with other characters", `a: [${"a,".repeat(10_000)}${"β".repeat(800_000)}]`, `1:1221 ${copied}`],
+    ["quotes at the end of a large file", `#${"x".repeat(800_000)}\n[${'"a",'.repeat(10_000)}b]`, `2:9134 ${copied}`],
     ["as many brackets as may be", `a: ${"[".repeat(100)}${"]".repeat(100)}`, '1:1 "kind" is missing'],
     ["one after another", `a: [${"[], ".repeat(200)}]`, '1:1 "kind" is missing'],
     ["in a text", `a: "${"[".repeat(200)}"\nb: |-\n  ${"[".repeat(200)}`, '1:1 "kind" is missing'],

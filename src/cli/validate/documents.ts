@@ -95,20 +95,24 @@ function readObjects(text: string): Contents {
   }
   const nothing = contents.networks.length + contents.remarks.length === 0;
   if (nothing)
-    contents.remarks.push(remark("error", undefined, "", "it does not contain a network", "Is it the right file?"));
+    contents.remarks.push(remark("error", undefined, "", "it does not contain a network", "Is this the right file?"));
   return contents;
 }
 
 function refusal({ offset, reason }: Refused): Remark {
   const deep = {
     text: `not checked, because it is nested more than ${DEEPEST} levels deep`,
-    cure: "No network needs that. A bracket is not closed, or this is the wrong file.",
+    cure: "No network needs that many levels. A bracket is not closed, or this is the wrong file.",
   };
   const long = {
     text: `not checked, because it has more than ${MOST_TOKENS} YAML tokens and lines`,
     cure: "Pass only the objects that are networks, or split the file.",
   };
-  return { level: "error", offset, path: "", ...(reason === "deep" ? deep : long) };
+  const copied = {
+    text: "not checked, because it has too many YAML tokens in long lines, or too many quotes in a large file",
+    cure: "Break the long lines, or pass only the objects that are networks.",
+  };
+  return { level: "error", offset, path: "", ...{ deep, long, copied }[reason] };
 }
 
 function whatIsNotYaml(document: Document): Remark | undefined {
