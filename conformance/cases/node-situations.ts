@@ -160,7 +160,7 @@ const ALLOWED: Situation[] = [
   {
     id: "ND-20",
     what: "unused device as the master of a macvlan in source mode",
-    refused: "carries frames for other pods, which source mode reads",
+    refused: "carries frames for other pods, which a pod in source mode could read",
     why: "the pod could read what is sent to other pods that share the device",
     mode: "source",
   },
@@ -534,7 +534,7 @@ const ROUTES: Situation[] = [
   {
     id: "ND-71",
     what: "uplink as the master of a macvlan in source mode",
-    refused: "carries frames for other pods, which source mode reads",
+    refused: "carries frames for other pods, which a pod in source mode could read",
     why: "the pod could receive frames that are meant for the node",
     device: "up0",
     mode: "source",

@@ -336,7 +336,12 @@ export const virtual: CaseTable = {
       t.netns("c2");
       const conf = t.withStatic([{ address: "198.51.100.5/24" }]);
       t.add(conf, { set: { CNI_CONTAINERID: "ctr-2", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
-      explained(t, conf, /198\.51\.100\.5 is in use by eth0 in \/run\/netns\/c2/, /IPAM must give it to only one pod./);
+      explained(
+        t,
+        conf,
+        /198\.51\.100\.5 is in use by eth0 in \/run\/netns\/c2/,
+        /IPAM must give each address to only one pod./,
+      );
     }),
     only(
       "ipvlan",

@@ -103,11 +103,11 @@ const ALLOWANCES: readonly Allowance[] = [
     holds: (d) => d.step === "ADD" && d.what === "cursors" && !d.a.ok && !d.b.ok && d.scenario.plugin === "host-device",
   },
   {
-    entry: "DEL and GC take what they can get",
+    entry: "DEL and GC tolerate invalid input",
     holds: (d) => d.step === "DEL" && d.what === "exit status" && d.a.ok && clean(d),
   },
   {
-    entry: "The device comes back as it was",
+    entry: "DEL restores the device's original state",
     holds: (d) => d.step === "DEL" && d.what === "link host dev0" && d.ours === d.start[d.what],
   },
   {
@@ -126,7 +126,7 @@ const ALLOWANCES: readonly Allowance[] = [
       }),
   },
   {
-    entry: "DEL deletes only what is this attachment's",
+    entry: "DEL deletes only this attachment's interface",
     holds: (d) =>
       sameLink(d, (link) => {
         if (String(link.alias).startsWith("podnic:")) link.alias = "";
@@ -183,7 +183,7 @@ const ALLOWANCES: readonly Allowance[] = [
     },
   },
   {
-    entry: "CHECK looks where ADD put things",
+    entry: "CHECK compares everything that ADD configured",
     holds: (d) =>
       succeeds(d, "CHECK") && /Expected Route|Failed to find Gateway|static: Failed to match addr/i.test(d.theirs),
   },
@@ -198,12 +198,12 @@ function severalOf4({ said }: Step): boolean {
 /** Those of bridge. Its rules and the addresses of its bridge are facts of the world like any other. */
 const OF_BRIDGE: readonly Allowance[] = [
   {
-    entry: "The chain of a spoof check says whose it is",
+    entry: "The chain of a spoof check identifies its attachment",
     holds: (d) =>
       d.what === "nft table bridge nat" && d.ours.replace(/^\t\tcomment "[0-9a-f]{16}-.*\n/gm, "") === d.theirs,
   },
   {
-    entry: "CHECK compares what ADD sets up",
+    entry: "CHECK compares everything that ADD sets up",
     holds: (d) =>
       succeeds(d, "CHECK") && d.scenario.conf.ipam === undefined && d.theirs === "999: no plugin name provided",
   },
@@ -212,11 +212,11 @@ const OF_BRIDGE: readonly Allowance[] = [
     holds: (d) => d.step === "ADD" && d.what === "exit status" && / is down: network is down/.test(d.ours) && d.b.ok,
   },
   {
-    entry: "The addresses come first",
+    entry: "ADD gets the addresses first",
     holds: (d) => d.what === "cursors" && !d.scenario.conf.disableContainerInterface && d.theirs === d.start[d.what],
   },
   {
-    entry: "Without `mtu` both ends have the bridge's",
+    entry: "Without `mtu`, both ends get the bridge's MTU",
     holds: (d) => {
       const { mtu = 1500 } = JSON.parse(d.a.world["link host br0"] ?? "{}");
       const fit = (link: Record<string, unknown>) => {
@@ -254,7 +254,7 @@ const OF_BRIDGE: readonly Allowance[] = [
       }),
   },
   {
-    entry: "`isGateway` does not take over addresses of the node",
+    entry: "`isGateway` does not take over the node's addresses",
     holds: (d) =>
       d.step === "ADD" &&
       d.what === "exit status" &&
@@ -262,7 +262,7 @@ const OF_BRIDGE: readonly Allowance[] = [
       d.b.ok,
   },
   {
-    entry: "The gateways of one ADD are not in each other's way",
+    entry: "Several gateways in one ADD do not conflict",
     holds: (d) => {
       if (succeeds(d, "ADD"))
         return /^999: failed to set bridge addr: "(br0|cni0)" already has an IP/.test(d.theirs) && severalOf4(d.a);

@@ -18,7 +18,7 @@ function withGateway(ip: IpConfig): IpConfig {
   const refuse = (why: string): never => {
     throw new Failure(
       "invalid config",
-      `isGateway: the bridge cannot be the gateway of ${formatPrefix(address)} from IPAM`,
+      `isGateway: the bridge cannot be the gateway for ${formatPrefix(address)}, the address that IPAM returned`,
       `${why} Change "ipam", or remove "isGateway".`,
     );
   };

@@ -98,7 +98,7 @@ function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnI
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
   if (link === undefined)
-    throw checkFailure(`container interface ${ifName} is gone`, "It was removed or renamed in the pod.");
+    throw checkFailure(`container interface ${ifName} is gone`, "The interface was removed or renamed in the pod.");
   const far = link.index === port.parent && link.kind === "veth" ? link : getLink(pod.route, port.parent);
   if (far?.kind !== "veth" || far.parent !== port.index)
     throw checkFailure(`the other end of port ${port.name} is no longer in the pod`);

@@ -57,13 +57,13 @@ export function validate(call: Call<BridgeConfig>, attempt: Try = orFail): void 
 function checkName(name: string): void {
   const why =
     name === ""
-      ? "It is empty."
+      ? "The name is empty."
       : host.encode(name).length > NAME_MAX
-        ? `It is longer than ${NAME_MAX} bytes.`
+        ? `The name is longer than ${NAME_MAX} bytes.`
         : name === "." || name === ".." || name.includes(":") || name.includes("%")
-          ? "The kernel does not accept it."
+          ? "The kernel does not accept this name."
           : name === "all" || name === "default" || name === "lo"
-            ? "The kernel uses this name for something else."
+            ? "This name is reserved: the kernel uses it in /proc/sys/net."
             : "";
   if (why === "") return;
   throw new Failure(
@@ -78,7 +78,7 @@ function checkMtu(mtu: number): void {
   throw new Failure(
     "invalid config",
     `invalid MTU ${mtu}`,
-    `Ethernet needs at least ${MTU_MIN}. 0 means the bridge's MTU.`,
+    `Ethernet needs an MTU of at least ${MTU_MIN}. 0 means the bridge's MTU.`,
   );
 }
 

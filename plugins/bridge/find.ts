@@ -54,7 +54,7 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   refuseDenied(found);
   refuseUnlistedBridge(found);
   if (found.kind !== "bridge") {
-    const what = found.kind === "" ? "It is a physical device." : `Its type is ${found.kind}.`;
+    const what = found.kind === "" ? "The device is a physical device." : `The device is of type ${found.kind}.`;
     throw new Failure(
       "invalid config",
       `"${name}" already exists but is not a bridge`,

@@ -61,7 +61,7 @@ function refuseWide(gateway: Prefix): void {
   if (named || gateway.length >= PUBLIC[gateway.address.family]) return;
   if (PRIVATE.some((subnet) => isWithin(gateway, subnet))) return;
   throw refusal(
-    `${formatPrefix(gateway)} makes the node's traffic to public addresses go to the bridge`,
+    `${formatPrefix(gateway)} would send the node's traffic to public addresses to the bridge`,
     `Correct the prefix length in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
   );
 }
@@ -134,7 +134,7 @@ export function refuseToRemove(holder: Link, isOurs: boolean, removed: Prefix): 
   const port = listLinks(route).find(({ master, kind }) => master === holder.index && !PORTS_OF_PODS.includes(kind));
   const why =
     holder.kind === "bridge"
-      ? port && `${port.name}, a port of ${holder.name}, does not lead to a pod`
+      ? port && `${port.name}, a port of ${holder.name}, is not a veth or tap interface, so it does not belong to a pod`
       : "podnic did not create it";
   if (why !== undefined) throw new Failure("invalid config", what, `${why}. ${cure}`);
 }

@@ -155,7 +155,7 @@ function refusal({ name }: Link, { address, length }: KernelAddress, gateway: Pr
   return new Failure(
     "invalid config",
     `"${name}" already has an IP address different from ${formatPrefix(gateway)}`,
-    `It has ${present}, because another network uses the bridge as its gateway. Use another bridge, or the subnet of ` +
+    `The bridge has ${present}, because another network uses the bridge as its gateway. Use another bridge, or the subnet of ` +
       `${formatAddress(address)}. "forceAddress": true replaces the address and takes the gateway from that network.`,
   );
 }
@@ -182,7 +182,7 @@ function forward(gateways: Prefix[]): void {
       writeSysctl(key, "1");
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      const cure = `isGateway requires it. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys.`;
+      const cure = `isGateway requires forwarding. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys.`;
       throw new Failure("failed", `failed to enable forwarding: ${error.message}`, cure);
     }
   }
@@ -194,7 +194,7 @@ function switches(gateways: Prefix[]): string[] {
 
 /** CHECK. Throws Failure when the host is not the gateway of these any more. */
 export function checkGateway(link: Link, gateways: Prefix[]): void {
-  const cure = "Something has changed it since ADD. The next ADD of this network restores it.";
+  const cure = "Something has changed the gateway since ADD. The next ADD of this network restores it.";
   const [lost] = missing(link, gateways);
   if (lost !== undefined) throw checkFailure(`the gateway ${formatPrefix(lost)} is no longer on ${link.name}`, cure);
   const off = switches(gateways).find((key) => readSysctl(key) !== "1");

@@ -51,5 +51,5 @@ it("locks the port where the kernel can, unless nftables are asked for", () => {
 it("takes nftables where it cannot, and refuses when that is not allowed", () => {
   expect(port(true).port).toMatchObject({ learning: 1 });
   expect([asked(), asked("nftables")].map((call) => locksPort(call, port(true)))).toEqual([false, false]);
-  expect(failure(() => locksPort(asked("bridge"), port(true)))).toContain("this kernel cannot lock a bridge's ports");
+  expect(failure(() => locksPort(asked("bridge"), port(true)))).toContain("this kernel cannot lock bridge ports");
 });

@@ -118,8 +118,8 @@ function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined)
   }
   throw new Failure(
     "try again",
-    `bridge "${bridgeName(call)}" is repeatedly removed`,
-    "Another program on the host removes it. Find that program and stop it.",
+    `another program keeps removing bridge "${bridgeName(call)}"`,
+    "Find that program on the host and stop it.",
   );
 }
 

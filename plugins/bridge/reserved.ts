@@ -26,13 +26,13 @@ export function refuseReserved(name: string): void {
     throw new Failure(
       "invalid config",
       `"${name}" is the name of a device that a pod has at the moment`,
-      `${attachmentInWords(lent.key)} has it, and it returns to the host under this name. Use another name.`,
+      `${attachmentInWords(lent.key)} has the device, which returns to the host under this name. Use another name.`,
     );
   }
   if (!OTHERS.some((entry) => fits(entry, name))) return;
   throw new Failure(
     "invalid config",
     `"${name}" is the name of an interface that another program creates`,
-    "It could not be created if ADD took the name. Use another name.",
+    "Use another name. If ADD took this one, the other program could not create its interface.",
   );
 }

@@ -23,7 +23,7 @@ export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boole
   if (config.macspoofchkBackend !== "bridge") return false;
   throw new Failure(
     "invalid config",
-    "this kernel cannot lock a bridge's ports",
+    "this kernel cannot lock bridge ports",
     '"macspoofchkBackend": "bridge" requires Linux 5.18. Use "nftables", or remove the key to let podnic choose.',
   );
 }
@@ -108,7 +108,7 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
     throw checkFailure(`macspoofchk: port ${port.name} also lets frames from ${other} pass`);
   }
   if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
-    const what = port.port.locked === 1 ? `the bridge has no pinned entry for ${mac} on it` : "is not locked";
+    const what = port.port.locked === 1 ? `the bridge has no pinned entry for ${mac} on this port` : "is not locked";
     throw checkFailure(`macspoofchk: port ${port.name}: ${what}`);
   }
   const nft = NftSocket.open();

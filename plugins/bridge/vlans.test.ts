@@ -37,8 +37,8 @@ describe("VLANs of a configuration", () => {
 
   it("refuses an item that says nothing, or half of a range, or one that goes backwards", () => {
     expect(refusal([{ id: 1 }, {}])).toMatch(/vlanTrunk\[1\]: it contains no VLAN/);
-    expect(refusal([{ minID: 4 }])).toMatch(/must be given together/);
-    expect(refusal([{ maxID: 4 }])).toMatch(/must be given together/);
+    expect(refusal([{ minID: 4 }])).toMatch(/must be set together/);
+    expect(refusal([{ maxID: 4 }])).toMatch(/must be set together/);
     expect(refusal([{ minID: 5, maxID: 4 }])).toMatch(/maxID 4 is below minID 5/);
   });
 });

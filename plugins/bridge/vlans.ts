@@ -45,7 +45,7 @@ function rangesOf({ id, minID, maxID }: TrunkItem, at: number): VlanRange[] {
     throw new Failure("invalid config", `invalid vlanTrunk[${at}]: ${why}`, cure);
   };
   if (id === undefined && minID === undefined && maxID === undefined) refuse("it contains no VLAN");
-  if ((minID === undefined) !== (maxID === undefined)) refuse("minID and maxID must be given together");
+  if ((minID === undefined) !== (maxID === undefined)) refuse("minID and maxID must be set together");
   if (minID !== undefined && maxID !== undefined && maxID < minID) refuse(`maxID ${maxID} is below minID ${minID}`);
   const ranges: VlanRange[] = [];
   if (id !== undefined) ranges.push(tagged(id, id));

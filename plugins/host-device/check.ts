@@ -16,14 +16,14 @@ export function checkDevice(call: Call<HostDeviceConfig>, pod: NetNs, own: OwnIn
   if (link === undefined)
     throw checkFailure(
       `Container Interface name in prevResult: ${ifName} not found`,
-      "It was renamed or removed in the pod.",
+      "The interface was renamed or removed in the pod.",
     );
   checkIdentity(call, pod, link, selection);
   const { mac } = own.interface;
   if (mac !== undefined && mac.toLowerCase() !== link.mac) {
     throw checkFailure(
       `Interface ${ifName} Mac ${mac} doesn't match container Mac: ${link.mac}`,
-      "Something in the pod changed it.",
+      "Something in the pod changed the MAC address.",
     );
   }
   checkUnchanged(call, pod, link, own);

@@ -56,7 +56,7 @@ function validate({ config, command }: Call<HostDeviceConfig>, attempt = orFail)
     throw new Failure(
       "invalid config",
       'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
-      "Or let a device plugin allocate a device (capability deviceID).",
+      "Alternatively, let a device plugin allocate a device (capability deviceID).",
     );
   });
   attempt("/kernelpath", () => {

@@ -89,13 +89,13 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     const held = withStore(request.directory, false, (store) => store.find(call.attachment)) ?? [];
     const lost = (details: string): Failure =>
       new Failure("failed", `host-local: Failed to find address added by container ${containerId}`, details);
-    if (held.length === 0) throw lost(`No lease in ${request.directory.path} belongs to it.`);
+    if (held.length === 0) throw lost(`No lease in ${request.directory.path} belongs to this container.`);
     // Addresses of other plugins in the chain lie outside of the ranges.
     for (const { address } of call.prevResult?.ips ?? []) {
       const text = formatAddress(address.address);
       const ours = request.ranges.find(address.address) !== undefined;
       if (ours && !held.some(({ ip }) => ip === text))
-        throw lost(`The lease ${request.directory.path}/${text} does not belong to it.`);
+        throw lost(`The lease ${request.directory.path}/${text} does not belong to this container.`);
     }
   }
 
@@ -234,7 +234,7 @@ function taken(store: Store, set: RangeSet, address: Address, directory: string)
   return new Failure(
     "failed",
     `requested IP address ${text} is not available in range set ${formatSet(set)}`,
-    `It is leased${holder}: ${directory}/${text}.`,
+    `The address is leased${holder}: ${directory}/${text}.`,
   );
 }
 
@@ -259,7 +259,7 @@ function refuseUnreadable(leases: readonly string[]): void {
   throw new Failure(
     "io",
     `host-local: cannot read ${leases.length === 1 ? "the lease" : `${leases.length} leases, such as`} ${some}`,
-    "podnic cannot tell who holds them, so it does not release them. The log says why. Repeat the call when they can be read, or remove damaged files.",
+    "podnic cannot tell which containers hold these addresses, so it does not release them. The log gives the reason. Repeat the call when the leases can be read, or remove damaged files.",
   );
 }
 

@@ -122,8 +122,8 @@ function refuseInPools({ path, steps }: Place): void {
   const taken = steps.find((step) => isPoolFile(step) || parseAddress(step) !== undefined);
   if (taken === undefined && !`${DATA_DIR}/`.startsWith(`${path}/`)) return;
   throw invalid(
-    `the leases would be in ${JSON.stringify(path.slice(0, 128))}, which may be in the way of another network's`,
-    'Use another name or "ipam.dataDir": in the path, nothing may be called like a lease, a lock or last_reserved_ip.',
+    `the leases would be in ${JSON.stringify(path.slice(0, 128))}, which could conflict with another network's leases`,
+    'Use another network name or another "ipam.dataDir". No directory in the path can have the name of an address, of the lock or of last_reserved_ip.N.',
   );
 }
 

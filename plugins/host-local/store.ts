@@ -322,7 +322,7 @@ export class Store {
       if (owner === "none") {
         if (!keep({ containerId: "", ifName: "", ip: name })) return;
         this.#warn(
-          "lease without an owner: its address remains in use; podnic gc releases it if no pod has the address",
+          "lease without an owner: its address remains in use; podnic gc releases the address if no pod has it",
           name,
         );
       }

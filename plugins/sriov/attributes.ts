@@ -95,7 +95,7 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before:
   const missing = difference(refusal === undefined ? unreportedAsSet(wanted, after) : wanted, after);
   const [attribute] = Object.keys(missing);
   if (refusal === undefined && attribute === undefined) return;
-  const cause = refusal instanceof Error ? refusal.message : "the driver accepted it but did not apply it";
+  const cause = refusal instanceof Error ? refusal.message : "the driver accepted the value but did not apply it";
   const passing = isPassing(refusal);
   throw new Failure(
     passing ? "try again" : "failed",
@@ -185,7 +185,7 @@ export function restoreState(route: RouteSocket, vf: Vf, saved: VfState): Restor
     setSingly(route, vf, change, left);
     now = currentState(route, vf);
     const ignored = Object.keys(difference(unreportedAsSet(original, now), now)).filter((what) => !left.includes(what));
-    for (const what of ignored) leave(left, vf.pci, what, "the driver accepted it but did not apply it");
+    for (const what of ignored) leave(left, vf.pci, what, "the driver accepted the value but did not apply it");
   });
   return { left, now };
 }

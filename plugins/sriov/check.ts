@@ -35,15 +35,15 @@ function checkLink(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface, pci: 
   const { ifName } = call.attachment;
   const link = getLink(pod.route, ifName);
   if (link === undefined)
-    throw checkFailure(`interface ${ifName} is not in the pod`, "It was renamed or removed in the pod.");
+    throw checkFailure(`interface ${ifName} is not in the pod`, "The interface was renamed or removed in the pod.");
   if (link.parentDevice !== "" && !isPciDeviceOrBelow(pci, link.parentDevice)) {
-    throw checkFailure(`interface ${ifName} is not VF ${pci}`, `It is ${link.parentDevice}.`);
+    throw checkFailure(`interface ${ifName} is not VF ${pci}`, `The interface belongs to ${link.parentDevice}.`);
   }
   const { mac } = own.interface;
   if (mac !== undefined && mac.toLowerCase() !== link.mac) {
     throw checkFailure(
       `interface ${ifName} has MAC address ${link.mac}, but prevResult says ${mac}`,
-      "Something in the pod changed it.",
+      "Something in the pod changed the MAC address.",
     );
   }
   checkUnchanged(call, pod, link, own);

@@ -22,7 +22,7 @@ export function requireFreeVf({ attachment, netns }: Call<SriovConfig>, pci: str
     throw new Failure(
       "failed",
       `pci address ${pci} is already allocated`,
-      `sriov-cni gave it to the running pod in ${path}.`,
+      `sriov-cni gave the VF to the running pod in ${path}.`,
     );
   }
   // Left behind by sriov-cni: its pod is gone, and its DEL never came or failed half-way.
@@ -51,6 +51,6 @@ export function interfaceMissing(pci: string): Failure {
   return new Failure(
     "failed",
     `VF ${pci} does not have an interface name or a dpdk driver: its interface is not in this namespace`,
-    "It is in the namespace of an unknown pod, or in a namespace that is being torn down. It returns when that namespace is deleted.",
+    "The interface is in the namespace of an unknown pod, or in a namespace that is being torn down. It returns when that namespace is deleted.",
   );
 }

@@ -40,7 +40,7 @@ export function validate(call: Call<SriovConfig>, attempt = orFail): void {
   });
   attempt("/vlanProto", () => {
     if (vlanProtocol(config) === undefined) {
-      refuse(`vlanProto "${config.vlanProto}" is unknown`, "It must be 802.1q or 802.1ad.");
+      refuse(`vlanProto "${config.vlanProto}" is unknown`, "vlanProto must be 802.1q or 802.1ad.");
     }
   });
   for (const key of ["vlanQoS", "vlanProto"] as const) {

@@ -47,13 +47,13 @@ export function findVf(route: RouteSocket, pci: string): Vf {
 export function findOnPf(route: RouteSocket, pci: string): Vf {
   const base = `/sys/bus/pci/devices/${pci}`;
   if (!isPciDevice(pci))
-    fail(pci, `there is no ${base}`, "The VF was removed (sriov_numvfs changed?) after it was allocated.");
+    fail(pci, `there is no ${base}`, "The VF was removed after it was allocated. Was sriov_numvfs changed?");
   const pfPci = physicalFunction(pci);
   if (pfPci === undefined) {
     const isPf = virtualFunctionCount(pci) > 0;
     const cure = isPf
-      ? "It is a physical function. Use one of its VFs (virtfn0, …)."
-      : "It is not a virtual function. Use host-device for such devices, and for VFs that a hypervisor gave to this node.";
+      ? "The device is a physical function. Use one of its VFs (virtfn0, …)."
+      : "The device is not a virtual function. Use host-device for such devices, and for VFs that a hypervisor gave to this node.";
     fail(pci, `there is no ${base}/physfn`, cure);
   }
   const index = virtualFunctionIndex(pfPci, pci);

@@ -93,7 +93,7 @@ describe("ADD", () => {
   test.each(attributes)("%s is accepted and ignored: undone, and an error that says so", (what) => {
     const before = structuredClone(card.vfs);
     card.deaf.add(what);
-    expect(() => run("ADD", every)).toThrow(/accepted it but did not apply it|different from requested/);
+    expect(() => run("ADD", every)).toThrow(/accepted the value but did not apply it|different from requested/);
     expect(card.vfs).toEqual(before);
     expect(records().list()).toEqual([]);
   });

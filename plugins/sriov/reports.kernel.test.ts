@@ -193,7 +193,7 @@ describe("rates", () => {
     run("DEL", {});
     expect(card.asked).toEqual([]);
     card.vfs[1]!.maxTxRate = 500;
-    expect(() => run("ADD", keys)).toThrow("accepted it but did not apply it");
+    expect(() => run("ADD", keys)).toThrow("accepted the value but did not apply it");
   });
 });
 

@@ -87,7 +87,7 @@ describe("all attributes, on a card that takes them", () => {
   test.each(["vlan", "rate", "link_state"])("a driver that accepts %s and ignores it is found out", (what) => {
     const before = structuredClone(card.vfs);
     card.deaf.add(what);
-    expect(() => run("ADD", full)).toThrow("accepted it but did not apply it");
+    expect(() => run("ADD", full)).toThrow("accepted the value but did not apply it");
     expect(card.vfs).toEqual(before);
   });
 

@@ -37,5 +37,5 @@ const AS_ROOT = "Run it as root.";
 /** What to do when the kernel refuses (EACCES, EPERM). `forUsers`: who is not root. */
 export function cureOfRefusal(forUsers = AS_ROOT): string {
   if (host.geteuid() !== 0) return forUsers;
-  return "Not even root was allowed to. Look for an immutable file (lsattr), SELinux or AppArmor, or a missing capability.";
+  return "Even root is not allowed to do this. Look for an immutable file (lsattr), SELinux or AppArmor, or a missing capability.";
 }

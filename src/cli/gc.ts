@@ -48,8 +48,7 @@ const DONE = {
 function inWords({ garbage, error, outcome }: Collected): Cell {
   if (error !== "") return { text: `not done: ${error}`, colour: "red" };
   if (outcome === "lost") return { text: "removed the record, because the device no longer exists", colour: "yellow" };
-  if (outcome === "past" || outcome === "another's")
-    return "removed the record, because it is not about the current device";
+  if (outcome === "past" || outcome === "another's") return "removed the record, because it describes another device";
   return outcome === "none" ? "done by another process" : DONE[garbage.kind];
 }
 
@@ -121,8 +120,8 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
 function saysDoubt({ namespaces }: Node): boolean {
   for (const directory of namespaces.doubtful) {
     note(
-      `cannot tell what is left over: ${directory} shows no pod of this node, so it might not be the node's. What belongs to namespaces in it was ` +
-        "left unchanged. Run podnic gc on the node, or in a container with the node's /run and its processes (hostPID).",
+      `cannot tell what is left over: ${directory} contains no network namespace of a pod on this node, so it might not be the node's. podnic left ` +
+        "everything unchanged that belongs to namespaces in this directory. Run podnic gc on the node, or in a container with the node's /run and its processes (hostPID).",
     );
   }
   return namespaces.doubtful.length > 0;

@@ -60,7 +60,7 @@ const summaries: { [about: string]: ((good: number) => string) | undefined } = {
 };
 
 function stateInWords(seen: Examination["seen"]): string {
-  if (seen === undefined) return "not examined: run it as root";
+  if (seen === undefined) return "not examined: run podnic as root";
   const { node, pools } = seen;
   const alive = node.holders.filter(({ life }) => life === "alive").length;
   const used = pools.reduce((sum, pool) => sum + pool.used, 0);

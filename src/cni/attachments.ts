@@ -28,7 +28,8 @@ export function readAttachments(raw: object): ValidAttachment[] {
     if (list === undefined) continue;
     found = true;
     if (list === null) continue;
-    if (!Array.isArray(list)) refuse(`"${key}" is ${describe(list)}`, "It must be a list of {containerID, ifname}.");
+    if (!Array.isArray(list))
+      refuse(`"${key}" is ${describe(list)}`, "The value must be a list of {containerID, ifname}.");
     for (const [at, item] of list.entries()) {
       const { containerID, ifname } = (item ?? {}) as { [key: string]: unknown };
       if (typeof containerID !== "string" || typeof ifname !== "string" || containerID === "" || ifname === "") {

@@ -145,7 +145,7 @@ function podOf(plugin: Plugin, call: Call): NetNs | undefined {
     // The pod's process is dead, and its number that of a process of the node: the path says nothing of the pod any more.
     log(
       "warning",
-      "CNI_NETNS now leads to the node's own network namespace, because the kernel reused the process ID",
+      "the kernel has reused the process ID in CNI_NETNS, so the path now refers to the node's own network namespace",
       {
         netns: call.netns,
       },

@@ -237,7 +237,9 @@ test.each([
     installHost(host);
     const of = call();
     of.config = { ...of.config, ipam: { type: "dhcp" } };
-    expect(() => ipamAdd(of)).toThrow(why === "signal" ? "podnic was asked to end" : "did not finish within 90000 ms");
+    expect(() => ipamAdd(of)).toThrow(
+      why === "signal" ? "podnic received SIGTERM or SIGINT" : "did not finish within 90000 ms",
+    );
     expect(of.transaction.rollback()).toEqual([expect.stringContaining(`did not finish within ${left} ms`)]);
     expect(limits).toEqual([90_000, left]);
   },

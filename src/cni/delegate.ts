@@ -74,13 +74,14 @@ export function addWithDelegate(delegate: Delegate, call: Call): Result {
 function outputOf(delegate: Delegate, outcome: Outcome, limit: number): string {
   const output = host.decode(outcome.stdout);
   if (outcome.killed === "timeout") {
-    const cure = "It was killed. delegateTimeout in /etc/cni/podnic.json sets the limit.";
+    const cure = "podnic killed the plugin. delegateTimeout in /etc/cni/podnic.json sets the limit.";
     throw failure(delegate, `did not finish within ${limit} ms`, cure, "try again");
   }
   if (outcome.killed === "signal") {
-    throw failure(delegate, "was stopped, because podnic was asked to end", "SIGTERM or SIGINT.", "try again");
+    throw failure(delegate, "was stopped because podnic received SIGTERM or SIGINT", "SIGTERM or SIGINT.", "try again");
   }
-  if (outcome.killed === "output") throw failure(delegate, `wrote more than ${outputLimit} bytes`, "It was killed.");
+  if (outcome.killed === "output")
+    throw failure(delegate, `wrote more than ${outputLimit} bytes`, "podnic killed the plugin.");
   if (outcome.signal !== 0) {
     throw failure(delegate, `was killed by ${signals[outcome.signal] ?? `signal ${outcome.signal}`}`, excerpt(output));
   }
@@ -139,7 +140,9 @@ function saidError(delegate: Delegate, output: string): Failure | undefined {
 
 function silentError(delegate: Delegate, status: number, output: string): Failure {
   const details =
-    output.trim() === "" ? "It printed no error. See its stderr." : `It printed: ${JSON.stringify(excerpt(output))}`;
+    output.trim() === ""
+      ? "The plugin printed no error. See its stderr."
+      : `The plugin printed: ${JSON.stringify(excerpt(output))}`;
   return failure(delegate, `failed with exit status ${status}`, details);
 }
 
@@ -147,7 +150,8 @@ function silentError(delegate: Delegate, status: number, output: string): Failur
 function readDelegateResult(delegate: Delegate, output: string, version: string): Result {
   const raw = parse(output);
   if (raw === undefined) {
-    const details = output.trim() === "" ? "It printed nothing." : `It printed: ${JSON.stringify(excerpt(output))}`;
+    const details =
+      output.trim() === "" ? "The plugin printed nothing." : `The plugin printed: ${JSON.stringify(excerpt(output))}`;
     throw failure(delegate, "exited with status 0 but printed no result", details);
   }
   if (typeof raw === "object" && raw !== null && "code" in raw && "msg" in raw && raw.code !== 0) {

@@ -166,7 +166,7 @@ function withName(error: unknown, { attachment }: Call): Failure {
   if (!(error instanceof NetlinkError) || error.code !== "ENODEV") return failure;
   return failure.reworded(
     failure.message,
-    addDetails(failure.details, `This happened while ${attachment.ifName} was being set up.`),
+    addDetails(failure.details, `The error occurred while podnic was setting up ${attachment.ifName}.`),
   );
 }
 

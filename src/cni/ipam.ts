@@ -69,7 +69,7 @@ export function ipamAdd(call: Call): Result {
   throw ipamError(
     call,
     "returned missing IP config",
-    'It returned no address. Give one in "ipam" ("addresses" of static, "ranges" of host-local), or remove "ipam".',
+    'It returned no address. Specify one in "ipam" ("addresses" of static, "ranges" of host-local), or remove "ipam".',
   );
 }
 
@@ -85,7 +85,7 @@ function ipamError(call: Call, what: string, why: string): Failure {
 function checkFamilies(call: Call, { ips, routes }: Result): void {
   for (const { address, gateway } of ips) {
     if (gateway === undefined || gateway.family === address.address.family) continue;
-    const why = `${formatAddress(gateway)} cannot be the gateway of ${formatPrefix(address)}.`;
+    const why = `${formatAddress(gateway)} cannot be the gateway for ${formatPrefix(address)}.`;
     throw ipamError(call, "returned an address and a gateway of different families", why);
   }
   for (const { dst, gw } of routes) {

@@ -52,7 +52,7 @@ export function checkIfName(name: string): void {
     throw new Failure("invalid environment", `${what} (CNI_IFNAME)`, `${given}${cure}`);
   };
   const size = host.encode(name).length;
-  if (size > 15) refuse("interface name is too long", `It has ${size} bytes; the kernel accepts at most 15.`);
+  if (size > 15) refuse("interface name is too long", `The name has ${size} bytes; the kernel accepts at most 15.`);
   if (name === "." || name === "..") refuse("interface name is . or ..", "Choose another name.");
   for (let at = 0; at < name.length; at++) {
     const unit = name.charCodeAt(at);
@@ -62,10 +62,10 @@ export function checkIfName(name: string): void {
     // The kernel takes %d for a pattern and makes a name of its own; DEL would never find that one again.
     if (unit === 0x25) refuse("interface name contains %", "The kernel would replace the pattern with a number.");
     if (unit < 0x20 || unit === 0x7f) refuse("interface name contains control characters", "Choose another name.");
-    if (unit === 0xfffd) refuse("interface name is not UTF-8", "Results are JSON, which cannot represent it.");
+    if (unit === 0xfffd) refuse("interface name is not UTF-8", "Results are JSON, which cannot represent this name.");
   }
   if (name === "all" || name === "default") {
-    refuse(`interface name is ${name}`, "The kernel uses this name for something else in /proc/sys/net.");
+    refuse(`interface name is ${name}`, "This name is reserved: the kernel uses it in /proc/sys/net.");
   }
 }
 

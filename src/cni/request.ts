@@ -155,7 +155,7 @@ function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "vers
   const { name = "", type = "", cniVersion = "" } = fold(raw ?? {}, basics) as { [key: string]: unknown };
   for (const [key, value] of Object.entries({ name, cniVersion })) {
     if (typeof value !== "string")
-      throw undecodable(`"${key}" is ${describe(value)}`, "It must be a string in quotes.");
+      throw undecodable(`"${key}" is ${describe(value)}`, "The value must be a string in quotes.");
   }
   if (name === "") {
     throw new Failure(

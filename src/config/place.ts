@@ -93,7 +93,7 @@ function descend(key: string, place: Place, root: Fd, real: string, create?: { m
     const reached = pathOf(dir);
     const wanted = `${real === "/" ? "" : real}${place.steps.map((step) => `/${step}`).join("")}`;
     if (reached !== wanted || forbiddenTree(reached, place.root.path) !== undefined) {
-      throw refused(key, place.path, `actually leads to ${reached}`);
+      throw refused(key, place.path, `resolves to ${reached}`);
     }
     const opened = dir;
     dir = -1;
@@ -126,7 +126,7 @@ function openStep(key: string, place: Place, dir: Fd, name: string): Fd | undefi
   } catch (error) {
     if (hasErrno(error, "ENOENT")) return undefined;
     if (hasErrno(error, "ELOOP", "ENOTDIR")) throw noDirectory(key, place, name);
-    if (hasErrno(error, "EXDEV")) throw refused(key, place.path, `leads into another file system (${name})`);
+    if (hasErrno(error, "EXDEV")) throw refused(key, place.path, `crosses into another file system (${name})`);
     if (!hasErrno(error, "ENOSYS", "EPERM")) throw error;
   }
   // Kernels before 5.6, and sandboxes that do not know openat2.

@@ -153,7 +153,7 @@ function read(): PolicyConfig | undefined {
       throw new Failure(
         "failed",
         `${file} is not trusted`,
-        "It must be a regular file that belongs to root and that only root can write to.",
+        "The policy must be a regular file that belongs to root and that only root can write to.",
       );
     }
     const data = readUpTo(fd, size, sizeLimit);
@@ -202,7 +202,7 @@ export function confinePath(key: ConfinedKey, path: string): Place {
   throw new Failure(
     "invalid config",
     `${key} ${JSON.stringify(path.slice(0, 128))} ${why}`,
-    `It must be an absolute path below ${inWords(allowed)}. The node's administrator can allow more directories with paths.${key} in ${file}.`,
+    `The path must be an absolute path below ${inWords(allowed)}. The node's administrator can allow more directories with paths.${key} in ${file}.`,
   );
 }
 

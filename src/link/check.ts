@@ -23,7 +23,7 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
 }
 
 /** Details of what CHECK throws, where there is nothing better to say. */
-export const changedSinceAdd = "Something has changed it since ADD. DEL and a new ADD restore it.";
+export const changedSinceAdd = "The interface has been changed since ADD. DEL and a new ADD restore it.";
 
 function missing(message: string): Failure {
   return new Failure("failed", message, changedSinceAdd);

@@ -149,7 +149,7 @@ function addressCure(pod: NetNs, index: number, error: NetlinkError, { address }
   return inUse(
     `The address ${text}`,
     holderOfAddress(pod, index, address.address),
-    "IPAM must give it to only one pod.",
+    "IPAM must give each address to only one pod.",
   );
 }
 
@@ -157,7 +157,7 @@ function upCure(pod: NetNs, index: number, error: NetlinkError): string {
   if (!TAKEN.includes(error.code)) return "";
   const mac = getLink(pod.route, index)?.mac ?? "";
   const holder = holderOfMac(pod, index, mac);
-  return inUse(`The MAC address ${mac}`, holder, "Choose another one, or let the kernel choose one.");
+  return inUse(`The MAC address ${mac}`, holder, "Choose another MAC address, or let the kernel choose one.");
 }
 
 function inUse(what: string, holder: string, cure: string): string {

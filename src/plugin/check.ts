@@ -17,7 +17,7 @@ export function checkUnchanged({ attachment }: Call, pod: NetNs, link: Link, own
   const { ifName } = attachment;
   const { mtu } = own.interface;
   if (mtu !== undefined && mtu !== link.mtu && !isMtuTuned(attachment)) {
-    const details = "Something in the pod changed it.";
+    const details = "Something in the pod changed the MTU.";
     throw checkFailure(`interface ${ifName} has MTU ${link.mtu}, but prevResult says ${mtu}`, details);
   }
   if ((link.flags & IFF_UP) === 0) {

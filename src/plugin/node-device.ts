@@ -51,8 +51,8 @@ export function refuseToListen(link: Link): void {
   if (link.kind === "bridge") refuseUnlistedBridge(link);
   if (mayGo(link) || isListed(link, policy().devices.source)) return;
   const name = `add "${link.name}" to devices.source in /etc/cni/podnic.json on this node`;
-  const cure = `Use another mode. If pods may read the frames of everyone on this device, ${name}.`;
-  throw refusal(link, "carries frames for other pods, which source mode reads", cure);
+  const cure = `Use another mode. If pods are allowed to read all frames on this device, ${name}.`;
+  throw refusal(link, "carries frames for other pods, which a pod in source mode could read", cure);
 }
 
 /** Throws Failure for what never may go; false: it depends on what the device is used for. */

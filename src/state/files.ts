@@ -156,7 +156,7 @@ export function readFileAt(path: string, limit: number): Uint8Array | undefined 
     if (typeof found !== "string") return found;
     path = found;
   }
-  throw new Failure("io", `${path} leads through too many symbolic links`);
+  throw new Failure("io", `${path} has too many symbolic links`);
 }
 
 /** Where nobody but root makes a directory, and no container has one mounted. */

@@ -221,7 +221,7 @@ function readRecord<T>(
     if (whole && isData(record.data)) return record;
     if (typeof record.version === "number" && record.version > RECORD_VERSION) {
       const { version } = record;
-      say("warning", "ignoring a record of a later version of podnic", { file: `${path}/${name}`, version });
+      say("warning", "ignoring a record that a later version of podnic wrote", { file: `${path}/${name}`, version });
       return "newer";
     }
     say("warning", "ignoring a record that podnic did not write", { file: `${path}/${name}` });

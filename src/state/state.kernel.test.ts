@@ -127,7 +127,9 @@ describe.each([
     for (const path of ["nowhere", "nowhere/x", "indirect", "indirect/x/y"]) {
       expect([path, problemOf(() => files.openDirectory(`${root}/${path}`))]).toEqual([path, "invalid config"]);
     }
-    expect(() => files.openDirectory(`${root}/nowhere/x`)).toThrow(`leads to ${root}/unplugged, which does not exist`);
+    expect(() => files.openDirectory(`${root}/nowhere/x`)).toThrow(
+      `resolves to ${root}/unplugged, which does not exist`,
+    );
     // Who may create makes the target too.
     host.close(files.openDirectory(`${root}/nowhere/x`, { mode: 0o700 })!);
     expect(fs.statSync(`${root}/unplugged/deep/x`).isDirectory()).toBe(true);

@@ -30,7 +30,7 @@ export function walkToDirectory(path: string, create: { mode: number } | undefin
       if (next === undefined) {
         if (rest.length < behind) return undefined;
         const target = `${pathOf(dir)}/${name}`.replace("//", "/");
-        throw refused(path, `leads to ${target}, which does not exist`, "Is a disk not mounted?");
+        throw refused(path, `resolves to ${target}, which does not exist`, "Is a disk not mounted?");
       }
       host.close(dir);
       dir = -1;
@@ -39,7 +39,7 @@ export function walkToDirectory(path: string, create: { mode: number } | undefin
         done.push(name);
         continue;
       }
-      if (++links > MAX_LINKS) throw refused(path, "leads through too many symbolic links");
+      if (++links > MAX_LINKS) throw refused(path, "has too many symbolic links");
       behind = Math.min(behind, rest.length);
       rest = [...components(next.target, done), ...rest];
       done = [];

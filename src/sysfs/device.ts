@@ -163,7 +163,7 @@ function exists(path: string): boolean {
   throw new Failure(
     "failed",
     "there is no sysfs at /sys",
-    `Cannot tell whether ${path} exists. Mount it where the plugin runs (mount -t sysfs sysfs /sys)`,
+    `Cannot tell whether ${path} exists. Mount sysfs where the plugin runs (mount -t sysfs sysfs /sys).`,
   );
 }
 

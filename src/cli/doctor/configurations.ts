@@ -17,7 +17,7 @@ const POLICY = "/etc/cni/podnic.json";
 export function checkConfigurations(directories = CONFIG_DIRECTORIES, plugins = pluginDirectories()): Finding[] {
   const files = configurationFiles(directories);
   if (files.length === 0) {
-    const found = `none in ${directories.join(", ")}`;
+    const found = `no configuration in ${directories.join(", ")}`;
     return [finding("configurations", "note", `${found}; with Multus, networks are NetworkAttachmentDefinitions`)];
   }
   const versions = new SupportedVersions(plugins);

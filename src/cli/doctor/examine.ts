@@ -15,7 +15,7 @@ import { checkState } from "./state.ts";
 export const unseen = finding(
   "state",
   "warning",
-  "not examined, because only root can read it and see pods' namespaces",
+  "not examined, because only root can read the plugins' records and see pods' namespaces",
   "Run it as root.",
 );
 

@@ -178,7 +178,7 @@ function refuseFalseBackup(path: string, dir: Fd): void {
   throw new Failure(
     "failed",
     `${path}/${BACKUP} is not a directory`,
-    "podnic install --backup keeps replaced plugins there. Check what it is, and remove it.",
+    "podnic install --backup keeps replaced plugins there. Check what this file is, and remove it.",
   );
 }
 

@@ -147,7 +147,7 @@ function findAstray(
 
 function stateAstray({ namespace: { path } }: Inside): Judgement {
   const cure =
-    "If the pod moved it there, the DEL of the pod moves it back to the host. Otherwise, move it back yourself.";
+    "If the pod moved the device there, the pod's DEL moves it back to the host. Otherwise, move it back yourself.";
   return { state: "pod", why: `it has left its pod and is in ${path}`, cure };
 }
 

@@ -66,7 +66,7 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
       const { network, containerId, ifName } = holder.key;
       const device = holder.saved?.name || holder.pci;
       const where = `${holder.netns.path || "its namespace"} is gone`;
-      const why = holder.age === "elsewhere" ? "it was lent by another network namespace than this one" : where;
+      const why = holder.age === "elsewhere" ? "it was lent by a different network namespace" : where;
       return { kind: "device", network, containerId, interface: ifName, device, why, holder };
     });
   const leases = pools.flatMap(({ network, directory, leases: all }) =>
@@ -126,7 +126,7 @@ export function collect(garbage: Garbage[]): Collected[] {
     if (one.kind !== "lease") continue;
     const holder = failed.get(`${one.containerId} ${one.interface}`);
     if (holder !== undefined) {
-      collected.push({ garbage: one, error: `the container's ${holder.kind} is still there, or may be` });
+      collected.push({ garbage: one, error: `the container's ${holder.kind} might still exist` });
       continue;
     }
     const leases = pools.get(one.directory) ?? [];

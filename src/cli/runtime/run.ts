@@ -60,7 +60,8 @@ function parseResult(type: string, stdout: string): Config {
   } catch {
     // said below
   }
-  const said = stdout.trim() === "" ? "It printed nothing." : `It printed: ${JSON.stringify(excerpt(stdout))}`;
+  const said =
+    stdout.trim() === "" ? "The plugin printed nothing." : `The plugin printed: ${JSON.stringify(excerpt(stdout))}`;
   throw new Failure("failed", `plugin ${JSON.stringify(type)} exited with status 0 but printed no result`, said);
 }
 
@@ -82,7 +83,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     keepResult(network, attachment, result);
   } catch (error) {
     const failure = toFailure(error);
-    const cure = "The interface exists nevertheless, until DEL.";
+    const cure = "ADD created the interface, which remains until DEL.";
     throw failure.reworded(
       `cannot store the result in ${DIRECTORY}: ${failure.message}`,
       addDetails(failure.details, cure),
@@ -97,7 +98,7 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
     throw new Failure(
       "invalid config",
       `network "${network.name}" has disableCheck`,
-      "Runtimes do not call CHECK for it.",
+      "Runtimes do not call CHECK for this network.",
     );
   }
   const kept = keptResult(network, attachment);
@@ -107,7 +108,7 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
     throw new Failure(
       "unknown container",
       `there is no cached result for ${what}`,
-      "CHECK compares the interface with the result of ADD. Was it ever added?",
+      "CHECK compares the interface with the result of ADD. Was the network ever added?",
     );
   }
   for (const plugin of network.plugins) {

@@ -240,8 +240,8 @@ describe("podnic gc", () => {
     pod("grey");
     sh("ip -n grey link set net1 netns $$ name moved; ip netns del grey; ip netns add other");
     const away = (line: string): string => sh(`ip netns exec other dist/podnic ${line} 2>&1; echo status $?`);
-    expect(away("gc --all || true")).toContain("was lent by another network namespace");
-    expect(away("doctor --fix --yes || true")).toContain("was lent by another network namespace");
+    expect(away("gc --all || true")).toContain("was lent by a different network namespace");
+    expect(away("doctor --fix --yes || true")).toContain("was lent by a different network namespace");
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
     expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: expect.stringContaining("restored") });
     expect(sh("ip link show grey")).toContain("grey");

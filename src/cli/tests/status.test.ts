@@ -24,7 +24,7 @@ test("errors come before warnings, counts after them", () => {
 test("what cannot be seen without root is neither good nor bad", () => {
   const seen = overview({ findings: [unseen], seen: undefined });
   expect(seen).toMatchObject({ errors: 0, warnings: 0, findings: [] });
-  expect(seen.parts[0]).toMatchObject({ examined: false, summary: "not examined: run it as root" });
+  expect(seen.parts[0]).toMatchObject({ examined: false, summary: "not examined: run podnic as root" });
 });
 
 test("a status is no status when the command line is wrong", () => {

@@ -111,7 +111,7 @@ function tooMuch({ path, position }: NetworkText): Remark {
     offset: position(0),
     path,
     text,
-    cure: "Split the file. A network needs some hundred at most.",
+    cure: "Split the file. A network needs a few hundred at most.",
   };
 }
 

@@ -57,7 +57,7 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
   const ipam = ipamOf(config);
   const findings = [...checkIpamType(config, ipam), ...checkKeys(config, plugin, ipam), ...checkCapabilities(config)];
   if ("prevResult" in config) {
-    const cure = "Remove it. The runtime sets it to the result of the previous plugin.";
+    const cure = "Remove this key. The runtime sets it to the result of the previous plugin.";
     findings.push({
       ...finding("warning", "/prevResult", '"prevResult" does not belong in a file', cure),
       atKey: true,

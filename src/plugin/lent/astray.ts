@@ -56,7 +56,7 @@ export function seek(asked: Sought): Fate {
     if (known.some((each) => isSame(one, each))) continue;
     const seen = lookQuietly(one.path, (namespace) => lookFor(sought, namespace, viewpoints));
     if (seen === undefined) continue;
-    if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} may be it`;
+    if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} might be the device`;
     else if (!seen.isFromPod) {
       return { place: "elsewhere", link: seen.link, path: one.path, isGiven: pod !== undefined };
     } else {
@@ -145,7 +145,7 @@ function askByNumber({ namespace: { route }, met }: Viewpoint, saved: LinkSnapsh
   try {
     for (const number of namespaceNumbers(route)) {
       const name = met.has(number) ? undefined : nameInside(route, number, saved);
-      if (name !== undefined) return `"${name}" in a namespace that cannot be opened may be it`;
+      if (name !== undefined) return `"${name}" in a namespace that cannot be opened might be the device`;
     }
     return "";
   } catch (error) {

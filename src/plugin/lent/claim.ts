@@ -90,6 +90,6 @@ function heldBy<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord
   return new Failure(
     "failed",
     `${held} ${attachmentInWords(key)}`,
-    `It stays in ${data.netns.path || "a pod"} until DEL of that attachment.`,
+    `The device stays in ${data.netns.path || "a pod"} until DEL is called for that attachment.`,
   );
 }

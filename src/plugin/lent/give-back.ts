@@ -229,7 +229,7 @@ function elsewhere(name: string, link: Link, path: string): Failure {
   return new Failure(
     "try again",
     `${name} is in ${path} as "${link.name}", and podnic cannot tell whether its pod moved it there`,
-    "It was left unchanged, because it might belong to another pod now. DEL succeeds when the device is back on the host, or when that namespace is deleted.",
+    "podnic left the device unchanged, because it might belong to another pod now. DEL succeeds when the device is back on the host, or when that namespace is deleted.",
   );
 }
 
@@ -253,7 +253,7 @@ function unclear(name: string, link: Link, path: string): Failure {
   return new Failure(
     "failed",
     `cannot tell whether "${link.name}" ${where} is ${name}`,
-    "It looks the same, but a pod could have faked everything that matches. podnic left it unchanged. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record. A virtual device disappears with its pod, and then DEL succeeds.",
+    "The interface looks the same, but a pod could have faked everything that matches. podnic left the interface unchanged. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record. A virtual device disappears with its pod, and then DEL succeeds.",
   );
 }
 

@@ -47,7 +47,7 @@ export function ofAnotherHome(name: string, fate: "alive" | "unknown" = "alive")
     "If it does, this node is a container that was restarted: the record goes with the DEL of its pod, or with podnic gc once a new pod has a device.";
   return new Failure(
     "failed",
-    `${name} was lent by another network namespace than the one that podnic runs in now`,
+    `${name} was lent by a different network namespace, not by the one that podnic runs in`,
     `Nothing was changed. Run podnic in the network namespace of the node's runtime.${fate === "unknown" ? ` ${restarted}` : ""}`,
   );
 }

@@ -51,7 +51,7 @@ function cannotTell({ why, file }: { why: string; file: string }, netns: string,
     : "Move the device back by hand (ip link set dev NAME netns …), or remove the file if the device is not in the pod (podnic doctor --fix).";
   return new Failure(
     "try again",
-    `cannot tell whether the attachment's device is still in ${netns}: its record ${isNewer ? "is of a later version" : "is damaged"}`,
+    `cannot tell whether the attachment's device is still in ${netns}: its record ${isNewer ? "was written by a later version of podnic" : "is damaged"}`,
     `Record: ${file}. The device may be one of these interfaces: ${names.join(", ")}. Nothing was released. ${cure} When the pod's namespace is gone, DEL succeeds.`,
   );
 }

@@ -21,13 +21,13 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   if (link === undefined) {
     throw checkFailure(
       `container Interface name in prevResult: ${attachment.ifName} not found`,
-      "It was removed or renamed.",
+      "The interface was removed or renamed.",
     );
   }
   if (link.kind !== plugin.kind) {
     throw checkFailure(
       `container interface ${attachment.ifName} not of type ${plugin.kind}`,
-      `Its type is ${link.kind || "device"}.`,
+      `The interface is of type ${link.kind || "device"}.`,
     );
   }
   const master = currentMaster(call, link, pod);

@@ -20,7 +20,7 @@ export function gcUpper(kind: string, call: Call): void {
       for (const link of listLinksOfKind(namespace.route, kind)) {
         const containerId = staleOwner(link, call);
         if (containerId === undefined) continue;
-        log("info", "removing an interface whose attachment is not valid any more", {
+        log("info", "removing an interface whose attachment is no longer valid", {
           interface: link.name,
           netns: path,
         });

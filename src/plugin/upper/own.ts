@@ -94,7 +94,7 @@ function doubt({ name, alias }: Link, { path }: NetNs): Failure {
   return new Failure(
     "failed",
     `cannot tell which attachment interface "${name}" in ${path} belongs to`,
-    `It has the MAC address that ADD reported, but the alias of another attachment (${alias}), which the pod could have set. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${name} alias ""), and repeat the DEL.`,
+    `The interface has the MAC address that ADD reported, but the alias of another attachment (${alias}), which the pod could have set. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${name} alias ""), and repeat the DEL.`,
   );
 }
 
