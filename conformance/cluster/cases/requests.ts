@@ -119,7 +119,10 @@ async function garbage(cluster: Cluster): Promise<void> {
     equal(leases("leaks"), [...lost!.ips!, ...kept!.ips!].sort(), "leases while both run");
     const netns = netnsOf("lost");
     const sandbox = cluster.kubelet.forget(cluster.get("lost"));
-    sh(`ip netns pids ${basename(netns)} | xargs kill -9; umount -l ${netns}; rm -f ${netns}`);
+    // A process that was killed has its namespace until it has ended.
+    sh(`ip netns pids ${basename(netns)} | xargs kill -9
+      while [ -n "$(ip netns pids ${basename(netns)})" ]; do sleep 0.05; done
+      umount -l ${netns}; rm -f ${netns}`);
     // As deploy/gc and deploy/systemd call it.
     const { status, output } = await cluster.command("/opt/cni/bin/podnic gc --all");
     equal(status, 0, `exit status of podnic gc: ${output}`);
