@@ -7,8 +7,23 @@ import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { lendableCards } from "../harness/card.ts";
 import type { Pair } from "./calls.ts";
+import { untrue } from "./judge.ts";
 import { pairs, seeded } from "./pairs.ts";
-import { drawn, isKill, kills, type Lengths, manyActors, oneChange, serialOrders, twoChanges } from "./schedule.ts";
+import {
+  drawn,
+  drawnOf,
+  isKill,
+  kills,
+  type Lengths,
+  manyActors,
+  oneChange,
+  type Row,
+  rowsOf,
+  serialOrders,
+  sizeOf,
+  twoChanges,
+  wholeRow,
+} from "./schedule.ts";
 import { compileStep, type Outcome, World } from "./world.ts";
 
 interface Options {
@@ -18,6 +33,8 @@ interface Options {
   one?: number;
   two: number;
   kill: number;
+  all: boolean;
+  minutes: number;
   seed: number;
   schedule?: string;
   fault?: string;
@@ -34,9 +51,11 @@ interface Wrong {
 }
 interface Report {
   readonly pair: string;
-  /** Schedules there are, with up to two changes, and with a kill. */
+  /** Schedules there are, with up to two changes, and with a kill: at most so many, unless all were run. */
   readonly possible: number;
   readonly run: number;
+  /** All there are were run. */
+  readonly whole: boolean;
   readonly wrong: readonly Wrong[];
   /** Why it was not. */
   readonly notRun?: string;
@@ -56,6 +75,8 @@ const program = new Program("interleave")
   .option("--one <n>", "schedules with one change, drawn (default: all)", Number)
   .option("--two <n>", "schedules with two changes, drawn", Number, 200)
   .option("--kill <n>", "schedules with a kill, drawn", Number, 100)
+  .option("--all", "all schedules with up to two changes and all with a kill, in an order drawn (of two calls)", false)
+  .option("--minutes <n>", "end a pair after so many", Number, Number.POSITIVE_INFINITY)
   .option("--seed <n>", "draws others", Number, 1)
   .option("--schedule <text>", "only this one")
   .option("--fault <name>", "one of step.c's, such as flock (locks do not lock): the pairs must find it")
@@ -84,8 +105,9 @@ const places = { bin: options.bin, peer: options.peer };
 const text = (outcome: Outcome): string => [...outcome.said, ...outcome.left].join("\n");
 
 /** What is wrong with one outcome; empty when nothing is. */
-function judge(outcome: Outcome, serial: readonly Outcome[], schedule: string): string[] {
-  if (isKill(schedule) || serial.some((one) => text(one) === text(outcome))) return [];
+function judge(pair: Pair, outcome: Outcome, serial: readonly Outcome[], schedule: string): string[] {
+  if (isKill(schedule)) return untrue(pair, outcome, serial);
+  if (serial.some((one) => text(one) === text(outcome))) return untrue(pair, outcome, []);
   const nearest = serial[0]!;
   const unlike = (now: readonly string[], then: readonly string[], word: string) =>
     now.filter((line) => !then.includes(line)).map((line) => `${word}: ${line}`);
@@ -97,11 +119,6 @@ function judge(outcome: Outcome, serial: readonly Outcome[], schedule: string): 
   ];
 }
 
-async function tryOut(world: World, schedule: string, serial: readonly Outcome[]): Promise<string[]> {
-  const outcome = await world.run(schedule, options.fault);
-  return [...judge(outcome, serial, schedule), ...(await world.clear())];
-}
-
 async function runPair(pair: Pair): Promise<Report> {
   const began = Date.now();
   const first = await World.open(pair, places, step);
@@ -110,15 +127,46 @@ async function runPair(pair: Pair): Promise<Report> {
   for (const order of serialOrders(pair.actors.length)) {
     const outcome = await first.run(order);
     serial.push(outcome);
+    const stays = untouched(pair, outcome);
+    if (stays.length > 0) throw new Error(`${pair.name}: nobody cleans up: ${stays.join("; ")}`);
     const leader = Number(order[0]);
     lengths[leader] ??= outcome.calls[leader]!;
     const left = await first.clear();
     if (left.length > 0) throw new Error(`${pair.name}: one after the other (${order}) leaves: ${left.join("; ")}`);
   }
-  const { possible, drawn: all } = pair.actors.length === 2 ? ofTwo(lengths as [number, number]) : ofMany(lengths);
-  const chosen = options.schedule !== undefined ? [options.schedule] : all.filter((one) => !killsPeer(pair, one));
-  const { wrong, tried } = await runAll(pair, chosen, serial, first);
-  return { pair: pair.name, possible, run: tried, wrong, seconds: (Date.now() - began) / 1000 };
+  if (options.schedule !== undefined) return report(pair, began, 1, [just(options.schedule)], serial, first);
+  if (options.all && pair.actors.length === 2) {
+    const shapes = all(lengths as [number, number]);
+    const order = drawn(rowsOf(shapes), Number.POSITIVE_INFINITY, new Random(options.seed));
+    const rows = order.filter(({ shape, stop }) => !killsPeer(pair, shape.text(stop, 1)));
+    return report(pair, began, sizeOf(shapes), rows, serial, first);
+  }
+  const { possible, drawn: some } = pair.actors.length === 2 ? ofTwo(lengths as [number, number]) : ofMany(lengths);
+  const rows = some.filter((one) => !killsPeer(pair, one)).map(just);
+  return report(pair, began, possible, rows, serial, first);
+}
+
+/** A single schedule. */
+const just = (schedule: string): Row => ({ shape: { first: 1, second: 1, text: () => schedule }, stop: 1 });
+
+async function report(
+  pair: Pair,
+  began: number,
+  possible: number,
+  rows: readonly Row[],
+  serial: Outcome[],
+  first: World,
+): Promise<Report> {
+  const { wrong, tried, ended } = await runAll(pair, rows, serial, first, began + options.minutes * 60_000);
+  const whole = options.all && options.schedule === undefined && pair.actors.length === 2 && ended;
+  const seconds = (Date.now() - began) / 1000;
+  return { pair: pair.name, possible: whole ? tried : possible, run: tried, whole, wrong, seconds };
+}
+
+/** What is left of the dead pods: a pair whose clean-up finds nothing to do shows nothing. */
+function untouched({ dead, given }: Pair, { left }: Outcome): string[] {
+  const gone = given.flatMap((call) => ("config" in call && dead?.includes(call.pod!) ? [call.container!] : []));
+  return left.filter((line) => gone.some((container) => line.includes(`${container}\\r`)));
 }
 
 /** What the Go plugins leave when they are killed, such as a lease without an owner, is not ours to judge. With `installs` it may be one of them. */
@@ -133,17 +181,17 @@ interface Draw {
   readonly drawn: string[];
 }
 
+const all = (lengths: Lengths) => [...oneChange(lengths), ...twoChanges(lengths), ...kills(lengths)];
+
 function ofTwo(lengths: Lengths): Draw {
-  const all = { one: oneChange(lengths), two: twoChanges(lengths), kill: kills(lengths) };
   const random = new Random(options.seed);
-  return {
-    possible: all.one.length + all.two.length + all.kill.length,
-    drawn: [
-      ...drawn(all.one, options.one ?? all.one.length, random),
-      ...drawn(all.two, options.two, random),
-      ...drawn(all.kill, options.kill, random),
-    ],
-  };
+  const some = [
+    ...drawnOf(oneChange(lengths), options.one ?? Number.POSITIVE_INFINITY, random),
+    ...drawnOf(twoChanges(lengths), options.two, random),
+    ...drawnOf(kills(lengths), options.kill, random),
+  ];
+  // --minutes may end them early.
+  return { possible: sizeOf(all(lengths)), drawn: drawn(some, some.length, random) };
 }
 
 /** Far too many to list: two that stop, in each order, and as many that are killed instead. */
@@ -155,32 +203,53 @@ function ofMany(lengths: readonly number[]): Draw {
   return { possible, drawn: [...some(options.two, false), ...some(options.kill, true)] };
 }
 
+/** @param until milliseconds, when it is too late for another schedule */
 async function runAll(
   pair: Pair,
-  schedules: readonly string[],
+  rows: readonly Row[],
   serial: Outcome[],
   first: World,
-): Promise<{ wrong: Wrong[]; tried: number }> {
+  until: number,
+): Promise<{ wrong: Wrong[]; tried: number; ended: boolean }> {
   const wrong: Wrong[] = [];
   let next = 0;
   let tried = 0;
+  let ended = true;
   const worker = async (given?: World): Promise<void> => {
     let world = given;
-    for (let schedule = schedules[next++]; schedule !== undefined; schedule = schedules[next++]) {
-      if (options.stop && wrong.length > 0) break;
+    const run = async (schedule: string): Promise<string | undefined> => {
+      if (Date.now() > until || (options.stop && wrong.length > 0)) return undefined;
       world ??= await World.open(pair, places, step);
-      const found = await tryOut(world, schedule, serial).catch((error: Error) => [error.message]);
+      const { found, turns } = await tryOut(world, pair, schedule, serial);
       tried++;
-      if (found.length === 0) continue;
+      if (found.length === 0) return turns;
       wrong.push({ schedule, found });
       if (wrong.length <= 5) console.log(`  ${schedule}\n      ${found.slice(0, 8).join("\n      ")}`);
       await world.close();
       world = undefined;
-    }
+      return turns;
+    };
+    for (let row = rows[next++]; row !== undefined; row = rows[next++]) if (!(await wholeRow(row, run))) ended = false;
     await world?.close();
   };
   await Promise.all([worker(first), ...Array.from({ length: pair.card ? 0 : options.jobs - 1 }, () => worker())]);
-  return { wrong, tried };
+  return { wrong, tried, ended };
+}
+
+async function tryOut(
+  world: World,
+  pair: Pair,
+  schedule: string,
+  serial: readonly Outcome[],
+): Promise<{ found: string[]; turns: string }> {
+  let turns = "";
+  try {
+    const outcome = await world.run(schedule, options.fault);
+    turns = outcome.turns;
+    return { found: [...judge(pair, outcome, serial, schedule), ...(await world.clear())], turns };
+  } catch (error) {
+    return { found: [(error as Error).message], turns };
+  }
 }
 
 /** What this machine lacks for the pair. */
@@ -214,12 +283,12 @@ for (const pair of chosen) {
   const lacking = missing(pair);
   if (lacking !== undefined) {
     console.log(`${pair.name}: not run: ${lacking}`);
-    reports.push({ pair: pair.name, possible: 0, run: 0, wrong: [], notRun: lacking, seconds: 0 });
+    reports.push({ pair: pair.name, possible: 0, run: 0, whole: false, wrong: [], notRun: lacking, seconds: 0 });
     continue;
   }
   const report = await runPair(pair);
   reports.push(report);
-  const counts = `${report.run} schedules of ${report.possible}, ${report.wrong.length} wrong`;
+  const counts = `${report.run} schedules of ${report.possible}${report.whole ? ", all there are" : ""}, ${report.wrong.length} wrong`;
   console.log(`${report.pair}: ${counts} (${report.seconds.toFixed(1)} s)`);
 }
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(reports, null, 1)}\n`);

@@ -248,4 +248,5 @@ export const seeded: readonly { readonly fault: string; readonly pair: string }[
   { fault: "flock:podnic/host-device", pair: "host-device ADD, ADD of one device" },
   { fault: "flock:netns", pair: "host-device ADD, DEL of one container" },
   { fault: "rename:podnic/host-device", pair: "host-device ADD, ADD of one device" },
+  { fault: "flock:networks", pair: "macvlan ADD, gc --all, one pod dead" },
 ];

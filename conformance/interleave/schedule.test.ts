@@ -1,27 +1,84 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "../../src/testing/random.ts";
-import { drawn, isKill, kills, manyActors, oneChange, serialOrders, twoChanges } from "./schedule.ts";
+import {
+  drawn,
+  drawnOf,
+  isKill,
+  kills,
+  manyActors,
+  oneChange,
+  rowsOf,
+  type Shape,
+  serialOrders,
+  sizeOf,
+  twoChanges,
+  wholeRow,
+} from "./schedule.ts";
+
+const listed = (shapes: readonly Shape[]): string[] => drawnOf(shapes, Number.POSITIVE_INFINITY, new Random(1));
 
 describe("schedules of calls that make 3 and 2 system calls", () => {
   test("with one change stop either call before each of its later system calls", () => {
-    expect(oneChange([3, 2])).toEqual(["0:1,1,0", "0:2,1,0", "1:1,0,1"]);
+    expect(listed(oneChange([3, 2]))).toEqual(["0:1,1,0", "0:2,1,0", "1:1,0,1"]);
   });
   test("with two changes stop both, and either begins", () => {
-    expect(twoChanges([3, 2])).toEqual(["0:1,1:1,0,1", "0:2,1:1,0,1", "1:1,0:1,1,0", "1:1,0:2,1,0"]);
+    expect(listed(twoChanges([3, 2]))).toEqual(["0:1,1:1,0,1", "0:2,1:1,0,1", "1:1,0:1,1,0", "1:1,0:2,1,0"]);
   });
-  test("with a kill end one call, first or in the middle of the other", () => {
-    const all = kills([3, 2]);
-    expect(all).toEqual(["0:1k,1", "1:1,0:1k,1", "0:2k,1", "1:0,0:2k,1", "1:1k,0", "0:1,1:1k,0"]);
+  test("with a kill end one call, first or anywhere in the middle of the other", () => {
+    const all = listed(kills([3, 2]));
+    const within = ["0:1,1:1k,0", "0:2,1:1k,0", "1:1,0:1k,1", "1:1,0:2k,1"];
+    expect(all).toEqual(["0:1k,1", "0:2k,1", "1:1k,0", ...within]);
     expect(all.every(isKill)).toBe(true);
-    expect(oneChange([3, 2]).some(isKill)).toBe(false);
+    expect(listed(oneChange([3, 2])).some(isKill)).toBe(false);
   });
   test("are drawn without repetition, and again by the same seed", () => {
-    const all = twoChanges([20, 20]);
-    const some = drawn(all, 50, new Random(1));
+    const shapes = twoChanges([20, 20]);
+    const some = drawnOf(shapes, 50, new Random(1));
     expect(new Set(some).size).toBe(50);
-    expect(drawn(all, 50, new Random(1))).toEqual(some);
-    expect(drawn(all, 50, new Random(2))).not.toEqual(some);
-    expect(new Set(drawn(all, 9999, new Random(1)))).toEqual(new Set(all));
+    expect(drawnOf(shapes, 50, new Random(1))).toEqual(some);
+    expect(drawnOf(shapes, 50, new Random(2))).not.toEqual(some);
+    expect(sizeOf(shapes)).toBe(2 * 19 * 19);
+    expect(new Set(drawnOf(shapes, 9999, new Random(1)))).toEqual(new Set(listed(shapes)));
+    expect(drawn([1, 2, 3], 9, new Random(1)).sort()).toEqual([1, 2, 3]);
+  });
+});
+
+describe("all schedules of two calls", () => {
+  /** Call 1 makes `calls` of them when 0 has stopped at `stop`, sleeps for a lock, or ends. */
+  async function run(row: { shape: Shape; stop: number }, calls: (stop: number) => number): Promise<string[]> {
+    const made: string[] = [];
+    await wholeRow(row, async (schedule) => {
+      made.push(schedule);
+      const [, stop, second] = /^0:(\d+),1:(\d+)/.exec(schedule) ?? [];
+      return Number(second) < calls(Number(stop)) ? "ccee" : "csee";
+    });
+    return made;
+  }
+  const rows = rowsOf(twoChanges([3, 4]));
+
+  test("end where the second call ends or sleeps, because a later stop is the same schedule", async () => {
+    expect(await run(rows[0]!, () => 2)).toEqual(["0:1,1:1,0,1", "0:1,1:2,0,1"]);
+  });
+  test("go on where it makes more calls than alone", async () => {
+    expect(await run(rows[1]!, () => 6)).toHaveLength(6);
+  });
+  test("have one row for each stop of the first", () => {
+    expect(rows.map(({ shape, stop }) => shape.text(stop, 1))).toEqual([
+      "0:1,1:1,0,1",
+      "0:2,1:1,0,1",
+      "1:1,0:1,1,0",
+      "1:2,0:1,1,0",
+      "1:3,0:1,1,0",
+    ]);
+  });
+  test("of one stop are one for each", async () => {
+    const made: string[] = [];
+    for (const row of rowsOf(oneChange([3, 2])))
+      await wholeRow(row, async (schedule) => {
+        made.push(schedule);
+        return "cee";
+      });
+    expect(made).toEqual(["0:1,1,0", "0:2,1,0", "1:1,0,1"]);
   });
 });
 

@@ -1,30 +1,96 @@
 // Schedules of two actors with few changes between them, written as step.c reads them.
 import type { Random } from "../../src/testing/random.ts";
 
-/** How many system calls each actor makes when it runs alone first. */
+/** How many system calls, those that others can notice, each actor makes when it runs alone first. */
 export type Lengths = readonly [number, number];
 
+/** All schedules of one shape: the actor that goes first stops before each of its calls, or is killed there; so may the other. */
+export interface Shape {
+  /** Places where the first can stop. */
+  readonly first: number;
+  /** Places where the second can stop; it may make other calls than when it runs alone, so that there can be more. */
+  readonly second: number;
+  /** @param stop after how many calls, from 1 */
+  text(stop: number, secondStop: number): string;
+}
+
+const inBothOrders = ([a, b]: Lengths, shape: (first: 0 | 1, n: number, second: 0 | 1, m: number) => Shape): Shape[] =>
+  [shape(0, places(a), 1, places(b)), shape(1, places(b), 0, places(a))].filter((one) => one.first * one.second > 0);
+
 /** One actor stops once, in all places: the other runs from there to its end. */
-export function oneChange([a, b]: Lengths): string[] {
-  return [...upTo(a).map((k) => `0:${k},1,0`), ...upTo(b).map((k) => `1:${k},0,1`)];
+export function oneChange(lengths: Lengths): Shape[] {
+  return inBothOrders(lengths, (a, first, b) => ({ first, second: 1, text: (k) => `${a}:${k},${b},${a}` }));
 }
 
 /** Both stop once, in all places. */
-export function twoChanges([a, b]: Lengths): string[] {
-  const both = (first: 0 | 1, n: number, second: 0 | 1, m: number) =>
-    upTo(n).flatMap((k) => upTo(m).map((l) => `${first}:${k},${second}:${l},${first},${second}`));
-  return [...both(0, a, 1, b), ...both(1, b, 0, a)];
+export function twoChanges(lengths: Lengths): Shape[] {
+  return inBothOrders(lengths, (a, first, b, second) => ({
+    first,
+    second,
+    text: (k, l) => `${a}:${k},${b}:${l},${a},${b}`,
+  }));
 }
 
-/** One is killed at each of its system calls, before or in the middle of the other. */
-export function kills([a, b]: Lengths): string[] {
-  const one = (killed: 0 | 1, n: number, other: 0 | 1, m: number) =>
-    upTo(n).flatMap((k) => [`${killed}:${k}k,${other}`, `${other}:${(k * 7) % m},${killed}:${k}k,${other}`]);
-  return [...one(0, a, 1, b), ...one(1, b, 0, a)];
+/** One is killed at each of its system calls, before the other, or where the other has stopped at each of its own. */
+export function kills(lengths: Lengths): Shape[] {
+  return [
+    ...inBothOrders(lengths, (a, first, b) => ({ first, second: 1, text: (k) => `${a}:${k}k,${b}` })),
+    ...inBothOrders(lengths, (a, first, b, second) => ({
+      first,
+      second,
+      text: (k, l) => `${a}:${k},${b}:${l}k,${a}`,
+    })),
+  ];
 }
 
 export function isKill(schedule: string): boolean {
   return schedule.includes("k");
+}
+
+export const sizeOf = (shapes: readonly Shape[]): number =>
+  shapes.reduce((sum, { first, second }) => sum + first * second, 0);
+
+/** `count` different ones of these, drawn; all when there are no more. */
+export function drawnOf(shapes: readonly Shape[], count: number, random: Random): string[] {
+  const size = sizeOf(shapes);
+  if (count >= size) return Array.from({ length: size }, (_, n) => numbered(shapes, n));
+  const chosen = new Set<number>();
+  while (chosen.size < count) chosen.add(random.below(size));
+  return [...chosen].map((n) => numbered(shapes, n));
+}
+
+function numbered(shapes: readonly Shape[], n: number): string {
+  let rest = n;
+  for (const { first, second, text } of shapes) {
+    if (rest < first * second) return text(1 + Math.floor(rest / second), 1 + (rest % second));
+    rest -= first * second;
+  }
+  throw new RangeError(`no schedule ${n}`);
+}
+
+/** One place of the first actor, with all places of the second; found by running, because what the second does depends on the place. */
+export interface Row {
+  readonly shape: Shape;
+  readonly stop: number;
+}
+
+export const rowsOf = (shapes: readonly Shape[]): Row[] =>
+  shapes.flatMap((shape) => Array.from({ length: shape.first }, (_, n) => ({ shape, stop: n + 1 })));
+
+/**
+ * Runs all schedules of a row. `run` returns step.c's letters, one for each turn: where the second turn did not reach its count, a larger
+ * one is the same schedule.
+ * @return whether it came to the row's end
+ */
+export async function wholeRow(
+  { shape, stop }: Row,
+  run: (schedule: string) => Promise<string | undefined>,
+): Promise<boolean> {
+  for (let second = 1; ; second++) {
+    const turns = await run(shape.text(stop, second));
+    if (turns === undefined) return false;
+    if (shape.second === 1 || turns[1] !== "c") return true;
+  }
 }
 
 /** One of three or more actors: two of them stop once, and any of them goes first. */
@@ -51,7 +117,7 @@ export function serialOrders(count: number): string[] {
 }
 
 /** `count` of them in the order drawn, all when there are no more. */
-export function drawn(all: readonly string[], count: number, random: Random): string[] {
+export function drawn<T>(all: readonly T[], count: number, random: Random): T[] {
   const rest = [...all];
   for (let at = 0; at < Math.min(count, rest.length); at++) {
     const other = at + random.below(rest.length - at);
@@ -60,4 +126,4 @@ export function drawn(all: readonly string[], count: number, random: Random): st
   return rest.slice(0, count);
 }
 
-const upTo = (length: number): number[] => Array.from({ length: Math.max(0, length - 1) }, (_, n) => n + 1);
+const places = (length: number): number => Math.max(0, length - 1);

@@ -3,12 +3,14 @@
 // An actor is a directory: `exec` is the program's path, `arguments` and `env` have a NUL after each entry, `in` is its stdin; `out` and `err` are written.
 // Its process and all that this starts are traced, and every one stands before its next system call unless it is the one that runs.
 // The schedule: comma-separated turns, "0:17" actor 0 makes 17 system calls, "0" it runs until it ends, "0:17k" it is killed after 17.
+// A call that only its own process can notice (isPrivate) is not counted: a stop before it is the same as one before the next call that is.
 // The schedule "-": one actor, which is not traced, for what comes before and after; it costs a fraction.
 // Who sleeps in the kernel, for a lock or a time, gives its turn to the next. At the end all others run to their ends, in their order.
 // -F FAULT puts a fault into every actor, which whoever watches must notice: the system calls of that name (table `faults`) succeed without
 // doing anything. Others do something else: "shared" makes exclusive locks shared ones, "exclusive" takes O_EXCL away, "overwrite" makes a rename
 // of a link. "flock:TEXT": only where the path of the call's first descriptor contains TEXT. -l writes each step to stderr.
-// Prints a line for each actor: its wait status, the system calls that it made, how often it gave its turn away.
+// Prints a line for each actor: its wait status, the system calls that were counted, how often it gave its turn away. Then a line with a letter
+// for each turn: "c" its count was reached, "s" it slept before that, "e" it ended. With "s" or "e" a larger count is the same schedule.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -21,12 +23,14 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_ACTORS = 4, MOST_TASKS = 64, LIMIT_MS = 20000, SLEEP_US = 300 };
+enum { MOST_ACTORS = 4, MOST_TASKS = 64, LIMIT_MS = 20000, SLEEP_US = 300, MOST_FILES = 1024, MOST_TURNS = 64 };
 /** Where a task stands. ENTRY: before a system call. INSIDE: the kernel has not answered yet. */
 enum state { ENTRY, INSIDE, GONE };
 
@@ -42,6 +46,7 @@ struct task {
 struct actor {
   pid_t pid;
   int status, calls, waits, ended;
+  char locks[MOST_FILES]; // descriptors that were ever locked
 };
 
 /** What -F knows. `directory`: 1 when the descriptor has to be one of a directory, -1 when it must not. */
@@ -67,6 +72,8 @@ static const struct fault faults[] = {
 static struct task tasks[MOST_TASKS];
 static struct actor actors[MOST_ACTORS];
 static int taskCount, actorCount, loud, untraced;
+static sigset_t childSignal;
+static char turns[MOST_TURNS + 1];
 static const struct fault *fault;
 static const char *faultPath;
 
@@ -116,6 +123,9 @@ static void become(const char *dir) {
   split(text, size, environment, 256);
   redirect(dir, "out", O_WRONLY | O_CREAT | O_TRUNC, 1);
   redirect(dir, "err", O_WRONLY | O_CREAT | O_TRUNC, 2);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
   if (!untraced) {
     ptrace(PTRACE_TRACEME, 0, 0, 0);
     raise(SIGSTOP);
@@ -231,8 +241,8 @@ static int settle(struct task *task) {
     if (kernelState(task->pid) != 'S') asleep = 0;
     else if (asleep == 0) asleep = at;
     else if (at - asleep > SLEEP_US) return (task->asleep = 1), 0;
-    struct timespec pause = {0, 20000};
-    nanosleep(&pause, NULL);
+    struct timespec pause = {0, 100000};
+    sigtimedwait(&childSignal, NULL, &pause); // until it reports
   }
   return 1;
 }
@@ -285,14 +295,75 @@ static void show(struct task *task) {
     fprintf(stderr, "%d:%d %d syscall %llu\n", task->actor, actors[task->actor].calls, task->pid, (unsigned long long)info.entry.nr);
 }
 
-/** One system call of an actor. @return 0 when none of its tasks can go on by itself, or it has ended */
-static int step(int actor) {
-  poll_(actor);
-  struct task *task = ready(actor);
-  if (task == NULL) return 0;
+/** Whether a descriptor leads to a file or directory whose closing changes nothing for others: no lock ends, no namespace loses its last user. */
+static int closesQuietly(const struct task *task, int fd) {
+  char path[64];
+  struct stat about;
+  struct statfs system;
+  if (fd >= MOST_FILES || actors[task->actor].locks[fd]) return 0;
+  snprintf(path, sizeof path, "/proc/%d/fd/%d", task->pid, fd);
+  if (stat(path, &about) < 0) return 1; // it is not open
+  if (S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode)) return 1;
+  if (!S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) return 0;
+  return statfs(path, &system) == 0 && system.f_type != 0x6e736673; // nsfs
+}
+
+/** Pipes between the processes of an actor, and its three standard descriptors. */
+static int isOwn(pid_t pid, int fd) {
+  char path[64];
+  struct stat about;
+  if (fd >= 0 && fd <= 2) return 1;
+  snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
+  return stat(path, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode));
+}
+
+/** A path that no call of any actor makes, removes or changes: "/", "." and what the kernel says about the process itself. */
+static int isFixed(pid_t pid, unsigned long long address) {
+  char path[32] = "";
+  struct iovec local = {path, sizeof path - 1}, remote = {(void *)address, sizeof path - 1};
+  if (process_vm_readv(pid, &local, 1, &remote, 1, 0) < 0) return 0;
+  return strcmp(path, "/") == 0 || strcmp(path, ".") == 0 || strncmp(path, "/proc/self/ns", 13) == 0 || strncmp(path, "/proc/thread-self/ns", 20) == 0;
+}
+
+/** Whether no other actor can notice the call before which the task stands, nor the task, by its result, the calls of another. */
+static int isPrivate(const struct task *task) {
+  struct __ptrace_syscall_info info;
+  if (ptrace(PTRACE_GET_SYSCALL_INFO, task->pid, sizeof info, &info) < 0) return 0;
+  int fd = info.entry.args[0];
+  switch (info.entry.nr) {
+    // Memory, signals and rights of the process.
+    case SYS_arch_prctl: case SYS_set_tid_address: case SYS_set_robust_list: case SYS_rseq: case SYS_prlimit64: case SYS_getrlimit:
+    case SYS_mmap: case SYS_munmap: case SYS_mprotect: case SYS_mremap: case SYS_brk: case SYS_madvise: case SYS_mincore:
+    case SYS_rt_sigaction: case SYS_rt_sigprocmask: case SYS_rt_sigreturn: case SYS_sigaltstack: case SYS_tgkill:
+    case SYS_getpid: case SYS_gettid: case SYS_getppid: case SYS_getuid: case SYS_geteuid: case SYS_getgid: case SYS_getegid:
+    case SYS_capget: case SYS_capset: case SYS_prctl: case SYS_seccomp: case SYS_umask: case SYS_uname:
+    case SYS_landlock_create_ruleset: case SYS_landlock_add_rule: case SYS_landlock_restrict_self:
+    // Time, threads, and the processes that it starts.
+    case SYS_clock_gettime: case SYS_gettimeofday: case SYS_time: case SYS_getrandom: case SYS_nanosleep: case SYS_clock_nanosleep:
+    case SYS_futex: case SYS_sched_yield: case SYS_sched_getaffinity: case SYS_epoll_create1: case SYS_epoll_ctl: case SYS_epoll_pwait: case SYS_eventfd2:
+    case SYS_fork: case SYS_vfork: case SYS_clone: case SYS_clone3: case SYS_wait4: case SYS_waitid:
+    // Descriptors that nobody else has.
+    case SYS_socket: case SYS_setsockopt: case SYS_getsockopt: case SYS_getsockname: case SYS_pipe2: case SYS_dup: case SYS_dup2: case SYS_dup3: case SYS_lseek:
+    // The disk, which only a power failure shows.
+    case SYS_fsync: case SYS_fdatasync: case SYS_fstatfs:
+      return 1;
+    case SYS_read: case SYS_write: case SYS_fstat: return isOwn(task->pid, fd);
+    case SYS_statx: return fd >= 0 && fd <= 2;
+    case SYS_fcntl: return info.entry.args[1] <= F_SETFL || info.entry.args[1] == F_DUPFD_CLOEXEC;
+    case SYS_openat: return !(info.entry.args[2] & O_CREAT) && isFixed(task->pid, info.entry.args[1]);
+    case SYS_flock:
+      if (fd >= 0 && fd < MOST_FILES) actors[task->actor].locks[fd] = 1;
+      return 0;
+    case SYS_close: return closesQuietly(task, fd);
+    default: return 0;
+  }
+}
+
+/** One system call of the actor's task. @return 0 when none of its tasks can go on by itself, or it has ended */
+static int step(struct task *task) {
+  int actor = task->actor;
   if (loud) show(task);
   if (fault != NULL) spoil(task);
-  actors[actor].calls++;
   task->state = INSIDE;
   proceed(task->pid, 0);
   if (!settle(task)) actors[actor].waits++;
@@ -308,19 +379,29 @@ static void killActor(int actor) {
   while (!actors[actor].ended) poll_(actor);
 }
 
-/** Lets an actor go until it ends, has made `count` calls, or sleeps. */
-static void turn(int actor, int count) {
-  for (int made = 0; made < count && !actors[actor].ended; made++)
-    if (!step(actor)) return;
+/** Lets an actor go until it ends, has made `count` calls that others can notice, or sleeps. @return which, as a letter */
+static char turn(int actor, int count) {
+  while (!actors[actor].ended) {
+    poll_(actor);
+    struct task *task = ready(actor);
+    if (task == NULL) break;
+    if (!isPrivate(task)) {
+      if (count-- == 0) return 'c';
+      actors[actor].calls++;
+    }
+    if (!step(task)) break;
+  }
+  return actors[actor].ended ? 'e' : 's';
 }
 
 static void play(char *schedule) {
-  for (char *part = strtok(schedule, ","); part != NULL; part = strtok(NULL, ",")) {
+  int made = 0;
+  for (char *part = strtok(schedule, ","); part != NULL && made < MOST_TURNS; part = strtok(NULL, ",")) {
     char *end;
     int actor = strtol(part, &end, 10), count = 1 << 30;
     if (actor < 0 || actor >= actorCount) die("no such actor in the schedule");
     if (*end == ':') count = strtol(end + 1, &end, 10);
-    turn(actor, count);
+    turns[made++] = turn(actor, count);
     if (*end == 'k') killActor(actor);
   }
 }
@@ -394,9 +475,13 @@ int main(int argc, char **argv) {
   }
   actorCount = argc - optind - 1;
   if (strcmp(argv[optind], "-") == 0) return runAlone(argv[optind + 1]);
+  sigemptyset(&childSignal);
+  sigaddset(&childSignal, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &childSignal, NULL);
   for (int i = 0; i < actorCount; i++) start(i, argv[optind + 1 + i]);
   play(argv[optind]);
   finish();
   for (int i = 0; i < actorCount; i++) printf("%d %d %d\n", actors[i].status, actors[i].calls, actors[i].waits);
+  puts(turns);
   return 0;
 }

@@ -9,6 +9,8 @@ import { PICTURE_SCRIPT, parsePicture, stateFiles } from "../harness/state.ts";
 import { type Call, type Operation, type Pair, PLUGINS, VF } from "./calls.ts";
 
 const CASE = "/run/case";
+/** Devices that are there before ADD. */
+const LENT = /^(nic0|nic0p|up0|up1|vf\d)$/;
 
 /** What a schedule has left. */
 export interface Outcome {
@@ -17,8 +19,10 @@ export interface Outcome {
   readonly left: readonly string[];
   /** What each actor logged, for whoever looks for a cause. */
   readonly logged: readonly string[];
-  /** System calls that each actor made. */
+  /** System calls that each actor made, of those that others can notice. */
   readonly calls: readonly number[];
+  /** For each turn of the schedule a letter of step.c's. */
+  readonly turns: string;
 }
 
 /** Directories of the plugins. */
@@ -34,6 +38,7 @@ export class World {
   readonly #pair: Pair;
   readonly #bin: string;
   readonly #peer: string;
+  readonly #hasRules: boolean;
   #card: Card | undefined;
   /** What there is when nothing is attached. */
   #bare: readonly string[] = [];
@@ -45,6 +50,7 @@ export class World {
     this.#pair = pair;
     this.#bin = resolve(places.bin);
     this.#peer = resolve(places.peer);
+    this.#hasRules = pair.actors.some((actor) => "config" in actor && actor.config.type === "bridge");
   }
 
   /** @param step the compiled step.c */
@@ -55,6 +61,10 @@ export class World {
     copyFileSync(step, `${world.#root}${CASE}/step`);
     chmodSync(`${world.#root}${CASE}/step`, 0o755);
     await world.#shell.run(`mkdir -p /etc/cni/net.d; ip netns add c2; ip -n c2 link set lo up; ${pair.inside}`);
+    // The same in each world, so that what they leave can be compared.
+    await world.#shell.run(
+      `n=0; for name in up0 up1 nic0 nic0p; do n=$((n + 1)); ip link set $name address 02:00:00:00:aa:0$n 2>/dev/null; done; true`,
+    );
     pair.actors.forEach((actor, n) => {
       world.#write(String(n), actor);
     });
@@ -87,20 +97,47 @@ export class World {
       if (failed !== "") throw new Error(`${nameOf(actor)} before the schedule: ${failed}`);
     }
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns del ${pod}`);
+    this.#cacheDead();
     const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
     const stepped = await this.#shell.run(
       `${CASE}/step ${fault === undefined ? "" : `-F '${fault}'`} ${schedule} ${dirs} 2>&1`,
       60_000,
     );
     const lines = stepped.trim().split("\n");
+    const turns = lines.pop()!;
     if (lines.length !== this.#pair.actors.length) throw new Error(stepped.trim());
     const reports = lines.map((line) => line.split(" ").map(Number));
     return {
       said: reports.map(([status], n) => this.#said(n, status!, "podnic" in this.#pair.actors[n]!)),
       calls: reports.map(([, calls]) => calls!),
+      turns,
       left: await this.#left(),
       logged: reports.map((_, n) => readFileSync(`${this.#root}${CASE}/${n}/err`, "utf8").trim()),
     };
+  }
+
+  /**
+   * What the runtime keeps of each attachment: without it nobody knows of a lease that its container is gone. And that of a pod that runs:
+   * only with it /run/netns is the directory that the runtime meant, for a command that does not see the machine's processes.
+   */
+  #cacheDead(): void {
+    if (this.#pair.dead === undefined) return;
+    const dir = `${this.#root}/var/lib/cni/results`;
+    mkdirSync(dir, { recursive: true });
+    const keep = (networkName: string, containerId: string, pod: string) => {
+      const entry = {
+        kind: "cniCacheV1",
+        containerId,
+        ifName: "eth0",
+        networkName,
+        netns: `/run/netns/${pod}`,
+        result: {},
+      };
+      writeFileSync(`${dir}/${networkName}-${containerId}-eth0`, JSON.stringify(entry));
+    };
+    keep("net0", "ctr-0", "c2");
+    for (const call of this.#pair.given)
+      if ("config" in call && this.#pair.dead.includes(call.pod!)) keep("net1", call.container!, call.pod!);
   }
 
   /** DEL of all. @return what is not as in the beginning then */
@@ -116,8 +153,8 @@ export class World {
       if (failed !== "") found.push(`${nameOf(operation)} after it: ${failed}`);
     }
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns add ${pod}; ip -n ${pod} link set lo up`);
-    // A bridge that ADD made stays, empty.
-    await this.#shell.run("ip link del br0 2>/dev/null; true");
+    // A bridge that ADD made stays, empty. The runtime forgets.
+    await this.#shell.run("ip link del br0 2>/dev/null; rm -rf /var/lib/cni/results; true");
     const now = await this.#left();
     const expected = new Set(this.#bare);
     found.push(...now.filter((line) => !expected.has(line)).map((line) => `left over: ${line}`));
@@ -182,10 +219,12 @@ export class World {
       all.map((link) => {
         const addresses = link.addresses.flatMap(({ scope, cidr }) => (scope === "link" ? [] : [cidr])).join(" ");
         const name = link.name.replace(/^veth[0-9a-f]{8}$/, "veth");
-        return `${where || "host"} ${name} mtu ${link.mtu} ${link.up ? "up" : "down"} ${addresses}`.trim();
+        // The addresses of those that ADD makes are random.
+        const fixed = LENT.test(link.name) || LENT.test(link.alias) ? ` ${link.mac} alias "${link.alias}"` : "";
+        return `${where || "host"} ${name} mtu ${link.mtu} ${link.up ? "up" : "down"}${fixed} ${addresses}`.trim();
       }),
     );
-    const rules = await this.#shell.run("command -v nft >/dev/null && nft list ruleset 2>/dev/null; true");
+    const rules = this.#hasRules ? await this.#shell.run("nft list ruleset 2>/dev/null; true") : "";
     for (const line of rules.split("\n")) if (/ masquerade$|198\.51/.test(line)) lines.push(`rule ${line.trim()}`);
     if (this.#card !== undefined) lines.push(await this.#shell.run(`ip link show ${this.#card.pf} | grep 'vf 0'`));
     for (const [path, content] of stateFiles(this.#root)) {
