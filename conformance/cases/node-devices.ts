@@ -8,6 +8,7 @@ import { type Situation, situations, UPLINK } from "./node-situations.ts";
 function configOf({ device = "dev0", mode }: Situation): Config {
   const base = { cniVersion: "1.0.0", name: "net1" };
   if (mode === undefined) return { ...base, type: "host-device", device };
+  if (mode === "ipvlan") return { ...base, type: "ipvlan", master: device };
   const senders = mode === "source" ? { macaddr: ["02:00:00:00:00:01"] } : {};
   return { ...base, type: "macvlan", master: device, mode, ...senders };
 }
@@ -48,7 +49,7 @@ const caseOf = (situation: Situation): Case =>
     "the node keeps what it needs, and what exists for others",
     `${situation.what}: ${situation.refused === undefined && situation.immovable !== true ? "handed over" : "refused"}`,
     (t) => judge(t, situation),
-    { needs: [situation.mode === undefined ? "plugin:host-device" : "plugin:macvlan", ...(situation.needs ?? [])] },
+    { needs: [`plugin:${configOf(situation).type}`, ...(situation.needs ?? [])] },
   );
 
 export const nodeDevices: CaseTable = { perMain: [], fixed: situations.map(caseOf) };

@@ -11,7 +11,7 @@ export interface Situation {
   /** Shell lines that make the situation. */
   readonly setup?: string;
   readonly device?: string;
-  /** macvlan's mode, when it is a master for macvlan. */
+  /** macvlan's mode, when it is a master for macvlan; "ipvlan", when it is one for that. */
   readonly mode?: string;
   readonly policy?: { allow?: string[]; deny?: string[]; source?: string[] };
   readonly needs?: readonly string[];
@@ -28,6 +28,9 @@ const OWN = "ip address add 10.0.10.93/24 dev dev0; ip route add default via 10.
 const SIX = "ip -6 address add 2001:db8:5::93/64 dev dev0 nodad";
 const RA = "ip -6 route add default via fe80::1 dev dev0 proto ra";
 const ON = "ip address add 10.0.10.93/24 dev dev0";
+/** ta0, which a process has open: TUNSETIFF of IFF_TAP | IFF_NO_PI. */
+const holdTap = (then: string): string =>
+  `perl -e 'open(T, "+<", "/dev/net/tun") or die; ioctl(T, 0x400454ca, pack("a16s@40", "ta0", 0x1002)) or die; sleep 20' >/dev/null 2>&1 & for i in $(seq 100); do [ -e /sys/class/net/ta0 ] && break; sleep 0.02; done; ${then}`;
 const DEFAULT = "a default route of this node";
 const ALLOWED: Situation[] = [
   { id: "ND-01", what: "network card or virtual function", why: "the node does not use it" },
@@ -125,9 +128,9 @@ const ALLOWED: Situation[] = [
   },
   {
     id: "ND-15",
-    what: "tap or tun interface",
+    what: "tap or tun interface that no process has open",
     why: "the node does not use it",
-    setup: "ip tuntap add ta0 mode tap",
+    setup: "ip tuntap add ta0 mode tap; ip link set ta0 up",
     device: "ta0",
     needs: ["kernel:tun"],
   },
@@ -163,6 +166,21 @@ const ALLOWED: Situation[] = [
     refused: "carries frames for other pods, which a pod in source mode could read",
     why: "the pod could read what is sent to other pods that share the device",
     mode: "source",
+  },
+  {
+    id: "ND-80",
+    what: "veth with an address in a subnet as the master of a macvlan in bridge mode (a node that is a container: kind, k3d)",
+    why: "it is the node's own, and the node keeps it",
+    setup:
+      "ip link add eth7 type veth peer name x netns c1; ip link set eth7 up; ip address add 172.18.0.2/16 dev eth7",
+    device: "eth7",
+    mode: "bridge",
+  },
+  {
+    id: "ND-81",
+    what: "network card with on-link routes to the private subnets (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16)",
+    why: "the routes lead only to the device's own link",
+    setup: "for to in 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16; do ip route add $to dev dev0; done",
   },
   {
     id: "ND-73",
@@ -550,7 +568,88 @@ const ROUTES: Situation[] = [
   },
 ];
 
-export const situations: readonly Situation[] = [...ALLOWED, ...OTHERS, ...ROUTES];
+const SHARED: Situation[] = [
+  {
+    id: "ND-82",
+    what: "a pod's veth as the master of a macvlan in bridge mode",
+    refused: "its other end is in another namespace",
+    why: "the new pod could answer in the node's name on the other pod's wire",
+    setup: "ip link add cali1 type veth peer name x netns c1; ip link set cali1 up",
+    device: "cali1",
+    mode: "bridge",
+  },
+  {
+    id: "ND-83",
+    what: "as ND-82, and the veth has the pod's gateway as its address (ptp)",
+    refused: "its other end is in another namespace",
+    why: "the new pod could answer in the node's name on the other pod's wire",
+    setup:
+      "ip link add veth7 type veth peer name x netns c1; ip link set veth7 up; ip address add 10.1.0.1/32 dev veth7; ip route add 10.1.0.5/32 dev veth7",
+    device: "veth7",
+    mode: "bridge",
+  },
+  {
+    id: "ND-84",
+    what: "as ND-82, as the master of an ipvlan",
+    refused: "its other end is in another namespace",
+    why: "the new pod could answer in the node's name on the other pod's wire",
+    setup: "ip link add cali1 type veth peer name x netns c1; ip link set cali1 up",
+    device: "cali1",
+    mode: "ipvlan",
+    needs: ["kernel:ipvlan"],
+  },
+  {
+    id: "ND-85",
+    what: "tap interface that a virtual machine has open",
+    refused: "is used by a process of this node (kind tun)",
+    why: "the virtual machine would lose its connection",
+    setup: holdTap("ip link set ta0 up"),
+    device: "ta0",
+    needs: ["kernel:tun", "program:perl"],
+  },
+  {
+    id: "ND-86",
+    what: "as ND-85, and the interface is down",
+    refused: "is used by a process of this node (kind tun)",
+    why: "the virtual machine would lose its connection",
+    setup: holdTap("true"),
+    device: "ta0",
+    needs: ["kernel:tun", "program:perl"],
+  },
+  {
+    id: "ND-87",
+    what: "macvtap interface",
+    refused: "(kind macvtap)",
+    why: "a virtual machine is connected to it",
+    setup: "ip link add mt0 link dev0 type macvtap mode bridge",
+    device: "mt0",
+    needs: ["kernel:macvtap"],
+  },
+  {
+    id: "ND-88",
+    what: "device with 223 routes without a gateway, which together are a default route",
+    refused: "carries this node's route to",
+    why: "the node's traffic uses the routes",
+    setup: `${NO_UPLINK}; for net in $(seq 1 223); do echo "route add $net.0.0.0/8 dev dev0"; done | ip -batch -`,
+  },
+  {
+    id: "ND-89",
+    what: "as ND-88, in IPv6 (32 routes with a prefix length of 8)",
+    refused: "carries this node's route to",
+    why: "the node's traffic uses the routes",
+    setup: 'for net in $(seq 32 63); do printf "route add %x00::/8 dev dev0\\n" $net; done | ip -6 -batch -',
+  },
+  {
+    id: "ND-90",
+    what: "parent of a VLAN interface with 128 routes without a gateway, which together are half of the internet",
+    refused: "is below dev0.7, which carries",
+    why: "the node's traffic uses the routes",
+    setup: `ip link add link dev0 name dev0.7 type vlan id 7; ip link set dev0.7 up; for net in $(seq 1 126); do echo "route add $net.0.0.0/8 dev dev0.7"; done | ip -batch -`,
+    needs: ["kernel:vlan"],
+  },
+];
+
+export const situations: readonly Situation[] = [...ALLOWED, ...OTHERS, ...SHARED, ...ROUTES];
 
 /** The table of docs/configuration.md. */
 export function situationTable(): string {

@@ -45,8 +45,8 @@ export function makeNode({ kept, bootId, cards = 1 }: Boot): void {
   }
   makeLan(cards);
   makePlugins();
-  // What stands for cards are veths, which podnic lends only when the node's policy says so.
-  writeFileSync("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: ["ens5", "dev1", "dev2"] } }));
+  // What stands for cards are veths, which podnic lends, or connects pods to, only when the node's policy says so.
+  writeFileSync("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: ["ens5", "ens6", "dev1", "dev2"] } }));
 }
 
 function makeLan(generation: number): void {

@@ -155,6 +155,8 @@ export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[]
 
 /** Bits of the longest prefix that may lead to half of the world. */
 export const WIDE = 4;
+/** Of the longest of which a few may do so together. */
+const SPLIT = 8;
 
 /** `seen` has the devices and tables of which one was chosen. */
 function isRelevant(bytes: Bytes, start: number, end: number, index: number, seen: Set<string>): boolean {
@@ -171,7 +173,7 @@ function isRelevant(bytes: Bytes, start: number, end: number, index: number, see
   const table = findAttribute(bytes, attributes, end, c.RTA_TABLE, 4);
   const number = table === undefined ? bytes.u8[start + 4] : bytes.u32[table[0] >> 2];
   const key = `${device} ${number} ${bytes.u8[start + 5] === c.RTPROT_RA}`;
-  const isWide = bytes.u8[start + 1]! <= WIDE;
+  const isWide = bytes.u8[start + 1]! <= SPLIT;
   if (seen.has(key) && !isWide) return false;
   const via = [c.RTA_GATEWAY, c.RTA_VIA].some((type) => findAttribute(bytes, attributes, end, type, 0) !== undefined);
   if (via) seen.add(key);

@@ -34,8 +34,8 @@ export interface Use {
 export function usedByNode(route: RouteSocket, link: Link, routes: KernelRoute[]): Use | undefined {
   const stack = new Stack(route, link);
   const tables = new Tables(route);
-  for (const found of routes) {
-    if (!leadsAway(found) || found.protocol === c.RTPROT_RA) continue;
+  for (const found of [...routes.filter(leadsAway), ...widelySplit(routes)]) {
+    if (found.protocol === c.RTPROT_RA) continue;
     const carrier = stack.carrierOf(found);
     if (carrier !== undefined && tables.areUsed(found, carrier)) return { carrier, route: found };
   }
@@ -49,6 +49,23 @@ export function usedByNode(route: RouteSocket, link: Link, routes: KernelRoute[]
 function leadsAway({ type, dst, nexthops, nexthopId }: KernelRoute): boolean {
   if (type !== c.RTN_UNICAST) return false;
   return isWide(dst) || nexthopId !== undefined || nexthops.some(({ gateway }) => gateway !== undefined);
+}
+
+/**
+ * Routes without a gateway that are narrow each and wide together, as 223 times a /8: one of each device and table over which as many
+ * destinations are reached as over one that is wide (isWide).
+ */
+function widelySplit(routes: KernelRoute[]): KernelRoute[] {
+  const shares = new Map<string, number>();
+  return routes.filter((found) => {
+    if (found.type !== c.RTN_UNICAST || found.dst.length <= WIDE || leadsAway(found)) return false;
+    const { family, table, dst, nexthops } = found;
+    const key = `${family} ${table} ${nexthops[0]?.ifIndex}`;
+    const before = shares.get(key) ?? 0;
+    const after = before + 2 ** -dst.length;
+    shares.set(key, after);
+    return before < 2 ** -WIDE && after >= 2 ** -WIDE;
+  });
 }
 
 function isConfiguredWay({ type, protocol, dst, table }: KernelRoute): boolean {

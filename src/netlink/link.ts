@@ -167,6 +167,7 @@ export const linkAttributes = new Table("link", {
 const footing = new Table("link", {
   link: [c.IFLA_LINK, u32],
   linkNetnsid: [c.IFLA_LINK_NETNSID, s32],
+  carrier: [c.IFLA_CARRIER, u8],
   linkInfo: [c.IFLA_LINKINFO, nested(new Table("linkinfo", { kind: [c.IFLA_INFO_KIND, bareText] }))],
 });
 export type Footing = Values<typeof footing.rows>;

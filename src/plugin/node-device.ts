@@ -2,19 +2,25 @@
 // configuration may be a tenant. docs/configuration.md has the table of what is allowed and what is refused.
 import { policy } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
-import { getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
-import type { NetNs } from "../link/namespace.ts";
+import { listAddresses } from "../link/address.ts";
+import { askLink, getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
+import { type NetNs, ownNamespace } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
 import { tunnelOver } from "../link/tunnel.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
 import { othersOn } from "../link/uppers.ts";
+import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
+import { readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { fits, isListed } from "./device-list.ts";
 
-/** Kinds of virtual interfaces that are made to be used by whoever has them. All others are part of how somebody else's packets travel. */
+/**
+ * Kinds of virtual interfaces that are made to be used by whoever has them. All others are part of how somebody else's packets travel; a
+ * macvtap or ipvtap is one half, whose other half is a file that a virtual machine has open.
+ */
 const TO_LEND = [
   ...["vlan", "macsec", "bond", "team", "hsr", "dummy", "ipoib", "veth", "tun", "netdevsim"],
-  ...["macvlan", "macvtap", "ipvlan", "ipvtap", "vcan", "vxcan", "can", "wwan"],
+  ...["macvlan", "ipvlan", "vcan", "vxcan", "can", "wwan"],
 ];
 
 /**
@@ -23,7 +29,7 @@ const TO_LEND = [
  */
 export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
-  refuseWhatIsOthers(link);
+  refuseWhatIsOthers(route, link);
   if (link.master !== 0 && link.slaveKind !== "vrf") {
     const master = getLink(route, link.master)?.name ?? `interface ${link.master}`;
     refuse(link, `is a port of the ${link.slaveKind || "interface"} ${master}`);
@@ -62,13 +68,17 @@ function mayGo(link: Link): boolean {
   return isListed(link, policy().devices.allow);
 }
 
-function refuseWhatIsOthers(link: Link): void {
+function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
   if (link.kind === "") return;
   if (!TO_LEND.includes(link.kind)) {
     refuse(link, `carries other programs' packets (kind ${link.kind})`);
   }
+  // It has a carrier as long as a process (a virtual machine, a VPN) has it open, up or down.
+  if (link.kind === "tun" && askLink(route, link.index, readFooting)?.carrier !== 0) {
+    refuse(link, "is used by a process of this node (kind tun)");
+  }
   if (link.linkNetnsid === undefined) return;
-  const other = link.kind === "veth" || link.kind === "vxcan" ? "its other end" : "the device below it";
+  const other = isPair(link) ? "its other end" : "the device below it";
   refuse(link, `is a ${link.kind}, and ${other} is in another namespace: it serves a pod or container`);
 }
 
@@ -78,10 +88,31 @@ export function refuseDenied(link: Link): void {
   throw denied(link);
 }
 
-/** What becomes a part of the device's network: what the policy denies, and bridges that it does not list. Throws Failure("invalid config"). */
+/**
+ * What becomes a part of the device's network: what the policy denies, bridges that it does not list, and another pod's wire, on which it could
+ * answer in the host's name. Throws Failure("invalid config").
+ */
 export function refuseToJoin(link: Link): void {
   refuseDenied(link);
   if (link.kind === "bridge") refuseUnlistedBridge(link);
+  if (!isPair(link) || link.linkNetnsid === undefined || isListed(link, policy().devices.allow)) return;
+  if (!hasSubnet(link))
+    refuse(link, `is a ${link.kind}, and its other end is in another namespace: it serves a pod or container`);
+}
+
+/**
+ * The uplink of a node that is a container itself (kind, k3d, LXD) is a veth as well. It has an address in a subnet; a pod's has none, or the pod's
+ * gateway alone (ptp).
+ */
+function hasSubnet({ index }: Link): boolean {
+  return listAddresses(ownNamespace().route, index).some(
+    ({ address, length, scope, peer }) =>
+      scope === RT_SCOPE_UNIVERSE && peer === undefined && length < address.bytes.length * 8,
+  );
+}
+
+function isPair({ kind }: Link): boolean {
+  return kind === "veth" || kind === "vxcan";
 }
 
 /** bridges.names is for whatever connects a pod to a bridge. */
