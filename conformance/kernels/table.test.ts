@@ -1,0 +1,43 @@
+// The table of kernels in docs/kernels.md is what was run.
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { tables } from "../cases/index.ts";
+import { bind } from "../harness/case.ts";
+import { caseNames, type Results, resultsFile, summary, table, withTable } from "./table.ts";
+
+const text = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+
+it("docs/kernels.md has the results of conformance/results/kernels.json", () => {
+  const page = text("docs/kernels.md");
+  expect(withTable(page, JSON.parse(text(resultsFile)) as Results)).toBe(page);
+});
+
+it("every name begins a case", () => {
+  const ids = bind(tables, ["macvlan"]).map((c) => c.id);
+  expect(caseNames().filter((name) => !ids.some((id) => id.startsWith(name)))).toEqual([]);
+});
+
+it("counts by plugin, and names what did not pass or run", () => {
+  const verdict = (id: string, outcome: "passed" | "failed" | "not-run", got = "") =>
+    ({ id, outcome, got, tag: "S", requirement: "", expected: "", ms: 0 }) as const;
+  const result = summary([
+    verdict("SRV-01", "passed"),
+    verdict("B-85a", "failed", "code 1\nmore"),
+    verdict("B-85b", "passed"),
+    verdict("IV-1-host", "not-run", "no ipvlan"),
+  ]);
+  expect(result.counts).toMatchObject({ sriov: [1, 1], bridge: [1, 2], ipvlan: [0, 0] });
+  const kernel = { kernel: "6.10.1", commit: "abc", date: "2026-01-01", minutes: 3, ...result, again: ["SRV-01"] };
+  const lines = table({
+    newer: kernel,
+    older: { ...kernel, kernel: "6.9.0", failed: {}, notRun: {}, again: [] },
+  }).split("\n");
+  expect(lines.slice(2)).toEqual([
+    "| older | 6.9.0 | 0 of 0 | 0 of 0 | 0 of 0 | 1 of 1 | 1 of 2 | 2 of 3 | 0 | abc | 2026-01-01 | 3 |",
+    "| newer | 6.10.1 | 0 of 0 | 0 of 0 | 0 of 0 | 1 of 1 | 1 of 2 | 2 of 3 | 1 | abc | 2026-01-01 | 3 |",
+    "",
+    "- newer: B-85a failed: code 1",
+    "- newer: not run, because no ipvlan: IV-1-host",
+    "- newer: failed beside another case and passed alone: SRV-01",
+  ]);
+});

@@ -1,0 +1,99 @@
+// Which cases run on each kernel, and the table of what came of it.
+import type { Verdict } from "../harness/case.ts";
+
+export const resultsFile = "conformance/results/kernels.json";
+
+/** By plugin, the beginnings of cases' names: those that need the kernel to make, move or describe a device. */
+const CASES: Readonly<Record<string, readonly string[]>> = {
+  "host-device": ["HDX-0", "HDX-2", "HDX-31", "HDX-32", "HDX-41", "HDX-42", "HDX-48", "HDI-21", "HDI-22", "HDI-24"],
+  macvlan: ["MVX", "MV-2-host-1.0.0", "MV-5-host-1.0.0", "VRT-03@", "VRT-05@", "VRT-06@", "VRT-07@", "VRT-2"],
+  ipvlan: ["IV-", "IVX"],
+  sriov: ["SRV", "SRB-01", "SRB-03", "SRB-04", "SRB-05", "SRB-06", "SRB-09", "SRB-10", "SRB-18", "SRB-22"],
+  bridge: [
+    ...["B-26", "B-27", "B-36", "B-37", "B-38", "B-39", "B-40", "B-42", "B-44", "B-45", "B-46", "B-48", "B-50"],
+    ...["B-51", "B-52", "B-61", "B-63", "B-68", "B-70", "B-75", "B-83", "B-85", "B-91"],
+  ],
+};
+
+export const caseNames = (): string[] => Object.values(CASES).flat();
+
+const pluginOf = (id: string): string =>
+  Object.keys(CASES).find((plugin) => CASES[plugin]!.some((name) => id.startsWith(name))) ?? "";
+
+/** Passed of run, by plugin. */
+type Counts = Readonly<Record<string, readonly [passed: number, run: number]>>;
+
+interface Summary {
+  readonly counts: Counts;
+  /** Case to what it saw. */
+  readonly failed: Readonly<Record<string, string>>;
+  /** Reason to cases. */
+  readonly notRun: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface KernelResult extends Summary {
+  readonly kernel: string;
+  readonly commit: string;
+  readonly date: string;
+  readonly minutes: number;
+  /** Failed beside other cases and passed alone. */
+  readonly again: readonly string[];
+}
+
+/** By Debian's release. */
+export type Results = Record<string, KernelResult>;
+
+export function summary(verdicts: readonly Verdict[]): Summary {
+  const counts: Record<string, [number, number]> = {};
+  const failed: Record<string, string> = {};
+  const notRun: Record<string, string[]> = {};
+  for (const plugin of Object.keys(CASES)) counts[plugin] = [0, 0];
+  for (const { id, outcome, got } of verdicts) {
+    if (outcome === "not-run") {
+      notRun[got] = [...(notRun[got] ?? []), id];
+      continue;
+    }
+    const count = counts[pluginOf(id)]!;
+    count[1]++;
+    if (outcome === "passed") count[0]++;
+    else failed[id] = got.split("\n")[0]!.slice(0, 200);
+  }
+  return { counts, failed, notRun };
+}
+
+const BEGIN = "<!-- written by npm run kernels -->";
+const END = "<!-- end of what npm run kernels writes -->";
+
+/** Oldest kernel first. */
+export function table(results: Results): string {
+  const plugins = Object.keys(CASES);
+  const rows = Object.entries(results).sort(([, a], [, b]) =>
+    a.kernel.localeCompare(b.kernel, "en", { numeric: true }),
+  );
+  const lines = [
+    `| Debian | kernel | ${plugins.join(" | ")} | all | not run | commit | date | minutes |`,
+    `| --- | --- |${" ---: |".repeat(plugins.length + 2)} --- | --- | ---: |`,
+  ];
+  for (const [suite, { kernel, counts, notRun, commit, date, minutes }] of rows) {
+    const cells = plugins.map((plugin) => counts[plugin] ?? [0, 0]);
+    const all = cells.reduce<[number, number]>(([p, r], [passed, run]) => [p + passed, r + run], [0, 0]);
+    const left = Object.values(notRun).flat().length;
+    const figures = [...cells, all].map(([passed, run]) => `${passed} of ${run}`);
+    lines.push(`| ${suite} | ${kernel} | ${figures.join(" | ")} | ${left} | ${commit} | ${date} | ${minutes} |`);
+  }
+  lines.push("");
+  for (const [suite, { failed, notRun, again }] of rows) {
+    for (const [id, got] of Object.entries(failed)) lines.push(`- ${suite}: ${id} failed: ${got}`);
+    for (const [reason, ids] of Object.entries(notRun))
+      lines.push(`- ${suite}: not run, because ${reason}: ${ids.join(", ")}`);
+    if (again.length > 0) lines.push(`- ${suite}: failed beside another case and passed alone: ${again.join(", ")}`);
+  }
+  return lines.join("\n").trimEnd();
+}
+
+export function withTable(page: string, results: Results): string {
+  const [before, rest] = page.split(BEGIN);
+  const after = rest?.split(END)[1];
+  if (after === undefined) throw new Error(`docs/kernels.md has no ${BEGIN} or ${END}`);
+  return `${before}${BEGIN}\n\n${table(results)}\n\n${END}${after}`;
+}
