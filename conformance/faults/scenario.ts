@@ -1,7 +1,8 @@
 // What is attached in a run of the matrix: the device as the host has it, and the configuration. The devices carry every
 // property that a plugin could lose: altname, alias, MAC, MTU, queue length, promiscuous mode.
-import { readdirSync, readlinkSync } from "node:fs";
-import { basename } from "node:path";
+import { existsSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { isNetdevsim, netdevsimCard } from "../harness/netdevsim-card.ts";
 
 export const PLUGINS = ["host-device", "macvlan", "ipvlan", "sriov", "bridge"] as const;
 export const IPAMS = ["none", "static", "host-local"] as const;
@@ -87,32 +88,42 @@ export function scenario(plugin: PluginName, ipam: IpamName, cniVersion: string)
 
 const PROBE = (kind: string): string => `ip link add probe0 link up0 type ${kind} && ip link del probe0`;
 
+/** Interfaces of cards whose PCI device has that file: directly, or, of virtio, one level higher. */
+function cardWith(path: string): { name: string; pci: string } | undefined {
+  for (const name of readdirSync("/sys/class/net")) {
+    const device = `/sys/class/net/${name}/device`;
+    if (existsSync(`${device}/${path}`)) return { name, pci: realpathSync(`${device}/${dirname(path)}`) };
+  }
+  return undefined;
+}
+
+const DRESS_FUNCTION = `
+ip link property add dev nic0 altname uplink-of-rack-7
+ip link set nic0 alias "to switch 7" mtu 1400 txqueuelen 500 promisc on up`;
+
 /** The card and its functions move into the sandbox, whose sysfs then shows them: the test has the machine's view of a node. */
 function sriov(common: Record<string, unknown>): Scenario {
-  const card = readdirSync("/sys/class/net").find((name) => {
-    try {
-      return readdirSync(`/sys/class/net/${name}/device`).includes("sriov_numvfs");
-    } catch {
-      return false;
-    }
-  });
-  if (card === undefined) throw new Error("no network card with virtual functions here; run it in conformance/vm");
-  const pci = `/sys/bus/pci/devices/${basename(readlinkSync(`/sys/class/net/${card}/device`))}`;
-  const bdf = (n: number) => basename(readlinkSync(`${pci}/virtfn${n}`));
+  const keys = { ...common, vlan: 100, vlanQoS: 3, mac: "02:00:00:00:01:aa", spoofchk: "off", trust: "on" };
+  if (isNetdevsim()) return netdevsim(keys);
+  const igb = cardWith("sriov_numvfs");
+  if (igb !== undefined) return ofIgb(keys, igb.name, igb.pci);
+  const virtio = cardWith("../sriov_numvfs");
+  if (virtio !== undefined) return ofVirtio(common, virtio.name, virtio.pci);
+  throw new Error("no network card with virtual functions here; run it in conformance/vm");
+}
+
+const functionOf = (pci: string, n: number): string => basename(readlinkSync(`${pci}/virtfn${n}`));
+
+const waitFor = (card: string): string =>
+  `for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /sys/class/net/${card} ] && break; sleep 0.2; done`;
+
+function ofIgb(keys: Record<string, unknown>, card: string, pci: string): Scenario {
   return {
     copies: 1,
     // igbvf takes its permanent address from the MAC that the host has set, at its next reset; nobody can set it back.
     driven: ["permaddr"],
     get config() {
-      return {
-        ...common,
-        deviceID: bdf(1),
-        vlan: 100,
-        vlanQoS: 3,
-        mac: "02:00:00:00:01:aa",
-        spoofchk: "off",
-        trust: "on",
-      };
+      return { ...keys, deviceID: functionOf(pci, 1) };
     },
     outside: `
 ip link set ${card} up
@@ -126,10 +137,51 @@ vf=$(ls ${pci}/virtfn1/net); ip link set $vf down; ip link set $vf name nic0
 # igbvf takes the address that its PF has for it when it goes down.
 for i in $(seq 20); do ip link show nic0 | grep -q 02:00:00:00:07:01 && break; ip link set nic0 up; ip link set nic0 down; sleep 0.2; done
 ip link show nic0 | grep -q 02:00:00:00:07:01
-ip link property add dev nic0 altname uplink-of-rack-7
-ip link set nic0 alias "to switch 7" mtu 1400 txqueuelen 500 promisc on up`,
-    after: `
-for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /sys/class/net/${card} ] && break; sleep 0.2; done
+${DRESS_FUNCTION}`,
+    after: `${waitFor(card)}
 echo 0 >${pci}/sriov_numvfs`,
+  };
+}
+
+/** Its PF knows no attributes of functions: what is left is the interface. */
+function ofVirtio(common: Record<string, unknown>, card: string, pci: string): Scenario {
+  return {
+    copies: 1,
+    get config() {
+      return { ...common, deviceID: functionOf(pci, 1) };
+    },
+    outside: `
+ip link set ${card} up
+echo 0 >${pci}/sriov_numvfs; echo 3 >${pci}/sriov_numvfs
+for vf in ${pci}/virtfn*/virtio*/net/*; do ip link set "\${vf##*/}" netns $HOLDER; done
+ip link set ${card} netns $HOLDER`,
+    inside: `
+ip link set ${card} up
+vf=$(ls ${pci}/virtfn1/virtio*/net); ip link set $vf down; ip link set $vf name nic0
+${DRESS_FUNCTION}`,
+    after: `${waitFor(card)}
+echo 0 >${pci}/sriov_numvfs`,
+  };
+}
+
+/** All attributes, with 802.1ad, both rates and the link's state. */
+function netdevsim(keys: Record<string, unknown>): Scenario {
+  const first = 9990;
+  return {
+    copies: 1,
+    config: {
+      ...keys,
+      deviceID: "0000:af:01.1",
+      vlanProto: "802.1ad",
+      min_tx_rate: 100,
+      max_tx_rate: 400,
+      link_state: "enable",
+    },
+    outside: "",
+    inside: `${netdevsimCard(first, 2)}
+ip link set pf0 vf 1 mac 02:00:00:00:07:01 vlan 7 qos 2
+ip link set vf1 down; ip link set vf1 name nic0 address 02:00:00:00:07:01
+${DRESS_FUNCTION}`,
+    after: `for n in 0 1 2; do echo ${first / 10}$n >/sys/bus/netdevsim/del_device; done`,
   };
 }

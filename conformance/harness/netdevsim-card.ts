@@ -18,23 +18,28 @@ export function isNetdevsim(): boolean {
 
 /** Numbers of the devices: of the PF, and of each function's interface. They belong to the case, whose process has the number. */
 const deviceOf = (t: Where, n: number): string => `netdevsim${t.ns.pid * 10 + n + 1}`;
+const pfPci = "0000:af:00.0";
+const pciOf = (n: number): string => `0000:af:01.${n}`;
 
 export function makeNetdevsimCard(t: Where, functions: number): Card {
-  const pfPci = "0000:af:00.0";
-  const pf = `netdevsim${t.ns.pid * 10}`;
-  const vfs = Array.from({ length: functions }, (_, n) => `0000:af:01.${n}`);
-  const devices = [pf, ...vfs.map((_, n) => deviceOf(t, n))];
-  // The interface of a device that was made in a namespace is there at once.
-  t.sh(`for name in ${devices.join(" ")}; do echo "\${name#netdevsim} 1" >${BUS}/new_device; done
-    cd ${BUS}/devices; echo ${functions} >${pf}/sriov_numvfs
-    ip link set $(ls ${pf}/net) name pf0 up
-    ${vfs.map((_, n) => `ip link set $(ls ${deviceOf(t, n)}/net) name vf${n}`).join("\n")}`);
+  t.sh(netdevsimCard(t.ns.pid * 10, functions));
+  return { pf: "pf0", pfPci, vfs: Array.from({ length: functions }, (_, n) => pciOf(n)) };
+}
+
+/** Shell: makes the card, whose devices have the numbers from `first`. Its interfaces are pf0, vf0, vf1 ... */
+export function netdevsimCard(first: number, functions: number): string {
+  const pf = `netdevsim${first}`;
+  const vfs = Array.from({ length: functions }, (_, n) => ({ pci: pciOf(n), device: `netdevsim${first + n + 1}` }));
+  const index = (n: number): string => `$(cat /sys/class/net/vf${n}/ifindex)`;
   // A wire between the first two: without one there is no carrier.
-  if (functions > 1) {
-    const index = (n: number): string => `$(cat /sys/class/net/vf${n}/ifindex)`;
-    t.sh(`exec 5</proc/self/ns/net; echo "5:${index(0)} 5:${index(1)}" >${BUS}/link_device`);
-  }
-  t.sh(`mount -t tmpfs tmpfs /media; mkdir /media/sys; mount --bind /sys /media/sys; mount -t tmpfs tmpfs /sys
+  const wire = `exec 5</proc/self/ns/net; echo "5:${index(0)} 5:${index(1)}" >${BUS}/link_device`;
+  // The interface of a device that was made in a namespace is there at once.
+  return `for name in ${[pf, ...vfs.map(({ device }) => device)].join(" ")}; do echo "\${name#netdevsim} 1" >${BUS}/new_device; done
+    (cd ${BUS}/devices; echo ${functions} >${pf}/sriov_numvfs
+      ip link set $(ls ${pf}/net) name pf0 up
+      ${vfs.map(({ device }, n) => `ip link set $(ls ${device}/net) name vf${n}`).join("\n")})
+    ${functions > 1 ? wire : ""}
+    mount -t tmpfs tmpfs /media; mkdir /media/sys; mount --bind /sys /media/sys; mount -t tmpfs tmpfs /sys
     for name in class devices kernel module; do ln -s /media/sys/$name /sys/$name; done
     mkdir -p ${PCI} /sys/bus/pci/drivers/netdevsim
     for name in netdevsim virtio auxiliary; do if [ -e /media/sys/bus/$name ]; then ln -s /media/sys/bus/$name /sys/bus/$name; fi; done
@@ -42,9 +47,8 @@ export function makeNetdevsimCard(t: Where, functions: number): Card {
       mkdir ${PCI}/$1; cd ${PCI}/$1
       ln -s /media/sys/devices/$2 $2; ln -s $2/net net; ln -s ../../drivers/netdevsim driver
     }
-    function_of ${pfPci} ${pf}; ln -s ${pf}/sriov_numvfs sriov_numvfs
-    ${vfs.map((pci, n) => `function_of ${pci} ${deviceOf(t, n)}; ln -s ../${pfPci} physfn; ln -s ../${pci} ../${pfPci}/virtfn${n}`).join("\n")}`);
-  return { pf: "pf0", pfPci, vfs };
+    (function_of ${pfPci} ${pf}; ln -s ${pf}/sriov_numvfs sriov_numvfs
+      ${vfs.map(({ pci, device }) => `function_of ${pci} ${device}; ln -s ../${pfPci} physfn; ln -s ../${pci} ../${pfPci}/virtfn${pci.slice(-1)}`).join("\n")})`;
 }
 
 /** The host's interface of function `n`, from the initial namespace, to which the kernel gave it, into the case's. */

@@ -40,7 +40,7 @@ export interface KernelResult extends Summary {
   readonly again: readonly string[];
 }
 
-/** By Debian's release. */
+/** By guest. */
 export type Results = Record<string, KernelResult>;
 
 export function summary(verdicts: readonly Verdict[]): Summary {
@@ -71,7 +71,7 @@ export function table(results: Results): string {
     a.kernel.localeCompare(b.kernel, "en", { numeric: true }),
   );
   const lines = [
-    `| Debian | kernel | ${plugins.join(" | ")} | all | not run | commit | date | minutes |`,
+    `| guest | kernel | ${plugins.join(" | ")} | all | not run | commit | date | minutes |`,
     `| --- | --- |${" ---: |".repeat(plugins.length + 2)} --- | --- | ---: |`,
   ];
   for (const [suite, { kernel, counts, notRun, commit, date, minutes }] of rows) {
