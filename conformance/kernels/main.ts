@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { build } from "esbuild";
+import * as esbuild from "esbuild";
 import type { Verdict } from "../harness/case.ts";
 import { caseNames, type Results, resultsFile, summary, withTable } from "./table.ts";
 
@@ -24,15 +24,16 @@ const program = new Command("kernels")
 const { timeout } = program.opts<{ timeout: string }>();
 
 const git = (...args: string[]) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout.trim();
-// What was changed since then cannot be had again.
-const commit =
-  git("rev-parse", "--short=10", "HEAD") + (git("status", "--porcelain", "src", "plugins") === "" ? "" : "+");
+// The last one that changed the executable; with a + when more was changed since then, which cannot be had again.
+const built = ["src", "plugins", "scripts/build"];
+const changed = git("status", "--porcelain", ...built) !== "";
+const commit = git("log", "-1", "--format=%h", "--abbrev=10", "--", ...built) + (changed ? "+" : "");
 
 /** A guest of another processor cannot run esbuild of this machine, which scripts/ts.mjs needs: the suite as one file for Node. */
 async function bundled(): Promise<string> {
   const file = join(root, ".cache/ts/suite.mjs");
   const entry = join(root, "conformance/main.ts");
-  await build({
+  await esbuild.build({
     entryPoints: [entry],
     outfile: file,
     bundle: true,
@@ -76,6 +77,9 @@ const page = join(root, "docs/kernels.md");
 let good = true;
 for (const guest of program.processedArgs[0] as string[]) {
   if (!GUESTS.includes(guest)) program.error(`no guest called ${guest}: ${GUESTS.join(", ")}`);
+  const target = PROCESSORS.includes(guest) ? `linux-${guest}` : "linux-x64";
+  const build = ["scripts/ts.mjs", "scripts/build.ts", "--target", target];
+  if (spawnSync("node", build, { cwd: root, stdio: "inherit" }).status !== 0) program.error(`cannot build ${target}`);
   const began = Date.now();
   const first = await runIn(guest, caseNames(), 2);
   if (first === undefined) {

@@ -123,6 +123,14 @@ export const stages: Stage[] = [
     limit: 5,
     alone: true,
   },
+  {
+    name: "build s390x",
+    tiers: ["full"],
+    command: ts("scripts/build.ts", "--target", "linux-s390x"),
+    limit: 5,
+    needs: [join(cache, "s390x/usr/bin/qemu-s390x"), "scripts/setup full"],
+    alone: true,
+  },
   { name: "build podnic-node", tiers: pushed, command: ts("scripts/build-pkg.ts"), limit: 3, alone: true },
   { name: "image", tiers: pushed, command: ts("scripts/image.ts"), limit: 5, alone: true },
   { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
@@ -183,6 +191,7 @@ export const stages: Stage[] = [
   },
   conformance("conformance podnic-node", "dist/pkg/cni", [...peer, ...slow, ...onNode], ["push"], 10),
   conformance("conformance arm64", "dist/linux-arm64/emulated", [...slow, ...emulated], pushed, 10),
+  conformance("conformance s390x", "dist/linux-s390x/emulated", [...slow, ...emulated], ["full"], 10),
   {
     name: "clients",
     tiers: pushed,
