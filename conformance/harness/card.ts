@@ -62,11 +62,19 @@ export function borrowCard(t: Where, functions = 2): Card {
 const functionsOf = (device: string, count: number): string[] =>
   Array.from({ length: count }, (_, n) => basename(readlinkSync(`${device}/virtfn${n}`)));
 
-/** Whether the card has that many functions already, all of them back with their interfaces. */
+/**
+ * Whether the card has that many functions already, all of them back with their interfaces. Before Linux 6.7 nobody can take away an alternative
+ * name that an interface got in a namespace which has ended.
+ */
 function hasInterfaces(device: string, functions: number): boolean {
   if (readFileSync(`${device}/sriov_numvfs`, "utf8").trim() !== String(functions)) return false;
-  const back = functionsOf(device, functions).map((vf) => `ls ${PCI}/${vf}/net | grep -q .`);
-  return outside(`for i in $(seq 20); do if ${back.join(" && ")}; then exit; fi; sleep 0.1; done; exit 1`);
+  const vfs = functionsOf(device, functions);
+  const back = vfs.map((vf) => `ls ${PCI}/${vf}/net | grep -q .`);
+  return outside(`for i in $(seq 20); do if ${back.join(" && ")}; then break; fi; sleep 0.1; done
+    for vf in ${vfs.join(" ")}; do
+      name=$(ls ${PCI}/$vf/net | grep .)
+      for alt in $(ip link show $name | sed -n 's/^ *altname //p'); do ip link property del dev $name altname $alt; done
+    done`);
 }
 
 /**

@@ -261,11 +261,21 @@ export function addAltnames(route: RouteSocket, index: number, names: string[]):
   route.run();
 }
 
+/**
+ * No error when a name is gone already (ENOENT). Before Linux 6.7 a name stays with the namespace in which it was given: a link that has moved
+ * shows it, and nobody can delete it there; it is no obstacle to the move back.
+ */
 export function deleteAltnames(route: RouteSocket, index: number, names: string[]): void {
   if (names.length === 0) return;
   const writer = route.begin(`ip link property del altname ${names.join(" ")}`, c.RTM_DELLINKPROP, 0);
   writeLink(writer, index, 0, 0, { altnames: names });
-  route.run();
+  try {
+    route.run();
+  } catch (error) {
+    if (!(error instanceof NetlinkError && error.code === "ENOENT")) throw error;
+    // The kernel ends at the first that is not there.
+    if (names.length > 1) for (const name of names) deleteAltnames(route, index, [name]);
+  }
 }
 
 /** No error when it is gone already (ENODEV). */

@@ -27,6 +27,14 @@ function v0(): Link {
   return getLink(route, "v0")!;
 }
 
+describe("deleteAltnames", () => {
+  it("deletes the others when one is not there", () => {
+    sh("ip link property add dev v0 altname alt0 altname alt1");
+    deleteAltnames(route, v0().index, ["alt0", "gone", "alt1"]);
+    expect(v0().altnames).toEqual([]);
+  });
+});
+
 describe("getLink", () => {
   it("says what ip says", () => {
     sh(
