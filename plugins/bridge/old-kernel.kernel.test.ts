@@ -8,7 +8,7 @@ import { IFLA_BRPORT_LOCKED } from "../../src/netlink/constants.ts";
 import { failure } from "../../src/testing/calls.ts";
 import { enterSandbox, sh } from "../../src/testing/sandbox.ts";
 import type { BridgeConfig } from "./config.schema.ts";
-import { locksPort } from "./spoof.ts";
+import { checkSource, locksPort } from "./spoof.ts";
 
 beforeAll(() => {
   enterSandbox();
@@ -37,7 +37,10 @@ function port(old: boolean): Port {
 }
 
 const asked = (macspoofchkBackend?: "bridge" | "nftables"): Call<BridgeConfig> =>
-  ({ config: { macspoofchk: true, ...(macspoofchkBackend && { macspoofchkBackend }) } }) as Call<BridgeConfig>;
+  ({
+    args: new Map(),
+    config: { macspoofchk: true, ...(macspoofchkBackend && { macspoofchkBackend }) },
+  }) as unknown as Call<BridgeConfig>;
 
 it("locks the port where the kernel can, unless nftables are asked for", () => {
   expect(port(false).port.locked).toBe(0);
@@ -52,4 +55,9 @@ it("takes nftables where it cannot, and refuses when that is not allowed", () =>
   expect(port(true).port).toMatchObject({ learning: 1 });
   expect([asked(), asked("nftables")].map((call) => locksPort(call, port(true)))).toEqual([false, false]);
   expect(failure(() => locksPort(asked("bridge"), port(true)))).toContain("this kernel cannot lock bridge ports");
+});
+
+it("locks a port with a MAC address of podnic's choice, and leaves a port alone without macspoofchk", () => {
+  expect(checkSource(asked(), port(false), "02:00:00:00:00:01")).toEqual({ lock: { learning: 0, locked: 1 } });
+  expect(checkSource({ ...asked(), config: {} } as Call<BridgeConfig>, port(false), "02:00:00:00:00:01")).toEqual({});
 });
