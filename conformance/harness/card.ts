@@ -30,6 +30,12 @@ export function lendableCards(): string[] {
   return readdirSync(NET).filter((name) => existsSync(`${NET}/${name}/device/sriov_totalvfs`));
 }
 
+/** Whether there is a card at all. Its interface may still be on its way back from the case before, which borrowCard waits for. */
+export function hasCard(): boolean {
+  if (process.env.PODNIC_VM === undefined) return false;
+  return isNetdevsim() || readdirSync(PCI).some((pci) => existsSync(`${PCI}/${pci}/sriov_totalvfs`));
+}
+
 const outside = (script: string): boolean => spawnSync("/bin/sh", ["-ec", script], { stdio: "ignore" }).status === 0;
 const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
-import { lendableCards } from "../harness/card.ts";
+import { hasCard } from "../harness/card.ts";
 import type { Pair } from "./calls.ts";
 import { untrue } from "./judge.ts";
 import { pairs, seeded } from "./pairs.ts";
@@ -256,7 +256,7 @@ async function tryOut(
 function missing(pair: Pair): string | undefined {
   const peer = pair.installs || pair.actors.some((actor) => "config" in actor && actor.peer);
   if (peer && !existsSync(resolve(options.peer))) return `no ${options.peer}`;
-  if (pair.card && lendableCards().length === 0) return "no card to lend outside conformance/vm";
+  if (pair.card && !hasCard()) return "no card to lend outside conformance/vm";
   if (pair.needs === undefined) return undefined;
   const made = spawnSync("unshare", ["-n", "sh", "-ec", pair.needs], { stdio: "ignore" }).status === 0;
   return made ? undefined : "this kernel does not have what it needs; conformance/vm does";

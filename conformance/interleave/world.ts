@@ -229,7 +229,9 @@ export class World {
     if (this.#card !== undefined) lines.push(await this.#shell.run(`ip link show ${this.#card.pf} | grep 'vf 0'`));
     for (const [path, content] of stateFiles(this.#root)) {
       if (path.startsWith(CASE)) continue;
-      lines.push(path.includes("/networks/") ? `file ${path} ${JSON.stringify(content)}` : `file ${path}`);
+      // ipvlan's notes are named by the host's namespace, which each world has its own of.
+      const name = path.replace(/(\/ipvlan\/)\d+-/, "$1HOST-");
+      lines.push(path.includes("/networks/") ? `file ${name} ${JSON.stringify(content)}` : `file ${name}`);
     }
     if (this.#pair.installs) lines.push(...(await this.#installed()));
     return lines.sort();

@@ -8,6 +8,7 @@ import { ownNamespace } from "../../link/namespace.ts";
 import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
+import { readLoan } from "../../plugin/lent/lender.ts";
 import { formerName } from "../../plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { lenders } from "../../plugins.ts";
@@ -29,9 +30,9 @@ import {
 } from "../../sysfs/vf.ts";
 import { readCache } from "./cache.ts";
 import { Containers } from "./evidence.ts";
-import { findHolders, type Holder } from "./holders.ts";
+import { findHolders, type Holder, holderOf } from "./holders.ts";
 import { type Inside, lookInside } from "./inside.ts";
-import { isMachinesNetwork, Namespaces } from "./namespaces.ts";
+import { isMachinesNetwork, Namespaces, type SeenNamespace } from "./namespaces.ts";
 import { findPorts, type HeldPort } from "./ports.ts";
 
 /**
@@ -76,22 +77,71 @@ export function findDevices(): Device[] {
 
 /** The same, of what has been looked up already. */
 export function findDevicesOf(seen: { holders: Holder[]; insides: Inside[]; containers?: Containers }): Device[] {
-  const hostNs = ownNamespace();
-  const { holders, insides, containers } = seen;
+  const { insides, containers } = seen;
   const ports = containers === undefined ? [] : findPorts(containers, insides);
-  return devicesOf(hostNs.route, viewAtOnce(viewOf(hostNs, hostNs)), holders, insides, ports);
+  const before = viewNow();
+  const held = new Map(seen.holders.map((holder) => [holder, heldDevice(holder, before, insides)]));
+  let settled = false;
+  for (const [holder, device] of held) {
+    if (!mayBeOnItsWay(holder, device)) continue;
+    settled = true;
+    const now = lookAgain(holder);
+    if (now === undefined) held.delete(holder);
+    else held.set(holder, now);
+  }
+  return devicesOf(ownNamespace().route, settled ? viewNow() : before, held, insides, ports);
 }
 
-function devicesOf(route: RouteSocket, view: View, holders: Holder[], insides: Inside[], ports: HeldPort[]): Device[] {
+const viewNow = (): View => viewAtOnce(viewOf(ownNamespace(), ownNamespace()));
+
+function devicesOf(
+  route: RouteSocket,
+  view: View,
+  held: ReadonlyMap<Holder, Device>,
+  insides: Inside[],
+  ports: HeldPort[],
+): Device[] {
+  const holders = [...held.keys()];
   const links = view.links().filter(({ index }) => !ports.some(({ link }) => link.index === index));
   const known = (link: Link): boolean => holders.some((holder) => isOf(holder, view, link));
   const devices = [
-    ...holders.map((holder) => heldDevice(holder, view, insides)),
+    ...held.values(),
     ...ports.map(heldPort),
     ...insides.flatMap((inside) => aliasedDevices(inside, holders)),
     ...links.filter((link) => !known(link)).map((link) => hostDevice(route, link)),
   ];
   return [...devices, ...hiddenDevices(devices)].map((device) => withFunction(route, device)).sort(byPlace);
+}
+
+/** Its pod lives, and it is not there: so does a device look, from outside, that an ADD or DEL is about to move. */
+function mayBeOnItsWay({ life, saved }: Holder, device: Device): boolean {
+  return life !== "gone" && saved !== undefined && (device.state === "lost" || device.cure !== undefined);
+}
+
+/**
+ * The device of an attachment while no ADD or DEL is at work on it. undefined: it has been given back meanwhile. Whoever keeps the lock too
+ * long has the device.
+ */
+function lookAgain({ lender, key }: Holder): Device | undefined {
+  const look = (): Device | undefined => {
+    const record = readLoan(lender, key);
+    if (record === undefined) return undefined;
+    const namespaces = Namespaces.find();
+    const { dev, ino } = record.data.netns;
+    const isPod = (one: SeenNamespace): boolean => ino === 0 || (one.ino === ino && one.dev === dev);
+    const holder = holderOf(lender, record, namespaces);
+    const inPod = heldDevice(holder, viewNow(), lookInside(namespaces, isPod));
+    return mayBeOnItsWay(holder, inPod) ? heldDevice(holder, viewNow(), lookInside(namespaces)) : inPod;
+  };
+  try {
+    return lender.whileReturning(key, look);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const device = look();
+    if (device === undefined) return undefined;
+    const { cure: _, ...rest } = device;
+    return { ...rest, state: "pod", why: `an ADD or DEL is at work on it: ${error.message}` };
+  }
 }
 
 /** Whether it is the device that was written down. What the kernel called it in an earlier boot means nothing today. */

@@ -21,14 +21,17 @@ export interface Inside {
   addresses: Set<string>;
 }
 
-/** Looks into all namespaces but our own; into one that we may not enter, or that ends meanwhile, nobody looks. */
-export function lookInside(namespaces: Namespaces): Inside[] {
+/** Looks into all namespaces, or those wanted, but our own; into one that we may not enter, or that ends meanwhile, nobody looks. */
+export function lookInside(
+  namespaces: Namespaces,
+  isWanted: (namespace: SeenNamespace) => boolean = () => true,
+): Inside[] {
   const own = ownNamespace();
   const progress = new Progress("reading network namespaces");
   const found: Inside[] = [];
   for (const namespace of namespaces.seen) {
     progress.step(namespaces.seen.length);
-    if (namespace.ino === own.ino && namespace.dev === own.dev) continue;
+    if ((namespace.ino === own.ino && namespace.dev === own.dev) || !isWanted(namespace)) continue;
     try {
       const inside = lookInto(namespace.path, (open) => {
         const view = viewAtOnce(viewOf(open, own));

@@ -25,6 +25,15 @@ describe("podnic doctor", () => {
     }
   });
 
+  it("does not warn of a device that an ADD or DEL is moving", () => {
+    pod("grey");
+    sh(`ip -n grey link set net1 netns $$ name grey
+      flock ${RECORDS}/lock sh -c 'touch /run/locked; sleep 1; ip link set grey netns grey name net1 up' >/dev/null 2>&1 &
+      until [ -e /run/locked ]; do sleep 0.01; done`);
+    const { findings } = json("doctor") as { findings: { about: string }[] };
+    expect(findings.filter(({ about }) => about === "state")).toMatchObject([{ level: "ok" }]);
+  });
+
   it("finds what pods left, and takes it away when it is told to", () => {
     pod("grey");
     sh("ip netns del grey");
