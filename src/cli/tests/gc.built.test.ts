@@ -186,7 +186,7 @@ describe("podnic gc", () => {
     const before = leasesOf("net");
     sh(`rm -f ${RECORDS}/lock; mkdir ${RECORDS}/lock`);
     const { status, stdout } = run(["gc", "--all"]);
-    expect([status, stdout]).toEqual([1, expect.stringContaining("the container's device is still there, or may be")]);
+    expect([status, stdout]).toEqual([1, expect.stringContaining("the container's device might still exist")]);
     expect([leasesOf("net"), readdirSync(RECORDS).includes(record!)]).toEqual([before, true]);
     sh(`rmdir ${RECORDS}/lock`);
     expect(run(["gc", "--all"]).status).toBe(0);
