@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { assumePolicy } from "../../config/policy.ts";
-import { call, enterNode, sh } from "./node.ts";
+import { call, endPods, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 import { emptyNode, json, pool } from "./state.ts";
 
@@ -46,7 +46,7 @@ describe("bridge", () => {
     const byContainer = (a: { holder: { containerId: string } }, b: { holder: { containerId: string } }) =>
       a.holder.containerId < b.holder.containerId ? -1 : 1;
     expect(named.sort(byContainer)).toMatchObject([port("c-blue"), port("c-grey")]);
-    sh("ip netns del grey; ip netns del brown; sleep 1");
+    endPods("grey", "brown");
     const rules = (): string[] =>
       json("gc", "--all", "--dry-run")
         .filter(({ kind }: { kind: string }) => kind === "rules")

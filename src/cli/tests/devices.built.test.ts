@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { enterNode, sh } from "./node.ts";
+import { endPods, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 import { emptyNode, json, pod } from "./state.ts";
 
@@ -26,7 +26,7 @@ describe("podnic devices", () => {
         namespace: "/run/netns/blue",
       },
     });
-    sh("ip netns del grey");
+    endPods("grey");
     const grey = json("devices").find((one: { name: string }) => one.name === "grey");
     expect(grey).toMatchObject({ state: "lost", why: expect.stringContaining("its namespace is gone") });
     expect(run(["devices"]).stdout).toMatch(/grey .* lost /);

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { enterNode, sh } from "./node.ts";
+import { endPods, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 import { emptyNode, json, leasesOf, pod, pool, RECORDS } from "./state.ts";
 
@@ -36,7 +36,7 @@ describe("podnic doctor", () => {
 
   it("finds what pods left, and takes it away when it is told to", () => {
     pod("grey");
-    sh("ip netns del grey");
+    endPods("grey");
     const state = (): { fixable: boolean; level: string; found: string }[] =>
       json("doctor").findings.filter(({ about }: { about: string }) => about === "state");
     expect(state().map(({ level, fixable }) => [level, fixable])).toEqual([

@@ -15,7 +15,7 @@ import type { Holder } from "../node/holders.ts";
 import { type Life, Namespaces } from "../node/namespaces.ts";
 import { cachedConfigurations } from "../node/pools.ts";
 import { Progress } from "../progress.ts";
-import { enterNode, sh } from "./node.ts";
+import { endPods, enterNode, sh } from "./node.ts";
 
 beforeAll(enterNode);
 
@@ -32,7 +32,7 @@ describe("a namespace that was written down", () => {
     const one = recorded("/run/netns/one");
     expect(Namespaces.find().lifeOf(one)).toBe("alive");
     expect(Namespaces.find().lifeOf({ ...one, dev: 0, ino: 0 })).toBe("alive");
-    sh("ip netns del one");
+    endPods("one");
     expect(Namespaces.find().lifeOf(one)).toBe("gone");
     expect(Namespaces.find().lifeOf({ ...one, dev: 0, ino: 0 })).toBe("gone");
   });
@@ -89,7 +89,7 @@ describe("a namespace that was written down", () => {
   it("is not known to be gone where another directory than the node's may have its name", () => {
     sh("mkdir -p /run/own; ip netns add five");
     const five = { ...recorded("/run/netns/five"), path: "/run/own/five" };
-    sh("ip netns del five");
+    endPods("five");
     const namespaces = Namespaces.find();
     expect(namespaces.doubtful).toEqual([]);
     expect(namespaces.lifeOf(five)).toBe("unknown");

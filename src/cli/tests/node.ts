@@ -1,5 +1,6 @@
 // A node for tests: private namespaces with state of their own, and calls of the shipped plugins as a runtime makes them.
 import { spawnSync } from "node:child_process";
+import { openSync } from "node:fs";
 import { resolve } from "node:path";
 import { registerPlugins } from "../../cni/registry.ts";
 import { plugins } from "../../plugins.ts";
@@ -44,4 +45,18 @@ export function call(
   });
   if (run.status !== 0) throw new Error(`${command}: ${run.error ?? ""}${run.stdout}${run.stderr}`);
   return run.stdout;
+}
+
+/** Descriptors of what endPods has taken the names of. */
+const nameless: number[] = [];
+
+/**
+ * The pods are gone, and their interfaces. Their namespaces live on where nobody sees them: the kernel gives the inode of a namespace that is gone to
+ * the next one, which may be that of a test beside this one, and podnic then takes the pod for alive.
+ */
+export function endPods(...names: string[]): void {
+  for (const name of names) {
+    nameless.push(openSync(`/run/netns/${name}`, "r"));
+    sh(`ip -n ${name} link del net1 2>/dev/null || true; ip netns del ${name}`);
+  }
 }
