@@ -7,6 +7,7 @@ import { host } from "../../host/host.ts";
 import { giveBack, type Outcome } from "../../plugin/lent/give-back.ts";
 import { requireOwnHome } from "../../plugin/lent/home.ts";
 import { type AnyLender, type LoanData, type LoanRecord, readLoan } from "../../plugin/lent/lender.ts";
+import { teardownEnd, waitForTeardown } from "../../plugin/lent/wait.ts";
 import { lenders, plugins } from "../../plugins.ts";
 import { Progress } from "../progress.ts";
 import { type Holder, holderOf } from "./holders.ts";
@@ -101,13 +102,14 @@ export function collect(garbage: Garbage[]): Collected[] {
   const progress = new Progress("cleaning up");
   // One look for all: with one for each device the time would grow with the square of their number.
   const namespaces = Namespaces.find();
+  const end = teardownEnd();
   const collected: Collected[] = [];
   for (const one of garbage) {
     progress.step(garbage.length);
     if (one.kind === "device") {
       let outcome: Outcome | undefined;
       const error = attempt(() => {
-        outcome = collectDevice(one.holder, namespaces);
+        outcome = collectDevice(one.holder, namespaces, end);
       });
       collected.push(outcome === undefined ? { garbage: one, error } : { garbage: one, error, outcome });
     }
@@ -156,18 +158,22 @@ function attempt(run: () => void): string {
 }
 
 /** Under the lock that ADD takes; whether it is gone is asked again there. */
-function collectDevice(holder: Holder, before: Namespaces): Outcome {
+function collectDevice(holder: Holder, before: Namespaces, end: number): Outcome {
   const { lender, key } = holder;
-  const outcome = lender.whileReturning(key, () => {
-    const record = readLoan(lender, key);
-    if (record !== undefined) {
-      requireStillGone(holder, record, before);
-      requireOwnHome(lender, record);
-    }
-    return giveBack(lender, key, "");
-  });
+  const attempt = (patient: boolean): Outcome | undefined => {
+    const outcome = lender.whileReturning(key, () => {
+      const record = readLoan(lender, key);
+      if (record !== undefined) {
+        requireStillGone(holder, record, before);
+        requireOwnHome(lender, record);
+      }
+      return giveBack(lender, key, "", patient);
+    });
+    return outcome === "hidden" ? undefined : outcome;
+  };
+  const outcome = waitForTeardown(() => attempt(true), end) ?? attempt(false);
   if (outcome === "unreadable") throw new Error("its record has been damaged meanwhile");
-  if (outcome !== "hidden") return outcome;
+  if (outcome !== undefined) return outcome;
   throw new Error("its interface is in a namespace that podnic cannot see; it returns when that namespace is deleted");
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { collect, findGarbage, type Garbage } from "../node/garbage.ts";
 import { lookAtNode, poolsOf } from "../node/node.ts";
-import { call, enterNode, sh } from "./node.ts";
+import { call, endPods, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 import { device, emptyNode, go, json, leasesOf, NETWORKS, pod, pool, RECORDS } from "./state.ts";
 
@@ -24,7 +24,7 @@ describe("podnic gc", () => {
     pod("blue");
     pod("grey");
     call("ADD", { type: "host-local", ipam: pool }, { ...go, container: "nobody-knows" });
-    sh("ip netns del grey");
+    endPods("grey");
     const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
     expect(json("gc", "--network", "net", "--dry-run").map(({ kind }: { kind: string }) => kind)).toEqual([
       "device",
@@ -59,7 +59,7 @@ describe("podnic gc", () => {
     sh("ip link add gone type veth peer name gonep; ip netns add gone");
     call("ADD", device("gone", { name: "other", ipam: leases }), { container: "c-gone", netns: "/run/netns/gone" });
     pod("blue");
-    sh("ip netns del grey; ip netns del gone");
+    endPods("grey", "gone");
     expect(json("gc", "--all", "--dry-run")).toHaveLength(4);
     const done: { network: string; done: boolean }[] = json("gc", "--all");
     expect(done.map((one) => `${one.network} ${one.done}`).sort()).toEqual([
@@ -98,7 +98,7 @@ describe("podnic gc", () => {
     const chained = { ...list, plugins: [...list.plugins, { type: "portmap" }] };
     const config = Buffer.from(JSON.stringify(chained)).toString("base64");
     writeFileSync(`${results}/b`, JSON.stringify({ ...kept, config }));
-    sh("ip netns del grey");
+    endPods("grey");
     expect(run(["gc", "--network", "net"]).status).toBe(0);
     expect(readdirSync(results).sort()).toEqual(["a", "b", green.name].sort());
     expect(leasesOf("net")).toHaveLength(1);
@@ -106,7 +106,7 @@ describe("podnic gc", () => {
 
   it("--every goes on until it is told to end, and says only what it did", async () => {
     pod("grey");
-    sh("ip netns del grey");
+    endPods("grey");
     const child = spawn("dist/podnic", ["gc", "--all", "--every", "1"], { stdio: ["ignore", "pipe", "inherit"] });
     let said = "";
     child.stdout.on("data", (data) => {
@@ -173,7 +173,7 @@ describe("podnic gc", () => {
     expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
     // With one of the node's pods in it, it is the node's.
     pod("grey");
-    sh("ip netns del grey");
+    endPods("grey");
     expect(sh("unshare -mpf --mount-proc sh -c 'dist/podnic gc --all; echo $?' 2>&1")).toMatch(/released.*\n0\n$/s);
     expect(leasesOf("net")).toEqual(before.leases);
   });
@@ -181,7 +181,7 @@ describe("podnic gc", () => {
   it("keeps the lease of a device that it cannot give back", () => {
     pod("grey");
     const [record] = readdirSync(RECORDS).filter((name) => name.endsWith(".json"));
-    sh("ip netns del grey");
+    endPods("grey");
     // A directory in place of the lock: whose turn it is cannot be told.
     const before = leasesOf("net");
     sh(`rm -f ${RECORDS}/lock; mkdir ${RECORDS}/lock`);
@@ -195,7 +195,8 @@ describe("podnic gc", () => {
 
   it("fails and says so when something cannot be taken away", () => {
     pod("grey");
-    sh(`ip netns del grey; rm -f ${NETWORKS}/net/lock; mkdir ${NETWORKS}/net/lock`);
+    endPods("grey");
+    sh(`rm -f ${NETWORKS}/net/lock; mkdir ${NETWORKS}/net/lock`);
     const { status, stdout } = run(["gc", "--network", "net"]);
     expect(stdout).toContain("not done: ");
     expect(status).toBe(1);
@@ -204,12 +205,11 @@ describe("podnic gc", () => {
 
   it("does not touch what came back to life between the look and the taking", () => {
     pod("grey");
-    sh("ip netns del grey");
+    endPods("grey");
     const node = lookAtNode();
     const found = findGarbage(node, poolsOf(node)).filter(({ kind }) => kind === "device");
     expect(found).toMatchObject([{ device: "grey", containerId: "c-grey" }]);
-    // The pair dies with the namespace, and some time after it.
-    sh(`while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done; rm ${NETWORKS}/net/198.18.77.2`);
+    sh(`rm ${NETWORKS}/net/198.18.77.2`);
     pod("grey");
     expect(collect(found)).toEqual([
       { garbage: found[0], error: "its pod is running again, so it was left unchanged" },
@@ -220,8 +220,9 @@ describe("podnic gc", () => {
 
   it("gives a device that came back all but its name, when another one has that by now", () => {
     pod("grey");
-    sh("ip -n grey link set net1 netns $$; ip netns del grey; ip link set net1 mtu 1400");
-    sh("ip link add grey type veth peer name other");
+    sh("ip -n grey link set net1 netns $$");
+    endPods("grey");
+    sh("ip link set net1 mtu 1400; ip link add grey type veth peer name other");
     const { status, stderr } = run(["gc", "--network", "net"]);
     expect([status, stderr]).toEqual([0, expect.stringContaining("the host has another device with this name")]);
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual([]);
@@ -238,7 +239,8 @@ describe("podnic gc", () => {
 
   it("leaves alone what another network namespace of the node lent, and says so", () => {
     pod("grey");
-    sh("ip -n grey link set net1 netns $$ name moved; ip netns del grey; ip netns add other");
+    sh("ip -n grey link set net1 netns $$ name moved; ip netns add other");
+    endPods("grey");
     const away = (line: string): string => sh(`ip netns exec other dist/podnic ${line} 2>&1; echo status $?`);
     expect(away("gc --all || true")).toContain("was lent by a different network namespace");
     expect(away("doctor --fix --yes || true")).toContain("was lent by a different network namespace");
@@ -265,9 +267,19 @@ describe("podnic gc", () => {
     expect(sh("ip -n blue link show net1")).toContain("net1");
   });
 
+  it("waits for the kernel to end the pod's namespace", () => {
+    pod("grey");
+    sh("sleep 0.7 9</run/netns/grey >/dev/null 2>&1 & sleep 0.1; ip netns del grey");
+    expect(json("gc", "net").map(({ done }: { done: boolean }) => done)).toEqual([true, true]);
+    pod("grey");
+    sh("sleep 0.7 9</run/netns/grey >/dev/null 2>&1 & sleep 0.1; ip netns del grey");
+    call("DEL", device("grey", { ipam: pool }), { container: "c-grey", netns: "/run/netns/grey" });
+    expect([leasesOf("net"), readdirSync(RECORDS).filter((name) => name.endsWith(".json"))]).toEqual([[], []]);
+  });
+
   it("does not call restored what died with its namespace", () => {
     pod("grey");
-    sh("ip netns del grey; while ip link show greyp >/dev/null 2>&1; do sleep 0.01; done");
+    endPods("grey");
     const { status, stdout } = run(["gc", "--network", "net"]);
     expect([status, stdout]).toEqual([0, expect.stringContaining("the device no longer exists")]);
     expect(stdout).not.toContain("restored");

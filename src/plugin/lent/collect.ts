@@ -5,8 +5,9 @@ import type { Attachment, Call } from "../../cni/plugin.ts";
 import { host } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
-import { giveBack, giveBackInTime, hidden, type Outcome } from "./give-back.ts";
+import { giveBackInTime, type Outcome } from "./give-back.ts";
 import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
+import { teardownEnd } from "./wait.ts";
 
 /**
  * DEL. `isMeant`: whether the configuration names the device of a record. A network that was renamed since ADD must not strand a card: our
@@ -80,12 +81,13 @@ export function collectLoans<D extends LoanData>(
       return valid.containerId === key.containerId && valid.ifName === key.ifName;
     });
   const kept: RecordKey[] = [];
+  const end = teardownEnd();
   for (const record of listLoans(lender)) {
     const { key } = record;
     if (key.network !== attachment.network || isValid(record)) continue;
     kept.push(key);
     cleanup.attempt(() => {
-      if (lender.whileReturning(key, () => giveBack(lender, key, "")) === "hidden") throw hidden(lender, key);
+      giveBackInTime(lender, key, "", undefined, end);
       kept.pop();
     });
   }

@@ -83,12 +83,13 @@ export function giveBackInTime<D extends LoanData>(
   key: RecordKey,
   netnsPath: string,
   isUnderOtherKey?: () => boolean,
+  end?: number,
 ): Exclude<Outcome, "hidden"> {
   const attempt = (patient: boolean): Exclude<Outcome, "hidden"> | undefined => {
     const outcome = lender.whileReturning(key, () => giveBack(lender, key, netnsPath, patient, isUnderOtherKey));
     return outcome === "hidden" ? undefined : outcome;
   };
-  const outcome = waitForTeardown(() => attempt(true)) ?? attempt(false);
+  const outcome = waitForTeardown(() => attempt(true), end) ?? attempt(false);
   if (outcome === undefined) throw hidden(lender, key);
   return outcome;
 }
@@ -149,8 +150,8 @@ function giveBackRecorded<D extends LoanData>(
   }
   if (found?.place === "hidden" && patient) return "hidden";
   if (found?.place === "hidden" || found?.place === "lost") {
-    const followed = follow(lender, record, netnsPath, found);
-    if (followed === "another's") return followed;
+    const followed = follow(lender, record, netnsPath, found, patient);
+    if (followed === "another's" || followed === "hidden") return followed;
     found = followed;
   }
   if (found?.place === "hidden" && mayComeBack(record.data.netns, netnsPath)) return "hidden";
@@ -193,7 +194,8 @@ function follow<D extends LoanData>(
   record: LoanRecord<D>,
   netnsPath: string,
   missing: DeviceLocation,
-): DeviceLocation | "another's" {
+  patient: boolean,
+): DeviceLocation | "another's" | "hidden" {
   const { name } = lender.loanOf(record.data);
   const fate = fateOf(lender, record, netnsPath);
   if (fate.place === "nowhere") return missing;
@@ -205,7 +207,11 @@ function follow<D extends LoanData>(
     });
     return { place: "pod", pod: fate.in, link: fate.link };
   }
-  if (fate.place === "unseen") throw unseen(name, fate.why);
+  if (fate.place === "unseen") {
+    // A namespace that nobody has a name of is about to end.
+    if (patient) return "hidden";
+    throw unseen(name, fate.why);
+  }
   if (!fate.isGiven) throw elsewhere(name, fate.link, fate.path);
   log("warning", "the device now belongs to another pod; leaving it unchanged", { device: name, netns: fate.path });
   return "another's";

@@ -5,12 +5,14 @@ import { host } from "../../host/host.ts";
 export const TEARDOWN = 1000;
 const PAUSE = 20;
 
-/** Looks again and again, at last after the time is over. undefined: it never came. */
-export function waitForTeardown<T>(look: () => T | undefined): T | undefined {
-  const deadline = host.monotonic() + TEARDOWN;
+/** When it is over that begins now. */
+export const teardownEnd = (): number => host.monotonic() + TEARDOWN;
+
+/** Looks again and again, at last after the time is over. undefined: it never came. Who waits for many has one `end` for all. */
+export function waitForTeardown<T>(look: () => T | undefined, end = teardownEnd()): T | undefined {
   for (;;) {
     const found = look();
-    if (found !== undefined || host.monotonic() > deadline) return found;
+    if (found !== undefined || host.monotonic() > end) return found;
     host.sleep(PAUSE);
   }
 }
