@@ -52,6 +52,25 @@ export const bridgeDel: CaseTable = {
       },
     ),
     one(
+      "B-85e",
+      "H",
+      "DEL is about its own attachment",
+      "a Go plugin's eth0 of another network on the same bridge stays; this attachment's goes, by what libcni keeps",
+      (t) => {
+        makeBridge(t);
+        t.sh("ip link add vethgo master br0 type veth peer name eth0 netns c1");
+        for (const config of [conf({}), conf(hostLocal())]) {
+          t.error(t.call("ADD", config));
+          t.silent("DEL", config);
+          t.present("eth0");
+        }
+        t.sh("mkdir -p /var/lib/cni/results; echo {} > /var/lib/cni/results/net1-ctr-1-eth0");
+        t.silent("DEL", conf({}));
+        t.gone();
+        t.leaseCount(0);
+      },
+    ),
+    one(
       "B-86",
       "H",
       "kubevirt#14074",

@@ -35,8 +35,51 @@ function unmarked(t: Trial, more = ""): Config {
   return { ...conf, prevResult };
 }
 
+/** In the pod, as eth0, what a Go plugin makes for another network on the same master: without our marks. */
+const neighbour = (t: Trial): string =>
+  t.sh(`ip link add other link up0 type ${t.main.name}; ip link set other netns c1 name eth0`);
+
 export const delWhose: CaseTable = {
   perMain: [
+    row(
+      "DEL-35a",
+      "H",
+      RULE,
+      "a Go plugin's interface of another network made ADD fail, or no ADD was made: it stays",
+      (t) => {
+        neighbour(t);
+        for (const conf of [t.l2(), t.l3(), { ...t.l2(), cniVersion: "0.3.1" }]) {
+          t.silent("DEL", conf);
+          t.error(t.call("ADD", conf));
+          t.silent("DEL", conf);
+          t.present("eth0");
+        }
+        t.leaseCount(0);
+      },
+      virtual,
+    ),
+    row(
+      "DEL-35b",
+      "H",
+      RULE,
+      "the same interface, of this attachment: deleted, as libcni keeps its result, or as it has a lease",
+      (t) => {
+        const result = "/var/lib/cni/results/net1-ctr-1-eth0";
+        neighbour(t);
+        t.sh(`mkdir -p /var/lib/cni/results; echo {} > ${result}`);
+        t.silent("DEL", { ...t.l2(), cniVersion: "0.3.1" });
+        t.gone();
+        t.sh(`rm ${result}`);
+        const conf = { ...t.l3(), cniVersion: "0.3.1" };
+        t.add(conf);
+        t.sh("ip -n c1 link del eth0");
+        neighbour(t);
+        t.silent("DEL", conf);
+        t.gone();
+        t.leaseCount(0);
+      },
+      virtual,
+    ),
     row("DEL-26a", "H", RULE, "the pod wrote another attachment's alias: deleted, released", (t) => finds(t, FOREIGN), {
       ...virtual,
     }),

@@ -9,6 +9,7 @@ import { lost } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { wasAdded } from "../../src/plugin/added.ts";
 import { hash32 } from "../../src/plugin/hash.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
@@ -203,6 +204,7 @@ function ownPorts(attachment: Attachment): Link[] {
  * renames that (podNAME to NAME-nic) and puts a dummy in its place. Throws when the pod's namespace may be there and cannot be looked into.
  */
 function foreignPort(call: Call<BridgeConfig>): Link | undefined {
+  if (!wasAdded(call)) return undefined;
   const { route } = ownNamespace();
   const { ifName } = call.attachment;
   const bridge = getLink(route, bridgeName(call));

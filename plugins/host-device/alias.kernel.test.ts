@@ -25,7 +25,10 @@ function plug(...interfaces: Partial<Interface>[]): void {
 }
 
 const names = (): string[] => [...card.interfaces].filter(([index]) => index >= 20).map(([, { name }]) => name);
-const del = (): void => giveBackByAlias("", "net1", { device: "ens5" } as never, nothing);
+const del = (config: object = { device: "ens5" }): void => {
+  const attachment = { network: "net", containerId: "c1", ifName: "net1" };
+  giveBackByAlias({ command: "DEL", netns: "", attachment, config } as never, nothing);
+};
 const add = (): string | undefined => restoreNameByAlias(ownNamespace(), "ens5")?.name;
 
 describe("a card with the alias ens5", () => {
@@ -53,7 +56,7 @@ describe("a card with the alias ens5", () => {
 
   test("keeps its own when the name is another's, and DEL succeeds", () => {
     plug({ alias: "ens5" }, { name: "ens5" });
-    giveBackByAlias("", "net1", { hwaddr: "02:00:00:00:01:00" } as never, nothing);
+    del({ hwaddr: "02:00:00:00:01:00" });
     expect([names(), card.interfaces.get(20)!.alias]).toEqual([["dev20", "ens5"], "ens5"]);
   });
 });

@@ -2,6 +2,7 @@
 // pod can set that, and make links that have one. So of what has no record only hardware is taken by its alias, and a virtual device only under
 // the name that the configuration gives and when no wire of it leads into a pod.
 
+import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
@@ -9,6 +10,7 @@ import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../sr
 import { isNamed, moveBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
+import { wasAdded } from "../../src/plugin/added.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
@@ -17,16 +19,13 @@ import { addressOf, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
 
 /** DEL without a record. Nothing to do is success. */
-export function giveBackByAlias(
-  netnsPath: string,
-  ifName: string,
-  config: HostDeviceConfig,
-  selection: Selection,
-): void {
+export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selection): void {
+  const { config, netns } = call;
+  const { ifName } = call.attachment;
   const hostNs = ownNamespace();
-  const pod = netnsPath === "" ? undefined : openNamespace(netnsPath, "ok");
+  const pod = netns === "" ? undefined : openNamespace(netns, "ok");
   if (pod !== undefined && !sameNamespace(pod, hostNs)) {
-    const link = findInPod(pod, hostNs, ifName, config, selection);
+    const link = findInPod(pod, hostNs, call, selection);
     if (link === undefined) return;
     const own = asOnHost(link, config);
     const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
@@ -120,10 +119,11 @@ function rename(hostNs: NetNs, link: Link, config: Pick<HostDeviceConfig, "devic
 function findInPod(
   pod: NetNs,
   hostNs: NetNs,
-  ifName: string,
-  config: HostDeviceConfig,
+  call: Call<HostDeviceConfig>,
   selection: Selection,
 ): Link | undefined {
+  const { config } = call;
+  const { ifName } = call.attachment;
   const view = viewOf(pod, hostNs);
   const held = hostDeviceLender
     .store()
@@ -141,7 +141,12 @@ function findInPod(
       ? named
       : // Renamed in the pod: only what the configuration names for certain.
         listLinks(pod.route).find((link) => fits(link) && isNamedBy(view, link, config, selection));
-  if (found === undefined || isPhysical(found)) return found;
+  if (found === undefined) return undefined;
+  // What another network gave the pod under this name may be the reason why our ADD failed.
+  if (isPhysical(found)) {
+    const isNamed = isNamedBy(view, found, config, selection) || found.altnames.includes(config.device || "/");
+    return isNamed || wasAdded(call) ? found : undefined;
+  }
   // The device is here: the link in the pod is another one.
   if (config.device && getLink(hostNs.route, config.device) !== undefined) return undefined;
   if (isHarmless(view, found, config)) return found;

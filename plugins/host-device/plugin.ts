@@ -200,9 +200,9 @@ function status(call: Call<HostDeviceConfig>): void {
 }
 
 /** A pod that the Go plugin made, or nothing to do: DEL before ADD, DEL again, a device of userspace. */
-function giveBackWithoutRecord({ config, netns, attachment }: Call<HostDeviceConfig>, selection: Selection): void {
+function giveBackWithoutRecord(call: Call<HostDeviceConfig>, selection: Selection): void {
   if (selection.userspace) return;
-  hostDeviceLender.whileReturning(attachment, () => giveBackByAlias(netns, attachment.ifName, config, selection));
+  hostDeviceLender.whileReturning(call.attachment, () => giveBackByAlias(call, selection));
 }
 
 /** The device that the configuration names. "No" also when that cannot be told. */

@@ -152,6 +152,19 @@ export function isProvenNew(call: Call): boolean {
   return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.refusesSecond === true;
 }
 
+/** The attachment has an address from a pool of ours. Throws when the pool cannot be looked at for now. */
+export function holdsAddress(call: Call): boolean {
+  const ipam = wantsIpam(call) ? prepareLeniently(call) : undefined;
+  if (ipam === undefined || "delegate" in ipam || ipam.plugin.refusesSecond !== true) return false;
+  try {
+    ipam.plugin.check(ipam.call);
+    return true;
+  } catch (error) {
+    if (error instanceof Failure && error.kind !== "try again") return false;
+    throw error;
+  }
+}
+
 /** The pod's namespace is here, or proven to be gone. */
 function canTell(netns: string): boolean {
   try {

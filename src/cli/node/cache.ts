@@ -3,12 +3,11 @@
 
 import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { RESULTS } from "../../plugin/added.ts";
 import { readEach, readFileAt, withDirectory } from "../../state/files.ts";
 import { decodeBase64 } from "../base64.ts";
 import { Progress } from "../progress.ts";
 
-/** libcni's own, that of Multus, and the one of before 2019. */
-const DIRECTORIES = ["/var/lib/cni/results", "/var/lib/cni/multus/results", "/var/lib/cni/cache/results"];
 const LIMIT = 4 << 20;
 
 export interface CachedAttachment {
@@ -24,7 +23,7 @@ export interface CachedAttachment {
 }
 
 /** Files that are damaged, or of another kind, are passed over. */
-export function readCache(directories = DIRECTORIES): CachedAttachment[] {
+export function readCache(directories = RESULTS): CachedAttachment[] {
   const configurations = new Map<string, unknown>();
   return directories.flatMap((directory) => {
     const progress = new Progress(`reading ${directory}`, 1000);

@@ -8,6 +8,7 @@ import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { getLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { wasAdded } from "../added.ts";
 import { hashWords } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
@@ -53,7 +54,7 @@ function ownLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link | unde
 
 /**
  * A link without our index (the Go plugins', or that of an earlier version) is known by its alias; without one by kind and master, or by
- * the MAC in the prevResult when the configuration's master is unknown.
+ * the MAC in the prevResult when the configuration's master is unknown. It may be another network's, whose name made our ADD fail.
  */
 function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
   if (link.kind !== kind || link.index >= MARKS) return false;
@@ -63,7 +64,8 @@ function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod
     return false;
   }
   if (isLent(pod, link.name)) return false;
-  return isOnMaster(link, call, pod) ?? hasOwnMac(link, call) ?? (call.config.master ?? "") === "";
+  const mayBe = isOnMaster(link, call, pod) ?? hasOwnMac(link, call) ?? (call.config.master ?? "") === "";
+  return mayBe && wasAdded(call);
 }
 
 /** The alias alone does not do: another interface of the container in the same network has the same one. */
