@@ -116,12 +116,7 @@ function rename(hostNs: NetNs, link: Link, config: Pick<HostDeviceConfig, "devic
   return true;
 }
 
-function findInPod(
-  pod: NetNs,
-  hostNs: NetNs,
-  call: Call<HostDeviceConfig>,
-  selection: Selection,
-): Link | undefined {
+function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, selection: Selection): Link | undefined {
   const { config } = call;
   const { ifName } = call.attachment;
   const view = viewOf(pod, hostNs);
