@@ -55,6 +55,16 @@ const ETIMEDOUT = 110;
 
 let inbox: Bytes | undefined;
 
+/** Sockets that were closed while a process beside us may not have begun: see close(). */
+const kept: { fd: Fd; pid: number }[] = [];
+
+function closeKept(): void {
+  for (const one of kept.splice(0)) {
+    if (host.hasEnded(one.pid)) host.close(one.fd);
+    else kept.push(one);
+  }
+}
+
 /** What all protocols have in common. */
 export class NetlinkSocket {
   readonly #fd: Fd;
@@ -70,6 +80,8 @@ export class NetlinkSocket {
   /** Where the message being written starts. */
   #start = 0;
   #results: (NetlinkError | undefined)[] = [];
+  /** The process that sends for us. */
+  #aside: number | undefined;
 
   /** A socket in the namespace this process is in; it stays there. `protocol`: NETLINK_*; `groups`: bits to subscribe to. */
   protected constructor(protocol: number, groups: number) {
@@ -83,8 +95,13 @@ export class NetlinkSocket {
     return this.#fd;
   }
 
+  /**
+   * A process that sends for us shares our descriptors until it runs. What we open next would have the number of this one, and would be sent its
+   * message: so the descriptor stays open as long as that process is there.
+   */
   close(): void {
-    host.close(this.#fd);
+    if (this.#aside === undefined || host.hasEnded(this.#aside)) host.close(this.#fd);
+    else kept.push({ fd: this.#fd, pid: this.#aside });
   }
 
   /**
@@ -167,10 +184,11 @@ export class NetlinkSocket {
   sendAside(): number | undefined {
     this.#finish();
     const data = this.#out.written();
+    closeKept();
     try {
-      const pid = host.sendAside(this.#fd, data);
+      this.#aside = host.sendAside(this.#fd, data);
       trace?.("send", data);
-      return pid;
+      return this.#aside;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       return undefined;

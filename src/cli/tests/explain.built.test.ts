@@ -74,6 +74,8 @@ beforeAll(() => {
 beforeEach(() => {
   execute(["del", "blue", "pod", "--conf-dir", CONF]);
   sh("ip -n pod link del eth0 2>/dev/null || true; rm -rf /var/lib/cni/* /run/podnic /run/cni");
+  // The kernel is a while behind with what it says of the other end of a device that has come home.
+  sh("for n in $(seq 200); do ip -o link show dev6 | grep -q LOWERLAYERDOWN && break; sleep 0.05; done");
 });
 
 const networks: [string, object[]][] = [

@@ -481,9 +481,8 @@ static long raw_syscall(long nr, long a, long b, long c, long d) {
 
 static int run_errand(void *given) {
   struct errand *e = given;
-  if (e->alone) {
+  if (e->alone && raw_syscall(SYS_unshare, CLONE_FILES, 0, 0, 0) == 0) { // or they would be our parent's as well
     raw_syscall(SYS_setsid, 0, 0, 0, 0);
-    raw_syscall(SYS_unshare, CLONE_FILES, 0, 0, 0);
     if (raw_syscall(SYS_close_range, e->fd + 1, ~0U, 0, 0) == 0) raw_syscall(SYS_close_range, 0, e->fd - 1, 0, 0);
     else
       for (long fd = 0; fd < 1024; fd++) // Linux before 5.9
