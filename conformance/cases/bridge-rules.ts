@@ -21,6 +21,14 @@ const masqRules = (t: Trial): string[] =>
     .split("\n")
     .filter((line) => / masquerade .*comment/.test(line));
 
+const withoutHandles = (t: Trial): string => t.sh("nft list ruleset");
+
+/** The pod's kernel refuses a route, after the rules are made: one of the link's own scope by a gateway. */
+const failing = (keys: Config): Config => {
+  const routes = [{ dst: "203.0.113.0/24", gw: "198.51.100.254", scope: 253 }];
+  return conf({ ...keys, ...hostLocal("10.61.0.0/24", { routes }) });
+};
+
 /** c1 on 10.61.0.2 and c2 on 10.61.0.3 reach each other until c1 takes another MAC address. */
 function cutOff(t: Trial, keys: Config): void {
   t.add(conf({ ...keys, ...fixed("10.61.0.2/24") }));
@@ -332,6 +340,33 @@ export const bridgeRules: CaseTable = {
         t.equal(ports(t), [], "ports");
       }),
     ),
+    one("B-66d", "H", "a failed ADD is undone", "it was the first with rules: E, no table is left", (t) => {
+      for (const keys of [MASQ, { ...SPOOF, ...hostLocal() }, { ...SPOOF, ...MASQ }]) {
+        t.error(t.call("ADD", failing(keys)));
+        t.equal(rules(t).trim(), "", "rules");
+      }
+    }),
+    one("B-66e", "H", "a failed ADD is undone", "the tables were there: E, they are as they were", (t) => {
+      const config = { ...SPOOF, ...MASQ };
+      t.add(conf(config));
+      const second = pod(t, "c2");
+      for (const id of ["ctr-1", ""]) {
+        const before = withoutHandles(t);
+        t.expect(before.includes("goto masq_checks") && before.includes(id), "tables", before);
+        t.error(t.call("ADD", failing(config), second));
+        t.equal(withoutHandles(t), before, "rules");
+        t.silent("DEL", conf(config));
+      }
+    }),
+    one("B-66f", "H", "a failed ADD is undone", "the table was another program's: E, its chain stays", (t) => {
+      t.sh(`nft 'table bridge nat { chain theirs { type filter hook postrouting priority 0; }; }
+        table inet cni_plugins_masquerade { chain theirs { counter; }; }'`);
+      const before = withoutHandles(t);
+      t.error(t.call("ADD", failing({ ...SPOOF, ...MASQ })));
+      const now = withoutHandles(t);
+      t.equal(now.includes("PREROUTING"), false, "the chain of macspoofchk");
+      t.equal(now.split("chain theirs").length, before.split("chain theirs").length, "chains of the other program");
+    }),
     fails("B-83a", "the MAC of the spoof rule edited", SPOOF, (t) => {
       const handle = handleOf(t, /ether saddr/);
       t.sh(

@@ -2,7 +2,12 @@
 import { isProvenNew } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import type { IpConfig } from "../../src/cni/result.ts";
-import { addMasquerade, checkMasquerade, removeMasquerade } from "../../src/nftables/masquerade.ts";
+import {
+  addMasquerade,
+  checkMasquerade,
+  removeMasquerade,
+  removeNewMasquerade,
+} from "../../src/nftables/masquerade.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 
 /**
@@ -11,9 +16,15 @@ import { NftSocket } from "../../src/nftables/socket.ts";
  */
 export function masquerade(call: Call, ips: IpConfig[]): number[] {
   const nft = NftSocket.open();
-  call.transaction.onRollback("remove the rules of ipMasq", () => void removeMasquerade(nft, call.attachment));
+  let isNew = false;
+  call.transaction.onRollback("remove the rules of ipMasq", () => {
+    removeMasquerade(nft, call.attachment);
+    if (isNew) removeNewMasquerade(nft);
+  });
   const addresses = ips.map(({ address }) => address);
-  return addMasquerade(nft, call.attachment, addresses, isProvenNew(call));
+  return addMasquerade(nft, call.attachment, addresses, isProvenNew(call), (table) => {
+    isNew = table;
+  });
 }
 
 /** CHECK. */

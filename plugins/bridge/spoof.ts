@@ -6,9 +6,15 @@ import { beginPinAddress, beginSetPort, listAddressesOf, type Port, whereTo } fr
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
+import type { Made } from "../../src/nftables/made.ts";
 import { spoofId } from "../../src/nftables/names.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
-import { addSpoofCheck, checkSpoofCheck, removeSpoofCheck } from "../../src/nftables/spoof-check.ts";
+import {
+  addSpoofCheck,
+  checkSpoofCheck,
+  removeNewSpoofCheck,
+  removeSpoofCheck,
+} from "../../src/nftables/spoof-check.ts";
 import { checkFailure } from "../../src/plugin/check.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import type { BridgeConfig } from "./config.schema.ts";
@@ -90,10 +96,14 @@ export function pinnedElsewhere(
 /** By nftables. Removed again when the transaction is rolled back. Returns a handle for forgetSpoofRules. */
 function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): number {
   const nft = NftSocket.open();
+  let made: Made | undefined;
   call.transaction.onRollback("remove the rules of macspoofchk", () => {
     removeSpoofCheck(nft, spoofId(call.attachment), undefined, call.attachment);
+    if (made !== undefined) removeNewSpoofCheck(nft, made);
   });
-  return addSpoofCheck(nft, call.attachment, port, parseMac(mac)!);
+  return addSpoofCheck(nft, call.attachment, port, parseMac(mac)!, (now) => {
+    made = now;
+  });
 }
 
 /** CHECK. Throws Failure unless one of the two is in place. */

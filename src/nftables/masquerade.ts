@@ -19,6 +19,7 @@ import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "./expression.ts";
 import { hasIptables, removeIptables } from "./iptables.ts";
+import { removeMade } from "./made.ts";
 import { type ChainAttributes, commentIn, isCommented, readChain, readRule } from "./message.ts";
 import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
 import { decidesAll } from "./shortcut.ts";
@@ -97,13 +98,21 @@ function baseRules(): Expression[][] {
 
 /**
  * Masquerades what the pod sends from `addresses` out of their subnets. One transaction. Rules of the same attachment are replaced, unless
- * it is `fresh`: the caller knows (by its record) that it has none, which spares the reading of all pods' rules. Returns numbers that
- * make the removal cheap; see removeMasquerade.
+ * it is `fresh`: the caller knows (by its record) that it has none, which spares the reading of all pods' rules. `making` hears whether the
+ * table will be new; see removeNewMasquerade. Returns numbers that make the removal cheap; see removeMasquerade.
  */
-export function addMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[], fresh = false): number[] {
+export function addMasquerade(
+  nft: NftSocket,
+  owner: Owner,
+  addresses: Prefix[],
+  fresh = false,
+  making?: (table: boolean) => void,
+): number[] {
   const userdata = comment(ownerComment(owner));
   return attempt("ipMasq", () => {
-    const hasBase = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && checkBase(nft);
+    const hasTable = checkTable(nft, MASQUERADE_PLACE, "ipMasq");
+    const hasBase = hasTable && checkBase(nft);
+    making?.(!hasTable);
     const isReady = hasBase && hasBaseRules(nft);
     const generation = fresh ? undefined : nft.generation();
     const stale = fresh ? [] : listOwn(nft, ownerMark(owner));
@@ -151,6 +160,11 @@ function addBase(nft: NftSocket, hasBase: boolean): void {
   if (!hasBase) nft.addChain(FAMILY, MASQUERADE_BASE);
   nft.deleteRule(MASQUERADE_PLACE, BASE);
   for (const expressions of baseRules()) nft.addRule(FAMILY, { table: TABLE, chain: BASE, expressions });
+}
+
+/** Removes the table that an ADD has made which failed later. Its rules are gone. */
+export function removeNewMasquerade(nft: NftSocket): void {
+  removeMade(nft, MASQUERADE_PLACE, [BASE, CHECKS], baseRules().length, true);
 }
 
 /** Handles of the rules whose comment begins with a mark. */

@@ -2,7 +2,7 @@
 
 import { host } from "../host/host.ts";
 import type { Writer } from "../netlink/bytes.ts";
-import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL } from "../netlink/constants.ts";
+import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_NONREC } from "../netlink/constants.ts";
 import { type Besides, type Dump, NetlinkSocket, type PayloadReader } from "../netlink/socket.ts";
 import * as c from "./constants.ts";
 import {
@@ -85,9 +85,17 @@ export class NftSocket extends NetlinkSocket {
     chainAttributes.write(this.#change(operation, c.NFT_MSG_NEWCHAIN, flags, family), attributes);
   }
 
-  deleteChain({ family, table }: Place, name: string): void {
-    const out = this.#change(`nft delete chain ${table} ${name}`, c.NFT_MSG_DELCHAIN, 0, family);
+  /** Deletes a chain and its rules; with `onlyEmpty`, one with rules is refused (EBUSY). */
+  deleteChain({ family, table }: Place, name: string, onlyEmpty = false): void {
+    const flags = onlyEmpty ? NLM_F_NONREC : 0;
+    const out = this.#change(`nft delete chain ${table} ${name}`, c.NFT_MSG_DELCHAIN, flags, family);
     chainAttributes.write(out, { table, name });
+  }
+
+  /** Deletes a table in which nothing is; any other is refused (EBUSY). */
+  deleteEmptyTable({ family, table }: Place): void {
+    const out = this.#change(`nft delete table ${table}`, c.NFT_MSG_DELTABLE, NLM_F_NONREC, family);
+    tableAttributes.write(out, { name: table });
   }
 
   /** Adds a rule at the end of its chain; `echo` asks for its handle. */

@@ -15,6 +15,7 @@ import { attempt, checkTable, find, listRules, nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, meta, payload, verdict, verdictOf } from "./expression.ts";
+import { type Made, removeMade } from "./made.ts";
 import { type ChainAttributes, isCommented, type RuleAttributes, readChain, readRule } from "./message.ts";
 import {
   checkSpoofNames,
@@ -62,14 +63,23 @@ function rulesOf(names: SpoofNames, mac: Uint8Array): { port: Expression[][]; ma
 
 /**
  * Lets only frames from `mac` in by the port `device` of a bridge. One transaction: at no time do others pass that did not before. Rules of the
- * same attachment are replaced, whoever made them. Returns a number that makes the removal cheap; see removeSpoofCheck.
+ * same attachment are replaced, whoever made them. `making` hears what will be new; see removeNewSpoofCheck. Returns a number that makes the
+ * removal cheap; see removeSpoofCheck.
  */
-export function addSpoofCheck(nft: NftSocket, owner: Owner, device: string, mac: Uint8Array): number {
+export function addSpoofCheck(
+  nft: NftSocket,
+  owner: Owner,
+  device: string,
+  mac: Uint8Array,
+  making?: (made: Made) => void,
+): number {
   const id = spoofId(owner);
   checkSpoofNames(id);
   const names = spoofNames(id);
   return attempt("macspoofchk", (refusal) => {
-    const hasBase = checkTable(nft, SPOOF_PLACE, "macspoofchk") && checkBase(nft);
+    const hasTable = checkTable(nft, SPOOF_PLACE, "macspoofchk");
+    const hasBase = hasTable && checkBase(nft);
+    making?.({ table: !hasTable, base: !hasBase });
     // No rule can lead to a chain that is not there. EEXIST: it is, or that of the address is.
     const said = commentOfChain(nft, names.port);
     if (said !== undefined && isOfAnother(owner, said)) throw taken(names.port, said);
@@ -78,6 +88,11 @@ export function addSpoofCheck(nft: NftSocket, owner: Owner, device: string, mac:
     addChains(nft, names, owner, hasBase, true);
     return addRules(nft, names, device, mac);
   });
+}
+
+/** Removes what an ADD has made for all pods, and failed later. Its rules are gone. */
+export function removeNewSpoofCheck(nft: NftSocket, made: Made): void {
+  if (made.base) removeMade(nft, SPOOF_PLACE, [BASE], 0, made.table);
 }
 
 /** Dashes are allowed in the names of containers and interfaces: two attachments may have one chain. */

@@ -26,6 +26,8 @@ export function nftWords({ type, bytes, start, end }: Message): string {
       return `nft add table ${family} ${readTable(bytes, start, end).name}`;
     case c.NFT_MSG_GETTABLE:
       return `nft list table ${family} ${readTable(bytes, start, end).name}`;
+    case c.NFT_MSG_DELTABLE:
+      return `nft delete table ${family} ${readTable(bytes, start, end).name}`;
     case c.NFT_MSG_NEWCHAIN: {
       const { table, name, type: kind, hook } = readChain(bytes, start, end);
       const base =

@@ -1,0 +1,39 @@
+// What an ADD makes for all pods, when it is the first: a table and its chains. An ADD that fails removes it again, unless somebody uses it by now.
+import { NetlinkError } from "../netlink/errors.ts";
+import { attempt, find, listRules } from "./attempt.ts";
+import type { NftSocket, Place } from "./socket.ts";
+
+/** Told before it is made: what an ADD that fails has to look for. */
+export interface Made {
+  table: boolean;
+  /** The chain at the hook. */
+  base: boolean;
+}
+
+/**
+ * Removes `chains`, of which the first is the one at the hook and has so many rules of ours, and with `table` the table. All of it or nothing: not
+ * when another pod has rules there, or another program anything.
+ */
+export function removeMade(
+  nft: NftSocket,
+  place: Place,
+  chains: readonly string[],
+  rules: number,
+  table: boolean,
+): void {
+  attempt(`nft delete table ${place.table}`, () => {
+    const generation = find(nft, () => nft.generation());
+    if (generation === undefined) return;
+    const counts = chains.map((chain) => listRules(nft, place, chain, () => true).length);
+    if (counts.some((count, n) => count !== (n === 0 ? rules : 0))) return;
+    nft.start(generation);
+    if (rules > 0) nft.deleteRule(place, chains[0]!);
+    for (const chain of chains) nft.deleteChain(place, chain, true);
+    if (table) nft.deleteEmptyTable(place);
+    try {
+      nft.commit();
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || (error.code !== "EBUSY" && error.code !== "ENOENT")) throw error;
+    }
+  });
+}
