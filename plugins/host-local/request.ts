@@ -15,8 +15,8 @@ import {
 import type { RouteSpec } from "../../src/link/route.ts";
 import { readRoutes } from "../../src/plugin/routes.ts";
 import type { HostLocalConfig, RangeConfig } from "./config.schema.ts";
+import { isPoolFile } from "./pool-files.ts";
 import { type Range, type RangeSet, rangeSets, type SetConfig } from "./ranges.ts";
-import { isPoolFile } from "./store.ts";
 
 export interface LeaseRequest {
   /** Set N is that of `last_reserved_ip.N`. */

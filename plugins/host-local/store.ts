@@ -22,17 +22,11 @@ import {
 import { withLock } from "../../src/state/lock.ts";
 import { notOurs, openLooked } from "../../src/state/look.ts";
 import { IndexContents, LeaseIndex, type OwnedLease, type Owner } from "./lease-index.ts";
+import { LOCK, lastReservedName, leaseAddress, parseOwner, TEMPORARY } from "./pool-files.ts";
 import type { Used } from "./used.ts";
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
-/**
- * What becomes a lease is written under this name and linked, so that no lease is ever without its owner. One name is enough: the lock
- * is held. The Go plugin passes over it, because it is no address.
- */
-const TEMPORARY = ".podnic.tmp";
-const LOCK = "lock";
-const LAST_RESERVED = "last_reserved_ip.";
 /** File systems whose fsync of a new file writes its name too: ext4 and XFS (docs/decisions.md). */
 const NAMES_SYNCED = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC];
 /** The spec knows no limit for container ids, the kernel one for an environment variable: 128 KiB (MAX_ARG_STRLEN). */
@@ -378,35 +372,6 @@ function waitForSync(pid: number): void {
   throw new SystemError("fsync", errno, errnoName(errno), errnoText(errno));
 }
 
-/** Words without white space, CR LF between; before 0.8 the container ID alone. White space around is nothing, as for the Go plugin. */
-const LEASE = /^\s*([^\s\0-\x1f\ufffd]+)(?:\r\n([^\s\0-\x1f\ufffd]+))?\s*$/;
-const NOT_TEXT = /[\0-\x08\x0e-\x1f\ufffd]/;
-
-/** Who a lease is for. "none": it is empty, or no text. undefined: text that no plugin wrote. */
-export function parseOwner(text: string): Owner | "none" | undefined {
-  const lease = LEASE.exec(text);
-  if (lease !== null) return { containerId: lease[1]!, ifName: lease[2] ?? "" };
-  return text.trim() === "" || NOT_TEXT.test(text) ? "none" : undefined;
-}
-
 function matches(lease: Owner, owner: Owner): boolean {
   return lease.containerId === owner.containerId && (lease.ifName === owner.ifName || lease.ifName === "");
-}
-
-/** The address that a file is named by, in the one way the plugins write it. */
-export function leaseAddress(name: string): Address | undefined {
-  const address = parseAddress(name);
-  if (address === undefined) return undefined;
-  // There is one way to write IPv4.
-  const plain = address.family === 4 ? !name.includes(":") : formatAddress(address) === name;
-  return plain ? address : undefined;
-}
-
-/** A file of a pool that is not a lease. */
-export function isPoolFile(name: string): boolean {
-  return name === LOCK || name === TEMPORARY || name.startsWith(LAST_RESERVED);
-}
-
-function lastReservedName(index: number): string {
-  return `${LAST_RESERVED}${index}`;
 }

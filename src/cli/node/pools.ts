@@ -2,8 +2,9 @@
 
 import type { HostLocalConfig } from "../../../plugins/host-local/config.schema.ts";
 import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";
+import { leaseAddress, parseOwner } from "../../../plugins/host-local/pool-files.ts";
 import { DATA_DIR, type LeaseRequest, requestOf } from "../../../plugins/host-local/request.ts";
-import { leaseAddress, parseOwner, Store } from "../../../plugins/host-local/store.ts";
+import { Store } from "../../../plugins/host-local/store.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { confinePath, policy } from "../../config/policy.ts";
 import { readWhatIsValid } from "../../config/validate.ts";
