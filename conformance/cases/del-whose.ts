@@ -193,6 +193,28 @@ export const delWhose: CaseTable = {
       virtual,
     ),
     row(
+      "GC-31",
+      "H",
+      "what is freed is not in use",
+      "GC, with IDs of 242 to 255 characters: the stale interface is removed with its lease, the valid one stays",
+      (t) => {
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        for (const length of [242, 243, 255]) {
+          const [stale, valid] = ["a", "b"].map((last) => "x".repeat(length - 1) + last);
+          t.sh("ip netns add c2");
+          t.add(conf, { set: { CNI_CONTAINERID: stale! } });
+          t.add(conf, { set: { CNI_CONTAINERID: valid!, CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+          t.silent("GC", { ...conf, "cni.dev/valid-attachments": [{ containerID: valid, ifname: "eth0" }] });
+          t.gone("eth0");
+          t.present("eth0", "c2");
+          t.leaseCount(1);
+          t.silent("DEL", conf, { set: { CNI_CONTAINERID: valid!, CNI_NETNS: "/run/netns/c2" } });
+          t.sh("ip netns del c2");
+        }
+      },
+      { only: ["macvlan", "ipvlan", "bridge"] },
+    ),
+    row(
       "GC-30",
       "H",
       "what is freed is not in use",

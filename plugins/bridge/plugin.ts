@@ -25,6 +25,7 @@ import { requireFreeName } from "../../src/link/taken.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
+import { idInAlias, isCut } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -247,10 +248,15 @@ function gc(call: Call<BridgeConfig>): void {
   const { network } = call.attachment;
   const cleanup = new Cleanup();
   const kept: Attachment[] = [];
+  const validAttachments = call.validAttachments.map(({ containerId, ifName }) => ({
+    containerId: idInAlias(containerId),
+    ifName,
+  }));
+  const valid = { ...call, validAttachments };
   cleanup.attempt(() => {
     for (const { index, alias } of listLinksOfKind(ownNamespace().route, "veth")) {
       const owner = ownerOf(alias);
-      if (owner?.network !== network || isValidAttachment(call, owner)) continue;
+      if (owner?.network !== network || isValidAttachment(valid, owner)) continue;
       kept.push(owner);
       cleanup.attempt(() => {
         deleteWithoutWaiting(ownNamespace(), index);
@@ -260,7 +266,8 @@ function gc(call: Call<BridgeConfig>): void {
   });
   cleanup.attempt(() => collectRules(call));
   cleanup.attempt(() => removeGateway(call));
-  cleanup.attempt(() => gcWithIpam(call, kept));
+  // Which lease is to be kept cannot be told: all are.
+  if (!kept.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 

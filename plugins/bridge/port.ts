@@ -10,7 +10,7 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
-import { hash32 } from "../../src/plugin/hash.ts";
+import { hash32, idInAlias } from "../../src/plugin/hash.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
@@ -42,7 +42,7 @@ const NO_RULES = "-";
  * too long for an alias, and the name must do.
  */
 export function portAlias({ network, containerId, ifName }: Attachment, rules?: Rules): string | undefined {
-  const alias = `${aliasPrefix}${network}:${containerId}:${ifName}`;
+  const alias = `${aliasPrefix}${network}:${idInAlias(containerId)}:${ifName}`;
   const whole = rules === undefined ? alias : `${alias}:${inWords(rules)}`;
   if (whole.length <= ALIAS_MAX) return whole;
   return alias.length <= ALIAS_MAX ? alias : undefined;
@@ -54,7 +54,7 @@ function inWords({ jump, masquerade }: Rules): string {
   return words.join(",") || NO_RULES;
 }
 
-/** Whose port this is, by its alias. */
+/** Whose port this is, by its alias; the container's ID may be cut (idInAlias). */
 export function ownerOf(alias: string): Attachment | undefined {
   const [prefix, network, containerId, ifName, rules, ...more] = alias.split(":");
   if (`${prefix}:` !== aliasPrefix || !network || !containerId || !ifName || more.length > 0) return undefined;

@@ -25,3 +25,16 @@ function mix(hash: number): number {
   value = imul(value ^ (value >>> 13), 0xc2b2ae35);
   return (value ^ (value >>> 16)) >>> 0;
 }
+
+/** Of an ID in an alias, which has room for 255 characters in all. Runtimes' have 64. */
+const LONGEST_ID = 128;
+
+/** A container's ID in the alias of a link. "~" is in no ID. */
+export function idInAlias(containerId: string): string {
+  if (containerId.length <= LONGEST_ID) return containerId;
+  const hash = hash32(containerId).toString(16).padStart(8, "0");
+  return `${containerId.slice(0, LONGEST_ID - 9)}~${hash}`;
+}
+
+/** An ID that was too long for an alias: it cannot be told from that. */
+export const isCut = (idOfAlias: string): boolean => idOfAlias.includes("~");

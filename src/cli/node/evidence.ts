@@ -1,5 +1,6 @@
 // Is a container still there? host-local's leases name nothing but a container and an interface; everything else on the node that tells
 // about it is asked. What is not known to be gone may be alive.
+import { idInAlias } from "../../plugin/hash.ts";
 import { aliasPrefix } from "../../plugin/upper/own.ts";
 import type { CachedAttachment } from "./cache.ts";
 import type { Holder } from "./holders.ts";
@@ -35,6 +36,7 @@ export interface Sources {
 }
 
 export class Containers {
+  /** By the ID as it is in an alias. */
   readonly #found = new Map<string, Evidence[]>();
   /** Path of the namespace that has an address. */
   readonly #addresses = new Map<string, string>();
@@ -67,8 +69,9 @@ export class Containers {
   }
 
   #add(containerId: string, evidence: Evidence): void {
-    const known = this.#found.get(containerId);
-    if (known === undefined) this.#found.set(containerId, [evidence]);
+    const id = idInAlias(containerId);
+    const known = this.#found.get(id);
+    if (known === undefined) this.#found.set(id, [evidence]);
     else known.push(evidence);
   }
 
@@ -77,7 +80,7 @@ export class Containers {
    * means that its container is gone, for which a clock that was wrong must not be the only evidence against a sign of life.
    */
   holderOf(containerId: string, address: string, written: () => number): Evidence {
-    const found = this.#found.get(containerId) ?? [];
+    const found = this.#found.get(idInAlias(containerId)) ?? [];
     const alive = found.find(({ life }) => life === "alive");
     if (alive !== undefined) return alive;
     const at = address === "" ? undefined : this.#addresses.get(address);

@@ -9,6 +9,7 @@ import { lookInto, type NetNs } from "../../link/namespace.ts";
 import { seeNamespaces } from "../../link/visible.ts";
 import { log } from "../../log.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
+import { isCut } from "../hash.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
 
 /** Removes what attachments of this network have that are not valid any more. What cannot be removed keeps its lease. */
@@ -32,7 +33,8 @@ export function gcUpper(kind: string, call: Call): void {
       }
     });
   }
-  cleanup.attempt(() => gcWithIpam(call, kept));
+  // Which lease is to be kept cannot be told: all are.
+  if (!kept.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 

@@ -9,7 +9,7 @@ import { getLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
 import { wasAdded } from "../added.ts";
-import { hashWords } from "../hash.ts";
+import { hashWords, idInAlias } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 
@@ -20,7 +20,7 @@ export const aliasPrefix = "podnic:";
 
 /** The mark in words, for the operator and for links whose index the kernel has changed. undefined: too long for an alias (IFALIASZ). */
 export function ownerAlias({ attachment }: Call): string | undefined {
-  const alias = `${aliasPrefix}${attachment.network}:${attachment.containerId}`;
+  const alias = `${aliasPrefix}${attachment.network}:${idInAlias(attachment.containerId)}`;
   return alias.length <= 255 ? alias : undefined;
 }
 
