@@ -283,6 +283,21 @@ export const bridgeDel: CaseTable = {
         t.error(t.call("STATUS", { ...conf(hostLocal()), bridge: "up0" }), [50, 51]);
       },
     ),
+    one(
+      "B-103a",
+      "H",
+      "C-111: STATUS",
+      "VLANs on a bridge that does not filter: E(50|51); with bridges.filterVlans in the policy OK; nothing is changed",
+      (t) => {
+        makeBridge(t);
+        const before = t.picture();
+        for (const keys of [{ vlan: 100 }, { vlanTrunk: [{ id: 100 }] }])
+          t.error(t.call("STATUS", conf(keys)), [50, 51]);
+        t.write("/etc/cni/podnic.json", JSON.stringify({ bridges: { filterVlans: ["br*"] } }));
+        t.silent("STATUS", conf({ vlan: 100 }));
+        t.unchangedSince(before);
+      },
+    ),
     one("B-104x", "H", "DEL in any order", "the port goes with its pod's namespace; DEL frees the lease", (t) => {
       t.add(conf(hostLocal()));
       t.sh("ip netns del c1; sleep 1");
