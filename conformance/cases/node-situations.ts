@@ -170,7 +170,7 @@ const ALLOWED: Situation[] = [
   {
     id: "ND-80",
     what: "veth with an address in a subnet as the master of a macvlan in bridge mode (a node that is a container: kind, k3d)",
-    why: "it is the node's own, and the node keeps it",
+    why: "the interface is the node's own, and the node keeps it",
     setup:
       "ip link add eth7 type veth peer name x netns c1; ip link set eth7 up; ip address add 172.18.0.2/16 dev eth7",
     device: "eth7",
@@ -573,7 +573,7 @@ const SHARED: Situation[] = [
     id: "ND-82",
     what: "a pod's veth as the master of a macvlan in bridge mode",
     refused: "its other end is in another namespace",
-    why: "the new pod could answer in the node's name on the other pod's wire",
+    why: "the new pod could impersonate the node on the other pod's link",
     setup: "ip link add cali1 type veth peer name x netns c1; ip link set cali1 up",
     device: "cali1",
     mode: "bridge",
@@ -582,7 +582,7 @@ const SHARED: Situation[] = [
     id: "ND-83",
     what: "as ND-82, and the veth has the pod's gateway as its address (ptp)",
     refused: "its other end is in another namespace",
-    why: "the new pod could answer in the node's name on the other pod's wire",
+    why: "the new pod could impersonate the node on the other pod's link",
     setup:
       "ip link add veth7 type veth peer name x netns c1; ip link set veth7 up; ip address add 10.1.0.1/32 dev veth7; ip route add 10.1.0.5/32 dev veth7",
     device: "veth7",
@@ -592,7 +592,7 @@ const SHARED: Situation[] = [
     id: "ND-84",
     what: "as ND-82, as the master of an ipvlan",
     refused: "its other end is in another namespace",
-    why: "the new pod could answer in the node's name on the other pod's wire",
+    why: "the new pod could impersonate the node on the other pod's link",
     setup: "ip link add cali1 type veth peer name x netns c1; ip link set cali1 up",
     device: "cali1",
     mode: "ipvlan",
