@@ -39,6 +39,8 @@ export class World {
   readonly #bin: string;
   readonly #peer: string;
   readonly #hasRules: boolean;
+  /** host-local alone has nothing to do with them, and looking costs more than its calls. */
+  readonly #hasLinks: boolean;
   #card: Card | undefined;
   /** What there is when nothing is attached. */
   #bare: readonly string[] = [];
@@ -51,6 +53,7 @@ export class World {
     this.#bin = resolve(places.bin);
     this.#peer = resolve(places.peer);
     this.#hasRules = pair.actors.some((actor) => "config" in actor && actor.config.type === "bridge");
+    this.#hasLinks = pair.actors.some((actor) => !("config" in actor) || actor.config.type !== "host-local");
   }
 
   /** @param step the compiled step.c */
@@ -154,7 +157,8 @@ export class World {
     }
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns add ${pod}; ip -n ${pod} link set lo up`);
     // A bridge that ADD made stays, empty. The runtime forgets.
-    await this.#shell.run("ip link del br0 2>/dev/null; rm -rf /var/lib/cni/results; true");
+    if (this.#hasRules) await this.#shell.run("ip link del br0 2>/dev/null; true");
+    if (this.#pair.dead !== undefined) await this.#shell.run("rm -rf /var/lib/cni/results");
     const now = await this.#left();
     const expected = new Set(this.#bare);
     found.push(...now.filter((line) => !expected.has(line)).map((line) => `left over: ${line}`));
@@ -214,7 +218,7 @@ export class World {
 
   /** Links by namespace with what identifies them for a person, and the state's files. */
   async #left(): Promise<string[]> {
-    const links = parsePicture(await this.#shell.run(`(${PICTURE_SCRIPT})`));
+    const links = parsePicture(this.#hasLinks ? await this.#shell.run(`(${PICTURE_SCRIPT})`) : "");
     const lines = [...links].flatMap(([where, all]) =>
       all.map((link) => {
         const addresses = link.addresses.flatMap(({ scope, cidr }) => (scope === "link" ? [] : [cidr])).join(" ");
