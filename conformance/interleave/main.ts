@@ -24,7 +24,7 @@ import {
   twoChanges,
   wholeRow,
 } from "./schedule.ts";
-import { compileStep, type Outcome, World } from "./world.ts";
+import { compileTools, type Outcome, World } from "./world.ts";
 
 interface Options {
   bin: string;
@@ -99,7 +99,7 @@ const chosen = pairs.filter(
   (one) => (options.pair.length === 0 || isNamed(one, options.pair)) && !isNamed(one, options.except),
 );
 if (chosen.length === 0) complain(`no pair is called so; there are:\n  ${pairs.map((one) => one.name).join("\n  ")}`);
-const step = compileStep(join(root, "conformance/interleave/step.c"), join(cache, "interleave"));
+const tools = compileTools(join(root, "conformance/interleave"), join(cache, "interleave"));
 
 const places = { bin: options.bin, peer: options.peer };
 const text = (outcome: Outcome): string => [...outcome.said, ...outcome.left].join("\n");
@@ -121,7 +121,7 @@ function judge(pair: Pair, outcome: Outcome, serial: readonly Outcome[], schedul
 
 async function runPair(pair: Pair): Promise<Report> {
   const began = Date.now();
-  const first = await World.open(pair, places, step);
+  const first = await World.open(pair, places, tools);
   const serial: Outcome[] = [];
   const lengths: number[] = [];
   for (const order of serialOrders(pair.actors.length)) {
@@ -219,7 +219,7 @@ async function runAll(
     let world = given;
     const run = async (schedule: string): Promise<string | undefined> => {
       if (Date.now() > until || (options.stop && wrong.length > 0)) return undefined;
-      world ??= await World.open(pair, places, step);
+      world ??= await World.open(pair, places, tools);
       const { found, turns } = await tryOut(world, pair, schedule, serial);
       tried++;
       if (found.length === 0) return turns;

@@ -14,6 +14,7 @@ import {
   type Pair,
   PLUGINS,
   pair,
+  range,
   THIRD,
   wide,
 } from "./calls.ts";
@@ -27,6 +28,8 @@ function withDead(name: string, config: object, inside: string, actors: Pair["ac
 }
 
 const onPools = macvlan(wide);
+/** The address that gc releases is the one that ADD then gets. */
+const onLast = macvlan(range("198.51.100.10"));
 const onBridge = bridge(gateway);
 
 const cleaning: readonly Pair[] = [
@@ -39,6 +42,11 @@ const cleaning: readonly Pair[] = [
   withDead("macvlan ADD, DEL of the dead, gc --all", onPools, "", [
     call("ADD", onPools, 1),
     call("DEL", onPools, 3),
+    gc,
+  ]),
+  withDead("macvlan ADD, DEL of the dead, gc --all, one address left", onLast, "", [
+    call("ADD", onLast, 1),
+    call("DEL", onLast, 3),
     gc,
   ]),
   withDead("bridge ADD, gc --all, one pod dead", onBridge, "", [call("ADD", onBridge, 1), gc]),

@@ -1,11 +1,11 @@
 // A world in which the calls of a pair run under one schedule after another.
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Shell } from "../faults/shell.ts";
 import { borrowCard, type Card } from "../harness/card.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
-import { PICTURE_SCRIPT, parsePicture, stateFiles } from "../harness/state.ts";
+import { stateFiles } from "../harness/state.ts";
 import { type Call, type Operation, type Pair, PLUGINS, VF } from "./calls.ts";
 
 const CASE = "/run/case";
@@ -56,13 +56,15 @@ export class World {
     this.#hasLinks = pair.actors.some((actor) => !("config" in actor) || actor.config.type !== "host-local");
   }
 
-  /** @param step the compiled step.c */
-  static async open(pair: Pair, places: Places, step: string): Promise<World> {
+  /** @param tools directory of the compiled step.c and picture.c */
+  static async open(pair: Pair, places: Places, tools: string): Promise<World> {
     const world = new World(await openNamespaces(), pair, places);
     if (pair.card) world.#card = world.#borrowCard();
     mkdirSync(`${world.#root}${CASE}`);
-    copyFileSync(step, `${world.#root}${CASE}/step`);
-    chmodSync(`${world.#root}${CASE}/step`, 0o755);
+    for (const tool of ["step", "picture"]) {
+      copyFileSync(`${tools}/${tool}`, `${world.#root}${CASE}/${tool}`);
+      chmodSync(`${world.#root}${CASE}/${tool}`, 0o755);
+    }
     await world.#shell.run(`mkdir -p /etc/cni/net.d; ip netns add c2; ip -n c2 link set lo up; ${pair.inside}`);
     // The same in each world, so that what they leave can be compared.
     await world.#shell.run(
@@ -72,7 +74,7 @@ export class World {
       world.#write(String(n), actor);
     });
     for (const actor of pair.actors)
-      if ("config" in actor) writeFileSync(`${world.#root}/etc/cni/net.d/net1.conf`, JSON.stringify(actor.config));
+      if ("config" in actor) writeFileSync(`${world.#root}/etc/cni/net.d/net1.conf`, world.#text(actor.config));
     if (pair.installs) await world.#layPlugins();
     world.#bare = await world.#left();
     return world;
@@ -195,7 +197,7 @@ export class World {
       if (actor.pod !== undefined) Object.assign(environment, { CNI_NETNS: `/run/netns/${actor.pod}` });
       writeFileSync(`${dir}/exec`, `${actor.peer ? this.#peer : bin}/${actor.config.type}`);
       writeFileSync(`${dir}/arguments`, "");
-      writeFileSync(`${dir}/in`, JSON.stringify(withPrevious(actor)).replace(VF, this.#card?.vfs[0] ?? VF));
+      writeFileSync(`${dir}/in`, this.#text(withPrevious(actor)));
     }
     writeFileSync(
       `${dir}/env`,
@@ -203,6 +205,10 @@ export class World {
         .map(([key, value]) => `${key}=${value}\0`)
         .join(""),
     );
+  }
+
+  #text(config: object): string {
+    return JSON.stringify(config).replace(VF, this.#card?.vfs[0] ?? VF);
   }
 
   #said(name: string | number, status: number, operation: boolean): string {
@@ -218,16 +224,8 @@ export class World {
 
   /** Links by namespace with what identifies them for a person, and the state's files. */
   async #left(): Promise<string[]> {
-    const links = parsePicture(this.#hasLinks ? await this.#shell.run(`(${PICTURE_SCRIPT})`) : "");
-    const lines = [...links].flatMap(([where, all]) =>
-      all.map((link) => {
-        const addresses = link.addresses.flatMap(({ scope, cidr }) => (scope === "link" ? [] : [cidr])).join(" ");
-        const name = link.name.replace(/^veth[0-9a-f]{8}$/, "veth");
-        // The addresses of those that ADD makes are random.
-        const fixed = LENT.test(link.name) || LENT.test(link.alias) ? ` ${link.mac} alias "${link.alias}"` : "";
-        return `${where || "host"} ${name} mtu ${link.mtu} ${link.up ? "up" : "down"}${fixed} ${addresses}`.trim();
-      }),
-    );
+    const links = this.#hasLinks ? await this.#shell.run(`${CASE}/picture`) : "";
+    const lines = links.split("\n").flatMap((line) => (line === "" ? [] : [linkLine(line.split("\t"))]));
     const rules = this.#hasRules ? await this.#shell.run("nft list ruleset 2>/dev/null; true") : "";
     for (const line of rules.split("\n")) if (/ masquerade$|198\.51/.test(line)) lines.push(`rule ${line.trim()}`);
     if (this.#card !== undefined) lines.push(await this.#shell.run(`ip link show ${this.#card.pf} | grep 'vf 0'`));
@@ -251,6 +249,12 @@ export class World {
   }
 }
 
+/** See picture.c. The addresses of those that ADD makes are random, and so are the names of a bridge's ports. */
+function linkLine([where, name, mtu, state, mac, alias, addresses]: string[]): string {
+  const fixed = LENT.test(name!) || LENT.test(alias!) ? ` ${mac} alias "${alias}"` : "";
+  return `${where} ${name!.replace(/^veth[0-9a-f]{8}$/, "veth")} mtu ${mtu} ${state}${fixed} ${addresses}`.trim();
+}
+
 const nameOf = (actor: Call | Operation): string => ("podnic" in actor ? actor.podnic.join(" ") : actor.command);
 
 /** CHECK wants the result of ADD; it holds whatever address was given. */
@@ -259,11 +263,15 @@ function withPrevious(call: Call): object {
   return { ...call.config, prevResult: { cniVersion: "1.1.0", ips: [{ address: "198.51.100.10/24" }] } };
 }
 
-/** step.c, compiled below `dir`. @throws with the compiler's words */
-export function compileStep(source: string, dir: string): string {
+/** step.c and picture.c of `sources`, compiled into `dir`. @throws with the compiler's words */
+export function compileTools(sources: string, dir: string): string {
   mkdirSync(dir, { recursive: true });
-  const to = `${dir}/step`;
-  const run = spawnSync("gcc", ["-O1", "-o", to, source], { encoding: "utf8" });
-  if (run.status !== 0) throw new Error(`cannot compile ${source}: ${run.stderr}`);
-  return to;
+  for (const tool of ["step", "picture"]) {
+    // Another run may use the one that is there.
+    const made = `${dir}/${tool}.${process.pid}`;
+    const run = spawnSync("gcc", ["-O1", "-o", made, `${sources}/${tool}.c`], { encoding: "utf8" });
+    if (run.status !== 0) throw new Error(`cannot compile ${tool}.c: ${run.stderr}`);
+    renameSync(made, `${dir}/${tool}`);
+  }
+  return dir;
 }
