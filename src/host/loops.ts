@@ -1,6 +1,8 @@
 // Loops over bytes that each call runs through a hundred times. The executable has them in C (native.c); these are their twins, for Node,
 // and say what is right.
 
+import { digest } from "./digest.ts";
+
 /** All positions are offsets in bytes. */
 export interface Loops {
   /**
@@ -25,6 +27,11 @@ export interface Loops {
   put(bytes: Uint8Array, at: number, text: string): boolean;
   /** Where `values` are not as `others`, as far as there are both: each place and the value there, in turn. */
   differences(values: Int32Array, others: Int32Array): number[];
+  /**
+   * SHA-512 of `blocks` (of 128 bytes) goes on from `state`, whose words of 64 bits are two of 32, the upper one first, as the 80 constants
+   * of the rounds are.
+   */
+  digest(state: Int32Array, blocks: Uint8Array, round: Int32Array): void;
 }
 
 const TYPE_MASK = 0x3fff;
@@ -81,6 +88,7 @@ export const inTypeScript: Loops = {
     for (let i = 0; i < values.length && i < others.length; i++) if (values[i] !== others[i]) found.push(i, values[i]!);
     return found;
   },
+  digest,
 };
 
 /** Those in force. */

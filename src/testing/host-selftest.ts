@@ -128,7 +128,19 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
       const [a, b] = [0, 0].map(() => Int32Array.from({ length: draw(6) }, () => draw(3) - 1));
       equal(native.differences(a!, b!), inTypeScript.differences(a!, b!), `differences, round ${round}`);
     }
+    for (let round = 0; round < 50; round++) {
+      const words = (length: number) => Int32Array.from({ length }, () => draw(2 ** 16) ^ (draw(2 ** 16) << 16));
+      const [state, constants] = [words(16), words(160)];
+      const blocks = Uint8Array.from({ length: 128 * draw(4) }, () => draw(256));
+      const [a, b] = [state.slice(), state.slice()];
+      native.digest(a, blocks, constants);
+      inTypeScript.digest(b, blocks, constants);
+      equal([...a], [...b], `digest, round ${round}`);
+    }
     for (const body of [
+      () => native.digest(new Int32Array(15), new Uint8Array(128), new Int32Array(160)),
+      () => native.digest(new Int32Array(16), new Uint8Array(127), new Int32Array(160)),
+      () => native.digest(new Int32Array(16), new Uint8Array(128), new Int32Array(159)),
       () => native.attributes(new Uint8Array(4), 0, 8, null, new Int32Array(300), 0),
       () => native.attributes(new Uint8Array(4), 0, 4, null, new Int32Array(192), 0),
       () => native.attributes(new Uint8Array(4), -1, 4, null, new Int32Array(300), 0),

@@ -5,8 +5,8 @@
 //   SNAPSHOT=BYTES  the heap lives in an arena of that size inside .data. Started with an empty arena it evaluates the bytecode given
 //                   on stdin and writes the arena to stdout; the build patches that image into the same ELF file, which from then on
 //                   starts with everything evaluated. Needs a fixed load address (no PIE) and no pointers out of the heap but to code.
-//                   A plan, which the build learns, says where each allocation until then goes: what calls write to lies together at
-//                   the arena's end, and what is let go again outside it.
+//                   A plan, which the build learns, says where each allocation until then goes: what calls read lies together at the
+//                   arena's beginning, what they write to at its end, and what is let go again outside it.
 //   otherwise       the main bytecode is part of the executable and evaluated at each start.
 // TRAIN             the second shape with the first one's arena, which finds that out (written.h).
 // LIBC_MALLOC leaves memory to the C library, so that ASan sees every block.
@@ -118,9 +118,11 @@ static unsigned class_of(size_t need, size_t *size) {
   return 65 + (shift - 7) * 4 + (quarters - 5);
 }
 
+static size_t warm_size; // at the beginning of the arena, for what calls read
+
 static bool grow(struct pool *pool, size_t size) {
-  char *start = heap.arena;
-  size_t chunk = ARENA;
+  char *start = heap.arena + warm_size;
+  size_t chunk = ARENA - warm_size;
   if (pool != &heap.pool || pool->next != NULL || chunk < size) {
     if (pool == &heap.pool && pool->next != NULL && !heap.ready) heap.overflowed = 1;
     chunk = size > CHUNK ? size : CHUNK;
@@ -147,11 +149,12 @@ static struct block *take(struct pool *pool, unsigned class, size_t size) {
 
 static uint32_t allocations; // before the snapshot
 #ifdef SNAPSHOT
-static const uint8_t *plan; // for each of them one of: PASSING (let go before the snapshot), COLD, HOT (calls write to it)
+static const uint8_t *plan; // for each of them one of: PASSING (let go before the snapshot), COLD, HOT (calls write to it), WARM (they read it)
 static size_t planned;
-enum { PASSING, COLD, HOT };
+enum { PASSING, COLD, HOT, WARM };
 static struct pool outside; // of the arena: for those that pass
 static size_t passing;      // how many of them are in use
+static struct pool warm;
 #endif
 
 // A block for one of them.
@@ -168,6 +171,7 @@ static struct block *take_frozen(unsigned class, size_t size) {
     heap.pool.end -= size;
     return (struct block *)heap.pool.end;
   }
+  if (place == WARM && (size_t)(warm.end - warm.next) >= size) return take(&warm, class, size);
 #endif
   struct block *b = take(&heap.pool, class, size);
 #ifdef TRAIN
@@ -602,10 +606,45 @@ static JSValue js_differences(JSContext *ctx, JSValueConst self, int argc, JSVal
   return found;
 }
 
+static uint64_t word_at(const uint32_t *halves, int i) { return (uint64_t)halves[2 * i] << 32 | halves[2 * i + 1]; }
+static uint64_t rotated(uint64_t word, int by) { return word >> by | word << (64 - by); }
+
+static void digest_block(uint32_t *state, const uint8_t *block, const uint32_t *round) {
+  uint64_t w[80], v[8];
+  for (int i = 0; i < 128; i++) w[i / 8] = i % 8 == 0 ? block[i] : w[i / 8] << 8 | block[i];
+  for (int i = 16; i < 80; i++) {
+    uint64_t a = w[i - 15], b = w[i - 2];
+    w[i] = w[i - 16] + (rotated(a, 1) ^ rotated(a, 8) ^ a >> 7) + w[i - 7] + (rotated(b, 19) ^ rotated(b, 61) ^ b >> 6);
+  }
+  for (int i = 0; i < 8; i++) v[i] = word_at(state, i);
+  for (int i = 0; i < 80; i++) {
+    uint64_t a = v[0], e = v[4], choice = (e & v[5]) ^ (~e & v[6]), majority = (a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]);
+    uint64_t sum = v[7] + (rotated(e, 14) ^ rotated(e, 18) ^ rotated(e, 41)) + choice + word_at(round, i) + w[i];
+    memmove(v + 1, v, 7 * sizeof *v);
+    v[4] += sum;
+    v[0] = sum + (rotated(a, 28) ^ rotated(a, 34) ^ rotated(a, 39)) + majority;
+  }
+  for (int i = 0; i < 8; i++) {
+    uint64_t word = word_at(state, i) + v[i];
+    state[2 * i] = word >> 32, state[2 * i + 1] = word;
+  }
+}
+
+static JSValue js_digest(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  uint8_t *given[3];
+  size_t size[3];
+  for (int i = 0; i < 3; i++)
+    if ((given[i] = get_bytes(ctx, argv[i], &size[i])) == NULL) return JS_EXCEPTION;
+  if (size[0] != 64 || size[1] % 128 != 0 || size[2] != 640) return JS_ThrowRangeError(ctx, "no such digest");
+  for (size_t at = 0; at < size[1]; at += 128) digest_block((uint32_t *)given[0], given[1] + at, (uint32_t *)given[2]);
+  return JS_UNDEFINED;
+}
+
 static const JSCFunctionListEntry functions[] = {
   JS_CFUNC_DEF("attributes", 6, js_attributes), JS_CFUNC_DEF("text", 3, js_text), JS_CFUNC_DEF("put", 3, js_put),
   JS_CFUNC_DEF("plain", 1, js_plain), JS_CFUNC_DEF("errand", 4, js_errand),
-  JS_CFUNC_DEF("differences", 2, js_differences),
+  JS_CFUNC_DEF("differences", 2, js_differences), JS_CFUNC_DEF("digest", 3, js_digest),
   JS_CFUNC_DEF("syscall", 7, js_syscall), JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 1, js_decode),
   JS_CFUNC_DEF("strings", 1, js_strings), JS_CFUNC_DEF("getenv", 1, js_getenv), JS_CFUNC_DEF("load", 0, js_load),
   JS_CFUNC_DEF("stackLimit", 0, js_stack_limit), JS_CFUNC_DEF("readFiles", 4, js_read_files),
@@ -711,7 +750,13 @@ static void snapshot(const char *plan_file) {
     uint8_t *all = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED) die("out of memory");
     planned = fread(all, 1, room, in);
-    plan = all;
+    if (planned >= 4) {
+      size_t wanted = all[0] | all[1] << 8 | all[2] << 16 | (size_t)all[3] << 24;
+      if (wanted <= ARENA) warm_size = wanted;
+      planned -= 4;
+    }
+    plan = all + 4;
+    warm = (struct pool){.next = heap.arena, .end = heap.arena + warm_size};
   }
   boot(bytecode, size);
   freeze();

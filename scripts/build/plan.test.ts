@@ -1,0 +1,28 @@
+import { expect, it } from "vitest";
+import { planOf } from "./plan.ts";
+
+const WRITTEN = 2 ** 31;
+const READ = 2 ** 30;
+
+/** What a call reports: of each allocation its number, with what was done to it, and its size. */
+const report = (...blocks: [number: number, size: number][]): number[] => blocks.flat();
+
+it("lays together what calls write to, and what not just a few of them read", () => {
+  const [passing, untouched, seldom, usual, written] = [0, 1, 2, 3, 4];
+  const calls = [1, 2, 3, 4].map((n) =>
+    report(
+      [untouched, 16],
+      [seldom + (n < 3 ? READ : 0), 32],
+      [usual + (n < 4 ? READ : 0), 64],
+      [written + READ + (n === 2 ? WRITTEN : 0), 128],
+    ),
+  );
+  const plan = planOf(Uint32Array.from(calls.flat()));
+  expect([...plan.subarray(0, 4)], "bytes of what is warm").toEqual([64, 0, 0, 0]);
+  const [size, passes, cold, hot, warm] = [4, 0, 1, 2, 3];
+  expect(plan[size + passing]).toBe(passes);
+  expect(plan[size + untouched]).toBe(cold);
+  expect(plan[size + seldom]).toBe(cold);
+  expect(plan[size + usual]).toBe(warm);
+  expect(plan[size + written]).toBe(hot);
+});
