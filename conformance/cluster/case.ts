@@ -1,12 +1,12 @@
 // What a case of the cluster is, and what several of them use.
 import { existsSync } from "node:fs";
 import { type Cluster, equal, expect, type Flavour, type NetworkStatus, type Places } from "./cluster.ts";
-import { ping } from "./node.ts";
+import { inGuest, ping } from "./node.ts";
 
 export interface Case {
   id: string;
   expected: string;
-  /** "kernel:KIND", "program:NAME", "file:PATH", or a reason for which no machine here can run it. */
+  /** "kernel:KIND", "program:NAME", "file:PATH", "guest" (cards with virtual functions), or a reason for which no machine here can run it. */
   needs?: string[];
   /** With which Multus; both unless it says so. */
   flavours?: Flavour[];
@@ -71,7 +71,9 @@ export function unmet(
 ): string | undefined {
   for (const need of test.needs ?? []) {
     const [, kind, what] = /^(kernel|program|file):(.*)$/.exec(need) ?? [];
-    if (kind === undefined) return need;
+    if (need === "guest" && !inGuest())
+      return "needs a card with virtual functions: npm run cluster -- --guest has one";
+    if (kind === undefined && need !== "guest") return need;
     if (kind === "kernel" && !offer.kinds.includes(what!)) return `the kernel has no ${what}`;
     if (kind === "program" && !offer.programs.includes(what!)) return `there is no ${what}`;
     if (kind === "file" && !existsSync(what!)) return `there is no ${what}`;

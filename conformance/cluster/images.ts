@@ -44,7 +44,7 @@ export function image(archive: string, names: string[], { files, texts = {}, lin
   writeFileSync(archive, tar(entries.map((entry) => ({ ...entry, mode: 0o644 }))));
 }
 
-const APPLETS = "sh sleep ip ping cat ls id hostname wget ifconfig route true false";
+const APPLETS = "sh sleep ip ping cat env ls id hostname wget ifconfig route true false";
 
 /** busybox:1.36 and busybox, of this machine's own. */
 export function busyboxImage(archive: string): void {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Cri, EXITED } from "../cri/cri.ts";
 import type { Message } from "../cri/protobuf.ts";
 import type { Api } from "./api.ts";
+import type { Devices } from "./devices.ts";
 import type { Item } from "./objects.ts";
 import { type Change, CONFIGMAPS, DAEMONSETS, now, PODS } from "./store.ts";
 import { type ContainerSpec, containerOf, type Surroundings, sandboxOf, specOf } from "./translate.ts";
@@ -14,6 +15,8 @@ interface Running {
 
 export class Kubelet {
   readonly nodeName: string;
+  /** What containers can ask for besides processors and memory. */
+  devices: Devices | undefined;
   readonly #api: Api;
   readonly #cri: Cri;
   readonly #around: Surroundings;
@@ -111,6 +114,7 @@ export class Kubelet {
     const { uid, namespace, name } = pod.metadata;
     const config = sandboxOf(pod, attempt);
     const before = Date.now();
+    this.devices?.allocate(pod);
     running.sandbox = await this.#cri.runSandbox(config);
     this.sandboxSeconds.set(`${namespace}/${name}`, (Date.now() - before) / 1000);
     this.#running.set(uid, running);
@@ -142,7 +146,9 @@ export class Kubelet {
   }
 
   async #run(pod: Item, config: Message, running: Running, container: ContainerSpec): Promise<string> {
-    const id = await this.#cri.createContainer(running.sandbox, containerOf(pod, container, this.#around), config);
+    const env = [...(container.env ?? []), ...(this.devices?.environment(pod, container) ?? [])];
+    const whole = containerOf(pod, { ...container, env }, this.#around);
+    const id = await this.#cri.createContainer(running.sandbox, whole, config);
     await this.#cri.startContainer(id);
     running.containers.set(container.name, id);
     return id;
@@ -164,6 +170,7 @@ export class Kubelet {
     this.#running.delete(pod.metadata.uid);
     try {
       if (running !== undefined) await this.#cri.removeSandbox(running.sandbox);
+      this.devices?.release(pod);
       this.#api.store.remove(pod);
     } catch (error) {
       if (running !== undefined) this.#running.set(pod.metadata.uid, running);

@@ -11,6 +11,7 @@ import { requestCases } from "./cases/requests.ts";
 import { restartCases } from "./cases/restarts.ts";
 import { wayCases } from "./cases/ways.ts";
 import { Cluster, type Flavour, type Places, Wrong } from "./cluster.ts";
+import { inGuest, sh } from "./node.ts";
 
 interface Options {
   bin: string;
@@ -34,6 +35,9 @@ interface Inside {
 const BOOT_IDS = ["", "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
 
 const cases: readonly Case[] = [...guideCases, ...requestCases, ...restartCases, ...wayCases];
+
+/** What no other machine has. */
+const OF_GUEST = ["guest", "kernel:ipvlan"];
 
 const placesOf = ({ bin, image }: Options): Places => ({
   podnic: resolve(bin),
@@ -91,6 +95,8 @@ async function inside({ flavour, kept, ids, boot = 1 }: Inside, options: Options
 function keptDirectory(): string {
   const place = resolve(".cache/cluster");
   mkdirSync(place, { recursive: true });
+  // The guest's root is an overlay, and containerd's snapshots would be overlays on that.
+  if (inGuest()) sh(`mountpoint -q ${place} || mount -t tmpfs tmpfs ${place}`);
   for (const owner of readdirSync(place))
     if (!existsSync(`/proc/${owner}`)) rmSync(join(place, owner), { recursive: true, force: true });
   return join(place, String(process.pid));
@@ -161,6 +167,7 @@ async function main(): Promise<void> {
       "thick",
     ])
     .option("--case <ids>", "only cases whose id begins so", (text: string) => text.split(","))
+    .option("--guest", "the cases that need ipvlan or virtual functions, in a QEMU guest (npm run cluster)", false)
     .option("--push", "only what each push runs: some cases, with Multus thin", false)
     .option("--plugins <dir>", "these plugins instead of podnic, to compare with")
     .option("--report <file>", "write JSON")
@@ -171,10 +178,12 @@ async function main(): Promise<void> {
   const start = Date.now();
   const offer = await probe(join(options.bin, "cni"), undefined);
   const selected = cases.filter(
-    ({ id, push }) =>
-      (options.case?.some((prefix) => id.startsWith(prefix)) ?? true) && (!options.push || push === true),
+    ({ id, push, needs = [] }) =>
+      (options.case?.some((prefix) => id.startsWith(prefix)) ??
+        (!inGuest() || needs.some((need) => OF_GUEST.includes(need)))) &&
+      (!options.push || push === true),
   );
-  const flavours: Flavour[] = options.push ? ["thin"] : options.multus;
+  const flavours: Flavour[] = options.push || inGuest() ? ["thin"] : options.multus;
   const verdicts = flavours.flatMap((flavour) => runFlavour(flavour, selected, offer, options));
   if (options.report !== undefined) writeFileSync(options.report, JSON.stringify({ cases: verdicts }, null, 2));
   const count = (outcome: string) => verdicts.filter((one) => one.outcome === outcome).length;

@@ -59,7 +59,7 @@ function makeLan(generation: number): void {
   );
   sh(`ip link set lo up
     ip netns add ${LAN}; ip -n ${LAN} link set lo up; ip -n ${LAN} link add lan0 up type bridge
-    for address in 198.51.100.1/24 203.0.113.1/24 192.168.1.1/24 10.0.10.1/24 192.0.2.1/24; do
+    for address in 198.51.100.1/24 203.0.113.1/24 192.168.1.1/24 10.0.10.1/24 192.0.2.1/24 10.20.30.126/25; do
       ip -n ${LAN} address add $address dev lan0
     done
     ${ports.join("\n")}
@@ -67,7 +67,11 @@ function makeLan(generation: number): void {
     ip address add 192.0.2.10/24 dev ens3; ip route add default via 192.0.2.1 dev ens3
     ip address add 10.0.10.93/24 dev ens5
     ip route add default via 10.0.10.1 dev ens5 table 200; ip rule add from 10.0.10.93 lookup 200`);
+  if (inGuest()) sh(`ip link set eth1 netns ${LAN}; ip -n ${LAN} link set eth1 up master lan0; ip link set eth0 up`);
 }
+
+/** The guest's two cards have a wire between them: the first one is the node's, with virtual functions, the second one a port of the LAN. */
+export const inGuest = () => process.env.PODNIC_VM !== undefined;
 
 /** As a distribution has them, the first time; and the cluster's own network. */
 function makePlugins(): void {

@@ -5,7 +5,9 @@ import { removeCgroups } from "./node.ts";
 /** Returns the exit status; 1 when it was killed. `more` is added to the environment. */
 export function inNamespaces(script: string, more: Record<string, string> = {}): number {
   removeCgroups();
-  const namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--propagation", "private"];
+  // The guest's cards are where it is.
+  const network = process.env.PODNIC_VM === undefined ? ["--net"] : [];
+  const namespaces = ["--mount", ...network, "--pid", "--uts", "--ipc", "--propagation", "private"];
   const flags = [...namespaces, "--fork", "--kill-child", "--mount-proc"];
   const command = [process.execPath, "scripts/ts.mjs", script, ...process.argv.slice(2)];
   const env = { ...process.env, ...more, PODNIC_CRI_OUTSIDE: String(process.pid) };

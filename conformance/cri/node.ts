@@ -22,7 +22,7 @@ export const PAUSE = "localhost/pause:1";
 export const SOCKET = "/run/containerd.sock";
 const LOG = "/run/c/log";
 /** Milliseconds that it may take to start, on a busy machine. */
-const START = 30_000;
+const START = process.env.PODNIC_VM === undefined ? 30_000 : 300_000;
 
 function sh(script: string): string {
   return execFileSync("sh", ["-ec", script], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });

@@ -46,6 +46,7 @@ const guestFaults = (plugin: string, every: number): string =>
   `node scripts/ts.mjs conformance/faults/main.ts --plugin ${plugin} --mode kill --every ${every} --json "$PODNIC_VM_OUT/faults-${plugin}.json"`;
 /** Clients that need ipvlan, vrf or VLANs of bridges. */
 const guestClients = "CNITOOL-ipvlan,CHAIN-vrf-macvlan-1.9.1,CHAIN-sbr-ipvlan-1.9.1,CHAIN-tuning-ipvlan-1.9.1,NAD";
+const clusterInGuest = `node scripts/ts.mjs conformance/cluster/main.ts --report "$PODNIC_VM_OUT/cluster.json"`;
 const clientsInGuest = `node scripts/ts.mjs conformance/clients/main.ts --bin dist/cni --case ${guestClients} --report "$PODNIC_VM_OUT/clients.json"`;
 const sriovInGuest = (cases: string): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${cases} --report "$PODNIC_VM_OUT/sriov.json"`;
@@ -221,6 +222,7 @@ export const stages: Stage[] = [
     count: conformanceCount,
     limit: 60,
   },
+  inGuest("cluster in the guest", "cluster.json", conformanceCount, clusterInGuest, ["full"], 50, "2"),
   { name: "instructions", tiers: ["push"], command: ts("scripts/bench/instructions.ts"), limit: 5 },
   // Each fifth point.
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "8"], ["push"], 15),

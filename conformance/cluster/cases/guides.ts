@@ -1,8 +1,13 @@
 // Each platform's guide: its NetworkAttachmentDefinitions and pods, byte for byte as in examples/.
-import { readFileSync } from "node:fs";
-import { attached, type Case, leavesNothing } from "../case.ts";
-import { type Cluster, equal, expect } from "../cluster.ts";
-import { leases, link } from "../node.ts";
+import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { attached, attachments, type Case, leavesNothing } from "../case.ts";
+import { type Cluster, equal, expect, type NetworkStatus, until } from "../cluster.ts";
+import { Devices } from "../devices.ts";
+import { leases, link, sh } from "../node.ts";
+import type { Draft } from "../objects.ts";
+import { NETWORKS } from "../store.ts";
 
 const guide = (name: string) => readFileSync(`examples/${name}.yaml`, "utf8");
 
@@ -46,6 +51,100 @@ async function amazon(cluster: Cluster): Promise<void> {
   });
 }
 
+const CARD = "/sys/class/net/eth0/device";
+
+/** Three virtual functions of the card, which the device plugin's stand-in gives away under this name. */
+async function functions(cluster: Cluster, resource: string): Promise<string[]> {
+  if (readFileSync(`${CARD}/sriov_numvfs`, "utf8").trim() === "0") writeFileSync(`${CARD}/sriov_numvfs`, "3");
+  const addresses = [0, 1, 2].map((i) => basename(readlinkSync(`${CARD}/virtfn${i}`)));
+  await until(60, () => (addresses.every((one) => existsSync(`/sys/bus/pci/devices/${one}/net`)) ? true : undefined));
+  cluster.kubelet.devices = await Devices.start({ [resource]: addresses });
+  return addresses;
+}
+
+/** What the annotation says of the function, and which one the container was told to have. */
+async function given(cluster: Cluster, pod: string): Promise<string> {
+  const [status] = attachments(cluster, pod) as (NetworkStatus & { "device-info"?: { type: string; pci: object } })[];
+  const address = (await cluster.exec(pod, "env")).match(/^PCIDEVICE_\w+=(.*)$/m)![1]!;
+  equal(status?.["device-info"]?.pci, { "pci-address": address }, "device-info in the network-status");
+  return address;
+}
+
+async function oracleMetal(cluster: Cluster): Promise<void> {
+  const addresses = await functions(cluster, "oracle.com/sriov");
+  const [network, pod] = parseAllDocuments(guide("oke-baremetal-sriov")).map((one) => one.toJS() as Draft);
+  cluster.api.store.create(network!, "default");
+  const named = (name: string) => ({ ...pod, metadata: { ...pod!.metadata, name } }) as Draft;
+  await leavesNothing(cluster, async () => {
+    // The guide's pod, a second one, and then the two one after the other: each gets the function that the other one had.
+    cluster.api.store.create(pod!, "default");
+    await cluster.running("sriov-pod");
+    const status = await attached(cluster, "sriov-pod", "net1", "default/sriov-network");
+    equal(status.ips, ["10.20.30.1"], "the first address of the subnet");
+    const first = await given(cluster, "sriov-pod");
+    cluster.api.store.create(named("second"), "default");
+    await cluster.running("second");
+    const second = await given(cluster, "second");
+    equal([first, second], addresses.slice(0, 2), "functions");
+    await cluster.delete("sriov-pod");
+    cluster.api.store.create(named("third"), "default");
+    await cluster.running("third");
+    equal(await given(cluster, "third"), first, "the function that the first pod gave back");
+    await attached(cluster, "third", "net1", "default/sriov-network");
+    await cluster.delete("second", "third");
+  });
+  equal(leases("sriov-network"), [], "leases");
+}
+
+async function vanished(cluster: Cluster): Promise<void> {
+  await functions(cluster, "oracle.com/sriov");
+  const [network, pod] = parseAllDocuments(guide("oke-baremetal-sriov")).map((one) => one.toJS() as Draft);
+  if (cluster.api.store.list(NETWORKS).length === 0) cluster.api.store.create(network!, "default");
+  cluster.api.store.create({ ...pod, metadata: { ...pod!.metadata, name: "loses" } }, "default");
+  await cluster.running("loses");
+  await given(cluster, "loses");
+  writeFileSync(`${CARD}/sriov_numvfs`, "0");
+  expect(!(await cluster.exec("loses", "ip link")).includes("net1"), "the function is gone from the pod");
+  await cluster.delete("loses");
+  equal(leases("sriov-network"), [], "leases");
+  equal(
+    cluster.remains().filter((line) => /podnic|sriov/.test(line)),
+    [],
+    "records",
+  );
+  cluster.api.store.create({ ...pod, metadata: { ...pod!.metadata, name: "waits" } }, "default");
+  const event = await cluster.failed("waits");
+  expect(event.includes("no oracle.com/sriov is left"), "no function is left", event);
+  writeFileSync(`${CARD}/sriov_numvfs`, "3");
+  await cluster.running("waits");
+  await attached(cluster, "waits", "net1", "default/sriov-network");
+  await cluster.delete("waits");
+  writeFileSync(`${CARD}/sriov_numvfs`, "0");
+}
+
+async function openshiftSriov(cluster: Cluster): Promise<void> {
+  await functions(cluster, "openshift.io/fastnic");
+  // The first document is what the operator reads to write the second one.
+  const [, network, pod] = parseAllDocuments(guide("openshift-sriov")).map((one) => one.toJS() as Draft);
+  cluster.api.store.create(network!, "default");
+  await leavesNothing(cluster, async () => {
+    const before = sh("ip -d link show eth0");
+    cluster.api.store.create(pod!, "default");
+    await cluster.running("fast-pod");
+    await given(cluster, "fast-pod");
+    const [status] = attachments(cluster, "fast-pod");
+    equal([status?.ips, status?.mac], [["192.0.2.10"], "02:23:45:67:89:01"], "address and MAC address");
+    const card = sh("ip -d link show eth0");
+    expect(
+      /vf \d+ .*02:23:45:67:89:01.*vlan 100, qos 3.*spoof checking on/.test(card),
+      "the function on its card",
+      card,
+    );
+    await cluster.delete("fast-pod");
+    equal(sh("ip -d link show eth0"), before, "the card afterwards");
+  });
+}
+
 export const guideCases: Case[] = [
   {
     id: "guide-tanzu",
@@ -69,20 +168,28 @@ export const guideCases: Case[] = [
   {
     id: "guide-openshift-bridge",
     expected: "examples/openshift-cnv-bridge.yaml: a port of br1 in VLAN 1",
-    needs: ["kernel:vlan_filtering", "the node of the cluster has no bridge br1 yet: see client case NAD-cnv-bridge"],
+    needs: ["the node of the cluster has no bridge br1 yet: see client case NAD-cnv-bridge"],
     run: async () => {},
   },
   {
     id: "guide-oracle-metal",
-    expected: "examples/oke-baremetal-sriov.yaml: a virtual function that the device plugin gave",
-    needs: ["needs virtual functions and the SR-IOV device plugin: see case SRV-03, in the guest, without a cluster"],
-    run: async () => {},
+    expected:
+      "examples/oke-baremetal-sriov.yaml: a virtual function that the device plugin gave, in the network-status with its address on the bus; the next pod has it again",
+    needs: ["guest"],
+    run: oracleMetal,
   },
   {
     id: "guide-openshift-sriov",
     expected:
       "examples/openshift-sriov.yaml: a virtual function with the MAC address and the address that the pod asks for",
-    needs: ["needs virtual functions and the SR-IOV device plugin: see cases SRV, in the guest, without a cluster"],
-    run: async () => {},
+    needs: ["guest"],
+    run: openshiftSriov,
+  },
+  {
+    id: "function-vanishes",
+    expected:
+      "a virtual function that is removed under its pod: the pod can be deleted, nothing is left, and the next pod runs when there are functions again",
+    needs: ["guest"],
+    run: vanished,
   },
 ];

@@ -208,6 +208,7 @@ export const wayCases: Case[] = [
     id: "quick-start",
     expected: `each command of ${PAGE}, in its order, as it is written there: ends with 0, and shows what the page says`,
     needs: ["kernel:macvlan", "program:kubectl", "file:dist/podnic-image.tar"],
+    push: true,
     run: typed,
   },
   {
