@@ -4,12 +4,12 @@ import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
-import { type DeviceLocation, type Lent, locate, moveBack, recordedNamespace } from "../../link/return.ts";
+import { type DeviceLocation, isNamed, type Lent, locate, moveBack, recordedNamespace } from "../../link/return.ts";
 import { relevantRoutes } from "../../link/route.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { usedByNode } from "../../link/uplink.ts";
 import { log } from "../../log.ts";
-import { RECORD_VERSION, type RecordKey } from "../../state/record.ts";
+import { isSameKey, RECORD_VERSION, type RecordKey } from "../../state/record.ts";
 import { type Fate, seek } from "./astray.ts";
 import { FIRST_NAMESPACE, fateOfHome, ofAnotherHome } from "./home.ts";
 import {
@@ -200,6 +200,11 @@ function follow<D extends LoanData>(
   const fate = fateOf(lender, record, netnsPath);
   if (fate.place === "nowhere") return missing;
   if (fate.place === "astray") {
+    const owner = ownerIn(lender, record, fate.in);
+    if (owner !== undefined) {
+      log("warning", "the device now belongs to another attachment; leaving it unchanged", { device: name, owner });
+      return "another's";
+    }
     log("warning", "the device has left its pod; returning it from its current namespace", {
       device: name,
       interface: fate.link.name,
@@ -215,6 +220,27 @@ function follow<D extends LoanData>(
   if (!fate.isGiven) throw elsewhere(name, fate.link, fate.path);
   log("warning", "the device now belongs to another pod; leaving it unchanged", { device: name, netns: fate.path });
   return "another's";
+}
+
+/**
+ * The container that has the card there by a record of its own, of whichever plugin: two ADDs of different plugins hold different locks, and the one
+ * that fails must not take the card from the pod of the one that does not.
+ */
+function ownerIn<D extends LoanData>(
+  lender: Lender<D>,
+  { key, data }: LoanRecord<D>,
+  namespace: NetNs,
+): string | undefined {
+  const { pci } = lender.loanOf(data);
+  if (pci === "") return undefined;
+  for (const each of lendersBeside(lender)) {
+    const isOwn = (other: RecordKey): boolean => each.plugin === lender.plugin && isSameKey(other, key);
+    for (const loan of listLoans(each)) {
+      if (isOwn(loan.key) || ageOf(loan) !== "now" || each.loanOf(loan.data).pci !== pci) continue;
+      if (isNamed(namespace, loan.data.netns)) return loan.key.containerId;
+    }
+  }
+  return undefined;
 }
 
 /** Of a device with an interface, of this boot and this host. */
