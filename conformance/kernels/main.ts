@@ -20,8 +20,9 @@ const program = new Command("kernels")
   .description("Runs the device cases of each plugin on the kernels of Debian's releases, each in a guest of its own.")
   .argument("[guest...]", `kernels and processors: ${GUESTS.join(", ")}`, GUESTS)
   .option("--timeout <s>", "seconds a guest may take", "2400")
+  .option("--case <ids>", "only cases whose id begins so (comma-separated); the table says which")
   .parse();
-const { timeout } = program.opts<{ timeout: string }>();
+const { timeout, case: only } = program.opts<{ timeout: string; case?: string }>();
 
 const git = (...args: string[]) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout.trim();
 // The last one that changed the executable; with a + when more was changed since then, which cannot be had again.
@@ -81,7 +82,7 @@ for (const guest of program.processedArgs[0] as string[]) {
   const build = ["scripts/ts.mjs", "scripts/build.ts", "--target", target];
   if (spawnSync("node", build, { cwd: root, stdio: "inherit" }).status !== 0) program.error(`cannot build ${target}`);
   const began = Date.now();
-  const first = await runIn(guest, caseNames(), 2);
+  const first = await runIn(guest, only?.split(",") ?? caseNames(), 2);
   if (first === undefined) {
     console.error(`kernels: ${guest}: the guest gave no results`);
     good = false;
@@ -98,6 +99,7 @@ for (const guest of program.processedArgs[0] as string[]) {
     date: new Date().toISOString().slice(0, 10),
     minutes: Math.ceil((Date.now() - began) / 60_000),
     ...summary(verdicts),
+    ...(only === undefined ? {} : { only: verdicts.map((c) => c.id) }),
     again: verdicts.filter((c) => failed.includes(c.id) && c.outcome === "passed").map((c) => c.id),
   };
   writeFileSync(join(root, resultsFile), `${JSON.stringify(results, null, 1)}\n`);

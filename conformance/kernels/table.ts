@@ -54,6 +54,8 @@ export interface KernelResult extends Summary {
   readonly commit: string;
   readonly date: string;
   readonly minutes: number;
+  /** When not all were asked for. */
+  readonly only?: readonly string[];
   /** Failed beside other cases and passed alone. */
   readonly again: readonly string[];
 }
@@ -100,7 +102,8 @@ export function table(results: Results): string {
     lines.push(`| ${suite} | ${kernel} | ${figures.join(" | ")} | ${left} | ${commit} | ${date} | ${minutes} |`);
   }
   lines.push("");
-  for (const [suite, { failed, notRun, again }] of rows) {
+  for (const [suite, { failed, notRun, again, only }] of rows) {
+    if (only !== undefined) lines.push(`- ${suite}: only these cases were asked for: ${only.join(", ")}`);
     for (const [id, got] of Object.entries(failed)) lines.push(`- ${suite}: ${id} failed: ${got}`);
     for (const [reason, ids] of Object.entries(notRun))
       lines.push(`- ${suite}: not run, because ${reason}: ${ids.join(", ")}`);
