@@ -1,5 +1,5 @@
 // macvlan: upstream's unit tests as black boxes (MV-1 to MV-8), for a master on the host and one in the container.
-import { type Case, type CaseTable, row, type Tag } from "../harness/case.ts";
+import { type Case, type CaseTable, rowsThatNeed, type Tag } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import { isOld, type Result, SPEC_VERSIONS } from "../harness/result.ts";
 import type { Trial } from "../harness/trial.ts";
@@ -80,8 +80,7 @@ function withMac(t: Trial, conf: Config, args?: string): void {
   t.gone("macvl0");
 }
 
-const one = (id: string, tag: Tag, requirement: string, expected: string, run: (t: Trial) => void): Case =>
-  row(id, tag, requirement, expected, run, { needs });
+const one = rowsThatNeed(needs);
 
 const mode = (value: string, n: number): Case =>
   one(`MVX-01${"abcd"[n]}`, "G", "mode", `${value}: link of that mode, CHECK OK`, (t) => {
@@ -141,10 +140,17 @@ export const macvlan: CaseTable = {
         t.equal(result.interfaces?.[0]?.mac, "02:00:00:00:00:21", "mac");
       }),
     ),
-    one("MVX-04", "G", "bcqueuelen", "2000 reaches the kernel", (t) => {
-      t.add(config(t, "1.0.0", "host", { bcqueuelen: 2000 }), { set: SET });
-      t.equal(t.link("macvl0")?.data.bcqueuelen, 2000, "bcqueuelen");
-    }),
+    one(
+      "MVX-04",
+      "G",
+      "bcqueuelen",
+      "2000 reaches the kernel",
+      (t) => {
+        t.add(config(t, "1.0.0", "host", { bcqueuelen: 2000 }), { set: SET });
+        t.equal(t.link("macvl0")?.data.bcqueuelen, 2000, "bcqueuelen");
+      },
+      ["kernel:bcqueuelen"],
+    ),
     one("MVX-05", "G", "passthru is exclusive", "a second one on the master: E, nothing left", (t) => {
       t.add(config(t, "1.0.0", "host", { mode: "passthru" }), { set: SET });
       t.refused("ADD", config(t, "1.0.0", "host", { mode: "passthru" }), [7, 999, 50, 11], {

@@ -46,7 +46,9 @@ function nameTaken(t: Trial, card: Card): void {
 function renamedInPod(t: Trial, card: Card): void {
   restored(t, card, () => {
     t.add(sriovConfig(card, 1, ATTRIBUTES));
-    t.sh("ip -n c1 link set eth0 down name mine; ip -n c1 link set mine address 02:00:00:00:0c:01 || true");
+    t.sh(
+      "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name mine; ip -n c1 link set mine address 02:00:00:00:0c:01 || true",
+    );
     t.silent("DEL", sriovConfig(card, 1, ATTRIBUTES));
   });
 }

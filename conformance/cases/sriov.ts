@@ -214,7 +214,7 @@ function checkSees(t: Trial, card: Card): void {
     ["ip -n c1 link set eth0 down", "ip -n c1 link set eth0 up"],
     ["ip -n c1 link set eth0 mtu 1300", "ip -n c1 link set eth0 mtu 1500"],
     ["ip -n c1 address del 10.9.0.2/24 dev eth0", "ip -n c1 address add 10.9.0.2/24 dev eth0"],
-    ["ip -n c1 link set eth0 down name x", "ip -n c1 link set x name eth0 up"],
+    ["ip -n c1 link set eth0 down; ip -n c1 link set eth0 name x", "ip -n c1 link set x name eth0 up"],
   ];
   t.silent("CHECK", full);
   for (const [change, back] of changes) {

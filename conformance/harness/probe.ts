@@ -11,7 +11,7 @@ export interface Offer {
   readonly versions: Record<string, string[]>;
   /** Plugins of --peer, likewise. */
   readonly peerVersions: Record<string, string[]>;
-  /** Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, and tbf when it has that queue. */
+  /** Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, bcqueuelen when its macvlan has one, and tbf when it has that queue. */
   readonly kinds: string[];
   /** Programs some cases use beyond util-linux and iproute2. */
   readonly programs: string[];
@@ -43,6 +43,8 @@ ip link add p0 type bridge vlan_filtering 1 2>/dev/null && echo vlan_filtering &
 ip link add p0 type bridge 2>/dev/null && ip link add p1 type veth peer name p2 && ip link set p1 master p0 &&
   bridge link set dev p1 locked on 2>/dev/null && echo locked_ports
 for link in p1 p0; do ip link del $link 2>/dev/null; done
+ip link add link up0 name p0 type macvlan bcqueuelen 2000 2>/dev/null && ip -d link show p0 | grep -q bcqueuelen && echo bcqueuelen
+ip link del p0 2>/dev/null
 tc qdisc add dev up0 root tbf rate 8mbit burst 10kb latency 10ms 2>/dev/null && echo tbf
 exit 0`;
 
