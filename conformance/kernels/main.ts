@@ -102,7 +102,8 @@ for (const guest of program.processedArgs[0] as string[]) {
     ...(only === undefined ? {} : { only: verdicts.map((c) => c.id) }),
     again: verdicts.filter((c) => failed.includes(c.id) && c.outcome === "passed").map((c) => c.id),
   };
-  writeFileSync(join(root, resultsFile), `${JSON.stringify(results, null, 1)}\n`);
+  writeFileSync(join(root, resultsFile), JSON.stringify(results));
+  spawnSync("npx", ["biome", "format", "--write", resultsFile], { cwd: root });
   writeFileSync(page, withTable(readFileSync(page, "utf8"), results));
   good &&= Object.keys(results[guest]!.failed).length === 0;
 }
