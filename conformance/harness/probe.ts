@@ -57,7 +57,7 @@ export async function probe(bin: string, peer: string | undefined): Promise<Offe
     const ask = (dir: string | undefined): Record<string, string[]> => {
       const versions: Record<string, string[]> = {};
       for (const name of dir === undefined ? [] : readdirSync(dir)) {
-        const run = runIn(ns, [`${dir}/${name}`], { env: { CNI_COMMAND: "VERSION" }, timeoutMs: 5000 });
+        const run = runIn(ns, [`${dir}/${name}`], { env: { CNI_COMMAND: "VERSION" }, timeoutMs: 60_000 }); // s390x in QEMU takes its time
         try {
           versions[name] = JSON.parse(run.stdout).supportedVersions ?? [];
         } catch {
