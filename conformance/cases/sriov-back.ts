@@ -314,6 +314,20 @@ export const sriovBack: CaseTable = {
       refused(t, card, { ...ATTRIBUTES, spoofchk: "ON" }),
     ),
     withCard(
+      "SRB-23",
+      "H",
+      "the node keeps what exists for others",
+      "a running pod's macvlan is on the function: ADD refuses it",
+      (t, card) => {
+        t.sh(
+          "ip netns add c2; ip link set vf1 up; ip link add mv0 link vf1 netns c2 type macvlan mode bridge; ip -n c2 link set mv0 up",
+        );
+        const { msg } = t.refused("ADD", sriovConfig(card, 1), [7]);
+        t.expect(msg.includes("would lose its connection"), "a message that says why", msg);
+        t.equal(/UP/.test(t.sh("ip -n c2 -o link show mv0")), true, "the other pod's macvlan");
+      },
+    ),
+    withCard(
       "SRB-20",
       "H",
       "a network whose router advertises itself",

@@ -26,7 +26,7 @@ import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
-import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
+import { refuseToLend } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { applyState, stateBefore, wantedState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
@@ -102,7 +102,7 @@ function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken
   const { ifName } = attachment;
   const found = waitForInterface(hostNs, vf.pci);
   const routes = relevantRoutes(hostNs.route, found.index);
-  refuseNodeDevice(hostNs.route, found, routes);
+  refuseToLend(hostNs, found, netns, routes);
   requireFreeName(pod, ifName);
   if (config.mtu && found.maxMtu !== 0 && config.mtu > found.maxMtu) {
     throw new Failure("invalid config", `mtu ${config.mtu} is above the maximum for VF ${vf.pci} (${found.maxMtu})`);
