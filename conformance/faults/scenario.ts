@@ -1,7 +1,7 @@
 // What is attached in a run of the matrix: the device as the host has it, and the configuration. The devices carry every
 // property that a plugin could lose: altname, alias, MAC, MTU, queue length, promiscuous mode.
 import { existsSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isNetdevsim, netdevsimCard } from "../harness/netdevsim-card.ts";
 
 export const PLUGINS = ["host-device", "macvlan", "ipvlan", "sriov", "bridge"] as const;
@@ -92,7 +92,7 @@ const PROBE = (kind: string): string => `ip link add probe0 link up0 type ${kind
 function cardWith(path: string): { name: string; pci: string } | undefined {
   for (const name of readdirSync("/sys/class/net")) {
     const device = `/sys/class/net/${name}/device`;
-    if (existsSync(`${device}/${path}`)) return { name, pci: realpathSync(`${device}/${dirname(path)}`) };
+    if (existsSync(`${device}/${path}`)) return { name, pci: join(realpathSync(device), dirname(path)) };
   }
   return undefined;
 }
