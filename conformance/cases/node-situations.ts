@@ -31,7 +31,7 @@ const ON = "ip address add 10.0.10.93/24 dev dev0";
 /** ta0, which a process has open: TUNSETIFF of IFF_TAP | IFF_NO_PI. */
 const holdTap = (then: string): string =>
   `perl -e 'open(T, "+<", "/dev/net/tun") or die; ioctl(T, 0x400454ca, pack("a16s@40", "ta0", 0x1002)) or die; sleep 20' >/dev/null 2>&1 & for i in $(seq 100); do [ -e /sys/class/net/ta0 ] && break; sleep 0.02; done; ${then}`;
-const DEFAULT = "a default route of this node";
+const DEFAULT = "one of this node's default routes";
 const ALLOWED: Situation[] = [
   { id: "ND-01", what: "network card or virtual function", why: "the node does not use it" },
   {
@@ -336,7 +336,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-44",
     what: "veth whose other end is in a pod (cali…, lxc…, eni…)",
-    refused: "its other end is in another namespace",
+    refused: "other end is in another namespace",
     why: "it connects the pod",
     setup: "ip link add cali1 type veth peer name x netns c1",
     device: "cali1",
@@ -344,7 +344,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-45",
     what: "macvlan whose master is in another namespace",
-    refused: "the device below it is in another namespace",
+    refused: "lower device is in another namespace",
     why: "it connects that namespace's owner",
     setup:
       "ip -n c1 link add x type veth peer name y; touch /run/netns/me; mount --bind /proc/self/ns/net /run/netns/me; ip -n c1 link add mv0 link x netns me type macvlan mode bridge",
@@ -560,7 +560,7 @@ const ROUTES: Situation[] = [
   {
     id: "ND-72",
     what: "a pod's veth as the master of a macvlan in passthru mode",
-    refused: "its other end is in another namespace",
+    refused: "other end is in another namespace",
     why: "the veth connects the pod",
     setup: "ip link add lxc9 type veth peer name x netns c1; ip link set lxc9 up",
     device: "lxc9",
@@ -572,7 +572,7 @@ const SHARED: Situation[] = [
   {
     id: "ND-82",
     what: "a pod's veth as the master of a macvlan in bridge mode",
-    refused: "its other end is in another namespace",
+    refused: "other end is in another namespace",
     why: "the new pod could impersonate the node on the other pod's link",
     setup: "ip link add cali1 type veth peer name x netns c1; ip link set cali1 up",
     device: "cali1",
@@ -581,7 +581,7 @@ const SHARED: Situation[] = [
   {
     id: "ND-83",
     what: "as ND-82, and the veth has the pod's gateway as its address (ptp)",
-    refused: "its other end is in another namespace",
+    refused: "other end is in another namespace",
     why: "the new pod could impersonate the node on the other pod's link",
     setup:
       "ip link add veth7 type veth peer name x netns c1; ip link set veth7 up; ip address add 10.1.0.1/32 dev veth7; ip route add 10.1.0.5/32 dev veth7",
@@ -591,7 +591,7 @@ const SHARED: Situation[] = [
   {
     id: "ND-84",
     what: "as ND-82, as the master of an ipvlan",
-    refused: "its other end is in another namespace",
+    refused: "other end is in another namespace",
     why: "the new pod could impersonate the node on the other pod's link",
     setup: "ip link add cali1 type veth peer name x netns c1; ip link set cali1 up",
     device: "cali1",
@@ -601,7 +601,7 @@ const SHARED: Situation[] = [
   {
     id: "ND-85",
     what: "tap interface that a virtual machine has open",
-    refused: "is used by a process of this node (kind tun)",
+    refused: "is open in a process on this node (kind tun)",
     why: "the virtual machine would lose its connection",
     setup: holdTap("ip link set ta0 up"),
     device: "ta0",
@@ -610,7 +610,7 @@ const SHARED: Situation[] = [
   {
     id: "ND-86",
     what: "as ND-85, and the interface is down",
-    refused: "is used by a process of this node (kind tun)",
+    refused: "is open in a process on this node (kind tun)",
     why: "the virtual machine would lose its connection",
     setup: holdTap("true"),
     device: "ta0",

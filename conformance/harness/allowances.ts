@@ -258,7 +258,7 @@ const OF_BRIDGE: readonly Allowance[] = [
     holds: (d) =>
       d.step === "ADD" &&
       d.what === "exit status" &&
-      /^7: isGateway: .* (of this node|in the subnet) /.test(d.ours) &&
+      /^7: isGateway: (this node already has|.* is in the subnet) /.test(d.ours) &&
       d.b.ok,
   },
   {

@@ -20,7 +20,7 @@ export function refuseUnlisted(gateways: Prefix[]): void {
   const unlisted = gateways.find((gateway) => !listed.some((entry) => isWithin(gateway, entry)));
   if (unlisted === undefined) return;
   throw refusal(
-    `${formatPrefix(unlisted)} is not in a subnet that this node allows for gateways`,
+    `${formatPrefix(unlisted)} is not in any subnet that this node allows for gateways`,
     `bridges.gateways in ${FILE} has to list the subnet, or a larger one. Use a listed subnet in "ipam", or remove "isGateway".`,
   );
 }
@@ -97,7 +97,7 @@ function refuseClash(holder: Link | undefined, name: string, found: KernelAddres
   if (other === undefined || vrfOf(other) !== vrfOf(holder)) return;
   if (isOwn) {
     throw refusal(
-      `${formatAddress(address)} is an address of this node, on ${other.name}`,
+      `this node already has ${formatAddress(address)}, on ${other.name}`,
       'Use another subnet or gateway in "ipam".',
     );
   }
@@ -124,7 +124,7 @@ const PORTS_OF_PODS = ["veth", "tun"];
 /** forceAddress takes an address away from `holder`: not one that the node lives on. `isOurs`: an ADD made it. */
 export function refuseToRemove(holder: Link, isOurs: boolean, removed: Prefix): void {
   const { route } = ownNamespace();
-  const what = `forceAddress: ${formatPrefix(removed)} on ${holder.name} is the node's own`;
+  const what = `forceAddress: the node itself uses ${formatPrefix(removed)} on ${holder.name}`;
   const cure = 'Use another bridge, or remove "forceAddress".';
   const use = usedByNode(route, holder, relevantRoutes(route, holder.index));
   if (use !== undefined)

@@ -68,7 +68,7 @@ class Scanner {
       case "key":
       case "key or }":
         if (char === "}" && expected === "key or }") return this.#close();
-        if (char === "}") return this.#problem("there is a superfluous comma before }");
+        if (char === "}") return this.#problem("there is a trailing comma before }");
         if (char === "/") return this.#problem(noComments);
         return char === '"' ? (this.#string() ?? "colon") : this.#problem("a key in double quotes is missing");
       case "colon":
@@ -99,7 +99,7 @@ class Scanner {
       return char === "{" ? "key or }" : "value or ]";
     }
     if (char === '"') return this.#string() ?? "comma";
-    if (char === "]" || char === "}") return this.#problem("a value is missing (or there is a superfluous comma)");
+    if (char === "]" || char === "}") return this.#problem("a value is missing (or there is an extra comma)");
     if (char === "'") return this.#problem("strings need double quotes");
     if (char === "/") return this.#problem(noComments);
     return this.#word() ?? "comma";

@@ -65,7 +65,7 @@ export function configureInterface(
   for (const gateway of plan.uncovered) {
     log(
       "warning",
-      `gateway ${formatAddress(gateway)} is not in a subnet of ${name}; its routes are installed as on-link`,
+      `gateway ${formatAddress(gateway)} is not in any subnet of ${name}; routes through it are installed with the onlink flag`,
     );
   }
   let notifications: RouteSocket | undefined;

@@ -51,7 +51,7 @@ function gatewayOf(route: RouteSpec, ips: AddressSpec[]): Address | undefined {
       throw new Failure(
         "invalid config",
         `route ${formatPrefix(route.dst)}: the gateway ${formatAddress(route.gw)} is not an IPv6 address`,
-        "An IPv6 route needs an IPv6 gateway, or no gateway.",
+        'The gateway of an IPv6 route must be an IPv6 address. Correct "gw", or remove it.',
       );
     }
     return route.gw;

@@ -176,8 +176,8 @@ class Tables {
   }
 }
 
-/** "a default route of this node", "this node's route to 10.96.0.0/12 (table 100)". */
+/** "one of this node's default routes", "this node's route to 10.96.0.0/12 (table 100)". */
 export function describeRoute({ dst, table }: KernelRoute): string {
-  const what = dst.length === 0 ? "a default route of this node" : `this node's route to ${formatPrefix(dst)}`;
+  const what = dst.length === 0 ? "one of this node's default routes" : `this node's route to ${formatPrefix(dst)}`;
   return table === c.RT_TABLE_MAIN ? what : `${what} (table ${table})`;
 }

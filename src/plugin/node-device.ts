@@ -75,11 +75,11 @@ function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
   }
   // It has a carrier as long as a process (a virtual machine, a VPN) has it open, up or down.
   if (link.kind === "tun" && askLink(route, link.index, readFooting)?.carrier !== 0) {
-    refuse(link, "is used by a process of this node (kind tun)");
+    refuse(link, "is open in a process on this node (kind tun)");
   }
   if (link.linkNetnsid === undefined) return;
-  const other = isPair(link) ? "its other end" : "the device below it";
-  refuse(link, `is a ${link.kind}, and ${other} is in another namespace: it serves a pod or container`);
+  const other = isPair(link) ? "other end" : "lower device";
+  refuse(link, `is a ${link.kind} whose ${other} is in another namespace, so it serves a pod or container`);
 }
 
 /** Only what the node's policy denies: for uses that leave the device to the node. Throws Failure("invalid config"). */
@@ -97,7 +97,7 @@ export function refuseToJoin(link: Link): void {
   if (link.kind === "bridge") refuseUnlistedBridge(link);
   if (!isPair(link) || link.linkNetnsid === undefined || isListed(link, policy().devices.allow)) return;
   if (!hasSubnet(link))
-    refuse(link, `is a ${link.kind}, and its other end is in another namespace: it serves a pod or container`);
+    refuse(link, `is a ${link.kind} whose other end is in another namespace, so it serves a pod or container`);
 }
 
 /**

@@ -90,7 +90,7 @@ function checkDevice(device: Device, isGarbage: boolean): Finding[] {
   }
   if (state === "elsewhere") {
     // Nothing was written down about it, so it may be the uplink of the machine that this node is a container on.
-    const note = `${what}: ${why}; it returns when that namespace is deleted`;
+    const note = `${what}: ${why}; the device returns when that namespace is deleted`;
     return link === undefined ? [finding("state", "note", note)] : [];
   }
   if (state !== "lost" || isGarbage) return [];

@@ -172,9 +172,11 @@ function collectDevice(holder: Holder, before: Namespaces, end: number): Outcome
     return outcome === "hidden" ? undefined : outcome;
   };
   const outcome = waitForTeardown(() => attempt(true), end) ?? attempt(false);
-  if (outcome === "unreadable") throw new Error("its record has been damaged meanwhile");
+  if (outcome === "unreadable") throw new Error("its record was damaged in the meantime");
   if (outcome !== undefined) return outcome;
-  throw new Error("its interface is in a namespace that podnic cannot see; it returns when that namespace is deleted");
+  throw new Error(
+    "its interface is in a namespace that podnic cannot see; the interface returns when that namespace is deleted",
+  );
 }
 
 /**

@@ -115,8 +115,8 @@ describe("bridge", () => {
     assumePolicy({ bridges: { names: ["br7"], gateways: ["10.88.0.0/24"] } });
     expect(texts()).toEqual([
       'ok network "a": bridge br7 exists and is up',
-      'error network "b": isGateway: 192.0.2.1/24 is not in a subnet that this node allows for gateways',
-      'error network "c": isGateway: 10.88.1.9/24 is not in a subnet that this node allows for gateways',
+      'error network "b": isGateway: 192.0.2.1/24 is not in any subnet that this node allows for gateways',
+      'error network "c": isGateway: 10.88.1.9/24 is not in any subnet that this node allows for gateways',
       'error network "d": this node does not allow networks to use bridge "br8"',
     ]);
     assumePolicy({});

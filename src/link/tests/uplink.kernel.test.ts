@@ -36,7 +36,7 @@ const rows = (table: [setup: string, expected: string, device?: string][]): void
   }
 };
 
-const DEFAULT = "d1: a default route of this node";
+const DEFAULT = "d1: one of this node's default routes";
 
 describe("the main table", () => {
   rows([
@@ -94,7 +94,7 @@ describe("routes of a router's advertisement", () => {
 describe("other tables", () => {
   const OTHER = "ip route add default via 10.0.2.1; ip route add default via 10.0.1.1 dev d1 table 101";
   const SIX = "ip -6 route add default via 2001:db8:1::1 dev d1 table 10001";
-  const used = "d1: a default route of this node (table 101)";
+  const used = "d1: one of this node's default routes (table 101)";
   rows([
     [OTHER, "free"],
     [`${OTHER}; ip rule add from 10.0.1.9 lookup 101`, "free"],
@@ -114,7 +114,7 @@ describe("other tables", () => {
     [`${OTHER}; ip rule add fwmark 0x10 lookup 101`, used],
     [`${OTHER}; ip rule add iif d2 lookup 101`, used],
     [`${OTHER}; ip rule add lookup 101`, used],
-    [`${SIX}; ip -6 rule add fwmark 1 lookup 10001`, "d1: a default route of this node (table 10001)"],
+    [`${SIX}; ip -6 rule add fwmark 1 lookup 10001`, "d1: one of this node's default routes (table 10001)"],
     [`${OTHER}; ip -6 rule add lookup 101`, "free"],
     [
       "ip route add 10.96.0.0/12 via 10.0.1.1 table 101; ip rule add lookup 101",
@@ -127,17 +127,17 @@ describe("what stands on the device", () => {
   const over = (kind: string, rest = "") =>
     `${kind}; ip link set u up; ip address add 10.0.3.9/24 dev u; ip route add default via 10.0.3.1 dev u; ${rest}`;
   rows([
-    [over("ip link add u link d1 type macvlan mode bridge"), "u: a default route of this node"],
+    [over("ip link add u link d1 type macvlan mode bridge"), "u: one of this node's default routes"],
     [
       over("ip link add u link d1 type macvlan mode bridge; ip link add d9 link u type macvlan mode bridge"),
       "free",
       "d9",
     ],
     [over("ip link add u link d2 type macvlan mode bridge"), "free"],
-    [over("ip link add u type bridge; ip link set d1 master u"), "u: a default route of this node"],
+    [over("ip link add u type bridge; ip link set d1 master u"), "u: one of this node's default routes"],
     [
       over("ip link add u type bridge; ip link add mv0 link d1 type macvlan mode bridge; ip link set mv0 master u"),
-      "u: a default route of this node",
+      "u: one of this node's default routes",
     ],
     [over("ip link add u type bridge; ip link set d2 master u"), "free"],
   ]);
