@@ -10,7 +10,7 @@ export interface BridgeConfig extends NetworkConfig {
   isDefaultGateway?: boolean;
   /** With isGateway: ADD removes an address of the bridge that conflicts with the gateway's address. Without this key, ADD fails. */
   forceAddress?: boolean;
-  /** Packets that the pod sends to other subnets leave with the node's address. Needs ipam. */
+  /** Packets that the pod sends to other subnets leave with the node's address. Requires ipam. */
   ipMasq?: boolean;
   /** Both values use the kernel's nftables; iptables is accepted for compatibility with the Go plugin. */
   ipMasqBackend?: "" | "nftables" | "iptables";
@@ -35,7 +35,7 @@ export interface BridgeConfig extends NetworkConfig {
   preserveDefaultVlan?: boolean;
   /** The pod can send only frames that have its own MAC address as the source. */
   macspoofchk?: boolean;
-  /** bridge: the bridge checks, by means of a locked port and a pinned address; nftables: rules like the Go plugin's. Without this key: bridge if the kernel supports it, otherwise nftables. */
+  /** bridge: the bridge itself checks, with a locked port and a pinned address; nftables: rules like the Go plugin's. Without this key: bridge if the kernel supports it, otherwise nftables. */
   macspoofchkBackend?: "" | "bridge" | "nftables";
   /** The pod cannot reach other isolated ports of the bridge, only ports that are not isolated, such as the uplink. */
   portIsolation?: boolean;
@@ -51,12 +51,12 @@ export interface BridgeConfig extends NetworkConfig {
   mac?: string;
   args?: {
     cni?: {
-      /** MAC address that the network's user requests with args. */
+      /** MAC address requested through args. */
       mac?: string;
     };
   };
   runtimeConfig?: {
-    /** MAC address that the pod requests (capability mac). */
+    /** MAC address that the pod requested (capability mac). */
     mac?: string;
   };
 }

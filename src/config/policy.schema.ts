@@ -12,7 +12,7 @@ export type PolicyConfig = {
   bridges?: {
     /** Bridges that a network can use or create. Without this key, any bridge. */
     names?: string[];
-    /** Subnets whose addresses a network can add to the node with isGateway. Without this key, any address that no other interface of the node has or reaches directly. */
+    /** Subnets whose addresses a network can add to the node with isGateway. Without this key, a network can add any address that the node neither has on another interface nor reaches directly over one. */
     gateways?: string[];
     /** Bridges on which ADD enables VLAN filtering if a configuration has vlan or vlanTrunk. On other bridges without VLAN filtering, such an ADD fails. */
     filterVlans?: string[];
