@@ -1,6 +1,6 @@
 // The plugins' pages: the tables of keys are the schemas', and every key is described.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { pages, withTable } from "../scripts/keys.ts";
@@ -50,4 +50,21 @@ test("the index of decisions.md has every heading once", () => {
   const index = text.slice(0, text.indexOf("\n## "));
   const linked = [...index.matchAll(/\[([^\]]+)\]\(#([^)]+)\)/g)].map((match) => [match[1]!, match[2]!]);
   expect(linked.sort()).toEqual(headings.map((heading) => [heading, anchor(heading)]).sort());
+});
+
+const folders = readFileSync(join(root, "docs/architecture.md"), "utf8")
+  .split("\n\n")
+  .flatMap((paragraph): [string, string][] => {
+    const folder = /^\*\*(src\/[\w/]+)\*\*/.exec(paragraph)?.[1];
+    return folder === undefined ? [] : [[folder, paragraph]];
+  });
+
+test.each(folders)("architecture.md lists the files of %s", (folder, list) => {
+  const isOwn = (name: string): boolean => name.endsWith(".ts") && !/\.(test|schema|d)\.ts$/.test(name);
+  const files = readdirSync(join(root, folder)).filter(isOwn);
+  expect([...list.matchAll(/`([\w-]+\.ts)`/g)].map((match) => match[1]!).sort()).toEqual(files.sort());
+});
+
+test("architecture.md lists the folders that plugins share", () => {
+  expect(folders.map(([folder]) => folder)).toHaveLength(10);
 });
