@@ -58,6 +58,12 @@ function hasImpostor(all: readonly Device[], { was, ifName, pod }: Loan): boolea
   return all.some((one) => one.serial !== was.serial && (one.space === pod || one.space === "") && looksAlike(one));
 }
 
+/** What it was called before it had a spare name (docs/differences.md): it gets that name back once nobody has it. */
+function formerly(was: Device): Device | undefined {
+  const [, alias, name] = /^(.*?) ?\[was (\S+)\]$/.exec(was.alias) ?? [];
+  return name === undefined ? undefined : { ...was, name, alias: alias! };
+}
+
 /** What a pod has stacked on the device goes when the device does. */
 const standsOn = (all: readonly Device[], device: Device | undefined): number[] =>
   all
@@ -104,6 +110,14 @@ function giveBack(world: KernelWorld, loan: Loan): void {
         return failure.includes("cannot tell whether its pod moved it") ? undefined : "it is in a pod";
     }
     if (failure !== "" || home?.space !== "") return "it does not come home";
+    const former = formerly(was);
+    if (
+      former !== undefined &&
+      !before.some((one) => one.space === "" && one.name === former.name && one.serial !== serial)
+    ) {
+      count.home++;
+      return dressed(home) === dressed(former) ? undefined : `it was ${dressed(former)} before it was ${was.name}`;
+    }
     if (holder !== undefined && displaced === undefined) {
       count.spare++;
       return /^dev\d+$/.test(home.name) && home.mac === was.mac ? undefined : "it has no spare name";
