@@ -2,13 +2,22 @@
 //   --target       one of pkg.config.json's targets, or linux-s390x, which is not released; linux-x64 when absent; another is built into dist/TARGET,
 //                  with scripts in dist/TARGET/emulated that run its plugins here
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
-//   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress,escape}, which the tests run; --sanitize, --gc-stress, --escape: one
+//   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress,refuse,escape}, which the tests run; --sanitize, --gc-stress, --refuse, --escape: one
 //   --entry, --output  another entry file (tests of the native layer), one executable, no links
 import { readdirSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundleOperator, bundlePlugins } from "./build/bundle.ts";
-import { compileBytecode, gcStress, musl, muslArm64, muslS390x, sanitize, type Toolchain } from "./build/engine.ts";
+import {
+  compileBytecode,
+  gcStress,
+  musl,
+  muslArm64,
+  muslS390x,
+  refusing,
+  sanitize,
+  type Toolchain,
+} from "./build/engine.ts";
 import { buildExecutable, type Program } from "./build/executable.ts";
 import { linkPlugins, wrapPlugins } from "./build/links.ts";
 import { BuildError, dist, manifest, root } from "./build/paths.ts";
@@ -25,6 +34,7 @@ const { values: flags } = parseArgs({
     variants: { type: "boolean", default: false },
     sanitize: { type: "boolean", default: false },
     "gc-stress": { type: "boolean", default: false },
+    refuse: { type: "boolean", default: false },
     escape: { type: "boolean", default: false },
     target: { type: "string", default: "linux-x64" },
     entry: { type: "string", default: shipped },
@@ -79,6 +89,7 @@ function buildVariants(code: Program): void {
     ["no-snapshot", musl, false, flags.variants],
     ["sanitize", sanitize, false, flags.variants || flags.sanitize],
     ["gc-stress", gcStress, true, flags.variants || flags["gc-stress"]],
+    ["refuse", refusing, true, flags.variants || flags.refuse],
   ] as const;
   for (const [name, toolchain, snapshot, wanted] of variants) {
     if (wanted) buildVariant(name, toolchain, snapshot, code);

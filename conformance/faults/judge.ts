@@ -58,6 +58,17 @@ export async function judge(sandbox: Sandbox, command: Command, fault: Fault, ma
 
 /** A call that met an error says so in one document and has undone everything, or it has done its work all the same. */
 async function judgeError(s: Sandbox, command: Command, fault: Fault, run: Call, made: string): Promise<string[]> {
+  return judgeAnswer(s, command, mayStayMute(fault.point), run, made);
+}
+
+/** `mayBeMute`: the failure may be one that leaves no way to say so. */
+async function judgeAnswer(
+  s: Sandbox,
+  command: Command,
+  mayBeMute: boolean,
+  run: Call,
+  made: string,
+): Promise<string[]> {
   const documents = parseDocuments(run.stdout);
   if (run.status === 0) {
     if (command === "DEL") {
@@ -70,11 +81,29 @@ async function judgeError(s: Sandbox, command: Command, fault: Fault, run: Call,
   }
   const found: string[] = [];
   if (run.status !== 1) found.push(`exit ${run.status}, stderr ${brief(run.stderr)}`);
-  const mute = mayStayMute(fault.point) && (run.stdout === "" || documents === undefined);
+  const mute = mayBeMute && (run.stdout === "" || documents === undefined);
   if (!mute && (documents?.length !== 1 || typeof documents[0]!.code !== "number"))
     found.push(`failed and said ${brief(run.stdout)}`);
   if (command === "ADD") found.push(...prefix("after the failed ADD", await s.changes()));
   return found;
+}
+
+const REFUSED = "refused\n";
+
+/** What is wrong after the n-th allocation was refused; undefined when there is no such one. */
+export async function judgeRefusal(
+  sandbox: Sandbox,
+  command: Command,
+  n: number,
+  made: string,
+): Promise<string[] | undefined> {
+  await sandbox.forget();
+  if (command === "DEL") demand(await sandbox.call("ADD"), "ADD", 0);
+  const run = await sandbox.call(command, undefined, `PODNIC_REFUSE=${n}`);
+  const isRefused = run.stderr.includes(REFUSED);
+  const found = isRefused ? await judgeAnswer(sandbox, command, false, run, made) : [];
+  found.push(...(await judgeRecovery(sandbox)));
+  return isRefused ? found : undefined;
 }
 
 async function judgeRecovery(sandbox: Sandbox): Promise<string[]> {

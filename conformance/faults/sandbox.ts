@@ -69,12 +69,12 @@ export class Sandbox {
     outside(this.#settings.scenario.after, 0);
   }
 
-  /** Runs the plugin. `strace` are the options that inject something; "" only records. */
-  async call(command: string, strace?: string): Promise<Call> {
+  /** Runs the plugin. `strace` are the options that inject something; "" only records. `more`: variables of the environment, for a shell. */
+  async call(command: string, strace?: string, more = ""): Promise<Call> {
     const { bin, scenario } = this.#settings;
     rmSync(`${this.#dir}/trace`, { force: true });
     writeFileSync(`${this.#dir}/in`, JSON.stringify(scenario.config));
-    const env = `CNI_COMMAND=${command} CNI_CONTAINERID=ctr-1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 CNI_PATH='${bin}'`;
+    const env = `CNI_COMMAND=${command} CNI_CONTAINERID=ctr-1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 CNI_PATH='${bin}' ${more}`;
     const tracer = strace === undefined ? "" : `strace -f -q -o ${CASE}/trace ${strace}`;
     const said = await this.#shell.run(
       `env -i PATH="$PATH" ${env} ${tracer} '${bin}/${scenario.config.type}' <${CASE}/in >${CASE}/out 2>${CASE}/err; echo $?`,

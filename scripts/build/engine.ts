@@ -22,6 +22,8 @@ export interface Toolchain {
   /** Program that runs its executables, when this machine does not. */
   emulator?: string;
   bigEndian?: boolean;
+  /** Flags for native.c alone. */
+  own?: string[];
 }
 
 const common = [
@@ -76,6 +78,9 @@ export const muslS390x: Toolchain = {
 
 /** Collects garbage at every allocation: what is used after it was let go shows at once. */
 export const gcStress: Toolchain = { ...musl, name: "gc-stress", compile: [...musl.compile, "-DFORCE_GC_AT_MALLOC"] };
+
+/** Refuses the allocation that it is told to refuse (conformance/faults/allocations.ts). */
+export const refusing: Toolchain = { ...musl, own: ["-DREFUSE"] };
 
 /** Address and undefined-behaviour sanitizers; the first finding ends the program with a report. */
 const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1"];

@@ -30,7 +30,17 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
   // The assembler looks for .incbin files in its -I directories.
   const includes = ["-isystem", engineSource(), `-Wa,-I,${dir}`, `-ffile-prefix-map=${root}/=`];
   const own = join(dir, "native.o");
-  run(toolchain.compiler, [...toolchain.compile, ...warnings, ...shape, ...includes, "-c", source, "-o", own]);
+  run(toolchain.compiler, [
+    ...toolchain.compile,
+    ...(toolchain.own ?? []),
+    ...warnings,
+    ...shape,
+    ...includes,
+    "-c",
+    source,
+    "-o",
+    own,
+  ]);
   run(toolchain.compiler, [own, ...objects, ...toolchain.link, "-lm", "-o", output]);
   return output;
 }

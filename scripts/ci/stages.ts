@@ -154,6 +154,13 @@ export const stages: Stage[] = [
   inGuest("conformance in the guest", "suite.json", conformanceCount, suiteInGuest(guestCases, 300), ["push"], 20),
   // Each second point; the full tier runs each.
   faults("faults", "host-device,macvlan", ["--mode", "kill", "--every", "3"], ["push"], 25),
+  {
+    name: "allocations",
+    tiers: ["full"],
+    command: ts("conformance/faults/allocations.ts", "--points", "150", "--json", reportOf("allocations")),
+    count: faultsCount,
+    limit: 120,
+  },
   inGuest("sriov in the guest", "sriov.json", conformanceCount, sriovInGuest(fewSriov), ["push"], 20, "2"),
   conformance("conformance sanitize", "dist/variants/sanitize/cni", [...peer, ...slow, ...nativePaths], pushed, 25),
   inGuest("faults in the guest", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 60), ["push"], 15),

@@ -181,9 +181,22 @@ static struct block *take_frozen(unsigned class, size_t size) {
   return b;
 }
 
+// For conformance/faults/allocations.ts: PODNIC_REFUSE=N refuses the N-th allocation of a call.
+static bool is_refused(void) {
+#ifdef REFUSE
+  static long left = -1;
+  const char *wanted = left == -1 ? getenv("PODNIC_REFUSE") : NULL;
+  if (left == -1) left = wanted == NULL ? 0 : atol(wanted);
+  return left > 0 && --left == 0 && write(2, "refused\n", 8) == 8;
+#else
+  return false;
+#endif
+}
+
 static void *arena_malloc(JSMallocState *state, size_t need) {
   (void)state;
   size_t size;
+  if (heap.ready && is_refused()) return NULL;
   if (need > LARGE && heap.ready) {
     size = (need + 16 + 4095) & ~(size_t)4095;
     char *p = need > LIMIT ? NULL : map(size);
