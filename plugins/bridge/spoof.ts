@@ -112,13 +112,17 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
   const pinned = port.port.locked === 1 ? whereTo(route, port.master, mac, vlan) : undefined;
   if (pinned?.index === port.index && pinned.sticky) {
     // Frames pass whose address the bridge knows on this port.
-    if (port.port.learning === 1) throw checkFailure(`macspoofchk: port ${port.name} learns addresses`);
+    if (port.port.learning === 1)
+      throw checkFailure(
+        `macspoofchk: port ${port.name} has learning turned on, so it also accepts addresses that it learns`,
+      );
     const other = listAddressesOf(route, port.index).find((known) => known !== mac);
     if (other === undefined) return;
     throw checkFailure(`macspoofchk: port ${port.name} also lets frames from ${other} pass`);
   }
   if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
-    const what = port.port.locked === 1 ? `the bridge has no pinned entry for ${mac} on this port` : "is not locked";
+    const what =
+      port.port.locked === 1 ? `the bridge has no pinned entry for ${mac} on this port` : "the port is not locked";
     throw checkFailure(`macspoofchk: port ${port.name}: ${what}`);
   }
   const nft = NftSocket.open();

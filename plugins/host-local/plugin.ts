@@ -148,7 +148,9 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
       if (error instanceof Failure && error.kind === "try again") throw error;
       const message = error instanceof Error ? error.message : String(error);
       const details =
-        error instanceof Failure ? error.details : `Addresses cannot be allocated from ${request.directory.path}.`;
+        error instanceof Failure
+          ? error.details
+          : `host-local cannot allocate addresses, because it cannot use its lease directory ${request.directory.path}.`;
       throw new Failure("not available", message, details);
     }
   }
