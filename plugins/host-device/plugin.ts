@@ -20,6 +20,7 @@ import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { refuseToLend } from "../../src/plugin/node-device.ts";
@@ -86,12 +87,18 @@ function add(call: Call<HostDeviceConfig>): Result {
   let network: CapturedNetwork | undefined;
   const link = whileTaking(() => {
     const free = findFreeDevice(call, hostNs, selection);
-    const routes = relevantRoutes(hostNs.route, free.index);
-    refuseToLend(hostNs, free, call.netns, routes);
-    network = captureNetwork(hostNs.route, free, routes);
-    // The last look before the device is written down and moved.
-    requireFreeName(pod, attachment.ifName);
-    return take(call, hostNs, pod, free, administered(network));
+    const card = cardOf(free);
+    return whileTakingCard(card, () => {
+      // sriov may have had it until now.
+      const link = card === "" ? free : findFreeDevice(call, hostNs, selection);
+      if (cardOf(link) !== card) throw notFound(config, selection);
+      const routes = relevantRoutes(hostNs.route, link.index);
+      refuseToLend(hostNs, link, call.netns, routes);
+      network = captureNetwork(hostNs.route, link, routes);
+      // The last look before the device is written down and moved.
+      requireFreeName(pod, attachment.ifName);
+      return take(call, hostNs, pod, link, administered(network));
+    });
   });
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
   if (config.useInterfaceNetwork === true && network !== undefined) addresses = withNetwork(addresses, network);
@@ -105,6 +112,12 @@ function add(call: Call<HostDeviceConfig>): Result {
   const pci = selection.pci || placeOnHost(link);
   if (isPciAddress(pci)) own.pciID = pci;
   return resultWith(call, own, addresses);
+}
+
+/** The PCI address of a card's interface; "" of a virtual device. */
+function cardOf(link: Link): string {
+  const place = placeOnHost(link);
+  return isPciAddress(place) ? place : "";
 }
 
 /** What IPAM says, and then what the device has on the host. */

@@ -23,6 +23,7 @@ import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
@@ -73,9 +74,12 @@ function add(call: Call<SriovConfig>): Result {
   let addresses: Result | undefined;
   const { vf, link, mac, mtu } = whileTaking(pci, () => {
     requireFreeVf(call, pci);
-    settle(hostNs.route, found);
     if (early) addresses = ipamAdd(call);
-    return found.userspace ? takeUserspace(call, pod, found) : take(call, hostNs, pod, found);
+    // Not around IPAM: a tenant names the pool, and whoever waits for this lock may keep others waiting.
+    return whileTakingCard(pci, () => {
+      settle(hostNs.route, found);
+      return found.userspace ? takeUserspace(call, pod, found) : take(call, hostNs, pod, found);
+    });
   });
   writeDeviceInfo(call, vf);
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);

@@ -22,6 +22,7 @@ import {
   type Returned,
   readLoan,
 } from "./lender.ts";
+import { whileReturningCard } from "./lock.ts";
 import { freeName, underSpareName } from "./name.ts";
 import { waitForTeardown } from "./wait.ts";
 
@@ -60,7 +61,9 @@ export function giveBack<D extends LoanData>(
   }
   const { version = 1 } = record;
   if (version > RECORD_VERSION) log("warning", "a later version of podnic wrote the device's record", { version });
-  const outcome = giveBackRecorded(lender, record, netnsPath, patient);
+  const outcome = whileReturningCard(lender.loanOf(record.data).pci, () =>
+    giveBackRecorded(lender, record, netnsPath, patient),
+  );
   if (outcome === "hidden") return outcome;
   // Who has the device now has what belongs to it, too.
   forget(lender, key, outcome === "another's" ? undefined : record.data, netnsPath);

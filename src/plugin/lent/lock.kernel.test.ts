@@ -1,9 +1,11 @@
 // The locks of those who give back, on a disk that takes no lock file: a device must not stay in a dead pod for that.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
 import { SystemError } from "../../host/host.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
-import { besides, lockOrGoOn } from "./lock.ts";
+import { besides, lockOrGoOn, whileReturningCard, whileTakingCard } from "./lock.ts";
 
 const DIRECTORY = "/run/locks";
 beforeAll(() => {
@@ -28,4 +30,21 @@ test.each([
     }),
   ).toThrow(refused);
   expect(times).toBe(2);
+});
+
+test.each([
+  ["takes", whileTakingCard],
+  ["returns", whileReturningCard],
+])("who %s a card waits for whoever has its lock, and not for itself", async (_, locked) => {
+  const directory = "/var/lib/cni/podnic/card";
+  const pci = "0000:01:10.0";
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const holder = spawn("flock", [`${directory}/${pci}.lock`, "sh", "-c", "echo; sleep 0.4"]);
+  const ended = once(holder, "close");
+  await once(holder.stdout, "data");
+  const start = performance.now();
+  expect(locked(pci, () => locked(pci, () => "once"))).toBe("once");
+  expect(performance.now() - start).toBeGreaterThan(200);
+  expect(locked("0000:01:10.1", () => locked(pci, () => "both"))).toBe("both");
+  await ended;
 });

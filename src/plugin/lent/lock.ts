@@ -1,9 +1,11 @@
-// The lock of those who give back.
+// The locks of those who give back, and the lock of a card, which host-device and sriov share.
+import { policy } from "../../config/policy.ts";
 import { LOCK_EX } from "../../host/constants.ts";
 import { SystemError } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import { withDirectory } from "../../state/files.ts";
 import { ifLockable, withLock } from "../../state/lock.ts";
+import { STATE_ROOT } from "../../state/record.ts";
 import type { Lock } from "./lender.ts";
 
 /**
@@ -44,4 +46,39 @@ function orUnlocked<T>(body: () => T, locked: (run: () => { value: T }) => { val
     log("warning", "continuing without a lock", { error: error.message });
   }
   return (outcome ?? run()).value;
+}
+
+/** A file for each card or virtual function, by its PCI address: the plugins' own locks do not keep one plugin from another's device. */
+const CARDS = `${STATE_ROOT}/card`;
+
+/** The card whose lock this process has: it does not wait for itself. */
+let inHand = "";
+
+/**
+ * ADD: runs `body` while no other call, of any plugin, takes or returns the card; the innermost of all locks. `pci` "": not a card. Throws
+ * Failure("try again") when another call has it for longer than the policy's lockTimeout.
+ */
+export function whileTakingCard<T>(pci: string, body: () => T): T {
+  if (pci === "" || pci === inHand) return body();
+  return withDirectory(CARDS, { mode: 0o700 }, (dir) =>
+    withLock(dir, lockFile(pci), policy().lockTimeout, () => holding(pci, body)),
+  ) as T;
+}
+
+/** The same for those who give back; see lockOrGoOn. */
+export function whileReturningCard<T>(pci: string, body: () => T): T {
+  if (pci === "" || pci === inHand) return body();
+  return lockOrGoOn(CARDS, lockFile(pci), policy().lockTimeout, () => holding(pci, body));
+}
+
+const lockFile = (pci: string): string => `${pci}.lock`;
+
+function holding<T>(pci: string, body: () => T): T {
+  const before = inHand;
+  inHand = pci;
+  try {
+    return body();
+  } finally {
+    inHand = before;
+  }
 }
