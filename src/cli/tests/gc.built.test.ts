@@ -271,6 +271,8 @@ describe("podnic gc", () => {
     pod("grey");
     sh("sleep 0.7 9</run/netns/grey >/dev/null 2>&1 & sleep 0.1; ip netns del grey");
     expect(json("gc", "net").map(({ done }: { done: boolean }) => done)).toEqual([true, true]);
+    // The kernel takes the other end away a moment after the device.
+    sh("while ip link show greyp 2>/dev/null; do sleep 0.02; done");
     pod("grey");
     sh("sleep 0.7 9</run/netns/grey >/dev/null 2>&1 & sleep 0.1; ip netns del grey");
     call("DEL", device("grey", { ipam: pool }), { container: "c-grey", netns: "/run/netns/grey" });
