@@ -85,7 +85,8 @@ spec:
 `;
 
 const lists = {
-  macvlan: { ...lan(), ipam: { type: "host-local", ranges: [[{ subnet: "203.0.113.0/24" }]] } },
+  // Not on ens6: the veth that stands for that card needs the node's policy, which this container does not have.
+  macvlan: { ...lan(), master: "vf1", ipam: { type: "host-local", ranges: [[{ subnet: "203.0.113.0/24" }]] } },
   "host-device": {
     ...{ type: "host-device", device: "vf0" },
     ipam: { type: "static", addresses: [{ address: "203.0.113.200/24" }] },
@@ -110,7 +111,7 @@ async function fromContainer(cluster: Cluster): Promise<void> {
   cluster.runtime.import("/run/driver.tar");
   cluster.apply(DRIVER);
   await cluster.running("driver");
-  sh("ip link add vf0 address 02:00:00:00:0a:01 type veth peer name vf1 address 02:00:00:00:0a:02");
+  sh("ip link add vf0 address 02:00:00:00:0a:01 type veth peer name vf1 address 02:00:00:00:0a:02; ip link set vf1 up");
   const tool = (verb: string, name: string, netns: string) =>
     cluster.exec("driver", `cnitool ${verb} dra-${name} /var/run/netns/${netns}`);
   await leavesNothing(cluster, async () => {
