@@ -135,6 +135,39 @@ describe("the directory", () => {
     expect(content("192.168.1.2")).toBe(text);
   });
 
+  it("does not go by the time of day, which may jump (F8)", () => {
+    const year = 365 * 86_400_000;
+    const today = Date.now();
+    /** What comes of a few calls, one of which waits for the lock, when the time of day is `clock`. */
+    const life = (clock: () => number): unknown[] => {
+      fs.rmSync(root, { recursive: true });
+      fs.mkdirSync(root);
+      let [waits, ticks] = [0, 0];
+      const sleep = () => {
+        if (++waits > 1000) throw new Error("it waits for ever");
+      };
+      altered({ now: clock, monotonic: () => (ticks += 1000), sleep });
+      const seen: unknown[] = [add(small(), "a"), add(small(), "b"), failure(() => add(small(), "b"))];
+      const holder = real.open(path("lock"), O_RDONLY);
+      real.flock(holder, LOCK_EX);
+      seen.push(
+        failureCode(() => add(small(), "c")),
+        waits,
+      );
+      real.close(holder);
+      del(small(), "a");
+      seen.push(add(small(), "d"), leases());
+      run(plugin, "GC", small(), { valid: [{ containerId: "d", ifName: "eth0" }] });
+      return [...seen, leases()].map((each) => JSON.stringify(each).replaceAll(root, ""));
+    };
+    const expected = life(() => today);
+    expect(expected.at(-1)).toBe('["192.168.1.4"]');
+    let looks = 0;
+    const jumps = () => today + (++looks % 3) * year - year;
+    for (const clock of [() => today + year, () => today - year, () => 0, () => -year, jumps])
+      expect(life(clock)).toEqual(expected);
+  });
+
   it("waits for the lock, and not for ever (CON-04)", () => {
     add(small(), "first");
     const holder = host.open(path("lock"), O_RDONLY);

@@ -321,6 +321,21 @@ test("vfio-pci at ADD with a MAC, the kernel's driver at DEL: its interface has 
   expect(readLeftover(VF)).toBeUndefined();
 });
 
+test("its own driver at ADD, vfio-pci since (kata): CHECK looks at the PF's side, and not for the interface that a virtual machine has", () => {
+  sysfs("vfio-pci");
+  const netns = { path: LIVING, dev: 4, ino: 1 };
+  const key = { network: "net1", containerId: "dummy", ifName: "eth0" };
+  const link = { ...snapshotLink(getLink(route, "enp175s7")!), parentDevice: VF };
+  records().write(key, { pci: VF, link, netns, state: structuredClone(card.vfs[1]!) }, homeOf(ownNamespace()));
+  card.vfs[1]!.vlan = { id: 100, qos: 0, protocol: 0x8100 };
+  run("CHECK", { vlan: 100 });
+  card.vfs[1]!.vlan.id = 0;
+  expect(() => run("CHECK", { vlan: 100 })).toThrow("vlan of VF 1");
+  card.vfs[1]!.vlan.id = 100;
+  sysfs("igbvf");
+  expect(() => run("CHECK", { vlan: 100 })).toThrow("interface eth0 is not in the pod");
+});
+
 describe("an allocation file of sriov-cni that is not true any more", () => {
   const allocate = (path: string): void => {
     mkdirSync(`${STATE}/pci`, { recursive: true });
