@@ -106,6 +106,22 @@ export const hostDeviceIdentity: CaseTable = {
         t.gone("net1");
       },
     ),
+    one("HDI-36", "H", RULE, "the same, and ADD fails after the device has moved: both keep their own", (t) => {
+      t.sh("ip link add eth0 type veth peer name eth0p; ip link set eth0 up");
+      const { mac } = t.link("eth0", "")!;
+      t.sh(`ip -n c1 link add eth0 index ${indexOf(t, "eth0")} type veth peer name own`);
+      const own = t.link("eth0")!.mac;
+      // The kernel refuses a broadcast address as gateway.
+      const routes = [{ dst: "203.0.113.0/24", gw: "198.18.5.255" }];
+      const ipam = { type: "static", addresses: [{ address: "198.18.5.2/24" }], routes };
+      const error = t.error(
+        t.call("ADD", { ...config("1.0.0", { device: "eth0" }), ipam }, { set: { CNI_IFNAME: "net1" } }),
+      );
+      t.expect(/203\.0\.113/.test(error.msg), "an error about the route", error.msg);
+      t.equal(t.link("eth0", "")?.mac, mac, "MAC of the host's eth0");
+      t.equal(t.link("eth0")?.mac, own, "MAC of the container's eth0");
+      t.gone("net1");
+    }),
     one(
       "HDI-02",
       "H",

@@ -1,5 +1,6 @@
 // What a device's addresses and routes are after they went through a record. conformance/cases/host-device.ts has whole calls.
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { host } from "../../host/host.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { administered, captureNetwork, restoreNetwork } from "../capture.ts";
 import { getLink } from "../link.ts";
@@ -52,6 +53,24 @@ it("multipath routes of both families come back, with the hops over other device
   expect(show()).toBe(before);
   expect(before.split("nexthop").length).toBe(7);
   sh("ip link del d1");
+});
+
+it("a route over a nexthop object is not recorded, and the log names it", () => {
+  sh(`ip address add 192.0.2.9/24 dev d0; ip nexthop add id 7 via 192.0.2.1 dev d0
+    ip route add 203.0.113.0/24 nhid 7; ip route add 203.0.114.0/24 via 192.0.2.1`);
+  let text = "";
+  const write = host.write.bind(host);
+  host.write = (_fd, data) => {
+    text += host.decode(data);
+    return data.length;
+  };
+  try {
+    const { routes: captured } = captureNetwork(route, link(), relevantRoutes(route, link().index));
+    expect(captured.map(({ dst }) => dst)).toEqual(["203.0.114.0/24"]);
+  } finally {
+    host.write = write;
+  }
+  expect(text).toContain('device="d0" route="203.0.113.0/24" nexthop=7');
 });
 
 it("a route over another device whose source is an address of this one comes back", () => {
