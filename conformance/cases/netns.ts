@@ -1,6 +1,7 @@
 // CNI_NETNS: forms that must work, things that are no namespace, and the plugin's own namespace.
 import { type CaseTable, type MainCase, row } from "../harness/case.ts";
 import type { Trial } from "../harness/trial.ts";
+import { GOOD, say, stubbed } from "./stubs.ts";
 
 const notANamespace = (id: string, path: string, make = "", tag: "S" | "H" = "S"): MainCase =>
   row(id, tag, "C-006: refused before anything is touched", `ADD with ${path}: E(4|3|999)`, (t) => {
@@ -163,6 +164,28 @@ export const netns: CaseTable = {
         const pid = t.sh("sleep 30 >/dev/null 2>&1 & echo $!").trim();
         t.silent("DEL", conf, { set: { CNI_NETNS: `/proc/${pid}/ns/net` } });
         t.leaseCount(0);
+      },
+    ),
+    row(
+      "NSP-29",
+      "H",
+      "C-081: DEL is best effort; IPAM releases although the netns is gone",
+      "the namespace's path goes while ADD waits for its IPAM plugin: ADD ends, DEL OK, address released, no interface left",
+      (t) => {
+        const { stub, conf, set } = stubbed(t, { ADD: `ip netns del c1; ${say(GOOD)}` });
+        const onHost = () =>
+          t.sh("for kind in veth macvlan ipvlan; do ip -br link show type $kind; done | cut -d@ -f1").split("\n");
+        const before = onHost();
+        const run = t.call("ADD", conf, { set });
+        if (run.status !== 0) t.error(run);
+        t.silent("DEL", conf, { set });
+        t.equal(/^ADD( DEL)+$/.test(stub.commands()), true, "the IPAM plugin's DEL");
+        t.equal(
+          onHost().filter((name) => !before.includes(name)),
+          [],
+          "interfaces left on the host",
+        );
+        t.equal(t.sh("find /var/lib/cni/podnic -name '*.json' 2>/dev/null || true"), "", "records");
       },
     ),
     stale("NSP-19b", "/proc/self/status", "", false, "H"),

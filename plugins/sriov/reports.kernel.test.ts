@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
+import { host } from "../../src/host/host.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { snapshotLink } from "../../src/link/snapshot.ts";
@@ -334,6 +335,30 @@ test("its own driver at ADD, vfio-pci since (kata): CHECK looks at the PF's side
   card.vfs[1]!.vlan.id = 100;
   sysfs("igbvf");
   expect(() => run("CHECK", { vlan: 100 })).toThrow("interface eth0 is not in the pod");
+});
+
+test("an MTU above the PF's is accepted, and the log says what that may mean", () => {
+  sysfs("igbvf");
+  card.interfaces.get(11)!.parent = VF;
+  const logOf = (mtu: number): string => {
+    let text = "";
+    const write = host.write.bind(host);
+    host.write = (fd, data) => {
+      if (fd !== 2) return write(fd, data);
+      text += host.decode(data);
+      return data.length;
+    };
+    try {
+      run("ADD", { mtu });
+    } finally {
+      host.write = write;
+      run("DEL", {});
+    }
+    return text;
+  };
+  const warning = `the card might drop frames, because mtu is above the PF's MTU device="${VF}" pf="enp175s0f1" mtu=1500`;
+  expect(logOf(1501)).toContain(warning);
+  expect(logOf(1500)).not.toContain("might drop frames");
 });
 
 describe("an allocation file of sriov-cni that is not true any more", () => {
