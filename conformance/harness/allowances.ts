@@ -198,7 +198,7 @@ function severalOf4({ said }: Step): boolean {
 /** Those of bridge. Its rules and the addresses of its bridge are facts of the world like any other. */
 const OF_BRIDGE: readonly Allowance[] = [
   {
-    entry: "The chain of a spoof check identifies its attachment",
+    entry: "The chain of a spoof check has a comment that identifies its attachment",
     holds: (d) =>
       d.what === "nft table bridge nat" && d.ours.replace(/^\t\tcomment "[0-9a-f]{16}-.*\n/gm, "") === d.theirs,
   },
