@@ -72,6 +72,8 @@ const BRIDGE = "ip link add br0 up type bridge";
 /** A bridge whose address nobody set takes that of its ports, and zeros when the last is gone: ADD makes a port before it looks at the VLAN. */
 const VLAN_BRIDGE = "ip link add br0 address 02:00:00:00:00:b0 up type bridge vlan_filtering 1";
 /** The node's way out by a bridge, as KubeVirt's and Harvester's guides have it. */
+/** Of another network, with its gateway. */
+const OTHER_BRIDGE = "ip link add br9 up type bridge; ip address add 10.61.0.1/16 dev br9";
 const UPLINK_BRIDGE = `ip address flush dev up0; ${BRIDGE}; ip link set up0 master br0; ip address add 192.0.2.9/24 dev br0; ip route add default via 192.0.2.1`;
 const SIX = "ip address add 2001:db8:5::9/64 dev up0 nodad";
 const IPVS = "ip link add ipvs0 type veth peer ipvs1; ip address add 10.96.0.10/32 dev ipvs0";
@@ -267,6 +269,20 @@ const againstPolicy: Situation[] = [
     setup: `${BRIDGE}; ip address add 10.61.0.1/24 dev br0`,
     policy: { gateways: ["10.62.0.0/16"] },
     config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B3i",
+    what: "part of the subnet of another bridge, which is an entry of bridges.gateways",
+    setup: OTHER_BRIDGE,
+    policy: { gateways: ["10.61.0.0/16"] },
+    config: gateway("10.61.0.77/24", "10.61.0.3"),
+  },
+  {
+    id: "ATK-B3j",
+    what: "the address of a pod on another bridge, whose subnet is an entry of bridges.gateways",
+    setup: OTHER_BRIDGE,
+    policy: { gateways: ["10.61.0.0/16"] },
+    config: gateway("10.61.0.3/31", "10.61.0.2"),
   },
 ];
 

@@ -107,10 +107,10 @@ function refuseClash(holder: Link | undefined, name: string, found: KernelAddres
   );
 }
 
-/** The administrator has named a part of this very subnet. */
+/** The administrator has named a part of this very subnet. All of it is how the network that has it is named. */
 function isNamedIn(subnet: Prefix, gateway: Prefix): boolean {
   const listed = policy().bridges.gateways ?? [];
-  return listed.some((entry) => isWithin(gateway, entry) && isWithin(entry, subnet));
+  return listed.some((entry) => entry.length > subnet.length && isWithin(gateway, entry) && isWithin(entry, subnet));
 }
 
 function vrfOf(link: Link | undefined): number {

@@ -83,7 +83,11 @@ export function addSpoofCheck(
     // No rule can lead to a chain that is not there. EEXIST: it is, or that of the address is.
     const said = commentOfChain(nft, names.port);
     if (said !== undefined && isOfAnother(owner, said)) throw taken(names.port, said);
-    if (refusal === "EEXIST" || said !== undefined) return replace(nft, names, owner, device, mac, hasBase);
+    if (refusal === "EEXIST" || said !== undefined) {
+      const ofMac = commentOfChain(nft, names.mac);
+      if (ofMac !== undefined && isOfAnother(owner, ofMac)) throw taken(names.mac, ofMac);
+      return replace(nft, names, owner, device, mac, hasBase);
+    }
     nft.start();
     addChains(nft, names, owner, hasBase, true);
     return addRules(nft, names, device, mac);
@@ -95,7 +99,7 @@ export function removeNewSpoofCheck(nft: NftSocket, made: Made): void {
   if (made.base) removeMade(nft, SPOOF_PLACE, [BASE], 0, made.table);
 }
 
-/** Dashes are allowed in the names of containers and interfaces: two attachments may have one chain. */
+/** Dashes are allowed in the names of containers and interfaces: two attachments may have one chain, as net1 and net1-mac. */
 function taken(chain: string, comment: string): Failure {
   return new Failure(
     "failed",
@@ -129,8 +133,8 @@ function addChains(nft: NftSocket, names: SpoofNames, owner: Owner, hasBase: boo
     nft.addTable(family, { name: table, flags: 0 });
     nft.addChain(family, SPOOF_BASE);
   }
-  nft.addChain(family, { table, name: names.port, userdata: comment(ownerComment(owner)) }, only);
-  nft.addChain(family, { table, name: names.mac }, only);
+  const userdata = comment(ownerComment(owner));
+  for (const name of [names.port, names.mac]) nft.addChain(family, { table, name, userdata }, only);
 }
 
 /** The rest of the transaction. */
@@ -155,10 +159,6 @@ function checkBase(nft: NftSocket): boolean {
     "macspoofchk: the chain PREROUTING in the table bridge nat is not attached to the prerouting hook, so its rules have no effect",
     'Another program created it. Remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge".',
   );
-}
-
-function hasChain(nft: NftSocket, name: string): boolean {
-  return isChainName(name) && find(nft, () => nft.getChain(SPOOF_PLACE, name, () => true)) === true;
 }
 
 /** "" when it has none; undefined: there is no chain of this name. */
@@ -198,7 +198,8 @@ export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owne
     const said = commentOfChain(nft, names.port);
     if (said !== undefined && owner !== undefined && isOfAnother(owner, said)) return false;
     const chains = said === undefined ? [] : [names.port];
-    if (hasChain(nft, names.mac)) chains.push(names.mac);
+    const ofMac = commentOfChain(nft, names.mac);
+    if (ofMac !== undefined && (owner === undefined || !isOfAnother(owner, ofMac))) chains.push(names.mac);
     if (chains.length === 0) return false;
     const jumps = chains[0] === names.port ? listJumps(nft, names, refusal === "EBUSY") : [];
     removeAll(nft, jumps, chains);

@@ -31,7 +31,7 @@ const add = (of = owner, device = "veth0") => addSpoofCheck(nft, of, device, MAC
 const check = (jump?: number) => checkSpoofCheck(nft, ID, "veth0", MAC, jump);
 
 describe("addSpoofCheck", () => {
-  it("makes what the Go plugin makes, and a comment on the port's chain", () => {
+  it("makes what the Go plugin makes, and a comment on each chain", () => {
     add();
     expect(ruleset()).toBe(`table bridge nat {
 	chain PREROUTING {
@@ -45,6 +45,7 @@ describe("addSpoofCheck", () => {
 	}
 
 	chain cni-br-iface-cid-1-eth0-mac {
+		comment "a77a08d9e52331f4-94e6bc2af6ffc8dc, net: net-a, if: eth0, id: cid-1"
 		ether saddr 02:00:00:00:00:01 return comment "macspoofchk-cid-1-eth0"
 		drop comment "macspoofchk-cid-1-eth0"
 	}
@@ -123,6 +124,22 @@ describe("chains of another network that have the same names", () => {
     const before = ruleset();
     expect(() => add(other)).toThrow(/the chain cni-br-iface-cid-1-eth0 in the table bridge nat belongs to another/);
     expect(ruleset()).toBe(before);
+  });
+  // What is the chain of an address for the one is the port's for the other.
+  const longer = { ...owner, ifName: "eth0-mac" };
+  it.each([
+    ["the longer name second", owner, longer],
+    ["the longer name first", longer, owner],
+  ])("stay, and are not taken over, when one interface is eth0 and the other eth0-mac: %s", (_, first, second) => {
+    add(first);
+    const before = ruleset();
+    expect(() => add(second, "veth1")).toThrow(
+      /the chain cni-br-iface-cid-1-eth0-mac in the table bridge nat belongs to another/,
+    );
+    expect(removeSpoofCheck(nft, spoofId(second), undefined, second)).toBe(false);
+    expect(ruleset()).toBe(before);
+    expect(removeSpoofCheck(nft, spoofId(first), undefined, first)).toBe(true);
+    expect(ruleset()).toBe(EMPTY);
   });
   it("go when they say nothing, as the Go plugin's do", () => {
     sh("nft 'add table bridge nat; add chain bridge nat cni-br-iface-cid-1-eth0'");
