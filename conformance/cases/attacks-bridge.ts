@@ -227,6 +227,14 @@ const againstPolicy: Situation[] = [
     needs: ["plugin:macvlan"],
   },
   {
+    id: "ATK-B6h",
+    what: "macvlan on the node's macvlan on a bridge that bridges.names does not list",
+    setup: `${BRIDGE}; ip link add shim0 link br0 up type macvlan mode bridge`,
+    policy: { names: ["br-pods", "vm*"] },
+    config: { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "shim0" },
+    needs: ["plugin:macvlan"],
+  },
+  {
     id: "ATK-B3b",
     what: "a bridge to be made that bridges.names does not list",
     policy: { names: [] },

@@ -239,6 +239,16 @@ const OTHERS: Situation[] = [
     never: true,
   },
   {
+    id: "ND-91",
+    what: "macvlan on a device that is listed in devices.deny",
+    refused: "denied by the node's policy",
+    why: "its frames are those of the denied device",
+    policy: { deny: ["dev0"] },
+    setup: "ip link add sh0 link dev0 type macvlan mode bridge",
+    device: "sh0",
+    never: true,
+  },
+  {
     id: "ND-33",
     what: "port of a bridge",
     refused: "is a port of the bridge br0",

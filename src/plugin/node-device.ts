@@ -54,7 +54,7 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
 
 /** For macvlan's source mode: the pod reads what the senders that it names send to whoever is on the master, now or later. */
 export function refuseToListen(link: Link): void {
-  if (link.kind === "bridge") refuseUnlistedBridge(link);
+  refuseUnlistedBridges(link);
   if (mayGo(link) || isListed(link, policy().devices.source)) return;
   const name = `add "${link.name}" to devices.source in /etc/cni/podnic.json on this node`;
   const cure = `Use another mode. If pods are allowed to read all frames on this device, ${name}.`;
@@ -84,8 +84,18 @@ function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
 
 /** Only what the node's policy denies: for uses that leave the device to the node. Throws Failure("invalid config"). */
 export function refuseDenied(link: Link): void {
-  if (!isListed(link, policy().devices.deny)) return;
-  throw denied(link);
+  const found = wiresOf(link).find((one) => isListed(one, policy().devices.deny));
+  if (found !== undefined) throw denied(found);
+}
+
+/**
+ * The device and what its frames go to and come from as well: the kernel puts a macvlan on a macvlan directly on the master of that one. A VLAN is
+ * a network of its own.
+ */
+function wiresOf(link: Link): Link[] {
+  const isUpper = ["macvlan", "macvtap", "ipvlan", "ipvtap"].includes(link.kind) && link.linkNetnsid === undefined;
+  const lower = isUpper ? getLink(ownNamespace().route, link.parent) : undefined;
+  return lower === undefined ? [link] : [link, ...wiresOf(lower)];
 }
 
 /**
@@ -94,7 +104,7 @@ export function refuseDenied(link: Link): void {
  */
 export function refuseToJoin(link: Link): void {
   refuseDenied(link);
-  if (link.kind === "bridge") refuseUnlistedBridge(link);
+  refuseUnlistedBridges(link);
   if (!isPair(link) || link.linkNetnsid === undefined || isListed(link, policy().devices.allow)) return;
   if (!hasSubnet(link))
     refuse(link, `is a ${link.kind} whose other end is in another namespace, so it serves a pod or container`);
@@ -113,6 +123,10 @@ function hasSubnet({ index }: Link): boolean {
 
 function isPair({ kind }: Link): boolean {
   return kind === "veth" || kind === "vxcan";
+}
+
+function refuseUnlistedBridges(link: Link): void {
+  for (const one of wiresOf(link)) if (one.kind === "bridge") refuseUnlistedBridge(one);
 }
 
 /** bridges.names is for whatever connects a pod to a bridge. */
