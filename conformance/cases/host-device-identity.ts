@@ -456,6 +456,21 @@ export const hostDeviceIdentity: CaseTable = {
       t.silent("DEL", conf);
       t.equal(t.link(device, "") !== undefined, true, "the device on the host");
     }),
+    one("HDI-37", "H", GONE, "it is back without a DEL, and the node's uplink by now: ADD and DEL leave it so", (t) => {
+      const device = t.freshDevice();
+      t.sh(`ip link set ${device} up; ip netns add c2`);
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh(`ip -n c1 link set eth0 netns $$ name ${device}; ip link set ${device} address 02:bb:00:00:00:01 mtu 1350 alias wan up
+        ip address add 203.0.113.5/24 dev ${device}; ip route add default via 203.0.113.1 dev ${device} metric 5`);
+      const look = (): string => t.sh(`ip -o link show ${device}; ip route show dev ${device}`);
+      const before = look();
+      const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+      t.equal(t.error(t.call("ADD", conf, { set: second })).code, 7, "code of the second ADD");
+      t.equal(look(), before, "the uplink after a refused ADD");
+      t.call("DEL", conf);
+      t.equal(look(), before, "the uplink after DEL");
+    }),
     one("HDI-25", "H", GONE, "it is in a namespace that cannot be opened: DEL fails until that has ended", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });

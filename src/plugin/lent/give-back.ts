@@ -184,9 +184,14 @@ function fetchHome<D extends LoanData>(
   return { link: found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link, saved };
 }
 
-/** Back on the host and brought up since: the state of before would take the node's own route down. */
+/**
+ * Back on the host and set up by somebody since: the state of before would take the node's own route down. restoreLink brings a device up when all
+ * else is as it was, so that one which is up and differs was changed by others.
+ */
 function isNodeUsing(link: Link, saved: LinkSnapshot | undefined): boolean {
-  if (saved === undefined || saved.up || (link.flags & IFF_UP) === 0) return false;
+  if (saved === undefined || (link.flags & IFF_UP) === 0) return false;
+  const isAsItWas = (["name", "mac", "mtu", "alias"] as const).every((property) => link[property] === saved[property]);
+  if (saved.up && isAsItWas) return false;
   const { route } = ownNamespace();
   return usedByNode(route, link, relevantRoutes(route, link.index)) !== undefined;
 }
