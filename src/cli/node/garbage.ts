@@ -4,10 +4,10 @@ import { relaxPolicy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host } from "../../host/host.ts";
-import { giveBack, type Outcome } from "../../plugin/lent/give-back.ts";
+import { giveBackInTime, type Outcome } from "../../plugin/lent/give-back.ts";
 import { requireOwnHome } from "../../plugin/lent/home.ts";
 import { type AnyLender, type LoanData, type LoanRecord, readLoan } from "../../plugin/lent/lender.ts";
-import { teardownEnd, waitForTeardown } from "../../plugin/lent/wait.ts";
+import { teardownEnd } from "../../plugin/lent/wait.ts";
 import { lenders, plugins } from "../../plugins.ts";
 import { Progress } from "../progress.ts";
 import { type Holder, holderOf } from "./holders.ts";
@@ -160,23 +160,15 @@ function attempt(run: () => void): string {
 /** Under the lock that ADD takes; whether it is gone is asked again there. */
 function collectDevice(holder: Holder, before: Namespaces, end: number): Outcome {
   const { lender, key } = holder;
-  const attempt = (patient: boolean): Outcome | undefined => {
-    const outcome = lender.whileReturning(key, () => {
-      const record = readLoan(lender, key);
-      if (record !== undefined) {
-        requireStillGone(holder, record, before);
-        requireOwnHome(lender, record);
-      }
-      return giveBack(lender, key, "", patient);
-    });
-    return outcome === "hidden" ? undefined : outcome;
+  const check = (): void => {
+    const record = readLoan(lender, key);
+    if (record === undefined) return;
+    requireStillGone(holder, record, before);
+    requireOwnHome(lender, record);
   };
-  const outcome = waitForTeardown(() => attempt(true), end) ?? attempt(false);
+  const outcome = giveBackInTime(lender, key, "", { end, check });
   if (outcome === "unreadable") throw new Error("its record was damaged in the meantime");
-  if (outcome !== undefined) return outcome;
-  throw new Error(
-    "its interface is in a namespace that podnic cannot see; the interface returns when that namespace is deleted",
-  );
+  return outcome;
 }
 
 /**

@@ -22,10 +22,11 @@ export function endLoan<D extends LoanData>(
   const { attachment, netns } = call;
   let other: RecordKey | undefined;
   // Asked under the lock, as for the record of the attachment itself: an ADD that still runs may be about to write the one that is meant.
-  const outcome = giveBackInTime(lender, attachment, netns, () => {
+  const isUnderOtherKey = (): boolean => {
     other = keyBefore(lender, attachment, isMeant);
     return other !== undefined;
-  });
+  };
+  const outcome = giveBackInTime(lender, attachment, netns, { isUnderOtherKey });
   if (other === undefined) return outcome;
   const ended = giveBackInTime(lender, other, netns);
   // Nothing but the record knew that the address was leased under that name.
@@ -87,7 +88,7 @@ export function collectLoans<D extends LoanData>(
     if (key.network !== attachment.network || isValid(record)) continue;
     kept.push(key);
     cleanup.attempt(() => {
-      giveBackInTime(lender, key, "", undefined, end);
+      giveBackInTime(lender, key, "", { end });
       kept.pop();
     });
   }

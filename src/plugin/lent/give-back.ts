@@ -77,6 +77,15 @@ export function giveBack<D extends LoanData>(
   return outcome;
 }
 
+interface InTime {
+  /** See giveBack. */
+  isUnderOtherKey?: () => boolean;
+  /** Until when (teardownEnd): who gives many back waits once for all. */
+  end?: number;
+  /** Runs under the lock before each attempt; what it throws is thrown. */
+  check?: () => void;
+}
+
 /**
  * The same under the plugin's lock, and again while the pod's namespace is being torn down. Throws Failure("try again") when the device
  * stays hidden.
@@ -85,11 +94,13 @@ export function giveBackInTime<D extends LoanData>(
   lender: Lender<D>,
   key: RecordKey,
   netnsPath: string,
-  isUnderOtherKey?: () => boolean,
-  end?: number,
+  { isUnderOtherKey, end, check }: InTime = {},
 ): Exclude<Outcome, "hidden"> {
   const attempt = (patient: boolean): Exclude<Outcome, "hidden"> | undefined => {
-    const outcome = lender.whileReturning(key, () => giveBack(lender, key, netnsPath, patient, isUnderOtherKey));
+    const outcome = lender.whileReturning(key, () => {
+      check?.();
+      return giveBack(lender, key, netnsPath, patient, isUnderOtherKey);
+    });
     return outcome === "hidden" ? undefined : outcome;
   };
   const outcome = waitForTeardown(() => attempt(true), end) ?? attempt(false);
@@ -231,8 +242,8 @@ function follow<D extends LoanData>(
 }
 
 /**
- * The container that has the card there by a record of its own, of whichever plugin: two ADDs of different plugins hold different locks, and the one
- * that fails must not take the card from the pod of the one that does not.
+ * The container that has the card there by a record of its own, of whichever plugin: an ADD that was killed leaves a record, and another plugin may
+ * have given the card to a pod since, from which it must not be taken.
  */
 function ownerIn<D extends LoanData>(
   lender: Lender<D>,
