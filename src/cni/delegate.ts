@@ -78,7 +78,7 @@ function outputOf(delegate: Delegate, outcome: Outcome, limit: number): string {
     throw failure(delegate, `did not finish within ${limit} ms`, cure, "try again");
   }
   if (outcome.killed === "signal") {
-    throw failure(delegate, "was stopped because podnic received SIGTERM or SIGINT", "SIGTERM or SIGINT.", "try again");
+    throw failure(delegate, "was stopped because podnic received SIGTERM or SIGINT", "", "try again");
   }
   if (outcome.killed === "output")
     throw failure(delegate, `wrote more than ${outputLimit} bytes`, "podnic killed the plugin.");

@@ -11,8 +11,8 @@ export interface Made {
 }
 
 /**
- * Removes `chains`, of which the first is the one at the hook and has so many rules of ours, and with `table` the table. All of it or nothing: not
- * when another pod has rules there, or another program anything.
+ * Removes `chains`, and with `table` the table. The first chain is the one at the hook, with `rules` rules that come with it; the others are empty.
+ * All or nothing: nothing is removed if another pod has rules there, or another program anything.
  */
 export function removeMade(
   nft: NftSocket,

@@ -78,6 +78,10 @@ function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
     refuse(link, "is open in a process on this node (kind tun)");
   }
   if (link.linkNetnsid === undefined) return;
+  refuseServing(link);
+}
+
+function refuseServing(link: Link): never {
   const other = isPair(link) ? "other end" : "lower device";
   refuse(link, `is a ${link.kind} whose ${other} is in another namespace, so it serves a pod or container`);
 }
@@ -106,8 +110,7 @@ export function refuseToJoin(link: Link): void {
   refuseDenied(link);
   refuseUnlistedBridges(link);
   if (!isPair(link) || link.linkNetnsid === undefined || isListed(link, policy().devices.allow)) return;
-  if (!hasSubnet(link))
-    refuse(link, `is a ${link.kind} whose other end is in another namespace, so it serves a pod or container`);
+  if (!hasSubnet(link)) refuseServing(link);
 }
 
 /**
