@@ -21,7 +21,7 @@ const masqRules = (t: Trial): string[] =>
     .split("\n")
     .filter((line) => / masquerade .*comment/.test(line));
 
-const withoutHandles = (t: Trial): string => t.sh("nft list ruleset");
+const rulesWithoutHandles = (t: Trial): string => t.sh("nft list ruleset");
 
 /** The pod's kernel refuses a route, after the rules are made: one of the link's own scope by a gateway. */
 const failing = (keys: Config): Config => {
@@ -368,19 +368,19 @@ export const bridgeRules: CaseTable = {
       t.add(conf(config));
       const second = pod(t, "c2");
       for (const id of ["ctr-1", ""]) {
-        const before = withoutHandles(t);
+        const before = rulesWithoutHandles(t);
         t.expect(before.includes("goto masq_checks") && before.includes(id), "tables", before);
         t.error(t.call("ADD", failing(config), second));
-        t.equal(withoutHandles(t), before, "rules");
+        t.equal(rulesWithoutHandles(t), before, "rules");
         t.silent("DEL", conf(config));
       }
     }),
     one("B-66f", "H", "a failed ADD is undone", "the table was another program's: E, its chain stays", (t) => {
       t.sh(`nft 'table bridge nat { chain theirs { type filter hook postrouting priority 0; }; }
         table inet cni_plugins_masquerade { chain theirs { counter; }; }'`);
-      const before = withoutHandles(t);
+      const before = rulesWithoutHandles(t);
       t.error(t.call("ADD", failing({ ...SPOOF, ...MASQ })));
-      const now = withoutHandles(t);
+      const now = rulesWithoutHandles(t);
       t.equal(now.includes("PREROUTING"), false, "the chain of macspoofchk");
       t.equal(now.split("chain theirs").length, before.split("chain theirs").length, "chains of the other program");
     }),

@@ -152,7 +152,7 @@ export const stages: Stage[] = [
   conformance("conformance bridge", "dist/cni", [...peer, ...slow, ...bridge], ["push"], 15),
   // Guests first: each has one of the machine's processors to itself, and they take longest.
   inGuest("conformance in the guest", "suite.json", conformanceCount, suiteInGuest(guestCases, 300), ["push"], 20),
-  // Each second point; the full tier runs each.
+  // Each third point; the full tier runs each.
   faults("faults", "host-device,macvlan", ["--mode", "kill", "--every", "3"], ["push"], 25),
   {
     name: "allocations",
@@ -231,7 +231,7 @@ export const stages: Stage[] = [
   },
   inGuest("cluster in the guest", "cluster.json", conformanceCount, clusterInGuest, ["full"], 50, "2"),
   { name: "instructions", tiers: ["push"], command: ts("scripts/bench/instructions.ts"), limit: 5 },
-  // Each fifth point.
+  // Each eighth point, and each twelfth.
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "8"], ["push"], 15),
   faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "12"], ["push"], 10),
   // Some of the schedules with one change, which find most; the same ones each time. Those of doctor and install make thousands of system calls.
