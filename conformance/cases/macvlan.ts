@@ -151,6 +151,16 @@ export const macvlan: CaseTable = {
       },
       ["kernel:bcqueuelen"],
     ),
+    one(
+      "MVX-04b",
+      "H",
+      "a kernel without bcqueuelen ignores it",
+      "2000: E, nothing left",
+      (t) => {
+        t.refused("ADD", config(t, "1.0.0", "host", { bcqueuelen: 2000 }), [999], { set: SET });
+      },
+      ["kernel:no-bcqueuelen"],
+    ),
     one("MVX-05", "G", "passthru is exclusive", "a second one on the master: E, nothing left", (t) => {
       t.add(config(t, "1.0.0", "host", { mode: "passthru" }), { set: SET });
       t.refused("ADD", config(t, "1.0.0", "host", { mode: "passthru" }), [7, 999, 50, 11], {

@@ -61,7 +61,11 @@ function moreThanItHas(t: Trial, card: VirtioCard): void {
   const before = pictures(t, card);
   for (const keys of [{ vlan: 5 }, { trust: "on" }, { max_tx_rate: 100 }, { mac: "02:00:00:00:01:aa" }] as Config[]) {
     const { msg, details = "" } = t.refused("ADD", conf(card, 0, keys));
-    t.expect(`${msg} ${details}`.includes("no VF attributes"), "why, in the message", `${msg} ${details}`);
+    t.expect(
+      `${msg} ${details}`.includes("does not support VF attributes"),
+      "why, in the message",
+      `${msg} ${details}`,
+    );
   }
   t.equal(pictures(t, card), before, "the functions as before ADD:");
   noState(t);

@@ -66,9 +66,20 @@ function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, ma
     () => plugin.onMaster(call, master, create),
     ({ index }) => deleteLink(pod.route, index),
   );
+  if (request.bcqueuelen !== undefined && link.bcqueuelen !== request.bcqueuelen)
+    throw queueIgnored(request.bcqueuelen);
   const alias = ownerAlias(call);
   if (alias !== undefined) setLink(pod.route, link.index, { alias });
   return link;
+}
+
+/** Linux before 5.11 accepts the attribute and does nothing; nothing before the link exists tells such a kernel from a newer one. */
+function queueIgnored(bcqueuelen: number): Failure {
+  return new Failure(
+    "failed",
+    `this kernel ignored bcqueuelen ${bcqueuelen}`,
+    'The length of the broadcast queue requires Linux 5.11. Remove "bcqueuelen" from the configuration.',
+  );
 }
 
 /** STATUS: an ADD would find its master, up. A master in the pod cannot be looked at without a pod. */
