@@ -7,22 +7,27 @@ import { join } from "node:path";
 import { Command } from "commander";
 import * as esbuild from "esbuild";
 import type { Verdict } from "../harness/case.ts";
-import { caseNames, type Results, resultsFile, summary, withTable } from "./table.ts";
+import { CARDS, caseNames, type KernelResult, type Results, resultsFile, summary, withTable } from "./table.ts";
 
-/** Debian's releases on x86-64, and processors. */
+/** Debian's releases on x86-64, processors, and cards other than igb. */
 const KERNELS = ["bullseye", "bookworm", "trixie", "sid"];
 const PROCESSORS = ["arm64", "s390x"];
-const GUESTS = [...KERNELS, ...PROCESSORS];
+const GUESTS = [...KERNELS, ...PROCESSORS, ...Object.keys(CARDS)];
+const CARD_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  virtio: ["--virtio", "4"],
+  netdevsim: ["--netdevsim"],
+};
 const root = join(import.meta.dirname, "../..");
 const out = join(root, ".cache/vm/out");
 
 const program = new Command("kernels")
   .description("Runs the device cases of each plugin on the kernels of Debian's releases, each in a guest of its own.")
-  .argument("[guest...]", `kernels and processors: ${GUESTS.join(", ")}`, GUESTS)
+  .argument("[guest...]", `kernels, processors and cards: ${GUESTS.join(", ")}`, GUESTS)
   .option("--timeout <s>", "seconds a guest may take", "2400")
   .option("--case <ids>", "only cases whose id begins so (comma-separated); the table says which")
+  .option("--every <n>", "on a card, kill sriov at each n-th system call only", "12")
   .parse();
-const { timeout, case: only } = program.opts<{ timeout: string; case?: string }>();
+const { timeout, case: only, every } = program.opts<{ timeout: string; case?: string; every: string }>();
 
 const git = (...args: string[]) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout.trim();
 // The last one that changed the executable; with a + when more was changed since then, which cannot be had again.
@@ -50,24 +55,49 @@ async function bundled(): Promise<string> {
 interface Report {
   kernel: string;
   cases: Verdict[];
+  kills?: KernelResult["kills"];
+}
+
+const read = <T>(name: string): T => JSON.parse(readFileSync(join(out, name), "utf8")) as T;
+
+interface Killed {
+  points: number;
+  command: string;
+  notClean: { point: string; found: string[] }[];
+}
+
+function killsIn(outcomes: readonly Killed[]): KernelResult["kills"] {
+  const points = outcomes.reduce((sum, one) => sum + one.points, 0);
+  const words = (one: Killed) => one.notClean.map(({ point, found }) => `${one.command} ${point}: ${found[0] ?? ""}`);
+  return { points, notClean: outcomes.flatMap(words) };
 }
 
 /** In that guest; undefined when there is no report, because the guest did not get that far. */
-async function runIn(guest: string, cases: readonly string[], jobs: number): Promise<Report | undefined> {
-  const report = join(out, "kernels.json");
+async function runIn(
+  guest: string,
+  cases: readonly string[],
+  jobs: number,
+  kill: boolean,
+): Promise<Report | undefined> {
   mkdirSync(out, { recursive: true });
-  rmSync(report, { force: true });
+  for (const name of ["kernels.json", "kills.json"]) rmSync(join(out, name), { force: true });
   const foreign = PROCESSORS.includes(guest);
   const suite = foreign ? await bundled() : "node scripts/ts.mjs conformance/main.ts";
   const bin = foreign ? `dist/linux-${guest}/cni` : "dist/cni";
   const options = `--bin ${bin} --main macvlan --jobs ${jobs} --limit 180 --verbose --case ${cases.join(",")}`;
-  const command = `uname -r >"$PODNIC_VM_OUT/kernel"; ${suite} ${options} --report "$PODNIC_VM_OUT/kernels.json"`;
-  const kind = [foreign ? "--processor" : "--kernel", guest];
-  const all = [...kind, "--igb", "1", "--timeout", timeout, "--", "sh", "-c", command];
+  const faults = `node scripts/ts.mjs conformance/faults/main.ts --plugin sriov --ipam none --mode kill --every ${every}`;
+  const command = [
+    `uname -r >"$PODNIC_VM_OUT/kernel"; ${suite} ${options} --report "$PODNIC_VM_OUT/kernels.json"`,
+    ...(kill ? [`${faults} --json "$PODNIC_VM_OUT/kills.json"`] : []),
+  ].join("; ");
+  const kind = CARD_OPTIONS[guest] ?? [foreign ? "--processor" : "--kernel", guest];
+  const igb = CARD_OPTIONS[guest] === undefined ? "1" : "0";
+  const all = [...kind, "--igb", igb, "--timeout", timeout, "--", "sh", "-c", command];
   spawnSync(join(root, "conformance/vm/run"), all, { cwd: root, stdio: "inherit" });
   try {
     const kernel = readFileSync(join(out, "kernel"), "utf8").trim();
-    return { kernel, cases: (JSON.parse(readFileSync(report, "utf8")) as { cases: Verdict[] }).cases };
+    const { cases } = read<{ cases: Verdict[] }>("kernels.json");
+    return { kernel, cases, ...(kill ? { kills: killsIn(read<Killed[]>("kills.json")) } : {}) };
   } catch {
     return undefined;
   }
@@ -82,7 +112,9 @@ for (const guest of program.processedArgs[0] as string[]) {
   const build = ["scripts/ts.mjs", "scripts/build.ts", "--target", target];
   if (spawnSync("node", build, { cwd: root, stdio: "inherit" }).status !== 0) program.error(`cannot build ${target}`);
   const began = Date.now();
-  const first = await runIn(guest, only?.split(",") ?? caseNames(), 2);
+  const isCard = CARDS[guest] !== undefined;
+  // A card has room for one case.
+  const first = await runIn(guest, only?.split(",") ?? caseNames(guest), isCard ? 1 : 2, isCard);
   if (first === undefined) {
     console.error(`kernels: ${guest}: the guest gave no results`);
     good = false;
@@ -90,7 +122,7 @@ for (const guest of program.processedArgs[0] as string[]) {
   }
   const failed = first.cases.filter((c) => c.outcome === "failed").map((c) => c.id);
   // On a busy machine a guest may stand still for longer than a case allows: what fails is what fails alone as well.
-  const second = failed.length === 0 ? [] : ((await runIn(guest, failed, 1))?.cases ?? []);
+  const second = failed.length === 0 ? [] : ((await runIn(guest, failed, 1, false))?.cases ?? []);
   const settled = new Map(second.filter((c) => failed.includes(c.id)).map((c) => [c.id, c]));
   const verdicts = first.cases.map((c) => settled.get(c.id) ?? c);
   results[guest] = {
@@ -100,11 +132,12 @@ for (const guest of program.processedArgs[0] as string[]) {
     minutes: Math.ceil((Date.now() - began) / 60_000),
     ...summary(verdicts),
     ...(only === undefined ? {} : { only: verdicts.map((c) => c.id) }),
+    ...(first.kills === undefined ? {} : { kills: first.kills }),
     again: verdicts.filter((c) => failed.includes(c.id) && c.outcome === "passed").map((c) => c.id),
   };
   writeFileSync(join(root, resultsFile), JSON.stringify(results));
   spawnSync("npx", ["biome", "format", "--write", resultsFile], { cwd: root });
   writeFileSync(page, withTable(readFileSync(page, "utf8"), results));
-  good &&= Object.keys(results[guest]!.failed).length === 0;
+  good &&= Object.keys(results[guest]!.failed).length === 0 && (first.kills?.notClean.length ?? 0) === 0;
 }
 process.exitCode = good ? 0 : 1;

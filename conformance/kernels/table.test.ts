@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { tables } from "../cases/index.ts";
 import { bind } from "../harness/case.ts";
-import { caseNames, type Results, resultsFile, summary, table, withTable } from "./table.ts";
+import { CARDS, caseNames, type Results, resultsFile, summary, table, withTable } from "./table.ts";
 
 const text = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
@@ -14,7 +14,8 @@ it("docs/kernels.md has the results of conformance/results/kernels.json", () => 
 
 it("every name begins a case", () => {
   const ids = bind(tables, ["macvlan"]).map((c) => c.id);
-  expect(caseNames().filter((name) => !ids.some((id) => id.startsWith(name)))).toEqual([]);
+  for (const guest of [undefined, ...Object.keys(CARDS)])
+    expect(caseNames(guest).filter((name) => !ids.some((id) => id.startsWith(name)))).toEqual([]);
 });
 
 it("counts by plugin, and names what did not pass or run", () => {
@@ -39,5 +40,18 @@ it("counts by plugin, and names what did not pass or run", () => {
     "- newer: B-85a failed: code 1",
     "- newer: not run, because no ipvlan: IV-1-host",
     "- newer: failed beside another case and passed alone: SRV-01",
+  ]);
+});
+
+it("has a table of its own for other cards, with what a kill left", () => {
+  const seen = { id: "SVV-01", outcome: "passed", got: "", tag: "G", requirement: "", expected: "", ms: 0 } as const;
+  const kernel = { kernel: "6.12.1", commit: "abc", date: "2026-01-01", minutes: 3, again: [], ...summary([seen]) };
+  const lines = table({ virtio: { ...kernel, kills: { points: 9, notClean: ["DEL close 3: eth0"] } } }).split("\n");
+  expect(lines.slice(3)).toEqual([
+    "| card | kernel | sriov | not run | kills | not clean | commit | date | minutes |",
+    "| --- | --- | ---: | ---: | ---: | ---: | --- | --- | ---: |",
+    "| virtio | 6.12.1 | 1 of 1 | 0 | 9 | 1 | abc | 2026-01-01 | 3 |",
+    "",
+    "- virtio: not clean after a kill: DEL close 3: eth0",
   ]);
 });

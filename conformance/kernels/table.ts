@@ -33,10 +33,17 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-export const caseNames = (): string[] => Object.values(CASES).flat();
+/** By guest with another card than igb: sriov's cases that can run on it. */
+export const CARDS: Readonly<Record<string, readonly string[]>> = {
+  virtio: ["SVV"],
+  netdevsim: ["SVN", "SRV", "SRB", "SRS"],
+};
 
+export const caseNames = (guest?: string): string[] => [...(CARDS[guest ?? ""] ?? Object.values(CASES).flat())];
+
+/** What is no plugin's device case runs on other cards than igb. */
 const pluginOf = (id: string): string =>
-  Object.keys(CASES).find((plugin) => CASES[plugin]!.some((name) => id.startsWith(name))) ?? "";
+  Object.keys(CASES).find((plugin) => CASES[plugin]!.some((name) => id.startsWith(name))) ?? "sriov";
 
 /** Passed of run, by plugin. */
 type Counts = Readonly<Record<string, readonly [passed: number, run: number]>>;
@@ -56,6 +63,8 @@ export interface KernelResult extends Summary {
   readonly minutes: number;
   /** When not all were asked for. */
   readonly only?: readonly string[];
+  /** sriov killed at some of its system calls: how many, and after which of them a DEL did not restore the card. */
+  readonly kills?: { readonly points: number; readonly notClean: readonly string[] };
   /** Failed beside other cases and passed alone. */
   readonly again: readonly string[];
 }
@@ -84,12 +93,23 @@ export function summary(verdicts: readonly Verdict[]): Summary {
 const BEGIN = "<!-- written by npm run kernels -->";
 const END = "<!-- end of what npm run kernels writes -->";
 
-/** Oldest kernel first. */
+type Row = [guest: string, result: KernelResult];
+
+/** Oldest kernel first; other cards than igb have a table of their own. */
 export function table(results: Results): string {
-  const plugins = Object.keys(CASES);
   const rows = Object.entries(results).sort(([, a], [, b]) =>
     a.kernel.localeCompare(b.kernel, "en", { numeric: true }),
   );
+  const isCard = ([guest]: Row) => CARDS[guest] !== undefined;
+  const cards = rows.filter(isCard);
+  const kernels = rows.filter((row) => !isCard(row));
+  return [...kernelTable(kernels), "", ...(cards.length === 0 ? [] : [...cardTable(cards), ""]), ...notes(rows)]
+    .join("\n")
+    .trimEnd();
+}
+
+function kernelTable(rows: readonly Row[]): string[] {
+  const plugins = Object.keys(CASES);
   const lines = [
     `| guest | kernel | ${plugins.join(" | ")} | all | not run | commit | date | minutes |`,
     `| --- | --- |${" ---: |".repeat(plugins.length + 2)} --- | --- | ---: |`,
@@ -101,15 +121,34 @@ export function table(results: Results): string {
     const figures = [...cells, all].map(([passed, run]) => `${passed} of ${run}`);
     lines.push(`| ${suite} | ${kernel} | ${figures.join(" | ")} | ${left} | ${commit} | ${date} | ${minutes} |`);
   }
-  lines.push("");
-  for (const [suite, { failed, notRun, again, only }] of rows) {
+  return lines;
+}
+
+function cardTable(rows: readonly Row[]): string[] {
+  const lines = [
+    "| card | kernel | sriov | not run | kills | not clean | commit | date | minutes |",
+    "| --- | --- | ---: | ---: | ---: | ---: | --- | --- | ---: |",
+  ];
+  for (const [card, { kernel, counts, notRun, kills, commit, date, minutes }] of rows) {
+    const [passed, run] = counts.sriov ?? [0, 0];
+    const { points, notClean } = kills ?? { points: 0, notClean: [] };
+    const figures = `${passed} of ${run} | ${Object.values(notRun).flat().length} | ${points} | ${notClean.length}`;
+    lines.push(`| ${card} | ${kernel} | ${figures} | ${commit} | ${date} | ${minutes} |`);
+  }
+  return lines;
+}
+
+function notes(rows: readonly Row[]): string[] {
+  const lines: string[] = [];
+  for (const [suite, { failed, notRun, again, only, kills }] of rows) {
     if (only !== undefined) lines.push(`- ${suite}: only these cases were asked for: ${only.join(", ")}`);
     for (const [id, got] of Object.entries(failed)) lines.push(`- ${suite}: ${id} failed: ${got}`);
     for (const [reason, ids] of Object.entries(notRun))
       lines.push(`- ${suite}: not run, because ${reason}: ${ids.join(", ")}`);
     if (again.length > 0) lines.push(`- ${suite}: failed beside another case and passed alone: ${again.join(", ")}`);
+    for (const point of kills?.notClean ?? []) lines.push(`- ${suite}: not clean after a kill: ${point}`);
   }
-  return lines.join("\n").trimEnd();
+  return lines;
 }
 
 export function withTable(page: string, results: Results): string {
