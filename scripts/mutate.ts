@@ -212,9 +212,9 @@ function page(tried: [Mutant, Verdict][], possible: number): string {
 
 Commit ${git("rev-parse", "--short", "HEAD")}, ${new Date().toISOString().slice(0, 10)}: \`npm run mutate -- --count ${flags.count} --seed ${flags.seed}${flags.only === "" ? "" : ` --only ${flags.only}`} --record FILE\`.
 
-Of ${possible} possible mutants of \`src/\` and \`plugins/\`, ${tried.length} were tried: **${Math.round((100 * killed) / tried.length)} % killed**
-(${projects.map((project) => `${count(`killed by ${project} tests`)} by ${project} tests`).join(", ")}, and ${count("does not end")} because the tests did not end).
-For each mutant, at most ${flags.near} tests of each kind ran: those that reach the file by the fewest imports. The table lists the mutants that survived. The black-box suite and the tests of the executable did not run, because each mutant would need a build.
+There are ${possible} possible mutants of \`src/\` and \`plugins/\`. The run tried ${tried.length} of them, and the tests killed **${Math.round((100 * killed) / tried.length)} %** of these
+(${projects.map((project) => `${count(`killed by ${project} tests`)} by ${project} tests`).join(", ")}, and ${count("does not end")} because the tests did not finish).
+For each mutant, at most ${flags.near} tests of each kind ran. They were the tests that import the file most directly. The black-box suite and the tests of the executable did not run, because they would have needed a build for each mutant. The table lists the mutants that survived.
 Some mutants change nothing that can be observed.
 
 | place | mutation |

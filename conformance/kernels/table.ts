@@ -141,7 +141,7 @@ function cardTable(rows: readonly Row[]): string[] {
 function notes(rows: readonly Row[]): string[] {
   const lines: string[] = [];
   for (const [suite, { failed, notRun, again, only, kills }] of rows) {
-    if (only !== undefined) lines.push(`- ${suite}: only these cases were asked for: ${only.join(", ")}`);
+    if (only !== undefined) lines.push(`- ${suite}: this run was limited to these cases: ${only.join(", ")}`);
     for (const [id, got] of Object.entries(failed)) lines.push(`- ${suite}: ${id} failed: ${got}`);
     for (const [reason, ids] of Object.entries(notRun))
       lines.push(`- ${suite}: not run, because ${reason}: ${ids.join(", ")}`);

@@ -30,8 +30,8 @@ END`;
 export const shown: readonly Shown[] = [
   {
     title: "podnic install",
-    text: `Installs podnic where the runtime looks for plugins. The node's Go plugins are kept for \`podnic uninstall\`. Running plugins are not
-affected, and no plugin is missing or incomplete at any time.`,
+    text: `Installs podnic in the directory where the runtime looks for plugins, and keeps the node's Go plugins for \`podnic uninstall\`. Running
+plugins are not affected, and no plugin is missing or incomplete at any time.`,
     command: "podnic install --backup /opt/cni/bin",
   },
   {
@@ -41,72 +41,75 @@ affected, and no plugin is missing or incomplete at any time.`,
   },
   {
     title: "podnic leases",
-    text: `Lists host-local's pools, and shows whether the holder of each address still exists. A lease contains only a container ID; podnic finds out
-the rest from records, namespaces and their addresses, libcni's cache and the runtime's directories.`,
+    text: `Lists host-local's pools, and shows whether the holder of each address still exists. A lease contains only a container ID and an
+interface name. podnic gets the other details from its records, from namespaces and their addresses, from libcni's cache and from the runtime's
+directories.`,
     command: "podnic leases",
   },
   {
     title: "podnic status",
-    text: "Shows the node on one screen: first what needs attention, then one line for each part. Without root, it shows only some parts.",
+    text: "Shows a summary of the node: first the problems, then one line for each area. Without root, it shows only some areas.",
     command: "podnic status",
   },
   {
     title: "podnic doctor",
-    text: "Checks whether the node is ready for its plugins. Each finding says what to do about it.",
+    text: "Checks whether the node is ready for the plugins. For each problem, it shows how to fix it.",
     command: "podnic doctor",
   },
   {
     title: "podnic gc",
-    text: "Cleans up after a network's deleted pods. `--dry-run` only lists what would be done.",
+    text: "Cleans up after a network's deleted pods. With `--dry-run`, it only lists what it would do.",
     command: "podnic gc fast --dry-run",
   },
   {
-    title: "podnic gc, for real",
-    text: "Pod grey's virtual function gets its original name, MAC and VLAN back.",
+    title: "podnic gc, without --dry-run",
+    text: "Without `--dry-run`, the command restores the original name, MAC and VLAN of pod grey's virtual function.",
     command: "podnic gc fast && podnic devices",
   },
   {
     title: "podnic doctor --fix",
-    text: "Cleans up after the deleted pods of all networks. It shows what it would do, and asks first; without a terminal, it requires `--yes`.",
+    text: "Cleans up after the deleted pods of all networks. It first shows what it would do and asks for confirmation. Without a terminal, it requires `--yes`.",
     command: "podnic doctor --fix --yes",
   },
   {
     title: "podnic validate",
-    text: `Shows what is wrong with a configuration, where, and what to write instead. It changes nothing and does not need root.
-[validate.md](validate.md) shows forty broken files.`,
+    text: `Shows each error in a configuration, its position, and how to correct it. The command changes nothing and does not need root.
+[validate.md](validate.md) shows its output for forty invalid files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
   {
     title: "podnic explain",
-    text: "Shows what an ADD would do, in this example for a new pod on the free virtual function. It changes nothing; the function stays free.",
+    text: `Shows what an ADD would do. In this example, the ADD would give the free virtual function to a new pod. The command changes nothing, so the function
+stays free.`,
     before: newPod,
     command: "podnic explain new.conf --netns new --ifname net1",
   },
   {
     title: "podnic explain, when it would fail",
-    text: "It shows the error that the runtime would get.",
+    text: "If the ADD would fail, the command shows the error that the runtime would get.",
     command: "podnic explain /etc/cni/net.d/10-fast.conflist --netns new --ifname net1",
   },
   {
     title: "podnic add",
-    text: "Adds a network by hand, like cnitool. `--trace` shows every netlink message on stderr; this example shows only those that change something.",
+    text: `Attaches a network to a namespace by hand, as cnitool does. \`--trace\` prints every netlink message on stderr. This example shows only the messages that
+change something.`,
     command:
       "podnic add new new --conf-dir . --ifname net1 --trace 2>trace; grep '^>  ip .*\\(set\\|add\\|prepend\\) ' trace",
   },
   {
     title: "podnic check",
-    text: "Prints nothing if nothing has changed since ADD.",
+    text: "Checks an attachment. The command prints nothing if nothing has changed since the ADD. In this example, the interface is down at the second check.",
     command:
       "podnic check new new --conf-dir . --ifname net1; ip -n new link set net1 down; podnic check new new --conf-dir . --ifname net1",
   },
   {
     title: "podnic del",
-    text: "This example shows one message of the trace in full.",
+    text: "Detaches a network. This example shows one message of the trace in full.",
     command: "podnic del new new --conf-dir . --ifname net1 --trace 2>&1 | sed -n '/^>  ip .*netns 1/,/^</p'",
   },
   {
     title: "podnic schema",
-    text: "Prints JSON Schemas for editors. Each is a single document.",
+    text: "Prints JSON Schemas for editors. Each schema is a single document.",
     command: "podnic schema && podnic schema conflist | head -5",
   },
   {
@@ -116,7 +119,7 @@ the rest from records, namespaces and their addresses, libcni's cache and the ru
   },
   {
     title: "podnic uninstall",
-    text: "Removes podnic's files, and restores the plugins that they replaced. Pods keep running.",
+    text: "Removes podnic's files and restores the plugins that they replaced. Running pods are not affected.",
     command: "podnic uninstall /opt/cni/bin",
   },
 ];
