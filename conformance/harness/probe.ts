@@ -41,7 +41,7 @@ for kind in ${LINK_KINDS}; do
 done
 ip link add p0 type bridge vlan_filtering 1 2>/dev/null && echo vlan_filtering && ip link del p0
 ip link add p0 type bridge 2>/dev/null && ip link add p1 type veth peer name p2 && ip link set p1 master p0 &&
-  bridge link set dev p1 locked on 2>/dev/null && echo locked_ports
+  bridge link set dev p1 locked on 2>/dev/null && bridge -d link show dev p1 | grep -q "locked on" && echo locked_ports
 for link in p1 p0; do ip link del $link 2>/dev/null; done
 ip link add link up0 name p0 type macvlan bcqueuelen 2000 2>/dev/null && ip -d link show p0 | grep -q bcqueuelen && echo bcqueuelen
 ip link del p0 2>/dev/null
