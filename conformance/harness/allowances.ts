@@ -166,7 +166,7 @@ const ALLOWANCES: readonly Allowance[] = [
     holds: (d) => d.step === "ADD" && d.what === "exit status" && !d.a.ok && /^(7|6): /.test(d.ours) && d.b.ok,
   },
   {
-    entry: "A route given twice, or that is there already, is not an error",
+    entry: "A duplicate route, or a route that already exists, is not an error",
     holds: (d) => succeeds(d, "ADD") && d.theirs.includes("file exists"),
   },
   {
