@@ -4,6 +4,7 @@ import { add } from "./add.ts";
 import { args } from "./args.ts";
 import { attacks } from "./attacks.ts";
 import { attacksBridge } from "./attacks-bridge.ts";
+import { attacksDevice } from "./attacks-device.ts";
 import { attacksLimits } from "./attacks-limits.ts";
 import { attacksPaths } from "./attacks-paths.ts";
 import { attacksPlanted } from "./attacks-planted.ts";
@@ -96,6 +97,7 @@ export const tables: readonly CaseTable[] = [
   ...commands,
   attacks,
   attacksBridge,
+  attacksDevice,
   attacksRouter,
   attacksPaths,
   attacksPlanted,

@@ -80,6 +80,6 @@ function newOwner({ key, data: held, by }: LoanRecord<HeldVf>, netnsPath: string
 function complete(recorded: LinkSnapshot, link: Link): LinkSnapshot {
   const { name, mac, mtu } = recorded;
   const now = snapshotLink(link);
-  const clean = { up: false, promisc: false, allmulti: false, noarp: false, multicast: true };
+  const clean = { up: false, promisc: false, allmulti: false, noarp: false, multicast: true, flags: 0 };
   return { ...now, ...clean, name, mac: mac || now.mac, mtu: mtu || now.mtu };
 }

@@ -181,6 +181,8 @@ export interface LinkChange {
   allmulti?: boolean;
   noarp?: boolean;
   multicast?: boolean;
+  /** Those of OTHER_FLAGS that are to be set; the others of them are taken off. */
+  flags?: number;
   /** Index of a bridge, bond or VRF. */
   master?: number;
 }
@@ -192,6 +194,8 @@ export const CHOSEN_FLAGS = {
   noarp: c.IFF_NOARP,
   multicast: c.IFF_MULTICAST,
 } as const;
+/** The rest of what the kernel lets one set (dev_change_flags). They mean little to it, and something to programs. */
+export const OTHER_FLAGS = c.IFF_DEBUG | c.IFF_NOTRAILERS | c.IFF_PORTSEL | c.IFF_AUTOMEDIA | c.IFF_DYNAMIC;
 export type ChosenFlag = keyof typeof CHOSEN_FLAGS;
 export const CHOSEN: readonly ChosenFlag[] = Object.keys(CHOSEN_FLAGS) as ChosenFlag[];
 
@@ -208,6 +212,7 @@ function describe(change: LinkChange): string {
   if (change.allmulti !== undefined) text += ` allmulticast ${change.allmulti ? "on" : "off"}`;
   if (change.noarp !== undefined) text += ` arp ${change.noarp ? "off" : "on"}`;
   if (change.multicast !== undefined) text += ` multicast ${change.multicast ? "on" : "off"}`;
+  if (change.flags !== undefined) text += ` flags ${change.flags}`;
   if (change.master !== undefined) text += ` master ${change.master}`;
   if (change.up !== undefined) text += change.up ? " up" : " down";
   return text;
@@ -239,6 +244,10 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
     if (change[key] === undefined) continue;
     mask |= CHOSEN_FLAGS[key];
     if (change[key]) flags |= CHOSEN_FLAGS[key];
+  }
+  if (change.flags !== undefined) {
+    mask |= OTHER_FLAGS;
+    flags |= change.flags & OTHER_FLAGS;
   }
   const address = change.mac === undefined ? undefined : hardwareAddress(change.mac);
   const writer = route.begin(`ip link set ${index}${describe(change)}`, c.RTM_NEWLINK, 0);

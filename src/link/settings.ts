@@ -27,7 +27,15 @@ export interface LinkSettings {
   xdp: number[];
 }
 
-const SIZES = ["group", "gsoMaxSegs", "gsoMaxSize", "groMaxSize", "gsoIpv4MaxSize", "groIpv4MaxSize"] as const;
+const SIZES = [
+  "linkMode",
+  "group",
+  "gsoMaxSegs",
+  "gsoMaxSize",
+  "groMaxSize",
+  "gsoIpv4MaxSize",
+  "groIpv4MaxSize",
+] as const;
 
 /** Names below net/ipv4/conf/DEVICE in the order of IPV4_DEVCONF_*; "": not to be written. */
 export const IPV4 = [
@@ -132,6 +140,9 @@ export function restoreSettings(
     const value = saved.sizes[size];
     if (value !== undefined && value !== now[size]) set(`${size} ${value}`, { [size]: value });
   }
+  // Which a pod can set by itself, and which stays when the link mode is as it was.
+  if (now.operstate === c.IF_OPER_DORMANT || now.operstate === c.IF_OPER_TESTING)
+    if (saved.sizes.linkMode === 0) set("state up", { operstate: c.IF_OPER_UP });
   if (saved.broadcast !== "" && now.broadcast !== undefined && formatMac(now.broadcast) !== saved.broadcast) {
     // Of a tunnel it is its remote end, which the kernel does not take here.
     const broadcast = parseMac(saved.broadcast);

@@ -15,6 +15,7 @@ import {
   IFF_UP,
   type Link,
   type LinkChange,
+  OTHER_FLAGS,
   setLink,
 } from "./link.ts";
 import { type LinkSettings, linkSettings, restoreSettings, restoreWhenUp } from "./settings.ts";
@@ -39,6 +40,8 @@ export interface LinkSnapshot {
   /** These are absent in records of older versions. */
   noarp?: boolean;
   multicast?: boolean;
+  /** Those of OTHER_FLAGS that are set. */
+  flags?: number;
   settings?: LinkSettings;
   /** What it is known by, see identity.ts. */
   mark?: number;
@@ -69,6 +72,7 @@ export function snapshotLink(link: Link): LinkSnapshot {
     allmulti: hasFlag(link, "allmulti"),
     noarp: hasFlag(link, "noarp"),
     multicast: hasFlag(link, "multicast"),
+    flags: link.flags & OTHER_FLAGS,
   };
 }
 
@@ -128,6 +132,7 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
     const wanted = saved[flag] ?? hasFlag(link, flag);
     if (wanted !== hasFlag(link, flag)) change({ [flag]: wanted });
   }
+  if (saved.flags !== undefined && saved.flags !== (link.flags & OTHER_FLAGS)) change({ flags: saved.flags });
   const master = link.master === 0 && saved.master ? getLink(route, saved.master) : undefined;
   const { settings } = saved;
   if (settings !== undefined) cleanup.attempt(() => restoreSettings(route, link.index, saved.name, settings, message));

@@ -85,14 +85,21 @@ export const RTEXT_FILTER_SKIP_STATS = 8;
 
 // linux/if.h
 export const IFF_UP = 0x1;
+export const IFF_DEBUG = 0x4;
 export const IFF_LOOPBACK = 0x8;
+export const IFF_NOTRAILERS = 0x20;
 export const IFF_RUNNING = 0x40;
 export const IFF_NOARP = 0x80;
 export const IFF_PROMISC = 0x100;
 export const IFF_ALLMULTI = 0x200;
 export const IFF_MULTICAST = 0x1000;
+export const IFF_PORTSEL = 0x2000;
+export const IFF_AUTOMEDIA = 0x4000;
+export const IFF_DYNAMIC = 0x8000;
 export const IFF_LOWER_UP = 0x10000;
 export const IF_OPER_UNKNOWN = 0;
+export const IF_OPER_TESTING = 4;
+export const IF_OPER_DORMANT = 5;
 export const IF_OPER_UP = 6;
 
 // linux/if_link.h

@@ -88,6 +88,7 @@ export const linkSnapshot = objectOf<LinkSnapshot>({
   allmulti: flag,
   noarp: optional(flag),
   multicast: optional(flag),
+  flags: optional(integer),
   settings: optional(settings),
   mark: optional(integer),
   vlan: optional(objectOf<{ id: number; protocol: number }>({ id: integer, protocol: integer })),
