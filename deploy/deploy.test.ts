@@ -48,7 +48,7 @@ test("runs on every Linux node, also on one that is not ready, and is updated a 
   expect(daemonSet.spec.updateStrategy.type).toBe("RollingUpdate");
 });
 
-test("the images are those of this version", () => {
+test("the images have this version", () => {
   expect(pod.initContainers[0].image).toBe(imageName(version));
   const { resources, images, namespace } = read("kustomization.yaml");
   expect(resources).toEqual(["daemonset.yaml"]);

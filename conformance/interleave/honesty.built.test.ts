@@ -19,13 +19,13 @@ function interleave(...more: string[]): { status: number | null; said: string } 
   return { status: run.status, said: run.stdout + run.stderr };
 }
 
-test("without locks, two ADDs of host-local get in each other's way", { timeout: 300_000 }, () => {
+test("without locks, two host-local ADDs conflict", { timeout: 300_000 }, () => {
   const { status, said } = interleave("--fault", "flock");
   expect(said).toMatch(/one address left: 40 schedules of \d+, [1-9]\d* wrong/);
   expect(status).toBe(1);
 });
 
-test("every fault that is put in is found by its pair", { timeout: 300_000 }, () => {
+test("every injected fault is detected by its pair", { timeout: 300_000 }, () => {
   const run = spawnSync("node", [...args.slice(0, 2), "--seeded", "--one", "120", "--two", "0", "--kill", "0"], {
     encoding: "utf8",
   });

@@ -141,7 +141,7 @@ function step(world: KernelWorld): void {
   }
 }
 
-it("no device is taken for another, and none that can be known is lost", () => {
+it("no device is mistaken for another one, and none that can be known is lost", () => {
   const kinds = kindsHere();
   for (let seed = FIRST; seed < FIRST + WORLDS; seed++) {
     const world = new KernelWorld(seed, kinds);

@@ -167,7 +167,7 @@ describe("large pools", () => {
     expect(loads).toEqual(["0a0000", "0a0001"]);
   });
 
-  it("costs nothing for the size of the range, or for excluding most of it (A14)", () => {
+  it("takes the same time for large ranges and for many excluded addresses (A14)", () => {
     const start = performance.now();
     const cut = { first: address("2001:db8::"), last: address("2001:db8:0:ffff:ffff:ffff:ffff:fffe") };
     expect(next(setOf({ subnet: "::/0" }))).toBe("::2");

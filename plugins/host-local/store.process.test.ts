@@ -58,7 +58,7 @@ describe("the directory", () => {
     run(plugin, "GC", raw);
   });
 
-  it("is named with its path when the directory goes while it is used", () => {
+  it("has its path in the error if it is deleted during use", () => {
     for (const name of ["lock", ".podnic.tmp"]) {
       fs.rmSync(root, { recursive: true });
       fs.mkdirSync(root);
@@ -135,7 +135,7 @@ describe("the directory", () => {
     expect(content("192.168.1.2")).toBe(text);
   });
 
-  it("does not go by the time of day, which may jump (F8)", () => {
+  it("does not depend on the time of day, which may change (F8)", () => {
     const year = 365 * 86_400_000;
     const today = Date.now();
     /** What comes of a few calls, one of which waits for the lock, when the time of day is `clock`. */
@@ -168,7 +168,7 @@ describe("the directory", () => {
       expect(life(clock)).toEqual(expected);
   });
 
-  it("waits for the lock, and not for ever (CON-04)", () => {
+  it("waits for the lock for a limited time (CON-04)", () => {
     add(small(), "first");
     const holder = host.open(path("lock"), O_RDONLY);
     host.flock(holder, LOCK_EX);
@@ -483,7 +483,7 @@ describe("a call that dies", () => {
     expect(points).toBeGreaterThan(25);
   });
 
-  it("at any call of GC or CHECK loses no lease that is valid, and the next GC collects the rest (F3)", () => {
+  it("at any system call of GC or CHECK loses no valid lease, and the next GC removes the others (F3)", () => {
     const valid = [{ containerId: "other", ifName: "eth0" }];
     for (const command of ["GC", "CHECK"] as const) {
       let points = 0;

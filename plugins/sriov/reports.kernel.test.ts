@@ -76,7 +76,7 @@ function refuse(what: string, errno: number, times = Number.POSITIVE_INFINITY): 
   if (what === "vlan") card.refusals["plain-vlan"] = card.refusals.vlan!;
 }
 
-describe("a driver that takes no address off (octeontx2, hinic)", () => {
+describe("a driver that refuses to reset an address (octeontx2, hinic)", () => {
   beforeEach(() => {
     card.refusals.mac = ([mac]) => (mac === "00:00:00:00:00:00" ? EINVAL : 0);
   });
@@ -112,7 +112,7 @@ describe("a PF that says nothing of its VFs", () => {
     ],
   ];
 
-  test.each(silences)("%s: what every VF is at first asks nothing of it", (_, silence) => {
+  test.each(silences)("%s: default values cause no request", (_, silence) => {
     card.unanswered = silence;
     for (const keys of [{}, { vlan: 0 }, neutral]) {
       run("ADD", keys);
@@ -148,7 +148,7 @@ describe("a PF that says nothing of its VFs", () => {
     expect(() => stateBefore(route, vf, {} as SriovConfig, { wanted: MAC, has })).toThrow("does not report");
   });
 
-  test("it leaves the VF out of an answer while that is reset: asked again", () => {
+  test("a VF that is missing from a reply during its reset is queried again", () => {
     let answers = 0;
     card.unanswered = () => (++answers % 3 === 1 ? [1] : []);
     run("ADD", every);
@@ -166,7 +166,7 @@ describe("a PF that says nothing of its VFs", () => {
 });
 
 describe("rates", () => {
-  test("one that rules the other out switches that off, as with sriov-cni", () => {
+  test("a rate that excludes the other one resets it, as with sriov-cni", () => {
     card.vfs[1]!.minTxRate = 100;
     run("ADD", { max_tx_rate: 50 });
     expect(card.vfs[1]).toMatchObject({ minTxRate: 0, maxTxRate: 50 });
@@ -183,7 +183,7 @@ describe("rates", () => {
     expect(card.vfs[1]).toMatchObject({ minTxRate: 20, maxTxRate: 40 });
   });
 
-  test("no limit, on a driver that reports the port's speed for it (qed)", () => {
+  test("no limit, with a driver that reports the port's speed instead (qed)", () => {
     mkdirSync("/sys/class/net/enp175s0f1", { recursive: true });
     writeFileSync("/sys/class/net/enp175s0f1/speed", "25000\n");
     card.vfs[1]!.maxTxRate = 25_000;
@@ -227,13 +227,13 @@ describe("names that udev exchanges while we look", () => {
     };
   }
 
-  test("the VF's interface is the one on its PCI address", () => {
+  test("the VF's interface is the one at its PCI address", () => {
     sysfs("iavf");
     exchange("enp175s7", [10, 11], ["0000:af:06.0", VF]);
     expect(vfLink(route, VF)).toMatchObject({ index: 11, name: "enp175s6" });
   });
 
-  test("so is the PF's", () => {
+  test("the PF's interface is the one at its PCI address", () => {
     sysfs("iavf");
     exchange("enp175s0f1", [1, 10], [PF, "0000:af:06.0"]);
     expect(findVf(route, VF).pf).toMatchObject({ index: 1, name: "enp175s6" });
@@ -255,7 +255,7 @@ describe("names that udev exchanges while we look", () => {
 });
 
 describe("an interface that is being reset (iavf: EBUSY)", () => {
-  test("takes its address when that has passed", () => {
+  test("accepts its address after the reset", () => {
     sysfs("iavf");
     let busy = 3;
     card.onInterfaceMac = (vf, mac) => {
@@ -271,7 +271,7 @@ describe("an interface that is being reset (iavf: EBUSY)", () => {
 });
 
 describe("what is left is tried again by the next ADD", () => {
-  test("a PF that was away at DEL (in another namespace)", () => {
+  test("a PF that was in another namespace at DEL", () => {
     const before = structuredClone(card.vfs);
     run("ADD", every);
     renameSync(`${PCI}/${PF}/net/enp175s0f1`, `${PCI}/${PF}/aside`);
@@ -322,7 +322,7 @@ test("vfio-pci at ADD with a MAC, the kernel's driver at DEL: its interface has 
   expect(readLeftover(VF)).toBeUndefined();
 });
 
-test("its own driver at ADD, vfio-pci since (kata): CHECK looks at the PF's side, and not for the interface that a virtual machine has", () => {
+test("its own driver at ADD, and vfio-pci afterwards (kata): CHECK looks at the PF's side, and not for the interface that a virtual machine has", () => {
   sysfs("vfio-pci");
   const netns = { path: LIVING, dev: 4, ino: 1 };
   const key = { network: "net1", containerId: "dummy", ifName: "eth0" };
@@ -337,7 +337,7 @@ test("its own driver at ADD, vfio-pci since (kata): CHECK looks at the PF's side
   expect(() => run("CHECK", { vlan: 100 })).toThrow("interface eth0 is not in the pod");
 });
 
-test("an MTU above the PF's is accepted, and the log says what that may mean", () => {
+test("an MTU above the PF's is accepted with a warning in the log", () => {
   sysfs("igbvf");
   card.interfaces.get(11)!.parent = VF;
   const logOf = (mtu: number): string => {
@@ -361,7 +361,7 @@ test("an MTU above the PF's is accepted, and the log says what that may mean", (
   expect(logOf(1500)).not.toContain("might drop frames");
 });
 
-describe("an allocation file of sriov-cni that is not true any more", () => {
+describe("an outdated allocation file of sriov-cni", () => {
   const allocate = (path: string): void => {
     mkdirSync(`${STATE}/pci`, { recursive: true });
     writeFileSync(`${STATE}/pci/${VF}`, path);
@@ -393,13 +393,13 @@ describe("an allocation file of sriov-cni that is not true any more", () => {
   });
 });
 
-test("a driver that makes no interface at all (vdpa, virtio_net not bound) is named, not another namespace", () => {
+test("an error names a driver that creates no interface (vdpa, virtio_net not bound), not another namespace", () => {
   sysfs("virtio-pci");
   rmSync(`${PCI}/${VF}/virtio1/net`, { recursive: true });
   expect(() => run("ADD", {})).toThrow("its driver (virtio-pci) has not created an interface");
 });
 
-test("a state file of sriov-cni that is older than the boot is another boot's: the VFs were made anew since", () => {
+test("a state file of sriov-cni from before the boot is ignored: the VFs were made anew since", () => {
   mkdirSync(`${STATE}/pci/vf_lock`, { recursive: true });
   const state = { deviceID: VF, VFID: 1, name: "net1", vlan: 100, OrigVfState: { Vlan: 7, HostIFName: "" } };
   const write = (written: Date): void => {
@@ -431,13 +431,13 @@ describe("the pod's namespace is gone, and the VF's interface with it", () => {
     card.interfaces.delete(11);
   }
 
-  test("on a node that is a container it went to the machine: the PF's side is restored, and DEL ends", () => {
+  test("on a node that is a container, it is now in the machine's namespace: the PF's side is restored, and DEL ends", () => {
     vanished("7");
     run("DEL", {}, {}, "/var/lib/gone");
     expect([card.vfs[1]!.vlan.id, records().list()]).toEqual([0, []]);
   });
 
-  test("in the machine's first namespace it will come: DEL is to be repeated, and the record stays", () => {
+  test("in the machine's initial namespace, it will return: DEL is to be repeated, and the record stays", () => {
     vanished("1");
     expect(failureCode(() => run("DEL", {}, {}, "/var/lib/gone"))).toBe(TRY_AGAIN);
     expect([card.vfs[1]!.vlan.id, records().list().length]).toEqual([100, 1]);

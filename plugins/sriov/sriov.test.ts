@@ -44,7 +44,7 @@ describe("a configuration", () => {
     ["no device", { deviceID: "" }],
   ])("may not have %s", (_, config) => expect(() => validate(call(config))).toThrow(Failure));
 
-  test("takes the address from the runtime, then CNI_ARGS, then its own key, in one spelling", () => {
+  test("takes the address from the runtime, else from CNI_ARGS, else from its own key, and normalises it", () => {
     const config = { mac: "02-00-00-00-00-0A", runtimeConfig: { mac: "02:00:00:00:00:0C" } };
     expect(wantedMac(call(config, { MAC: "02:00:00:00:00:0B" }))).toBe("02:00:00:00:00:0c");
     expect(wantedMac(call({ mac: config.mac }, { MAC: "02:00:00:00:00:0B" }))).toBe("02:00:00:00:00:0b");

@@ -90,7 +90,7 @@ function failed(behaviour: string): Failure {
 const say = (value: unknown) => `cat <<'END'\n${JSON.stringify(value)}\nEND\n`;
 const good = { cniVersion: "1.0.0", ips: [{ address: "198.51.100.7/24", gateway: "198.51.100.1" }] };
 
-test("it gets the environment and the configuration byte for byte", () => {
+test("the delegate gets the unchanged environment and configuration", () => {
   const { result, call: of } = add(say(good));
   expect(result.ips.map(({ address }) => formatPrefix(address))).toEqual(["198.51.100.7/24"]);
   expect(readFileSync(`${bin}/stdin`)).toEqual(Buffer.from(of.stdin));

@@ -153,7 +153,7 @@ describe("versions", () => {
 
   // The Go library reads the numbers for the commands that not every version has, and cannot.
   test.each(["garbage", "v1.0.0", " 1.0.0", "1.0.0\0", "1..0", "1.0.0.0", "x".repeat(1000)])(
-    "%j is code 1, for CHECK, GC and STATUS 6",
+    "%j causes code 1, or code 6 for CHECK, GC and STATUS",
     (cniVersion) => {
       const code = (command: string) => run(command, { ...config, cniVersion }).out.code;
       expect(["ADD", "DEL", "CHECK", "GC", "STATUS"].map(code)).toEqual([1, 1, 6, 6, 6]);
@@ -234,7 +234,7 @@ describe("the plugin's part", () => {
     ["CHECK", "CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME"],
     ["DEL", "CNI_CONTAINERID,CNI_IFNAME"],
     ["GC", "CNI_PATH"],
-  ])("%s names what is missing in the order of the Go library", (command, names) => {
+  ])("%s lists missing variables in the Go library's order", (command, names) => {
     const none = { CNI_CONTAINERID: "", CNI_NETNS: "", CNI_IFNAME: "", CNI_PATH: "" };
     const { out } = run(command, config, none);
     expect([out.code, out.msg]).toEqual([4, `required env variables [${names}] missing`]);

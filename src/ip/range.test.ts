@@ -136,7 +136,7 @@ describe("many intervals", () => {
     );
   });
 
-  it("8,192 disjoint ones take less than a second", () => {
+  it("8,192 disjoint ranges take less than a second", () => {
     const at = (n: number) => address(`10.${n >> 8}.${n & 255}.1`);
     const list = Array.from({ length: 8192 }, (_, n) => ({ first: at(n), last: at(n) }));
     const begin = process.cpuUsage();

@@ -101,7 +101,7 @@ describe("a device of hardware", () => {
     expect(judged({ ...back, parentDevice: "0000:00:06.0" }, kept)).toBe("other");
   });
 
-  test("is not known by the number of a virtio device, which an older version recorded", () => {
+  test("is not identified by the number of a virtio device that an older version recorded", () => {
     const virtio = { ...saved, parentDevice: "virtio2" };
     const seen = { ...link, parentDevice: "0000:00:05.0" };
     expect(judged(seen, virtio)).toBe("same");
@@ -125,7 +125,7 @@ describe("a virtual device", () => {
     expect(findDevice(view([seen], { marks: { 3: 4711 } }), marked, "net1")).toEqual({ link: seen });
   });
 
-  test("is no other, though it has its kind, name, alias, address, index and peer", () => {
+  test("is not another device with the same kind, name, alias, address, index and peer", () => {
     const seen = { ...veth, alias: "ens5" };
     expect(judged(seen, marked, "ens5", { marks: { 7: 4712 }, isHome: true, atHome: true })).toBe("other");
     expect(findDevice(view([seen], { marks: { 7: 4712 } }), marked, "ens5")).toBeUndefined();
@@ -163,7 +163,7 @@ describe("a virtual device", () => {
     expect(findDevice(view([seen], { atHome: true }), old, "x")).toEqual({ unclear: seen });
   });
 
-  test("is no VLAN of another number", () => {
+  test("is not a VLAN with another number", () => {
     const [seen, saved] = unmarked("vlan", VLAN);
     const other = { ...seen, name: saved.name, mac: saved.mac, vlan: { id: 101, protocol: 0x8100 } };
     expect(judged(other, saved, "", { atHome: true, isHome: true })).toBe("other");

@@ -145,7 +145,7 @@ function tryEachStep(plugin: Plugin): void {
     return Array.from({ length: Math.floor(calls / step) }, (_, n) => calls - n * step);
   }
 
-  test("the device goes before each step of ADD", () => {
+  test("the device is deleted before each step of ADD", () => {
     const ended = { failed: 0, succeeded: 0 };
     for (const n of points()) {
       plug(plugin);
@@ -170,7 +170,7 @@ function tryEachStep(plugin: Plugin): void {
     expect(Math.min(ended.failed, ended.succeeded), JSON.stringify(ended)).toBeGreaterThan(0);
   }, 300_000);
 
-  test("the device gets another name before each step of ADD", () => {
+  test("the device is renamed before each step of ADD", () => {
     for (const n of points()) {
       plug(plugin);
       const add = run(plugin, "ADD", n, rename);

@@ -54,7 +54,7 @@ describe("podnic doctor", () => {
     expect(state()).toMatchObject([{ level: "ok" }]);
   });
 
-  it("--fix removes files among the records that are none, which every call passes over", () => {
+  it("--fix removes files that are not valid records, which every call passes over", () => {
     pod("grey");
     writeFileSync(`${RECORDS}/net:other:net1.json`, '{"key":{"network":"net"},"bootId":"x","data":null}');
     const state = (): string[] =>
@@ -74,7 +74,7 @@ describe("podnic doctor", () => {
     readFileSync(`/sys/bus/pci/devices/${pci}/class`, "utf8").startsWith("0x02"),
   );
   it.runIf(cards.length > 0).each([[["--pid", "--fork", "--mount-proc"]], [["--mount"]]])(
-    "advises nothing about the machine's own card (%j)",
+    "gives no advice about the machine's own card (%j)",
     (namespaces) => {
       const ask = (command: string) => {
         const podnic = ["dist/podnic", command, "--json"];
@@ -91,7 +91,7 @@ describe("podnic doctor", () => {
     },
   );
 
-  it("finds a plugin that does not support the version of a list, in which pods could not even be deleted", () => {
+  it("finds a plugin that does not support the version of its list", () => {
     sh("mkdir -p /etc/cni/net.d /run/plugins; cp /usr/lib/cni/tuning /usr/lib/cni/host-local /run/plugins/");
     sh("cp dist/podnic /run/plugins/macvlan; cp dist/podnic /run/plugins/static");
     const list = (cniVersion: string, plugins: object[]): string[] => {

@@ -43,7 +43,7 @@ test.each([
   ["4,000 keys", `${"? ".repeat(4000)}x`, "1:201"],
   ["4,000 pairs", `k: [${"a: ".repeat(4000)}x`, "1:306"],
   ["99 lists", `${"- ".repeat(99)}x`, "1:1"],
-])("YAML of %s ends in words, not in a signal", (_, text, where) => {
+])("YAML of %s ends with a message, not with a signal", (_, text, where) => {
   const file = join(open, "deep.yaml");
   writeFileSync(file, text);
   const { status, stdout, stderr } = execute(["validate", file], { NO_COLOR: "1" });

@@ -249,7 +249,7 @@ describe("podnic gc", () => {
     expect(sh("ip link show grey")).toContain("grey");
   });
 
-  it("on a node that is a container: forgets what was lent before its restart, once a device is lent in its new namespace", () => {
+  it("on a node that is a container: forgets the loans from before its restart, once a device is lent in its new namespace", () => {
     pod("blue");
     pod("grey");
     sh("ip netns add node; ip netns del grey; ip -n node link add new type veth peer name newp; ip netns add pod2");

@@ -24,7 +24,7 @@ function run(...args: string[]): { status: number | null; stderr: string } {
   return spawnSync("chroot", [root, "/podnic", "install", ...args], { encoding: "utf8", timeout: 10_000 });
 }
 
-it("--no-sleep installs sriov, replaces nothing else, and ends", () => {
+it("--no-sleep installs sriov, replaces nothing else, and exits", () => {
   copyFileSync("/usr/lib/cni/macvlan", join(bin, "macvlan"));
   expect(run("--no-sleep")).toMatchObject({ status: 0, stderr: "" });
   expect(readdirSync(bin).sort()).toEqual(["macvlan", "podnic", "sriov"]);

@@ -92,7 +92,7 @@ describe.each(configurations)("$type with little", (config) => {
   }, 60_000);
 });
 
-test("twenty ADDs at once fit into 50 MiB, and into 2 s of a tenth of a processor", async () => {
+test("twenty simultaneous ADDs need at most 50 MiB, and 2 s of a tenth of a processor", async () => {
   const input = `${work}/input`;
   writeFileSync(input, document(configurations[0]!));
   sh("for n in $(seq 0 19); do ip netns add twenty$n; done");

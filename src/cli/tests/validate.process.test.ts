@@ -104,7 +104,7 @@ test("what plugins of others read is their business; what no version has is said
 
 // D5: those whose names are not far from one of ours.
 const others = ["vlan", "tap", "bond", "sbr", "vrf", "ib-sriov", "macvtap", "win-bridge", "sdnbridge", "ecs-bridge"];
-test.each([...others, "vpc-bridge"])("%s is a plugin of others and no slip of the pen", (type) => {
+test.each([...others, "vpc-bridge"])("%s is a known plugin of another project, not a misspelling", (type) => {
   const list = { cniVersion: "1.0.0", name: "a", plugins: [{ type }] };
   const [found] = JSON.parse(run(["validate", "--json", "-"], JSON.stringify(list)).stdout).files[0].findings;
   expect([found.level, found.message]).toEqual(["note", `"${type}" is not a podnic plugin`]);
@@ -196,7 +196,7 @@ describe("large files", () => {
     expect(file.omitted).toEqual({ error: 0, warning: 0, note: count - 20 });
   });
 
-  test("equal warnings are listed 20 times, different ones 200 times, and all are counted", () => {
+  test("at most 20 equal and 200 different warnings are listed, and all are counted", () => {
     const head = '{"cniVersion":"1.0.0","name":"a","type":"macvlan","master":"eth1"';
     const count = 9_000;
     const many = `${head}${',"master":"eth1"'.repeat(count)}}`;
@@ -253,7 +253,7 @@ test("nothing in a file reaches the terminal as a control character", () => {
   }
 });
 
-describe("YAML that would take its reader long", () => {
+describe("YAML that would take long to parse", () => {
   const said = (text: string) => {
     const [finding] = JSON.parse(run(["validate", "--json", "-"], text).stdout).files[0].findings;
     return `${finding.line}:${finding.column} ${finding.message}`;

@@ -35,7 +35,7 @@ it("a record of a version that kept less is restored as far as it goes", () => {
   expect(routes(4)).toBe("unicast 203.0.113.0/24 via 192.0.2.1 proto static scope global metric 7 mtu 1400");
 });
 
-it("multipath routes of both families come back, with the hops over other devices", () => {
+it("multipath routes of both families are restored, with the hops over other devices", () => {
   sh(`ip link add d1 type veth peer name q; ip link set d1 up; ip link set q up
     ip address add 192.0.2.9/24 dev d0; ip address add 198.51.100.9/24 dev d1
     ip address add 2001:db8::9/64 dev d0 nodad; ip address add 2001:db8:1::9/64 dev d1 nodad
@@ -55,7 +55,7 @@ it("multipath routes of both families come back, with the hops over other device
   sh("ip link del d1");
 });
 
-it("a route over a nexthop object is not recorded, and the log names it", () => {
+it("a route with a nexthop object is not recorded, and the log names it", () => {
   sh(`ip address add 192.0.2.9/24 dev d0; ip nexthop add id 7 via 192.0.2.1 dev d0
     ip route add 203.0.113.0/24 nhid 7; ip route add 203.0.114.0/24 via 192.0.2.1`);
   let text = "";

@@ -331,7 +331,7 @@ describe("a route that a router has advertised", () => {
   };
   afterEach(() => void sh("ip -n pod link del other 2>/dev/null || true"));
 
-  it("gives way to the configured one, which does not expire, and CHECK tells them apart", () => {
+  it("is replaced by the configured route, which does not expire, and CHECK distinguishes them", () => {
     advertise();
     const check = (plainRoutes: boolean) =>
       caught(() => checkInterface(pod, index, "eth0", { ips: [], routes: wanted.routes, plainRoutes })).message;
@@ -372,7 +372,7 @@ describe("a route that a router has really advertised", () => {
     expect(defaults()).toMatch(/^default via fe80::1 dev eth0 proto ra .*expires/);
   });
 
-  it("gives way to the configured one, which stays when the router withdraws", () => {
+  it("is replaced by the configured route, which remains when the router withdraws", () => {
     const check = () => checkInterface(pod, index, "eth0", { ips: [], routes: wanted.routes });
     expect(caught(check).message).toContain("the route ::/0 via fe80::1 on eth0 is missing");
     configure(wanted);
@@ -386,7 +386,7 @@ describe("a route that a router has really advertised", () => {
 });
 
 describe("what a refusal says", () => {
-  it("of an IPv6 default route where IPv6 is switched off", () => {
+  it("for an IPv6 default route if IPv6 is disabled", () => {
     sh("ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
     const error = caught(() => configure(spec(["10.1.2.3/24"], [{ dst: "::/0", gw: "fe80::1" }])));
     expect(error.details).toBe(
@@ -394,7 +394,7 @@ describe("what a refusal says", () => {
     );
   });
 
-  it("of IPv6 with an MTU that is too small for it", () => {
+  it("for IPv6 with an MTU that is too small", () => {
     sh("ip -n pod link set eth0 mtu 1000");
     const error = caught(() => configure(spec(["fd00::5/64"], [])));
     expect([error.kind, error.message]).toEqual([
@@ -404,7 +404,7 @@ describe("what a refusal says", () => {
     expect(error.details).not.toContain("ipv6.disable");
   });
 
-  it("of a MAC that another pod's interface has", () => {
+  it("for a MAC that another pod's interface has", () => {
     const mac = "02:00:00:00:00:77";
     sh("ip netns add second");
     sh(`ip link add m1 link v0 address ${mac} type macvlan mode bridge; ip link set m1 netns second name net7`);
@@ -417,7 +417,7 @@ describe("what a refusal says", () => {
     sh("ip -n pod link del net8; ip netns del second");
   });
 
-  it("nothing, of settings that only would have been kind, where /proc/sys is read-only", () => {
+  it("nothing about optional settings if /proc/sys is read-only", () => {
     sh("mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys");
     try {
       configured(["fd00::7/64"]);

@@ -28,7 +28,7 @@ function v0(): Link {
 }
 
 describe("deleteAltnames", () => {
-  it("deletes the others when one is not there", () => {
+  it("deletes the other names if one does not exist", () => {
     sh("ip link property add dev v0 altname alt0 altname alt1");
     deleteAltnames(route, v0().index, ["alt0", "gone", "alt1"]);
     expect(v0().altnames).toEqual([]);

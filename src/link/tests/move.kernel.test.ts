@@ -167,7 +167,7 @@ describe("a function that is being reset (iavf: moved, and EBUSY when it is to g
     });
   }
 
-  it("is tried again where it is by then", () => {
+  it("is retried in its new namespace", () => {
     let asked = 0;
     const link = v0();
     // What the kernel has done by then.

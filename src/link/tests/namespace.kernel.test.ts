@@ -118,7 +118,7 @@ describe("a path that should be a namespace", () => {
     }
   });
 
-  it("behind a loop of links, or too long to be one, may still be one", () => {
+  it("a path with a loop of links, or a path that is too long, might still exist", () => {
     sh("ln -s loop /run/loop");
     for (const path of ["/run/loop", `/run/${"x".repeat(5000)}`]) {
       expect(outcome(path)).toBe("cannot tell");
@@ -127,7 +127,7 @@ describe("a path that should be a namespace", () => {
     }
   });
 
-  it("cannot be told without /proc, whatever is missing there", () => {
+  it("is uncertain if /proc is missing", () => {
     sh("ip netns add seen; ln -s /proc/1/ns/net /run/link-to-proc");
     const { open, stat } = host;
     const below = (path: string): boolean => path === "/proc" || path.startsWith("/proc/");

@@ -35,7 +35,7 @@ it("names every sysctl that the kernel's answer has, in its order", () => {
   expect(answered).toEqual(known(IPV6).filter((name) => files("ipv6").includes(name)));
 });
 
-it("every sysctl that can be set comes back, whatever the namespace's defaults are", () => {
+it("every writable sysctl is restored, whatever the namespace's defaults are", () => {
   // Each differs from the default by one, where the kernel takes that.
   sh(`cd /proc/sys/net; for file in ipv4/conf/d0/* ipv6/conf/d0/*; do
       case $file in */mtu|*/stable_secret|*/addr_gen_mode|*/disable_ipv6) continue;; esac
@@ -81,7 +81,7 @@ it("disable_ipv6, and a secret for addresses", () => {
   expect(sh("ip -6 address show dev d0")).toBe("");
 });
 
-it("queue length, sizes, group and broadcast address", () => {
+it("queue length, sizes, group and broadcast address are restored", () => {
   sh(
     "ip link set d0 txqueuelen 77 group 7 gso_max_size 32768 gso_max_segs 9 gro_max_size 20000 broadcast ff:ff:ff:ff:ff:f0",
   );
@@ -93,7 +93,7 @@ it("queue length, sizes, group and broadcast address", () => {
   expect(show()).toBe(before);
 });
 
-it("a pod's program of XDP is taken off, that of the host is not", () => {
+it("a pod's XDP program is removed, the host's is kept", () => {
   const attach = (ip: string, name: string) =>
     `${ip} perl -e '${XDP_DROP}' $(${ip} cat /sys/class/net/${name}/ifindex)`;
   const prog = () => /prog\/xdp id (\d+)/.exec(sh("ip -d link show dev d0"))?.[1];

@@ -80,7 +80,7 @@ describe("the main table", () => {
   ]);
 });
 
-describe("routes of a router's advertisement", () => {
+describe("routes from router advertisements", () => {
   const RA = "ip -6 route add default via fe80::1 dev d1 proto ra";
   rows([
     [`ip route add default via 10.0.2.1; ${RA}`, "free"],

@@ -165,7 +165,7 @@ describe("getVf", () => {
     expect(getVf(route, 1, 0)).toMatchObject({ vf: 0, vlan: { id: 0 } });
   });
 
-  it("of a PF with 400 VFs, whose list is longer than its length can say (16 bits)", () => {
+  it("of a PF with 400 VFs, whose list exceeds the 16-bit length", () => {
     const listAt = 24;
     const messageOf = (vf: number): Uint8Array => {
       const writer = new Writer(64);

@@ -265,7 +265,7 @@ function tryAll(worlds: number, rules: Rules): Count {
   return count;
 }
 
-it("no device is taken for another, and none that can be known is lost", () => {
+it("no device is mistaken for another one, and none that can be known is lost", () => {
   const { mistaken, lost, found, gone, unclear } = tryAll(WORLDS, ({ saved, ifName }, pod, host) =>
     search(saved, ifName, pod, host),
   );
