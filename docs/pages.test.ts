@@ -53,10 +53,10 @@ test("the index of decisions.md has every heading once", () => {
 });
 
 const folders = readFileSync(join(root, "docs/architecture.md"), "utf8")
-  .split("\n\n")
-  .flatMap((paragraph): [string, string][] => {
-    const folder = /^\*\*((?:src|plugins)\/[\w/-]+)\*\*/.exec(paragraph)?.[1];
-    return folder === undefined ? [] : [[folder, paragraph]];
+  .split("\n### ")
+  .flatMap((section): [string, string][] => {
+    const folder = /^((?:src|plugins)\/[\w/-]+)/.exec(section)?.[1];
+    return folder === undefined ? [] : [[folder, section]];
   });
 
 test.each(folders)("architecture.md lists the files of %s", (folder, list) => {

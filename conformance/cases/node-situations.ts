@@ -43,7 +43,7 @@ const ALLOWED: Situation[] = [
   {
     id: "ND-03",
     what: "network card with a static route without a gateway",
-    why: "the route leads only to the device's own link",
+    why: "the route covers only the device's own link",
     setup: `${ON}; ip route add 10.7.0.0/16 dev dev0`,
   },
   {
@@ -179,7 +179,7 @@ const ALLOWED: Situation[] = [
   {
     id: "ND-81",
     what: "network card with on-link routes to the private subnets (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16)",
-    why: "the routes lead only to the device's own link",
+    why: "the routes cover only the device's own link",
     setup: "for to in 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16; do ip route add $to dev dev0; done",
   },
   {
@@ -242,7 +242,7 @@ const OTHERS: Situation[] = [
     id: "ND-91",
     what: "macvlan on a device that is listed in devices.deny",
     refused: "denied by the node's policy",
-    why: "its frames are those of the denied device",
+    why: "it carries the frames of the denied device",
     policy: { deny: ["dev0"] },
     setup: "ip link add sh0 link dev0 type macvlan mode bridge",
     device: "sh0",
