@@ -158,7 +158,7 @@ const ALLOWANCES: readonly Allowance[] = [
     holds: (d) => succeeds(d, "ADD") && d.scenario.plugin === "ipvlan" && d.theirs === "999: no plugin name provided",
   },
   {
-    entry: "`args` and `runtimeConfig` win over CNI_ARGS",
+    entry: "`args` and `runtimeConfig` take precedence over CNI_ARGS",
     holds: (d) => succeeds(d, "ADD") && hasWishes(d) && /CIDR notation|requested IPs|requested IP/.test(d.theirs),
   },
   {
