@@ -114,10 +114,10 @@ const ALLOWANCES: readonly Allowance[] = [
     entry: RESTORED,
     holds: (d) => d.step === "DEL" && d.a.ok && d.ours === (d.start[d.what] ?? (d.what === "cursors" ? "" : "absent")),
   },
-  { entry: "Results name `mtu` and `pciID`", holds: (d) => sameAfter(d, newFields) },
+  { entry: "Results contain `mtu` and `pciID`", holds: (d) => sameAfter(d, newFields) },
   { entry: "Keys of 1.1.0 do not appear in older results", holds: (d) => sameAfter(d, oldRoutes) },
   {
-    entry: "`dns` of the IPAM plugin is reported",
+    entry: "podnic reports the IPAM plugin's `dns`",
     holds: (d) =>
       d.scenario.conf.dns === undefined &&
       sameAfter(d, (result) => {
@@ -144,7 +144,7 @@ const ALLOWANCES: readonly Allowance[] = [
       d.scenario.plugin !== "static",
   },
   {
-    entry: "`dns` of the IPAM plugin is reported",
+    entry: "podnic reports the IPAM plugin's `dns`",
     holds: (d) =>
       d.scenario.plugin === "host-device" &&
       d.scenario.conf.ipam === undefined &&
