@@ -133,7 +133,7 @@ const ALLOWANCES: readonly Allowance[] = [
       }),
   },
   {
-    entry: "If a gateway is outside every subnet of the interface, podnic installs its routes as on-link",
+    entry: "If a gateway is outside every subnet of the interface, podnic makes the routes through it on-link",
     holds: (d) => succeeds(d, "ADD") && /network is unreachable|no route to host/.test(d.theirs),
   },
   {
