@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Machine } from "../../src/host/syscalls.ts";
 import { BuildError, cache, root, run } from "./paths.ts";
 
 export const QUICKJS = "2025.04.26";
@@ -22,6 +23,8 @@ export interface Toolchain {
   /** Program that runs its executables, when this machine does not. */
   emulator?: string;
   bigEndian?: boolean;
+  /** As host/syscalls.ts calls it; x64 when absent. */
+  machine?: Machine;
   /** Flags for native.c alone. */
   own?: string[];
 }
@@ -63,6 +66,7 @@ export const muslArm64: Toolchain = {
   // The engine uses no atomics: no need to ask the processor which it has.
   compile: [...common, ...small, `-specs=${join(cache, "arm64/musl.specs")}`, "-mno-outline-atomics"],
   link: [...tight, `-specs=${join(cache, "arm64/musl.specs")}`],
+  machine: "arm64",
   emulator: join(cache, "arm64/usr/bin/qemu-aarch64"),
 };
 
@@ -72,8 +76,20 @@ export const muslS390x: Toolchain = {
   compiler: "s390x-linux-gnu-gcc",
   compile: [...common, ...small, `-specs=${join(cache, "s390x/musl.specs")}`],
   link: [...tight, `-specs=${join(cache, "s390x/musl.specs")}`],
+  machine: "s390x",
   emulator: join(cache, "s390x/usr/bin/qemu-s390x"),
   bigEndian: true,
+};
+
+/** The same for riscv64 (scripts/cross riscv64). */
+export const muslRiscv64: Toolchain = {
+  name: "musl-riscv64",
+  compiler: "riscv64-linux-gnu-gcc",
+  compile: [...common, ...small, `-specs=${join(cache, "riscv64/musl.specs")}`],
+  // The engine's Atomics, which podnic never calls: this compiler does not make them of instructions.
+  link: [...tight, `-specs=${join(cache, "riscv64/musl.specs")}`, "-latomic"],
+  machine: "riscv64",
+  emulator: join(cache, "riscv64/usr/bin/qemu-riscv64"),
 };
 
 /** Collects garbage at every allocation: what is used after it was let go shows at once. */

@@ -33,6 +33,7 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
   run(toolchain.compiler, [
     ...toolchain.compile,
     ...(toolchain.own ?? []),
+    `-DMACHINE="${toolchain.machine ?? "x64"}"`,
     ...warnings,
     ...shape,
     ...includes,

@@ -132,6 +132,14 @@ export const stages: Stage[] = [
     needs: [join(cache, "s390x/usr/bin/qemu-s390x"), "scripts/setup full"],
     alone: true,
   },
+  {
+    name: "build riscv64",
+    tiers: ["full"],
+    command: ts("scripts/build.ts", "--target", "linux-riscv64"),
+    limit: 5,
+    needs: [join(cache, "riscv64/usr/bin/qemu-riscv64"), "scripts/setup full"],
+    alone: true,
+  },
   { name: "build podnic-node", tiers: pushed, command: ts("scripts/build-pkg.ts"), limit: 3, alone: true },
   { name: "image", tiers: pushed, command: ts("scripts/image.ts"), limit: 5, alone: true },
   { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
@@ -200,6 +208,7 @@ export const stages: Stage[] = [
   conformance("conformance podnic-node", "dist/pkg/cni", [...peer, ...slow, ...onNode], ["push"], 10),
   conformance("conformance arm64", "dist/linux-arm64/emulated", [...slow, ...emulated], pushed, 10),
   conformance("conformance s390x", "dist/linux-s390x/emulated", [...slow, ...emulated], ["full"], 10),
+  conformance("conformance riscv64", "dist/linux-riscv64/emulated", [...slow, ...emulated], ["full"], 10),
   {
     name: "clients",
     tiers: pushed,

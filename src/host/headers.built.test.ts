@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { cache } from "../../scripts/build/paths.ts";
 import { errnoName, errnoOf, errnoText } from "./errno.ts";
-import { NUMBERS } from "./syscalls.ts";
+import { COLUMNS, NUMBERS } from "./syscalls.ts";
 
 function defined(header: string): Map<string, number> {
   const text = readFileSync(header, "utf8");
@@ -19,12 +19,15 @@ test("system call numbers are those of the kernel's headers", () => {
     expect([name, onX64, onArm64]).toEqual([name, x64.get(name), arm64.get(name)]);
 });
 
-// musl's, which comes with what a build for s390x needs.
-const s390x = join(cache, "s390x/usr/include/s390x-linux-musl/bits/syscall.h");
-test.skipIf(!existsSync(s390x))("and of s390x", () => {
-  const numbers = defined(s390x);
-  for (const [name, [, , number]] of Object.entries(NUMBERS)) expect([name, number]).toEqual([name, numbers.get(name)]);
-});
+// musl's, which come with what a build for these needs.
+for (const machine of ["s390x", "riscv64"] as const) {
+  const header = join(cache, `${machine}/usr/include/${machine}-linux-musl/bits/syscall.h`);
+  test.skipIf(!existsSync(header))(`and of ${machine}`, () => {
+    const numbers = defined(header);
+    for (const [name, columns] of Object.entries(NUMBERS))
+      expect([name, columns[COLUMNS[machine]]]).toEqual([name, numbers.get(name)]);
+  });
+}
 
 test("errno names are those of the kernel's headers", () => {
   const names = new Map([

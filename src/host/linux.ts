@@ -29,7 +29,7 @@ import {
 } from "./layout.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type HeldSignals, holdSignals, SIG_BLOCK, SIG_IGN, signalSet } from "./signals.ts";
-import { type Argument, type Kernel, MACHINES, NUMBERS, type Syscall } from "./syscalls.ts";
+import { type Argument, COLUMNS, type Kernel, NUMBERS, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -64,7 +64,7 @@ export class LinuxHost implements ProgramHost {
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    this.#column = MACHINES.indexOf(kernel.machine) as 0 | 1 | 2;
+    this.#column = COLUMNS[kernel.machine];
   }
 
   /** One system call, again when a signal came between. `subject` goes into the error. */

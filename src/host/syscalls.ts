@@ -65,8 +65,9 @@ export const NUMBERS = {
 } as const satisfies Record<string, readonly [x64: number, arm64: number, s390x: number]>;
 
 export type Syscall = keyof typeof NUMBERS;
-export type Machine = "x64" | "arm64" | "s390x";
-export const MACHINES: readonly Machine[] = ["x64", "arm64", "s390x"];
+export type Machine = "x64" | "arm64" | "s390x" | "riscv64";
+/** riscv64 has the numbers of arm64. */
+export const COLUMNS: { readonly [machine in Machine]: 0 | 1 | 2 } = { x64: 0, arm64: 1, s390x: 2, riscv64: 1 };
 
 /** Text is passed NUL-terminated (text with a NUL in it is refused with EINVAL), bytes by address, an array as char *[] (items end in NUL). */
 export type Argument = number | string | Uint8Array | readonly Uint8Array[] | null;

@@ -489,6 +489,11 @@ static long raw_syscall(long nr, long a, long b, long c, long d) {
   register long r6 __asm__("6") = 0, r7 __asm__("7") = 0;
   __asm__ volatile("svc 0" : "+d"(r2) : "d"(r1), "d"(r3), "d"(r4), "d"(r5), "d"(r6), "d"(r7) : "memory");
   return r2;
+#elif defined __riscv
+  register long a7 __asm__("a7") = nr, a0 __asm__("a0") = a, a1 __asm__("a1") = b, a2 __asm__("a2") = c;
+  register long a3 __asm__("a3") = d, a4 __asm__("a4") = 0, a5 __asm__("a5") = 0;
+  __asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
+  return a0;
 #else
   register long r10 __asm__("r10") = d, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
   __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
@@ -661,13 +666,7 @@ static const JSCFunctionListEntry functions[] = {
   JS_CFUNC_DEF("syscall", 7, js_syscall), JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 1, js_decode),
   JS_CFUNC_DEF("strings", 1, js_strings), JS_CFUNC_DEF("getenv", 1, js_getenv), JS_CFUNC_DEF("load", 0, js_load),
   JS_CFUNC_DEF("stackLimit", 0, js_stack_limit), JS_CFUNC_DEF("readFiles", 4, js_read_files),
-#ifdef __aarch64__
-  JS_PROP_STRING_DEF("machine", "arm64", 0),
-#elif defined __s390x__
-  JS_PROP_STRING_DEF("machine", "s390x", 0),
-#else
-  JS_PROP_STRING_DEF("machine", "x64", 0),
-#endif
+  JS_PROP_STRING_DEF("machine", MACHINE, 0),
 };
 
 #ifndef TRAIN
