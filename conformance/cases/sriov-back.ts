@@ -1,7 +1,8 @@
 // sriov on real virtual functions: everything that goes wrong, and the function is what it was before ADD all the same.
 import { bindUserspace, type Card, outliveNetns, vfInfo, vfPicture } from "../harness/card.ts";
-import type { CaseTable } from "../harness/case.ts";
+import { type CaseTable, NotRunnable } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
+import { isNetdevsim } from "../harness/netdevsim-card.ts";
 import type { Trial } from "../harness/trial.ts";
 import { advertise } from "./guides.ts";
 import { dress, sriovConfig, withCard } from "./sriov.ts";
@@ -165,6 +166,7 @@ function reboot(t: Trial, card: Card): void {
 }
 
 function vanished(t: Trial, card: Card): void {
+  if (isNetdevsim()) throw new NotRunnable("netdevsim's functions have made-up PCI directories, which stay");
   const conf = sriovConfig(card, 1, { ...ATTRIBUTES, ipam: { type: "host-local", subnet: "198.51.100.0/24" } });
   t.add(conf);
   t.sh(`echo 0 >/sys/bus/pci/devices/${card.pfPci}/sriov_numvfs`);

@@ -50,9 +50,13 @@ function found(t: Trial, card: Card): Record<string, unknown> {
   return vfPicture(t, card, 1);
 }
 
-function takenOver(t: Trial, card: Card, taken: Taken, between: () => void = () => {}): void {
-  // Its interface says that it is plugged into a netdevsim device.
+/** The interface of netdevsim says that it is plugged into a netdevsim device. */
+function needsPciAddress(): void {
   if (isNetdevsim()) throw new NotRunnable("sriov-cni's files name only a PCI address, which netdevsim has not");
+}
+
+function takenOver(t: Trial, card: Card, taken: Taken, between: () => void = () => {}): void {
+  needsPciAddress();
   const before = found(t, card);
   bySriovCni(t, card, taken);
   between();
@@ -103,6 +107,7 @@ function inUse(t: Trial, card: Card): void {
 
 /** GC knows the pods that sriov-cni made as well, those of its network. */
 function gc(t: Trial, card: Card): void {
+  needsPciAddress();
   const before = found(t, card);
   bySriovCni(t, card);
   const conf = sriovConfig(card, 1, { cniVersion: "1.1.0", vlan: 100 });
@@ -115,6 +120,7 @@ function gc(t: Trial, card: Card): void {
 
 /** sriov-cni's pod died without DEL: the next ADD restores the original first. */
 function leftBehind(t: Trial, card: Card): void {
+  needsPciAddress();
   const before = found(t, card);
   bySriovCni(t, card);
   outliveNetns(t, card, 1, "c1");
@@ -128,13 +134,21 @@ function leftBehind(t: Trial, card: Card): void {
 
 /** A pod of ours: what sriov-cni would read at its DEL. */
 function written(t: Trial, card: Card): void {
-  const admin = String(vfInfo(t, card, 1).address);
+  const { address, spoofchk } = vfInfo(t, card, 1);
+  const admin = String(address);
   const { mac } = t.link("vf1", "")!;
   const conf = sriovConfig(card, 1, { vlan: 100, vlanQoS: 3, mac: WANTED.toUpperCase(), trust: "on" });
   t.add(conf);
   const state = JSON.parse(t.read(`${STATE}/ctr-1-eth0`)) as Config;
   const { OrigVfState, ...rest } = state;
-  const original = { AdminMAC: admin, EffectiveMAC: mac, HostIFName: "vf1", MTU: 1500, Trust: false, SpoofChk: true };
+  const original = {
+    AdminMAC: admin,
+    EffectiveMAC: mac,
+    HostIFName: "vf1",
+    MTU: 1500,
+    Trust: false,
+    SpoofChk: spoofchk,
+  };
   const unset = { LinkState: 0, MaxTxRate: 0, MinTxRate: 0, Vlan: 0, VlanProto: 33024, VlanQoS: 0 };
   t.equal(OrigVfState, { ...original, ...unset }, "OrigVfState");
   const device = { Master: card.pf, VFID: 1, deviceID: card.vfs[1], MAC: WANTED, MTU: 1500 };
