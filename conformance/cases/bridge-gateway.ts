@@ -2,7 +2,7 @@
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { conf, demandPing, fixed, hostLocal, makeBridge, pod, ports } from "./bridge-shared.ts";
+import { conf, demandPing, FULL, fixed, hostLocal, makeBridge, pod, ports } from "./bridge-shared.ts";
 
 const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
@@ -48,6 +48,31 @@ export const bridgeGateway: CaseTable = {
         );
       },
     ),
+    ...[
+      ["v4", "10.61.0.1/24", hostLocal()],
+      ["v6", "fd00:61::1/64", hostLocal("fd00:61::/64")],
+    ].map(([family, address, keys], n) =>
+      one(
+        `B-68${"bc"[n]}`,
+        "H",
+        "the gateway's MAC address",
+        `${family}: a bridge of others that has the gateway's address and no MAC address of its own keeps the one that it has`,
+        (t) => {
+          t.sh(
+            `ip link add br0 up type bridge; ip address add ${address} dev br0 nodad 2>/dev/null || ip address add ${address} dev br0`,
+          );
+          const config = gateway(keys as Config);
+          const { mac } = t.link("br0", "")!;
+          t.add(config);
+          for (const other of ["p1", "p2", "p3"]) t.add(config, pod(t, other));
+          t.equal(t.link("br0", "")!.mac, mac, "MAC address after four ADDs");
+          for (const other of ["p3", "p1", "p2"])
+            t.silent("DEL", config, { set: { CNI_CONTAINERID: other, CNI_NETNS: `/run/netns/${other}` } });
+          t.silent("DEL", config);
+          t.equal(t.link("br0", "")!.mac, mac, "MAC address after four DELs");
+        },
+      ),
+    ),
     one("B-69a", "H", "another subnet", "without forceAddress: E that names both, lease freed, nothing left", (t) => {
       t.add(gateway(hostLocal()));
       const { msg, details = "" } = t.error(
@@ -78,6 +103,43 @@ export const bridgeGateway: CaseTable = {
         t.equal(t.sh("cat /proc/sys/net/ipv4/ip_forward").trim(), "0", "ip_forward");
       },
     ),
+    one(
+      "B-69d",
+      "H",
+      "an ADD whose result nobody takes",
+      "E: a bridge of others has the addresses that it had",
+      (t) => {
+        makeBridge(t);
+        t.sh("ip address add 10.62.0.1/24 dev br0");
+        const run = t.call("ADD", gateway(DUAL, { forceAddress: true }), FULL);
+        t.expect(/All changes were undone/.test(run.stderr), "a message that says so", run.stderr);
+        t.equal([held(t), ports(t).length], [["10.62.0.1/24"], 0], "addresses, ports");
+        t.leaseCount(0);
+        t.add(gateway(DUAL, { forceAddress: true }));
+        t.equal(held(t), ["10.61.0.1/24", "fd00:61::1/64"], "addresses");
+      },
+    ),
+    one(
+      "B-69e",
+      "H",
+      "an ADD whose result nobody takes",
+      "another pod is on the bridge: it keeps them, and E says so",
+      (t) => {
+        makeBridge(t);
+        t.add({ ...conf(), name: "net2" }, pod(t, "c2"));
+        const run = t.call("ADD", gateway(hostLocal()), FULL);
+        t.expect(/br0 keeps 10\.61\.0\.1\/24/.test(run.stderr), "a message that says so", run.stderr);
+        t.equal([held(t), ports(t).length], [["10.61.0.1/24"], 1], "addresses, ports");
+      },
+    ),
+    one("B-69f", "H", "the bridge has no IPv6", "dual: E before anything is changed", (t) => {
+      makeBridge(t);
+      t.sh("echo 1 >/proc/sys/net/ipv6/conf/br0/disable_ipv6");
+      const { details = "" } = t.error(t.call("ADD", gateway(DUAL)));
+      t.expect(/IPv6 is disabled/.test(details), "the cause", details);
+      t.equal([held(t), ports(t).length], [[], 0], "addresses, ports");
+      t.leaseCount(0);
+    }),
     one("B-70a", "G", "IPv6 subnets that overlap", "E, nothing left", (t) => {
       t.add(gateway(hostLocal("fd00:61::/64")));
       t.error(t.call("ADD", { ...gateway(hostLocal("fd00:61::/56")), name: "net2" }, pod(t, "c2")));

@@ -8,8 +8,10 @@ import {
   BRIDGE_MAC,
   conf,
   demandPing,
+  FULL,
   fixed,
   framesDuring,
+  gc,
   hostLocal,
   makeBridge,
   pod,
@@ -218,6 +220,28 @@ export const bridgePorts: CaseTable = {
       t.silent("CHECK", { ...off, prevResult }, second);
       t.sh("ip link set br0 promisc off");
       t.error(t.call("CHECK", { ...on, prevResult: first }));
+    }),
+    one("B-32a", "H", "promiscMode", "off again with the last pod that has it: by DEL, by GC, by a failed ADD", (t) => {
+      makeBridge(t);
+      const config = conf({ promiscMode: true });
+      const promiscuous = () => t.link("br0", "")?.promiscuous;
+      const second = pod(t, "c2");
+      t.add(config);
+      t.add({ ...config, name: "net2" }, second);
+      t.add({ ...conf(), name: "net3" }, pod(t, "c3"));
+      t.silent("DEL", config);
+      t.equal(promiscuous(), true, "promiscuous while one pod has it");
+      t.silent("GC", ...gc({ ...config, name: "net2" }));
+      t.equal(promiscuous(), false, "promiscuous after GC");
+      t.equal(t.call("ADD", config, FULL).status, 1, "status");
+      t.equal(promiscuous(), false, "promiscuous after a failed ADD");
+    }),
+    one("B-32b", "H", "promiscMode", "a bridge that was promiscuous before stays so", (t) => {
+      makeBridge(t);
+      t.sh("ip link set br0 promisc on");
+      t.add(conf({ promiscMode: true }));
+      t.silent("DEL", conf({ promiscMode: true }));
+      t.equal(t.link("br0", "")?.promiscuous, true, "promiscuous");
     }),
     one(
       "B-33",

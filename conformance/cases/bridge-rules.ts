@@ -41,6 +41,9 @@ function cutOff(t: Trial, keys: Config): void {
   demandPing(t, "c1", "10.61.0.3");
 }
 
+const podMac = (t: Trial): string => t.link("eth0", "c2")!.mac;
+const entriesOf = (t: Trial, mac: string): string => t.sh(`bridge fdb show br br0 | grep ${mac} | sort || true`);
+
 /** On kernels without it the spoof check is in nftables. */
 const LOCKS = "kernel:locked_ports";
 
@@ -159,6 +162,86 @@ export const bridgeRules: CaseTable = {
         t.equal(ofPod(t), [], "rules");
       },
       ["program:ping"],
+    ),
+    ...[
+      { id: "B-51e", what: "another pod's, pinned; bridge", backend: "bridge", address: podMac },
+      { id: "B-51f", what: "another pod's, pinned; nftables", backend: "nftables", address: podMac },
+      {
+        id: "B-51g",
+        what: "the bridge's own; bridge",
+        backend: "bridge",
+        address: (t: Trial) => t.link("br0", "")!.mac,
+      },
+      {
+        id: "B-51h",
+        what: "the bridge's own; nftables",
+        backend: "nftables",
+        address: (t: Trial) => t.link("br0", "")!.mac,
+      },
+      {
+        id: "B-51i",
+        what: "that of the uplink; bridge",
+        backend: "bridge",
+        address: (t: Trial) => t.link("up0", "")!.mac,
+      },
+      { id: "B-51j", what: "the bridge's own; no check", backend: "", address: (t: Trial) => t.link("br0", "")!.mac },
+    ].map(({ id, what, backend, address }) =>
+      one(
+        id,
+        "H",
+        "a requested MAC address takes nobody's frames",
+        `${what}: E, nothing changed; the other pod and the bridge reach each other`,
+        (t) => {
+          makeBridge(t);
+          t.sh("ip link set up0 master br0; ip address add 10.61.0.1/24 dev br0");
+          const first = pod(t, "c2");
+          const prevResult = t.add(conf({ ...LOCK, ...fixed("10.61.0.2/24") }), first);
+          const mac = address(t);
+          const before = entriesOf(t, mac);
+          const keys = backend === "" ? {} : { macspoofchk: true, macspoofchkBackend: backend };
+          const { msg } = t.refused("ADD", conf({ ...keys, args: { cni: { mac } } }), [7]);
+          t.expect(msg.includes(mac), "the address", msg);
+          t.equal(entriesOf(t, mac), before, "entries of the bridge");
+          demandPing(t, "c2", "10.61.0.1");
+          t.silent("CHECK", { ...conf({ ...LOCK, ...fixed("10.61.0.2/24") }), prevResult }, first);
+        },
+        ["program:ping", LOCKS],
+      ),
+    ),
+    one(
+      "B-51k",
+      "H",
+      "a requested MAC address takes nobody's frames",
+      "two ADDs with one address at once: one OK, whose CHECK holds; one E",
+      (t) => {
+        makeBridge(t);
+        const config = conf({ ...LOCK, macspoofchkBackend: "bridge", args: { cni: { mac: "02:00:00:00:00:51" } } });
+        const pods = ["p1", "p2"].map((name) => pod(t, name));
+        for (let round = 0; round < 4; round++) {
+          const runs = t.parallel(pods.map(({ set }) => ({ command: "ADD", stdin: config, set })));
+          const won = runs.findIndex(({ status }) => status === 0);
+          t.equal(runs.map(({ status }) => status === 0).sort(), [false, true], "one OK");
+          const prevResult = JSON.parse(runs[won]!.stdout);
+          t.silent("CHECK", { ...config, prevResult }, pods[won]!);
+          for (const { set } of pods) t.silent("DEL", config, { set });
+        }
+      },
+      [LOCKS],
+    ),
+    one(
+      "B-51l",
+      "H",
+      "a requested MAC address",
+      "learned on the uplink, and the bridge shall check: the port gets it",
+      (t) => {
+        makeBridge(t);
+        t.sh("ip link set up0 master br0; bridge fdb add 02:00:00:00:00:51 dev up0 master dynamic");
+        const config = conf({ ...LOCK, macspoofchkBackend: "bridge", args: { cni: { mac: "02:00:00:00:00:51" } } });
+        const prevResult = t.add(config);
+        t.silent("CHECK", { ...config, prevResult });
+        t.expect(entriesOf(t, "02:00:00:00:00:51").includes("static"), "pinned", entriesOf(t, "02:00:00:00:00:51"));
+      },
+      [LOCKS],
     ),
     one("B-52", "G", "1.4: names, comments and rules of the Go plugin", "the layout of its tables", (t) => {
       t.add(conf(SPOOF, "1.0.0"));

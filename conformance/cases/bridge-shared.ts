@@ -57,6 +57,9 @@ export interface Port {
   readonly locked: boolean | undefined;
 }
 
+/** Options of a call whose stdout takes nothing. */
+export const FULL: CallOptions = { wrap: '"$@" >/dev/full' };
+
 /** The other end of a pod's interface. */
 export function portOf(t: Trial, ns = "c1", ifName = "eth0"): Port {
   const [near] = JSON.parse(t.sh(`ip -n ${ns} -j link show ${ifName}`));

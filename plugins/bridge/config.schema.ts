@@ -18,7 +18,7 @@ export interface BridgeConfig extends NetworkConfig {
   mtu?: number;
   /** The bridge can send frames back through the port on which it received them. */
   hairpinMode?: boolean;
-  /** The bridge's own interface receives every frame. DEL does not undo this setting. Cannot be combined with hairpinMode. */
+  /** The bridge's own interface receives every frame, until the last pod of a network with this key is gone. Cannot be combined with hairpinMode. */
   promiscMode?: boolean;
   /** VLAN of the pod's untagged frames; 0 means no VLAN. */
   vlan?: number;

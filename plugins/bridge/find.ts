@@ -5,7 +5,7 @@ import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { formatMac } from "../../src/ip/mac.ts";
 import { addBridge, type Bridge, filterVlans, getBridge, type NewBridge } from "../../src/link/bridge.ts";
-import { beginSetLink, IFF_PROMISC, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
+import { beginSetLink, IFF_UP, listLinks, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { isListed } from "../../src/plugin/device-list.ts";
@@ -171,10 +171,9 @@ function prepared(bridge: Bridge, { config }: Call<BridgeConfig>): Bridge {
   if (bridge.bridge.vlanFiltering === 0 && vlansOf(config) !== undefined)
     filterVlans(ownNamespace().route, bridge.index);
   const up = (bridge.flags & IFF_UP) === 0;
-  const promisc = config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0;
   const nameless = ours && bridge.alias === "";
-  if (!up && !promisc && !nameless) return bridge;
+  if (!up && !nameless) return bridge;
   const alias = nameless ? { alias: BRIDGE_ALIAS } : {};
-  setLink(ownNamespace().route, bridge.index, { ...alias, ...(up ? { up } : {}), ...(promisc ? { promisc } : {}) });
+  setLink(ownNamespace().route, bridge.index, { ...alias, ...(up ? { up } : {}) });
   return bridge;
 }

@@ -11,17 +11,21 @@ import {
   broadcastOf,
   type KernelAddress,
   listAddresses,
+  type NewAddress,
 } from "../../src/link/address.ts";
 import { type Bridge, getBridge } from "../../src/link/bridge.ts";
-import { type Link, setLink } from "../../src/link/link.ts";
+import { type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
-import { IFA_F_NODAD } from "../../src/netlink/constants.ts";
+import { IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from "../../src/netlink/constants.ts";
+import type { NetlinkError } from "../../src/netlink/errors.ts";
 import { checkFailure } from "../../src/plugin/check.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
+import { isAddressSet } from "../../src/sysfs/device.ts";
 import { ignoreAdvertisements, keepAdvertisements } from "./advertisements.ts";
+import { isAliasOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { isOurs } from "./find.ts";
@@ -66,11 +70,15 @@ function holderName(call: Call<BridgeConfig>): string {
 
 /** Gives the host the gateways' addresses and lets it forward. `ready`: what planGateway has returned. Returns the interface that has them. */
 export function makeGateway(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[], ready: number): Link {
-  // Nearly always it has them already.
-  const link = ready === bridge.index ? bridge : whileLocked(bridge.name, () => giveAddresses(call, bridge, gateways));
+  // Nearly always it has them already. An ADD that fails takes those back that it gave to a bridge of others: see takeBack.
+  const isReady = ready === bridge.index && (isOurs(bridge) || missing(bridge, gateways).length === 0);
+  const link = isReady ? bridge : whileLocked(bridge.name, () => giveAddresses(call, bridge, gateways));
+  pinMac(bridge);
   forward(gateways);
   return link;
 }
+
+type Held = Parameters<typeof beginDeleteAddress>[2];
 
 interface Changes {
   added: Prefix[];
@@ -96,8 +104,30 @@ function giveAddresses(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefi
   // One that an earlier version made listens.
   if (on.alias === VLAN_ALIAS) ignoreAdvertisements(on.name);
   changeAddresses(on, plan);
-  if (on.index === bridge.index) pinMac(bridge);
+  // What ADD gives its own bridge stays with that.
+  if (on.index === bridge.index && !isOurs(bridge) && plan.added.length > 0)
+    call.transaction.onRollback(`restore the addresses of ${bridge.name}`, () =>
+      whileLocked(bridge.name, () => takeBack(call, bridge, plan)),
+    );
   return on;
+}
+
+/**
+ * The bridge has the addresses that it had, unless other pods may have come to rely on those of this ADD. One that comes meanwhile looks for
+ * them when its port is there, and here the ports are looked at once more.
+ */
+function takeBack(call: Call, bridge: Bridge, { added, removed }: Changes): void {
+  const hasPods = (): boolean =>
+    listLinksOfKind(ownNamespace().route, "veth").some(
+      ({ master, alias }) => master === bridge.index && !isAliasOf(alias, call.attachment),
+    );
+  if (!hasPods()) {
+    tryChange(bridge, added, removed.map(again));
+    if (!hasPods()) return;
+    tryChange(bridge, removed, added.map(newAddress));
+  }
+  const kept = added.map(formatPrefix).join(", ");
+  throw new Failure("failed", `${bridge.name} keeps ${kept}, because the pods of its other ports may use it`);
 }
 
 function missing(link: Link, gateways: Prefix[]): Prefix[] {
@@ -119,28 +149,50 @@ function planAddresses(call: Call<BridgeConfig>, link: Link | undefined, ours: b
     refuseToRemove(link, ours, first);
   }
   refuseTaken(link, holderName(call), added);
+  if (link !== undefined) refuseWithoutIpv6(link, added);
   return { added, removed };
 }
 
+/** All or nothing. */
 function changeAddresses(link: Link, { added, removed }: Changes): void {
+  const given = added.map(newAddress);
+  const [error] = tryChange(link, removed, given);
+  if (error === undefined) return;
+  tryChange(link, added, removed.map(again));
+  const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code) ? ipv6Cure(link) : "";
+  throw addressRefusal(link, error.message, cure);
+}
+
+function tryChange({ index }: Link, removed: Held[], added: NewAddress[]): NetlinkError[] {
   const { route } = ownNamespace();
-  for (const address of removed) beginDeleteAddress(route, link.index, address);
-  for (const prefix of added) {
-    // Nobody else on the bridge has it, and the pod must not wait for it.
-    const flags = prefix.address.family === 6 ? IFA_F_NODAD : 0;
-    beginAddAddress(route, link.index, { prefix, flags, broadcast: broadcastOf(prefix) });
-  }
-  for (const error of route.runEach()) {
-    if (error === undefined || error.code === "EEXIST") continue;
-    const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code)
-      ? `IPv6 is disabled on the host or on ${link.name}. Enable it, or remove IPv6 from "ipam".`
-      : "";
-    throw new Failure(
-      "failed",
-      `failed to set bridge addr: could not add IP address to "${link.name}": ${error.message}`,
-      cure,
-    );
-  }
+  for (const address of removed) beginDeleteAddress(route, index, address);
+  for (const address of added) beginAddAddress(route, index, address);
+  return route.runEach().filter((error) => error !== undefined && error.code !== "EEXIST") as NetlinkError[];
+}
+
+/** Nobody else on the bridge has it, and the pod must not wait for it. */
+function newAddress(prefix: Prefix): NewAddress {
+  return { prefix, flags: prefix.address.family === 6 ? IFA_F_NODAD : 0, broadcast: broadcastOf(prefix) };
+}
+
+/** One that the bridge had, without what the kernel says of its state. */
+function again({ address, length, flags, ...rest }: KernelAddress): NewAddress {
+  return { ...rest, prefix: { address, length }, flags: flags & (IFA_F_NODAD | IFA_F_NOPREFIXROUTE) };
+}
+
+function addressRefusal({ name }: Link, why: string, cure: string): Failure {
+  return new Failure("failed", `failed to set bridge addr: could not add IP address to "${name}": ${why}`, cure);
+}
+
+function ipv6Cure({ name }: Link): string {
+  return `IPv6 is disabled on the host or on ${name}. Enable it, or remove IPv6 from "ipam".`;
+}
+
+/** What can be told before anything is changed. */
+function refuseWithoutIpv6(link: Link, added: Prefix[]): void {
+  const wantsIpv6 = added.some(({ address }) => address.family === 6);
+  if (wantsIpv6 && readSysctl(`net/ipv6/conf/${link.name}/disable_ipv6`) === "1")
+    throw addressRefusal(link, "permission denied", ipv6Cure(link));
 }
 
 /** As the Go plugin has it: IPv4 has one subnet on a bridge, IPv6 as many as do not overlap. */
@@ -162,10 +214,10 @@ function refusal({ name }: Link, { address, length }: KernelAddress, gateway: Pr
 
 /**
  * A bridge that others made may have the lowest address of its ports, and none without ports: then the pods would lose their gateway's
- * address with the next port. It keeps the one it has now.
+ * address with the next port. It keeps the one it has now. Set only where it is not: the kernel forgets the neighbours then.
  */
 function pinMac(bridge: Bridge): void {
-  if (isOurs(bridge)) return;
+  if (isOurs(bridge) || isAddressSet(bridge.name)) return;
   const { route } = ownNamespace();
   const now = bridge.mac === NO_MAC ? getBridge(route, bridge.index)?.mac : bridge.mac;
   if (now !== undefined && now !== NO_MAC) setLink(route, bridge.index, { mac: now });
@@ -194,7 +246,8 @@ function switches(gateways: Prefix[]): string[] {
 
 /** CHECK. Throws Failure when the host is not the gateway of these any more. */
 export function checkGateway(link: Link, gateways: Prefix[]): void {
-  const cure = "Something has changed the gateway since ADD. The next ADD of this network restores it.";
+  const cure =
+    "Something has changed the gateway since ADD. The next ADD restores it, unless the interface has the address of another network.";
   const [lost] = missing(link, gateways);
   if (lost !== undefined) throw checkFailure(`the gateway ${formatPrefix(lost)} is no longer on ${link.name}`, cure);
   const off = switches(gateways).find((key) => readSysctl(key) !== "1");

@@ -18,7 +18,6 @@ import {
   waitForwarding,
 } from "../../src/link/bridge.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../src/link/configure.ts";
-import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
@@ -27,15 +26,19 @@ import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
 import { idInAlias, isCut } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
+import { wantedMac } from "../../src/plugin/mac.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
+import { isPromiscuous, type Marks, ownerOf, portAlias, type Rules } from "./alias.ts";
 import { check, status } from "./check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
+import { refuseTakenMac } from "./mac.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
-import { deletePorts, disappeared, makePair, ownerOf, type Pair, portAlias, type Rules } from "./port.ts";
+import { deletePort, deletePorts, disappeared, makePair, type Pair } from "./port.ts";
+import { needsMark, settlePromiscuity } from "./promiscuity.ts";
 import { checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
 import { unwanted, vlansOf } from "./vlans.ts";
@@ -60,11 +63,15 @@ function add(call: Call<BridgeConfig>): Result {
   const { ifName } = call.attachment;
   requireFreeName(pod, ifName);
   const there = existingBridge(call);
+  const asked = wantedMac(call);
+  if (asked !== "" && there !== undefined) refuseTakenMac(call, there, asked);
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
   const plan = (addresses: Result, bridge: Bridge | undefined): number =>
     isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips)) : 0;
   const planned = early && plan(early, there);
+  // The gateway's interface in a VLAN: ADD makes it last, and it goes after the port.
+  call.transaction.onRollback("remove the gateway", () => removeGateway(call));
   const { on, pair } = attach(call, pod, there);
   // Before the port is up, whose alias then says which rules there are.
   const rules = wantsMasquerade(call)
@@ -143,10 +150,12 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, kn
   if (vlans !== undefined || Object.keys(attributes).length > 0)
     beginSetPort(route, index, attributes, vlans?.ranges ?? []);
   if (away.length > 0) beginDeleteVlans(route, index, away);
-  const alias = portAlias(call.attachment, rules);
+  const promiscuous = config.promiscMode === true && needsMark(on);
+  const marks: Marks = { rules, promiscuous };
+  const alias = portAlias(call.attachment, marks);
   beginBringUp(route, index, alias, true);
   // In all VLANs that the port has by now.
-  if (lock) beginPinAddress(route, index, mac, false);
+  if (lock) beginPinAddress(route, index, mac);
   const refusals = route.runEach();
   const pinned = lock ? refusals.pop() : undefined;
   const raised = refusals.pop();
@@ -155,10 +164,12 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, kn
     beginBringUp(route, index, alias, false);
     route.run();
   } else if (raised !== undefined) throw raised;
+  if (promiscuous && alias !== undefined && isPromiscuous(alias)) settlePromiscuity(on.index);
+  else if (promiscuous) setLink(route, on.index, { promisc: true });
   if (pinned === undefined) return;
   // It may make rules, of which the alias must not say that there are none.
-  setLink(route, index, { alias: portAlias(call.attachment) ?? "" });
-  pinnedElsewhere(call, port, mac, pinned);
+  setLink(route, index, { alias: portAlias(call.attachment, { ...marks, rules: undefined }) ?? "" });
+  pinnedElsewhere(call, on, port, mac, pinned);
 }
 
 /** 0: the kernel did not tell the handle. */
@@ -254,12 +265,12 @@ function gc(call: Call<BridgeConfig>): void {
   }));
   const valid = { ...call, validAttachments };
   cleanup.attempt(() => {
-    for (const { index, alias } of listLinksOfKind(ownNamespace().route, "veth")) {
-      const owner = ownerOf(alias);
+    for (const link of listLinksOfKind(ownNamespace().route, "veth")) {
+      const owner = ownerOf(link.alias);
       if (owner?.network !== network || isValidAttachment(valid, owner)) continue;
       kept.push(owner);
       cleanup.attempt(() => {
-        deleteWithoutWaiting(ownNamespace(), index);
+        deletePort(link);
         kept.splice(kept.indexOf(owner), 1);
       });
     }

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { isAliasOf, kubevirtName, macMark, ownerOf, portAlias, portNames, rulesOf } from "./port.ts";
+import { isAliasOf, isPromiscuous, ownerOf, portAlias, rulesOf } from "./alias.ts";
+import { kubevirtName, macMark, portNames } from "./port.ts";
 import { vlanInterfaceName } from "./vlan-gateway.ts";
 
 const attachment = { network: "net1", containerId: "ctr-1", ifName: "eth0" };
@@ -29,15 +30,32 @@ it("a port's alias says which rules ADD made, or that it made none", () => {
     [{ masquerade: [] }, "podnic:net1:ctr-1:eth0:-"],
     [{ masquerade: [12, 13], jump: 7 }, "podnic:net1:ctr-1:eth0:m12,m13,j7"],
   ] as const) {
-    expect(portAlias(attachment, { ...rules, masquerade: [...rules.masquerade] })).toBe(alias);
+    expect(portAlias(attachment, { rules: { ...rules, masquerade: [...rules.masquerade] } })).toBe(alias);
     expect([ownerOf(alias), rulesOf(alias), isAliasOf(alias, attachment)]).toEqual([attachment, rules, true]);
   }
   expect(rulesOf("podnic:net1:ctr-1:eth0")).toBeUndefined();
+  for (const [marks, alias] of [
+    [{ promiscuous: true }, "podnic:net1:ctr-1:eth0:p"],
+    [{ promiscuous: true, rules: { masquerade: [] } }, "podnic:net1:ctr-1:eth0:p,-"],
+    [{ promiscuous: true, rules: { masquerade: [12], jump: 7 } }, "podnic:net1:ctr-1:eth0:p,m12,j7"],
+  ] as const) {
+    const { rules } = { rules: undefined, ...marks };
+    expect(portAlias(attachment, { ...marks, rules: rules && { ...rules, masquerade: [...rules.masquerade] } })).toBe(
+      alias,
+    );
+    expect([ownerOf(alias), rulesOf(alias), isPromiscuous(alias)]).toEqual([attachment, rules, true]);
+  }
+  expect(isPromiscuous("podnic:net1:ctr-1:eth0:-")).toBe(false);
   expect(isAliasOf("podnic:net1:ctr-1:eth01", attachment)).toBe(false);
   // It says nothing rather than half of it.
   const long = { ...attachment, network: "n".repeat(235) };
-  expect(portAlias(long, { masquerade: [12] })).toBe(portAlias(long));
-  for (const other of ["podnic:net1:ctr-1:eth0:x", "podnic:net1:ctr-1:eth0:m", "podnic:net1:ctr-1:eth0:m1:j2"])
+  expect(portAlias(long, { rules: { masquerade: [12] } })).toBe(portAlias(long));
+  for (const other of [
+    "podnic:net1:ctr-1:eth0:x",
+    "podnic:net1:ctr-1:eth0:m",
+    "podnic:net1:ctr-1:eth0:m1:j2",
+    "podnic:net1:ctr-1:eth0:p,",
+  ])
     expect([ownerOf(other), rulesOf(other)]).toEqual([undefined, undefined]);
 });
 

@@ -10,79 +10,21 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
-import { hash32, idInAlias } from "../../src/plugin/hash.ts";
+import { hash32 } from "../../src/plugin/hash.ts";
 import { isLent } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
+import { isAliasOf, isPromiscuous, portAlias, type Rules, rulesOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { randomMac } from "./find.ts";
+import { settlePromiscuity } from "./promiscuity.ts";
 
-/** IFALIASZ without its NUL. */
-const ALIAS_MAX = 255;
 /** Names tried for a port: another link may have one by chance, and an attachment that was added twice has two. */
 const NAMES = 4;
 /** The kernel takes the lowest MAC of its ports for a bridge without one of its own: ours shall never be that. */
 export const HIGH_MAC = 0xfe;
-
-/** Handles of the rules of nf_tables that ADD made for an attachment. Hints: a rule may have another handle by now, or be gone. */
-export interface Rules {
-  /** Of the spoof check. */
-  jump?: number;
-  /** Of ipMasq. */
-  masquerade: number[];
-}
-
-/** Says that ADD made no rules. */
-const NO_RULES = "-";
-
-/**
- * Says on a port whose it is, and which rules ADD made, if that is known: DEL then need not look for them among those of all pods. undefined:
- * too long for an alias, and the name must do.
- */
-export function portAlias({ network, containerId, ifName }: Attachment, rules?: Rules): string | undefined {
-  const alias = `${aliasPrefix}${network}:${idInAlias(containerId)}:${ifName}`;
-  const whole = rules === undefined ? alias : `${alias}:${inWords(rules)}`;
-  if (whole.length <= ALIAS_MAX) return whole;
-  return alias.length <= ALIAS_MAX ? alias : undefined;
-}
-
-function inWords({ jump, masquerade }: Rules): string {
-  const words = masquerade.map((handle) => `m${handle}`);
-  if (jump !== undefined) words.push(`j${jump}`);
-  return words.join(",") || NO_RULES;
-}
-
-/** Whose port this is, by its alias; the container's ID may be cut (idInAlias). */
-export function ownerOf(alias: string): Attachment | undefined {
-  const [prefix, network, containerId, ifName, rules, ...more] = alias.split(":");
-  if (`${prefix}:` !== aliasPrefix || !network || !containerId || !ifName || more.length > 0) return undefined;
-  if (rules !== undefined && !RULES.test(rules)) return undefined;
-  return { network, containerId, ifName };
-}
-
-const RULES = /^(-|[jm]\d{1,15}(,[jm]\d{1,15})*)$/;
-
-/** The rules that ADD made, by the alias of the port; undefined: it does not say. */
-export function rulesOf(alias: string): Rules | undefined {
-  const words = ownerOf(alias) && alias.split(":")[4];
-  if (words === undefined) return undefined;
-  const rules: Rules = { masquerade: [] };
-  if (words === NO_RULES) return rules;
-  for (const word of words.split(",")) {
-    const handle = Number(word.slice(1));
-    if (word[0] === "m") rules.masquerade.push(handle);
-    else rules.jump = handle;
-  }
-  return rules;
-}
-
-/** The alias is that of a port of this attachment. */
-export function isAliasOf(alias: string, attachment: Attachment): boolean {
-  const whose = portAlias(attachment);
-  return whose !== undefined && (alias === whose || alias.startsWith(`${whose}:`));
-}
 
 /** Names of ports of this attachment. udev, NetworkManager and networkd know links called veth… and leave them alone. */
 export function portNames({ network, containerId, ifName }: Attachment): string[] {
@@ -171,7 +113,9 @@ function refusal(error: NetlinkError, bridge: Bridge, mtu: number): Failure {
 function deleteByName(name: string): void {
   const { route } = ownNamespace();
   const link = getLink(route, name);
-  if (link?.name === name) deleteLink(route, link.index);
+  if (link?.name !== name) return;
+  deleteLink(route, link.index);
+  if (isPromiscuous(link.alias)) settlePromiscuity(link.master);
 }
 
 /**
@@ -253,9 +197,15 @@ function isForeign(link: Link, bridge: Link | undefined): boolean {
 export function deletePorts(call: Call<BridgeConfig>): Rules | undefined {
   const ports = ownPorts(call.attachment);
   const foreign = ports.length === 0 ? foreignPort(call) : undefined;
-  for (const { index } of foreign === undefined ? ports : [foreign]) deleteWithoutWaiting(ownNamespace(), index);
+  for (const port of foreign === undefined ? ports : [foreign]) deletePort(port);
   // An attachment that was added twice has the rules of its last ADD.
   return ports.length === 1 ? rulesOf(ports[0]!.alias) : undefined;
+}
+
+/** Deletes a port and its other end, and what the bridge was given for it alone. */
+export function deletePort({ index, alias, master }: Link): void {
+  deleteWithoutWaiting(ownNamespace(), index);
+  if (isPromiscuous(alias)) settlePromiscuity(master);
 }
 
 /** The port of a running attachment. */

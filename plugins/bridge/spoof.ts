@@ -2,7 +2,7 @@
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { parseMac } from "../../src/ip/mac.ts";
-import { beginPinAddress, beginSetPort, listAddressesOf, type Port, whereTo } from "../../src/link/bridge.ts";
+import { type Bridge, beginSetPort, listAddressesOf, type Port, whereTo } from "../../src/link/bridge.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
@@ -18,6 +18,7 @@ import {
 import { checkFailure } from "../../src/plugin/check.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import type { BridgeConfig } from "./config.schema.ts";
+import { takeMac } from "./mac.ts";
 
 /**
  * Whether the bridge does it: since Linux 5.18 the kernel tells of each port whether it is locked. Throws Failure when it must and
@@ -64,32 +65,29 @@ export function checkSource(
 /**
  * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine
  * that is about to migrate here: until it does, frames to it belong there, and nftables check the port. Who asks for the bridge's check
- * gets the address.
+ * gets the address, unless it is another's for good.
  */
 export function pinnedElsewhere(
   call: Call<BridgeConfig>,
-  { index, name }: Port,
+  on: Bridge,
+  port: Port,
   mac: string,
   error: NetlinkError,
 ): void {
   const { route } = ownNamespace();
   if (error.code !== "EEXIST") throw error;
-  const pin = () => {
-    beginPinAddress(route, index, mac, true);
-    route.run();
-  };
   if (call.config.macspoofchkBackend === "bridge") {
-    pin();
+    takeMac(call, on, port, mac);
     return;
   }
   try {
-    checkByRules(call, name, mac);
+    checkByRules(call, port.name, mac);
   } catch (cause) {
     if (!(cause instanceof Failure)) throw cause;
-    pin();
+    takeMac(call, on, port, mac);
     return;
   }
-  beginSetPort(route, index, UNLOCKED, []);
+  beginSetPort(route, port.index, UNLOCKED, []);
   route.run();
 }
 

@@ -22,8 +22,11 @@ const versionPatience = 50;
 
 /** stdout could not take the result: nothing more goes there. */
 class OutputError extends Failure {
-  constructor(cause: unknown) {
-    super("io", `cannot write the result to stdout: ${toFailure(cause).message}`, "All changes were undone.");
+  constructor(
+    readonly thrown: unknown,
+    undone = "All changes were undone.",
+  ) {
+    super("io", `cannot write the result to stdout: ${toFailure(thrown).message}`, undone);
   }
 }
 
@@ -151,11 +154,12 @@ function add(plugin: Plugin, call: Call): void {
     ignoreTermination();
     const problems = transaction.rollback();
     for (const problem of problems) log("error", "cannot undo a change", { cause: problem });
-    if (error instanceof OutputError) throw error;
+    const isOutput = error instanceof OutputError;
+    if (problems.length === 0) throw isOutput ? error : withName(error, call);
+    const left = `Some changes were not undone: ${problems.map(oneLine).join("; ")}. DEL will try again to undo what belongs to the pod.`;
+    if (isOutput) throw new OutputError(error.thrown, left);
     const failure = withName(error, call);
-    if (problems.length === 0) throw failure;
     const { message, details } = failure;
-    const left = `Some changes were not undone: ${problems.map(oneLine).join("; ")}. DEL will try again.`;
     throw failure.reworded(message, addDetails(details, left));
   }
 }

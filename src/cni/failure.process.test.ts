@@ -60,7 +60,7 @@ describe("undo", () => {
       throw new Failure("failed", "no");
     });
     expect(run("ADD").out.details).toBe(
-      "Some changes were not undone: giving back eth1: it has gone\\u000a. DEL will try again.",
+      "Some changes were not undone: giving back eth1: it has gone\\u000a. DEL will try again to undo what belongs to the pod.",
     );
   });
 

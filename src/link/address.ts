@@ -73,7 +73,11 @@ export function beginAddAddress(route: RouteSocket, index: number, added: NewAdd
 }
 
 /** Begins `ip addr del`. */
-export function beginDeleteAddress(route: RouteSocket, index: number, { address, length, peer }: KernelAddress): void {
+export function beginDeleteAddress(
+  route: RouteSocket,
+  index: number,
+  { address, length, peer }: Pick<KernelAddress, "address" | "length"> & { peer?: Address | undefined },
+): void {
   const writer = route.begin(`ip addr del ${formatPrefix({ address, length })}`, c.RTM_DELADDR, 0);
   writeAddress(writer, {
     family: address.family === 4 ? AF_INET : AF_INET6,

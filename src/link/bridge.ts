@@ -2,6 +2,7 @@
 import { AF_BRIDGE } from "../host/constants.ts";
 import { host } from "../host/host.ts";
 import { formatMac } from "../ip/mac.ts";
+import { findAttribute } from "../netlink/attributes.ts";
 import {
   addressGeneration,
   type BridgeInfo,
@@ -20,7 +21,7 @@ import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { writeLink } from "../netlink/link.ts";
-import { readNeighbour, writeNeighbour } from "../netlink/neighbour.ts";
+import { NEIGHBOUR_HEADER, readNeighbour, writeNeighbour } from "../netlink/neighbour.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { askLink, hardwareAddress, type Link, toLink } from "./link.ts";
 
@@ -265,13 +266,12 @@ export function joinRanges(ranges: VlanRange[]): VlanRange[] {
 
 /**
  * Begins: frames to this address go to this port, and no frame of another port changes that (sticky: a static entry alone moves to whoever sends
- * with its address). In every VLAN that the port has by then. EEXIST without `replace`: the address is known elsewhere on the bridge.
+ * with its address). In every VLAN that the port has by then. EEXIST: the bridge knows the address already.
  */
-export function beginPinAddress(route: RouteSocket, index: number, mac: string, replace: boolean): void {
+export function beginPinAddress(route: RouteSocket, index: number, mac: string): void {
   const address = hardwareAddress(mac);
-  const operation = `bridge fdb ${replace ? "replace" : "add"} ${mac} dev ${index} master static sticky`;
-  const flags = c.NLM_F_CREATE | (replace ? c.NLM_F_REPLACE : c.NLM_F_EXCL);
-  writeNeighbour(route.begin(operation, c.RTM_NEWNEIGH, flags), {
+  const operation = `bridge fdb add ${mac} dev ${index} master static sticky`;
+  writeNeighbour(route.begin(operation, c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_EXCL), {
     family: AF_BRIDGE,
     index,
     state: c.NUD_NOARP | c.NUD_REACHABLE,
@@ -301,6 +301,41 @@ export function whereTo(
     if (error instanceof NetlinkError && error.code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** An entry of a bridge's forwarding table. */
+export interface ForwardingEntry {
+  /** The port, or the bridge itself. */
+  index: number;
+  /** 0: none. */
+  vlan: number;
+  /** "local": the MAC address of this link; "static": somebody has pinned it; "learned". */
+  kind: "local" | "static" | "learned";
+}
+
+/** What a bridge knows of a MAC address, in all VLANs. */
+export function listEntriesOf(route: RouteSocket, bridge: number, mac: string): ForwardingEntry[] {
+  const wanted = hardwareAddress(mac);
+  const write = (writer: Writer) =>
+    writeNeighbour(writer, { family: AF_BRIDGE, index: 0, state: 0, flags: 0, attributes: { master: bridge } });
+  const read = (bytes: Bytes, start: number, end: number): ForwardingEntry | undefined => {
+    const [at, to] = findAttribute(bytes, start + NEIGHBOUR_HEADER, end, c.NDA_LLADDR, 0) ?? [0, 0];
+    if (to - at !== wanted.length || wanted.some((byte, n) => bytes.u8[at + n] !== byte)) return undefined;
+    const { index, state, attributes } = readNeighbour(bytes, start, end);
+    // Those of the links themselves have none.
+    if (attributes.master !== bridge) return undefined;
+    const kind = (state & c.NUD_PERMANENT) !== 0 ? "local" : (state & c.NUD_NOARP) !== 0 ? "static" : "learned";
+    return { index, vlan: attributes.vlan ?? 0, kind };
+  };
+  return route.dump(`bridge fdb show br ${bridge}`, c.RTM_GETNEIGH, write, read).items;
+}
+
+/** Begins: the bridge forgets that an address is behind a port. ENOENT: it is not, or not there. */
+export function beginForgetAddress(route: RouteSocket, mac: string, { index, vlan }: ForwardingEntry): void {
+  const address = hardwareAddress(mac);
+  const writer = route.begin(`bridge fdb del ${mac} dev ${index} master`, c.RTM_DELNEIGH, 0);
+  const attributes = vlan === 0 ? { address } : { address, vlan };
+  writeNeighbour(writer, { family: AF_BRIDGE, index, state: 0, flags: c.NTF_MASTER, attributes });
 }
 
 /** MAC addresses that a bridge sends to a port, without the port's own. */

@@ -25,10 +25,10 @@ export interface NeighbourMessage {
 }
 
 /** Size of struct ndmsg. */
-const HEADER = 12;
+export const NEIGHBOUR_HEADER = 12;
 
 export function writeNeighbour(writer: Writer, message: NeighbourMessage): void {
-  const start = writer.reserve(HEADER);
+  const start = writer.reserve(NEIGHBOUR_HEADER);
   writer.u8[start] = message.family;
   writer.u32[(start >> 2) + 1] = message.index;
   writer.u16[(start >> 1) + 4] = message.state;
@@ -37,12 +37,12 @@ export function writeNeighbour(writer: Writer, message: NeighbourMessage): void 
 }
 
 export function readNeighbour(from: Bytes, start: number, end: number, keep = false): NeighbourMessage {
-  if (end - start < HEADER) throw new ProtocolError(`neighbour: message has ${end - start} bytes`);
+  if (end - start < NEIGHBOUR_HEADER) throw new ProtocolError(`neighbour: message has ${end - start} bytes`);
   return {
     family: from.u8[start]!,
     index: from.u32[(start >> 2) + 1]!,
     state: from.u16[(start >> 1) + 4]!,
     flags: from.u8[start + 10]!,
-    attributes: neighbourAttributes.read(from, start + HEADER, end, keep),
+    attributes: neighbourAttributes.read(from, start + NEIGHBOUR_HEADER, end, keep),
   };
 }

@@ -129,6 +129,14 @@ export function interfacesWithAddress(mac: string): string[] {
   return (names(NET) ?? []).sort().filter((name) => readText(`${NET}/${name}/address`) === mac);
 }
 
+/** linux/netdevice.h: NET_ADDR_SET. */
+const SET = "3";
+
+/** Whether somebody gave this interface of the host its MAC address; a bridge then keeps it. False when /sys does not say. */
+export function isAddressSet(name: string): boolean {
+  return readText(`${NET}/${name}/addr_assign_type`) === SET;
+}
+
 /** Contents of a sysfs file without the newline; undefined when there is no such file, or the device went or cannot say. */
 export function readText(path: string): string | undefined {
   try {

@@ -25,14 +25,17 @@ export function bridgeWords(message: Message, names: Names): string {
       return [link, ...vlans].filter(Boolean).join("; ");
     }
     case c.RTM_NEWNEIGH:
+    case c.RTM_DELNEIGH:
     case c.RTM_GETNEIGH: {
       const { index, state, flags, attributes } = readNeighbour(bytes, start, end);
       const address = attributes.address === undefined ? "?" : formatMac(attributes.address);
       const vlan = attributes.vlan === undefined ? "" : ` vlan ${attributes.vlan}`;
+      if (type === c.RTM_DELNEIGH) return `bridge fdb del ${address} dev ${names.device(index)} master${vlan}`;
+      if (type === c.RTM_GETNEIGH && attributes.address === undefined)
+        return `bridge fdb show br ${names.device(attributes.master ?? index)}`;
       if (type === c.RTM_GETNEIGH) return `bridge fdb get ${address} br ${names.device(attributes.master ?? 0)}${vlan}`;
       const how = `${(state & c.NUD_NOARP) !== 0 ? " static" : ""}${(flags & c.NTF_STICKY) !== 0 ? " sticky" : ""}`;
-      const verb = (message.flags & c.NLM_F_REPLACE) !== 0 ? "replace" : "add";
-      return `bridge fdb ${verb} ${address} dev ${names.device(index)} master${how}${vlan}`;
+      return `bridge fdb add ${address} dev ${names.device(index)} master${how}${vlan}`;
     }
     case c.RTM_GETVLAN:
     case c.RTM_GETLINK:

@@ -1,10 +1,11 @@
 // What the plugin bridge keeps on the host for its pods: ports, which have their owner's name as alias, rules of nftables, and the
 // gateways' interfaces in VLANs. The kernel removes a port with its pod's namespace; rules and gateways stay when nobody calls DEL.
+import { ownerOf } from "../../../plugins/bridge/alias.ts";
 import { underLockIfAny } from "../../../plugins/bridge/gateway.ts";
-import { ownerOf } from "../../../plugins/bridge/port.ts";
+import { deletePort } from "../../../plugins/bridge/port.ts";
 import { isUnused, removeUnused, VLAN_ALIAS } from "../../../plugins/bridge/vlan-gateway.ts";
 import type { Attachment } from "../../cni/plugin.ts";
-import { deleteLink, getLink, type Link, listLinks } from "../../link/link.ts";
+import { getLink, type Link, listLinks } from "../../link/link.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { openIfAny } from "../../nftables/attempt.ts";
 import { listMasquerades, type Masquerade, removeMasqueradeRules } from "../../nftables/masquerade.ts";
@@ -73,8 +74,8 @@ export function findLeftovers(
 
 /** Unless it is another by now. */
 function removePort({ index, alias }: Link): void {
-  const { route } = ownNamespace();
-  if (getLink(route, index)?.alias === alias) deleteLink(route, index);
+  const link = getLink(ownNamespace().route, index);
+  if (link?.alias === alias) deletePort(link);
 }
 
 interface Rules {

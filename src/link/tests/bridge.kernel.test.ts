@@ -6,10 +6,12 @@ import {
   addBridge,
   addPair,
   beginBringUp,
+  beginForgetAddress,
   beginPinAddress,
   beginSetPort,
   getBridge,
   getPort,
+  listEntriesOf,
   silence,
   waitForwarding,
   whereTo,
@@ -133,7 +135,7 @@ describe("a port", () => {
 
   it("keeps a pinned address although another port sends with it", () => {
     beginSetPort(route, index, { learning: 0, locked: 1 }, []);
-    beginPinAddress(route, index, POD_MAC, false);
+    beginPinAddress(route, index, POD_MAC);
     beginBringUp(route, index, "", true);
     route.run();
     sh(`ip link add dum0 type veth peer name dum1; ip link set dum0 master br0 up; ip link set dum1 address ${POD_MAC} up
@@ -143,17 +145,29 @@ describe("a port", () => {
     expect(whereTo(route, bridge, "02:00:00:00:00:77", 0)).toBeUndefined();
   });
 
-  it("EEXIST for an address that the bridge knows elsewhere, unless it may be replaced", () => {
+  it("EEXIST for an address that the bridge knows elsewhere, until that is forgotten", () => {
     sh(
       `ip link add dum0 type veth peer name dum1; ip link set dum0 master br0 up; bridge fdb add ${POD_MAC} dev dum0 master static`,
     );
-    const pin = (replace: boolean) =>
+    const bridge = getLink(route, "br0")!.index;
+    const dum = getLink(route, "dum0")!;
+    const pin = () =>
       codeOf(() => {
-        beginPinAddress(route, index, POD_MAC, replace);
+        beginPinAddress(route, index, POD_MAC);
         route.run();
       });
-    expect([pin(false), pin(true)]).toEqual(["EEXIST", ""]);
-    expect(whereTo(route, getLink(route, "br0")!.index, POD_MAC, 0)?.index).toBe(index);
+    expect(pin()).toBe("EEXIST");
+    const [entry] = listEntriesOf(route, bridge, POD_MAC);
+    expect(entry).toEqual({ index: dum.index, vlan: 0, kind: "static" });
+    beginForgetAddress(route, POD_MAC, { ...entry!, index });
+    expect(codeOf(() => route.run())).toBe("ENOENT");
+    beginForgetAddress(route, POD_MAC, entry!);
+    route.run();
+    expect(pin()).toBe("");
+    expect(listEntriesOf(route, bridge, POD_MAC)).toEqual([{ index, vlan: 0, kind: "static" }]);
+    expect(listEntriesOf(route, bridge, dum.mac)).toContainEqual({ index: dum.index, vlan: 0, kind: "local" });
+    sh("ip link set dum1 up; sleep 0.1; bridge fdb add 02:00:00:00:00:78 dev dum0 master dynamic");
+    expect(listEntriesOf(route, bridge, "02:00:00:00:00:78")).toMatchObject([{ kind: "learned" }]);
   });
 
   it("the pod's end makes up no address when it is silenced", () => {
