@@ -377,7 +377,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-75",
     what: "device of the node's VXLAN (flannel, Calico)",
-    refused: "carries the tunnel flannel.1 (kind vxlan)",
+    refused: "carries this node's tunnel flannel.1 (kind vxlan)",
     why: "the kernel would delete the tunnel and its routes",
     setup:
       "ip addr add 10.0.10.93/24 dev dev0; ip link add flannel.1 type vxlan id 1 dev dev0 local 10.0.10.93 dstport 8472; ip link set flannel.1 up",
@@ -386,7 +386,7 @@ const OTHERS: Situation[] = [
   {
     id: "ND-76",
     what: "device of the node's GRE tunnel",
-    refused: "carries the tunnel gre9 (kind gre)",
+    refused: "carries this node's tunnel gre9 (kind gre)",
     why: "the tunnel would lose its connection",
     setup: "ip addr add 10.0.10.93/24 dev dev0; ip link add gre9 type gre remote 10.0.10.94 local 10.0.10.93 dev dev0",
     needs: ["kernel:gre"],

@@ -36,7 +36,7 @@ export function ignoreAdvertisements(name: string): void {
     throw new Failure(
       "failed",
       `cannot stop "${name}" from accepting router advertisements: ${error.message}`,
-      "A pod could make itself this node's IPv6 router. Let podnic write below /proc/sys, or set net.ipv6.conf.default.accept_ra=0 on the host.",
+      "Otherwise, a pod could become this node's IPv6 router. Allow podnic to write to /proc/sys, or set net.ipv6.conf.default.accept_ra=0 on the host.",
     );
   }
 }

@@ -2,27 +2,27 @@
 import type { NetworkConfig } from "../../src/cni/plugin.ts";
 
 export interface BridgeConfig extends NetworkConfig {
-  /** Bridge on the host. ADD creates it if it does not exist. */
+  /** Name of the bridge on the host. If the bridge does not exist, ADD creates it. */
   bridge?: string;
-  /** The host is the pods' gateway: the bridge (with vlan, an interface on the bridge) gets the gateway's address, and the host forwards packets. */
+  /** The host becomes the pods' gateway. The bridge gets the gateway's address (with vlan, an interface on the bridge gets it), and the host forwards packets. */
   isGateway?: boolean;
-  /** Like isGateway; in addition, the pod gets a default route through the host, unless IPAM provides one. */
+  /** Sets isGateway, and gives the pod a default route through the host unless IPAM provides one. */
   isDefaultGateway?: boolean;
-  /** With isGateway: ADD removes an address of the bridge that conflicts with the gateway's address. Without this key, ADD fails. */
+  /** With isGateway, ADD removes an address of the bridge that conflicts with the gateway's address. Without this key, ADD fails if there is such an address. */
   forceAddress?: boolean;
-  /** Packets that the pod sends to other subnets leave with the node's address. Requires ipam. */
+  /** The node replaces the source address of packets that the pod sends to other subnets with its own address. Requires ipam. */
   ipMasq?: boolean;
-  /** Both values use the kernel's nftables; iptables is accepted for compatibility with the Go plugin. */
+  /** Accepted for compatibility with the Go plugin. With either value, podnic uses the kernel's nftables. */
   ipMasqBackend?: "" | "nftables" | "iptables";
-  /** MTU of both ends, and of a bridge that ADD creates. Without this key, or if it is 0, both ends get the bridge's MTU. */
+  /** MTU of both ends of the veth, and of a bridge that ADD creates. Without this key, or if it is 0, both ends get the bridge's MTU. */
   mtu?: number;
   /** The bridge can send frames back through the port on which it received them. */
   hairpinMode?: boolean;
-  /** The bridge's own interface receives every frame, until the last pod of a network with this key is gone. Cannot be combined with hairpinMode. */
+  /** The bridge's own interface receives every frame (promiscuous mode) until the last pod of a network with this key has been deleted. Cannot be combined with hairpinMode. */
   promiscMode?: boolean;
-  /** VLAN of the pod's untagged frames; 0 means no VLAN. */
+  /** VLAN of the pod's untagged frames. 0 means no VLAN. */
   vlan?: number;
-  /** VLANs that the pod sees with their tags: single VLANs (id) and ranges (minID and maxID). Untagged frames belong to vlan or, without that key, to VLAN 1. */
+  /** VLANs whose frames the pod sends and receives with tags: single VLANs (id) and ranges (minID and maxID). Untagged frames belong to the VLAN in vlan or, without that key, to VLAN 1. */
   vlanTrunk?: {
     /** One VLAN. */
     id?: number;
@@ -31,23 +31,23 @@ export interface BridgeConfig extends NetworkConfig {
     /** Last VLAN of a range. */
     maxID?: number;
   }[];
-  /** With vlan or vlanTrunk: the pod is also in the bridge's default VLAN. */
+  /** With vlan or vlanTrunk, the pod is also in the bridge's default VLAN. */
   preserveDefaultVlan?: boolean;
   /** The pod can send only frames that have its own MAC address as the source. */
   macspoofchk?: boolean;
-  /** bridge: the bridge itself checks, with a locked port and a pinned address; nftables: rules like the Go plugin's. Without this key: bridge if the kernel supports it, otherwise nftables. */
+  /** bridge: the bridge checks the frames, with a locked port and a pinned address; nftables: nftables rules check the frames, as with the Go plugin. Without this key, podnic uses bridge if the kernel supports it, and otherwise nftables. */
   macspoofchkBackend?: "" | "bridge" | "nftables";
-  /** The pod cannot reach other isolated ports of the bridge, only ports that are not isolated, such as the uplink. */
+  /** The pod cannot reach other isolated ports of the bridge. It can reach only ports that are not isolated, such as the uplink. */
   portIsolation?: boolean;
-  /** The pod's interface stays down; a program in the pod has to bring it up. Cannot be combined with ipam. */
+  /** ADD leaves the pod's interface down, and a program in the pod must bring it up. Cannot be combined with ipam. */
   disableContainerInterface?: boolean;
-  /** For virtual machines that migrate: the interface gets no link-local address, so that nothing is sent with the pod's MAC address before the pod sends something itself. Cannot be combined with ipam. */
+  /** The interface gets no link-local address, so no frame with the pod's MAC address is sent before the pod sends one itself. Intended for virtual machines that migrate. Cannot be combined with ipam. */
   silent?: boolean;
-  /** IPv6 duplicate address detection; ADD waits until it is complete. */
+  /** Enables IPv6 duplicate address detection. ADD waits until it has finished. */
   enabledad?: boolean;
-  /** Let the kernel configure IPv6 addresses and routes from router advertisements. Off by default, because a pod on a shared network could otherwise redirect its neighbours' traffic (CVE-2020-10749). */
+  /** The kernel configures IPv6 addresses and routes from router advertisements. This is off by default, because otherwise a pod on a shared network could redirect its neighbours' traffic (CVE-2020-10749). */
   acceptRA?: boolean;
-  /** MAC address of the pod's interface, unless args, CNI_ARGS or runtimeConfig specifies one. If none is specified, ADD chooses a random address. */
+  /** MAC address of the pod's interface. args, CNI_ARGS and runtimeConfig take precedence. If none of them specifies an address, ADD chooses a random one. */
   mac?: string;
   args?: {
     cni?: {

@@ -58,7 +58,7 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
     throw new Failure(
       "invalid config",
       `"${name}" already exists but is not a bridge`,
-      `${what} "bridge" must be the name of a Linux bridge, or a free name; ADD then creates the bridge.`,
+      `${what} "bridge" must be the name of a Linux bridge, or an unused name. If the name is unused, ADD creates the bridge.`,
     );
   }
   checkState(found, call);
@@ -88,7 +88,7 @@ function checkFiltering(found: Bridge, { config, command }: Call<BridgeConfig>):
     "invalid config",
     `bridge "${name}" does not filter VLANs`,
     `"vlan" and "vlanTrunk" would have no effect. Run \`ip link set ${name} type bridge vlan_filtering 1\` ` +
-      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD do it with bridges.filterVlans in /etc/cni/podnic.json, or remove the keys.",
+      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD enable it (bridges.filterVlans in /etc/cni/podnic.json), or remove the keys.",
   );
 }
 

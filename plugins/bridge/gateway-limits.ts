@@ -61,7 +61,7 @@ function refuseWide(gateway: Prefix): void {
   if (named || gateway.length >= PUBLIC[gateway.address.family]) return;
   if (PRIVATE.some((subnet) => isWithin(gateway, subnet))) return;
   throw refusal(
-    `${formatPrefix(gateway)} would send the node's traffic to public addresses to the bridge`,
+    `${formatPrefix(gateway)} would make the node send its traffic for public addresses to the bridge`,
     `Correct the prefix length in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
   );
 }

@@ -234,7 +234,7 @@ function forward(gateways: Prefix[]): void {
       writeSysctl(key, "1");
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      const cure = `isGateway requires forwarding. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or let podnic write below /proc/sys.`;
+      const cure = `isGateway requires forwarding. Run \`sysctl -w ${key.replaceAll("/", ".")}=1\` on the host, or allow podnic to write to /proc/sys.`;
       throw new Failure("failed", `failed to enable forwarding: ${error.message}`, cure);
     }
   }

@@ -80,8 +80,8 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): 
   throw new Failure(
     "failed",
     `cannot name the port of ${far.name}: file exists`,
-    `The host already has links called ${portNames(call.attachment).join(", ")}. They belong to another program, or the ` +
-      "attachment already has ports and needs a DEL first.",
+    `The host already has links called ${portNames(call.attachment).join(", ")}. Either they belong to another program, or the ` +
+      "attachment already has these ports and must be removed with DEL first.",
   );
 }
 

@@ -50,7 +50,7 @@ describe("a card with the alias ens5", () => {
     plug({ alias: "ens5" }, { alias: "ens5" });
     del();
     expect(names()).toEqual(["dev20", "dev21"]);
-    expect(failure(add)).toBe('several devices may be "ens5": dev20, dev21');
+    expect(failure(add)).toBe('several devices might be "ens5": dev20, dev21');
     expect(names()).toEqual(["dev20", "dev21"]);
   });
 

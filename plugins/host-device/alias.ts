@@ -71,8 +71,8 @@ export function restoreNameByAlias(hostNs: NetNs, name: string): Link | undefine
   if (found.length > 1) {
     throw new Failure(
       "failed",
-      `several devices may be "${name}": ${found.map((each) => each.name).join(", ")}`,
-      `Each of them has this alias. Rename the right one (ip link set dev NAME name ${name}).`,
+      `several devices might be "${name}": ${found.map((each) => each.name).join(", ")}`,
+      `Each of them has this alias. Rename the correct one (ip link set dev NAME name ${name}).`,
     );
   }
   // As it is called now: what the alias says may be a pod's word.

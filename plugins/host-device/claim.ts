@@ -43,8 +43,8 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, hostNs: NetNs, sele
 function otherHasName(name: string, { name: spare }: Link): Failure {
   return new Failure(
     "failed",
-    `"${name}" is not the device that had this name before: that one is "${spare}" now`,
-    `Remove or rename "${name}"; the next ADD then takes "${spare}". If pods are to have the new "${name}", remove the mark of the old one (ip link set dev ${spare} alias "").`,
+    `"${name}" is a different device from before: the original device is now called "${spare}"`,
+    `Remove or rename "${name}". The next ADD then uses "${spare}". To give pods the new "${name}" instead, clear the alias of the original device (ip link set dev ${spare} alias "").`,
   );
 }
 

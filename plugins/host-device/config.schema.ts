@@ -6,16 +6,16 @@ export interface HostDeviceConfig extends NetworkConfig {
   device?: string;
   /** Selects the device by its link-layer address. */
   hwaddr?: string;
-  /** Selects the first interface of the device at this path below /sys/devices. */
+  /** Selects the first interface of the device with this path in /sys/devices. */
   kernelpath?: string;
-  /** Selects the first interface of the device with this PCI address, which must include the domain. The interface can be below a virtio device. */
+  /** Selects the first interface of the device with this PCI address, including a virtio device's interface. The address must include the domain. */
   pciBusID?: string;
-  /** The device has a userspace driver, so the pod gets no interface. With a PCI address, podnic checks the device's driver instead. */
+  /** The device has a userspace driver, so the pod gets no interface. If the configuration contains a PCI address, podnic ignores this key and checks the driver itself. */
   dpdkMode?: boolean;
   /** The pod's interface gets the addresses and routes that the device has on the host, in addition to IPAM's. */
   useInterfaceNetwork?: boolean;
   runtimeConfig?: {
-    /** Device that a device plugin allocated to the pod (capability deviceID): a PCI address, which takes precedence over pciBusID, or an auxiliary device such as mlx5_core.sf.4. */
+    /** Device that a device plugin allocated to the pod (capability deviceID). The value is a PCI address or an auxiliary device such as mlx5_core.sf.4. It takes precedence over pciBusID. */
     deviceID?: string;
   };
 }

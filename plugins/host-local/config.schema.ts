@@ -3,15 +3,15 @@ import type { NetworkConfig } from "../../src/cni/plugin.ts";
 import type { RouteConfig } from "../../src/config/defs.schema.ts";
 
 export type RangeConfig = {
-  /** Subnet that the addresses belong to; at least four addresses. */
+  /** Subnet of the addresses. It must contain at least four addresses. */
   subnet?: string;
   /** First address to allocate. Default: the subnet's second address. */
   rangeStart?: string;
-  /** Last address to allocate. Default: the subnet's last address; for IPv4, the one before it. */
+  /** Last address to allocate. Default: the subnet's last address, or for IPv4 the address before it. */
   rangeEnd?: string;
-  /** Next hop for routes without one; never allocated; can be outside the subnet. Default: the subnet's second address. */
+  /** Next hop for routes without one. It is never allocated, and can be outside the subnet. Default: the subnet's second address. */
   gateway?: string;
-  /** The result contains no gateway, and the second address is allocated like the others. */
+  /** The result contains no gateway, and host-local can also allocate the subnet's second address. */
   noGateway?: boolean;
 };
 
@@ -21,35 +21,35 @@ export interface HostLocalConfig extends NetworkConfig {
     type?: string;
     /** Range sets. A pod gets one address from each set, so IPv4 and IPv6 need separate sets. */
     ranges?: RangeConfig[][];
-    /** A single range, written without lists. It is a separate set, which comes before ranges. */
+    /** Subnet of a single range, as an alternative to ranges. The range is a separate set, which comes before the sets in ranges. */
     subnet?: string;
-    /** First address to allocate from that single range. */
+    /** First address to allocate from the single range. */
     rangeStart?: string;
-    /** Last address to allocate from that single range. */
+    /** Last address to allocate from the single range. */
     rangeEnd?: string;
-    /** For that single range: next hop for routes without one. */
+    /** Next hop for routes without one, in the single range. */
     gateway?: string;
-    /** For that single range: there is no gateway, and no address is reserved for one. */
+    /** The single range has no gateway, and no address is reserved for one. */
     noGateway?: boolean;
     /** Addresses and networks that are never allocated. */
     exclude?: string[];
     /** Routes to install in the pod; docs/configuration.md describes their keys. */
     routes?: RouteConfig[];
-    /** Directory of the lease files: below /var/lib/cni or /run/cni, or elsewhere in /var/lib, /run, /tmp or /var/tmp if only root can write there. */
+    /** Directory of the lease files. It must be below /var/lib/cni or /run/cni, or elsewhere in /var/lib, /run, /tmp or /var/tmp if only root can write there. */
     dataDir?: string;
-    /** resolv.conf file on the host to report as dns: below /etc, /run, /var/lib or /tmp, and not through a link. */
+    /** resolv.conf file on the host, whose settings the result contains as dns. It must be below /etc, /run, /var/lib or /tmp, and its path must not contain symbolic links. */
     resolvConf?: string;
   };
   args?: {
     cni?: {
-      /** Addresses requested through args, at most one per set, with or without prefix length. */
+      /** Addresses requested through args, with or without prefix length. At most one address for each set. */
       ips?: string[];
     };
   };
   runtimeConfig?: {
-    /** More sets, which come before all others (capability ipRanges). */
+    /** Additional sets, which come before all others (capability ipRanges). */
     ipRanges?: RangeConfig[][];
-    /** Addresses that the pod requested (capability ips), at most one per set, with or without prefix length. */
+    /** Addresses that the pod requested (capability ips), with or without prefix length. At most one address for each set. */
     ips?: string[];
   };
 }

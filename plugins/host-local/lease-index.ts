@@ -181,7 +181,7 @@ function indexPath(root: string, dev: number, ino: number): string {
 
 function stateText(seconds: number, nanoseconds: number): string {
   const boot = bootId();
-  if (boot === "") throw new Error("the boot has no ID");
+  if (boot === "") throw new Error("the kernel reports no boot ID");
   return `1 ${boot} ${seconds} ${nanoseconds}\n`;
 }
 

@@ -93,6 +93,6 @@ function refuseOther(
   throw new Failure(
     "failed",
     `master "${master.link.name}" already has ipvlan interfaces with ${key} ${current}, not ${nameOf(names, wants)}`,
-    `One of them is ${slave.link.name} in ${slave.where}. All interfaces on a master share one ${key}, so the new one would change it for all of them. Set "${key}": "${current}", or use another master.`,
+    `One of them is ${slave.link.name} in ${slave.where}. All interfaces on a master have the same ${key}, so the new one would change it for all of them. Set "${key}": "${current}", or use another master.`,
   );
 }

@@ -53,7 +53,7 @@ function checkSenders(call: Call<MacvlanConfig>): void {
 }
 
 function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
-  return new Failure("invalid config", `other keys contradict macvlan mode ${modeOf(call)}`, why);
+  return new Failure("invalid config", `other keys conflict with macvlan mode ${modeOf(call)}`, why);
 }
 
 const kind: UpperKind<MacvlanConfig> = {

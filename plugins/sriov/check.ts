@@ -24,7 +24,7 @@ export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface):
   if (attribute !== undefined) {
     const where = `VF ${vf.index} of ${vf.pf.name} (${pci})`;
     throw checkFailure(
-      `${attribute} of ${where} is not as configured`,
+      `${attribute} of ${where} does not match the configuration`,
       `Compare \`ip link show dev ${vf.pf.name}\` with the configuration.`,
     );
   }

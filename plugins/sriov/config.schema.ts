@@ -2,40 +2,40 @@
 import type { NetworkConfig } from "../../src/cni/plugin.ts";
 
 export interface SriovConfig extends NetworkConfig {
-  /** PCI address of the virtual function; the runtime sets it to the one that the device plugin allocated. */
+  /** PCI address of the virtual function. The runtime sets it to the function that the device plugin allocated. */
   deviceID?: string;
-  /** VLAN of the virtual function; 0 means none. Unchanged if absent. */
+  /** VLAN of the virtual function. 0 means no VLAN. Without this key, it is not changed. */
   vlan?: number;
-  /** Priority of the VLAN's frames; requires vlan. */
+  /** Priority of the VLAN's frames. Requires vlan. */
   vlanQoS?: number;
-  /** 802.1q or 802.1ad, in upper or lower case; requires vlan. */
+  /** 802.1q or 802.1ad, in upper or lower case. Requires vlan. */
   vlanProto?: string;
-  /** MAC address of the virtual function, in any notation; runtimeConfig, args and CNI_ARGS take precedence. Unchanged if absent. */
+  /** MAC address of the virtual function, in any notation. runtimeConfig, args and CNI_ARGS take precedence. If none of them specifies an address, it is not changed. */
   mac?: string;
-  /** MTU, at most the virtual function's maximum; restored afterwards. 0 leaves it unchanged. */
+  /** MTU, at most the virtual function's maximum. DEL restores the original MTU. With 0, it is not changed. */
   mtu?: number;
-  /** Whether the card drops frames whose source address is not the virtual function's. Unchanged if absent. */
+  /** Whether the card drops frames whose source address is not the virtual function's. Without this key, the setting is not changed. */
   spoofchk?: "" | "on" | "off";
-  /** Whether the host trusts the virtual function, for example to use promiscuous mode. Unchanged if absent. */
+  /** Whether the host trusts the virtual function, which then may use promiscuous mode, for example. Without this key, the setting is not changed. */
   trust?: "" | "on" | "off";
-  /** Link state of the virtual function: auto follows the port, enable means always up, disable means always down. Unchanged if absent. */
+  /** Link state of the virtual function: auto follows the port, enable means always up, disable means always down. Without this key, it is not changed. */
   link_state?: "" | "auto" | "enable" | "disable";
-  /** Guaranteed transmit rate in Mbit/s; 0 means none. Unchanged if absent. */
+  /** Guaranteed transmit rate in Mbit/s. 0 means no guarantee. Without this key, it is not changed. */
   min_tx_rate?: number;
-  /** Maximum transmit rate in Mbit/s; 0 means no limit. Unchanged if absent. */
+  /** Maximum transmit rate in Mbit/s. 0 means no limit. Without this key, it is not changed. */
   max_tx_rate?: number;
   args?: {
     cni?: {
-      /** MAC address requested through args; takes precedence over MAC in CNI_ARGS. */
+      /** MAC address requested through args. It takes precedence over MAC in CNI_ARGS. */
       mac?: string;
     };
   };
   runtimeConfig?: {
     /** MAC address that the pod requested (capability mac). */
     mac?: string;
-    /** Used if there is no top-level deviceID. */
+    /** PCI address of the virtual function. podnic uses it only if there is no top-level deviceID. */
     deviceID?: string;
-    /** File in which Multus expects information about the device; podnic adds the physical function's address to it. */
+    /** File with information about the device, for Multus. podnic adds the physical function's address to it. */
     CNIDeviceInfoFile?: string;
   };
 }

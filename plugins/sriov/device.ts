@@ -47,7 +47,11 @@ export function findVf(route: RouteSocket, pci: string): Vf {
 export function findOnPf(route: RouteSocket, pci: string): Vf {
   const base = `/sys/bus/pci/devices/${pci}`;
   if (!isPciDevice(pci))
-    fail(pci, `there is no ${base}`, "The VF was removed after it was allocated. Was sriov_numvfs changed?");
+    fail(
+      pci,
+      `there is no ${base}`,
+      "The VF was removed after it was allocated. sriov_numvfs might have been changed.",
+    );
   const pfPci = physicalFunction(pci);
   if (pfPci === undefined) {
     const isPf = virtualFunctionCount(pci) > 0;

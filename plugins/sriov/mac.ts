@@ -141,6 +141,6 @@ function notTaken(vf: Vf, message: string, mac: string, passing = false): Failur
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${message}`,
     passing
       ? "The VF is being reset, or its PF is down; podnic retried for 2 s."
-      : `The VF's driver does not accept ${mac}. \`ip link show dev ${vf.pf.name}\` shows the address that the PF gives it.`,
+      : `The VF's driver does not accept ${mac}. \`ip link show dev ${vf.pf.name}\` shows the address that the PF assigns to it.`,
   );
 }

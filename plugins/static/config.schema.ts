@@ -10,7 +10,7 @@ export interface StaticConfig extends NetworkConfig {
     addresses?: {
       /** Address with prefix length. */
       address?: string;
-      /** Next hop for routes without one; it can be in any network. */
+      /** Next hop for routes without one. It can be in any network. */
       gateway?: string;
       /** Ignored; podnic takes the version from the address. */
       version?: string;

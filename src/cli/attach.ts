@@ -26,11 +26,11 @@ the path of a network namespace, or its name in "ip netns". These commands need 
 
 podnic's own plugins run in this process; other plugins (tuning, dhcp) are looked up in CNI_PATH or, by default, in /opt/cni/bin.
 Results are kept in /var/lib/cni/results in libcni's format, so cnitool and podnic can check and delete what the other one added. The
-container ID is the same as cnitool's. cnitool's variables (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are the options'
-defaults.
+container ID is the same as cnitool's. cnitool's variables (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are
+the defaults of the options.
 
 --trace shows each message to and from the kernel on stderr: ">" is a request that changes something, written as an ip command; ">?"
-is a query; "<" is an answer. The type, flags and attributes follow, with the names from the kernel's headers.
+is a query; "<" is a reply. The type, flags and attributes follow, with the names from the kernel's headers.
 
 Exit status: 0 done, 1 failed (the error is on stderr; with --json, the plugin's error document is also on stdout), 2 wrong command
 line.`;
@@ -87,7 +87,7 @@ function attachCommand(
       .option("--cap-args <json>", 'capability arguments; each plugin gets those in its "capabilities"')
       .option(...CONF_DIR)
       .option("--path <dirs>", "directories of other plugins, separated by colons (default: /opt/cni/bin)")
-      .option("--trace", "show each netlink message, both ways, on stderr")
+      .option("--trace", "show each netlink message, sent or received, on stderr")
       .option("--json", "print an error as a CNI error document")
       .action((network: string, netns: string, options: Options) => {
         requireRootFor(name, "this command enters namespaces and changes interfaces");

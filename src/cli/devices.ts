@@ -17,7 +17,7 @@ const epilogue = `STATE is one of
   unbound    it has no driver
   virtual    a virtual interface (with --all)
 
-  podnic devices                  cards, virtual functions, and everything pods hold
+  podnic devices                  cards, virtual functions, and all devices that pods have
   podnic devices --watch          repeats the list after every change, until Ctrl-C
   podnic devices --json | jq -r '.[] | select(.state == "free") | .pci'`;
 

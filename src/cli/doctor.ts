@@ -11,11 +11,11 @@ import { collect, findDamaged, findGarbage } from "./node/garbage.ts";
 import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import { note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
-const epilogue = `Without --fix, nothing is changed. --fix cleans up after pods whose namespace is certainly gone, as podnic gc does for one network. It
-shows what it would do, and asks first. You have to fix everything else; each finding says how.
+const epilogue = `Without --fix, nothing is changed. --fix cleans up after pods whose namespaces were certainly deleted, as podnic gc does for one network. It
+first shows what it would do, and asks for confirmation. You must fix all other problems yourself; each finding says how.
 
   podnic doctor
-  podnic doctor --fix           asks on a terminal; without a terminal, or with --json, it needs --yes
+  podnic doctor --fix           asks for confirmation; without a terminal, or with --json, use --yes
   podnic doctor --json | jq -r '.findings[] | select(.level == "error") | .found'
 
 Exit status: 0 nothing needs to be done, 1 there are warnings or errors (with --fix: some remain).`;
@@ -54,7 +54,7 @@ function fix(yes: boolean, json: boolean): object[] {
     print("\n");
   }
   if (!yes && (json || !agreed())) {
-    note(json ? "nothing was done: --json cannot ask, so add --yes" : "nothing was done");
+    note(json ? "nothing was done: --json does not ask for confirmation, so add --yes" : "nothing was done");
     return [];
   }
   const collected = collect(garbage);
@@ -82,7 +82,7 @@ interface Options {
 }
 
 export const doctorCommand = (): Command =>
-  command("doctor", "examine this node: kernel, plugins, configurations, state", epilogue)
+  command("doctor", "check this node: kernel, plugins, configurations, state", epilogue)
     .option("--fix", "clean up after deleted pods, after showing what would be done")
     .option("--yes", "with --fix: do not ask for confirmation")
     .option("--json", "as JSON")

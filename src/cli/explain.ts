@@ -64,7 +64,7 @@ function show({ network, netns, ifName, containerId, parts, result, refusal, unk
     print(`\n${paint("It would fail:", "red")} ${oneLine(refusal.msg)}\n`);
     if (refusal.details !== "") print(`  ${oneLine(refusal.details)}\n`);
     if (number > 0) print("  The steps above would be undone.\n");
-  } else if (unknown !== undefined) print(`\nThe rest is not known: ${unknown}.\n`);
+  } else if (unknown !== undefined) print(`\npodnic cannot determine the next steps: ${unknown}.\n`);
   else print(`\nResult:\n${JSON.stringify(result, null, 2)}\n`);
 }
 

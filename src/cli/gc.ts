@@ -13,19 +13,19 @@ import { removeResult, staleResults } from "./node/results.ts";
 import { isPath, networksIn } from "./runtime/networks.ts";
 import { type Cell, note, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const epilogue = `Restores each device whose pod's namespace is gone, releases each lease whose container is certainly gone (see podnic leases), and
-removes what bridge keeps for such pods: ports, the rules of macspoofchk and ipMasq, and the gateway of a VLAN without pods. Anything
-that might be in use is left unchanged, so gc can run at any time. It also removes old results that "podnic add" cached.
+const epilogue = `Restores each device whose pod's namespace was deleted, releases each lease whose container was certainly deleted (see podnic leases), and
+removes what bridge created for such pods: ports, rules of macspoofchk and ipMasq, and the gateway of a VLAN without pods. gc does not
+change anything that might be in use, so it can run at any time. It also removes old results that "podnic add" cached.
 NETWORK is the name of a network, or a file that defines one.
 
   podnic gc fast --dry-run
   podnic gc fast
-  podnic gc --all                                  every network of this node
+  podnic gc --all                                  all networks on this node
   podnic gc --all --every 15                       every 15 minutes until SIGTERM; prints only what it does
 
-No runtime calls GC by itself. deploy/systemd contains a timer, deploy/gc a DaemonSet.
+No container runtime calls GC automatically. deploy/systemd contains a timer for gc, and deploy/gc a container for the DaemonSet.
 
-Exit status: 0 nothing is left to do, 1 something could not be removed or judged, 2 wrong command line.`;
+Exit status: 0 nothing is left to do, 1 something could not be removed, or gc could not tell whether it is in use, 2 wrong command line.`;
 
 /** For programs: what it was, and what became of it. */
 export function asJson(garbage: Garbage, collected?: Collected): object {
@@ -120,8 +120,8 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
 function saysDoubt({ namespaces }: Node): boolean {
   for (const directory of namespaces.doubtful) {
     note(
-      `cannot tell what is left over: ${directory} contains no network namespace of a pod on this node, so it might not be the node's. podnic left ` +
-        "everything unchanged that belongs to namespaces in this directory. Run podnic gc on the node, or in a container with the node's /run and its processes (hostPID).",
+      `cannot tell which pods still exist: ${directory} contains no network namespace of a pod on this node, so it might not be the node's directory. podnic left ` +
+        "everything that belongs to namespaces in this directory unchanged. Run podnic gc on the node, or in a container that has the node's /run and its PID namespace (hostPID).",
     );
   }
   return namespaces.doubtful.length > 0;
@@ -193,7 +193,7 @@ export const gcCommand = (): Command =>
   command("gc", "clean up after deleted pods", epilogue)
     .argument("[network]", "name of a network, or a file")
     .option("--network <name>", "same as the argument")
-    .option("--all", "every network of this node")
+    .option("--all", "all networks on this node")
     .option("--every <minutes>", "repeat until SIGTERM")
     .option("--dry-run", "list what would be done, without doing it")
     .option("--json", "print JSON; with --every, one document per round")

@@ -19,7 +19,7 @@ export function readInput(path: string): string {
     if (!(error instanceof SystemError)) throw error;
     throw new Failure("io", error.message, "Specify a readable file.");
   }
-  throw new Failure("io", `${path} is larger than ${LIMIT} bytes`, "Is this the right file?");
+  throw new Failure("io", `${path} is larger than ${LIMIT} bytes`, "Check whether this is the right file.");
 }
 
 function readRegular(path: string): Uint8Array | undefined {

@@ -9,25 +9,25 @@ import { cureOfRefusal, UsageError } from "./exit.ts";
 import { BACKUP, type Change, type InstallOptions, install, isDirectory, uninstall } from "./install/directory.ts";
 import { note, printJson, printTable } from "./terminal.ts";
 
-const installLesson = `While install works, no plugin is missing or half-written: runtimes can start plugins, and older ones can run. It refuses to replace a
-file that is neither podnic, nor one of the Go plugins, nor sriov-cni. After the first --backup, every install keeps the files that it
-replaces; podnic uninstall restores the last ones.
+const installLesson = `During the installation, no plugin is missing or incomplete. Runtimes can start plugins, and running plugins are not affected. Without
+--force, install replaces a file only if it is podnic, a Go plugin or sriov-cni. After the first --backup, every install keeps the files
+that it replaces. podnic uninstall restores the last replaced version of each file.
 
   podnic install /opt/cni/bin                      all plugins
   podnic install --backup /opt/cni/bin             keep replaced files, so that podnic uninstall can restore them
   podnic install --only macvlan ipvlan -- /opt/cni/bin
   podnic install /host/opt/cni/bin                 in a container, with the host's directory mounted there
 
-Without <dir>, it takes the arguments of sriov-cni's image, and does what that image does: it installs the plugin sriov (and podnic)
-in /host/opt/cni/bin, and then waits for SIGTERM, so that its container keeps running. The SR-IOV operator and dra-driver-sriov run it
-this way.
+Without <dir>, install accepts the arguments of sriov-cni's image and does the same as that image: it installs sriov (and podnic) in
+/host/opt/cni/bin, and then waits for SIGTERM, so that its container keeps running. The SR-IOV operator and dra-driver-sriov use it this
+way.
 
   podnic install --no-sleep                        do not wait
   podnic install --cni-bin-dir=/host/usr/libexec/cni`;
 
-const uninstallLesson = `Removes only podnic's files. In the same step, it restores the files that "install --backup" kept, so that no plugin is missing in
-between. It also restores plugins whose podnic file has already been removed. Pods keep running; the Go plugins' DEL can clean up after
-podnic.
+const uninstallLesson = `Removes only podnic's files. In the same step, it restores the files that "install --backup" kept, so no plugin is missing in between.
+It also restores plugins whose podnic file has already been removed. Running pods are not affected, and the Go plugins' DEL can clean up
+after podnic.
 
   podnic uninstall /opt/cni/bin
   podnic uninstall --only sriov -- /opt/cni/bin`;
@@ -76,7 +76,7 @@ function changing<T>(dir: string, act: () => T): T {
     return act();
   } catch (error) {
     if (!(error instanceof SystemError) || !hasErrno(error, "EACCES", "EPERM", "EROFS")) throw error;
-    throw new Failure("io", `${dir} cannot be changed: ${error.message}`, cureOf(error.code));
+    throw new Failure("io", `cannot write to ${dir}: ${error.message}`, cureOf(error.code));
   }
 }
 
@@ -118,7 +118,7 @@ export const installCommand = (): Command =>
 export const uninstallCommand = (): Command =>
   command("uninstall", "remove podnic's plugins, and restore the plugins that they replaced", uninstallLesson)
     .argument("<dir>", directory)
-    .option("--only <name...>", "only these plugins; podnic itself stays; -- ends the list")
+    .option("--only <name...>", "only these plugins, and not podnic itself; -- ends the list")
     .option("--json", "print what was done as JSON")
     .action((dir: string, { only = [], json }: Options) => {
       const changes = changing(dir, () => uninstall(dir, only));

@@ -8,12 +8,12 @@ import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import type { Pool } from "./node/pools.ts";
 import { type Cell, type Colour, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const epilogue = `HOLDER says whether the container that holds the address still exists:
+const epilogue = `HOLDER shows whether the container that holds the address still exists:
   alive    a namespace, a record or the container runtime shows that it exists
   gone     its namespace is gone, or the lease is older than this boot; podnic gc releases it
   unknown  nothing on this node refers to it; the lease is left unchanged
 
-The ranges, and so the numbers of free addresses, come from /etc/cni/net.d, /etc/cni/multus/net.d and libcni's cache of running pods.
+podnic reads the ranges from /etc/cni/net.d, /etc/cni/multus/net.d and libcni's cache of running pods.
 
   podnic leases --network fast
   podnic leases --data-dir /var/lib/cni/other       a "dataDir" that no configuration here names

@@ -21,10 +21,10 @@ import { statusCommand } from "./status.ts";
 import { note, print } from "./terminal.ts";
 import { validateCommand } from "./validate.ts";
 
-const epilogue = `A container runtime calls podnic by the name of a plugin. If it is called as podnic with CNI_COMMAND set, the "type" in the
-configuration selects the plugin. Otherwise it is the command that is described here.
+const epilogue = `A container runtime runs podnic under the name of a plugin. If podnic runs under its own name and CNI_COMMAND is set, the "type" in the
+configuration selects the plugin. Otherwise, podnic is the command that this text describes.
 
-Install it where the runtime looks for plugins:
+Install podnic in the directory where the runtime looks for plugins:
   podnic install /opt/cni/bin
 
 Try a network by hand, as a runtime would (as root; replace eth0 with your own device):

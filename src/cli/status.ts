@@ -9,13 +9,13 @@ import { Exit, Status } from "./exit.ts";
 import { countInWords } from "./leases.ts";
 import { paint, plural, print, printJson } from "./terminal.ts";
 
-const epilogue = `Lists what needs attention, errors before warnings, and then each part of the node on one line. podnic doctor examines the same and
-lists everything; podnic devices and podnic leases show who has what. Only root can see the devices and leases of pods.
+const epilogue = `Lists the problems (errors, then warnings), and then each part of the node on one line. podnic doctor checks the same parts, and lists
+all findings. podnic devices and podnic leases show which pod has which device or address. Only root can see the devices and leases.
 
   podnic status
   podnic status --json | jq '.errors'
 
-Exit status: 0 nothing needs attention, 1 there are errors or warnings, 2 wrong command line.`;
+Exit status: 0 no problems, 1 there are errors or warnings, 2 wrong command line.`;
 
 /** More than fit on a screen are counted: podnic doctor lists them. */
 const MOST = 8;
@@ -93,7 +93,7 @@ function partInWords({ errors, warnings, examined, summary }: Part): string {
 }
 
 export const statusCommand = (): Command =>
-  command("status", "show the state of this node on one screen", epilogue)
+  command("status", "show a summary of this node's state", epilogue)
     .option("--json", "as JSON")
     .action(({ json }: { json?: boolean }) => {
       const seen = overview(examine());

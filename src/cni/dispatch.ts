@@ -194,6 +194,6 @@ function others(plugin: Plugin, call: Call): void {
 /** GC works with what is valid and then says what was not; DEL, of which runtimes expect no error, only logs it. */
 function reportIgnored({ ignored }: Call): void {
   if (ignored.length === 0) return;
-  const done = "GC ignored this value and collected everything that does not depend on it.";
+  const done = "GC ignored this value and cleaned up everything that does not depend on it.";
   throw new Failure("invalid config", `failed to load netconf: ${ignored[0]}`, done);
 }

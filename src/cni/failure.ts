@@ -18,8 +18,8 @@ const cures: { [code: string]: string | undefined } = {
   ENOBUFS: "The kernel is out of buffers. Try again.",
   EAGAIN: "Another process is using the resource. Try again.",
   EBUSY: "The device is in use. `ip -d link` shows what uses it.",
-  EOPNOTSUPP: "This kernel does not support the operation. Is the module installed?",
-  EPROTONOSUPPORT: "This kernel does not support the operation. Is the module installed?",
+  EOPNOTSUPP: "This kernel does not support the operation. A kernel module might be missing.",
+  EPROTONOSUPPORT: "This kernel does not support the operation. A kernel module might be missing.",
   EAFNOSUPPORT: "This kernel does not support the protocol. IPv6 might be disabled.",
   ENODEV: "The device is gone, or the kernel lacks a module for it.",
   ETXTBSY: "The file is being written. Try again when the installation has finished.",
@@ -90,7 +90,7 @@ export function toFailure(error: unknown): Failure {
 
 const cureForRoot =
   "permission denied although podnic is root: lsattr shows whether the file or its directory is immutable (chattr -i); " +
-  "a security module, or a container without capabilities, forbids it as well";
+  "a security module or missing capabilities can be the cause as well";
 
 /** Of a file: root has the right, and something else is in the way. */
 function isRefusedToRoot(error: SystemError | NetlinkError): boolean {

@@ -1,26 +1,26 @@
 // From defs.schema.json, by `npm run keys`: what is valid. Not to be edited.
 
 export type NetworkConfig = {
-  /** Version of the CNI specification; it determines the format of the result. */
+  /** Version of the CNI specification. It determines the format of the result. */
   cniVersion?: string;
-  /** Name of the network. Required; if it is missing, Multus uses the name of the NetworkAttachmentDefinition. */
+  /** Name of the network (required). If it is missing, Multus sets it to the name of the NetworkAttachmentDefinition. */
   name?: string;
-  /** Name of the plugin; the runtime uses it to find the executable. */
+  /** Name of the plugin, which the runtime uses to find the executable. */
   type?: string;
-  /** Source of the interface's addresses; without a type, it gets none. The other keys are the IPAM plugin's. */
+  /** Plugin that provides the interface's addresses, and the configuration of this plugin. Without a type, the interface gets no addresses. */
   ipam?: {
     /** Name of the IPAM plugin. static and host-local are built in; podnic runs any other plugin as a separate program. */
     type?: string;
     [key: string]: unknown;
   };
   dns?: DnsConfig;
-  /** Keys of runtimeConfig that the runtime can set. */
+  /** Keys that the runtime can set in runtimeConfig. */
   capabilities?: unknown;
   /** Set by the runtime. */
   runtimeConfig?: { [key: string]: unknown };
   /** panic, error, warning, info, debug or verbose; any other value means info, as in sriov-cni. */
   logLevel?: string;
-  /** Log file, `….log` below /var/log, /run or /tmp. If this key is absent, the log goes to stderr. */
+  /** Log file, whose name must end in .log, below /var/log, /run or /tmp. Without this key, the plugin writes its log to stderr. */
   logFile?: string;
   [key: string]: unknown;
 };
@@ -45,10 +45,10 @@ export type RouteConfig = {
   mtu?: number;
   /** TCP maximum segment size to advertise. */
   advmss?: number;
-  /** Metric; the lowest wins. */
+  /** Metric. The kernel uses the route with the lowest metric. */
   priority?: number;
   /** Routing table. Default: 254 (main). */
   table?: number;
-  /** 0 global, 253 link, 254 host. */
+  /** Scope: 0 for global, 253 for link, 254 for host. */
   scope?: number;
 };

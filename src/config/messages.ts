@@ -115,7 +115,7 @@ function expectation(error: ErrorObject, value: unknown): string {
     case "maxItems":
       return `must have at most ${String(params.limit)} entries`;
     default:
-      return `does not fit the schema (${error.keyword})`;
+      return `does not match the schema (${error.keyword})`;
   }
 }
 

@@ -10,14 +10,14 @@ export type PolicyConfig = {
     source?: string[];
   };
   bridges?: {
-    /** Bridges that a network can use or create. Without this key, any bridge. */
+    /** Bridges that a network can use or create. Without this key, a network can use or create any bridge. */
     names?: string[];
     /** Subnets whose addresses a network can add to the node with isGateway. Without this key, a network can add any address that the node neither has on another interface nor reaches directly over one. */
     gateways?: string[];
     /** Bridges on which ADD enables VLAN filtering if a configuration has vlan or vlanTrunk. On other bridges without VLAN filtering, such an ADD fails. */
     filterVlans?: string[];
   };
-  /** Additional directories that the paths in a configuration can name or lie below. */
+  /** Additional directories for the paths in a configuration. A path can be one of these directories, or below one. */
   paths?: {
     dataDir?: string[];
     logFile?: string[];

@@ -122,7 +122,7 @@ export function addVlanDevice(route: RouteSocket, parent: number, name: string, 
 
 /**
  * Begins: the link is up, has this alias, and makes up no IPv6 address of its own. A port of a bridge needs none, and the packets that come with
- * one would go to the pod. False for `quiet` where the kernel has no IPv6.
+ * one would go to the pod. False for `quiet` where the kernel does not support IPv6.
  */
 export function beginBringUp(route: RouteSocket, index: number, alias: string | undefined, quiet: boolean): void {
   const writer = route.begin(`ip link set ${index} addrgenmode none alias "${alias ?? ""}" up`, c.RTM_NEWLINK, 0);
@@ -130,7 +130,7 @@ export function beginBringUp(route: RouteSocket, index: number, alias: string | 
   if (quiet) beQuiet(writer);
 }
 
-/** The kernel gives the link no link-local address when it comes up. EAFNOSUPPORT: the kernel has no IPv6, and gives none anyway. */
+/** The kernel gives the link no link-local address when it comes up. EAFNOSUPPORT: the kernel does not support IPv6, and gives none anyway. */
 export function silence(route: RouteSocket, index: number): void {
   const writer = route.begin(`ip link set ${index} addrgenmode none`, c.RTM_NEWLINK, 0);
   writeLink(writer, index, 0, 0, {});

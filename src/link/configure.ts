@@ -186,11 +186,11 @@ function throwRouteRefusals(
 
 function routeCure(error: NetlinkError, { dst }: NewRoute): string {
   if (dst.address.family === 6 && ["EOPNOTSUPP", "EAFNOSUPPORT", "EACCES"].includes(error.code))
-    return `This node has no IPv6, or it is disabled on the interface. Remove the route ${formatPrefix(dst)} from the configuration.`;
+    return `IPv6 is disabled on this node or on the interface. Remove the route ${formatPrefix(dst)} from the configuration.`;
   if (error.code === "ENETUNREACH")
     return "The gateway is not reachable on this interface. Add its subnet, or an on-link route to it.";
   if (error.code === "EINVAL")
-    return "The kernel does not accept such a route. Is the gateway a broadcast or multicast address?";
+    return "The kernel does not accept such a route. The gateway might be a broadcast or multicast address.";
   return "";
 }
 
@@ -221,7 +221,7 @@ function withoutIpv6(name: string): Failure {
   const what = `cannot give ${name} an IPv6 address`;
   if (readSysctl("net/ipv6/conf/all/disable_ipv6") === undefined) {
     const cure = "Boot without ipv6.disable=1, or remove IPv6 addresses from the IPAM configuration.";
-    return new Failure("failed", `${what}: the kernel has no IPv6`, cure);
+    return new Failure("failed", `${what}: the kernel does not support IPv6`, cure);
   }
   return new Failure(
     "invalid config",

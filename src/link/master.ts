@@ -102,7 +102,7 @@ function refuseTakenIndex({ code }: NetlinkError, { index, name }: Pick<NewLink,
   if (other === undefined || other.name === name) return;
   throw new Failure(
     "failed",
-    `failed to create ${name}: the pod already has the interface of this attachment, as "${other.name}"`,
+    `failed to create ${name}: the pod already has the interface of this attachment, under the name "${other.name}"`,
     "An earlier ADD was not followed by DEL, and the pod renamed the interface. Run DEL first.",
   );
 }
@@ -113,9 +113,9 @@ function refusal(error: NetlinkError, master: Link, kind: UpperLink): Failure {
   const causes: { [code: string]: string } = {
     EBUSY:
       master.slaveKind === ""
-        ? `master "${master.name}" already has ${other} interfaces, and a device cannot have both kinds. Use another master, or ${other} for this network too.`
+        ? `master "${master.name}" already has ${other} interfaces, and a device cannot have both kinds. Use another master, or ${other} for this network as well.`
         : `master "${master.name}" is a port of a ${master.slaveKind}, which takes every packet that "${master.name}" receives. Use the ${master.slaveKind} as the master instead.`,
-    ENODEV: `master "${master.name}" was just removed.`,
+    ENODEV: `master "${master.name}" has just been removed.`,
     EOPNOTSUPP: `The kernel does not support ${kind}. Run \`modprobe ${kind}\`, or use a kernel built with it.`,
     EPERM: "Creating links requires CAP_NET_ADMIN in the namespaces of the master and the pod.",
     EADDRNOTAVAIL: "An interface cannot have this MAC address.",

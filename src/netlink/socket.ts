@@ -357,7 +357,7 @@ export class NetlinkSocket {
       });
       if (done) return;
     }
-    throw failure(operation, ETIMEDOUT, `no answer within ${DATAGRAMS} datagrams`);
+    throw failure(operation, ETIMEDOUT, `no reply within ${DATAGRAMS} datagrams`);
   }
 
   /**
@@ -396,9 +396,9 @@ class Truncated extends NetlinkError {}
 
 function grow(operation: string): NetlinkError {
   const size = inbox!.u8.length * 2;
-  if (size > INBOX_LIMIT) return failure(operation, 90, `the answer is larger than ${INBOX_LIMIT} bytes`);
+  if (size > INBOX_LIMIT) return failure(operation, 90, `the reply is larger than ${INBOX_LIMIT} bytes`);
   inbox = new Bytes(size);
-  return new Truncated(operation, 90, "EMSGSIZE", `the answer is larger than ${size / 2} bytes`);
+  return new Truncated(operation, 90, "EMSGSIZE", `the reply is larger than ${size / 2} bytes`);
 }
 
 /** Waits at most SO_RCVTIMEO for a datagram. */
@@ -424,5 +424,5 @@ function checkDeadline(operation: string, deadline: number): number {
 }
 
 function noAnswer(operation: string): NetlinkError {
-  return failure(operation, ETIMEDOUT, `no answer from the kernel within ${DEADLINE} ms`);
+  return failure(operation, ETIMEDOUT, `no reply from the kernel within ${DEADLINE} ms`);
 }

@@ -112,7 +112,7 @@ export function nftFailure(error: unknown, cannot: string): unknown {
     return new Failure(
       "try again",
       `${cannot}: ${error.message}`,
-      "EAGAIN: Other programs keep changing nftables. Try again.",
+      "EAGAIN: Other programs keep changing the nftables rules. Try again.",
     );
   }
   if (!(error instanceof NetlinkError || error instanceof SystemError)) return error;
@@ -124,7 +124,7 @@ export function nftFailure(error: unknown, cannot: string): unknown {
 
 function cures(error: NetlinkError | SystemError): string | undefined {
   if (isUnsupported(error.code) || (error.code === "EINVAL" && error instanceof NetlinkError)) {
-    return "This kernel has no nf_tables. Load the module (modprobe nf_tables) or build it (CONFIG_NF_TABLES, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET).";
+    return "This kernel does not support nf_tables. Load the module (modprobe nf_tables), or build a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_BRIDGE and CONFIG_NF_TABLES_INET.";
   }
   if (error.code === "ENOENT") {
     return "This kernel lacks a part of nf_tables. macspoofchk needs CONFIG_NF_TABLES_BRIDGE; ipMasq needs CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ.";
@@ -133,7 +133,7 @@ function cures(error: NetlinkError | SystemError): string | undefined {
     return "Another program's rule jumps to the chain. Find it (nft list ruleset) and remove it, then try again.";
   }
   if (error.code === "EPERM") {
-    return "podnic must run as root, or with CAP_NET_ADMIN. Or another program owns the table (flags owner).";
+    return "Either podnic does not run as root or with CAP_NET_ADMIN, or another program owns the table (flags owner).";
   }
   return undefined;
 }

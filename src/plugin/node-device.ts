@@ -36,7 +36,7 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
   }
   const known = routes ?? relevantRoutes(route, link.index);
   const tunnel = tunnelOver(route, link, known);
-  if (tunnel !== undefined) refuse(link, `carries the tunnel ${tunnel.name} (kind ${tunnel.kind}) of this node`);
+  if (tunnel !== undefined) refuse(link, `carries this node's tunnel ${tunnel.name} (kind ${tunnel.kind})`);
   const use = usedByNode(route, link, known);
   if (use === undefined) return;
   const what = describeRoute(use.route);

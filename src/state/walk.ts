@@ -30,7 +30,7 @@ export function walkToDirectory(path: string, create: { mode: number } | undefin
       if (next === undefined) {
         if (rest.length < behind) return undefined;
         const target = `${pathOf(dir)}/${name}`.replace("//", "/");
-        throw refused(path, `resolves to ${target}, which does not exist`, "Is a disk not mounted?");
+        throw refused(path, `resolves to ${target}, which does not exist`, "A disk might not be mounted.");
       }
       host.close(dir);
       dir = -1;

@@ -33,7 +33,7 @@ function ofGarbage(garbage: Garbage): Finding {
   const what = inWords(garbage);
   if (garbage.kind === "device" && garbage.holder.age === "elsewhere") {
     const cure =
-      "Run podnic in the network namespace of the node's runtime. If the runtime has been restarted in a new namespace, DEL drops the record.";
+      "Run podnic in the network namespace of the node's runtime. If the runtime has been restarted in a new namespace, DEL removes the record.";
     return finding("state", "warning", `${what} ${whose}: ${why}`, cure);
   }
   const cure = `${network === "" ? "podnic gc --all" : `podnic gc ${network}`}, or podnic doctor --fix`;
@@ -111,7 +111,7 @@ function checkRoot(path: string): Finding[] {
           "state",
           "error",
           `${path} is not a directory`,
-          "Move it away. Plugins create the directory when they need it.",
+          "Move this file to another place. Plugins create the directory when they need it.",
         ),
       ];
     }

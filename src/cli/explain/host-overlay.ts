@@ -115,7 +115,7 @@ export class HostOverlay {
 
   #run(command: Command): never {
     this.steps.add("run", `${command.path} with CNI_COMMAND=${command.env.CNI_COMMAND ?? ""}`);
-    throw new Unknown(`the next steps depend on the answer of ${command.path}`);
+    throw new Unknown(`the next steps depend on the output of ${command.path}`);
   }
 }
 

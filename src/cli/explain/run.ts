@@ -133,8 +133,11 @@ function explainForeign(overlay: HostOverlay, plugin: Config, stdin: string, { p
   host.close(delegate.file);
   const { prevResult } = JSON.parse(stdin);
   overlay.steps.add("run", `${delegate.path} with CNI_COMMAND=ADD`);
-  if (prevResult === undefined) throw new Unknown(`the next steps depend on the answer of ${delegate.path}`);
-  overlay.steps.add("note", "podnic does not know what it does, and assumes that it passes the result on unchanged");
+  if (prevResult === undefined) throw new Unknown(`the next steps depend on the output of ${delegate.path}`);
+  overlay.steps.add(
+    "note",
+    "podnic cannot predict what this plugin does, and assumes that it returns the result unchanged",
+  );
   return prevResult;
 }
 

@@ -140,7 +140,7 @@ function lookAgain({ lender, key }: Holder): Device | undefined {
     const device = look();
     if (device === undefined) return undefined;
     const { cure: _, ...rest } = device;
-    return { ...rest, state: "pod", why: `an ADD or DEL is at work on it: ${error.message}` };
+    return { ...rest, state: "pod", why: `an ADD or DEL is using it: ${error.message}` };
   }
 }
 
@@ -287,7 +287,11 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Judgement {
   if (former === undefined) return { state, why: "" };
   const why = `was "${former.name}", but another device ${getLink(route, former.name) === undefined ? "had" : "now has"} that name`;
   const rename = `ip link set dev ${link.name} name ${former.name} alias "${former.alias}"`;
-  return { state, why, cure: `When the name is free, run \`${rename}\`. Otherwise, the next DEL of the device does.` };
+  return {
+    state,
+    why,
+    cure: `When the name is free, run \`${rename}\`, or wait until the device's next DEL restores the name.`,
+  };
 }
 
 /** PCI network devices without an interface that we have met. */

@@ -192,6 +192,6 @@ export function networkIn(file: string): Network {
   throw new Failure(
     "invalid config",
     `${file} has ${networks.length} networks: ${networks.map(({ name }) => name).join(", ")}`,
-    "This command needs a file with one network. Put the network into a file of its own.",
+    "This command needs a file with one network. Put the network into a separate file.",
   );
 }

@@ -75,7 +75,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     } catch (error) {
       if (!(error instanceof Failure) || i === 0) throw error;
       const done = network.plugins.slice(0, i).map(({ type }) => String(type));
-      const kept = `The changes that ${done.join(", ")} made before remain in place until DEL.`;
+      const kept = `The earlier changes of ${done.join(", ")} remain until DEL.`;
       throw error.reworded(error.message, addDetails(error.details, kept));
     }
   }
@@ -108,7 +108,7 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
     throw new Failure(
       "unknown container",
       `there is no cached result for ${what}`,
-      "CHECK compares the interface with the result of ADD. Was the network ever added?",
+      "CHECK compares the interface with the result of ADD. Add the network first.",
     );
   }
   for (const plugin of network.plugins) {

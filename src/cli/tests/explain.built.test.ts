@@ -275,7 +275,7 @@ describe("plugins of others", () => {
   test("as IPAM plugin they make the rest unknown", () => {
     stranger();
     const explained = explain(write({ ...fixed, ipam: { type: "stranger" } }), ...path);
-    expect(explained.unknown).toContain("the next steps depend on the answer of");
+    expect(explained.unknown).toContain("the next steps depend on the output of");
     expect(steps(explained, "kernel")[0]).toMatch(/^ip link add/);
     expect(explained.status).toBe(0);
     expect(existsSync("/run/it-ran")).toBe(false);

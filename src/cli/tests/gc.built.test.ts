@@ -152,7 +152,7 @@ describe("podnic gc", () => {
     // With a process of the pod to be seen, and without.
     for (const then of ["kill $(cat /run/sleeper)", "true"]) {
       const said = sh(`${unshare} sh -c '${inside}' 2>&1`);
-      if (then === "true" || unshare.includes("p")) expect(said).toMatch(/cannot tell what is left over.*\n1\n$/s);
+      if (then === "true" || unshare.includes("p")) expect(said).toMatch(/cannot tell which pods still exist.*\n1\n$/s);
       expect(said).not.toMatch(/restored|released|removed/);
       expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
       expect(sh("ip -n blue link show net1")).toContain("net1");
@@ -168,7 +168,7 @@ describe("podnic gc", () => {
     const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
     // A pod by its process, whose number means something else there, too.
     const said = sh(`unshare -mpf --mount-proc sh -c '${prepare}; dist/podnic gc --all; echo $?' 2>&1`);
-    expect(said).toMatch(/cannot tell what is left over.*\n1\n$/s);
+    expect(said).toMatch(/cannot tell which pods still exist.*\n1\n$/s);
     expect(said).not.toMatch(/restored|released|removed|Nothing/);
     expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
     // With one of the node's pods in it, it is the node's.
@@ -257,7 +257,7 @@ describe("podnic gc", () => {
     // It does not see all processes of the machine.
     const gc = () => inNode("unshare --mount --pid --fork --mount-proc dist/podnic gc --all 2>&1 || true");
     const records = () => readdirSync(RECORDS).filter((name) => name.endsWith(".json"));
-    expect(gc()).toContain("the record goes with the DEL of its pod, or with podnic gc once a new pod has a device");
+    expect(gc()).toContain("The pod's DEL then removes the record, and so does podnic gc once a new pod has a device");
     expect(records()).toHaveLength(2);
     writeFileSync("/run/second.json", JSON.stringify({ cniVersion: "1.0.0", ...device("new", { name: "second" }) }));
     const request = "CNI_COMMAND=ADD CNI_CONTAINERID=c-new CNI_NETNS=/run/netns/pod2 CNI_IFNAME=net1 CNI_PATH=dist/cni";

@@ -37,7 +37,7 @@ test.each<[string, object, string[]]>([
   [
     "the MAC address that passthru has no use for",
     { ...macvlan, mode: "passthru", mac: "02:00:00:00:00:01" },
-    ["mac: other keys contradict macvlan mode passthru"],
+    ["mac: other keys conflict with macvlan mode passthru"],
   ],
   [
     "the sender that is no MAC address",

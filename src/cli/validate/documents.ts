@@ -95,7 +95,9 @@ function readObjects(text: string): Contents {
   }
   const nothing = contents.networks.length + contents.remarks.length === 0;
   if (nothing)
-    contents.remarks.push(remark("error", undefined, "", "it does not contain a network", "Is this the right file?"));
+    contents.remarks.push(
+      remark("error", undefined, "", "it does not contain a network", "Check whether this is the right file."),
+    );
   return contents;
 }
 
@@ -123,7 +125,7 @@ function whatIsNotYaml(document: Document): Remark | undefined {
   }
   const key = repeatedKey(document);
   if (key === undefined) return undefined;
-  return remark("error", key, "", "not YAML: Map keys must be unique", "Only one of them counts. Remove the others.");
+  return remark("error", key, "", "not YAML: Map keys must be unique", "Only one of them is used. Remove the others.");
 }
 
 function remark(level: Level, node: Node | null | undefined, path: string, text: string, cure = ""): Remark {

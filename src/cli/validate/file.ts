@@ -87,7 +87,7 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
     return { level: each.level, offset, path: path(each.pointer), text: each.text, cure: each.cure };
   });
   for (const { pointer, key } of repeated) {
-    const words = `${humanPath(pointer)} appears twice; only the last one counts`;
+    const words = `${humanPath(pointer)} appears twice; only the last one is used`;
     remarks.push({
       level: "warning",
       offset: text.position(key),

@@ -159,7 +159,7 @@ function checkCapabilities(config: Config): Finding[] {
   if (shape.length === 0) return [];
   return unknownKeys(capabilities, shape, "/capabilities").map((each) => ({
     ...each,
-    text: each.text.replace("is not a key that any plugin here reads", "is not a capability of any plugin here"),
+    text: each.text.replace("is not a known key", "is not a known capability"),
   }));
 }
 

@@ -43,13 +43,13 @@ export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also:
     return ++count > LISTED ? [] : [unknown(below, key, known)];
   });
   if (count <= LISTED) return findings;
-  const rest = `${humanPath(pointer)} has ${count - LISTED} more keys that no plugin here reads`;
+  const rest = `${humanPath(pointer)} has ${count - LISTED} more unknown keys`;
   return [...findings, finding("warning", pointer, rest, `Known keys: ${known.join(", ")}.`)];
 }
 
 function unknown(pointer: string, key: string, known: string[]): Finding {
   const meant = didYouMean(key, known);
   const cure = meant === "" ? `Known keys: ${known.join(", ")}.` : "";
-  const text = `${humanPath(pointer)} is not a key that any plugin here reads${meant}`;
+  const text = `${humanPath(pointer)} is not a known key${meant}`;
   return { ...finding("warning", pointer, text, cure), atKey: true };
 }

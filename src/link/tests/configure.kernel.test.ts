@@ -390,7 +390,7 @@ describe("what a refusal says", () => {
     sh("ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
     const error = caught(() => configure(spec(["10.1.2.3/24"], [{ dst: "::/0", gw: "fe80::1" }])));
     expect(error.details).toBe(
-      "This node has no IPv6, or it is disabled on the interface. Remove the route ::/0 from the configuration.",
+      "IPv6 is disabled on this node or on the interface. Remove the route ::/0 from the configuration.",
     );
   });
 

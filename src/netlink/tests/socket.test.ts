@@ -258,7 +258,7 @@ describe("errors of send and recv", () => {
     kernel.tick = 100;
     const route = kernel.open();
     nothing(route.begin("x", c.RTM_NEWLINK, 0));
-    expect(caught(() => route.run()).message).toContain("no answer from the kernel within 10000 ms");
+    expect(caught(() => route.run()).message).toContain("no reply from the kernel within 10000 ms");
     expect(kernel.buffers.length).toBeLessThan(2000);
   });
 

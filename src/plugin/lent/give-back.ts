@@ -304,7 +304,7 @@ function unclear(name: string, link: Link, path: string): Failure {
   return new Failure(
     "failed",
     `cannot tell whether "${link.name}" ${where} is ${name}`,
-    "The interface looks the same, but a pod could have faked everything that matches. podnic left the interface unchanged. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record. A virtual device disappears with its pod, and then DEL succeeds.",
+    "The interface has the same properties, but a pod can fake these properties. podnic left the interface unchanged. Remove it, or move it back by hand (ip link set dev NAME netns …) and remove the record. A virtual device disappears with its pod, and then DEL succeeds.",
   );
 }
 

@@ -44,7 +44,7 @@ export function requireOwnHome<D extends LoanData>(lender: Lender<D>, record: Lo
 
 export function ofAnotherHome(name: string, fate: "alive" | "unknown" = "alive"): Failure {
   const restarted =
-    "If it does, this node is a container that was restarted: the record goes with the DEL of its pod, or with podnic gc once a new pod has a device.";
+    "If podnic already runs there, this node is a container that was restarted. The pod's DEL then removes the record, and so does podnic gc once a new pod has a device.";
   return new Failure(
     "failed",
     `${name} was lent by a different network namespace, not by the one that podnic runs in`,

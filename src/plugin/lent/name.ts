@@ -65,7 +65,7 @@ function loanOf(
 
 function makeRoom(hostNs: NetNs, other: Link): void {
   const spare = spareName(hostNs, other.index);
-  log("info", "another device that is being returned has this name, so that device gets a temporary one", {
+  log("info", "this name belongs to another device that is also being returned; giving that device a temporary name", {
     name: other.name,
     interface: spare,
   });
@@ -107,7 +107,7 @@ function noteRenamed(name: string): void {
     withDirectory(RENAMED, { mode: 0o700 }, (dir) => writeFile(dir, name, new Uint8Array(0), 0o600));
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    log("warning", "cannot note that a device was renamed", { device: name, error: error.message });
+    log("warning", "cannot record that a device was renamed", { device: name, error: error.message });
   }
 }
 
