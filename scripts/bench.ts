@@ -27,7 +27,10 @@ import { enterSandbox, sh } from "./sandbox.ts";
 const flags = new Command("npm run bench --")
   .description("podnic and the Go plugins in one interleaved run: a markdown table of each measure, with ratios")
   .option("--rounds <n>", "calls of each kind", "40")
-  .option("--only <groups>", "these, separated by commas: version, host-device, macvlan, ipvlan, bridge, host-local")
+  .option(
+    "--only <groups>",
+    "these, separated by commas: version, host-device, macvlan, ipvlan, bridge, host-local, at-once",
+  )
   .option("--base <dir>", "plugins of another podnic, to compare with: dist/cni of its checkout")
   .parse()
   .opts<{ rounds: string; only?: string; base?: string }>();
@@ -178,6 +181,33 @@ function hostLocal(rounds: number, who: Implementation[], leases: number): Row[]
   return rows;
 }
 
+/** Calls that begin together: what they wait for is each other. */
+const AT_ONCE = 100;
+
+function atOnce(rounds: number, all: Implementation[], floor: Implementation): Row[] {
+  const pod = (i: number) => `pod-once${i}-`;
+  for (const i of [...all, floor].keys()) {
+    makeDevice(`once${i}`, pod(i));
+    for (let n = 0; n < AT_ONCE; n++) sh("ip", "netns", "add", `${pod(i)}${n}`);
+    bringUp(`once${i}`);
+  }
+  return ["without IPAM", "with host-local"].flatMap((ipam) => {
+    // The program takes no lock: two of it would take the same address.
+    const who = ipam === "without IPAM" ? [...all, floor] : all;
+    const names = ["ADD", "DEL"].map((command) => `macvlan ${command} ${ipam}, ${AT_ONCE} at once`);
+    return interleave(rounds, who, "macvlan", names, (i) => {
+      const config = {
+        cniVersion: version,
+        name: `once${i}`,
+        type: "macvlan",
+        master: `once${i}`,
+        ipam: ipams[ipam]!(i),
+      };
+      return ["ADD", "DEL"].map((command) => ({ command, netns: `/run/netns/${pod(i)}`, config, atOnce: AT_ONCE }));
+    });
+  });
+}
+
 function versions(rounds: number, who: Implementation[]): Row[] {
   const config = { cniVersion: version, name: "bench", type: "host-device" };
   return interleave(rounds, who, "host-device", ["VERSION"], () => [{ command: "VERSION", config }]);
@@ -258,6 +288,7 @@ function main(): void {
       macvlan: () => interfaces(rounds, [...who, ...node, floor], "macvlan", "master"),
       ipvlan: () => ipvlan(rounds, who),
       bridge: () => bridge(rounds, who, floor),
+      "at-once": () => atOnce(Math.ceil(rounds / 4), who, floor),
       "host-local": () => [...hostLocal(rounds, who, 10), ...hostLocal(rounds, who, 60_000)],
     };
     const wanted = flags.only?.split(",") ?? Object.keys(groups);

@@ -166,7 +166,7 @@ test("the C keeps to its budget", () => {
   const lines = (file: string) => readFileSync(file, "utf8").split("\n").length - 1;
   const own = readdirSync("src/host/quickjs").filter((name) => /\.[ch]$/.test(name));
   const count = (names: string[], dir: string) => names.reduce((sum, name) => sum + lines(join(dir, name)), 0);
-  expect(lines("src/host/quickjs/native.c")).toBeLessThanOrEqual(842);
-  expect(count(own, "src/host/quickjs")).toBeLessThanOrEqual(1012);
+  expect(lines("src/host/quickjs/native.c")).toBeLessThanOrEqual(862);
+  expect(count(own, "src/host/quickjs")).toBeLessThanOrEqual(1032);
   expect(count(readdirSync("scripts/build/patches"), "scripts/build/patches")).toBeLessThanOrEqual(470);
 });

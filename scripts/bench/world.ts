@@ -24,6 +24,8 @@ export interface Call {
   command: string;
   netns?: string;
   config: object;
+  /** So many calls at once, of containers and namespaces whose names end with 0, 1 and so on. */
+  atOnce?: number;
 }
 
 const work = join(cache, "bench");
@@ -133,6 +135,7 @@ export function measure(implementation: Implementation, plugin: string, call: Ca
     CNI_NETNS: call.netns ?? "/run/netns/none",
     CNI_IFNAME: "eth0",
     CNI_PATH: implementation.dir,
+    ...(call.atOnce === undefined ? {} : { AT_ONCE: `${call.atOnce}` }),
   };
   const program = join(implementation.dir, plugin);
   const { stdout } = spawnSync(launcher, [input, program], { env, encoding: "utf8", cwd: root });

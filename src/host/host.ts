@@ -148,6 +148,11 @@ export interface Host {
   symlink(target: string, path: string, dir?: Fd): void;
   /** flock(2) with LOCK_* bits; LOCK_NB makes it throw EAGAIN instead of waiting. */
   flock(fd: Fd, operation: number): void;
+  /**
+   * flock(2) LOCK_EX in the kernel's queue, for at most so many milliseconds. Says whether we have it. undefined: this host cannot end such a
+   * wait (Node).
+   */
+  flockWithin(fd: Fd, milliseconds: number): boolean | undefined;
 
   socket(domain: number, type: number, protocol: number): Fd;
   bind(fd: Fd, address: Uint8Array): void;

@@ -243,6 +243,13 @@ export class LinuxHost implements ProgramHost {
     this.call("flock", "", fd, operation);
   }
 
+  flockWithin(fd: Fd, milliseconds: number): boolean | undefined {
+    const answer = this.#kernel.lock?.(fd, Math.max(1, milliseconds));
+    if (answer === undefined || answer === 0) return answer === undefined ? undefined : true;
+    if (answer === -EINTR) return false;
+    throw new SystemError("flock", -answer, errnoName(-answer), errnoText(-answer));
+  }
+
   socket(domain: number, type: number, protocol: number): Fd {
     return this.call("socket", "", domain, type | SOCK_CLOEXEC, protocol);
   }

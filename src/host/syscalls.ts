@@ -82,6 +82,8 @@ export interface Kernel {
    * `alone`: in a session of its own and with no descriptor but `fd`. Its exit status is the errno, or 0. Absent: the host has no such processes.
    */
   errand?(nr: number, fd: number, data: Uint8Array, alone: boolean): number;
+  /** flock(2) LOCK_EX in the kernel's queue, for at most so many milliseconds: 0 or -errno. Absent: the host cannot end a wait. */
+  lock?(fd: number, milliseconds: number): number;
   /** UTF-8; lone surrogates become U+FFFD. */
   encode(text: string): Uint8Array;
   /** null when it is not UTF-8. */

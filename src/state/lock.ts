@@ -25,13 +25,16 @@ export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => 
   }
 }
 
-/**
- * LOCK_EX on an open file, within `timeout` ms. false: another process holds it. There is no flock(2) with a timeout, and who polls has
- * no place in the kernel's queue. A lock is held for a fraction of a millisecond, so that the first looks come quickly; a hundred waiters
- * that kept that up would take the processor from the holder.
- */
+/** LOCK_EX on an open file, within `timeout` ms. false: another process holds it. */
 export function lockWithin(fd: Fd, timeout: number): boolean {
-  if (tryLock(fd)) return true;
+  return tryLock(fd) || (timeout > 0 && (host.flockWithin(fd, timeout) ?? pollLock(fd, timeout)));
+}
+
+/**
+ * On a host that cannot end a wait in the kernel. A lock is held for a fraction of a millisecond, so that the first looks come quickly; a
+ * hundred waiters that kept that up would take the processor from the holder.
+ */
+function pollLock(fd: Fd, timeout: number): boolean {
   const start = host.monotonic();
   // Waiters that began together would go on together.
   let random = host.getpid();

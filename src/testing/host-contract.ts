@@ -182,7 +182,10 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
     const second = host.open(`${dir}/lock`, O_RDWR);
     host.flock(first, LOCK_EX);
     equal(failure(() => host.flock(second, LOCK_EX | LOCK_NB)).errno, EAGAIN, "errno");
+    // undefined: a host that cannot end the wait.
+    expect(host.flockWithin(second, 30) !== true, "waits no longer than asked");
     host.close(first);
+    expect(host.flockWithin(second, 30) !== false, "has it, once it is free");
     host.flock(second, LOCK_EX | LOCK_NB);
     host.close(second);
   },

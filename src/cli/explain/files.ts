@@ -70,6 +70,7 @@ export class FileOverlay {
     };
     host.futimens = () => {};
     host.flock = () => {};
+    host.flockWithin = () => true;
     host.fstat = (fd) => {
       const open = virtual(fd);
       return open === undefined ? real.fstat(fd) : statOf(open.node);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -530,6 +531,26 @@ static JSValue js_errand(JSContext *ctx, JSValueConst self, int argc, JSValueCon
   return JS_NewInt32(ctx, pid < 0 ? -errno : pid);
 }
 
+static void wake(int signal) { (void)signal; }
+
+// lock(fd, milliseconds): flock(2) LOCK_EX in the kernel's queue: 0, or -errno; -EINTR: the time is over. The timer repeats because a
+// signal that comes just before flock(2) begins interrupts nothing.
+static JSValue js_lock(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  int32_t fd, ms;
+  if (JS_ToInt32(ctx, &fd, argv[0]) < 0 || JS_ToInt32(ctx, &ms, argv[1]) < 0) return JS_EXCEPTION;
+  struct sigaction action = {.sa_handler = wake}, action_before;
+  struct itimerval timer = {{0, 20000}, {ms / 1000, ms % 1000 * 1000 + 1}};
+  sigset_t alarm, mask_before;
+  sigemptyset(&alarm), sigaddset(&alarm, SIGALRM);
+  sigaction(SIGALRM, &action, &action_before), sigprocmask(SIG_UNBLOCK, &alarm, &mask_before);
+  setitimer(ITIMER_REAL, &timer, NULL);
+  int answer = raw_syscall(SYS_flock, fd, LOCK_EX, 0, 0);
+  setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+  sigprocmask(SIG_SETMASK, &mask_before, NULL), sigaction(SIGALRM, &action_before, NULL);
+  return JS_NewInt32(ctx, answer);
+}
+
 // ---- loops: see src/host/loops.ts, whose functions say what is right. Positions come from TypeScript, and are checked.
 
 static bool get_positions(JSContext *ctx, JSValueConst *argv, int count, int32_t *positions, size_t size) {
@@ -661,7 +682,7 @@ static JSValue js_digest(JSContext *ctx, JSValueConst self, int argc, JSValueCon
 
 static const JSCFunctionListEntry functions[] = {
   JS_CFUNC_DEF("attributes", 6, js_attributes), JS_CFUNC_DEF("text", 3, js_text), JS_CFUNC_DEF("put", 3, js_put),
-  JS_CFUNC_DEF("plain", 1, js_plain), JS_CFUNC_DEF("errand", 4, js_errand),
+  JS_CFUNC_DEF("plain", 1, js_plain), JS_CFUNC_DEF("errand", 4, js_errand), JS_CFUNC_DEF("lock", 2, js_lock),
   JS_CFUNC_DEF("differences", 2, js_differences), JS_CFUNC_DEF("digest", 3, js_digest),
   JS_CFUNC_DEF("syscall", 7, js_syscall), JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 1, js_decode),
   JS_CFUNC_DEF("strings", 1, js_strings), JS_CFUNC_DEF("getenv", 1, js_getenv), JS_CFUNC_DEF("load", 0, js_load),
