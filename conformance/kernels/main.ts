@@ -11,7 +11,7 @@ import { CARDS, caseNames, type KernelResult, type Results, resultsFile, summary
 
 /** Debian's releases on x86-64, processors, and cards other than igb. */
 const KERNELS = ["bullseye", "bookworm", "trixie", "sid"];
-const PROCESSORS = ["arm64", "s390x"];
+const PROCESSORS = ["arm64", "s390x", "riscv64"];
 const GUESTS = [...KERNELS, ...PROCESSORS, ...Object.keys(CARDS)];
 const CARD_OPTIONS: Readonly<Record<string, readonly string[]>> = {
   virtio: ["--virtio", "4"],
