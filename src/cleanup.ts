@@ -1,4 +1,4 @@
-// Clean-up that goes on: whatever part of it fails, the others are done.
+// Runs several clean-up steps. If a step fails, the others still run.
 
 /** Runs every part of a clean-up although some fail, and throws the first error at the end (DEL and GC: spec C-081, C-112). */
 export class Cleanup {

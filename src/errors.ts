@@ -1,5 +1,5 @@
-// Failure is the one error type that podnic makes, in every layer. It says in words what kind of failure it is; cni/failure.ts gives the
-// kinds their codes of the spec, and makes a Failure of SystemError (host/host.ts) and NetlinkError (netlink/errors.ts).
+// Failure is the only error type that podnic creates, in every layer. It describes the kind of failure in words. cni/failure.ts assigns the
+// specification's codes to these kinds, and converts SystemError (host/host.ts) and NetlinkError (netlink/errors.ts) to a Failure.
 
 export type FailureKind =
   | "incompatible version"

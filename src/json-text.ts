@@ -1,5 +1,5 @@
-// JSON for stdout, which may be a terminal: JSON.stringify leaves DEL, the C1 controls (U+009B begins commands to a terminal) and the line
-// separators as they are. The texts in it come from configurations, state files and other plugins.
+// JSON for stdout, which can be a terminal. JSON.stringify does not escape DEL, the C1 controls (U+009B starts terminal commands) and the line
+// separators. The strings come from configurations, state files and other plugins.
 
 import { host } from "./host/host.ts";
 

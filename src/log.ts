@@ -1,4 +1,4 @@
-// Log lines: stderr, or the file a configuration names. stdout belongs to the one JSON document.
+// Writes log lines to stderr or to the file in the configuration. stdout is only for the one JSON document.
 import { type Fd, host } from "./host/host.ts";
 
 export type Level = "error" | "warning" | "info" | "debug";

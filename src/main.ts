@@ -1,5 +1,5 @@
-// Which role am I? The name we are called by decides; as "podnic" with CNI_COMMAND set the configuration's `type` does; else a person
-// is at the keyboard.
+// Selects the role of this process. The name under which the executable runs decides. If it is "podnic" and CNI_COMMAND is set, the
+// configuration's `type` decides. Otherwise, a person runs the executable.
 import type { Confine } from "./cni/call.ts";
 import { confineCall } from "./cni/confine.ts";
 import { serve, versionDocument } from "./cni/dispatch.ts";

@@ -1,4 +1,4 @@
-// The plugins of this executable, one row each.
+// The plugins of this executable, one in each row.
 import { bridge } from "../plugins/bridge/plugin.ts";
 import { hostDevice } from "../plugins/host-device/plugin.ts";
 import { hostDeviceLender } from "../plugins/host-device/record.ts";

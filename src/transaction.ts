@@ -1,4 +1,4 @@
-// Steps with undo. Whatever fails in an ADD, what was done is undone in reverse and the first error stays the error.
+// Steps with undo. If any step of an ADD fails, the completed steps are undone in reverse order, and the first error is reported.
 
 interface Undo {
   what: string;

@@ -1,4 +1,4 @@
-// What isGateway makes of the addresses that IPAM gave: each has a gateway, which is the host.
+// Adds a gateway, which is the host, to each address that IPAM returned (isGateway).
 import type { IpConfig, Result, Route } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";

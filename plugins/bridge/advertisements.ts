@@ -1,4 +1,5 @@
-// The node takes no router advertisement from its pods (CVE-2020-10749): any pod that can send one would get the node's traffic to all of IPv6.
+// Makes the node ignore router advertisements from its pods (CVE-2020-10749). Otherwise, a pod that can send one would receive all IPv6
+// traffic of the node.
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { isLearnt } from "../../src/link/advertised.ts";

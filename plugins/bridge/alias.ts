@@ -1,4 +1,4 @@
-// The alias of a port: whose it is, and what ADD made for it.
+// The alias of a port: it identifies the owner of the port, and lists what ADD created for it.
 import type { Attachment } from "../../src/cni/plugin.ts";
 import { idInAlias } from "../../src/plugin/hash.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";

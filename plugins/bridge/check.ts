@@ -1,4 +1,5 @@
-// CHECK: holds after every good ADD, also after KubeVirt has taken the interface over, and fails for whatever was changed behind its back.
+// CHECK. It succeeds after every successful ADD, and also after KubeVirt has taken the interface over. It fails if anything was changed since
+// then.
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";

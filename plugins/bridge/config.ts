@@ -1,4 +1,4 @@
-// What a configuration of bridge asks for, and what it cannot have. Touches nothing.
+// Checks a bridge configuration for values that contradict each other. Changes nothing.
 import { wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";

@@ -1,4 +1,4 @@
-// The bridge: the one that is there and may be used, or a new one.
+// Finds the existing bridge and checks whether a network may use it, or creates a new bridge.
 import type { Call } from "../../src/cni/plugin.ts";
 import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";

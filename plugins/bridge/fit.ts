@@ -1,4 +1,4 @@
-// Would an ADD find this node fit? For STATUS and `podnic doctor`. Changes nothing.
+// Checks whether an ADD could succeed on this node, for STATUS and `podnic doctor`. Changes nothing.
 import type { Call } from "../../src/cni/plugin.ts";
 import { findPlugin } from "../../src/cni/registry.ts";
 import { readWhatIsValid } from "../../src/config/validate.ts";

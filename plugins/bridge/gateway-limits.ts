@@ -1,5 +1,5 @@
-// Which addresses isGateway may make the node's: who writes a network may be a tenant. The node's policy says it (bridges.gateways); without a
-// word of it what is never right is refused. Looks, and changes nothing.
+// Decides which addresses isGateway may add to the node. The author of a network can be a tenant. The node's policy lists the allowed subnets
+// (bridges.gateways). Without this list, addresses that would harm the node are refused. Changes nothing.
 import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";

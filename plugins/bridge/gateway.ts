@@ -1,4 +1,5 @@
-// The host as the pods' gateway: its address on the bridge, or with `vlan` on an interface of that VLAN, and forwarding.
+// Makes the host the pods' gateway: enables forwarding, and adds the gateway's address to the bridge or, with `vlan`, to an interface in this
+// VLAN.
 import type { Call } from "../../src/cni/plugin.ts";
 import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";

@@ -1,4 +1,5 @@
-// A MAC address that somebody asked for, and what the bridge knows of it. Who asks may be a tenant: an address that is another's stays that one's.
+// Checks a requested MAC address against the addresses that the bridge knows. A tenant can request an address, so an address that belongs to
+// another port stays with that port.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { type Bridge, beginForgetAddress, beginPinAddress, listEntriesOf, type Port } from "../../src/link/bridge.ts";

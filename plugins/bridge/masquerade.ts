@@ -1,4 +1,5 @@
-// ipMasq: what the pod sends out of its subnet leaves with the node's address. Rules of nftables, whichever back end is asked for.
+// ipMasq: packets that the pod sends to other subnets leave with the node's address. podnic uses nftables rules, whichever back end is
+// configured.
 import { isProvenNew } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import type { IpConfig } from "../../src/cni/result.ts";

@@ -1,4 +1,4 @@
-// bridge: an interface of the pod whose other end is a port of a bridge on the host. Keys: config.schema.json and README.md.
+// bridge: an interface of the pod whose other end is a port of a bridge on the host. For its keys, see config.schema.json and README.md.
 import { Cleanup } from "../../src/cleanup.ts";
 import { isValidAttachment } from "../../src/cni/attachments.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, isDelegated, wantsIpam } from "../../src/cni/ipam.ts";

@@ -1,5 +1,5 @@
-// The pair of veths of an attachment: one end is a port of the bridge, the other the pod's interface. Whose a port is stands on it, as its
-// alias, and in its name: no file is needed, and the kernel removes all of it with the port.
+// The veth pair of an attachment: one end is a port of the bridge, and the other end is the pod's interface. The port's alias and name
+// identify its owner. podnic therefore needs no file, and the kernel removes all of it together with the port.
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { addPair, type Bridge, getPort, type Port } from "../../src/link/bridge.ts";

@@ -1,6 +1,6 @@
-// promiscMode. Whoever made the bridge, it stops to be promiscuous with the last port for which ADD made it so; one that was promiscuous before stays.
-// Which ports these are stands in their aliases, and no lock is needed: ADD writes its mark first and then looks at the bridge, and who takes the
-// flag away looks once more for marks.
+// promiscMode. The bridge stops being promiscuous when the last port with this key is removed, whoever created the bridge. A bridge that was
+// promiscuous before stays promiscuous. The aliases of the ports show which ports have the key. No lock is needed: ADD writes its mark before
+// it looks at the bridge, and a call that clears the flag looks for marks once more afterwards.
 import type { Bridge } from "../../src/link/bridge.ts";
 import { getLink, IFF_PROMISC, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";

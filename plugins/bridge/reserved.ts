@@ -1,4 +1,4 @@
-// Names of the host's interfaces that a network may not take for what ADD makes, although nothing has them at the moment.
+// Names of host interfaces that ADD must not use for its own interfaces, although no interface has these names at the moment.
 import { Failure } from "../../src/errors.ts";
 import { fits } from "../../src/plugin/device-list.ts";
 import { attachmentInWords, loanNamed } from "../../src/plugin/lent/lender.ts";

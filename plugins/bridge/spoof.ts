@@ -1,4 +1,5 @@
-// macspoofchk: only frames with the pod's MAC address pass. By the bridge itself (a locked port and a pinned address), or by nftables.
+// macspoofchk: only frames with the pod's MAC address pass. Either the bridge checks them (with a locked port and a pinned address), or
+// nftables rules do.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { parseMac } from "../../src/ip/mac.ts";

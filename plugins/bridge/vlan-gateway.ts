@@ -1,5 +1,5 @@
-// The host's interface in a VLAN of a bridge, BRIDGE.VID: a VLAN device on the bridge, or where the kernel has none, or the Go plugin was
-// first, a pair of veths. Ours goes with the last port of its VLAN.
+// The host's interface BRIDGE.VID in a VLAN of a bridge. It is a VLAN device on the bridge, or a veth pair if the kernel does not support VLAN
+// devices or if the Go plugin created it first. podnic deletes its own interface together with the last port in the VLAN.
 import { Failure } from "../../src/errors.ts";
 import {
   addPairHere,

@@ -1,4 +1,4 @@
-// VLANs of a port, from the configuration's keys to the kernel's ranges.
+// Converts the VLANs in a configuration to the ranges that the kernel expects.
 import { orFail, type Try } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { joinRanges, type VlanRange } from "../../src/link/bridge.ts";

@@ -1,6 +1,6 @@
-// Devices that nothing is written down about: those of the Go plugin. All it leaves behind is the device's ifalias, its name on the host. The
-// pod can set that, and make links that have one. So of what has no record only hardware is taken by its alias, and a virtual device only under
-// the name that the configuration gives and when no wire of it leads into a pod.
+// Devices without a record, which the Go plugin lent. The Go plugin stores only the device's name on the host, in the device's ifalias. A pod
+// can set an alias, and can create links that have one. Without a record, podnic therefore returns a device by its alias only if it is a
+// physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod.
 
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";

@@ -1,4 +1,4 @@
-// CHECK: is what ADD made still there, and is it still this attachment's device?
+// CHECK: checks that everything that ADD created still exists, and that the device still belongs to this attachment.
 import type { Call } from "../../src/cni/plugin.ts";
 import { isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, type Link } from "../../src/link/link.ts";

@@ -1,4 +1,4 @@
-// Taking a device from the host for one attachment: nobody else has it, and the node does not need it.
+// Takes a device from the host for one attachment, after checking that no other attachment has it and that the node does not need it.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, viewOf } from "../../src/link/identity.ts";

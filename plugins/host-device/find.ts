@@ -1,4 +1,4 @@
-// Which device a configuration means.
+// Finds the device that a configuration selects.
 import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { isPhysical } from "../../src/link/identity.ts";

@@ -1,4 +1,4 @@
-// host-device: moves a device of the host into a pod, and brings it back as it was.
+// host-device: moves a device of the host into a pod, and later returns it in its original state.
 import { Cleanup } from "../../src/cleanup.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";

@@ -1,4 +1,4 @@
-// What host-device writes down about a device before it touches it, and what giving it back means.
+// Defines what host-device records about a device before changing it, and how it returns the device.
 import { policy } from "../../src/config/policy.ts";
 import { type CapturedNetwork, restoreNetwork } from "../../src/link/capture.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";

@@ -1,4 +1,4 @@
-// Which address comes next: round-robin from the last one handed out, over all ranges of a set.
+// Chooses the next address: round-robin over all ranges of a set, starting after the last allocated address.
 import type { Address } from "../../src/ip/address.ts";
 import {
   compareAddresses,

@@ -1,5 +1,5 @@
-// Who owns which lease, and which addresses are taken, without reading the lease directory: an index beside it, so that the cost of a
-// call does not grow with the number of leases.
+// An index of the owners of leases and of the addresses in use. With this index, podnic does not have to read the lease directory, so the cost
+// of a call does not grow with the number of leases.
 //
 // Nothing depends on it. It counts only while the lease directory has the modification time that the index's last writer gave it: any
 // file that comes or goes, by the Go plugin, by hand or by one of our processes that was killed half-way, gives the directory another

@@ -1,4 +1,4 @@
-// host-local: addresses from ranges of this node, remembered in files.
+// host-local: allocates addresses from ranges of this node, and stores them in files.
 import { Cleanup } from "../../src/cleanup.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Result } from "../../src/cni/result.ts";

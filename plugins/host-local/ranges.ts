@@ -1,5 +1,5 @@
-// Range sets: what the configuration asks for, made whole and checked. One address is handed out per set.
-// Texts of errors are the Go plugin's, which people and scripts know; `details` says where and what to do.
+// Range sets: checks the ranges in a configuration and fills in default values. host-local allocates one address from each set. Error messages
+// are the same as the Go plugin's, which people and scripts know. `details` says where the error is and what to do.
 
 import { orFail, type Try } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";

@@ -1,4 +1,4 @@
-// What a configuration asks host-local for, checked before anything is touched.
+// Checks the parts of a configuration that host-local uses, before it changes anything.
 import type { Call } from "../../src/cni/plugin.ts";
 import { confinePath, type Place } from "../../src/config/policy.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";

@@ -1,5 +1,5 @@
-// The result's dns from a resolv.conf(5) of the host. Only the known keywords are used: the path comes from the configuration, and a
-// configuration must not be a way to read other files.
+// Reads the result's dns from a resolv.conf(5) file of the host. It uses only known keywords: the path comes from the configuration, and a
+// configuration must not be able to read other files.
 
 import type { Dns } from "../../src/cni/result.ts";
 import { readResolvFile } from "../../src/config/place.ts";

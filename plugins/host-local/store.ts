@@ -1,5 +1,5 @@
-// The lease directory, byte for byte that of the Go plugin: <dataDir>/<network>/<ip> holds "containerID CR LF ifname",
-// last_reserved_ip.N the address handed out last from set N, and both implementations hold flock(2) on `lock` while they work.
+// The lease directory, in exactly the Go plugin's format: <dataDir>/<network>/<ip> contains "containerID CR LF ifname", and last_reserved_ip.N
+// contains the last address allocated from set N. Both implementations hold a flock(2) on `lock` while they work.
 import { Cleanup } from "../../src/cleanup.ts";
 import { openPlace } from "../../src/config/place.ts";
 import type { Place } from "../../src/config/policy.ts";

@@ -1,5 +1,5 @@
-// Which addresses are taken, one bit each. What a search costs depends on the blocks it crosses and not on the addresses in them: the
-// last free address of a /16 is 256 blocks away.
+// A bitmap of the addresses in use. The cost of a search depends on the number of blocks, not on the number of addresses: the last free
+// address of a /16 is at most 256 blocks away.
 import type { Address } from "../../src/ip/address.ts";
 import { compareAddresses, type Interval, nextAddress } from "../../src/ip/range.ts";
 

@@ -1,5 +1,6 @@
-// One interface of each ipvlan master, by name: the one to ask for the mode that all of them share. One file a master below /run, lost
-// at a reboot like the links themselves. What is lost, damaged or wrong costs a search and nothing else.
+// Stores the name of one interface for each ipvlan master, because podnic can read the master's mode only from such an interface. There is one
+// file for each master below /run. It is lost at a reboot, like the links themselves. If the file is missing, damaged or wrong, podnic
+// searches for an interface.
 import type { Call } from "../../src/cni/plugin.ts";
 import { policy } from "../../src/config/policy.ts";
 import { type Fd, host, SystemError } from "../../src/host/host.ts";

@@ -1,4 +1,4 @@
-// ipvlan: an interface with the MAC address of a device of the host and IP addresses of its own. Keys: config.schema.json and README.md.
+// ipvlan: an interface with the MAC address of a host device and its own IP addresses. For its keys, see config.schema.json and README.md.
 import { Cleanup } from "../../src/cleanup.ts";
 import { isValidAttachment } from "../../src/cni/attachments.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";

@@ -1,5 +1,6 @@
-// An ipvlan master has one mode and one flag. The kernel gives those of the newest interface to all older ones at once, without a
-// word; so we look at an older one first. They are in the namespaces of other pods, and the master does not tell of them.
+// All interfaces on an ipvlan master have the same mode and flag. When a new interface is created, the kernel silently gives its mode and flag
+// to all older ones, so podnic first looks at an older one. The interfaces are in the namespaces of other pods, and the master does not list
+// them.
 import type { Call } from "../../src/cni/plugin.ts";
 import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";

@@ -1,4 +1,4 @@
-// macvlan: an interface with a MAC address of its own on a device of the host. Keys: config.schema.json and README.md.
+// macvlan: an interface with its own MAC address on a host device. For its keys, see config.schema.json and README.md.
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";

@@ -1,5 +1,5 @@
-// What the card does with a VF's frames, set on its PF. Only what differs is sent, so that a driver is never asked for what it has
-// (setting VLAN 0 again breaks cards that know no VLANs: operators render it always).
+// Sets the attributes of a VF on its PF. podnic sends only values that differ, so a driver never gets a request for a value that it already
+// has. (Operators always write VLAN 0, and setting it again fails on cards that do not support VLANs.)
 import { Failure } from "../../src/errors.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import { queryVf, type Silence, setVf, VF_LINK_AUTO, type VfChange, type VfState } from "../../src/link/vf.ts";

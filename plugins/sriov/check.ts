@@ -1,4 +1,4 @@
-// CHECK: is the VF still in the pod, as ADD made it, and still set up on its PF as configured?
+// CHECK: checks that the VF is still in the pod as ADD set it up, and that its attributes on the PF match the configuration.
 import type { Call } from "../../src/cni/plugin.ts";
 import { getLink } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";

@@ -1,4 +1,4 @@
-// A VF for one attachment: nobody else has it, and what an earlier attachment left on it is undone first.
+// Takes a VF for one attachment, after checking that no other attachment has it. It first undoes what an earlier attachment left on the VF.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { endClaims } from "../../src/plugin/lent/claim.ts";

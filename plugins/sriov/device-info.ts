@@ -1,5 +1,5 @@
-// The device-info file (k8snetworkplumbingwg device-info-spec 1.1.0): what Multus puts into the pod's network-status. The device
-// plugin does not know the PF; we do.
+// The device-info file (k8snetworkplumbingwg device-info-spec 1.1.0), from which Multus fills the pod's network-status. podnic adds the PF,
+// which the device plugin does not know.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";

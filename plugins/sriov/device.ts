@@ -1,4 +1,4 @@
-// The virtual function that a PCI address names, and its physical function.
+// Finds the virtual function at a PCI address, and its physical function.
 import { Failure } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { getLink, type Link } from "../../src/link/link.ts";

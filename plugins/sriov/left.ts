@@ -1,5 +1,5 @@
-// What could not be put back on a VF: a driver that refuses, a PF that is away. It holds nobody up; it is written down until the next ADD of
-// the VF, which tries again before it sets its own values, and `podnic devices` shows it.
+// Settings that podnic could not restore on a VF, because the driver refused them or the PF was missing. They do not make DEL fail. podnic
+// records them, and `podnic devices` shows them. The next ADD of the VF tries again before it sets its own values.
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import type { VfState } from "../../src/link/vf.ts";

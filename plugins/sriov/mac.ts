@@ -1,6 +1,7 @@
-// The address of a VF: the administrative one, which the PF gives and pins, and the one that the VF's interface uses.
-// Drivers differ: mlx5 needs both set; i40e and iavf take them over later; igb refuses a pinned, untrusted VF every address (also
-// its own) until the pin is gone, and takes the pinned one over only when the interface is opened. Hence a ladder, and reading back.
+// The addresses of a VF: the administrative address, which the PF sets and pins, and the address of the VF's interface. Drivers behave
+// differently. mlx5 needs both to be set. i40e and iavf apply them later. igb refuses every address of a pinned, untrusted VF (even its own)
+// until the pin is removed, and applies the pinned address only when the interface is opened. podnic therefore tries several steps, and reads
+// the result back after each.
 import { Failure } from "../../src/errors.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../src/link/link.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";

@@ -1,4 +1,5 @@
-// sriov: moves a virtual function of an SR-IOV network card into a pod, set up on its physical function, and returns it as it was.
+// sriov: moves a virtual function of an SR-IOV network card into a pod, sets its attributes on the physical function, and later returns it in
+// its original state.
 import { Cleanup } from "../../src/cleanup.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";

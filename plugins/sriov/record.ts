@@ -1,4 +1,4 @@
-// What sriov writes down before it touches a VF, and the lock that keeps two calls from one VF.
+// Defines what sriov records about a VF before changing it, and the lock that prevents two calls from using the same VF.
 import type { CapturedNetwork } from "../../src/link/capture.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";

@@ -1,5 +1,6 @@
-// The files of sriov-cni: what it knows about an attachment, and which namespace a VF is allocated to. Its own are taken over; ours are
-// written so that it could take over. The directory holds one state file an attachment and pci/ADDRESS, the path of a namespace.
+// The files of sriov-cni: its state of an attachment, and the namespace to which a VF is allocated. podnic uses sriov-cni's files, and writes
+// its own so that sriov-cni can use them. The directory contains one state file for each attachment, and pci/ADDRESS, which contains the path
+// of a namespace.
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import { host, SystemError } from "../../src/host/host.ts";
 import { openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";

@@ -1,4 +1,4 @@
-// A VF as its PF has it, put back: attributes and address. What does not go is left, said, and tried again by the next ADD.
+// Restores the attributes and the address of a VF on its PF. If the driver refuses a value, podnic logs this, and the next ADD tries again.
 import { getLink, type Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, restoreLink } from "../../src/link/snapshot.ts";

@@ -1,4 +1,4 @@
-// What giving a VF back means: its interface as it was, and its attributes on the PF; of our pods and of sriov-cni's.
+// Returns a VF: restores its interface, and its attributes on the PF. This works for podnic's attachments and for sriov-cni's.
 import { restoreNetwork } from "../../src/link/capture.ts";
 import type { Link } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";

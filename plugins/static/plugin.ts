@@ -1,4 +1,4 @@
-// static: the addresses that the configuration, or the runtime, names. It remembers nothing and allocates nothing.
+// static: returns the addresses that the configuration or the runtime specifies. It stores nothing and allocates nothing.
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type IpConfig, type Result } from "../../src/cni/result.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";

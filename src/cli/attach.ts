@@ -1,4 +1,4 @@
-// podnic add|check|del NETWORK NETNS: a network by hand, as cnitool does it.
+// podnic add|check|del NETWORK NETNS: attaches a network by hand, as cnitool does.
 import type { Command } from "commander";
 import { Failure } from "../errors.ts";
 import { ENOSYS } from "../host/constants.ts";

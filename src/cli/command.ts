@@ -1,4 +1,4 @@
-// What every command of the operator has in common.
+// Code that all operator's commands share.
 import { Command } from "commander";
 import { DEFAULT_WIDTH, print, terminalWidth } from "./terminal.ts";
 

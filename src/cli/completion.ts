@@ -1,4 +1,4 @@
-// podnic completion SHELL: what the shell needs to complete podnic's commands, made from the commands themselves.
+// podnic completion SHELL: generates the completion script for a shell from the definitions of the commands.
 import { Argument, type Command } from "commander";
 import { command } from "./command.ts";
 import { bash } from "./completion/bash.ts";

@@ -1,4 +1,4 @@
-// podnic devices: the network devices of this node and which pod has them.
+// podnic devices: lists the network devices of this node and the pods that have them.
 import type { Command } from "commander";
 import { host } from "../host/host.ts";
 import { RTNLGRP_LINK } from "../netlink/constants.ts";

@@ -1,4 +1,4 @@
-// podnic doctor: is this node fit for podnic, and what is wrong on it?
+// podnic doctor: checks whether this node is ready for podnic, and lists the problems.
 import type { Command } from "commander";
 import { host } from "../host/host.ts";
 import { oneLine } from "../log.ts";

@@ -1,4 +1,4 @@
-// How a command ends.
+// How a command exits.
 import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
 

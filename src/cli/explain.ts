@@ -1,4 +1,4 @@
-// podnic explain FILE: what ADD would do here and now, step by step, with nothing done.
+// podnic explain FILE: shows what an ADD would do on this node now, step by step, without changing anything.
 import { oneLine } from "../log.ts";
 import { command } from "./command.ts";
 import { Exit, requireRootFor, Status } from "./exit.ts";

@@ -1,4 +1,4 @@
-// podnic gc NETWORK, podnic gc --all: takes away what attachments left whose namespace is gone.
+// podnic gc NETWORK and podnic gc --all: clean up after attachments whose namespaces were deleted.
 import type { Command } from "commander";
 import { didYouMean } from "../config/messages.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";

@@ -1,4 +1,4 @@
-// Files and directories that a person names on the command line.
+// Reads files and directories that the user names on the command line.
 import { readAll } from "../cni/stdio.ts";
 import { Failure } from "../errors.ts";
 import { ENOENT, O_CLOEXEC, O_DIRECTORY, O_RDONLY, S_IFDIR, S_IFMT } from "../host/constants.ts";

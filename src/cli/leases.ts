@@ -1,4 +1,4 @@
-// podnic leases: pools of host-local and who holds their addresses.
+// podnic leases: lists host-local's pools and the holders of their addresses.
 import type { Command } from "commander";
 import { host } from "../host/host.ts";
 import { command } from "./command.ts";

@@ -1,4 +1,4 @@
-// The operator's command line. It is a bytecode of its own, loaded only when the executable is not called as a plugin.
+// The operator's command line. It is a separate bytecode, which is loaded only if the executable does not run as a plugin.
 import { type Command, CommanderError } from "commander";
 import { errorDocument, toFailure } from "../cni/failure.ts";
 import { pluginNames } from "../cni/registry.ts";

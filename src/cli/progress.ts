@@ -1,4 +1,4 @@
-// A word on stderr for the person who waits: nothing at first, then how far it is.
+// Shows the progress on stderr if a command takes long.
 import { host } from "../host/host.ts";
 import { note } from "./terminal.ts";
 

@@ -1,4 +1,4 @@
-// podnic status: the state of this node on one screen, what is bad first.
+// podnic status: shows a summary of this node, with the problems first.
 import type { Command } from "commander";
 import { oneLine } from "../log.ts";
 import { podnicVersion } from "../version.ts";

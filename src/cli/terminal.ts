@@ -1,4 +1,4 @@
-// What people and programs see: text on stdout, problems on stderr, tables, colour when a person looks.
+// Output for people and programs: text on stdout, problems on stderr, tables, and colours on a terminal.
 import { writeAll } from "../cni/stdio.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { jsonText } from "../json-text.ts";

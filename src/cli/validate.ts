@@ -1,4 +1,4 @@
-// podnic validate NETWORK…: what is wrong with configurations: where, what was expected, and what to do.
+// podnic validate NETWORK…: shows the errors in configurations, where they are, what was expected, and what to do.
 import { assumePolicy } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { oneLine } from "../log.ts";

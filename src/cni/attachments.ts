@@ -1,4 +1,4 @@
-// GC's list of attachments that are still valid.
+// GC's list of the attachments that are still valid.
 import { describe } from "../config/messages.ts";
 import { Failure } from "../errors.ts";
 import type { Call } from "./plugin.ts";

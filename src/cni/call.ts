@@ -1,4 +1,4 @@
-// From a request to the Call that a plugin gets: everything that can be refused is refused here.
+// Converts a request to the Call that a plugin gets. Everything that can be refused in advance is refused here.
 import type { Place } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";

@@ -1,4 +1,4 @@
-// Reading a plugin's configuration: strictly where it is acted upon, leniently where a clean-up must not fail over it.
+// Reads a plugin's configuration. It is strict if the call acts on the configuration, and lenient if a clean-up must not fail because of it.
 import { readConfig, readWhatIsValid } from "../config/validate.ts";
 import { log } from "../log.ts";
 import type { Call, Command, NetworkConfig, Plugin } from "./plugin.ts";

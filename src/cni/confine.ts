@@ -1,5 +1,5 @@
-// A call is confined before a path of its configuration is opened: what a tenant wrote there leads nowhere that this call has no business,
-// whatever mistake we make with it (docs/decisions.md). Only for processes that serve one call.
+// Confines a call before it opens any path from its configuration. If podnic makes a mistake with a path that a tenant wrote, the call still
+// cannot access anything that it does not need (docs/decisions.md). Only for processes that serve one call.
 import { openPlace } from "../config/place.ts";
 import type { Place } from "../config/policy.ts";
 import { Failure } from "../errors.ts";

@@ -1,4 +1,4 @@
-// Runs a plugin that is another executable (spec C-130 to C-138).
+// Runs a plugin that is a separate executable (spec C-130 to C-138).
 
 import { policy } from "../config/policy.ts";
 import { Failure, type FailureKind } from "../errors.ts";

@@ -1,4 +1,4 @@
-// The whole life of a call: checks, the plugin, one document on stdout, undo.
+// Runs a complete call: checks the request, runs the plugin, prints one document on stdout, and undoes the changes if something fails.
 import { relaxPolicy } from "../config/policy.ts";
 import { addDetails, Failure } from "../errors.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";

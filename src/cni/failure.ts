@@ -1,4 +1,4 @@
-// Any failure as the one JSON document that a runtime reads, and one line for a person.
+// Converts any failure to the one JSON document that a runtime reads, and to one line for people.
 import { Failure, type FailureKind } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { jsonText } from "../json-text.ts";

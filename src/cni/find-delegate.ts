@@ -1,4 +1,4 @@
-// Finds a plugin's executable in CNI_PATH, without ever leaving its directories (CVE-2021-20206).
+// Finds a plugin's executable in CNI_PATH, without ever leaving the directories in it (CVE-2021-20206).
 import { didYouMean } from "../config/messages.ts";
 import { policy } from "../config/policy.ts";
 import { addDetails, Failure } from "../errors.ts";

@@ -1,4 +1,4 @@
-// Addresses from the IPAM plugin that the configuration names: static and host-local run in this process, others are executed.
+// Gets addresses from the IPAM plugin in the configuration. static and host-local run in this process; podnic executes all others.
 import { Cleanup } from "../cleanup.ts";
 import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";

@@ -1,4 +1,4 @@
-// Sends the log where the configuration wants it.
+// Writes the log to the file that the configuration specifies.
 import { openParent } from "../config/place.ts";
 import { confinePath, type Place } from "../config/policy.ts";
 import { Failure } from "../errors.ts";

@@ -1,5 +1,5 @@
-// Names that runtimes and configurations give us. They become file names, so that they are held to the spec's character sets.
-// Hand-written instead of patterns: `$` would let a trailing newline through (spec case CID-18).
+// Names from runtimes and configurations. podnic uses them as file names, so they may contain only the characters that the specification
+// allows. The checks do not use patterns, because `$` would accept a trailing newline (spec case CID-18).
 import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { loops } from "../host/loops.ts";

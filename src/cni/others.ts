@@ -1,5 +1,5 @@
-// Well-known plugins of others that make or change interfaces. As "ipam.type", each would read the same configuration and look for its IPAM plugin
-// again, so that one of them would start itself without end.
+// Well-known plugins of other projects that create or change interfaces. As "ipam.type", such a plugin would read the same configuration and
+// look for its own IPAM plugin, so it could start itself again and again.
 const OTHERS = [
   ..."ptp vlan vrf dummy loopback tap tuning bandwidth firewall portmap sbr win-bridge win-overlay macvtap".split(" "),
   ..."sdnbridge ecs-bridge vpc-bridge ecs-eni aws-cni azure-vnet gke antrea kindnet".split(" "),

@@ -1,4 +1,4 @@
-// What a plugin is, and what it is given. cni/dispatch.ts fills a Call and runs one of these functions.
+// The interface of a plugin. cni/dispatch.ts fills a Call and runs one of these functions.
 import type { NetworkConfig as NetworkKeys } from "../config/defs.schema.ts";
 import type { Place } from "../config/policy.ts";
 import type { Try } from "../config/rules.ts";

@@ -1,5 +1,5 @@
-// The plugins in this executable. main.ts fills it from plugins.ts; a table instead of imports, because IPAM plugins are called by the
-// layer that they themselves are written against.
+// The plugins in this executable. main.ts fills this table from plugins.ts. It is a table and not a list of imports, because the layer below
+// the plugins also calls IPAM plugins.
 import type { Plugin } from "./plugin.ts";
 
 const plugins = new Map<string, Plugin>();

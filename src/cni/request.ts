@@ -1,4 +1,4 @@
-// What a runtime asks: environment and stdin, checked in the order of the Go plugins (spec C-002 to C-025) and before anything is touched.
+// Reads a runtime's request: environment and stdin. The checks run in the Go plugins' order (spec C-002 to C-025), before anything is changed.
 
 import { fold } from "../config/fold.ts";
 import { findJsonError } from "../config/json-error.ts";

@@ -1,4 +1,4 @@
-// Results on the wire: reads and writes the shape of every spec version (spec C-050 to C-055).
+// Reads and writes results in the format of every version of the specification (spec C-050 to C-055).
 import { fold, type Overlong } from "../config/fold.ts";
 import { describe } from "../config/messages.ts";
 import type { ObjectShape, Shape } from "../config/shape.ts";

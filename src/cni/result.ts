@@ -1,5 +1,5 @@
-// The result of an ADD in one shape for all spec versions: that of 1.1.0, with addresses parsed. result-json.ts reads and writes
-// the shapes of each version.
+// The result of an ADD, in one format for all versions of the specification: the format of 1.1.0, with parsed addresses. result-json.ts
+// converts it from and to the format of each version.
 import type { RouteSpec } from "../link/route.ts";
 import type { AddressSpec } from "../link/spec.ts";
 

@@ -1,4 +1,4 @@
-// The three descriptors a plugin is born with.
+// The three descriptors that a plugin has when it starts.
 
 import { concat } from "../host/concat.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, POLLIN } from "../host/constants.ts";

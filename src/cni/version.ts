@@ -1,4 +1,4 @@
-// Versions of the CNI spec.
+// Versions of the CNI specification.
 import { Failure } from "../errors.ts";
 import type { Command } from "./plugin.ts";
 

@@ -1,5 +1,5 @@
-// Key folding: Go's decoder takes a key in any spelling of upper and lower case, at every level of a struct but not inside maps, and
-// configurations in the field rely on it ("RuntimeConfig", "ipMasq"). This brings keys to the spelling of the schema.
+// Key folding. Go's decoder accepts a key in any combination of upper and lower case, at every level of a struct but not inside maps, and
+// existing configurations rely on this ("RuntimeConfig", "ipMasq"). This file converts keys to the spelling in the schema.
 //
 // Where ours is safer than Go: a key in exactly the schema's spelling wins over other spellings wherever it stands (with Go the last
 // one wins, so that "Name" could replace a "name" that somebody else had checked); keys that no schema knows are dropped.

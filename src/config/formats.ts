@@ -1,4 +1,5 @@
-// The formats of our schemas. Functions instead of patterns: they say what they want (see `wanted`), and they share src/ip's grammar.
+// The formats in our schemas. They are functions and not patterns, because functions can say what they expect (see `wanted`), and they share
+// the grammar of src/ip.
 import { parseAddress, parsePrefix } from "../ip/address.ts";
 import { parseMac } from "../ip/mac.ts";
 import { isPciAddress } from "../sysfs/device.ts";

@@ -1,4 +1,5 @@
-// Where a text stops being JSON. The engines' own messages differ, and some quote the text, which may hold secrets.
+// Finds the position at which a text is no longer valid JSON. The engines' own messages differ, and some of them quote the text, which may
+// contain secrets.
 
 export interface JsonError {
   /** From 1. */

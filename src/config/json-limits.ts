@@ -1,4 +1,4 @@
-// What a JSON text may be made of, looked at before it is parsed.
+// Checks limits on a JSON text before it is parsed.
 
 /** Go's decoder gives up at the same depth. */
 export const DEEPEST = 10_000;

@@ -1,4 +1,4 @@
-// What ajv found, in words: where, what is there, what is expected.
+// Converts ajv's errors to messages: where the value is, what it is, and what was expected.
 import type { ErrorObject } from "ajv";
 import { wanted } from "./formats.ts";
 

@@ -1,5 +1,5 @@
-// Directories and files that a configuration names. Its author can be a tenant, and parts of the path can belong to a pod, whose root has
-// uid 0 on the node as well. So a link or a directory that belongs to root proves nothing.
+// Directories and files that a configuration names. The author of the configuration can be a tenant, and parts of the path can belong to a
+// pod, whose root also has uid 0 on the node. It therefore proves nothing that a link or a directory belongs to root.
 //
 // Links are followed in the path of a root of the policy, and not below it. Below a shared root, podnic enters only directories that belong
 // to root, that nobody else can write to, and that are on the same mount. It never enters one of the trees of roots.ts. Then it asks the

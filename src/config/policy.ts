@@ -1,5 +1,5 @@
-// The node's policy, /etc/cni/podnic.json: root-owned, not writable by others. It can widen or narrow what configurations may do; a
-// configuration never can.
+// The node's policy, /etc/cni/podnic.json, which must belong to root and must not be writable by others. The policy can extend or restrict
+// what configurations may do. A configuration cannot.
 import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";

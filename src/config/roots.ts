@@ -1,4 +1,4 @@
-// Where a path of a configuration may lie when the node's policy says nothing, and where it never may.
+// The directories that a configuration's paths may use if the node's policy does not list any, and the directories that they may never use.
 
 export interface Root {
   readonly path: string;

@@ -1,4 +1,4 @@
-// How a plugin's own rules are run. A call ends at the first rule that is broken; `podnic validate` goes on and lists them all.
+// Runs a plugin's own rules. A call stops at the first violated rule. `podnic validate` continues and lists all of them.
 
 /**
  * Runs one rule. `at` is the JSON pointer of the value that the rule is about; of what should hold it when it is missing. Returns what

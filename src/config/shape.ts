@@ -1,4 +1,4 @@
-// What key folding needs to know of a schema. scripts/schemas.ts derives it at build time.
+// The part of a schema that key folding needs. scripts/schemas.ts derives it at build time.
 
 /** null: a value taken as it is (a scalar, a map, anything). */
 export type Shape = ObjectShape | ArrayShape | null;

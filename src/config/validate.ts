@@ -1,4 +1,4 @@
-// From what came in to what a plugin may trust: keys folded, values checked against the plugin's schema.
+// Converts input to a configuration that a plugin can trust: folds the keys, and checks the values against the plugin's schema.
 import { shapes, validators } from "#validators";
 import { addDetails, Failure } from "../errors.ts";
 import { fold, type Overlong } from "./fold.ts";

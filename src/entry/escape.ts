@@ -1,5 +1,5 @@
-// Entry of a test executable (scripts/build.ts --variants): the plugins, which, once they are confined, try what no call has any business
-// with, and say on stderr what came of it. Tests look at that with the confinement, and with ESCAPE=unconfined without.
+// Entry point of a test executable (scripts/build.ts --variants). After its plugins are confined, they try things that no call needs, and
+// report the results on stderr. Tests run it confined and, with ESCAPE=unconfined, without confinement.
 import { confineCall } from "../cni/confine.ts";
 import { AF_INET, O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } from "../host/constants.ts";
 import { AT_FDCWD, type Host, host, installHost, SystemError } from "../host/host.ts";

@@ -1,4 +1,4 @@
-// Entry on Node: the pkg package, and running the sources without a build.
+// Entry point on Node: for the pkg package, and for running the sources without a build.
 import { traceCall } from "../cli/kernel/trace-call.ts";
 import { operator } from "../cli/main.ts";
 import { installHost } from "../host/host.ts";

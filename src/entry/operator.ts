@@ -1,4 +1,4 @@
-// Entry of the second bytecode, loaded only when a person uses the executable, or a plugin is traced.
+// Entry point of the second bytecode, which is loaded only if a person runs the executable or if a plugin is traced.
 import { traceCall } from "../cli/kernel/trace-call.ts";
 import { operator } from "../cli/main.ts";
 

@@ -1,4 +1,5 @@
-// Entry of the shipped executable. native.c evaluates this bundle, at build time for the heap snapshot, and calls podnic() at each start.
+// Entry point of the released executable. native.c evaluates this bundle at build time for the heap snapshot, and calls podnic() at each
+// start.
 
 import { installHost } from "../host/host.ts";
 import { LinuxHost } from "../host/linux.ts";

@@ -1,4 +1,4 @@
-// For a child that goes on without its parent's descriptors.
+// Closes the parent's descriptors in a child that continues without them.
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "./constants.ts";
 import { type Fd, SystemError } from "./host.ts";
 import type { ProgramHost } from "./run.ts";

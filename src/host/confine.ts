@@ -1,5 +1,5 @@
-// Giving up what the rest of a call does not need: Linux's Landlock for files and programs, fewer capabilities. None of it can be taken
-// back. Each call pays for this: as few system calls as can be, and their structures are part of the snapshot.
+// Gives up everything that the rest of a call does not need, with Landlock (files and programs) and fewer capabilities. This cannot be undone.
+// Each call pays for it, so it makes as few system calls as possible, and its structures are part of the snapshot.
 
 import { E2BIG, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from "./constants.ts";
 import { LOW } from "./endian.ts";

@@ -1,4 +1,5 @@
-// Constants of the kernel's interface, the same on every architecture we build for (x86-64, arm64) unless said.
+// Constants of the kernel's interface. They are the same on every architecture that we build for (x86-64, arm64) unless a comment says
+// otherwise.
 
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;

@@ -1,4 +1,4 @@
-// The loop of SHA-512 (FIPS 180-4) over whole blocks, in TypeScript: what Node runs, and what the one in C (native.c) has to answer.
+// The loop of SHA-512 (FIPS 180-4) over whole blocks, in TypeScript. Node runs this loop. The C version (native.c) must give the same results.
 
 /** Not BigInt.asUintN(64, …): QuickJS 2025-04-26 gets that of longer numbers wrong. The test of the loops shows it. */
 const word = (value: bigint): bigint => value & 0xffff_ffff_ffff_ffffn;

@@ -1,4 +1,4 @@
-// The order of bytes in a word: little-endian on x86-64 and arm64, big-endian on s390x. Found out by looking, at the build of each.
+// The byte order: little-endian on x86-64 and arm64, and big-endian on s390x. It is determined when the executable is built.
 
 export const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 

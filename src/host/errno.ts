@@ -1,5 +1,5 @@
-// Names and words of errno values; the numbers are asm-generic's, which x86-64 and arm64 share. Words are those of Go's syscall
-// package (lower case), because that is what people and runtimes know from the Go plugins.
+// Names and messages of errno values. The numbers are those of asm-generic, which x86-64 and arm64 share. The messages are those of Go's
+// syscall package (in lower case), because people and runtimes know them from the Go plugins.
 
 const TABLE: { [errno: number]: string } = {
   1: "EPERM operation not permitted",

@@ -1,6 +1,6 @@
-// The port: all that podnic asks of the operating system. Two implementations stand behind it, host/quickjs (the shipped
-// executable) and host/node (development, unit tests, the pkg package); tests may install a scripted one.
-// Every call is synchronous and throws SystemError when the kernel refuses.
+// The port: everything that podnic needs from the operating system. It has two implementations: host/quickjs (the released executable) and
+// host/node (development, unit tests and the pkg package). Tests may install a scripted one. Every call is synchronous, and throws SystemError
+// if the kernel refuses it.
 
 import { Refusal } from "../errors.ts";
 import { errnoName, errnoText } from "./errno.ts";

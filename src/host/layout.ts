@@ -1,4 +1,4 @@
-// Structures that system calls take and give, as linux.ts packs and reads them: the same on all our machines, but for the order of bytes.
+// Structures of system calls, which linux.ts packs and reads. Apart from the byte order, they are the same on all our architectures.
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW } from "./constants.ts";
 import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Fd, PollFd, Stat } from "./host.ts";

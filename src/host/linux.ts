@@ -1,4 +1,4 @@
-// The port on Linux, over one generic system call. layout.ts packs the structures.
+// The port on Linux, on top of one generic system call. layout.ts packs the structures.
 import { closeAllBut } from "./close-all.ts";
 import { confineProcess } from "./confine.ts";
 import { CLOCK_MONOTONIC, CLOCK_REALTIME, EINTR, ENOSYS, O_CLOEXEC, SOCK_CLOEXEC } from "./constants.ts";

@@ -1,5 +1,5 @@
-// Loops over bytes that each call runs through a hundred times. The executable has them in C (native.c); these are their twins, for Node,
-// and say what is right.
+// Loops over bytes that run hundreds of times in each call. The executable has C versions of them (native.c). These TypeScript versions are
+// for Node, and define the correct results.
 
 import { digest } from "./digest.ts";
 

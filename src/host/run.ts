@@ -1,4 +1,4 @@
-// Host.run: a program with its input and output on pipes, a limit on its output and a deadline.
+// Host.run: runs a program with its input and output on pipes, a limit on its output, and a deadline.
 
 import { concat } from "./concat.ts";
 import {

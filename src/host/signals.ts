@@ -1,4 +1,5 @@
-// Signals that would end us while a program runs that we have started: they are kept, so that the program is ended first and what we did is undone.
+// Signals that would kill podnic while a program that it started is running. podnic holds them back, stops the program first, and undoes its
+// own changes.
 import { O_CLOEXEC, SIGINT, SIGTERM } from "./constants.ts";
 import { LITTLE_ENDIAN } from "./endian.ts";
 import { type Fd, type Host, SystemError } from "./host.ts";

@@ -1,4 +1,4 @@
-// Numbers of the system calls we make: [x86-64, arm64, s390x], from asm/unistd_64.h and asm-generic/unistd.h (a test compares them).
+// Numbers of the system calls that we make, as [x86-64, arm64, s390x], from asm/unistd_64.h and asm-generic/unistd.h (a test compares them).
 
 export const NUMBERS = {
   read: [0, 63, 3],

@@ -1,5 +1,5 @@
-// UTF-8 that may be broken, to text: every maximal bad part becomes one U+FFFD, as the Encoding Standard (and TextDecoder) has it.
-// The slow path: hosts decode well-formed text themselves.
+// Decodes UTF-8 that may be invalid. Every maximal invalid part becomes one U+FFFD, as the Encoding Standard (and TextDecoder) requires. This
+// is the slow path: the hosts decode valid text themselves.
 
 function lengthOf(lead: number): number {
   if (lead < 0x80) return 1;

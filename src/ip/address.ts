@@ -1,4 +1,4 @@
-// IP addresses and prefixes as values: text in, text out. Everything else in podnic sees only these types.
+// IP addresses and prefixes as values, which are parsed from text and formatted as text. The rest of podnic uses only these types.
 //
 // A call parses and prints about ten of them, so the everyday forms (dotted quad, plain IPv6) are read here by hand, three to twenty
 // times as fast as through objects of ip-address. What is not everyday is left to it (docs/decisions.md).

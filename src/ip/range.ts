@@ -1,4 +1,4 @@
-// Arithmetic on addresses, prefixes and intervals. Never enumerates: a /8 or ::/0 costs what a /30 costs.
+// Arithmetic on addresses, prefixes and intervals. It never enumerates addresses, so a /8 or ::/0 costs the same as a /30.
 import type { Address, Prefix } from "./address.ts";
 
 /** Addresses from `first` to `last`, both included and of one family. */

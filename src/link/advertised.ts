@@ -1,4 +1,4 @@
-// Routes that a router's advertisement has put where a configured one belongs.
+// Handles routes from router advertisements that conflict with a configured route.
 import { samePrefix } from "../ip/range.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";

@@ -1,5 +1,6 @@
-// Tells the neighbours where an address is now: gratuitous ARP requests and unsolicited neighbour advertisements, from the
-// interface itself. A packet that leaves through another interface of the pod (as sriov-cni's advertisements do) poisons that network.
+// Announces addresses to the neighbours, with gratuitous ARP requests and unsolicited neighbour advertisements that leave through the
+// interface itself. If such a packet leaves through another interface of the pod (as sriov-cni's advertisements do), it poisons the neighbour
+// tables of that network.
 import { AF_INET, AF_INET6, AF_PACKET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
 import { type Address, formatAddress } from "../ip/address.ts";

@@ -1,4 +1,4 @@
-// Looking for an interface in the namespaces of other pods, which lie beside that of the pod a call is about.
+// Searches for an interface in the namespaces of pods other than the call's own.
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";

@@ -1,5 +1,5 @@
-// The addresses and routes of a device, which the kernel forgets when the device moves: kept to give them to the pod
-// (useInterfaceNetwork), and to the host again when the device is back.
+// The addresses and routes of a device, which the kernel forgets when the device moves. podnic gives them to the pod (useInterfaceNetwork),
+// and restores them on the host when the device returns.
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import type { Unknown } from "../netlink/attributes.ts";

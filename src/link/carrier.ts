@@ -1,4 +1,4 @@
-// Waiting, for a moment, until a link carries packets.
+// Waits for a short time until a link has a carrier.
 import { host } from "../host/host.ts";
 import { IFF_NOARP } from "../netlink/constants.ts";
 import type { RouteSocket } from "../netlink/socket.ts";

@@ -1,5 +1,5 @@
-// CHECK: is an interface still what ADD made it? Looks where ADD put things (the right table, all next hops, this device), so
-// that it neither alarms for what is right nor passes what is wrong.
+// CHECK: compares an interface with what ADD configured. It looks exactly where ADD configured something (the same table, all next hops, this
+// device). It therefore neither reports correct settings nor overlooks wrong ones.
 import { Failure } from "../errors.ts";
 import { type Address, type Family, formatAddress, formatPrefix } from "../ip/address.ts";
 import { equalAddresses, networkPrefix, samePrefix } from "../ip/range.ts";

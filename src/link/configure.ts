@@ -1,4 +1,4 @@
-// Gives an interface its addresses and routes, and tells the neighbours (announce.ts). check.ts says whether it still has them.
+// Sets the addresses and routes of an interface, and announces them (announce.ts). check.ts checks whether the interface still has them.
 import { Failure } from "../errors.ts";
 import { formatAddress, formatPrefix } from "../ip/address.ts";
 import { log } from "../log.ts";

@@ -1,4 +1,4 @@
-// Waiting for duplicate address detection: 1 to 2 seconds during which an IPv6 address cannot be used.
+// Waits for duplicate address detection. It takes 1 to 2 seconds, during which an IPv6 address cannot be used.
 import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
 import { formatAddress } from "../ip/address.ts";

@@ -1,6 +1,6 @@
-// Deletes a macvlan, an ipvlan or a pair of veths without waiting for what nobody needs. RTM_DELLINK returns 12 to 20 ms after the
-// link is gone for everyone: the kernel waits an RCU barrier before it frees the memory (performance figures: docs/decisions.md). So
-// a process beside us sends the request, and we return as soon as the link is gone.
+// Deletes a macvlan, an ipvlan or a veth pair without waiting for the kernel to free memory. RTM_DELLINK returns 12 to 20 ms after the link
+// has disappeared, because the kernel waits for an RCU barrier before it frees the memory (performance figures: docs/decisions.md). A child
+// process therefore sends the request, and podnic returns as soon as the link has disappeared.
 import { host } from "../host/host.ts";
 import { NLMSG_ERROR, RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";

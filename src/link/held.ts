@@ -1,4 +1,4 @@
-// Who holds an address that this interface cannot have: only looked for when the kernel has refused it.
+// Finds the holder of an address that this interface cannot have. It runs only after the kernel has refused the address.
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
 import { host } from "../host/host.ts";
 import type { Address } from "../ip/address.ts";

@@ -1,5 +1,5 @@
-// Which device is it? The one place that says what makes two sightings the same device. Resemblance is none: a name, an alias, a MAC and an
-// index are for anybody to choose, and an index of one namespace means nothing in another.
+// Identifies a device. Only this file decides whether two observations are of the same device. A similarity proves nothing: anybody can choose
+// a name, an alias, a MAC or an index, and an index of one namespace means nothing in another one.
 //
 // Hardware is where it is plugged in: the address of its function on the bus, and, of a function with several ports, the port (its permanent
 // address, its port's name). That outlives a driver's rebind, which makes a new interface.

@@ -1,5 +1,5 @@
-// Links: `ip link show`, `ip link set`, `ip link add`, `ip link del`. One GET per question, never a dump of all links,
-// but for listLinks and findLinksByAddress (5,000 links: 22 ms, and interrupted most of the time).
+// Links: `ip link show`, `ip link set`, `ip link add`, `ip link del`. Each query is one GET and never a dump of all links, except in listLinks
+// and findLinksByAddress (5,000 links take 22 ms, and such a dump is often interrupted).
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";

@@ -1,6 +1,6 @@
-// Links that live on a master: macvlan and ipvlan. `ip link add link MASTER name NAME netns POD type KIND`.
-// One request creates the link in the pod's namespace under its final name. Created on the host and moved, it would cost an RCU
-// barrier (12-16 ms, measured) and be visible under a second name.
+// Links on a master: macvlan and ipvlan. `ip link add link MASTER name NAME netns POD type KIND`. One request creates the link in the pod's
+// namespace under its final name. If it were created on the host and then moved, this would take an RCU barrier (12 to 16 ms, measured), and a
+// second name would be visible.
 import { Failure } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { addLink, getLink, IFF_LOOPBACK, IFF_UP, type Link, type NewLink } from "./link.ts";

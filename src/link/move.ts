@@ -1,5 +1,5 @@
-// Moving a device between namespaces: one RTM_NEWLINK that moves and renames, because the kernel waits an RCU barrier
-// (12-16 ms) under RTNL for each move (habit of all callers: exactly one per call).
+// Moves a device between namespaces. One RTM_NEWLINK both moves and renames it, because the kernel waits for an RCU barrier (12 to 16 ms)
+// under RTNL for each move. All callers make exactly one such request for each call.
 import { Failure } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { findDevice, isSameDevice, viewOf, withIdentity } from "./identity.ts";

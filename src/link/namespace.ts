@@ -1,4 +1,4 @@
-// A network namespace that we hold open, and a route socket in it.
+// An open network namespace, and a route socket in it.
 import { Failure } from "../errors.ts";
 import { CLONE_NEWNET, NSFS_MAGIC, O_CLOEXEC, O_PATH, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";

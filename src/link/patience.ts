@@ -1,4 +1,4 @@
-// Waiting for a driver that is busy for a moment: a VF that is being reset, a card that applies a value later.
+// Waits for a driver that is busy for a short time, for example while a VF is reset or while a card applies a value.
 import { host } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 

@@ -1,4 +1,4 @@
-// Taking a device out of a pod: what host-device and sriov have in common.
+// Takes a device out of a pod: code that host-device and sriov share.
 import { log } from "../log.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { deleteTogether } from "./delete.ts";

@@ -1,5 +1,6 @@
-// From the routes of a result to those of the kernel: which next hop, on-link or not, which of them belong together.
-// Rules are the Go plugins' where those work; where they fail or do something else than they were told, docs/differences.md.
+// Converts the routes of a result to kernel routes: chooses the next hops and the onlink flag, and combines routes that belong together. The
+// rules are the Go plugins' if those work. docs/differences.md lists the cases in which the Go plugins fail or do not do what the
+// configuration says.
 import { Failure } from "../errors.ts";
 import { type Address, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
 import { equalAddresses, networkPrefix, prefixContains } from "../ip/range.ts";

@@ -1,5 +1,6 @@
-// Settings of a device that its move between namespaces resets (the sysctls of net/ipv4/conf and net/ipv6/conf) or that a pod may have left on
-// it (sizes, group, broadcast address, XDP). The kernel says all of them in one answer, so that reading a hundred files is not needed.
+// Settings that the kernel resets when a device moves between namespaces (the sysctls of net/ipv4/conf and net/ipv6/conf), or that a pod may
+// have changed (sizes, group, broadcast address, XDP). The kernel returns all of them in one reply, so podnic does not have to read a hundred
+// files.
 import { SystemError } from "../host/host.ts";
 import { loops } from "../host/loops.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";

@@ -1,4 +1,4 @@
-// What a device was on the host before a pod got it, and how it is restored. How it is known again: identity.ts.
+// The state of a device on the host before a pod got it, and how podnic restores this state. identity.ts recognises the device.
 import { Cleanup } from "../cleanup.ts";
 import { parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";

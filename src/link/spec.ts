@@ -1,4 +1,4 @@
-// What an interface is to have.
+// The properties that an interface must get.
 import type { Address, Prefix } from "../ip/address.ts";
 import type { RouteSpec } from "./route.ts";
 

@@ -1,4 +1,4 @@
-// Settings below /proc/sys/net, which are those of the namespace this process is in.
+// Settings below /proc/sys/net, in the network namespace of this process.
 import { O_CLOEXEC, O_RDONLY, O_WRONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { utf8 } from "../netlink/bytes.ts";

@@ -1,4 +1,4 @@
-// The pod's interface cannot have its name, because another device of the pod has it: one text for every plugin.
+// The error for an interface name that another device in the pod already has. All plugins use this text.
 import { Failure } from "../errors.ts";
 import { getLink } from "./link.ts";
 import type { NetNs } from "./namespace.ts";

@@ -1,4 +1,4 @@
-// Tunnels of the node whose packets leave by a device. Their IFLA_LINK, where they have one, is not what they stand on.
+// Tunnels of the node that send their packets over a device. Even if a tunnel has an IFLA_LINK, this is not the device that it uses.
 
 import { findAttribute } from "../netlink/attributes.ts";
 import type { Writer } from "../netlink/bytes.ts";

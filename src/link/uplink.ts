@@ -1,5 +1,5 @@
-// What the node itself needs a device for, by the kernel's own answer: the routes that its own packets take when nobody has chosen a source
-// address for them, and the routes with a gateway in the tables that they are looked up in.
+// Determines from the kernel's replies whether the node itself needs a device. These are the routes that its own packets use if no source
+// address was chosen, and the routes with a gateway in the tables in which the kernel looks them up.
 import { formatPrefix, type Prefix, parseAddress } from "../ip/address.ts";
 import { isWithin, prefixContains } from "../ip/range.ts";
 import * as c from "../netlink/constants.ts";

@@ -1,5 +1,6 @@
-// Interfaces in other namespaces that stand on a device of this one: the macvlan and ipvlan of running pods. No request tells of them: they are
-// listed only where they are. But each of them that is up has the device receive the groups that it has joined, and the kernel counts who asks.
+// Interfaces in other namespaces on top of a device of this namespace: the macvlan and ipvlan interfaces of running pods. No request lists
+// them here; they are listed only in their own namespaces. But each interface that is up makes the device receive the multicast groups that it
+// has joined, and the kernel counts the members.
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { findBeside } from "./beside.ts";

@@ -1,4 +1,4 @@
-// Virtual functions of a physical one: `ip link show PF`, `ip link set PF vf N …`.
+// Virtual functions of a physical function: `ip link show PF`, `ip link set PF vf N …`.
 import { formatMac } from "../ip/mac.ts";
 import { findAttribute, NLA_TYPE_MASK } from "../netlink/attributes.ts";
 import { align4, type Bytes } from "../netlink/bytes.ts";

@@ -1,4 +1,4 @@
-// The network namespaces that can be seen from here: those with a name of their own, and those of processes.
+// The network namespaces that are visible to this process: those with a name, and those of processes.
 import { NSFS_MAGIC, O_DIRECTORY, O_PATH, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { closing } from "../state/files.ts";

@@ -1,6 +1,6 @@
-// Attributes (type, length, value) by tables: one row per attribute, {name: [type, codec]}. The codec's name says the byte
-// order: u16 and u32 are in host order, be16 and address bytes in network order. What a table does not know is kept when
-// asked for and written again, so that a newer kernel's attributes survive a round trip.
+// Attributes (type, length, value), described by tables with one row for each attribute, {name: [type, codec]}. The codec's name gives the
+// byte order: u16 and u32 are in host order, be16 and address bytes in network order. On request, attributes that are not in the table are
+// kept and written again, so that a newer kernel's attributes survive a round trip.
 import { loops } from "../host/loops.ts";
 import type { Bytes, Writer } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";

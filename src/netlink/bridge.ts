@@ -1,5 +1,5 @@
-// Bridges, their ports and their VLANs, in what the kernel tells of a link besides what everybody asks (link.ts), and in messages of family
-// AF_BRIDGE, which change a port.
+// Bridges, their ports and their VLANs: the bridge part of link messages, which most callers do not need (link.ts has the rest), and messages
+// of family AF_BRIDGE, which change a port.
 import { AF_BRIDGE, AF_INET6 } from "../host/constants.ts";
 import { type Codec, findAttribute, Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";

@@ -1,5 +1,5 @@
-// One aligned buffer seen as bytes, 16-bit and 32-bit words. Netlink aligns headers, attributes and structs to 4, so a word is
-// one typed-array access in host order (no DataView, no shifting: QuickJS interprets every step).
+// One aligned buffer, viewed as bytes, 16-bit words and 32-bit words. Netlink aligns headers, attributes and structs to 4 bytes, so a word is
+// a single access to a typed array in host order (no DataView and no shifting, because QuickJS interprets every step).
 import { host } from "../host/host.ts";
 import { loops } from "../host/loops.ts";
 import { ProtocolError } from "./errors.ts";

@@ -1,5 +1,5 @@
-// Codecs of attribute values. Host order unless the name says otherwise.
-// `attribute` may move the writer's buffer: it is called before u8, u16 or u32 are looked at.
+// Codecs of attribute values. They use host order unless the name says otherwise. `attribute` may move the writer's buffer, so it is called
+// before u8, u16 or u32 are read.
 
 import { host } from "../host/host.ts";
 import { loops } from "../host/loops.ts";

@@ -1,4 +1,4 @@
-// Names and values of the kernel's uapi headers; a test compiles them against the headers.
+// Names and values from the kernel's uapi headers. A test compares them with the headers.
 
 // linux/netlink.h
 export const NETLINK_ROUTE = 0;

@@ -1,4 +1,4 @@
-// Framing: netlink messages in a datagram, and what the kernel answers to a request.
+// Framing: the netlink messages in a datagram, and the kernel's reply to a request.
 import { errnoName, errnoText } from "../host/host.ts";
 import { align4, type Bytes } from "./bytes.ts";
 import * as c from "./constants.ts";

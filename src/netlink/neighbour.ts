@@ -1,4 +1,4 @@
-// RTM_*NEIGH messages: struct ndmsg and its attributes. With family AF_BRIDGE they are entries of a bridge's forwarding table.
+// RTM_*NEIGH messages: struct ndmsg and its attributes. With family AF_BRIDGE, they describe entries of a bridge's forwarding table.
 import { Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
 import { bytes, u16, u32 } from "./codecs.ts";

@@ -1,4 +1,4 @@
-// RTM_*NEXTHOP messages (`ip nexthop`): struct nhmsg and the attributes that lead to devices.
+// RTM_*NEXTHOP messages (`ip nexthop`): struct nhmsg, and the attributes that refer to devices.
 import { type Codec, Table } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
 import { u32 } from "./codecs.ts";

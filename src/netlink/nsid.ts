@@ -1,4 +1,4 @@
-// RTM_GETNSID: the number by which one namespace knows another (IFLA_LINK_NETNSID is one of those).
+// RTM_GETNSID: the number that one namespace has for another one (IFLA_LINK_NETNSID contains such a number).
 import { Table } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
 import { s32, u32 } from "./codecs.ts";

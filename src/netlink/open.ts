@@ -1,4 +1,4 @@
-// Making a netlink socket.
+// Opens a netlink socket.
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../host/constants.ts";
 import { LITTLE_ENDIAN } from "../host/endian.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";

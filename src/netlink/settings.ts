@@ -1,4 +1,5 @@
-// What a link message says of a link besides what everybody asks (link.ts): settings that few touch, the sysctls of its protocols, XDP.
+// The part of a link message that most callers do not need (link.ts has the rest): rarely changed settings, the sysctls of the protocols, and
+// XDP.
 import { type Codec, Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
 import { bytes, nested, s32, u8, u32 } from "./codecs.ts";

@@ -1,6 +1,6 @@
-// Netlink sockets: requests with an ACK each, several in one send, dumps. Synchronous. The kernel works a request off inside
-// send(2), so its answer waits in the queue when recv(2) is called; deadlines are for the case that it does not. RouteSocket is
-// rtnetlink's; that of nf_tables is in src/nftables.
+// Netlink sockets: requests with one ACK each, several requests in one send, and dumps. They are synchronous. The kernel processes a request
+// inside send(2), so its reply is already in the queue when recv(2) is called. Deadlines are for the case that it is not. RouteSocket is for
+// rtnetlink. The socket for nf_tables is in src/nftables.
 import { POLLIN } from "../host/constants.ts";
 import { LITTLE_ENDIAN } from "../host/endian.ts";
 import { type Fd, host, type Received, SystemError } from "../host/host.ts";

@@ -1,4 +1,4 @@
-// IFLA_VF_INFO: state and settings of one virtual function of a physical function, in link messages of the latter.
+// IFLA_VF_INFO: the state and settings of one virtual function, in link messages of its physical function.
 import { type Codec, Table, type Values } from "./attributes.ts";
 import { list, nested, words } from "./codecs.ts";
 import * as c from "./constants.ts";

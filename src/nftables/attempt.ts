@@ -1,4 +1,4 @@
-// Looking first and changing then, while others change tables too.
+// Reads the rules and then changes them, while other programs may also change tables.
 import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";

@@ -1,4 +1,4 @@
-// GC: rules of attachments that are no more.
+// GC: removes the rules of attachments that no longer exist.
 import { listMasquerades, type Masquerade, removeMasqueradeRules } from "./masquerade.ts";
 import { interfaceMark, networkMark, type Owner } from "./names.ts";
 import type { NftSocket } from "./socket.ts";

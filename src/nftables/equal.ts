@@ -1,4 +1,4 @@
-// Are two rules the same?
+// Compares two rules.
 import type { Expression } from "./expression.ts";
 
 /** Both say the same; counters may be anywhere. */

@@ -1,5 +1,5 @@
-// The expressions that rules are made of: a name, and attributes whose meaning depends on it. {meta: {…}} is one of the name "meta".
-// Those we neither write nor understand (the matches and targets of iptables, say) are {other: name}.
+// The expressions in rules: a name, and attributes whose meaning depends on the name. {meta: {…}} is an expression with the name "meta".
+// Expressions that podnic neither writes nor understands (for example, the matches and targets of iptables) are {other: name}.
 import { type Codec, Table, type Values } from "../netlink/attributes.ts";
 import { be32, be64, bytes, nested, text } from "../netlink/codecs.ts";
 import { NLA_F_NESTED } from "../netlink/constants.ts";

@@ -1,5 +1,5 @@
-// What the Go plugin masquerades by iptables, its default. The program iptables-nft, which is iptables on all distributions of today, keeps its
-// rules in nf_tables, so that they can be removed here:
+// Rules that the Go plugin writes with iptables, its default for masquerading. The program iptables-nft, which is iptables on all current
+// distributions, keeps its rules in nf_tables, so podnic can remove them here:
 //
 //   table ip nat (ip6 nat) {
 //     chain POSTROUTING { ip saddr ADDRESS jump CNI-HASH }         (one per address)

@@ -1,4 +1,4 @@
-// What an ADD makes for all pods, when it is the first: a table and its chains. An ADD that fails removes it again, unless somebody uses it by now.
+// What the first ADD creates for all pods: a table and its chains. If this ADD fails, it removes them again, unless they are already in use.
 import { NetlinkError } from "../netlink/errors.ts";
 import { attempt, find, listRules } from "./attempt.ts";
 import type { NftSocket, Place } from "./socket.ts";

@@ -1,4 +1,4 @@
-// ipMasq by nftables: what a pod sends to anywhere but its own subnet leaves with the node's address.
+// ipMasq with nftables: packets that a pod sends to other subnets leave with the node's address.
 //
 // The layout is the Go plugin's (its back end "nftables"), so that either removes what the other made:
 //

@@ -1,4 +1,4 @@
-// Messages of nf_tables: struct nfgenmsg and the attributes of tables, chains and rules. All numbers are in network order.
+// Messages of nf_tables: struct nfgenmsg, and the attributes of tables, chains and rules. All numbers are in network order.
 import { findAttribute, Table, type Values } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import { be32, be64, bytes, list, nested, text } from "../netlink/codecs.ts";

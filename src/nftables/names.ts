@@ -1,5 +1,5 @@
-// What the Go plugins call the chains and rules of an attachment. Ours have the same names, so that either plugin can remove what the
-// other made.
+// The names of an attachment's chains and rules. They are the same as the Go plugins', so that each plugin can remove what the other one
+// created.
 import { Failure } from "../errors.ts";
 import { utf8 } from "../netlink/bytes.ts";
 import { sha512 } from "../state/sha512.ts";

@@ -1,4 +1,4 @@
-// Can this kernel do it? For STATUS and `podnic doctor`, and before an ADD touches anything.
+// Checks whether this kernel supports a feature, for STATUS, for `podnic doctor`, and before an ADD changes anything.
 import { nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { compare, type Expression, masquerade, meta } from "./expression.ts";

@@ -1,4 +1,4 @@
-// Rules of others in front of ours that no packet gets past.
+// Finds rules of other programs that decide about every packet before podnic's rules see it.
 import { findAttribute } from "../netlink/attributes.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
 import * as c from "./constants.ts";

@@ -1,4 +1,4 @@
-// The socket of nf_tables: transactions, in which all is done or nothing, and questions.
+// The socket for nf_tables: queries, and transactions that take effect as a whole or not at all.
 
 import { host } from "../host/host.ts";
 import type { Writer } from "../netlink/bytes.ts";

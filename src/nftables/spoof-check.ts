@@ -1,4 +1,4 @@
-// macspoofchk by nftables: of what comes in by a port of a bridge, only frames with the pod's address pass.
+// macspoofchk with nftables: of the frames that enter through a bridge port, only those with the pod's address pass.
 //
 // The layout is the Go plugin's, so that either removes what the other made. In the table `bridge nat`:
 //

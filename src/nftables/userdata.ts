@@ -1,5 +1,5 @@
-// User data of tables, chains and rules, which the kernel stores unseen: bytes of (type, length, value). Programs keep their comments
-// there, as type 0 of all three, with a NUL at the end.
+// User data of tables, chains and rules, which the kernel stores without interpreting it: bytes of (type, length, value). Programs store their
+// comments in it, as type 0, with a NUL at the end.
 
 import { host } from "../host/host.ts";
 import { utf8 } from "../netlink/bytes.ts";

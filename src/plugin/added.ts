@@ -1,5 +1,5 @@
-// Whether an ADD of this attachment succeeded, for DEL: an interface without a mark of ours may be that of the ADD of a Go plugin, or the
-// reason why our ADD failed. The Go plugins delete whatever has the name.
+// Determines for DEL whether an ADD of this attachment succeeded. An interface without podnic's mark can belong to a Go plugin's ADD, or it
+// can be the reason why podnic's ADD failed. The Go plugins delete any interface with the name.
 import { holdsAddress } from "../cni/ipam.ts";
 import type { Call } from "../cni/plugin.ts";
 import { host, SystemError } from "../host/host.ts";

@@ -1,4 +1,4 @@
-// CHECK, as far as it is the same for every plugin.
+// The part of CHECK that is the same for all plugins.
 import type { Call } from "../cni/plugin.ts";
 import { Failure } from "../errors.ts";
 import { changedSinceAdd, checkInterface } from "../link/check.ts";

@@ -1,4 +1,4 @@
-// A hash of texts that nobody draws to collide: for names and numbers of links.
+// A hash of strings that does not resist intentional collisions, for names and numbers of links.
 
 const { imul } = Math;
 

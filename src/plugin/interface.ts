@@ -1,4 +1,4 @@
-// The pod's own interface in results: put there by ADD, found again by CHECK and DEL. For all plugins that own CNI_IFNAME.
+// The pod's own interface in results: ADD adds it, and CHECK and DEL find it. For all plugins that create CNI_IFNAME.
 
 import type { Call } from "../cni/plugin.ts";
 import { type Dns, emptyResult, type Interface, type IpConfig, type Result } from "../cni/result.ts";

@@ -1,4 +1,4 @@
-// The MAC address that a configuration, its network's user or the runtime asks for. For plugins that make an Ethernet interface.
+// The MAC address that a configuration, the network's user or the runtime requests. For plugins that create an Ethernet interface.
 import type { Call, NetworkConfig } from "../cni/plugin.ts";
 import { Failure } from "../errors.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";

@@ -1,5 +1,5 @@
-// Devices that the node itself needs, or that exist for others, stay where they are unless the node's policy says otherwise: who writes a
-// configuration may be a tenant. docs/configuration.md has the table of what is allowed and what is refused.
+// Devices that the node or another pod needs stay on the host unless the node's policy allows otherwise, because the author of a configuration
+// can be a tenant. docs/configuration.md has the table of what is allowed and what is refused.
 import { policy } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { listAddresses } from "../link/address.ts";

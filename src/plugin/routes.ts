@@ -1,4 +1,4 @@
-// Routes as configurations write them.
+// Routes in configurations.
 import type { RouteConfig } from "../config/defs.schema.ts";
 import { Failure } from "../errors.ts";
 import { parseAddress, parsePrefix } from "../ip/address.ts";

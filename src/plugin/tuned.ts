@@ -1,4 +1,4 @@
-// What the Go plugin tuning leaves where others can see it. It changes an interface after us and does not say everything in the result.
+// The visible state that the Go plugin tuning leaves. tuning changes an interface after podnic, and does not report all changes in the result.
 
 import type { Attachment } from "../cni/plugin.ts";
 import { host } from "../host/host.ts";

@@ -1,4 +1,4 @@
-// Small things about errors and descriptors that the files of this folder share.
+// Small helpers for errors and descriptors, which the files of this folder share.
 import { type Fd, host, SystemError } from "../host/host.ts";
 
 /** True when the kernel refused with one of these symbolic errnos. */

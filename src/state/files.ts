@@ -1,4 +1,4 @@
-// Files that survive a crash: written to a temporary file, synced, then linked or renamed into place.
+// Files that survive a crash. They are written to a temporary file, synced, and then linked or renamed into place.
 //
 // The temporary file of `x` is `.x.tmp`. Its writer holds a flock on it, so that a temporary file without one belongs to a process that was
 // killed and may be removed; a fixed name means that a kill never leaves more than one behind.

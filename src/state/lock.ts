@@ -1,4 +1,4 @@
-// Locks between processes: flock(2), which the kernel drops when its holder dies, and which the Go plugins take too.
+// Locks between processes: flock(2), which the kernel releases when the holder exits. The Go plugins use the same locks.
 import { Failure } from "../errors.ts";
 import { LOCK_EX, LOCK_NB, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";

@@ -1,5 +1,5 @@
-// A file is looked at before it is opened for anything: opening alone lets a FIFO wait, arms a watchdog and reads the kernel's log, and
-// who can write a directory chooses what lies there under our names.
+// Checks a file before opening it. Opening a file can have effects: it blocks on a FIFO, starts a watchdog or consumes the kernel's log. A
+// user who can write to a directory can create anything under the names that podnic uses.
 import { ELOOP, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH, S_IFLNK, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { errnoName, errnoText, type Fd, host, type Stat, SystemError } from "../host/host.ts";
 import { hasErrno } from "./descriptor.ts";

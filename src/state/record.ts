@@ -1,6 +1,6 @@
-// What a device was before we touched it, written before the first change, so that a kill at any point, a dead namespace or a
-// renamed interface still ends with the device on the host as it was.
-// One JSON file an attachment: /var/lib/cni/podnic/<plugin>/…; the key is in the file, so that a shortened file name is never mistaken.
+// The state of a device before podnic changed it. podnic writes the record before the first change, so the device always returns to the host
+// in its original state, even after a kill at any point, a deleted namespace or a renamed interface. There is one JSON file for each
+// attachment: /var/lib/cni/podnic/<plugin>/…. The file contains the key, so a shortened file name is never mistaken for another one.
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";

@@ -1,5 +1,5 @@
-// SHA-512 (FIPS 180-4), of which the Go plugins make names of chains and comments of rules. A word of 64 bits is two of 32, the upper
-// one first (src/host/digest.ts).
+// SHA-512 (FIPS 180-4), from which the Go plugins derive the names of chains and the comments of rules. A 64-bit word is two 32-bit words, the
+// upper one first (src/host/digest.ts).
 import { host } from "../host/host.ts";
 import { loops } from "../host/loops.ts";
 

@@ -1,5 +1,5 @@
-// Is a value that was read from disk what its interface says? The checks are made of the interface, so that a field without a check does
-// not compile: what a record holds is either whole or not used at all.
+// Checks whether a value from a file has the structure of its interface. The checks are typed by the interface, so a field without a check
+// does not compile. podnic uses a record only if all fields are valid.
 
 /** Says whether a value is a T. */
 export type Shape<T> = (value: unknown) => value is T;

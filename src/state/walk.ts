@@ -1,4 +1,4 @@
-// Reaching a directory one component at a time: for kernels without openat2(2), to create what is missing, and to decide about links.
+// Opens a directory one component at a time: for kernels without openat2(2), to create missing directories, and to decide about links.
 //
 // A link is followed only when root made it in a directory that only root can write (/var/run, or a /var/lib/cni that an admin moved
 // to another disk). In /tmp, or anywhere else a user may create names, a link ends the walk: configurations name these paths and

@@ -1,5 +1,5 @@
-// Devices by their place in sysfs: PCI addresses, auxiliary devices, their drivers and their network interfaces.
-// sysfs shows the interfaces of the network namespace that its mount belongs to, on a node the host's.
+// Devices by their path in sysfs: PCI addresses, auxiliary devices, their drivers and their network interfaces. sysfs shows the interfaces of
+// the network namespace to which its mount belongs. On a node, this is the host's namespace.
 import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
 import { AT_FDCWD, host, SystemError } from "../host/host.ts";

@@ -1,4 +1,4 @@
-// SR-IOV in sysfs: which physical function a virtual one belongs to, which number it has there, which interface that one has.
+// SR-IOV in sysfs: the physical function of a virtual function, its index there, and its interface.
 import { pciInterfaces, pciLink, readText } from "./device.ts";
 
 const PCI = "/sys/bus/pci/devices";

@@ -1,4 +1,4 @@
-// The command line as shells need to know it, from the commands themselves.
+// Describes the command line for the completion scripts, from the definitions of the commands.
 import type { Argument, Command, Option } from "commander";
 import { pluginNames } from "../../cni/registry.ts";
 

@@ -1,4 +1,4 @@
-// Bridges that configurations of this node name: would an ADD find its own fit, and what else stands in the way of its frames?
+// Checks the bridges that this node's configurations name: whether an ADD could use them, and what else could block their frames.
 import type { BridgeConfig } from "../../../plugins/bridge/config.schema.ts";
 import { bridgeName, wantsMasquerade } from "../../../plugins/bridge/config.ts";
 import { requireFit, requireGateway } from "../../../plugins/bridge/fit.ts";

@@ -1,4 +1,4 @@
-// Configurations of networks on this node, and the node's policy.
+// Checks the network configurations on this node, and the node's policy.
 import { shapes } from "#validators";
 import { policy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";

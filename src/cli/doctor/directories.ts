@@ -1,4 +1,4 @@
-// Directories of plugins: whose executables are there, and which one a runtime finds first.
+// Checks the plugin directories: whose executables they contain, and which one a runtime finds first.
 import { pluginNames } from "../../cni/registry.ts";
 import { S_IFMT, S_IFREG } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";

@@ -1,4 +1,4 @@
-// Everything that podnic doctor and podnic status look at.
+// Everything that podnic doctor and podnic status check.
 import { relaxPolicy } from "../../config/policy.ts";
 import { host } from "../../host/host.ts";
 import { findDevicesOf } from "../node/devices.ts";

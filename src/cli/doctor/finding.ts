@@ -1,4 +1,4 @@
-// What the doctor finds.
+// A finding of podnic doctor.
 import type { Colour } from "../terminal.ts";
 
 /** "ok" and "note" need nothing to be done; "warning" and "error" come with a cure. */

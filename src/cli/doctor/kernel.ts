@@ -1,4 +1,4 @@
-// What the kernel can do, and what it lets this process do. Looks, and changes nothing.
+// Checks which features the kernel supports, and what this process is allowed to do. Changes nothing.
 import { AF_NETLINK, O_DIRECTORY, O_RDONLY, RESOLVE_NO_SYMLINKS, SOCK_RAW } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { addLink, type NewLink } from "../../link/link.ts";

@@ -1,4 +1,4 @@
-// State of attachments that are no more, and devices that went astray.
+// Checks the state of attachments that no longer exist, and devices that are not where they should be.
 import { S_IFDIR, S_IFMT } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { STATE_ROOT } from "../../state/record.ts";

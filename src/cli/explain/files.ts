@@ -1,4 +1,4 @@
-// Files that are written, made and removed in memory only, over the real ones, which are read.
+// An overlay over the real files: files are written, created and removed only in memory.
 import { concat } from "../../host/concat.ts";
 import {
   EEXIST,

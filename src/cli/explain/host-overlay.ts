@@ -1,4 +1,4 @@
-// The system, but that nothing can be changed: what would be is a step on a list.
+// A host that changes nothing. It records each change as a step instead.
 import { AF_INET6, AF_NETLINK, AF_PACKET, ENOSYS, O_RDONLY } from "../../host/constants.ts";
 import { type Command, type Fd, type Host, SystemError } from "../../host/host.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";

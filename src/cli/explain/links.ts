@@ -1,5 +1,5 @@
-// Links, addresses and settings of virtual functions that are changed in memory only: requests that change something are answered as
-// if they were done, and later questions about what was changed get answers that fit.
+// Changes links, addresses and attributes of virtual functions only in memory. A request that changes something gets a reply as if it had
+// succeeded, and later queries get replies that match the change.
 import { ENODEV } from "../../host/constants.ts";
 import { type Fd, type Host, type Received, SystemError } from "../../host/host.ts";
 import { type AddressMessage, readAddress, writeAddress } from "../../netlink/address.ts";

@@ -1,4 +1,4 @@
-// ADD of a network, plugin by plugin, with nothing done.
+// Runs the plugins of an ADD one after the other, without changing anything.
 import { prepareCall } from "../../cni/call.ts";
 import { codeOf, toFailure } from "../../cni/failure.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";

@@ -1,4 +1,4 @@
-// What a plugin would have done, in order.
+// The steps that a plugin would have taken, in order.
 
 export type Kind = "kernel" | "sysctl" | "file" | "packet" | "run" | "note";
 

@@ -1,4 +1,4 @@
-// A directory of CNI plugins: ours put there and taken away again, while runtimes start plugins from it.
+// Installs podnic in a directory of CNI plugins and removes it again, while runtimes start plugins from this directory.
 //
 // What must not happen is that a runtime finds a name missing, or half of a file. So the new executable is written aside and synced, and
 // renamed into place; what is there before, and a process that runs it, is not touched. Every name is a file of its own: installers of

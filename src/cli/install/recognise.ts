@@ -1,4 +1,4 @@
-// What an executable in a CNI directory is, by what is written in it. It is never run for that: it may be anything.
+// Recognises an executable in a CNI directory by its contents. It never runs the executable, which could be any program.
 import { O_RDONLY } from "../../host/constants.ts";
 import { type Fd, host } from "../../host/host.ts";
 import { hasErrno } from "../../state/descriptor.ts";

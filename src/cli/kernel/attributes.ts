@@ -1,4 +1,4 @@
-// Attributes of netlink messages by the names of the kernel's headers, for people. Numbers come from netlink/constants.ts.
+// Names of netlink attributes as in the kernel's headers, for display. The numbers are in netlink/constants.ts.
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { formatMac } from "../../ip/mac.ts";
 import { NLA_TYPE_MASK } from "../../netlink/attributes.ts";

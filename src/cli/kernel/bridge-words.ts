@@ -1,4 +1,4 @@
-// A request about a port of a bridge in the words of `bridge`, made from the bytes that are sent: those of family AF_BRIDGE.
+// Converts a request about a bridge port (family AF_BRIDGE) from its bytes to the equivalent `bridge` command.
 import { AF_BRIDGE } from "../../host/constants.ts";
 import { formatMac } from "../../ip/mac.ts";
 import { readPortChange, type VlanInfo } from "../../netlink/bridge.ts";

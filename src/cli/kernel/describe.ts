@@ -1,4 +1,4 @@
-// A netlink message as `--trace` shows it: type, flags, header and attributes by the kernel's names.
+// Formats a netlink message for `--trace`: type, flags, header and attributes, with the kernel's names.
 import { AF_INET, AF_INET6 } from "../../host/constants.ts";
 import { readAddress } from "../../netlink/address.ts";
 import * as c from "../../netlink/constants.ts";

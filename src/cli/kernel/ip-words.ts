@@ -1,4 +1,4 @@
-// A request to the kernel in the words of `ip`, `bridge` or `nft`, made from the bytes that are sent.
+// Converts a request to the kernel from its bytes to the equivalent `ip`, `bridge` or `nft` command.
 import { AF_INET } from "../../host/constants.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { formatMac } from "../../ip/mac.ts";

@@ -1,4 +1,4 @@
-// One netlink message, taken out of the buffer that it was sent from or received in.
+// Extracts one netlink message from the buffer in which it was sent or received.
 import { Bytes } from "../../netlink/bytes.ts";
 import { LINK_HEADER } from "../../netlink/link.ts";
 import { HEADER } from "../../netlink/message.ts";

@@ -1,4 +1,4 @@
-// Names of devices by index and namespace, learnt from the messages that go by.
+// Names of devices by index and namespace, learned from the messages that pass.
 import type { Fd } from "../../host/host.ts";
 import * as c from "../../netlink/constants.ts";
 import { readLink } from "../../netlink/link.ts";

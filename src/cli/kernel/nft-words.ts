@@ -1,4 +1,4 @@
-// A request to nf_tables in the words of `nft`, made from the bytes that are sent.
+// Converts a request to nf_tables from its bytes to the equivalent `nft` command.
 import { formatAddress } from "../../ip/address.ts";
 import { formatMac } from "../../ip/mac.ts";
 import * as c from "../../nftables/constants.ts";

@@ -1,4 +1,4 @@
-// A host in front of the real one, for commands that listen to what a plugin asks of the system, or answer in the system's place.
+// A host that passes calls on to the real one. It is for commands that trace a plugin's system calls, or that replace the system's replies.
 import type { Host } from "../../host/host.ts";
 
 /** Hands every call on to `real`. What is to go another way is put over it. */

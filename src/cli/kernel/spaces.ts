@@ -1,4 +1,4 @@
-// In which network namespace is this process, and each of its netlink sockets? Seen from the calls that open, enter and make them.
+// Tracks the network namespace of this process and of each of its netlink sockets, from the calls that open, enter and create them.
 import { AF_NETLINK } from "../../host/constants.ts";
 import type { Fd, Host } from "../../host/host.ts";
 

@@ -1,5 +1,5 @@
-// PODNIC_TRACE=FILE in the environment of the runtime: each call of a plugin shows in this file what it asks of the kernel and what it
-// answers, for calls that only fail under kubelet.
+// PODNIC_TRACE=FILE in the runtime's environment: each plugin call writes its requests to the kernel and the replies to this file. It is for
+// calls that fail only when the kubelet starts the pod.
 import { openLog } from "../../cni/log-file.ts";
 import { confinePath } from "../../config/policy.ts";
 import { type Fd, host, installHost } from "../../host/host.ts";

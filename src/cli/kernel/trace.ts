@@ -1,4 +1,4 @@
-// Shows every netlink message that goes by, both ways.
+// Prints every netlink message that is sent or received.
 import type { Fd, Host } from "../../host/host.ts";
 import { describeMessage } from "./describe.ts";
 import { words } from "./ip-words.ts";

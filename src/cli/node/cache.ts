@@ -1,5 +1,5 @@
-// What libcni keeps of each attachment (kind cniCacheV1), for itself: the container runtime's knowledge of its pods, and of networks
-// that no file configures (Multus).
+// libcni's cached results (kind cniCacheV1). They show which pods the container runtime knows, and which networks exist without a
+// configuration file (Multus).
 
 import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";

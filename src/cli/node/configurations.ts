@@ -1,4 +1,4 @@
-// The network configurations that this node's runtime and Multus read, and those that libcni remembers.
+// The network configurations that this node's runtime and Multus read, and those in libcni's cache.
 
 import { host } from "../../host/host.ts";
 import { readFileAt } from "../../state/files.ts";

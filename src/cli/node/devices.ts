@@ -1,5 +1,5 @@
-// The network devices of this node and who has them: interfaces on the host, PCI devices whose interface is elsewhere, and what
-// pods hold.
+// The network devices of this node and the pods that have them: interfaces on the host, PCI devices whose interface is in another namespace,
+// and devices in pods.
 
 import { Failure } from "../../errors.ts";
 import { isPhysical, isSameDevice, type View, viewAtOnce, viewOf } from "../../link/identity.ts";

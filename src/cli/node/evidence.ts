@@ -1,5 +1,5 @@
-// Is a container still there? host-local's leases name nothing but a container and an interface; everything else on the node that tells
-// about it is asked. What is not known to be gone may be alive.
+// Determines whether a container still exists. A host-local lease contains only a container ID and an interface name, so podnic checks
+// everything else on the node that refers to the container. A container is gone only if this is certain.
 import { idInAlias } from "../../plugin/hash.ts";
 import { aliasPrefix } from "../../plugin/upper/own.ts";
 import type { CachedAttachment } from "./cache.ts";

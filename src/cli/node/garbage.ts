@@ -1,5 +1,5 @@
-// What attachments left behind whose namespace is gone: devices with their records, leases. Found and taken away here, for gc and
-// doctor --fix. Nothing that may be alive is garbage.
+// Finds and removes what attachments with deleted namespaces left behind: devices with their records, and leases. gc and doctor --fix use it.
+// Anything that might still be in use is kept.
 import { relaxPolicy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";

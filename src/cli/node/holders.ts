@@ -1,4 +1,4 @@
-// Which attachment holds which device, by what was written down about it: our records, and the files of sriov-cni.
+// Determines which attachment has which device, from podnic's records and sriov-cni's files.
 import type { NamedNamespace } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import {

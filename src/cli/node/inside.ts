@@ -1,4 +1,4 @@
-// What is inside the network namespaces of this node: links and addresses, by namespace.
+// The links and addresses in each network namespace of this node.
 import { AF_INET } from "../../host/constants.ts";
 import { SystemError } from "../../host/host.ts";
 import { formatAddress } from "../../ip/address.ts";

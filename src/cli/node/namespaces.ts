@@ -1,4 +1,4 @@
-// The network namespaces of this node that can be seen from here, and what became of those that were written down.
+// The network namespaces of this node that are visible to this process, and the state of the namespaces in records.
 import { O_DIRECTORY, O_PATH } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { whatIsAt } from "../../link/namespace.ts";

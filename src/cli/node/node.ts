@@ -1,4 +1,4 @@
-// The node as the operator's commands see it: everything that tells about pods, looked up once.
+// The node as the operator's commands see it: all information about pods, collected once.
 import { bootTime } from "../../state/record.ts";
 import { requireRootFor } from "../exit.ts";
 import { readCache } from "./cache.ts";

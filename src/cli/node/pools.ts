@@ -1,4 +1,4 @@
-// host-local's pools on this node, those of the Go plugin included: ranges, leases, and whether who holds them still exists.
+// host-local's pools on this node, including the Go plugin's: their ranges and leases, and whether the holders of the leases still exist.
 
 import type { HostLocalConfig } from "../../../plugins/host-local/config.schema.ts";
 import { INDEX_ROOT } from "../../../plugins/host-local/plugin.ts";

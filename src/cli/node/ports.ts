@@ -1,5 +1,5 @@
-// What the plugin bridge keeps on the host for its pods: ports, which have their owner's name as alias, rules of nftables, and the
-// gateways' interfaces in VLANs. The kernel removes a port with its pod's namespace; rules and gateways stay when nobody calls DEL.
+// What the bridge plugin creates on the host for its pods: ports, whose alias contains the owner, nftables rules, and the gateways' interfaces
+// in VLANs. The kernel removes a port with its pod's namespace. Rules and gateways stay if DEL is not called.
 import { ownerOf } from "../../../plugins/bridge/alias.ts";
 import { underLockIfAny } from "../../../plugins/bridge/gateway.ts";
 import { deletePort } from "../../../plugins/bridge/port.ts";

@@ -1,4 +1,5 @@
-// Results of ADD that `podnic add` kept for its del. Runtimes take care of theirs; of ours nobody does when del never comes.
+// Results of ADD that `podnic add` cached for `podnic del`. Runtimes remove their own cached results, but nothing else removes podnic's if
+// `podnic del` is never called.
 
 import { findPlugin } from "../../cni/registry.ts";
 import { host } from "../../host/host.ts";

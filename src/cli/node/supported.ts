@@ -1,4 +1,4 @@
-// Which versions of the spec a plugin of others supports, in its own words: it is asked for VERSION, as runtimes ask it.
+// Finds out which CNI versions another program's plugin supports, by calling VERSION as runtimes do.
 import { findDelegate } from "../../cni/find-delegate.ts";
 import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";

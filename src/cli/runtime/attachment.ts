@@ -1,4 +1,4 @@
-// Which interface of which container: what a runtime says in the environment.
+// The interface and container of a call, as a runtime passes them in the environment.
 import { host } from "../../host/host.ts";
 import { sha512 } from "../../state/sha512.ts";
 import { UsageError } from "../exit.ts";

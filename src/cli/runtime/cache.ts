@@ -1,5 +1,5 @@
-// What libcni (cnitool, Multus, CRI-O) keeps of an ADD for CHECK and DEL: one file an attachment in /var/lib/cni/results. The same
-// format, so that one tool's DEL works on what another's ADD made.
+// libcni's cache (cnitool, Multus, CRI-O) of an ADD's result, for CHECK and DEL: one file for each attachment in /var/lib/cni/results. podnic
+// uses the same format, so that one tool can delete what another one added.
 import { readResult, writeResult } from "../../cni/result-json.ts";
 import { host } from "../../host/host.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../state/files.ts";

@@ -1,4 +1,4 @@
-// NETWORK on the command line: the path of a file, or the name of a network, which is found as libcni finds it.
+// NETWORK on the command line: the path of a file, or the name of a network, which podnic finds in the same way as libcni.
 
 import { findJsonError } from "../../config/json-error.ts";
 import { countMarks } from "../../config/json-limits.ts";

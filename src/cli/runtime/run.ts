@@ -1,4 +1,4 @@
-// ADD, CHECK and DEL of a network, plugin by plugin, as libcni does it.
+// Runs the plugins of a network one after the other, for ADD, CHECK and DEL, as libcni does.
 import { runDelegate } from "../../cni/delegate.ts";
 import { AnsweredFailure, toFailure } from "../../cni/failure.ts";
 import { findDelegate } from "../../cni/find-delegate.ts";

@@ -1,4 +1,4 @@
-// A plugin of ours as a runtime would run it, without a process: its environment, stdin and stdout are ours to give.
+// Runs one of podnic's plugins as a runtime would, but in this process: the caller provides its environment, stdin and stdout.
 import { serve } from "../../cni/dispatch.ts";
 import type { Plugin } from "../../cni/plugin.ts";
 import { host as current, type Host, installHost } from "../../host/host.ts";

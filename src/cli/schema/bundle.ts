@@ -1,4 +1,4 @@
-// A schema in one piece: what it refers to in other files is taken along, so that an editor needs no other.
+// Combines a schema with all the schemas to which it refers, so that an editor needs only one file.
 
 export type Schema = { [key: string]: unknown };
 

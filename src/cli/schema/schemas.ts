@@ -1,4 +1,4 @@
-// The schemas that editors get: those of the plugins, with what their IPAM plugins read, of lists, and of the node's policy.
+// The schemas for editors: one for each plugin (including the keys of its IPAM plugins), one for lists, and one for the node's policy.
 import ownSchemas from "#schemas";
 import { findPlugin, pluginNames } from "../../cni/registry.ts";
 import { supportedVersions } from "../../cni/version.ts";

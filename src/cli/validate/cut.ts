@@ -1,4 +1,4 @@
-// A hostile file can be wrong 200,000 times. What nobody reads is counted and not listed.
+// A hostile file can contain 200,000 errors. Errors beyond a limit are counted but not listed.
 import type { Level } from "./finding.ts";
 
 /** Findings of one level in one file, and of them those with the same words, that are listed. */

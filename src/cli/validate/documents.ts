@@ -1,5 +1,5 @@
-// From a file to the networks in it: CNI's own JSON, or Kubernetes' objects in YAML, whose NetworkAttachmentDefinitions hold that
-// JSON as a text.
+// Finds the networks in a file. The file contains either CNI's own JSON, or Kubernetes objects in YAML, whose NetworkAttachmentDefinitions
+// contain this JSON as a string.
 import { type Document, isMap, isScalar, isSeq, type Node, type Scalar, type YAMLMap } from "yaml";
 import { hasTooManyKeys } from "../../config/json-limits.ts";
 import { didYouMean } from "../../config/messages.ts";

@@ -1,4 +1,4 @@
-// One file checked: what is wrong in it, and where.
+// Checks one file, and reports its errors and their positions.
 import { findJsonError } from "../../config/json-error.ts";
 import { countMarks, hasTooManyKeys, isTooDeep, MOST_KEYS } from "../../config/json-limits.ts";
 import { humanPath } from "../../config/messages.ts";

@@ -1,4 +1,4 @@
-// What is wrong with a configuration, before it is known where in which file.
+// An error in a configuration, before its position in the file is known.
 
 export type Level = "error" | "warning" | "note";
 

@@ -1,4 +1,5 @@
-// A network: one plugin's configuration, or a list of them. The rules are those of the spec (section 1) and of the runtimes.
+// Checks a network, which is a plugin's configuration or a list of them. The rules are those of the specification (section 1) and of the
+// runtimes.
 import { checkNetworkName, excerpt } from "../../cni/names.ts";
 import { isBefore, isSupported, supportedVersions } from "../../cni/version.ts";
 import { describe, didYouMean } from "../../config/messages.ts";

@@ -1,4 +1,4 @@
-// Where the values of a JSON text stand, so that a message can point at them.
+// Finds the positions of values in a JSON text, so that a message can point to them.
 
 /** One value. Offsets are UTF-16 units of the text. */
 export interface Place {

@@ -1,4 +1,4 @@
-// One plugin's part of a configuration, checked by what that plugin itself would say to it: its schema and its own rules.
+// Checks the configuration of one plugin in the same way as the plugin itself: with its schema and its own rules.
 import { shapes } from "#validators";
 import { isPlainName } from "../../cni/names.ts";
 import { isInterfacePluginOfOthers } from "../../cni/others.ts";

@@ -1,4 +1,5 @@
-// Two files of one directory that define a network of one name: a runtime reads one of them, and which one is easily overlooked.
+// Detects two files in one directory that define networks with the same name. A runtime reads only one of them, and users easily overlook
+// which one.
 import { asRead } from "../runtime/networks.ts";
 
 interface File {

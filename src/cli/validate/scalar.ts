@@ -1,4 +1,4 @@
-// A JSON text inside a YAML text: where in the file its characters stand.
+// Maps positions in a JSON text inside a YAML string to positions in the file.
 import type { Scalar } from "yaml";
 
 const shortEscapes = 'abtnvfre "/\\N_LP';

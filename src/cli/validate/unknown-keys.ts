@@ -1,4 +1,5 @@
-// Keys that no plugin reads. Plugins pass over them, as the Go plugins do, so that a misspelled key is a wish that nobody hears.
+// Finds keys that no plugin reads. Plugins ignore unknown keys, as the Go plugins do, so a misspelled key would have no effect and cause no
+// error.
 import { didYouMean, humanPath } from "../../config/messages.ts";
 import type { Shape } from "../../config/shape.ts";
 import { type Finding, finding } from "./finding.ts";

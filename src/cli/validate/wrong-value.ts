@@ -1,4 +1,4 @@
-// The rules of a plugin trust its schema. Where the schema objects to a value, rules that do not read it can still be tried.
+// The rules of a plugin rely on its schema. If a value violates the schema, podnic can still check the rules that do not read this value.
 import type { Problem } from "../../config/messages.ts";
 
 /** A rule wanted to read a value that is known to be wrong: whatever it would say says nothing. */

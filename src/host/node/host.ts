@@ -1,5 +1,5 @@
-// The port on Node: the same structures as the shipped executable, its system calls made through koffi (synchronous FFI).
-// For development, in-process tests and the pkg package.
+// The port on Node. It uses the same structures as the released executable, and makes its system calls through koffi (synchronous FFI). It is
+// for development, in-process tests and the pkg package.
 import { readFileSync } from "node:fs";
 import koffi from "koffi";
 import { EINVAL, ENOSYS } from "../constants.ts";

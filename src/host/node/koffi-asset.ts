@@ -1,5 +1,5 @@
-// koffi in dist/podnic-node: its native part is an asset of the executable, and stands in for the package (scripts/build-pkg.ts).
-// The C library loads shared objects from files only. Ours has no name: nothing is left, and nobody can put another in its place.
+// koffi in dist/podnic-node: its native part is an asset of the executable, and replaces the package (scripts/build-pkg.ts). The C library can
+// load shared objects only from files. This file has no name, so nothing is left behind, and no other program can replace it.
 import { closeSync, openSync, writeSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { getRawAsset } from "node:sea";

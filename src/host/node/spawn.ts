@@ -1,4 +1,4 @@
-// posix_spawn(3) through koffi: what happens between fork and execve happens in the C library.
+// posix_spawn(3) through koffi. The C library does everything between fork and execve.
 import koffi from "koffi";
 import { SIGPIPE } from "../constants.ts";
 import { errnoName, errnoText } from "../errno.ts";

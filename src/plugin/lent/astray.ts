@@ -1,8 +1,8 @@
-// A device that is neither in its pod nor on the host. Is it gone, or where is it? Hardware always is somewhere, and comes back when its
-// namespace ends; a virtual device may have been deleted, may have died with its pod, or may live on: the pod moved it elsewhere, or its
-// namespace lost its name and lives on in a process. Each namespace that can be opened is looked into. Those that cannot be are asked by number:
-// the kernel gives the pod one for each namespace that it moves a link to, and the host one for each pod. Costs a look into each
-// namespace, so only for a device that is in neither place. See docs/decisions.md.
+// Looks for a device that is neither in its pod nor on the host. A physical device always exists, and returns when its namespace is deleted. A
+// virtual device may have been deleted, by itself or with its pod, or it may still exist: the pod moved it elsewhere, or its namespace lost
+// its path but still has a process. podnic looks in each namespace that it can open. It queries the others by their number: the kernel gives
+// the pod a number for each namespace to which it moves a link, and the host one for each pod. This takes time for each namespace, so it runs
+// only for a device that is in neither place. See docs/decisions.md.
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";

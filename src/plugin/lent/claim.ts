@@ -1,5 +1,5 @@
-// ADD: who has the device? What an earlier attachment left behind (a killed ADD, a dead namespace, a DEL that never came) is made good
-// first.
+// ADD: determines who has the device. It first cleans up after an earlier attachment (a killed ADD, a deleted namespace, or a DEL that was
+// never called).
 import { Failure } from "../../errors.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { recordedNamespace } from "../../link/return.ts";

@@ -1,4 +1,4 @@
-// The path of a pod's namespace may have been given to another pod while a process still keeps the old one.
+// The path of a pod's namespace may belong to another pod by now, while a process still uses the old namespace.
 import type { Call } from "../../cni/plugin.ts";
 import { askLink } from "../../link/link.ts";
 import { openNamespace } from "../../link/namespace.ts";

@@ -1,5 +1,5 @@
-// A device comes home: one way for DEL, GC, the undo of ADD, stale records and the operator's commands, so that whatever was interrupted,
-// at any point, ends the same way.
+// Returns a device to the host. DEL, GC, the undo of ADD, stale records and the operator's commands all use this code, so the result is the
+// same wherever an earlier call was interrupted.
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";

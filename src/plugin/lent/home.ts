@@ -1,4 +1,4 @@
-// The namespace that devices were taken from: a record is about the host that wrote it, and no other.
+// The namespace from which devices were lent. A record applies only to the host network namespace in which it was written.
 import { Failure } from "../../errors.ts";
 import { lookInto } from "../../link/namespace.ts";
 import { seeNamespaces } from "../../link/visible.ts";

@@ -1,6 +1,5 @@
-// A device of the host that a pod has for a while: what host-device and sriov (and whoever else lends one) tell the engine about theirs.
-// The engine (give-back.ts, claim.ts, collect.ts) keeps the records, finds the device again and brings it home; a plugin says what that
-// means.
+// The interface of a plugin that lends devices of the host (host-device, sriov or others). The engine (give-back.ts, claim.ts, collect.ts)
+// keeps the records, finds the device and returns it. The plugin defines what this means for its devices.
 
 import type { Link } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";

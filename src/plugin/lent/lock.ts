@@ -1,4 +1,4 @@
-// The locks of those who give back, and the lock of a card, which host-device and sriov share.
+// The locks of calls that return devices, and the lock of a card, which host-device and sriov share.
 import { policy } from "../../config/policy.ts";
 import { LOCK_EX } from "../../host/constants.ts";
 import { SystemError } from "../../host/host.ts";

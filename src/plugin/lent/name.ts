@@ -1,4 +1,4 @@
-// The name of a device that comes home, when another device of the host has it by now.
+// Chooses the name of a returned device if another device on the host has its name by now.
 
 import { host, SystemError } from "../../host/host.ts";
 import { isSameDevice, viewOf } from "../../link/identity.ts";

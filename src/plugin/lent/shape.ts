@@ -1,4 +1,4 @@
-// Is what a record holds what a plugin writes? A record that is not is passed over, and podnic doctor --fix removes it.
+// Checks whether a record has the structure that a plugin writes. Invalid records are ignored, and podnic doctor --fix removes them.
 import { parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { CapturedAddress, CapturedHop, CapturedNetwork, CapturedRoute } from "../../link/capture.ts";
 import type { NamedNamespace } from "../../link/return.ts";

@@ -1,5 +1,5 @@
-// DEL of an attachment whose record is there and cannot be read: a disk that lost a part of it, a later version of podnic. That it says nothing does
-// not mean that nothing was lent. The device may be in the pod under any name, and its record is the only thing that knew.
+// DEL of an attachment whose record exists but cannot be read, because the disk lost a part of it or a later version of podnic wrote it. Such
+// a record does not mean that no device was lent. The device may be in the pod under any name, and only the record contained that name.
 import type { Call } from "../../cni/plugin.ts";
 import { Failure } from "../../errors.ts";
 import { type View, viewOf } from "../../link/identity.ts";

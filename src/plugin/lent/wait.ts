@@ -1,4 +1,4 @@
-// Waiting for the kernel to end a network namespace: it hands the hardware in it back a moment later.
+// Waits until the kernel has deleted a network namespace. The kernel returns the physical devices in it a moment later.
 import { host } from "../../host/host.ts";
 
 /** Milliseconds that this takes at most. */

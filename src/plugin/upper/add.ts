@@ -1,4 +1,4 @@
-// ADD and STATUS of an interface that is made on a master: what macvlan and ipvlan have in common. What differs is an UpperKind (kind.ts).
+// ADD and STATUS of an interface on a master: the code that macvlan and ipvlan share. UpperKind (kind.ts) describes their differences.
 
 import { ipamAdd, ipamRun, isDelegated, wantsIpam } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";

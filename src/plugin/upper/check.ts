@@ -1,4 +1,4 @@
-// CHECK of an interface on a master: holds right after ADD, and fails for whatever was changed behind its back.
+// CHECK of an interface on a master. It succeeds directly after ADD, and fails if anything was changed since then.
 
 import { ipamRun } from "../../cni/ipam.ts";
 import type { Call } from "../../cni/plugin.ts";

@@ -1,4 +1,4 @@
-// GC of interfaces on a master. They are in their pods, and no file says where: each namespace that can be seen is looked into.
+// GC of interfaces on a master. They are in their pods, and no file lists their namespaces, so podnic looks in every visible namespace.
 import { Cleanup } from "../../cleanup.ts";
 import { gcWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";

@@ -1,4 +1,4 @@
-// The kinds of link that are made on a master, macvlan and ipvlan: what each does its own way. add.ts, check.ts and own.ts do the rest.
+// The kinds of link on a master, macvlan and ipvlan: their differences. add.ts, check.ts and own.ts contain the shared code.
 import type { Call, NetworkConfig } from "../../cni/plugin.ts";
 import type { Result } from "../../cni/result.ts";
 import type { Failure } from "../../errors.ts";

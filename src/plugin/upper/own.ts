@@ -1,4 +1,4 @@
-// Which link is ours: the marks that ADD gives it, and DEL, which deletes no other.
+// Identifies podnic's own links by the marks that ADD sets. DEL deletes no other link.
 
 import { delWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
