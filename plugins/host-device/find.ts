@@ -92,7 +92,7 @@ function preferred(links: Link[], hwaddr: string): Link | undefined {
   throw new Failure(
     "failed",
     `several devices have the address ${hwaddr}: ${best.map(({ name }) => name).join(", ")}`,
-    'None of them was changed. Select the right one with "device" or "pciBusID".',
+    'podnic did not change any of them. Select the correct one with "device" or "pciBusID".',
   );
 }
 

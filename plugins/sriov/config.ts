@@ -46,16 +46,16 @@ export function validate(call: Call<SriovConfig>, attempt = orFail): void {
   for (const key of ["vlanQoS", "vlanProto"] as const) {
     attempt(`/${key}`, () => {
       if (config.vlan !== undefined || !config[key]) return;
-      refuse("vlanQoS and vlanProto need vlan", 'Without "vlan", the VF\'s VLAN is left unchanged.');
+      refuse("vlanQoS and vlanProto require vlan", 'Without "vlan", podnic does not change the VF\'s VLAN.');
     });
   }
   attempt("/vlanQoS", () => {
     if (config.vlan !== 0 || !config.vlanQoS) return;
-    refuse("vlanQoS needs a vlan other than 0", "VLAN 0 means no VLAN tag.");
+    refuse("vlanQoS requires a vlan other than 0", "VLAN 0 means no VLAN tag.");
   });
   attempt("/vlanProto", () => {
     if (config.vlan !== 0 || vlanProtocol(config) !== ETH_P_8021AD) return;
-    refuse("vlanProto 802.1ad needs a vlan other than 0", "VLAN 0 means no VLAN tag.");
+    refuse("vlanProto 802.1ad requires a vlan other than 0", "VLAN 0 means no VLAN tag.");
   });
   attempt("/min_tx_rate", () => {
     const { min_tx_rate: min = 0, max_tx_rate: max = 0 } = config;

@@ -24,13 +24,13 @@ the path of a network namespace, or its name in "ip netns". These commands need 
   podnic check blue demo --ifname net1
   podnic del blue demo --ifname net1 --trace
 
-podnic's own plugins run in this process; other plugins (tuning, dhcp) are looked up in CNI_PATH or, by default, in /opt/cni/bin.
-Results are kept in /var/lib/cni/results in libcni's format, so cnitool and podnic can check and delete what the other one added. The
-container ID is the same as cnitool's. cnitool's variables (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS, CAP_ARGS) are
-the defaults of the options.
+podnic's own plugins run in this process. podnic looks for other plugins (tuning, dhcp) in CNI_PATH or, by
+default, in /opt/cni/bin. It stores results in /var/lib/cni/results in libcni's format, so cnitool and podnic can check and delete what
+the other one added. The container ID is the same as cnitool's. cnitool's variables (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS,
+CAP_ARGS) are the defaults of the options.
 
---trace shows each message to and from the kernel on stderr: ">" is a request that changes something, written as an ip command; ">?"
-is a query; "<" is a reply. The type, flags and attributes follow, with the names from the kernel's headers.
+--trace shows each message to and from the kernel on stderr: ">" marks a request that changes something, written as an ip command,
+">?" marks a query, and "<" marks a reply. The type, flags and attributes follow, with the names from the kernel's headers.
 
 Exit status: 0 done, 1 failed (the error is on stderr; with --json, the plugin's error document is also on stdout), 2 wrong command
 line.`;

@@ -15,7 +15,7 @@ const epilogue = `  source <(podnic completion bash)                            
   podnic completion fish >~/.config/fish/completions/podnic.fish`;
 
 export const completionCommand = () =>
-  command("completion", "print the completion of podnic's commands for a shell", epilogue)
+  command("completion", "print the completion script for a shell", epilogue)
     .addArgument(new Argument("<shell>", "the shell").choices(Object.keys(shells)))
     .action((shell: keyof typeof shells, _options: object, self: Command) => {
       print(shells[shell](verbsOf(self.parent!)));

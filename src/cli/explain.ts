@@ -9,9 +9,9 @@ import { CONF_DIR, directoriesFor, fileOf, networksIn } from "./runtime/networks
 import { type Colour, paint, print, printJson } from "./terminal.ts";
 
 const epilogue = `NETWORK is a file (a CNI configuration, a list, or YAML with NetworkAttachmentDefinitions; "-" is stdin), or the name of a network in
-/etc/cni/net.d or /etc/cni/multus/net.d. The plugins run as in an ADD, with this node's devices, leases and policy, but every change
-is listed instead of made: requests to the kernel (as ip commands), files, settings, packets. podnic cannot know in advance what the
-kernel will refuse during the ADD.
+/etc/cni/net.d or /etc/cni/multus/net.d. The plugins run as in an ADD, with this node's devices, leases and policy, but podnic
+lists each change instead of making it: requests to the kernel (as ip commands), files, settings and packets. podnic cannot know in
+advance which requests the kernel will refuse during the ADD.
 
   podnic explain blue
   podnic explain blue.conflist

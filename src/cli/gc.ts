@@ -25,7 +25,7 @@ NETWORK is the name of a network, or a file that defines one.
 
 No container runtime calls GC automatically. deploy/systemd contains a timer for gc, and deploy/gc a container for the DaemonSet.
 
-Exit status: 0 nothing is left to do, 1 something could not be removed, or gc could not tell whether it is in use, 2 wrong command line.`;
+Exit status: 0 nothing is left to do, 1 something could not be removed or might still be in use, 2 wrong command line.`;
 
 /** For programs: what it was, and what became of it. */
 export function asJson(garbage: Garbage, collected?: Collected): object {

@@ -216,7 +216,7 @@ test("an IPAM plugin's interfaces and indices are passed over", () => {
 
 test.each([
   [5, "the result is 5"],
-  [[], "the result is a list of 0"],
+  [[], "the result is an empty list"],
   [null, "the result is null"],
   [{ cniVersion: 5 }, "cniVersion is 5"],
   [{ cniVersion: "9.9.9" }, 'cniVersion is "9.9.9"'],

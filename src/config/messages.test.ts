@@ -5,9 +5,9 @@ const said = (keyword: string, params: object, value: unknown): string =>
   problemOf({ keyword, params, instancePath: "/a", schemaPath: "" } as never, { a: value }).text;
 
 test.each([
-  ["minItems", 1, [], "a must not be an empty list (found a list of 0)"],
-  ["minItems", 2, [1], "a must have at least 2 entries (found a list of 1)"],
-  ["maxItems", 1, [1, 2], "a must have at most 1 entries (found a list of 2)"],
+  ["minItems", 1, [], "a must not be an empty list (found an empty list)"],
+  ["minItems", 2, [1], "a must have at least 2 entries (found a list with 1 entry)"],
+  ["maxItems", 1, [1, 2], "a must have at most 1 entry (found a list with 2 entries)"],
   ["minLength", 1, "", 'a must not be empty (found "")'],
   ["minLength", 2, "b", 'a must have at least 2 characters (found "b")'],
   ["minimum", 4, 3, "a must be at least 4 (found 3)"],

@@ -49,12 +49,17 @@ export function valueAt(root: unknown, pointer: string): unknown {
 /** A value in an error message: short, on one line, never a whole document. */
 export function describe(value: unknown): string {
   if (value === undefined) return "nothing";
-  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (Array.isArray(value))
+    return value.length === 0 ? "an empty list" : `a list with ${counted(value.length, "entry", "entries")}`;
   if (typeof value === "object" && value !== null) return "an object";
   if (typeof value !== "string") return String(value);
   return value.length > 64
     ? `${JSON.stringify(value.slice(0, 64))}… (${value.length} characters)`
     : JSON.stringify(value);
+}
+
+function counted(number: unknown, one: string, many: string): string {
+  return `${String(number)} ${number === 1 ? one : many}`;
 }
 
 /** Number of edits between two texts, given up above 3. */
@@ -109,11 +114,11 @@ function expectation(error: ErrorObject, value: unknown): string {
     case "minLength":
       return params.limit === 1 ? "must not be empty" : `must have at least ${String(params.limit)} characters`;
     case "maxLength":
-      return `must have at most ${String(params.limit)} characters`;
+      return `must have at most ${counted(params.limit, "character", "characters")}`;
     case "minItems":
       return params.limit === 1 ? "must not be an empty list" : `must have at least ${String(params.limit)} entries`;
     case "maxItems":
-      return `must have at most ${String(params.limit)} entries`;
+      return `must have at most ${counted(params.limit, "entry", "entries")}`;
     default:
       return `does not match the schema (${error.keyword})`;
   }

@@ -67,7 +67,7 @@ test.each<[string, object, string[]]>([
     },
     [
       'vlanProto: vlanProto "802.1x" is unknown',
-      "vlanQoS: vlanQoS needs a vlan other than 0",
+      "vlanQoS: vlanQoS requires a vlan other than 0",
       "min_tx_rate: min_tx_rate 9 is above max_tx_rate 5",
     ],
   ],

@@ -164,7 +164,9 @@ function readObject(source: string, node: Document["contents"], contents: Conten
   } else {
     const meant = didYouMean(kind, [KIND]);
     const level = meant === "" ? "note" : "error";
-    remarks.push(remark(level, kindNode, "kind", `"${kind}" is not ${KIND}${meant}`, meant === "" ? "Skipped." : ""));
+    remarks.push(
+      remark(level, kindNode, "kind", `kind is "${kind}", not ${KIND}${meant}`, meant === "" ? "Skipped." : ""),
+    );
   }
 }
 

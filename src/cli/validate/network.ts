@@ -70,7 +70,7 @@ function checkName({ name }: Config, { defaultName }: Origin): Finding[] {
         "error",
         "",
         "missing network name",
-        'Add a "name"; the state and the leases of the network are stored under it. Only in a NetworkAttachmentDefinition is it optional.',
+        'Add a "name". podnic stores the network\'s state and leases under this name. It is optional only in a NetworkAttachmentDefinition.',
       ),
     ];
   }

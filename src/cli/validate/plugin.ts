@@ -41,7 +41,7 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
   }
   if (!isPlainName(type)) {
     const cure = "Use the name of a plugin, not a path, because runtimes search their own directories.";
-    return [finding("error", "/type", `"type" has characters that plugin names cannot have`, cure)];
+    return [finding("error", "/type", `"type" contains characters that are not allowed in the name of a plugin`, cure)];
   }
   const plugin = findPlugin(type);
   if (plugin === undefined) return checkForeign(type, config, context);
