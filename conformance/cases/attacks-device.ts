@@ -1,7 +1,8 @@
 // What a pod can leave on a device that was lent to it: nothing of it is there for the node or for the next pod.
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Trial } from "../harness/trial.ts";
-import { config } from "./host-device.ts";
+import { BPF_DROP, BPF_TCX, BPF_TWICE } from "../harness/xdp.ts";
+import { allow, config } from "./host-device.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
 const RULE = "nothing of a pod stays on a lent device";
@@ -41,6 +42,43 @@ const leavesNothing = ({ id, what, setup = "true", inPod, show, needs = [] }: Se
 
 const FLAGS = "printf '%x\\n' $(($(cat /sys/class/net/$dev/flags) & 0xf1b6))";
 
+/** Attaches a program that drops all packets to an interface, in the shell. */
+const drop = (ip: string, name: string, how: string): string =>
+  `${ip} perl -e '${BPF_DROP}' $(${ip} cat /sys/class/net/${name}/ifindex) ${how}`;
+const IN_POD = "ip netns exec c1";
+const PROGRAMS = `perl -e '${BPF_TCX}' $(cat /sys/class/net/$dev/ifindex); ip -d link show dev $dev | grep -o 'prog/xdp' || true`;
+const needs = ["kernel:tcx", "program:perl"];
+
+/** The pod after the next one gets its packets, and the device is up. */
+const leavesNoProgram = (id: string, what: string, inPod: string): Case =>
+  leavesNothing({ id, what, inPod, show: `${PROGRAMS}; cat /sys/class/net/$dev/operstate`, needs });
+
+/** ADD of a device on which somebody has left a program. */
+const refusesProgram = (id: string, what: string, how: string): Case =>
+  one(
+    id,
+    "H",
+    RULE,
+    `ADD of a device with ${what}: E(7); taken with devices.allow, and the program is still there after DEL`,
+    (t) => {
+      const device = t.freshDevice();
+      t.sh(drop("", device, how));
+      const seen = () => t.sh(`dev=${device}; ${PROGRAMS}`);
+      const before = seen();
+      const conf = config("1.0.0", { device });
+      const picture = t.picture();
+      const { code, msg } = t.error(t.call("ADD", conf));
+      t.expect(code === 7 && msg.includes("BPF program"), "code 7 and the program", `${code}: ${msg}`);
+      t.unchangedSince(picture);
+      allow(t, device);
+      t.add(conf);
+      t.sh(drop(IN_POD, "eth0", "47"));
+      t.silent("DEL", conf);
+      t.equal(seen(), before, "programs");
+    },
+    needs,
+  );
+
 export const attacksDevice: CaseTable = {
   perMain: [],
   fixed: [
@@ -63,5 +101,32 @@ export const attacksDevice: CaseTable = {
       inPod: "ip -n c1 link set eth0 mode default; ip -n c1 link set eth0 dynamic off",
       show: `cat /sys/class/net/$dev/link_mode; ${FLAGS}`,
     }),
+    leavesNoProgram("ATK-D2a", "programs of tcx", `${drop(IN_POD, "eth0", "46")}; ${drop(IN_POD, "eth0", "47")}`),
+    leavesNoProgram("ATK-D2b", "a program of tcx whose link a process still has", drop(IN_POD, "eth0", "46 hold")),
+    leavesNoProgram("ATK-D2c", "a program of XDP whose link a process still has", drop(IN_POD, "eth0", "37 hold")),
+    refusesProgram("ATK-D2d", "a program of tcx", "46"),
+    refusesProgram("ATK-D2e", "a program of XDP, by a link", "37 hold"),
+    one(
+      "ATK-D2f",
+      "H",
+      RULE,
+      "a program of XDP that podnic cannot tell from another pod's: DEL leaves the device down and warns; the next ADD: E(7)",
+      (t) => {
+        // Two links of the same program on interfaces with one index: the kernel tells no more of either.
+        const device = t.freshDevice();
+        const index = t.link(device, "")!.index;
+        const conf = config("1.0.0", { device });
+        t.sh(`ip netns add c2; ip -n c2 link add twin index ${index} type veth peer name t; ip -n c2 link set twin up`);
+        t.add(conf);
+        t.sh(`${IN_POD} perl -e '${BPF_TWICE}' ${index} /run/netns/c2`);
+        const run = t.call("DEL", conf);
+        t.equal(run.status, 0, "exit status");
+        t.expect(run.stderr.includes("stays down"), "a warning", run.stderr);
+        t.equal(t.link(device, "")?.up, false, "up");
+        t.equal(t.sh("ip -n c2 -d link show dev twin | grep -c 'prog/xdp'").trim(), "1", "programs of the other");
+        t.equal(t.error(t.call("ADD", conf)).code, 7, "code");
+      },
+      needs,
+    ),
   ],
 };

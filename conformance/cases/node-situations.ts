@@ -1,5 +1,6 @@
 // Which devices go to pods and which stay with the node: the table of docs/configuration.md, and the cases of node-devices.ts.
 // The node has its way out over up0; the device asked for is dev0, a network card on a cable to dev0p, unless the situation makes another one.
+import { BPF_DROP, XDP_DROP } from "../harness/xdp.ts";
 
 export interface Situation {
   readonly id: string;
@@ -656,6 +657,22 @@ const SHARED: Situation[] = [
     why: "the node's traffic uses the routes",
     setup: `ip link add link dev0 name dev0.7 type vlan id 7; ip link set dev0.7 up; for net in $(seq 1 126); do echo "route add $net.0.0.0/8 dev dev0.7"; done | ip -batch -`,
     needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-92",
+    what: "network card with an XDP program",
+    refused: "has a BPF program (XDP)",
+    why: "the program would process the pod's packets",
+    setup: `perl -e '${XDP_DROP}' $(cat /sys/class/net/dev0/ifindex)`,
+    needs: ["program:perl"],
+  },
+  {
+    id: "ND-93",
+    what: "network card with a tcx program",
+    refused: "has a BPF program (tcx)",
+    why: "the program would process the pod's packets",
+    setup: `perl -e '${BPF_DROP}' $(cat /sys/class/net/dev0/ifindex) 47`,
+    needs: ["kernel:tcx", "program:perl"],
   },
 ];
 

@@ -5,13 +5,14 @@ import { runIn } from "./invoke.ts";
 import { openNamespaces } from "./namespaces.ts";
 import { isNetdevsim } from "./netdevsim-card.ts";
 import { virtioCards } from "./virtio-card.ts";
+import { BPF_TCX } from "./xdp.ts";
 
 export interface Offer {
   /** Plugin name to the spec versions it lists. */
   readonly versions: Record<string, string[]>;
   /** Plugins of --peer, likewise. */
   readonly peerVersions: Record<string, string[]>;
-  /** Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, bcqueuelen when its macvlan has one, and tbf when it has that queue. */
+  /** Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, bcqueuelen when its macvlan has one, and tbf when it has that queue, tcx when it has that. */
   readonly kinds: string[];
   /** Programs some cases use beyond util-linux and iproute2. */
   readonly programs: string[];
@@ -27,6 +28,7 @@ const PROGRAMS =
 const LINK_KINDS = "dummy bridge vrf vlan ipvlan macvlan macvtap ifb bond vxlan geneve ipip gre sit wireguard tun";
 
 const KINDS = `
+perl -e '${BPF_TCX}' $(cat /sys/class/net/up0/ifindex) >/dev/null 2>&1 && echo tcx
 for kind in ${LINK_KINDS}; do
   case $kind in
     vrf) ip link add p0 type vrf table 10;;

@@ -23,7 +23,7 @@ import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
-import { refuseToLend } from "../../src/plugin/node-device.ts";
+import { refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
 import { contradicts, findRenamed, giveBackByAlias } from "./alias.ts";
@@ -145,6 +145,7 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
 function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Link, network: CapturedNetwork): Link {
   const { attachment: key, netns, transaction } = call;
   const seen = identify(hostNs, link);
+  if (seen.settings !== undefined) refuseWithPrograms(link, seen.settings);
   const saved = withFormerName(seen);
   const data: HeldDevice = { was: saved, network, netns: named(pod, netns) };
   transaction.onRollback(`returning ${link.name} to the host`, () => void giveBackInTime(hostDeviceLender, key, netns));

@@ -28,7 +28,7 @@ import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
-import { refuseToLend } from "../../src/plugin/node-device.ts";
+import { refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { applyState, stateBefore, wantedState } from "./attributes.ts";
 import { checkVf } from "./check.ts";
@@ -125,6 +125,7 @@ function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken
     network: administered(captureNetwork(hostNs.route, found, routes)),
     netns: named(pod, netns),
   };
+  if (held.link?.settings !== undefined) refuseWithPrograms(found, held.link.settings);
   const before = writeDown(call, vf, held);
   if (before !== undefined) applyState(hostNs.route, vf, wantedState(config, before), before);
   const mac = wantedMac(call);

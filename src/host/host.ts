@@ -167,6 +167,13 @@ export interface Host {
   /** ioctl(2) with a buffer that the kernel may change. */
   ioctl(fd: Fd, request: number, data: Uint8Array): number;
 
+  /** bpf(2) with its attributes, to which the kernel may write. */
+  bpf(command: number, attributes: Uint8Array): number;
+  /** Copies at most a page of bytes to where structures of system calls can point to: the address, the same each time. */
+  pin(data: Uint8Array): number;
+  /** What is there now: `size` bytes. */
+  pinned(size: number): Uint8Array;
+
   /** setns(2): moves this process (single-threaded) into the namespace. */
   setns(fd: Fd, type: number): void;
   /** unshare(2). */

@@ -48,6 +48,9 @@ const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
 const SIGCHLD = 17;
 const WNOHANG = 1;
+const PAGE = 4096;
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
 const NOTHING = new Uint8Array();
 /** struct sigaction. */
 const DEFAULT_ACTION = new Uint8Array(32);
@@ -59,6 +62,8 @@ const LEAVE_TIME = 20_000;
 export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
   readonly #column: 0 | 1 | 2;
+  /** Of pin; 0: not yet. */
+  #page = 0;
   /** Signals we ignore, with the struct sigaction they had: programs we run get it back. */
   readonly ignored: [signal: number, action: Uint8Array][] = [];
 
@@ -292,6 +297,49 @@ export class LinuxHost implements ProgramHost {
 
   ioctl(fd: Fd, request: number, data: Uint8Array): number {
     return this.call("ioctl", "", fd, request, data);
+  }
+
+  bpf(command: number, attributes: Uint8Array): number {
+    return this.call("bpf", "", command, attributes, attributes.length);
+  }
+
+  pin(data: Uint8Array): number {
+    if (this.#page === 0) this.#page = this.#mapPage();
+    // Memory of ours whose address we know is filled and read by the kernel alone: through a pipe.
+    this.#piped(
+      (to) => this.write(to, data),
+      (from) => this.call("read", "", from, this.#page, data.length),
+    );
+    return this.#page;
+  }
+
+  pinned(size: number): Uint8Array {
+    return this.#piped(
+      (to) => this.call("write", "", to, this.#page, size),
+      (from) => this.read(from, size),
+    );
+  }
+
+  #piped<T>(put: (to: Fd) => unknown, get: (from: Fd) => T): T {
+    const [from, to] = this.pipe();
+    try {
+      put(to);
+      return get(from);
+    } finally {
+      this.close(from);
+      this.close(to);
+    }
+  }
+
+  #mapPage(): number {
+    const [length, access, flags] = [PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS];
+    if (this.#kernel.machine !== "s390x") return this.call("mmap", "", null, length, access, flags, -1, 0);
+    // There it takes its six arguments in memory.
+    const words = new Uint32Array(12);
+    [0, length, access, flags, 0, 0].forEach((value, i) => {
+      words[2 * i + LOW] = value;
+    });
+    return this.call("mmap", "", new Uint8Array(words.buffer));
   }
 
   setns(fd: Fd, type: number): void {

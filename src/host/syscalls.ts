@@ -60,6 +60,8 @@ export const NUMBERS = {
   landlock_create_ruleset: [444, 444, 444],
   landlock_add_rule: [445, 445, 445],
   landlock_restrict_self: [446, 446, 446],
+  bpf: [321, 280, 351],
+  mmap: [9, 222, 90],
   capget: [125, 90, 184],
   capset: [126, 91, 185],
 } as const satisfies Record<string, readonly [x64: number, arm64: number, s390x: number]>;

@@ -183,6 +183,8 @@ export interface LinkChange {
   multicast?: boolean;
   /** Those of OTHER_FLAGS that are to be set; the others of them are taken off. */
   flags?: number;
+  /** IF_OPER_*. */
+  operstate?: number;
   /** Index of a bridge, bond or VRF. */
   master?: number;
 }
@@ -213,6 +215,7 @@ function describe(change: LinkChange): string {
   if (change.noarp !== undefined) text += ` arp ${change.noarp ? "off" : "on"}`;
   if (change.multicast !== undefined) text += ` multicast ${change.multicast ? "on" : "off"}`;
   if (change.flags !== undefined) text += ` flags ${change.flags}`;
+  if (change.operstate !== undefined) text += ` state ${change.operstate}`;
   if (change.master !== undefined) text += ` master ${change.master}`;
   if (change.up !== undefined) text += change.up ? " up" : " down";
   return text;
@@ -259,6 +262,7 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
     txqlen: change.txqlen,
     address,
     master: change.master,
+    operstate: change.operstate,
   });
 }
 

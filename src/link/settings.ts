@@ -11,6 +11,7 @@ import { readSettings, type SettingsAttributes, writeSettings } from "../netlink
 import type { RouteSocket } from "../netlink/socket.ts";
 import { waitCarrier } from "./carrier.ts";
 import type { Link } from "./link.ts";
+import { detachTcx, detachXdp, tcxIds } from "./programs.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** Goes into a record as it is: plain JSON. */
@@ -24,19 +25,15 @@ export interface LinkSettings {
   conf6?: number[];
   /** net.ipv6.conf.DEVICE.stable_secret, when addresses are made of it. */
   secret?: string;
+  /** When it is not the usual one. */
+  linkMode?: number;
   /** Ids of the programs of XDP. */
   xdp: number[];
+  /** And of tcx; absent: none. */
+  tcx?: number[];
 }
 
-const SIZES = [
-  "linkMode",
-  "group",
-  "gsoMaxSegs",
-  "gsoMaxSize",
-  "groMaxSize",
-  "gsoIpv4MaxSize",
-  "groIpv4MaxSize",
-] as const;
+const SIZES = ["group", "gsoMaxSegs", "gsoMaxSize", "groMaxSize", "gsoIpv4MaxSize", "groIpv4MaxSize"] as const;
 
 /** Names below net/ipv4/conf/DEVICE in the order of IPV4_DEVCONF_*; "": not to be written. */
 export const IPV4 = [
@@ -95,6 +92,9 @@ export function linkSettings(route: RouteSocket, { index, name, message }: Link)
     sizes,
     xdp: MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined),
   };
+  if (a.linkMode) settings.linkMode = a.linkMode;
+  const tcx = tcxIds(index);
+  if (tcx.length > 0) settings.tcx = tcx;
   const { inet, inet6 } = a.families ?? {};
   if (inet?.conf !== undefined) settings.conf4 = loops.differences(inet.conf, USUAL4);
   if (inet6?.conf === undefined) return settings;
@@ -124,8 +124,9 @@ function ask(route: RouteSocket, index: number): SettingsAttributes {
 }
 
 /**
- * Makes a device on the host, called `name`, what it was; before it goes up, so that no router is heard that was not. Takes off what programs of
- * XDP it did not have. Changes only what differs; what is refused is said in the log. `message`: what the kernel says of it now (Link.message).
+ * Makes a device on the host, called `name`, what it was; before it goes up, so that no router is heard that was not. Changes only what differs;
+ * what is refused is said in the log. `message`: what the kernel says of it now (Link.message). False: it has a program that it did not have
+ * (XDP, tcx), and must not go up.
  */
 export function restoreSettings(
   route: RouteSocket,
@@ -133,7 +134,7 @@ export function restoreSettings(
   name: string,
   saved: LinkSettings,
   message?: Uint8Array,
-): void {
+): boolean {
   const now = message === undefined ? ask(route, index) : read(message);
   const set = (what: string, attributes: SettingsAttributes): void =>
     writeSettings(route.begin(`ip link set ${name} ${what}`, c.RTM_NEWLINK, 0), { index, attributes });
@@ -141,17 +142,12 @@ export function restoreSettings(
     const value = saved.sizes[size];
     if (value !== undefined && value !== now[size]) set(`${size} ${value}`, { [size]: value });
   }
-  // Which a pod can set by itself, and which stays when the link mode is as it was.
-  if (now.operstate === c.IF_OPER_DORMANT || now.operstate === c.IF_OPER_TESTING)
-    if (saved.sizes.linkMode === 0) set("state up", { operstate: c.IF_OPER_UP });
+  const { linkMode = 0 } = saved;
+  if (now.linkMode !== undefined && now.linkMode !== linkMode) set(`mode ${linkMode}`, { linkMode });
   if (saved.broadcast !== "" && now.broadcast !== undefined && formatMac(now.broadcast) !== saved.broadcast) {
     // Of a tunnel it is its remote end, which the kernel does not take here.
     const broadcast = parseMac(saved.broadcast);
     if (broadcast !== undefined) set("broadcast", { broadcast });
-  }
-  for (const [mode, flags] of MODES) {
-    const id = now.xdp?.[mode];
-    if (id !== undefined && !saved.xdp.includes(id)) set("xdp off", { xdp: { fd: -1, flags } });
   }
   for (const error of route.runEach())
     if (error !== undefined) log("warning", "cannot restore a setting", { device: name, error: error.message });
@@ -159,6 +155,35 @@ export function restoreSettings(
   if (saved.secret !== undefined) writeQuietly(name, `net/ipv6/conf/${name}/stable_secret`, saved.secret);
   if (inet?.conf !== undefined) restoreSysctls(name, "ipv4", IPV4, valuesOf(saved.conf4, USUAL4), inet.conf);
   if (inet6?.conf !== undefined) restoreSysctls(name, "ipv6", IPV6, valuesOf(saved.conf6, USUAL6), inet6.conf);
+  const isFree = takeOffXdp(route, index, name, saved.xdp, now);
+  const isWithoutTcx = quietly(name, () => detachTcx(index, saved.tcx ?? []));
+  return isFree && isWithoutTcx === true;
+}
+
+/** False: a program is still there. */
+function takeOffXdp(
+  route: RouteSocket,
+  index: number,
+  name: string,
+  kept: readonly number[],
+  { xdp }: SettingsAttributes,
+): boolean {
+  if (xdp?.skb === undefined && xdp?.drv === undefined && xdp?.hw === undefined) return true;
+  const foreign = MODES.filter(([mode]) => xdp?.[mode] !== undefined && !kept.includes(xdp[mode]!));
+  for (const [, flags] of foreign)
+    writeSettings(route.begin(`ip link set ${name} xdp off`, c.RTM_NEWLINK, 0), {
+      index,
+      attributes: { xdp: { fd: -1, flags } },
+    });
+  let isFree = true;
+  route.runEach().forEach((error, i) => {
+    if (error === undefined) return;
+    // A link of BPF holds it.
+    if (quietly(name, () => detachXdp(index, xdp![foreign[i]![0]]!)) === true) return;
+    log("warning", "cannot restore a setting", { device: name, error: error.message });
+    isFree = false;
+  });
+  return isFree;
 }
 
 /** What the kernel sets anew when a device goes up, and again when its carrier comes: the MTU of IPv6, when it is not the device's. */

@@ -2,6 +2,7 @@
 import { Cleanup } from "../cleanup.ts";
 import { parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
+import { IF_OPER_DORMANT, IF_OPER_TESTING, IF_OPER_UP } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { placeOnHost } from "../sysfs/device.ts";
@@ -40,7 +41,7 @@ export interface LinkSnapshot {
   /** These are absent in records of older versions. */
   noarp?: boolean;
   multicast?: boolean;
-  /** Those of OTHER_FLAGS that are set. */
+  /** Those of OTHER_FLAGS that are set; absent: none. */
   flags?: number;
   settings?: LinkSettings;
   /** What it is known by, see identity.ts. */
@@ -55,7 +56,7 @@ export interface LinkSnapshot {
 }
 
 export function snapshotLink(link: Link): LinkSnapshot {
-  return {
+  const snapshot: LinkSnapshot = {
     name: link.name,
     alias: link.alias,
     altnames: link.altnames,
@@ -72,8 +73,10 @@ export function snapshotLink(link: Link): LinkSnapshot {
     allmulti: hasFlag(link, "allmulti"),
     noarp: hasFlag(link, "noarp"),
     multicast: hasFlag(link, "multicast"),
-    flags: link.flags & OTHER_FLAGS,
   };
+  const flags = link.flags & OTHER_FLAGS;
+  if (flags !== 0) snapshot.flags = flags;
+  return snapshot;
 }
 
 /** Of a device that is about to leave the host. */
@@ -132,17 +135,33 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
     const wanted = saved[flag] ?? hasFlag(link, flag);
     if (wanted !== hasFlag(link, flag)) change({ [flag]: wanted });
   }
-  if (saved.flags !== undefined && saved.flags !== (link.flags & OTHER_FLAGS)) change({ flags: saved.flags });
+  const { flags = 0 } = saved;
+  if (flags !== (link.flags & OTHER_FLAGS)) change({ flags });
   const master = link.master === 0 && saved.master ? getLink(route, saved.master) : undefined;
   const { settings } = saved;
-  if (settings !== undefined) cleanup.attempt(() => restoreSettings(route, link.index, saved.name, settings, message));
+  // undefined: it was not found out.
+  let isFree = settings === undefined ? true : (undefined as boolean | undefined);
+  if (settings !== undefined) {
+    cleanup.attempt(() => {
+      isFree = restoreSettings(route, link.index, saved.name, settings, message);
+    });
+  }
+  // A pod can set it by itself, and it stays when the link mode is the usual one.
+  const isDormant = link.operstate === IF_OPER_DORMANT || link.operstate === IF_OPER_TESTING;
+  if (isDormant && !settings?.linkMode) change({ operstate: IF_OPER_UP });
   // Before it is up and has addresses: a VRF takes those that are there, a bond nothing that is up.
   if (master !== undefined) {
     cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { master: master.index })));
   }
-  if (up !== saved.up)
-    cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { up: saved.up })));
-  if (saved.up && settings !== undefined) restoreWhenUp(route, link.index, saved.name, saved.mtu, settings);
+  if (isFree === false)
+    log("warning", "a BPF program of the pod is still on the device, so the device stays down", {
+      device: saved.name,
+      cure: `bpftool net list dev ${saved.name}`,
+    });
+  const wanted = saved.up && isFree === true;
+  if (up !== wanted)
+    cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { up: wanted })));
+  if (wanted && settings !== undefined) restoreWhenUp(route, link.index, saved.name, saved.mtu, settings);
   cleanup.finish();
 }
 

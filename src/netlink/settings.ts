@@ -43,7 +43,6 @@ const xdp = new Table("xdp", {
 
 export const settingsAttributes = new Table("link settings", {
   broadcast: [c.IFLA_BROADCAST, bytes],
-  operstate: [c.IFLA_OPERSTATE, u8],
   linkMode: [c.IFLA_LINKMODE, u8],
   group: [c.IFLA_GROUP, u32],
   gsoMaxSegs: [c.IFLA_GSO_MAX_SEGS, u32],

@@ -6,6 +6,7 @@ import { listAddresses } from "../link/address.ts";
 import { askLink, getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
 import { type NetNs, ownNamespace } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
+import type { LinkSettings } from "../link/settings.ts";
 import { tunnelOver } from "../link/tunnel.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
 import { othersOn } from "../link/uppers.ts";
@@ -50,6 +51,21 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
   refuseNodeDevice(hostNs.route, link, routes);
   const other = othersOn(hostNs, link, netnsPath);
   if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
+}
+
+/**
+ * And nobody's program may see the packets of a pod, nor stay for the node: what an earlier pod left, or what the node has there for itself.
+ * `settings`: those of the device, which the caller has just asked for.
+ */
+export function refuseWithPrograms(link: Link, settings: Pick<LinkSettings, "xdp" | "tcx">): void {
+  const isSeen = settings.xdp.length > 0 || settings.tcx !== undefined;
+  if (!isSeen || isListed(link, policy().devices.allow)) return;
+  const kind = settings.xdp.length > 0 ? "XDP" : "tcx";
+  throw refusal(
+    link,
+    `has a BPF program (${kind}), which would process the pod's packets`,
+    `If an earlier pod left the program, detach it (\`bpftool net list dev ${link.name}\`, \`bpftool net detach …\`). If the node needs the program, add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node.`,
+  );
 }
 
 /** For macvlan's source mode: the pod reads what the senders that it names send to whoever is on the master, now or later. */

@@ -68,7 +68,9 @@ const settings = objectOf<LinkSettings>({
   conf4: optional(listOf(integer)),
   conf6: optional(listOf(integer)),
   secret: optional(text),
+  linkMode: optional(integer),
   xdp: listOf(integer),
+  tcx: optional(listOf(integer)),
 });
 
 export const linkSnapshot = objectOf<LinkSnapshot>({
