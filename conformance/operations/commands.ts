@@ -30,35 +30,35 @@ END`;
 export const shown: readonly Shown[] = [
   {
     title: "podnic install",
-    text: `Installs podnic in the directory where the runtime looks for plugins, and keeps the node's Go plugins for \`podnic uninstall\`. Running
+    text: `This command installs podnic in the directory where the runtime looks for plugins, and keeps the node's Go plugins for \`podnic uninstall\`. Running
 plugins are not affected, and no plugin is missing or incomplete at any time.`,
     command: "podnic install --backup /opt/cni/bin",
   },
   {
     title: "podnic devices",
-    text: "Lists the network devices, and which pod has each of them.",
+    text: "This command lists the network devices and the pods that have them.",
     command: "podnic devices",
   },
   {
     title: "podnic leases",
-    text: `Lists host-local's pools, and shows whether the holder of each address still exists. A lease contains only a container ID and an
+    text: `This command lists host-local's pools, and shows whether the holder of each address still exists. A lease contains only a container ID and an
 interface name. podnic gets the other details from its records, from namespaces and their addresses, from libcni's cache and from the runtime's
 directories.`,
     command: "podnic leases",
   },
   {
     title: "podnic status",
-    text: "Shows a summary of the node: first the problems, then one line for each area. Without root, it shows only some areas.",
+    text: "This command shows a summary of the node: first the problems, then one line for each area. Without root, it shows only some areas.",
     command: "podnic status",
   },
   {
     title: "podnic doctor",
-    text: "Checks whether the node is ready for the plugins. For each problem, it shows how to fix it.",
+    text: "This command checks whether the node is ready for the plugins. For each problem, it shows how to fix it.",
     command: "podnic doctor",
   },
   {
     title: "podnic gc",
-    text: "Cleans up after a network's deleted pods. With `--dry-run`, it only lists what it would do.",
+    text: "This command cleans up after a network's deleted pods. With `--dry-run`, it only lists what it would do.",
     command: "podnic gc fast --dry-run",
   },
   {
@@ -68,18 +68,18 @@ directories.`,
   },
   {
     title: "podnic doctor --fix",
-    text: "Cleans up after the deleted pods of all networks. It first shows what it would do and asks for confirmation. Without a terminal, it requires `--yes`.",
+    text: "With `--fix`, the command cleans up after the deleted pods of all networks. It first shows what it would do and asks for confirmation. Without a terminal, it requires `--yes`.",
     command: "podnic doctor --fix --yes",
   },
   {
     title: "podnic validate",
-    text: `Shows each error in a configuration, its position, and how to correct it. The command changes nothing and does not need root.
+    text: `This command shows each error in a configuration, its position, and how to correct it. It changes nothing and does not need root.
 [validate.md](validate.md) shows its output for forty invalid files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
   {
     title: "podnic explain",
-    text: `Shows what an ADD would do. In this example, the ADD would give the free virtual function to a new pod. The command changes nothing, so the function
+    text: `This command shows what an ADD would do. In this example, the ADD would give the free virtual function to a new pod. The command changes nothing, so the function
 stays free.`,
     before: newPod,
     command: "podnic explain new.conf --netns new --ifname net1",
@@ -91,35 +91,35 @@ stays free.`,
   },
   {
     title: "podnic add",
-    text: `Attaches a network to a namespace by hand, as cnitool does. \`--trace\` prints every netlink message on stderr. This example shows only the messages that
+    text: `This command attaches a network to a namespace by hand, as cnitool does. \`--trace\` prints every netlink message on stderr. This example shows only the messages that
 change something.`,
     command:
       "podnic add new new --conf-dir . --ifname net1 --trace 2>trace; grep '^>  ip .*\\(set\\|add\\|prepend\\) ' trace",
   },
   {
     title: "podnic check",
-    text: "Checks an attachment. The command prints nothing if nothing has changed since the ADD. In this example, the interface is down at the second check.",
+    text: "This command checks an attachment. It prints nothing if nothing has changed since the ADD. In this example, the interface is down at the second check.",
     command:
       "podnic check new new --conf-dir . --ifname net1; ip -n new link set net1 down; podnic check new new --conf-dir . --ifname net1",
   },
   {
     title: "podnic del",
-    text: "Detaches a network. This example shows one message of the trace in full.",
+    text: "This command detaches a network. This example shows one message of the trace in full.",
     command: "podnic del new new --conf-dir . --ifname net1 --trace 2>&1 | sed -n '/^>  ip .*netns 1/,/^</p'",
   },
   {
     title: "podnic schema",
-    text: "Prints JSON Schemas for editors. Each schema is a single document.",
+    text: "This command prints JSON Schemas for editors. Each schema is a single document.",
     command: "podnic schema && podnic schema conflist | head -5",
   },
   {
     title: "podnic completion",
-    text: "Prints the completion script for bash, zsh or fish.",
+    text: "This command prints the completion script for bash, zsh or fish.",
     command: "podnic completion fish | head -5",
   },
   {
     title: "podnic uninstall",
-    text: "Removes podnic's files and restores the plugins that they replaced. Running pods are not affected.",
+    text: "This command removes podnic's files and restores the plugins that they replaced. Running pods are not affected.",
     command: "podnic uninstall /opt/cni/bin",
   },
 ];

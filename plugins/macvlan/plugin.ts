@@ -82,7 +82,7 @@ const kind: UpperKind<MacvlanConfig> = {
     if (error.code !== "EINVAL") return undefined;
     const cause =
       modeOf(call) === "passthru"
-        ? `passthru mode needs master "${master.link.name}" for itself, but it already has other macvlan interfaces`
+        ? `passthru mode requires exclusive use of master "${master.link.name}", which already has other macvlan interfaces`
         : `master "${master.link.name}" is already in use by a macvlan interface in passthru mode`;
     return new Failure("failed", `failed to create macvlan: ${error.message}`, `${cause}. Use another master.`);
   },

@@ -232,7 +232,7 @@ export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac:
     if (!hasRules(nft, names.port, wanted.port))
       throw missing(`the chain ${names.port} does not send all frames to ${names.mac}`);
     if (!hasRules(nft, names.mac, wanted.mac))
-      throw missing(`the chain ${names.mac} does not drop all frames except those from ${formatMac(mac)}`);
+      throw missing(`the chain ${names.mac} does not drop frames from addresses other than ${formatMac(mac)}`);
   } catch (error) {
     throw nftFailure(error, "macspoofchk");
   }

@@ -217,11 +217,11 @@ describe("checkSpoofCheck", () => {
     ["insert rule bridge nat cni-br-iface-cid-1-eth0 return", /does not send all frames to/],
     [
       "flush chain bridge nat cni-br-iface-cid-1-eth0-mac",
-      /does not drop all frames except those from 02:00:00:00:00:01/,
+      /does not drop frames from addresses other than 02:00:00:00:00:01/,
     ],
     [
       "insert rule bridge nat cni-br-iface-cid-1-eth0-mac ether saddr 02:00:00:00:00:02 return",
-      /does not drop all frames except those from 02:00:00:00:00:01/,
+      /does not drop frames from addresses other than 02:00:00:00:00:01/,
     ],
     ["add table bridge nat { flags dormant; }", /is disabled/],
     ["flush ruleset", /PREROUTING is missing/],
