@@ -22,6 +22,16 @@ function finds(t: Trial, pod: string, after: (conf: Config) => Config = (conf) =
   t.leaseCount(0);
 }
 
+/** What the pod, or the node, does to its namespace, and what shows the link afterwards; CNI_NETNS of the DEL. */
+const GONE_BY_NAME: [letter: string, what: string, script: string, netns?: string][] = [
+  ["a", "another file system is mounted over /run/netns", "mount -t tmpfs none /run/netns"],
+  ["b", "CNI_NETNS is a directory", "", "/run/netns"],
+  ["c", "CNI_NETNS is a device", "", "/dev/null"],
+  ["d", "CNI_NETNS is a mount namespace", "", "/proc/1/ns/mnt"],
+  ["e", "CNI_NETNS is empty", "", ""],
+  ["f", "the name of the namespace is removed", "ip netns del c1"],
+];
+
 const without = ({ prevResult: _, ...conf }: Config): Config => conf;
 const FOREIGN = "ip -n c1 link set eth0 alias podnic:other:ctr-9";
 const RENAMED = "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name mine; ip -n c1 link set mine up";
@@ -175,6 +185,101 @@ export const delWhose: CaseTable = {
         t.leaseCount(1);
       },
       macvlan,
+    ),
+    row(
+      "DEL-36a",
+      "H",
+      RULE,
+      "the pod moved it to another namespace: deleted, released",
+      (t) => {
+        finds(t, "ip netns add c2; ip -n c1 link set eth0 netns c2; ip -n c2 link set eth0 name x alias y");
+        t.gone("x", "c2");
+      },
+      virtual,
+    ),
+    row(
+      "DEL-36b",
+      "H",
+      RULE,
+      "the same, and another one of the kind has its name in the pod: that one stays",
+      (t) => {
+        const conf = t.l3();
+        const prevResult = t.add(conf);
+        t.sh("ip netns add c2; ip -n c1 link set eth0 netns c2");
+        neighbour(t);
+        t.silent("DEL", { ...conf, prevResult });
+        t.gone("eth0", "c2");
+        t.present("eth0");
+      },
+      virtual,
+    ),
+    row(
+      "DEL-36c",
+      "H",
+      RULE,
+      "the pod moved it to a namespace without a name and without a process that can be seen: deleted, released",
+      (t) => {
+        const conf = t.l3();
+        t.add(conf);
+        const pid = t
+          .sh(`mkfifo /run/hold; ip netns add x; sh -c 'read line </run/hold' 9</run/netns/x >/dev/null 2>&1 & echo $!
+            ip -n c1 link set eth0 netns x; umount -l /run/netns/x; rm /run/netns/x`)
+          .trim();
+        t.silent("DEL", conf);
+        t.leaseCount(0);
+        const left = t.sh(`nsenter --net=/proc/${pid}/fd/9 ip -o link; echo >/run/hold`);
+        t.expect(!left.includes("eth0"), "no eth0 where the pod moved it", left);
+      },
+      virtual,
+    ),
+    row(
+      "DEL-36d",
+      "H",
+      RULE,
+      "the same, with the alias of another attachment: deleted, released",
+      (t) => {
+        finds(t, "ip netns add c2; ip -n c1 link set eth0 netns c2; ip -n c2 link set eth0 alias podnic:net1:ctr-2");
+        t.gone("eth0", "c2");
+      },
+      virtual,
+    ),
+    row(
+      "DEL-36e",
+      "H",
+      RULE,
+      "one with its index and alias on another node's master, in a container of that node on this machine: it stays",
+      (t) => {
+        const conf = t.l3();
+        t.add(conf);
+        const { index } = t.link("eth0")!;
+        t.sh(`ip netns add node; ip netns add c2; ip -n node link add up0 type veth peer name up0p; ip -n node link set up0 up
+          ip -n node link add eth0 link up0 index ${index} netns c2 type ${t.main.name}
+          ip -n c2 link set eth0 alias podnic:net1:ctr-1; ip netns del c1`);
+        t.silent("DEL", conf);
+        t.present("eth0", "c2");
+        t.leaseCount(0);
+      },
+      virtual,
+    ),
+    ...GONE_BY_NAME.map(([letter, what, script, netns]) =>
+      row(
+        `DEL-37${letter}`,
+        "H",
+        RULE,
+        `${what}, and a process keeps the namespace: deleted, released`,
+        (t) => {
+          const conf = t.l3();
+          t.add(conf);
+          const pid = t
+            .sh(`nsenter --net=/run/netns/c1 sleep 60 >/dev/null 2>&1 & echo $!; sleep 0.05; ${script}`)
+            .trim();
+          t.silent("DEL", conf, netns === undefined ? {} : { set: { CNI_NETNS: netns === "" ? undefined : netns } });
+          const left = t.sh(`nsenter --net=/proc/${pid}/ns/net ip -o link; kill ${pid}`);
+          t.expect(!left.includes("eth0"), "no eth0 in the pod", left);
+          t.leaseCount(0);
+        },
+        virtual,
+      ),
     ),
     row(
       "DEL-33",

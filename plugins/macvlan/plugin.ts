@@ -8,7 +8,7 @@ import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
 import { gcUpper } from "../../src/plugin/upper/collect.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
-import { delUpper } from "../../src/plugin/upper/own.ts";
+import { delUpper, isElsewhere } from "../../src/plugin/upper/own.ts";
 import type { MacvlanConfig } from "./config.schema.ts";
 
 /** MACVLAN_MODE_* and MACVLAN_FLAG_*. */
@@ -95,6 +95,7 @@ export const macvlan: Plugin<MacvlanConfig> = {
   knownArgs: ["MAC"],
   schema: "macvlan",
   linkKind: "macvlan",
+  isElsewhere: (call) => isElsewhere(kind, call),
   validate,
   add: (call) => addUpper(kind, call),
   check: (call) => checkUpper(kind, call),

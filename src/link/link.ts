@@ -301,6 +301,13 @@ export function deleteLink(route: RouteSocket, index: number): void {
   }
 }
 
+/** Deletes a link of the namespace that this one has the number for. */
+export function deleteLinkOf(route: RouteSocket, number: number, index: number): void {
+  const writer = route.begin(`ip link del ${index} (namespace ${number})`, c.RTM_DELLINK, 0);
+  writeLink(writer, index, 0, 0, { targetNetnsid: number });
+  route.run();
+}
+
 export interface NewLink {
   kind: "macvlan" | "ipvlan";
   name: string;

@@ -1,7 +1,10 @@
 // The network namespaces that are visible to this process: those with a name, and those of processes.
+import { Failure } from "../errors.ts";
 import { NSFS_MAGIC, O_DIRECTORY, O_PATH, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
+import { NetlinkError } from "../netlink/errors.ts";
 import { closing } from "../state/files.ts";
+import { lookInto, type NetNs } from "./namespace.ts";
 
 export interface SeenNamespace {
   /** Opens it. */
@@ -97,5 +100,15 @@ export function namesIn(directory: string): string[] {
   } catch (error) {
     if (error instanceof SystemError) return [];
     throw error;
+  }
+}
+
+/** undefined also for one that we may not enter, or that ends meanwhile. */
+export function lookQuietly<T>(path: string, look: (namespace: NetNs) => T): T | undefined {
+  try {
+    return lookInto(path, look);
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
+    return undefined;
   }
 }

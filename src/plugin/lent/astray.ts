@@ -3,14 +3,12 @@
 // its path but still has a process. podnic looks in each namespace that it can open. It queries the others by their number: the kernel gives
 // the pod a number for each namespace to which it moves a link, and the host one for each pod. This takes time for each namespace, so it runs
 // only for a device that is in neither place. See docs/decisions.md.
-import { Failure } from "../../errors.ts";
-import { SystemError } from "../../host/host.ts";
 import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";
 import { getLink, type Link, listLinks, listLinksOf } from "../../link/link.ts";
-import { lookInto, type NetNs, openNamespace } from "../../link/namespace.ts";
+import { type NetNs, openNamespace } from "../../link/namespace.ts";
 import { isNamed, type NamedNamespace } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
-import { NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
+import { lookQuietly, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
 
@@ -54,6 +52,7 @@ export function seek(asked: Sought): Fate {
   let doubt = "";
   for (const one of namespaces) {
     if (known.some((each) => isSame(one, each))) continue;
+    // One that we may not enter is not met, and asked by its number.
     const seen = lookQuietly(one.path, (namespace) => lookFor(sought, namespace, viewpoints));
     if (seen === undefined) continue;
     if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} might be the device`;
@@ -106,16 +105,6 @@ function meet({ namespace, met }: Viewpoint, other: NetNs): boolean {
   }
   if (number !== undefined) met.add(number);
   return number !== undefined;
-}
-
-/** undefined also for one that we may not enter, or that ends meanwhile: it is not met, and asked by its number. */
-function lookQuietly<T>(path: string, look: (namespace: NetNs) => T): T | undefined {
-  try {
-    return lookInto(path, look);
-  } catch (error) {
-    if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
-    return undefined;
-  }
 }
 
 function lookFor(

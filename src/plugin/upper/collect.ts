@@ -2,13 +2,9 @@
 import { Cleanup } from "../../cleanup.ts";
 import { gcWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
-import { Failure } from "../../errors.ts";
-import { SystemError } from "../../host/host.ts";
 import { deleteLink, type Link, listLinksOfKind } from "../../link/link.ts";
-import { lookInto, type NetNs } from "../../link/namespace.ts";
-import { seeNamespaces } from "../../link/visible.ts";
+import { lookQuietly, seeNamespaces } from "../../link/visible.ts";
 import { log } from "../../log.ts";
-import { NetlinkError } from "../../netlink/errors.ts";
 import { isCut } from "../hash.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
 
@@ -47,13 +43,4 @@ function staleOwner({ index, alias }: Link, { attachment: { network }, validAtta
   if (!hasMark(index) || !alias.startsWith(prefix)) return undefined;
   const isIts = (valid: Pick<Attachment, "containerId" | "ifName">) => ownIndex({ network, ...valid }) === index;
   return validAttachments.some(isIts) ? undefined : alias.slice(prefix.length);
-}
-
-/** One that we may not enter, or that ends meanwhile, is for a later GC. */
-function lookQuietly(path: string, look: (namespace: NetNs) => void): void {
-  try {
-    lookInto(path, look);
-  } catch (error) {
-    if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
-  }
 }

@@ -7,11 +7,13 @@ import { host } from "../../host/host.ts";
 import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { getLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
-import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
+import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
+import { namespaceNumber } from "../../netlink/nsid.ts";
 import { wasAdded } from "../added.ts";
 import { hashWords, idInAlias } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
+import { deleteElsewhere } from "./moved.ts";
 
 type Upper = Pick<UpperKind<UpperConfig>, "kind" | "ownMac">;
 
@@ -39,16 +41,34 @@ export function ownIndex({ network, containerId, ifName }: Attachment): number {
   return MARKS | (hashWords(host.encode(`${ifName}:${network}:${containerId}\0\0\0`)) >>> 3);
 }
 
-/** The link that ADD made for this attachment, whatever it is called by now. Throws Failure when that cannot be told. */
-function ownLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
+/** What isElsewhere has seen, for the DEL that follows. */
+let seen: { pod: NetNs; link: Link } | undefined;
+
+/** The link that ADD gave the attachment's index. */
+function markedLink({ kind }: Upper, { attachment }: Call, pod: NetNs): Link | undefined {
+  const marked = getLink(pod.route, ownIndex(attachment));
+  return marked?.kind === kind ? marked : undefined;
+}
+
+/** DEL, before it is confined: the pod has no link with the mark. */
+export function isElsewhere(upper: Upper, call: Call<UpperConfig>): boolean {
+  const pod = openNamespace(call.netns, "ok");
+  const link = pod && markedLink(upper, call, pod);
+  if (pod !== undefined && link !== undefined) seen = { pod, link };
+  return pod !== undefined && link === undefined;
+}
+
+/**
+ * The link without a mark that is this attachment's, whatever it is called by now: an ADD of the Go plugins has made it, or of an earlier version.
+ * Throws Failure when that cannot be told.
+ */
+function unmarkedLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
   const { kind } = upper;
-  const marked = getLink(pod.route, ownIndex(call.attachment));
-  if (marked?.kind === kind) return marked;
   const { ifName } = call.attachment;
   const named = getLink(pod.route, ifName);
   const found = named?.name === ifName && isOwn(named, upper, call, pod) ? named : undefined;
   if (found !== undefined && (found.index >= MARKS || hasOwnMac(found, call) !== false)) return found;
-  // An ADD of the Go plugins or of an earlier version, and a pod that has renamed its interface since, or exchanged the names of two.
+  // The pod has renamed its interface, or exchanged the names of two.
   return listLinksOfKind(pod.route, kind).find((link) => isRenamed(link, upper, call, pod)) ?? found;
 }
 
@@ -85,7 +105,7 @@ function isOnMaster(link: Link, { config }: Call<UpperConfig>, pod: NetNs): bool
 }
 
 /** undefined: no prevResult says what it was. */
-function hasOwnMac({ mac }: Link, { prevResult, attachment }: Call): boolean | undefined {
+function hasOwnMac({ mac }: Pick<Link, "mac">, { prevResult, attachment }: Call): boolean | undefined {
   const known = prevResult?.interfaces
     .filter((each) => each.name === attachment.ifName && (each.sandbox ?? "") !== "")
     .at(-1);
@@ -100,15 +120,51 @@ function doubt({ name, alias }: Link, { path }: NetNs): Failure {
   );
 }
 
+/** The undo of an ADD. */
 export function deleteOwnLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): void {
-  const link = ownLink(upper, call, pod);
+  const link = markedLink(upper, call, pod) ?? unmarkedLink(upper, call, pod);
   if (link !== undefined) deleteWithoutWaiting(pod, link.index);
 }
 
-/** DEL needs nothing but the attachment. Throws when the pod may still have the link. */
+/** DEL needs nothing but the attachment. Throws when the link may still be there. */
 export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
   delWithIpam(call, () => {
     const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
-    if (pod !== undefined) deleteOwnLink(upper, call, pod);
+    const marked = pod && (seen?.pod === pod ? seen.link : markedLink(upper, call, pod));
+    if (pod !== undefined && marked !== undefined) deleteWithoutWaiting(pod, marked.index);
+    // Before those without a mark: the pod may have made one in place of ours.
+    else if (!deleteElsewhere(upper.kind, pod, (link, from) => isMoved(link, from, call, pod)) && pod !== undefined) {
+      const link = unmarkedLink(upper, call, pod);
+      if (link !== undefined) deleteWithoutWaiting(pod, link.index);
+    }
   });
+}
+
+/**
+ * In another namespace than the pod's, and made on a master of this host or of the pod: a node may run others with pods of the same names. Whoever
+ * moves a link can give it another index, and the kernel does when that one is taken there; then the alias must do. One whose index goes with its
+ * alias of another attachment is that one's (1 in 2^29).
+ */
+function isMoved(link: Link, from: NetNs, call: Call<UpperConfig>, pod: NetNs | undefined): boolean {
+  const { index, alias, name } = link;
+  if (index < MARKS) {
+    if (alias !== ownerAlias(call) || hasOwnMac(link, call) === false) return false;
+  } else {
+    if (index !== ownIndex(call.attachment)) return false;
+    const [network = "", containerId = ""] = alias.slice(aliasPrefix.length).split(":");
+    const isSaid = alias.startsWith(aliasPrefix) && alias !== ownerAlias(call);
+    if (isSaid && ownIndex({ network, containerId, ifName: name }) === index) return false;
+  }
+  return isMadeHere(link, from, call, pod);
+}
+
+function isMadeHere(
+  { linkNetnsid }: Link,
+  from: NetNs,
+  { config }: Call<UpperConfig>,
+  pod: NetNs | undefined,
+): boolean {
+  const home = ownNamespace();
+  if (linkNetnsid === undefined) return config.linkInContainer === true || sameNamespace(from, home);
+  return [home, pod].some((one) => one !== undefined && namespaceNumber(from.route, one.fd) === linkNetnsid);
 }
