@@ -169,7 +169,7 @@ export function contradicts(view: View, link: Link, config: HostDeviceConfig, se
   return virtual || (selection.pci !== "" && place !== "" && place !== selection.pci);
 }
 
-function isNamedBy(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+export function isNamedBy(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return link.alias === config.device;
   if (config.hwaddr) return [link.mac, link.permanentMac].includes(addressOf(config.hwaddr));
   return selection.pci !== "" && view.place(link) === selection.pci;

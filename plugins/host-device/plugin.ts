@@ -1,6 +1,6 @@
 // host-device: moves a device of the host into a pod, and later returns it in its original state.
 import { Cleanup } from "../../src/cleanup.ts";
-import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
+import { delWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { confinePath, ownPlace } from "../../src/config/policy.ts";
@@ -22,11 +22,11 @@ import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
-import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
+import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
-import { contradicts, findRenamed, giveBackByAlias } from "./alias.ts";
+import { contradicts, findRenamed, giveBackByAlias, isNamedBy } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, isMeant, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -147,7 +147,8 @@ function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Lin
   const seen = identify(hostNs, link);
   if (seen.settings !== undefined) refuseWithPrograms(link, seen.settings);
   const saved = withFormerName(seen);
-  const data: HeldDevice = { was: saved, network, netns: named(pod, netns) };
+  // The namespace first: it is what the first part of a damaged record is good for.
+  const data: HeldDevice = { netns: named(pod, netns), was: saved, network };
   transaction.onRollback(`returning ${link.name} to the host`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.
@@ -172,20 +173,21 @@ function del(call: Call<HostDeviceConfig>): void {
     if (outcome !== "none" && outcome !== "unreadable") return;
     const selection = selectQuietly(call.config);
     giveBackWithoutRecord(call, selection);
-    if (outcome === "none") return;
-    settleUnreadable(
-      hostDeviceLender,
-      call,
-      () => isOnHost(call.config, selection),
-      (view, link) => !contradicts(view, link, call.config, selection),
-    );
+    if (outcome === "unreadable") settleUnreadable(hostDeviceLender, call, suspectOf(call.config, selection));
   });
+}
+
+function suspectOf(config: HostDeviceConfig, selection: Selection): Suspect {
+  return {
+    isHome: () => isOnHost(config, selection),
+    mayBe: (view, link) => !contradicts(view, link, config, selection),
+    isIt: (view, link) => isNamedBy(view, link, config, selection) || link.altnames.includes(config.device || "/"),
+  };
 }
 
 function gc(call: Call<HostDeviceConfig>): void {
   const cleanup = new Cleanup();
-  const kept = collectLoans(hostDeviceLender, call, cleanup);
-  cleanup.attempt(() => gcWithIpam(call, kept));
+  collectLoans(hostDeviceLender, call, cleanup, suspectOf(call.config, selectQuietly(call.config)));
   cleanup.finish();
 }
 

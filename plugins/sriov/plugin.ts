@@ -1,7 +1,7 @@
 // sriov: moves a virtual function of an SR-IOV network card into a pod, sets its attributes on the physical function, and later returns it in
 // its original state.
 import { Cleanup } from "../../src/cleanup.ts";
-import { delWithIpam, gcWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
+import { delWithIpam, ipamAdd, ipamRun, prepareIpam, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
 import { ownPlace } from "../../src/config/policy.ts";
@@ -26,7 +26,7 @@ import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
-import { settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
+import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
@@ -121,9 +121,9 @@ function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken
   }
   const held: HeldVf = {
     pci: vf.pci,
+    netns: named(pod, netns),
     link: recordable(hostNs, found),
     network: administered(captureNetwork(hostNs.route, found, routes)),
-    netns: named(pod, netns),
   };
   if (held.link?.settings !== undefined) refuseWithPrograms(found, held.link.settings);
   const before = writeDown(call, vf, held);
@@ -181,19 +181,21 @@ function del(call: Call<SriovConfig>): void {
   const pci = deviceOf(call.config);
   delWithIpam(call, () => {
     if (endLoan(sriovLender, call, (held) => held.pci === pci) !== "unreadable") return;
-    settleUnreadable(
-      sriovLender,
-      call,
-      () => pci !== "" && vfLink(ownNamespace().route, pci) !== undefined,
-      (view, link) => (pci === "" ? isPhysical(link) : view.place(link) === pci),
-    );
+    settleUnreadable(sriovLender, call, suspectOf(pci));
   });
+}
+
+function suspectOf(pci: string): Suspect {
+  return {
+    isHome: () => pci !== "" && vfLink(ownNamespace().route, pci) !== undefined,
+    mayBe: (view, link) => (pci === "" ? isPhysical(link) : view.place(link) === pci),
+    isIt: (view, link) => pci !== "" && view.place(link) === pci,
+  };
 }
 
 function gc(call: Call<SriovConfig>): void {
   const cleanup = new Cleanup();
-  const kept = collectLoans(sriovLender, call, cleanup);
-  cleanup.attempt(() => gcWithIpam(call, kept));
+  collectLoans(sriovLender, call, cleanup, suspectOf(deviceOf(call.config)));
   cleanup.finish();
 }
 

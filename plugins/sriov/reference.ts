@@ -9,7 +9,7 @@ import { ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { hasErrno } from "../../src/state/descriptor.ts";
 import { readFile, removeFile, removeLeftover, withDirectory, writeFile } from "../../src/state/files.ts";
-import type { RecordKey } from "../../src/state/record.ts";
+import { type Damaged, type RecordKey, remains } from "../../src/state/record.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { wantedMac } from "./config.ts";
@@ -132,11 +132,30 @@ export interface StateFile {
 }
 
 export function listStates(): StateFile[] {
-  const names = withDirectory(REFERENCE, undefined, (dir) => host.readdir(dir)) ?? [];
-  return names
-    .filter((name) => name.lastIndexOf("-") > 0 && !name.startsWith("."))
-    .map(readState)
+  return stateNames()
+    .map((name) => readState(name))
     .filter((state) => state !== undefined);
+}
+
+function stateNames(): string[] {
+  const names = withDirectory(REFERENCE, undefined, (dir) => host.readdir(dir)) ?? [];
+  return names.filter((name) => name.lastIndexOf("-") > 0 && !name.startsWith("."));
+}
+
+/** Attachments whose file cannot be read. */
+export function listDamaged(): Pick<RecordKey, "containerId" | "ifName">[] {
+  return stateNames()
+    .filter((name) => damagedState(name) !== undefined)
+    .map((name) => {
+      const at = name.lastIndexOf("-");
+      return { containerId: name.slice(0, at), ifName: name.slice(at + 1) };
+    });
+}
+
+/** undefined: there is no such file, or it can be read. */
+export function damagedState(name: string): Damaged | undefined {
+  if (readState(name, () => {}) !== undefined) return undefined;
+  return withDirectory(REFERENCE, undefined, (dir) => remains(dir, REFERENCE, name, "damaged"));
 }
 
 /** The state file of an attachment that sriov-cni made. undefined: none, or damaged (logged), or another network's. */
@@ -155,7 +174,7 @@ function isOf(network: string, named = ""): boolean {
   return named === "" || named === network;
 }
 
-function readState(name: string): StateFile | undefined {
+function readState(name: string, say = log): StateFile | undefined {
   try {
     const file = withDirectory(REFERENCE, undefined, (dir) => {
       const data = readFile(dir, name, LIMIT);
@@ -183,7 +202,7 @@ function readState(name: string): StateFile | undefined {
   } catch (error) {
     // As with our own records: what cannot be read now is not absent.
     if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
-    log("warning", "ignoring a state file of sriov-cni", { file: `${REFERENCE}/${name}`, error: String(error) });
+    say("warning", "ignoring a state file of sriov-cni", { file: `${REFERENCE}/${name}`, error: String(error) });
     return undefined;
   }
 }

@@ -11,6 +11,8 @@ import { type HeldVf, lockOf, records, whileReturning } from "./record.ts";
 import {
   allocatedTo,
   allocation,
+  damagedState,
+  listDamaged,
   listStates,
   readReference,
   readStateOf,
@@ -45,6 +47,8 @@ export const sriovLender: Lender<HeldVf> = {
       return state === undefined ? undefined : { ...asRecord(state), key };
     },
     list: () => listStates().map(asRecord),
+    unreadable: (key) => damagedState(stateName(key)),
+    damaged: listDamaged,
   },
   complete: ({ by, data }, link) => (by === "sriov" ? data.link! : complete(data.link!, link)),
   newOwner,

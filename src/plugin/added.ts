@@ -1,8 +1,10 @@
 // Determines for DEL whether an ADD of this attachment succeeded. An interface without podnic's mark can belong to a Go plugin's ADD, or it
 // can be the reason why podnic's ADD failed. The Go plugins delete any interface with the name.
 import { holdsAddress } from "../cni/ipam.ts";
-import type { Call } from "../cni/plugin.ts";
+import type { Attachment, Call } from "../cni/plugin.ts";
+import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
+import { readFile, withDirectory } from "../state/files.ts";
 
 /** Where libcni keeps the result of each ADD that succeeded, until its DEL: its own, that of Multus, and the one of before 2019. */
 export const RESULTS = ["/var/lib/cni/results", "/var/lib/cni/multus/results", "/var/lib/cni/cache/results"];
@@ -17,9 +19,28 @@ export function wasAdded(call: Call): boolean {
   return call.prevResult !== undefined || holdsAddress(call) || RESULTS.some((directory) => isKept(directory, call));
 }
 
-function isKept(directory: string, { attachment: { network, containerId, ifName } }: Call): boolean {
+/** Paths of the namespaces that the result of the attachment's ADD names: the prevResult, or what libcni keeps. */
+export function sandboxesOf(key: Attachment, prevResult: Call["prevResult"]): string[] {
+  const kept = RESULTS.flatMap((directory) =>
+    [...textIn(directory, fileName(key)).matchAll(/"(?:sandbox|netns)":\s*"([^"\\]+)"/g)].map(([, path]) => path!),
+  );
+  return [...(prevResult?.interfaces ?? []).map(({ sandbox }) => sandbox ?? ""), ...kept].filter((path) => path !== "");
+}
+
+const fileName = ({ network, containerId, ifName }: Attachment): string => `${network}-${containerId}-${ifName}`;
+
+function textIn(directory: string, name: string): string {
   try {
-    host.stat(`${directory}/${network}-${containerId}-${ifName}`);
+    return host.decode(withDirectory(directory, undefined, (dir) => readFile(dir, name, 1 << 20)) ?? new Uint8Array(0));
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof Failure)) throw error;
+    return "";
+  }
+}
+
+function isKept(directory: string, { attachment }: Call): boolean {
+  try {
+    host.stat(`${directory}/${fileName(attachment)}`);
     return true;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

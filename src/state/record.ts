@@ -1,6 +1,7 @@
 // The state of a device before podnic changed it. podnic writes the record before the first change, so the device always returns to the host
 // in its original state, even after a kill at any point, a deleted namespace or a renamed interface. There is one JSON file for each
 // attachment: /var/lib/cni/podnic/<plugin>/…. The file contains the key, so a shortened file name is never mistaken for another one.
+import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { log } from "../log.ts";
@@ -16,6 +17,8 @@ const FILE_MODE = 0o600;
 /** Far more than a record of a device with as many addresses and routes as are kept. */
 const LIMIT = 256 * 1024;
 const SUFFIX = ".json";
+/** What is left of a name that is too long, in UTF-16 units. */
+const CUT = 40;
 
 export interface RecordKey {
   network: string;
@@ -47,20 +50,39 @@ export interface Record<T> {
 /** Why a file is no record that we can read. "newer": of a later version, which has another shape. */
 export type Unreadable = "damaged" | "newer";
 
+/** A file in place of a record, and what is left of it. */
+export interface Damaged {
+  why: Unreadable;
+  /** Its path. */
+  file: string;
+  /** In the directory of the records. */
+  name: string;
+  /** By its name; undefined when that had to be shortened. */
+  key?: RecordKey;
+  /** Whatever is in it; "" when that cannot be had. */
+  text: string;
+  /** When it was written, seconds since the epoch. */
+  written: number;
+}
+
 export interface RecordStore<T> {
   /** undefined: none, or not a record (logged): see `unreadable`. Throws when the disk fails. */
   read(key: RecordKey): Record<T> | undefined;
   /** What `read` passed over: there is a file for the attachment, and nobody knows what it says. undefined: none. */
-  unreadable(key: RecordKey): { why: Unreadable; file: string } | undefined;
+  unreadable(key: RecordKey): Damaged | undefined;
   /** A kill of this process finds it written or not; a power cut may leave nothing of it, or an empty file. */
   write(key: RecordKey, data: T, home?: HomeNamespace): void;
   /** No error when it is gone. */
   remove(key: RecordKey): void;
   /** All records of the plugin. */
   list(): Record<T>[];
-  /** Names of files that are no records, nor those of a later version. */
-  damaged(): string[];
-  /** Removes one of these. No error when it is gone. */
+  /** All of which that can be said. */
+  damaged(): Damaged[];
+  /** What the file of an attachment's record is called. */
+  nameOf(key: RecordKey): string;
+  /** Whether a file of this name may be the record of an attachment of the network: a shortened name says less. */
+  mayBeOf(name: string, network: string): boolean;
+  /** Removes a file that is no record, nor that of a later version. No error when it is gone. */
   removeDamaged(name: string): void;
 }
 
@@ -93,8 +115,10 @@ export function recordStore<T>(
     },
     unreadable(key) {
       const name = fileName(key);
-      const found = withDirectory(path, undefined, (dir) => readOne(dir, name, quiet));
-      return found === undefined || isRead(found) ? undefined : { why: found, file: `${path}/${name}` };
+      return withDirectory(path, undefined, (dir) => {
+        const found = readOne(dir, name, quiet);
+        return found === undefined || isRead(found) ? undefined : remains(dir, path, name, found);
+      });
     },
     write(key, data, home) {
       const { network, containerId, ifName } = key;
@@ -110,7 +134,7 @@ export function recordStore<T>(
       );
     },
     remove(key) {
-      withDirectory(path, undefined, (dir) => removeFile(dir, fileName(key)));
+      withDirectory(path, undefined, (dir) => removeWhatever(dir, fileName(key)));
     },
     list() {
       const records: Record<T>[] = [];
@@ -120,16 +144,22 @@ export function recordStore<T>(
       return records;
     },
     damaged() {
-      const found: string[] = [];
+      const found: Damaged[] = [];
       readAll((dir, name, record) => {
-        if (record === "damaged" && isThere(dir, name)) found.push(name);
+        const one = record === undefined || isRead(record) ? undefined : remains(dir, path, name, record);
+        if (one !== undefined) found.push(one);
       });
       return found;
+    },
+    nameOf: fileName,
+    mayBeOf(name, network) {
+      const key = keyOf(name);
+      return key === undefined ? name.startsWith(`${network}:`.slice(0, CUT)) : key.network === network;
     },
     removeDamaged(name) {
       withDirectory(path, undefined, (dir) => {
         // Whoever removes it has said which it is.
-        if (readOne(dir, name, quiet) === "damaged") removeFile(dir, name);
+        if (readOne(dir, name, quiet) === "damaged") removeWhatever(dir, name);
       });
     },
   };
@@ -192,7 +222,46 @@ function fileName(key: RecordKey): string {
   const others = SUFFIX.length + 5;
   // Three bytes a UTF-16 unit at most.
   if (name.length * 3 + others <= NAME_MAX || host.encode(name).length + others <= NAME_MAX) return name + SUFFIX;
-  return `${name.slice(0, 40)}~${sha256(name)}${SUFFIX}`;
+  return `${name.slice(0, CUT)}~${sha256(name)}${SUFFIX}`;
+}
+
+/** The other way round. undefined: it was shortened. */
+function keyOf(name: string): RecordKey | undefined {
+  const [network, containerId, ifName, ...more] = name.slice(0, -SUFFIX.length).replaceAll("%2F", "/").split(":");
+  return network === undefined || containerId === undefined || ifName === undefined || more.length > 0
+    ? undefined
+    : { network, containerId, ifName };
+}
+
+/** What there is to say of a file that is no record. undefined: it is gone. */
+export function remains(dir: Fd, path: string, name: string, why: Unreadable): Damaged | undefined {
+  const key = keyOf(name);
+  const found: Damaged = { why, file: `${path}/${name}`, name, text: "", written: 0 };
+  if (key !== undefined) found.key = key;
+  try {
+    found.written = host.stat(name, false, dir).mtime;
+    found.text = host.decode(readFile(dir, name, LIMIT) ?? new Uint8Array(0));
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return undefined;
+    // Whatever it is, it has said that it is no record.
+    if (!(error instanceof SystemError || error instanceof Failure)) throw error;
+  }
+  return found;
+}
+
+/** A directory in place of the record, too. What is in it nobody has asked for: then it gets a name that no record has. */
+function removeWhatever(dir: Fd, name: string): void {
+  try {
+    removeFile(dir, name);
+  } catch (error) {
+    if (!hasErrno(error, "EISDIR")) throw error;
+    try {
+      host.rmdir(name, dir);
+    } catch (error) {
+      if (!hasErrno(error, "ENOTEMPTY")) throw error;
+      host.rename(name, `.${name.slice(0, 50)}.${host.now()}`, dir, dir);
+    }
+  }
 }
 
 export function isSameKey(a: RecordKey, b: RecordKey): boolean {
@@ -232,16 +301,6 @@ function readRecord<T>(
     say("warning", "ignoring a record", { file: `${path}/${name}`, error: String(error) });
   }
   return "damaged";
-}
-
-function isThere(dir: Fd, name: string): boolean {
-  try {
-    host.stat(name, false, dir);
-    return true;
-  } catch (error) {
-    if (hasErrno(error, "ENOENT")) return false;
-    throw error;
-  }
 }
 
 function isText(value: unknown): boolean {

@@ -90,7 +90,10 @@ export function findDamaged(): Garbage[] {
     lender
       .store()
       .damaged()
-      .map((file): Garbage => ({ kind: "record", ...nobody, file, why: "damaged: not a valid record", lender })),
+      .filter(({ why }) => why === "damaged")
+      .map(({ name: file }): Garbage => {
+        return { kind: "record", ...nobody, file, why: "damaged: not a valid record", lender };
+      }),
   );
 }
 

@@ -1,12 +1,13 @@
 // DEL and GC of the plugins that lend devices.
 import type { Cleanup } from "../../cleanup.ts";
-import { ipamRun } from "../../cni/ipam.ts";
+import { gcWithIpam, ipamRun } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
 import { host } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
 import { giveBackInTime, type Outcome } from "./give-back.ts";
 import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
+import { collectUnreadable, type Suspect } from "./unreadable.ts";
 import { teardownEnd } from "./wait.ts";
 
 /**
@@ -69,19 +70,26 @@ function keyBefore<D extends LoanData>(
 
 /**
  * GC: what attachments of this network have that are not valid any more. One that cannot be seen stays for a later GC, and `cleanup` has
- * the error that says so (C-112). Returns those whose device could not be taken out of their pod: their leases must stay.
+ * the error that says so (C-112). The leases of those whose device may still be in a pod stay.
  */
 export function collectLoans<D extends LoanData>(
   lender: Lender<D>,
-  { attachment, validAttachments }: Call,
+  call: Call,
   cleanup: Cleanup,
-): RecordKey[] {
-  const isValid = ({ key, by }: LoanRecord<D>): boolean =>
+  device: Suspect,
+): void {
+  const { attachment, validAttachments } = call;
+  const isValid = ({ key, by }: Pick<LoanRecord<D>, "key" | "by">): boolean =>
     validAttachments.some((valid) => {
       if (by !== lender.plugin) return interfaceOf(valid) === interfaceOf(key);
       return valid.containerId === key.containerId && valid.ifName === key.ifName;
     });
-  const kept: RecordKey[] = [];
+  const unreadable = collectUnreadable(lender, call, device, (run) => cleanup.attempt(run));
+  const kept: Pick<RecordKey, "containerId" | "ifName">[] = unreadable.kept;
+  // Of whichever network they are.
+  for (const key of lender.foreign?.damaged() ?? []) {
+    if (!validAttachments.some((valid) => interfaceOf(valid) === interfaceOf(key))) kept.push(key);
+  }
   const end = teardownEnd();
   for (const record of listLoans(lender)) {
     const { key } = record;
@@ -92,5 +100,5 @@ export function collectLoans<D extends LoanData>(
       kept.pop();
     });
   }
-  return kept;
+  if (!unreadable.all) cleanup.attempt(() => gcWithIpam(call, kept));
 }

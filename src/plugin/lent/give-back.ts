@@ -54,7 +54,7 @@ export function giveBack<D extends LoanData>(
   const record = readLoan(lender, key);
   if (record === undefined) {
     if (isUnderOtherKey()) return "none";
-    if (lender.store().unreadable(key) !== undefined) return "unreadable";
+    if ((lender.store().unreadable(key) ?? lender.foreign?.unreadable(key)) !== undefined) return "unreadable";
     // What an ADD left that was killed while it wrote.
     forget(lender, key, undefined, netnsPath);
     return "none";

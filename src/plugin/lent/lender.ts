@@ -6,7 +6,7 @@ import type { NetNs } from "../../link/namespace.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import type { NamedNamespace } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
-import type { HomeNamespace, Record, RecordKey, RecordStore } from "../../state/record.ts";
+import type { Damaged, HomeNamespace, Record, RecordKey, RecordStore } from "../../state/record.ts";
 import { bootId, bootTime } from "../../state/record.ts";
 
 /** What every plugin's records say of a device. */
@@ -70,6 +70,10 @@ export interface Lender<D extends LoanData> {
   readonly foreign?: {
     read(key: RecordKey): LoanRecord<D> | undefined;
     list(): LoanRecord<D>[];
+    /** There is one for the attachment, and it cannot be read. */
+    unreadable(key: RecordKey): Damaged | undefined;
+    /** Attachments, of whichever network, whose record cannot be read. */
+    damaged(): Pick<RecordKey, "containerId" | "ifName">[];
   };
   /** What the device is to become, when the record does not say all of it (sriov-cni's). */
   complete?(record: LoanRecord<D>, link: Link): LinkSnapshot;

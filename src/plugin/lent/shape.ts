@@ -14,7 +14,7 @@ const address: Shape<string> = (value): value is string =>
 /** Type and bytes of each. */
 const attributes = optional(listOf(listOf(integer, 1)));
 
-const namespace = objectOf<NamedNamespace>({ path: text, dev: integer, ino: integer, cookie: optional(text) });
+export const namespace = objectOf<NamedNamespace>({ path: text, dev: integer, ino: integer, cookie: optional(text) });
 
 /** What every record of a device has. */
 export const loanFields = { netns: namespace, refused: optional(listOf(text)) } satisfies {
