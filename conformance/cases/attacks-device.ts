@@ -1,4 +1,5 @@
 // What a pod can leave on a device that was lent to it: nothing of it is there for the node or for the next pod.
+import { borrowCard } from "../harness/card.ts";
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Trial } from "../harness/trial.ts";
 import { BPF_DROP, BPF_TCX, BPF_TWICE } from "../harness/xdp.ts";
@@ -17,17 +18,20 @@ interface Settings {
   /** Shell on the host that shows what the pod changed. */
   show: string;
   needs?: string[];
+  /** A device with several queues. */
+  many?: boolean;
 }
 
 /** ADD, what the pod does, DEL: what the host sees of the device is the same as before. */
-const leavesNothing = ({ id, what, setup = "true", inPod, show, needs = [] }: Settings): Case =>
+const leavesNothing = ({ id, what, setup = "true", inPod, show, needs = [], many = false }: Settings): Case =>
   one(
     id,
     "H",
     RULE,
     `${what}: as before after DEL`,
     (t: Trial) => {
-      const device = t.freshDevice();
+      const device = many ? "many" : t.freshDevice();
+      if (many) t.sh("ip link add many numrxqueues 2 numtxqueues 2 up type veth peer name wire; ip link set wire up");
       t.sh(`dev=${device}; ${setup}`);
       const seen = () => t.sh(`dev=${device}; ${show}`);
       const before = seen();
@@ -104,6 +108,67 @@ export const attacksDevice: CaseTable = {
     leavesNoProgram("ATK-D2a", "programs of tcx", `${drop(IN_POD, "eth0", "46")}; ${drop(IN_POD, "eth0", "47")}`),
     leavesNoProgram("ATK-D2b", "a program of tcx whose link a process still has", drop(IN_POD, "eth0", "46 hold")),
     leavesNoProgram("ATK-D2c", "a program of XDP whose link a process still has", drop(IN_POD, "eth0", "37 hold")),
+    leavesNothing({
+      id: "ATK-D3a",
+      what: "deferral of NAPI",
+      setup: "echo 2000 > /sys/class/net/$dev/gro_flush_timeout",
+      inPod: `${IN_POD} sh -c 'cd /sys/class/net/eth0; echo 30000000000 > gro_flush_timeout; echo 2000000000 > napi_defer_hard_irqs'`,
+      show: "cd /sys/class/net/$dev; cat gro_flush_timeout napi_defer_hard_irqs",
+    }),
+    leavesNothing({
+      id: "ATK-D3b",
+      what: "processors that receive from a queue",
+      setup: "cd /sys/class/net/$dev/queues; echo 2 > rx-0/rps_cpus",
+      inPod: `${IN_POD} sh -c 'cd /sys/class/net/eth0/queues; echo 1 > rx-0/rps_cpus; echo 64 > rx-0/rps_flow_cnt'`,
+      show: "cd /sys/class/net/$dev/queues; cat rx-0/rps_cpus rx-0/rps_flow_cnt",
+    }),
+    leavesNothing({
+      id: "ATK-D3c",
+      what: "processors that send over a queue",
+      inPod: `${IN_POD} sh -c 'cd /sys/class/net/eth0/queues; for q in tx-*; do echo 1 > $q/xps_cpus; done'`,
+      show: "cat /sys/class/net/$dev/queues/tx-*/xps_cpus",
+      many: true,
+    }),
+    one(
+      "ATK-D4a",
+      "H",
+      RULE,
+      "a tap interface that a process of the pod still has open: DEL leaves it down and warns; the next ADD: E(7)",
+      (t) => {
+        t.sh("ip tuntap add ta9 mode tap; ip link set ta9 up");
+        const conf = config("1.0.0", { device: "ta9" });
+        t.add(conf);
+        t.sh(
+          `${IN_POD} perl -e 'open(T, "+<", "/dev/net/tun") or die; ioctl(T, 0x400454ca, pack("a16s@40", "eth0", 0x1002)) or die; if (fork == 0) { close STDIN; close STDOUT; close STDERR; sleep 5; exit }'`,
+        );
+        const run = t.call("DEL", conf);
+        t.equal(run.status, 0, "exit status");
+        t.expect(run.stderr.includes("stays down"), "a warning", run.stderr);
+        t.equal(t.link("ta9", "")?.up, false, "up");
+        t.equal(t.error(t.call("ADD", conf)).code, 7, "code");
+      },
+      ["kernel:tun", "program:perl"],
+    ),
+    one(
+      "ATK-D5a",
+      "H",
+      "a pod that has a physical function does not get other pods' virtual functions into its hands",
+      "host-device of a virtual function whose physical function a pod has: E(7)",
+      (t) => {
+        const card = borrowCard(t);
+        const [physical, virtual] = [config("1.0.0", { device: card.pf }), config("1.0.0", { device: "vf0" })];
+        const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+        t.sh("ip netns add c2");
+        t.add(physical);
+        const { code, msg } = t.error(t.call("ADD", virtual, { set }));
+        t.expect(code === 7 && msg.includes(card.pfPci), "code 7 and the physical function", `${code}: ${msg}`);
+        t.silent("DEL", physical);
+        t.add(virtual, { set, ns: "c2" });
+        t.equal(t.error(t.call("ADD", physical)).code, 7, "code for the physical function");
+        t.silent("DEL", virtual, { set });
+      },
+      ["card:igb"],
+    ),
     refusesProgram("ATK-D2d", "a program of tcx", "46"),
     refusesProgram("ATK-D2e", "a program of XDP, by a link", "37 hold"),
     one(

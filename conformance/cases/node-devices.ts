@@ -1,11 +1,12 @@
 // Devices that the node needs, or that exist for others, stay where they are; all others go to the pod and come back.
+import { borrowCard } from "../harness/card.ts";
 import { type Case, type CaseTable, Mismatch, row } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { allow } from "./host-device.ts";
 import { type Situation, situations, UPLINK } from "./node-situations.ts";
 
-function configOf({ device = "dev0", mode }: Situation): Config {
+function configOf({ mode }: Situation, device = ""): Config {
   const base = { cniVersion: "1.0.0", name: "net1" };
   if (mode === undefined) return { ...base, type: "host-device", device };
   if (mode === "ipvlan") return { ...base, type: "ipvlan", master: device };
@@ -14,11 +15,12 @@ function configOf({ device = "dev0", mode }: Situation): Config {
 }
 
 function judge(t: Trial, situation: Situation): void {
-  const { device = "dev0", refused, policy, setup = "true", mode, never, immovable } = situation;
+  const { refused, policy, setup = "true", mode, never, immovable, card = false } = situation;
   t.freshDevice();
+  const { device = card ? borrowCard(t).pf : "dev0" } = situation;
   t.sh(`${UPLINK}; ${setup}`);
   if (policy !== undefined) t.write("/etc/cni/podnic.json", JSON.stringify({ devices: policy }));
-  const conf = configOf(situation);
+  const conf = configOf(situation, device);
   if (immovable === true) {
     const { details = "" } = t.refused("ADD", conf);
     t.expect(details.includes("cannot leave its namespace"), "what the kernel does not do", details);

@@ -16,6 +16,8 @@ export interface Situation {
   readonly mode?: string;
   readonly policy?: { allow?: string[]; deny?: string[]; source?: string[] };
   readonly needs?: readonly string[];
+  /** The device is the physical function of a card with the virtual functions vf0 and vf1. */
+  readonly card?: boolean;
   /** Nothing allows it. */
   readonly never?: boolean;
   /** We would hand it over, and the kernel refuses to move it. */
@@ -673,6 +675,22 @@ const SHARED: Situation[] = [
     why: "the program would process the pod's packets",
     setup: `perl -e '${BPF_DROP}' $(cat /sys/class/net/dev0/ifindex) 47`,
     needs: ["kernel:tcx", "program:perl"],
+  },
+  {
+    id: "ND-94",
+    what: "physical function of a card, one of whose virtual functions is in a pod",
+    refused: "has the virtual function",
+    why: "the pod that gets it could change the other pod's MAC address, VLAN and trust",
+    setup: "ip netns add c9; ip link set vf0 netns c9",
+    card: true,
+    needs: ["card:igb"],
+  },
+  {
+    id: "ND-95",
+    what: "physical function of a card whose virtual functions are all on the host",
+    why: "the node does not use it",
+    card: true,
+    needs: ["card:igb"],
   },
 ];
 

@@ -39,6 +39,7 @@ const STATE = [ownPlace(STATE_ROOT)];
 export const hostDevice: Plugin<HostDeviceConfig> = {
   name: "host-device",
   kind: "interface",
+  restoresDevices: true,
   knownArgs: [],
   schema: "host-device",
   writes: () => STATE,

@@ -49,6 +49,7 @@ const STATE = [ownPlace(STATE_ROOT), ownPlace(REFERENCE)];
 export const sriov: Plugin<SriovConfig> = {
   name: "sriov",
   kind: "interface",
+  restoresDevices: true,
   knownArgs: ["MAC"],
   schema: "sriov",
   isElsewhere: (call) => isElsewhere(sriovLender, call),

@@ -15,6 +15,8 @@ import { findPlugin } from "./registry.ts";
 
 /** One directory for all network namespaces: sysctls of links. */
 const SETTINGS = "/proc/sys/net";
+/** A device that is with a pod has its directory somewhere below. */
+const DEVICES = "/sys/devices";
 const STATE_MODE = 0o755;
 const NONE: readonly never[] = [];
 
@@ -35,7 +37,7 @@ export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefi
       const states = refused ? NONE : statesOf(plugin, call);
       for (let i = 0; i < states.length; i++) openTree(states[i]!, makes, trees);
       if (logPlace !== undefined) openTree(logPlace, !logPlace.root.shared, trees);
-      return { trees, files: plugin.kind === "interface" ? openSettings() : NONE };
+      return { trees, files: plugin.kind === "interface" ? openSettings(plugin) : NONE };
     });
   } catch (error) {
     if (!(error instanceof SystemError) || !isLenient(call.command)) throw error;
@@ -128,8 +130,9 @@ function makeTree(place: Place, flags: number): Fd | undefined {
   }
 }
 
-/** The sysctls cannot be set where there is no /proc, which whoever sets one says. */
-function openSettings(): readonly Fd[] {
-  const fd = openIfThere(SETTINGS, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  return fd === undefined ? NONE : [fd];
+/** The sysctls cannot be set where there is no /proc, which whoever sets one says; likewise the files of devices. */
+function openSettings({ restoresDevices = false }: Plugin): readonly Fd[] {
+  const sysctls = openIfThere(SETTINGS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const devices = restoresDevices ? openIfThere(DEVICES, O_PATH | O_DIRECTORY | O_CLOEXEC) : undefined;
+  return [sysctls, devices].filter((fd) => fd !== undefined);
 }

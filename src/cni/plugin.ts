@@ -94,6 +94,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
    * configuration may not name it.
    */
   writes?(call: Call<C>): readonly Place[];
+  /** It puts back what a pod has changed of a device: files in /sys/devices. */
+  readonly restoresDevices?: boolean;
   /** False for a call that only gives up capabilities: one that names no path of its own, when Landlock costs it too much. Absent: true. */
   confinesFiles?(call: Call<C>): boolean;
   /** DEL: what ADD left in a namespace is not in that of CNI_NETNS, so that the others have to be looked at. */

@@ -138,6 +138,8 @@ export interface Host {
     select: (name: string) => T | undefined,
     each: (selected: T, name: string, text: string | undefined, written: number) => void,
   ): void;
+  /** Contents of files below a directory that only root can change; undefined: it cannot be read, or is large. */
+  readAll(dir: Fd, files: readonly string[]): (string | undefined)[];
   readlink(path: string, dir?: Fd): string;
   mkdir(path: string, mode: number, dir?: Fd): void;
   unlink(path: string, dir?: Fd): void;

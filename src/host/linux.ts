@@ -216,6 +216,25 @@ export class LinuxHost implements ProgramHost {
     }
   }
 
+  readAll(dir: Fd, files: readonly string[]): (string | undefined)[] {
+    const read = this.#kernel.readFiles?.(dir, files.length, files, true);
+    // Contents and time of each.
+    if (read !== undefined) return files.map((_, i) => (read[2 * i] as string | null) ?? undefined);
+    return files.map((file) => {
+      try {
+        const fd = this.open(file, O_CLOEXEC, 0, dir);
+        try {
+          return this.decode(this.read(fd, scratch.length));
+        } finally {
+          this.close(fd);
+        }
+      } catch (error) {
+        if (!(error instanceof SystemError)) throw error;
+        return undefined;
+      }
+    });
+  }
+
   readlink(path: string, dir = AT_FDCWD): string {
     return this.decode(scratch.subarray(0, this.call("readlinkat", path, dir, path, scratch, scratch.length)));
   }

@@ -12,6 +12,7 @@ import type { RouteSocket } from "../netlink/socket.ts";
 import { waitCarrier } from "./carrier.ts";
 import type { Link } from "./link.ts";
 import { detachTcx, detachXdp, tcxIds } from "./programs.ts";
+import { type QueueSettings, queueSettings } from "./queues.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** Goes into a record as it is: plain JSON. */
@@ -31,6 +32,8 @@ export interface LinkSettings {
   xdp: number[];
   /** And of tcx; absent: none. */
   tcx?: number[];
+  /** Of NAPI and the queues; absent: unknown. */
+  queues?: QueueSettings;
 }
 
 const SIZES = ["group", "gsoMaxSegs", "gsoMaxSize", "groMaxSize", "gsoIpv4MaxSize", "groIpv4MaxSize"] as const;
@@ -83,7 +86,8 @@ const UNSIGNED = ["ra_defrtr_metric", "ioam6_id_wide"];
 /** Of addr_gen_mode: 2 and 3 make addresses of a secret. */
 const STABLE = [2, 3];
 
-export function linkSettings(route: RouteSocket, { index, name, message }: Link): LinkSettings {
+export function linkSettings(route: RouteSocket, link: Link): LinkSettings {
+  const { index, name, message } = link;
   const a = message === undefined ? ask(route, index) : read(message);
   const sizes: LinkSettings["sizes"] = {};
   for (const size of SIZES) if (a[size] !== undefined) sizes[size] = a[size];
@@ -92,6 +96,8 @@ export function linkSettings(route: RouteSocket, { index, name, message }: Link)
     sizes,
     xdp: MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined),
   };
+  const queues = queueSettings(link);
+  if (queues !== undefined) settings.queues = queues;
   if (a.linkMode) settings.linkMode = a.linkMode;
   const tcx = tcxIds(index);
   if (tcx.length > 0) settings.tcx = tcx;

@@ -4,10 +4,12 @@ import { parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
 import { IF_OPER_DORMANT, IF_OPER_TESTING, IF_OPER_UP } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
+import { readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { placeOnHost } from "../sysfs/device.ts";
 import {
   addAltnames,
+  askLink,
   CHOSEN,
   CHOSEN_FLAGS,
   type ChosenFlag,
@@ -19,6 +21,7 @@ import {
   OTHER_FLAGS,
   setLink,
 } from "./link.ts";
+import { restoreQueues } from "./queues.ts";
 import { type LinkSettings, linkSettings, restoreSettings, restoreWhenUp } from "./settings.ts";
 
 /** Goes into a record as it is: plain JSON. */
@@ -53,6 +56,8 @@ export interface LinkSnapshot {
   parentOnHost?: boolean;
   /** Name of the bridge, bond or VRF that it belonged to on the host. */
   master?: string;
+  /** A process of the host had it open (tun, tap). */
+  isOpen?: boolean;
 }
 
 export function snapshotLink(link: Link): LinkSnapshot {
@@ -82,8 +87,14 @@ export function snapshotLink(link: Link): LinkSnapshot {
 /** Of a device that is about to leave the host. */
 export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
   const settings = linkSettings(route, link);
-  const saved = { ...snapshotLink(link), parentDevice: placeOnHost(link), settings };
+  const saved: LinkSnapshot = { ...snapshotLink(link), parentDevice: placeOnHost(link), settings };
+  if (isOpenInProcess(route, link)) saved.isOpen = true;
   return link.master === 0 ? saved : { ...saved, master: getLink(route, link.master)?.name ?? "" };
+}
+
+/** A tun or tap interface: it has a carrier as long as a process (a virtual machine, a VPN) has it open, up or down. */
+export function isOpenInProcess(route: RouteSocket, { kind, index }: Link): boolean {
+  return kind === "tun" && askLink(route, index, readFooting)?.carrier !== 0;
 }
 
 function hasFlag(link: Link, flag: ChosenFlag): boolean {
@@ -158,10 +169,16 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
       device: saved.name,
       cure: `bpftool net list dev ${saved.name}`,
     });
-  const wanted = saved.up && isFree === true;
+  // Who has it open would have a wire into the host's network.
+  const isHeld = saved.isOpen !== true && isOpenInProcess(route, link);
+  if (isHeld)
+    log("warning", "a process of the pod still has the device open, so the device stays down", { device: saved.name });
+  const wanted = saved.up && isFree === true && !isHeld;
   if (up !== wanted)
     cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { up: wanted })));
   if (wanted && settings !== undefined) restoreWhenUp(route, link.index, saved.name, saved.mtu, settings);
+  if (settings?.queues !== undefined)
+    restoreQueues({ name: saved.name, index: link.index, mac: "" }, settings.queues, saved.up);
   cleanup.finish();
 }
 

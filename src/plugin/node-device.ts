@@ -3,17 +3,20 @@
 import { policy } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { listAddresses } from "../link/address.ts";
-import { askLink, getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
+import { getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
 import { type NetNs, ownNamespace } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
 import type { LinkSettings } from "../link/settings.ts";
+import { isOpenInProcess } from "../link/snapshot.ts";
 import { tunnelOver } from "../link/tunnel.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
 import { othersOn } from "../link/uppers.ts";
 import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
-import { readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
+import { isPciAddress, isUserspaceDriver, pciDriver, pciNetDirectory, placeOnHost } from "../sysfs/device.ts";
+import { physicalFunction, virtualFunction } from "../sysfs/vf.ts";
 import { fits, isListed } from "./device-list.ts";
+import { isCardLent } from "./lent/lender.ts";
 
 /**
  * Kinds of virtual interfaces that are made to be used by whoever has them. All others are part of how somebody else's packets travel; a
@@ -49,8 +52,30 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
 export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
   refuseNodeDevice(hostNs.route, link, routes);
+  refuseFunctionOfOthers(link);
   const other = othersOn(hostNs, link, netnsPath);
   if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
+}
+
+/**
+ * Who has a physical function sets addresses, VLANs and trust of its virtual functions, whoever has those. A virtual function with a driver of
+ * userspace is a virtual machine's or a pod's.
+ */
+function refuseFunctionOfOthers(link: Link): void {
+  const pci = placeOnHost(link);
+  if (!isPciAddress(pci)) return;
+  const physical = physicalFunction(pci);
+  if (physical !== undefined && isCardLent(physical))
+    refuse(link, `is a virtual function of ${physical}, which another pod has`);
+  for (let n = 0; ; n++) {
+    const vf = virtualFunction(pci, n);
+    if (vf === undefined) return;
+    const driver = pciDriver(vf) ?? "";
+    if (pciNetDirectory(vf)?.length === 0)
+      refuse(link, `has the virtual function ${vf}, which is in another namespace`);
+    if (isUserspaceDriver(driver))
+      refuse(link, `has the virtual function ${vf}, which has a userspace driver (${driver})`);
+  }
 }
 
 /**
@@ -89,10 +114,7 @@ function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
   if (!TO_LEND.includes(link.kind)) {
     refuse(link, `carries other programs' packets (kind ${link.kind})`);
   }
-  // It has a carrier as long as a process (a virtual machine, a VPN) has it open, up or down.
-  if (link.kind === "tun" && askLink(route, link.index, readFooting)?.carrier !== 0) {
-    refuse(link, "is open in a process on this node (kind tun)");
-  }
+  if (isOpenInProcess(route, link)) refuse(link, "is open in a process on this node (kind tun)");
   if (link.linkNetnsid === undefined) return;
   refuseServing(link);
 }

@@ -132,6 +132,13 @@ export function loanNamed(name: string): { key: RecordKey; loan: Loan } | undefi
   return undefined;
 }
 
+/** Whether a pod has the card or function of this PCI address. */
+export function isCardLent(pci: string): boolean {
+  return lenders.some((lender) =>
+    listLoans(lender).some((record) => lender.loanOf(record.data).pci === pci && ageOf(record) === "now"),
+  );
+}
+
 /** The namespace of the host, for a record that is written now. */
 export function homeOf(home: NetNs): HomeNamespace {
   const { dev, ino, cookie } = home;

@@ -71,6 +71,7 @@ const settings = objectOf<LinkSettings>({
   linkMode: optional(integer),
   xdp: listOf(integer),
   tcx: optional(listOf(integer)),
+  queues: optional(mapOf(text)),
 });
 
 export const linkSnapshot = objectOf<LinkSnapshot>({
@@ -98,4 +99,5 @@ export const linkSnapshot = objectOf<LinkSnapshot>({
   mode: optional(integer),
   parentOnHost: optional(flag),
   master: optional(text),
+  isOpen: optional(flag),
 });
