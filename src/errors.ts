@@ -6,7 +6,7 @@ export type FailureKind =
   | "unknown container"
   /** What the caller gave by environment variables, or as arguments. */
   | "invalid environment"
-  /** There is no network namespace at the path, or nobody can tell. */
+  /** There is no network namespace at the path, or this is uncertain. */
   | "no namespace"
   | "io"
   | "not decodable"

@@ -21,12 +21,12 @@ export class Transaction {
     this.#undos.push({ what, run });
   }
 
-  /** Something goes on beside the next steps (the disk writes); `end` waits for its end, and throws when it failed. */
+  /** Something continues during the next steps (the disk writes). `end` waits until it has finished, and throws if it failed. */
   beside(end: () => void): void {
     this.#besides.push(end);
   }
 
-  /** Waits for all that goes on beside. */
+  /** Waits for everything that continues in parallel. */
   settle(): void {
     for (let end = this.#besides.shift(); end !== undefined; end = this.#besides.shift()) end();
   }

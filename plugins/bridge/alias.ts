@@ -20,7 +20,7 @@ const NO_RULES = "-";
 /** Says that the bridge is promiscuous for this port, and for others that say so: the last one's DEL undoes it. */
 const PROMISCUOUS = "p";
 
-/** What a port's alias says beside whose it is. */
+/** What a port's alias says in addition to its owner. */
 export interface Marks {
   /** undefined: any. */
   rules?: Rules | undefined;

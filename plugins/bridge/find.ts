@@ -68,7 +68,7 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
   return found;
 }
 
-/** Ours was taken down by somebody, and ADD brings it up again; what others made is theirs to switch. */
+/** ADD brings a bridge that podnic created up again. podnic does not change the state of other programs' bridges. */
 function checkState(bridge: Bridge, { command }: Call): void {
   const ours = isOurs(bridge);
   if ((bridge.flags & IFF_UP) !== 0 || (ours && command !== "CHECK")) return;
@@ -153,7 +153,7 @@ function keepMtu({ index, mtu }: Bridge, wanted: number): void {
   const { route } = ownNamespace();
   if (wanted === 0 || wanted >= mtu || mtu >= MAX_MTU) return;
   const ports = listLinks(route).filter(({ master }) => master === index);
-  // It is not that of its ports: somebody has set it.
+  // It differs from the ports' MTU, so another program has set it.
   if (ports.length > 0 && Math.min(...ports.map((port) => port.mtu)) !== mtu) return;
   beginSetLink(route, index, { mtu: mtu + 1 });
   beginSetLink(route, index, { mtu });

@@ -171,7 +171,7 @@ function tryChange({ index }: Link, removed: Held[], added: NewAddress[]): Netli
   return route.runEach().filter((error) => error !== undefined && error.code !== "EEXIST") as NetlinkError[];
 }
 
-/** Nobody else on the bridge has it, and the pod must not wait for it. */
+/** No other host on the bridge has this address, and the pod must not wait for it. */
 function newAddress(prefix: Prefix): NewAddress {
   return { prefix, flags: prefix.address.family === 6 ? IFA_F_NODAD : 0, broadcast: broadcastOf(prefix) };
 }

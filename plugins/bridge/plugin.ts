@@ -178,7 +178,7 @@ const withJump = (rules: Rules | undefined, jump: number): Rules | undefined =>
 const allKnown = (masquerade: number[], count: number): Rules | undefined =>
   masquerade.length === count && !masquerade.includes(0) ? { masquerade } : undefined;
 
-/** With STP a port forwards after half a minute: nobody waits for that. */
+/** With STP, a port forwards after half a minute. ADD does not wait for that. */
 function waitUntilForwarding({ bridge }: Bridge, { index }: Port): void {
   if (bridge.stpState === 0 || bridge.stpState === undefined) waitForwarding(ownNamespace().route, index);
 }

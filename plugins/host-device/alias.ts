@@ -81,7 +81,7 @@ export function restoreNameByAlias(hostNs: NetNs, name: string): Link | undefine
   return getLink(hostNs.route, link.index);
 }
 
-/** Hardware of the host that is down, has an alias that is not its name, and that nobody has written down. */
+/** A physical device of the host that is down, whose alias is not its name, and for which there is no record. */
 function strayDevices(hostNs: NetNs): Link[] {
   const view = viewOf(hostNs, hostNs);
   const records = hostDeviceLender.store().list();

@@ -39,7 +39,7 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, hostNs: NetNs, sele
   return link;
 }
 
-/** Something made by software took the name while a pod had the device: nobody has said that pods may have that instead. */
+/** A virtual device took the name while a pod had the physical one. The configuration does not allow pods to get the virtual one instead. */
 function otherHasName(name: string, { name: spare }: Link): Failure {
   return new Failure(
     "failed",

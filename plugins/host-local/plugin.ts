@@ -254,7 +254,7 @@ function mayBeOf({ prevResult }: HostLocalCall, ip: string): boolean {
   return ips.length === 0 || ips.some(({ address }) => formatAddress(address.address) === ip);
 }
 
-/** What cannot be read is not known to be somebody else's: a clean-up that leaves it must not end as if all were done. */
+/** A lease that cannot be read might belong to this container. A clean-up that leaves it must not report success. */
 function refuseUnreadable(leases: readonly string[]): void {
   if (leases.length === 0) return;
   const some = leases.slice(0, 8).join(", ");

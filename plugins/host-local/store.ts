@@ -121,7 +121,7 @@ export class Store {
     return this.#unreadable;
   }
 
-  /** Who holds the address. undefined: nobody, or nobody knows. */
+  /** The holder of the address. undefined: there is none, or it is unknown. */
   ownerOf(address: Address): Owner | undefined {
     return this.#read(formatAddress(address));
   }
@@ -367,7 +367,7 @@ function waitForSync(pid: number): void {
   if (pid === 0) return;
   const status = host.waitpid(pid);
   if (status === 0) return;
-  // Ended by a signal: nobody knows what it did.
+  // A signal ended it, so it is unknown what it did.
   const errno = (status & 0x7f) === 0 ? status >> 8 : EINTR;
   throw new SystemError("fsync", errno, errnoName(errno), errnoText(errno));
 }

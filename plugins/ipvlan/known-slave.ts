@@ -62,7 +62,7 @@ export function writeKnownSlave(dir: Fd, master: Master, { netns, attachment }: 
 }
 
 /**
- * Removes the files of attachments that are no more, and what killed writers left. Under the lock that an ADD holds who writes one: a file
+ * Removes the files of attachments that no longer exist, and what killed writers left. Under the lock that an ADD holds who writes one: a file
  * that was read without it may be that of a new attachment when it is removed.
  */
 export function forgetSlaves(isGone: (slave: KnownSlave) => boolean): void {

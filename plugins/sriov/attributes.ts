@@ -161,7 +161,7 @@ function silent(vf: Vf, silence: Silence): Failure {
   return new Failure(kind, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
 }
 
-/** What could not be put back, and the state as it was read last; undefined when the PF does not say. */
+/** What could not be restored, and the state as it was read last; undefined when the PF does not say. */
 export interface Restored {
   left: string[];
   now: VfState | undefined;

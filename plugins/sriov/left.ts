@@ -21,7 +21,7 @@ export interface Leftover {
 
 const store = () => recordStore<Leftover>("sriov-left", STATE_ROOT, leftover);
 const leftover = objectOf<Leftover>({ pci: text, state: vfState, mac: text, left: listOf(text) });
-/** There is one for a VF, whoever left it. */
+/** There is one for each VF, whichever pod left it. */
 const keyOf = (pci: string): RecordKey => ({ network: "", containerId: pci, ifName: "" });
 
 /** undefined also when it is of an earlier boot: the VFs were made anew since. */

@@ -40,7 +40,7 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Lin
 
 /**
  * Makes both addresses what they were; the order undoes a pin first. `saved` is the administrative one, `now` what the PF said of
- * the VF last, `mac` the interface's. When the driver does not take the one, the other is put back all the same. Returns what could not be put back.
+ * the VF last, `mac` the interface's. When the driver does not take the one, the other one is restored anyway. Returns what could not be restored.
  */
 export function restoreMac(
   route: RouteSocket,

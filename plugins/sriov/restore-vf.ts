@@ -39,7 +39,7 @@ export function settle(route: RouteSocket, vf: Vf): void {
   writeLeftover({ pci, state, mac, left: restoreOnPf(route, pci, state, link, mac) });
 }
 
-/** `mac`: what its interface had. Returns what could not be put back. */
+/** `mac`: what its interface had. Returns what could not be restored. */
 function restoreOnPf(route: RouteSocket, pci: string, saved: VfState, link: Link | undefined, mac: string): string[] {
   const vf = findQuietly(route, pci);
   // Without a VF there is nothing left; a PF that is away (in another namespace, without driver) comes back with what is set on it.

@@ -75,7 +75,7 @@ export function operator(args: string[]): number {
   try {
     return run(args);
   } catch (ended) {
-    // Nobody reads what is said about a failure.
+    // Nobody reads the message about a failure.
     if (ended instanceof Exit) return ended.status;
     throw ended;
   }

@@ -19,7 +19,7 @@ export class Progress {
     this.#next = host.monotonic() + PATIENCE;
   }
 
-  /** One more of `all`; 0: nobody knows how many. */
+  /** One more of `all`. 0: the number is unknown. */
   step(all = 0): void {
     const count = this.#count++;
     if (count % this.#every !== 0) return;

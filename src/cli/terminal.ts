@@ -26,7 +26,7 @@ export function print(text: string, fd: Fd = 1): void {
   }
 }
 
-/** A line for the person at the keyboard, beside the answer: on stderr, so that stdout stays the answer. */
+/** A line for the user, in addition to the output. It goes to stderr, so that stdout contains only the output. */
 export function note(line: string): void {
   print(`podnic: ${line.split("\n").map(oneLine).join("\n")}\n`, 2);
 }

@@ -166,7 +166,7 @@ const TURN_MS = 3000;
 /**
  * ADD and DEL of one pod go one after the other until the process ends: a runtime that gave up on an ADD sends DEL while the ADD still
  * works, and a DEL that looked before the ADD made its interface would free the address of an interface that stays
- * (conformance/interleave). The pod can take the lock, too, on its own /proc/self/ns/net, so nobody waits for ever.
+ * (conformance/interleave). The pod can take the lock, too, on its own /proc/self/ns/net, so nobody waits forever.
  */
 function waitForTurn(pod: NetNs): void {
   if (lockWithin(pod.fd, TURN_MS)) return;

@@ -56,7 +56,7 @@ export interface Call<C extends NetworkConfig = NetworkConfig> {
   ignored: string[];
   /** An IPAM plugin's: part of the call of an interface plugin, which has more to do then. */
   isPart?: boolean;
-  /** What cni/ipam.ts has prepared for this call; nobody else's business. */
+  /** What cni/ipam.ts has prepared for this call; only for cni/ipam.ts. */
   ipam?: IpamCall;
 }
 

@@ -64,7 +64,7 @@ function readSome(most: number): Uint8Array {
   }
 }
 
-/** What stdin has to say within `milliseconds`, be it at its end or not: a runtime may keep it open for ever (VERSION). */
+/** What stdin has to say within `milliseconds`, be it at its end or not: a runtime may keep it open forever (VERSION). */
 export function readWithin(milliseconds: number, limit: number): Uint8Array {
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -4,7 +4,7 @@ import { addDetails, Failure } from "../errors.ts";
 import { fold, type Overlong } from "./fold.ts";
 import { humanPath, type Problem, problemOf } from "./messages.ts";
 
-/** More are counted, not listed: nobody reads them. */
+/** More are counted, not listed: nobody would read them. */
 const listed = 8;
 
 /** Folds `raw` and says what is wrong with it by the schema called `name` (a plugin's, or "policy"). */

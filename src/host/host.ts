@@ -193,19 +193,19 @@ export interface Host {
    */
   fork(keep: Fd[]): number;
   /**
-   * sendto(2) by a process beside us, which goes on when we end: what the kernel answers comes to our socket. Its process id. Throws ENOSYS
+   * sendto(2) by a child process, which goes on when we end: what the kernel answers comes to our socket. Its process id. Throws ENOSYS
    * on hosts that have no such processes (Node).
    */
   sendAside(fd: Fd, data: Uint8Array): number;
-  /** close(2) by a process beside us, for waitpid, when the kernel makes one wait for it; 0: it is closed. */
+  /** close(2) by a child process, for waitpid, when the kernel makes one wait for it; 0: it is closed. */
   closeAside(fd: Fd): number;
   /**
    * For a socket on which nothing is expected any more, and that stays open until we end: the kernel makes the last one who closes it wait. A
-   * process beside us has it a little longer than we. Its process id, or 0 where there are none.
+   * child process has it a little longer than we. Its process id, or 0 where there are none.
    */
   leaveAside(fd: Fd): number;
   /**
-   * fsync(2) by a process beside us, for waitpid: its exit status is the errno, or 0. The descriptor stays open until then. Returns 0 when it
+   * fsync(2) by a child process, for waitpid: its exit status is the errno, or 0. The descriptor stays open until then. Returns 0 when it
    * is synced already, as on hosts that have no such processes.
    */
   syncAside(fd: Fd): number;

@@ -180,7 +180,7 @@ export class LinuxHost implements ProgramHost {
     return names;
   }
 
-  /** The next of them, as many as one call gives. false: there are no more. */
+  /** The next of them, as many as one call gives. false: none are left. */
   #entries(dir: Fd, each: (name: string, type: number) => void): boolean {
     const size = this.call("getdents64", "", dir, scratch, scratch.length);
     for (let at = 0; at < size; at += scratch[at + RECLEN]! | (scratch[at + RECLEN_HIGH]! << 8)) {

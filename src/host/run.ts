@@ -164,7 +164,7 @@ class Conversation {
   }
 }
 
-/** Until the program itself has ended: what it left behind may hold the pipe for ever. */
+/** Until the program itself has ended: what it left behind may hold the pipe forever. */
 function converse(talk: Conversation, ended: Fd): void {
   const { host, command } = talk;
   const held = talk.held?.fd;

@@ -80,7 +80,7 @@ export interface Kernel {
   /** The kernel's answer, or -errno. What is undefined is 0. */
   syscall(nr: number, ...args: (Argument | undefined)[]): number;
   /**
-   * The system call nr(fd, data, length, MSG_NOSIGNAL) by a process beside us, which shares our memory and descriptors: its id, or -errno.
+   * The system call nr(fd, data, length, MSG_NOSIGNAL) by a child process, which shares our memory and descriptors: its id, or -errno.
    * `alone`: in a session of its own and with no descriptor but `fd`. Its exit status is the errno, or 0. Absent: the host has no such processes.
    */
   errand?(nr: number, fd: number, data: Uint8Array, alone: boolean): number;

@@ -30,7 +30,7 @@ export interface KernelAddress {
 /** An address to add. All that is left out is the kernel's default. */
 export interface NewAddress {
   prefix: Prefix;
-  /** IFA_F_* bits; with IFA_F_DEPRECATED it is valid for ever and preferred never. */
+  /** IFA_F_* bits; with IFA_F_DEPRECATED it is valid forever and preferred never. */
   flags: number;
   broadcast: Address | undefined;
   scope?: number;
@@ -44,7 +44,7 @@ export function broadcastOf(prefix: Prefix): Address | undefined {
   return prefix.address.family === 4 && prefix.length < 31 ? lastAddress(prefix) : undefined;
 }
 
-/** struct ifa_cacheinfo: preferred for 0 s, valid for ever; when it was made and changed is not ours to say. */
+/** struct ifa_cacheinfo: preferred for 0 s, valid forever; when it was made and changed is not ours to say. */
 const DEPRECATED: Unknown = {
   type: c.IFA_CACHEINFO,
   value: Uint8Array.of(0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0),

@@ -11,7 +11,7 @@ const LEARNT = [1, 9];
 /** The router may advertise again between our two requests. */
 const TRIES = 5;
 
-/** Nobody configured it. */
+/** It is not configured. */
 export function isLearnt(route: KernelRoute): boolean {
   return LEARNT.includes(route.protocol);
 }

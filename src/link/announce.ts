@@ -53,7 +53,7 @@ export function announceAddresses(pod: NetNs, index: number, name: string, mac: 
 }
 
 /**
- * The requests to the kernel alone, as part of a batch: whether one is refused is nobody's business. Returns the addresses that are left for
+ * The requests to the kernel alone, as part of a batch: whether one is refused does not matter. Returns the addresses that are left for
  * announceByPackets.
  */
 export function beginAnnouncing(

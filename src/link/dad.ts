@@ -48,7 +48,7 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
   }
 }
 
-/** How many addresses are not usable yet. Throws Failure for one that somebody else has. */
+/** The number of addresses that are not usable yet. Throws Failure for an address that another host has. */
 function tentativeAddresses(route: RouteSocket, index: number, name: string): number {
   let tentative = 0;
   for (const { address, flags } of listAddresses(route, index, 6, name)) {

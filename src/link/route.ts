@@ -45,7 +45,7 @@ export interface KernelRoute {
   /** What we have no name for (RTA_*): that of senders it is for (of `srcLength` bits), of an encapsulation. */
   unknown: Unknown[];
   srcLength: number;
-  /** Of a simple route: nobody asked whether an address covers the gateway. */
+  /** For a simple route: it was not checked whether an address covers the gateway. */
   onlink: boolean;
   /** One entry for a simple route, several for a multipath one. */
   nexthops: { ifIndex: number; gateway: Address | undefined; weight: number; onlink?: boolean }[];

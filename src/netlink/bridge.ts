@@ -45,7 +45,7 @@ const vlanInfo: Codec<VlanInfo> = {
   read: (from, start) => ({ flags: from.u16[start >> 1]!, vid: from.u16[(start >> 1) + 1]! }),
 };
 
-/** IFLA_AF_SPEC of a change: VLANs to add or (RTM_DELLINK) to take away. `flags`: whose, BRIDGE_FLAGS_*; the port's when absent. */
+/** IFLA_AF_SPEC of a change: VLANs to add or (RTM_DELLINK) to remove. `flags`: whose, BRIDGE_FLAGS_*; the port's when absent. */
 interface BridgeSpec {
   flags?: number;
   vlans: VlanInfo[];
@@ -69,7 +69,7 @@ const spec: Codec<BridgeSpec> = {
   },
 };
 
-/** A change of a port (RTM_SETLINK), or VLANs to take away from it (RTM_DELLINK). */
+/** A change of a port (RTM_SETLINK), or VLANs to remove from it (RTM_DELLINK). */
 export const portChange = new Table("bridge port", {
   port: [c.IFLA_PROTINFO | c.NLA_F_NESTED, nested(portAttributes)],
   spec: [c.IFLA_AF_SPEC, spec],

@@ -55,7 +55,7 @@ const ETIMEDOUT = 110;
 
 let inbox: Bytes | undefined;
 
-/** Sockets that were closed while a process beside us may not have begun: see close(). */
+/** Sockets that were closed while a child process may not have begun: see close(). */
 const kept: { fd: Fd; pid: number }[] = [];
 
 function closeKept(): void {
@@ -178,7 +178,7 @@ export class NetlinkSocket {
   }
 
   /**
-   * Has a process beside us send the message that was begun, and returns its id: the kernel may take its time. The answer, NLMSG_ERROR, comes
+   * Has a child process send the message that was begun, and returns its id: the kernel may take its time. The answer, NLMSG_ERROR, comes
    * to waitNotification, and nothing else may be sent on this socket. undefined: nothing was sent, for this host cannot.
    */
   sendAside(): number | undefined {

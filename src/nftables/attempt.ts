@@ -10,7 +10,7 @@ import { NftSocket, type Place } from "./socket.ts";
 /** How often a change is tried. A hundred pods that end at once stand in each other's way. */
 const TRIES = 200;
 
-/** The kernel refused because somebody changed what we had looked at: a generation, or a chain that has come, or gone, or is in use. */
+/** The kernel refused because another program made a change after the query: the generation, or a chain that was created, deleted or used. */
 const OVERTAKEN = ["ERESTART", "EAGAIN", "ENOENT", "EEXIST", "EBUSY"];
 
 /** Thrown by a try that saw half of a change. */

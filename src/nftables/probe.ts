@@ -7,7 +7,7 @@ import type { ChainAttributes } from "./message.ts";
 import { NftSocket } from "./socket.ts";
 import { SOURCE_MAC, SPOOF_BASE } from "./spoof-check.ts";
 
-/** A name that nobody else has. */
+/** A unique name. */
 const TABLE = "podnic-probe";
 
 /** Throws Failure with the cure when the kernel cannot check addresses in the bridge family of nftables. Changes nothing. */

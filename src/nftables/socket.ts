@@ -39,7 +39,7 @@ export class NftSocket extends NetlinkSocket {
 
   /**
    * Last thing before this process ends, after something was deleted: the kernel makes the last one who closes the socket wait until the memory
-   * of that is free, which is 12 ms. That is not we, where the host has processes beside us.
+   * of that is free, which is 12 ms. That is not we, where the host has child processes.
    */
   leave(): void {
     host.leaveAside(this.fd);

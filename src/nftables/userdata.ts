@@ -38,7 +38,7 @@ function withoutNul(value: Uint8Array): Uint8Array {
 /** The same as commentOf(…).startsWith(text) for ASCII, of data in [start, end), without a copy. */
 export function beginsWithComment(text: string, data: Uint8Array, start: number, end: number): boolean {
   let at = start;
-  // Comments come first, unless somebody else's program has more to say.
+  // Comments come first, unless another program has more to say.
   while (at + 2 < end && data[at] !== COMMENT) at += 2 + data[at + 1]!;
   if (at + 2 + text.length > end || data[at + 1]! < text.length) return false;
   for (let i = 0; i < text.length; i++) if (data[at + 2 + i] !== text.charCodeAt(i)) return false;

@@ -7,7 +7,7 @@ interface MacConfig extends NetworkConfig {
   mac?: string;
 }
 
-/** Who asks for a MAC address, the JSON pointer of it, and the address; all "" when nobody does. */
+/** The source of a requested MAC address, its JSON pointer, and the address. All are "" if no address is requested. */
 interface MacSource {
   where: string;
   at: string;

@@ -247,7 +247,7 @@ export function writeAll(fd: Fd, data: Uint8Array): void {
   for (let at = 0; at < data.length; ) at += host.write(fd, at === 0 ? data : data.subarray(at));
 }
 
-/** A new empty temporary file that nobody will take from us as long as we hold it open. */
+/** A new empty temporary file, which no other process removes while this process holds it open. */
 function openTemporary(dir: Fd, temporary: string): Fd {
   const deadline = host.monotonic() + TEMPORARY_TIMEOUT;
   for (;;) {
@@ -275,13 +275,13 @@ export function openExclusive(dir: Fd, name: string): Fd | undefined {
   }
 }
 
-/** false: somebody is writing it. */
+/** false: another process is writing it. */
 function removeTemporary(dir: Fd, temporary: string): boolean {
   let looked: Looked | undefined;
   try {
     looked = openLooked(dir, temporary, O_RDONLY, notRegular);
   } catch (error) {
-    // A link somebody planted.
+    // An attacker created a link.
     if (hasErrno(error, "ELOOP")) return unlinkIfThere(temporary, dir);
     throw error;
   }

@@ -27,7 +27,7 @@ export function notOurs(stat: Stat): string {
   return stat.nlink > 1 ? "has more than one hard link" : "";
 }
 
-/** root's, or whoever we are. */
+/** It belongs to root or to the user of this process. */
 export function isOurUser(uid: number): boolean {
   return uid === 0 || uid === host.geteuid();
 }

@@ -7,7 +7,7 @@ import { FileOverlay } from "./files.ts";
 import { LinkOverlay } from "./links.ts";
 import { Steps } from "./steps.ts";
 
-/** A program would be run, and nobody knows what it would answer. */
+/** ADD would run a program, whose output is unknown. */
 export class Unknown extends Error {
   override readonly name = "Unknown";
 }

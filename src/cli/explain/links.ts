@@ -59,7 +59,7 @@ export class LinkOverlay {
     this.#spaces = spaces;
     this.#steps = steps;
     const real = this.#real;
-    // No process beside us reaches the kernel: the request comes to `send` instead.
+    // No child process reaches the kernel: the request comes to `send` instead.
     host.sendAside = () => {
       throw new SystemError("clone", 38, "ENOSYS", "function not implemented");
     };

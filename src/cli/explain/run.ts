@@ -33,7 +33,7 @@ export interface Explanation {
   result?: unknown;
   /** Why it would fail; what the steps had done would be undone. */
   refusal?: { code: number; msg: string; details: string };
-  /** Why nobody can say how it goes on. */
+  /** Why the next steps are unknown. */
   unknown?: string;
 }
 

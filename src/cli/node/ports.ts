@@ -25,7 +25,7 @@ export interface HeldPort extends Evidence {
   namespace: string;
 }
 
-/** What nobody needs any more, and how to remove it. */
+/** What is no longer needed, and how to remove it. */
 export interface Leftover {
   /** "port", "rules", "gateway". */
   kind: "port" | "rules" | "gateway";

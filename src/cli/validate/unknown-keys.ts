@@ -8,7 +8,7 @@ import { escapeStep } from "./places.ts";
 /** Keys whose contents are for others: the runtime, or plugins that we do not know. */
 const foreign = ["args", "capabilities", "prevResult", "runtimeConfig"];
 
-/** More of one object are counted, not listed: nobody reads them. */
+/** More of one object are counted, not listed: nobody would read them. */
 const LISTED = 20;
 /** A longer key is not repeated. */
 const LONGEST = 256;

@@ -232,7 +232,7 @@ function follow<D extends LoanData>(
     return { place: "pod", pod: fate.in, link: fate.link };
   }
   if (fate.place === "unseen") {
-    // A namespace that nobody has a name of is about to end.
+    // A namespace without a name is about to be deleted.
     if (patient) return "hidden";
     throw unseen(name, fate.why);
   }

@@ -81,7 +81,7 @@ export interface Lender<D extends LoanData> {
   newOwner?(record: LoanRecord<D>, netnsPath: string): string | undefined;
   /** The lock of the attachment's device, which `whileReturning` holds; undefined: it needs none. */
   lockOf(key: RecordKey): Lock | undefined;
-  /** What an earlier pod left on a device, by its PCI address, that could not be put back. */
+  /** What an earlier pod left on a device, by its PCI address, that could not be restored. */
   leftBehind?(pci: string): readonly string[];
 }
 

@@ -18,7 +18,7 @@ type NameState = "free" | "taken" | "busy";
 /**
  * Frees the name when the device that has it is on loan as well, from whichever plugin, and was called otherwise: a driver that was bound
  * anew, or a pod that ended, gave it the name. Its own DEL gives it its own name; until then the kernel's `dev<index>` does. Otherwise two
- * devices with each other's name would keep each other from coming home for ever. `own`: the device itself, when it is on the host.
+ * devices with each other's name would prevent each other from returning forever. `own`: the device itself, when it is on the host.
  */
 export function freeName<D extends LoanData>(
   lender: Lender<D>,
@@ -75,7 +75,7 @@ function makeRoom(hostNs: NetNs, other: Link): void {
 }
 
 /**
- * What a device that comes home becomes when its name is somebody else's: the rest of what it was, and `dev<index>`, as the kernel calls a
+ * What a returned device becomes when another device has its name: the rest of what it was, and `dev<index>`, as the kernel calls a
  * device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called, for
  * people and for the next ADD. Nobody knows when the name gets free: a pod must not wait for that with its end.
  */

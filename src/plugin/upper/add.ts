@@ -56,7 +56,7 @@ function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, ma
     try {
       return createUpper(master, pod, request, (error) => plugin.explainRefusal(call, master, error));
     } catch (error) {
-      // Without a clear refusal nobody knows whether the link exists.
+      // Without a clear refusal, it is unknown whether the link exists.
       if (!(error instanceof Failure)) call.transaction.onRollback(undo, () => deleteOwnLink(plugin, call, pod));
       throw error;
     }
