@@ -21,7 +21,7 @@ export function refuseUnlisted(gateways: Prefix[]): void {
   if (unlisted === undefined) return;
   throw refusal(
     `${formatPrefix(unlisted)} is not in any subnet that this node allows for gateways`,
-    `bridges.gateways in ${FILE} has to list the subnet, or a larger one. Use a listed subnet in "ipam", or remove "isGateway".`,
+    `bridges.gateways in ${FILE} must list this subnet, or a larger one. Use a listed subnet in "ipam", or remove "isGateway".`,
   );
 }
 

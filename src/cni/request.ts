@@ -120,7 +120,7 @@ function decode(stdin: Uint8Array): unknown {
   const text = host.decode(stdin);
   if (isTooDeep(text)) {
     throw undecodable(
-      `objects and lists are nested more than ${DEEPEST} deep`,
+      `objects and lists are nested more than ${DEEPEST} levels deep`,
       "No network configuration is nested that deep.",
     );
   }

@@ -185,7 +185,7 @@ function unlistedBridge(name: string): Failure {
   return new Failure(
     "invalid config",
     `this node does not allow networks to use bridge "${name}"`,
-    "bridges.names in /etc/cni/podnic.json has to list the bridge. Use a listed one.",
+    "bridges.names in /etc/cni/podnic.json must list the bridge. Use a listed bridge.",
   );
 }
 
