@@ -6,10 +6,12 @@ import { inGuest, ping } from "./node.ts";
 export interface Case {
   id: string;
   expected: string;
-  /** "kernel:KIND", "program:NAME", "file:PATH", "guest" (cards with virtual functions), or a reason for which no machine here can run it. */
+  /** "kernel:KIND", "program:NAME", "file:PATH", or "guest": cards with virtual functions. */
   needs?: string[];
   /** With which Multus; both unless it says so. */
   flavours?: Flavour[];
+  /** For stand-ins only, or for a real API server and kubelet only; both unless it says so. */
+  only?: "stand-in" | "real";
   /** Each push runs it, with Multus thin. */
   push?: boolean;
   /** A case of two starts of the node: the kernel's boot ID is another one after a reboot, the same one when a container was started again. */
@@ -73,7 +75,6 @@ export function unmet(
     const [, kind, what] = /^(kernel|program|file):(.*)$/.exec(need) ?? [];
     if (need === "guest" && !inGuest())
       return "needs a card with virtual functions: npm run cluster -- --guest has one";
-    if (kind === undefined && need !== "guest") return need;
     if (kind === "kernel" && !offer.kinds.includes(what!)) return `the kernel has no ${what}`;
     if (kind === "program" && !offer.programs.includes(what!)) return `there is no ${what}`;
     if (kind === "file" && !existsSync(what!)) return `there is no ${what}`;

@@ -5,12 +5,16 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseAllDocuments } from "yaml";
 import { BIN, Containerd, SOCKET } from "../cri/node.ts";
-import { Api, type Credentials, PORT } from "./api.ts";
-import { busyboxImage, multusImage, pauseImage } from "./images.ts";
+import { Api, PORT } from "./api.ts";
+import { busyboxImage, busyboxParts, multusImage, pauseImage } from "./images.ts";
 import { Kubelet } from "./kubelet.ts";
 import { type Boot, makeNode, NET_D, NODE, remains, sh } from "./node.ts";
 import type { Draft, Item } from "./objects.ts";
-import { DAEMONSETS, EVENTS, PODS } from "./store.ts";
+import { RealApi } from "./real/api.ts";
+import { RealKubelet } from "./real/kubelet.ts";
+import { startKubernetes } from "./real/programs.ts";
+import { startRegistry } from "./real/registry.ts";
+import { DAEMONSETS, EVENTS, NODES, PODS } from "./store.ts";
 import { logOf } from "./translate.ts";
 
 export type Flavour = "thin" | "thick";
@@ -27,6 +31,8 @@ export interface Places {
 
 export interface Start extends Boot {
   flavour: Flavour;
+  /** With etcd, API server, controllers, scheduler and kubelet instead of the stand-ins. */
+  real?: boolean;
 }
 
 export interface NetworkStatus {
@@ -56,28 +62,61 @@ export async function until<T>(seconds: number, look: () => T | undefined): Prom
   }
 }
 
+function importImages(runtime: Containerd): void {
+  for (const [name, make] of Object.entries({ busybox: busyboxImage, pause: pauseImage })) {
+    make(`/run/${name}.tar`);
+    runtime.import(`/run/${name}.tar`);
+  }
+}
+
+interface Parts {
+  api: Api | RealApi;
+  kubelet: Kubelet | RealKubelet;
+  kubeconfig: string;
+}
+
 /** Seconds for a pod to run or go, on a busy machine. */
 const PATIENCE = 240;
 
 export class Cluster {
   readonly places: Places;
   readonly flavour: Flavour;
-  readonly api: Api;
+  readonly api: Api | RealApi;
   readonly runtime: Containerd;
-  readonly kubelet: Kubelet;
-  readonly credentials: Credentials;
+  readonly kubelet: Kubelet | RealKubelet;
+  readonly kubeconfig: string;
 
-  private constructor(start: Start, places: Places, api: Api, runtime: Containerd, credentials: Credentials) {
+  private constructor(start: Start, places: Places, runtime: Containerd, parts: Parts) {
     this.places = places;
     this.flavour = start.flavour;
-    this.api = api;
     this.runtime = runtime;
-    this.credentials = credentials;
-    const server = { host: "127.0.0.1", port: PORT };
-    this.kubelet = new Kubelet(api, runtime.cri, NODE, { account: "/run/cluster", api: server });
+    this.api = parts.api;
+    this.kubelet = parts.kubelet;
+    this.kubeconfig = parts.kubeconfig;
   }
 
-  static async start(start: Start, places: Places): Promise<Cluster> {
+  static start(start: Start, places: Places): Promise<Cluster> {
+    return start.real ? Cluster.#real(start, places) : Cluster.#standIn(start, places);
+  }
+
+  static async #real(start: Start, places: Places): Promise<Cluster> {
+    makeNode(start);
+    const place = { root: join(start.kept, "containerd"), snapshotter: "overlayfs" } as const;
+    const registries = "/run/c/registries";
+    await startRegistry(registries, "library/busybox", busyboxParts());
+    const runtime = await Containerd.start(places.programs, {
+      ...{ ...place, registries, runtime: join(places.programs, "runc") },
+    });
+    importImages(runtime);
+    const server = await startKubernetes(places.programs, start.kept);
+    const api = new RealApi(server);
+    const kubelet = new RealKubelet(api, server.kubeconfig);
+    const cluster = new Cluster(start, places, runtime, { api, kubelet, kubeconfig: server.kubeconfig });
+    await cluster.nodeReady();
+    return cluster;
+  }
+
+  static async #standIn(start: Start, places: Places): Promise<Cluster> {
     const again = existsSync(join(start.kept, "api.json"));
     makeNode(start);
     let cluster: Cluster | undefined;
@@ -87,18 +126,31 @@ export class Cluster {
     if (again) api.store.load(join(start.kept, "api.json"));
     const storage = { root: join(start.kept, "containerd"), snapshotter: "overlayfs" } as const;
     const runtime = await Containerd.start(join(places.containerd, "usr/bin"), storage);
-    cluster = new Cluster(start, places, api, runtime, credentials);
-    for (const [name, make] of Object.entries({ busybox: busyboxImage, pause: pauseImage })) {
-      make(`/run/${name}.tar`);
-      runtime.import(`/run/${name}.tar`);
-    }
+    const server = { host: "127.0.0.1", port: PORT };
+    const kubelet = new Kubelet(api, runtime.cri, NODE, { account: "/run/cluster", api: server });
+    cluster = new Cluster(start, places, runtime, { api, kubelet, kubeconfig: credentials.kubeconfig });
+    importImages(runtime);
     return cluster;
+  }
+
+  /** What the kubelet says of the node. */
+  async nodeReady(): Promise<void> {
+    const ready = () => {
+      const [node] = this.api.store.list(NODES);
+      const { conditions = [] } = (node?.status ?? {}) as { conditions?: { type: string; status: string }[] };
+      return conditions.some(({ type, status }) => type === "Ready" && status === "True") ? true : undefined;
+    };
+    if ((await until(PATIENCE, ready)) === undefined)
+      throw new Error(`the node is not ready: ${JSON.stringify(this.api.store.list(NODES)[0]?.status)}`);
   }
 
   /** After another start of the node: what is installed is there, the API's certificate is a new one. */
   async resume(): Promise<void> {
-    if (this.flavour === "thin") sh(`cp ${this.credentials.kubeconfig} ${NET_D}/multus.d/`);
-    await this.kubelet.resume();
+    if (this.flavour === "thin") sh(`cp ${this.kubeconfig} ${NET_D}/multus.d/kubeconfig`);
+    if (this.kubelet instanceof Kubelet) return this.kubelet.resume();
+    const { kubelet } = this;
+    if ((await until(PATIENCE, () => kubelet.resumed())) === undefined)
+      throw new Wrong(`pods do not run again: ${JSON.stringify(this.api.store.list(PODS, "default"))}`);
   }
 
   /** Multus as its own manifest installs it, thick; or its one program with a kubeconfig, thin. Returns when pods get networks. */
@@ -109,7 +161,7 @@ export class Cluster {
       this.apply(readFileSync(join(this.places.programs, "multus-daemonset-thick.yml"), "utf8"));
     } else {
       copyFileSync(join(this.places.clients, "multus"), join(BIN, "multus"));
-      sh(`chmod 755 ${BIN}/multus; mkdir -p ${NET_D}/multus.d; cp ${this.credentials.kubeconfig} ${NET_D}/multus.d/`);
+      sh(`chmod 755 ${BIN}/multus; mkdir -p ${NET_D}/multus.d; cp ${this.kubeconfig} ${NET_D}/multus.d/kubeconfig`);
       const network = JSON.parse(readFileSync(`${NET_D}/10-bridge.conflist`, "utf8"));
       const more = { logToStderr: true, kubeconfig: `${NET_D}/multus.d/kubeconfig`, delegates: [network] };
       writeFileSync(
@@ -147,7 +199,7 @@ export class Cluster {
     for (const set of this.api.store.list(DAEMONSETS).filter(({ metadata }) => metadata.name === "podnic"))
       this.api.delete(set);
     const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name.startsWith("podnic-"));
-    if (pod !== undefined) await this.delete(pod.metadata.name);
+    if (pod !== undefined) await this.gone([pod.metadata.name], () => this.api.delete(pod));
     sh(
       `rm -rf ${BIN}/podnic ${BIN}/sriov ${BIN}/cnv-bridge ${BIN}/.podnic.backup; cp -f --remove-destination /usr/lib/cni/* ${BIN}/`,
     );
@@ -159,8 +211,11 @@ export class Cluster {
   }
 
   async daemonSet(name: string): Promise<void> {
-    const ready = () => this.api.store.list(DAEMONSETS).find((set) => set.metadata.name === name && set.status);
-    if ((await until(60, ready)) === undefined) {
+    const ready = () =>
+      this.api.store
+        .list(DAEMONSETS)
+        .find(({ metadata, status }) => metadata.name === name && (status as { numberReady?: number })?.numberReady);
+    if ((await until(PATIENCE, ready)) === undefined) {
       const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name.startsWith(name));
       throw new Error(
         `DaemonSet ${name}: ${JSON.stringify(pod?.status)}\n${this.events(pod?.metadata.name ?? "").join("\n")}`,
@@ -183,7 +238,7 @@ export class Cluster {
   /** `networks`: the annotation, as a name or a list of requests. */
   pod(name: string, networks: string | object[]): void {
     const wanted = typeof networks === "string" ? networks : JSON.stringify(networks);
-    const spec = { containers: [{ name: "shell", image: "busybox", command: ["sleep", "infinity"] }] };
+    const spec = { containers: [{ name: "shell", image: "busybox:1.36", command: ["sleep", "infinity"] }] };
     const metadata = { name, annotations: { "k8s.v1.cni.cncf.io/networks": wanted } };
     this.api.store.create({ apiVersion: "v1", kind: "Pod", metadata, spec });
   }
@@ -234,7 +289,11 @@ export class Cluster {
   /** Until the pods are gone. */
   async delete(...names: string[]): Promise<void> {
     const pods = names.map((name) => this.get(name));
-    for (const pod of pods) this.api.delete(pod);
+    await this.gone(names, () => pods.forEach((pod) => void this.api.delete(pod)));
+  }
+
+  private async gone(names: string[], remove: () => void): Promise<void> {
+    remove();
     const left = () => this.api.store.list(PODS).filter(({ metadata }) => names.includes(metadata.name));
     if ((await until(PATIENCE, () => (left().length === 0 ? true : undefined))) === undefined)
       throw new Wrong(
@@ -243,6 +302,8 @@ export class Cluster {
   }
 
   multusLog(): string {
+    if (this.api instanceof RealApi)
+      return sh(`kubectl --kubeconfig ${this.kubeconfig} -n kube-system logs ds/kube-multus-ds --tail 12 2>&1 || true`);
     const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name.startsWith("kube-multus"));
     const file = pod === undefined ? "" : logOf(pod, "kube-multus");
     return existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(-12).join("\n") : "";
@@ -251,7 +312,7 @@ export class Cluster {
   /** kubectl, or another program that talks to the API, to its end. */
   command(script: string, cwd = process.cwd()): Promise<{ status: number; output: string }> {
     const path = `${join(this.places.containerd, "usr/bin")}:${process.env.PATH}`;
-    const more = { KUBECONFIG: this.credentials.kubeconfig, CONTAINERD_ADDRESS: SOCKET, PATH: path };
+    const more = { KUBECONFIG: this.kubeconfig, CONTAINERD_ADDRESS: SOCKET, PATH: path };
     const env = { ...process.env, ...more };
     return new Promise((done) => {
       const child = spawn("sh", ["-ec", script], { env, cwd, stdio: ["ignore", "pipe", "pipe"] });
@@ -267,7 +328,7 @@ export class Cluster {
 
   /** Without saying good-bye: the API's objects stay for the next start. */
   save(kept: string): void {
-    this.api.store.save(join(kept, "api.json"));
+    if (this.api instanceof Api) this.api.store.save(join(kept, "api.json"));
   }
 
   stop(): void {

@@ -14,8 +14,21 @@ interface Content {
   config?: object;
 }
 
-/** Writes the archive for `ctr images import`. */
-export function image(archive: string, names: string[], { files, texts = {}, links = {}, config = {} }: Content): void {
+/** What an image consists of, as a registry has it. */
+export interface Parts {
+  config: Buffer;
+  layer: Buffer;
+}
+
+const json = (value: object) => Buffer.from(JSON.stringify(value));
+
+/** How a manifest names data. */
+export const blob = (data: Buffer) => ({
+  digest: `sha256:${createHash("sha256").update(data).digest("hex")}`,
+  size: data.length,
+});
+
+function parts({ files, texts = {}, links = {}, config = {} }: Content): Parts {
   const rootfs = mkdtempSync("/run/image-");
   for (const [path, source] of Object.entries(files)) {
     mkdirSync(join(rootfs, dirname(path)), { recursive: true });
@@ -31,13 +44,15 @@ export function image(archive: string, names: string[], { files, texts = {}, lin
   }
   const layer = execFileSync("tar", ["-C", rootfs, "--owner=0", "--group=0", "-c", "."], { maxBuffer: 1 << 30 });
   rmSync(rootfs, { recursive: true });
-  const json = (value: object) => Buffer.from(JSON.stringify(value));
-  const diff = `sha256:${createHash("sha256").update(layer).digest("hex")}`;
+  const whole = { architecture: "amd64", os: "linux", config };
+  return { config: json({ ...whole, rootfs: { type: "layers", diff_ids: [blob(layer).digest] } }), layer };
+}
+
+/** Writes the archive for `ctr images import`. */
+export function image(archive: string, names: string[], content: Content): void {
+  const { config, layer } = parts(content);
   const entries = [
-    {
-      name: "config.json",
-      data: json({ architecture: "amd64", os: "linux", config, rootfs: { type: "layers", diff_ids: [diff] } }),
-    },
+    { name: "config.json", data: config },
     { name: "layer.tar", data: layer },
     { name: "manifest.json", data: json([{ Config: "config.json", RepoTags: names, Layers: ["layer.tar"] }]) },
   ];
@@ -46,15 +61,17 @@ export function image(archive: string, names: string[], { files, texts = {}, lin
 
 const APPLETS = "sh sleep ip ping cat env ls id hostname wget ifconfig route true false";
 
+const busybox = (): Content => ({
+  files: { "bin/busybox": execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim() },
+  links: Object.fromEntries(APPLETS.split(" ").map((name) => [`bin/${name}`, "busybox"])),
+  config: { Env: ["PATH=/bin"], Cmd: ["sh"] },
+});
+
+export const busyboxParts = (): Parts => parts(busybox());
+
 /** busybox:1.36 and busybox, of this machine's own. */
 export function busyboxImage(archive: string): void {
-  const program = execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim();
-  const links = Object.fromEntries(APPLETS.split(" ").map((name) => [`bin/${name}`, "busybox"]));
-  image(archive, ["docker.io/library/busybox:1.36", "docker.io/library/busybox:latest"], {
-    files: { "bin/busybox": program },
-    links,
-    config: { Env: ["PATH=/bin"], Cmd: ["sh"] },
-  });
+  image(archive, ["docker.io/library/busybox:1.36", "docker.io/library/busybox:latest"], busybox());
 }
 
 /** A program that waits, under the name of the pause image that the DaemonSet's second container has. */

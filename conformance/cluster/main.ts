@@ -1,24 +1,27 @@
 // A cluster's own path to the plugins: API server, kubelet, CRI, containerd, Multus, podnic. See --help.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { Command } from "commander";
 import { inNamespaces } from "../cri/namespaces.ts";
 import { Containerd } from "../cri/node.ts";
 import { probe } from "../harness/probe.ts";
 import { type Case, unmet, type Verdict } from "./case.ts";
 import { guideCases } from "./cases/guides.ts";
+import { realCases } from "./cases/real.ts";
 import { requestCases } from "./cases/requests.ts";
 import { restartCases } from "./cases/restarts.ts";
 import { wayCases } from "./cases/ways.ts";
 import { Cluster, type Flavour, type Places, Wrong } from "./cluster.ts";
 import { inGuest, sh } from "./node.ts";
+import { logsOf } from "./real/programs.ts";
 
 interface Options {
   bin: string;
   image: string;
-  multus: Flavour[];
+  multus?: Flavour[];
   case?: string[];
   push: boolean;
+  real: boolean;
   plugins?: string;
   report?: string;
 }
@@ -34,10 +37,10 @@ interface Inside {
 
 const BOOT_IDS = ["", "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
 
-const cases: readonly Case[] = [...guideCases, ...requestCases, ...restartCases, ...wayCases];
+const cases: readonly Case[] = [...realCases, ...guideCases, ...requestCases, ...restartCases, ...wayCases];
 
 /** What no other machine has. */
-const OF_GUEST = ["guest", "kernel:ipvlan"];
+const OF_GUEST = ["guest", "kernel:ipvlan", "kernel:vlan_filtering"];
 
 const placesOf = ({ bin, image }: Options): Places => ({
   podnic: resolve(bin),
@@ -73,12 +76,15 @@ async function inside({ flavour, kept, ids, boot = 1 }: Inside, options: Options
   const mine = cases.filter(({ id }) => ids.includes(id));
   const own = mine[0]?.restart?.kind === "container";
   const bootId = own ? undefined : BOOT_IDS[boot];
-  const cluster = await Cluster.start({ flavour, kept, bootId, cards: own ? boot : 1 }, placesOf(options));
+  const { real } = options;
+  const cluster = await Cluster.start({ flavour, kept, bootId, cards: own ? boot : 1, real }, placesOf(options));
+  const ready = (Date.now() - start) / 1000;
   if (boot === 1) {
     if (options.plugins === undefined) await cluster.installPodnic();
     else cluster.installPlugins(resolve(options.plugins));
     await cluster.installMultus();
-    console.log(`node with containerd and Multus ${flavour}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+    const [whole, api] = [((Date.now() - start) / 1000).toFixed(1), real ? "real API server and kubelet" : "stand-ins"];
+    console.log(`node with ${api}: ready after ${ready.toFixed(1)} s; with podnic and Multus ${flavour}: ${whole} s`);
   }
   const verdicts: Verdict[] = [];
   for (const test of mine) {
@@ -98,11 +104,15 @@ function keptDirectory(): string {
   // The guest's root is an overlay, and containerd's snapshots would be overlays on that.
   if (inGuest()) sh(`mountpoint -q ${place} || mount -t tmpfs tmpfs ${place}`);
   for (const owner of readdirSync(place))
-    if (!existsSync(`/proc/${owner}`)) rmSync(join(place, owner), { recursive: true, force: true });
+    if (!existsSync(`/proc/${Number.parseInt(owner, 10)}`))
+      rmSync(join(place, owner), { recursive: true, force: true });
   return join(place, String(process.pid));
 }
 
-function missing(flavour: Flavour, { containerd, clients, programs }: Places): string {
+function missing(flavour: Flavour, { containerd, clients, programs }: Places, real: boolean): string {
+  if (real && !existsSync(join(programs, "kubelet"))) return "no Kubernetes: scripts/go-cluster kubernetes builds it";
+  if (real && !existsSync(join(programs, "containerd")))
+    return "no containerd 2: scripts/go-cluster containerd builds it";
   if (!existsSync(join(containerd, "usr/bin/containerd"))) return "no containerd: scripts/containerd fetches it";
   if (flavour === "thin" && !existsSync(join(clients, "multus"))) return "no Multus: scripts/go-clients builds it";
   if (flavour === "thick" && !existsSync(join(programs, "multus-daemon")))
@@ -113,7 +123,7 @@ function missing(flavour: Flavour, { containerd, clients, programs }: Places): s
 /** One flavour, from an empty node. */
 function runFlavour(flavour: Flavour, selected: readonly Case[], offer: Offer, options: Options): Verdict[] {
   const places = placesOf(options);
-  const why = missing(flavour, places);
+  const why = missing(flavour, places, options.real);
   const reasonOf = (test: Case) => (why === "" ? unmet(test, offer, places) : why);
   const [mine, others] = [selected.filter(({ flavours }) => flavours?.includes(flavour) ?? true), [] as Verdict[]];
   for (const test of mine) {
@@ -125,11 +135,11 @@ function runFlavour(flavour: Flavour, selected: readonly Case[], offer: Offer, o
   const restarts = mine.filter(({ id, restart }) => ids.includes(id) && restart !== undefined).map(({ id }) => id);
   const plain = ids.filter((id) => !restarts.includes(id));
   const groups = [...(plain.length > 0 ? [plain] : []), ...restarts.map((id) => [id])];
-  return [...others, ...groups.flatMap((group) => runNode(flavour, group, restarts.includes(group[0]!)))];
+  return [...others, ...groups.flatMap((group) => runNode(flavour, group, restarts.includes(group[0]!), options.real))];
 }
 
 /** A node from its first start to its end: its cases, or one case with another start in its middle. */
-function runNode(flavour: Flavour, ids: string[], twice: boolean): Verdict[] {
+function runNode(flavour: Flavour, ids: string[], twice: boolean, real: boolean): Verdict[] {
   const kept = keptDirectory();
   mkdirSync(kept);
   const file = join(kept, "verdicts.json");
@@ -142,6 +152,7 @@ function runNode(flavour: Flavour, ids: string[], twice: boolean): Verdict[] {
     let done = once(1);
     if (twice && done[0]?.outcome === "passed") done = once(2);
     const lost = cases.filter(({ id }) => ids.includes(id) && !done.some((one) => one.id === `${flavour}/${id}`));
+    if (real) console.log(`logs: ${relative(".", logsOf(kept))}`);
     return [...done, ...lost.map((test) => verdict(test, flavour, "failed", "the node ended before it"))];
   } finally {
     rmSync(kept, { recursive: true, force: true });
@@ -154,7 +165,7 @@ async function main(): Promise<void> {
   const options = new Command("cluster")
     .description(
       "Runs pods on a node of its own: containerd (scripts/containerd), Multus (scripts/go-clients, scripts/go-cluster) and podnic,\n" +
-        "with stand-ins for API server and kubelet. In namespaces of its own, as root.",
+        "with stand-ins for API server and kubelet, or with real ones. In namespaces of its own, as root.",
     )
     .option("--bin <dir>", "what npm run build made", "dist")
     .option(
@@ -162,12 +173,14 @@ async function main(): Promise<void> {
       "what npm run image made; without it podnic is installed by its command",
       "dist/podnic-image.tar",
     )
-    .option("--multus <flavours>", "thin, thick or both", (text: string) => text.split(",") as Flavour[], [
-      "thin",
-      "thick",
-    ])
+    .option("--multus <flavours>", "thin, thick or both; with --real thick", (text) => text.split(",") as Flavour[])
     .option("--case <ids>", "only cases whose id begins so", (text: string) => text.split(","))
-    .option("--guest", "the cases that need ipvlan or virtual functions, in a QEMU guest (npm run cluster)", false)
+    .option(
+      "--guest",
+      "the cases that need ipvlan, VLAN filtering or virtual functions, in a QEMU guest (npm run cluster)",
+      false,
+    )
+    .option("--real", "etcd, API server, controllers, scheduler and kubelet instead of the stand-ins", false)
     .option("--push", "only what each push runs: some cases, with Multus thin", false)
     .option("--plugins <dir>", "these plugins instead of podnic, to compare with")
     .option("--report <file>", "write JSON")
@@ -178,12 +191,14 @@ async function main(): Promise<void> {
   const start = Date.now();
   const offer = await probe(join(options.bin, "cni"), undefined);
   const selected = cases.filter(
-    ({ id, push, needs = [] }) =>
+    ({ id, push, needs = [], only = options.real ? "real" : "stand-in" }) =>
+      only === (options.real ? "real" : "stand-in") &&
       (options.case?.some((prefix) => id.startsWith(prefix)) ??
         (!inGuest() || needs.some((need) => OF_GUEST.includes(need)))) &&
       (!options.push || push === true),
   );
-  const flavours: Flavour[] = options.push || inGuest() ? ["thin"] : options.multus;
+  const flavours: Flavour[] =
+    options.push || inGuest() ? ["thin"] : (options.multus ?? (options.real ? ["thick"] : ["thin", "thick"]));
   const verdicts = flavours.flatMap((flavour) => runFlavour(flavour, selected, offer, options));
   if (options.report !== undefined) writeFileSync(options.report, JSON.stringify({ cases: verdicts }, null, 2));
   const count = (outcome: string) => verdicts.filter((one) => one.outcome === outcome).length;

@@ -24,12 +24,19 @@ export interface Boot {
   bootId?: string | undefined;
   /** In the MAC addresses of the cards: those of a node that is a container are new ones after each start. */
   cards?: number | undefined;
+  /** A real kubelet has directories of its own. */
+  real?: boolean;
 }
 
-export function makeNode({ kept, bootId, cards = 1 }: Boot): void {
+export function makeNode({ kept, bootId, cards = 1, real = false }: Boot): void {
   sh(`if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
     mount --make-rshared /
     hostname ${NODE}`);
+  // What it makes below /var/lib stays out of the machine's own.
+  const layers = `lowerdir=/var/lib,upperdir=${kept}/lib,workdir=${kept}/lib.work`;
+  if (real)
+    sh(`mkdir -p ${kept}/lib ${kept}/lib.work
+      mount -t overlay -o ${layers} overlay /var/lib; mount -t tmpfs tmpfs /var/log; mkdir -p /var/lib/kubelet`);
   for (const place of KEPT) {
     const from = `${kept}${place}`;
     mkdirSync(from, { recursive: true });

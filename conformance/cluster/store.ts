@@ -120,6 +120,7 @@ export const PODS = byName("pods");
 export const EVENTS = byName("events");
 export const DAEMONSETS = byName("daemonsets");
 export const CONFIGMAPS = byName("configmaps");
+export const NODES = byName("nodes");
 export const IP_POOLS = byName("ippools");
 export const RESERVATIONS = byName("overlappingrangeipreservations");
 export const NETWORKS = byName("network-attachment-definitions");

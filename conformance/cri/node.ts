@@ -75,14 +75,18 @@ interface Place {
   root: string;
   snapshotter: "native" | "overlayfs";
   networks: string;
+  /** The program that starts containers. */
+  runtime: string;
+  /** Directory that says where registries are; there need not be one. */
+  registries: string;
 }
 
 const PLACE: Place = {
   ...{ directory: "/run/c", socket: SOCKET, root: "/run/c/root", snapshotter: "native" },
-  networks: "/etc/cni/net.d",
+  ...{ networks: "/etc/cni/net.d", runtime: "/usr/bin/crun", registries: "/run/c/registries" },
 };
 
-const configuration = ({ directory, socket, root, snapshotter, networks }: Place) => `version = 2
+const configuration = ({ directory, socket, root, snapshotter, networks, runtime, registries }: Place) => `version = 2
 root = "${root}"
 state = "${directory}/state"
 disabled_plugins = ["io.containerd.internal.v1.opt"]
@@ -94,14 +98,16 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "${snapshotter}"
-    default_runtime_name = "crun"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun]
+    default_runtime_name = "oci"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.oci]
       runtime_type = "io.containerd.runc.v2"
-      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun.options]
-        BinaryName = "/usr/bin/crun"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.oci.options]
+        BinaryName = "${runtime}"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${BIN}"
     conf_dir = "${networks}"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "${registries}"
 `;
 
 export class Containerd {
@@ -153,7 +159,9 @@ export class Containerd {
   /** As README.md says it. Returns the names that it got. */
   import(archive: string): string {
     const command = ["-a", this.#socket, "-n", "k8s.io", "images", "import", archive];
-    return execFileSync("ctr", command, { encoding: "utf8", env: { ...process.env, PATH: this.#path } });
+    // Not to the reader of the run: what it warns of, cgroups of the first version, is the machine's own.
+    const env = { ...process.env, PATH: this.#path };
+    return execFileSync("ctr", command, { stdio: ["ignore", "pipe", "pipe"], encoding: "utf8", env });
   }
 
   stop(): void {
