@@ -296,6 +296,18 @@ describe("what is left is tried again by the next ADD", () => {
     expect(readLeftover(VF)?.left).toEqual(["trust"]);
   });
 
+  test("an ADD that is refused leaves the file as it was", () => {
+    run("ADD", every);
+    refuse("trust", EPERM);
+    run("DEL", {});
+    const [file] = readdirSync("/var/lib/cni/podnic/sriov-left");
+    const text = () => readFileSync(`/var/lib/cni/podnic/sriov-left/${file}`, "utf8");
+    const before = text();
+    refuse("vlan", EPERM);
+    expect(() => run("ADD", { vlan: 7 }, { id: "next" })).toThrow();
+    expect(text()).toBe(before);
+  });
+
   test("an earlier boot's is none: the VFs were made anew", () => {
     run("ADD", every);
     refuse("trust", EPERM);

@@ -26,8 +26,8 @@ export function restoreVf(hostNs: NetNs, pci: string, state: VfState | undefined
   }
   if (state === undefined || left.length === 0) return;
   // What was left before this pod is what the VF was: this one took it over.
-  const earlier = readLeftover(pci) ?? { state, mac: home?.saved.mac ?? "", left: [] };
-  writeLeftover({ ...earlier, pci, left: [...new Set([...earlier.left, ...left])] });
+  const earlier = readLeftover(pci) ?? { pci, state, mac: home?.saved.mac ?? "", left: [] };
+  writeLeftover({ ...earlier, left: [...new Set([...earlier.left, ...left])] });
 }
 
 /** ADD: what an earlier pod left, before it is taken for the original. What the driver still refuses is overwritten by what the pod asks for. */
