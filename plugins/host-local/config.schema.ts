@@ -37,7 +37,7 @@ export interface HostLocalConfig extends NetworkConfig {
     routes?: RouteConfig[];
     /** Directory of the lease files. It must be below /var/lib/cni or /run/cni, or elsewhere in /var/lib, /run, /tmp or /var/tmp if only root can write there. */
     dataDir?: string;
-    /** resolv.conf file on the host, whose settings the result contains as dns. It must be below /etc, /run, /var/lib or /tmp, and its path must not contain symbolic links. */
+    /** resolv.conf file on the host. The result contains its settings as dns. The file must be below /etc, /run, /var/lib or /tmp, and its path must not contain symbolic links. */
     resolvConf?: string;
   };
   args?: {

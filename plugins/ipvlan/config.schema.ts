@@ -10,7 +10,7 @@ export interface IpvlanConfig extends NetworkConfig {
   flag?: "" | "bridge" | "private" | "vepa";
   /** MTU, at most the master's. If the value is 0 or missing, the interface gets the master's MTU. */
   mtu?: number;
-  /** The master is in the pod, where another plugin created it, and not on the host. */
+  /** The master is in the pod (where another plugin created it), not on the host. */
   linkInContainer?: boolean;
   /** IPv6 duplicate address detection. wait: if an address has a gateway, ADD waits until the detection has finished (1 to 2 s), as the Go plugins do; skip: the addresses work at once, and duplicates are not detected; optimistic: the addresses work at once, and a duplicate is detected later. */
   dad?: "wait" | "skip" | "optimistic";

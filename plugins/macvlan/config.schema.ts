@@ -14,7 +14,7 @@ export interface MacvlanConfig extends NetworkConfig {
   macaddr?: string[];
   /** Length of the master's broadcast queue. If the value is 0 or missing, the kernel's default of 1000 applies. Requires Linux 5.11. */
   bcqueuelen?: number;
-  /** The master is in the pod, where another plugin created it, and not on the host. */
+  /** The master is in the pod (where another plugin created it), not on the host. */
   linkInContainer?: boolean;
   /** IPv6 duplicate address detection. wait: if an address has a gateway, ADD waits until the detection has finished (1 to 2 s), as the Go plugins do; skip: the addresses work at once, and duplicates are not detected; optimistic: the addresses work at once, and a duplicate is detected later. */
   dad?: "wait" | "skip" | "optimistic";

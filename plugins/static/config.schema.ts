@@ -17,6 +17,7 @@ export interface StaticConfig extends NetworkConfig {
     }[];
     /** Routes to install in the pod; docs/configuration.md describes their keys. */
     routes?: RouteConfig[];
+    /** DNS settings for the result. */
     dns?: DnsConfig;
   };
   args?: {

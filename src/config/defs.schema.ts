@@ -20,7 +20,7 @@ export type NetworkConfig = {
   runtimeConfig?: { [key: string]: unknown };
   /** panic, error, warning, info, debug or verbose; any other value means info, as in sriov-cni. */
   logLevel?: string;
-  /** Log file, whose name must end in .log, below /var/log, /run or /tmp. Without this key, the plugin writes its log to stderr. */
+  /** Log file. It must be below /var/log, /run or /tmp, and its name must end in .log. Without this key, the plugin writes its log to stderr. */
   logFile?: string;
   [key: string]: unknown;
 };
