@@ -678,9 +678,9 @@ const SHARED: Situation[] = [
   },
   {
     id: "ND-94",
-    what: "physical function of a card, one of whose virtual functions is in a pod",
+    what: "physical function of a card that has a virtual function in a pod",
     refused: "has the virtual function",
-    why: "the pod that gets it could change the other pod's MAC address, VLAN and trust",
+    why: "with the physical function, a pod could change the MAC address, VLAN and trust of the other pod's virtual function",
     setup: "ip netns add c9; ip link set vf0 netns c9",
     card: true,
     needs: ["card:igb"],
