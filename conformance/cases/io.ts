@@ -74,6 +74,26 @@ export const io: CaseTable = {
       t.error(run);
       t.unchangedSince(before);
     }),
+    row(
+      "IO-06a",
+      "H",
+      "5.3",
+      "RLIMIT_NOFILE from 6 to 14: an ADD that fails says what it did not undo; DEL removes it",
+      (t) => {
+        for (let limit = 6; limit <= 14; limit++) {
+          const conf = t.l3();
+          const run = t.call("ADD", conf, { wrap: `ulimit -n ${limit}; exec "$@"` });
+          if (run.status !== 0) {
+            const { details = "" } = t.error(run);
+            const left = [...t.leases("net1").keys()];
+            const says = left.length === 0 || details.includes("not undone");
+            t.expect(says, `with ${limit} descriptors: no lease, or details that say so`, `${left.join()}: ${details}`);
+          }
+          t.silent("DEL", conf);
+          t.leaseCount(0);
+        }
+      },
+    ),
     unprivileged("IO-07a", "ADD"),
     unprivileged("IO-07b", "DEL"),
     works("IO-08a", "G", "further arguments", 'exec "$@" --help x'),

@@ -78,7 +78,9 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
   function release(directory: Place, owner: Owner, reservations: Reservation[]): void {
     withStore(directory, false, (store) => {
       for (const { address } of reservations) {
-        if (isSame(store.ownerOf(address), owner)) store.release({ ...owner, ip: formatAddress(address) });
+        const ip = formatAddress(address);
+        if (isSame(store.ownerOf(address), owner)) store.release({ ...owner, ip });
+        else if (store.isUnreadable(ip)) refuseUnreadable([ip]);
       }
     });
   }

@@ -126,6 +126,11 @@ export class Store {
     return this.#read(formatAddress(address));
   }
 
+  /** There is a lease, and this process cannot read it now. */
+  isUnreadable(ip: string): boolean {
+    return this.#readOwner(ip) === "unreadable";
+  }
+
   isTaken(address: Address): boolean {
     try {
       host.stat(formatAddress(address), false, this.#dir);
