@@ -52,6 +52,8 @@ const sriovInGuest = (cases: string): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${cases} --report "$PODNIC_VM_OUT/sriov.json"`;
 /** Pairs of plugins that need what this machine's kernel or hardware may lack. */
 const interleaveInGuest = `node scripts/ts.mjs conformance/interleave/main.ts --pair ipvlan --pair function --one 30 --two 20 --kill 20 --json "$PODNIC_VM_OUT/interleave.json"`;
+/** A device that goes during ADD, of the plugins that the kernel stage cannot run. */
+const goneInGuest = `npx vitest run --project kernel src/plugin/gone-midway.kernel.test.ts -t "ipvlan|sriov" --reporter=default --reporter=json --outputFile.json="$PODNIC_VM_OUT/gone.json"`;
 const fewSchedules = ["--one", "3", "--two", "2", "--kill", "2"];
 /** Some cases of sriov on real functions. The rest, and its kill matrix: the full tier. */
 const fewSriov = "SRV-01,SRV-02,SRV-04,SRV-08,SRV-10,SRB-01";
@@ -277,6 +279,7 @@ export const stages: Stage[] = [
   conformance("conformance bridge, whole", "dist/cni", [...peer, ...slow, "--main", "bridge"], ["full"], 30),
   inGuest("suite in the guest, whole", "suite.json", conformanceCount, suiteInGuest("", 600), ["full"], 120),
   inGuest("sriov in the guest, whole", "sriov.json", conformanceCount, sriovInGuest("SR"), ["full"], 60, "2"),
+  inGuest("gone during ADD, in the guest", "gone.json", vitestCount, goneInGuest, ["full"], 60, "1"),
   inGuest("faults of ipvlan, whole", "faults-ipvlan.json", faultsCount, guestFaults("ipvlan", 1), ["full"], 90),
   inGuest("faults of sriov, whole", "faults-sriov.json", faultsCount, guestFaults("sriov", 1), ["full"], 180, "2"),
   conformance("conformance podnic-node, whole", "dist/pkg/cni", [...peer, ...slow], ["full"], 60),
