@@ -33,9 +33,10 @@ function checkIdentity(call: Call<HostDeviceConfig>, pod: NetNs, link: Link, sel
   const saved = hostDeviceLender.store().read(call.attachment)?.data.was;
   const view = viewOf(pod, ownNamespace());
   if (saved !== undefined ? isSameDevice(view, link, saved) : isAsGoLeftIt(view, link, call.config, selection)) return;
+  const where = saved?.parentDevice || saved?.permanentMac || "";
   throw checkFailure(
     `interface ${link.name} is not the device that was given to the pod`,
-    saved === undefined ? "" : `ADD gave the pod "${saved.name}" (${saved.parentDevice || saved.permanentMac}).`,
+    saved === undefined ? "" : `ADD gave the pod "${saved.name}"${where === "" ? "" : ` (${where})`}.`,
   );
 }
 

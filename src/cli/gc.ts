@@ -6,7 +6,7 @@ import { host, SystemError } from "../host/host.ts";
 import { command } from "./command.ts";
 import { Exit, Status, UsageError } from "./exit.ts";
 import { readCache } from "./node/cache.ts";
-import { type Collected, collect, findGarbage, type Garbage } from "./node/garbage.ts";
+import { type Collected, collect, findGarbage, findUnreadable, type Garbage } from "./node/garbage.ts";
 import { lookAtNode, type Node, poolsOf } from "./node/node.ts";
 import type { Pool } from "./node/pools.ts";
 import { removeResult, staleResults } from "./node/results.ts";
@@ -25,7 +25,8 @@ NETWORK is the name of a network, or a file that defines one.
 
 No container runtime calls GC automatically. deploy/systemd contains a timer for gc, and deploy/gc a container for the DaemonSet.
 
-Exit status: 0 nothing is left to do, 1 something could not be removed or might still be in use, 2 wrong command line.`;
+Exit status: 0 nothing is left to do, 1 something could not be removed, or podnic cannot tell what is left over, 2 wrong command line.
+Leases whose holder is unknown do not count.`;
 
 /** For programs: what it was, and what became of it. */
 export function asJson(garbage: Garbage, collected?: Collected): object {
@@ -106,7 +107,8 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
     const results = staleResults(node.namespaces).filter((one) => isWanted(one) && !failed.has(one.containerId));
     for (const { file } of results) removeResult(file);
   }
-  const inDoubt = saysDoubt(node);
+  const inDoubt = [saysDoubt(node), saysDamaged(networks)].includes(true);
+  if (every === undefined) saysUnknown(pools.filter(isWanted));
   const where = networks === undefined ? "" : ` of network ${networks.join(", ")}`;
   if (every !== undefined && garbage.length === 0) return !inDoubt;
   if (json === true) {
@@ -125,6 +127,25 @@ function saysDoubt({ namespaces }: Node): boolean {
     );
   }
   return namespaces.doubtful.length > 0;
+}
+
+/** Nobody knows which device a damaged record describes, or whether a pod still has it. */
+function saysDamaged(networks: string[] | undefined): boolean {
+  const damaged = findUnreadable(networks);
+  for (const file of damaged) {
+    note(
+      `cannot tell what is left over: ${file} is not a valid record. If no pod has its device, podnic doctor --fix removes it.`,
+    );
+  }
+  return damaged.length > 0;
+}
+
+/** This is no failure: an ADD that is running has such a lease, too. */
+function saysUnknown(pools: Pool[]): void {
+  const count = pools.flatMap(({ leases }) => leases).filter(({ life }) => life === "unknown").length;
+  if (count === 0) return;
+  const what = count === 1 ? "1 lease was" : `${count} leases were`;
+  note(`${what} left unchanged: podnic cannot tell whether the holder still exists (podnic leases)`);
 }
 
 /** Until SIGTERM or Ctrl-C, which do not cut a round short. */

@@ -97,6 +97,18 @@ export function findDamaged(): Garbage[] {
   );
 }
 
+/** Paths of the records that cannot be read, damaged or of a later version, and that may be of one of these networks. */
+export function findUnreadable(networks: string[] | undefined): string[] {
+  return lenders.flatMap((lender) => {
+    const store = lender.store();
+    const isWanted = (name: string): boolean => networks?.some((network) => store.mayBeOf(name, network)) ?? true;
+    return store
+      .damaged()
+      .filter(({ name }) => isWanted(name))
+      .map(({ file }) => file);
+  });
+}
+
 /** Takes all of it away; goes on when one thing cannot be, and says so. Ctrl-C does not stop it half-way. */
 export function collect(garbage: Garbage[]): Collected[] {
   host.ignoreSignal(SIGINT);

@@ -70,6 +70,21 @@ describe("podnic gc", () => {
     expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: "Nothing is left over.\n" });
   });
 
+  it("says what it cannot judge: a record that cannot be read is an error, a lease without a trace is not", () => {
+    pod("blue");
+    sh("mkdir -p /var/lib/cni/networks/net && printf 'c-x\r\nnet1' >/var/lib/cni/networks/net/198.18.77.9");
+    const unknown = run(["gc", "--all"]);
+    expect(unknown).toMatchObject({ status: 0, stdout: "Nothing is left over.\n" });
+    expect(unknown.stderr).toContain("1 lease was left unchanged");
+    sh(`echo '{' >${RECORDS}/net:c-y:net1.json`);
+    const damaged = run(["gc", "--all"]);
+    expect(damaged).toMatchObject({ status: 1, stdout: "" });
+    expect(damaged.stderr).toContain(`${RECORDS}/net:c-y:net1.json is not a valid record`);
+    expect(run(["gc", "net"]).status).toBe(1);
+    sh(`mv ${RECORDS}/net:c-y:net1.json ${RECORDS}/other:c-y:net1.json`);
+    expect(run(["gc", "net"]).status).toBe(0);
+  });
+
   it.each([
     [[]],
     [["--all", "--network", "net"]],
