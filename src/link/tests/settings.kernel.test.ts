@@ -1,6 +1,6 @@
 // What a device's settings are after it was with a pod and came back.
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { XDP_DROP } from "../../../conformance/harness/xdp.ts";
+import { BPF_DROP, BPF_TCX, XDP_DROP } from "../../../conformance/harness/xdp.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink } from "../link.ts";
 import { moveLink } from "../move.ts";
@@ -106,4 +106,21 @@ it("a pod's XDP program is removed, the host's is kept", () => {
   expect(prog()).toBe(host);
   travel(attach("ip netns exec pod", "eth0"));
   expect(prog()).toBeUndefined();
+});
+
+it("a pod's programs of tcx are taken off, those of the host are not", (t) => {
+  const index = (ip: string, name: string) => `$(${ip} cat /sys/class/net/${name}/ifindex)`;
+  const attach = (ip: string, name: string, how: string) =>
+    sh(`${ip} perl -e '${BPF_DROP}' ${index(ip, name)} ${how} >/dev/null`);
+  const count = () => Number(sh(`perl -e '${BPF_TCX}' ${index("", "d0")} 2>/dev/null || echo -1`));
+  if (count() < 0) t.skip("this kernel has no tcx");
+  travel(`ip netns exec pod perl -e '${BPF_DROP}' ${index("ip netns exec pod", "eth0")} 46`);
+  expect(count()).toBe(0);
+  attach("", "d0", "46");
+  attach("", "d0", "47 hold");
+  const { settings } = snapshotOnHost(route, getLink(route, "d0")!);
+  expect(settings!.tcx).toHaveLength(2);
+  travel(`ip netns exec pod perl -e '${BPF_DROP}' ${index("ip netns exec pod", "eth0")} 47`);
+  expect(count()).toBe(2);
+  expect(snapshotOnHost(route, getLink(route, "d0")!).settings!.tcx).toEqual(settings!.tcx);
 });
