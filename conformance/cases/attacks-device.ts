@@ -130,6 +130,30 @@ export const attacksDevice: CaseTable = {
       many: true,
     }),
     one(
+      "ATK-D3d",
+      "H",
+      RULE,
+      "threads of NAPI, limits of queues and XPS of a card: as before after DEL",
+      (t) => {
+        const device = borrowCard(t).pf;
+        const limits = "queues/tx-0/byte_queue_limits";
+        const seen = () =>
+          t.sh(
+            `cd /sys/class/net/${device}; cat threaded ${limits}/limit_max ${limits}/hold_time queues/tx-*/xps_cpus`,
+          );
+        t.sh(`echo 500000 > /sys/class/net/${device}/${limits}/limit_max`);
+        const before = seen();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(
+          `${IN_POD} sh -c 'cd /sys/class/net/eth0; echo 1 > threaded; echo 1 > ${limits}/limit_max; echo 60000 > ${limits}/hold_time; echo 2 > queues/tx-0/xps_cpus'`,
+        );
+        t.silent("DEL", conf);
+        t.equal(seen(), before, "settings");
+      },
+      ["card:igb"],
+    ),
+    one(
       "ATK-D4a",
       "H",
       RULE,
