@@ -6,7 +6,7 @@ import { attached, attachments, type Case, leavesNothing } from "../case.ts";
 import { type Cluster, equal, expect, type NetworkStatus, until } from "../cluster.ts";
 import { Devices } from "../devices.ts";
 import type { Kubelet } from "../kubelet.ts";
-import { leases, link, sh } from "../node.ts";
+import { leases, link, links, sh } from "../node.ts";
 import type { Draft } from "../objects.ts";
 import { NETWORKS } from "../store.ts";
 
@@ -65,21 +65,17 @@ async function openshiftBridge(cluster: Cluster): Promise<void> {
     await cluster.running("bridge-pod");
     const [status] = attachments(cluster, "bridge-pod");
     equal([status?.name, status?.interface], ["default/bridge-network", "net1"], "network-status");
-    const ports = JSON.parse(sh("bridge -j vlan show")) as {
-      ifname: string;
-      vlans: { vlan: number; flags?: string[] }[];
-    }[];
-    const port = ports.find(
-      ({ ifname }) => link(ifname)?.link_type === "ether" && /^veth/.test(ifname) && isPortOf(ifname, "br1"),
-    );
-    equal(port?.vlans, [{ vlan: 1, flags: ["PVID", "Egress Untagged"] }], "VLANs of the pod's port");
-    expect(
-      sh("nft list ruleset").includes(status!.mac!),
-      "the spoof check names the pod's MAC address",
-      sh("nft list ruleset"),
-    );
+    const names = links().map(({ ifname }) => ifname);
+    const port = names.find((name) => name.startsWith("veth") && isPortOf(name, "br1"))!;
+    const vlans = JSON.parse(sh(`bridge -j vlan show dev ${port}`)) as { vlans: object[] }[];
+    equal(vlans[0]?.vlans, [{ vlan: 1, flags: ["PVID", "Egress Untagged"] }], "VLANs of the pod's port");
+    // The bridge itself checks, where the kernel can: the port is locked, and only the pod's address is on it.
+    const shown = sh(`bridge -d link show dev ${port}`);
+    expect(shown.includes("locked on"), "the port is locked", shown);
+    const entries = sh(`bridge fdb show brport ${port}`);
+    expect(new RegExp(`^${status!.mac} .*static`, "m").test(entries), "the pod's MAC address is pinned to it", entries);
     await cluster.delete("bridge-pod");
-    expect(!sh("nft list ruleset").includes(status!.mac!), "the spoof check is gone", sh("nft list ruleset"));
+    expect(!sh("bridge fdb show").includes(status!.mac!), "the pinned address is gone", sh("bridge fdb show"));
   });
   cluster.api.delete(created[0]!);
   sh("ip link del br1; ip netns del far");
@@ -204,8 +200,8 @@ export const guideCases: Case[] = [
   {
     id: "guide-openshift-bridge",
     only: "stand-in",
-    expected: "examples/openshift-cnv-bridge.yaml: a port of br1 in VLAN 1",
-    needs: ["kernel:vlan_filtering"],
+    expected: "examples/openshift-cnv-bridge.yaml: a port of br1 in VLAN 1, locked to the pod's MAC address",
+    needs: ["kernel:vlan_filtering", "kernel:locked_ports"],
     run: openshiftBridge,
   },
   {
