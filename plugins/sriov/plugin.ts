@@ -44,7 +44,7 @@ import { sriovLender } from "./restore.ts";
 import { settle } from "./restore-vf.ts";
 
 /** Where it writes. */
-const STATE = [ownPlace(STATE_ROOT), ownPlace(REFERENCE)];
+const STATE = [ownPlace(STATE_ROOT), { ...ownPlace(REFERENCE), mode: 0o700 }];
 
 export const sriov: Plugin<SriovConfig> = {
   name: "sriov",

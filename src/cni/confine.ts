@@ -104,7 +104,8 @@ function openTree(place: Place, make: boolean, trees: Fd[]): void {
   const path = root.shared ? `${root.path}/${steps[0]}` : root.path;
   // The administrator's own may be a link.
   const flags = root.shared ? O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_CLOEXEC;
-  const fd = openIfThere(path, flags) ?? (make ? makeTree({ path, root, steps: steps.slice(0, 1) }, flags) : undefined);
+  const fd =
+    openIfThere(path, flags) ?? (make ? makeTree({ ...place, path, steps: steps.slice(0, 1) }, flags) : undefined);
   if (fd !== undefined) trees.push(fd);
 }
 
@@ -120,7 +121,7 @@ function openIfThere(path: string, flags: number): Fd | undefined {
 /** As whoever writes there would make it, who cannot any more; but says once more why it may not be. */
 function makeTree(place: Place, flags: number): Fd | undefined {
   try {
-    const made = openPlace("dataDir", place, { mode: STATE_MODE });
+    const made = openPlace("dataDir", place, { mode: place.mode ?? STATE_MODE });
     return made === undefined ? undefined : closing(made, () => openIfThere(place.path, flags));
   } catch (error) {
     if (error instanceof SystemError)

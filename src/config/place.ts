@@ -54,7 +54,7 @@ export function openParent(key: "logFile" | "resolvConf", place: Place): { dir: 
 function openDirectoryOf(key: string, place: Place, create?: { mode: number }): Fd | undefined {
   const fd = place.root.shared ? undefined : openPlainly(place.path);
   if (fd !== undefined) return fd;
-  const root = openDirectory(place.root.path, create && { mode: PARENT_MODE });
+  const root = openDirectory(place.root.path, create && { mode: place.steps.length === 0 ? create.mode : PARENT_MODE });
   if (root === undefined) return undefined;
   const real = pathOf(root);
   const tree = forbiddenTree(real, place.root.path);

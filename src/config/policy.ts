@@ -20,6 +20,8 @@ export interface Place {
   readonly root: Root;
   /** From the root to the path. */
   readonly steps: readonly string[];
+  /** Of the directory, when it is made before the files in it; 0755 when absent. */
+  mode?: number;
 }
 
 /** A directory of ours, or one that only the administrator names. */
