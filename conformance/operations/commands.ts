@@ -53,7 +53,7 @@ directories.`,
   },
   {
     title: "podnic doctor",
-    text: "This command checks whether the node is ready for the plugins. For each problem, it shows how to fix it.",
+    text: "This command checks whether the node is ready for the plugins. For each problem, it shows a fix.",
     command: "podnic doctor",
   },
   {
@@ -73,7 +73,7 @@ directories.`,
   },
   {
     title: "podnic validate",
-    text: `This command shows each error in a configuration, its position, and how to correct it. It changes nothing and does not need root.
+    text: `For each error in a configuration, this command shows the position of the error and how to correct it. The command changes nothing and does not need root.
 [validate.md](validate.md) shows its output for forty invalid files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
