@@ -52,7 +52,7 @@ function found(t: Trial, card: Card): Record<string, unknown> {
 
 /** The interface of netdevsim says that it is plugged into a netdevsim device. */
 function needsPciAddress(): void {
-  if (isNetdevsim()) throw new NotRunnable("sriov-cni's files name only a PCI address, which netdevsim has not");
+  if (isNetdevsim()) throw new NotRunnable("sriov-cni's files name only a PCI address, which netdevsim does not have");
 }
 
 function takenOver(t: Trial, card: Card, taken: Taken, between: () => void = () => {}): void {

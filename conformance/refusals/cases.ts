@@ -64,7 +64,7 @@ export const refusals: readonly Refusal[] = [
   config("a name that is a path", '"name": "../net1"', { ...device, name: "../net1" }),
   config("an unknown version", '"cniVersion": "9.9.9"', { ...device, cniVersion: "9.9.9" }),
   config("a number in quotes", '"mtu": "1400"', { ...macvlan, mtu: "1400" }),
-  config("a typing error", '"mode": "brige"', { ...macvlan, mode: "brige" }),
+  config("a typo", '"mode": "brige"', { ...macvlan, mode: "brige" }),
   config("no device", '"device" missing', { ...device, device: undefined }),
   config("a device that does not exist", '"device": "eth7"', { ...device, device: "eth7" }),
   config("a PCI address that is a path", '"pciBusID": "../../../tmp"', {
