@@ -65,9 +65,15 @@ function onMaster(type: string): void {
       attachment(type, keys, hostLocal);
       continue;
     }
-    // A kernel without this kind of link says so only when all is ready for it.
-    const config = { cniVersion: "1.0.0", name: `network-${type}`, type, ...keys, ipam: hostLocal };
-    for (const command of ["ADD", "DEL"]) call(type, command, config, "/run/netns/pod", true);
+    // A kernel without this kind of link says so only when all is ready for it. No DEL: it would look for the interface in all namespaces of
+    // the machine, which differ from build to build.
+    call(
+      type,
+      "ADD",
+      { cniVersion: "1.0.0", name: `network-${type}`, type, ...keys, ipam: hostLocal },
+      "/run/netns/pod",
+      true,
+    );
   }
 }
 

@@ -43,8 +43,8 @@ interface Program {
 }
 
 /**
- * Programs of tcx on a device of the namespace this process is in. None on kernels that have no tcx (EINVAL) or no BPF, and where we may not
- * ask (a node that is a container).
+ * Programs of tcx on a device of the namespace this process is in. None on kernels that have no tcx (EINVAL) or no BPF, where we may not
+ * ask (a node that is a container), and when the device is gone (ENODEV): whoever does something with it next says so, by its name.
  */
 function tcxPrograms(index: number): Program[] {
   try {
@@ -52,7 +52,8 @@ function tcxPrograms(index: number): Program[] {
     if (count(index, ingress, ingressBytes) + count(index, egress, egressBytes) === 0) return [];
     return [...listPrograms(index, BPF_TCX_INGRESS), ...listPrograms(index, BPF_TCX_EGRESS)];
   } catch (error) {
-    if (error instanceof SystemError && ["EINVAL", "ENOSYS", "EPERM", "EACCES"].includes(error.code)) return [];
+    if (error instanceof SystemError && ["EINVAL", "ENOSYS", "EPERM", "EACCES", "ENODEV"].includes(error.code))
+      return [];
     throw error;
   }
 }
