@@ -143,6 +143,17 @@ const takenAddresses: Situation[] = [
     setup: "ip route add 203.0.113.5/32 via 192.0.2.1",
     config: gateway("203.0.113.6/30", "203.0.113.5"),
   },
+  ...[
+    ["ATK-B6i", "the IPv4 internet behind NAT64", "64:ff9b::5/96", "64:ff9b::1"],
+    ["ATK-B6j", "a subnet around NAT64's", "64:ff9b::5/64", "64:ff9b::1"],
+    ["ATK-B6k", "the node's multicast groups", "224.0.0.5/24", "224.0.0.1"],
+    ["ATK-B6l", "reserved addresses", "240.0.0.5/16", "240.0.0.1"],
+    ["ATK-B6m", "the addresses of this network", "0.0.0.5/16", "0.0.0.1"],
+  ].map(([id = "", what, address = "", gw = ""]) => ({
+    id,
+    what: `${what} as the subnet`,
+    config: gateway(address, gw),
+  })),
   {
     id: "ATK-B1k",
     what: "the node's own address, on a bridge that exists",
@@ -351,6 +362,12 @@ const allowed: Situation[] = [
     setup: "ip address add 10.0.0.9/8 dev up0",
     policy: { gateways: ["10.61.0.0/16"] },
     config: gateway("10.61.0.77/24", "10.61.0.1"),
+  },
+  {
+    id: "ATK-B4n",
+    what: "NAT64's subnet inside bridges.gateways",
+    policy: { gateways: ["64:ff9b::/96"] },
+    config: gateway("64:ff9b::5/96", "64:ff9b::1"),
   },
   {
     id: "ATK-B4h",

@@ -91,6 +91,7 @@ export const bridgeCheck: CaseTable = {
       portIsolation: true,
     }),
     sees("B-79j", "port locked", (port) => `bridge link set dev ${port} locked on`, /locked/),
+    sees("B-79k", "port disabled on the bridge", (port) => `bridge link set dev ${port} state 0`, /forward/),
     sees("B-80a", "pod's end down", () => "ip -n c1 link set eth0 down", /down/),
     sees(
       "B-80b",
@@ -153,6 +154,15 @@ export const bridgeCheck: CaseTable = {
     ),
     sees("B-82c", "the gateway's address gone", () => "ip address del 10.61.0.1/24 dev br0", /10\.61\.0\.1/),
     sees("B-82d", "forwarding off", () => "echo 0 >/proc/sys/net/ipv4/ip_forward", /ip_forward/),
+    sees("B-82f", "forwarding of the bridge off", () => "echo 0 >/proc/sys/net/ipv4/conf/br0/forwarding", /forwarding/),
+    sees("B-82g", "MAC of the bridge", () => "ip link set br0 address 02:00:00:00:00:99", /02:00:00:00:00:99/),
+    one("B-84b", "H", "C-096: CHECK holds", "the policy is broken, or does not list the bridge by now: OK", (t) => {
+      const prevResult = t.add(FULL);
+      for (const policy of ["{x", '{"bridges":{"names":["other"]},"devices":{"deny":["br0"]}}']) {
+        t.write("/etc/cni/podnic.json", policy);
+        t.silent("CHECK", { ...FULL, prevResult });
+      }
+    }),
     sees("B-82e", "bridge down", () => "ip link set br0 down", /down/),
     one(
       "B-84",

@@ -204,6 +204,18 @@ export const bridgeConfig: CaseTable = {
       for (const ns of ["c1", "c3", "c4", "c5"]) t.equal(t.link("eth0", ns)?.mtu, 1500, `MTU in ${ns}`);
       t.equal(t.link("br0", "")?.mtu, 1500, "MTU of the bridge");
     }),
+    one(
+      "B-12e",
+      "H",
+      "no black hole",
+      "mtu above one that somebody has set, on a bridge without ports: E, no port",
+      (t) => {
+        t.sh("ip link add br0 up type bridge; ip link set br0 mtu 1501; ip link set br0 mtu 1500");
+        const { msg } = t.error(t.call("ADD", conf({ mtu: 9000 })), [7]);
+        t.expect(/MTU/.test(msg), "the MTU", msg);
+        t.gone();
+      },
+    ),
     one("B-12d", "H", "C-096: CHECK holds", "another program's port makes the bridge smaller: CHECK OK", (t) => {
       makeBridge(t);
       const config = conf({ mtu: 1500 });

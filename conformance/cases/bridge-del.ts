@@ -1,4 +1,6 @@
 // bridge: DEL, GC, STATUS, crashes and many calls at once (B-85 to B-105).
+
+import { hash32 } from "../../src/plugin/hash.ts";
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
@@ -68,6 +70,25 @@ export const bridgeDel: CaseTable = {
         t.silent("DEL", conf({}));
         t.gone();
         t.leaseCount(0);
+      },
+    ),
+    one(
+      "B-85f",
+      "H",
+      "DEL is about its own attachment",
+      "another plugin's host end in the prevResult stays: DEL twice, DEL without the namespace",
+      (t) => {
+        makeBridge(t);
+        t.sh("ip link add hostv type veth peer name hostw");
+        const config = conf({}, "1.0.0");
+        for (const gone of [false, true]) {
+          const { interfaces = [], ...rest } = t.add(config);
+          const prevResult = { ...rest, interfaces: [...interfaces, { name: "hostv", mac: t.link("hostv", "")!.mac }] };
+          if (gone) t.sh("ip netns del c1; sleep 0.5");
+          for (let n = 0; n < 2; n++) t.silent("DEL", { ...config, prevResult });
+          t.present("hostv", "");
+          t.equal(ports(t), [], "ports");
+        }
       },
     ),
     one(
@@ -148,6 +169,31 @@ export const bridgeDel: CaseTable = {
       t.present("eth0");
       t.present("x0", "");
     }),
+    one("B-91b", "H", "GC of what is no port", "another program's veth with an alias like ours: stays", (t) => {
+      t.sh("ip link add cali1 type veth peer name far1; ip link set cali1 alias podnic:net1:gone:e1");
+      t.silent("GC", ...gc(conf()));
+      t.present("cali1", "");
+    }),
+    one(
+      "B-91c",
+      "H",
+      "GC of what is no port",
+      "a lent device that came back with the name and the alias of a port: stays, and host-device restores it",
+      (t) => {
+        t.sh("ip link add ens5 type veth peer name far5");
+        const lent = { cniVersion: "1.1.0", name: "hd", type: "host-device", device: "ens5" };
+        const options = { plugin: "host-device", wrap: '"$@" >/dev/null' };
+        t.silentRun(t.call("ADD", lent, options));
+        const name = `veth${hash32("0:net1:gone:e1").toString(16).padStart(8, "0")}`;
+        t.sh(`ip -n c1 link set eth0 down; ip -n c1 link set eth0 name ${name} alias podnic:net1:gone:e1
+          ip -n c1 link set ${name} netns $$`);
+        t.silent("GC", ...gc(conf()));
+        t.present(name, "");
+        t.silentRun(t.call("DEL", lent, options));
+        t.present("ens5", "");
+      },
+      ["plugin:host-device"],
+    ),
     one("B-92", "H", "GC of another network", "nothing of this one is touched", (t) => {
       t.add(conf(hostLocal()));
       const before = t.picture();

@@ -85,9 +85,30 @@ export const bridgeGateway: CaseTable = {
     }),
     one("B-69b", "G", "forceAddress", "the address is replaced", (t) => {
       t.add(gateway(hostLocal()));
+      t.silent("DEL", gateway(hostLocal()));
       t.add({ ...gateway(hostLocal("10.62.0.0/24"), { forceAddress: true }), name: "net2" }, pod(t, "c2"));
       t.equal(held(t), ["10.62.0.1/24"], "addresses");
     }),
+    one(
+      "B-69g",
+      "H",
+      "forceAddress",
+      "another network has a pod on the bridge: E(7), unless bridges.forceAddress lists it; of the same network OK",
+      (t) => {
+        const config = gateway(hostLocal());
+        const prevResult = t.add(config);
+        const other = { ...gateway(hostLocal("10.62.0.0/24"), { forceAddress: true }), name: "net2" };
+        const second = pod(t, "c2");
+        t.error(t.call("ADD", other, second), [7]);
+        t.silent("CHECK", { ...config, prevResult });
+        t.leaseCount(0, "net2");
+        t.add(gateway(hostLocal("10.63.0.0/24", {}), { forceAddress: true, ipam: fixed("10.63.0.2/24").ipam }), second);
+        t.equal(held(t), ["10.63.0.1/24"], "addresses");
+        t.write("/etc/cni/podnic.json", JSON.stringify({ bridges: { forceAddress: ["br0"] } }));
+        t.add(other, pod(t, "c3"));
+        t.equal(held(t), ["10.62.0.1/24"], "addresses");
+      },
+    ),
     one(
       "B-69c",
       "H",
@@ -155,6 +176,11 @@ export const bridgeGateway: CaseTable = {
       makeBridge(t);
       t.refused("ADD", gateway(fixed("10.61.0.1/24")));
       t.refused("ADD", withGateway("10.61.0.9/24", "10.61.0.9"));
+    }),
+    one("B-71b", "H", "keys that need ipam", "without it: OK, and a warning that names them", (t) => {
+      const run = t.call("ADD", conf({ isGateway: true, ipMasq: true }));
+      t.result(run, "1.1.0");
+      t.expect(/without ipam.*isGateway ipMasq/.test(run.stderr), "a warning", run.stderr);
     }),
     one(
       "B-72a",

@@ -272,6 +272,52 @@ export const bridgeRules: CaseTable = {
       t.silentRun(run);
       t.equal(run.stderr, "", "stderr");
     }),
+    ...["cni-br-iface-ctr-1-eth0", "cni-br-iface-ctr-1-eth0-mac"].map((chain, n) =>
+      one(
+        `B-55${"bc"[n]}`,
+        "H",
+        "DEL does not wait for other programs",
+        `another program's rule jumps to ${chain}: OK, all gone but the empty chain; gone too when the rule is`,
+        (t) => {
+          const config = conf({ ...SPOOF, ...MASQ });
+          t.add(config);
+          t.sh(`nft add chain bridge nat other; nft add rule bridge nat other jump ${chain}`);
+          for (let times = 0; times < 2; times++) t.silent("DEL", config);
+          t.leaseCount(0);
+          const left = ofPod(t, "cni-br-iface-ctr-1").map((line) => line.replace(/ # handle.*/, "").trim());
+          t.equal([left.sort(), masqRules(t)], [[`chain ${chain} {`, `jump ${chain}`], []], "rules");
+          t.silent("GC", ...gc(config));
+          t.sh("nft flush chain bridge nat other");
+          t.silent("DEL", config);
+          t.equal(ofPod(t), [], "rules");
+        },
+      ),
+    ),
+    one(
+      "B-55d",
+      "H",
+      "DEL removes every rule",
+      "saved rules loaded again beside those that are there: all gone",
+      (t) => {
+        const config = conf({ ...SPOOF, ...MASQ });
+        t.add(config);
+        t.add(config, pod(t, "c2"));
+        t.sh("nft list ruleset >/run/case-saved; nft -f /run/case-saved");
+        t.equal(masqRules(t).length, 4, "rules of ipMasq");
+        t.silent("DEL", config);
+        t.equal([ofPod(t), masqRules(t).length], [[], 2], "rules of the pod, rules of ipMasq");
+      },
+    ),
+    one("B-59c", "H", "names at their limits", "container ID too long for nftables: E(4), nothing made", (t) => {
+      t.refused("ADD", conf({ ...SPOOF, ...hostLocal() }), [4], { set: { CNI_CONTAINERID: "c".repeat(200) } });
+    }),
+    one("B-91s", "H", "GC", "an interface whose name ends as that of a chain of an address: its rules go", (t) => {
+      const set = { CNI_IFNAME: "net1-mac" };
+      t.add(conf(SPOOF), { set });
+      t.expect(ofPod(t).length > 0, "rules", rules(t));
+      t.silent("GC", ...gc(conf(SPOOF)));
+      t.equal(ofPod(t), [], "rules");
+    }),
     one(
       "B-56",
       "H",

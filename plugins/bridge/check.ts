@@ -3,9 +3,9 @@
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
-import { type Bridge, describeVlans, listVlans, type Port } from "../../src/link/bridge.ts";
+import { type Bridge, describeVlans, listVlans, type Port, waitForwarding } from "../../src/link/bridge.ts";
 import { checkInterface } from "../../src/link/check.ts";
-import { getLink, IFF_PROMISC, IFF_UP, type Link } from "../../src/link/link.ts";
+import { getLink, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, type Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { checkFailure } from "../../src/plugin/check.ts";
 import { findOwnInterface, type OwnInterface } from "../../src/plugin/interface.ts";
@@ -14,7 +14,7 @@ import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import { isAliasOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, wantsMasquerade } from "./config.ts";
-import { existingBridge } from "./find.ts";
+import { existingBridge, isOurs } from "./find.ts";
 import { requireFit } from "./fit.ts";
 import { checkGateway } from "./gateway.ts";
 import { checkMasquerading } from "./masquerade.ts";
@@ -56,8 +56,12 @@ function nativeVlan({ config }: Call<BridgeConfig>, { bridge }: Bridge): number 
   return vlansOf(config)?.native ?? bridge.defaultPvid ?? 0;
 }
 
-/** Its MAC is not looked at: that of a bridge that others made may change with each port. */
-function checkBridge({ config }: Call<BridgeConfig>, bridge: Bridge): void {
+/** Its MAC is looked at where it is fixed: that of a bridge that others made may change with each port. */
+function checkBridge(call: Call<BridgeConfig>, bridge: Bridge): void {
+  const { config, prevResult } = call;
+  const told = prevResult?.interfaces.find(({ name, sandbox }) => name === bridge.name && !sandbox);
+  if (told?.mac !== undefined && told.mac !== bridge.mac && (isGateway(call) || isOurs(bridge)))
+    throw checkFailure(`bridge "${bridge.name}" has the MAC address ${bridge.mac}, not ${told.mac}`);
   if (config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0)
     throw checkFailure(`bridge "${bridge.name}" is no longer promiscuous`);
 }
@@ -84,6 +88,9 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
   for (const [what, has, wants] of wanted)
     if ((has === 1) !== wants) throw say(`has ${what} ${has === 1 ? "enabled" : "disabled"}`);
   if (locked === 1 && config.macspoofchk !== true) throw say("is locked");
+  const hasCarrier = (port.flags & IFF_LOWER_UP) !== 0;
+  if (hasCarrier && bridge.bridge.stpState === 0 && !waitForwarding(ownNamespace().route, port.index))
+    throw say("does not forward frames: its state on the bridge is not forwarding");
   checkVlans(config, bridge, port, say);
 }
 

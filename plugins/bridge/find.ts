@@ -51,8 +51,11 @@ export function existingBridge(call: Call<BridgeConfig>): Bridge | undefined {
     refuseReserved(name);
     return undefined;
   }
-  refuseDenied(found);
-  refuseUnlistedBridge(found);
+  // What the policy says by now is nothing about a pod that is there.
+  if (call.command !== "CHECK") {
+    refuseDenied(found);
+    refuseUnlistedBridge(found);
+  }
   if (found.kind !== "bridge") {
     const what = found.kind === "" ? "The device is a physical device." : `The device is of type ${found.kind}.`;
     throw new Failure(
@@ -95,8 +98,19 @@ function checkFiltering(found: Bridge, { config, command }: Call<BridgeConfig>):
 /** A bridge drops what is longer than the port that it leaves by. One without ports takes the MTU of the first. */
 function checkMtu({ name, index, mtu }: Bridge, { config }: Call<BridgeConfig>): void {
   const wanted = config.mtu ?? 0;
-  if (wanted <= mtu || !listLinks(ownNamespace().route).some(({ master }) => master === index)) return;
-  throw new Failure(
+  if (wanted > mtu && listLinks(ownNamespace().route).some(({ master }) => master === index))
+    throw mtuRefusal(name, mtu, wanted);
+}
+
+/** With the first port on it: one whose MTU somebody has set keeps that, and the next pod would be refused. */
+export function checkMtuAgain({ config }: Call<BridgeConfig>, { name, index, mtu }: Bridge): void {
+  const wanted = config.mtu ?? 0;
+  const now = wanted > mtu ? getBridge(ownNamespace().route, index)?.mtu : undefined;
+  if (now !== undefined && now < wanted) throw mtuRefusal(name, now, wanted);
+}
+
+function mtuRefusal(name: string, mtu: number, wanted: number): Failure {
+  return new Failure(
     "invalid config",
     `invalid MTU ${wanted}, must be [0, MTU of bridge "${name}"(${mtu})]`,
     `The other ports of the bridge would silently drop longer frames. Lower "mtu", or raise the MTU of the bridge and its ports.`,

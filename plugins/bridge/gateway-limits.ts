@@ -1,15 +1,18 @@
 // Decides which addresses isGateway may add to the node. The author of a network can be a tenant. The node's policy lists the allowed subnets
 // (bridges.gateways). Without this list, addresses that would harm the node are refused. Changes nothing.
+import type { Call } from "../../src/cni/plugin.ts";
 import { policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, isWithin, prefixContains } from "../../src/ip/range.ts";
 import { type KernelAddress, listAddresses } from "../../src/link/address.ts";
-import { getLink, type Link, listLinks } from "../../src/link/link.ts";
+import { getLink, type Link, listLinks, listLinksOfKind } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { devicesOf, lookUpRoute, relevantRoutes, WIDE } from "../../src/link/route.ts";
 import { describeRoute, usedByNode } from "../../src/link/uplink.ts";
 import { RT_SCOPE_LINK, RTN_UNICAST } from "../../src/netlink/constants.ts";
+import { isListed } from "../../src/plugin/device-list.ts";
+import { ownerOf } from "./alias.ts";
 
 const FILE = "/etc/cni/podnic.json";
 
@@ -56,14 +59,24 @@ const PRIVATE = [
 /** Bits of the largest subnet of public addresses that somebody may have for pods. */
 const PUBLIC = { 4: 16, 6: 32 };
 
+/** All of it is somebody's traffic, or nobody's address: this network, multicast, reserved; RFC 6052, 8215, 3056, 4380. */
+const SPECIAL = [
+  ...["0.0.0.0/8", "224.0.0.0/3", "::/8", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "ff00::/8"],
+].map((text) => parsePrefix(text)!);
+
 function refuseWide(gateway: Prefix): void {
   const named = gateway.length > WIDE && policy().bridges.gateways !== undefined;
-  if (named || gateway.length >= PUBLIC[gateway.address.family]) return;
-  if (PRIVATE.some((subnet) => isWithin(gateway, subnet))) return;
-  throw refusal(
-    `${formatPrefix(gateway)} would make the node send its traffic for public addresses to the bridge`,
-    `Correct the prefix length in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
-  );
+  if (named) return;
+  if (gateway.length < PUBLIC[gateway.address.family] && !PRIVATE.some((subnet) => isWithin(gateway, subnet)))
+    throw refusal(
+      `${formatPrefix(gateway)} would make the node send its traffic for public addresses to the bridge`,
+      `Correct the prefix length in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
+    );
+  if (SPECIAL.some((subnet) => isWithin(gateway, subnet) || isWithin(subnet, gateway)))
+    throw refusal(
+      `${formatPrefix(gateway)} is in a reserved or multicast range, or in one that is translated to IPv4`,
+      `Use another subnet in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
+    );
 }
 
 /**
@@ -120,6 +133,25 @@ function vrfOf(link: Link | undefined): number {
 
 /** Kinds of ports behind which there is a pod or a virtual machine. */
 const PORTS_OF_PODS = ["veth", "tun"];
+
+/** forceAddress takes the gateway away from the pods of other networks: only where the administrator allows it. `isUser`: the port has this gateway. */
+export function refuseToTake(
+  { attachment }: Call,
+  bridge: Link,
+  removed: Prefix,
+  isUser: (port: Link) => boolean,
+): void {
+  if (isListed(bridge, policy().bridges.forceAddress)) return;
+  for (const port of listLinksOfKind(ownNamespace().route, "veth")) {
+    const owner = port.master === bridge.index ? ownerOf(port.alias) : undefined;
+    if (owner === undefined || owner.network === attachment.network || !isUser(port)) continue;
+    throw new Failure(
+      "invalid config",
+      `forceAddress: network ${owner.network} has pods on ${bridge.name}, whose gateway may be ${formatPrefix(removed)}`,
+      `Use another bridge or the same subnet. To allow forceAddress on this bridge, list the bridge in bridges.forceAddress in ${FILE}.`,
+    );
+  }
+}
 
 /** forceAddress takes an address away from `holder`: not one that the node lives on. `isOurs`: an ADD made it. */
 export function refuseToRemove(holder: Link, isOurs: boolean, removed: Prefix): void {

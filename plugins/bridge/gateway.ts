@@ -30,8 +30,8 @@ import { isAliasOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { isOurs } from "./find.ts";
-import { refuseTaken, refuseToRemove, refuseUnlisted } from "./gateway-limits.ts";
-import { findVlanInterface, makeVlanInterface, VLAN_ALIAS, vlanInterfaceName } from "./vlan-gateway.ts";
+import { refuseTaken, refuseToRemove, refuseToTake, refuseUnlisted } from "./gateway-limits.ts";
+import { findVlanInterface, isIn, makeVlanInterface, VLAN_ALIAS, vlanInterfaceName } from "./vlan-gateway.ts";
 
 const STATE = ownPlace("/run/podnic");
 const LOCKS = `${STATE.path}/bridge`;
@@ -96,7 +96,10 @@ export function planOn(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefi
   const { vlan = 0 } = call.config;
   const on = vlan === 0 ? bridge : findVlanInterface(bridge, vlan);
   const ours = on !== undefined && (vlan === 0 ? isOurs(bridge) : on.alias === VLAN_ALIAS);
-  return { on, ...planAddresses(call, on, ours, gateways) };
+  const changes = planAddresses(call, on, ours, gateways);
+  const [first] = changes.removed;
+  if (first !== undefined) refuseToTake(call, bridge, first, ({ index }) => vlan === 0 || isIn(index, vlan));
+  return { on, ...changes };
 }
 
 function giveAddresses(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
@@ -254,4 +257,11 @@ export function checkGateway(link: Link, gateways: Prefix[]): void {
   const off = switches(gateways).find((key) => readSysctl(key) !== "1");
   if (off !== undefined)
     throw checkFailure(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`, cure);
+  // The kernel asks the interface only for IPv4.
+  const key = `net/ipv4/conf/${link.name}/forwarding`;
+  if (gateways.some(({ address }) => address.family === 4) && readSysctl(key) === "0")
+    throw checkFailure(
+      `the host does not forward packets from ${link.name}: its sysctl forwarding is 0`,
+      `Run \`echo 1 >/proc/sys/${key}\` on the host.`,
+    );
 }

@@ -21,9 +21,11 @@ import { bringUp, type ConfigureOptions, configureInterface } from "../../src/li
 import { type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
+import { log } from "../../src/log.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
+import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
 import { idInAlias, isCut } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
@@ -33,11 +35,11 @@ import { isPromiscuous, type Marks, ownerOf, portAlias, type Rules } from "./ali
 import { check, status } from "./check.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
-import { bridgeFor, existingBridge, isOurs } from "./find.ts";
+import { bridgeFor, checkMtuAgain, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
 import { refuseTakenMac } from "./mac.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
-import { deletePort, deletePorts, disappeared, makePair, type Pair } from "./port.ts";
+import { deletePort, deletePorts, disappeared, isPortOf, makePair, type Pair } from "./port.ts";
 import { needsMark, settlePromiscuity } from "./promiscuity.ts";
 import { checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
@@ -62,6 +64,9 @@ function add(call: Call<BridgeConfig>): Result {
   const pod = openNamespace(call.netns)!;
   const { ifName } = call.attachment;
   requireFreeName(pod, ifName);
+  if (call.config.macspoofchk && call.config.macspoofchkBackend === "nftables")
+    checkSpoofNames(spoofId(call.attachment));
+  if (!wantsIpam(call)) warnWithoutIpam(call);
   const there = existingBridge(call);
   const asked = wantedMac(call);
   if (asked !== "" && there !== undefined) refuseTakenMac(call, there, asked);
@@ -102,6 +107,14 @@ function add(call: Call<BridgeConfig>): Result {
   return resultOf(call, on, pair, gateway, addresses);
 }
 
+/** The Go plugin takes such configurations, so they are there. */
+function warnWithoutIpam({ config }: Call<BridgeConfig>): void {
+  const keys = (["isGateway", "isDefaultGateway", "ipMasq", "forceAddress"] as const).filter(
+    (key) => config[key] === true,
+  );
+  if (keys.length > 0) log("warning", "keys that have no effect without ipam", { keys: keys.join(" ") });
+}
+
 function addressesOf(call: Call<BridgeConfig>): Result {
   const result = ipamAdd(call);
   return isGateway(call) ? withGateways(result, call.config.isDefaultGateway === true) : result;
@@ -120,6 +133,7 @@ function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined)
     const on = bridgeFor(call, tries === 0 ? found : undefined);
     const pair = on && makePair(call, pod, on);
     if (on === undefined || pair === undefined) continue;
+    checkMtuAgain(call, on);
     // One with a small MTU has no IPv6, and may get it with the MTU of this port, which is not up yet.
     if (isOurs(on) && on.acceptRa === undefined) ignoreAdvertisements(on.name);
     return { on, pair };
@@ -270,7 +284,7 @@ function gc(call: Call<BridgeConfig>): void {
       if (owner?.network !== network || isValidAttachment(valid, owner)) continue;
       kept.push(owner);
       cleanup.attempt(() => {
-        deletePort(link);
+        if (isPortOf(link, owner)) deletePort(link);
         kept.splice(kept.indexOf(owner), 1);
       });
     }

@@ -1,6 +1,7 @@
 // The veth pair of an attachment: one end is a port of the bridge, and the other end is the pod's interface. The port's alias and name
 // identify its owner. podnic therefore needs no file, and the kernel removes all of it together with the port.
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
+import type { Interface } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
 import { addPair, type Bridge, getPort, type Port } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
@@ -10,8 +11,8 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
-import { hash32 } from "../../src/plugin/hash.ts";
-import { isLent } from "../../src/plugin/lent/lender.ts";
+import { hash32, isCut } from "../../src/plugin/hash.ts";
+import { isLent, isLentDevice } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -23,6 +24,7 @@ import { settlePromiscuity } from "./promiscuity.ts";
 
 /** Names tried for a port: another link may have one by chance, and an attachment that was added twice has two. */
 const NAMES = 4;
+const NAME = /^veth[0-9a-f]{8}$/;
 /** The kernel takes the lowest MAC of its ports for a bridge without one of its own: ours shall never be that. */
 export const HIGH_MAC = 0xfe;
 
@@ -152,14 +154,13 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
   const { route } = ownNamespace();
   const { ifName } = call.attachment;
   const bridge = getLink(route, bridgeName(call));
-  const told = (call.prevResult?.interfaces ?? []).filter(({ sandbox }) => !sandbox);
-  // The network may name another bridge by now.
-  const bridges = told.map(({ name }) => getLink(route, name)).filter((link) => link?.kind === "bridge");
-  for (const { name, mac } of told) {
-    if (mac === undefined) continue;
+  const told = toldPort(call);
+  if (told !== undefined) {
+    const [first, { name, mac }] = told;
     const link = getLink(route, name);
-    if (link?.kind === "veth" && link.mac === mac && [bridge, ...bridges].some((each) => isForeign(link, each)))
-      return link;
+    // The network may name another bridge by now.
+    const isIt = link?.kind === "veth" && link.mac === mac && hasOtherEndElsewhere(link);
+    if (isIt && [bridge, getLink(route, first.name)].some((each) => isForeign(link, each))) return link;
   }
   const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
   if (pod === undefined) return undefined;
@@ -173,6 +174,21 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
   }
   return undefined;
 }
+
+/**
+ * The bridge and its port in the prevResult. The Go plugin's order is bridge, port, the pod's interface; other plugins of a chain have host's ends
+ * in it too.
+ */
+function toldPort({ prevResult, attachment }: Call): [Interface, Interface] | undefined {
+  const all = prevResult?.interfaces ?? [];
+  const at = all.findIndex(({ name, sandbox }) => sandbox && name === attachment.ifName);
+  const [first, port] = [all[at - 2], all[at - 1]];
+  if (at < 2 || !first || !port?.mac || first.sandbox || port.sandbox) return undefined;
+  return [first, port];
+}
+
+/** A port of a pod: the host's own veths have both ends here. */
+const hasOtherEndElsewhere = ({ linkNetnsid }: Link): boolean => linkNetnsid !== undefined;
 
 export function kubevirtName(ifName: string): string {
   return `${ifName.replace(/^pod/, "")}-nic`;
@@ -200,6 +216,16 @@ export function deletePorts(call: Call<BridgeConfig>): Rules | undefined {
   for (const port of foreign === undefined ? ports : [foreign]) deletePort(port);
   // An attachment that was added twice has the rules of its last ADD.
   return ports.length === 1 ? rulesOf(ports[0]!.alias) : undefined;
+}
+
+/**
+ * Whether a link with the alias of an attachment is its port. Whoever owns a link chooses its alias: ours is on a bridge, or has the name that ADD
+ * gives and is no device that is lent. Throws SystemError when the records of those cannot be read.
+ */
+export function isPortOf(link: Link, owner: Attachment): boolean {
+  if (link.slaveKind === "bridge") return true;
+  const isNamed = isCut(owner.containerId) ? NAME.test(link.name) : portNames(owner).includes(link.name);
+  return isNamed && !isLentDevice(link);
 }
 
 /** Deletes a port and its other end, and what the bridge was given for it alone. */

@@ -103,6 +103,6 @@ export function removeUnused(bridgeName: string, vlan: number): void {
   route.runEach();
 }
 
-function isIn(port: number, vlan: number): boolean {
+export function isIn(port: number, vlan: number): boolean {
   return listVlans(ownNamespace().route, port).some(({ first, last }) => first <= vlan && vlan <= last);
 }

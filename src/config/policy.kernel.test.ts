@@ -44,7 +44,12 @@ test("a file adds to them", async () => {
 });
 
 test("bridges: without a list all are allowed, and an empty list allows none", async () => {
-  expect((await load("{}")).policy().bridges).toEqual({ names: undefined, gateways: undefined, filterVlans: [] });
+  expect((await load("{}")).policy().bridges).toEqual({
+    names: undefined,
+    gateways: undefined,
+    filterVlans: [],
+    forceAddress: [],
+  });
   const given = await load('{"bridges":{"names":[],"gateways":["10.88.0.0/16","::ffff:10.9.0.0/112"]}}');
   const { names, gateways } = given.policy().bridges;
   expect([names, gateways?.map(({ address, length }) => `${[...address.bytes].join(".")}/${length}`)]).toEqual([

@@ -16,6 +16,8 @@ export type PolicyConfig = {
     gateways?: string[];
     /** Bridges on which ADD enables VLAN filtering if a configuration has vlan or vlanTrunk. On other bridges without VLAN filtering, such an ADD fails. */
     filterVlans?: string[];
+    /** Bridges on which forceAddress can remove the gateway's address of another network that has pods on the bridge. On other bridges, such an ADD fails. */
+    forceAddress?: string[];
   };
   /** Additional directories for the paths in a configuration. A path can be one of these directories, or below one. */
   paths?: {

@@ -45,6 +45,8 @@ export interface Policy {
     gateways: Prefix[] | undefined;
     /** Those on which ADD may turn on the filtering of VLANs. */
     filterVlans: string[];
+    /** Those on which a network may take the gateway from another one. */
+    forceAddress: string[];
   };
   /** Directories below which a path of a configuration may lie, the built-in ones first; for `plugins`, where links in CNI_PATH may lead. */
   paths: { [key in ConfinedKey]: Root[] } & { plugins: string[] };
@@ -107,6 +109,7 @@ function complete(given: PolicyConfig): Policy {
       names: given.bridges?.names,
       gateways: given.bridges?.gateways?.map((text) => parsePrefix(text)!),
       filterVlans: given.bridges?.filterVlans ?? [],
+      forceAddress: given.bridges?.forceAddress ?? [],
     },
     paths: { ...paths, plugins: given.paths?.plugins ?? [] },
     innermost: {

@@ -226,7 +226,7 @@ function withoutIpv6(name: string): Failure {
   return new Failure(
     "invalid config",
     `${what}: its MTU is below ${IPV6_MIN_MTU}, the minimum for IPv6`,
-    `Raise "mtu" (and the master's MTU) to at least ${IPV6_MIN_MTU}, or remove IPv6 addresses from the IPAM configuration.`,
+    `Raise "mtu" (and the MTU of the master or bridge) to at least ${IPV6_MIN_MTU}, or remove IPv6 addresses from the IPAM configuration.`,
   );
 }
 

@@ -59,9 +59,15 @@ const hasChain = (nft: NftSocket, place: Place, chain: string): boolean =>
 
 /**
  * Removes the chain of an attachment and what leads to it. The chain is that of all interfaces which the pod has in the network: with
- * `addresses`, those of the others stay. Each family is one transaction. False: there was nothing.
+ * `addresses`, those of the others stay. Each family is one transaction. `isBusy`: another program's rule leads to the chain, which is emptied only.
+ * False: there was nothing.
  */
-export function removeIptables(nft: NftSocket, owner: Owner, addresses: Address[] | undefined): boolean {
+export function removeIptables(
+  nft: NftSocket,
+  owner: Owner,
+  addresses: Address[] | undefined,
+  isBusy = false,
+): boolean {
   const chain = iptablesChain(owner);
   let some = false;
   for (const place of [PLACES[4], PLACES[6]]) {
@@ -73,7 +79,8 @@ export function removeIptables(nft: NftSocket, owner: Owner, addresses: Address[
     if (ours.length === 0 && !isLast) continue;
     nft.start(generation);
     for (const { handle } of ours) nft.deleteRule(place, BASE, handle);
-    if (isLast) nft.deleteChain(place, chain);
+    if (isLast && isBusy) nft.deleteRule(place, chain);
+    else if (isLast) nft.deleteChain(place, chain);
     nft.commit();
     some = true;
   }

@@ -20,7 +20,7 @@ import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "./expression.ts";
 import { hasIptables, removeIptables } from "./iptables.ts";
 import { removeMade } from "./made.ts";
-import { type ChainAttributes, commentIn, isCommented, readChain, readRule } from "./message.ts";
+import { type ChainAttributes, commentIn, handleIn, isCommented, readChain, readRule } from "./message.ts";
 import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
 import { decidesAll } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
@@ -191,7 +191,11 @@ export function removeMasquerade(nft: NftSocket, owner: Owner, rules?: number[],
     if (handles.length > 0) deleteRules(nft, generation!, handles);
     return handles.length > 0;
   });
-  const old = attempt("ipMasq", () => removeIptables(nft, owner, addresses));
+  let busy = 0;
+  const old = attempt("ipMasq", (refusal) => {
+    if (refusal === "EBUSY") busy++;
+    return removeIptables(nft, owner, addresses, busy > 1);
+  });
   return own || old;
 }
 
@@ -201,9 +205,18 @@ function removeKnown(nft: NftSocket, owner: Owner, rules: number[]): boolean {
   return attempt("ipMasq", () => {
     const generation = find(nft, () => nft.generation());
     if (generation === undefined || !rules.every((handle) => isOwn(nft, handle, isWanted))) return false;
+    if (isLoadedAgain(nft, Math.min(...rules))) return false;
     deleteRules(nft, generation, rules);
     return true;
   });
+}
+
+/**
+ * Whether somebody may have loaded saved rules since (nft -f), and with them copies of ours: the chain at the hook then has rules that are newer than
+ * `handle`. Older ones say nothing: they stay for ever, and each DEL would read the rules of all pods.
+ */
+function isLoadedAgain(nft: NftSocket, handle: number): boolean {
+  return listRules(nft, MASQUERADE_PLACE, BASE, handleIn).some((each) => each > handle);
 }
 
 /** With the generation: a table that was made again gives the numbers to others' rules. */

@@ -102,6 +102,12 @@ export function commentIn(from: Bytes, start: number, end: number): string {
   return where === undefined ? "" : commentOf(from.u8.subarray(where[0], where[1]));
 }
 
+/** The handle of a rule, of which nothing else is read. */
+export function handleIn(from: Bytes, start: number, end: number): number | undefined {
+  const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_HANDLE, be64.min);
+  return where && be64.read(from, where[0], where[1], false);
+}
+
 export function readGeneration(from: Bytes, start: number, end: number): number {
   return readMessage(generationAttributes, from, start, end, false).id ?? 0;
 }

@@ -98,9 +98,12 @@ export function checkSpoofNames(id: string): void {
   );
 }
 
-/** The id of the spoof check that a chain belongs to; undefined for the chain of an address and for those of others. */
-export function spoofIdOf(chain: string): string | undefined {
-  if (!chain.startsWith(SPOOF_CHAIN) || chain.endsWith(MAC_CHAIN)) return undefined;
+/**
+ * The id of the spoof check that a chain belongs to; undefined for the chain of an address and for those of others. An interface's name may end as
+ * the name of an address's chain: then there is one more chain, of its address.
+ */
+export function spoofIdOf(chain: string, isThere: (chain: string) => boolean): string | undefined {
+  if (!chain.startsWith(SPOOF_CHAIN) || (chain.endsWith(MAC_CHAIN) && !isThere(chain + MAC_CHAIN))) return undefined;
   return chain.slice(SPOOF_CHAIN.length);
 }
 

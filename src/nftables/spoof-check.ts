@@ -10,6 +10,7 @@
 // Our chain of the port has a comment that names the network, for GC.
 import { Failure } from "../errors.ts";
 import { formatMac } from "../ip/mac.ts";
+import { log } from "../log.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
 import { attempt, checkTable, find, listRules, nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
@@ -190,7 +191,9 @@ function listJumps(nft: NftSocket, names: SpoofNames, all: boolean): number[] {
  */
 export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owner?: Owner): boolean {
   const names = spoofNames(id);
+  let busy = 0;
   return attempt("macspoofchk", (refusal) => {
+    if (refusal === "EBUSY") busy++;
     if (refusal === "" && jump !== undefined && isOurs(nft, names, jump)) {
       removeAll(nft, [jump], [names.port, names.mac]);
       return true;
@@ -202,7 +205,16 @@ export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owne
     if (ofMac !== undefined && (owner === undefined || !isOfAnother(owner, ofMac))) chains.push(names.mac);
     if (chains.length === 0) return false;
     const jumps = chains[0] === names.port ? listJumps(nft, names, refusal === "EBUSY") : [];
-    removeAll(nft, jumps, chains);
+    const kept = chains.filter((chain) => KEPT[busy]?.(chain === names.mac));
+    removeAll(nft, jumps, chains, kept);
+    if (kept.length > 0)
+      log(
+        "warning",
+        "macspoofchk: another program's rule jumps to an empty chain, which stays until a DEL or GC after the rule is gone",
+        {
+          chains: kept.join(" "),
+        },
+      );
     return true;
   });
 }
@@ -212,11 +224,23 @@ function isOurs(nft: NftSocket, names: SpoofNames, handle: number): boolean {
   return find(nft, () => nft.getRule(SPOOF_PLACE, BASE, handle, read)) === true;
 }
 
+/**
+ * What stays, emptied, after so many times that a chain was in use: first it may be a jump that we did not see, then it is a rule of another
+ * program, to the one chain or the other. Nothing comes by the chains any more, and the pod's DEL must not wait for that program.
+ */
+const KEPT: { [busy: number]: (isMac: boolean) => boolean } = {
+  2: (isMac) => !isMac,
+  3: (isMac) => isMac,
+  4: () => true,
+  5: () => true,
+};
+
 /** Needs no generation: were the table made again meanwhile, and the numbers given to others, the chains would be missing or in use. */
-function removeAll(nft: NftSocket, jumps: number[], chains: string[]): void {
+function removeAll(nft: NftSocket, jumps: number[], chains: string[], kept: string[] = []): void {
   nft.start();
   for (const handle of jumps) nft.deleteRule(SPOOF_PLACE, BASE, handle);
-  for (const name of chains) nft.deleteChain(SPOOF_PLACE, name);
+  for (const name of kept) nft.deleteRule(SPOOF_PLACE, name);
+  for (const name of chains) if (!kept.includes(name)) nft.deleteChain(SPOOF_PLACE, name);
   nft.commit();
 }
 
@@ -281,10 +305,9 @@ export interface SpoofCheck {
 
 /** All spoof checks in this namespace, ours and the Go plugin's. */
 export function listSpoofChecks(nft: NftSocket): SpoofCheck[] {
-  const read: PayloadReader<SpoofCheck | undefined> = (bytes, start, end) => {
+  const read: PayloadReader<[name: string, comment: string] | undefined> = (bytes, start, end) => {
     const { table, name = "", userdata } = readChain(bytes, start, end);
-    const id = table === SPOOF_PLACE.table ? spoofIdOf(name) : undefined;
-    return id === undefined ? undefined : { id, comment: commentOf(userdata), device: "" };
+    return table === SPOOF_PLACE.table ? [name, commentOf(userdata)] : undefined;
   };
   const jump: PayloadReader<[chain: string, device: string]> = (bytes, start, end) => {
     const { expressions = [] } = readRule(bytes, start, end);
@@ -292,7 +315,11 @@ export function listSpoofChecks(nft: NftSocket): SpoofCheck[] {
     return [verdictOf(expressions)?.chain ?? "", String.fromCharCode(...name).replace(/\0.*$/s, "")];
   };
   return attempt("macspoofchk", () => {
-    const found = find(nft, () => nft.dumpChains(SPOOF_PLACE.family, read))?.items ?? [];
+    const chains = new Map(find(nft, () => nft.dumpChains(SPOOF_PLACE.family, read))?.items ?? []);
+    const found = [...chains].flatMap(([name, said]): SpoofCheck[] => {
+      const id = spoofIdOf(name, (other) => chains.has(other));
+      return id === undefined ? [] : [{ id, comment: said, device: "" }];
+    });
     const devices = new Map(found.length === 0 ? [] : listRules(nft, SPOOF_PLACE, BASE, jump));
     for (const one of found) one.device = devices.get(spoofNames(one.id).port) ?? "";
     return found;

@@ -2,7 +2,7 @@
 // in VLANs. The kernel removes a port with its pod's namespace. Rules and gateways stay if DEL is not called.
 import { ownerOf } from "../../../plugins/bridge/alias.ts";
 import { underLockIfAny } from "../../../plugins/bridge/gateway.ts";
-import { deletePort } from "../../../plugins/bridge/port.ts";
+import { deletePort, isPortOf } from "../../../plugins/bridge/port.ts";
 import { isUnused, removeUnused, VLAN_ALIAS } from "../../../plugins/bridge/vlan-gateway.ts";
 import type { Attachment } from "../../cni/plugin.ts";
 import { getLink, type Link, listLinks } from "../../link/link.ts";
@@ -40,7 +40,7 @@ export function findPorts(containers: Containers, insides: Pick<Inside, "namespa
   const links = listLinks(ownNamespace().route);
   return links.flatMap((link): HeldPort[] => {
     const owner = link.kind === "veth" ? ownerOf(link.alias) : undefined;
-    if (owner === undefined) return [];
+    if (owner === undefined || !isPortOf(link, owner)) return [];
     const isOther = (end: Link) => end.kind === "veth" && end.index === link.parent && end.parent === link.index;
     const inside = insides.find((one) => one.links.some(isOther))?.namespace.path ?? "";
     const seen: Evidence =

@@ -1,6 +1,7 @@
 // The interface of a plugin that lends devices of the host (host-device, sriov or others). The engine (give-back.ts, claim.ts, collect.ts)
 // keeps the records, finds the device and returns it. The plugin defines what this means for its devices.
 
+import { judge, viewOf } from "../../link/identity.ts";
 import type { Link } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
 import { ownNamespace } from "../../link/namespace.ts";
@@ -108,6 +109,21 @@ export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
   const isIt = ({ key, data }: Record<LoanData>): boolean =>
     key.ifName === ifName && data.netns.dev === dev && data.netns.ino === ino;
   return lenders.some((lender) => lender.store().list().some(isIt));
+}
+
+/**
+ * Whether a link of the host is a device that is lent and came back without a DEL, or may be one: its plugin has to restore it first. Throws
+ * SystemError when the records cannot be read.
+ */
+export function isLentDevice(link: Link): boolean {
+  const home = ownNamespace();
+  const view = viewOf(home, home);
+  return lenders.some((lender) =>
+    listLoans(lender).some(({ key, data }) => {
+      const { saved } = lender.loanOf(data);
+      return saved !== undefined && judge(view, link, saved, key.ifName) !== "other";
+    }),
+  );
 }
 
 /** Whether a device of this namespace is lent: then the runtime's ADD ran here, since only a runtime calls ADD. Reads the records of all lenders. */
