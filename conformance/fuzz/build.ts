@@ -21,7 +21,16 @@ const sanitizers = [
   "-g1",
 ];
 const flags = () => [
-  ...["-std=gnu11", "-O1", "-fwrapv", "-fno-pie", "-D_GNU_SOURCE", `-DCONFIG_VERSION="${QUICKJS}"`, "-w"],
+  ...[
+    "-std=gnu11",
+    "-O1",
+    "-fwrapv",
+    "-fno-pie",
+    "-D_GNU_SOURCE",
+    `-DCONFIG_VERSION="${QUICKJS}"`,
+    `-DMACHINE="x64"`,
+    "-w",
+  ],
   ...["-I", own, "-isystem", engineSource()],
 ];
 
