@@ -687,6 +687,21 @@ export const hostDeviceIdentity: CaseTable = {
       },
     ),
     one(
+      "HDI-43",
+      "H",
+      "a record that cannot be read is not absent",
+      "its file has a time before this boot, as from a backup, and the pod lives: DEL is E(11), all stays",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`touch -d '2001-01-01' ${damage(t)}`);
+        t.sh("ip -n c1 link set eth0 down; ip -n c1 link set eth0 alias other name moved");
+        t.refused("DEL", conf, [11]);
+        t.expect(t.sh("ip -n c1 -o link show moved").includes("moved"), "the device stays in the pod", "");
+      },
+    ),
+    one(
       "HDI-42",
       "H",
       "a record that cannot be read is not absent",

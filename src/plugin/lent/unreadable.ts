@@ -79,7 +79,8 @@ export function collectUnreadable<D extends LoanData>(
 function settle<D extends LoanData>(lender: Lender<D>, found: Damaged, asked: Asked, device: Suspect): void {
   const { attachment: key, netns } = asked;
   const rest = readRest(found);
-  const there = rest.isPast || device.isHome() ? undefined : whereMayBe(asked, rest.netns, device);
+  const isPast = rest.isPast || (rest.isOld && !isThere(netns));
+  const there = isPast || device.isHome() ? undefined : whereMayBe(asked, rest.netns, device);
   if (there !== undefined) throw cannotTell(found, there);
   const { why, file } = found;
   log("warning", "the attachment's record cannot be read, so its device's settings were not restored", { why, file });
@@ -88,9 +89,17 @@ function settle<D extends LoanData>(lender: Lender<D>, found: Damaged, asked: As
   else forget(lender, key, undefined, netns);
 }
 
+/** No namespace outlives a boot. */
+function isThere(netns: string): boolean {
+  const pod = netns === "" ? undefined : openNamespace(netns, "ok");
+  return pod !== undefined && !sameNamespace(pod, ownNamespace());
+}
+
 interface Rest {
   /** It was written before this boot. */
   isPast: boolean;
+  /** So says its file's time alone, which a restored backup or a clock that was set may have changed. */
+  isOld: boolean;
   /** The pod's namespace. */
   netns: NamedNamespace | undefined;
 }
@@ -98,7 +107,9 @@ interface Rest {
 /** The beginning of a record may be there, or all of one of a later version. */
 function readRest({ text, written }: Damaged): Rest {
   const boot = /"bootId":"([^"]+)"/.exec(text)?.[1];
-  const isPast = boot !== undefined && bootId() !== "" ? boot !== bootId() : written !== 0 && written < bootTime();
+  const isKnown = boot !== undefined && bootId() !== "";
+  const isPast = isKnown && boot !== bootId();
+  const isOld = !isKnown && written !== 0 && written < bootTime();
   const said = /"netns":(\{[^{}]*\})/.exec(text)?.[1];
   let netns: unknown;
   try {
@@ -106,7 +117,7 @@ function readRest({ text, written }: Damaged): Rest {
   } catch {
     // It is damaged.
   }
-  return { isPast, netns: namespace(netns) ? netns : undefined };
+  return { isPast, isOld, netns: namespace(netns) ? netns : undefined };
 }
 
 interface Place {
