@@ -99,7 +99,7 @@ function checkVlans(config: BridgeConfig, { bridge }: Bridge, port: Port, say: (
   if (vlans === undefined) return;
   const has = describeVlans(listVlans(ownNamespace().route, port.index));
   const wants = describeVlans(expected(vlans, bridge.defaultPvid ?? 0, config.preserveDefaultVlan === true));
-  if (has !== wants) throw say(`is in the VLANs ${has || "none"}, not ${wants}`);
+  if (has !== wants) throw say(`has the VLANs ${has || "(none)"} instead of ${wants}`);
 }
 
 /** The other end of the port, in the pod. */

@@ -21,7 +21,7 @@ export function refuseTakenMac({ config }: Call<BridgeConfig>, bridge: Bridge, m
   throw new Failure(
     "invalid config",
     `MAC address ${mac} is already in use on bridge "${bridge.name}": it ${whose}`,
-    `The bridge would send the frames of the one to the other (bridge fdb show br ${bridge.name}). Request another MAC address.`,
+    `The bridge would send frames meant for one of the two to the other (bridge fdb show br ${bridge.name}). Request another MAC address.`,
   );
 }
 
