@@ -49,7 +49,7 @@ function inWords(garbage: Garbage): string {
 function ofDamaged(garbage: Garbage): Finding {
   const what = garbage.kind === "record" ? `${STATE_ROOT}/${garbage.lender.plugin}/${garbage.file}` : "";
   const cure =
-    "Plugins ignore it, and podnic doctor --fix removes it. If its attachment had a device, look for the device by hand.";
+    "podnic doctor --fix removes it, even if a pod still has its device, and DEL then does not return the device. First look for the device by hand.";
   return finding("state", "warning", `${what} is not a valid record`, cure, true);
 }
 
