@@ -174,6 +174,21 @@ export const attacksDevice: CaseTable = {
       ["kernel:tun", "program:perl"],
     ),
     one(
+      "ATK-D4b",
+      "H",
+      "a pod cannot keep its device",
+      "hundreds of interfaces and alternative names in the pod: DEL brings the device back, without them",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        const names = "for i in $(seq 300); do echo link property add dev eth0 altname a$i; done";
+        t.sh(`(for i in $(seq 100); do echo link add v$i link eth0 type macvlan; done; ${names}) | ip -n c1 -batch -`);
+        t.silent("DEL", conf);
+        t.equal(t.sh(`ip link show ${device} | grep -c altname || true`).trim(), "0", "alternative names");
+      },
+    ),
+    one(
       "ATK-D5a",
       "H",
       "a pod that has a physical function does not get other pods' virtual functions into its hands",

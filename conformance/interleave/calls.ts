@@ -27,7 +27,7 @@ export interface Pair {
   /** What brings `PLUGINS` back to that, after the DELs. */
   readonly after?: readonly Operation[];
   readonly actors: readonly (Call | Operation)[];
-  /** A network card, whose virtual function VF stands for in configurations. */
+  /** A network card, whose virtual function VF and whose physical function PF stand for in configurations. */
   readonly card?: true;
   /** Shell code, in a network namespace of its own, that fails where the kernel lacks something. */
   readonly needs?: string;
@@ -76,6 +76,8 @@ export const ipvlan = (mode: string) => ({ ...common, type: "ipvlan", master: "u
 export const HAS_IPVLAN = "ip link add up0 type veth peer name up1; ip link add link up0 name upper type ipvlan";
 
 export const VF = "the card's function";
+export const PF = "the whole card";
 export const sriov = { ...common, type: "sriov", deviceID: VF, vlan: 7, mac: "02:00:00:00:00:07" };
 /** The same function for host-device. */
 export const functionOf = { ...common, type: "host-device", pciBusID: VF };
+export const wholeCard = { ...common, type: "host-device", pciBusID: PF };

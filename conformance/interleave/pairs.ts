@@ -17,6 +17,7 @@ import {
   range,
   sriov,
   THIRD,
+  wholeCard,
   wide,
 } from "./calls.ts";
 import { ofOperators } from "./operators.ts";
@@ -229,6 +230,24 @@ const onCard: readonly Pair[] = [
     ];
   }),
   pair("sriov ADD, host-device ADD of one function", "", [], [call("ADD", sriov, 1), call("ADD", functionOf, 2)]),
+  pair(
+    "sriov ADD of a function, host-device ADD of its card",
+    "",
+    [],
+    [call("ADD", sriov, 1), call("ADD", wholeCard, 2)],
+  ),
+  pair(
+    "sriov DEL of a function, host-device ADD of its card",
+    "",
+    [call("ADD", sriov, 1)],
+    [call("DEL", sriov, 1), call("ADD", wholeCard, 2)],
+  ),
+  pair(
+    "host-device DEL of a card, sriov ADD of its function",
+    "",
+    [call("ADD", wholeCard, 1)],
+    [call("DEL", wholeCard, 1), call("ADD", sriov, 2)],
+  ),
 ].map((made) => ({ ...made, card: true }));
 
 export const pairs: readonly Pair[] = [

@@ -6,7 +6,7 @@ import { Shell } from "../faults/shell.ts";
 import { borrowCard, type Card } from "../harness/card.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
 import { stateFiles } from "../harness/state.ts";
-import { type Call, type Operation, type Pair, PLUGINS, VF } from "./calls.ts";
+import { type Call, type Operation, type Pair, PF, PLUGINS, VF } from "./calls.ts";
 
 const CASE = "/run/case";
 /** Devices that are there before ADD. */
@@ -208,7 +208,9 @@ export class World {
   }
 
   #text(config: object): string {
-    return JSON.stringify(config).replace(VF, this.#card?.vfs[0] ?? VF);
+    return JSON.stringify(config)
+      .replace(VF, this.#card?.vfs[0] ?? VF)
+      .replace(PF, this.#card?.pfPci ?? PF);
   }
 
   #said(name: string | number, status: number, operation: boolean): string {
@@ -228,7 +230,8 @@ export class World {
     const lines = links.split("\n").flatMap((line) => (line === "" ? [] : [linkLine(line.split("\t"))]));
     const rules = this.#hasRules ? await this.#shell.run("nft list ruleset 2>/dev/null; true") : "";
     for (const line of rules.split("\n")) if (/ masquerade$|198\.51/.test(line)) lines.push(`rule ${line.trim()}`);
-    if (this.#card !== undefined) lines.push(await this.#shell.run(`ip link show ${this.#card.pf} | grep 'vf 0'`));
+    if (this.#card !== undefined)
+      lines.push(await this.#shell.run(`ip link show ${this.#card.pf} 2>/dev/null | grep 'vf 0' || true`));
     for (const [path, content] of stateFiles(this.#root)) {
       if (path.startsWith(CASE)) continue;
       // ipvlan's notes are named by the host's namespace, which each world has its own of.

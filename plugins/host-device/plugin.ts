@@ -23,7 +23,7 @@ import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
-import { refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
+import { refuseFunctionOfLent, refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
 import { contradicts, findRenamed, giveBackByAlias, isNamedBy } from "./alias.ts";
@@ -137,6 +137,7 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
       "Remove the key, or bind the kernel's network driver to the device.",
     );
   }
+  if (selection.pci !== "") refuseFunctionOfLent(selection.pci);
   const own: Interface = { name: call.attachment.ifName, sandbox: call.netns };
   if (selection.pci !== "") own.pciID = selection.pci;
   return resultWith(call, own, wantsIpam(call) ? ipamAdd(call) : undefined);

@@ -10,7 +10,7 @@ import { Failure } from "../../src/errors.ts";
 import { administered, captureNetwork } from "../../src/link/capture.ts";
 import { configureInterface } from "../../src/link/configure.ts";
 import { identify, isPhysical } from "../../src/link/identity.ts";
-import { type Link, setLink } from "../../src/link/link.ts";
+import { getLink, type Link, setLink } from "../../src/link/link.ts";
 import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { named } from "../../src/link/return.ts";
@@ -79,8 +79,11 @@ function add(call: Call<SriovConfig>): Result {
     if (early) addresses = ipamAdd(call);
     // Not around IPAM: a tenant names the pool, and whoever waits for this lock may keep others waiting.
     return whileTakingCard(pci, () => {
-      settle(hostNs.route, found);
-      return found.userspace ? takeUserspace(call, pod, found) : take(call, hostNs, pod, found);
+      // Its PF may have gone to a pod, and returned, since it was found.
+      const isHere = getLink(hostNs.route, found.pf.index)?.name === found.pf.name;
+      const vf = isHere ? found : findVf(hostNs.route, pci);
+      settle(hostNs.route, vf);
+      return vf.userspace ? takeUserspace(call, pod, vf) : take(call, hostNs, pod, vf);
     });
   });
   writeDeviceInfo(call, vf);

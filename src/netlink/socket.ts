@@ -285,6 +285,8 @@ export class NetlinkSocket {
         });
       } catch (error) {
         if (!this.#again(error, attempt)) throw error;
+        // The kernel refuses the next dump (EBUSY) until all of this one is read, whose datagrams are there one after the other.
+        this.waitNotification(0);
         continue;
       } finally {
         this.#reset();

@@ -78,6 +78,14 @@ function refuseFunctionOfOthers(link: Link): void {
   }
 }
 
+/** The same for a virtual function that has no interface: with a driver of userspace. */
+export function refuseFunctionOfLent(pci: string): void {
+  const physical = physicalFunction(pci);
+  if (physical === undefined || !isCardLent(physical)) return;
+  const cure = "Use another device. The function can be used when DEL has returned its physical function.";
+  throw refusal({ name: pci }, `is a virtual function of ${physical}, which another pod has`, cure);
+}
+
 /**
  * And nobody's program may see the packets of a pod, nor stay for the node: what an earlier pod left, or what the node has there for itself.
  * `settings`: those of the device, which the caller has just asked for.

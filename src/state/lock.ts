@@ -8,11 +8,14 @@ import { notOurs, openLooked } from "./look.ts";
 const MIN_PAUSE = 0.5;
 const MAX_PAUSE = 30;
 
-/** Runs `body` under flock(2) LOCK_EX on `name` in `dir` (created 0600 when missing). Waits at most `timeout` ms, then Failure("try again") naming the file. */
-export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T): T {
+/**
+ * Runs `body` under flock(2) on `name` in `dir` (created 0600 when missing), LOCK_EX or LOCK_SH. Waits at most `timeout` ms, then
+ * Failure("try again") naming the file.
+ */
+export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T, operation = LOCK_EX): T {
   const fd = openLock(dir, name);
   try {
-    if (!lockWithin(fd, timeout))
+    if (!(operation === LOCK_EX ? lockWithin(fd, timeout) : tryLock(fd, operation) || pollLock(fd, timeout, operation)))
       throw new Failure(
         "try again",
         `${pathOf(dir)}/${name} is locked by another process`,
@@ -31,10 +34,10 @@ export function lockWithin(fd: Fd, timeout: number): boolean {
 }
 
 /**
- * On a host that cannot end a wait in the kernel. A lock is held for a fraction of a millisecond, so that the first looks come quickly; a
+ * On a host that cannot end a wait in the kernel, and for LOCK_SH, for which nobody waits for long. A lock is held for a fraction of a millisecond, so that the first looks come quickly; a
  * hundred waiters that kept that up would take the processor from the holder.
  */
-function pollLock(fd: Fd, timeout: number): boolean {
+function pollLock(fd: Fd, timeout: number, operation = LOCK_EX): boolean {
   const start = host.monotonic();
   // Waiters that began together would go on together.
   let random = host.getpid();
@@ -43,7 +46,7 @@ function pollLock(fd: Fd, timeout: number): boolean {
     // Rising at first, falling for those who have waited longest.
     const pause = Math.min(MAX_PAUSE, MIN_PAUSE + waited / 8, (MAX_PAUSE * 500) / Math.max(1, waited));
     host.sleep(pause * (0.5 + random / 2 ** 31));
-    if (tryLock(fd)) return true;
+    if (tryLock(fd, operation)) return true;
   }
   return false;
 }

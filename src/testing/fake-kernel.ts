@@ -78,7 +78,13 @@ export class FakeKernel {
         return data.length;
       },
       recv: (_fd, buffer) => this.#recv(buffer),
+      poll: () => (this.#queue.length > 0 ? [0] : []),
     };
+  }
+
+  /** Datagrams that nobody has read yet. */
+  get waiting(): number {
+    return this.#queue.length;
   }
 
   #recv(buffer: Uint8Array): Received {

@@ -306,6 +306,15 @@ describe("a dump", () => {
     expect(kernel.sends[0]![0]!.flags).toBe(0x301);
   });
 
+  it("larger than the buffer is read to its end before it is asked for again", () => {
+    const big = new Uint8Array(1_000_000);
+    const kernel: FakeKernel = new FakeKernel(([r]) => {
+      if (kernel.waiting > 0) return [{ messages: [ack(r!, 16)] }];
+      return [{ messages: [message(c.RTM_NEWLINK, c.NLM_F_MULTI, r!, big)] }, { messages: [multi(r!, 2), done(r!)] }];
+    });
+    expect(dump(kernel.open()).items).toEqual([0, 2]);
+  });
+
   it("interrupted, even if only its last message says so, is done again", () => {
     for (const where of ["item", "end"]) {
       const kernel = new FakeKernel(([r], nth) => {

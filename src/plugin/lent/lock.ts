@@ -1,11 +1,12 @@
 // The locks of calls that return devices, and the lock of a card, which host-device and sriov share.
 import { policy } from "../../config/policy.ts";
-import { LOCK_EX } from "../../host/constants.ts";
-import { SystemError } from "../../host/host.ts";
+import { LOCK_EX, LOCK_SH } from "../../host/constants.ts";
+import { type Fd, SystemError } from "../../host/host.ts";
 import { log } from "../../log.ts";
 import { withDirectory } from "../../state/files.ts";
 import { ifLockable, withLock } from "../../state/lock.ts";
 import { STATE_ROOT } from "../../state/record.ts";
+import { physicalFunction } from "../../sysfs/vf.ts";
 import type { Lock } from "./lender.ts";
 
 /**
@@ -60,15 +61,24 @@ let inHand = "";
  */
 export function whileTakingCard<T>(pci: string, body: () => T): T {
   if (pci === "" || pci === inHand) return body();
-  return withDirectory(CARDS, { mode: 0o700 }, (dir) =>
-    withLock(dir, lockFile(pci), policy().lockTimeout, () => holding(pci, body)),
-  ) as T;
+  return withDirectory(CARDS, { mode: 0o700 }, (dir) => whileLocked(dir, pci, body)) as T;
 }
 
 /** The same for those who give back; see lockOrGoOn. */
 export function whileReturningCard<T>(pci: string, body: () => T): T {
   if (pci === "" || pci === inHand) return body();
-  return lockOrGoOn(CARDS, lockFile(pci), policy().lockTimeout, () => holding(pci, body));
+  return orUnlocked(body, (run) => withDirectory(CARDS, undefined, (dir) => whileLocked(dir, pci, run)));
+}
+
+/**
+ * Who has a virtual function shares the lock of its physical one, which is locked first: the functions of a card do not wait for each other,
+ * and the physical one neither comes nor goes meanwhile.
+ */
+function whileLocked<T>(dir: Fd, pci: string, body: () => T): T {
+  const timeout = policy().lockTimeout;
+  const own = (): T => withLock(dir, lockFile(pci), timeout, () => holding(pci, body));
+  const physical = physicalFunction(pci);
+  return physical === undefined ? own() : withLock(dir, lockFile(physical), timeout, own, LOCK_SH);
 }
 
 const lockFile = (pci: string): string => `${pci}.lock`;
