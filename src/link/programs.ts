@@ -2,6 +2,7 @@
 // through a link, netlink does not take off.
 import { LOW } from "../host/endian.ts";
 import { host, SystemError } from "../host/host.ts";
+import { log } from "../log.ts";
 import { readText } from "../sysfs/device.ts";
 
 // linux/bpf.h. The newer numbers are missing from older headers.
@@ -43,23 +44,30 @@ interface Program {
 }
 
 /**
- * Programs of tcx on a device of the namespace this process is in. None on kernels that have no tcx (EINVAL) or no BPF, where we may not
- * ask (a node that is a container), and when the device is gone (ENODEV): whoever does something with it next says so, by its name.
+ * Programs of tcx on a device of the namespace this process is in. None on kernels that have no tcx (EINVAL) or no BPF, and when the device
+ * is gone (ENODEV): whoever does something with it next says so, by its name. Where we may not ask (a node that is a container), the log says
+ * that nobody has looked.
  */
-function tcxPrograms(index: number): Program[] {
+function tcxPrograms(index: number, name: string): Program[] {
   try {
     // Each call asks: nearly always there are none.
     if (count(index, ingress, ingressBytes) + count(index, egress, egressBytes) === 0) return [];
     return [...listPrograms(index, BPF_TCX_INGRESS), ...listPrograms(index, BPF_TCX_EGRESS)];
   } catch (error) {
-    if (error instanceof SystemError && ["EINVAL", "ENOSYS", "EPERM", "EACCES", "ENODEV"].includes(error.code))
-      return [];
-    throw error;
+    if (!(error instanceof SystemError)) throw error;
+    if (["EINVAL", "ENOSYS", "ENODEV"].includes(error.code)) return [];
+    if (!["EPERM", "EACCES"].includes(error.code)) throw error;
+    log("warning", "cannot check whether the device has BPF programs (tcx)", {
+      device: name,
+      error: error.message,
+      cure: "allow the container runtime to use bpf(2) (CAP_BPF)",
+    });
+    return [];
   }
 }
 
-export function tcxIds(index: number): number[] {
-  return tcxPrograms(index).map(({ id }) => id);
+export function tcxIds(index: number, name: string): number[] {
+  return tcxPrograms(index, name).map(({ id }) => id);
 }
 
 function count(index: number, query: Uint32Array, asBytes: Uint8Array): number {
@@ -88,8 +96,8 @@ function putAddress(word: number, address: number): void {
 }
 
 /** Takes off programs of tcx but those of `kept`. True, or it throws SystemError. */
-export function detachTcx(index: number, kept: readonly number[]): true {
-  for (const { direction, id, link } of tcxPrograms(index)) {
+export function detachTcx(index: number, name: string, kept: readonly number[]): true {
+  for (const { direction, id, link } of tcxPrograms(index, name)) {
     if (kept.includes(id)) continue;
     if (link !== 0) detachLink(link);
     else withId(BPF_PROG_GET_FD_BY_ID, id, (program) => bpf(BPF_PROG_DETACH, index, program, direction));

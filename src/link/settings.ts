@@ -99,7 +99,7 @@ export function linkSettings(route: RouteSocket, link: Link): LinkSettings {
   const queues = queueSettings(link);
   if (queues !== undefined) settings.queues = queues;
   if (a.linkMode) settings.linkMode = a.linkMode;
-  const tcx = tcxIds(index);
+  const tcx = tcxIds(index, name);
   if (tcx.length > 0) settings.tcx = tcx;
   const { inet, inet6 } = a.families ?? {};
   if (inet?.conf !== undefined) settings.conf4 = loops.differences(inet.conf, USUAL4);
@@ -162,7 +162,7 @@ export function restoreSettings(
   if (inet?.conf !== undefined) restoreSysctls(name, "ipv4", IPV4, valuesOf(saved.conf4, USUAL4), inet.conf);
   if (inet6?.conf !== undefined) restoreSysctls(name, "ipv6", IPV6, valuesOf(saved.conf6, USUAL6), inet6.conf);
   const isFree = takeOffXdp(route, index, name, saved.xdp, now);
-  const isWithoutTcx = quietly(name, () => detachTcx(index, saved.tcx ?? []));
+  const isWithoutTcx = quietly(name, () => detachTcx(index, name, saved.tcx ?? []));
   return isFree && isWithoutTcx === true;
 }
 

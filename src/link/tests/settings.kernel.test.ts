@@ -1,10 +1,11 @@
 // What a device's settings are after it was with a pod and came back.
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { BPF_DROP, BPF_TCX, XDP_DROP } from "../../../conformance/harness/xdp.ts";
+import { host, SystemError } from "../../host/host.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink } from "../link.ts";
 import { moveLink } from "../move.ts";
-import { IPV4, IPV6, USUAL4, USUAL6 } from "../settings.ts";
+import { IPV4, IPV6, restoreSettings, USUAL4, USUAL6 } from "../settings.ts";
 import { restoreLink, snapshotOnHost } from "../snapshot.ts";
 
 const { own, pod } = enterSandbox();
@@ -123,4 +124,23 @@ it("a pod's programs of tcx are taken off, those of the host are not", (t) => {
   travel(`ip netns exec pod perl -e '${BPF_DROP}' ${index("ip netns exec pod", "eth0")} 47`);
   expect(count()).toBe(2);
   expect(snapshotOnHost(route, getLink(route, "d0")!).settings!.tcx).toEqual(settings!.tcx);
+});
+
+it.each(["EPERM", "EACCES"])("where bpf(2) ends in %s, the log says that nobody has looked for programs", (code) => {
+  const { settings } = snapshotOnHost(route, getLink(route, "d0")!);
+  const real = host.bpf.bind(host);
+  host.bpf = () => {
+    throw new SystemError("bpf", 1, code, "not permitted", "");
+  };
+  const lines = vi.spyOn(host, "write");
+  try {
+    expect(snapshotOnHost(route, getLink(route, "d0")!).settings!.tcx).toBeUndefined();
+    expect(restoreSettings(route, getLink(route, "d0")!.index, "d0", settings!)).toBe(true);
+    const said = lines.mock.calls.map(([, data]) => host.decode(data)).filter((line) => line.includes("(tcx)"));
+    expect(said).toHaveLength(2);
+    expect(said[0]).toContain('device="d0"');
+  } finally {
+    lines.mockRestore();
+    host.bpf = real;
+  }
 });
