@@ -91,6 +91,43 @@ export const bridgeDel: CaseTable = {
       },
     ),
     one(
+      "B-85g",
+      "H",
+      "DEL is about its own attachment",
+      "host's ends of another pod, named by a prevResult that the network's author wrote, stay: in the pod, without it, after an ADD",
+      (t) => {
+        makeBridge(t);
+        t.sh(
+          "ip netns add c2; ip link add cali1 type veth peer name eth0 netns c2; ip link set cali1 address ee:ee:ee:ee:ee:ee",
+        );
+        t.sh(
+          "ip link add vethgo master br0 type veth peer name eth1 netns c2; ip link set vethgo address ee:ee:ee:ee:ee:ef",
+        );
+        const written = (name: string, mac: string) => ({
+          cniVersion: "1.0.0",
+          interfaces: [
+            { name: "br0" },
+            { name, mac },
+            { name: "eth0", mac: "02:00:00:00:00:77", sandbox: "/run/netns/c1" },
+          ],
+        });
+        const configs = [written("cali1", "ee:ee:ee:ee:ee:ee"), written("vethgo", "ee:ee:ee:ee:ee:ef")].map(
+          (prevResult) => ({
+            ...conf({}, "1.0.0"),
+            prevResult,
+          }),
+        );
+        for (const config of configs) {
+          t.call("DEL", config);
+          t.call("DEL", { ...config, prevResult: JSON.parse(t.call("ADD", config).stdout) });
+          t.call("DEL", config);
+        }
+        t.sh("ip netns del c1; sleep 0.5");
+        for (const config of configs) t.call("DEL", config);
+        for (const name of ["cali1", "vethgo"]) t.present(name, "");
+      },
+    ),
+    one(
       "B-86",
       "H",
       "kubevirt#14074",

@@ -10,6 +10,7 @@ import { lost } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { namespaceNumber } from "../../src/netlink/nsid.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
 import { hash32, isCut } from "../../src/plugin/hash.ts";
 import { isLent, isLentDevice } from "../../src/plugin/lent/lender.ts";
@@ -147,23 +148,24 @@ function ownPorts(attachment: Attachment): Link[] {
 
 /**
  * The port of an attachment that the Go plugin made: the one that the prevResult names, else the other end of the pod's interface. KubeVirt
- * renames that (podNAME to NAME-nic) and puts a dummy in its place. Throws when the pod's namespace may be there and cannot be looked into.
+ * renames that (podNAME to NAME-nic) and puts a dummy in its place. The author of a network can write a prevResult, so the other end of the
+ * named port must be in the pod too. Throws when the pod's namespace may be there and cannot be looked into.
  */
 function foreignPort(call: Call<BridgeConfig>): Link | undefined {
   if (!wasAdded(call)) return undefined;
+  const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
+  if (pod === undefined) return undefined;
   const { route } = ownNamespace();
   const { ifName } = call.attachment;
   const bridge = getLink(route, bridgeName(call));
   const told = toldPort(call);
   if (told !== undefined) {
-    const [first, { name, mac }] = told;
+    const [first, { name, mac }, inPod] = told;
     const link = getLink(route, name);
     // The network may name another bridge by now.
-    const isIt = link?.kind === "veth" && link.mac === mac && hasOtherEndElsewhere(link);
+    const isIt = link?.kind === "veth" && link.mac === mac && isOtherEnd(pod, link, ifName, inPod.mac);
     if (isIt && [bridge, getLink(route, first.name)].some((each) => isForeign(link, each))) return link;
   }
-  const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
-  if (pod === undefined) return undefined;
   for (const name of [ifName, kubevirtName(ifName)]) {
     const near = getLink(pod.route, name);
     if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, name)) continue;
@@ -176,19 +178,28 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
 }
 
 /**
- * The bridge and its port in the prevResult. The Go plugin's order is bridge, port, the pod's interface; other plugins of a chain have host's ends
- * in it too.
+ * The bridge, its port and the pod's interface in the prevResult. The Go plugin's order is this; other plugins of a chain have host's ends in it
+ * too.
  */
-function toldPort({ prevResult, attachment }: Call): [Interface, Interface] | undefined {
+function toldPort({ prevResult, attachment }: Call): [Interface, Interface, Interface] | undefined {
   const all = prevResult?.interfaces ?? [];
   const at = all.findIndex(({ name, sandbox }) => sandbox && name === attachment.ifName);
   const [first, port] = [all[at - 2], all[at - 1]];
   if (at < 2 || !first || !port?.mac || first.sandbox || port.sandbox) return undefined;
-  return [first, port];
+  return [first, port, all[at]!];
 }
 
-/** A port of a pod: the host's own veths have both ends here. */
-const hasOtherEndElsewhere = ({ linkNetnsid }: Link): boolean => linkNetnsid !== undefined;
+/** Whether the other end of a port is in the pod, as the interface of the attachment: by its name, or by its MAC address if it was renamed. */
+function isOtherEnd(
+  pod: NetNs,
+  { index, linkNetnsid, parent }: Link,
+  ifName: string,
+  mac: string | undefined,
+): boolean {
+  if (linkNetnsid === undefined || linkNetnsid !== namespaceNumber(ownNamespace().route, pod.fd)) return false;
+  const near = getLink(pod.route, parent);
+  return near?.parent === index && (near.name === ifName || near.name === kubevirtName(ifName) || near.mac === mac);
+}
 
 export function kubevirtName(ifName: string): string {
   return `${ifName.replace(/^pod/, "")}-nic`;
