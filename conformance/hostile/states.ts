@@ -101,6 +101,15 @@ export const states: readonly State[] = [
     ],
   },
   {
+    name: "damaged records of nobody knows when",
+    make: (count) => fill(records, count, (n) => [`net1:c${n}:eth0.json`, "{"]),
+    directory: records,
+    commands: [
+      [40, "doctor"],
+      [100, "doctor", "--fix", "--yes"],
+    ],
+  },
+  {
     name: "cached results",
     make: (count) => {
       const config = Buffer.from(JSON.stringify(network)).toString("base64");

@@ -23,7 +23,8 @@ Exit status: 0 nothing needs to be done, 1 there are warnings or errors (with --
 /** So many findings with one cure are shown: after a loss of power a node has hundreds of leases of the time before. */
 const ALIKE = 10;
 
-export function showFindings(findings: Finding[]): void {
+/** `isFixed`: --fix has run. */
+export function showFindings(findings: Finding[], isFixed = false): void {
   const headings = new Set<string>();
   let alike = 0;
   for (const [i, { about, level, found, cure }] of findings.entries()) {
@@ -39,14 +40,15 @@ export function showFindings(findings: Finding[]): void {
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;
   const fixable = findings.filter((one) => one.fixable).length;
   print(`\n${plural(count("error"), "error")}, ${plural(count("warning"), "warning")}`);
-  print(fixable === 0 ? "\n" : `; podnic doctor --fix can fix ${fixable}\n`);
+  const can = isFixed ? "did not fix" : "can fix";
+  print(fixable === 0 ? "\n" : `; podnic doctor --fix ${can} ${fixable}\n`);
 }
 
 /** Shows what would be done, asks, and does it. Returns what was done, for programs. */
 function fix(yes: boolean, json: boolean): object[] {
   requireRoot();
   const node = lookAtNode();
-  const garbage = [...findGarbage(node, poolsOf(node)), ...findDamaged()];
+  const garbage = [...findGarbage(node, poolsOf(node)), ...findDamaged(node).garbage];
   if (garbage.length === 0) return [];
   if (!json) {
     print("To do:\n");
@@ -91,6 +93,6 @@ export const doctorCommand = (): Command =>
       const fixed = wanted === true ? fix(yes === true, json === true) : [];
       const { findings } = examine();
       if (json === true) printJson({ findings, fixed });
-      else showFindings(findings);
+      else showFindings(findings, fixed.length > 0);
       if (findings.some(({ level }) => level === "warning" || level === "error")) throw new Exit(Status.failed);
     });

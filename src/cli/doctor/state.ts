@@ -4,7 +4,7 @@ import { host, SystemError } from "../../host/host.ts";
 import { STATE_ROOT } from "../../state/record.ts";
 import { countInWords } from "../leases.ts";
 import type { Device } from "../node/devices.ts";
-import { findDamaged, findGarbage, type Garbage } from "../node/garbage.ts";
+import { type Doubtful, findDamaged, findGarbage, type Garbage } from "../node/garbage.ts";
 import type { Node } from "../node/node.ts";
 import type { Pool } from "../node/pools.ts";
 import { shortId } from "../terminal.ts";
@@ -16,10 +16,12 @@ const ROOTS = ["/var/lib/cni", "/var/lib/cni/podnic", "/var/lib/cni/networks", "
 
 export function checkState(node: Node, pools: Pool[], devices: Device[]): Finding[] {
   const garbage = findGarbage(node, pools);
+  const damaged = findDamaged(node);
   const found = [
     ...ROOTS.flatMap(checkRoot),
     ...garbage.map(ofGarbage),
-    ...findDamaged().map(ofDamaged),
+    ...damaged.garbage.map(ofDamaged),
+    ...damaged.doubtful.map(ofDoubtful),
     ...pools.flatMap(checkPool),
     ...checkDevices(devices, garbage),
   ];
@@ -48,9 +50,14 @@ function inWords(garbage: Garbage): string {
 
 function ofDamaged(garbage: Garbage): Finding {
   const what = garbage.kind === "record" ? `${STATE_ROOT}/${garbage.lender.plugin}/${garbage.file}` : "";
-  const cure =
-    "podnic doctor --fix removes it, even if a pod still has its device, and DEL then does not return the device. First look for the device by hand.";
+  const cure = "No pod has its device: podnic doctor --fix removes the file.";
   return finding("state", "warning", `${what} is not a valid record`, cure, true);
+}
+
+function ofDoubtful({ file, doubt }: Doubtful): Finding {
+  const cure =
+    "Delete the pod: DEL, or podnic doctor --fix once the pod's namespace is gone, removes the file. If no interface of a pod is the device, remove the file by hand.";
+  return finding("state", "warning", `${file} is not a valid record, and ${doubt}`, cure);
 }
 
 function checkPool({ network, size, free, directory, leases }: Pool): Finding[] {

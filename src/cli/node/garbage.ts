@@ -9,7 +9,9 @@ import { requireOwnHome } from "../../plugin/lent/home.ts";
 import { type AnyLender, type LoanData, type LoanRecord, readLoan } from "../../plugin/lent/lender.ts";
 import { teardownEnd } from "../../plugin/lent/wait.ts";
 import { lenders, plugins } from "../../plugins.ts";
+import type { RecordKey } from "../../state/record.ts";
 import { Progress } from "../progress.ts";
+import { DamagedRecords } from "./damaged.ts";
 import { type Holder, holderOf } from "./holders.ts";
 import { Namespaces } from "./namespaces.ts";
 import type { Node } from "./node.ts";
@@ -49,6 +51,8 @@ export type Garbage =
       containerId: string;
       interface: string;
       file: string;
+      /** "" of what its name does not say. */
+      key: RecordKey;
       why: string;
       lender: AnyLender;
     };
@@ -83,18 +87,31 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
   return [...devices, ...leases, ...left];
 }
 
-/** Files among the records that are none: every call passes over them, and only doctor --fix removes them. */
-export function findDamaged(): Garbage[] {
+/** A damaged record that stays, and why. */
+export interface Doubtful {
+  file: string;
+  doubt: string;
+}
+
+/** Files among the records that are none. Only doctor --fix removes them, and only those whose device is certainly in no pod. */
+export function findDamaged(node: Node): { garbage: Garbage[]; doubtful: Doubtful[] } {
   const nobody = { network: "", containerId: "", interface: "" };
-  return lenders.flatMap((lender) =>
-    lender
-      .store()
-      .damaged()
-      .filter(({ why }) => why === "damaged")
-      .map(({ name: file }): Garbage => {
-        return { kind: "record", ...nobody, file, why: "damaged: not a valid record", lender };
-      }),
-  );
+  const noKey = { network: "", containerId: "", ifName: "" };
+  const why = "damaged: not a valid record";
+  // What it looks up costs as much as all that the node has.
+  let records: DamagedRecords | undefined;
+  const garbage: Garbage[] = [];
+  const doubtful: Doubtful[] = [];
+  for (const lender of lenders) {
+    for (const found of lender.store().damaged()) {
+      if (found.why !== "damaged") continue;
+      records ??= new DamagedRecords(node);
+      const doubt = records.doubt(found);
+      if (doubt !== "") doubtful.push({ file: found.file, doubt });
+      else garbage.push({ kind: "record", ...nobody, file: found.name, key: found.key ?? noKey, why, lender });
+    }
+  }
+  return { garbage, doubtful };
 }
 
 /** Paths of the records that cannot be read, damaged or of a later version, and that may be of one of these networks. */
@@ -130,7 +147,9 @@ export function collect(garbage: Garbage[]): Collected[] {
     }
     if ("remove" in one) collected.push({ garbage: one, error: attempt(() => one.remove()) });
     if (one.kind !== "record") continue;
-    collected.push({ garbage: one, error: attempt(() => one.lender.store().removeDamaged(one.file)) });
+    // Under the lock, since an ADD of the attachment may be about to write one that is valid.
+    const remove = (): void => one.lender.store().removeDamaged(one.file);
+    collected.push({ garbage: one, error: attempt(() => one.lender.whileReturning(one.key, remove)) });
   }
   // What holds the address is still there, or may be.
   const failed = new Map<string, Garbage>();

@@ -1,7 +1,7 @@
 // The node as the operator's commands see it: all information about pods, collected once.
 import { bootTime } from "../../state/record.ts";
 import { requireRootFor } from "../exit.ts";
-import { readCache } from "./cache.ts";
+import { type CachedAttachment, readCache } from "./cache.ts";
 import { configurationFiles, type PluginConfiguration, pluginsOf, readConfiguration } from "./configurations.ts";
 import { Containers } from "./evidence.ts";
 import { findHolders, type Holder } from "./holders.ts";
@@ -17,6 +17,8 @@ export interface Node {
   containers: Containers;
   /** What bridge left of pods that are gone. */
   leftovers: Leftover[];
+  /** What libcni remembers. */
+  cache: CachedAttachment[];
   /** Of files, then of what libcni remembers. */
   configurations: PluginConfiguration[];
 }
@@ -43,6 +45,7 @@ export function lookAtNode(): Node {
     holders,
     insides,
     containers,
+    cache,
     leftovers: findLeftovers(containers, insides, cache),
     configurations: [...configurationsInFiles(), ...cachedConfigurations(cache, pluginsOf)],
   };

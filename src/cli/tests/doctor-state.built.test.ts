@@ -1,6 +1,6 @@
 // podnic doctor on a node with state: what it finds, and what --fix takes away.
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { endPods, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
@@ -54,6 +54,14 @@ describe("podnic doctor", () => {
     expect(state()).toMatchObject([{ level: "ok" }]);
   });
 
+  it("--fix does not say at its end that --fix can fix what it could not", () => {
+    pod("grey");
+    endPods("grey");
+    sh(`rm -f ${RECORDS}/lock; mkdir ${RECORDS}/lock`);
+    expect(run(["doctor", "--fix"]).stdout).toMatch(/; podnic doctor --fix can fix 2\n$/);
+    expect(run(["doctor", "--fix", "--yes"]).stdout).toMatch(/; podnic doctor --fix did not fix 2\n$/);
+  });
+
   it("--fix removes files that are not valid records, which every call passes over", () => {
     pod("grey");
     writeFileSync(`${RECORDS}/net:other:net1.json`, '{"key":{"network":"net"},"bootId":"x","data":null}');
@@ -67,6 +75,70 @@ describe("podnic doctor", () => {
       [],
       ["net:c-grey:net1.json"],
     ]);
+  });
+
+  describe("a damaged record whose device may be in a pod", () => {
+    const file = `${RECORDS}/net:c-grey:net1.json`;
+    /** The first part of it. */
+    const cut = (): string => readFileSync(file, "utf8").slice(0, 400);
+    const results = "/var/lib/cni/results";
+    const keep = (): void => {
+      const cached = { kind: "cniCacheV1", networkName: "net", containerId: "c-grey", ifName: "net1" };
+      mkdirSync(results, { recursive: true });
+      writeFileSync(`${results}/net-c-grey-net1`, JSON.stringify({ ...cached, netns: "/run/netns/grey" }));
+    };
+    /** Exit status of --fix, what it removed, and what doctor says of records. */
+    const fix = (): unknown[] => {
+      const { fixed, findings } = json("doctor", "--fix", "--yes");
+      const said: { found: string; fixable: boolean }[] = findings;
+      const about = said.filter(({ found }) => found.includes("not a valid record"));
+      return [
+        fixed.map(({ kind }: { kind: string }) => kind).filter((kind: string) => kind === "record"),
+        about.map(({ found, fixable }) => [found.replace(/.*valid record, and /, ""), fixable]),
+        existsSync(file),
+      ];
+    };
+    const kept = (said: string): unknown[] => [[], [[said, false]], true];
+    const removed = [["record"], [], false];
+
+    it.each([
+      ["nothing says which pod it is", (): string => "{", (): void => {}],
+      ["its beginning says which pod it is", (): string => cut(), (): void => {}],
+      ["libcni knows which pod it is", (): string => "", keep],
+      ["it is empty, and its time is of an earlier boot", (): string => "", (): void => utimesSync(file, 1e6, 1e6)],
+    ])("stays while the pod lives: %s", (_, text, before) => {
+      pod("grey");
+      const left = text();
+      writeFileSync(file, left);
+      sh("ip -n grey link set net1 down; ip -n grey link set net1 name moved alias other; ip netns add empty");
+      before();
+      expect(fix()).toEqual(kept("moved in /run/netns/grey might be its device"));
+      endPods("grey");
+      // While nothing says which pod it was, the other namespaces that this machine has are in doubt, too.
+      if (left.length > 1 || before === keep) expect(fix()).toEqual(removed);
+    });
+
+    it("stays when its pod is gone, and the device is in another namespace", () => {
+      pod("grey");
+      writeFileSync(file, cut());
+      sh("ip netns add inner; ip -n grey link set net1 netns inner name x");
+      endPods("grey");
+      expect(fix()).toEqual(kept("x in /run/netns/inner might be its device"));
+      sh("ip -n inner link set x alias other");
+      expect(fix()).toEqual(removed);
+    });
+
+    it("goes when its pod has nothing that may be it, or it was written in an earlier boot", () => {
+      pod("grey");
+      pod("blue");
+      writeFileSync(file, cut());
+      const text = cut().replace(/"bootId":"[^"]*"/, '"bootId":"another"');
+      sh("ip -n grey link set net1 netns $$ name grey");
+      expect(fix()).toEqual(removed);
+      writeFileSync(file, text);
+      sh("ip link set grey netns grey name net1");
+      expect(fix()).toEqual(removed);
+    });
   });
 
   // Of the machine whose processes and cards are seen from a network namespace of its own, as in a node that is a container.

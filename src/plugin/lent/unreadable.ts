@@ -16,7 +16,7 @@ import { isLent, type Lender, type LoanData } from "./lender.ts";
 import { namespace } from "./shape.ts";
 
 /** The kernel makes these in each namespace, and moves them to none. */
-const FALLBACK = /^(tunl0|sit0|gre0|gretap0|erspan0|ip_vti0|ip6_vti0|ip6tnl0|ip6gre0)$/;
+export const FALLBACK = /^(tunl0|sit0|gre0|gretap0|erspan0|ip_vti0|ip6_vti0|ip6tnl0|ip6gre0)$/;
 
 /** The device that a configuration names, which may have been lent. */
 export interface Suspect {
@@ -95,7 +95,7 @@ function isThere(netns: string): boolean {
   return pod !== undefined && !sameNamespace(pod, ownNamespace());
 }
 
-interface Rest {
+export interface Rest {
   /** It was written before this boot. */
   isPast: boolean;
   /** So says its file's time alone, which a restored backup or a clock that was set may have changed. */
@@ -105,7 +105,7 @@ interface Rest {
 }
 
 /** The beginning of a record may be there, or all of one of a later version. */
-function readRest({ text, written }: Damaged): Rest {
+export function readRest({ text, written }: Pick<Damaged, "text" | "written">): Rest {
   const boot = /"bootId":"([^"]+)"/.exec(text)?.[1];
   const isKnown = boot !== undefined && bootId() !== "";
   const isPast = isKnown && boot !== bootId();
@@ -168,7 +168,7 @@ function cannotTell({ why, file }: Damaged, { path, names }: Place): Failure {
   const isNewer = why === "newer";
   const cure = isNewer
     ? "A later version of podnic wrote the record: install that version again, and repeat the DEL."
-    : "Move the device back by hand (ip link set dev NAME netns …), or remove the file if the device is not in the pod (podnic doctor --fix).";
+    : "Move the device back by hand (ip link set dev NAME netns …), or remove the file if the device is not in the pod.";
   return new Failure(
     "try again",
     `cannot tell whether the attachment's device is still in ${path}: its record ${isNewer ? "was written by a later version of podnic" : "is damaged"}`,
