@@ -245,6 +245,14 @@ const againstPolicy: Situation[] = [
     config: { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "shim0" },
     needs: ["plugin:macvlan"],
   },
+  ...(["macvlan", "host-device"] as const).map((type, n) => ({
+    id: `ATK-B6${"op"[n]}`,
+    what: `${type} with a veth whose other end is a port of a bridge that bridges.names does not list`,
+    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    policy: { names: [] },
+    config: { cniVersion: "1.0.0", name: "net1", type, ...(n === 0 ? { master: "ens5" } : { device: "ens5" }) },
+    needs: [`plugin:${type}`],
+  })),
   {
     id: "ATK-B3b",
     what: "a bridge to be made that bridges.names does not list",

@@ -378,6 +378,41 @@ const OTHERS: Situation[] = [
     setup: "ip link add mv0 link dev0 netns c1 type macvlan mode passthru; ip -n c1 link set mv0 up",
   },
   {
+    id: "ND-96",
+    what: "parent of a VLAN interface that is a port of a bridge (KubeVirt, OpenStack)",
+    refused: "is the lower device of dev0.7, a port of br0",
+    why: "the pod would read the frames of the bridge's other ports, and could cut them off",
+    setup:
+      "ip link set dev0 up; ip link add link dev0 name dev0.7 type vlan id 7; ip link add br0 up type bridge; ip link set dev0.7 up master br0",
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-97",
+    what: "as ND-96, as the master of a macvlan in passthru mode",
+    refused: "is the lower device of dev0.7, a port of br0",
+    why: "the pod would read the frames of the bridge's other ports",
+    setup:
+      "ip link set dev0 up; ip link add link dev0 name dev0.7 type vlan id 7; ip link add br0 up type bridge; ip link set dev0.7 up master br0",
+    mode: "passthru",
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-98",
+    what: "master of a macvlan that is a port of a bridge",
+    refused: "is the lower device of mv0, a port of br0",
+    why: "the pod would read the frames of the bridge's other ports, and could cut them off",
+    setup:
+      "ip link set dev0 up; ip link add mv0 link dev0 type macvlan mode passthru; ip link add br0 up type bridge; ip link set mv0 up master br0",
+  },
+  {
+    id: "ND-99",
+    what: "master of a macvlan on the host that has an address",
+    refused: "is the lower device of mv0, which has an address of this node",
+    why: "the pod would read the node's traffic, and could cut it off",
+    setup:
+      "ip link set dev0 up; ip link add mv0 link dev0 type macvlan mode bridge; ip link set mv0 up; ip address add 10.0.10.94/24 dev mv0",
+  },
+  {
     id: "ND-75",
     what: "device of the node's VXLAN (flannel, Calico)",
     refused: "carries this node's tunnel flannel.1 (kind vxlan)",

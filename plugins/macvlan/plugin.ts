@@ -3,7 +3,7 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { macOf, macSource, unicastMac, wantedMac } from "../../src/plugin/mac.ts";
-import { refuseNodeDevice, refuseToJoin, refuseToListen } from "../../src/plugin/node-device.ts";
+import { refuseToJoin, refuseToListen, refuseToShare } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
 import { gcUpper } from "../../src/plugin/upper/collect.ts";
@@ -73,7 +73,7 @@ const kind: UpperKind<MacvlanConfig> = {
   masterName: ({ config }) => config.master ?? "",
   refuse(call, master) {
     // passthru takes every frame of its master, so that the node loses the device.
-    if (modeOf(call) === "passthru") refuseNodeDevice(master.namespace.route, master.link);
+    if (modeOf(call) === "passthru") refuseToShare(master.namespace, master.link);
     else if (modeOf(call) === "source") refuseToListen(master.link);
     else refuseToJoin(master.link);
   },

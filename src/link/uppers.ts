@@ -1,8 +1,10 @@
-// Interfaces in other namespaces on top of a device of this namespace: the macvlan and ipvlan interfaces of running pods. No request lists
-// them here; they are listed only in their own namespaces. But each interface that is up makes the device receive the multicast groups that it
-// has joined, and the kernel counts the members.
+// Interfaces on top of a device of this namespace that the node or other pods use. No request lists those of other namespaces (the macvlan and
+// ipvlan interfaces of running pods) here; they are listed only in their own namespaces. But each interface that is up makes the device receive
+// the multicast groups that it has joined, and the kernel counts the members.
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
+import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
+import { listAddresses } from "./address.ts";
 import { findBeside } from "./beside.ts";
 import { IFF_UP, type Link, listLinks } from "./link.ts";
 import { isMadeOn } from "./master.ts";
@@ -16,20 +18,26 @@ const CHUNK = 16 * 1024;
 /** Of a node with some ten thousand interfaces. */
 const LIMIT = 4 * 1024 * 1024;
 
+/** What stands on a device, as far as this namespace shows it. */
+interface Uppers {
+  /** How often each multicast group was asked for on the device. */
+  users: Map<string, number>;
+  /** Interfaces of this namespace that stand on the device and are up. */
+  here: Link[];
+  links: Link[];
+}
+
 /**
- * Says which interface of another namespace stands on `link` and is up, in words; undefined: none. Of a device that is down there is nothing
- * that runs. `netnsPath`: a pod's namespace; those of the others are looked for beside it.
+ * Says which other interface would lose its connection without `link`, in words: one of another namespace that stands on it and is up, or one
+ * of this namespace that is in use (inUse). undefined: none. `netnsPath`: a pod's namespace; those of the others are looked for beside it.
  */
 export function othersOn(namespace: NetNs, link: Link, netnsPath: string): string | undefined {
-  if ((link.flags & IFF_UP) === 0) return undefined;
-  const users = usersOfGroups(link.index);
+  const uppers = uppersOn(namespace, link);
+  if (uppers === undefined) return undefined;
+  const { users, here } = uppers;
+  const used = inUse(namespace, uppers);
+  if (used !== undefined) return used;
   const all = users.get(ALL_HOSTS) ?? 0;
-  if (all <= 1) return undefined;
-  const links = listLinks(namespace.route);
-  const here = links.filter(({ parent, linkNetnsid, kind, flags }) => {
-    const stands = parent === link.index && linkNetnsid === undefined && kind !== "veth";
-    return stands && (flags & IFF_UP) !== 0;
-  });
   // The device asks once, some drivers and all kinds that stand on another device once more, for every group. The group of fewest is one of
   // the device's own or of a single interface on it.
   if (all > Math.min(...users.values()) + here.length) return "an interface in another namespace (macvlan or ipvlan)";
@@ -39,6 +47,42 @@ export function othersOn(namespace: NetNs, link: Link, netnsPath: string): strin
     listLinks(pod.route).find((each) => UPPERS.includes(each.kind) && isMadeOn(each, { link, namespace }, pod));
   const found = all > 1 + here.length ? findBeside(netnsPath, find) : undefined;
   return found && `${found.link.kind} ${found.link.name} in ${found.where}`;
+}
+
+/** The same for this namespace alone: for a pod that gets to read and write the frames of `link`, while what stands on it stays. */
+export function usedOn(namespace: NetNs, link: Link): string | undefined {
+  const uppers = uppersOn(namespace, link);
+  return uppers && inUse(namespace, uppers);
+}
+
+/** undefined: the device is down, so nothing that stands on it runs; or nobody but the device itself has asked for the group that all are in. */
+function uppersOn({ route }: NetNs, link: Link): Uppers | undefined {
+  if ((link.flags & IFF_UP) === 0) return undefined;
+  const users = usersOfGroups(link.index);
+  if ((users.get(ALL_HOSTS) ?? 0) <= 1) return undefined;
+  const links = listLinks(route);
+  return { users, here: standingOn(link, links), links };
+}
+
+function standingOn({ index }: Link, links: Link[]): Link[] {
+  return links.filter(({ parent, linkNetnsid, kind, flags }) => {
+    const stands = parent === index && linkNetnsid === undefined && kind !== "veth";
+    return stands && (flags & IFF_UP) !== 0;
+  });
+}
+
+/** A port (KubeVirt's and OpenStack's bridges have VLANs of a card as ports), or an interface that has an address of the node. */
+function inUse({ route }: NetNs, { here, links }: Uppers): string | undefined {
+  const above = [...here];
+  // Those that stand on these are added while the loop goes on: a link stands on one other, so it ends.
+  for (const upper of above) {
+    const master = upper.slaveKind === "vrf" ? undefined : links.find(({ index }) => index === upper.master);
+    if (master !== undefined) return `${upper.name}, a port of ${master.name}`;
+    if (listAddresses(route, upper.index).some(({ scope }) => scope === RT_SCOPE_UNIVERSE))
+      return `${upper.name}, which has an address of this node`;
+    above.push(...standingOn(upper, links));
+  }
+  return undefined;
 }
 
 /** How often each group was asked for on an interface. Columns of the file: index, name, users, global users, group. */

@@ -10,7 +10,7 @@ import type { LinkSettings } from "../link/settings.ts";
 import { isOpenInProcess } from "../link/snapshot.ts";
 import { tunnelOver } from "../link/tunnel.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
-import { othersOn } from "../link/uppers.ts";
+import { othersOn, usedOn } from "../link/uppers.ts";
 import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { isPciAddress, isUserspaceDriver, pciDriver, pciNetDirectory, placeOnHost } from "../sysfs/device.ts";
@@ -48,13 +48,22 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
   refuse(link, carrier.index === link.index ? `carries ${what}` : `is below ${carrier.name}, which carries ${what}`);
 }
 
-/** The same for a device that is about to leave the host for the pod of `netnsPath`: nothing of a running pod may stand on it. */
+/** The same for a device that is about to leave the host for the pod of `netnsPath`: nothing that the node or a running pod uses may stand on it. */
 export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
+  refuseUnlistedBridges(link);
   refuseNodeDevice(hostNs.route, link, routes);
   refuseFunctionOfOthers(link);
   const other = othersOn(hostNs, link, netnsPath);
   if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
+}
+
+/** And for a device whose frames a pod is to read and write, while it stays on the host. */
+export function refuseToShare(hostNs: NetNs, link: Link): void {
+  if (mayGo(link)) return;
+  refuseNodeDevice(hostNs.route, link);
+  const used = usedOn(hostNs, link);
+  if (used !== undefined) refuse(link, `is the lower device of ${used}`);
 }
 
 /**
@@ -139,13 +148,19 @@ export function refuseDenied(link: Link): void {
 }
 
 /**
- * The device and what its frames go to and come from as well: the kernel puts a macvlan on a macvlan directly on the master of that one. A VLAN is
- * a network of its own.
+ * The device and what its frames go to and come from as well: the kernel puts a macvlan on a macvlan directly on the master of that one, and the
+ * other end of a veth may be a port of a bridge. A VLAN is a network of its own.
  */
 function wiresOf(link: Link): Link[] {
-  const isUpper = ["macvlan", "macvtap", "ipvlan", "ipvtap"].includes(link.kind) && link.linkNetnsid === undefined;
-  const lower = isUpper ? getLink(ownNamespace().route, link.parent) : undefined;
-  return lower === undefined ? [link] : [link, ...wiresOf(lower)];
+  const { route } = ownNamespace();
+  if (link.linkNetnsid !== undefined) return [link];
+  if (["macvlan", "macvtap", "ipvlan", "ipvtap"].includes(link.kind)) {
+    const lower = getLink(route, link.parent);
+    return lower === undefined ? [link] : [link, ...wiresOf(lower)];
+  }
+  const far = isPair(link) ? getLink(route, link.parent) : undefined;
+  const master = far?.master ? getLink(route, far.master) : undefined;
+  return [link, far, master].filter((one) => one !== undefined);
 }
 
 /**
