@@ -4,7 +4,7 @@ import { happened, injection, likelyErrors, mayStayMute, type Point, parsePoints
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { conf, hostLocal, makeBridge } from "./bridge-shared.ts";
+import { conf, gc, hostLocal, makeBridge } from "./bridge-shared.ts";
 
 const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "program:nft"]);
 const broken = (id: string, requirement: string, expected: string, run: (t: Trial) => void) =>
@@ -82,11 +82,14 @@ const SOME = 6;
 function pointsOf(t: Trial, command: string, config: Config): Point[] {
   const run = t.call(command, config, { wrap: 'exec strace -f -o /run/case/trace "$@"' });
   t.equal(run.status, 0, run.stdout);
-  const all = parsePoints(t.read("/run/case/trace")).filter(
-    ({ syscall }) => !/^(exit|exit_group|clone)$/.test(syscall),
-  );
-  return all.filter((_, n) => Math.floor((n * SOME) / all.length) !== Math.floor(((n - 1) * SOME) / all.length));
+  return parsePoints(t.read("/run/case/trace")).filter(({ syscall }) => !/^(exit|exit_group|clone)$/.test(syscall));
 }
+
+const some = (all: Point[]): Point[] =>
+  all.filter((_, n) => Math.floor((n * SOME) / all.length) !== Math.floor(((n - 1) * SOME) / all.length));
+
+/** After each request to the kernel about links, addresses and rules. */
+const answers = (all: Point[]): Point[] => all.filter(({ syscall }) => /^recv(from|msg)$/.test(syscall));
 
 /** Runs `test` with each of some points: how to interrupt the call there, as `wrap`. */
 function atPoints(
@@ -95,6 +98,7 @@ function atPoints(
   config: Config,
   what: (point: Point) => string | undefined,
   test: (wrap: string, point: Point) => void,
+  choose = some,
 ): void {
   makeBridge(t);
   t.sh("mkdir -p /run/case");
@@ -102,7 +106,7 @@ function atPoints(
   t.add(config);
   t.silent("DEL", config);
   if (command === "DEL") t.add(config);
-  const points = pointsOf(t, command, config);
+  const points = choose(pointsOf(t, command, config));
   if (command === "ADD") t.silent("DEL", config);
   let reached = 0;
   for (const point of points) {
@@ -160,6 +164,23 @@ export const bridgeBurden: CaseTable = {
     broken("B-93b", "a kill is undone", "ADD killed at 6 system calls, DEL without a namespace: nothing left", (t) =>
       killAdd(t, undefined),
     ),
+    broken("B-93c", "GC finds what a killed ADD left", "ADD killed after each request, GC: nothing left", (t) => {
+      const config = conf({ isGateway: true, ...hostLocal() });
+      let before: ReturnType<Trial["picture"]> | undefined;
+      atPoints(
+        t,
+        "ADD",
+        config,
+        () => "signal=KILL",
+        (wrap, point) => {
+          before ??= t.picture();
+          t.call("ADD", config, { wrap });
+          t.silent("GC", ...gc(config));
+          leftNothing(t, before, `a kill at ${inWords(point)}`);
+        },
+        answers,
+      );
+    }),
     broken("B-94", "DEL repeats", "DEL killed at 6 system calls, DEL: nothing left", (t) => {
       let before: ReturnType<Trial["picture"]> | undefined;
       atPoints(

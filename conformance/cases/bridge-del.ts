@@ -231,6 +231,27 @@ export const bridgeDel: CaseTable = {
       },
       ["plugin:host-device"],
     ),
+    one(
+      "B-91d",
+      "H",
+      "GC of a network with a long name",
+      "its port goes, that of a name that begins alike stays",
+      (t) => {
+        const name = (end: string) => "n".repeat(200) + end;
+        const ids = ["a", "b"].map((letter) => ({ CNI_CONTAINERID: letter.repeat(64) }));
+        t.netns("c2");
+        t.add({ ...conf(hostLocal()), name: name("1") }, { set: ids[0]! });
+        const other = { set: { ...ids[1]!, CNI_NETNS: "/run/netns/c2" }, ns: "c2" };
+        const config = { ...conf(hostLocal("10.62.0.0/24")), name: name("2") };
+        const prevResult = t.add(config, other);
+        t.silent("GC", ...gc({ ...conf(hostLocal()), name: name("1") }));
+        t.gone();
+        t.leaseCount(0, name("1"));
+        t.silent("CHECK", { ...config, prevResult }, { set: other.set });
+        t.silent("DEL", config, { set: other.set });
+        t.equal(ports(t).length, 0, "ports");
+      },
+    ),
     one("B-92", "H", "GC of another network", "nothing of this one is touched", (t) => {
       t.add(conf(hostLocal()));
       const before = t.picture();

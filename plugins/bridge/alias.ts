@@ -1,10 +1,10 @@
 // The alias of a port: it identifies the owner of the port, and lists what ADD created for it.
 import type { Attachment } from "../../src/cni/plugin.ts";
-import { idInAlias } from "../../src/plugin/hash.ts";
+import { idInAlias, networkCut } from "../../src/plugin/hash.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 
-/** IFALIASZ without its NUL. */
-const ALIAS_MAX = 255;
+/** IFALIASZ without its NUL, in bytes: the name of an interface, of 15 bytes, may have 10 more of them than letters. */
+const ALIAS_MAX = 245;
 
 /** Handles of the rules of nf_tables that ADD made for an attachment. Hints: a rule may have another handle by now, or be gone. */
 export interface Rules {
@@ -27,17 +27,26 @@ export interface Marks {
   promiscuous?: boolean;
 }
 
-/**
- * Says on a port whose it is, and which rules ADD made, if that is known: DEL then need not look for them among those of all pods. undefined:
- * too long for an alias, and the name must do.
- */
-export function portAlias({ network, containerId, ifName }: Attachment, marks: Marks = {}): string | undefined {
-  const alias = `${aliasPrefix}${network}:${idInAlias(containerId)}:${ifName}`;
+/** Says on a port whose it is, and which rules ADD made, if that is known: DEL then need not look for them among those of all pods. */
+export function portAlias(attachment: Attachment, marks: Marks = {}): string {
+  const full = fullAlias(attachment);
+  const alias = full.length <= ALIAS_MAX ? full : cutAlias(attachment);
   const words = inWords(marks);
   const whole = words === "" ? alias : `${alias}:${words}`;
-  if (whole.length <= ALIAS_MAX) return whole;
-  return alias.length <= ALIAS_MAX ? alias : undefined;
+  return whole.length <= ALIAS_MAX ? whole : alias;
 }
+
+function fullAlias({ network, containerId, ifName }: Attachment): string {
+  return `${aliasPrefix}${network}:${idInAlias(containerId)}:${ifName}`;
+}
+
+/** 216 letters at most. */
+function cutAlias(attachment: Attachment): string {
+  return fullAlias({ ...attachment, network: networkCut(attachment.network) });
+}
+
+/** Versions before this gave a port of such an attachment no alias. */
+export const hadNoAlias = (attachment: Attachment): boolean => fullAlias(attachment).length > ALIAS_MAX;
 
 function inWords({ rules, promiscuous = false }: Marks): string {
   const words = promiscuous ? [PROMISCUOUS] : [];
@@ -49,7 +58,7 @@ function inWords({ rules, promiscuous = false }: Marks): string {
   return words.join();
 }
 
-/** Whose port this is, by its alias; the container's ID may be cut (idInAlias). */
+/** Whose port this is, by its alias; the container's ID may be cut (idInAlias), and the network's name (networkCut). */
 export function ownerOf(alias: string): Attachment | undefined {
   const [prefix, network, containerId, ifName, rules, ...more] = alias.split(":");
   if (`${prefix}:` !== aliasPrefix || !network || !containerId || !ifName || more.length > 0) return undefined;
@@ -80,6 +89,7 @@ function wordsOf(alias: string): string[] {
 
 /** The alias is that of a port of this attachment. */
 export function isAliasOf(alias: string, attachment: Attachment): boolean {
-  const whose = portAlias(attachment);
-  return whose !== undefined && (alias === whose || alias.startsWith(`${whose}:`));
+  const isWith = (whose: string): boolean => alias === whose || alias.startsWith(`${whose}:`);
+  const full = fullAlias(attachment);
+  return isWith(full) || (full.length > ALIAS_MAX && isWith(cutAlias(attachment)));
 }

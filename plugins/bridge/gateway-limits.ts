@@ -12,6 +12,7 @@ import { devicesOf, lookUpRoute, relevantRoutes, WIDE } from "../../src/link/rou
 import { describeRoute, usedByNode } from "../../src/link/uplink.ts";
 import { RT_SCOPE_LINK, RTN_UNICAST } from "../../src/netlink/constants.ts";
 import { isListed } from "../../src/plugin/device-list.ts";
+import { isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { ownerOf } from "./alias.ts";
 
 const FILE = "/etc/cni/podnic.json";
@@ -144,7 +145,7 @@ export function refuseToTake(
   if (isListed(bridge, policy().bridges.forceAddress)) return;
   for (const port of listLinksOfKind(ownNamespace().route, "veth")) {
     const owner = port.master === bridge.index ? ownerOf(port.alias) : undefined;
-    if (owner === undefined || owner.network === attachment.network || !isUser(port)) continue;
+    if (owner === undefined || isNetworkInAlias(owner.network, attachment.network) || !isUser(port)) continue;
     throw new Failure(
       "invalid config",
       `forceAddress: network ${owner.network} has pods on ${bridge.name}, whose gateway may be ${formatPrefix(removed)}`,

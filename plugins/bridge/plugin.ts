@@ -26,7 +26,7 @@ import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
 import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
-import { idInAlias, isCut } from "../../src/plugin/hash.ts";
+import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
@@ -77,12 +77,13 @@ function add(call: Call<BridgeConfig>): Result {
   const planned = early && plan(early, there);
   // The gateway's interface in a VLAN: ADD makes it last, and it goes after the port.
   call.transaction.onRollback("remove the gateway", () => removeGateway(call));
-  const { on, pair } = attach(call, pod, there);
+  const attached = attach(call, pod, there);
+  const { on, pair } = attached;
   // Before the port is up, whose alias then says which rules there are.
   const rules = wantsMasquerade(call)
     ? early && allKnown(masquerade(call, early.ips), early.ips.length)
     : { masquerade: [] };
-  setUpPort(call, on, pair, rules);
+  setUpPort(call, attached, rules);
   // The port knows its other end.
   const { parent: index } = pair.port;
   if (index === 0) throw disappeared(ifName);
@@ -128,15 +129,23 @@ function optionsOf({ config, ...call }: Call<BridgeConfig>): ConfigureOptions {
 /** A bridge may be removed between two of our requests: then it is made again. */
 const TRIES = 5;
 
-function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined): { on: Bridge; pair: Pair } {
+interface Attached {
+  on: Bridge;
+  pair: Pair;
+  /** The port's alias has the mark of promiscMode. */
+  promiscuous: boolean;
+}
+
+function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined): Attached {
   for (let tries = 0; tries < TRIES; tries++) {
     const on = bridgeFor(call, tries === 0 ? found : undefined);
-    const pair = on && makePair(call, pod, on);
+    const promiscuous = on !== undefined && call.config.promiscMode === true && needsMark(on);
+    const pair = on && makePair(call, pod, on, { promiscuous });
     if (on === undefined || pair === undefined) continue;
     checkMtuAgain(call, on);
     // One with a small MTU has no IPv6, and may get it with the MTU of this port, which is not up yet.
     if (isOurs(on) && on.acceptRa === undefined) ignoreAdvertisements(on.name);
-    return { on, pair };
+    return { on, pair, promiscuous };
   }
   throw new Failure(
     "try again",
@@ -149,7 +158,8 @@ function attach(call: Call<BridgeConfig>, pod: NetNs, found: Bridge | undefined)
  * The port is what it is to be, and up, before the pod's end is: no frame passes that should not. `known`: the rules that there are; undefined
  * when others will come.
  */
-function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, known: Rules | undefined): void {
+function setUpPort(call: Call<BridgeConfig>, { on, pair, promiscuous }: Attached, known: Rules | undefined): void {
+  const { port, mac } = pair;
   const { config } = call;
   const { route } = ownNamespace();
   const { index } = port;
@@ -164,7 +174,6 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, kn
   if (vlans !== undefined || Object.keys(attributes).length > 0)
     beginSetPort(route, index, attributes, vlans?.ranges ?? []);
   if (away.length > 0) beginDeleteVlans(route, index, away);
-  const promiscuous = config.promiscMode === true && needsMark(on);
   const marks: Marks = { rules, promiscuous };
   const alias = portAlias(call.attachment, marks);
   beginBringUp(route, index, alias, true);
@@ -178,11 +187,11 @@ function setUpPort(call: Call<BridgeConfig>, on: Bridge, { port, mac }: Pair, kn
     beginBringUp(route, index, alias, false);
     route.run();
   } else if (raised !== undefined) throw raised;
-  if (promiscuous && alias !== undefined && isPromiscuous(alias)) settlePromiscuity(on.index);
+  if (promiscuous && isPromiscuous(alias)) settlePromiscuity(on.index);
   else if (promiscuous) setLink(route, on.index, { promisc: true });
   if (pinned === undefined) return;
   // It may make rules, of which the alias must not say that there are none.
-  setLink(route, index, { alias: portAlias(call.attachment, { ...marks, rules: undefined }) ?? "" });
+  setLink(route, index, { alias: portAlias(call.attachment, { ...marks, rules: undefined }) });
   pinnedElsewhere(call, on, port, mac, pinned);
 }
 
@@ -281,7 +290,7 @@ function gc(call: Call<BridgeConfig>): void {
   cleanup.attempt(() => {
     for (const link of listLinksOfKind(ownNamespace().route, "veth")) {
       const owner = ownerOf(link.alias);
-      if (owner?.network !== network || isValidAttachment(valid, owner)) continue;
+      if (owner === undefined || !isNetworkInAlias(owner.network, network) || isValidAttachment(valid, owner)) continue;
       kept.push(owner);
       cleanup.attempt(() => {
         if (isPortOf(link, owner)) deletePort(link);

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { isAliasOf, isPromiscuous, ownerOf, portAlias, rulesOf } from "./alias.ts";
 import { kubevirtName, macMark, portNames } from "./port.ts";
 import { vlanInterfaceName } from "./vlan-gateway.ts";
@@ -17,10 +18,9 @@ it("a port's MAC address repeats its name", () => {
   expect(macMark("veth0a1b2c3d")).toBe("fe:0a:1b:2c:3d:");
 });
 
-it("a port's alias says whose it is, unless it would be too long", () => {
+it("a port's alias says whose it is", () => {
   expect(portAlias(attachment)).toBe("podnic:net1:ctr-1:eth0");
   expect(ownerOf("podnic:net1:ctr-1:eth0")).toEqual(attachment);
-  expect(portAlias({ ...attachment, network: "n".repeat(240) })).toBeUndefined();
   for (const other of ["", "podnic:bridge", "podnic:net1:ctr-1", "podnic:net1:ctr-1:eth0:", "other:net1:ctr-1:eth0"])
     expect(ownerOf(other)).toBeUndefined();
 });
@@ -48,8 +48,8 @@ it("a port's alias says which rules ADD made, or that it made none", () => {
   expect(isPromiscuous("podnic:net1:ctr-1:eth0:-")).toBe(false);
   expect(isAliasOf("podnic:net1:ctr-1:eth01", attachment)).toBe(false);
   // It says nothing rather than half of it.
-  const long = { ...attachment, network: "n".repeat(235) };
-  expect(portAlias(long, { rules: { masquerade: [12] } })).toBe(portAlias(long));
+  const long = { ...attachment, network: "n".repeat(225) };
+  expect(portAlias(long, { rules: { masquerade: [12345678] } })).toBe(portAlias(long));
   for (const other of [
     "podnic:net1:ctr-1:eth0:x",
     "podnic:net1:ctr-1:eth0:m",
@@ -57,6 +57,25 @@ it("a port's alias says which rules ADD made, or that it made none", () => {
     "podnic:net1:ctr-1:eth0:p,",
   ])
     expect([ownerOf(other), rulesOf(other)]).toEqual([undefined, undefined]);
+});
+
+it("a network's name that leaves no room in an alias is cut, and the alias is found by the whole name", () => {
+  const long = (network: string, id = 64) => ({ network, containerId: "c".repeat(id), ifName: "名名名名名" });
+  const [one, other] = [long(`${"n".repeat(250)}1`), long(`${"n".repeat(250)}2`)];
+  const rules = { masquerade: [4294967295], jump: 4294967295 };
+  const alias = portAlias(one, { promiscuous: true, rules });
+  expect(rulesOf(alias)).toEqual(rules);
+  expect(isNetworkInAlias(ownerOf(alias)!.network, one.network)).toBe(true);
+  expect(isNetworkInAlias(ownerOf(alias)!.network, other.network)).toBe(false);
+  expect([isAliasOf(alias, one), isAliasOf(alias, other)]).toEqual([true, false]);
+  // As versions before wrote it.
+  const whole = long("n".repeat(175));
+  const full = `podnic:${whole.network}:${whole.containerId}:${whole.ifName}`;
+  expect(full.length).toBeGreaterThan(portAlias(whole).length);
+  expect([isAliasOf(full, whole), isAliasOf(portAlias(whole), whole)]).toEqual([true, true]);
+  for (const network of ["n", "n".repeat(100), "n".repeat(1000)])
+    for (const id of [1, 64, 128, 1000])
+      expect(new TextEncoder().encode(portAlias(long(network, id), { rules })).length).toBeLessThanOrEqual(255);
 });
 
 it("knows what KubeVirt makes of a name", () => {

@@ -17,7 +17,7 @@ import { isLent, isLentDevice } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
-import { isAliasOf, isPromiscuous, portAlias, type Rules, rulesOf } from "./alias.ts";
+import { hadNoAlias, isAliasOf, isPromiscuous, type Marks, portAlias, type Rules, rulesOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { randomMac } from "./find.ts";
@@ -40,7 +40,7 @@ export function hash(text: string): string {
   return hash32(text).toString(16).padStart(8, "0");
 }
 
-/** Begins the MAC address of a port: its name again. A port that ADD had no time to write an alias on is known by it. */
+/** Begins the MAC address of a port: its name again. A port whose alias is missing is known by it. */
 export function macMark(name: string): string {
   return `${HIGH_MAC.toString(16)}:${name.slice(-8).replace(/../g, "$&:")}`;
 }
@@ -52,17 +52,20 @@ export interface Pair {
 }
 
 /**
- * Makes the pair, both ends down. It is gone again when the transaction is rolled back. undefined: the bridge has just been removed,
- * and nothing was made.
+ * Makes the pair, both ends down, with an alias from its first moment. It is gone again when the transaction is rolled back. undefined: the
+ * bridge has just been removed, and nothing was made.
  */
-export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge): Pair | undefined {
+export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge, marks: Marks): Pair | undefined {
   const { route } = ownNamespace();
   const mac = wantedMac(call) || randomMac();
   const mtu = call.config.mtu || bridge.mtu;
   const far = { name: call.attachment.ifName, mac, mtu, netns: pod.fd };
+  const alias = portAlias(call.attachment, marks);
   for (const name of portNames(call.attachment)) {
+    // The request for the alias names the link, and must not find another's.
+    if (getLink(route, name) !== undefined) continue;
     try {
-      addPair(route, { name, mac: macMark(name) + randomMac().slice(-2), mtu, master: bridge.index }, far);
+      addPair(route, { name, mac: macMark(name) + randomMac().slice(-2), mtu, master: bridge.index, alias }, far);
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => void deletePorts(call));
@@ -122,15 +125,15 @@ function deleteByName(name: string): void {
 }
 
 /**
- * A port whose alias says so; or one with our name, a MAC address as ADD gives, and no alias, which nobody has seen up: the kernel takes no
- * alias with the request that makes a link, and ADD may have ended before the next one.
+ * A port whose alias says so; or one with our name, a MAC address as ADD gives, and no alias, which nobody has seen up: earlier versions wrote the
+ * alias later, and an ADD may have ended before that; or not at all when it was too long.
  */
 function isOwn(link: Link, attachment: Attachment): boolean {
   if (link.kind !== "veth") return false;
   if (isAliasOf(link.alias, attachment)) return true;
   if (!portNames(attachment).includes(link.name) || link.alias !== "") return false;
   if (!link.mac.startsWith(macMark(link.name))) return false;
-  return portAlias(attachment) === undefined || (link.flags & IFF_UP) === 0;
+  return hadNoAlias(attachment) || (link.flags & IFF_UP) === 0;
 }
 
 /**
@@ -235,7 +238,8 @@ export function deletePorts(call: Call<BridgeConfig>): Rules | undefined {
  */
 export function isPortOf(link: Link, owner: Attachment): boolean {
   if (link.slaveKind === "bridge") return true;
-  const isNamed = isCut(owner.containerId) ? NAME.test(link.name) : portNames(owner).includes(link.name);
+  const isSomeCut = isCut(owner.containerId) || isCut(owner.network);
+  const isNamed = isSomeCut ? NAME.test(link.name) : portNames(owner).includes(link.name);
   return isNamed && !isLentDevice(link);
 }
 

@@ -81,9 +81,15 @@ export interface NewEnd {
 /**
  * Creates a veth pair, both ends down: `near` as a port of a bridge, `far` under its final name in its final namespace. All or nothing: a
  * bridge that is gone (EINVAL), one that is none (EOPNOTSUPP), one that is full (EXFULL), and a name that is taken on either side (EEXIST)
- * leave nothing.
+ * leave nothing. The kernel takes no alias with the request that makes a link: another one in the same send gives it. The kernel executes both
+ * before send(2) returns, so that nobody is killed in between; and after a refusal of the first one it finds no link, unless somebody made one of
+ * this name a moment ago.
  */
-export function addPair(route: RouteSocket, near: NewEnd & { master: number }, far: NewEnd & { netns: number }): void {
+export function addPair(
+  route: RouteSocket,
+  near: NewEnd & { master: number; alias: string },
+  far: NewEnd & { netns: number },
+): void {
   const [nearMac, farMac] = [hardwareAddress(near.mac), hardwareAddress(far.mac)];
   const operation = `ip link add ${near.name} master ${near.master} type veth peer ${far.name}`;
   const peer = { address: farMac, mtu: far.mtu, netNsFd: far.netns, name: far.name };
@@ -95,7 +101,10 @@ export function addPair(route: RouteSocket, near: NewEnd & { master: number }, f
     name: near.name,
     linkInfo: { kind: "veth", data: { peer } },
   });
-  route.run();
+  const { name, alias } = near;
+  writeLink(route.begin(`ip link set ${name} alias "${alias}"`, c.RTM_NEWLINK, 0), 0, 0, 0, { name, alias });
+  const [refusal] = route.runEach();
+  if (refusal !== undefined) throw refusal;
 }
 
 /** Creates a veth pair in one namespace, both ends down: `port` as a port of a bridge. */
@@ -124,8 +133,8 @@ export function addVlanDevice(route: RouteSocket, parent: number, name: string, 
  * Begins: the link is up, has this alias, and makes up no IPv6 address of its own. A port of a bridge needs none, and the packets that come with
  * one would go to the pod. False for `quiet` where the kernel does not support IPv6.
  */
-export function beginBringUp(route: RouteSocket, index: number, alias: string | undefined, quiet: boolean): void {
-  const writer = route.begin(`ip link set ${index} addrgenmode none alias "${alias ?? ""}" up`, c.RTM_NEWLINK, 0);
+export function beginBringUp(route: RouteSocket, index: number, alias: string, quiet: boolean): void {
+  const writer = route.begin(`ip link set ${index} addrgenmode none alias "${alias}" up`, c.RTM_NEWLINK, 0);
   writeLink(writer, index, c.IFF_UP, c.IFF_UP, { alias });
   if (quiet) beQuiet(writer);
 }

@@ -29,12 +29,25 @@ function mix(hash: number): number {
 /** Of an ID in an alias, which has room for 255 characters in all. Runtimes' have 64. */
 const LONGEST_ID = 128;
 
+/** Of a network's name in an alias that has no room for the whole. */
+const LONGEST_CUT_NETWORK = 64;
+
 /** A container's ID in the alias of a link. "~" is in no ID. */
 export function idInAlias(containerId: string): string {
-  if (containerId.length <= LONGEST_ID) return containerId;
-  const hash = hash32(containerId).toString(16).padStart(8, "0");
-  return `${containerId.slice(0, LONGEST_ID - 9)}~${hash}`;
+  return containerId.length <= LONGEST_ID ? containerId : cut(containerId, LONGEST_ID);
 }
 
-/** An ID that was too long for an alias: it cannot be told from that. */
-export const isCut = (idOfAlias: string): boolean => idOfAlias.includes("~");
+/** A network's name in an alias that would be too long with the whole of it. "~" is in no name of a network. */
+export const networkCut = (network: string): string => cut(network, LONGEST_CUT_NETWORK);
+
+/** The name in an alias is that of this network, whole or cut. */
+export function isNetworkInAlias(nameInAlias: string, network: string): boolean {
+  return nameInAlias === network || (isCut(nameInAlias) && nameInAlias === networkCut(network));
+}
+
+function cut(text: string, length: number): string {
+  return `${text.slice(0, length - 9)}~${hash32(text).toString(16).padStart(8, "0")}`;
+}
+
+/** An ID, or a name, that was too long for an alias: it cannot be told from that. */
+export const isCut = (inAlias: string): boolean => inAlias.includes("~");

@@ -31,7 +31,7 @@ beforeEach(() => {
 function pair(master = getLink(route, "br0")!.index): void {
   addPair(
     route,
-    { name: "vethcafe0001", mac: "fe:00:00:00:00:01", mtu: 1400, master },
+    { name: "vethcafe0001", mac: "fe:00:00:00:00:01", mtu: 1400, master, alias: "first" },
     { name: "eth0", mac: POD_MAC, mtu: 1400, netns: pod.fd },
   );
 }
@@ -172,7 +172,7 @@ describe("a port", () => {
 
   it("the pod's end makes up no address when it is silenced", () => {
     silence(pod.route, getLink(pod.route, "eth0")!.index);
-    beginBringUp(route, index, undefined, false);
+    beginBringUp(route, index, "mine", false);
     route.run();
     sh("ip -n pod link set eth0 up; sleep 0.1");
     expect(ipJson("-n pod address show eth0")[0].addr_info).toEqual([]);

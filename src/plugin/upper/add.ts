@@ -68,8 +68,7 @@ function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, ma
   );
   if (request.bcqueuelen !== undefined && link.bcqueuelen !== request.bcqueuelen)
     throw queueIgnored(request.bcqueuelen);
-  const alias = ownerAlias(call);
-  if (alias !== undefined) setLink(pod.route, link.index, { alias });
+  setLink(pod.route, link.index, { alias: ownerAlias(call) });
   return link;
 }
 

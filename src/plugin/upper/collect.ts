@@ -5,7 +5,7 @@ import type { Attachment, Call } from "../../cni/plugin.ts";
 import { deleteLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { lookQuietly, seeNamespaces } from "../../link/visible.ts";
 import { log } from "../../log.ts";
-import { isCut } from "../hash.ts";
+import { isCut, isNetworkInAlias } from "../hash.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
 
 /** Removes what attachments of this network have that are not valid any more. What cannot be removed keeps its lease. */
@@ -39,8 +39,9 @@ export function gcUpper(kind: string, call: Call): void {
  * another network, and loses its own interface by that; it cannot write another pod's.
  */
 function staleOwner({ index, alias }: Link, { attachment: { network }, validAttachments }: Call): string | undefined {
-  const prefix = `${aliasPrefix}${network}:`;
-  if (!hasMark(index) || !alias.startsWith(prefix)) return undefined;
+  if (!hasMark(index) || !alias.startsWith(aliasPrefix)) return undefined;
+  const end = alias.indexOf(":", aliasPrefix.length);
+  if (end < 0 || !isNetworkInAlias(alias.slice(aliasPrefix.length, end), network)) return undefined;
   const isIts = (valid: Pick<Attachment, "containerId" | "ifName">) => ownIndex({ network, ...valid }) === index;
-  return validAttachments.some(isIts) ? undefined : alias.slice(prefix.length);
+  return validAttachments.some(isIts) ? undefined : alias.slice(end + 1);
 }

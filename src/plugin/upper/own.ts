@@ -10,7 +10,7 @@ import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { namespaceNumber } from "../../netlink/nsid.ts";
 import { wasAdded } from "../added.ts";
-import { hashWords, idInAlias } from "../hash.ts";
+import { hashWords, idInAlias, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere } from "./moved.ts";
@@ -20,10 +20,15 @@ type Upper = Pick<UpperKind<UpperConfig>, "kind" | "ownMac">;
 /** Begins the alias of a link that is ours. */
 export const aliasPrefix = "podnic:";
 
-/** The mark in words, for the operator and for links whose index the kernel has changed. undefined: too long for an alias (IFALIASZ). */
-export function ownerAlias({ attachment }: Call): string | undefined {
-  const alias = `${aliasPrefix}${attachment.network}:${idInAlias(attachment.containerId)}`;
-  return alias.length <= 255 ? alias : undefined;
+/** IFALIASZ without its NUL. */
+const ALIAS_MAX = 255;
+
+/** The mark in words, for the operator and for links whose index the kernel has changed. */
+export function ownerAlias({ attachment }: Pick<Call, "attachment">): string {
+  const { network } = attachment;
+  const id = idInAlias(attachment.containerId);
+  const alias = `${aliasPrefix}${network}:${id}`;
+  return alias.length <= ALIAS_MAX ? alias : `${aliasPrefix}${networkCut(network)}:${id}`;
 }
 
 /** Indices from here on are marks. The kernel counts up from 1. */
