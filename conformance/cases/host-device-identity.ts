@@ -45,6 +45,18 @@ const dressed = (t: Trial, name: string): unknown[] => {
   return [name, mac, mtu, up];
 };
 
+const POOL = { type: "host-local", ranges: [[{ subnet: "198.18.79.0/28" }]] };
+
+/** ADD, then what the Go plugin does of DEL, and of the ADD of `second` in the same pod as net7. The record of the first ADD is left. */
+function givenOn(t: Trial, ipam?: object): { device: string; conf: Config } {
+  const device = t.freshDevice();
+  const conf = config("1.1.0", ipam === undefined ? { device } : { device, ipam });
+  t.add(conf);
+  t.sh(`rm -f /var/lib/cni/networks/${conf.name}/198*; ip -n c1 link set eth0 down; ip -n c1 link set eth0 netns $$ name ${device}
+    ip link set ${device} alias ${device}; ip link set ${device} netns c1 name net7; ip -n c1 address add 198.18.79.9/28 dev net7`);
+  return { device, conf };
+}
+
 /** The one device of the host that says what it was called. */
 const spareOf = (t: Trial): string =>
   t.sh("grep -l 'was ' /sys/class/net/dev*/ifalias 2>/dev/null | cut -d/ -f5; true").trim();
@@ -736,6 +748,102 @@ export const hostDeviceIdentity: CaseTable = {
         t.equal(t.sh(`ls ${RECORDS} | grep json || true`).trim(), "", "records left");
       },
     ),
+    ...(
+      [
+        ["a", "the pod changed the alias: it comes back under its name", "alias other"],
+        ["b", "the pod removed the alias: the same", 'alias ""'],
+      ] as const
+    ).map(([letter, how, change]) =>
+      one(`HDI-44${letter}`, "H", RULE, `a virtual device without a record, as of the Go plugin: ${how}`, (t) => {
+        const device = t.freshDevice();
+        const { mac } = t.link(device, "")!;
+        const conf = config("1.0.0", { device, ipam: POOL });
+        t.add(conf);
+        t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link set eth0 ${change}`);
+        t.silent("DEL", conf);
+        t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
+        t.gone("eth0");
+        t.leaseCount(0, conf.name as string);
+      }),
+    ),
+    one(
+      "HDI-44c",
+      "H",
+      RULE,
+      "the same, and nothing tells whether the pod made what has its name: E(11), all stays; OK when the pod is gone",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device, ipam: POOL });
+        t.add(conf);
+        t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link del eth0; ip -n c1 link add eth0 type veth peer name wire`);
+        t.refused("DEL", conf, [11]);
+        t.present("eth0");
+        t.leaseCount(1, conf.name as string);
+        t.sh("ip netns del c1");
+        t.silent("DEL", conf);
+        t.leaseCount(0, conf.name as string);
+      },
+    ),
+    one(
+      "HDI-44d",
+      "H",
+      RULE,
+      "DEL again, with prevResult, when another pod has the device and the pod has made an interface of its own: OK, both stay",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh("ip netns add c2");
+        const conf = config("1.0.0", { device });
+        const prevResult = t.add(conf);
+        t.silent("DEL", { ...conf, prevResult });
+        t.add(conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+        t.sh(`ip -n c1 link add eth0 type veth peer name wire; ip -n c1 link set eth0 alias ${device}`);
+        t.silent("DEL", { ...conf, prevResult });
+        t.present("eth0");
+        t.present("eth0", "c2");
+      },
+    ),
+    one(
+      "HDI-45a",
+      "H",
+      RULE,
+      "DEL and GC of what the Go plugin's DEL ended, when another attachment of the pod has the device by its lease: it stays there",
+      (t) => {
+        const { conf } = givenOn(t, POOL);
+        t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "second\r\nnet7");
+        const kept = t.sh(`cat ${RECORDS}/*.json 2>/dev/null || true`);
+        t.silent("DEL", conf);
+        t.present("net7");
+        t.write(`${RECORDS}/cni-plugin-host-device-test:ctr-1:eth0.json`, kept);
+        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [{ containerID: "second", ifname: "net7" }] });
+        t.present("net7");
+        t.leaseCount(1, conf.name as string);
+      },
+    ),
+    one("HDI-45b", "H", RULE, "the same by the result that libcni keeps", (t) => {
+      const { conf } = givenOn(t);
+      const kept = { kind: "cniCacheV1", containerId: "second", ifName: "net7", netns: "/run/netns/c1" };
+      t.write("/var/lib/cni/results/cni-plugin-host-device-test-second-net7", JSON.stringify(kept));
+      t.silent("DEL", conf);
+      t.present("net7");
+    }),
+    one("HDI-45c", "H", RULE, "the pod gave its device that name, and its lease is still there: it comes back", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.0.0", { device, ipam: POOL });
+      t.add(conf);
+      t.sh(
+        "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name net7; ip -n c1 address add 198.18.79.9/28 dev net7",
+      );
+      t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "second\r\nnet7");
+      t.silent("DEL", conf);
+      returned(t, device, "net7");
+    }),
+    one("HDI-45d", "H", RULE, "DEL of the attachment that has the device by now: it comes back", (t) => {
+      const { conf, device } = givenOn(t, POOL);
+      t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "second\r\nnet7");
+      t.silent("DEL", conf, { set: { CNI_CONTAINERID: "second", CNI_IFNAME: "net7" } });
+      returned(t, device, "net7");
+      t.leaseCount(0, conf.name as string);
+    }),
     one(
       "HDI-17",
       "H",

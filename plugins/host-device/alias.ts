@@ -2,21 +2,25 @@
 // can set an alias, and can create links that have one. Without a record, podnic therefore returns a device by its alias only if it is a
 // physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod.
 
-import type { Call } from "../../src/cni/plugin.ts";
+import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
+import { SystemError } from "../../src/host/host.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
 import { isNamed, moveBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
-import { wasAdded } from "../../src/plugin/added.ts";
+import { NetlinkError } from "../../src/netlink/errors.ts";
+import { hasResult, wasAdded } from "../../src/plugin/added.ts";
+import { whereIs } from "../../src/plugin/lent/give-back.ts";
+import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
-import { addressOf, type Selection } from "./find.ts";
-import { hostDeviceLender } from "./record.ts";
+import { addressOf, describe, isMeant, isOnHost, type Selection } from "./find.ts";
+import { type HeldDevice, hostDeviceLender } from "./record.ts";
 
 /** DEL without a record. Nothing to do is success. */
 export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selection): void {
@@ -120,22 +124,24 @@ function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, sele
   const { config } = call;
   const { ifName } = call.attachment;
   const view = viewOf(pod, hostNs);
-  const held = hostDeviceLender
-    .store()
-    .list()
-    .filter(({ data }) => isNamed(pod, data.netns));
+  const records = listLoans(hostDeviceLender);
+  const held = records.filter(({ data }) => isNamed(pod, data.netns));
+  // A DEL of the Go plugin leaves our record of an attachment, and its next ADD may have lent the device to this one.
+  const isLeft = (key: Attachment, link: Link): boolean =>
+    link.name === ifName && key.ifName !== ifName && !hasResult(key) && wasAdded(call);
   // Other networks of the pod have links as well: those of a record or with the mark of macvlan and ipvlan are theirs.
   const fits = (link: Link): boolean =>
-    link.alias !== "" &&
     !link.alias.startsWith(aliasPrefix) &&
     !contradicts(view, link, config, selection) &&
-    !held.some(({ key, data }) => isSameDevice(view, link, data.was, key.ifName));
+    !held.some(({ key, data }) => isSameDevice(view, link, data.was, key.ifName) && !isLeft(key, link));
   const named = getLink(pod.route, ifName);
   const found =
-    named !== undefined && fits(named)
+    named !== undefined && fits(named) && (named.alias !== "" || wasAdded(call))
       ? named
       : // Renamed in the pod: only what the configuration names for certain.
-        listLinks(pod.route).find((link) => fits(link) && isNamedBy(view, link, config, selection));
+        listLinks(pod.route).find(
+          (link) => link.alias !== "" && fits(link) && isNamedBy(view, link, config, selection),
+        );
   if (found === undefined) return undefined;
   // What another network gave the pod under this name may be the reason why our ADD failed.
   if (isPhysical(found)) {
@@ -143,8 +149,17 @@ function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, sele
     return isNamed || wasAdded(call) ? found : undefined;
   }
   // The device is here: the link in the pod is another one.
-  if (config.device && getLink(hostNs.route, config.device) !== undefined) return undefined;
-  if (isHarmless(view, found, config)) return found;
+  if (isOnHost(config, selection)) return undefined;
+  const meant = records.filter(({ data }) => isMeant(data.was, config, selection));
+  const isRecorded = meant.some(({ key, data }) => isSameDevice(view, found, data.was, key.ifName));
+  // The same when another pod has the device.
+  if (!isRecorded && meant.some(isInItsPod)) return undefined;
+  // Its name and its alias are the pod's to choose: neither proves more than the other.
+  const isHere = found.name === ifName && wasAdded(call);
+  const isWanted =
+    isHere || isRecorded || found.alias === config.device || found.altnames.includes(config.device || "/");
+  if (config.device && isWanted && isHarmless(view, found)) return found;
+  if (isHere) throw inDoubt(found, pod, config, selection);
   log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
     interface: found.name,
     kind: found.kind,
@@ -152,10 +167,27 @@ function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, sele
   return undefined;
 }
 
-/** A virtual device that cannot bring a wire out of a pod: what it is made on, or its peer, is the host's, and so is its name. */
-function isHarmless(view: View, link: Link, { device }: HostDeviceConfig): boolean {
-  if (!device || (link.alias !== device && !link.altnames.includes(device))) return false;
+/** A virtual device that cannot bring a wire out of a pod: what it is made on, or its peer, is the host's. */
+function isHarmless(view: View, link: Link): boolean {
   return link.kind === "dummy" || view.isMadeAtHome(link);
+}
+
+/** A record's device, and nothing says that it might not be there. */
+function isInItsPod(record: LoanRecord<HeldDevice>): boolean {
+  try {
+    return whereIs(hostDeviceLender, record, "")?.place === "pod";
+  } catch (error) {
+    if (error instanceof Failure || error instanceof SystemError || error instanceof NetlinkError) return false;
+    throw error;
+  }
+}
+
+function inDoubt({ name }: Link, { path }: NetNs, config: HostDeviceConfig, selection: Selection): Failure {
+  return new Failure(
+    "try again",
+    `cannot tell whether "${name}" in ${path} is the device ${describe(config, selection)}`,
+    `podnic has no record of the device, and the pod might have created the interface. Nothing was released. Move the interface to the host (ip link set dev ${name} netns …) or delete it. When the pod's namespace is gone, DEL succeeds.`,
+  );
 }
 
 /** The link is certainly not the configured device: a pod can make links and give them an alias, to have a name on the host. */
@@ -180,5 +212,5 @@ function asOnHost(link: Link, config: Pick<HostDeviceConfig, "device">): LinkSna
   const { device } = config;
   // Go writes the device's real name, which differs from the configured one only when that is an alternative name.
   const tampered = device !== undefined && device !== "" && device !== link.alias && !link.altnames.includes(device);
-  return { ...snapshotLink(link), name: tampered ? device : link.alias, alias: "", up: false };
+  return { ...snapshotLink(link), name: tampered ? device : link.alias || link.name, alias: "", up: false };
 }

@@ -9,7 +9,7 @@ import { endClaims } from "../../src/plugin/lent/claim.ts";
 import { mayBeRenamed } from "../../src/plugin/lent/name.ts";
 import { findRenamed, restoreNameByAlias } from "./alias.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
-import { addressOf, describe, findLink, isStacked, type Selection } from "./find.ts";
+import { describe, findLink, isMeant, isStacked, type Selection } from "./find.ts";
 import { hostDeviceLender } from "./record.ts";
 
 /**
@@ -57,13 +57,6 @@ function isMissing(
 ): boolean {
   if (!isMeant(saved, config, selection)) return false;
   return link === undefined || (!config.device && isStacked(link));
-}
-
-/** What a configuration means is known although the device is not here: by what the record says it was. */
-export function isMeant(saved: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
-  if (config.device) return saved.name === config.device || saved.altnames.includes(config.device);
-  if (config.hwaddr) return [saved.mac, saved.permanentMac].includes(addressOf(config.hwaddr));
-  return selection.pci !== "" && saved.parentDevice === selection.pci;
 }
 
 export function notFound(config: HostDeviceConfig, selection: Selection): Failure {

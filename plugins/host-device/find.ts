@@ -3,6 +3,8 @@ import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
 import { isPhysical } from "../../src/link/identity.ts";
 import { findLinksByAddress, getLinkWhole, type Link } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import {
   auxiliaryInterfaces,
@@ -104,6 +106,23 @@ export function isStacked({ kind, parent }: Link): boolean {
 function interfaces(config: HostDeviceConfig, selection: Selection): string[] {
   if (config.kernelpath) return interfacesBelow(config.kernelpath) ?? [];
   return selection.pci !== "" ? pciInterfaces(selection.pci) : auxiliaryInterfaces(selection.auxiliary);
+}
+
+/** What a configuration means is known although the device is not here: by what the record says it was. */
+export function isMeant(saved: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
+  if (config.device) return saved.name === config.device || saved.altnames.includes(config.device);
+  if (config.hwaddr) return [saved.mac, saved.permanentMac].includes(addressOf(config.hwaddr));
+  return selection.pci !== "" && saved.parentDevice === selection.pci;
+}
+
+/** The device that the configuration names. "No" also when that cannot be told. */
+export function isOnHost(config: HostDeviceConfig, selection: Selection): boolean {
+  try {
+    return selectsDevice(config) && findLink(ownNamespace().route, config, selection) !== undefined;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
 }
 
 /** How messages call the device. */

@@ -28,9 +28,9 @@ import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
 import { contradicts, findRenamed, giveBackByAlias, isNamedBy } from "./alias.ts";
 import { checkDevice } from "./check.ts";
-import { findFreeDevice, isMeant, notFound } from "./claim.ts";
+import { findFreeDevice, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
-import { findLink, type Selection, select, selectsDevice } from "./find.ts";
+import { findLink, isMeant, isOnHost, type Selection, select, selectsDevice } from "./find.ts";
 import { type HeldDevice, hostDeviceLender, whileTaking } from "./record.ts";
 
 /** Where it writes. */
@@ -221,16 +221,6 @@ function status(call: Call<HostDeviceConfig>): void {
 function giveBackWithoutRecord(call: Call<HostDeviceConfig>, selection: Selection): void {
   if (selection.userspace) return;
   hostDeviceLender.whileReturning(call.attachment, () => giveBackByAlias(call, selection));
-}
-
-/** The device that the configuration names. "No" also when that cannot be told. */
-function isOnHost(config: HostDeviceConfig, selection: Selection): boolean {
-  try {
-    return selectsDevice(config) && findLink(ownNamespace().route, config, selection) !== undefined;
-  } catch (error) {
-    if (error instanceof Failure) return false;
-    throw error;
-  }
 }
 
 /** DEL needs no sysfs: what it cannot find out counts as not configured. */

@@ -110,6 +110,11 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     else run();
   }
 
+  function holderOf(call: HostLocalCall, address: Address): Owner | undefined {
+    const place = orNothing(() => leaseDirectory(call));
+    return place && withStore(place, false, (store) => store.ownerOf(address));
+  }
+
   function del(call: HostLocalCall): void {
     const cleanup = new Cleanup();
     clean(call, (store) => {
@@ -173,6 +178,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     del,
     gc,
     status,
+    holderOf,
   };
 }
 

@@ -1,6 +1,7 @@
 // Reports from the field that no card in the guest can give: drivers that take no address off, PFs that say nothing of their VFs or are away,
 // names that udev exchanges, state that is not true any more. The card is simulated.
 import {
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -10,7 +11,9 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
+import { registerPlugins } from "../../src/cni/registry.ts";
 import { host } from "../../src/host/host.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
@@ -18,6 +21,7 @@ import { snapshotLink } from "../../src/link/snapshot.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { failureCode } from "../../src/testing/calls.ts";
+import { hostLocal } from "../host-local/plugin.ts";
 import { stateBefore } from "./attributes.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { findVf, vfLink } from "./device.ts";
@@ -453,5 +457,47 @@ describe("the pod's namespace is gone, and the VF's interface with it", () => {
     vanished("1");
     expect(failureCode(() => run("DEL", {}, {}, "/var/lib/gone"))).toBe(TRY_AGAIN);
     expect([card.vfs[1]!.vlan.id, records().list().length]).toEqual([100, 1]);
+  });
+});
+
+describe("a state file of sriov-cni that cannot be read is not absent", () => {
+  const state = `${STATE}/dummy-eth0`;
+  const lease = "/var/lib/cni/networks/net1/198.51.100.2";
+  const ipam = { type: "host-local", ranges: [[{ subnet: "198.51.100.0/24" }]] };
+
+  beforeEach(() => {
+    registerPlugins([hostLocal]);
+    mkdirSync(STATE, { recursive: true });
+    mkdirSync(dirname(lease), { recursive: true });
+    writeFileSync(state, '{"deviceID": "0000:af:0');
+    writeFileSync(lease, "dummy\r\neth0");
+    // In the pod: without a directory in /sys of the host.
+    card.interfaces.get(11)!.parent = VF;
+  });
+
+  const left = (): boolean[] => [state, lease].map(existsSync);
+
+  test("DEL fails while the pod has the VF, and ends when it is on the host", () => {
+    expect(failureCode(() => run("DEL", { ipam }, {}, LIVING))).toBe(TRY_AGAIN);
+    expect(left()).toEqual([true, true]);
+    sysfs("iavf");
+    run("DEL", { ipam }, {}, LIVING);
+    expect(left()).toEqual([false, false]);
+  });
+
+  test("DEL ends when the pod has nothing of the VF's place", () => {
+    card.interfaces.get(11)!.parent = "0000:af:06.7";
+    run("DEL", { ipam }, {}, LIVING);
+    expect(left()).toEqual([false, false]);
+  });
+
+  test("GC keeps the lease of its attachment, and releases others", () => {
+    const other = "/var/lib/cni/networks/net1/198.51.100.3";
+    writeFileSync(other, "other\r\neth0");
+    run("GC", { ipam });
+    expect([...left(), existsSync(other)]).toEqual([true, true, false]);
+    rmSync(state);
+    run("GC", { ipam });
+    expect(left()).toEqual([false, false]);
   });
 });

@@ -2,7 +2,7 @@
 import { Cleanup } from "../cleanup.ts";
 import { Failure } from "../errors.ts";
 import { host } from "../host/host.ts";
-import { formatAddress, formatPrefix } from "../ip/address.ts";
+import { type Address, formatAddress, formatPrefix } from "../ip/address.ts";
 import { openNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { parseArgs } from "./args.ts";
@@ -163,6 +163,12 @@ export function holdsAddress(call: Call): boolean {
     if (error instanceof Failure && error.kind !== "try again") return false;
     throw error;
   }
+}
+
+/** Who has the address in a pool of ours. undefined: nobody, or that is not known. */
+export function holderOf(call: Call, address: Address): Pick<Attachment, "containerId" | "ifName"> | undefined {
+  const ipam = wantsIpam(call) ? prepareLeniently(call) : undefined;
+  return ipam === undefined || "delegate" in ipam ? undefined : ipam.plugin.holderOf?.(ipam.call, address);
 }
 
 /** The pod's namespace is here, or proven to be gone. */

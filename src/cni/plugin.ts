@@ -3,6 +3,7 @@ import type { NetworkConfig as NetworkKeys } from "../config/defs.schema.ts";
 import type { Place } from "../config/policy.ts";
 import type { Try } from "../config/rules.ts";
 import type { Fd } from "../host/host.ts";
+import type { Address } from "../ip/address.ts";
 import type { NewLink } from "../link/link.ts";
 import type { Transaction } from "../transaction.ts";
 import type { CniArgs } from "./args.ts";
@@ -98,6 +99,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly restoresDevices?: boolean;
   /** False for a call that only gives up capabilities: one that names no path of its own, when Landlock costs it too much. Absent: true. */
   confinesFiles?(call: Call<C>): boolean;
+  /** An IPAM plugin's: who has the address in the pool of the configuration, as far as that is known. */
+  holderOf?(call: Call<C>, address: Address): Pick<Attachment, "containerId" | "ifName"> | undefined;
   /** DEL: what ADD left in a namespace is not in that of CNI_NETNS, so that the others have to be looked at. */
   isElsewhere?(call: Call<C>): boolean;
   /**

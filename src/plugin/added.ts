@@ -1,9 +1,13 @@
 // Determines for DEL whether an ADD of this attachment succeeded. An interface without podnic's mark can belong to a Go plugin's ADD, or it
 // can be the reason why podnic's ADD failed. The Go plugins delete any interface with the name.
-import { holdsAddress } from "../cni/ipam.ts";
+import { holderOf, holdsAddress } from "../cni/ipam.ts";
 import type { Attachment, Call } from "../cni/plugin.ts";
 import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
+import { listAddresses } from "../link/address.ts";
+import type { Link } from "../link/link.ts";
+import { type NetNs, whatIsAt } from "../link/namespace.ts";
+import { namesIn } from "../link/visible.ts";
 import { readFile, withDirectory } from "../state/files.ts";
 
 /** Where libcni keeps the result of each ADD that succeeded, until its DEL: its own, that of Multus, and the one of before 2019. */
@@ -16,15 +20,51 @@ export const RESULTS = ["/var/lib/cni/results", "/var/lib/cni/multus/results", "
 export function wasAdded(call: Call): boolean {
   // The undo of an ADD: what it made has our marks, and the lease is its own.
   if (call.command === "ADD") return false;
-  return call.prevResult !== undefined || holdsAddress(call) || RESULTS.some((directory) => isKept(directory, call));
+  return call.prevResult !== undefined || holdsAddress(call) || hasResult(call.attachment);
+}
+
+/** libcni keeps the result of the attachment's ADD. Throws when that cannot be told. */
+export function hasResult(key: Attachment): boolean {
+  return RESULTS.some((directory) => isKept(directory, key));
 }
 
 /** Paths of the namespaces that the result of the attachment's ADD names: the prevResult, or what libcni keeps. */
 export function sandboxesOf(key: Attachment, prevResult: Call["prevResult"]): string[] {
-  const kept = RESULTS.flatMap((directory) =>
-    [...textIn(directory, fileName(key)).matchAll(/"(?:sandbox|netns)":\s*"([^"\\]+)"/g)].map(([, path]) => path!),
-  );
+  const kept = RESULTS.flatMap((directory) => sandboxesIn(textIn(directory, fileName(key))));
   return [...(prevResult?.interfaces ?? []).map(({ sandbox }) => sandbox ?? ""), ...kept].filter((path) => path !== "");
+}
+
+function sandboxesIn(text: string): string[] {
+  return [...text.matchAll(/"(?:sandbox|netns)":\s*"([^"\\]+)"/g)].map(([, path]) => path!);
+}
+
+/**
+ * The container of another attachment that has this interface of the pod: libcni keeps the result of its ADD, or it has the lease of an address of
+ * the interface, in the pool of the configuration.
+ */
+export function otherAttachmentOf(call: Call, pod: NetNs, { name, index }: Link): string | undefined {
+  const { containerId, ifName } = call.attachment;
+  const isOther = (other: string, as: string): boolean => other !== containerId || as !== ifName;
+  for (const { address } of listAddresses(pod.route, index)) {
+    const holder = holderOf(call, address);
+    if (holder !== undefined && isOther(holder.containerId, holder.ifName)) return holder.containerId;
+  }
+  for (const directory of RESULTS) {
+    for (const file of namesIn(directory).filter(
+      (one) => one.endsWith(`-${name}`) && one !== fileName(call.attachment),
+    )) {
+      const text = textIn(directory, file);
+      const [, other] = /"containerId":\s*"([^"\\]+)"/.exec(text) ?? [];
+      if (other !== undefined && isOther(other, name) && sandboxesIn(text).some((path) => isAt(path, pod)))
+        return other;
+    }
+  }
+  return undefined;
+}
+
+function isAt(path: string, { dev, ino }: NetNs): boolean {
+  const there = whatIsAt(path);
+  return typeof there === "object" && there.dev === dev && there.ino === ino;
 }
 
 const fileName = ({ network, containerId, ifName }: Attachment): string => `${network}-${containerId}-${ifName}`;
@@ -38,7 +78,7 @@ function textIn(directory: string, name: string): string {
   }
 }
 
-function isKept(directory: string, { attachment }: Call): boolean {
+function isKept(directory: string, attachment: Attachment): boolean {
   try {
     host.stat(`${directory}/${fileName(attachment)}`);
     return true;

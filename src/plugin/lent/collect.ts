@@ -3,8 +3,11 @@ import type { Cleanup } from "../../cleanup.ts";
 import { gcWithIpam, ipamRun } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
 import { host } from "../../host/host.ts";
+import type { Link } from "../../link/link.ts";
+import type { NetNs } from "../../link/namespace.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
+import { otherAttachmentOf, wasAdded } from "../added.ts";
 import { giveBackInTime, type Outcome } from "./give-back.ts";
 import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 import { collectUnreadable, type Suspect } from "./unreadable.ts";
@@ -27,12 +30,20 @@ export function endLoan<D extends LoanData>(
     other = keyBefore(lender, attachment, isMeant);
     return other !== undefined;
   };
-  const outcome = giveBackInTime(lender, attachment, netns, { isUnderOtherKey });
+  const outcome = giveBackInTime(lender, attachment, netns, { isUnderOtherKey, isOthers: isOthersIn(call) });
   if (other === undefined) return outcome;
   const ended = giveBackInTime(lender, other, netns);
   // Nothing but the record knew that the address was leased under that name.
   ipamRun(underNetwork(call, other.network), "DEL");
   return ended;
+}
+
+/**
+ * After a DEL of the Go plugin, which leaves our record, another attachment of the pod may have the device. Nothing says then that this one is still
+ * there, neither a lease nor a result, and something says whose the interface is. Not the name alone, which a pod can change.
+ */
+function isOthersIn(call: Call): (pod: NetNs, link: Link) => string | undefined {
+  return (pod, link) => (wasAdded(call) ? undefined : otherAttachmentOf(call, pod, link));
 }
 
 /** The call as it would be if the network had kept its name. */
@@ -96,7 +107,8 @@ export function collectLoans<D extends LoanData>(
     if (key.network !== attachment.network || isValid(record)) continue;
     kept.push(key);
     cleanup.attempt(() => {
-      giveBackInTime(lender, key, "", { end });
+      const { ipam: _, ...rest } = call;
+      giveBackInTime(lender, key, "", { end, isOthers: isOthersIn({ ...rest, attachment: key }) });
       kept.pop();
     });
   }

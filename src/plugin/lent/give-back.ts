@@ -49,7 +49,7 @@ export function giveBack<D extends LoanData>(
   key: RecordKey,
   netnsPath: string,
   patient = false,
-  isUnderOtherKey = () => false,
+  { isUnderOtherKey = () => false, isOthers }: Pick<InTime, "isUnderOtherKey" | "isOthers"> = {},
 ): Outcome {
   const record = readLoan(lender, key);
   if (record === undefined) {
@@ -62,7 +62,7 @@ export function giveBack<D extends LoanData>(
   const { version = 1 } = record;
   if (version > RECORD_VERSION) log("warning", "a later version of podnic wrote the device's record", { version });
   const outcome = whileReturningCard(lender.loanOf(record.data).pci, () =>
-    giveBackRecorded(lender, record, netnsPath, patient),
+    giveBackRecorded(lender, record, netnsPath, patient, isOthers),
   );
   if (outcome === "hidden") return outcome;
   // Who has the device now has what belongs to it, too.
@@ -80,6 +80,8 @@ export function giveBack<D extends LoanData>(
 interface InTime {
   /** See giveBack. */
   isUnderOtherKey?: () => boolean;
+  /** The container of another attachment that has the device in the pod by now, under another name than the record's. undefined: none. */
+  isOthers?: ((pod: NetNs, link: Link) => string | undefined) | undefined;
   /** Until when (teardownEnd): who gives many back waits once for all. */
   end?: number;
   /** Runs under the lock before each attempt; what it throws is thrown. */
@@ -94,12 +96,12 @@ export function giveBackInTime<D extends LoanData>(
   lender: Lender<D>,
   key: RecordKey,
   netnsPath: string,
-  { isUnderOtherKey, end, check }: InTime = {},
+  { end, check, ...asked }: InTime = {},
 ): Exclude<Outcome, "hidden"> {
   const attempt = (patient: boolean): Exclude<Outcome, "hidden"> | undefined => {
     const outcome = lender.whileReturning(key, () => {
       check?.();
-      return giveBack(lender, key, netnsPath, patient, isUnderOtherKey);
+      return giveBack(lender, key, netnsPath, patient, asked);
     });
     return outcome === "hidden" ? undefined : outcome;
   };
@@ -138,21 +140,23 @@ function giveBackRecorded<D extends LoanData>(
   record: LoanRecord<D>,
   netnsPath: string,
   patient: boolean,
+  isOthers: InTime["isOthers"],
 ): Outcome {
   const age = ageOf(record);
   if (age === "past") return "past";
   const loan = lender.loanOf(record.data);
   const owner = lender.newOwner?.(record, netnsPath);
-  if (owner !== undefined) {
-    log("warning", "the device now belongs to another attachment; leaving it unchanged", { device: loan.name, owner });
-    return "another's";
-  }
+  if (owner !== undefined) return anothers(loan.name, owner);
   let found = whereIs(lender, record, netnsPath);
   if (age === "elsewhere") {
     // Its home is the namespace that the record names, and not the one that we run in.
     if (found?.place === "pod" || fateOfHome(record.home) === "alive") throw ofAnotherHome(loan.name);
     // What is here now was set up by whoever started the node anew, and may only look like it.
     return "past";
+  }
+  if (found?.place === "pod" && found.link.name !== record.key.ifName) {
+    const other = isOthers?.(found.pod, found.link);
+    if (other !== undefined) return anothers(loan.name, other);
   }
   if (found?.place === "unclear") throw unclear(loan.name, found.link, found.path);
   if (found?.place === "host" && isNodeUsing(found.link, loan.saved)) {
@@ -173,6 +177,11 @@ function giveBackRecorded<D extends LoanData>(
   if (returned === "busy") return "hidden";
   lender.restore(record.data, returned);
   return found === undefined || returned !== undefined ? "home" : "lost";
+}
+
+function anothers(device: string, owner: string): "another's" {
+  log("warning", "the device now belongs to another attachment; leaving it unchanged", { device, owner });
+  return "another's";
 }
 
 /**
@@ -220,10 +229,7 @@ function follow<D extends LoanData>(
   if (fate.place === "nowhere") return missing;
   if (fate.place === "astray") {
     const owner = ownerIn(lender, record, fate.in);
-    if (owner !== undefined) {
-      log("warning", "the device now belongs to another attachment; leaving it unchanged", { device: name, owner });
-      return "another's";
-    }
+    if (owner !== undefined) return anothers(name, owner);
     log("warning", "the device has left its pod; returning it from its current namespace", {
       device: name,
       interface: fate.link.name,
