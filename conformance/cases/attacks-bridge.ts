@@ -245,6 +245,14 @@ const againstPolicy: Situation[] = [
     config: { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "shim0" },
     needs: ["plugin:macvlan"],
   },
+  {
+    id: "ATK-B6q",
+    what: "macvlan on a VLAN interface of a bridge that bridges.names does not list",
+    setup: `${BRIDGE}; ip link add link br0 name br0.7 up type vlan id 7`,
+    policy: { names: [] },
+    config: { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "br0.7" },
+    needs: ["plugin:macvlan", "kernel:vlan"],
+  },
   ...(["macvlan", "host-device"] as const).map((type, n) => ({
     id: `ATK-B6${"op"[n]}`,
     what: `${type} with a veth whose other end is a port of a bridge that bridges.names does not list`,

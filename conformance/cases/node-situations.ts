@@ -413,6 +413,34 @@ const OTHERS: Situation[] = [
       "ip link set dev0 up; ip link add mv0 link dev0 type macvlan mode bridge; ip link set mv0 up; ip address add 10.0.10.94/24 dev mv0",
   },
   {
+    id: "ND-100",
+    what: "VLAN interface on a bridge (another network's gateway in a VLAN)",
+    refused: "is on top of br0, which carries other programs' packets (kind bridge)",
+    why: "it carries the traffic of the bridge's ports",
+    setup: "ip link add br0 up type bridge; ip link add link br0 name br0.7 type vlan id 7; ip link set br0.7 up",
+    device: "br0.7",
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-101",
+    what: "macvlan on a bridge",
+    refused: "is on top of br0, which carries other programs' packets (kind bridge)",
+    why: "it carries the traffic of the bridge's ports",
+    setup: "ip link add br0 up type bridge; ip link add mv0 link br0 type macvlan mode bridge",
+    device: "mv0",
+  },
+  {
+    id: "ND-102",
+    what: "macvlan on a VXLAN, as the master of a macvlan in passthru mode",
+    refused: "is on top of vx0, which carries other programs' packets (kind vxlan)",
+    why: "it carries the traffic of the overlay",
+    setup:
+      "ip link add vx0 type vxlan id 7 local 192.0.2.9 remote 192.0.2.8 dstport 4789; ip link set vx0 up; ip link add mv0 link vx0 type macvlan mode bridge; ip link set mv0 up",
+    device: "mv0",
+    mode: "passthru",
+    needs: ["kernel:vxlan"],
+  },
+  {
     id: "ND-75",
     what: "device of the node's VXLAN (flannel, Calico)",
     refused: "carries this node's tunnel flannel.1 (kind vxlan)",
@@ -427,6 +455,15 @@ const OTHERS: Situation[] = [
     refused: "carries this node's tunnel gre9 (kind gre)",
     why: "the tunnel would lose its connection",
     setup: "ip addr add 10.0.10.93/24 dev dev0; ip link add gre9 type gre remote 10.0.10.94 local 10.0.10.93 dev dev0",
+    needs: ["kernel:gre"],
+  },
+  {
+    id: "ND-103",
+    what: "as ND-76, with the tunnel's local address on another device",
+    refused: "carries this node's tunnel",
+    why: "the tunnel would lose its connection",
+    setup:
+      "ip link set dev0 up; ip address add 10.0.10.93/32 dev lo; ip link add gre9 type gre local 10.0.10.93 remote 10.0.10.94 dev dev0",
     needs: ["kernel:gre"],
   },
   {

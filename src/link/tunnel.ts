@@ -5,7 +5,7 @@ import type { Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { LINK_HEADER, writeLink } from "../netlink/link.ts";
 import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
-import { type Link, listLinksOn, toLink } from "./link.ts";
+import { IFF_UP, type Link, listLinksOn, toLink } from "./link.ts";
 import { devicesOf, type KernelRoute } from "./route.ts";
 
 /** Kinds whose IFLA_LINK is the device that they are bound to. */
@@ -18,12 +18,14 @@ const BOUND = [
  * A tunnel that is bound to the device (`ip link add … dev DEVICE`); undefined: none. The kernel deletes a VXLAN together with its routes when
  * its device leaves. `routes`: those of the node (relevantRoutes of the device).
  */
-export function tunnelOver(route: RouteSocket, { index }: Link, routes: KernelRoute[]): Link | undefined {
+export function tunnelOver(route: RouteSocket, { index, flags }: Link, routes: KernelRoute[]): Link | undefined {
   const vxlan = vxlanOver(route, index);
   if (vxlan !== undefined) return vxlan;
-  // The others send from an address of the device. Without one they need not be looked for among all links.
-  const addressed = routes.some((found) => isOwnAddress(found) && devicesOf(route, found).includes(index));
-  return addressed ? listLinksOn(route, index).find(({ kind }) => BOUND.includes(kind)) : undefined;
+  // The others need not be looked for among all links over a device that is down and without an address. (A tunnel's local address can be on
+  // another device, such as lo.)
+  const isUsed =
+    (flags & IFF_UP) !== 0 || routes.some((one) => isOwnAddress(one) && devicesOf(route, one).includes(index));
+  return isUsed ? listLinksOn(route, index).find(({ kind }) => BOUND.includes(kind)) : undefined;
 }
 
 /** Every device that is up has a link-local address. */

@@ -132,8 +132,19 @@ function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
     refuse(link, `carries other programs' packets (kind ${link.kind})`);
   }
   if (isOpenInProcess(route, link)) refuse(link, "is open in a process on this node (kind tun)");
-  if (link.linkNetnsid === undefined) return;
-  refuseServing(link);
+  if (link.linkNetnsid !== undefined) refuseServing(link);
+  for (let lower = lowerOf(link); lower !== undefined; lower = lowerOf(lower)) {
+    if (lower.kind !== "" && !TO_LEND.includes(lower.kind))
+      refuse(link, `is on top of ${lower.name}, which carries other programs' packets (kind ${lower.kind})`);
+    if (isPair(lower) && lower.linkNetnsid !== undefined)
+      refuse(link, `is on top of ${lower.name}, whose other end is in another namespace`);
+  }
+}
+
+/** The device of this namespace that an interface such as a VLAN or a macvlan was made on. A veth's IFLA_LINK is its other end. */
+function lowerOf(link: Link): Link | undefined {
+  if (link.parent === 0 || link.linkNetnsid !== undefined || isPair(link)) return undefined;
+  return getLink(ownNamespace().route, link.parent);
 }
 
 function refuseServing(link: Link): never {
@@ -149,14 +160,14 @@ export function refuseDenied(link: Link): void {
 
 /**
  * The device and what its frames go to and come from as well: the kernel puts a macvlan on a macvlan directly on the master of that one, and the
- * other end of a veth may be a port of a bridge. A VLAN is a network of its own.
+ * other end of a veth may be a port of a bridge. A VLAN is a network of its own, but on a bridge it is one of the bridge's.
  */
-function wiresOf(link: Link): Link[] {
+function wiresOf(link: Link, kinds = ["macvlan", "macvtap", "ipvlan", "ipvtap"]): Link[] {
   const { route } = ownNamespace();
   if (link.linkNetnsid !== undefined) return [link];
-  if (["macvlan", "macvtap", "ipvlan", "ipvtap"].includes(link.kind)) {
-    const lower = getLink(route, link.parent);
-    return lower === undefined ? [link] : [link, ...wiresOf(lower)];
+  if (kinds.includes(link.kind)) {
+    const lower = lowerOf(link);
+    return lower === undefined ? [link] : [link, ...wiresOf(lower, kinds)];
   }
   const far = isPair(link) ? getLink(route, link.parent) : undefined;
   const master = far?.master ? getLink(route, far.master) : undefined;
@@ -190,7 +201,8 @@ function isPair({ kind }: Link): boolean {
 }
 
 function refuseUnlistedBridges(link: Link): void {
-  for (const one of wiresOf(link)) if (one.kind === "bridge") refuseUnlistedBridge(one);
+  const kinds = ["macvlan", "macvtap", "ipvlan", "ipvtap", "vlan"];
+  for (const one of wiresOf(link, kinds)) if (one.kind === "bridge") refuseUnlistedBridge(one);
 }
 
 /** bridges.names is for whatever connects a pod to a bridge. */
