@@ -25,7 +25,7 @@ function hasSpaceOrControl(text: string): boolean {
   return false;
 }
 
-function hasControl(text: string): boolean {
+export function hasControl(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
     if (unit < 0x20 || unit === 0x7f) return true;

@@ -70,6 +70,26 @@ export function hasTooManyKeys(text: string): boolean {
   return different(keys).length > MOST_KEYS;
 }
 
+/** A key that stands twice in one object of the text, which is valid JSON. `isIgnored`: keys that may. */
+export function repeatedKey(text: string, isIgnored: (key: string) => boolean): string | undefined {
+  const open: Set<string>[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const unit = text[at];
+    if (unit === "{" || unit === "[") open.push(new Set());
+    else if (unit === "}" || unit === "]") open.pop();
+    if (unit !== '"') continue;
+    const end = endOfString(text, at);
+    if (isKey(text, end + 1)) {
+      const key = JSON.parse(text.slice(at, end + 1)) as string;
+      const keys = open.at(-1);
+      if (keys?.has(key) && !isIgnored(key)) return key;
+      keys?.add(key);
+    }
+    at = end;
+  }
+  return undefined;
+}
+
 function isKey(text: string, at: number): boolean {
   for (; ; at++) {
     const unit = text.charCodeAt(at);

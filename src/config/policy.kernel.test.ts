@@ -98,6 +98,41 @@ test.each([
   expect(lenient.policy().delegateTimeout).toBeUndefined();
 });
 
+test.each([
+  ["a misspelled key", '{"devices":{"denied":["eth1"]}}', "devices.denied is not a known key"],
+  ["a misspelled section", '{"device":{"deny":["eth1"]}}', 'device is not a known key; did you mean "devices"?'],
+  ["a key in another case", '{"devices":{"DENY":["eth1"]}}', 'devices.DENY is not a known key; did you mean "deny"?'],
+  ["a key of a later version", '{"ports":{}}', "ports is not a known key"],
+  ["null for a list", '{"bridges":{"names":null}}', "bridges.names must not be null"],
+  ["null for a section", '{"bridges":null}', "bridges must not be null"],
+  ["null for an entry", '{"devices":{"deny":[null]}}', "devices.deny[0]"],
+  ["a key twice", '{"devices":{"deny":["eth1"],"deny":[]}}', 'the policy has the key "deny" twice'],
+  ["a section twice", '{"devices":{"deny":["eth1"]},"dev\\u0069ces":{}}', 'the policy has the key "devices" twice'],
+  ["an empty pattern", '{"devices":{"deny":[""]}}', "devices.deny[0] must not be empty"],
+  [
+    "a pattern with a blank",
+    '{"devices":{"deny":["eth1","eth2 "]}}',
+    "devices.deny[1] must not begin or end with white",
+  ],
+  ["a control character", '{"devices":{"deny":["eth1\\u0000"]}}', "devices.deny[0] must not have control characters"],
+  ["an empty directory", '{"paths":{"dataDir":[""]}}', "paths.dataDir[0] must not be empty"],
+  ["a PCI address as lspci has it", '{"devices":{"deny":["3b:00.0"]}}', "must be a PCI address with its domain"],
+  ["a function's", '{"devices":{"deny":["pf:3b:00.0"]}}', "must be a PCI address with its domain"],
+])("%s in the policy stops an ADD; for a DEL the rest holds", async (_, text, message) => {
+  const { policy } = await load(text);
+  expect(policy).toThrow(message);
+  const lenient = await load(text.replace("{", '{"lockTimeout":300,'));
+  lenient.relaxPolicy();
+  // A null among names is a wrong type, with which nothing holds.
+  if (!text.includes("[null]")) expect(lenient.policy().lockTimeout).toBe(300);
+  expect(() => lenient.confinePath("dataDir", "/srv/x")).toThrow(expect.objectContaining({ kind: "try again" }));
+});
+
+test("comments are not keys", async () => {
+  const { policy } = await load('{"//":"a","//":"b","_devices":{"deny":null},"devices":{"_why":1,"deny":["eth1"]}}');
+  expect(policy().devices.deny).toEqual(["eth1"]);
+});
+
 test("a file that others can write, that is not root's, or that is a link is not trusted", async () => {
   const first = await load("{}");
   chmodSync(file, 0o664);

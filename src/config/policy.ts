@@ -1,14 +1,17 @@
 // The node's policy, /etc/cni/podnic.json, which must belong to root and must not be writable by others. The policy can extend or restrict
 // what configurations may do. A configuration cannot.
-import { Failure } from "../errors.ts";
+import { shapes } from "#validators";
+import { addDetails, Failure } from "../errors.ts";
 import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { type Prefix, parsePrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import { readUpTo } from "../state/files.ts";
 import { findJsonError } from "./json-error.ts";
+import type { Problem } from "./messages.ts";
 import type { PolicyConfig } from "./policy.schema.ts";
 import { builtInRoots, forbiddenTree, isBelow, type Root } from "./roots.ts";
+import { slips } from "./strict.ts";
 import { inspect, refusal } from "./validate.ts";
 
 export type ConfinedKey = keyof typeof builtInRoots;
@@ -64,7 +67,7 @@ const PATH_MAX = 4096;
 
 let known: Policy | undefined;
 let lenient = false;
-/** Why the file does not count (see relaxPolicy), or "". */
+/** Why the file, or a part of it, does not count (see relaxPolicy), or "". */
 let ignored = "";
 
 /** For DEL and GC: a policy that cannot be read is logged and passed over, because what an ADD did has to be undone. */
@@ -124,7 +127,8 @@ function complete(given: PolicyConfig): Policy {
 }
 
 function roots(key: ConfinedKey, given: PolicyConfig): Root[] {
-  const added = given.paths?.[key] ?? [];
+  // An empty one would be the root (see strict.ts).
+  const added = (given.paths?.[key] ?? []).filter((path) => path !== "");
   return [...builtInRoots[key], ...added.map((path) => ({ path: plainPath(path).path, shared: false }))];
 }
 
@@ -178,8 +182,23 @@ function parse(text: string): PolicyConfig {
     throw new Failure("failed", `${file} is not JSON`, `Line ${line}, column ${column}: ${what}.`);
   }
   const { config, problems } = inspect("policy", raw);
-  if (problems.length > 0) throw new Failure("failed", refusal(file, problems).message, "Correct the node's policy.");
+  if (problems.length > 0) throw invalid(problems);
+  const unmeant = slips(text, raw, shapes.policy ?? null);
+  if (unmeant.length > 0) passOver(invalid(unmeant));
   return config as PolicyConfig;
+}
+
+function invalid(problems: Problem[]): Failure {
+  const cure = "Correct the node's policy.";
+  const hint = problems[0]?.cure;
+  return new Failure("failed", refusal(file, problems).message, hint === undefined ? cure : addDetails(cure, hint));
+}
+
+/** Throws it on ADD. What else the file says holds for the others. */
+function passOver(failure: Failure): void {
+  if (!lenient) throw failure;
+  log("warning", "ignoring a part of the node's policy", { file, cause: failure.message });
+  ignored = failure.message;
 }
 
 /** The policy of a node that has no file; it is made when the executable is built. */

@@ -32,6 +32,11 @@ it("names, alternative names, addresses and places, and patterns of them", () =>
   expect(isListed({ ...link, mac: "", parentDevice: "", kind: "dummy" }, ["02*", "0000*"])).toBe(false);
 });
 
+it("addresses in any case, also of a physical function's virtual ones", () => {
+  expect(isListed({ ...link, parentDevice: "0000:af:00.5" }, ["0000:AF:00.5"])).toBe(true);
+  expect(isListed({ ...link, parentDevice: "fd58A000.ethernet" }, ["fd58A000.*"])).toBe(true);
+});
+
 it("patterns: any run, one character, nothing else, in time that does not explode", () => {
   expect(fits("a*b*c", "a--b--b--c")).toBe(true);
   expect(fits("a*b?c", "abbc")).toBe(true);

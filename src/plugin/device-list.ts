@@ -15,10 +15,11 @@ export function isListed(link: Link, entries: string[]): boolean {
 }
 
 function namesDevice(entry: string, link: Link): boolean {
-  const known = [link.name, ...link.altnames, placeOnHost(link)];
-  return (
-    known.some((name) => name !== "" && fits(entry, name)) || fits(entry.toLowerCase().replaceAll("-", ":"), link.mac)
-  );
+  if ([link.name, ...link.altnames].some((name) => fits(entry, name))) return true;
+  // Addresses, in any case.
+  const lower = entry.toLowerCase();
+  const place = placeOnHost(link);
+  return (place !== "" && (fits(entry, place) || fits(lower, place))) || fits(lower.replaceAll("-", ":"), link.mac);
 }
 
 function namesItsPf(entry: string, link: Link): boolean {
@@ -27,7 +28,7 @@ function namesItsPf(entry: string, link: Link): boolean {
   const pf = isPciAddress(place) ? physicalFunction(place) : undefined;
   if (pf === undefined) return false;
   const wanted = entry.slice(FUNCTIONS_OF.length);
-  return fits(wanted, pf) || fits(wanted, physicalFunctionInterface(pf) ?? "");
+  return fits(wanted.toLowerCase(), pf) || fits(wanted, physicalFunctionInterface(pf) ?? "");
 }
 
 /** `*` stands for any characters, `?` for one. Takes no longer than the product of both lengths. */

@@ -1,5 +1,4 @@
 // Checks the network configurations on this node, and the node's policy.
-import { shapes } from "#validators";
 import { policy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
@@ -8,7 +7,6 @@ import { CONFIG_DIRECTORIES, configurationFiles, pluginsOf, readConfiguration } 
 import { SupportedVersions, unsupportedInWords } from "../node/supported.ts";
 import { validateFile } from "../validate/file.ts";
 import { sameNameInWords, sameNames } from "../validate/same-name.ts";
-import { unknownKeys } from "../validate/unknown-keys.ts";
 import { pluginDirectories } from "./directories.ts";
 import { type Finding, finding } from "./finding.ts";
 
@@ -76,9 +74,5 @@ export function checkPolicy(): Finding[] {
     if (!(error instanceof SystemError)) throw error;
     return [finding("policy", "ok", `there is no ${POLICY}; the built-in policy applies`)];
   }
-  // A misspelled "deny" keeps nothing back.
-  const unread = unknownKeys(readConfiguration(POLICY), [shapes.policy ?? null]).map(({ text, cure }) =>
-    finding("policy", "warning", `${POLICY}: ${text}`, cure || "Correct the spelling."),
-  );
-  return [finding("policy", "ok", `${POLICY} is valid and in use`), ...unread];
+  return [finding("policy", "ok", `${POLICY} is valid and in use`)];
 }

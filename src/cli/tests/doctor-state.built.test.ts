@@ -228,11 +228,10 @@ it("podnic doctor finds a slip of the pen in the policy, and where it is no JSON
     return all.filter(({ about }) => about === "policy").map(({ level, found, cure }) => [level, found, cure]);
   };
   expect(policy('{"devices": {"deney": ["eth0"]}}')).toEqual([
-    ["ok", "/etc/cni/podnic.json is valid and in use", ""],
     [
-      "warning",
-      expect.stringContaining('devices.deney is not a known key; did you mean "deny"?'),
-      expect.stringMatching(/./),
+      "error",
+      '/etc/cni/podnic.json: devices.deney is not a known key; did you mean "deny"?; every ADD fails',
+      expect.stringContaining("Known keys: allow, deny, source."),
     ],
   ]);
   expect(policy('{\n"devices": }')).toEqual([

@@ -1,0 +1,55 @@
+// What a reader of the node's policy passes over, and its author did not mean: a misspelled "deny" would keep nothing back. Configurations are
+// read more generously, as the Go plugins read them.
+import { hasControl } from "./formats.ts";
+import { repeatedKey } from "./json-limits.ts";
+import { didYouMean, humanPath, type Problem } from "./messages.ts";
+import type { Shape } from "./shape.ts";
+
+/** Keys that the shape lacks or that stand twice, nulls, and entries of lists that match nothing or too much. `value`: what the text says. */
+export function slips(text: string, value: unknown, shape: Shape): Problem[] {
+  const problems: Problem[] = [];
+  look(value, shape, "", problems);
+  const twice = repeatedKey(text, isComment);
+  if (twice !== undefined) problems.push(problem("", `has the key ${JSON.stringify(twice)} twice`));
+  return problems;
+}
+
+function look(value: unknown, shape: Shape, pointer: string, problems: Problem[]): void {
+  if (value === null) problems.push(problem(pointer, "must not be null"));
+  else if (Array.isArray(value))
+    for (const [n, item] of value.entries()) lookAtEntry(item, `${pointer}/${n}`, problems);
+  else if (typeof value === "object" && shape !== null && "keys" in shape) {
+    for (const [key, child] of Object.entries(value)) {
+      const below = `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+      if (key in shape.keys) look(child, shape.keys[key] ?? null, below, problems);
+      else if (!isComment(key)) problems.push(unknown(below, key, Object.keys(shape.keys)));
+    }
+  }
+}
+
+/** A usual way to write one into JSON. */
+function isComment(key: string): boolean {
+  return key[0] === "_" || key.startsWith("//");
+}
+
+function unknown(pointer: string, key: string, known: string[]): Problem {
+  const cure = `Known keys: ${known.join(", ")}. A later version of podnic may have more.`;
+  return { ...problem(pointer, `is not a known key${didYouMean(key, known)}`), cure };
+}
+
+function lookAtEntry(entry: unknown, pointer: string, problems: Problem[]): void {
+  if (typeof entry !== "string") return;
+  const found = ` (found ${JSON.stringify(entry.slice(0, 64))})`;
+  if (entry === "") problems.push(problem(pointer, "must not be empty"));
+  else if (entry.trim() !== entry) problems.push(problem(pointer, `must not begin or end with white space${found}`));
+  else if (hasControl(entry)) problems.push(problem(pointer, `must not have control characters${found}`));
+  // As lspci prints it.
+  else if (/^(pf:)?[\da-f]{2}:[\da-f]{2}\.[0-7]$/i.test(entry))
+    problems.push(problem(pointer, `must be a PCI address with its domain, such as 0000:3b:00.1${found}`));
+}
+
+const problem = (pointer: string, what: string): Problem => ({
+  pointer,
+  missing: false,
+  text: `${pointer === "" ? "the policy" : humanPath(pointer)} ${what}`,
+});
