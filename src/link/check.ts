@@ -55,8 +55,9 @@ function checkRoutes(pod: NetNs, index: number, name: string, spec: InterfaceSpe
     }
     const candidates = actual.filter((candidate) => sameDestination(candidate, wanted));
     for (const hop of wanted.hops) {
-      if (!candidates.some((candidate) => hasHop(candidate, index, hop)))
-        throw routeMissing(name, wanted, hop, candidates);
+      const through = candidates.filter((candidate) => hasHop(candidate, index, hop));
+      if (through.length === 0) throw routeMissing(name, wanted, hop, candidates);
+      checkMetrics(name, wanted, hop, through);
     }
   }
 }
@@ -102,6 +103,17 @@ function hasHop(candidate: KernelRoute, index: number, hop: NewHop): boolean {
     if (actual.gateway === undefined || hop.gateway === undefined) return actual.gateway === hop.gateway;
     return equalAddresses(actual.gateway, hop.gateway);
   });
+}
+
+/** Another value than was configured. Routes without one are those of Go plugins that set none. */
+function checkMetrics(name: string, wanted: NewRoute, hop: NewHop, through: KernelRoute[]): void {
+  for (const key of ["mtu", "advmss"] as const) {
+    const value = wanted.metrics?.[key];
+    const actual = through.map(({ metrics }) => metrics[key]);
+    if (value === undefined || actual.some((one) => one === undefined || one === value)) continue;
+    const route = describeRoute({ ...wanted, hops: [hop] });
+    throw missing(`the route ${route} on ${name} has ${key} ${actual[0]} instead of ${value}`);
+  }
 }
 
 function routeMissing(name: string, wanted: NewRoute, hop: NewHop, candidates: KernelRoute[]): Failure {

@@ -242,7 +242,7 @@ describe("checkInterface sees", () => {
       { dst: "0.0.0.0/0" },
       { dst: "10.9.0.0/16", priority: 7, table: 500 },
       { dst: "::/0" },
-      { dst: "2001:db8::/32", gw: "fd00::9" },
+      { dst: "2001:db8::/32", gw: "fd00::9", mtu: 1400, advmss: 1200 },
     ],
   ];
   const faults: [string, string, string][] = [
@@ -276,6 +276,16 @@ describe("checkInterface sees", () => {
       "an IPv6 route through another gateway",
       "ip -n pod -6 route replace 2001:db8::/32 via fd00::8 dev eth0",
       "fd00::8 on device",
+    ],
+    [
+      "a route with another MTU",
+      "ip -n pod -6 route replace 2001:db8::/32 via fd00::9 dev eth0 mtu 1300 advmss 1200",
+      "route 2001:db8::/32 via fd00::9 on eth0 has mtu 1300 instead of 1400",
+    ],
+    [
+      "a route with another MSS",
+      "ip -n pod -6 route replace 2001:db8::/32 via fd00::9 dev eth0 mtu 1400 advmss 1100",
+      "has advmss 1100 instead of 1200",
     ],
   ];
   for (const [what, command, message] of faults) {
