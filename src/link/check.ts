@@ -6,7 +6,7 @@ import { equalAddresses, networkPrefix, samePrefix } from "../ip/range.ts";
 import { IFA_F_DADFAILED, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import { IPV6_DEFAULT_METRIC, isLearnt } from "./advertised.ts";
-import { getLink, IFF_UP } from "./link.ts";
+import { getLink, IFF_UP, type Link } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
 import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./route.ts";
 import { describeRoute, planRoutes } from "./route-plan.ts";
@@ -19,7 +19,7 @@ export function checkInterface(pod: NetNs, index: number, name: string, spec: In
   if ((link.flags & IFF_UP) === 0) throw missing(`interface ${name} is down`);
   checkAddresses(pod, index, name, spec);
   if (spec.plainRoutes === true) checkPlainRoutes(pod, index, name, spec);
-  else checkRoutes(pod, index, name, spec);
+  else checkRoutes(pod, link, name, spec);
 }
 
 /** Details of what CHECK throws, where there is nothing better to say. */
@@ -41,7 +41,7 @@ function checkAddresses(pod: NetNs, index: number, name: string, spec: Interface
   }
 }
 
-function checkRoutes(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
+function checkRoutes(pod: NetNs, { index, mtu }: Link, name: string, spec: InterfaceSpec): void {
   const tables = new Map<string, KernelRoute[]>();
   for (const wanted of planRoutes(spec).routes) {
     const family: Family = wanted.dst.address.family;
@@ -57,7 +57,7 @@ function checkRoutes(pod: NetNs, index: number, name: string, spec: InterfaceSpe
     for (const hop of wanted.hops) {
       const through = candidates.filter((candidate) => hasHop(candidate, index, hop));
       if (through.length === 0) throw routeMissing(name, wanted, hop, candidates);
-      checkMetrics(name, wanted, hop, through);
+      checkMetrics(name, wanted, hop, through, mtu);
     }
   }
 }
@@ -105,12 +105,16 @@ function hasHop(candidate: KernelRoute, index: number, hop: NewHop): boolean {
   });
 }
 
-/** Another value than was configured. Routes without one are those of Go plugins that set none. */
-function checkMetrics(name: string, wanted: NewRoute, hop: NewHop, through: KernelRoute[]): void {
+/**
+ * Another value than was configured. Routes without one are those of Go plugins that set none. When tuning changes the MTU of an interface, the
+ * kernel gives its IPv6 routes that one.
+ */
+function checkMetrics(name: string, wanted: NewRoute, hop: NewHop, through: KernelRoute[], linkMtu: number): void {
   for (const key of ["mtu", "advmss"] as const) {
     const value = wanted.metrics?.[key];
     const actual = through.map(({ metrics }) => metrics[key]);
-    if (value === undefined || actual.some((one) => one === undefined || one === value)) continue;
+    const accepted = [undefined, value, key === "mtu" ? linkMtu : value];
+    if (value === undefined || actual.some((one) => accepted.includes(one))) continue;
     const route = describeRoute({ ...wanted, hops: [hop] });
     throw missing(`the route ${route} on ${name} has ${key} ${actual[0]} instead of ${value}`);
   }

@@ -315,6 +315,17 @@ describe("checkInterface sees", () => {
     checkInterface(pod, index, "eth0", wanted);
   });
 
+  it("no fault in the MTU that the kernel gives IPv6 routes with that of their interface", () => {
+    const wanted = configured(...given);
+    sh("ip -n pod link set eth0 mtu 1300");
+    try {
+      expect(sh("ip -n pod -6 route show 2001:db8::/32")).toContain("mtu 1300");
+      checkInterface(pod, index, "eth0", wanted);
+    } finally {
+      sh("ip -n pod link set eth0 mtu 1500");
+    }
+  });
+
   it("no fault in addresses and routes that others added", () => {
     const wanted = configured(...given);
     sh("ip -n pod addr add 10.44.0.1/24 dev eth0; ip -n pod route add 10.55.0.0/16 via 10.1.2.1");
