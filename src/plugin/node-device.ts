@@ -154,7 +154,8 @@ function refuseServing(link: Link): never {
 
 /** Only what the node's policy denies: for uses that leave the device to the node. Throws Failure("invalid config"). */
 export function refuseDenied(link: Link): void {
-  const found = wiresOf(link).find((one) => isListed(one, policy().devices.deny));
+  const { deny } = policy().devices;
+  const found = deny.length === 0 ? undefined : wiresOf(link).find((one) => isListed(one, deny));
   if (found !== undefined) throw denied(found);
 }
 
@@ -201,6 +202,7 @@ function isPair({ kind }: Link): boolean {
 }
 
 function refuseUnlistedBridges(link: Link): void {
+  if (policy().bridges.names === undefined) return;
   const kinds = ["macvlan", "macvtap", "ipvlan", "ipvtap", "vlan"];
   for (const one of wiresOf(link, kinds)) if (one.kind === "bridge") refuseUnlistedBridge(one);
 }
