@@ -137,6 +137,7 @@ const knowsLinkKinds = [
   "src/cli/kernel/nft-words.ts",
   "src/link/bridge.ts",
   "src/link/identity.ts",
+  "src/link/kind.ts",
   "src/link/link.ts",
   "src/link/master.ts",
   "src/link/uplink.ts",

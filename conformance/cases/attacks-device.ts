@@ -20,17 +20,20 @@ interface Settings {
   needs?: string[];
   /** A device with several queues. */
   many?: boolean;
+  /** Shell that makes a device called "lent", on `$low`. */
+  make?: string;
 }
 
 /** ADD, what the pod does, DEL: what the host sees of the device is the same as before. */
-const leavesNothing = ({ id, what, setup = "true", inPod, show, needs = [], many = false }: Settings): Case =>
+const leavesNothing = ({ id, what, setup = "true", inPod, show, needs = [], many = false, make }: Settings): Case =>
   one(
     id,
     "H",
     RULE,
     `${what}: as before after DEL`,
     (t: Trial) => {
-      const device = many ? "many" : t.freshDevice();
+      const device = many ? "many" : make === undefined ? t.freshDevice() : "lent";
+      if (make !== undefined) t.sh(`low=${t.freshDevice()}; ${make}; ip link set lent up`);
       if (many) t.sh("ip link add many numrxqueues 2 numtxqueues 2 up type veth peer name wire; ip link set wire up");
       t.sh(`dev=${device}; ${setup}`);
       const seen = () => t.sh(`dev=${device}; ${show}`);
@@ -45,6 +48,8 @@ const leavesNothing = ({ id, what, setup = "true", inPod, show, needs = [], many
   );
 
 const FLAGS = "printf '%x\\n' $(($(cat /sys/class/net/$dev/flags) & 0xf1b6))";
+
+const OF_KIND = "ip -d link show dev $dev | tail -n +2; cat /sys/class/net/$dev/carrier";
 
 /** Attaches a program that drops all packets to an interface, in the shell. */
 const drop = (ip: string, name: string, how: string): string =>
@@ -104,6 +109,48 @@ export const attacksDevice: CaseTable = {
       setup: "ip link set $dev mode dormant; ip link set $dev dynamic on",
       inPod: "ip -n c1 link set eth0 mode default; ip -n c1 link set eth0 dynamic off",
       show: `cat /sys/class/net/$dev/link_mode; ${FLAGS}`,
+    }),
+    leavesNothing({
+      id: "ATK-D1d",
+      what: "mode, queue and protodown of a macvlan",
+      make: "ip link add lent link $low type macvlan mode bridge",
+      inPod:
+        "ip -n c1 link set eth0 type macvlan mode private bcqueuelen 5; ip -n c1 link set eth0 protodown on; ip -n c1 link set eth0 protodown_reason 3 on",
+      show: OF_KIND,
+      needs: ["kernel:bcqueuelen"],
+    }),
+    leavesNothing({
+      id: "ATK-D1e",
+      what: "senders that a macvlan in source mode takes",
+      make: "ip link add lent link $low type macvlan mode source; ip link set lent type macvlan macaddr add 02:00:00:00:00:77",
+      inPod: "ip -n c1 link set eth0 type macvlan macaddr set 02:00:00:00:00:88",
+      show: OF_KIND,
+      needs: ["kernel:macvlan"],
+    }),
+    leavesNothing({
+      id: "ATK-D1f",
+      what: "flags and priorities of a VLAN",
+      make: "ip link add lent link $low type vlan id 5 egress-qos-map 1:1",
+      inPod:
+        "ip -n c1 link set eth0 type vlan reorder_hdr off loose_binding on; ip -n c1 link set eth0 type vlan egress-qos-map 0:5 1:3 ingress-qos-map 2:4",
+      show: OF_KIND,
+      needs: ["kernel:vlan"],
+    }),
+    leavesNothing({
+      id: "ATK-D1g",
+      what: "a macsec that no longer encrypts",
+      make: "ip link add lent link $low type macsec sci 1 encrypt on",
+      inPod: "ip -n c1 link set eth0 type macsec encrypt off validate disabled protect off",
+      show: OF_KIND,
+      needs: ["kernel:macsec"],
+    }),
+    leavesNothing({
+      id: "ATK-D1h",
+      what: "carrier of a dummy interface",
+      make: "ip link add lent type dummy",
+      inPod: "ip -n c1 link set eth0 carrier off",
+      show: "cat /sys/class/net/$dev/carrier",
+      needs: ["kernel:dummy"],
     }),
     leavesNoProgram("ATK-D2a", "programs of tcx", `${drop(IN_POD, "eth0", "46")}; ${drop(IN_POD, "eth0", "47")}`),
     leavesNoProgram("ATK-D2b", "a program of tcx whose link a process still has", drop(IN_POD, "eth0", "46 hold")),
@@ -205,6 +252,25 @@ export const attacksDevice: CaseTable = {
         t.add(virtual, { set, ns: "c2" });
         t.equal(t.error(t.call("ADD", physical)).code, 7, "code for the physical function");
         t.silent("DEL", virtual, { set });
+      },
+      ["card:igb"],
+    ),
+    one(
+      "ATK-D5b",
+      "H",
+      RULE,
+      "what a pod that has a physical function sets on its virtual functions: as before after DEL",
+      (t) => {
+        const { pf } = borrowCard(t);
+        t.sh(`ip link set ${pf} vf 1 vlan 7 trust on`);
+        const functions = () => t.sh(`ip link show ${pf} | grep ' vf '`);
+        const before = functions();
+        const conf = config("1.0.0", { device: pf });
+        t.add(conf);
+        t.sh(`ip -n c1 link set eth0 vf 0 vlan 9 spoofchk off; ip -n c1 link set eth0 vf 0 trust on
+          ip -n c1 link set eth0 vf 0 mac 02:00:00:00:66:66; ip -n c1 link set eth0 vf 1 vlan 0 trust off`);
+        t.silent("DEL", conf);
+        t.equal(functions(), before, "virtual functions");
       },
       ["card:igb"],
     ),

@@ -764,6 +764,26 @@ const SHARED: Situation[] = [
     card: true,
     needs: ["card:igb"],
   },
+  {
+    id: "ND-104",
+    what: "physical function of a card with a virtual function that carries the node's default route",
+    refused: "has the virtual function",
+    why: "with the physical function, a pod could cut the node off",
+    setup:
+      "ip link set vf0 up; ip address add 203.0.113.2/24 dev vf0; ip route replace default via 203.0.113.1 dev vf0",
+    card: true,
+    needs: ["card:igb"],
+  },
+  {
+    id: "ND-105",
+    what: "physical function of a card with a virtual function that is the master of a running pod's macvlan",
+    refused: "has the virtual function",
+    why: "with the physical function, a pod could change the VLAN of the other pod's macvlan",
+    setup:
+      "ip netns add c9; ip link set vf0 up; ip link add mv9 link vf0 netns c9 type macvlan mode bridge; ip -n c9 link set mv9 up",
+    card: true,
+    needs: ["card:igb"],
+  },
 ];
 
 export const situations: readonly Situation[] = [...ALLOWED, ...OTHERS, ...SHARED, ...ROUTES];

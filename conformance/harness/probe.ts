@@ -25,7 +25,8 @@ export interface Offer {
 const PROGRAMS =
   "perl setpriv flock ping nft iptables prlimit tc podman crun busybox dnsmasq strace kubectl openssl devlink";
 
-const LINK_KINDS = "dummy bridge vrf vlan ipvlan macvlan macvtap ifb bond vxlan geneve ipip gre sit wireguard tun";
+const LINK_KINDS =
+  "dummy bridge vrf vlan ipvlan macvlan macvtap macsec ifb bond vxlan geneve ipip gre sit wireguard tun";
 
 const KINDS = `
 perl -e '${BPF_TCX}' $(cat /sys/class/net/up0/ifindex) >/dev/null 2>&1 && echo tcx
@@ -33,7 +34,7 @@ for kind in ${LINK_KINDS}; do
   case $kind in
     vrf) ip link add p0 type vrf table 10;;
     vlan) ip link add link up0 name p0 type vlan id 5;;
-    ipvlan|macvlan|macvtap) ip link add link up0 name p0 type $kind;;
+    ipvlan|macvlan|macvtap|macsec) ip link add link up0 name p0 type $kind;;
     vxlan) ip link add p0 type vxlan id 5 dstport 4789;;
     geneve) ip link add p0 type geneve id 5 remote 192.0.2.1;;
     ipip|gre|sit) ip link add p0 type $kind local 192.0.2.9 remote 192.0.2.1;;

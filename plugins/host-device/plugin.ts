@@ -15,6 +15,7 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
+import { listVfs } from "../../src/link/vf.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
@@ -26,6 +27,7 @@ import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable
 import { refuseFunctionOfLent, refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
+import { virtualFunctionCount } from "../../src/sysfs/vf.ts";
 import { contradicts, findRenamed, giveBackByAlias, isNamedBy } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, notFound } from "./claim.ts";
@@ -151,6 +153,8 @@ function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Lin
   const saved = withFormerName(seen);
   // The namespace first: it is what the first part of a damaged record is good for.
   const data: HeldDevice = { netns: named(pod, netns), was: saved, network };
+  if (isPciAddress(saved.parentDevice) && virtualFunctionCount(saved.parentDevice) > 0)
+    data.functions = listVfs(hostNs.route, link.index);
   transaction.onRollback(`returning ${link.name} to the host`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.

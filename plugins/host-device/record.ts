@@ -3,13 +3,14 @@ import { policy } from "../../src/config/policy.ts";
 import { type CapturedNetwork, restoreNetwork } from "../../src/link/capture.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, restoreLink } from "../../src/link/snapshot.ts";
+import { restoreVfs, type VfState } from "../../src/link/vf.ts";
 import type { Lender, LoanData } from "../../src/plugin/lent/lender.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
-import { linkSnapshot, loanFields, network } from "../../src/plugin/lent/shape.ts";
+import { linkSnapshot, loanFields, network, vfState } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { recordStore, STATE_ROOT } from "../../src/state/record.ts";
-import { objectOf } from "../../src/state/shape.ts";
+import { listOf, objectOf, optional } from "../../src/state/shape.ts";
 import { isPciAddress } from "../../src/sysfs/device.ts";
 
 export interface HeldDevice extends LoanData {
@@ -17,9 +18,16 @@ export interface HeldDevice extends LoanData {
   was: LinkSnapshot;
   /** What the move makes the host forget. */
   network: CapturedNetwork;
+  /** Of a physical function: what its virtual ones, which are on the host, were. A pod that has it can set them. */
+  functions?: VfState[];
 }
 
-const heldDevice = objectOf<HeldDevice>({ ...loanFields, was: linkSnapshot, network });
+const heldDevice = objectOf<HeldDevice>({
+  ...loanFields,
+  was: linkSnapshot,
+  network,
+  functions: optional(listOf(vfState)),
+});
 
 const LOCK = "lock";
 
@@ -34,7 +42,7 @@ export const hostDeviceLender: Lender<HeldDevice> = {
   }),
   lockOf: () => ({ directory: directory(), file: LOCK }),
   whileReturning: (_key, body) => lockOrGoOn(directory(), LOCK, policy().lockTimeout, body),
-  restore({ network }, returned) {
+  restore({ network, functions = [] }, returned) {
     if (returned === undefined) return;
     const { link, saved } = returned;
     const { route } = ownNamespace();
@@ -42,6 +50,7 @@ export const hostDeviceLender: Lender<HeldDevice> = {
       restoreLink(route, link, saved);
     } finally {
       restoreNetwork(route, link.index, saved.name, network);
+      restoreVfs(route, link.index, saved.name, functions);
     }
   },
 };

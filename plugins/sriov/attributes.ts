@@ -2,7 +2,15 @@
 // has. (Operators always write VLAN 0, and setting it again fails on cards that do not support VLANs.)
 import { Failure } from "../../src/errors.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
-import { queryVf, type Silence, setVf, VF_LINK_AUTO, type VfChange, type VfState } from "../../src/link/vf.ts";
+import {
+  difference,
+  queryVf,
+  type Silence,
+  setVf,
+  VF_LINK_AUTO,
+  type VfChange,
+  type VfState,
+} from "../../src/link/vf.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { linkState, vlanProtocol } from "./config.ts";
@@ -44,24 +52,6 @@ function wantsNothing(config: SriovConfig): boolean {
     trust !== "on" &&
     (linkState(config) ?? VF_LINK_AUTO) === VF_LINK_AUTO
   );
-}
-
-/** The part of `wanted` that is not in force. What the driver does not report counts as not in force. */
-export function difference(wanted: VfChange, current: VfState): VfChange {
-  const change: VfChange = {};
-  const { vlan, rate } = wanted;
-  if (vlan !== undefined && !sameVlan(vlan, current.vlan)) change.vlan = vlan;
-  if (rate !== undefined && (rate.min !== current.minTxRate || rate.max !== current.maxTxRate)) change.rate = rate;
-  if (wanted.spoofchk !== undefined && wanted.spoofchk !== current.spoofchk) change.spoofchk = wanted.spoofchk;
-  // The order in which the kernel works them off: the first that is missing after a refusal is the one refused.
-  if (wanted.linkState !== undefined && wanted.linkState !== current.linkState) change.linkState = wanted.linkState;
-  if (wanted.trust !== undefined && wanted.trust !== current.trust) change.trust = wanted.trust;
-  return change;
-}
-
-function sameVlan(a: VfState["vlan"], b: VfState["vlan"]): boolean {
-  // Without a tag there is no protocol.
-  return a.id === b.id && a.qos === b.qos && (a.id === 0 || a.protocol === b.protocol);
 }
 
 /** qed reports the port's speed where there is no limit. */

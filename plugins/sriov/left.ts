@@ -5,9 +5,9 @@ import { SystemError } from "../../src/host/host.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
+import { vfState } from "../../src/plugin/lent/shape.ts";
 import { bootId, type RecordKey, recordStore, STATE_ROOT } from "../../src/state/record.ts";
 import { listOf, objectOf, text } from "../../src/state/shape.ts";
-import { vfState } from "./record.ts";
 
 export interface Leftover {
   pci: string;

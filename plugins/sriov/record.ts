@@ -4,11 +4,11 @@ import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import type { LoanData, Lock } from "../../src/plugin/lent/lender.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
-import { linkSnapshot, loanFields, network } from "../../src/plugin/lent/shape.ts";
+import { linkSnapshot, loanFields, network, vfState } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { type RecordStore, recordStore, STATE_ROOT } from "../../src/state/record.ts";
-import { flag, integer, objectOf, optional, text } from "../../src/state/shape.ts";
+import { objectOf, optional, text } from "../../src/state/shape.ts";
 
 export interface HeldVf extends LoanData {
   pci: string;
@@ -19,18 +19,6 @@ export interface HeldVf extends LoanData {
   /** Addresses and routes that the interface had. Absent in records of older versions. */
   network?: CapturedNetwork;
 }
-
-/** For `state` of what is left on a VF, too. */
-export const vfState = objectOf<VfState>({
-  vf: integer,
-  mac: text,
-  vlan: objectOf<VfState["vlan"]>({ id: integer, qos: integer, protocol: integer }),
-  linkState: optional(integer),
-  spoofchk: optional(flag),
-  trust: optional(flag),
-  minTxRate: integer,
-  maxTxRate: integer,
-});
 
 const heldVf = objectOf<HeldVf>({
   ...loanFields,

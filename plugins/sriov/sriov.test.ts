@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
-import { ETH_P_8021AD, ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
-import { difference, wantedState } from "./attributes.ts";
+import { difference, ETH_P_8021AD, ETH_P_8021Q, type VfState } from "../../src/link/vf.ts";
+import { wantedState } from "./attributes.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { validate, wantedMac } from "./config.ts";
 

@@ -10,6 +10,7 @@ import * as c from "../netlink/constants.ts";
 import { readSettings, type SettingsAttributes, writeSettings } from "../netlink/settings.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { waitCarrier } from "./carrier.ts";
+import { type KindSettings, kindSettings } from "./kind.ts";
 import type { Link } from "./link.ts";
 import { detachTcx, detachXdp, tcxIds } from "./programs.ts";
 import { type QueueSettings, queueSettings } from "./queues.ts";
@@ -34,6 +35,8 @@ export interface LinkSettings {
   tcx?: number[];
   /** Of NAPI and the queues; absent: unknown. */
   queues?: QueueSettings;
+  /** Of the kinds of which a pod can change something. */
+  ofKind?: KindSettings;
 }
 
 const SIZES = ["group", "gsoMaxSegs", "gsoMaxSize", "groMaxSize", "gsoIpv4MaxSize", "groIpv4MaxSize"] as const;
@@ -98,6 +101,8 @@ export function linkSettings(route: RouteSocket, link: Link): LinkSettings {
   };
   const queues = queueSettings(link);
   if (queues !== undefined) settings.queues = queues;
+  const ofKind = kindSettings(route, link);
+  if (ofKind !== undefined) settings.ofKind = ofKind;
   if (a.linkMode) settings.linkMode = a.linkMode;
   const tcx = tcxIds(index, name);
   if (tcx.length > 0) settings.tcx = tcx;

@@ -7,6 +7,7 @@ import { NetlinkError } from "../netlink/errors.ts";
 import { readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { placeOnHost } from "../sysfs/device.ts";
+import { restoreKind } from "./kind.ts";
 import {
   addAltnames,
   askLink,
@@ -156,6 +157,11 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
     cleanup.attempt(() => {
       isFree = restoreSettings(route, link.index, saved.name, settings, message);
     });
+  }
+  const { ofKind } = settings ?? {};
+  if (ofKind !== undefined) {
+    const device = { index: link.index, name: saved.name, kind: saved.kind, message };
+    cleanup.attempt(() => restoreKind(route, device, ofKind));
   }
   // A pod can set it by itself, and it stays when the link mode is the usual one.
   const isDormant = link.operstate === IF_OPER_DORMANT || link.operstate === IF_OPER_TESTING;

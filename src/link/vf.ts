@@ -1,5 +1,6 @@
 // Virtual functions of a physical function: `ip link show PF`, `ip link set PF vf N …`.
 import { formatMac } from "../ip/mac.ts";
+import { log } from "../log.ts";
 import { findAttribute, NLA_TYPE_MASK } from "../netlink/attributes.ts";
 import { align4, type Bytes } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -46,9 +47,9 @@ export interface VfChange {
   vlan?: Vlan;
   /** Both, because the kernel sets both: read them first to keep one. */
   rate?: { min: number; max: number };
-  spoofchk?: boolean;
-  trust?: boolean;
-  linkState?: number;
+  spoofchk?: boolean | undefined;
+  trust?: boolean | undefined;
+  linkState?: number | undefined;
 }
 
 /** What the kernel puts where a driver reported nothing. */
@@ -67,12 +68,7 @@ export type Silence = "no attributes" | "too many" | "left out";
  */
 export function queryVf(route: RouteSocket, pf: number, vf: number): VfState | Silence {
   try {
-    return route.get(
-      `ip link show ${pf}`,
-      c.RTM_GETLINK,
-      (writer) => writeLink(writer, pf, 0, 0, { extMask: c.RTEXT_FILTER_VF | c.RTEXT_FILTER_SKIP_STATS }),
-      (bytes, start, end) => ({ said: findVf(bytes, start + LINK_HEADER, end, vf) }),
-    ).said;
+    return askVfs(route, pf, (bytes, start, end) => findVf(bytes, start, end, vf));
   } catch (error) {
     if (error instanceof NetlinkError && error.code === "EMSGSIZE") return "too many";
     throw error;
@@ -85,18 +81,59 @@ export function getVf(route: RouteSocket, pf: number, vf: number): VfState | und
   return typeof said === "string" ? undefined : said;
 }
 
+/** All that the PF says of its VFs; none when it says nothing. */
+export function listVfs(route: RouteSocket, pf: number): VfState[] {
+  try {
+    return askVfs(route, pf, (bytes, start, end) => {
+      const states: VfState[] = [];
+      eachVf(bytes, start, end, (vf, at, until) => {
+        states.push(toState(vf, vfAttributes.read(bytes, at, until, false)));
+        return false;
+      });
+      return states;
+    });
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "EMSGSIZE") return [];
+    throw error;
+  }
+}
+
+function askVfs<T>(route: RouteSocket, pf: number, read: (bytes: Bytes, start: number, end: number) => T): T {
+  return route.get(
+    `ip link show ${pf}`,
+    c.RTM_GETLINK,
+    (writer) => writeLink(writer, pf, 0, 0, { extMask: c.RTEXT_FILTER_VF | c.RTEXT_FILTER_SKIP_STATS }),
+    (bytes, start, end) => ({ said: read(bytes, start + LINK_HEADER, end) }),
+  ).said;
+}
+
 /** Decodes only the entry that is asked for: a PF may have hundreds. */
 function findVf(bytes: Bytes, start: number, end: number, vf: number): VfState | Silence {
+  let found: VfState | undefined;
+  const isAny = eachVf(bytes, start, end, (number, at, until) => {
+    if (number === vf) found = toState(vf, vfAttributes.read(bytes, at, until, false));
+    return number === vf;
+  });
+  return found ?? (isAny ? "left out" : "no attributes");
+}
+
+/** `take` gets the number of each, and where its attributes are, until it returns true. False: there is no list. */
+function eachVf(
+  bytes: Bytes,
+  start: number,
+  end: number,
+  take: (vf: number, at: number, until: number) => boolean,
+): boolean {
   const list = findAttribute(bytes, start, end, c.IFLA_VFINFO_LIST, 0);
-  if (list === undefined) return "no attributes";
+  if (list === undefined) return false;
   let [at] = list;
   // To the message's end: the length of a list of more than 64 KiB (over 300 VFs) has overflowed, and its entries are there all the same.
   while (isEntry(bytes, at, end)) {
     const size = bytes.u16[at >> 1]!;
-    if (bytes.u32[(at >> 2) + 2] === vf) return toState(vf, vfAttributes.read(bytes, at + 4, at + size, false));
+    if (take(bytes.u32[(at >> 2) + 2]!, at + 4, at + size)) break;
     at += align4(size);
   }
-  return "left out";
+  return true;
 }
 
 /** Every entry begins with the VF's address: length and type of the entry, of the address, then the VF's number. */
@@ -170,6 +207,47 @@ function toAttributes(vf: number, change: VfChange, vlanList: boolean): VfAttrib
   if (trust !== undefined) attributes.trust = { vf, setting: trust ? 1 : 0 };
   if (linkState !== undefined) attributes.linkState = { vf, state: linkState };
   return attributes;
+}
+
+/** The part of `wanted` that is not in force. What the driver does not report counts as not in force. */
+export function difference(wanted: VfChange, current: VfState): VfChange {
+  const change: VfChange = {};
+  const { vlan, rate } = wanted;
+  if (vlan !== undefined && !sameVlan(vlan, current.vlan)) change.vlan = vlan;
+  if (rate !== undefined && (rate.min !== current.minTxRate || rate.max !== current.maxTxRate)) change.rate = rate;
+  if (wanted.spoofchk !== undefined && wanted.spoofchk !== current.spoofchk) change.spoofchk = wanted.spoofchk;
+  // The order in which the kernel works them off: the first that is missing after a refusal is the one refused.
+  if (wanted.linkState !== undefined && wanted.linkState !== current.linkState) change.linkState = wanted.linkState;
+  if (wanted.trust !== undefined && wanted.trust !== current.trust) change.trust = wanted.trust;
+  return change;
+}
+
+function sameVlan(a: VfState["vlan"], b: VfState["vlan"]): boolean {
+  // Without a tag there is no protocol.
+  return a.id === b.id && a.qos === b.qos && (a.id === 0 || a.protocol === b.protocol);
+}
+
+/**
+ * What each VF of a PF was, on the PF, before somebody had the PF: each attribute by itself, since a driver may refuse some. What is refused is
+ * said in the log.
+ */
+export function restoreVfs(route: RouteSocket, pf: number, name: string, saved: readonly VfState[]): void {
+  const now = saved.length === 0 ? [] : listVfs(route, pf);
+  for (const { vf, mac, vlan, minTxRate: min, maxTxRate: max, spoofchk, trust, linkState } of saved) {
+    const current = now.find((one) => one.vf === vf);
+    if (current === undefined) continue;
+    const wanted = { vlan, rate: { min, max }, spoofchk, trust, linkState };
+    const change: VfChange = difference(wanted, current);
+    if (mac !== "" && mac !== current.mac) change.mac = mac;
+    for (const key of Object.keys(change) as (keyof VfChange)[]) {
+      try {
+        setVf(route, pf, vf, { [key]: change[key] });
+      } catch (error) {
+        if (!(error instanceof NetlinkError)) throw error;
+        log("warning", "cannot restore a virtual function", { device: name, error: error.message });
+      }
+    }
+  }
 }
 
 function describe({ mac, vlan, rate, spoofchk, trust, linkState }: VfChange): string {

@@ -3,7 +3,7 @@
 import { policy } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
 import { listAddresses } from "../link/address.ts";
-import { getLink, IFF_LOOPBACK, type Link } from "../link/link.ts";
+import { getLink, IFF_LOOPBACK, IFF_UP, type Link } from "../link/link.ts";
 import { type NetNs, ownNamespace } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
 import type { LinkSettings } from "../link/settings.ts";
@@ -53,7 +53,7 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
   if (mayGo(link)) return;
   refuseUnlistedBridges(link);
   refuseNodeDevice(hostNs.route, link, routes);
-  refuseFunctionOfOthers(link);
+  refuseFunctionOfOthers(hostNs, link, netnsPath);
   const other = othersOn(hostNs, link, netnsPath);
   if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
 }
@@ -70,7 +70,7 @@ export function refuseToShare(hostNs: NetNs, link: Link): void {
  * Who has a physical function sets addresses, VLANs and trust of its virtual functions, whoever has those. A virtual function with a driver of
  * userspace is a virtual machine's or a pod's.
  */
-function refuseFunctionOfOthers(link: Link): void {
+function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): void {
   const pci = placeOnHost(link);
   if (!isPciAddress(pci)) return;
   const physical = physicalFunction(pci);
@@ -80,10 +80,28 @@ function refuseFunctionOfOthers(link: Link): void {
     const vf = virtualFunction(pci, n);
     if (vf === undefined) return;
     const driver = pciDriver(vf) ?? "";
-    if (pciNetDirectory(vf)?.length === 0)
-      refuse(link, `has the virtual function ${vf}, which is in another namespace`);
+    const interfaces = pciNetDirectory(vf);
+    if (interfaces?.length === 0) refuse(link, `has the virtual function ${vf}, which is in another namespace`);
+    for (const name of interfaces ?? []) {
+      const reason = needFor(hostNs, name, netnsPath);
+      if (reason !== undefined) refuse(link, `has the virtual function ${vf}: ${reason}`);
+    }
     if (isUserspaceDriver(driver))
       refuse(link, `has the virtual function ${vf}, which has a userspace driver (${driver})`);
+  }
+}
+
+/** Why a virtual function has to stay with the node; undefined: it may go, or is down, so that nobody uses it. */
+function needFor(hostNs: NetNs, name: string, netnsPath: string): string | undefined {
+  const link = getLink(hostNs.route, name);
+  if (link === undefined || (link.flags & IFF_UP) === 0) return undefined;
+  try {
+    refuseNodeDevice(hostNs.route, link);
+    const other = othersOn(hostNs, link, netnsPath);
+    return other === undefined ? undefined : `device "${name}" is the lower device of ${other}`;
+  } catch (error) {
+    if (error instanceof Failure) return error.message;
+    throw error;
   }
 }
 

@@ -4,6 +4,7 @@ import type { CapturedAddress, CapturedHop, CapturedNetwork, CapturedRoute } fro
 import type { NamedNamespace } from "../../link/return.ts";
 import type { LinkSettings } from "../../link/settings.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
+import type { VfState } from "../../link/vf.ts";
 import { flag, integer, listOf, mapOf, objectOf, optional, type Shape, text } from "../../state/shape.ts";
 import type { LoanData } from "./lender.ts";
 
@@ -72,6 +73,7 @@ const settings = objectOf<LinkSettings>({
   xdp: listOf(integer),
   tcx: optional(listOf(integer)),
   queues: optional(mapOf(text)),
+  ofKind: optional(mapOf(listOf(integer))),
 });
 
 export const linkSnapshot = objectOf<LinkSnapshot>({
@@ -100,4 +102,16 @@ export const linkSnapshot = objectOf<LinkSnapshot>({
   parentOnHost: optional(flag),
   master: optional(text),
   isOpen: optional(flag),
+});
+
+/** What a VF is on its PF. */
+export const vfState = objectOf<VfState>({
+  vf: integer,
+  mac: text,
+  vlan: objectOf<VfState["vlan"]>({ id: integer, qos: integer, protocol: integer }),
+  linkState: optional(integer),
+  spoofchk: optional(flag),
+  trust: optional(flag),
+  minTxRate: integer,
+  maxTxRate: integer,
 });
