@@ -21,7 +21,7 @@ function port(old: boolean): Port {
   host.recv = (fd, buffer) => {
     const received = recv.call(host, fd, buffer);
     if (old) {
-      const { data } = received;
+      const data = buffer.subarray(0, received.size);
       // An attribute of one byte: its length, its type.
       for (let at = 16; at + 5 < data.length; at += 4)
         if (data[at] === 5 && data[at + 1] === 0 && data[at + 2] === IFLA_BRPORT_LOCKED && data[at + 3] === 0)

@@ -30,10 +30,11 @@ const heldDevice = objectOf<HeldDevice>({
 });
 
 const LOCK = "lock";
+const records = recordStore<HeldDevice>("host-device", STATE_ROOT, heldDevice);
 
 export const hostDeviceLender: Lender<HeldDevice> = {
   plugin: "host-device",
-  store: () => recordStore<HeldDevice>("host-device", STATE_ROOT, heldDevice),
+  store: () => records,
   loanOf: ({ was: saved }) => ({
     saved,
     pci: isPciAddress(saved.parentDevice) ? saved.parentDevice : "",

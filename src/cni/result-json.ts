@@ -77,7 +77,14 @@ function optionalAddress(of: Json, key: string, where: string): Address | undefi
 
 /** The object without the keys whose value is undefined. */
 function defined<T extends object>(value: { [key in keyof T]: T[key] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T;
+  const found: { [key: string]: unknown } = {};
+  const keys = Object.keys(value);
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i]!;
+    const item = value[key as keyof T];
+    if (item !== undefined) found[key] = item;
+  }
+  return found as T;
 }
 
 function readInterface(of: Json, where: string): Interface {
@@ -284,11 +291,10 @@ function fullRoute({ advmss, dst, gw, mtu, priority, scope, table }: Route): Jso
 }
 
 function writeDns({ domain, nameservers, options, search }: Dns): Json {
-  const all = {
-    nameservers: orAbsent(nameservers ?? []),
-    domain: domain || undefined,
-    search: orAbsent(search ?? []),
-    options: orAbsent(options ?? []),
-  };
-  return defined<Json>(all);
+  const dns: Json = {};
+  if (nameservers !== undefined && nameservers.length > 0) dns.nameservers = nameservers;
+  if (domain) dns.domain = domain;
+  if (search !== undefined && search.length > 0) dns.search = search;
+  if (options !== undefined && options.length > 0) dns.options = options;
+  return dns;
 }

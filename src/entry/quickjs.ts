@@ -37,7 +37,9 @@ function trace(file: string): void {
 installLoops(native);
 globalThis.podnicVersion = versionDocument("");
 
+const system = new LinuxHost(native);
+
 globalThis.podnic = () => {
-  installHost(new LinuxHost(native));
+  installHost(system);
   return main(operator, trace) ?? 0;
 };

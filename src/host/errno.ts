@@ -137,15 +137,24 @@ const TABLE: { [errno: number]: string } = {
   524: "ENOTSUPP operation is not supported",
 };
 
+/** The same, taken apart. */
+const NAMES: { [errno: number]: string } = {};
+const TEXTS: { [errno: number]: string } = {};
+for (const errno in TABLE) {
+  const row = TABLE[errno]!;
+  const space = row.indexOf(" ");
+  NAMES[errno] = row.slice(0, space);
+  TEXTS[errno] = row.slice(space + 1);
+}
+
 /** Symbolic name of a positive errno: "ENOENT"; "E4095" for one we have no name for. */
 export function errnoName(errno: number): string {
-  return TABLE[errno]?.split(" ", 1)[0] ?? `E${errno}`;
+  return NAMES[errno] ?? `E${errno}`;
 }
 
 /** What it means: "no such file or directory". */
 export function errnoText(errno: number): string {
-  const row = TABLE[errno];
-  return row === undefined ? `error ${errno}` : row.slice(row.indexOf(" ") + 1);
+  return TEXTS[errno] ?? `error ${errno}`;
 }
 
 /** errno of a name; for code that decides on numbers only (Node reports names). 0 when unknown. */

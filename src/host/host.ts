@@ -53,8 +53,8 @@ export interface Stat {
 }
 
 export interface Received {
-  /** Bytes received (a view of the buffer given). */
-  data: Uint8Array;
+  /** Bytes received: so many at the beginning of the buffer given. */
+  size: number;
   /** The datagram was larger than the buffer (MSG_TRUNC). */
   truncated: boolean;
   /** For netlink: port id of the sender; 0 is the kernel. */

@@ -29,7 +29,7 @@ import {
 } from "./layout.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type HeldSignals, holdSignals, SIG_BLOCK, SIG_IGN, signalSet } from "./signals.ts";
-import { type Argument, COLUMNS, type Kernel, NUMBERS, type Syscall } from "./syscalls.ts";
+import { type Argument, type Kernel, numbersOf, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -61,7 +61,9 @@ const LEAVE_TIME = 20_000;
 
 export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
-  readonly #column: 0 | 1 | 2;
+  readonly #numbers: { readonly [name in Syscall]: number };
+  /** Flags of open(2) are as our constants. */
+  readonly #usual: boolean;
   /** Of pin; 0: not yet. */
   #page = 0;
   /** Signals we ignore, with the struct sigaction they had: programs we run get it back. */
@@ -69,7 +71,8 @@ export class LinuxHost implements ProgramHost {
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    this.#column = COLUMNS[kernel.machine];
+    this.#numbers = numbersOf(kernel.machine);
+    this.#usual = kernel.machine !== "arm64";
   }
 
   /** One system call, again when a signal came between. `subject` goes into the error. */
@@ -83,12 +86,15 @@ export class LinuxHost implements ProgramHost {
     e?: Argument,
     f?: Argument,
   ): number {
-    const number = NUMBERS[name][this.#column];
-    for (;;) {
-      const result = this.#kernel.syscall(number, a, b, c, d, e, f);
-      if (result >= 0) return result;
-      if (result !== -EINTR) throw new SystemError(name, -result, errnoName(-result), errnoText(-result), subject);
-    }
+    const result = this.#kernel.syscall(this.#numbers[name], a, b, c, d, e, f);
+    return result >= 0 ? result : this.#refused(result, name, subject, a, b, c, d, e, f);
+  }
+
+  /** What an answer below 0 means: the call once more, or an error. */
+  #refused(result: number, name: Syscall, subject: string, ...rest: (Argument | undefined)[]): number {
+    if (result !== -EINTR) throw new SystemError(name, -result, errnoName(-result), errnoText(-result), subject);
+    const [a, b, c, d, e, f] = rest;
+    return this.call(name, subject, a, b, c, d, e, f);
   }
 
   args(): string[] {
@@ -106,12 +112,23 @@ export class LinuxHost implements ProgramHost {
 
   getenv(name: string): string | undefined {
     const value = this.#kernel.getenv(name);
-    return value === undefined ? undefined : this.decode(value);
+    return value === null ? this.#variable(name) : value;
   }
 
+  /** One that is not UTF-8. */
+  #variable(name: string): string | undefined {
+    const start = `${name}=`;
+    const found = this.environment().map((one) => decodeLossy(one.subarray(0, -1)));
+    return found.find((one) => one.startsWith(start))?.slice(start.length);
+  }
+
+  // This one, close, read, recv, send and statx are most of a call's system calls: they make them without `call`, which costs as much again.
   open(path: string, flags: number, mode = 0, dir = AT_FDCWD, resolve = 0): Fd {
-    const all = openFlags(flags, this.#kernel.machine);
-    if (resolve === 0) return this.call("openat", path, dir, path, all, mode);
+    const all = this.#usual ? flags | O_CLOEXEC : openFlags(flags, this.#kernel.machine);
+    if (resolve === 0) {
+      const fd = this.#kernel.syscall(this.#numbers.openat, dir, path, all, mode);
+      return fd >= 0 ? fd : this.#refused(fd, "openat", path, dir, path, all, mode);
+    }
     how[LOW] = all;
     how[HOW_MODE] = mode;
     how[HOW_RESOLVE] = resolve;
@@ -120,11 +137,13 @@ export class LinuxHost implements ProgramHost {
 
   close(fd: Fd): void {
     // Linux has released the descriptor also when it reports EINTR or EIO: never again, and nothing anybody could do.
-    this.#kernel.syscall(NUMBERS.close[this.#column], fd);
+    this.#kernel.syscall(this.#numbers.close, fd);
   }
 
   read(fd: Fd, max: number): Uint8Array {
-    return scratch.slice(0, this.call("read", "", fd, scratch, Math.min(max, scratch.length)));
+    const most = Math.min(max, scratch.length);
+    const size = this.#kernel.syscall(this.#numbers.read, fd, scratch, most);
+    return scratch.slice(0, size >= 0 ? size : this.#refused(size, "read", "", fd, scratch, most));
   }
 
   write(fd: Fd, data: Uint8Array): number {
@@ -155,7 +174,8 @@ export class LinuxHost implements ProgramHost {
   }
 
   #statx(path: string, dir: Fd, flags: number): Stat {
-    this.call("statx", path, dir, path, flags, STATX_BASIC_STATS, scratch);
+    const result = this.#kernel.syscall(this.#numbers.statx, dir, path, flags, STATX_BASIC_STATS, scratch);
+    if (result < 0) this.#refused(result, "statx", path, dir, path, flags, STATX_BASIC_STATS, scratch);
     return statOfScratch();
   }
 
@@ -295,16 +315,21 @@ export class LinuxHost implements ProgramHost {
   }
 
   send(fd: Fd, data: Uint8Array, address?: Uint8Array): number {
-    return this.call("sendto", "", fd, data, data.length, MSG_NOSIGNAL, address ?? null, address?.length ?? 0);
+    if (address !== undefined)
+      return this.call("sendto", "", fd, data, data.length, MSG_NOSIGNAL, address, address.length);
+    const sent = this.#kernel.syscall(this.#numbers.sendto, fd, data, data.length, MSG_NOSIGNAL);
+    return sent >= 0 ? sent : this.#refused(sent, "sendto", "", fd, data, data.length, MSG_NOSIGNAL);
   }
 
   recv(fd: Fd, buffer: Uint8Array): Received {
     scratchWords[SENDER_LENGTH >> 2] = 32;
     // With MSG_TRUNC the kernel says how long the datagram was, not how much of it fitted.
-    const size = this.call("recvfrom", "", fd, buffer, buffer.length, MSG_TRUNC, sender, senderLength);
-    const data = buffer.subarray(0, Math.min(size, buffer.length));
+    const room = buffer.length;
+    let size = this.#kernel.syscall(this.#numbers.recvfrom, fd, buffer, room, MSG_TRUNC, sender, senderLength);
+    if (size < 0) size = this.#refused(size, "recvfrom", "", fd, buffer, room, MSG_TRUNC, sender, senderLength);
     // struct sockaddr_nl: nl_pid at 4.
-    return { data, truncated: size > buffer.length, sender: scratchWords[(SENDER >> 2) + 1]! };
+    const from = scratchWords[(SENDER >> 2) + 1]!;
+    return size > room ? { size: room, truncated: true, sender: from } : { size, truncated: false, sender: from };
   }
 
   poll(fds: PollFd[], timeout: number): Fd[] {
@@ -442,7 +467,7 @@ export class LinuxHost implements ProgramHost {
   }
 
   #errand(name: Syscall, fd: Fd, data: Uint8Array, alone: boolean): number {
-    const pid = this.#kernel.errand?.(NUMBERS[name][this.#column], fd, data, alone) ?? -ENOSYS;
+    const pid = this.#kernel.errand?.(this.#numbers[name], fd, data, alone) ?? -ENOSYS;
     if (pid < 0) throw new SystemError("clone", -pid, errnoName(-pid), errnoText(-pid));
     return pid;
   }

@@ -71,6 +71,12 @@ export type Machine = "x64" | "arm64" | "s390x" | "riscv64";
 /** riscv64 has the numbers of arm64. */
 export const COLUMNS: { readonly [machine in Machine]: 0 | 1 | 2 } = { x64: 0, arm64: 1, s390x: 2, riscv64: 1 };
 
+export function numbersOf(machine: Machine): { readonly [name in Syscall]: number } {
+  const column = COLUMNS[machine];
+  const numbers = Object.entries(NUMBERS).map(([name, columns]) => [name, columns[column]]);
+  return Object.fromEntries(numbers) as { [name in Syscall]: number };
+}
+
 /** Text is passed NUL-terminated (text with a NUL in it is refused with EINVAL), bytes by address, an array as char *[] (items end in NUL). */
 export type Argument = number | string | Uint8Array | readonly Uint8Array[] | null;
 
@@ -92,7 +98,8 @@ export interface Kernel {
   decode(data: Uint8Array): string | null;
   /** 0: argv, 1: the environment; each item ends in NUL. */
   strings(which: 0 | 1): Uint8Array[];
-  getenv(name: string): Uint8Array | undefined;
+  /** undefined: there is none; null: it is not UTF-8. */
+  getenv(name: string): string | null | undefined;
   /** struct rlimit of the stack as we got it, when the host raised it for itself: programs we run get it back. */
   stackLimit?(): Uint8Array;
   /** See Host.readEach: contents and time of each of these regular files, one after the other; null: to be read by itself. */

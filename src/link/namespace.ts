@@ -1,7 +1,9 @@
 // An open network namespace, and a route socket in it.
 import { Failure } from "../errors.ts";
 import { CLONE_NEWNET, NSFS_MAGIC, O_CLOEXEC, O_PATH, O_RDONLY } from "../host/constants.ts";
+import { LITTLE_ENDIAN } from "../host/endian.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
+import { HEX } from "../ip/hex.ts";
 import { log } from "../log.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 
@@ -48,7 +50,7 @@ class OpenNamespace implements NetNs {
   }
 
   get cookie(): string {
-    this.#cookie ??= this.route.namespaceCookie();
+    this.#cookie ??= digitsOf(this.route.namespaceCookie());
     return this.#cookie;
   }
 
@@ -70,6 +72,16 @@ class OpenNamespace implements NetNs {
     if ((this.#sysfs ?? -1) >= 0) host.close(this.#sysfs!);
     host.close(this.fd);
   }
+}
+
+/** Hex digits of a number; "" when there is none. */
+function digitsOf(number: Uint8Array | undefined): string {
+  let text = "";
+  for (let i = 0; number !== undefined && i < number.length; i++) {
+    const digits = HEX[number[i]!]!;
+    text = LITTLE_ENDIAN ? digits + text : text + digits;
+  }
+  return text;
 }
 
 /** Mounted by ourselves: /sys may be missing, or be that of another namespace. -1: an old kernel, or one that does not let us. */

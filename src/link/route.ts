@@ -175,7 +175,9 @@ function isRelevant(bytes: Bytes, start: number, end: number, index: number, see
   const key = `${device} ${number} ${bytes.u8[start + 5] === c.RTPROT_RA}`;
   const isWide = bytes.u8[start + 1]! <= SPLIT;
   if (seen.has(key) && !isWide) return false;
-  const via = [c.RTA_GATEWAY, c.RTA_VIA].some((type) => findAttribute(bytes, attributes, end, type, 0) !== undefined);
+  const via =
+    findAttribute(bytes, attributes, end, c.RTA_GATEWAY, 0) !== undefined ||
+    findAttribute(bytes, attributes, end, c.RTA_VIA, 0) !== undefined;
   if (via) seen.add(key);
   return via || isWide;
 }

@@ -79,6 +79,7 @@ export class Table<R extends Rows> {
   /** Throws ProtocolError when lengths do not add up. Of an attribute given twice the last one counts, as in the kernel. */
   read(bytes: Bytes, start: number, end: number, keep: boolean): Values<R> {
     const values: { [name: string]: unknown } = {};
+    const { byType } = this;
     const base = top;
     if (base + ROOM > spans.length) throw new ProtocolError(`${this.title}: too many levels`);
     try {
@@ -86,33 +87,37 @@ export class Table<R extends Rows> {
         at = loops.attributes(bytes.u8, at, end, keep ? null : this.wanted, spans, base);
         if (at < 0) throw new ProtocolError(`${this.title}: bad attribute length at ${-1 - at - start}`);
         top = base + 1 + spans[base]! * 3;
-        for (let i = base + 1; i < top; i += 3) this.#readOne(values, bytes, i, keep);
+        for (let i = base + 1; i < top; i += 3) {
+          const row = byType[spans[i]! & NLA_TYPE_MASK];
+          if (row === undefined) {
+            if (keep) keepUnknown(values, bytes, i);
+            continue;
+          }
+          const from = spans[i + 1]!;
+          const to = spans[i + 2]!;
+          if (to - from < row.codec.min) throw new ProtocolError(`${this.title}: ${row.name} has ${to - from} bytes`);
+          values[row.name] = row.codec.read(bytes, from, to, keep);
+        }
       }
     } finally {
       top = base;
     }
     return values as Values<R>;
   }
-
-  #readOne(values: { [name: string]: unknown }, bytes: Bytes, i: number, keep: boolean): void {
-    const type = spans[i]!;
-    const start = spans[i + 1]!;
-    const end = spans[i + 2]!;
-    const row = this.byType[type & NLA_TYPE_MASK];
-    if (row !== undefined) {
-      if (end - start < row.codec.min) throw new ProtocolError(`${this.title}: ${row.name} has ${end - start} bytes`);
-      values[row.name] = row.codec.read(bytes, start, end, keep);
-    } else if (keep) {
-      const unknown = (values.unknown as Unknown[] | undefined) ?? [];
-      unknown.push({ type, value: bytes.copy(start, end) });
-      values.unknown = unknown;
-    }
-  }
 }
+
+function keepUnknown(values: { [name: string]: unknown }, bytes: Bytes, i: number): void {
+  const unknown = (values.unknown as Unknown[] | undefined) ?? [];
+  unknown.push({ type: spans[i]!, value: bytes.copy(spans[i + 1]!, spans[i + 2]!) });
+  values.unknown = unknown;
+}
+
+/** What findAttribute looks for: zero but during its search. */
+const sought = new Uint8Array(256);
 
 /**
  * Where the payload of the first attribute of a type starts and ends; undefined when there is none. For scans that decode little and read
- * the payload themselves: fewer than `min` bytes of it are a ProtocolError, for what lies behind them belongs to somebody else.
+ * the payload themselves: fewer than `min` bytes of it are a ProtocolError, for what lies behind them belongs to somebody else. `type`: up to 255.
  */
 export function findAttribute(
   bytes: Bytes,
@@ -121,14 +126,15 @@ export function findAttribute(
   type: number,
   min: number,
 ): [number, number] | undefined {
-  const wanted = new Uint8Array(type + 1);
-  wanted[type] = 1;
-  const at = loops.attributes(bytes.u8, start, end, wanted, spans, top);
+  sought[type] = 1;
+  const at = loops.attributes(bytes.u8, start, end, sought, spans, top);
+  sought[type] = 0;
   if (spans[top] === 0) {
     if (at < 0) throw new ProtocolError(`bad attribute length at ${-1 - at - start}`);
     return undefined;
   }
-  const [from, to] = [spans[top + 2]!, spans[top + 3]!];
+  const from = spans[top + 2]!;
+  const to = spans[top + 3]!;
   if (to - from < min) throw new ProtocolError(`attribute ${type} has ${to - from} bytes`);
   return [from, to];
 }

@@ -67,10 +67,16 @@ export class Writer extends Bytes {
 
   /** Adds `size` zero bytes, rounded up to 4, and returns where they start. */
   reserve(size: number): number {
+    const start = this.room(size);
+    this.u32.fill(0, start >> 2, this.length >> 2);
+    return start;
+  }
+
+  /** The same without zeroing them, for a caller who writes every one. */
+  room(size: number): number {
     const start = this.length;
-    const end = start + align4(size);
+    const end = start + ((size + 3) & ~3);
     if (end > this.u8.length) this.#grow(end);
-    for (let word = start >> 2; word < end >> 2; word++) this.u32[word] = 0;
     this.length = end;
     return start;
   }
@@ -79,11 +85,15 @@ export class Writer extends Bytes {
   attribute(type: number, size: number): number {
     if (size > MAX_PAYLOAD) throw new ProtocolError(`attribute ${type}: ${size} bytes do not fit`);
     const start = this.length;
-    const end = start + align4(4 + size);
+    const end = start + ((size + 7) & ~3);
     if (end > this.u8.length) this.#grow(end);
     this.u16[start >> 1] = 4 + size;
     this.u16[(start >> 1) + 1] = type;
-    for (let word = (start >> 2) + 1; word < end >> 2; word++) this.u32[word] = 0;
+    if (size > 8) this.u32.fill(0, (start >> 2) + 1, end >> 2);
+    else {
+      if (size > 0) this.u32[(start >> 2) + 1] = 0;
+      if (size > 4) this.u32[(start >> 2) + 2] = 0;
+    }
     this.length = end;
     return start + 4;
   }

@@ -201,7 +201,8 @@ export function writeLink(
   change: number,
   attributes: LinkAttributes,
 ): void {
-  const word = writer.reserve(LINK_HEADER) >> 2;
+  const word = writer.room(LINK_HEADER) >> 2;
+  writer.u32[word] = 0;
   writer.u32[word + 1] = index;
   writer.u32[word + 2] = flags;
   writer.u32[word + 3] = change;

@@ -11,15 +11,11 @@ export function failure(operation: string, errno: number, text = errnoText(errno
   return new NetlinkError(operation, errno, errnoName(errno), text, kernelMessage);
 }
 
-/** Calls `visit` with start and end of each netlink message in the first `length` bytes. */
-export function eachMessage(length: number, bytes: Bytes, visit: (at: number, end: number) => void): void {
-  let at = 0;
-  while (at < length) {
-    const size = length - at < HEADER ? 0 : bytes.u32[at >> 2]!;
-    if (size < HEADER || at + size > length) throw new ProtocolError(`bad message length at ${at} of ${length}`);
-    visit(at, at + size);
-    at += align4(size);
-  }
+/** Where the netlink message at `at` of the first `length` bytes ends. */
+export function messageEnd(length: number, bytes: Bytes, at: number): number {
+  const size = length - at < HEADER ? 0 : bytes.u32[at >> 2]!;
+  if (size < HEADER || at + size > length) throw new ProtocolError(`bad message length at ${at} of ${length}`);
+  return at + size;
 }
 
 /** Payload of NLMSG_ERROR and NLMSG_DONE: undefined for success. */

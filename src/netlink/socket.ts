@@ -2,12 +2,11 @@
 // inside send(2), so its reply is already in the queue when recv(2) is called. Deadlines are for the case that it is not. RouteSocket is for
 // rtnetlink. The socket for nf_tables is in src/nftables.
 import { POLLIN } from "../host/constants.ts";
-import { LITTLE_ENDIAN } from "../host/endian.ts";
 import { type Fd, host, type Received, SystemError } from "../host/host.ts";
-import { Bytes, Writer } from "./bytes.ts";
+import { align4, Bytes, Writer } from "./bytes.ts";
 import * as c from "./constants.ts";
 import { NetlinkError } from "./errors.ts";
-import { eachMessage, failure, HEADER, readError } from "./message.ts";
+import { failure, HEADER, messageEnd, readError } from "./message.ts";
 import { openSocket } from "./open.ts";
 
 /** Reads the payload of a message in [start, end); must copy what it keeps and must not use a socket. */
@@ -55,6 +54,10 @@ const ETIMEDOUT = 110;
 
 let inbox: Bytes | undefined;
 
+/** Buffers for the first two sockets, the host's and the pod's, as part of the snapshot. */
+const SPARE_SIZE = 1024;
+const spare = [new Writer(SPARE_SIZE), new Writer(SPARE_SIZE)];
+
 /** Sockets that were closed while a child process may not have begun: see close(). */
 const kept: { fd: Fd; pid: number }[] = [];
 
@@ -69,7 +72,7 @@ function closeKept(): void {
 export class NetlinkSocket {
   readonly #fd: Fd;
   readonly #port: number;
-  readonly #out = new Writer(1024);
+  readonly #out = spare.pop() ?? new Writer(SPARE_SIZE);
   #sequence = 0;
   /** Sequence number of the first message in #out, and what each of them is. */
   #first = 1;
@@ -105,17 +108,14 @@ export class NetlinkSocket {
   }
 
   /**
-   * The kernel's number for the namespace the socket is in, as hex digits: no other has it until the next boot. "" before Linux 5.14. (Inodes
-   * of namespaces are given again.)
+   * The kernel's number for the namespace the socket is in, 64 bits in the machine's order: no other has it until the next boot. undefined
+   * before Linux 5.14. (Inodes of namespaces are given again.)
    */
-  namespaceCookie(): string {
+  namespaceCookie(): Uint8Array | undefined {
     try {
-      const value = host.getsockopt(this.#fd, SOL_SOCKET, SO_NETNS_COOKIE, 8);
-      let text = "";
-      for (const byte of LITTLE_ENDIAN ? value.reverse() : value) text += (byte + 256).toString(16).slice(1);
-      return text;
+      return host.getsockopt(this.#fd, SOL_SOCKET, SO_NETNS_COOKIE, 8);
     } catch (error) {
-      if (error instanceof SystemError) return "";
+      if (error instanceof SystemError) return undefined;
       throw error;
     }
   }
@@ -141,15 +141,18 @@ export class NetlinkSocket {
 
   #add(operation: string, type: number, flags: number): void {
     const out = this.#out;
-    this.#start = out.reserve(HEADER);
+    const start = out.room(HEADER);
+    this.#start = start;
     if ((flags & c.NLM_F_ACK) !== 0) this.#awaited++;
     else this.#silent.push(this.#operations.length);
     this.#operations.push(operation);
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    out.u16[(this.#start >> 1) + 2] = type;
-    out.u16[(this.#start >> 1) + 3] = flags;
-    out.u32[(this.#start >> 2) + 2] = this.#sequence;
-    out.u32[(this.#start >> 2) + 3] = this.#port;
+    const sequence = (this.#sequence + 1) >>> 0;
+    this.#sequence = sequence;
+    // Its length comes when it is known.
+    out.u16[(start >> 1) + 2] = type;
+    out.u16[(start >> 1) + 3] = flags;
+    out.u32[(start >> 2) + 2] = sequence;
+    out.u32[(start >> 2) + 3] = this.#port;
   }
 
   /** Writes the length of the message under construction. */
@@ -314,7 +317,11 @@ export class NetlinkSocket {
 
   #send(): void {
     const data = this.#out.written();
-    if (trace !== undefined) eachMessage(data.length, this.#out, (at, end) => trace?.("send", data.subarray(at, end)));
+    for (let at = 0; trace !== undefined && at < data.length; ) {
+      const end = messageEnd(data.length, this.#out, at);
+      trace("send", data.subarray(at, end));
+      at = align4(end);
+    }
     for (let attempt = 1; ; attempt++) {
       try {
         host.send(this.#fd, data);
@@ -340,23 +347,27 @@ export class NetlinkSocket {
   ): void {
     inbox ??= new Bytes(INBOX_SIZE);
     const bytes = inbox;
+    const first = this.#first;
+    const last = this.#sequence;
+    const port = this.#port;
     // Hardly any answer takes a second datagram: the clock is asked only from the 16th on, and between all that many.
     let deadline = Number.POSITIVE_INFINITY;
     for (let count = 1; count <= DATAGRAMS; count++) {
       if (count % 16 === 0) deadline = checkDeadline(operation, deadline);
       const received = receiveOnce(this.#fd, operation, bytes);
-      if (received.sender !== 0) continue;
-      if (received.truncated) throw grow(operation);
+      const { size, sender, truncated } = received;
+      if (sender !== 0) continue;
+      if (truncated) throw grow(operation);
       let done = false;
-      eachMessage(received.data.length, bytes, (at, end) => {
-        trace?.("recv", bytes.u8.subarray(at, end));
+      for (let at = 0, end = 0; at < size; at = align4(end)) {
+        end = messageEnd(size, bytes, at);
+        if (trace !== undefined) trace("recv", bytes.u8.subarray(at, end));
         const sequence = bytes.u32[(at >> 2) + 2]!;
-        if (done || sequence < this.#first || sequence > this.#sequence || bytes.u32[(at >> 2) + 3] !== this.#port)
-          return;
+        if (done || sequence < first || sequence > last || bytes.u32[(at >> 2) + 3] !== port) continue;
         const type = bytes.u16[(at >> 1) + 2]!;
-        if (type === c.NLMSG_NOOP || type === c.NLMSG_OVERRUN) return;
+        if (type === c.NLMSG_NOOP || type === c.NLMSG_OVERRUN) continue;
         done = take(bytes, at, end, type, bytes.u16[(at >> 1) + 3]!);
-      });
+      }
       if (done) return;
     }
     throw failure(operation, ETIMEDOUT, `no reply within ${DATAGRAMS} datagrams`);
@@ -374,9 +385,12 @@ export class NetlinkSocket {
     for (let count = 0; count < 1000 && host.poll(poll, some ? 0 : timeout).length > 0; count++) {
       some = true;
       try {
-        const { data, sender, truncated } = host.recv(this.#fd, bytes.u8);
+        const { size, sender, truncated } = host.recv(this.#fd, bytes.u8);
         if (see === undefined || sender !== 0 || truncated) continue;
-        eachMessage(data.length, bytes, (at, end) => see(bytes.u16[(at >> 1) + 2]!, bytes, at + HEADER, end));
+        for (let at = 0, end = 0; at < size; at = align4(end)) {
+          end = messageEnd(size, bytes, at);
+          see(bytes.u16[(at >> 1) + 2]!, bytes, at + HEADER, end);
+        }
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
       }

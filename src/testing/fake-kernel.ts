@@ -100,7 +100,7 @@ export class FakeKernel {
     const fits = Math.min(data.length, buffer.length);
     buffer.set(data.subarray(0, fits));
     return {
-      data: buffer.subarray(0, fits),
+      size: fits,
       truncated: answer.truncated ?? data.length > buffer.length,
       sender: answer.sender ?? 0,
     };

@@ -111,12 +111,14 @@ export class World implements Kernel {
   }
 
   strings(which: 0 | 1): Uint8Array[] {
-    const all = which === 0 ? this.call.args.map((arg) => this.encode(arg)) : [];
+    const variables = () => [...this.call.env].map(([name, value]) => [...this.encode(`${name}=`), ...value]);
+    const all = which === 0 ? this.call.args.map((arg) => this.encode(arg)) : variables();
     return all.map((one) => new Uint8Array([...one, 0]));
   }
 
-  getenv(name: string): Uint8Array | undefined {
-    return this.call.env.get(name);
+  getenv(name: string): string | null | undefined {
+    const value = this.call.env.get(name);
+    return value && this.decode(value);
   }
 
   syscall(nr: number, ...args: Argument[]): number {

@@ -95,11 +95,12 @@ export class LinkOverlay {
     const answer = this.#answers.get(fd)?.shift();
     if (answer !== undefined) {
       buffer.set(answer);
-      return { data: buffer.subarray(0, answer.length), truncated: false, sender: 0 };
+      return { size: answer.length, truncated: false, sender: 0 };
     }
     const received = this.#real.recv(fd, buffer);
     const space = this.#spaces.ofSocket(fd);
-    if (space !== undefined) for (const message of splitMessages(received.data)) this.#devices.learn(space, message);
+    if (space !== undefined)
+      for (const message of splitMessages(buffer.subarray(0, received.size))) this.#devices.learn(space, message);
     return received;
   }
 
@@ -139,8 +140,8 @@ export class LinkOverlay {
     this.#pass(fd, question);
     const buffer = new Uint8Array(65_536);
     for (;;) {
-      const { data } = this.#real.recv(fd, buffer);
-      const answer = splitMessages(data).find(({ sequence }) => sequence === question.sequence);
+      const { size } = this.#real.recv(fd, buffer);
+      const answer = splitMessages(buffer.subarray(0, size)).find(({ sequence }) => sequence === question.sequence);
       if (answer === undefined) continue;
       if (answer.type !== c.RTM_NEWLINK) return undefined;
       this.#devices.learn(space, answer);

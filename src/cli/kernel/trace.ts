@@ -47,7 +47,7 @@ export function traceNetlink(host: Host, say: (line: string) => void): void {
     const received = recv(fd, buffer);
     const space = spaces.ofSocket(fd);
     if (space === undefined) return received;
-    for (const message of splitMessages(received.data)) {
+    for (const message of splitMessages(buffer.subarray(0, received.size))) {
       devices.learn(space, message);
       show("< ", describeMessage(message, namesIn(space)));
     }

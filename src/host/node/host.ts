@@ -51,10 +51,7 @@ const kernel: Kernel = {
   strings(which) {
     return which === 0 ? process.argv.slice(1).map((text) => encoder.encode(`${text}\0`)) : environment();
   },
-  getenv(name) {
-    const value = process.env[name];
-    return value === undefined ? undefined : encoder.encode(value);
-  },
+  getenv: (name) => process.env[name],
 };
 
 /** Differences from the executable: programs outlive us when we are killed or asked to end, and nothing goes on in the background. */

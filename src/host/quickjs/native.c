@@ -424,7 +424,7 @@ static JSValue js_getenv(JSContext *ctx, JSValueConst self, int argc, JSValueCon
   if (name == NULL) return JS_EXCEPTION;
   const char *value = getenv(name);
   JS_FreeCString(ctx, name);
-  return value == NULL ? JS_UNDEFINED : new_bytes(ctx, value, strlen(value));
+  return value == NULL ? JS_UNDEFINED : text_of(ctx, (const uint8_t *)value, strlen(value));
 }
 
 // stackLimit(): struct rlimit, for programs we start: main raised ours.

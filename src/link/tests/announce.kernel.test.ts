@@ -39,7 +39,7 @@ function heard(fd: Fd): string[] {
   const frames: string[] = [];
   const buffer = new Uint8Array(2048);
   while (host.poll([{ fd, events: POLLIN }], 50).length > 0) {
-    const frame = host.recv(fd, buffer).data;
+    const frame = buffer.slice(0, host.recv(fd, buffer).size);
     const type = (frame[12]! << 8) | frame[13]!;
     if (type === 0x0806 || (type === 0x86dd && frame[20] === 58 && frame[54] === 136)) frames.push(toHex(frame));
   }
