@@ -33,11 +33,14 @@ function foldList(value: unknown[], shape: ArrayShape, pointer: string, overlong
 function foldObject(value: Record<string, unknown>, shape: ObjectShape, pointer: string, overlong: Overlong[]) {
   const out: Record<string, unknown> = Object.create(null);
   let variants: Record<string, unknown> | undefined;
-  for (const key of Object.keys(value)) {
+  const keys = Object.keys(value);
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i]!;
     const item = value[key];
     if (item === null) continue; // Go: null is "not given"
-    if (key in shape.keys) {
-      out[key] = foldChild(item, shape, key, pointer, overlong);
+    const child = shape.keys[key];
+    if (child !== undefined) {
+      out[key] = child === null ? item : fold(item, child, `${pointer}/${key}`, overlong);
       continue;
     }
     const name = shape.lower[foldName(key)];

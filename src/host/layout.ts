@@ -57,12 +57,17 @@ export function statOfScratch(): Stat {
     nlink: words[4]!,
     uid: words[5]!,
     mode: (words[7]! >>> MODE_SHIFT) & 0xffff,
-    ino: words[INO]! + words[INO_HIGH]! * 0x1_0000_0000,
-    size: words[SIZE]! + words[SIZE_HIGH]! * 0x1_0000_0000,
-    mtime: words[MTIME]! + (words[MTIME_HIGH]! | 0) * 0x1_0000_0000,
+    ino: whole(words[INO]!, words[INO_HIGH]!),
+    size: whole(words[SIZE]!, words[SIZE_HIGH]!),
+    mtime: whole(words[MTIME]!, words[MTIME_HIGH]! | 0),
     mtimeNsec: words[30]!,
-    dev: words[34]! * 0x1_0000_0000 + words[35]!,
+    dev: whole(words[35]!, words[34]!),
   };
+}
+
+/** Of two words. Most are small, and numbers that are not take the engine longer. */
+function whole(low: number, high: number): number {
+  return high === 0 ? low : low + high * 0x1_0000_0000;
 }
 
 /** struct pollfd for each. */

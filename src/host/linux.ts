@@ -27,6 +27,7 @@ import {
   timespec,
   view,
 } from "./layout.ts";
+import { loops } from "./loops.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type HeldSignals, holdSignals, SIG_BLOCK, SIG_IGN, signalSet } from "./signals.ts";
 import { type Argument, type Kernel, numbersOf, type Syscall } from "./syscalls.ts";
@@ -58,6 +59,12 @@ const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 /** Microseconds that leaveAside's process stays, so that it is the last to close: we end earlier. */
 const LEAVE_TIME = 20_000;
+
+/** The name at this place of the scratch is "." or "..". */
+function isSelfOrParent(at: number): boolean {
+  const DOT = 46;
+  return scratch[at] === DOT && (scratch[at + 1] === 0 || (scratch[at + 1] === DOT && scratch[at + 2] === 0));
+}
 
 export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
@@ -204,8 +211,9 @@ export class LinuxHost implements ProgramHost {
   #entries(dir: Fd, each: (name: string, type: number) => void): boolean {
     const size = this.call("getdents64", "", dir, scratch, scratch.length);
     for (let at = 0; at < size; at += scratch[at + RECLEN]! | (scratch[at + RECLEN_HIGH]! << 8)) {
-      const name = this.decode(scratch.subarray(at + 19, scratch.indexOf(0, at + 19)));
-      if (name !== "." && name !== "..") each(name, scratch[at + 18]!);
+      if (isSelfOrParent(at + 19)) continue;
+      const name = loops.text(scratch, at + 19, size);
+      each(name ?? this.decode(scratch.subarray(at + 19, scratch.indexOf(0, at + 19))), scratch[at + 18]!);
     }
     return size > 0;
   }

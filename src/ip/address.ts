@@ -84,35 +84,31 @@ function parseLength(text: string, from: number): number {
 
 function parseBytes(text: string): Uint8Array | undefined {
   if (text.length > LONGEST) return undefined;
+  const dot = text.indexOf(".");
+  const quad = dot > 0 && dot < 4 ? parseQuad(text) : undefined;
+  if (quad !== undefined) return quad;
   // The first separator tells the family; it stands behind at most four digits.
   for (let i = 0; i < 5; i++) {
     const c = text.charCodeAt(i);
-    if (c === DOT) return parseQuad(text);
+    if (c === DOT) return undefined;
     if (c === COLON) return parseGroups(text);
   }
   return undefined;
 }
 
+/** By their texts: to look one up takes a third of the time that its digits take. */
+const OCTETS: { [text: string]: number } = Object.create(null);
+for (let octet = 0; octet < 256; octet++) OCTETS[octet] = octet;
+
 function parseQuad(text: string): Uint8Array | undefined {
+  const parts = text.split(".");
+  if (parts.length !== 4) return undefined;
   const bytes = new Uint8Array(4);
-  let octets = 0;
-  let value = -1;
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    if (c === DOT) {
-      if (value < 0 || octets === 3) return undefined;
-      bytes[octets++] = value;
-      value = -1;
-      continue;
-    }
-    const digit = c - 48;
-    // A digit behind a lone 0 is a leading zero.
-    if (digit < 0 || digit > 9 || value === 0) return undefined;
-    value = value < 0 ? digit : value * 10 + digit;
-    if (value > 255) return undefined;
+  for (let i = 0; i < 4; i++) {
+    const octet = OCTETS[parts[i]!];
+    if (octet === undefined) return undefined;
+    bytes[i] = octet;
   }
-  if (value < 0 || octets !== 3) return undefined;
-  bytes[3] = value;
   return bytes;
 }
 

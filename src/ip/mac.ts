@@ -5,6 +5,10 @@ const LENGTHS = [6, 8, 20];
 
 /** Parses `aa:bb:…`, `aa-bb-…` or `aabb.ccdd.…` of 6, 8 or 20 bytes (Go's net.ParseMAC). undefined when it is not one. */
 export function parseMac(text: string): Uint8Array | undefined {
+  if (text.length === 17) {
+    const usual = parseUsual(text);
+    if (usual !== undefined) return usual;
+  }
   const dotted = text[4] === ".";
   const separator = dotted ? "." : text[2];
   if (separator !== "." && separator !== ":" && separator !== "-") return undefined;
@@ -26,8 +30,23 @@ export function parseMac(text: string): Uint8Array | undefined {
   return bytes;
 }
 
+/** What formatMac writes for six bytes, as nearly all are. */
+function parseUsual(text: string): Uint8Array | undefined {
+  const parts = text.split(":");
+  const bytes = new Uint8Array(6);
+  for (let i = 0; i < 6; i++) {
+    const byte = Number.parseInt(parts[i] ?? "", 16);
+    if (HEX[byte] !== parts[i]) return undefined;
+    bytes[i] = byte;
+  }
+  return parts.length === 6 ? bytes : undefined;
+}
+
 /** Lower-case colon form; "" for no bytes. */
 export function formatMac(bytes: Uint8Array): string {
+  const b = bytes;
+  if (b.length === 6)
+    return `${HEX[b[0]!]}:${HEX[b[1]!]}:${HEX[b[2]!]}:${HEX[b[3]!]}:${HEX[b[4]!]}:${HEX[b[5]!]}`;
   if (bytes.length === 0) return "";
   let text = HEX[bytes[0]!]!;
   for (let i = 1, count = bytes.length; i < count; i++) text += `:${HEX[bytes[i]!]}`;

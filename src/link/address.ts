@@ -2,7 +2,7 @@
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import { type Address, formatPrefix, type Prefix } from "../ip/address.ts";
 import { equalAddresses, lastAddress } from "../ip/range.ts";
-import { readAddress, writeAddress } from "../netlink/address.ts";
+import { readAddress, writeAddress, writeAddressQuery } from "../netlink/address.ts";
 import type { Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -97,8 +97,7 @@ export function listAddresses(
   name: string | number = index,
 ): KernelAddress[] {
   const wanted = family === 0 ? 0 : family === 4 ? AF_INET : AF_INET6;
-  const write = (writer: Writer) =>
-    writeAddress(writer, { family: wanted, prefixLength: 0, flags: 0, scope: 0, index, attributes: {} });
+  const write = (writer: Writer) => writeAddressQuery(writer, wanted, index);
   // The kernel filters by index since 4.20.
   const read = (bytes: Bytes, start: number, end: number): KernelAddress | undefined => {
     const message = readAddress(bytes, start, end, true);

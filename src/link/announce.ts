@@ -52,6 +52,9 @@ export function announceAddresses(pod: NetNs, index: number, name: string, mac: 
   }
 }
 
+/** Characters of an address of six bytes, as a Link has it. */
+const ETHERNET = "00:00:00:00:00:00".length;
+
 /**
  * The requests to the kernel alone, as part of a batch: whether one is refused does not matter. Returns the addresses that are left for
  * announceByPackets.
@@ -64,7 +67,7 @@ export function beginAnnouncing(
   ips: AddressSpec[],
 ): AddressSpec[] {
   // Both protocols as sent here are Ethernet's; IPoIB has 20-byte addresses.
-  if (ips.length === 0 || parseMac(mac)?.length !== 6) return [];
+  if (ips.length === 0 || mac.length !== ETHERNET) return [];
   return ips.filter((ip) => {
     if (!isProbed(ip, ips)) return true;
     beginProbe(route, index, name, ip.address.address);
@@ -74,8 +77,8 @@ export function beginAnnouncing(
 
 /** What beginAnnouncing has left. Never fails. */
 export function announceByPackets(pod: NetNs, index: number, name: string, mac: string, rest: AddressSpec[]): void {
-  const hardware = parseMac(mac);
-  if (rest.length === 0 || hardware === undefined) return;
+  const hardware = rest.length === 0 ? undefined : parseMac(mac);
+  if (hardware === undefined) return;
   try {
     // Before the wait for carrier: a tentative address does not become usable meanwhile.
     const usable = usableAddresses(pod, index, name, rest);

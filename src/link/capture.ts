@@ -87,6 +87,7 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
       ({ unknown }) => !unknown.some(({ type, value }) => type === c.IFA_PROTO && value[0] === c.IFAPROT_KERNEL_LL),
     )
     .map((found) => addressToText(found, link.name));
+  if (all.length === 0) return { addresses, routes: [] };
   const routes = all
     .filter((found) => found.type === c.RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
     .filter((found) => found.protocol !== c.RTPROT_KERNEL && found.protocol !== RTPROT_RA)
@@ -205,6 +206,7 @@ export function capturedSpec(captured: CapturedNetwork): InterfaceSpec {
  * device with very many (they would not fit a record), the first.
  */
 export function administered(captured: CapturedNetwork): CapturedNetwork {
+  if (captured.addresses.length === 0 && captured.routes.length === 0) return captured;
   const byHand = ({ protocol }: CapturedRoute): boolean => protocol === RTPROT_BOOT || protocol === RTPROT_STATIC;
   return {
     addresses: captured.addresses.filter(({ permanent }) => permanent).slice(0, KEPT),

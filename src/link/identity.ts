@@ -133,7 +133,7 @@ export function confirm(saved: LinkSnapshot, there: NetNs, link: Link): LinkSnap
   return mark === undefined ? rest : { ...rest, mark };
 }
 
-/** The snapshot, with what the device will be known by. */
+/** Adds to the snapshot what the device will be known by. */
 export function withIdentity(
   home: NetNs,
   link: Link,
@@ -146,7 +146,8 @@ export function withIdentity(
   if (link.mode !== undefined) saved.mode = link.mode;
   saved.parentOnHost = link.parent !== 0 && link.linkNetnsid === undefined;
   const mark = find(link);
-  return mark === undefined ? saved : { ...saved, mark };
+  if (mark !== undefined) saved.mark = mark;
+  return saved;
 }
 
 /** A view through the kernel. `home`: the namespace that the snapshots were taken in, when it still is (the host's). */

@@ -3,9 +3,10 @@
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
+import { bareText, bytes, text, u8, u32 } from "../netlink/codecs.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { type KindData, LINK_HEADER, type LinkAttributes, readLink, writeLink } from "../netlink/link.ts";
+import { type KindData, LINK_HEADER, type LinkAttributes, readLink, writeLink, writeLinkHeader } from "../netlink/link.ts";
 import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
 import { interfacesWithAddress } from "../sysfs/device.ts";
 
@@ -121,15 +122,10 @@ export function askLink<T>(route: RouteSocket, which: number | string, read: Pay
 }
 
 function writeQuery(writer: Writer, which: number | string): void {
+  writeLinkHeader(writer, typeof which === "number" ? which : 0, 0, 0);
   // Statistics are half of an answer and nobody's business here.
-  const attributes: LinkAttributes = { extMask: c.RTEXT_FILTER_SKIP_STATS };
-  if (typeof which === "number") {
-    writeLink(writer, which, 0, 0, attributes);
-    return;
-  }
-  if (which.length < IFNAMSIZ) attributes.name = which;
-  else attributes.altname = which;
-  writeLink(writer, 0, 0, 0, attributes);
+  u32.write(writer, c.IFLA_EXT_MASK, c.RTEXT_FILTER_SKIP_STATS);
+  if (typeof which === "string") text.write(writer, which.length < IFNAMSIZ ? c.IFLA_IFNAME : c.IFLA_ALT_IFNAME, which);
 }
 
 function writeAll(writer: Writer): void {
@@ -254,16 +250,16 @@ export function beginSetLink(route: RouteSocket, index: number, change: LinkChan
   }
   const address = change.mac === undefined ? undefined : hardwareAddress(change.mac);
   const writer = route.begin(`ip link set ${index}${describe(change)}`, c.RTM_NEWLINK, 0);
-  writeLink(writer, index, flags, mask, {
-    netNsFd: change.netns,
-    name: change.name,
-    alias: change.alias,
-    mtu: change.mtu,
-    txqlen: change.txqlen,
-    address,
-    master: change.master,
-    operstate: change.operstate,
-  });
+  writeLinkHeader(writer, index, flags, mask);
+  const { netns, name, alias, mtu, txqlen, master, operstate } = change;
+  if (netns !== undefined) u32.write(writer, c.IFLA_NET_NS_FD, netns);
+  if (name !== undefined) text.write(writer, c.IFLA_IFNAME, name);
+  if (alias !== undefined) bareText.write(writer, c.IFLA_IFALIAS, alias);
+  if (mtu !== undefined) u32.write(writer, c.IFLA_MTU, mtu);
+  if (txqlen !== undefined) u32.write(writer, c.IFLA_TXQLEN, txqlen);
+  if (address !== undefined) bytes.write(writer, c.IFLA_ADDRESS, address);
+  if (master !== undefined) u32.write(writer, c.IFLA_MASTER, master);
+  if (operstate !== undefined) u8.write(writer, c.IFLA_OPERSTATE, operstate);
 }
 
 export function addAltnames(route: RouteSocket, index: number, names: string[]): void {

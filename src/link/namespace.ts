@@ -76,12 +76,14 @@ class OpenNamespace implements NetNs {
 
 /** Hex digits of a number; "" when there is none. */
 function digitsOf(number: Uint8Array | undefined): string {
-  let text = "";
-  for (let i = 0; number !== undefined && i < number.length; i++) {
-    const digits = HEX[number[i]!]!;
-    text = LITTLE_ENDIAN ? digits + text : text + digits;
-  }
-  return text;
+  if (number === undefined) return "";
+  const n = LITTLE_ENDIAN ? number.reverse() : number;
+  return `${digits(n, 0)}${digits(n, 4)}`;
+}
+
+/** Of four bytes. */
+function digits(number: Uint8Array, at: number): string {
+  return `${HEX[number[at]!]}${HEX[number[at + 1]!]}${HEX[number[at + 2]!]}${HEX[number[at + 3]!]}`;
 }
 
 /** Mounted by ourselves: /sys may be missing, or be that of another namespace. -1: an old kernel, or one that does not let us. */

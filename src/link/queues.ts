@@ -17,6 +17,15 @@ const SENDING = ["xps_cpus", "xps_rxqs", "tx_maxrate", ...LIMITS];
 /** Of all others it is 0. */
 const USUAL: { [file: string]: string } = { limit_max: "1879048192", hold_time: "1000" };
 
+/** Those of the first queue of each direction, of which a device that is not hardware has no more; as part of the snapshot. */
+const FIRST: { [queue: string]: string[] | undefined } = { "rx-0": filesOf("rx-0", []), "tx-0": filesOf("tx-0", []) };
+
+function filesOf(queue: string, files: string[]): string[] {
+  const kind = queue.startsWith("rx-") ? RECEIVING : queue.startsWith("tx-") ? SENDING : [];
+  for (let i = 0; i < kind.length; i++) files.push(`queues/${queue}/${kind[i]!}`);
+  return files;
+}
+
 interface Device {
   name: string;
   index: number;
@@ -63,8 +72,9 @@ function readFiles({ index, mac }: Device, directory: Fd, sparse: boolean): Queu
   if (queues !== undefined) {
     try {
       for (const queue of host.readdir(queues)) {
-        const kind = queue.startsWith("rx-") ? RECEIVING : queue.startsWith("tx-") ? SENDING : [];
-        for (let i = 0; i < kind.length; i++) files.push(`queues/${queue}/${kind[i]!}`);
+        const known = FIRST[queue];
+        if (known !== undefined) files.push(...known);
+        else filesOf(queue, files);
       }
     } finally {
       host.close(queues);

@@ -20,6 +20,7 @@ export interface RoutePlan {
  * Throws Failure for a route that cannot be: an IPv6 destination behind an IPv4 gateway.
  */
 export function planRoutes(spec: InterfaceSpec, present: Prefix[] = []): RoutePlan {
+  if (spec.routes.length === 0) return { routes: [], uncovered: [] };
   const subnets = [...spec.ips.map((ip) => ip.address), ...present];
   const withoutGateway = new Map<string, NewRoute>();
   const withGateway = new Map<string, NewRoute>();

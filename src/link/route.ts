@@ -14,6 +14,7 @@ import {
   type RouteMetrics,
   readRoute,
   writeRoute,
+  writeRouteQuery,
 } from "../netlink/route.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
@@ -211,11 +212,7 @@ function dumpRoutes(
   table: number,
   wanted: (bytes: Bytes, start: number, end: number) => boolean,
 ): KernelRoute[] {
-  const write = (writer: Writer) =>
-    writeRoute(writer, {
-      ...header(addressFamily(family), table),
-      attributes: { table: table === 0 ? undefined : table },
-    });
+  const write = (writer: Writer) => writeRouteQuery(writer, addressFamily(family), table);
   // The kernel filters by table since 4.20; before it gives all.
   const read = (bytes: Bytes, start: number, end: number) => {
     if (!wanted(bytes, start, end)) return undefined;

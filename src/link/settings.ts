@@ -93,11 +93,15 @@ export function linkSettings(route: RouteSocket, link: Link): LinkSettings {
   const { index, name, message } = link;
   const a = message === undefined ? ask(route, index) : read(message);
   const sizes: LinkSettings["sizes"] = {};
-  for (const size of SIZES) if (a[size] !== undefined) sizes[size] = a[size];
+  for (let i = 0; i < SIZES.length; i++) {
+    const size = SIZES[i]!;
+    const value = a[size];
+    if (value !== undefined) sizes[size] = value;
+  }
   const settings: LinkSettings = {
     broadcast: a.broadcast === undefined ? "" : formatMac(a.broadcast),
     sizes,
-    xdp: MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined),
+    xdp: hasPrograms(a) ? MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined) : [],
   };
   const queues = queueSettings(link);
   if (queues !== undefined) settings.queues = queues;
@@ -171,15 +175,20 @@ export function restoreSettings(
   return isFree && isWithoutTcx === true;
 }
 
+function hasPrograms({ xdp }: SettingsAttributes): boolean {
+  return xdp !== undefined && (xdp.skb !== undefined || xdp.drv !== undefined || xdp.hw !== undefined);
+}
+
 /** False: a program is still there. */
 function takeOffXdp(
   route: RouteSocket,
   index: number,
   name: string,
   kept: readonly number[],
-  { xdp }: SettingsAttributes,
+  now: SettingsAttributes,
 ): boolean {
-  if (xdp?.skb === undefined && xdp?.drv === undefined && xdp?.hw === undefined) return true;
+  if (!hasPrograms(now)) return true;
+  const { xdp } = now;
   const foreign = MODES.filter(([mode]) => xdp?.[mode] !== undefined && !kept.includes(xdp[mode]!));
   for (const [, flags] of foreign)
     writeSettings(route.begin(`ip link set ${name} xdp off`, c.RTM_NEWLINK, 0), {

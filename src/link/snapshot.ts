@@ -88,9 +88,12 @@ export function snapshotLink(link: Link): LinkSnapshot {
 /** Of a device that is about to leave the host. */
 export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
   const settings = linkSettings(route, link);
-  const saved: LinkSnapshot = { ...snapshotLink(link), parentDevice: placeOnHost(link), settings };
+  const saved = snapshotLink(link);
+  saved.parentDevice = placeOnHost(link);
+  saved.settings = settings;
   if (isOpenInProcess(route, link)) saved.isOpen = true;
-  return link.master === 0 ? saved : { ...saved, master: getLink(route, link.master)?.name ?? "" };
+  if (link.master !== 0) saved.master = getLink(route, link.master)?.name ?? "";
+  return saved;
 }
 
 /** A tun or tap interface: it has a carrier as long as a process (a virtual machine, a VPN) has it open, up or down. */

@@ -32,6 +32,7 @@ export interface Use {
  *   that is up may have them. Then the kernel is asked which of them it takes.
  */
 export function usedByNode(route: RouteSocket, link: Link, routes: KernelRoute[]): Use | undefined {
+  if (routes.length === 0) return undefined;
   const stack = new Stack(route, link);
   const tables = new Tables(route);
   for (const found of [...routes.filter(leadsAway), ...widelySplit(routes)]) {

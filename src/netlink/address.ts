@@ -30,6 +30,13 @@ export interface AddressMessage {
 /** Size of struct ifaddrmsg. */
 const HEADER = 8;
 
+/** Asks for all addresses of an interface; 0: of any. */
+export function writeAddressQuery(writer: Writer, family: number, index: number): void {
+  const start = writer.reserve(HEADER);
+  writer.u8[start] = family;
+  writer.u32[(start >> 2) + 1] = index;
+}
+
 export function writeAddress(writer: Writer, message: AddressMessage): void {
   const start = writer.reserve(HEADER);
   writer.u8[start] = message.family;

@@ -201,12 +201,17 @@ export function writeLink(
   change: number,
   attributes: LinkAttributes,
 ): void {
+  writeLinkHeader(writer, index, flags, change);
+  linkAttributes.write(writer, attributes);
+}
+
+/** What attributes follow. */
+export function writeLinkHeader(writer: Writer, index: number, flags: number, change: number): void {
   const word = writer.room(LINK_HEADER) >> 2;
   writer.u32[word] = 0;
   writer.u32[word + 1] = index;
   writer.u32[word + 2] = flags;
   writer.u32[word + 3] = change;
-  linkAttributes.write(writer, attributes);
 }
 
 /** Reads the payload of a link message in [start, end). */

@@ -1,6 +1,6 @@
 // Opens a netlink socket.
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../host/constants.ts";
-import { LITTLE_ENDIAN } from "../host/endian.ts";
+import { LOW } from "../host/endian.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { Bytes } from "./bytes.ts";
 import * as c from "./constants.ts";
@@ -11,6 +11,11 @@ let portsUsed = 0;
 /** An int. */
 const one = new Bytes(4);
 one.u32[0] = 1;
+/** struct timeval. */
+const time = new Bytes(16);
+/** struct sockaddr_nl. */
+const address = new Bytes(12);
+address.u16[0] = AF_NETLINK;
 
 /** A socket of a NETLINK_* protocol in the namespace this process is in. `groups`: one bit each. `timeout`: of recv(2), whole seconds. */
 export function openSocket(protocol: number, groups: number, timeout: number): { fd: Fd; port: number } {
@@ -20,10 +25,7 @@ export function openSocket(protocol: number, groups: number, timeout: number): {
     setOption(fd, c.NETLINK_EXT_ACK);
     setOption(fd, c.NETLINK_CAP_ACK);
     setOption(fd, c.NETLINK_GET_STRICT_CHK);
-    // struct timeval: a long is two words, of which the lower is the first one or, big-endian, the second.
-    const time = new Bytes(16);
-    time.u32[0] = timeout;
-    if (!LITTLE_ENDIAN) time.u32.set([0, timeout]);
+    time.u32[LOW] = timeout;
     host.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time.u8);
     return { fd, port: bindPort(fd, groups) };
   } catch (error) {
@@ -42,8 +44,6 @@ function setOption(fd: Fd, option: number): void {
 
 /** Binds to a port of our own choice, which every answer must carry. Returns it. */
 function bindPort(fd: Fd, groups: number): number {
-  const address = new Bytes(12);
-  address.u16[0] = AF_NETLINK;
   address.u32[2] = groups;
   const process = host.getpid() & 0x3fffff;
   for (let attempt = 0; ; attempt++) {

@@ -112,6 +112,14 @@ export interface RouteMessage {
 /** Size of struct rtmsg. */
 export const ROUTE_HEADER = 12;
 
+/** Asks for all routes of a family in a table; 0: in any. */
+export function writeRouteQuery(writer: Writer, family: number, table: number): void {
+  const start = writer.reserve(ROUTE_HEADER);
+  writer.u8[start] = family;
+  if (table < 256) writer.u8[start + 4] = table;
+  if (table !== 0) u32.write(writer, c.RTA_TABLE, table);
+}
+
 export function writeRoute(writer: Writer, message: RouteMessage): void {
   const start = writer.reserve(ROUTE_HEADER);
   writer.u8[start] = message.family;

@@ -140,11 +140,15 @@ export class NetlinkSocket {
   }
 
   #add(operation: string, type: number, flags: number): void {
+    if ((flags & c.NLM_F_ACK) !== 0) this.#awaited++;
+    else this.#silent.push(this.#operations.length);
+    this.#head(operation, type, flags);
+  }
+
+  #head(operation: string, type: number, flags: number): void {
     const out = this.#out;
     const start = out.room(HEADER);
     this.#start = start;
-    if ((flags & c.NLM_F_ACK) !== 0) this.#awaited++;
-    else this.#silent.push(this.#operations.length);
     this.#operations.push(operation);
     const sequence = (this.#sequence + 1) >>> 0;
     this.#sequence = sequence;
@@ -301,8 +305,8 @@ export class NetlinkSocket {
   }
 
   #request(operation: string, type: number, flags: number, write: (writer: Writer) => void): void {
-    this.#reset();
-    this.#add(operation, type, flags);
+    if (this.#operations.length > 0) this.#reset();
+    this.#head(operation, type, flags);
     write(this.#out);
     this.#finish();
     this.#send();
@@ -347,6 +351,7 @@ export class NetlinkSocket {
   ): void {
     inbox ??= new Bytes(INBOX_SIZE);
     const bytes = inbox;
+    const { u16, u32 } = bytes;
     const first = this.#first;
     const last = this.#sequence;
     const port = this.#port;
@@ -359,14 +364,16 @@ export class NetlinkSocket {
       if (sender !== 0) continue;
       if (truncated) throw grow(operation);
       let done = false;
-      for (let at = 0, end = 0; at < size; at = align4(end)) {
-        end = messageEnd(size, bytes, at);
+      for (let at = 0, end = 0; at < size; at = (end + 3) & ~3) {
+        const word = at >> 2;
+        end = at + u32[word]!;
+        if (end > size || end < at + HEADER) end = messageEnd(size, bytes, at);
         if (trace !== undefined) trace("recv", bytes.u8.subarray(at, end));
-        const sequence = bytes.u32[(at >> 2) + 2]!;
-        if (done || sequence < first || sequence > last || bytes.u32[(at >> 2) + 3] !== port) continue;
-        const type = bytes.u16[(at >> 1) + 2]!;
+        const sequence = u32[word + 2]!;
+        if (done || sequence < first || sequence > last || u32[word + 3] !== port) continue;
+        const type = u16[2 * word + 2]!;
         if (type === c.NLMSG_NOOP || type === c.NLMSG_OVERRUN) continue;
-        done = take(bytes, at, end, type, bytes.u16[(at >> 1) + 3]!);
+        done = take(bytes, at, end, type, u16[2 * word + 3]!);
       }
       if (done) return;
     }

@@ -17,6 +17,7 @@ function isHex(text: string, length: number): boolean {
 
 /** `dddd:bb:dd.f`; the domain may be longer (VMD uses 5 digits). Anything else never becomes part of a path. */
 export function isPciAddress(text: string): boolean {
+  if (text === "") return false;
   const parts = text.split(":");
   const [domain, bus, slot] = parts;
   if (parts.length !== 3 || domain === undefined || bus === undefined || slot === undefined) return false;

@@ -139,5 +139,6 @@ export function formerName({ name, alias }: Pick<Link, "name" | "alias">): { nam
 
 /** What a device is to come home as: under the name that it lost, if that is free by then. */
 export function withFormerName(saved: LinkSnapshot): LinkSnapshot {
-  return { ...saved, ...formerName(saved) };
+  const former = formerName(saved);
+  return former === undefined ? saved : { ...saved, ...former };
 }
