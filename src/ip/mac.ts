@@ -45,8 +45,7 @@ function parseUsual(text: string): Uint8Array | undefined {
 /** Lower-case colon form; "" for no bytes. */
 export function formatMac(bytes: Uint8Array): string {
   const b = bytes;
-  if (b.length === 6)
-    return `${HEX[b[0]!]}:${HEX[b[1]!]}:${HEX[b[2]!]}:${HEX[b[3]!]}:${HEX[b[4]!]}:${HEX[b[5]!]}`;
+  if (b.length === 6) return `${HEX[b[0]!]}:${HEX[b[1]!]}:${HEX[b[2]!]}:${HEX[b[3]!]}:${HEX[b[4]!]}:${HEX[b[5]!]}`;
   if (bytes.length === 0) return "";
   let text = HEX[bytes[0]!]!;
   for (let i = 1, count = bytes.length; i < count; i++) text += `:${HEX[bytes[i]!]}`;

@@ -6,7 +6,14 @@ import type { Bytes, Writer } from "../netlink/bytes.ts";
 import { bareText, bytes, text, u8, u32 } from "../netlink/codecs.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { type KindData, LINK_HEADER, type LinkAttributes, readLink, writeLink, writeLinkHeader } from "../netlink/link.ts";
+import {
+  type KindData,
+  LINK_HEADER,
+  type LinkAttributes,
+  readLink,
+  writeLink,
+  writeLinkHeader,
+} from "../netlink/link.ts";
 import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
 import { interfacesWithAddress } from "../sysfs/device.ts";
 
