@@ -1,6 +1,8 @@
 // A bitmap of the addresses in use. The cost of a search depends on the number of blocks, not on the number of addresses: the last free
 // address of a /16 is at most 256 blocks away.
+
 import type { Address } from "../../src/ip/address.ts";
+import { HEX } from "../../src/ip/hex.ts";
 import { compareAddresses, type Interval, nextAddress } from "../../src/ip/range.ts";
 
 /** A block is the 256 addresses that differ in the last byte only. */
@@ -56,7 +58,7 @@ export class Used {
 /** All but the last byte, in hex: 6 digits for IPv4, 30 for IPv6. */
 function blockOf({ bytes }: Address): string {
   let text = "";
-  for (let i = 0; i < bytes.length - 1; i++) text += (bytes[i]! + 256).toString(16).slice(1);
+  for (let i = 0; i < bytes.length - 1; i++) text += HEX[bytes[i]!]!;
   return text;
 }
 

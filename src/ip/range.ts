@@ -10,8 +10,10 @@ export interface Interval {
 /** Negative, 0 or positive; IPv4 comes before IPv6. */
 export function compareAddresses(a: Address, b: Address): number {
   if (a.family !== b.family) return a.family - b.family;
-  for (let i = 0; i < a.bytes.length; i++) {
-    const difference = a.bytes[i]! - b.bytes[i]!;
+  const ours = a.bytes;
+  const theirs = b.bytes;
+  for (let i = 0; i < ours.length; i++) {
+    const difference = ours[i]! - theirs[i]!;
     if (difference !== 0) return difference;
   }
   return 0;

@@ -2,8 +2,10 @@
 import { type Fd, host, SystemError } from "../host/host.ts";
 
 /** True when the kernel refused with one of these symbolic errnos. */
-export function hasErrno(error: unknown, ...codes: string[]): boolean {
-  return error instanceof SystemError && codes.includes(error.code);
+export function hasErrno(error: unknown, a: string, b?: string, c?: string, d?: string, e?: string): boolean {
+  if (!(error instanceof SystemError)) return false;
+  const { code } = error;
+  return code === a || code === b || code === c || code === d || code === e;
 }
 
 /** The path of an open descriptor, for messages. */
