@@ -281,6 +281,33 @@ export const delWhose: CaseTable = {
         virtual,
       ),
     ),
+    ...(
+      [
+        ["a", "DEL without CNI_NETNS", "DEL", undefined],
+        ["b", "DEL with a path that does not exist", "DEL", "/run/netns/nosuch"],
+        ["c", "GC", "GC", undefined],
+      ] as const
+    ).map(([letter, what, command, netns]) =>
+      row(
+        `DEL-38${letter}`,
+        "H",
+        RULE,
+        `${what}, and podnic may not enter namespaces (EPERM of setns): E, interface and lease stay; then OK`,
+        (t) => {
+          const conf = t.l3();
+          t.add(conf);
+          const asked = command === "GC" ? { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] } : conf;
+          const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
+          const set = command === "GC" ? {} : { CNI_NETNS: netns };
+          t.refused(command, asked, "any", { set, wrap });
+          t.leaseCount(1);
+          t.silent(command, asked, { set });
+          t.gone();
+          t.leaseCount(0);
+        },
+        { ...virtual, needs: ["program:setpriv", ...(command === "GC" ? (["spec:1.1.0"] as const) : [])] },
+      ),
+    ),
     row(
       "DEL-33",
       "H",

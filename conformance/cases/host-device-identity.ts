@@ -473,6 +473,21 @@ export const hostDeviceIdentity: CaseTable = {
       t.silent("DEL", conf);
       t.equal(t.link(device, "") !== undefined, true, "the device on the host");
     }),
+    one(
+      "HDI-46",
+      "H",
+      GONE,
+      "the pod moved it to a namespace that only a process of its own has: it comes back",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`unshare -n sleep 30 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done
+        ip -n c1 link set eth0 netns $! name other`);
+        t.silent("DEL", conf);
+        t.equal(t.link(device, "") !== undefined, true, "the device on the host");
+      },
+    ),
     one("HDI-34", "H", GONE, "the same, and the path is another pod's by now: it comes back", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });

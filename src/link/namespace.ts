@@ -25,6 +25,8 @@ export interface NetNs {
 
 /** ioctl(2) on an nsfs file: which type of namespace it is, as its CLONE_NEW* bit. linux/nsfs.h: _IO(0xb7, 3). */
 const NS_GET_NSTYPE = 0xb703;
+/** The same of the user namespace that owns it, as a descriptor: _IO(0xb7, 1). EPERM: it is none of ours or below it. */
+const NS_GET_USERNS = 0xb701;
 
 class OpenNamespace implements NetNs {
   readonly path: string;
@@ -170,6 +172,24 @@ export function lookInto<T>(path: string, look: (namespace: NetNs) => T): T | un
   if (!(found instanceof OpenNamespace)) throw found;
   try {
     return look(found);
+  } finally {
+    found.close();
+  }
+}
+
+/**
+ * After lookInto has thrown: what a node makes, or a pod moves, cannot have got there. The namespace has ended, or a user namespace owns it into
+ * which nobody of this node gets (that of the host of a rootless node).
+ */
+export function isOutOfReach(path: string): boolean {
+  const found = tryOpen(path);
+  if (!(found instanceof OpenNamespace)) return found instanceof Gone;
+  try {
+    host.close(host.ioctl(found.fd, NS_GET_USERNS, new Uint8Array(0)));
+    return false;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return error.code === "EPERM";
   } finally {
     found.close();
   }

@@ -4,7 +4,7 @@ import { NSFS_MAGIC, O_DIRECTORY, O_PATH, O_RDONLY } from "../host/constants.ts"
 import { host, SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { closing } from "../state/files.ts";
-import { lookInto, type NetNs } from "./namespace.ts";
+import { isOutOfReach, lookInto, type NetNs } from "./namespace.ts";
 
 export interface SeenNamespace {
   /** Opens it. */
@@ -103,12 +103,26 @@ export function namesIn(directory: string): string[] {
   }
 }
 
-/** undefined also for one that we may not enter, or that ends meanwhile. */
-export function lookQuietly<T>(path: string, look: (namespace: NetNs) => T): T | undefined {
+/** What a look into a namespace found, or why nobody can tell what is in it. Neither: nothing, or it has ended. */
+export interface Look<T> {
+  found?: T | undefined;
+  doubt?: Failure;
+}
+
+/** Who finds nothing in any namespace knows that it is nowhere only without a doubt. */
+export function lookOrDoubt<T>(path: string, look: (namespace: NetNs) => T): Look<T> {
   try {
-    return lookInto(path, look);
+    return { found: lookInto(path, look) };
   } catch (error) {
     if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
-    return undefined;
+    return isOutOfReach(path) ? {} : { doubt: cannotLook(path, error) };
   }
+}
+
+function cannotLook(path: string, { message }: Error): Failure {
+  return new Failure(
+    "failed",
+    `cannot look into the network namespace ${path}: ${message}`,
+    "What podnic is looking for might be there, so nothing was released. The plugin needs CAP_SYS_ADMIN, CAP_NET_ADMIN and free file descriptors.",
+  );
 }

@@ -33,6 +33,8 @@ export interface Sources {
   cache: CachedAttachment[];
   /** Seconds since the epoch; 0: not known. */
   bootTime: number;
+  /** Paths of namespaces that nobody could look into: what is missing may be there. */
+  blind?: string[];
 }
 
 export class Containers {
@@ -44,9 +46,11 @@ export class Containers {
   readonly #given = new Map<string, string>();
   readonly #bootTime: number;
   readonly #seesAll: boolean;
+  readonly #blind: Evidence | undefined;
 
-  constructor({ namespaces, holders, insides, cache, bootTime }: Sources, runtimes = RUNTIMES) {
+  constructor({ namespaces, holders, insides, cache, bootTime, blind = [] }: Sources, runtimes = RUNTIMES) {
     this.#bootTime = bootTime;
+    this.#blind = blind[0] === undefined ? undefined : { life: "unknown", why: `podnic cannot look into ${blind[0]}` };
     this.#seesAll = namespaces.seesProcesses;
     for (const { key, life, netns } of holders) this.#add(key.containerId, { life, why: inWords(life, netns.path) });
     for (const { containerId, namespaces: paths, addresses } of cache) {
@@ -85,6 +89,7 @@ export class Containers {
     if (alive !== undefined) return alive;
     const at = address === "" ? undefined : this.#addresses.get(address);
     if (at !== undefined) return { life: "alive", why: `${at} has this address` };
+    if (this.#blind !== undefined) return this.#blind;
     const gone = found.find(({ life }) => life === "gone");
     if (gone !== undefined) return gone;
     if (written() < this.#bootTime) return { life: "gone", why: "the lease was written before the node booted" };
@@ -95,6 +100,7 @@ export class Containers {
   holderOfNobodys(address: string, written: () => number): Evidence {
     const at = this.#addresses.get(address) ?? this.#given.get(address);
     if (at !== undefined) return { life: "alive", why: `${NOBODY}, and ${at} has this address` };
+    if (this.#blind !== undefined) return this.#blind;
     if (written() < this.#bootTime)
       return { life: "gone", why: `${NOBODY}, and it was written before the node booted` };
     if (this.#seesAll) return { life: "gone", why: `${NOBODY}, and no pod has the address` };

@@ -151,16 +151,13 @@ export function collect(garbage: Garbage[]): Collected[] {
     const remove = (): void => one.lender.store().removeDamaged(one.file);
     collected.push({ garbage: one, error: attempt(() => one.lender.whileReturning(one.key, remove)) });
   }
-  // What holds the address is still there, or may be.
+  // The pod is still there, or may be, with all that it has.
   const failed = new Map<string, Garbage>();
-  for (const { garbage: one, error } of collected) {
-    if (error === "") continue;
-    failed.set(`${one.containerId} ${one.interface}`, one).set(`${one.containerId} `, one);
-  }
+  for (const { garbage: one, error } of collected) if (error !== "") failed.set(one.containerId, one);
   const pools = new Map<string, (Garbage & { kind: "lease" })[]>();
   for (const one of garbage) {
     if (one.kind !== "lease") continue;
-    const holder = failed.get(`${one.containerId} ${one.interface}`);
+    const holder = failed.get(one.containerId);
     if (holder !== undefined) {
       collected.push({ garbage: one, error: `the container's ${holder.kind} might still exist` });
       continue;

@@ -1,13 +1,12 @@
 // The links and addresses in each network namespace of this node.
 import { AF_INET } from "../../host/constants.ts";
-import { SystemError } from "../../host/host.ts";
 import { formatAddress } from "../../ip/address.ts";
 import { type View, viewAtOnce, viewOf } from "../../link/identity.ts";
 import type { Link } from "../../link/link.ts";
-import { lookInto, ownNamespace } from "../../link/namespace.ts";
+import { ownNamespace } from "../../link/namespace.ts";
+import { lookOrDoubt } from "../../link/visible.ts";
 import { readAddress, writeAddress } from "../../netlink/address.ts";
 import { RTM_GETADDR } from "../../netlink/constants.ts";
-import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { Progress } from "../progress.ts";
 import type { Namespaces, SeenNamespace } from "./namespaces.ts";
@@ -21,10 +20,11 @@ export interface Inside {
   addresses: Set<string>;
 }
 
-/** Looks into all namespaces, or those wanted, but our own; into one that we may not enter, or that ends meanwhile, nobody looks. */
+/** Looks into all namespaces, or those wanted, but our own and those that end meanwhile. `blind` gets the paths of those that nobody can look into. */
 export function lookInside(
   namespaces: Namespaces,
   isWanted: (namespace: SeenNamespace) => boolean = () => true,
+  blind: string[] = [],
 ): Inside[] {
   const own = ownNamespace();
   const progress = new Progress("reading network namespaces");
@@ -32,15 +32,12 @@ export function lookInside(
   for (const namespace of namespaces.seen) {
     progress.step(namespaces.seen.length);
     if ((namespace.ino === own.ino && namespace.dev === own.dev) || !isWanted(namespace)) continue;
-    try {
-      const inside = lookInto(namespace.path, (open) => {
-        const view = viewAtOnce(viewOf(open, own));
-        return { namespace, view, links: view.links(), addresses: allAddresses(open.route) };
-      });
-      if (inside !== undefined) found.push(inside);
-    } catch (error) {
-      if (!(error instanceof SystemError || error instanceof NetlinkError)) throw error;
-    }
+    const look = lookOrDoubt(namespace.path, (open) => {
+      const view = viewAtOnce(viewOf(open, own));
+      return { namespace, view, links: view.links(), addresses: allAddresses(open.route) };
+    });
+    if (look.found !== undefined) found.push(look.found);
+    if (look.doubt !== undefined) blind.push(namespace.path);
   }
   progress.done();
   return found;

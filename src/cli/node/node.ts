@@ -37,9 +37,10 @@ export function lookAtNode(): Node {
   requireRoot();
   const namespaces = Namespaces.find();
   const holders = findHolders(namespaces);
-  const insides = lookInside(namespaces);
+  const blind: string[] = [];
+  const insides = lookInside(namespaces, undefined, blind);
   const cache = readCache();
-  const containers = new Containers({ namespaces, holders, insides, cache, bootTime: bootTime() });
+  const containers = new Containers({ namespaces, holders, insides, cache, bootTime: bootTime(), blind });
   return {
     namespaces,
     holders,

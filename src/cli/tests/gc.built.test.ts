@@ -208,6 +208,23 @@ describe("podnic gc", () => {
     expect(leasesOf("net")).toEqual([]);
   });
 
+  it("keeps all leases of a container whose device it cannot give back, of whichever network", () => {
+    pod("grey");
+    call("ADD", { type: "host-local", name: "two", ipam: pool }, { ...go, container: "c-grey" });
+    call("ADD", { type: "host-local", name: "two", ipam: pool }, { ...go, container: "c-blue" });
+    sh(`sed -i s/net1/net2/ ${NETWORKS}/two/198.*; mkdir -p /var/lib/cni/results`);
+    for (const containerId of ["c-grey", "c-blue"]) {
+      const kept = { kind: "cniCacheV1", networkName: "two", containerId, ifName: "net2", netns: "/run/netns/grey" };
+      writeFileSync(`/var/lib/cni/results/two-${containerId}-net2`, JSON.stringify(kept));
+    }
+    endPods("grey");
+    sh(`rm -f ${RECORDS}/lock; mkdir ${RECORDS}/lock`);
+    expect(run(["gc", "--all"]).status).toBe(1);
+    expect(leasesOf("two")).toEqual(["198.18.77.2"]);
+    expect(leasesOf("net")).toHaveLength(1);
+    sh(`rmdir ${RECORDS}/lock; rm -r /var/lib/cni/results`);
+  });
+
   it("fails and says so when something cannot be taken away", () => {
     pod("grey");
     endPods("grey");

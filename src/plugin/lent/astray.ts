@@ -8,7 +8,7 @@ import { getLink, type Link, listLinks, listLinksOf } from "../../link/link.ts";
 import { type NetNs, openNamespace } from "../../link/namespace.ts";
 import { isNamed, type NamedNamespace } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
-import { lookQuietly, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
+import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
 
@@ -50,10 +50,12 @@ export function seek(asked: Sought): Fate {
   const known = asked.pod === undefined ? [home] : [home, asked.pod];
   for (const each of viewpoints) for (const one of known) meet(each, one);
   let doubt = "";
+  let blind = "";
   for (const one of namespaces) {
     if (known.some((each) => isSame(one, each))) continue;
-    // One that we may not enter is not met, and asked by its number.
-    const seen = lookQuietly(one.path, (namespace) => lookFor(sought, namespace, viewpoints));
+    // One that we may not enter is not met, and asked by its number too: that says more.
+    const { found: seen, doubt: why } = lookOrDoubt(one.path, (namespace) => lookFor(sought, namespace, viewpoints));
+    blind ||= why?.message ?? "";
     if (seen === undefined) continue;
     if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} might be the device`;
     else if (!seen.isFromPod) {
@@ -66,6 +68,7 @@ export function seek(asked: Sought): Fate {
   }
   if (isPhysical(saved)) return { place: "nowhere" };
   for (const each of viewpoints) doubt ||= askByNumber(each, saved);
+  doubt ||= blind;
   return doubt === "" ? { place: "nowhere" } : { place: "unseen", why: doubt };
 }
 

@@ -1,17 +1,13 @@
-// The path of a pod's namespace may belong to another pod by now, while a process still uses the old namespace.
+// DEL: the pod's namespace does not have the interface. The pod may have moved it to a namespace that only a process keeps, or the path of the
+// pod's namespace belongs to another pod by now, while a process still uses the old namespace.
 import type { Call } from "../../cni/plugin.ts";
 import { askLink } from "../../link/link.ts";
 import { openNamespace } from "../../link/namespace.ts";
-import { isNamed } from "../../link/return.ts";
 import type { Lender, LoanData } from "./lender.ts";
 
-/**
- * DEL: CNI_NETNS leads to another namespace than the one that the device went to. To read the record is a sixth of a DEL, so that it is done
- * only where the interface is missing.
- */
+/** The attachment has a device, and it is not there by its name. To read the record is a sixth of a DEL, so that it is done only then. */
 export function isElsewhere<D extends LoanData>(lender: Lender<D>, { attachment, netns }: Call): boolean {
   const pod = openNamespace(netns, "ok");
   if (pod === undefined || askLink(pod.route, attachment.ifName, () => true) === true) return false;
-  const record = lender.store().read(attachment);
-  return record !== undefined && !isNamed(pod, record.data.netns);
+  return lender.store().read(attachment) !== undefined;
 }

@@ -6,7 +6,7 @@ import { type View, viewOf } from "../../link/identity.ts";
 import { IFF_LOOPBACK, type Link } from "../../link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { isNamed, type NamedNamespace } from "../../link/return.ts";
-import { lookQuietly, seeNamespaces } from "../../link/visible.ts";
+import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { log } from "../../log.ts";
 import { bootId, bootTime, type Damaged } from "../../state/record.ts";
 import { sandboxesOf } from "../added.ts";
@@ -139,9 +139,10 @@ function whereMayBe({ attachment, netns, prevResult }: Asked, rest: Rest["netns"
     if (pod === undefined || sameNamespace(pod, home) || (rest !== undefined && !isNamed(pod, rest))) continue;
     return suspects(pod, home, device.mayBe);
   }
+  let doubt: Error | undefined;
   for (const { path, dev, ino } of seeNamespaces().namespaces) {
     if (dev === home.dev && ino === home.ino) continue;
-    const found = lookQuietly(path, (one) => {
+    const { found, doubt: why } = lookOrDoubt(path, (one) => {
       const isPod = rest !== undefined && rest.ino !== 0 && isNamed(one, rest);
       return suspects(one, home, (view, link) => {
         if (isPod) return device.mayBe(view, link);
@@ -151,7 +152,9 @@ function whereMayBe({ attachment, netns, prevResult }: Asked, rest: Rest["netns"
       });
     });
     if (found !== undefined) return found;
+    doubt ??= why;
   }
+  if (doubt !== undefined) throw doubt;
   return undefined;
 }
 

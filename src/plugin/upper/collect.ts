@@ -3,7 +3,7 @@ import { Cleanup } from "../../cleanup.ts";
 import { gcWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
 import { deleteLink, type Link, listLinksOfKind } from "../../link/link.ts";
-import { lookQuietly, seeNamespaces } from "../../link/visible.ts";
+import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { log } from "../../log.ts";
 import { isCut, isNetworkInAlias } from "../hash.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
@@ -12,8 +12,9 @@ import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
 export function gcUpper(kind: string, call: Call): void {
   const cleanup = new Cleanup();
   const kept: Pick<Attachment, "containerId" | "ifName">[] = [];
+  let isBlind = false;
   for (const { path } of seeNamespaces().namespaces) {
-    lookQuietly(path, (namespace) => {
+    const { doubt } = lookOrDoubt(path, (namespace) => {
       for (const link of listLinksOfKind(namespace.route, kind)) {
         const containerId = staleOwner(link, call);
         if (containerId === undefined) continue;
@@ -28,9 +29,14 @@ export function gcUpper(kind: string, call: Call): void {
         });
       }
     });
+    if (doubt === undefined) continue;
+    isBlind = true;
+    cleanup.attempt(() => {
+      throw doubt;
+    });
   }
   // Which lease is to be kept cannot be told: all are.
-  if (!kept.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, kept));
+  if (!isBlind && !kept.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 

@@ -3,14 +3,14 @@
 // numbers that the pod has for them. Only when it is missing: about 0.1 ms for each namespace.
 import { deleteLink, deleteLinkOf, type Link, listLinksOf, listLinksOfKind } from "../../link/link.ts";
 import { lookInto, type NetNs } from "../../link/namespace.ts";
-import { lookQuietly, seeNamespaces } from "../../link/visible.ts";
+import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { log } from "../../log.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { namespaceNumbers } from "../../netlink/nsid.ts";
 
 /**
  * Deletes what `isIt` in other namespaces than `pod`. The link's `linkNetnsid` is a number of the namespace that `isIt` is given with it. True:
- * there was something. Throws when it could not be deleted.
+ * there was something. Throws when it could not be deleted, or may be where nobody can look.
  */
 export function deleteElsewhere(
   kind: string,
@@ -18,6 +18,7 @@ export function deleteElsewhere(
   isIt: (link: Link, from: NetNs) => boolean,
 ): boolean {
   let found = false;
+  let doubt: Error | undefined;
   const say = ({ name }: Link, netns: string): void => {
     found = true;
     log("warning", "the interface is not in its pod; deleting it from its current namespace", {
@@ -27,19 +28,22 @@ export function deleteElsewhere(
   };
   for (const { path, dev, ino } of seeNamespaces().namespaces) {
     if (pod !== undefined && pod.dev === dev && pod.ino === ino) continue;
-    lookQuietly(path, (from) => findLinks(from, kind, isIt))?.forEach((link) => {
+    const look = lookOrDoubt(path, (from) => findLinks(from, kind, isIt));
+    doubt ??= look.doubt;
+    look.found?.forEach((link) => {
       say(link, path);
       lookInto(path, ({ route }) => deleteLink(route, link.index));
     });
   }
-  if (found || pod === undefined) return found;
-  for (const number of namespaceNumbers(pod.route)) {
-    for (const link of listQuietly(pod.route, number)) {
-      if (link.kind !== kind || !isIt(link, pod)) continue;
+  for (const number of found || pod === undefined ? [] : namespaceNumbers(pod.route)) {
+    for (const link of listQuietly(pod!.route, number)) {
+      if (link.kind !== kind || !isIt(link, pod!)) continue;
       say(link, "");
-      deleteLinkOf(pod.route, number, link.index);
+      deleteLinkOf(pod!.route, number, link.index);
     }
   }
+  // Its address may be in use where nobody can look.
+  if (!found && doubt !== undefined) throw doubt;
   return found;
 }
 
