@@ -258,6 +258,33 @@ export const bridgeRules: CaseTable = {
       ])
         t.expect(table.includes(part), part, table);
     }),
+    ...["accept", 'iifname "veth*" accept'].map((rule, n) =>
+      one(
+        `B-52${"ab"[n]}`,
+        "H",
+        "no success that isolates nothing",
+        `the spoof check is evaluated before another program's rule (${rule}), and CHECK holds`,
+        (t) => {
+          t.sh(`nft add table bridge nat
+            nft 'add chain bridge nat PREROUTING { type filter hook prerouting priority dstnat; }'
+            nft add rule bridge nat PREROUTING ${rule}`);
+          const config = conf(SPOOF, "1.0.0");
+          const prevResult = t.add(config);
+          const [first = ""] = t
+            .sh("nft list chain bridge nat PREROUTING")
+            .split("\n")
+            .filter((line) => / (jump|accept)\b/.test(line) && !line.includes("policy"));
+          t.expect(first.includes("jump cni-br-iface-"), "the jump first", first);
+          t.silent("CHECK", { ...config, prevResult });
+          t.silent("DEL", { ...config, prevResult });
+          t.expect(
+            t.sh("nft list chain bridge nat PREROUTING").includes(`\t${rule}\n`),
+            "the rule of others",
+            rules(t),
+          );
+        },
+      ),
+    ),
     one("B-53", "H", "no program is needed", "PATH without nft and iptables: spoof check and ipMasq OK", (t) => {
       t.add(conf({ ...SPOOF, ...MASQ }), { set: { PATH: "/nowhere" } });
       t.expect(masqRules(t).length === 1, "a rule of ipMasq", rules(t));

@@ -273,7 +273,7 @@ function missing({ address }: Prefix, isOn: boolean): Failure {
   return new Failure(
     "failed",
     `ipMasq: packets from ${formatAddress(address)} are not masqueraded: ${where} (nftables table inet ${TABLE})`,
-    `Something has changed the rules since ADD (nft list table inet ${TABLE}). DEL and a new ADD restore them.`,
+    `Something has changed the rules since ADD (nft list table inet ${TABLE}). Remove other programs' rules that come first; DEL and a new ADD restore podnic's.`,
   );
 }
 

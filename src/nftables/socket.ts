@@ -98,10 +98,10 @@ export class NftSocket extends NetlinkSocket {
     tableAttributes.write(out, { name: table });
   }
 
-  /** Adds a rule at the end of its chain; `echo` asks for its handle. */
-  addRule(family: number, attributes: RuleAttributes, echo = false): void {
-    const flags = NLM_F_CREATE | NLM_F_APPEND | (echo ? NLM_F_ECHO : 0);
-    const operation = `nft add rule ${attributes.table} ${attributes.chain}`;
+  /** Adds a rule at the end of its chain, or inserts it at the beginning; `echo` asks for its handle. */
+  addRule(family: number, attributes: RuleAttributes, echo = false, at: "end" | "beginning" = "end"): void {
+    const flags = NLM_F_CREATE | (at === "end" ? NLM_F_APPEND : 0) | (echo ? NLM_F_ECHO : 0);
+    const operation = `nft ${at === "end" ? "add" : "insert"} rule ${attributes.table} ${attributes.chain}`;
     ruleAttributes.write(this.#change(operation, c.NFT_MSG_NEWRULE, flags, family), attributes);
   }
 

@@ -146,7 +146,8 @@ function addRules(nft: NftSocket, names: SpoofNames, device: string, mac: Uint8A
   for (const expressions of rules.port) nft.addRule(family, { table, chain: names.port, expressions, userdata });
   for (const expressions of rules.mac) nft.addRule(family, { table, chain: names.mac, expressions, userdata });
   const jump = jumpOfPort(device, names.port);
-  nft.addRule(family, { table, chain: BASE, expressions: jump, userdata }, true);
+  // Another program's rule that accepts the port's frames must not come first. (Our chain only drops; what it lets pass goes on to the others.)
+  nft.addRule(family, { table, chain: BASE, expressions: jump, userdata }, true, "beginning");
   return nft.commit()[0] ?? 0;
 }
 

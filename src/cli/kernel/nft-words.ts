@@ -1,6 +1,7 @@
 // Converts a request to nf_tables from its bytes to the equivalent `nft` command.
 import { formatAddress } from "../../ip/address.ts";
 import { formatMac } from "../../ip/mac.ts";
+import { NLM_F_APPEND } from "../../netlink/constants.ts";
 import * as c from "../../nftables/constants.ts";
 import type { Expression } from "../../nftables/expression.ts";
 import { readChain, readRule, readTable } from "../../nftables/message.ts";
@@ -19,7 +20,7 @@ const hooks: { [number: number]: string } = {
   [c.NF_INET_POST_ROUTING]: "postrouting",
 };
 
-export function nftWords({ type, bytes, start, end }: Message): string {
+export function nftWords({ type, flags, bytes, start, end }: Message): string {
   const family = families[bytes.u8[start]!] ?? bytes.u8[start];
   switch (type & 255) {
     case c.NFT_MSG_NEWTABLE:
@@ -51,7 +52,8 @@ export function nftWords({ type, bytes, start, end }: Message): string {
       if ((type & 255) === c.NFT_MSG_DELRULE)
         return handle === undefined ? `nft flush chain ${where}` : `nft delete rule ${where} handle ${handle}`;
       const comment = commentOf(userdata);
-      return `nft add rule ${where}${ruleWords(expressions)}${comment === "" ? "" : ` comment "${comment}"`}`;
+      const verb = (flags & NLM_F_APPEND) === 0 ? "insert" : "add";
+      return `nft ${verb} rule ${where}${ruleWords(expressions)}${comment === "" ? "" : ` comment "${comment}"`}`;
     }
     case c.NFT_MSG_GETGEN:
       return "nft list ruleset's generation";
