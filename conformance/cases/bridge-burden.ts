@@ -91,6 +91,9 @@ const some = (all: Point[]): Point[] =>
 /** After each request to the kernel about links, addresses and rules. */
 const answers = (all: Point[]): Point[] => all.filter(({ syscall }) => /^recv(from|msg)$/.test(syscall));
 
+/** Requests of an ADD from the gateway's interface on, and some before. */
+const LAST = 10;
+
 /** Runs `test` with each of some points: how to interrupt the call there, as `wrap`. */
 function atPoints(
   t: Trial,
@@ -99,8 +102,9 @@ function atPoints(
   what: (point: Point) => string | undefined,
   test: (wrap: string, point: Point) => void,
   choose = some,
+  options = "",
 ): void {
-  makeBridge(t);
+  makeBridge(t, options);
   t.sh("mkdir -p /run/case");
   // What the first call on a node makes, and keeps.
   t.add(config);
@@ -179,6 +183,30 @@ export const bridgeBurden: CaseTable = {
           leftNothing(t, before, `a kill at ${inWords(point)}`);
         },
         answers,
+      );
+    }),
+    rowsThatNeed([
+      "plugin:bridge",
+      "spec:1.1.0:bridge",
+      "plugin:host-local",
+      "program:strace",
+      "kernel:vlan_filtering",
+    ])("B-93d", "H", "a kill is undone", "ADD killed while it makes the gateway of a VLAN, DEL: nothing left", (t) => {
+      const config = conf({ vlan: 100, isGateway: true, ...hostLocal() });
+      let before: ReturnType<Trial["picture"]> | undefined;
+      atPoints(
+        t,
+        "ADD",
+        config,
+        () => "signal=KILL",
+        (wrap, point) => {
+          before ??= t.picture();
+          t.call("ADD", config, { wrap });
+          t.silent("DEL", config);
+          leftNothing(t, before, `a kill at ${inWords(point)}`);
+        },
+        (all) => answers(all).slice(-LAST),
+        "vlan_filtering 1",
       );
     }),
     broken("B-94", "DEL repeats", "DEL killed at 6 system calls, DEL: nothing left", (t) => {

@@ -39,6 +39,26 @@ const gateway = (vlan: number, subnet: string, name: string): Config => ({
   name,
 });
 
+const GATEWAY = gateway(100, "10.61.0.0/24", "net1");
+
+const refusedBeside = (id: string, what: string, made: string, cure: string): Case =>
+  one(id, "H", "no gateway that is none", `${what}: E with the cure, nothing touched`, (t) => {
+    makeBridge(t, "vlan_filtering 1");
+    t.sh(made);
+    const { msg, details = "" } = t.refused("ADD", GATEWAY);
+    t.expect(details.includes(cure), cure, `${msg}: ${details}`);
+  });
+
+const changedGateway = (id: string, what: string, change: string, named: RegExp): Case =>
+  one(id, "H", "CHECK sees the gateway of a VLAN", `${what}: CHECK: E that names it`, (t) => {
+    makeBridge(t, "vlan_filtering 1");
+    const prevResult = t.add(GATEWAY);
+    t.silent("CHECK", { ...GATEWAY, prevResult });
+    t.sh(change);
+    const { msg } = t.error(t.call("CHECK", { ...GATEWAY, prevResult }));
+    t.expect(named.test(msg), `a message like ${named}`, msg);
+  });
+
 /** The gateway's interface of a VLAN, whatever it is called. */
 const gatewayOf = (t: Trial, address: string): string | undefined =>
   t.links("").find(({ addresses }) => addresses.some(({ cidr }) => cidr === address))?.name;
@@ -198,6 +218,62 @@ export const bridgeVlans: CaseTable = {
       },
       ["program:ping"],
     ),
+    one(
+      "B-48a",
+      "H",
+      "the next ADD repairs",
+      "a gateway's interface of ours, down and not in its VLAN: the gateway answers",
+      (t) => {
+        makeBridge(t, "vlan_filtering 1");
+        t.sh(`ip link add br0.100 link br0 type vlan id 100; ip link set br0.100 alias podnic:gateway
+        sysctl -qw net.ipv6.conf.br0/100.accept_ra=1`);
+        const prevResult = t.add(GATEWAY);
+        demandPing(t, "c1", "10.61.0.1");
+        t.equal(t.sh("sysctl -n net.ipv6.conf.br0/100.accept_ra").trim(), "0", "accept_ra");
+        t.silent("DEL", { ...GATEWAY, prevResult });
+        t.equal(gatewayOf(t, "10.61.0.1/24"), undefined, "gateway's interface");
+        t.equal(vlansOf(t, "br0"), "1 pvid untagged", "VLANs of the bridge");
+      },
+      ["program:ping"],
+    ),
+    refusedBeside(
+      "B-48b",
+      "another's interface, down",
+      "ip link add br0.100 link br0 type vlan id 100; bridge vlan add dev br0 vid 100 self",
+      "ip link set br0.100 up",
+    ),
+    refusedBeside(
+      "B-48c",
+      "another's interface, its VLAN not on the bridge",
+      "ip link add br0.100 link br0 up type vlan id 100",
+      "bridge vlan add dev br0 vid 100 self",
+    ),
+    refusedBeside(
+      "B-48d",
+      "another's interface with another VLAN's number",
+      "ip link add br0.100 link br0 up type vlan id 101; bridge vlan add dev br0 vid 100 self",
+      "Rename the device",
+    ),
+    one(
+      "B-48e",
+      "H",
+      "vlan and isGateway on a bridge with 802.1ad",
+      "the gateway answers; CHECK OK; CHECK: E for another protocol",
+      (t) => {
+        makeBridge(t, "vlan_filtering 1 vlan_protocol 802.1ad");
+        const prevResult = t.add(GATEWAY);
+        demandPing(t, "c1", "10.61.0.1");
+        t.silent("CHECK", { ...GATEWAY, prevResult });
+        t.sh("ip link set br0 type bridge vlan_protocol 802.1Q");
+        t.error(t.call("CHECK", { ...GATEWAY, prevResult }));
+      },
+      ["program:ping"],
+    ),
+    changedGateway("B-48f", "down", "ip link set br0.100 down", /br0\.100 is down/),
+    changedGateway("B-48g", "its VLAN taken from the bridge", "bridge vlan del dev br0 vid 100 self", /VLAN 100/),
+    changedGateway("B-48h", "another MAC address", "ip link set br0.100 address 02:00:00:00:00:aa", /MAC/),
+    changedGateway("B-48i", "a smaller MTU", "ip link set br0.100 mtu 1300", /MTU/),
+    changedGateway("B-48j", "accept_ra", "sysctl -qw net.ipv6.conf.br0/100.accept_ra=2", /router advertisements/),
     changed("B-50a", "the native VLAN taken away", (port) => `bridge vlan del dev ${port} vid 100`, /100/),
     changed("B-50b", "a VLAN of the trunk taken away", (port) => `bridge vlan del dev ${port} vid 21`, /20|21|22/),
     changed("B-50c", "a VLAN added", (port) => `bridge vlan add dev ${port} vid 77`, /77/),

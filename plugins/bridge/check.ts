@@ -3,7 +3,7 @@
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
-import { type Bridge, describeVlans, listVlans, type Port, waitForwarding } from "../../src/link/bridge.ts";
+import { type Bridge, describeVlans, getPort, listVlans, type Port, waitForwarding } from "../../src/link/bridge.ts";
 import { checkInterface } from "../../src/link/check.ts";
 import { getLink, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, type Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
@@ -20,7 +20,7 @@ import { checkGateway } from "./gateway.ts";
 import { checkMasquerading } from "./masquerade.ts";
 import { portOf } from "./port.ts";
 import { checkSpoofing } from "./spoof.ts";
-import { vlanInterfaceName } from "./vlan-gateway.ts";
+import { VLAN_ALIAS, vlanFault, vlanInterfaceName } from "./vlan-gateway.ts";
 import { expected, vlansOf } from "./vlans.ts";
 
 export function check(call: Call<BridgeConfig>): void {
@@ -38,8 +38,7 @@ export function check(call: Call<BridgeConfig>): void {
   const { vlan = 0 } = call.config;
   if (call.config.macspoofchk === true) checkSpoofing(call, port, macOf(own, port, pod), nativeVlan(call, bridge));
   if (isGateway(call) && own.ips.length > 0) {
-    const link = vlan === 0 ? bridge : getLink(ownNamespace().route, vlanInterfaceName(bridge.name, vlan));
-    if (link === undefined) throw checkFailure(`the gateway's interface in VLAN ${vlan} of ${bridge.name} is gone`);
+    const link = vlan === 0 ? bridge : checkVlanGateway(call, bridge, vlan);
     const { ips } = withGateways({ interfaces: [], ips: own.ips, routes: [], dns: {} }, false);
     checkGateway(link, gatewayPrefixes(ips));
   }
@@ -64,6 +63,22 @@ function checkBridge(call: Call<BridgeConfig>, bridge: Bridge): void {
     throw checkFailure(`bridge "${bridge.name}" has the MAC address ${bridge.mac}, not ${told.mac}`);
   if (config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0)
     throw checkFailure(`bridge "${bridge.name}" is no longer promiscuous`);
+}
+
+/** Returns the gateway's interface in a VLAN. Its MTU follows that of the bridge when this gets smaller. */
+function checkVlanGateway({ prevResult }: Call<BridgeConfig>, bridge: Bridge, vlan: number): Link {
+  const name = vlanInterfaceName(bridge.name, vlan);
+  const link = getPort(ownNamespace().route, name);
+  if (link === undefined) throw checkFailure(`the gateway's interface in VLAN ${vlan} of ${bridge.name} is gone`);
+  const fault = vlanFault(bridge, vlan, link);
+  if (fault !== undefined) throw checkFailure(fault.what, fault.cure);
+  const say = (what: string) => checkFailure(`the gateway's interface ${name} ${what}`);
+  const told = prevResult?.interfaces.find((each) => each.name === name && !each.sandbox);
+  if (told?.mac !== undefined && told.mac !== link.mac) throw say(`has the MAC address ${link.mac}, not ${told.mac}`);
+  const mtu = Math.min(told?.mtu ?? 0, bridge.mtu);
+  if (link.mtu < mtu) throw say(`has an MTU of ${link.mtu}, not ${mtu}`);
+  if (link.alias === VLAN_ALIAS && link.acceptRa) throw say("accepts router advertisements from pods");
+  return link;
 }
 
 function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {

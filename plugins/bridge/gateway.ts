@@ -25,13 +25,20 @@ import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { isAddressSet } from "../../src/sysfs/device.ts";
-import { ignoreAdvertisements, keepAdvertisements } from "./advertisements.ts";
+import { keepAdvertisements } from "./advertisements.ts";
 import { isAliasOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { isOurs } from "./find.ts";
 import { refuseTaken, refuseToRemove, refuseToTake, refuseUnlisted } from "./gateway-limits.ts";
-import { findVlanInterface, isIn, makeVlanInterface, VLAN_ALIAS, vlanInterfaceName } from "./vlan-gateway.ts";
+import {
+  completeVlanInterface,
+  findVlanInterface,
+  isIn,
+  makeVlanInterface,
+  VLAN_ALIAS,
+  vlanInterfaceName,
+} from "./vlan-gateway.ts";
 
 const STATE = ownPlace("/run/podnic");
 const LOCKS = `${STATE.path}/bridge`;
@@ -58,9 +65,10 @@ export function underLockIfAny(bridge: string, body: () => void): void {
 export function planGateway(call: Call<BridgeConfig>, bridge: Bridge | undefined, gateways: Prefix[]): number {
   refuseUnlisted(gateways);
   if (bridge === undefined) refuseTaken(undefined, holderName(call), gateways);
+  if (bridge === undefined) return 0;
+  const { added } = planOn(call, bridge, gateways);
   // The interface of the VLAN goes with its last port: only under the lock it is there to stay.
-  if (bridge === undefined || (call.config.vlan ?? 0) !== 0) return 0;
-  return planOn(call, bridge, gateways).added.length === 0 ? bridge.index : 0;
+  return added.length === 0 && (call.config.vlan ?? 0) === 0 ? bridge.index : 0;
 }
 
 /** Of the interface that has the gateways' addresses. */
@@ -104,9 +112,9 @@ export function planOn(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefi
 
 function giveAddresses(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
   const plan = planOn(call, bridge, gateways);
-  const on = plan.on ?? makeVlanInterface(bridge, call.config.vlan ?? 0);
-  // One that an earlier version made listens.
-  if (on.alias === VLAN_ALIAS) ignoreAdvertisements(on.name);
+  const { vlan = 0 } = call.config;
+  const on = plan.on ?? makeVlanInterface(bridge, vlan);
+  if (on.alias === VLAN_ALIAS && plan.on !== undefined) completeVlanInterface(bridge, vlan, on);
   changeAddresses(on, plan);
   // What ADD gives its own bridge stays with that.
   if (on.index === bridge.index && !isOurs(bridge) && plan.added.length > 0)

@@ -11,7 +11,7 @@ import {
   beginSetPort,
   listVlans,
 } from "../../src/link/bridge.ts";
-import { beginSetLink, deleteLink, getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
+import { beginDeleteLink, beginSetLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -31,55 +31,100 @@ export function vlanInterfaceName(bridge: string, vlan: number): string {
   return `${bridge.slice(0, NAME_MAX - suffix.length - mark.length)}${mark}${suffix}`;
 }
 
-/** Throws Failure when another device has its name. */
+/** Throws Failure when another device has its name, or when one that ADD did not make would be no gateway. */
 export function findVlanInterface(bridge: Bridge, vlan: number): Link | undefined {
-  const { route } = ownNamespace();
   const name = vlanInterfaceName(bridge.name, vlan);
-  const found = getLink(route, name);
+  const found = getLink(ownNamespace().route, name);
   if (found === undefined) {
     refuseReserved(name);
     return undefined;
   }
-  const port = found.kind === "veth" ? getLink(route, found.parent)?.master : found.kind === "vlan" ? found.parent : 0;
-  if (port === bridge.index && found.linkNetnsid === undefined) return found;
-  throw new Failure(
-    "invalid config",
-    `"${found.name}" already exists, but is not in VLAN ${vlan} of bridge "${bridge.name}"`,
-    "ADD gives the gateway's interface this name. Rename the device, or use another bridge or VLAN.",
-  );
+  const elsewhere = placeFault(bridge, vlan, found);
+  if (elsewhere !== undefined)
+    throw new Failure(
+      "invalid config",
+      elsewhere,
+      "ADD gives the gateway's interface this name. Rename the device, or use another bridge or VLAN.",
+    );
+  const { what, cure } = (found.alias !== VLAN_ALIAS && vlanFault(bridge, vlan, found)) || {};
+  if (what === undefined) return found;
+  throw new Failure("failed", what, `podnic repairs only interfaces that it created. ${cure}`);
 }
 
-/** Called while the bridge's lock is held. */
+/** Why a link is not the one that ADD would use. */
+function placeFault(bridge: Bridge, vlan: number, { name, kind, parent, linkNetnsid, ...link }: Link) {
+  const what = `"${name}" already exists, but is not in VLAN ${vlan} of bridge "${bridge.name}"`;
+  if (linkNetnsid !== undefined) return what;
+  if (kind === "veth") return getLink(ownNamespace().route, parent)?.master === bridge.index ? undefined : what;
+  if (kind !== "vlan" || parent !== bridge.index || link.vlan?.id !== vlan) return what;
+  if (link.vlan.protocol === protocolOf(bridge)) return undefined;
+  return `"${name}" already exists, but its VLAN protocol is not that of bridge "${bridge.name}"`;
+}
+
+const ETH_P_8021Q = 0x8100;
+const protocolOf = ({ bridge }: Bridge): number => bridge.vlanProtocol ?? ETH_P_8021Q;
+
+/** Why no frame of the VLAN reaches its interface. */
+export function vlanFault(bridge: Bridge, vlan: number, link: Link): { what: string; cure: string } | undefined {
+  const { name, flags, kind, parent } = link;
+  const elsewhere = placeFault(bridge, vlan, link);
+  if (elsewhere !== undefined) return { what: elsewhere, cure: "Delete or rename it." };
+  if ((flags & IFF_UP) === 0)
+    return { what: `the gateway's interface ${name} is down`, cure: `Run \`ip link set ${name} up\`.` };
+  if (isIn(parent, vlan)) return undefined;
+  // Of a veth pair, the other end is the bridge's port.
+  const [dev, end] =
+    kind === "vlan" ? [bridge.name, " self"] : [getLink(ownNamespace().route, parent)?.name, " pvid untagged"];
+  return {
+    what: `the gateway's interface ${name} gets no frames, because ${dev} is not in VLAN ${vlan}`,
+    cure: `Run \`bridge vlan add dev ${dev} vid ${vlan}${end}\`.`,
+  };
+}
+
+/**
+ * Called while the bridge's lock is held. It has its alias from its first moment (addPair), so that DEL finds what an ADD that was killed has left,
+ * and the next ADD completes it.
+ */
 export function makeVlanInterface(bridge: Bridge, vlan: number): Link {
   const { route } = ownNamespace();
   const name = vlanInterfaceName(bridge.name, vlan);
   try {
-    addVlanDevice(route, bridge.index, name, vlan);
-    ignoreAdvertisements(name);
-    beginJoinVlan(route, bridge.index, vlan);
-    route.run();
+    addVlanDevice(route, bridge.index, name, { id: vlan, protocol: protocolOf(bridge) }, VLAN_ALIAS);
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.code !== "EOPNOTSUPP") throw error;
-    makePair(bridge, vlan, name);
+    makePair(bridge, name);
   }
   const made = getLink(route, name)!;
-  setLink(route, made.index, { alias: VLAN_ALIAS, up: true });
+  completeVlanInterface(bridge, vlan, made);
   return made;
 }
 
-function makePair(bridge: Bridge, vlan: number, name: string): void {
+/** One of ours is up and in its VLAN, whatever has happened since. */
+export function completeVlanInterface(bridge: Bridge, vlan: number, link: Link): void {
   const { route } = ownNamespace();
+  // One that an earlier version made listens.
+  ignoreAdvertisements(link.name);
+  if (vlanFault(bridge, vlan, link) === undefined) return;
+  if (link.kind === "vlan") beginJoinVlan(route, bridge.index, vlan);
+  else completePort(bridge, vlan, link.parent);
+  beginSetLink(route, link.index, { up: true });
+  route.run();
+}
+
+function makePair(bridge: Bridge, name: string): void {
   const port = `veth${randomMac().replaceAll(":", "").slice(4)}`;
   const end = { mac: randomMac(), mtu: bridge.mtu };
-  addPairHere(route, { ...end, mac: randomMac(HIGH_MAC), name: port, master: bridge.index }, { ...end, name });
-  const { index } = getLink(route, port)!;
-  const pvid = bridge.bridge.defaultPvid ?? 0;
+  const near = { ...end, mac: randomMac(HIGH_MAC), name: port, master: bridge.index };
+  addPairHere(ownNamespace().route, near, { ...end, name }, VLAN_ALIAS);
+}
+
+function completePort({ bridge }: Bridge, vlan: number, port: number): void {
+  const { route } = ownNamespace();
+  const pvid = bridge.defaultPvid ?? 0;
   if (pvid !== 0 && pvid !== vlan)
-    beginDeleteVlans(route, index, [{ first: pvid, last: pvid, pvid: false, untagged: false }]);
-  beginSetPort(route, index, {}, [{ first: vlan, last: vlan, pvid: true, untagged: true }]);
-  beginSetLink(route, index, { alias: VLAN_ALIAS, up: true });
-  ignoreAdvertisements(name);
-  route.run();
+    beginDeleteVlans(route, port, [{ first: pvid, last: pvid, pvid: false, untagged: false }]);
+  beginSetPort(route, port, {}, [{ first: vlan, last: vlan, pvid: true, untagged: true }]);
+  beginSetLink(route, port, { up: true });
 }
 
 /** The VLAN has no pod any more: no veth, whoever's, but those of gateways. */
@@ -97,10 +142,11 @@ export function removeUnused(bridgeName: string, vlan: number): void {
   const link = getLink(route, vlanInterfaceName(bridgeName, vlan));
   const bridge = getLink(route, bridgeName);
   if (link?.alias !== VLAN_ALIAS || !isUnused(bridgeName, vlan)) return;
-  deleteLink(route, link.index);
-  if (bridge === undefined || link.kind !== "vlan") return;
-  beginLeaveVlan(route, bridge.index, vlan);
-  route.runEach();
+  // In one send: who is killed has done both, or neither.
+  beginDeleteLink(route, link.index);
+  if (bridge !== undefined && link.kind === "vlan") beginLeaveVlan(route, bridge.index, vlan);
+  const [refusal] = route.runEach();
+  if (refusal !== undefined && refusal.code !== "ENODEV") throw refusal;
 }
 
 export function isIn(port: number, vlan: number): boolean {

@@ -37,13 +37,14 @@ export function getBridge(route: RouteSocket, which: number | string): Bridge | 
   });
 }
 
-/** A link with what the kernel tells of it as a port of a bridge; empty when it is none. */
-export type Port = Link & { port: PortAttributes };
+/** A link with what the kernel tells of it as a port of a bridge; empty when it is none. `acceptRa`: as of a bridge. */
+export type Port = Link & { port: PortAttributes; acceptRa?: number | undefined };
 
 export function getPort(route: RouteSocket, which: number | string): Port | undefined {
   return askLink(route, which, (bytes, start, end) => {
     const link = toLink(bytes, start, end);
-    return { ...link, port: link.slaveKind === "bridge" ? readPortInfo(bytes, start, end) : {} };
+    const port = link.slaveKind === "bridge" ? readPortInfo(bytes, start, end) : {};
+    return { ...link, port, acceptRa: readAcceptRa(bytes, start, end) };
   });
 }
 
@@ -101,32 +102,44 @@ export function addPair(
     name: near.name,
     linkInfo: { kind: "veth", data: { peer } },
   });
-  const { name, alias } = near;
-  writeLink(route.begin(`ip link set ${name} alias "${alias}"`, c.RTM_NEWLINK, 0), 0, 0, 0, { name, alias });
+  runWithAlias(route, [near.name], near.alias);
+}
+
+/** Runs a request that makes these links, and in the same send gives them an alias. */
+function runWithAlias(route: RouteSocket, names: string[], alias: string): void {
+  for (const name of names)
+    writeLink(route.begin(`ip link set ${name} alias "${alias}"`, c.RTM_NEWLINK, 0), 0, 0, 0, { name, alias });
   const [refusal] = route.runEach();
   if (refusal !== undefined) throw refusal;
 }
 
-/** Creates a veth pair in one namespace, both ends down: `port` as a port of a bridge. */
-export function addPairHere(route: RouteSocket, port: NewEnd & { master: number }, other: NewEnd): void {
+/** Creates a veth pair in one namespace, both ends down and with this alias (addPair): `port` as a port of a bridge. */
+export function addPairHere(route: RouteSocket, port: NewEnd & { master: number }, other: NewEnd, alias: string): void {
   const peer = { address: hardwareAddress(other.mac), mtu: other.mtu, name: other.name };
   const address = hardwareAddress(port.mac);
   const operation = `ip link add ${port.name} master ${port.master} type veth peer ${other.name}`;
   const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
   const linkInfo = { kind: "veth", data: { peer } };
   writeLink(writer, 0, 0, 0, { address, mtu: port.mtu, master: port.master, name: port.name, linkInfo });
-  route.run();
+  runWithAlias(route, [port.name, other.name], alias);
 }
 
-/** Creates a VLAN device on a link, down: `ip link add link LINK name NAME type vlan id VID`. */
-export function addVlanDevice(route: RouteSocket, parent: number, name: string, vlanId: number): void {
+/** Creates a VLAN device on a link, down and with this alias (addPair): `ip link add link LINK name NAME type vlan id VID`. */
+export function addVlanDevice(
+  route: RouteSocket,
+  parent: number,
+  name: string,
+  { id, protocol }: { id: number; protocol: number },
+  alias: string,
+): void {
   const writer = route.begin(
     `ip link add ${name} link ${parent} type vlan`,
     c.RTM_NEWLINK,
     c.NLM_F_CREATE | c.NLM_F_EXCL,
   );
-  writeLink(writer, 0, 0, 0, { link: parent, name, linkInfo: { kind: "vlan", data: { vlanId } } });
-  route.run();
+  const data = { vlanId: id, vlanProtocol: protocol };
+  writeLink(writer, 0, 0, 0, { link: parent, name, linkInfo: { kind: "vlan", data } });
+  runWithAlias(route, [name], alias);
 }
 
 /**

@@ -296,12 +296,17 @@ export function deleteAltnames(route: RouteSocket, index: number, names: string[
 
 /** No error when it is gone already (ENODEV). */
 export function deleteLink(route: RouteSocket, index: number): void {
-  writeLink(route.begin(`ip link del ${index}`, c.RTM_DELLINK, 0), index, 0, 0, {});
+  beginDeleteLink(route, index);
   try {
     route.run();
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.errno !== ENODEV) throw error;
   }
+}
+
+/** The same as part of a batch; ENODEV: it is gone already. */
+export function beginDeleteLink(route: RouteSocket, index: number): void {
+  writeLink(route.begin(`ip link del ${index}`, c.RTM_DELLINK, 0), index, 0, 0, {});
 }
 
 /** Deletes a link of the namespace that this one has the number for. */

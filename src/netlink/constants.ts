@@ -163,6 +163,7 @@ export const IN6_ADDR_GEN_MODE_NONE = 1;
 export const IFLA_BR_AGEING_TIME = 4;
 export const IFLA_BR_STP_STATE = 5;
 export const IFLA_BR_VLAN_FILTERING = 7;
+export const IFLA_BR_VLAN_PROTOCOL = 8;
 export const IFLA_BR_VLAN_DEFAULT_PVID = 39;
 export const IFLA_BRPORT_STATE = 1;
 export const IFLA_BRPORT_MODE = 4;
