@@ -55,3 +55,8 @@ export function addDetails(details: string, sentence: string): string {
 function ended(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
+
+/** For a command that people paste. A pod chooses names and aliases, of devices that are on the host by now too, and `$(…)` is a valid name. */
+export function shellWord(text: string): string {
+  return /^[\w.:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

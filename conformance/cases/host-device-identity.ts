@@ -488,6 +488,26 @@ export const hostDeviceIdentity: CaseTable = {
         t.equal(t.link(device, "") !== undefined, true, "the device on the host");
       },
     ),
+    one(
+      "HDI-47",
+      "H",
+      RULE,
+      "its alias has no room for the name that it lost: the next ADD finds it, then it is as before",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        const alias = "\u00e4".repeat(125);
+        t.sh(`ip link set ${device} alias ${alias}`);
+        t.add(conf);
+        t.sh(`ip link add ${device} type veth peer name other`);
+        t.silent("DEL", conf);
+        t.equal(spareOf(t).startsWith("dev"), true, "the device, under a spare name");
+        t.sh(`ip link del ${device}`);
+        t.add(conf);
+        t.silent("DEL", conf);
+        t.equal(t.sh(`cat /sys/class/net/${device}/ifalias`).trim(), alias, "alias of the device");
+      },
+    ),
     one("HDI-34", "H", GONE, "the same, and the path is another pod's by now: it comes back", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });

@@ -1,7 +1,7 @@
 // Finds the existing bridge and checks whether a network may use it, or creates a new bridge.
 import type { Call } from "../../src/cni/plugin.ts";
 import { policy } from "../../src/config/policy.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { formatMac } from "../../src/ip/mac.ts";
 import { addBridge, type Bridge, filterVlans, getBridge, type NewBridge } from "../../src/link/bridge.ts";
@@ -79,7 +79,7 @@ function checkState(bridge: Bridge, { command }: Call): void {
   throw new Failure(
     "failed",
     `bridge "${bridge.name}" is down: network is down`,
-    `A bridge that is down carries no traffic.${whose} Run \`ip link set ${bridge.name} up\`.`,
+    `A bridge that is down carries no traffic.${whose} Run \`ip link set ${shellWord(bridge.name)} up\`.`,
   );
 }
 
@@ -90,7 +90,7 @@ function checkFiltering(found: Bridge, { config, command }: Call<BridgeConfig>):
   throw new Failure(
     "invalid config",
     `bridge "${name}" does not filter VLANs`,
-    `"vlan" and "vlanTrunk" would have no effect. Run \`ip link set ${name} type bridge vlan_filtering 1\` ` +
+    `"vlan" and "vlanTrunk" would have no effect. Run \`ip link set ${shellWord(name)} type bridge vlan_filtering 1\` ` +
       "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD enable it (bridges.filterVlans in /etc/cni/podnic.json), or remove the keys.",
   );
 }

@@ -3,7 +3,7 @@
 // physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod.
 
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
@@ -76,7 +76,7 @@ export function restoreNameByAlias(hostNs: NetNs, name: string): Link | undefine
     throw new Failure(
       "failed",
       `several devices might be "${name}": ${found.map((each) => each.name).join(", ")}`,
-      `Each of them has this alias. Rename the correct one (ip link set dev NAME name ${name}).`,
+      `Each of them has this alias. Rename the correct one (ip link set dev NAME name ${shellWord(name)}).`,
     );
   }
   // As it is called now: what the alias says may be a pod's word.
@@ -85,7 +85,7 @@ export function restoreNameByAlias(hostNs: NetNs, name: string): Link | undefine
   return getLink(hostNs.route, link.index);
 }
 
-/** A physical device of the host that is down, whose alias is not its name, and for which there is no record. */
+/** A physical device of the host that is down, whose alias is not its name (and not podnic's about that), and for which there is no record. */
 function strayDevices(hostNs: NetNs): Link[] {
   const view = viewOf(hostNs, hostNs);
   const records = hostDeviceLender.store().list();
@@ -93,6 +93,7 @@ function strayDevices(hostNs: NetNs): Link[] {
     (link) =>
       link.alias !== "" &&
       link.alias !== link.name &&
+      formerName(link) === undefined &&
       (link.flags & IFF_UP) === 0 &&
       isPhysical(link) &&
       !records.some(({ data }) => isSameDevice(view, link, data.was)),
@@ -103,7 +104,7 @@ function hostHasName(name: string): Failure {
   return new Failure(
     "failed",
     `cannot restore the device's name: the host has another "${name}"`,
-    `If the node does not use that interface, rename it (ip link set dev ${name} name …).`,
+    `If the node does not use that interface, rename it (ip link set dev ${shellWord(name)} name …).`,
   );
 }
 
@@ -186,7 +187,7 @@ function inDoubt({ name }: Link, { path }: NetNs, config: HostDeviceConfig, sele
   return new Failure(
     "try again",
     `cannot tell whether "${name}" in ${path} is the device ${describe(config, selection)}`,
-    `podnic has no record of the device, and the pod might have created the interface. Nothing was released. Move the interface to the host (ip link set dev ${name} netns …) or delete it. When the pod's namespace is gone, DEL succeeds.`,
+    `podnic has no record of the device, and the pod might have created the interface. Nothing was released. Move the interface to the host (ip link set dev ${shellWord(name)} netns …) or delete it. When the pod's namespace is gone, DEL succeeds.`,
   );
 }
 

@@ -1,6 +1,6 @@
 // Takes a device from the host for one attachment, after checking that no other attachment has it and that the node does not need it.
 import type { Call } from "../../src/cni/plugin.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, viewOf } from "../../src/link/identity.ts";
 import type { Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
@@ -44,7 +44,7 @@ function otherHasName(name: string, { name: spare }: Link): Failure {
   return new Failure(
     "failed",
     `"${name}" is a different device from before: the original device is now called "${spare}"`,
-    `Remove or rename "${name}". The next ADD then uses "${spare}". To give pods the new "${name}" instead, clear the alias of the original device (ip link set dev ${spare} alias "").`,
+    `Remove or rename "${name}". The next ADD then uses "${spare}". To give pods the new "${name}" instead, clear the alias of the original device (ip link set dev ${shellWord(spare)} alias "").`,
   );
 }
 

@@ -1,7 +1,7 @@
 // Links on a master: macvlan and ipvlan. `ip link add link MASTER name NAME netns POD type KIND`. One request creates the link in the pod's
 // namespace under its final name. If it were created on the host and then moved, this would take an RCU barrier (12 to 16 ms, measured), and a
 // second name would be visible.
-import { Failure } from "../errors.ts";
+import { Failure, shellWord } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { addLink, getLink, IFF_LOOPBACK, IFF_UP, type Link, type NewLink } from "./link.ts";
 import { type NetNs, sameNamespace } from "./namespace.ts";
@@ -54,14 +54,14 @@ export function checkMaster({ link }: Master, kind: UpperLink, mtu: number): voi
     throw new Failure(
       "failed",
       `master "${link.name}" is down: network is down`,
-      `A ${kind} interface carries no traffic while its master is down. Run \`ip link set ${link.name} up\`.`,
+      `A ${kind} interface carries no traffic while its master is down. Run \`ip link set ${shellWord(link.name)} up\`.`,
     );
   }
   if (mtu > link.mtu) {
     throw new Failure(
       "invalid config",
       `invalid MTU ${mtu}, must be [0, master MTU(${link.mtu})]`,
-      `Lower "mtu", or run \`ip link set ${link.name} mtu ${mtu}\` if the network supports it.`,
+      `Lower "mtu", or run \`ip link set ${shellWord(link.name)} mtu ${mtu}\` if the network supports it.`,
     );
   }
 }

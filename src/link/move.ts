@@ -1,6 +1,6 @@
 // Moves a device between namespaces. One RTM_NEWLINK both moves and renames it, because the kernel waits for an RCU barrier (12 to 16 ms)
 // under RTNL for each move. All callers make exactly one such request for each call.
-import { Failure } from "../errors.ts";
+import { Failure, shellWord } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { findDevice, isSameDevice, viewOf, withIdentity } from "./identity.ts";
 import { deleteAltnames, getLink, getLinkWhole, type Link, type LinkChange, setLink } from "./link.ts";
@@ -107,6 +107,6 @@ function cureOf(error: unknown, name: string): string {
     return "The device cannot leave its namespace (bridges and tunnels cannot), or it does not accept one of the values.";
   if (error.code === "ENODEV") return "The device is gone.";
   if (error.code === "EBUSY")
-    return `The device is in use. Take it down (\`ip link set ${name} down\`), or remove it from its bridge or bond.`;
+    return `The device is in use. Take it down (\`ip link set ${shellWord(name)} down\`), or remove it from its bridge or bond.`;
   return "";
 }

@@ -1,6 +1,6 @@
 // The part of CHECK that is the same for all plugins.
 import type { Call } from "../cni/plugin.ts";
-import { Failure } from "../errors.ts";
+import { Failure, shellWord } from "../errors.ts";
 import { changedSinceAdd, checkInterface } from "../link/check.ts";
 import { IFF_UP, type Link } from "../link/link.ts";
 import type { NetNs } from "../link/namespace.ts";
@@ -21,7 +21,7 @@ export function checkUnchanged({ attachment }: Call, pod: NetNs, link: Link, own
     throw checkFailure(`interface ${ifName} has MTU ${link.mtu}, but prevResult says ${mtu}`, details);
   }
   if ((link.flags & IFF_UP) === 0) {
-    throw checkFailure(`interface ${ifName} is down`, `Run \`ip link set ${ifName} up\` in the pod.`);
+    throw checkFailure(`interface ${ifName} is down`, `Run \`ip link set ${shellWord(ifName)} up\` in the pod.`);
   }
   checkInterface(pod, link.index, ifName, own);
 }

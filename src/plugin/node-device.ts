@@ -1,7 +1,7 @@
 // Devices that the node or another pod needs stay on the host unless the node's policy allows otherwise, because the author of a configuration
 // can be a tenant. docs/configuration.md has the table of what is allowed and what is refused.
 import { policy } from "../config/policy.ts";
-import { Failure } from "../errors.ts";
+import { Failure, shellWord } from "../errors.ts";
 import { listAddresses } from "../link/address.ts";
 import { getLink, IFF_LOOPBACK, IFF_UP, type Link } from "../link/link.ts";
 import { type NetNs, ownNamespace } from "../link/namespace.ts";
@@ -124,7 +124,7 @@ export function refuseWithPrograms(link: Link, settings: Pick<LinkSettings, "xdp
   throw refusal(
     link,
     `has a BPF program (${kind}), which would process the pod's packets`,
-    `If an earlier pod left the program, detach it (\`bpftool net list dev ${link.name}\`, \`bpftool net detach …\`). If the node needs the program, add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node.`,
+    `If an earlier pod left the program, detach it (\`bpftool net list dev ${shellWord(link.name)}\`, \`bpftool net detach …\`). If the node needs the program, add "${link.name}" to devices.allow in /etc/cni/podnic.json on this node.`,
   );
 }
 

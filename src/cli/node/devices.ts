@@ -9,7 +9,7 @@ import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { readLoan } from "../../plugin/lent/lender.ts";
-import { formerName } from "../../plugin/lent/name.ts";
+import { formerName, renameCommand } from "../../plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { lenders } from "../../plugins.ts";
 import { bootTime } from "../../state/record.ts";
@@ -278,15 +278,15 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Judgement {
   }
   const functions = pci === "" ? 0 : virtualFunctionCount(pci);
   if (functions > 0) return { state: "node", why: `has ${functions} virtual functions` };
-  const left = link.alias !== "" && link.alias !== link.name && (link.flags & IFF_UP) === 0;
+  const former = formerName(link);
+  const left = former === undefined && link.alias !== "" && link.alias !== link.name && (link.flags & IFF_UP) === 0;
   if (left && isPhysical(link) && getLink(route, link.alias) === undefined) {
     return { state: "lost", why: `its alias says that its name was "${link.alias}" (Go host-device)` };
   }
   const state = isPhysical(link) ? "free" : "virtual";
-  const former = formerName(link);
   if (former === undefined) return { state, why: "" };
   const why = `was "${former.name}", but another device ${getLink(route, former.name) === undefined ? "had" : "now has"} that name`;
-  const rename = `ip link set dev ${link.name} name ${former.name} alias "${former.alias}"`;
+  const rename = renameCommand(link.name, former);
   return {
     state,
     why,

@@ -34,3 +34,10 @@ test("nothing is said of a VF on which nothing was left", () => {
   run("DEL", {});
   expect(about()).toBe("for userspace drivers (DPDK, VMs)");
 });
+
+test("a device that lost its name is free, and the command to restore the name is one for a shell", () => {
+  card.interfaces.set(77, { name: "dev77", mac: "02:00:00:00:00:77", flags: 0, alias: "it's $(id) [was $(reboot)]" });
+  const device = findDevicesOf({ holders: [], insides: [] }).find((one) => one.interface?.name === "dev77");
+  expect(device).toMatchObject({ state: "free", why: 'was "$(reboot)", but another device had that name' });
+  expect(device?.cure).toContain("`ip link set dev dev77 name '$(reboot)' alias 'it'\\''s $(id)'`");
+});

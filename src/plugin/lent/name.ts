@@ -1,5 +1,6 @@
 // Chooses the name of a returned device if another device on the host has its name by now.
 
+import { Failure, shellWord } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { isSameDevice, viewOf } from "../../link/identity.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../link/link.ts";
@@ -7,7 +8,7 @@ import type { NetNs } from "../../link/namespace.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { log } from "../../log.ts";
 import { hasErrno } from "../../state/descriptor.ts";
-import { unlinkIfThere, withDirectory, writeFile } from "../../state/files.ts";
+import { readFile, unlinkIfThere, withDirectory, writeFile } from "../../state/files.ts";
 import { isSameKey, type RecordKey, STATE_ROOT } from "../../state/record.ts";
 import { type AnyLender, ageOf, type Lender, type LoanData, lendersBeside, listLoans } from "./lender.ts";
 import { besides } from "./lock.ts";
@@ -84,11 +85,22 @@ export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): 
   log("warning", "the host has another device with this name, so the returned device gets a spare name", {
     device: saved.name,
     interface: name,
-    cure: `ip link set dev ${name} name …`,
+    cure: renameCommand(name, saved),
   });
-  noteRenamed(saved.name);
-  const alias = `${saved.alias} [was ${saved.name}]`.trimStart();
-  return { ...saved, name, alias: alias.length > ALIAS_MAX ? saved.alias : alias };
+  const own = cutTo(ALIAS_MAX - host.encode(` [was ${saved.name}]`).length, saved.alias);
+  noteRenamed(saved.name, own === saved.alias ? "" : saved.alias);
+  return { ...saved, name, alias: `${own} [was ${saved.name}]`.trimStart() };
+}
+
+/** What gives a device its name and alias back, for the shell. */
+export function renameCommand(spare: string, { name, alias }: { name: string; alias: string }): string {
+  return `ip link set dev ${shellWord(spare)} name ${shellWord(name)} alias ${shellWord(alias)}`;
+}
+
+function cutTo(bytes: number, text: string): string {
+  const letters = Array.from(text);
+  while (host.encode(letters.join("")).length > bytes) letters.pop();
+  return letters.join("");
 }
 
 /** `dev<index>`, or the next such name that is free. */
@@ -99,12 +111,15 @@ function spareName(hostNs: NetNs, index: number): string {
   }
 }
 
-/** Empty files with the names that were lost. They spare an ADD the look at all aliases; the alias alone says which device it is. */
+/**
+ * Files with the names that were lost. They spare an ADD the look at all aliases; the alias alone says which device it is. Empty, but for an alias
+ * that the mark has made too long.
+ */
 const RENAMED = `${STATE_ROOT}/renamed`;
 
-function noteRenamed(name: string): void {
+function noteRenamed(name: string, alias: string): void {
   try {
-    withDirectory(RENAMED, { mode: 0o700 }, (dir) => writeFile(dir, name, new Uint8Array(0), 0o600));
+    withDirectory(RENAMED, { mode: 0o700 }, (dir) => writeFile(dir, name, host.encode(alias), 0o600));
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     log("warning", "cannot record that a device was renamed", { device: name, error: error.message });
@@ -134,7 +149,20 @@ const ALIAS_MAX = 255;
 export function formerName({ name, alias }: Pick<Link, "name" | "alias">): { name: string; alias: string } | undefined {
   if (!/^dev\d+$/.test(name)) return undefined;
   const [, own, former = ""] = /^(.*?) ?\[was ([^\s/]{1,15})\]$/.exec(alias) ?? [];
-  return own === undefined ? undefined : { name: former, alias: own };
+  return own === undefined ? undefined : { name: former, alias: wholeAlias(alias, own, former) };
+}
+
+/** A letter takes four bytes at most: a shorter alias was not cut. */
+function wholeAlias(alias: string, own: string, name: string): string {
+  if (host.encode(alias).length < ALIAS_MAX - 3) return own;
+  try {
+    const kept = withDirectory(RENAMED, undefined, (dir) => readFile(dir, name, ALIAS_MAX));
+    const whole = kept === undefined ? "" : host.decode(kept);
+    return whole.startsWith(own) ? whole : own;
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof Failure)) throw error;
+    return own;
+  }
 }
 
 /** What a device is to come home as: under the name that it lost, if that is free by then. */

@@ -2,7 +2,7 @@
 
 import { delWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
-import { Failure } from "../../errors.ts";
+import { Failure, shellWord } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { getLink, type Link, listLinksOfKind } from "../../link/link.ts";
@@ -121,7 +121,7 @@ function doubt({ name, alias }: Link, { path }: NetNs): Failure {
   return new Failure(
     "failed",
     `cannot tell which attachment interface "${name}" in ${path} belongs to`,
-    `The interface has the MAC address that ADD reported, but the alias of another attachment (${alias}), which the pod could have set. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${name} alias ""), and repeat the DEL.`,
+    `The interface has the MAC address that ADD reported, but the alias of another attachment (${alias}), which the pod could have set. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${shellWord(name)} alias ""), and repeat the DEL.`,
   );
 }
 
