@@ -21,6 +21,20 @@ const RENAMED = "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name x alia
 const KEPT = `mkdir -p /var/lib/cni/results
   echo '{"kind":"cniCacheV1","result":{"interfaces":[{"name":"eth0","sandbox":"/run/netns/c1"}]}}' >/var/lib/cni/results/cni-plugin-host-device-test-ctr-1-eth0`;
 
+/** The file in which libcni keeps the result of an ADD of this network by ctr-1 as eth0, with the network that was added. */
+function keepAs(t: Trial, conf: Config, result: unknown): void {
+  const kept = {
+    kind: "cniCacheV1",
+    containerId: "ctr-1",
+    ifName: "eth0",
+    networkName: conf.name,
+    config: Buffer.from(JSON.stringify(conf)).toString("base64"),
+    result,
+  };
+  t.sh("mkdir -p /var/lib/cni/results");
+  t.write(`/var/lib/cni/results/${conf.name}-ctr-1-eth0`, JSON.stringify(kept));
+}
+
 /** Damages the record, and returns its path. "cut": its first part is left. */
 function damage(t: Trial, text = "{"): string {
   t.expect(t.sh(`ls ${RECORDS} 2>/dev/null || true`) !== "", "a record of the lent device", "there is none");
@@ -793,13 +807,56 @@ export const hostDeviceIdentity: CaseTable = {
         const device = t.freshDevice();
         const { mac } = t.link(device, "")!;
         const conf = config("1.0.0", { device, ipam: POOL });
-        t.add(conf);
+        keepAs(t, conf, t.add(conf));
         t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link set eth0 ${change}`);
         t.silent("DEL", conf);
         t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
         t.gone("eth0");
         t.leaseCount(0, conf.name as string);
       }),
+    ),
+    ...(
+      [
+        [
+          "a",
+          "a macvlan",
+          "ip link add link $low name mv1 type macvlan mode bridge; ip link set mv1 netns c1 name eth0",
+        ],
+        ["b", "its veth", "ip link add cali1 type veth peer name eth0 netns c1"],
+        ["c", "a dummy", "ip -n c1 link add eth0 type dummy"],
+      ] as const
+    ).map(([letter, what, make]) =>
+      one(
+        `HDI-46${letter}`,
+        "H",
+        RULE,
+        `no device was lent, and the pod gives ${what} the alias cni0: DEL does not move it to the host, whatever prevResult, lease or another network's result say`,
+        (t) => {
+          t.sh(`low=${t.freshDevice()}; ${make}; ip -n c1 link set eth0 alias cni0`);
+          const conf = config("1.0.0", { device: "cni0", ipam: POOL });
+          const { mac } = t.link("eth0")!;
+          const result = {
+            cniVersion: "1.0.0",
+            interfaces: [{ name: "eth0", mac, sandbox: "/run/netns/c1" }],
+            ips: [],
+          };
+          t.refused("ADD", conf);
+          const stays = (how: string, del: Config, codes?: number[]) => {
+            if (codes === undefined) t.silent("DEL", del);
+            else t.refused("DEL", del, codes);
+            t.gone("cni0", "");
+            t.equal(t.link("eth0")?.mac, mac, `the pod's interface, ${how}`);
+          };
+          stays("without a result", conf);
+          stays("with a prevResult", { ...conf, prevResult: result }, [11]);
+          t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "ctr-1\r\neth0");
+          stays("with a lease", conf, [11]);
+          t.sh(`rm /var/lib/cni/networks/${conf.name}/198.18.79.9`);
+          keepAs(t, { cniVersion: "1.0.0", name: conf.name, type: "ptp" }, result);
+          stays("with the result of a network of the same name", conf, [11]);
+        },
+        letter === "c" ? ["kernel:dummy"] : [],
+      ),
     ),
     one(
       "HDI-44c",

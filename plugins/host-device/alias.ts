@@ -1,6 +1,7 @@
 // Devices without a record, which the Go plugin lent. The Go plugin stores only the device's name on the host, in the device's ifalias. A pod
 // can set an alias, and can create links that have one. Without a record, podnic therefore returns a device by its alias only if it is a
-// physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod.
+// physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod, and libcni
+// keeps the result of an ADD that lent it: a pod's macvlan, dummy or CNI veth would otherwise become an interface of the host.
 
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
@@ -12,7 +13,7 @@ import { isNamed, moveBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { hasResult, wasAdded } from "../../src/plugin/added.ts";
+import { hasResult, isKeptAs, wasAdded } from "../../src/plugin/added.ts";
 import { whereIs } from "../../src/plugin/lent/give-back.ts";
 import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
@@ -159,7 +160,11 @@ function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, sele
   const isHere = found.name === ifName && wasAdded(call);
   const isWanted =
     isHere || isRecorded || found.alias === config.device || found.altnames.includes(config.device || "/");
-  if (config.device && isWanted && isHarmless(view, found)) return found;
+  const isProven = (): boolean =>
+    isRecorded ||
+    hostDeviceLender.store().unreadable(call.attachment) !== undefined ||
+    isKeptAs(call.attachment, found.mac, config.type, config.device ?? "");
+  if (config.device && isWanted && isHarmless(view, found) && isProven()) return found;
   if (isHere) throw inDoubt(found, pod, config, selection);
   log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
     interface: found.name,

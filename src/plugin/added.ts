@@ -8,6 +8,7 @@ import { listAddresses } from "../link/address.ts";
 import type { Link } from "../link/link.ts";
 import { type NetNs, whatIsAt } from "../link/namespace.ts";
 import { namesIn } from "../link/visible.ts";
+import { decodeBase64 } from "../state/base64.ts";
 import { readFile, withDirectory } from "../state/files.ts";
 
 /** Where libcni keeps the result of each ADD that succeeded, until its DEL: its own, that of Multus, and the one of before 2019. */
@@ -26,6 +27,53 @@ export function wasAdded(call: Call): boolean {
 /** libcni keeps the result of the attachment's ADD. Throws when that cannot be told. */
 export function hasResult(key: Attachment): boolean {
   return RESULTS.some((directory) => isKept(directory, key));
+}
+
+/**
+ * An ADD of the plugin `type` with this device gave the pod an interface with this MAC address: libcni keeps its result, and the configuration beside
+ * it. Whoever writes networks can write a prevResult, and can give the same names to two networks, of which one gets a lease.
+ */
+export function isKeptAs(key: Attachment, mac: string, type: string, device: string): boolean {
+  return RESULTS.some((directory) => {
+    const kept = parsed(textIn(directory, fileName(key))) as Kept | undefined;
+    if (kept?.containerId !== key.containerId || kept.ifName !== key.ifName || typeof kept.config !== "string")
+      return false;
+    const config = parsed(host.decode(decoded(kept.config))) as KeptConfig | undefined;
+    const plugins = config?.plugins ?? [config];
+    const given = kept.result?.interfaces;
+    if (!Array.isArray(plugins) || !Array.isArray(given)) return false;
+    const isAdded = plugins.some((one) => one?.type === type && one.device === device);
+    return isAdded && given.some((one) => one?.name === key.ifName && one.sandbox && one.mac?.toLowerCase() === mac);
+  });
+}
+
+interface Kept {
+  containerId?: string;
+  ifName?: string;
+  config?: unknown;
+  result?: { interfaces?: ({ name?: string; mac?: string; sandbox?: string } | null)[] };
+}
+
+interface KeptConfig {
+  type?: string;
+  device?: string;
+  plugins?: (KeptConfig | null)[];
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function decoded(text: string): Uint8Array {
+  try {
+    return decodeBase64(text);
+  } catch {
+    return new Uint8Array(0);
+  }
 }
 
 /** Paths of the namespaces that the result of the attachment's ADD names: the prevResult, or what libcni keeps. */

@@ -4,8 +4,8 @@
 import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { RESULTS } from "../../plugin/added.ts";
+import { decodeBase64 } from "../../state/base64.ts";
 import { readEach, readFileAt, withDirectory } from "../../state/files.ts";
-import { decodeBase64 } from "../base64.ts";
 import { Progress } from "../progress.ts";
 
 const LIMIT = 4 << 20;

@@ -3,9 +3,9 @@
 
 import { findPlugin } from "../../cni/registry.ts";
 import { host } from "../../host/host.ts";
+import { decodeBase64 } from "../../state/base64.ts";
 import { readFile, removeFile, withDirectory } from "../../state/files.ts";
 import { isObject } from "../../state/shape.ts";
-import { decodeBase64 } from "../base64.ts";
 import { DIRECTORY, WRITER } from "../runtime/cache.ts";
 import { pluginsOf } from "./configurations.ts";
 import { type Namespaces, namesIn } from "./namespaces.ts";

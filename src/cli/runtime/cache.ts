@@ -2,8 +2,8 @@
 // uses the same format, so that one tool can delete what another one added.
 import { readResult, writeResult } from "../../cni/result-json.ts";
 import { host } from "../../host/host.ts";
+import { encodeBase64 } from "../../state/base64.ts";
 import { readFile, removeFile, withDirectory, writeFile } from "../../state/files.ts";
-import { encodeBase64 } from "../base64.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Network } from "./networks.ts";
 
