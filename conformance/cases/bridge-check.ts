@@ -92,6 +92,14 @@ export const bridgeCheck: CaseTable = {
     }),
     sees("B-79j", "port locked", (port) => `bridge link set dev ${port} locked on`, /locked/),
     sees("B-79k", "port disabled on the bridge", (port) => `bridge link set dev ${port} state 0`, /forward/),
+    sees("B-79l", "the port's alias", (port) => `ip link set ${port} alias other`, /alias/),
+    sees(
+      "B-79m",
+      "accept_ra of the port",
+      (port) => `sysctl -qw net.ipv6.conf.${port}.accept_ra=2`,
+      /router advertisements/,
+    ),
+    sees("B-79n", "accept_ra of podnic's bridge", () => "sysctl -qw net.ipv6.conf.br0.accept_ra=2", /advertisements/),
     sees("B-80a", "pod's end down", () => "ip -n c1 link set eth0 down", /down/),
     sees(
       "B-80b",

@@ -18,7 +18,7 @@ import { existingBridge, isOurs } from "./find.ts";
 import { requireFit } from "./fit.ts";
 import { checkGateway } from "./gateway.ts";
 import { checkMasquerading } from "./masquerade.ts";
-import { portOf } from "./port.ts";
+import { isMade, portOf } from "./port.ts";
 import { checkSpoofing } from "./spoof.ts";
 import { VLAN_ALIAS, vlanFault, vlanInterfaceName } from "./vlan-gateway.ts";
 import { expected, vlansOf } from "./vlans.ts";
@@ -61,6 +61,8 @@ function checkBridge(call: Call<BridgeConfig>, bridge: Bridge): void {
   const told = prevResult?.interfaces.find(({ name, sandbox }) => name === bridge.name && !sandbox);
   if (told?.mac !== undefined && told.mac !== bridge.mac && (isGateway(call) || isOurs(bridge)))
     throw checkFailure(`bridge "${bridge.name}" has the MAC address ${bridge.mac}, not ${told.mac}`);
+  if (isOurs(bridge) && bridge.acceptRa)
+    throw checkFailure(`bridge "${bridge.name}" accepts router advertisements from pods`, "The next ADD stops this.");
   if (config.promiscMode === true && (bridge.flags & IFF_PROMISC) === 0)
     throw checkFailure(`bridge "${bridge.name}" is no longer promiscuous`);
 }
@@ -90,8 +92,11 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
     throw say(`should be on bridge "${bridge.name}", but is on ${where}`);
   }
   if ((port.flags & IFF_UP) === 0) throw say("is down");
+  const isMarked = isAliasOf(port.alias, attachment);
+  if (!isMarked && isMade(port, attachment)) throw say("has lost its alias, so that GC does not find the port");
+  if (isMarked && port.acceptRa) throw say("accepts router advertisements from the pod");
   const told = prevResult?.interfaces.find(({ name, sandbox }) => name === port.name && !sandbox);
-  if (told?.mac !== undefined && told.mac !== port.mac && isAliasOf(port.alias, attachment))
+  if (told?.mac !== undefined && told.mac !== port.mac && isMarked)
     throw say(`has the MAC address ${port.mac}, not ${told.mac}`);
   const mtu = config.mtu || told?.mtu;
   if (mtu !== undefined && mtu !== port.mtu) throw say(`has an MTU of ${port.mtu}, not ${mtu}`);

@@ -136,6 +136,11 @@ function isOwn(link: Link, attachment: Attachment): boolean {
   return hadNoAlias(attachment) || (link.flags & IFF_UP) === 0;
 }
 
+/** By its MAC address, a port that ADD gave an alias. */
+export function isMade({ mac }: Link, attachment: Attachment): boolean {
+  return !hadNoAlias(attachment) && portNames(attachment).some((name) => mac.startsWith(macMark(name)));
+}
+
 /**
  * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which
  * is left out when one was found.

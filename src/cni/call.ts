@@ -1,7 +1,8 @@
 // Converts a request to the Call that a plugin gets. Everything that can be refused in advance is refused here.
 import type { Place } from "../config/policy.ts";
 import { Failure } from "../errors.ts";
-import { host, SystemError } from "../host/host.ts";
+import { LOCK_UN } from "../host/constants.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { lockWithin } from "../state/lock.ts";
@@ -169,11 +170,28 @@ const TURN_MS = 3000;
  * (conformance/interleave). The pod can take the lock, too, on its own /proc/self/ns/net, so nobody waits forever.
  */
 function waitForTurn(pod: NetNs): void {
-  if (lockWithin(pod.fd, TURN_MS)) return;
+  if (lockWithin(pod.fd, TURN_MS)) {
+    turn = pod.fd;
+    return;
+  }
   log("warning", "another process holds a lock on the pod's network namespace; continuing without it", {
     netns: pod.path,
     waitedMs: TURN_MS,
   });
+}
+
+let turn: Fd | undefined;
+
+/** Of a call in a process that goes on, as `podnic add`: other plugins of the chain (sbr) lock the namespace as well, and would wait for us. */
+export function endTurn(): void {
+  const fd = turn;
+  turn = undefined;
+  try {
+    if (fd !== undefined) host.flock(fd, LOCK_UN);
+  } catch (error) {
+    // It is closed, and the lock gone with it.
+    if (!(error instanceof SystemError)) throw error;
+  }
 }
 
 /** DEL does what it can without a namespace that cannot be opened, and says so at its end. */

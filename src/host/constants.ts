@@ -28,6 +28,7 @@ export const S_IFLNK = 0o120000;
 export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
+export const LOCK_UN = 8;
 
 export const NSFS_MAGIC = 0x6e736673;
 /** ext2 and ext3 have the same; the driver is ext4 for all three. */

@@ -1,4 +1,5 @@
 // Runs one of podnic's plugins as a runtime would, but in this process: the caller provides its environment, stdin and stdout.
+import { endTurn } from "../../cni/call.ts";
 import { serve } from "../../cni/dispatch.ts";
 import type { Plugin } from "../../cni/plugin.ts";
 import { host as current, type Host, installHost } from "../../host/host.ts";
@@ -78,7 +79,13 @@ export class Stage {
       value: status,
       stdout,
       stderr,
-    } = this.within(environment, stdin, () => serve(command, plugin, plugin.name));
+    } = this.within(environment, stdin, () => {
+      try {
+        return serve(command, plugin, plugin.name);
+      } finally {
+        endTurn();
+      }
+    });
     // The last line of a plugin that failed is what its stdout says too.
     for (const line of status === 0 ? stderr : stderr.slice(0, -1)) print(line, 2);
     return { status, stdout };

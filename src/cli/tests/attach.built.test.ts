@@ -182,6 +182,13 @@ test("check says that there was no add", () => {
   expect(stderr).toContain('there is no cached result for network "blue" as net1 in /run/netns/pod');
 });
 
+test("a plugin of others can lock the namespace after ours, as sbr does", () => {
+  write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [blue, { type: "stranger" }] });
+  stranger('flock -w 1 "$CNI_NETNS" true || exit 1\necho \'{"cniVersion":"1.0.0"}\'');
+  expect(run("add").status).toBe(0);
+  expect(run("del").status).toBe(0);
+});
+
 test("a plugin of others that prints no result is named; none of ours is to blame", () => {
   write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [{ type: "stranger" }] });
   for (const answer of ["echo hello", "echo '[1]'", ""]) {
