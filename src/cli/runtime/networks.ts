@@ -1,7 +1,7 @@
 // NETWORK on the command line: the path of a file, or the name of a network, which podnic finds in the same way as libcni.
 
 import { findJsonError } from "../../config/json-error.ts";
-import { countMarks } from "../../config/json-limits.ts";
+import { countMarks, DEEPEST, isTooDeep } from "../../config/json-limits.ts";
 import { didYouMean } from "../../config/messages.ts";
 import { Failure } from "../../errors.ts";
 import { S_IFMT, S_IFREG } from "../../host/constants.ts";
@@ -31,6 +31,8 @@ const LOOKED_AT = 20_000;
 
 /** Throws Failure("invalid config"). */
 function readNetwork(file: string, text: string): Network {
+  // To parse it, and to write it again, would take time with the square of its depth. A plugin refuses it as well.
+  if (isTooDeep(text)) throw unusable(file, `${file}: objects and lists are nested more than ${DEEPEST} levels deep`);
   let raw: unknown;
   try {
     raw = JSON.parse(text);

@@ -272,3 +272,14 @@ describe("--trace", () => {
     expect(sh("ip -n pod -br link")).not.toContain("net1");
   });
 });
+
+test.each(["explain", "add", "check", "del"])("%s refuses deep nesting before it costs anything", (verb) => {
+  const deep = `{"cniVersion":"1.0.0","name":"blue","type":"macvlan","master":"up0","a":${"[".repeat(40_000)}${"]".repeat(40_000)}}`;
+  writeFileSync(join(CONF, "deep.conf"), deep);
+  const begin = process.hrtime.bigint();
+  const { status, stderr } = execute([verb, join(CONF, "deep.conf"), ...(verb === "explain" ? [] : ["pod"])]);
+  const milliseconds = Number((process.hrtime.bigint() - begin) / 1_000_000n);
+  expect([status === 0, stderr]).toEqual([false, expect.stringContaining("nested more than 10000 levels deep")]);
+  // 40,000 levels took 4.4 s of CPU.
+  expect(milliseconds).toBeLessThan(3000);
+});
