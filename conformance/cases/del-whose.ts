@@ -309,6 +309,27 @@ export const delWhose: CaseTable = {
       ),
     ),
     row(
+      "DEL-39",
+      "H",
+      RULE,
+      "the path is another pod's by now, with an interface of a Go plugin, by its lease: DEL with prevResult OK, it stays",
+      (t) => {
+        const conf = t.l3();
+        const prevResult = t.add(conf);
+        t.sh("ip netns del c1; ip netns add c1");
+        neighbour(t);
+        t.sh("ip -n c1 address add 198.18.0.9/24 dev eth0");
+        t.write("/var/lib/cni/networks/net1/198.18.0.9", "second\r\neth0");
+        for (let i = 0; i < 2; i++) t.silent("DEL", { ...conf, prevResult });
+        t.present("eth0");
+        t.leaseCount(1);
+        t.silent("DEL", conf, { set: { CNI_CONTAINERID: "second" } });
+        t.gone("eth0");
+        t.leaseCount(0);
+      },
+      virtual,
+    ),
+    row(
       "DEL-33",
       "H",
       "C-082: repeated DEL",

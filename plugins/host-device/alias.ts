@@ -13,7 +13,7 @@ import { isNamed, moveBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { hasResult, isKeptAs, wasAdded } from "../../src/plugin/added.ts";
+import { hasResult, isKeptAs, otherLesseeOf, wasAdded } from "../../src/plugin/added.ts";
 import { whereIs } from "../../src/plugin/lent/give-back.ts";
 import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
@@ -145,6 +145,11 @@ function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, sele
           (link) => link.alias !== "" && fits(link) && isNamedBy(view, link, config, selection),
         );
   if (found === undefined) return undefined;
+  const owner = otherLesseeOf(call, pod, found);
+  if (owner !== undefined) {
+    log("warning", "the device belongs to another attachment; leaving it unchanged", { interface: found.name, owner });
+    return undefined;
+  }
   // What another network gave the pod under this name may be the reason why our ADD failed.
   if (isPhysical(found)) {
     const isNamed = isNamedBy(view, found, config, selection) || found.altnames.includes(config.device || "/");

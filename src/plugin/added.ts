@@ -110,6 +110,14 @@ export function otherAttachmentOf(call: Call, pod: NetNs, { name, index }: Link)
   return undefined;
 }
 
+/** The container of another attachment whose lease an address of the interface is, and none is of this one's. */
+export function otherLesseeOf(call: Call, pod: NetNs, { index }: Link): string | undefined {
+  const { containerId, ifName } = call.attachment;
+  const holders = listAddresses(pod.route, index).map(({ address }) => holderOf(call, address));
+  if (holders.some((one) => one?.containerId === containerId && one.ifName === ifName)) return undefined;
+  return holders.find((one) => one !== undefined)?.containerId;
+}
+
 function isAt(path: string, { dev, ino }: NetNs): boolean {
   const there = whatIsAt(path);
   return typeof there === "object" && there.dev === dev && there.ino === ino;

@@ -8,8 +8,9 @@ import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { getLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
+import { log } from "../../log.ts";
 import { namespaceNumber } from "../../netlink/nsid.ts";
-import { wasAdded } from "../added.ts";
+import { otherAttachmentOf, otherLesseeOf, wasAdded } from "../added.ts";
 import { hashWords, idInAlias, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
@@ -90,7 +91,17 @@ function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod
   }
   if (isLent(pod, link.name)) return false;
   const mayBe = isOnMaster(link, call, pod) ?? hasOwnMac(link, call) ?? (call.config.master ?? "") === "";
-  return mayBe && wasAdded(call);
+  return mayBe && wasAdded(call) && !isAnothers(link, call, pod);
+}
+
+/** The path of the namespace is another pod's by now, and the link of its Go plugin's ADD has our name. */
+function isAnothers(link: Link, call: Call, pod: NetNs): boolean {
+  const owner =
+    otherLesseeOf(call, pod, link) ??
+    (hasOwnMac(link, call) === false ? otherAttachmentOf(call, pod, link) : undefined);
+  if (owner === undefined) return false;
+  log("warning", "the interface belongs to another attachment; leaving it unchanged", { interface: link.name, owner });
+  return true;
 }
 
 /** The alias alone does not do: another interface of the container in the same network has the same one. */
