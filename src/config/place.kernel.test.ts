@@ -115,6 +115,7 @@ test.each([
   ["NetworkManager", "/run/NetworkManager/system-connections", "/var/lib/NetworkManager/x"],
   ["podnic", "/var/lib/cni/podnic/host-device", "/run/podnic/host-local"],
   ["CNI", "/var/lib/cni/sriov/x", "/var/lib/cni/results", "/run/cni/tuning/x"],
+  ["CNI, and what it runs", "/run/cni/podnic/ipvlan", "/run/cni/dhcp.sock", "/var/lib/cni/bin/x"],
 ])("no path enters what %s has", (_, ...paths) => {
   for (const path of paths) {
     expect(() => openPlace("dataDir", confinePath("dataDir", path)), path).toThrow("containers or other programs use");

@@ -53,11 +53,15 @@ export const forbidden: readonly { why: string; below: string; names: string }[]
       "NetworkManager amazon apt cloud confexts dkms dpkg etcd extensions google ignition initramfs-tools pam polkit-1 private rpm selinux sss sudo systemd waagent",
   },
   {
-    why: "state of podnic, of other plugins and of libcni",
+    why: "state of podnic, of other plugins and of libcni, and OpenShift's second directory of plugins",
     below: "/var/lib/cni",
-    names: "cache flannel multus podnic results sriov",
+    names: "bin cache flannel multus podnic results sriov",
   },
-  { why: "state of another plugin", below: "/run/cni", names: "tuning" },
+  {
+    why: "state of podnic and of another plugin, and the socket of another",
+    below: "/run/cni",
+    names: "dhcp.sock podnic tuning",
+  },
   { why: "what pods log", below: "/var/log", names: "containers pods" },
 ];
 
