@@ -3,7 +3,7 @@
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { addDown, conf, gc, hostLocal, makeBridge, ports } from "./bridge-shared.ts";
+import { addDown, conf, gc, hostLocal, makeBridge, portOf, ports } from "./bridge-shared.ts";
 
 const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
@@ -251,6 +251,23 @@ export const bridgeDel: CaseTable = {
         t.silent("DEL", config, { set: other.set });
         t.equal(ports(t).length, 0, "ports");
       },
+    ),
+    one(
+      "B-85h",
+      "H",
+      "a port that DEL leaves keeps its spoof check",
+      "a port without podnic's marks, no IPAM, no prevResult: the port and its rules stay; DEL warns",
+      (t) => {
+        const config = conf({ macspoofchk: true, macspoofchkBackend: "nftables" });
+        t.add(config);
+        t.sh(`ip link set ${portOf(t).name} alias "" address 02:00:00:00:00:98`);
+        const { stderr, status } = t.call("DEL", config);
+        t.equal(status, 0, "status");
+        t.expect(/leaves a port/.test(stderr), "a warning", stderr);
+        t.equal(ports(t).length, 1, "ports");
+        t.expect(t.sh("nft list table bridge nat").includes(portOf(t).name), "the port's rules", "none");
+      },
+      ["program:nft"],
     ),
     one("B-92", "H", "GC of another network", "nothing of this one is touched", (t) => {
       t.add(conf(hostLocal()));

@@ -39,7 +39,7 @@ import { bridgeFor, checkMtuAgain, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
 import { refuseTakenMac } from "./mac.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
-import { deletePort, deletePorts, disappeared, isPortOf, makePair, type Pair } from "./port.ts";
+import { deletePort, deletePorts, disappeared, isPortOf, leftPort, makePair, type Pair } from "./port.ts";
 import { needsMark, settlePromiscuity } from "./promiscuity.ts";
 import { checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
@@ -248,7 +248,16 @@ function removePort(call: Call<BridgeConfig>): void {
   cleanup.attempt(() => {
     rules = deletePorts(call);
   });
-  cleanup.attempt(() => forgetRules(call, rules));
+  cleanup.attempt(() => {
+    // A port that may be the Go plugin's, and stays, keeps its rules: it must not become one that can spoof.
+    const left = rules === undefined ? leftPort(call) : undefined;
+    if (left === undefined) forgetRules(call, rules);
+    else
+      log("warning", "DEL leaves a port and its rules, because nothing shows that they are those of this attachment", {
+        port: left.name,
+        bridge: bridgeName(call),
+      });
+  });
   cleanup.finish();
 }
 

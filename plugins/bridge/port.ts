@@ -174,6 +174,13 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
     const isIt = link?.kind === "veth" && link.mac === mac && isOtherEnd(pod, link, ifName, inPod.mac);
     if (isIt && [bridge, getLink(route, first.name)].some((each) => isForeign(link, each))) return link;
   }
+  return foreignIn(call, pod, bridge);
+}
+
+/** A port as the Go plugin makes it, by its other end in the pod; nothing says that it is that of this attachment. */
+function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefined): Link | undefined {
+  const { route } = ownNamespace();
+  const { ifName } = call.attachment;
   for (const name of [ifName, kubevirtName(ifName)]) {
     const near = getLink(pod.route, name);
     if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, name)) continue;
@@ -252,6 +259,12 @@ export function isPortOf(link: Link, owner: Attachment): boolean {
 export function deletePort({ index, alias, master }: Link): void {
   deleteWithoutWaiting(ownNamespace(), index);
   if (isPromiscuous(alias)) settlePromiscuity(master);
+}
+
+/** The port that DEL has left, for lack of evidence that it is that of this attachment. */
+export function leftPort(call: Call<BridgeConfig>): Link | undefined {
+  const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
+  return pod && foreignIn(call, pod, getLink(ownNamespace().route, bridgeName(call)));
 }
 
 /** The port of a running attachment. */
