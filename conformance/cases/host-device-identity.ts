@@ -522,6 +522,24 @@ export const hostDeviceIdentity: CaseTable = {
         t.equal(t.sh(`cat /sys/class/net/${device}/ifalias`).trim(), alias, "alias of the device");
       },
     ),
+    one(
+      "HDI-48",
+      "H",
+      RULE,
+      "an old record was restored, and a newer one says that another pod has it: it stays there",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.sh("ip netns add c2");
+        t.add(conf);
+        t.sh(`mkdir /run/old; cp -a ${RECORDS}/*.json /run/old`);
+        t.silent("DEL", conf);
+        t.add(conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+        t.sh(`cp -a /run/old/*.json ${RECORDS}`);
+        t.silent("DEL", conf);
+        t.present("eth0", "c2");
+      },
+    ),
     one("HDI-34", "H", GONE, "the same, and the path is another pod's by now: it comes back", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });

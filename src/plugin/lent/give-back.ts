@@ -256,12 +256,15 @@ function ownerIn<D extends LoanData>(
   { key, data }: LoanRecord<D>,
   namespace: NetNs,
 ): string | undefined {
-  const { pci } = lender.loanOf(data);
-  if (pci === "") return undefined;
+  const { pci, saved } = lender.loanOf(data);
+  const mark = pci === "" ? saved?.mark : undefined;
+  if (pci === "" && mark === undefined) return undefined;
   for (const each of lendersBeside(lender)) {
     const isOwn = (other: RecordKey): boolean => each.plugin === lender.plugin && isSameKey(other, key);
     for (const loan of listLoans(each)) {
-      if (isOwn(loan.key) || ageOf(loan) !== "now" || each.loanOf(loan.data).pci !== pci) continue;
+      const other = each.loanOf(loan.data);
+      if (isOwn(loan.key) || ageOf(loan) !== "now" || other.pci !== pci) continue;
+      if (mark !== undefined && other.saved?.mark !== mark) continue;
       if (isNamed(namespace, loan.data.netns)) return loan.key.containerId;
     }
   }
