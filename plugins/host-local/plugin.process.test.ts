@@ -1,7 +1,17 @@
 import * as fs from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import { installHost, SystemError } from "../../src/host/host.ts";
-import { failure, failureCode, type Given, HAS_MANY, ipsOf, routesOf, run, VERSIONS } from "../../src/testing/calls.ts";
+import {
+  failure,
+  failureCode,
+  type Given,
+  HAS_MANY,
+  ipsOf,
+  makeCall,
+  routesOf,
+  run,
+  VERSIONS,
+} from "../../src/testing/calls.ts";
 import { Transaction } from "../../src/transaction.ts";
 import {
   add,
@@ -387,4 +397,10 @@ it("examples are valid", () => {
     const ipam = { ...plugins[0].ipam, dataDir };
     expect(add({ ...plugins[0], ipam, name: network, cniVersion }).length).toBeGreaterThan(0);
   }
+});
+
+it("no pool lies in a directory of CNI_PATH, where a plugin may have its name", () => {
+  const call = { ...makeCall(plugin, "ADD", small()), path: ["/opt/cni/bin", dataDir] };
+  expect(failure(() => plugin.add(call))).toContain("a directory of CNI_PATH");
+  expect(fs.existsSync(dataDir)).toBe(false);
 });
