@@ -345,16 +345,16 @@ test.each([[[1]], [[0]], [[2]], [[0, 1, 2]], [[]]])(
   (closed) => {
     run("VERSION");
     const opened: string[] = [];
-    const { fstat, open } = host;
-    host.fstat = (fd) => {
-      if (closed.includes(fd as never)) throw new SystemError("fstat", 9, "EBADF", "bad file descriptor");
-      return fstat.call(host, 0);
+    const { fstatfs, open } = host;
+    host.fstatfs = (fd) => {
+      if (closed.includes(fd as never)) throw new SystemError("fstatfs", 9, "EBADF", "bad file descriptor");
+      return fstatfs.call(host, 0);
     };
     host.open = (path) => opened.push(path);
     try {
       guardStandardFds();
     } finally {
-      Object.assign(host, { fstat, open });
+      Object.assign(host, { fstatfs, open });
     }
     expect(opened).toEqual(closed.map(() => "/"));
   },
