@@ -149,7 +149,7 @@ function refusal(error: NetlinkError, { name, vlanFiltering, mtu }: NewBridge): 
   const unsupported =
     vlanFiltering === true
       ? "The kernel does not support bridges, or VLAN filtering on bridges (CONFIG_BRIDGE, CONFIG_BRIDGE_VLAN_FILTERING)."
-      : "The kernel does not support bridges. Run `modprobe bridge`, or use a kernel built with it.";
+      : "The kernel does not support bridges. Run `modprobe bridge`, or use a kernel that has bridge support.";
   const causes: { [code: string]: string } = {
     EOPNOTSUPP: unsupported,
     EPERM: "Creating links requires CAP_NET_ADMIN.",

@@ -107,7 +107,7 @@ function isBridgeGone(error: NetlinkError, { index }: Bridge): boolean {
 function refusal(error: NetlinkError, bridge: Bridge, mtu: number): Failure {
   const causes: { [code: string]: string } = {
     EXFULL: `Bridge "${bridge.name}" is full: a bridge has at most 1023 ports. Use a second bridge, or macvlan, which has no such limit.`,
-    EOPNOTSUPP: "The kernel does not support veth. Run `modprobe veth`, or use a kernel built with it.",
+    EOPNOTSUPP: "The kernel does not support veth. Run `modprobe veth`, or use a kernel that has veth support.",
     EPERM: "Creating links requires CAP_NET_ADMIN in the namespaces of the host and the pod.",
     EADDRNOTAVAIL: "An interface cannot have this MAC address.",
     EINVAL: `The kernel does not create a veth with an MTU of ${mtu} on this bridge.`,

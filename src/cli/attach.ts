@@ -80,7 +80,7 @@ function attachCommand(
   return () =>
     command(name, description, epilogue)
       .argument("<network>", "name of a network, or a file")
-      .argument("<netns>", "network namespace: a path, or a name of ip netns")
+      .argument("<netns>", "network namespace: a path, or a name from `ip netns`")
       .option("-i, --ifname <name>", "name of the interface in the namespace (default: eth0)")
       .option("--container-id <id>", "container id (default: derived from the namespace's path, as in cnitool)")
       .option("--args <pairs>", "CNI_ARGS: K=V;K=V")

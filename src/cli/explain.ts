@@ -71,7 +71,7 @@ function show({ network, netns, ifName, containerId, parts, result, refusal, unk
 export const explainCommand = () =>
   command("explain", "show what an ADD would do on this node now, without doing it", epilogue)
     .argument("<network>", "name of a network, or a file; - is stdin")
-    .option("--netns <netns>", "the pod's network namespace: a path, or a name of ip netns")
+    .option("--netns <netns>", "the pod's network namespace: a path, or a name from `ip netns`")
     .option("-i, --ifname <name>", "name of the interface in the pod (default: eth0)")
     .option("--container-id <id>", "container id (default: derived from the namespace's path)")
     .option("--args <pairs>", "CNI_ARGS: K=V;K=V")

@@ -116,7 +116,7 @@ function refusal(error: NetlinkError, master: Link, kind: UpperLink): Failure {
         ? `master "${master.name}" already has ${other} interfaces, and a device cannot have both kinds. Use another master, or ${other} for this network as well.`
         : `master "${master.name}" is a port of a ${master.slaveKind}, which takes every packet that "${master.name}" receives. Use the ${master.slaveKind} as the master instead.`,
     ENODEV: `master "${master.name}" has just been removed.`,
-    EOPNOTSUPP: `The kernel does not support ${kind}. Run \`modprobe ${kind}\`, or use a kernel built with it.`,
+    EOPNOTSUPP: `The kernel does not support ${kind}. Run \`modprobe ${kind}\`, or use a kernel that has ${kind} support.`,
     EPERM: "Creating links requires CAP_NET_ADMIN in the namespaces of the master and the pod.",
     EADDRNOTAVAIL: "An interface cannot have this MAC address.",
     EINVAL: `The kernel does not accept ${kind} with these properties on master "${master.name}".`,

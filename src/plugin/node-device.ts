@@ -75,7 +75,7 @@ function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): v
   if (!isPciAddress(pci)) return;
   const physical = physicalFunction(pci);
   if (physical !== undefined && isCardLent(physical))
-    refuse(link, `is a virtual function of ${physical}, which another pod has`);
+    refuse(link, `is a virtual function of ${physical}, and another pod has that physical function`);
   for (let n = 0; ; n++) {
     const vf = virtualFunction(pci, n);
     if (vf === undefined) return;
@@ -110,7 +110,11 @@ export function refuseFunctionOfLent(pci: string): void {
   const physical = physicalFunction(pci);
   if (physical === undefined || !isCardLent(physical)) return;
   const cure = "Use another device. The function can be used when DEL has returned its physical function.";
-  throw refusal({ name: pci }, `is a virtual function of ${physical}, which another pod has`, cure);
+  throw refusal(
+    { name: pci },
+    `is a virtual function of ${physical}, and another pod has that physical function`,
+    cure,
+  );
 }
 
 /**
