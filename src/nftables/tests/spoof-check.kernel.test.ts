@@ -1,6 +1,6 @@
 // macspoofchk on a real kernel: what `nft` sees of it, what passes, and the Go plugin on the other side.
 import { mkdirSync } from "node:fs";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { parseMac } from "../../ip/mac.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { spoofId } from "../names.ts";
@@ -266,14 +266,14 @@ it("lets frames of the pod's address pass, and no others", () => {
   sh(`ip link add br0 type bridge; ip link set br0 up; ip address add 192.0.2.1/24 dev br0
     ip link add veth0 type veth peer name eth0 netns pod; ip link set veth0 master br0 up
     ip -n pod link set eth0 address 02:00:00:00:00:01 up; ip -n pod address add 192.0.2.2/24 dev eth0`);
-  const ping = "ip netns exec pod ping -c 1 -W 1 192.0.2.1";
+  onTestFinished(() => void sh("ip link del br0; ip link del veth0"));
+  const ping = "ip neigh flush dev br0; ip netns exec pod ping -c 4 -i 0.3 -W 1 192.0.2.1";
   add();
   sh(ping);
   sh("ip -n pod link set eth0 address 02:00:00:00:00:02");
   expect(() => sh(ping)).toThrow();
   removeSpoofCheck(nft, ID);
   sh(ping);
-  sh("ip link del br0; ip link del veth0");
 });
 
 // Without the Go plugins (`npm run setup` fetches them) nobody is there to agree with.
