@@ -1,5 +1,6 @@
 // host-device: which device comes back. What resembles the device (name, index, kind, MAC, alias) is not it, and what the pod made is never taken.
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import { keepResult } from "../harness/libcni.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { config, returned } from "./host-device.ts";
@@ -20,20 +21,6 @@ const RENAMED = "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name x alia
 /** As libcni keeps the result of ADD. */
 const KEPT = `mkdir -p /var/lib/cni/results
   echo '{"kind":"cniCacheV1","result":{"interfaces":[{"name":"eth0","sandbox":"/run/netns/c1"}]}}' >/var/lib/cni/results/cni-plugin-host-device-test-ctr-1-eth0`;
-
-/** The file in which libcni keeps the result of an ADD of this network by ctr-1 as eth0, with the network that was added. */
-function keepAs(t: Trial, conf: Config, result: unknown): void {
-  const kept = {
-    kind: "cniCacheV1",
-    containerId: "ctr-1",
-    ifName: "eth0",
-    networkName: conf.name,
-    config: Buffer.from(JSON.stringify(conf)).toString("base64"),
-    result,
-  };
-  t.sh("mkdir -p /var/lib/cni/results");
-  t.write(`/var/lib/cni/results/${conf.name}-ctr-1-eth0`, JSON.stringify(kept));
-}
 
 /** Damages the record, and returns its path. "cut": its first part is left. */
 function damage(t: Trial, text = "{"): string {
@@ -825,7 +812,7 @@ export const hostDeviceIdentity: CaseTable = {
         const device = t.freshDevice();
         const { mac } = t.link(device, "")!;
         const conf = config("1.0.0", { device, ipam: POOL });
-        keepAs(t, conf, t.add(conf));
+        keepResult(t, conf, t.add(conf));
         t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link set eth0 ${change}`);
         t.silent("DEL", conf);
         t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
@@ -870,11 +857,50 @@ export const hostDeviceIdentity: CaseTable = {
           t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "ctr-1\r\neth0");
           stays("with a lease", conf, [11]);
           t.sh(`rm /var/lib/cni/networks/${conf.name}/198.18.79.9`);
-          keepAs(t, { cniVersion: "1.0.0", name: conf.name, type: "ptp" }, result);
+          keepResult(t, { cniVersion: "1.0.0", name: conf.name, type: "ptp" }, result);
           stays("with the result of a network of the same name", conf, [11]);
         },
         letter === "c" ? ["kernel:dummy"] : [],
       ),
+    ),
+    one(
+      "HDI-46d",
+      "H",
+      RULE,
+      "no device was lent, and the pod gives its CNI veth (a port, then one with a route) the alias eth7: the same, whatever prevResult and lease say",
+      (t) => {
+        const conf = config("1.0.0", { device: "eth7", ipam: POOL });
+        t.refused("ADD", conf);
+        t.sh(
+          "ip link add br7 up type bridge; ip link add cali1 up type veth peer name eth0 netns c1; ip -n c1 link set eth0 alias eth7 up",
+        );
+        const { mac } = t.link("eth0")!;
+        const result = { cniVersion: "1.0.0", interfaces: [{ name: "eth0", mac, sandbox: "/run/netns/c1" }], ips: [] };
+        for (const change of [
+          "ip link set cali1 master br7",
+          "ip link set cali1 nomaster; ip route add 10.61.0.7/32 dev cali1",
+        ]) {
+          t.sh(change);
+          t.refused("DEL", { ...conf, prevResult: result }, [11]);
+          t.equal(t.link("eth0")?.mac, mac, "the pod's interface");
+        }
+      },
+    ),
+    one(
+      "HDI-44e",
+      "G",
+      RULE,
+      "a virtual device without a record, as of the Go plugin, and a lease alone tells of the ADD: it comes back",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device, ipam: POOL });
+        t.add(conf);
+        t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link set eth0 alias ${device}`);
+        t.silent("DEL", conf);
+        t.gone("eth0");
+        t.present(device, "");
+        t.leaseCount(0, conf.name as string);
+      },
     ),
     one(
       "HDI-44c",

@@ -1,7 +1,8 @@
 // Devices without a record, which the Go plugin lent. The Go plugin stores only the device's name on the host, in the device's ifalias. A pod
 // can set an alias, and can create links that have one. Without a record, podnic therefore returns a device by its alias only if it is a
-// physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod, and libcni
-// keeps the result of an ADD that lent it: a pod's macvlan, dummy or CNI veth would otherwise become an interface of the host.
+// physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod. libcni
+// must have kept the result of an ADD that lent the device, or a prevResult or lease must show such an ADD, and the device must be idle: a pod's
+// macvlan or CNI veth would otherwise become an interface of the host.
 
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
@@ -10,14 +11,17 @@ import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/iden
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
 import { isNamed, moveBack } from "../../src/link/return.ts";
+import { devicesOf, relevantRoutes } from "../../src/link/route.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
+import { RTN_UNICAST, RTPROT_KERNEL } from "../../src/netlink/constants.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { hasResult, isKeptAs, otherLesseeOf, wasAdded } from "../../src/plugin/added.ts";
 import { whereIs } from "../../src/plugin/lent/give-back.ts";
 import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
+import { isProgramsName } from "../../src/plugin/reserved-names.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
 import { addressOf, describe, isMeant, isOnHost, type Selection } from "./find.ts";
@@ -168,7 +172,8 @@ function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, sele
   const isProven = (): boolean =>
     isRecorded ||
     hostDeviceLender.store().unreadable(call.attachment) !== undefined ||
-    isKeptAs(call.attachment, found.mac, config.type, config.device ?? "");
+    isKeptAs(call.attachment, found.mac, config.type, config.device ?? "") ||
+    (wasAdded(call) && isIdle(hostNs, found) && !isProgramsName(config.device ?? ""));
   if (config.device && isWanted && isHarmless(view, found) && isProven()) return found;
   if (isHere) throw inDoubt(found, pod, config, selection);
   log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
@@ -181,6 +186,22 @@ function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, sele
 /** A virtual device that cannot bring a wire out of a pod: what it is made on, or its peer, is the host's. */
 function isHarmless(view: View, link: Link): boolean {
   return link.kind === "dummy" || view.isMadeAtHome(link);
+}
+
+/**
+ * No interface that connects the pod: none on top of a device of the host, and no veth whose other end carries anything. Whoever is both the author
+ * of a network and root in the pod can contrive a prevResult and a lease, and gets such an interface to the host, where it stays down.
+ */
+function isIdle(hostNs: NetNs, link: Link): boolean {
+  if (link.kind !== "veth") return link.parent === 0;
+  const far = getLink(hostNs.route, link.parent);
+  if (far?.parent !== link.index || far.master !== 0) return false;
+  return relevantRoutes(hostNs.route, far.index).every(
+    (found) =>
+      found.type !== RTN_UNICAST ||
+      found.protocol === RTPROT_KERNEL ||
+      !devicesOf(hostNs.route, found).includes(far.index),
+  );
 }
 
 /** A record's device, and nothing says that it might not be there. */
