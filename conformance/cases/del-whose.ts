@@ -309,6 +309,25 @@ export const delWhose: CaseTable = {
       ),
     ),
     row(
+      "DEL-38d",
+      "H",
+      RULE,
+      "no ADD of the attachment, and podnic may not enter namespaces (EPERM of setns): OK, twice; E for one that has a lease",
+      (t) => {
+        const conf = t.l3();
+        const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
+        t.add(conf);
+        for (const CNI_NETNS of [undefined, "/run/netns/nosuch"]) {
+          const set = { CNI_NETNS, CNI_CONTAINERID: "never-added" };
+          for (let i = 0; i < 2; i++) t.silent("DEL", conf, { set, wrap });
+          t.refused("DEL", conf, "any", { set: { CNI_NETNS }, wrap });
+        }
+        t.present("eth0");
+        t.leaseCount(1);
+      },
+      { ...virtual, needs: ["program:setpriv"] },
+    ),
+    row(
       "DEL-39",
       "H",
       RULE,

@@ -10,12 +10,14 @@ import { namespaceNumbers } from "../../netlink/nsid.ts";
 
 /**
  * Deletes what `isIt` in other namespaces than `pod`. The link's `linkNetnsid` is a number of the namespace that `isIt` is given with it. True:
- * there was something. Throws when it could not be deleted, or may be where nobody can look.
+ * there was something. Throws when it could not be deleted, or may be where nobody can look; the latter only if there `mayBe` one: an attachment that
+ * has nothing must not wait for a namespace of others.
  */
 export function deleteElsewhere(
   kind: string,
   pod: NetNs | undefined,
   isIt: (link: Link, from: NetNs) => boolean,
+  mayBe: () => boolean,
 ): boolean {
   let found = false;
   let doubt: Error | undefined;
@@ -43,7 +45,7 @@ export function deleteElsewhere(
     }
   }
   // Its address may be in use where nobody can look.
-  if (!found && doubt !== undefined) throw doubt;
+  if (!found && doubt !== undefined && mayBe()) throw doubt;
   return found;
 }
 

@@ -146,10 +146,11 @@ export function deleteOwnLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs)
 export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
   delWithIpam(call, () => {
     const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
+    const isIt = (link: Link, from: NetNs): boolean => isMoved(link, from, call, pod);
     const marked = pod && (seen?.pod === pod ? seen.link : markedLink(upper, call, pod));
     if (pod !== undefined && marked !== undefined) deleteWithoutWaiting(pod, marked.index);
     // Before those without a mark: the pod may have made one in place of ours.
-    else if (!deleteElsewhere(upper.kind, pod, (link, from) => isMoved(link, from, call, pod)) && pod !== undefined) {
+    else if (!deleteElsewhere(upper.kind, pod, isIt, () => wasAdded(call)) && pod !== undefined) {
       const link = unmarkedLink(upper, call, pod);
       if (link !== undefined) deleteWithoutWaiting(pod, link.index);
     }
