@@ -349,6 +349,25 @@ export const delWhose: CaseTable = {
       virtual,
     ),
     row(
+      "DEL-40",
+      "H",
+      RULE,
+      "a Go plugin's interface, and a lease that names the container only, as plugins before 0.8 wrote it: deleted, released",
+      (t) => {
+        const conf = t.l3();
+        for (const prevResult of [undefined, t.add(conf)]) {
+          t.silent("DEL", conf);
+          neighbour(t);
+          t.sh("ip -n c1 address add 198.18.0.9/24 dev eth0");
+          t.write("/var/lib/cni/networks/net1/198.18.0.9", "ctr-1");
+          t.silent("DEL", { ...conf, prevResult });
+          t.gone("eth0");
+          t.leaseCount(0);
+        }
+      },
+      virtual,
+    ),
+    row(
       "DEL-33",
       "H",
       "C-082: repeated DEL",

@@ -91,11 +91,10 @@ function sandboxesIn(text: string): string[] {
  * the interface, in the pool of the configuration.
  */
 export function otherAttachmentOf(call: Call, pod: NetNs, { name, index }: Link): string | undefined {
-  const { containerId, ifName } = call.attachment;
-  const isOther = (other: string, as: string): boolean => other !== containerId || as !== ifName;
+  const { containerId } = call.attachment;
   for (const { address } of listAddresses(pod.route, index)) {
     const holder = holderOf(call, address);
-    if (holder !== undefined && isOther(holder.containerId, holder.ifName)) return holder.containerId;
+    if (holder !== undefined && !isOf(call, holder)) return holder.containerId;
   }
   for (const directory of RESULTS) {
     for (const file of namesIn(directory).filter(
@@ -103,8 +102,8 @@ export function otherAttachmentOf(call: Call, pod: NetNs, { name, index }: Link)
     )) {
       const text = textIn(directory, file);
       const [, other] = /"containerId":\s*"([^"\\]+)"/.exec(text) ?? [];
-      if (other !== undefined && isOther(other, name) && sandboxesIn(text).some((path) => isAt(path, pod)))
-        return other;
+      const isOwn = other === containerId && name === call.attachment.ifName;
+      if (other !== undefined && !isOwn && sandboxesIn(text).some((path) => isAt(path, pod))) return other;
     }
   }
   return undefined;
@@ -112,10 +111,13 @@ export function otherAttachmentOf(call: Call, pod: NetNs, { name, index }: Link)
 
 /** The container of another attachment whose lease an address of the interface is, and none is of this one's. */
 export function otherLesseeOf(call: Call, pod: NetNs, { index }: Link): string | undefined {
-  const { containerId, ifName } = call.attachment;
-  const holders = listAddresses(pod.route, index).map(({ address }) => holderOf(call, address));
-  if (holders.some((one) => one?.containerId === containerId && one.ifName === ifName)) return undefined;
-  return holders.find((one) => one !== undefined)?.containerId;
+  const holders = listAddresses(pod.route, index).flatMap(({ address }) => holderOf(call, address) ?? []);
+  return holders.some((holder) => isOf(call, holder)) ? undefined : holders[0]?.containerId;
+}
+
+/** A lease of a plugin older than 0.8 names the container only. */
+function isOf({ attachment }: Call, { containerId, ifName }: Pick<Attachment, "containerId" | "ifName">): boolean {
+  return containerId === attachment.containerId && ["", attachment.ifName].includes(ifName);
 }
 
 function isAt(path: string, { dev, ino }: NetNs): boolean {
