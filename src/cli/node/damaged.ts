@@ -16,7 +16,7 @@ const NAME = /"(?:was|link)":\{"name":("(?:[^"\\]|\\.)*")/;
 /** So many interfaces are named. */
 const MOST_NAMES = 5;
 
-type Looked = Pick<Node, "namespaces" | "holders" | "insides" | "cache">;
+type Looked = Pick<Node, "namespaces" | "holders" | "insides" | "blind" | "cache">;
 
 export class DamagedRecords {
   readonly #node: Looked;
@@ -56,10 +56,13 @@ export class DamagedRecords {
     const [, name] = NAME.exec(found.text) ?? [];
     const moved = name === undefined ? undefined : this.#aliases.get(textOf(name));
     if (moved !== undefined) return moved;
-    if (pods.length > 0) return "";
+    // Its pod may have moved it there.
+    const [blind] = this.#node.blind;
+    const unseen = blind === undefined ? "" : `podnic cannot look into ${blind}`;
+    if (pods.length > 0) return unseen;
     // Nothing says in which pod it was.
     for (const [namespace, names] of this.#suspects) return inWords(namespace, names);
-    return this.#node.namespaces.seesProcesses ? "" : "podnic cannot see all pods";
+    return this.#node.namespaces.seesProcesses ? unseen : "podnic cannot see all pods";
   }
 
   #doubtOf(pod: LoanData["netns"]): string {

@@ -98,7 +98,7 @@ export function findDamaged(node: Node): { garbage: Garbage[]; doubtful: Doubtfu
   const nobody = { network: "", containerId: "", interface: "" };
   const noKey = { network: "", containerId: "", ifName: "" };
   const why = "damaged: not a valid record";
-  // What it looks up costs as much as all that the node has.
+  // Made only if a record is damaged: it goes through all links.
   let records: DamagedRecords | undefined;
   const garbage: Garbage[] = [];
   const doubtful: Doubtful[] = [];

@@ -14,6 +14,8 @@ export interface Node {
   namespaces: Namespaces;
   holders: Holder[];
   insides: Inside[];
+  /** Paths of the namespaces that nobody could look into. */
+  blind: string[];
   containers: Containers;
   /** What bridge left of pods that are gone. */
   leftovers: Leftover[];
@@ -45,6 +47,7 @@ export function lookAtNode(): Node {
     namespaces,
     holders,
     insides,
+    blind,
     containers,
     cache,
     leftovers: findLeftovers(containers, insides, cache),

@@ -10,9 +10,13 @@ const link = (name: string, more = {}) => ({ name, alias: "", flags: 0, ...more 
 const inside = (ino: number, ...links: object[]) =>
   ({ namespace: { path: `/run/netns/n${ino}`, dev: 4, ino, named: true }, links }) as unknown as Inside;
 
-function doubt(insides: Inside[], { seesProcesses = true, holders = [] as object[] } = {}): string {
-  const node = { namespaces: { seesProcesses }, holders, insides, cache: [] };
-  return new DamagedRecords(node as unknown as Node).doubt(found);
+function doubt(
+  insides: Inside[],
+  { seesProcesses = true, holders = [] as object[], blind = [] as string[], text = "" } = {},
+): string {
+  const namespaces = { seesProcesses, lifeOf: () => "gone" };
+  const node = { namespaces, holders, insides, blind, cache: [] };
+  return new DamagedRecords(node as unknown as Node).doubt({ ...found, text });
 }
 
 test("it may go when all namespaces are seen, and every interface in them is another's", () => {
@@ -31,4 +35,12 @@ test("it stays for any other interface, of whatever name, and when pods may be o
     "a, b, c, d, e, ... in /run/netns/n1 might be its device",
   );
   expect(doubt([], { seesProcesses: false })).toBe("podnic cannot see all pods");
+});
+
+test("it stays while a namespace cannot be looked into, also when its pod is known to be gone", () => {
+  const blind = ["/run/netns/shut"];
+  const text = '{"netns":{"path":"/run/netns/gone","dev":4,"ino":7},';
+  expect(doubt([], { text })).toBe("");
+  for (const each of ["", text])
+    expect(doubt([], { blind, text: each })).toBe("podnic cannot look into /run/netns/shut");
 });
