@@ -64,8 +64,10 @@ export function underLockIfAny(bridge: string, body: () => void): void {
  */
 export function planGateway(call: Call<BridgeConfig>, bridge: Bridge | undefined, gateways: Prefix[]): number {
   refuseUnlisted(gateways);
-  if (bridge === undefined) refuseTaken(undefined, holderName(call), gateways);
-  if (bridge === undefined) return 0;
+  if (bridge === undefined) {
+    refuseTaken(undefined, holderName(call), gateways);
+    return 0;
+  }
   const { added } = planOn(call, bridge, gateways);
   // The interface of the VLAN goes with its last port: only under the lock it is there to stay.
   return added.length === 0 && (call.config.vlan ?? 0) === 0 ? bridge.index : 0;
@@ -101,6 +103,16 @@ interface Plan extends Changes {
 
 /** What an ADD would do now. Throws Failure when it would be refused. */
 export function planOn(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Plan {
+  try {
+    return planOnce(call, bridge, gateways);
+  } catch (error) {
+    // The interface of a VLAN may have gone meanwhile, with the last pod in it.
+    if ((call.config.vlan ?? 0) === 0) throw error;
+    return planOnce(call, bridge, gateways);
+  }
+}
+
+function planOnce(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Plan {
   const { vlan = 0 } = call.config;
   const on = vlan === 0 ? bridge : findVlanInterface(bridge, vlan);
   const ours = on !== undefined && (vlan === 0 ? isOurs(bridge) : on.alias === VLAN_ALIAS);
