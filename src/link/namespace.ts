@@ -76,6 +76,8 @@ class OpenNamespace implements NetNs {
   }
 }
 
+const DIGITS = HEX.join("");
+
 /** Hex digits of a number; "" when there is none. */
 function digitsOf(number: Uint8Array | undefined): string {
   if (number === undefined) return "";
@@ -83,9 +85,14 @@ function digitsOf(number: Uint8Array | undefined): string {
   return `${digits(n, 0)}${digits(n, 4)}`;
 }
 
-/** Of four bytes. */
+/**
+ * Of four bytes. All digits are parts of one text: the strings of HEX would be read here as the number has them, and the build, which lays out the
+ * snapshot by what calls read, would differ from time to time.
+ */
 function digits(number: Uint8Array, at: number): string {
-  return `${HEX[number[at]!]}${HEX[number[at + 1]!]}${HEX[number[at + 2]!]}${HEX[number[at + 3]!]}`;
+  let text = "";
+  for (let i = at; i < at + 4; i++) text += DIGITS.slice(number[i]! * 2, number[i]! * 2 + 2);
+  return text;
 }
 
 /** Mounted by ourselves: /sys may be missing, or be that of another namespace. -1: an old kernel, or one that does not let us. */
