@@ -6,6 +6,8 @@ import { quote } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
 import { conf, hl, RANGES } from "./attacks-shared.ts";
 
+const RECORDS = "/var/lib/cni/podnic/host-device";
+
 /** Runs the call in the background of the case, and `meanwhile` when it has begun. */
 function beside(t: Trial, command: string, stdin: Config, set: Record<string, string>, meanwhile: () => void): void {
   const env = Object.entries(t.environment(command, set)).map(([key, value]) => quote(`${key}=${value}`));
@@ -97,6 +99,39 @@ export const attacks: CaseTable = {
         });
       },
       { needs: ["plugin:host-device", "plugin:host-local", "program:flock"] },
+    ),
+    ...(
+      [
+        ["m", "of a device without a record", `rm -f ${RECORDS}/*.json; ip -n c2 link set eth0 alias ""`, false],
+        ["n", "of a device that its pod renamed", "ip -n c2 link set eth0 down name mine", false],
+        ["o", "of a device without a record, with prevResult", `rm -f ${RECORDS}/*.json`, true],
+      ] as const
+    ).map(([letter, what, after, withResult]) =>
+      row(
+        `ATK-H2${letter}`,
+        "H",
+        "what a tenant keeps busy makes nobody else wait",
+        `host-device: a DEL ${what}, whose pool's lock is held, does not delay an ADD and a DEL with another pool`,
+        (t) => {
+          const of = (name: string, dataDir: string): Config => ({
+            cniVersion: "1.0.0",
+            name,
+            type: "host-device",
+            device: t.freshDevice(),
+            ipam: { type: "host-local", dataDir, ...RANGES },
+          });
+          const mine = of("mine", "/run/cni/busy");
+          const victim = of("other", "/run/cni/free");
+          const mallory = { CNI_CONTAINERID: "mallory", CNI_NETNS: t.netns("c2") };
+          const prevResult = t.add(mine, { set: mallory, ns: "c2" });
+          t.sh(`${after}; flock /run/cni/busy/mine/lock sleep 15 >/dev/null 2>&1 &`);
+          beside(t, "DEL", withResult ? { ...mine, prevResult } : mine, mallory, () => {
+            t.add(victim, { timeoutMs: 4000 });
+            t.silent("DEL", victim, { timeoutMs: 4000 });
+          });
+        },
+        { needs: ["plugin:host-device", "plugin:host-local", "program:flock"] },
+      ),
     ),
     row(
       "ATK-H2l",

@@ -16,6 +16,7 @@ import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { listVfs } from "../../src/link/vf.ts";
+import { askingUnlocked } from "../../src/plugin/added.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
@@ -224,7 +225,7 @@ function status(call: Call<HostDeviceConfig>): void {
 /** A pod that the Go plugin made, or nothing to do: DEL before ADD, DEL again, a device of userspace. */
 function giveBackWithoutRecord(call: Call<HostDeviceConfig>, selection: Selection): void {
   if (selection.userspace) return;
-  hostDeviceLender.whileReturning(call.attachment, () => giveBackByAlias(call, selection));
+  askingUnlocked(call, () => hostDeviceLender.whileReturning(call.attachment, () => giveBackByAlias(call, selection)));
 }
 
 /** DEL needs no sysfs: what it cannot find out counts as not configured. */

@@ -110,9 +110,15 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     else run();
   }
 
+  /** Without the lock: who asks may have one for which others wait. */
   function holderOf(call: HostLocalCall, address: Address): Owner | undefined {
     const place = orNothing(() => leaseDirectory(call));
-    return place && withStore(place, false, (store) => store.ownerOf(address));
+    const store = place && Store.open(place, false, indexRoot);
+    try {
+      return store?.ownerOf(address);
+    } finally {
+      store?.close();
+    }
   }
 
   function del(call: HostLocalCall): void {

@@ -121,7 +121,7 @@ export class Store {
     return this.#unreadable;
   }
 
-  /** The holder of the address. undefined: there is none, or it is unknown. */
+  /** The holder of the address. undefined: there is none, or it is unknown. Needs no lock: a lease is written before an interface has its address. */
   ownerOf(address: Address): Owner | undefined {
     return this.#read(formatAddress(address));
   }

@@ -14,6 +14,14 @@ import { readFile, withDirectory } from "../state/files.ts";
 /** Where libcni keeps the result of each ADD that succeeded, until its DEL: its own, that of Multus, and the one of before 2019. */
 export const RESULTS = ["/var/lib/cni/results", "/var/lib/cni/multus/results", "/var/lib/cni/cache/results"];
 
+/** What wasAdded has said of a call. */
+const answers = new WeakMap<Call, boolean>();
+
+/** The call that has a lock for which others wait. */
+let locked: Call | undefined;
+
+class Unasked extends Error {}
+
 /**
  * By the prevResult, by its lease, or by what libcni keeps for every version of the specification. False: nothing says so. Throws when that cannot
  * be told.
@@ -21,7 +29,30 @@ export const RESULTS = ["/var/lib/cni/results", "/var/lib/cni/multus/results", "
 export function wasAdded(call: Call): boolean {
   // The undo of an ADD: what it made has our marks, and the lease is its own.
   if (call.command === "ADD") return false;
-  return call.prevResult !== undefined || holdsAddress(call) || hasResult(call.attachment);
+  if (call.prevResult !== undefined) return true;
+  const known = answers.get(call);
+  if (known !== undefined) return known;
+  if (locked === call) throw new Unasked("wasAdded");
+  const answer = holdsAddress(call) || hasResult(call.attachment);
+  answers.set(call, answer);
+  return answer;
+}
+
+/**
+ * Runs `body`, which takes a lock for which others wait. When it needs wasAdded, it is run again, with the answer: a tenant names the pool, and
+ * whoever keeps that busy must not keep others waiting. Until then `body` changes nothing.
+ */
+export function askingUnlocked<T>(call: Call, body: () => T): T {
+  locked = call;
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof Unasked)) throw error;
+  } finally {
+    locked = undefined;
+  }
+  wasAdded(call);
+  return body();
 }
 
 /** libcni keeps the result of the attachment's ADD. Throws when that cannot be told. */

@@ -7,7 +7,7 @@ import type { Link } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
-import { otherAttachmentOf, wasAdded } from "../added.ts";
+import { askingUnlocked, otherAttachmentOf, wasAdded } from "../added.ts";
 import { giveBackInTime, type Outcome } from "./give-back.ts";
 import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 import { collectUnreadable, type Suspect } from "./unreadable.ts";
@@ -30,7 +30,9 @@ export function endLoan<D extends LoanData>(
     other = keyBefore(lender, attachment, isMeant);
     return other !== undefined;
   };
-  const outcome = giveBackInTime(lender, attachment, netns, { isUnderOtherKey, isOthers: isOthersIn(call) });
+  const outcome = askingUnlocked(call, () =>
+    giveBackInTime(lender, attachment, netns, { isUnderOtherKey, isOthers: isOthersIn(call) }),
+  );
   if (other === undefined) return outcome;
   const ended = giveBackInTime(lender, other, netns);
   // Nothing but the record knew that the address was leased under that name.
@@ -108,7 +110,8 @@ export function collectLoans<D extends LoanData>(
     kept.push(key);
     cleanup.attempt(() => {
       const { ipam: _, ...rest } = call;
-      giveBackInTime(lender, key, "", { end, isOthers: isOthersIn({ ...rest, attachment: key }) });
+      const own = { ...rest, attachment: key };
+      askingUnlocked(own, () => giveBackInTime(lender, key, "", { end, isOthers: isOthersIn(own) }));
       kept.pop();
     });
   }
