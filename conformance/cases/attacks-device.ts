@@ -137,6 +137,22 @@ export const attacksDevice: CaseTable = {
       needs: ["kernel:vlan"],
     }),
     leavesNothing({
+      id: "ATK-D1i",
+      what: "flags and priorities of a VLAN that has no flags, of which the kernel tells nothing",
+      make: "ip link add lent link $low type vlan id 5 reorder_hdr off egress-qos-map 1:1",
+      inPod: "ip -n c1 link set eth0 type vlan reorder_hdr on loose_binding on egress-qos-map 1:3 ingress-qos-map 2:4",
+      show: OF_KIND,
+      needs: ["kernel:vlan"],
+    }),
+    leavesNothing({
+      id: "ATK-D1j",
+      what: "priorities of a VLAN that has no flags",
+      make: "ip link add lent link $low type vlan id 5 reorder_hdr off egress-qos-map 1:1",
+      inPod: "ip -n c1 link set eth0 type vlan egress-qos-map 1:3 ingress-qos-map 2:4",
+      show: OF_KIND,
+      needs: ["kernel:vlan"],
+    }),
+    leavesNothing({
       id: "ATK-D1g",
       what: "a macsec that no longer encrypts",
       make: "ip link add lent link $low type macsec sci 1 encrypt on",

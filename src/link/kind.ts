@@ -14,6 +14,8 @@ export type KindSettings = { [attribute: string]: number[] };
 const MACVLAN_MODE_SOURCE = 16;
 const [MACVLAN_FLUSH, MACVLAN_SET] = [2, 3];
 const MACVLAN_BC_CUTOFF = 9;
+/** The kernel tells only another one. */
+const USUAL_BC_CUTOFF = 1;
 const [VLAN_FLAGS, VLAN_EGRESS, VLAN_INGRESS, VLAN_MAPPING] = [2, 3, 4, 1];
 /** WINDOW, ENCODING_SA, ENCRYPT, PROTECT, INC_SCI, ES, SCB, REPLAY_PROTECT, VALIDATION. */
 const MACSEC = [5, 6, 7, 8, 9, 10, 11, 12, 13];
@@ -47,7 +49,10 @@ interface Device {
   message?: Uint8Array | undefined;
 }
 
-/** undefined: a kind of which a pod can change nothing. */
+/**
+ * undefined: a kind that is not restored. A pod can change nothing of most of them, but the bit timing of `can` and the mode of `ipoib`, which
+ * are not in CHANGEABLE.
+ */
 export function kindSettings(route: RouteSocket, { index, kind, message }: Device): KindSettings | undefined {
   const changeable = CHANGEABLE[kind];
   if (changeable === undefined) return undefined;
@@ -78,11 +83,13 @@ export function restoreKind(route: RouteSocket, device: Device, saved: KindSetti
   const { link } = CHANGEABLE[kind]!;
   if (link !== undefined) restoreOfLink(route, device, link, saved[`link:${link}`]?.[0], now[`link:${link}`]?.[0]);
   const data = Object.entries(saved).filter(([type]) => !type.startsWith("link:") && !isVlanFlags(kind, type));
-  if (data.length > 0 || kind === "vlan")
+  const flags = kind === "vlan" ? flagsToChange(saved[VLAN_FLAGS], now[VLAN_FLAGS]) : undefined;
+  if (data.length > 0 || flags !== undefined)
     change(route, device, (writer) => {
       for (const [type, value] of data) raw.write(writer, Number(type), Uint8Array.from(value));
-      // Behind the flags is the mask of those to change, of which the kernel tells more than it takes.
-      if (kind === "vlan") raw.write(writer, VLAN_FLAGS, flagsToChange(saved[VLAN_FLAGS], now[VLAN_FLAGS]));
+      if (flags !== undefined) raw.write(writer, VLAN_FLAGS, flags);
+      if (kind === "macvlan" && saved[MACVLAN_BC_CUTOFF] === undefined && now[MACVLAN_BC_CUTOFF] !== undefined)
+        u32.write(writer, MACVLAN_BC_CUTOFF, USUAL_BC_CUTOFF);
       if (kind !== "macvlan" || saved[c.IFLA_MACVLAN_MODE]?.[0] !== MACVLAN_MODE_SOURCE) return;
       const sources = saved[c.IFLA_MACVLAN_MACADDR_DATA] === undefined ? MACVLAN_FLUSH : MACVLAN_SET;
       u32.write(writer, c.IFLA_MACVLAN_MACADDR_MODE, sources);
@@ -138,11 +145,18 @@ function forgetMappings(
   });
 }
 
+const NO_FLAGS = [0, 0, 0, 0];
+
 const isVlanFlags = (kind: string, type: string): boolean => kind === "vlan" && type === String(VLAN_FLAGS);
 
-function flagsToChange(was: number[] = [], is: number[] = []): Uint8Array {
-  const changed = was.slice(0, 4).map((byte, n) => byte ^ (is[n] ?? 0));
-  return Uint8Array.from([...was.slice(0, 4), ...changed]);
+/**
+ * The flags and, behind them, the mask of those to change, of which the kernel tells more than it takes; undefined: they are the same. The
+ * kernel tells no flags when none is set.
+ */
+function flagsToChange(was: number[] = NO_FLAGS, is: number[] = NO_FLAGS): Uint8Array | undefined {
+  const flags = was.slice(0, 4);
+  const changed = flags.map((byte, n) => byte ^ is[n]!);
+  return changed.some((byte) => byte !== 0) ? Uint8Array.from([...flags, ...changed]) : undefined;
 }
 
 /** What is mapped: the list has a header of four bytes for each, then from and to. */
