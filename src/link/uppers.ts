@@ -20,6 +20,8 @@ const LIMIT = 4 * 1024 * 1024;
 
 /** What stands on a device, as far as this namespace shows it. */
 interface Uppers {
+  /** Index of the device. */
+  device: number;
   /** How often each multicast group was asked for on the device. */
   users: Map<string, number>;
   /** Interfaces of this namespace that stand on the device and are up. */
@@ -61,7 +63,7 @@ function uppersOn({ route }: NetNs, link: Link): Uppers | undefined {
   const users = usersOfGroups(link.index);
   if ((users.get(ALL_HOSTS) ?? 0) <= 1) return undefined;
   const links = listLinks(route);
-  return { users, here: standingOn(link, links), links };
+  return { device: link.index, users, here: standingOn(link, links), links };
 }
 
 function standingOn({ index }: Link, links: Link[]): Link[] {
@@ -72,15 +74,19 @@ function standingOn({ index }: Link, links: Link[]): Link[] {
 }
 
 /** A port (KubeVirt's and OpenStack's bridges have VLANs of a card as ports), or an interface that has an address of the node. */
-function inUse({ route }: NetNs, { here, links }: Uppers): string | undefined {
+function inUse({ route }: NetNs, { device, here, links }: Uppers): string | undefined {
   const above = [...here];
-  // Those that stand on these are added while the loop goes on: a link stands on one other, so it ends.
+  // Those that stand on these are added while the loop goes on, each once: the ends of a pair that is no veth stand on each other.
+  const seen = new Set([device, ...above.map(({ index }) => index)]);
   for (const upper of above) {
     const master = upper.slaveKind === "vrf" ? undefined : links.find(({ index }) => index === upper.master);
     if (master !== undefined) return `${upper.name}, a port of ${master.name}`;
     if (listAddresses(route, upper.index).some(({ scope }) => scope === RT_SCOPE_UNIVERSE))
       return `${upper.name}, which has an address of this node`;
-    above.push(...standingOn(upper, links));
+    for (const next of standingOn(upper, links)) {
+      if (!seen.has(next.index)) above.push(next);
+      seen.add(next.index);
+    }
   }
   return undefined;
 }

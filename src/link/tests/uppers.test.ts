@@ -1,0 +1,50 @@
+// What stands on a device, where the kernel's answer has a ring: the two ends of a netkit or vxcan pair are each other's IFLA_LINK, and so may
+// be two tunnels. The node's devices do not form one today.
+import { expect, it } from "vitest";
+import { host, installHost } from "../../host/host.ts";
+import { NodeHost } from "../../host/node/host.ts";
+import { RT_SCOPE_UNIVERSE, RTM_GETLINK } from "../../netlink/constants.ts";
+import { IFF_UP, type Link } from "../link.ts";
+import type { NetNs } from "../namespace.ts";
+import { usedOn } from "../uppers.ts";
+
+const upper = (index: number, parent: number): Partial<Link> =>
+  ({ index, parent, kind: "netkit", name: `n${index}`, flags: IFF_UP, master: 0 }) as Partial<Link>;
+
+/** Says what usedOn says of the first link, and how often it asked for addresses. `addressed` has one of the node. */
+function used(links: Partial<Link>[], addressed = 0): { said: string | undefined; asked: number } {
+  let asked = 0;
+  const dump = (operation: string, type: number) => {
+    if (type === RTM_GETLINK) return { items: links };
+    asked++;
+    // A loop without an end would take all memory.
+    if (asked > 100) throw new Error("asks without an end");
+    return { items: operation.endsWith(` ${addressed}`) ? [{ scope: RT_SCOPE_UNIVERSE }] : [] };
+  };
+  installHost(new NodeHost());
+  let text = "5    n5              3     0     01005e000001\n";
+  host.open = () => 1_000_000;
+  host.close = () => undefined;
+  host.read = () => {
+    const part = new TextEncoder().encode(text);
+    text = "";
+    return part;
+  };
+  const said = usedOn({ route: { dump } } as unknown as NetNs, links[0] as Link);
+  return { said, asked };
+}
+
+const RING = [upper(5, 8), upper(6, 5), upper(7, 6), upper(8, 7)];
+
+it("ends when two devices stand on each other", () => {
+  expect(used([upper(5, 6), upper(6, 5)])).toEqual({ said: undefined, asked: 1 });
+});
+
+it("ends when what stands on a device forms a ring with it, and asks each once", () => {
+  expect(used(RING)).toEqual({ said: undefined, asked: 3 });
+});
+
+it("finds an address at the far end of a ring, and takes the device itself for none of those on it", () => {
+  expect(used(RING, 8).said).toContain("n8");
+  expect(used(RING, 5).said).toBeUndefined();
+});
