@@ -155,7 +155,7 @@ function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Lin
   // The namespace first: it is what the first part of a damaged record is good for.
   const data: HeldDevice = { netns: named(pod, netns), was: saved, network };
   if (isPciAddress(saved.parentDevice) && virtualFunctionCount(saved.parentDevice) > 0)
-    data.functions = listVfs(hostNs.route, link.index);
+    data.vfs = listVfs(hostNs.route, link.index, link.name);
   transaction.onRollback(`returning ${link.name} to the host`, () => void giveBackInTime(hostDeviceLender, key, netns));
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.

@@ -1,4 +1,5 @@
 // Defines what host-device records about a device before changing it, and how it returns the device.
+import { Cleanup } from "../../src/cleanup.ts";
 import { policy } from "../../src/config/policy.ts";
 import { type CapturedNetwork, restoreNetwork } from "../../src/link/capture.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
@@ -19,14 +20,14 @@ export interface HeldDevice extends LoanData {
   /** What the move makes the host forget. */
   network: CapturedNetwork;
   /** Of a physical function: what its virtual ones, which are on the host, were. A pod that has it can set them. */
-  functions?: VfState[];
+  vfs?: VfState[];
 }
 
 const heldDevice = objectOf<HeldDevice>({
   ...loanFields,
   was: linkSnapshot,
   network,
-  functions: optional(listOf(vfState)),
+  vfs: optional(listOf(vfState)),
 });
 
 const LOCK = "lock";
@@ -43,16 +44,15 @@ export const hostDeviceLender: Lender<HeldDevice> = {
   }),
   lockOf: () => ({ directory: directory(), file: LOCK }),
   whileReturning: (_key, body) => lockOrGoOn(directory(), LOCK, policy().lockTimeout, body),
-  restore({ network, functions = [] }, returned) {
+  restore({ network, vfs = [] }, returned) {
     if (returned === undefined) return;
     const { link, saved } = returned;
     const { route } = ownNamespace();
-    try {
-      restoreLink(route, link, saved);
-    } finally {
-      restoreNetwork(route, link.index, saved.name, network);
-      restoreVfs(route, link.index, saved.name, functions);
-    }
+    const cleanup = new Cleanup();
+    cleanup.attempt(() => restoreLink(route, link, saved));
+    cleanup.attempt(() => restoreNetwork(route, link.index, saved.name, network));
+    cleanup.attempt(() => restoreVfs(route, link.index, saved.name, vfs));
+    cleanup.finish();
   },
 };
 

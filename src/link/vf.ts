@@ -81,8 +81,8 @@ export function getVf(route: RouteSocket, pf: number, vf: number): VfState | und
   return typeof said === "string" ? undefined : said;
 }
 
-/** All that the PF says of its VFs; none when it says nothing. */
-export function listVfs(route: RouteSocket, pf: number): VfState[] {
+/** All that the PF says of its VFs; none when it says nothing. When the kernel cannot say it ("too many"), the log tells. */
+export function listVfs(route: RouteSocket, pf: number, name: string): VfState[] {
   try {
     return askVfs(route, pf, (bytes, start, end) => {
       const states: VfState[] = [];
@@ -93,8 +93,12 @@ export function listVfs(route: RouteSocket, pf: number): VfState[] {
       return states;
     });
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === "EMSGSIZE") return [];
-    throw error;
+    if (!(error instanceof NetlinkError && error.code === "EMSGSIZE")) throw error;
+    log("warning", "cannot list the virtual functions, so podnic does not restore them", {
+      device: name,
+      error: error.message,
+    });
+    return [];
   }
 }
 
@@ -232,7 +236,7 @@ function sameVlan(a: VfState["vlan"], b: VfState["vlan"]): boolean {
  * said in the log.
  */
 export function restoreVfs(route: RouteSocket, pf: number, name: string, saved: readonly VfState[]): void {
-  const now = saved.length === 0 ? [] : listVfs(route, pf);
+  const now = saved.length === 0 ? [] : listVfs(route, pf, name);
   for (const { vf, mac, vlan, minTxRate: min, maxTxRate: max, spoofchk, trust, linkState } of saved) {
     const current = now.find((one) => one.vf === vf);
     if (current === undefined) continue;
