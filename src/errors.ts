@@ -58,5 +58,5 @@ function ended(text: string): string {
 
 /** For a command that people paste. A pod chooses names and aliases, of devices that are on the host by now too, and `$(…)` is a valid name. */
 export function shellWord(text: string): string {
-  return /^[\w.:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -2,7 +2,7 @@
 // VLAN.
 import type { Call } from "../../src/cni/plugin.ts";
 import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { formatAddress, formatPrefix, type Prefix } from "../../src/ip/address.ts";
 import { prefixContains, samePrefix } from "../../src/ip/range.ts";
@@ -282,6 +282,6 @@ export function checkGateway(link: Link, gateways: Prefix[]): void {
   if (gateways.some(({ address }) => address.family === 4) && readSysctl(key) === "0")
     throw checkFailure(
       `the host does not forward packets from ${link.name}: its sysctl forwarding is 0`,
-      `Run \`echo 1 >/proc/sys/${key}\` on the host.`,
+      `Run \`echo 1 >/proc/sys/${shellWord(key)}\` on the host.`,
     );
 }

@@ -1,7 +1,7 @@
 // Checks a requested MAC address against the addresses that the bridge knows. A tenant can request an address, so an address that belongs to
 // another port stays with that port.
 import type { Call } from "../../src/cni/plugin.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { type Bridge, beginForgetAddress, beginPinAddress, listEntriesOf, type Port } from "../../src/link/bridge.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
@@ -21,7 +21,7 @@ export function refuseTakenMac({ config }: Call<BridgeConfig>, bridge: Bridge, m
   throw new Failure(
     "invalid config",
     `MAC address ${mac} is already in use on bridge "${bridge.name}": it ${whose}`,
-    `The bridge would send frames meant for one of the two to the other (bridge fdb show br ${bridge.name}). Request another MAC address.`,
+    `The bridge would send frames meant for one of the two to the other (bridge fdb show br ${shellWord(bridge.name)}). Request another MAC address.`,
   );
 }
 

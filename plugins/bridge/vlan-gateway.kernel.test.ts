@@ -5,7 +5,6 @@ import { host } from "../../src/host/host.ts";
 import { parsePrefix } from "../../src/ip/address.ts";
 import { getBridge } from "../../src/link/bridge.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
-import { failure } from "../../src/testing/calls.ts";
 import { enterSandbox, sh } from "../../src/testing/sandbox.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { planGateway, planOn } from "./gateway.ts";
@@ -50,9 +49,13 @@ it("an ADD of a VLAN does not mind, at whichever of its questions", () => {
   expect(asked).toBeGreaterThan(2);
 });
 
-it("is refused what it is refused without a race", () => {
+it.each([
+  ["", "Rename the device"],
+  [VLAN_ALIAS, "Run `ip link del br0.7`."],
+])("is refused an interface that is elsewhere, whose alias is %j", (alias, cure) => {
   const bridge = getBridge(ownNamespace().route, "br0")!;
-  sh("ip link add br0.7 type veth peer name elsewhere");
-  expect(failure(() => planGateway(call, bridge, [gateway]))).toContain('"br0.7" already exists');
+  sh(`ip link add br0.7 type veth peer name elsewhere; ip link set br0.7 alias "${alias}"`);
+  const details = expect.stringContaining(cure);
+  expect(() => planGateway(call, bridge, [gateway])).toThrow(expect.objectContaining({ details }));
   sh("ip link del br0.7");
 });

@@ -1,6 +1,6 @@
 // The host's interface BRIDGE.VID in a VLAN of a bridge. It is a VLAN device on the bridge, or a veth pair if the kernel does not support VLAN
 // devices or if the Go plugin created it first. podnic deletes its own interface together with the last port in the VLAN.
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import {
   addPairHere,
   addVlanDevice,
@@ -40,12 +40,14 @@ export function findVlanInterface(bridge: Bridge, vlan: number): Link | undefine
     return undefined;
   }
   const elsewhere = placeFault(bridge, vlan, found);
-  if (elsewhere !== undefined)
-    throw new Failure(
-      "invalid config",
-      elsewhere,
-      "ADD gives the gateway's interface this name. Rename the device, or use another bridge or VLAN.",
-    );
+  if (elsewhere !== undefined) {
+    // Earlier versions gave their interface 802.1Q on every bridge.
+    const cure =
+      found.alias === VLAN_ALIAS
+        ? `podnic created the interface. Run \`ip link del ${shellWord(name)}\`. The next ADD creates it again.`
+        : "ADD gives the gateway's interface this name. Rename the device, or use another bridge or VLAN.";
+    throw new Failure("invalid config", elsewhere, cure);
+  }
   const { what, cure } = (found.alias !== VLAN_ALIAS && vlanFault(bridge, vlan, found)) || {};
   if (what === undefined) return found;
   throw new Failure("failed", what, `podnic repairs only interfaces that it created. ${cure}`);
@@ -70,14 +72,14 @@ export function vlanFault(bridge: Bridge, vlan: number, link: Link): { what: str
   const elsewhere = placeFault(bridge, vlan, link);
   if (elsewhere !== undefined) return { what: elsewhere, cure: "Delete or rename it." };
   if ((flags & IFF_UP) === 0)
-    return { what: `the gateway's interface ${name} is down`, cure: `Run \`ip link set ${name} up\`.` };
+    return { what: `the gateway's interface ${name} is down`, cure: `Run \`ip link set ${shellWord(name)} up\`.` };
   if (isIn(parent, vlan)) return undefined;
   // Of a veth pair, the other end is the bridge's port.
   const [dev, end] =
     kind === "vlan" ? [bridge.name, " self"] : [getLink(ownNamespace().route, parent)?.name, " pvid untagged"];
   return {
     what: `the gateway's interface ${name} gets no frames, because ${dev} is not in VLAN ${vlan}`,
-    cure: `Run \`bridge vlan add dev ${dev} vid ${vlan}${end}\`.`,
+    cure: `Run \`bridge vlan add dev ${shellWord(dev ?? "")} vid ${vlan}${end}\`.`,
   };
 }
 

@@ -1,6 +1,6 @@
 // Sets the attributes of a VF on its PF. podnic sends only values that differ, so a driver never gets a request for a value that it already
 // has. (Operators always write VLAN 0, and setting it again fails on cards that do not support VLANs.)
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import {
   difference,
@@ -145,7 +145,7 @@ function silent(vf: Vf, silence: Silence): Failure {
   const why = {
     "no attributes": `The driver of ${name} does not support VF attributes, so vlan, rates, spoofchk, trust, link_state and mac cannot be set. Remove these keys.`,
     "too many": `The kernel cannot list the VFs of ${name} (message too long), so podnic cannot set anything on them. Remove these keys.`,
-    "left out": `\`ip link show dev ${name}\` does not list it either. The driver did not answer (${name} might be down), or the VF is being removed.`,
+    "left out": `\`ip link show dev ${shellWord(name)}\` does not list it either. The driver did not answer (${name} might be down), or the VF is being removed.`,
   };
   const kind = silence === "left out" ? "try again" : "failed";
   return new Failure(kind, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);

@@ -1,5 +1,6 @@
 // CHECK: checks that the VF is still in the pod as ADD set it up, and that its attributes on the PF match the configuration.
 import type { Call } from "../../src/cni/plugin.ts";
+import { shellWord } from "../../src/errors.ts";
 import { getLink } from "../../src/link/link.ts";
 import { type NetNs, ownNamespace } from "../../src/link/namespace.ts";
 import { checkFailure, checkUnchanged } from "../../src/plugin/check.ts";
@@ -25,7 +26,7 @@ export function checkVf(call: Call<SriovConfig>, pod: NetNs, own: OwnInterface):
     const where = `VF ${vf.index} of ${vf.pf.name} (${pci})`;
     throw checkFailure(
       `${attribute} of ${where} does not match the configuration`,
-      `Compare \`ip link show dev ${vf.pf.name}\` with the configuration.`,
+      `Compare \`ip link show dev ${shellWord(vf.pf.name)}\` with the configuration.`,
     );
   }
   if (!vf.userspace) checkLink(call, pod, own, pci);

@@ -2,7 +2,7 @@
 // differently. mlx5 needs both to be set. i40e and iavf apply them later. igb refuses every address of a pinned, untrusted VF (even its own)
 // until the pin is removed, and applies the pinned address only when the interface is opened. podnic therefore tries several steps, and reads
 // the result back after each.
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../src/link/link.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import { setVf, type VfState } from "../../src/link/vf.ts";
@@ -142,6 +142,6 @@ function notTaken(vf: Vf, message: string, mac: string, passing = false): Failur
     `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${message}`,
     passing
       ? "The VF is being reset, or its PF is down; podnic retried for 2 s."
-      : `The VF's driver does not accept ${mac}. \`ip link show dev ${vf.pf.name}\` shows the address that the PF assigns to it.`,
+      : `The VF's driver does not accept ${mac}. \`ip link show dev ${shellWord(vf.pf.name)}\` shows the address that the PF assigns to it.`,
   );
 }

@@ -189,7 +189,7 @@ export function endTurn(): void {
   try {
     if (fd !== undefined) host.flock(fd, LOCK_UN);
   } catch (error) {
-    // It is closed, and the lock gone with it.
+    // link/namespace.ts keeps the first namespace open, so the number is no other file's.
     if (!(error instanceof SystemError)) throw error;
   }
 }

@@ -1,5 +1,6 @@
 // The state of a device on the host before a pod got it, and how podnic restores this state. identity.ts recognises the device.
 import { Cleanup } from "../cleanup.ts";
+import { shellWord } from "../errors.ts";
 import { parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
 import { IF_OPER_DORMANT, IF_OPER_TESTING, IF_OPER_UP } from "../netlink/constants.ts";
@@ -176,7 +177,7 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
   if (isFree === false)
     log("warning", "a BPF program of the pod is still on the device, so the device stays down", {
       device: saved.name,
-      cure: `bpftool net list dev ${saved.name}`,
+      cure: `bpftool net list dev ${shellWord(saved.name)}`,
     });
   // Who has it open would have a wire into the host's network.
   const isHeld = saved.isOpen !== true && isOpenInProcess(route, link);

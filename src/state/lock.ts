@@ -1,5 +1,5 @@
 // Locks between processes: flock(2), which the kernel releases when the holder exits. The Go plugins use the same locks.
-import { Failure } from "../errors.ts";
+import { Failure, shellWord } from "../errors.ts";
 import { LOCK_EX, LOCK_NB, O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
@@ -15,12 +15,14 @@ const MAX_PAUSE = 30;
 export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T, operation = LOCK_EX): T {
   const fd = openLock(dir, name);
   try {
-    if (!(operation === LOCK_EX ? lockWithin(fd, timeout) : tryLock(fd, operation) || pollLock(fd, timeout, operation)))
+    if (!lockWithin(fd, timeout, operation)) {
+      const path = `${pathOf(dir)}/${name}`;
       throw new Failure(
         "try again",
-        `${pathOf(dir)}/${name} is locked by another process`,
-        `Waited ${timeout} ms. "fuser ${pathOf(dir)}/${name}" shows which process has locked it; lockTimeout in /etc/cni/podnic.json sets how long podnic waits.`,
+        `${path} is locked by another process`,
+        `Waited ${timeout} ms. "fuser ${shellWord(path)}" shows which process has locked it; lockTimeout in /etc/cni/podnic.json sets how long podnic waits.`,
       );
+    }
     return body();
   } finally {
     // Closing the only descriptor of the open file drops the lock.
@@ -28,16 +30,18 @@ export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => 
   }
 }
 
-/** LOCK_EX on an open file, within `timeout` ms. false: another process holds it. */
-export function lockWithin(fd: Fd, timeout: number): boolean {
-  return tryLock(fd) || (timeout > 0 && (host.flockWithin(fd, timeout) ?? pollLock(fd, timeout)));
+/** On an open file, within `timeout` ms. false: another process holds it. */
+export function lockWithin(fd: Fd, timeout: number, operation = LOCK_EX): boolean {
+  if (tryLock(fd, operation)) return true;
+  const waited = timeout > 0 && operation === LOCK_EX ? host.flockWithin(fd, timeout) : undefined;
+  return waited ?? pollLock(fd, timeout, operation);
 }
 
 /**
- * On a host that cannot end a wait in the kernel, and for LOCK_SH, for which nobody waits for long. A lock is held for a fraction of a millisecond, so that the first looks come quickly; a
- * hundred waiters that kept that up would take the processor from the holder.
+ * On a host that cannot end a wait in the kernel, and for LOCK_SH, which is rare. Most locks are held for a fraction of a millisecond, so the first
+ * looks come quickly; a hundred waiters that kept that up would take the processor from the holder.
  */
-function pollLock(fd: Fd, timeout: number, operation = LOCK_EX): boolean {
+function pollLock(fd: Fd, timeout: number, operation: number): boolean {
   const start = host.monotonic();
   // Waiters that began together would go on together.
   let random = host.getpid();
