@@ -1,10 +1,11 @@
 // The alias of a port: it identifies the owner of the port, and lists what ADD created for it.
 import type { Attachment } from "../../src/cni/plugin.ts";
+import { ALIAS_MAX } from "../../src/link/link.ts";
 import { idInAlias, networkCut } from "../../src/plugin/hash.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 
-/** IFALIASZ without its NUL, in bytes: the name of an interface, of 15 bytes, may have 10 more of them than letters. */
-const ALIAS_MAX = 245;
+/** In letters. The name of an interface, of 15 bytes, may have 10 bytes more than letters; all else is ASCII. */
+const LONGEST = ALIAS_MAX - 10;
 
 /** Handles of the rules of nf_tables that ADD made for an attachment. Hints: a rule may have another handle by now, or be gone. */
 export interface Rules {
@@ -30,10 +31,10 @@ export interface Marks {
 /** Says on a port whose it is, and which rules ADD made, if that is known: DEL then need not look for them among those of all pods. */
 export function portAlias(attachment: Attachment, marks: Marks = {}): string {
   const full = fullAlias(attachment);
-  const alias = full.length <= ALIAS_MAX ? full : cutAlias(attachment);
+  const alias = full.length <= LONGEST ? full : cutAlias(attachment);
   const words = inWords(marks);
   const whole = words === "" ? alias : `${alias}:${words}`;
-  return whole.length <= ALIAS_MAX ? whole : alias;
+  return whole.length <= LONGEST ? whole : alias;
 }
 
 function fullAlias({ network, containerId, ifName }: Attachment): string {
@@ -45,8 +46,8 @@ function cutAlias(attachment: Attachment): string {
   return fullAlias({ ...attachment, network: networkCut(attachment.network) });
 }
 
-/** Versions before this gave a port of such an attachment no alias. */
-export const hadNoAlias = (attachment: Attachment): boolean => fullAlias(attachment).length > ALIAS_MAX;
+/** Versions before this gave a port of such an attachment no alias, or the whole one if that had 255 letters at most. */
+export const hadNoAlias = (attachment: Attachment): boolean => fullAlias(attachment).length > LONGEST;
 
 function inWords({ rules, promiscuous = false }: Marks): string {
   const words = promiscuous ? [PROMISCUOUS] : [];
@@ -91,5 +92,5 @@ function wordsOf(alias: string): string[] {
 export function isAliasOf(alias: string, attachment: Attachment): boolean {
   const isWith = (whose: string): boolean => alias === whose || alias.startsWith(`${whose}:`);
   const full = fullAlias(attachment);
-  return isWith(full) || (full.length > ALIAS_MAX && isWith(cutAlias(attachment)));
+  return isWith(full) || (full.length > LONGEST && isWith(cutAlias(attachment)));
 }

@@ -67,6 +67,8 @@ const ENODEV = 19;
 const ERANGE = 34;
 /** Longest interface name in bytes; longer ones can only be alternative names. */
 const IFNAMSIZ = 16;
+/** Bytes of an alias: IFALIASZ without its NUL. */
+export const ALIAS_MAX = 255;
 
 /** Reads a link message; for who asks for more of it than this. */
 export function toLink(bytes: Bytes, start: number, end: number): Link {

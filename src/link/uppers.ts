@@ -13,7 +13,7 @@ import type { NetNs } from "./namespace.ts";
 /** 224.0.0.1 on Ethernet: every interface with IPv4 joins it while it is up. */
 const ALL_HOSTS = "01005e000001";
 /** Kinds that are made on a device and may be moved away from it. */
-const UPPERS = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
+export const UPPERS = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
 const CHUNK = 16 * 1024;
 /** Of a node with some ten thousand interfaces. */
 const LIMIT = 4 * 1024 * 1024;

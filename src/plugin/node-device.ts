@@ -10,7 +10,7 @@ import type { LinkSettings } from "../link/settings.ts";
 import { isOpenInProcess } from "../link/snapshot.ts";
 import { tunnelOver } from "../link/tunnel.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
-import { othersOn, usedOn } from "../link/uppers.ts";
+import { othersOn, UPPERS, usedOn } from "../link/uppers.ts";
 import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { isPciAddress, isUserspaceDriver, pciDriver, pciNetDirectory, placeOnHost } from "../sysfs/device.ts";
@@ -91,6 +91,18 @@ function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): v
   }
 }
 
+/** The same for a virtual function that has no interface: with a driver of userspace. */
+export function refuseFunctionOfLent(pci: string): void {
+  const physical = physicalFunction(pci);
+  if (physical === undefined || !isCardLent(physical)) return;
+  const cure = "Use another device. The function can be used when DEL has returned its physical function.";
+  throw refusal(
+    { name: pci },
+    `is a virtual function of ${physical}, and another pod has that physical function`,
+    cure,
+  );
+}
+
 /** Why a virtual function has to stay with the node; undefined: it may go, or is down, so that nobody uses it. */
 function needFor(hostNs: NetNs, name: string, netnsPath: string): string | undefined {
   const link = getLink(hostNs.route, name);
@@ -105,20 +117,8 @@ function needFor(hostNs: NetNs, name: string, netnsPath: string): string | undef
   }
 }
 
-/** The same for a virtual function that has no interface: with a driver of userspace. */
-export function refuseFunctionOfLent(pci: string): void {
-  const physical = physicalFunction(pci);
-  if (physical === undefined || !isCardLent(physical)) return;
-  const cure = "Use another device. The function can be used when DEL has returned its physical function.";
-  throw refusal(
-    { name: pci },
-    `is a virtual function of ${physical}, and another pod has that physical function`,
-    cure,
-  );
-}
-
 /**
- * And nobody's program may see the packets of a pod, nor stay for the node: what an earlier pod left, or what the node has there for itself.
+ * Nobody's program may see the packets of a pod, nor stay for the node: what an earlier pod left, or what the node has there for itself.
  * `settings`: those of the device, which the caller has just asked for.
  */
 export function refuseWithPrograms(link: Link, settings: Pick<LinkSettings, "xdp" | "tcx">): void {
@@ -185,7 +185,7 @@ export function refuseDenied(link: Link): void {
  * The device and what its frames go to and come from as well: the kernel puts a macvlan on a macvlan directly on the master of that one, and the
  * other end of a veth may be a port of a bridge. A VLAN is a network of its own, but on a bridge it is one of the bridge's.
  */
-function wiresOf(link: Link, kinds = ["macvlan", "macvtap", "ipvlan", "ipvtap"]): Link[] {
+function wiresOf(link: Link, kinds = UPPERS): Link[] {
   const { route } = ownNamespace();
   if (link.linkNetnsid !== undefined) return [link];
   if (kinds.includes(link.kind)) {
@@ -225,8 +225,7 @@ function isPair({ kind }: Link): boolean {
 
 function refuseUnlistedBridges(link: Link): void {
   if (policy().bridges.names === undefined) return;
-  const kinds = ["macvlan", "macvtap", "ipvlan", "ipvtap", "vlan"];
-  for (const one of wiresOf(link, kinds)) if (one.kind === "bridge") refuseUnlistedBridge(one);
+  for (const one of wiresOf(link, [...UPPERS, "vlan"])) if (one.kind === "bridge") refuseUnlistedBridge(one);
 }
 
 /** bridges.names is for whatever connects a pod to a bridge. */

@@ -3,7 +3,7 @@
 import { Failure, shellWord } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { isSameDevice, viewOf } from "../../link/identity.ts";
-import { getLink, IFF_UP, type Link, setLink } from "../../link/link.ts";
+import { ALIAS_MAX, getLink, IFF_UP, type Link, setLink } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { log } from "../../log.ts";
@@ -141,9 +141,6 @@ export function mayBeRenamed(name: string): boolean {
 export function forgetRenamed(name: string): void {
   withDirectory(RENAMED, undefined, (dir) => unlinkIfThere(name, dir));
 }
-
-/** IFALIASZ without its NUL. */
-const ALIAS_MAX = 255;
 
 /** Name and alias of a device before it got a spare name; undefined: it has none. */
 export function formerName({ name, alias }: Pick<Link, "name" | "alias">): { name: string; alias: string } | undefined {

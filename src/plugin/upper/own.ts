@@ -5,7 +5,7 @@ import type { Attachment, Call } from "../../cni/plugin.ts";
 import { Failure, shellWord } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { deleteWithoutWaiting } from "../../link/delete.ts";
-import { getLink, type Link, listLinksOfKind } from "../../link/link.ts";
+import { ALIAS_MAX, getLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { log } from "../../log.ts";
@@ -20,9 +20,6 @@ type Upper = Pick<UpperKind<UpperConfig>, "kind" | "ownMac">;
 
 /** Begins the alias of a link that is ours. */
 export const aliasPrefix = "podnic:";
-
-/** IFALIASZ without its NUL. */
-const ALIAS_MAX = 255;
 
 /** The mark in words, for the operator and for links whose index the kernel has changed. */
 export function ownerAlias({ attachment }: Pick<Call, "attachment">): string {
