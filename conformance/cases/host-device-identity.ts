@@ -58,6 +58,11 @@ function givenOn(t: Trial, ipam?: object): { device: string; conf: Config } {
   return { device, conf };
 }
 
+/** As libcni keeps the result of the ADD of `second`, which gave the pod net7. */
+function keepSecond(t: Trial, conf: Config, mac: string): void {
+  keepResult(t, conf, { interfaces: [{ name: "net7", mac, sandbox: "/run/netns/c1" }] }, "second", "net7");
+}
+
 /** The one device of the host that says what it was called. */
 const spareOf = (t: Trial): string =>
   t.sh("grep -l 'was ' /sys/class/net/dev*/ifalias 2>/dev/null | cut -d/ -f5; true").trim();
@@ -957,11 +962,42 @@ export const hostDeviceIdentity: CaseTable = {
     ),
     one("HDI-45b", "H", RULE, "the same by the result that libcni keeps", (t) => {
       const { conf } = givenOn(t);
-      const kept = { kind: "cniCacheV1", containerId: "second", ifName: "net7", netns: "/run/netns/c1" };
-      t.write("/var/lib/cni/results/cni-plugin-host-device-test-second-net7", JSON.stringify(kept));
+      keepSecond(t, conf, t.link("net7")!.mac);
       t.silent("DEL", conf);
       t.present("net7");
     }),
+    one(
+      "HDI-45e",
+      "H",
+      RULE,
+      "the pod gave its device the name of another attachment's interface, and nothing is left of its own ADD: it comes back",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        keepSecond(t, conf, "02:00:00:00:00:77");
+        t.sh("ip -n c1 link set eth0 down name net7");
+        t.silent("DEL", conf);
+        returned(t, device, "net7");
+      },
+    ),
+    one(
+      "HDI-45f",
+      "H",
+      RULE,
+      "a device of the Go plugin, and its lease names the container only, as plugins before 0.8 wrote it: it comes back",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device, ipam: POOL });
+        keepResult(t, conf, t.add(conf));
+        t.sh(
+          `rm -f ${RECORDS}/*.json; cd /var/lib/cni/networks/${conf.name}; for i in 198*; do echo -n ctr-1 >$i; done`,
+        );
+        t.silent("DEL", conf);
+        returned(t, device);
+        t.leaseCount(0, conf.name as string);
+      },
+    ),
     one("HDI-45c", "H", RULE, "the pod gave its device that name, and its lease is still there: it comes back", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device, ipam: POOL });

@@ -74,15 +74,28 @@ export function isKeptAs(key: Attachment, mac: string, type: string, device: str
     const given = kept.result?.interfaces;
     if (!Array.isArray(plugins) || !Array.isArray(given)) return false;
     const isAdded = plugins.some((one) => one?.type === type && one.device === device);
-    return isAdded && given.some((one) => one?.name === key.ifName && one.sandbox && one.mac?.toLowerCase() === mac);
+    return isAdded && given.some((one) => isGiven(one, key.ifName, mac));
   });
 }
+
+type Given = { name?: string; mac?: string; sandbox?: string } | null;
 
 interface Kept {
   containerId?: string;
   ifName?: string;
   config?: unknown;
-  result?: { interfaces?: ({ name?: string; mac?: string; sandbox?: string } | null)[] };
+  result?: { interfaces?: Given[] };
+}
+
+function isGiven(one: Given, name: string, mac: string): boolean {
+  return one?.name === name && Boolean(one.sandbox) && one.mac?.toLowerCase() === mac;
+}
+
+/** What libcni keeps says that the pod got an interface of this name with this MAC address. */
+function namesMac(text: string, name: string, mac: string): boolean {
+  const kept = parsed(text) as Kept | undefined;
+  const given = kept?.result?.interfaces;
+  return Array.isArray(given) && given.some((one) => isGiven(one, name, mac));
 }
 
 interface KeptConfig {
@@ -121,8 +134,8 @@ function sandboxesIn(text: string): string[] {
  * The container of another attachment that has this interface of the pod: libcni keeps the result of its ADD, or it has the lease of an address of
  * the interface, in the pool of the configuration.
  */
-export function otherAttachmentOf(call: Call, pod: NetNs, { name, index }: Link): string | undefined {
-  const { containerId } = call.attachment;
+export function otherAttachmentOf(call: Call, pod: NetNs, { name, index, mac }: Link): string | undefined {
+  const { containerId, ifName } = call.attachment;
   for (const { address } of listAddresses(pod.route, index)) {
     const holder = holderOf(call, address);
     if (holder !== undefined && !isOf(call, holder)) return holder.containerId;
@@ -133,8 +146,10 @@ export function otherAttachmentOf(call: Call, pod: NetNs, { name, index }: Link)
     )) {
       const text = textIn(directory, file);
       const [, other] = /"containerId":\s*"([^"\\]+)"/.exec(text) ?? [];
-      const isOwn = other === containerId && name === call.attachment.ifName;
-      if (other !== undefined && !isOwn && sandboxesIn(text).some((path) => isAt(path, pod))) return other;
+      const isOwn = other === containerId && name === ifName;
+      if (other === undefined || isOwn || !sandboxesIn(text).some((path) => isAt(path, pod))) continue;
+      // A name that is not the attachment's own may be the pod's choice.
+      if (name === ifName || namesMac(text, name, mac)) return other;
     }
   }
   return undefined;
