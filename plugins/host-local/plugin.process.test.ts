@@ -400,7 +400,9 @@ it("examples are valid", () => {
 });
 
 it("no pool lies in a directory of CNI_PATH, where a plugin may have its name", () => {
-  const call = { ...makeCall(plugin, "ADD", small()), path: ["/opt/cni/bin", dataDir] };
-  expect(failure(() => plugin.add(call))).toContain("a directory of CNI_PATH");
+  for (const same of [dataDir, `${dataDir}/`, `${dataDir}//.`, `/.${dataDir}`]) {
+    const call = { ...makeCall(plugin, "ADD", small()), path: ["/opt/cni/bin", same] };
+    expect(failure(() => plugin.add(call))).toContain("a directory of CNI_PATH");
+  }
   expect(fs.existsSync(dataDir)).toBe(false);
 });

@@ -1,6 +1,6 @@
 // Checks the parts of a configuration that host-local uses, before it changes anything.
 import type { Call } from "../../src/cni/plugin.ts";
-import { confinePath, type Place } from "../../src/config/policy.ts";
+import { confinePath, type Place, plainPath } from "../../src/config/policy.ts";
 import { isBelow } from "../../src/config/roots.ts";
 import { orFail, type Try } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
@@ -113,7 +113,7 @@ function placeOfLeases(call: Call<HostLocalConfig>): Place {
   const place = confinePath("dataDir", `${dataDir}/${call.attachment.network}`);
   if (place.path !== `${DATA_DIR}/${call.attachment.network}`) refuseInPools(place);
   // A pool there would be in the way of a plugin of its name.
-  if (call.command === "ADD" && call.path.some((directory) => isBelow(place.path, directory)))
+  if (call.command === "ADD" && call.path.some((directory) => isBelow(place.path, plainPath(directory).path)))
     throw invalid(
       `the leases would be in ${JSON.stringify(place.path.slice(0, 128))}, a directory of CNI_PATH`,
       'Use another "ipam.dataDir".',

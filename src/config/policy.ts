@@ -138,7 +138,7 @@ function longestFirst(all: Root[]): Root[] {
 }
 
 /** Without empty and "." steps. */
-function plainPath(path: string): { path: string; steps: string[] } {
+export function plainPath(path: string): { path: string; steps: string[] } {
   const given = path.split("/");
   if (given[0] === "") given.shift();
   // Nearly all are plain.
