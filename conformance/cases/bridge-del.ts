@@ -269,6 +269,26 @@ export const bridgeDel: CaseTable = {
       },
       ["program:nft"],
     ),
+    one(
+      "B-85i",
+      "H",
+      "a port that DEL leaves keeps its spoof check",
+      "the same, with IPAM, while another process has the pool's lock: E(11), the port and its rules stay; DEL does not say that nothing shows whose they are",
+      (t) => {
+        const config = conf({ macspoofchk: true, macspoofchkBackend: "nftables", ...hostLocal() });
+        t.add(config);
+        const { name } = portOf(t);
+        t.write("/etc/cni/podnic.json", '{"lockTimeout":100}');
+        t.sh(`ip link set ${name} alias ""; flock /var/lib/cni/networks/${config.name}/lock sleep 15 >/dev/null 2>&1 &
+          sleep 0.1`);
+        const run = t.call("DEL", config);
+        t.expect(run.stdout.includes(`"code":11`), "code 11", run.stdout);
+        t.expect(!/leaves a port/.test(run.stderr), "no such warning", run.stderr);
+        t.equal(ports(t).length, 1, "ports");
+        t.expect(t.sh("nft list table bridge nat").includes(name), "the port's rules", "none");
+      },
+      ["program:nft", "program:flock"],
+    ),
     one("B-92", "H", "GC of another network", "nothing of this one is touched", (t) => {
       t.add(conf(hostLocal()));
       const before = t.picture();

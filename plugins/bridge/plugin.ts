@@ -245,14 +245,16 @@ function del(call: Call<BridgeConfig>): void {
 function removePort(call: Call<BridgeConfig>): void {
   const cleanup = new Cleanup();
   let rules: Rules | undefined;
+  let isDone = false;
   cleanup.attempt(() => {
     rules = deletePorts(call);
+    isDone = true;
   });
   cleanup.attempt(() => {
-    // A port that may be the Go plugin's, and stays, keeps its rules: it must not become one that can spoof.
+    // A port that may be the Go plugin's, and stays, keeps its rules: it must not become one that can spoof. Also when that cannot be told.
     const left = rules === undefined ? leftPort(call) : undefined;
     if (left === undefined) forgetRules(call, rules);
-    else
+    else if (isDone)
       log("warning", "DEL leaves a port and its rules, because nothing shows that they are those of this attachment", {
         port: left.name,
         bridge: bridgeName(call),
