@@ -292,14 +292,14 @@ export const delWhose: CaseTable = {
         `DEL-38${letter}`,
         "H",
         RULE,
-        `${what}, and podnic may not enter namespaces (EPERM of setns): E, interface and lease stay; then OK`,
+        `${what}, and podnic may not enter namespaces (EPERM of setns): E(11), interface and lease stay; then OK`,
         (t) => {
           const conf = t.l3();
           t.add(conf);
           const asked = command === "GC" ? { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] } : conf;
           const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
           const set = command === "GC" ? {} : { CNI_NETNS: netns };
-          t.refused(command, asked, "any", { set, wrap });
+          t.refused(command, asked, [11], { set, wrap });
           t.leaseCount(1);
           t.silent(command, asked, { set });
           t.gone();

@@ -111,17 +111,24 @@ export interface Look<T> {
 
 /** Who finds nothing in any namespace knows that it is nowhere only without a doubt. */
 export function lookOrDoubt<T>(path: string, look: (namespace: NetNs) => T): Look<T> {
+  let isOpen = false;
   try {
-    return { found: lookInto(path, look) };
+    const found = lookInto(path, (namespace) => {
+      isOpen = true;
+      return look(namespace);
+    });
+    return { found };
   } catch (error) {
     if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
-    return isOutOfReach(path) ? {} : { doubt: cannotLook(path, error) };
+    if (isOutOfReach(path)) return {};
+    // What `look` itself cannot tell, it says better.
+    return { doubt: isOpen && error instanceof Failure ? error : cannotLook(path, error) };
   }
 }
 
 function cannotLook(path: string, { message }: Error): Failure {
   return new Failure(
-    "failed",
+    "try again",
     `cannot look into the network namespace ${path}: ${message}`,
     "What podnic is looking for might be there, so nothing was released. The plugin needs CAP_SYS_ADMIN, CAP_NET_ADMIN and free file descriptors.",
   );
