@@ -1,5 +1,5 @@
 // Builds dist/podnic and the plugins' links to it: `npm run build -- [--target NAME] [--no-snapshot] [--variants] [--entry FILE --output FILE]`.
-//   --target       one of pkg.config.json's targets, or linux-s390x or linux-riscv64, which are not released; linux-x64 when absent; another is built into dist/TARGET,
+//   --target       one of pkg.config.json's targets, or linux-s390x, linux-riscv64 or linux-ppc64le, which are not released; linux-x64 when absent; another is built into dist/TARGET,
 //                  with scripts in dist/TARGET/emulated that run its plugins here
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
 //   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress,refuse,escape}, which the tests run; --sanitize, --gc-stress, --refuse, --escape: one
@@ -13,6 +13,7 @@ import {
   gcStress,
   musl,
   muslArm64,
+  muslPpc64le,
   muslRiscv64,
   muslS390x,
   refusing,
@@ -62,10 +63,11 @@ const toolchains: Record<string, Toolchain> = {
   "linux-arm64": muslArm64,
   "linux-s390x": muslS390x,
   "linux-riscv64": muslRiscv64,
+  "linux-ppc64le": muslPpc64le,
 };
 
 /** Built to be tried, and not released. */
-const tried = ["linux-s390x", "linux-riscv64"];
+const tried = ["linux-s390x", "linux-riscv64", "linux-ppc64le"];
 
 function toolchainOf(target: string): Toolchain {
   const toolchain = toolchains[target];

@@ -92,6 +92,19 @@ export const muslRiscv64: Toolchain = {
   emulator: join(cache, "riscv64/usr/bin/qemu-riscv64"),
 };
 
+/**
+ * The same for ppc64le (scripts/cross ppc64le). Its compiler has a long double of two doubles, musl one of one. With -O2 it would be larger
+ * than the budget.
+ */
+export const muslPpc64le: Toolchain = {
+  name: "musl-ppc64le",
+  compiler: "powerpc64le-linux-gnu-gcc",
+  compile: [...common, ...small, `-specs=${join(cache, "ppc64le/musl.specs")}`, "-mlong-double-64", "-Os"],
+  link: [...tight, `-specs=${join(cache, "ppc64le/musl.specs")}`],
+  machine: "ppc64le",
+  emulator: join(cache, "ppc64le/usr/bin/qemu-ppc64le"),
+};
+
 /** Collects garbage at every allocation: what is used after it was let go shows at once. */
 export const gcStress: Toolchain = { ...musl, name: "gc-stress", compile: [...musl.compile, "-DFORCE_GC_AT_MALLOC"] };
 

@@ -142,6 +142,14 @@ export const stages: Stage[] = [
     needs: [join(cache, "riscv64/usr/bin/qemu-riscv64"), "scripts/setup full"],
     alone: true,
   },
+  {
+    name: "build ppc64le",
+    tiers: ["full"],
+    command: ts("scripts/build.ts", "--target", "linux-ppc64le"),
+    limit: 5,
+    needs: [join(cache, "ppc64le/usr/bin/qemu-ppc64le"), "scripts/setup full"],
+    alone: true,
+  },
   { name: "build podnic-node", tiers: pushed, command: ts("scripts/build-pkg.ts"), limit: 3, alone: true },
   { name: "image", tiers: pushed, command: ts("scripts/image.ts"), limit: 5, alone: true },
   { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
@@ -211,6 +219,7 @@ export const stages: Stage[] = [
   conformance("conformance arm64", "dist/linux-arm64/emulated", [...slow, ...emulated], pushed, 10),
   conformance("conformance s390x", "dist/linux-s390x/emulated", [...slow, ...emulated], ["full"], 10),
   conformance("conformance riscv64", "dist/linux-riscv64/emulated", [...slow, ...emulated], ["full"], 10),
+  conformance("conformance ppc64le", "dist/linux-ppc64le/emulated", [...slow, ...emulated], ["full"], 10),
   {
     name: "clients",
     tiers: pushed,

@@ -1,12 +1,10 @@
 // Output for people and programs: text on stdout, problems on stderr, tables, and colours on a terminal.
 import { writeAll } from "../cni/stdio.ts";
+import { TIOCGWINSZ } from "../host/constants.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { jsonText } from "../json-text.ts";
 import { oneLine } from "../log.ts";
 import { Exit, Status } from "./exit.ts";
-
-/** ioctl_tty(2): rows, columns and pixels of a terminal, as four 16-bit numbers. */
-const TIOCGWINSZ = 0x5413;
 
 /** Columns of help and tables where no terminal says otherwise. */
 export const DEFAULT_WIDTH = 100;

@@ -1,4 +1,4 @@
-// Constants of the kernel's interface. They are the same on every architecture that we build for (x86-64, arm64) unless a comment says
+// Constants of the kernel's interface. They are the same on every architecture that we build for, unless a comment says
 // otherwise.
 
 export const O_RDONLY = 0;
@@ -9,7 +9,7 @@ export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
-// These two have other values on arm64; host/linux.ts translates them there.
+// These two have other values on arm64 and ppc64le; host/layout.ts translates them there, as what it names of ioctl and setsockopt for ppc64le.
 export const O_DIRECTORY = 0o200000;
 export const O_NOFOLLOW = 0o400000;
 export const O_CLOEXEC = 0o2000000;
@@ -44,6 +44,11 @@ export const AF_PACKET = 17;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0o2000000;
+
+export const SOL_SOCKET = 1;
+export const SO_RCVTIMEO = 20;
+/** ioctl_tty(2): rows, columns and pixels of a terminal, as four 16-bit numbers. */
+export const TIOCGWINSZ = 0x5413;
 
 export const POLLIN = 1;
 export const POLLOUT = 4;

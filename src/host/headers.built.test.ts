@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { cache } from "../../scripts/build/paths.ts";
+import * as c from "./constants.ts";
 import { errnoName, errnoOf, errnoText } from "./errno.ts";
+import { ioctlNumber, openFlags, socketOption } from "./layout.ts";
 import { COLUMNS, NUMBERS } from "./syscalls.ts";
 
 function defined(header: string): Map<string, number> {
@@ -20,8 +22,12 @@ test("system call numbers are those of the kernel's headers", () => {
 });
 
 // musl's, which come with what a build for these needs.
-for (const machine of ["s390x", "riscv64"] as const) {
-  const header = join(cache, `${machine}/usr/include/${machine}-linux-musl/bits/syscall.h`);
+for (const [machine, musl] of [
+  ["s390x", "s390x"],
+  ["riscv64", "riscv64"],
+  ["ppc64le", "powerpc64le"],
+] as const) {
+  const header = join(cache, `${machine}/usr/include/${musl}-linux-musl/bits/syscall.h`);
   test.skipIf(!existsSync(header))(`and of ${machine}`, () => {
     const numbers = defined(header);
     for (const [name, columns] of Object.entries(NUMBERS))
@@ -42,4 +48,21 @@ test("errno names are those of the kernel's headers", () => {
   }
   expect(errnoText(2)).toBe("no such file or directory");
   expect([errnoName(4000), errnoText(4000), errnoOf("ENONE")]).toEqual(["E4000", "error 4000", 0]);
+});
+
+test.skipIf(!existsSync(join(cache, "ppc64le/usr")))("what is different on ppc64le is translated", () => {
+  const bits = join(cache, "ppc64le/usr/include/powerpc64le-linux-musl/bits");
+  const value = (header: string, name: string): number =>
+    Number(
+      new RegExp(`^#define ${name}\\s+(\\d+)$`, "m")
+        .exec(readFileSync(join(bits, header), "utf8"))![1]!
+        .replace(/^0(?=.)/, "0o"),
+    );
+  const { O_CREAT, O_NONBLOCK, O_PATH, O_DIRECTORY, O_NOFOLLOW } = c;
+  for (const [name, flag] of Object.entries({ O_CREAT, O_NONBLOCK, O_PATH, O_DIRECTORY, O_NOFOLLOW }))
+    expect([name, openFlags(flag, "ppc64le")]).toEqual([name, value("fcntl.h", name) | value("fcntl.h", "O_CLOEXEC")]);
+  expect(socketOption(c.SOL_SOCKET, c.SO_RCVTIMEO, "ppc64le")).toBe(value("socket.h", "SO_RCVTIMEO"));
+  // _IOC(direction, type, number, size) of bits/ioctl.h.
+  expect(ioctlNumber(0xb703, "ppc64le")).toBe((1 << 29) | (0xb7 << 8) | 3);
+  expect(ioctlNumber(c.TIOCGWINSZ, "ppc64le")).toBe((2 << 29) | (8 << 16) | (0x74 << 8) | 104);
 });

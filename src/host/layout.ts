@@ -1,13 +1,28 @@
 // Structures of system calls, which linux.ts packs and reads. Apart from the byte order, they are the same on all our architectures.
-import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW } from "./constants.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, SO_RCVTIMEO, SOL_SOCKET, TIOCGWINSZ } from "./constants.ts";
 import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Fd, PollFd, Stat } from "./host.ts";
 import type { Machine } from "./syscalls.ts";
 
+/** Type of the requests in linux/nsfs.h. */
+const NSFS = 0xb7;
+
 export function openFlags(flags: number, machine: Machine): number {
-  if (machine !== "arm64") return flags | O_CLOEXEC;
+  if (machine !== "arm64" && machine !== "ppc64le") return flags | O_CLOEXEC;
   const common = flags & ~(O_DIRECTORY | O_NOFOLLOW);
   return common | (flags & O_DIRECTORY ? 0o40000 : 0) | (flags & O_NOFOLLOW ? 0o100000 : 0) | O_CLOEXEC;
+}
+
+/** setsockopt(2)'s options of SOL_SOCKET from 16 to 21 are in another order on Power. */
+export function socketOption(level: number, option: number, machine: Machine): number {
+  return machine === "ppc64le" && level === SOL_SOCKET && option === SO_RCVTIMEO ? 18 : option;
+}
+
+/** ioctl(2)'s numbers that are not the same everywhere: on Power, _IO has a bit for "no data" (nsfs has such), and terminals have their own. */
+export function ioctlNumber(request: number, machine: Machine): number {
+  if (machine !== "ppc64le") return request;
+  if (request === TIOCGWINSZ) return 0x4008_7468;
+  return request >>> 8 === NSFS ? request + 0x2000_0000 : request;
 }
 
 export function view(data: Uint8Array): DataView {

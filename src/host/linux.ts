@@ -1,7 +1,16 @@
 // The port on Linux, on top of one generic system call. layout.ts packs the structures.
 import { closeAllBut } from "./close-all.ts";
 import { confineProcess } from "./confine.ts";
-import { CLOCK_MONOTONIC, CLOCK_REALTIME, EINTR, ENOSYS, O_CLOEXEC, SOCK_CLOEXEC } from "./constants.ts";
+import {
+  CLOCK_MONOTONIC,
+  CLOCK_REALTIME,
+  EINTR,
+  ENOSYS,
+  O_CLOEXEC,
+  SO_RCVTIMEO,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+} from "./constants.ts";
 import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Command, Fd, Grants, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
@@ -10,6 +19,7 @@ import {
   HOW_RESOLVE,
   how,
   howBytes,
+  ioctlNumber,
   NANOSECONDS,
   openFlags,
   pollFds,
@@ -23,6 +33,7 @@ import {
   scratchWords,
   sender,
   senderLength,
+  socketOption,
   statOfScratch,
   timespec,
   view,
@@ -55,8 +66,6 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 const NOTHING = new Uint8Array();
 /** struct sigaction. */
 const DEFAULT_ACTION = new Uint8Array(32);
-const SOL_SOCKET = 1;
-const SO_RCVTIMEO = 20;
 /** Microseconds that leaveAside's process stays, so that it is the last to close: we end earlier. */
 const LEAVE_TIME = 20_000;
 
@@ -79,7 +88,7 @@ export class LinuxHost implements ProgramHost {
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#numbers = numbersOf(kernel.machine);
-    this.#usual = kernel.machine !== "arm64";
+    this.#usual = kernel.machine !== "arm64" && kernel.machine !== "ppc64le";
   }
 
   /** One system call, again when a signal came between. `subject` goes into the error. */
@@ -311,7 +320,7 @@ export class LinuxHost implements ProgramHost {
   }
 
   setsockopt(fd: Fd, level: number, option: number, value: Uint8Array): void {
-    this.call("setsockopt", "", fd, level, option, value, value.length);
+    this.call("setsockopt", "", fd, level, socketOption(level, option, this.#kernel.machine), value, value.length);
   }
 
   getsockopt(fd: Fd, level: number, option: number, size: number): Uint8Array {
@@ -348,7 +357,7 @@ export class LinuxHost implements ProgramHost {
   }
 
   ioctl(fd: Fd, request: number, data: Uint8Array): number {
-    return this.call("ioctl", "", fd, request, data);
+    return this.call("ioctl", "", fd, ioctlNumber(request, this.#kernel.machine), data);
   }
 
   bpf(command: number, attributes: Uint8Array): number {

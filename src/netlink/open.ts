@@ -1,12 +1,10 @@
 // Opens a netlink socket.
-import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../host/constants.ts";
+import { AF_NETLINK, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET } from "../host/constants.ts";
 import { LOW } from "../host/endian.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
 import { Bytes } from "./bytes.ts";
 import * as c from "./constants.ts";
 
-const SO_RCVTIMEO = 20;
-const SOL_SOCKET = 1;
 let portsUsed = 0;
 /** An int. */
 const one = new Bytes(4);

@@ -1,7 +1,7 @@
 // Netlink sockets: requests with one ACK each, several requests in one send, and dumps. They are synchronous. The kernel processes a request
 // inside send(2), so its reply is already in the queue when recv(2) is called. Deadlines are for the case that it is not. RouteSocket is for
 // rtnetlink. The socket for nf_tables is in src/nftables.
-import { POLLIN } from "../host/constants.ts";
+import { POLLIN, SOL_SOCKET } from "../host/constants.ts";
 import { type Fd, host, type Received, SystemError } from "../host/host.ts";
 import { align4, Bytes, Writer } from "./bytes.ts";
 import * as c from "./constants.ts";
@@ -44,7 +44,6 @@ const DEADLINE = 10_000;
 const DATAGRAMS = 20_000;
 /** Messages a send carries at most: ACKs of about 1 KiB each must fit the default receive queue of 208 KiB. */
 const BATCH = 64;
-const SOL_SOCKET = 1;
 const SO_NETNS_COOKIE = 71;
 const EINTR = 4;
 const EAGAIN = 11;

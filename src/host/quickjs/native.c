@@ -478,29 +478,26 @@ struct errand {
   char stack[8192] __attribute__((aligned(16)));
 };
 
-// Without errno, which is ours.
-static long raw_syscall(long nr, long a, long b, long c, long d) {
+// Without errno, which is ours. For each processor: the registers of the number and of the arguments, what has the answer, the instruction,
+// and what else it changes.
 #ifdef __aarch64__
-  register long x8 __asm__("x8") = nr, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-  register long x3 __asm__("x3") = d, x4 __asm__("x4") = 0, x5 __asm__("x5") = 0;
-  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-  return x0;
+#define TRAP(WITH) WITH("x8", "x0", "x1", "x2", "x3", "x4", "x5", r1, "svc 0", "memory")
 #elif defined __s390x__
-  register long r1 __asm__("1") = nr, r2 __asm__("2") = a, r3 __asm__("3") = b, r4 __asm__("4") = c, r5 __asm__("5") = d;
-  register long r6 __asm__("6") = 0, r7 __asm__("7") = 0;
-  __asm__ volatile("svc 0" : "+d"(r2) : "d"(r1), "d"(r3), "d"(r4), "d"(r5), "d"(r6), "d"(r7) : "memory");
-  return r2;
+#define TRAP(WITH) WITH("1", "2", "3", "4", "5", "6", "7", r1, "svc 0", "memory")
 #elif defined __riscv
-  register long a7 __asm__("a7") = nr, a0 __asm__("a0") = a, a1 __asm__("a1") = b, a2 __asm__("a2") = c;
-  register long a3 __asm__("a3") = d, a4 __asm__("a4") = 0, a5 __asm__("a5") = 0;
-  __asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
-  return a0;
+#define TRAP(WITH) WITH("a7", "a0", "a1", "a2", "a3", "a4", "a5", r1, "ecall", "memory")
+#elif defined __powerpc64__ // an error is positive, with a flag beside it
+#define CHANGED "memory", "cr0", "ctr", "xer", "r9", "r10", "r11", "r12"
+#define TRAP(WITH) WITH("r0", "r3", "r4", "r5", "r6", "r7", "r8", r1, "sc; bns+ 1f; neg 3, 3; 1:", CHANGED)
 #else
-  register long r10 __asm__("r10") = d, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
-  __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-  return nr;
+#define TRAP(WITH) WITH("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", r0, "syscall", "memory", "rcx", "r11")
 #endif
-}
+#define REGISTERS(n, one, two, three, four, five, six, answer, instruction, ...)                                                       \
+  register long r0 __asm__(n) = nr, r1 __asm__(one) = a, r2 __asm__(two) = b, r3 __asm__(three) = c, r4 __asm__(four) = d;            \
+  register long r5 __asm__(five) = 0, r6 __asm__(six) = 0;                                                                             \
+  __asm__ volatile(instruction : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6)::__VA_ARGS__);                   \
+  return answer
+static long raw_syscall(long nr, long a, long b, long c, long d) { TRAP(REGISTERS); }
 
 static int run_errand(void *given) {
   struct errand *e = given;
