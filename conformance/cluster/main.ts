@@ -1,7 +1,7 @@
 // A cluster's own path to the plugins: API server, kubelet, CRI, containerd, Multus, podnic. See --help.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { inNamespaces } from "../cri/namespaces.ts";
 import { Containerd } from "../cri/node.ts";
 import { probe } from "../harness/probe.ts";
@@ -49,6 +49,14 @@ const placesOf = ({ bin, image }: Options): Places => ({
   clients: resolve(".cache/go-clients"),
   programs: resolve(".cache/go-cluster"),
 });
+
+/** Of --multus. */
+function flavoursIn(text: string): Flavour[] {
+  return text.split(",").map((one) => {
+    if (one !== "thin" && one !== "thick") throw new InvalidArgumentError("Give thin, thick, or thin,thick.");
+    return one;
+  });
+}
 
 async function judge(test: Case, cluster: Cluster, flavour: Flavour): Promise<Verdict> {
   const start = Date.now();
@@ -173,7 +181,7 @@ async function main(): Promise<void> {
       "what npm run image made; without it podnic is installed by its command",
       "dist/podnic-image.tar",
     )
-    .option("--multus <flavours>", "thin, thick or both; with --real thick", (text) => text.split(",") as Flavour[])
+    .option("--multus <flavours>", "thin, thick, or both as thin,thick; with --real thick", flavoursIn)
     .option("--case <ids>", "only cases whose id begins so", (text: string) => text.split(","))
     .option(
       "--guest",

@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command as Program } from "commander";
+import { numberOption } from "../harness/number-option.ts";
 import { type Command, type Fault, faults, judge, NOT_REACHED, record } from "./judge.ts";
 import { Sandbox, type Settings } from "./sandbox.ts";
 import { IPAMS, type IpamName, PLUGINS, type PluginName, scenario } from "./scenario.ts";
@@ -64,9 +65,14 @@ function parse(): Options {
     .option("--mode <names>", "kill, error", among(["kill", "error"] as const), ["kill", "error"])
     .option("--errors <names>", "errors to inject instead of each syscall's likeliest, for example EIO,EPERM", list)
     .option("--spec <version>", "cniVersion of the configuration", "1.0.0")
-    .option("--jobs <n>", "points at a time", Number, 2)
-    .option("--every <n>", "only each n-th point", Number, 1)
-    .option("--from <n>", "of these, beginning with another one than the first: 1 for the second, and so on", Number, 0)
+    .option("--jobs <n>", "points at a time", numberOption, 2)
+    .option("--every <n>", "only each n-th point", numberOption, 1)
+    .option(
+      "--from <n>",
+      "of these, beginning with another one than the first: 1 for the second, and so on",
+      numberOption,
+      0,
+    )
     .option(
       "--ignore <properties>",
       "do not compare them; the Go plugins lose up and ifalias without any fault",

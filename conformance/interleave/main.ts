@@ -6,6 +6,7 @@ import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { hasCard } from "../harness/card.ts";
+import { numberOption } from "../harness/number-option.ts";
 import type { Pair } from "./calls.ts";
 import { untrue } from "./judge.ts";
 import { pairs, seeded } from "./pairs.ts";
@@ -72,18 +73,18 @@ const program = new Program("interleave")
   .option("--bin <dir>", "directory of the plugins", "dist/cni")
   .option("--pair <text>", "only pairs whose name contains it (repeatable)", several, [])
   .option("--except <text>", "no pairs whose name contains it (repeatable)", several, [])
-  .option("--one <n>", "schedules with one change, drawn (default: all)", Number)
-  .option("--two <n>", "schedules with two changes, drawn", Number, 200)
-  .option("--kill <n>", "schedules with a kill, drawn", Number, 100)
+  .option("--one <n>", "schedules with one change, drawn (default: all)", numberOption)
+  .option("--two <n>", "schedules with two changes, drawn", numberOption, 200)
+  .option("--kill <n>", "schedules with a kill, drawn", numberOption, 100)
   .option("--all", "all schedules with up to two changes and all with a kill, in an order drawn (of two calls)", false)
-  .option("--minutes <n>", "end a pair after so many", Number, Number.POSITIVE_INFINITY)
-  .option("--seed <n>", "draws others", Number, 1)
+  .option("--minutes <n>", "end a pair after so many", numberOption, Number.POSITIVE_INFINITY)
+  .option("--seed <n>", "draws others", numberOption, 1)
   .option("--schedule <text>", "only this one")
   .option("--fault <name>", "one of step.c's, such as flock (locks do not lock): the pairs must find it")
   .option("--seeded", "put each known fault in, and say after how many schedules its pair has found it", false)
   .option("--stop", "end a pair with the first schedule that is wrong", false)
   .option("--peer <dir>", "the Go plugins, for the pairs with one", "/usr/lib/cni")
-  .option("--jobs <n>", "worlds at a time", Number, 2)
+  .option("--jobs <n>", "worlds at a time", numberOption, 2)
   .option("--json <file>", "write the outcome there");
 
 function complain(text: string): never {

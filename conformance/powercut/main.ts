@@ -6,6 +6,7 @@ import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { Shell } from "../faults/shell.ts";
+import { numberOption } from "../harness/number-option.ts";
 import { Disk, lookAt, prepareNode } from "./aftermath.ts";
 import { type Cut, cutPoints, cutsAt } from "./cuts.ts";
 import { drawSteps, record } from "./recording.ts";
@@ -54,12 +55,12 @@ const program = new Program("powercut")
     [],
   )
   .option("--without <fsync>", `only with this taken away: ${FAULTS.join(", ")} (repeatable)`, several, [])
-  .option("--calls <n>", "ADDs and DELs to record", Number, 60)
-  .option("--looks <n>", "cuts to look at, drawn (default: all)", Number)
-  .option("--subsets <n>", "parts of what was not flushed, at each point, besides nothing and all", Number, 3)
+  .option("--calls <n>", "ADDs and DELs to record", numberOption, 60)
+  .option("--looks <n>", "cuts to look at, drawn (default: all)", numberOption)
+  .option("--subsets <n>", "parts of what was not flushed, at each point, besides nothing and all", numberOption, 3)
   .option("--brief", "only mount and read the leases, and call nothing: a look takes a third of the time", false)
-  .option("--seed <n>", "draws others", Number, 1)
-  .option("--timeout <s>", "seconds that the guest may take", Number, 7200)
+  .option("--seed <n>", "draws others", numberOption, 1)
+  .option("--timeout <s>", "seconds that the guest may take", numberOption, 7200)
   .option("--json <file>", "write the outcome there");
 const options = program.parse().opts<Options>();
 const tools = join(cache, "powercut");
