@@ -37,11 +37,13 @@ export function deleteElsewhere(
       lookInto(path, ({ route }) => deleteLink(route, link.index));
     });
   }
-  for (const number of found || pod === undefined ? [] : namespaceNumbers(pod.route)) {
-    for (const link of listQuietly(pod!.route, number)) {
-      if (link.kind !== kind || !isIt(link, pod!)) continue;
-      say(link, "");
-      deleteLinkOf(pod!.route, number, link.index);
+  if (!found && pod !== undefined) {
+    for (const number of namespaceNumbers(pod.route)) {
+      for (const link of listQuietly(pod.route, number)) {
+        if (link.kind !== kind || !isIt(link, pod)) continue;
+        say(link, "");
+        deleteLinkOf(pod.route, number, link.index);
+      }
     }
   }
   // Its address may be in use where nobody can look.
