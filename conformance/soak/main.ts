@@ -8,7 +8,7 @@ import { Random } from "../../src/testing/random.ts";
 import { numberOption } from "../harness/number-option.ts";
 import { differences } from "../harness/state.ts";
 import { type Call, type Cost, type Hand, Node } from "./node.ts";
-import { device, devices, leasesOf, macvlan } from "./pods.ts";
+import { device, devices, leasesOf, macvlan, type Pod } from "./pods.ts";
 import { Runtime } from "./runtime.ts";
 
 interface Options {
@@ -93,7 +93,22 @@ async function compare(node: Node, runtime: Runtime, hand: Hand): Promise<string
     const is = await hand.run(`ip -o link show ${name}`);
     if (!/mtu 1400 .*state UP.*alias rack/.test(is)) wrong.push(`${name} is not as it was: ${is || "not there"}`);
   }
-  return wrong;
+  return [...wrong, ...(await missing(hand, [...runtime.alive.values()]))];
+}
+
+/** Interfaces and addresses that living pods should have and have not. */
+async function missing(hand: Hand, pods: readonly Pod[]): Promise<string[]> {
+  const look = ({ id }: Pod) => `echo "pod ${id}"; ip -n ${id} -o link show; ip -n ${id} -o address show`;
+  const shown = await hand.run(["true", ...pods.map(look)].join("\n"));
+  const inside = new Map(shown.split(/^pod /m).map((text) => [text.slice(0, text.indexOf("\n")), text]));
+  return pods.flatMap(({ id, attachments }) =>
+    attachments.flatMap(({ ifName, result }) => {
+      const text = inside.get(id) ?? "";
+      if (!new RegExp(`^\\d+: ${ifName}(@\\S+)?: `, "m").test(text)) return [`pod ${id} has no ${ifName}`];
+      const lost = (result?.ips ?? []).filter(({ address }) => !text.includes(` ${address} `));
+      return lost.map(({ address }) => `pod ${id} does not have ${address} on ${ifName}`);
+    }),
+  );
 }
 
 function measured(command: string): Call {
