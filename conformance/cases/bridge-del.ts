@@ -253,6 +253,31 @@ export const bridgeDel: CaseTable = {
       },
     ),
     one(
+      "B-91e",
+      "H",
+      "GC of a port that it leaves",
+      "ports without podnic's marks: leases and rules of those that are not valid stay until their pods are gone; GC warns",
+      (t) => {
+        const config = conf({ ...GATEWAY, ...hostLocal() });
+        const all = pods(t, 3);
+        for (const set of all) t.add(config, { set, ns: set.CNI_CONTAINERID });
+        t.sh("ip link add cali1 type veth peer name eth1 netns p2");
+        for (const ns of ["p0", "p1"]) t.sh(`ip link set ${portOf(t, ns).name} alias "" address 02:00:00:00:00:98`);
+        const first = t.call("GC", ...gc(config, [{ containerID: "p1", ifname: "eth0" }]));
+        t.equal(first.status, 0, first.stdout);
+        t.expect(/keeps the lease/.test(first.stderr), "a warning", first.stderr);
+        t.gone("eth0", "p2");
+        for (const ns of ["p0", "p1"]) t.present("eth0", ns);
+        t.leaseCount(2);
+        const ruleset = t.sh("nft list table inet cni_plugins_masquerade");
+        t.equal(ruleset.match(/masquerade comment/g)?.length ?? 0, 2, "rules");
+        t.sh("ip netns del p0; sleep 0.5");
+        t.silent("GC", ...gc(config, [{ containerID: "p1", ifname: "eth0" }]));
+        t.leaseCount(1);
+      },
+      ["program:nft"],
+    ),
+    one(
       "B-85h",
       "H",
       "a port that DEL leaves keeps its spoof check",

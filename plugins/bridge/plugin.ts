@@ -37,6 +37,7 @@ import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, checkMtuAgain, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
+import { lesseesBehindOthers } from "./lessees.ts";
 import { refuseTakenMac } from "./mac.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
 import { deletePort, deletePorts, disappeared, isPortOf, leftPort, makePair, type Pair } from "./port.ts";
@@ -292,14 +293,22 @@ function removeGateway(call: Call<BridgeConfig>): void {
 function gc(call: Call<BridgeConfig>): void {
   const { network } = call.attachment;
   const cleanup = new Cleanup();
-  const kept: Attachment[] = [];
+  const kept: Pick<Attachment, "containerId" | "ifName">[] = [];
   const validAttachments = call.validAttachments.map(({ containerId, ifName }) => ({
     containerId: idInAlias(containerId),
     ifName,
   }));
   const valid = { ...call, validAttachments };
+  // Which lease is to be kept cannot be told: all are.
+  let isBlind = true;
   cleanup.attempt(() => {
-    for (const link of listLinksOfKind(ownNamespace().route, "veth")) {
+    const veths = listLinksOfKind(ownNamespace().route, "veth");
+    cleanup.attempt(() => {
+      // Before any is removed, which takes a moment.
+      kept.push(...lesseesBehindOthers(call, veths));
+      isBlind = false;
+    });
+    for (const link of veths) {
       const owner = ownerOf(link.alias);
       if (owner === undefined || !isNetworkInAlias(owner.network, network) || isValidAttachment(valid, owner)) continue;
       kept.push(owner);
@@ -309,14 +318,18 @@ function gc(call: Call<BridgeConfig>): void {
       });
     }
   });
-  cleanup.attempt(() => collectRules(call));
+  cleanup.attempt(() => collectRules(call, kept));
   cleanup.attempt(() => removeGateway(call));
-  // Which lease is to be kept cannot be told: all are.
-  if (!kept.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, kept));
+  isBlind ||= kept.some(({ containerId }) => isCut(containerId));
+  if (!isBlind) cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 
-function collectRules({ attachment, validAttachments }: Call): void {
+/** An interface that stays keeps its rules: a pod must not become one that can spoof. */
+function collectRules(
+  { attachment, validAttachments }: Call,
+  kept: Pick<Attachment, "containerId" | "ifName">[],
+): void {
   const nft = openIfAny();
-  if (nft !== undefined) removeGarbage(nft, findGarbage(nft, attachment.network, validAttachments));
+  if (nft !== undefined) removeGarbage(nft, findGarbage(nft, attachment.network, [...validAttachments, ...kept]));
 }

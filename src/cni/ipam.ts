@@ -189,8 +189,8 @@ export function gcWithIpam(call: Call, kept: Pick<Attachment, "containerId" | "i
   ipamRun(kept.length === 0 ? call : withValid(call, kept), "GC");
 }
 
-/** As if the runtime had named them. Not yet prepared for IPAM: GC is prepared when it is run. */
-function withValid(call: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): Call {
+/** As if the runtime had named them. Not yet prepared for IPAM with those: GC is prepared when it is run. */
+function withValid({ ipam: _, ...call }: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): Call {
   const validAttachments = [...call.validAttachments, ...kept];
   const raw = withAttachments(call.raw, validAttachments);
   return { ...call, validAttachments, raw, stdin: host.encode(JSON.stringify(raw)) };

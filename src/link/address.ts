@@ -2,7 +2,7 @@
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import { type Address, formatPrefix, type Prefix } from "../ip/address.ts";
 import { equalAddresses, lastAddress } from "../ip/range.ts";
-import { readAddress, writeAddress, writeAddressQuery } from "../netlink/address.ts";
+import { type AddressMessage, readAddress, writeAddress, writeAddressQuery } from "../netlink/address.ts";
 import type { Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -101,23 +101,47 @@ export function listAddresses(
   // The kernel filters by index since 4.20.
   const read = (bytes: Bytes, start: number, end: number): KernelAddress | undefined => {
     const message = readAddress(bytes, start, end, true);
-    const { address, local, flags, broadcast, label, unknown } = message.attributes;
-    // IFA_LOCAL is missing for IPv6, and IFA_ADDRESS is the peer's for point-to-point ones.
-    const own = local ?? address;
-    if ((index !== 0 && message.index !== index) || own === undefined) return undefined;
-    const family = message.family === AF_INET ? 4 : 6;
-    const peer = local === undefined || address === undefined ? undefined : ({ family, bytes: address } as const);
-    return {
-      index: message.index,
-      address: { family, bytes: own },
-      length: message.prefixLength,
-      flags: flags ?? message.flags,
-      scope: message.scope,
-      broadcast: broadcast && { family: 4, bytes: broadcast },
-      peer: peer !== undefined && equalAddresses(peer, { family, bytes: own }) ? undefined : peer,
-      label: label ?? "",
-      unknown: unknown ?? [],
-    };
+    return index !== 0 && message.index !== index ? undefined : toAddress(message);
   };
   return route.dump(`ip addr show dev ${name}`, c.RTM_GETADDR, write, read).items;
+}
+
+/**
+ * All addresses in the namespace that this one has the number for. undefined: the kernel does not tell (before Linux 4.20, it tells of our own
+ * namespace instead). Throws NetlinkError with code "EINVAL" when it is about to end.
+ */
+export function listAddressesOf(route: RouteSocket, number: number): KernelAddress[] | undefined {
+  const write = (writer: Writer) =>
+    writeAddress(writer, {
+      ...{ family: 0, prefixLength: 0, flags: 0, scope: 0, index: 0 },
+      attributes: { targetNetnsid: number },
+    });
+  let isThere = true;
+  const read = (bytes: Bytes, start: number, end: number): KernelAddress | undefined => {
+    const message = readAddress(bytes, start, end, true);
+    isThere &&= message.attributes.targetNetnsid === number;
+    return toAddress(message);
+  };
+  const { items } = route.dump(`ip addr show (namespace ${number})`, c.RTM_GETADDR, write, read);
+  return isThere ? items : undefined;
+}
+
+function toAddress(message: AddressMessage): KernelAddress | undefined {
+  const { address, local, flags, broadcast, label, unknown } = message.attributes;
+  // IFA_LOCAL is missing for IPv6, and IFA_ADDRESS is the peer's for point-to-point ones.
+  const own = local ?? address;
+  if (own === undefined) return undefined;
+  const family = message.family === AF_INET ? 4 : 6;
+  const peer = local === undefined || address === undefined ? undefined : ({ family, bytes: address } as const);
+  return {
+    index: message.index,
+    address: { family, bytes: own },
+    length: message.prefixLength,
+    flags: flags ?? message.flags,
+    scope: message.scope,
+    broadcast: broadcast && { family: 4, bytes: broadcast },
+    peer: peer !== undefined && equalAddresses(peer, { family, bytes: own }) ? undefined : peer,
+    label: label ?? "",
+    unknown: unknown ?? [],
+  };
 }

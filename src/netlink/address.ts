@@ -1,7 +1,7 @@
 // RTM_*ADDR messages: struct ifaddrmsg and its attributes.
 import { Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
-import { bytes, text, u32 } from "./codecs.ts";
+import { bytes, s32, text, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
 import { ProtocolError } from "./errors.ts";
 
@@ -12,6 +12,8 @@ export const addressAttributes = new Table("address", {
   broadcast: [c.IFA_BROADCAST, bytes],
   // All 32 bits; the header has room for eight.
   flags: [c.IFA_FLAGS, u32],
+  /** Of a query and its answers: the namespace, by the number that ours has for it. */
+  targetNetnsid: [c.IFA_TARGET_NETNSID, s32],
 });
 
 export type AddressAttributes = Values<typeof addressAttributes.rows>;

@@ -143,6 +143,7 @@ export const addressTable = table("IFA", {
   LABEL: [c.IFA_LABEL, text],
   BROADCAST: [c.IFA_BROADCAST, address],
   FLAGS: [c.IFA_FLAGS, u32],
+  TARGET_NETNSID: [c.IFA_TARGET_NETNSID, u32],
 });
 
 export const routeTable = table("RTA", {

@@ -49,4 +49,18 @@ describe("address messages, byte for byte those of ip", () => {
       writeAddress,
     );
   });
+
+  it("asks for the addresses of another namespace, as rtnetlink.h and if_addr.h have it (ip has no word for it)", () => {
+    expectGolden(
+      ` | 00000  20 00 00 00 16 00 01 03  2c 44 00 6b 00 00 00 00   .......,D.k.... |
+        | 00010  00 00 00 00 00 00 00 00  08 00 0a 00 05 00 00 00  ................ |`,
+      {
+        type: 22,
+        flags: 0x301,
+        message: { family: 0, prefixLength: 0, flags: 0, scope: 0, index: 0, attributes: { targetNetnsid: 5 } },
+      },
+      readAddress,
+      writeAddress,
+    );
+  });
 });
