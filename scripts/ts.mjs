@@ -1,6 +1,6 @@
 // Runs a TypeScript file on Node: `node scripts/ts.mjs FILE [ARG …]`.
 // Node 20 cannot strip types, so esbuild bundles the file (npm packages stay outside) into .cache/ts and we import that.
-import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
@@ -14,7 +14,13 @@ if (file === undefined) {
 const entry = resolve(file);
 // One output per process, so that runs side by side do not read each other's half-written file.
 const outfile = join(root, ".cache", "ts", `${entry.replaceAll("/", "_")}.${process.pid}.mjs`);
-mkdirSync(dirname(outfile), { recursive: true });
+try {
+  mkdirSync(dirname(outfile), { recursive: true });
+  accessSync(dirname(outfile), constants.W_OK);
+} catch (error) {
+  console.error(`${file}: cannot write to .cache/ts (${error.code}); run it as the owner of this checkout, or as root`);
+  process.exit(2);
+}
 // What processes that were killed left behind. A day: the process may be in another pid namespace, where we cannot see it.
 for (const name of readdirSync(dirname(outfile))) {
   const old = join(dirname(outfile), name);

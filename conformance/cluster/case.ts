@@ -1,6 +1,6 @@
 // What a case of the cluster is, and what several of them use.
 import { existsSync } from "node:fs";
-import { type Cluster, equal, expect, type Flavour, type NetworkStatus, type Places } from "./cluster.ts";
+import { type Cluster, equal, expect, type Flavour, type NetworkStatus } from "./cluster.ts";
 import { inGuest, ping } from "./node.ts";
 
 export interface Case {
@@ -12,6 +12,8 @@ export interface Case {
   flavours?: Flavour[];
   /** For stand-ins only, or for a real API server and kubelet only; both unless it says so. */
   only?: "stand-in" | "real";
+  /** About podnic's own commands, or it installs podnic: nothing to compare other plugins by. */
+  own?: true;
   /** Each push runs it, with Multus thin. */
   push?: boolean;
   /** A case of two starts of the node: the kernel's boot ID is another one after a reboot, the same one when a container was started again. */
@@ -69,8 +71,9 @@ export async function leavesNothing(cluster: Cluster, body: () => Promise<void>)
 export function unmet(
   test: Case,
   offer: { kinds: string[]; programs: string[] },
-  { podnic }: Places,
+  { plugins }: { plugins?: string },
 ): string | undefined {
+  if (test.own && plugins !== undefined) return "it tests podnic's own commands, and --plugins replaces podnic";
   for (const need of test.needs ?? []) {
     const [, kind, what] = /^(kernel|program|file):(.*)$/.exec(need) ?? [];
     if (need === "guest" && !inGuest())
@@ -79,5 +82,5 @@ export function unmet(
     if (kind === "program" && !offer.programs.includes(what!)) return `there is no ${what}`;
     if (kind === "file" && !existsSync(what!)) return `there is no ${what}`;
   }
-  return podnic === "" ? "no podnic" : undefined;
+  return undefined;
 }

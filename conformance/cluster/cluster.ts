@@ -14,7 +14,7 @@ import { RealApi } from "./real/api.ts";
 import { RealKubelet } from "./real/kubelet.ts";
 import { startKubernetes } from "./real/programs.ts";
 import { startRegistry } from "./real/registry.ts";
-import { DAEMONSETS, EVENTS, NODES, PODS } from "./store.ts";
+import { DAEMONSETS, EVENTS, NETWORKS, NODES, PODS } from "./store.ts";
 import { logOf } from "./translate.ts";
 
 export type Flavour = "thin" | "thick";
@@ -77,6 +77,8 @@ interface Parts {
 
 /** Seconds for a pod to run or go, on a busy machine. */
 const PATIENCE = 240;
+/** For the pods of a failed case to go. */
+const PATIENCE_WITH_FAILED = 60;
 
 export class Cluster {
   readonly places: Places;
@@ -299,6 +301,18 @@ export class Cluster {
       throw new Wrong(
         `pods are still there: ${left().map(({ metadata: { name } }) => `${name} ${this.events(name).at(-1)}`)}`,
       );
+  }
+
+  /** After a case that failed: its pods and networks go. Returns what is on the node that was not there before. */
+  async clear(before: string[]): Promise<string[]> {
+    const { store } = this.api;
+    const pods = store.list(PODS, "default");
+    for (const pod of pods) this.api.delete(pod);
+    const left = () => store.list(PODS, "default");
+    await until(PATIENCE_WITH_FAILED, () => (left().length === 0 ? true : undefined));
+    for (const pod of left()) store.remove(pod);
+    for (const network of store.list(NETWORKS)) this.api.delete(network);
+    return this.remains().filter((line) => !before.includes(line));
   }
 
   multusLog(): string {

@@ -130,11 +130,31 @@ export function remains(): string[] {
   return [...kept, ...held, ...files.map((file) => `file ${file}`)].sort();
 }
 
-/** Seconds for which containers of this node had to wait because of their CPU limit (cgroups of the first version). */
-export function throttledSeconds(): number {
-  const files = sh(`find /sys/fs/cgroup/cpu/${CGROUP} -name cpu.stat 2>/dev/null || true`).trim().split("\n");
-  const times = files
-    .filter(Boolean)
-    .map((file) => /throttled_time (\d+)/.exec(readFileSync(file, "utf8"))?.[1] ?? "0");
-  return times.reduce((sum, time) => sum + Number(time), 0) / 1e9;
+/** By container of this node: seconds for which its CPU limit made it wait (cgroups of the first version). */
+function throttled(): Map<string, number> {
+  const top = `/sys/fs/cgroup/cpu/${CGROUP}`;
+  const directories = existsSync(top) ? readdirSync(top, { recursive: true, withFileTypes: true }) : [];
+  const times = new Map<string, number>();
+  for (const { name, parentPath } of directories.filter(({ name }) => name === "cpu.stat")) {
+    try {
+      const text = readFileSync(`${parentPath}/${name}`, "utf8");
+      times.set(parentPath, Number(/throttled_time (\d+)/.exec(text)?.[1] ?? "0") / 1e9);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return times;
+}
+
+/** Until it is asked: how long containers had to wait, those too that end before it is asked. */
+export function watchThrottling(): () => number {
+  const before = throttled();
+  const last = new Map<string, number>();
+  const look = () => throttled().forEach((seconds, container) => void last.set(container, seconds));
+  const timer = setInterval(look, 200);
+  return () => {
+    clearInterval(timer);
+    look();
+    return [...last].reduce((sum, [container, seconds]) => sum + seconds - (before.get(container) ?? 0), 0);
+  };
 }

@@ -86,7 +86,7 @@ const isPortOf = (name: string, bridge: string) => sh(`ip -j link show ${name}`)
 const CARD = "/sys/class/net/eth0/device";
 
 /** Three virtual functions of the card, which the device plugin's stand-in gives away under this name. */
-async function functions(cluster: Cluster, resource: string): Promise<string[]> {
+export async function functions(cluster: Cluster, resource: string): Promise<string[]> {
   if (readFileSync(`${CARD}/sriov_numvfs`, "utf8").trim() === "0") writeFileSync(`${CARD}/sriov_numvfs`, "3");
   const addresses = [0, 1, 2].map((i) => basename(readlinkSync(`${CARD}/virtfn${i}`)));
   await until(60, () => (addresses.every((one) => existsSync(`/sys/bus/pci/devices/${one}/net`)) ? true : undefined));

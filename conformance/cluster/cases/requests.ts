@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { attached, attachments, type Case, lan, leavesNothing } from "../case.ts";
 import { type Cluster, equal, expect } from "../cluster.ts";
-import { leases, link, sh, throttledSeconds } from "../node.ts";
+import { leases, link, sh, watchThrottling } from "../node.ts";
 
 async function asked(cluster: Cluster): Promise<void> {
   const capabilities = { ips: true, mac: true };
@@ -75,6 +75,19 @@ function alike(failures: string[]): Map<string, number> {
   return counts;
 }
 
+/** How long the sandboxes of these pods took, those that there are, and what got in their way. */
+function figures(cluster: Cluster, names: string[], throttled: number, failedBefore: number): string {
+  const { failures, restarts, sandboxSeconds } = cluster.kubelet;
+  const known = names.map((name) => sandboxSeconds.get(`default/${name}`)).filter((one) => one !== undefined);
+  const seconds = known.sort((a, b) => a - b);
+  const [median, longest] = [seconds[seconds.length >> 1], seconds.at(-1)].map((one) => one?.toFixed(2) ?? "-");
+  let line = `sandboxes: ${seconds.length} of ${names.length}, median ${median} s, longest ${longest} s; throttled ${throttled.toFixed(1)} s`;
+  if (restarts.length > 0) line += `; restarted: ${restarts.join(", ")}`;
+  line += `; ${failures.length - failedBefore} attempts failed`;
+  for (const [failure, times] of alike(failures.slice(failedBefore))) line += `\n    ${times} times: ${failure}`;
+  return line;
+}
+
 /** `count` pods with two networks each. */
 export async function many(cluster: Cluster, count: number): Promise<void> {
   const failedBefore = cluster.kubelet.failures.length;
@@ -82,21 +95,17 @@ export async function many(cluster: Cluster, count: number): Promise<void> {
   cluster.network(`right-${count}`, lan());
   const names = Array.from({ length: count }, (_, i) => `many-${i}`);
   await leavesNothing(cluster, async () => {
-    const throttled = throttledSeconds();
+    const throttled = watchThrottling();
     for (const name of names) cluster.pod(name, `left-${count}, right-${count}`);
-    await Promise.all(names.map((name) => cluster.running(name)));
+    try {
+      await Promise.all(names.map((name) => cluster.running(name)));
+    } finally {
+      console.log(`  ${figures(cluster, names, throttled(), failedBefore)}`);
+    }
     const held = names.flatMap((name) => attachments(cluster, name));
     const distinct = new Set(held.map((status) => `${status.name} ${status.ips}`));
     equal([held.length, distinct.size], [2 * count, 2 * count], "attachments, and different addresses in each network");
     equal(new Set(held.map(({ mac }) => mac)).size, 2 * count, "different MAC addresses");
-    const seconds = names.map((name) => cluster.kubelet.sandboxSeconds.get(`default/${name}`)!).sort((a, b) => a - b);
-    let line = `sandboxes: median ${seconds[seconds.length >> 1]!.toFixed(2)} s, longest ${seconds.at(-1)!.toFixed(2)} s`;
-    line += `; throttled ${(throttledSeconds() - throttled).toFixed(1)} s`;
-    if (cluster.kubelet.restarts.length > 0) line += `; restarted: ${cluster.kubelet.restarts.join(", ")}`;
-    line += `; ${cluster.kubelet.failures.length - failedBefore} attempts failed`;
-    for (const [failure, times] of alike(cluster.kubelet.failures.slice(failedBefore)))
-      line += `\n    ${times} times: ${failure}`;
-    console.log(`  ${line}`);
     await cluster.delete(...names);
   });
 }
@@ -179,6 +188,7 @@ export const requestCases: Case[] = [
     only: "stand-in",
     expected: "podnic gc, which the timer calls: the lease of a pod whose namespace is gone goes, those of pods stay",
     needs: ["kernel:macvlan"],
+    own: true,
     push: true,
     run: garbage,
   },

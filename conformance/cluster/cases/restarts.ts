@@ -105,12 +105,14 @@ export const restartCases: Case[] = [
     id: "upgrade",
     expected: "pods that the Go plugins of Debian made go on and are deleted by podnic; the card comes back",
     needs: ["kernel:macvlan"],
+    own: true,
     run: upgrade,
   },
   {
     id: "upgrade-busy",
     expected: "podnic is installed twenty times while pods come and go: no pod fails, nothing is left",
     needs: ["kernel:macvlan"],
+    own: true,
     run: busyUpgrade,
   },
 ];

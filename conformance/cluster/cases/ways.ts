@@ -1,13 +1,14 @@
 // Ways to podnic that are not a pod's sandbox: the quick start as a person types it, a driver that calls plugins from its own container,
 // a runtime that asks for STATUS.
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { BIN, Containerd } from "../../cri/node.ts";
 import { attached, type Case, lan, leavesNothing } from "../case.ts";
-import { type Cluster, equal, expect } from "../cluster.ts";
+import { type Cluster, equal, expect, until } from "../cluster.ts";
 import { image } from "../images.ts";
 import { leases, link, NET_D, sh } from "../node.ts";
 import { IP_POOLS, RESERVATIONS } from "../store.ts";
+import { functions } from "./guides.ts";
 
 const PAGE = "docs/quick-start.md";
 
@@ -20,10 +21,8 @@ export function quickStart(page: string): { files: Map<string, string>; commands
   return { files, commands };
 }
 
-/** Not typed here: what the command before the case did. */
+/** Not typed on the node: the run does it before. */
 const BEFORE = /^npm run image /;
-/** What the page leaves to the reader. */
-const filledIn = (command: string) => command.replace("podnic explain NETWORK", "podnic explain lan.yaml");
 
 async function typed(cluster: Cluster): Promise<void> {
   const { files, commands } = quickStart(readFileSync(PAGE, "utf8"));
@@ -31,13 +30,14 @@ async function typed(cluster: Cluster): Promise<void> {
   const directory = "/run/quick";
   mkdirSync(directory);
   for (const [name, text] of files) writeFileSync(join(directory, name), text);
-  symlinkSync(dirname(cluster.places.image), join(directory, "dist"));
+  mkdirSync(join(directory, "dist"));
+  symlinkSync(cluster.places.image, join(directory, "dist/podnic-image.tar"));
   symlinkSync(join(process.cwd(), "deploy"), join(directory, "deploy"));
   await cluster.uninstallPodnic();
   const outputs = new Map<string, string>();
   const exports = commands.filter((line) => line.startsWith("export "));
   for (const command of commands.filter((line) => !BEFORE.test(line))) {
-    const { status, output } = await cluster.command([...exports, filledIn(command)].join("\n"), directory);
+    const { status, output } = await cluster.command([...exports, command].join("\n"), directory);
     console.log(`  $ ${command}\n${output.trim().replaceAll(/^/gm, "    ")}`);
     equal(status, 0, `exit status of: ${command}\n${output}`);
     outputs.set(command, output);
@@ -94,9 +94,9 @@ const lists = {
 };
 
 /** libcni (cnitool) in a container that has the plugins' directory, the namespaces and /var/lib/cni, and nothing else of the node. */
-async function fromContainer(cluster: Cluster): Promise<void> {
+async function driver(cluster: Cluster, plugins: Record<string, object>): Promise<Driver> {
   const busybox = sh("command -v busybox").trim();
-  const texts = Object.entries(lists).map(([name, plugin]) => [
+  const texts = Object.entries(plugins).map(([name, plugin]) => [
     `conf/${name}.conflist`,
     JSON.stringify({ cniVersion: "1.0.0", name: `dra-${name}`, plugins: [plugin] }),
   ]);
@@ -111,22 +111,27 @@ async function fromContainer(cluster: Cluster): Promise<void> {
   cluster.runtime.import("/run/driver.tar");
   cluster.apply(DRIVER);
   await cluster.running("driver");
+  return (verb, name) => cluster.exec("driver", `cnitool ${verb} dra-${name} /var/run/netns/claim`);
+}
+
+type Driver = (verb: "add" | "check" | "del", name: string) => Promise<string>;
+
+async function fromContainer(cluster: Cluster): Promise<void> {
+  const tool = await driver(cluster, lists);
   sh("ip link add vf0 address 02:00:00:00:0a:01 type veth peer name vf1 address 02:00:00:00:0a:02; ip link set vf1 up");
-  const tool = (verb: string, name: string, netns: string) =>
-    cluster.exec("driver", `cnitool ${verb} dra-${name} /var/run/netns/${netns}`);
   await leavesNothing(cluster, async () => {
     sh("ip netns add claim");
     for (const name of Object.keys(lists)) {
-      await tool("add", name, "claim");
+      await tool("add", name);
       expect(sh("ip -n claim address show eth0").includes("203.0.113."), `${name}: an address in the pod`);
-      await tool("check", name, "claim");
-      await tool("del", name, "claim");
-      await tool("del", name, "claim");
+      await tool("check", name);
+      await tool("del", name);
+      await tool("del", name);
     }
     // The pod ends without a DEL, and its namespace with it. The driver's DEL comes late, with a path that leads nowhere.
-    await tool("add", "host-device", "claim");
+    await tool("add", "host-device");
     sh("ip netns del claim");
-    await tool("del", "host-device", "claim");
+    await tool("del", "host-device");
     // A virtual function would be back on the node; a veth goes with its namespace.
     expect(
       link("vf0") === undefined || link("vf0")!.address === "02:00:00:00:0a:01",
@@ -139,6 +144,42 @@ async function fromContainer(cluster: Cluster): Promise<void> {
   });
   await cluster.delete("driver");
   sh("ip link del vf0");
+}
+
+/** The driver's own plugin, on a function of the guest's card: the container sees the card because it is privileged and on the host's network. */
+async function sriovFromContainer(cluster: Cluster): Promise<void> {
+  const [address] = await functions(cluster, "dra/sriov");
+  const ipam = { type: "static", addresses: [{ address: "203.0.113.201/24" }] };
+  const settings = { vlan: 100, spoofchk: "off", mac: "02:00:00:00:0b:01" };
+  const tool = await driver(cluster, { sriov: { type: "sriov", deviceID: address, ...settings, ipam } });
+  const names = () => readdirSync(`/sys/bus/pci/devices/${address}/net`);
+  const [before, card] = [names(), sh("ip -d link show eth0")];
+  const returned = (after: string) => {
+    equal(names(), before, `the function after ${after}: its name, on the node`);
+    equal(sh("ip -d link show eth0"), card, `the card after ${after}`);
+  };
+  await leavesNothing(cluster, async () => {
+    sh("ip netns add claim");
+    await tool("add", "sriov");
+    equal(names(), [], "names of the function on the node while the pod has it");
+    const inside = sh("ip -n claim address show eth0");
+    expect(inside.includes("203.0.113.201/24") && inside.includes(settings.mac), "addresses in the pod", inside);
+    const set = sh("ip -d link show eth0");
+    expect(/vf 0 .*02:00:00:00:0b:01.*vlan 100.*spoof checking off/.test(set), "the function on its card", set);
+    await tool("check", "sriov");
+    await tool("del", "sriov");
+    returned("DEL");
+    await tool("del", "sriov");
+    returned("a second DEL");
+    // The pod ends without a DEL: the kernel brings the function back, with what the pod had set, and the driver's DEL comes late.
+    await tool("add", "sriov");
+    sh("ip netns del claim");
+    expect((await until(60, () => names()[0])) !== undefined, "the function is back on the node");
+    await tool("del", "sriov");
+    returned("a late DEL, without the namespace");
+    sh("rm -rf /run/netns/claim");
+  });
+  await cluster.delete("driver");
 }
 
 /** podnic's macvlan as the default network, at 1.1.0, under a runtime that calls STATUS. (Debian's crun is too old to run its pods.) */
@@ -207,8 +248,9 @@ async function whereabouts(cluster: Cluster): Promise<void> {
 export const wayCases: Case[] = [
   {
     id: "quick-start",
-    expected: `each command of ${PAGE}, in its order, as it is written there: ends with 0, and shows what the page says`,
-    needs: ["kernel:macvlan", "program:kubectl", "file:dist/podnic-image.tar"],
+    expected: `each command of ${PAGE}, in its order, as it is written there (npm run image before the node starts): ends with 0, and shows what the page says`,
+    needs: ["kernel:macvlan", "program:kubectl"],
+    own: true,
     push: true,
     run: typed,
   },
@@ -231,9 +273,17 @@ export const wayCases: Case[] = [
   {
     id: "dra",
     expected:
-      "as dra-driver-sriov calls plugins: libcni in a container with /var/lib/cni, namespaces and plugins only: add, check, del",
+      "macvlan and host-device, called by libcni in a container with /var/lib/cni, namespaces and plugins only: add, check, del",
     needs: ["kernel:macvlan", "file:.cache/go-clients/cnitool"],
     push: true,
     run: fromContainer,
+  },
+  {
+    id: "dra-sriov",
+    only: "stand-in",
+    expected:
+      "sriov on a virtual function, called in the same way, as dra-driver-sriov calls it: add, check, del, a late del; function and card as before",
+    needs: ["guest", "file:.cache/go-clients/cnitool"],
+    run: sriovFromContainer,
   },
 ];
