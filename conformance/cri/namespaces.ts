@@ -11,7 +11,9 @@ export function inNamespaces(script: string, more: Record<string, string> = {}):
   const flags = [...namespaces, "--fork", "--kill-child", "--mount-proc"];
   const command = [process.execPath, "scripts/ts.mjs", script, ...process.argv.slice(2)];
   const env = { ...process.env, ...more, PODNIC_CRI_OUTSIDE: String(process.pid) };
-  const { status } = spawnSync("unshare", [...flags, ...command], { stdio: "inherit", env });
+  // unshare itself ignores SIGTERM, and would go on without this process.
+  const unshare = ["--pdeathsig", "KILL", "unshare", ...flags];
+  const { status } = spawnSync("setpriv", [...unshare, ...command], { stdio: "inherit", env });
   removeCgroups("/sys/fs/cgroup", process.pid);
   return status ?? 1;
 }
