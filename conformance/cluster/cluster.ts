@@ -83,6 +83,8 @@ const PATIENCE_WITH_FAILED = 60;
 export class Cluster {
   readonly places: Places;
   readonly flavour: Flavour;
+  /** A directory of the machine for what outlives a start of the node. */
+  readonly kept: string;
   readonly api: Api | RealApi;
   readonly runtime: Containerd;
   readonly kubelet: Kubelet | RealKubelet;
@@ -91,6 +93,7 @@ export class Cluster {
   private constructor(start: Start, places: Places, runtime: Containerd, parts: Parts) {
     this.places = places;
     this.flavour = start.flavour;
+    this.kept = start.kept;
     this.runtime = runtime;
     this.api = parts.api;
     this.kubelet = parts.kubelet;
@@ -136,14 +139,15 @@ export class Cluster {
   }
 
   /** What the kubelet says of the node. */
-  async nodeReady(): Promise<void> {
+  async nodeReady(name = NODE): Promise<void> {
+    const found = () => this.api.store.list(NODES).find(({ metadata }) => metadata.name === name);
     const ready = () => {
-      const [node] = this.api.store.list(NODES);
+      const node = found();
       const { conditions = [] } = (node?.status ?? {}) as { conditions?: { type: string; status: string }[] };
       return conditions.some(({ type, status }) => type === "Ready" && status === "True") ? true : undefined;
     };
     if ((await until(PATIENCE, ready)) === undefined)
-      throw new Error(`the node is not ready: ${JSON.stringify(this.api.store.list(NODES)[0]?.status)}`);
+      throw new Error(`${name} is not ready: ${JSON.stringify(found()?.status)}`);
   }
 
   /** After another start of the node: what is installed is there, the API's certificate is a new one. */
@@ -212,11 +216,11 @@ export class Cluster {
     if (status !== 0) throw new Error(`podnic install: ${output}`);
   }
 
-  async daemonSet(name: string): Promise<void> {
+  /** Until its pods are ready, on so many nodes. */
+  async daemonSet(name: string, nodes = 1): Promise<void> {
+    const count = (status: unknown) => (status as { numberReady?: number } | undefined)?.numberReady ?? 0;
     const ready = () =>
-      this.api.store
-        .list(DAEMONSETS)
-        .find(({ metadata, status }) => metadata.name === name && (status as { numberReady?: number })?.numberReady);
+      this.api.store.list(DAEMONSETS).find(({ metadata, status }) => metadata.name === name && count(status) >= nodes);
     if ((await until(PATIENCE, ready)) === undefined) {
       const pod = this.api.store.list(PODS).find(({ metadata }) => metadata.name.startsWith(name));
       throw new Error(
@@ -237,10 +241,13 @@ export class Cluster {
     });
   }
 
-  /** `networks`: the annotation, as a name or a list of requests. */
-  pod(name: string, networks: string | object[]): void {
+  /** `networks`: the annotation, as a name or a list of requests. `node`: where it must run. */
+  pod(name: string, networks: string | object[], node?: string): void {
     const wanted = typeof networks === "string" ? networks : JSON.stringify(networks);
-    const spec = { containers: [{ name: "shell", image: "busybox:1.36", command: ["sleep", "infinity"] }] };
+    const spec = {
+      containers: [{ name: "shell", image: "busybox:1.36", command: ["sleep", "infinity"] }],
+      ...(node !== undefined && { nodeSelector: { "kubernetes.io/hostname": node } }),
+    };
     const metadata = { name, annotations: { "k8s.v1.cni.cncf.io/networks": wanted } };
     this.api.store.create({ apiVersion: "v1", kind: "Pod", metadata, spec });
   }

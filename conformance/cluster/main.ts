@@ -15,6 +15,7 @@ import { Cluster, type Flavour, type Places, Wrong } from "./cluster.ts";
 import { inGuest, sh } from "./node.ts";
 import { BIN, commandLine, flavoursOf, IMAGE, listed, type Options, refusal, selectedOf } from "./options.ts";
 import { logsOf } from "./real/programs.ts";
+import { type Second, secondNode } from "./real/second.ts";
 
 /** What the process in the namespaces gets from the one outside. */
 interface Inside {
@@ -172,7 +173,10 @@ async function main(): Promise<void> {
   const options = commandLine();
   const told = process.env.PODNIC_CLUSTER;
   const early = told === "check";
-  if (told !== undefined && !early) return inside(JSON.parse(told), options);
+  if (told !== undefined && !early) {
+    const { second, ...first } = JSON.parse(told) as Inside & { second?: Second };
+    return second === undefined ? inside(first, options) : secondNode(second);
+  }
   if (options.list) {
     console.log(listed(cases));
     return;

@@ -3,7 +3,15 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { BIN, CGROUP } from "../cri/node.ts";
 
+/** A name, and its address on the uplink. */
+export interface NodeName {
+  name: string;
+  address: string;
+}
+
 export const NODE = "node1";
+export const FIRST: NodeName = { name: NODE, address: "192.0.2.10" };
+export const SECOND: NodeName = { name: "node2", address: "192.0.2.11" };
 export const NET_D = "/etc/cni/net.d";
 const LAN = "lan";
 
@@ -37,6 +45,16 @@ export function makeNode({ kept, bootId, cards = 1, real = false }: Boot): void 
   if (real)
     sh(`mkdir -p ${kept}/lib ${kept}/lib.work
       mount -t overlay -o ${layers} overlay /var/lib; mount -t tmpfs tmpfs /var/log; mkdir -p /var/lib/kubelet`);
+  makeDirectories(kept);
+  if (bootId !== undefined) {
+    writeFileSync("/run/boot_id", `${bootId}\n`);
+    sh("mount --bind /run/boot_id /proc/sys/kernel/random/boot_id");
+  }
+  makeLan(cards);
+  makePlugins("10.244.0.0/24");
+}
+
+function makeDirectories(kept: string): void {
   for (const place of KEPT) {
     const from = `${kept}${place}`;
     mkdirSync(from, { recursive: true });
@@ -46,14 +64,24 @@ export function makeNode({ kept, bootId, cards = 1, real = false }: Boot): void 
   for (const place of ["/run", "/tmp"])
     if (!`${process.cwd()}/`.startsWith(`${place}/`)) sh(`mount -t tmpfs -o mode=755 tmpfs ${place}`);
   sh("mkdir -p /run/netns /run/pods /run/cluster; mount --bind /run/netns /run/netns; mount --make-shared /run/netns");
-  if (bootId !== undefined) {
-    writeFileSync("/run/boot_id", `${bootId}\n`);
-    sh("mount --bind /run/boot_id /proc/sys/kernel/random/boot_id");
-  }
-  makeLan(cards);
-  makePlugins();
-  // What stands for cards are veths, which podnic lends, or connects pods to, only when the node's policy says so.
-  writeFileSync("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: ["ens5", "ens6", "dev1", "dev2"] } }));
+}
+
+/** Beside the first one, in namespaces that were copied from it: nothing of its file systems stays. Its cards are on the first one's LAN. */
+export function makeSecondNode(kept: string): void {
+  const { name, address } = SECOND;
+  const cards = CARDS.map(
+    (card, i) => `ip link add ${card} address 02:00:00:00:0a:0${i} up type veth peer name q-${card} netns ${LAN}
+      ip -n ${LAN} link set q-${card} up master lan0`,
+  );
+  sh(`mount --make-rshared /
+    hostname ${name}
+    ip link set lo up
+    ${cards.join("\n")}
+    ip address add ${address}/24 dev ens3; ip route add default via ${FIRST.address} dev ens3
+    umount -R -l /run
+    for place in /var/lib/kubelet /var/log; do mkdir -p $place; mount -t tmpfs tmpfs $place; done`);
+  makeDirectories(kept);
+  makePlugins("10.244.1.0/24");
 }
 
 function makeLan(generation: number): void {
@@ -81,12 +109,14 @@ function makeLan(generation: number): void {
 export const inGuest = () => process.env.PODNIC_VM !== undefined;
 
 /** As a distribution has them, the first time; and the cluster's own network. */
-function makePlugins(): void {
+function makePlugins(pods: string): void {
   mkdirSync(BIN, { recursive: true });
   mkdirSync(NET_D, { recursive: true });
+  // What stands for cards are veths, which podnic lends, or connects pods to, only when the node's policy says so.
+  writeFileSync("/etc/cni/podnic.json", JSON.stringify({ devices: { allow: ["ens5", "ens6", "dev1", "dev2"] } }));
   if (existsSync(`${BIN}/bridge`)) return;
   sh(`cp /usr/lib/cni/* ${BIN}/`);
-  const ipam = { type: "host-local", ranges: [[{ subnet: "10.244.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] };
+  const ipam = { type: "host-local", ranges: [[{ subnet: pods }]], routes: [{ dst: "0.0.0.0/0" }] };
   const bridge = { type: "bridge", bridge: "cni0", isGateway: true, ipMasq: false, ipam };
   writeFileSync(
     `${NET_D}/10-bridge.conflist`,

@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from "node
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CGROUP, SOCKET } from "../../cri/node.ts";
-import { NODE, sh } from "../node.ts";
+import { FIRST, NODE, type NodeName, sh } from "../node.ts";
 import { Authority } from "./certificates.ts";
 
 const DIRECTORY = "/run/kube";
@@ -12,7 +12,7 @@ const DIRECTORY = "/run/kube";
 const SERVICE = "10.96.0.1";
 const ETCD = "http://127.0.0.1:2379";
 const URL_OF_SERVER = `https://${SERVICE}:443`;
-const NODE_ADDRESS = "192.0.2.10";
+const NODE_ADDRESS = FIRST.address;
 /** Seconds that one of them may take to start, on a busy machine. */
 const START = 300;
 
@@ -77,7 +77,6 @@ export async function startKubernetes(programs: string, kept: string): Promise<S
   ];
   const server = authority.issue("apiserver", "/CN=kube-apiserver", names);
   const admin = authority.issue("admin", "/O=system:masters/CN=admin");
-  const node = authority.issue("node", `/O=system:nodes/CN=system:node:${NODE}`, [NODE, NODE_ADDRESS]);
   const kubeconfig = authority.kubeconfig("admin", URL_OF_SERVER, admin);
 
   const none = [
@@ -110,19 +109,25 @@ export async function startKubernetes(programs: string, kept: string): Promise<S
       "garbage-collector-controller,node-lifecycle-controller,taint-eviction-controller",
   ]);
   start(at("kube-scheduler"), alone);
-  startKubelet(at("kubelet"), authority, node, authority.kubeconfig("node", URL_OF_SERVER, node));
+  startKubelet(at("kubelet"), authority, FIRST);
   return { url: URL_OF_SERVER, ca: authority.ca, ...admin, kubeconfig };
 }
 
+/** On another node, whose default gateway is the first one. */
+export function joinNode(programs: string, kept: string, node: NodeName): void {
+  logs = join(logsOf(kept), node.name);
+  for (const directory of [DIRECTORY, logs]) mkdirSync(directory, { recursive: true });
+  startKubelet(join(programs, "kubelet"), new Authority(`${kept}/kube`), node);
+}
+
 /** Its cgroups are below that of the run; what it would set for the whole machine it finds set. */
-function startKubelet(
-  program: string,
-  { ca }: Authority,
-  node: { key: string; cert: string },
-  kubeconfig: string,
-): void {
+function startKubelet(program: string, authority: Authority, { name: node, address }: NodeName): void {
+  const { ca } = authority;
+  const identity = authority.issue(node, `/O=system:nodes/CN=system:node:${node}`, [node, address]);
+  const kubeconfig = authority.kubeconfig(node, URL_OF_SERVER, identity);
+  const cgroup = `${CGROUP}/${node}`;
   for (const controller of readdirSync("/sys/fs/cgroup").filter((name) => name !== "unified"))
-    sh(`mkdir -p /sys/fs/cgroup/${controller}/${CGROUP}`);
+    sh(`mkdir -p /sys/fs/cgroup/${controller}/${cgroup}`);
   for (const [name, value] of Object.entries(SYSCTLS)) {
     const file = `${DIRECTORY}/${name.replaceAll("/", ".")}`;
     writeFileSync(file, `${value}\n`);
@@ -130,10 +135,10 @@ function startKubelet(
   }
   const configuration = {
     ...{ apiVersion: "kubelet.config.k8s.io/v1beta1", kind: "KubeletConfiguration" },
-    ...{ failCgroupV1: false, cgroupDriver: "cgroupfs", cgroupRoot: `/${CGROUP}`, enforceNodeAllocatable: [] },
+    ...{ failCgroupV1: false, cgroupDriver: "cgroupfs", cgroupRoot: `/${cgroup}`, enforceNodeAllocatable: [] },
     ...{ containerRuntimeEndpoint: `unix://${SOCKET}`, failSwapOn: false, protectKernelDefaults: true },
     authentication: { anonymous: { enabled: false }, webhook: { enabled: false }, x509: { clientCAFile: ca } },
-    ...{ authorization: { mode: "AlwaysAllow" }, tlsCertFile: node.cert, tlsPrivateKeyFile: node.key },
+    ...{ authorization: { mode: "AlwaysAllow" }, tlsCertFile: identity.cert, tlsPrivateKeyFile: identity.key },
     ...{
       evictionHard: { "memory.available": "1Mi" },
       imageGCHighThresholdPercent: 100,
@@ -152,6 +157,6 @@ function startKubelet(
   writeFileSync(`${DIRECTORY}/kubelet.json`, JSON.stringify(configuration));
   start(program, [
     ...["--config", `${DIRECTORY}/kubelet.json`, "--kubeconfig", kubeconfig],
-    ...["--hostname-override", NODE, "--node-ip", NODE_ADDRESS, "--root-dir=/var/lib/kubelet", "--v=2"],
+    ...["--hostname-override", node, "--node-ip", address, "--root-dir=/var/lib/kubelet", "--v=2"],
   ]);
 }
