@@ -161,6 +161,21 @@ export const bridgeGateway: CaseTable = {
       t.equal([held(t), ports(t).length], [[], 0], "addresses, ports");
       t.leaseCount(0);
     }),
+    one("B-69h", "H", "what must fail late", "E before anything is changed: no bridge", (t) => {
+      const refused = (config: Config, why: RegExp): void => {
+        const before = t.picture();
+        const { msg, details = "" } = t.error(t.call("ADD", config));
+        t.expect(why.test(`${msg} ${details}`), String(why), `${msg} ${details}`);
+        t.unchangedSince(before);
+      };
+      refused(gateway({ ...hostLocal("fd00:61::/64"), mtu: 1000 }), /MTU is below 1280/);
+      refused(conf({ ...fixed("fd00:61::5/64"), mtu: 1000 }), /MTU is below 1280/);
+      t.sh("ip -6 addr flush scope link");
+      refused(gateway(fixed("fe80::5/64")), /"br0" will have an IP address different from fe80::1\/64/);
+      refused(withGateway("10.61.0.5/24", "10.61.0.255"), /broadcast address/);
+      t.sh("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
+      refused(gateway(DUAL), /IPv6 is disabled/);
+    }),
     one("B-70a", "G", "IPv6 subnets that overlap", "E, nothing left", (t) => {
       t.add(gateway(hostLocal("fd00:61::/64")));
       t.error(t.call("ADD", { ...gateway(hostLocal("fd00:61::/56")), name: "net2" }, pod(t, "c2")));

@@ -3,6 +3,7 @@ import type { IpConfig, Result, Route } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, networkAddress, nextAddress, prefixContains, samePrefix } from "../../src/ip/range.ts";
+import { broadcastOf } from "../../src/link/address.ts";
 
 const DEFAULTS = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
@@ -26,6 +27,9 @@ function withGateway(ip: IpConfig): IpConfig {
   const gateway = ip.gateway ?? firstAddress(address);
   if (!prefixContains(address, gateway)) refuse(`The gateway ${formatAddress(gateway)} is outside the subnet.`);
   if (equalAddresses(gateway, address.address)) refuse("The pod's address and the gateway are the same.");
+  const broadcast = broadcastOf(address);
+  if (broadcast && equalAddresses(gateway, broadcast))
+    refuse(`The gateway ${formatAddress(gateway)} is the subnet's broadcast address.`);
   return { ...ip, gateway };
 }
 

@@ -4,7 +4,7 @@ import type { Call } from "../../src/cni/plugin.ts";
 import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
-import { formatAddress, formatPrefix, type Prefix } from "../../src/ip/address.ts";
+import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
 import { prefixContains, samePrefix } from "../../src/ip/range.ts";
 import {
   beginAddAddress,
@@ -65,7 +65,7 @@ export function underLockIfAny(bridge: string, body: () => void): void {
 export function planGateway(call: Call<BridgeConfig>, bridge: Bridge | undefined, gateways: Prefix[]): number {
   refuseUnlisted(gateways);
   if (bridge === undefined) {
-    refuseTaken(undefined, holderName(call), gateways);
+    planAddresses(call, undefined, false, gateways);
     return 0;
   }
   const { added } = planOn(call, bridge, gateways);
@@ -172,8 +172,10 @@ function planAddresses(call: Call<BridgeConfig>, link: Link | undefined, ours: b
     if (call.config.forceAddress !== true) throw refusal(link, first, added[0]!);
     refuseToRemove(link, ours, first);
   }
-  refuseTaken(link, holderName(call), added);
-  if (link !== undefined) refuseWithoutIpv6(link, added);
+  const name = holderName(call);
+  refuseTaken(link, name, added);
+  refuseWithoutIpv6(name, link !== undefined, added);
+  if (call.config.forceAddress !== true) refuseLinkLocal(name, added);
   return { added, removed };
 }
 
@@ -183,8 +185,8 @@ function changeAddresses(link: Link, { added, removed }: Changes): void {
   const [error] = tryChange(link, removed, given);
   if (error === undefined) return;
   tryChange(link, added, removed.map(again));
-  const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code) ? ipv6Cure(link) : "";
-  throw addressRefusal(link, error.message, cure);
+  const cure = ["EACCES", "EOPNOTSUPP"].includes(error.code) ? ipv6Cure(link.name) : "";
+  throw addressRefusal(link.name, error.message, cure);
 }
 
 function tryChange({ index }: Link, removed: Held[], added: NewAddress[]): NetlinkError[] {
@@ -204,23 +206,37 @@ function again({ address, length, flags, ...rest }: KernelAddress): NewAddress {
   return { ...rest, prefix: { address, length }, flags: flags & (IFA_F_NODAD | IFA_F_NOPREFIXROUTE) };
 }
 
-function addressRefusal({ name }: Link, why: string, cure: string): Failure {
+function addressRefusal(name: string, why: string, cure: string): Failure {
   return new Failure("failed", `failed to set bridge addr: could not add IP address to "${name}": ${why}`, cure);
 }
 
-function ipv6Cure({ name }: Link): string {
+function ipv6Cure(name: string): string {
   return `IPv6 is disabled on the host or on ${name}. Enable it, or remove IPv6 from "ipam".`;
 }
 
-/** What can be told before anything is changed. */
-function refuseWithoutIpv6(link: Link, added: Prefix[]): void {
-  const wantsIpv6 = added.some(({ address }) => address.family === 6);
-  if (wantsIpv6 && readSysctl(`net/ipv6/conf/${link.name}/disable_ipv6`) === "1")
-    throw addressRefusal(link, "permission denied", ipv6Cure(link));
+/** One that is yet to be made gets the setting of all new interfaces. */
+function refuseWithoutIpv6(name: string, isThere: boolean, added: Prefix[]): void {
+  if (!added.some(({ address }) => address.family === 6)) return;
+  const disabled = readSysctl(`net/ipv6/conf/${isThere ? name : "default"}/disable_ipv6`);
+  if (disabled === "1" || (disabled === undefined && !isThere))
+    throw addressRefusal(name, "permission denied", ipv6Cure(name));
+}
+
+const LINK_LOCAL = parsePrefix("fe80::/64")!;
+
+/** It is not there yet, but comes as soon as the link has a carrier: its first port. */
+function refuseLinkLocal(name: string, added: Prefix[]): void {
+  const clash = added.find((gateway) => conflict(LINK_LOCAL, gateway));
+  if (clash === undefined) return;
+  throw new Failure(
+    "invalid config",
+    `"${name}" will have an IP address different from ${formatPrefix(clash)}`,
+    'The kernel gives the bridge an address in fe80::/64. Use another subnet in "ipam". "forceAddress": true replaces the address.',
+  );
 }
 
 /** As the Go plugin has it: IPv4 has one subnet on a bridge, IPv6 as many as do not overlap. */
-function conflict({ address, length }: KernelAddress, gateway: Prefix): boolean {
+function conflict({ address, length }: Prefix, gateway: Prefix): boolean {
   if (address.family !== gateway.address.family) return false;
   if (address.family === 4) return true;
   return prefixContains({ address, length }, gateway.address) || prefixContains(gateway, address);

@@ -17,7 +17,7 @@ import {
   silence,
   waitForwarding,
 } from "../../src/link/bridge.ts";
-import { bringUp, type ConfigureOptions, configureInterface } from "../../src/link/configure.ts";
+import { bringUp, type ConfigureOptions, configureInterface, requireIpv6 } from "../../src/link/configure.ts";
 import { type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
@@ -73,6 +73,7 @@ function add(call: Call<BridgeConfig>): Result {
   if (asked !== "" && there !== undefined) refuseTakenMac(call, there, asked);
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
+  if (early) requireIpv6(ifName, call.config.mtu || (there?.mtu ?? DEFAULT_MTU), early.ips);
   const plan = (addresses: Result, bridge: Bridge | undefined): number =>
     isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips)) : 0;
   const planned = early && plan(early, there);
@@ -108,6 +109,9 @@ function add(call: Call<BridgeConfig>): Result {
   }
   return resultOf(call, on, pair, gateway, addresses);
 }
+
+/** Of a bridge that is yet to be made. */
+const DEFAULT_MTU = 1500;
 
 /** The Go plugin takes such configurations, so they are there. */
 function warnWithoutIpam({ config }: Call<BridgeConfig>): void {

@@ -216,10 +216,19 @@ function prepareSysctls(name: string, ipv6: boolean, options: ConfigureOptions):
   if (options.dad === "optimistic") trySysctl(`net/ipv6/conf/${name}/optimistic_dad`, "1");
 }
 
+/** Before anything is changed: what would be refused later. `mtu`: what the interface will have. Throws Failure. */
+export function requireIpv6(name: string, mtu: number, ips: InterfaceSpec["ips"]): void {
+  if (!ips.some(({ address }) => address.address.family === 6)) return;
+  if (mtu < IPV6_MIN_MTU || readSysctl(HAS_IPV6) === undefined) throw withoutIpv6(name);
+}
+
+/** The kernel has it when it supports IPv6. */
+const HAS_IPV6 = "net/ipv6/conf/all/disable_ipv6";
+
 /** The interface has no IPv6 settings: neither has any, or its MTU is too small for IPv6. */
 function withoutIpv6(name: string): Failure {
   const what = `cannot give ${name} an IPv6 address`;
-  if (readSysctl("net/ipv6/conf/all/disable_ipv6") === undefined) {
+  if (readSysctl(HAS_IPV6) === undefined) {
     const cure = "Boot without ipv6.disable=1, or remove IPv6 addresses from the IPAM configuration.";
     return new Failure("failed", `${what}: the kernel does not support IPv6`, cure);
   }
