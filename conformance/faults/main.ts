@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command as Program } from "commander";
-import { numberOption } from "../harness/number-option.ts";
+import { numberOption } from "../harness/options.ts";
 import { type Command, type Fault, faults, judge, NOT_REACHED, record } from "./judge.ts";
 import { Sandbox, type Settings } from "./sandbox.ts";
 import { IPAMS, type IpamName, PLUGINS, type PluginName, scenario } from "./scenario.ts";

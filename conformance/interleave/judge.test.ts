@@ -5,7 +5,14 @@ import type { Outcome } from "./world.ts";
 
 const lease = (ip: string, container: string) =>
   `file /var/lib/cni/networks/net1/${ip} ${JSON.stringify(`${container}\r\neth0`)}`;
-const outcome = (said: string[], left: string[]): Outcome => ({ said, left, logged: [], calls: [], turns: "" });
+const outcome = (said: string[], left: string[]): Outcome => ({
+  said,
+  left,
+  logged: [],
+  calls: [],
+  turns: "",
+  spoiled: 0,
+});
 const judged = (actors: readonly Call[], said: string[], left: string[], serial: Outcome[] = []) =>
   untrue({ actors }, outcome(said, left), serial);
 

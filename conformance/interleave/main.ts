@@ -2,14 +2,15 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { hasCard } from "../harness/card.ts";
-import { numberOption } from "../harness/number-option.ts";
+import { NotRunnable } from "../harness/case.ts";
+import { countOption, Exit, fileOption, numberOption, testProgram } from "../harness/options.ts";
 import type { Pair } from "./calls.ts";
 import { untrue } from "./judge.ts";
 import { pairs, seeded } from "./pairs.ts";
+import { chosenOf, killsPeer, refuse } from "./refusals.ts";
 import {
   drawn,
   drawnOf,
@@ -22,6 +23,7 @@ import {
   rowsOf,
   serialOrders,
   sizeOf,
+  turnsOf,
   twoChanges,
   wholeRow,
 } from "./schedule.ts";
@@ -58,34 +60,40 @@ interface Report {
   /** All there are were run. */
   readonly whole: boolean;
   readonly wrong: readonly Wrong[];
+  /** It is wrong without any schedule: one call after the other. */
+  readonly serial?: true;
+  /** How often the fault was put in. */
+  readonly spoiled?: number;
   /** Why it was not. */
   readonly notRun?: string;
   readonly seconds: number;
 }
 
 const several = (value: string, all: string[]): string[] => [...all, value];
-const program = new Program("interleave")
+const program = testProgram("interleave")
   .description(
     "Runs two calls at once, one system call at a time, under schedules with one and two changes and with kills. Each\n" +
       "must leave what one of the two serial orders leaves; after a DEL of all, nothing must be left.\n\n" +
-      "Needs root, iproute2 and gcc. A schedule that fails is printed: --pair NAME --schedule TEXT repeats it.",
+      "Needs root, iproute2 and gcc. A schedule that fails is printed: --pair NAME --schedule TEXT repeats it.\n" +
+      "Exits with 1 when something is wrong, 2 when the command line is, 3 when a pair that can run here had no schedule, no pair can run, or\n" +
+      "a fault was never put in.",
   )
   .option("--bin <dir>", "directory of the plugins", "dist/cni")
   .option("--pair <text>", "only pairs whose name contains it (repeatable)", several, [])
   .option("--except <text>", "no pairs whose name contains it (repeatable)", several, [])
-  .option("--one <n>", "schedules with one change, drawn (default: all)", numberOption)
-  .option("--two <n>", "schedules with two changes, drawn", numberOption, 200)
-  .option("--kill <n>", "schedules with a kill, drawn", numberOption, 100)
+  .option("--one <n>", "schedules with one change, drawn (default: all)", countOption())
+  .option("--two <n>", "schedules with two changes, drawn", countOption(), 200)
+  .option("--kill <n>", "schedules with a kill, drawn", countOption(), 100)
   .option("--all", "all schedules with up to two changes and all with a kill, in an order drawn (of two calls)", false)
   .option("--minutes <n>", "end a pair after so many", numberOption, Number.POSITIVE_INFINITY)
-  .option("--seed <n>", "draws others", numberOption, 1)
+  .option("--seed <n>", "draws others", countOption(), 1)
   .option("--schedule <text>", "only this one")
   .option("--fault <name>", "one of step.c's, such as flock (locks do not lock): the pairs must find it")
   .option("--seeded", "put each known fault in, and say after how many schedules its pair has found it", false)
   .option("--stop", "end a pair with the first schedule that is wrong", false)
   .option("--peer <dir>", "the Go plugins, for the pairs with one", "/usr/lib/cni")
-  .option("--jobs <n>", "worlds at a time", numberOption, 2)
-  .option("--json <file>", "write the outcome there");
+  .option("--jobs <n>", "worlds at a time", countOption(1), 2)
+  .option("--json <file>", "write the outcome there", fileOption);
 
 function complain(text: string): never {
   console.error(`interleave: ${text}`);
@@ -94,13 +102,15 @@ function complain(text: string): never {
 
 const options = program.parse().opts<Options>();
 if (process.getuid?.() !== 0) complain("needs root: it makes namespaces");
-if (!existsSync(resolve(options.bin))) complain(`no ${options.bin}: run npm run build`);
-const isNamed = (one: Pair, texts: readonly string[]): boolean => texts.some((text) => one.name.includes(text));
-const chosen = pairs.filter(
-  (one) => (options.pair.length === 0 || isNamed(one, options.pair)) && !isNamed(one, options.except),
-);
-if (chosen.length === 0) complain(`no pair is called so; there are:\n  ${pairs.map((one) => one.name).join("\n  ")}`);
 const tools = compileTools(join(root, "conformance/interleave"), join(cache, "interleave"));
+const faults = spawnSync(join(tools, "step"), ["-L"], { encoding: "utf8" }).stdout.trim().split("\n");
+let chosen: Pair[] = [];
+try {
+  chosen = chosenOf(pairs, options);
+  refuse(options, chosen, faults);
+} catch (error) {
+  complain((error as Error).message);
+}
 
 const places = { bin: options.bin, peer: options.peer };
 const text = (outcome: Outcome): string => [...outcome.said, ...outcome.left].join("\n");
@@ -120,30 +130,66 @@ function judge(pair: Pair, outcome: Outcome, serial: readonly Outcome[], schedul
   ];
 }
 
+/** The pair's report, also when it comes to no schedule. */
 async function runPair(pair: Pair): Promise<Report> {
   const began = Date.now();
-  const first = await World.open(pair, places, tools);
+  const none = { pair: pair.name, possible: 0, run: 0, whole: false, wrong: [] };
+  let first: World | undefined;
+  try {
+    first = await World.open(pair, places, tools);
+    const { serial, wrong } = await inSerial(pair, first);
+    if (wrong.length === 0) return await runSchedules(pair, began, serial, first);
+    for (const { schedule, found } of wrong) console.log(`  ${schedule}\n      ${found.slice(0, 8).join("\n      ")}`);
+    return { ...none, possible: wrong.length, run: wrong.length, wrong, serial: true, seconds: secondsFrom(began) };
+  } catch (error) {
+    if (error instanceof NotRunnable) return { ...none, notRun: error.message, seconds: secondsFrom(began) };
+    const { message } = error as Error;
+    console.log(`  ${message}`);
+    const wrong = [{ schedule: "", found: [message] }];
+    return { ...none, possible: 1, run: 1, wrong, serial: true, seconds: secondsFrom(began) };
+  } finally {
+    await first?.close();
+  }
+}
+
+const secondsFrom = (began: number): number => (Date.now() - began) / 1000;
+
+/** What the orders leave that are no schedules, one call after the other: all else is compared with it. */
+async function inSerial(pair: Pair, world: World): Promise<{ serial: Outcome[]; wrong: Wrong[] }> {
   const serial: Outcome[] = [];
-  const lengths: number[] = [];
   for (const order of serialOrders(pair.actors.length)) {
-    const outcome = await first.run(order);
-    serial.push(outcome);
-    const stays = untouched(pair, outcome);
-    if (stays.length > 0) throw new Error(`${pair.name}: nobody cleans up: ${stays.join("; ")}`);
+    let found: string[];
+    try {
+      const outcome = await world.run(order);
+      serial.push(outcome);
+      found = [
+        ...untouched(pair, outcome).map((line) => `nobody cleans up: ${line}`),
+        ...(await world.clear()).map((line) => `one after the other: ${line}`),
+      ];
+    } catch (error) {
+      found = [(error as Error).message];
+    }
+    // What comes after it would be wrong for its sake.
+    if (found.length > 0) return { serial, wrong: [{ schedule: order, found }] };
+  }
+  return { serial, wrong: [] };
+}
+
+async function runSchedules(pair: Pair, began: number, serial: Outcome[], first: World): Promise<Report> {
+  const lengths: number[] = [];
+  for (const [n, order] of serialOrders(pair.actors.length).entries()) {
     const leader = Number(order[0]);
-    lengths[leader] ??= outcome.calls[leader]!;
-    const left = await first.clear();
-    if (left.length > 0) throw new Error(`${pair.name}: one after the other (${order}) leaves: ${left.join("; ")}`);
+    lengths[leader] ??= serial[n]!.calls[leader]!;
   }
   if (options.schedule !== undefined) return report(pair, began, 1, [just(options.schedule)], serial, first);
   if (options.all && pair.actors.length === 2) {
     const shapes = all(lengths as [number, number]);
     const order = drawn(rowsOf(shapes), Number.POSITIVE_INFINITY, new Random(options.seed));
-    const rows = order.filter(({ shape, stop }) => !killsPeer(pair, shape.text(stop, 1)));
+    const rows = order.filter(({ shape, stop }) => !killsPeer(pair, turnsOf(shape.text(stop, 1))));
     return report(pair, began, sizeOf(shapes), rows, serial, first);
   }
   const { possible, drawn: some } = pair.actors.length === 2 ? ofTwo(lengths as [number, number]) : ofMany(lengths);
-  const rows = some.filter((one) => !killsPeer(pair, one)).map(just);
+  const rows = some.filter((one) => !killsPeer(pair, turnsOf(one))).map(just);
   return report(pair, began, possible, rows, serial, first);
 }
 
@@ -158,23 +204,17 @@ async function report(
   serial: Outcome[],
   first: World,
 ): Promise<Report> {
-  const { wrong, tried, ended } = await runAll(pair, rows, serial, first, began + options.minutes * 60_000);
+  const { wrong, tried, ended, spoiled } = await runAll(pair, rows, serial, first, began + options.minutes * 60_000);
   const whole = options.all && options.schedule === undefined && pair.actors.length === 2 && ended;
-  const seconds = (Date.now() - began) / 1000;
-  return { pair: pair.name, possible: whole ? tried : possible, run: tried, whole, wrong, seconds };
+  const faulty = options.fault === undefined ? {} : { spoiled };
+  const counts = { possible: whole ? tried : possible, run: tried, whole, wrong, ...faulty };
+  return { pair: pair.name, ...counts, seconds: secondsFrom(began) };
 }
 
 /** What is left of the dead pods: a pair whose clean-up finds nothing to do shows nothing. */
 function untouched({ dead, given }: Pair, { left }: Outcome): string[] {
   const gone = given.flatMap((call) => ("config" in call && dead?.includes(call.pod!) ? [call.container!] : []));
   return left.filter((line) => gone.some((container) => line.includes(`${container}\\r`)));
-}
-
-/** What the Go plugins leave when they are killed, such as a lease without an owner, is not ours to judge. With `installs` it may be one of them. */
-function killsPeer(pair: Pair, schedule: string): boolean {
-  const killed = /(\d):\d+k/.exec(schedule)?.[1];
-  const actor = killed === undefined ? undefined : pair.actors[Number(killed)];
-  return actor !== undefined && "config" in actor && (actor.peer ?? pair.installs) === true;
 }
 
 interface Draw {
@@ -211,8 +251,9 @@ async function runAll(
   serial: Outcome[],
   first: World,
   until: number,
-): Promise<{ wrong: Wrong[]; tried: number; ended: boolean }> {
+): Promise<{ wrong: Wrong[]; tried: number; ended: boolean; spoiled: number }> {
   const wrong: Wrong[] = [];
+  let spoiled = 0;
   let next = 0;
   let tried = 0;
   let ended = true;
@@ -221,8 +262,10 @@ async function runAll(
     const run = async (schedule: string): Promise<string | undefined> => {
       if (Date.now() > until || (options.stop && wrong.length > 0)) return undefined;
       world ??= await World.open(pair, places, tools);
-      const { found, turns } = await tryOut(world, pair, schedule, serial);
+      const { found, turns, spoiled: times } = await tryOut(world, pair, schedule, serial);
       tried++;
+      spoiled += times;
+      if (options.schedule !== undefined) tellShort(schedule, turns);
       if (found.length === 0) return turns;
       wrong.push({ schedule, found });
       if (wrong.length <= 5) console.log(`  ${schedule}\n      ${found.slice(0, 8).join("\n      ")}`);
@@ -234,7 +277,7 @@ async function runAll(
     await world?.close();
   };
   await Promise.all([worker(first), ...Array.from({ length: pair.card ? 0 : options.jobs - 1 }, () => worker())]);
-  return { wrong, tried, ended };
+  return { wrong, tried, ended, spoiled };
 }
 
 async function tryOut(
@@ -242,15 +285,25 @@ async function tryOut(
   pair: Pair,
   schedule: string,
   serial: readonly Outcome[],
-): Promise<{ found: string[]; turns: string }> {
+): Promise<{ found: string[]; turns: string; spoiled: number }> {
   let turns = "";
+  let spoiled = 0;
   try {
     const outcome = await world.run(schedule, options.fault);
-    turns = outcome.turns;
-    return { found: [...judge(pair, outcome, serial, schedule), ...(await world.clear())], turns };
+    ({ turns, spoiled } = outcome);
+    return { found: [...judge(pair, outcome, serial, schedule), ...(await world.clear())], turns, spoiled };
   } catch (error) {
-    return { found: [(error as Error).message], turns };
+    return { found: [(error as Error).message], turns, spoiled };
   }
+}
+
+/** Whoever repeats a schedule wants to know when it is another one. */
+function tellShort(schedule: string, turns: string): void {
+  for (const [n, { actor, calls }] of turnsOf(schedule).entries())
+    if (calls !== undefined && turns[n] !== undefined && turns[n] !== "c")
+      console.log(
+        `  turn ${n} of ${schedule}: call ${actor} ${turns[n] === "e" ? "ended" : "slept"} before it had made ${calls} system calls`,
+      );
 }
 
 /** What this machine lacks for the pair. */
@@ -269,30 +322,47 @@ async function findSeeded(): Promise<boolean> {
   options.stop = true;
   for (const { fault, pair: name } of seeded) {
     options.fault = fault;
-    const { run, possible, wrong } = await runPair(pairs.find((pair) => pair.name === name)!);
-    const what = wrong[0] === undefined ? "NOT FOUND" : `found at ${wrong[0].schedule}`;
-    console.log(`${fault}: ${name}: ${what}, ${run} schedules of ${possible}`);
-    all &&= wrong.length > 0;
+    const { run, possible, wrong, serial } = await runPair(pairs.find((pair) => pair.name === name)!);
+    const where = serial ? "NOT FOUND: wrong already without it" : `found at ${wrong[0]?.schedule}`;
+    console.log(`${fault}: ${name}: ${wrong.length === 0 ? "NOT FOUND" : where}, ${run} schedules of ${possible}`);
+    all &&= wrong.length > 0 && !serial;
   }
   return all;
 }
 
-if (options.seeded) process.exit((await findSeeded()) ? 0 : 1);
-
-const reports: Report[] = [];
-for (const pair of chosen) {
-  const lacking = missing(pair);
-  if (lacking !== undefined) {
-    console.log(`${pair.name}: not run: ${lacking}`);
-    reports.push({ pair: pair.name, possible: 0, run: 0, whole: false, wrong: [], notRun: lacking, seconds: 0 });
-    continue;
-  }
-  const report = await runPair(pair);
-  reports.push(report);
-  const counts = `${report.run} schedules of ${report.possible}${report.whole ? ", all there are" : ""}, ${report.wrong.length} wrong`;
-  console.log(`${report.pair}: ${counts} (${report.seconds.toFixed(1)} s)`);
+/** What its line says besides its counts; nothing has been shown then. */
+function unshown({ run, wrong, spoiled, notRun }: Report): string | undefined {
+  if (notRun !== undefined || wrong.length > 0) return undefined;
+  if (run === 0) return "no schedule was run";
+  return spoiled === 0
+    ? `the fault ${options.fault} was never put in: no call of the pair makes such a system call`
+    : undefined;
 }
-if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(reports, null, 1)}\n`);
-const wrong = reports.reduce((sum, one) => sum + one.wrong.length, 0);
-console.log(`${reports.reduce((sum, one) => sum + one.run, 0)} schedules, ${wrong} wrong`);
-process.exitCode = wrong === 0 ? 0 : 1;
+
+async function main(): Promise<number> {
+  if (options.seeded) return (await findSeeded()) ? Exit.passed : Exit.wrong;
+  const reports: Report[] = [];
+  for (const pair of chosen) {
+    const lacking = missing(pair);
+    const none = { pair: pair.name, possible: 0, run: 0, whole: false, wrong: [], seconds: 0 };
+    const report: Report = lacking === undefined ? await runPair(pair) : { ...none, notRun: lacking };
+    reports.push(report);
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(reports, null, 1)}\n`);
+    const counts = `${report.run} schedules of ${report.possible}${report.whole ? ", all there are" : ""}, ${report.wrong.length} wrong`;
+    const verdict = report.serial ? "wrong already when one call comes after the other" : counts;
+    console.log(
+      `${report.pair}: ${report.notRun ? `not run: ${report.notRun}` : `${verdict} (${report.seconds.toFixed(1)} s)`}`,
+    );
+    const nothing = unshown(report);
+    if (nothing !== undefined) console.log(`  ${nothing}`);
+  }
+  const wrong = reports.reduce((sum, one) => sum + one.wrong.length, 0);
+  console.log(`${reports.reduce((sum, one) => sum + one.run, 0)} schedules, ${wrong} wrong`);
+  if (wrong > 0) return Exit.wrong;
+  const ran = reports.filter(({ notRun }) => notRun === undefined);
+  if (ran.length > 0 && ran.every((report) => unshown(report) === undefined)) return Exit.passed;
+  console.log("That shows nothing.");
+  return Exit.untested;
+}
+
+process.exitCode = await main();

@@ -1,6 +1,32 @@
 // Schedules of two actors with few changes between them, written as step.c reads them.
 import type { Random } from "../../src/testing/random.ts";
 
+/** One part of a schedule. */
+export interface Turn {
+  readonly actor: number;
+  /** How many system calls it makes; undefined: until it ends. */
+  readonly calls?: number;
+  /** It is killed then. */
+  readonly kill: boolean;
+}
+
+/** step.c's array. */
+const MOST_TURNS = 64;
+
+/** @throws when it is no schedule, because step.c would read one into almost anything */
+export function turnsOf(schedule: string): Turn[] {
+  const parts = schedule.split(",");
+  if (parts.length > MOST_TURNS) throw new Error(`a schedule has ${MOST_TURNS} turns at most`);
+  return parts.map((part) => {
+    const [, actor, calls, kill] = /^(\d)(?::([1-9]\d{0,8})(k?))?$/.exec(part) ?? [];
+    if (actor === undefined)
+      throw new Error(
+        `${JSON.stringify(part)} in ${JSON.stringify(schedule)} is no turn; a schedule is like 0:17,1,0: call 0 makes 17 system calls, call 1 runs to its end, then call 0 (0:17k: call 0 is killed there)`,
+      );
+    return { actor: Number(actor), ...(calls !== undefined && { calls: Number(calls) }), kill: kill === "k" };
+  });
+}
+
 /** How many system calls, those that others can notice, each actor makes when it runs alone first. */
 export type Lengths = readonly [number, number];
 

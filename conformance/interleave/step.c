@@ -1,3 +1,4 @@
+// step -L: prints the faults' names.
 // step [-F FAULT] [-l] SCHEDULE ACTOR...: runs the actors side by side, one system call at a time, in the order that the schedule says.
 //
 // An actor is a directory: `exec` is the program's path, `arguments` and `env` have a NUL after each entry, `in` is its stdin; `out` and `err` are written.
@@ -10,7 +11,8 @@
 // doing anything. Others do something else: "shared" makes exclusive locks shared ones, "exclusive" takes O_EXCL away, "overwrite" makes a rename
 // of a link. "flock:TEXT": only where the path of the call's first descriptor contains TEXT. -l writes each step to stderr.
 // Prints a line for each actor: its wait status, the system calls that were counted, how often it gave its turn away. Then a line with a letter
-// for each turn: "c" its count was reached, "s" it slept before that, "e" it ended. With "s" or "e" a larger count is the same schedule.
+// for each turn: "c" its count was reached, "s" it slept before that, "e" it ended. With "s" or "e" a larger count is the same schedule. And
+// behind a blank, how often the fault was put in.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -71,7 +73,7 @@ static const struct fault faults[] = {
 
 static struct task tasks[MOST_TASKS];
 static struct actor actors[MOST_ACTORS];
-static int taskCount, actorCount, loud, untraced;
+static int taskCount, actorCount, loud, untraced, spoiled;
 static sigset_t childSignal;
 static char turns[MOST_TURNS + 1];
 static const struct fault *fault;
@@ -276,9 +278,11 @@ static void spoil(struct task *task) {
   // What it says to its caller is no write to a file.
   if ((call == SYS_write && regs.rdi <= 2) || !isMeant(task->pid, regs.rdi)) return;
   if (strcmp(fault->name, "exclusive") == 0) {
+    if (!(regs.rdx & O_EXCL)) return;
     regs.rdx &= ~O_EXCL;
   } else if (strcmp(fault->name, "shared") == 0) {
-    if (regs.rsi & LOCK_EX) regs.rsi = (regs.rsi & ~LOCK_EX) | LOCK_SH;
+    if (!(regs.rsi & LOCK_EX)) return;
+    regs.rsi = (regs.rsi & ~LOCK_EX) | LOCK_SH;
   } else if (strcmp(fault->name, "overwrite") == 0) {
     regs.orig_rax = SYS_renameat; // the same arguments in the same places
   } else {
@@ -287,6 +291,7 @@ static void spoil(struct task *task) {
     task->answer = call == SYS_write ? regs.rdx : 0;
   }
   ptrace(PTRACE_SETREGS, task->pid, 0, &regs);
+  spoiled++;
 }
 
 static void show(struct task *task) {
@@ -399,7 +404,10 @@ static void play(char *schedule) {
   for (char *part = strtok(schedule, ","); part != NULL && made < MOST_TURNS; part = strtok(NULL, ",")) {
     char *end;
     int actor = strtol(part, &end, 10), count = 1 << 30;
-    if (actor < 0 || actor >= actorCount) die("no such actor in the schedule");
+    if (end == part || actor < 0 || actor >= actorCount) {
+      fprintf(stderr, "step: no such actor in the schedule: %s\n", part);
+      exit(2);
+    }
     if (*end == ':') count = strtol(end + 1, &end, 10);
     turns[made++] = turn(actor, count);
     if (*end == 'k') killActor(actor);
@@ -458,13 +466,17 @@ static const struct fault *named(char *name) {
   if (faultPath != NULL) *strchr(name, ':') = 0, faultPath++;
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
     if (strcmp(faults[i].name, name) == 0) return &faults[i];
-  die("no such fault");
-  return NULL;
+  fprintf(stderr, "step: no such fault: %s\n", name);
+  exit(2);
 }
 
 int main(int argc, char **argv) {
   int option;
-  while ((option = getopt(argc, argv, "+F:l")) != -1) {
+  while ((option = getopt(argc, argv, "+F:lL")) != -1) {
+    if (option == 'L') {
+      for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) puts(faults[i].name);
+      return 0;
+    }
     if (option == 'F') fault = named(optarg);
     else if (option == 'l') loud = 1;
     else return 2;
@@ -482,6 +494,6 @@ int main(int argc, char **argv) {
   play(argv[optind]);
   finish();
   for (int i = 0; i < actorCount; i++) printf("%d %d %d\n", actors[i].status, actors[i].calls, actors[i].waits);
-  puts(turns);
+  printf("%s %d\n", turns, spoiled);
   return 0;
 }

@@ -12,6 +12,20 @@ const CASE = "/run/case";
 /** Devices that are there before ADD. */
 const LENT = /^(nic0|nic0p|up0|up1|vf\d)$/;
 
+/** What stays of the masquerade when no pod has it. */
+const EMPTY_TABLE = [
+  "table host family 1 cni_plugins_masquerade",
+  "nft table inet cni_plugins_masquerade {",
+  'nft comment "Masquerading for plugins from github.com/containernetworking/plugins"',
+  "nft chain masq_checks {",
+  'nft comment "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet"',
+  "nft chain postrouting {",
+  "nft type nat hook postrouting priority srcnat; policy accept;",
+  "nft ip daddr 224.0.0.0/4 return",
+  "nft ip6 daddr ff00::/8 return",
+  "nft goto masq_checks",
+];
+
 /** What a schedule has left. */
 export interface Outcome {
   /** For each actor: "ok" with its addresses, or its error. */
@@ -23,6 +37,8 @@ export interface Outcome {
   readonly calls: readonly number[];
   /** For each turn of the schedule a letter of step.c's. */
   readonly turns: string;
+  /** How often the fault was put in. */
+  readonly spoiled: number;
 }
 
 /** Directories of the plugins. */
@@ -39,8 +55,6 @@ export class World {
   readonly #bin: string;
   readonly #peer: string;
   readonly #hasRules: boolean;
-  /** host-local alone has nothing to do with them, and looking costs more than its calls. */
-  readonly #hasLinks: boolean;
   #card: Card | undefined;
   /** What there is when nothing is attached. */
   #bare: readonly string[] = [];
@@ -53,7 +67,6 @@ export class World {
     this.#bin = resolve(places.bin);
     this.#peer = resolve(places.peer);
     this.#hasRules = pair.actors.some((actor) => "config" in actor && actor.config.type === "bridge");
-    this.#hasLinks = pair.actors.some((actor) => !("config" in actor) || actor.config.type !== "host-local");
   }
 
   /** @param tools directory of the compiled step.c and picture.c */
@@ -105,17 +118,18 @@ export class World {
     this.#cacheDead();
     const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
     const stepped = await this.#shell.run(
-      `${CASE}/step ${fault === undefined ? "" : `-F '${fault}'`} ${schedule} ${dirs} 2>&1`,
+      `${CASE}/step ${fault === undefined ? "" : `-F ${quoted(fault)}`} ${quoted(schedule)} ${dirs} 2>&1`,
       60_000,
     );
     const lines = stepped.trim().split("\n");
-    const turns = lines.pop()!;
+    const [turns, spoiled] = lines.pop()!.split(" ");
     if (lines.length !== this.#pair.actors.length) throw new Error(stepped.trim());
     const reports = lines.map((line) => line.split(" ").map(Number));
     return {
       said: reports.map(([status], n) => this.#said(n, status!, "podnic" in this.#pair.actors[n]!)),
       calls: reports.map(([, calls]) => calls!),
-      turns,
+      turns: turns!,
+      spoiled: Number(spoiled),
       left: await this.#left(),
       logged: reports.map((_, n) => readFileSync(`${this.#root}${CASE}/${n}/err`, "utf8").trim()),
     };
@@ -158,10 +172,12 @@ export class World {
       if (failed !== "") found.push(`${nameOf(operation)} after it: ${failed}`);
     }
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns add ${pod}; ip -n ${pod} link set lo up`);
-    // A bridge that ADD made stays, empty. The runtime forgets.
-    if (this.#hasRules) await this.#shell.run("ip link del br0 2>/dev/null; true");
+    // A bridge that ADD made stays, empty, with forwarding and the table for all pods. The runtime forgets.
+    if (this.#hasRules)
+      await this.#shell.run("ip link del br0 2>/dev/null; echo 0 >/proc/sys/net/ipv4/ip_forward; true");
     if (this.#pair.dead !== undefined) await this.#shell.run("rm -rf /var/lib/cni/results");
-    const now = await this.#left();
+    const now = (await this.#left()).filter((line) => !this.#hasRules || !EMPTY_TABLE.includes(line));
+    if (this.#hasRules) await this.#shell.run("nft delete table inet cni_plugins_masquerade 2>/dev/null; true");
     const expected = new Set(this.#bare);
     found.push(...now.filter((line) => !expected.has(line)).map((line) => `left over: ${line}`));
     found.push(...this.#bare.filter((line) => !now.includes(line)).map((line) => `missing: ${line}`));
@@ -224,12 +240,14 @@ export class World {
     return ["ok", ...(document.ips ?? []).map((ip) => ip.address)].join(" ");
   }
 
-  /** Links by namespace with what identifies them for a person, and the state's files. */
+  /** What the kernel has, by namespace, and the state's files. */
   async #left(): Promise<string[]> {
-    const links = this.#hasLinks ? await this.#shell.run(`${CASE}/picture`) : "";
-    const lines = links.split("\n").flatMap((line) => (line === "" ? [] : [linkLine(line.split("\t"))]));
-    const rules = this.#hasRules ? await this.#shell.run("nft list ruleset 2>/dev/null; true") : "";
-    for (const line of rules.split("\n")) if (/ masquerade$|198\.51/.test(line)) lines.push(`rule ${line.trim()}`);
+    const seen = await this.#shell.run(`${CASE}/picture`);
+    const lines = seen.split("\n").flatMap((line) => (line === "" ? [] : pictureLines(line.split("\t"))));
+    if (this.#hasRules || lines.some((line) => line.startsWith("table "))) {
+      const rules = await this.#shell.run("nft list ruleset 2>/dev/null; true");
+      for (const line of rules.split("\n")) if (/[^\s}]/.test(line)) lines.push(`nft ${line.trim()}`);
+    }
     if (this.#card !== undefined)
       lines.push(await this.#shell.run(`ip link show ${this.#card.pf} 2>/dev/null | grep 'vf 0' || true`));
     for (const [path, content] of stateFiles(this.#root)) {
@@ -252,11 +270,22 @@ export class World {
   }
 }
 
-/** See picture.c. The addresses of those that ADD makes are random, and so are the names of a bridge's ports. */
-function linkLine([where, name, mtu, state, mac, alias, addresses]: string[]): string {
-  const fixed = LENT.test(name!) || LENT.test(alias!) ? ` ${mac} alias "${alias}"` : "";
-  return `${where} ${name!.replace(/^veth[0-9a-f]{8}$/, "veth")} mtu ${mtu} ${state}${fixed} ${addresses}`.trim();
+/** A line of picture.c. The names of a bridge's ports are random. */
+function pictureLines([word, ...columns]: string[]): string[] {
+  const lines = word === "link" ? linkLines(columns) : [`${word} ${columns.join(" ")}`];
+  return lines.map((line) => line.replace(/\bveth[0-9a-f]{8}\b/g, "veth"));
 }
+
+/** One for what a person knows it by, and one for each kind of attribute. Those that ADD makes have random addresses. */
+function linkLines([where, name, mtu, state, mac, alias, addresses, common, ...facts]: string[]): string[] {
+  const lent = LENT.test(name!) || LENT.test(alias!);
+  const fixed = lent ? ` ${mac} alias "${alias}"` : "";
+  const line = `${where} ${name} mtu ${mtu} ${state}${fixed} ${addresses}`.trim();
+  return [line, ...[common!, ...(lent ? facts : [])].map((fact) => `of ${where} ${name}: ${fact}`)];
+}
+
+/** For the shell, which reads nothing into it. */
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 const nameOf = (actor: Call | Operation): string => ("podnic" in actor ? actor.podnic.join(" ") : actor.command);
 

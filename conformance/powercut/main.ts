@@ -6,7 +6,7 @@ import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { Shell } from "../faults/shell.ts";
-import { numberOption } from "../harness/number-option.ts";
+import { numberOption } from "../harness/options.ts";
 import { Disk, lookAt, prepareNode } from "./aftermath.ts";
 import { type Cut, cutPoints, cutsAt } from "./cuts.ts";
 import { drawSteps, record } from "./recording.ts";

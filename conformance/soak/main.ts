@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
-import { numberOption } from "../harness/number-option.ts";
+import { numberOption } from "../harness/options.ts";
 import { differences } from "../harness/state.ts";
 import { type Call, type Cost, type Hand, Node } from "./node.ts";
 import { device, devices, leasesOf, macvlan, type Pod } from "./pods.ts";

@@ -1,0 +1,114 @@
+// Plugins that are wrong on purpose: what they leave has to be seen. A picture without it would call each of them right.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { cache, root } from "../../scripts/build/paths.ts";
+import { pairs } from "./pairs.ts";
+import { compileTools, World } from "./world.ts";
+
+const dist = resolve("dist/cni");
+let dir: string;
+let tools: string;
+
+/** After a DEL that succeeds they do what `wrong` says. */
+beforeAll(() => {
+  dir = mkdtempSync("/tmp/podnic-wrong-");
+  mkdirSync(`${dir}/cni`);
+  for (const plugin of ["host-device", "host-local", "bridge", "macvlan"])
+    writeFileSync(
+      `${dir}/cni/${plugin}`,
+      `#!/bin/sh\n${dist}/${plugin} || exit\n[ $CNI_COMMAND != DEL ] || . ${dir}/wrong >/dev/null 2>&1\nexit 0\n`,
+      { mode: 0o755 },
+    );
+  symlinkSync(`${dist}/../podnic`, `${dir}/podnic`);
+  tools = compileTools(join(root, "conformance/interleave"), join(cache, "interleave"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+/** What is found after DELs one after the other. */
+async function foundOf(name: string, wrong: string): Promise<string> {
+  writeFileSync(`${dir}/wrong`, wrong);
+  const pair = pairs.find((one) => one.name === name)!;
+  const world = await World.open(pair, { bin: `${dir}/cni`, peer: "/usr/lib/cni" }, tools);
+  try {
+    await world.run("0,1");
+    return (await world.clear()).join("\n");
+  } finally {
+    await world.close();
+  }
+}
+
+/** What a DEL may do to the node besides its work, and the line that tells of it. All at once: a world takes half a second. */
+const changes: readonly (readonly [string, string, string])[] = [
+  ["transmit queue", "ip link set nic0 txqueuelen 77", "of host nic0: flags 1382 qlen 77 "],
+  ["promiscuous mode, ARP, multicast", "ip link set nic0 promisc on arp off allmulticast on", " promiscuity 1 "],
+  ["group", "ip link set nic0 group 5", "of host nic0: .* group 5"],
+  ["alternative name", "ip link property add dev nic0 altname spare", "of host nic0: 52=.*7370617265"],
+  ["another device's queue", "ip link set up0 txqueuelen 77", "of host up0: .*qlen 77"],
+  ["largest packet", "ip link set nic0 gso_max_size 4000", "of host nic0: 41=a00f"],
+  ["sysctl of the device", "echo 2 >/proc/sys/net/ipv4/conf/nic0/rp_filter", "of host nic0: ipv4 .* 8=2"],
+  ["IPv6 sysctl of the device", "echo 0 >/proc/sys/net/ipv6/conf/nic0/autoconf", "of host nic0: ipv6 1="],
+  ["sysctl of the node", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore", "sysctl ipv4/conf/all/arp_ignore 1"],
+  ["route", "ip route add 203.0.113.0/24 dev up0", "route host ipv4/24 dev up0 .* to 203.0.113.0"],
+  ["route of another table", "ip -6 route add 2001:db8::/32 dev up0 table 9", "route host ipv6/32 .*table 9"],
+  ["rule of routing", "ip rule add from 192.0.2.4 table 7", "rule host ipv4 from /32 .*table 7"],
+  ["table of nftables", "nft add table ip left; nft add chain ip left c", "nft chain c"],
+  ["route in a pod", "ip -n c2 route add unreachable 203.0.113.0/24", "route c2 ipv4/24 "],
+];
+
+describe("after a wrong DEL", () => {
+  test("of host-device all that it changed is found", { timeout: 60_000 }, async () => {
+    expect(await foundOf("host-device DEL, DEL", "true")).toBe("");
+    const found = await foundOf("host-device DEL, DEL", changes.map(([, wrong]) => wrong).join("\n"));
+    const unseen = changes.filter(([, , line]) => !new RegExp(`left over: .*${line}`).test(found));
+    expect(unseen.map(([what]) => what)).toEqual([]);
+  });
+  test("of host-local too", { timeout: 60_000 }, async () => {
+    const found = await foundOf("host-local DEL, DEL", "ip route add 203.0.113.0/24 dev up0");
+    expect(found).toMatch(/^left over: route host ipv4\/24.*$/);
+  });
+  test("of bridge, whose empty table and forwarding may stay", { timeout: 60_000 }, async () => {
+    const rule = "nft add rule inet cni_plugins_masquerade masq_checks accept";
+    const found = await foundOf("bridge DEL, DEL", `${rule}\necho 1 >/proc/sys/net/ipv4/conf/all/arp_ignore`);
+    expect(found).toContain("left over: nft accept");
+    expect(found).toContain("left over: sysctl ipv4/conf/all/arp_ignore");
+    expect(found).not.toMatch(/forwarding|table/);
+  });
+});
+
+/** The last lines that it prints, and what it exits with. */
+function interleave(...args: string[]): { status: number | null; said: string } {
+  const few = ["--one", "1", "--two", "0", "--kill", "0"];
+  const run = spawnSync("node", ["scripts/ts.mjs", "conformance/interleave/main.ts", ...few, ...args], {
+    encoding: "utf8",
+  });
+  return { status: run.status, said: run.stdout + run.stderr };
+}
+
+test("a plugin that is wrong in every order is a verdict, and the next pair has its own", { timeout: 60_000 }, () => {
+  writeFileSync(`${dir}/wrong`, "case $0 in */host-device) ip link set nic0 group 5;; esac");
+  const json = `${dir}/report.json`;
+  const which = ["--pair", "host-device DEL, DEL", "--pair", "macvlan DEL, DEL", "--except", "function"];
+  const { status, said } = interleave("--bin", `${dir}/cni`, "--json", json, ...which);
+  expect(said).toContain("host-device DEL, DEL: wrong already when one call comes after the other");
+  expect(said).toMatch(/macvlan DEL, DEL: 1 schedules of \d+, 0 wrong/);
+  expect(said).not.toMatch(/\bat .*\.mjs/);
+  expect(status).toBe(1);
+  const report = JSON.parse(readFileSync(json, "utf8")) as { wrong: { found: string[] }[] }[];
+  expect(report.map(({ wrong }) => wrong.length)).toEqual([1, 0]);
+  expect(report[0]!.wrong[0]!.found.join("\n")).toContain("group 5");
+});
+
+describe("what says nothing of the plugins is no success", () => {
+  test.each([
+    ["no schedule", ["--one", "0"], 3, "no schedule was run"],
+    ["a fault that finds nothing to change", ["--fault", "rename"], 3, "the fault rename was never put in"],
+    ["a mistyped option", ["--jobs", "none"], 2, "invalid"],
+    ["a mistyped schedule", ["--schedule", "0;reboot"], 2, "is no turn"],
+  ])("%s", { timeout: 60_000 }, (_, args, expected, line) => {
+    const { status, said } = interleave("--pair", "host-local DEL, DEL", ...args);
+    expect(said).toContain(line);
+    expect(status).toBe(expected);
+  });
+});
