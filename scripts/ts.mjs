@@ -1,6 +1,6 @@
 // Runs a TypeScript file on Node: `node scripts/ts.mjs FILE [ARG …]`.
 // Node 20 cannot strip types, so esbuild bundles the file (npm packages stay outside) into .cache/ts and we import that.
-import { accessSync, constants, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
@@ -13,7 +13,8 @@ if (file === undefined) {
 }
 const entry = resolve(file);
 // One output per process, so that runs side by side do not read each other's half-written file.
-const outfile = join(root, ".cache", "ts", `${entry.replaceAll("/", "_")}.${process.pid}.mjs`);
+const namespace = /\d+/.exec(readlinkSync("/proc/self/ns/pid"))[0];
+const outfile = join(root, ".cache", "ts", `${entry.replaceAll("/", "_")}.${namespace}-${process.pid}.mjs`);
 try {
   mkdirSync(dirname(outfile), { recursive: true });
   accessSync(dirname(outfile), constants.W_OK);
@@ -21,10 +22,12 @@ try {
   console.error(`${file}: cannot write to .cache/ts (${error.code}); run it as the owner of this checkout, or as root`);
   process.exit(2);
 }
-// What processes that were killed left behind. A day: the process may be in another pid namespace, where we cannot see it.
+// What processes that were killed left behind. In another pid namespace we cannot see whether one was: a day.
 for (const name of readdirSync(dirname(outfile))) {
   const old = join(dirname(outfile), name);
-  if (Date.now() - (statSync(old, { throwIfNoEntry: false })?.mtimeMs ?? 0) > 86_400_000) rmSync(old, { force: true });
+  const [, where, pid] = /\.(\d+)-(\d+)\.mjs$/.exec(name) ?? [];
+  const age = Date.now() - (statSync(old, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  if (age > 86_400_000 || (where === namespace && !existsSync(`/proc/${pid}`))) rmSync(old, { force: true });
 }
 await build({
   entryPoints: [entry],
