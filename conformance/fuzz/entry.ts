@@ -1,6 +1,6 @@
 // Entry of the bundle that the fuzzer evaluates (engine/fuzz.c), and the test of the corpus (fuzz.test.ts).
 import { mutate } from "./mutate.ts";
-import { prepare, said, tryOne } from "./targets.ts";
+import { configurations, prepare, said, tryOne } from "./targets.ts";
 import type { Conversions } from "./world/world.ts";
 
 declare const native: Conversions;
@@ -16,4 +16,5 @@ Object.assign(globalThis, {
   podnicMutate: (target: string, input: Uint8Array, seed: number) => mutate(target, input, seed, native),
   /** What the last call said. */
   podnicSaid: () => said,
+  podnicConfigurations: configurations.length,
 });

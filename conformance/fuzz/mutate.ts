@@ -1,5 +1,5 @@
 // Mutations that know what an input is: JSON in its fields, edits of netlink messages. libFuzzer calls them half of the time.
-import { SEPARATOR, split } from "./targets.ts";
+import { configurations, SEPARATOR, split } from "./targets.ts";
 import type { Conversions } from "./world/world.ts";
 
 /** Numbers that follow from a seed. */
@@ -110,7 +110,8 @@ function mutateEdits(input: Uint8Array, dice: Dice): Uint8Array {
   const how = dice.of([0, 0, 1, 2, 3, 3, 4, 4, 4, 5, 6, 7, 8, 9]);
   const edit = new Uint8Array([dice.below(24), how, offset & 255, offset >> 8, length, ...bytes]);
   const head = input.slice(0, 2);
-  if (head.length < 2 || dice.below(8) === 0) return new Uint8Array([dice.below(13), dice.below(5), ...edit]);
+  if (head.length < 2 || dice.below(8) === 0)
+    return new Uint8Array([dice.below(configurations.length), dice.below(5), ...edit]);
   return new Uint8Array([...head, ...(dice.below(2) === 0 ? [] : input.subarray(2)), ...edit]);
 }
 

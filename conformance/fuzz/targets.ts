@@ -25,9 +25,7 @@ export function split(input: Uint8Array): Uint8Array[] {
 
 /** Runs one process: name, environment and stdin as in `call`. */
 function run(world: World, call: Call): Outcome {
-  world.call = call;
-  world.stdout = [];
-  world.stderr = [];
+  world.begin(call);
   installHost(new WorldHost(world));
   let status: number;
   try {
@@ -69,10 +67,17 @@ const fixed = { type: "static", addresses: [{ address: "203.0.113.9/24" }, { add
 const info = { CNIDeviceInfoFile: "/var/run/k8s.cni.cncf.io/devinfo/cni/net" };
 
 /** Configurations that an input chooses among. */
-const configurations: { [key: string]: unknown; type: string }[] = [
+export const configurations: { [key: string]: unknown; type: string }[] = [
   { type: "macvlan", master: "eth1" },
   { type: "macvlan", master: "eth1", ipam: fixed },
-  { type: "macvlan", mode: "source", macaddr: ["02:00:00:00:00:77"], mac: "02:00:00:00:00:78", ipam: pool },
+  {
+    type: "macvlan",
+    master: "eth1",
+    mode: "source",
+    macaddr: ["02:00:00:00:00:77"],
+    mac: "02:00:00:00:00:78",
+    ipam: pool,
+  },
   { type: "ipvlan", master: "eth1", mode: "l3", ipam: pool },
   { type: "host-device", device: DEVICE },
   { type: "host-device", device: DEVICE, ipam: fixed, useInterfaceNetwork: true },
@@ -83,7 +88,12 @@ const configurations: { [key: string]: unknown; type: string }[] = [
   { type: "macvlan", master: "eth1", ipam: other },
   { type: "host-device", device: DEVICE, ipam: other },
   { type: "sriov", deviceID: VF, ipam: other },
+  { type: "bridge", bridge: "br0", isGateway: true, ipam: other },
+  { type: "bridge", bridge: "br0", ipam: pool },
 ];
+/** Those with another program's IPAM. */
+const delegating = configurations.flatMap(({ ipam }, i) => (ipam === other ? [i] : []));
+const SOURCE_ALLOWED = JSON.stringify({ devices: { source: ["eth1"] } });
 const commands = ["ADD", "DEL", "CHECK", "GC", "STATUS"];
 
 /** The configuration and command that a byte chooses. `prevResult` of an ADD in `world` before it, for those that want one. */
@@ -94,6 +104,7 @@ function chosen(world: World, config: number, command: number): { command: strin
     name: "net",
     ...configurations[config % configurations.length]!,
   };
+  if (raw.mode === "source") world.files.put("/etc/cni/podnic.json", world.encode(SOURCE_ALLOWED));
   return { command: name, call: makeCall(world, name, raw) };
 }
 
@@ -107,8 +118,8 @@ function makeCall(world: World, command: string, raw: { [key: string]: unknown }
 function afterAdd(world: World, command: string, call: Call): void {
   if (command === "ADD" || command === "STATUS") return;
   const env = new Map(call.env).set("CNI_COMMAND", world.encode("ADD"));
-  const answer = { status: 0, signal: 0, stdout: world.encode(GOOD_ANSWER) };
-  const { status, stdout } = run(world, { args: call.args, env, stdin: call.stdin, delegates: [answer] });
+  const delegates = [goodAnswer(world)];
+  const { status, stdout } = run(world, { args: call.args, env, stdin: call.stdin, delegates });
   if (status !== 0 || command !== "CHECK") return;
   const raw = JSON.parse(world.decode(call.stdin)!);
   call.stdin = world.encode(JSON.stringify({ ...raw, prevResult: JSON.parse(stdout) }));
@@ -121,15 +132,21 @@ const GOOD_ANSWER = JSON.stringify({
   dns: {},
 });
 
+const goodAnswer = (world: World) => ({ status: 0, signal: 0, stdout: world.encode(GOOD_ANSWER) });
+
 export type Target = (world: World, input: Uint8Array, behind: number) => string;
+
+/** A bridge stays: another ADD may use it already. */
+const isBridge = (line: string): boolean => line.includes(" alias=podnic:bridge ");
 
 /** What is left when an ADD has failed: nothing. */
 function compareLeft(world: World, before: string, outcome: Outcome): string {
   const after = world.network.describe();
-  if (outcome.stdout.includes("Not undone") || before === after) return "";
+  if (before === after) return "";
   const lines = before.split("\n");
-  const more = after.split("\n").filter((line) => !lines.includes(line));
+  const more = after.split("\n").filter((line) => !lines.includes(line) && !isBridge(line));
   const less = lines.filter((line) => !after.split("\n").includes(line));
+  if (more.length === 0 && less.length === 0) return "";
   return `the ADD that failed left something: -${less.join("\n-")}\n+${more.join("\n+")}\n${outcome.stdout}`;
 }
 
@@ -242,6 +259,7 @@ const netlink: Target = (world, input, behind) => {
     return edits.apply(answer, nth - first);
   };
   call.behind = behind;
+  call.delegates = Array.from({ length: 4 }, () => goodAnswer(world));
   const outcome = run(world, call);
   // For the comparison of two runs.
   said = `${outcome.status} ${outcome.stdout}`;
@@ -304,7 +322,7 @@ const state: Target = (world, input) => {
 const delegate: Target = (world, input) => {
   const [choice, ...answers] = split(input);
   const [config = 0, which = 0] = choice ?? [];
-  const { command, call } = chosen(world, 10 + (config % 3), which);
+  const { command, call } = chosen(world, delegating[config % delegating.length]!, which);
   afterAdd(world, command, call);
   call.delegates = answers.map(([status = 0, signal = 0, ...stdout]) => ({
     status: signal % 32 === 9 ? -1 : status % 3,
@@ -313,6 +331,7 @@ const delegate: Target = (world, input) => {
   }));
   const before = world.network.describe();
   const outcome = run(world, call);
+  said = `${outcome.status} ${outcome.stdout}`;
   const verdict = judgePlugin(command, outcome);
   if (verdict !== "") return verdict;
   return command === "ADD" && outcome.status !== 0 ? compareLeft(world, before, outcome) : "";

@@ -19,6 +19,18 @@ const EOPNOTSUPP = 95;
 const ESRCH = 3;
 const EADDRNOTAVAIL = 99;
 
+/** That each of the two namespaces has for the other one. */
+const OTHER_NUMBER = 0;
+
+/** A message with a number of a namespace: struct rtgenmsg, NETNSA_NSID. */
+function numberOf(number: number): Uint8Array {
+  const bytes = new Bytes(12);
+  bytes.u16[2] = 8;
+  bytes.u16[3] = c.NETNSA_NSID;
+  bytes.u32[2] = number;
+  return bytes.u8;
+}
+
 function macOf(last: number): Uint8Array {
   return new Uint8Array([2, 0, 0, 0, 0, last]);
 }
@@ -141,6 +153,8 @@ export class Network {
       case c.RTM_NEWROUTE:
         this.routes.push({ namespace, message: readRoute(bytes, at, end, true) });
         return [];
+      case c.RTM_GETNSID:
+        return [[c.RTM_NEWNSID, numberOf(OTHER_NUMBER)]];
       case c.RTM_DELROUTE:
         return this.#removeOne(this.routes, namespace, ESRCH, readRoute(bytes, at, end).table, (m) => m.table);
       default:
@@ -190,10 +204,12 @@ export class Network {
   }
 
   #newLink(namespace: number, flags: number, bytes: Bytes, at: number, end: number): void {
-    const { index, flags: bits, change, attributes } = readLink(bytes, at, end);
+    // What a veth or a bridge is made with is read only when all is kept.
+    const { index, flags: bits, change, attributes } = readLink(bytes, at, end, (flags & c.NLM_F_CREATE) !== 0);
     const { netNsFd, name } = attributes;
     const target = netNsFd === undefined ? namespace : this.#namespaceOf(netNsFd);
-    if ((flags & c.NLM_F_CREATE) !== 0 && index === 0) {
+    const isNew = index === 0 || ((flags & c.NLM_F_EXCL) !== 0 && !this.links.some((link) => link.index === index));
+    if ((flags & c.NLM_F_CREATE) !== 0 && isNew) {
       if (name !== undefined && this.links.some((link) => link.namespace === target && this.#isNamed(link, name)))
         throw new Errno(EEXIST);
       if (
@@ -202,7 +218,11 @@ export class Network {
       )
         throw new Errno(ENODEV);
       const { netNsFd: _, extMask: _mask, ...kept } = attributes;
-      this.add(target, c.IFF_LOWER_UP, kept);
+      const link = this.add(target, c.IFF_LOWER_UP | (bits & change), kept);
+      if (index !== 0) link.index = index;
+      if (kept.link !== undefined && target !== namespace) link.attributes.linkNetnsid = OTHER_NUMBER;
+      const peer = kept.linkInfo?.kind === "veth" ? kept.linkInfo.data?.peer : undefined;
+      if (peer !== undefined) this.#addPeer(link, namespace, peer);
       return;
     }
     const link = this.#find(namespace, bytes, at, end);
@@ -218,6 +238,16 @@ export class Network {
     this.#change(link, attributes);
     link.flags = (link.flags & ~change) | (bits & change);
     if ((link.flags & c.IFF_UP) !== 0) link.flags |= c.IFF_RUNNING | c.IFF_LOWER_UP;
+  }
+
+  /** The other end of a veth. */
+  #addPeer(link: SimulatedLink, namespace: number, { netNsFd, ...attributes }: LinkAttributes): void {
+    const target = netNsFd === undefined ? namespace : this.#namespaceOf(netNsFd);
+    const linkInfo = { kind: "veth" };
+    const peer = this.add(target, c.IFF_LOWER_UP, { ...attributes, linkInfo, link: link.index });
+    Object.assign(link.attributes, { linkInfo, link: peer.index });
+    if (target === link.namespace) return;
+    for (const end of [link, peer]) end.attributes.linkNetnsid = OTHER_NUMBER;
   }
 
   #change(link: SimulatedLink, { netNsFd: _, extMask: _mask, vfInfo, ...changed }: LinkAttributes): void {
@@ -261,6 +291,9 @@ export class Network {
   #forget(link: SimulatedLink): void {
     this.#withdraw(link);
     this.links.splice(this.links.indexOf(link), 1);
+    const { linkInfo, link: peerIndex } = link.attributes;
+    const peer = this.links.find(({ index, attributes }) => index === peerIndex && attributes.link === link.index);
+    if (linkInfo?.kind === "veth" && peer !== undefined) this.#forget(peer);
   }
 
   /** What there is, for comparison. */

@@ -135,6 +135,19 @@ export class World implements Kernel {
     }
   }
 
+  /**
+   * A new process, which has read nothing yet. What the one before has open stays open: podnic's modules are evaluated once, and hold their
+   * sockets for as long as a process lives.
+   */
+  begin(call: Call): void {
+    this.call = call;
+    this.stdout = [];
+    this.stderr = [];
+    this.#read = 0;
+    this.#delegates = 0;
+    this.#namespace = NODE;
+  }
+
   #open(fd: Argument | undefined): Open {
     const found = this.#fds.get(fd as number);
     if (found === undefined) throw new Errno(EBADF);
@@ -159,7 +172,8 @@ export class World implements Kernel {
     if (/^\/proc\/(?:self|thread-self)\/ns\/net$/.test(path)) return this.files.find(`/namespaces/${this.#namespace}`);
     if (!path.startsWith("/proc/sys/net/")) return undefined;
     const key = `${this.#namespace}${path}`;
-    const node = this.files.put(`/sysctls/${key.replaceAll("/", "_")}`, this.#sysctls.get(key) ?? this.encode("0\n"));
+    const usual = this.encode(path.endsWith("/forwarding") ? "1\n" : "0\n");
+    const node = this.files.put(`/sysctls/${key.replaceAll("/", "_")}`, this.#sysctls.get(key) ?? usual);
     return node;
   }
 
