@@ -34,6 +34,7 @@ const ON = "ip address add 10.0.10.93/24 dev dev0";
 /** ta0, which a process has open: TUNSETIFF of IFF_TAP | IFF_NO_PI. */
 const holdTap = (then: string): string =>
   `perl -e 'open(T, "+<", "/dev/net/tun") or die; ioctl(T, 0x400454ca, pack("a16s@40", "ta0", 0x1002)) or die; sleep 20' >/dev/null 2>&1 & for i in $(seq 100); do [ -e /sys/class/net/ta0 ] && break; sleep 0.02; done; ${then}`;
+const VXLAN_AT = "ip link add vx9 up type vxlan id 7 dstport 8472 local 10.0.10.93";
 const DEFAULT = "one of this node's default routes";
 const ALLOWED: Situation[] = [
   { id: "ND-01", what: "network card or virtual function", why: "the node does not use it" },
@@ -213,6 +214,13 @@ const ALLOWED: Situation[] = [
     setup: "ip link add li0 address 02:00:00:00:0a:0b type veth peer name x netns c1",
     device: "li0",
     policy: { allow: ["02:00:00:00:0A:0B"] },
+  },
+  {
+    id: "ND-110",
+    what: "network card beside the one that has the local address of a VXLAN",
+    why: "the tunnel uses the other card",
+    setup: `ip link add w9 up type veth peer name w9p; ip link set w9p up; ip address add 10.0.10.93/24 dev w9; ip address add 10.0.11.93/24 dev dev0; ${VXLAN_AT} remote 10.0.10.94`,
+    needs: ["kernel:vxlan"],
   },
 ];
 
@@ -465,6 +473,40 @@ const OTHERS: Situation[] = [
     setup:
       "ip link set dev0 up; ip address add 10.0.10.93/32 dev lo; ip link add gre9 type gre local 10.0.10.93 remote 10.0.10.94 dev dev0",
     needs: ["kernel:gre"],
+  },
+  {
+    id: "ND-106",
+    what: "device with the local address of a VXLAN that is bound to no device",
+    refused: "carries this node's tunnel vx9 (kind vxlan)",
+    why: "the tunnel would lose its connection",
+    setup: `${ON}; ${VXLAN_AT}`,
+    needs: ["kernel:vxlan"],
+  },
+  {
+    id: "ND-107",
+    what: "as ND-106, with a VXLAN that has only a remote address, in the device's subnet",
+    refused: "carries this node's tunnel vx9 (kind vxlan)",
+    why: "the tunnel would lose its connection",
+    setup:
+      "ip link set dev0 up; ip addr add 2001:db8:9::1/64 nodad dev dev0; ip link add vx9 type vxlan id 7 remote 2001:db8:9::2 dstport 8472",
+    needs: ["kernel:vxlan"],
+  },
+  {
+    id: "ND-108",
+    what: "as ND-106, with a GRE tunnel",
+    refused: "carries this node's tunnel gre9 (kind gre)",
+    why: "the tunnel would lose its connection",
+    setup: "ip addr add 10.0.10.93/24 dev dev0; ip link add gre9 type gre local 10.0.10.93 remote 192.0.2.9",
+    needs: ["kernel:gre"],
+  },
+  {
+    id: "ND-109",
+    what: "as ND-107, with a Geneve tunnel",
+    refused: "carries this node's tunnel gnv9 (kind geneve)",
+    why: "the tunnel would lose its connection",
+    setup:
+      "ip link set dev0 up; ip addr add 10.0.10.93/24 dev dev0; ip link add gnv9 type geneve id 7 remote 10.0.10.94",
+    needs: ["kernel:geneve"],
   },
   {
     id: "ND-47",
