@@ -40,6 +40,8 @@ export interface Sources {
 export class Containers {
   /** By the ID as it is in an alias. */
   readonly #found = new Map<string, Evidence[]>();
+  /** The same: path of the namespace that has an interface with this alias. */
+  readonly #named = new Map<string, string>();
   /** Path of the namespace that has an address. */
   readonly #addresses = new Map<string, string>();
   /** Path of the namespace of an attachment that was given an address, when that is not gone. */
@@ -63,7 +65,7 @@ export class Containers {
     for (const { namespace, links, addresses } of insides) {
       for (const { alias } of links) {
         const id = ALIAS.exec(alias)?.[1];
-        if (id !== undefined) this.#add(id, { life: "alive", why: inWords("alive", namespace.path) });
+        if (id !== undefined) this.#named.set(idInAlias(id), namespace.path);
       }
       for (const address of addresses) if (!isLocal(address)) this.#addresses.set(address, namespace.path);
     }
@@ -80,15 +82,18 @@ export class Containers {
   }
 
   /**
-   * The holder of a lease. One sign of life is enough. `written`: when the lease was, in seconds since the epoch; before the last boot
-   * means that its container is gone, for which a clock that was wrong must not be the only evidence against a sign of life.
+   * The holder of a lease. One sign of life is enough. A pod can give its interfaces any alias and any address, so that these keep a lease but
+   * do not show whose it is. `written`: when the lease was, in seconds since the epoch; before the last boot means that its container is gone, for
+   * which a clock that was wrong must not be the only evidence against a sign of life.
    */
   holderOf(containerId: string, address: string, written: () => number): Evidence {
     const found = this.#found.get(idInAlias(containerId)) ?? [];
     const alive = found.find(({ life }) => life === "alive");
     if (alive !== undefined) return alive;
+    const named = this.#named.get(idInAlias(containerId));
+    if (named !== undefined) return { life: "unknown", why: `an interface in ${named} has its alias` };
     const at = address === "" ? undefined : this.#addresses.get(address);
-    if (at !== undefined) return { life: "alive", why: `${at} has this address` };
+    if (at !== undefined) return { life: "unknown", why: `${at} has this address` };
     if (this.#blind !== undefined) return this.#blind;
     const gone = found.find(({ life }) => life === "gone");
     if (gone !== undefined) return gone;
@@ -98,8 +103,10 @@ export class Containers {
 
   /** The holder of a lease that names none: it was emptied, or its writer was killed. It is free when no pod can have the address. */
   holderOfNobodys(address: string, written: () => number): Evidence {
-    const at = this.#addresses.get(address) ?? this.#given.get(address);
-    if (at !== undefined) return { life: "alive", why: `${NOBODY}, and ${at} has this address` };
+    const given = this.#given.get(address);
+    if (given !== undefined) return { life: "alive", why: `${NOBODY}, and ${given} has this address` };
+    const at = this.#addresses.get(address);
+    if (at !== undefined) return { life: "unknown", why: `${NOBODY}, and ${at} has this address` };
     if (this.#blind !== undefined) return this.#blind;
     if (written() < this.#bootTime)
       return { life: "gone", why: `${NOBODY}, and it was written before the node booted` };

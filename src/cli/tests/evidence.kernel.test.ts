@@ -155,16 +155,21 @@ describe("the holder of a lease", () => {
     expect([lifeOf("a"), lifeOf("b"), lifeOf("c")]).toEqual(["gone", "alive", "unknown"]);
   });
 
-  it("is alive by the mark of its macvlan, by its address, and by its runtime's directory", () => {
-    const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
-    const insides = [{ namespace, links: [link("podnic:net:marked")], addresses: new Set(["192.0.2.7", "127.0.0.1"]) }];
+  it("is alive by its runtime's directory", () => {
     const runtime = mkdtempSync(join(tmpdir(), "runtime-"));
     mkdirSync(join(runtime, "running"));
-    const lifeOf = lifeFrom({ insides }, [runtime]);
-    expect(lifeOf("marked")).toBe("alive");
-    expect(lifeOf("other", "192.0.2.7")).toBe("alive");
-    expect(lifeOf("other", "127.0.0.1")).toBe("unknown");
-    expect(lifeOf("running")).toBe("alive");
+    expect(lifeFrom({}, [runtime])("running")).toBe("alive");
+  });
+
+  it("is not known by an alias or an address, which any pod can set, and is not gone either", () => {
+    const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
+    const insides = [{ namespace, links: [link("podnic:net:marked")], addresses: new Set(["192.0.2.7", "127.0.0.1"]) }];
+    const holders = ["marked", "other"].map((id) => holder(id, "gone"));
+    const lifeOf = lifeFrom({ insides, holders });
+    expect(lifeOf("marked")).toBe("unknown");
+    expect(lifeOf("other", "192.0.2.7")).toBe("unknown");
+    expect(lifeOf("other", "127.0.0.1")).toBe("gone");
+    expect(lifeFrom({ insides, holders: [holder("marked", "alive")] })("marked")).toBe("alive");
   });
 
   it("is gone when its lease is older than the boot, unless something lives", () => {
@@ -206,10 +211,11 @@ describe("a lease that names no owner", () => {
     expect(lifeFor({ namespaces }, "192.0.2.7", 999)).toBe("gone");
   });
 
-  it("is held by the pod that has the address, or was given it", () => {
+  it("is kept while a pod has the address or was given it", () => {
     const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
     const insides = [{ namespace, links: [], addresses: new Set(["192.0.2.7"]) }];
-    expect(lifeFor({ insides }, "192.0.2.7")).toBe("alive");
+    // Any pod can set an address.
+    expect(lifeFor({ insides }, "192.0.2.7")).toBe("unknown");
     const cached = (path: string) => [
       {
         network: "n",
