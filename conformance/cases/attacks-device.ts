@@ -49,7 +49,9 @@ const leavesNothing = ({ id, what, setup = "true", inPod, show, needs = [], many
 
 const FLAGS = "printf '%x\\n' $(($(cat /sys/class/net/$dev/flags) & 0xf1b6))";
 
-const OF_KIND = "ip -d link show dev $dev | tail -n +2; cat /sys/class/net/$dev/carrier";
+/** Some plugins leave the device down, where the kernel tells nothing of its carrier. */
+const CARRIER = "cd /sys/class/net/$dev; cat carrier 2>/dev/null || { echo down; ip link set $dev up; cat carrier; }";
+const OF_KIND = `ip -d link show dev $dev | tail -n +2; ${CARRIER}`;
 
 /** Attaches a program that drops all packets to an interface, in the shell. */
 const drop = (ip: string, name: string, how: string): string =>
@@ -165,7 +167,7 @@ export const attacksDevice: CaseTable = {
       what: "carrier of a dummy interface",
       make: "ip link add lent type dummy",
       inPod: "ip -n c1 link set eth0 carrier off",
-      show: "cat /sys/class/net/$dev/carrier",
+      show: CARRIER,
       needs: ["kernel:dummy"],
     }),
     leavesNoProgram("ATK-D2a", "programs of tcx", `${drop(IN_POD, "eth0", "46")}; ${drop(IN_POD, "eth0", "47")}`),
