@@ -1,12 +1,13 @@
 // Black-box conformance of any directory of CNI plugins. See --help.
 import { existsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { isMainThread, workerData } from "node:worker_threads";
 import { Command } from "commander";
 import { tables } from "./cases/index.ts";
 import { coverage } from "./checklist.ts";
 import { type BoundCase, bind, type Verdict } from "./harness/case.ts";
 import { type Config, mainNames } from "./harness/mains.ts";
+import { OLD_SHELL, onOldKernel } from "./harness/old-kernel.ts";
 import { runAll } from "./harness/pool.ts";
 import { probe, unmet } from "./harness/probe.ts";
 import {
@@ -40,6 +41,7 @@ interface Options {
   learn?: string;
   list?: boolean;
   verbose?: boolean;
+  oldKernel?: boolean;
 }
 
 const list = (value: string) => value.split(",").filter((part) => part !== "");
@@ -67,6 +69,7 @@ function parse(): Options {
     .option("--sample <n>", "besides those of --case, n of the other cases, drawn by lot", Number)
     .option("--seed <text>", "of the lot: the same seed draws the same cases", "1")
     .option("--peer <dir>", "another directory of plugins, for the cases of mixed use")
+    .option("--old-kernel", "let the kernel behave like Linux 4.18 to the plugins (x86-64; needs gcc)")
     .option("--jobs <n>", "cases at a time", Number, 4)
     .option("--limit <s>", "seconds a case may take", Number, CASE_LIMIT_MS / 1000)
     .option("--report <file>", "write JUnit (.xml) or JSON (repeatable)", (file, all: string[]) => [...all, file], [])
@@ -129,11 +132,12 @@ async function main(): Promise<void> {
   // Most cases' networks have no addresses, and results of these versions have nothing else. What holds for them the cases VER say.
   if (options.spec === "0.1.0" || options.spec === "0.2.0")
     complain(`--spec ${options.spec} has results without interfaces: run --case VER, which covers it`);
-  const bin = resolve(options.bin);
-  if (bin.startsWith("/run/"))
+  if (resolve(options.bin).startsWith("/run/"))
     complain("--bin below /run cannot be seen from the cases' namespaces; copy it elsewhere");
+  const old = options.oldKernel === true;
+  const bin = old ? onOldKernel(resolve(options.bin)) : resolve(options.bin);
   const peer = options.peer === undefined ? undefined : resolve(options.peer);
-  const offer = await probe(bin, peer);
+  const offer = await probe(bin, peer, old ? join(bin, OLD_SHELL) : undefined);
   const present = mainNames.filter((name) => offer.versions[name] !== undefined);
   const preferred = ["macvlan", "host-device", "ipvlan"].find((name) => present.includes(name));
   const mains =
@@ -167,7 +171,7 @@ async function main(): Promise<void> {
   };
   const runnable = cases.filter((c) => !skipped.has(c.id));
   console.log(
-    `${cases.length} cases, ${runnable.length} can run here (kernel ${offer.kernel}), MAIN ${mains.join(", ") || "none"}`,
+    `${cases.length} cases, ${runnable.length} can run here (kernel ${offer.kernel}${old ? ", like 4.18" : ""}), MAIN ${mains.join(", ") || "none"}`,
   );
   const start = Date.now();
   const done = await runAll(runnable, settings, options.jobs, new URL(import.meta.url), (v) => {

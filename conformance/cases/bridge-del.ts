@@ -5,7 +5,9 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { addDown, conf, gc, hostLocal, makeBridge, portOf, ports } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
+const needs = ["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"];
+const one = rowsThatNeed(needs);
+const masq = rowsThatNeed([...needs, "kernel:inet_nat"]);
 
 const GATEWAY: Config = { isGateway: true, ipMasq: true, ipMasqBackend: "nftables" };
 
@@ -19,14 +21,14 @@ const addressesOf = (stdout: string): string => JSON.parse(stdout).ips[0].addres
 export const bridgeDel: CaseTable = {
   perMain: [],
   fixed: [
-    one("B-85a", "S", "C-080: DEL repeats", "twice, and of what was never added: OK", (t) => {
+    masq("B-85a", "S", "C-080: DEL repeats", "twice, and of what was never added: OK", (t) => {
       const config = conf({ macspoofchk: true, ...GATEWAY, ...hostLocal() });
       t.silent("DEL", config);
       t.add(config);
       for (let n = 0; n < 2; n++) t.silent("DEL", config);
       t.leaseCount(0);
     }),
-    one("B-85b", "H", "C-081", "without CNI_NETNS: port and lease gone", (t) => {
+    masq("B-85b", "H", "C-081", "without CNI_NETNS: port and lease gone", (t) => {
       const config = conf({ ...GATEWAY, ...hostLocal() });
       t.add(config);
       t.silent("DEL", config, { set: { CNI_NETNS: undefined } });

@@ -455,8 +455,22 @@ export const bridgeRules: CaseTable = {
           t.sh("nft flush ruleset");
           demandPing(t, "c1", at, true);
         },
-        ["program:ping"],
+        ["program:ping", "kernel:inet_nat"],
       ),
+    ),
+    one(
+      "B-63c",
+      "H",
+      "ipMasq on a kernel without NAT in the family inet",
+      "E that names Linux 5.2, nothing left, DEL OK",
+      (t) => {
+        makeBridge(t);
+        const error = t.refused("ADD", conf(MASQ));
+        t.expect(/Linux 5\.2/.test(error.details ?? ""), "the version", error.details ?? "");
+        t.equal([ports(t).length, masqRules(t)], [0, []], "ports, rules");
+        t.silent("DEL", conf(MASQ));
+      },
+      ["kernel:no-inet_nat"],
     ),
     one("B-64", "H", "rules do not hang on the link", "ipMasq, link removed behind our back, DEL: rules gone", (t) => {
       const prevResult = t.add(conf(MASQ));

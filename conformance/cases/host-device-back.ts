@@ -130,6 +130,7 @@ export const hostDeviceBack: CaseTable = {
         t.equal([...(t.link(device, "")?.altnames ?? [])].sort(), ["alt1", "alt2"], "altnames");
         t.equal([...t.picture().files.keys()].length, before.files.size - 1, "records");
       },
+      ["kernel:altname"],
     ),
     one(
       "HDX-47",

@@ -126,15 +126,17 @@ function sameNameInside(t: Trial, version: string): void {
 const emptySelectors = { hwaddr: "", kernelpath: "", pciBusID: "", dns: {} };
 
 /** The device is found by a selector and comes back. */
-const selects = (id: string, label: string, keys: (t: Trial, device: string) => Config): Case =>
-  one(id, "G", "selection of the device", `${label}: that device is moved and comes back`, (t) => {
+const selects = (id: string, label: string, keys: (t: Trial, device: string) => Config, more: string[] = []): Case => {
+  const run = (t: Trial) => {
     const device = t.freshDevice();
     const mac = t.link(device, "")!.mac;
     const conf = config("1.0.0", keys(t, device));
     moved(t, t.add(conf), device, mac);
     t.silent("DEL", conf);
     returned(t, device);
-  });
+  };
+  return one(id, "G", "selection of the device", `${label}: that device is moved and comes back`, run, more);
+};
 
 const refuses = (id: string, tag: Tag, label: string, keys: Config, setup = "true"): Case =>
   one(id, tag, "refused before anything is touched", `${label}: E, nothing changed`, (t) => {
@@ -165,10 +167,28 @@ export const hostDevice: CaseTable = {
     ...each("HD-8", "HD-8 auxiliary device", "found by runtimeConfig.deviceID", auxiliary),
     ...each("HD-9", "HD-9 IPAM with CHECK", "OK", (t, v) => cycle(t, v, { ipam: STATIC, ...emptySelectors })),
     ...each("HD-11", "HD-11 the host's name is taken in the container", "both links keep their own", sameNameInside),
-    selects("HDX-01", "an altname as device", (t, device) => {
-      t.sh(`ip link property add dev ${device} altname another-name-of-it`);
-      return { device: "another-name-of-it" };
-    }),
+    selects(
+      "HDX-01",
+      "an altname as device",
+      (t, device) => {
+        t.sh(`ip link property add dev ${device} altname another-name-of-it`);
+        return { device: "another-name-of-it" };
+      },
+      ["kernel:altname"],
+    ),
+    one(
+      "HDX-01b",
+      "H",
+      "a kernel without altnames",
+      "a device's name of 18 characters: E, nothing changed, DEL OK",
+      (t) => {
+        const conf = config("1.0.0", { device: "another-name-of-it" });
+        const { msg } = t.refused("ADD", conf);
+        t.expect(!msg.includes("invalid argument"), "what is missing", msg);
+        t.silent("DEL", conf);
+      },
+      ["kernel:no-altname"],
+    ),
     selects("HDX-02", "hwaddr", (t, device) => ({ hwaddr: t.link(device, "")!.mac })),
     selects("HDX-03", "pciBusID", (t, device) => {
       fakePci(t, "ixgbevf", `net/${device}`);

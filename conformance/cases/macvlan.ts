@@ -173,10 +173,30 @@ export const macvlan: CaseTable = {
       t.sh("ip link add other0 type veth peer name other1");
       t.error(t.call("CHECK", { ...conf, prevResult, master: "other0" }, { set: SET }));
     }),
-    one("MVX-07", "G", "an altname as master", "OK", (t) => {
-      t.sh("ip link property add dev up0 altname the-name-of-the-uplink");
-      t.add({ ...config(t, "1.0.0", "host", {}), master: "the-name-of-the-uplink" }, { set: SET });
-    }),
+    one(
+      "MVX-07",
+      "G",
+      "an altname as master",
+      "OK",
+      (t) => {
+        t.sh("ip link property add dev up0 altname the-name-of-the-uplink");
+        t.add({ ...config(t, "1.0.0", "host", {}), master: "the-name-of-the-uplink" }, { set: SET });
+      },
+      ["kernel:altname"],
+    ),
+    one(
+      "MVX-07b",
+      "H",
+      "a kernel without altnames",
+      "a master's name of 22 characters: E, nothing left, DEL OK",
+      (t) => {
+        const conf = { ...config(t, "1.0.0", "host", {}), master: "the-name-of-the-uplink" };
+        const { msg } = t.refused("ADD", conf, [7, 999], { set: SET });
+        t.expect(!msg.includes("invalid argument"), "what is missing", msg);
+        t.silent("DEL", conf, { set: SET });
+      },
+      ["kernel:no-altname"],
+    ),
     one("MVX-08", "H", "no temporary name", "host and container never show another name", (t) => {
       const watch = "ip monitor link >/run/case-host 2>&1 & ip -n c1 monitor link >/run/case-c1 2>&1 & sleep 0.3";
       const conf = config(t, "1.0.0", "host", { ipam: POOL });

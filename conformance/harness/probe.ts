@@ -12,7 +12,10 @@ export interface Offer {
   readonly versions: Record<string, string[]>;
   /** Plugins of --peer, likewise. */
   readonly peerVersions: Record<string, string[]>;
-  /** Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, bcqueuelen when its macvlan has one, and tbf when it has that queue, tcx when it has that. */
+  /**
+   * Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, bcqueuelen when its macvlan has one, altname and
+   * inet_nat when links and nftables have these, and tbf when it has that queue, tcx when it has that.
+   */
   readonly kinds: string[];
   /** Programs some cases use beyond util-linux and iproute2. */
   readonly programs: string[];
@@ -48,18 +51,19 @@ ip link add p0 type bridge 2>/dev/null && ip link add p1 type veth peer name p2 
 for link in p1 p0; do ip link del $link 2>/dev/null; done
 ip link add link up0 name p0 type macvlan bcqueuelen 2000 2>/dev/null && ip -d link show p0 | grep -q bcqueuelen && echo bcqueuelen
 ip link del p0 2>/dev/null
+ip link property add dev up0 altname p0 2>/dev/null && ip link property del dev up0 altname p0 && echo altname
+if command -v nft >/dev/null; then nft 'add table inet p0; add chain inet p0 nat { type nat hook postrouting priority 100; }' 2>/dev/null; fi && echo inet_nat
 tc qdisc add dev up0 root tbf rate 8mbit burst 10kb latency 10ms 2>/dev/null && echo tbf
 exit 0`;
 
-/**
- * Asks the kernel and every plugin of the directories once, in namespaces of their own.
- */
-export async function probe(bin: string, peer: string | undefined): Promise<Offer> {
+/** Asks the kernel and every plugin of the directories once, in namespaces of their own. `shell`: one for which the kernel is as for the plugins. */
+export async function probe(bin: string, peer: string | undefined, shell = "sh"): Promise<Offer> {
   const ns = await openNamespaces();
   try {
     const ask = (dir: string | undefined): Record<string, string[]> => {
       const versions: Record<string, string[]> = {};
       for (const name of dir === undefined ? [] : readdirSync(dir)) {
+        if (name.startsWith(".")) continue;
         const run = runIn(ns, [`${dir}/${name}`], { env: { CNI_COMMAND: "VERSION" }, timeoutMs: 60_000 }); // s390x in QEMU takes its time
         try {
           versions[name] = JSON.parse(run.stdout).supportedVersions ?? [];
@@ -69,7 +73,7 @@ export async function probe(bin: string, peer: string | undefined): Promise<Offe
       }
       return versions;
     };
-    const words = (script: string) => runIn(ns, ["sh", "-c", script]).stdout.trim().split(/\s+/);
+    const words = (script: string) => runIn(ns, [shell, "-c", script]).stdout.trim().split(/\s+/);
     return {
       versions: ask(bin),
       peerVersions: ask(peer),

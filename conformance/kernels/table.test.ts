@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { tables } from "../cases/index.ts";
 import { bind } from "../harness/case.ts";
-import { CARDS, caseNames, type Results, resultsFile, summary, table, withTable } from "./table.ts";
+import { CARDS, caseNames, complaint, type Results, resultsFile, summary, table, withTable } from "./table.ts";
 
 const text = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
@@ -16,6 +16,18 @@ it("every name begins a case", () => {
   const ids = bind(tables, ["macvlan"]).map((c) => c.id);
   for (const guest of [undefined, ...Object.keys(CARDS)])
     expect(caseNames(guest).filter((name) => !ids.some((id) => id.startsWith(name)))).toEqual([]);
+});
+
+it("looks at all that is asked for before a guest starts", () => {
+  const good = { guests: ["sid"], every: 12, timeout: 60, cases: [] };
+  const about = (more: object) => complaint({ ...good, ...more }, ["sid", "trixie"], ["B-26a"]);
+  expect(about({})).toBeUndefined();
+  expect(about({ cases: ["B-26"] })).toBeUndefined();
+  expect(about({ guests: ["sid", "sdi"] })).toBe("no guest called sdi: sid, trixie");
+  expect(about({ cases: ["B-26", "X"] })).toBe("no case begins with X");
+  expect(about({ every: 0 })).toBe("--every takes a whole number from 1");
+  expect(about({ every: 1.5 })).toBe("--every takes a whole number from 1");
+  expect(about({ timeout: 0 })).toBe("--timeout takes a whole number from 1");
 });
 
 it("counts by plugin, and names what did not pass or run", () => {

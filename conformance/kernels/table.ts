@@ -41,6 +41,25 @@ export const CARDS: Readonly<Record<string, readonly string[]>> = {
 
 export const caseNames = (guest?: string): string[] => [...(CARDS[guest ?? ""] ?? Object.values(CASES).flat())];
 
+interface Request {
+  readonly guests: readonly string[];
+  readonly every: number;
+  readonly timeout: number;
+  /** Beginnings of names. */
+  readonly cases: readonly string[];
+}
+
+/** What is wrong with a request, of all guests there are and all cases. */
+export function complaint(request: Request, guests: readonly string[], ids: readonly string[]): string | undefined {
+  const strangers = request.guests.filter((guest) => !guests.includes(guest));
+  if (strangers.length > 0) return `no guest called ${strangers.join(", ")}: ${guests.join(", ")}`;
+  const names = request.cases.filter((name) => !ids.some((id) => id.startsWith(name)));
+  if (names.length > 0) return `no case begins with ${names.join(", ")}`;
+  for (const option of ["every", "timeout"] as const)
+    if (!Number.isInteger(request[option]) || request[option] < 1) return `--${option} takes a whole number from 1`;
+  return undefined;
+}
+
 /** What is no plugin's device case runs on other cards than igb. */
 const pluginOf = (id: string): string =>
   Object.keys(CASES).find((plugin) => CASES[plugin]!.some((name) => id.startsWith(name))) ?? "sriov";

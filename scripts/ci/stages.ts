@@ -32,6 +32,14 @@ const onNode = ["--case", "ADD,DEL,GC,HDX,MVX,HLX,STX,SEC"];
 const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
 /** Cases whose subject is the main plugin, with host-device in that place: the same calls, and a device that has to come back. */
 const hostDevice = ["--main", "host-device", "--case", "ADD,CFG,CHK,CHN,DEL,DLG,GC,IN,IO,NSP,SEC,STA"];
+/** What needs the kernel and this machine has. All device cases, in a guest: npm run kernels -- 4.18-like. */
+const oldKernel = [
+  "--old-kernel",
+  "--main",
+  "macvlan",
+  "--case",
+  "HDX-0,HDX-22,HDX-25,HDX-41,HDX-42,MVX-01,MVX-04,MVX-07,B-26,B-36,B-42,B-63,B-83a",
+];
 /** The same with bridge, which gives results with more interfaces. The full tier runs all of them. */
 const bridge = ["--main", "bridge", "--case", "ADD,CHK,DEL"];
 /** Groups in which the Go plugins deviate most; their lists change only when a case does. The full tier runs the whole lists. */
@@ -168,6 +176,7 @@ export const stages: Stage[] = [
   conformance("conformance", "dist/cni", peer, always, 15),
   conformance("conformance host-device", "dist/cni", [...peer, ...slow, ...hostDevice], always, 15),
   conformance("conformance bridge", "dist/cni", [...peer, ...slow, ...bridge], ["push"], 15),
+  conformance("conformance like 4.18", "dist/cni", [...slow, ...oldKernel], pushed, 5),
   // Guests first: each has one of the machine's processors to itself, and they take longest.
   inGuest("conformance in the guest", "suite.json", conformanceCount, suiteInGuest(guestCases, 300), ["push"], 20),
   // Each third point; the full tier runs each.

@@ -64,6 +64,7 @@ export interface Link {
 }
 
 const ENODEV = 19;
+const EINVAL = 22;
 const ERANGE = 34;
 /** Longest interface name in bytes; longer ones can only be alternative names. */
 const IFNAMSIZ = 16;
@@ -124,17 +125,20 @@ export function askLink<T>(route: RouteSocket, which: number | string, read: Pay
   try {
     return route.get(`ip link show ${which}`, c.RTM_GETLINK, (writer) => writeQuery(writer, which), read);
   } catch (error) {
-    // ERANGE: longer than any name can be.
-    if (error instanceof NetlinkError && (error.errno === ENODEV || error.errno === ERANGE)) return undefined;
+    // ERANGE: longer than any name can be. EINVAL: so long a name is an alternative one, which no device has before Linux 5.5.
+    const none = error instanceof NetlinkError && (error.errno === ENODEV || error.errno === ERANGE);
+    if (none || (error instanceof NetlinkError && error.errno === EINVAL && isLong(which))) return undefined;
     throw error;
   }
 }
+
+const isLong = (which: number | string): which is string => typeof which === "string" && which.length >= IFNAMSIZ;
 
 function writeQuery(writer: Writer, which: number | string): void {
   writeLinkHeader(writer, typeof which === "number" ? which : 0, 0, 0);
   // Statistics are half of an answer and nobody's business here.
   u32.write(writer, c.IFLA_EXT_MASK, c.RTEXT_FILTER_SKIP_STATS);
-  if (typeof which === "string") text.write(writer, which.length < IFNAMSIZ ? c.IFLA_IFNAME : c.IFLA_ALT_IFNAME, which);
+  if (typeof which === "string") text.write(writer, isLong(which) ? c.IFLA_ALT_IFNAME : c.IFLA_IFNAME, which);
 }
 
 function writeAll(writer: Writer): void {

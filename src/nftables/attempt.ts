@@ -127,7 +127,7 @@ function cures(error: NetlinkError | SystemError): string | undefined {
     return "This kernel does not support nf_tables. Load the module (modprobe nf_tables), or build a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_BRIDGE and CONFIG_NF_TABLES_INET. Or another program created one of the chains with a hook or type that podnic's rules cannot use (nft list ruleset).";
   }
   if (error.code === "ENOENT") {
-    return "This kernel lacks a part of nf_tables. macspoofchk needs CONFIG_NF_TABLES_BRIDGE; ipMasq needs CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ.";
+    return "This kernel lacks a part of nf_tables. macspoofchk needs CONFIG_NF_TABLES_BRIDGE; ipMasq needs Linux 5.2 with CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ.";
   }
   if (error.code === "EBUSY") {
     return "Another program's rule jumps to the chain. Find it (nft list ruleset) and remove it, then try again.";

@@ -1,0 +1,31 @@
+// Plugins on a kernel that behaves like Linux 4.18: see conformance/kernels/old.c.
+import { spawnSync } from "node:child_process";
+import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { cache, root } from "../../scripts/build/paths.ts";
+
+const source = join(root, "conformance/kernels/old.c");
+/** A shell on the old kernel: names that begin with a dot are no plugins. */
+export const OLD_SHELL = ".sh";
+
+/** A directory with the plugins of `bin`, each of which runs on the old kernel, and with OLD_SHELL. @throws with the compiler's words */
+export function onOldKernel(bin: string): string {
+  if (process.arch !== "x64") throw new Error("the old kernel is for x86-64");
+  const dir = join(cache, "old-kernel", bin.replaceAll("/", "-"));
+  const real = join(dir, ".real");
+  mkdirSync(real, { recursive: true });
+  const made = `${dir}/.old.${process.pid}`;
+  const run = spawnSync("gcc", ["-static", "-O1", "-o", made, source], { encoding: "utf8" });
+  if (run.status !== 0) throw new Error(`cannot compile old.c: ${run.stderr ?? run.error}`);
+  const programs = readdirSync(bin).map((name) => [name, join(bin, name)] as const);
+  for (const [name, path] of [...programs, [OLD_SHELL, "/bin/sh"] as const]) {
+    if (!existsSync(join(real, name))) symlinkSync(path, join(real, name));
+    // Another run may use the one that is there.
+    rmSync(`${made}.new`, { force: true });
+    linkSync(made, `${made}.new`);
+    renameSync(`${made}.new`, join(dir, name));
+  }
+  rmSync(made);
+  rmSync(`${made}.new`, { force: true });
+  return dir;
+}
