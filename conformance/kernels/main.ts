@@ -4,11 +4,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command } from "commander";
 import * as esbuild from "esbuild";
 import { tables } from "../cases/index.ts";
 import { bind, type Verdict } from "../harness/case.ts";
-import { numberOption } from "../harness/options.ts";
+import { countOption, Exit, testProgram } from "../harness/options.ts";
 import {
   CARDS,
   caseNames,
@@ -35,20 +34,20 @@ const CARD_OPTIONS: Readonly<Record<string, readonly string[]>> = {
 const root = join(import.meta.dirname, "../..");
 const out = join(root, ".cache/vm/out");
 
-const program = new Command("kernels")
+const program = testProgram("kernels")
   .description("Runs the device cases of each plugin on the kernels of Debian's releases, each in a guest of its own.")
   .argument("[guest...]", `kernels, processors and cards: ${GUESTS.join(", ")} (default: all but ${SELDOM.join(", ")})`)
-  .option("--timeout <s>", "seconds a guest may take", numberOption, 2400)
+  .option("--timeout <s>", "seconds a guest may take", countOption(1), 2400)
   .option("--case <ids>", "only cases whose id begins so (comma-separated); the table says which")
-  .option("--every <n>", "on a card, kill sriov at each n-th system call only", numberOption, 12)
+  .option("--every <n>", "on a card, kill sriov at each n-th system call only", countOption(1), 12)
   .parse();
 const { timeout, case: only, every } = program.opts<{ timeout: number; case?: string; every: number }>();
 // A guest takes minutes, so nothing starts before all that was asked for is known.
 const asked = program.processedArgs[0] as string[];
 const guests = asked.length > 0 ? asked : GUESTS.filter((guest) => !SELDOM.includes(guest));
 const ids = bind(tables, ["macvlan"]).map((c) => c.id);
-const wrong = complaint({ guests, every, timeout, cases: only?.split(",") ?? [] }, GUESTS, ids);
-if (wrong !== undefined) program.error(`kernels: ${wrong}`);
+const wrong = complaint({ guests, cases: only?.split(",") ?? [] }, GUESTS, ids);
+if (wrong !== undefined) program.error(`kernels: ${wrong}`, { exitCode: Exit.refused });
 
 const git = (...args: string[]) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout.trim();
 // The last one that changed the executable; with a + when more was changed since then, which cannot be had again.
