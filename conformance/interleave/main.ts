@@ -2,7 +2,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { hasCard } from "../harness/card.ts";
 import { NotRunnable } from "../harness/case.ts";
@@ -10,6 +9,7 @@ import { countOption, Exit, fileOption, numberOption, testProgram } from "../har
 import type { Pair } from "./calls.ts";
 import { untrue } from "./judge.ts";
 import { pairs, seeded } from "./pairs.ts";
+import { compileTools } from "./picture.ts";
 import { chosenOf, killsPeer, refuse } from "./refusals.ts";
 import {
   drawn,
@@ -27,7 +27,7 @@ import {
   twoChanges,
   wholeRow,
 } from "./schedule.ts";
-import { compileTools, type Outcome, World } from "./world.ts";
+import { type Outcome, World } from "./world.ts";
 
 interface Options {
   bin: string;
@@ -102,7 +102,7 @@ function complain(text: string): never {
 
 const options = program.parse().opts<Options>();
 if (process.getuid?.() !== 0) complain("needs root: it makes namespaces");
-const tools = compileTools(join(root, "conformance/interleave"), join(cache, "interleave"));
+const tools = compileTools();
 const faults = spawnSync(join(tools, "step"), ["-L"], { encoding: "utf8" }).stdout.trim().split("\n");
 let chosen: Pair[] = [];
 try {

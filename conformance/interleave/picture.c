@@ -94,7 +94,8 @@ static void onLink(struct nlmsghdr *message) {
     if (at->rta_type == IFLA_PROMISCUITY) memcpy(&promiscuous, bytes, sizeof promiscuous);
     if (at->rta_type == IFLA_MASTER) memcpy(&link->master, bytes, sizeof link->master);
     if ((at->rta_type & NLA_TYPE_MASK) == IFLA_AF_SPEC) onFamilies(link, at);
-    if (isVolatile(at->rta_type & NLA_TYPE_MASK)) continue;
+    // What is down gets its queue when it comes up; a move between namespaces takes it away.
+    if (isVolatile(at->rta_type & NLA_TYPE_MASK) || (at->rta_type == IFLA_QDISC && !link->up)) continue;
     size_t used = strlen(link->facts);
     snprintf(link->facts + used, sizeof link->facts - used, "\t%d=", at->rta_type & NLA_TYPE_MASK);
     hex(link->facts, sizeof link->facts, bytes, RTA_PAYLOAD(at));

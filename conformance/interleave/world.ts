@@ -1,30 +1,17 @@
 // A world in which the calls of a pair run under one schedule after another.
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Shell } from "../faults/shell.ts";
 import { borrowCard, type Card } from "../harness/card.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
 import { stateFiles } from "../harness/state.ts";
 import { type Call, type Operation, type Pair, PF, PLUGINS, VF } from "./calls.ts";
+import { DELETE_BRIDGE, DELETE_EMPTY_TABLE, EMPTY_TABLE, pictureOf, unlike } from "./picture.ts";
 
 const CASE = "/run/case";
 /** Devices that are there before ADD. */
-const LENT = /^(nic0|nic0p|up0|up1|vf\d)$/;
-
-/** What stays of the masquerade when no pod has it. */
-const EMPTY_TABLE = [
-  "table host family 1 cni_plugins_masquerade",
-  "nft table inet cni_plugins_masquerade {",
-  'nft comment "Masquerading for plugins from github.com/containernetworking/plugins"',
-  "nft chain masq_checks {",
-  'nft comment "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet"',
-  "nft chain postrouting {",
-  "nft type nat hook postrouting priority srcnat; policy accept;",
-  "nft ip daddr 224.0.0.0/4 return",
-  "nft ip6 daddr ff00::/8 return",
-  "nft goto masq_checks",
-];
+const LENT = /^(nic0|nic0p|up0|up1|vf\d|lo)$/;
 
 /** What a schedule has left. */
 export interface Outcome {
@@ -173,14 +160,11 @@ export class World {
     }
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns add ${pod}; ip -n ${pod} link set lo up`);
     // A bridge that ADD made stays, empty, with forwarding and the table for all pods. The runtime forgets.
-    if (this.#hasRules)
-      await this.#shell.run("ip link del br0 2>/dev/null; echo 0 >/proc/sys/net/ipv4/ip_forward; true");
+    if (this.#hasRules) await this.#shell.run(DELETE_BRIDGE);
     if (this.#pair.dead !== undefined) await this.#shell.run("rm -rf /var/lib/cni/results");
     const now = (await this.#left()).filter((line) => !this.#hasRules || !EMPTY_TABLE.includes(line));
-    if (this.#hasRules) await this.#shell.run("nft delete table inet cni_plugins_masquerade 2>/dev/null; true");
-    const expected = new Set(this.#bare);
-    found.push(...now.filter((line) => !expected.has(line)).map((line) => `left over: ${line}`));
-    found.push(...this.#bare.filter((line) => !now.includes(line)).map((line) => `missing: ${line}`));
+    if (this.#hasRules) await this.#shell.run(DELETE_EMPTY_TABLE);
+    found.push(...unlike(this.#bare, now));
     await this.#shell.run("rm -rf /var/lib/cni/* /run/cni/* /run/podnic");
     return found;
   }
@@ -242,12 +226,7 @@ export class World {
 
   /** What the kernel has, by namespace, and the state's files. */
   async #left(): Promise<string[]> {
-    const seen = await this.#shell.run(`${CASE}/picture`);
-    const lines = seen.split("\n").flatMap((line) => (line === "" ? [] : pictureLines(line.split("\t"))));
-    if (this.#hasRules || lines.some((line) => line.startsWith("table "))) {
-      const rules = await this.#shell.run("nft list ruleset 2>/dev/null; true");
-      for (const line of rules.split("\n")) if (/[^\s}]/.test(line)) lines.push(`nft ${line.trim()}`);
-    }
+    const lines = await pictureOf((script) => this.#shell.run(script), `${CASE}/picture`, LENT);
     if (this.#card !== undefined)
       lines.push(await this.#shell.run(`ip link show ${this.#card.pf} 2>/dev/null | grep 'vf 0' || true`));
     for (const [path, content] of stateFiles(this.#root)) {
@@ -270,20 +249,6 @@ export class World {
   }
 }
 
-/** A line of picture.c. The names of a bridge's ports are random. */
-function pictureLines([word, ...columns]: string[]): string[] {
-  const lines = word === "link" ? linkLines(columns) : [`${word} ${columns.join(" ")}`];
-  return lines.map((line) => line.replace(/\bveth[0-9a-f]{8}\b/g, "veth"));
-}
-
-/** One for what a person knows it by, and one for each kind of attribute. Those that ADD makes have random addresses. */
-function linkLines([where, name, mtu, state, mac, alias, addresses, common, ...facts]: string[]): string[] {
-  const lent = LENT.test(name!) || LENT.test(alias!);
-  const fixed = lent ? ` ${mac} alias "${alias}"` : "";
-  const line = `${where} ${name} mtu ${mtu} ${state}${fixed} ${addresses}`.trim();
-  return [line, ...[common!, ...(lent ? facts : [])].map((fact) => `of ${where} ${name}: ${fact}`)];
-}
-
 /** For the shell, which reads nothing into it. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
@@ -293,17 +258,4 @@ const nameOf = (actor: Call | Operation): string => ("podnic" in actor ? actor.p
 function withPrevious(call: Call): object {
   if (call.command !== "CHECK") return call.config;
   return { ...call.config, prevResult: { cniVersion: "1.1.0", ips: [{ address: "198.51.100.10/24" }] } };
-}
-
-/** step.c and picture.c of `sources`, compiled into `dir`. @throws with the compiler's words */
-export function compileTools(sources: string, dir: string): string {
-  mkdirSync(dir, { recursive: true });
-  for (const tool of ["step", "picture"]) {
-    // Another run may use the one that is there.
-    const made = `${dir}/${tool}.${process.pid}`;
-    const run = spawnSync("gcc", ["-O1", "-o", made, `${sources}/${tool}.c`], { encoding: "utf8" });
-    if (run.status !== 0) throw new Error(`cannot compile ${tool}.c: ${run.stderr}`);
-    renameSync(made, `${dir}/${tool}`);
-  }
-  return dir;
 }

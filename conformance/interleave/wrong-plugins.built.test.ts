@@ -1,11 +1,11 @@
 // Plugins that are wrong on purpose: what they leave has to be seen. A picture without it would call each of them right.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { cache, root } from "../../scripts/build/paths.ts";
 import { pairs } from "./pairs.ts";
-import { compileTools, World } from "./world.ts";
+import { compileTools } from "./picture.ts";
+import { World } from "./world.ts";
 
 const dist = resolve("dist/cni");
 let dir: string;
@@ -22,7 +22,7 @@ beforeAll(() => {
       { mode: 0o755 },
     );
   symlinkSync(`${dist}/../podnic`, `${dir}/podnic`);
-  tools = compileTools(join(root, "conformance/interleave"), join(cache, "interleave"));
+  tools = compileTools();
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 

@@ -2,14 +2,15 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
-import { numberOption } from "../harness/options.ts";
+import { countOption, Exit, fileOption, numberOption, testProgram } from "../harness/options.ts";
 import { differences } from "../harness/state.ts";
+import { compileTools, DELETE_BRIDGE, unlike } from "../interleave/picture.ts";
 import { type Call, type Cost, type Hand, Node } from "./node.ts";
-import { device, devices, leasesOf, macvlan, type Pod } from "./pods.ts";
+import { device, leasesOf, macvlan, networks, type Pod } from "./pods.ts";
 import { Runtime } from "./runtime.ts";
+import { strays } from "./strays.ts";
 
 interface Options {
   bin: string;
@@ -19,10 +20,11 @@ interface Options {
   least: number;
   most: number;
   forget: number;
+  count: number;
   json?: string;
 }
 
-const program = new Program("soak")
+const program = testProgram("soak")
   .description(
     "Starts and ends random pods against a model of what must be there: kills of calls, deaths of namespaces, pods that the runtime\n" +
       "forgets, GC. At the end all is deleted and nothing may be left, and a call may cost no more than at the beginning.\n\n" +
@@ -30,21 +32,27 @@ const program = new Program("soak")
   )
   .option("--bin <dir>", "directory of the plugins", "dist/cni")
   .option("--minutes <n>", "how long pods come and go", numberOption, 10)
-  .option("--seed <n>", "draws others", numberOption, 1)
-  .option("--jobs <n>", "calls at a time", numberOption, 4)
-  .option("--least <n>", "pods alive, at least", numberOption, 100)
-  .option("--most <n>", "pods alive, at most", numberOption, 500)
-  .option("--forget <n>", "delete so many pods without DEL at the end: must be found", numberOption, 0)
-  .option("--json <file>", "write the outcome there");
+  .option("--seed <n>", "draws others", countOption(), 1)
+  .option("--jobs <n>", "calls at a time", countOption(1), 4)
+  .option("--least <n>", "pods alive, at least", countOption(), 100)
+  .option("--most <n>", "pods alive, at most", countOption(1), 500)
+  .option("--forget <n>", "delete so many pods without DEL at the end: must be found", countOption(), 0)
+  .option("--count <n>", "calls whose instructions are counted at the beginning; 0 measures nothing", countOption(), 9)
+  .option("--json <file>", "write the outcome there", fileOption);
 const options = program.parse().opts<Options>();
 
 function complain(text: string): never {
   console.error(`soak: ${text}`);
-  process.exit(2);
+  process.exit(Exit.refused);
 }
 
 if (process.getuid?.() !== 0) complain("needs root: it makes namespaces");
-if (!existsSync(resolve(options.bin))) complain(`no ${options.bin}: run npm run build`);
+for (const plugin of new Set([...networks.map(({ type }) => type), "host-local", "static"]))
+  if (!existsSync(join(resolve(options.bin), plugin)))
+    complain(`no ${plugin} in ${options.bin}: --bin is the plugins' directory; run npm run build`);
+if (options.least > options.most) complain(`--least ${options.least} is more than --most ${options.most}`);
+if (options.forget > options.least)
+  complain(`--forget ${options.forget} is more than --least ${options.least}: so few pods are left then`);
 
 function compileLaunch(): string {
   const dir = join(cache, "soak");
@@ -67,7 +75,7 @@ async function all(hands: readonly Hand[], act: (hand: Hand) => Promise<boolean>
 }
 
 /** While nothing runs: what the disk and the kernel have, against the model. */
-async function compare(node: Node, runtime: Runtime, hand: Hand): Promise<string[]> {
+async function compare(node: Node, runtime: Runtime, hand: Hand, bare: readonly string[]): Promise<string[]> {
   await runtime.collect(hand);
   const wrong: string[] = [];
   const found = node.leases();
@@ -88,11 +96,13 @@ async function compare(node: Node, runtime: Runtime, hand: Hand): Promise<string
   const ports = Number(await hand.run("ip -o link show master br0 2>/dev/null | wc -l"));
   if (ports !== attachments("bridge"))
     wrong.push(`the bridge has ${ports} ports for ${attachments("bridge")} attachments`);
-  for (const name of devices) {
-    if (lent.some((one) => one.device === name)) continue;
-    const is = await hand.run(`ip -o link show ${name}`);
-    if (!/mtu 1400 .*state UP.*alias rack/.test(is)) wrong.push(`${name} is not as it was: ${is || "not there"}`);
-  }
+  wrong.push(
+    ...strays(
+      bare,
+      await node.lines(hand),
+      lent.map((one) => one.device!),
+    ),
+  );
   return [...wrong, ...(await missing(hand, [...runtime.alive.values()]))];
 }
 
@@ -116,23 +126,33 @@ function measured(command: string): Call {
   return { command, config, container: "measured", ifName: "eth0", netns: "/run/netns/measured" };
 }
 
-async function costs(hand: Hand): Promise<{ add: Cost; del: Cost }> {
+/** How much a call may have grown: the pool is as full as it was. The kernel counts a process's memory in steps of 188 KiB. */
+const MORE = { instructions: 1.05, peak: 1.15 };
+
+interface Costs {
+  readonly add: Cost;
+  readonly del: Cost;
+}
+
+/** @param first those of the beginning, where there are any: when a call is not much dearer, the others need not be counted. */
+async function costs(hand: Hand, first?: Costs): Promise<Costs | undefined> {
+  if (options.count === 0) return undefined;
+  const enough = (of: "add" | "del") => (first?.[of].instructions ?? 0) * MORE.instructions;
   await hand.run("ip netns add measured");
-  const add = await hand.cost(measured("ADD"), measured("DEL"), 11);
+  const add = await hand.cost(measured("ADD"), measured("DEL"), 11, options.count, enough("add"));
   await hand.call(measured("ADD"));
-  const del = await hand.cost(measured("DEL"), measured("ADD"), 11);
+  const del = await hand.cost(measured("DEL"), measured("ADD"), 11, options.count, enough("del"));
   await hand.call(measured("DEL"));
   await hand.run("ip netns del measured");
   return { add, del };
 }
 
-/** Processes of the node, and its rules: neither may grow. What announces an address in the background takes a second or two. */
-async function surroundings(hand: Hand): Promise<{ processes: number; zombies: number; rules: string }> {
+/** Processes of the node: they may not grow. What announces an address in the background takes a second or two. */
+async function surroundings(hand: Hand): Promise<{ processes: number; zombies: number }> {
   await hand.run("sleep 5");
   const processes = Number(await hand.run("ls -d /proc/[0-9]* | wc -l"));
   const zombies = Number(await hand.run("cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z '; true"));
-  const rules = await hand.run("nft list ruleset 2>/dev/null | grep -E '198\\.|elements|jump' ; true");
-  return { processes, zombies, rules };
+  return { processes, zombies };
 }
 
 async function reach(runtime: Runtime, hands: readonly Hand[], count: number): Promise<void> {
@@ -147,25 +167,26 @@ async function reach(runtime: Runtime, hands: readonly Hand[], count: number): P
   });
 }
 
-async function run(node: Node): Promise<boolean> {
+async function run(node: Node): Promise<number> {
   const random = new Random(options.seed);
   const hands = Array.from({ length: options.jobs }, (_, n) => node.hand(String(n)));
   const hand = hands[0]!;
   const runtime = new Runtime(random);
   const before = await node.picture(hand);
+  const bare = await node.lines(hand);
   const around = await surroundings(hand);
   await reach(runtime, hands, options.least);
   const early = await costs(hand);
   const end = Date.now() + options.minutes * 60_000;
   let told = 0;
   while (Date.now() < end) {
-    const target = options.least + random.below(options.most - options.least);
+    const target = options.least + random.below(options.most - options.least + 1);
     const until = Math.min(end, Date.now() + 20_000);
     await all(hands, async (one) => {
       await runtime.act(one, target);
       return Date.now() < until;
     });
-    runtime.wrong.push(...(await compare(node, runtime, hand)));
+    runtime.wrong.push(...(await compare(node, runtime, hand, bare)));
     const { adds, dels, kills, deaths } = runtime.counts;
     console.log(
       `${runtime.alive.size} pods alive; ${adds} ADDs, ${dels} DELs, ${kills} kills, ${deaths} deaths; ${runtime.wrong.length} wrong`,
@@ -174,40 +195,32 @@ async function run(node: Node): Promise<boolean> {
     if (told > 50) break;
   }
   await reach(runtime, hands, options.least);
-  const late = await costs(hand);
+  const late = await costs(hand, early);
   const forgotten = [...runtime.alive.values()].slice(0, options.forget);
   for (const pod of forgotten) runtime.alive.delete(pod.id);
   await reach(runtime, hands, 0);
   await runtime.collect(hand).catch((error: Error) => runtime.wrong.push(error.message));
-  await hand.run("ip link del br0 2>/dev/null; true");
+  await hand.run(DELETE_BRIDGE);
   const left = differences(before, await node.picture(hand), false);
+  left.push(...unlike(bare, await node.lines(hand)).map((line) => line.replace(/^left over: /, "")));
   const now = await surroundings(hand);
   if (now.processes > around.processes) left.push(`${now.processes} processes, ${around.processes} at the beginning`);
   if (now.zombies > 0) left.push(`${now.zombies} zombies`);
-  if (now.rules !== around.rules) left.push(`rules: ${now.rules}`);
   for (const one of hands) one.close();
   return report(runtime, left, early, late);
 }
 
-/** How much a call may have grown: the pool is as full as it was. The kernel counts a process's memory in steps of 188 KiB. */
-const MORE = { instructions: 1.05, peak: 1.15 };
-
-function report(
-  runtime: Runtime,
-  left: string[],
-  early: Awaited<ReturnType<typeof costs>>,
-  late: typeof early,
-): boolean {
+function report(runtime: Runtime, left: string[], early: Costs | undefined, late: Costs | undefined): number {
   const { counts, wrong } = runtime;
   console.log(JSON.stringify(counts));
   for (const line of wrong.slice(0, 20)) console.log(`wrong: ${line}`);
   for (const line of left.slice(0, 20)) console.log(`left over: ${line}`);
   const grown: string[] = [];
-  for (const command of ["add", "del"] as const)
+  for (const command of early === undefined || late === undefined ? [] : (["add", "del"] as const))
     for (const what of ["instructions", "peak", "cpu"] as const) {
-      const ratio = late[command][what] / early[command][what];
+      const ratio = late![command][what] / early![command][what];
       console.log(
-        `${command} ${what}: ${early[command][what]} at the beginning, ${late[command][what]} at the end (${ratio.toFixed(3)})`,
+        `${command} ${what}: ${early![command][what]} at the beginning, ${late![command][what]} at the end (${ratio.toFixed(3)})`,
       );
       // CPU time is as good as the machine is idle: told, not judged.
       if (what !== "cpu" && !(ratio <= MORE[what])) grown.push(`${command} ${what}: ${ratio.toFixed(3)}`);
@@ -215,12 +228,15 @@ function report(
   console.log(`${wrong.length} wrong, ${left.length} left over, ${grown.length} grown`);
   if (options.json !== undefined)
     writeFileSync(options.json, `${JSON.stringify({ counts, wrong, left, grown, early, late }, null, 1)}\n`);
-  return wrong.length + left.length + grown.length === 0;
+  if (wrong.length + left.length + grown.length > 0) return Exit.wrong;
+  if (counts.adds > 0) return Exit.passed;
+  console.log("No pod was started: that shows nothing.");
+  return Exit.untested;
 }
 
-const node = await Node.open(options.bin, compileLaunch());
+const node = await Node.open(options.bin, compileLaunch(), join(compileTools(), "picture"));
 try {
-  process.exitCode = (await run(node)) ? 0 : 1;
+  process.exitCode = await run(node);
 } finally {
   await node.close();
 }

@@ -1,0 +1,64 @@
+// Plugins that are wrong on purpose, in a short run: it has to find what they change.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const dist = resolve("dist/cni");
+let dir: string;
+
+function soak(...args: string[]): { status: number | null; said: string } {
+  const run = spawnSync("node", ["scripts/ts.mjs", "conformance/soak/main.ts", ...args], { encoding: "utf8" });
+  return { status: run.status, said: run.stdout + run.stderr };
+}
+
+beforeAll(() => {
+  dir = mkdtempSync("/tmp/podnic-wrong-");
+  mkdirSync(`${dir}/cni`);
+  for (const plugin of ["host-local", "static"]) symlinkSync(`${dist}/${plugin}`, `${dir}/cni/${plugin}`);
+  const wrong = (plugin: string, command: string, script: string): void =>
+    writeFileSync(
+      `${dir}/cni/${plugin}`,
+      `#!/bin/sh\n${dist}/${plugin} || exit\n[ $CNI_COMMAND != ${command} ] || { ${script}; } >/dev/null 2>&1\nexit 0\n`,
+      { mode: 0o755 },
+    );
+  wrong(
+    "macvlan",
+    "ADD",
+    "nft add table ip left; ip rule add from 192.0.2.4 table 7; ip route replace 203.0.113.0/24 dev up0",
+  );
+  wrong("bridge", "ADD", "nsenter --net=$CNI_NETNS ip link del $CNI_IFNAME");
+  wrong("host-device", "DEL", "for n in 0 1 2 3 4 5 6 7; do ip link set nic$n txqueuelen 77 arp off; done");
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test("what wrong plugins change is found, while pods live and at the end", { timeout: 120_000 }, () => {
+  const short = ["--minutes", "0.05", "--least", "8", "--most", "16", "--count", "0"];
+  const { status, said } = soak("--bin", `${dir}/cni`, ...short);
+  for (const line of [
+    "wrong: left over: table host family 2 left",
+    "wrong: left over: rule host ipv4 from /32",
+    "wrong: left over: route host ipv4/24 dev up0",
+    "\nleft over: nft table ip left",
+    "\nleft over: route host ipv4/24 dev up0",
+  ])
+    expect(said).toContain(line);
+  expect(said).toMatch(/\nwrong: pod pod\d+ has no (eth0|net1)/);
+  expect(said).toMatch(/\nleft over: of host nic\d: flags 1082 qlen 77/);
+  expect(status).toBe(1);
+});
+
+describe("what cannot be done is refused", () => {
+  test.each([
+    [["--least", "5", "--most", "2"], "--least 5 is more than --most 2"],
+    [["--jobs", "0"], "at least 1"],
+    [["--minutes", "abc"], "not negative"],
+    [["--bin", "/tmp"], "no macvlan in /tmp"],
+    [["--json", "/nonexistent/x.json"], "cannot be written"],
+    [["--least", "1", "--forget", "2"], "--forget 2 is more than --least 1"],
+  ])("%j", { timeout: 60_000 }, (args, line) => {
+    const { status, said } = soak("--minutes", "0", ...args);
+    expect(said).toContain(line);
+    expect(status).toBe(2);
+  });
+});
