@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "../../src/testing/random.ts";
-import { type Answer, begin, cutPoints, cutsAt, end, judgeLeases, owed, type Step } from "./cuts.ts";
+import { type Answer, begin, cutPoints, cutsAt, end, judgeLeases, owed, type Step, verdictOf } from "./cuts.ts";
 import type { Entry } from "./log.ts";
 
 const write = (more: Partial<Entry> = {}): Entry => ({
@@ -80,4 +80,12 @@ describe("a lease is owed", () => {
     expect(judgeLeases(new Map([["net1/198.51.100.2", "b eth0"]]), has)).toHaveLength(2);
     expect(judgeLeases(new Map([["net1/198.51.100.2", ""]]), has)).toHaveLength(1);
   });
+});
+
+test("a verdict needs disks that were looked at", () => {
+  const good = { looks: 3, asExpected: true };
+  expect(verdictOf([good, good])).toBe(0);
+  expect(verdictOf([good, { looks: 3, asExpected: false }])).toBe(1);
+  expect(verdictOf([good, { looks: 0, asExpected: true }])).toBe(3);
+  expect(verdictOf([])).toBe(3);
 });

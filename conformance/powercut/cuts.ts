@@ -1,5 +1,7 @@
 // Where the power is cut, what may be on the disk then, and what has to be.
+
 import type { Random } from "../../src/testing/random.ts";
+import { Exit } from "../harness/options.ts";
 import type { Entry } from "./log.ts";
 
 /** A call of the recording. */
@@ -111,4 +113,17 @@ export function judgeLeases(found: ReadonlyMap<string, string>, owed: Owed): str
     if (owner !== "" && !owed.begun.has(container)) wrong.push(`${key} belongs to "${owner}", who never asked`);
   }
   return wrong;
+}
+
+/** What a verdict needs of a report. */
+export interface Judged {
+  readonly looks: number;
+  /** Nothing was wrong with all fsyncs; something was without one that is needed. */
+  readonly asExpected: boolean;
+}
+
+/** Disks that nobody has looked at are no success. */
+export function verdictOf(reports: readonly Judged[]): number {
+  if (reports.some(({ asExpected }) => !asExpected)) return Exit.wrong;
+  return reports.length > 0 && reports.every(({ looks }) => looks > 0) ? Exit.passed : Exit.untested;
 }

@@ -2,13 +2,12 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Command as Program } from "commander";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { Shell } from "../faults/shell.ts";
-import { numberOption } from "../harness/options.ts";
+import { countOption, Exit, fileOption, severalOf, testProgram } from "../harness/options.ts";
 import { Disk, lookAt, prepareNode } from "./aftermath.ts";
-import { type Cut, cutPoints, cutsAt } from "./cuts.ts";
+import { type Cut, cutPoints, cutsAt, type Judged, verdictOf } from "./cuts.ts";
 import { drawSteps, record } from "./recording.ts";
 import { type FileSystem, fileSystems } from "./systems.ts";
 
@@ -27,53 +26,49 @@ interface Options {
   timeout: number;
 }
 
-export interface Report {
+interface Report extends Judged {
   readonly system: string;
   /** "none", or what was taken away. */
   readonly without: string;
   readonly points: number;
-  readonly looks: number;
   readonly wrong: readonly { readonly cut: string; readonly found: readonly string[] }[];
   readonly ownerless: number;
-  /** Nothing was wrong with all fsyncs; something was without one that is needed. */
-  readonly asExpected: boolean;
   readonly seconds: number;
 }
 
-const several = (value: string, all: string[]): string[] => [...all, value];
-const program = new Program("powercut")
+const inGuest = process.env.PODNIC_VM !== undefined;
+const systems = fileSystems.map(({ name }) => name);
+const program = testProgram("powercut")
   .description(
     "Records the writes of ADDs and DELs on a file system in a QEMU guest, and looks at what a node finds when the power was cut:\n" +
       "after each flush and acknowledgement, with nothing, all and parts of what had not been flushed.\n\n" +
       "Needs root, gcc and what conformance/vm needs.",
   )
   .option("--bin <dir>", "directory of the plugins", "dist/cni")
-  .option(
-    "--fs <name>",
-    `only this file system: ${fileSystems.map(({ name }) => name).join(", ")} (repeatable)`,
-    several,
-    [],
-  )
-  .option("--without <fsync>", `only with this taken away: ${FAULTS.join(", ")} (repeatable)`, several, [])
-  .option("--calls <n>", "ADDs and DELs to record", numberOption, 60)
-  .option("--looks <n>", "cuts to look at, drawn (default: all)", numberOption)
-  .option("--subsets <n>", "parts of what was not flushed, at each point, besides nothing and all", numberOption, 3)
+  .option("--fs <name>", `only this file system: ${systems.join(", ")} (repeatable)`, severalOf(systems), [])
+  .option("--without <fsync>", `only with this taken away: ${FAULTS.join(", ")} (repeatable)`, severalOf(FAULTS), [])
+  .option("--calls <n>", "ADDs and DELs to record", countOption(1), 60)
+  .option("--looks <n>", "cuts to look at, drawn (default: all)", countOption(1))
+  .option("--subsets <n>", "parts of what was not flushed, at each point, besides nothing and all", countOption(), 3)
   .option("--brief", "only mount and read the leases, and call nothing: a look takes a third of the time", false)
-  .option("--seed <n>", "draws others", numberOption, 1)
-  .option("--timeout <s>", "seconds that the guest may take", numberOption, 7200)
-  .option("--json <file>", "write the outcome there");
+  .option("--seed <n>", "draws others", countOption(), 1)
+  .option("--timeout <s>", "seconds that the guest may take", countOption(1), 7200)
+  // The machine writes it, not the guest.
+  .option("--json <file>", "write the outcome there", inGuest ? (text: string) => text : fileOption);
 const options = program.parse().opts<Options>();
 const tools = join(cache, "powercut");
 
 function complain(text: string): never {
   console.error(`powercut: ${text}`);
-  process.exit(2);
+  process.exit(Exit.refused);
 }
 
 /** Builds what the guest needs, and goes on in there. */
 function outside(): number {
   if (process.getuid?.() !== 0) complain("needs root");
-  if (!existsSync(resolve(options.bin))) complain(`no ${options.bin}: run npm run build`);
+  for (const plugin of ["host-local", "host-device"])
+    if (!existsSync(join(resolve(options.bin), plugin)))
+      complain(`no ${plugin} in ${options.bin}: --bin is the plugins' directory; run npm run build`);
   mkdirSync(tools, { recursive: true });
   for (const source of ["conformance/interleave/step.c", "conformance/powercut/mark.c"]) {
     const to = join(tools, source.replace(/.*\/|\.c$/g, ""));
@@ -167,7 +162,7 @@ async function inside(): Promise<number> {
     join(process.env.PODNIC_VM_OUT!, process.env.POWERCUT_REPORT!),
     `${JSON.stringify(reports, null, 1)}\n`,
   );
-  return reports.every(({ asExpected }) => asExpected) ? 0 : 1;
+  return verdictOf(reports);
 }
 
-process.exitCode = process.env.PODNIC_VM === undefined ? outside() : await inside();
+process.exitCode = inGuest ? await inside() : outside();
