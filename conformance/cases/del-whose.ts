@@ -368,6 +368,27 @@ export const delWhose: CaseTable = {
       virtual,
     ),
     row(
+      "DEL-41",
+      "H",
+      RULE,
+      "a Go plugin's interface with the address of its lease, and the configuration names another master by now: deleted, released",
+      (t) => {
+        const conf = t.l3();
+        t.sh("ip link add up7 type veth peer name up7p");
+        neighbour(t);
+        t.sh("ip -n c1 address add 198.18.0.9/24 dev eth0");
+        t.write("/var/lib/cni/networks/net1/198.18.0.9", "ctr-1\r\neth0");
+        t.silent("DEL", { ...conf, master: "up7" });
+        t.gone("eth0");
+        t.leaseCount(0);
+        // Of another network: nothing says that it is ours.
+        neighbour(t);
+        t.silent("DEL", { ...conf, master: "up7" });
+        t.present("eth0");
+      },
+      virtual,
+    ),
+    row(
       "DEL-33",
       "H",
       "C-082: repeated DEL",

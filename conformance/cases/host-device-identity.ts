@@ -189,6 +189,55 @@ export const hostDeviceIdentity: CaseTable = {
       returned(t, device);
       t.leaseCount(0, name);
     }),
+    ...(
+      [
+        ["b", "a device that does not exist", () => "nosuch"],
+        ["c", "another device, which exists", (t: Trial) => t.freshDevice()],
+      ] as const
+    ).map(([letter, what, other]) =>
+      one(`HDI-03${letter}`, "H", RULE, `the same, and the configuration names ${what}: the device is back`, (t) => {
+        const device = t.freshDevice();
+        const conf = { ...config("1.0.0", { device, ipam: POOL }), name: "before" };
+        t.add(conf);
+        t.silent("DEL", { ...conf, name: "renamed", device: other(t) });
+        returned(t, device);
+        t.leaseCount(0, "before");
+      }),
+    ),
+    ...(
+      [
+        ["a", "another device", (t: Trial) => ({ device: t.freshDevice() })],
+        ["b", "a device that does not exist", () => ({ device: "nosuch" })],
+        ["c", "no device", () => ({})],
+        ["d", "an invalid device", () => ({ device: 5 })],
+        [
+          "e",
+          "a subnet that is none",
+          (t: Trial) => ({
+            device: t.freshDevice(),
+            ipam: { type: "host-local", ranges: [[{ subnet: "198.18.0.0/33" }]] },
+          }),
+        ],
+      ] as const
+    ).map(([letter, what, keys]) =>
+      one(
+        `HDI-04${letter}`,
+        "H",
+        RULE,
+        `DEL after an ADD of ${what} by another network under the same name that failed: the first network's device stays`,
+        (t) => {
+          const device = t.freshDevice();
+          const conf = config("1.0.0", { device });
+          t.add(conf);
+          const other: Config = { ...config("1.0.0", keys(t)), name: "other" };
+          for (let i = 0; i < 2; i++) t.error(t.call("ADD", other));
+          t.silent("DEL", other);
+          t.present("eth0");
+          t.silent("DEL", conf);
+          returned(t, device);
+        },
+      ),
+    ),
     one(
       "HDI-04",
       "H",
@@ -942,6 +991,39 @@ export const hostDeviceIdentity: CaseTable = {
         t.present("eth0");
         t.present("eth0", "c2");
       },
+    ),
+    ...(
+      [
+        ["a", "hwaddr, and the pod changed the alias", "hwaddr", "ip -n c2 link set eth0 alias cni0"],
+        [
+          "b",
+          "device, and the veth's other end has left the host",
+          "device",
+          "ip netns add x; ip link set $peer netns x",
+        ],
+      ] as const
+    ).map(([letter, how, key, change]) =>
+      one(
+        `HDI-49${letter}`,
+        "H",
+        RULE,
+        `a virtual device of the Go plugin, and the record of an earlier attachment proves which it is (${how}): it comes back`,
+        (t) => {
+          const device = t.freshDevice();
+          const { mac } = t.link(device, "")!;
+          const conf = config("1.0.0", { [key]: key === "hwaddr" ? mac : device, ipam: POOL });
+          t.add(conf);
+          t.expect(t.sh(`ls ${RECORDS} 2>/dev/null || true`) !== "", "a record of the lent device", "there is none");
+          t.sh(`rm -f /var/lib/cni/networks/${conf.name}/198*; ip -n c1 link set eth0 down
+            ip -n c1 link set eth0 netns $$ name ${device}; ip netns add c2; ip link set ${device} netns c2 name eth0
+            ip -n c2 link set eth0 alias ${device}; peer=${device}p; ${change}`);
+          t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "second\r\neth0");
+          t.silent("DEL", conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" } });
+          t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
+          t.gone("eth0", "c2");
+          t.leaseCount(0, conf.name as string);
+        },
+      ),
     ),
     one(
       "HDI-45a",

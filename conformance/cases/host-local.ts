@@ -283,6 +283,26 @@ export const hostLocal: CaseTable = {
       ),
     ),
     one(
+      "HLX-12",
+      "leases of a backup are leases",
+      "leases were restored in place, with the directory's time: DEL releases them",
+      (t) => {
+        const conf = config("1.0.0", { subnet: NET12 });
+        const second = { CNI_CONTAINERID: "second" };
+        add(t, conf);
+        add(t, conf, second);
+        t.sh(`cp -a ${DIR}/mynet /run/backup`);
+        del(t, conf);
+        del(t, conf, second);
+        t.leaseCount(0, "mynet");
+        t.sh(`cp -a /run/backup/. ${DIR}/mynet/`);
+        del(t, conf);
+        del(t, conf, second);
+        t.leaseCount(0, "mynet");
+      },
+      "H",
+    ),
+    one(
       "HLX-11",
       "who planted a link must not keep a pod from ending",
       "a link in /var/tmp as dataDir: ADD: E; DEL of what no ADD got: OK; DEL of what an ADD got: E",

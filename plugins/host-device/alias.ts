@@ -1,31 +1,19 @@
-// Devices without a record, which the Go plugin lent. The Go plugin stores only the device's name on the host, in the device's ifalias. A pod
-// can set an alias, and can create links that have one. Without a record, podnic therefore returns a device by its alias only if it is a
-// physical device. It returns a virtual device only under the name in the configuration, and only if the device is not connected to a pod. libcni
-// must have kept the result of an ADD that lent the device, or a prevResult or lease must show such an ADD, and the device must be idle: a pod's
-// macvlan or CNI veth would otherwise become an interface of the host.
+// Devices without a record, which the Go plugin lent. The Go plugin stores only the device's name on the host, in the device's ifalias.
 
-import type { Attachment, Call } from "../../src/cni/plugin.ts";
+import type { Call } from "../../src/cni/plugin.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
-import { SystemError } from "../../src/host/host.ts";
-import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
+import { isPhysical, isSameDevice, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
-import { isNamed, moveBack } from "../../src/link/return.ts";
-import { devicesOf, relevantRoutes } from "../../src/link/route.ts";
+import { moveBack } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
-import { RTN_UNICAST, RTPROT_KERNEL } from "../../src/netlink/constants.ts";
-import { NetlinkError } from "../../src/netlink/errors.ts";
-import { hasResult, isKeptAs, otherLesseeOf, wasAdded } from "../../src/plugin/added.ts";
-import { whereIs } from "../../src/plugin/lent/give-back.ts";
-import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
-import { isProgramsName } from "../../src/plugin/reserved-names.ts";
-import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
-import { addressOf, describe, isMeant, isOnHost, type Selection } from "./find.ts";
-import { type HeldDevice, hostDeviceLender } from "./record.ts";
+import { isNamedBy, type Selection } from "./find.ts";
+import { findInPod } from "./in-pod.ts";
+import { hostDeviceLender } from "./record.ts";
 
 /** DEL without a record. Nothing to do is success. */
 export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selection): void {
@@ -34,9 +22,10 @@ export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selecti
   const hostNs = ownNamespace();
   const pod = netns === "" ? undefined : openNamespace(netns, "ok");
   if (pod !== undefined && !sameNamespace(pod, hostNs)) {
-    const link = findInPod(pod, hostNs, call, selection);
-    if (link === undefined) return;
-    const own = asOnHost(link, config);
+    const found = findInPod(pod, hostNs, call, selection);
+    if (found === undefined) return;
+    const { link, was } = found;
+    const own = was === undefined ? asOnHost(link, config) : { ...asOnHost(link, {}), name: was.name };
     const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
     restoreLink(hostNs.route, moveBack(pod, hostNs, link, saved), saved);
     return;
@@ -124,119 +113,6 @@ function rename(hostNs: NetNs, link: Link, config: Pick<HostDeviceConfig, "devic
   });
   restoreLink(hostNs.route, link, saved);
   return true;
-}
-
-function findInPod(pod: NetNs, hostNs: NetNs, call: Call<HostDeviceConfig>, selection: Selection): Link | undefined {
-  const { config } = call;
-  const { ifName } = call.attachment;
-  const view = viewOf(pod, hostNs);
-  const records = listLoans(hostDeviceLender);
-  const held = records.filter(({ data }) => isNamed(pod, data.netns));
-  // A DEL of the Go plugin leaves our record of an attachment, and its next ADD may have lent the device to this one.
-  const isLeft = (key: Attachment, link: Link): boolean =>
-    link.name === ifName && key.ifName !== ifName && !hasResult(key) && wasAdded(call);
-  // Other networks of the pod have links as well: those of a record or with the mark of macvlan and ipvlan are theirs.
-  const fits = (link: Link): boolean =>
-    !link.alias.startsWith(aliasPrefix) &&
-    !contradicts(view, link, config, selection) &&
-    !held.some(({ key, data }) => isSameDevice(view, link, data.was, key.ifName) && !isLeft(key, link));
-  const named = getLink(pod.route, ifName);
-  const found =
-    named !== undefined && fits(named) && (named.alias !== "" || wasAdded(call))
-      ? named
-      : // Renamed in the pod: only what the configuration names for certain.
-        listLinks(pod.route).find(
-          (link) => link.alias !== "" && fits(link) && isNamedBy(view, link, config, selection),
-        );
-  if (found === undefined) return undefined;
-  const owner = otherLesseeOf(call, pod, found);
-  if (owner !== undefined) {
-    log("warning", "the device belongs to another attachment; leaving it unchanged", { interface: found.name, owner });
-    return undefined;
-  }
-  // What another network gave the pod under this name may be the reason why our ADD failed.
-  if (isPhysical(found)) {
-    const isNamed = isNamedBy(view, found, config, selection) || found.altnames.includes(config.device || "/");
-    return isNamed || wasAdded(call) ? found : undefined;
-  }
-  // The device is here: the link in the pod is another one.
-  if (isOnHost(config, selection)) return undefined;
-  const meant = records.filter(({ data }) => isMeant(data.was, config, selection));
-  const isRecorded = meant.some(({ key, data }) => isSameDevice(view, found, data.was, key.ifName));
-  // The same when another pod has the device.
-  if (!isRecorded && meant.some(isInItsPod)) return undefined;
-  // Its name and its alias are the pod's to choose: neither proves more than the other.
-  const isHere = found.name === ifName && wasAdded(call);
-  const isWanted =
-    isHere || isRecorded || found.alias === config.device || found.altnames.includes(config.device || "/");
-  const isProven = (): boolean =>
-    isRecorded ||
-    hostDeviceLender.store().unreadable(call.attachment) !== undefined ||
-    isKeptAs(call.attachment, found.mac, config.type, config.device ?? "") ||
-    (wasAdded(call) && isIdle(hostNs, found) && !isProgramsName(config.device ?? ""));
-  if (config.device && isWanted && isHarmless(view, found) && isProven()) return found;
-  if (isHere) throw inDoubt(found, pod, config, selection);
-  log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
-    interface: found.name,
-    kind: found.kind,
-  });
-  return undefined;
-}
-
-/** A virtual device that cannot bring a wire out of a pod: what it is made on, or its peer, is the host's. */
-function isHarmless(view: View, link: Link): boolean {
-  return link.kind === "dummy" || view.isMadeAtHome(link);
-}
-
-/**
- * No interface that connects the pod: none on top of a device of the host, and no veth whose other end carries anything. Whoever is both the author
- * of a network and root in the pod can contrive a prevResult and a lease, and gets such an interface to the host, where it stays down.
- */
-function isIdle(hostNs: NetNs, link: Link): boolean {
-  if (link.kind !== "veth") return link.parent === 0;
-  const far = getLink(hostNs.route, link.parent);
-  if (far?.parent !== link.index || far.master !== 0) return false;
-  return relevantRoutes(hostNs.route, far.index).every(
-    (found) =>
-      found.type !== RTN_UNICAST ||
-      found.protocol === RTPROT_KERNEL ||
-      !devicesOf(hostNs.route, found).includes(far.index),
-  );
-}
-
-/** A record's device, and nothing says that it might not be there. */
-function isInItsPod(record: LoanRecord<HeldDevice>): boolean {
-  try {
-    return whereIs(hostDeviceLender, record, "")?.place === "pod";
-  } catch (error) {
-    if (error instanceof Failure || error instanceof SystemError || error instanceof NetlinkError) return false;
-    throw error;
-  }
-}
-
-function inDoubt({ name }: Link, { path }: NetNs, config: HostDeviceConfig, selection: Selection): Failure {
-  return new Failure(
-    "try again",
-    `cannot tell whether "${name}" in ${path} is the device ${describe(config, selection)}`,
-    `podnic has no record of the device, and the pod might have created the interface. Nothing was released. Move the interface to the host (ip link set dev ${shellWord(name)} netns …) or delete it. When the pod's namespace is gone, DEL succeeds.`,
-  );
-}
-
-/** The link is certainly not the configured device: a pod can make links and give them an alias, to have a name on the host. */
-export function contradicts(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
-  if (config.device) return false;
-  if (config.hwaddr) return !isNamedBy(view, link, config, selection);
-  // (Before Linux 5.14 no link has a parent device; but those that are made have a kind.)
-  const virtual = link.kind !== "" && link.parentDevice === "";
-  if (config.kernelpath) return virtual && !config.kernelpath.startsWith("/sys/devices/virtual/");
-  const place = view.place(link);
-  return virtual || (selection.pci !== "" && place !== "" && place !== selection.pci);
-}
-
-export function isNamedBy(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
-  if (config.device) return link.alias === config.device;
-  if (config.hwaddr) return [link.mac, link.permanentMac].includes(addressOf(config.hwaddr));
-  return selection.pci !== "" && view.place(link) === selection.pci;
 }
 
 /** The Go plugin keeps the name only, and leaves a device that it brought back down. */

@@ -1,7 +1,7 @@
 // Finds the device that a configuration selects.
 import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
-import { isPhysical } from "../../src/link/identity.ts";
+import { isPhysical, type View } from "../../src/link/identity.ts";
 import { findLinksByAddress, getLinkWhole, type Link } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
@@ -112,6 +112,7 @@ function interfaces(config: HostDeviceConfig, selection: Selection): string[] {
 export function isMeant(saved: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return saved.name === config.device || saved.altnames.includes(config.device);
   if (config.hwaddr) return [saved.mac, saved.permanentMac].includes(addressOf(config.hwaddr));
+  if (config.kernelpath) return saved.parentDevice !== "" && config.kernelpath.split("/").includes(saved.parentDevice);
   return selection.pci !== "" && saved.parentDevice === selection.pci;
 }
 
@@ -130,4 +131,21 @@ export function describe(config: HostDeviceConfig, selection: Selection): string
   if (config.device) return `"${config.device}"`;
   if (config.hwaddr) return `with the address ${config.hwaddr}`;
   return config.kernelpath || `of ${selection.pci || selection.auxiliary}`;
+}
+
+/** The link is certainly not the configured device: a pod can make links and give them an alias, to have a name on the host. */
+export function contradicts(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+  if (config.device) return false;
+  if (config.hwaddr) return !isNamedBy(view, link, config, selection);
+  // (Before Linux 5.14 no link has a parent device; but those that are made have a kind.)
+  const virtual = link.kind !== "" && link.parentDevice === "";
+  if (config.kernelpath) return virtual && !config.kernelpath.startsWith("/sys/devices/virtual/");
+  const place = view.place(link);
+  return virtual || (selection.pci !== "" && place !== "" && place !== selection.pci);
+}
+
+export function isNamedBy(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
+  if (config.device) return link.alias === config.device;
+  if (config.hwaddr) return [link.mac, link.permanentMac].includes(addressOf(config.hwaddr));
+  return selection.pci !== "" && view.place(link) === selection.pci;
 }

@@ -18,6 +18,7 @@ import { requireFreeName } from "../../src/link/taken.ts";
 import { listVfs } from "../../src/link/vf.ts";
 import { askingUnlocked } from "../../src/plugin/added.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
+import { noteFailedAdd } from "../../src/plugin/lent/claim.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
@@ -29,11 +30,11 @@ import { refuseFunctionOfLent, refuseToLend, refuseWithPrograms } from "../../sr
 import { STATE_ROOT } from "../../src/state/record.ts";
 import { isPciAddress, placeOnHost } from "../../src/sysfs/device.ts";
 import { virtualFunctionCount } from "../../src/sysfs/vf.ts";
-import { contradicts, findRenamed, giveBackByAlias, isNamedBy } from "./alias.ts";
+import { findRenamed, giveBackByAlias } from "./alias.ts";
 import { checkDevice } from "./check.ts";
 import { findFreeDevice, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
-import { findLink, isMeant, isOnHost, type Selection, select, selectsDevice } from "./find.ts";
+import { contradicts, findLink, isMeant, isNamedBy, isOnHost, type Selection, select, selectsDevice } from "./find.ts";
 import { type HeldDevice, hostDeviceLender, whileTaking } from "./record.ts";
 
 /** Where it writes. */
@@ -49,6 +50,7 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
   isElsewhere: (call) => isElsewhere(hostDeviceLender, call),
   validate,
   add,
+  addFailed: (attachment) => noteFailedAdd(hostDeviceLender, attachment),
   check,
   del,
   gc,

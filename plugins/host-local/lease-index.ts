@@ -3,13 +3,15 @@
 //
 // Nothing depends on it. It counts only while the lease directory has the modification time that the index's last writer gave it: any
 // file that comes or goes, by the Go plugin, by hand or by one of our processes that was killed half-way, gives the directory another
-// one, and then the directory is read and the index written anew. The index holds for one boot, because it is not synced.
+// one, and then the directory is read and the index written anew. Who restores files together with the directory's time (cp -a, rsync -a, tar -x)
+// changes the directory after the index's last writer did, and the index was changed after that. The index holds for one boot, because it is not
+// synced.
 //
 // <root>/<device>-<inode>/state names boot and modification time. The files 00 to ff hold lines "containerID ifname ip" (no ifname:
 // a lease of plugins older than 0.8), by the hash of the container ID. The others are blocks of used.ts.
 
 import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_TRUNC, O_WRONLY } from "../../src/host/constants.ts";
-import { type Fd, host } from "../../src/host/host.ts";
+import { type Fd, host, type Stat } from "../../src/host/host.ts";
 import type { Address } from "../../src/ip/address.ts";
 import { log } from "../../src/log.ts";
 import { closing, openDirectory, readFile, readOwnShort, unlinkIfThere, writeAll } from "../../src/state/files.ts";
@@ -41,6 +43,7 @@ export class IndexContents {
 }
 
 const STATE = "state";
+const MODE = 0o700;
 /** A file of the index holds the leases of one container in 256. */
 const LIMIT = 64 * 1024 * 1024;
 
@@ -50,6 +53,7 @@ export class LeaseIndex {
   readonly #time: { seconds: number; nanoseconds: number };
   /** The index may say something else than the directory: it is not sealed, and the next call writes it anew. */
   #doubtful = false;
+  #changed = false;
   #failed = false;
   /** Bits of the addresses taken. */
   readonly used: Used;
@@ -65,11 +69,13 @@ export class LeaseIndex {
   static open(leases: Fd, root: string): LeaseIndex | undefined {
     let index: Fd | undefined;
     try {
-      const { dev, ino, mtime, mtimeNsec } = host.fstat(leases);
+      const there = host.fstat(leases);
+      const { dev, ino, mtime, mtimeNsec } = there;
       index = openDirectory(indexPath(root, dev, ino));
       if (index === undefined) return undefined;
       const state = readOwnShort(index, STATE);
-      if (state !== undefined && host.decode(state) === stateText(mtime, mtimeNsec)) {
+      const isOfTime = state !== undefined && host.decode(state) === stateText(mtime, mtimeNsec);
+      if (isOfTime && !isLater(there, host.fstat(index))) {
         return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec });
       }
     } catch (error) {
@@ -84,7 +90,7 @@ export class LeaseIndex {
     let index: Fd | undefined;
     try {
       const { dev, ino } = host.fstat(leases);
-      index = openDirectory(indexPath(root, dev, ino), { mode: 0o700 })!;
+      index = openDirectory(indexPath(root, dev, ino), { mode: MODE })!;
       unlinkIfThere(STATE, index);
       for (const name of host.readdir(index)) host.unlink(name, index);
       for (const [file, lines] of contents.lines) write(index, file, host.encode(lines.join("")), O_TRUNC);
@@ -113,6 +119,7 @@ export class LeaseIndex {
   during<T>(change: () => T): T {
     const doubtful = this.#doubtful;
     this.#doubtful = true;
+    this.#changed = true;
     const value = change();
     this.#doubtful = doubtful || this.#failed;
     return value;
@@ -151,8 +158,12 @@ export class LeaseIndex {
 
   /** Last of all: what the index says is what the directory holds. */
   seal(): void {
-    if (this.#doubtful) return;
-    this.#attempt(() => host.futimens(this.#leases, this.#time.seconds, this.#time.nanoseconds));
+    if (this.#doubtful || !this.#changed) return;
+    this.#attempt(() => {
+      host.futimens(this.#leases, this.#time.seconds, this.#time.nanoseconds);
+      // A change, of nothing.
+      host.fchmod(this.#index, MODE);
+    });
   }
 
   close(): void {
@@ -177,6 +188,11 @@ export class LeaseIndex {
 /** The inode, not the path: one directory has one index, whatever path leads to it. */
 function indexPath(root: string, dev: number, ino: number): string {
   return `${root}/${dev.toString(16)}-${ino}`;
+}
+
+/** (Not so when the clock was set back between the two.) */
+function isLater(one: Stat, other: Stat): boolean {
+  return one.ctime === other.ctime ? one.ctimeNsec > other.ctimeNsec : one.ctime > other.ctime;
 }
 
 function stateText(seconds: number, nanoseconds: number): string {

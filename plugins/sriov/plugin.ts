@@ -20,6 +20,7 @@ import { requireFreeName } from "../../src/link/taken.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
+import { noteFailedAdd } from "../../src/plugin/lent/claim.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
@@ -59,6 +60,7 @@ export const sriov: Plugin<SriovConfig> = {
     attempt("/runtimeConfig/CNIDeviceInfoFile", () => checkDeviceInfoPath(call));
   },
   add,
+  addFailed: (attachment) => noteFailedAdd(sriovLender, attachment),
   check,
   del,
   gc,

@@ -12,7 +12,7 @@ const epilogue = `STATE is one of
   free       can be given to a pod
   pod        a pod has it
   node       the node needs it, or /etc/cni/podnic.json does not allow it
-  lost       its pod is gone; podnic gc or the next ADD restores it
+  lost       no pod has it any more; podnic gc or the next ADD restores it
   elsewhere  its interface is in a namespace for which podnic has no record
   unbound    it has no driver
   virtual    a virtual interface (with --all)

@@ -13,9 +13,10 @@ import { removeResult, staleResults } from "./node/results.ts";
 import { isPath, networksIn } from "./runtime/networks.ts";
 import { type Cell, note, print, printJson, printTable, shortId } from "./terminal.ts";
 
-const epilogue = `Restores each device whose pod's namespace was deleted, releases each lease whose container was certainly deleted (see podnic leases), and
-removes what bridge created for such pods: ports, rules of macspoofchk and ipMasq, and the gateway of a VLAN without pods. gc does not
-change anything that might be in use, so it can run at any time. It also removes old results that "podnic add" cached.
+const epilogue = `Restores each device whose pod's namespace was deleted, or that returned without a DEL. Releases each lease whose container was certainly
+deleted (see podnic leases), and removes what bridge created for such pods: ports, rules of macspoofchk and ipMasq, and the gateway of a
+VLAN without pods. gc does not change anything that might be in use, so it can run at any time. It also removes old results that
+"podnic add" cached.
 NETWORK is the name of a network, or a file that defines one.
 
   podnic gc fast --dry-run

@@ -25,10 +25,37 @@ export type Confine = (plugin: Plugin, call: Call, logPlace: Place | undefined, 
 
 /** Checks all that can be checked without touching anything. `confine` is run before a path of the configuration is opened. */
 export function prepareCall(plugin: Plugin, request: Request, confine?: Confine): Call {
+  const failed = ({ command, name: network, containerId, ifName }: Request): void => {
+    if (command === "ADD") plugin.addFailed?.({ network, containerId, ifName });
+  };
+  let call: Call;
+  let logPlace: Place | undefined;
+  try {
+    call = readCall(plugin, request);
+    logPlace = placeOfLog(plugin, call);
+  } catch (error) {
+    failed(request);
+    throw error;
+  }
+  const refusal = whyRefused(plugin, call);
+  // Not after confine: a refused call may write nothing then.
+  if (refusal !== undefined) failed(request);
+  // A log that lies in its root, or is it, has no directory of its own to be granted, and one name that is opened without following links
+  // leads nowhere else: it is opened before.
+  const isOneName = logPlace !== undefined && logPlace.steps.length < 2;
+  if (isOneName) startLog(logPlace!);
+  confine?.(plugin, call, isOneName ? undefined : logPlace, refusal !== undefined);
+  if (logPlace !== undefined && !isOneName) startLog(logPlace);
+  if (refusal !== undefined) throw refusal;
+  return call;
+}
+
+/** Throws Failure when the configuration is not valid. */
+function readCall(plugin: Plugin, request: Request): Call {
   const { command, raw, name: network, containerId, ifName } = request;
   const ignored: string[] = [];
   const config = configFor(plugin, { command, raw, ignored });
-  const call: Call = {
+  return {
     command,
     attachment: { network, containerId, ifName },
     netns: request.netns,
@@ -44,16 +71,6 @@ export function prepareCall(plugin: Plugin, request: Request, confine?: Confine)
     transaction: new Transaction(),
     ignored,
   };
-  const logPlace = placeOfLog(plugin, call);
-  const refusal = whyRefused(plugin, call);
-  // A log that lies in its root, or is it, has no directory of its own to be granted, and one name that is opened without following links
-  // leads nowhere else: it is opened before.
-  const isOneName = logPlace !== undefined && logPlace.steps.length < 2;
-  if (isOneName) startLog(logPlace);
-  confine?.(plugin, call, isOneName ? undefined : logPlace, refusal !== undefined);
-  if (logPlace !== undefined && !isOneName) startLog(logPlace);
-  if (refusal !== undefined) throw refusal;
-  return call;
 }
 
 /** Nothing that a configuration names is opened for it. What is wrong goes into the log, which is not open yet. */

@@ -155,6 +155,7 @@ function add(plugin: Plugin, call: Call): void {
   } catch (error) {
     ignoreTermination();
     const problems = transaction.rollback();
+    plugin.addFailed?.(call.attachment);
     for (const problem of problems) log("error", "cannot undo a change", { cause: problem });
     const isOutput = error instanceof OutputError;
     if (problems.length === 0) throw isOutput ? error : withName(error, call);

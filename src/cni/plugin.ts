@@ -109,6 +109,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
    */
   validate(call: Call<C>, attempt?: Try): void;
   add(call: Call<C>): Result;
+  /** An ADD of the attachment failed, or was refused. It may come more than once. */
+  addFailed?(attachment: Attachment): void;
   check(call: Call<C>): void;
   del(call: Call<C>): void;
   gc(call: Call<C>): void;

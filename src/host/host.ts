@@ -50,6 +50,9 @@ export interface Stat {
    */
   mtime: number;
   mtimeNsec: number;
+  /** When the file itself, its times or its owner were last changed. Nobody can set it. */
+  ctime: number;
+  ctimeNsec: number;
 }
 
 export interface Received {

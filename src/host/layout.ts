@@ -50,6 +50,7 @@ export const scratchWords = new Uint32Array(scratch.buffer);
 /** Words of struct statx: the lower and the higher half of numbers of 64 bits, which are exact below 2^53, as inode numbers and sizes are. */
 const [INO, INO_HIGH, SIZE, SIZE_HIGH] = [8 + LOW, 8 + HIGH, 10 + LOW, 10 + HIGH];
 const [MTIME, MTIME_HIGH] = [28 + LOW, 28 + HIGH];
+const [CTIME, CTIME_HIGH] = [24 + LOW, 24 + HIGH];
 /** The mode is the first half of its word. */
 const MODE_SHIFT = LITTLE_ENDIAN ? 0 : 16;
 /** Where the size of struct dirent64 has its lower and its higher byte. */
@@ -76,6 +77,8 @@ export function statOfScratch(): Stat {
     size: whole(words[SIZE]!, words[SIZE_HIGH]!),
     mtime: whole(words[MTIME]!, words[MTIME_HIGH]! | 0),
     mtimeNsec: words[30]!,
+    ctime: whole(words[CTIME]!, words[CTIME_HIGH]! | 0),
+    ctimeNsec: words[26]!,
     dev: whole(words[35]!, words[34]!),
   };
 }

@@ -168,7 +168,8 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
     const fd = host.open(`${dir}/f`, O_RDWR);
     host.fchmod(fd, 0o640);
     host.futimens(fd, 1_700_000_001, 123_456_789);
-    const { mode, mtime, mtimeNsec, uid } = host.fstat(fd);
+    const { mode, mtime, mtimeNsec, ctime, uid } = host.fstat(fd);
+    equal(Math.abs(ctime - host.now() / 1000) < 60, true, "time of the last change");
     equal([mode & 0o777, mtime, mtimeNsec, uid], [0o640, 1_700_000_001, 123_456_789, host.geteuid()], "stat");
     host.close(fd);
     const ns = host.open("/proc/thread-self/ns/net", O_RDONLY);

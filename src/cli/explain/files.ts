@@ -332,5 +332,7 @@ function statOf(node: Node): Stat {
     size: node.data.length,
     mtime: 0,
     mtimeNsec: 0,
+    ctime: 0,
+    ctimeNsec: 0,
   };
 }

@@ -3,8 +3,7 @@
 
 import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
-import { RESULTS } from "../../plugin/added.ts";
-import { decodeBase64 } from "../../state/base64.ts";
+import { type Kept, parseKept, parseKeptConfig, RESULTS } from "../../plugin/results.ts";
 import { readEach, readFileAt, withDirectory } from "../../state/files.ts";
 import { Progress } from "../progress.ts";
 
@@ -55,23 +54,8 @@ function readEachQuietly(directory: string, each: (name: string, text: string | 
 
 /** All pods of a network have the same one: it is read once, and each gets the same object. */
 function readOnce(text: string, known: Map<string, unknown>): unknown {
-  if (!known.has(text)) known.set(text, JSON.parse(host.decode(decodeBase64(text))));
+  if (!known.has(text)) known.set(text, parseKeptConfig(text));
   return known.get(text);
-}
-
-interface Entry {
-  kind?: string;
-  containerId?: string;
-  ifName?: string;
-  networkName?: string;
-  netns?: string;
-  config?: string;
-  result?: {
-    interfaces?: { sandbox?: string }[];
-    ips?: { address?: string }[];
-    ip4?: { ip?: string };
-    ip6?: { ip?: string };
-  };
 }
 
 /** `text` undefined: it is large, or anything but a file. */
@@ -81,9 +65,9 @@ function readEntry(
   configurations: Map<string, unknown>,
 ): CachedAttachment | undefined {
   try {
-    const entry = JSON.parse(text ?? host.decode(readFileAt(path, LIMIT) ?? host.encode("{}"))) as Entry;
+    const entry = parseKept(text ?? host.decode(readFileAt(path, LIMIT) ?? host.encode("{}")));
     if (entry.kind !== "cniCacheV1" || typeof entry.containerId !== "string") return undefined;
-    const sandboxes = (entry.result?.interfaces ?? []).map(({ sandbox }) => sandbox ?? "");
+    const sandboxes = (entry.result?.interfaces ?? []).map((one) => one?.sandbox ?? "");
     return {
       network: entry.networkName ?? "",
       containerId: entry.containerId,
@@ -97,7 +81,7 @@ function readEntry(
   }
 }
 
-function addressesOf({ result = {} }: Entry): string[] {
+function addressesOf({ result = {} }: Kept): string[] {
   const all = [...(result.ips ?? []).map(({ address }) => address), result.ip4?.ip, result.ip6?.ip];
   return all.filter((one) => typeof one === "string").map((one) => one.replace(/\/.*/, ""));
 }

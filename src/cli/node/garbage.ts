@@ -3,8 +3,9 @@
 import { relaxPolicy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
-import { host } from "../../host/host.ts";
-import { giveBackInTime, type Outcome } from "../../plugin/lent/give-back.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
+import { giveBackInTime, type Outcome, whereIs } from "../../plugin/lent/give-back.ts";
 import { requireOwnHome } from "../../plugin/lent/home.ts";
 import { type AnyLender, type LoanData, type LoanRecord, readLoan } from "../../plugin/lent/lender.ts";
 import { teardownEnd } from "../../plugin/lent/wait.ts";
@@ -65,15 +66,13 @@ export interface Collected {
 }
 
 export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbage[] {
-  const devices = holders
-    .filter(({ life }) => life === "gone")
-    .map((holder): Garbage => {
-      const { network, containerId, ifName } = holder.key;
-      const device = holder.saved?.name || holder.pci;
-      const where = `${holder.netns.path || "its namespace"} is gone`;
-      const why = holder.age === "elsewhere" ? "it was lent by a different network namespace" : where;
-      return { kind: "device", network, containerId, interface: ifName, device, why, holder };
-    });
+  const devices = holders.flatMap((holder): Garbage[] => {
+    const why = whyEnded(holder);
+    if (why === "") return [];
+    const { network, containerId, ifName } = holder.key;
+    const device = holder.saved?.name || holder.pci;
+    return [{ kind: "device", network, containerId, interface: ifName, device, why, holder }];
+  });
   const leases = pools.flatMap(({ network, directory, leases: all }) =>
     all
       .filter(({ life }) => life === "gone")
@@ -85,6 +84,29 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
     return { ...one, ...owner, interface: ifName };
   });
   return [...devices, ...leases, ...left];
+}
+
+/** Why nobody has the device any more; "": its pod has it, or may have. */
+function whyEnded(holder: Holder): string {
+  if (holder.life !== "gone") return isBack(holder) ? "it returned without a DEL" : "";
+  return holder.age === "elsewhere"
+    ? "it was lent by a different network namespace"
+    : `${holder.netns.path || "its namespace"} is gone`;
+}
+
+/** The device is on the host although its pod lives, and no ADD or DEL is about to move it. */
+function isBack(holder: Holder): boolean {
+  const { lender, key, age } = holder;
+  const isOnHost = (): boolean => {
+    const record = age === "now" ? readLoan(lender, key) : undefined;
+    return record !== undefined && whereIs(lender, record, "")?.place === "host";
+  };
+  try {
+    return isOnHost() && lender.whileReturning(key, isOnHost);
+  } catch (error) {
+    if (!(error instanceof Failure || error instanceof SystemError || error instanceof NetlinkError)) throw error;
+    return false;
+  }
 }
 
 /** A damaged record that stays, and why. */
@@ -194,7 +216,9 @@ function collectDevice(holder: Holder, before: Namespaces, end: number): Outcome
   const check = (): void => {
     const record = readLoan(lender, key);
     if (record === undefined) return;
-    requireStillGone(holder, record, before);
+    if (holder.life === "gone") requireStillGone(holder, record, before);
+    else if (whereIs(lender, record, "")?.place !== "host")
+      throw new Error("its pod has it again, so it was left unchanged");
     requireOwnHome(lender, record);
   };
   const outcome = giveBackInTime(lender, key, "", { end, check });

@@ -235,6 +235,22 @@ describe("podnic gc", () => {
     expect(leasesOf("net")).toEqual(["198.18.77.2"]);
   });
 
+  it("ends an attachment whose device came back without a DEL, and leaves the running pod its lease", () => {
+    pod("grey");
+    pod("blue");
+    sh("ip -n grey link set net1 netns $$; ip link set net1 name grey mtu 1400");
+    expect(json("devices", "--all").find(({ name }: { name: string }) => name === "grey")).toMatchObject({
+      state: "lost",
+    });
+    expect(run(["doctor"]).stdout).toMatch(/device grey .*: it returned without a DEL/);
+    expect(json("gc", "net", "--dry-run")).toMatchObject([{ device: "grey", why: "it returned without a DEL" }]);
+    expect(json("gc", "net")).toMatchObject([{ kind: "device", device: "grey", containerId: "c-grey", done: true }]);
+    expect(sh("cat /sys/class/net/grey/mtu").trim()).toBe("1500");
+    expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual(["net:c-blue:net1.json"]);
+    expect(leasesOf("net")).toHaveLength(2);
+    expect(run(["gc", "net"])).toMatchObject({ status: 0, stdout: "Nothing of network net is left over.\n" });
+  });
+
   it("does not touch what came back to life between the look and the taking", () => {
     pod("grey");
     endPods("grey");

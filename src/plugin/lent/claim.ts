@@ -1,20 +1,13 @@
 // ADD: determines who has the device. It first cleans up after an earlier attachment (a killed ADD, a deleted namespace, or a DEL that was
 // never called).
 import { Failure } from "../../errors.ts";
+import { SystemError } from "../../host/host.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { recordedNamespace } from "../../link/return.ts";
 import { log } from "../../log.ts";
-import { isSameKey, type RecordKey } from "../../state/record.ts";
+import { isSameKey, type Record, type RecordKey } from "../../state/record.ts";
 import { fateOf, giveBack, hidden, type Outcome, whereIs } from "./give-back.ts";
-import {
-  ageOf,
-  attachmentInWords,
-  interfaceOf,
-  type Lender,
-  type LoanData,
-  type LoanRecord,
-  listLoans,
-} from "./lender.ts";
+import { ageOf, attachmentInWords, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 
 /** Whether the attachment still has the device: it is in its pod, or may be; without interface, its pod lives. */
 export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, netnsPath = ""): boolean {
@@ -51,10 +44,7 @@ export function endClaims<D extends LoanData>(
   }
   for (const record of records) {
     if (record === own || !concerns(record)) continue;
-    if (isInUse(lender, record)) {
-      noteRefusal(lender, record, key);
-      throw heldBy(lender, record);
-    }
+    if (isInUse(lender, record)) throw heldBy(lender, record);
     log("info", "cleaning up after an earlier attachment", {
       device: lender.loanOf(record.data).name,
       container: record.key.containerId,
@@ -66,14 +56,30 @@ export function endClaims<D extends LoanData>(
 }
 
 /**
- * The runtime's DEL comes next, and must not take the device from the container's other attachment, as that of a renamed network does (see
- * collect.ts).
+ * After an ADD that failed. The runtime's DEL comes next, and must not take the device from the container's other attachment, as that of a renamed
+ * network does (see collect.ts).
  */
-function noteRefusal<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, key: RecordKey): void {
-  const { data, by, home } = record;
-  if (by !== lender.plugin || interfaceOf(record.key) !== interfaceOf(key)) return;
-  const refused = new Set([...(data.refused ?? []), key.network]);
-  lender.store().write(record.key, { ...data, refused: [...refused] }, home);
+export function noteFailedAdd<D extends LoanData>(lender: Lender<D>, key: RecordKey): void {
+  const store = lender.store();
+  const isOther = ({ key: other, data: { refused = [] } }: Record<D>): boolean =>
+    isOfInterface(other, key) && other.network !== key.network && !refused.includes(key.network);
+  const note = (other: RecordKey): void => {
+    const record = store.read(other);
+    if (record === undefined || !isOther(record)) return;
+    const { data, home } = record;
+    store.write(other, { ...data, refused: [...(data.refused ?? []), key.network] }, home);
+  };
+  try {
+    for (const { key: other } of store.list().filter(isOther)) lender.whileReturning(other, () => note(other));
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof Failure)) throw error;
+    log("warning", "cannot note in the device's record that an ADD failed", { cause: error.message });
+  }
+}
+
+/** The same interface of the same container, of whichever network. */
+export function isOfInterface(one: RecordKey, other: RecordKey): boolean {
+  return one.containerId === other.containerId && one.ifName === other.ifName;
 }
 
 /** Spec: ADD of an attachment that exists is an error, and must not harm it. */

@@ -7,7 +7,9 @@ import type { Link } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
-import { askingUnlocked, otherAttachmentOf, wasAdded } from "../added.ts";
+import { askingUnlocked, wasAdded } from "../added.ts";
+import { otherAttachmentOf } from "../owner.ts";
+import { isOfInterface } from "./claim.ts";
 import { giveBackInTime, type Outcome } from "./give-back.ts";
 import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 import { collectUnreadable, type Suspect } from "./unreadable.ts";
@@ -15,8 +17,7 @@ import { teardownEnd } from "./wait.ts";
 
 /**
  * DEL. `isMeant`: whether the configuration names the device of a record. A network that was renamed since ADD must not strand a card: our
- * record of the container's interface of this name is taken too, when its device is the one that the configuration names, unless this DEL
- * follows an ADD that failed because the container had the device.
+ * record of the container's interface of this name is taken too, unless this DEL follows an ADD that failed.
  */
 export function endLoan<D extends LoanData>(
   lender: Lender<D>,
@@ -68,11 +69,9 @@ function keyBefore<D extends LoanData>(
   isMeant: (data: D) => boolean,
 ): RecordKey | undefined {
   const isRenamed = ({ key: other, data }: Record<D>): boolean =>
-    other.containerId === key.containerId &&
-    other.ifName === key.ifName &&
-    data.refused?.includes(key.network) !== true &&
-    isMeant(data);
-  const renamed = lender.store().list().find(isRenamed);
+    isOfInterface(other, key) && data.refused?.includes(key.network) !== true;
+  const all = lender.store().list().filter(isRenamed);
+  const renamed = all.find(({ data }) => isMeant(data)) ?? all[0];
   if (renamed === undefined) return undefined;
   log("warning", "the network's name has changed since ADD", {
     before: renamed.key.network,

@@ -26,7 +26,7 @@ export interface Loan {
 export interface LoanData {
   /** The pod's namespace. */
   netns: NamedNamespace;
-  /** Networks that were refused the device for the same interface of the same container: their DEL is not about it. */
+  /** Networks whose ADD of the same interface of the same container failed: their DEL is not about the device. */
   refused?: string[];
 }
 

@@ -9,7 +9,7 @@ import { isNamed, type NamedNamespace } from "../../link/return.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { log } from "../../log.ts";
 import { bootId, bootTime, type Damaged } from "../../state/record.ts";
-import { sandboxesOf } from "../added.ts";
+import { sandboxesOf } from "../results.ts";
 import { aliasPrefix } from "../upper/own.ts";
 import { forget } from "./give-back.ts";
 import { isLent, type Lender, type LoanData } from "./lender.ts";

@@ -10,9 +10,10 @@ import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { log } from "../../log.ts";
 import { namespaceNumber } from "../../netlink/nsid.ts";
-import { otherAttachmentOf, otherLesseeOf, wasAdded } from "../added.ts";
+import { wasAdded } from "../added.ts";
 import { hashWords, idInAlias, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
+import { hasLeasedAddress, otherAttachmentOf, otherLesseeOf } from "../owner.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere } from "./moved.ts";
 
@@ -77,7 +78,8 @@ function unmarkedLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link |
 
 /**
  * A link without our index (the Go plugins', or that of an earlier version) is known by its alias; without one by kind and master, or by
- * the MAC in the prevResult when the configuration's master is unknown. It may be another network's, whose name made our ADD fail.
+ * the MAC in the prevResult when the configuration's master is unknown; and whatever the master, which may be another one since ADD, by a leased
+ * address. It may be another network's, whose name made our ADD fail.
  */
 function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
   if (link.kind !== kind || link.index >= MARKS) return false;
@@ -88,7 +90,8 @@ function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod
   }
   if (isLent(pod, link.name)) return false;
   const mayBe = isOnMaster(link, call, pod) ?? hasOwnMac(link, call) ?? (call.config.master ?? "") === "";
-  return mayBe && wasAdded(call) && !isAnothers(link, call, pod);
+  if (!wasAdded(call)) return false;
+  return mayBe ? !isAnothers(link, call, pod) : hasLeasedAddress(call, pod, link);
 }
 
 /** The path of the namespace is another pod's by now, and the link of its Go plugin's ADD has our name. */
@@ -105,7 +108,8 @@ function isAnothers(link: Link, call: Call, pod: NetNs): boolean {
 function isRenamed(link: Link, { ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
   if (link.index >= MARKS || !["", ownerAlias(call)].includes(link.alias)) return false;
   if (!ownMac || !hasOwnMac(link, call)) return false;
-  return isOnMaster(link, call, pod) !== false && !isLent(pod, link.name);
+  if (isLent(pod, link.name)) return false;
+  return isOnMaster(link, call, pod) !== false || (wasAdded(call) && hasLeasedAddress(call, pod, link));
 }
 
 /** undefined: the configuration names no master, or one that is gone. */

@@ -1,0 +1,60 @@
+// Whose an interface of a pod is, by the leases of its addresses and by the results that libcni keeps. The interface's name and MAC address are the
+// pod's to choose.
+import { holderOf } from "../cni/ipam.ts";
+import type { Attachment, Call } from "../cni/plugin.ts";
+import { listAddresses } from "../link/address.ts";
+import type { Link } from "../link/link.ts";
+import { type NetNs, whatIsAt } from "../link/namespace.ts";
+import { namesIn } from "../link/visible.ts";
+import { fileName, hasGiven, parseKept, quietly, RESULTS, sandboxesIn, textIn } from "./results.ts";
+
+type Holder = Pick<Attachment, "containerId" | "ifName">;
+
+/**
+ * The container of another attachment that has this interface of the pod: libcni keeps the result of its ADD, or it has the lease of an address of
+ * the interface, in the pool of the configuration.
+ */
+export function otherAttachmentOf(call: Call, pod: NetNs, link: Link): string | undefined {
+  const { name, mac } = link;
+  const { containerId, ifName } = call.attachment;
+  const lessee = holdersOf(call, pod, link).find((holder) => !isOf(call, holder));
+  if (lessee !== undefined) return lessee.containerId;
+  for (const directory of RESULTS) {
+    for (const file of namesIn(directory).filter(
+      (one) => one.endsWith(`-${name}`) && one !== fileName(call.attachment),
+    )) {
+      const text = textIn(directory, file);
+      const [, other] = /"containerId":\s*"([^"\\]+)"/.exec(text) ?? [];
+      const isOwn = other === containerId && name === ifName;
+      if (other === undefined || isOwn || !sandboxesIn(text).some((path) => isAt(path, pod))) continue;
+      // A name that is not the attachment's own may be the pod's choice.
+      if (name === ifName || hasGiven(quietly(() => parseKept(text)) ?? {}, name, mac)) return other;
+    }
+  }
+  return undefined;
+}
+
+/** The container of another attachment whose lease an address of the interface is, and none is of this one's. */
+export function otherLesseeOf(call: Call, pod: NetNs, link: Link): string | undefined {
+  const holders = holdersOf(call, pod, link);
+  return holders.some((holder) => isOf(call, holder)) ? undefined : holders[0]?.containerId;
+}
+
+/** An address of the interface is this attachment's by its lease. */
+export function hasLeasedAddress(call: Call, pod: NetNs, link: Link): boolean {
+  return holdersOf(call, pod, link).some((holder) => isOf(call, holder));
+}
+
+function holdersOf(call: Call, pod: NetNs, { index }: Link): Holder[] {
+  return listAddresses(pod.route, index).flatMap(({ address }) => holderOf(call, address) ?? []);
+}
+
+/** A lease of a plugin older than 0.8 names the container only. */
+function isOf({ attachment }: Call, { containerId, ifName }: Holder): boolean {
+  return containerId === attachment.containerId && ["", attachment.ifName].includes(ifName);
+}
+
+function isAt(path: string, { dev, ino }: NetNs): boolean {
+  const there = whatIsAt(path);
+  return typeof there === "object" && there.dev === dev && there.ino === ino;
+}

@@ -1,0 +1,124 @@
+// What libcni keeps of each ADD that succeeded, until the DEL: the result, and the configuration beside it.
+import type { Attachment, Call } from "../cni/plugin.ts";
+import { Failure } from "../errors.ts";
+import { host, SystemError } from "../host/host.ts";
+import { decodeBase64 } from "../state/base64.ts";
+import { readFile, withDirectory } from "../state/files.ts";
+
+/** Its own directory, that of Multus, and the one of before 2019. */
+export const RESULTS = ["/var/lib/cni/results", "/var/lib/cni/multus/results", "/var/lib/cni/cache/results"];
+
+/** A file of these (kind cniCacheV1). Nothing in it has been checked. */
+export interface Kept {
+  kind?: string;
+  containerId?: string;
+  ifName?: string;
+  networkName?: string;
+  netns?: string;
+  /** The network configuration, in base64. */
+  config?: unknown;
+  result?: {
+    interfaces?: Given[];
+    ips?: { address?: string }[];
+    ip4?: { ip?: string };
+    ip6?: { ip?: string };
+  };
+}
+
+type Given = { name?: string; mac?: unknown; sandbox?: string } | null;
+
+/** Of a plugin: what says which device it was to take. */
+export interface KeptConfig {
+  type?: string;
+  [key: string]: unknown;
+}
+
+/** Throws when it is no JSON. */
+export function parseKept(text: string): Kept {
+  return (JSON.parse(text) ?? {}) as Kept;
+}
+
+/** Throws when it is damaged. */
+export function parseKeptConfig(config: string): unknown {
+  return JSON.parse(host.decode(decodeBase64(config)));
+}
+
+export const fileName = ({ network, containerId, ifName }: Attachment): string => `${network}-${containerId}-${ifName}`;
+
+/** libcni keeps the result of the attachment's ADD. Throws when that cannot be told. */
+export function hasResult(key: Attachment): boolean {
+  return RESULTS.some((directory) => isKept(directory, key));
+}
+
+/**
+ * An ADD of a plugin that `isIt` gave the pod an interface with this MAC address: libcni keeps its result, and the configuration beside it. Whoever
+ * writes networks can write a prevResult, and can give the same names to two networks, of which one gets a lease.
+ */
+export function isKeptAs(key: Attachment, mac: string, isIt: (plugin: KeptConfig) => boolean): boolean {
+  return RESULTS.some((directory) => {
+    const kept = keptIn(directory, key);
+    if (kept?.containerId !== key.containerId || kept.ifName !== key.ifName || typeof kept.config !== "string")
+      return false;
+    const { config } = kept;
+    return pluginsOf(quietly(() => parseKeptConfig(config))).some(isIt) && hasGiven(kept, key.ifName, mac);
+  });
+}
+
+function pluginsOf(config: unknown): KeptConfig[] {
+  const { plugins = [config] } = (config ?? {}) as { plugins?: unknown };
+  return Array.isArray(plugins) ? plugins.filter((one) => typeof one === "object" && one !== null) : [];
+}
+
+/** The pod got an interface of this name with this MAC address. */
+export function hasGiven({ result }: Kept, name: string, mac: string): boolean {
+  const given = result?.interfaces;
+  const isIt = (one: Given): boolean =>
+    one?.name === name && Boolean(one.sandbox) && typeof one.mac === "string" && one.mac.toLowerCase() === mac;
+  return Array.isArray(given) && given.some(isIt);
+}
+
+/** Paths of the namespaces that the result of the attachment's ADD names: the prevResult, or what libcni keeps. */
+export function sandboxesOf(key: Attachment, prevResult: Call["prevResult"]): string[] {
+  const kept = RESULTS.flatMap((directory) => sandboxesIn(textIn(directory, fileName(key))));
+  return [...(prevResult?.interfaces ?? []).map(({ sandbox }) => sandbox ?? ""), ...kept].filter((path) => path !== "");
+}
+
+/** Also of a file that is cut off. */
+export function sandboxesIn(text: string): string[] {
+  return [...text.matchAll(/"(?:sandbox|netns)":\s*"([^"\\]+)"/g)].map(([, path]) => path!);
+}
+
+function keptIn(directory: string, key: Attachment): Kept | undefined {
+  const text = textIn(directory, fileName(key));
+  return quietly(() => parseKept(text));
+}
+
+/** undefined: it is damaged. */
+export function quietly<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch {
+    return undefined;
+  }
+}
+
+/** "" when there is no such file, or none that can be read. */
+export function textIn(directory: string, name: string): string {
+  try {
+    return host.decode(withDirectory(directory, undefined, (dir) => readFile(dir, name, 1 << 20)) ?? new Uint8Array(0));
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof Failure)) throw error;
+    return "";
+  }
+}
+
+function isKept(directory: string, attachment: Attachment): boolean {
+  try {
+    host.stat(`${directory}/${fileName(attachment)}`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(error.code)) return false;
+    throw error;
+  }
+}
