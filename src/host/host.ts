@@ -200,8 +200,6 @@ export interface Host {
    * on hosts that have no such processes (Node).
    */
   sendAside(fd: Fd, data: Uint8Array): number;
-  /** close(2) by a child process, for waitpid, when the kernel makes one wait for it; 0: it is closed. */
-  closeAside(fd: Fd): number;
   /**
    * For a socket on which nothing is expected any more, and that stays open until we end: the kernel makes the last one who closes it wait. A
    * child process has it a little longer than we. Its process id, or 0 where there are none.

@@ -448,15 +448,6 @@ export class LinuxHost implements ProgramHost {
     return this.#errand("sendto", fd, data, true);
   }
 
-  closeAside(fd: Fd): number {
-    try {
-      return this.#errand("close", fd, NOTHING, false);
-    } catch {
-      this.close(fd);
-      return 0;
-    }
-  }
-
   leaveAside(fd: Fd): number {
     try {
       // struct timeval. It waits for what does not come.

@@ -208,7 +208,7 @@ function markShown({ name, index }: Link): number | undefined {
 /** undefined also without a /sys that may be read. */
 function lookShown(name: string): ReturnType<typeof look> {
   try {
-    return look(AT_FDCWD, name, "/sys/class/net/");
+    return look(AT_FDCWD, name, "/sys/");
   } catch (error) {
     if (error instanceof SystemError) return undefined;
     throw error;
@@ -232,7 +232,7 @@ function findMarked({ sysfs, route }: NetNs, mark: number, names: string[]): Lin
     if (link !== undefined) return link;
   }
   for (const name of allNames(sysfs)) {
-    if (quietly(() => host.stat(`class/net/${name}`, true, sysfs))?.ino !== mark) continue;
+    if (quietly(() => host.stat(ALL + name, true, sysfs))?.ino !== mark) continue;
     const link = linkWithMark(sysfs, route, name, mark);
     if (link !== undefined) return link;
   }
@@ -245,9 +245,15 @@ function linkWithMark(sysfs: Fd, route: NetNs["route"], name: string, mark: numb
   return seen?.mark === mark ? getLink(route, seen.index) : undefined;
 }
 
+const ALL = "class/net/";
+/** Where devices are that have no parent: the way through links costs twice as much in a sysfs that nobody has looked into. */
+const VIRTUAL = "devices/virtual/net/";
+
 /** Mark and index of the device of this name: both of the directory that was opened, whatever is renamed meanwhile. */
-function look(sysfs: Fd, name: string, below = "class/net/"): { mark: number; index: number } | undefined {
-  const directory = quietly(() => host.open(below + name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs));
+function look(sysfs: Fd, name: string, root = ""): { mark: number; index: number } | undefined {
+  const open = (below: string): Fd | undefined =>
+    quietly(() => host.open(root + below + name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs));
+  const directory = open(VIRTUAL) ?? open(ALL);
   if (directory === undefined) return undefined;
   try {
     const file = quietly(() => host.open("ifindex", O_RDONLY | O_CLOEXEC, 0, directory));
@@ -264,7 +270,7 @@ function look(sysfs: Fd, name: string, below = "class/net/"): { mark: number; in
 }
 
 function allNames(sysfs: Fd): string[] {
-  const directory = host.open("class/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs);
+  const directory = host.open(ALL, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs);
   try {
     return host.readdir(directory);
   } finally {

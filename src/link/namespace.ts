@@ -61,17 +61,15 @@ class OpenNamespace implements NetNs {
     return this.#sysfs === -1 ? undefined : this.#sysfs;
   }
 
-  /** Process that closes it (Host.closeAside), or 0. */
-  dropSysfs(): number {
+  dropSysfs(): void {
     const fd = this.#sysfs ?? -1;
-    if (fd < 0) return 0;
     this.#sysfs = undefined;
-    return host.closeAside(fd);
+    if (fd >= 0) host.close(fd);
   }
 
   close(): void {
     this.#route?.close();
-    if ((this.#sysfs ?? -1) >= 0) host.close(this.#sysfs!);
+    this.dropSysfs();
     host.close(this.fd);
   }
 }
@@ -107,18 +105,9 @@ function mountSysfs(): Fd {
   }
 }
 
-/**
- * Lets go of the namespace's sysfs and runs `body`, which moves a device: the kernel waits for both (RCU), for the first half a millisecond and
- * up to eight, so at the same time.
- */
-export function withoutSysfs<T>(ns: NetNs, body: () => T): T {
-  const child = ns instanceof OpenNamespace ? ns.dropSysfs() : 0;
-  if (child === 0) return body();
-  try {
-    return body();
-  } finally {
-    while (!host.hasEnded(child)) host.sleep(0.1);
-  }
+/** Who looks into many namespaces does not keep a sysfs of each. */
+export function dropSysfs(ns: NetNs): void {
+  if (ns instanceof OpenNamespace) ns.dropSysfs();
 }
 
 let own: NetNs | undefined;

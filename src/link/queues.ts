@@ -8,8 +8,9 @@ import { utf8 } from "../netlink/bytes.ts";
 /** By file below the device's directory; those that are not as usual. */
 export type QueueSettings = { [file: string]: string };
 
-/** Of the device. The first two tell whether /sys is that of our namespace. */
-const OF_DEVICE = ["ifindex", "address", "gro_flush_timeout", "napi_defer_hard_irqs", "threaded"];
+/** They tell whether /sys is that of our namespace. */
+const IDENTITY = ["ifindex", "address"];
+const OF_DEVICE = ["gro_flush_timeout", "napi_defer_hard_irqs", "threaded"];
 const RECEIVING = ["rps_cpus", "rps_flow_cnt"];
 const LIMITS = ["byte_queue_limits/limit_max", "byte_queue_limits/limit_min", "byte_queue_limits/hold_time"];
 const SENDING = ["xps_cpus", "xps_rxqs", "tx_maxrate", ...LIMITS];
@@ -17,8 +18,9 @@ const SENDING = ["xps_cpus", "xps_rxqs", "tx_maxrate", ...LIMITS];
 /** Of all others it is 0. */
 const USUAL: { [file: string]: string } = { limit_max: "1879048192", hold_time: "1000" };
 
-/** Those of the first queue of each direction, of which a device that is not hardware has no more; as part of the snapshot. */
-const FIRST: { [queue: string]: string[] | undefined } = { "rx-0": filesOf("rx-0", []), "tx-0": filesOf("tx-0", []) };
+/** Of a device with one queue of each direction, as those that are not hardware nearly all are; as part of the snapshot. */
+const FIRST = ["rx-0", "tx-0"];
+const SMALLEST = filesOf("tx-0", filesOf("rx-0", OF_DEVICE.slice()));
 
 function filesOf(queue: string, files: string[]): string[] {
   const kind = queue.startsWith("rx-") ? RECEIVING : queue.startsWith("tx-") ? SENDING : [];
@@ -30,6 +32,8 @@ interface Device {
   name: string;
   index: number;
   mac: string;
+  /** What a virtual device is known by (identity.ts): the inode of its directory. */
+  mark?: number | undefined;
 }
 
 /** undefined: /sys does not show the device. */
@@ -66,29 +70,37 @@ function read(device: Device, sparse: boolean): QueueSettings | undefined {
 }
 
 /** undefined: it is another device. Files that cannot be read are passed over: a device with one queue has no XPS. */
-function readFiles({ index, mac }: Device, directory: Fd, sparse: boolean): QueueSettings | undefined {
-  const files = OF_DEVICE.slice();
-  const queues = open("queues", directory);
-  if (queues !== undefined) {
-    try {
-      for (const queue of host.readdir(queues)) {
-        const known = FIRST[queue];
-        if (known !== undefined) files.push(...known);
-        else filesOf(queue, files);
-      }
-    } finally {
-      host.close(queues);
-    }
-  }
+function readFiles(device: Device, directory: Fd, sparse: boolean): QueueSettings | undefined {
+  if (!isOf(device, directory)) return undefined;
+  const files = filesIn(directory);
   const texts = host.readAll(directory, files);
-  if (texts[0] !== `${index}\n` || (mac !== "" && texts[1] !== `${mac}\n`)) return undefined;
   const found: QueueSettings = {};
-  for (let i = 2; i < files.length; i++) {
+  for (let i = 0; i < files.length; i++) {
     const text = texts[i];
     if (text === undefined || (sparse && text === "0\n" && !files[i]!.includes("limits"))) continue;
     found[files[i]!] = text.slice(0, -1);
   }
   return found;
+}
+
+function isOf({ index, mac, mark }: Device, directory: Fd): boolean {
+  if (mark !== undefined) return host.fstat(directory).ino === mark;
+  const [shownIndex, shownMac] = host.readAll(directory, IDENTITY);
+  return shownIndex === `${index}\n` && (mac === "" || shownMac === `${mac}\n`);
+}
+
+function filesIn(directory: Fd): string[] {
+  const queues = open("queues", directory);
+  if (queues === undefined) return OF_DEVICE;
+  try {
+    const names = host.readdir(queues);
+    if (names.length === 2 && names.includes(FIRST[0]!) && names.includes(FIRST[1]!)) return SMALLEST;
+    const files = OF_DEVICE.slice();
+    for (const name of names) filesOf(name, files);
+    return files;
+  } finally {
+    host.close(queues);
+  }
 }
 
 function usual(file: string): string {

@@ -5,7 +5,7 @@ import { deleteTogether } from "./delete.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
 import { type Link, listLinksOn } from "./link.ts";
 import { moveLink } from "./move.ts";
-import { type NetNs, openNamespace, ownNamespace, sameNamespace, withoutSysfs } from "./namespace.ts";
+import { dropSysfs, type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
 
 /** A namespace as a record keeps it: the path it had, and what tells it from a later one at the same path. */
@@ -123,9 +123,9 @@ function isElsewhere(saved: LinkSnapshot): boolean {
 export function moveBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
   removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, saved);
-  return withoutSysfs(pod, () =>
-    moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved, true),
-  );
+  const moved = moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved, true);
+  dropSysfs(pod);
+  return moved;
 }
 
 /** Interfaces that the pod stacked on the device (VLANs, macvlans) would go on to use it from inside the pod. */

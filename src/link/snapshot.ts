@@ -188,7 +188,7 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
     cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { up: wanted })));
   if (wanted && settings !== undefined) restoreWhenUp(route, link.index, saved.name, saved.mtu, settings);
   if (settings?.queues !== undefined)
-    restoreQueues({ name: saved.name, index: link.index, mac: "" }, settings.queues, saved.up);
+    restoreQueues({ name: saved.name, index: link.index, mac: "", mark: saved.mark }, settings.queues, saved.up);
   cleanup.finish();
 }
 

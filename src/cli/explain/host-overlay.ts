@@ -40,11 +40,10 @@ export class HostOverlay {
       this.#packets.delete(fd);
       below.close(fd);
     };
-    host.closeAside = (fd) => {
+    host.leaveAside = (fd) => {
       host.close(fd);
       return 0;
     };
-    host.leaveAside = host.closeAside;
     this.#replacePackets(host);
     host.run = (command) => this.#run(command);
     host.fork = () => {
