@@ -1,8 +1,11 @@
 // Changes links, addresses and attributes of virtual functions only in memory. A request that changes something gets a reply as if it had
 // succeeded, and later queries get replies that match the change.
-import { ENODEV } from "../../host/constants.ts";
+import { concat } from "../../host/concat.ts";
+import { AF_INET6, ENODEV } from "../../host/constants.ts";
 import { type Fd, type Host, type Received, SystemError } from "../../host/host.ts";
+import { readSysctl } from "../../link/sysctl.ts";
 import { type AddressMessage, readAddress, writeAddress } from "../../netlink/address.ts";
+import type { Unknown } from "../../netlink/attributes.ts";
 import { Writer } from "../../netlink/bytes.ts";
 import * as c from "../../netlink/constants.ts";
 import { type LinkAttributes, type LinkInfo, type LinkMessage, readLink, writeLink } from "../../netlink/link.ts";
@@ -23,6 +26,7 @@ interface Shadow {
 
 /** What stands for an address that the kernel will draw by lot. */
 const SOME_MAC = "02:00:00:00:00:00";
+const HANDLE = "the kernel will number this rule; ADD writes the number into the alias of the port";
 /** Far from the indices that a kernel counts up to. */
 const FIRST_INDEX = 0x7000_0000;
 const RUNNING = c.IFF_UP | c.IFF_RUNNING | c.IFF_LOWER_UP;
@@ -37,6 +41,21 @@ const PORT: LinkInfo = {
     },
   ],
 };
+
+/** Place of accept_ra in IFLA_INET6_CONF. */
+const ACCEPT_RA = 3;
+
+/** What the kernel will tell of the IPv6 settings of a new link: whether it accepts router advertisements. */
+function settings(): Unknown[] {
+  const acceptRa = readSysctl("net/ipv6/conf/default/accept_ra");
+  if (acceptRa === undefined) return [];
+  const conf = new Uint32Array(ACCEPT_RA + 1);
+  conf[ACCEPT_RA] = Number(acceptRa);
+  const attribute = (type: number, value: Uint8Array): Uint8Array =>
+    concat([new Uint8Array(Uint16Array.of(value.length + 4, type).buffer), value]);
+  const value = attribute(AF_INET6, attribute(c.IFLA_INET6_CONF, new Uint8Array(conf.buffer)));
+  return [{ type: c.IFLA_AF_SPEC, value }];
+}
 
 /** The VLAN that a new bridge gives its ports. */
 const PVID = { type: c.IFLA_BR_VLAN_DEFAULT_PVID, value: new Uint8Array([1, 0]) };
@@ -202,6 +221,8 @@ export class LinkOverlay {
     let errno = 0;
     if (isNft(message) || isFrame(message) || isOfBridge(message)) {
       if ((message.flags & c.NLM_F_ACK) !== 0) this.#acknowledge(fd, message);
+      // What asks for an echo of a rule wants its handle.
+      if (isNft(message) && (message.flags & c.NLM_F_ECHO) !== 0) this.#steps.add("note", HANDLE);
       return;
     }
     if (type === c.RTM_NEWADDR) this.#addAddress(space, readAddress(bytes, start, end));
@@ -268,6 +289,8 @@ export class LinkOverlay {
         ...rest,
         address: address ?? new Uint8Array([2, 0, 0, 0, 0, 0]),
         linkNetnsid: target.key === space.key ? undefined : 0,
+        // In the pod, nobody looks there before it writes the setting.
+        unknown: target.key === space.key ? settings() : [],
       },
     };
     this.#put(target, { link: made, addresses: [] });

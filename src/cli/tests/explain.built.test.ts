@@ -165,6 +165,17 @@ test.each([
   sh("ip link del br0; nft flush ruleset");
 });
 
+test("a bridge that is yet to be made ignores router advertisements before it is up; who makes rules is told of their numbers", () => {
+  sh("ip link del br0 2>/dev/null || true; echo 1 >/proc/sys/net/ipv6/conf/default/accept_ra");
+  const { parts } = explain(write({ type: "bridge", bridge: "br0", isGateway: true, ipMasq: true, ipam: pool }));
+  const texts = parts[0]!.steps.map(({ text }) => text);
+  const ignores = texts.indexOf("sysctl -w net/ipv6/conf/br0/accept_ra=0");
+  const up = texts.findIndex((text) => /^ip link set br0 .*up$/.test(text));
+  expect(ignores, texts.join("\n")).toBeGreaterThan(-1);
+  expect(up, texts.join("\n")).toBeGreaterThan(ignores);
+  expect(texts.join("\n")).toContain("the kernel will number this rule");
+});
+
 test.each([["pod"], [undefined]])(
   "many networks in one file, each as if it were alone, and nothing changed (--netns %s)",
   (pod) => {
