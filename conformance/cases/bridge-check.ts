@@ -15,6 +15,12 @@ const FULL = conf({
   },
 });
 
+/** Of a new port, and what they are changed to. */
+const SWITCHES = [
+  ...["flood", "mcast_flood", "bcast_flood", "learning"].map((name) => [name, "on", "off"] as const),
+  ...["guard", "root_block", "neigh_suppress"].map((name) => [name, "off", "on"] as const),
+];
+
 /** CHECK, which held, fails and names it. */
 const sees = (id: string, what: string, change: (port: string) => string, named = /./, keys: Config = {}): Case =>
   one(id, "H", "C-093: CHECK honesty", `${what}: E`, (t) => {
@@ -100,6 +106,19 @@ export const bridgeCheck: CaseTable = {
       /router advertisements/,
     ),
     sees("B-79n", "accept_ra of podnic's bridge", () => "sysctl -qw net.ipv6.conf.br0.accept_ra=2", /advertisements/),
+    sees("B-79o", "port renamed", (port) => `ip link set ${port} name keep0`, /was called veth/),
+    one("B-79p", "H", "C-093: CHECK honesty", "a switch of the port, each by itself: E that names it", (t) => {
+      const prevResult = t.add(FULL);
+      const set = (name: string, word: string): void =>
+        void t.sh(`bridge link set dev ${portOf(t).name} ${name} ${word}`);
+      for (const [name, fresh, changed] of SWITCHES) {
+        set(name, changed);
+        const { msg } = t.error(t.call("CHECK", { ...FULL, prevResult }));
+        t.expect(msg.includes(`has ${name} ${changed}`), `a message about ${name}`, msg);
+        set(name, fresh);
+        t.silent("CHECK", { ...FULL, prevResult });
+      }
+    }),
     sees("B-80a", "pod's end down", () => "ip -n c1 link set eth0 down", /down/),
     sees(
       "B-80b",
@@ -126,13 +145,16 @@ export const bridgeCheck: CaseTable = {
       "B-81a",
       "G",
       "kubevirt: bridge binding",
-      "taken over by KubeVirt: CHECK OK, with and without addresses",
+      "taken over by KubeVirt: CHECK OK, with and without addresses; then the interface down: CHECK: E",
       (t) => {
         makeBridge(t);
         for (const keys of [{}, fixed("10.61.0.2/24"), { macspoofchk: true }]) {
           const prevResult = t.add(conf(keys));
           takeOver(t);
           t.silent("CHECK", { ...conf(keys), prevResult });
+          t.sh("ip -n c1 link set eth0-nic down");
+          const { msg } = t.error(t.call("CHECK", { ...conf(keys), prevResult }));
+          t.expect(/eth0-nic.*down/.test(msg), "a message that eth0-nic is down", msg);
           t.silent("DEL", { ...conf(keys), prevResult });
           t.sh("ip -n c1 link del k6t-eth0; ip -n c1 link del eth0 2>/dev/null || true");
         }

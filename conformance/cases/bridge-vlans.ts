@@ -23,10 +23,16 @@ const gives = (id: string, what: string, keys: Config, wanted: string, options?:
     t.equal(ports(t).length, 0, "ports");
   });
 
-const changed = (id: string, what: string, change: (port: string) => string, named: RegExp): Case =>
+const changed = (
+  id: string,
+  what: string,
+  change: (port: string) => string,
+  named: RegExp,
+  keys: Config = { vlan: 100, vlanTrunk: [{ minID: 20, maxID: 22 }] },
+): Case =>
   one(id, "H", "CHECK sees the VLANs", `${what}: CHECK: E that names it`, (t) => {
     makeBridge(t, "vlan_filtering 1");
-    const config = conf({ vlan: 100, vlanTrunk: [{ minID: 20, maxID: 22 }] });
+    const config = conf(keys);
     const prevResult = t.add(config);
     t.silent("CHECK", { ...config, prevResult });
     t.sh(change(portOf(t).name));
@@ -278,6 +284,31 @@ export const bridgeVlans: CaseTable = {
     changed("B-50b", "a VLAN of the trunk taken away", (port) => `bridge vlan del dev ${port} vid 21`, /20|21|22/),
     changed("B-50c", "a VLAN added", (port) => `bridge vlan add dev ${port} vid 77`, /77/),
     changed("B-50d", "no PVID any more", (port) => `bridge vlan add dev ${port} vid 100 untagged`, /100 pvid/),
+    one(
+      "B-50g",
+      "H",
+      "CHECK sees the VLANs",
+      "without vlan: OK, whatever the bridge's default VLAN is and becomes",
+      (t) => {
+        for (const options of ["", "vlan_default_pvid 0", "vlan_default_pvid 100"]) {
+          makeBridge(t, `vlan_filtering 1 ${options}`);
+          const prevResult = t.add(conf());
+          t.silent("CHECK", { ...conf(), prevResult });
+          t.sh("ip link set br0 type bridge vlan_default_pvid 7");
+          t.silent("CHECK", { ...conf(), prevResult });
+          t.silent("DEL", { ...conf(), prevResult });
+          t.sh("ip link del br0");
+        }
+      },
+    ),
+    changed(
+      "B-50e",
+      "without vlan: another one",
+      (port) => `bridge vlan add dev ${port} vid 11 pvid untagged`,
+      /11/,
+      {},
+    ),
+    changed("B-50f", "without vlan: none", (port) => `bridge vlan del dev ${port} vid 1`, /\(none\)/, {}),
   ],
 };
 

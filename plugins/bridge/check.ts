@@ -3,7 +3,15 @@
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
-import { type Bridge, describeVlans, getPort, listVlans, type Port, waitForwarding } from "../../src/link/bridge.ts";
+import {
+  type Bridge,
+  describeVlans,
+  getPort,
+  listVlans,
+  type Port,
+  type WholePort,
+  waitForwarding,
+} from "../../src/link/bridge.ts";
 import { checkInterface } from "../../src/link/check.ts";
 import { getLink, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, type Link } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
@@ -18,7 +26,7 @@ import { existingBridge, isOurs } from "./find.ts";
 import { requireFit } from "./fit.ts";
 import { checkGateway } from "./gateway.ts";
 import { checkMasquerading } from "./masquerade.ts";
-import { isMade, portOf } from "./port.ts";
+import { isMade, portOf, toldPort } from "./port.ts";
 import { checkSpoofing } from "./spoof.ts";
 import { VLAN_ALIAS, vlanFault, vlanInterfaceName } from "./vlan-gateway.ts";
 import { expected, vlansOf } from "./vlans.ts";
@@ -83,7 +91,21 @@ function checkVlanGateway({ prevResult }: Call<BridgeConfig>, bridge: Bridge, vl
   return link;
 }
 
-function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
+/** What ADD leaves as the kernel has it for a new port, and what would cut the pod off, by the words of `bridge link set`. Since Linux 4.9 to 4.15. */
+const SWITCHES = [
+  ...([
+    ["flood", 1],
+    ["mcast_flood", 1],
+    ["bcast_flood", 1],
+  ] as const),
+  ...([
+    ["guard", 0],
+    ["root_block", 0],
+    ["vlan_tunnel", 0],
+  ] as const),
+] as const;
+
+function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): void {
   const { config, prevResult, attachment } = call;
   const say = (what: string) => checkFailure(`port ${port.name} of ${attachment.ifName} ${what}`);
   if (port.master !== bridge.index) {
@@ -92,6 +114,9 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
     throw say(`should be on bridge "${bridge.name}", but is on ${where}`);
   }
   if ((port.flags & IFF_UP) === 0) throw say("is down");
+  const named = toldPort(call)?.[1];
+  if (named !== undefined && named.name !== port.name && named.mac === port.mac)
+    throw say(`was called ${named.name} when ADD created it`);
   const isMarked = isAliasOf(port.alias, attachment);
   if (!isMarked && isMade(port, attachment)) throw say("has lost its alias, so that GC does not find the port");
   if (isMarked && port.acceptRa) throw say("accepts router advertisements from the pod");
@@ -108,18 +133,33 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: Port): void {
   for (const [what, has, wants] of wanted)
     if ((has === 1) !== wants) throw say(`has ${what} ${has === 1 ? "enabled" : "disabled"}`);
   if (locked === 1 && config.macspoofchk !== true) throw say("is locked");
+  checkSwitches(port, say);
   const hasCarrier = (port.flags & IFF_LOWER_UP) !== 0;
   if (hasCarrier && bridge.bridge.stpState === 0 && !waitForwarding(ownNamespace().route, port.index))
     throw say("does not forward frames: its state on the bridge is not forwarding");
   checkVlans(config, bridge, port, say);
 }
 
+function checkSwitches({ switches, port }: WholePort, say: (what: string) => Failure): void {
+  for (const [name, fresh] of SWITCHES) {
+    const now = switches[name] ?? fresh;
+    if (now !== fresh) throw say(`has ${name} ${now === 1 ? "on" : "off"}`);
+  }
+  // A locked port does not learn; the spoof check has a word about one that does.
+  if (port.learning === 0 && port.locked !== 1) throw say("has learning off");
+  if (port.neighSuppress === 1) throw say("has neigh_suppress on");
+}
+
+/** A port without VLANs of its own has what the bridge gives to each. */
 function checkVlans(config: BridgeConfig, { bridge }: Bridge, port: Port, say: (what: string) => Failure): void {
   const vlans = vlansOf(config);
-  if (vlans === undefined) return;
+  if (vlans === undefined && bridge.vlanFiltering !== 1) return;
+  const pvid = bridge.defaultPvid ?? 0;
+  const fresh = pvid === 0 ? [] : [{ first: pvid, last: pvid, pvid: true, untagged: true }];
+  const wanted = vlans === undefined ? fresh : expected(vlans, pvid, config.preserveDefaultVlan === true);
   const has = describeVlans(listVlans(ownNamespace().route, port.index));
-  const wants = describeVlans(expected(vlans, bridge.defaultPvid ?? 0, config.preserveDefaultVlan === true));
-  if (has !== wants) throw say(`has the VLANs ${has || "(none)"} instead of ${wants}`);
+  const wants = describeVlans(wanted);
+  if (has !== wants) throw say(`has the VLANs ${has || "(none)"} instead of ${wants || "(none)"}`);
 }
 
 /** The other end of the port, in the pod. */
@@ -150,7 +190,10 @@ function checkMac(link: Link, own: OwnInterface): void {
 
 /** KubeVirt's form: the interface under another name in a bridge of the pod, and under its own a dummy with its MAC address and IPs. */
 function checkTakenOver(link: Link, far: Link): void {
-  if (link.kind === "dummy" && far.slaveKind === "bridge") return;
+  if (link.kind === "dummy" && far.slaveKind === "bridge") {
+    if ((far.flags & IFF_UP) !== 0) return;
+    throw checkFailure(`container interface ${far.name}, which KubeVirt has taken over, is down`);
+  }
   throw checkFailure(
     `container interface ${link.name} is not the other end of its port`,
     `The other end is now called ${far.name}, and the type of ${link.name} is ${link.kind || "device"}.`,

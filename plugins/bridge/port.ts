@@ -3,7 +3,7 @@
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import type { Interface } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
-import { addPair, type Bridge, getPort, type Port } from "../../src/link/bridge.ts";
+import { addPair, type Bridge, getPort, getWholePort, type Port, type WholePort } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { lost } from "../../src/link/master.ts";
@@ -196,7 +196,7 @@ function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefine
  * The bridge, its port and the pod's interface in the prevResult. The Go plugin's order is this; other plugins of a chain have host's ends in it
  * too.
  */
-function toldPort({ prevResult, attachment }: Call): [Interface, Interface, Interface] | undefined {
+export function toldPort({ prevResult, attachment }: Call): [Interface, Interface, Interface] | undefined {
   const all = prevResult?.interfaces ?? [];
   const at = all.findIndex(({ name, sandbox }) => sandbox && name === attachment.ifName);
   const [first, port] = [all[at - 2], all[at - 1]];
@@ -268,7 +268,7 @@ export function leftPort(call: Call<BridgeConfig>): Link | undefined {
 }
 
 /** The port of a running attachment. */
-export function portOf(call: Call<BridgeConfig>): Port | undefined {
+export function portOf(call: Call<BridgeConfig>): WholePort | undefined {
   const link = ownPorts(call.attachment)[0] ?? foreignPort(call);
-  return link === undefined ? undefined : getPort(ownNamespace().route, link.index);
+  return link === undefined ? undefined : getWholePort(ownNamespace().route, link.index);
 }

@@ -8,9 +8,11 @@ import {
   type BridgeInfo,
   type PortAttributes,
   type PortChange,
+  type PortSwitches,
   readAcceptRa,
   readBridgeInfo,
   readPortInfo,
+  readPortSwitches,
   readPortVlans,
   readVlans,
   type VlanInfo,
@@ -41,10 +43,22 @@ export function getBridge(route: RouteSocket, which: number | string): Bridge | 
 export type Port = Link & { port: PortAttributes; acceptRa?: number | undefined };
 
 export function getPort(route: RouteSocket, which: number | string): Port | undefined {
+  return askLink(route, which, toPort);
+}
+
+function toPort(bytes: Bytes, start: number, end: number): Port {
+  const link = toLink(bytes, start, end);
+  const port = link.slaveKind === "bridge" ? readPortInfo(bytes, start, end) : {};
+  return { ...link, port, acceptRa: readAcceptRa(bytes, start, end) };
+}
+
+/** A port with all that CHECK compares. */
+export type WholePort = Port & { switches: PortSwitches };
+
+export function getWholePort(route: RouteSocket, which: number | string): WholePort | undefined {
   return askLink(route, which, (bytes, start, end) => {
-    const link = toLink(bytes, start, end);
-    const port = link.slaveKind === "bridge" ? readPortInfo(bytes, start, end) : {};
-    return { ...link, port, acceptRa: readAcceptRa(bytes, start, end) };
+    const port = toPort(bytes, start, end);
+    return { ...port, switches: port.slaveKind === "bridge" ? readPortSwitches(bytes, start, end) : {} };
   });
 }
 
@@ -379,8 +393,8 @@ const FORWARDING_WAIT = 200;
 export function waitForwarding(route: RouteSocket, index: number): boolean {
   const deadline = host.monotonic() + FORWARDING_WAIT;
   for (let pause = 1; ; pause *= 1.5) {
-    const port = getPort(route, index);
-    if (port === undefined || port.port.state === c.BR_STATE_FORWARDING) return port !== undefined;
+    const port = askLink(route, index, readPortInfo);
+    if (port === undefined || port.state === c.BR_STATE_FORWARDING) return port !== undefined;
     const left = deadline - host.monotonic();
     if (left <= 0) return false;
     host.sleep(Math.min(pause, left));

@@ -135,6 +135,25 @@ const portMessage = new Table("bridge port", {
   ],
 });
 
+/** Switches of a port that only CHECK asks for, by the words of `bridge link set`. */
+export const portSwitches = new Table("bridge port", {
+  guard: [c.IFLA_BRPORT_GUARD, u8],
+  root_block: [c.IFLA_BRPORT_PROTECT, u8],
+  flood: [c.IFLA_BRPORT_UNICAST_FLOOD, u8],
+  mcast_flood: [c.IFLA_BRPORT_MCAST_FLOOD, u8],
+  vlan_tunnel: [c.IFLA_BRPORT_VLAN_TUNNEL, u8],
+  bcast_flood: [c.IFLA_BRPORT_BCAST_FLOOD, u8],
+});
+export type PortSwitches = Values<typeof portSwitches.rows>;
+
+const slaveData = new Table("linkinfo", { slaveData: [c.IFLA_INFO_SLAVE_DATA, nested(portSwitches)] });
+const switchMessage = new Table("bridge port", { linkInfo: [c.IFLA_LINKINFO, nested(slaveData)] });
+
+/** As readPortInfo. */
+export function readPortSwitches(from: Bytes, start: number, end: number): PortSwitches {
+  return switchMessage.read(from, start + LINK_HEADER, end, false).linkInfo?.slaveData ?? {};
+}
+
 /** Of a link whose slave kind is bridge: other kinds have other data. */
 export function readPortInfo(from: Bytes, start: number, end: number): PortAttributes {
   return portMessage.read(from, start + LINK_HEADER, end, false).linkInfo?.slaveData ?? {};
