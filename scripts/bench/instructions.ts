@@ -52,7 +52,18 @@ function networks(): Network[] {
     for (const [name, given] of Object.entries(ipam))
       all.push({ name: `${plugin} ${name}`, plugin, keys: { ...keys, ipam: given } });
   }
-  return all;
+  return [...all, ...bridges()];
+}
+
+/** The bridge is there, and stays. */
+function bridges(): Network[] {
+  const gateway = (subnet: string) => ({ isDefaultGateway: true, ipam: { type: "host-local", subnet } });
+  const masquerade = { ...gateway("10.4.0.0/24"), ipMasq: true, ipMasqBackend: "nftables" };
+  return [
+    { name: "bridge none", plugin: "bridge", keys: { bridge: "br0" } },
+    { name: "bridge gateway", plugin: "bridge", keys: { bridge: "br1", ...gateway("10.3.0.0/24") } },
+    { name: "bridge masquerade", plugin: "bridge", keys: { bridge: "br2", ...masquerade } },
+  ];
 }
 
 function environment(dir: string, command: string): NodeJS.ProcessEnv {
@@ -80,7 +91,7 @@ function count(dir: string, plugin: string, command: string, config: object): nu
 }
 
 function countNetwork(dir: string, { name, plugin, keys }: Network): Counts {
-  const config = { cniVersion: "1.0.0", name: `counted-${plugin}`, type: plugin, ...keys };
+  const config = { cniVersion: "1.0.0", name: `counted-${name.replace(" ", "-")}`, type: plugin, ...keys };
   // Once without counting: the first call on a node makes directories.
   for (const command of ["ADD", "DEL"]) {
     const options = { env: environment(dir, command), input: JSON.stringify(config), encoding: "utf8" } as const;

@@ -17,10 +17,10 @@ import type { PayloadReader } from "../netlink/socket.ts";
 import { attempt, checkTable, find, listRules, nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
-import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "./expression.ts";
+import { compare, type Expression, maskBits, masquerade, meta, payload, verdict } from "./expression.ts";
 import { hasIptables, removeIptables } from "./iptables.ts";
 import { removeMade } from "./made.ts";
-import { type ChainAttributes, commentIn, handleIn, isCommented, readChain, readRule } from "./message.ts";
+import { type ChainAttributes, commentIn, handleIn, isCommented, readChain, readRule, verdictIn } from "./message.ts";
 import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
 import { decidesAll } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
@@ -144,7 +144,7 @@ const isNatAtHook = ({ hook, type }: ChainAttributes): boolean =>
 function hasBaseRules(nft: NftSocket): boolean {
   let decided = false;
   const read: PayloadReader<string> = (bytes, start, end) => {
-    const chain = verdictOf(readRule(bytes, start, end).expressions)?.chain ?? "";
+    const chain = verdictIn(bytes, start, end)?.chain ?? "";
     if (chain === CHECKS && !decided) return chain;
     decided ||= decidesAll(bytes, start, end);
     return "";
@@ -173,7 +173,7 @@ function listOwn(nft: NftSocket, mark: string): number[] {
 }
 
 function ofMark(mark: string, ...message: Parameters<PayloadReader<void>>): number | undefined {
-  return isCommented(mark, ...message) ? readRule(...message).handle : undefined;
+  return isCommented(mark, ...message) ? handleIn(...message) : undefined;
 }
 
 /**

@@ -1,11 +1,11 @@
 // Messages of nf_tables: struct nfgenmsg, and the attributes of tables, chains and rules. All numbers are in network order.
 import { findAttribute, Table, type Values } from "../netlink/attributes.ts";
-import type { Bytes, Writer } from "../netlink/bytes.ts";
+import { align4, type Bytes, type Writer } from "../netlink/bytes.ts";
 import { be32, be64, bytes, list, nested, text } from "../netlink/codecs.ts";
 import { NLA_F_NESTED } from "../netlink/constants.ts";
 import { ProtocolError } from "../netlink/errors.ts";
 import * as c from "./constants.ts";
-import { expression } from "./expression.ts";
+import { expression, type Verdict, verdictOf } from "./expression.ts";
 import { beginsWithComment, commentOf } from "./userdata.ts";
 
 export const generationAttributes = new Table("generation", {
@@ -106,6 +106,21 @@ export function commentIn(from: Bytes, start: number, end: number): string {
 export function handleIn(from: Bytes, start: number, end: number): number | undefined {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_HANDLE, be64.min);
   return where && be64.read(from, where[0], where[1], false);
+}
+
+/** The verdict that a rule ends with. Of its expressions, only the last one is read. */
+export function verdictIn(from: Bytes, start: number, end: number): Verdict | undefined {
+  const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);
+  if (where === undefined) return undefined;
+  const [first, to] = where;
+  let last = first;
+  let size = 4;
+  for (let at = first; at < to; at += align4(size)) {
+    size = to - at < 4 ? 0 : from.u16[at >> 1]!;
+    if (size < 4 || at + size > to) throw new ProtocolError(`rule: bad expression length at ${at - first}`);
+    last = at;
+  }
+  return to === first ? undefined : verdictOf([expression.read(from, last + 4, last + size, false)]);
 }
 
 export function readGeneration(from: Bytes, start: number, end: number): number {

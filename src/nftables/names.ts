@@ -17,7 +17,7 @@ const NAME_LIMIT = 127;
 /** Longest name that there can be: NFT_NAME_MAXLEN with its NUL. The kernel refuses a question about a longer one (ERANGE). */
 const ANY_NAME_LIMIT = 255;
 
-const shortHash = (text: string): string => sha512(text).slice(0, 16);
+const shortHash = (text: string): string => sha512(text, 16);
 
 /** Stands for a network at the beginning of each comment of its rules. */
 export function networkMark(network: string): string {
@@ -109,5 +109,5 @@ export function spoofIdOf(chain: string, isThere: (chain: string) => boolean): s
 
 /** The chain of the tables of iptables in which the Go plugins masquerade. It is shared by all interfaces of a pod in a network. */
 export function iptablesChain({ network, containerId }: Omit<Owner, "ifName">): string {
-  return `CNI-${sha512(network + containerId).slice(0, 24)}`;
+  return `CNI-${sha512(network + containerId, 24)}`;
 }

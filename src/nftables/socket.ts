@@ -9,9 +9,9 @@ import {
   batchAttributes,
   type ChainAttributes,
   chainAttributes,
+  handleIn,
   type RuleAttributes,
   readGeneration,
-  readRule,
   ruleAttributes,
   type TableAttributes,
   tableAttributes,
@@ -66,7 +66,7 @@ export class NftSocket extends NetlinkSocket {
   #send(): number[] {
     const handles: number[] = [];
     const see: Besides = (kind, bytes, start, end) => {
-      if (kind === type(c.NFT_MSG_NEWRULE)) handles.push(readRule(bytes, start, end).handle ?? 0);
+      if (kind === type(c.NFT_MSG_NEWRULE)) handles.push(handleIn(bytes, start, end) ?? 0);
     };
     for (const refusal of this.runEach(see)) if (refusal !== undefined) throw refusal;
     return handles;

@@ -36,11 +36,13 @@ function root(n: bigint, number: number): bigint {
   }
 }
 
-/** Hex digits of the SHA-512 of the text's UTF-8 bytes. */
-export function sha512(text: string): string {
+/** The first hex digits of the SHA-512 of the text's UTF-8 bytes: all, or as many words of eight as that takes. */
+export function sha512(text: string, digits = 128): string {
   const state = START.slice();
   loops.digest(state, pad(host.encode(text)), ROUND);
-  return Array.from(state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+  let hex = "";
+  for (let word = 0; word * 8 < digits; word++) hex += (state[word]! >>> 0).toString(16).padStart(8, "0");
+  return hex;
 }
 
 /** The message, a 1 bit, zeros and the length in bits: whole blocks of 128 bytes. */

@@ -3,9 +3,10 @@
 // and pasted as it prints them: the frame's begin, one message, the frame's end.
 import { describe, expect, it } from "vitest";
 import { Bytes, Writer } from "../../netlink/bytes.ts";
+import { ProtocolError } from "../../netlink/errors.ts";
 import { hex, toHex } from "../../testing/golden.ts";
 import * as c from "../constants.ts";
-import { compare, maskBits, masquerade, meta, payload, verdict, verdictOf } from "../expression.ts";
+import { compare, type Expression, maskBits, masquerade, meta, payload, verdict, verdictOf } from "../expression.ts";
 import {
   batchAttributes,
   type ChainAttributes,
@@ -17,6 +18,7 @@ import {
   ruleAttributes,
   type TableAttributes,
   tableAttributes,
+  verdictIn,
   writeHeader,
 } from "../message.ts";
 import { beginsWithComment, comment, commentOf } from "../userdata.ts";
@@ -425,5 +427,24 @@ describe("what a message says", () => {
     expect(verdictOf([verdict(c.NF_DROP)])).toEqual({ code: 0, chain: "" });
     expect(verdictOf([masquerade])).toBeUndefined();
     expect(verdictOf([])).toBeUndefined();
+  });
+
+  it("the verdict, without reading more", () => {
+    const at = (expressions: Expression[] | undefined): [Bytes, number, number] => {
+      const writer = new Writer(256);
+      writeHeader(writer, c.NFPROTO_INET);
+      ruleAttributes.write(writer, { table: "t", chain: "c", handle: 7, expressions, userdata: comment("x") });
+      return [Bytes.from(writer.written()), 0, writer.length];
+    };
+    const address = [meta(c.NFT_META_NFPROTO), compare(new Uint8Array([2]))];
+    const rules = [[verdict(c.NFT_GOTO, "c1")], [...address, verdict(c.NFT_JUMP, "c2")], [...address, masquerade], []];
+    for (const rule of [...rules, undefined]) {
+      const message = at(rule);
+      expect(verdictIn(...message)).toEqual(verdictOf(readRule(...message).expressions));
+    }
+    const [bytes, start, end] = at([verdict(c.NF_DROP)]);
+    // Longer than the list that it is in: table, chain and handle take 8, 8 and 12 bytes before.
+    bytes.u16[(start + 4 + 28 + 4) >> 1] = 200;
+    expect(() => verdictIn(bytes, start, end)).toThrow(ProtocolError);
   });
 });
