@@ -46,12 +46,16 @@ static void hex(char *to, size_t size, const void *bytes, size_t length) {
   for (size_t i = 0; i < length && used + 2 < size; i++, used += 2) sprintf(to + used, "%02x", ((const unsigned char *)bytes)[i]);
 }
 
-/** Counters, states that the kernel sets when it has time, and numbers of things rather than their names; the columns before have others. */
+/**
+ * Counters, states that the kernel sets when it has time, and numbers of things rather than their names; the columns before have others.
+ * And the permanent address, which igbvf reads anew only when the function comes up: after a VF's MAC address it is the former one for a while.
+ */
 static int isVolatile(int type) {
   switch (type) {
     case IFLA_IFNAME: case IFLA_IFALIAS: case IFLA_MTU: case IFLA_ADDRESS: case IFLA_TXQLEN: case IFLA_GROUP: case IFLA_PROMISCUITY: case IFLA_MASTER:
     case IFLA_AF_SPEC: case IFLA_LINKINFO: case IFLA_STATS: case IFLA_STATS64: case IFLA_MAP: case IFLA_LINK: case IFLA_LINK_NETNSID:
     case IFLA_OPERSTATE: case IFLA_CARRIER: case IFLA_CARRIER_CHANGES: case IFLA_CARRIER_UP_COUNT: case IFLA_CARRIER_DOWN_COUNT:
+    case IFLA_PERM_ADDRESS:
       return 1;
     default: return 0;
   }
