@@ -106,7 +106,7 @@ export const bridgeCheck: CaseTable = {
       /router advertisements/,
     ),
     sees("B-79n", "accept_ra of podnic's bridge", () => "sysctl -qw net.ipv6.conf.br0.accept_ra=2", /advertisements/),
-    sees("B-79o", "port renamed", (port) => `ip link set ${port} name keep0`, /was called veth/),
+    sees("B-79o", "port renamed", (port) => `ip link set ${port} name keep0`, /veth/),
     one("B-79p", "H", "C-093: CHECK honesty", "a switch of the port, each by itself: E that names it", (t) => {
       const prevResult = t.add(FULL);
       const set = (name: string, word: string): void =>
