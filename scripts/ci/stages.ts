@@ -38,7 +38,7 @@ const oldKernel = [
   "--main",
   "macvlan",
   "--case",
-  "HDX-0,HDX-22,HDX-25,HDX-41,HDX-42,MVX-01,MVX-04,MVX-07,B-26,B-36,B-42,B-63,B-83a",
+  "HDX-0,HDX-22,HDX-25,HDX-41,HDX-42,MVX-01,MVX-04,MVX-07,B-26,B-36,B-42,B-63,B-83a,DLG-0,ND-92",
 ];
 /** The same with bridge, which gives results with more interfaces. The full tier runs all of them. */
 const bridge = ["--main", "bridge", "--case", "ADD,CHK,DEL"];
@@ -156,6 +156,15 @@ export const stages: Stage[] = [
     command: ts("scripts/build.ts", "--target", "linux-ppc64le"),
     limit: 5,
     needs: [join(cache, "ppc64le/usr/bin/qemu-ppc64le"), "scripts/setup full"],
+    alone: true,
+  },
+  // The push tier makes one without what only it builds (release.built.test.ts).
+  {
+    name: "release, all architectures",
+    tiers: ["full"],
+    command: ts("scripts/release.ts", "--output", join(cache, "release")),
+    limit: 10,
+    needs: [join(cache, "s390x/usr/bin/qemu-s390x"), "scripts/setup full"],
     alone: true,
   },
   { name: "build podnic-node", tiers: pushed, command: ts("scripts/build-pkg.ts"), limit: 3, alone: true },

@@ -6,6 +6,8 @@ import {
   EAGAIN,
   EINVAL,
   ENOENT,
+  ENOSYS,
+  EPERM,
   EPIPE,
   ESRCH,
   O_NONBLOCK,
@@ -22,6 +24,9 @@ import type { Argument, Syscall } from "./syscalls.ts";
 
 const AT_EMPTY_PATH = 0x1000;
 const F_SETFL = 4;
+const WNOHANG = 1;
+/** Milliseconds between two looks at a program, where it has to be looked at. */
+const PAUSE = 1;
 const PR_SET_PDEATHSIG = 1;
 const RLIMIT_STACK = 3;
 
@@ -106,6 +111,8 @@ function throwIfNotStarted(host: ProgramHost, failure: Fd, pid: number, path: st
 class Conversation {
   killed: Outcome["killed"] = "";
   pid!: number;
+  /** As wait4(2) gives it; undefined: nobody has asked, or the program runs. */
+  status: number | undefined;
   #written = 0;
   #kept: Uint8Array[] = [];
   #size = 0;
@@ -159,24 +166,38 @@ class Conversation {
     unless([ESRCH], 0, () => this.host.call("kill", "", -this.pid, SIGKILL));
   }
 
+  /** For kernels on which no descriptor tells this. */
+  hasEnded(): boolean {
+    const status = new Uint8Array(4);
+    if (this.host.call("wait4", "", this.pid, status, WNOHANG, null) !== this.pid) return false;
+    this.status = new DataView(status.buffer).getInt32(0, LITTLE_ENDIAN);
+    return true;
+  }
+
+  wait(): number {
+    this.status ??= this.host.waitpid(this.pid);
+    return this.status;
+  }
+
   output(): Uint8Array {
     return concat(this.#kept);
   }
 }
 
 /** Until the program itself has ended: what it left behind may hold the pipe forever. */
-function converse(talk: Conversation, ended: Fd): void {
+function converse(talk: Conversation, ended: Fd | undefined): void {
   const { host, command } = talk;
   const held = talk.held?.fd;
   const deadline = host.monotonic() + command.timeout;
   for (;;) {
-    const fds: PollFd[] = [{ fd: ended, events: POLLIN }];
+    const fds: PollFd[] = ended === undefined ? [] : [{ fd: ended, events: POLLIN }];
     if (talk.stdin !== undefined) fds.push({ fd: talk.stdin, events: POLLOUT });
     if (talk.stdout !== undefined && talk.killed === "") fds.push({ fd: talk.stdout, events: POLLIN });
     if (held !== undefined && talk.killed === "") fds.push({ fd: held, events: POLLIN });
     const left = deadline - host.monotonic();
-    const ready = host.poll(fds, talk.killed === "" ? Math.max(left, 0) : -1);
-    if (ready.includes(ended)) break;
+    const patience = talk.killed === "" ? Math.max(left, 0) : -1;
+    const ready = host.poll(fds, ended !== undefined ? patience : patience < 0 ? PAUSE : Math.min(patience, PAUSE));
+    if (ended === undefined ? talk.hasEnded() : ready.includes(ended)) break;
     if (ready.length === 0 && left <= 0) talk.kill("timeout");
     if (held !== undefined && ready.includes(held)) talk.kill("signal");
     if (talk.stdin !== undefined && ready.includes(talk.stdin)) talk.feed(talk.stdin);
@@ -189,12 +210,13 @@ function talkUntilEnd(talk: Conversation): void {
   const { host, pid } = talk;
   try {
     for (const fd of [talk.stdin!, talk.stdout!]) host.call("fcntl", "", fd, F_SETFL, O_NONBLOCK);
-    const ended = host.call("pidfd_open", "", pid, 0);
+    // ENOSYS, EPERM: no such descriptors (kernels before 5.3, old seccomp filters).
+    const ended = unless([ENOSYS, EPERM], undefined, () => host.call("pidfd_open", "", pid, 0));
     converse(talk, ended);
-    host.close(ended);
+    if (ended !== undefined) host.close(ended);
   } catch (error) {
     talk.kill("timeout");
-    host.waitpid(pid);
+    talk.wait();
     throw error;
   }
 }
@@ -239,7 +261,7 @@ export function runCommand(host: ProgramHost, command: Command): Outcome {
   try {
     talk.start(childIn, childOut);
     talkUntilEnd(talk);
-    const status = host.waitpid(talk.pid);
+    const status = talk.wait();
     const signal = status & 0x7f;
     return { status: signal === 0 ? status >> 8 : -1, signal, stdout: talk.output(), killed: talk.killed };
   } finally {

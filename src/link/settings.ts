@@ -101,7 +101,7 @@ export function linkSettings(route: RouteSocket, link: Link): LinkSettings {
   const settings: LinkSettings = {
     broadcast: a.broadcast === undefined ? "" : formatMac(a.broadcast),
     sizes,
-    xdp: hasPrograms(a) ? MODES.map(([mode]) => a.xdp?.[mode]).filter((id) => id !== undefined) : [],
+    xdp: hasPrograms(a) ? MODES.map(([mode]) => programsOf(a)[mode]).filter((id) => id !== undefined) : [],
   };
   const queues = queueSettings(link);
   if (queues !== undefined) settings.queues = queues;
@@ -176,7 +176,14 @@ export function restoreSettings(
 }
 
 function hasPrograms({ xdp }: SettingsAttributes): boolean {
-  return xdp !== undefined && (xdp.skb !== undefined || xdp.drv !== undefined || xdp.hw !== undefined);
+  return xdp?.attached !== undefined && xdp.attached !== 0;
+}
+
+/** Before Linux 4.19 a device has one program at most, and the kernel tells its id apart from how it is attached. */
+function programsOf({ xdp }: SettingsAttributes): { [mode in Mode]?: number | undefined } {
+  const only = ATTACHED[xdp?.attached ?? 0];
+  if (only === undefined || xdp?.program === undefined) return xdp ?? {};
+  return { [only]: xdp.program };
 }
 
 /** False: a program is still there. */
@@ -188,8 +195,8 @@ function takeOffXdp(
   now: SettingsAttributes,
 ): boolean {
   if (!hasPrograms(now)) return true;
-  const { xdp } = now;
-  const foreign = MODES.filter(([mode]) => xdp?.[mode] !== undefined && !kept.includes(xdp[mode]!));
+  const programs = programsOf(now);
+  const foreign = MODES.filter(([mode]) => programs[mode] !== undefined && !kept.includes(programs[mode]));
   for (const [, flags] of foreign)
     writeSettings(route.begin(`ip link set ${name} xdp off`, c.RTM_NEWLINK, 0), {
       index,
@@ -199,7 +206,7 @@ function takeOffXdp(
   route.runEach().forEach((error, i) => {
     if (error === undefined) return;
     // A link of BPF holds it.
-    if (quietly(name, () => detachXdp(index, xdp![foreign[i]![0]]!)) === true) return;
+    if (quietly(name, () => detachXdp(index, programs[foreign[i]![0]]!)) === true) return;
     log("warning", "cannot restore a setting", { device: name, error: error.message });
     isFree = false;
   });
@@ -226,6 +233,9 @@ const MODES = [
   ["drv", c.XDP_FLAGS_DRV_MODE],
   ["hw", c.XDP_FLAGS_HW_MODE],
 ] as const;
+type Mode = (typeof MODES)[number][0];
+/** By IFLA_XDP_ATTACHED; 4: several of them. */
+const ATTACHED: readonly (Mode | undefined)[] = [undefined, "drv", "skb", "hw"];
 
 function restoreSysctls(device: string, family: string, names: string[], saved: Int32Array, now: Int32Array): void {
   const found = loops.differences(saved, now);

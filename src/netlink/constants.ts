@@ -148,6 +148,7 @@ export const IFLA_INET6_CONF = 2;
 export const IFLA_XDP_FD = 1;
 export const IFLA_XDP_ATTACHED = 2;
 export const IFLA_XDP_FLAGS = 3;
+export const IFLA_XDP_PROG_ID = 4;
 export const IFLA_XDP_DRV_PROG_ID = 5;
 export const IFLA_XDP_SKB_PROG_ID = 6;
 export const IFLA_XDP_HW_PROG_ID = 7;

@@ -36,6 +36,7 @@ const xdp = new Table("xdp", {
   fd: [c.IFLA_XDP_FD, s32],
   attached: [c.IFLA_XDP_ATTACHED, u8],
   flags: [c.IFLA_XDP_FLAGS, u32],
+  program: [c.IFLA_XDP_PROG_ID, u32],
   drv: [c.IFLA_XDP_DRV_PROG_ID, u32],
   skb: [c.IFLA_XDP_SKB_PROG_ID, u32],
   hw: [c.IFLA_XDP_HW_PROG_ID, u32],
