@@ -31,7 +31,8 @@ function sh(program: string, args: string[], options: object = {}): string {
 }
 
 function release(output: string): void {
-  sh("node", ["scripts/ts.mjs", "scripts/release.ts", "--output", output], { cwd: root });
+  const targets = manifest().targets.join(",");
+  sh("node", ["scripts/ts.mjs", "scripts/release.ts", "--output", output, "--targets", targets], { cwd: root });
 }
 
 function unpack(archive: string, into: string): string {

@@ -1,4 +1,4 @@
-// `npm run release [-- --output DIR]`: what is published, in dist/release. Two runs of one commit give the same bytes.
+// `npm run release [-- --output DIR] [-- --targets NAMES]`: what is published, in dist/release. Two runs of one commit give the same bytes.
 //   podnic-linux-ARCH-vVERSION.tgz   the executable and its names, to be unpacked into a directory of CNI plugins
 //   podnic-image-vVERSION.tar        the container image for all architectures
 //   podnic-vVERSION.cdx.json         what all of it is made of
@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { calledNames, dist, root } from "./build/paths.ts";
+import { calledNames, dist, manifest, root } from "./build/paths.ts";
 import { type Architecture, buildArchitectures, bundledPackages, version } from "./release/built.ts";
 import { imageArchive } from "./release/image.ts";
 import { sbom } from "./release/sbom.ts";
@@ -29,16 +29,22 @@ function archive({ executable }: Architecture): Buffer {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { output: { type: "string", default: join(dist, "release") } } });
+  const all = [...manifest().targets, ...manifest().alsoReleased].join(",");
+  const { values } = parseArgs({
+    options: {
+      output: { type: "string", default: join(dist, "release") },
+      targets: { type: "string", default: all },
+    },
+  });
   const dir = values.output;
   writeValidators(root);
-  const architectures = buildArchitectures();
+  const architectures = buildArchitectures(values.targets.split(","));
   const files: [name: string, data: Uint8Array][] = [
     ...architectures.map((a): [string, Buffer] => [`podnic-linux-${a.name}-v${version}.tgz`, archive(a)]),
     [`podnic-image-v${version}.tar`, imageArchive(architectures, version)],
   ];
   const executables = architectures.map((a): [string, Uint8Array] => [`podnic-linux-${a.name}`, a.executable]);
-  const made = sbom(version, await bundledPackages(), [...executables, ...files]);
+  const made = sbom(version, await bundledPackages(), architectures, [...executables, ...files]);
   files.push([`podnic-v${version}.cdx.json`, Buffer.from(made)]);
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });

@@ -24,6 +24,8 @@ export interface Manifest {
   names: Record<string, string>;
   /** As Node and pkg call them: linux-x64, linux-arm64. */
   targets: string[];
+  /** By `npm run release` besides: CI builds these in the full tier only. */
+  alsoReleased: string[];
   /** Bytes each executable may have. */
   budgets: { podnic: number; "podnic-node": number };
   pkg: { targets: string[]; outputPath: string; seaConfig: object };

@@ -13,7 +13,7 @@ export interface Architecture {
 }
 
 /** Go's and OCI's names for Node's. */
-const names: Record<string, string> = { "linux-x64": "amd64", "linux-arm64": "arm64" };
+const names: Record<string, string> = { "linux-x64": "amd64", "linux-arm64": "arm64", "linux-s390x": "s390x" };
 
 function build(target: string, output: string): Architecture {
   const name = names[target];
@@ -26,11 +26,11 @@ function build(target: string, output: string): Architecture {
   return { name, executable };
 }
 
-/** One for each target of pkg.config.json. */
-export function buildArchitectures(): Architecture[] {
+/** One for each target, which pkg.config.json names. */
+export function buildArchitectures(targets = manifest().targets): Architecture[] {
   const dir = mkdtempSync(join(cache, "targets-"));
   try {
-    return manifest().targets.map((target) => build(target, join(dir, target)));
+    return targets.map((target) => build(target, join(dir, target)));
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

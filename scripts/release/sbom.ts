@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { QUICKJS } from "../build/engine.ts";
 import { root, run } from "../build/paths.ts";
+import type { Architecture } from "./built.ts";
 
 interface Hash {
   alg: "SHA-256" | "SHA-512";
@@ -67,8 +68,14 @@ function debian(name: string, version: string, scope: "required" | "excluded"): 
   return { type: "library", name, version, purl: `pkg:deb/debian/${name}@${encodeURIComponent(version)}`, scope };
 }
 
+const COMPILERS: Record<string, string> = {
+  amd64: "gcc-12",
+  arm64: "gcc-12-aarch64-linux-gnu",
+  s390x: "gcc-12-s390x-linux-gnu",
+};
+
 /** The engine with the hash scripts/setup holds it to, the C library, and the compilers (of whose libgcc parts are in the executables). */
-function native(): Component[] {
+function native(architectures: readonly Architecture[]): Component[] {
   const setup = readFileSync(join(root, "scripts/setup"), "utf8");
   const hash = /^quickjs_sha256=([0-9a-f]{64})$/m.exec(setup)?.[1];
   if (hash === undefined) throw new Error("scripts/setup has no quickjs_sha256");
@@ -82,12 +89,19 @@ function native(): Component[] {
     hashes: [{ alg: "SHA-256", content: hash }],
   };
   const musl = { ...debian("musl", debianVersion("musl-dev"), "required"), licenses: [{ expression: "MIT" }] };
-  const compilers = ["gcc-12", "gcc-12-aarch64-linux-gnu"].map((name) => debian(name, debianVersion(name), "required"));
+  const compilers = architectures.map(({ name }) =>
+    debian(COMPILERS[name]!, debianVersion(COMPILERS[name]!), "required"),
+  );
   return [engine, musl, ...compilers];
 }
 
 /** `bundled`: npm packages in the executables; `files`: what is released. */
-export function sbom(version: string, bundled: string[], files: [name: string, data: Uint8Array][]): string {
+export function sbom(
+  version: string,
+  bundled: string[],
+  architectures: readonly Architecture[],
+  files: [name: string, data: Uint8Array][],
+): string {
   const document = {
     bomFormat: "CycloneDX",
     specVersion: "1.5",
@@ -106,7 +120,7 @@ export function sbom(version: string, bundled: string[], files: [name: string, d
         })),
       },
     },
-    components: [...native(), ...npmPackages(bundled)],
+    components: [...native(architectures), ...npmPackages(bundled)],
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 }
