@@ -19,6 +19,7 @@ import {
   pause,
   prepare,
   type Sample,
+  setQuota,
   size,
 } from "./bench/world.ts";
 import { BuildError, cache, root, run } from "./build/paths.ts";
@@ -32,8 +33,12 @@ const flags = new Command("npm run bench --")
     "these, separated by commas: version, host-device, macvlan, ipvlan, bridge, host-local, at-once",
   )
   .option("--base <dir>", "plugins of another podnic, to compare with: dist/cni of its checkout")
+  .option(
+    "--quota <processors>",
+    "make the calls in a cgroup that may use so many processors, such as 0.1, each after a pause of some periods",
+  )
   .parse()
-  .opts<{ rounds: string; only?: string; base?: string }>();
+  .opts<{ rounds: string; only?: string; base?: string; quota?: string }>();
 
 /** One line of the tables. */
 interface Row {
@@ -255,8 +260,16 @@ const measures: [title: string, digits: number, of: (samples: Sample[]) => numbe
         0.5,
       ),
   ],
+  ...(flags.quota === undefined ? [] : underQuota()),
   ["Peak memory, MiB (largest process)", 1, (samples) => Math.max(...samples.map(({ memory }) => memory))],
 ];
+
+function underQuota(): typeof measures {
+  return [
+    ["CPU, ms (largest; with what it starts)", 2, (samples) => Math.max(...samples.map(({ cpu }) => cpu))],
+    ["Calls that the quota stopped", 0, (samples) => samples.filter(({ stopped }) => stopped > 0).length],
+  ];
+}
 
 /** Of a program too small for its memory to be counted there is none. */
 const ratio = (ours: number, theirs: number): string => (theirs > 0 ? (ours / theirs).toFixed(2) : "");
@@ -278,6 +291,7 @@ function main(): void {
   const rounds = Number(flags.rounds);
   const empty = prepare(readFileSync(join(root, "scripts/bench/launch.c"), "utf8"));
   try {
+    if (flags.quota !== undefined) setQuota(Number(flags.quota));
     const base = flags.base === undefined ? [] : [{ name: "base", dir: flags.base }];
     const who = [...implementations(), ...base];
     const floor = makeFloor();

@@ -1,6 +1,6 @@
 // What a benchmark measures with: the launcher, the implementations, devices and leases. All inside scripts/sandbox.ts.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { musl } from "../build/engine.ts";
 import { cache, dist, root, run } from "../build/paths.ts";
@@ -18,6 +18,8 @@ export interface Sample {
   cpu: number;
   /** Peak memory in MiB, of the largest process. */
   memory: number;
+  /** Periods in which the quota stopped it. */
+  stopped: number;
 }
 
 export interface Call {
@@ -120,7 +122,39 @@ export function prepare(launcherSource: string): Implementation {
 }
 
 export function cleanUp(): void {
+  if (hasQuota) rmdirSync(group);
   rmSync(work, { recursive: true, force: true });
+}
+
+/** Of the kernel's default length. */
+const PERIOD = 100_000;
+const groups = "/run/cgroup";
+const group = join(groups, "podnic-bench");
+let hasQuota = false;
+
+/** From now on calls are made in a cgroup that may use so many processors. */
+export function setQuota(processors: number): void {
+  mkdirSync(groups);
+  const time = Math.round(processors * PERIOD);
+  sh("mount", "-t", "cgroup2", "podnic", groups);
+  const isSecond = readFileSync(join(groups, "cgroup.controllers"), "utf8").split(/\s/).includes("cpu");
+  if (isSecond) writeFileSync(join(groups, "cgroup.subtree_control"), "+cpu");
+  else {
+    sh("umount", groups);
+    sh("mount", "-t", "cgroup", "-o", "cpu", "podnic", groups);
+  }
+  mkdirSync(group, { recursive: true });
+  if (isSecond) writeFileSync(join(group, "cpu.max"), `${time} ${PERIOD}`);
+  else {
+    writeFileSync(join(group, "cpu.cfs_period_us"), `${PERIOD}`);
+    writeFileSync(join(group, "cpu.cfs_quota_us"), `${time}`);
+  }
+  hasQuota = true;
+}
+
+function periodsStopped(): number {
+  if (!hasQuota) return 0;
+  return Number(/^nr_throttled (\d+)$/m.exec(readFileSync(join(group, "cpu.stat"), "utf8"))?.[1]);
 }
 
 /** Runs a plugin once; throws when it fails. */
@@ -135,9 +169,11 @@ export function measure(implementation: Implementation, plugin: string, call: Ca
     CNI_NETNS: call.netns ?? "/run/netns/none",
     CNI_IFNAME: "eth0",
     CNI_PATH: implementation.dir,
+    ...(hasQuota ? { QUOTA_PROCS: join(group, "cgroup.procs") } : {}),
     ...(call.atOnce === undefined ? {} : { AT_ONCE: `${call.atOnce}` }),
   };
   const program = join(implementation.dir, plugin);
+  const before = periodsStopped();
   const { stdout } = spawnSync(launcher, [input, program], { env, encoding: "utf8", cwd: root });
   const [wall, cpu, memory, status] = stdout.trim().split(" ").map(Number);
   if (status !== 0) {
@@ -146,7 +182,7 @@ export function measure(implementation: Implementation, plugin: string, call: Ca
       `${implementation.name} ${plugin} ${call.command} failed; again it says: ${again.stdout}${again.stderr}`,
     );
   }
-  return { wall: wall! / 1e6, cpu: cpu! / 1e3, memory: memory! / 1024 };
+  return { wall: wall! / 1e6, cpu: cpu! / 1e3, memory: memory! / 1024, stopped: periodsStopped() - before };
 }
 
 /** Whether the kernel can make links of this kind on a master. */
