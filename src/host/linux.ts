@@ -1,16 +1,9 @@
 // The port on Linux, on top of one generic system call. layout.ts packs the structures.
+import { leaveAside, syncAside } from "./aside.ts";
 import { closeAllBut } from "./close-all.ts";
 import { confineProcess } from "./confine.ts";
-import {
-  CLOCK_MONOTONIC,
-  CLOCK_REALTIME,
-  EINTR,
-  ENOSYS,
-  O_CLOEXEC,
-  SO_RCVTIMEO,
-  SOCK_CLOEXEC,
-  SOL_SOCKET,
-} from "./constants.ts";
+import { CLOCK_MONOTONIC, CLOCK_REALTIME, EINTR, ENOSYS, O_CLOEXEC, SOCK_CLOEXEC } from "./constants.ts";
+import { type Each, namesIn, readAll, readEach, type Select } from "./directory.ts";
 import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Command, Fd, Grants, Outcome, PollFd, Received, Stat } from "./host.ts";
 import { AT_FDCWD, errnoName, errnoText, SystemError } from "./host.ts";
@@ -23,8 +16,6 @@ import {
   NANOSECONDS,
   openFlags,
   pollFds,
-  RECLEN,
-  RECLEN_HIGH,
   readyFds,
   SENDER,
   SENDER_LENGTH,
@@ -38,9 +29,9 @@ import {
   timespec,
   view,
 } from "./layout.ts";
-import { loops } from "./loops.ts";
+import { pin, pinned } from "./pin.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
-import { type HeldSignals, holdSignals, SIG_BLOCK, SIG_IGN, signalSet } from "./signals.ts";
+import { type HeldSignals, holdSignals, ignoreSignal, waitSignal } from "./signals.ts";
 import { type Argument, type Kernel, numbersOf, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
@@ -54,34 +45,16 @@ const FSMOUNT_CLOEXEC = 1;
 const FSCONFIG_CMD_CREATE = 6;
 /** MOUNT_ATTR_RDONLY, NOSUID, NODEV, NOEXEC. */
 const MOUNT_ATTRIBUTES = 0xf;
-/** What getdents64 says of a regular file. */
-const DT_REG = 8;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
 const SIGCHLD = 17;
 const WNOHANG = 1;
-const PAGE = 4096;
-const PROT_READ_WRITE = 3;
-const MAP_PRIVATE_ANONYMOUS = 0x22;
-const NOTHING = new Uint8Array();
-/** struct sigaction. */
-const DEFAULT_ACTION = new Uint8Array(32);
-/** Microseconds that leaveAside's process stays, so that it is the last to close: we end earlier. */
-const LEAVE_TIME = 20_000;
-
-/** The name at this place of the scratch is "." or "..". */
-function isSelfOrParent(at: number): boolean {
-  const DOT = 46;
-  return scratch[at] === DOT && (scratch[at + 1] === 0 || (scratch[at + 1] === DOT && scratch[at + 2] === 0));
-}
 
 export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
   readonly #numbers: { readonly [name in Syscall]: number };
   /** Flags of open(2) are as our constants. */
   readonly #usual: boolean;
-  /** Of pin; 0: not yet. */
-  #page = 0;
   /** Signals we ignore, with the struct sigaction they had: programs we run get it back. */
   readonly ignored: [signal: number, action: Uint8Array][] = [];
 
@@ -211,65 +184,15 @@ export class LinuxHost implements ProgramHost {
   }
 
   readdir(dir: Fd): string[] {
-    const names: string[] = [];
-    while (this.#entries(dir, (name) => names.push(name)));
-    return names;
+    return namesIn(this, dir);
   }
 
-  /** The next of them, as many as one call gives. false: none are left. */
-  #entries(dir: Fd, each: (name: string, type: number) => void): boolean {
-    const size = this.call("getdents64", "", dir, scratch, scratch.length);
-    for (let at = 0; at < size; at += scratch[at + RECLEN]! | (scratch[at + RECLEN_HIGH]! << 8)) {
-      if (isSelfOrParent(at + 19)) continue;
-      const name = loops.text(scratch, at + 19, size);
-      each(name ?? this.decode(scratch.subarray(at + 19, scratch.indexOf(0, at + 19))), scratch[at + 18]!);
-    }
-    return size > 0;
-  }
-
-  readEach<T>(
-    dir: Fd,
-    sure: boolean,
-    select: (name: string) => T | undefined,
-    each: (selected: T, name: string, text: string | undefined, written: number) => void,
-  ): void {
-    for (let more = true; more; ) {
-      const found: { selected: T; name: string; regular: boolean }[] = [];
-      const regular: string[] = [];
-      more = this.#entries(dir, (name, type) => {
-        const selected = select(name);
-        if (selected === undefined) return;
-        found.push({ selected, name, regular: type === DT_REG });
-        if (type === DT_REG) regular.push(name);
-      });
-      const read = this.#kernel.readFiles?.(dir, regular.length, regular, sure) ?? [];
-      let at = 0;
-      for (const { selected, name, regular } of found) {
-        const text = regular ? read[at] : undefined;
-        const written = regular ? read[at + 1] : 0;
-        if (regular) at += 2;
-        each(selected, name, (text as string | null | undefined) ?? undefined, written as number);
-      }
-    }
+  readEach<T>(dir: Fd, sure: boolean, select: Select<T>, each: Each<T>): void {
+    readEach(this, this.#kernel, dir, sure, select, each);
   }
 
   readAll(dir: Fd, files: readonly string[]): (string | undefined)[] {
-    const read = this.#kernel.readFiles?.(dir, files.length, files, true);
-    // Contents and time of each.
-    if (read !== undefined) return files.map((_, i) => (read[2 * i] as string | null) ?? undefined);
-    return files.map((file) => {
-      try {
-        const fd = this.open(file, O_CLOEXEC, 0, dir);
-        try {
-          return this.decode(this.read(fd, scratch.length));
-        } finally {
-          this.close(fd);
-        }
-      } catch (error) {
-        if (!(error instanceof SystemError)) throw error;
-        return undefined;
-      }
-    });
+    return readAll(this, this.#kernel, dir, files);
   }
 
   readlink(path: string, dir = AT_FDCWD): string {
@@ -365,42 +288,11 @@ export class LinuxHost implements ProgramHost {
   }
 
   pin(data: Uint8Array): number {
-    if (this.#page === 0) this.#page = this.#mapPage();
-    // Memory of ours whose address we know is filled and read by the kernel alone: through a pipe.
-    this.#piped(
-      (to) => this.write(to, data),
-      (from) => this.call("read", "", from, this.#page, data.length),
-    );
-    return this.#page;
+    return pin(this, this.#kernel.machine, data);
   }
 
   pinned(size: number): Uint8Array {
-    return this.#piped(
-      (to) => this.call("write", "", to, this.#page, size),
-      (from) => this.read(from, size),
-    );
-  }
-
-  #piped<T>(put: (to: Fd) => unknown, get: (from: Fd) => T): T {
-    const [from, to] = this.pipe();
-    try {
-      put(to);
-      return get(from);
-    } finally {
-      this.close(from);
-      this.close(to);
-    }
-  }
-
-  #mapPage(): number {
-    const [length, access, flags] = [PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS];
-    if (this.#kernel.machine !== "s390x") return this.call("mmap", "", null, length, access, flags, -1, 0);
-    // There it takes its six arguments in memory.
-    const words = new Uint32Array(12);
-    [0, length, access, flags, 0, 0].forEach((value, i) => {
-      words[2 * i + LOW] = value;
-    });
-    return this.call("mmap", "", new Uint8Array(words.buffer));
+    return pinned(this, size);
   }
 
   setns(fd: Fd, type: number): void {
@@ -445,36 +337,19 @@ export class LinuxHost implements ProgramHost {
   }
 
   sendAside(fd: Fd, data: Uint8Array): number {
-    return this.#errand("sendto", fd, data, true);
+    return this.errand("sendto", fd, data, true);
   }
 
   leaveAside(fd: Fd): number {
-    try {
-      // struct timeval. It waits for what does not come.
-      const time = new Uint8Array(16);
-      view(time).setUint32(8 + 4 * LOW, LEAVE_TIME, LITTLE_ENDIAN);
-      this.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time);
-      return this.#errand("recvfrom", fd, NOTHING, true);
-    } catch {
-      return 0;
-    }
+    return leaveAside(this, fd);
   }
 
   syncAside(fd: Fd): number {
-    if (this.#kernel.errand !== undefined) {
-      try {
-        // Who started us may have the kernel forget children (SIGCHLD ignored), and with them what became of them.
-        this.call("rt_sigaction", "", SIGCHLD, DEFAULT_ACTION, null, 8);
-        return this.#errand("fsync", fd, NOTHING, false);
-      } catch {
-        // No more processes.
-      }
-    }
-    this.fsync(fd);
-    return 0;
+    return syncAside(this, this.#kernel.errand !== undefined, fd);
   }
 
-  #errand(name: Syscall, fd: Fd, data: Uint8Array, alone: boolean): number {
+  /** One system call in a child process, see Kernel.errand. Returns its id. */
+  errand(name: Syscall, fd: Fd, data: Uint8Array, alone: boolean): number {
     const pid = this.#kernel.errand?.(this.#numbers[name], fd, data, alone) ?? -ENOSYS;
     if (pid < 0) throw new SystemError("clone", -pid, errnoName(-pid), errnoText(-pid));
     return pid;
@@ -503,13 +378,8 @@ export class LinuxHost implements ProgramHost {
   }
 
   ignoreSignal(signal: number): void {
-    const action = new Uint8Array(32);
-    const before = new Uint8Array(32);
-    // The handler, 64 bits.
-    const at = LITTLE_ENDIAN ? 0 : 7;
-    action[at] = SIG_IGN;
-    this.call("rt_sigaction", "", signal, action, before, 8);
-    if (before[at] !== SIG_IGN) this.ignored.push([signal, before]);
+    const before = ignoreSignal(this, signal);
+    if (before !== undefined) this.ignored.push([signal, before]);
   }
 
   holdSignals(): HeldSignals | undefined {
@@ -517,16 +387,7 @@ export class LinuxHost implements ProgramHost {
   }
 
   waitSignal(signals: number[], milliseconds: number): number {
-    const set = signalSet(signals);
-    this.call("rt_sigprocmask", "", SIG_BLOCK, set, null, 8);
-    const whole = Math.floor(milliseconds / 1000);
-    const limit = milliseconds < 0 ? null : timespec(whole, Math.floor((milliseconds - whole * 1000) * 1e6));
-    try {
-      return this.call("rt_sigtimedwait", "", set, null, limit, 8);
-    } catch (error) {
-      if (error instanceof SystemError && error.code === "EAGAIN") return 0;
-      throw error;
-    }
+    return waitSignal(this, signals, milliseconds);
   }
 
   geteuid(): number {

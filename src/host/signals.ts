@@ -3,10 +3,11 @@
 import { O_CLOEXEC, SIGINT, SIGTERM } from "./constants.ts";
 import { LITTLE_ENDIAN } from "./endian.ts";
 import { type Fd, type Host, SystemError } from "./host.ts";
+import { timespec } from "./layout.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
 export const SIG_IGN = 1;
-export const SIG_BLOCK = 0;
+const SIG_BLOCK = 0;
 const SIG_SETMASK = 2;
 /** What asks a process to end. */
 const ENDING = [SIGTERM, SIGINT];
@@ -73,4 +74,29 @@ function isIgnored(host: SignalHost, signal: number): boolean {
 
 function isIn(set: Uint8Array, signal: number): boolean {
   return (set[byteOf(signal)]! & (1 << ((signal - 1) & 7))) !== 0;
+}
+
+/** The struct sigaction that it had; undefined: it was ignored already. */
+export function ignoreSignal(host: SignalHost, signal: number): Uint8Array | undefined {
+  const action = new Uint8Array(32);
+  const before = new Uint8Array(32);
+  // The handler, 64 bits.
+  const at = LITTLE_ENDIAN ? 0 : 7;
+  action[at] = SIG_IGN;
+  host.call("rt_sigaction", "", signal, action, before, 8);
+  return before[at] === SIG_IGN ? undefined : before;
+}
+
+/** See Host.waitSignal. */
+export function waitSignal(host: SignalHost, signals: number[], milliseconds: number): number {
+  const set = signalSet(signals);
+  host.call("rt_sigprocmask", "", SIG_BLOCK, set, null, 8);
+  const whole = Math.floor(milliseconds / 1000);
+  const limit = milliseconds < 0 ? null : timespec(whole, Math.floor((milliseconds - whole * 1000) * 1e6));
+  try {
+    return host.call("rt_sigtimedwait", "", set, null, limit, 8);
+  } catch (error) {
+    if (error instanceof SystemError && error.code === "EAGAIN") return 0;
+    throw error;
+  }
 }

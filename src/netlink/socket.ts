@@ -2,10 +2,11 @@
 // inside send(2), so its reply is already in the queue when recv(2) is called. Deadlines are for the case that it is not. RouteSocket is for
 // rtnetlink. The socket for nf_tables is in src/nftables.
 import { POLLIN, SOL_SOCKET } from "../host/constants.ts";
-import { type Fd, host, type Received, SystemError } from "../host/host.ts";
-import { align4, Bytes, Writer } from "./bytes.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
+import { align4, type Bytes, Writer } from "./bytes.ts";
 import * as c from "./constants.ts";
 import { NetlinkError } from "./errors.ts";
+import { checkDeadline, DEADLINE, grow, inbox, receiveOnce, Truncated } from "./inbox.ts";
 import { failure, HEADER, messageEnd, readError } from "./message.ts";
 import { openSocket } from "./open.ts";
 
@@ -30,28 +31,17 @@ export function traceMessages(callback: Trace | undefined): void {
   trace = callback;
 }
 
-/**
- * The kernel sizes the pieces of a dump to the largest buffer ever used on the socket and silently loses what does not fit a
- * smaller one later (measured: 3,570 of 5,001 links), so all sockets use one buffer that only grows.
- */
-const INBOX_SIZE = 32 * 1024;
-const INBOX_LIMIT = 4 * 1024 * 1024;
 const DUMP_TRIES = 5;
 const SEND_TRIES = 3;
-/** Milliseconds for one request or one try of a dump. */
-const DEADLINE = 10_000;
 /** Datagrams read for one send at most; a dump of 100,000 links is about 5,000. */
 const DATAGRAMS = 20_000;
 /** Messages a send carries at most: ACKs of about 1 KiB each must fit the default receive queue of 208 KiB. */
 const BATCH = 64;
 const SO_NETNS_COOKIE = 71;
 const EINTR = 4;
-const EAGAIN = 11;
 const ENOMEM = 12;
 const ENOBUFS = 105;
 const ETIMEDOUT = 110;
-
-let inbox: Bytes | undefined;
 
 /** Buffers for the first two sockets, the host's and the pod's, as part of the snapshot. */
 const SPARE_SIZE = 1024;
@@ -348,8 +338,7 @@ export class NetlinkSocket {
     operation: string,
     take: (bytes: Bytes, at: number, end: number, type: number, flags: number) => boolean,
   ): void {
-    inbox ??= new Bytes(INBOX_SIZE);
-    const bytes = inbox;
+    const bytes = inbox();
     const { u16, u32 } = bytes;
     const first = this.#first;
     const last = this.#sequence;
@@ -384,8 +373,7 @@ export class NetlinkSocket {
    * type, to be done with when it returns. False: none came. A lost one (ENOBUFS) only means that there were some.
    */
   waitNotification(timeout: number, see?: Besides): boolean {
-    inbox ??= new Bytes(INBOX_SIZE);
-    const bytes = inbox;
+    const bytes = inbox();
     const poll = [{ fd: this.#fd, events: POLLIN }];
     let some = false;
     for (let count = 0; count < 1000 && host.poll(poll, some ? 0 : timeout).length > 0; count++) {
@@ -411,40 +399,4 @@ export class RouteSocket extends NetlinkSocket {
   static open(groups = 0): RouteSocket {
     return new RouteSocket(c.NETLINK_ROUTE, groups);
   }
-}
-
-/** An answer was larger than the buffer, which is larger now. */
-class Truncated extends NetlinkError {}
-
-function grow(operation: string): NetlinkError {
-  const size = inbox!.u8.length * 2;
-  if (size > INBOX_LIMIT) return failure(operation, 90, `the reply is larger than ${INBOX_LIMIT} bytes`);
-  inbox = new Bytes(size);
-  return new Truncated(operation, 90, "EMSGSIZE", `the reply is larger than ${size / 2} bytes`);
-}
-
-/** Waits at most SO_RCVTIMEO for a datagram. */
-function receiveOnce(fd: Fd, operation: string, bytes: Bytes): Received {
-  let deadline = Number.POSITIVE_INFINITY;
-  for (;;) {
-    try {
-      return host.recv(fd, bytes.u8);
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      if (error.errno === EAGAIN) throw noAnswer(operation);
-      if (error.errno !== EINTR) throw failure(operation, error.errno);
-      deadline = checkDeadline(operation, deadline);
-    }
-  }
-}
-
-/** Returns the deadline, which begins with the first call (with infinity). Throws when it is past. */
-function checkDeadline(operation: string, deadline: number): number {
-  const now = host.monotonic();
-  if (now >= deadline) throw noAnswer(operation);
-  return deadline === Number.POSITIVE_INFINITY ? now + DEADLINE : deadline;
-}
-
-function noAnswer(operation: string): NetlinkError {
-  return failure(operation, ETIMEDOUT, `no reply from the kernel within ${DEADLINE} ms`);
 }
