@@ -142,15 +142,15 @@ export function listRoutesWithin(route: RouteSocket, prefix: Prefix): KernelRout
 }
 
 /**
- * All that is asked about a node's routes, in one dump of each family: the routes over the device `index`, and of those over the others what
+ * All that is asked about a node's routes, in one dump of each family: the routes over these devices, and of those over the others what
  * leads away from the node (default routes, their halves, and routes with a gateway), one for each device and table, and IPv4's that somebody
  * gave a source address: they go with the device that has it. A node may have a hundred thousand: of the rest nothing is decoded but the device and
  * the table.
  */
-export function relevantRoutes(route: RouteSocket, index: number): KernelRoute[] {
+export function relevantRoutes(route: RouteSocket, ...indexes: number[]): KernelRoute[] {
   return ([4, 6] as const).flatMap((family) => {
     const seen = new Set<string>();
-    return dumpRoutes(route, family, 0, (bytes, start, end) => isRelevant(bytes, start, end, index, seen));
+    return dumpRoutes(route, family, 0, (bytes, start, end) => isRelevant(bytes, start, end, indexes, seen));
   });
 }
 
@@ -160,12 +160,12 @@ export const WIDE = 4;
 const SPLIT = 8;
 
 /** `seen` has the devices and tables of which one was chosen. */
-function isRelevant(bytes: Bytes, start: number, end: number, index: number, seen: Set<string>): boolean {
+function isRelevant(bytes: Bytes, start: number, end: number, indexes: number[], seen: Set<string>): boolean {
   if (end - start < ROUTE_HEADER) return true;
   const attributes = start + ROUTE_HEADER;
   const found = findAttribute(bytes, attributes, end, c.RTA_OIF, 4);
   const device = found === undefined ? 0 : bytes.u32[found[0] >> 2]!;
-  if (device === index && device !== 0) return true;
+  if (device !== 0 && indexes.includes(device)) return true;
   if (bytes.u8[start + 7] !== c.RTN_UNICAST) return false;
   // Several next hops, or a nexthop object.
   if (device === 0) return true;

@@ -76,18 +76,27 @@ function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): v
   const physical = physicalFunction(pci);
   if (physical !== undefined && isCardLent(physical))
     refuse(link, `is a virtual function of ${physical}, and another pod has that physical function`);
+  // Those that are up. One that is down is used by nobody.
+  const used: { vf: string; link: Link }[] = [];
   for (let n = 0; ; n++) {
     const vf = virtualFunction(pci, n);
-    if (vf === undefined) return;
+    if (vf === undefined) break;
     const driver = pciDriver(vf) ?? "";
     const interfaces = pciNetDirectory(vf);
     if (interfaces?.length === 0) refuse(link, `has the virtual function ${vf}, which is in another namespace`);
     for (const name of interfaces ?? []) {
-      const reason = needFor(hostNs, name, netnsPath);
-      if (reason !== undefined) refuse(link, `has the virtual function ${vf}: ${reason}`);
+      const found = getLink(hostNs.route, name);
+      if (found !== undefined && (found.flags & IFF_UP) !== 0) used.push({ vf, link: found });
     }
     if (isUserspaceDriver(driver))
       refuse(link, `has the virtual function ${vf}, which has a userspace driver (${driver})`);
+  }
+  if (used.length === 0) return;
+  // A node may have a hundred thousand: read once for all functions.
+  const routes = relevantRoutes(hostNs.route, ...used.map((one) => one.link.index));
+  for (const { vf, link: one } of used) {
+    const reason = needFor(hostNs, one, netnsPath, routes);
+    if (reason !== undefined) refuse(link, `has the virtual function ${vf}: ${reason}`);
   }
 }
 
@@ -103,14 +112,12 @@ export function refuseFunctionOfLent(pci: string): void {
   );
 }
 
-/** Why a virtual function has to stay with the node; undefined: it may go, or is down, so that nobody uses it. */
-function needFor(hostNs: NetNs, name: string, netnsPath: string): string | undefined {
-  const link = getLink(hostNs.route, name);
-  if (link === undefined || (link.flags & IFF_UP) === 0) return undefined;
+/** Why a virtual function has to stay with the node; undefined: it may go. */
+function needFor(hostNs: NetNs, link: Link, netnsPath: string, routes: KernelRoute[]): string | undefined {
   try {
-    refuseNodeDevice(hostNs.route, link);
+    refuseNodeDevice(hostNs.route, link, routes);
     const other = othersOn(hostNs, link, netnsPath);
-    return other === undefined ? undefined : `device "${name}" is the lower device of ${other}`;
+    return other === undefined ? undefined : `device "${link.name}" is the lower device of ${other}`;
   } catch (error) {
     if (error instanceof Failure) return error.message;
     throw error;
