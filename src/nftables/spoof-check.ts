@@ -7,7 +7,7 @@
 //   chain cni-br-iface-ID-mac { ether saddr MAC return; drop }
 //
 // ID is CONTAINERID-IFNAME, and all four rules have the comment macspoofchk-ID. The table and PREROUTING stay: others use them too.
-// Our chain of the port has a comment that names the network, for GC.
+// Our chains have a comment that names the network, for GC, and so has their first rule (hidden: nft does not print it), for kernels before 5.10.
 import { Failure } from "../errors.ts";
 import { formatMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
@@ -31,7 +31,7 @@ import {
 } from "./names.ts";
 import { decidesAll } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
-import { comment, commentOf } from "./userdata.ts";
+import { comment, commentOf, commentWithOwner, ownerOf } from "./userdata.ts";
 
 export const SPOOF_PLACE: Place = { family: c.NFPROTO_BRIDGE, table: "nat" };
 const BASE = "PREROUTING";
@@ -91,7 +91,7 @@ export function addSpoofCheck(
     }
     nft.start();
     addChains(nft, names, owner, hasBase, true);
-    return addRules(nft, names, device, mac);
+    return addRules(nft, names, owner, device, mac);
   });
 }
 
@@ -124,7 +124,7 @@ function replace(
   for (const handle of jumps) nft.deleteRule(SPOOF_PLACE, BASE, handle);
   nft.deleteRule(SPOOF_PLACE, names.port);
   nft.deleteRule(SPOOF_PLACE, names.mac);
-  return addRules(nft, names, device, mac);
+  return addRules(nft, names, owner, device, mac);
 }
 
 /** The base chain is sent only when it is missing: the kernel takes long for an update of one, although it changes nothing. */
@@ -139,12 +139,17 @@ function addChains(nft: NftSocket, names: SpoofNames, owner: Owner, hasBase: boo
 }
 
 /** The rest of the transaction. */
-function addRules(nft: NftSocket, names: SpoofNames, device: string, mac: Uint8Array): number {
+function addRules(nft: NftSocket, names: SpoofNames, owner: Owner, device: string, mac: Uint8Array): number {
   const { family, table } = SPOOF_PLACE;
   const userdata = comment(names.comment);
+  const first = commentWithOwner(names.comment, ownerComment(owner));
   const rules = rulesOf(names, mac);
-  for (const expressions of rules.port) nft.addRule(family, { table, chain: names.port, expressions, userdata });
-  for (const expressions of rules.mac) nft.addRule(family, { table, chain: names.mac, expressions, userdata });
+  const add = (chain: string, all: Expression[][]) =>
+    all.forEach((expressions, i) => {
+      nft.addRule(family, { table, chain, expressions, userdata: i === 0 ? first : userdata });
+    });
+  add(names.port, rules.port);
+  add(names.mac, rules.mac);
   const jump = jumpOfPort(device, names.port);
   // Another program's rule that accepts the port's frames must not come first. (Our chain only drops; what it lets pass goes on to the others.)
   nft.addRule(family, { table, chain: BASE, expressions: jump, userdata }, true, "beginning");
@@ -166,7 +171,14 @@ function checkBase(nft: NftSocket): boolean {
 /** "" when it has none; undefined: there is no chain of this name. */
 function commentOfChain(nft: NftSocket, name: string): string | undefined {
   if (!isChainName(name)) return undefined;
-  return find(nft, () => nft.getChain(SPOOF_PLACE, name, (...at) => commentOf(readChain(...at).userdata)));
+  const said = find(nft, () => nft.getChain(SPOOF_PLACE, name, (...at) => commentOf(readChain(...at).userdata)));
+  return said === "" ? ownerInRules(nft, name) : said;
+}
+
+/** What the kernel could not keep with the chain. */
+function ownerInRules(nft: NftSocket, chain: string): string {
+  const read: PayloadReader<string | undefined> = (...at) => ownerOf(readRule(...at).userdata) || undefined;
+  return listRules(nft, SPOOF_PLACE, chain, read)[0] ?? "";
 }
 
 /** A rule that leads to the port's chain: by its comment, or any other jump to it. */
@@ -319,7 +331,7 @@ export function listSpoofChecks(nft: NftSocket): SpoofCheck[] {
     const chains = new Map(find(nft, () => nft.dumpChains(SPOOF_PLACE.family, read))?.items ?? []);
     const found = [...chains].flatMap(([name, said]): SpoofCheck[] => {
       const id = spoofIdOf(name, (other) => chains.has(other));
-      return id === undefined ? [] : [{ id, comment: said, device: "" }];
+      return id === undefined ? [] : [{ id, comment: said || ownerInRules(nft, name), device: "" }];
     });
     const devices = new Map(found.length === 0 ? [] : listRules(nft, SPOOF_PLACE, BASE, jump));
     for (const one of found) one.device = devices.get(spoofNames(one.id).port) ?? "";

@@ -1,10 +1,13 @@
 // User data of tables, chains and rules, which the kernel stores without interpreting it: bytes of (type, length, value). Programs store their
 // comments in it, as type 0, with a NUL at the end.
 
+import { concat } from "../host/concat.ts";
 import { host } from "../host/host.ts";
 import { utf8 } from "../netlink/bytes.ts";
 
 const COMMENT = 0;
+/** A type of ours, which other programs pass over. */
+const OWNER = 0xf0;
 /** Bytes of a comment that `nft` takes at most. */
 export const COMMENT_LIMIT = 128;
 
@@ -18,13 +21,29 @@ export function comment(text: string): Uint8Array {
   return data;
 }
 
+/** A rule's comment, and whose its chain is, for kernels that keep no comments of chains (before Linux 5.10). `nft` does not print the latter. */
+export function commentWithOwner(text: string, owner: string): Uint8Array {
+  const data = comment(owner);
+  data[0] = OWNER;
+  return concat([comment(text), data]);
+}
+
 /** The comment in user data; "" when there is none. */
 export function commentOf(data: Uint8Array | undefined): string {
+  return textOf(COMMENT, data);
+}
+
+/** See commentWithOwner; "" when it does not say. */
+export function ownerOf(data: Uint8Array | undefined): string {
+  return textOf(OWNER, data);
+}
+
+function textOf(type: number, data: Uint8Array | undefined): string {
   let at = 0;
   while (data !== undefined && at + 2 <= data.length) {
     const end = at + 2 + data[at + 1]!;
     if (end > data.length) break;
-    if (data[at] === COMMENT) return host.decode(withoutNul(data.subarray(at + 2, end)));
+    if (data[at] === type) return host.decode(withoutNul(data.subarray(at + 2, end)));
     at = end;
   }
   return "";
