@@ -29,6 +29,7 @@ import {
   timespec,
   view,
 } from "./layout.ts";
+import { mountInChild } from "./mount.ts";
 import { pin, pinned } from "./pin.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type HeldSignals, holdSignals, ignoreSignal, waitSignal } from "./signals.ts";
@@ -169,7 +170,15 @@ export class LinuxHost implements ProgramHost {
   }
 
   mountDetached(type: string): Fd {
-    const context = this.call("fsopen", type, type, FSOPEN_CLOEXEC);
+    let context: Fd;
+    try {
+      context = this.call("fsopen", type, type, FSOPEN_CLOEXEC);
+    } catch (error) {
+      const old = error instanceof SystemError && error.errno === ENOSYS && this.#kernel.errand !== undefined;
+      const fd = old ? mountInChild(this, type, MOUNT_ATTRIBUTES) : undefined;
+      if (fd !== undefined) return fd;
+      throw error;
+    }
     try {
       this.call("fsconfig", type, context, FSCONFIG_CMD_CREATE, null, null, 0);
       return this.call("fsmount", type, context, FSMOUNT_CLOEXEC, MOUNT_ATTRIBUTES);
@@ -317,10 +326,10 @@ export class LinuxHost implements ProgramHost {
   }
 
   /** clone(2) without a new address space; the child keeps all descriptors. */
-  clone(): number {
+  clone(shared = 0): number {
     // s390x has the stack first.
-    if (this.#kernel.machine === "s390x") return this.call("clone", "", 0, SIGCHLD, 0, 0, 0);
-    return this.call("clone", "", SIGCHLD, 0, 0, 0, 0);
+    if (this.#kernel.machine === "s390x") return this.call("clone", "", 0, shared | SIGCHLD, 0, 0, 0);
+    return this.call("clone", "", shared | SIGCHLD, 0, 0, 0, 0);
   }
 
   fork(keep: Fd[]): number {

@@ -46,6 +46,7 @@ export const NUMBERS = {
   signalfd4: [289, 74, 322, 313],
   setsid: [112, 157, 66, 66],
   close_range: [436, 436, 436, 436],
+  mount: [165, 40, 21, 21],
   fsopen: [430, 430, 430, 430],
   fsconfig: [431, 431, 431, 431],
   fsmount: [432, 432, 432, 432],
