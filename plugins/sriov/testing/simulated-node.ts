@@ -78,6 +78,8 @@ export function run(
     return sriov.add(call);
   } catch (error) {
     expect(call.transaction.rollback()).toEqual([]);
+    // As cni/dispatch.ts does.
+    sriov.addFailed!(call.attachment);
     throw error;
   }
 }
