@@ -2,14 +2,15 @@
 // has disappeared, because the kernel waits for an RCU barrier before it frees the memory (performance figures: docs/decisions.md). A child
 // process therefore sends the request, and podnic returns as soon as the link has disappeared.
 import { host } from "../host/host.ts";
-import { NLMSG_ERROR, RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from "../netlink/constants.ts";
+import { NLMSG_ERROR, RTM_DELLINK, RTM_NEWLINK } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { readLink, writeLink } from "../netlink/link.ts";
 import { HEADER, readError } from "../netlink/message.ts";
 import { writeSettings } from "../netlink/settings.ts";
-import { RouteSocket } from "../netlink/socket.ts";
+import type { RouteSocket } from "../netlink/socket.ts";
 import { deleteLink, getLink, type Link } from "./link.ts";
-import { inNamespace, type NetNs } from "./namespace.ts";
+import type { NetNs } from "./namespace.ts";
+import { hasLeft, openLinkNews } from "./watch.ts";
 
 /** Milliseconds between two looks when no notification comes. */
 const LOOK = 20;
@@ -42,45 +43,62 @@ function deleteAsGroup(route: RouteSocket, links: readonly Link[]): boolean {
 }
 
 /**
- * Returns when no link of this index is in the namespace any more. Throws what the kernel says against it. Where the host has no processes
- * beside it, it takes the whole time.
+ * Returns when no link of this index is in the namespace any more. False: there was none, or it has moved to another namespace. Throws what the
+ * kernel says against it. Where the host has no processes beside it, it takes the whole time. `news`: of openLinkNews, which is closed; who opens
+ * it before looking for the link hears of its end as well when somebody else deletes it.
  */
-export function deleteWithoutWaiting(pod: NetNs, index: number): void {
-  const socket = inNamespace(pod, () => RouteSocket.open(1 << (RTNLGRP_LINK - 1)));
+export function deleteWithoutWaiting(pod: NetNs, index: number, news = openLinkNews(pod)): boolean {
   try {
     const operation = `ip link del ${index}`;
-    writeLink(socket.begin(operation, RTM_DELLINK, 0), index, 0, 0, {});
-    const child = socket.sendAside();
-    if (child === undefined) deleteLink(pod.route, index);
-    else waitGone(pod, index, operation, socket, child);
+    writeLink(news.begin(operation, RTM_DELLINK, 0), index, 0, 0, {});
+    const child = news.sendAside();
+    if (child !== undefined) return waitGone(pod, index, operation, news, child);
+    return deleteLink(pod.route, index) || hear(news, index, operation, 0).gone;
   } finally {
-    socket.close();
+    news.close();
   }
 }
 
 /** Returns at the notification, or at the answer. Both may get lost, so that none in a while is a reason to look. */
-function waitGone(pod: NetNs, index: number, operation: string, socket: RouteSocket, child: number): void {
+function waitGone(pod: NetNs, index: number, operation: string, socket: RouteSocket, child: number): boolean {
   const deadline = host.monotonic() + DEADLINE;
+  let isAbsent = false;
   while (host.monotonic() < deadline) {
-    let gone = false;
-    let refusal: NetlinkError | undefined;
     const ended = host.hasEnded(child);
-    const told = socket.waitNotification(ended ? 0 : LOOK, (type, bytes, start, end) => {
-      if (type === NLMSG_ERROR) {
-        refusal = readError(operation, bytes, start - HEADER, end);
-        gone ||= refusal === undefined;
-      }
-      // Bridges tell of their ports by messages of family AF_BRIDGE.
-      if (type !== RTM_DELLINK) return;
-      const link = readLink(bytes, start, end);
-      gone ||= link.index === index && link.family === 0;
-    });
-    if (gone || refusal?.code === "ENODEV") return;
+    const { told, gone, refusal } = hear(socket, index, operation, ended ? 0 : LOOK);
+    if (gone) return true;
+    if (refusal?.code === "ENODEV") return false;
     if (refusal !== undefined) throw refusal;
     // A look waits for the child (RTNL), which is what we are here to avoid.
     if (told && !ended) continue;
-    if (getLink(pod.route, index) === undefined) return;
+    if (isAbsent) return false;
+    // The notification came before this answer.
+    isAbsent = getLink(pod.route, index) === undefined;
+    if (isAbsent) continue;
     if (ended) throw new NetlinkError(operation, 4, "EINTR", "the child process was killed");
   }
   throw new NetlinkError(operation, 110, "ETIMEDOUT", `not finished after ${DEADLINE} ms`);
+}
+
+interface Heard {
+  /** Something was heard at all. */
+  told: boolean;
+  /** The link was deleted, by whomever. */
+  gone: boolean;
+  refusal?: NetlinkError | undefined;
+}
+
+function hear(socket: RouteSocket, index: number, operation: string, timeout: number): Heard {
+  const heard: Heard = { told: false, gone: false };
+  heard.told = socket.waitNotification(timeout, (type, bytes, start, end) => {
+    if (type === NLMSG_ERROR) {
+      heard.refusal = readError(operation, bytes, start - HEADER, end);
+      heard.gone ||= heard.refusal === undefined;
+    }
+    // Bridges tell of their ports by messages of family AF_BRIDGE.
+    if (type !== RTM_DELLINK) return;
+    const link = readLink(bytes, start, end);
+    heard.gone ||= link.index === index && link.family === 0 && !hasLeft(bytes, start, end);
+  });
+  return heard;
 }

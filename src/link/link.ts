@@ -300,13 +300,19 @@ export function deleteAltnames(route: RouteSocket, index: number, names: string[
   }
 }
 
-/** No error when it is gone already (ENODEV). */
-export function deleteLink(route: RouteSocket, index: number): void {
+/** No error when it is not there (ENODEV), which returns false: it was deleted, or it has moved to another namespace. */
+export function deleteLink(route: RouteSocket, index: number): boolean {
   beginDeleteLink(route, index);
+  return wasThere(route);
+}
+
+function wasThere(route: RouteSocket): boolean {
   try {
     route.run();
+    return true;
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.errno !== ENODEV) throw error;
+    return false;
   }
 }
 
@@ -315,11 +321,11 @@ export function beginDeleteLink(route: RouteSocket, index: number): void {
   writeLink(route.begin(`ip link del ${index}`, c.RTM_DELLINK, 0), index, 0, 0, {});
 }
 
-/** Deletes a link of the namespace that this one has the number for. */
-export function deleteLinkOf(route: RouteSocket, number: number, index: number): void {
+/** Deletes a link of the namespace that this one has the number for. False: it is not there. */
+export function deleteLinkOf(route: RouteSocket, number: number, index: number): boolean {
   const writer = route.begin(`ip link del ${index} (namespace ${number})`, c.RTM_DELLINK, 0);
   writeLink(writer, index, 0, 0, { targetNetnsid: number });
-  route.run();
+  return wasThere(route);
 }
 
 export interface NewLink {

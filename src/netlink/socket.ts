@@ -370,7 +370,7 @@ export class NetlinkSocket {
 
   /**
    * Waits at most `timeout` ms for a notification of a group subscribed to, and reads all that are there. `see` gets each with its
-   * type, to be done with when it returns. False: none came. A lost one (ENOBUFS) only means that there were some.
+   * type, to be done with when it returns; NLMSG_OVERRUN stands for those that are lost. False: none came.
    */
   waitNotification(timeout: number, see?: Besides): boolean {
     const bytes = inbox();
@@ -380,13 +380,16 @@ export class NetlinkSocket {
       some = true;
       try {
         const { size, sender, truncated } = host.recv(this.#fd, bytes.u8);
-        if (see === undefined || sender !== 0 || truncated) continue;
-        for (let at = 0, end = 0; at < size; at = align4(end)) {
-          end = messageEnd(size, bytes, at);
-          see(bytes.u16[(at >> 1) + 2]!, bytes, at + HEADER, end);
-        }
+        if (see === undefined || sender !== 0) continue;
+        if (truncated) see(c.NLMSG_OVERRUN, bytes, 0, 0);
+        else
+          for (let at = 0, end = 0; at < size; at = align4(end)) {
+            end = messageEnd(size, bytes, at);
+            see(bytes.u16[(at >> 1) + 2]!, bytes, at + HEADER, end);
+          }
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
+        see?.(c.NLMSG_OVERRUN, bytes, 0, 0);
       }
     }
     return some;
@@ -398,5 +401,14 @@ export class RouteSocket extends NetlinkSocket {
   /** A socket in the namespace this process is in; it stays there. `groups`: RTMGRP_* bits to subscribe to. */
   static open(groups = 0): RouteSocket {
     return new RouteSocket(c.NETLINK_ROUTE, groups);
+  }
+
+  /** Notifications of the namespaces that this one has a number for as well. Without CAP_NET_BROADCAST: of this one alone. */
+  hearBeyond(): void {
+    try {
+      host.setsockopt(this.fd, c.SOL_NETLINK, c.NETLINK_LISTEN_ALL_NSID, Uint8Array.of(1, 0, 0, 0));
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.code !== "EPERM") throw error;
+    }
   }
 }

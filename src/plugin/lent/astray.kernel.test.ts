@@ -6,6 +6,9 @@ import { getLink } from "../../link/link.ts";
 import { type NetNs, openNamespace } from "../../link/namespace.ts";
 import { type NamedNamespace, named } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
+import { Bytes } from "../../netlink/bytes.ts";
+import { NLM_F_DUMP, RTM_GETLINK } from "../../netlink/constants.ts";
+import { traceMessages } from "../../netlink/socket.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { type Fate, seek } from "./astray.ts";
 
@@ -101,4 +104,42 @@ test("what came home and was given to another pod since is that pod's", () => {
   lend("veth");
   sh(`ip -n ${a} link set net1 netns ${process.pid}; ip link set net1 netns ${x} name eth0`);
   expect(find()).toMatchObject({ place: "elsewhere", path: `/run/netns/${x}`, isGiven: true, link: { name: "eth0" } });
+});
+
+/** The pod takes the device back from the other namespace just before the first one is read. */
+function takingBack<T>(run: () => T): T {
+  sh(`ip -n ${a} link set net1 netns ${x}`);
+  let moved = false;
+  traceMessages((direction, message) => {
+    const { u16 } = Bytes.from(message);
+    if (moved || direction !== "send" || u16[2] !== RTM_GETLINK || (u16[3]! & NLM_F_DUMP) === 0) return;
+    moved = true;
+    sh(`ip -n ${x} link set net1 netns ${a}`);
+  });
+  try {
+    return run();
+  } finally {
+    traceMessages(undefined);
+  }
+}
+
+test.each(both)("a %s that is in the other namespace whenever one is read is not called gone", (kind) => {
+  lend(kind);
+  expect(takingBack(find)).toEqual({ place: "back", at: "pod" });
+});
+
+test("one that comes to its pod before the search begins is seen there", () => {
+  lend("veth");
+  expect(find()).toEqual({ place: "back", at: "pod" });
+  sh(`ip -n ${a} link set net1 netns ${process.pid}`);
+  expect(find()).toEqual({ place: "back", at: "host" });
+  sh("ip link del net1");
+});
+
+test("a link of another pod does not hold it up, although it is made on a device with the same index there", () => {
+  lend("macvlan");
+  sh(`ip -n ${a} link add other type veth peer name far netns ${x}; ip -n ${a} link del net1
+    ip -n ${x} link add low index ${saved.parent} type veth peer name low2; ip -n ${x} link add m0 link low type macvlan`);
+  unname(x);
+  expect(find()).toEqual({ place: "nowhere" });
 });

@@ -2,13 +2,16 @@
 // virtual device may have been deleted, by itself or with its pod, or it may still exist: the pod moved it elsewhere, or its namespace lost
 // its path but still has a process. podnic looks in each namespace that it can open. It queries the others by their number: the kernel gives
 // the pod a number for each namespace to which it moves a link, and the host one for each pod. This takes time for each namespace, so it runs
-// only for a device that is in neither place. See docs/decisions.md.
+// only for a device that is in neither place. A pod can also go on moving a device, so that each namespace is read while the device is in another
+// one. That no namespace has it is a proof only when no device like it has moved meanwhile. See docs/decisions.md.
+import { host } from "../../host/host.ts";
 import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";
 import { getLink, type Link, listLinks, listLinksOf } from "../../link/link.ts";
 import { type NetNs, openNamespace } from "../../link/namespace.ts";
-import { isNamed, type NamedNamespace } from "../../link/return.ts";
+import { isNamed, type NamedNamespace, search } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
+import { ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
 
@@ -32,6 +35,8 @@ export type Fate =
   | { place: "elsewhere"; link: Link; path: string; isGiven: boolean }
   /** There is a namespace that may have it, and that cannot be looked into. */
   | { place: "unseen"; why: string }
+  /** It was on its way from one to another, and is where the caller has looked. */
+  | { place: "back"; at: "pod" | "host" }
   /** No namespace has it. */
   | { place: "nowhere" };
 
@@ -41,7 +46,32 @@ type Seen =
   | { link: Link; isFromPod: boolean; unclear?: undefined };
 
 export function seek(asked: Sought): Fate {
+  for (let round = 1; round <= ROUNDS; round++) {
+    const watch = new Watch();
+    try {
+      const fate = seekOnce(asked, watch);
+      if (fate.place !== "nowhere" || isPhysical(asked.saved)) return fate;
+      const isKnown = isParentHome(asked);
+      const isOnParent = ({ parent, linkNetnsid }: Link, isHome: boolean): boolean =>
+        !isKnown || (parent === asked.saved.parent && (linkNetnsid === undefined) === isHome);
+      const mayBe = (link: Link, isHome: boolean) => couldBe(link, asked.saved, (each) => isOnParent(each, isHome));
+      if (!watch.saw(mayBe)) return fate;
+    } finally {
+      watch.close();
+    }
+    host.sleep(round * ROUND_PAUSE);
+  }
+  return { place: "unseen", why: "a process is moving interfaces like it from one namespace to another" };
+}
+
+function seekOnce(asked: Sought, watch: Watch): Fate {
   const { saved, pods, home, netns } = asked;
+  if (!isPhysical(saved)) {
+    watch.add(home);
+    if (asked.pod !== undefined) watch.add(asked.pod, true);
+    const { where, link } = search(saved, asked.ifName, asked.pod && viewOf(asked.pod, home), viewOf(home, home));
+    if (link !== undefined) return { place: "back", at: where };
+  }
   const { namespaces } = seeNamespaces(directoriesOf([netns, ...pods]));
   const sought = asked.pod === undefined ? withPod(asked, namespaces) : asked;
   const { pod } = sought;
@@ -49,12 +79,16 @@ export function seek(asked: Sought): Fate {
   // The caller has looked into these. (The pod that withPod finds is met where it is looked into.)
   const known = asked.pod === undefined ? [home] : [home, asked.pod];
   for (const each of viewpoints) for (const one of known) meet(each, one);
+  const isKnown = isParentHome(sought);
   let doubt = "";
   let blind = "";
   for (const one of namespaces) {
     if (known.some((each) => isSame(one, each))) continue;
     // One that we may not enter is not met, and asked by its number too: that says more.
-    const { found: seen, doubt: why } = lookOrDoubt(one.path, (namespace) => lookFor(sought, namespace, viewpoints));
+    const { found: seen, doubt: why } = lookOrDoubt(one.path, (namespace) => {
+      if (!isPhysical(saved)) watch.add(namespace, isSame(one, netns));
+      return lookFor(sought, namespace, viewpoints, isKnown);
+    });
     blind ||= why?.message ?? "";
     if (seen === undefined) continue;
     if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} might be the device`;
@@ -67,7 +101,7 @@ export function seek(asked: Sought): Fate {
     }
   }
   if (isPhysical(saved)) return { place: "nowhere" };
-  for (const each of viewpoints) doubt ||= askByNumber(each, saved);
+  for (const each of viewpoints) doubt ||= askByNumber(each, sought);
   doubt ||= blind;
   return doubt === "" ? { place: "nowhere" } : { place: "unseen", why: doubt };
 }
@@ -114,9 +148,14 @@ function lookFor(
   { saved, ifName, netns, home, pod, pods }: Sought,
   namespace: NetNs,
   viewpoints: Viewpoint[],
+  isKnown: boolean,
 ): Seen | undefined {
   // One dump, and in most namespaces no sysfs.
-  const mayHaveIt = isPhysical(saved) || listLinks(namespace.route).some((link) => couldBe(link, saved));
+  const mayHaveIt =
+    isPhysical(saved) ||
+    listLinks(namespace.route).some((link) =>
+      couldBe(link, saved, ({ parent }) => !isKnown || parent === saved.parent),
+    );
   const found = mayHaveIt ? findDevice(viewOf(namespace, home), saved, ifName) : undefined;
   const [isKnownToFirst] = viewpoints.map((each) => meet(each, namespace));
   if (found?.link === undefined) return found;
@@ -133,10 +172,16 @@ function openAgain({ saved, ifName, home }: Sought, seen: SeenNamespace): Fate |
 }
 
 /** Namespaces that cannot be opened, by their numbers: one of them may have the device when it has a link that could be it. Why, or "". */
-function askByNumber({ namespace: { route }, met }: Viewpoint, saved: LinkSnapshot): string {
+function askByNumber({ namespace: { route }, met }: Viewpoint, sought: Sought): string {
+  const { saved, home } = sought;
+  const isKnown = isParentHome(sought);
   try {
+    const ofHome = namespaceNumber(route, home.fd);
+    const isOnParent = ({ parent, linkNetnsid }: Link): boolean =>
+      !isKnown || (parent === saved.parent && linkNetnsid === ofHome);
+    const mayBe = (link: Link): boolean => couldBe(link, saved, isOnParent);
     for (const number of namespaceNumbers(route)) {
-      const name = met.has(number) ? undefined : nameInside(route, number, saved);
+      const name = met.has(number) ? undefined : nameInside(route, number, mayBe);
       if (name !== undefined) return `"${name}" in a namespace that cannot be opened might be the device`;
     }
     return "";
@@ -146,9 +191,9 @@ function askByNumber({ namespace: { route }, met }: Viewpoint, saved: LinkSnapsh
   }
 }
 
-function nameInside(route: NetNs["route"], number: number, saved: LinkSnapshot): string | undefined {
+function nameInside(route: NetNs["route"], number: number, mayBe: (link: Link) => boolean): string | undefined {
   try {
-    return listLinksOf(route, number).find((each) => couldBe(each, saved))?.name;
+    return listLinksOf(route, number).find(mayBe)?.name;
   } catch (error) {
     // It is ending, and what is virtual in it too.
     if (error instanceof NetlinkError && error.code === "EINVAL") return undefined;
@@ -156,12 +201,17 @@ function nameInside(route: NetNs["route"], number: number, saved: LinkSnapshot):
   }
 }
 
-/** By what the pod cannot change. (Its index there, name and addresses say nothing.) */
-function couldBe(link: Link, saved: LinkSnapshot): boolean {
+/** The device below, or the other end, is on the host as it was: its index means what it meant. Both ends may be lent. */
+function isParentHome({ saved, home }: Sought): boolean {
+  return saved.parentOnHost === true && getLink(home.route, saved.parent) !== undefined;
+}
+
+/** By what the pod cannot change. (Its index there, name and addresses say nothing.) `isOnParent`: it is made on the same device. */
+function couldBe(link: Link, saved: LinkSnapshot, isOnParent: (link: Link) => boolean): boolean {
   if (link.kind !== saved.kind || link.parentDevice !== "") return false;
   if (saved.vlan !== undefined && (link.vlan?.id !== saved.vlan.id || link.vlan.protocol !== saved.vlan.protocol))
     return false;
-  return saved.parentOnHost !== true || link.parent === saved.parent;
+  return isOnParent(link);
 }
 
 function isSame(a: Pick<NetNs, "dev" | "ino">, b: Pick<NetNs, "dev" | "ino">): boolean {

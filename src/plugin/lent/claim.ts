@@ -18,7 +18,8 @@ export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecor
   const isAlive = recordedNamespace(record.data.netns, netnsPath, ownNamespace()) !== undefined;
   if (found === undefined || !isAlive || ageOf(record) !== "now") return found === undefined && isAlive;
   // A living pod that moved its device into another namespace still has it.
-  return fateOf(lender, record, netnsPath).place === "astray";
+  const fate = fateOf(lender, record, netnsPath);
+  return fate.place === "astray" || (fate.place === "back" && fate.at === "pod");
 }
 
 /**

@@ -2,6 +2,7 @@
 // same wherever an earlier call was interrupted.
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
+import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
 import { type DeviceLocation, isNamed, type Lent, locate, moveBack, recordedNamespace } from "../../link/return.ts";
@@ -170,10 +171,11 @@ function giveBackRecorded<D extends LoanData>(
   if (found?.place === "hidden" || found?.place === "lost") {
     const followed = follow(lender, record, netnsPath, found, patient);
     if (followed === "another's" || followed === "hidden") return followed;
-    found = followed;
+    found = followed === "back" ? whereIs(lender, record, netnsPath) : followed;
+    if (followed === "back" && (found === undefined || !("link" in found))) throw keepsMoving(loan.name);
   }
   if (found?.place === "hidden" && mayComeBack(record.data.netns, netnsPath)) return "hidden";
-  const returned = found === undefined || !("link" in found) ? undefined : fetchHome(lender, record, found, patient);
+  const returned = found === undefined || !("link" in found) ? undefined : fetchIfThere(lender, record, found, patient);
   if (returned === "busy") return "hidden";
   lender.restore(record.data, returned);
   return found === undefined || returned !== undefined ? "home" : "lost";
@@ -182,6 +184,24 @@ function giveBackRecorded<D extends LoanData>(
 function anothers(device: string, owner: string): "another's" {
   log("warning", "the device now belongs to another attachment; leaving it unchanged", { device, owner });
   return "another's";
+}
+
+/** The same as fetchHome; a pod can move a virtual device onwards at the last moment. */
+function fetchIfThere<D extends LoanData>(
+  lender: Lender<D>,
+  record: LoanRecord<D>,
+  found: DeviceLocation & { link: Link },
+  patient: boolean,
+): Returned | "busy" {
+  try {
+    return fetchHome(lender, record, found, patient);
+  } catch (error) {
+    const { name, saved } = lender.loanOf(record.data);
+    if (found.place !== "pod" || saved === undefined || isPhysical(saved)) throw error;
+    const view = viewOf(found.pod, ownNamespace());
+    if (findDevice(view, saved, record.key.ifName)?.link !== undefined) throw error;
+    throw keepsMoving(name);
+  }
 }
 
 /**
@@ -223,9 +243,10 @@ function follow<D extends LoanData>(
   netnsPath: string,
   missing: DeviceLocation,
   patient: boolean,
-): DeviceLocation | "another's" | "hidden" {
+): DeviceLocation | "another's" | "hidden" | "back" {
   const { name } = lender.loanOf(record.data);
   const fate = fateOf(lender, record, netnsPath);
+  if (fate.place === "back") return "back";
   if (fate.place === "nowhere") return missing;
   if (fate.place === "astray") {
     const owner = ownerIn(lender, record, fate.in);
@@ -299,6 +320,10 @@ function unseen(name: string, why: string): Failure {
     `cannot tell whether ${name} still exists: ${why}`,
     "Its record is kept (podnic devices shows it). DEL succeeds when the device is back on the host, or when that namespace is deleted.",
   );
+}
+
+function keepsMoving(name: string): Failure {
+  return unseen(name, "a process is moving it from one namespace to another");
 }
 
 /** On a node that is a container itself, the hardware of a namespace that has ended goes to the machine and not to us. */

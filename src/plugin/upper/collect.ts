@@ -2,19 +2,55 @@
 import { Cleanup } from "../../cleanup.ts";
 import { gcWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
+import { host } from "../../host/host.ts";
 import { deleteLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
+import { ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
 import { isCut, isNetworkInAlias } from "../hash.ts";
+import { keepsMoving } from "./moved.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
 
-/** Removes what attachments of this network have that are not valid any more. What cannot be removed keeps its lease. */
+/** Removes what attachments of this network have that are not valid any more. What cannot be removed, or goes on moving, keeps its lease. */
 export function gcUpper(kind: string, call: Call): void {
+  for (let round = 1; ; round++) {
+    const { cleanup, kept, moving, isBlind } = collect(kind, call);
+    if (moving.length > 0 && round < ROUNDS) {
+      host.sleep(round * ROUND_PAUSE);
+      continue;
+    }
+    for (const { ifName } of moving)
+      cleanup.attempt(() => {
+        throw keepsMoving(ifName);
+      });
+    // Which lease is to be kept cannot be told: all are.
+    const all = [...kept, ...moving];
+    if (!isBlind && !all.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, all));
+    cleanup.finish();
+    return;
+  }
+}
+
+type Kept = Pick<Attachment, "containerId" | "ifName">;
+
+interface Collected {
+  cleanup: Cleanup;
+  kept: Kept[];
+  /** They were seen on their way from one namespace to another. */
+  moving: Kept[];
+  isBlind: boolean;
+}
+
+function collect(kind: string, call: Call): Collected {
   const cleanup = new Cleanup();
-  const kept: Pick<Attachment, "containerId" | "ifName">[] = [];
+  const kept: Kept[] = [];
+  const moving: Kept[] = [];
+  const removed = new Set<number>();
   let isBlind = false;
+  const watch = new Watch();
   for (const { path } of seeNamespaces().namespaces) {
     const { doubt } = lookOrDoubt(path, (namespace) => {
+      watch.add(namespace);
       for (const link of listLinksOfKind(namespace.route, kind)) {
         const containerId = staleOwner(link, call);
         if (containerId === undefined) continue;
@@ -24,7 +60,8 @@ export function gcUpper(kind: string, call: Call): void {
         });
         kept.push({ containerId, ifName: link.name });
         cleanup.attempt(() => {
-          deleteLink(namespace.route, link.index);
+          if (deleteLink(namespace.route, link.index)) removed.add(link.index);
+          else moving.push({ containerId, ifName: link.name });
           kept.pop();
         });
       }
@@ -35,9 +72,13 @@ export function gcUpper(kind: string, call: Call): void {
       throw doubt;
     });
   }
-  // Which lease is to be kept cannot be told: all are.
-  if (!isBlind && !kept.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, kept));
-  cleanup.finish();
+  watch.saw((link) => {
+    const containerId = link.kind !== kind || removed.has(link.index) ? undefined : staleOwner(link, call);
+    if (containerId !== undefined) moving.push({ containerId, ifName: link.name });
+    return false;
+  });
+  watch.close();
+  return { cleanup, kept, moving, isBlind };
 }
 
 /**

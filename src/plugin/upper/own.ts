@@ -8,14 +8,16 @@ import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { ALIAS_MAX, getLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
+import { openLinkNews } from "../../link/watch.ts";
 import { log } from "../../log.ts";
 import { namespaceNumber } from "../../netlink/nsid.ts";
+import type { RouteSocket } from "../../netlink/socket.ts";
 import { wasAdded } from "../added.ts";
 import { hashWords, idInAlias, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import { hasLeasedAddress, otherAttachmentOf, otherLesseeOf } from "../owner.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
-import { deleteElsewhere } from "./moved.ts";
+import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
 
 type Upper = Pick<UpperKind<UpperConfig>, "kind" | "ownMac">;
 
@@ -46,7 +48,13 @@ export function ownIndex({ network, containerId, ifName }: Attachment): number {
 }
 
 /** What isElsewhere has seen, for the DEL that follows. */
-let seen: { pod: NetNs; link: Link } | undefined;
+let seen: (Marked & { pod: NetNs }) | undefined;
+
+interface Marked {
+  link: Link;
+  /** Since before it was seen. */
+  news: RouteSocket;
+}
 
 /** The link that ADD gave the attachment's index. */
 function markedLink({ kind }: Upper, { attachment }: Call, pod: NetNs): Link | undefined {
@@ -54,12 +62,22 @@ function markedLink({ kind }: Upper, { attachment }: Call, pod: NetNs): Link | u
   return marked?.kind === kind ? marked : undefined;
 }
 
+/** The same for who deletes it. */
+function lookForMarked(upper: Upper, call: Call, pod: NetNs): Marked | undefined {
+  const news = openLinkNews(pod);
+  const link = markedLink(upper, call, pod);
+  if (link !== undefined) return { link, news };
+  news.close();
+  return undefined;
+}
+
 /** DEL, before it is confined: the pod has no link with the mark. */
 export function isElsewhere(upper: Upper, call: Call<UpperConfig>): boolean {
   const pod = openNamespace(call.netns, "ok");
-  const link = pod && markedLink(upper, call, pod);
-  if (pod !== undefined && link !== undefined) seen = { pod, link };
-  return pod !== undefined && link === undefined;
+  if (pod === undefined) return false;
+  const marked = lookForMarked(upper, call, pod);
+  if (marked !== undefined) seen = { ...marked, pod };
+  return marked === undefined;
 }
 
 /**
@@ -140,22 +158,46 @@ function doubt({ name, alias }: Link, { path }: NetNs): Failure {
 /** The undo of an ADD. */
 export function deleteOwnLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): void {
   const link = markedLink(upper, call, pod) ?? unmarkedLink(upper, call, pod);
-  if (link !== undefined) deleteWithoutWaiting(pod, link.index);
+  if (link !== undefined) remove(call, pod, link);
+}
+
+/** `news`: what was heard since before the link was seen. Throws Failure when the pod has it no more, and nobody has deleted it. */
+function remove({ attachment }: Pick<Call, "attachment">, pod: NetNs, { index }: Link, news = openLinkNews(pod)): void {
+  if (!deleteWithoutWaiting(pod, index, news)) throw keepsMoving(attachment.ifName);
 }
 
 /** DEL needs nothing but the attachment. Throws when the link may still be there. */
 export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
   delWithIpam(call, () => {
     const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
-    const isIt = (link: Link, from: NetNs): boolean => isMoved(link, from, call, pod);
-    const marked = pod && (seen?.pod === pod ? seen.link : markedLink(upper, call, pod));
-    if (pod !== undefined && marked !== undefined) deleteWithoutWaiting(pod, marked.index);
-    // Before those without a mark: the pod may have made one in place of ours.
-    else if (!deleteElsewhere(upper.kind, pod, isIt, () => wasAdded(call)) && pod !== undefined) {
-      const link = unmarkedLink(upper, call, pod);
-      if (link !== undefined) deleteWithoutWaiting(pod, link.index);
+    const marked = pod && (seen?.pod === pod ? seen : lookForMarked(upper, call, pod));
+    if (pod !== undefined && marked !== undefined) {
+      remove(call, pod, marked.link, marked.news);
+      return;
     }
+    // Before those without a mark: the pod may have made one in place of ours.
+    const isInPod = (): boolean => pod !== undefined && markedLink(upper, call, pod) !== undefined;
+    const found = deleteElsewhere(soughtOf(upper, call, pod), isInPod);
+    if (found === true || pod === undefined) return;
+    const link = found === "back" ? markedLink(upper, call, pod) : unmarkedLink(upper, call, pod);
+    if (link !== undefined) remove(call, pod, link);
+    else if (found === "back") throw keepsMoving(call.attachment.ifName);
   });
+}
+
+function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefined): Sought {
+  const { attachment, config } = call;
+  return {
+    kind,
+    pod,
+    isIt: (link, from) => isMoved(link, from, call, pod),
+    isLike: ({ index, alias, linkNetnsid, ...link }, isHome) =>
+      link.kind === kind &&
+      (index === ownIndex(attachment) || alias === ownerAlias(call)) &&
+      (linkNetnsid !== undefined || isHome || config.linkInContainer === true),
+    mayBe: () => wasAdded(call),
+    name: attachment.ifName,
+  };
 }
 
 /**
