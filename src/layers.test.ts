@@ -141,7 +141,6 @@ const knowsLinkKinds = [
   "src/link/link.ts",
   "src/link/master.ts",
   "src/link/uplink.ts",
-  "src/link/uppers.ts",
   "src/netlink/bridge.ts",
   "src/netlink/link.ts",
   "src/nftables/attempt.ts",

@@ -12,7 +12,8 @@ const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:static"]
 const gateway = (address: string, gw: string, keys: Config = {}): Config =>
   conf({ isGateway: true, ipam: { type: "static", addresses: [{ address, gateway: gw }] }, ...keys });
 
-const allow = (t: Trial, bridges: Config): void => t.write("/etc/cni/podnic.json", JSON.stringify({ bridges }));
+const allow = (t: Trial, bridges: Config | undefined, devices?: Config): void =>
+  t.write("/etc/cni/podnic.json", JSON.stringify({ bridges, devices }));
 
 const held = (t: Trial, name: string): string[] =>
   (t.link(name, "")?.addresses ?? []).filter(({ scope }) => scope !== "link").map(({ cidr }) => cidr);
@@ -22,7 +23,10 @@ interface Situation {
   what: string;
   /** Shell. */
   setup?: string;
+  /** Of bridges. */
   policy?: Config;
+  /** Of devices. */
+  devices?: Config;
   config: Config;
   needs?: string[];
   /** Shell: what is done to ens5 before a pod gets it by host-device. */
@@ -30,7 +34,7 @@ interface Situation {
 }
 
 /** Refused with code 7, and links, addresses and state are as they were. */
-const refused = ({ id, what, setup = "true", policy, config, needs = [], lent }: Situation): Case =>
+const refused = ({ id, what, setup = "true", policy, devices, config, needs = [], lent }: Situation): Case =>
   one(
     id,
     "H",
@@ -38,7 +42,7 @@ const refused = ({ id, what, setup = "true", policy, config, needs = [], lent }:
     `${what}: E(7), nothing changed`,
     (t) => {
       t.sh(`${UPLINK}; ${setup}`);
-      if (policy !== undefined) allow(t, policy);
+      if (policy !== undefined || devices !== undefined) allow(t, policy, devices);
       if (lent !== undefined) {
         t.sh(`ip link add ens5 type veth peer name far5; ${lent}`);
         const { set } = pod(t, "c2");
@@ -50,7 +54,7 @@ const refused = ({ id, what, setup = "true", policy, config, needs = [], lent }:
   );
 
 /** What people have, or what the administrator allows: ADD, CHECK and DEL succeed. */
-const usual = ({ id, what, setup = "true", policy, config, needs = [] }: Situation): Case =>
+const usual = ({ id, what, setup = "true", policy, devices, config, needs = [] }: Situation): Case =>
   one(
     id,
     "G",
@@ -58,7 +62,7 @@ const usual = ({ id, what, setup = "true", policy, config, needs = [] }: Situati
     `${what}: OK`,
     (t) => {
       t.sh(`${UPLINK}; ${setup}`);
-      if (policy !== undefined) allow(t, policy);
+      if (policy !== undefined || devices !== undefined) allow(t, policy, devices);
       const before = ports(t, String(config.bridge)).length;
       const prevResult = t.add(config);
       t.silent("CHECK", { ...config, prevResult });
@@ -220,6 +224,59 @@ const takenNames: Situation[] = [
   },
   { id: "ATK-B7d", what: "a bridge with the name of kube-proxy's dummy", config: conf({ bridge: "kube-ipvs0" }) },
 ];
+
+/** The pod has macvlan shim0 on the node's device. */
+const podsMacvlan = (device: string): string =>
+  `ip link set ${device} up; ip link add shim0 link ${device} netns c1 type macvlan mode bridge; ip -n c1 link set shim0 up`;
+const inPod = (keys: Config = {}): Config => ({
+  ...{ cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "shim0", linkInContainer: true },
+  ...keys,
+});
+const SOURCE = { mode: "source", macaddr: ["02:00:00:00:00:01"] };
+
+/** The kernel makes these on the node's device. */
+const belowPods: Situation[] = [
+  {
+    id: "ATK-B8a",
+    what: "linkInContainer: macvlan on the pod's macvlan on a bridge that bridges.names does not list",
+    setup: `${BRIDGE}; ${podsMacvlan("br0")}`,
+    policy: { names: ["br-pods", "vm*"] },
+    config: inPod(),
+  },
+  {
+    id: "ATK-B8b",
+    what: "linkInContainer: macvlan on the pod's macvlan on a device that devices.deny lists",
+    setup: podsMacvlan("up0"),
+    devices: { deny: ["up0"] },
+    config: inPod(),
+  },
+  {
+    id: "ATK-B8c",
+    what: "linkInContainer: macvlan in source mode on the pod's macvlan on the uplink",
+    setup: podsMacvlan("up0"),
+    devices: { source: ["shim0"] },
+    config: inPod(SOURCE),
+  },
+].map((situation) => ({ ...situation, needs: ["plugin:macvlan"] }));
+
+/** What the pod has for itself, or what the node allows. */
+const inPods: Situation[] = [
+  {
+    id: "ATK-B8d",
+    what: "linkInContainer: macvlan in source mode on the pod's own veth, named as a device that devices.deny lists",
+    setup: "ip -n c1 link add shim0 up type veth peer name shim1; ip -n c1 link set shim1 up",
+    policy: { names: [] },
+    devices: { deny: ["shim0"] },
+    config: inPod(SOURCE),
+  },
+  {
+    id: "ATK-B8e",
+    what: "linkInContainer: macvlan in source mode on the pod's macvlan on a device that devices.source lists",
+    setup: podsMacvlan("up0"),
+    devices: { source: ["up0"] },
+    config: inPod(SOURCE),
+  },
+].map((situation) => ({ ...situation, needs: ["plugin:macvlan"] }));
 
 const againstPolicy: Situation[] = [
   {
@@ -396,8 +453,8 @@ const allowed: Situation[] = [
 export const attacksBridge: CaseTable = {
   perMain: [],
   fixed: [
-    ...[...takenAddresses, ...takenBridges, ...takenNames, ...againstPolicy].map(refused),
-    ...allowed.map(usual),
+    ...[...takenAddresses, ...takenBridges, ...takenNames, ...againstPolicy, ...belowPods].map(refused),
+    ...[...allowed, ...inPods].map(usual),
     one(
       "ATK-B5a",
       "H",

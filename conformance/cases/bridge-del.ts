@@ -74,6 +74,21 @@ export const bridgeDel: CaseTable = {
       },
     ),
     one(
+      "B-85j",
+      "H",
+      "DEL is about its own attachment",
+      "a Go plugin's port of another pod stays, although the pod has a veth with the indices of both its ends",
+      (t) => {
+        makeBridge(t);
+        t.sh(`ip netns add c2; ip netns add c3; ip link add vethgo master br0 type veth peer name eth0 netns c2
+          near=$(ip netns exec c2 cat /sys/class/net/eth0/ifindex)
+          ip -n c1 link add eth0 index $near type veth peer name far index $(cat /sys/class/net/vethgo/ifindex) netns c3
+          mkdir -p /var/lib/cni/results; echo {} > /var/lib/cni/results/net1-ctr-1-eth0`);
+        t.silent("DEL", conf({}));
+        t.present("vethgo", "");
+      },
+    ),
+    one(
       "B-85f",
       "H",
       "DEL is about its own attachment",

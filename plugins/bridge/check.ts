@@ -169,7 +169,8 @@ function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnI
   if (link === undefined)
     throw checkFailure(`container interface ${ifName} is gone`, "The interface was removed or renamed in the pod.");
   const far = link.index === port.parent && link.kind === "veth" ? link : getLink(pod.route, port.parent);
-  if (far?.kind !== "veth" || far.parent !== port.index)
+  const isPair = far?.kind === "veth" && far.parent === port.index && far.linkNetnsid !== undefined;
+  if (!isPair || port.linkNetnsid === undefined)
     throw checkFailure(`the other end of port ${port.name} is no longer in the pod`);
   checkMac(link, own);
   if (far.index !== link.index) {

@@ -184,6 +184,8 @@ function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefine
   for (const name of [ifName, kubevirtName(ifName)]) {
     const near = getLink(pod.route, name);
     if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, name)) continue;
+    // Its other end is on the host: a pod can have one elsewhere, with the index of another pod's port.
+    if (near.linkNetnsid === undefined || near.linkNetnsid !== namespaceNumber(pod.route, ownNamespace().fd)) continue;
     const link = getLink(route, near.parent);
     // One that is on no bridge may be another plugin's (ptp, Calico): the pod's own eth0.
     const isOnBridge = bridge !== undefined && link?.master === bridge.index;

@@ -3,10 +3,14 @@
 // second name would be visible.
 import { Failure, shellWord } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
+import { namespaceNumber } from "../netlink/nsid.ts";
 import { addLink, getLink, IFF_LOOPBACK, IFF_UP, type Link, type NewLink } from "./link.ts";
-import { type NetNs, sameNamespace } from "./namespace.ts";
+import { type NetNs, ownNamespace, sameNamespace } from "./namespace.ts";
 import { defaultRouteDevice } from "./route.ts";
 import { nameTaken } from "./taken.ts";
+
+/** Kinds that are made on a device and may be moved away from it. */
+export const UPPERS = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
 
 export type UpperLink = NewLink["kind"];
 
@@ -125,13 +129,45 @@ function refusal(error: NetlinkError, master: Link, kind: UpperLink): Failure {
 }
 
 /**
- * True when `link`, seen in the namespace `pod`, is made on `master`. A link made on a macvlan is by the kernel's will one on
- * that macvlan's own master.
+ * True when `link`, seen in the namespace `pod`, is made on `master`. A link made on a macvlan is by the kernel's will one on that macvlan's own
+ * master. An index means something in its namespace alone: a pod has devices with the indices of the host's.
  */
 export function isMadeOn(link: Link, master: Master, pod: NetNs): boolean {
-  const stacked = master.link.kind === link.kind && master.link.parent !== 0;
-  if (link.parent !== (stacked ? master.link.parent : master.link.index)) return false;
-  if (stacked) return true;
-  // The kernel names the other namespace only when it is another one.
-  return sameNamespace(master.namespace, pod) === (link.linkNetnsid === undefined);
+  const isStacked = withoutTap(master.link.kind) === withoutTap(link.kind) && master.link.parent !== 0;
+  if (link.parent !== (isStacked ? master.link.parent : master.link.index)) return false;
+  const { namespace } = master;
+  const number = link.linkNetnsid;
+  const isHere = sameNamespace(namespace, pod);
+  const lower = isStacked ? master.link.linkNetnsid : undefined;
+  if (lower === undefined) return isHere ? number === undefined : isNumberOf(pod, number, namespace);
+  // The device is in a third namespace, which has other numbers elsewhere, or in the pod.
+  if (isHere) return number === lower;
+  return number === undefined ? isNumberOf(namespace, lower, pod) : !isNumberOf(pod, number, namespace);
+}
+
+/** The kernel names the other namespace only when it is another one. */
+function isNumberOf({ route }: NetNs, number: number | undefined, other: NetNs): boolean {
+  return number !== undefined && namespaceNumber(route, other.fd) === number;
+}
+
+/** A macvtap is a macvlan, whose frames go to a file. */
+function withoutTap(kind: string): string {
+  return kind.replace("vtap", "vlan");
+}
+
+/**
+ * The device of the host that the kernel makes an interface on when it is told to make it on `link`, which is in a pod: below a macvlan or ipvlan
+ * of the host's device. undefined: it stays with the pod.
+ */
+export function hostDeviceBelow(pod: NetNs, link: Link): Link | undefined {
+  const host = ownNamespace();
+  let lower = link;
+  while (UPPERS.includes(lower.kind) && lower.parent !== 0) {
+    const { linkNetnsid: number, parent } = lower;
+    if (number !== undefined) return isNumberOf(pod, number, host) ? getLink(host.route, parent) : undefined;
+    const next = getLink(pod.route, parent);
+    if (next === undefined) return undefined;
+    lower = next;
+  }
+  return undefined;
 }

@@ -7,13 +7,11 @@ import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import { findBeside } from "./beside.ts";
 import { IFF_UP, type Link, listLinks } from "./link.ts";
-import { isMadeOn } from "./master.ts";
+import { isMadeOn, UPPERS } from "./master.ts";
 import type { NetNs } from "./namespace.ts";
 
 /** 224.0.0.1 on Ethernet: every interface with IPv4 joins it while it is up. */
 const ALL_HOSTS = "01005e000001";
-/** Kinds that are made on a device and may be moved away from it. */
-export const UPPERS = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
 const CHUNK = 16 * 1024;
 /** Of a node with some ten thousand interfaces. */
 const LIMIT = 4 * 1024 * 1024;

@@ -41,7 +41,9 @@ export function findPorts(containers: Containers, insides: Pick<Inside, "namespa
   return links.flatMap((link): HeldPort[] => {
     const owner = link.kind === "veth" ? ownerOf(link.alias) : undefined;
     if (owner === undefined || !isPortOf(link, owner)) return [];
-    const isOther = (end: Link) => end.kind === "veth" && end.index === link.parent && end.parent === link.index;
+    // Neither has the other in its own namespace.
+    const isFar = (end: Link) => end.kind === "veth" && end.linkNetnsid !== undefined;
+    const isOther = (end: Link) => isFar(link) && isFar(end) && end.index === link.parent && end.parent === link.index;
     const inside = insides.find((one) => one.links.some(isOther))?.namespace.path ?? "";
     const seen: Evidence =
       inside === "" ? containers.holderOf(owner.containerId, "", never) : { life: "alive", why: `in ${inside}` };

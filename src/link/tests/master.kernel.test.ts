@@ -4,7 +4,8 @@ import { Failure } from "../../errors.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { deleteWithoutWaiting } from "../delete.ts";
 import { getLink } from "../link.ts";
-import { checkMaster, createUpper, findMaster, isMadeOn } from "../master.ts";
+import { checkMaster, createUpper, findMaster, hostDeviceBelow, isMadeOn } from "../master.ts";
+import { openNamespace } from "../namespace.ts";
 
 const { own, pod } = enterSandbox();
 
@@ -103,6 +104,54 @@ describe("isMadeOn", () => {
     const link = createUpper(findMaster(own, "mv0"), pod, { kind: "macvlan", name: "net1", mode: 4 }, () => undefined);
     expect(isMadeOn(link, findMaster(own, "mv0"), pod)).toBe(true);
     expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(true);
+  });
+});
+
+describe("isMadeOn compares a device together with its namespace", () => {
+  /** Of `pod`, on a device of its own that has the index of up0. */
+  function decoy() {
+    const { index } = getLink(own.route, "up0")!;
+    sh(`ip -n pod link del low 2>/dev/null || true; ip -n pod link add low index ${index} type veth peer name low2
+      ip -n pod link add net1 link low type macvlan mode bridge`);
+    return getLink(pod.route, "net1")!;
+  }
+
+  it.each(["up0", "mv0"])("%s of the host", (name) => {
+    sh("ip link add mv0 link up0 type macvlan mode bridge");
+    const link = decoy();
+    expect(isMadeOn(link, findMaster(own, name), pod)).toBe(false);
+    expect(isMadeOn(link, findMaster(pod, "low"), pod)).toBe(true);
+  });
+
+  it("a macvlan of the pod, whose own master is the host's", () => {
+    sh("ip link add mv1 link up0 netns pod type macvlan mode bridge");
+    const link = decoy();
+    expect(isMadeOn(link, findMaster(pod, "mv1"), pod)).toBe(false);
+    sh("ip -n pod link del net1; ip -n pod link add net1 link mv1 type macvlan mode bridge");
+    expect(isMadeOn(getLink(pod.route, "net1")!, findMaster(pod, "mv1"), pod)).toBe(true);
+    sh("ip -n pod link del mv1");
+  });
+
+  it("one that another pod's link is made on", () => {
+    const { index } = getLink(own.route, "up0")!;
+    sh(`ip netns add third; ip -n third link add low index ${index} type veth peer name low2
+      ip -n third link add net1 link low netns pod type macvlan mode bridge`);
+    const link = getLink(pod.route, "net1")!;
+    expect(link.linkNetnsid).toBeDefined();
+    expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(false);
+    const there = openNamespace("/run/netns/third")!;
+    expect(isMadeOn(link, findMaster(there, "low"), pod)).toBe(true);
+    sh("ip netns del third");
+  });
+});
+
+describe("hostDeviceBelow", () => {
+  it("is what the pod's macvlans are made on, and none for what the pod has for itself", () => {
+    sh(`ip link add mv1 link up0 netns pod type macvlan mode bridge; ip -n pod link add link mv1 name mv2 type macvlan mode bridge
+      ip -n pod link add own0 type veth peer name own1; ip -n pod link add mv3 link own0 type macvlan mode bridge`);
+    const below = (name: string) => hostDeviceBelow(pod, getLink(pod.route, name)!)?.name;
+    expect(["mv1", "mv2", "mv3", "own0"].map(below)).toEqual(["up0", "up0", undefined, undefined]);
+    sh("for name in mv2 mv1 own0; do ip -n pod link del $name; done");
   });
 });
 

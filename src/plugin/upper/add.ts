@@ -6,7 +6,7 @@ import { emptyResult, type Interface, type Result } from "../../cni/result.ts";
 import { Failure } from "../../errors.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
 import { deleteLink, type Link, type NewLink, setLink } from "../../link/link.ts";
-import { checkMaster, createUpper, findMaster, type Master } from "../../link/master.ts";
+import { checkMaster, createUpper, findMaster, hostDeviceBelow, type Master } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
 import { requireFreeName } from "../../link/taken.ts";
 import { resultWith } from "../interface.ts";
@@ -18,6 +18,7 @@ export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call
   const pod = openNamespace(call.netns)!;
   const master = masterOf(plugin, call, pod);
   if (!config.linkInContainer) plugin.refuse(call, master);
+  else refuseBelow(plugin, call, master);
   checkMaster(master, plugin.kind, config.mtu ?? 0);
   const link = createIn(plugin, call, master, pod);
 
@@ -38,6 +39,12 @@ export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call
   // Addresses handed on by the plugin before us are now those of our interface, and its interface is our master: the reference
   // answers with our interface alone, and a DEL without "master" relies on it.
   return resultWith({ ...call, prevResult: undefined }, own, chained);
+}
+
+/** What is made on a macvlan of the pod joins the network of the host's device below it, as what is made on that device itself. */
+function refuseBelow<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, { link, namespace }: Master): void {
+  const lower = hostDeviceBelow(namespace, link);
+  if (lower !== undefined) plugin.refuse(call, { link: lower, namespace: ownNamespace() });
 }
 
 function masterOf<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, pod: NetNs): Master {
