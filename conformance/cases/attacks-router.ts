@@ -37,6 +37,17 @@ const unheard = ({ id, what, setup = "true", config, before, needs = [] }: Situa
     needs,
   );
 
+/** The node's router, on uplink; uplink2 is a cable to nobody. */
+function makeRouter(t: Trial): void {
+  t.sh("ip netns add router; ip link add uplink up type veth peer name lan netns router; ip -n router link set lan up");
+  t.sh("ip -n router address add fe80::1/64 dev lan nodad; ip link add uplink2 up type veth peer name far2");
+}
+
+/** Default routes of the node by what it has heard. */
+function advertised(t: Trial): number {
+  return t.routes("").filter(({ dst, dev }) => dst === "::/0" && dev === "uplink").length;
+}
+
 export const attacksRouter: CaseTable = {
   perMain: [],
   fixed: [
@@ -73,11 +84,8 @@ export const attacksRouter: CaseTable = {
       "isGateway with IPv6 on a node with an advertised default route",
       "the node keeps the route, and hears its router",
       (t) => {
-        t.sh(
-          "ip netns add router; ip link add uplink up type veth peer name lan netns router; ip -n router link set lan up",
-        );
-        t.sh("ip -n router address add fe80::1/64 dev lan nodad");
-        const learnt = () => t.routes("").filter(({ dst, dev }) => dst === "::/0" && dev === "uplink").length;
+        makeRouter(t);
+        const learnt = () => advertised(t);
         advertise(t, "router", "lan");
         t.equal(learnt(), 1, "default routes before ADD");
         t.add(conf({ isGateway: true, ...hostLocal("fd00:61::/64") }));
@@ -85,6 +93,26 @@ export const attacksRouter: CaseTable = {
         t.sh("ip -6 route flush proto ra");
         advertise(t, "router", "lan");
         t.equal(learnt(), 1, "default routes when the router advertises again");
+      },
+    ),
+    one(
+      "ATK-RA3b",
+      "H",
+      "isGateway with IPv6 on a node whose router is silent at the moment",
+      "the node hears its router later; interfaces that take no advertisements, and a pod's veth, take none",
+      (t) => {
+        makeRouter(t);
+        t.sh("for name in quiet forwards; do ip link add $name type veth peer name $name-far; done");
+        t.sh("ip link add lxc9 up type veth peer name x netns c1; ip route add 10.62.0.7/32 dev lxc9");
+        t.sh("sysctl -qw net.ipv6.conf.quiet.accept_ra=0 net.ipv6.conf.forwards.forwarding=1");
+        t.equal(advertised(t), 0, "default routes before ADD");
+        t.add(conf({ isGateway: true, ...hostLocal("fd00:61::/64") }));
+        const modes = ["uplink", "uplink2", "quiet", "forwards", "lxc9"].map((name) =>
+          t.sh(`cat /proc/sys/net/ipv6/conf/${name}/accept_ra`).trim(),
+        );
+        t.equal(modes, ["2", "2", "0", "1", "1"], "accept_ra");
+        advertise(t, "router", "lan");
+        t.equal(advertised(t), 1, "default routes when the router advertises");
       },
     ),
     one("ATK-RA2a", "G", "a bridge that others made", "its accept_ra stays as it was", (t) => {
