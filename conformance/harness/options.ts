@@ -1,6 +1,5 @@
 // Options of the test programs: a mistyped one must not become a run of nothing that reads as passed, nor be found out after the run.
-import { accessSync, constants, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { Command, type CommanderError, InvalidArgumentError } from "commander";
 
 /** What a test program exits with. */
@@ -39,11 +38,12 @@ export function countOption(least = 0): (text: string) => number {
   };
 }
 
-/** A file that is written at the end of the run, when it would be too late to hear that it cannot be. */
+/** A file that is written at the end of the run, when it would be too late to hear that it cannot be. What is there stays until then. */
 export function fileOption(text: string): string {
   try {
-    if (statSync(text, { throwIfNoEntry: false })?.isDirectory()) throw new Error("it is a directory");
-    accessSync(dirname(resolve(text)), constants.W_OK);
+    const isNew = statSync(text, { throwIfNoEntry: false }) === undefined;
+    closeSync(openSync(text, "a"));
+    if (isNew) rmSync(text);
   } catch (error) {
     throw new InvalidArgumentError(`It cannot be written: ${(error as Error).message}`);
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Call, call, hostLocal, macvlan, wide } from "./calls.ts";
-import { untrue } from "./judge.ts";
-import type { Outcome } from "./world.ts";
+import { hopeless, untrue } from "./judge.ts";
+import { type Outcome, wholeResult } from "./world.ts";
 
 const lease = (ip: string, container: string) =>
   `file /var/lib/cni/networks/net1/${ip} ${JSON.stringify(`${container}\r\neth0`)}`;
@@ -18,7 +18,7 @@ const judged = (actors: readonly Call[], said: string[], left: string[], serial:
 
 describe("beside a call that was killed", () => {
   const two = [call("ADD", hostLocal(), 1), call("ADD", hostLocal(), 2)];
-  const ok = "ok 198.51.100.11/24";
+  const ok = "ok 198.51.100.11/24 | {}";
 
   test("an address that ADD printed has a lease of its container", () => {
     expect(judged(two, ["killed", ok], [lease("198.51.100.11", "ctr-2")])).toEqual([]);
@@ -41,4 +41,32 @@ describe("beside a call that was killed", () => {
     const actors = [call("ADD", hostLocal(), 1), call("DEL", hostLocal(), 1)];
     expect(judged(actors, ["ok 198.51.100.10/24", "killed"], [])).toEqual([]);
   });
+});
+
+test("a call that fails in each order is wrong, one that fails when another was faster is not", () => {
+  const two = [call("ADD", hostLocal(), 1), call("ADD", hostLocal(), 2)];
+  const no = "error 7: no";
+  expect(hopeless(two, [outcome(["ok", no], []), outcome([no, "ok"], [])])).toEqual([]);
+  expect(hopeless(two, [outcome(["ok", no], []), outcome(["ok", no], [])])).toEqual([
+    "actor 1 fails in each order: error 7: no",
+  ]);
+});
+
+test("results are compared whole, but for the order of members and for what is drawn by lot", () => {
+  const result = {
+    ips: [{ gateway: "192.0.2.1", address: "192.0.2.2/24" }],
+    interfaces: [{ name: "eth0", mac: "ae:00:00:00:00:01" }],
+  };
+  const other = {
+    interfaces: [{ mac: "ae:00:00:00:00:02", name: "eth0" }],
+    ips: [{ address: "192.0.2.2/24", gateway: "192.0.2.1" }],
+  };
+  expect(wholeResult(other)).toBe(wholeResult(result));
+  for (const wrong of [
+    { ...result, dns: {} },
+    { ...result, ips: [{ address: "192.0.2.2/24" }] },
+  ])
+    expect(wholeResult(wrong)).not.toBe(wholeResult(result));
+  const mac = (text: string) => wholeResult({ mac: text });
+  expect(mac("02:00:00:00:00:07")).not.toBe(mac("02:00:00:00:00:08"));
 });

@@ -1,6 +1,6 @@
 // What holds also when a call was killed, and there is no serial order to compare with.
 import type { Call, Operation, Pair } from "./calls.ts";
-import type { Outcome } from "./world.ts";
+import { type Outcome, RESULT } from "./world.ts";
 
 /** Successes that are not true, and failures of calls that succeed in each serial order. */
 export function untrue({ actors }: Pick<Pair, "actors">, outcome: Outcome, serial: readonly Outcome[]): string[] {
@@ -12,9 +12,17 @@ export function untrue({ actors }: Pick<Pair, "actors">, outcome: Outcome, seria
       return always ? [`actor ${n} says: ${said}`] : [];
     }
     if (!("config" in actor) || actor.command !== "ADD" || isMeantByAnother(actors, n)) return [];
-    return missing(actor, said.split(" ").slice(1), outcome.left).map(
+    return missing(actor, said.split(RESULT)[0]!.split(" ").slice(1), outcome.left).map(
       (line) => `actor ${n} says ${said}, without ${line}`,
     );
+  });
+}
+
+/** Calls that fail in each order: other schedules would only be compared with that. Alone with what was there before, each call can succeed. */
+export function hopeless(actors: readonly (Call | Operation)[], serial: readonly Outcome[]): string[] {
+  return actors.flatMap((_, n) => {
+    const said = serial.map((one) => one.said[n]!);
+    return said.some((one) => one.startsWith("ok")) ? [] : [`actor ${n} fails in each order: ${said[0]}`];
   });
 }
 

@@ -1,16 +1,16 @@
 // Two calls at once, in every order that matters: see README.md and --help.
 import { spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Random } from "../../src/testing/random.ts";
 import { hasCard } from "../harness/card.ts";
 import { NotRunnable } from "../harness/case.ts";
 import { countOption, Exit, fileOption, numberOption, testProgram } from "../harness/options.ts";
 import type { Pair } from "./calls.ts";
-import { untrue } from "./judge.ts";
+import { hopeless, untrue } from "./judge.ts";
 import { pairs, seeded } from "./pairs.ts";
 import { compileTools } from "./picture.ts";
-import { chosenOf, killsPeer, refuse } from "./refusals.ts";
+import { chosenOf, isProgram, killsPeer, peersOf, refuse } from "./refusals.ts";
 import {
   drawn,
   drawnOf,
@@ -106,8 +106,9 @@ const tools = compileTools();
 const faults = spawnSync(join(tools, "step"), ["-L"], { encoding: "utf8" }).stdout.trim().split("\n");
 let chosen: Pair[] = [];
 try {
+  const given = (name: string): boolean => program.getOptionValueSource(name) === "cli";
   chosen = chosenOf(pairs, options);
-  refuse(options, chosen, faults);
+  refuse(options, chosen, faults, given);
 } catch (error) {
   complain((error as Error).message);
 }
@@ -164,6 +165,7 @@ async function inSerial(pair: Pair, world: World): Promise<{ serial: Outcome[]; 
       serial.push(outcome);
       found = [
         ...untouched(pair, outcome).map((line) => `nobody cleans up: ${line}`),
+        ...untrue(pair, outcome, []),
         ...(await world.clear()).map((line) => `one after the other: ${line}`),
       ];
     } catch (error) {
@@ -172,7 +174,8 @@ async function inSerial(pair: Pair, world: World): Promise<{ serial: Outcome[]; 
     // What comes after it would be wrong for its sake.
     if (found.length > 0) return { serial, wrong: [{ schedule: order, found }] };
   }
-  return { serial, wrong: [] };
+  const found = hopeless(pair.actors, serial);
+  return { serial, wrong: found.length === 0 ? [] : [{ schedule: serialOrders(pair.actors.length)[0]!, found }] };
 }
 
 async function runSchedules(pair: Pair, began: number, serial: Outcome[], first: World): Promise<Report> {
@@ -308,26 +311,28 @@ function tellShort(schedule: string, turns: string): void {
 
 /** What this machine lacks for the pair. */
 function missing(pair: Pair): string | undefined {
-  const peer = pair.installs || pair.actors.some((actor) => "config" in actor && actor.peer);
-  if (peer && !existsSync(resolve(options.peer))) return `no ${options.peer}`;
+  const lacks = peersOf(pair, options.peer).find((path) => !isProgram(path));
+  if (lacks !== undefined) return `no ${lacks}`;
   if (pair.card && !hasCard()) return "no card to lend outside conformance/vm";
   if (pair.needs === undefined) return undefined;
   const made = spawnSync("unshare", ["-n", "sh", "-ec", pair.needs], { stdio: "ignore" }).status === 0;
   return made ? undefined : "this kernel does not have what it needs; conformance/vm does";
 }
 
-/** @return whether each fault was found */
-async function findSeeded(): Promise<boolean> {
-  let all = true;
+/** Whether each fault was found. */
+async function findSeeded(): Promise<number> {
+  let exit: number = Exit.passed;
   options.stop = true;
   for (const { fault, pair: name } of seeded) {
     options.fault = fault;
     const { run, possible, wrong, serial } = await runPair(pairs.find((pair) => pair.name === name)!);
     const where = serial ? "NOT FOUND: wrong already without it" : `found at ${wrong[0]?.schedule}`;
-    console.log(`${fault}: ${name}: ${wrong.length === 0 ? "NOT FOUND" : where}, ${run} schedules of ${possible}`);
-    all &&= wrong.length > 0 && !serial;
+    const none = run === 0 ? "no schedule was run" : "NOT FOUND";
+    console.log(`${fault}: ${name}: ${wrong.length === 0 ? none : where}, ${run} schedules of ${possible}`);
+    if (run === 0 && exit === Exit.passed) exit = Exit.untested;
+    else if (wrong.length === 0 || serial) exit = Exit.wrong;
   }
-  return all;
+  return exit;
 }
 
 /** What its line says besides its counts; nothing has been shown then. */
@@ -340,7 +345,7 @@ function unshown({ run, wrong, spoiled, notRun }: Report): string | undefined {
 }
 
 async function main(): Promise<number> {
-  if (options.seeded) return (await findSeeded()) ? Exit.passed : Exit.wrong;
+  if (options.seeded) return findSeeded();
   const reports: Report[] = [];
   for (const pair of chosen) {
     const lacking = missing(pair);

@@ -1,26 +1,31 @@
 // picture: the interfaces, routes, rules and nftables tables of this network namespace and of those in /run/netns, and the sysctls of this one,
 // for a fraction of what one `ip` for each of them costs. Lines with tabs:
-// "link", namespace ("host" for this one), name, MTU, "up" or "down", MAC address, alias, addresses but link-local ones, what any interface
-// has besides, and all other attributes of it, by their numbers in linux/if_link.h;
-// "route", "rule", "table": namespace, what it is; "sysctl": name, value.
+// "link", namespace ("host" for this one), name, MTU, "up" or "down", MAC address, alias, addresses but the kernel's own link-local ones, what
+// any interface has besides, and all other attributes of it, by their numbers in linux/if_link.h;
+// "route", "rule", "table", "neighbour", "nexthop", "xtables": namespace, what it is; "sysctl": name, value.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fib_rules.h>
+#include <linux/neighbour.h>
+#include <linux/netfilter_arp/arp_tables.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MOST_LINKS = 256 };
+enum { MOST_LINKS = 2048 };
 struct link {
   int index, up, master;
   unsigned mtu;
@@ -162,28 +167,148 @@ static void onTable(struct nlmsghdr *message) {
     if (at->rta_type == NFTA_TABLE_NAME) printf("table\t%s\tfamily %d %s\n", where, about->nfgen_family, (char *)RTA_DATA(at));
 }
 
+static struct link *linkOf(int index) {
+  for (int i = 0; i < count; i++)
+    if (links[i].index == index) return &links[i];
+  return NULL;
+}
+
+/** fe80:: with the interface's MAC address in it, or what the kernel says that it made itself (since 5.18): it comes when the kernel has time. */
+static int isKernels(const struct link *link, const unsigned char *address, int protocol) {
+  static const unsigned char prefix[8] = {0xfe, 0x80};
+  if (memcmp(address, prefix, sizeof prefix) != 0) return 0;
+  unsigned mac[6], taken = sscanf(link->mac, "%x:%x:%x:%x:%x:%x", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]);
+  const unsigned char *id = address + 8;
+  int isMacs = taken == 6 && id[0] == (mac[0] ^ 2) && id[1] == mac[1] && id[2] == mac[2] && id[3] == 0xff && id[4] == 0xfe && id[5] == mac[3] && id[6] == mac[4] && id[7] == mac[5];
+  return isMacs || protocol == 3; // IFAPROT_KERNEL_LL
+}
+
 static void onAddress(struct nlmsghdr *message) {
   struct ifaddrmsg *about = NLMSG_DATA(message);
-  if (about->ifa_scope == RT_SCOPE_LINK) return;
-  const void *address = NULL;
-  int rest = IFA_PAYLOAD(message);
-  for (struct rtattr *at = IFA_RTA(about); RTA_OK(at, rest); at = RTA_NEXT(at, rest))
-    if (at->rta_type == IFA_LOCAL || (at->rta_type == IFA_ADDRESS && address == NULL)) address = RTA_DATA(at);
-  char written[INET6_ADDRSTRLEN];
-  if (address == NULL || inet_ntop(about->ifa_family, address, written, sizeof written) == NULL) return;
-  for (int i = 0; i < count; i++) {
-    size_t used = strlen(links[i].addresses);
-    if (links[i].index == (int)about->ifa_index)
-      snprintf(links[i].addresses + used, sizeof links[i].addresses - used, "%s%s/%d", used ? " " : "", written, about->ifa_prefixlen);
+  const void *address = NULL, *peer = NULL;
+  const char *label = NULL;
+  char written[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN] = "", broadcast[INET6_ADDRSTRLEN] = "";
+  int rest = IFA_PAYLOAD(message), protocol = 0;
+  for (struct rtattr *at = IFA_RTA(about); RTA_OK(at, rest); at = RTA_NEXT(at, rest)) {
+    if (at->rta_type == IFA_LOCAL) address = RTA_DATA(at);
+    if (at->rta_type == IFA_ADDRESS) peer = RTA_DATA(at);
+    if (at->rta_type == IFA_LABEL) label = RTA_DATA(at);
+    if (at->rta_type == IFA_BROADCAST) inet_ntop(about->ifa_family, RTA_DATA(at), broadcast, sizeof broadcast);
+    if (at->rta_type == 11) protocol = *(unsigned char *)RTA_DATA(at); // IFA_PROTO
+  }
+  struct link *link = linkOf(about->ifa_index);
+  if (address == NULL) address = peer;
+  if (link == NULL || address == NULL || inet_ntop(about->ifa_family, address, written, sizeof written) == NULL) return;
+  if (about->ifa_family == AF_INET6 && about->ifa_scope == RT_SCOPE_LINK && isKernels(link, address, protocol)) return;
+  size_t used = strlen(link->addresses);
+  snprintf(link->addresses + used, sizeof link->addresses - used, "%s%s/%d", used ? " " : "", written, about->ifa_prefixlen);
+  if (peer != NULL) inet_ntop(about->ifa_family, peer, other, sizeof other);
+  used = strlen(link->facts);
+  snprintf(link->facts + used, sizeof link->facts - used, "\taddress %s/%d peer %s scope %d broadcast %s label %s", written, about->ifa_prefixlen, other, about->ifa_scope, broadcast, label == NULL ? "" : label);
+}
+
+/** Those that somebody has added: the kernel's own have no handle, and say in IFLA_QDISC what they are. */
+static void onQdisc(struct nlmsghdr *message) {
+  struct tcmsg *about = NLMSG_DATA(message);
+  struct link *link = linkOf(about->tcm_ifindex);
+  if (link == NULL || about->tcm_handle == 0) return;
+  size_t used = strlen(link->facts);
+  snprintf(link->facts + used, sizeof link->facts - used, "\tqdisc parent %x", about->tcm_parent);
+  int rest = message->nlmsg_len - NLMSG_LENGTH(sizeof *about);
+  for (struct rtattr *at = (void *)((char *)about + NLMSG_ALIGN(sizeof *about)); RTA_OK(at, rest); at = RTA_NEXT(at, rest)) {
+    if (at->rta_type != TCA_KIND && at->rta_type != TCA_OPTIONS) continue;
+    used = strlen(link->facts);
+    if (at->rta_type == TCA_KIND) snprintf(link->facts + used, sizeof link->facts - used, " %s", (char *)RTA_DATA(at));
+    else hex(link->facts, sizeof link->facts, RTA_DATA(at), RTA_PAYLOAD(at));
   }
 }
 
-static void dump(int fd, int type, int family, void (*each)(struct nlmsghdr *)) {
+/** Those that somebody has added: the others come and go with what is sent. */
+static void onNeighbour(struct nlmsghdr *message) {
+  struct ndmsg *about = NLMSG_DATA(message);
+  if (!(about->ndm_state & NUD_PERMANENT) && !(about->ndm_flags & NTF_PROXY)) return;
+  char written[INET6_ADDRSTRLEN] = "", mac[64] = "";
+  int rest = message->nlmsg_len - NLMSG_LENGTH(sizeof *about);
+  for (struct rtattr *at = (void *)((char *)about + NLMSG_ALIGN(sizeof *about)); RTA_OK(at, rest); at = RTA_NEXT(at, rest)) {
+    if (at->rta_type == NDA_DST) inet_ntop(about->ndm_family, RTA_DATA(at), written, sizeof written);
+    if (at->rta_type == NDA_LLADDR) hex(mac, sizeof mac, RTA_DATA(at), RTA_PAYLOAD(at));
+  }
+  printf("neighbour\t%s\t%s dev %s mac %s state %x flags %x\n", where, written, nameOf(about->ndm_ifindex), mac, about->ndm_state, about->ndm_flags);
+}
+
+static void onNexthop(struct nlmsghdr *message) {
+  struct nhmsg *about = NLMSG_DATA(message);
+  char line[2048] = "";
+  int rest = message->nlmsg_len - NLMSG_LENGTH(sizeof *about);
+  for (struct rtattr *at = (void *)((char *)about + NLMSG_ALIGN(sizeof *about)); RTA_OK(at, rest); at = RTA_NEXT(at, rest)) {
+    size_t used = strlen(line);
+    if (at->rta_type == NHA_OIF) snprintf(line + used, sizeof line - used, " dev %s", nameOf(*(int *)RTA_DATA(at)));
+    else {
+      snprintf(line + used, sizeof line - used, " %d=", at->rta_type);
+      hex(line, sizeof line, RTA_DATA(at), RTA_PAYLOAD(at));
+    }
+  }
+  printf("nexthop\t%s\tfamily %d proto %d flags %x%s\n", where, about->nh_family, about->nh_protocol, about->nh_flags, line);
+}
+
+/** Tables of iptables-legacy, which nftables does not show: how many rules, and a sum over them without their counters. */
+struct xtables {
+  const char *names;
+  int family, level, info, entries;
+  size_t hooks, target, next, counters;
+};
+static const struct xtables xtables[] = {
+  {"/proc/self/net/ip_tables_names", AF_INET, IPPROTO_IP, IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES, NF_INET_NUMHOOKS, offsetof(struct ipt_entry, target_offset), offsetof(struct ipt_entry, next_offset), offsetof(struct ipt_entry, counters)},
+  {"/proc/self/net/ip6_tables_names", AF_INET6, IPPROTO_IPV6, IP6T_SO_GET_INFO, IP6T_SO_GET_ENTRIES, NF_INET_NUMHOOKS, offsetof(struct ip6t_entry, target_offset), offsetof(struct ip6t_entry, next_offset), offsetof(struct ip6t_entry, counters)},
+  {"/proc/self/net/arp_tables_names", AF_INET, IPPROTO_IP, ARPT_SO_GET_INFO, ARPT_SO_GET_ENTRIES, NF_ARP_NUMHOOKS, offsetof(struct arpt_entry, target_offset), offsetof(struct arpt_entry, next_offset), offsetof(struct arpt_entry, counters)},
+};
+
+static void showTable(const struct xtables *of, const char *name) {
+  // As struct ipt_getinfo is, and struct ipt_get_entries.
+  unsigned info[8 + 1 + 2 * NF_INET_NUMHOOKS + 2] = {0};
+  socklen_t length = sizeof(unsigned) * (8 + 1 + 2 * of->hooks + 2);
+  int fd = socket(of->family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+  if (fd < 0) die("raw socket");
+  strncpy((char *)info, name, 31);
+  if (getsockopt(fd, of->level, of->info, info, &length) < 0) die("table of iptables");
+  unsigned many = info[8 + 1 + 2 * of->hooks], size = info[8 + 1 + 2 * of->hooks + 1];
+  struct ipt_get_entries *all = calloc(1, sizeof *all + size);
+  strncpy(all->name, name, 31);
+  all->size = size;
+  length = sizeof *all + size;
+  if (getsockopt(fd, of->level, of->entries, all, &length) < 0) die("rules of iptables");
+  close(fd);
+  unsigned long sum = 14695981039346656037UL;
+  unsigned char *bytes = (void *)all->entrytable;
+  for (size_t at = 0; at < size; at += *(unsigned short *)(bytes + at + of->next)) memset(bytes + at + of->counters, 0, sizeof(struct xt_counters));
+  for (size_t at = 0; at < size; at++) sum = (sum ^ bytes[at]) * 1099511628211UL;
+  free(all);
+  printf("xtables\t%s\t%.*s %s, %u entries, sum %lx\n", where, (int)(strcspn(of->names + 15, "_")), of->names + 15, name, many, sum);
+}
+
+static void showXtables(void) {
+  for (const struct xtables *of = xtables; of < xtables + sizeof xtables / sizeof *xtables; of++) {
+    char name[64];
+    FILE *names = fopen(of->names, "re");
+    while (names != NULL && fscanf(names, "%63s", name) == 1) showTable(of, name);
+    if (names != NULL) fclose(names);
+  }
+}
+
+/** @param flags of neighbours */
+static void dumpFlagged(int fd, int type, int family, int flags, void (*each)(struct nlmsghdr *)) {
   struct {
     struct nlmsghdr header;
-    struct ifinfomsg body; // the longest of them; each begins with its family
-  } request = {.header = {.nlmsg_len = sizeof request, .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = type}};
+    struct ifinfomsg body; // each begins with its family
+    char rest[sizeof(struct tcmsg) - sizeof(struct ifinfomsg)];
+  } request = {.header = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = type}};
   request.body.ifi_family = family;
+  if (type == RTM_GETNEIGH) {
+    request.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct ndmsg));
+    ((struct ndmsg *)&request.body)->ndm_flags = flags;
+  }
+  if (type == RTM_GETNEXTHOP) request.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct nhmsg));
+  if (type == RTM_GETQDISC) request.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct tcmsg));
   if (type == RTM_GETRULE || type == RTM_GETROUTE) request.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct rtmsg));
   if (type > RTM_MAX) request.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct nfgenmsg));
   static char answer[1 << 17];
@@ -195,7 +320,7 @@ static void dump(int fd, int type, int family, void (*each)(struct nlmsghdr *)) 
     for (struct nlmsghdr *message = (void *)answer; NLMSG_OK(message, rest); message = NLMSG_NEXT(message, rest)) {
       if (message->nlmsg_type == NLMSG_DONE) return;
       if (message->nlmsg_type == NLMSG_ERROR) {
-        if (type > RTM_MAX) return; // a kernel without nftables has no tables
+        if (type > RTM_MAX || type == RTM_GETNEXTHOP) return; // a kernel without them has none
         errno = -((struct nlmsgerr *)NLMSG_DATA(message))->error;
         die("dump");
       }
@@ -204,6 +329,8 @@ static void dump(int fd, int type, int family, void (*each)(struct nlmsghdr *)) 
   }
 }
 
+static void dump(int fd, int type, int family, void (*each)(struct nlmsghdr *)) { dumpFlagged(fd, type, family, 0, each); }
+
 static void show(const char *namespace) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (fd < 0) die("socket");
@@ -211,27 +338,46 @@ static void show(const char *namespace) {
   where = namespace;
   dump(fd, RTM_GETLINK, AF_UNSPEC, onLink);
   dump(fd, RTM_GETADDR, AF_UNSPEC, onAddress);
+  dump(fd, RTM_GETQDISC, AF_UNSPEC, onQdisc);
   for (struct link *link = links; link < links + count; link++)
     printf("link\t%s\t%s\t%u\t%s\t%s\t%s\t%s\t%s master %s%s\n", namespace, link->name, link->mtu, link->up ? "up" : "down", link->mac, link->alias, link->addresses, link->common, link->master ? nameOf(link->master) : "none", link->facts);
   for (int six = 0; six < 2; six++) {
     dump(fd, RTM_GETROUTE, six ? AF_INET6 : AF_INET, onRoute);
     dump(fd, RTM_GETRULE, six ? AF_INET6 : AF_INET, onRule);
   }
+  dump(fd, RTM_GETNEIGH, AF_UNSPEC, onNeighbour);
+  dumpFlagged(fd, RTM_GETNEIGH, AF_UNSPEC, NTF_PROXY, onNeighbour);
+  dump(fd, RTM_GETNEXTHOP, AF_UNSPEC, onNexthop);
   close(fd);
+  showXtables();
   fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
   if (fd < 0) return;
   dump(fd, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE, AF_UNSPEC, onTable);
   close(fd);
 }
 
-/** What no interface has of its own: the others come with the interfaces. */
-static void showSysctls(const char *name) {
-  char path[512], value[512];
-  snprintf(path, sizeof path, "/proc/sys/net/%s", name);
+/** Counts, and what another process of the machine may change. */
+static const char *const volatiles[] = {"netfilter/nf_conntrack_count", "core/bpf_jit_limit", "core/netdev_rss_key"};
+
+/** What an interface has of its own comes with it, but for neighbours: not those of a bridge's ports, of which there are many. */
+static int isOther(const char *directory, const char *name) {
+  const char *last = strrchr(directory, '/');
+  if (last != NULL && strcmp(last, "/conf") == 0) return strcmp(name, "all") != 0 && strcmp(name, "default") != 0;
+  return last != NULL && strcmp(last, "/neigh") == 0 && strncmp(name, "veth", 4) == 0;
+}
+
+static void showSysctls(const char *directory) {
+  char path[512], name[256], value[2048];
+  snprintf(path, sizeof path, "/proc/sys/net/%s", directory);
   DIR *names = opendir(path);
   if (names == NULL) return;
   for (struct dirent *entry; (entry = readdir(names)) != NULL;) {
-    if (entry->d_type != DT_REG) continue;
+    if (entry->d_name[0] == '.' || isOther(directory, entry->d_name)) continue;
+    snprintf(name, sizeof name, "%s%s%s", directory, *directory == 0 ? "" : "/", entry->d_name);
+    if (entry->d_type == DT_DIR) showSysctls(name);
+    size_t known = 0;
+    while (known < sizeof volatiles / sizeof *volatiles && strcmp(volatiles[known], name) != 0) known++;
+    if (entry->d_type != DT_REG || known < sizeof volatiles / sizeof *volatiles) continue;
     int fd = openat(dirfd(names), entry->d_name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) continue;
     ssize_t got = read(fd, value, sizeof value);
@@ -239,14 +385,13 @@ static void showSysctls(const char *name) {
     if (got <= 0) continue;
     for (ssize_t i = 0; i < got; i++)
       if (value[i] == '\t' || value[i] == '\n') value[i] = i == got - 1 ? 0 : ' ';
-    printf("sysctl\t%s/%s\t%.*s\n", name, entry->d_name, (int)got, value);
+    printf("sysctl\t%s\t%.*s\n", name, (int)got, value);
   }
   closedir(names);
 }
 
 int main(void) {
-  const char *sysctls[] = {"ipv4", "ipv4/conf/all", "ipv4/conf/default", "ipv6", "ipv6/conf/all", "ipv6/conf/default", "bridge"};
-  for (size_t i = 0; i < sizeof sysctls / sizeof *sysctls; i++) showSysctls(sysctls[i]);
+  showSysctls("");
   show("host");
   DIR *names = opendir("/run/netns");
   if (names == NULL) return 0;

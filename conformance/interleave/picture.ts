@@ -1,6 +1,6 @@
 // What the kernel has, as lines that can be compared: picture.c and nft, run in the namespaces of a world.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, renameSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { cache, root } from "../../scripts/build/paths.ts";
 
@@ -42,6 +42,8 @@ export async function pictureOf(
 
 /** The names of a bridge's ports are random. */
 function linesOf([word, ...columns]: string[], lent: RegExp): string[] {
+  const ofDevice = word === "sysctl" ? /^ipv[46]\/neigh\/([^/]+)\//.exec(columns[0]!)?.[1] : undefined;
+  if (ofDevice !== undefined && ofDevice !== "default" && !lent.test(ofDevice)) return [];
   const lines = word === "link" ? linkLines(columns, lent) : [`${word} ${columns.join(" ")}`];
   return lines.map((line) => line.replace(/\bveth[0-9a-f]{8}\b/g, "veth"));
 }
@@ -55,13 +57,72 @@ function linkLines(columns: string[], lent: RegExp): string[] {
   return [line, ...[common!, ...(isLent ? facts : [])].map((fact) => `of ${where} ${name}: ${fact}`)];
 }
 
-/** What one has and the other has not. */
+/** What one has and the other has not. Sysctls come with a module of the kernel or with a device, which has lines of its own: their values count. */
 export function unlike(before: readonly string[], after: readonly string[]): string[] {
   const [had, has] = [new Set(before), new Set(after)];
+  const [knew, know] = [sysctlsOf(before), sysctlsOf(after)];
+  const isNews = (line: string, names: ReadonlySet<string>) => !line.startsWith("sysctl ") || names.has(nameOf(line));
   return [
-    ...after.filter((line) => !had.has(line)).map((line) => `left over: ${line}`),
-    ...before.filter((line) => !has.has(line)).map((line) => `missing: ${line}`),
+    ...after.filter((line) => !had.has(line) && isNews(line, knew)).map((line) => `left over: ${line}`),
+    ...before.filter((line) => !has.has(line) && isNews(line, know)).map((line) => `missing: ${line}`),
   ];
+}
+
+const nameOf = (line: string): string => line.split(" ")[1]!;
+const sysctlsOf = (lines: readonly string[]) =>
+  new Set(lines.filter((line) => line.startsWith("sysctl ")).map((line) => nameOf(line)));
+
+const PLACES = ["/var/lib/cni", "/run", "/etc/cni"];
+/** Of the test, of iproute2, and of other tests of this machine. */
+const NOT_PLUGINS = /^\/run\/(netns|stub|below|\.below|case|par)$/;
+/** What may stay when no pod has it: by its name, so that anything beside it is found. See README.md. */
+const MAY_STAY = [
+  /^dir \/var\/lib\/cni\/(networks(\/[^/]+)?|podnic(\/(host-device|card))?|sriov(\/pci(\/vf_lock)?)?)$/,
+  /^dir \/run\/cni(\/podnic(\/ipvlan)?)?$/,
+  /^dir \/run\/podnic(\/(bridge|host-local(\/[\da-f]+-\d+)?))?$/,
+  /^file \/var\/lib\/cni\/networks\/[^/]+\/(lock|last_reserved_ip\.\d+)$/,
+  // The index of the leases, and the locks: one of the pool, one of a bridge, one of a card.
+  /^file \/run\/podnic\/host-local\/[\da-f]+-\d+\/(state|[\da-f]+)$/,
+  /^file \/(var\/lib\/cni\/podnic\/host-device|run\/cni\/podnic\/ipvlan)\/lock$/,
+  /^file \/run\/podnic\/bridge\/br0\.lock$/,
+  /^file \/var\/lib\/cni\/(podnic\/card|sriov\/pci\/vf_lock)\/[\da-f]{4}:[\da-f]{2}:[\da-f]{2}\.[\da-f]\.lock$/,
+];
+
+/** Files, directories and all else that plugins may leave on the disk, with the contents of leases and configurations. */
+export function stateOf(root: string): string[] {
+  const lines: string[] = [];
+  const walk = (dir: string): void => {
+    for (const name of namesOf(join(root, dir))) {
+      const path = `${dir}/${name}`;
+      if (NOT_PLUGINS.test(path)) continue;
+      const line = lineOf(root, path);
+      if (line === undefined) continue;
+      if (!MAY_STAY.some((one) => one.test(line))) lines.push(line);
+      if (line.startsWith("dir ")) walk(path);
+    }
+  };
+  for (const place of PLACES) walk(place);
+  return lines;
+}
+
+function namesOf(dir: string): string[] {
+  try {
+    return readdirSync(dir).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** Undefined: it has gone in the meantime. */
+function lineOf(root: string, path: string): string | undefined {
+  const kind = lstatSync(join(root, path), { throwIfNoEntry: false });
+  if (kind === undefined) return undefined;
+  if (kind.isDirectory()) return `dir ${path}`;
+  if (kind.isSymbolicLink()) return `link ${path} -> ${readlinkSync(join(root, path))}`;
+  if (!kind.isFile()) return `special ${path}`;
+  if (/\/networks\/[^/]+\/(lock|last_reserved_ip\.\d+)$/.test(path)) return `file ${path}`;
+  const told = /^\/etc\/|\/networks\//.test(path);
+  return told ? `file ${path} ${JSON.stringify(readFileSync(join(root, path), "latin1"))}` : `file ${path}`;
 }
 
 /** step.c and picture.c, compiled. @return their directory. @throws with the compiler's words */

@@ -1,10 +1,16 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { pairs } from "./pairs.ts";
 import { type Asked, chosenOf, refuse } from "./refusals.ts";
 
 const BIN = "/usr/bin";
 const FAULTS = ["flock", "rename"];
-const asked = (more: Partial<Asked>): Asked => ({ bin: BIN, pair: [], except: [], ...more });
+const asked = (more: Partial<Asked>): Asked => ({ bin: BIN, peer: BIN, pair: [], except: [], ...more });
+const nothing = () => false;
+const these =
+  (...names: string[]) =>
+  (name: string) =>
+    names.includes(name);
 const named = (name: string) => pairs.filter((pair) => pair.name === name);
 /** Without the look at the plugins, which these do not need. */
 const refused = (name: string, more: Partial<Asked>) => () =>
@@ -12,10 +18,11 @@ const refused = (name: string, more: Partial<Asked>) => () =>
     asked(more),
     named(name).map((pair) => ({ ...pair, actors: pair.actors.map((actor) => withTrue(actor)) })),
     FAULTS,
+    nothing,
   );
 /** A program that is in /usr/bin. */
 const withTrue = (actor: (typeof pairs)[number]["actors"][number]) =>
-  "config" in actor ? { ...actor, config: { ...actor.config, type: "true" } } : actor;
+  "config" in actor ? { ...actor, config: { ...actor.config, type: "true", ipam: {} } } : actor;
 const two = "host-local DEL, DEL";
 
 describe("pairs", () => {
@@ -58,9 +65,41 @@ describe("what cannot be done is refused", () => {
     expect(refused(two, { fault: "nonsense" })).toThrow(/there are flock, rename/);
   });
   test("a directory without the plugins", () => {
-    expect(() => refuse(asked({ bin: "/tmp" }), named(two), FAULTS)).toThrow("no /tmp/host-local");
+    expect(() => refuse(asked({ bin: "/tmp" }), named(two), FAULTS, nothing)).toThrow("no program /tmp/host-local");
     const gc = named("gc --all, gc --all, one pod dead");
-    expect(() => refuse(asked({ bin: "/nonexistent/cni" }), gc, FAULTS)).toThrow("no /nonexistent/podnic");
+    expect(() => refuse(asked({ bin: "/nonexistent/cni" }), gc, FAULTS, nothing)).toThrow(
+      "no program /nonexistent/podnic",
+    );
+  });
+  test("a directory without the address plugin of a pair, or with files that cannot be executed", () => {
+    const dir = mkdtempSync("/tmp/podnic-bin-");
+    const of = () => refuse(asked({ bin: dir }), named("macvlan ADD, ADD"), FAULTS, nothing);
+    try {
+      writeFileSync(`${dir}/macvlan`, "", { mode: 0o755 });
+      expect(of).toThrow("host-local: --bin");
+      writeFileSync(`${dir}/host-local`, "", { mode: 0o644 });
+      expect(of).toThrow("host-local: --bin");
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+  test("a directory that is given for the Go plugins and has none", () => {
+    const withGo = named("host-local DEL, Go ADD").map((pair) => ({ ...pair, actors: [pair.actors[1]!] }));
+    expect(() => refuse(asked({ peer: "/tmp" }), withGo, FAULTS, these("peer"))).toThrow("--peer is the directory");
+    expect(() => refuse(asked({ peer: "/tmp" }), withGo, FAULTS, nothing)).not.toThrow();
+    expect(() => refuse(asked({}), [], FAULTS, these("peer"))).toThrow("--peer has no effect");
+  });
+  test.each([
+    ["seeded", "json"],
+    ["seeded", "pair"],
+    ["seeded", "fault"],
+    ["schedule", "one"],
+    ["schedule", "minutes"],
+    ["all", "one"],
+    ["all", "kill"],
+  ])("--%s, with which --%s has no effect", (one, other) => {
+    expect(() => refuse(asked({}), [], FAULTS, these(one, other))).toThrow(`--${other} has no effect with --${one}`);
+    expect(() => refuse(asked({}), [], FAULTS, these(one))).not.toThrow();
   });
 });
 

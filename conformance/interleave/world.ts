@@ -5,9 +5,8 @@ import { resolve } from "node:path";
 import { Shell } from "../faults/shell.ts";
 import { borrowCard, type Card } from "../harness/card.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
-import { stateFiles } from "../harness/state.ts";
 import { type Call, type Operation, type Pair, PF, PLUGINS, VF } from "./calls.ts";
-import { DELETE_BRIDGE, DELETE_EMPTY_TABLE, EMPTY_TABLE, pictureOf, unlike } from "./picture.ts";
+import { DELETE_BRIDGE, DELETE_EMPTY_TABLE, EMPTY_TABLE, pictureOf, stateOf, unlike } from "./picture.ts";
 
 const CASE = "/run/case";
 /** Devices that are there before ADD. */
@@ -15,7 +14,7 @@ const LENT = /^(nic0|nic0p|up0|up1|vf\d|lo)$/;
 
 /** What a schedule has left. */
 export interface Outcome {
-  /** For each actor: "ok" with its addresses, or its error. */
+  /** For each actor: "ok" with its addresses and its whole result, or its error. */
   readonly said: readonly string[];
   readonly left: readonly string[];
   /** What each actor logged, for whoever looks for a cause. */
@@ -221,7 +220,7 @@ export class World {
     if (out === "") return status === 0 ? "ok" : "failed without a word";
     const document = JSON.parse(out) as { code?: number; msg?: string; ips?: { address: string }[] };
     if (status !== 0) return `error ${document.code}: ${document.msg}`;
-    return ["ok", ...(document.ips ?? []).map((ip) => ip.address)].join(" ");
+    return [["ok", ...(document.ips ?? []).map((ip) => ip.address)].join(" "), wholeResult(document)].join(RESULT);
   }
 
   /** What the kernel has, by namespace, and the state's files. */
@@ -229,12 +228,8 @@ export class World {
     const lines = await pictureOf((script) => this.#shell.run(script), `${CASE}/picture`, LENT);
     if (this.#card !== undefined)
       lines.push(await this.#shell.run(`ip link show ${this.#card.pf} 2>/dev/null | grep 'vf 0' || true`));
-    for (const [path, content] of stateFiles(this.#root)) {
-      if (path.startsWith(CASE)) continue;
-      // ipvlan's notes are named by the host's namespace, which each world has its own of.
-      const name = path.replace(/(\/ipvlan\/)\d+-/, "$1HOST-");
-      lines.push(path.includes("/networks/") ? `file ${name} ${JSON.stringify(content)}` : `file ${name}`);
-    }
+    // ipvlan's notes are named by the host's namespace, which each world has its own of.
+    for (const line of stateOf(this.#root)) lines.push(line.replace(/(\/ipvlan\/)\d+-/, "$1HOST-"));
     if (this.#pair.installs) lines.push(...(await this.#installed()));
     return lines.sort();
   }
@@ -247,6 +242,20 @@ export class World {
       .split("\n")
       .map((line) => `plugins: ${line}`);
   }
+}
+
+/** Between the addresses and the result that they are from. */
+export const RESULT = " | ";
+
+/** The members in one order, and what a plugin draws by lot alike: MAC addresses but the test's own, names of a bridge's ports. */
+export function wholeResult(document: object): string {
+  const sorted = (_: string, value: unknown): unknown =>
+    value !== null && typeof value === "object" && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : value;
+  return JSON.stringify(document, sorted)
+    .replace(/"(?!02:00:00:00:)[\da-f]{2}(:[\da-f]{2}){5}"/g, '"MAC"')
+    .replace(/"veth[\da-f]{8}"/g, '"veth"');
 }
 
 /** For the shell, which reads nothing into it. */

@@ -54,6 +54,36 @@ const changes: readonly (readonly [string, string, string])[] = [
   ["route of another table", "ip -6 route add 2001:db8::/32 dev up0 table 9", "route host ipv6/32 .*table 9"],
   ["rule of routing", "ip rule add from 192.0.2.4 table 7", "rule host ipv4 from /32 .*table 7"],
   ["table of nftables", "nft add table ip left; nft add chain ip left c", "nft chain c"],
+  ["rule of iptables-legacy", "iptables-legacy -A INPUT -s 192.0.2.9 -j DROP", "xtables host ip filter"],
+  ["address of scope link", "ip addr add 192.0.2.1/32 dev nic0 scope link", "of host nic0: address 192.0.2.1/32"],
+  ["link-local address", "ip addr add fe80::5/64 dev nic0", "of host nic0: address fe80::5/64"],
+  ["queueing discipline", "tc qdisc add dev nic0 clsact", "of host nic0: qdisc .* clsact"],
+  [
+    "permanent neighbour",
+    "ip neigh add 192.0.2.77 lladdr 02:00:00:00:00:99 dev up0 nud permanent",
+    "neighbour host 192.0.2.77 dev up0",
+  ],
+  ["proxy neighbour", "ip neigh add proxy 192.0.2.78 dev up0", "neighbour host 192.0.2.78 dev up0"],
+  ["nexthop", "ip nexthop add id 9 blackhole", "nexthop host .* 1=09000000"],
+  [
+    "sysctl of a device's neighbours",
+    "echo 7 >/proc/sys/net/ipv4/neigh/up0/app_solicit",
+    "sysctl ipv4/neigh/up0/app_solicit 7",
+  ],
+  ["sysctl of sockets", "echo 77 >/proc/sys/net/core/somaxconn", "sysctl core/somaxconn 77"],
+  [
+    "sysctl of netfilter",
+    "echo 77 >/proc/sys/net/netfilter/nf_conntrack_generic_timeout",
+    "sysctl netfilter/nf_conntrack_generic_timeout 77",
+  ],
+  [
+    "temporary file of the index",
+    "mkdir -p /run/podnic/host-local; touch /run/podnic/host-local/net1.tmp.$$",
+    "file /run/podnic/host-local/net1.tmp",
+  ],
+  ["lock file of a pod", "touch /var/lib/cni/podnic/$CNI_CONTAINERID.lock", "file /var/lib/cni/podnic/ctr-1.lock"],
+  ["directory", "mkdir /var/lib/cni/podnic/host-device/dir.$$", "dir /var/lib/cni/podnic/host-device/dir"],
+  ["configuration", "touch /etc/cni/net.d/left.conf", "file /etc/cni/net.d/left.conf"],
   ["route in a pod", "ip -n c2 route add unreachable 203.0.113.0/24", "route c2 ipv4/24 "],
 ];
 
@@ -100,12 +130,49 @@ test("a plugin that is wrong in every order is a verdict, and the next pair has 
   expect(report[0]!.wrong[0]!.found.join("\n")).toContain("group 5");
 });
 
+/** Each call does as `wrong` says, with the result in $out and what it exits with in $rc; and before the plugin runs as `first` says. */
+function wrongly(dir: string, wrong: string, first = ""): string {
+  const of = (plugin: string, script: string) => (plugin === "macvlan" ? `{ ${script || ":"}; } 2>/dev/null >&2` : "");
+  mkdirSync(`${dir}/cni`, { recursive: true });
+  for (const plugin of ["macvlan", "host-local"])
+    writeFileSync(
+      `${dir}/cni/${plugin}`,
+      `#!/bin/sh\n${of(plugin, first)}\nout=$(${dist}/${plugin}); rc=$?\n${of(plugin, wrong)}\n[ -z "$out" ] || printf '%s\\n' "$out"\nexit $rc\n`,
+      { mode: 0o755 },
+    );
+  return `${dir}/cni`;
+}
+
+describe("a wrong answer is found", () => {
+  const two = ["--pair", "macvlan ADD, ADD", "--except", "DEL"];
+  test("of a plugin that only lies while another call runs", { timeout: 60_000 }, () => {
+    const lie = `printf %s "$out" | sed 's,/run/netns/c,/run/netns/d,;s/"mtu": 1500/"mtu": 9000/'`;
+    // Those that run are known by their files.
+    const bin = wrongly(
+      `${dir}/lies`,
+      `ls /run/case/runs.* | grep -qv "s.$$\\$" && other=yes; rm -f /run/case/runs.$$; [ -z "$other" ] || [ $CNI_COMMAND != ADD ] || out=$(${lie})`,
+      "ls /run/case/runs.* && other=yes; : >/run/case/runs.$$",
+    );
+    const { status, said } = interleave("--bin", bin, ...two, "--one", "5", "--two", "0");
+    expect(said).toMatch(/macvlan ADD, ADD: 5 schedules of \d+, [1-9]\d* wrong/);
+    expect(said).toMatch(/actor \d says: ok .*run\/netns\/d/);
+    expect(status).toBe(1);
+  });
+  test("of a plugin whose ADD fails always", { timeout: 60_000 }, () => {
+    const bin = wrongly(`${dir}/fails`, `[ $CNI_COMMAND != ADD ] || { out='{"code":7,"msg":"no"}'; rc=1; }`);
+    const { status, said } = interleave("--bin", bin, ...two);
+    expect(said).toContain("actor 0 fails in each order: error 7: no");
+    expect(status).toBe(1);
+  });
+});
+
 describe("what says nothing of the plugins is no success", () => {
   test.each([
     ["no schedule", ["--one", "0"], 3, "no schedule was run"],
     ["a fault that finds nothing to change", ["--fault", "rename"], 3, "the fault rename was never put in"],
     ["a mistyped option", ["--jobs", "none"], 2, "invalid"],
-    ["a mistyped schedule", ["--schedule", "0;reboot"], 2, "is no turn"],
+    ["a schedule and a number of schedules", ["--schedule", "0,1"], 2, "--one has no effect with --schedule"],
+    ["a directory without the Go plugins", ["--peer", "/tmp", "--pair", "Go ADD"], 2, "no program /tmp/host-local"],
   ])("%s", { timeout: 60_000 }, (_, args, expected, line) => {
     const { status, said } = interleave("--pair", "host-local DEL, DEL", ...args);
     expect(said).toContain(line);
