@@ -289,7 +289,9 @@ export const sriovBack: CaseTable = {
     ),
     withCard("SRB-02", "H", "A.9; case 72", "the pod has an eth0: refused, it and the function untouched", nameTaken),
     withCard("SRB-03", "H", "A.12; case 76", "renamed in the pod: DEL finds it", renamedInPod),
-    withCard("SRB-04", "H", "F2, F18, A.18; cases 40, 48, 64", "what the pod left on it is gone", podsLeavings),
+    withCard("SRB-04", "H", "F2, F18, A.18; cases 40, 48, 64", "what the pod left on it is gone", podsLeavings, [
+      "kernel:altname",
+    ]),
     withCard("SRB-05", "H", "F5; case 73", "DEL without CNI_NETNS", withoutNetns),
     withCard("SRB-06", "H", "F9; cases 66, 75", "a late DEL leaves the function to its new owner", lateDel),
     withCard("SRB-07", "H", "A.13", "the result cannot be written: undone", stdoutFull),

@@ -284,7 +284,7 @@ export const sriov: CaseTable = {
     withCard("SRV-06", "G", "A.3", "runtimeConfig, then CNI_ARGS, then the configuration", whoSaysTheMac, ["card:igb"]),
     withCard("SRV-07", "H", "F16", "CHECK fails for each change, and not otherwise", checkSees),
     withCard("SRV-08", "H", "F20, B.5", "the PF's address joins what Multus copied", deviceInfo),
-    withCard("SRV-09", "H", "F17; case 41", "set, reported, put back; too large is refused", mtu),
+    withCard("SRV-09", "H", "F17; case 41", "set, reported, put back; too large is refused", mtu, ["kernel:max_mtu"]),
     withCard("SRV-10", "S", "STATUS", "OK, and 50 without the function", status),
   ],
 };

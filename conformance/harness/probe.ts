@@ -13,8 +13,8 @@ export interface Offer {
   /** Plugins of --peer, likewise. */
   readonly peerVersions: Record<string, string[]>;
   /**
-   * Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, bcqueuelen when its macvlan has one, altname and
-   * inet_nat when links and nftables have these, and tbf when it has that queue, tcx when it has that.
+   * Link kinds the kernel can make, vlan_filtering and locked_ports when its bridges do that, bcqueuelen when its macvlan has one, altname,
+   * max_mtu and inet_nat when links and nftables have these, and tbf when it has that queue, tcx when it has that.
    */
   readonly kinds: string[];
   /** Programs some cases use beyond util-linux and iproute2. */
@@ -51,6 +51,7 @@ ip link add p0 type bridge 2>/dev/null && ip link add p1 type veth peer name p2 
 for link in p1 p0; do ip link del $link 2>/dev/null; done
 ip link add link up0 name p0 type macvlan bcqueuelen 2000 2>/dev/null && ip -d link show p0 | grep -q bcqueuelen && echo bcqueuelen
 ip link del p0 2>/dev/null
+ip -d link show up0 | grep -q maxmtu && echo max_mtu
 ip link property add dev up0 altname p0 2>/dev/null && ip link property del dev up0 altname p0 && echo altname
 if command -v nft >/dev/null; then nft 'add table inet p0; add chain inet p0 nat { type nat hook postrouting priority 100; }' 2>/dev/null; fi && echo inet_nat
 tc qdisc add dev up0 root tbf rate 8mbit burst 10kb latency 10ms 2>/dev/null && echo tbf
