@@ -101,6 +101,7 @@ export class World {
       if (failed !== "") throw new Error(`${nameOf(actor)} before the schedule: ${failed}`);
     }
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns del ${pod}`);
+    if (this.#pair.dead !== undefined) await this.#shell.run(INTERFACES_GONE);
     this.#cacheDead();
     const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
     const stepped = await this.#shell.run(
@@ -243,6 +244,12 @@ export class World {
       .map((line) => `plugins: ${line}`);
   }
 }
+
+/** The kernel deletes a dead pod's interfaces when it has time: until then the master of a macvlan is promiscuous, and a bridge has the port. */
+const INTERFACES_GONE = `for n in $(seq 500); do
+  ip -d -o link show up0 | grep -q "promiscuity 0 " && ! ip -o link show type veth | grep -qE " veth[0-9a-f]{8}@" && break
+  sleep 0.01
+done`;
 
 /** Between the addresses and the result that they are from. */
 export const RESULT = " | ";
