@@ -79,9 +79,8 @@ test("what a file that is ignored might have allowed is not refused for good", a
 test("a character that two reads share is whole", async () => {
   const head = '{"devices":{"allow":["';
   // The port reads at most 16 KiB at once.
-  const name = `${"a".repeat(16_383 - head.length)}é`;
-  const { policy } = await load(`${head}${name}"]}}`);
-  expect(policy().devices.allow).toEqual([name]);
+  const { policy } = await load(`${" ".repeat(16_383 - head.length)}${head}é"]}}`);
+  expect(policy().devices.allow).toEqual(["é"]);
 });
 
 test.each([
@@ -118,6 +117,15 @@ test.each([
   ["an empty directory", '{"paths":{"dataDir":[""]}}', "paths.dataDir[0] must not be empty"],
   ["a PCI address as lspci has it", '{"devices":{"deny":["3b:00.0"]}}', "must be a PCI address with its domain"],
   ["a function's", '{"devices":{"deny":["pf:3b:00.0"]}}', "must be a PCI address with its domain"],
+  ...[
+    ...["0200.5e10.0001", "02005e100001", "2:0:5e:10:0:1", "2-0-5e-10-0-1", "02:00:5e:10:00", "0000:3b:00", "eth0:1"],
+    ...["/h0/", "[h]0", "h0,h1", "h0 h1", "e:th*", "pf:/sys", "x".repeat(128)],
+  ].map((entry) => [
+    "what matches no device",
+    JSON.stringify({ devices: { deny: [entry] } }),
+    "must be the name of one",
+  ]),
+  ["the same of bridges", '{"bridges":{"names":["br0,br1"]}}', "bridges.names[0] must be the name of one interface"],
 ])("%s in the policy stops an ADD; for a DEL the rest holds", async (_, text, message) => {
   const { policy } = await load(text);
   expect(policy).toThrow(message);
@@ -126,6 +134,23 @@ test.each([
   // A null among names is a wrong type, with which nothing holds.
   if (!text.includes("[null]")) expect(lenient.policy().lockTimeout).toBe(300);
   expect(() => lenient.confinePath("dataDir", "/srv/x")).toThrow(expect.objectContaining({ kind: "try again" }));
+});
+
+test.each([
+  ...["eth1", "enp3s0f0np0-uplink-of-rack-7", "vf*", "dead", "02:00:5e:10:00:01", "02-00-5E-10-00-01", "02:00:5e:*"],
+  ...[
+    "0000:3b:00.1",
+    "10000:3B:00.1",
+    "0000:3b:*",
+    "pf:eth1",
+    "pf:0000:3b:00.0",
+    "1-1.2:1.0",
+    "*",
+    `${"00:".repeat(19)}01`,
+  ],
+])("%j is an entry for devices", async (entry) => {
+  const { policy } = await load(JSON.stringify({ devices: { deny: [entry] } }));
+  expect(policy().devices.deny).toEqual([entry]);
 });
 
 test("comments are not keys", async () => {

@@ -1,5 +1,6 @@
 // What a reader of the node's policy passes over, and its author did not mean: a misspelled "deny" would keep nothing back. Configurations are
 // read more generously, as the Go plugins read them.
+import { isPciAddress } from "../sysfs/device.ts";
 import { hasControl } from "./formats.ts";
 import { repeatedKey } from "./json-limits.ts";
 import { didYouMean, humanPath, type Problem } from "./messages.ts";
@@ -46,6 +47,27 @@ function lookAtEntry(entry: unknown, pointer: string, problems: Problem[]): void
   // As lspci prints it.
   else if (/^(pf:)?[\da-f]{2}:[\da-f]{2}\.[0-7]$/i.test(entry))
     problems.push(problem(pointer, `must be a PCI address with its domain, such as 0000:3b:00.1${found}`));
+  else if (ofDevices.test(pointer) && matchesNothing(entry.replace(/^pf:/, "")))
+    problems.push(problem(pointer, `must be ${deviceForms}${found}`));
+}
+
+/** The lists that src/plugin/device-list.ts reads. */
+const ofDevices = /^\/(devices\/|bridges\/(names|filterVlans|forceAddress)\/)/;
+const deviceForms =
+  "the name of one interface, a MAC address such as 02:00:5e:10:00:01, a PCI address such as 0000:3b:00.1, or a pattern of one with * and ?";
+
+/** Of no device, or of none that its author means: a path, a list, a set of characters, an address in another notation. */
+function matchesNothing(entry: string): boolean {
+  // An alternative name has 127 bytes at most.
+  if (entry.length > 127 || /[/,[\]\s]/.test(entry)) return true;
+  if (/^([\da-f]{4}\.){2}[\da-f]{4}$|^[\da-f]{12}$/i.test(entry)) return true;
+  if (/^[\da-f]{1,2}(-[\da-f]{1,2}){5,}$/i.test(entry)) return !/^[\da-f]{2}(-[\da-f]{2})*$/i.test(entry);
+  // No interface has a colon in its name.
+  if (!entry.includes(":")) return false;
+  if (/[*?]/.test(entry)) return /[^\da-f:.*?-]/i.test(entry);
+  const isMac = /^[\da-f]{2}(:[\da-f]{2}){5,}$/i.test(entry);
+  const isUsb = /^\d+-[\d.]+:\d+\.\d+$/.test(entry);
+  return !isMac && !isUsb && !isPciAddress(entry);
 }
 
 const problem = (pointer: string, what: string): Problem => ({
