@@ -9,9 +9,10 @@ import { sriov } from "../plugins/sriov/plugin.ts";
 import { sriovLender } from "../plugins/sriov/restore.ts";
 import { staticIpam } from "../plugins/static/plugin.ts";
 import type { Plugin } from "./cni/plugin.ts";
+import { functionLender } from "./plugin/lent/function.ts";
 import type { AnyLender } from "./plugin/lent/lender.ts";
 
 export const plugins: readonly Plugin[] = [bridge, hostDevice, hostLocal, ipvlan, macvlan, sriov, staticIpam];
 
 /** Those that give devices of the host away. */
-export const lenders: readonly AnyLender[] = [hostDeviceLender, sriovLender];
+export const lenders: readonly AnyLender[] = [hostDeviceLender, sriovLender, functionLender];

@@ -1,11 +1,13 @@
 // What a pod can leave on a device that was lent to it: nothing of it is there for the node or for the next pod.
-import { borrowCard } from "../harness/card.ts";
+import { bindUserspace, borrowCard } from "../harness/card.ts";
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Trial } from "../harness/trial.ts";
 import { BPF_DROP, BPF_TCX, BPF_TWICE } from "../harness/xdp.ts";
 import { allow, config } from "./host-device.ts";
+import { sriovConfig } from "./sriov.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
+const ONES_OWN = "a function and its address are one pod's";
 const RULE = "nothing of a pod stays on a lent device";
 
 interface Settings {
@@ -170,6 +172,14 @@ export const attacksDevice: CaseTable = {
       show: CARRIER,
       needs: ["kernel:dummy"],
     }),
+    leavesNothing({
+      id: "ATK-D1k",
+      what: "mode and flag of an ipvlan, which all ipvlans of its master have, and ARP",
+      make: "ip link add lent link $low type ipvlan mode l2",
+      inPod: "ip -n c1 link set eth0 type ipvlan mode l3 vepa",
+      show: `${OF_KIND}; ${FLAGS}`,
+      needs: ["kernel:ipvlan"],
+    }),
     leavesNoProgram("ATK-D2a", "programs of tcx", `${drop(IN_POD, "eth0", "46")}; ${drop(IN_POD, "eth0", "47")}`),
     leavesNoProgram("ATK-D2b", "a program of tcx whose link a process still has", drop(IN_POD, "eth0", "46 hold")),
     leavesNoProgram("ATK-D2c", "a program of XDP whose link a process still has", drop(IN_POD, "eth0", "37 hold")),
@@ -291,6 +301,134 @@ export const attacksDevice: CaseTable = {
         t.equal(functions(), before, "virtual functions");
       },
       ["card:igb"],
+    ),
+    one(
+      "ATK-D6a",
+      "H",
+      ONES_OWN,
+      "sriov with the MAC address of the physical function: E(7), and nothing is changed",
+      (t) => {
+        const card = borrowCard(t);
+        const picture = t.picture();
+        const before = t.sh(`ip link show ${card.pf}`);
+        const conf = sriovConfig(card, 1, { vlan: 7, runtimeConfig: { mac: t.link(card.pf, "")!.mac } });
+        const { code, msg } = t.error(t.call("ADD", conf));
+        t.expect(code === 7 && msg.includes(card.pf), "code 7 and the physical function", `${code}: ${msg}`);
+        t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
+        t.unchangedSince(picture);
+      },
+      ["plugin:sriov", "card:igb"],
+    ),
+    one(
+      "ATK-D6b",
+      "H",
+      ONES_OWN,
+      "sriov with the MAC address of another container's virtual function: E(7); of the same container's, and after its DEL: taken",
+      (t) => {
+        const card = borrowCard(t);
+        const mac = "02:00:00:00:00:aa";
+        const [mine, theirs] = [sriovConfig(card, 0, { mac }), sriovConfig(card, 1, { mac })];
+        const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+        t.sh("ip netns add c2");
+        t.add(mine);
+        const { code, msg } = t.error(t.call("ADD", theirs, { set }));
+        t.expect(code === 7 && msg.includes("container"), "code 7 and the container", `${code}: ${msg}`);
+        t.equal(t.call("ADD", theirs, { set: { CNI_IFNAME: "net2" } }).status, 0, "exit status");
+        t.silent("DEL", theirs, { set: { CNI_IFNAME: "net2" } });
+        t.silent("DEL", mine);
+        t.add(theirs, { set, ns: "c2" });
+        t.silent("DEL", theirs, { set });
+      },
+      ["plugin:sriov", "card:igb"],
+    ),
+    one(
+      "ATK-D6c",
+      "H",
+      ONES_OWN,
+      "sriov with the MAC address of another pod's macvlan on the physical function: E(7)",
+      (t) => {
+        const card = borrowCard(t);
+        const mac = "02:00:00:00:00:ab";
+        t.sh(`ip netns add c2; ip link add mv9 link ${card.pf} address ${mac} type macvlan mode bridge
+          ip link set mv9 netns c2; ip -n c2 link set mv9 up`);
+        t.equal(t.error(t.call("ADD", sriovConfig(card, 1, { mac }))).code, 7, "code");
+      },
+      ["plugin:sriov", "card:igb"],
+    ),
+    one(
+      "ATK-D6d",
+      "H",
+      ONES_OWN,
+      "macvlan on a physical function with the MAC address of another container's virtual function: E(7)",
+      (t) => {
+        const card = borrowCard(t);
+        const mac = "02:00:00:00:00:ac";
+        const theirs = sriovConfig(card, 1, { mac });
+        t.add(theirs);
+        const conf = { cniVersion: "1.0.0", name: "mv", type: "macvlan", master: card.pf, mac };
+        const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+        t.sh("ip netns add c2");
+        t.equal(t.error(t.call("ADD", conf, { set })).code, 7, "code");
+        t.silent("DEL", theirs);
+        t.equal(t.call("ADD", conf, { set }).status, 0, "exit status");
+        t.silent("DEL", conf, { set });
+      },
+      ["plugin:sriov", "plugin:macvlan", "card:igb"],
+    ),
+    one(
+      "ATK-D7a",
+      "H",
+      ONES_OWN,
+      "a virtual function on vfio-pci that a pod has by host-device: neither host-device nor sriov gives it to another pod",
+      (t) => {
+        const card = borrowCard(t);
+        const giveBack = bindUserspace(t, card, 1);
+        try {
+          const theirs = config("1.0.0", { pciBusID: card.vfs[1] });
+          const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+          t.sh("ip netns add c2");
+          t.add(theirs, { noKernel: true });
+          const before = t.sh(`ip link show ${card.pf}`);
+          t.error(t.call("ADD", theirs, { set }));
+          t.error(t.call("ADD", sriovConfig(card, 1, { vlan: 77, mac: "02:00:00:00:00:ef" }), { set }));
+          t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
+          t.silent("DEL", theirs);
+          t.add(theirs, { noKernel: true, set, ns: "c2" });
+          t.silent("DEL", theirs, { set });
+        } finally {
+          giveBack();
+        }
+      },
+      ["plugin:sriov", "card:igb"],
+    ),
+    one(
+      "ATK-D7b",
+      "H",
+      ONES_OWN,
+      "a virtual function on vfio-pci that a program has open: neither host-device nor sriov gives it to a pod",
+      (t) => {
+        const card = borrowCard(t);
+        const giveBack = bindUserspace(t, card, 1);
+        try {
+          const before = t.sh(`ip link show ${card.pf}`);
+          const group = t.sh(`basename $(readlink /sys/bus/pci/devices/${card.vfs[1]}/iommu_group)`).trim();
+          const opened = t.sh(
+            `perl -e 'open(G, "+<", "/dev/vfio/${group}") or die "$!"; if (fork == 0) { close STDIN; close STDOUT; close STDERR; sleep 30; exit }'; echo open`,
+          );
+          t.equal(opened.trim(), "open", "group");
+          for (const conf of [
+            config("1.0.0", { pciBusID: card.vfs[1] }),
+            sriovConfig(card, 1, { vlan: 77, mac: "02:00:00:00:00:ee" }),
+          ]) {
+            const { msg } = t.error(t.call("ADD", conf));
+            t.expect(msg.includes("open"), "the group is open", msg);
+          }
+          t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
+        } finally {
+          giveBack();
+        }
+      },
+      ["plugin:sriov", "card:igb", "program:perl"],
     ),
     refusesProgram("ATK-D2d", "a program of tcx", "46"),
     refusesProgram("ATK-D2e", "a program of XDP, by a link", "37 hold"),

@@ -18,11 +18,12 @@ import { requireFreeName } from "../../src/link/taken.ts";
 import { listVfs } from "../../src/link/vf.ts";
 import { askingUnlocked } from "../../src/plugin/added.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
-import { noteFailedAdd } from "../../src/plugin/lent/claim.ts";
+import { endClaims, noteFailedAdd } from "../../src/plugin/lent/claim.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
+import { functionLender, requireUnclaimed } from "../../src/plugin/lent/function.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
-import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { type AnyLender, homeOf, type LoanData } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
@@ -50,7 +51,9 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
   isElsewhere: (call) => isElsewhere(hostDeviceLender, call),
   validate,
   add,
-  addFailed: (attachment) => noteFailedAdd(hostDeviceLender, attachment),
+  addFailed(attachment) {
+    for (const lender of [hostDeviceLender, functionLender]) noteFailedAdd<LoanData>(lender as AnyLender, attachment);
+  },
   check,
   del,
   gc,
@@ -98,6 +101,7 @@ function add(call: Call<HostDeviceConfig>): Result {
       // sriov may have had it until now.
       const link = card === "" ? free : findFreeDevice(call, hostNs, selection);
       if (cardOf(link) !== card) throw notFound(config, selection);
+      if (card !== "") requireUnclaimed(hostDeviceLender, card);
       const routes = relevantRoutes(hostNs.route, link.index);
       refuseToLend(hostNs, link, call.netns, routes);
       network = captureNetwork(hostNs.route, link, routes);
@@ -142,10 +146,22 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
       "Remove the key, or bind the kernel's network driver to the device.",
     );
   }
-  if (selection.pci !== "") refuseFunctionOfLent(selection.pci);
+  if (selection.pci !== "") claim(call, selection.pci);
   const own: Interface = { name: call.attachment.ifName, sandbox: call.netns };
   if (selection.pci !== "") own.pciID = selection.pci;
   return resultWith(call, own, wantsIpam(call) ? ipamAdd(call) : undefined);
+}
+
+/** Writes down who has the function. There is nothing else to do. */
+function claim({ attachment: key, netns, transaction }: Call<HostDeviceConfig>, pci: string): void {
+  const pod = openNamespace(netns)!;
+  whileTakingCard(pci, () => {
+    refuseFunctionOfLent(pci);
+    endClaims(functionLender, key, netns, ({ data }) => data.pci === pci);
+    requireUnclaimed(functionLender, pci);
+    transaction.onRollback(`releasing ${pci}`, () => void giveBackInTime(functionLender, key, netns));
+    functionLender.store().write(key, { pci, netns: named(pod, netns) }, homeOf(ownNamespace()));
+  });
 }
 
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */
@@ -181,9 +197,20 @@ function del(call: Call<HostDeviceConfig>): void {
     const outcome = endLoan(hostDeviceLender, call, ({ was }) => isMeant(was, call.config, selectQuietly(call.config)));
     if (outcome !== "none" && outcome !== "unreadable") return;
     const selection = selectQuietly(call.config);
+    if (outcome === "none" && releaseFunction(call, selection.pci)) return;
     giveBackWithoutRecord(call, selection);
     if (outcome === "unreadable") settleUnreadable(hostDeviceLender, call, suspectOf(call.config, selection));
   });
+}
+
+/** A function without interface: nothing of it is in the pod. */
+const NOTHING: Suspect = { isHome: () => true, mayBe: () => false, isIt: () => false };
+
+/** False: the attachment has none. */
+function releaseFunction(call: Call<HostDeviceConfig>, pci: string): boolean {
+  const outcome = endLoan(functionLender, call, (held) => held.pci === pci);
+  if (outcome === "unreadable") settleUnreadable(functionLender, call, NOTHING);
+  return outcome !== "none";
 }
 
 function suspectOf(config: HostDeviceConfig, selection: Selection): Suspect {
@@ -196,7 +223,15 @@ function suspectOf(config: HostDeviceConfig, selection: Selection): Suspect {
 
 function gc(call: Call<HostDeviceConfig>): void {
   const cleanup = new Cleanup();
-  collectLoans(hostDeviceLender, call, cleanup, suspectOf(call.config, selectQuietly(call.config)));
+  const device = suspectOf(call.config, selectQuietly(call.config));
+  collectLoans(
+    [
+      [hostDeviceLender, device],
+      [functionLender, NOTHING],
+    ],
+    call,
+    cleanup,
+  );
   cleanup.finish();
 }
 

@@ -2,8 +2,10 @@
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
+import type { Master } from "../../src/link/master.ts";
+import { cardOf, refuseAddressOfFunctions } from "../../src/plugin/card-address.ts";
 import { macOf, macSource, unicastMac, wantedMac } from "../../src/plugin/mac.ts";
-import { refuseToJoin, refuseToListen, refuseToShare } from "../../src/plugin/node-device.ts";
+import { lowestOf, refuseToJoin, refuseToListen, refuseToShare } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
 import { gcUpper } from "../../src/plugin/upper/collect.ts";
@@ -56,6 +58,13 @@ function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
   return new Failure("invalid config", `other keys conflict with macvlan mode ${modeOf(call)}`, why);
 }
 
+/** The kernel compares the interfaces on one master; a card with virtual functions has more. */
+function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route }, link }: Master): void {
+  const mac = wantedMac(call);
+  const card = mac === "" ? undefined : cardOf(route, lowestOf(link));
+  if (card !== undefined) refuseAddressOfFunctions(route, card, mac, call.attachment);
+}
+
 const kind: UpperKind<MacvlanConfig> = {
   kind: "macvlan",
   ownMac: true,
@@ -76,6 +85,7 @@ const kind: UpperKind<MacvlanConfig> = {
     if (modeOf(call) === "passthru") refuseToShare(master.namespace, master.link);
     else if (modeOf(call) === "source") refuseToListen(master.link);
     else refuseToJoin(master.link);
+    refuseAddressOfOthers(call, master);
   },
   onMaster: (_call, _master, create) => create(),
   explainRefusal(call, master, error) {

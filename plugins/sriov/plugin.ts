@@ -19,10 +19,12 @@ import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
+import { refuseAddressOfPods, refuseAddressOnCard } from "../../src/plugin/card-address.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { noteFailedAdd } from "../../src/plugin/lent/claim.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
+import { requireUnclaimed } from "../../src/plugin/lent/function.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
@@ -84,6 +86,9 @@ function add(call: Call<SriovConfig>): Result {
       // Its PF may have gone to a pod, and returned, since it was found.
       const isHere = getLink(hostNs.route, found.pf.index)?.name === found.pf.name;
       const vf = isHere ? found : findVf(hostNs.route, pci);
+      requireUnclaimed(sriovLender, pci);
+      const address = wantedMac(call);
+      if (address !== "") refuseAddressOnCard(hostNs.route, vf, address, attachment, pci);
       settle(hostNs.route, vf);
       return vf.userspace ? takeUserspace(call, pod, vf) : take(call, hostNs, pod, vf);
     });
@@ -166,7 +171,10 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | und
   const state = stateBefore(ownNamespace().route, vf, call.config, mac);
   if (state !== undefined) held.state = state;
   call.transaction.onRollback(`returning VF ${vf.pci} to the host`, () => void giveBackInTime(sriovLender, key, netns));
+  if (mac.wanted !== "") held.mac = mac.wanted;
   records().write(key, held, homeOf(ownNamespace()));
+  // Two calls for two VFs do not wait for each other: each has looked before the other one had written.
+  if (mac.wanted !== "") refuseAddressOfPods(vf, mac.wanted, key, vf.pci);
   return state;
 }
 
@@ -201,7 +209,7 @@ function suspectOf(pci: string): Suspect {
 
 function gc(call: Call<SriovConfig>): void {
   const cleanup = new Cleanup();
-  collectLoans(sriovLender, call, cleanup, suspectOf(deviceOf(call.config)));
+  collectLoans([[sriovLender, suspectOf(deviceOf(call.config))]], call, cleanup);
   cleanup.finish();
 }
 

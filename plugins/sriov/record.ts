@@ -14,6 +14,8 @@ export interface HeldVf extends LoanData {
   pci: string;
   /** What the VF was on its PF; absent when the PF did not say and nothing was asked of it. */
   state?: VfState;
+  /** The address that was asked for; absent: none, or the record is of an older version. */
+  mac?: string;
   /** What its interface was; absent for a driver of userspace. */
   link?: LinkSnapshot;
   /** Addresses and routes that the interface had. Absent in records of older versions. */
@@ -24,6 +26,7 @@ const heldVf = objectOf<HeldVf>({
   ...loanFields,
   pci: text,
   state: optional(vfState),
+  mac: optional(text),
   link: optional(linkSnapshot),
   network: optional(network),
 });

@@ -25,10 +25,11 @@ import { restoreVf } from "./restore-vf.ts";
 export const sriovLender: Lender<HeldVf> = {
   plugin: "sriov",
   store: records,
-  loanOf: ({ pci, link }) => ({
+  loanOf: ({ pci, link, mac }) => ({
     // Records of older versions have the number of a virtio device there, which may be another's by now.
     saved: link?.parentDevice.startsWith("virtio") === true ? { ...link, parentDevice: pci } : link,
     pci,
+    mac,
     name: `VF ${pci}`,
     held: `pci address ${pci} is already allocated to`,
   }),

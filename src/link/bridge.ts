@@ -386,6 +386,18 @@ export function listAddressesOf(route: RouteSocket, port: number): string[] {
   return route.dump(`bridge fdb show brport ${port}`, c.RTM_GETNEIGH, write, read).items;
 }
 
+/** Whether a device takes frames to this address for an interface on it, in whichever namespace that is: a macvlan. */
+export function hasUnicastAddress(route: RouteSocket, device: number, mac: string): boolean {
+  const write = (writer: Writer) =>
+    writeNeighbour(writer, { family: AF_BRIDGE, index: device, state: 0, flags: 0, attributes: {} });
+  const read = (bytes: Bytes, start: number, end: number) => {
+    const { index, flags, attributes } = readNeighbour(bytes, start, end);
+    const isIt = index === device && (flags & c.NTF_SELF) !== 0 && attributes.address !== undefined;
+    return isIt && formatMac(attributes.address!) === mac ? true : undefined;
+  };
+  return route.dump(`bridge fdb show brport ${device}`, c.RTM_GETNEIGH, write, read).items.length > 0;
+}
+
 /** Milliseconds until a port whose both ends are up forwards; the kernel's worker does it a moment later. */
 const FORWARDING_WAIT = 200;
 

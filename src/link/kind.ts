@@ -27,7 +27,7 @@ interface Changeable {
   data: readonly number[];
 }
 
-/** Of an ipvlan a pod can set nothing, because its master is the host's. */
+/** All ipvlans of a master have its mode and flags: what a pod sets on its own one, it sets on the others. */
 const CHANGEABLE: { [kind: string]: Changeable | undefined } = {
   macvlan: {
     link: c.IFLA_PROTO_DOWN,
@@ -38,6 +38,7 @@ const CHANGEABLE: { [kind: string]: Changeable | undefined } = {
   },
   vlan: { data: [VLAN_FLAGS, VLAN_EGRESS, VLAN_INGRESS] },
   macsec: { data: MACSEC },
+  ipvlan: { data: [c.IFLA_IPVLAN_MODE, c.IFLA_IPVLAN_FLAGS] },
   dummy: { link: c.IFLA_CARRIER, data: [] },
 };
 

@@ -177,6 +177,12 @@ function lowerOf(link: Link): Link | undefined {
   return getLink(ownNamespace().route, link.parent);
 }
 
+/** What carries the frames of a VLAN or a macvlan of this namespace in the end; the device itself when it is on none. */
+export function lowestOf(link: Link): Link {
+  const lower = lowerOf(link);
+  return lower === undefined ? link : lowestOf(lower);
+}
+
 function refuseServing(link: Link): never {
   const other = isPair(link) ? "other end" : "lower device";
   refuse(link, `is a ${link.kind} whose ${other} is in another namespace, so it serves a pod or container`);

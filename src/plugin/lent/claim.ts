@@ -6,6 +6,7 @@ import { ownNamespace } from "../../link/namespace.ts";
 import { recordedNamespace } from "../../link/return.ts";
 import { log } from "../../log.ts";
 import { isSameKey, type Record, type RecordKey } from "../../state/record.ts";
+import { isUserspaceDriver, pciDriver } from "../../sysfs/device.ts";
 import { fateOf, giveBack, hidden, type Outcome, whereIs } from "./give-back.ts";
 import { ageOf, attachmentInWords, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 
@@ -16,6 +17,8 @@ export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecor
   if (found?.place === "pod" || found?.place === "unclear") return true;
   if (found?.place === "host") return false;
   const isAlive = recordedNamespace(record.data.netns, netnsPath, ownNamespace()) !== undefined;
+  // Kata Containers binds the function to vfio-pci after ADD: the pod has it, and there is no interface.
+  if (isAlive && isUserspaceDriver(pciDriver(lender.loanOf(record.data).pci) ?? "")) return true;
   if (found === undefined || !isAlive || ageOf(record) !== "now") return found === undefined && isAlive;
   // A living pod that moved its device into another namespace still has it.
   const fate = fateOf(lender, record, netnsPath);
@@ -92,7 +95,7 @@ function cameTwice<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRec
   );
 }
 
-function heldBy<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): Failure {
+export function heldBy<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>): Failure {
   const { held } = lender.loanOf(data);
   return new Failure(
     "failed",

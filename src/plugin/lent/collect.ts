@@ -11,7 +11,7 @@ import { askingUnlocked, wasAdded } from "../added.ts";
 import { otherAttachmentOf } from "../owner.ts";
 import { isOfInterface } from "./claim.ts";
 import { giveBackInTime, type Outcome } from "./give-back.ts";
-import { interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
+import { type AnyLender, interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 import { collectUnreadable, type Suspect } from "./unreadable.ts";
 import { teardownEnd } from "./wait.ts";
 
@@ -84,12 +84,28 @@ function keyBefore<D extends LoanData>(
  * GC: what attachments of this network have that are not valid any more. One that cannot be seen stays for a later GC, and `cleanup` has
  * the error that says so (C-112). The leases of those whose device may still be in a pod stay.
  */
-export function collectLoans<D extends LoanData>(
+export function collectLoans(
+  loans: readonly (readonly [lender: AnyLender, device: Suspect])[],
+  call: Call,
+  cleanup: Cleanup,
+): void {
+  const found = loans.map(([lender, device]) => collectFrom(lender, call, cleanup, device));
+  if (found.every(({ all }) => !all))
+    cleanup.attempt(() =>
+      gcWithIpam(
+        call,
+        found.flatMap(({ kept }) => kept),
+      ),
+    );
+}
+
+/** Returns those that stay; `all`: nobody knows whose one of them is. */
+function collectFrom<D extends LoanData>(
   lender: Lender<D>,
   call: Call,
   cleanup: Cleanup,
   device: Suspect,
-): void {
+): { kept: Pick<RecordKey, "containerId" | "ifName">[]; all: boolean } {
   const { attachment, validAttachments } = call;
   const isValid = ({ key, by }: Pick<LoanRecord<D>, "key" | "by">): boolean =>
     validAttachments.some((valid) => {
@@ -114,5 +130,5 @@ export function collectLoans<D extends LoanData>(
       kept.pop();
     });
   }
-  if (!unreadable.all) cleanup.attempt(() => gcWithIpam(call, kept));
+  return { kept, all: unreadable.all };
 }

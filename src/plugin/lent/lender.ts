@@ -16,6 +16,8 @@ export interface Loan {
   saved: LinkSnapshot | undefined;
   /** PCI address, or "". */
   pci: string;
+  /** The address that the pod has asked for. */
+  mac?: string | undefined;
   /** What messages call it: `device "eth5"`, `VF 0000:01:10.0`. */
   name: string;
   /** How the message begins that says who has it; the attachment follows. */
@@ -180,6 +182,11 @@ export function listLoans<D extends LoanData>(lender: Lender<D>): LoanRecord<D>[
     .map((record): LoanRecord<D> => ({ ...record, by: lender.plugin }));
   const ours = new Set(own.map(({ key }) => interfaceOf(key)));
   return [...own, ...(lender.foreign?.list() ?? []).filter(({ key }) => !ours.has(interfaceOf(key)))];
+}
+
+/** Those of all plugins. */
+export function listAllLoans(): { lender: AnyLender; record: LoanRecord<LoanData> }[] {
+  return lenders.flatMap((lender) => listLoans(lender).map((record) => ({ lender, record })));
 }
 
 /**

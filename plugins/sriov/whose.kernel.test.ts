@@ -1,0 +1,221 @@
+// Whose a function is, and whose an address: across host-device and sriov, for functions with and without interface. The card is simulated.
+import { mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { beforeEach, describe, expect, test } from "vitest";
+import { host, SystemError } from "../../src/host/host.ts";
+import { functionLender } from "../../src/plugin/lent/function.ts";
+import { registerLenders } from "../../src/plugin/lent/lender.ts";
+import { makeCall } from "../../src/testing/calls.ts";
+import { hostDevice } from "../host-device/plugin.ts";
+import { hostDeviceLender } from "../host-device/record.ts";
+import { sriovLender } from "./restore.ts";
+import type { SimulatedCard } from "./testing/simulated-card.ts";
+import { type Keys, LIVING, leaveMachine, newCard, PCI, run, sysfs, VF } from "./testing/simulated-node.ts";
+
+leaveMachine();
+
+const OTHER = "0000:af:06.0";
+const MAC = "02:00:00:00:00:aa";
+let card: SimulatedCard;
+
+beforeEach(() => {
+  ({ card } = newCard());
+  sysfs("vfio-pci");
+  registerLenders([hostDeviceLender, sriovLender, functionLender]);
+  rmSync("/var/lib/cni", { recursive: true, force: true });
+});
+
+function hostDeviceCall(command: "ADD" | "DEL" | "GC", pciBusID: string, id: string, netns = LIVING): void {
+  const raw = { cniVersion: "1.1.0", name: "hd", type: "host-device", pciBusID };
+  const call = { ...makeCall(hostDevice, command, raw, { id }), netns };
+  if (command === "DEL") hostDevice.del(call);
+  if (command === "GC") hostDevice.gc(call);
+  if (command !== "ADD") return;
+  try {
+    hostDevice.add(call);
+  } catch (error) {
+    expect(call.transaction.rollback()).toEqual([]);
+    throw error;
+  }
+}
+
+const add = (id: string, keys: Keys, netns = LIVING) => run("ADD", keys, { id }, netns);
+
+/** The path of a namespace that ends, to be given to a claim as that of a pod that is gone. */
+const GONE = "/proc/self/ns/net";
+
+describe("a function with a driver of userspace", () => {
+  test("host-device gives it to one pod at a time; DEL releases it", () => {
+    hostDeviceCall("ADD", VF, "b");
+    expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(/is held by container b/);
+    expect(() => hostDeviceCall("ADD", VF, "b")).toThrow(/already on network hd/);
+    hostDeviceCall("ADD", OTHER, "a");
+    hostDeviceCall("DEL", VF, "b");
+    hostDeviceCall("ADD", VF, "c");
+    hostDeviceCall("DEL", VF, "b");
+    expect(
+      functionLender
+        .store()
+        .list()
+        .map(({ key }) => key.containerId)
+        .sort(),
+    ).toEqual(["a", "c"]);
+  });
+
+  test("sriov changes nothing of one that host-device has given to another pod", () => {
+    const before = structuredClone(card.vfs);
+    hostDeviceCall("ADD", VF, "b");
+    expect(() => add("a", { vlan: 77, mac: MAC })).toThrow(/is held by container b/);
+    expect(card.vfs).toEqual(before);
+    expect(card.asked).toEqual([]);
+    hostDeviceCall("DEL", VF, "b");
+    add("a", { vlan: 77, mac: MAC });
+  });
+
+  test("host-device does not give away one that sriov has given to another pod", () => {
+    add("b", { vlan: 77 });
+    expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(/already allocated to container b/);
+    run("DEL", {}, { id: "b" }, LIVING);
+    hostDeviceCall("ADD", VF, "a");
+  });
+
+  test("what an attachment left whose pod is gone is taken over: its settings are undone first", () => {
+    add("b", { vlan: 77 }, GONE);
+    expect(card.vfs[1]!.vlan.id).toBe(77);
+    hostDeviceCall("ADD", VF, "a");
+    expect(card.vfs[1]!.vlan.id).toBe(0);
+    hostDeviceCall("DEL", VF, "a");
+    hostDeviceCall("ADD", VF, "c", GONE);
+    add("d", {});
+    expect(functionLender.store().list()).toEqual([]);
+  });
+
+  test("GC releases what no valid attachment has", () => {
+    hostDeviceCall("ADD", VF, "b");
+    hostDeviceCall("GC", VF, "");
+    expect(functionLender.store().list()).toEqual([]);
+  });
+
+  test("a program has its VFIO group open: both refuse, and change nothing", () => {
+    const { open } = host;
+    symlinkSync("../../../kernel/iommu_groups/7", `${PCI}/${VF}/iommu_group`);
+    const busy = (path: string, ...rest: unknown[]) => {
+      if (path === "/dev/vfio/7") throw new SystemError("open", 16, "EBUSY", path);
+      return (open as (...all: unknown[]) => number).call(host, path, ...rest);
+    };
+    Object.assign(host, { open: busy });
+    try {
+      expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(/VFIO group open/);
+      expect(() => add("a", { vlan: 77 })).toThrow(/VFIO group open/);
+      expect(card.asked).toEqual([]);
+      hostDeviceCall("ADD", OTHER, "a");
+    } finally {
+      Object.assign(host, { open });
+    }
+  });
+
+  test("one that sriov gave with an interface, and that is a virtual machine's since (Kata)", () => {
+    add("b", { vlan: 77 });
+    const store = sriovLender.store();
+    const [record] = store.list();
+    const link = { name: "vf1", alias: "", altnames: [], index: 77, kind: "", parent: 0, parentDevice: VF };
+    const more = { permanentMac: "", mac: "02:00:00:00:00:01", mtu: 1500, txqlen: 1000, up: false };
+    const saved = { ...link, ...more, promisc: false, allmulti: false };
+    store.write(record!.key, { ...record!.data, link: saved }, record!.home);
+    rmSync("/var/lib/cni/sriov/pci", { recursive: true });
+    expect(() => add("a", {})).toThrow(/already allocated to container b/);
+  });
+});
+
+describe("a MAC address for a VF", () => {
+  const PF_MAC = "02:00:00:00:00:ff";
+
+  test.each([
+    ["mac", { mac: PF_MAC }, ""],
+    ["runtimeConfig", { runtimeConfig: { mac: PF_MAC } }, ""],
+    ["args", { args: { cni: { mac: PF_MAC } } }, ""],
+    ["CNI_ARGS", {}, `IgnoreUnknown=1;MAC=${PF_MAC}`],
+  ])("the physical function's, by %s: refused before anything is touched", (_, keys, args) => {
+    const before = structuredClone(card.vfs);
+    expect(() => run("ADD", { vlan: 7, ...keys }, { id: "a", args }, LIVING)).toThrow(
+      "belongs to the physical function enp175s0f1",
+    );
+    expect(card.vfs).toEqual(before);
+    expect(card.asked).toEqual([]);
+    expect(sriovLender.store().list()).toEqual([]);
+  });
+
+  test.each(["as the PF says", "of which the PF says nothing"])("that of another container's VF, %s", (how) => {
+    add("b", { deviceID: OTHER, mac: MAC });
+    if (how !== "as the PF says") card.vfs[0]!.mac = "00:00:00:00:00:00";
+    const before = structuredClone(card.vfs);
+    expect(() => add("a", { mac: MAC })).toThrow(/belongs to container b \(eth0, network net1\)/);
+    expect(card.vfs).toEqual(before);
+    run("DEL", { deviceID: OTHER }, { id: "b" }, LIVING);
+    add("a", { mac: MAC });
+  });
+
+  test("that of a VF which another container has by host-device", () => {
+    card.vfs[0]!.mac = MAC;
+    hostDeviceCall("ADD", OTHER, "b");
+    expect(() => add("a", { mac: MAC })).toThrow(/belongs to container b/);
+  });
+
+  test("that of a VF which nobody has, or whose pod is gone", () => {
+    card.vfs[0]!.mac = MAC;
+    add("a", { mac: MAC });
+    run("DEL", {}, { id: "a" }, LIVING);
+    card.vfs[0]!.mac = "00:00:00:00:00:00";
+    add("b", { deviceID: OTHER, mac: MAC }, GONE);
+    add("a", { mac: MAC });
+  });
+
+  test("two VFs of one container have one address: a bond in the pod", () => {
+    add("a", { deviceID: OTHER, mac: MAC });
+    run("ADD", { mac: MAC }, { id: "a", ifName: "net2" }, LIVING);
+    expect(card.vfs.map(({ mac }) => mac)).toEqual([MAC, MAC]);
+  });
+
+  test("of an interface of the node that is up, and of one that is down", () => {
+    card.interfaces.set(30, { name: "eth0.5", mac: MAC, flags: 1 });
+    expect(() => add("a", { mac: MAC })).toThrow("belongs to eth0.5 on this node");
+    card.interfaces.get(30)!.flags = 0;
+    add("a", { mac: MAC });
+  });
+
+  test("of a VF that is up on the node, or in a namespace that nobody knows", () => {
+    sysfs("igbvf");
+    card.vfs[0]!.mac = MAC;
+    card.interfaces.get(10)!.flags = 1;
+    card.interfaces.get(10)!.mac = "02:00:00:00:00:01";
+    expect(() => add("a", { mac: MAC })).toThrow(`virtual function ${OTHER}, which is up on this node (enp175s6)`);
+    rmSync(`${PCI}/${OTHER}/net/enp175s6`, { recursive: true });
+    expect(() => add("a", { mac: MAC })).toThrow(`virtual function ${OTHER}, which is in another namespace`);
+  });
+
+  test("two ADDs at one time: neither gets what the other one asks for", () => {
+    const { vfs } = card;
+    let isFirst = true;
+    // The second writes its record while the first has looked already.
+    card.onQuestion = () => {};
+    const write = sriovLender.store().write;
+    expect(write).toBeDefined();
+    mkdirSync("/var/lib/cni/podnic/sriov", { recursive: true });
+    const { rename } = host;
+    Object.assign(host, {
+      rename: (...all: Parameters<typeof rename>) => {
+        if (isFirst && String(all[1]).startsWith("net1:a:")) {
+          isFirst = false;
+          add("b", { deviceID: OTHER, mac: MAC });
+        }
+        return rename.apply(host, all);
+      },
+    });
+    try {
+      expect(() => add("a", { mac: MAC })).toThrow(/belongs to container b/);
+    } finally {
+      Object.assign(host, { rename });
+    }
+    expect(isFirst).toBe(false);
+    expect(vfs.map(({ mac }) => mac)).toEqual([MAC, "00:00:00:00:00:00"]);
+  });
+});
