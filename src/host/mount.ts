@@ -3,6 +3,9 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "./constants.ts";
 import type { Fd, Host } from "./host.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
+const SIGCHLD = 17;
+/** struct sigaction. */
+const DEFAULT_ACTION = new Uint8Array(32);
 const CLONE_FILES = 0x400;
 const CLONE_NEWNS = 0x20000;
 const MS_REC = 0x4000;
@@ -23,6 +26,8 @@ interface MountHost extends Pick<Host, "open" | "exit"> {
  * mount lives as long as its descriptor. undefined: it cannot be had.
  */
 export function mountInChild(host: MountHost, type: string, attributes: number): Fd | undefined {
+  // Who started us may have the kernel forget children, and with them how they ended.
+  host.call("rt_sigaction", "", SIGCHLD, DEFAULT_ACTION, null, 8);
   const pid = host.clone(CLONE_FILES);
   if (pid !== 0) {
     const status = host.waitpid(pid);
