@@ -21,7 +21,7 @@ import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { endClaims, noteFailedAdd } from "../../src/plugin/lent/claim.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
-import { functionLender, requireUnclaimed } from "../../src/plugin/lent/function.ts";
+import { requireUnclaimed } from "../../src/plugin/lent/function.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { type AnyLender, homeOf, type LoanData } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
@@ -36,6 +36,7 @@ import { checkDevice } from "./check.ts";
 import { findFreeDevice, notFound } from "./claim.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
 import { contradicts, findLink, isMeant, isNamedBy, isOnHost, type Selection, select, selectsDevice } from "./find.ts";
+import { functionLender } from "./function.ts";
 import { type HeldDevice, hostDeviceLender, whileTaking } from "./record.ts";
 
 /** Where it writes. */

@@ -1,10 +1,12 @@
 // Whose a function is, and whose an address: across host-device and sriov, for functions with and without interface. The card is simulated.
 import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
+import { findHolders } from "../../src/cli/node/holders.ts";
+import { Namespaces } from "../../src/cli/node/namespaces.ts";
 import { host, SystemError } from "../../src/host/host.ts";
-import { functionLender } from "../../src/plugin/lent/function.ts";
 import { registerLenders } from "../../src/plugin/lent/lender.ts";
 import { makeCall } from "../../src/testing/calls.ts";
+import { functionLender } from "../host-device/function.ts";
 import { hostDevice } from "../host-device/plugin.ts";
 import { hostDeviceLender } from "../host-device/record.ts";
 import { sriovLender } from "./restore.ts";
@@ -49,6 +51,11 @@ describe("a function with a driver of userspace", () => {
     expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(/is held by container b/);
     expect(() => hostDeviceCall("ADD", VF, "b")).toThrow(/already on network hd/);
     hostDeviceCall("ADD", OTHER, "a");
+    const holders = findHolders(Namespaces.find()).map(({ by, pci, key, life }) => [by, pci, key.containerId, life]);
+    expect(holders.sort()).toEqual([
+      ["host-device", OTHER, "a", "alive"],
+      ["host-device", VF, "b", "alive"],
+    ]);
     hostDeviceCall("DEL", VF, "b");
     hostDeviceCall("ADD", VF, "c");
     hostDeviceCall("DEL", VF, "b");

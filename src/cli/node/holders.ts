@@ -39,6 +39,14 @@ export function holderOf(lender: AnyLender, record: LoanRecord<LoanData>, namesp
   const { netns } = record.data;
   const age = ageOf(record);
   const life = age === "past" ? "gone" : namespaces.lifeOf(netns);
-  const holder: Holder = { lender, by: record.by, key: record.key, netns, life, age, pci };
+  const holder: Holder = {
+    lender,
+    by: record.by === lender.plugin ? (lender.of ?? record.by) : record.by,
+    key: record.key,
+    netns,
+    life,
+    age,
+    pci,
+  };
   return saved === undefined ? holder : { ...holder, saved };
 }

@@ -1,32 +1,12 @@
-// Functions of cards that a pod has without an interface, because a driver of userspace has them (DPDK, virtual machines): host-device writes down
-// who has one. And who has a function at all, by the records of all plugins.
+// Who has a function of a card, by the records of all plugins, with or without an interface (a driver of userspace: DPDK, virtual machines).
 import { Failure } from "../../errors.ts";
 import { O_CLOEXEC, O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
-import { type RecordKey, recordStore, STATE_ROOT } from "../../state/record.ts";
-import { objectOf, text } from "../../state/shape.ts";
+import type { RecordKey } from "../../state/record.ts";
 import { isUserspaceDriver, pciDriver, pciLink } from "../../sysfs/device.ts";
 import { heldBy, isInUse } from "./claim.ts";
 import { giveBack } from "./give-back.ts";
-import { type AnyLender, type Lender, type LoanData, lendersBeside, listLoans } from "./lender.ts";
-import { whileReturningCard } from "./lock.ts";
-import { loanFields } from "./shape.ts";
-
-export interface HeldFunction extends LoanData {
-  pci: string;
-}
-
-const records = recordStore<HeldFunction>("function", STATE_ROOT, objectOf<HeldFunction>({ ...loanFields, pci: text }));
-
-export const functionLender: Lender<HeldFunction> = {
-  plugin: "function",
-  store: () => records,
-  loanOf: ({ pci }) => ({ saved: undefined, pci, name: `device ${pci}`, held: `device ${pci} is held by` }),
-  // The card's lock is enough: nothing is returned but the claim.
-  lockOf: () => undefined,
-  whileReturning: (key, body) => whileReturningCard(records.read(key)?.data.pci ?? "", body),
-  restore: () => {},
-};
+import { type AnyLender, lendersBeside, listLoans } from "./lender.ts";
 
 /**
  * ADD: throws Failure when another attachment has the function, by a record of another plugin than `own`, or when a program has it open. What an

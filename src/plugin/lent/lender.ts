@@ -54,7 +54,10 @@ export interface Lock {
 
 /** One plugin that lends devices. D is the data of its records. */
 export interface Lender<D extends LoanData> {
+  /** Name of the records' directory. */
   readonly plugin: string;
+  /** The plugin whose attachments these are, when the directory is called otherwise. */
+  readonly of?: string;
   store(): RecordStore<D>;
   loanOf(data: D): Loan;
   /**
