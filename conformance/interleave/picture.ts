@@ -31,14 +31,18 @@ export async function pictureOf(
   picture: string,
   lent: RegExp,
 ): Promise<string[]> {
-  const seen = await run(picture);
-  const lines = seen.split("\n").flatMap((line) => (line === "" ? [] : linesOf(line.split("\t"), lent)));
-  if (lines.some((line) => line.startsWith("table "))) {
-    const rules = await run("nft list ruleset 2>/dev/null; true");
-    for (const line of rules.split("\n")) if (/[^\s}]/.test(line)) lines.push(`nft ${line.trim()}`);
-  }
-  return lines;
+  const lines = linesIn(await run(picture), lent);
+  return hasTables(lines) ? [...lines, ...rulesIn(await run(RULES))] : lines;
 }
+
+/** Of what picture.c prints. */
+export const linesIn = (seen: string, lent: RegExp): string[] =>
+  seen.split("\n").flatMap((line) => (line === "" ? [] : linesOf(line.split("\t"), lent)));
+export const hasTables = (lines: readonly string[]): boolean => lines.some((line) => line.startsWith("table "));
+export const RULES = "nft list ruleset 2>/dev/null; true";
+/** Of what RULES prints. */
+export const rulesIn = (rules: string): string[] =>
+  rules.split("\n").flatMap((line) => (/[^\s}]/.test(line) ? [`nft ${line.trim()}`] : []));
 
 /** The names of a bridge's ports are random. */
 function linesOf([word, ...columns]: string[], lent: RegExp): string[] {
@@ -77,19 +81,19 @@ const PLACES = ["/var/lib/cni", "/run", "/etc/cni"];
 const NOT_PLUGINS = /^\/run\/(netns|stub|below|\.below|case|par)$/;
 /** What may stay when no pod has it: by its name, so that anything beside it is found. See README.md. */
 const MAY_STAY = [
-  /^dir \/var\/lib\/cni\/(networks(\/[^/]+)?|podnic(\/(host-device|card))?|sriov(\/pci(\/vf_lock)?)?)$/,
+  /^dir \/var\/lib\/cni\/(networks(\/[^/]+)?|podnic(\/(host-device|card|sriov))?|sriov(\/pci(\/vf_lock)?)?)$/,
   /^dir \/run\/cni(\/podnic(\/ipvlan)?)?$/,
   /^dir \/run\/podnic(\/(bridge|host-local(\/[\da-f]+-\d+)?))?$/,
   /^file \/var\/lib\/cni\/networks\/[^/]+\/(lock|last_reserved_ip\.\d+)$/,
   // The index of the leases, and the locks: one of the pool, one of a bridge, one of a card.
   /^file \/run\/podnic\/host-local\/[\da-f]+-\d+\/(state|[\da-f]+)$/,
   /^file \/(var\/lib\/cni\/podnic\/host-device|run\/cni\/podnic\/ipvlan)\/lock$/,
-  /^file \/run\/podnic\/bridge\/br0\.lock$/,
+  /^file \/run\/podnic\/bridge\/(br\d|cni0)\.lock$/,
   /^file \/var\/lib\/cni\/(podnic\/card|sriov\/pci\/vf_lock)\/[\da-f]{4}:[\da-f]{2}:[\da-f]{2}\.[\da-f]\.lock$/,
 ];
 
 /** Files, directories and all else that plugins may leave on the disk, with the contents of leases and configurations. */
-export function stateOf(root: string): string[] {
+export function stateOf(root: string, places: readonly string[] = PLACES): string[] {
   const lines: string[] = [];
   const walk = (dir: string): void => {
     for (const name of namesOf(join(root, dir))) {
@@ -101,7 +105,7 @@ export function stateOf(root: string): string[] {
       if (line.startsWith("dir ")) walk(path);
     }
   };
-  for (const place of PLACES) walk(place);
+  for (const place of places) walk(place);
   return lines;
 }
 

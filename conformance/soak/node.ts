@@ -3,8 +3,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Shell } from "../faults/shell.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
-import { PICTURE_SCRIPT, type Picture, parsePicture, stateFiles } from "../harness/state.ts";
-import { EMPTY_TABLE, pictureOf } from "../interleave/picture.ts";
+import { EMPTY_TABLE, pictureOf, stateOf } from "../interleave/picture.ts";
 import { devices } from "./pods.ts";
 import { LENT } from "./strays.ts";
 
@@ -79,14 +78,11 @@ export class Node {
     return names(`${this.root}/var/lib/cni/podnic/host-device`).filter((name) => name !== "lock");
   }
 
-  /** What the kernel has, but a masquerade's empty table: see pictureOf. */
+  /** What the kernel and the disk have, but for leases and a masquerade's empty table: see interleave's picture.ts. */
   async lines(hand: Hand): Promise<string[]> {
-    const lines = await pictureOf((script) => hand.run(script, 60_000), `${CASE}/picture`, LENT);
-    return lines.filter((line) => !EMPTY_TABLE.includes(line)).sort();
-  }
-
-  async picture(hand: Hand): Promise<Picture> {
-    return { links: parsePicture(await hand.run(`(${PICTURE_SCRIPT})`, 60_000)), files: stateFiles(this.root) };
+    const kernel = await pictureOf((script) => hand.run(script, 60_000), `${CASE}/picture`, LENT);
+    const disk = stateOf(this.root).filter((line) => !/^file \/var\/lib\/cni\/networks\/[^/]+\/[\d.]+ /.test(line));
+    return [...kernel.filter((line) => !EMPTY_TABLE.includes(line)), ...disk].sort();
   }
 }
 

@@ -25,10 +25,23 @@ beforeAll(() => {
   wrong(
     "macvlan",
     "ADD",
-    "nft add table ip left; ip rule add from 192.0.2.4 table 7; ip route replace 203.0.113.0/24 dev up0",
+    `nft add table ip left; ip rule add from 192.0.2.4 table 7; ip route replace 203.0.113.0/24 dev up0
+    ip link set up0 txqueuelen 77; iptables-legacy -A INPUT -s 192.0.2.9 -j DROP
+    touch /run/podnic/host-local/t.left /var/lib/cni/podnic.lock; in="ip -n \${CNI_NETNS##*/}"
+    $in link set $CNI_IFNAME down; $in address add 198.18.0.2/16 dev lo; $in link add extra type veth peer extra2`,
   );
-  wrong("bridge", "ADD", "nsenter --net=$CNI_NETNS ip link del $CNI_IFNAME");
-  wrong("host-device", "DEL", "for n in 0 1 2 3 4 5 6 7; do ip link set nic$n txqueuelen 77 arp off; done");
+  wrong(
+    "bridge",
+    "ADD",
+    `nft add rule inet cni_plugins_masquerade masq_checks accept
+    in="ip -n \${CNI_NETNS##*/}"; $in route flush table main; [ $CNI_IFNAME = eth0 ] || $in link del net1`,
+  );
+  wrong(
+    "host-device",
+    "DEL",
+    `for n in 0 1 2 3 4 5 6 7; do ip link set nic$n txqueuelen 77 arp off; ip addr add 192.0.2.1/32 dev nic$n scope link; done
+    ip neigh replace 192.0.2.77 lladdr 02:00:00:00:00:99 dev up0 nud permanent`,
+  );
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -39,12 +52,38 @@ test("what wrong plugins change is found, while pods live and at the end", { tim
     "wrong: left over: table host family 2 left",
     "wrong: left over: rule host ipv4 from /32",
     "wrong: left over: route host ipv4/24 dev up0",
+    "wrong: left over: of host up0: flags 1002 qlen 77",
+    "wrong: left over: xtables host ip filter",
+    "wrong: left over: nft accept",
+    "wrong: left over: file /run/podnic/host-local/t.left",
+    "wrong: left over: file /var/lib/cni/podnic.lock",
+    "\nleft over: xtables host ip filter",
+    "\nleft over: file /run/podnic/host-local/t.left",
     "\nleft over: nft table ip left",
     "\nleft over: route host ipv4/24 dev up0",
   ])
     expect(said).toContain(line);
-  expect(said).toMatch(/\nwrong: pod pod\d+ has no (eth0|net1)/);
+  for (const line of [
+    "left over: pod\\d+ (eth0|net1) mtu 1500 down",
+    "missing: pod\\d+ (eth0|net1) mtu 1500 up",
+    "left over: pod\\d+ lo mtu 65536 up .* 198.18.0.2/16",
+    "left over: pod\\d+ extra ",
+    "missing: route pod\\d+ ipv4/16 dev eth0",
+  ])
+    expect(said).toMatch(new RegExp(`\nwrong: in a pod: ${line}`));
   expect(said).toMatch(/\nleft over: of host nic\d: flags 1082 qlen 77/);
+  expect(status).toBe(1);
+});
+
+test("a plugin whose ADD fails always is wrong, and the run ends", { timeout: 60_000 }, () => {
+  const fails = `${dir}/fails`;
+  mkdirSync(fails);
+  for (const plugin of ["macvlan", "bridge", "host-device", "host-local", "static"])
+    writeFileSync(`${fails}/${plugin}`, "#!/bin/sh\n[ $CNI_COMMAND != ADD ] || { echo {}; exit 1; }\n", {
+      mode: 0o755,
+    });
+  const { status, said } = soak("--bin", fails, "--minutes", "0.05", "--least", "2", "--most", "4", "--count", "0");
+  expect(said).toMatch(/\nwrong: ADD of pod\d+ in \w+: 1 /);
   expect(status).toBe(1);
 });
 
