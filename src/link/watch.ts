@@ -6,9 +6,10 @@ import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { LINK_HEADER } from "../netlink/link.ts";
+import { namespaceNumber } from "../netlink/nsid.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { getLink, type Link, toLink } from "./link.ts";
-import { inNamespace, type NetNs, ownNamespace } from "./namespace.ts";
+import { inNamespace, type NetNs, ownNamespace, sameNamespace } from "./namespace.ts";
 
 /** How often a search is repeated while what it looks for may be moving, and the milliseconds of the first pause; each next one is longer. */
 export const ROUNDS = 5;
@@ -27,43 +28,68 @@ export function hasLeft(bytes: Bytes, start: number, end: number): boolean {
   return findAttribute(bytes, start + LINK_HEADER, end, c.IFLA_NEW_NETNSID, 4) !== undefined;
 }
 
+/** A link that has come to a namespace, or has left it. */
+export interface Moved {
+  link: Link;
+  /** In our own namespace. */
+  isHome: boolean;
+  /** In the namespace that was watched with those that it has numbers for, or in one of those. */
+  isBeyond: boolean;
+  /** What it is made on, or its other end, is in one of these, and not in its own namespace. One machine can run several nodes. */
+  leadsTo(others: readonly NetNs[]): boolean;
+}
+
+interface Watched {
+  socket: RouteSocket;
+  isHome: boolean;
+  isBeyond: boolean;
+}
+
 export class Watch {
-  readonly #sockets: { socket: RouteSocket; isHome: boolean }[] = [];
+  readonly #watched: Watched[] = [];
 
   /**
    * From now on; before the namespace is read. `beyond`: also the namespaces that it has numbers for. One more than may be open is not watched:
    * a node with so many would never finish a DEL.
    */
-  add(namespace: NetNs, beyond = false): void {
+  add(namespace: NetNs, isBeyond = false): void {
     try {
       const socket = openLinkNews(namespace);
-      this.#sockets.push({ socket, isHome: isHome(namespace) });
-      if (beyond) socket.hearBeyond();
+      this.#watched.push({ socket, isHome: sameNamespace(namespace, ownNamespace()), isBeyond });
+      if (isBeyond) socket.hearBeyond();
     } catch (error) {
       if (!(error instanceof SystemError) || (error.code !== "EMFILE" && error.code !== "ENFILE")) throw error;
     }
   }
 
-  /** A link for which `mayBe` holds has moved, or that cannot be told. `isHome`: it was seen in our own namespace. */
-  saw(mayBe: (link: Link, isHome: boolean) => boolean): boolean {
+  /** A link for which `mayBe` holds has moved, or that cannot be told. */
+  saw(mayBe: (moved: Moved) => boolean): boolean {
     // Waits for a move that has begun: the kernel tells of it before it answers.
     getLink(ownNamespace().route, 1);
-    let seen = false;
-    for (const { socket, isHome } of this.#sockets)
-      socket.waitNotification(0, (type, bytes, start, end) => {
-        if (type === c.NLMSG_OVERRUN) seen = true;
-        const moves = type === c.RTM_NEWLINK || (type === c.RTM_DELLINK && hasLeft(bytes, start, end));
-        if (!seen && moves) seen = mayBe(toLink(bytes, start, end), isHome);
+    return this.#watched.some((each) => {
+      const { isHome, isBeyond } = each;
+      const links: Link[] = [];
+      let isLost = false;
+      each.socket.waitNotification(0, (type, bytes, start, end) => {
+        // Any pod can have more happen in its own namespace than a socket holds, and must not hold up others by that.
+        if (type === c.NLMSG_OVERRUN) isLost = isHome || isBeyond;
+        if (type === c.RTM_NEWLINK || (type === c.RTM_DELLINK && hasLeft(bytes, start, end)))
+          links.push(toLink(bytes, start, end));
       });
-    return seen;
+      return (
+        isLost ||
+        links.some((link) => mayBe({ link, isHome, isBeyond, leadsTo: (others) => leads(each, link, others) }))
+      );
+    });
   }
 
   close(): void {
-    for (const { socket } of this.#sockets.splice(0)) socket.close();
+    for (const { socket } of this.#watched.splice(0)) socket.close();
   }
 }
 
-function isHome({ dev, ino }: NetNs): boolean {
-  const own = ownNamespace();
-  return own.dev === dev && own.ino === ino;
+/** The number is one of the namespace that the message came from: that is not known of those beyond. */
+function leads({ socket, isBeyond }: Watched, { linkNetnsid }: Link, others: readonly NetNs[]): boolean {
+  if (linkNetnsid === undefined || isBeyond) return linkNetnsid !== undefined;
+  return others.some(({ fd }) => namespaceNumber(socket, fd) === linkNetnsid);
 }

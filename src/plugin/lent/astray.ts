@@ -11,7 +11,7 @@ import { type NetNs, openNamespace } from "../../link/namespace.ts";
 import { isNamed, type NamedNamespace, search } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
-import { ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
+import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
 
@@ -52,16 +52,25 @@ export function seek(asked: Sought): Fate {
       const fate = seekOnce(asked, watch);
       if (fate.place !== "nowhere" || isPhysical(asked.saved)) return fate;
       const isKnown = isParentHome(asked);
-      const isOnParent = ({ parent, linkNetnsid }: Link, isHome: boolean): boolean =>
-        !isKnown || (parent === asked.saved.parent && (linkNetnsid === undefined) === isHome);
-      const mayBe = (link: Link, isHome: boolean) => couldBe(link, asked.saved, (each) => isOnParent(each, isHome));
-      if (!watch.saw(mayBe)) return fate;
+      if (!watch.saw((moved) => couldHaveMoved(moved, asked, isKnown))) return fate;
     } finally {
       watch.close();
     }
     host.sleep(round * ROUND_PAUSE);
   }
   return { place: "unseen", why: "a process is moving interfaces like it from one namespace to another" };
+}
+
+/** Of kinds that have no parent, many links move for others all the time: then only where the pod can have moved it. */
+function couldHaveMoved(
+  { link, isHome, isBeyond, leadsTo }: Moved,
+  { saved, home }: Sought,
+  isKnown: boolean,
+): boolean {
+  return couldBe(link, saved, ({ parent, linkNetnsid }) => {
+    if (!isKnown) return isBeyond;
+    return parent === saved.parent && (linkNetnsid === undefined ? isHome : leadsTo([home]));
+  });
 }
 
 function seekOnce(asked: Sought, watch: Watch): Fate {

@@ -72,7 +72,7 @@ function collect(kind: string, call: Call): Collected {
       throw doubt;
     });
   }
-  watch.saw((link) => {
+  watch.saw(({ link }) => {
     const containerId = link.kind !== kind || removed.has(link.index) ? undefined : staleOwner(link, call);
     if (containerId !== undefined) moving.push({ containerId, ifName: link.name });
     return false;

@@ -7,7 +7,7 @@ import { host } from "../../host/host.ts";
 import { deleteLink, deleteLinkOf, type Link, listLinksOf, listLinksOfKind } from "../../link/link.ts";
 import { lookInto, type NetNs } from "../../link/namespace.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
-import { ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
+import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { namespaceNumbers } from "../../netlink/nsid.ts";
@@ -18,8 +18,8 @@ export interface Sought {
   pod: NetNs | undefined;
   /** The link's `linkNetnsid` is a number of the namespace that is given with it. In the pod's own it is never asked. */
   isIt: (link: Link, from: NetNs) => boolean;
-  /** The same of a link that was seen on its way. `isHome`: in our own namespace. */
-  isLike: (link: Link, isHome: boolean) => boolean;
+  /** The same of a link that was seen on its way. */
+  isLike: (moved: Moved) => boolean;
   /** The attachment may have one: one that has nothing must not wait for a namespace of others. */
   mayBe: () => boolean;
   name: string;

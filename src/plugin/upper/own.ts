@@ -76,7 +76,7 @@ export function isElsewhere(upper: Upper, call: Call<UpperConfig>): boolean {
   const pod = openNamespace(call.netns, "ok");
   if (pod === undefined) return false;
   const marked = lookForMarked(upper, call, pod);
-  if (marked !== undefined) seen = { ...marked, pod };
+  seen = marked && { ...marked, pod };
   return marked === undefined;
 }
 
@@ -171,6 +171,8 @@ export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
   delWithIpam(call, () => {
     const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
     const marked = pod && (seen?.pod === pod ? seen : lookForMarked(upper, call, pod));
+    // Its socket is closed with the first use.
+    seen = undefined;
     if (pod !== undefined && marked !== undefined) {
       remove(call, pod, marked.link, marked.news);
       return;
@@ -191,10 +193,12 @@ function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefin
     kind,
     pod,
     isIt: (link, from) => isMoved(link, from, call, pod),
-    isLike: ({ index, alias, linkNetnsid, ...link }, isHome) =>
-      link.kind === kind &&
-      (index === ownIndex(attachment) || alias === ownerAlias(call)) &&
-      (linkNetnsid !== undefined || isHome || config.linkInContainer === true),
+    isLike({ link, isHome, leadsTo }) {
+      if (link.kind !== kind) return false;
+      if (link.index !== ownIndex(attachment) && link.alias !== ownerAlias(call)) return false;
+      if (link.linkNetnsid === undefined) return isHome || config.linkInContainer === true;
+      return leadsTo(pod === undefined ? [ownNamespace()] : [ownNamespace(), pod]);
+    },
     mayBe: () => wasAdded(call),
     name: attachment.ifName,
   };
