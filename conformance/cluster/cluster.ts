@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseAllDocuments } from "yaml";
 import { BIN, Containerd, SOCKET } from "../cri/node.ts";
+import { unlike } from "../interleave/picture.ts";
 import { Api, PORT } from "./api.ts";
 import { busyboxImage, busyboxParts, multusImage, pauseImage } from "./images.ts";
 import { Kubelet } from "./kubelet.ts";
@@ -319,7 +320,7 @@ export class Cluster {
     await until(PATIENCE_WITH_FAILED, () => (left().length === 0 ? true : undefined));
     for (const pod of left()) store.remove(pod);
     for (const network of store.list(NETWORKS)) this.api.delete(network);
-    return this.remains().filter((line) => !before.includes(line));
+    return unlike(before, this.remains());
   }
 
   multusLog(): string {
@@ -344,7 +345,7 @@ export class Cluster {
   }
 
   remains(): string[] {
-    return remains().filter((line) => !/\/var\/lib\/cni\/multus\//.test(line));
+    return remains().filter((line) => !/\/var\/lib\/cni\/multus(\/|$)/.test(line));
   }
 
   /** Without saying good-bye: the API's objects stay for the next start. */

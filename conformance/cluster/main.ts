@@ -5,6 +5,7 @@ import { join, relative, resolve } from "node:path";
 import { inNamespaces } from "../cri/namespaces.ts";
 import { Containerd } from "../cri/node.ts";
 import { probe } from "../harness/probe.ts";
+import { compileTools } from "../interleave/picture.ts";
 import { type Case, unmet, type Verdict } from "./case.ts";
 import { guideCases } from "./cases/guides.ts";
 import { realCases } from "./cases/real.ts";
@@ -177,6 +178,7 @@ async function main(): Promise<void> {
     const { second, ...first } = JSON.parse(told) as Inside & { second?: Second };
     return second === undefined ? inside(first, options) : secondNode(second);
   }
+  if (options.list && options.case !== undefined) end("--case has no effect with --list: leave one of them out");
   if (options.list) {
     console.log(listed(cases));
     return;
@@ -184,6 +186,7 @@ async function main(): Promise<void> {
   const why = refusal(cases, options, { root: process.getuid!() === 0, inGuest: inGuest(), early });
   if (why !== undefined) end(why);
   if (early) return;
+  compileTools();
   const start = Date.now();
   const offer = await probe(join(options.bin, "cni"), undefined);
   const selected = selectedOf(cases, options, inGuest());

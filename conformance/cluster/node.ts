@@ -1,7 +1,10 @@
 // The node of the cluster: its devices as the guides prepare them, a LAN at the other end of them, and directories that outlive a start.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cache } from "../../scripts/build/paths.ts";
 import { BIN, CGROUP } from "../cri/node.ts";
+import { EMPTY_TABLE, hasTables, linesIn, RULES, rulesIn, stateOf } from "../interleave/picture.ts";
 
 /** A name, and its address on the uplink. */
 export interface NodeName {
@@ -147,17 +150,23 @@ export function leases(network: string): string[] {
   return existsSync(directory) ? readdirSync(directory).filter((name) => /^[\da-f]+[.:]/.test(name)) : [];
 }
 
-/** All that pods leave on a node while they run: devices, leases, records. */
+/** Its bridge and ports: what each pod has on the node, and what is there once for all of them. */
+const DEFAULT_NETWORK =
+  /\b(cni0|veth)\b|^sysctl ipv4\/(ip_forward|conf\/(all|default)\/forwarding|conf\/all\/accept_redirects) |^dir \/var\/lib\/cni\/(results|cache)$/;
+/** Forwarding is one for all interfaces. */
+const withoutForwarding = (line: string): string => line.replace(/^(of host \S+: ipv4) 1=1 /, "$1 ");
+
+/**
+ * All that pods leave on a node while they run: what interleave's picture has of it, but for the default network, and what they leave on the
+ * disk. The picture's program is compiled before the node's namespaces are made.
+ */
 export function remains(): string[] {
-  const names = links().map(({ ifname, address }) => `device ${ifname} ${address}`);
-  const kept = names.filter((name) => !/^device (lo|cni0) /.test(name));
-  const networks = "/var/lib/cni/networks";
-  const held = (existsSync(networks) ? readdirSync(networks) : []).flatMap((network) =>
-    leases(network).map((address) => `lease ${network} ${address}`),
-  );
-  const records = sh("find /var/lib/cni -type f ! -path '/var/lib/cni/networks/*' 2>/dev/null || true");
-  const files = records.split("\n").filter((file) => file !== "" && readFileSync(file).length > 0);
-  return [...kept, ...held, ...files.map((file) => `file ${file}`)].sort();
+  const lines = linesIn(sh(`${join(cache, "interleave/picture")} host`), /^(?!cni0$|veth|br\d)/);
+  const rules = hasTables(lines) ? rulesIn(sh(RULES)) : [];
+  return [...lines, ...rules, ...stateOf("/", ["/var/lib/cni", "/run/podnic", "/run/cni"])]
+    .map(withoutForwarding)
+    .filter((line) => !DEFAULT_NETWORK.test(line) && !EMPTY_TABLE.includes(line))
+    .sort();
 }
 
 /** By container of this node: seconds for which its CPU limit made it wait (cgroups of the first version). */

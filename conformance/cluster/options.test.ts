@@ -1,3 +1,4 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Case } from "./case.ts";
 import { type Asked, BIN, IMAGE, type Options, refusal, selectedOf } from "./options.ts";
@@ -46,8 +47,20 @@ test("a case that does not exist, or does not run so, is refused", () => {
 });
 
 test("files that do not exist are refused by the option that names them", () => {
-  for (const option of ["bin", "image", "plugins", "report"])
+  for (const option of ["bin", "image", "plugins"])
     expect(said({ [option]: "/nonexistent/x" })).toContain(`--${option} /nonexistent/x: there`);
+  expect(said({ image: "plugins" })).toContain("--image plugins: there is no such file");
+  // The sources, whose directories have the plugins' names.
+  expect(said({ plugins: "plugins" })).toContain("--plugins plugins: there is no program macvlan");
+  const dir = mkdtempSync("/tmp/podnic-options-");
+  try {
+    writeFileSync(`${dir}/macvlan`, "", { mode: 0o755 });
+    expect(said({ plugins: dir })).toContain("there is no program host-device");
+    writeFileSync(`${dir}/image.tar`, "");
+    expect(said({ image: `${dir}/image.tar` })).toContain("the node does not see it");
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });
 
 test("what may run is not refused, and runs", () => {

@@ -1,7 +1,9 @@
 // What a run is asked for, and what is wrong with that: said before anything is built or started.
-import { existsSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { fileOption } from "../harness/options.ts";
+import { isProgram } from "../interleave/refusals.ts";
 import type { Case } from "./case.ts";
 import type { Flavour } from "./cluster.ts";
 
@@ -35,10 +37,12 @@ const OF_GUEST = ["guest", "kernel:ipvlan", "kernel:vlan_filtering"];
 
 /** Of --multus. */
 function flavoursIn(text: string): Flavour[] {
-  return text.split(",").map((one) => {
+  const flavours = text.split(",").map((one) => {
     if (one !== "thin" && one !== "thick") throw new InvalidArgumentError("Give thin, thick, or thin,thick.");
     return one;
   });
+  if (new Set(flavours).size < flavours.length) throw new InvalidArgumentError("Give each variant once.");
+  return flavours;
 }
 
 /** Mistakes in it end the process with 2. */
@@ -66,7 +70,7 @@ export function commandLine(): Options {
     .option("--real", "etcd, API server, controllers, scheduler and kubelet instead of the stand-ins", false)
     .option("--push", "only what each push runs: some cases, with Multus thin", false)
     .option("--plugins <dir>", "these plugins instead of podnic, to compare with")
-    .option("--report <file>", "write JSON")
+    .option("--report <file>", "write JSON", fileOption)
     .allowExcessArguments(false)
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
     .parse()
@@ -115,17 +119,23 @@ function unknownCase(cases: readonly Case[], options: Options, inGuest: boolean)
   return undefined;
 }
 
-const files = (directory: string) => (existsSync(directory) ? readdirSync(directory) : []);
+/** Those that the cases call. */
+const PLUGINS = ["macvlan", "host-device", "bridge", "host-local", "static"];
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+const isHidden = (path: string): boolean =>
+  ["/tmp/", "/run/"].some((place) => path.startsWith(place) && !`${process.cwd()}/`.startsWith(place));
 
-function missingFile({ bin, image, plugins, report }: Options, early: boolean): string | undefined {
+function missingFile({ bin, image, plugins }: Options, early: boolean): string | undefined {
   const later = early && bin === BIN;
   if (!later && !(existsSync(join(bin, "podnic")) && existsSync(join(bin, "cni"))))
     return `--bin ${bin}: there is no podnic; npm run build makes ${BIN}`;
-  if (image !== IMAGE && !existsSync(image))
-    return `--image ${image}: there is no such file; npm run image makes ${IMAGE}`;
-  if (plugins !== undefined && !files(plugins).includes("macvlan"))
-    return `--plugins ${plugins}: there are no plugins in it`;
-  if (report !== undefined && !existsSync(dirname(report))) return `--report ${report}: there is no such directory`;
+  if (image !== IMAGE && !isFile(image)) return `--image ${image}: there is no such file; npm run image makes ${IMAGE}`;
+  const lacking = plugins === undefined ? undefined : PLUGINS.find((plugin) => !isProgram(join(plugins, plugin)));
+  if (lacking !== undefined) return `--plugins ${plugins}: there is no program ${lacking} in it`;
+  // The node has a /tmp and a /run of its own.
+  for (const [option, path] of Object.entries({ bin, image, plugins }))
+    if (path !== undefined && isHidden(resolve(path)))
+      return `--${option} ${path}: the node does not see it; put it outside /tmp and /run`;
   return undefined;
 }
 

@@ -37,7 +37,7 @@ async function again(cluster: Cluster): Promise<void> {
   equal([status.mac, leases("card")], [card, status.ips], "MAC address of the card in its pod, and its lease");
   await cluster.delete(...PODS, "holder");
   equal(link("dev1")?.address, card, "MAC address of dev1, back on the node");
-  const left = cluster.remains().filter((line) => / (lan|card)[ -]/.test(line));
+  const left = cluster.remains().filter((line) => /\/(lan|card)[/-]/.test(line));
   equal(left, [], "what is left of the networks");
 }
 

@@ -138,7 +138,7 @@ async function fromContainer(cluster: Cluster): Promise<void> {
       "vf0: gone with a veth's namespace, or itself",
     );
     sh(
-      "ip link show vf0 >/dev/null 2>&1 || ip link add vf0 address 02:00:00:00:0a:01 type veth peer name vf1 address 02:00:00:00:0a:02",
+      "ip link show vf0 >/dev/null 2>&1 || { ip link add vf0 address 02:00:00:00:0a:01 type veth peer name vf1 address 02:00:00:00:0a:02; ip link set vf1 up; }",
     );
     sh("rm -rf /run/netns/claim");
   });
