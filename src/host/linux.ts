@@ -326,10 +326,10 @@ export class LinuxHost implements ProgramHost {
   }
 
   /** clone(2) without a new address space; the child keeps all descriptors. */
-  clone(shared = 0): number {
+  clone(): number {
     // s390x has the stack first.
-    if (this.#kernel.machine === "s390x") return this.call("clone", "", 0, shared | SIGCHLD, 0, 0, 0);
-    return this.call("clone", "", shared | SIGCHLD, 0, 0, 0, 0);
+    if (this.#kernel.machine === "s390x") return this.call("clone", "", 0, SIGCHLD, 0, 0, 0);
+    return this.call("clone", "", SIGCHLD, 0, 0, 0, 0);
   }
 
   fork(keep: Fd[]): number {
@@ -380,9 +380,9 @@ export class LinuxHost implements ProgramHost {
     return [view(ends).getInt32(0, LITTLE_ENDIAN), view(ends).getInt32(4, LITTLE_ENDIAN)];
   }
 
-  waitpid(pid: number): number {
+  waitpid(pid: number, options = 0): number {
     const status = new Uint8Array(4);
-    this.call("wait4", "", pid, status, 0, null);
+    this.call("wait4", "", pid, status, options, null);
     return view(status).getInt32(0, LITTLE_ENDIAN);
   }
 

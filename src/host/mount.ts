@@ -3,44 +3,58 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "./constants.ts";
 import type { Fd, Host } from "./host.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
+const SIGKILL = 9;
 const SIGCHLD = 17;
+const SIGSTOP = 19;
 /** struct sigaction. */
 const DEFAULT_ACTION = new Uint8Array(32);
-const CLONE_FILES = 0x400;
+const PR_SET_PDEATHSIG = 1;
 const CLONE_NEWNS = 0x20000;
 const MS_REC = 0x4000;
 const MS_PRIVATE = 0x40000;
+/** wait4(2): also when the child has stopped; its status is then 0x7f in the low byte. */
+const WUNTRACED = 2;
+const STOPPED = 0x7f;
 /** Any directory that is there: only the child sees what is mounted on it. */
 const PLACE = "/proc";
-/** A child ends with the descriptor's number, of 8 bits. */
-const MOST = 255;
 
-interface MountHost extends Pick<Host, "open" | "exit"> {
+interface MountHost extends Pick<Host, "open" | "exit" | "getpid"> {
   call(name: Syscall, subject: string, ...args: Argument[]): number;
-  clone(shared: number): number;
-  waitpid(pid: number): number;
+  clone(): number;
+  waitpid(pid: number, options?: number): number;
 }
 
 /**
- * Mounts in a child with mounts of its own and our descriptors, so that our own mounts, root and current directory stay as they are. The
- * mount lives as long as its descriptor. undefined: it cannot be had.
+ * Mounts in a child with mounts of its own, so that our own mounts, root and current directory stay as they are, and opens the mount
+ * through the child, which stops for that long. The mount lives as long as its descriptor. undefined: it cannot be had.
  */
 export function mountInChild(host: MountHost, type: string, attributes: number): Fd | undefined {
-  // Who started us may have the kernel forget children, and with them how they ended.
+  // Who started us may have the kernel forget children, and then wait4(2) fails.
   host.call("rt_sigaction", "", SIGCHLD, DEFAULT_ACTION, null, 8);
-  const pid = host.clone(CLONE_FILES);
-  if (pid !== 0) {
-    const status = host.waitpid(pid);
-    return (status & 0x7f) === 0 && status !== 0 ? status >> 8 : undefined;
-  }
-  // Nothing may be thrown in the child: it would go on in its caller's place.
+  const parent = host.getpid();
+  const pid = host.clone();
+  if (pid === 0) mountAndStop(host, parent, type, attributes);
+  if ((host.waitpid(pid, WUNTRACED) & 0xff) !== STOPPED) return undefined;
   try {
-    host.call("unshare", "", CLONE_NEWNS);
-    // Or the others' mounts would get it as well. EINVAL: the root is no mount (chroot).
-    host.call("mount", "", null, "/", null, MS_REC | MS_PRIVATE, null);
-    host.call("mount", type, type, PLACE, type, attributes, null);
-    const fd = host.open(PLACE, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    host.exit(fd <= MOST ? fd : 0);
+    return host.open(`/proc/${pid}/root${PLACE}`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  } finally {
+    host.call("kill", "", pid, SIGKILL);
+    host.waitpid(pid);
+  }
+}
+
+/** In the child. Nothing may be thrown here: it would go on in its caller's place. */
+function mountAndStop(host: MountHost, parent: number, type: string, attributes: number): never {
+  try {
+    host.call("prctl", "", PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    // The parent may have died before the line above.
+    if (host.call("getppid", "") === parent) {
+      host.call("unshare", "", CLONE_NEWNS);
+      // Or the others' mounts would get it as well. EINVAL: the root is no mount (chroot).
+      host.call("mount", "", null, "/", null, MS_REC | MS_PRIVATE, null);
+      host.call("mount", type, type, PLACE, type, attributes, null);
+      host.call("kill", "", host.getpid(), SIGSTOP);
+    }
   } catch {}
   host.exit(0);
 }
