@@ -5,7 +5,18 @@ import type { Config } from "../harness/mains.ts";
 import { SPEC_VERSIONS } from "../harness/result.ts";
 import type { Env } from "../harness/sandbox.ts";
 import type { Trial } from "../harness/trial.ts";
-import { addDown, conf, fixed, hostLocal, makeBridge, POD_MAC, pod, portOf, ports } from "./bridge-shared.ts";
+import {
+  addDown,
+  conf,
+  demandAsTold,
+  fixed,
+  hostLocal,
+  makeBridge,
+  POD_MAC,
+  pod,
+  portOf,
+  ports,
+} from "./bridge-shared.ts";
 
 const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
 
@@ -214,6 +225,24 @@ export const bridgeConfig: CaseTable = {
         const { msg } = t.error(t.call("ADD", conf({ mtu: 9000 })), [7]);
         t.expect(/MTU/.test(msg), "the MTU", msg);
         t.gone();
+      },
+    ),
+    one(
+      "B-12f",
+      "H",
+      "the result describes each interface as ADD leaves it",
+      "a larger mtu than that of a bridge without ports, of ours and of others: the bridge's MTU in the result",
+      (t) => {
+        t.sh("ip link add br1 up type bridge");
+        t.add(conf());
+        t.silent("DEL", conf());
+        for (const bridge of ["br0", "br1"]) {
+          const config = conf({ bridge, mtu: 9000 });
+          const prevResult = t.add(config);
+          demandAsTold(t, prevResult);
+          t.silent("CHECK", { ...config, prevResult });
+          t.silent("DEL", config);
+        }
       },
     ),
     one("B-12d", "H", "C-096: CHECK holds", "another program's port makes the bridge smaller: CHECK OK", (t) => {

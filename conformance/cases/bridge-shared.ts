@@ -97,6 +97,15 @@ export function demandPing(t: Trial, from: string, to: string, wrong = false): v
   t.expect(answers !== wrong, `${to} ${wrong ? "does not answer" : "answers"} ${from || "the host"}`, said);
 }
 
+/** The result describes each interface of the host as it is now. */
+export function demandAsTold(t: Trial, { interfaces = [] }: Result): void {
+  const links = t.links("");
+  for (const { name, mac, mtu } of interfaces.filter(({ sandbox }) => !sandbox)) {
+    const link = links.find((each) => each.name === name);
+    t.equal({ mac, mtu }, { mac: link?.mac, mtu: link?.mtu }, `what the result says of ${name}:`);
+  }
+}
+
 /** Frames that leave br0 by the uplink up0, seen on up1 during a call and `seconds` after it: a line of hex each. */
 export function framesDuring(t: Trial, seconds: number, call: (wrap: string) => void): string[] {
   const listen = `perl -e ${quote(CAPTURE)} ${t.link("up1", "")!.index} >/run/case/seen 2>&1 </dev/null & pid=$!`;

@@ -2,7 +2,18 @@
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { conf, demandPing, fixed, hostLocal, makeBridge, pod, portOf, ports, vlansOf } from "./bridge-shared.ts";
+import {
+  conf,
+  demandAsTold,
+  demandPing,
+  fixed,
+  hostLocal,
+  makeBridge,
+  pod,
+  portOf,
+  ports,
+  vlansOf,
+} from "./bridge-shared.ts";
 
 const one = rowsThatNeed([
   "plugin:bridge",
@@ -64,6 +75,27 @@ const changedGateway = (id: string, what: string, change: string, named: RegExp)
     const { msg } = t.error(t.call("CHECK", { ...GATEWAY, prevResult }));
     t.expect(named.test(msg), `a message like ${named}`, msg);
   });
+
+/** On a bridge of others that changes its MAC address with its first port. */
+const firstPort = (id: string, what: string, made: string, keys: Config = {}): Case =>
+  one(
+    id,
+    "H",
+    "the result describes each interface as ADD leaves it",
+    `vlan and isGateway on a bridge without ports or a fixed MAC address, ${what}; CHECK OK, also after the second pod`,
+    (t) => {
+      t.sh(`ip link add br0 up type bridge vlan_filtering 1; ${made}`);
+      const config = { ...GATEWAY, ...keys };
+      const prevResult = t.add(config);
+      demandAsTold(t, prevResult);
+      t.silent("CHECK", { ...config, prevResult });
+      const second = pod(t, "c2");
+      const later = t.add(config, second);
+      demandAsTold(t, later);
+      t.silent("CHECK", { ...config, prevResult });
+      t.silent("CHECK", { ...config, prevResult: later }, second);
+    },
+  );
 
 /** The gateway's interface of a VLAN, whatever it is called. */
 const gatewayOf = (t: Trial, address: string): string | undefined =>
@@ -280,6 +312,13 @@ export const bridgeVlans: CaseTable = {
     changedGateway("B-48h", "another MAC address", "ip link set br0.100 address 02:00:00:00:00:aa", /MAC/),
     changedGateway("B-48i", "a smaller MTU", "ip link set br0.100 mtu 1300", /MTU/),
     changedGateway("B-48j", "accept_ra", "sysctl -qw net.ipv6.conf.br0/100.accept_ra=2", /router advertisements/),
+    firstPort("B-48k", "the gateway's interface is new", ""),
+    firstPort(
+      "B-48l",
+      "another's gateway interface",
+      "ip link add br0.100 link br0 up type vlan id 100; bridge vlan add dev br0 vid 100 self",
+    ),
+    firstPort("B-48m", "mtu 1400", "", { mtu: 1400 }),
     changed("B-50a", "the native VLAN taken away", (port) => `bridge vlan del dev ${port} vid 100`, /100/),
     changed("B-50b", "a VLAN of the trunk taken away", (port) => `bridge vlan del dev ${port} vid 21`, /20|21|22/),
     changed("B-50c", "a VLAN added", (port) => `bridge vlan add dev ${port} vid 77`, /77/),

@@ -83,8 +83,8 @@ function holderName(call: Call<BridgeConfig>): string {
 export function makeGateway(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[], ready: number): Link {
   // Nearly always it has them already. An ADD that fails takes those back that it gave to a bridge of others: see takeBack.
   const isReady = ready === bridge.index && (isOurs(bridge) || missing(bridge, gateways).length === 0);
+  if (isReady) pinMac(bridge);
   const link = isReady ? bridge : whileLocked(bridge.name, () => giveAddresses(call, bridge, gateways));
-  pinMac(bridge);
   forward(gateways);
   return link;
 }
@@ -125,6 +125,8 @@ function planOnce(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]):
 function giveAddresses(call: Call<BridgeConfig>, bridge: Bridge, gateways: Prefix[]): Link {
   const plan = planOn(call, bridge, gateways);
   const { vlan = 0 } = call.config;
+  // First: the interface of a VLAN has the bridge's MAC address, and makes its link-local address of that.
+  pinMac(bridge);
   const on = plan.on ?? makeVlanInterface(bridge, vlan);
   if (on.alias === VLAN_ALIAS && plan.on !== undefined) completeVlanInterface(bridge, vlan, on);
   changeAddresses(on, plan);

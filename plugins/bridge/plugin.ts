@@ -18,7 +18,7 @@ import {
   waitForwarding,
 } from "../../src/link/bridge.ts";
 import { bringUp, type ConfigureOptions, configureInterface, requireIpv6 } from "../../src/link/configure.ts";
-import { type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
+import { getLink, type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { log } from "../../src/log.ts";
@@ -220,15 +220,19 @@ function resultOf(
   addresses: Result = emptyResult(),
 ): Result {
   const before = call.prevResult ?? emptyResult();
-  // That of others may have changed with our port.
-  const now = isOurs(on) ? on : (getBridge(ownNamespace().route, on.index) ?? on);
+  const { route } = ownNamespace();
+  // That of others may have changed with our port; one of ours has got its MTU from a larger first port.
+  const now = isOurs(on) && port.mtu <= on.mtu ? on : (getBridge(route, on.index) ?? on);
   const interfaces: Interface[] = [
     { name: now.name, mac: now.mac, mtu: now.mtu },
     { name: port.name, mac: port.mac, mtu: port.mtu },
     { name: call.attachment.ifName, mac, mtu: port.mtu, sandbox: call.netns },
   ];
-  if (gateway !== undefined && gateway.index !== on.index)
-    interfaces.push({ name: gateway.name, mac: gateway.mac, mtu: gateway.mtu });
+  if (gateway !== undefined && gateway.index !== on.index) {
+    // It follows the bridge.
+    const { name, mac: its, mtu } = getLink(route, gateway.index) ?? gateway;
+    interfaces.push({ name, mac: its, mtu });
+  }
   const position = before.interfaces.length + 2;
   return {
     interfaces: [...before.interfaces, ...interfaces],
