@@ -185,6 +185,24 @@ export const bridgeRules: CaseTable = {
         address: (t: Trial) => t.link("up0", "")!.mac,
       },
       { id: "B-51j", what: "the bridge's own; no check", backend: "", address: (t: Trial) => t.link("br0", "")!.mac },
+      ...["bridge", "nftables", ""].map((backend, n) => ({
+        id: `B-51${"mno"[n]}`,
+        what: `that of a macvlan of the node; ${backend || "no check"}`,
+        backend,
+        address: (t: Trial) => {
+          t.sh("ip link add mv0 link br0 up type macvlan mode bridge");
+          return t.link("mv0", "")!.mac;
+        },
+      })),
+      {
+        id: "B-51p",
+        what: "that of a macvlan of another pod; no check",
+        backend: "",
+        address: (t: Trial) => {
+          t.sh("ip link add mv0 link br0 netns c2 type macvlan mode bridge; ip -n c2 link set mv0 up");
+          return t.link("mv0", "c2")!.mac;
+        },
+      },
     ].map(({ id, what, backend, address }) =>
       one(
         id,
@@ -232,11 +250,17 @@ export const bridgeRules: CaseTable = {
       "B-51l",
       "H",
       "a requested MAC address",
-      "learned on the uplink, and the bridge shall check: the port gets it",
+      "in use behind the uplink, and the bridge shall check: E that names the port; OK once the bridge has forgotten it",
       (t) => {
         makeBridge(t);
-        t.sh("ip link set up0 master br0; bridge fdb add 02:00:00:00:00:51 dev up0 master dynamic");
+        const entry = "02:00:00:00:00:51 dev up0 master";
+        t.sh(`ip link set up0 master br0; bridge fdb add ${entry} dynamic`);
+        const before = entriesOf(t, "02:00:00:00:00:51");
         const config = conf({ ...LOCK, macspoofchkBackend: "bridge", args: { cni: { mac: "02:00:00:00:00:51" } } });
+        const { msg } = t.refused("ADD", config, [7]);
+        t.expect(msg.includes("up0"), "the port", msg);
+        t.equal(entriesOf(t, "02:00:00:00:00:51"), before, "entries of the bridge");
+        t.sh(`bridge fdb del ${entry}`);
         const prevResult = t.add(config);
         t.silent("CHECK", { ...config, prevResult });
         t.expect(entriesOf(t, "02:00:00:00:00:51").includes("static"), "pinned", entriesOf(t, "02:00:00:00:00:51"));

@@ -102,7 +102,8 @@ export function demandAsTold(t: Trial, { interfaces = [] }: Result): void {
   const links = t.links("");
   for (const { name, mac, mtu } of interfaces.filter(({ sandbox }) => !sandbox)) {
     const link = links.find((each) => each.name === name);
-    t.equal({ mac, mtu }, { mac: link?.mac, mtu: link?.mtu }, `what the result says of ${name}:`);
+    // The Go plugin tells no MTU.
+    t.equal({ mac, mtu }, { mac: link?.mac, mtu: mtu && link?.mtu }, `what the result says of ${name}:`);
   }
 }
 

@@ -2,7 +2,14 @@
 // another port stays with that port.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
-import { type Bridge, beginForgetAddress, beginPinAddress, listEntriesOf, type Port } from "../../src/link/bridge.ts";
+import {
+  type Bridge,
+  beginForgetAddress,
+  beginPinAddress,
+  type ForwardingEntry,
+  listEntriesOf,
+  type Port,
+} from "../../src/link/bridge.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
@@ -10,18 +17,33 @@ import type { BridgeConfig } from "./config.schema.ts";
 import { vlansOf } from "./vlans.ts";
 
 /**
- * Throws Failure for an address of the bridge itself or of a port, and for one that is pinned elsewhere: the pod would get no frames, or take
- * those of another. One that the bridge has learned is that of whoever sent last: a virtual machine migrates with its address.
+ * Throws Failure for an address of the bridge itself, of an interface on it or of a port, and for one that is pinned elsewhere: the pod would get no
+ * frames, or take those of another. One that the bridge has learned is that of whoever sent last, as a virtual machine migrates with its address;
+ * but pinned to the pod's port, it would stay there.
  */
-export function refuseTakenMac({ config }: Call<BridgeConfig>, bridge: Bridge, mac: string, own = 0): void {
-  const taken = entriesOf(config, bridge, mac).find(({ index, kind }) => kind !== "learned" && index !== own);
-  if (taken === undefined) return;
-  const holder = getLink(ownNamespace().route, taken.index)?.name ?? "another port";
-  const whose = taken.kind === "static" ? `is pinned to the port ${holder}` : `is the address of ${holder}`;
-  throw new Failure(
+export function refuseTakenMac({ config }: Call<BridgeConfig>, bridge: Bridge, mac: string): void {
+  const pins = config.macspoofchk === true && config.macspoofchkBackend === "bridge";
+  const taken = entriesOf(config, bridge, mac).find(({ kind }) => pins || kind !== "learned");
+  if (taken !== undefined) throw refusal(bridge, mac, taken);
+}
+
+const WHOSE = {
+  local: (holder: string) => `it is the address of ${holder}`,
+  stacked: (bridge: string) => `it is the address of an interface on ${bridge}, such as a macvlan`,
+  static: (holder: string) => `it is pinned to the port ${holder}`,
+  learned: (holder: string) => `a host behind the port ${holder} uses it`,
+};
+
+function refusal({ name }: Bridge, mac: string, { index, kind }: ForwardingEntry): Failure {
+  const holder = getLink(ownNamespace().route, index)?.name ?? "another port";
+  const moves =
+    kind === "learned"
+      ? ' If the host moves to this node with its address, as virtual machines do, use "macspoofchkBackend": "nftables".'
+      : "";
+  return new Failure(
     "invalid config",
-    `MAC address ${mac} is already in use on bridge "${bridge.name}": it ${whose}`,
-    `The bridge would send frames meant for one of the two to the other (bridge fdb show br ${shellWord(bridge.name)}). Request another MAC address.`,
+    `MAC address ${mac} is already in use on bridge "${name}": ${WHOSE[kind](holder)}`,
+    `The bridge would send frames meant for one of the two to the other (bridge fdb show br ${shellWord(name)}). Request another MAC address.${moves}`,
   );
 }
 
@@ -32,22 +54,25 @@ function entriesOf(config: BridgeConfig, { index, bridge }: Bridge, mac: string)
   const isIn = (vlan: number): boolean =>
     ranges.some(({ first, last }) => first <= vlan && vlan <= last) ||
     (vlan === pvid && (ranges.length === 0 || (vlan !== 0 && config.preserveDefaultVlan === true)));
-  return listEntriesOf(ownNamespace().route, index, mac).filter(({ vlan }) => isIn(vlan));
+  // The list of the interfaces on the bridge does not say in which VLANs they are.
+  return listEntriesOf(ownNamespace().route, index, mac).filter(({ vlan, kind }) => kind === "stacked" || isIn(vlan));
 }
 
-/** An address may be learned again between two requests. */
+/** An address may be learned, and forgotten, between two requests. */
 const TRIES = 10;
 
 /**
- * Pins an address to its port that the bridge has learned elsewhere. Never one that has been pinned elsewhere meanwhile: the kernel would replace
- * that, so what was learned is forgotten first, and the pin is refused when there is an entry.
+ * The kernel refused to pin an address to its port, because the bridge has it elsewhere. Pins it if it is there no more; else throws Failure. The
+ * kernel may have pinned it in some VLANs, and refuses that again: so those are forgotten first.
  */
-export function takeMac(call: Call<BridgeConfig>, bridge: Bridge, { index }: Port, mac: string): void {
+export function pinAgain(call: Call<BridgeConfig>, bridge: Bridge, { index }: Port, mac: string): void {
   const { route } = ownNamespace();
   for (let tries = 1; ; tries++) {
-    refuseTakenMac(call, bridge, mac, index);
-    for (const entry of entriesOf(call.config, bridge, mac)) beginForgetAddress(route, mac, entry);
-    for (const refusal of route.runEach()) if (refusal !== undefined && refusal.code !== "ENOENT") throw refusal;
+    const entries = entriesOf(call.config, bridge, mac);
+    const taken = entries.find((entry) => entry.index !== index);
+    if (taken !== undefined) throw refusal(bridge, mac, taken);
+    for (const entry of entries) beginForgetAddress(route, mac, entry);
+    for (const error of route.runEach()) if (error !== undefined && error.code !== "ENOENT") throw error;
     try {
       beginPinAddress(route, index, mac);
       route.run();

@@ -19,7 +19,7 @@ import {
 import { checkFailure } from "../../src/plugin/check.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import type { BridgeConfig } from "./config.schema.ts";
-import { takeMac } from "./mac.ts";
+import { pinAgain } from "./mac.ts";
 
 /**
  * Whether the bridge does it: since Linux 5.18 the kernel tells of each port whether it is locked. Throws Failure when it must and
@@ -65,8 +65,8 @@ export function checkSource(
 
 /**
  * The kernel refused to pin the address of a locked port. EEXIST: the bridge has seen it on another port, as that of a virtual machine
- * that is about to migrate here: until it does, frames to it belong there, and nftables check the port. Who asks for the bridge's check
- * gets the address, unless it is another's for good.
+ * that is about to migrate here: until it does, frames to it belong there, and nftables check the port. If only the bridge can or shall check, the
+ * ADD is refused.
  */
 export function pinnedElsewhere(
   call: Call<BridgeConfig>,
@@ -78,14 +78,14 @@ export function pinnedElsewhere(
   const { route } = ownNamespace();
   if (error.code !== "EEXIST") throw error;
   if (call.config.macspoofchkBackend === "bridge") {
-    takeMac(call, on, port, mac);
+    pinAgain(call, on, port, mac);
     return;
   }
   try {
     checkByRules(call, port.name, mac);
   } catch (cause) {
     if (!(cause instanceof Failure)) throw cause;
-    takeMac(call, on, port, mac);
+    pinAgain(call, on, port, mac);
     return;
   }
   beginSetPort(route, port.index, UNLOCKED, []);

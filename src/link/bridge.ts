@@ -345,8 +345,11 @@ export interface ForwardingEntry {
   index: number;
   /** 0: none. */
   vlan: number;
-  /** "local": the MAC address of this link; "static": somebody has pinned it; "learned". */
-  kind: "local" | "static" | "learned";
+  /**
+   * "local": the MAC address of this link; "stacked": that of an interface on the bridge, such as a macvlan, in whichever namespace; "static":
+   * somebody has pinned it; "learned".
+   */
+  kind: "local" | "stacked" | "static" | "learned";
 }
 
 /** What a bridge knows of a MAC address, in all VLANs. */
@@ -357,8 +360,9 @@ export function listEntriesOf(route: RouteSocket, bridge: number, mac: string): 
   const read = (bytes: Bytes, start: number, end: number): ForwardingEntry | undefined => {
     const [at, to] = findAttribute(bytes, start + NEIGHBOUR_HEADER, end, c.NDA_LLADDR, 0) ?? [0, 0];
     if (to - at !== wanted.length || wanted.some((byte, n) => bytes.u8[at + n] !== byte)) return undefined;
-    const { index, state, attributes } = readNeighbour(bytes, start, end);
-    // Those of the links themselves have none.
+    const { index, state, flags, attributes } = readNeighbour(bytes, start, end);
+    if (index === bridge && (flags & c.NTF_SELF) !== 0) return { index, vlan: 0, kind: "stacked" };
+    // Those of the ports' own lists have none.
     if (attributes.master !== bridge) return undefined;
     const kind = (state & c.NUD_PERMANENT) !== 0 ? "local" : (state & c.NUD_NOARP) !== 0 ? "static" : "learned";
     return { index, vlan: attributes.vlan ?? 0, kind };
