@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Case } from "./case.ts";
 import { type Asked, BIN, IMAGE, type Options, refusal, selectedOf } from "./options.ts";
 
@@ -57,8 +57,13 @@ test("files that do not exist are refused by the option that names them", () => 
     writeFileSync(`${dir}/macvlan`, "", { mode: 0o755 });
     expect(said({ plugins: dir })).toContain("there is no program host-device");
     writeFileSync(`${dir}/image.tar`, "");
+    const cwd = vi.spyOn(process, "cwd").mockReturnValue("/home/me/podnic");
     expect(said({ image: `${dir}/image.tar` })).toContain("the node does not see it");
+    // In a clone below /tmp, the node has the machine's /tmp.
+    cwd.mockReturnValue("/tmp/podnic");
+    expect(said({ image: `${dir}/image.tar` }) ?? "").not.toContain("the node does not see it");
   } finally {
+    vi.restoreAllMocks();
     rmSync(dir, { recursive: true });
   }
 });

@@ -64,7 +64,7 @@ function checkPool({ network, size, free, directory, leases }: Pool): Finding[] 
   const unknown = leases.filter(({ life }) => life === "unknown").length;
   const found: Finding[] = [];
   if (size !== undefined && free !== undefined && free <= size * (1 - NEARLY)) {
-    const full = `network ${network}: ${countInWords(free)} of ${countInWords(size)} addresses are free (${directory})`;
+    const full = `network ${network}: free addresses: ${countInWords(free)} of ${countInWords(size)} (${directory})`;
     found.push(
       finding(
         "state",
