@@ -53,8 +53,8 @@ export function validate(call: Call<BridgeConfig>, attempt: Try = orFail): void 
   });
 }
 
-/** The kernel's rules, which it words as "Invalid argument"; and what /proc/sys uses for something else. */
-function checkName(name: string): void {
+/** Throws Failure. The kernel's rules, which it words as "Invalid argument"; and what /proc/sys uses for something else. */
+export function checkName(name: string): void {
   const why =
     name === ""
       ? "The name is empty."

@@ -1,6 +1,6 @@
 // Checks the bridges that this node's configurations name: whether an ADD could use them, and what else could block their frames.
 import type { BridgeConfig } from "../../../plugins/bridge/config.schema.ts";
-import { bridgeName, wantsMasquerade } from "../../../plugins/bridge/config.ts";
+import { bridgeName, checkName, wantsMasquerade } from "../../../plugins/bridge/config.ts";
 import { requireFit, requireGateway } from "../../../plugins/bridge/fit.ts";
 import type { Call } from "../../cni/plugin.ts";
 import { findPlugin } from "../../cni/registry.ts";
@@ -18,21 +18,28 @@ export function checkBridges(configurations: PluginConfiguration[]): Finding[] {
   const ours = configurations.filter(
     ({ config: { type } }) => typeof type === "string" && findPlugin(type)?.name === "bridge",
   );
-  const calls = ours.map(({ network, version, config: raw }) => {
-    const { config } = readWhatIsValid<BridgeConfig>("bridge", raw);
-    return {
-      command: "STATUS",
-      version,
-      config,
-      raw,
-      attachment: { network, containerId: "", ifName: "" },
-    } as unknown as Call<BridgeConfig>;
+  const calls = ours.flatMap(({ network, version, config: raw }) => {
+    const { config, problems } = readWhatIsValid<BridgeConfig>("bridge", raw);
+    const attachment = { network, containerId: "", ifName: "" };
+    const call = { command: "STATUS", version, config, raw, attachment } as unknown as Call<BridgeConfig>;
+    // Another check has a word about an invalid one, whose bridge may be another than it says.
+    return problems.some(({ pointer }) => pointer === "/bridge") || !isNameValid(call) ? [] : [call];
   });
   if (calls.length === 0) return [];
   const found = calls.map(checkOne);
   // The same for each network of a bridge.
   const once = found.filter(({ found: text }, at) => found.findIndex((one) => one.found === text) === at);
   return [...once, ...checkIptables(calls)];
+}
+
+function isNameValid(call: Call<BridgeConfig>): boolean {
+  try {
+    checkName(bridgeName(call));
+    return true;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
 }
 
 function checkOne(call: Call<BridgeConfig>): Finding {

@@ -85,6 +85,14 @@ describe("bridge", () => {
       'error network "vlan": bridge "br7" does not filter VLANs',
     ]);
     expect(found[3].cure).toContain("vlan_filtering 1");
+    for (const bridge of ["<bridge-interface>", "a/b"]) {
+      write("zz", { bridge });
+      const { findings } = json("doctor");
+      const about = findings
+        .filter(({ found: text }: { found: string }) => JSON.stringify(text).includes("zz"))
+        .map(({ about: what, level }: { about: string; level: string }) => `${level} ${what}`);
+      expect(about).toEqual(["error configurations"]);
+    }
   });
 
   it("doctor says which networks ADD would refuse their bridge or gateway", () => {
