@@ -1,13 +1,14 @@
 // Settings that podnic could not restore on a VF, because the driver refused them or the PF was missing. They do not make DEL fail. podnic
-// records them, and `podnic devices` shows them. The next ADD of the VF tries again before it sets its own values.
+// records them, and `podnic devices` shows them. The next ADD of the VF tries again before it sets its own values, but leaves alone what
+// somebody has changed since.
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
-import type { VfState } from "../../src/link/vf.ts";
+import { difference, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { vfState } from "../../src/plugin/lent/shape.ts";
 import { bootId, type RecordKey, recordStore, STATE_ROOT } from "../../src/state/record.ts";
-import { listOf, objectOf, text } from "../../src/state/shape.ts";
+import { listOf, objectOf, optional, text } from "../../src/state/shape.ts";
 
 export interface Leftover {
   pci: string;
@@ -17,10 +18,21 @@ export interface Leftover {
   mac: string;
   /** What is not as it was: "vlan", "mac", … */
   left: string[];
+  /** What the VF was when podnic gave up; undefined when its PF did not say. */
+  endState?: VfState | undefined;
+  /** Address of its interface then; undefined when it had none. */
+  endMac?: string | undefined;
 }
 
 const store = () => recordStore<Leftover>("sriov-left", STATE_ROOT, leftover);
-const leftover = objectOf<Leftover>({ pci: text, state: vfState, mac: text, left: listOf(text) });
+const leftover = objectOf<Leftover>({
+  pci: text,
+  state: vfState,
+  mac: text,
+  left: listOf(text),
+  endState: optional(vfState),
+  endMac: optional(text),
+});
 /** There is one for each VF, whichever pod left it. */
 const keyOf = (pci: string): RecordKey => ({ network: "", containerId: pci, ifName: "" });
 
@@ -28,6 +40,28 @@ const keyOf = (pci: string): RecordKey => ({ network: "", containerId: pci, ifNa
 export function readLeftover(pci: string): Leftover | undefined {
   const record = store().read(keyOf(pci));
   return record?.bootId === bootId() ? record.data : undefined;
+}
+
+/**
+ * What is still to be restored: where the VF has another value than podnic left it with, somebody has set that, and it counts as what the
+ * VF was. `now`: what its PF says, `address`: what its interface has, "" without one.
+ */
+export function withoutChanged(leftover: Leftover, now: VfState, address: string): Leftover {
+  const { state, mac, endState: end, endMac = address } = leftover;
+  if (end === undefined) return leftover;
+  const { vlan, minTxRate: min, maxTxRate: max, spoofchk, trust, linkState } = end;
+  const changed = difference({ vlan, rate: { min, max }, spoofchk, trust, linkState }, now);
+  const kept: VfState = { ...state };
+  if (changed.vlan !== undefined) kept.vlan = now.vlan;
+  if (changed.rate !== undefined) Object.assign(kept, { minTxRate: now.minTxRate, maxTxRate: now.maxTxRate });
+  if (changed.spoofchk !== undefined) kept.spoofchk = now.spoofchk;
+  if (changed.trust !== undefined) kept.trust = now.trust;
+  if (changed.linkState !== undefined) kept.linkState = now.linkState;
+  const pinned = now.mac !== end.mac;
+  if (pinned) kept.mac = now.mac;
+  // A driver that was bound since has given its interface the address that the PF had assigned.
+  const isOurs = !pinned && (address === endMac || address === end.mac);
+  return { ...leftover, state: kept, mac: isOurs || address === "" ? mac : address };
 }
 
 /** `left` empty: all is as it was. A sick disk is only said in the log: that the VF is free counts more. */

@@ -18,6 +18,7 @@ import { host } from "../../src/host/host.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { snapshotLink } from "../../src/link/snapshot.ts";
+import type { VfState } from "../../src/link/vf.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { failureCode } from "../../src/testing/calls.ts";
@@ -29,6 +30,7 @@ import { readLeftover } from "./left.ts";
 import { restoreMac, setMac } from "./mac.ts";
 import { records } from "./record.ts";
 import { allocatedTo } from "./reference.ts";
+import { restoreVf, settle } from "./restore-vf.ts";
 import type { Interface, SimulatedCard } from "./testing/simulated-card.ts";
 import {
   full,
@@ -78,6 +80,10 @@ function refuse(what: string, errno: number, times = Number.POSITIVE_INFINITY): 
   card.refusals[what] = () => (left-- > 0 ? errno : 0);
   // A driver without VLANs knows neither form.
   if (what === "vlan") card.refusals["plain-vlan"] = card.refusals.vlan!;
+}
+
+function recover(): void {
+  for (const name of Object.keys(card.refusals)) delete card.refusals[name];
 }
 
 describe("a driver that refuses to reset an address (octeontx2, hinic)", () => {
@@ -310,6 +316,96 @@ describe("what is left is tried again by the next ADD", () => {
     refuse("vlan", EPERM);
     expect(() => run("ADD", { vlan: 7 }, { id: "next" })).toThrow();
     expect(text()).toBe(before);
+  });
+
+  const byHand: [what: string, change: Partial<VfState>][] = [
+    ["mac", { mac: "02:00:00:00:00:77" }],
+    ["vlan", { vlan: { id: 77, qos: 0, protocol: 0x8100 } }],
+    ["rate", { minTxRate: 7, maxTxRate: 77 }],
+    ["link_state", { linkState: 2 }],
+  ];
+
+  test.each(byHand)("but not %s, which somebody has set since", (what, change) => {
+    run("ADD", every);
+    refuse(what, EPERM);
+    run("DEL", {});
+    expect(readLeftover(VF)?.left.length).toBe(1);
+    recover();
+    card.vfs[1] = { ...card.vfs[1]!, ...change };
+    const expected = structuredClone(card.vfs[1]);
+    run("ADD", {}, { id: "next" });
+    expect(card.vfs[1]).toEqual(expected);
+    run("DEL", {}, { id: "next" });
+    expect(card.vfs[1]).toEqual(expected);
+    expect(readLeftover(VF)).toBeUndefined();
+  });
+
+  test("of two that are left, the one that nobody has set since", () => {
+    run("ADD", every);
+    for (const what of ["vlan", "trust"]) refuse(what, EPERM);
+    run("DEL", {});
+    recover();
+    card.vfs[1]!.vlan = { id: 77, qos: 0, protocol: 0x8100 };
+    run("ADD", { link_state: "enable" }, { id: "next" });
+    expect(card.vfs[1]).toMatchObject({ vlan: { id: 77 }, trust: false, linkState: 1 });
+    run("DEL", {}, { id: "next" });
+    expect(card.vfs[1]).toMatchObject({ vlan: { id: 77 }, trust: false, linkState: 0 });
+  });
+
+  test("what somebody has set since stays what the VF was, while the driver refuses another one", () => {
+    run("ADD", every);
+    for (const what of ["vlan", "trust"]) refuse(what, EPERM);
+    run("DEL", {});
+    recover();
+    refuse("trust", EPERM);
+    card.vfs[1]!.vlan = { id: 77, qos: 0, protocol: 0x8100 };
+    run("ADD", { vlan: 7 }, { id: "next" });
+    expect(card.vfs[1]).toMatchObject({ vlan: { id: 7 }, trust: true });
+    run("DEL", {}, { id: "next" });
+    expect(readLeftover(VF)?.left).toEqual(["trust"]);
+    recover();
+    run("ADD", {}, { id: "last" });
+    expect(card.vfs[1]).toMatchObject({ vlan: { id: 77 }, trust: false });
+  });
+
+  test("functions made anew: what they are at first stays", () => {
+    run("ADD", { ...every, spoofchk: "on" });
+    for (const what of ["vlan", "mac"]) refuse(what, EPERM);
+    run("DEL", {});
+    recover();
+    card.vfs[1] = { ...card.vfs[1]!, mac: "02:00:00:00:00:11", vlan: { id: 0, qos: 0, protocol: 0x8100 } };
+    card.asked.length = 0;
+    run("ADD", {}, { id: "next" });
+    expect(card.asked).toEqual([]);
+  });
+
+  test.each([
+    ["its interface's address", true],
+    ["the address on its PF", false],
+  ])("but not %s, which somebody has set since", (_, below) => {
+    sysfs("igbvf");
+    const link = getLink(route, 11)!;
+    const saved = snapshotLink(link);
+    const before = structuredClone(card.vfs[1]!);
+    card.interfaces.get(11)!.mac = MAC;
+    card.vfs[1]!.mac = MAC;
+    refuse("mac", EPERM);
+    card.onInterfaceMac = () => {
+      throw EPERM;
+    };
+    restoreVf(ownNamespace(), VF, before, { link: getLink(route, 11)!, saved });
+    expect(readLeftover(VF)?.left.sort()).toEqual(["address", "interface", "mac"]);
+    recover();
+    card.onInterfaceMac = (vf, mac) => {
+      card.interfaces.get(10 + vf)!.mac = mac;
+    };
+    const OTHER = "02:00:00:00:00:77";
+    if (below) card.interfaces.get(11)!.mac = OTHER;
+    else card.vfs[1]!.mac = OTHER;
+    settle(route, findVf(route, VF));
+    const expected = below ? [OTHER, before.mac] : [MAC, OTHER];
+    expect([card.interfaces.get(11)!.mac, card.vfs[1]!.mac]).toEqual(expected);
+    expect(readLeftover(VF)).toBeUndefined();
   });
 
   test("an earlier boot's is none: the VFs were made anew", () => {

@@ -2,13 +2,13 @@
 import { getLink, type Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import { type LinkSnapshot, restoreLink } from "../../src/link/snapshot.ts";
-import type { VfState } from "../../src/link/vf.ts";
+import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { physicalFunction } from "../../src/sysfs/vf.ts";
-import { restoreState } from "./attributes.ts";
+import { currentState, restoreState } from "./attributes.ts";
 import { findOnPf, type Vf, vfLink } from "./device.ts";
-import { attempt, leave, readLeftover, writeLeftover } from "./left.ts";
+import { attempt, type Leftover, leave, readLeftover, withoutChanged, writeLeftover } from "./left.ts";
 import { NO_MAC, restoreAdministrativeMac, restoreMac } from "./mac.ts";
 
 /** The VF's interface, on the host, and what it was. */
@@ -27,16 +27,38 @@ export function restoreVf(hostNs: NetNs, pci: string, state: VfState | undefined
   if (state === undefined || left.length === 0) return;
   // What was left before this pod is what the VF was: this one took it over.
   const earlier = readLeftover(pci) ?? { pci, state, mac: home?.saved.mac ?? "", left: [] };
-  writeLeftover({ ...earlier, left: [...new Set([...earlier.left, ...left])] });
+  writeDown(hostNs.route, { ...earlier, left: [...new Set([...earlier.left, ...left])] }, home?.link);
+}
+
+/** With what the VF is at this moment. */
+function writeDown(route: RouteSocket, leftover: Leftover, link: Link | undefined): void {
+  const { pci, state, mac, left } = leftover;
+  let endState: VfState | undefined;
+  let endMac: string | undefined;
+  attempt([], pci, "attributes", () => {
+    const vf = findQuietly(route, pci);
+    const waited = left.includes("attributes");
+    if (vf !== undefined) endState = waited ? getVf(route, vf.pf.index, vf.index) : currentState(route, vf);
+    if (link !== undefined) endMac = getLink(route, link.index)?.mac;
+  });
+  writeLeftover({ pci, state, mac, left, endState, endMac });
 }
 
 /** ADD: what an earlier pod left, before it is taken for the original. What the driver still refuses is overwritten by what the pod asks for. */
 export function settle(route: RouteSocket, vf: Vf): void {
   const leftover = readLeftover(vf.pci);
   if (leftover === undefined) return;
-  const { pci, state, mac } = leftover;
+  const { pci } = leftover;
   const link = vf.userspace ? undefined : vfLink(route, pci);
-  writeLeftover({ pci, state, mac, left: restoreOnPf(route, pci, state, link, mac) });
+  let rest = leftover;
+  const unanswered: string[] = [];
+  attempt(unanswered, pci, "attributes", () => {
+    if (leftover.endState !== undefined) rest = withoutChanged(leftover, currentState(route, vf), link?.mac ?? "");
+  });
+  if (unanswered.length > 0) return;
+  const left = restoreOnPf(route, pci, rest.state, link, rest.mac);
+  if (left.length === 0) writeLeftover({ ...rest, left });
+  else writeDown(route, { ...rest, left }, link);
 }
 
 /** `mac`: what its interface had. Returns what could not be restored. */
