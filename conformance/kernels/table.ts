@@ -1,5 +1,6 @@
 // Which cases run on each kernel, and the table of what came of it.
 import type { Verdict } from "../harness/case.ts";
+import { Exit } from "../harness/options.ts";
 
 export const resultsFile = "conformance/results/kernels.json";
 
@@ -51,8 +52,15 @@ interface Request {
 export function complaint(request: Request, guests: readonly string[], ids: readonly string[]): string | undefined {
   const strangers = request.guests.filter((guest) => !guests.includes(guest));
   if (strangers.length > 0) return `no guest called ${strangers.join(", ")}: ${guests.join(", ")}`;
+  // It begins every case.
+  if (request.cases.includes("")) return "--case has an empty name";
   const names = request.cases.filter((name) => !ids.some((id) => id.startsWith(name)));
   if (names.length > 0) return `no case begins with ${names.join(", ")}`;
+  for (const guest of request.guests) {
+    const own = CARDS[guest];
+    const others = request.cases.filter((name) => own?.some((begin) => name.startsWith(begin)) === false);
+    if (others.length > 0) return `${guest} runs cases of ${own!.join(", ")} only, not ${others.join(", ")}`;
+  }
   return undefined;
 }
 
@@ -71,6 +79,16 @@ interface Summary {
   readonly notRun: Readonly<Record<string, readonly string[]>>;
 }
 
+/** On a card, sriov is killed at each so many-th system call unless the command says otherwise. */
+export const EVERY = 12;
+
+interface Kills {
+  readonly points: number;
+  readonly notClean: readonly string[];
+  /** EVERY when absent. */
+  readonly every?: number;
+}
+
 export interface KernelResult extends Summary {
   readonly kernel: string;
   readonly commit: string;
@@ -79,7 +97,7 @@ export interface KernelResult extends Summary {
   /** When not all were asked for. */
   readonly only?: readonly string[];
   /** sriov killed at some of its system calls: how many, and after which of them a DEL did not restore the card. */
-  readonly kills?: { readonly points: number; readonly notClean: readonly string[] };
+  readonly kills?: Kills;
   /** Failed beside other cases and passed alone. */
   readonly again: readonly string[];
 }
@@ -103,6 +121,26 @@ export function summary(verdicts: readonly Verdict[]): Summary {
     else failed[id] = got.split("\n")[0]!.slice(0, 200);
   }
   return { counts, failed, notRun };
+}
+
+/** The verdicts of a run and of a second one, of what failed: a failure counts unless its case passes then. */
+export function settle(first: readonly Verdict[], second: readonly Verdict[]): Verdict[] {
+  const ran = new Map(second.filter((c) => c.outcome !== "not-run").map((c) => [c.id, c]));
+  return first.map((c) => (c.outcome === "failed" ? (ran.get(c.id) ?? c) : c));
+}
+
+/** What a guest's results say. Nothing that ran is no pass. */
+export function exitOf({ counts, failed, kills }: Pick<KernelResult, "counts" | "failed" | "kills">): number {
+  if (Object.keys(failed).length > 0 || (kills?.notClean.length ?? 0) > 0) return Exit.wrong;
+  const ran = Object.values(counts).some(([, run]) => run > 0) && kills?.points !== 0;
+  return ran ? Exit.passed : Exit.untested;
+}
+
+/** Whether the guest's command ended as its reports say; its last part is the kills, where there are some. */
+export function agrees(status: number | null, cases: readonly Verdict[], kills: Kills | undefined): boolean {
+  const isGood =
+    kills === undefined ? cases.every((c) => c.outcome !== "failed") : kills.points > 0 && kills.notClean.length === 0;
+  return status === (isGood ? Exit.passed : Exit.wrong);
 }
 
 const BEGIN = "<!-- written by npm run kernels -->";
@@ -161,6 +199,8 @@ function notes(rows: readonly Row[]): string[] {
     for (const [reason, ids] of Object.entries(notRun))
       lines.push(`- ${suite}: not run, because ${reason}: ${ids.join(", ")}`);
     if (again.length > 0) lines.push(`- ${suite}: failed beside another case and passed alone: ${again.join(", ")}`);
+    const { every = EVERY } = kills ?? {};
+    if (every !== EVERY) lines.push(`- ${suite}: this run killed sriov at one of ${every} system calls`);
     for (const point of kills?.notClean ?? []) lines.push(`- ${suite}: not clean after a kill: ${point}`);
   }
   return lines;
