@@ -83,7 +83,7 @@ function parse(): Options {
 Tags: S the specification asks for it, G the Go plugins do it and runtimes rely on it, H hardening where the specification is
 silent. A plugin that is new should have no failures of S, then of G; what to do about H is up to its author.
 
-Exit status: 0 every case that ran passed (or is as listed in --known), 1 some did not, 2 wrong usage.
+Exit status: 0 every case that ran passed (or is as listed in --known), 1 some did not, 2 wrong usage, or no gcc for --old-kernel.
 
 Examples:
   npm run conformance -- --bin /opt/cni/bin                                everything these plugins can be asked
@@ -102,6 +102,14 @@ Examples:
 function complain(text: string): never {
   console.error(`conformance: ${text}`);
   process.exit(2);
+}
+
+function oldKernel(bin: string): string {
+  try {
+    return onOldKernel(bin);
+  } catch (error) {
+    return complain(`--old-kernel: ${(error as Error).message}`);
+  }
 }
 
 /** The cases that --case names, and as many of the others as --sample says. */
@@ -135,7 +143,7 @@ async function main(): Promise<void> {
   if (resolve(options.bin).startsWith("/run/"))
     complain("--bin below /run cannot be seen from the cases' namespaces; copy it elsewhere");
   const old = options.oldKernel === true;
-  const bin = old ? onOldKernel(resolve(options.bin)) : resolve(options.bin);
+  const bin = old ? oldKernel(resolve(options.bin)) : resolve(options.bin);
   const peer = options.peer === undefined ? undefined : resolve(options.peer);
   const offer = await probe(bin, peer, old ? join(bin, OLD_SHELL) : undefined);
   const present = mainNames.filter((name) => offer.versions[name] !== undefined);
@@ -154,7 +162,9 @@ async function main(): Promise<void> {
   }
   const skipped = new Map<string, Verdict>();
   for (const c of cases) {
-    const reason = unmet(c.needs ?? [], c.main, offer, options.spec);
+    const isTraced = old && c.needs?.includes("program:strace") === true;
+    const traced = isTraced ? "strace cannot trace a plugin that --old-kernel already traces" : undefined;
+    const reason = unmet(c.needs ?? [], c.main, offer, options.spec) ?? traced;
     if (reason !== undefined) skipped.set(c.id, { ...pick(c), outcome: "not-run", got: reason, ms: 0 });
   }
   const root = resolve(process.argv[1] ?? "", "../..");

@@ -8,15 +8,19 @@ const source = join(root, "conformance/kernels/old.c");
 /** A shell on the old kernel: names that begin with a dot are no plugins. */
 export const OLD_SHELL = ".sh";
 
-/** A directory with the plugins of `bin`, each of which runs on the old kernel, and with OLD_SHELL. @throws with the compiler's words */
+/** Beside OLD_SHELL: what the tracer runs. */
+const REAL = ".real";
+
+/** A directory with the plugins of `bin`, each of which runs on the old kernel, and with OLD_SHELL. @throws with what is wrong, or the compiler's words */
 export function onOldKernel(bin: string): string {
   if (process.arch !== "x64") throw new Error("the old kernel is for x86-64");
+  if (existsSync(join(bin, REAL))) throw new Error(`${bin} is a directory that --old-kernel made`);
   const dir = join(cache, "old-kernel", bin.replaceAll("/", "-"));
-  const real = join(dir, ".real");
+  const real = join(dir, REAL);
   mkdirSync(real, { recursive: true });
   const made = `${dir}/.old.${process.pid}`;
   const run = spawnSync("gcc", ["-static", "-O1", "-o", made, source], { encoding: "utf8" });
-  if (run.status !== 0) throw new Error(`cannot compile old.c: ${run.stderr ?? run.error}`);
+  if (run.status !== 0) throw new Error(`cannot compile old.c: ${run.error?.message ?? run.stderr}`);
   const programs = readdirSync(bin).map((name) => [name, join(bin, name)] as const);
   for (const [name, path] of [...programs, [OLD_SHELL, "/bin/sh"] as const]) {
     if (!existsSync(join(real, name))) symlinkSync(path, join(real, name));

@@ -81,6 +81,21 @@ describe("what Linux 4.18 does not have", () => {
   });
 });
 
+describe("--old-kernel that cannot be had: exit 2, and why in one line", () => {
+  const suite = (bin: string, env: NodeJS.ProcessEnv = process.env) => {
+    const args = ["scripts/ts.mjs", "conformance/main.ts", "--bin", bin, "--old-kernel", "--case", "HDX-20"];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+    return [status, stderr];
+  };
+  it("for a directory that it made itself", () => {
+    expect(suite(old)).toEqual([2, `conformance: --old-kernel: ${old} is a directory that --old-kernel made\n`]);
+  });
+  it("without gcc", () => {
+    const why = "cannot compile old.c: spawnSync gcc ENOENT";
+    expect(suite(empty, { ...process.env, PATH: "/nonexistent" })).toEqual([2, `conformance: --old-kernel: ${why}\n`]);
+  });
+});
+
 describe("what it has", () => {
   it.each([
     ["isolated ports", `${BRIDGE}; bridge link set dev up1 isolated on; bridge -d link show`, "isolated on"],
