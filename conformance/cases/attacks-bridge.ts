@@ -216,6 +216,7 @@ const takenNames: Situation[] = [
     what: "a bridge with an alternative name of a device that a pod has",
     lent: "ip link property add dev ens5 altname enp0s5",
     config: conf({ bridge: "enp0s5" }),
+    needs: ["kernel:altname"],
   },
   {
     id: "ATK-B7c",
@@ -330,6 +331,7 @@ const againstPolicy: Situation[] = [
     setup: `${BRIDGE}; ip link property add dev br0 altname mine`,
     policy: { names: ["br-pods"] },
     config: conf({ bridge: "mine" }),
+    needs: ["kernel:altname"],
   },
   {
     id: "ATK-B3d",

@@ -262,6 +262,7 @@ export const attacksDevice: CaseTable = {
         t.silent("DEL", conf);
         t.equal(t.sh(`ip link show ${device} | grep -c altname || true`).trim(), "0", "alternative names");
       },
+      ["kernel:altname"],
     ),
     one(
       "ATK-D5a",

@@ -4,7 +4,9 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { addDown, BRIDGE_MAC, conf, fixed, hostLocal, makeBridge, pod, portOf } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"]);
+const needs = ["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"];
+const one = rowsThatNeed(needs);
+const masq = rowsThatNeed([...needs, "kernel:inet_nat"]);
 
 const FULL = conf({
   isGateway: true,
@@ -58,7 +60,7 @@ const takeOver = (t: Trial): void => {
 export const bridgeCheck: CaseTable = {
   perMain: [],
   fixed: [
-    one("B-77", "S", "C-090: CHECK holds after ADD", "32 configurations", (t) => {
+    masq("B-77", "S", "C-090: CHECK holds after ADD", "32 configurations", (t) => {
       for (const keys of configurations) {
         const prevResult = t.add(conf(keys));
         const run = t.call("CHECK", { ...conf(keys), prevResult });

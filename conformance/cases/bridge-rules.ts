@@ -4,7 +4,10 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { addDown, conf, demandPing, fixed, gc, hostLocal, makeBridge, pod, portOf, ports } from "./bridge-shared.ts";
 
-const one = rowsThatNeed(["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static", "program:nft"]);
+const needs = ["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static", "program:nft"];
+const one = rowsThatNeed(needs);
+const NAT = "kernel:inet_nat";
+const masq = rowsThatNeed([...needs, NAT]);
 
 const SPOOF = { macspoofchk: true, macspoofchkBackend: "nftables" };
 const LOCK = { macspoofchk: true };
@@ -69,12 +72,12 @@ const byPeer = (id: string, what: string, keys: Config, first: "we" | "they"): C
       t.equal([ofPod(t), masqRules(t)], [[], []], "rules");
       t.equal(/CNI-[0-9a-f]{24}/.test(rules(t)), false, "chains of iptables");
     },
-    keys === LOCK ? ["peer:bridge", LOCKS] : ["peer:bridge"],
+    ["peer:bridge", ...(keys === LOCK ? [LOCKS] : []), ...(keys.ipMasqBackend === "nftables" ? [NAT] : [])],
   );
 
 /** DEL finds no namespace. */
 const without = (id: string, what: string, netns: (t: Trial) => string): Case =>
-  one(id, "H", "plugins#810", `DEL with the namespace ${what}: rules, port, lease gone`, (t) => {
+  masq(id, "H", "plugins#810", `DEL with the namespace ${what}: rules, port, lease gone`, (t) => {
     const config = conf({ ...SPOOF, ...MASQ });
     const prevResult = t.add(config);
     t.expect(ofPod(t).length > 0, "rules of the pod", rules(t));
@@ -97,7 +100,7 @@ const fails = (id: string, what: string, keys: Config, change: (t: Trial) => voi
       change(t);
       t.error(t.call("CHECK", { ...config, prevResult }));
     },
-    keys === LOCK ? [LOCKS] : [],
+    keys === LOCK ? [LOCKS] : keys === MASQ ? [NAT] : [],
   );
 
 const handleOf = (t: Trial, pattern: RegExp): string => {
@@ -309,13 +312,13 @@ export const bridgeRules: CaseTable = {
         },
       ),
     ),
-    one("B-53", "H", "no program is needed", "PATH without nft and iptables: spoof check and ipMasq OK", (t) => {
+    masq("B-53", "H", "no program is needed", "PATH without nft and iptables: spoof check and ipMasq OK", (t) => {
       t.add(conf({ ...SPOOF, ...MASQ }), { set: { PATH: "/nowhere" } });
       t.expect(masqRules(t).length === 1, "a rule of ipMasq", rules(t));
     }),
     fails("B-54a", "ruleset flushed, spoof check", SPOOF, (t) => t.sh("nft flush ruleset")),
     fails("B-54b", "ruleset flushed, ipMasq", MASQ, (t) => t.sh("nft flush ruleset")),
-    one("B-55", "H", "DEL repeats", "ruleset flushed, then DEL: OK without a word", (t) => {
+    masq("B-55", "H", "DEL repeats", "ruleset flushed, then DEL: OK without a word", (t) => {
       const config = conf({ ...SPOOF, ...MASQ });
       const prevResult = t.add(config);
       t.sh("nft flush ruleset");
@@ -324,7 +327,7 @@ export const bridgeRules: CaseTable = {
       t.equal(run.stderr, "", "stderr");
     }),
     ...["cni-br-iface-ctr-1-eth0", "cni-br-iface-ctr-1-eth0-mac"].map((chain, n) =>
-      one(
+      masq(
         `B-55${"bc"[n]}`,
         "H",
         "DEL does not wait for other programs",
@@ -344,7 +347,7 @@ export const bridgeRules: CaseTable = {
         },
       ),
     ),
-    one(
+    masq(
       "B-55d",
       "H",
       "DEL removes every rule",
@@ -388,7 +391,7 @@ export const bridgeRules: CaseTable = {
       t.sh("ip netns del c1");
       return "/run/netns/c1";
     }),
-    one(
+    masq(
       "B-57c",
       "H",
       "a path that another pod has by now",
@@ -425,7 +428,7 @@ export const bridgeRules: CaseTable = {
       },
       ["peer:bridge"],
     ),
-    one(
+    masq(
       "B-59",
       "H",
       "names at their limits",
@@ -479,7 +482,7 @@ export const bridgeRules: CaseTable = {
           t.sh("nft flush ruleset");
           demandPing(t, "c1", at, true);
         },
-        ["program:ping", "kernel:inet_nat"],
+        ["program:ping", NAT],
       ),
     ),
     one(
@@ -496,13 +499,13 @@ export const bridgeRules: CaseTable = {
       },
       ["kernel:no-inet_nat"],
     ),
-    one("B-64", "H", "rules do not hang on the link", "ipMasq, link removed behind our back, DEL: rules gone", (t) => {
+    masq("B-64", "H", "rules do not hang on the link", "ipMasq, link removed behind our back, DEL: rules gone", (t) => {
       const prevResult = t.add(conf(MASQ));
       t.sh("ip -n c1 link del eth0");
       t.silent("DEL", { ...conf(MASQ), prevResult });
       t.equal(masqRules(t), [], "rules");
     }),
-    one("B-65", "H", "two interfaces of a pod", "DEL of one: the other's rules stay", (t) => {
+    masq("B-65", "H", "two interfaces of a pod", "DEL of one: the other's rules stay", (t) => {
       const second = { set: { CNI_IFNAME: "net2" } };
       t.add(conf(MASQ));
       const prevResult = t.add(conf(MASQ), second);
@@ -512,14 +515,14 @@ export const bridgeRules: CaseTable = {
       t.silent("DEL", conf(MASQ), second);
       t.equal(masqRules(t).length, 0, "rules");
     }),
-    one("B-66", "H", "a firewall that flushes", "a new ADD after it: its table is complete", (t) => {
+    masq("B-66", "H", "a firewall that flushes", "a new ADD after it: its table is complete", (t) => {
       t.add(conf(MASQ));
       t.sh("nft flush ruleset");
       const second = pod(t, "c2");
       const prevResult = t.add(conf(MASQ), second);
       t.silent("CHECK", { ...conf(MASQ), prevResult }, second);
     }),
-    one(
+    masq(
       "B-67",
       "H",
       "beside a user of iptables",
@@ -544,20 +547,28 @@ export const bridgeRules: CaseTable = {
       ["program:iptables"],
     ),
     ...["{ }", "{ type filter hook postrouting priority 100; }"].map((chain, n) =>
-      one(`B-66${"bc"[n]}`, "H", "no success that does nothing", `chain postrouting ${chain}: E, no port left`, (t) => {
-        t.sh(`nft 'add table inet cni_plugins_masquerade; add chain inet cni_plugins_masquerade postrouting ${chain}'`);
-        const { msg } = t.error(t.call("ADD", conf(MASQ)));
-        t.expect(/postrouting/.test(msg), "a message that names the chain", msg);
-        t.equal(ports(t), [], "ports");
-      }),
+      masq(
+        `B-66${"bc"[n]}`,
+        "H",
+        "no success that does nothing",
+        `chain postrouting ${chain}: E, no port left`,
+        (t) => {
+          t.sh(
+            `nft 'add table inet cni_plugins_masquerade; add chain inet cni_plugins_masquerade postrouting ${chain}'`,
+          );
+          const { msg } = t.error(t.call("ADD", conf(MASQ)));
+          t.expect(/postrouting/.test(msg), "a message that names the chain", msg);
+          t.equal(ports(t), [], "ports");
+        },
+      ),
     ),
-    one("B-66d", "H", "a failed ADD is undone", "it was the first with rules: E, no table is left", (t) => {
+    masq("B-66d", "H", "a failed ADD is undone", "it was the first with rules: E, no table is left", (t) => {
       for (const keys of [MASQ, { ...SPOOF, ...hostLocal() }, { ...SPOOF, ...MASQ }]) {
         t.error(t.call("ADD", failing(keys)));
         t.equal(rules(t).trim(), "", "rules");
       }
     }),
-    one("B-66e", "H", "a failed ADD is undone", "the tables were there: E, they are as they were", (t) => {
+    masq("B-66e", "H", "a failed ADD is undone", "the tables were there: E, they are as they were", (t) => {
       const config = { ...SPOOF, ...MASQ };
       t.add(conf(config));
       const second = pod(t, "c2");
@@ -569,7 +580,7 @@ export const bridgeRules: CaseTable = {
         t.silent("DEL", conf(config));
       }
     }),
-    one("B-66f", "H", "a failed ADD is undone", "the table was another program's: E, its chain stays", (t) => {
+    masq("B-66f", "H", "a failed ADD is undone", "the table was another program's: E, its chain stays", (t) => {
       t.sh(`nft 'table bridge nat { chain theirs { type filter hook postrouting priority 0; }; }
         table inet cni_plugins_masquerade { chain theirs { counter; }; }'`);
       const before = rulesWithoutHandles(t);
@@ -607,7 +618,7 @@ export const bridgeRules: CaseTable = {
     fails("B-83j", "all packets accepted before the rule of ipMasq", MASQ, (t) =>
       t.sh("nft insert rule inet cni_plugins_masquerade masq_checks accept"),
     ),
-    one("B-83k", "H", "C-096: CHECK holds", "others' rules that decide of some packets: OK", (t) => {
+    masq("B-83k", "H", "C-096: CHECK holds", "others' rules that decide of some packets: OK", (t) => {
       const config = conf({ ...SPOOF, ...MASQ });
       const prevResult = t.add(config);
       t.sh(`nft insert rule bridge nat PREROUTING counter
@@ -616,7 +627,7 @@ export const bridgeRules: CaseTable = {
         nft insert rule inet cni_plugins_masquerade masq_checks ip daddr 192.0.2.0/24 accept`);
       t.silent("CHECK", { ...config, prevResult });
     }),
-    one("B-91r", "H", "GC", "rules of those that are not valid go, the others stay", (t) => {
+    masq("B-91r", "H", "GC", "rules of those that are not valid go, the others stay", (t) => {
       const config = conf({ ...SPOOF, ...MASQ });
       t.add(config);
       t.add(config, pod(t, "c2"));

@@ -25,17 +25,26 @@ const withoutNotes = ({ links, files }: Picture): Picture => ({
 });
 
 /** Something of the device is changed by or in the pod; DEL must give the device back as it was. */
-const restores = (id: string, tag: Tag, label: string, inPod: string, setup = "true", upOrDown = true): Case =>
-  one(id, tag, "the device comes back as it was", label, (t) => {
-    const device = t.freshDevice();
-    t.sh(`dev=${device}; ${setup}`);
-    const before = t.picture();
-    const conf = config("1.0.0", { device });
-    t.add(conf);
-    t.sh(inPod);
-    t.silent("DEL", conf);
-    t.unchangedSince(before, "", upOrDown);
-  });
+const restores = (id: string, tag: Tag, label: string, inPod: string, setup = "true", upOrDown = true): Case => {
+  const needs = `${setup} ${inPod}`.includes("altname") ? ["kernel:altname"] : [];
+  return one(
+    id,
+    tag,
+    "the device comes back as it was",
+    label,
+    (t) => {
+      const device = t.freshDevice();
+      t.sh(`dev=${device}; ${setup}`);
+      const before = t.picture();
+      const conf = config("1.0.0", { device });
+      t.add(conf);
+      t.sh(inPod);
+      t.silent("DEL", conf);
+      t.unchangedSince(before, "", upOrDown);
+    },
+    needs,
+  );
+};
 
 /** Addresses and routes of a device of the host, in the words of `ip`, but for what the kernel makes of its name and MAC by itself. */
 const network = (t: Trial, device: string): string[] =>
@@ -289,6 +298,7 @@ export const hostDeviceBack: CaseTable = {
         t.silent("DEL", config("1.0.0", { device: b }));
         t.unchangedSince(before);
       },
+      ["kernel:altname"],
     ),
     ...["", "/host-device"].flatMap((below, m) =>
       ["a file", "a loop of links", "a link that leads nowhere"].map((what, n) =>

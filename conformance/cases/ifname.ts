@@ -65,10 +65,17 @@ export const ifname: CaseTable = {
         t.refused("DEL", t.l2(), [4], { set: { CNI_IFNAME: name } });
       }),
     ),
-    row("IFN-30", "H", "C-041: the name is an altname of another link", "E(*), nothing left", (t) => {
-      t.sh("ip -n c1 link add other type veth peer name otherp; ip -n c1 link property add dev other altname eth0");
-      t.refused("ADD", t.l2());
-    }),
+    row(
+      "IFN-30",
+      "H",
+      "C-041: the name is an altname of another link",
+      "E(*), nothing left",
+      (t) => {
+        t.sh("ip -n c1 link add other type veth peer name otherp; ip -n c1 link property add dev other altname eth0");
+        t.refused("ADD", t.l2());
+      },
+      { needs: ["kernel:altname"] },
+    ),
   ],
   fixed: [],
 };

@@ -1,7 +1,7 @@
 // The mechanics of one case: namespaces, devices, configurations, calls of plugins. Judgement is in trial.ts.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { NotRunnable } from "./case.ts";
+import { Mismatch, NotRunnable } from "./case.ts";
 import { type Run, type RunOptions, runIn } from "./invoke.ts";
 import { type Link, parseLinks, parseRoutes, type Route } from "./kernel.ts";
 import { type Config, type Main, mainPlugin } from "./mains.ts";
@@ -35,6 +35,8 @@ export interface Settings {
   readonly spec: string;
   /** The MAIN of this case. */
   readonly main: string | undefined;
+  /** What this case says that it needs; unknown when absent. */
+  readonly needs?: readonly string[];
   /** Every MAIN of the run. */
   readonly mains?: readonly string[];
   /** Configuration keys of a MAIN that the suite does not know. */
@@ -104,7 +106,18 @@ export class Sandbox {
     const plugin = `${options.bin ?? this.settings.bin}/${options.plugin ?? this.typeOf(stdin)}`;
     const env = options.only ?? this.environment(command, options.set);
     const argv = options.wrap === undefined ? [plugin] : ["/bin/sh", "-c", options.wrap, "sh", plugin];
-    return this.run(argv, { ...options, env, input: this.bytes(stdin) });
+    const run = this.run(argv, { ...options, env, input: this.bytes(stdin) });
+    if (command === "ADD" && run.status === 0) this.#declared(stdin);
+    return run;
+  }
+
+  /** A case that relies on what some kernels lack names it among its needs; without that it fails there. */
+  #declared(stdin: Stdin): void {
+    const { needs } = this.settings;
+    const { ipMasq, ipam, ipMasqBackend } = stdin as Config;
+    const need = "kernel:inet_nat";
+    if (ipMasq === true && ipam !== undefined && ipMasqBackend !== "iptables" && needs?.includes(need) === false)
+      throw new Mismatch(`${need} among the needs of a case whose ADD has ipMasq`, needs.join(" "));
   }
 
   environment(command: string, set: Env = {}): Record<string, string> {
@@ -132,6 +145,7 @@ export class Sandbox {
     });
     const start = Date.now();
     this.sh(`set +e; cd ${dir}\n${lines.join("\n")}\nwait`);
+    for (const { command, stdin } of calls) if (command === "ADD") this.#declared(stdin);
     const read = (name: string) => readFileSync(`${this.root}${dir}/${name}`, "utf8");
     return calls.map((_, n) => ({
       status: Number(read(`${n}.rc`)),

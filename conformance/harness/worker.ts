@@ -14,7 +14,7 @@ export async function judge(c: BoundCase, settings: Settings): Promise<Verdict> 
   };
   const ns = await openNamespaces();
   try {
-    c.run(new Trial(ns, { ...settings, main: c.main }));
+    c.run(new Trial(ns, { ...settings, main: c.main, needs: c.needs ?? [] }));
     return verdict("passed", "as expected");
   } catch (error) {
     if (error instanceof NotRunnable) return verdict("not-run", error.message);

@@ -38,7 +38,7 @@ const oldKernel = [
   "--main",
   "macvlan",
   "--case",
-  "HDI-30,HDX-0,HDX-22,HDX-25,HDX-41,HDX-42,HDX-47,MVX-01,MVX-04,MVX-07,B-26,B-36,B-42,B-51d,B-63,B-83a,B-91s,DLG-0,ND-92",
+  "HDI-30,HDX-0,HDX-23,HDX-25,HDX-41,HDX-42,HDX-47,MVX-01,MVX-04,MVX-07,B-26,B-36,B-42,B-51d,B-63,B-83a,B-91s,DLG-0,ND-92",
 ];
 /** The same with bridge, which gives results with more interfaces. The full tier runs all of them. */
 const bridge = ["--main", "bridge", "--case", "ADD,CHK,DEL"];
