@@ -11,11 +11,13 @@ import {
   type VfChange,
   type VfState,
 } from "../../src/link/vf.ts";
+import { NetlinkError } from "../../src/netlink/errors.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { linkState, vlanProtocol } from "./config.ts";
 import { portSpeed, type Vf } from "./device.ts";
-import { attempt, leave } from "./left.ts";
+
+const IGNORED = "the driver accepted the value but did not apply it";
 
 /** What the configuration asks for, whether or not the VF has it already. The address is mac.ts's. */
 export function wantedState(config: SriovConfig, current: VfState): VfChange {
@@ -82,18 +84,48 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before:
     refusal = error;
   }
   const after = withoutPortSpeed(wanted, currentState(route, vf), vf);
-  const missing = difference(refusal === undefined ? unreportedAsSet(wanted, after) : wanted, after);
-  const [attribute] = Object.keys(missing);
-  if (refusal === undefined && attribute === undefined) return;
-  const cause = refusal instanceof Error ? refusal.message : "the driver accepted the value but did not apply it";
+  const ignored = difference(unreportedAsSet(wanted, after), after);
+  if (refusal === undefined && Object.keys(ignored).length === 0) return;
+  const [attribute] = refusal === undefined ? Object.keys(ignored) : [refused(route, vf, change, wanted, after)];
+  const cause = refusal instanceof Error ? refusal.message : IGNORED;
   const passing = isPassing(refusal);
   throw new Failure(
     passing ? "try again" : "failed",
-    `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${attribute ?? "attributes"}: ${cause}`,
+    `failed to configure VF ${vf.index} of ${vf.pf.name} (${vf.pci}): ${attribute}: ${cause}`,
     passing
       ? "The VF is being reset, or its PF is down; podnic retried for 2 s. All changes were undone."
       : "The card's driver does not accept this value. All changes were undone.",
   );
+}
+
+/**
+ * The attribute of a change that the driver has refused: the kernel stops there, so it is the first that is not in force. Or the one before
+ * that, because some drivers apply a value and answer with an error all the same: then the driver takes the first that is not.
+ */
+function refused(route: RouteSocket, vf: Vf, change: VfChange, wanted: VfChange, after: VfState): string {
+  const missing = difference(wanted, after);
+  const ignored = difference(unreportedAsSet(wanted, after), after);
+  const keys = Object.keys(change) as (keyof VfChange)[];
+  const first = keys.findIndex((key) => key in missing);
+  const before = keys.at(first < 0 ? -1 : Math.max(first - 1, 0))!;
+  if (first < 0 || (first === 0 && before in ignored)) return before;
+  for (const key of keys.slice(first)) {
+    if (answerTo(route, vf, { [key]: change[key] }) !== undefined) return key;
+    // What is not reported may have been in force.
+    if (key in ignored) break;
+  }
+  return before;
+}
+
+/** What the driver says when it refuses. */
+function answerTo(route: RouteSocket, vf: Vf, change: VfChange): string | undefined {
+  try {
+    setVf(route, vf.pf.index, vf.index, change);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return error.message;
+  }
 }
 
 /** A driver that does not report an attribute is believed when it accepts it. */
@@ -151,42 +183,67 @@ function silent(vf: Vf, silence: Silence): Failure {
   return new Failure(kind, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
 }
 
-/** What could not be restored, and the state as it was read last; undefined when the PF does not say. */
+/** What could not be restored, with the reason, and the state as it was read last; undefined when the PF does not say. */
 export interface Restored {
-  left: string[];
+  left: Map<string, string>;
   now: VfState | undefined;
+}
+
+/** What the VF's attributes were, but for the address. */
+function original(saved: VfState): VfChange {
+  const change: VfChange = { vlan: saved.vlan, rate: { min: saved.minTxRate, max: saved.maxTxRate } };
+  if (saved.spoofchk !== undefined) change.spoofchk = saved.spoofchk;
+  if (saved.trust !== undefined) change.trust = saved.trust;
+  if (saved.linkState !== undefined) change.linkState = saved.linkState;
+  return change;
 }
 
 /**
  * Makes the attributes what they were, but for the address: in one request, and when that is refused one by one, as many as the driver
- * takes. Read back, because some drivers accept and ignore.
+ * takes. Read back, because some drivers accept and ignore, and others apply what they refuse.
  */
 export function restoreState(route: RouteSocket, vf: Vf, saved: VfState): Restored {
-  const original: VfChange = { vlan: saved.vlan, rate: { min: saved.minTxRate, max: saved.maxTxRate } };
-  if (saved.spoofchk !== undefined) original.spoofchk = saved.spoofchk;
-  if (saved.trust !== undefined) original.trust = saved.trust;
-  if (saved.linkState !== undefined) original.linkState = saved.linkState;
-  const left: string[] = [];
+  const wanted = original(saved);
+  /** The driver's last answer. */
+  const answers = new Map<string, string>();
+  const left = new Map<string, string>();
   let now: VfState | undefined;
-  attempt(left, vf.pci, "attributes", () => {
+  try {
     now = currentState(route, vf);
-    const change = difference(original, now);
-    if (Object.keys(change).length === 0) return;
-    setSingly(route, vf, change, left);
-    now = currentState(route, vf);
-    const ignored = Object.keys(difference(unreportedAsSet(original, now), now)).filter((what) => !left.includes(what));
-    for (const what of ignored) leave(left, vf.pci, what, "the driver accepted the value but did not apply it");
-  });
+    let missing = Object.entries(difference(wanted, now));
+    let isFirst = true;
+    // Again as long as the driver takes some of it: one attribute may be in the way of another one (trust of spoofchk).
+    for (let least = Number.POSITIVE_INFINITY; missing.length > 0 && missing.length < least; isFirst = false) {
+      least = missing.length;
+      if (!isFirst || !setTogether(route, vf, Object.fromEntries(missing))) setSingly(route, vf, missing, answers);
+      now = currentState(route, vf);
+      const reported = difference(unreportedAsSet(wanted, now), now);
+      missing = Object.entries(difference(wanted, now)).filter(([key]) => key in reported || answers.has(key));
+    }
+    for (const [key] of missing) left.set(key, answers.get(key) ?? IGNORED);
+  } catch (error) {
+    if (!(error instanceof NetlinkError) && !(error instanceof Failure)) throw error;
+    left.set("attributes", error.message);
+  }
   return { left, now };
 }
 
-/** All in one request; when that is refused each by itself: that shows which one it was. It has been waited for by then. */
-function setSingly(route: RouteSocket, vf: Vf, change: VfChange, left: string[]): void {
+/** False: refused, and it has been waited for by then. */
+function setTogether(route: RouteSocket, vf: Vf, change: VfChange): boolean {
   try {
     patiently(() => setVf(route, vf.pf.index, vf.index, change));
-  } catch {
-    for (const key of Object.keys(change) as (keyof VfChange)[]) {
-      attempt(left, vf.pci, key, () => setVf(route, vf.pf.index, vf.index, { [key]: change[key] }));
-    }
+    return true;
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return false;
+  }
+}
+
+/** Each by itself: that shows which ones the driver refuses. */
+function setSingly(route: RouteSocket, vf: Vf, change: [key: string, value: unknown][], answers: Map<string, string>) {
+  for (const [key, value] of change) {
+    const answer = answerTo(route, vf, { [key]: value });
+    if (answer === undefined) answers.delete(key);
+    else answers.set(key, answer);
   }
 }

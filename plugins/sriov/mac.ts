@@ -5,7 +5,7 @@
 import { Failure, shellWord } from "../../src/errors.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../src/link/link.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
-import { setVf, type VfState } from "../../src/link/vf.ts";
+import { getVf, setVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
@@ -52,7 +52,8 @@ export function restoreMac(
 ): string[] {
   const left: string[] = [];
   const moved = link.mac !== mac && mac !== "";
-  if (moved) attempt(left, vf.pci, "address", () => setInterfaceMac(route, vf, link, mac));
+  const isBack = (): boolean => getLink(route, link.index)?.mac === mac;
+  if (moved) attempt(left, vf.pci, "address", () => unless(isBack, () => setInterfaceMac(route, vf, link, mac)));
   attempt(left, vf.pci, "mac", () => {
     const current = moved || now === undefined ? currentState(route, vf) : now;
     // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take
@@ -70,8 +71,9 @@ export function restoreMac(
  */
 export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, saved: string, now: VfState, own = ""): boolean {
   if (saved === "" || now.mac === saved) return false;
+  const isBack = (): boolean => getVf(route, vf.pf.index, vf.index)?.mac === saved;
   try {
-    setAdministrativeMac(route, vf, saved);
+    unless(isBack, () => setAdministrativeMac(route, vf, saved));
   } catch (error) {
     // octeontx2, hinic and others report "none" before, and refuse to go back to that: pinned to the VF's own address it is at least
     // not the pod's any more.
@@ -84,6 +86,15 @@ export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, saved: stri
     });
   }
   return true;
+}
+
+/** A refusal counts only unless the value is in force: some drivers apply it and answer with an error all the same. */
+function unless(isInForce: () => boolean, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof Failure) || !isInForce()) throw error;
+  }
 }
 
 function pin(route: RouteSocket, vf: Vf, mac: string): void {

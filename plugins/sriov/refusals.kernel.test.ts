@@ -99,7 +99,58 @@ describe("ADD", () => {
   });
 });
 
+/** Errnos of a driver that applies the value and answers with an error all the same. */
+const rashly = attributes.flatMap((what) => refusals.slice(0, 5).map(([name, errno]) => [what, name, errno] as const));
+
+describe.each([
+  ["its attributes are reported", []],
+  ["spoofchk, trust and link_state are not", ["spoofchk", "trust", "linkState"]],
+] as const)("a driver that applies what it refuses; %s", (_, silent) => {
+  let before: typeof card.vfs;
+
+  beforeEach(() => {
+    for (const name of silent) card.vfs[1]![name] = undefined;
+    // It reports them no more when they are set.
+    if (silent.length > 0) for (const what of ["spoofchk", "trust", "link_state"]) card.deaf.add(what);
+    before = structuredClone(card.vfs);
+  });
+
+  test.each(rashly)("%s, %s, at ADD: undone, and an error that says which", (what, _, errno) => {
+    refuse(what, errno);
+    if (!card.deaf.has(what)) for (const name of [what, `plain-${what}`]) card.rash.add(name);
+    const named = what === "link_state" ? "linkState" : what;
+    expect(() => run("ADD", every)).toThrow(new RegExp(`: ${named}: `));
+    expect(card.vfs).toEqual(before);
+    expect(readLeftover(VF)).toBeUndefined();
+  });
+
+  test.each(rashly)("%s, %s, at DEL: nothing is left", (what, _, errno) => {
+    run("ADD", every);
+    refuse(what, errno);
+    for (const name of [what, `plain-${what}`]) card.rash.add(name);
+    run("DEL", {});
+    expect(card.vfs).toEqual(before);
+    expect(readLeftover(VF)).toBeUndefined();
+  });
+});
+
+const pairs = attributes.flatMap((what) => attributes.filter((other) => other !== what).map((other) => [what, other]));
+
 describe("DEL", () => {
+  test.each(pairs.filter((pair) => !pair.includes("mac")))(
+    "%s is refused until %s is what it was: tried again",
+    (what, other) => {
+      const before = structuredClone(card.vfs);
+      run("ADD", every);
+      const part = parts[other!]!;
+      const isBack = (): boolean => JSON.stringify(part(card.vfs[1]!)) === JSON.stringify(part(before[1]!));
+      for (const name of [what!, `plain-${what}`]) card.refusals[name] = () => (isBack() ? 0 : 1);
+      run("DEL", {});
+      expect(card.vfs).toEqual(before);
+      expect(readLeftover(VF)).toBeUndefined();
+    },
+  );
+
   /** All but the refused attribute are what they were, nothing holds the VF, and the next pod gets what it asks for. */
   function endsAllTheSame(what: string, before: typeof card.vfs, refused: boolean): void {
     run("DEL", {});

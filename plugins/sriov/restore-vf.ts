@@ -66,7 +66,9 @@ function restoreOnPf(route: RouteSocket, pci: string, saved: VfState, link: Link
   const vf = findQuietly(route, pci);
   // Without a VF there is nothing left; a PF that is away (in another namespace, without driver) comes back with what is set on it.
   if (vf === undefined) return physicalFunction(pci) === undefined ? [] : ["attributes"];
-  const { left, now } = restoreState(route, vf, saved);
+  const { left: refused, now } = restoreState(route, vf, saved);
+  const left: string[] = [];
+  for (const [what, answer] of refused) leave(left, pci, what, answer);
   if (link !== undefined && mac !== "") return [...left, ...restoreMac(route, vf, link, saved.mac, mac, now)];
   if (now === undefined) return left;
   const given = now.mac;

@@ -34,6 +34,8 @@ export class SimulatedCard {
   readonly refusals: Record<string, number | ((values: unknown[]) => number)> = {};
   /** Attributes that the driver accepts and ignores. */
   readonly deaf = new Set<string>();
+  /** Attributes that the driver applies even when it refuses them. */
+  readonly rash = new Set<string>();
   /** What the driver does when its VF is given an address from below; it may throw an errno. Usually it takes it. */
   onInterfaceMac = (vf: number, mac: string): void => {
     this.interfaces.get(10 + vf)!.mac = mac;
@@ -127,8 +129,9 @@ export class SimulatedCard {
       this.asked.push([what, ...values].join(" "));
       const refusal = this.refusals[what];
       const errno = typeof refusal === "function" ? refusal(values) : refusal;
+      const isTaken = errno ? this.rash.has(what) : !this.deaf.has(what);
+      if (isTaken) change(this.vfs[vf]!);
       if (errno) throw errno;
-      if (!this.deaf.has(what)) change(this.vfs[vf]!);
     };
     if (mac !== undefined) {
       const text = formatMac(mac.address.subarray(0, 6));
