@@ -60,12 +60,40 @@ export const collect = (config: object, valid: number[] = []): Call => ({
   command: "GC",
   config: {
     ...config,
-    "cni.dev/valid-attachments": valid.map((n) => ({ containerID: `ctr-${n}`, ifname: "eth0" })),
+    "cni.dev/valid-attachments": [...valid, Number(BYSTANDER)].map((n) => ({
+      containerID: `ctr-${n}`,
+      ifname: "eth0",
+    })),
   },
 });
 
 export function pair(name: string, inside: string, given: Pair["given"], actors: Pair["actors"]): Pair {
   return { name, inside, given, actors };
+}
+
+/** Its pod is there in each world, with an interface to lend. */
+export const BYSTANDER = "9";
+export const BYSTANDERS_DEVICE = `ip netns add c${BYSTANDER}; ip -n c${BYSTANDER} link set lo up
+ip link add nic${BYSTANDER} type veth peer name nic${BYSTANDER}p; ip link set nic${BYSTANDER}p up; ip link set nic${BYSTANDER} up mtu 1400`;
+const bystandersAddress = `198.51.100.3${BYSTANDER}`;
+/** Its lines in a picture. */
+export const isBystanders = (line: string): boolean =>
+  new RegExp(`\\b(c|ctr-)${BYSTANDER}\\b|${bystandersAddress.replaceAll(".", "\\.")}\\b`).test(line);
+
+/** Attached as those of the pair, in the same pool, with an address and a device that none of them wants. Undefined: the pair attaches nothing. */
+export function bystanderOf({ given, actors }: Pick<Pair, "given" | "actors">): Call | undefined {
+  const all = [...given, ...actors].filter((one) => "config" in one);
+  const like = all.find(({ config }) => config.ipam !== undefined) ?? all[0];
+  if (like === undefined) return undefined;
+  const { pciBusID: _, ipam, ...own }: Call["config"] = like.config.type === "sriov" ? device : like.config;
+  const pool = { subnet: "198.51.100.0/24", rangeStart: bystandersAddress, rangeEnd: bystandersAddress };
+  const config = {
+    ...own,
+    ...(own.type === "host-device" && { device: `nic${BYSTANDER}` }),
+    ...(own.type === "ipvlan" && { master: "up1" }),
+    ...(ipam === undefined ? {} : { ipam: { type: "host-local", ranges: [[pool]] } }),
+  };
+  return call("ADD", config, Number(BYSTANDER));
 }
 
 export const THIRD = "ip netns add c3; ip -n c3 link set lo up";

@@ -8,6 +8,7 @@ const lease = (ip: string, container: string) =>
 const outcome = (said: string[], left: string[]): Outcome => ({
   said,
   left,
+  lost: [],
   logged: [],
   calls: [],
   turns: "",
@@ -36,6 +37,12 @@ describe("beside a call that was killed", () => {
     expect(judged(actors, ["killed", ok], left)).toEqual([]);
     expect(judged(actors, ["killed", ok], [left[0]!, "c1 eth0 mtu 1500 up 198.51.100.11/24"])).toHaveLength(1);
     expect(judged(actors, ["killed", ok], [left[0]!, "c2 eth0 mtu 1500 up"])).toHaveLength(1);
+  });
+  test("a pod that takes no part keeps what it has", () => {
+    const lost = [lease("198.51.100.39", "ctr-9")];
+    expect(untrue({ actors: two }, { ...outcome(["killed", "killed"], []), lost }, [])).toEqual([
+      `a bystander is without ${lost[0]}`,
+    ]);
   });
   test("nothing is asked of an ADD whose container has a DEL", () => {
     const actors = [call("ADD", hostLocal(), 1), call("DEL", hostLocal(), 1)];

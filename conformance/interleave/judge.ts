@@ -2,9 +2,10 @@
 import type { Call, Operation, Pair } from "./calls.ts";
 import { type Outcome, RESULT } from "./world.ts";
 
-/** Successes that are not true, and failures of calls that succeed in each serial order. */
+/** What others have lost, successes that are not true, and failures of calls that succeed in each serial order. */
 export function untrue({ actors }: Pick<Pair, "actors">, outcome: Outcome, serial: readonly Outcome[]): string[] {
-  return actors.flatMap((actor, n) => {
+  const lost = outcome.lost.map((line) => `a bystander is without ${line}`);
+  const lies = actors.flatMap((actor, n) => {
     const said = outcome.said[n]!;
     if (said === "killed") return [];
     if (!said.startsWith("ok")) {
@@ -16,6 +17,7 @@ export function untrue({ actors }: Pick<Pair, "actors">, outcome: Outcome, seria
       (line) => `actor ${n} says ${said}, without ${line}`,
     );
   });
+  return [...lost, ...lies];
 }
 
 /** Calls that fail in each order: other schedules would only be compared with that. Alone with what was there before, each call can succeed. */

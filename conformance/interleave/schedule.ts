@@ -73,6 +73,11 @@ export function isKill(schedule: string): boolean {
   return schedule.includes("k");
 }
 
+/** Whether a pod that takes no part is there: at every other place of a kill, since without it the pool and the records are made anew. */
+export function hasBystander(schedule: string): boolean {
+  return /:\d*[13579]k/.test(schedule);
+}
+
 export const sizeOf = (shapes: readonly Shape[]): number =>
   shapes.reduce((sum, { first, second }) => sum + first * second, 0);
 

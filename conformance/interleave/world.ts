@@ -5,18 +5,31 @@ import { resolve } from "node:path";
 import { Shell } from "../faults/shell.ts";
 import { borrowCard, type Card } from "../harness/card.ts";
 import { type Namespaces, openNamespaces } from "../harness/namespaces.ts";
-import { type Call, type Operation, type Pair, PF, PLUGINS, VF } from "./calls.ts";
+import {
+  BYSTANDERS_DEVICE,
+  bystanderOf,
+  type Call,
+  isBystanders,
+  type Operation,
+  type Pair,
+  PF,
+  PLUGINS,
+  VF,
+} from "./calls.ts";
 import { DELETE_BRIDGE, DELETE_EMPTY_TABLE, EMPTY_TABLE, pictureOf, stateOf, unlike } from "./picture.ts";
+import { hasBystander } from "./schedule.ts";
 
 const CASE = "/run/case";
 /** Devices that are there before ADD. */
-const LENT = /^(nic0|nic0p|up0|up1|vf\d|lo)$/;
+const LENT = /^(nic[09]|nic[09]p|up0|up1|vf\d|lo)$/;
 
 /** What a schedule has left. */
 export interface Outcome {
   /** For each actor: "ok" with its addresses and its whole result, or its error. */
   readonly said: readonly string[];
   readonly left: readonly string[];
+  /** What a pod that takes no part had, and has no more. */
+  readonly lost: readonly string[];
   /** What each actor logged, for whoever looks for a cause. */
   readonly logged: readonly string[];
   /** System calls that each actor made, of those that others can notice. */
@@ -44,6 +57,8 @@ export class World {
   #card: Card | undefined;
   /** What there is when nothing is attached. */
   #bare: readonly string[] = [];
+  /** What the pod that takes no part has: undefined while it is not attached. */
+  #bystanders: readonly string[] | undefined;
 
   private constructor(ns: Namespaces, pair: Pair, places: Places) {
     this.#ns = ns;
@@ -64,10 +79,12 @@ export class World {
       copyFileSync(`${tools}/${tool}`, `${world.#root}${CASE}/${tool}`);
       chmodSync(`${world.#root}${CASE}/${tool}`, 0o755);
     }
-    await world.#shell.run(`mkdir -p /etc/cni/net.d; ip netns add c2; ip -n c2 link set lo up; ${pair.inside}`);
+    await world.#shell.run(
+      `mkdir -p /etc/cni/net.d; ip netns add c2; ip -n c2 link set lo up; ${BYSTANDERS_DEVICE}; ${pair.inside}`,
+    );
     // The same in each world, so that what they leave can be compared.
     await world.#shell.run(
-      `n=0; for name in up0 up1 nic0 nic0p; do n=$((n + 1)); ip link set $name address 02:00:00:00:aa:0$n 2>/dev/null; done; true`,
+      `n=0; for name in up0 up1 nic0 nic0p nic9 nic9p; do n=$((n + 1)); ip link set $name address 02:00:00:00:aa:0$n 2>/dev/null; done; true`,
     );
     pair.actors.forEach((actor, n) => {
       world.#write(String(n), actor);
@@ -103,6 +120,7 @@ export class World {
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns del ${pod}`);
     if (this.#pair.dead !== undefined) await this.#shell.run(INTERFACES_GONE);
     this.#cacheDead();
+    if (hasBystander(schedule)) await this.#attachBystander();
     const dirs = this.#pair.actors.map((_, n) => `${CASE}/${n}`).join(" ");
     const stepped = await this.#shell.run(
       `${CASE}/step ${fault === undefined ? "" : `-F ${quoted(fault)}`} ${quoted(schedule)} ${dirs} 2>&1`,
@@ -112,12 +130,14 @@ export class World {
     const [turns, spoiled] = lines.pop()!.split(" ");
     if (lines.length !== this.#pair.actors.length) throw new Error(stepped.trim());
     const reports = lines.map((line) => line.split(" ").map(Number));
+    const left = await this.#left();
     return {
       said: reports.map(([status], n) => this.#said(n, status!, "podnic" in this.#pair.actors[n]!)),
       calls: reports.map(([, calls]) => calls!),
       turns: turns!,
       spoiled: Number(spoiled),
-      left: await this.#left(),
+      left,
+      lost: this.#lostOf(left),
       logged: reports.map((_, n) => readFileSync(`${this.#root}${CASE}/${n}/err`, "utf8").trim()),
     };
   }
@@ -146,6 +166,27 @@ export class World {
       if ("config" in call && this.#pair.dead.includes(call.pod!)) keep("net1", call.container!, call.pod!);
   }
 
+  async #attachBystander(): Promise<void> {
+    const bystander = bystanderOf(this.#pair);
+    if (bystander === undefined) return;
+    const failed = await this.#alone(bystander);
+    if (failed !== "") throw new Error(`ADD of a bystander before the schedule: ${failed}`);
+    this.#bystanders = (await this.#left()).filter(isBystanders);
+  }
+
+  #lostOf(left: readonly string[]): string[] {
+    return (this.#bystanders ?? []).filter((line) => !left.includes(line));
+  }
+
+  /** What the others' DELs have taken from it, or its own DEL says. */
+  async #detachBystander(): Promise<string[]> {
+    if (this.#bystanders === undefined) return [];
+    const lost = this.#lostOf(await this.#left()).map((line) => `after the DELs a bystander is without ${line}`);
+    this.#bystanders = undefined;
+    const failed = await this.#alone({ ...bystanderOf(this.#pair)!, command: "DEL" });
+    return failed === "" ? lost : [...lost, `DEL of a bystander: ${failed}`];
+  }
+
   /** DEL of all. @return what is not as in the beginning then */
   async clear(): Promise<string[]> {
     const found: string[] = [];
@@ -154,6 +195,7 @@ export class World {
       const failed = await this.#alone({ ...call, command: "DEL" });
       if (failed !== "") found.push(`DEL of ${call.container}: ${failed}`);
     }
+    found.push(...(await this.#detachBystander()));
     for (const operation of this.#pair.after ?? []) {
       const failed = await this.#alone(operation);
       if (failed !== "") found.push(`${nameOf(operation)} after it: ${failed}`);

@@ -166,6 +166,48 @@ describe("a wrong answer is found", () => {
   });
 });
 
+describe("a recovery from a kill that takes from a pod without a part in it is found", () => {
+  /** Whoever finds the mark of a process that has died does as `wrong` says. */
+  function recovers(plugin: string, wrong: string): string {
+    const bin = `${dir}/recovers-${plugin}/cni`;
+    mkdirSync(bin, { recursive: true });
+    const mark = "/run/case/busy";
+    writeFileSync(
+      `${bin}/${plugin}`,
+      `#!/bin/sh
+if [ -e ${mark} ] && read pid <${mark} && [ ! -d /proc/$pid ]; then rm -f ${mark}; ${wrong}; fi
+[ -n "$pid" ] || echo $$ >${mark}
+${dist}/${plugin}; rc=$?
+rm -f ${mark}
+exit $rc
+`,
+      { mode: 0o755 },
+    );
+    return bin;
+  }
+  // The kill comes after an odd number of calls: a bystander is there.
+  const killed = ["--schedule", "0:41k,1"];
+  const run = (bin: string, pair: string) => {
+    const args = ["scripts/ts.mjs", "conformance/interleave/main.ts", "--bin", bin, "--pair", pair, ...killed];
+    const except = ["--except", "Go", "--except", "ADD, ADD, ", "--except", "function"];
+    return spawnSync("node", [...args, ...except], { encoding: "utf8" });
+  };
+  test("of host-local: the pool is wiped", { timeout: 60_000 }, () => {
+    const { status, stdout } = run(
+      recovers("host-local", "rm -f /var/lib/cni/networks/net1/198.*"),
+      "host-local DEL, DEL",
+    );
+    expect(stdout).toContain("a bystander is without file /var/lib/cni/networks/net1/198.51.100.39");
+    expect(status).toBe(1);
+  });
+  test("of host-device: another pod's device is brought home", { timeout: 60_000 }, () => {
+    const home = "ip -n c9 link set eth0 down name nic9 netns $$";
+    const { status, stdout } = run(recovers("host-device", home), "host-device DEL, DEL");
+    expect(stdout).toContain("a bystander is without c9 eth0 ");
+    expect(status).toBe(1);
+  });
+});
+
 describe("what says nothing of the plugins is no success", () => {
   test.each([
     ["no schedule", ["--one", "0"], 3, "no schedule was run"],
