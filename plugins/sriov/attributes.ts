@@ -72,11 +72,11 @@ export function strayed(route: RouteSocket, vf: Vf, config: SriovConfig): string
 
 /**
  * Sets what differs from `before`, in one request, and reads it back: the kernel asks the driver about each of the PF's VFs whenever
- * it is asked about one, so not more often. Undo is the caller's. Throws Failure naming the attribute.
+ * it is asked about one, so not more often. Undo is the caller's. Returns what it is then. Throws Failure naming the attribute.
  */
-export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before: VfState): void {
+export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before: VfState): VfState {
   const change = difference(wanted, withoutPortSpeed(wanted, before, vf));
-  if (Object.keys(change).length === 0) return;
+  if (Object.keys(change).length === 0) return before;
   let refusal: unknown;
   try {
     patiently(() => setVf(route, vf.pf.index, vf.index, change));
@@ -85,7 +85,7 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before:
   }
   const after = withoutPortSpeed(wanted, currentState(route, vf), vf);
   const ignored = difference(unreportedAsSet(wanted, after), after);
-  if (refusal === undefined && Object.keys(ignored).length === 0) return;
+  if (refusal === undefined && Object.keys(ignored).length === 0) return after;
   const [attribute] = refusal === undefined ? Object.keys(ignored) : [refused(route, vf, change, wanted, after)];
   const cause = refusal instanceof Error ? refusal.message : IGNORED;
   const passing = isPassing(refusal);
@@ -96,6 +96,11 @@ export function applyState(route: RouteSocket, vf: Vf, wanted: VfChange, before:
       ? "The VF is being reset, or its PF is down; podnic retried for 2 s. All changes were undone."
       : "The card's driver does not accept this value. All changes were undone.",
   );
+}
+
+/** The same, after the driver has accepted it once: what it has undone since. `now`: what the VF is. */
+export function keepState(route: RouteSocket, vf: Vf, wanted: VfChange, now: VfState): VfState {
+  return applyState(route, vf, unreportedAsSet(wanted, now), now);
 }
 
 /**
@@ -226,6 +231,11 @@ export function restoreState(route: RouteSocket, vf: Vf, saved: VfState): Restor
     left.set("attributes", error.message);
   }
   return { left, now };
+}
+
+/** True when no attribute is another one than it was, as far as the driver reports them. The address aside. */
+export function isRestored(saved: VfState, now: VfState): boolean {
+  return Object.keys(difference(unreportedAsSet(original(saved), now), now)).length === 0;
 }
 
 /** False: refused, and it has been waited for by then. */

@@ -5,11 +5,11 @@
 import { Failure, shellWord } from "../../src/errors.ts";
 import { getLink, IFF_UP, type Link, setLink } from "../../src/link/link.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
-import { getVf, setVf, type VfState } from "../../src/link/vf.ts";
+import { getVf, setVf, type VfChange, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
-import { currentState } from "./attributes.ts";
+import { currentState, keepState } from "./attributes.ts";
 import type { Vf } from "./device.ts";
 import { attempt } from "./left.ts";
 
@@ -18,29 +18,39 @@ export const NO_MAC = "00:00:00:00:00:00";
 
 /**
  * Sets the administrative address only: a VF without interface (DPDK). Also when the PF says that the VF has it: igb says so of an
- * address that the VF gave itself, and only one that it was given is pinned. Throws Failure when it is not in force afterwards.
+ * address that the VF gave itself, and only one that it was given is pinned. `wanted`: what was set before, which some drivers reset with the address. Returns what the VF is
+ * then. Throws Failure when it is not in force afterwards.
  */
-export function setAdministrativeMac(route: RouteSocket, vf: Vf, mac: string): void {
+export function setAdministrativeMac(route: RouteSocket, vf: Vf, mac: string, wanted: VfChange = {}): VfState {
   try {
     pin(route, vf, mac);
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
     throw notTaken(vf, `mac: ${error.message}`, mac, isPassing(error));
   }
-  if (waitFor(() => currentState(route, vf).mac === mac)) return;
+  let now: VfState | undefined;
+  const isSet = (): boolean => {
+    now = currentState(route, vf);
+    return now.mac === mac;
+  };
+  if (waitFor(isSet)) {
+    const kept = keepState(route, vf, wanted, now!);
+    if (kept.mac === mac) return kept;
+  }
   throw notTaken(vf, "hardware mac address is different from requested one", mac);
 }
 
-/** Gives the VF and its interface (which is on the host) one address, pinned. Returns the link as it is then. */
-export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string): Link {
+/** Gives the VF and its interface (which is on the host) one address, pinned, and keeps what is `wanted`. Returns the link as it is then. */
+export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string, wanted: VfChange = {}): Link {
   if (link.mac !== mac) setInterfaceMac(route, vf, link, mac);
-  setAdministrativeMac(route, vf, mac);
+  setAdministrativeMac(route, vf, mac, wanted);
   return requireMac(route, vf, link.index, mac);
 }
 
 /**
  * Makes both addresses what they were; the order undoes a pin first. `saved` is the administrative one, `now` what the PF said of
- * the VF last, `mac` the interface's. When the driver does not take the one, the other one is restored anyway. Returns what could not be restored.
+ * the VF last, `mac` the interface's. When the driver does not take the one, the other one is restored anyway. `saw` gets what the VF is after a
+ * change. Returns what could not be restored.
  */
 export function restoreMac(
   route: RouteSocket,
@@ -49,6 +59,7 @@ export function restoreMac(
   saved: string,
   mac: string,
   now: VfState | undefined,
+  saw = (_: VfState): void => {},
 ): string[] {
   const left: string[] = [];
   const moved = link.mac !== mac && mac !== "";
@@ -56,36 +67,51 @@ export function restoreMac(
   if (moved) attempt(left, vf.pci, "address", () => unless(isBack, () => setInterfaceMac(route, vf, link, mac)));
   attempt(left, vf.pci, "mac", () => {
     const current = moved || now === undefined ? currentState(route, vf) : now;
+    if (moved) saw(current);
     // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take
     // that away would make the card drop what is sent to the VF.
     if (saved === NO_MAC && mac !== "" && current.mac === mac) return;
-    const pinned = restoreAdministrativeMac(route, vf, saved, current, mac);
-    if (pinned && mac !== "" && left.length === 0) requireMac(route, vf, link.index, mac);
+    const after = restoreAdministrativeMac(route, vf, saved, current, mac);
+    if (after !== undefined) saw(after);
+    if (after !== undefined && mac !== "" && left.length === 0) requireMac(route, vf, link.index, mac);
   });
   return left;
 }
 
 /**
- * Of a VF without interface, or with one that has the address `own`. Not set, and so not pinned, when it is what it was. Returns true
- * when it has set it. Throws Failure when the driver takes neither what it was nor `own`.
+ * Of a VF without interface, or with one that has the address `own`. Not set, and so not pinned, when it is what it was. Returns
+ * what the VF is then. Throws Failure when the driver takes neither what it was nor `own`.
  */
-export function restoreAdministrativeMac(route: RouteSocket, vf: Vf, saved: string, now: VfState, own = ""): boolean {
-  if (saved === "" || now.mac === saved) return false;
-  const isBack = (): boolean => getVf(route, vf.pf.index, vf.index)?.mac === saved;
+export function restoreAdministrativeMac(
+  route: RouteSocket,
+  vf: Vf,
+  saved: string,
+  now: VfState,
+  own = "",
+): VfState | undefined {
+  if (saved === "" || now.mac === saved) return undefined;
+  let after: VfState | undefined;
+  const isBack = (): boolean => {
+    after = getVf(route, vf.pf.index, vf.index);
+    return after?.mac === saved;
+  };
+  const set = (mac: string): void => {
+    after = setAdministrativeMac(route, vf, mac);
+  };
   try {
-    unless(isBack, () => setAdministrativeMac(route, vf, saved));
+    unless(isBack, () => set(saved));
   } catch (error) {
     // octeontx2, hinic and others report "none" before, and refuse to go back to that: pinned to the VF's own address it is at least
     // not the pod's any more.
     const refused = error instanceof Failure && error.kind !== "try again";
     if (saved !== NO_MAC || own === "" || !refused) throw error;
-    setAdministrativeMac(route, vf, own);
+    set(own);
     log("warning", "the driver cannot clear the administrative MAC address, so it is set to the VF's own address", {
       device: vf.pci,
       mac: own,
     });
   }
-  return true;
+  return after;
 }
 
 /** A refusal counts only unless the value is in force: some drivers apply it and answer with an error all the same. */

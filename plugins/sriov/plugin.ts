@@ -138,9 +138,10 @@ function take(call: Call<SriovConfig>, hostNs: NetNs, pod: NetNs, vf: Vf): Taken
   };
   if (held.link?.settings !== undefined) refuseWithPrograms(found, held.link.settings);
   const before = writeDown(call, vf, held);
-  if (before !== undefined) applyState(hostNs.route, vf, wantedState(config, before), before);
+  const wanted = before === undefined ? {} : wantedState(config, before);
+  if (before !== undefined) applyState(hostNs.route, vf, wanted, before);
   const mac = wantedMac(call);
-  const link = mac === "" || before === undefined ? found : setMac(hostNs.route, vf, found, mac);
+  const link = mac === "" || before === undefined ? found : setMac(hostNs.route, vf, found, mac, wanted);
   if (config.mtu && config.mtu !== link.mtu) setLink(hostNs.route, link.index, { mtu: config.mtu });
   const moved = moveLink(hostNs, pod, link, ifName, { up: true }, held.link);
   writeReference(call, vf, held, moved.mtu);
@@ -156,9 +157,10 @@ function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
   const hostNs = ownNamespace();
   const held: HeldVf = { pci: vf.pci, netns: named(pod, call.netns) };
   const before = writeDown(call, vf, held);
-  if (before !== undefined) applyState(hostNs.route, vf, wantedState(call.config, before), before);
+  const wanted = before === undefined ? {} : wantedState(call.config, before);
+  if (before !== undefined) applyState(hostNs.route, vf, wanted, before);
   const mac = wantedMac(call);
-  if (mac !== "") setAdministrativeMac(hostNs.route, vf, mac);
+  if (mac !== "") setAdministrativeMac(hostNs.route, vf, mac, wanted);
   writeReference(call, vf, held, vf.pf.mtu);
   const given = getVf(hostNs.route, vf.pf.index, vf.index)?.mac ?? "";
   return { vf, link: undefined, mac: given === NO_MAC ? "" : given, mtu: vf.pf.mtu };

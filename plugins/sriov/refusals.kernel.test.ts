@@ -2,9 +2,18 @@
 // state is on a disk of its own. For refusals of more than one attribute see refused-whole.kernel.test.ts.
 import { readdirSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
+import { getLink } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { snapshotLink } from "../../src/link/snapshot.ts";
+import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { failureCode } from "../../src/testing/calls.ts";
+import { applyState, wantedState } from "./attributes.ts";
+import type { SriovConfig } from "./config.schema.ts";
+import { findVf } from "./device.ts";
 import { readLeftover } from "./left.ts";
+import { setMac } from "./mac.ts";
 import { records } from "./record.ts";
+import { restoreVf } from "./restore-vf.ts";
 import { EOPNOTSUPP, type SimulatedCard } from "./testing/simulated-card.ts";
 import { full, type Keys, leaveMachine, newCard, run, STATE, sysfs, VF } from "./testing/simulated-node.ts";
 
@@ -27,9 +36,10 @@ const inForce = {
 const TRY_AGAIN = 11;
 
 let card: SimulatedCard;
+let route: RouteSocket;
 
 beforeEach(() => {
-  ({ card } = newCard());
+  ({ card, route } = newCard());
   sysfs("vfio-pci");
 });
 
@@ -134,22 +144,82 @@ describe.each([
   });
 });
 
+describe("a driver that resets the VF with its address", () => {
+  const reset: { [what: string]: (state: (typeof card.vfs)[number]) => void } = {
+    vlan: (state) => Object.assign(state, { vlan: { id: 0, qos: 0, protocol: 0x8100 } }),
+    rate: (state) => Object.assign(state, { minTxRate: 0, maxTxRate: 0 }),
+    spoofchk: (state) => Object.assign(state, { spoofchk: true }),
+    link_state: (state) => Object.assign(state, { linkState: 0 }),
+    trust: (state) => Object.assign(state, { trust: false }),
+  };
+  let before: typeof card.vfs;
+
+  beforeEach(() => {
+    card.vfs[1] = { ...inForce, mac: "02:00:00:00:07:01", vlan: { id: 5, qos: 0, protocol: 0x8100 }, linkState: 2 };
+    before = structuredClone(card.vfs);
+  });
+
+  test.each(Object.keys(reset))("%s: set once more, at ADD and at DEL", (what) => {
+    card.onAdministrativeMac = (vf) => reset[what]!(card.vfs[vf]!);
+    run("ADD", every);
+    expect(card.vfs[1]).toEqual(inForce);
+    run("DEL", {});
+    expect(card.vfs).toEqual(before);
+    expect(readLeftover(VF)).toBeUndefined();
+  });
+
+  test.each(Object.keys(reset))("%s, with an interface: set once more", (what) => {
+    sysfs("igbvf");
+    card.onAdministrativeMac = (vf) => reset[what]!(card.vfs[vf]!);
+    const vf = findVf(route, VF);
+    const link = getLink(route, 11)!;
+    const saved = snapshotLink(link);
+    const wanted = wantedState(every as SriovConfig & Keys, before[1]!);
+    applyState(route, vf, wanted, before[1]!);
+    setMac(route, vf, link, MAC, wanted);
+    expect([card.interfaces.get(11)!.mac, card.vfs[1]]).toEqual([MAC, inForce]);
+    restoreVf(ownNamespace(), VF, before[1], { link: getLink(route, 11)!, saved });
+    expect([card.interfaces.get(11)!.mac, card.vfs[1]]).toEqual([saved.mac, before[1]]);
+    expect(readLeftover(VF)).toBeUndefined();
+  });
+
+  test.each(Object.keys(reset))("%s, and does not take it any more: undone, and an error that says which", (what) => {
+    card.vfs[1] = { ...card.vfs[1]!, spoofchk: true, trust: false };
+    card.onAdministrativeMac = (vf) => {
+      reset[what]!(card.vfs[vf]!);
+      card.deaf.add(what);
+    };
+    const named = what === "link_state" ? "linkState" : what;
+    expect(() => run("ADD", every)).toThrow(`: ${named}: the driver accepted the value but did not apply it`);
+    expect(records().list()).toEqual([]);
+  });
+
+  test("and its address with the attribute: undone, and an error", () => {
+    const trust = (): boolean => card.vfs[1]!.trust === true;
+    card.vfs[1]!.trust = false;
+    card.onAdministrativeMac = (vf) => reset.trust!(card.vfs[vf]!);
+    card.refusals.trust = () => {
+      if (!trust() && card.vfs[1]!.mac === MAC) card.vfs[1]!.mac = "02:00:00:00:07:01";
+      return 0;
+    };
+    expect(() => run("ADD", every)).toThrow("different from requested");
+    expect(card.vfs[1]).toEqual({ ...before[1], trust: false });
+  });
+});
+
 const pairs = attributes.flatMap((what) => attributes.filter((other) => other !== what).map((other) => [what, other]));
 
 describe("DEL", () => {
-  test.each(pairs.filter((pair) => !pair.includes("mac")))(
-    "%s is refused until %s is what it was: tried again",
-    (what, other) => {
-      const before = structuredClone(card.vfs);
-      run("ADD", every);
-      const part = parts[other!]!;
-      const isBack = (): boolean => JSON.stringify(part(card.vfs[1]!)) === JSON.stringify(part(before[1]!));
-      for (const name of [what!, `plain-${what}`]) card.refusals[name] = () => (isBack() ? 0 : 1);
-      run("DEL", {});
-      expect(card.vfs).toEqual(before);
-      expect(readLeftover(VF)).toBeUndefined();
-    },
-  );
+  test.each(pairs)("%s is refused until %s is what it was: tried again", (what, other) => {
+    const before = structuredClone(card.vfs);
+    run("ADD", every);
+    const part = parts[other!]!;
+    const isBack = (): boolean => JSON.stringify(part(card.vfs[1]!)) === JSON.stringify(part(before[1]!));
+    for (const name of [what!, `plain-${what}`]) card.refusals[name] = () => (isBack() ? 0 : 1);
+    run("DEL", {});
+    expect(card.vfs).toEqual(before);
+    expect(readLeftover(VF)).toBeUndefined();
+  });
 
   /** All but the refused attribute are what they were, nothing holds the VF, and the next pod gets what it asks for. */
   function endsAllTheSame(what: string, before: typeof card.vfs, refused: boolean): void {

@@ -6,7 +6,7 @@ import { getVf, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { physicalFunction } from "../../src/sysfs/vf.ts";
-import { currentState, restoreState } from "./attributes.ts";
+import { currentState, isRestored, restoreState } from "./attributes.ts";
 import { findOnPf, type Vf, vfLink } from "./device.ts";
 import { attempt, type Leftover, leave, readLeftover, withoutChanged, writeLeftover } from "./left.ts";
 import { NO_MAC, restoreAdministrativeMac, restoreMac } from "./mac.ts";
@@ -66,27 +66,40 @@ function restoreOnPf(route: RouteSocket, pci: string, saved: VfState, link: Link
   const vf = findQuietly(route, pci);
   // Without a VF there is nothing left; a PF that is away (in another namespace, without driver) comes back with what is set on it.
   if (vf === undefined) return physicalFunction(pci) === undefined ? [] : ["attributes"];
-  const { left: refused, now } = restoreState(route, vf, saved);
+  let { left: refused, now } = restoreState(route, vf, saved);
+  let after: VfState | undefined;
+  const saw = (state: VfState): void => {
+    after = state;
+  };
+  const addresses: string[] = [];
+  if (link !== undefined && mac !== "") {
+    addresses.push(...restoreMac(route, vf, link, saved.mac, mac, now, saw));
+  } else if (now !== undefined) {
+    const given = now.mac;
+    attempt(addresses, pci, "mac", () => {
+      after = restoreAdministrativeMac(route, vf, saved.mac, now!);
+    });
+    addresses.push(...takeAddress(route, vf, given, saved.mac, saw));
+  }
+  // Some drivers reset the attributes with the address, or refuse one until they have it.
+  if (after !== undefined && (refused.size > 0 || !isRestored(saved, after)))
+    refused = restoreState(route, vf, saved).left;
   const left: string[] = [];
   for (const [what, answer] of refused) leave(left, pci, what, answer);
-  if (link !== undefined && mac !== "") return [...left, ...restoreMac(route, vf, link, saved.mac, mac, now)];
-  if (now === undefined) return left;
-  const given = now.mac;
-  attempt(left, pci, "mac", () => restoreAdministrativeMac(route, vf, saved.mac, now));
-  return [...left, ...takeAddress(route, vf, given, saved.mac)];
+  return [...left, ...addresses];
 }
 
 /**
  * A VF without interface at ADD (vfio-pci) whose own driver was bound since: that made an interface with the pod's address, and two with
  * one address must not be. `given`: what the PF had given, `own`: what it gives now.
  */
-function takeAddress(route: RouteSocket, vf: Vf, given: string, own: string): string[] {
+function takeAddress(route: RouteSocket, vf: Vf, given: string, own: string, saw: (state: VfState) => void): string[] {
   const link = vf.userspace || given === own || given === NO_MAC ? undefined : vfLink(route, vf.pci);
   if (link === undefined || link.mac !== given) return [];
   const left: string[] = [];
   if (own === NO_MAC || own === "")
     leave(left, vf.pci, "address", `${link.name} keeps ${given}, because it had no address of its own`);
-  else left.push(...restoreMac(route, vf, link, own, own, undefined));
+  else left.push(...restoreMac(route, vf, link, own, own, undefined, saw));
   return left;
 }
 
