@@ -206,11 +206,18 @@ async function run(node: Node): Promise<number> {
   return report(runtime, left, early, late);
 }
 
+/** At most 60 different lines, and how many more there are. */
+function tell(what: string, lines: readonly string[]): void {
+  const different = [...new Set(lines)];
+  for (const line of different.slice(0, 60)) console.log(`${what}: ${line}`);
+  if (different.length > 60) console.log(`${what}: ${different.length - 60} more lines`);
+}
+
 function report(runtime: Runtime, left: string[], early: Costs | undefined, late: Costs | undefined): number {
   const { counts, wrong } = runtime;
   console.log(JSON.stringify(counts));
-  for (const line of [...new Set(wrong)].slice(0, 60)) console.log(`wrong: ${line}`);
-  for (const line of [...new Set(left)].slice(0, 60)) console.log(`left over: ${line}`);
+  tell("wrong", wrong);
+  tell("left over", left);
   const grown: string[] = [];
   for (const command of early === undefined || late === undefined ? [] : (["add", "del"] as const))
     for (const what of ["instructions", "peak", "cpu"] as const) {

@@ -25,7 +25,7 @@ beforeAll(() => {
   wrong(
     "macvlan",
     "ADD",
-    `nft add table ip left; ip rule add from 192.0.2.4 table 7; ip route replace 203.0.113.0/24 dev up0
+    `nft add table ip left; ip rule add from 192.0.2.4 table 7 priority 77; ip route replace 203.0.113.0/24 dev up0
     ip link set up0 txqueuelen 77; iptables-legacy -A INPUT -s 192.0.2.9 -j DROP
     touch /run/podnic/host-local/t.left /var/lib/cni/podnic.lock; in="ip -n \${CNI_NETNS##*/}"
     $in link set $CNI_IFNAME down; $in address add 198.18.0.2/16 dev lo; $in link add extra type veth peer extra2`,
