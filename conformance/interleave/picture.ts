@@ -92,6 +92,9 @@ const MAY_STAY = [
   /^file \/var\/lib\/cni\/(podnic\/card|sriov\/pci\/vf_lock)\/[\da-f]{4}:[\da-f]{2}:[\da-f]{2}\.[\da-f]\.lock$/,
 ];
 
+/** @param line as stateOf makes them, without contents */
+export const mayStay = (line: string): boolean => MAY_STAY.some((one) => one.test(line));
+
 /** Files, directories and all else that plugins may leave on the disk, with the contents of leases and configurations. */
 export function stateOf(root: string, places: readonly string[] = PLACES): string[] {
   const lines: string[] = [];
@@ -101,7 +104,7 @@ export function stateOf(root: string, places: readonly string[] = PLACES): strin
       if (NOT_PLUGINS.test(path)) continue;
       const line = lineOf(root, path);
       if (line === undefined) continue;
-      if (!MAY_STAY.some((one) => one.test(line))) lines.push(line);
+      if (!mayStay(line)) lines.push(line);
       if (line.startsWith("dir ")) walk(path);
     }
   };

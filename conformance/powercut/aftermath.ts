@@ -2,13 +2,19 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import type { Shell } from "../faults/shell.ts";
-import { type Cut, judgeLeases, type Owed, owed } from "./cuts.ts";
+import { hasTables, linesIn, RULES, rulesIn, unlike } from "../interleave/picture.ts";
+import { type Cut, judgeFiles, judgeLeases, type Owed, owed } from "./cuts.ts";
 import { configOf, NETNS, networks, type Recording } from "./recording.ts";
 import type { FileSystem } from "./systems.ts";
 
 const CURRENT = "/run/powercut/current.img";
 const NEW = "ctr-new";
-const MAKE_DEVICE = "ip link add nic0 type veth peer name nic0p; ip link set nic0p up; ip link set nic0 up";
+/** As a boot does, wherever the calls before have left it: the same each time. */
+const MAKE_DEVICE = `ip link del nic0p 2>/dev/null || true
+ip link add nic0 address 02:00:00:00:00:01 type veth peer name nic0p address 02:00:00:00:00:02
+ip link set nic0p up; ip link set nic0 up mtu 1450`;
+/** Devices that are there before any call. */
+const LENT = /^(nic0|nic0p|lo)$/;
 
 /** A disk on which the log is played, forward only. */
 export class Disk {
@@ -98,9 +104,10 @@ export async function lookAt(
   cut: Cut,
   bin: string,
   brief: boolean,
+  node: Node,
 ): Promise<Found> {
   const plan = planOf(recording, cut);
-  const script = brief ? briefScript(system) : aftermathScript(system, bin, plan);
+  const script = brief ? briefScript(system) : aftermathScript(system, bin, plan, node.picture);
   writeFileSync("/run/powercut/aftermath.sh", script);
   const said = await shell.run("bash /run/powercut/aftermath.sh 2>&1", 120_000);
   const lines = said.split("\n").map((line) => line.split("\t"));
@@ -116,8 +123,12 @@ export async function lookAt(
   const first = leases("before");
   const wrong = judgeLeases(first, plan.due);
   wrong.push(...answers.filter(({ status }) => status !== 0).map(({ name, said }) => `${name}: ${said}`));
-  if (!brief) wrong.push(...judgeEnd(leases("after"), answers, plan));
-  for (const [word, what] of lines) if (word === "left") wrong.push(`left over: ${what}`);
+  if (!brief) {
+    wrong.push(...judgeEnd(leases("after"), answers, plan));
+    const told = (what: string) => lines.filter(([word]) => word === what).map(([, ...columns]) => columns.join("\t"));
+    wrong.push(...judgeFiles(told("file"), plan.due, plan.networks));
+    wrong.push(...unlike(node.bare, seenIn(told("node"), told("rules"))));
+  }
   return { wrong, ownerless: [...first.values()].filter((text) => text === "").length };
 }
 
@@ -188,8 +199,12 @@ leases before
 
 const briefScript = (system: FileSystem): string => `${mountScript(system)}umount /var/lib/cni && echo done\n`;
 
-function aftermathScript(system: FileSystem, bin: string, plan: Plan): string {
-  const records = "/var/lib/cni/podnic/host-device";
+const seenIn = (picture: readonly string[], rules: readonly string[]): string[] => {
+  const lines = linesIn(picture.join("\n"), LENT);
+  return hasTables(lines) ? [...lines, ...rulesIn(rules.join("\n"))] : lines;
+};
+
+function aftermathScript(system: FileSystem, bin: string, plan: Plan, picture: string): string {
   return `${mountScript(system)}call() {
   local out status
   out=$(printf %s "$6" | CNI_COMMAND=$2 CNI_CONTAINERID=$4 CNI_NETNS=$5 CNI_IFNAME=eth0 CNI_PATH=${bin} ${bin}/$3 2>/dev/null)
@@ -198,23 +213,37 @@ function aftermathScript(system: FileSystem, bin: string, plan: Plan): string {
 }
 rm -rf /run/podnic /run/cni
 cat /proc/sys/kernel/random/uuid >boot
-# As a boot does. The calls that were recorded, and those that fail, may have left it in the pod.
-[ -e /sys/class/net/nic0 ] || { ip -n c1 link del eth0 2>/dev/null; ${MAKE_DEVICE}; }
+${MAKE_DEVICE}
 ${callsOf(plan).join("\n")}
 leases after
-for file in ${plan.networks.map((network) => `/var/lib/cni/networks/${network}/.podnic.tmp`).join(" ")} ${records}/*${NEW}* ${records}/.*${NEW}*; do [ ! -e "$file" ] || printf 'left\\t%s\\n' "$file"; done
+for kind in file:f dir:d link:l; do find /var/lib/cni /run/podnic /run/cni -mindepth 1 -type \${kind#*:} -printf "file\\t\${kind%:*} %p\\n"; done 2>/dev/null
+find /var/lib/cni /run/podnic /run/cni -mindepth 1 ! -type f ! -type d ! -type l -printf 'file\\tspecial %p\\n' 2>/dev/null
+${picture} | sed 's/^/node\\t/'
+{ ${RULES}; } | sed 's/^/rules\\t/'
 umount /var/lib/cni && echo done
 `;
 }
 
-/** A boot of its own for each look: records name theirs. */
-export function prepareNode(): void {
+/** The node before any call. */
+export interface Node {
+  /** The compiled picture.c. */
+  readonly picture: string;
+  readonly bare: readonly string[];
+}
+
+/** A boot of its own for each look: records name theirs. @param tools directory of the compiled picture.c */
+export function prepareNode(tools: string): Node {
   const script = `mkdir -p /run/powercut && mount -t tmpfs -o size=1500m powercut /run/powercut
 /run/podnic-vm/modprobe loop; /run/podnic-vm/modprobe dm-log-writes
-ip netns add c1
+ip netns add c1; ip -n c1 link set lo up
 ${MAKE_DEVICE}
 cp /proc/sys/kernel/random/boot_id /run/powercut/boot
 mount --bind /run/powercut/boot /proc/sys/kernel/random/boot_id`;
   const run = spawnSync("bash", ["-ec", script], { encoding: "utf8" });
   if (run.status !== 0) throw new Error(`cannot prepare the guest: ${run.stderr}`);
+  const picture = `${tools}/picture`;
+  const [seen, rules] = [picture, RULES].map((command) =>
+    spawnSync("bash", ["-c", command], { encoding: "utf8" }).stdout.split("\n"),
+  );
+  return { picture, bare: seenIn(seen!, rules!) };
 }

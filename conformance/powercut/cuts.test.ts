@@ -1,6 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "../../src/testing/random.ts";
-import { type Answer, begin, cutPoints, cutsAt, end, judgeLeases, owed, type Step, verdictOf } from "./cuts.ts";
+import {
+  type Answer,
+  begin,
+  cutPoints,
+  cutsAt,
+  end,
+  judgeFiles,
+  judgeLeases,
+  owed,
+  type Step,
+  verdictOf,
+} from "./cuts.ts";
 import type { Entry } from "./log.ts";
 
 const write = (more: Partial<Entry> = {}): Entry => ({
@@ -79,6 +90,37 @@ describe("a lease is owed", () => {
     expect(judgeLeases(new Map(), has)).toEqual(["net1/198.51.100.2 was given to a, and is free"]);
     expect(judgeLeases(new Map([["net1/198.51.100.2", "b eth0"]]), has)).toHaveLength(2);
     expect(judgeLeases(new Map([["net1/198.51.100.2", ""]]), has)).toHaveLength(1);
+  });
+});
+
+describe("after GC no file is left", () => {
+  const lib = "/var/lib/cni";
+  const records = `${lib}/podnic/host-device`;
+  const judged = (...files: string[]) => judgeFiles(files, { begun: new Set(["ctr-4"]) }, ["net1"]);
+  test("but leases, locks, and what calls that the cut ended had begun to write", () => {
+    const may = [
+      ...[lib, `${lib}/podnic`].map((dir) => `dir ${dir}/${dir === lib ? "networks" : "host-device"}`),
+      ...["198.51.100.10", "lock", "last_reserved_ip.0"].map((name) => `file ${lib}/networks/net1/${name}`),
+      `file ${lib}/networks/net2/.podnic.tmp`,
+      ...["net3:ctr-4:eth0.json", ".net3:ctr-4:eth0.json.tmp", "lock"].map((name) => `file ${records}/${name}`),
+      ...[`dir ${lib}/lost+found`, `file ${lib}/lost+found/#12`, "dir /run/podnic/host-local"],
+    ];
+    expect(judged(...may)).toEqual([]);
+  });
+  test.each([
+    `file ${lib}/networks/.left.7`,
+    `file ${lib}/networks/net1/.podnic.tmp`,
+    `file ${lib}/networks/net1/.198.51.100.10.tmp.7`,
+    `file ${lib}/networks/net2/.198.51.100.10.tmp.7`,
+    `dir ${lib}/networks/net1/198.51.100.10`,
+    `file ${records}/tmp.7`,
+    `file ${records}/net3:ctr-new:eth0.json`,
+    `file ${lib}/podnic/rec.7`,
+    `dir ${lib}/podnic/left`,
+    `link ${lib}/left`,
+    "file /run/podnic/left",
+  ])("%s is one", (file) => {
+    expect(judged(file)).toEqual([`left over: ${file}`]);
   });
 });
 

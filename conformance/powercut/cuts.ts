@@ -2,6 +2,7 @@
 
 import type { Random } from "../../src/testing/random.ts";
 import { Exit } from "../harness/options.ts";
+import { mayStay } from "../interleave/picture.ts";
 import type { Entry } from "./log.ts";
 
 /** A call of the recording. */
@@ -113,6 +114,30 @@ export function judgeLeases(found: ReadonlyMap<string, string>, owed: Owed): str
     if (owner !== "" && !owed.begun.has(container)) wrong.push(`${key} belongs to "${owner}", who never asked`);
   }
   return wrong;
+}
+
+/**
+ * What is neither a lease, whose text is judged elsewhere, nor may stay. A call that the cut ended may have left its record or the record's
+ * temporary file, and a temporary file in a network where the runtime did not call GC.
+ * @param files such as "file /var/lib/cni/networks/net1/lock" and "dir /run/podnic". @param collected networks where it did
+ */
+export function judgeFiles(
+  files: readonly string[],
+  { begun }: Pick<Owed, "begun">,
+  collected: readonly string[],
+): string[] {
+  const isLeft = (line: string): boolean => {
+    const path = line.replace(/^\w+ /, "");
+    const [, network, name] = /^\/var\/lib\/cni\/networks\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+    if (network !== undefined && line.startsWith("file ")) {
+      if (/^\d+\.\d+\.\d+\.\d+$/.test(name!) || mayStay(line)) return false;
+      return name !== ".podnic.tmp" || collected.includes(network);
+    }
+    const record = /^file \/var\/lib\/cni\/podnic\/host-device\/\.?net3\W(ctr-\d+)\W[^/]*$/.exec(line);
+    if (record !== null) return !begun.has(record[1]!);
+    return !mayStay(line) && !/^\/var\/lib\/cni\/lost\+found(\/|$)/.test(path);
+  };
+  return files.filter(isLeft).map((line) => `left over: ${line}`);
 }
 
 /** What a verdict needs of a report. */

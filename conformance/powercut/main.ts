@@ -6,7 +6,7 @@ import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { Shell } from "../faults/shell.ts";
 import { countOption, Exit, fileOption, severalOf, testProgram } from "../harness/options.ts";
-import { Disk, lookAt, prepareNode } from "./aftermath.ts";
+import { Disk, lookAt, type Node, prepareNode } from "./aftermath.ts";
 import { type Cut, cutPoints, cutsAt, type Judged, verdictOf } from "./cuts.ts";
 import { drawSteps, record } from "./recording.ts";
 import { type FileSystem, fileSystems } from "./systems.ts";
@@ -70,7 +70,11 @@ function outside(): number {
     if (!existsSync(join(resolve(options.bin), plugin)))
       complain(`no ${plugin} in ${options.bin}: --bin is the plugins' directory; run npm run build`);
   mkdirSync(tools, { recursive: true });
-  for (const source of ["conformance/interleave/step.c", "conformance/powercut/mark.c"]) {
+  for (const source of [
+    "conformance/interleave/step.c",
+    "conformance/interleave/picture.c",
+    "conformance/powercut/mark.c",
+  ]) {
     const to = join(tools, source.replace(/.*\/|\.c$/g, ""));
     const run = spawnSync("gcc", ["-O1", "-static", "-o", to, join(root, source)], { encoding: "utf8" });
     if (run.status !== 0) complain(`cannot compile ${source}: ${run.stderr}`);
@@ -90,7 +94,7 @@ function outside(): number {
 }
 
 /** A cut of the whole log on a file system. */
-async function examine(system: FileSystem, without: string, shell: Shell): Promise<Report> {
+async function examine(system: FileSystem, without: string, shell: Shell, node: Node): Promise<Report> {
   const began = Date.now();
   const random = new Random(options.seed);
   const fault = without === "none" ? undefined : without;
@@ -103,7 +107,7 @@ async function examine(system: FileSystem, without: string, shell: Shell): Promi
   let ownerless = 0;
   for (const cut of looks) {
     const found = await disk.during(cut, () =>
-      lookAt(shell, system, recording, cut, resolve(options.bin), options.brief),
+      lookAt(shell, system, recording, cut, resolve(options.bin), options.brief, node),
     );
     ownerless += found.ownerless;
     if (found.wrong.length === 0) continue;
@@ -141,12 +145,12 @@ async function inside(): Promise<number> {
   process.env.PATH = `${packages}/sbin:${packages}/bin:${PATH}`;
   process.env.LD_LIBRARY_PATH = `${packages}/usr/lib/x86_64-linux-gnu:${packages}/lib/x86_64-linux-gnu`;
   process.env.DM_DISABLE_UDEV = "1";
-  prepareNode();
+  const node = prepareNode(tools);
   const shell = new Shell({ enter: [] });
   const reports: Report[] = [];
   for (const system of fileSystems.filter(({ name }) => options.fs.length === 0 || options.fs.includes(name))) {
     for (const without of FAULTS.filter((one) => options.without.length === 0 || options.without.includes(one))) {
-      const report = await examine(system, without, shell);
+      const report = await examine(system, without, shell, node);
       reports.push(report);
       const { points, looks, wrong, ownerless, seconds } = report;
       const what = without === "none" ? "" : ` without ${without}`;
