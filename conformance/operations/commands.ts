@@ -104,7 +104,7 @@ change something.`,
   },
   {
     title: "podnic del",
-    text: "This command detaches a network. This example shows one message of the trace in full.",
+    text: "The following command detaches a network. Its output shows one message from the trace in full.",
     command: "podnic del new new --conf-dir . --ifname net1 --trace 2>&1 | sed -n '/^>  ip .*netns 1/,/^</p'",
   },
   {

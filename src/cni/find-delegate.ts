@@ -139,7 +139,7 @@ function followLink(
     }
   }
   refused.push(
-    `${directory}/${name} is a link to ${target}, which is not in CNI_PATH. The node's administrator can allow its directory with paths.plugins in /etc/cni/podnic.json.`,
+    `${directory}/${name} is a link to ${target}, which is not in CNI_PATH. The node's administrator can allow the target's directory with paths.plugins in /etc/cni/podnic.json.`,
   );
   return undefined;
 }

@@ -58,7 +58,7 @@ function checkEnvironment(command: string): void {
   throw new Failure(
     "invalid environment",
     `required env variables [${missing.join(",")}] missing`,
-    `${command} needs ${missing.join(", ")} in the environment. The container runtime sets them.`,
+    `${command} needs ${missing.join(", ")} in the environment. The container runtime sets the CNI_* variables.`,
   );
 }
 

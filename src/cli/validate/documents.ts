@@ -111,7 +111,7 @@ function refusal({ offset, reason }: Refused): Remark {
     cure: "Pass only the objects that are networks, or split the file.",
   };
   const copied = {
-    text: "not checked, because it has too many YAML tokens in long lines, or too many quotes in a large file",
+    text: "not checked, because it has too many YAML tokens in long lines, or is large and has too many quotes",
     cure: "Break the long lines, or pass only the objects that are networks.",
   };
   return { level: "error", offset, path: "", ...{ deep, long, copied }[reason] };
