@@ -345,7 +345,9 @@ export class Cluster {
   }
 
   remains(): string[] {
-    return remains().filter((line) => !/\/var\/lib\/cni\/multus(\/|$)/.test(line));
+    // The kernel counts a dead pod's macvlan on its master until it has taken the namespace down, which the daemon of Multus may hold open.
+    const lines = remains().map((line) => line.replace(/ promiscuity \d+/, ""));
+    return lines.filter((line) => !/\/var\/lib\/cni\/multus(\/|$)/.test(line));
   }
 
   /** Without saying good-bye: the API's objects stay for the next start. */
