@@ -3,11 +3,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { Command } from "commander";
 import { Random } from "../src/testing/random.ts";
 import { allowance, type Difference, undocumented } from "./harness/allowances.ts";
 import { openNamespaces } from "./harness/namespaces.ts";
 import { observe, type Step } from "./harness/observe.ts";
+import { countOption, fileOption, numberOption, testProgram } from "./harness/options.ts";
 import { probe } from "./harness/probe.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
 import { CASE_LIMIT_MS } from "./harness/sandbox.ts";
@@ -64,24 +64,24 @@ function differences(s: Scenario, ours: readonly Step[], theirs: readonly Step[]
 const PLUGINS = ["host-device", "macvlan", "ipvlan", "bridge", "static", "host-local"];
 
 function parse(): Options {
-  const program = new Command("differential")
+  const program = testProgram("differential")
     .description(
       "Compares two directories of plugins on random configurations; exit 0 when every difference is allowed.",
     )
     .requiredOption("--bin <dir>", "plugins under test")
     .requiredOption("--peer <dir>", "plugins to compare with")
-    .option("--count <n>", "configurations", Number, 500)
-    .option("--seed <n>", "seed of the generator", Number, Date.now() % 1_000_000)
+    .option("--count <n>", "configurations", countOption(1), 500)
+    .option("--seed <n>", "seed of the generator", countOption(), Date.now() % 1_000_000)
     .option("--plugins <names>", "plugins to compare", (value) => value.split(","), PLUGINS)
-    .option("--only <n>", "only this scenario, in full", Number)
+    .option("--only <n>", "only this scenario, in full", countOption())
     .option(
       "--jobs <n>",
       "scenarios at a time; most of their time is waiting for duplicate address detection",
-      Number,
+      countOption(1),
       10,
     )
-    .option("--limit <s>", "seconds a scenario may take with one implementation", Number, CASE_LIMIT_MS / 1000)
-    .option("--report <file>", "write the counts as JSON");
+    .option("--limit <s>", "seconds a scenario may take with one implementation", numberOption, CASE_LIMIT_MS / 1000)
+    .option("--report <file>", "write the counts as JSON", fileOption);
   return program.parse().opts<Options>();
 }
 

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Command } from "commander";
+import { countOption, fileOption, testProgram } from "./harness/options.ts";
 import { SRIOV_FAULTS } from "./honesty-sriov.ts";
 
 export interface Fault {
@@ -199,13 +199,13 @@ interface Options {
 }
 
 async function main(): Promise<void> {
-  const program = new Command("honesty")
+  const program = testProgram("honesty")
     .description("Breaks plugins of a good directory one fault at a time; each must be caught by its case.")
     .requiredOption("--bin <dir>", "directory of plugins that pass the cases")
-    .option("--jobs <n>", "faults at a time", Number, 3)
+    .option("--jobs <n>", "faults at a time", countOption(1), 3)
     .option("--sriov", "the faults of sriov-cni instead, on the virtual functions of conformance/vm")
     .option("--case <ids>", "only the faults that these cases must catch", (ids: string) => ids.split(","))
-    .option("--report <file>", "write the outcomes as JSON");
+    .option("--report <file>", "write the outcomes as JSON", fileOption);
   const { bin, jobs, sriov, case: only, report } = program.parse().opts<Options>();
   const faults = (sriov ? SRIOV_FAULTS : FAULTS).filter(({ caught }) => only?.includes(caught) ?? true);
   const top = mkdtempSync(join(tmpdir(), "cni-honesty-"));

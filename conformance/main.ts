@@ -2,17 +2,19 @@
 import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isMainThread, workerData } from "node:worker_threads";
-import { Command } from "commander";
+import { InvalidArgumentError } from "commander";
 import { tables } from "./cases/index.ts";
 import { coverage } from "./checklist.ts";
 import { type BoundCase, bind, type Verdict } from "./harness/case.ts";
 import { type Config, mainNames } from "./harness/mains.ts";
 import { OLD_SHELL, onOldKernel } from "./harness/old-kernel.ts";
+import { countOption, Exit, fileOption, numberOption, testProgram } from "./harness/options.ts";
 import { runAll } from "./harness/pool.ts";
 import { probe, unmet } from "./harness/probe.ts";
 import {
   changes,
   compareKnown,
+  type Known,
   printFailures,
   printTotals,
   readKnown,
@@ -37,7 +39,7 @@ interface Options {
   jobs: number;
   limit: number;
   report: string[];
-  known?: string;
+  known?: Known;
   learn?: string;
   list?: boolean;
   verbose?: boolean;
@@ -46,8 +48,19 @@ interface Options {
 
 const list = (value: string) => value.split(",").filter((part) => part !== "");
 
+/** What `read` makes of the text that follows an option. */
+const parsed =
+  <T>(read: (text: string) => T) =>
+  (text: string): T => {
+    try {
+      return read(text);
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
+
 function parse(): Options {
-  const program = new Command("conformance")
+  const program = testProgram("conformance")
     .description(
       "Runs the CNI conformance cases against a directory of plugins, whoever wrote them, each case in namespaces of its own.\n" +
         "Needs root, Node 20, util-linux and iproute2. What cannot run here is not-run, with its reason, and never passed.",
@@ -62,19 +75,28 @@ function parse(): Options {
     .option(
       "--keys <json>",
       "configuration of a --main that the suite does not know; the host has the link up0",
-      JSON.parse,
+      parsed<Config>(JSON.parse),
     )
     .option("--spec <version>", "cniVersion of the baseline configuration", "1.0.0")
     .option("--case <ids>", "only cases whose id begins so (comma-separated)", list)
-    .option("--sample <n>", "besides those of --case, n of the other cases, drawn by lot", Number)
+    .option("--sample <n>", "besides those of --case, n of the other cases, drawn by lot", countOption())
     .option("--seed <text>", "of the lot: the same seed draws the same cases", "1")
     .option("--peer <dir>", "another directory of plugins, for the cases of mixed use")
     .option("--old-kernel", "let the kernel behave like Linux 4.18 to the plugins (x86-64; needs gcc)")
-    .option("--jobs <n>", "cases at a time", Number, 4)
-    .option("--limit <s>", "seconds a case may take", Number, CASE_LIMIT_MS / 1000)
-    .option("--report <file>", "write JUnit (.xml) or JSON (repeatable)", (file, all: string[]) => [...all, file], [])
-    .option("--known <file>", "list of known deviations: fail when one disappears or a new one appears")
-    .option("--learn <file>", "write the deviations of this run as such a list")
+    .option("--jobs <n>", "cases at a time", countOption(1), 4)
+    .option("--limit <s>", "seconds a case may take", numberOption, CASE_LIMIT_MS / 1000)
+    .option(
+      "--report <file>",
+      "write JUnit (.xml) or JSON (repeatable)",
+      (file, all: string[]) => [...all, fileOption(file)],
+      [],
+    )
+    .option(
+      "--known <file>",
+      "list of known deviations: fail when one disappears or a new one appears",
+      parsed(readKnown),
+    )
+    .option("--learn <file>", "write the deviations of this run as such a list", fileOption)
     .option("--list", "print the cases and stop")
     .option("--verbose", "print every verdict")
     .addHelpText(
@@ -101,7 +123,7 @@ Examples:
 
 function complain(text: string): never {
   console.error(`conformance: ${text}`);
-  process.exit(2);
+  process.exit(Exit.refused);
 }
 
 function oldKernel(bin: string): string {
@@ -188,7 +210,7 @@ async function main(): Promise<void> {
     if (options.verbose)
       console.log(`${v.outcome.padEnd(7)} ${v.id} ${v.ms} ms${v.outcome === "passed" ? "" : `: ${v.got}`}`);
   });
-  const known = options.known === undefined ? undefined : readKnown(options.known);
+  const { known } = options;
   // Some deviations are races of the plugins under test: a change is one that shows twice, the second time with the machine to itself.
   const changed = known === undefined ? [] : changes(done, known).map(([id]) => id);
   const again = runnable.filter((c) => changed.includes(c.id));

@@ -1,0 +1,24 @@
+// A mistyped option is wrong usage, and no verdict about the plugins.
+import { spawnSync } from "node:child_process";
+import { expect, test } from "vitest";
+
+test.each([
+  ["main", "--jbos 2", "unknown option"],
+  ["main", "--jobs abc", "not negative"],
+  ["main", "--jobs 0", "at least 1"],
+  ["main", "--limit abc", "not negative"],
+  ["main", "--sample 0.5", "whole number"],
+  ["main", "--keys {", "JSON"],
+  ["main", "--known /nonexistent/x.json", "no such file"],
+  ["main", "--report /nonexistent/x.json", "cannot be written"],
+  ["main", "--learn /nonexistent/x.json", "cannot be written"],
+  ["main", "", "required option"],
+  ["differential", "--jobs abc", "not negative"],
+  ["differential", "--count 0", "at least 1"],
+  ["honesty", "--jobs abc", "not negative"],
+])("%s %s", (program, options, line) => {
+  const given = options === "" ? [] : ["--bin", "/nonexistent", ...options.split(" ")];
+  const run = spawnSync("node", ["scripts/ts.mjs", `conformance/${program}.ts`, ...given], { encoding: "utf8" });
+  expect(run.stderr).toContain(line);
+  expect(run.status).toBe(2);
+});
