@@ -8,13 +8,16 @@ import { conf, hl, RANGES } from "./attacks-shared.ts";
 
 const RECORDS = "/var/lib/cni/podnic/host-device";
 
-/** Runs the call in the background of the case, and `meanwhile` when it has begun. */
+/** Runs the call in the background of the case, and `meanwhile` when it has begun. Demands that the call, which waits, outlasts it. */
 function beside(t: Trial, command: string, stdin: Config, set: Record<string, string>, meanwhile: () => void): void {
   const env = Object.entries(t.environment(command, set)).map(([key, value]) => quote(`${key}=${value}`));
   t.write("/run/case/beside.json", JSON.stringify(stdin));
   const plugin = quote(`${t.settings.bin}/${t.typeOf(stdin)}`);
-  t.sh(`env -i ${env.join(" ")} ${plugin} </run/case/beside.json >/run/case/beside.out 2>&1 & sleep 0.5`);
+  const call = `env -i ${env.join(" ")} ${plugin} </run/case/beside.json`;
+  t.sh(`{ ${call}; echo "exit $?" >/run/case/beside.end; } >/run/case/beside.out 2>&1 & sleep 0.5`);
   meanwhile();
+  const end = t.sh("if cd /run/case && [ -e beside.end ]; then cat beside.end beside.out; fi");
+  t.equal(end, "", `the end of the other ${command}`);
 }
 
 /** Refused at once, and a DEL with it succeeds: nothing was done that it could undo. */
@@ -88,9 +91,8 @@ export const attacks: CaseTable = {
           device: device(),
           ipam: { type: "host-local", dataDir, ...RANGES },
         });
-        t.sh(
-          "mkdir -p /run/cni/busy/mine; : >/run/cni/busy/mine/lock; flock /run/cni/busy/mine/lock sleep 15 >/dev/null 2>&1 &",
-        );
+        t.sh("mkdir -p /run/cni/busy/mine; : >/run/cni/busy/mine/lock");
+        t.holdLock("/run/cni/busy/mine/lock");
         const victim = of("other", "/run/cni/free");
         const mallory = { CNI_CONTAINERID: "mallory", CNI_NETNS: t.netns("c2") };
         beside(t, "ADD", of("mine", "/run/cni/busy"), mallory, () => {
@@ -124,7 +126,8 @@ export const attacks: CaseTable = {
           const victim = of("other", "/run/cni/free");
           const mallory = { CNI_CONTAINERID: "mallory", CNI_NETNS: t.netns("c2") };
           const prevResult = t.add(mine, { set: mallory, ns: "c2" });
-          t.sh(`${after}; flock /run/cni/busy/mine/lock sleep 15 >/dev/null 2>&1 &`);
+          t.sh(after);
+          t.holdLock("/run/cni/busy/mine/lock");
           beside(t, "DEL", withResult ? { ...mine, prevResult } : mine, mallory, () => {
             t.add(victim, { timeoutMs: 4000 });
             t.silent("DEL", victim, { timeoutMs: 4000 });

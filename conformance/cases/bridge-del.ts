@@ -321,8 +321,8 @@ export const bridgeDel: CaseTable = {
         t.add(config);
         const { name } = portOf(t);
         t.write("/etc/cni/podnic.json", '{"lockTimeout":100}');
-        t.sh(`ip link set ${name} alias ""; flock /var/lib/cni/networks/${config.name}/lock sleep 15 >/dev/null 2>&1 &
-          sleep 0.1`);
+        t.sh(`ip link set ${name} alias ""`);
+        t.holdLock(`/var/lib/cni/networks/${config.name}/lock`);
         const run = t.call("DEL", config);
         t.expect(/"code": ?11,/.test(run.stdout), "code 11", run.stdout);
         t.expect(!/leaves a port/.test(run.stderr), "no such warning", run.stderr);

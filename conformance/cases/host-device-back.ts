@@ -165,14 +165,21 @@ export const hostDeviceBack: CaseTable = {
         returned(t, "mv0");
       },
     ),
-    one("HDX-47b", "H", "who starts the plugin ignores SIGCHLD", "a macvlan: ADD and DEL OK, it is there", (t) => {
-      t.sh("ip link add mv0 link up0 type macvlan; ip link set mv0 up");
-      const conf = config("1.0.0", { device: "mv0" });
-      const wrap = `perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' "$@"`;
-      t.add(conf, { wrap });
-      t.silent("DEL", conf, { wrap });
-      returned(t, "mv0");
-    }),
+    one(
+      "HDX-47b",
+      "H",
+      "who starts the plugin ignores SIGCHLD",
+      "a macvlan: ADD and DEL OK, it is there",
+      (t) => {
+        t.sh("ip link add mv0 link up0 type macvlan; ip link set mv0 up");
+        const conf = config("1.0.0", { device: "mv0" });
+        const wrap = `perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' "$@"`;
+        t.add(conf, { wrap });
+        t.silent("DEL", conf, { wrap });
+        returned(t, "mv0");
+      },
+      ["program:perl"],
+    ),
     one(
       "HDX-48",
       "H",

@@ -111,7 +111,7 @@ export class Sandbox {
     return run;
   }
 
-  /** A case that relies on what some kernels lack names it among its needs; without that it fails there. */
+  /** Demands that a case whose ADD has ipMasq names NAT of the family inet among its needs: kernels that lack it would fail it. */
   #declared(stdin: Stdin): void {
     const { needs } = this.settings;
     const { ipMasq, ipam, ipMasqBackend } = stdin as Config;
@@ -204,6 +204,12 @@ export class Sandbox {
   netns(name: string): string {
     this.sh(`ip netns add ${name}; ip -n ${name} link set lo up`);
     return `/run/netns/${name}`;
+  }
+
+  /** Another process has the lock of this file when it returns, and while the case lasts. Needs program:flock. */
+  holdLock(file: string): void {
+    // The shell's file stays open in the program that it leaves.
+    this.sh(`exec 9<${file}; flock 9; sleep 15 >/dev/null 2>&1 &`);
   }
 
   // Reading the world
