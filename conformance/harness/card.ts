@@ -54,7 +54,7 @@ export function borrowCard(t: Where, functions = 2): Card {
   // Functions are told whether the PF has a link when they are made, and rates need one.
   t.sh(`ip link set ${pf} up; for i in $(seq 60); do ip link show ${pf} | grep -q LOWER_UP && break; sleep 0.1; done`);
   const makeAnew = () => t.sh(`echo 0 >${device}/sriov_numvfs; echo ${functions} >${device}/sriov_numvfs`);
-  const fetch = (tries: number) => {
+  const collect = (tries: number) => {
     const vfs = functionsOf(device, functions);
     for (const [n, vf] of vfs.entries()) fetchFunction(t, pf, vf, n, tries);
     return vfs;
@@ -63,12 +63,13 @@ export function borrowCard(t: Where, functions = 2): Card {
   const isUsable = hasInterfaces(device, functions);
   if (!isUsable) makeAnew();
   try {
-    return { pf, pfPci: pci, vfs: fetch(isUsable ? 6 : 20) };
-  } catch {
+    return { pf, pfPci: pci, vfs: collect(isUsable ? 6 : 20) };
+  } catch (error) {
     // What another plugin leaves (half a configuration, an address that only one side has) is not always undone from outside. It must not
     // be the next case's fault.
+    console.error(`${pf}: its functions are made anew: ${error}`);
     makeAnew();
-    return { pf, pfPci: pci, vfs: fetch(20) };
+    return { pf, pfPci: pci, vfs: collect(20) };
   }
 }
 
