@@ -1,7 +1,8 @@
 // Tells whether a link came to a namespace, left it, or was deleted in it. A search reads each namespace at another moment, so that a link which
 // a process moves back and forth can be missing from each of them. Who has found nothing anywhere knows that there is nothing only when no such
 // link has moved meanwhile.
-import { SystemError } from "../host/host.ts";
+import { O_CLOEXEC, O_PATH } from "../host/constants.ts";
+import { type Fd, host, SystemError } from "../host/host.ts";
 import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -14,6 +15,9 @@ import { inNamespace, type NetNs, ownNamespace, sameNamespace } from "./namespac
 /** How often a search is repeated while what it looks for may be moving, and the milliseconds of the first pause; each next one is longer. */
 export const ROUNDS = 5;
 export const ROUND_PAUSE = 5;
+
+/** Before each so many namespaces, there must be twice as many descriptors left: those for the search itself are among them. */
+const STEP = 16;
 
 /** A socket that hears of the links of a namespace. */
 export function openLinkNews(namespace: NetNs): RouteSocket {
@@ -49,11 +53,12 @@ export class Watch {
   readonly #watched: Watched[] = [];
 
   /**
-   * From now on; before the namespace is read. `beyond`: also the namespaces that it has numbers for. One more than may be open is not watched:
-   * a node with so many would never finish a DEL.
+   * From now on; before the namespace is read. `beyond`: also the namespaces that it has numbers for. Without enough descriptors it is not watched:
+   * a node with so many namespaces would never finish a DEL.
    */
   add(namespace: NetNs, isBeyond = false): void {
     try {
+      if (this.#watched.length % STEP === 0) requireRoom();
       const socket = openLinkNews(namespace);
       this.#watched.push({ socket, isHome: sameNamespace(namespace, ownNamespace()), isBeyond });
       if (isBeyond) socket.hearBeyond();
@@ -85,6 +90,16 @@ export class Watch {
 
   close(): void {
     for (const { socket } of this.#watched.splice(0)) socket.close();
+  }
+}
+
+/** Throws when too few descriptors are left for the next namespaces and for what looks into them. */
+function requireRoom(): void {
+  const spare: Fd[] = [];
+  try {
+    while (spare.length < 2 * STEP) spare.push(host.open("/", O_PATH | O_CLOEXEC));
+  } finally {
+    for (const fd of spare) host.close(fd);
   }
 }
 

@@ -1,5 +1,5 @@
 // A device that is in neither its pod nor on the host: what is proven, and what cannot be told.
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { identify } from "../../link/identity.ts";
 import { getLink } from "../../link/link.ts";
@@ -134,6 +134,17 @@ test("one that comes to its pod before the search begins is seen there", () => {
   sh(`ip -n ${a} link set net1 netns ${process.pid}`);
   expect(find()).toEqual({ place: "back", at: "host" });
   sh("ip link del net1");
+});
+
+test("one that is gone is known to be, although there are more namespaces than descriptors", () => {
+  lend("macvlan");
+  sh(`ip -n ${a} link del net1; for n in $(seq 60); do echo netns add m$n; done | ip -batch -`);
+  sh(`prlimit --pid ${process.pid} --nofile=${readdirSync("/proc/self/fd").length + 45}:`);
+  try {
+    expect(find()).toEqual({ place: "nowhere" });
+  } finally {
+    sh(`prlimit --pid ${process.pid} --nofile=4096:; for n in $(seq 60); do ip netns del m$n; done`);
+  }
 });
 
 test("a link of another pod does not hold it up, although it is made on a device with the same index there", () => {
