@@ -2,6 +2,7 @@
 import { Cleanup } from "../../cleanup.ts";
 import { gcWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
+import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { deleteLink, type Link, listLinksOfKind } from "../../link/link.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
@@ -14,8 +15,8 @@ import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
 /** Removes what attachments of this network have that are not valid any more. What cannot be removed, or goes on moving, keeps its lease. */
 export function gcUpper(kind: string, call: Call): void {
   for (let round = 1; ; round++) {
-    const { cleanup, kept, moving, isBlind } = collect(kind, call);
-    if (moving.length > 0 && round < ROUNDS) {
+    const { cleanup, kept, moving, isBlind, isLost } = collect(kind, call);
+    if ((moving.length > 0 || isLost) && round < ROUNDS) {
       host.sleep(round * ROUND_PAUSE);
       continue;
     }
@@ -23,12 +24,25 @@ export function gcUpper(kind: string, call: Call): void {
       cleanup.attempt(() => {
         throw keepsMoving(ifName);
       });
+    if (isLost)
+      cleanup.attempt(() => {
+        throw cannotFollow();
+      });
     // Which lease is to be kept cannot be told: all are.
     const all = [...kept, ...moving];
-    if (!isBlind && !all.some(({ containerId }) => isCut(containerId))) cleanup.attempt(() => gcWithIpam(call, all));
+    if (!isBlind && !isLost && !all.some(({ containerId }) => isCut(containerId)))
+      cleanup.attempt(() => gcWithIpam(call, all));
     cleanup.finish();
     return;
   }
+}
+
+function cannotFollow(): Failure {
+  return new Failure(
+    "try again",
+    "cannot tell whether interfaces moved between network namespaces: too many interfaces of the node changed",
+    "No address was released, because an interface that uses it might still exist. Repeat the call.",
+  );
 }
 
 type Kept = Pick<Attachment, "containerId" | "ifName">;
@@ -39,15 +53,25 @@ interface Collected {
   /** They were seen on their way from one namespace to another. */
   moving: Kept[];
   isBlind: boolean;
+  /** Others may have been on their way. */
+  isLost: boolean;
 }
 
 function collect(kind: string, call: Call): Collected {
+  const watch = new Watch();
+  try {
+    return collectWatching(kind, call, watch);
+  } finally {
+    watch.close();
+  }
+}
+
+function collectWatching(kind: string, call: Call, watch: Watch): Collected {
   const cleanup = new Cleanup();
   const kept: Kept[] = [];
   const moving: Kept[] = [];
   const removed = new Set<number>();
   let isBlind = false;
-  const watch = new Watch();
   for (const { path } of seeNamespaces().namespaces) {
     const { doubt } = lookOrDoubt(path, (namespace) => {
       watch.add(namespace);
@@ -72,13 +96,12 @@ function collect(kind: string, call: Call): Collected {
       throw doubt;
     });
   }
-  watch.saw(({ link }) => {
+  const isLost = watch.saw(({ link }) => {
     const containerId = link.kind !== kind || removed.has(link.index) ? undefined : staleOwner(link, call);
     if (containerId !== undefined) moving.push({ containerId, ifName: link.name });
     return false;
   });
-  watch.close();
-  return { cleanup, kept, moving, isBlind };
+  return { cleanup, kept, moving, isBlind, isLost };
 }
 
 /**

@@ -1,8 +1,10 @@
 // A macvlan that a process of its pod goes on moving: what DEL and GC may conclude.
-import { beforeAll, beforeEach, expect, test } from "vitest";
+import { fstatSync, readdirSync, statSync } from "node:fs";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { macvlan } from "../../../plugins/macvlan/plugin.ts";
 import { parseArgs } from "../../cni/args.ts";
 import type { Call } from "../../cni/plugin.ts";
+import type { Result } from "../../cni/result.ts";
 import { deleteWithoutWaiting } from "../../link/delete.ts";
 import { getLink } from "../../link/link.ts";
 import { createUpper, findMaster } from "../../link/master.ts";
@@ -47,32 +49,100 @@ beforeEach(() => {
   sh(`ip -n pod link set net1 alias ${ownerAlias({ attachment })}`);
 });
 
-/** The pod takes it back from the other namespace just before that one is read, as number `n` of all. */
-function takingBack(n: number, run: () => void): void {
-  sh("ip -n pod link set net1 netns x");
-  let reads = 0;
+/** A descriptor of this process is the namespace. */
+function isOpenHere(name: string): boolean {
+  const { dev, ino } = statSync(`/run/netns/${name}`);
+  return readdirSync("/proc/self/fd").some((fd) => {
+    try {
+      const seen = fstatSync(Number(fd));
+      return seen.dev === dev && seen.ino === ino;
+    } catch {
+      return false; // the one of the listing
+    }
+  });
+}
+
+/** Just before the links of x are read, `meanwhile` happens: the first time, or each time. */
+function readingX(meanwhile: string, run: () => void, often: "once" | "always" = "once"): void {
+  let times = 0;
   traceMessages((direction, message) => {
     const { u16 } = Bytes.from(message);
-    if (direction !== "send" || u16[2] !== RTM_GETLINK || (u16[3]! & NLM_F_DUMP) === 0 || ++reads !== n) return;
-    sh("ip -n x link set net1 netns pod");
+    if (direction !== "send" || u16[2] !== RTM_GETLINK || (u16[3]! & NLM_F_DUMP) === 0) return;
+    if ((often === "once" && times > 0) || !isOpenHere("x")) return;
+    times++;
+    sh(meanwhile);
   });
   try {
     run();
   } finally {
     traceMessages(undefined);
   }
+  expect(times).toBeGreaterThan(0);
 }
 
 const count = (): number => Number(sh("for ns in pod x; do ip -n $ns -o link show type macvlan; done | wc -l"));
 
+const toX = "ip -n pod link set net1 netns x";
+const back = "ip -n x link set net1 netns pod";
+
 test("DEL: one that is in the other namespace when each is read is deleted all the same", () => {
-  takingBack(1, () => macvlan.del(call("DEL")));
+  sh(toX);
+  readingX(back, () => macvlan.del(call("DEL")));
   expect(count()).toBe(0);
 });
 
 test("GC: one that is in the other namespace when each is read is deleted all the same", () => {
-  takingBack(2, () => macvlan.gc?.(call("GC")));
+  sh(toX);
+  readingX(back, () => macvlan.gc?.(call("GC")));
   expect(count()).toBe(0);
+});
+
+/** More changes of links of the host than a socket holds. */
+const flood =
+  "(for n in $(seq 500); do echo link set up1 mtu $((1400 + n % 2)); done) >/run/flood; ip -batch /run/flood";
+
+/** Then it is read before the others: by its name. */
+const hostFirst = `ip netns attach a ${process.pid}`;
+
+test("GC: one that came to the host, whose notifications are lost, is deleted all the same", () => {
+  sh(`${hostFirst}; ${toX}`);
+  readingX(`ip netns exec x ip link set net1 netns ${process.pid}; ${flood}`, () => macvlan.gc?.(call("GC")));
+  expect(sh("ip -o link show type macvlan")).toBe("");
+});
+
+test("GC: without the host's notifications nothing is known to be gone", () => {
+  sh(hostFirst);
+  expect(() => readingX(flood, () => macvlan.gc?.(call("GC")), "always")).toThrow("too many interfaces");
+});
+
+const many = "for n in $(seq 60); do echo netns add m$n; done | ip -batch -";
+
+afterEach(() => {
+  sh(
+    `prlimit --pid ${process.pid} --nofile=4096:; for n in /run/netns/a /run/netns/m*; do ip netns del "$(basename $n)" 2>/dev/null || true; done`,
+  );
+});
+
+/** As on a node with many more namespaces than descriptors. */
+function withFewDescriptors(): void {
+  sh(many);
+  const open = readdirSync("/proc/self/fd").length;
+  sh(`prlimit --pid ${process.pid} --nofile=${open + 45}:`);
+}
+
+test("DEL and GC find what has moved although there are more namespaces than descriptors", () => {
+  withFewDescriptors();
+  sh(toX);
+  macvlan.del(call("DEL"));
+  expect(count()).toBe(0);
+  macvlan.gc?.(call("GC"));
+});
+
+test("DEL of what is gone succeeds although there are more namespaces than descriptors", () => {
+  withFewDescriptors();
+  sh("ip -n pod link del net1");
+  // What an ADD has reported may have an address.
+  macvlan.del({ ...call("DEL"), prevResult: { interfaces: [], ips: [], routes: [] } as unknown as Result });
 });
 
 test("deleteWithoutWaiting tells a link that has left from one that was deleted", () => {

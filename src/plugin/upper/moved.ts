@@ -54,7 +54,7 @@ export function keepsMoving(name: string): Failure {
   return new Failure(
     "try again",
     `interface "${name}" is moving from one network namespace to another`,
-    "A process of the pod might be moving it. Nothing was released, because the interface might still exist. Repeat the DEL.",
+    "A process of the pod might be moving it. Its address was not released, because the interface might still exist. Repeat the call.",
   );
 }
 
