@@ -1,6 +1,6 @@
 // Plugins on a kernel that behaves like Linux 4.18: see conformance/kernels/old.c.
 import { spawnSync } from "node:child_process";
-import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 /** From the root of the clone, where the suite runs; the suite needs nothing of podnic. */
@@ -22,14 +22,19 @@ export function onOldKernel(bin: string): string {
   const made = `${dir}/.old.${process.pid}`;
   const run = spawnSync("gcc", ["-static", "-O1", "-o", made, source], { encoding: "utf8" });
   if (run.status !== 0) throw new Error(`cannot compile old.c: ${run.error?.message ?? run.stderr}`);
-  const programs = readdirSync(bin).map((name) => [name, join(bin, name)] as const);
+  const names = readdirSync(bin);
+  const programs = names.map((name) => [name, join(bin, name)] as const);
   for (const [name, path] of [...programs, [OLD_SHELL, "/bin/sh"] as const]) {
-    if (!existsSync(join(real, name))) symlinkSync(path, join(real, name));
+    // Also one that leads nowhere, as that in `bin` may.
+    if (!lstatSync(join(real, name), { throwIfNoEntry: false })) symlinkSync(path, join(real, name));
     // Another run may use the one that is there.
     rmSync(`${made}.new`, { force: true });
     linkSync(made, `${made}.new`);
     renameSync(`${made}.new`, join(dir, name));
   }
+  // Plugins that were in `bin` before.
+  for (const name of readdirSync(dir).filter((name) => !name.startsWith(".") && !names.includes(name)))
+    for (const place of [dir, real]) rmSync(join(place, name), { force: true });
   rmSync(made);
   rmSync(`${made}.new`, { force: true });
   return dir;

@@ -1,6 +1,6 @@
 // The old kernel has to be old, or cases that pass on it say nothing.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -94,6 +94,24 @@ describe("--old-kernel that cannot be had: exit 2, and why in one line", () => {
     const why = "cannot compile old.c: spawnSync gcc ENOENT";
     expect(suite(empty, { ...process.env, PATH: "/nonexistent" })).toEqual([2, `conformance: --old-kernel: ${why}\n`]);
   });
+});
+
+it("its directory has what the plugins' directory has, after each run", () => {
+  const bin = mkdtempSync(join(tmpdir(), "podnic-old-"));
+  const made: string[] = [];
+  try {
+    writeFileSync(join(bin, "a"), "");
+    symlinkSync("/nonexistent", join(bin, "b"));
+    for (const gone of [undefined, undefined, "a"]) {
+      if (gone !== undefined) rmSync(join(bin, gone));
+      const dir = onOldKernel(bin);
+      made.push(dir);
+      for (const place of [dir, join(dir, ".real")])
+        expect(readdirSync(place).filter((name) => !name.startsWith("."))).toEqual(readdirSync(bin));
+    }
+  } finally {
+    for (const dir of [bin, ...made]) rmSync(dir, { recursive: true, force: true });
+  }
 });
 
 describe("what it has", () => {
