@@ -105,21 +105,24 @@ export function keepState(route: RouteSocket, vf: Vf, wanted: VfChange, now: VfS
 
 /**
  * The attribute of a change that the driver has refused: the kernel stops there, so it is the first that is not in force. Or the one before
- * that, because some drivers apply a value and answer with an error all the same: then the driver takes the first that is not.
+ * that, because some drivers apply a value and answer with an error all the same. To tell, this sets values again, one by one: undo is the
+ * caller's.
  */
 function refused(route: RouteSocket, vf: Vf, change: VfChange, wanted: VfChange, after: VfState): string {
   const missing = difference(wanted, after);
   const ignored = difference(unreportedAsSet(wanted, after), after);
   const keys = Object.keys(change) as (keyof VfChange)[];
+  const refuses = (key: keyof VfChange): boolean => answerTo(route, vf, { [key]: change[key] }) !== undefined;
   const first = keys.findIndex((key) => key in missing);
   const before = keys.at(first < 0 ? -1 : Math.max(first - 1, 0))!;
   if (first < 0 || (first === 0 && before in ignored)) return before;
   for (const key of keys.slice(first)) {
-    if (answerTo(route, vf, { [key]: change[key] }) !== undefined) return key;
+    if (refuses(key)) return key;
     // What is not reported may have been in force.
     if (key in ignored) break;
   }
-  return before;
+  // A driver that was busy, and takes all by now, has refused what is not in force.
+  return refuses(before) ? before : (Object.keys(ignored)[0] ?? before);
 }
 
 /** What the driver says when it refuses. */

@@ -51,6 +51,10 @@ function refuse(what: string, errno: number, times = Number.POSITIVE_INFINITY): 
   if (what === "vlan") card.refusals["plain-vlan"] = card.refusals.vlan!;
 }
 
+function recover(): void {
+  for (const name of Object.keys(card.refusals)) delete card.refusals[name];
+}
+
 /** Of a VF, by the names that the card gives to requests. */
 const parts: Record<string, (state: (typeof card.vfs)[number]) => unknown> = {
   mac: (state) => state.mac,
@@ -99,6 +103,20 @@ describe("ADD", () => {
       expect(card.vfs[1]).toEqual(inForce);
     },
   );
+
+  test.each(attributes.slice(1))("%s, EBUSY until podnic has given up: an error that says which", (what) => {
+    const before = structuredClone(card.vfs);
+    refuse(what, EBUSY);
+    // The PF is asked about the VF again when there is no more waiting.
+    const asked = card.asked.length;
+    card.unanswered = () => {
+      if (card.asked.length > asked) recover();
+      return [];
+    };
+    const named = what === "link_state" ? "linkState" : what;
+    expect(() => run("ADD", every)).toThrow(new RegExp(`: ${named}: `));
+    expect(card.vfs).toEqual(before);
+  });
 
   test.each(attributes)("%s is accepted and ignored: undone, and an error that says so", (what) => {
     const before = structuredClone(card.vfs);
@@ -233,7 +251,7 @@ describe("DEL", () => {
     expect(readdirSync(STATE)).toEqual(["pci"]);
     run("DEL", {});
     expect(readLeftover(VF)?.left).toEqual(refused ? [what === "link_state" ? "linkState" : what] : undefined);
-    for (const refused of Object.keys(card.refusals)) delete card.refusals[refused];
+    recover();
     card.deaf.clear();
     run("ADD", { vlan: 7, mac: "02:00:00:00:00:bb" }, { id: "next" });
     const wanted = { mac: "02:00:00:00:00:bb", vlan: { id: 7, qos: 0, protocol: 0x8100 } };
