@@ -49,7 +49,7 @@ const moreDeviations = ["--case", "ADD,ATK,B-1,B-2,B-3,CHK,DEL,HD-,HL-,MV-"];
 const guestCases = "--main ipvlan --case IV-,IVX,VRT-2,VRT-3,VRT-4,VSN,GDE-04,B-37,B-39a,B-45,B-49";
 const suiteInGuest = (cases: string, limit: number): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit ${limit} ${cases} --report "$PODNIC_VM_OUT/suite.json"`;
-/** Each 40th point. */
+/** Each `every`-th point. */
 const guestFaults = (plugin: string, every: number): string =>
   `node scripts/ts.mjs conformance/faults/main.ts --plugin ${plugin} --mode kill --every ${every} --json "$PODNIC_VM_OUT/faults-${plugin}.json"`;
 /** Clients that need ipvlan, vrf or VLANs of bridges. */
