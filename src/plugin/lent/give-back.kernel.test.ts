@@ -1,10 +1,13 @@
-// Two plugins have written down one device: an ADD that fails must not take it from the pod of the one that succeeded.
+// Whose a device is that comes back, and which interface it is: two plugins may have written it down, and a process of the pod may move it meanwhile.
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { identify } from "../../link/identity.ts";
 import { getLink } from "../../link/link.ts";
 import { type NetNs, openNamespace } from "../../link/namespace.ts";
 import { named } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
+import { Bytes } from "../../netlink/bytes.ts";
+import { RTM_NEWLINK } from "../../netlink/constants.ts";
+import { traceMessages } from "../../netlink/socket.ts";
 import { bootId, type RecordKey } from "../../state/record.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { giveBack } from "./give-back.ts";
@@ -63,4 +66,64 @@ test("a device that another attachment has by its own record stays in its pod", 
 test("a device that its pod moved into the pod of another device comes home", () => {
   expect(giveBackMine("0000:01:10.2")).toBe("home");
   expect(sh("ip -o link show d0")).toContain("d0");
+});
+
+const key = (): RecordKey => ({ network: "net", containerId: pods[0], ifName: "eth0" });
+
+test("what takes its place, once it was seen to have come back, is not restored", () => {
+  const { mark: _, ...saved } = identify(home, getLink(home.route, "d0")!);
+  const restored: unknown[] = [];
+  const mine = lender("one", pods[0], "", saved);
+  const { store, loanOf } = mine;
+  // The search asks for all records before it looks, and the next to be read is that of the look after it.
+  const steps = [
+    `ip -n ${pods[1]} link set d0 netns ${pods[0]} name eth0`,
+    `ip -n ${pods[0]} link set eth0 netns ${pods[1]} name d0; ip -n ${pods[0]} link add eth0 type veth`,
+  ];
+  let isSearching = false;
+  const step = (): void => {
+    const next = steps.shift();
+    if (next !== undefined) sh(next);
+  };
+  Object.assign(mine, {
+    store: () => ({
+      ...store(),
+      list() {
+        if (!isSearching) step();
+        isSearching = true;
+        return store().list();
+      },
+    }),
+    loanOf(data: LoanData) {
+      if (isSearching) step();
+      return loanOf(data);
+    },
+    restore: (_data: LoanData, returned: unknown) => restored.push(returned),
+  });
+  registerLenders([mine]);
+  sh(`ip link set d0 netns ${pods[1]}`);
+  expect(() => giveBack(mine, key(), `/run/netns/${pods[0]}`)).toThrow("cannot tell whether");
+  expect(steps).toEqual([]);
+  expect(restored).toEqual([]);
+});
+
+test("a device that has come to the host, and can be neither set up nor moved back, is not called moving", () => {
+  const mine = lender("one", pods[0], "", identify(home, getLink(home.route, "d0")!));
+  registerLenders([mine]);
+  sh(`ip link set d0 netns ${pods[0]} name eth0`);
+  // It is not found under its name then, and the pod has others of both names for the way back.
+  const meanwhile = `ip link set d0 name d9; ip -n ${pods[0]} link add eth0 type veth peer name d9`;
+  let state: "before" | "moving" | "moved" = "before";
+  traceMessages((direction, message) => {
+    if (state === "moving" && direction === "recv") {
+      state = "moved";
+      sh(meanwhile);
+    }
+    if (state === "before" && direction === "send" && Bytes.from(message).u16[2] === RTM_NEWLINK) state = "moving";
+  });
+  try {
+    expect(() => giveBack(mine, key(), `/run/netns/${pods[0]}`)).toThrow("d0 disappeared");
+  } finally {
+    traceMessages(undefined);
+  }
 });

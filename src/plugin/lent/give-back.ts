@@ -2,10 +2,18 @@
 // same wherever an earlier call was interrupted.
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
-import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";
+import { isPhysical, viewOf } from "../../link/identity.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
-import { type DeviceLocation, isNamed, type Lent, locate, moveBack, recordedNamespace } from "../../link/return.ts";
+import {
+  type DeviceLocation,
+  isNamed,
+  type Lent,
+  locate,
+  moveBack,
+  recordedNamespace,
+  search,
+} from "../../link/return.ts";
 import { relevantRoutes } from "../../link/route.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { usedByNode } from "../../link/uplink.ts";
@@ -62,14 +70,17 @@ export function giveBack<D extends LoanData>(
   }
   const { version = 1 } = record;
   if (version > RECORD_VERSION) log("warning", "a later version of podnic wrote the device's record", { version });
-  const outcome = whileReturningCard(lender.loanOf(record.data).pci, () =>
-    giveBackRecorded(lender, record, netnsPath, patient, isOthers),
-  );
+  const { pci, name } = lender.loanOf(record.data);
+  const attempt = (): Outcome | "back" => giveBackRecorded(lender, record, netnsPath, patient, isOthers);
+  const outcome = whileReturningCard(pci, () => {
+    const first = attempt();
+    return first === "back" ? attempt() : first;
+  });
+  if (outcome === "back") throw keepsMoving(name);
   if (outcome === "hidden") return outcome;
   // Who has the device now has what belongs to it, too.
   forget(lender, key, outcome === "another's" ? undefined : record.data, netnsPath);
   if (outcome === "lost") {
-    const { name } = lender.loanOf(record.data);
     log("warning", "the attachment's device no longer exists, so it cannot be returned", {
       device: name,
       container: key.containerId,
@@ -136,13 +147,14 @@ export function whereIs<D extends LoanData>(
   return locate(lent, netnsPath);
 }
 
+/** "back": it was on its way, and is in the pod or on the host by now. */
 function giveBackRecorded<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
   netnsPath: string,
   patient: boolean,
   isOthers: InTime["isOthers"],
-): Outcome {
+): Outcome | "back" {
   const age = ageOf(record);
   if (age === "past") return "past";
   const loan = lender.loanOf(record.data);
@@ -170,12 +182,12 @@ function giveBackRecorded<D extends LoanData>(
   if (found?.place === "hidden" && patient) return "hidden";
   if (found?.place === "hidden" || found?.place === "lost") {
     const followed = follow(lender, record, netnsPath, found, patient);
-    if (followed === "another's" || followed === "hidden") return followed;
-    found = followed === "back" ? whereIs(lender, record, netnsPath) : followed;
-    if (followed === "back" && (found === undefined || !("link" in found))) throw keepsMoving(loan.name);
+    if (typeof followed === "string") return followed;
+    found = followed;
   }
   if (found?.place === "hidden" && mayComeBack(record.data.netns, netnsPath)) return "hidden";
-  const returned = found === undefined || !("link" in found) ? undefined : fetchIfThere(lender, record, found, patient);
+  const returned =
+    found?.place === "pod" || found?.place === "host" ? fetchIfThere(lender, record, found, patient) : undefined;
   if (returned === "busy") return "hidden";
   lender.restore(record.data, returned);
   return found === undefined || returned !== undefined ? "home" : "lost";
@@ -190,7 +202,7 @@ function anothers(device: string, owner: string): "another's" {
 function fetchIfThere<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
-  found: DeviceLocation & { link: Link },
+  found: DeviceLocation & { place: "pod" | "host" },
   patient: boolean,
 ): Returned | "busy" {
   try {
@@ -198,8 +210,8 @@ function fetchIfThere<D extends LoanData>(
   } catch (error) {
     const { name, saved } = lender.loanOf(record.data);
     if (found.place !== "pod" || saved === undefined || isPhysical(saved)) throw error;
-    const view = viewOf(found.pod, ownNamespace());
-    if (findDevice(view, saved, record.key.ifName)?.link !== undefined) throw error;
+    const home = ownNamespace();
+    if (search(saved, record.key.ifName, viewOf(found.pod, home), viewOf(home, home)).link !== undefined) throw error;
     throw keepsMoving(name);
   }
 }
@@ -211,7 +223,7 @@ function fetchIfThere<D extends LoanData>(
 function fetchHome<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
-  found: DeviceLocation & { link: Link },
+  found: DeviceLocation & { place: "pod" | "host" },
   patient: boolean,
 ): Returned | "busy" {
   const hostNs = ownNamespace();
