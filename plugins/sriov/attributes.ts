@@ -3,6 +3,7 @@
 import { Failure, shellWord } from "../../src/errors.ts";
 import { isPassing, patiently, waitFor } from "../../src/link/patience.ts";
 import {
+  asChange,
   difference,
   queryVf,
   type Silence,
@@ -197,21 +198,12 @@ export interface Restored {
   now: VfState | undefined;
 }
 
-/** What the VF's attributes were, but for the address. */
-function original(saved: VfState): VfChange {
-  const change: VfChange = { vlan: saved.vlan, rate: { min: saved.minTxRate, max: saved.maxTxRate } };
-  if (saved.spoofchk !== undefined) change.spoofchk = saved.spoofchk;
-  if (saved.trust !== undefined) change.trust = saved.trust;
-  if (saved.linkState !== undefined) change.linkState = saved.linkState;
-  return change;
-}
-
 /**
  * Makes the attributes what they were, but for the address: in one request, and when that is refused one by one, as many as the driver
  * takes. Read back, because some drivers accept and ignore, and others apply what they refuse.
  */
 export function restoreState(route: RouteSocket, vf: Vf, saved: VfState): Restored {
-  const wanted = original(saved);
+  const wanted = asChange(saved);
   /** The driver's last answer. */
   const answers = new Map<string, string>();
   const left = new Map<string, string>();
@@ -238,7 +230,7 @@ export function restoreState(route: RouteSocket, vf: Vf, saved: VfState): Restor
 
 /** True when no attribute is another one than it was, as far as the driver reports them. The address aside. */
 export function isRestored(saved: VfState, now: VfState): boolean {
-  return Object.keys(difference(unreportedAsSet(original(saved), now), now)).length === 0;
+  return Object.keys(difference(unreportedAsSet(asChange(saved), now), now)).length === 0;
 }
 
 /** False: refused, and it has been waited for by then. */

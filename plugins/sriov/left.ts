@@ -3,7 +3,7 @@
 // somebody has changed since.
 import { Failure } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
-import { difference, type VfState } from "../../src/link/vf.ts";
+import { asChange, difference, type VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { vfState } from "../../src/plugin/lent/shape.ts";
@@ -49,8 +49,7 @@ export function readLeftover(pci: string): Leftover | undefined {
 export function withoutChanged(leftover: Leftover, now: VfState, address: string): Leftover {
   const { state, mac, endState: end, endMac = address } = leftover;
   if (end === undefined) return leftover;
-  const { vlan, minTxRate: min, maxTxRate: max, spoofchk, trust, linkState } = end;
-  const changed = difference({ vlan, rate: { min, max }, spoofchk, trust, linkState }, now);
+  const changed = difference(asChange(end), now);
   const kept: VfState = { ...state };
   if (changed.vlan !== undefined) kept.vlan = now.vlan;
   if (changed.rate !== undefined) Object.assign(kept, { minTxRate: now.minTxRate, maxTxRate: now.maxTxRate });

@@ -52,6 +52,11 @@ export interface VfChange {
   linkState?: number | undefined;
 }
 
+/** The change that makes a VF this, but for its address. */
+export function asChange({ vlan, minTxRate: min, maxTxRate: max, spoofchk, trust, linkState }: VfState): VfChange {
+  return { vlan, rate: { min, max }, spoofchk, trust, linkState };
+}
+
 /** What the kernel puts where a driver reported nothing. */
 const UNREPORTED = 0xffffffff;
 
@@ -94,7 +99,7 @@ export function listVfs(route: RouteSocket, pf: number, name: string): VfState[]
     });
   } catch (error) {
     if (!(error instanceof NetlinkError && error.code === "EMSGSIZE")) throw error;
-    log("warning", "cannot list the virtual functions, so podnic does not restore them", {
+    log("warning", "cannot list the virtual functions of the card", {
       device: name,
       error: error.message,
     });
@@ -213,7 +218,7 @@ function toAttributes(vf: number, change: VfChange, vlanList: boolean): VfAttrib
   return attributes;
 }
 
-/** The part of `wanted` that is not in force. What the driver does not report counts as not in force. */
+/** The part of `wanted` that is not in force, without what is undefined in it. What the driver does not report counts as not in force. */
 export function difference(wanted: VfChange, current: VfState): VfChange {
   const change: VfChange = {};
   const { vlan, rate } = wanted;
@@ -237,11 +242,11 @@ function sameVlan(a: VfState["vlan"], b: VfState["vlan"]): boolean {
  */
 export function restoreVfs(route: RouteSocket, pf: number, name: string, saved: readonly VfState[]): void {
   const now = saved.length === 0 ? [] : listVfs(route, pf, name);
-  for (const { vf, mac, vlan, minTxRate: min, maxTxRate: max, spoofchk, trust, linkState } of saved) {
+  for (const state of saved) {
+    const { vf, mac } = state;
     const current = now.find((one) => one.vf === vf);
     if (current === undefined) continue;
-    const wanted = { vlan, rate: { min, max }, spoofchk, trust, linkState };
-    const change: VfChange = difference(wanted, current);
+    const change = difference(asChange(state), current);
     if (mac !== "" && mac !== current.mac) change.mac = mac;
     for (const key of Object.keys(change) as (keyof VfChange)[]) {
       try {
