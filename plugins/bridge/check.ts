@@ -93,16 +93,12 @@ function checkVlanGateway({ prevResult }: Call<BridgeConfig>, bridge: Bridge, vl
 
 /** What ADD leaves as the kernel has it for a new port, and what would cut the pod off, by the words of `bridge link set`. Since Linux 4.9 to 4.15. */
 const SWITCHES = [
-  ...([
-    ["flood", 1],
-    ["mcast_flood", 1],
-    ["bcast_flood", 1],
-  ] as const),
-  ...([
-    ["guard", 0],
-    ["root_block", 0],
-    ["vlan_tunnel", 0],
-  ] as const),
+  ["flood", 1],
+  ["mcast_flood", 1],
+  ["bcast_flood", 1],
+  ["guard", 0],
+  ["root_block", 0],
+  ["vlan_tunnel", 0],
 ] as const;
 
 function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): void {

@@ -25,7 +25,7 @@ export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selecti
     const found = findInPod(pod, hostNs, call, selection);
     if (found === undefined) return;
     const { link, was } = found;
-    const own = was === undefined ? asOnHost(link, config) : { ...asOnHost(link, {}), name: was.name };
+    const own = was === undefined ? asOnHost(link, config) : { ...asOnHost(link, {}), name: was };
     const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
     restoreLink(hostNs.route, moveBack(pod, hostNs, link, saved), saved);
     return;

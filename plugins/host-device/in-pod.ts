@@ -12,7 +12,6 @@ import { getLink, type Link, listLinks } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import { isNamed } from "../../src/link/return.ts";
 import { devicesOf, relevantRoutes } from "../../src/link/route.ts";
-import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { RTN_UNICAST, RTPROT_KERNEL } from "../../src/netlink/constants.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
@@ -38,10 +37,10 @@ interface Wanted {
   records: LoanRecord<HeldDevice>[];
 }
 
-/** `was`: what the device was on the host, if a record says so. */
+/** `was`: the device's name on the host, if a record proves which device it is. Its settings are not restored. */
 export interface InPod {
   link: Link;
-  was?: LinkSnapshot;
+  was?: string;
 }
 
 /** Throws Failure when the interface with the attachment's name may be the device, or the pod's own. */
@@ -97,7 +96,7 @@ function virtualDevice(wanted: Wanted, link: Link): InPod | undefined {
   if (isOnHost(config, selection)) return undefined;
   const meant = records.filter(({ data }) => isMeant(data.was, config, selection));
   const record = meant.find(({ key, data }) => isSameDevice(view, link, data.was, key.ifName));
-  if (record !== undefined) return { link, was: record.data.was };
+  if (record !== undefined) return { link, was: record.data.was.name };
   // The same when another pod has the device.
   if (meant.some(isInItsPod)) return undefined;
   // Its name and its alias are the pod's to choose: neither proves more than the other.

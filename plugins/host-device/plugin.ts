@@ -23,7 +23,7 @@ import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { requireUnclaimed } from "../../src/plugin/lent/function.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
-import { type AnyLender, homeOf, type LoanData } from "../../src/plugin/lent/lender.ts";
+import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
@@ -53,7 +53,8 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
   validate,
   add,
   addFailed(attachment) {
-    for (const lender of [hostDeviceLender, functionLender]) noteFailedAdd<LoanData>(lender as AnyLender, attachment);
+    noteFailedAdd(hostDeviceLender, attachment);
+    noteFailedAdd(functionLender, attachment);
   },
   check,
   del,

@@ -113,7 +113,7 @@ export function readBridgeInfo(from: Bytes, start: number, end: number): BridgeI
 }
 
 /** Place of accept_ra in IFLA_INET6_CONF: DEVCONF_ACCEPT_RA. */
-const ACCEPT_RA = 3;
+export const ACCEPT_RA = 3;
 
 /** net.ipv6.conf.LINK.accept_ra; undefined: the link has no IPv6. */
 export function readAcceptRa(from: Bytes, start: number, end: number): number | undefined {

@@ -6,6 +6,7 @@ import { type Fd, type Host, type Received, SystemError } from "../../host/host.
 import { readSysctl } from "../../link/sysctl.ts";
 import { type AddressMessage, readAddress, writeAddress } from "../../netlink/address.ts";
 import type { Unknown } from "../../netlink/attributes.ts";
+import { ACCEPT_RA } from "../../netlink/bridge.ts";
 import { Writer } from "../../netlink/bytes.ts";
 import * as c from "../../netlink/constants.ts";
 import { type LinkAttributes, type LinkInfo, type LinkMessage, readLink, writeLink } from "../../netlink/link.ts";
@@ -41,9 +42,6 @@ const PORT: LinkInfo = {
     },
   ],
 };
-
-/** Place of accept_ra in IFLA_INET6_CONF. */
-const ACCEPT_RA = 3;
 
 /** What the kernel will tell of the IPv6 settings of a new link: whether it accepts router advertisements. */
 function settings(): Unknown[] {

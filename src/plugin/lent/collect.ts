@@ -1,5 +1,6 @@
 // DEL and GC of the plugins that lend devices.
 import type { Cleanup } from "../../cleanup.ts";
+import { isValidAttachment } from "../../cni/attachments.ts";
 import { gcWithIpam, ipamRun } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
 import { host } from "../../host/host.ts";
@@ -108,10 +109,9 @@ function collectFrom<D extends LoanData>(
 ): { kept: Pick<RecordKey, "containerId" | "ifName">[]; all: boolean } {
   const { attachment, validAttachments } = call;
   const isValid = ({ key, by }: Pick<LoanRecord<D>, "key" | "by">): boolean =>
-    validAttachments.some((valid) => {
-      if (by !== lender.plugin) return interfaceOf(valid) === interfaceOf(key);
-      return valid.containerId === key.containerId && valid.ifName === key.ifName;
-    });
+    by === lender.plugin
+      ? isValidAttachment(call, key)
+      : validAttachments.some((valid) => interfaceOf(valid) === interfaceOf(key));
   const unreadable = collectUnreadable(lender, call, device, (run) => cleanup.attempt(run));
   const kept: Pick<RecordKey, "containerId" | "ifName">[] = unreadable.kept;
   // Of whichever network they are.

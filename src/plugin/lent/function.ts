@@ -2,7 +2,6 @@
 import { Failure } from "../../errors.ts";
 import { O_CLOEXEC, O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
-import type { RecordKey } from "../../state/record.ts";
 import { isUserspaceDriver, pciDriver, pciLink } from "../../sysfs/device.ts";
 import { heldBy, isInUse } from "./claim.ts";
 import { giveBack } from "./give-back.ts";
@@ -20,7 +19,7 @@ export function requireUnclaimed(own: AnyLender, pci: string): void {
       if (other !== pci) continue;
       if (isInUse(lender, record)) throw heldBy(lender, record);
       // An interface comes back by its own plugin.
-      if (saved === undefined) giveBack(lender, record.key as RecordKey, "", true);
+      if (saved === undefined) giveBack(lender, record.key, "", true);
     }
   }
   const driver = pciDriver(pci);
