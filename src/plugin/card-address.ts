@@ -35,15 +35,9 @@ export function cardOf(route: RouteSocket, link: Link): Card | undefined {
  * Of a virtual function, `own`: throws Failure("invalid config") naming whose the address is. The functions of one container may have one address
  * (a bond in the pod), and nobody has that of a function which is free.
  */
-export function refuseAddressOnCard(
-  route: RouteSocket,
-  card: Card,
-  mac: string,
-  { containerId }: Owner,
-  own = "",
-): void {
+export function refuseAddressOnCard(route: RouteSocket, card: Card, mac: string, owner: Owner, own = ""): void {
   const { pf } = card;
-  refuseAddressOfFunctions(route, card, mac, { containerId }, own);
+  refuseAddressOfFunctions(route, card, mac, owner, own);
   if (hasUnicastAddress(route, pf.index, mac)) throw taken(pf, mac, `an interface on top of ${pf.name}`);
   const isOwn = ({ name }: Link): boolean => pciNetDirectory(own)?.includes(name) === true;
   // What is down takes nothing from anybody.
@@ -52,20 +46,15 @@ export function refuseAddressOnCard(
 }
 
 /** The same of the card's functions alone: interfaces on top of one are the kernel's to compare. */
-export function refuseAddressOfFunctions(
-  route: RouteSocket,
-  card: Card,
-  mac: string,
-  { containerId }: Owner,
-  own = "",
-): void {
+export function refuseAddressOfFunctions(route: RouteSocket, card: Card, mac: string, owner: Owner, own = ""): void {
   const { pf, pfPci } = card;
   if (mac === pf.mac) throw taken(pf, mac, `the physical function ${pf.name}`);
   const same = listVfs(route, pf.index, pf.name).filter((vf) => vf.mac === mac);
-  const others = same.map(({ vf }) => virtualFunction(pfPci, vf)).filter((pci) => pci !== undefined && pci !== own);
-  refuseAddressOfPods(card, mac, { containerId }, own, others as string[]);
-  for (const pci of others as string[]) {
-    const use = useOf(route, pci, containerId);
+  const functions = same.map(({ vf }) => virtualFunction(pfPci, vf)).filter((pci) => pci !== undefined);
+  const others = functions.filter((pci) => pci !== own);
+  refuseAddressOfPods(card, mac, owner, own, others);
+  for (const pci of others) {
+    const use = useOf(route, pci, owner.containerId);
     if (use !== undefined) throw taken(pf, mac, `the virtual function ${pci}, which ${use}`);
   }
 }
