@@ -192,6 +192,9 @@ function silent(vf: Vf, silence: Silence): Failure {
   return new Failure(kind, `${name} does not report VF ${vf.index} (${vf.pci})`, why[silence]);
 }
 
+/** Stands for all attributes: the PF is away, or does not say what they are. */
+export const UNKNOWN = "attributes";
+
 /** What could not be restored, with the reason, and the state as it was read last; undefined when the PF does not say. */
 export interface Restored {
   left: Map<string, string>;
@@ -223,7 +226,7 @@ export function restoreState(route: RouteSocket, vf: Vf, saved: VfState): Restor
     for (const [key] of missing) left.set(key, answers.get(key) ?? IGNORED);
   } catch (error) {
     if (!(error instanceof NetlinkError) && !(error instanceof Failure)) throw error;
-    left.set("attributes", error.message);
+    left.set(UNKNOWN, error.message);
   }
   return { left, now };
 }

@@ -9,6 +9,7 @@ import { NetlinkError } from "../../src/netlink/errors.ts";
 import { vfState } from "../../src/plugin/lent/shape.ts";
 import { bootId, type RecordKey, recordStore, STATE_ROOT } from "../../src/state/record.ts";
 import { listOf, objectOf, optional, text } from "../../src/state/shape.ts";
+import { UNKNOWN } from "./attributes.ts";
 
 export interface Leftover {
   pci: string;
@@ -86,6 +87,7 @@ export function attempt(left: string[], pci: string, what: string, run: () => vo
 }
 
 export function leave(left: string[], pci: string, what: string, error: string): void {
-  log("warning", "cannot restore a setting, because the driver does not accept it", { device: pci, what, error });
+  if (what === UNKNOWN) log("warning", "cannot read the VF's attributes", { device: pci, error });
+  else log("warning", "cannot restore a setting, because the driver does not accept it", { device: pci, what, error });
   left.push(what);
 }

@@ -18,8 +18,8 @@ export const NO_MAC = "00:00:00:00:00:00";
 
 /**
  * Sets the administrative address only: a VF without interface (DPDK). Also when the PF says that the VF has it: igb says so of an
- * address that the VF gave itself, and only one that it was given is pinned. `wanted`: what was set before, which some drivers reset with the address. Returns what the VF is
- * then. Throws Failure when it is not in force afterwards.
+ * address that the VF gave itself, and only one that it was given is pinned. `wanted`: what was set before, which some drivers reset with
+ * the address. Returns what the VF is then. Throws Failure when it is not in force afterwards.
  */
 export function setAdministrativeMac(route: RouteSocket, vf: Vf, mac: string, wanted: VfChange = {}): VfState {
   try {
@@ -47,10 +47,15 @@ export function setMac(route: RouteSocket, vf: Vf, link: Link, mac: string, want
   return requireMac(route, vf, link.index, mac);
 }
 
+/** What could not be restored, and what the VF is after a change; undefined when there was none. */
+export interface RestoredMac {
+  left: string[];
+  now: VfState | undefined;
+}
+
 /**
- * Makes both addresses what they were; the order undoes a pin first. `saved` is the administrative one, `now` what the PF said of
- * the VF last, `mac` the interface's. When the driver does not take the one, the other one is restored anyway. `saw` gets what the VF is after a
- * change. Returns what could not be restored.
+ * Makes both addresses what they were; the order undoes a pin first. `saved` is the administrative one, `said` what the PF said of the VF
+ * last, `mac` the interface's. When the driver does not take the one, the other one is restored anyway.
  */
 export function restoreMac(
   route: RouteSocket,
@@ -58,24 +63,25 @@ export function restoreMac(
   link: Link,
   saved: string,
   mac: string,
-  now: VfState | undefined,
-  saw = (_: VfState): void => {},
-): string[] {
+  said: VfState | undefined,
+): RestoredMac {
   const left: string[] = [];
+  let now: VfState | undefined;
   const moved = link.mac !== mac && mac !== "";
   const isBack = (): boolean => getLink(route, link.index)?.mac === mac;
   if (moved) attempt(left, vf.pci, "address", () => unless(isBack, () => setInterfaceMac(route, vf, link, mac)));
   attempt(left, vf.pci, "mac", () => {
-    const current = moved || now === undefined ? currentState(route, vf) : now;
-    if (moved) saw(current);
+    const current = moved || said === undefined ? currentState(route, vf) : said;
+    if (moved) now = current;
     // igb reports the address that the VF has given itself, as it does whenever it goes down, where it reported none before. To take
     // that away would make the card drop what is sent to the VF.
     if (saved === NO_MAC && mac !== "" && current.mac === mac) return;
     const after = restoreAdministrativeMac(route, vf, saved, current, mac);
-    if (after !== undefined) saw(after);
-    if (after !== undefined && mac !== "" && left.length === 0) requireMac(route, vf, link.index, mac);
+    if (after === undefined) return;
+    now = after;
+    if (mac !== "" && left.length === 0) requireMac(route, vf, link.index, mac);
   });
-  return left;
+  return { left, now };
 }
 
 /**

@@ -17,7 +17,7 @@ import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
-import { getVf, type VfState } from "../../src/link/vf.ts";
+import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { refuseAddressOfPods, refuseAddressOnCard } from "../../src/plugin/card-address.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
@@ -158,11 +158,11 @@ function takeUserspace(call: Call<SriovConfig>, pod: NetNs, vf: Vf): Taken {
   const held: HeldVf = { pci: vf.pci, netns: named(pod, call.netns) };
   const before = writeDown(call, vf, held);
   const wanted = before === undefined ? {} : wantedState(call.config, before);
-  if (before !== undefined) applyState(hostNs.route, vf, wanted, before);
+  let now = before && applyState(hostNs.route, vf, wanted, before);
   const mac = wantedMac(call);
-  if (mac !== "") setAdministrativeMac(hostNs.route, vf, mac, wanted);
+  if (mac !== "") now = setAdministrativeMac(hostNs.route, vf, mac, wanted);
   writeReference(call, vf, held, vf.pf.mtu);
-  const given = getVf(hostNs.route, vf.pf.index, vf.index)?.mac ?? "";
+  const given = now?.mac ?? "";
   return { vf, link: undefined, mac: given === NO_MAC ? "" : given, mtu: vf.pf.mtu };
 }
 

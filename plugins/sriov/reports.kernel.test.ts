@@ -105,7 +105,7 @@ describe("a driver that refuses to reset an address (octeontx2, hinic)", () => {
     const was = structuredClone(card.vfs[1]!);
     const own = card.interfaces.get(11)!.mac;
     const link = setMac(route, vf, getLink(route, 11)!, MAC);
-    expect(restoreMac(route, vf, link, was.mac, own, undefined)).toEqual([]);
+    expect(restoreMac(route, vf, link, was.mac, own, undefined).left).toEqual([]);
     expect([card.interfaces.get(11)!.mac, card.vfs[1]!.mac]).toEqual([own, own]);
   });
 });
@@ -277,6 +277,35 @@ describe("an interface that is being reset (iavf: EBUSY)", () => {
     expect(card.interfaces.get(11)!.mac).toBe(MAC);
     // Not by the ladder, which takes the pin off.
     expect(card.asked.slice(asked)).toEqual([`mac ${MAC}`]);
+  });
+});
+
+describe("DEL when the PF does not answer for the VF: one line in the log, which does not say that the driver refused a value", () => {
+  const lines: string[] = [];
+  const { write } = host;
+
+  beforeEach(() => {
+    lines.length = 0;
+    host.write = (fd, data) => {
+      if (fd !== 2) return write.call(host, fd, data);
+      lines.push(host.decode(data));
+      return data.length;
+    };
+    return () => Object.assign(host, { write });
+  });
+
+  test("it is in another namespace", () => {
+    run("ADD", every);
+    renameSync(`${PCI}/${PF}/net/enp175s0f1`, `${PCI}/${PF}/aside`);
+    run("DEL", {});
+    expect(lines).toEqual([expect.stringContaining("cannot restore the VF's attributes")]);
+  });
+
+  test("its driver leaves the VF out", () => {
+    run("ADD", every);
+    card.unanswered = () => [1];
+    run("DEL", {});
+    expect(lines).toEqual([expect.stringContaining("cannot read the VF's attributes")]);
   });
 });
 

@@ -209,7 +209,7 @@ describe("addresses, as drivers take them", () => {
     const before = macs();
     const link = setMac(route, vf, getLink(route, 11)!, WANTED);
     expect(macs()).toEqual([WANTED, WANTED]);
-    expect(restoreMac(route, vf, link, was.mac, before[0]!, undefined)).toEqual([]);
+    expect(restoreMac(route, vf, link, was.mac, before[0]!, undefined).left).toEqual([]);
     expect(macs()).toEqual(before);
   }
 
@@ -270,7 +270,7 @@ describe("addresses, as drivers take them", () => {
     card.onInterfaceMac = () => {
       throw EADDRNOTAVAIL;
     };
-    expect(restoreMac(route, vf, link, was.mac, "02:00:00:00:00:01", undefined)).toEqual(["address"]);
+    expect(restoreMac(route, vf, link, was.mac, "02:00:00:00:00:01", undefined).left).toEqual(["address"]);
     expect(macs()).toEqual([WANTED, was.mac]);
   });
 
