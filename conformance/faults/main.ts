@@ -1,8 +1,7 @@
 // The fault matrix: kills a plugin at each of its syscalls, or makes the syscall fail, and demands that nothing is lost. See --help.
 import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { Command as Program } from "commander";
-import { numberOption } from "../harness/options.ts";
+import { countOption, Exit, fileOption, testProgram } from "../harness/options.ts";
 import { type Command, type Fault, faults, judge, NOT_REACHED, record } from "./judge.ts";
 import { Sandbox, type Settings } from "./sandbox.ts";
 import { IPAMS, type IpamName, PLUGINS, type PluginName, scenario } from "./scenario.ts";
@@ -37,7 +36,7 @@ interface Outcome {
 
 function complain(text: string): never {
   console.error(`faults: ${text}`);
-  process.exit(2);
+  process.exit(Exit.refused);
 }
 
 function among<T extends string>(allowed: readonly T[]) {
@@ -52,7 +51,7 @@ function among<T extends string>(allowed: readonly T[]) {
 const list = (value: string) => value.split(",");
 
 function parse(): Options {
-  const program = new Program("faults")
+  const program = testProgram("faults")
     .description(
       "Kills a CNI plugin at each syscall of ADD and of DEL, or makes that syscall fail. After it, one DEL must exit 0\n" +
         "and leave links, names, addresses, routes and state as before ADD; a new ADD and DEL must work. After an error,\n" +
@@ -65,12 +64,12 @@ function parse(): Options {
     .option("--mode <names>", "kill, error", among(["kill", "error"] as const), ["kill", "error"])
     .option("--errors <names>", "errors to inject instead of each syscall's likeliest, for example EIO,EPERM", list)
     .option("--spec <version>", "cniVersion of the configuration", "1.0.0")
-    .option("--jobs <n>", "points at a time", numberOption, 2)
-    .option("--every <n>", "only each n-th point", numberOption, 1)
+    .option("--jobs <n>", "points at a time", countOption(1), 2)
+    .option("--every <n>", "only each n-th point", countOption(1), 1)
     .option(
       "--from <n>",
       "of these, beginning with another one than the first: 1 for the second, and so on",
-      numberOption,
+      countOption(),
       0,
     )
     .option(
@@ -79,7 +78,7 @@ function parse(): Options {
       (v: string) => v.split(","),
       [],
     )
-    .option("--json <file>", "write the outcome there");
+    .option("--json <file>", "write the outcome there", fileOption);
   return program.parse().opts<Options>();
 }
 
@@ -182,4 +181,4 @@ if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(ou
 const total = outcomes.reduce((sum, o) => sum + o.points, 0);
 const bad = outcomes.reduce((sum, o) => sum + o.notClean.length, 0);
 console.log(`${total} points, ${bad} not clean`);
-process.exitCode = bad === 0 && total > 0 ? 0 : 1;
+process.exitCode = bad > 0 ? Exit.wrong : total > 0 ? Exit.passed : Exit.untested;
