@@ -3,6 +3,7 @@ import { Random } from "../../src/testing/random.ts";
 import {
   drawn,
   drawnOf,
+  hasBystander,
   isKill,
   kills,
   manyActors,
@@ -61,6 +62,15 @@ describe("all schedules of two calls", () => {
   });
   test("go on where it makes more calls than alone", async () => {
     expect(await run(rows[1]!, () => 6)).toHaveLength(6);
+  });
+  test("with a kill go on past the shorter length, which the call has beside a bystander", async () => {
+    const made: string[] = [];
+    await wholeRow(rowsOf(kills([3, 4])).find(({ shape }) => shape.second > 1)!, async (schedule) => {
+      made.push(schedule);
+      const second = Number(/,1:(\d+)k/.exec(schedule)![1]);
+      return second < (hasBystander(schedule) ? 2 : 6) ? "cce" : "cee";
+    });
+    expect(made.map((schedule) => Number(/,1:(\d+)k/.exec(schedule)![1]))).toEqual([1, 2, 3, 4, 5, 6]);
   });
   test("have one row for each stop of the first", () => {
     expect(rows.map(({ shape, stop }) => shape.text(stop, 1))).toEqual([
