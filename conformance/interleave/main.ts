@@ -97,7 +97,7 @@ const program = testProgram("interleave")
 
 function complain(text: string): never {
   console.error(`interleave: ${text}`);
-  process.exit(2);
+  process.exit(Exit.refused);
 }
 
 const options = program.parse().opts<Options>();
@@ -319,17 +319,17 @@ function missing(pair: Pair): string | undefined {
   return made ? undefined : "this kernel does not have what it needs; conformance/vm does";
 }
 
-/** Whether each fault was found. */
+/** @return what the program exits with */
 async function findSeeded(): Promise<number> {
   let exit: number = Exit.passed;
   options.stop = true;
   for (const { fault, pair: name } of seeded) {
     options.fault = fault;
-    const { run, possible, wrong, serial } = await runPair(pairs.find((pair) => pair.name === name)!);
+    const { run, possible, wrong, serial, notRun } = await runPair(pairs.find((pair) => pair.name === name)!);
     const where = serial ? "NOT FOUND: wrong already without it" : `found at ${wrong[0]?.schedule}`;
-    const none = run === 0 ? "no schedule was run" : "NOT FOUND";
+    const none = notRun ?? (run === 0 ? "no schedule was run" : "NOT FOUND");
     console.log(`${fault}: ${name}: ${wrong.length === 0 ? none : where}, ${run} schedules of ${possible}`);
-    if (run === 0 && exit === Exit.passed) exit = Exit.untested;
+    if (run === 0) exit = exit === Exit.wrong ? exit : Exit.untested;
     else if (wrong.length === 0 || serial) exit = Exit.wrong;
   }
   return exit;
