@@ -156,12 +156,15 @@ const DEFAULT_NETWORK =
 /** Forwarding is one for all interfaces. */
 const withoutForwarding = (line: string): string => line.replace(/^(of host \S+: ipv4) 1=1 /, "$1 ");
 
+/** Names, and aliases, of devices that are there before any pod: not of the bridges of networks and their ports. */
+export const LENT = /^(?!$|cni0$|veth|br\d|podnic:)/;
+
 /**
  * All that pods leave on a node while they run: what interleave's picture has of it, but for the default network, and what they leave on the
  * disk. The picture's program is compiled before the node's namespaces are made.
  */
 export function remains(): string[] {
-  const lines = linesIn(sh(`${join(cache, "interleave/picture")} host`), /^(?!cni0$|veth|br\d)/);
+  const lines = linesIn(sh(`${join(cache, "interleave/picture")} host`), LENT);
   const rules = hasTables(lines) ? rulesIn(sh(RULES)) : [];
   return [...lines, ...rules, ...stateOf("/", ["/var/lib/cni", "/run/podnic", "/run/cni"])]
     .map(withoutForwarding)
