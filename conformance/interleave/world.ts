@@ -20,7 +20,7 @@ import { DELETE_BRIDGE, DELETE_EMPTY_TABLE, EMPTY_TABLE, pictureOf, stateOf, unl
 import { hasBystander } from "./schedule.ts";
 
 const CASE = "/run/case";
-/** Devices that are there before ADD. */
+/** Devices that are there before ADD, but for a borrowed card. */
 const LENT = /^(nic[09]|nic[09]p|up0|up1|vf\d|lo)$/;
 
 /** What a schedule has left. */
@@ -268,7 +268,8 @@ export class World {
 
   /** What the kernel has, by namespace, and the state's files. */
   async #left(): Promise<string[]> {
-    const lines = await pictureOf((script) => this.#shell.run(script), `${CASE}/picture`, LENT);
+    const lent = this.#card === undefined ? LENT : new RegExp(`${LENT.source}|^${this.#card.pf}$`);
+    const lines = await pictureOf((script) => this.#shell.run(script), `${CASE}/picture`, lent);
     if (this.#card !== undefined)
       lines.push(await this.#shell.run(`ip link show ${this.#card.pf} 2>/dev/null | grep 'vf 0' || true`));
     // ipvlan's notes are named by the host's namespace, which each world has its own of.
