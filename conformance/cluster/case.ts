@@ -15,6 +15,8 @@ export interface Case {
   only?: "stand-in" | "real";
   /** About podnic's own commands, or it installs podnic: nothing to compare other plugins by. */
   own?: true;
+  /** It cannot do without podnic's image, which the run makes when there is none. */
+  image?: true;
   /** Each push runs it, with Multus thin. */
   push?: boolean;
   /** A case of two starts of the node: the kernel's boot ID is another one after a reboot, the same one when a container was started again. */

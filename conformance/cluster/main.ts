@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join, relative, resolve } from "node:path";
 import { inNamespaces } from "../cri/namespaces.ts";
 import { Containerd } from "../cri/node.ts";
+import { Exit } from "../harness/options.ts";
 import { probe } from "../harness/probe.ts";
 import { compileTools } from "../interleave/picture.ts";
 import { type Case, unmet, type Verdict } from "./case.ts";
@@ -156,18 +157,18 @@ function runNode(flavour: Flavour, ids: string[], twice: boolean, real: boolean)
 
 type Offer = Awaited<ReturnType<typeof probe>>;
 
-/** The quick start loads it: made when there is none, or one of an earlier build. Returns what went wrong. */
+/** Made when there is none, or one of an earlier build. Returns what went wrong. */
 function makeImage({ bin, image }: Options): string | undefined {
   const age = (file: string) => statSync(file).mtimeMs;
   if (existsSync(image) && (image !== IMAGE || bin !== BIN || age(image) >= age(join(bin, "podnic")))) return undefined;
   console.log("$ npm run image");
   const { status } = spawnSync("npm", ["run", "--silent", "image"], { stdio: "inherit" });
-  return status === 0 ? undefined : `the case quick-start needs ${IMAGE}, and npm run image failed`;
+  return status === 0 ? undefined : `cases need ${IMAGE}, and npm run image failed`;
 }
 
-function end(message: string): never {
+function end(message: string, status: number = Exit.refused): never {
   console.error(`cluster: ${message}`);
-  process.exit(2);
+  process.exit(status);
 }
 
 async function main(): Promise<void> {
@@ -191,18 +192,16 @@ async function main(): Promise<void> {
   const offer = await probe(join(options.bin, "cni"), undefined);
   const selected = selectedOf(cases, options, inGuest());
   const flavours = flavoursOf(options, inGuest());
-  const typed = selected.some(
-    ({ id, ...test }) => id === "quick-start" && unmet({ id, ...test }, offer, options) === undefined,
-  );
-  const failed = typed ? makeImage(options) : undefined;
-  if (failed !== undefined) end(failed);
+  const isNeeded = selected.some((test) => test.image && unmet(test, offer, options) === undefined);
+  const failed = isNeeded ? makeImage(options) : undefined;
+  if (failed !== undefined) end(failed, Exit.untested);
   const verdicts = flavours.flatMap((flavour) => runFlavour(flavour, selected, offer, options));
   if (options.report !== undefined) writeFileSync(options.report, JSON.stringify({ cases: verdicts }, null, 2));
   const count = (outcome: string) => verdicts.filter((one) => one.outcome === outcome).length;
   console.log(
     `${count("passed")} passed, ${count("failed")} failed, ${count("not-run")} not run, ${Math.round((Date.now() - start) / 1000)} s`,
   );
-  process.exitCode = count("passed") > 0 && count("failed") === 0 ? 0 : 1;
+  process.exitCode = count("failed") > 0 ? Exit.wrong : count("passed") > 0 ? Exit.passed : Exit.untested;
 }
 
 await main();

@@ -1,8 +1,8 @@
 // What a run is asked for, and what is wrong with that: said before anything is built or started.
 import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
-import { fileOption } from "../harness/options.ts";
+import { InvalidArgumentError } from "commander";
+import { fileOption, testProgram } from "../harness/options.ts";
 import { isProgram } from "../interleave/refusals.ts";
 import type { Case } from "./case.ts";
 import type { Flavour } from "./cluster.ts";
@@ -47,16 +47,16 @@ function flavoursIn(text: string): Flavour[] {
 
 /** Mistakes in it end the process with 2. */
 export function commandLine(): Options {
-  return new Command("cluster")
+  return testProgram("cluster")
     .description(
       "Runs pods on a node of its own: containerd (scripts/containerd), Multus (scripts/go-clients, scripts/go-cluster) and podnic,\n" +
         "with stand-ins for API server and kubelet, or with real ones. In namespaces of its own, as root.\n" +
-        "Exit status: 0 when cases passed and none failed, 1 when one failed or none ran, 2 for a mistake in the command.",
+        "Exit status: 0 when cases passed and none failed, 1 when one failed, 2 for a mistake in the command, 3 when none ran.",
     )
     .option("--bin <dir>", "what npm run build made", BIN)
     .option(
       "--image <file>",
-      "what npm run image made; without it podnic is installed by its command, and the quick start makes it",
+      "what npm run image made; without it podnic is installed by its command, and the cases that need it make it",
       IMAGE,
     )
     .option("--multus <flavours>", "thin, thick, or both as thin,thick; with --real thick", flavoursIn)
@@ -71,8 +71,6 @@ export function commandLine(): Options {
     .option("--push", "only what each push runs: some cases, with Multus thin", false)
     .option("--plugins <dir>", "these plugins instead of podnic, to compare with")
     .option("--report <file>", "write JSON", fileOption)
-    .allowExcessArguments(false)
-    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
     .parse()
     .opts<Options>();
 }
@@ -119,7 +117,7 @@ function unknownCase(cases: readonly Case[], options: Options, inGuest: boolean)
   return undefined;
 }
 
-/** Those that the cases call. */
+/** Those that every run calls; without one of them, the node would have the distribution's. */
 const PLUGINS = ["macvlan", "host-device", "bridge", "host-local", "static"];
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 const isHidden = (path: string): boolean =>

@@ -3,7 +3,6 @@ import { attached, type Case, lan, leavesNothing } from "../case.ts";
 import { type Cluster, equal, expect } from "../cluster.ts";
 import { NODE, SECOND } from "../node.ts";
 import type { Item } from "../objects.ts";
-import { IMAGE } from "../options.ts";
 import { startSecond } from "../real/second.ts";
 import { NODES, PODS } from "../store.ts";
 import { many } from "./requests.ts";
@@ -103,8 +102,9 @@ export const realCases: Case[] = [
     only: "real",
     expected:
       "a second node joins: podnic and Multus come to it by their DaemonSets; a pod on each node, and each reaches the other over the LAN",
-    needs: ["kernel:macvlan", `file:${IMAGE}`],
+    needs: ["kernel:macvlan"],
     own: true,
+    image: true,
     run: twoNodes,
   },
 ];

@@ -251,6 +251,7 @@ export const wayCases: Case[] = [
     expected: `each command of ${PAGE}, in its order, as it is written there (npm run image before the node starts): ends with 0, and shows what the page says`,
     needs: ["kernel:macvlan", "program:kubectl"],
     own: true,
+    image: true,
     push: true,
     run: typed,
   },
