@@ -16,7 +16,7 @@ const REAL = ".real";
 export function onOldKernel(bin: string): string {
   if (process.arch !== "x64") throw new Error("the old kernel is for x86-64");
   if (existsSync(join(bin, REAL))) throw new Error(`${bin} is a directory that --old-kernel made`);
-  const dir = join(cache, "old-kernel", bin.replaceAll("/", "-"));
+  const dir = join(cache, "old-kernel", encodeURIComponent(bin));
   const real = join(dir, REAL);
   mkdirSync(real, { recursive: true });
   const made = `${dir}/.old.${process.pid}`;

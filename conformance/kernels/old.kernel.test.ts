@@ -1,6 +1,6 @@
 // The old kernel has to be old, or cases that pass on it say nothing.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -112,6 +112,16 @@ it("its directory has what the plugins' directory has, after each run", () => {
   } finally {
     for (const dir of [bin, ...made]) rmSync(dir, { recursive: true, force: true });
   }
+});
+
+it("each plugins' directory has one of its own", () => {
+  const bins = ["a/b", "a-b"].map((name) => join(empty, name));
+  const made = bins.map((bin) => {
+    mkdirSync(bin, { recursive: true });
+    return onOldKernel(bin);
+  });
+  for (const dir of made) rmSync(dir, { recursive: true, force: true });
+  expect(new Set(made).size).toBe(2);
 });
 
 describe("what it has", () => {
