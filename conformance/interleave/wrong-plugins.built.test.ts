@@ -1,6 +1,6 @@
 // Plugins that are wrong on purpose: what they leave has to be seen. A picture without it would call each of them right.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pairs } from "./pairs.ts";
@@ -39,6 +39,8 @@ async function foundOf(name: string, wrong: string): Promise<string> {
   }
 }
 
+const CONNTRACK = "/proc/sys/net/netfilter/nf_conntrack_generic_timeout";
+
 /** What a DEL may do to the node besides its work, and the line that tells of it. All at once: a world takes half a second. */
 const changes: readonly (readonly [string, string, string])[] = [
   ["transmit queue", "ip link set nic0 txqueuelen 77", "of host nic0: flags 1382 qlen 77 "],
@@ -71,11 +73,7 @@ const changes: readonly (readonly [string, string, string])[] = [
     "sysctl ipv4/neigh/up0/app_solicit 7",
   ],
   ["sysctl of sockets", "echo 77 >/proc/sys/net/core/somaxconn", "sysctl core/somaxconn 77"],
-  [
-    "sysctl of netfilter",
-    "echo 77 >/proc/sys/net/netfilter/nf_conntrack_generic_timeout",
-    "sysctl netfilter/nf_conntrack_generic_timeout 77",
-  ],
+  ["sysctl of netfilter", `echo 77 >${CONNTRACK}`, "sysctl netfilter/nf_conntrack_generic_timeout 77"],
   [
     "temporary file of the index",
     "mkdir -p /run/podnic/host-local; touch /run/podnic/host-local/net1.tmp.$$",
@@ -90,8 +88,11 @@ const changes: readonly (readonly [string, string, string])[] = [
 describe("after a wrong DEL", () => {
   test("of host-device all that it changed is found", { timeout: 60_000 }, async () => {
     expect(await foundOf("host-device DEL, DEL", "true")).toBe("");
-    const found = await foundOf("host-device DEL, DEL", changes.map(([, wrong]) => wrong).join("\n"));
-    const unseen = changes.filter(([, , line]) => !new RegExp(`left over: .*${line}`).test(found));
+    // Where connection tracking is a module that nobody has needed yet, its sysctls are not there.
+    const there = changes.filter(([, wrong]) => !wrong.includes(CONNTRACK) || existsSync(CONNTRACK));
+    if (there.length < changes.length) console.log(`not tested: there is no ${CONNTRACK}`);
+    const found = await foundOf("host-device DEL, DEL", there.map(([, wrong]) => wrong).join("\n"));
+    const unseen = there.filter(([, , line]) => !new RegExp(`left over: .*${line}`).test(found));
     expect(unseen.map(([what]) => what)).toEqual([]);
   });
   test("of host-local too", { timeout: 60_000 }, async () => {
