@@ -46,7 +46,8 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test("what wrong plugins change is found, while pods live and at the end", { timeout: 120_000 }, () => {
-  const short = ["--minutes", "0.05", "--least", "8", "--most", "16", "--count", "0"];
+  // With this seed, the first two pods have devices.
+  const short = ["--seed", "53", "--minutes", "0.05", "--least", "8", "--most", "16", "--count", "0"];
   const { status, said } = soak("--bin", `${dir}/cni`, ...short);
   for (const line of [
     "wrong: left over: table host family 2 left",
