@@ -4,7 +4,16 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { cache } from "../../scripts/build/paths.ts";
 import { BIN, CGROUP } from "../cri/node.ts";
-import { EMPTY_TABLE, hasTables, linesIn, RULES, rulesIn, stateOf } from "../interleave/picture.ts";
+import {
+  EMPTY_TABLE,
+  FORWARDING,
+  hasTables,
+  linesIn,
+  RULES,
+  rulesIn,
+  stateOf,
+  withoutForwarding,
+} from "../interleave/picture.ts";
 
 /** A name, and its address on the uplink. */
 export interface NodeName {
@@ -151,10 +160,7 @@ export function leases(network: string): string[] {
 }
 
 /** Its bridge and ports: what each pod has on the node, and what is there once for all of them. */
-const DEFAULT_NETWORK =
-  /\b(cni0|veth)\b|^sysctl ipv4\/(ip_forward|conf\/(all|default)\/forwarding|conf\/all\/accept_redirects) |^dir \/var\/lib\/cni\/(results|cache)$/;
-/** Forwarding is one for all interfaces. */
-const withoutForwarding = (line: string): string => line.replace(/^(of host \S+: ipv4) 1=1 /, "$1 ");
+const DEFAULT_NETWORK = /\b(cni0|veth)\b|^dir \/var\/lib\/cni\/(results|cache)$/;
 
 /** Names, and aliases, of devices that are there before any pod: not of the bridges of networks and their ports. */
 export const LENT = /^(?!$|cni0$|veth|br\d|podnic:)/;
@@ -168,7 +174,7 @@ export function remains(): string[] {
   const rules = hasTables(lines) ? rulesIn(sh(RULES)) : [];
   return [...lines, ...rules, ...stateOf("/", ["/var/lib/cni", "/run/podnic", "/run/cni"])]
     .map(withoutForwarding)
-    .filter((line) => !DEFAULT_NETWORK.test(line) && !EMPTY_TABLE.includes(line))
+    .filter((line) => !DEFAULT_NETWORK.test(line) && !FORWARDING.test(line) && !EMPTY_TABLE.includes(line))
     .sort();
 }
 

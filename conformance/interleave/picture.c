@@ -114,10 +114,15 @@ static void onLink(struct nlmsghdr *message) {
   snprintf(link->common, sizeof link->common, "flags %x qlen %u group %u promiscuity %u", flags, queue, group, promiscuous);
 }
 
-static const char *nameOf(int index) {
+static struct link *linkOf(int index) {
   for (int i = 0; i < count; i++)
-    if (links[i].index == index) return links[i].name;
-  return "-";
+    if (links[i].index == index) return &links[i];
+  return NULL;
+}
+
+static const char *nameOf(int index) {
+  const struct link *link = linkOf(index);
+  return link ? link->name : "-";
 }
 
 /** Routes, but those that the kernel makes of an address, for IPv6 when it has time. */
@@ -165,12 +170,6 @@ static void onTable(struct nlmsghdr *message) {
   int rest = message->nlmsg_len - NLMSG_LENGTH(sizeof *about);
   for (struct rtattr *at = (void *)((char *)about + NLMSG_ALIGN(sizeof *about)); RTA_OK(at, rest); at = RTA_NEXT(at, rest))
     if (at->rta_type == NFTA_TABLE_NAME) printf("table\t%s\tfamily %d %s\n", where, about->nfgen_family, (char *)RTA_DATA(at));
-}
-
-static struct link *linkOf(int index) {
-  for (int i = 0; i < count; i++)
-    if (links[i].index == index) return &links[i];
-  return NULL;
 }
 
 /** fe80:: with the interface's MAC address in it, or what the kernel says that it made itself (since 5.18): it comes when the kernel has time. */

@@ -1,7 +1,7 @@
 // What the kernel has, as lines that can be compared: picture.c and nft, run in the namespaces of a world.
 import { spawnSync } from "node:child_process";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { cache, root } from "../../scripts/build/paths.ts";
 
 /** What stays of the masquerade when no pod has it. */
@@ -17,6 +17,9 @@ export const EMPTY_TABLE: readonly string[] = [
   "nft ip6 daddr ff00::/8 return",
   "nft goto masq_checks",
 ];
+/** What a bridge with a gateway sets, and all interfaces have then. */
+export const FORWARDING = /^sysctl ipv4\/(ip_forward|conf\/(all|default)\/forwarding|conf\/all\/accept_redirects) /;
+export const withoutForwarding = (line: string): string => line.replace(/^(of host \S+: ipv4) 1=1 /, "$1 ");
 /** Takes away what bridge leaves for the next pod, after what it leaves has been compared: its table. */
 export const DELETE_EMPTY_TABLE = "nft delete table inet cni_plugins_masquerade 2>/dev/null; true";
 /** Before: its bridge, and forwarding. */
@@ -127,22 +130,25 @@ function lineOf(root: string, path: string): string | undefined {
   if (kind.isDirectory()) return `dir ${path}`;
   if (kind.isSymbolicLink()) return `link ${path} -> ${readlinkSync(join(root, path))}`;
   if (!kind.isFile()) return `special ${path}`;
-  if (/\/networks\/[^/]+\/(lock|last_reserved_ip\.\d+)$/.test(path)) return `file ${path}`;
-  const told = /^\/etc\/|\/networks\//.test(path);
-  return told ? `file ${path} ${JSON.stringify(readFileSync(join(root, path), "latin1"))}` : `file ${path}`;
+  const line = `file ${path}`;
+  const told = /^\/etc\/|\/networks\//.test(path) && !mayStay(line);
+  return told ? `${line} ${JSON.stringify(readFileSync(join(root, path), "latin1"))}` : line;
 }
 
-/** step.c and picture.c, compiled. @return their directory. @throws with the compiler's words */
-export function compileTools(): string {
-  const dir = join(cache, "interleave");
+/** step.c, picture.c and `more`, compiled. @return `dir`, where they are. @throws with the compiler's words */
+export function compileTools(
+  dir = join(cache, "interleave"),
+  more: readonly string[] = [],
+  flags: readonly string[] = [],
+): string {
   mkdirSync(dir, { recursive: true });
-  for (const tool of ["step", "picture"]) {
+  for (const source of ["conformance/interleave/step.c", "conformance/interleave/picture.c", ...more]) {
+    const tool = join(dir, basename(source, ".c"));
     // Another run may use the one that is there.
-    const made = `${dir}/${tool}.${process.pid}`;
-    const source = join(root, `conformance/interleave/${tool}.c`);
-    const run = spawnSync("gcc", ["-O1", "-o", made, source], { encoding: "utf8" });
-    if (run.status !== 0) throw new Error(`cannot compile ${tool}.c: ${run.stderr}`);
-    renameSync(made, `${dir}/${tool}`);
+    const made = `${tool}.${process.pid}`;
+    const run = spawnSync("gcc", ["-O1", ...flags, "-o", made, join(root, source)], { encoding: "utf8" });
+    if (run.status !== 0) throw new Error(`cannot compile ${source}: ${run.error?.message ?? run.stderr}`);
+    renameSync(made, tool);
   }
   return dir;
 }

@@ -1,11 +1,12 @@
 // The power is cut, between any two writes that a disk may keep apart: see README.md and --help.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { cache, root } from "../../scripts/build/paths.ts";
 import { Random } from "../../src/testing/random.ts";
 import { Shell } from "../faults/shell.ts";
 import { countOption, Exit, fileOption, severalOf, testProgram } from "../harness/options.ts";
+import { compileTools } from "../interleave/picture.ts";
 import { Disk, lookAt, type Node, prepareNode } from "./aftermath.ts";
 import { type Cut, cutPoints, cutsAt, type Judged, verdictOf } from "./cuts.ts";
 import { drawSteps, record } from "./recording.ts";
@@ -69,18 +70,13 @@ function outside(): number {
   for (const plugin of ["host-local", "host-device"])
     if (!existsSync(join(resolve(options.bin), plugin)))
       complain(`no ${plugin} in ${options.bin}: --bin is the plugins' directory; run npm run build`);
-  mkdirSync(tools, { recursive: true });
-  for (const source of [
-    "conformance/interleave/step.c",
-    "conformance/interleave/picture.c",
-    "conformance/powercut/mark.c",
-  ]) {
-    const to = join(tools, source.replace(/.*\/|\.c$/g, ""));
-    const run = spawnSync("gcc", ["-O1", "-static", "-o", to, join(root, source)], { encoding: "utf8" });
-    if (run.status !== 0) complain(`cannot compile ${source}: ${run.stderr}`);
+  try {
+    compileTools(tools, ["conformance/powercut/mark.c"], ["-static"]);
+  } catch (error) {
+    complain((error as Error).message);
   }
   const run = (...command: string[]) =>
-    spawnSync(command[0]!, command.slice(1), { stdio: "inherit", cwd: root }).status ?? 2;
+    spawnSync(command[0]!, command.slice(1), { stdio: "inherit", cwd: root }).status ?? Exit.untested;
   const setUp = run("conformance/vm/setup", "--filesystems");
   if (setUp !== 0) return setUp;
   // Several guests may be at work.

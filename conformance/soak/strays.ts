@@ -1,5 +1,5 @@
 // The node's own, against what it was before any pod: what pods have no part in has to stay as it was, also while they live.
-import { unlike } from "../interleave/picture.ts";
+import { FORWARDING, unlike, withoutForwarding } from "../interleave/picture.ts";
 import type { Pod } from "./pods.ts";
 
 /** Devices that are there before any ADD, for pictureOf. */
@@ -7,11 +7,11 @@ export const LENT = /^(nic\d+p?|up[01]|lo)$/;
 
 /** What a bridge with a gateway and masquerade gives the node while it is there, and the pods that have it. */
 const OF_BRIDGE =
-  /^((of )?host br0\b|(of )?host veth\b|route host .* dev br0 |table host family 1 cni_plugins_masquerade$|sysctl ipv4\/(ip_forward|conf\/(all|default)\/forwarding|conf\/all\/accept_redirects) )/;
+  /^((of )?host br0\b|(of )?host veth\b|route host .* dev br0 |table host family 1 cni_plugins_masquerade$)/;
 const OF_POD = /^((of|route|rule|table|neighbour|nexthop|xtables) )?pod\d+ /;
-/** Forwarding is one for all interfaces; a veth cannot filter, so that the master of macvlans hears all. */
+/** A veth cannot filter, so that the master of macvlans hears all. */
 const asWithoutPods = (line: string): string =>
-  line.replace(/^(of host \S+: ipv4) 1=1 /, "$1 ").replace(/^(of host up0: .* promiscuity) 1 /, "$1 0 ");
+  withoutForwarding(line).replace(/^(of host up0: .* promiscuity) 1 /, "$1 0 ");
 
 /**
  * The node's own: all that no pod and no bridge has.
@@ -31,7 +31,10 @@ export function strays(
     line.startsWith("nft ") && masqueraded.some((address) => line.startsWith(`nft ip saddr ${address} `));
   const chosen = (lines: readonly string[]): string[] =>
     lines
-      .filter((line) => !OF_POD.test(line) && !OF_BRIDGE.test(line) && !isMasquerade(line) && !isLent(line))
+      .filter(
+        (line) =>
+          ![OF_POD, OF_BRIDGE, FORWARDING].some((one) => one.test(line)) && !isMasquerade(line) && !isLent(line),
+      )
       .map(asWithoutPods);
   return unlike(chosen(before), chosen(now));
 }
