@@ -124,5 +124,5 @@ it("has a table of its own for other cards, with what a kill left", () => {
     "- virtio: not clean after a kill: DEL close 3: eth0",
   ]);
   const sampled = table({ virtio: { ...kernel, kills: { points: 5, notClean: [], every: 1000 } } });
-  expect(sampled).toContain("- virtio: this run killed sriov at one of 1000 system calls");
+  expect(sampled).toContain("- virtio: this run killed sriov at one in every 1000 system calls");
 });

@@ -200,7 +200,7 @@ function notes(rows: readonly Row[]): string[] {
       lines.push(`- ${suite}: not run, because ${reason}: ${ids.join(", ")}`);
     if (again.length > 0) lines.push(`- ${suite}: failed beside another case and passed alone: ${again.join(", ")}`);
     const { every = EVERY } = kills ?? {};
-    if (every !== EVERY) lines.push(`- ${suite}: this run killed sriov at one of ${every} system calls`);
+    if (every !== EVERY) lines.push(`- ${suite}: this run killed sriov at one in every ${every} system calls`);
     for (const point of kills?.notClean ?? []) lines.push(`- ${suite}: not clean after a kill: ${point}`);
   }
   return lines;
