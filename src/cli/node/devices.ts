@@ -92,7 +92,8 @@ export function findDevicesOf(seen: { holders: Holder[]; insides: Inside[]; cont
   return devicesOf(ownNamespace().route, settled ? viewNow() : before, held, insides, ports);
 }
 
-const viewNow = (): View => viewAtOnce(viewOf(ownNamespace(), ownNamespace()));
+/** The host, as it is now. */
+export const viewNow = (): View => viewAtOnce(viewOf(ownNamespace(), ownNamespace()));
 
 function devicesOf(
   route: RouteSocket,

@@ -4,6 +4,7 @@ import { relaxPolicy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { isSameDevice, type View } from "../../link/identity.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { giveBackInTime, type Outcome, whereIs } from "../../plugin/lent/give-back.ts";
 import { requireOwnHome } from "../../plugin/lent/home.ts";
@@ -13,6 +14,7 @@ import { lenders, plugins } from "../../plugins.ts";
 import type { RecordKey } from "../../state/record.ts";
 import { Progress } from "../progress.ts";
 import { DamagedRecords } from "./damaged.ts";
+import { viewNow } from "./devices.ts";
 import { type Holder, holderOf } from "./holders.ts";
 import { Namespaces } from "./namespaces.ts";
 import type { Node } from "./node.ts";
@@ -66,8 +68,10 @@ export interface Collected {
 }
 
 export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbage[] {
+  // One look for all, and into no pod: with one for each that is alive, the namespaces of all would be open.
+  const home = viewNow();
   const devices = holders.flatMap((holder): Garbage[] => {
-    const why = whyEnded(holder);
+    const why = whyEnded(holder, home);
     if (why === "") return [];
     const { network, containerId, ifName } = holder.key;
     const device = holder.saved?.name || holder.pci;
@@ -87,22 +91,22 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
 }
 
 /** Why nobody has the device any more; "": its pod has it, or may have. */
-function whyEnded(holder: Holder): string {
-  if (holder.life !== "gone") return isBack(holder) ? "it returned without a DEL" : "";
+function whyEnded(holder: Holder, home: View): string {
+  if (holder.life !== "gone") return isBack(holder, home) ? "it returned without a DEL" : "";
   return holder.age === "elsewhere"
     ? "it was lent by a different network namespace"
     : `${holder.netns.path || "its namespace"} is gone`;
 }
 
 /** The device is on the host although its pod lives, and no ADD or DEL is about to move it. */
-function isBack(holder: Holder): boolean {
-  const { lender, key, age } = holder;
-  const isOnHost = (): boolean => {
-    const record = age === "now" ? readLoan(lender, key) : undefined;
-    return record !== undefined && whereIs(lender, record, "")?.place === "host";
-  };
+function isBack({ lender, key, age, saved }: Holder, home: View): boolean {
+  if (saved === undefined || age !== "now") return false;
+  if (!home.links().some((link) => isSameDevice(home, link, saved, key.ifName))) return false;
   try {
-    return isOnHost() && lender.whileReturning(key, isOnHost);
+    return lender.whileReturning(key, () => {
+      const record = readLoan(lender, key);
+      return record !== undefined && whereIs(lender, record, "")?.place === "host";
+    });
   } catch (error) {
     if (!(error instanceof Failure || error instanceof SystemError || error instanceof NetlinkError)) throw error;
     return false;

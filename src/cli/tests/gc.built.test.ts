@@ -1,6 +1,6 @@
 // podnic gc: what is gone of a network is taken away, and nothing else.
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -249,6 +249,17 @@ describe("podnic gc", () => {
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toEqual(["net:c-blue:net1.json"]);
     expect(leasesOf("net")).toHaveLength(2);
     expect(run(["gc", "net"])).toMatchObject({ status: 0, stdout: "Nothing of network net is left over.\n" });
+  });
+
+  it("keeps no namespace of a living pod open", () => {
+    const pods = ["grey", "blue", "third"];
+    for (const name of pods) pod(name);
+    const node = lookAtNode();
+    expect(findGarbage(node, poolsOf(node))).toEqual([]);
+    const open = readdirSync("/proc/self/fd").map(
+      (fd) => statSync(`/proc/self/fd/${fd}`, { throwIfNoEntry: false })?.ino,
+    );
+    expect(pods.filter((name) => open.includes(statSync(`/run/netns/${name}`).ino))).toEqual([]);
   });
 
   it("does not touch what came back to life between the look and the taking", () => {
