@@ -119,7 +119,7 @@ test.each([
   ["a function's", '{"devices":{"deny":["pf:3b:00.0"]}}', "must be a PCI address with its domain"],
   ...[
     ...["0200.5e10.0001", "02005e100001", "2:0:5e:10:0:1", "2-0-5e-10-0-1", "02:00:5e:10:00", "0000:3b:00", "eth0:1"],
-    ...["/h0/", "[h]0", "h0,h1", "h0 h1", "e:th*", "pf:/sys", "x".repeat(128)],
+    ...["/h0/", "[h]0", "h0,h1", "h0 h1", "e:th*", "pf:/sys", "x".repeat(128), "mlnxbf17:00", "eth0.5:10", "02-00:10"],
   ].map((entry) => [
     "what matches no device",
     JSON.stringify({ devices: { deny: [entry] } }),
@@ -145,6 +145,9 @@ test.each([
     "pf:eth1",
     "pf:0000:3b:00.0",
     "1-1.2:1.0",
+    "MLNXBF17:00",
+    "LNRO0005:*",
+    "30be0000.ethernet-1:0a",
     "*",
     `${"00:".repeat(19)}01`,
   ],

@@ -56,6 +56,9 @@ const ofDevices = /^\/(devices\/|bridges\/(names|filterVlans|forceAddress)\/)/;
 const deviceForms =
   "the name of one interface, a MAC address such as 02:00:5e:10:00:01, a PCI address such as 0000:3b:00.1, or a pattern of one with * and ?";
 
+/** On the platform bus as ACPI names a device ("MLNXBF17:00"), or on that of MDIO ("30be0000.ethernet-1:00"); with a pattern for its number. */
+const onOtherBus = /^([A-Z\d]{3,4}[\dA-F]{4}|[\w.]*[g-z][\w.]*-\w+):([\da-f?]{2}|\*)$/;
+
 /** Of no device, or of none that its author means: a path, a list, a set of characters, an address in another notation. */
 function matchesNothing(entry: string): boolean {
   // An alternative name has 127 bytes at most.
@@ -63,7 +66,7 @@ function matchesNothing(entry: string): boolean {
   if (/^([\da-f]{4}\.){2}[\da-f]{4}$|^[\da-f]{12}$/i.test(entry)) return true;
   if (/^[\da-f]{1,2}(-[\da-f]{1,2}){5,}$/i.test(entry)) return !/^[\da-f]{2}(-[\da-f]{2})*$/i.test(entry);
   // No interface has a colon in its name.
-  if (!entry.includes(":")) return false;
+  if (!entry.includes(":") || onOtherBus.test(entry)) return false;
   if (/[*?]/.test(entry)) return /[^\da-f:.*?-]/i.test(entry);
   const isMac = /^[\da-f]{2}(:[\da-f]{2}){5,}$/i.test(entry);
   const isUsb = /^\d+-[\d.]+:\d+\.\d+$/.test(entry);
