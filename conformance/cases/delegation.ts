@@ -266,6 +266,20 @@ BEGIN { if (ENVIRON["CNI_COMMAND"] == "ADD") while ((getline line < "/proc/self/
         t.equal(t.read(`${s.stub.dir}/signals`), `SigBlk:\t${none}\nSigIgn:\t${none}\n`, "signals of the delegate");
       },
     ),
+    row(
+      "DLG-74",
+      "H",
+      "who starts the plugin ignores SIGCHLD",
+      "ADD and DEL: OK, one call each",
+      (t) => {
+        const s = stubbed(t, { ADD });
+        const options = { set: s.set, wrap: `perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' "$@"` };
+        t.add(s.conf, options);
+        t.silent("DEL", s.conf, options);
+        t.equal(s.stub.commands(), "ADD DEL", "calls");
+      },
+      { needs: ["program:perl"] },
+    ),
   ],
   fixed: [],
 };

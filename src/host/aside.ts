@@ -3,12 +3,10 @@ import { SO_RCVTIMEO, SOL_SOCKET } from "./constants.ts";
 import { LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Fd, Host } from "./host.ts";
 import { view } from "./layout.ts";
+import { rememberChildren } from "./signals.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
-const SIGCHLD = 17;
 const NOTHING = new Uint8Array();
-/** struct sigaction. */
-const DEFAULT_ACTION = new Uint8Array(32);
 /** Microseconds that leaveAside's process stays, so that it is the last to close: we end earlier. */
 const LEAVE_TIME = 20_000;
 
@@ -34,8 +32,7 @@ export function leaveAside(host: AsideHost, fd: Fd): number {
 export function syncAside(host: AsideHost, canAside: boolean, fd: Fd): number {
   if (canAside) {
     try {
-      // Who started us may have the kernel forget children (SIGCHLD ignored), and with them what became of them.
-      host.call("rt_sigaction", "", SIGCHLD, DEFAULT_ACTION, null, 8);
+      rememberChildren(host);
       return host.errand("fsync", fd, NOTHING, false);
     } catch {
       // No more processes.

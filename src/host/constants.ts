@@ -57,7 +57,10 @@ export const SIGINT = 2;
 export const SIGKILL = 9;
 export const SIGPIPE = 13;
 export const SIGTERM = 15;
+export const SIGCHLD = 17;
 export const SIGXFSZ = 25;
+
+export const PR_SET_PDEATHSIG = 1;
 
 export const CLOCK_REALTIME = 0;
 export const CLOCK_MONOTONIC = 1;

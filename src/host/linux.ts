@@ -2,7 +2,7 @@
 import { leaveAside, syncAside } from "./aside.ts";
 import { closeAllBut } from "./close-all.ts";
 import { confineProcess } from "./confine.ts";
-import { CLOCK_MONOTONIC, CLOCK_REALTIME, EINTR, ENOSYS, O_CLOEXEC, SOCK_CLOEXEC } from "./constants.ts";
+import { CLOCK_MONOTONIC, CLOCK_REALTIME, EINTR, ENOSYS, O_CLOEXEC, SIGCHLD, SOCK_CLOEXEC } from "./constants.ts";
 import { type Each, namesIn, readAll, readEach, type Select } from "./directory.ts";
 import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import type { Command, Fd, Grants, Outcome, PollFd, Received, Stat } from "./host.ts";
@@ -32,7 +32,7 @@ import {
 import { mountInChild } from "./mount.ts";
 import { pin, pinned } from "./pin.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
-import { type HeldSignals, holdSignals, ignoreSignal, waitSignal } from "./signals.ts";
+import { type HeldSignals, holdSignals, ignoreSignal, rememberChildren, waitSignal } from "./signals.ts";
 import { type Argument, type Kernel, numbersOf, type Syscall } from "./syscalls.ts";
 import { decodeLossy } from "./utf8.ts";
 
@@ -48,7 +48,6 @@ const FSCONFIG_CMD_CREATE = 6;
 const MOUNT_ATTRIBUTES = 0xf;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
-const SIGCHLD = 17;
 const WNOHANG = 1;
 
 export class LinuxHost implements ProgramHost {
@@ -327,6 +326,7 @@ export class LinuxHost implements ProgramHost {
 
   /** clone(2) without a new address space; the child keeps all descriptors. */
   clone(): number {
+    rememberChildren(this);
     // s390x has the stack first.
     if (this.#kernel.machine === "s390x") return this.call("clone", "", 0, SIGCHLD, 0, 0, 0);
     return this.call("clone", "", SIGCHLD, 0, 0, 0, 0);

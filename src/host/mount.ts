@@ -1,14 +1,9 @@
 // A mount of our own that no path leads to, on kernels before 5.2, whose mount(2) needs a path.
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "./constants.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, PR_SET_PDEATHSIG, SIGKILL } from "./constants.ts";
 import type { Fd, Host } from "./host.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
-const SIGKILL = 9;
-const SIGCHLD = 17;
 const SIGSTOP = 19;
-/** struct sigaction. */
-const DEFAULT_ACTION = new Uint8Array(32);
-const PR_SET_PDEATHSIG = 1;
 const CLONE_NEWNS = 0x20000;
 const MS_REC = 0x4000;
 const MS_PRIVATE = 0x40000;
@@ -29,8 +24,6 @@ interface MountHost extends Pick<Host, "open" | "exit" | "getpid"> {
  * through the child, which stops for that long. The mount lives as long as its descriptor. undefined: it cannot be had.
  */
 export function mountInChild(host: MountHost, type: string, attributes: number): Fd | undefined {
-  // Who started us may have the kernel forget children, and then wait4(2) fails.
-  host.call("rt_sigaction", "", SIGCHLD, DEFAULT_ACTION, null, 8);
   const parent = host.getpid();
   const pid = host.clone();
   if (pid === 0) mountAndStop(host, parent, type, attributes);

@@ -13,6 +13,7 @@ import {
   O_NONBLOCK,
   POLLIN,
   POLLOUT,
+  PR_SET_PDEATHSIG,
   SIGKILL,
   SIGPIPE,
 } from "./constants.ts";
@@ -27,7 +28,6 @@ const F_SETFL = 4;
 const WNOHANG = 1;
 /** Milliseconds between two looks at a program, where it has to be looked at. */
 const PAUSE = 1;
-const PR_SET_PDEATHSIG = 1;
 const RLIMIT_STACK = 3;
 
 /** What a host has beyond the port, for the programs that it starts. */

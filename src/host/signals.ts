@@ -1,6 +1,6 @@
 // Signals that would kill podnic while a program that it started is running. podnic holds them back, stops the program first, and undoes its
 // own changes.
-import { O_CLOEXEC, SIGINT, SIGTERM } from "./constants.ts";
+import { O_CLOEXEC, SIGCHLD, SIGINT, SIGTERM } from "./constants.ts";
 import { LITTLE_ENDIAN } from "./endian.ts";
 import { type Fd, type Host, SystemError } from "./host.ts";
 import { timespec } from "./layout.ts";
@@ -85,6 +85,12 @@ export function ignoreSignal(host: SignalHost, signal: number): Uint8Array | und
   action[at] = SIG_IGN;
   host.call("rt_sigaction", "", signal, action, before, 8);
   return before[at] === SIG_IGN ? undefined : before;
+}
+
+/** Before a child that is waited for: who started us may have the kernel forget children (SIGCHLD ignored), and then wait4(2) fails. */
+export function rememberChildren(host: Pick<SignalHost, "call">): void {
+  // struct sigaction, of the default action.
+  host.call("rt_sigaction", "", SIGCHLD, new Uint8Array(32), null, 8);
 }
 
 /** See Host.waitSignal. */
