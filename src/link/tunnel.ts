@@ -40,10 +40,10 @@ interface Tunnel {
  * leaves. `routes`: those of the node (relevantRoutes of the device).
  */
 export function tunnelOver(route: RouteSocket, { index, flags }: Link, routes: KernelRoute[]): Link | undefined {
-  const isOwn = (one: KernelRoute): boolean => one.type === c.RTN_LOCAL && devicesOf(route, one).includes(index);
+  const own = routes.filter((one) => one.type === c.RTN_LOCAL && devicesOf(route, one).includes(index));
   const isOver = ({ device, local, remote }: Tunnel): boolean => {
     if (device !== 0) return device === index;
-    const isLocal = local !== undefined && routes.some((one) => equalAddresses(one.dst.address, local) && isOwn(one));
+    const isLocal = local !== undefined && own.some(({ dst }) => equalAddresses(dst.address, local));
     const way = isLocal || remote === undefined ? undefined : lookUpRoute(route, remote);
     return isLocal || (way !== undefined && devicesOf(route, way).includes(index));
   };
@@ -51,7 +51,7 @@ export function tunnelOver(route: RouteSocket, { index, flags }: Link, routes: K
   if (vxlan !== undefined) return vxlan.link;
   // The others need not be looked for among all links over a device that is down and without an address. (A tunnel's local address can be on
   // another device, such as lo.)
-  const isUsed = (flags & IFF_UP) !== 0 || routes.some((one) => !isLinkLocal(one.dst.address) && isOwn(one));
+  const isUsed = (flags & IFF_UP) !== 0 || own.some(({ dst }) => !isLinkLocal(dst.address));
   return isUsed ? otherTunnels(route, index).find(isOver)?.link : undefined;
 }
 
