@@ -123,7 +123,7 @@ export interface Host {
   stat(path: string, follow?: boolean, dir?: Fd): Stat;
   /**
    * A file system of this type, mounted read-only and attached nowhere: its root. Nobody else sees it, and it ends with the descriptor.
-   * sysfs shows the network namespace this process is in. Linux 5.2.
+   * sysfs shows the network namespace this process is in. Before Linux 5.2 a child process mounts it (mount.ts), where there are such processes.
    */
   mountDetached(type: string): Fd;
   /** statfs f_type of the file system a descriptor is on (NSFS_MAGIC 0x6e736673, …). */

@@ -93,12 +93,12 @@ function digits(number: Uint8Array, at: number): string {
   return text;
 }
 
-/** Mounted by ourselves: /sys may be missing, or be that of another namespace. -1: an old kernel, or one that does not let us. */
+/** Mounted by ourselves: /sys may be missing, or be that of another namespace. -1: the kernel does not let us, or cannot. */
 function mountSysfs(): Fd {
   try {
     return host.mountDetached("sysfs");
   } catch (error) {
-    // An old kernel, a filter of system calls, a security module. Anything else may be otherwise a moment later.
+    // A host without processes beside it (Node) on an old kernel, a filter of system calls, a security module. Anything else may be otherwise a moment later.
     if (error instanceof SystemError && ["ENOSYS", "EPERM", "EACCES", "ENODEV", "EINVAL"].includes(error.code))
       return -1;
     throw error;
