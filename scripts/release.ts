@@ -1,4 +1,4 @@
-// `npm run release [-- --output DIR] [-- --targets NAMES]`: what is published, in dist/release. Two runs of one commit give the same bytes.
+// `npm run release [-- [--output DIR] [--targets NAMES]]`: what is published, in dist/release. Two runs of one commit give the same bytes.
 //   podnic-linux-ARCH-vVERSION.tgz   the executable and its names, to be unpacked into a directory of CNI plugins
 //   podnic-image-vVERSION.tar        the container image for all architectures
 //   podnic-vVERSION.cdx.json         what all of it is made of
