@@ -1,6 +1,6 @@
 // Runs a TypeScript file on Node: `node scripts/ts.mjs FILE [ARG …]`.
 // Node 20 cannot strip types, so esbuild bundles the file (npm packages stay outside) into .cache/ts and we import that.
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
@@ -27,8 +27,17 @@ for (const name of readdirSync(dirname(outfile))) {
   const old = join(dirname(outfile), name);
   const [, where, pid] = /\.(\d+)-(\d+)\.mjs$/.exec(name) ?? [];
   const age = Date.now() - (statSync(old, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-  if (age > 86_400_000 || (where === namespace && !existsSync(`/proc/${pid}`))) rmSync(old, { force: true });
+  if (age > 86_400_000 || (where === namespace && hasEnded(Number(pid)))) rmSync(old, { force: true });
 }
+function hasEnded(pid) {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return error.code === "ESRCH";
+  }
+  return false;
+}
+
 await build({
   entryPoints: [entry],
   outfile,
