@@ -6,7 +6,7 @@ import { type Fd, type Host, SystemError } from "./host.ts";
 import { timespec } from "./layout.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
-export const SIG_IGN = 1;
+const SIG_IGN = 1;
 const SIG_BLOCK = 0;
 const SIG_SETMASK = 2;
 /** What asks a process to end. */
@@ -28,7 +28,7 @@ export interface HeldSignals {
 const byteOf = (signal: number): number => ((signal - 1) >> 3) ^ (LITTLE_ENDIAN ? 0 : 7);
 
 /** sigset_t. */
-export function signalSet(signals: readonly number[]): Uint8Array {
+function signalSet(signals: readonly number[]): Uint8Array {
   const set = new Uint8Array(8);
   for (const signal of signals) set[byteOf(signal)]! |= 1 << ((signal - 1) & 7);
   return set;

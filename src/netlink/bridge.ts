@@ -136,7 +136,7 @@ const portMessage = new Table("bridge port", {
 });
 
 /** Switches of a port that only CHECK asks for, by the words of `bridge link set`. */
-export const portSwitches = new Table("bridge port", {
+const portSwitches = new Table("bridge port", {
   guard: [c.IFLA_BRPORT_GUARD, u8],
   root_block: [c.IFLA_BRPORT_PROTECT, u8],
   flood: [c.IFLA_BRPORT_UNICAST_FLOOD, u8],
