@@ -3,7 +3,7 @@
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { parseMac } from "../../src/ip/mac.ts";
-import { type Bridge, beginSetPort, listAddressesOf, type Port, whereTo } from "../../src/link/bridge.ts";
+import { type Bridge, beginSetPort, listMacsBehind, type Port, whereTo } from "../../src/link/bridge.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
@@ -115,7 +115,7 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
       throw checkFailure(
         `macspoofchk: port ${port.name} has learning turned on, so it also accepts addresses that it learns`,
       );
-    const other = listAddressesOf(route, port.index).find((known) => known !== mac);
+    const other = listMacsBehind(route, port.index).find((known) => known !== mac);
     if (other === undefined) return;
     throw checkFailure(`macspoofchk: port ${port.name} also lets frames from ${other} pass`);
   }

@@ -378,28 +378,36 @@ export function beginForgetAddress(route: RouteSocket, mac: string, { index, vla
   writeNeighbour(writer, { family: AF_BRIDGE, index, state: 0, flags: c.NTF_MASTER, attributes });
 }
 
-/** MAC addresses that a bridge sends to a port, without the port's own. */
-export function listAddressesOf(route: RouteSocket, port: number): string[] {
+interface MacEntry {
+  mac: string;
+  /** NUD_* bits. */
+  state: number;
+  /** NTF_* bits. */
+  flags: number;
+}
+
+/** Of a device's own list and, when it is a port, of its bridge. */
+function listMacEntries(route: RouteSocket, device: number): MacEntry[] {
   const write = (writer: Writer) =>
-    writeNeighbour(writer, { family: AF_BRIDGE, index: port, state: 0, flags: 0, attributes: {} });
-  const read = (bytes: Bytes, start: number, end: number) => {
+    writeNeighbour(writer, { family: AF_BRIDGE, index: device, state: 0, flags: 0, attributes: {} });
+  const read = (bytes: Bytes, start: number, end: number): MacEntry | undefined => {
     const { index, state, flags, attributes } = readNeighbour(bytes, start, end);
-    const isOwn = (state & c.NUD_PERMANENT) !== 0 || (flags & c.NTF_SELF) !== 0;
-    return index !== port || isOwn || attributes.address === undefined ? undefined : formatMac(attributes.address);
+    if (index !== device || attributes.address === undefined) return undefined;
+    return { mac: formatMac(attributes.address), state, flags };
   };
-  return route.dump(`bridge fdb show brport ${port}`, c.RTM_GETNEIGH, write, read).items;
+  return route.dump(`bridge fdb show brport ${device}`, c.RTM_GETNEIGH, write, read).items;
+}
+
+/** MAC addresses that a bridge sends to a port, without the port's own. */
+export function listMacsBehind(route: RouteSocket, port: number): string[] {
+  return listMacEntries(route, port)
+    .filter(({ state, flags }) => (state & c.NUD_PERMANENT) === 0 && (flags & c.NTF_SELF) === 0)
+    .map(({ mac }) => mac);
 }
 
 /** Whether a device takes frames to this address for an interface on it, in whichever namespace that is: a macvlan. */
 export function hasUnicastAddress(route: RouteSocket, device: number, mac: string): boolean {
-  const write = (writer: Writer) =>
-    writeNeighbour(writer, { family: AF_BRIDGE, index: device, state: 0, flags: 0, attributes: {} });
-  const read = (bytes: Bytes, start: number, end: number) => {
-    const { index, flags, attributes } = readNeighbour(bytes, start, end);
-    const isIt = index === device && (flags & c.NTF_SELF) !== 0 && attributes.address !== undefined;
-    return isIt && formatMac(attributes.address!) === mac ? true : undefined;
-  };
-  return route.dump(`bridge fdb show brport ${device}`, c.RTM_GETNEIGH, write, read).items.length > 0;
+  return listMacEntries(route, device).some((one) => one.mac === mac && (one.flags & c.NTF_SELF) !== 0);
 }
 
 /** Milliseconds until a port whose both ends are up forwards; the kernel's worker does it a moment later. */
