@@ -80,10 +80,11 @@ function endIn(bytes: Bytes, [start, end]: Span, types: (number | undefined)[]):
   return undefined;
 }
 
-function toTunnel(bytes: Bytes, start: number, end: number, device: number, data: Span, ends: Ends): Tunnel {
+/** `data`: of the link, in the answer. */
+function toTunnel(link: Link, device: number, bytes: Bytes, data: Span, ends: Ends): Tunnel {
   const [local, remote, local6, remote6] = ends;
   return {
-    link: toLink(bytes, start, end),
+    link,
     device,
     local: endIn(bytes, data, [local, local6]),
     remote: endIn(bytes, data, [remote, remote6]),
@@ -97,7 +98,8 @@ function vxlans(route: RouteSocket): Tunnel[] {
     const data = dataOf(bytes, start, end);
     if (data === undefined) return undefined;
     const device = findAttribute(bytes, data[0], data[1], c.IFLA_VXLAN_LINK, 4);
-    return toTunnel(bytes, start, end, device === undefined ? 0 : bytes.u32[device[0] >> 2]!, data, VXLAN);
+    const link = toLink(bytes, start, end);
+    return toTunnel(link, device === undefined ? 0 : bytes.u32[device[0] >> 2]!, bytes, data, VXLAN);
   };
   // A kernel without that kind gives all links.
   const found = route.dump("ip link show type vxlan", c.RTM_GETLINK, write, read).items;
@@ -112,8 +114,9 @@ function otherTunnels(route: RouteSocket, index: number): Tunnel[] {
     if (device !== 0 && device !== index) return undefined;
     const data = dataOf(bytes, start, end);
     if (data === undefined) return undefined;
-    const ends = KINDS[toLink(bytes, start, end).kind];
-    return ends && toTunnel(bytes, start, end, device, data, ends);
+    const link = toLink(bytes, start, end);
+    const ends = KINDS[link.kind];
+    return ends && toTunnel(link, device, bytes, data, ends);
   };
   const write = (writer: Writer) => writeLink(writer, 0, 0, 0, { extMask: c.RTEXT_FILTER_SKIP_STATS });
   return route.dump("ip link show", c.RTM_GETLINK, write, read).items.filter(({ link }) => sendsHere(link));
