@@ -179,8 +179,14 @@ function lowerOf(link: Link): Link | undefined {
 
 /** What carries the frames of a VLAN or a macvlan of this namespace in the end; the device itself when it is on none. */
 export function lowestOf(link: Link): Link {
-  const lower = lowerOf(link);
-  return lower === undefined ? link : lowestOf(lower);
+  let lowest = link;
+  // Tunnels can be made on each other.
+  const seen = [link.index];
+  for (let lower = lowerOf(link); lower !== undefined && !seen.includes(lower.index); lower = lowerOf(lower)) {
+    seen.push(lower.index);
+    lowest = lower;
+  }
+  return lowest;
 }
 
 function refuseServing(link: Link): never {
@@ -234,7 +240,7 @@ function hasSubnet({ index }: Link): boolean {
 }
 
 function isPair({ kind }: Link): boolean {
-  return kind === "veth" || kind === "vxcan";
+  return kind === "veth" || kind === "vxcan" || kind === "netkit";
 }
 
 function refuseUnlistedBridges(link: Link): void {
