@@ -25,29 +25,29 @@ export type Confine = (plugin: Plugin, call: Call, logPlace: Place | undefined, 
 
 /** Checks all that can be checked without touching anything. `confine` is run before a path of the configuration is opened. */
 export function prepareCall(plugin: Plugin, request: Request, confine?: Confine): Call {
-  const failed = ({ command, name: network, containerId, ifName }: Request): void => {
+  const { command, name: network, containerId, ifName } = request;
+  const noteFailure = (): void => {
     if (command === "ADD") plugin.addFailed?.({ network, containerId, ifName });
   };
-  let call: Call;
-  let logPlace: Place | undefined;
+  let refusal: Error | undefined;
   try {
-    call = readCall(plugin, request);
-    logPlace = placeOfLog(plugin, call);
+    const call = readCall(plugin, request);
+    const logPlace = placeOfLog(plugin, call);
+    refusal = whyRefused(plugin, call);
+    // Not after confine: a refused call may write nothing then.
+    if (refusal !== undefined) noteFailure();
+    // A log that lies in its root, or is it, has no directory of its own to be granted, and one name that is opened without following links
+    // leads nowhere else: it is opened before.
+    const isOneName = logPlace !== undefined && logPlace.steps.length < 2;
+    if (isOneName) startLog(logPlace);
+    confine?.(plugin, call, isOneName ? undefined : logPlace, refusal !== undefined);
+    if (logPlace !== undefined && !isOneName) startLog(logPlace);
+    if (refusal === undefined) return call;
   } catch (error) {
-    failed(request);
+    if (refusal === undefined) noteFailure();
     throw error;
   }
-  const refusal = whyRefused(plugin, call);
-  // Not after confine: a refused call may write nothing then.
-  if (refusal !== undefined) failed(request);
-  // A log that lies in its root, or is it, has no directory of its own to be granted, and one name that is opened without following links
-  // leads nowhere else: it is opened before.
-  const isOneName = logPlace !== undefined && logPlace.steps.length < 2;
-  if (isOneName) startLog(logPlace!);
-  confine?.(plugin, call, isOneName ? undefined : logPlace, refusal !== undefined);
-  if (logPlace !== undefined && !isOneName) startLog(logPlace);
-  if (refusal !== undefined) throw refusal;
-  return call;
+  throw refusal;
 }
 
 /** Throws Failure when the configuration is not valid. */
