@@ -280,9 +280,11 @@ export const bridgeDel: CaseTable = {
         for (const set of all) t.add(config, { set, ns: set.CNI_CONTAINERID });
         t.sh("ip link add cali1 type veth peer name eth1 netns p2");
         for (const ns of ["p0", "p1"]) t.sh(`ip link set ${portOf(t, ns).name} alias "" address 02:00:00:00:00:98`);
+        // As plugins before 0.8 wrote it.
+        t.write("/var/lib/cni/networks/net1/10.61.0.3", "p1");
         const first = t.call("GC", ...gc(config, [{ containerID: "p1", ifname: "eth0" }]));
         t.equal(first.status, 0, first.stdout);
-        t.expect(/keeps the lease/.test(first.stderr), "a warning", first.stderr);
+        t.equal(first.stderr.match(/keeps the lease/g)?.length ?? 0, 1, first.stderr);
         t.gone("eth0", "p2");
         for (const ns of ["p0", "p1"]) t.present("eth0", ns);
         t.leaseCount(2);

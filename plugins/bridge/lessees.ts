@@ -30,13 +30,19 @@ export function lesseesBehindOthers(call: Call, veths: Link[]): Lessee[] {
     if (number === undefined) continue;
     for (const { index, address } of addressesIn(number)) {
       const holder = known.has(`${number} ${index}`) ? undefined : holderOf(call, address);
-      if (holder === undefined || isValidAttachment(call, holder)) continue;
+      if (holder === undefined || isValid(call, holder)) continue;
       lessees.push(holder);
       const what = "GC keeps the lease of an attachment that is no longer valid, because its pod still has the address";
       log("warning", what, { container: holder.containerId, address: formatAddress(address), port });
     }
   }
   return lessees;
+}
+
+/** A lease of host-local before 0.8 names no interface. */
+function isValid(call: Call, holder: Lessee): boolean {
+  if (holder.ifName !== "") return isValidAttachment(call, holder);
+  return call.validAttachments.some(({ containerId }) => containerId === holder.containerId);
 }
 
 /** None of a namespace that is about to end. */
