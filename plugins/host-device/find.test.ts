@@ -8,6 +8,8 @@ const card = { name: "eth5", altnames: [], parentDevice: "0000:01:00.0" } as unk
 test.each([
   ["/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0", true],
   ["/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/virtio1", true],
+  ["/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/", true],
+  ["/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/mlx5_core.sf.4", false],
   ["/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1", false],
   ["/sys/devices/virtual", false],
 ])("kernelpath %s means the recorded card of 0000:01:00.0: %s", (kernelpath, is) => {

@@ -112,8 +112,14 @@ function interfaces(config: HostDeviceConfig, selection: Selection): string[] {
 export function isMeant(saved: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return saved.name === config.device || saved.altnames.includes(config.device);
   if (config.hwaddr) return [saved.mac, saved.permanentMac].includes(addressOf(config.hwaddr));
-  if (config.kernelpath) return saved.parentDevice !== "" && config.kernelpath.split("/").includes(saved.parentDevice);
+  if (config.kernelpath) return saved.parentDevice !== "" && placeIn(config.kernelpath) === saved.parentDevice;
   return selection.pci !== "" && saved.parentDevice === selection.pci;
+}
+
+/** Of the device whose directory it is (see busAddress), and not of what that is a part of (a subfunction's card). */
+function placeIn(kernelpath: string): string | undefined {
+  const names = kernelpath.split("/").filter((name) => name !== "" && !name.startsWith("virtio"));
+  return names.at(-1);
 }
 
 /** The device that the configuration names. "No" also when that cannot be told. */
