@@ -110,7 +110,7 @@ function seekOnce(asked: Sought, watch: Watch): Fate {
     }
   }
   if (isPhysical(saved)) return { place: "nowhere" };
-  for (const each of viewpoints) doubt ||= askByNumber(each, sought);
+  for (const each of viewpoints) doubt ||= askByNumber(each, sought, isKnown);
   doubt ||= blind;
   return doubt === "" ? { place: "nowhere" } : { place: "unseen", why: doubt };
 }
@@ -181,9 +181,7 @@ function openAgain({ saved, ifName, home }: Sought, seen: SeenNamespace): Fate |
 }
 
 /** Namespaces that cannot be opened, by their numbers: one of them may have the device when it has a link that could be it. Why, or "". */
-function askByNumber({ namespace: { route }, met }: Viewpoint, sought: Sought): string {
-  const { saved, home } = sought;
-  const isKnown = isParentHome(sought);
+function askByNumber({ namespace: { route }, met }: Viewpoint, { saved, home }: Sought, isKnown: boolean): string {
   try {
     const ofHome = namespaceNumber(route, home.fd);
     const isOnParent = ({ parent, linkNetnsid }: Link): boolean =>
