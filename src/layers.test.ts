@@ -146,6 +146,7 @@ const knowsLinkKinds = [
   "src/nftables/attempt.ts",
   "src/nftables/names.ts",
   "src/nftables/spoof-check.ts",
+  "src/plugin/card-address.ts",
   "src/plugin/node-device.ts",
 ];
 

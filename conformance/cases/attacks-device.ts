@@ -92,6 +92,43 @@ const refusesProgram = (id: string, what: string, how: string): Case =>
     needs,
   );
 
+const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+
+const belongsToOne = (id: string, driver: string): Case =>
+  one(
+    id,
+    "H",
+    ONES_OWN,
+    `a virtual function on ${driver} that a pod has by host-device: neither host-device nor sriov gives it to another pod`,
+    (t) => {
+      const card = borrowCard(t);
+      const giveBack = bindUserspace(t, card, 1, driver);
+      try {
+        const theirs = config("1.0.0", { pciBusID: card.vfs[1] });
+        t.sh("ip netns add c2");
+        t.add(theirs, { noKernel: true });
+        const before = t.sh(`ip link show ${card.pf}`);
+        t.error(t.call("ADD", theirs, { set: second }));
+        t.error(t.call("ADD", sriovConfig(card, 1, { vlan: 77, mac: "02:00:00:00:00:ef" }), { set: second }));
+        t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
+        t.silent("DEL", theirs);
+        t.add(theirs, { noKernel: true, set: second, ns: "c2" });
+        t.silent("DEL", theirs, { set: second });
+      } finally {
+        giveBack();
+      }
+    },
+    ["plugin:sriov", "card:igb"],
+  );
+
+/** A bridge on the node, with the card's physical function, or what is on top of that, as its uplink. */
+const bridgeOver = (t: Trial, uplink: string): void =>
+  void t.sh(
+    `ip link add br9 type bridge; ip link set br9 up; ip link set ${uplink} master br9; ip link set ${uplink} up`,
+  );
+
+const onBridge = (keys: object) => ({ cniVersion: "1.0.0", name: "br", type: "bridge", bridge: "br9", ...keys });
+
 export const attacksDevice: CaseTable = {
   perMain: [],
   fixed: [
@@ -377,31 +414,80 @@ export const attacksDevice: CaseTable = {
       ["plugin:sriov", "plugin:macvlan", "card:igb"],
     ),
     one(
-      "ATK-D7a",
+      "ATK-D6e",
       "H",
       ONES_OWN,
-      "a virtual function on vfio-pci that a pod has by host-device: neither host-device nor sriov gives it to another pod",
+      "sriov with the MAC address that a bridge over the physical function has pinned to another pod's port: E(7), nothing is changed; of the same container's port, and after its DEL: taken",
       (t) => {
         const card = borrowCard(t);
-        const giveBack = bindUserspace(t, card, 1);
-        try {
-          const theirs = config("1.0.0", { pciBusID: card.vfs[1] });
-          const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
-          t.sh("ip netns add c2");
-          t.add(theirs, { noKernel: true });
-          const before = t.sh(`ip link show ${card.pf}`);
-          t.error(t.call("ADD", theirs, { set }));
-          t.error(t.call("ADD", sriovConfig(card, 1, { vlan: 77, mac: "02:00:00:00:00:ef" }), { set }));
-          t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
-          t.silent("DEL", theirs);
-          t.add(theirs, { noKernel: true, set, ns: "c2" });
-          t.silent("DEL", theirs, { set });
-        } finally {
-          giveBack();
-        }
+        bridgeOver(t, card.pf);
+        const mac = "02:00:00:00:00:ad";
+        const theirs = onBridge({ mac, macspoofchk: true, macspoofchkBackend: "bridge" });
+        const mine = sriovConfig(card, 1, { vlan: 7, mac });
+        t.sh("ip netns add c2");
+        t.add(theirs, { set: second, ns: "c2" });
+        const [picture, before] = [t.picture(), t.sh(`ip link show ${card.pf}`)];
+        const { code, msg } = t.error(t.call("ADD", mine));
+        t.expect(code === 7 && msg.includes("br9"), "code 7 and the bridge", `${code}: ${msg}`);
+        t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
+        t.unchangedSince(picture);
+        const alike = { set: { ...second, CNI_IFNAME: "net2" } };
+        t.equal(t.call("ADD", mine, alike).status, 0, "exit status in the same container");
+        t.silent("DEL", mine, alike);
+        t.silent("DEL", theirs, { set: second });
+        t.equal(t.call("ADD", mine).status, 0, "exit status after DEL");
+        t.silent("DEL", mine);
+      },
+      ["plugin:sriov", "plugin:bridge", "card:igb"],
+    ),
+    one(
+      "ATK-D6f",
+      "H",
+      ONES_OWN,
+      "sriov with the MAC address of a macvlan on a bridge over a VLAN of the physical function: E(7)",
+      (t) => {
+        const card = borrowCard(t);
+        t.sh(`ip link add link ${card.pf} name v9 type vlan id 9`);
+        bridgeOver(t, "v9");
+        const mac = "02:00:00:00:00:ae";
+        t.sh(`ip netns add c2; ip link add mv9 link br9 address ${mac} type macvlan mode bridge
+          ip link set mv9 netns c2; ip -n c2 link set mv9 up`);
+        t.equal(t.error(t.call("ADD", sriovConfig(card, 1, { mac }))).code, 7, "code");
       },
       ["plugin:sriov", "card:igb"],
     ),
+    ...(["bridge", "macvlan"] as const).map((type) =>
+      one(
+        type === "bridge" ? "ATK-D6g" : "ATK-D6h",
+        "H",
+        ONES_OWN,
+        `${type} on a bridge over a VLAN of a physical function with the MAC address of another container's virtual function: E(7), nothing is changed; of the same container's, and after its DEL: taken`,
+        (t) => {
+          const card = borrowCard(t);
+          t.sh(`ip link add link ${card.pf} name v9 type vlan id 9`);
+          bridgeOver(t, "v9");
+          const mac = "02:00:00:00:00:af";
+          const theirs = sriovConfig(card, 1, { mac });
+          const mine = type === "bridge" ? onBridge({ mac }) : { ...onBridge({ mac, master: "br9" }), type };
+          t.sh("ip netns add c2");
+          t.add(theirs, { set: second, ns: "c2" });
+          const picture = t.picture();
+          const { code, msg } = t.error(t.call("ADD", mine));
+          t.expect(code === 7 && msg.includes("container second"), "code 7 and the container", `${code}: ${msg}`);
+          t.unchangedSince(picture);
+          const alike = { set: { ...second, CNI_IFNAME: "net2" } };
+          t.equal(t.call("ADD", mine, alike).status, 0, "exit status in the same container");
+          t.silent("DEL", mine, alike);
+          t.silent("DEL", theirs, { set: second });
+          t.equal(t.call("ADD", mine).status, 0, "exit status after DEL");
+          t.silent("DEL", mine);
+        },
+        ["plugin:sriov", `plugin:${type}`, "card:igb"],
+      ),
+    ),
+    belongsToOne("ATK-D7a", "vfio-pci"),
+    belongsToOne("ATK-D7c", "uio_pci_generic"),
+    belongsToOne("ATK-D7d", "pci-stub"),
     one(
       "ATK-D7b",
       "H",
@@ -425,6 +511,40 @@ export const attacksDevice: CaseTable = {
             t.expect(msg.includes("open"), "the group is open", msg);
           }
           t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
+        } finally {
+          giveBack();
+        }
+      },
+      ["plugin:sriov", "card:igb", "program:perl"],
+    ),
+    one(
+      "ATK-D7e",
+      "H",
+      ONES_OWN,
+      "a virtual function on uio_pci_generic that a program uses: neither host-device nor sriov gives it to a pod; when the program has ended: taken",
+      (t) => {
+        const card = borrowCard(t);
+        const pci = card.vfs[1];
+        const giveBack = bindUserspace(t, card, 1, "uio_pci_generic");
+        try {
+          const before = t.sh(`ip link show ${card.pf}`);
+          // As DPDK does: bus mastering is bit 2 of the command register.
+          const program = t.sh(`cd /sys/bus/pci/devices/${pci}
+            perl -e 'open(U, "+<", "/dev/" . shift) or die "$!"; open(C, "+<", "config") or die "$!"; sysseek(C, 4, 0); sysread(C, $c, 2);
+              sysseek(C, 4, 0); syswrite(C, pack("v", unpack("v", $c) | 4)) == 2 or die "$!";
+              if (my $p = fork) { print $p; exit } close STDIN; close STDOUT; close STDERR; sleep 60' $(ls uio)`);
+          for (const conf of [
+            config("1.0.0", { pciBusID: pci }),
+            sriovConfig(card, 1, { vlan: 77, mac: "02:00:00:00:00:ed" }),
+          ]) {
+            const { msg } = t.error(t.call("ADD", conf));
+            t.expect(msg.includes("in use"), "the function is in use", msg);
+          }
+          t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
+          t.sh(`kill ${program}; for i in $(seq 100); do [ -e /proc/${program} ] || break; sleep 0.05; done`);
+          const conf = config("1.0.0", { pciBusID: pci });
+          t.add(conf, { noKernel: true });
+          t.silent("DEL", conf);
         } finally {
           giveBack();
         }

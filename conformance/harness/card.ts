@@ -190,12 +190,12 @@ export function outliveNetns(t: Sandbox, card: Card, n: number, pod: string): vo
     throw new Error(`${card.vfs[n]} did not come back from ${pod}`);
 }
 
-/** Gives function `n` to vfio-pci. Call what is returned when done with it: the override would outlive the case. */
-export function bindUserspace(t: Sandbox, card: Card, n: number): () => void {
+/** Gives function `n` to a driver of userspace. Call what is returned when done with it: the override would outlive the case. */
+export function bindUserspace(t: Sandbox, card: Card, n: number, driver = "vfio-pci"): () => void {
   if (isNetdevsim()) throw new NotRunnable("netdevsim has no PCI function that another driver could be bound to");
   const pci = card.vfs[n]!;
-  t.sh(`cd ${PCI}/${pci}; echo ${pci} >driver/unbind; echo vfio-pci >driver_override
-    [ -e driver ] || echo ${pci} >/sys/bus/pci/drivers/vfio-pci/bind`);
+  t.sh(`cd ${PCI}/${pci}; echo ${pci} >driver/unbind; echo ${driver} >driver_override
+    [ -e driver ] || echo ${pci} >/sys/bus/pci/drivers/${driver}/bind`);
   return () => void t.sh(`cd ${PCI}/${pci}; echo >driver_override; echo ${pci} >driver/unbind`);
 }
 

@@ -26,6 +26,7 @@ import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
 import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
+import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
@@ -70,7 +71,10 @@ function add(call: Call<BridgeConfig>): Result {
   if (!wantsIpam(call)) warnWithoutIpam(call);
   const there = existingBridge(call);
   const asked = wantedMac(call);
-  if (asked !== "" && there !== undefined) refuseTakenMac(call, there, asked);
+  if (asked !== "" && there !== undefined) {
+    refuseTakenMac(call, there, asked);
+    refuseAddressBelow(there.name, asked, call.attachment);
+  }
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
   if (early) requireIpv6(ifName, call.config.mtu || (there?.mtu ?? DEFAULT_MTU), early.ips);
@@ -194,6 +198,8 @@ function setUpPort(call: Call<BridgeConfig>, { on, pair, promiscuous }: Attached
   } else if (raised !== undefined) throw raised;
   if (promiscuous && isPromiscuous(alias)) settlePromiscuity(on.index);
   else if (promiscuous) setLink(route, on.index, { promisc: true });
+  // sriov may have looked before the address was pinned.
+  if (lock && wantedMac(call) !== "") refuseAddressBelow(on.name, mac, call.attachment);
   if (pinned === undefined) return;
   // It may make rules, of which the alias must not say that there are none.
   setLink(route, index, { alias: portAlias(call.attachment, { ...marks, rules: undefined }) });

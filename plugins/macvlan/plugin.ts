@@ -3,7 +3,7 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import type { Master } from "../../src/link/master.ts";
-import { cardOf, refuseAddressOfFunctions } from "../../src/plugin/card-address.ts";
+import { cardOf, refuseAddressBelow, refuseAddressOfFunctions } from "../../src/plugin/card-address.ts";
 import { macOf, macSource, unicastMac, wantedMac } from "../../src/plugin/mac.ts";
 import { lowestOf, refuseToJoin, refuseToListen, refuseToShare } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
@@ -59,10 +59,13 @@ function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
 }
 
 /** The kernel compares the interfaces on one master; a card with virtual functions has more. */
-function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route }, link }: Master): void {
+function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route, path }, link }: Master): void {
   const mac = wantedMac(call);
-  const card = mac === "" ? undefined : cardOf(route, lowestOf(link));
+  if (mac === "") return;
+  const lowest = lowestOf(link);
+  const card = cardOf(route, lowest);
   if (card !== undefined) refuseAddressOfFunctions(route, card, mac, call.attachment);
+  else if (path === "") refuseAddressBelow(lowest.name, mac, call.attachment);
 }
 
 const kind: UpperKind<MacvlanConfig> = {

@@ -19,7 +19,7 @@ import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
-import { refuseAddressOfPods, refuseAddressOnCard } from "../../src/plugin/card-address.ts";
+import { refuseAddressOfPods, refuseAddressOnBridges, refuseAddressOnCard } from "../../src/plugin/card-address.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { noteFailedAdd } from "../../src/plugin/lent/claim.ts";
 import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
@@ -176,7 +176,10 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | und
   if (mac.wanted !== "") held.mac = mac.wanted;
   records().write(key, held, homeOf(ownNamespace()));
   // Two calls for two VFs do not wait for each other: each has looked before the other one had written.
-  if (mac.wanted !== "") refuseAddressOfPods(vf, mac.wanted, key, vf.pci);
+  if (mac.wanted !== "") {
+    refuseAddressOfPods(vf, mac.wanted, key, vf.pci);
+    refuseAddressOnBridges(ownNamespace().route, vf, mac.wanted, key);
+  }
   return state;
 }
 

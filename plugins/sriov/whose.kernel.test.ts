@@ -1,9 +1,10 @@
 // Whose a function is, and whose an address: across host-device and sriov, for functions with and without interface. The card is simulated.
-import { rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { findHolders } from "../../src/cli/node/holders.ts";
 import { Namespaces } from "../../src/cli/node/namespaces.ts";
 import { host, SystemError } from "../../src/host/host.ts";
+import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { registerLenders } from "../../src/plugin/lent/lender.ts";
 import { makeCall } from "../../src/testing/calls.ts";
 import { functionLender } from "../host-device/function.ts";
@@ -111,14 +112,51 @@ describe("a function with a driver of userspace", () => {
     };
     Object.assign(host, { open: busy });
     try {
-      expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(/VFIO group open/);
-      expect(() => add("a", { vlan: 77 })).toThrow(/VFIO group open/);
+      expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(/is in use: a program has it open \(driver vfio-pci\)/);
+      expect(() => add("a", { vlan: 77 })).toThrow(/is in use: a program has it open \(driver vfio-pci\)/);
       expect(card.asked).toEqual([]);
       hostDeviceCall("ADD", OTHER, "a");
     } finally {
       Object.assign(host, { open });
     }
   });
+
+  test.each(["uio_pci_generic", "igb_uio", "pci-stub"])("%s: one pod at a time, whichever plugin gave it", (driver) => {
+    sysfs(driver);
+    hostDeviceCall("ADD", VF, "b");
+    expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(/is held by container b/);
+    expect(() => add("a", { vlan: 77 })).toThrow(/is held by container b/);
+    add("c", { deviceID: OTHER });
+    expect(() => hostDeviceCall("ADD", OTHER, "a")).toThrow(/already allocated to container c/);
+    hostDeviceCall("DEL", VF, "b");
+    add("a", { vlan: 77 });
+  });
+
+  /** The command register, and how often the driver is open. */
+  function use(command: number, users: string): void {
+    writeFileSync(`${PCI}/${VF}/config`, Uint8Array.of(0x86, 0x80, 0xca, 0x10, command, 0));
+    mkdirSync(`${PCI}/${VF}/driver/module`, { recursive: true });
+    writeFileSync(`${PCI}/${VF}/driver/module/refcnt`, users);
+  }
+
+  test.each(["uio_pci_generic", "igb_uio", "vfio-pci"])(
+    "%s without a file to ask: bus mastering tells of a program",
+    (driver) => {
+      sysfs(driver);
+      const refused = new RegExp(`is in use: a program has it open .driver ${driver}`);
+      use(6, "1\n");
+      expect(() => hostDeviceCall("ADD", VF, "a")).toThrow(refused);
+      expect(() => add("a", { vlan: 77 })).toThrow(refused);
+      expect(card.asked).toEqual([]);
+      // Another function is open, of the same driver.
+      use(2, "1\n");
+      hostDeviceCall("ADD", VF, "a");
+      hostDeviceCall("DEL", VF, "a");
+      // Left on by a program that has ended, as before Linux 5.4.
+      use(6, "0\n");
+      add("a", { vlan: 77 });
+    },
+  );
 
   test("one that sriov gave with an interface, and that is a virtual machine's since (Kata)", () => {
     add("b", { vlan: 77 });
@@ -197,6 +235,22 @@ describe("a MAC address for a VF", () => {
     expect(() => add("a", { mac: MAC })).toThrow(`virtual function ${OTHER}, which is up on this node (enp175s6)`);
     rmSync(`${PCI}/${OTHER}/net/enp175s6`, { recursive: true });
     expect(() => add("a", { mac: MAC })).toThrow(`virtual function ${OTHER}, which is in another namespace`);
+  });
+
+  test("for bridge, and for macvlan on a bridge or a bond: that of a VF of a card below", () => {
+    for (const upper of ["enp175s0f1/upper_bond0", "bond0/upper_bond0.5", "bond0.5/upper_br0", "eth9/upper_br9"])
+      mkdirSync(`/sys/class/net/${upper}`, { recursive: true });
+    const refuse = (name: string, id: string, mac = MAC) => refuseAddressBelow(name, mac, { containerId: id });
+    add("b", { mac: MAC });
+    for (const name of ["br0", "bond0.5", "bond0"])
+      expect(() => refuse(name, "a"), name).toThrow(/belongs to container b \(eth0, network net1\)/);
+    refuse("br9", "a");
+    refuse("br0", "b");
+    refuse("br0", "a", "02:00:00:00:00:ab");
+    run("DEL", {}, { id: "b" }, LIVING);
+    refuse("br0", "a");
+    add("b", { mac: MAC }, GONE);
+    refuse("br0", "a");
   });
 
   test("two ADDs at one time: neither gets what the other one asks for", () => {

@@ -1,15 +1,16 @@
 // Whose MAC address it is that a configuration wants for an interface on a card with virtual functions. The card sends a frame to the function that
 // has its destination: an interface with the address of the node, or of another pod's function, would get what is sent to them.
 import { Failure } from "../errors.ts";
-import { hasUnicastAddress } from "../link/bridge.ts";
+import { hasUnicastAddress, listEntriesOf } from "../link/bridge.ts";
 import { findLinksByAddress, getLink, IFF_UP, type Link } from "../link/link.ts";
 import { listVfs } from "../link/vf.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import type { RecordKey } from "../state/record.ts";
-import { isPciAddress, isUserspaceDriver, pciDriver, pciNetDirectory, placeOnHost } from "../sysfs/device.ts";
+import { isPciAddress, pciNetDirectory, placeOnHost, withUppers } from "../sysfs/device.ts";
 import { physicalFunction, physicalFunctionInterface, virtualFunction, virtualFunctionCount } from "../sysfs/vf.ts";
+import { idInAlias } from "./hash.ts";
 import { isInUse } from "./lent/claim.ts";
-import { isOpenInVfio } from "./lent/function.ts";
+import { isOpen } from "./lent/function.ts";
 import { ageOf, attachmentInWords, listAllLoans } from "./lent/lender.ts";
 
 /** A physical function with its virtual ones. */
@@ -38,40 +39,84 @@ export function cardOf(route: RouteSocket, link: Link): Card | undefined {
 export function refuseAddressOnCard(route: RouteSocket, card: Card, mac: string, owner: Owner, own = ""): void {
   const { pf } = card;
   refuseAddressOfFunctions(route, card, mac, owner, own);
-  if (hasUnicastAddress(route, pf.index, mac)) throw taken(pf, mac, `an interface on top of ${pf.name}`);
+  if (hasUnicastAddress(route, pf.index, mac)) throw taken(mac, `an interface on top of ${pf.name}`);
+  refuseAddressOnBridges(route, card, mac, owner);
   const isOwn = ({ name }: Link): boolean => pciNetDirectory(own)?.includes(name) === true;
   // What is down takes nothing from anybody.
   const link = findLinksByAddress(route, mac).find((one) => (one.flags & IFF_UP) !== 0 && !isOwn(one));
-  if (link !== undefined) throw taken(pf, mac, `${link.name} on this node`);
+  if (link !== undefined) throw taken(mac, `${link.name} on this node`);
+}
+
+/**
+ * The same of bridges over the card. What a bridge has only learned is not compared: any pod on it could keep others from their address by sending
+ * with that. And what it has learned from the card may be elsewhere since, as a virtual machine that migrates.
+ */
+export function refuseAddressOnBridges(route: RouteSocket, { pf }: Card, mac: string, { containerId }: Owner): void {
+  const above = withUppers(pf.name);
+  for (const name of above) {
+    const bridge = name === pf.name ? undefined : getLink(route, name);
+    if (bridge?.kind !== "bridge") continue;
+    for (const { index, kind } of listEntriesOf(route, bridge.index, mac)) {
+      if (kind === "stacked") throw taken(mac, `an interface on top of ${name}`);
+      const port = kind === "static" ? getLink(route, index) : undefined;
+      if (port === undefined || above.has(port.name) || isPortOf(port, containerId)) continue;
+      throw taken(mac, `port ${port.name} of bridge ${name}, to which it is pinned`);
+    }
+  }
+}
+
+/** By the alias that bridge gives its ports. */
+function isPortOf({ alias }: Link, containerId: string): boolean {
+  const [prefix, , id] = alias.split(":");
+  return prefix === "podnic" && id === idInAlias(containerId);
 }
 
 /** The same of the card's functions alone: interfaces on top of one are the kernel's to compare. */
 export function refuseAddressOfFunctions(route: RouteSocket, card: Card, mac: string, owner: Owner, own = ""): void {
   const { pf, pfPci } = card;
-  if (mac === pf.mac) throw taken(pf, mac, `the physical function ${pf.name}`);
+  if (mac === pf.mac) throw taken(mac, `the physical function ${pf.name}`);
   const same = listVfs(route, pf.index, pf.name).filter((vf) => vf.mac === mac);
   const functions = same.map(({ vf }) => virtualFunction(pfPci, vf)).filter((pci) => pci !== undefined);
   const others = functions.filter((pci) => pci !== own);
   refuseAddressOfPods(card, mac, owner, own, others);
   for (const pci of others) {
     const use = useOf(route, pci, owner.containerId);
-    if (use !== undefined) throw taken(pf, mac, `the virtual function ${pci}, which ${use}`);
+    if (use !== undefined) throw taken(mac, `the virtual function ${pci}, which ${use}`);
   }
 }
 
 /** The same by the records of other containers alone. `others`: functions that have the address, as the physical one says. */
 export function refuseAddressOfPods(
-  { pf, pfPci }: Card,
+  { pfPci }: Card,
   mac: string,
-  { containerId }: Owner,
+  owner: Owner,
   own: string,
   others: readonly string[] = [],
 ): void {
+  refuseAddressOfLoans(mac, owner, (pci, given) => {
+    if (pci === own) return false;
+    return others.includes(pci) || (given === mac && physicalFunction(pci) === pfPci);
+  });
+}
+
+/** The same for what reaches cards by a bridge or a bond, `name`, of this namespace: it is on top of the physical function. */
+export function refuseAddressBelow(name: string, mac: string, owner: Owner): void {
+  refuseAddressOfLoans(mac, owner, (pci, given) => {
+    const pfPci = given === mac ? physicalFunction(pci) : undefined;
+    const pf = pfPci && physicalFunctionInterface(pfPci);
+    return pf !== undefined && withUppers(pf).has(name);
+  });
+}
+
+function refuseAddressOfLoans(
+  mac: string,
+  { containerId }: Owner,
+  concerns: (pci: string, given: string | undefined) => boolean,
+): void {
   for (const { lender, record } of listAllLoans()) {
     const { pci, saved, mac: given = saved?.mac } = lender.loanOf(record.data);
-    if (pci === "" || pci === own || record.key.containerId === containerId || ageOf(record) !== "now") continue;
-    if (!others.includes(pci) && (given !== mac || physicalFunction(pci) !== pfPci)) continue;
-    if (isInUse(lender, record)) throw taken(pf, mac, attachmentInWords(record.key));
+    if (pci === "" || record.key.containerId === containerId || ageOf(record) !== "now") continue;
+    if (concerns(pci, given) && isInUse(lender, record)) throw taken(mac, attachmentInWords(record.key));
   }
 }
 
@@ -86,13 +131,13 @@ function useOf(route: RouteSocket, pci: string, containerId: string): string | u
   }
   const up = interfaces?.find((name) => ((getLink(route, name)?.flags ?? 0) & IFF_UP) !== 0);
   if (up !== undefined) return `is up on this node (${up})`;
-  return isUserspaceDriver(pciDriver(pci) ?? "") && isOpenInVfio(pci) ? "a program has open (VFIO)" : undefined;
+  return isOpen(pci) ? "a program has open" : undefined;
 }
 
-function taken({ name }: Card["pf"], mac: string, whose: string): Failure {
+function taken(mac: string, whose: string): Failure {
   return new Failure(
     "invalid config",
     `MAC address ${mac} belongs to ${whose}`,
-    `The pod would receive its frames. Use an address that neither ${name} nor its virtual functions have.`,
+    "The pod would receive its frames. Use an address that nobody else has.",
   );
 }

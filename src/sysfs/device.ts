@@ -94,6 +94,18 @@ export function isUserspaceDriver(driver: string): boolean {
   return driver.endsWith("vfio-pci") || driver.endsWith("vfio_pci");
 }
 
+/** PCI_COMMAND_MASTER, in the first byte of the command register. */
+const BUS_MASTER = 4;
+
+/**
+ * Whether a program uses a device through its driver of userspace: it lets the device access memory, which the drivers end when they are closed, and
+ * somebody has the driver open, of which the kernel counts the users. False when /sys does not say.
+ */
+export function isDrivenByProgram(address: string): boolean {
+  if (readText(`${PCI}/${address}/driver/module/refcnt`) === "0") return false;
+  return ((readBytes(`${PCI}/${address}/config`, 5)?.[4] ?? 0) & BUS_MASTER) !== 0;
+}
+
 /** Network interfaces of a PCI device, in lexical order (the first is what the Go plugin takes). A virtio one nests them a level down. */
 export function pciInterfaces(address: string): string[] {
   return pciNetDirectory(address) ?? [];
@@ -114,6 +126,15 @@ export function pciNetDirectory(address: string): string[] | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** The interface of this name and all that are on top of it in this namespace: VLANs, a bond, a bridge and what is on top of these. */
+export function withUppers(name: string): Set<string> {
+  const found = new Set([name]);
+  // Those that are added meanwhile come up as well.
+  for (const one of found)
+    for (const entry of names(`${NET}/${one}`) ?? []) if (entry.startsWith("upper_")) found.add(entry.slice(6));
+  return found;
 }
 
 export function auxiliaryInterfaces(name: string): string[] {
@@ -140,10 +161,15 @@ export function isAddressSet(name: string): boolean {
 
 /** Contents of a sysfs file without the newline; undefined when there is no such file, or the device went or cannot say. */
 export function readText(path: string): string | undefined {
+  const bytes = readBytes(path, 4096);
+  return bytes && host.decode(bytes).trim();
+}
+
+function readBytes(path: string, count: number): Uint8Array | undefined {
   try {
     const fd = host.open(path, O_RDONLY | O_CLOEXEC);
     try {
-      return host.decode(host.read(fd, 4096)).trim();
+      return host.read(fd, count);
     } finally {
       host.close(fd);
     }

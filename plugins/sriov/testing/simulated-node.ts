@@ -5,6 +5,7 @@ import { expect } from "vitest";
 import type { Result } from "../../../src/cni/result.ts";
 import { host } from "../../../src/host/host.ts";
 import type { RouteSocket } from "../../../src/netlink/socket.ts";
+import { isUserspaceDriver } from "../../../src/sysfs/device.ts";
 import { type Given, makeCall } from "../../../src/testing/calls.ts";
 import { sriov } from "../plugin.ts";
 import { SimulatedCard } from "./simulated-card.ts";
@@ -46,8 +47,11 @@ export function sysfs(driver: string): void {
   mkdirSync(`/sys/bus/pci/drivers/${driver}`, { recursive: true });
   for (const n of [0, 1]) {
     const vf = `0000:af:06.${n}`;
-    const below =
-      driver === "vfio-pci" ? "" : driver === "virtio-pci" ? `/virtio${n}/net/enp175s${6 + n}` : `/net/enp175s${6 + n}`;
+    const below = isUserspaceDriver(driver)
+      ? ""
+      : driver === "virtio-pci"
+        ? `/virtio${n}/net/enp175s${6 + n}`
+        : `/net/enp175s${6 + n}`;
     mkdirSync(`${PCI}/${vf}${below}`, { recursive: true });
     symlinkSync(`../${vf}`, `${PCI}/${PF}/virtfn${n}`);
     symlinkSync(`../${PF}`, `${PCI}/${vf}/physfn`);

@@ -2,7 +2,7 @@
 import { Failure } from "../../errors.ts";
 import { O_CLOEXEC, O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
-import { isUserspaceDriver, pciDriver, pciLink } from "../../sysfs/device.ts";
+import { isDrivenByProgram, isUserspaceDriver, pciDriver, pciLink } from "../../sysfs/device.ts";
 import { heldBy, isInUse } from "./claim.ts";
 import { giveBack } from "./give-back.ts";
 import { type AnyLender, lendersBeside, listLoans } from "./lender.ts";
@@ -22,35 +22,39 @@ export function requireUnclaimed(own: AnyLender, pci: string): void {
       if (saved === undefined) giveBack(lender, record.key, "", true);
     }
   }
-  const driver = pciDriver(pci);
-  if (driver !== undefined && isUserspaceDriver(driver)) refuseOpen(pci);
-}
-
-/**
- * A virtual machine that podnic does not know. VFIO opens a group once: whoever opens it again gets EBUSY, also when the device is open by itself
- * (iommufd). Of uio nothing tells.
- */
-function refuseOpen(pci: string): void {
-  if (!isOpenInVfio(pci)) return;
+  if (!isOpen(pci)) return;
   throw new Failure(
     "failed",
-    `device ${pci} is in use: a program has its VFIO group open`,
-    "A virtual machine or a DPDK program on this node uses the device. Stop it, or use another device.",
+    `device ${pci} is in use: a program has it open (driver ${pciDriver(pci)})`,
+    "A virtual machine or a DPDK program on this node uses the device. Stop it, or use another device. If the program has ended, bind the driver again.",
   );
 }
 
-export function isOpenInVfio(pci: string): boolean {
+/**
+ * Whether a program that podnic does not know has a device open, through its driver of userspace: a virtual machine, DPDK. There is nothing to open
+ * of pci-stub.
+ */
+export function isOpen(pci: string): boolean {
+  const driver = pciDriver(pci) ?? "";
+  if (!isUserspaceDriver(driver) || driver === "pci-stub") return false;
+  return (driver.includes("vfio") ? isOpenInVfio(pci) : undefined) ?? isDrivenByProgram(pci);
+}
+
+/**
+ * VFIO opens a group once: whoever opens it again gets EBUSY, also when the device is open by itself (iommufd). undefined: there is no file of the
+ * group here, or it may not be opened.
+ */
+function isOpenInVfio(pci: string): boolean | undefined {
   const group = pciLink(pci, "iommu_group");
-  if (group === undefined) return false;
+  if (group === undefined) return undefined;
   for (const name of [group, `noiommu-${group}`]) {
     try {
       host.close(host.open(`/dev/vfio/${name}`, O_RDONLY | O_CLOEXEC));
       return false;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      // Others: there is no such file here, or it may not be opened.
       if (error.code === "EBUSY") return true;
     }
   }
-  return false;
+  return undefined;
 }
