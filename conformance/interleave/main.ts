@@ -16,6 +16,7 @@ import {
   drawnOf,
   isKill,
   kills,
+  type Length,
   type Lengths,
   manyActors,
   oneChange,
@@ -179,19 +180,20 @@ async function inSerial(pair: Pair, world: World): Promise<{ serial: Outcome[]; 
 }
 
 async function runSchedules(pair: Pair, began: number, serial: Outcome[], first: World): Promise<Report> {
-  const lengths: number[] = [];
-  for (const [n, order] of serialOrders(pair.actors.length).entries()) {
-    const leader = Number(order[0]);
-    lengths[leader] ??= serial[n]!.calls[leader]!;
-  }
+  const orders = serialOrders(pair.actors.length);
+  const lengths = pair.actors.map((_, actor) => ({
+    first: serial[orders.findIndex((order) => order.startsWith(String(actor)))]!.calls[actor]!,
+    most: Math.max(...serial.map(({ calls }) => calls[actor]!)),
+  }));
   if (options.schedule !== undefined) return report(pair, began, 1, [just(options.schedule)], serial, first);
   if (options.all && pair.actors.length === 2) {
-    const shapes = all(lengths as [number, number]);
+    const shapes = all(lengths as [Length, Length]);
     const order = drawn(rowsOf(shapes), Number.POSITIVE_INFINITY, new Random(options.seed));
     const rows = order.filter(({ shape, stop }) => !killsPeer(pair, turnsOf(shape.text(stop, 1))));
     return report(pair, began, sizeOf(shapes), rows, serial, first);
   }
-  const { possible, drawn: some } = pair.actors.length === 2 ? ofTwo(lengths as [number, number]) : ofMany(lengths);
+  const { possible, drawn: some } =
+    pair.actors.length === 2 ? ofTwo(lengths as [Length, Length]) : ofMany(lengths.map(({ most }) => most));
   const rows = some.filter((one) => !killsPeer(pair, turnsOf(one))).map(just);
   return report(pair, began, possible, rows, serial, first);
 }

@@ -6,6 +6,7 @@ import {
   hasBystander,
   isKill,
   kills,
+  type Lengths,
   manyActors,
   oneChange,
   rowsOf,
@@ -16,24 +17,37 @@ import {
   wholeRow,
 } from "./schedule.ts";
 
+/** Of calls that are as long in each order. */
+const lengths = (one: number, other: number): Lengths => [
+  { first: one, most: one },
+  { first: other, most: other },
+];
+
 const listed = (shapes: readonly Shape[]): string[] => drawnOf(shapes, Number.POSITIVE_INFINITY, new Random(1));
 
 describe("schedules of calls that make 3 and 2 system calls", () => {
   test("with one change stop either call before each of its later system calls", () => {
-    expect(listed(oneChange([3, 2]))).toEqual(["0:1,1,0", "0:2,1,0", "1:1,0,1"]);
+    expect(listed(oneChange(lengths(3, 2)))).toEqual(["0:1,1,0", "0:2,1,0", "1:1,0,1"]);
   });
   test("with two changes stop both, and either begins", () => {
-    expect(listed(twoChanges([3, 2]))).toEqual(["0:1,1:1,0,1", "0:2,1:1,0,1", "1:1,0:1,1,0", "1:1,0:2,1,0"]);
+    expect(listed(twoChanges(lengths(3, 2)))).toEqual(["0:1,1:1,0,1", "0:2,1:1,0,1", "1:1,0:1,1,0", "1:1,0:2,1,0"]);
   });
   test("with a kill end one call, first or anywhere in the middle of the other", () => {
-    const all = listed(kills([3, 2]));
+    const all = listed(kills(lengths(3, 2)));
     const within = ["0:1,1:1k,0", "0:2,1:1k,0", "1:1,0:1k,1", "1:1,0:2k,1"];
     expect(all).toEqual(["0:1k,1", "0:2k,1", "1:1k,0", ...within]);
     expect(all.every(isKill)).toBe(true);
-    expect(listed(oneChange([3, 2])).some(isKill)).toBe(false);
+    expect(listed(oneChange(lengths(3, 2))).some(isKill)).toBe(false);
+  });
+  test("stop the second call also where only the first one's work lets it come", () => {
+    const later: Lengths = [
+      { first: 2, most: 2 },
+      { first: 2, most: 4 },
+    ];
+    expect(listed(twoChanges(later))).toEqual(["0:1,1:1,0,1", "0:1,1:2,0,1", "0:1,1:3,0,1", "1:1,0:1,1,0"]);
   });
   test("are drawn without repetition, and again by the same seed", () => {
-    const shapes = twoChanges([20, 20]);
+    const shapes = twoChanges(lengths(20, 20));
     const some = drawnOf(shapes, 50, new Random(1));
     expect(new Set(some).size).toBe(50);
     expect(drawnOf(shapes, 50, new Random(1))).toEqual(some);
@@ -55,7 +69,7 @@ describe("all schedules of two calls", () => {
     });
     return made;
   }
-  const rows = rowsOf(twoChanges([3, 4]));
+  const rows = rowsOf(twoChanges(lengths(3, 4)));
 
   test("end where the second call ends or sleeps, because a later stop is the same schedule", async () => {
     expect(await run(rows[0]!, () => 2)).toEqual(["0:1,1:1,0,1", "0:1,1:2,0,1"]);
@@ -65,7 +79,7 @@ describe("all schedules of two calls", () => {
   });
   test("with a kill go on past the shorter length, which the call has beside a bystander", async () => {
     const made: string[] = [];
-    await wholeRow(rowsOf(kills([3, 4])).find(({ shape }) => shape.second > 1)!, async (schedule) => {
+    await wholeRow(rowsOf(kills(lengths(3, 4))).find(({ shape }) => shape.second > 1)!, async (schedule) => {
       made.push(schedule);
       const second = Number(/,1:(\d+)k/.exec(schedule)![1]);
       return second < (hasBystander(schedule) ? 2 : 6) ? "cce" : "cee";
@@ -83,7 +97,7 @@ describe("all schedules of two calls", () => {
   });
   test("of one stop are one for each", async () => {
     const made: string[] = [];
-    for (const row of rowsOf(oneChange([3, 2])))
+    for (const row of rowsOf(oneChange(lengths(3, 2))))
       await wholeRow(row, async (schedule) => {
         made.push(schedule);
         return "cee";

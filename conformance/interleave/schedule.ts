@@ -27,21 +27,30 @@ export function turnsOf(schedule: string): Turn[] {
   });
 }
 
-/** How many system calls, those that others can notice, each actor makes when it runs alone first. */
-export type Lengths = readonly [number, number];
+/** How many system calls an actor makes, those that others can notice. */
+export interface Length {
+  /** When it runs before all others. */
+  readonly first: number;
+  /** In the order in which it makes most: a DEL after the ADD makes more than one that has nothing to undo. */
+  readonly most: number;
+}
+
+export type Lengths = readonly [Length, Length];
 
 /** All schedules of one shape: the actor that goes first stops before each of its calls, or is killed there; so may the other. */
 export interface Shape {
   /** Places where the first can stop. */
   readonly first: number;
-  /** Places where the second can stop; it may make other calls than when it runs alone, so that there can be more. */
+  /** Places where the second can stop; in the middle of the first it may make other calls than before or after it, so that there can be more. */
   readonly second: number;
   /** @param stop after how many calls, from 1 */
   text(stop: number, secondStop: number): string;
 }
 
 const inBothOrders = ([a, b]: Lengths, shape: (first: 0 | 1, n: number, second: 0 | 1, m: number) => Shape): Shape[] =>
-  [shape(0, places(a), 1, places(b)), shape(1, places(b), 0, places(a))].filter((one) => one.first * one.second > 0);
+  [shape(0, places(a.first), 1, places(b.most)), shape(1, places(b.first), 0, places(a.most))].filter(
+    (one) => one.first * one.second > 0,
+  );
 
 /** One actor stops once, in all places: the other runs from there to its end. */
 export function oneChange(lengths: Lengths): Shape[] {
