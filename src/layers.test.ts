@@ -35,7 +35,7 @@ const allowed: Record<string, readonly string[]> = {
 };
 
 /** The port, and what is neither of a host nor of a call: the others are a host's own. */
-const port = ["host.ts", "constants.ts", "errno.ts", "concat.ts", "endian.ts", "loops.ts"].map(
+const port = ["host.ts", "constants.ts", "errno.ts", "concat.ts", "endian.ts", "loops.ts", "utf8.ts"].map(
   (file) => `src/host/${file}`,
 );
 

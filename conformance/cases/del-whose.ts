@@ -97,6 +97,14 @@ export const delWhose: CaseTable = {
     row("DEL-27a", "H", RULE, "the pod renamed it: deleted, released", (t) => finds(t, RENAMED), virtual),
     row("DEL-27b", "H", RULE, "the same, without prevResult", (t) => finds(t, RENAMED, without), virtual),
     row(
+      "DEL-27c",
+      "H",
+      RULE,
+      "renamed to what is not UTF-8: deleted, released",
+      (t) => finds(t, RENAMED.replaceAll("mine", `"$(printf '\\377\\376X')"`), without),
+      virtual,
+    ),
+    row(
       "DEL-28",
       "H",
       RULE,

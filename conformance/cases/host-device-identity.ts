@@ -18,6 +18,19 @@ function editRecord(t: Trial, script: string): void {
 }
 
 const RENAMED = "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name x alias other";
+/** A device in the pod with a lease, under a name that is not UTF-8, which the shell has as $raw. */
+function rawInPod(t: Trial, more: string): { device: string; conf: Config; before: unknown[] } {
+  const device = t.freshDevice();
+  t.sh(`ip link set ${device} mtu 1400`);
+  const before = dressed(t, device);
+  const conf = config("1.1.0", { device, ipam: POOL });
+  t.add(conf);
+  t.sh(`raw="$(printf '\\377\\376X')"; ip -n c1 link set eth0 down; ip -n c1 link set eth0 name "$raw"; ${more}`);
+  return { device, conf, before };
+}
+
+const RAW_TOO = `ip -n c1 link property add dev "$raw" altname "$(printf '\\200\\355\\263\\277')"
+  ip -n c1 link set "$raw" alias "$(printf '\\300\\257')"; ip -n c1 link add "$(printf '\\355\\263\\277X')" type veth peer name other`;
 /** As libcni keeps the result of ADD. */
 const KEPT = `mkdir -p /var/lib/cni/results
   echo '{"kind":"cniCacheV1","result":{"interfaces":[{"name":"eth0","sandbox":"/run/netns/c1"}]}}' >/var/lib/cni/results/cni-plugin-host-device-test-ctr-1-eth0`;
@@ -303,6 +316,41 @@ export const hostDeviceIdentity: CaseTable = {
       t.silent("DEL", conf);
       returned(t, device, "x");
       t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
+    }),
+    ...(
+      [
+        ["a", "in the pod", ""],
+        ["b", "in another namespace", `ip netns add x; ip -n c1 link set "$raw" netns x`],
+        ["c", "in the pod, with an alternative name, an alias and a neighbour that are none either", RAW_TOO],
+      ] as const
+    ).map(([letter, where, more]) =>
+      one(`HDI-51${letter}`, "H", RULE, `the pod gave it a name that is not UTF-8 (${where}): it comes back`, (t) => {
+        const { device, conf, before } = rawInPod(t, more);
+        t.silent("DEL", conf);
+        t.present(device, "");
+        t.equal(dressed(t, device), before, "MAC, MTU and state of the device, under its name");
+        t.leaseCount(0, conf.name as string);
+        t.equal(t.sh(`ls ${RECORDS} | grep json || true`), "", "records");
+      }),
+    ),
+    one("HDI-51d", "H", RULE, "the same, and GC without a valid attachment: it comes back", (t) => {
+      const { device, conf, before } = rawInPod(t, "");
+      t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
+      t.present(device, "");
+      t.equal(dressed(t, device), before, "MAC, MTU and state of the device, under its name");
+      t.leaseCount(0, conf.name as string);
+    }),
+    one("HDI-51e", "H", RULE, "a device of the host whose name and alias are not UTF-8 gets both back", (t) => {
+      const device = t.freshDevice();
+      const { mac } = t.link(device, "")!;
+      t.sh(`ip link set ${device} down; ip link set ${device} alias "$(printf 'rack \\377\\303')"
+        ip link set ${device} name "$(printf '\\377\\376d')"`);
+      const seen = "ip -o link show | grep -a 'rack ' | LC_ALL=C sed 's/^[0-9]*: //; s/@.*alias/ /' | od -An -c";
+      const before = t.sh(seen);
+      const conf = config("1.0.0", { hwaddr: mac });
+      t.add(conf);
+      t.silent("DEL", conf);
+      t.equal(t.sh(seen), before, "name and alias");
     }),
     one("HDI-08", "H", RULE, "a link of the host that is down and has the wanted name as alias keeps its name", (t) => {
       const device = t.freshDevice();

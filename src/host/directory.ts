@@ -4,6 +4,7 @@ import { type Fd, type Host, SystemError } from "./host.ts";
 import { RECLEN, RECLEN_HIGH, scratch } from "./layout.ts";
 import { loops } from "./loops.ts";
 import type { Argument, Kernel, Syscall } from "./syscalls.ts";
+import { decodeName } from "./utf8.ts";
 
 /** What getdents64 says of a regular file. */
 const DT_REG = 8;
@@ -28,7 +29,7 @@ function entries(host: DirectoryHost, dir: Fd, each: (name: string, type: number
   for (let at = 0; at < size; at += scratch[at + RECLEN]! | (scratch[at + RECLEN_HIGH]! << 8)) {
     if (isSelfOrParent(at + 19)) continue;
     const name = loops.text(scratch, at + 19, size);
-    each(name ?? host.decode(scratch.subarray(at + 19, scratch.indexOf(0, at + 19))), scratch[at + 18]!);
+    each(name ?? decodeName(scratch.subarray(at + 19, scratch.indexOf(0, at + 19))), scratch[at + 18]!);
   }
   return size > 0;
 }

@@ -34,7 +34,7 @@ import { pin, pinned } from "./pin.ts";
 import { type ProgramHost, runCommand, spawnByClone } from "./run.ts";
 import { type HeldSignals, holdSignals, ignoreSignal, rememberChildren, waitSignal } from "./signals.ts";
 import { type Argument, type Kernel, numbersOf, type Syscall } from "./syscalls.ts";
-import { decodeLossy } from "./utf8.ts";
+import { decodeLossy, decodeName } from "./utf8.ts";
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
@@ -87,7 +87,7 @@ export class LinuxHost implements ProgramHost {
   }
 
   args(): string[] {
-    return this.#kernel.strings(0).map((arg) => this.decode(arg.subarray(0, -1)));
+    return this.#kernel.strings(0).map((arg) => this.#name(arg.subarray(0, -1)));
   }
 
   environment(): Uint8Array[] {
@@ -107,7 +107,7 @@ export class LinuxHost implements ProgramHost {
   /** One that is not UTF-8. */
   #variable(name: string): string | undefined {
     const start = `${name}=`;
-    const found = this.environment().map((one) => decodeLossy(one.subarray(0, -1)));
+    const found = this.environment().map((one) => decodeName(one.subarray(0, -1)));
     return found.find((one) => one.startsWith(start))?.slice(start.length);
   }
 
@@ -204,7 +204,7 @@ export class LinuxHost implements ProgramHost {
   }
 
   readlink(path: string, dir = AT_FDCWD): string {
-    return this.decode(scratch.subarray(0, this.call("readlinkat", path, dir, path, scratch, scratch.length)));
+    return this.#name(scratch.subarray(0, this.call("readlinkat", path, dir, path, scratch, scratch.length)));
   }
 
   mkdir(path: string, mode: number, dir = AT_FDCWD): void {
@@ -444,5 +444,9 @@ export class LinuxHost implements ProgramHost {
 
   decode(data: Uint8Array): string {
     return this.#kernel.decode(data) ?? decodeLossy(data);
+  }
+
+  #name(data: Uint8Array): string {
+    return this.#kernel.decode(data) ?? decodeName(data);
   }
 }

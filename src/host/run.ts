@@ -22,6 +22,7 @@ import type { Command, Fd, Host, Outcome, PollFd } from "./host.ts";
 import { errnoName, errnoText, SystemError } from "./host.ts";
 import { type HeldSignals, releaseSignals, restoreSignals } from "./signals.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
+import { encodeName } from "./utf8.ts";
 
 const AT_EMPTY_PATH = 0x1000;
 const F_SETFL = 4;
@@ -66,7 +67,7 @@ function withoutEquals(entry: Uint8Array): Uint8Array {
 /** Our environment byte for byte, but for the variables of `extra`. */
 export function environmentWith(host: ProgramHost, extra: Record<string, string>): Uint8Array[] {
   const kept = host.environment().filter((entry) => !Object.hasOwn(extra, host.decode(withoutEquals(entry))));
-  return [...kept, ...Object.entries(extra).map(([name, value]) => host.encode(`${name}=${value}\0`))];
+  return [...kept, ...Object.entries(extra).map(([name, value]) => encodeName(`${name}=${value}\0`))];
 }
 
 /** In the child: replaces this process by the program. Returns only by throwing. */
@@ -88,7 +89,7 @@ function execute(
   if (signals !== undefined) restoreSignals(host, signals);
   const stack = host.stackLimit();
   if (stack !== undefined) host.call("prlimit64", "", 0, RLIMIT_STACK, stack, null);
-  const argv = [host.encode(`${command.path}\0`)];
+  const argv = [encodeName(`${command.path}\0`)];
   const environment = environmentWith(host, command.env);
   const file = host.fstat(command.file);
   unless([ENOENT], 0, () => host.call("execveat", command.path, command.file, "", argv, environment, AT_EMPTY_PATH));

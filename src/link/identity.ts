@@ -7,6 +7,7 @@
 // moved, no other device gets it before the next boot, and nobody can choose it. We call it the mark.
 // Without a mark (Linux before 5.2, a record of an older version) what the kernel lets only one device have must do: the number and the parent
 // of a VLAN, the peer of a veth, a passthru macvlan's parent. A dummy has nothing of the kind. Then the answer is "unclear", and an error.
+import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
 import { AT_FDCWD, type Fd, host, SystemError } from "../host/host.ts";
 import { namespaceNumber } from "../netlink/nsid.ts";
@@ -215,14 +216,17 @@ function lookShown(name: string): ReturnType<typeof look> {
   }
 }
 
-function markOf({ sysfs, route }: NetNs, link: Link): number | undefined {
+/** undefined: no sysfs shows it, or the link is gone. */
+function markOf({ sysfs, route }: NetNs, { name, index }: Link): number | undefined {
   if (sysfs === undefined) return undefined;
-  const seen = look(sysfs, link.name);
-  if (seen?.index === link.index) return seen.mark;
-  // Renamed since we were told.
-  const name = getLink(route, link.index)?.name;
-  const again = name === undefined ? undefined : look(sysfs, name);
-  return again?.index === link.index ? again.mark : undefined;
+  for (let looks = 0, now: string | undefined = name; now !== undefined; looks++) {
+    const seen = look(sysfs, now);
+    if (seen?.index === index) return seen.mark;
+    if (looks === LOOKS) throw unreadable(now);
+    // Renamed since we were told.
+    now = getLink(route, index)?.name;
+  }
+  return undefined;
 }
 
 function findMarked({ sysfs, route }: NetNs, mark: number, names: string[]): Link | undefined | "unknown" {
@@ -231,12 +235,31 @@ function findMarked({ sysfs, route }: NetNs, mark: number, names: string[]): Lin
     const link = linkWithMark(sysfs, route, name, mark);
     if (link !== undefined) return link;
   }
-  for (const name of allNames(sysfs)) {
-    if (quietly(() => host.stat(ALL + name, true, sysfs))?.ino !== mark) continue;
-    const link = linkWithMark(sysfs, route, name, mark);
-    if (link !== undefined) return link;
+  const others = new Set<string>();
+  for (let looks = 0; ; looks++) {
+    const left = allNames(sysfs).filter((name) => !others.has(name));
+    if (left.length === 0) return undefined;
+    if (looks === LOOKS) throw unreadable(left[0]!);
+    for (const name of left) {
+      const found = quietly(() => host.stat(ALL + name, true, sysfs));
+      const link = found?.ino === mark ? linkWithMark(sysfs, route, name, mark) : undefined;
+      if (link !== undefined) return link;
+      // What is not there by its name was renamed or has left since: it is there by another, or not at all.
+      if (found !== undefined && found.ino !== mark) others.add(name);
+    }
   }
-  return undefined;
+}
+
+/** How often what was renamed meanwhile is looked for again. */
+const LOOKS = 5;
+
+/** That it cannot be looked at does not mean that it is another. */
+function unreadable(name: string): Failure {
+  return new Failure(
+    "try again",
+    `cannot tell which device "${name}" is: sysfs does not show it under this name`,
+    "A process might be renaming interfaces in that network namespace. Nothing was released.",
+  );
 }
 
 /** By its index, which its own directory says: between two looks a pod may give the name to another link. */

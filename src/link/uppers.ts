@@ -89,7 +89,7 @@ function inUse({ route }: NetNs, { device, here, links }: Uppers): string | unde
   return undefined;
 }
 
-/** How often each group was asked for on an interface. Columns of the file: index, name, users, global users, group. */
+/** How often each group was asked for on an interface. Columns of the file: index, name, users, global users, group. Names have no blanks. */
 function usersOfGroups(index: number): Map<string, number> {
   const users = new Map<string, number>();
   const start = `${index} `;
@@ -117,12 +117,11 @@ function usersOfGroups(index: number): Map<string, number> {
 function addUsers(users: Map<string, number>, text: string, start: string): void {
   let at = text.startsWith(start) ? 0 : text.indexOf(`\n${start}`) + 1;
   if (at === 0 && !text.startsWith(start)) return;
-  // "%-4d %-15s %-5d": of fixed width.
-  const nameEnd = Math.max(start.length, 5) + 15;
   while (text.startsWith(start, at)) {
     const end = text.indexOf("\n", at);
     const line = text.slice(at, end < 0 ? text.length : end);
-    users.set(line.slice(line.lastIndexOf(" ") + 1), Number.parseInt(line.slice(nameEnd), 10));
+    const [group = "", , count] = line.split(/ +/).reverse();
+    users.set(group, Number(count));
     if (end < 0) return;
     at = end + 1;
   }

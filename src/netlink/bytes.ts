@@ -1,7 +1,7 @@
 // One aligned buffer, viewed as bytes, 16-bit words and 32-bit words. Netlink aligns headers, attributes and structs to 4 bytes, so a word is
 // a single access to a typed array in host order (no DataView and no shifting, because QuickJS interprets every step).
-import { host } from "../host/host.ts";
 import { loops } from "../host/loops.ts";
+import { decodeName, encodeName } from "../host/utf8.ts";
 import { ProtocolError } from "./errors.ts";
 
 /** Netlink rounds lengths up to 4. */
@@ -44,9 +44,9 @@ export class Bytes {
     return this.u8.slice(start, end);
   }
 
-  /** Text up to `end` or its first NUL. */
+  /** A name up to `end` or its first NUL; bytes that are no UTF-8 as in decodeName. */
   text(start: number, end: number): string {
-    return loops.text(this.u8, start, end) ?? host.decode(this.u8.subarray(start, this.#nul(start, end)));
+    return loops.text(this.u8, start, end) ?? decodeName(this.u8.subarray(start, this.#nul(start, end)));
   }
 
   #nul(start: number, end: number): number {
@@ -124,8 +124,8 @@ export class Writer extends Bytes {
   }
 }
 
-/** UTF-8 of a text; ASCII (all names that matter) without asking the host. */
+/** UTF-8 of a text, and of a name its bytes (encodeName); ASCII (all names that matter) is the fast case. */
 export function utf8(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
-  return loops.put(bytes, 0, text) ? bytes : host.encode(text);
+  return loops.put(bytes, 0, text) ? bytes : encodeName(text);
 }

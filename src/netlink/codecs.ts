@@ -1,8 +1,8 @@
 // Codecs of attribute values. They use host order unless the name says otherwise. `attribute` may move the writer's buffer, so it is called
 // before u8, u16 or u32 are read.
 
-import { host } from "../host/host.ts";
 import { loops } from "../host/loops.ts";
+import { encodeName } from "../host/utf8.ts";
 import { type Codec, NLA_TYPE_MASK, type Rows, type Table, type Values } from "./attributes.ts";
 import { align4, type Bytes, type Writer } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
@@ -98,7 +98,7 @@ function writeText(writer: Writer, type: number, value: string, nul: number): vo
   const at = writer.attribute(type, value.length + nul);
   if (loops.put(writer.u8, at, value)) return;
   writer.length = start;
-  const encoded = host.encode(value);
+  const encoded = encodeName(value);
   const again = writer.attribute(type, encoded.length + nul);
   writer.u8.set(encoded, again);
 }

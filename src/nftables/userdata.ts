@@ -2,7 +2,8 @@
 // comments in it, as type 0, with a NUL at the end.
 
 import { concat } from "../host/concat.ts";
-import { host } from "../host/host.ts";
+import { loops } from "../host/loops.ts";
+import { decodeName } from "../host/utf8.ts";
 import { utf8 } from "../netlink/bytes.ts";
 
 const COMMENT = 0;
@@ -43,7 +44,7 @@ function textOf(type: number, data: Uint8Array | undefined): string {
   while (data !== undefined && at + 2 <= data.length) {
     const end = at + 2 + data[at + 1]!;
     if (end > data.length) break;
-    if (data[at] === type) return host.decode(withoutNul(data.subarray(at + 2, end)));
+    if (data[at] === type) return loops.text(data, at + 2, end) ?? decodeName(withoutNul(data.subarray(at + 2, end)));
     at = end;
   }
   return "";

@@ -243,6 +243,20 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
     expect(waited >= 30 && waited < 1000, `30 ms of waiting, got ${waited}`);
   },
 
+  "files have names of any bytes": (host, dir) => {
+    // The second is what a careless encoder makes of the first.
+    const names = ["\udcff\udc80", "\udced\udcb3\udcbf\udced\udcb2\udc80", "\u00e9\u{1f480}\udcfe"];
+    for (const name of names) host.mkdir(`${dir}/${name}`, 0o755);
+    host.symlink(names[0]!, `${dir}/link`);
+    const fd = host.open(dir, O_RDONLY | O_DIRECTORY);
+    equal(host.readdir(fd).sort(), [...names, "link"].sort(), "names");
+    equal(host.readlink("link", fd), names[0], "target");
+    const inodes = names.map((name) => host.stat(name, true, fd).ino);
+    equal([new Set(inodes).size, host.stat("link", true, fd).ino], [3, inodes[0]], "files");
+    for (const name of names) host.rmdir(name, fd);
+    host.close(fd);
+  },
+
   "UTF-8 both ways, also when it is broken": (host) => {
     const text = "a\u00e9\u20ac\u{1f600}\ufeff";
     equal(host.decode(host.encode(text)), text, "round trip");

@@ -8,6 +8,7 @@ import { type Command, type Fd, type Grants, SystemError } from "../host.ts";
 import { LinuxHost } from "../linux.ts";
 import { environmentWith } from "../run.ts";
 import type { Argument, Kernel, Machine } from "../syscalls.ts";
+import { encodeName } from "../utf8.ts";
 import { posixSpawn } from "./spawn.ts";
 
 const libc = koffi.load(null);
@@ -17,7 +18,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function toPointer(argument: Argument | undefined): number | Uint8Array | null {
-  if (typeof argument === "string") return encoder.encode(`${argument}\0`);
+  if (typeof argument === "string") return encodeName(`${argument}\0`);
   if (Array.isArray(argument)) throw new TypeError("no lists through koffi: programs are started by posix_spawn");
   return (argument as number | Uint8Array | null | undefined) ?? null;
 }
@@ -65,7 +66,7 @@ export class NodeHost extends LinuxHost {
 
   /** V8 keeps its heap out of forked children (MADV_DONTFORK), so that nothing of ours could run between fork and execve. */
   override spawn(command: Command, stdin: Fd, stdout: Fd): number {
-    const argv = [encoder.encode(`${command.path}\0`)];
+    const argv = [encodeName(`${command.path}\0`)];
     const file = `/proc/${process.pid}/fd/${command.file}`;
     // stderr too: Node has it closed on execve.
     return posixSpawn(file, command.path, argv, environmentWith(this, command.env), [stdin, stdout, 2]);

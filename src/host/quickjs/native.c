@@ -312,6 +312,9 @@ static JSValue js_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueCo
     } else if (JS_IsString(argv[i])) {
       if ((text[i] = JS_ToCStringLen(ctx, &size, argv[i])) == NULL) goto out;
       nul |= strlen(text[i]) != size;
+      char *to = memchr(text[i], 0xed, size); // U+DC80 to U+DCFF stand for bytes that are no UTF-8 (utf8.ts); such a text is a copy
+      for (const char *p = to; to != NULL && (*to = *p) != 0; to++, p++)
+        if (*p == '\xed' && (p[1] & 0xfe) == 0xb2) *to = 0x80 | (p[1] & 1) << 6 | (p[2] & 0x3f), p += 2;
       a[i] = (intptr_t)text[i];
     } else if (JS_IsArray(ctx, argv[i])) {
       if ((list[i] = get_list(ctx, argv[i])) == NULL) goto out;

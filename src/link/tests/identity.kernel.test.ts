@@ -1,9 +1,10 @@
 // The mark of a device that leaves the host, when /sys has it, when it has another one of that name and index, and when there is none.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { host } from "../../host/host.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { LinuxHost } from "../../host/linux.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
-import { confirm, identify } from "../identity.ts";
-import { getLink } from "../link.ts";
+import { confirm, findDevice, identify, isSameDevice, viewOf } from "../identity.ts";
+import { getLink, setLink } from "../link.ts";
 import { moveLink } from "../move.ts";
 import type { LinkSnapshot } from "../snapshot.ts";
 
@@ -55,5 +56,48 @@ describe("the mark of a device that leaves the host", () => {
     const mark = truth();
     const { saved, confirmed, mounts } = lend();
     expect([saved.mark, confirmed, mounts]).toEqual([mark, saved, 1]);
+  });
+});
+
+describe("a device whose name is no UTF-8", () => {
+  const mark = () => Number(sh("stat -c %i /run/sys/own/class/net/card/"));
+  const saved = (): LinkSnapshot => ({ ...identify(own, card()), mark: mark() });
+  beforeEach(() => sh("mount --bind /run/sys/own /sys"));
+  // It goes by its index: afterEach knows the name that it had.
+  afterEach(() => setLink(own.route, 4711, { name: "card" }));
+
+  it("is found by its mark, and has its own bytes", () => {
+    const device = saved();
+    setLink(own.route, 4711, { name: "\udcff\udcfeX" });
+    expect(findDevice(viewOf(own, own), device, "eth0")).toMatchObject({ link: { name: "\udcff\udcfeX" } });
+    expect(isSameDevice(viewOf(own, own), getLink(own.route, 4711)!, device)).toBe(true);
+  });
+
+  it("is not taken for gone when it cannot be looked at", () => {
+    const device = saved();
+    setLink(own.route, 4711, { name: "unseen" });
+    const stat = vi.spyOn(host, "stat").mockImplementation((path, follow, dir) => {
+      if (path.endsWith("/unseen")) throw new SystemError("statx", 2, "ENOENT", "no such file or directory", path);
+      return LinuxHost.prototype.stat.call(host, path, follow, dir);
+    });
+    try {
+      expect(() => findDevice(viewOf(own, own), { ...device, name: "x" }, "eth0")).toThrow(/cannot tell which device/);
+    } finally {
+      stat.mockRestore();
+    }
+  });
+
+  it("is not taken for another when its directory is never where its name says", () => {
+    const device = saved();
+    const link = getLink(own.route, 4711)!;
+    const open = vi.spyOn(host, "open").mockImplementation((path, flags, mode, dir, resolve) => {
+      if (path.endsWith("/card")) throw new SystemError("openat", 2, "ENOENT", "no such file or directory", path);
+      return LinuxHost.prototype.open.call(host, path, flags, mode, dir, resolve);
+    });
+    try {
+      expect(() => isSameDevice(viewOf(own, own), link, device)).toThrow(/cannot tell which device/);
+    } finally {
+      open.mockRestore();
+    }
   });
 });

@@ -2,6 +2,7 @@
 
 import { Failure, shellWord } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { decodeName, encodeName } from "../../host/utf8.ts";
 import { isSameDevice, viewOf } from "../../link/identity.ts";
 import { ALIAS_MAX, getLink, IFF_UP, type Link, setLink } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
@@ -87,7 +88,7 @@ export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): 
     interface: name,
     cure: renameCommand(name, saved),
   });
-  const own = cutTo(ALIAS_MAX - host.encode(` [was ${saved.name}]`).length, saved.alias);
+  const own = cutTo(ALIAS_MAX - encodeName(` [was ${saved.name}]`).length, saved.alias);
   noteRenamed(saved.name, own === saved.alias ? "" : saved.alias);
   return { ...saved, name, alias: `${own} [was ${saved.name}]`.trimStart() };
 }
@@ -99,7 +100,7 @@ export function renameCommand(spare: string, { name, alias }: { name: string; al
 
 function cutTo(bytes: number, text: string): string {
   const letters = Array.from(text);
-  while (host.encode(letters.join("")).length > bytes) letters.pop();
+  while (encodeName(letters.join("")).length > bytes) letters.pop();
   return letters.join("");
 }
 
@@ -119,7 +120,7 @@ const RENAMED = `${STATE_ROOT}/renamed`;
 
 function noteRenamed(name: string, alias: string): void {
   try {
-    withDirectory(RENAMED, { mode: 0o700 }, (dir) => writeFile(dir, name, host.encode(alias), 0o600));
+    withDirectory(RENAMED, { mode: 0o700 }, (dir) => writeFile(dir, name, encodeName(alias), 0o600));
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     log("warning", "cannot record that a device was renamed", { device: name, error: error.message });
@@ -151,10 +152,10 @@ export function formerName({ name, alias }: Pick<Link, "name" | "alias">): { nam
 
 /** A letter takes four bytes at most: a shorter alias was not cut. */
 function wholeAlias(alias: string, own: string, name: string): string {
-  if (host.encode(alias).length < ALIAS_MAX - 3) return own;
+  if (encodeName(alias).length < ALIAS_MAX - 3) return own;
   try {
     const kept = withDirectory(RENAMED, undefined, (dir) => readFile(dir, name, ALIAS_MAX));
-    const whole = kept === undefined ? "" : host.decode(kept);
+    const whole = kept === undefined ? "" : decodeName(kept);
     return whole.startsWith(own) ? whole : own;
   } catch (error) {
     if (!(error instanceof SystemError || error instanceof Failure)) throw error;
