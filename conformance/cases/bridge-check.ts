@@ -17,6 +17,11 @@ const FULL = conf({
   },
 });
 
+/** With a gateway for both families. */
+const GATEWAYS: Config = {
+  ipam: { type: "host-local", ranges: [[{ subnet: "10.61.0.0/24" }], [{ subnet: "fd00:61::/64" }]] },
+};
+
 /** Of a new port, and what they are changed to. */
 const SWITCHES = [
   ...["flood", "mcast_flood", "bcast_flood", "learning"].map((name) => [name, "on", "off"] as const),
@@ -121,6 +126,25 @@ export const bridgeCheck: CaseTable = {
         t.silent("CHECK", { ...FULL, prevResult });
       }
     }),
+    sees("B-79q", "MTU of the bridge below that of the port", () => "ip link set br0 mtu 1400", /br0.*1400/),
+    sees("B-79r", "MTU of the bridge below that of mtu, 0.4.0", () => "ip link set br0 mtu 1300", /br0.*1300/, {
+      cniVersion: "0.4.0",
+      mtu: 1400,
+    }),
+    one(
+      "B-79s",
+      "H",
+      "C-096: CHECK holds",
+      "MTU of the bridge as low as the port's, or higher than it was: OK",
+      (t) => {
+        const config = { ...FULL, mtu: 1400 };
+        const prevResult = t.add(config);
+        for (const mtu of [1400, 9000]) {
+          t.sh(`ip link set br0 mtu ${mtu}`);
+          t.silent("CHECK", { ...config, prevResult });
+        }
+      },
+    ),
     sees("B-80a", "pod's end down", () => "ip -n c1 link set eth0 down", /down/),
     sees(
       "B-80b",
@@ -188,6 +212,21 @@ export const bridgeCheck: CaseTable = {
     sees("B-82d", "forwarding off", () => "echo 0 >/proc/sys/net/ipv4/ip_forward", /ip_forward/),
     sees("B-82f", "forwarding of the bridge off", () => "echo 0 >/proc/sys/net/ipv4/conf/br0/forwarding", /forwarding/),
     sees("B-82g", "MAC of the bridge", () => "ip link set br0 address 02:00:00:00:00:99", /02:00:00:00:00:99/),
+    sees("B-82h", "the host's route to the pods gone", () => "ip route del 10.61.0.0/24", /route.*10\.61\.0\.0\/24/),
+    sees("B-82i", "that of IPv6", () => "ip -6 route del fd00:61::/64", /route.*fd00:61::\/64/, GATEWAYS),
+    one("B-82j", "H", "C-096: CHECK holds", "another program's route to the pods in place of the kernel's: OK", (t) => {
+      const prevResult = t.add(FULL);
+      t.sh("ip route del 10.61.0.0/24; ip route add 10.61.0.0/24 dev br0 metric 425");
+      t.silent("CHECK", { ...FULL, prevResult });
+      t.sh("ip route del 10.61.0.0/24; ip route add 10.61.0.0/24 dev br0 table 500");
+      t.silent("CHECK", { ...FULL, prevResult });
+    }),
+    one("B-82k", "H", "C-096: CHECK holds", "the gateway's address is there, and shall have no route: OK", (t) => {
+      makeBridge(t);
+      t.sh("ip address add 10.61.0.1/24 dev br0 noprefixroute; ip route add 10.61.0.2 dev br0");
+      const prevResult = t.add(FULL);
+      t.silent("CHECK", { ...FULL, prevResult });
+    }),
     one("B-84b", "H", "C-096: CHECK holds", "the policy is broken, or does not list the bridge by now: OK", (t) => {
       const prevResult = t.add(FULL);
       for (const policy of ["{x", '{"bridges":{"names":["other"]},"devices":{"deny":["br0"]}}']) {

@@ -13,6 +13,9 @@ const SPOOF = { macspoofchk: true, macspoofchkBackend: "nftables" };
 const LOCK = { macspoofchk: true };
 const MASQ: Config = { isGateway: true, ipMasq: true, ipMasqBackend: "nftables", ...hostLocal() };
 
+const DROP_FRAMES = "nft 'chain bridge nat PREROUTING { policy drop; }'";
+const DROP_PACKETS = "nft 'chain inet cni_plugins_masquerade postrouting { policy drop; }'";
+
 const rules = (t: Trial): string => t.sh("nft -a list ruleset");
 /** Rules of a pod: those that name it, and chains for it. */
 const ofPod = (t: Trial, id = "ctr-1"): string[] =>
@@ -626,6 +629,42 @@ export const bridgeRules: CaseTable = {
         nft insert rule inet cni_plugins_masquerade postrouting ip daddr 192.0.2.0/24 return
         nft insert rule inet cni_plugins_masquerade masq_checks ip daddr 192.0.2.0/24 accept`);
       t.silent("CHECK", { ...config, prevResult });
+    }),
+    fails("B-83l", "all frames dropped that the pods' rules let pass", SPOOF, (t) => t.sh(DROP_FRAMES)),
+    fails("B-83m", "all packets dropped that ipMasq lets pass", MASQ, (t) => t.sh(DROP_PACKETS)),
+    masq("B-83n", "H", "C-096: CHECK holds", "they are, but for another program's rules: OK, the policy stays", (t) => {
+      const config = conf({ ...SPOOF, ...MASQ });
+      const second = pod(t, "c2");
+      for (const rule of ["ether type ip accept", "jump theirs", "ether type vmap { ip : accept }"]) {
+        const prevResult = t.add(config);
+        t.sh(`nft add chain bridge nat theirs; nft 'add rule bridge nat PREROUTING ${rule}'
+          nft insert rule inet cni_plugins_masquerade postrouting ip daddr 192.0.2.0/24 accept
+          ${DROP_FRAMES}; ${DROP_PACKETS}`);
+        t.silent("CHECK", { ...config, prevResult });
+        t.add(config, second);
+        t.equal(rules(t).split("policy drop").length, 3, "chains with the policy drop, and one more");
+        t.silent("DEL", config, second);
+        t.silent("DEL", config);
+        t.sh("nft flush ruleset");
+      }
+    }),
+    masq("B-83o", "H", "a new ADD restores it", "the next ADD: CHECK holds again, also of the first", (t) => {
+      const config = conf({ ...SPOOF, ...MASQ });
+      const prevResult = t.add(config);
+      t.sh(`${DROP_FRAMES}; ${DROP_PACKETS}`);
+      const second = pod(t, "c2");
+      const result = t.add(config, second);
+      t.equal(rules(t).includes("policy drop"), false, "chains with the policy drop");
+      t.silent("CHECK", { ...config, prevResult });
+      t.silent("CHECK", { ...config, prevResult: result }, second);
+    }),
+    one("B-83p", "H", "a new ADD restores it", "the chain was there, with another priority: ADD, CHECK OK", (t) => {
+      t.sh(`nft 'table bridge nat { chain PREROUTING { type filter hook prerouting priority -150; policy drop; }; }'`);
+      const config = conf(SPOOF);
+      const prevResult = t.add(config);
+      t.silent("CHECK", { ...config, prevResult });
+      t.silent("DEL", { ...config, prevResult });
+      t.expect(/priority -150; policy accept;/.test(rules(t)), "its priority, and the policy accept", rules(t));
     }),
     masq("B-91r", "H", "GC", "rules of those that are not valid go, the others stay", (t) => {
       const config = conf({ ...SPOOF, ...MASQ });

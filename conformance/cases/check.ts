@@ -73,6 +73,12 @@ const TUNED = `ip -n c1 link set eth0 mtu 1400; mkdir -p /run/cni/tuning; echo '
 const MOVED = `ip -n c1 rule add from 198.51.100.2 table 100; ip -n c1 route show dev eth0 | grep -v kernel | while read -r route; do
   ip -n c1 route add $route dev eth0 table 100; ip -n c1 route del $route dev eth0; done`;
 
+/** All of them, the kernel's too. */
+const MOVED_ALL = MOVED.replace(" | grep -v kernel", "");
+/** As NetworkManager does it: its own, with a metric. */
+const RENEWED = `ip -n c1 route del 198.51.100.0/24
+  ip -n c1 route add 198.51.100.0/24 dev eth0 proto kernel scope link src 198.51.100.2 metric 425`;
+
 /** The world is changed; CHECK must fail. */
 const notices = (
   id: string,
@@ -347,6 +353,29 @@ export const checkCommand: CaseTable = {
     ),
     ...bears("CHK-39", "tuning set the MTU and left its note", TUNED),
     ...bears("CHK-40", "sbr moved the routes to a table of their own", MOVED),
+    ...bears("CHK-41", "sbr moved all routes, that to the subnet too", MOVED_ALL),
+    ...bears("CHK-42", "another program's route to the subnet in place of the kernel's", RENEWED),
+    notices("CHK-43a", "S", "C-093", "the route to the address's subnet removed", "ip -n c1 route del 198.51.100.0/24"),
+    row("CHK-43b", "S", "C-093", "the route to an IPv6 address's subnet removed: E that names it", (t) => {
+      const conf = t.l3({}, { ranges: [[{ subnet: "2001:db8:7::/64" }]] });
+      const a = { conf, result: t.add(conf) };
+      t.silentRun(check(t, a));
+      t.sh("ip -n c1 -6 route del 2001:db8:7::/64");
+      t.error(check(t, a));
+    }),
+    row("CHK-43c", "S", "C-096", "addresses without a route to their subnet, or with one for several: OK", (t) => {
+      for (const addresses of [
+        ["198.51.100.5/32", "2001:db8:7::5/128"],
+        ["198.51.100.5/31", "2001:db8:7::5/127"],
+        ["198.51.100.5/24", "198.51.100.6/24", "198.51.100.7/25", "2001:db8:7::5/64", "2001:db8:7::6/64"],
+        ["1.2.3.4/5"],
+      ]) {
+        const conf = t.withStatic(addresses.map((address) => ({ address })));
+        const a = { conf, result: t.add(conf) };
+        t.silentRun(check(t, a));
+        t.silent("DEL", { ...conf, prevResult: a.result });
+      }
+    }),
   ],
   fixed: [],
 };

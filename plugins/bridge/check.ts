@@ -2,7 +2,7 @@
 // then.
 import { ipamRun } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import {
   type Bridge,
   describeVlans,
@@ -13,7 +13,7 @@ import {
   waitForwarding,
 } from "../../src/link/bridge.ts";
 import { checkInterface } from "../../src/link/check.ts";
-import { getLink, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, type Link } from "../../src/link/link.ts";
+import { getLink, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { checkFailure } from "../../src/plugin/check.ts";
 import { findOwnInterface, type OwnInterface } from "../../src/plugin/interface.ts";
@@ -121,6 +121,7 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): v
     throw say(`has the MAC address ${port.mac}, not ${told.mac}`);
   const mtu = config.mtu || told?.mtu;
   if (mtu !== undefined && mtu !== port.mtu) throw say(`has an MTU of ${port.mtu}, not ${mtu}`);
+  if (isMarked || told?.mtu !== undefined) checkBridgeMtu(bridge, port);
   const { hairpin = 0, isolated = 0, locked = 0 } = port.port;
   const wanted: [string, number, boolean][] = [
     ["hairpin mode", hairpin, config.hairpinMode === true],
@@ -134,6 +135,17 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): v
   if (hasCarrier && bridge.bridge.stpState === 0 && !waitForwarding(ownNamespace().route, port.index))
     throw say("does not forward frames: its state on the bridge is not forwarding");
   checkVlans(config, bridge, port, say);
+}
+
+/** The Go plugin gives ports more. The kernel lowers the MTU of a bridge to that of its smallest port, but not below. */
+function checkBridgeMtu({ name, index, mtu }: Bridge, port: Port): void {
+  if (port.mtu <= mtu) return;
+  const ports = listLinks(ownNamespace().route).filter(({ master }) => master === index);
+  if (ports.some((each) => each.mtu <= mtu)) return;
+  throw checkFailure(
+    `bridge "${name}" has an MTU of ${mtu}, less than that of the port ${port.name} (${port.mtu})`,
+    `Something has changed the bridge's MTU since ADD. Run \`ip link set ${shellWord(name)} mtu ${port.mtu}\`.`,
+  );
 }
 
 function checkSwitches({ switches, port }: WholePort, say: (what: string) => Failure): void {

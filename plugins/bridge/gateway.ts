@@ -5,7 +5,7 @@ import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
-import { prefixContains, samePrefix } from "../../src/ip/range.ts";
+import { networkPrefix, prefixContains, samePrefix } from "../../src/ip/range.ts";
 import {
   beginAddAddress,
   beginDeleteAddress,
@@ -17,6 +17,7 @@ import {
 import { type Bridge, getBridge } from "../../src/link/bridge.ts";
 import { type Link, listLinksOfKind, setLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
+import { isConnected } from "../../src/link/route.ts";
 import { readSysctl, writeSysctl } from "../../src/link/sysctl.ts";
 import { IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from "../../src/netlink/constants.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
@@ -290,8 +291,22 @@ function switches(gateways: Prefix[]): string[] {
 export function checkGateway(link: Link, gateways: Prefix[]): void {
   const cure =
     "Something has changed the gateway since ADD. The next ADD restores it, unless the interface has the address of another network.";
-  const [lost] = missing(link, gateways);
+  const { route } = ownNamespace();
+  const has = listAddresses(route, link.index);
+  const [lost] = without(has, gateways);
   if (lost !== undefined) throw checkFailure(`the gateway ${formatPrefix(lost)} is no longer on ${link.name}`, cure);
+  // Who wants no route for an address has others.
+  const isRouted = (gateway: Prefix) =>
+    has.some((address) => samePrefix(address, gateway) && (address.flags & IFA_F_NOPREFIXROUTE) !== 0) ||
+    isConnected(route, link.index, gateway);
+  const cut = gateways.find((gateway) => !isRouted(gateway));
+  if (cut !== undefined) {
+    const subnet = formatPrefix(networkPrefix(cut));
+    throw checkFailure(
+      `the host's route to the pods' subnet ${subnet} on ${link.name} is missing`,
+      `Run \`ip route add ${subnet} dev ${shellWord(link.name)}\` on the host.`,
+    );
+  }
   const off = switches(gateways).find((key) => readSysctl(key) !== "1");
   if (off !== undefined)
     throw checkFailure(`the host does not forward packets: ${off.replaceAll("/", ".")} is not 1`, cure);

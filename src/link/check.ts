@@ -8,11 +8,11 @@ import { listAddresses } from "./address.ts";
 import { IPV6_DEFAULT_METRIC, isLearnt } from "./advertised.ts";
 import { getLink, IFF_UP, type Link } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
-import { type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./route.ts";
+import { isConnected, type KernelRoute, listRoutes, type NewHop, type NewRoute } from "./route.ts";
 import { describeRoute, planRoutes } from "./route-plan.ts";
 import type { InterfaceSpec } from "./spec.ts";
 
-/** CHECK: up, every address with its prefix length, every route with its next hop, metric and device in its table, or in any when that is main. Throws Failure for the first thing missing. */
+/** CHECK: up, every address with its prefix length and the route to its subnet, every route with its next hop, metric and device in its table, or in any when that is main. Throws Failure for the first thing missing. */
 export function checkInterface(pod: NetNs, index: number, name: string, spec: InterfaceSpec): void {
   const link = getLink(pod.route, index);
   if (link === undefined) throw missing(`interface ${name} does not exist in the pod`);
@@ -38,6 +38,8 @@ function checkAddresses(pod: NetNs, index: number, name: string, spec: Interface
     if ((found.flags & IFA_F_DADFAILED) !== 0) {
       throw missing(`address ${formatAddress(wanted.address)} on ${name} is also used by another host (DADFAILED)`);
     }
+    if (!isConnected(pod.route, index, wanted))
+      throw missing(`the route ${formatPrefix(networkPrefix(wanted))} to the subnet of ${name} is missing`);
   }
 }
 

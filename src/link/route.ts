@@ -1,7 +1,7 @@
 // Routes: `ip route add`, `ip route show`.
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import { type Address, type Family, formatAddress, type Prefix } from "../ip/address.ts";
-import { prefixContains } from "../ip/range.ts";
+import { networkPrefix, prefixContains } from "../ip/range.ts";
 import { findAttribute, type Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
@@ -152,6 +152,31 @@ export function relevantRoutes(route: RouteSocket, ...indexes: number[]): Kernel
     const seen = new Set<string>();
     return dumpRoutes(route, family, 0, (bytes, start, end) => isRelevant(bytes, start, end, indexes, seen));
   });
+}
+
+/**
+ * Whether a route to the subnet of an address still leads through its device: the kernel's, or one that replaces it, in any table (a VRF and sbr have
+ * their own). The kernel makes none to a single address, nor in IPv4 to 0.0.0.0/8.
+ */
+export function isConnected(route: RouteSocket, index: number, address: Prefix): boolean {
+  const subnet = networkPrefix(address);
+  const { family, bytes } = subnet.address;
+  if (subnet.length === bytes.length * 8 || (family === 4 && bytes[0] === 0)) return true;
+  let found = false;
+  const read = (from: Bytes, start: number, end: number): undefined => {
+    if (found || end - start < ROUTE_HEADER) return;
+    if (from.u8[start + 1] !== subnet.length || from.u8[start + 7] !== c.RTN_UNICAST) return;
+    const attributes = start + ROUTE_HEADER;
+    const oif = findAttribute(from, attributes, end, c.RTA_OIF, 4);
+    // Several next hops, or a nexthop object.
+    if (oif !== undefined && from.u32[oif[0] >> 2] !== index) return;
+    const dst = findAttribute(from, attributes, end, c.RTA_DST, bytes.length);
+    found = dst !== undefined && bytes.every((byte, n) => from.u8[dst[0] + n] === byte);
+  };
+  // Since Linux 4.20, the kernel tells only of the device's.
+  const write = (writer: Writer) => writeRouteQuery(writer, addressFamily(family), 0, index);
+  route.dump(`ip -${family} route show table 0 dev ${index}`, c.RTM_GETROUTE, write, read);
+  return found;
 }
 
 /** Bits of the longest prefix that may lead to half of the world. */

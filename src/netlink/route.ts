@@ -113,11 +113,12 @@ export interface RouteMessage {
 export const ROUTE_HEADER = 12;
 
 /** Asks for all routes of a family in a table; 0: in any. */
-export function writeRouteQuery(writer: Writer, family: number, table: number): void {
+export function writeRouteQuery(writer: Writer, family: number, table: number, oif = 0): void {
   const start = writer.reserve(ROUTE_HEADER);
   writer.u8[start] = family;
   if (table < 256) writer.u8[start + 4] = table;
   if (table !== 0) u32.write(writer, c.RTA_TABLE, table);
+  if (oif !== 0) u32.write(writer, c.RTA_OIF, oif);
 }
 
 export function writeRoute(writer: Writer, message: RouteMessage): void {

@@ -22,7 +22,7 @@ import { hasIptables, removeIptables } from "./iptables.ts";
 import { removeMade } from "./made.ts";
 import { type ChainAttributes, commentIn, handleIn, isCommented, readChain, readRule, verdictIn } from "./message.ts";
 import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
-import { decidesAll } from "./shortcut.ts";
+import { acceptRest, decidesAll, dropFailure, dropsRest } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
 
@@ -111,13 +111,15 @@ export function addMasquerade(
   const userdata = comment(ownerComment(owner));
   return attempt("ipMasq", () => {
     const hasTable = checkTable(nft, MASQUERADE_PLACE, "ipMasq");
-    const hasBase = hasTable && checkBase(nft);
+    const base = hasTable ? findBase(nft) : undefined;
     making?.(!hasTable);
-    const isReady = hasBase && hasBaseRules(nft);
+    const isReady = base !== undefined && hasBaseRules(nft);
+    const drops = base !== undefined && dropsPackets(nft, base);
     const generation = fresh ? undefined : nft.generation();
     const stale = fresh ? [] : listOwn(nft, ownerMark(owner));
     nft.start(generation);
-    if (!isReady) addBase(nft, hasBase);
+    if (!isReady) addBase(nft, base !== undefined);
+    if (drops) acceptRest(nft, MASQUERADE_PLACE, BASE);
     for (const handle of stale) nft.deleteRule(MASQUERADE_PLACE, CHECKS, handle);
     for (const address of addresses)
       nft.addRule(FAMILY, { table: TABLE, chain: CHECKS, expressions: ruleOf(address), userdata }, true);
@@ -125,11 +127,10 @@ export function addMasquerade(
   });
 }
 
-/** False: there is none. Throws when there is one of that name which no packet comes to. */
-function checkBase(nft: NftSocket): boolean {
+/** undefined: there is none. Throws when there is one of that name which no packet comes to. */
+function findBase(nft: NftSocket): ChainAttributes | undefined {
   const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
-  if (chain === undefined) return false;
-  if (isNatAtHook(chain)) return true;
+  if (chain === undefined || isNatAtHook(chain)) return chain;
   throw new Failure(
     "failed",
     `ipMasq: the chain ${BASE} in the nftables table inet ${TABLE} is not of type nat at the hook postrouting, so its rules have no effect`,
@@ -139,6 +140,10 @@ function checkBase(nft: NftSocket): boolean {
 
 const isNatAtHook = ({ hook, type }: ChainAttributes): boolean =>
   hook?.number === c.NF_INET_POST_ROUTING && type === "nat";
+
+function dropsPackets(nft: NftSocket, base: ChainAttributes): boolean {
+  return dropsRest(nft, MASQUERADE_PLACE, base, (...message) => verdictIn(...message)?.chain === CHECKS);
+}
 
 /** The chain at the hook leads to that of the pods. */
 function hasBaseRules(nft: NftSocket): boolean {
@@ -238,7 +243,8 @@ function isOwn(nft: NftSocket, handle: number, isWanted: (comment: string) => bo
 export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[], known: number[] = []): void {
   try {
     const mark = ownerMark(owner);
-    const isOn = checkTable(nft, MASQUERADE_PLACE, "ipMasq") && hasBaseRules(nft) && isAtHook(nft);
+    const base = checkTable(nft, MASQUERADE_PLACE, "ipMasq") ? chainAtHook(nft) : undefined;
+    const isOn = base !== undefined && hasBaseRules(nft);
     let decided = false;
     const read: PayloadReader<Expression[] | undefined> = (...message) => {
       const expressions = decided ? undefined : expressionsOf(mark, ...message);
@@ -251,17 +257,18 @@ export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[
     if (isOn && !isComplete) rules = listRules(nft, MASQUERADE_PLACE, CHECKS, read);
     for (const address of addresses) {
       const wanted = ruleOf(address);
-      if (rules.some((rule) => sameExpressions(rule, wanted))) continue;
-      if (!hasIptables(nft, owner, address)) throw missing(address, isOn);
+      if (rules.some((rule) => sameExpressions(rule, wanted))) {
+        if (dropsPackets(nft, base!)) throw dropFailure("ipMasq", `inet ${TABLE} ${BASE}`);
+      } else if (!hasIptables(nft, owner, address)) throw missing(address, isOn);
     }
   } catch (error) {
     throw nftFailure(error, "ipMasq");
   }
 }
 
-function isAtHook(nft: NftSocket): boolean {
+function chainAtHook(nft: NftSocket): ChainAttributes | undefined {
   const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
-  return chain !== undefined && isNatAtHook(chain);
+  return chain !== undefined && isNatAtHook(chain) ? chain : undefined;
 }
 
 function expressionsOf(mark: string, ...message: Parameters<PayloadReader<void>>): Expression[] | undefined {

@@ -67,7 +67,7 @@ export function spoofId({ containerId, ifName }: Omit<Owner, "network">): string
   return `${containerId}-${ifName}`;
 }
 
-const SPOOF_CHAIN = "cni-br-iface-";
+export const SPOOF_CHAIN = "cni-br-iface-";
 const MAC_CHAIN = "-mac";
 
 export interface SpoofNames {

@@ -17,19 +17,20 @@ import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
 import { compare, type Expression, meta, payload, verdict, verdictOf } from "./expression.ts";
 import { type Made, removeMade } from "./made.ts";
-import { type ChainAttributes, isCommented, type RuleAttributes, readChain, readRule } from "./message.ts";
+import { type ChainAttributes, isCommented, type RuleAttributes, readChain, readRule, verdictIn } from "./message.ts";
 import {
   checkSpoofNames,
   isChainName,
   isOfAnother,
   type Owner,
   ownerComment,
+  SPOOF_CHAIN,
   type SpoofNames,
   spoofId,
   spoofIdOf,
   spoofNames,
 } from "./names.ts";
-import { decidesAll } from "./shortcut.ts";
+import { acceptRest, decidesAll, dropFailure, dropsRest } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
 import { comment, commentOf, commentWithOwner, ownerOf } from "./userdata.ts";
 
@@ -79,18 +80,19 @@ export function addSpoofCheck(
   const names = spoofNames(id);
   return attempt("macspoofchk", (refusal) => {
     const hasTable = checkTable(nft, SPOOF_PLACE, "macspoofchk");
-    const hasBase = hasTable && checkBase(nft);
-    making?.({ table: !hasTable, base: !hasBase });
+    const base = hasTable ? findBase(nft) : undefined;
+    making?.({ table: !hasTable, base: base === undefined });
+    const drops = base !== undefined && dropsFrames(nft, base);
     // No rule can lead to a chain that is not there. EEXIST: it is, or that of the address is.
     const said = commentOfChain(nft, names.port);
     if (said !== undefined && isOfAnother(owner, said)) throw taken(names.port, said);
     if (refusal === "EEXIST" || said !== undefined) {
       const ofMac = commentOfChain(nft, names.mac);
       if (ofMac !== undefined && isOfAnother(owner, ofMac)) throw taken(names.mac, ofMac);
-      return replace(nft, names, owner, device, mac, hasBase);
+      return replace(nft, names, owner, device, mac, base !== undefined, drops);
     }
     nft.start();
-    addChains(nft, names, owner, hasBase, true);
+    addChains(nft, names, owner, base !== undefined, drops, true);
     return addRules(nft, names, owner, device, mac);
   });
 }
@@ -116,11 +118,12 @@ function replace(
   device: string,
   mac: Uint8Array,
   hasBase: boolean,
+  drops: boolean,
 ): number {
   const generation = nft.generation();
   const jumps = listJumps(nft, names, true);
   nft.start(generation);
-  addChains(nft, names, owner, hasBase, false);
+  addChains(nft, names, owner, hasBase, drops, false);
   for (const handle of jumps) nft.deleteRule(SPOOF_PLACE, BASE, handle);
   nft.deleteRule(SPOOF_PLACE, names.port);
   nft.deleteRule(SPOOF_PLACE, names.mac);
@@ -128,12 +131,20 @@ function replace(
 }
 
 /** The base chain is sent only when it is missing: the kernel takes long for an update of one, although it changes nothing. */
-function addChains(nft: NftSocket, names: SpoofNames, owner: Owner, hasBase: boolean, only: boolean): void {
+function addChains(
+  nft: NftSocket,
+  names: SpoofNames,
+  owner: Owner,
+  hasBase: boolean,
+  drops: boolean,
+  only: boolean,
+): void {
   const { family, table } = SPOOF_PLACE;
   if (!hasBase) {
     nft.addTable(family, { name: table, flags: 0 });
     nft.addChain(family, SPOOF_BASE);
   }
+  if (drops) acceptRest(nft, SPOOF_PLACE, BASE);
   const userdata = comment(ownerComment(owner));
   for (const name of [names.port, names.mac]) nft.addChain(family, { table, name, userdata }, only);
 }
@@ -156,15 +167,23 @@ function addRules(nft: NftSocket, names: SpoofNames, owner: Owner, device: strin
   return nft.commit()[0] ?? 0;
 }
 
-/** False: there is none. Throws when there is one of that name which no frame comes to. */
-function checkBase(nft: NftSocket): boolean {
+/** undefined: there is none. Throws when there is one of that name which no frame comes to. */
+function findBase(nft: NftSocket): ChainAttributes | undefined {
   const chain = find(nft, () => nft.getChain(SPOOF_PLACE, BASE, readChain));
-  if (chain === undefined) return false;
-  if (chain.hook?.number === c.NF_BR_PRE_ROUTING) return true;
+  if (chain === undefined || chain.hook?.number === c.NF_BR_PRE_ROUTING) return chain;
   throw new Failure(
     "failed",
     "macspoofchk: the chain PREROUTING in the table bridge nat is not attached to the prerouting hook, so its rules have no effect",
     'Another program created it. Remove it (nft delete chain bridge nat PREROUTING), or set "macspoofchkBackend": "bridge".',
+  );
+}
+
+function dropsFrames(nft: NftSocket, base: ChainAttributes): boolean {
+  return dropsRest(
+    nft,
+    SPOOF_PLACE,
+    base,
+    (...message) => verdictIn(...message)?.chain.startsWith(SPOOF_CHAIN) === true,
   );
 }
 
@@ -261,8 +280,8 @@ function removeAll(nft: NftSocket, jumps: number[], chains: string[], kept: stri
 export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac: Uint8Array, jump?: number): void {
   const names = spoofNames(id);
   try {
-    if (!checkTable(nft, SPOOF_PLACE, "macspoofchk") || !checkBase(nft))
-      throw missing("the chain PREROUTING is missing");
+    const base = checkTable(nft, SPOOF_PLACE, "macspoofchk") ? findBase(nft) : undefined;
+    if (base === undefined) throw missing("the chain PREROUTING is missing");
     const wanted = rulesOf(names, mac);
     if (!hasJump(nft, names, device, jump))
       throw missing(`no rule sends the frames of ${device} to the chain ${names.port}`);
@@ -270,6 +289,7 @@ export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac:
       throw missing(`the chain ${names.port} does not send all frames to ${names.mac}`);
     if (!hasRules(nft, names.mac, wanted.mac))
       throw missing(`the chain ${names.mac} does not drop frames from addresses other than ${formatMac(mac)}`);
+    if (dropsFrames(nft, base)) throw dropFailure("macspoofchk", `bridge nat ${BASE}`);
   } catch (error) {
     throw nftFailure(error, "macspoofchk");
   }

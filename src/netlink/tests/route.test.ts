@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
 import { expectGolden, hex } from "../../testing/golden.ts";
-import { type RouteMessage, readRoute, writeRoute } from "../route.ts";
+import { type RouteMessage, readRoute, writeRoute, writeRouteQuery } from "../route.ts";
 
 const HEADER = { srcLength: 0, tos: 0, protocol: 3, scope: 0, type: 1, flags: 0 };
 const IPV4 = { ...HEADER, family: 2, dstLength: 0, table: 254 };
@@ -103,6 +103,20 @@ describe("route messages, byte for byte those of ip", () => {
           oif: 3,
         },
       },
+    );
+  });
+
+  it("ip -4 route show table all dev d0, the question", () => {
+    expectGolden(
+      ` | 00000  24 00 00 00 1a 00 01 03  9e 93 0d 6b 00 00 00 00  $..........k.... |
+        | 00010  02 00 00 00 00 00 00 00  00 00 00 00 08 00 04 00  ................ |
+        | 00020  03 00 00 00                                       ....             |`,
+      {
+        ...{ type: 26, flags: 0x301 },
+        message: { ...IPV4, protocol: 0, type: 0, table: 0, attributes: { oif: 3 } },
+      },
+      readRoute,
+      (writer, { family, table, attributes }) => writeRouteQuery(writer, family, table, attributes.oif),
     );
   });
 });
