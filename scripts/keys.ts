@@ -86,6 +86,7 @@ function isDescribed({ path, schema }: Key): boolean {
 
 const formats: Record<string, string> = {
   interface: "interface name",
+  bridge: "interface name",
   mac: "MAC address",
   pci: "PCI address",
   path: "absolute path",

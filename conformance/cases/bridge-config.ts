@@ -139,6 +139,9 @@ export const bridgeConfig: CaseTable = {
     ...names.map((bridge, n) =>
       refuses(`B-05${"abcdef"[n]}`, `bridge ${JSON.stringify(bridge)}`, { bridge }, /bridge/),
     ),
+    ...["a/b", "a b", "sixteen-bytes-br"].map((bridge, n) =>
+      refuses(`B-05${"hij"[n]}`, `bridge ${JSON.stringify(bridge)}`, { bridge }, /(at most|1 to) 15 bytes/),
+    ),
     refuses("B-05g", "bridge names a NIC", { bridge: "up0" }, /up0.*not a bridge/),
     refuses("B-06", "hairpinMode and promiscMode", { hairpinMode: true, promiscMode: true }, /hairpin.*promisc/),
     refuses("B-07", "disableContainerInterface and ipam", { disableContainerInterface: true, ...hostLocal() }),

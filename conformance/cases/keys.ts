@@ -201,6 +201,17 @@ export const keys: CaseTable = {
       }),
     ]),
     ok("TYP-18", { prevResult: null }, "G", "C-122: null is absent"),
+    row(
+      "TYP-20",
+      "H",
+      "the message says what the name of a device may be",
+      "the name of the device with a slash: E(7) that names the limit of alternative names",
+      (t) => {
+        const { msg } = t.refused("ADD", t.l2({ [t.deviceKey]: "a/b" }), [7]);
+        t.expect(/alternative name.* 127 bytes/.test(msg), "a message with the limit", msg);
+      },
+      { only: ["macvlan", "ipvlan", "host-device"] },
+    ),
     row("TYP-19", "S", "C-061: the error object", "code, msg and cniVersion in every error", (t) => {
       const error = t.refused("ADD", t.l2({ ipam: 5 }), ANY);
       t.equal(error.cniVersion, t.settings.spec, "cniVersion of the error");

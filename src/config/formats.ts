@@ -11,7 +11,8 @@ export const wanted: Record<string, string> = {
   cidr: "an address with a prefix length (CIDR notation) such as 192.0.2.1/24",
   "ip-or-cidr": "an IP address such as 192.0.2.1, with or without a prefix length",
   mac: "a link-layer address such as 02:00:5e:10:00:01",
-  interface: "an interface name: at most 127 bytes, without '/' or white space",
+  interface: "an interface name or alternative name: at most 127 bytes, without '/' or white space",
+  bridge: "a bridge name: at most 15 bytes, without '/' or white space",
   pci: "a PCI address with its domain such as 0000:3b:00.1",
   path: "an absolute path of at most 4095 bytes without '..' or control characters",
   word: "at most 253 characters without white space or control characters",
@@ -33,6 +34,9 @@ export function hasControl(text: string): boolean {
   return false;
 }
 
+// 127 bytes: the longest alternative name (ALTIFNAMSIZ - 1).
+const isInterface = (text: string): boolean => text.length <= 127 && !hasSpaceOrControl(text) && !text.includes("/");
+
 /** Empty texts pass where Go's decoder treats them as "not given". */
 export const formats: Record<string, (text: string) => boolean> = {
   ip: (text) => parseAddress(text) !== undefined,
@@ -40,8 +44,9 @@ export const formats: Record<string, (text: string) => boolean> = {
   cidr: (text) => parsePrefix(text) !== undefined,
   "ip-or-cidr": (text) => (text.includes("/") ? parsePrefix(text) : parseAddress(text)) !== undefined,
   mac: (text) => text === "" || parseMac(text) !== undefined,
-  // 127 bytes: the longest alternative name (ALTIFNAMSIZ - 1).
-  interface: (text) => text.length <= 127 && !hasSpaceOrControl(text) && !text.includes("/"),
+  interface: isInterface,
+  // A name that is too long has a message of its own (plugins/bridge/config.ts).
+  bridge: isInterface,
   pci: (text) => text === "" || isPciAddress(text),
   path: (text) =>
     text === "" || (text.length < 4096 && text[0] === "/" && !hasControl(text) && !`${text}/`.includes("/../")),

@@ -28,12 +28,12 @@ import {
   virtualFunctionCount,
   virtualFunctionIndex,
 } from "../../sysfs/vf.ts";
-import { readCache } from "./cache.ts";
+import { type CachedAttachment, readCache } from "./cache.ts";
 import { Containers } from "./evidence.ts";
 import { findHolders, type Holder, holderOf } from "./holders.ts";
 import { type Inside, lookInside } from "./inside.ts";
 import { isMachinesNetwork, Namespaces, type SeenNamespace } from "./namespaces.ts";
-import { findPorts, type HeldPort } from "./ports.ts";
+import { findPorts, type HeldPort, isFar, otherEnds } from "./ports.ts";
 
 /**
  * "free": can be given to a pod. "pod": a pod has it. "node": the node needs it, or its policy keeps it back. "lost": an attachment
@@ -70,13 +70,18 @@ export interface Device {
 /** Looks at the node as it is now. Throws NetlinkError and SystemError. */
 export function findDevices(): Device[] {
   const namespaces = Namespaces.find();
-  const [holders, insides] = [findHolders(namespaces), lookInside(namespaces)];
-  const containers = new Containers({ namespaces, holders, insides, cache: readCache(), bootTime: bootTime() });
-  return findDevicesOf({ holders, insides, containers });
+  const [holders, insides, cache] = [findHolders(namespaces), lookInside(namespaces), readCache()];
+  const containers = new Containers({ namespaces, holders, insides, cache, bootTime: bootTime() });
+  return findDevicesOf({ holders, insides, containers, cache });
 }
 
 /** The same, of what has been looked up already. */
-export function findDevicesOf(seen: { holders: Holder[]; insides: Inside[]; containers?: Containers }): Device[] {
+export function findDevicesOf(seen: {
+  holders: Holder[];
+  insides: Inside[];
+  containers?: Containers;
+  cache?: CachedAttachment[];
+}): Device[] {
   const { insides, containers } = seen;
   const ports = containers === undefined ? [] : findPorts(containers, insides);
   const before = viewNow();
@@ -89,19 +94,20 @@ export function findDevicesOf(seen: { holders: Holder[]; insides: Inside[]; cont
     if (now === undefined) held.delete(holder);
     else held.set(holder, now);
   }
-  return devicesOf(ownNamespace().route, settled ? viewNow() : before, held, insides, ports);
+  return devicesOf(settled ? viewNow() : before, held, insides, ports, seen.cache ?? []);
 }
 
 /** The host, as it is now. */
 export const viewNow = (): View => viewAtOnce(viewOf(ownNamespace(), ownNamespace()));
 
 function devicesOf(
-  route: RouteSocket,
   view: View,
   held: ReadonlyMap<Holder, Device>,
   insides: Inside[],
   ports: HeldPort[],
+  cache: CachedAttachment[],
 ): Device[] {
+  const { route } = ownNamespace();
   const holders = [...held.keys()];
   const links = view.links().filter(({ index }) => !ports.some(({ link }) => link.index === index));
   const known = (link: Link): boolean => holders.some((holder) => isOf(holder, view, link));
@@ -109,7 +115,8 @@ function devicesOf(
     ...held.values(),
     ...ports.map(heldPort),
     ...insides.flatMap((inside) => aliasedDevices(inside, holders)),
-    ...links.filter((link) => !known(link)).map((link) => hostDevice(route, link)),
+    ...othersPorts(view, links.filter(isOthersPort), insides, cache),
+    ...links.filter((link) => !isOthersPort(link) && !known(link)).map((link) => hostDevice(route, link)),
   ];
   return [...devices, ...hiddenDevices(devices)].map((device) => withFunction(route, device)).sort(byPlace);
 }
@@ -235,6 +242,32 @@ function heldPort({ link, bridge, owner, namespace, life, why }: HeldPort): Devi
     why: `port of ${bridge || "no bridge"}${life === "gone" ? `; ${why}` : ""}`,
     holder: { by: "bridge", network, containerId, interface: ifName, namespace },
   };
+}
+
+/** A pod's port on a bridge, without our mark: the Go plugin's, or that of a program that runs containers. */
+const isOthersPort = (link: Link): boolean => link.slaveKind === "bridge" && isFar(link);
+
+/** Whose each is, libcni remembers by the namespace and the name of the other end. */
+function othersPorts(view: View, links: Link[], insides: Inside[], cache: CachedAttachment[]): Device[] {
+  const endOf = otherEnds(insides);
+  const names = new Map(view.links().map(({ index, name }) => [index, name]));
+  const owners = new Map(cache.flatMap((one) => one.namespaces.map((path) => [`${one.ifName} ${path}`, one])));
+  return links.map((link): Device => {
+    const end = endOf(link) ?? { name: link.name, namespace: "" };
+    const { network = "", containerId = "" } = owners.get(`${end.name} ${end.namespace}`) ?? {};
+    const bridge = names.get(link.master) ?? "";
+    return {
+      name: link.name,
+      interface: end,
+      pci: "",
+      driver: link.kind,
+      mac: link.mac,
+      bridge,
+      state: "pod",
+      why: `port of ${bridge}, without podnic's alias`,
+      holder: { by: "", network, containerId, interface: end.name, namespace: end.namespace },
+    };
+  });
 }
 
 /** Devices in pods that nothing was written down about: those of the Go host-device, which leaves their name in the alias. */

@@ -38,19 +38,34 @@ export interface Leftover {
 /** Links of the host, and the ports among them that are podnic's. */
 export function findPorts(containers: Containers, insides: Pick<Inside, "namespace" | "links">[]): HeldPort[] {
   const links = listLinks(ownNamespace().route);
+  const endOf = otherEnds(insides);
   return links.flatMap((link): HeldPort[] => {
     const owner = link.kind === "veth" ? ownerOf(link.alias) : undefined;
     if (owner === undefined || !isPortOf(link, owner)) return [];
-    // Neither has the other in its own namespace.
-    const isFar = (end: Link) => end.kind === "veth" && end.linkNetnsid !== undefined;
-    const isOther = (end: Link) => isFar(link) && isFar(end) && end.index === link.parent && end.parent === link.index;
-    const inside = insides.find((one) => one.links.some(isOther))?.namespace.path ?? "";
+    const inside = endOf(link)?.namespace ?? "";
     const seen: Evidence =
       inside === "" ? containers.holderOf(owner.containerId, "", never) : { life: "alive", why: `in ${inside}` };
     const bridge = links.find(({ index }) => index === link.master)?.name ?? "";
     return [{ link, bridge, owner, namespace: inside, ...seen }];
   });
 }
+
+/** Finds the other end of a veth of the host: its name, and the path of its namespace. Neither end has the other in its own namespace. */
+export function otherEnds(insides: Pick<Inside, "namespace" | "links">[]): (link: Link) => End | undefined {
+  const ends = new Map<string, End>();
+  for (const { links, namespace } of [...insides].reverse())
+    for (const link of links)
+      if (isFar(link)) ends.set(`${link.index} ${link.parent}`, { name: link.name, namespace: namespace.path });
+  return (link) => (isFar(link) ? ends.get(`${link.parent} ${link.index}`) : undefined);
+}
+
+export interface End {
+  name: string;
+  namespace: string;
+}
+
+/** Whether it is an end of a veth whose other end is in another namespace. */
+export const isFar = (end: Link): boolean => end.kind === "veth" && end.linkNetnsid !== undefined;
 
 /** Nothing says when it was made. */
 const never = (): number => Number.POSITIVE_INFINITY;

@@ -31,21 +31,29 @@ describe("bridge", () => {
     sh("nft flush ruleset");
     for (const name of ["blue", "grey"]) add(name);
     add("brown", {}, { bin: resolve(".cache/go-plugins/1.9.1") });
+    sh(`ip netns add black; ip link add other0 up master br9 type veth peer name in0 netns black
+      ip link add out0 type veth peer name in1 netns black`);
     const ports = () => json("devices").filter(({ driver }: { driver: string }) => driver === "veth");
-    const port = (container: string) => ({
+    const port = (container: string, by = "bridge", network = "net", pod = container.slice(2), name = "net1") => ({
       ...{
         bridge: "br9",
         state: "pod",
-        why: "port of br9",
-        interface: { name: "net1", namespace: `/run/netns/${container.slice(2)}` },
+        why: by === "" ? "port of br9, without podnic's alias" : "port of br9",
+        interface: { name, namespace: `/run/netns/${pod}` },
       },
-      holder: { by: "bridge", network: "net", containerId: container, interface: "net1" },
+      holder: { by, network, containerId: container, interface: name, namespace: `/run/netns/${pod}` },
     });
-    // Nothing says whose the Go plugin's are.
-    const named = ports().filter(({ holder }: { holder?: object }) => holder !== undefined);
     const byContainer = (a: { holder: { containerId: string } }, b: { holder: { containerId: string } }) =>
       a.holder.containerId < b.holder.containerId ? -1 : 1;
-    expect(named.sort(byContainer)).toMatchObject([port("c-blue"), port("c-grey")]);
+    // Of the Go plugin's, libcni remembers whose they are; of other programs', nobody.
+    const brown = port("c-brown", "");
+    const black = port("", "", "", "black", "in0");
+    expect(ports().sort(byContainer)).toMatchObject([black, port("c-blue"), brown, port("c-grey")]);
+    sh("mv /var/lib/cni/results/net-c-brown-net1 /run/kept");
+    const at = ({ holder }: ReturnType<typeof port>) => `${holder.containerId} ${holder.namespace}`;
+    const places = ["c-blue /run/netns/blue", "c-grey /run/netns/grey", " /run/netns/black", " /run/netns/brown"];
+    expect(ports().map(at).sort()).toEqual(places.sort());
+    sh("mv /run/kept /var/lib/cni/results/net-c-brown-net1");
     endPods("grey", "brown");
     const rules = (): string[] =>
       json("gc", "--all", "--dry-run")
