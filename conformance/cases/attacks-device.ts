@@ -438,7 +438,7 @@ export const attacksDevice: CaseTable = {
         t.equal(t.call("ADD", mine).status, 0, "exit status after DEL");
         t.silent("DEL", mine);
       },
-      ["plugin:sriov", "plugin:bridge", "card:igb"],
+      ["plugin:sriov", "plugin:bridge", "card:igb", "kernel:locked_ports"],
     ),
     one(
       "ATK-D6f",
