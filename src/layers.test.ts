@@ -94,6 +94,12 @@ test("what ships imports no test helper, and Node only where Node is the host", 
   expect(imports.filter(({ from, to }) => to.startsWith("node:") && !onNode.test(from))).toEqual([]);
 });
 
+test("a namespace's number is not asked before that of a link is read, with which it is compared: isNumberOf takes that", () => {
+  const asks = shipped.filter((file) => /\bnamespaceNumber\(/.test(readFileSync(file, "utf8")));
+  // astray.ts keeps the numbers of what it has looked into, to ask the others.
+  expect(asks).toEqual(["src/netlink/nsid.ts", "src/plugin/lent/astray.ts"]);
+});
+
 test("no files import each other, by way of types neither", () => {
   const next = new Map<string, string[]>();
   for (const { from, to } of imports) next.set(from, [...(next.get(from) ?? []), to]);

@@ -667,6 +667,43 @@ export const hostDeviceIdentity: CaseTable = {
       t.silent("DEL", conf);
       t.gone(device, "");
     }),
+    ...(
+      [
+        ["a", "DEL", (t: Trial, conf: Config) => t.refused("DEL", conf, [11])],
+        ["b", "GC", (t: Trial, conf: Config) => t.refused("GC", { ...conf, "cni.dev/valid-attachments": [] }, [11])],
+        [
+          "c",
+          "ADD of another pod",
+          (t: Trial, conf: Config) => {
+            t.sh("ip netns add c2");
+            t.refused("ADD", conf, [11], { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" } });
+          },
+        ],
+      ] as const
+    ).map(([letter, what, run]) =>
+      one(
+        `HDI-50${letter}`,
+        "H",
+        GONE,
+        `only a descriptor keeps its pod, and the host has never had a number for itself: ${what} fails, record and lease stay; DEL is OK when the pod has ended`,
+        (t) => {
+          const device = t.freshDevice();
+          const conf = config("1.1.0", { device, ipam: POOL });
+          t.add(conf);
+          t.expect(t.sh("ip netns list-id") !== "", "a number of the pod", "the host has none");
+          t.sh(`mkfifo /run/hold; exec 9</run/netns/c1; sh -c 'read line </run/hold' >/dev/null 2>&1 &
+            umount -l /run/netns/c1; rm /run/netns/c1`);
+          run(t, conf);
+          t.equal(t.sh(`ls ${RECORDS} | grep -c json`).trim(), "1", "records");
+          t.leaseCount(1, conf.name as string);
+          t.sh(
+            `echo >/run/hold; for i in 1 2 3 4 5 6 7 8 9; do ip link show ${device}p >/dev/null 2>&1 || break; sleep 0.1; done`,
+          );
+          t.silent("DEL", conf);
+          t.leaseCount(0, conf.name as string);
+        },
+      ),
+    ),
     one("HDI-26", "H", GONE, "it came back and was given to another pod by hand: DEL OK, and it stays there", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });

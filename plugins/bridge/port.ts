@@ -10,7 +10,7 @@ import { lost } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
-import { namespaceNumber } from "../../src/netlink/nsid.ts";
+import { isNumberOf } from "../../src/netlink/nsid.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
 import { hash32, isCut } from "../../src/plugin/hash.ts";
 import { isLent, isLentDevice } from "../../src/plugin/lent/lender.ts";
@@ -185,7 +185,7 @@ function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefine
     const near = getLink(pod.route, name);
     if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, name)) continue;
     // Its other end is on the host: a pod can have one elsewhere, with the index of another pod's port.
-    if (near.linkNetnsid === undefined || near.linkNetnsid !== namespaceNumber(pod.route, ownNamespace().fd)) continue;
+    if (!isNumberOf(pod.route, near.linkNetnsid, ownNamespace().fd)) continue;
     const link = getLink(route, near.parent);
     // One that is on no bridge may be another plugin's (ptp, Calico): the pod's own eth0.
     const isOnBridge = bridge !== undefined && link?.master === bridge.index;
@@ -213,7 +213,7 @@ function isOtherEnd(
   ifName: string,
   mac: string | undefined,
 ): boolean {
-  if (linkNetnsid === undefined || linkNetnsid !== namespaceNumber(ownNamespace().route, pod.fd)) return false;
+  if (!isNumberOf(ownNamespace().route, linkNetnsid, pod.fd)) return false;
   const near = getLink(pod.route, parent);
   return near?.parent === index && (near.name === ifName || near.name === kubevirtName(ifName) || near.mac === mac);
 }

@@ -10,7 +10,7 @@
 import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
 import { AT_FDCWD, type Fd, host, SystemError } from "../host/host.ts";
-import { namespaceNumber } from "../netlink/nsid.ts";
+import { isNumberOf } from "../netlink/nsid.ts";
 import { busAddress, pciLink } from "../sysfs/device.ts";
 import { getLink, IFF_LOOPBACK, type Link, listLinks } from "./link.ts";
 import type { NetNs } from "./namespace.ts";
@@ -154,7 +154,6 @@ export function withIdentity(
 /** A view through the kernel. `home`: the namespace that the snapshots were taken in, when it still is (the host's). */
 export function viewOf(namespace: NetNs, home: NetNs | undefined): View {
   const isHome = home !== undefined && namespace.ino === home.ino && namespace.dev === home.dev;
-  let number: { value: number | undefined } | undefined;
   return {
     isHome,
     link: (which) => getLink(namespace.route, which),
@@ -164,9 +163,7 @@ export function viewOf(namespace: NetNs, home: NetNs | undefined): View {
     place: (link) => placeIn(namespace, link),
     isMadeAtHome({ parent, linkNetnsid }) {
       if (isHome) return parent !== 0 && linkNetnsid === undefined;
-      if (home === undefined || linkNetnsid === undefined) return false;
-      number ??= { value: namespaceNumber(namespace.route, home.fd) };
-      return linkNetnsid === number.value;
+      return home !== undefined && isNumberOf(namespace.route, linkNetnsid, home.fd);
     },
     isVirtualFunction: (place) => pciLink(place, "physfn") !== undefined,
   };

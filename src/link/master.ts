@@ -3,7 +3,7 @@
 // second name would be visible.
 import { Failure, shellWord } from "../errors.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { namespaceNumber } from "../netlink/nsid.ts";
+import { isNumberOf } from "../netlink/nsid.ts";
 import { addLink, getLink, IFF_LOOPBACK, IFF_UP, type Link, type NewLink } from "./link.ts";
 import { type NetNs, ownNamespace, sameNamespace } from "./namespace.ts";
 import { defaultRouteDevice } from "./route.ts";
@@ -139,15 +139,12 @@ export function isMadeOn(link: Link, master: Master, pod: NetNs): boolean {
   const number = link.linkNetnsid;
   const isHere = sameNamespace(namespace, pod);
   const lower = isStacked ? master.link.linkNetnsid : undefined;
-  if (lower === undefined) return isHere ? number === undefined : isNumberOf(pod, number, namespace);
+  if (lower === undefined) return isHere ? number === undefined : isNumberOf(pod.route, number, namespace.fd);
   // The device is in a third namespace, which has other numbers elsewhere, or in the pod.
   if (isHere) return number === lower;
-  return number === undefined ? isNumberOf(namespace, lower, pod) : !isNumberOf(pod, number, namespace);
-}
-
-/** The kernel names the other namespace only when it is another one. */
-function isNumberOf({ route }: NetNs, number: number | undefined, other: NetNs): boolean {
-  return number !== undefined && namespaceNumber(route, other.fd) === number;
+  return number === undefined
+    ? isNumberOf(namespace.route, lower, pod.fd)
+    : !isNumberOf(pod.route, number, namespace.fd);
 }
 
 /** A macvtap is a macvlan, whose frames go to a file. */
@@ -164,7 +161,7 @@ export function hostDeviceBelow(pod: NetNs, link: Link): Link | undefined {
   let lower = link;
   while (UPPERS.includes(lower.kind) && lower.parent !== 0) {
     const { linkNetnsid: number, parent } = lower;
-    if (number !== undefined) return isNumberOf(pod, number, host) ? getLink(host.route, parent) : undefined;
+    if (number !== undefined) return isNumberOf(pod.route, number, host.fd) ? getLink(host.route, parent) : undefined;
     const next = getLink(pod.route, parent);
     if (next === undefined) return undefined;
     lower = next;

@@ -7,7 +7,7 @@ import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { LINK_HEADER } from "../netlink/link.ts";
-import { namespaceNumber } from "../netlink/nsid.ts";
+import { isNumberOf } from "../netlink/nsid.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { getLink, type Link, toLink } from "./link.ts";
 import { inNamespace, type NetNs, ownNamespace, sameNamespace } from "./namespace.ts";
@@ -106,5 +106,5 @@ function requireRoom(): void {
 /** The number is one of the namespace that the message came from: that is not known of those beyond. */
 function leads({ socket, isBeyond }: Watched, { linkNetnsid }: Link, others: readonly NetNs[]): boolean {
   if (linkNetnsid === undefined || isBeyond) return linkNetnsid !== undefined;
-  return others.some(({ fd }) => namespaceNumber(socket, fd) === linkNetnsid);
+  return others.some(({ fd }) => isNumberOf(socket, linkNetnsid, fd));
 }

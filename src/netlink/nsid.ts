@@ -21,7 +21,15 @@ export function namespaceNumbers(route: RouteSocket): number[] {
   return items.filter((number) => number >= 0);
 }
 
-/** undefined: it has none for it, so no link of it leads there. */
+/**
+ * Whether the number that `route` has read with a link (IFLA_LINK_NETNSID) means the namespace `other`. The kernel gives a namespace its number when
+ * it first tells of a link that leads there, also our own one. So this takes the number: before, there may be nothing to ask for.
+ */
+export function isNumberOf(route: RouteSocket, number: number | undefined, other: number): boolean {
+  return number !== undefined && namespaceNumber(route, other) === number;
+}
+
+/** undefined: it has none for it yet. Not for a comparison with what is read later: see isNumberOf. */
 export function namespaceNumber(route: RouteSocket, other: number): number | undefined {
   const write = (writer: Writer): void => {
     writer.reserve(HEADER);

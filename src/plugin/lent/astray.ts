@@ -13,7 +13,7 @@ import type { LinkSnapshot } from "../../link/snapshot.ts";
 import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
 import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
-import { namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
+import { isNumberOf, namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
 
 export interface Sought {
   saved: LinkSnapshot;
@@ -183,9 +183,8 @@ function openAgain({ saved, ifName, home }: Sought, seen: SeenNamespace): Fate |
 /** Namespaces that cannot be opened, by their numbers: one of them may have the device when it has a link that could be it. Why, or "". */
 function askByNumber({ namespace: { route }, met }: Viewpoint, { saved, home }: Sought, isKnown: boolean): string {
   try {
-    const ofHome = namespaceNumber(route, home.fd);
     const isOnParent = ({ parent, linkNetnsid }: Link): boolean =>
-      !isKnown || (parent === saved.parent && linkNetnsid === ofHome);
+      !isKnown || (parent === saved.parent && isNumberOf(route, linkNetnsid, home.fd));
     const mayBe = (link: Link): boolean => couldBe(link, saved, isOnParent);
     for (const number of namespaceNumbers(route)) {
       const name = met.has(number) ? undefined : nameInside(route, number, mayBe);

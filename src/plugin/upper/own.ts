@@ -10,7 +10,7 @@ import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { openLinkNews } from "../../link/watch.ts";
 import { log } from "../../log.ts";
-import { namespaceNumber } from "../../netlink/nsid.ts";
+import { isNumberOf } from "../../netlink/nsid.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { wasAdded } from "../added.ts";
 import { hashWords, idInAlias, networkCut } from "../hash.ts";
@@ -230,5 +230,5 @@ function isMadeHere(
 ): boolean {
   const home = ownNamespace();
   if (linkNetnsid === undefined) return config.linkInContainer === true || sameNamespace(from, home);
-  return [home, pod].some((one) => one !== undefined && namespaceNumber(from.route, one.fd) === linkNetnsid);
+  return [home, pod].some((one) => one !== undefined && isNumberOf(from.route, linkNetnsid, one.fd));
 }

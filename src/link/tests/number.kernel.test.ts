@@ -1,0 +1,36 @@
+// The kernel gives a namespace its number when it first tells of a link that leads there. What is compared with such a number is asked after it.
+import { expect, test } from "vitest";
+import { isNumberOf } from "../../netlink/nsid.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { viewOf } from "../identity.ts";
+import { getLink, listLinksOf } from "../link.ts";
+import { hostDeviceBelow } from "../master.ts";
+import { openNamespace } from "../namespace.ts";
+
+const { own, pod } = enterSandbox();
+
+test("our own namespace, which has no number until the pod's links are read from here", () => {
+  sh("ip link add a0 type veth peer name a1 netns pod");
+  expect(sh("ip netns list-id").trim().split("\n")).toHaveLength(1);
+  const near = listLinksOf(own.route, getLink(own.route, "a0")!.linkNetnsid!).find(({ name }) => name === "a1")!;
+  expect(isNumberOf(own.route, near.linkNetnsid, own.fd)).toBe(true);
+  expect(isNumberOf(own.route, near.linkNetnsid, pod.fd)).toBe(false);
+  expect(isNumberOf(own.route, undefined, own.fd)).toBe(false);
+});
+
+test("the host, which gets its number in the pod only when the second link is read", () => {
+  // The other end of b0 comes here by way of x: nobody told the pod.
+  sh(`ip netns add x; ip netns add young
+    ip -n young link add b0 type veth peer name b1; ip -n young link add c0 type veth peer name c1
+    ip -n young link set b1 netns x; ip -n young link set c1 netns x; ip -n x link set b1 netns ${process.pid}`);
+  const young = openNamespace("/run/netns/young")!;
+  const view = viewOf(young, own);
+  expect(view.isMadeAtHome(view.link("c0")!)).toBe(false);
+  expect(view.isMadeAtHome(view.link("b0")!)).toBe(true);
+});
+
+test("the host, below a macvlan that the pod got", () => {
+  sh("ip link add low type veth peer name low1; ip link add link low name mv type macvlan; ip link set mv netns x");
+  const x = openNamespace("/run/netns/x")!;
+  expect(hostDeviceBelow(x, getLink(x.route, "mv")!)?.name).toBe("low");
+});
