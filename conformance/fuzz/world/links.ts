@@ -48,6 +48,18 @@ function message(type: number, flags: number, sequence: number, port: number, pa
   return writer.written().slice();
 }
 
+/** The route to the subnet of an address, which the kernel makes with it. */
+function connected({ namespace, message: { family, prefixLength, index, attributes } }: Network["addresses"][number]): {
+  namespace: number;
+  message: RouteMessage;
+} {
+  const bytes = attributes.local ?? attributes.address ?? new Uint8Array(0);
+  const dst = bytes.map((byte, n) => byte & (0xff00 >> Math.min(8, Math.max(0, prefixLength - 8 * n))));
+  const numbers = { family, dstLength: prefixLength, srcLength: 0, tos: 0, table: c.RT_TABLE_MAIN, flags: 0 };
+  const kinds = { protocol: c.RTPROT_KERNEL, scope: c.RT_SCOPE_LINK, type: c.RTN_UNICAST };
+  return { namespace, message: { ...numbers, ...kinds, attributes: { dst, oif: index } } };
+}
+
 export class Network {
   readonly links: SimulatedLink[] = [];
   readonly addresses: { namespace: number; message: AddressMessage }[] = [];
@@ -146,7 +158,7 @@ export class Network {
           (m) => m.index,
         );
       case c.RTM_GETROUTE:
-        return this.routes
+        return [...this.routes, ...(dump ? this.addresses.map(connected) : [])]
           .filter((each) => each.namespace === namespace)
           .slice(0, dump ? undefined : 1)
           .map(({ message }) => [c.RTM_NEWROUTE, write((writer) => writeRoute(writer, message))]);
