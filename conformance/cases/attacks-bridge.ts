@@ -319,6 +319,37 @@ const againstPolicy: Situation[] = [
     config: { cniVersion: "1.0.0", name: "net1", type, ...(n === 0 ? { master: "ens5" } : { device: "ens5" }) },
     needs: [`plugin:${type}`],
   })),
+  ...(["private", "vepa", "passthru", "source"] as const).map((mode, n) => ({
+    id: `ATK-B6${"rstu"[n]}`,
+    what: `macvlan in ${mode} mode with a veth whose other end is a port of a bridge that bridges.names does not list`,
+    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    policy: { names: ["br-pods"] },
+    config: {
+      ...{ cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "ens5", mode },
+      ...(mode === "source" ? { macaddr: ["02:00:00:00:00:01"] } : {}),
+    },
+    needs: ["plugin:macvlan"],
+  })),
+  {
+    id: "ATK-B6v",
+    what: "ipvlan with a veth whose other end is a port of a bridge that bridges.names does not list",
+    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    policy: { names: ["br-pods"] },
+    config: { cniVersion: "1.0.0", name: "net1", type: "ipvlan", master: "ens5" },
+    needs: ["plugin:ipvlan"],
+  },
+  ...[
+    { type: "host-device", device: "ens5" },
+    { type: "macvlan", master: "ens5", mode: "passthru" },
+  ].map((config, n) => ({
+    id: `ATK-B6${"wx"[n]}`,
+    what: `${config.type} with a veth whose other end is a port of a bridge that bridges.names does not list, and which devices.allow lists`,
+    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    policy: { names: ["br-pods"] },
+    devices: { allow: ["ens5"] },
+    config: { cniVersion: "1.0.0", name: "net1", ...config },
+    needs: [`plugin:${config.type}`],
+  })),
   {
     id: "ATK-B3b",
     what: "a bridge to be made that bridges.names does not list",

@@ -47,6 +47,24 @@ function cutOff(t: Trial, keys: Config): void {
   demandPing(t, "c1", "10.61.0.3");
 }
 
+/** Sends frames to each of the groups that a bridge may take for itself, from the interface and with the address that are named. */
+const LINK_LOCAL = `socket(S, 17, 3, 0) or die; ($i, $m) = @ARGV; for $d (0 .. 15) { for $type ("88cc", "0026424203") { $to = sprintf("0180c20000%02x", $d); send(S, pack("H*", $to . $m . $type . "00" x 50), 0, pack("SniSCCH16", 17, 3, $i, 1, 0, 6, $to . "0000")) or die } }`;
+
+/** c1 sends link-local frames with the address of c2, which stays where it is for the bridge. */
+function keepsPlace(t: Trial, keys: Config): void {
+  makeBridge(t);
+  t.add(conf(fixed("10.61.0.3/24")), pod(t, "c2"));
+  t.add(conf({ ...keys, ...fixed("10.61.0.2/24") }));
+  demandPing(t, "c2", "10.61.0.2");
+  const mac = podMac(t);
+  const before = entriesOf(t, mac);
+  t.expect(before.includes(portOf(t, "c2").name), "the bridge knows c2", before);
+  t.sh(
+    `i=$(ip -n c1 -o link show eth0 | cut -d: -f1); ip netns exec c1 perl -e '${LINK_LOCAL}' $i ${mac.replaceAll(":", "")}`,
+  );
+  t.equal(entriesOf(t, mac), before, "where the bridge sends the frames for c2");
+}
+
 const podMac = (t: Trial): string => t.link("eth0", "c2")!.mac;
 const entriesOf = (t: Trial, mac: string): string => t.sh(`bridge fdb show br br0 | grep ${mac} | sort || true`);
 
@@ -124,6 +142,22 @@ export const bridgeRules: CaseTable = {
       "locked port: another MAC is cut off, the right one passes",
       (t) => cutOff(t, LOCK),
       ["program:ping"],
+    ),
+    ...(
+      [
+        ["B-51q", "nftables", SPOOF],
+        ["B-51r", "with a requested address", { ...LOCK, mac: "02:00:00:00:00:51" }],
+        ["B-51s", "locked port", LOCK],
+      ] as const
+    ).map(([id, what, keys]) =>
+      one(
+        id,
+        "H",
+        "macspoofchk",
+        `${what}: link-local frames with another pod's address change nothing`,
+        (t) => keepsPlace(t, keys),
+        ["program:ping", "program:perl", ...(id === "B-51s" ? [LOCKS] : [])],
+      ),
     ),
     one("B-51b", "G", "macspoofchk", "nftables: likewise", (t) => cutOff(t, SPOOF), ["program:ping"]),
     one(

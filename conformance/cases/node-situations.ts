@@ -726,6 +726,16 @@ const SHARED: Situation[] = [
     needs: ["kernel:ipvlan"],
   },
   {
+    id: "ND-130",
+    what: "macvlan of the node on a pod's veth as the master of a macvlan in bridge mode",
+    refused: "other end is in another namespace",
+    why: "the kernel puts the interface on the other pod's link, where the new pod could impersonate the node",
+    setup:
+      "ip link add cali1 type veth peer name x netns c1; ip link set cali1 up; ip link add sh0 link cali1 up type macvlan mode bridge",
+    device: "sh0",
+    mode: "bridge",
+  },
+  {
     id: "ND-85",
     what: "tap interface that a virtual machine has open",
     refused: "is open in a process on this node (kind tun)",

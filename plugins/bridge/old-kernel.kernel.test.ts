@@ -2,7 +2,7 @@
 import { beforeAll, expect, it } from "vitest";
 import type { Call } from "../../src/cni/plugin.ts";
 import { host } from "../../src/host/host.ts";
-import { getPort, type Port } from "../../src/link/bridge.ts";
+import { getBridge, getPort, type Port } from "../../src/link/bridge.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import { IFLA_BRPORT_LOCKED } from "../../src/netlink/constants.ts";
 import { failure } from "../../src/testing/calls.ts";
@@ -58,6 +58,15 @@ it("takes nftables where it cannot, and refuses when that is not allowed", () =>
 });
 
 it("locks a port with a MAC address of podnic's choice, and leaves a port alone without macspoofchk", () => {
-  expect(checkSource(asked(), port(false), "02:00:00:00:00:01")).toEqual({ lock: { learning: 0, locked: 1 } });
-  expect(checkSource({ ...asked(), config: {} } as Call<BridgeConfig>, port(false), "02:00:00:00:00:01")).toEqual({});
+  expect(checkSource(asked(), getBridge(ownNamespace().route, "br0")!, port(false), "02:00:00:00:00:01")).toEqual({
+    lock: { learning: 0, locked: 1 },
+  });
+  expect(
+    checkSource(
+      { ...asked(), config: {} } as Call<BridgeConfig>,
+      getBridge(ownNamespace().route, "br0")!,
+      port(false),
+      "02:00:00:00:00:01",
+    ),
+  ).toEqual({});
 });

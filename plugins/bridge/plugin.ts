@@ -172,7 +172,7 @@ function setUpPort(call: Call<BridgeConfig>, { on, pair, promiscuous }: Attached
   const { config } = call;
   const { route } = ownNamespace();
   const { index } = port;
-  const { lock, jump } = checkSource(call, port, mac);
+  const { lock, jump } = checkSource(call, on, port, mac);
   const rules = jump === undefined ? known : withJump(known, jump);
   const vlans = vlansOf(config);
   const away =

@@ -3,8 +3,16 @@
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
 import { parseMac } from "../../src/ip/mac.ts";
-import { type Bridge, beginSetPort, listMacsBehind, type Port, whereTo } from "../../src/link/bridge.ts";
+import {
+  type Bridge,
+  beginSetPort,
+  listMacsBehind,
+  type Port,
+  stopLinkLocalLearning,
+  whereTo,
+} from "../../src/link/bridge.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
+import { log } from "../../src/log.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
 import type { Made } from "../../src/nftables/made.ts";
@@ -48,6 +56,7 @@ const UNLOCKED: PortAttributes = { learning: 1, locked: 0 };
  */
 export function checkSource(
   call: Call<BridgeConfig>,
+  on: Bridge,
   port: Port,
   mac: string,
 ): { lock?: PortAttributes; jump?: number } {
@@ -56,7 +65,7 @@ export function checkSource(
   const mayPin = wantedMac(call) === "" || call.config.macspoofchkBackend === "bridge";
   if (locks && mayPin) return { lock: LOCKED };
   try {
-    return { jump: checkByRules(call, port.name, mac) };
+    return { jump: checkByRules(call, on, port.name, mac) };
   } catch (cause) {
     if (!locks || !(cause instanceof Failure)) throw cause;
     return { lock: LOCKED };
@@ -82,7 +91,7 @@ export function pinnedElsewhere(
     return;
   }
   try {
-    checkByRules(call, port.name, mac);
+    checkByRules(call, on, port.name, mac);
   } catch (cause) {
     if (!(cause instanceof Failure)) throw cause;
     pinAgain(call, on, port, mac);
@@ -92,9 +101,18 @@ export function pinnedElsewhere(
   route.run();
 }
 
-/** By nftables. Removed again when the transaction is rolled back. Returns a handle for forgetSpoofRules. */
-function checkByRules(call: Call<BridgeConfig>, port: string, mac: string): number {
+/**
+ * By nftables. Removed again when the transaction is rolled back, but for what the bridge does not learn any more, which others rely on by then.
+ * Returns a handle for forgetSpoofRules.
+ */
+function checkByRules(call: Call<BridgeConfig>, on: Bridge, port: string, mac: string): number {
   const nft = NftSocket.open();
+  if (!stopLinkLocalLearning(ownNamespace().route, on))
+    log(
+      "warning",
+      "macspoofchk: before Linux 5.0, bridges learn addresses from link-local frames, which nftables does not see, so the pod can receive frames for other addresses",
+      { bridge: on.name },
+    );
   let made: Made | undefined;
   call.transaction.onRollback("remove the rules of macspoofchk", () => {
     removeSpoofCheck(nft, spoofId(call.attachment), undefined, call.attachment);

@@ -86,6 +86,21 @@ export function filterVlans(route: RouteSocket, index: number): void {
   route.run();
 }
 
+/**
+ * From now on, a bridge learns no addresses from frames to link-local groups (LLDP), which it takes for itself before any rule of nftables sees
+ * them: a pod could have the frames of any other address sent to its port. False: this kernel (before 5.0) cannot.
+ */
+export function stopLinkLocalLearning(route: RouteSocket, { index, bridge: { options } }: Bridge): boolean {
+  if (options === undefined) return false;
+  const bit = 1 << c.BR_BOOLOPT_NO_LL_LEARN;
+  if ((options.on & bit) !== 0) return true;
+  const writer = route.begin(`ip link set ${index} type bridge no_linklocal_learn 1`, c.RTM_NEWLINK, 0);
+  const data = { bridgeOptions: { on: bit, mask: bit } };
+  writeLink(writer, index, 0, 0, { linkInfo: { kind: "bridge", data } });
+  route.run();
+  return true;
+}
+
 /** One end of a veth pair. */
 export interface NewEnd {
   name: string;

@@ -3,7 +3,7 @@
 import { AF_BRIDGE, AF_INET6 } from "../host/constants.ts";
 import { type Codec, findAttribute, Table, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
-import { bareText, be16, list, nested, u8, u16, u32 } from "./codecs.ts";
+import { bareText, be16, list, nested, u8, u16, u32, words } from "./codecs.ts";
 import * as c from "./constants.ts";
 import { ProtocolError } from "./errors.ts";
 import { LINK_HEADER } from "./link.ts";
@@ -16,6 +16,8 @@ export const bridgeInfo = new Table("bridge", {
   /** ETH_P_8021Q or ETH_P_8021AD. */
   vlanProtocol: [c.IFLA_BR_VLAN_PROTOCOL, be16],
   defaultPvid: [c.IFLA_BR_VLAN_DEFAULT_PVID, u16],
+  /** BR_BOOLOPT_*; since Linux 5.0. */
+  options: [c.IFLA_BR_MULTI_BOOLOPT, words("on", "mask")],
 });
 export type BridgeInfo = Values<typeof bridgeInfo.rows>;
 

@@ -168,6 +168,9 @@ export const IFLA_BR_STP_STATE = 5;
 export const IFLA_BR_VLAN_FILTERING = 7;
 export const IFLA_BR_VLAN_PROTOCOL = 8;
 export const IFLA_BR_VLAN_DEFAULT_PVID = 39;
+export const IFLA_BR_MULTI_BOOLOPT = 46;
+/** Number of a bit in struct br_boolopt_multi. */
+export const BR_BOOLOPT_NO_LL_LEARN = 0;
 export const IFLA_BRPORT_STATE = 1;
 export const IFLA_BRPORT_MODE = 4;
 export const IFLA_BRPORT_GUARD = 5;

@@ -1,7 +1,7 @@
 // RTM_*LINK messages: struct ifinfomsg and its attributes.
 import { type Codec, Table, type Unknown, type Values } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
-import { bareText, be16, bytes, list, nested, s32, text, u8, u16, u32 } from "./codecs.ts";
+import { bareText, be16, bytes, list, nested, s32, text, u8, u16, u32, words } from "./codecs.ts";
 import * as c from "./constants.ts";
 import { ProtocolError } from "./errors.ts";
 import { vfInfo } from "./vf.ts";
@@ -29,6 +29,7 @@ export const vlanAttributes = new Table("vlan", {
 const bridgeAttributes = new Table("bridge", {
   vlanFiltering: [c.IFLA_BR_VLAN_FILTERING, u8],
   ageingTime: [c.IFLA_BR_AGEING_TIME, u32],
+  bridgeOptions: [c.IFLA_BR_MULTI_BOOLOPT, words("on", "mask")],
 });
 
 /** The other end of a veth: a link message of its own. */
@@ -58,6 +59,8 @@ export interface KindData {
   vlanFiltering?: number | undefined;
   /** Hundredths of a second. */
   ageingTime?: number | undefined;
+  /** struct br_boolopt_multi. */
+  bridgeOptions?: { on: number; mask: number } | undefined;
   /** Attributes of a veth's other end. */
   peer?: LinkAttributes | undefined;
   unknown?: Unknown[];

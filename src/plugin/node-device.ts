@@ -52,7 +52,6 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
 /** The same for a device that is about to leave the host for the pod of `netnsPath`: nothing that the node or a running pod uses may stand on it. */
 export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
-  refuseUnlistedBridges(link);
   refuseNodeDevice(hostNs.route, link, routes);
   refuseFunctionOfOthers(hostNs, link, netnsPath);
   const other = othersOn(hostNs, link, netnsPath);
@@ -142,7 +141,6 @@ export function refuseWithPrograms(link: Link, settings: Pick<LinkSettings, "xdp
 
 /** For macvlan's source mode: the pod reads what the senders that it names send to whoever is on the master, now or later. */
 export function refuseToListen(link: Link): void {
-  refuseUnlistedBridges(link);
   if (mayGo(link) || isListed(link, policy().devices.source)) return;
   const name = `add "${link.name}" to devices.source in /etc/cni/podnic.json on this node`;
   const cure = `Use another mode. If pods are allowed to read all frames on this device, ${name}.`;
@@ -152,8 +150,18 @@ export function refuseToListen(link: Link): void {
 /** Throws Failure for what never may go; false: it depends on what the device is used for. */
 function mayGo(link: Link): boolean {
   if ((link.flags & IFF_LOOPBACK) !== 0) throw refusal(link, "is the loopback interface", "Use another device.");
-  refuseDenied(link);
+  refuseByPolicy(link);
   return isListed(link, policy().devices.allow);
+}
+
+/**
+ * What the administrator has forbidden, for every use of a device by a pod: all others ask this first, so that no way of use can miss it, and
+ * devices.allow does not lift it. Throws Failure("invalid config").
+ */
+function refuseByPolicy(link: Link): void {
+  refuseDenied(link);
+  if (policy().bridges.names === undefined) return;
+  for (const one of wiresOf(link, [...UPPERS, "vlan"])) if (one.kind === "bridge") refuseUnlistedBridge(one);
 }
 
 function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
@@ -218,14 +226,16 @@ function wiresOf(link: Link, kinds = UPPERS): Link[] {
 }
 
 /**
- * What becomes a part of the device's network: what the policy denies, bridges that it does not list, and another pod's wire, on which it could
- * answer in the host's name. Throws Failure("invalid config").
+ * What becomes a part of the device's network: what the policy forbids, and another pod's wire (or an interface of the host on it), on which it
+ * could answer in the host's name. Throws Failure("invalid config").
  */
 export function refuseToJoin(link: Link): void {
-  refuseDenied(link);
-  refuseUnlistedBridges(link);
-  if (!isPair(link) || link.linkNetnsid === undefined || isListed(link, policy().devices.allow)) return;
-  if (!hasSubnet(link)) refuseServing(link);
+  refuseByPolicy(link);
+  const isWire = (one: Link): boolean => isPair(one) && one.linkNetnsid !== undefined;
+  const wire = UPPERS.includes(link.kind) ? wiresOf(link).find(isWire) : link;
+  if (wire === undefined || !isWire(wire)) return;
+  if ([link, wire].some((one) => isListed(one, policy().devices.allow))) return;
+  if (!hasSubnet(wire)) refuseServing(wire);
 }
 
 /**
@@ -241,11 +251,6 @@ function hasSubnet({ index }: Link): boolean {
 
 function isPair({ kind }: Link): boolean {
   return kind === "veth" || kind === "vxcan" || kind === "netkit";
-}
-
-function refuseUnlistedBridges(link: Link): void {
-  if (policy().bridges.names === undefined) return;
-  for (const one of wiresOf(link, [...UPPERS, "vlan"])) if (one.kind === "bridge") refuseUnlistedBridge(one);
 }
 
 /** bridges.names is for whatever connects a pod to a bridge. */

@@ -103,13 +103,14 @@ const ipvlanModes: { [mode: number]: string } = { 0: "l2", 1: "l3", 2: "l3s" };
 const ipvlanFlags: { [flag: number]: string } = { 0: "bridge", 1: "private", 2: "vepa" };
 
 function kindWords(kind: string, data: KindData = {}, names: Names): string {
-  const { mode, flags, bcQueueLen, macaddrData, vlanId, vlanFiltering, peer } = data;
+  const { mode, flags, bcQueueLen, macaddrData, vlanId, vlanFiltering, bridgeOptions, peer } = data;
   const modes = kind.startsWith("ipv") ? ipvlanModes : macvlanModes;
   let text = mode === undefined ? "" : ` mode ${modes[mode] ?? mode}`;
   if (kind.startsWith("ipv") && flags !== undefined) text += ` ${ipvlanFlags[flags] ?? flags}`;
   if (bcQueueLen !== undefined) text += ` bcqueuelen ${bcQueueLen}`;
   if (vlanId !== undefined) text += ` id ${vlanId}`;
   if (vlanFiltering !== undefined) text += ` vlan_filtering ${vlanFiltering}`;
+  if (bridgeOptions !== undefined) text += ` no_linklocal_learn ${bridgeOptions.on & 1}`;
   if (peer !== undefined) text += ` peer name ${peer.name}${options({ attributes: peer, flags: 0, change: 0 }, names)}`;
   if (macaddrData !== undefined) text += ` macaddr set ${macaddrData.map(formatMac).join(" ")}`;
   return text;
