@@ -253,26 +253,50 @@ describe("a MAC address for a VF", () => {
     refuse("br0", "a");
   });
 
-  test("two ADDs at one time: neither gets what the other one asks for", () => {
-    const { vfs } = card;
-    let isFirst = true;
+  /** Runs `body` when the record of container a is about to be there: its ADD has looked already. */
+  function whileAddWrites(body: () => void, look: () => void): void {
     const { rename } = host;
-    // The second writes its record while the first has looked already.
+    let runs = 0;
     Object.assign(host, {
       rename: (...all: Parameters<typeof rename>) => {
-        if (isFirst && String(all[1]).startsWith("net1:a:")) {
-          isFirst = false;
-          add("b", { deviceID: OTHER, mac: MAC });
-        }
+        if (String(all[1]).startsWith("net1:a:") && runs++ === 0) body();
         return rename.apply(host, all);
       },
     });
     try {
-      expect(() => add("a", { mac: MAC })).toThrow(/belongs to container b/);
+      look();
     } finally {
       Object.assign(host, { rename });
     }
-    expect(isFirst).toBe(false);
-    expect(vfs.map(({ mac }) => mac)).toEqual([MAC, "00:00:00:00:00:00"]);
+    expect(runs).toBe(1);
+  }
+
+  test("two ADDs at one time: neither gets what the other one asks for", () => {
+    whileAddWrites(
+      () => add("b", { deviceID: OTHER, mac: MAC }),
+      () => expect(() => add("a", { mac: MAC })).toThrow(/belongs to container b/),
+    );
+    expect(card.vfs.map(({ mac }) => mac)).toEqual([MAC, "00:00:00:00:00:00"]);
+  });
+
+  test("a bridge over the PF that pins it to a port: before, and meanwhile", () => {
+    mkdirSync("/sys/class/net/enp175s0f1/upper_br0", { recursive: true });
+    card.interfaces.set(40, { name: "br0", mac: "02:00:00:00:00:40", flags: 1, kind: "bridge" });
+    card.interfaces.set(41, { name: "veth1", mac: "02:00:00:00:00:41", flags: 1, alias: "podnic:br:b:eth0:-" });
+    const pin = (): void => void card.pinned.push({ bridge: 40, port: 41, mac: MAC });
+    const refused = (): void =>
+      expect(() => add("a", { mac: MAC })).toThrow("belongs to port veth1 of bridge br0, to which it is pinned");
+    const before = structuredClone(card.vfs);
+    whileAddWrites(pin, refused);
+    expect(card.vfs).toEqual(before);
+    const { rename } = host;
+    Object.assign(host, { rename: () => expect.unreachable("a record is written") });
+    try {
+      refused();
+    } finally {
+      Object.assign(host, { rename });
+    }
+    expect(card.asked).toEqual([]);
+    add("b", { mac: MAC });
   });
 });

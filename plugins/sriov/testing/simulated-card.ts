@@ -1,12 +1,14 @@
 // For tests: a card whose driver does what igb in the guest cannot (802.1ad, link state, guaranteed rates, addresses that drivers
 // take in their own way), behind a kernel that answers as Linux does. Index 1 is the PF, 10 + n the interface of VF n.
 
+import { AF_BRIDGE } from "../../../src/host/constants.ts";
 import { formatMac } from "../../../src/ip/mac.ts";
 import { hardwareAddress } from "../../../src/link/link.ts";
 import type { VfState } from "../../../src/link/vf.ts";
 import { Bytes, Writer } from "../../../src/netlink/bytes.ts";
 import * as c from "../../../src/netlink/constants.ts";
 import { type LinkAttributes, type LinkMessage, readLink, writeLink } from "../../../src/netlink/link.ts";
+import { writeNeighbour } from "../../../src/netlink/neighbour.ts";
 import type { VfAttributes } from "../../../src/netlink/vf.ts";
 import { ack, done, FakeKernel, message, type Request } from "../../../src/testing/fake-kernel.ts";
 
@@ -23,6 +25,7 @@ export interface Interface {
   /** IFLA_PARENT_DEV_NAME; kernels before 5.14 say none. */
   parent?: string;
   alias?: string;
+  kind?: string;
 }
 
 export class SimulatedCard {
@@ -46,6 +49,8 @@ export class SimulatedCard {
   onQuestion = (_name: string): void => {};
   /** VFs that the driver fails to answer for; it may throw an errno. undefined: it has no attributes of any. */
   unanswered = (): readonly number[] | undefined => [];
+  /** Addresses that bridges have pinned. */
+  readonly pinned: { bridge: number; port: number; mac: string }[] = [];
   readonly kernel = new FakeKernel((requests) => requests.map((request) => ({ messages: this.#answer(request) })));
 
   constructor(pf: string, names: readonly string[]) {
@@ -67,6 +72,8 @@ export class SimulatedCard {
 
   #answer(request: Request): Uint8Array[] {
     const isDump = (request.flags & c.NLM_F_DUMP) === c.NLM_F_DUMP;
+    if (request.type === c.RTM_GETNEIGH && isDump)
+      return [...this.pinned.map((entry) => pinnedEntry(request, entry)), done(request)];
     // There are no addresses, routes and rules.
     if (request.type !== c.RTM_NEWLINK && request.type !== c.RTM_GETLINK)
       return [isDump ? done(request) : ack(request, ENETUNREACH)];
@@ -96,9 +103,10 @@ export class SimulatedCard {
   }
 
   #show(request: Request, index: number, withVfs: boolean, part = 0): Uint8Array {
-    const { name, mac, flags, parent, alias } = this.interfaces.get(index)!;
+    const { name, mac, flags, parent, alias, kind } = this.interfaces.get(index)!;
     const attributes: LinkAttributes = { name, address: hardwareAddress(mac), mtu: 1500, txqlen: 1000 };
     if (alias) attributes.alias = alias;
+    if (kind) attributes.linkInfo = { kind };
     if (parent !== undefined) attributes.parentDevice = parent;
     const silent = withVfs && index === 1 ? this.unanswered() : undefined;
     if (silent !== undefined) attributes.vfInfo = this.vfs.filter(({ vf }) => !silent.includes(vf)).map(toAttributes);
@@ -172,6 +180,13 @@ export class SimulatedCard {
       });
     }
   }
+}
+
+function pinnedEntry(request: Request, { bridge, port, mac }: { bridge: number; port: number; mac: string }) {
+  const writer = new Writer(256);
+  const attributes = { address: hardwareAddress(mac), master: bridge };
+  writeNeighbour(writer, { family: AF_BRIDGE, index: port, state: c.NUD_NOARP, flags: 0, attributes });
+  return message(c.RTM_NEWNEIGH, c.NLM_F_MULTI, request, writer.written().slice());
 }
 
 function toAttributes(state: VfState): VfAttributes {
