@@ -435,6 +435,32 @@ export const delWhose: CaseTable = {
       { only: ["macvlan", "ipvlan", "bridge"] },
     ),
     row(
+      "GC-32",
+      "H",
+      "what is freed is not in use",
+      "GC: an interface without podnic's marks has the address of an attachment that is not valid: its lease stays until the pod is gone; GC warns",
+      (t) => {
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        t.add(conf);
+        t.silent("DEL", conf);
+        t.sh("ip netns add c2");
+        t.add(conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+        t.sh("ip -n c1 link add mine type veth peer name far; ip -n c1 address add 198.18.0.9/24 dev mine");
+        t.write("/var/lib/cni/networks/net1/198.18.0.9", "gone\r\neth0");
+        // No address of these is anywhere.
+        t.write("/var/lib/cni/networks/net1/198.18.0.10", "gone-too\r\neth0");
+        const gc = { ...conf, "cni.dev/valid-attachments": [{ containerID: "second", ifname: "eth0" }] };
+        const first = t.call("GC", gc);
+        t.equal(first.status, 0, first.stdout);
+        t.equal(first.stderr.match(/keeps the lease/g)?.length ?? 0, 1, first.stderr);
+        t.present("mine");
+        t.leaseCount(2);
+        t.sh("ip netns del c1; sleep 0.1");
+        t.silent("GC", gc);
+        t.leaseCount(1);
+      },
+    ),
+    row(
       "GC-30",
       "H",
       "what is freed is not in use",

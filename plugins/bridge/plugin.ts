@@ -29,6 +29,7 @@ import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
 import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
+import { lesseesBehind, lesseesInPods } from "../../src/plugin/lessees.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -38,7 +39,6 @@ import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, checkMtuAgain, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
-import { lesseesBehindOthers } from "./lessees.ts";
 import { refuseTakenMac } from "./mac.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
 import { deletePort, deletePorts, disappeared, isPortOf, leftPort, makePair, type Pair } from "./port.ts";
@@ -315,11 +315,12 @@ function gc(call: Call<BridgeConfig>): void {
   const valid = { ...call, validAttachments };
   // Which lease is to be kept cannot be told: all are.
   let isBlind = true;
+  let isComplete = false;
   cleanup.attempt(() => {
     const veths = listLinksOfKind(ownNamespace().route, "veth");
     cleanup.attempt(() => {
       // Before any is removed, which takes a moment.
-      kept.push(...lesseesBehindOthers(call, veths));
+      kept.push(...lesseesBehind(call, veths, ({ alias }) => ownerOf(alias) !== undefined));
       isBlind = false;
     });
     for (const link of veths) {
@@ -332,10 +333,14 @@ function gc(call: Call<BridgeConfig>): void {
       });
     }
   });
+  cleanup.attempt(() => {
+    kept.push(...lesseesInPods(call, kept));
+    isComplete = true;
+  });
   cleanup.attempt(() => collectRules(call, kept));
   cleanup.attempt(() => removeGateway(call));
   isBlind ||= kept.some(({ containerId }) => isCut(containerId));
-  if (!isBlind) cleanup.attempt(() => gcWithIpam(call, kept));
+  if (!isBlind && isComplete) cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 

@@ -165,6 +165,11 @@ export function holdsAddress(call: Call): boolean {
   }
 }
 
+/** holderOf can tell. */
+export function knowsHolders(call: Call): boolean {
+  return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.holderOf !== undefined;
+}
+
 /** Who has the address in a pool of ours. undefined: nobody, or that is not known. */
 export function holderOf(call: Call, address: Address): Pick<Attachment, "containerId" | "ifName"> | undefined {
   const ipam = wantsIpam(call) ? prepareLeniently(call) : undefined;

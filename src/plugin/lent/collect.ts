@@ -1,7 +1,7 @@
 // DEL and GC of the plugins that lend devices.
 import type { Cleanup } from "../../cleanup.ts";
 import { isValidAttachment } from "../../cni/attachments.ts";
-import { gcWithIpam, ipamRun } from "../../cni/ipam.ts";
+import { ipamRun } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
 import { host } from "../../host/host.ts";
 import type { Link } from "../../link/link.ts";
@@ -9,6 +9,7 @@ import type { NetNs } from "../../link/namespace.ts";
 import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
 import { askingUnlocked, wasAdded } from "../added.ts";
+import { gcLeases } from "../lessees.ts";
 import { otherAttachmentOf } from "../owner.ts";
 import { isOfInterface } from "./claim.ts";
 import { giveBackInTime, type Outcome } from "./give-back.ts";
@@ -93,7 +94,7 @@ export function collectLoans(
   const found = loans.map(([lender, device]) => collectFrom(lender, call, cleanup, device));
   if (found.every(({ all }) => !all))
     cleanup.attempt(() =>
-      gcWithIpam(
+      gcLeases(
         call,
         found.flatMap(({ kept }) => kept),
       ),

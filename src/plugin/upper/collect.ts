@@ -1,6 +1,5 @@
 // GC of interfaces on a master. They are in their pods, and no file lists their namespaces, so podnic looks in every visible namespace.
 import { Cleanup } from "../../cleanup.ts";
-import { gcWithIpam } from "../../cni/ipam.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
 import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
@@ -9,6 +8,7 @@ import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
 import { isCut, isNetworkInAlias } from "../hash.ts";
+import { gcLeases } from "../lessees.ts";
 import { keepsMoving } from "./moved.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
 
@@ -31,7 +31,7 @@ export function gcUpper(kind: string, call: Call): void {
     // Which lease is to be kept cannot be told: all are.
     const all = [...kept, ...moving];
     if (!isBlind && !isLost && !all.some(({ containerId }) => isCut(containerId)))
-      cleanup.attempt(() => gcWithIpam(call, all));
+      cleanup.attempt(() => gcLeases(call, all));
     cleanup.finish();
     return;
   }
