@@ -991,7 +991,8 @@ export const hostDeviceIdentity: CaseTable = {
             t.gone("cni0", "");
             t.equal(t.link("eth0")?.mac, mac, `the pod's interface, ${how}`);
           };
-          stays("without a result", conf);
+          // Nor does it say that all is well: this is also how the Go plugin leaves a device that it lent.
+          stays("without a result", conf, [11]);
           stays("with a prevResult", { ...conf, prevResult: result }, [11]);
           t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "ctr-1\r\neth0");
           stays("with a lease", conf, [11]);
@@ -1057,6 +1058,56 @@ export const hostDeviceIdentity: CaseTable = {
         t.sh("ip netns del c1");
         t.silent("DEL", conf);
         t.leaseCount(0, conf.name as string);
+      },
+    ),
+    ...(
+      [
+        ["a", "device", ""],
+        ["b", "hwaddr", ""],
+        [
+          "c",
+          "device, and the veth's other end is a port of a bridge",
+          "ip link add br7 up type bridge; ip link set $peer master br7",
+        ],
+      ] as const
+    ).map(([letter, how, change]) =>
+      one(
+        `HDI-52${letter}`,
+        "H",
+        RULE,
+        `nothing is left of the Go plugin's ADD but the interface and its alias (${how}): E(11), it stays; OK when it is back, and when the pod has made another`,
+        (t) => {
+          const device = t.freshDevice();
+          const { mac } = t.link(device, "")!;
+          const conf = config("0.3.1", how === "hwaddr" ? { hwaddr: mac } : { device });
+          t.add(conf);
+          t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link set eth0 alias ${device}; peer=${device}p; ${change}`);
+          t.refused("DEL", conf, [11]);
+          t.equal(t.link("eth0")?.mac, mac, "MAC of the interface in the pod");
+          t.sh(`ip -n c1 link set eth0 netns $$ name ${device}`);
+          t.silent("DEL", conf);
+          t.sh(`ip -n c1 link add eth0 type veth peer name wire; ip -n c1 link set eth0 alias ${device}`);
+          t.silent("DEL", conf);
+          t.present("eth0");
+          t.present(device, "");
+        },
+      ),
+    ),
+    one(
+      "HDI-52d",
+      "H",
+      RULE,
+      "the same, and libcni has the result of another container's ADD: a late DEL whose path is that pod's by now leaves it there, OK",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("0.3.1", { device });
+        const result = t.add(conf, { set: { CNI_CONTAINERID: "second" } });
+        keepResult(t, conf, result, "second");
+        t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link set eth0 alias ${device}`);
+        t.silent("DEL", conf);
+        t.present("eth0");
+        t.silent("DEL", conf, { set: { CNI_CONTAINERID: "second" } });
+        t.present(device, "");
       },
     ),
     one(

@@ -18,7 +18,7 @@ import { NetlinkError } from "../../src/netlink/errors.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
 import { whereIs } from "../../src/plugin/lent/give-back.ts";
 import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
-import { otherLesseeOf } from "../../src/plugin/owner.ts";
+import { otherAttachmentOf, otherLesseeOf } from "../../src/plugin/owner.ts";
 import { isProgramsName } from "../../src/plugin/reserved-names.ts";
 import { hasResult, isKeptAs, type KeptConfig } from "../../src/plugin/results.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
@@ -55,13 +55,14 @@ export function findInPod(
   const link = candidate(wanted);
   if (link === undefined) return undefined;
   const owner = otherLesseeOf(call, pod, link);
-  if (owner !== undefined) {
-    log("warning", "the device belongs to another attachment; leaving it unchanged", { interface: link.name, owner });
-    return undefined;
-  }
+  if (owner !== undefined) return leaveTo(owner, link);
   if (!isPhysical(link)) return virtualDevice(wanted, link);
   // What another network gave the pod under this name may be the reason why our ADD failed.
   return isNamedNow(wanted, link) || wasAdded(call) ? { link } : undefined;
+}
+
+function leaveTo(owner: string, { name }: Link): undefined {
+  log("warning", "the device belongs to another attachment; leaving it unchanged", { interface: name, owner });
 }
 
 /** What may be the device: the interface with the attachment's name, or what the configuration names for certain. */
@@ -99,13 +100,20 @@ function virtualDevice(wanted: Wanted, link: Link): InPod | undefined {
   if (record !== undefined) return { link, was: record.data.was.name };
   // The same when another pod has the device.
   if (meant.some(isInItsPod)) return undefined;
-  // Its name and its alias are the pod's to choose: neither proves more than the other.
-  const isHere = link.name === attachment.ifName && wasAdded(call);
+  // Its name and its alias are the pod's to choose: neither proves more than the other. Both together, of a link that leads to the host, are what the
+  // Go plugin leaves, and may be all that is left of its ADD.
+  const isLeft = (): boolean => isNamedNow(wanted, link) && isHarmless(view, link);
+  const isHere = link.name === attachment.ifName && (wasAdded(call) || isLeft());
   if (config.device) {
     const isWanted = isHere || link.alias === config.device || link.altnames.includes(config.device);
     if (isWanted && isHarmless(view, link) && isProven(wanted, link, config.device)) return { link };
   }
-  if (isHere) throw inDoubt(wanted, link);
+  if (isHere) {
+    // The path of a late DEL may be another pod's by now.
+    const owner = wasAdded(call) ? undefined : otherAttachmentOf(call, wanted.pod, link);
+    if (owner !== undefined) return leaveTo(owner, link);
+    throw inDoubt(wanted, link);
+  }
   log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
     interface: link.name,
     kind: link.kind,
