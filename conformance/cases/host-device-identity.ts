@@ -185,6 +185,22 @@ export const hostDeviceIdentity: CaseTable = {
         returned(t, "hw0");
       },
     ),
+    one(
+      "HDI-02b",
+      "H",
+      RULE,
+      "held by a pod that the runtime named /proc/PID/ns/net: an error that names the holder",
+      (t) => {
+        const device = t.freshDevice();
+        t.sh("ip netns add c2");
+        const start = `ip netns exec c2 sleep 300 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!`;
+        const path = `/proc/${t.sh(start).trim()}/ns/net`;
+        t.add(config("1.0.0", { device }), { set: { CNI_CONTAINERID: "first", CNI_NETNS: path }, ns: "c2" });
+        const { msg } = t.refused("ADD", config("1.0.0", { device }));
+        t.expect(/held by container first/.test(msg), "an error that names the holder", msg);
+        t.present("eth0", "c2");
+      },
+    ),
     one("HDI-03", "G", RULE, "DEL under another network name than ADD's: the device is back", (t) => {
       const device = t.freshDevice();
       t.add(config("1.0.0", { device }));

@@ -1,6 +1,7 @@
 // Takes a VF for one attachment, after checking that no other attachment has it. It first undoes what an earlier attachment left on the VF.
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure } from "../../src/errors.ts";
+import { isDoubt } from "../../src/link/namespace.ts";
 import { endClaims } from "../../src/plugin/lent/claim.ts";
 import { giveBack, type Outcome } from "../../src/plugin/lent/give-back.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
@@ -8,7 +9,7 @@ import type { RecordKey } from "../../src/state/record.ts";
 import { pciDriver, pciNetDirectory } from "../../src/sysfs/device.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import { type HeldVf, whileReturning } from "./record.ts";
-import { allocatedTo } from "./reference.ts";
+import { allocatedTo, allocation } from "./reference.ts";
 import { sriovLender } from "./restore.ts";
 
 /** The caller holds the VF's lock. Throws Failure naming the owner when the VF is in use. */
@@ -17,7 +18,7 @@ export function requireFreeVf({ attachment, netns }: Call<SriovConfig>, pci: str
   const release = (key: RecordKey, held: HeldVf): Outcome =>
     held.pci === pci ? undo(key, pci) : whileReturning(held.pci, () => undo(key, held.pci));
   endClaims(sriovLender, attachment, netns, ({ by, data }) => by === "sriov" && data.pci === pci, release);
-  const path = allocatedTo(pci);
+  const path = occupantOf(pci);
   if (path !== undefined) {
     throw new Failure(
       "failed",
@@ -27,6 +28,16 @@ export function requireFreeVf({ attachment, netns }: Call<SriovConfig>, pci: str
   }
   // Left behind by sriov-cni: its pod is gone, and its DEL never came or failed half-way.
   endClaims(sriovLender, attachment, netns, ({ data }) => data.pci === pci, release);
+}
+
+/** The same as allocatedTo; a namespace that cannot be opened may have it. */
+function occupantOf(pci: string): string | undefined {
+  try {
+    return allocatedTo(pci);
+  } catch (error) {
+    if (isDoubt(error)) return allocation(pci);
+    throw error;
+  }
 }
 
 /** Gives the VF of an attachment back whose pod is gone, before somebody takes what it left for the original. Throws Failure. */

@@ -289,6 +289,11 @@ function doubt(path: string, error: SystemError | Failure): Error {
   );
 }
 
+/** openNamespace cannot tell whether there is a namespace: also of a process (/proc/PID/ns/net), after cni/confine.ts. */
+export function isDoubt(error: unknown): boolean {
+  return error instanceof Failure && error.kind === "no namespace";
+}
+
 export function sameNamespace(a: NetNs, b: NetNs): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }

@@ -2,7 +2,7 @@
 // never called).
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
-import { ownNamespace } from "../../link/namespace.ts";
+import { isDoubt, ownNamespace } from "../../link/namespace.ts";
 import { recordedNamespace } from "../../link/return.ts";
 import { log } from "../../log.ts";
 import { isSameKey, type Record, type RecordKey } from "../../state/record.ts";
@@ -10,9 +10,19 @@ import { isUserspaceDriver, pciDriver } from "../../sysfs/device.ts";
 import { fateOf, giveBack, hidden, type Outcome, whereIs } from "./give-back.ts";
 import { ageOf, attachmentInWords, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
 
-/** Whether the attachment still has the device: it is in its pod, or may be; without interface, its pod lives. */
+/** Whether the attachment still has the device: it is in its pod, or may be; without interface, its pod lives, or may. */
 export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, netnsPath = ""): boolean {
   if (ageOf(record) === "past") return false;
+  try {
+    return hasDevice(lender, record, netnsPath);
+  } catch (error) {
+    // It is not on the host, and its pod is not known to be gone.
+    if (isDoubt(error)) return true;
+    throw error;
+  }
+}
+
+function hasDevice<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, netnsPath: string): boolean {
   const found = whereIs(lender, record, netnsPath);
   if (found?.place === "pod" || found?.place === "unclear") return true;
   if (found?.place === "host") return false;
