@@ -49,6 +49,24 @@ function unmarked(t: Trial, more = ""): Config {
 const neighbour = (t: Trial): string =>
   t.sh(`ip link add other link up0 type ${t.main.name}; ip link set other netns c1 name eth0`);
 
+/** To a namespace that the host has no number for. */
+const MOVED = "ip netns add c2; ip -n c1 link set eth0 netns c2";
+
+/** The pod's namespace has neither a name nor a process by now, but a process keeps it: by a file, or by a socket. Returns the process. */
+function hold(t: Trial, by: "file" | "socket"): string {
+  const socket = `8</proc/self/ns/net nsenter --net=/run/netns/c1 perl -e '$^F = 99; socket(S, 2, 2, 0); exec @ARGV' nsenter --net=/proc/self/fd/8`;
+  const [before, redirect] = by === "file" ? ["", `9</run/netns/c1`] : [socket, ""];
+  return t
+    .sh(`${before} sleep 60 ${redirect} >/dev/null 2>&1 & echo $!
+      for i in $(seq 200); do [ "$(cat /proc/$!/comm)" = sleep ] && break; sleep 0.02; done
+      umount -l /run/netns/c1; rm /run/netns/c1`)
+    .trim();
+}
+
+/** Until the master does not receive it any more: namespaces end a moment after their name. */
+const untilForgotten = (mac: string): string =>
+  `for i in $(seq 100); do bridge fdb show dev up0 | grep -q ${mac} || break; sleep 0.02; done`;
+
 export const delWhose: CaseTable = {
   perMain: [
     row(
@@ -300,17 +318,19 @@ export const delWhose: CaseTable = {
         `DEL-38${letter}`,
         "H",
         RULE,
-        `${what}, and podnic may not enter namespaces (EPERM of setns): E(11), interface and lease stay; then OK`,
+        `the pod moved it, ${what}, and podnic may not enter namespaces (EPERM of setns): E(11), interface and lease stay; then OK`,
         (t) => {
           const conf = t.l3();
           t.add(conf);
+          t.sh(MOVED);
           const asked = command === "GC" ? { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] } : conf;
           const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
           const set = command === "GC" ? {} : { CNI_NETNS: netns };
           t.refused(command, asked, [11], { set, wrap });
           t.leaseCount(1);
+          t.present("eth0", "c2");
           t.silent(command, asked, { set });
-          t.gone();
+          t.gone("eth0", "c2");
           t.leaseCount(0);
         },
         { ...virtual, needs: ["program:setpriv", ...(command === "GC" ? (["spec:1.1.0"] as const) : [])] },
@@ -325,13 +345,29 @@ export const delWhose: CaseTable = {
         const conf = t.l3();
         const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
         t.add(conf);
+        t.sh(MOVED);
         for (const CNI_NETNS of [undefined, "/run/netns/nosuch"]) {
           const set = { CNI_NETNS, CNI_CONTAINERID: "never-added" };
           for (let i = 0; i < 2; i++) t.silent("DEL", conf, { set, wrap });
           t.refused("DEL", conf, "any", { set: { CNI_NETNS }, wrap });
         }
-        t.present("eth0");
+        t.present("eth0", "c2");
         t.leaseCount(1);
+      },
+      { ...virtual, needs: ["program:setpriv"] },
+    ),
+    row(
+      "DEL-38e",
+      "H",
+      RULE,
+      "DEL without CNI_NETNS, and podnic may not enter namespaces, but the host has a number for the pod's: deleted, released",
+      (t) => {
+        const conf = t.l3();
+        t.add(conf);
+        const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
+        t.silent("DEL", conf, { set: { CNI_NETNS: undefined }, wrap });
+        t.gone();
+        t.leaseCount(0);
       },
       { ...virtual, needs: ["program:setpriv"] },
     ),
@@ -393,6 +429,117 @@ export const delWhose: CaseTable = {
         neighbour(t);
         t.silent("DEL", { ...conf, master: "up7" });
         t.present("eth0");
+      },
+      virtual,
+    ),
+    ...(["file", "socket"] as const).map((by, i) =>
+      row(
+        `DEL-42${"ab"[i]}`,
+        "H",
+        RULE,
+        `CNI_NETNS is gone, and nothing but a ${by} of a process keeps the namespace: deleted, released`,
+        (t) => {
+          const conf = t.l3();
+          const prevResult = t.add(conf);
+          const pid = hold(t, by);
+          t.silent("DEL", { ...conf, prevResult });
+          t.leaseCount(0);
+          // The kernel accepts this only on a device without other interfaces.
+          const probe = "ip link add probe link up0 type macvlan mode passthru 2>/dev/null && ip link del probe";
+          t.equal(t.sh(`${probe} || echo some; kill ${pid}`).trim(), "", "other interfaces on the master");
+        },
+        { ...virtual, needs: by === "socket" ? ["program:perl"] : [] },
+      ),
+    ),
+    row(
+      "DEL-42c",
+      "H",
+      RULE,
+      "the same with a Go plugin's interface: E(11), and the lease stays; OK when the namespace ends",
+      (t) => {
+        const conf = unmarked(t);
+        const mac = t.link("eth0")!.mac;
+        t.sh("ip -n c1 link set eth0 up");
+        const pid = hold(t, "socket");
+        t.refused("DEL", conf, [11]);
+        t.leaseCount(1);
+        t.sh(`kill ${pid}; ${untilForgotten(mac)}`);
+        t.silent("DEL", conf);
+        t.leaseCount(0);
+      },
+      { ...macvlan, needs: ["program:perl"] },
+    ),
+    row(
+      "DEL-42d",
+      "H",
+      RULE,
+      "the same, and the operator removes the address from the master: OK, released",
+      (t) => {
+        const conf = unmarked(t);
+        t.sh("ip -n c1 link set eth0 up");
+        const { mac } = t.link("eth0")!;
+        const pid = hold(t, "socket");
+        t.sh(`bridge fdb del ${mac} dev up0 self`);
+        t.silent("DEL", conf);
+        t.leaseCount(0);
+        t.sh(`kill ${pid}`);
+      },
+      { ...macvlan, needs: ["program:perl"] },
+    ),
+    row(
+      "DEL-42e",
+      "H",
+      RULE,
+      "CNI_NETNS is gone, another pod has the address by now (a VM that was started again), and a third one is held: OK, released",
+      (t) => {
+        const [conf, other] = [
+          { ...t.l3(), mac: "02:00:00:00:00:07" },
+          { ...t.l3(), mac: "02:00:00:00:00:09" },
+        ];
+        const prevResult = t.add(conf);
+        t.sh(`ip netns del c1; ip netns add c1; ip netns add c2; ${untilForgotten(conf.mac)}`);
+        t.add(other, { set: { CNI_CONTAINERID: "held" } });
+        const pid = hold(t, "socket");
+        t.add(conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+        t.silent("DEL", { ...conf, prevResult });
+        t.present("eth0", "c2");
+        t.leaseCount(2);
+        t.sh(`kill ${pid}`);
+      },
+      { ...macvlan, needs: ["program:perl"] },
+    ),
+    row(
+      "DEL-42f",
+      "H",
+      RULE,
+      "CNI_NETNS is gone, and the operator has the master receive the address, with another pod on it: OK, released, the entry stays",
+      (t) => {
+        const conf = t.l3();
+        const prevResult = t.add(conf);
+        const { mac } = t.link("eth0")!;
+        t.sh(`ip netns del c1; ${untilForgotten(mac)}; bridge fdb add ${mac} dev up0 self; ip netns add c2`);
+        t.add(conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+        t.silent("DEL", { ...conf, prevResult });
+        t.expect(t.sh("bridge fdb show dev up0").includes(mac), "the operator's entry", "none");
+        t.leaseCount(1);
+      },
+      macvlan,
+    ),
+    row(
+      "DEL-42g",
+      "H",
+      RULE,
+      "CNI_NETNS is gone, and a node in a container, which the host has a number for, has one with its index and alias: it stays",
+      (t) => {
+        const conf = t.l3();
+        t.add(conf);
+        const { index } = t.link("eth0")!;
+        t.sh(`ip netns add node; ip netns set node auto; ip -n node link add up0 index 900 type veth peer name up0p index 901
+          ip -n node link add eth0 link up0 index ${index} type ${t.main.name}
+          ip -n node link set eth0 alias podnic:net1:ctr-1; ip netns del c1`);
+        t.silent("DEL", conf);
+        t.present("eth0", "node");
+        t.leaseCount(0);
       },
       virtual,
     ),

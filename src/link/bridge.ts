@@ -401,13 +401,13 @@ interface MacEntry {
   flags: number;
 }
 
-/** Of a device's own list and, when it is a port, of its bridge. */
+/** Of a device's own list and, when it is a port, of its bridge. Without those of a VXLAN device that are on other machines. */
 function listMacEntries(route: RouteSocket, device: number): MacEntry[] {
   const write = (writer: Writer) =>
     writeNeighbour(writer, { family: AF_BRIDGE, index: device, state: 0, flags: 0, attributes: {} });
   const read = (bytes: Bytes, start: number, end: number): MacEntry | undefined => {
     const { index, state, flags, attributes } = readNeighbour(bytes, start, end);
-    if (index !== device || attributes.address === undefined) return undefined;
+    if (index !== device || attributes.address === undefined || attributes.destination !== undefined) return undefined;
     return { mac: formatMac(attributes.address), state, flags };
   };
   return route.dump(`bridge fdb show brport ${device}`, c.RTM_GETNEIGH, write, read).items;

@@ -14,6 +14,7 @@ import {
   writeLink,
   writeLinkHeader,
 } from "../netlink/link.ts";
+import { appendNumber } from "../netlink/nsid.ts";
 import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
 import { interfacesWithAddress } from "../sysfs/device.ts";
 
@@ -353,11 +354,16 @@ export interface NewLink {
 /** Creates a link under its final name in its final namespace. EEXIST is a NetlinkError with code "EEXIST". */
 export function addLink(route: RouteSocket, link: NewLink): void {
   const operation = `ip link add ${link.name} link ${link.parent} type ${link.kind}`;
-  const attributes = { link: link.parent, netNsFd: link.netns, ...newLinkAttributes(link) };
+  const attributes = newLinkAttributes(link);
+  attributes.link = link.parent;
+  attributes.netNsFd = link.netns;
   const flags = link.up === true ? c.IFF_UP : 0;
   const writer = route.begin(operation, c.RTM_NEWLINK, c.NLM_F_CREATE | c.NLM_F_EXCL);
   writeLink(writer, link.index ?? 0, flags, flags, attributes);
-  route.run();
+  // So that DEL finds the link when nothing but a file or a socket leads to its namespace.
+  if (link.netns !== undefined) appendNumber(route, link.netns);
+  const refusal = route.runEach()[0];
+  if (refusal !== undefined) throw refusal;
 }
 
 export function newLinkAttributes(link: NewLink): LinkAttributes {

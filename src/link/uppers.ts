@@ -55,6 +55,15 @@ export function usedOn(namespace: NetNs, link: Link): string | undefined {
   return uppers && inUse(namespace, uppers);
 }
 
+/** How many interfaces on a device are up, in whichever namespace, as far as the kernel's count makes that certain (see othersOn). */
+export function countUppers({ index, flags }: Link): number {
+  const users = usersOfGroups(index);
+  const all = users.get(ALL_HOSTS) ?? 0;
+  if ((flags & IFF_UP) === 0) return all;
+  users.delete(ALL_HOSTS);
+  return all - (users.size === 0 ? 1 : Math.min(...users.values()));
+}
+
 /** undefined: the device is down, so nothing that stands on it runs; or nobody but the device itself has asked for the group that all are in. */
 function uppersOn({ route }: NetNs, link: Link): Uppers | undefined {
   if ((link.flags & IFF_UP) === 0) return undefined;

@@ -13,12 +13,35 @@ const nsidAttributes = new Table("nsid", {
   fd: [c.NETNSA_FD, u32],
 });
 
+export const readNumber = (bytes: Bytes, start: number, end: number) =>
+  nsidAttributes.read(bytes, start + HEADER, end, false);
+
 /** Of all namespaces that it has one for: those that its links lead to, and those that links of it were moved to (Linux 4.15), while they live. */
 export function namespaceNumbers(route: RouteSocket): number[] {
-  const read = (bytes: Bytes, start: number, end: number) =>
-    nsidAttributes.read(bytes, start + HEADER, end, false).nsid;
+  const read = (bytes: Bytes, start: number, end: number) => readNumber(bytes, start, end).nsid;
   const { items } = route.dump("ip netns list-id", c.RTM_GETNSID, (writer) => void writer.reserve(HEADER), read);
   return items.filter((number) => number >= 0);
+}
+
+/**
+ * `ip netns set NAME auto`, at the end of a batch: the kernel gives it a number, if it has none. Nobody waits for an answer: every ADD of an interface
+ * on a master does this.
+ */
+export function appendNumber(route: RouteSocket, other: number): void {
+  writeNumber(route.append("ip netns set auto", c.RTM_NEWNSID, 0), other);
+}
+
+/** Any number. Without the table of attributes, for the same reason. */
+export function writeNumber(writer: Writer, other: number): void {
+  const at = writer.room(HEADER + 16) >> 2;
+  const { u16, u32 } = writer;
+  u32[at] = 0;
+  u16[2 * at + 2] = 8;
+  u16[2 * at + 3] = c.NETNSA_FD;
+  u32[at + 2] = other;
+  u16[2 * at + 6] = 8;
+  u16[2 * at + 7] = c.NETNSA_NSID;
+  u32[at + 4] = -1;
 }
 
 /**
@@ -35,8 +58,6 @@ export function namespaceNumber(route: RouteSocket, other: number): number | und
     writer.reserve(HEADER);
     nsidAttributes.write(writer, { fd: other });
   };
-  const { nsid } = route.get("ip netns list-id", c.RTM_GETNSID, write, (bytes, start, end) =>
-    nsidAttributes.read(bytes, start + HEADER, end, false),
-  );
+  const { nsid } = route.get("ip netns list-id", c.RTM_GETNSID, write, readNumber);
   return nsid === undefined || nsid < 0 ? undefined : nsid;
 }

@@ -122,7 +122,7 @@ export class NetlinkSocket {
   }
 
   /** As `begin`, in the same send however many there are, and without an ACK unless `flags` ask for one. */
-  protected append(operation: string, type: number, flags: number): Writer {
+  append(operation: string, type: number, flags: number): Writer {
     this.#finish();
     this.#add(operation, type, flags | c.NLM_F_REQUEST);
     return this.#out;

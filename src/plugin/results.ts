@@ -77,6 +77,24 @@ export function hasGiven({ result }: Kept, name: string, mac: string): boolean {
   return Array.isArray(given) && given.some(isIt);
 }
 
+/** The MAC address that the ADD reported. */
+export function macIn(prevResult: Call["prevResult"], { ifName }: Attachment): string | undefined {
+  return prevResult?.interfaces.filter((each) => each.name === ifName && (each.sandbox ?? "") !== "").at(-1)?.mac;
+}
+
+/** The same, also when the runtime passes no prevResult, as before CNI 0.4.0: libcni keeps the result. */
+export function macGiven({ prevResult, attachment }: Call): string | undefined {
+  if (prevResult !== undefined) return macIn(prevResult, attachment);
+  for (const directory of RESULTS) {
+    const given = keptIn(directory, attachment)?.result?.interfaces;
+    const own = Array.isArray(given)
+      ? given.filter((one) => one?.name === attachment.ifName && one.sandbox).at(-1)
+      : null;
+    if (typeof own?.mac === "string") return own.mac.toLowerCase();
+  }
+  return undefined;
+}
+
 /** Paths of the namespaces that the result of the attachment's ADD names: the prevResult, or what libcni keeps. */
 export function sandboxesOf(key: Attachment, prevResult: Call["prevResult"]): string[] {
   const kept = RESULTS.flatMap((directory) => sandboxesIn(textIn(directory, fileName(key))));

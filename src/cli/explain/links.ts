@@ -231,7 +231,7 @@ export class LinkOverlay {
         this.#create(space, fd, link);
       else if (!this.#set(space, fd, link, type)) errno = ENODEV;
     }
-    this.#acknowledge(fd, message, errno);
+    if ((message.flags & c.NLM_F_ACK) !== 0) this.#acknowledge(fd, message, errno);
   }
 
   #addAddress(space: Space, address: AddressMessage): void {

@@ -28,6 +28,7 @@ export function bits(value: number, names: Map<number, string>): string {
 const u8: Format = (bytes, start) => String(bytes.u8[start]);
 const u16: Format = (bytes, start) => String(bytes.u16[start >> 1]);
 const u32: Format = (bytes, start) => String(bytes.u32[start >> 2]);
+const s32: Format = (bytes, start) => String(bytes.u32[start >> 2]! | 0);
 /** A number and its name in ip's words. */
 const named =
   (read: Format, names: { [value: string]: string }): Format =>
@@ -126,7 +127,7 @@ export const linkTable = table("IFLA", {
   NUM_TX_QUEUES: [c.IFLA_NUM_TX_QUEUES, u32],
   NUM_RX_QUEUES: [c.IFLA_NUM_RX_QUEUES, u32],
   CARRIER: [c.IFLA_CARRIER, u8],
-  LINK_NETNSID: [c.IFLA_LINK_NETNSID, (bytes, start) => String(bytes.u32[start >> 2]! | 0)],
+  LINK_NETNSID: [c.IFLA_LINK_NETNSID, s32],
   PHYS_PORT_NAME: [c.IFLA_PHYS_PORT_NAME, text],
   MIN_MTU: [c.IFLA_MIN_MTU, u32],
   MAX_MTU: [c.IFLA_MAX_MTU, u32],
@@ -159,6 +160,8 @@ export const routeTable = table("RTA", {
 });
 
 export const neighbourTable = table("NDA", { DST: [c.NDA_DST, address] });
+
+export const numberTable = table("NETNSA", { NSID: [c.NETNSA_NSID, s32], FD: [c.NETNSA_FD, netns] });
 
 export const nexthopTable = table("NHA", {
   ID: [c.NHA_ID, u32],

@@ -13,6 +13,7 @@ import {
   linkTable,
   neighbourTable,
   nexthopTable,
+  numberTable,
   routeTable,
 } from "./attributes.ts";
 import { isFrame, isNft, isQuestion, type Message } from "./message.ts";
@@ -25,6 +26,7 @@ const families: [first: number, name: string][] = [
   [c.RTM_NEWROUTE, "ROUTE"],
   [c.RTM_NEWNEIGH, "NEIGH"],
   [c.RTM_NEWNEXTHOP, "NEXTHOP"],
+  [c.RTM_NEWNSID, "NSID"],
   [c.RTM_NEWLINKPROP, "LINKPROP"],
   [c.RTM_NEWVLAN, "VLAN"],
 ];
@@ -113,6 +115,7 @@ function contents({ type, bytes, start, end }: Message, names: Names): string[] 
     const { index, state, flags } = readNeighbour(bytes, start, end);
     return [`ndm_ifindex ${device(index)}, ndm_state ${state}, ndm_flags ${flags}`, ...lines(12, neighbourTable)];
   }
+  if (family === c.RTM_NEWNSID) return ["rtgenmsg", ...lines(4, numberTable)];
   if (family === (c.RTM_NEWNEXTHOP & ~3)) return ["nhmsg", ...lines(8, nexthopTable)];
   return [];
 }

@@ -7,6 +7,7 @@ import * as c from "../../netlink/constants.ts";
 import { type KindData, type LinkMessage, readLink } from "../../netlink/link.ts";
 import { readNeighbour } from "../../netlink/neighbour.ts";
 import { readNexthop } from "../../netlink/nexthop.ts";
+import { readNumber } from "../../netlink/nsid.ts";
 import { type RouteMessage, readRoute } from "../../netlink/route.ts";
 import type { VfAttributes } from "../../netlink/vf.ts";
 import { bridgeWords, isOfBridge } from "./bridge-words.ts";
@@ -50,6 +51,10 @@ export function words(message: Message, names: Names): string {
     }
     case c.RTM_GETNEXTHOP:
       return `nexthop show id ${readNexthop(bytes, start, end).id}`;
+    case c.RTM_NEWNSID:
+      return `netns set ${names.netns(readNumber(bytes, start, end).fd!)} auto`;
+    case c.RTM_GETNSID:
+      return "netns list-id";
     default:
       return `message of type ${type}`;
   }

@@ -1,11 +1,12 @@
 // DEL: an interface that is not in the pod's namespace. The pod may have moved it onwards, or its namespace may have lost its path and live on in
-// a process. Its address is in use until it is gone. So each namespace that can be seen is looked into, and those that have no name here, by the
-// numbers that the pod has for them. Only when it is missing: about 0.1 ms for each namespace. The pod may also go on moving it: that it was in none
-// of them proves something only when nothing like it moved meanwhile, and that it is no longer where it was does not mean that it is gone.
+// a process, or in a file. Its address is in use until it is gone. So each namespace that can be seen is looked into, and those that have no name
+// here, by the numbers that the pod has for them, or else the host. Only when it is missing: about 0.1 ms for each namespace. The pod may also go on
+// moving it: that it was in none of them proves something only when nothing like it moved meanwhile, and that it is no longer where it was does not
+// mean that it is gone.
 import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { deleteLink, deleteLinkOf, type Link, listLinksOf, listLinksOfKind } from "../../link/link.ts";
-import { lookInto, type NetNs } from "../../link/namespace.ts";
+import { lookInto, type NetNs, ownNamespace } from "../../link/namespace.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
@@ -16,8 +17,8 @@ import { namespaceNumbers } from "../../netlink/nsid.ts";
 export interface Sought {
   kind: string;
   pod: NetNs | undefined;
-  /** The link's `linkNetnsid` is a number of the namespace that is given with it. In the pod's own it is never asked. */
-  isIt: (link: Link, from: NetNs) => boolean;
+  /** The link's `linkNetnsid` is a number of `from`, in which it is, or which has a number for where it is. In the pod's own it is never asked. */
+  isIt: (link: Link, from: NetNs, isThere: boolean) => boolean;
   /** The same of a link that was seen on its way. */
   isLike: (moved: Moved) => boolean;
   /** The attachment may have one: one that has nothing must not wait for a namespace of others. */
@@ -73,17 +74,19 @@ function deleteOnce({ kind, pod, isIt, mayBe }: Sought, watch: Watch): Round {
     if (pod !== undefined && pod.dev === dev && pod.ino === ino) continue;
     const look = lookOrDoubt(path, (from) => {
       watch.add(from);
-      return listLinksOfKind(from.route, kind).filter((link) => isIt(link, from));
+      return listLinksOfKind(from.route, kind).filter((link) => isIt(link, from, true));
     });
     doubt ??= look.doubt;
     look.found?.forEach((link) => {
       remove(link, path, () => lookInto(path, ({ route }) => deleteLink(route, link.index)));
     });
   }
-  if (round === "none" && pod !== undefined) {
-    for (const number of namespaceNumbers(pod.route)) {
-      for (const link of listQuietly(pod.route, number)) {
-        if (link.kind === kind && isIt(link, pod)) remove(link, "", () => deleteLinkOf(pod.route, number, link.index));
+  if (round === "none") {
+    const from = pod ?? ownNamespace();
+    for (const number of namespaceNumbers(from.route)) {
+      for (const link of listQuietly(from.route, number)) {
+        if (link.kind === kind && isIt(link, from, false))
+          remove(link, "", () => deleteLinkOf(from.route, number, link.index));
       }
     }
   }

@@ -16,6 +16,8 @@ import { wasAdded } from "../added.ts";
 import { hashWords, idInAlias, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import { hasLeasedAddress, otherAttachmentOf, otherLesseeOf } from "../owner.ts";
+import { macIn } from "../results.ts";
+import { requireGone } from "./hidden.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
 
@@ -141,10 +143,8 @@ function isOnMaster(link: Link, { config }: Call<UpperConfig>, pod: NetNs): bool
 
 /** undefined: no prevResult says what it was. */
 function hasOwnMac({ mac }: Pick<Link, "mac">, { prevResult, attachment }: Call): boolean | undefined {
-  const known = prevResult?.interfaces
-    .filter((each) => each.name === attachment.ifName && (each.sandbox ?? "") !== "")
-    .at(-1);
-  return known?.mac === undefined ? undefined : known.mac === mac;
+  const known = macIn(prevResult, attachment);
+  return known === undefined ? undefined : known === mac;
 }
 
 function doubt({ name, alias }: Link, { path }: NetNs): Failure {
@@ -180,7 +180,11 @@ export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
     // Before those without a mark: the pod may have made one in place of ours.
     const isInPod = (): boolean => pod !== undefined && markedLink(upper, call, pod) !== undefined;
     const found = deleteElsewhere(soughtOf(upper, call, pod), isInPod);
-    if (found === true || pod === undefined) return;
+    if (found === true) return;
+    if (pod === undefined) {
+      if (upper.ownMac) requireGone(call);
+      return;
+    }
     const link = found === "back" ? markedLink(upper, call, pod) : unmarkedLink(upper, call, pod);
     if (link !== undefined) remove(call, pod, link);
     else if (found === "back") throw keepsMoving(call.attachment.ifName);
@@ -192,7 +196,7 @@ function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefin
   return {
     kind,
     pod,
-    isIt: (link, from) => isMoved(link, from, call, pod),
+    isIt: (link, from, isThere) => isLikeOwn(link, call) && isMadeHere(link, from, isThere, call, pod),
     isLike({ link, isHome, leadsTo }) {
       if (link.kind !== kind) return false;
       if (link.index !== ownIndex(attachment) && link.alias !== ownerAlias(call)) return false;
@@ -205,30 +209,27 @@ function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefin
 }
 
 /**
- * In another namespace than the pod's, and made on a master of this host or of the pod: a node may run others with pods of the same names. Whoever
- * moves a link can give it another index, and the kernel does when that one is taken there; then the alias must do. One whose index goes with its
- * alias of another attachment is that one's (1 in 2^29).
+ * By its marks, in another namespace than the pod's. Whoever moves a link can give it another index, and the kernel does when that one is taken
+ * there; then the alias must do. One whose index goes with its alias of another attachment is that one's (1 in 2^29).
  */
-function isMoved(link: Link, from: NetNs, call: Call<UpperConfig>, pod: NetNs | undefined): boolean {
+function isLikeOwn(link: Link, call: Call<UpperConfig>): boolean {
   const { index, alias, name } = link;
-  if (index < MARKS) {
-    if (alias !== ownerAlias(call) || hasOwnMac(link, call) === false) return false;
-  } else {
-    if (index !== ownIndex(call.attachment)) return false;
-    const [network = "", containerId = ""] = alias.slice(aliasPrefix.length).split(":");
-    const isSaid = alias.startsWith(aliasPrefix) && alias !== ownerAlias(call);
-    if (isSaid && ownIndex({ network, containerId, ifName: name }) === index) return false;
-  }
-  return isMadeHere(link, from, call, pod);
+  if (index < MARKS) return alias === ownerAlias(call) && hasOwnMac(link, call) !== false;
+  if (index !== ownIndex(call.attachment)) return false;
+  const [network = "", containerId = ""] = alias.slice(aliasPrefix.length).split(":");
+  const isSaid = alias.startsWith(aliasPrefix) && alias !== ownerAlias(call);
+  return !isSaid || ownIndex({ network, containerId, ifName: name }) !== index;
 }
 
+/** On a master of this host or of the pod: a node may run others with pods of the same names. `isThere`: `from` is where the link is. */
 function isMadeHere(
   { linkNetnsid }: Link,
   from: NetNs,
+  isThere: boolean,
   { config }: Call<UpperConfig>,
   pod: NetNs | undefined,
 ): boolean {
   const home = ownNamespace();
-  if (linkNetnsid === undefined) return config.linkInContainer === true || sameNamespace(from, home);
+  if (linkNetnsid === undefined) return config.linkInContainer === true || (isThere && sameNamespace(from, home));
   return [home, pod].some((one) => one !== undefined && isNumberOf(from.route, linkNetnsid, one.fd));
 }
