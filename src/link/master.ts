@@ -74,7 +74,7 @@ export function checkMaster({ link }: Master, kind: UpperLink, mtu: number): voi
 export const lost = ["ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMSGSIZE", "EINTR"];
 
 /**
- * Creates the link, down, in the namespace `pod` and returns it. Throws Failure; any other error leaves open
+ * Creates the link, down, in the namespace `pod` and returns it. `link` is completed. Throws Failure; any other error leaves open
  * whether the link exists. `explainRefusal` words a refusal of the kernel that only the kind understands.
  */
 export function createUpper(
@@ -83,7 +83,7 @@ export function createUpper(
   link: Omit<NewLink, "parent" | "netns">,
   explainRefusal: (error: NetlinkError) => Failure | undefined,
 ): Link {
-  const request: NewLink = { ...link, parent: master.link.index };
+  const request: NewLink = Object.assign(link, { parent: master.link.index });
   if (!sameNamespace(master.namespace, pod)) request.netns = pod.fd;
   try {
     addLink(master.namespace.route, request);
