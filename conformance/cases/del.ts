@@ -152,13 +152,22 @@ export const del: CaseTable = {
       t.gone();
       t.leaseCount(0);
     }),
-    row("DEL-22", "H", "C-081", "state directory read-only and empty: OK, link removed", (t) => {
-      const conf = t.l2();
-      t.add(conf);
-      t.sh("mount -o remount,bind,ro /var/lib/cni");
-      t.silent("DEL", { ...t.l3(), ...conf, ipam: { type: "host-local", ranges: [[{ subnet: "198.51.100.0/24" }]] } });
-      t.gone();
-    }),
+    row(
+      "DEL-22",
+      "H",
+      "C-081",
+      "state directory read-only and empty: OK, link removed; E(5) of a lender's record",
+      (t) => {
+        const conf = t.l2();
+        t.add(conf);
+        t.sh("mount -o remount,bind,ro /var/lib/cni");
+        const del = { ...t.l3(), ...conf, ipam: { type: "host-local", ranges: [[{ subnet: "198.51.100.0/24" }]] } };
+        // As a lease (DEL-23): it must not be restored from again.
+        if (t.main.creates) t.silent("DEL", del);
+        else t.error(t.call("DEL", del), [5]);
+        t.gone();
+      },
+    ),
     row("DEL-23", "H", "C-084", "state directory read-only, a reservation in it: E, link removed", (t) => {
       const conf = t.l3();
       t.add(conf);

@@ -1127,6 +1127,28 @@ export const hostDeviceIdentity: CaseTable = {
       },
     ),
     one(
+      "HDI-53",
+      "H",
+      "an original state is restored once",
+      "the disk is read-only at DEL: E(5), and the device is home; DEL again: OK, and the next pod's DEL leaves what the host has set since",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh("mount -o remount,bind,ro /var/lib/cni");
+        t.error(t.call("DEL", conf), [5]);
+        t.present(device, "");
+        t.sh("mount -o remount,bind,rw /var/lib/cni");
+        t.silent("DEL", conf);
+        t.sh(`ip link set ${device} address 02:00:00:00:00:99 mtu 1450; ip netns add c2`);
+        const before = dressed(t, device);
+        const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+        t.add(conf, { set: second, ns: "c2" });
+        t.silent("DEL", conf, { set: second });
+        t.equal(dressed(t, device), before, "name, MAC, MTU and state of the device");
+      },
+    ),
+    one(
       "HDI-44d",
       "H",
       RULE,

@@ -65,7 +65,7 @@ export function giveBack<D extends LoanData>(
     if (isUnderOtherKey()) return "none";
     if ((lender.store().unreadable(key) ?? lender.foreign?.unreadable(key)) !== undefined) return "unreadable";
     // What an ADD left that was killed while it wrote.
-    forget(lender, key, undefined, netnsPath);
+    forgetRest(lender, key, netnsPath);
     return "none";
   }
   const { version = 1 } = record;
@@ -354,16 +354,19 @@ function unclear(name: string, link: Link, path: string): Failure {
   );
 }
 
-/** On a disk that went read-only the record stays, and the next ADD of the device removes it. */
-export function forget<D extends LoanData>(
-  lender: Lender<D>,
-  key: RecordKey,
-  data: D | undefined,
-  netnsPath: string,
-): void {
+/**
+ * Throws when the record cannot be removed, as on a disk that went read-only: the runtime repeats the DEL. The next ADD of the device would restore
+ * it once more, over what the administrator has set since.
+ */
+function forget<D extends LoanData>(lender: Lender<D>, key: RecordKey, data: D | undefined, netnsPath: string): void {
+  lender.forget?.(key, data, netnsPath);
+  lender.store().remove(key);
+}
+
+/** Of an attachment without a record that can be read: nothing can be restored from what stays on a read-only disk. */
+export function forgetRest<D extends LoanData>(lender: Lender<D>, key: RecordKey, netnsPath: string): void {
   try {
-    lender.forget?.(key, data, netnsPath);
-    lender.store().remove(key);
+    forget(lender, key, undefined, netnsPath);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "EROFS") throw error;
     log("warning", "cannot remove the device's record", { error: error.message, container: key.containerId });

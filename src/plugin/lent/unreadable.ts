@@ -11,7 +11,7 @@ import { log } from "../../log.ts";
 import { bootId, bootTime, type Damaged } from "../../state/record.ts";
 import { sandboxesOf } from "../results.ts";
 import { aliasPrefix } from "../upper/own.ts";
-import { forget } from "./give-back.ts";
+import { forgetRest } from "./give-back.ts";
 import { isLent, type Lender, type LoanData } from "./lender.ts";
 import { namespace } from "./shape.ts";
 
@@ -86,7 +86,7 @@ function settle<D extends LoanData>(lender: Lender<D>, found: Damaged, asked: As
   log("warning", "the attachment's record cannot be read, so its device's settings were not restored", { why, file });
   if (why !== "damaged") return;
   if (key.containerId === "") lender.store().removeDamaged(found.name);
-  else forget(lender, key, undefined, netns);
+  else forgetRest(lender, key, netns);
 }
 
 /** No namespace outlives a boot. */
