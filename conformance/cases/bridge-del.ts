@@ -89,6 +89,26 @@ export const bridgeDel: CaseTable = {
       },
     ),
     one(
+      "B-85k",
+      "H",
+      "DEL is about its own attachment",
+      "the path is another pod's by now, with a Go plugin's port, by its lease: DEL OK, twice, it stays; the other pod's DEL deletes it",
+      (t) => {
+        makeBridge(t);
+        const config = conf(hostLocal());
+        t.add(config);
+        t.sh(`ip netns del c1; ip netns add c1; ip link add vethgo master br0 type veth peer name eth0 netns c1
+          ip -n c1 address add 10.61.0.9/24 dev eth0`);
+        t.write("/var/lib/cni/networks/net1/10.61.0.9", "second\r\neth0");
+        for (let i = 0; i < 2; i++) t.silent("DEL", config);
+        t.present("eth0");
+        t.leaseCount(1);
+        t.silent("DEL", config, { set: { CNI_CONTAINERID: "second" } });
+        t.gone();
+        t.leaseCount(0);
+      },
+    ),
+    one(
       "B-85f",
       "H",
       "DEL is about its own attachment",

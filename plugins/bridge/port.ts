@@ -15,6 +15,7 @@ import { wasAdded } from "../../src/plugin/added.ts";
 import { hash32, isCut } from "../../src/plugin/hash.ts";
 import { isLent, isLentDevice } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
+import { isAnothers, otherOwnerOf } from "../../src/plugin/owner.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
 import { hadNoAlias, isAliasOf, isPromiscuous, type Marks, portAlias, type Rules, rulesOf } from "./alias.ts";
@@ -174,11 +175,18 @@ function foreignPort(call: Call<BridgeConfig>): Link | undefined {
     const isIt = link?.kind === "veth" && link.mac === mac && isOtherEnd(pod, link, ifName, inPod.mac);
     if (isIt && [bridge, getLink(route, first.name)].some((each) => isForeign(link, each))) return link;
   }
-  return foreignIn(call, pod, bridge);
+  const found = foreignIn(call, pod, bridge);
+  return found === undefined || isAnothers(call, pod, found.near) ? undefined : found.port;
+}
+
+interface Ends {
+  port: Link;
+  /** In the pod. */
+  near: Link;
 }
 
 /** A port as the Go plugin makes it, by its other end in the pod; nothing says that it is that of this attachment. */
-function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefined): Link | undefined {
+function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefined): Ends | undefined {
   const { route } = ownNamespace();
   const { ifName } = call.attachment;
   for (const name of [ifName, kubevirtName(ifName)]) {
@@ -186,10 +194,11 @@ function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefine
     if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, name)) continue;
     // Its other end is on the host: a pod can have one elsewhere, with the index of another pod's port.
     if (!isNumberOf(pod.route, near.linkNetnsid, ownNamespace().fd)) continue;
-    const link = getLink(route, near.parent);
+    const port = getLink(route, near.parent);
     // One that is on no bridge may be another plugin's (ptp, Calico): the pod's own eth0.
-    const isOnBridge = bridge !== undefined && link?.master === bridge.index;
-    if (link?.kind === "veth" && link.parent === near.index && isOnBridge && isForeign(link, bridge)) return link;
+    const isOnBridge = bridge !== undefined && port?.master === bridge.index;
+    if (port?.kind === "veth" && port.parent === near.index && isOnBridge && isForeign(port, bridge))
+      return { port, near };
   }
   return undefined;
 }
@@ -263,10 +272,11 @@ export function deletePort({ index, alias, master }: Link): void {
   if (isPromiscuous(alias)) settlePromiscuity(master);
 }
 
-/** The port that DEL has left, for lack of evidence that it is that of this attachment. */
+/** The port that DEL has left, for lack of evidence that it is that of this attachment or of another one. */
 export function leftPort(call: Call<BridgeConfig>): Link | undefined {
   const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
-  return pod && foreignIn(call, pod, getLink(ownNamespace().route, bridgeName(call)));
+  const found = pod && foreignIn(call, pod, getLink(ownNamespace().route, bridgeName(call)));
+  return found === undefined || otherOwnerOf(call, pod!, found.near) !== undefined ? undefined : found.port;
 }
 
 /** The port of a running attachment. */

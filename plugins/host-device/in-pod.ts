@@ -18,7 +18,7 @@ import { NetlinkError } from "../../src/netlink/errors.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
 import { whereIs } from "../../src/plugin/lent/give-back.ts";
 import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
-import { otherAttachmentOf, otherLesseeOf } from "../../src/plugin/owner.ts";
+import { isAnothers, leaveTo, otherAttachmentOf } from "../../src/plugin/owner.ts";
 import { isProgramsName } from "../../src/plugin/reserved-names.ts";
 import { hasResult, isKeptAs, type KeptConfig } from "../../src/plugin/results.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
@@ -53,16 +53,10 @@ export function findInPod(
   const records = listLoans(hostDeviceLender);
   const wanted: Wanted = { call, selection, pod, hostNs, view: viewOf(pod, hostNs), records };
   const link = candidate(wanted);
-  if (link === undefined) return undefined;
-  const owner = otherLesseeOf(call, pod, link);
-  if (owner !== undefined) return leaveTo(owner, link);
+  if (link === undefined || isAnothers(call, pod, link)) return undefined;
   if (!isPhysical(link)) return virtualDevice(wanted, link);
   // What another network gave the pod under this name may be the reason why our ADD failed.
   return isNamedNow(wanted, link) || wasAdded(call) ? { link } : undefined;
-}
-
-function leaveTo(owner: string, { name }: Link): undefined {
-  log("warning", "the device belongs to another attachment; leaving it unchanged", { interface: name, owner });
 }
 
 /** What may be the device: the interface with the attachment's name, or what the configuration names for certain. */
@@ -111,7 +105,10 @@ function virtualDevice(wanted: Wanted, link: Link): InPod | undefined {
   if (isHere) {
     // The path of a late DEL may be another pod's by now.
     const owner = wasAdded(call) ? undefined : otherAttachmentOf(call, wanted.pod, link);
-    if (owner !== undefined) return leaveTo(owner, link);
+    if (owner !== undefined) {
+      leaveTo(owner, link);
+      return undefined;
+    }
     throw inDoubt(wanted, link);
   }
   log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {

@@ -6,7 +6,8 @@ import { listAddresses } from "../link/address.ts";
 import type { Link } from "../link/link.ts";
 import { type NetNs, whatIsAt } from "../link/namespace.ts";
 import { namesIn } from "../link/visible.ts";
-import { fileName, hasGiven, parseKept, quietly, RESULTS, sandboxesIn, textIn } from "./results.ts";
+import { log } from "../log.ts";
+import { fileName, hasGiven, macIn, parseKept, quietly, RESULTS, sandboxesIn, textIn } from "./results.ts";
 
 type Holder = Pick<Attachment, "containerId" | "ifName">;
 
@@ -34,8 +35,34 @@ export function otherAttachmentOf(call: Call, pod: NetNs, link: Link): string | 
   return undefined;
 }
 
+/**
+ * DEL, of an interface without our marks that looks like this attachment's: it is another one's, and stays. The path of the namespace is another
+ * pod's by now, and a Go plugin has made its interface, of the same name.
+ */
+export function isAnothers(call: Call, pod: NetNs, link: Link): boolean {
+  const owner = otherOwnerOf(call, pod, link);
+  if (owner !== undefined) leaveTo(owner, link);
+  return owner !== undefined;
+}
+
+export function leaveTo(owner: string, { name }: Link): void {
+  log("warning", "the interface belongs to another attachment; leaving it unchanged", { interface: name, owner });
+}
+
+/** The other one's container. */
+export function otherOwnerOf(call: Call, pod: NetNs, link: Link): string | undefined {
+  const lessee = otherLesseeOf(call, pod, link);
+  return lessee ?? (hasOwnMac(link, call) === false ? otherAttachmentOf(call, pod, link) : undefined);
+}
+
+/** The interface has the MAC address that ADD reported. undefined: no prevResult says what it was. */
+export function hasOwnMac({ mac }: Pick<Link, "mac">, { prevResult, attachment }: Call): boolean | undefined {
+  const known = macIn(prevResult, attachment);
+  return known === undefined ? undefined : known === mac;
+}
+
 /** The container of another attachment whose lease an address of the interface is, and none is of this one's. */
-export function otherLesseeOf(call: Call, pod: NetNs, link: Link): string | undefined {
+function otherLesseeOf(call: Call, pod: NetNs, link: Link): string | undefined {
   const holders = holdersOf(call, pod, link);
   return holders.some((holder) => isOf(call, holder)) ? undefined : holders[0]?.containerId;
 }

@@ -9,14 +9,12 @@ import { ALIAS_MAX, getLink, type Link, listLinksOfKind } from "../../link/link.
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { openLinkNews } from "../../link/watch.ts";
-import { log } from "../../log.ts";
 import { isNumberOf } from "../../netlink/nsid.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { wasAdded } from "../added.ts";
 import { hashWords, idInAlias, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
-import { hasLeasedAddress, otherAttachmentOf, otherLesseeOf } from "../owner.ts";
-import { macIn } from "../results.ts";
+import { hasLeasedAddress, hasOwnMac, isAnothers } from "../owner.ts";
 import { requireGone } from "./hidden.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
@@ -111,17 +109,7 @@ function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod
   if (isLent(pod, link.name)) return false;
   const mayBe = isOnMaster(link, call, pod) ?? hasOwnMac(link, call) ?? (call.config.master ?? "") === "";
   if (!wasAdded(call)) return false;
-  return mayBe ? !isAnothers(link, call, pod) : hasLeasedAddress(call, pod, link);
-}
-
-/** The path of the namespace is another pod's by now, and the link of its Go plugin's ADD has our name. */
-function isAnothers(link: Link, call: Call, pod: NetNs): boolean {
-  const owner =
-    otherLesseeOf(call, pod, link) ??
-    (hasOwnMac(link, call) === false ? otherAttachmentOf(call, pod, link) : undefined);
-  if (owner === undefined) return false;
-  log("warning", "the interface belongs to another attachment; leaving it unchanged", { interface: link.name, owner });
-  return true;
+  return mayBe ? !isAnothers(call, pod, link) : hasLeasedAddress(call, pod, link);
 }
 
 /** The alias alone does not do: another interface of the container in the same network has the same one. */
@@ -139,12 +127,6 @@ function isOnMaster(link: Link, { config }: Call<UpperConfig>, pod: NetNs): bool
   const namespace = config.linkInContainer === true ? pod : ownNamespace();
   const master = getLink(namespace.route, name);
   return master === undefined ? undefined : isMadeOn(link, { link: master, namespace }, pod);
-}
-
-/** undefined: no prevResult says what it was. */
-function hasOwnMac({ mac }: Pick<Link, "mac">, { prevResult, attachment }: Call): boolean | undefined {
-  const known = macIn(prevResult, attachment);
-  return known === undefined ? undefined : known === mac;
 }
 
 function doubt({ name, alias }: Link, { path }: NetNs): Failure {
