@@ -31,6 +31,7 @@ test("each point is killed once; what cannot fail is not made to", () => {
   expect(faults(points, "kill")).toHaveLength(5);
   expect(faults(points, "error").map((f) => `${f.point.syscall} ${f.what}`)).not.toContain("exit_group error=EIO");
   expect(faults(points, "error", ["EPERM"])).toHaveLength(4);
+  expect(likelyErrors({ syscall: "bpf", nth: 1, seen: "" })).toEqual(["EPERM"]);
   expect(likelyErrors({ syscall: "sendto", nth: 1, seen: "" })).toEqual(["ENOBUFS", "ENOMEM", "EINTR"]);
 });
 

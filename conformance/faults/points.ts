@@ -46,6 +46,8 @@ export function likelyErrors(point: Point): string[] {
   const { syscall } = point;
   if (NO_ERROR.has(syscall) || STARTUP.has(syscall)) return [];
   if (MEMORY.has(syscall)) return ["ENOMEM"];
+  // A query of a device's programs neither allocates nor waits.
+  if (syscall === "bpf") return ["EPERM"];
   if (/^(send|recv)/.test(syscall)) return ["ENOBUFS", "ENOMEM", "EINTR"];
   if (/^(write|pwrite|open|mkdir|link|rename|symlink|fallocate|ftruncate)/.test(syscall))
     return ["ENOSPC", "EIO", "EINTR"];

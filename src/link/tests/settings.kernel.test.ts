@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { BPF_DROP, BPF_TCX, XDP_DROP } from "../../../conformance/harness/xdp.ts";
 import { host, SystemError } from "../../host/host.ts";
+import { IFF_UP } from "../../netlink/constants.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { getLink } from "../link.ts";
 import { moveLink } from "../move.ts";
@@ -143,4 +144,22 @@ it.each(["EPERM", "EACCES"])("where bpf(2) ends in %s, the log says that nobody 
     lines.mockRestore();
     host.bpf = real;
   }
+});
+
+it("a device whose programs cannot be found out stays down", () => {
+  sh("ip link set d0 up");
+  const saved = snapshotOnHost(route, getLink(route, "d0")!);
+  const real = host.bpf.bind(host);
+  host.bpf = () => {
+    throw new SystemError("bpf", 5, "EIO", "broken", "");
+  };
+  const isUp = () => (getLink(route, "d0")!.flags & IFF_UP) !== 0;
+  try {
+    restoreLink(route, getLink(route, "d0")!, saved);
+    expect(isUp()).toBe(false);
+  } finally {
+    host.bpf = real;
+  }
+  restoreLink(route, getLink(route, "d0")!, saved);
+  expect(isUp()).toBe(true);
 });
