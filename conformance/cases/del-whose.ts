@@ -326,7 +326,8 @@ export const delWhose: CaseTable = {
           const asked = command === "GC" ? { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] } : conf;
           const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
           const set = command === "GC" ? {} : { CNI_NETNS: netns };
-          t.refused(command, asked, [11], { set, wrap });
+          // ipvlan forgets its known slave, which is not there any more.
+          t.error(t.call(command, asked, { set, wrap }), [11]);
           t.leaseCount(1);
           t.present("eth0", "c2");
           t.silent(command, asked, { set });
@@ -349,7 +350,7 @@ export const delWhose: CaseTable = {
         for (const CNI_NETNS of [undefined, "/run/netns/nosuch"]) {
           const set = { CNI_NETNS, CNI_CONTAINERID: "never-added" };
           for (let i = 0; i < 2; i++) t.silent("DEL", conf, { set, wrap });
-          t.refused("DEL", conf, "any", { set: { CNI_NETNS }, wrap });
+          t.error(t.call("DEL", conf, { set: { CNI_NETNS }, wrap }));
         }
         t.present("eth0", "c2");
         t.leaseCount(1);
