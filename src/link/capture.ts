@@ -1,8 +1,11 @@
 // The addresses and routes of a device, which the kernel forgets when the device moves. podnic gives them to the pod (useInterfaceNetwork),
 // and restores them on the host when the device returns.
+
+import { host } from "../host/host.ts";
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { log } from "../log.ts";
 import type { Unknown } from "../netlink/attributes.ts";
+import { Bytes } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import type { NetlinkError } from "../netlink/errors.ts";
 import { RouteSocket } from "../netlink/socket.ts";
@@ -35,6 +38,10 @@ export interface CapturedAddress {
 
 export interface CapturedRoute {
   dst: string;
+  /** RTN_*, when it is not unicast: what counts as the node's own address (local), and the like. */
+  type?: number;
+  /** CLOCK_MONOTONIC, in seconds, when the kernel is to forget it. Of this boot: nothing of another one is restored. */
+  expires?: number;
   tos?: number;
   gateway?: string;
   onlink?: boolean;
@@ -73,6 +80,10 @@ const KEPT_FLAGS =
   c.IFA_F_NOPREFIXROUTE |
   c.IFA_F_MCAUTOJOIN;
 const RT_TABLE_LOCAL = 255;
+/** Those that have a device. */
+const WITH_DEVICE = [c.RTN_UNICAST, c.RTN_LOCAL, c.RTN_BROADCAST, c.RTN_ANYCAST, c.RTN_MULTICAST];
+/** The kernel counts a route's life in these (USER_HZ). */
+const TICKS = 100;
 const RTPROT_BOOT = 3;
 const RTPROT_STATIC = 4;
 const RTPROT_RA = 9;
@@ -89,7 +100,7 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
     .map((found) => addressToText(found, link.name));
   if (all.length === 0) return { addresses, routes: [] };
   const routes = all
-    .filter((found) => found.type === c.RTN_UNICAST && found.table !== RT_TABLE_LOCAL)
+    .filter((found) => WITH_DEVICE.includes(found.type) && !isAllMulticast(found))
     .filter((found) => found.protocol !== c.RTPROT_KERNEL && found.protocol !== RTPROT_RA)
     .filter((found) => found.nexthops.some(({ ifIndex }) => ifIndex === link.index) || isFrom(found, addresses))
     .filter((found) => !usesObject(found, link))
@@ -98,9 +109,19 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
         ? routeToText(found)
         : { ...routeToText(found), hops: hopsToText(route, found, link) },
     )
-    // The gateways of the others may depend on them.
-    .sort((a, b) => Number(a.gateway !== undefined) - Number(b.gateway !== undefined));
+    // The gateways and sources of the others may depend on them.
+    .sort((a, b) => rank(a) - rank(b));
   return { addresses, routes };
+}
+
+function rank({ type, gateway }: CapturedRoute): number {
+  if (type !== undefined) return 0;
+  return gateway === undefined ? 1 : 2;
+}
+
+/** ff00::/8, which the kernel makes for each device: older ones do not mark it as theirs. */
+function isAllMulticast({ family, dst, table }: KernelRoute): boolean {
+  return family === 6 && table === RT_TABLE_LOCAL && dst.length === 8 && dst.address.bytes[0] === 0xff;
 }
 
 function isFrom({ family, prefsrc }: KernelRoute, addresses: CapturedAddress[]): boolean {
@@ -126,12 +147,15 @@ function addressToText(found: KernelAddress, device: string): CapturedAddress {
 }
 
 function routeToText(found: KernelRoute): CapturedRoute {
-  const { dst, tos, nexthops, onlink, prefsrc, table, scope, protocol, priority, srcLength } = found;
+  const { dst, type, tos, nexthops, onlink, prefsrc, table, scope, protocol, priority, srcLength } = found;
   const { mtu, advmss, unknown: metrics = [] } = found.metrics;
   // Of how long ago it was used.
   const attributes = found.unknown.filter(({ type }) => type !== c.RTA_CACHEINFO);
   const text: CapturedRoute = { dst: formatPrefix(dst), table, scope, protocol, priority };
   const gateway = nexthops[0]?.gateway;
+  const ticks = ticksLeft(found);
+  if (type !== c.RTN_UNICAST) text.type = type;
+  if (ticks !== 0) text.expires = Math.ceil(host.monotonic() / 1000 + ticks / TICKS);
   if (tos !== 0) text.tos = tos;
   if (gateway !== undefined) text.gateway = formatAddress(gateway);
   if (onlink) text.onlink = true;
@@ -142,6 +166,13 @@ function routeToText(found: KernelRoute): CapturedRoute {
   if (attributes.length > 0) text.attributes = attributes.map(toNumbers);
   if (srcLength !== 0) text.srcLength = srcLength;
   return text;
+}
+
+/** rta_expires of struct rta_cacheinfo; 0: it stays. Only IPv6 has such routes. */
+function ticksLeft({ family, unknown }: KernelRoute): number {
+  const info = family === 6 ? unknown.find(({ type }) => type === c.RTA_CACHEINFO)?.value : undefined;
+  if (info === undefined || info.length < 12) return 0;
+  return Bytes.from(info).u32[2]! | 0;
 }
 
 /** Nexthop objects go with the device, and are their owner's (a routing daemon's): said, so that nobody looks for the routes in vain. */
@@ -175,7 +206,8 @@ function fromNumbers([type, ...value]: number[]): Unknown {
  * a route of a result without gateway gets that of an address.
  */
 export function capturedSpec(captured: CapturedNetwork): InterfaceSpec {
-  const forAll = ({ tos, srcLength }: CapturedRoute): boolean => tos === undefined && srcLength === undefined;
+  const forAll = ({ tos, srcLength, type, table }: CapturedRoute): boolean =>
+    tos === undefined && srcLength === undefined && type === undefined && table !== RT_TABLE_LOCAL;
   return {
     ips: captured.addresses
       .filter(({ scope }) => scope === undefined)
@@ -233,9 +265,14 @@ export function restoreNetwork(route: RouteSocket, index: number, name: string, 
   warn(name, route.runEach());
   if (captured.routes.some(({ prefsrc }) => prefsrc?.includes(":"))) settle(route, index, name);
   // Asked before a batch is begun.
-  const hops = captured.routes.map(({ hops, dst }) => hops && hopsOf(route, dst, hops));
-  for (const [i, each] of captured.routes.entries()) restoreRoute(route, index, each, hops[i]);
+  const left = captured.routes.filter(({ expires }) => expires === undefined || secondsUntil(expires) > 0);
+  const hops = left.map(({ hops, dst }) => hops && hopsOf(route, dst, hops));
+  for (const [i, each] of left.entries()) restoreRoute(route, index, each, hops[i]);
   warn(name, route.runEach());
+}
+
+function secondsUntil(time: number): number {
+  return Math.ceil(time - host.monotonic() / 1000);
 }
 
 function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute, several?: NewHop[]): void {
@@ -249,14 +286,20 @@ function restoreRoute(route: RouteSocket, index: number, captured: CapturedRoute
     metrics = [],
     attributes = [],
     hops: _,
+    expires,
     ...same
   } = captured;
+  const unknown = attributes.map(fromNumbers);
+  if (expires !== undefined) {
+    const value = new Uint8Array(Uint32Array.of(secondsUntil(expires)).buffer);
+    unknown.push({ type: c.RTA_EXPIRES, value });
+  }
   beginAddRoute(route, `ip route add ${dst}`, index, {
     ...same,
     dst: parsePrefix(dst)!,
     prefsrc: parseAddress(prefsrc),
     metrics: { mtu, advmss, unknown: metrics.map(fromNumbers) },
-    unknown: attributes.map(fromNumbers),
+    unknown,
     hops: several ?? [{ gateway: parseAddress(gateway), onlink }],
   });
 }

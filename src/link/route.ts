@@ -274,6 +274,8 @@ export interface NewRoute {
   metrics: RouteMetrics | undefined;
   /** RTPROT_*; RTPROT_BOOT when absent, as `ip` and the Go plugins have it. */
   protocol?: number;
+  /** RTN_*; unicast when absent. */
+  type?: number | undefined;
   tos?: number | undefined;
   srcLength?: number | undefined;
   prefsrc?: Address | undefined;
@@ -300,7 +302,7 @@ export function beginAddRoute(route: RouteSocket, operation: string, index: numb
     tos: spec.tos ?? 0,
     protocol: spec.protocol ?? c.RTPROT_BOOT,
     scope: spec.scope,
-    type: c.RTN_UNICAST,
+    type: spec.type ?? c.RTN_UNICAST,
     flags: single?.onlink === true ? c.RTNH_F_ONLINK : 0,
     attributes: {
       dst: spec.dst.length === 0 ? undefined : spec.dst.address.bytes,

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { host } from "../../host/host.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
-import { administered, captureNetwork, restoreNetwork } from "../capture.ts";
+import { administered, capturedSpec, captureNetwork, restoreNetwork } from "../capture.ts";
 import { getLink } from "../link.ts";
 import { relevantRoutes } from "../route.ts";
 
@@ -71,6 +71,32 @@ it("a route with a nexthop object is not recorded, and the log names it", () => 
     host.write = write;
   }
   expect(text).toContain('device="d0" route="203.0.113.0/24" nexthop=7');
+});
+
+it("local, broadcast and multicast routes and table local come back, and an IPv6 route that expires expires", () => {
+  sh(`ip address add 192.0.2.9/24 dev d0; ip address add 2001:db8::9/64 dev d0 nodad
+    ip route add local 203.0.113.7 dev d0; ip route add multicast 239.1.0.0/16 dev d0; ip route add broadcast 203.0.114.255 dev d0
+    ip route add 203.0.115.0/24 dev d0 table local; ip route add 203.0.116.0/24 via 192.0.2.1 src 203.0.113.7
+    ip -6 route add local 2001:db8:60::1 dev d0; ip -6 route add 2001:db8:9::/48 via 2001:db8::1 expires 400
+    ip -6 route add 2001:db8:a::/48 via 2001:db8::1 expires 400`);
+  const show = () =>
+    sh("ip -d -4 route show table all; ip -d -6 route show table all")
+      .split("\n")
+      .filter((line) => line.includes("dev d0") && !line.includes("proto kernel"))
+      .map((line) => line.replace(/ (expires) \d+sec| (error -?\d+)/g, " $1"))
+      .sort();
+  const before = show();
+  expect(before).toHaveLength(8);
+  const captured = administered(captureNetwork(route, link(), relevantRoutes(route, link().index)));
+  expect(capturedSpec(captured).routes).toHaveLength(3);
+  const lapsed = captured.routes.find(({ dst }) => dst === "2001:db8:a::/48")!;
+  lapsed.expires! -= 402;
+  sh(`touch /run/netns/own; mount --bind /proc/self/ns/net /run/netns/own
+    ip link set d0 netns pod; ip -n pod link set d0 netns own; umount /run/netns/own; ip link set d0 up`);
+  expect(show()).toEqual([]);
+  restore(JSON.stringify(captured));
+  expect(show()).toEqual(before.filter((line) => !line.includes("2001:db8:a::/48")));
+  expect(sh("ip -6 route show 2001:db8:9::/48")).toMatch(/expires (39\d|40[0-2])sec/);
 });
 
 it("a route over another device whose source is an address of this one comes back", () => {

@@ -42,6 +42,8 @@ const networkAddress = objectOf<CapturedAddress>({
 
 const networkRoute = objectOf<CapturedRoute>({
   dst: prefix,
+  type: optional(integer),
+  expires: optional(integer),
   tos: optional(integer),
   gateway: optional(address),
   onlink: optional(flag),
