@@ -87,18 +87,21 @@ function identify(path: string): { key: string; dev: number; ino: number } | "de
       return { key: `${dev}:${ino}`, dev, ino };
     });
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
+    if (!(error instanceof SystemError) || SHORTAGES.includes(error.code)) throw error;
     // A process that has ended meanwhile, or is about to.
     return ["ENOENT", "ENOTDIR", "ESRCH"].includes(error.code) ? undefined : "denied";
   }
 }
 
-/** Names in a directory, sorted; none when it is not there or not ours to look at. */
+/** These say nothing of the path, and pass: who took them for "not there" would release what is in use. */
+const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
+
+/** Names in a directory, sorted; none when it is not there or not ours to look at. Throws when that cannot be told. */
 export function namesIn(directory: string): string[] {
   try {
     return closing(host.open(directory, O_RDONLY | O_DIRECTORY), (fd) => host.readdir(fd)).sort();
   } catch (error) {
-    if (error instanceof SystemError) return [];
+    if (error instanceof SystemError && !SHORTAGES.includes(error.code)) return [];
     throw error;
   }
 }

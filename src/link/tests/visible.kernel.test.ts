@@ -1,8 +1,9 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Failure } from "../../errors.ts";
-import { SystemError } from "../../host/host.ts";
+import { host, SystemError } from "../../host/host.ts";
+import { LinuxHost } from "../../host/linux.ts";
 import { enterSandbox } from "../../testing/sandbox.ts";
-import { lookOrDoubt } from "../visible.ts";
+import { lookOrDoubt, seeNamespaces } from "../visible.ts";
 
 enterSandbox();
 
@@ -17,4 +18,24 @@ it("a doubt is what the look says, or that nobody could look, which may pass", (
   expect(doubt?.kind).toBe("try again");
   expect(doubt?.message).toContain("cannot look into the network namespace /run/netns/pod");
   expect(lookOrDoubt("/run/netns/none", () => "seen")).toEqual({});
+});
+
+it("no namespace is taken for gone because no file can be opened at the moment", () => {
+  const failing = (which: string, errno: number, code: string) => {
+    const open = vi.spyOn(host, "open").mockImplementation((path, ...rest) => {
+      if (path === which) throw new SystemError("openat", errno, code, "too many open files", path);
+      return LinuxHost.prototype.open.call(host, path, ...rest);
+    });
+    try {
+      return seeNamespaces().namespaces.some(({ path }) => path === "/run/netns/pod");
+    } finally {
+      open.mockRestore();
+    }
+  };
+  expect(failing("/run/nothing", 24, "EMFILE")).toBe(true);
+  for (const which of ["/run/netns", "/run/netns/pod", "/proc/self/ns/pid"]) {
+    expect(() => failing(which, 24, "EMFILE")).toThrow(SystemError);
+    expect(() => failing(which, 23, "ENFILE")).toThrow(SystemError);
+  }
+  expect(failing("/run/docker/netns", 2, "ENOENT")).toBe(true);
 });
