@@ -34,6 +34,9 @@ const ON = "ip address add 10.0.10.93/24 dev dev0";
 /** ta0, which a process has open: TUNSETIFF of IFF_TAP | IFF_NO_PI. */
 const holdTap = (then: string): string =>
   `perl -e 'open(T, "+<", "/dev/net/tun") or die; ioctl(T, 0x400454ca, pack("a16s@40", "ta0", 0x1002)) or die; sleep 20' >/dev/null 2>&1 & for i in $(seq 100); do [ -e /sys/class/net/ta0 ] && break; sleep 0.02; done; ${then}`;
+const VLAN = "ip link set dev0 up; ip link add link dev0 name dev0.5 type vlan id 5";
+const ON_VLAN =
+  "ip netns add c9; ip link add mv9 link dev0.5 netns c9 type macvlan mode bridge; ip -n c9 link set mv9 up";
 const VXLAN_AT = "ip link add vx9 up type vxlan id 7 dstport 8472 local 10.0.10.93";
 const DEFAULT = "one of this node's default routes";
 const ALLOWED: Situation[] = [
@@ -419,6 +422,91 @@ const OTHERS: Situation[] = [
     why: "the pod would read the node's traffic, and could cut it off",
     setup:
       "ip link set dev0 up; ip link add mv0 link dev0 type macvlan mode bridge; ip link set mv0 up; ip address add 10.0.10.94/24 dev mv0",
+  },
+  {
+    id: "ND-121",
+    what: "parent of a macvtap interface that is up (a virtual machine with a direct connection)",
+    refused: "is the lower device of mt0, a macvtap interface that is up",
+    why: "the virtual machine would lose its connection",
+    setup: "ip link set dev0 up; ip link add mt0 link dev0 type macvtap mode bridge; ip link set mt0 up",
+    needs: ["kernel:macvtap"],
+  },
+  {
+    id: "ND-122",
+    what: "master of a macvlan on the host that is up and has no address (a VRRP router in the backup state)",
+    refused: "is the lower device of mv0, a macvlan interface that is up",
+    why: "a program on the node uses the macvlan, or is about to give it an address",
+    setup: "ip link set dev0 up; ip link add mv0 link dev0 type macvlan mode bridge; ip link set mv0 up",
+  },
+  {
+    id: "ND-123",
+    what: "as ND-122, but the macvlan is down",
+    why: "nobody uses the macvlan",
+    setup: "ip link set dev0 up; ip link add mv0 link dev0 type macvlan mode bridge",
+  },
+  {
+    id: "ND-124",
+    what: "parent of a VLAN interface that is up, has no address, and has nothing on top of it",
+    why: "nobody uses the VLAN interface",
+    setup: `${VLAN}; ip link set dev0.5 up`,
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-125",
+    what: "parent of a VLAN interface that is the master of a running pod's macvlan",
+    refused: "is the lower device of an interface in another namespace, which would lose its connection",
+    why: "the pod would lose its connection",
+    setup: `${VLAN}; ip link set dev0.5 up; ${ON_VLAN}`,
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-126",
+    what: "as ND-125, as the master of a macvlan in passthru mode",
+    refused: "is the lower device of an interface in another namespace",
+    why: "the new pod would get the frames of the other pod's VLAN",
+    setup: `${VLAN}; ip link set dev0.5 up; ${ON_VLAN}`,
+    mode: "passthru",
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-127",
+    what: "as ND-125, with a macvtap interface on the VLAN interface",
+    refused: "is the lower device of mt0, a macvtap interface that is up",
+    why: "the virtual machine would lose its connection",
+    setup: `${VLAN}; ip link set dev0.5 up; ip link add mt0 link dev0.5 type macvtap mode bridge; ip link set mt0 up`,
+    needs: ["kernel:vlan", "kernel:macvtap"],
+  },
+  {
+    id: "ND-128",
+    what: "parent of a running pod's VLAN interface",
+    refused: "is the lower device of vlan dev0.5 in /run/netns/c9, which would lose its connection",
+    why: "the new pod would read the other pod's traffic, and could cut it off",
+    setup: `${VLAN}; ip netns add c9; ip link set dev0.5 netns c9; ip -n c9 link set dev0.5 up`,
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-129",
+    what: "as ND-128, as the master of a macvlan in passthru mode",
+    refused: "is the lower device of vlan dev0.5 in /run/netns/c9",
+    why: "the new pod would get the frames of the other pod's VLAN",
+    setup: `${VLAN}; ip netns add c9; ip link set dev0.5 netns c9; ip -n c9 link set dev0.5 up`,
+    mode: "passthru",
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-119",
+    what: "as ND-128, and the pod's namespace has no name",
+    refused: "is the lower device of vlan dev0.5 in a namespace",
+    why: "the new pod would read the other pod's traffic, and could cut it off",
+    setup: `${VLAN}; unshare -n sleep 20 >/dev/null 2>&1 & while [ "$(readlink /proc/$!/ns/net)" = "$(readlink /proc/$$/ns/net)" ]; do sleep 0.02; done; ip link set dev0.5 netns $!; nsenter -n -t $! ip link set dev0.5 up`,
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-120",
+    what: "as ND-128, but the VLAN interface is down",
+    why: "the other pod does not use it",
+    setup: `${VLAN}; ip netns add c9; ip link set dev0.5 netns c9`,
+    needs: ["kernel:vlan"],
   },
   {
     id: "ND-100",

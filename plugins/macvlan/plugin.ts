@@ -85,7 +85,7 @@ const kind: UpperKind<MacvlanConfig> = {
   masterName: ({ config }) => config.master ?? "",
   refuse(call, master) {
     // passthru takes every frame of its master, so that the node loses the device.
-    if (modeOf(call) === "passthru") refuseToShare(master.namespace, master.link);
+    if (modeOf(call) === "passthru") refuseToShare(master.namespace, master.link, call.netns);
     else if (modeOf(call) === "source") refuseToListen(master.link);
     else refuseToJoin(master.link);
     refuseAddressOfOthers(call, master);

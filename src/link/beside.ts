@@ -2,8 +2,9 @@
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
+import { isNumberOf, namespaceNumbers } from "../netlink/nsid.ts";
 import { closing } from "../state/files.ts";
-import type { Link } from "./link.ts";
+import { type Link, listLinksOf } from "./link.ts";
 import { lookInto, type NetNs } from "./namespace.ts";
 
 /** Namespaces looked into at most: about 0.1 ms each. */
@@ -23,6 +24,29 @@ export function findBeside(netnsPath: string, find: (namespace: NetNs) => Link |
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/**
+ * The same in those that `namespace` has numbers for, by the kernel's answers: they need no path that we may open. `find` is asked of links that
+ * lead to `namespace`. A kernel without such answers (before Linux 4.16) lists our own links, which do not.
+ */
+export function findByNumber(namespace: NetNs, find: (link: Link) => boolean): Found | undefined {
+  const { route, fd } = namespace;
+  for (const number of namespaceNumbers(route).slice(0, SEARCH_LIMIT)) {
+    const link = linksOf(route, number).find((each) => find(each) && isNumberOf(route, each.linkNetnsid, fd));
+    if (link !== undefined) return { link, where: `a namespace that this node knows as number ${number}` };
+  }
+  return undefined;
+}
+
+/** None of one that is about to end. */
+function linksOf(route: NetNs["route"], number: number): Link[] {
+  try {
+    return listLinksOf(route, number);
+  } catch (error) {
+    if (error instanceof NetlinkError) return [];
+    throw error;
+  }
 }
 
 /** Not openDirectory: the runtime's path may lead over links, as /var/run does. */

@@ -5,7 +5,7 @@ import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
-import { findBeside } from "./beside.ts";
+import { findBeside, findByNumber } from "./beside.ts";
 import { IFF_UP, type Link, listLinks } from "./link.ts";
 import { isMadeOn, UPPERS } from "./master.ts";
 import type { NetNs } from "./namespace.ts";
@@ -16,43 +16,60 @@ const CHUNK = 16 * 1024;
 /** Of a node with some ten thousand interfaces. */
 const LIMIT = 4 * 1024 * 1024;
 
-/** What stands on a device, as far as this namespace shows it. */
-interface Uppers {
-  /** Index of the device. */
-  device: number;
-  /** How often each multicast group was asked for on the device. */
-  users: Map<string, number>;
-  /** Interfaces of this namespace that stand on the device and are up. */
-  here: Link[];
-  links: Link[];
+/**
+ * Says which other interface would lose its connection without `link`, in words: one of another namespace that stands on it, or on what stands on
+ * it here, and is up; or one of this namespace that is in use (inUse). undefined: none. `netnsPath`: a pod's namespace; those of the others are
+ * looked for beside it. `isShared`: the device stays, for a macvlan in passthru mode; the kernel refuses that beside another macvlan or ipvlan, and says
+ * so better.
+ */
+export function othersOn(namespace: NetNs, link: Link, netnsPath: string, isShared = false): string | undefined {
+  // Nothing that stands on it runs.
+  if ((link.flags & IFF_UP) === 0) return undefined;
+  const users = usersOfGroups(link.index);
+  // Nobody but the device itself has asked for the group that all are in.
+  if ((users.get(ALL_HOSTS) ?? 0) <= 1) return undefined;
+  const links = listLinks(namespace.route);
+  const above = allAbove(link, links);
+  const used = inUse(namespace, above, links);
+  if (used !== undefined) return used;
+  const found = elsewhere({ namespace, link, users, links, netnsPath }, isShared);
+  if (found !== undefined) return found;
+  for (const one of above) {
+    const next = elsewhere({ namespace, link: one, users: usersOfGroups(one.index), links, netnsPath });
+    if (next !== undefined) return next;
+  }
+  return undefined;
 }
 
-/**
- * Says which other interface would lose its connection without `link`, in words: one of another namespace that stands on it and is up, or one
- * of this namespace that is in use (inUse). undefined: none. `netnsPath`: a pod's namespace; those of the others are looked for beside it.
- */
-export function othersOn(namespace: NetNs, link: Link, netnsPath: string): string | undefined {
-  const uppers = uppersOn(namespace, link);
-  if (uppers === undefined) return undefined;
-  const { users, here } = uppers;
-  const used = inUse(namespace, uppers);
-  if (used !== undefined) return used;
+interface Asked {
+  namespace: NetNs;
+  link: Link;
+  users: Map<string, number>;
+  links: Link[];
+  netnsPath: string;
+}
+
+/** One of another namespace that stands on `link` itself and is up. */
+function elsewhere({ namespace, link, users, links, netnsPath }: Asked, isShared = false): string | undefined {
   const all = users.get(ALL_HOSTS) ?? 0;
+  const here = standingOn(link, links).length;
   // The device asks once, some drivers and all kinds that stand on another device once more, for every group. The group of fewest is one of
   // the device's own or of a single interface on it.
-  if (all > Math.min(...users.values()) + here.length) return "an interface in another namespace (macvlan or ipvlan)";
-  // An ipvlan interface may be in all groups of its master, and a macvlan in passthru mode, which has its address, in just those that the
-  // master is in itself: no number stands out.
+  if (!isShared && all > Math.min(...users.values()) + here) return "an interface in another namespace";
+  // An ipvlan interface may be in all groups of its master, and a macvlan in passthru mode or a VLAN, which have its address, in just those that
+  // the master is in itself: no number stands out.
+  if (all <= 1 + here) return undefined;
+  const isOn = (each: Link): boolean => isUpper(each) && !(isShared && UPPERS.includes(each.kind));
   const find = (pod: NetNs): Link | undefined =>
-    listLinks(pod.route).find((each) => UPPERS.includes(each.kind) && isMadeOn(each, { link, namespace }, pod));
-  const found = all > 1 + here.length ? findBeside(netnsPath, find) : undefined;
+    listLinks(pod.route).find((each) => isOn(each) && isMadeOn(each, { link, namespace }, pod));
+  const found =
+    findBeside(netnsPath, find) ?? findByNumber(namespace, (each) => isOn(each) && each.parent === link.index);
   return found && `${found.link.kind} ${found.link.name} in ${found.where}`;
 }
 
-/** The same for this namespace alone: for a pod that gets to read and write the frames of `link`, while what stands on it stays. */
-export function usedOn(namespace: NetNs, link: Link): string | undefined {
-  const uppers = uppersOn(namespace, link);
-  return uppers && inUse(namespace, uppers);
+/** Of a pair, the device below is the other end. */
+function isUpper({ kind, flags }: Link): boolean {
+  return !["veth", "vxcan", "netkit"].includes(kind) && (flags & IFF_UP) !== 0;
 }
 
 /** How many interfaces on a device are up, in whichever namespace, as far as the kernel's count makes that certain (see othersOn). */
@@ -64,36 +81,35 @@ export function countUppers({ index, flags }: Link): number {
   return all - (users.size === 0 ? 1 : Math.min(...users.values()));
 }
 
-/** undefined: the device is down, so nothing that stands on it runs; or nobody but the device itself has asked for the group that all are in. */
-function uppersOn({ route }: NetNs, link: Link): Uppers | undefined {
-  if ((link.flags & IFF_UP) === 0) return undefined;
-  const users = usersOfGroups(link.index);
-  if ((users.get(ALL_HOSTS) ?? 0) <= 1) return undefined;
-  const links = listLinks(route);
-  return { device: link.index, users, here: standingOn(link, links), links };
+function standingOn({ index }: Pick<Link, "index">, links: Link[]): Link[] {
+  return links.filter((each) => each.parent === index && each.linkNetnsid === undefined && isUpper(each));
 }
 
-function standingOn({ index }: Link, links: Link[]): Link[] {
-  return links.filter(({ parent, linkNetnsid, kind, flags }) => {
-    const stands = parent === index && linkNetnsid === undefined && kind !== "veth";
-    return stands && (flags & IFF_UP) !== 0;
-  });
+/** What is up and stands on a device, or on what does: each once, as the ends of a pair that is no veth stand on each other. */
+function allAbove(link: Link, links: Link[]): Link[] {
+  const above = standingOn(link, links);
+  const seen = new Set([link.index, ...above.map(({ index }) => index)]);
+  // Those that stand on these are added while the loop goes on.
+  for (const upper of above) {
+    for (const next of standingOn(upper, links)) {
+      if (!seen.has(next.index)) above.push(next);
+      seen.add(next.index);
+    }
+  }
+  return above;
 }
 
-/** A port (KubeVirt's and OpenStack's bridges have VLANs of a card as ports), or an interface that has an address of the node. */
-function inUse({ route }: NetNs, { device, here, links }: Uppers): string | undefined {
-  const above = [...here];
-  // Those that stand on these are added while the loop goes on, each once: the ends of a pair that is no veth stand on each other.
-  const seen = new Set([device, ...above.map(({ index }) => index)]);
+/**
+ * A port (KubeVirt's and OpenStack's bridges have VLANs of a card as ports), an interface that has an address of the node, or one of a kind that is
+ * made to receive for somebody: a virtual machine (macvtap), or a program that gives it an address when it has to (a VRRP router that is waiting).
+ */
+function inUse({ route }: NetNs, above: Link[], links: Link[]): string | undefined {
   for (const upper of above) {
     const master = upper.slaveKind === "vrf" ? undefined : links.find(({ index }) => index === upper.master);
     if (master !== undefined) return `${upper.name}, a port of ${master.name}`;
     if (listAddresses(route, upper.index).some(({ scope }) => scope === RT_SCOPE_UNIVERSE))
       return `${upper.name}, which has an address of this node`;
-    for (const next of standingOn(upper, links)) {
-      if (!seen.has(next.index)) above.push(next);
-      seen.add(next.index);
-    }
+    if (UPPERS.includes(upper.kind)) return `${upper.name}, a ${upper.kind} interface that is up`;
   }
   return undefined;
 }
@@ -129,8 +145,8 @@ function addUsers(users: Map<string, number>, text: string, start: string): void
   while (text.startsWith(start, at)) {
     const end = text.indexOf("\n", at);
     const line = text.slice(at, end < 0 ? text.length : end);
-    const [group = "", , count] = line.split(/ +/).reverse();
-    users.set(group, Number(count));
+    const nameEnd = line.indexOf(" ", Math.max(start.length, 5));
+    users.set(line.slice(line.lastIndexOf(" ") + 1), Number.parseInt(line.slice(nameEnd), 10));
     if (end < 0) return;
     at = end + 1;
   }

@@ -11,7 +11,7 @@ import type { LinkSettings } from "../link/settings.ts";
 import { isOpenInProcess } from "../link/snapshot.ts";
 import { tunnelOver } from "../link/tunnel.ts";
 import { describeRoute, usedByNode } from "../link/uplink.ts";
-import { othersOn, usedOn } from "../link/uppers.ts";
+import { othersOn } from "../link/uppers.ts";
 import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { isPciAddress, isUserspaceDriver, pciDriver, pciNetDirectory, placeOnHost } from "../sysfs/device.ts";
@@ -59,11 +59,11 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
 }
 
 /** And for a device whose frames a pod is to read and write, while it stays on the host. */
-export function refuseToShare(hostNs: NetNs, link: Link): void {
+export function refuseToShare(hostNs: NetNs, link: Link, netnsPath: string): void {
   if (mayGo(link)) return;
   refuseNodeDevice(hostNs.route, link);
-  const used = usedOn(hostNs, link);
-  if (used !== undefined) refuse(link, `is the lower device of ${used}`);
+  const other = othersOn(hostNs, link, netnsPath, true);
+  if (other !== undefined) refuse(link, `is the lower device of ${other}`);
 }
 
 /**

@@ -1,6 +1,7 @@
 // Whether a node needs a device: each row is a node, made on a real kernel. d1 is asked about; d2 is another device; p1 and p2 are their cables.
 import { afterEach, describe, expect, it } from "vitest";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { findByNumber } from "../beside.ts";
 import { getLink } from "../link.ts";
 import { relevantRoutes } from "../route.ts";
 import { describeRoute, usedByNode } from "../uplink.ts";
@@ -169,7 +170,8 @@ describe("othersOn", () => {
     ["ip link add mv0 link d1 netns pod type macvlan mode passthru nopromisc; ip -n pod link set mv0 up", true],
     ["ip link add mv0 link d2 netns pod type macvlan mode passthru; ip -n pod link set mv0 up", false],
     ["ip link add mv0 link d2 netns pod type macvlan mode bridge; ip -n pod link set mv0 up", false],
-    ["ip link add mv0 link d1 type macvlan mode bridge; ip link set mv0 up", false],
+    ["ip link add mv0 link d1 type macvlan mode bridge", false],
+    ["ip link add mv0 link d1 type macvlan mode bridge; ip link set mv0 up", true],
     [
       "ip link add mv1 link d1 type macvlan mode bridge; ip link set mv1 up; ip link add mv0 link d1 netns pod type macvlan mode bridge; ip -n pod link set mv0 up",
       true,
@@ -182,6 +184,25 @@ describe("othersOn", () => {
   for (const [setup, expected] of table) {
     it(`${expected} after ${setup || "nothing"}`, () => expect(carries(setup)).toBe(expected));
   }
+  it("findByNumber finds one in a namespace without a name, and none that leads elsewhere", () => {
+    sh(`${NODE}; unshare -n sleep 30 >/dev/null 2>&1 & while [ "$(readlink /proc/$!/ns/net)" = "$(readlink /proc/$$/ns/net)" ]; do sleep 0.02; done
+      echo $! > /run/stranger; ip link add mv0 link d1 type macvlan; ip link set mv0 netns $!
+      nsenter -n -t $! sh -c "ip link add d7 index $(cat /sys/class/net/d1/ifindex) type dummy || ip link add d7 index $(cat /sys/class/net/d1/ifindex) type veth; ip link add other link d7 type macvlan"`);
+    try {
+      const on = (name: string) => {
+        const { index } = getLink(route, "d1")!;
+        return findByNumber(own, (each) => each.parent === index && each.name === name)?.link.kind;
+      };
+      expect([on("mv0"), on("other")]).toEqual(["macvlan", undefined]);
+    } finally {
+      sh("kill $(cat /run/stranger)");
+    }
+  });
+  it("reads the line of a device whose name takes more bytes than letters", () => {
+    sh(`${NODE}; ip link add üüü type veth peer name p6; ip link set üüü up; ip link set p6 up
+      ip link add mv0 link üüü netns pod type macvlan mode bridge; ip -n pod link set mv0 up`);
+    expect(othersOn(own, getLink(route, "üüü")!, "/run/netns/pod")).toBe("an interface in another namespace");
+  });
   it("finds the line of the device among those of many", () => {
     sh(
       `${NODE}; for i in $(seq 200); do echo "link add w$i type veth peer name x$i"; echo "link set w$i up"; done | ip -batch -`,

@@ -1,21 +1,21 @@
-// What stands on a device, where the kernel's answer has a ring: the two ends of a netkit or vxcan pair are each other's IFLA_LINK, and so may
-// be two tunnels. The node's devices do not form one today.
+// What stands on a device, where the kernel's answer has a ring: two tunnels may be each other's IFLA_LINK, as the ends of a pair are. The node's devices do not form one today.
 import { expect, it } from "vitest";
 import { host, installHost } from "../../host/host.ts";
 import { NodeHost } from "../../host/node/host.ts";
-import { RT_SCOPE_UNIVERSE, RTM_GETLINK } from "../../netlink/constants.ts";
+import { RT_SCOPE_UNIVERSE, RTM_GETADDR, RTM_GETLINK } from "../../netlink/constants.ts";
 import { IFF_UP, type Link } from "../link.ts";
 import type { NetNs } from "../namespace.ts";
-import { usedOn } from "../uppers.ts";
+import { othersOn } from "../uppers.ts";
 
 const upper = (index: number, parent: number): Partial<Link> =>
-  ({ index, parent, kind: "netkit", name: `n${index}`, flags: IFF_UP, master: 0 }) as Partial<Link>;
+  ({ index, parent, kind: "macsec", name: `n${index}`, flags: IFF_UP, master: 0 }) as Partial<Link>;
 
-/** Says what usedOn says of the first link, and how often it asked for addresses. `addressed` has one of the node. */
+/** Says what othersOn says of the first link, and how often it asked for addresses. `addressed` has one of the node. */
 function used(links: Partial<Link>[], addressed = 0): { said: string | undefined; asked: number } {
   let asked = 0;
   const dump = (operation: string, type: number) => {
     if (type === RTM_GETLINK) return { items: links };
+    if (type !== RTM_GETADDR) return { items: [] };
     asked++;
     // A loop without an end would take all memory.
     if (asked > 100) throw new Error("asks without an end");
@@ -30,7 +30,7 @@ function used(links: Partial<Link>[], addressed = 0): { said: string | undefined
     text = "";
     return part;
   };
-  const said = usedOn({ route: { dump } } as unknown as NetNs, links[0] as Link);
+  const said = othersOn({ route: { dump } } as unknown as NetNs, links[0] as Link, "");
   return { said, asked };
 }
 
