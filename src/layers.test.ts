@@ -127,6 +127,7 @@ const knowsPlugins: { [file: string]: string } = {
   "src/cli/doctor/bridges.ts": "would bridge find the node fit?",
   "src/cli/node/devices.ts": "who holds a port of a bridge",
   "src/cli/doctor/state.ts": "directories of sriov-cni and host-local that others may have spoiled",
+  "src/plugin/lent/lender.ts": "the directory of sriov-cni, which host-device's ADD may clean as well",
   "src/cli/explain/files.ts": "leaves out what host-local writes for its own speed",
   "src/cli/install.ts": "stands in for sriov-cni's image, which brings one plugin",
   "src/cli/main.ts": "an example in the help",

@@ -112,6 +112,67 @@ function lateDel(t: Trial, card: Card): void {
   noState(t);
 }
 
+const LEFT = "nothing of a pod's is left for the next one, of whichever plugin";
+const byHostDevice = (keys: Config): Config => ({ cniVersion: "1.0.0", name: "net2", type: "host-device", ...keys });
+
+/** The namespace of sriov's pod died; host-device gives the function to c2; sriov's DEL comes late. `device`: what selects it. */
+function thenHostDevice(t: Trial, card: Card, device: Config): void {
+  restored(t, card, () => {
+    const first = sriovConfig(card, 1, { ...ATTRIBUTES, spoofchk: "off" });
+    const before = vfInfo(t, card, 1);
+    t.add(first);
+    outliveNetns(t, card, 1, "c1");
+    t.netns("c2");
+    const second = byHostDevice(device);
+    t.add(second, { set: inPod("c2"), ns: "c2" });
+    const has = () => [vfInfo(t, card, 1), t.link("eth0", "c2")?.mac];
+    t.equal(has(), [before, "02:00:00:00:07:01"], "function 1 of c2");
+    t.silent("DEL", first);
+    t.equal(has(), [before, "02:00:00:00:07:01"], "function 1 of c2 after a late DEL of c1");
+    t.silent("DEL", second, { set: inPod("c2") });
+  });
+}
+
+/** The other way round: what host-device's pod set is not the next pod's. */
+function thenSriov(t: Trial, card: Card): void {
+  // Its pod may set the address.
+  t.sh(`ip link set ${card.pf} vf 1 trust on`);
+  restored(t, card, () => {
+    const first = byHostDevice({ pciBusID: card.vfs[1] });
+    t.add(first);
+    t.sh("ip -n c1 link set eth0 down; ip -n c1 link set eth0 address 02:00:00:00:0c:01 mtu 1280 txqueuelen 77");
+    outliveNetns(t, card, 1, "c1");
+    t.netns("c2");
+    const second = sriovConfig(card, 1, { vlan: 100 });
+    t.add(second, { set: inPod("c2"), ns: "c2" });
+    const { mac, mtu } = t.link("eth0", "c2")!;
+    t.equal([mac, mtu], ["02:00:00:00:07:01", 1400], "address and MTU");
+    t.silent("DEL", first);
+    t.present("eth0", "c2");
+    t.silent("DEL", second, { set: inPod("c2") });
+  });
+}
+
+/** The same without interface: host-device takes what a pod of sriov left that is gone, and sriov's files of it go. */
+function userspaceThenHostDevice(t: Trial, card: Card): void {
+  const unbind = bindUserspace(t, card, 1);
+  try {
+    const before = vfInfo(t, card, 1);
+    const first = sriovConfig(card, 1, ATTRIBUTES);
+    t.add(first, { noKernel: true });
+    t.sh("ip netns del c1");
+    t.netns("c2");
+    const second = byHostDevice({ pciBusID: card.vfs[1] });
+    t.add(second, { set: inPod("c2"), ns: "c2", noKernel: true });
+    t.equal(vfInfo(t, card, 1), before, "function 1 on its PF");
+    t.silent("DEL", first);
+    t.silent("DEL", second, { set: inPod("c2") });
+    noState(t);
+  } finally {
+    unbind();
+  }
+}
+
 function stdoutFull(t: Trial, card: Card): void {
   restored(t, card, () => {
     const run = t.call("ADD", sriovConfig(card, 1, ATTRIBUTES), { wrap: 'exec "$@" >/dev/full' });
@@ -309,6 +370,34 @@ export const sriovBack: CaseTable = {
       "F5, F6",
       "the namespace died without DEL: the next ADD and DEL restore the original",
       nextPod,
+    ),
+    withCard(
+      "SRB-24a",
+      "H",
+      LEFT,
+      "sriov's pod died without DEL; host-device's ADD by PCI address: as it was",
+      (t, card) => thenHostDevice(t, card, { pciBusID: card.vfs[1] }),
+      ["plugin:host-device", "kernel:altname"],
+    ),
+    withCard(
+      "SRB-24b",
+      "H",
+      LEFT,
+      "sriov's pod died without DEL; host-device's ADD by the name that it had: as it was",
+      (t, card) => thenHostDevice(t, card, { device: "vf1" }),
+      ["plugin:host-device", "kernel:altname"],
+    ),
+    withCard("SRB-24c", "H", LEFT, "host-device's pod died without DEL; sriov's ADD: as it was", thenSriov, [
+      "plugin:host-device",
+      "kernel:altname",
+    ]),
+    withCard(
+      "SRB-24d",
+      "H",
+      LEFT,
+      "vfio-pci, sriov's pod died without DEL; host-device's ADD: OK, as it was",
+      userspaceThenHostDevice,
+      ["plugin:host-device", "card:igb"],
     ),
     withCard("SRB-15", "H", "A.1; case 78", "the plugin's own namespace: one document, untouched", ownNetns),
     withCard("SRB-16", "H", "A.13; case 77", "0.2.0 without address: refused before anything", (t, card) =>

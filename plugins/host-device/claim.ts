@@ -6,6 +6,7 @@ import type { Link } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import { endClaims } from "../../src/plugin/lent/claim.ts";
+import { releaseMissing } from "../../src/plugin/lent/function.ts";
 import { mayBeRenamed } from "../../src/plugin/lent/name.ts";
 import { findRenamed, restoreNameByAlias } from "./alias.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -35,6 +36,9 @@ export function findFreeDevice(call: Call<HostDeviceConfig>, hostNs: NetNs, sele
     if (link !== undefined && renamed !== undefined) throw otherHasName(device, renamed);
     link ??= renamed ?? restoreNameByAlias(hostNs, device);
   }
+  // Perhaps it is with a pod of sriov, or came back from one that is gone, under another name.
+  if (link === undefined && releaseMissing(hostDeviceLender, (saved) => isMeant(saved, config, selection)))
+    link = findLink(hostNs.route, config, selection);
   if (link === undefined) throw notFound(config, selection);
   return link;
 }

@@ -23,7 +23,7 @@ import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { requireUnclaimed } from "../../src/plugin/lent/function.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
-import { homeOf } from "../../src/plugin/lent/lender.ts";
+import { homeOf, SRIOV_STATE } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
 import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
@@ -39,8 +39,8 @@ import { contradicts, findLink, isMeant, isNamedBy, isOnHost, type Selection, se
 import { functionLender } from "./function.ts";
 import { type HeldDevice, hostDeviceLender, whileTaking } from "./record.ts";
 
-/** Where it writes. */
-const STATE = [ownPlace(STATE_ROOT)];
+/** Where it writes. ADD also removes what a pod of sriov left that is gone, and both lock each other's devices. */
+const STATE = [ownPlace(STATE_ROOT), { ...ownPlace(SRIOV_STATE), others: true }];
 
 export const hostDevice: Plugin<HostDeviceConfig> = {
   name: "host-device",
@@ -96,14 +96,15 @@ function add(call: Call<HostDeviceConfig>): Result {
   const early = wantsIpam(call) && "plugin" in prepareIpam(call);
   let addresses = early ? ipamAdd(call) : undefined;
   let network: CapturedNetwork | undefined;
+  let card = "";
   const link = whileTaking(() => {
     const free = findFreeDevice(call, hostNs, selection);
-    const card = cardOf(free);
+    card = cardOf(free);
     return whileTakingCard(card, () => {
-      // sriov may have had it until now.
-      const link = card === "" ? free : findFreeDevice(call, hostNs, selection);
-      if (cardOf(link) !== card) throw notFound(config, selection);
+      // sriov may have had it until now, or a pod of it that is gone: then it is called otherwise, too.
       if (card !== "") requireUnclaimed(hostDeviceLender, card);
+      const link = card === "" ? free : findFreeDevice(call, hostNs, selection);
+      if (card !== "" && cardOf(link) !== card) throw notFound(config, selection);
       const routes = relevantRoutes(hostNs.route, link.index);
       refuseToLend(hostNs, link, call.netns, routes);
       network = captureNetwork(hostNs.route, link, routes);
@@ -121,8 +122,8 @@ function add(call: Call<HostDeviceConfig>): Result {
   }
   const own: Interface = { name: attachment.ifName, mtu: link.mtu, sandbox: netns };
   if (link.mac !== "") own.mac = link.mac;
-  const pci = selection.pci || placeOnHost(link);
-  if (isPciAddress(pci)) own.pciID = pci;
+  const pci = selection.pci || card;
+  if (pci !== "") own.pciID = pci;
   return resultWith(call, own, addresses);
 }
 

@@ -2,7 +2,7 @@
 import type { CapturedNetwork } from "../../src/link/capture.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { VfState } from "../../src/link/vf.ts";
-import type { LoanData, Lock } from "../../src/plugin/lent/lender.ts";
+import { type LoanData, type Lock, SRIOV_STATE } from "../../src/plugin/lent/lender.ts";
 import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { linkSnapshot, loanFields, network, vfState } from "../../src/plugin/lent/shape.ts";
 import { withDirectory } from "../../src/state/files.ts";
@@ -36,7 +36,7 @@ export function records(): RecordStore<HeldVf> {
 }
 
 /** Directory of sriov-cni; we keep its files for it, so that a node can be switched either way with pods running. */
-export const REFERENCE = "/var/lib/cni/sriov";
+export const REFERENCE = SRIOV_STATE;
 /** Milliseconds, as in sriov-cni. */
 const LOCK_TIMEOUT = 60_000;
 /** A file for each VF: the path of the namespace that it is allocated to. */

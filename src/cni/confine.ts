@@ -105,7 +105,8 @@ function openTree(place: Place, make: boolean, trees: Fd[]): void {
   // The administrator's own may be a link.
   const flags = root.shared ? O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_CLOEXEC;
   const fd =
-    openIfThere(path, flags) ?? (make ? makeTree({ ...place, path, steps: steps.slice(0, 1) }, flags) : undefined);
+    openIfThere(path, flags) ??
+    (make && place.others !== true ? makeTree({ ...place, path, steps: steps.slice(0, 1) }, flags) : undefined);
   if (fd !== undefined) trees.push(fd);
 }
 

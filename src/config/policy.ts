@@ -25,6 +25,8 @@ export interface Place {
   readonly steps: readonly string[];
   /** Of the directory, when it is made before the files in it; 0755 when absent. */
   mode?: number;
+  /** Another plugin's, which makes it itself. */
+  others?: boolean;
 }
 
 /** A directory of ours, or one that only the administrator names. */

@@ -2,24 +2,23 @@
 import { Failure } from "../../errors.ts";
 import { O_CLOEXEC, O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
+import type { LinkSnapshot } from "../../link/snapshot.ts";
+import { log } from "../../log.ts";
 import { isDrivenByProgram, isUserspaceDriver, pciDriver, pciLink } from "../../sysfs/device.ts";
 import { heldBy, isInUse } from "./claim.ts";
-import { giveBack } from "./give-back.ts";
-import { type AnyLender, lendersBeside, listLoans } from "./lender.ts";
+import { giveBack, hidden } from "./give-back.ts";
+import { type AnyLender, type LoanData, type LoanRecord, lendersBeside, listLoans } from "./lender.ts";
 
 /**
  * ADD: throws Failure when another attachment has the function, by a record of another plugin than `own`, or when a program has it open. What an
- * attachment left whose pod is gone is undone. The caller holds the card's lock, and has asked its own records (endClaims).
+ * attachment left whose pod is gone is undone first, which may rename its interface: the next pod gets none of its settings. The caller holds the
+ * card's lock, and has asked its own records (endClaims). The other plugin's lock is not taken: who has it may wait for the card's.
  */
 export function requireUnclaimed(own: AnyLender, pci: string): void {
   for (const lender of lendersBeside(own)) {
     if (lender.plugin === own.plugin) continue;
     for (const record of listLoans(lender)) {
-      const { pci: other, saved } = lender.loanOf(record.data);
-      if (other !== pci) continue;
-      if (isInUse(lender, record)) throw heldBy(lender, record);
-      // An interface comes back by its own plugin.
-      if (saved === undefined) giveBack(lender, record.key, "", true);
+      if (lender.loanOf(record.data).pci === pci) release(lender, record);
     }
   }
   if (!isOpen(pci)) return;
@@ -28,6 +27,32 @@ export function requireUnclaimed(own: AnyLender, pci: string): void {
     `device ${pci} is in use: a program has it open (driver ${pciDriver(pci)})`,
     "A virtual machine or a DPDK program on this node uses the device. Stop it, or use another device. If the program has ended, bind the driver again.",
   );
+}
+
+/**
+ * ADD found no device where the configuration names one: `isMeant` tells whether that is a card which another plugin lent to a pod. Throws Failure
+ * when the pod has it. True: the pod was gone, and the card has its name again.
+ */
+export function releaseMissing(own: AnyLender, isMeant: (saved: LinkSnapshot) => boolean): boolean {
+  let released = false;
+  for (const lender of lendersBeside(own)) {
+    for (const record of lender === own ? [] : listLoans(lender)) {
+      const { saved } = lender.loanOf(record.data);
+      if (saved === undefined || !isMeant(saved)) continue;
+      release(lender, record);
+      released = true;
+    }
+  }
+  return released;
+}
+
+function release(lender: AnyLender, record: LoanRecord<LoanData>): void {
+  if (isInUse(lender, record)) throw heldBy(lender, record);
+  log("info", "cleaning up after an earlier attachment", {
+    device: lender.loanOf(record.data).name,
+    container: record.key.containerId,
+  });
+  if (giveBack(lender, record.key, "", true) === "hidden") throw hidden(lender, record.key);
 }
 
 /**

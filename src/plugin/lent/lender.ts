@@ -10,6 +10,9 @@ import type { LinkSnapshot } from "../../link/snapshot.ts";
 import type { Damaged, HomeNamespace, Record, RecordKey, RecordStore } from "../../state/record.ts";
 import { bootId, bootTime } from "../../state/record.ts";
 
+/** Directory of sriov-cni, which the plugin sriov goes on with: whoever releases a loan of it writes there. */
+export const SRIOV_STATE = "/var/lib/cni/sriov";
+
 /** What every plugin's records say of a device. */
 export interface Loan {
   /** What its interface was on the host; undefined when it has none (a driver of userspace). */
