@@ -1127,6 +1127,22 @@ export const hostDeviceIdentity: CaseTable = {
       },
     ),
     one(
+      "HDI-54",
+      "H",
+      RULE,
+      "DEL sees neither the namespace that lent it nor the pod, as in a node container that was restarted: OK, and the log says so",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        const hide = 'mount -t tmpfs none /run/netns; exec "$@"';
+        const run = t.call("DEL", conf, { wrap: `exec unshare -mnpf --mount-proc sh -c '${hide}' - "$@"` });
+        t.silentRun(run);
+        t.equal(t.sh(`ls ${RECORDS} | grep json || true`).trim(), "", "records left");
+        t.expect(/warning: .*lent by a network namespace/.test(run.stderr), "a warning", run.stderr);
+      },
+    ),
+    one(
       "HDI-53",
       "H",
       "an original state is restored once",

@@ -165,6 +165,9 @@ function giveBackRecorded<D extends LoanData>(
     // Its home is the namespace that the record names, and not the one that we run in.
     if (found?.place === "pod" || fateOfHome(record.home) === "alive") throw ofAnotherHome(loan.name);
     // What is here now was set up by whoever started the node anew, and may only look like it.
+    log("warning", "removing the record of a device that was lent by a network namespace which podnic cannot find", {
+      device: loan.name,
+    });
     return "past";
   }
   if (found?.place === "pod" && found.link.name !== record.key.ifName) {
