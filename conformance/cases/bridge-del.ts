@@ -108,6 +108,76 @@ export const bridgeDel: CaseTable = {
         t.leaseCount(0);
       },
     ),
+    ...(["macvlan", "host-device"] as const).flatMap((type, i) =>
+      [true, false].map((isBridgeLast) => {
+        const [before, after] = isBridgeLast ? [type, "bridge"] : ["bridge", type];
+        return one(
+          `B-85${"lmno"[2 * i + (isBridgeLast ? 0 : 1)]}`,
+          "H",
+          "what is freed is not in use",
+          `the network was a ${before} at ADD, and is a ${after} at DEL: the interface goes, or returns, before its address is free`,
+          (t) => {
+            makeBridge(t);
+            const device = "ens5";
+            if (type === "host-device") t.sh(`ip link add ${device} type veth peer name far5`);
+            const keys = type === "macvlan" ? { master: "up0" } : { device };
+            const other = { ...conf(hostLocal()), type, ...keys };
+            const configs = { bridge: conf(hostLocal()), [type]: other };
+            const added = t.call("ADD", configs[before]!, { plugin: before });
+            t.equal(added.status, 0, added.stdout);
+            t.silentRun(t.call("DEL", configs[after]!, { plugin: after }));
+            t.gone();
+            if (before === "host-device") t.present(device, "");
+            t.equal(ports(t).length, 0, "ports");
+            t.leaseCount(0);
+            t.silentRun(t.call("DEL", configs[after]!, { plugin: after }));
+          },
+          [`plugin:${type}`],
+        );
+      }),
+    ),
+    one(
+      "B-85p",
+      "H",
+      "what is freed is not in use",
+      "an interface of a Go plugin that the configuration does not describe, with the leased address: deleted; others lose the address",
+      (t) => {
+        makeBridge(t);
+        const config = conf(hostLocal());
+        const makes = [
+          "ip link add go0 link up0 type macvlan; ip link set go0 netns c1 name eth0",
+          "ip link add br9 type bridge; ip link add vethgo master br9 type veth peer name eth0 netns c1",
+          "ip -n c1 link add eth0 type bridge",
+        ];
+        for (const make of makes) {
+          t.sh(`${make}; ip -n c1 address add 10.61.0.9/24 dev eth0`);
+          t.write("/var/lib/cni/networks/net1/10.61.0.9", "ctr-1\r\neth0");
+          t.silent("DEL", config);
+          t.equal(t.sh("ip -n c1 -4 -o address show | grep -c 10.61 || true").trim(), "0", "addresses");
+          t.leaseCount(0);
+        }
+        t.sh("ip -n c1 link del eth0 2>/dev/null || true");
+      },
+    ),
+    one(
+      "B-85q",
+      "H",
+      "what is freed is not in use",
+      "a device that the Go plugin has lent, by its alias, with the leased address: E, lease and device stay; OK when the pod is gone",
+      (t) => {
+        makeBridge(t);
+        const config = conf(hostLocal());
+        t.sh("ip link add far5 type veth peer name eth0 netns c1; ip -n c1 link set eth0 alias ens5");
+        t.sh("ip -n c1 address add 10.61.0.9/24 dev eth0");
+        t.write("/var/lib/cni/networks/net1/10.61.0.9", "ctr-1\r\neth0");
+        for (let i = 0; i < 2; i++) t.refused("DEL", config, [11]);
+        t.present("eth0");
+        t.leaseCount(1);
+        t.sh("ip netns del c1");
+        t.silent("DEL", config);
+        t.leaseCount(0);
+      },
+    ),
     one(
       "B-85f",
       "H",

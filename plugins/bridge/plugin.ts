@@ -41,7 +41,17 @@ import { bridgeFor, checkMtuAgain, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
 import { refuseTakenMac } from "./mac.ts";
 import { forgetMasquerade, masquerade } from "./masquerade.ts";
-import { deletePort, deletePorts, disappeared, isPortOf, leftPort, makePair, type Pair } from "./port.ts";
+import {
+  deletePort,
+  deletePorts,
+  disappeared,
+  isElsewhere,
+  isPortOf,
+  leftPort,
+  makePair,
+  ownPorts,
+  type Pair,
+} from "./port.ts";
 import { needsMark, settlePromiscuity } from "./promiscuity.ts";
 import { checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
@@ -53,9 +63,11 @@ export const bridge: Plugin<BridgeConfig> = {
   kind: "interface",
   knownArgs: ["MAC"],
   schema: "bridge",
+  isElsewhere,
   writes: (call) => (isGateway(call) ? PLACES : []),
   validate,
   add,
+  removeMade,
   check,
   del,
   gc,
@@ -254,6 +266,12 @@ function del(call: Call<BridgeConfig>): void {
   cleanup.attempt(() => delWithIpam(call, () => removePort(call)));
   cleanup.attempt(() => removeGateway(call));
   cleanup.finish();
+}
+
+function removeMade(call: Call): boolean {
+  const isThere = ownPorts(call.attachment).length > 0;
+  if (isThere) removePort(call);
+  return isThere;
 }
 
 /** The link first and its rules then, so that nothing passes in between; and addresses are nobody's before the rules for them are gone. */

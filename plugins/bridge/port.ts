@@ -12,8 +12,9 @@ import { requireFreeName } from "../../src/link/taken.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { isNumberOf } from "../../src/netlink/nsid.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
+import { removeFormer, removeLeased } from "../../src/plugin/former.ts";
 import { hash32, isCut } from "../../src/plugin/hash.ts";
-import { isLent, isLentDevice } from "../../src/plugin/lent/lender.ts";
+import { isLent, isLentDevice, isRecorded } from "../../src/plugin/lent/lender.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { isAnothers, otherOwnerOf } from "../../src/plugin/owner.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
@@ -142,12 +143,25 @@ export function isMade({ mac }: Link, attachment: Attachment): boolean {
   return !hadNoAlias(attachment) && portNames(attachment).some((name) => mac.startsWith(macMark(name)));
 }
 
+/** What isElsewhere has seen, for the DEL that follows. */
+let seen: { of: Attachment; ports: Link[] } | undefined;
+
+/** DEL, before it is confined: there is no port, but a record, so that another plugin has to return a device (former.ts). */
+export function isElsewhere({ attachment }: Call): boolean {
+  const ports = ownPorts(attachment);
+  seen = { of: attachment, ports };
+  return ports.length === 0 && isRecorded(attachment);
+}
+
 /**
  * Ports of this attachment that ADD of podnic made. Looked up by name; a port that was renamed is found by its alias, in a dump, which
  * is left out when one was found.
  */
-function ownPorts(attachment: Attachment): Link[] {
+export function ownPorts(attachment: Attachment): Link[] {
   const { route } = ownNamespace();
+  const known = seen?.of === attachment ? seen.ports : [];
+  seen = undefined;
+  if (known.length > 0) return known;
   const named = portNames(attachment)
     .map((name) => getLink(route, name))
     .filter((link) => link !== undefined && isOwn(link, attachment)) as Link[];
@@ -251,6 +265,7 @@ export function deletePorts(call: Call<BridgeConfig>): Rules | undefined {
   const ports = ownPorts(call.attachment);
   const foreign = ports.length === 0 ? foreignPort(call) : undefined;
   for (const port of foreign === undefined ? ports : [foreign]) deletePort(port);
+  if (ports.length === 0 && foreign === undefined && !removeFormer(call, "bridge")) removeLeased(call);
   // An attachment that was added twice has the rules of its last ADD.
   return ports.length === 1 ? rulesOf(ports[0]!.alias) : undefined;
 }

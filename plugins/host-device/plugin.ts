@@ -17,9 +17,10 @@ import { relevantRoutes } from "../../src/link/route.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { listVfs } from "../../src/link/vf.ts";
 import { askingUnlocked } from "../../src/plugin/added.ts";
+import { removeFormer, removeLeased } from "../../src/plugin/former.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { endClaims, noteFailedAdd } from "../../src/plugin/lent/claim.ts";
-import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
+import { collectLoans, endLoan, endRecorded } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { requireUnclaimed } from "../../src/plugin/lent/function.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
@@ -56,6 +57,7 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
     noteFailedAdd(hostDeviceLender, attachment);
     noteFailedAdd(functionLender, attachment);
   },
+  removeMade: (call) => endRecorded(hostDeviceLender, call) || endRecorded(functionLender, call),
   check,
   del,
   gc,
@@ -200,8 +202,9 @@ function del(call: Call<HostDeviceConfig>): void {
     const outcome = endLoan(hostDeviceLender, call, ({ was }) => isMeant(was, call.config, selectQuietly(call.config)));
     if (outcome !== "none" && outcome !== "unreadable") return;
     const selection = selectQuietly(call.config);
-    if (outcome === "none" && releaseFunction(call, selection.pci)) return;
+    if (outcome === "none" && (releaseFunction(call, selection.pci) || removeFormer(call, "host-device"))) return;
     giveBackWithoutRecord(call, selection);
+    if (outcome === "none") removeLeased(call);
     if (outcome === "unreadable") settleUnreadable(hostDeviceLender, call, suspectOf(call.config, selection));
   });
 }

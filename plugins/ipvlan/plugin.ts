@@ -10,7 +10,7 @@ import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
 import { gcUpper } from "../../src/plugin/upper/collect.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
-import { delUpper, isElsewhere } from "../../src/plugin/upper/own.ts";
+import { delUpper, isElsewhere, removeMadeUpper } from "../../src/plugin/upper/own.ts";
 import type { IpvlanConfig } from "./config.schema.ts";
 import { forgetSlaves, isOf, KNOWN_SLAVES } from "./known-slave.ts";
 import { onPort } from "./port.ts";
@@ -63,6 +63,7 @@ export const ipvlan: Plugin<IpvlanConfig> = {
   writes: () => STATE,
   validate: (call, attempt = orFail) => void attempt("/master", () => masterName(call)),
   add: (call) => addUpper(kind, call),
+  removeMade: (call) => removeMadeUpper(kind, call),
   check: (call) => checkUpper(kind, call),
   del,
   gc,

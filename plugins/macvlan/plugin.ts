@@ -10,7 +10,7 @@ import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
 import { checkUpper } from "../../src/plugin/upper/check.ts";
 import { gcUpper } from "../../src/plugin/upper/collect.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
-import { delUpper, isElsewhere } from "../../src/plugin/upper/own.ts";
+import { delUpper, isElsewhere, removeMadeUpper } from "../../src/plugin/upper/own.ts";
 import type { MacvlanConfig } from "./config.schema.ts";
 
 /** MACVLAN_MODE_* and MACVLAN_FLAG_*. */
@@ -111,6 +111,7 @@ export const macvlan: Plugin<MacvlanConfig> = {
   isElsewhere: (call) => isElsewhere(kind, call),
   validate,
   add: (call) => addUpper(kind, call),
+  removeMade: (call) => removeMadeUpper(kind, call),
   check: (call) => checkUpper(kind, call),
   del: (call) => delUpper(kind, call),
   gc: (call) => gcUpper("macvlan", call),

@@ -20,9 +20,10 @@ import { requireFreeName } from "../../src/link/taken.ts";
 import type { VfState } from "../../src/link/vf.ts";
 import { log } from "../../src/log.ts";
 import { refuseAddressOfPods, refuseAddressOnBridges, refuseAddressOnCard } from "../../src/plugin/card-address.ts";
+import { removeFormer, removeLeased } from "../../src/plugin/former.ts";
 import { findOwnInterface, resultWith } from "../../src/plugin/interface.ts";
 import { noteFailedAdd } from "../../src/plugin/lent/claim.ts";
-import { collectLoans, endLoan } from "../../src/plugin/lent/collect.ts";
+import { collectLoans, endLoan, endRecorded } from "../../src/plugin/lent/collect.ts";
 import { isElsewhere } from "../../src/plugin/lent/elsewhere.ts";
 import { requireUnclaimed } from "../../src/plugin/lent/function.ts";
 import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
@@ -64,6 +65,7 @@ export const sriov: Plugin<SriovConfig> = {
   add,
   addFailed: (attachment) => noteFailedAdd(sriovLender, attachment),
   check,
+  removeMade: (call) => endRecorded(sriovLender, call),
   del,
   gc,
   status,
@@ -199,8 +201,9 @@ function check(call: Call<SriovConfig>): void {
 function del(call: Call<SriovConfig>): void {
   const pci = deviceOf(call.config);
   delWithIpam(call, () => {
-    if (endLoan(sriovLender, call, (held) => held.pci === pci) !== "unreadable") return;
-    settleUnreadable(sriovLender, call, suspectOf(pci));
+    const outcome = endLoan(sriovLender, call, (held) => held.pci === pci);
+    if (outcome === "unreadable") settleUnreadable(sriovLender, call, suspectOf(pci));
+    else if (outcome === "none" && !removeFormer(call, "sriov")) removeLeased(call);
   });
 }
 

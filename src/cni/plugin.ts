@@ -111,6 +111,11 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   add(call: Call<C>): Result;
   /** An ADD of the attachment failed, or was refused. It may come more than once. */
   addFailed?(attachment: Attachment): void;
+  /**
+   * DEL of another plugin, because the network's type has changed since ADD: takes away what ADD made for the attachment, by its own marks or records.
+   * False: nothing. The configuration is the other plugin's.
+   */
+  removeMade?(call: Call): boolean;
   check(call: Call<C>): void;
   del(call: Call<C>): void;
   gc(call: Call<C>): void;

@@ -14,6 +14,11 @@ export function findPlugin(name: string): Plugin | undefined {
   return plugins.get(name);
 }
 
+/** Each once. */
+export function interfacePlugins(): Plugin[] {
+  return [...new Set(plugins.values())].filter(({ kind }) => kind === "interface");
+}
+
 /** All names, other names of a plugin too. */
 export function pluginNames(): string[] {
   return [...plugins.keys()];

@@ -2,7 +2,7 @@
 // pod's to choose.
 import { holderOf } from "../cni/ipam.ts";
 import type { Attachment, Call } from "../cni/plugin.ts";
-import { listAddresses } from "../link/address.ts";
+import { type KernelAddress, listAddresses } from "../link/address.ts";
 import type { Link } from "../link/link.ts";
 import { type NetNs, whatIsAt } from "../link/namespace.ts";
 import { namesIn } from "../link/visible.ts";
@@ -69,7 +69,14 @@ function otherLesseeOf(call: Call, pod: NetNs, link: Link): string | undefined {
 
 /** An address of the interface is this attachment's by its lease. */
 export function hasLeasedAddress(call: Call, pod: NetNs, link: Link): boolean {
-  return holdersOf(call, pod, link).some((holder) => isOf(call, holder));
+  return leasedAddresses(call, pod, link).length > 0;
+}
+
+export function leasedAddresses(call: Call, pod: NetNs, { index }: Link): KernelAddress[] {
+  return listAddresses(pod.route, index).filter(({ address }) => {
+    const holder = holderOf(call, address);
+    return holder !== undefined && isOf(call, holder);
+  });
 }
 
 function holdersOf(call: Call, pod: NetNs, { index }: Link): Holder[] {

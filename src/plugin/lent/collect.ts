@@ -43,6 +43,13 @@ export function endLoan<D extends LoanData>(
   return ended;
 }
 
+/** DEL of a plugin that lends nothing, or another device: by our own record, of this network. */
+export function endRecorded<D extends LoanData>(lender: Lender<D>, { attachment, netns }: Call): boolean {
+  if (lender.store().read(attachment) === undefined) return false;
+  const outcome = giveBackInTime(lender, attachment, netns);
+  return outcome !== "none" && outcome !== "unreadable";
+}
+
 /**
  * After a DEL of the Go plugin, which leaves our record, another attachment of the pod may have the device. Nothing says then that this one is still
  * there, neither a lease nor a result, and something says whose the interface is. Not the name alone, which a pod can change.

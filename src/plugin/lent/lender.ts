@@ -119,6 +119,11 @@ export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
   return lenders.some((lender) => lender.store().list().some(isIt));
 }
 
+/** Whether a plugin's own record is of this attachment. */
+export function isRecorded(key: RecordKey): boolean {
+  return lenders.some((lender) => lender.store().read(key) !== undefined);
+}
+
 /**
  * Whether a link of the host is a device that is lent and came back without a DEL, or may be one: its plugin has to restore it first. Throws
  * SystemError when the records cannot be read.

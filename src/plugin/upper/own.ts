@@ -12,6 +12,7 @@ import { openLinkNews } from "../../link/watch.ts";
 import { isNumberOf } from "../../netlink/nsid.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { wasAdded } from "../added.ts";
+import { removeFormer, removeLeased } from "../former.ts";
 import { hashWords, idInAlias, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import { hasLeasedAddress, hasOwnMac, isAnothers } from "../owner.ts";
@@ -159,6 +160,7 @@ export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
       remove(call, pod, marked.link, marked.news);
       return;
     }
+    if (removeFormer(call, upper.kind)) return;
     // Before those without a mark: the pod may have made one in place of ours.
     const isInPod = (): boolean => pod !== undefined && markedLink(upper, call, pod) !== undefined;
     const found = deleteElsewhere(soughtOf(upper, call, pod), isInPod);
@@ -170,7 +172,17 @@ export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
     const link = found === "back" ? markedLink(upper, call, pod) : unmarkedLink(upper, call, pod);
     if (link !== undefined) remove(call, pod, link);
     else if (found === "back") throw keepsMoving(call.attachment.ifName);
+    else removeLeased(call);
   });
+}
+
+/** What ADD has marked, in the pod. */
+export function removeMadeUpper(upper: Upper, call: Call): boolean {
+  const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
+  const marked = pod && lookForMarked(upper, call, pod);
+  if (pod === undefined || marked === undefined) return false;
+  remove(call, pod, marked.link, marked.news);
+  return true;
 }
 
 function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefined): Sought {
