@@ -173,6 +173,28 @@ function userspaceThenHostDevice(t: Trial, card: Card): void {
   }
 }
 
+/** The runtime named c1 /proc/PID/ns/net, which Landlock hides from an ADD; then as sriov-cni has it, without a record of podnic. */
+function heldByProcess(t: Trial, card: Card): void {
+  const unbind = bindUserspace(t, card, 1);
+  try {
+    const start =
+      "ip netns exec c1 sleep 300 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!";
+    const first = sriovConfig(card, 1, ATTRIBUTES);
+    t.add(first, { set: { CNI_NETNS: `/proc/${t.sh(start).trim()}/ns/net` }, noKernel: true });
+    t.netns("c2");
+    const refuses = (conf: Config): void => {
+      const { msg } = t.error(t.call("ADD", conf, { set: inPod("c2") }));
+      t.expect(msg.includes(`pci address ${card.vfs[1]} is already allocated`), "who has it", msg);
+    };
+    refuses(sriovConfig(card, 1));
+    refuses(byHostDevice({ pciBusID: card.vfs[1] }));
+    t.sh("rm -r /var/lib/cni/podnic/sriov /var/lib/cni/sriov/ctr-1-eth0");
+    refuses(sriovConfig(card, 1));
+  } finally {
+    unbind();
+  }
+}
+
 function stdoutFull(t: Trial, card: Card): void {
   restored(t, card, () => {
     const run = t.call("ADD", sriovConfig(card, 1, ATTRIBUTES), { wrap: 'exec "$@" >/dev/full' });
@@ -397,6 +419,14 @@ export const sriovBack: CaseTable = {
       LEFT,
       "vfio-pci, sriov's pod died without DEL; host-device's ADD: OK, as it was",
       userspaceThenHostDevice,
+      ["plugin:host-device", "card:igb"],
+    ),
+    withCard(
+      "SRB-25",
+      "H",
+      "F8; case 15",
+      "vfio-pci, held by a pod that the runtime named /proc/PID/ns/net: E that says who has it, by whichever plugin",
+      heldByProcess,
       ["plugin:host-device", "card:igb"],
     ),
     withCard("SRB-15", "H", "A.1; case 78", "the plugin's own namespace: one document, untouched", ownNetns),
