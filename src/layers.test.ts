@@ -154,6 +154,7 @@ const knowsLinkKinds = [
   "src/nftables/names.ts",
   "src/nftables/spoof-check.ts",
   "src/plugin/card-address.ts",
+  "src/plugin/former.ts",
   "src/plugin/node-device.ts",
 ];
 
