@@ -279,6 +279,31 @@ const inPods: Situation[] = [
   },
 ].map((situation) => ({ ...situation, needs: ["plugin:macvlan"] }));
 
+const masquerading = (address: string, keys: Config = {}): Config =>
+  conf({ ipMasq: true, ipam: { type: "static", addresses: [{ address }] }, ...keys });
+
+/** The rules of ipMasq are about whatever comes from the pod's address. */
+const nodesAddresses: Situation[] = [
+  {
+    id: "ATK-B9a",
+    what: "ipMasq and an address that the node has on the loopback interface",
+    setup: `${BRIDGE}; ip link set lo up; ip address add 172.20.0.1/32 dev lo`,
+    config: masquerading("172.20.0.1/32"),
+  },
+  {
+    id: "ATK-B9b",
+    what: "ipMasq and the address that the node has on its uplink",
+    setup: BRIDGE,
+    config: masquerading("192.0.2.9/24"),
+  },
+  {
+    id: "ATK-B9c",
+    what: "ipMasq and an IPv6 address of the node",
+    setup: `${BRIDGE}; ip -6 address add 2001:db8:9::9/64 dev up0 nodad`,
+    config: masquerading("2001:db8:9::9/64"),
+  },
+].map((situation) => ({ ...situation, needs: ["kernel:inet_nat"] }));
+
 const againstPolicy: Situation[] = [
   {
     id: "ATK-B3a",
@@ -486,7 +511,9 @@ const allowed: Situation[] = [
 export const attacksBridge: CaseTable = {
   perMain: [],
   fixed: [
-    ...[...takenAddresses, ...takenBridges, ...takenNames, ...againstPolicy, ...belowPods].map(refused),
+    ...[...takenAddresses, ...takenBridges, ...takenNames, ...nodesAddresses, ...againstPolicy, ...belowPods].map(
+      refused,
+    ),
     ...[...allowed, ...inPods].map(usual),
     one(
       "ATK-B5a",

@@ -1,6 +1,7 @@
 // What a pod can leave on a device that was lent to it: nothing of it is there for the node or for the next pod.
 import { bindUserspace, borrowCard } from "../harness/card.ts";
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { BPF_DROP, BPF_TCX, BPF_TWICE } from "../harness/xdp.ts";
 import { allow, config } from "./host-device.ts";
@@ -120,6 +121,16 @@ const belongsToOne = (id: string, driver: string): Case =>
     },
     ["plugin:sriov", "card:igb"],
   );
+
+const GONE = { CNI_CONTAINERID: "gone", CNI_NETNS: "/run/netns/gone" };
+
+function addGone(t: Trial, conf: Config, change = "true", noKernel = false): void {
+  t.sh("ip netns add gone");
+  t.add(conf, { set: GONE, ns: "gone", noKernel });
+  // As the kernel does when a namespace of the first one's ends.
+  const back = noKernel ? "true" : `ip -n gone link set eth0 down; ip -n gone link set eth0 netns $$ name net9`;
+  t.sh(`${change}; ${back}; ip netns del gone; sleep 0.1`);
+}
 
 /** A bridge on the node, with the card's physical function, or what is on top of that, as its uplink. */
 const bridgeOver = (t: Trial, uplink: string): void =>
@@ -300,6 +311,59 @@ export const attacksDevice: CaseTable = {
         t.equal(t.sh(`ip link show ${device} | grep -c altname || true`).trim(), "0", "alternative names");
       },
       ["kernel:altname"],
+    ),
+    one(
+      "ATK-D9a",
+      "H",
+      "a pod does not block the networks of others",
+      "a device with another one's address has come back without DEL: hwaddr means the other one",
+      (t) => {
+        const [device, other] = [t.freshDevice(), t.freshDevice()];
+        const mac = t.link(other, "")!.mac;
+        addGone(
+          t,
+          config("1.0.0", { device }),
+          `ip -n gone link set eth0 down; ip -n gone link set eth0 address ${mac}`,
+        );
+        const conf = { ...config("1.0.0", { hwaddr: mac }), name: "other" };
+        t.add(conf);
+        t.equal(t.link(other, ""), undefined, "the other device on the host");
+        t.silent("DEL", conf);
+        t.present(other, "");
+      },
+    ),
+    one(
+      "ATK-D4c",
+      "H",
+      "a pod cannot keep its device",
+      "interfaces on the device that the pod has moved to another namespace: DEL removes them",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.netns("c2");
+        t.sh("for i in 1 2; do ip -n c1 link add v$i link eth0 type macvlan; ip -n c1 link set v$i netns c2 up; done");
+        t.sh("ip -n c2 link add link v1 name w1 type macvlan");
+        t.silent("DEL", conf);
+        t.equal(t.sh("ip -n c2 -o link show type macvlan"), "", "interfaces in the other namespace");
+      },
+    ),
+    one(
+      "ATK-D4d",
+      "H",
+      "a pod cannot keep its device",
+      "a pod that stacks interfaces on its device during DEL: DEL removes them",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(
+          "(for i in $(seq 1500); do echo link add v$i link eth0 type macvlan; done) | ip -n c1 -force -batch - >/dev/null 2>&1 & for i in $(seq 200); do ip -n c1 link show v5 >/dev/null 2>&1 && break; done",
+        );
+        t.silent("DEL", conf);
+        t.sh("sleep 0.1");
+        t.equal(t.sh("ip -n c1 -o link show type macvlan | wc -l").trim(), "0", "interfaces in the pod");
+      },
     ),
     one(
       "ATK-D5a",

@@ -3,6 +3,11 @@
 import { isProvenNew } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import type { IpConfig } from "../../src/cni/result.ts";
+import { Failure } from "../../src/errors.ts";
+import { formatAddress } from "../../src/ip/address.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { lookUpRoute } from "../../src/link/route.ts";
+import { RTN_LOCAL } from "../../src/netlink/constants.ts";
 import {
   addMasquerade,
   checkMasquerade,
@@ -10,6 +15,22 @@ import {
   removeNewMasquerade,
 } from "../../src/nftables/masquerade.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
+
+/**
+ * The rules are about all packets from an address, whoever sends them: those of the node as well. Throws Failure("invalid config") for an address
+ * that the node has itself.
+ */
+export function refuseNodesAddresses(ips: IpConfig[]): void {
+  const { route } = ownNamespace();
+  for (const { address } of ips) {
+    if (lookUpRoute(route, address.address)?.type !== RTN_LOCAL) continue;
+    throw new Failure(
+      "invalid config",
+      `ipMasq: the node itself has the address ${formatAddress(address.address)}`,
+      "The rules of ipMasq would change the source address of the node's own packets. Use another address for the pod, or remove ipMasq.",
+    );
+  }
+}
 
 /**
  * Removed again when the transaction is rolled back. Returns the rules' handles. Where IPAM refuses an attachment that has addresses from an

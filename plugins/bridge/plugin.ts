@@ -40,7 +40,7 @@ import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, checkMtuAgain, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
 import { refuseTakenMac } from "./mac.ts";
-import { forgetMasquerade, masquerade } from "./masquerade.ts";
+import { forgetMasquerade, masquerade, refuseNodesAddresses } from "./masquerade.ts";
 import {
   deletePort,
   deletePorts,
@@ -90,6 +90,7 @@ function add(call: Call<BridgeConfig>): Result {
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
   if (early) requireIpv6(ifName, call.config.mtu || (there?.mtu ?? DEFAULT_MTU), early.ips);
+  if (early && wantsMasquerade(call)) refuseNodesAddresses(early.ips);
   const plan = (addresses: Result, bridge: Bridge | undefined): number =>
     isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips)) : 0;
   const planned = early && plan(early, there);
@@ -111,6 +112,7 @@ function add(call: Call<BridgeConfig>): Result {
     waitUntilForwarding(on, pair.port);
   }
   const addresses = early ?? (wantsIpam(call) ? addressesOf(call) : undefined);
+  if (addresses && !early && wantsMasquerade(call)) refuseNodesAddresses(addresses.ips);
   const ready = planned ?? (addresses === undefined ? 0 : plan(addresses, on));
   if (call.config.silent === true) silence(pod.route, index);
   if (call.config.disableContainerInterface !== true)

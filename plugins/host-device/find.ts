@@ -1,11 +1,12 @@
 // Finds the device that a configuration selects.
 import { Failure } from "../../src/errors.ts";
 import { formatMac, parseMac } from "../../src/ip/mac.ts";
-import { isPhysical, type View } from "../../src/link/identity.ts";
+import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
 import { findLinksByAddress, getLinkWhole, type Link } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
 import type { LinkSnapshot } from "../../src/link/snapshot.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
+import { ageOf, listAllLoans } from "../../src/plugin/lent/lender.ts";
 import {
   auxiliaryInterfaces,
   interfacesBelow,
@@ -89,13 +90,25 @@ function preferred(links: Link[], hwaddr: string): Link | undefined {
     () => true,
   ];
   const isBest = ranks.find((rank) => links.some(rank));
-  const best = isBest === undefined ? [] : links.filter(isBest);
+  let best = isBest === undefined ? [] : links.filter(isBest);
+  if (best.length > 1) best = best.filter((link) => !hasAddressOfPod(link, address));
   if (best.length <= 1) return best[0];
   throw new Failure(
     "failed",
     `several devices have the address ${hwaddr}: ${best.map(({ name }) => name).join(", ")}`,
     'podnic did not change any of them. Select the correct one with "device" or "pciBusID".',
   );
+}
+
+/** A device that came back without DEL, with an address that its pod gave it: a pod could block any network that selects its device by address. */
+function hasAddressOfPod(link: Link, address: string): boolean {
+  const home = ownNamespace();
+  const view = viewOf(home, home);
+  return listAllLoans().some(({ lender, record }) => {
+    const { saved } = lender.loanOf(record.data);
+    if (saved === undefined || [saved.mac, saved.permanentMac].includes(address)) return false;
+    return ageOf(record) === "now" && isSameDevice(view, link, saved, record.key.ifName);
+  });
 }
 
 /** Made on another device, or of others. (What a veth is linked to is its peer.) */

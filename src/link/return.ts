@@ -1,12 +1,16 @@
 // Takes a device out of a pod: code that host-device and sriov share.
+import { Failure } from "../errors.ts";
 import { log } from "../log.ts";
+import { NetlinkError } from "../netlink/errors.ts";
+import { isNumberOf, namespaceNumbers } from "../netlink/nsid.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { deleteTogether } from "./delete.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
-import { type Link, listLinksOn } from "./link.ts";
+import { deleteLinkOf, type Link, listLinksOf, listLinksOn } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { dropSysfs, type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
+import { ROUNDS } from "./watch.ts";
 
 /** A namespace as a record keeps it: the path it had, and what tells it from a later one at the same path. */
 export interface NamedNamespace {
@@ -121,24 +125,72 @@ function isElsewhere(saved: LinkSnapshot): boolean {
  * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free.
  */
 export function moveBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
-  removeChildren(pod, link);
   const altnames = dropForeignAltnames(pod.route, link, saved);
   const moved = moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved, true);
   dropSysfs(pod);
+  removeUppers(pod, hostNs, moved);
   return moved;
 }
 
-/** Interfaces that the pod stacked on the device (VLANs, macvlans) would go on to use it from inside the pod. */
-function removeChildren(pod: NetNs, link: Link): void {
-  const children = listLinksOn(pod.route, link.index).filter(
-    ({ linkNetnsid, kind }) => linkNetnsid === undefined && kind !== "veth",
+/** The pod's namespace, if it still is there and can be opened: for what does not need it. */
+export function podIfThere(recorded: NamedNamespace, netnsPath: string): NetNs | undefined {
+  return tryRecordedNamespace(recorded, netnsPath, ownNamespace()).pod;
+}
+
+/** Ends of a pair: what they are linked to is their other end. */
+const PAIRS = ["veth", "vxcan", "netkit"];
+
+/**
+ * Interfaces that the pod stacked on a device (VLANs, macvlans), which is on the host again, would go on to use it from inside the pod. In the pod,
+ * and where it has moved them to: the namespaces that it has numbers for. After the move, because a pod that stacked more meanwhile cannot any
+ * longer; one that was on its way to another namespace is met in the next round. Throws Failure when they do not end.
+ */
+export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link): void {
+  let count = 0;
+  for (let round = 1; round <= ROUNDS; round++) {
+    const removed = removeUppersOnce(pod, hostNs, link);
+    if (removed === 0) {
+      if (count > 0) log("info", "removed interfaces that the pod created on the device", { count, device: link.name });
+      return;
+    }
+    count += removed;
+  }
+  throw new Failure(
+    "try again",
+    `a process creates interfaces on ${link.name} from ${pod.path}, or moves them from one namespace to another`,
+    "With these interfaces, the pod could still use the device. The device is back on the host, and its record is kept. DEL succeeds when the process has ended.",
   );
-  if (children.length === 0) return;
-  const names = children.slice(0, 5).map(({ name }) => name);
-  log("info", "removing interfaces that the pod created on the device", {
-    interfaces: names.join(", "),
-    count: children.length,
-    device: link.name,
-  });
-  deleteTogether(pod.route, children);
+}
+
+function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link): number {
+  const { route } = pod;
+  let home: number | undefined;
+  const isHome = (number: number): boolean => {
+    if (home === undefined && isNumberOf(route, number, hostNs.fd)) home = number;
+    return number === home;
+  };
+  const stands = ({ parent, linkNetnsid, kind }: Link): boolean =>
+    parent === index && linkNetnsid !== undefined && !PAIRS.includes(kind) && isHome(linkNetnsid);
+  const here = listLinksOn(route, index).filter(stands);
+  deleteTogether(route, here);
+  let count = here.length;
+  const numbers = namespaceNumbers(route);
+  // The host is one of them: the device went there.
+  if (numbers.length <= 1) return count;
+  for (const number of numbers) {
+    if (isHome(number)) continue;
+    for (const upper of linksQuietly(route, number).filter(stands))
+      if (deleteLinkOf(route, number, upper.index)) count++;
+  }
+  return count;
+}
+
+/** None of a namespace that is about to end. */
+function linksQuietly(route: NetNs["route"], number: number): Link[] {
+  try {
+    return listLinksOf(route, number);
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return [];
+  }
 }

@@ -11,7 +11,9 @@ import {
   type Lent,
   locate,
   moveBack,
+  podIfThere,
   recordedNamespace,
+  removeUppers,
   search,
 } from "../../link/return.ts";
 import { relevantRoutes } from "../../link/route.ts";
@@ -190,7 +192,9 @@ function giveBackRecorded<D extends LoanData>(
   }
   if (found?.place === "hidden" && mayComeBack(record.data.netns, netnsPath)) return "hidden";
   const returned =
-    found?.place === "pod" || found?.place === "host" ? fetchIfThere(lender, record, found, patient) : undefined;
+    found?.place === "pod" || found?.place === "host"
+      ? fetchIfThere(lender, record, found, netnsPath, patient)
+      : undefined;
   if (returned === "busy") return "hidden";
   lender.restore(record.data, returned);
   return found === undefined || returned !== undefined ? "home" : "lost";
@@ -206,10 +210,11 @@ function fetchIfThere<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
   found: DeviceLocation & { place: "pod" | "host" },
+  netnsPath: string,
   patient: boolean,
 ): Returned | "busy" {
   try {
-    return fetchHome(lender, record, found, patient);
+    return fetchHome(lender, record, found, netnsPath, patient);
   } catch (error) {
     const { name, saved } = lender.loanOf(record.data);
     if (found.place !== "pod" || saved === undefined || isPhysical(saved)) throw error;
@@ -227,6 +232,7 @@ function fetchHome<D extends LoanData>(
   lender: Lender<D>,
   record: LoanRecord<D>,
   found: DeviceLocation & { place: "pod" | "host" },
+  netnsPath: string,
   patient: boolean,
 ): Returned | "busy" {
   const hostNs = ownNamespace();
@@ -236,6 +242,9 @@ function fetchHome<D extends LoanData>(
   const name = here?.name === own.name ? "free" : freeName(lender, record.key, hostNs, own.name, here);
   if (name === "busy" && patient) return name;
   const saved = name === "free" ? own : underSpareName(hostNs, link, own);
+  // A DEL was killed right after the move: nothing is made on a device that is down, and what stands on it is what it had not removed.
+  const pod = here !== undefined && (here.flags & IFF_UP) === 0 ? podIfThere(record.data.netns, netnsPath) : undefined;
+  if (pod !== undefined) removeUppers(pod, hostNs, link);
   return { link: found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link, saved };
 }
 
