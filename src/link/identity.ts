@@ -226,25 +226,25 @@ function markOf({ sysfs, route }: NetNs, { name, index }: Link): number | undefi
   return undefined;
 }
 
-function findMarked({ sysfs, route }: NetNs, mark: number, names: string[]): Link | undefined | "unknown" {
+function findMarked(namespace: NetNs, mark: number, names: string[]): Link | undefined | "unknown" {
+  const { sysfs, route } = namespace;
   if (sysfs === undefined) return "unknown";
   for (const name of names) {
     const link = linkWithMark(sysfs, route, name, mark);
     if (link !== undefined) return link;
   }
-  const others = new Set<string>();
-  for (let looks = 0; ; looks++) {
-    const left = allNames(sysfs).filter((name) => !others.has(name));
-    if (left.length === 0) return undefined;
-    if (looks === LOOKS) throw unreadable(left[0]!);
-    for (const name of left) {
-      const found = quietly(() => host.stat(ALL + name, true, sysfs));
-      const link = found?.ino === mark ? linkWithMark(sysfs, route, name, mark) : undefined;
-      if (link !== undefined) return link;
-      // What is not there by its name was renamed or has left since: it is there by another, or not at all.
-      if (found !== undefined && found.ino !== mark) others.add(name);
-    }
+  const all = new Set(allNames(sysfs));
+  const others = new Set<number>();
+  for (const name of all) {
+    const found = quietly(() => host.stat(ALL + name, true, sysfs))?.ino;
+    const link = found === mark ? linkWithMark(sysfs, route, name, mark) : undefined;
+    if (link !== undefined) return link;
+    if (found !== undefined && found !== mark) others.add(found);
   }
+  // Each name was another link's, and there is no new one: none was renamed meanwhile.
+  if (others.size === all.size && allNames(sysfs).every((name) => all.has(name))) return undefined;
+  // By their numbers, which no name changes: a pod that renames its own links all the time must not hold up others.
+  return listLinks(route).find((link) => markOf(namespace, link) === mark);
 }
 
 /** How often what was renamed meanwhile is looked for again. */

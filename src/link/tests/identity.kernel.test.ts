@@ -73,17 +73,80 @@ describe("a device whose name is no UTF-8", () => {
     expect(isSameDevice(viewOf(own, own), getLink(own.route, 4711)!, device)).toBe(true);
   });
 
+  const absent = (path: string) => new SystemError("openat", 2, "ENOENT", "no such file or directory", path);
+  const hideFromStat = () =>
+    vi.spyOn(host, "stat").mockImplementation((path, follow, dir) => {
+      if (path.endsWith("/unseen")) throw absent(path);
+      return LinuxHost.prototype.stat.call(host, path, follow, dir);
+    });
+  const find = (device: LinkSnapshot) => findDevice(viewOf(own, own), { ...device, name: "x" }, "eth0");
+
+  it("is found by its index when its name is never where it was listed", () => {
+    const device = saved();
+    setLink(own.route, 4711, { name: "unseen" });
+    const stat = hideFromStat();
+    try {
+      expect(find(device)).toMatchObject({ link: { name: "unseen" } });
+    } finally {
+      stat.mockRestore();
+    }
+  });
+
   it("is not taken for gone when it cannot be looked at", () => {
     const device = saved();
     setLink(own.route, 4711, { name: "unseen" });
-    const stat = vi.spyOn(host, "stat").mockImplementation((path, follow, dir) => {
-      if (path.endsWith("/unseen")) throw new SystemError("statx", 2, "ENOENT", "no such file or directory", path);
-      return LinuxHost.prototype.stat.call(host, path, follow, dir);
+    const stat = hideFromStat();
+    const open = vi.spyOn(host, "open").mockImplementation((path, flags, mode, dir, resolve) => {
+      if (path.endsWith("/unseen")) throw absent(path);
+      return LinuxHost.prototype.open.call(host, path, flags, mode, dir, resolve);
     });
     try {
-      expect(() => findDevice(viewOf(own, own), { ...device, name: "x" }, "eth0")).toThrow(/cannot tell which device/);
+      expect(() => find(device)).toThrow(/cannot tell which device/);
+    } finally {
+      open.mockRestore();
+      stat.mockRestore();
+    }
+  });
+
+  it("is found when it swaps names with a link that was looked at", () => {
+    const device = saved();
+    const other = getLink(own.route, "cardp")!.index;
+    const readdir = vi
+      .spyOn(host, "readdir")
+      .mockImplementation((dir) => LinuxHost.prototype.readdir.call(host, dir).sort().reverse());
+    const stat = vi.spyOn(host, "stat").mockImplementation((path, follow, dir) => {
+      const found = LinuxHost.prototype.stat.call(host, path, follow, dir);
+      if (path.endsWith("/cardp")) {
+        setLink(own.route, other, { name: "between" });
+        setLink(own.route, 4711, { name: "cardp" });
+        setLink(own.route, other, { name: "card" });
+      }
+      return found;
+    });
+    try {
+      expect(find(device)).toMatchObject({ link: { index: 4711, name: "cardp" } });
     } finally {
       stat.mockRestore();
+      readdir.mockRestore();
+      setLink(own.route, other, { name: "between" });
+      setLink(own.route, 4711, { name: "card" });
+      setLink(own.route, other, { name: "cardp" });
+    }
+  });
+
+  it("is gone, whatever names another link gets meanwhile", () => {
+    const device = saved();
+    const other = getLink(own.route, "cardp")!.index;
+    let renames = 0;
+    const readdir = vi.spyOn(host, "readdir").mockImplementation((dir) => {
+      setLink(own.route, other, { name: `fresh${renames++}` });
+      return LinuxHost.prototype.readdir.call(host, dir);
+    });
+    try {
+      expect(find({ ...device, mark: 1 })).toBeUndefined();
+    } finally {
+      readdir.mockRestore();
+      setLink(own.route, other, { name: "cardp" });
     }
   });
 
