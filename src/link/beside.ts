@@ -4,8 +4,9 @@ import { host, SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { isNumberOf, namespaceNumbers } from "../netlink/nsid.ts";
 import { closing } from "../state/files.ts";
-import { type Link, listLinksOf } from "./link.ts";
+import { type Link, listLinksQuietly } from "./link.ts";
 import { lookInto, type NetNs } from "./namespace.ts";
+import { SHORTAGES } from "./visible.ts";
 
 /** Namespaces looked into at most: about 0.1 ms each. */
 const SEARCH_LIMIT = 4096;
@@ -33,20 +34,10 @@ export function findBeside(netnsPath: string, find: (namespace: NetNs) => Link |
 export function findByNumber(namespace: NetNs, find: (link: Link) => boolean): Found | undefined {
   const { route, fd } = namespace;
   for (const number of namespaceNumbers(route).slice(0, SEARCH_LIMIT)) {
-    const link = linksOf(route, number).find((each) => find(each) && isNumberOf(route, each.linkNetnsid, fd));
+    const link = listLinksQuietly(route, number).find((each) => find(each) && isNumberOf(route, each.linkNetnsid, fd));
     if (link !== undefined) return { link, where: `a namespace that this node knows as number ${number}` };
   }
   return undefined;
-}
-
-/** None of one that is about to end. */
-function linksOf(route: NetNs["route"], number: number): Link[] {
-  try {
-    return listLinksOf(route, number);
-  } catch (error) {
-    if (error instanceof NetlinkError) return [];
-    throw error;
-  }
 }
 
 /** Not openDirectory: the runtime's path may lead over links, as /var/run does. */
@@ -54,13 +45,13 @@ function namesIn(path: string): string[] {
   return closing(host.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), (dir) => host.readdir(dir));
 }
 
-/** Other pods come and go meanwhile: one that cannot be looked into has no say. */
+/** Other pods come and go meanwhile: one that cannot be looked into has no say, but a shortage of our own is thrown. */
 export function findIn(path: string, find: (namespace: NetNs) => Link | undefined): Found | undefined {
   try {
     const link = lookInto(path, find);
     return link === undefined ? undefined : { link, where: path };
   } catch (error) {
-    if (error instanceof SystemError || error instanceof NetlinkError) return undefined;
-    throw error;
+    if (!(error instanceof SystemError || error instanceof NetlinkError) || SHORTAGES.includes(error.code)) throw error;
+    return undefined;
   }
 }

@@ -158,6 +158,16 @@ export function listLinksOf(route: RouteSocket, number: number): Link[] {
   return route.dump(`ip link show (namespace ${number})`, c.RTM_GETLINK, write, toLink).items;
 }
 
+/** The same; none of one that is about to end (EINVAL), or that another user namespace owns (EACCES). Whatever else is refused proves nothing. */
+export function listLinksQuietly(route: RouteSocket, number: number): Link[] {
+  try {
+    return listLinksOf(route, number);
+  } catch (error) {
+    if (error instanceof NetlinkError && (error.code === "EINVAL" || error.code === "EACCES")) return [];
+    throw error;
+  }
+}
+
 /** Links that are made on this one, in the same or another namespace. All others are read no further than that. */
 export function listLinksOn(route: RouteSocket, parent: number): Link[] {
   const read: PayloadReader<Link | undefined> = (bytes, start, end) => {

@@ -1,12 +1,11 @@
 // Takes a device out of a pod: code that host-device and sriov share.
 import { Failure } from "../errors.ts";
 import { log } from "../log.ts";
-import { NetlinkError } from "../netlink/errors.ts";
 import { isNumberOf, namespaceNumbers } from "../netlink/nsid.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { deleteTogether } from "./delete.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
-import { deleteLinkOf, type Link, listLinksOf, listLinksOn } from "./link.ts";
+import { deleteLinkOf, type Link, listLinksOn, listLinksQuietly } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { dropSysfs, type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
@@ -179,18 +178,8 @@ function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link): number {
   if (numbers.length <= 1) return count;
   for (const number of numbers) {
     if (isHome(number)) continue;
-    for (const upper of linksQuietly(route, number).filter(stands))
+    for (const upper of listLinksQuietly(route, number).filter(stands))
       if (deleteLinkOf(route, number, upper.index)) count++;
   }
   return count;
-}
-
-/** None of a namespace that is about to end. */
-function linksQuietly(route: NetNs["route"], number: number): Link[] {
-  try {
-    return listLinksOf(route, number);
-  } catch (error) {
-    if (!(error instanceof NetlinkError)) throw error;
-    return [];
-  }
 }

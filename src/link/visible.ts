@@ -94,7 +94,7 @@ function identify(path: string): { key: string; dev: number; ino: number } | "de
 }
 
 /** These say nothing of the path, and pass: who took them for "not there" would release what is in use. */
-const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
+export const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EIO"];
 
 /** Names in a directory, sorted; none when it is not there or not ours to look at. Throws when that cannot be told. */
 export function namesIn(directory: string): string[] {

@@ -1,11 +1,15 @@
 // The kernel gives a namespace its number when it first tells of a link that leads there. What is compared with such a number is asked after it.
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { host, SystemError } from "../../host/host.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
 import { isNumberOf } from "../../netlink/nsid.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { findByNumber, findIn } from "../beside.ts";
 import { viewOf } from "../identity.ts";
 import { getLink, listLinksOf } from "../link.ts";
 import { hostDeviceBelow } from "../master.ts";
 import { openNamespace } from "../namespace.ts";
+import { removeUppers } from "../return.ts";
 
 const { own, pod } = enterSandbox();
 
@@ -33,4 +37,54 @@ test("the host, below a macvlan that the pod got", () => {
   sh("ip link add low type veth peer name low1; ip link add link low name mv type macvlan; ip link set mv netns x");
   const x = openNamespace("/run/netns/x")!;
   expect(hostDeviceBelow(x, getLink(x.route, "mv")!)?.name).toBe("low");
+});
+
+const outcome = (run: () => unknown): unknown => {
+  try {
+    return run();
+  } catch (error) {
+    return error;
+  }
+};
+
+// The first two say of a namespace that it is ending, or that it is none of ours.
+test.each<[string, number, boolean]>([
+  ["EINVAL", 22, false],
+  ["EACCES", 13, false],
+  ["ENOBUFS", 105, true],
+  ["ENOMEM", 12, true],
+  ["ETIMEDOUT", 110, true],
+])("a namespace whose links are not listed, because of %s: %i", (code, errno, isThrown) => {
+  sh(`ip netns add n${errno}; ip link add s${errno} type veth peer name t netns n${errno}
+    ip -n pod link add u${errno} type veth peer name t1 netns n${errno}; ip link add w${errno} type veth peer name w1; ip link set w1 netns pod name w${errno}`);
+  const refused = new NetlinkError("ip link show", errno, code, "refused");
+  const dumps = [own, pod].map(({ route }) => {
+    const { dump } = route;
+    return vi.spyOn(route, "dump").mockImplementation((operation, ...rest) => {
+      if (operation.includes("(namespace")) throw refused;
+      return dump.call(route, operation, ...rest) as never;
+    });
+  });
+  try {
+    const card = getLink(own.route, `w${errno}`)!;
+    expect(outcome(() => findByNumber(own, () => true))).toBe(isThrown ? refused : undefined);
+    expect(outcome(() => removeUppers(pod, own, card))).toBe(isThrown ? refused : undefined);
+  } finally {
+    for (const each of dumps) each.mockRestore();
+  }
+});
+
+test.each<[string, number, boolean]>([
+  ["EACCES", 13, false],
+  ["EMFILE", 24, true],
+])("a namespace that is not opened, because of %s: %i", (code, errno, isThrown) => {
+  const refused = new SystemError("openat", errno, code, "refused");
+  const open = vi.spyOn(host, "open").mockImplementation(() => {
+    throw refused;
+  });
+  try {
+    expect(outcome(() => findIn("/run/netns/pod", () => undefined))).toBe(isThrown ? refused : undefined);
+  } finally {
+    open.mockRestore();
+  }
 });

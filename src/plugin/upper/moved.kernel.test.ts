@@ -1,6 +1,6 @@
 // A macvlan that a process of its pod goes on moving: what DEL and GC may conclude.
 import { fstatSync, readdirSync, statSync } from "node:fs";
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { macvlan } from "../../../plugins/macvlan/plugin.ts";
 import { parseArgs } from "../../cni/args.ts";
 import type { Call } from "../../cni/plugin.ts";
@@ -12,6 +12,7 @@ import type { NetNs } from "../../link/namespace.ts";
 import { openLinkNews } from "../../link/watch.ts";
 import { Bytes } from "../../netlink/bytes.ts";
 import { NLM_F_DUMP, RTM_GETLINK } from "../../netlink/constants.ts";
+import { NetlinkError } from "../../netlink/errors.ts";
 import { traceMessages } from "../../netlink/socket.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { Transaction } from "../../transaction.ts";
@@ -143,6 +144,21 @@ test("DEL of what is gone succeeds although there are more namespaces than descr
   sh("ip -n pod link del net1");
   // What an ADD has reported may have an address.
   macvlan.del({ ...call("DEL"), prevResult: { interfaces: [], ips: [], routes: [] } as unknown as Result });
+});
+
+test("DEL fails when a shortage keeps it from listing the links of a namespace that the pod has a number for", () => {
+  sh(`${toX}; ip -n x link del net1`);
+  const { dump } = pod.route;
+  const dumps = vi.spyOn(pod.route, "dump").mockImplementation((operation, ...rest) => {
+    if (operation.includes("(namespace"))
+      throw new NetlinkError(operation, 105, "ENOBUFS", "no buffer space available");
+    return dump.call(pod.route, operation, ...rest) as never;
+  });
+  try {
+    expect(() => macvlan.del(call("DEL"))).toThrow("no buffer space");
+  } finally {
+    dumps.mockRestore();
+  }
 });
 
 test("deleteWithoutWaiting tells a link that has left from one that was deleted", () => {

@@ -5,12 +5,11 @@
 // mean that it is gone.
 import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
-import { deleteLink, deleteLinkOf, type Link, listLinksOf, listLinksOfKind } from "../../link/link.ts";
+import { deleteLink, deleteLinkOf, type Link, listLinksOfKind, listLinksQuietly } from "../../link/link.ts";
 import { lookInto, type NetNs, ownNamespace } from "../../link/namespace.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
-import { NetlinkError } from "../../netlink/errors.ts";
 import { namespaceNumbers } from "../../netlink/nsid.ts";
 
 /** What is looked for. */
@@ -84,7 +83,7 @@ function deleteOnce({ kind, pod, isIt, mayBe }: Sought, watch: Watch): Round {
   if (round === "none") {
     const from = pod ?? ownNamespace();
     for (const number of namespaceNumbers(from.route)) {
-      for (const link of listQuietly(from.route, number)) {
+      for (const link of listLinksQuietly(from.route, number)) {
         if (link.kind === kind && isIt(link, from, false))
           remove(link, "", () => deleteLinkOf(from.route, number, link.index));
       }
@@ -93,14 +92,4 @@ function deleteOnce({ kind, pod, isIt, mayBe }: Sought, watch: Watch): Round {
   // Its address may be in use where nobody can look.
   if (round === "none" && doubt !== undefined && mayBe()) throw doubt;
   return round;
-}
-
-/** None also of a namespace that is about to end, and where the kernel does not tell. */
-function listQuietly(route: NetNs["route"], number: number): Link[] {
-  try {
-    return listLinksOf(route, number);
-  } catch (error) {
-    if (!(error instanceof NetlinkError)) throw error;
-    return [];
-  }
 }
