@@ -11,6 +11,7 @@ import { type NetNs, openNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
 import { isLent } from "./lent/lender.ts";
 import { leasedAddresses } from "./owner.ts";
+import { keepsMoving } from "./upper/moved.ts";
 
 /** What another plugin than `own` made for the attachment, by its marks or its record, as that plugin takes it away. True: there was something. */
 export function removeFormer(call: Call, own: string): boolean {
@@ -40,7 +41,7 @@ export function removeLeased(call: Call): void {
       interface: ifName,
       kind: link.kind,
     });
-    deleteWithoutWaiting(pod, link.index);
+    if (!deleteWithoutWaiting(pod, link.index)) throw keepsMoving(ifName);
     return;
   }
   // The kernel gives a physical device back with the pod's end; one without alias was not lent (KubeVirt's dummy).
