@@ -8,6 +8,7 @@ import { isDrivenByProgram, isUserspaceDriver, pciDriver, pciLink } from "../../
 import { heldBy, isInUse } from "./claim.ts";
 import { giveBack, hidden } from "./give-back.ts";
 import { type AnyLender, type LoanData, type LoanRecord, lendersBeside, listLoans } from "./lender.ts";
+import { waitForTeardown } from "./wait.ts";
 
 /**
  * ADD: throws Failure when another attachment has the function, by a record of another plugin than `own`, or when a program has it open. What an
@@ -52,7 +53,9 @@ function release(lender: AnyLender, record: LoanRecord<LoanData>): void {
     device: lender.loanOf(record.data).name,
     container: record.key.containerId,
   });
-  if (giveBack(lender, record.key, "", true) === "hidden") throw hidden(lender, record.key);
+  // The namespace of a pod that has just ended is still being torn down.
+  const isBack = waitForTeardown(() => giveBack(lender, record.key, "", true) !== "hidden" || undefined);
+  if (isBack === undefined) throw hidden(lender, record.key);
 }
 
 /**

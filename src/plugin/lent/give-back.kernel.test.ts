@@ -1,4 +1,5 @@
 // Whose a device is that comes back, and which interface it is: two plugins may have written it down, and a process of the pod may move it meanwhile.
+import { readdirSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { identify } from "../../link/identity.ts";
 import { getLink } from "../../link/link.ts";
@@ -10,6 +11,7 @@ import { RTM_NEWLINK } from "../../netlink/constants.ts";
 import { traceMessages } from "../../netlink/socket.ts";
 import { bootId, type RecordKey } from "../../state/record.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { requireUnclaimed } from "./function.ts";
 import { giveBack } from "./give-back.ts";
 import { homeOf, type Lender, type LoanData, registerLenders } from "./lender.ts";
 
@@ -69,6 +71,39 @@ test("a device that its pod moved into the pod of another device comes home", ()
 });
 
 const key = (): RecordKey => ({ network: "net", containerId: pods[0], ifName: "eth0" });
+
+test("a function without interface that another call has given back while this one waited for the card's lock is left alone", () => {
+  const done: string[] = [];
+  const mine = lender("one", pods[0], CARD, identify(home, getLink(home.route, "d0")!));
+  const [record] = mine.store().list();
+  let reads = 0;
+  Object.assign(mine, {
+    store: () => ({ read: () => (reads++ === 0 ? record : undefined), remove: () => done.push("remove") }),
+    loanOf: () => ({ saved: undefined, pci: CARD, name: "the card" }),
+    restore: () => done.push("restore"),
+  });
+  registerLenders([mine]);
+  expect(giveBack(mine, key(), `/run/netns/${pods[0]}`)).toBe("none");
+  expect(done).toEqual([]);
+});
+
+test("ADD waits for a card that the kernel is still taking out of the namespace of another plugin's pod", () => {
+  const saved = identify(home, getLink(home.route, "d0")!);
+  const theirs = lender("other", pods[1], CARD, saved);
+  const [plugged] = readdirSync("/sys/bus/platform/devices");
+  let looks = 0;
+  Object.assign(theirs, {
+    loanOf: () => {
+      const hidden = { ...saved, kind: "", parentDevice: plugged, permanentMac: "02:00:00:00:00:99" };
+      return { saved: ++looks < 12 ? hidden : saved, pci: CARD, name: "the card", held: "the card is held by" };
+    },
+  });
+  const own = lender("one", pods[0], CARD, saved);
+  registerLenders([own, theirs]);
+  sh(`ip netns del ${pods[1]}; ip netns add ${pods[1]}`);
+  requireUnclaimed(own, CARD);
+  expect(looks).toBeGreaterThan(12);
+});
 
 test("what takes its place, once it was seen to have come back, is not restored", () => {
   const { mark: _, ...saved } = identify(home, getLink(home.route, "d0")!);

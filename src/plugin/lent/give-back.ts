@@ -72,14 +72,17 @@ export function giveBack<D extends LoanData>(
   }
   const { version = 1 } = record;
   if (version > RECORD_VERSION) log("warning", "a later version of podnic wrote the device's record", { version });
-  const { pci, name } = lender.loanOf(record.data);
-  const attempt = (): Outcome | "back" => giveBackRecorded(lender, record, netnsPath, patient, isOthers);
+  const { pci, name, saved } = lender.loanOf(record.data);
+  // Another plugin's ADD, which has the card's lock only, gives it back as well (function.ts). One with an interface is found in the next pod then.
+  const isDone = (): boolean => saved === undefined && readLoan(lender, key) === undefined;
+  const attempt = (): Outcome | "back" =>
+    isDone() ? "none" : giveBackRecorded(lender, record, netnsPath, patient, isOthers);
   const outcome = whileReturningCard(pci, () => {
     const first = attempt();
     return first === "back" ? attempt() : first;
   });
   if (outcome === "back") throw keepsMoving(name);
-  if (outcome === "hidden") return outcome;
+  if (outcome === "hidden" || outcome === "none") return outcome;
   // Who has the device now has what belongs to it, too.
   forget(lender, key, outcome === "another's" ? undefined : record.data, netnsPath);
   if (outcome === "lost") {
