@@ -608,6 +608,22 @@ export const hostDeviceIdentity: CaseTable = {
       },
     ),
     one(
+      "HDI-46t",
+      "H",
+      GONE,
+      "the same, when the network is sriov's by now: it comes back",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`unshare -n sleep 30 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done
+        ip -n c1 link set eth0 netns $! name other`);
+        t.silentRun(t.call("DEL", { ...conf, type: "sriov", deviceID: "0000:ff:1f.7" }, { plugin: "sriov" }));
+        t.equal(t.link(device, "") !== undefined, true, "the device on the host");
+      },
+      ["plugin:sriov"],
+    ),
+    one(
       "HDI-47",
       "H",
       RULE,
@@ -1238,6 +1254,19 @@ export const hostDeviceIdentity: CaseTable = {
       t.silent("DEL", conf);
       t.present("net7");
     }),
+    one(
+      "HDI-45g",
+      "H",
+      RULE,
+      "the same by its lease, when the network is a bridge by now: it stays",
+      (t) => {
+        const { conf } = givenOn(t, POOL);
+        t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "second\r\nnet7");
+        t.silentRun(t.call("DEL", { ...conf, type: "bridge" }, { plugin: "bridge" }));
+        t.present("net7");
+      },
+      ["plugin:bridge"],
+    ),
     one(
       "HDI-45e",
       "H",

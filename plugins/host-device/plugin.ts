@@ -50,7 +50,7 @@ export const hostDevice: Plugin<HostDeviceConfig> = {
   knownArgs: [],
   schema: "host-device",
   writes: () => STATE,
-  isElsewhere: (call) => isElsewhere(hostDeviceLender, call),
+  isElsewhere,
   validate,
   add,
   addFailed(attachment) {

@@ -56,7 +56,7 @@ export const sriov: Plugin<SriovConfig> = {
   restoresDevices: true,
   knownArgs: ["MAC"],
   schema: "sriov",
-  isElsewhere: (call) => isElsewhere(sriovLender, call),
+  isElsewhere,
   writes: ({ config }) => [...STATE, ...deviceInfoTrees(config).map(ownPlace)],
   validate(call, attempt = orFail) {
     validate(call, attempt);

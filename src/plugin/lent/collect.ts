@@ -44,9 +44,10 @@ export function endLoan<D extends LoanData>(
 }
 
 /** DEL of a plugin that lends nothing, or another device: by our own record, of this network. */
-export function endRecorded<D extends LoanData>(lender: Lender<D>, { attachment, netns }: Call): boolean {
+export function endRecorded<D extends LoanData>(lender: Lender<D>, call: Call): boolean {
+  const { attachment, netns } = call;
   if (lender.store().read(attachment) === undefined) return false;
-  const outcome = giveBackInTime(lender, attachment, netns);
+  const outcome = askingUnlocked(call, () => giveBackInTime(lender, attachment, netns, { isOthers: isOthersIn(call) }));
   return outcome !== "none" && outcome !== "unreadable";
 }
 

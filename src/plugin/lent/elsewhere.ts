@@ -3,11 +3,14 @@
 import type { Call } from "../../cni/plugin.ts";
 import { askLink } from "../../link/link.ts";
 import { openNamespace } from "../../link/namespace.ts";
-import type { Lender, LoanData } from "./lender.ts";
+import { isRecorded } from "./lender.ts";
 
-/** The attachment has a device, and it is not there by its name. To read the record is a sixth of a DEL, so that it is done only then. */
-export function isElsewhere<D extends LoanData>(lender: Lender<D>, { attachment, netns }: Call): boolean {
+/**
+ * The attachment has a device, of whichever plugin (former.ts), and it is not there by its name. To read the record is a sixth of a DEL, so that it
+ * is done only then.
+ */
+export function isElsewhere({ attachment, netns }: Call): boolean {
   const pod = openNamespace(netns, "ok");
   if (pod === undefined || askLink(pod.route, attachment.ifName, () => true) === true) return false;
-  return lender.store().read(attachment) !== undefined;
+  return isRecorded(attachment);
 }
