@@ -386,6 +386,42 @@ export const bridgeDel: CaseTable = {
       },
       ["program:nft"],
     ),
+    masq(
+      "B-91f",
+      "H",
+      "GC of a port that it leaves",
+      "a pod has the address on an interface of its own, and podnic may not enter namespaces (EPERM of setns): E(11), lease and rules stay",
+      (t) => {
+        const config = conf({ ...GATEWAY, ...hostLocal() });
+        const { ips } = t.add(config);
+        t.sh(`ip link del ${portOf(t).name}; ip -n c1 link add mine type veth peer name far
+          ip -n c1 address add ${ips![0]!.address} dev mine`);
+        const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
+        t.error(t.call("GC", gc(config)[0], { wrap }), [11]);
+        t.leaseCount(1);
+        const ruleset = t.sh("nft list table inet cni_plugins_masquerade");
+        t.equal(ruleset.match(/masquerade comment/g)?.length ?? 0, 1, "rules");
+      },
+      ["program:nft"],
+    ),
+    one(
+      "B-91g",
+      "H",
+      "what is freed is not in use",
+      "the network was a macvlan at ADD, and is a bridge at GC, and the attachment is not valid: its lease stays until the pod is gone",
+      (t) => {
+        const config = conf(hostLocal());
+        const added = t.call("ADD", { ...config, type: "macvlan", master: "up0" }, { plugin: "macvlan" });
+        t.equal(added.status, 0, added.stdout);
+        const run = t.call("GC", ...gc(config));
+        t.equal(run.status, 0, run.stdout);
+        t.leaseCount(1);
+        t.sh("ip netns del c1; sleep 0.1");
+        t.silent("GC", ...gc(config));
+        t.leaseCount(0);
+      },
+      ["plugin:macvlan"],
+    ),
     one(
       "B-85h",
       "H",

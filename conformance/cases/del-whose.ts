@@ -609,6 +609,23 @@ export const delWhose: CaseTable = {
       },
     ),
     row(
+      "GC-33",
+      "H",
+      "what is freed is not in use",
+      "GC: the interface of another network, which uses the same addresses, has the address of an attachment that is not valid: its lease goes",
+      (t) => {
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        t.sh("ip netns add c2");
+        const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
+        const { ips } = t.add({ ...conf, name: "net2" }, { set: second, ns: "c2" });
+        t.write(`/var/lib/cni/networks/net1/${ips![0]!.address.split("/")[0]}`, "gone\r\neth0");
+        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
+        t.present("eth0", "c2");
+        t.leaseCount(0);
+      },
+      { only: ["macvlan", "ipvlan", "bridge"] },
+    ),
+    row(
       "GC-30",
       "H",
       "what is freed is not in use",

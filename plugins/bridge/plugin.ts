@@ -23,13 +23,14 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { requireFreeName } from "../../src/link/taken.ts";
 import { log } from "../../src/log.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
+import { isNumberOf } from "../../src/netlink/nsid.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
 import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
 import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
-import { lesseesBehind, lesseesInPods } from "../../src/plugin/lessees.ts";
+import { isEndOf, lesseesBehind, lesseesInPods } from "../../src/plugin/lessees.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -336,8 +337,11 @@ function gc(call: Call<BridgeConfig>): void {
   // Which lease is to be kept cannot be told: all are.
   let isBlind = true;
   let isComplete = false;
+  let owned: Link[] = [];
+  const { route } = ownNamespace();
   cleanup.attempt(() => {
-    const veths = listLinksOfKind(ownNamespace().route, "veth");
+    const veths = listLinksOfKind(route, "veth");
+    owned = veths.filter(({ alias }) => ownerOf(alias) !== undefined);
     cleanup.attempt(() => {
       // Before any is removed, which takes a moment.
       kept.push(...lesseesBehind(call, veths, ({ alias }) => ownerOf(alias) !== undefined));
@@ -354,10 +358,13 @@ function gc(call: Call<BridgeConfig>): void {
     }
   });
   cleanup.attempt(() => {
-    kept.push(...lesseesInPods(call, kept));
+    const isMarked = ({ fd }: NetNs, index: number): boolean =>
+      isEndOf(owned, index, (number) => isNumberOf(route, number, fd));
+    kept.push(...lesseesInPods(call, kept, isMarked));
     isComplete = true;
   });
-  cleanup.attempt(() => collectRules(call, kept));
+  // An address that a pod still has keeps its rules, too.
+  if (!isBlind && isComplete) cleanup.attempt(() => collectRules(call, kept));
   cleanup.attempt(() => removeGateway(call));
   isBlind ||= kept.some(({ containerId }) => isCut(containerId));
   if (!isBlind && isComplete) cleanup.attempt(() => gcWithIpam(call, kept));
