@@ -5,9 +5,10 @@ import { Failure, shellWord } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
-import { moveBack } from "../../src/link/return.ts";
+import { moveBack, removeUppers } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
+import { NetlinkError } from "../../src/netlink/errors.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
@@ -27,7 +28,9 @@ export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selecti
     const { link, was } = found;
     const own = was === undefined ? asOnHost(link, config) : { ...asOnHost(link, {}), name: was };
     const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
-    restoreLink(hostNs.route, moveBack(pod, hostNs, link, saved), saved);
+    const back = moveBack(pod, hostNs, link, saved);
+    dropUppers(pod, hostNs, back);
+    restoreLink(hostNs.route, back, saved);
     return;
   }
   // The device is here: a DEL of ours, or of the Go plugin, has been before.
@@ -47,6 +50,19 @@ export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selecti
     log("warning", "several devices have this alias, so podnic renames none of them", {
       alias: found[0]!.alias,
       devices,
+    });
+  }
+}
+
+/** The next DEL finds no device in the pod and no record, so this one succeeds. The device stays down: what is left on it has no connection. */
+function dropUppers(pod: NetNs, hostNs: NetNs, link: Link): void {
+  try {
+    removeUppers(pod, hostNs, link);
+  } catch (error) {
+    if (!(error instanceof Failure || error instanceof NetlinkError)) throw error;
+    log("warning", "the pod might still have interfaces on the returned device", {
+      device: link.name,
+      cause: error.message,
     });
   }
 }

@@ -121,13 +121,12 @@ function isElsewhere(saved: LinkSnapshot): boolean {
 
 /**
  * Moves a device from a pod to the host, under its old name and alias and down. What else it was is the caller's to restore: a
- * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free.
+ * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free, and calls removeUppers.
  */
 export function moveBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
   const altnames = dropForeignAltnames(pod.route, link, saved);
   const moved = moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved, true);
   dropSysfs(pod);
-  removeUppers(pod, hostNs, moved);
   return moved;
 }
 

@@ -11,6 +11,7 @@ import {
   type Lent,
   locate,
   moveBack,
+  type NamedNamespace,
   podIfThere,
   recordedNamespace,
   removeUppers,
@@ -245,10 +246,15 @@ function fetchHome<D extends LoanData>(
   const name = here?.name === own.name ? "free" : freeName(lender, record.key, hostNs, own.name, here);
   if (name === "busy" && patient) return name;
   const saved = name === "free" ? own : underSpareName(hostNs, link, own);
-  // A DEL was killed right after the move: nothing is made on a device that is down, and what stands on it is what it had not removed.
-  const pod = here !== undefined && (here.flags & IFF_UP) === 0 ? podIfThere(record.data.netns, netnsPath) : undefined;
-  if (pod !== undefined) removeUppers(pod, hostNs, link);
-  return { link: found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link, saved };
+  const back = found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link;
+  const pod = found.place === "pod" ? found.pod : podOf(record.data.netns, netnsPath, link);
+  if (pod !== undefined) removeUppers(pod, hostNs, back);
+  return { link: back, saved };
+}
+
+/** A DEL was killed right after the move: nothing is made on a device that is down, and what stands on it is what it had not removed. */
+function podOf(netns: NamedNamespace, netnsPath: string, { flags }: Link): NetNs | undefined {
+  return (flags & IFF_UP) === 0 ? podIfThere(netns, netnsPath) : undefined;
 }
 
 /**
