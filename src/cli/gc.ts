@@ -146,7 +146,7 @@ function saysUnknown(pools: Pool[]): void {
   const count = pools.flatMap(({ leases }) => leases).filter(({ life }) => life === "unknown").length;
   if (count === 0) return;
   const what = count === 1 ? "1 lease was" : `${count} leases were`;
-  note(`${what} left unchanged: podnic cannot tell whether the holder still exists (podnic leases)`);
+  note(`${what} left unchanged: podnic cannot tell whether the holder still exists (see podnic leases)`);
 }
 
 /** Until SIGTERM or Ctrl-C, which do not cut a round short. */
