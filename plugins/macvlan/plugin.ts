@@ -59,13 +59,13 @@ function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
 }
 
 /** The kernel compares the interfaces on one master; a card with virtual functions has more. */
-function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route, path }, link }: Master): void {
+function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route }, link }: Master): void {
   const mac = wantedMac(call);
   if (mac === "") return;
   const lowest = lowestOf(link);
   const card = cardOf(route, lowest);
   if (card !== undefined) refuseAddressOfFunctions(route, card, mac, call.attachment);
-  else if (path === "") refuseAddressBelow(lowest.name, mac, call.attachment);
+  else refuseAddressBelow(lowest.name, mac, call.attachment);
 }
 
 const kind: UpperKind<MacvlanConfig> = {

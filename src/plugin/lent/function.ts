@@ -7,7 +7,7 @@ import { log } from "../../log.ts";
 import { isDrivenByProgram, isUserspaceDriver, pciDriver, pciLink } from "../../sysfs/device.ts";
 import { heldBy, isInUse } from "./claim.ts";
 import { giveBack, hidden } from "./give-back.ts";
-import { type AnyLender, type LoanData, type LoanRecord, lendersBeside, listLoans } from "./lender.ts";
+import { type AnyLender, type LoanData, type LoanRecord, listAllLoans } from "./lender.ts";
 import { waitForTeardown } from "./wait.ts";
 
 /**
@@ -16,11 +16,8 @@ import { waitForTeardown } from "./wait.ts";
  * card's lock, and has asked its own records (endClaims). The other plugin's lock is not taken: who has it may wait for the card's.
  */
 export function requireUnclaimed(own: AnyLender, pci: string): void {
-  for (const lender of lendersBeside(own)) {
-    if (lender.plugin === own.plugin) continue;
-    for (const record of listLoans(lender)) {
-      if (lender.loanOf(record.data).pci === pci) release(lender, record);
-    }
+  for (const { lender, record } of loansBeside(own)) {
+    if (lender.loanOf(record.data).pci === pci) release(lender, record);
   }
   if (!isOpen(pci)) return;
   throw new Failure(
@@ -36,16 +33,16 @@ export function requireUnclaimed(own: AnyLender, pci: string): void {
  */
 export function releaseMissing(own: AnyLender, isMeant: (saved: LinkSnapshot) => boolean): boolean {
   let released = false;
-  for (const lender of lendersBeside(own)) {
-    for (const record of lender === own ? [] : listLoans(lender)) {
-      const { saved } = lender.loanOf(record.data);
-      if (saved === undefined || !isMeant(saved)) continue;
-      release(lender, record);
-      released = true;
-    }
+  for (const { lender, record } of loansBeside(own)) {
+    const { saved } = lender.loanOf(record.data);
+    if (saved === undefined || !isMeant(saved)) continue;
+    release(lender, record);
+    released = true;
   }
   return released;
 }
+
+const loansBeside = (own: AnyLender) => listAllLoans().filter(({ lender }) => lender.plugin !== own.plugin);
 
 function release(lender: AnyLender, record: LoanRecord<LoanData>): void {
   if (isInUse(lender, record)) throw heldBy(lender, record);
