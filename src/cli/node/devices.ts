@@ -111,12 +111,13 @@ function devicesOf(
   const holders = [...held.keys()];
   const links = view.links().filter(({ index }) => !ports.some(({ link }) => link.index === index));
   const known = (link: Link): boolean => holders.some((holder) => isOf(holder, view, link));
+  const others = links.filter((link) => !known(link));
   const devices = [
     ...held.values(),
     ...ports.map(heldPort),
     ...insides.flatMap((inside) => aliasedDevices(inside, holders)),
-    ...othersPorts(view, links.filter(isOthersPort), insides, cache),
-    ...links.filter((link) => !isOthersPort(link) && !known(link)).map((link) => hostDevice(route, link)),
+    ...othersPorts(view, others.filter(isOthersPort), insides, cache),
+    ...others.filter((link) => !isOthersPort(link)).map((link) => hostDevice(route, link)),
   ];
   return [...devices, ...hiddenDevices(devices)].map((device) => withFunction(route, device)).sort(byPlace);
 }
