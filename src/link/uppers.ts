@@ -29,30 +29,37 @@ export function othersOn(namespace: NetNs, link: Link, netnsPath: string, isShar
   // Nobody but the device itself has asked for the group that all are in.
   if ((users.get(ALL_HOSTS) ?? 0) <= 1) return undefined;
   const links = listLinks(namespace.route);
-  const above = allAbove(link, links);
+  const on = byParent(links);
+  const above = allAbove(link, on);
   const used = inUse(namespace, above, links);
   if (used !== undefined) return used;
-  const found = elsewhere({ namespace, link, users, links, netnsPath }, isShared);
-  if (found !== undefined) return found;
+  const found = elsewhere({ namespace, link, users, on, netnsPath }, isShared);
+  if (found !== undefined || above.length === 0) return found;
+  const all = groupsOf(above);
   for (const one of above) {
-    const next = elsewhere({ namespace, link: one, users: usersOfGroups(one.index), links, netnsPath });
+    const next = elsewhere({ namespace, link: one, users: all.get(one.index)!, on, netnsPath });
     if (next !== undefined) return next;
   }
   return undefined;
 }
 
+/** How often each group was asked for on an interface. */
+type Users = Map<string, number>;
+/** What is up and stands on a device, by the device's index. */
+type Standing = ReadonlyMap<number, Link[]>;
+
 interface Asked {
   namespace: NetNs;
   link: Link;
-  users: Map<string, number>;
-  links: Link[];
+  users: Users;
+  on: Standing;
   netnsPath: string;
 }
 
 /** One of another namespace that stands on `link` itself and is up. */
-function elsewhere({ namespace, link, users, links, netnsPath }: Asked, isShared = false): string | undefined {
+function elsewhere({ namespace, link, users, on, netnsPath }: Asked, isShared = false): string | undefined {
   const all = users.get(ALL_HOSTS) ?? 0;
-  const here = standingOn(link, links).length;
+  const here = on.get(link.index)?.length ?? 0;
   // The device asks once, some drivers and all kinds that stand on another device once more, for every group. The group of fewest is one of
   // the device's own or of a single interface on it.
   if (!isShared && all > Math.min(...users.values()) + here) return "an interface in another namespace";
@@ -81,17 +88,24 @@ export function countUppers({ index, flags }: Link): number {
   return all - (users.size === 0 ? 1 : Math.min(...users.values()));
 }
 
-function standingOn({ index }: Pick<Link, "index">, links: Link[]): Link[] {
-  return links.filter((each) => each.parent === index && each.linkNetnsid === undefined && isUpper(each));
+function byParent(links: Link[]): Standing {
+  const on = new Map<number, Link[]>();
+  for (const each of links) {
+    if (each.parent === 0 || each.linkNetnsid !== undefined || !isUpper(each)) continue;
+    const beside = on.get(each.parent);
+    if (beside === undefined) on.set(each.parent, [each]);
+    else beside.push(each);
+  }
+  return on;
 }
 
 /** What is up and stands on a device, or on what does: each once, as the ends of a pair that is no veth stand on each other. */
-function allAbove(link: Link, links: Link[]): Link[] {
-  const above = standingOn(link, links);
-  const seen = new Set([link.index, ...above.map(({ index }) => index)]);
+function allAbove({ index }: Link, on: Standing): Link[] {
+  const above = [...(on.get(index) ?? [])];
+  const seen = new Set([index, ...above.map((each) => each.index)]);
   // Those that stand on these are added while the loop goes on.
   for (const upper of above) {
-    for (const next of standingOn(upper, links)) {
+    for (const next of on.get(upper.index) ?? []) {
       if (!seen.has(next.index)) above.push(next);
       seen.add(next.index);
     }
@@ -114,24 +128,43 @@ function inUse({ route }: NetNs, above: Link[], links: Link[]): string | undefin
   return undefined;
 }
 
-/** How often each group was asked for on an interface. Columns of the file: index, name, users, global users, group. Names have no blanks. */
-function usersOfGroups(index: number): Map<string, number> {
-  const users = new Map<string, number>();
-  const start = `${index} `;
+function usersOfGroups(index: number): Users {
+  const users: Users = new Map();
+  readGroups((lines) => {
+    const known = users.size;
+    addUsers(users, lines, `${index} `);
+    // All of a device are together.
+    return known > 0 && users.size === known;
+  });
+  return users;
+}
+
+/** The same of several, from one reading: a card may have a thousand VLANs. */
+function groupsOf(links: Link[]): ReadonlyMap<number, Users> {
+  const first = links[0]!.index;
+  if (links.length === 1) return new Map([[first, usersOfGroups(first)]]);
+  const all = new Map(links.map(({ index }) => [index, new Map<string, number>()]));
+  readGroups((lines) => {
+    for (const [, index, users, group] of lines.matchAll(/^([0-9]+) +[^ ]+ +([0-9]+) +[0-9]+ +([0-9a-f]+)$/gm))
+      all.get(Number(index))?.set(group!, Number(users));
+    return false;
+  });
+  return all;
+}
+
+/** Gives whole lines, until `take` has enough. Columns: index, name, users, global users, group. Names have no blanks. */
+function readGroups(take: (lines: string) => boolean): void {
   let rest = "";
   let length = 0;
   const fd = openGroups();
-  if (fd === undefined) return users;
+  if (fd === undefined) return;
   try {
     for (;;) {
       const part = host.read(fd, CHUNK);
       length += part.length;
       const text = rest + host.decode(part);
       const end = part.length === 0 ? text.length : text.lastIndexOf("\n") + 1;
-      const known = users.size;
-      addUsers(users, text.slice(0, end), start);
-      // All of a device are together.
-      if (part.length === 0 || length > LIMIT || (known > 0 && users.size === known)) return users;
+      if (take(text.slice(0, end)) || part.length === 0 || length > LIMIT) return;
       rest = text.slice(end);
     }
   } finally {
@@ -139,7 +172,7 @@ function usersOfGroups(index: number): Map<string, number> {
   }
 }
 
-function addUsers(users: Map<string, number>, text: string, start: string): void {
+function addUsers(users: Users, text: string, start: string): void {
   let at = text.startsWith(start) ? 0 : text.indexOf(`\n${start}`) + 1;
   if (at === 0 && !text.startsWith(start)) return;
   while (text.startsWith(start, at)) {

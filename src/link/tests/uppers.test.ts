@@ -10,9 +10,16 @@ import { othersOn } from "../uppers.ts";
 const upper = (index: number, parent: number): Partial<Link> =>
   ({ index, parent, kind: "macsec", name: `n${index}`, flags: IFF_UP, master: 0 }) as Partial<Link>;
 
+const GROUPS = "5    n5              3     0     01005e000001\n";
+
 /** Says what othersOn says of the first link, and how often it asked for addresses. `addressed` has one of the node. */
-function used(links: Partial<Link>[], addressed = 0): { said: string | undefined; asked: number } {
+function used(
+  links: Partial<Link>[],
+  addressed = 0,
+  groups = GROUPS,
+): { said: string | undefined; asked: number; read: number } {
   let asked = 0;
+  let read = 0;
   const dump = (operation: string, type: number) => {
     if (type === RTM_GETLINK) return { items: links };
     if (type !== RTM_GETADDR) return { items: [] };
@@ -22,8 +29,12 @@ function used(links: Partial<Link>[], addressed = 0): { said: string | undefined
     return { items: operation.endsWith(` ${addressed}`) ? [{ scope: RT_SCOPE_UNIVERSE }] : [] };
   };
   installHost(new NodeHost());
-  let text = "5    n5              3     0     01005e000001\n";
-  host.open = () => 1_000_000;
+  let text = "";
+  host.open = () => {
+    read++;
+    text = groups;
+    return 1_000_000;
+  };
   host.close = () => undefined;
   host.read = () => {
     const part = new TextEncoder().encode(text);
@@ -31,20 +42,34 @@ function used(links: Partial<Link>[], addressed = 0): { said: string | undefined
     return part;
   };
   const said = othersOn({ route: { dump } } as unknown as NetNs, links[0] as Link, "");
-  return { said, asked };
+  return { said, asked, read };
 }
 
 const RING = [upper(5, 8), upper(6, 5), upper(7, 6), upper(8, 7)];
 
 it("ends when two devices stand on each other", () => {
-  expect(used([upper(5, 6), upper(6, 5)])).toEqual({ said: undefined, asked: 1 });
+  expect(used([upper(5, 6), upper(6, 5)])).toMatchObject({ said: undefined, asked: 1 });
 });
 
 it("ends when what stands on a device forms a ring with it, and asks each once", () => {
-  expect(used(RING)).toEqual({ said: undefined, asked: 3 });
+  expect(used(RING)).toMatchObject({ said: undefined, asked: 3 });
 });
 
 it("finds an address at the far end of a ring, and takes the device itself for none of those on it", () => {
   expect(used(RING, 8).said).toContain("n8");
   expect(used(RING, 5).said).toBeUndefined();
+});
+
+it("reads the groups of all that stand on a device at once", () => {
+  const many = [...Array(50).keys()].map((n) => upper(6 + n, 5));
+  expect(used([upper(5, 0), ...many]).read).toBe(2);
+});
+
+it("finds the pod's interface on one of several that stand on a device", () => {
+  const other = "7    a\u2028b           2     0     01005e000001\n7    a\u2028b           1     0     01005e0000fb\n";
+  const all = [upper(5, 0), upper(6, 5), upper(7, 5)];
+  expect(used(all, 0, `${GROUPS}6    n6              1     0     01005e000001\n${other}`).said).toContain(
+    "another namespace",
+  );
+  expect(used(all, 0, GROUPS + other.replace("2 ", "1 ")).said).toBeUndefined();
 });
