@@ -72,6 +72,11 @@ const IFNAMSIZ = 16;
 /** Bytes of an alias: IFALIASZ without its NUL. */
 export const ALIAS_MAX = 255;
 
+/** An end of a pair: what it is linked to is its other end. */
+export function isPair({ kind }: Pick<Link, "kind">): boolean {
+  return kind === "veth" || kind === "vxcan" || kind === "netkit";
+}
+
 /** Reads a link message; for who asks for more of it than this. */
 export function toLink(bytes: Bytes, start: number, end: number): Link {
   const { index, flags, attributes: a } = readLink(bytes, start, end);

@@ -5,7 +5,7 @@ import { isNumberOf, namespaceNumbers } from "../netlink/nsid.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { deleteTogether } from "./delete.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
-import { deleteLinkOf, type Link, listLinksOn, listLinksQuietly } from "./link.ts";
+import { deleteLinkOf, isPair, type Link, listLinksOn, listLinksQuietly } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { dropSysfs, type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
@@ -135,9 +135,6 @@ export function podIfThere(recorded: NamedNamespace, netnsPath: string): NetNs |
   return tryRecordedNamespace(recorded, netnsPath, ownNamespace()).pod;
 }
 
-/** Ends of a pair: what they are linked to is their other end. */
-const PAIRS = ["veth", "vxcan", "netkit"];
-
 /**
  * Interfaces that the pod stacked on a device (VLANs, macvlans), which is on the host again, would go on to use it from inside the pod. In the pod,
  * and where it has moved them to: the namespaces that it has numbers for. After the move, because a pod that stacked more meanwhile cannot any
@@ -167,8 +164,8 @@ function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link): number {
     if (home === undefined && isNumberOf(route, number, hostNs.fd)) home = number;
     return number === home;
   };
-  const stands = ({ parent, linkNetnsid, kind }: Link): boolean =>
-    parent === index && linkNetnsid !== undefined && !PAIRS.includes(kind) && isHome(linkNetnsid);
+  const stands = (one: Link): boolean =>
+    one.parent === index && one.linkNetnsid !== undefined && !isPair(one) && isHome(one.linkNetnsid);
   const here = listLinksOn(route, index).filter(stands);
   deleteTogether(route, here);
   let count = here.length;

@@ -6,7 +6,7 @@ import { host, SystemError } from "../host/host.ts";
 import { RT_SCOPE_UNIVERSE } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import { findBeside, findByNumber } from "./beside.ts";
-import { IFF_UP, type Link, listLinks } from "./link.ts";
+import { IFF_UP, isPair, type Link, listLinks } from "./link.ts";
 import { isMadeOn, UPPERS } from "./master.ts";
 import type { NetNs } from "./namespace.ts";
 
@@ -75,8 +75,8 @@ function elsewhere({ namespace, link, users, on, netnsPath }: Asked, isShared = 
 }
 
 /** Of a pair, the device below is the other end. */
-function isUpper({ kind, flags }: Link): boolean {
-  return !["veth", "vxcan", "netkit"].includes(kind) && (flags & IFF_UP) !== 0;
+function isUpper(link: Link): boolean {
+  return !isPair(link) && (link.flags & IFF_UP) !== 0;
 }
 
 /** How many interfaces on a device are up, in whichever namespace, as far as the kernel's count makes that certain (see othersOn). */

@@ -257,8 +257,8 @@ export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[
     if (isOn && !isComplete) rules = listRules(nft, MASQUERADE_PLACE, CHECKS, read);
     for (const address of addresses) {
       const wanted = ruleOf(address);
-      if (rules.some((rule) => sameExpressions(rule, wanted))) {
-        if (dropsPackets(nft, base!)) throw dropFailure("ipMasq", `inet ${TABLE} ${BASE}`);
+      if (base !== undefined && rules.some((rule) => sameExpressions(rule, wanted))) {
+        if (dropsPackets(nft, base)) throw dropFailure("ipMasq", `inet ${TABLE} ${BASE}`);
       } else if (!hasIptables(nft, owner, address)) throw missing(address, isOn);
     }
   } catch (error) {

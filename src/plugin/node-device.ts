@@ -3,7 +3,7 @@
 import { policy } from "../config/policy.ts";
 import { Failure, shellWord } from "../errors.ts";
 import { listAddresses } from "../link/address.ts";
-import { getLink, IFF_LOOPBACK, IFF_UP, type Link } from "../link/link.ts";
+import { getLink, IFF_LOOPBACK, IFF_UP, isPair, type Link } from "../link/link.ts";
 import { UPPERS } from "../link/master.ts";
 import { type NetNs, ownNamespace } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
@@ -247,10 +247,6 @@ function hasSubnet({ index }: Link): boolean {
     ({ address, length, scope, peer }) =>
       scope === RT_SCOPE_UNIVERSE && peer === undefined && length < address.bytes.length * 8,
   );
-}
-
-function isPair({ kind }: Link): boolean {
-  return kind === "veth" || kind === "vxcan" || kind === "netkit";
 }
 
 /** bridges.names is for whatever connects a pod to a bridge. */
