@@ -5,7 +5,7 @@ import { isNumberOf, namespaceNumbers } from "../netlink/nsid.ts";
 import { isPciAddress, isPluggedIn, pciNetDirectory } from "../sysfs/device.ts";
 import { deleteTogether } from "./delete.ts";
 import { findDevice, isPhysical, type View, viewOf } from "./identity.ts";
-import { deleteLinkOf, isPair, type Link, listLinksOn, listLinksQuietly } from "./link.ts";
+import { deleteLinkOf, getLink, isPair, type Link, listLinksOn, listLinksQuietly } from "./link.ts";
 import { moveLink } from "./move.ts";
 import { dropSysfs, type NetNs, openNamespace, ownNamespace, sameNamespace } from "./namespace.ts";
 import { dropForeignAltnames, type LinkSnapshot } from "./snapshot.ts";
@@ -124,6 +124,12 @@ function isElsewhere(saved: LinkSnapshot): boolean {
  * device that cannot go up (no carrier of its PF) must not stay in the pod for that. The caller has seen that the name is free, and calls removeUppers.
  */
 export function moveBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnapshot): Link {
+  // Of interfaces on these, the kernel does not say afterwards that what they stand on is in another namespace.
+  if (isInfiniband(link)) {
+    const uppers = listLinksOn(pod.route, link.index).filter(isUpperBeside);
+    deleteTogether(pod.route, uppers);
+    if (uppers.length > 0) noteRemoved(uppers.length, link);
+  }
   const altnames = dropForeignAltnames(pod.route, link, saved);
   const moved = moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved, true);
   dropSysfs(pod);
@@ -135,9 +141,18 @@ export function podIfThere(recorded: NamedNamespace, netnsPath: string): NetNs |
   return tryRecordedNamespace(recorded, netnsPath, ownNamespace()).pod;
 }
 
+/** Its hardware address has 20 bytes. */
+const isInfiniband = ({ kind, mac }: Link): boolean => kind === "ipoib" || mac.length === 20 * 3 - 1;
+
+const isUpperBeside = (link: Link): boolean => link.linkNetnsid === undefined && !isPair(link);
+
+function noteRemoved(count: number, { name }: Link): void {
+  log("info", "removed interfaces that the pod created on the device", { count, device: name });
+}
+
 /**
  * Interfaces that the pod stacked on a device (VLANs, macvlans), which is on the host again, would go on to use it from inside the pod. In the pod,
- * and where it has moved them to: the namespaces that it has numbers for. After the move, because a pod that stacked more meanwhile cannot any
+ * and where it has moved them to: the namespaces that it has numbers for. After the move, too, because a pod that stacked more meanwhile cannot any
  * longer; one that was on its way to another namespace is met in the next round. Throws Failure when they do not end.
  */
 export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link): void {
@@ -145,7 +160,7 @@ export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link): void {
   for (let round = 1; round <= ROUNDS; round++) {
     const removed = removeUppersOnce(pod, hostNs, link);
     if (removed === 0) {
-      if (count > 0) log("info", "removed interfaces that the pod created on the device", { count, device: link.name });
+      if (count > 0) noteRemoved(count, link);
       return;
     }
     count += removed;
@@ -166,7 +181,14 @@ function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link): number {
   };
   const stands = (one: Link): boolean =>
     one.parent === index && one.linkNetnsid !== undefined && !isPair(one) && isHome(one.linkNetnsid);
-  const here = listLinksOn(route, index).filter(stands);
+  // Of some kinds (rmnet, virt_wifi) the kernel says only the index of what they stand on, which is not in the pod.
+  let isAway: boolean | undefined;
+  const mayStand = (link: Link): boolean => {
+    if (!isUpperBeside(link)) return stands(link);
+    isAway ??= getLink(route, index) === undefined;
+    return isAway;
+  };
+  const here = listLinksOn(route, index).filter(mayStand);
   deleteTogether(route, here);
   let count = here.length;
   const numbers = namespaceNumbers(route);
