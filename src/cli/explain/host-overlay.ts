@@ -40,6 +40,12 @@ export class HostOverlay {
       this.#packets.delete(fd);
       below.close(fd);
     };
+    // It would not show the links that there would be.
+    host.mountDetached = (type) => {
+      if (this.#links.differs(this.spaces.current))
+        throw new SystemError("fsopen", ENOSYS, "ENOSYS", "not with explain");
+      return below.mountDetached(type);
+    };
     host.leaveAside = (fd) => {
       host.close(fd);
       return 0;

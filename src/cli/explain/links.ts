@@ -108,6 +108,11 @@ export class LinkOverlay {
     return this.#shadowNamed(space, name) !== undefined;
   }
 
+  /** True when this namespace has links that are not as the kernel has them. */
+  differs(space: Space): boolean {
+    return [...this.#shadows.keys()].some((key) => key.startsWith(`${space.key} `));
+  }
+
   #receive(fd: Fd, buffer: Uint8Array): Received {
     const answer = this.#answers.get(fd)?.shift();
     if (answer !== undefined) {

@@ -231,6 +231,7 @@ describe("--trace", () => {
     JSON.parse(stdout);
     expect(changes(stderr)).toEqual([
       ">  ip link add link up0 name net1 netns pod address 02:00:5e:10:00:07 type macvlan mode bridge",
+      ">  ip netns set pod auto",
       `>  ip -n pod link set net1 alias "podnic:blue:${ID}"`,
       ">  ip -n pod addr add 198.51.100.2/24 brd 198.51.100.255 dev net1",
       ">  ip -n pod link set net1 up",
