@@ -153,7 +153,7 @@ function noteRemoved(count: number, { name }: Link): void {
 /**
  * Interfaces that the pod stacked on a device (VLANs, macvlans), which is on the host again, would go on to use it from inside the pod. In the pod,
  * and where it has moved them to: the namespaces that it has numbers for. After the move, too, because a pod that stacked more meanwhile cannot any
- * longer; one that was on its way to another namespace is met in the next round. Throws Failure when they do not end.
+ * longer. One that goes to and fro between namespaces is met, unless it is each time where we do not look. Throws Failure when they do not end.
  */
 export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link): void {
   let count = 0;
@@ -196,8 +196,11 @@ function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link): number {
   if (numbers.length <= 1) return count;
   for (const number of numbers) {
     if (isHome(number)) continue;
-    for (const upper of listLinksQuietly(route, number).filter(stands))
-      if (deleteLinkOf(route, number, upper.index)) count++;
+    for (const upper of listLinksQuietly(route, number).filter(stands)) {
+      deleteLinkOf(route, number, upper.index);
+      // Also one that has moved on meanwhile: the next round meets it.
+      count++;
+    }
   }
   return count;
 }
