@@ -37,7 +37,7 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
     throw new Failure(
       "invalid environment",
       "required env variables [CNI_PATH] missing",
-      `CNI_PATH must list the directories, as absolute paths, that can contain the plugin ${JSON.stringify(name)}.`,
+      `CNI_PATH must list, as absolute paths, the directories that can contain the plugin ${JSON.stringify(name)}.`,
     );
   }
   const refused: string[] = [];

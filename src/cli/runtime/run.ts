@@ -75,7 +75,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
     } catch (error) {
       if (!(error instanceof Failure) || i === 0) throw error;
       const done = network.plugins.slice(0, i).map(({ type }) => String(type));
-      const kept = `The earlier changes of ${done.join(", ")} remain until DEL.`;
+      const kept = `The earlier changes made by ${done.join(", ")} remain until DEL.`;
       throw error.reworded(error.message, addDetails(error.details, kept));
     }
   }
