@@ -12,12 +12,11 @@ export function sh(line: string): string {
   return execFileSync("sh", ["-ec", line], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** Moves this process into new mount and network namespaces with an empty /run, and makes a "pod" namespace. Call it once, first. */
+/** Moves this process into new mount and network namespaces with empty /run and /var/lib, and makes a "pod" namespace. Call it once, first. */
 export function enterSandbox(): { own: NetNs; pod: NetNs } {
   host.unshare(CLONE_NEWNS | CLONE_NEWNET);
-  sh(
-    "mount --make-rprivate /; mount -t tmpfs tmpfs /run; mount -t sysfs sysfs /sys; ip link set lo up; ip netns add pod",
-  );
+  sh(`mount --make-rprivate /; for dir in /run /var/lib; do mount -t tmpfs tmpfs $dir; done; mount -t sysfs sysfs /sys
+    ip link set lo up; ip netns add pod`);
   return { own: ownNamespace(), pod: openNamespace("/run/netns/pod")! };
 }
 
