@@ -118,10 +118,16 @@ function hasInterfaces(device: string, functions: number): boolean {
  */
 function reset(t: Where, pf: string, n: number, tries: number): void {
   const [link] = JSON.parse(t.sh(`ip -j link show vf${n}`)) as { altnames?: string[] }[];
+  const [physical] = JSON.parse(t.sh(`ip -j link show ${pf}`)) as {
+    vfinfo_list?: { vf: number; rate?: { max_tx: number } }[];
+  }[];
+  const vf = physical?.vfinfo_list?.find((one) => one.vf === n);
+  // igb of Linux 5.10 refuses any rate while its link is down.
+  const rate = vf?.rate?.max_tx === 0 ? [] : ["max_tx_rate 0"];
   const lines = [
     ...(link?.altnames ?? []).map((name) => `link property del dev vf${n} altname ${name}`),
     `link set vf${n} mtu 1500 txqueuelen 1000 promisc off allmulticast off`,
-    ...["mac 00:00:00:00:00:00", "vlan 0", "max_tx_rate 0", "spoofchk on", "trust off"].map(
+    ...["mac 00:00:00:00:00:00", "vlan 0", ...rate, "spoofchk on", "trust off"].map(
       (setting) => `link set ${pf} vf ${n} ${setting}`,
     ),
   ];
