@@ -7,7 +7,7 @@ import { Random } from "../src/testing/random.ts";
 import { allowance, type Difference, undocumented } from "./harness/allowances.ts";
 import { openNamespaces } from "./harness/namespaces.ts";
 import { observe, type Step } from "./harness/observe.ts";
-import { countOption, fileOption, numberOption, testProgram } from "./harness/options.ts";
+import { countOption, Exit, fileOption, numberOption, testProgram } from "./harness/options.ts";
 import { probe } from "./harness/probe.ts";
 import { SPEC_VERSIONS } from "./harness/result.ts";
 import { CASE_LIMIT_MS } from "./harness/sandbox.ts";
@@ -82,7 +82,10 @@ function parse(): Options {
     )
     .option("--limit <s>", "seconds a scenario may take with one implementation", numberOption, CASE_LIMIT_MS / 1000)
     .option("--report <file>", "write the counts as JSON", fileOption);
-  return program.parse().opts<Options>();
+  const options = program.parse().opts<Options>();
+  const { only, count } = options;
+  if (only !== undefined && only >= count) program.error(`differential: --only ${only} of --count ${count}`);
+  return options;
 }
 
 /** Hands scenarios to threads, each of which runs both implementations. */
@@ -113,7 +116,7 @@ async function main(): Promise<void> {
   const documented = readFileSync(resolve(process.argv[1] ?? "", "../../docs/differences.md"), "utf8");
   for (const entry of undocumented(documented)) {
     console.error(`differential: docs/differences.md has no item "${entry}"`);
-    process.exit(2);
+    process.exit(Exit.refused);
   }
   const offer = await probe(resolve(options.bin), resolve(options.peer));
   const both = (name: string) => offer.versions[name] !== undefined && offer.peerVersions[name] !== undefined;
@@ -121,7 +124,7 @@ async function main(): Promise<void> {
   const missing = options.plugins.filter((name) => !usable.includes(name));
   if (missing.length > 0)
     console.log(`not compared, for want of the plugin or of the kernel's link kind: ${missing.join(", ")}`);
-  if (usable.length === 0) process.exit(1);
+  if (usable.length === 0) process.exit(Exit.untested);
   const versions = SPEC_VERSIONS.filter((v) =>
     [...usable, "static", "host-local"].every(
       (name) => offer.versions[name]?.includes(v) === true && offer.peerVersions[name]?.includes(v) === true,
@@ -159,7 +162,7 @@ async function main(): Promise<void> {
     console.log(`${String(count).padStart(5)} ${reason}`);
   const counts = { seed: options.seed, configurations: chosen.length, alike: same, differing: bad };
   if (options.report !== undefined) writeFileSync(options.report, `${JSON.stringify(counts)}\n`);
-  process.exitCode = bad === 0 ? 0 : 1;
+  process.exitCode = bad === 0 ? Exit.passed : Exit.wrong;
 }
 
 if (isMainThread) await main();

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { countOption, fileOption, testProgram } from "./harness/options.ts";
+import { countOption, Exit, fileOption, testProgram } from "./harness/options.ts";
 import { SRIOV_FAULTS } from "./honesty-sriov.ts";
 
 export interface Fault {
@@ -208,6 +208,8 @@ async function main(): Promise<void> {
     .option("--report <file>", "write the outcomes as JSON", fileOption);
   const { bin, jobs, sriov, case: only, report } = program.parse().opts<Options>();
   const faults = (sriov ? SRIOV_FAULTS : FAULTS).filter(({ caught }) => only?.includes(caught) ?? true);
+  const unknown = (only ?? []).filter((id) => !faults.some(({ caught }) => caught === id));
+  if (unknown.length > 0) program.error(`honesty: no fault is caught by ${unknown.join(", ")}`);
   const top = mkdtempSync(join(tmpdir(), "cni-honesty-"));
   try {
     const all = await findings(faults, resolve(bin), top, jobs);
@@ -219,7 +221,7 @@ async function main(): Promise<void> {
     const cases = all.map((f) => ({ id: f.name, outcome: isCaught(f) ? "passed" : "failed", got: f.after }));
     if (report !== undefined) writeFileSync(report, `${JSON.stringify({ cases }, null, 1)}\n`);
     console.log(`${all.filter(isCaught).length} of ${all.length} faults caught`);
-    process.exitCode = all.every(isCaught) ? 0 : 1;
+    process.exitCode = all.every(isCaught) ? Exit.passed : Exit.wrong;
   } finally {
     rmSync(top, { recursive: true, force: true });
   }

@@ -105,7 +105,7 @@ function parse(): Options {
 Tags: S the specification asks for it, G the Go plugins do it and runtimes rely on it, H hardening where the specification is
 silent. A plugin that is new should have no failures of S, then of G; what to do about H is up to its author.
 
-Exit status: 0 every case that ran passed (or is as listed in --known), 1 some did not, 2 wrong usage, or no gcc for --old-kernel.
+Exit status: 0 every case that ran passed (or is as listed in --known), 1 some did not, 2 wrong usage, or no gcc for --old-kernel, 3 none could run.
 
 Examples:
   npm run conformance -- --bin /opt/cni/bin                                everything these plugins can be asked
@@ -154,6 +154,10 @@ function wanted(c: BoundCase, options: Options): boolean {
 
 async function main(): Promise<void> {
   const options = parse();
+  // Of any main: a run may have none.
+  const ids = bind(tables, [...new Set([...mainNames, ...(options.main ?? [])])]).map((c) => c.id);
+  const strangers = (options.case ?? []).filter((prefix) => !ids.some((id) => id.startsWith(prefix)));
+  if (strangers.length > 0) complain(`no case begins with ${strangers.join(", ")}`);
   if (process.getuid?.() !== 0) complain("needs root (it makes network namespaces); run it with sudo");
   if (!existsSync(options.bin) || !statSync(options.bin).isDirectory())
     complain(`--bin ${options.bin} is no directory`);
@@ -225,7 +229,8 @@ async function main(): Promise<void> {
   printFailures(verdicts, known);
   printTotals(verdicts, seconds);
   const good = known === undefined ? verdicts.every((v) => v.outcome !== "failed") : compareKnown(verdicts, known);
-  process.exitCode = good ? 0 : 1;
+  const ran = verdicts.some((v) => v.outcome !== "not-run");
+  process.exitCode = !good ? Exit.wrong : ran ? Exit.passed : Exit.untested;
 }
 
 function printCoverage(cases: readonly BoundCase[]): void {

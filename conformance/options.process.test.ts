@@ -12,10 +12,13 @@ test.each([
   ["main", "--known /nonexistent/x.json", "no such file"],
   ["main", "--report /nonexistent/x.json", "cannot be written"],
   ["main", "--learn /nonexistent/x.json", "cannot be written"],
+  ["main", "--case DEL-07,TYPO", "no case begins with TYPO"],
   ["main", "", "required option"],
   ["differential", "--jobs abc", "not negative"],
   ["differential", "--count 0", "at least 1"],
+  ["differential", "--peer /nonexistent --count 5 --only 5", "--only 5 of --count 5"],
   ["honesty", "--jobs abc", "not negative"],
+  ["honesty", "--case DEL-70", "no fault is caught by DEL-70"],
 ])("%s %s", (program, options, line) => {
   const given = options === "" ? [] : ["--bin", "/nonexistent", ...options.split(" ")];
   const run = spawnSync("node", ["scripts/ts.mjs", `conformance/${program}.ts`, ...given], { encoding: "utf8" });

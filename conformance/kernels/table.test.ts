@@ -82,11 +82,12 @@ it("does not believe reports of a guest that ended otherwise", () => {
   const good = [verdictOf("B-26a", "passed"), verdictOf("SRV-01", "not-run")];
   const bad = [verdictOf("B-85a", "failed")];
   const believed = (cases: typeof good | typeof bad, kills?: Parameters<typeof agrees>[2]) =>
-    [0, 1, 2, 124, 125, null].filter((status) => agrees(status, cases, kills));
+    [0, 1, 2, 3, 124, 125, null].filter((status) => agrees(status, cases, kills));
   expect([believed(good), believed(bad)]).toEqual([[0], [1]]);
   expect(believed(bad, { points: 5, notClean: [] })).toEqual([0]);
   expect(believed(good, { points: 5, notClean: ["DEL close 3: eth0"] })).toEqual([1]);
-  expect(believed(good, { points: 0, notClean: [] })).toEqual([1]);
+  expect(believed(good, { points: 0, notClean: [] })).toEqual([3]);
+  expect(believed([verdictOf("SRV-01", "not-run")])).toEqual([3]);
 });
 
 it("counts by plugin, and names what did not pass or run", () => {

@@ -138,9 +138,9 @@ export function exitOf({ counts, failed, kills }: Pick<KernelResult, "counts" | 
 
 /** Whether the guest's command ended as its reports say; its last part is the kills, where there are some. */
 export function agrees(status: number | null, cases: readonly Verdict[], kills: Kills | undefined): boolean {
-  const isGood =
-    kills === undefined ? cases.every((c) => c.outcome !== "failed") : kills.points > 0 && kills.notClean.length === 0;
-  return status === (isGood ? Exit.passed : Exit.wrong);
+  const wrong = kills === undefined ? cases.some((c) => c.outcome === "failed") : kills.notClean.length > 0;
+  const ran = kills === undefined ? cases.some((c) => c.outcome !== "not-run") : kills.points > 0;
+  return status === (wrong ? Exit.wrong : ran ? Exit.passed : Exit.untested);
 }
 
 const BEGIN = "<!-- written by npm run kernels -->";
