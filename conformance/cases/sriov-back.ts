@@ -399,7 +399,7 @@ export const sriovBack: CaseTable = {
       LEFT,
       "sriov's pod died without DEL; host-device's ADD by PCI address: as it was",
       (t, card) => thenHostDevice(t, card, { pciBusID: card.vfs[1] }),
-      ["plugin:host-device", "kernel:altname"],
+      ["plugin:host-device", "kernel:altname", "card:pci"],
     ),
     withCard(
       "SRB-24b",
@@ -412,6 +412,7 @@ export const sriovBack: CaseTable = {
     withCard("SRB-24c", "H", LEFT, "host-device's pod died without DEL; sriov's ADD: as it was", thenSriov, [
       "plugin:host-device",
       "kernel:altname",
+      "card:pci",
     ]),
     withCard(
       "SRB-24d",
@@ -419,7 +420,7 @@ export const sriovBack: CaseTable = {
       LEFT,
       "vfio-pci, sriov's pod died without DEL; host-device's ADD: OK, as it was",
       userspaceThenHostDevice,
-      ["plugin:host-device", "card:igb"],
+      ["plugin:host-device"],
     ),
     withCard(
       "SRB-25",
@@ -427,7 +428,7 @@ export const sriovBack: CaseTable = {
       "F8; case 15",
       "vfio-pci, held by a pod that the runtime named /proc/PID/ns/net: E that says who has it, by whichever plugin",
       heldByProcess,
-      ["plugin:host-device", "card:igb"],
+      ["plugin:host-device"],
     ),
     withCard("SRB-15", "H", "A.1; case 78", "the plugin's own namespace: one document, untouched", ownNetns),
     withCard("SRB-16", "H", "A.13; case 77", "0.2.0 without address: refused before anything", (t, card) =>

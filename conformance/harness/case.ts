@@ -10,7 +10,7 @@ export interface Case {
   /** Spec requirement (C-nnn of the checklist in docs/conformance.md) or the rule in plain words. */
   readonly requirement: string;
   readonly expected: string;
-  /** "plugin:NAME", "kernel:LINKKIND", "kernel:no-LINKKIND", "program:NAME", "card", "card:igb", "card:netdevsim", "virtio-card", "spec:VERSION" (listed by MAIN) or "spec:VERSION:PLUGIN". */
+  /** "plugin:NAME", "kernel:LINKKIND", "kernel:no-LINKKIND", "program:NAME", "card", "card:igb", "card:pci", "card:netdevsim", "virtio-card", "spec:VERSION" (listed by MAIN) or "spec:VERSION:PLUGIN". */
   readonly needs?: readonly string[];
   readonly run: (t: Trial) => void;
 }

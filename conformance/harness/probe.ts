@@ -106,6 +106,8 @@ export function unmet(
     if (kind === "card" && what === "netdevsim" && !isNetdevsim()) return "the card is not netdevsim (--netdevsim)";
     if (kind === "card" && what === "igb" && isNetdevsim())
       return "netdevsim has no switch between functions, refuses no attribute and pins no address";
+    if (kind === "card" && what === "pci" && isNetdevsim())
+      return "host-device and sriov recognize each other's VF by the PCI address of its interface, which netdevsim does not have";
     if (kind === "virtio-card" && offer.virtioCards === 0) return "no virtio card with virtual functions (--virtio)";
     if (kind === "peer" && offer.peerVersions[what] === undefined) return `no --peer directory with ${what}`;
     if (kind === "peer" && spec !== undefined && offer.peerVersions[what]?.includes(spec) !== true)
