@@ -349,6 +349,22 @@ export const attacksDevice: CaseTable = {
       },
     ),
     one(
+      "ATK-D4e",
+      "H",
+      "a pod cannot keep its device",
+      "interfaces that stay in the pod when it moves the device on to another namespace: DEL removes them",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.netns("c2");
+        t.sh("ip -n c1 link add v0 link eth0 type macvlan; ip -n c1 link set eth0 netns c2");
+        t.silent("DEL", conf);
+        t.present(device, "");
+        t.equal(t.sh("ip -n c1 -o link show type macvlan") === "", true, "no interface in the pod");
+      },
+    ),
+    one(
       "ATK-D4d",
       "H",
       "a pod cannot keep its device",

@@ -153,12 +153,13 @@ function noteRemoved(count: number, { name }: Link): void {
 /**
  * Interfaces that the pod stacked on a device (VLANs, macvlans), which is on the host again, would go on to use it from inside the pod. In the pod,
  * and where it has moved them to: the namespaces that it has numbers for. After the move, too, because a pod that stacked more meanwhile cannot any
- * longer. One that goes to and fro between namespaces is met, unless it is each time where we do not look. Throws Failure when they do not end.
+ * longer. One that goes to and fro between namespaces is met, unless it is each time where we do not look. `isFromHere`: the device has come from `pod`.
+ * Throws Failure when they do not end.
  */
-export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link): void {
+export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link, isFromHere = false): void {
   let count = 0;
   for (let round = 1; round <= ROUNDS; round++) {
-    const removed = removeUppersOnce(pod, hostNs, link);
+    const removed = removeUppersOnce(pod, hostNs, link, isFromHere);
     if (removed === 0) {
       if (count > 0) noteRemoved(count, link);
       return;
@@ -168,11 +169,11 @@ export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link): void {
   throw new Failure(
     "try again",
     `a process creates interfaces on ${link.name} from ${pod.path}, or moves them from one namespace to another`,
-    "With these interfaces, the pod could still use the device. The device is back on the host, and its record is kept. DEL succeeds when the process has ended.",
+    "With these interfaces, the pod could still use the device. The device is back on the host, and its record is kept. Keep the device down until the process has ended and DEL has succeeded.",
   );
 }
 
-function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link): number {
+function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link, isFromHere: boolean): number {
   const { route } = pod;
   let home: number | undefined;
   const isHome = (number: number): boolean => {
@@ -192,8 +193,8 @@ function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link): number {
   deleteTogether(route, here);
   let count = here.length;
   const numbers = namespaceNumbers(route);
-  // The host is one of them: the device went there.
-  if (numbers.length <= 1) return count;
+  // The host's: the device went there.
+  if (isFromHere && numbers.length <= 1) return count;
   for (const number of numbers) {
     if (isHome(number)) continue;
     for (const upper of listLinksQuietly(route, number).filter(stands)) {

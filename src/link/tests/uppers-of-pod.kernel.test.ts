@@ -3,11 +3,12 @@
 import { beforeAll, expect, test } from "vitest";
 import { Bytes } from "../../netlink/bytes.ts";
 import { RTM_NEWLINK } from "../../netlink/constants.ts";
+import { namespaceNumbers } from "../../netlink/nsid.ts";
 import { traceMessages } from "../../netlink/socket.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { identify } from "../identity.ts";
 import { getLink, type Link } from "../link.ts";
-import type { NetNs } from "../namespace.ts";
+import { type NetNs, openNamespace } from "../namespace.ts";
 import { moveBack, removeUppers } from "../return.ts";
 
 let own: NetNs;
@@ -58,4 +59,14 @@ test("one that stands on an index which the pod does not have goes, and one on a
   sh("ip -n pod link del x1");
   removeUppers(blind(pod), own, device);
   expect(inPod()).not.toContain("v1@");
+});
+
+test("one that the pod has moved on goes, also when the pod has a number for no other namespace", () => {
+  sh(`ip netns add young; ip netns add third; ip -n third link add d2 type veth peer name p2; ip -n third link set d2 netns young
+    ip -n young link add v3 link d2 type macvlan; ip -n young link set v3 netns third
+    ip -n young link set d2 netns third; ip -n third link set d2 netns ${process.pid}`);
+  const young = openNamespace("/run/netns/young")!;
+  expect(namespaceNumbers(young.route)).toHaveLength(1);
+  removeUppers(young, own, getLink(own.route, "d2")!);
+  expect(sh("ip -n third -o link")).not.toContain("v3@");
 });

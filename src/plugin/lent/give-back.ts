@@ -247,14 +247,23 @@ function fetchHome<D extends LoanData>(
   if (name === "busy" && patient) return name;
   const saved = name === "free" ? own : underSpareName(hostNs, link, own);
   const back = found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link;
-  const pod = found.place === "pod" ? found.pod : podOf(record.data.netns, netnsPath, link);
+  if (found.place === "pod") removeUppers(found.pod, hostNs, back, true);
+  const pod = podBeside(found, record.data.netns, netnsPath);
   if (pod !== undefined) removeUppers(pod, hostNs, back);
   return { link: back, saved };
 }
 
-/** A DEL was killed right after the move: nothing is made on a device that is down, and what stands on it is what it had not removed. */
-function podOf(netns: NamedNamespace, netnsPath: string, { flags }: Link): NetNs | undefined {
-  return (flags & IFF_UP) === 0 ? podIfThere(netns, netnsPath) : undefined;
+/**
+ * The pod, when the device returns from elsewhere: what the pod had stacked on it stays when the pod moves it on. Also when it is back on the host
+ * already, where a DEL was killed right after the move: nothing is made on a device that is down, and what stands on it is what that DEL had not removed.
+ */
+function podBeside(
+  found: DeviceLocation & { place: "pod" | "host" },
+  netns: NamedNamespace,
+  netnsPath: string,
+): NetNs | undefined {
+  const isDone = found.place === "pod" ? isNamed(found.pod, netns) : (found.link.flags & IFF_UP) !== 0;
+  return isDone ? undefined : podIfThere(netns, netnsPath);
 }
 
 /**
