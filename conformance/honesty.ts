@@ -157,7 +157,8 @@ async function run(bin: string, cases: readonly string[], report: string): Promi
   const args = ["--bin", bin, "--main", "macvlan", "--case", cases.join(","), "--report", report, "--limit", "120"];
   const child = spawn(process.execPath, [program, suite, ...args], { stdio: ["ignore", "ignore", "inherit"] });
   const status = await new Promise<number | null>((done, fail) => child.once("error", fail).once("exit", done));
-  if (status !== 0 && status !== 1) throw new Error(`the suite ended with ${status} on ${bin}`);
+  if (status !== Exit.passed && status !== Exit.wrong && status !== Exit.untested)
+    throw new Error(`the suite ended with ${status} on ${bin}`);
   const { cases: verdicts } = JSON.parse(readFileSync(report, "utf8"));
   return new Map(verdicts.map((v: { id: string; outcome: string }) => [v.id, v.outcome]));
 }
