@@ -23,7 +23,7 @@ function rawInPod(t: Trial, more: string): { device: string; conf: Config; befor
   const device = t.freshDevice();
   t.sh(`ip link set ${device} mtu 1400`);
   const before = dressed(t, device);
-  const conf = config("1.1.0", { device, ipam: POOL });
+  const conf = config("1.0.0", { device, ipam: POOL });
   t.add(conf);
   t.sh(`raw="$(printf '\\377\\376X')"; ip -n c1 link set eth0 down; ip -n c1 link set eth0 name "$raw"; ${more}`);
   return { device, conf, before };
@@ -64,7 +64,7 @@ const POOL = { type: "host-local", ranges: [[{ subnet: "198.18.79.0/28" }]] };
 /** ADD, then what the Go plugin does of DEL, and of the ADD of `second` in the same pod as net7. The record of the first ADD is left. */
 function givenOn(t: Trial, ipam?: object): { device: string; conf: Config } {
   const device = t.freshDevice();
-  const conf = config("1.1.0", ipam === undefined ? { device } : { device, ipam });
+  const conf = config("1.0.0", ipam === undefined ? { device } : { device, ipam });
   t.add(conf);
   t.sh(`rm -f /var/lib/cni/networks/${conf.name}/198*; ip -n c1 link set eth0 down; ip -n c1 link set eth0 netns $$ name ${device}
     ip link set ${device} alias ${device}; ip link set ${device} netns c1 name net7; ip -n c1 address add 198.18.79.9/28 dev net7`);
@@ -109,6 +109,16 @@ function eachOthersName(t: Trial, act: (a: string, b: string) => void): void {
     before,
     "MAC, MTU and state of both, under their names",
   );
+}
+
+/** From here on only a descriptor keeps the namespace, which has the device. The function ends it, and returns when it has ended. */
+function holdOnly(t: Trial, device: string, ns: string): () => void {
+  t.sh(`mkfifo /run/hold; exec 9</run/netns/${ns}; sh -c 'read line </run/hold' >/dev/null 2>&1 &
+    umount -l /run/netns/${ns}; rm /run/netns/${ns}`);
+  return () =>
+    void t.sh(
+      `echo >/run/hold; for i in $(seq 100); do ip link show ${device}p >/dev/null 2>&1 || break; sleep 0.1; done`,
+    );
 }
 
 /** c1 and c2 have a device each, and exchange them; x is a namespace of its own. After DEL of both each is on the host. */
@@ -340,22 +350,36 @@ export const hostDeviceIdentity: CaseTable = {
         ["c", "in the pod, with an alternative name, an alias and a neighbour that are none either", RAW_TOO],
       ] as const
     ).map(([letter, where, more]) =>
-      one(`HDI-51${letter}`, "H", RULE, `the pod gave it a name that is not UTF-8 (${where}): it comes back`, (t) => {
-        const { device, conf, before } = rawInPod(t, more);
-        t.silent("DEL", conf);
+      one(
+        `HDI-51${letter}`,
+        "H",
+        RULE,
+        `the pod gave it a name that is not UTF-8 (${where}): it comes back`,
+        (t) => {
+          const { device, conf, before } = rawInPod(t, more);
+          t.silent("DEL", conf);
+          t.present(device, "");
+          t.equal(dressed(t, device), before, "MAC, MTU and state of the device, under its name");
+          t.leaseCount(0, conf.name as string);
+          t.equal(t.sh(`ls ${RECORDS} | grep json || true`), "", "records");
+        },
+        letter === "c" ? ["kernel:altname"] : [],
+      ),
+    ),
+    one(
+      "HDI-51d",
+      "H",
+      RULE,
+      "the same, and GC without a valid attachment: it comes back",
+      (t) => {
+        const { device, conf, before } = rawInPod(t, "");
+        t.silent("GC", { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] });
         t.present(device, "");
         t.equal(dressed(t, device), before, "MAC, MTU and state of the device, under its name");
         t.leaseCount(0, conf.name as string);
-        t.equal(t.sh(`ls ${RECORDS} | grep json || true`), "", "records");
-      }),
+      },
+      ["spec:1.1.0:host-device"],
     ),
-    one("HDI-51d", "H", RULE, "the same, and GC without a valid attachment: it comes back", (t) => {
-      const { device, conf, before } = rawInPod(t, "");
-      t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
-      t.present(device, "");
-      t.equal(dressed(t, device), before, "MAC, MTU and state of the device, under its name");
-      t.leaseCount(0, conf.name as string);
-    }),
     one("HDI-51e", "H", RULE, "a device of the host whose name and alias are not UTF-8 gets both back", (t) => {
       const device = t.freshDevice();
       const { mac } = t.link(device, "")!;
@@ -396,6 +420,7 @@ export const hostDeviceIdentity: CaseTable = {
         returned(t, device);
         t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
       },
+      ["spec:1.1.0:host-device"],
     ),
     one(
       "HDI-10",
@@ -431,15 +456,22 @@ export const hostDeviceIdentity: CaseTable = {
         t.equal(t.link(device, "")?.mac, "02:00:00:00:0b:02", "MAC of the new device");
       },
     ),
-    one("HDI-12", "H", "GC is about its own network", "GC of another network: the device stays in the pod", (t) => {
-      const device = t.freshDevice();
-      const conf = config("1.1.0", { device });
-      t.add(conf);
-      t.silent("GC", { ...conf, name: "other", "cni.dev/valid-attachments": [] });
-      t.present("eth0");
-      t.silent("DEL", conf);
-      returned(t, device);
-    }),
+    one(
+      "HDI-12",
+      "H",
+      "GC is about its own network",
+      "GC of another network: the device stays in the pod",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.1.0", { device });
+        t.add(conf);
+        t.silent("GC", { ...conf, name: "other", "cni.dev/valid-attachments": [] });
+        t.present("eth0");
+        t.silent("DEL", conf);
+        returned(t, device);
+      },
+      ["spec:1.1.0:host-device"],
+    ),
     one(
       "HDI-13",
       "H",
@@ -689,20 +721,23 @@ export const hostDeviceIdentity: CaseTable = {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });
       t.add(conf);
-      t.sh(`mkfifo /run/hold; ip netns add x; sh -c 'read line </run/hold' 9</run/netns/x >/dev/null 2>&1 &
-        ip -n c1 link set eth0 netns x; umount -l /run/netns/x; rm /run/netns/x`);
+      t.sh("ip netns add x; ip -n c1 link set eth0 netns x");
+      const end = holdOnly(t, device, "x");
       t.refused("DEL", conf, [11]);
       t.refused("DEL", conf, [11]);
-      t.sh(
-        `echo >/run/hold; for i in 1 2 3 4 5 6 7 8 9; do ip link show ${device}p >/dev/null 2>&1 || break; sleep 0.1; done`,
-      );
+      end();
       t.silent("DEL", conf);
       t.gone(device, "");
     }),
     ...(
       [
         ["a", "DEL", (t: Trial, conf: Config) => t.refused("DEL", conf, [11])],
-        ["b", "GC", (t: Trial, conf: Config) => t.refused("GC", { ...conf, "cni.dev/valid-attachments": [] }, [11])],
+        [
+          "b",
+          "GC",
+          (t: Trial, conf: Config) =>
+            t.refused("GC", { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] }, [11]),
+        ],
         [
           "c",
           "ADD of another pod",
@@ -720,20 +755,18 @@ export const hostDeviceIdentity: CaseTable = {
         `only a descriptor keeps its pod, and the host has never had a number for itself: ${what} fails, record and lease stay; DEL is OK when the pod has ended`,
         (t) => {
           const device = t.freshDevice();
-          const conf = config("1.1.0", { device, ipam: POOL });
+          const conf = config("1.0.0", { device, ipam: POOL });
           t.add(conf);
           t.expect(t.sh("ip netns list-id") !== "", "a number of the pod", "the host has none");
-          t.sh(`mkfifo /run/hold; exec 9</run/netns/c1; sh -c 'read line </run/hold' >/dev/null 2>&1 &
-            umount -l /run/netns/c1; rm /run/netns/c1`);
+          const end = holdOnly(t, device, "c1");
           run(t, conf);
           t.equal(t.sh(`ls ${RECORDS} | grep -c json`).trim(), "1", "records");
           t.leaseCount(1, conf.name as string);
-          t.sh(
-            `echo >/run/hold; for i in 1 2 3 4 5 6 7 8 9; do ip link show ${device}p >/dev/null 2>&1 || break; sleep 0.1; done`,
-          );
+          end();
           t.silent("DEL", conf);
           t.leaseCount(0, conf.name as string);
         },
+        letter === "b" ? ["spec:1.1.0:host-device"] : [],
       ),
     ),
     one("HDI-26", "H", GONE, "it came back and was given to another pod by hand: DEL OK, and it stays there", (t) => {
@@ -852,6 +885,7 @@ export const hostDeviceIdentity: CaseTable = {
         t.leaseCount(0, conf.name as string);
         t.equal(t.sh(`ls ${RECORDS} | grep json || true`).trim(), "", "records left");
       },
+      ["spec:1.1.0:host-device"],
     ),
     one(
       "HDI-39",
@@ -875,6 +909,7 @@ export const hostDeviceIdentity: CaseTable = {
         t.leaseCount(0, conf.name as string);
         t.equal(t.sh(`ls ${RECORDS} | grep json || true`).trim(), "", "records left");
       },
+      ["spec:1.1.0:host-device"],
     ),
     ...(
       [
@@ -1243,10 +1278,12 @@ export const hostDeviceIdentity: CaseTable = {
         t.silent("DEL", conf);
         t.present("net7");
         t.write(`${RECORDS}/cni-plugin-host-device-test:ctr-1:eth0.json`, kept);
-        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [{ containerID: "second", ifname: "net7" }] });
+        const valid = [{ containerID: "second", ifname: "net7" }];
+        t.silent("GC", { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": valid });
         t.present("net7");
         t.leaseCount(1, conf.name as string);
       },
+      ["spec:1.1.0:host-device"],
     ),
     one("HDI-45b", "H", RULE, "the same by the result that libcni keeps", (t) => {
       const { conf } = givenOn(t);
