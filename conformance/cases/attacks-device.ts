@@ -374,10 +374,12 @@ export const attacksDevice: CaseTable = {
         const conf = config("1.0.0", { device });
         t.add(conf);
         t.sh(
-          "(for i in $(seq 1500); do echo link add v$i link eth0 type macvlan; done) | ip -n c1 -force -batch - >/dev/null 2>&1 & for i in $(seq 200); do ip -n c1 link show v5 >/dev/null 2>&1 && break; done",
+          "(for i in $(seq 1500); do echo link add v$i link eth0 type macvlan; done) | ip -n c1 -force -batch - >/dev/null 2>/run/stack.err & for i in $(seq 200); do ip -n c1 link show v5 >/dev/null 2>&1 && break; done",
         );
         t.silent("DEL", conf);
         t.sh("sleep 0.1");
+        // Those after the device has moved.
+        t.expect(t.sh("cat /run/stack.err") !== "", "requests of the pod that come too late", "none");
         t.equal(t.sh("ip -n c1 -o link show type macvlan") === "", true, "no interface in the pod");
       },
     ),

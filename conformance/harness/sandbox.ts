@@ -206,10 +206,10 @@ export class Sandbox {
     return `/run/netns/${name}`;
   }
 
-  /** Another process has the lock of this file when it returns, and while the case lasts. Needs program:flock. */
-  holdLock(file: string): void {
+  /** Another process has the lock of this file when it returns, and for so long. Needs program:flock. */
+  holdLock(file: string, seconds = 15): void {
     // The shell's file stays open in the program that it leaves.
-    this.sh(`exec 9<${file}; flock 9; sleep 15 >/dev/null 2>&1 &`);
+    this.sh(`exec 9<${file}; flock 9; sleep ${seconds} >/dev/null 2>&1 &`);
   }
 
   // Reading the world
