@@ -1,6 +1,7 @@
 // bridge: DEL, GC, STATUS, crashes and many calls at once (B-85 to B-105).
 
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import { keepResult } from "../harness/libcni.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { addDown, conf, gc, hostLocal, makeBridge, portOf, ports } from "./bridge-shared.ts";
@@ -176,6 +177,30 @@ export const bridgeDel: CaseTable = {
         t.sh("ip netns del c1");
         t.silent("DEL", config);
         t.leaseCount(0);
+      },
+    ),
+    one(
+      "B-85r",
+      "H",
+      "a pod must not keep itself from ending",
+      "a device that looks lent, with the leased address: libcni's cache says that the ADD was host-device's: E; that it was bridge's or macvlan's: it loses the address, OK",
+      (t) => {
+        makeBridge(t);
+        const config = conf(hostLocal());
+        t.sh("ip -n c1 link add eth0 type bridge; ip -n c1 link set eth0 alias ens5");
+        t.sh("ip -n c1 address add 10.61.0.9/24 dev eth0");
+        t.write("/var/lib/cni/networks/net1/10.61.0.9", "ctr-1\r\neth0");
+        keepResult(t, { ...config, type: "host-device", device: "ens5" }, {});
+        t.refused("DEL", config, [11]);
+        t.leaseCount(1);
+        for (const made of [config, { ...config, type: "macvlan", master: "up0" }]) {
+          t.sh("ip -n c1 address replace 10.61.0.9/24 dev eth0");
+          t.write("/var/lib/cni/networks/net1/10.61.0.9", "ctr-1\r\neth0");
+          keepResult(t, made, {});
+          t.silent("DEL", config);
+          t.equal(t.sh("ip -n c1 -4 -o address show dev eth0"), "", "addresses");
+          t.leaseCount(0);
+        }
       },
     ),
     one(

@@ -9,8 +9,9 @@ import { isPhysical } from "../link/identity.ts";
 import { getLink, type Link } from "../link/link.ts";
 import { type NetNs, openNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
-import { isLent } from "./lent/lender.ts";
+import { isLent, lends } from "./lent/lender.ts";
 import { leasedAddresses } from "./owner.ts";
+import { typesKept } from "./results.ts";
 import { keepsMoving } from "./upper/moved.ts";
 
 /** What another plugin than `own` made for the attachment, by its marks or its record, as that plugin takes it away. True: there was something. */
@@ -26,7 +27,7 @@ const MADE = ["macvlan", "ipvlan", "veth"];
 
 /**
  * The pod's interface that has the attachment's name and an address of its lease, but no mark: the Go plugin's. Throws Failure when it may be a device
- * of the host.
+ * of the host. How an interface of the pod looks must not keep the pod from ending: libcni's cache, which no pod can write, says what the ADD made.
  */
 export function removeLeased(call: Call): void {
   const { ifName } = call.attachment;
@@ -45,10 +46,16 @@ export function removeLeased(call: Call): void {
     return;
   }
   // The kernel gives a physical device back with the pod's end; one without alias was not lent (KubeVirt's dummy).
-  if (!isPhysical(link) && link.alias !== "") throw inDoubt(link, pod);
+  if (!isPhysical(link) && link.alias !== "" && mayBeLent(call)) throw inDoubt(link, pod);
   log("warning", "leaving an interface in the pod, without its leased address", { interface: ifName, kind: link.kind });
   for (const address of leased) beginDeleteAddress(pod.route, link.index, address);
   pod.route.run();
+}
+
+/** Not when the ADD was this plugin's, or that of one which lends nothing. */
+function mayBeLent({ attachment, config }: Call): boolean {
+  const types = typesKept(attachment);
+  return types.length === 0 || (!types.includes(config.type) && types.some(lends));
 }
 
 function inDoubt({ name, kind }: Link, { path }: NetNs): Failure {

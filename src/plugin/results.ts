@@ -57,11 +57,19 @@ export function hasResult(key: Attachment): boolean {
 export function isKeptAs(key: Attachment, mac: string, isIt: (plugin: KeptConfig) => boolean): boolean {
   return RESULTS.some((directory) => {
     const kept = keptIn(directory, key);
-    if (kept?.containerId !== key.containerId || kept.ifName !== key.ifName || typeof kept.config !== "string")
-      return false;
-    const { config } = kept;
-    return pluginsOf(quietly(() => parseKeptConfig(config))).some(isIt) && hasGiven(kept, key.ifName, mac);
+    return kept !== undefined && pluginsKept(kept, key).some(isIt) && hasGiven(kept, key.ifName, mac);
   });
+}
+
+/** Types of the plugins of the attachment's ADD. None: libcni keeps no configuration of it. */
+export function typesKept(key: Attachment): string[] {
+  return RESULTS.flatMap((directory) => pluginsKept(keptIn(directory, key) ?? {}, key)).map(({ type = "" }) => type);
+}
+
+/** None when it is another attachment's: the names of the files do not say where one name ends. */
+function pluginsKept({ containerId, ifName, config }: Kept, key: Attachment): KeptConfig[] {
+  if (containerId !== key.containerId || ifName !== key.ifName || typeof config !== "string") return [];
+  return pluginsOf(quietly(() => parseKeptConfig(config)));
 }
 
 function pluginsOf(config: unknown): KeptConfig[] {

@@ -104,6 +104,9 @@ export function registerLenders(list: readonly AnyLender[]): void {
   lenders.splice(0, lenders.length, ...list);
 }
 
+/** A plugin of this type lends devices. */
+export const lends = (type: string): boolean => lenders.some(({ plugin, of = plugin }) => of === type);
+
 /** This one and all others. */
 export function lendersBeside(lender: AnyLender): AnyLender[] {
   return [lender, ...lenders.filter(({ plugin }) => plugin !== lender.plugin)];
