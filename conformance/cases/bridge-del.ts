@@ -448,6 +448,61 @@ export const bridgeDel: CaseTable = {
       ["plugin:macvlan"],
     ),
     one(
+      "B-91h",
+      "H",
+      "what is freed is not in use",
+      "GC of a macvlan network: the port of a bridge network, which uses the same addresses, has that of an attachment that is not valid: its lease goes; that of a port of its own stays",
+      (t) => {
+        const config = conf(hostLocal());
+        const { ips } = t.add({ ...config, name: "net2" });
+        const lease = `/var/lib/cni/networks/net1/${ips![0]!.address.split("/")[0]}`;
+        const [macvlan, rest] = gc({ ...config, type: "macvlan", master: "up0" });
+        const collect = () => t.call("GC", macvlan, { ...rest, plugin: "macvlan" });
+        t.write(lease, "gone\r\neth0");
+        t.silentRun(collect());
+        t.leaseCount(0);
+        t.silent("DEL", { ...config, name: "net2" });
+        t.add(config);
+        const kept = collect();
+        t.equal(kept.status, 0, kept.stdout);
+        t.equal(kept.stderr.match(/keeps the lease/g)?.length ?? 0, 1, kept.stderr);
+        t.leaseCount(1);
+      },
+      ["plugin:macvlan"],
+    ),
+    one(
+      "B-91i",
+      "H",
+      "GC of a port that it leaves",
+      "no lease is stale, and podnic may not enter namespaces (EPERM of setns): OK, all stays",
+      (t) => {
+        const config = conf(hostLocal());
+        t.add(config);
+        t.sh("ip -n c1 link add mine type veth peer name far");
+        const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
+        t.silentRun(t.call("GC", gc(config, [{ containerID: "ctr-1", ifname: "eth0" }])[0], { wrap }));
+        t.leaseCount(1);
+      },
+      ["program:setpriv"],
+    ),
+    one(
+      "B-91j",
+      "H",
+      "what is freed is not in use",
+      "GC: a pod with another plugin's veth has a device lent for a network that uses the same addresses, with that of an attachment that is not valid: its lease goes",
+      (t) => {
+        const config = conf(hostLocal());
+        t.sh("ip link add ens5 type veth peer name far5; ip link add cali1 type veth peer name eth1 netns c1");
+        const lent = { ...config, name: "net2", type: "host-device", device: "ens5" };
+        const added = t.call("ADD", lent, { plugin: "host-device" });
+        t.equal(added.status, 0, added.stdout);
+        t.write("/var/lib/cni/networks/net1/10.61.0.2", "gone\r\neth0");
+        t.silent("GC", ...gc(config));
+        t.leaseCount(0);
+      },
+      ["plugin:host-device"],
+    ),
+    one(
       "B-85h",
       "H",
       "a port that DEL leaves keeps its spoof check",

@@ -624,7 +624,7 @@ export const delWhose: CaseTable = {
         t.present("eth0", "c2");
         t.leaseCount(0);
       },
-      { only: ["macvlan", "ipvlan", "bridge"], needs: ["spec:1.1.0"] },
+      { needs: ["spec:1.1.0"] },
     ),
     row(
       "GC-30",

@@ -23,14 +23,13 @@ import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespac
 import { requireFreeName } from "../../src/link/taken.ts";
 import { log } from "../../src/log.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
-import { isNumberOf } from "../../src/netlink/nsid.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
 import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
 import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
-import { isEndOf, lesseesBehind, lesseesInPods } from "../../src/plugin/lessees.ts";
+import { lesseesBehind, lesseesInPods } from "../../src/plugin/lessees.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -337,11 +336,8 @@ function gc(call: Call<BridgeConfig>): void {
   // Which lease is to be kept cannot be told: all are.
   let isBlind = true;
   let isComplete = false;
-  let owned: Link[] = [];
-  const { route } = ownNamespace();
   cleanup.attempt(() => {
-    const veths = listLinksOfKind(route, "veth");
-    owned = veths.filter(({ alias }) => ownerOf(alias) !== undefined);
+    const veths = listLinksOfKind(ownNamespace().route, "veth");
     cleanup.attempt(() => {
       // Before any is removed, which takes a moment.
       kept.push(...lesseesBehind(call, veths, ({ alias }) => ownerOf(alias) !== undefined));
@@ -358,9 +354,7 @@ function gc(call: Call<BridgeConfig>): void {
     }
   });
   cleanup.attempt(() => {
-    const isMarked = ({ fd }: NetNs, index: number): boolean =>
-      isEndOf(owned, index, (number) => isNumberOf(route, number, fd));
-    kept.push(...lesseesInPods(call, kept, isMarked));
+    kept.push(...lesseesInPods(call, kept));
     isComplete = true;
   });
   // An address that a pod still has keeps its rules, too.

@@ -130,16 +130,25 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     cleanup.finish();
   }
 
+  /** GC refuses, and says, what cannot be looked at. */
+  function stale(call: HostLocalCall): OwnedLease[] {
+    try {
+      const store = Store.open(leaseDirectory(call), false, indexRoot);
+      const isValid = validityIn(call);
+      try {
+        return store?.owned().filter((lease) => !isValid(lease)) ?? [];
+      } finally {
+        store?.close();
+      }
+    } catch (error) {
+      if (error instanceof Failure && error.kind === "invalid config") return [];
+      throw error;
+    }
+  }
+
   function gc(call: HostLocalCall): void {
-    const valid = new Set(call.validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
-    const containers = new Set(call.validAttachments.map(({ containerId }) => containerId));
     clean(call, (store) => {
-      store.sweep(({ containerId, ifName }) => {
-        // One without an owner may be of any that is valid.
-        if (containerId === "") return containers.size > 0;
-        // A lease from before 0.8 names no interface.
-        return ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`);
-      });
+      store.sweep(validityIn(call));
       refuseUnreadable(store.unreadable);
     });
   }
@@ -185,6 +194,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     gc,
     status,
     holderOf,
+    stale,
   };
 }
 
@@ -277,6 +287,18 @@ function refuseUnreadable(leases: readonly string[]): void {
     `host-local: cannot read ${leases.length === 1 ? "the lease" : `${leases.length} leases, such as`} ${some}`,
     "podnic cannot tell which containers hold these addresses, so it does not release them. The log gives the reason. Repeat the call when the leases can be read, or remove damaged files.",
   );
+}
+
+/** GC: which leases are of attachments that the runtime lists. */
+function validityIn({ validAttachments }: HostLocalCall): (lease: OwnedLease) => boolean {
+  const valid = new Set(validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
+  const containers = new Set(validAttachments.map(({ containerId }) => containerId));
+  return ({ containerId, ifName }) => {
+    // One without an owner may be of any that is valid.
+    if (containerId === "") return containers.size > 0;
+    // A lease from before 0.8 names no interface.
+    return ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`);
+  };
 }
 
 /**

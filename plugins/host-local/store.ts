@@ -126,6 +126,16 @@ export class Store {
     return this.#read(formatAddress(address));
   }
 
+  /** All that name an owner. Needs no lock either. */
+  owned(): OwnedLease[] {
+    const found: OwnedLease[] = [];
+    readEach(this.#dir, leaseAddress, (_, ip, text) => {
+      const owner = text === undefined ? this.#readOwner(ip) : parseOwner(text);
+      if (typeof owner === "object") found.push({ containerId: owner.containerId, ifName: owner.ifName, ip });
+    });
+    return found;
+  }
+
   /** There is a lease, and this process cannot read it now. */
   isUnreadable(ip: string): boolean {
     return this.#readOwner(ip) === "unreadable";

@@ -12,7 +12,7 @@ import { addWithDelegate, runDelegate } from "./delegate.ts";
 import { findDelegate } from "./find-delegate.ts";
 import { excerpt } from "./names.ts";
 import { isInterfacePluginOfOthers } from "./others.ts";
-import type { Attachment, Call, IpamCall, Plugin } from "./plugin.ts";
+import type { Attachment, Call, IpamCall, Lease, Plugin } from "./plugin.ts";
 import { findPlugin, ipamNames } from "./registry.ts";
 import type { Result } from "./result.ts";
 
@@ -165,9 +165,11 @@ export function holdsAddress(call: Call): boolean {
   }
 }
 
-/** holderOf can tell. */
-export function knowsHolders(call: Call): boolean {
-  return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.holderOf !== undefined;
+/** GC: the leases, in a pool of ours, of attachments that are not valid any more. */
+export function staleLeases(call: Call): Lease[] {
+  if (!wantsIpam(call) || findPlugin(call.config.ipam?.type ?? "")?.stale === undefined) return [];
+  const ipam = prepareLeniently(call);
+  return ipam === undefined || "delegate" in ipam ? [] : (ipam.plugin.stale?.(ipam.call) ?? []);
 }
 
 /** Who has the address in a pool of ours. undefined: nobody, or that is not known. */

@@ -27,6 +27,11 @@ export interface Attachment {
   ifName: string;
 }
 
+/** Of an address, in the pool of an IPAM plugin. `ifName` is "" in one of host-local before 0.8. */
+export interface Lease extends Pick<Attachment, "containerId" | "ifName"> {
+  ip: string;
+}
+
 /** One invocation. For GC and STATUS `attachment.containerId` and `.ifName` and `netns` are empty. */
 export interface Call<C extends NetworkConfig = NetworkConfig> {
   command: Command;
@@ -101,6 +106,8 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   confinesFiles?(call: Call<C>): boolean;
   /** An IPAM plugin's: who has the address in the pool of the configuration, as far as that is known. */
   holderOf?(call: Call<C>, address: Address): Pick<Attachment, "containerId" | "ifName"> | undefined;
+  /** GC, of an IPAM plugin: the leases of attachments that are not valid any more, as far as they are known. */
+  stale?(call: Call<C>): Lease[];
   /** DEL: what ADD left in a namespace is not in that of CNI_NETNS, so that the others have to be looked at. */
   isElsewhere?(call: Call<C>): boolean;
   /**

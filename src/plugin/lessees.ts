@@ -1,17 +1,20 @@
 // GC: the addresses that pods still have. An interface without our marks (the Go plugins', or one of a network whose type has changed) stays, for
 // nothing shows that it is this network's; and so does the lease of whoever has its address.
-import { isValidAttachment } from "../cni/attachments.ts";
-import { gcWithIpam, holderOf, knowsHolders } from "../cni/ipam.ts";
-import type { Attachment, Call } from "../cni/plugin.ts";
+import { gcWithIpam, staleLeases } from "../cni/ipam.ts";
+import type { Attachment, Call, Lease } from "../cni/plugin.ts";
 import { Failure } from "../errors.ts";
 import { formatAddress } from "../ip/address.ts";
 import { type KernelAddress, listAddresses, listAddressesOf } from "../link/address.ts";
-import type { Link } from "../link/link.ts";
+import { getLink, type Link, listLinksOfKind } from "../link/link.ts";
 import { type NetNs, ownNamespace } from "../link/namespace.ts";
 import { lookOrDoubt, seeNamespaces } from "../link/visible.ts";
 import { log } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { hasMark, ownIndex } from "./upper/own.ts";
+import { isNumberOf } from "../netlink/nsid.ts";
+import { isSameKey } from "../state/record.ts";
+import { idInAlias, isNetworkInAlias } from "./hash.ts";
+import { isLent } from "./lent/lender.ts";
+import { aliasPrefix, hasMark, ownIndex } from "./upper/own.ts";
 
 export type Lessee = Pick<Attachment, "containerId" | "ifName">;
 
@@ -25,21 +28,22 @@ export function gcLeases(call: Call, kept: readonly Lessee[]): void {
 
 /**
  * Attachments that are not valid any more, and have the lease of an address that is in a namespace other than our own. Another network may use the
- * same addresses: what the marks say is another attachment's does not count. `noted`: logged before. `isMarked`: the link's other end, on the host,
- * has an owner.
+ * same addresses: what a mark or a record says is another attachment's does not count. `noted`: logged before.
  */
-export function lesseesInPods(
-  call: Call,
-  noted: readonly Lessee[] = [],
-  isMarked: (pod: NetNs, index: number) => boolean = () => false,
-): Lessee[] {
-  if (!knowsHolders(call)) return [];
-  const { dev, ino } = ownNamespace();
+export function lesseesInPods(call: Call, noted: readonly Lessee[] = []): Lessee[] {
+  const stale = staleLeases(call);
+  if (stale.length === 0) return [];
+  const { dev, ino, route } = ownNamespace();
+  const ports = listLinksOfKind(route, "veth").filter(({ alias }) => alias.startsWith(aliasPrefix));
   const lessees: Lessee[] = [];
   for (const { path, ...seen } of seeNamespaces().namespaces) {
     if (seen.dev === dev && seen.ino === ino) continue;
     const { found = [], doubt } = lookOrDoubt(path, (pod) =>
-      lesseesOf(call, listAddresses(pod.route, 0), (index) => isMarked(pod, index)),
+      holding(stale, listAddresses(pod.route, 0), (index, owner) => {
+        const key = keyOf(call, owner);
+        const port = ports.find((each) => each.parent === index && isNumberOf(route, each.linkNetnsid, pod.fd));
+        return isMarkOfOther(index, key) || (port && !isPortOf(port, key)) || isLentToOther(pod, index, key);
+      }),
     );
     if (doubt !== undefined) throw doubt;
     lessees.push(...report(found, { netns: path }, [...noted, ...lessees]));
@@ -49,52 +53,72 @@ export function lesseesInPods(
 
 /**
  * The same behind the veths of the host that have no owner: the Go plugin's ports, whatever has become of them, the pod's end and the bridge. Also
- * when no path leads to the namespace. Throws Failure when the kernel does not tell which addresses are there.
+ * when no path leads to the namespace. GC knows what is to become of the leases of those that have one. Throws Failure when the kernel does not tell
+ * which addresses are there.
  */
 export function lesseesBehind(call: Call, veths: readonly Link[], hasOwner: (link: Link) => boolean): Lessee[] {
-  if (!knowsHolders(call)) return [];
+  const stale = staleLeases(call);
+  if (stale.length === 0) return [];
   const owned = veths.filter(hasOwner);
   const numbers = new Map(veths.filter((link) => !hasOwner(link)).map(({ linkNetnsid, name }) => [linkNetnsid, name]));
   const lessees: Lessee[] = [];
   for (const [number, port] of numbers) {
     if (number === undefined) continue;
-    const found = lesseesOf(call, addressesIn(number), (index) => isEndOf(owned, index, (one) => one === number));
+    const found = holding(stale, addressesIn(number), (index, owner) => {
+      const key = keyOf(call, owner);
+      const isOwned = owned.some(({ parent, linkNetnsid }) => parent === index && linkNetnsid === number);
+      return isOwned || isMarkOfOther(index, key) || isLentBehind(number, index, key);
+    });
     lessees.push(...report(found, { port }, lessees));
   }
   return lessees;
 }
 
-/** Whether a link is the pod's end of one of these veths of the host: GC knows what is to become of their leases. `isIn`: the number means where it is. */
-export function isEndOf(veths: readonly Link[], index: number, isIn: (number: number | undefined) => boolean): boolean {
-  return veths.some(({ parent, linkNetnsid }) => parent === index && isIn(linkNetnsid));
-}
-
-type Leased = Lessee & { address: KernelAddress["address"] };
-
-function lesseesOf(call: Call, addresses: readonly KernelAddress[], isMarked: (index: number) => boolean): Leased[] {
-  const { network } = call.attachment;
+/** Those whose address is there, on an interface that is not known to be another attachment's. */
+function holding(
+  stale: readonly Lease[],
+  addresses: readonly KernelAddress[],
+  isOthers: (index: number, owner: Lessee) => boolean | undefined,
+): Lease[] {
+  const leases = new Map(stale.map((lease) => [lease.ip, lease]));
   return addresses.flatMap(({ address, index }) => {
-    const holder = holderOf(call, address);
-    if (holder === undefined || isValid(call, holder)) return [];
-    // A network whose type has changed has another plugin's marks, so that the mark must be that of another attachment.
-    const isOthers = hasMark(index) && holder.ifName !== "" && ownIndex({ network, ...holder }) !== index;
-    return isOthers || isMarked(index) ? [] : [{ ...holder, address }];
+    const lease = leases.get(formatAddress(address));
+    return lease === undefined || isOthers(index, lease) ? [] : [lease];
   });
 }
 
-function report(found: readonly Leased[], where: { [key: string]: string }, noted: readonly Lessee[]): Lessee[] {
-  for (const { containerId, ifName, address } of found) {
-    const isNoted = noted.some((one) => one.containerId === containerId && one.ifName === ifName);
-    const what = "GC keeps the lease of an attachment that is no longer valid, because its pod still has the address";
-    if (!isNoted) log("warning", what, { container: containerId, address: formatAddress(address), ...where });
-  }
-  return found.map(({ containerId, ifName }) => ({ containerId, ifName }));
+function keyOf({ attachment: { network } }: Call, { containerId, ifName }: Lessee): Attachment {
+  return { network, containerId, ifName };
 }
 
-/** A lease of host-local before 0.8 names no interface. */
-function isValid(call: Call, holder: Lessee): boolean {
-  if (holder.ifName !== "") return isValidAttachment(call, holder);
-  return call.validAttachments.some(({ containerId }) => containerId === holder.containerId);
+/** A network whose type has changed has another plugin's marks, so that the mark must be that of another attachment. */
+const isMarkOfOther = (index: number, key: Attachment): boolean =>
+  hasMark(index) && key.ifName !== "" && ownIndex(key) !== index;
+
+/** By the alias that bridge gives its ports. A lease of host-local before 0.8 names no interface. */
+function isPortOf({ alias }: Link, { network, containerId, ifName }: Attachment): boolean {
+  const [, name = "", id, end = ""] = alias.split(":");
+  return isNetworkInAlias(name, network) && id === idInAlias(containerId) && ["", end].includes(ifName);
+}
+
+function isLentToOther(pod: NetNs, index: number, key: Attachment): boolean {
+  const name = getLink(pod.route, index)?.name;
+  return name !== undefined && isLent(pod, name, (to) => !isSameKey(to, { ...key, ifName: key.ifName || name }));
+}
+
+function isLentBehind(number: number, index: number, key: Attachment): boolean {
+  const { route } = ownNamespace();
+  const isIt = (pod: NetNs): boolean => isNumberOf(route, number, pod.fd) && isLentToOther(pod, index, key);
+  return seeNamespaces().namespaces.some(({ path }) => lookOrDoubt(path, isIt).found === true);
+}
+
+function report(found: readonly Lease[], where: { [key: string]: string }, noted: readonly Lessee[]): Lessee[] {
+  for (const { containerId, ifName, ip } of found) {
+    const isNoted = noted.some((one) => one.containerId === containerId && one.ifName === ifName);
+    const what = "GC keeps the lease of an attachment that is no longer valid, because its pod still has the address";
+    if (!isNoted) log("warning", what, { container: containerId, address: ip, ...where });
+  }
+  return found.map(({ containerId, ifName }) => ({ containerId, ifName }));
 }
 
 /** None of a namespace that is about to end. */

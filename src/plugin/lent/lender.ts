@@ -113,12 +113,16 @@ export function lendersBeside(lender: AnyLender): AnyLender[] {
 }
 
 /**
- * Whether a device of the host is in the pod under this name: then it is no other plugin's to delete. Reads the records of all lenders.
- * Throws SystemError when they cannot be read.
+ * Whether a device of the host is in the pod under this name, for an attachment that `isMeant` takes: then it is no other plugin's to delete. Reads
+ * the records of all lenders. Throws SystemError when they cannot be read.
  */
-export function isLent({ dev, ino }: NetNs, ifName: string): boolean {
+export function isLent(
+  { dev, ino }: NetNs,
+  ifName: string,
+  isMeant: (key: RecordKey) => boolean = () => true,
+): boolean {
   const isIt = ({ key, data }: Record<LoanData>): boolean =>
-    key.ifName === ifName && data.netns.dev === dev && data.netns.ino === ino;
+    key.ifName === ifName && data.netns.dev === dev && data.netns.ino === ino && isMeant(key);
   return lenders.some((lender) => lender.store().list().some(isIt));
 }
 
