@@ -2,7 +2,7 @@
 // has its destination: an interface with the address of the node, or of another pod's function, would get what is sent to them.
 import { Failure } from "../errors.ts";
 import { hasUnicastAddress, listEntriesOf } from "../link/bridge.ts";
-import { findLinksByAddress, getLink, IFF_UP, type Link } from "../link/link.ts";
+import { findLinksByAddress, getLink, IFF_UP, type Link, listLinksOfKind } from "../link/link.ts";
 import { listVfs } from "../link/vf.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import type { RecordKey } from "../state/record.ts";
@@ -12,6 +12,7 @@ import { idInAlias } from "./hash.ts";
 import { isInUse } from "./lent/claim.ts";
 import { isOpen } from "./lent/function.ts";
 import { ageOf, attachmentInWords, listAllLoans } from "./lent/lender.ts";
+import { aliasPrefix } from "./upper/own.ts";
 
 /** A physical function with its virtual ones. */
 export interface Card {
@@ -53,10 +54,10 @@ export function refuseAddressOnCard(route: RouteSocket, card: Card, mac: string,
  */
 export function refuseAddressOnBridges(route: RouteSocket, { pf }: Card, mac: string, { containerId }: Owner): void {
   const above = withUppers(pf.name);
-  for (const name of above) {
-    const bridge = name === pf.name ? undefined : getLink(route, name);
-    if (bridge?.kind !== "bridge") continue;
-    for (const { index, kind } of listEntriesOf(route, bridge.index, mac)) {
+  const bridges = above.size > 1 ? listLinksOfKind(route, "bridge") : [];
+  for (const { index: bridge, name } of bridges) {
+    if (!above.has(name)) continue;
+    for (const { index, kind } of listEntriesOf(route, bridge, mac)) {
       if (kind === "stacked") throw taken(mac, `an interface on top of ${name}`);
       const port = kind === "static" ? getLink(route, index) : undefined;
       if (port === undefined || above.has(port.name) || isPortOf(port, containerId)) continue;
@@ -67,8 +68,7 @@ export function refuseAddressOnBridges(route: RouteSocket, { pf }: Card, mac: st
 
 /** By the alias that bridge gives its ports. */
 function isPortOf({ alias }: Link, containerId: string): boolean {
-  const [prefix, , id] = alias.split(":");
-  return prefix === "podnic" && id === idInAlias(containerId);
+  return alias.startsWith(aliasPrefix) && alias.split(":")[2] === idInAlias(containerId);
 }
 
 /** The same of the card's functions alone: interfaces on top of one are the kernel's to compare. */
