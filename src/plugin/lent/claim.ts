@@ -58,15 +58,20 @@ export function endClaims<D extends LoanData>(
   }
   for (const record of records) {
     if (record === own || !concerns(record)) continue;
-    if (isInUse(lender, record)) throw heldBy(lender, record);
-    log("info", "cleaning up after an earlier attachment", {
-      device: lender.loanOf(record.data).name,
-      container: record.key.containerId,
-    });
-    if (release(record.key, record.data) === "hidden") throw hidden(lender, record.key);
+    endOther(lender, record, () => release(record.key, record.data) === "hidden");
     ended = true;
   }
   return ended;
+}
+
+/** Ends what another attachment had. `release` gives it back; true: it cannot be seen. Throws Failure then, and when the attachment still has it. */
+export function endOther<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, release: () => boolean): void {
+  if (isInUse(lender, record)) throw heldBy(lender, record);
+  log("info", "cleaning up after an earlier attachment", {
+    device: lender.loanOf(record.data).name,
+    container: record.key.containerId,
+  });
+  if (release()) throw hidden(lender, record.key);
 }
 
 /**

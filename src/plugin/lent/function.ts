@@ -3,10 +3,9 @@ import { Failure } from "../../errors.ts";
 import { O_CLOEXEC, O_RDONLY } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
-import { log } from "../../log.ts";
 import { isDrivenByProgram, isUserspaceDriver, pciDriver, pciLink } from "../../sysfs/device.ts";
-import { heldBy, isInUse } from "./claim.ts";
-import { giveBack, hidden } from "./give-back.ts";
+import { endOther } from "./claim.ts";
+import { giveBack } from "./give-back.ts";
 import { type AnyLender, type LoanData, type LoanRecord, listAllLoans } from "./lender.ts";
 import { waitForTeardown } from "./wait.ts";
 
@@ -29,7 +28,7 @@ export function requireUnclaimed(own: AnyLender, pci: string): void {
 
 /**
  * ADD found no device where the configuration names one: `isMeant` tells whether that is a card which another plugin lent to a pod. Throws Failure
- * when the pod has it. True: the pod was gone, and the card has its name again.
+ * when the pod has it. True: the pod was gone, and the card has its name again. Needs no lock of the card, which is not known yet: giveBack takes it.
  */
 export function releaseMissing(own: AnyLender, isMeant: (saved: LinkSnapshot) => boolean): boolean {
   let released = false;
@@ -45,14 +44,9 @@ export function releaseMissing(own: AnyLender, isMeant: (saved: LinkSnapshot) =>
 const loansBeside = (own: AnyLender) => listAllLoans().filter(({ lender }) => lender.plugin !== own.plugin);
 
 function release(lender: AnyLender, record: LoanRecord<LoanData>): void {
-  if (isInUse(lender, record)) throw heldBy(lender, record);
-  log("info", "cleaning up after an earlier attachment", {
-    device: lender.loanOf(record.data).name,
-    container: record.key.containerId,
-  });
   // The namespace of a pod that has just ended is still being torn down.
-  const isBack = waitForTeardown(() => giveBack(lender, record.key, "", true) !== "hidden" || undefined);
-  if (isBack === undefined) throw hidden(lender, record.key);
+  const isBack = () => giveBack(lender, record.key, "", true) !== "hidden" || undefined;
+  endOther(lender, record, () => waitForTeardown(isBack) === undefined);
 }
 
 /**
