@@ -545,6 +545,22 @@ export const delWhose: CaseTable = {
       virtual,
     ),
     row(
+      "DEL-42h",
+      "H",
+      RULE,
+      "CNI_NETNS is gone, and the operator has a VLAN without IPv6, the master, receive the address: OK, released",
+      (t) => {
+        t.sh("ip link add v7 link up0 mtu 1200 type vlan id 7; ip link set v7 up");
+        const conf = { ...t.l3(), master: "v7" };
+        const prevResult = t.add(conf);
+        const { mac } = t.link("eth0")!;
+        t.sh(`ip netns del c1; ${untilForgotten(mac)}; bridge fdb add ${mac} dev v7 self`);
+        t.silent("DEL", { ...conf, prevResult });
+        t.leaseCount(0);
+      },
+      { ...macvlan, needs: ["kernel:vlan"] },
+    ),
+    row(
       "DEL-33",
       "H",
       "C-082: repeated DEL",

@@ -62,7 +62,7 @@ function elsewhere({ namespace, link, users, on, netnsPath }: Asked, isShared = 
   const here = on.get(link.index)?.length ?? 0;
   // The device asks once, some drivers and all kinds that stand on another device once more, for every group. The group of fewest is one of
   // the device's own or of a single interface on it.
-  if (!isShared && all > Math.min(...users.values()) + here) return "an interface in another namespace";
+  if (!isShared && all > fewest(users) + here) return "an interface in another namespace";
   // An ipvlan interface may be in all groups of its master, and a macvlan in passthru mode or a VLAN, which have its address, in just those that
   // the master is in itself: no number stands out.
   if (all <= 1 + here) return undefined;
@@ -85,7 +85,15 @@ export function countUppers({ index, flags }: Link): number {
   const all = users.get(ALL_HOSTS) ?? 0;
   if ((flags & IFF_UP) === 0) return all;
   users.delete(ALL_HOSTS);
-  return all - (users.size === 0 ? 1 : Math.min(...users.values()));
+  // Without another group to compare with (no IPv6), the device counts for two, as some do (see elsewhere).
+  return all - (users.size === 0 ? 2 : fewest(users));
+}
+
+/** Not Math.min(...): QuickJS passes 65,534 arguments at most, and a pod with a macvlan can join more groups on its master. */
+function fewest(users: Users): number {
+  let count = Number.POSITIVE_INFINITY;
+  for (const each of users.values()) count = Math.min(count, each);
+  return count;
 }
 
 function byParent(links: Link[]): Standing {

@@ -1,16 +1,32 @@
 // What stands on a device, where the kernel's answer has a ring: two tunnels may be each other's IFLA_LINK, as the ends of a pair are. The node's devices do not form one today.
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { host, installHost } from "../../host/host.ts";
 import { NodeHost } from "../../host/node/host.ts";
 import { RT_SCOPE_UNIVERSE, RTM_GETADDR, RTM_GETLINK } from "../../netlink/constants.ts";
 import { IFF_UP, type Link } from "../link.ts";
 import type { NetNs } from "../namespace.ts";
-import { othersOn } from "../uppers.ts";
+import { countUppers, othersOn } from "../uppers.ts";
 
 const upper = (index: number, parent: number): Partial<Link> =>
   ({ index, parent, kind: "macsec", name: `n${index}`, flags: IFF_UP, master: 0 }) as Partial<Link>;
 
 const GROUPS = "5    n5              3     0     01005e000001\n";
+
+function showGroups(groups: string, opened = () => {}): void {
+  installHost(new NodeHost());
+  let text = "";
+  host.open = () => {
+    opened();
+    text = groups;
+    return 1_000_000;
+  };
+  host.close = () => undefined;
+  host.read = () => {
+    const part = new TextEncoder().encode(text);
+    text = "";
+    return part;
+  };
+}
 
 /** Says what othersOn says of the first link, and how often it asked for addresses. `addressed` has one of the node. */
 function used(
@@ -28,19 +44,7 @@ function used(
     if (asked > 100) throw new Error("asks without an end");
     return { items: operation.endsWith(` ${addressed}`) ? [{ scope: RT_SCOPE_UNIVERSE }] : [] };
   };
-  installHost(new NodeHost());
-  let text = "";
-  host.open = () => {
-    read++;
-    text = groups;
-    return 1_000_000;
-  };
-  host.close = () => undefined;
-  host.read = () => {
-    const part = new TextEncoder().encode(text);
-    text = "";
-    return part;
-  };
+  showGroups(groups, () => read++);
   const said = othersOn({ route: { dump } } as unknown as NetNs, links[0] as Link, "");
   return { said, asked, read };
 }
@@ -72,4 +76,30 @@ it("finds the pod's interface on one of several that stand on a device", () => {
     "another namespace",
   );
   expect(used(all, 0, GROUPS + other.replace("2 ", "1 ")).said).toBeUndefined();
+});
+
+// A VLAN counts itself twice. Without IPv6, there is no other group to tell.
+it.each([
+  ["a VLAN without IPv6", "2     0     01005e000001", 0],
+  ["a VLAN without IPv6, and one on it", "3     0     01005e000001", 1],
+  ["a VLAN, and one on it", "3     0     01005e000001\n5    n5              2     0     333300000001", 1],
+])("counts those on %s", (_, groups, count) => {
+  showGroups(`5    n5              ${groups}\n`);
+  expect(countUppers(upper(5, 4) as Link)).toBe(count);
+});
+
+// QuickJS passes so many at most. Node passes more.
+it("takes more groups than a call has arguments", () => {
+  const { min } = Math;
+  const limited = vi.spyOn(Math, "min").mockImplementation((...values) => {
+    if (values.length > 65_534) throw new RangeError("too many arguments");
+    return min(...values);
+  });
+  try {
+    const many = Array.from({ length: 66_000 }, (_, n) => `5    n5              1     0     ${n.toString(16)}\n`);
+    expect(used([upper(5, 0)], 0, GROUPS + many.join("")).said).toContain("another namespace");
+    expect(countUppers(upper(5, 0) as Link)).toBe(2);
+  } finally {
+    limited.mockRestore();
+  }
 });
