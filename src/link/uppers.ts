@@ -33,14 +33,16 @@ export function othersOn(namespace: NetNs, link: Link, netnsPath: string, isShar
   const above = allAbove(link, on);
   const used = inUse(namespace, above, links);
   if (used !== undefined) return used;
-  const found = elsewhere({ namespace, link, users, on, netnsPath }, isShared);
-  if (found !== undefined || above.length === 0) return found;
-  const all = groupsOf(above);
-  for (const one of above) {
-    const next = elsewhere({ namespace, link: one, users: all.get(one.index)!, on, netnsPath });
-    if (next !== undefined) return next;
+  const groups = new Map(above.length === 0 ? [] : groupsOf(above)).set(link.index, users);
+  const doubtful = new Map<number, Link>();
+  for (const one of [link, ...above]) {
+    const isKept = isShared && one === link;
+    const is = countElsewhere(groups.get(one.index)!, on.get(one.index)?.length ?? 0, isKept);
+    if (is === "certain") return "an interface in another namespace";
+    if (is === "doubtful") doubtful.set(one.index, one);
   }
-  return undefined;
+  const isOn = (each: Link, one: Link): boolean => !(isShared && one === link && UPPERS.includes(each.kind));
+  return doubtful.size === 0 ? undefined : elsewhere(namespace, doubtful, netnsPath, isOn);
 }
 
 /** How often each group was asked for on an interface. */
@@ -48,29 +50,39 @@ type Users = Map<string, number>;
 /** What is up and stands on a device, by the device's index. */
 type Standing = ReadonlyMap<number, Link[]>;
 
-interface Asked {
-  namespace: NetNs;
-  link: Link;
-  users: Users;
-  on: Standing;
-  netnsPath: string;
-}
-
-/** One of another namespace that stands on `link` itself and is up. */
-function elsewhere({ namespace, link, users, on, netnsPath }: Asked, isShared = false): string | undefined {
+/** Whether one of another namespace stands on a device and is up. `here`: how many of this one do. */
+function countElsewhere(users: Users, here: number, isKept: boolean): "certain" | "doubtful" | "none" {
   const all = users.get(ALL_HOSTS) ?? 0;
-  const here = on.get(link.index)?.length ?? 0;
   // The device asks once, some drivers and all kinds that stand on another device once more, for every group. The group of fewest is one of
   // the device's own or of a single interface on it.
-  if (!isShared && all > fewest(users) + here) return "an interface in another namespace";
+  if (!isKept && all > fewest(users) + here) return "certain";
   // An ipvlan interface may be in all groups of its master, and a macvlan in passthru mode or a VLAN, which have its address, in just those that
   // the master is in itself: no number stands out.
-  if (all <= 1 + here) return undefined;
-  const isOn = (each: Link): boolean => isUpper(each) && !(isShared && UPPERS.includes(each.kind));
+  return all > 1 + here ? "doubtful" : "none";
+}
+
+/** One of another namespace that stands on one of `below` itself and is up. One search for all: every VLAN that is up counts itself twice. */
+function elsewhere(
+  namespace: NetNs,
+  below: ReadonlyMap<number, Link>,
+  netnsPath: string,
+  isOn: (each: Link, one: Link) => boolean,
+): string | undefined {
+  const all = [...below.values()];
+  // Of a macvlan, its own device: see isMadeOn.
+  const parents = new Set(all.flatMap(({ index, parent }) => (parent === 0 ? [index] : [index, parent])));
   const find = (pod: NetNs): Link | undefined =>
-    listLinks(pod.route).find((each) => isOn(each) && isMadeOn(each, { link, namespace }, pod));
-  const found =
-    findBeside(netnsPath, find) ?? findByNumber(namespace, (each) => isOn(each) && each.parent === link.index);
+    listLinks(pod.route).find(
+      (each) =>
+        parents.has(each.parent) &&
+        isUpper(each) &&
+        all.some((link) => isOn(each, link) && isMadeOn(each, { link, namespace }, pod)),
+    );
+  const leads = (each: Link): boolean => {
+    const one = below.get(each.parent);
+    return one !== undefined && isUpper(each) && isOn(each, one);
+  };
+  const found = findBeside(netnsPath, find) ?? findByNumber(namespace, leads);
   return found && `${found.link.kind} ${found.link.name} in ${found.where}`;
 }
 
@@ -107,7 +119,7 @@ function byParent(links: Link[]): Standing {
   return on;
 }
 
-/** What is up and stands on a device, or on what does: each once, as the ends of a pair that is no veth stand on each other. */
+/** What is up and stands on a device, or on what does: each once: two tunnels may stand on each other. */
 function allAbove({ index }: Link, on: Standing): Link[] {
   const above = [...(on.get(index) ?? [])];
   const seen = new Set([index, ...above.map((each) => each.index)]);

@@ -1,8 +1,8 @@
-// What stands on a device, where the kernel's answer has a ring: two tunnels may be each other's IFLA_LINK, as the ends of a pair are. The node's devices do not form one today.
+// What stands on a device, where the kernel's answer has a ring: two tunnels may be each other's IFLA_LINK. The node's devices do not form one today.
 import { expect, it, vi } from "vitest";
 import { host, installHost } from "../../host/host.ts";
 import { NodeHost } from "../../host/node/host.ts";
-import { RT_SCOPE_UNIVERSE, RTM_GETADDR, RTM_GETLINK } from "../../netlink/constants.ts";
+import { RT_SCOPE_UNIVERSE, RTM_GETADDR, RTM_GETLINK, RTM_GETNSID } from "../../netlink/constants.ts";
 import { IFF_UP, type Link } from "../link.ts";
 import type { NetNs } from "../namespace.ts";
 import { countUppers, othersOn } from "../uppers.ts";
@@ -28,15 +28,21 @@ function showGroups(groups: string, opened = () => {}): void {
   };
 }
 
-/** Says what othersOn says of the first link, and how often it asked for addresses. `addressed` has one of the node. */
+/** Says what othersOn says of the first link, and how often it asked for addresses and looked into the only other namespace. `addressed` has one of the node. */
 function used(
   links: Partial<Link>[],
   addressed = 0,
   groups = GROUPS,
-): { said: string | undefined; asked: number; read: number } {
+): { said: string | undefined; asked: number; read: number; looked: number } {
   let asked = 0;
   let read = 0;
+  let looked = 0;
   const dump = (operation: string, type: number) => {
+    if (type === RTM_GETNSID) return { items: [1] };
+    if (operation.includes("(namespace")) {
+      looked++;
+      return { items: [] };
+    }
     if (type === RTM_GETLINK) return { items: links };
     if (type !== RTM_GETADDR) return { items: [] };
     asked++;
@@ -46,7 +52,7 @@ function used(
   };
   showGroups(groups, () => read++);
   const said = othersOn({ route: { dump } } as unknown as NetNs, links[0] as Link, "");
-  return { said, asked, read };
+  return { said, asked, read, looked };
 }
 
 const RING = [upper(5, 8), upper(6, 5), upper(7, 6), upper(8, 7)];
@@ -67,6 +73,12 @@ it("finds an address at the far end of a ring, and takes the device itself for n
 it("reads the groups of all that stand on a device at once", () => {
   const many = [...Array(50).keys()].map((n) => upper(6 + n, 5));
   expect(used([upper(5, 0), ...many]).read).toBe(2);
+});
+
+it("looks once into each other namespace for all VLANs, which count themselves twice", () => {
+  const many = [...Array(50).keys()].map((n) => upper(6 + n, 5));
+  const twice = many.map(({ index, name }) => `${index}    ${name}              2     0     01005e000001\n`).join("");
+  expect(used([upper(5, 0), ...many], 0, GROUPS + twice)).toMatchObject({ said: undefined, looked: 1 });
 });
 
 it("finds the pod's interface on one of several that stand on a device", () => {
