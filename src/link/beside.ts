@@ -5,6 +5,7 @@ import { NetlinkError } from "../netlink/errors.ts";
 import { isNumberOf, namespaceNumbers } from "../netlink/nsid.ts";
 import { closing } from "../state/files.ts";
 import { type Link, listLinksQuietly } from "./link.ts";
+import { lost } from "./master.ts";
 import { lookInto, type NetNs } from "./namespace.ts";
 import { SHORTAGES } from "./visible.ts";
 
@@ -45,13 +46,14 @@ function namesIn(path: string): string[] {
   return closing(host.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), (dir) => host.readdir(dir));
 }
 
-/** Other pods come and go meanwhile: one that cannot be looked into has no say, but a shortage of our own is thrown. */
+/** Other pods come and go meanwhile: one that cannot be looked into has no say, but a shortage of our own or a lost answer is thrown. */
 export function findIn(path: string, find: (namespace: NetNs) => Link | undefined): Found | undefined {
   try {
     const link = lookInto(path, find);
     return link === undefined ? undefined : { link, where: path };
   } catch (error) {
-    if (!(error instanceof SystemError || error instanceof NetlinkError) || SHORTAGES.includes(error.code)) throw error;
+    if (!(error instanceof SystemError || error instanceof NetlinkError)) throw error;
+    if (SHORTAGES.includes(error.code) || lost.includes(error.code)) throw error;
     return undefined;
   }
 }

@@ -88,3 +88,16 @@ test.each<[string, number, boolean]>([
     open.mockRestore();
   }
 });
+
+test.each<[string, number, boolean]>([
+  ["EINVAL", 22, false],
+  ["ENOBUFS", 105, true],
+  ["ETIMEDOUT", 110, true],
+  ["EMSGSIZE", 90, true],
+])("a namespace that is not searched, because of %s: %i", (code, errno, isThrown) => {
+  const refused = new NetlinkError("ip link show", errno, code, "refused");
+  const find = () => {
+    throw refused;
+  };
+  expect(outcome(() => findIn("/run/netns/pod", find))).toBe(isThrown ? refused : undefined);
+});
