@@ -509,6 +509,23 @@ const OTHERS: Situation[] = [
     needs: ["kernel:vlan"],
   },
   {
+    id: "ND-131",
+    what: "VLAN interface whose card has another VLAN interface, which a running pod has",
+    why: "the other pod does not use this one",
+    setup: `${VLAN}; ip link set dev0.5 up; ip netns add c9; ip link add dev0.6 link dev0 netns c9 type vlan id 6; ip -n c9 link set dev0.6 up`,
+    device: "dev0.5",
+    needs: ["kernel:vlan"],
+  },
+  {
+    id: "ND-132",
+    what: "VLAN interface with a running pod's VLAN interface on it (QinQ)",
+    refused: "is the lower device of vlan q7 in /run/netns/c9, which would lose its connection",
+    why: "the pod would lose its connection",
+    setup: `${VLAN}; ip link set dev0.5 up; ip netns add c9; ip link add q7 link dev0.5 netns c9 type vlan id 7; ip -n c9 link set q7 up`,
+    device: "dev0.5",
+    needs: ["kernel:vlan"],
+  },
+  {
     id: "ND-100",
     what: "VLAN interface on a bridge (another network's gateway in a VLAN)",
     refused: "is on top of br0, which carries other programs' packets (kind bridge)",

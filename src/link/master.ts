@@ -130,10 +130,11 @@ function refusal(error: NetlinkError, master: Link, kind: UpperLink): Failure {
 
 /**
  * True when `link`, seen in the namespace `pod`, is made on `master`. A link made on a macvlan is by the kernel's will one on that macvlan's own
- * master. An index means something in its namespace alone: a pod has devices with the indices of the host's.
+ * master (but a VLAN on a VLAN stands on that VLAN). An index means something in its namespace alone: a pod has devices with the indices of the host's.
  */
 export function isMadeOn(link: Link, master: Master, pod: NetNs): boolean {
-  const isStacked = withoutTap(master.link.kind) === withoutTap(link.kind) && master.link.parent !== 0;
+  const isSameKind = withoutTap(master.link.kind) === withoutTap(link.kind);
+  const isStacked = isSameKind && UPPERS.includes(link.kind) && master.link.parent !== 0;
   if (link.parent !== (isStacked ? master.link.parent : master.link.index)) return false;
   const { namespace } = master;
   const number = link.linkNetnsid;

@@ -105,6 +105,14 @@ describe("isMadeOn", () => {
     expect(isMadeOn(link, findMaster(own, "mv0"), pod)).toBe(true);
     expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(true);
   });
+
+  // Not every kernel that this runs on has VLANs.
+  it("a VLAN on a VLAN stands on it, and not beside it", () => {
+    const vlan = (index: number, parent: number) => ({ ...findMaster(own, "up0").link, kind: "vlan", index, parent });
+    const isOn = (parent: number) =>
+      isMadeOn({ ...vlan(7, parent), linkNetnsid: undefined }, { link: vlan(6, 5), namespace: own }, own);
+    expect([5, 6].map(isOn)).toEqual([false, true]);
+  });
 });
 
 describe("isMadeOn compares a device together with its namespace", () => {
