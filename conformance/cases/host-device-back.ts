@@ -282,6 +282,15 @@ export const hostDeviceBack: CaseTable = {
       ip -6 address add 2001:db8:2::9 peer 2001:db8:2::10 dev dev0 nodad
       ip -6 address add 2001:db8:3::9/64 dev dev0 nodad preferred_lft 0`,
     ),
+    keepsNetwork(
+      "HDX-84",
+      "addresses without route, with NetworkManager's routes to their subnets",
+      `ip address add 198.51.100.9/24 dev dev0 noprefixroute
+      ip route add 198.51.100.0/24 dev dev0 proto kernel scope link src 198.51.100.9 metric 100
+      ip -6 address add 2001:db8::9/64 dev dev0 nodad noprefixroute; ip -6 route add 2001:db8::/64 dev dev0 proto kernel metric 100
+      ip route add 203.0.113.0/24 via 198.51.100.1 proto static metric 100
+      ip -6 route add 2001:db8:9::/48 via 2001:db8::1 proto static metric 100`,
+    ),
     one("HDX-43", "H", "a failed ADD changes nothing", "routes of a device that cannot move are not doubled", (t) => {
       t.sh(`ip link add br0 type bridge; ip link set br0 up; ip address add 192.0.2.1/24 dev br0
         ip route add 203.0.113.0/24 via 192.0.2.9 proto static`);

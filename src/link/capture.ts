@@ -3,6 +3,7 @@
 
 import { host } from "../host/host.ts";
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import { networkPrefix } from "../ip/range.ts";
 import { log } from "../log.ts";
 import type { Unknown } from "../netlink/attributes.ts";
 import { Bytes } from "../netlink/bytes.ts";
@@ -99,9 +100,11 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
     )
     .map((found) => addressToText(found, link.name));
   if (all.length === 0) return { addresses, routes: [] };
+  const unrouted = unroutedSubnets(addresses);
   const routes = all
     .filter((found) => WITH_DEVICE.includes(found.type) && !isAllMulticast(found))
-    .filter((found) => found.protocol !== c.RTPROT_KERNEL && found.protocol !== RTPROT_RA)
+    .filter((found) => found.protocol !== RTPROT_RA)
+    .filter((found) => found.protocol !== c.RTPROT_KERNEL || isSubnetRoute(found, unrouted))
     .filter((found) => found.nexthops.some(({ ifIndex }) => ifIndex === link.index) || isFrom(found, addresses))
     .filter((found) => !usesObject(found, link))
     .map((found) =>
@@ -112,6 +115,23 @@ export function captureNetwork(route: RouteSocket, link: Link, all: KernelRoute[
     // The gateways and sources of the others may depend on them.
     .sort((a, b) => rank(a) - rank(b));
   return { addresses, routes };
+}
+
+/**
+ * The subnets that the kernel makes no route to, as the addresses say that the administrator does. NetworkManager makes these routes, and marks them as
+ * the kernel's.
+ */
+function unroutedSubnets(addresses: CapturedAddress[]): string[] {
+  return addresses
+    .filter(({ flags }) => (flags & c.IFA_F_NOPREFIXROUTE) !== 0)
+    .map(({ address, peer }) => {
+      const own = parsePrefix(address)!;
+      return formatPrefix(networkPrefix({ address: parseAddress(peer ?? "") ?? own.address, length: own.length }));
+    });
+}
+
+function isSubnetRoute({ type, dst }: KernelRoute, subnets: string[]): boolean {
+  return subnets.length > 0 && type === c.RTN_UNICAST && subnets.includes(formatPrefix(dst));
 }
 
 function rank({ type, gateway }: CapturedRoute): number {
@@ -206,8 +226,13 @@ function fromNumbers([type, ...value]: number[]): Unknown {
  * a route of a result without gateway gets that of an address.
  */
 export function capturedSpec(captured: CapturedNetwork): InterfaceSpec {
-  const forAll = ({ tos, srcLength, type, table }: CapturedRoute): boolean =>
-    tos === undefined && srcLength === undefined && type === undefined && table !== RT_TABLE_LOCAL;
+  // The pod's addresses have no flags, so that the kernel makes the routes to their subnets.
+  const forAll = ({ tos, srcLength, type, table, protocol }: CapturedRoute): boolean =>
+    tos === undefined &&
+    srcLength === undefined &&
+    type === undefined &&
+    table !== RT_TABLE_LOCAL &&
+    protocol !== c.RTPROT_KERNEL;
   return {
     ips: captured.addresses
       .filter(({ scope }) => scope === undefined)
@@ -239,9 +264,12 @@ export function capturedSpec(captured: CapturedNetwork): InterfaceSpec {
  */
 export function administered(captured: CapturedNetwork): CapturedNetwork {
   if (captured.addresses.length === 0 && captured.routes.length === 0) return captured;
-  const byHand = ({ protocol }: CapturedRoute): boolean => protocol === RTPROT_BOOT || protocol === RTPROT_STATIC;
+  const addresses = captured.addresses.filter(({ permanent }) => permanent).slice(0, KEPT);
+  const unrouted = unroutedSubnets(addresses);
+  const byHand = ({ protocol, dst }: CapturedRoute): boolean =>
+    protocol === RTPROT_BOOT || protocol === RTPROT_STATIC || (protocol === c.RTPROT_KERNEL && unrouted.includes(dst));
   return {
-    addresses: captured.addresses.filter(({ permanent }) => permanent).slice(0, KEPT),
+    addresses,
     routes: captured.routes.filter(byHand).slice(0, KEPT),
   };
 }

@@ -115,6 +115,22 @@ it("a route over another device whose source is an address of this one comes bac
   sh("ip link del d1; ip address flush dev d0");
 });
 
+it("a route to a subnet that the administrator made instead of the kernel comes back, and is none of the pod's", () => {
+  // As NetworkManager does.
+  sh(`ip address add 192.0.2.9/24 dev d0 noprefixroute; ip route add 192.0.2.0/24 dev d0 proto kernel scope link src 192.0.2.9 metric 100
+    ip address add 198.51.100.1 peer 198.51.100.77/25 dev d0 noprefixroute; ip route add 198.51.100.0/25 dev d0 proto kernel scope link
+    ip -6 address add 2001:db8::9/64 dev d0 nodad noprefixroute; ip -6 route add 2001:db8::/64 dev d0 proto kernel metric 100
+    ip address add 203.0.113.9/24 dev d0; ip route add 203.0.112.0/24 via 192.0.2.1; ip -6 route add 2001:db8:9::/48 via 2001:db8::1`);
+  const show = () => sh("ip route show; ip -6 route show | grep 2001");
+  const before = show();
+  const captured = administered(captureNetwork(route, link(), relevantRoutes(route, link().index)));
+  expect(capturedSpec(captured).routes).toHaveLength(2);
+  expect(captured.routes).toHaveLength(5);
+  sh("ip address flush dev d0; ip -6 route flush 2001:db8::/64; ip -6 route flush 2001:db8:9::/48");
+  restore(JSON.stringify(captured));
+  expect(show()).toBe(before);
+});
+
 it("what is there already is left alone", () => {
   sh(`ip address add 192.0.2.9/24 dev d0; ip address add 192.0.2.9 peer 192.0.2.77 dev d0
     ip route add 203.0.113.0/24 via 192.0.2.1 proto static onlink dev d0`);
