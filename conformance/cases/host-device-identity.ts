@@ -203,9 +203,8 @@ export const hostDeviceIdentity: CaseTable = {
       (t) => {
         const device = t.freshDevice();
         t.sh("ip netns add c2");
-        const start = `ip netns exec c2 sleep 300 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!`;
-        const path = `/proc/${t.sh(start).trim()}/ns/net`;
-        t.add(config("1.0.0", { device }), { set: { CNI_CONTAINERID: "first", CNI_NETNS: path }, ns: "c2" });
+        const first = { CNI_CONTAINERID: "first", CNI_NETNS: t.pathByProcess("c2") };
+        t.add(config("1.0.0", { device }), { set: first, ns: "c2" });
         const { msg } = t.refused("ADD", config("1.0.0", { device }));
         t.expect(/held by container first/.test(msg), "an error that names the holder", msg);
         t.present("eth0", "c2");

@@ -177,10 +177,8 @@ function userspaceThenHostDevice(t: Trial, card: Card): void {
 function heldByProcess(t: Trial, card: Card): void {
   const unbind = bindUserspace(t, card, 1);
   try {
-    const start =
-      "ip netns exec c1 sleep 300 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!";
     const first = sriovConfig(card, 1, ATTRIBUTES);
-    t.add(first, { set: { CNI_NETNS: `/proc/${t.sh(start).trim()}/ns/net` }, noKernel: true });
+    t.add(first, { set: { CNI_NETNS: t.pathByProcess("c1") }, noKernel: true });
     t.netns("c2");
     const refuses = (conf: Config): void => {
       const { msg } = t.error(t.call("ADD", conf, { set: inPod("c2") }));

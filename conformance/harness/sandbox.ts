@@ -206,6 +206,13 @@ export class Sandbox {
     return `/run/netns/${name}`;
   }
 
+  /** The namespace as a runtime names it that knows the process of its pod. */
+  pathByProcess(ns: string): string {
+    // It is in the namespace once it is no longer `ip`.
+    const start = `ip netns exec ${ns} sleep 300 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!`;
+    return `/proc/${this.sh(start).trim()}/ns/net`;
+  }
+
   /** Another process has the lock of this file when it returns, and for so long. Needs program:flock. */
   holdLock(file: string, seconds = 15): void {
     // The shell's file stays open in the program that it leaves.
