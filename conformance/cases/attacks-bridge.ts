@@ -73,11 +73,13 @@ const usual = ({ id, what, setup = "true", policy, devices, config, needs = [] }
   );
 
 const BRIDGE = "ip link add br0 up type bridge";
+/** ens5 is a veth whose other end is a port of br0. */
+const WIRED = `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`;
 /** A bridge whose address nobody set takes that of its ports, and zeros when the last is gone: ADD makes a port before it looks at the VLAN. */
 const VLAN_BRIDGE = "ip link add br0 address 02:00:00:00:00:b0 up type bridge vlan_filtering 1";
-/** The node's way out by a bridge, as KubeVirt's and Harvester's guides have it. */
 /** Of another network, with its gateway. */
 const OTHER_BRIDGE = "ip link add br9 up type bridge; ip address add 10.61.0.1/16 dev br9";
+/** The node's way out by a bridge, as KubeVirt's and Harvester's guides have it. */
 const UPLINK_BRIDGE = `ip address flush dev up0; ${BRIDGE}; ip link set up0 master br0; ip address add 192.0.2.9/24 dev br0; ip route add default via 192.0.2.1`;
 const SIX = "ip address add 2001:db8:5::9/64 dev up0 nodad";
 const IPVS = "ip link add ipvs0 type veth peer ipvs1; ip address add 10.96.0.10/32 dev ipvs0";
@@ -339,7 +341,7 @@ const againstPolicy: Situation[] = [
   ...(["macvlan", "host-device"] as const).map((type, n) => ({
     id: `ATK-B6${"op"[n]}`,
     what: `${type} with a veth whose other end is a port of a bridge that bridges.names does not list`,
-    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    setup: WIRED,
     policy: { names: [] },
     config: { cniVersion: "1.0.0", name: "net1", type, ...(n === 0 ? { master: "ens5" } : { device: "ens5" }) },
     needs: [`plugin:${type}`],
@@ -347,7 +349,7 @@ const againstPolicy: Situation[] = [
   ...(["private", "vepa", "passthru", "source"] as const).map((mode, n) => ({
     id: `ATK-B6${"rstu"[n]}`,
     what: `macvlan in ${mode} mode with a veth whose other end is a port of a bridge that bridges.names does not list`,
-    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    setup: WIRED,
     policy: { names: ["br-pods"] },
     config: {
       ...{ cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "ens5", mode },
@@ -358,7 +360,7 @@ const againstPolicy: Situation[] = [
   {
     id: "ATK-B6v",
     what: "ipvlan with a veth whose other end is a port of a bridge that bridges.names does not list",
-    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    setup: WIRED,
     policy: { names: ["br-pods"] },
     config: { cniVersion: "1.0.0", name: "net1", type: "ipvlan", master: "ens5" },
     needs: ["plugin:ipvlan"],
@@ -369,7 +371,7 @@ const againstPolicy: Situation[] = [
   ].map((config, n) => ({
     id: `ATK-B6${"wx"[n]}`,
     what: `${config.type} with a veth whose other end is a port of a bridge that bridges.names does not list, and which devices.allow lists`,
-    setup: `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`,
+    setup: WIRED,
     policy: { names: ["br-pods"] },
     devices: { allow: ["ens5"] },
     config: { cniVersion: "1.0.0", name: "net1", ...config },

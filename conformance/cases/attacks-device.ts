@@ -122,14 +122,21 @@ const belongsToOne = (id: string, driver: string): Case =>
     ["plugin:sriov", "card:igb"],
   );
 
-const GONE = { CNI_CONTAINERID: "gone", CNI_NETNS: "/run/netns/gone" };
-
-function addGone(t: Trial, conf: Config, change = "true", noKernel = false): void {
-  t.sh("ip netns add gone");
-  t.add(conf, { set: GONE, ns: "gone", noKernel });
-  // As the kernel does when a namespace of the first one's ends.
-  const back = noKernel ? "true" : `ip -n gone link set eth0 down; ip -n gone link set eth0 netns $$ name net9`;
-  t.sh(`${change}; ${back}; ip netns del gone; sleep 0.1`);
+/** ADD of `mine` is refused with what `says`, and changes nothing, while container second has `theirs`; inside second and after its DEL it is not. */
+function ownersOnly(t: Trial, pf: string, theirs: Config, mine: Config, says: string): void {
+  t.sh("ip netns add c2");
+  t.add(theirs, { set: second, ns: "c2" });
+  const [picture, before] = [t.picture(), t.sh(`ip link show ${pf}`)];
+  const { code, msg } = t.error(t.call("ADD", mine));
+  t.expect(code === 7 && msg.includes(says), `code 7 and ${says}`, `${code}: ${msg}`);
+  t.equal(t.sh(`ip link show ${pf}`), before, "the card");
+  t.unchangedSince(picture);
+  const alike = { set: { ...second, CNI_IFNAME: "net2" } };
+  t.equal(t.call("ADD", mine, alike).status, 0, "exit status in the same container");
+  t.silent("DEL", mine, alike);
+  t.silent("DEL", theirs, { set: second });
+  t.equal(t.call("ADD", mine).status, 0, "exit status after DEL");
+  t.silent("DEL", mine);
 }
 
 /** A bridge on the node, with the card's physical function, or what is on top of that, as its uplink. */
@@ -320,11 +327,14 @@ export const attacksDevice: CaseTable = {
       (t) => {
         const [device, other] = [t.freshDevice(), t.freshDevice()];
         const mac = t.link(other, "")!.mac;
-        addGone(
-          t,
-          config("1.0.0", { device }),
-          `ip -n gone link set eth0 down; ip -n gone link set eth0 address ${mac}`,
-        );
+        t.sh("ip netns add gone");
+        t.add(config("1.0.0", { device }), {
+          set: { CNI_CONTAINERID: "gone", CNI_NETNS: "/run/netns/gone" },
+          ns: "gone",
+        });
+        // As a device comes back when its namespace ends.
+        t.sh(`ip -n gone link set eth0 down; ip -n gone link set eth0 address ${mac}
+          ip -n gone link set eth0 netns $$ name net9; ip netns del gone; sleep 0.1`);
         const conf = { ...config("1.0.0", { hwaddr: mac }), name: "other" };
         t.add(conf);
         t.equal(t.link(other, "") === undefined, true, "the other device has left the host");
@@ -391,15 +401,14 @@ export const attacksDevice: CaseTable = {
       (t) => {
         const card = borrowCard(t);
         const [physical, virtual] = [config("1.0.0", { device: card.pf }), config("1.0.0", { device: "vf0" })];
-        const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
         t.sh("ip netns add c2");
         t.add(physical);
-        const { code, msg } = t.error(t.call("ADD", virtual, { set }));
+        const { code, msg } = t.error(t.call("ADD", virtual, { set: second }));
         t.expect(code === 7 && msg.includes(card.pfPci), "code 7 and the physical function", `${code}: ${msg}`);
         t.silent("DEL", physical);
-        t.add(virtual, { set, ns: "c2" });
+        t.add(virtual, { set: second, ns: "c2" });
         t.equal(t.error(t.call("ADD", physical)).code, 7, "code for the physical function");
-        t.silent("DEL", virtual, { set });
+        t.silent("DEL", virtual, { set: second });
       },
       ["card:igb"],
     ),
@@ -448,16 +457,15 @@ export const attacksDevice: CaseTable = {
         const card = borrowCard(t);
         const mac = "02:00:00:00:00:aa";
         const [mine, theirs] = [sriovConfig(card, 0, { mac }), sriovConfig(card, 1, { mac })];
-        const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
         t.sh("ip netns add c2");
         t.add(mine);
-        const { code, msg } = t.error(t.call("ADD", theirs, { set }));
+        const { code, msg } = t.error(t.call("ADD", theirs, { set: second }));
         t.expect(code === 7 && msg.includes("container"), "code 7 and the container", `${code}: ${msg}`);
         t.equal(t.call("ADD", theirs, { set: { CNI_IFNAME: "net2" } }).status, 0, "exit status");
         t.silent("DEL", theirs, { set: { CNI_IFNAME: "net2" } });
         t.silent("DEL", mine);
-        t.add(theirs, { set, ns: "c2" });
-        t.silent("DEL", theirs, { set });
+        t.add(theirs, { set: second, ns: "c2" });
+        t.silent("DEL", theirs, { set: second });
       },
       ["plugin:sriov", "card:igb"],
     ),
@@ -486,12 +494,11 @@ export const attacksDevice: CaseTable = {
         const theirs = sriovConfig(card, 1, { mac });
         t.add(theirs);
         const conf = { cniVersion: "1.0.0", name: "mv", type: "macvlan", master: card.pf, mac };
-        const set = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
         t.sh("ip netns add c2");
-        t.equal(t.error(t.call("ADD", conf, { set })).code, 7, "code");
+        t.equal(t.error(t.call("ADD", conf, { set: second })).code, 7, "code");
         t.silent("DEL", theirs);
-        t.equal(t.call("ADD", conf, { set }).status, 0, "exit status");
-        t.silent("DEL", conf, { set });
+        t.equal(t.call("ADD", conf, { set: second }).status, 0, "exit status");
+        t.silent("DEL", conf, { set: second });
       },
       ["plugin:sriov", "plugin:macvlan", "card:igb"],
     ),
@@ -506,19 +513,7 @@ export const attacksDevice: CaseTable = {
         const mac = "02:00:00:00:00:ad";
         const theirs = onBridge({ mac, macspoofchk: true, macspoofchkBackend: "bridge" });
         const mine = sriovConfig(card, 1, { vlan: 7, mac });
-        t.sh("ip netns add c2");
-        t.add(theirs, { set: second, ns: "c2" });
-        const [picture, before] = [t.picture(), t.sh(`ip link show ${card.pf}`)];
-        const { code, msg } = t.error(t.call("ADD", mine));
-        t.expect(code === 7 && msg.includes("br9"), "code 7 and the bridge", `${code}: ${msg}`);
-        t.equal(t.sh(`ip link show ${card.pf}`), before, "the card");
-        t.unchangedSince(picture);
-        const alike = { set: { ...second, CNI_IFNAME: "net2" } };
-        t.equal(t.call("ADD", mine, alike).status, 0, "exit status in the same container");
-        t.silent("DEL", mine, alike);
-        t.silent("DEL", theirs, { set: second });
-        t.equal(t.call("ADD", mine).status, 0, "exit status after DEL");
-        t.silent("DEL", mine);
+        ownersOnly(t, card.pf, theirs, mine, "br9");
       },
       ["plugin:sriov", "plugin:bridge", "card:igb", "kernel:locked_ports"],
     ),
@@ -551,18 +546,7 @@ export const attacksDevice: CaseTable = {
           const mac = "02:00:00:00:00:af";
           const theirs = sriovConfig(card, 1, { mac });
           const mine = type === "bridge" ? onBridge({ mac }) : { ...onBridge({ mac, master: "br9" }), type };
-          t.sh("ip netns add c2");
-          t.add(theirs, { set: second, ns: "c2" });
-          const picture = t.picture();
-          const { code, msg } = t.error(t.call("ADD", mine));
-          t.expect(code === 7 && msg.includes("container second"), "code 7 and the container", `${code}: ${msg}`);
-          t.unchangedSince(picture);
-          const alike = { set: { ...second, CNI_IFNAME: "net2" } };
-          t.equal(t.call("ADD", mine, alike).status, 0, "exit status in the same container");
-          t.silent("DEL", mine, alike);
-          t.silent("DEL", theirs, { set: second });
-          t.equal(t.call("ADD", mine).status, 0, "exit status after DEL");
-          t.silent("DEL", mine);
+          ownersOnly(t, card.pf, theirs, mine, "container second");
         },
         ["plugin:sriov", `plugin:${type}`, "card:igb"],
       ),
