@@ -31,7 +31,10 @@ import { env } from "./env.ts";
 import { guides } from "./guides.ts";
 import { hostDevice } from "./host-device.ts";
 import { hostDeviceBack } from "./host-device-back.ts";
+import { hostDeviceGone } from "./host-device-gone.ts";
 import { hostDeviceIdentity } from "./host-device-identity.ts";
+import { hostDeviceRecord } from "./host-device-record.ts";
+import { hostDeviceUnrecorded } from "./host-device-unrecorded.ts";
 import { hostLocal } from "./host-local.ts";
 import { ifname } from "./ifname.ts";
 import { interop } from "./interop.ts";
@@ -82,6 +85,9 @@ const plugins = [
   hostDeviceBack,
   nodeDevices,
   hostDeviceIdentity,
+  hostDeviceGone,
+  hostDeviceRecord,
+  hostDeviceUnrecorded,
   ...ofFunctions,
   ...onMaster,
   staticIpam,
