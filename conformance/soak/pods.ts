@@ -23,6 +23,8 @@ export interface Pod {
   /** Somebody is making a call for it. */
   busy: boolean;
   /** The runtime has forgotten it: only GC knows. */
+  /** Its namespace was deleted before DEL. */
+  dead: boolean;
   lost: boolean;
 }
 

@@ -1,4 +1,5 @@
 // What a runtime does all day, drawn by lot: pods start and end, calls are killed, namespaces die, pods are forgotten, GC.
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../src/testing/random.ts";
 import type { Answer, Hand } from "./node.ts";
 import type { Attachment, Pod } from "./pods.ts";
@@ -11,6 +12,8 @@ export interface Counts {
   collections: number;
   kills: number;
   deaths: number;
+  /** DELs that said "try again later" while the kernel was deleting the pod's namespace. */
+  repeated: number;
   lost: number;
   mostAlive: number;
 }
@@ -19,12 +22,16 @@ export interface Counts {
 const KILLED = 20;
 /** Seconds: a call takes 3 to 30 ms. */
 const KILL_WITHIN = 0.025;
+/** CNI's "try again later". */
+const TRY_AGAIN = 11;
+/** Milliseconds: how long a busy kernel may take to delete a namespace, and when a runtime asks again. */
+const [TEARDOWN, PAUSE] = [10_000, 500];
 
 export class Runtime {
   readonly alive = new Map<string, Pod>();
   readonly counts: Counts = {
     ...{ adds: 0, dels: 0, checks: 0, collections: 0 },
-    ...{ kills: 0, deaths: 0, lost: 0, mostAlive: 0 },
+    ...{ kills: 0, deaths: 0, repeated: 0, lost: 0, mostAlive: 0 },
   };
   readonly wrong: string[] = [];
   readonly #random: Random;
@@ -120,7 +127,7 @@ export class Runtime {
     }
     if (this.#random.chance(0.25))
       attachments.push({ network: this.#random.pick([pods.macvlan, pods.bridge]), ifName: "net1" });
-    return { id, attachments, busy: true, lost: false };
+    return { id, attachments, busy: true, dead: false, lost: false };
   }
 
   #call(hand: Hand, command: string, pod: Pod, attachment: Attachment, kill: boolean, netns = true): Promise<Answer> {
@@ -156,12 +163,18 @@ export class Runtime {
 
   /** Until it succeeds; kubelet does the same. */
   async #del(hand: Hand, pod: Pod, attachment: Attachment, mayKill: boolean, netns: boolean): Promise<void> {
+    const end = Date.now() + TEARDOWN;
     for (let attempt = 0; ; attempt++) {
       this.counts.dels++;
       const kill = mayKill && attempt < 3 && this.#random.below(KILLED) === 0;
       const { status, out } = await this.#call(hand, "DEL", pod, attachment, kill, netns);
       if (status === 137) {
         this.counts.kills++;
+        continue;
+      }
+      if (pod.dead && status === 1 && codeOf(out) === TRY_AGAIN && Date.now() < end) {
+        this.counts.repeated++;
+        await sleep(PAUSE);
         continue;
       }
       if (status !== 0) this.wrong.push(`DEL of ${pod.id} in ${attachment.network.name}: ${status} ${out}`);
@@ -183,6 +196,7 @@ export class Runtime {
   async #die(hand: Hand, pod: Pod): Promise<void> {
     this.counts.deaths++;
     await hand.run(`ip netns del ${pod.id}`);
+    pod.dead = true;
     await this.stop(hand, pod, true, this.#random.chance(0.5));
   }
 
@@ -202,5 +216,14 @@ export class Runtime {
       if (is === "") await hand.makeDevice(device);
       this.#free.add(device);
     }
+  }
+}
+
+/** Of an error document; undefined for anything else. */
+function codeOf(out: string): unknown {
+  try {
+    return (JSON.parse(out) as { code?: unknown } | null)?.code;
+  } catch {
+    return undefined;
   }
 }

@@ -59,7 +59,7 @@ describe("beside the pods that live", () => {
 
 describe("in a pod", () => {
   const pod: Pod = {
-    ...{ id: "pod7", busy: false, lost: false },
+    ...{ id: "pod7", busy: false, dead: false, lost: false },
     attachments: [{ network: macvlan, ifName: "eth0", result: { ips: [{ address: "198.18.0.4/16" }] } }],
   };
   const now = [...linesOfPod(pod), "rule pod7 ipv4 from /0 to /0 table 254", "of pod7 eth0: flags 1002"];

@@ -88,6 +88,44 @@ test("a plugin whose ADD fails always is wrong, and the run ends", { timeout: 60
   expect(status).toBe(1);
 });
 
+describe('a DEL that says "try again later"', () => {
+  const short = ["--seed", "2", "--minutes", "0.05", "--jobs", "1", "--least", "2", "--most", "4", "--count", "0"];
+  const saying = (name: string, when: string): string => {
+    const plugins = `${dir}/${name}`;
+    mkdirSync(plugins);
+    for (const plugin of ["macvlan", "bridge", "host-device", "host-local", "static"])
+      writeFileSync(
+        `${plugins}/${plugin}`,
+        `#!/bin/sh\nasked=${plugins}/$CNI_CONTAINERID.$CNI_IFNAME
+        if [ $CNI_COMMAND = DEL ] && ${when}; then touch $asked; echo '{"code":11,"msg":"x"}'; exit 1; fi\nexec ${dist}/${plugin}\n`,
+        { mode: 0o755 },
+      );
+    return plugins;
+  };
+
+  test("is repeated while the pod's namespace is being deleted", { timeout: 60_000 }, () => {
+    const once = saying("once", "[ ! -e $asked -a ! -e /run/netns/$CNI_CONTAINERID ]");
+    const { status, said } = soak("--bin", once, ...short);
+    expect(said).toMatch(/"repeated":[1-9]/);
+    expect(said).toContain("0 wrong, 0 left over");
+    expect(status).toBe(0);
+  });
+
+  test("is wrong while the namespace exists", { timeout: 60_000 }, () => {
+    const { status, said } = soak("--bin", saying("alive", "[ -e /run/netns/$CNI_CONTAINERID ]"), ...short);
+    expect(said).toMatch(/\nwrong: DEL of pod\d+ in \w+: 1 /);
+    expect(said).toContain('"repeated":0');
+    expect(status).toBe(1);
+  });
+
+  test("is wrong when it never ends", { timeout: 90_000 }, () => {
+    const { status, said } = soak("--bin", saying("never", "[ ! -e /run/netns/$CNI_CONTAINERID ]"), ...short);
+    expect(said).toMatch(/\nwrong: DEL of pod\d+ in \w+: 1 /);
+    expect(said).toMatch(/"repeated":[1-9]/);
+    expect(status).toBe(1);
+  });
+});
+
 describe("what cannot be done is refused", () => {
   test.each([
     [["--least", "5", "--most", "2"], "--least 5 is more than --most 2"],
