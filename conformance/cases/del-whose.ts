@@ -594,7 +594,7 @@ export const delWhose: CaseTable = {
           t.sh("ip netns del c2");
         }
       },
-      { only: ["macvlan", "ipvlan", "bridge"] },
+      { only: ["macvlan", "ipvlan", "bridge"], needs: ["spec:1.1.0"] },
     ),
     row(
       "GC-32",
