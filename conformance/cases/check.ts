@@ -79,6 +79,12 @@ const MOVED_ALL = MOVED.replace(" | grep -v kernel", "");
 const RENEWED = `ip -n c1 route del 198.51.100.0/24
   ip -n c1 route add 198.51.100.0/24 dev eth0 proto kernel scope link src 198.51.100.2 metric 425`;
 
+/** The address again, without the kernel's route to its subnet, and other routes. */
+const UNROUTED = `routes=$(ip -n c1 route show dev eth0 | grep -v kernel); ip -n c1 address del 198.51.100.2/24 dev eth0
+  ip -n c1 address add 198.51.100.2/24 dev eth0 noprefixroute
+  for half in 0 128; do ip -n c1 route add 198.51.100.$half/25 dev eth0; done
+  echo "$routes" | while read -r route; do [ -z "$route" ] || ip -n c1 route add $route dev eth0; done`;
+
 /** The world is changed; CHECK must fail. */
 const notices = (
   id: string,
@@ -355,6 +361,7 @@ export const checkCommand: CaseTable = {
     ...bears("CHK-40", "sbr moved the routes to a table of their own", MOVED),
     ...bears("CHK-41", "sbr moved all routes, that to the subnet too", MOVED_ALL),
     ...bears("CHK-42", "another program's route to the subnet in place of the kernel's", RENEWED),
+    ...bears("CHK-44", "the pod has the address with the flag noprefixroute, and routes of its own", UNROUTED),
     notices("CHK-43a", "S", "C-093", "the route to the address's subnet removed", "ip -n c1 route del 198.51.100.0/24"),
     row("CHK-43b", "S", "C-093", "the route to an IPv6 address's subnet removed: E that names it", (t) => {
       const conf = t.l3({}, { ranges: [[{ subnet: "2001:db8:7::/64" }]] });

@@ -3,7 +3,7 @@
 import { Failure } from "../errors.ts";
 import { type Address, type Family, formatAddress, formatPrefix } from "../ip/address.ts";
 import { equalAddresses, networkPrefix, samePrefix } from "../ip/range.ts";
-import { IFA_F_DADFAILED, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
+import { IFA_F_DADFAILED, IFA_F_NOPREFIXROUTE, RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts";
 import { listAddresses } from "./address.ts";
 import { IPV6_DEFAULT_METRIC, isLearnt } from "./advertised.ts";
 import { getLink, IFF_UP, type Link } from "./link.ts";
@@ -38,7 +38,8 @@ function checkAddresses(pod: NetNs, index: number, name: string, spec: Interface
     if ((found.flags & IFA_F_DADFAILED) !== 0) {
       throw missing(`address ${formatAddress(wanted.address)} on ${name} is also used by another host (DADFAILED)`);
     }
-    if (!isConnected(pod.route, index, wanted))
+    // Who wants no route for an address has others.
+    if ((found.flags & IFA_F_NOPREFIXROUTE) === 0 && !isConnected(pod.route, index, wanted))
       throw missing(`the route ${formatPrefix(networkPrefix(wanted))} to the subnet of ${name} is missing`);
   }
 }
