@@ -122,7 +122,8 @@ export interface Host {
   /** stat(2); `follow` false is lstat(2). */
   stat(path: string, follow?: boolean, dir?: Fd): Stat;
   /**
-   * A file system of this type, mounted read-only and attached nowhere: its root. Nobody else sees it, and it ends with the descriptor.
+   * A file system of this type, mounted read-only and attached nowhere: its root. Nobody else sees it, and it ends with the descriptor. Before
+   * Linux 5.2, it is writable: the flag would be that of everybody's sysfs of the namespace.
    * sysfs shows the network namespace this process is in. Before Linux 5.2 a child process mounts it (mount.ts), where there are such processes.
    */
   mountDetached(type: string): Fd;

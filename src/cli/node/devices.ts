@@ -254,7 +254,8 @@ function othersPorts(view: View, links: Link[], insides: Inside[], cache: Cached
   const names = new Map(view.links().map(({ index, name }) => [index, name]));
   const owners = new Map(cache.flatMap((one) => one.namespaces.map((path) => [`${one.ifName} ${path}`, one])));
   return links.map((link): Device => {
-    const end = endOf(link) ?? { name: link.name, namespace: "" };
+    const seen = endOf(link);
+    const end = seen ?? { name: link.name, namespace: "" };
     const { network = "", containerId = "" } = owners.get(`${end.name} ${end.namespace}`) ?? {};
     const bridge = names.get(link.master) ?? "";
     return {
@@ -266,7 +267,7 @@ function othersPorts(view: View, links: Link[], insides: Inside[], cache: Cached
       bridge,
       state: "pod",
       why: `port of ${bridge}, without podnic's alias`,
-      holder: { by: "", network, containerId, interface: end.name, namespace: end.namespace },
+      holder: { by: "", network, containerId, interface: seen?.name ?? "", namespace: end.namespace },
     };
   });
 }

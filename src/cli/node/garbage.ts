@@ -4,7 +4,7 @@ import { relaxPolicy } from "../../config/policy.ts";
 import { Failure } from "../../errors.ts";
 import { SIGINT, SIGTERM } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
-import { isSameDevice, type View } from "../../link/identity.ts";
+import { findDevice, type View } from "../../link/identity.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { giveBackInTime, type Outcome, whereIs } from "../../plugin/lent/give-back.ts";
 import { requireOwnHome } from "../../plugin/lent/home.ts";
@@ -68,8 +68,12 @@ export interface Collected {
 }
 
 export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbage[] {
-  // One look for all, and into no pod: with one for each that is alive, the namespaces of all would be open.
-  const home = viewNow();
+  // One look for all, if one is alive, and into no pod: with one for each that is alive, the namespaces of all would be open.
+  let now: View | undefined;
+  const home = (): View => {
+    now ??= viewNow();
+    return now;
+  };
   const devices = holders.flatMap((holder): Garbage[] => {
     const why = whyEnded(holder, home);
     if (why === "") return [];
@@ -91,7 +95,7 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
 }
 
 /** Why nobody has the device any more; "": its pod has it, or may have. */
-function whyEnded(holder: Holder, home: View): string {
+function whyEnded(holder: Holder, home: () => View): string {
   if (holder.life !== "gone") return isBack(holder, home) ? "it returned without a DEL" : "";
   return holder.age === "elsewhere"
     ? "it was lent by a different network namespace"
@@ -99,9 +103,9 @@ function whyEnded(holder: Holder, home: View): string {
 }
 
 /** The device is on the host although its pod lives, and no ADD or DEL is about to move it. */
-function isBack({ lender, key, age, saved }: Holder, home: View): boolean {
+function isBack({ lender, key, age, saved }: Holder, home: () => View): boolean {
   if (saved === undefined || age !== "now") return false;
-  if (!home.links().some((link) => isSameDevice(home, link, saved, key.ifName))) return false;
+  if (findDevice(home(), saved, key.ifName)?.link === undefined) return false;
   try {
     return lender.whileReturning(key, () => {
       const record = readLoan(lender, key);

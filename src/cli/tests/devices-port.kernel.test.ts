@@ -23,5 +23,7 @@ test("it is listed once, as the device of its attachment", () => {
       .filter(({ interface: at }) => at?.name === "d0")
       .map(({ state, why }) => `${state}: ${why}`);
   expect(states([])).toEqual(["pod: port of br0, without podnic's alias"]);
+  // Its other end was not seen, and so nobody knows the name that it has in the pod.
+  expect(findDevicesOf({ holders: [], insides: [] }).find(({ name }) => name === "d0")?.holder?.interface).toBe("");
   expect(states([holder])).toEqual([expect.stringMatching(/^lost: /)]);
 });
