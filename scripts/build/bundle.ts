@@ -18,6 +18,8 @@ const options: BuildOptions & { write: false; metafile: true } = {
   write: false,
   logLevel: "warning",
   legalComments: "none",
+  // As modules are. Without it, each variable that a destructured object gives is assigned by its name (make_ref), with an object made for it.
+  banner: { js: '"use strict";' },
 };
 
 /** What commander wants of Node, as the engine has none of it. CommonJS: commander requires them. */
