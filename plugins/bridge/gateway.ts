@@ -167,13 +167,15 @@ function without(has: KernelAddress[], gateways: Prefix[]): Prefix[] {
 
 /** `link` undefined: it is yet to be made. Throws Failure for what it must not have, or must not lose. */
 function planAddresses(call: Call<BridgeConfig>, link: Link | undefined, ours: boolean, gateways: Prefix[]): Changes {
-  const has = link === undefined ? [] : listAddresses(ownNamespace().route, link.index);
+  // Those of another family do not matter.
+  const [first, ...more] = new Set(gateways.map(({ address }) => address.family));
+  const has = link === undefined ? [] : listAddresses(ownNamespace().route, link.index, more.length > 0 ? 0 : first);
   const added = without(has, gateways);
   const removed = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
-  const [first] = removed;
-  if (link !== undefined && first !== undefined) {
-    if (call.config.forceAddress !== true) throw refusal(link, first, added[0]!);
-    refuseToRemove(link, ours, first);
+  const [lost] = removed;
+  if (link !== undefined && lost !== undefined) {
+    if (call.config.forceAddress !== true) throw refusal(link, lost, added[0]!);
+    refuseToRemove(link, ours, lost);
   }
   const name = holderName(call);
   refuseTaken(link, name, added);

@@ -8,7 +8,7 @@ import {
   beginPinAddress,
   type ForwardingEntry,
   listEntriesOf,
-  type Port,
+  type NewPort,
 } from "../../src/link/bridge.ts";
 import { getLink } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
@@ -65,7 +65,7 @@ const TRIES = 10;
  * The kernel refused to pin an address to its port, because the bridge has it elsewhere. Pins it if it is there no more; else throws Failure. The
  * kernel may have pinned it in some VLANs, and refuses that again: so those are forgotten first.
  */
-export function pinAgain(call: Call<BridgeConfig>, bridge: Bridge, { index }: Port, mac: string): void {
+export function pinAgain(call: Call<BridgeConfig>, bridge: Bridge, { index }: NewPort, mac: string): void {
   const { route } = ownNamespace();
   for (let tries = 1; ; tries++) {
     const entries = entriesOf(call.config, bridge, mac);

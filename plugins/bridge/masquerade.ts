@@ -6,8 +6,7 @@ import type { IpConfig } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress } from "../../src/ip/address.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
-import { lookUpRoute } from "../../src/link/route.ts";
-import { RTN_LOCAL } from "../../src/netlink/constants.ts";
+import { isNodesOwn } from "../../src/link/route.ts";
 import {
   addMasquerade,
   checkMasquerade,
@@ -23,7 +22,7 @@ import { NftSocket } from "../../src/nftables/socket.ts";
 export function refuseNodesAddresses(ips: IpConfig[]): void {
   const { route } = ownNamespace();
   for (const { address } of ips) {
-    if (lookUpRoute(route, address.address)?.type !== RTN_LOCAL) continue;
+    if (!isNodesOwn(route, address.address)) continue;
     throw new Failure(
       "invalid config",
       `ipMasq: the node itself has the address ${formatAddress(address.address)}`,

@@ -13,7 +13,7 @@ import {
   beginPinAddress,
   beginSetPort,
   getBridge,
-  type Port,
+  type NewPort,
   silence,
   waitForwarding,
 } from "../../src/link/bridge.ts";
@@ -144,8 +144,9 @@ function addressesOf(call: Call<BridgeConfig>): Result {
   return isGateway(call) ? withGateways(result, call.config.isDefaultGateway === true) : result;
 }
 
-function optionsOf({ config, ...call }: Call<BridgeConfig>): ConfigureOptions {
-  const notify = wantsIpam({ ...call, config });
+function optionsOf(call: Call<BridgeConfig>): ConfigureOptions {
+  const { config } = call;
+  const notify = wantsIpam(call);
   return { notify, ignoreRouterAdvertisements: !config.acceptRA, dad: config.enabledad ? "always" : "skip" };
 }
 
@@ -227,7 +228,7 @@ const allKnown = (masquerade: number[], count: number): Rules | undefined =>
   masquerade.length === count && !masquerade.includes(0) ? { masquerade } : undefined;
 
 /** With STP, a port forwards after half a minute. ADD does not wait for that. */
-function waitUntilForwarding({ bridge }: Bridge, { index }: Port): void {
+function waitUntilForwarding({ bridge }: Bridge, { index }: NewPort): void {
   if (bridge.stpState === 0 || bridge.stpState === undefined) waitForwarding(ownNamespace().route, index);
 }
 

@@ -3,7 +3,7 @@
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import type { Interface } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
-import { addPair, type Bridge, getPort, getWholePort, type Port, type WholePort } from "../../src/link/bridge.ts";
+import { addPair, type Bridge, getNewPort, getWholePort, type NewPort, type WholePort } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { lost } from "../../src/link/master.ts";
@@ -32,9 +32,12 @@ const NAME = /^veth[0-9a-f]{8}$/;
 export const HIGH_MAC = 0xfe;
 
 /** Names of ports of this attachment. udev, NetworkManager and networkd know links called veth… and leave them alone. */
-export function portNames({ network, containerId, ifName }: Attachment): string[] {
-  const text = `${network}:${containerId}:${ifName}`;
-  return Array.from({ length: NAMES }, (_, n) => `veth${hash(`${n}:${text}`)}`);
+export function portNames(attachment: Attachment): string[] {
+  return Array.from({ length: NAMES }, (_, n) => portName(attachment, n));
+}
+
+function portName({ network, containerId, ifName }: Attachment, n: number): string {
+  return `veth${hash(`${n}:${network}:${containerId}:${ifName}`)}`;
 }
 
 /** 8 hex digits. A name that two attachments share costs a second try, no more. */
@@ -44,11 +47,12 @@ export function hash(text: string): string {
 
 /** Begins the MAC address of a port: its name again. A port whose alias is missing is known by it. */
 export function macMark(name: string): string {
-  return `${HIGH_MAC.toString(16)}:${name.slice(-8).replace(/../g, "$&:")}`;
+  const pair = (from: number): string => name.slice(from, from + 2 || undefined);
+  return `${HIGH_MAC.toString(16)}:${pair(-8)}:${pair(-6)}:${pair(-4)}:${pair(-2)}:`;
 }
 
 export interface Pair {
-  port: Port;
+  port: NewPort;
   /** MAC of the pod's end. */
   mac: string;
 }
@@ -63,7 +67,8 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge, m
   const mtu = call.config.mtu || bridge.mtu;
   const far = { name: call.attachment.ifName, mac, mtu, netns: pod.fd };
   const alias = portAlias(call.attachment, marks);
-  for (const name of portNames(call.attachment)) {
+  for (let n = 0; n < NAMES; n++) {
+    const name = portName(call.attachment, n);
     // The request for the alias names the link, and must not find another's.
     if (getLink(route, name) !== undefined) continue;
     try {
@@ -79,7 +84,7 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge, m
       throw refusal(error, bridge, mtu);
     }
     call.transaction.onRollback(`delete ${name}`, () => deleteByName(name));
-    const port = getPort(route, name);
+    const port = getNewPort(route, name);
     if (port === undefined) throw disappeared(name);
     // The bridge takes its frames; but a bridge may be removed, and its ports stay up.
     ignoreAdvertisements(name);

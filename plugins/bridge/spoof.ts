@@ -7,6 +7,7 @@ import {
   type Bridge,
   beginSetPort,
   listMacsBehind,
+  type NewPort,
   type Port,
   stopLinkLocalLearning,
   whereTo,
@@ -33,7 +34,7 @@ import { pinAgain } from "./mac.ts";
  * Whether the bridge does it: since Linux 5.18 the kernel tells of each port whether it is locked. Throws Failure when it must and
  * cannot.
  */
-export function locksPort({ config }: Call<BridgeConfig>, { port }: Port): boolean {
+export function locksPort({ config }: Call<BridgeConfig>, { port }: Pick<Port, "port">): boolean {
   if (config.macspoofchk !== true || config.macspoofchkBackend === "nftables") return false;
   if (port.locked !== undefined) return true;
   if (config.macspoofchkBackend !== "bridge") return false;
@@ -57,7 +58,7 @@ const UNLOCKED: PortAttributes = { learning: 1, locked: 0 };
 export function checkSource(
   call: Call<BridgeConfig>,
   on: Bridge,
-  port: Port,
+  port: NewPort,
   mac: string,
 ): { lock?: PortAttributes; jump?: number } {
   if (call.config.macspoofchk !== true) return {};
@@ -80,7 +81,7 @@ export function checkSource(
 export function pinnedElsewhere(
   call: Call<BridgeConfig>,
   on: Bridge,
-  port: Port,
+  port: NewPort,
   mac: string,
   error: NetlinkError,
 ): void {

@@ -11,7 +11,9 @@ import {
   type PortSwitches,
   readAcceptRa,
   readBridgeInfo,
+  readNewPort,
   readPortInfo,
+  readPortState,
   readPortSwitches,
   readPortVlans,
   readVlans,
@@ -33,9 +35,11 @@ export type Bridge = Link & { bridge: BridgeInfo; acceptRa?: number | undefined 
 /** By index or by name; whoever asks looks at `kind`. undefined when there is no such link. */
 export function getBridge(route: RouteSocket, which: number | string): Bridge | undefined {
   return askLink(route, which, (bytes, start, end) => {
-    const link = toLink(bytes, start, end);
-    if (link.kind !== "bridge") return { ...link, bridge: {} };
-    return { ...link, bridge: readBridgeInfo(bytes, start, end), acceptRa: readAcceptRa(bytes, start, end) };
+    const bridge = toLink(bytes, start, end) as Bridge;
+    const isOne = bridge.kind === "bridge";
+    bridge.bridge = isOne ? readBridgeInfo(bytes, start, end) : {};
+    if (isOne) bridge.acceptRa = readAcceptRa(bytes, start, end);
+    return bridge;
   });
 }
 
@@ -47,9 +51,21 @@ export function getPort(route: RouteSocket, which: number | string): Port | unde
 }
 
 function toPort(bytes: Bytes, start: number, end: number): Port {
-  const link = toLink(bytes, start, end);
-  const port = link.slaveKind === "bridge" ? readPortInfo(bytes, start, end) : {};
-  return { ...link, port, acceptRa: readAcceptRa(bytes, start, end) };
+  const port = toLink(bytes, start, end) as Port;
+  port.port = port.slaveKind === "bridge" ? readPortInfo(bytes, start, end) : {};
+  port.acceptRa = readAcceptRa(bytes, start, end);
+  return port;
+}
+
+/** What is asked of a port that was made a moment ago. */
+export type NewPort = Pick<Port, "index" | "name" | "mac" | "mtu" | "parent" | "port">;
+
+export function getNewPort(route: RouteSocket, name: string): NewPort | undefined {
+  return askLink(route, name, (bytes, start, end) => {
+    const { index, address, name: own = "", mtu = 0, link = 0, linkInfo } = readNewPort(bytes, start, end);
+    const port = linkInfo?.slaveKind === "bridge" ? (linkInfo.slaveData ?? {}) : {};
+    return { index, name: own, mac: address === undefined ? "" : formatMac(address), mtu, parent: link, port };
+  });
 }
 
 /** A port with all that CHECK compares. */
@@ -432,8 +448,12 @@ const FORWARDING_WAIT = 200;
 export function waitForwarding(route: RouteSocket, index: number): boolean {
   const deadline = host.monotonic() + FORWARDING_WAIT;
   for (let pause = 1; ; pause *= 1.5) {
-    const port = askLink(route, index, readPortInfo);
-    if (port === undefined || port.state === c.BR_STATE_FORWARDING) return port !== undefined;
+    let isThere = false;
+    const state = askLink(route, index, (...message) => {
+      isThere = true;
+      return readPortState(...message);
+    });
+    if (!isThere || state === c.BR_STATE_FORWARDING) return isThere;
     const left = deadline - host.monotonic();
     if (left <= 0) return false;
     host.sleep(Math.min(pause, left));

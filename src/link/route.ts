@@ -13,10 +13,11 @@ import {
   type RouteAttributes,
   type RouteMetrics,
   readRoute,
+  readRouteType,
   writeRoute,
   writeRouteQuery,
 } from "../netlink/route.ts";
-import type { RouteSocket } from "../netlink/socket.ts";
+import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
 
 /** A route as CNI results describe it. */
 export interface RouteSpec {
@@ -213,6 +214,15 @@ const NO_WAY = ["ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "ENETDOWN", "
 
 /** `ip route get fibmatch`: the route that the node's own packets to `to` take, when nobody has chosen a source address or a device for them. */
 export function lookUpRoute(route: RouteSocket, to: Address): KernelRoute | undefined {
+  return askRoute(route, to, fromMessage);
+}
+
+/** Whether an address is one of the node's own: of its route, all else stays unread. */
+export function isNodesOwn(route: RouteSocket, address: Address): boolean {
+  return askRoute(route, address, readRouteType) === c.RTN_LOCAL;
+}
+
+function askRoute<T>(route: RouteSocket, to: Address, read: PayloadReader<T>): T | undefined {
   const family = addressFamily(to.family);
   const dstLength = to.bytes.length * 8;
   const write = (writer: Writer) =>
@@ -224,7 +234,7 @@ export function lookUpRoute(route: RouteSocket, to: Address): KernelRoute | unde
       attributes: { dst: to.bytes },
     });
   try {
-    return route.get(`ip route get fibmatch ${formatAddress(to)}`, c.RTM_GETROUTE, write, fromMessage);
+    return route.get(`ip route get fibmatch ${formatAddress(to)}`, c.RTM_GETROUTE, write, read);
   } catch (error) {
     if (error instanceof NetlinkError && NO_WAY.includes(error.code)) return undefined;
     throw error;

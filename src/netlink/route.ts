@@ -135,6 +135,12 @@ export function writeRoute(writer: Writer, message: RouteMessage): void {
   routeAttributes.write(writer, message.attributes);
 }
 
+/** RTN_* of a route, of which nothing else is read. */
+export function readRouteType(from: Bytes, start: number, end: number): number {
+  if (end - start < ROUTE_HEADER) throw new ProtocolError(`route: message has ${end - start} bytes`);
+  return from.u8[start + 7]!;
+}
+
 export function readRoute(from: Bytes, start: number, end: number, keep = false): RouteMessage {
   if (end - start < ROUTE_HEADER) throw new ProtocolError(`route: message has ${end - start} bytes`);
   return {

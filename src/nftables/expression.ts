@@ -1,6 +1,7 @@
 // The expressions in rules: a name, and attributes whose meaning depends on the name. {meta: {…}} is an expression with the name "meta".
 // Expressions that podnic neither writes nor understands (for example, the matches and targets of iptables) are {other: name}.
 import { type Codec, Table, type Values } from "../netlink/attributes.ts";
+import { align4, Bytes, Writer } from "../netlink/bytes.ts";
 import { be32, be64, bytes, nested, text } from "../netlink/codecs.ts";
 import { NLA_F_NESTED } from "../netlink/constants.ts";
 import * as c from "./constants.ts";
@@ -97,6 +98,32 @@ export const expression: Codec<Expression> = {
     return { [name]: tables[name].read(from, at.start, at.end, keep) };
   },
 };
+
+/** The elements of a list of expressions, as they are sent. `written` hears how long it is after each. */
+export function writeExpressions(all: Expression[], written?: (each: Expression, length: number) => void): Uint8Array {
+  const writer = new Writer(512);
+  for (const each of all) {
+    expression.write(writer, c.NFTA_LIST_ELEM | NLA_F_NESTED, each);
+    written?.(each, writer.length);
+  }
+  return writer.copy(0, writer.length);
+}
+
+/** An expression of a rule as the kernel says it: the same, without the flags of nested attributes. */
+export function asKernelSays(one: Expression): Uint32Array {
+  const from = Bytes.from(writeExpressions([one]));
+  withoutFlags(from, 0, from.u8.length);
+  return from.u32;
+}
+
+function withoutFlags(from: Bytes, start: number, end: number): void {
+  for (let at = start; at < end; at += align4(from.u16[at >> 1]!)) {
+    const type = from.u16[(at >> 1) + 1]!;
+    if ((type & NLA_F_NESTED) === 0) continue;
+    from.u16[(at >> 1) + 1] = type & ~NLA_F_NESTED;
+    withoutFlags(from, at + 4, at + from.u16[at >> 1]!);
+  }
+}
 
 const EQ = c.NFT_CMP_EQ;
 const REGISTER = c.NFT_REG_1;

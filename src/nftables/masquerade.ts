@@ -13,14 +13,34 @@
 import { Failure } from "../errors.ts";
 import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
 import { networkPrefix } from "../ip/range.ts";
+import { align4 } from "../netlink/bytes.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
 import { attempt, checkTable, find, listRules, nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
-import { compare, type Expression, maskBits, masquerade, meta, payload, verdict } from "./expression.ts";
+import {
+  asKernelSays,
+  compare,
+  type Expression,
+  maskBits,
+  masquerade,
+  meta,
+  payload,
+  verdict,
+  writeExpressions,
+} from "./expression.ts";
 import { hasIptables, removeIptables } from "./iptables.ts";
 import { removeMade } from "./made.ts";
-import { type ChainAttributes, commentIn, handleIn, isCommented, readChain, readRule, verdictIn } from "./message.ts";
+import {
+  type ChainAttributes,
+  commentIn,
+  endsWith,
+  handleIn,
+  isCommented,
+  readChain,
+  readRule,
+  verdictIn,
+} from "./message.ts";
 import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
 import { acceptRest, decidesAll, dropFailure, dropsRest } from "./shortcut.ts";
 import type { NftSocket, Place } from "./socket.ts";
@@ -83,6 +103,43 @@ function ruleOf(address: Prefix): Expression[] {
   ];
 }
 
+/** A rule for all addresses of one family with one prefix length: as it is sent, and where the addresses are in it. */
+interface Form {
+  family: 4 | 6;
+  length: number;
+  rule: Uint8Array;
+  source: number;
+  /** Of the subnet, of which so many bytes are there. */
+  subnet: number;
+  size: number;
+}
+
+function formOf(family: 4 | 6, length: number): Form {
+  const { length: size } = HEADERS[family];
+  const compared: [at: number, size: number][] = [];
+  const rule = writeExpressions(
+    ruleOf({ address: { family, bytes: new Uint8Array(size) }, length }),
+    ({ cmp }, end) => cmp && compared.push([end - align4(cmp.data!.value!.length), cmp.data!.value!.length]),
+  );
+  // The protocol is compared first.
+  const [, [source], [subnet, part]] = compared as [[number, number], [number, number], [number, number]];
+  return { family, length, rule, source, subnet, size: part };
+}
+
+/** Of the usual ones: to write a rule anew takes ten times as long. */
+const FORMS = [formOf(4, 24), formOf(4, 16), formOf(6, 64)];
+
+/** The expressions of ruleOf as they are sent. */
+export function writtenRule(address: Prefix): Uint8Array {
+  const { family, bytes } = address.address;
+  const form = FORMS.find((one) => one.family === family && one.length === address.length);
+  const { rule, source, subnet, size } = form ?? formOf(family, address.length);
+  const written = rule.slice();
+  written.set(bytes, source);
+  written.set(networkPrefix(address).address.bytes.subarray(0, size), subnet);
+  return written;
+}
+
 /** Multicast never is. */
 function baseRules(): Expression[][] {
   const multicast4 = { address: { family: 4, bytes: new Uint8Array([224, 0, 0, 0]) }, length: 4 } as const;
@@ -122,7 +179,7 @@ export function addMasquerade(
     if (drops) acceptRest(nft, MASQUERADE_PLACE, BASE);
     for (const handle of stale) nft.deleteRule(MASQUERADE_PLACE, CHECKS, handle);
     for (const address of addresses)
-      nft.addRule(FAMILY, { table: TABLE, chain: CHECKS, expressions: ruleOf(address), userdata }, true);
+      nft.addRule(FAMILY, { table: TABLE, chain: CHECKS, written: writtenRule(address), userdata }, true);
     return nft.commit().slice(-addresses.length);
   });
 }
@@ -145,11 +202,20 @@ function dropsPackets(nft: NftSocket, base: ChainAttributes): boolean {
   return dropsRest(nft, MASQUERADE_PLACE, base, (...message) => verdictIn(...message)?.chain === CHECKS);
 }
 
+const TO_CHECKS = asKernelSays(verdict(c.NFT_GOTO, CHECKS));
+const TO_CALLER = asKernelSays(verdict(c.NFT_RETURN));
+
+/** The chain that a rule of the chain at the hook leads to, or "". Those that addBase made are not read but compared. */
+function chainOf(...message: Parameters<PayloadReader<void>>): string {
+  if (endsWith(TO_CALLER, ...message)) return "";
+  return endsWith(TO_CHECKS, ...message) ? CHECKS : (verdictIn(...message)?.chain ?? "");
+}
+
 /** The chain at the hook leads to that of the pods. */
 function hasBaseRules(nft: NftSocket): boolean {
   let decided = false;
   const read: PayloadReader<string> = (bytes, start, end) => {
-    const chain = verdictIn(bytes, start, end)?.chain ?? "";
+    const chain = chainOf(bytes, start, end);
     if (chain === CHECKS && !decided) return chain;
     decided ||= decidesAll(bytes, start, end);
     return "";

@@ -44,6 +44,8 @@ export const ruleAttributes = new Table("rule", {
   table: [c.NFTA_RULE_TABLE, text],
   chain: [c.NFTA_RULE_CHAIN, text],
   handle: [c.NFTA_RULE_HANDLE, be64],
+  /** The expressions as they are sent (writeExpressions); they are read as `expressions`. */
+  written: [c.NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, bytes],
   expressions: [c.NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, list(c.NFTA_LIST_ELEM | NLA_F_NESTED, expression)],
   userdata: [c.NFTA_RULE_USERDATA, bytes],
 });
@@ -121,6 +123,15 @@ export function verdictIn(from: Bytes, start: number, end: number): Verdict | un
     last = at;
   }
   return to === first ? undefined : verdictOf([expression.read(from, last + 4, last + size, false)]);
+}
+
+/** Whether a rule ends with an expression, given as the kernel says it (asKernelSays). */
+export function endsWith(expression: Uint32Array, from: Bytes, start: number, end: number): boolean {
+  const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);
+  if (where === undefined || where[1] - where[0] < 4 * expression.length) return false;
+  const first = (where[1] >> 2) - expression.length;
+  for (let word = 0; word < expression.length; word++) if (from.u32[first + word] !== expression[word]) return false;
+  return true;
 }
 
 export function readGeneration(from: Bytes, start: number, end: number): number {

@@ -1,12 +1,25 @@
 // A hash of strings that does not resist intentional collisions, for names and numbers of links.
 
+import { loops } from "../host/loops.ts";
+
 const { imul } = Math;
 
 /** FNV-1a, letter by letter, with a final mix: 32 bits, not negative. */
 export function hash32(text: string): number {
-  let value = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) value = imul(value ^ text.charCodeAt(at), 0x01000193);
-  return mix(value);
+  const { length } = text;
+  let letters: Uint8Array | number[] = new Uint8Array(length);
+  if (!loops.put(letters, 0, text)) letters = Array.from({ length }, (_, at) => text.charCodeAt(at));
+  // Two halves, so that no product needs a floating-point number, nor a call of imul: a fifth of the instructions.
+  let high = 0x811c;
+  let low = 0x9dc5;
+  for (let at = 0; at < length; at++) {
+    low ^= letters[at]!;
+    // Times 0x01000193.
+    const product = low * 0x193;
+    high = (high * 0x193 + (low << 8) + (product >>> 16)) & 0xffff;
+    low = product & 0xffff;
+  }
+  return mix((high << 16) | low);
 }
 
 /** Bytes four at a time, which is a quarter of the instructions. Bytes behind the last four do not count. */
