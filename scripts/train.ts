@@ -63,6 +63,7 @@ function onMaster(type: string): void {
   sh("ip", "link", "set", "card", "up");
   for (let round = 0; round < ROUNDS; round++) {
     if (hasKind(type)) {
+      if (type === "macvlan") attachment(type, keys, {});
       attachment(type, keys, hostLocal);
       continue;
     }
@@ -83,7 +84,7 @@ const usual: { [plugin: string]: () => void } = {
   "host-device": () => {
     call("host-device", "VERSION", { cniVersion: "1.0.0" });
     for (let round = 0; round < ROUNDS; round++)
-      for (const ipam of [static4, hostLocal]) attachment("host-device", { device: "card" }, ipam);
+      for (const ipam of [{}, static4, hostLocal]) attachment("host-device", { device: "card" }, ipam);
   },
   macvlan: () => onMaster("macvlan"),
   ipvlan: () => onMaster("ipvlan"),

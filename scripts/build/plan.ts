@@ -10,10 +10,13 @@ import { linkPlugins } from "./links.ts";
 import { BuildError, cache, root, run } from "./paths.ts";
 
 const COLD = 1;
-const HOT = 2;
+const TEPID = 2;
 const WARM = 3;
+const HOT = 4;
 /** What fewer calls read may be by chance: a random name, a wait. Usual calls are made four times (scripts/train.ts). */
 const SELDOM = 3;
+/** Bytes: the engine's tables are larger. */
+const LARGE = 4096;
 
 /**
  * Where each allocation of the bundle's evaluation goes. Empty when that cannot be found out (it needs root, for the devices of a sandbox),
@@ -40,24 +43,33 @@ export function learnPlan(bytecode: Bytecode): Uint8Array {
 }
 
 /**
- * The size of all warm blocks together, in four bytes, least first; then a byte for each allocation (the enum in native.c). A block that any
- * call wrote to is hot, another one that not just a few calls read is warm.
+ * The size of all warm blocks together and that of all hot ones, in four bytes each, least first; then a byte for each allocation (the enum in
+ * native.c). A block is hot when at least half of the calls wrote to it and it is not so large that they write here and there, tepid when any
+ * did; another one that not just a few calls read is warm.
  */
 export function planOf(learned: Uint32Array): Uint8Array {
-  const blocks = new Map<number, { size: number; written: boolean; readers: number }>();
+  const blocks = new Map<number, { size: number; calls: number; writers: number; readers: number }>();
   for (let i = 0; i < learned.length; i += 2) {
     const [line, size] = [learned[i]!, learned[i + 1]!];
     const number = line & 0x3fffffff;
-    const { written = false, readers = 0 } = blocks.get(number) ?? {};
-    blocks.set(number, { size, written: written || line >>> 31 === 1, readers: readers + ((line >>> 30) & 1) });
+    const { calls = 0, writers = 0, readers = 0 } = blocks.get(number) ?? {};
+    blocks.set(number, {
+      size,
+      calls: calls + 1,
+      writers: writers + (line >>> 31),
+      readers: readers + ((line >>> 30) & 1),
+    });
   }
-  const plan = new Uint8Array(4 + 1 + [...blocks.keys()].reduce((max, n) => Math.max(max, n), -1));
-  let warm = 0;
-  for (const [number, { size, written, readers }] of blocks) {
-    const place = written ? HOT : readers >= SELDOM ? WARM : COLD;
-    plan[4 + number] = place;
-    if (place === WARM) warm += size;
+  const plan = new Uint8Array(8 + 1 + [...blocks.keys()].reduce((max, n) => Math.max(max, n), -1));
+  const together = { [WARM]: 0, [HOT]: 0 };
+  for (const [number, { size, calls, writers, readers }] of blocks) {
+    const isHot = writers >= calls / 2 && size <= LARGE;
+    const place = isHot ? HOT : writers > 0 ? TEPID : readers >= SELDOM ? WARM : COLD;
+    plan[8 + number] = place;
+    if (place === WARM || place === HOT) together[place] += size;
   }
-  new DataView(plan.buffer).setUint32(0, warm, true);
+  const sizes = new DataView(plan.buffer);
+  sizes.setUint32(0, together[WARM], true);
+  sizes.setUint32(4, together[HOT], true);
   return plan;
 }

@@ -24,6 +24,11 @@ declare global {
 // The snapshot freezes its seed: better none than one that repeats. host.random() is the kernel's.
 Reflect.deleteProperty(Math, "random");
 
+// The engine makes a function of its own when it is first looked at. Looked at now, it is part of the snapshot, and no call makes it.
+for (const own of [Object, Number, JSON, Array, String, Map, Set, RegExp, Object.getPrototypeOf(Uint8Array)])
+  for (const object of [own, own.prototype ?? {}])
+    for (const key of Reflect.ownKeys(object)) Reflect.getOwnPropertyDescriptor(object, key);
+
 function operator(args: string[]): number {
   native.load();
   return podnicOperator(args);

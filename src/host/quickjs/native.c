@@ -77,9 +77,9 @@ static struct heap {
   JSContext *ctx;
   JSValue entry; // the function to call
   char version[256]; // what answers VERSION, with "" where the version goes
-  size_t mapped;
-  struct pool pool;
   char arena[ARENA + 16] __attribute__((aligned(16)));
+  struct pool pool; // beside what most calls write to
+  size_t mapped;
 } heap __attribute__((section(".data"), aligned(16))) = {.address = 0};
 
 static char **argument;
@@ -119,11 +119,11 @@ static unsigned class_of(size_t need, size_t *size) {
   return 65 + (shift - 7) * 4 + (quarters - 5);
 }
 
-static size_t warm_size; // at the beginning of the arena, for what calls read
+static size_t warm_size, hot_size; // at the beginning and the end of the arena, for what calls read and what most of them write to
 
 static bool grow(struct pool *pool, size_t size) {
   char *start = heap.arena + warm_size;
-  size_t chunk = ARENA - warm_size;
+  size_t chunk = ARENA - warm_size - hot_size;
   if (pool != &heap.pool || pool->next != NULL || chunk < size) {
     if (pool == &heap.pool && pool->next != NULL && !heap.ready) heap.overflowed = 1;
     chunk = size > CHUNK ? size : CHUNK;
@@ -150,12 +150,12 @@ static struct block *take(struct pool *pool, unsigned class, size_t size) {
 
 static uint32_t allocations; // before the snapshot
 #ifdef SNAPSHOT
-static const uint8_t *plan; // for each of them one of: PASSING (let go before the snapshot), COLD, HOT (calls write to it), WARM (they read it)
+static const uint8_t *plan; // for each of them one of: PASSING (let go before the snapshot), COLD, TEPID (some calls write to it), WARM (they read it), HOT (most write to it)
 static size_t planned;
-enum { PASSING, COLD, HOT, WARM };
+enum { PASSING, COLD, TEPID, WARM, HOT };
 static struct pool outside; // of the arena: for those that pass
 static size_t passing;      // how many of them are in use
-static struct pool warm;
+static struct pool warm, hot;
 #endif
 
 // A block for one of them.
@@ -167,12 +167,13 @@ static struct block *take_frozen(unsigned class, size_t size) {
     passing++;
     return take(&outside, class, size);
   }
-  if (place == HOT) {
+  if (place == TEPID) {
     if ((size_t)(heap.pool.end - heap.pool.next) < size && !grow(&heap.pool, size)) return NULL;
     heap.pool.end -= size;
     return (struct block *)heap.pool.end;
   }
-  if (place == WARM && (size_t)(warm.end - warm.next) >= size) return take(&warm, class, size);
+  struct pool *together = place == WARM ? &warm : &hot;
+  if (place >= WARM && (size_t)(together->end - together->next) >= size) return take(together, class, size);
 #endif
   struct block *b = take(&heap.pool, class, size);
 #ifdef TRAIN
@@ -783,13 +784,13 @@ static void snapshot(const char *plan_file) {
     uint8_t *all = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED) die("out of memory");
     planned = fread(all, 1, room, in);
-    if (planned >= 4) {
-      size_t wanted = all[0] | all[1] << 8 | all[2] << 16 | (size_t)all[3] << 24;
-      if (wanted <= ARENA) warm_size = wanted;
-      planned -= 4;
-    }
-    plan = all + 4;
+    size_t wanted[2] = {0};
+    for (int i = 0; planned >= 8 && i < 8; i++) wanted[i / 4] |= (size_t)all[i] << i % 4 * 8;
+    if (wanted[0] + wanted[1] <= ARENA) warm_size = wanted[0], hot_size = wanted[1];
+    planned -= planned >= 8 ? 8 : planned;
+    plan = all + 8;
     warm = (struct pool){.next = heap.arena, .end = heap.arena + warm_size};
+    hot = (struct pool){.next = heap.arena + ARENA - hot_size, .end = heap.arena + ARENA};
   }
   boot(bytecode, size);
   freeze();
