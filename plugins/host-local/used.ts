@@ -30,9 +30,11 @@ export class Used {
   /** The first address of the interval that is not taken. */
   firstFree({ first, last }: Interval): Address | undefined {
     const end = last.bytes.length - 1;
+    const lastBlock = blockOf(last);
     for (let from: Address | undefined = first; from !== undefined && compareAddresses(from, last) <= 0; ) {
-      const to: number = blockOf(from) === blockOf(last) ? last.bytes[end]! : 255;
-      const low = firstClear(this.#bits(blockOf(from)), from.bytes[end]!, to);
+      const block = blockOf(from);
+      const to: number = block === lastBlock ? last.bytes[end]! : 255;
+      const low = firstClear(this.#bits(block), from.bytes[end]!, to);
       if (low !== undefined) return withLow(from, low);
       from = nextAddress(withLow(from, to));
     }
@@ -58,7 +60,7 @@ export class Used {
 /** All but the last byte, in hex: 6 digits for IPv4, 30 for IPv6. */
 function blockOf({ bytes }: Address): string {
   let text = "";
-  for (let i = 0; i < bytes.length - 1; i++) text += HEX[bytes[i]!]!;
+  for (let i = 0, count = bytes.length - 1; i < count; i++) text += HEX[bytes[i]!]!;
   return text;
 }
 

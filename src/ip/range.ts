@@ -12,7 +12,7 @@ export function compareAddresses(a: Address, b: Address): number {
   if (a.family !== b.family) return a.family - b.family;
   const ours = a.bytes;
   const theirs = b.bytes;
-  for (let i = 0; i < ours.length; i++) {
+  for (let i = 0, count = ours.length; i < count; i++) {
     const difference = ours[i]! - theirs[i]!;
     if (difference !== 0) return difference;
   }
@@ -62,11 +62,13 @@ export function lastAddress(prefix: Prefix): Address {
 function withHostBits(prefix: Prefix, fill: number): Address {
   const { family, bytes } = prefix.address;
   const out = bytes.slice();
-  for (let i = prefix.length >> 3; i < out.length; i++) {
-    const kept = Math.max(0, Math.min(8, prefix.length - i * 8));
+  const whole = prefix.length >> 3;
+  const kept = prefix.length & 7;
+  if (kept > 0) {
     const mask = (0xff00 >> kept) & 0xff;
-    out[i] = (out[i]! & mask) | (fill & ~mask);
+    out[whole] = (out[whole]! & mask) | (fill & ~mask);
   }
+  out.fill(fill, kept > 0 ? whole + 1 : whole);
   return { family, bytes: out };
 }
 

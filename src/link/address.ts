@@ -2,9 +2,16 @@
 import { AF_INET, AF_INET6 } from "../host/constants.ts";
 import { type Address, formatPrefix, type Prefix } from "../ip/address.ts";
 import { equalAddresses, lastAddress } from "../ip/range.ts";
-import { type AddressMessage, readAddress, writeAddress, writeAddressQuery } from "../netlink/address.ts";
+import {
+  type AddressMessage,
+  readAddress,
+  writeAddress,
+  writeAddressHeader,
+  writeAddressQuery,
+} from "../netlink/address.ts";
 import type { Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
+import { bytes, text, u32 } from "../netlink/codecs.ts";
 import * as c from "../netlink/constants.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
@@ -55,21 +62,14 @@ export function beginAddAddress(route: RouteSocket, index: number, added: NewAdd
   const { prefix, flags, broadcast, scope = c.RT_SCOPE_UNIVERSE, peer, label, unknown = [] } = added;
   const { address, length } = prefix;
   const writer = route.begin(`ip addr add ${formatPrefix(prefix)}`, c.RTM_NEWADDR, c.NLM_F_CREATE | c.NLM_F_EXCL);
-  writeAddress(writer, {
-    family: address.family === 4 ? AF_INET : AF_INET6,
-    prefixLength: length,
-    flags: flags & 0xff,
-    scope,
-    index,
-    attributes: {
-      local: address.bytes,
-      address: (peer ?? address).bytes,
-      broadcast: broadcast?.bytes,
-      label,
-      flags: flags > 0xff ? flags : undefined,
-      unknown: (flags & c.IFA_F_DEPRECATED) === 0 ? unknown : [...unknown, DEPRECATED],
-    },
-  });
+  writeAddressHeader(writer, address.family === 4 ? AF_INET : AF_INET6, length, flags & 0xff, scope, index);
+  bytes.write(writer, c.IFA_LOCAL, address.bytes);
+  bytes.write(writer, c.IFA_ADDRESS, (peer ?? address).bytes);
+  if (broadcast !== undefined) bytes.write(writer, c.IFA_BROADCAST, broadcast.bytes);
+  if (label !== undefined) text.write(writer, c.IFA_LABEL, label);
+  if (flags > 0xff) u32.write(writer, c.IFA_FLAGS, flags);
+  for (const { type, value } of unknown) bytes.write(writer, type, value);
+  if ((flags & c.IFA_F_DEPRECATED) !== 0) bytes.write(writer, DEPRECATED.type, DEPRECATED.value);
 }
 
 /** Begins `ip addr del`. */

@@ -27,7 +27,9 @@ export function planRoutes(spec: InterfaceSpec, present: Prefix[] = []): RoutePl
   for (const route of spec.routes) {
     const gateway = gatewayOf(route, spec.ips);
     const planned = newRoute(route, gateway);
-    merge(gateway === undefined ? withoutGateway : withGateway, planned);
+    const routes = gateway === undefined ? withoutGateway : withGateway;
+    if (spec.routes.length === 1) routes.set("", planned);
+    else merge(routes, planned);
   }
   const onLink = [...withoutGateway.values()];
   const through = [...withGateway.values()];

@@ -4,6 +4,7 @@ import { type Address, type Family, formatAddress, type Prefix } from "../ip/add
 import { networkPrefix, prefixContains } from "../ip/range.ts";
 import { findAttribute, type Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
+import { bytes, u32 } from "../netlink/codecs.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { readNexthop, writeNexthopQuery } from "../netlink/nexthop.ts";
@@ -15,6 +16,8 @@ import {
   readRoute,
   readRouteType,
   writeRoute,
+  writeRouteAttributes,
+  writeRouteHeader,
   writeRouteQuery,
 } from "../netlink/route.ts";
 import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
@@ -112,13 +115,16 @@ function fromMessage(bytes: Bytes, start: number, end: number): KernelRoute {
   };
 }
 
+/** Larger ones are in an attribute. */
+const headerTable = (table: number): number => (table < 256 ? table : c.RT_TABLE_UNSPEC);
+
 function header(family: number, table: number) {
   return {
     family,
     dstLength: 0,
     srcLength: 0,
     tos: 0,
-    table: table < 256 ? table : c.RT_TABLE_UNSPEC,
+    table: headerTable(table),
     protocol: 0,
     scope: 0,
     type: 0,
@@ -302,30 +308,37 @@ function hopAttributes(family: Family, hop: NewHop): NextHop["attributes"] {
 
 /** Begins `ip route append …` through the device `index`; flags as the Go plugins send them (CREATE, no EXCL). */
 export function beginAddRoute(route: RouteSocket, operation: string, index: number, spec: NewRoute): void {
-  const family = spec.dst.address.family;
+  const { dst, table, priority, hops, prefsrc, metrics, unknown = [] } = spec;
+  const family = dst.address.family;
   const writer = route.begin(operation, c.RTM_NEWROUTE, c.NLM_F_CREATE);
-  const single = spec.hops.length === 1 ? spec.hops[0]! : undefined;
-  writeRoute(writer, {
-    ...header(addressFamily(family), spec.table),
-    dstLength: spec.dst.length,
+  const single = hops.length === 1 ? hops[0]! : undefined;
+  writeRouteHeader(writer, {
+    family: addressFamily(family),
+    dstLength: dst.length,
     srcLength: spec.srcLength ?? 0,
     tos: spec.tos ?? 0,
+    table: headerTable(table),
     protocol: spec.protocol ?? c.RTPROT_BOOT,
     scope: spec.scope,
     type: spec.type ?? c.RTN_UNICAST,
     flags: single?.onlink === true ? c.RTNH_F_ONLINK : 0,
-    attributes: {
-      dst: spec.dst.length === 0 ? undefined : spec.dst.address.bytes,
-      ...(single === undefined ? undefined : hopAttributes(family, single)),
-      priority: spec.priority === 0 ? undefined : spec.priority,
-      table: spec.table < 256 ? undefined : spec.table,
-      oif: single === undefined ? undefined : (single.index ?? index),
-      prefsrc: spec.prefsrc?.bytes,
-      metrics: spec.metrics,
-      multipath: single === undefined ? newHops(family, index, spec.hops) : undefined,
-      unknown: spec.unknown ?? [],
-    },
   });
+  if (dst.length > 0) bytes.write(writer, c.RTA_DST, dst.address.bytes);
+  if (single !== undefined && single.gateway?.family === family)
+    bytes.write(writer, c.RTA_GATEWAY, single.gateway.bytes);
+  if (priority !== 0) u32.write(writer, c.RTA_PRIORITY, priority);
+  if (table > 255) u32.write(writer, c.RTA_TABLE, table);
+  if (single !== undefined) u32.write(writer, c.RTA_OIF, single.index ?? index);
+  if (prefsrc !== undefined) bytes.write(writer, c.RTA_PREFSRC, prefsrc.bytes);
+  // Seldom there.
+  if (single === undefined || metrics !== undefined || (single.gateway && single.gateway.family !== family)) {
+    writeRouteAttributes(writer, {
+      via: single && hopAttributes(family, single).via,
+      metrics,
+      multipath: single === undefined ? newHops(family, index, hops) : undefined,
+    });
+  }
+  for (const { type, value } of unknown) bytes.write(writer, type, value);
 }
 
 /** Begins `ip route del …` of exactly this route, which was learnt or made by somebody else. */

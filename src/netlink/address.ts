@@ -40,13 +40,26 @@ export function writeAddressQuery(writer: Writer, family: number, index: number)
 }
 
 export function writeAddress(writer: Writer, message: AddressMessage): void {
-  const start = writer.reserve(HEADER);
-  writer.u8[start] = message.family;
-  writer.u8[start + 1] = message.prefixLength;
-  writer.u8[start + 2] = message.flags;
-  writer.u8[start + 3] = message.scope;
-  writer.u32[(start >> 2) + 1] = message.index;
+  writeAddressHeader(writer, message.family, message.prefixLength, message.flags, message.scope, message.index);
   addressAttributes.write(writer, message.attributes);
+}
+
+/** What attributes follow. */
+export function writeAddressHeader(
+  writer: Writer,
+  family: number,
+  prefixLength: number,
+  flags: number,
+  scope: number,
+  index: number,
+): void {
+  const start = writer.room(HEADER);
+  const { u8 } = writer;
+  u8[start] = family;
+  u8[start + 1] = prefixLength;
+  u8[start + 2] = flags;
+  u8[start + 3] = scope;
+  writer.u32[(start >> 2) + 1] = index;
 }
 
 export function readAddress(from: Bytes, start: number, end: number, keep = false): AddressMessage {

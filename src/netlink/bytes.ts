@@ -64,6 +64,13 @@ const MAX_PAYLOAD = 0xffff - 4;
  */
 export class Writer extends Bytes {
   length = 0;
+  /** Bytes that there is room for: that of an array is no field, and dear. */
+  #room: number;
+
+  constructor(size: number) {
+    super(size);
+    this.#room = align4(size);
+  }
 
   /** Adds `size` zero bytes, rounded up to 4, and returns where they start. */
   reserve(size: number): number {
@@ -76,7 +83,7 @@ export class Writer extends Bytes {
   room(size: number): number {
     const start = this.length;
     const end = start + ((size + 3) & ~3);
-    if (end > this.u8.length) this.#grow(end);
+    if (end > this.#room) this.#grow(end);
     this.length = end;
     return start;
   }
@@ -86,13 +93,16 @@ export class Writer extends Bytes {
     if (size > MAX_PAYLOAD) throw new ProtocolError(`attribute ${type}: ${size} bytes do not fit`);
     const start = this.length;
     const end = start + ((size + 7) & ~3);
-    if (end > this.u8.length) this.#grow(end);
-    this.u16[start >> 1] = 4 + size;
-    this.u16[(start >> 1) + 1] = type;
-    if (size > 8) this.u32.fill(0, (start >> 2) + 1, end >> 2);
-    else {
-      if (size > 0) this.u32[(start >> 2) + 1] = 0;
-      if (size > 4) this.u32[(start >> 2) + 2] = 0;
+    if (end > this.#room) this.#grow(end);
+    const { u16, u32 } = this;
+    const half = start >> 1;
+    u16[half] = 4 + size;
+    u16[half + 1] = type;
+    const word = start >> 2;
+    if (size > 8) u32.fill(0, word + 1, end >> 2);
+    else if (size > 0) {
+      u32[word + 1] = 0;
+      if (size > 4) u32[word + 2] = 0;
     }
     this.length = end;
     return start + 4;
@@ -120,6 +130,7 @@ export class Writer extends Bytes {
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
+    this.#room = this.u8.length;
     this.u8.set(old);
   }
 }

@@ -122,17 +122,27 @@ export function writeRouteQuery(writer: Writer, family: number, table: number, o
 }
 
 export function writeRoute(writer: Writer, message: RouteMessage): void {
-  const start = writer.reserve(ROUTE_HEADER);
-  writer.u8[start] = message.family;
-  writer.u8[start + 1] = message.dstLength;
-  writer.u8[start + 2] = message.srcLength;
-  writer.u8[start + 3] = message.tos;
-  writer.u8[start + 4] = message.table;
-  writer.u8[start + 5] = message.protocol;
-  writer.u8[start + 6] = message.scope;
-  writer.u8[start + 7] = message.type;
-  writer.u32[(start >> 2) + 2] = message.flags;
+  writeRouteHeader(writer, message);
   routeAttributes.write(writer, message.attributes);
+}
+
+export function writeRouteAttributes(writer: Writer, attributes: RouteAttributes): void {
+  routeAttributes.write(writer, attributes);
+}
+
+/** What attributes follow. */
+export function writeRouteHeader(writer: Writer, message: Omit<RouteMessage, "attributes">): void {
+  const start = writer.room(ROUTE_HEADER);
+  const { u8 } = writer;
+  u8[start] = message.family;
+  u8[start + 1] = message.dstLength;
+  u8[start + 2] = message.srcLength;
+  u8[start + 3] = message.tos;
+  u8[start + 4] = message.table;
+  u8[start + 5] = message.protocol;
+  u8[start + 6] = message.scope;
+  u8[start + 7] = message.type;
+  writer.u32[(start >> 2) + 2] = message.flags;
 }
 
 /** RTN_* of a route, of which nothing else is read. */

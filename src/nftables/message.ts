@@ -128,9 +128,11 @@ export function verdictIn(from: Bytes, start: number, end: number): Verdict | un
 /** Whether a rule ends with an expression, given as the kernel says it (asKernelSays). */
 export function endsWith(expression: Uint32Array, from: Bytes, start: number, end: number): boolean {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);
-  if (where === undefined || where[1] - where[0] < 4 * expression.length) return false;
-  const first = (where[1] >> 2) - expression.length;
-  for (let word = 0; word < expression.length; word++) if (from.u32[first + word] !== expression[word]) return false;
+  const { length } = expression;
+  const { u32 } = from;
+  if (where === undefined || where[1] - where[0] < 4 * length) return false;
+  const first = (where[1] >> 2) - length;
+  for (let word = 0; word < length; word++) if (u32[first + word] !== expression[word]) return false;
   return true;
 }
 
