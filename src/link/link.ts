@@ -322,12 +322,12 @@ export function deleteLink(route: RouteSocket, index: number): boolean {
   return wasThere(route);
 }
 
-function wasThere(route: RouteSocket): boolean {
+function wasThere(route: RouteSocket, gone = [ENODEV]): boolean {
   try {
     route.run();
     return true;
   } catch (error) {
-    if (!(error instanceof NetlinkError) || error.errno !== ENODEV) throw error;
+    if (!(error instanceof NetlinkError && gone.includes(error.errno))) throw error;
     return false;
   }
 }
@@ -337,11 +337,11 @@ export function beginDeleteLink(route: RouteSocket, index: number): void {
   writeLink(route.begin(`ip link del ${index}`, c.RTM_DELLINK, 0), index, 0, 0, {});
 }
 
-/** Deletes a link of the namespace that this one has the number for. False: it is not there. */
+/** Deletes a link of the namespace that this one has the number for. False: it is not there, or the namespace has ended (EINVAL). */
 export function deleteLinkOf(route: RouteSocket, number: number, index: number): boolean {
   const writer = route.begin(`ip link del ${index} (namespace ${number})`, c.RTM_DELLINK, 0);
   writeLink(writer, index, 0, 0, { targetNetnsid: number });
-  return wasThere(route);
+  return wasThere(route, [ENODEV, EINVAL]);
 }
 
 export interface NewLink {

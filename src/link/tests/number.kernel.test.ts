@@ -6,7 +6,7 @@ import { isNumberOf } from "../../netlink/nsid.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { findByNumber, findIn } from "../beside.ts";
 import { viewOf } from "../identity.ts";
-import { getLink, listLinksOf } from "../link.ts";
+import { deleteLinkOf, getLink, listLinksOf } from "../link.ts";
 import { hostDeviceBelow } from "../master.ts";
 import { openNamespace } from "../namespace.ts";
 import { removeUppers } from "../return.ts";
@@ -37,6 +37,14 @@ test("the host, below a macvlan that the pod got", () => {
   sh("ip link add low type veth peer name low1; ip link add link low name mv type macvlan; ip link set mv netns x");
   const x = openNamespace("/run/netns/x")!;
   expect(hostDeviceBelow(x, getLink(x.route, "mv")!)?.name).toBe("low");
+});
+
+test("a link of a namespace that has ended since its links were listed is gone", () => {
+  sh("ip netns add brief; ip link add f0 type veth peer name f1 netns brief");
+  const number = getLink(own.route, "f0")!.linkNetnsid!;
+  const { index } = listLinksOf(own.route, number).find(({ name }) => name === "f1")!;
+  sh("ip netns del brief; while ip link show f0 2>/dev/null; do sleep 0.01; done");
+  expect(deleteLinkOf(own.route, number, index)).toBe(false);
 });
 
 const outcome = (run: () => unknown): unknown => {
