@@ -168,8 +168,9 @@ function without(has: KernelAddress[], gateways: Prefix[]): Prefix[] {
 /** `link` undefined: it is yet to be made. Throws Failure for what it must not have, or must not lose. */
 function planAddresses(call: Call<BridgeConfig>, link: Link | undefined, ours: boolean, gateways: Prefix[]): Changes {
   // Those of another family do not matter.
-  const [first, ...more] = new Set(gateways.map(({ address }) => address.family));
-  const has = link === undefined ? [] : listAddresses(ownNamespace().route, link.index, more.length > 0 ? 0 : first);
+  const first = gateways[0]?.address.family ?? 0;
+  const family = gateways.every(({ address }) => address.family === first) ? first : 0;
+  const has = link === undefined ? [] : listAddresses(ownNamespace().route, link.index, family);
   const added = without(has, gateways);
   const removed = has.filter((address) => added.some((gateway) => conflict(address, gateway)));
   const [lost] = removed;

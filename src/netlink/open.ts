@@ -22,7 +22,7 @@ export function openSocket(protocol: number, groups: number, timeout: number): {
     // Kernels before 4.12 and 4.20 do not know them; we do without.
     setOption(fd, c.NETLINK_EXT_ACK);
     setOption(fd, c.NETLINK_CAP_ACK);
-    setOption(fd, c.NETLINK_GET_STRICT_CHK);
+    if (protocol === c.NETLINK_ROUTE) setOption(fd, c.NETLINK_GET_STRICT_CHK);
     time.u32[LOW] = timeout;
     host.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time.u8);
     return { fd, port: bindPort(fd, groups) };

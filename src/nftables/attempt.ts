@@ -4,7 +4,7 @@ import { host, SystemError } from "../host/host.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
 import * as c from "./constants.ts";
-import { readTable } from "./message.ts";
+import { flagsIn } from "./message.ts";
 import { NftSocket, type Place } from "./socket.ts";
 
 /** How often a change is tried. A hundred pods that end at once stand in each other's way. */
@@ -73,7 +73,7 @@ export function listRules<T>(nft: NftSocket, place: Place, chain: string, read: 
 
 /** Throws when the table is switched off, or missing with `needed`. */
 export function checkTable(nft: NftSocket, place: Place, what: string): boolean {
-  const flags = find(nft, () => nft.getTable(place, (bytes, start, end) => readTable(bytes, start, end).flags ?? 0));
+  const flags = find(nft, () => nft.getTable(place, flagsIn));
   if (flags === undefined) return false;
   if ((flags & c.NFT_TABLE_F_DORMANT) === 0) return true;
   const name = `${familyName(place.family)} ${place.table}`;

@@ -125,6 +125,12 @@ export function verdictIn(from: Bytes, start: number, end: number): Verdict | un
   return to === first ? undefined : verdictOf([expression.read(from, last + 4, last + size, false)]);
 }
 
+/** NFT_TABLE_F_* of a table, of which nothing else is read. */
+export function flagsIn(from: Bytes, start: number, end: number): number {
+  const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_TABLE_FLAGS, be32.min);
+  return where === undefined ? 0 : from.be32(where[0]);
+}
+
 /** Whether a rule ends with an expression, given as the kernel says it (asKernelSays). */
 export function endsWith(expression: Uint32Array, from: Bytes, start: number, end: number): boolean {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);
