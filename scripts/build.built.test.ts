@@ -34,6 +34,13 @@ test("two builds in different places are byte-identical", () => {
   expect(readFileSync(other).equals(readFileSync(podnic))).toBe(true);
 }, 120_000);
 
+test("what calls run of the engine and the C library lies together", () => {
+  const { stdout } = spawnSync("readelf", ["-SW", podnic], { encoding: "utf8" });
+  const size = Number.parseInt(/ \.hot +PROGBITS +\w+ +\w+ +(\w+)/.exec(stdout)?.[1] ?? "0", 16);
+  expect(size).toBeGreaterThan(128 << 10);
+  expect(size).toBeLessThanOrEqual(192 << 10); // three times what a page fault maps
+});
+
 test("keeps to its budget", () => {
   expect(statSync(podnic).size).toBeLessThanOrEqual(manifest().budgets.podnic);
 });

@@ -9,11 +9,12 @@ import { supportedVersions } from "./cni/version.ts";
 import { SIGPIPE, SIGXFSZ } from "./host/constants.ts";
 import { host, SystemError } from "./host/host.ts";
 import { log } from "./log.ts";
+import { receiveInto } from "./netlink/inbox.ts";
 import { registerLenders } from "./plugin/lent/lender.ts";
 import { lenders, plugins } from "./plugins.ts";
 import { podnicVersion } from "./version.ts";
 
-export { versionDocument };
+export { receiveInto, versionDocument };
 
 registerPlugins(plugins);
 registerLenders(lenders);

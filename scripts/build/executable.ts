@@ -42,8 +42,26 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
     "-o",
     own,
   ]);
-  run(toolchain.compiler, [own, ...objects, ...toolchain.link, "-lm", "-o", output]);
+  run(toolchain.compiler, [own, ...objects, ...toolchain.link, ...layOut(dir), "-lm", "-o", output]);
   return output;
+}
+
+/**
+ * Linker flags that lay together the functions that calls run, instead of over all 64 KiB that the kernel maps at once. A name that no object file has is
+ * ignored: compilers differ in what they inline.
+ */
+function layOut(dir: string): string[] {
+  const names = readFileSync(join(root, "scripts/build/hot-functions.txt"), "utf8").trim().split("\n");
+  // musl has a file for each of its functions instead of a section.
+  const assembly = ["memcpy", "memmove", "memset", "__set_thread_area", "clone", "syscall_ret", "syscall_cp"];
+  const libc = [...assembly, ...names].map((name) => `*libc.a:${name}.*(.text .text.*)`);
+  const own = names.map((name) => `*(.text.${name} .text.${name}.*)`);
+  const script = join(dir, "hot.ld");
+  writeFileSync(
+    script,
+    `SECTIONS { .hot : { ${["*crt1.o(.text .text.*)", ...libc, ...own].join("\n")} } } INSERT BEFORE .text;\n`,
+  );
+  return [`-Wl,-T,${script}`];
 }
 
 /** File offset of a virtual address in a static 64-bit ELF file. */

@@ -5,10 +5,11 @@ import { installHost } from "../host/host.ts";
 import { LinuxHost } from "../host/linux.ts";
 import { installLoops, type Loops } from "../host/loops.ts";
 import type { Kernel } from "../host/syscalls.ts";
-import { main, versionDocument } from "../main.ts";
+import { main, receiveInto, versionDocument } from "../main.ts";
 
 interface Native extends Omit<Kernel, "stackLimit">, Loops {
   stackLimit(): Uint8Array;
+  inbox: ArrayBuffer;
   /** Evaluates the operator's bytecode (operator.ts), which sets podnicOperator and podnicTrace. */
   load(): void;
 }
@@ -40,6 +41,7 @@ function trace(file: string): void {
 }
 
 installLoops(native);
+receiveInto(native.inbox);
 globalThis.podnicVersion = versionDocument("");
 
 const system = new LinuxHost(native);

@@ -15,8 +15,7 @@ export class Bytes {
   u32: Uint32Array;
 
   /** `size` is rounded up to whole words. */
-  constructor(size: number) {
-    const buffer = new ArrayBuffer(align4(size));
+  constructor(size: number, buffer = new ArrayBuffer(align4(size))) {
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);

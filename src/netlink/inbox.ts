@@ -16,11 +16,16 @@ const EINTR = 4;
 const EAGAIN = 11;
 const ETIMEDOUT = 110;
 
-/** Part of the snapshot: a call writes to the one or two pages that its answers fill, and zeroes none. */
-let buffer = new Bytes(INBOX_SIZE);
+let buffer: Bytes | undefined;
 
 export function inbox(): Bytes {
+  buffer ??= new Bytes(INBOX_SIZE);
   return buffer;
+}
+
+/** Memory for it that need not be zeroed. */
+export function receiveInto(memory: ArrayBuffer): void {
+  buffer = new Bytes(memory.byteLength, memory);
 }
 
 /** An answer was larger than the buffer, which is larger now. */
