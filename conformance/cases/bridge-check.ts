@@ -25,7 +25,9 @@ const GATEWAYS: Config = {
 /** Of a new port, and what they are changed to. */
 const SWITCHES = [
   ...["flood", "mcast_flood", "bcast_flood", "learning"].map((name) => [name, "on", "off"] as const),
-  ...["guard", "root_block", "neigh_suppress"].map((name) => [name, "off", "on"] as const),
+  ...["guard", "root_block", "neigh_suppress", "fastleave", "proxy_arp", "proxy_arp_wifi", "mcast_to_unicast"].map(
+    (name) => [name, "off", "on"] as const,
+  ),
 ];
 
 /** CHECK, which held, fails and names it. */
@@ -117,7 +119,7 @@ export const bridgeCheck: CaseTable = {
     one("B-79p", "H", "C-093: CHECK honesty", "a switch of the port, each by itself: E that names it", (t) => {
       const prevResult = t.add(FULL);
       const set = (name: string, word: string): void =>
-        void t.sh(`bridge link set dev ${portOf(t).name} ${name} ${word}`);
+        void t.sh(`ip link set ${portOf(t).name} type bridge_slave ${name} ${word}`);
       for (const [name, fresh, changed] of SWITCHES) {
         set(name, changed);
         const { msg } = t.error(t.call("CHECK", { ...FULL, prevResult }));
@@ -131,6 +133,14 @@ export const bridgeCheck: CaseTable = {
       cniVersion: "0.4.0",
       mtu: 1400,
     }),
+    sees("B-79t", "ARP of the port", (port) => `ip link set ${port} arp off`, /ARP off/),
+    sees("B-79u", "ARP in the pod", () => "ip -n c1 link set eth0 arp off", /ARP off/),
+    sees(
+      "B-79v",
+      "a route of another gateway before that of ADD",
+      () => "ip -n c1 route prepend 203.0.113.0/24 via 10.61.0.99",
+      /203\.0\.113\.0\/24.*10\.61\.0\.99/,
+    ),
     one(
       "B-79s",
       "H",

@@ -666,6 +666,9 @@ export const bridgeRules: CaseTable = {
     }),
     fails("B-83l", "all frames dropped that the pods' rules let pass", SPOOF, (t) => t.sh(DROP_FRAMES)),
     fails("B-83m", "all packets dropped that ipMasq lets pass", MASQ, (t) => t.sh(DROP_PACKETS)),
+    fails("B-83q", "the bridge learns addresses from link-local frames", SPOOF, (t) =>
+      t.sh("ip link set br0 type bridge no_linklocal_learn 0"),
+    ),
     masq("B-83n", "H", "C-096: CHECK holds", "they are, but for another program's rules: OK, the policy stays", (t) => {
       const config = conf({ ...SPOOF, ...MASQ });
       const second = pod(t, "c2");

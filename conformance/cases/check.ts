@@ -370,6 +370,18 @@ export const checkCommand: CaseTable = {
       t.sh("ip -n c1 -6 route del 2001:db8:7::/64");
       t.error(check(t, a));
     }),
+    row(
+      "CHK-45",
+      "S",
+      "C-096",
+      "route with an mtu and advmss that the kernel lowers: OK",
+      (t) => {
+        const routes = [{ dst: "203.0.113.0/24", gw: "198.51.100.1", mtu: 65535, advmss: 65535 }];
+        const conf = t.withStatic([{ address: "198.51.100.5/24" }], { routes }, { cniVersion: "1.1.0" });
+        t.silentRun(check(t, { conf, result: t.add(conf) }));
+      },
+      { needs: ["spec:1.1.0"] },
+    ),
     row("CHK-43c", "S", "C-096", "addresses without a route to their subnet, or with one for several: OK", (t) => {
       for (const addresses of [
         ["198.51.100.5/32", "2001:db8:7::5/128"],

@@ -7,13 +7,14 @@ import {
   type Bridge,
   describeVlans,
   getPort,
+  learnsLinkLocal,
   listVlans,
   type Port,
   type WholePort,
   waitForwarding,
 } from "../../src/link/bridge.ts";
 import { checkInterface } from "../../src/link/check.ts";
-import { getLink, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
+import { getLink, IFF_LOWER_UP, IFF_NOARP, IFF_PROMISC, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { checkFailure } from "../../src/plugin/check.ts";
 import { findOwnInterface, type OwnInterface } from "../../src/plugin/interface.ts";
@@ -44,7 +45,15 @@ export function check(call: Call<BridgeConfig>): void {
   checkPort(call, bridge, port);
   checkPodEnd(call, pod, port, own);
   const { vlan = 0 } = call.config;
-  if (call.config.macspoofchk === true) checkSpoofing(call, port, macOf(own, port, pod), nativeVlan(call, bridge));
+  if (call.config.macspoofchk === true) {
+    checkSpoofing(call, port, macOf(own, port, pod), nativeVlan(call, bridge));
+    // The Go plugin does not set it.
+    if (port.port.locked !== 1 && isAliasOf(port.alias, call.attachment) && learnsLinkLocal(bridge))
+      throw checkFailure(
+        `macspoofchk: bridge "${bridge.name}" learns addresses from link-local frames`,
+        "The next ADD stops this.",
+      );
+  }
   if (isGateway(call) && own.ips.length > 0) {
     const link = vlan === 0 ? bridge : checkVlanGateway(call, bridge, vlan);
     const { ips } = withGateways({ interfaces: [], ips: own.ips, routes: [], dns: {} }, false);
@@ -99,6 +108,10 @@ const SWITCHES = [
   ["guard", 0],
   ["root_block", 0],
   ["vlan_tunnel", 0],
+  ["fastleave", 0],
+  ["proxy_arp", 0],
+  ["proxy_arp_wifi", 0],
+  ["mcast_to_unicast", 0],
 ] as const;
 
 function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): void {
@@ -110,6 +123,7 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): v
     throw say(`should be on bridge "${bridge.name}", but is on ${where}`);
   }
   if ((port.flags & IFF_UP) === 0) throw say("is down");
+  if ((port.flags & IFF_NOARP) !== 0) throw say("has ARP off");
   const named = toldPort(call)?.[1];
   if (named !== undefined && named.name !== port.name && named.mac === port.mac)
     throw say(`was called ${named.name} when ADD created it`);
@@ -188,6 +202,7 @@ function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnI
   const mtu = call.config.mtu || own.interface.mtu || port.mtu;
   if (far.mtu !== mtu && !isMtuTuned(call.attachment))
     throw checkFailure(`container interface ${ifName} has an MTU of ${far.mtu}, not ${mtu}`);
+  if ((far.flags & IFF_NOARP) !== 0) throw checkFailure(`container interface ${ifName} has ARP off`);
   if (call.config.disableContainerInterface !== true) checkInterface(pod, far.index, ifName, own);
 }
 

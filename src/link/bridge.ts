@@ -102,6 +102,11 @@ export function filterVlans(route: RouteSocket, index: number): void {
   route.run();
 }
 
+/** From frames to link-local groups, see stopLinkLocalLearning. False: not, or this kernel does not say. */
+export function learnsLinkLocal({ bridge: { options } }: Bridge): boolean {
+  return options !== undefined && (options.on & (1 << c.BR_BOOLOPT_NO_LL_LEARN)) === 0;
+}
+
 /**
  * From now on, a bridge learns no addresses from frames to link-local groups (LLDP), which it takes for itself before any rule of nftables sees
  * them: a pod could have the frames of any other address sent to its port. False: this kernel (before 5.0) cannot.

@@ -46,7 +46,8 @@ function checkAddresses(pod: NetNs, index: number, name: string, spec: Interface
 
 function checkRoutes(pod: NetNs, { index, mtu }: Link, name: string, spec: InterfaceSpec): void {
   const tables = new Map<string, KernelRoute[]>();
-  for (const wanted of planRoutes(spec).routes) {
+  const { routes } = planRoutes(spec);
+  for (const wanted of routes) {
     const family: Family = wanted.dst.address.family;
     // A later plugin of the chain, such as sbr or vrf, moves routes from the main table to its own without saying so in the result.
     const table = wanted.table === RT_TABLE_MAIN ? 0 : wanted.table;
@@ -62,7 +63,22 @@ function checkRoutes(pod: NetNs, { index, mtu }: Link, name: string, spec: Inter
       if (through.length === 0) throw routeMissing(name, wanted, hop, candidates);
       checkMetrics(name, wanted, hop, through, mtu);
     }
+    const told = routes.filter(({ dst }) => samePrefix(dst, wanted.dst)).flatMap(({ hops }) => hops);
+    const other = candidates.flatMap(({ nexthops }) => nexthops).find((hop) => isOther(hop, index, told));
+    if (other === undefined) continue;
+    const through = formatAddress(other.gateway!);
+    throw missing(`the route ${describeRoute(wanted)} on ${name} also goes through ${through}`);
   }
+}
+
+/** Another gateway on this interface; of two such routes of one metric, the kernel uses the first, or both. */
+function isOther(
+  { ifIndex, gateway }: KernelRoute["nexthops"][number],
+  index: number,
+  told: readonly NewHop[],
+): boolean {
+  if (ifIndex !== index || gateway === undefined) return false;
+  return !told.some((hop) => hop.gateway !== undefined && equalAddresses(hop.gateway, gateway));
 }
 
 /** Table, metric and scope were not told: whatever they are, the destination must be reached through the interface. */
@@ -108,13 +124,17 @@ function hasHop(candidate: KernelRoute, index: number, hop: NewHop): boolean {
   });
 }
 
+/** The kernel sets these at most (ip_metrics_convert). */
+const LARGEST = { mtu: 65520, advmss: 65495 };
+
 /**
  * Another value than was configured. Routes without one are those of Go plugins that set none. When tuning changes the MTU of an interface, the
  * kernel gives its IPv6 routes that one.
  */
 function checkMetrics(name: string, wanted: NewRoute, hop: NewHop, through: KernelRoute[], linkMtu: number): void {
   for (const key of ["mtu", "advmss"] as const) {
-    const value = wanted.metrics?.[key];
+    const told = wanted.metrics?.[key];
+    const value = told && Math.min(told, LARGEST[key]);
     const actual = through.map(({ metrics }) => metrics[key]);
     const accepted = [undefined, value, key === "mtu" ? linkMtu : value];
     if (value === undefined || actual.some((one) => accepted.includes(one))) continue;

@@ -18,7 +18,15 @@ import { appendNumber } from "../netlink/nsid.ts";
 import type { PayloadReader, RouteSocket } from "../netlink/socket.ts";
 import { interfacesWithAddress } from "../sysfs/device.ts";
 
-export { IFF_ALLMULTI, IFF_LOOPBACK, IFF_LOWER_UP, IFF_PROMISC, IFF_RUNNING, IFF_UP } from "../netlink/constants.ts";
+export {
+  IFF_ALLMULTI,
+  IFF_LOOPBACK,
+  IFF_LOWER_UP,
+  IFF_NOARP,
+  IFF_PROMISC,
+  IFF_RUNNING,
+  IFF_UP,
+} from "../netlink/constants.ts";
 
 export interface Link {
   index: number;

@@ -167,6 +167,10 @@ const portSwitches = new Table("bridge port", {
   mcast_flood: [c.IFLA_BRPORT_MCAST_FLOOD, u8],
   vlan_tunnel: [c.IFLA_BRPORT_VLAN_TUNNEL, u8],
   bcast_flood: [c.IFLA_BRPORT_BCAST_FLOOD, u8],
+  fastleave: [c.IFLA_BRPORT_FAST_LEAVE, u8],
+  proxy_arp: [c.IFLA_BRPORT_PROXYARP, u8],
+  proxy_arp_wifi: [c.IFLA_BRPORT_PROXYARP_WIFI, u8],
+  mcast_to_unicast: [c.IFLA_BRPORT_MCAST_TO_UCAST, u8],
 });
 export type PortSwitches = Values<typeof portSwitches.rows>;
 
