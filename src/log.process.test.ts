@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
-import { configureLog, levelOf, log, oneLine, timestamp } from "./log.ts";
+import { configureLog, levelOf, log, logLeftOut, oneLine, timestamp } from "./log.ts";
 import { character } from "./testing/character.ts";
 import { type EdgeHost, installEdge } from "./testing/edge.ts";
 
 let host: EdgeHost;
 beforeEach(() => {
   host = installEdge({});
-  configureLog({ level: "warning", file: undefined, context: {} });
+  configureLog({ level: "warning", file: undefined, context: {}, sparing: false });
 });
 
 test("one line for a person, with what it is about", () => {
@@ -23,6 +23,29 @@ test("levels below the one set are silent", () => {
   log("debug", "x");
   expect(host.stderr).toBe("podnic: debug: x\n");
   expect(["panic", "verbose", "nonsense"].map(levelOf)).toEqual(["error", "debug", "info"]);
+});
+
+test("a call's log has 20 lines of each message, and then how many more there were", () => {
+  configureLog({ sparing: true });
+  for (let n = 0; n < 1000; n++) log("warning", "many", { n });
+  log("error", "one");
+  log("debug", "below the level");
+  logLeftOut();
+  const lines = host.stderr.split("\n");
+  expect(lines.filter((line) => line.startsWith("podnic: warning: many n="))).toHaveLength(20);
+  expect(lines.slice(-3)).toEqual([
+    "podnic: error: one",
+    'podnic: warning: left out more lines of one message message="many" count=980',
+    "",
+  ]);
+  logLeftOut();
+  log("warning", "many");
+  expect(host.stderr.split("\n").slice(-2)).toEqual(["podnic: warning: many", ""]);
+});
+
+test("a long message or field is cut", () => {
+  log("warning", "m".repeat(100_000), { field: "f".repeat(100_000) });
+  expect(host.stderr.length).toBeLessThan(17_000);
 });
 
 test("lines in a file are JSON", () => {

@@ -25,9 +25,20 @@ interface Sink {
   file: Fd | undefined;
   /** On every line: plugin, command, container, trace. */
   context: Fields;
+  /** Of a message that is repeated, only the first lines are written. */
+  sparing: boolean;
 }
 
-const sink: Sink = { level: "warning", file: undefined, context: {} };
+const sink: Sink = { level: "warning", file: undefined, context: {}, sparing: false };
+
+/**
+ * Lines of one message in a call: a configuration may be the reason for a thousand, and the runtime repeats a failed call for ever. What differs from
+ * line to line is in the fields.
+ */
+const MOST_LINES = 20;
+/** Characters of a message or a field: twice the longest path. */
+const LONGEST = 8192;
+const counts = new Map<string, number>();
 
 export function configureLog(change: Partial<Sink>): void {
   Object.assign(sink, change);
@@ -36,16 +47,39 @@ export function configureLog(change: Partial<Sink>): void {
 /** One line. Control characters of values are escaped. Never fails: a full disk does not stop a pod. */
 export function log(level: Level, message: string, fields: Fields = {}): void {
   if (ranks[level] > ranks[sink.level]) return;
-  const all = { ...sink.context, ...fields };
+  if (sink.sparing) {
+    const count = (counts.get(message) ?? 0) + 1;
+    counts.set(message, count);
+    if (count > MOST_LINES) return;
+  }
+  write(level, message, fields);
+}
+
+/** At the end of a call: how many lines were not written. */
+export function logLeftOut(): void {
+  for (const [message, count] of counts)
+    if (count > MOST_LINES)
+      write("warning", "left out more lines of one message", { message, count: count - MOST_LINES });
+  counts.clear();
+}
+
+function write(level: Level, message: string, fields: Fields): void {
+  const all: Fields = { ...sink.context };
+  for (const [key, value] of Object.entries(fields)) all[key] = typeof value === "string" ? cut(value) : value;
+  const msg = cut(message);
   const line =
     sink.file === undefined
-      ? `podnic: ${level}: ${oneLine(message)}${words(all)}\n`
-      : `${JSON.stringify({ time: timestamp(host.now()), level, msg: message, ...all })}\n`;
+      ? `podnic: ${level}: ${oneLine(msg)}${words(all)}\n`
+      : `${JSON.stringify({ time: timestamp(host.now()), level, msg, ...all })}\n`;
   try {
     host.write(sink.file ?? 2, host.encode(line));
   } catch {
     // nowhere left to say it
   }
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 
 function words(fields: Fields): string {

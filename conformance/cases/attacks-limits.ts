@@ -166,6 +166,29 @@ export const attacksLimits: CaseTable = {
     limited("ATK-L3b", "files of 0 bytes (ulimit -f 0)", "host-device", 'ulimit -f 0; exec "$@"', (t) =>
       ofPlugin("host-device", { device: t.freshDevice() }),
     ),
+    row(
+      "ATK-L7a",
+      "H",
+      "L7: no configuration fills a disk or the runtime's memory with log lines",
+      "1,000 gateways outside the subnet, a name of 32,000 characters, a route that the kernel refuses: E, less than 64 KiB on stderr",
+      (t) => {
+        const routes = Array.from({ length: 1000 }, (_, n) => ({
+          dst: `10.${n >> 8}.${n & 255}.0/24`,
+          gw: `172.16.${n >> 8}.${n & 255}`,
+        }));
+        const refused = { dst: "10.200.0.0/24", gw: "10.255.0.1", scope: 254 };
+        const ipam = {
+          type: "static",
+          addresses: [{ address: "10.255.0.2/24" }],
+          routes: [...routes.slice(1), refused],
+        };
+        const keys = { cniVersion: "1.1.0", name: "n".repeat(32_000), master: "up0", ipam };
+        const run = t.call("ADD", ofPlugin("macvlan", keys), { plugin: "macvlan" });
+        t.error(run);
+        t.expect(run.stderr.length < 65_536, "less than 64 KiB on stderr", String(run.stderr.length));
+      },
+      { needs: ["plugin:macvlan", "plugin:static"] },
+    ),
     shortOfMemory("ATK-L5a", "JSON of 9,000 levels", "macvlan", 64, () =>
       ofPlugin("macvlan", { master: "up0", deep: JSON.parse("[".repeat(9000) + "]".repeat(9000)) }),
     ),

@@ -93,8 +93,8 @@ function placeOfLog(plugin: Plugin, { command, attachment, config }: Call): Plac
   const context = {
     plugin: plugin.name,
     command,
-    network: attachment.network,
-    containerID: attachment.containerId,
+    network: excerpt(attachment.network),
+    containerID: excerpt(attachment.containerId),
     ifName: attachment.ifName,
   };
   try {

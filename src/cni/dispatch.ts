@@ -3,7 +3,7 @@ import { relaxPolicy } from "../config/policy.ts";
 import { addDetails, Failure } from "../errors.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
-import { log, oneLine } from "../log.ts";
+import { configureLog, log, logLeftOut, oneLine } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { type Confine, prepareCall } from "./call.ts";
 import { isLenient } from "./config.ts";
@@ -36,6 +36,7 @@ class OutputError extends Failure {
  */
 export function serve(command: string, named: Plugin | undefined, name: string, confine?: Confine): number {
   let version: string = newestVersion;
+  configureLog({ sparing: true });
   try {
     if (command === "VERSION") {
       answerVersion();
@@ -48,6 +49,8 @@ export function serve(command: string, named: Plugin | undefined, name: string, 
     return 0;
   } catch (error) {
     return fail(error, version);
+  } finally {
+    logLeftOut();
   }
 }
 

@@ -63,10 +63,10 @@ export function configureInterface(
     );
   }
   for (const gateway of plan.uncovered) {
-    log(
-      "warning",
-      `gateway ${formatAddress(gateway)} is not in any subnet of ${name}; routes through it are installed with the onlink flag`,
-    );
+    log("warning", "a gateway is not in any subnet of the interface; routes through it get the onlink flag", {
+      gateway: formatAddress(gateway),
+      interface: name,
+    });
   }
   let notifications: RouteSocket | undefined;
   if (ipv6 || options.ignoreRouterAdvertisements === true || options.notify === true) {
