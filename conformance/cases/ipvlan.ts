@@ -3,6 +3,7 @@
 import { type Case, type CaseTable, row, rowsThatNeed, type Tag } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
+import { say } from "./stubs.ts";
 
 const needs = ["plugin:ipvlan", "plugin:host-local"];
 const SET = { CNI_CONTAINERID: "dummy", CNI_IFNAME: "ipvl0" };
@@ -57,6 +58,163 @@ const refuses = (id: string, tag: Tag, label: string, keys: Config, setup = "tru
     t.sh(setup);
     t.refused("ADD", conf, "any", { set: SET });
   });
+
+const addresses = (...list: string[]): Config => ({
+  ipam: { type: "static", addresses: list.map((address) => ({ address })) },
+});
+const NODE = "ip address add 192.0.2.9/24 dev up0; ip link set lo up";
+const POD = "ip link add cali1 up type veth peer name x netns c1; ip -n c1 link set x up";
+const BRIDGE =
+  "ip link add br9 up type bridge; ip link add v9 up type veth peer name x netns c1; ip link set v9 master br9; ip address add 10.61.0.1/16 dev br9";
+
+/** The kernel gives the interface what arrives on the master for its addresses, before the node sees it. */
+const taken: { what: string; setup: string; keys: Config; needs?: string[] }[] = [
+  ...["l2", "l3", "l3s"].map((mode) => ({
+    what: `the node's address on the master, in mode ${mode}`,
+    setup: NODE,
+    keys: { mode, ...addresses("198.51.100.7/24", "192.0.2.9/24") },
+  })),
+  {
+    what: "the node's address on the loopback interface",
+    setup: `${NODE}; ip address add 10.96.0.10/32 dev lo`,
+    keys: addresses("10.96.0.10/32"),
+  },
+  {
+    what: "the node's IPv6 address",
+    setup: "ip -6 address add 2001:db8:9::9/64 dev up0 nodad",
+    keys: addresses("2001:db8:9::9/64"),
+  },
+  {
+    what: "the node's address, from a pool of host-local",
+    setup: NODE,
+    keys: {
+      ipam: {
+        type: "host-local",
+        ranges: [[{ subnet: "192.0.2.0/24", rangeStart: "192.0.2.9", rangeEnd: "192.0.2.9" }]],
+      },
+    },
+  },
+  {
+    what: "the node's address, from a prevResult",
+    setup: NODE,
+    keys: { prevResult: { cniVersion: "1.0.0", interfaces: [{ name: "up0" }], ips: [{ address: "192.0.2.9/24" }] } },
+  },
+  {
+    what: "the address of a pod to which the node has a host route",
+    setup: `${NODE}; ${POD}; ip route add 10.244.1.7 dev cali1`,
+    keys: addresses("10.244.1.7/32"),
+  },
+  {
+    what: "the IPv6 address of a pod to which the node has a host route",
+    setup: `${NODE}; ${POD}; ip -6 route add 2001:db8:a::7 dev cali1`,
+    keys: addresses("2001:db8:a::7/128"),
+  },
+  {
+    what: "an address in the subnet of a bridge that only pods are on",
+    setup: `${NODE}; ${BRIDGE}`,
+    keys: addresses("10.61.0.7/16"),
+  },
+  {
+    what: "the node's address in the VRF of the master",
+    setup: `ip link add red up type vrf table 10; ip link set up0 master red; ${NODE}`,
+    keys: addresses("192.0.2.9/24"),
+    needs: ["kernel:vrf"],
+  },
+];
+
+/** The address is nobody's, or the administrator allows it. */
+const free: { what: string; setup: string; keys: Config }[] = [
+  { what: "an address in the node's subnet", setup: NODE, keys: addresses("192.0.2.10/24") },
+  {
+    what: "an address in the node's subnet on another device",
+    setup: "ip link add dev9 up type veth peer name far9; ip link set far9 up; ip address add 192.0.2.9/24 dev dev9",
+    keys: addresses("192.0.2.10/24"),
+  },
+  {
+    what: "an address in the subnet of a bridge with a card",
+    setup:
+      "ip link add br9 up type bridge; ip link add card9 link up1 up type macvlan; ip link set card9 master br9; ip address add 10.61.0.1/16 dev br9",
+    keys: addresses("10.61.0.7/16"),
+  },
+  {
+    what: "the node has a host route to the pod, over an ipvlan interface of its own on the same master",
+    setup: `${NODE}; ip link add shim0 up link up0 type ipvlan mode l2; ip route add 192.0.2.77 dev shim0`,
+    keys: addresses("192.0.2.77/24"),
+  },
+  {
+    what: "the node has a host route over the master",
+    setup: `${NODE}; ip route add 192.0.2.77 dev up0`,
+    keys: addresses("192.0.2.77/24"),
+  },
+  {
+    what: "the address of a pod with a host route, on a master that devices.allow lists",
+    setup: `${NODE}; ${POD}; ip route add 10.244.1.7 dev cali1; mkdir -p /etc/cni; echo '{"devices":{"allow":["up0"]}}' >/etc/cni/podnic.json`,
+    keys: addresses("10.244.1.7/32"),
+  },
+  {
+    what: "the node routes the address to a gateway",
+    setup: `${NODE}; ip route add 10.0.0.0/8 via 192.0.2.1`,
+    keys: addresses("10.1.2.3/24"),
+  },
+];
+
+const attacks = [
+  ...taken.map(({ what, setup, keys, needs: more = [] }, n) =>
+    row(
+      `ATK-I1${"abcdefghijkl"[n]}`,
+      "H",
+      "an ipvlan interface takes no packets from the node",
+      `${what}: E(7), nothing changed`,
+      (t) => {
+        t.sh(setup);
+        t.refused("ADD", config(t, false, keys), [7], { set: SET });
+      },
+      { needs: [...needs, "plugin:static", ...more] },
+    ),
+  ),
+  row(
+    "ATK-I1m",
+    "H",
+    "an ipvlan interface takes no packets from the node",
+    "the node's address, from an IPAM plugin that is run: E(7), nothing left, delegated DEL",
+    (t) => {
+      t.sh(NODE);
+      const stub = t.stub({ ADD: say({ cniVersion: "1.0.0", ips: [{ address: "192.0.2.9/24" }] }) });
+      t.refused("ADD", config(t, false, { ipam: { type: "stub" } }), [7], {
+        set: { ...SET, CNI_PATH: `${stub.bin}:${t.settings.bin}` },
+      });
+      t.equal(stub.commands(), "ADD DEL", "calls of the delegate");
+    },
+    { needs },
+  ),
+  row(
+    "ATK-I1n",
+    "H",
+    "an ipvlan interface takes no packets from the node",
+    "the node's address, on the pod's ipvlan interface on the node's device: E(7), nothing changed",
+    (t) => {
+      t.sh(`${NODE}; ip link add sub0 link up0 netns c1 type ipvlan mode l2; ip -n c1 link set sub0 up`);
+      const keys = { master: "sub0", linkInContainer: true, ...addresses("192.0.2.9/24") };
+      t.refused("ADD", { ...config(t, false, keys) }, [7], { set: SET });
+    },
+    { needs: [...needs, "plugin:static"] },
+  ),
+  ...free.map(({ what, setup, keys }, n) =>
+    row(
+      `ATK-I2${"abcdefgh"[n]}`,
+      "G",
+      "what the node does not receive itself, an ipvlan interface can have",
+      `${what}: OK`,
+      (t) => {
+        t.sh(setup);
+        const conf = config(t, false, keys);
+        const prevResult = t.add(conf, { set: SET });
+        t.silent("DEL", { ...conf, prevResult }, { set: SET });
+      },
+      { needs: [...needs, "plugin:static"] },
+    ),
+  ),
+];
 
 export const ipvlan: CaseTable = {
   perMain: [],
@@ -154,5 +312,6 @@ export const ipvlan: CaseTable = {
       const prevResult = { interfaces: [{ name: "up0" }, { name: "up1" }], ips: [{ address: "10.1.2.2/24" }] };
       t.refused("ADD", { ...conf, prevResult }, "any", { set: SET });
     }),
+    ...attacks,
   ],
 };

@@ -11,6 +11,7 @@ import { checkUpper } from "../../src/plugin/upper/check.ts";
 import { gcUpper } from "../../src/plugin/upper/collect.ts";
 import type { UpperKind } from "../../src/plugin/upper/kind.ts";
 import { delUpper, isElsewhere, removeMadeUpper } from "../../src/plugin/upper/own.ts";
+import { refuseAddresses } from "./addresses.ts";
 import type { IpvlanConfig } from "./config.schema.ts";
 import { forgetSlaves, isOf, KNOWN_SLAVES } from "./known-slave.ts";
 import { onPort } from "./port.ts";
@@ -45,6 +46,7 @@ const kind: UpperKind<IpvlanConfig> = {
   }),
   masterName,
   refuse: (_call, master) => refuseToJoin(master.link),
+  refuseAddresses,
   onMaster: (call, master, create) => onPort(call, master, kind, create),
   explainRefusal: () => undefined,
   chained: ({ prevResult }) => (prevResult !== undefined && prevResult.ips.length > 0 ? prevResult : undefined),

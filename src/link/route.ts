@@ -218,9 +218,12 @@ function isRelevant(bytes: Bytes, start: number, end: number, indexes: number[],
 /** Errors that say that there is no way (no route, `unreachable`, `prohibit`, `blackhole`; no such protocol), and none that it is not known. */
 const NO_WAY = ["ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "ENETDOWN", "EAFNOSUPPORT", "EOPNOTSUPP"];
 
-/** `ip route get fibmatch`: the route that the node's own packets to `to` take, when nobody has chosen a source address or a device for them. */
-export function lookUpRoute(route: RouteSocket, to: Address): KernelRoute | undefined {
-  return askRoute(route, to, fromMessage);
+/**
+ * `ip route get fibmatch`: the route that the node's own packets to `to` take, when nobody has chosen a source address or a device for them. `vrf`: its
+ * device, to look the route up in there.
+ */
+export function lookUpRoute(route: RouteSocket, to: Address, vrf = 0): KernelRoute | undefined {
+  return askRoute(route, to, fromMessage, vrf);
 }
 
 /** Whether an address is one of the node's own: of its route, all else stays unread. */
@@ -228,7 +231,7 @@ export function isNodesOwn(route: RouteSocket, address: Address): boolean {
   return askRoute(route, address, readRouteType) === c.RTN_LOCAL;
 }
 
-function askRoute<T>(route: RouteSocket, to: Address, read: PayloadReader<T>): T | undefined {
+function askRoute<T>(route: RouteSocket, to: Address, read: PayloadReader<T>, vrf = 0): T | undefined {
   const family = addressFamily(to.family);
   const dstLength = to.bytes.length * 8;
   const write = (writer: Writer) =>
@@ -237,7 +240,7 @@ function askRoute<T>(route: RouteSocket, to: Address, read: PayloadReader<T>): T
       dstLength,
       // Of IPv6 the answer says the table anyway, and that it should is an invalid request.
       flags: c.RTM_F_FIB_MATCH | (to.family === 4 ? c.RTM_F_LOOKUP_TABLE : 0),
-      attributes: { dst: to.bytes },
+      attributes: vrf === 0 ? { dst: to.bytes } : { dst: to.bytes, oif: vrf },
     });
   try {
     return route.get(`ip route get fibmatch ${formatAddress(to)}`, c.RTM_GETROUTE, write, read);

@@ -15,15 +15,23 @@ import { deleteOwnLink, ownerAlias, ownIndex } from "./own.ts";
 
 export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>): Result {
   const { config } = call;
+  const { ifName } = call.attachment;
   const pod = openNamespace(call.netns)!;
   const master = masterOf(plugin, call, pod);
-  if (!config.linkInContainer) plugin.refuse(call, master);
-  else refuseBelow(plugin, call, master);
+  const onHost = config.linkInContainer ? below(master) : master;
+  if (onHost !== undefined) plugin.refuse(call, onHost);
   checkMaster(master, plugin.kind, config.mtu ?? 0);
-  const link = createIn(plugin, call, master, pod);
+  requireFreeName(pod, ifName);
 
   const chained = wantsIpam(call) ? undefined : plugin.chained(call);
-  const { ifName } = call.attachment;
+  const addressesOf = (): Result | undefined => {
+    const found = wantsIpam(call) ? ipamAdd(call) : chained;
+    if (found !== undefined && onHost !== undefined) plugin.refuseAddresses?.(onHost, found.ips);
+    return found;
+  };
+  // One that is run may want the interface in place (dhcp).
+  const early = plugin.refuseAddresses !== undefined && !isDelegated(call) ? addressesOf() : undefined;
+  const link = createIn(plugin, call, master, pod);
   const options: ConfigureOptions = {
     notify: wantsIpam(call) || chained !== undefined,
     ignoreRouterAdvertisements: !config.acceptRA,
@@ -31,7 +39,7 @@ export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call
   if (config.dad !== undefined) options.dad = config.dad;
   // The Go dhcp daemon waits some seconds with its second try when it finds the link down.
   if (isDelegated(call)) bringUp(pod, link.index, ifName, options);
-  const addresses = wantsIpam(call) ? ipamAdd(call) : chained;
+  const addresses = early ?? addressesOf();
   configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), { ...options, announce: link.mac });
   const own: Interface = { name: ifName, mtu: link.mtu, sandbox: call.netns };
   if (link.mac !== "") own.mac = link.mac;
@@ -42,9 +50,9 @@ export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call
 }
 
 /** What is made on a macvlan of the pod joins the network of the host's device below it, as what is made on that device itself. */
-function refuseBelow<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, { link, namespace }: Master): void {
+function below({ link, namespace }: Master): Master | undefined {
   const lower = hostDeviceBelow(namespace, link);
-  if (lower !== undefined) plugin.refuse(call, { link: lower, namespace: ownNamespace() });
+  return lower && { link: lower, namespace: ownNamespace() };
 }
 
 function masterOf<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, pod: NetNs): Master {
@@ -54,7 +62,6 @@ function masterOf<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, po
 /** Creates the link and marks it as this attachment's. It is gone again when the transaction is rolled back. */
 function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, master: Master, pod: NetNs): Link {
   const { ifName: name } = call.attachment;
-  requireFreeName(pod, name);
   const index = ownIndex(call.attachment);
   const request: Omit<NewLink, "parent" | "netns"> = { kind: plugin.kind, name, index, ...plugin.properties(call) };
   if (call.config.mtu) request.mtu = call.config.mtu;

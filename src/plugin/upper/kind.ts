@@ -1,6 +1,6 @@
 // The kinds of link on a master, macvlan and ipvlan: their differences. add.ts, check.ts and own.ts contain the shared code.
 import type { Call, NetworkConfig } from "../../cni/plugin.ts";
-import type { Result } from "../../cni/result.ts";
+import type { IpConfig, Result } from "../../cni/result.ts";
 import type { Failure } from "../../errors.ts";
 import type { Link, NewLink } from "../../link/link.ts";
 import type { Master } from "../../link/master.ts";
@@ -38,6 +38,8 @@ export interface UpperKind<C extends UpperConfig> {
   masterName(call: Call<C>): string;
   /** Throws Failure when the node keeps this master, one of the host, to itself. */
   refuse(call: Call<C>, master: Master): void;
+  /** Throws Failure when packets for one of the addresses would be taken from the node. `master`: as in `refuse`. */
+  refuseAddresses?(master: Master, ips: IpConfig[]): void;
   /** Runs `create` when the master can take one more link like this, else throws Failure. */
   onMaster(call: Call<C>, master: Master, create: () => Link): Link;
   /** Words a refusal of the kernel; undefined leaves it to the shared words. */
