@@ -192,6 +192,44 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
     equal([text, joined.text], ["no-body-else!", "no-body-else"], "texts");
   },
 
+  "a variable is an error before it has a value, and each turn of a loop has its own": () => {
+    const early: (() => unknown)[] = [
+      () => {
+        const read = (): unknown => later;
+        const found = read();
+        const later: unknown[] = [found];
+        return later;
+      },
+      () => {
+        for (let turn = 0; turn < 2; turn++) {
+          // @ts-expect-error: in the second turn it has none again.
+          // biome-ignore lint/correctness/noInvalidUseBeforeDeclaration: that is what is tried
+          if (turn === 1) return value;
+          const value = [turn];
+          expect(value[0] === 0, "the first turn");
+        }
+        return undefined;
+      },
+      () => {
+        // @ts-expect-error: the default is looked for first.
+        // biome-ignore lint/correctness/noInvalidUseBeforeDeclaration: that is what is tried
+        const { first = second, second } = { second: count() } as { first?: number; second: number };
+        return [first, second];
+      },
+    ];
+    equal(
+      early.map((each) => thrownBy(each).split(":")[0]),
+      early.map(() => "ReferenceError"),
+      "errors",
+    );
+    const kept: (() => number)[] = [];
+    for (let turn = 0; turn < 3; turn++) {
+      const twice = turn * 2;
+      kept.push(() => turn + twice);
+    }
+    equal(kept.map((each) => each()).join(), "0,3,6", "what closures keep");
+  },
+
   "what was evaluated stays when references to it come and go": () => {
     for (let i = 0; i < 1000; i++) {
       const [counts, object] = [() => counter + i, { count, [joined.text]: crowd[i] }];

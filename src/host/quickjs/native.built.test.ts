@@ -34,6 +34,7 @@ const cases = [
   "a property is added to what was evaluated, and to nothing else",
   "a property is taken from what was evaluated, and from nothing else",
   "a text that was evaluated is not appended to in place",
+  "a variable is an error before it has a value, and each turn of a loop has its own",
   "what was evaluated stays when references to it come and go",
   "JSON of 9,999 levels is read and written",
   "JSON that is nested without end is an error, not a crash",
