@@ -8,7 +8,7 @@ import { LOCK_SH } from "../../src/host/constants.ts";
 import { host } from "../../src/host/host.ts";
 import { type Found, findBeside, findIn } from "../../src/link/beside.ts";
 import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
-import { isMadeOn, type Master } from "../../src/link/master.ts";
+import { isMadeOn, type Made, type Master } from "../../src/link/master.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import { type Numbers, nameOf, type UpperConfig, type UpperKind } from "../../src/plugin/upper/kind.ts";
 import { ifLockable, withLock } from "../../src/state/lock.ts";
@@ -19,8 +19,8 @@ export function onPort<C extends UpperConfig>(
   call: Call<C>,
   master: Master,
   plugin: UpperKind<C>,
-  create: () => Link,
-): Link {
+  create: () => Made,
+): Made {
   const { mode, modeFlags } = plugin.properties(call);
   const check = (slave: Found | undefined) => {
     if (slave === undefined) return;
@@ -33,13 +33,13 @@ export function onPort<C extends UpperConfig>(
     return create();
   }
   let alone = false;
-  const beside = (): Link | undefined => {
+  const beside = (): Made | undefined => {
     const known = ask(readKnownSlave(dir, master), master);
     check(known);
     alone = known === undefined;
     return alone ? undefined : create();
   };
-  const first = (): Link => {
+  const first = (): Made => {
     const link = beside();
     if (link !== undefined) return link;
     check(search(call, master));

@@ -180,6 +180,14 @@ export function readFooting(from: Bytes, start: number, end: number): Footing {
   return footing.read(from, start + LINK_HEADER, end, false);
 }
 
+const made = new Table("link", { address: [c.IFLA_ADDRESS, bytes], mtu: [c.IFLA_MTU, u32] });
+
+/** What is not known before of a link that was just made. */
+export function readMade(from: Bytes, start: number, end: number): Values<typeof made.rows> & { index: number } {
+  if (end - start < LINK_HEADER) throw new ProtocolError(`link: message has ${end - start} bytes`);
+  return Object.assign(made.read(from, start + LINK_HEADER, end, false), { index: from.u32[(start >> 2) + 1]! });
+}
+
 export type LinkAttributes = Values<typeof linkAttributes.rows>;
 
 export interface LinkMessage {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { Failure } from "../../errors.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
 import { deleteWithoutWaiting } from "../delete.ts";
-import { getLink } from "../link.ts";
+import { getLink, type Link } from "../link.ts";
 import { checkMaster, createUpper, findMaster, hostDeviceBelow, isMadeOn } from "../master.ts";
 import { openNamespace } from "../namespace.ts";
 
@@ -14,8 +14,13 @@ beforeEach(() => {
     ip link add up0 type veth peer name up0p; ip link set up0 up; ip link set up0p up`);
 });
 
-const create = (mode = 4, name = "net1") =>
-  createUpper(findMaster(own, "up0"), pod, { kind: "macvlan", name, mode }, () => undefined);
+const make = (more = {}) =>
+  createUpper(findMaster(own, "up0"), pod, { kind: "macvlan", name: "net1", mode: 4, ...more }, () => undefined);
+
+function create(): Link {
+  make();
+  return getLink(pod.route, "net1")!;
+}
 
 /** The error as one text; "" when there was none. */
 function refusal(run: () => unknown): string {
@@ -35,6 +40,15 @@ describe("createUpper", () => {
     expect([link.name, link.kind, link.mode, link.flags & 1]).toEqual(["net1", "macvlan", 4, 0]);
     expect(ipJson("-n pod link show net1")[0].linkinfo.info_data.mode).toBe("bridge");
     expect(ipJson("link show").length).toBe(before);
+  });
+
+  it("says what ADD needs of it, as the whole answer has it", () => {
+    const index = 77_777;
+    const wanted = { index, mtu: 1400, mac: "02:00:00:00:00:77" };
+    expect(make(wanted)).toEqual({ ...wanted, bcqueuelen: undefined });
+    expect(getLink(pod.route, index)).toMatchObject({ ...wanted, name: "net1" });
+    sh("ip -n pod link del net1");
+    expect(make({ bcqueuelen: 500 }).bcqueuelen).toBe(500);
   });
 
   it("although the host has a device of that name", () => {
@@ -101,7 +115,8 @@ describe("isMadeOn", () => {
 
   it("a macvlan on a macvlan is one on its master", () => {
     sh("ip link add mv0 link up0 type macvlan mode bridge; ip link set mv0 up");
-    const link = createUpper(findMaster(own, "mv0"), pod, { kind: "macvlan", name: "net1", mode: 4 }, () => undefined);
+    createUpper(findMaster(own, "mv0"), pod, { kind: "macvlan", name: "net1", mode: 4 }, () => undefined);
+    const link = getLink(pod.route, "net1")!;
     expect(isMadeOn(link, findMaster(own, "mv0"), pod)).toBe(true);
     expect(isMadeOn(link, findMaster(own, "up0"), pod)).toBe(true);
   });

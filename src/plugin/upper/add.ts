@@ -5,8 +5,8 @@ import type { Call } from "../../cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../cni/result.ts";
 import { Failure } from "../../errors.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
-import { deleteLink, type Link, type NewLink, setLink } from "../../link/link.ts";
-import { checkMaster, createUpper, findMaster, hostDeviceBelow, type Master } from "../../link/master.ts";
+import { deleteLink, type NewLink, setLink } from "../../link/link.ts";
+import { checkMaster, createUpper, findMaster, hostDeviceBelow, type Made, type Master } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
 import { requireFreeName } from "../../link/taken.ts";
 import { resultWith } from "../interface.ts";
@@ -60,7 +60,7 @@ function masterOf<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, po
 }
 
 /** Creates the link and marks it as this attachment's. It is gone again when the transaction is rolled back. */
-function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, master: Master, pod: NetNs): Link {
+function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, master: Master, pod: NetNs): Made {
   const { ifName: name } = call.attachment;
   const index = ownIndex(call.attachment);
   const request: Omit<NewLink, "parent" | "netns"> = { kind: plugin.kind, name, index, ...plugin.properties(call) };

@@ -2,8 +2,8 @@
 import type { Call, NetworkConfig } from "../../cni/plugin.ts";
 import type { IpConfig, Result } from "../../cni/result.ts";
 import type { Failure } from "../../errors.ts";
-import type { Link, NewLink } from "../../link/link.ts";
-import type { Master } from "../../link/master.ts";
+import type { NewLink } from "../../link/link.ts";
+import type { Made, Master } from "../../link/master.ts";
 import type { NetlinkError } from "../../netlink/errors.ts";
 
 /** The keys that both plugins have. */
@@ -41,7 +41,7 @@ export interface UpperKind<C extends UpperConfig> {
   /** Throws Failure when packets for one of the addresses would be taken from the node. `master`: as in `refuse`. */
   refuseAddresses?(master: Master, ips: IpConfig[]): void;
   /** Runs `create` when the master can take one more link like this, else throws Failure. */
-  onMaster(call: Call<C>, master: Master, create: () => Link): Link;
+  onMaster(call: Call<C>, master: Master, create: () => Made): Made;
   /** Words a refusal of the kernel; undefined leaves it to the shared words. */
   explainRefusal(call: Call<C>, master: Master, error: NetlinkError): Failure | undefined;
   /** The result that stands in for IPAM's, when the configuration has none. */
