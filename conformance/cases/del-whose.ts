@@ -64,6 +64,14 @@ function hold(t: Trial, by: "file" | "socket"): string {
     .trim();
 }
 
+/** The same, of a process in it. */
+const holdAsProcess = (t: Trial): string =>
+  t
+    .sh(`nsenter --net=/run/netns/c1 sleep 60 >/dev/null 2>&1 & echo $!
+      for i in $(seq 200); do [ "$(cat /proc/$!/comm)" = sleep ] && break; sleep 0.02; done
+      umount -l /run/netns/c1; rm /run/netns/c1`)
+    .trim();
+
 /** Until the master does not receive it any more: namespaces end a moment after their name. */
 const untilForgotten = (mac: string): string =>
   `for i in $(seq 100); do bridge fdb show dev up0 | grep -q ${mac} || break; sleep 0.02; done`;
@@ -639,6 +647,68 @@ export const delWhose: CaseTable = {
         t.leaseCount(0);
       },
       { needs: ["spec:1.1.0"] },
+    ),
+    row(
+      "GC-34",
+      "H",
+      "what is freed is not in use",
+      "GC: a process in a user namespace of its own, or a pod on its loopback, has the addresses of attachments that are not valid: their leases go",
+      (t) => {
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        const ips = [9, 10, 11].map((last) => `198.18.0.${last}`);
+        for (const ip of ips) t.write(`/var/lib/cni/networks/net1/${ip}`, "gone\r\neth0");
+        const own = `ip link add mine type veth peer name far; ip address add ${ips[0]} dev mine; ip address add ${ips[1]} dev lo`;
+        const pid = t
+          .sh(`ip -n c1 address add ${ips[2]} dev lo
+            unshare -Urn sh -c '${own}; exec sleep 60' >/dev/null 2>&1 & echo $!
+            for i in $(seq 200); do [ "$(cat /proc/$!/comm)" = sleep ] && break; sleep 0.02; done`)
+          .trim();
+        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
+        t.leaseCount(0);
+        t.sh(`kill ${pid}`);
+      },
+      { needs: ["spec:1.1.0"] },
+    ),
+    row(
+      "GC-35",
+      "H",
+      "what is freed is not in use",
+      "GC: a pod has the address of an attachment that is not valid on a kind of interface that the plugin does not make: the lease goes",
+      (t) => {
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        t.write("/var/lib/cni/networks/net1/198.18.0.9", "gone\r\neth0");
+        t.sh("ip -n c1 link add mine type bridge; ip -n c1 address add 198.18.0.9/24 dev mine");
+        t.silent("GC", { ...conf, "cni.dev/valid-attachments": [] });
+        t.leaseCount(0);
+      },
+      { only: ["macvlan", "ipvlan", "bridge"], needs: ["spec:1.1.0"] },
+    ),
+    ...(["file", "process"] as const).map((by, i) =>
+      row(
+        `GC-36${"ab"[i]}`,
+        "H",
+        "what is freed is not in use",
+        `GC: the namespace of a pod that is not valid has no name, ${by === "file" ? "nor a process" : "and podnic may not look at its process (EACCES)"}: its interface is removed before its address is free; with the address on an interface without podnic's marks, the lease stays and GC warns`,
+        (t) => {
+          const conf = { ...t.l3(), cniVersion: "1.1.0" };
+          t.add(conf);
+          t.sh("ip link add veth9 type veth peer name mine netns c1; ip -n c1 address add 198.18.0.9/24 dev mine");
+          t.write("/var/lib/cni/networks/net1/198.18.0.9", "gone\r\neth0");
+          const pid = by === "file" ? hold(t, "file") : holdAsProcess(t);
+          const without = 'exec setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$@"';
+          const gc = { ...conf, "cni.dev/valid-attachments": [] };
+          const run = t.call("GC", gc, by === "file" ? {} : { wrap: without });
+          t.equal(run.status, 0, run.stdout);
+          t.equal(run.stderr.match(/keeps the lease/g)?.length ?? 0, 1, run.stderr);
+          t.leaseCount(1);
+          const links = t.sh(`nsenter --net=/proc/${pid}/${by === "file" ? "fd/9" : "ns/net"} ip -br link`);
+          t.equal([links.includes("eth0@"), links.includes("mine@")], [false, true], "interfaces");
+          t.sh(`kill ${pid}; for i in $(seq 100); do ip link show veth9 >/dev/null 2>&1 || break; sleep 0.02; done`);
+          t.silent("GC", gc);
+          t.leaseCount(0);
+        },
+        { only: ["macvlan", "ipvlan", "bridge"], needs: ["spec:1.1.0", "program:setpriv"] },
+      ),
     ),
     row(
       "GC-30",

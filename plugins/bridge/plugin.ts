@@ -29,7 +29,7 @@ import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
 import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
-import { lesseesBehind, lesseesInPods } from "../../src/plugin/lessees.ts";
+import { lesseesInPods } from "../../src/plugin/lessees.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { gatewayPrefixes, withGateways } from "./addresses.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -334,17 +334,9 @@ function gc(call: Call<BridgeConfig>): void {
     ifName,
   }));
   const valid = { ...call, validAttachments };
-  // Which lease is to be kept cannot be told: all are.
-  let isBlind = true;
   let isComplete = false;
   cleanup.attempt(() => {
-    const veths = listLinksOfKind(ownNamespace().route, "veth");
-    cleanup.attempt(() => {
-      // Before any is removed, which takes a moment.
-      kept.push(...lesseesBehind(call, veths, ({ alias }) => ownerOf(alias) !== undefined));
-      isBlind = false;
-    });
-    for (const link of veths) {
+    for (const link of listLinksOfKind(ownNamespace().route, "veth")) {
       const owner = ownerOf(link.alias);
       if (owner === undefined || !isNetworkInAlias(owner.network, network) || isValidAttachment(valid, owner)) continue;
       kept.push(owner);
@@ -353,16 +345,15 @@ function gc(call: Call<BridgeConfig>): void {
         kept.splice(kept.indexOf(owner), 1);
       });
     }
-  });
-  cleanup.attempt(() => {
     kept.push(...lesseesInPods(call, kept));
     isComplete = true;
   });
   // An address that a pod still has keeps its rules, too.
-  if (!isBlind && isComplete) cleanup.attempt(() => collectRules(call, kept));
+  if (isComplete) cleanup.attempt(() => collectRules(call, kept));
   cleanup.attempt(() => removeGateway(call));
-  isBlind ||= kept.some(({ containerId }) => isCut(containerId));
-  if (!isBlind && isComplete) cleanup.attempt(() => gcWithIpam(call, kept));
+  // Which lease is to be kept cannot be told: all are.
+  const isBlind = !isComplete || kept.some(({ containerId }) => isCut(containerId));
+  if (!isBlind) cleanup.attempt(() => gcWithIpam(call, kept));
   cleanup.finish();
 }
 

@@ -181,13 +181,30 @@ export function isOutOfReach(path: string): boolean {
   const found = tryOpen(path);
   if (!(found instanceof OpenNamespace)) return found instanceof Gone;
   try {
-    host.close(host.ioctl(found.fd, NS_GET_USERNS, new Uint8Array(0)));
-    return false;
+    return usersOf(found) === undefined;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return error.code === "EPERM";
+    return false;
   } finally {
     found.close();
+  }
+}
+
+/** Another user namespace than that of our own one owns it: whoever made it may have no privilege on the node. */
+export function isOfOtherUsers(namespace: NetNs): boolean {
+  return usersOf(namespace) !== usersOf(ownNamespace());
+}
+
+/** The user namespace that owns it. undefined: it is none of ours or below it. */
+function usersOf({ fd }: NetNs): string | undefined {
+  try {
+    const users = host.ioctl(fd, NS_GET_USERNS, new Uint8Array(0));
+    const { dev, ino } = host.fstat(users);
+    host.close(users);
+    return `${dev}:${ino}`;
+  } catch (error) {
+    if (error instanceof SystemError && error.code === "EPERM") return undefined;
+    throw error;
   }
 }
 

@@ -61,3 +61,27 @@ export function namespaceNumber(route: RouteSocket, other: number): number | und
   const { nsid } = route.get("ip netns list-id", c.RTM_GETNSID, write, readNumber);
   return nsid === undefined || nsid < 0 ? undefined : nsid;
 }
+
+/**
+ * The numbers that a namespace has for others, less those of namespaces that were looked into. What is left nobody can see: a file or a socket keeps it,
+ * a mount elsewhere, or a process that we may not look at.
+ */
+export class HiddenNumbers {
+  readonly #route: RouteSocket;
+  readonly #left: Set<number>;
+
+  constructor(route: RouteSocket) {
+    this.#route = route;
+    this.#left = new Set(namespaceNumbers(route));
+  }
+
+  /** Numbers do not change: one that was given since the list was read is not in it. */
+  without(other: number): void {
+    const number = this.#left.size === 0 ? undefined : namespaceNumber(this.#route, other);
+    if (number !== undefined) this.#left.delete(number);
+  }
+
+  get left(): number[] {
+    return [...this.#left];
+  }
+}

@@ -23,7 +23,7 @@ export function removeFormer(call: Call, own: string): boolean {
 }
 
 /** Of plugins that make such a link in the pod, and nothing else: with it, all of it is gone. */
-const MADE = ["macvlan", "ipvlan", "veth"];
+export const MADE = ["macvlan", "ipvlan", "veth"];
 
 /**
  * The pod's interface that has the attachment's name and an address of its lease, but no mark: the Go plugin's. Throws Failure when it may be a device

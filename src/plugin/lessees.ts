@@ -5,15 +5,17 @@ import type { Attachment, Call, Lease } from "../cni/plugin.ts";
 import { Failure } from "../errors.ts";
 import { formatAddress } from "../ip/address.ts";
 import { type KernelAddress, listAddresses, listAddressesOf } from "../link/address.ts";
-import { getLink, type Link, listLinksOfKind } from "../link/link.ts";
-import { type NetNs, ownNamespace } from "../link/namespace.ts";
+import { isPhysical } from "../link/identity.ts";
+import { getLink, IFF_LOOPBACK, type Link, listLinksOfKind, listLinksQuietly } from "../link/link.ts";
+import { isOfOtherUsers, type NetNs, ownNamespace } from "../link/namespace.ts";
 import { lookOrDoubt, seeNamespaces } from "../link/visible.ts";
 import { log } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { isNumberOf } from "../netlink/nsid.ts";
+import { HiddenNumbers, isNumberOf } from "../netlink/nsid.ts";
 import { isSameKey } from "../state/record.ts";
+import { MADE } from "./former.ts";
 import { idInAlias, isNetworkInAlias } from "./hash.ts";
-import { isLent } from "./lent/lender.ts";
+import { isLent, lends } from "./lent/lender.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./upper/own.ts";
 
 export type Lessee = Pick<Attachment, "containerId" | "ifName">;
@@ -28,64 +30,83 @@ export function gcLeases(call: Call, kept: readonly Lessee[]): void {
 
 /**
  * Attachments that are not valid any more, and have the lease of an address that is in a namespace other than our own. Another network may use the
- * same addresses: what a mark or a record says is another attachment's does not count. `noted`: logged before.
+ * same addresses: what a mark or a record says is another attachment's does not count. `noted`: logged before. Throws Failure when the kernel does
+ * not tell which addresses are there.
  */
 export function lesseesInPods(call: Call, noted: readonly Lessee[] = []): Lessee[] {
   const stale = staleLeases(call);
   if (stale.length === 0) return [];
-  const { dev, ino, route } = ownNamespace();
-  const ports = listLinksOfKind(route, "veth").filter(({ alias }) => alias.startsWith(aliasPrefix));
+  const home = ownNamespace();
+  const { dev, ino, route } = home;
+  const veths = listLinksOfKind(route, "veth");
+  const ports = veths.filter(({ alias }) => alias.startsWith(aliasPrefix));
+  const hidden = new HiddenNumbers(route);
+  hidden.without(home.fd);
   const lessees: Lessee[] = [];
-  for (const { path, ...seen } of seeNamespaces().namespaces) {
+  const report = (found: readonly Lease[], where: { [key: string]: string }): void => {
+    warn(found, where, [...noted, ...lessees]);
+    lessees.push(...found);
+  };
+  for (const { path, named, ...seen } of seeNamespaces().namespaces) {
     if (seen.dev === dev && seen.ino === ino) continue;
-    const { found = [], doubt } = lookOrDoubt(path, (pod) =>
-      holding(stale, listAddresses(pod.route, 0), (index, owner) => {
+    const { found = [], doubt } = lookOrDoubt(path, (pod) => {
+      hidden.without(pod.fd);
+      return holding(stale, listAddresses(pod.route, 0), (index, owner) => {
         const key = keyOf(call, owner);
+        const link = getLink(pod.route, index);
         const port = ports.find((each) => each.parent === index && isNumberOf(route, each.linkNetnsid, pod.fd));
-        return isMarkOfOther(index, key) || (port && !isPortOf(port, key)) || isLentToOther(pod, index, key);
-      }),
-    );
-    if (doubt !== undefined) throw doubt;
-    lessees.push(...report(found, { netns: path }, [...noted, ...lessees]));
-  }
-  return lessees;
-}
-
-/**
- * The same behind the veths of the host that have no owner: the Go plugin's ports, whatever has become of them, the pod's end and the bridge. Also
- * when no path leads to the namespace. GC knows what is to become of the leases of those that have one. Throws Failure when the kernel does not tell
- * which addresses are there.
- */
-export function lesseesBehind(call: Call, veths: readonly Link[], hasOwner: (link: Link) => boolean): Lessee[] {
-  const stale = staleLeases(call);
-  if (stale.length === 0) return [];
-  const owned = veths.filter(hasOwner);
-  const numbers = new Map(veths.filter((link) => !hasOwner(link)).map(({ linkNetnsid, name }) => [linkNetnsid, name]));
-  const lessees: Lessee[] = [];
-  for (const [number, port] of numbers) {
-    if (number === undefined) continue;
-    const found = holding(stale, addressesIn(number), (index, owner) => {
-      const key = keyOf(call, owner);
-      const isOwned = owned.some(({ parent, linkNetnsid }) => parent === index && linkNetnsid === number);
-      return isOwned || isMarkOfOther(index, key) || isLentBehind(number, index, key);
+        if (link === undefined || isMarkOfOther(index, key) || (port && !isPortOf(port, key))) return false;
+        return isMadeByUs(link, call) && mayBeAttached(link, pod, named) && !isLentToOther(pod, link, key);
+      });
     });
-    lessees.push(...report(found, { port }, lessees));
+    if (doubt !== undefined) throw doubt;
+    report(found, { netns: path });
+  }
+  // The node has no number for a namespace that somebody without privileges has made.
+  for (const number of hidden.left) {
+    const addresses = addressesIn(number);
+    if (addresses === undefined) throw cannotTell();
+    const found = holding(stale, addresses, (index, owner) => {
+      const key = keyOf(call, owner);
+      const link = listLinksQuietly(route, number).find((each) => each.index === index);
+      const port = ports.find((each) => each.parent === index && each.linkNetnsid === number);
+      if (link === undefined || isMarkOfOther(index, key) || (port && !isPortOf(port, key))) return false;
+      return isMadeByUs(link, call) && !isLoopback(link);
+    });
+    const port = veths.find(({ linkNetnsid }) => linkNetnsid === number)?.name;
+    report(found, port === undefined ? { netns: "" } : { port });
   }
   return lessees;
 }
 
-/** Those whose address is there, on an interface that is not known to be another attachment's. */
+/** Those whose address is there, on an interface that counts. */
 function holding(
   stale: readonly Lease[],
   addresses: readonly KernelAddress[],
-  isOthers: (index: number, owner: Lessee) => boolean | undefined,
+  counts: (index: number, owner: Lessee) => boolean,
 ): Lease[] {
   const leases = new Map(stale.map((lease) => [lease.ip, lease]));
   return addresses.flatMap(({ address, index }) => {
     const lease = leases.get(formatAddress(address));
-    return lease === undefined || isOthers(index, lease) ? [] : [lease];
+    return lease === undefined || !counts(index, lease) ? [] : [lease];
   });
 }
+
+/**
+ * The interface of a pod may be one that a plugin made or lent. Loopback is not, nor what somebody without privileges has made in a user namespace of
+ * his own: it leads nowhere. A namespace that has a name (`named`) is the runtime's, also that of a pod with a user namespace.
+ */
+export function mayBeAttached(link: Link, pod: NetNs, named: boolean): boolean {
+  if (isLoopback(link)) return false;
+  const isTrusted = named || isPhysical(link) || !isOfOtherUsers(pod);
+  return isTrusted || isNumberOf(pod.route, link.linkNetnsid, ownNamespace().fd);
+}
+
+export const isLoopback = ({ flags }: Link): boolean => (flags & IFF_LOOPBACK) !== 0;
+
+/** Of a kind that plugins make; one that lends devices lends those of any kind. */
+const isMadeByUs = (link: Link, { config }: Call): boolean =>
+  MADE.includes(link.kind) || isPhysical(link) || lends(config.type);
 
 function keyOf({ attachment: { network } }: Call, { containerId, ifName }: Lessee): Attachment {
   return { network, containerId, ifName };
@@ -101,38 +122,34 @@ function isPortOf({ alias }: Link, { network, containerId, ifName }: Attachment)
   return isNetworkInAlias(name, network) && id === idInAlias(containerId) && ["", end].includes(ifName);
 }
 
-function isLentToOther(pod: NetNs, index: number, key: Attachment): boolean {
-  const name = getLink(pod.route, index)?.name;
-  return name !== undefined && isLent(pod, name, (to) => !isSameKey(to, { ...key, ifName: key.ifName || name }));
+function isLentToOther(pod: NetNs, { name }: Link, key: Attachment): boolean {
+  return isLent(pod, name, (to) => !isSameKey(to, { ...key, ifName: key.ifName || name }));
 }
 
-function isLentBehind(number: number, index: number, key: Attachment): boolean {
-  const { route } = ownNamespace();
-  const isIt = (pod: NetNs): boolean => isNumberOf(route, number, pod.fd) && isLentToOther(pod, index, key);
-  return seeNamespaces().namespaces.some(({ path }) => lookOrDoubt(path, isIt).found === true);
-}
-
-function report(found: readonly Lease[], where: { [key: string]: string }, noted: readonly Lessee[]): Lessee[] {
+function warn(found: readonly Lease[], where: { [key: string]: string }, noted: readonly Lessee[]): void {
   for (const { containerId, ifName, ip } of found) {
     const isNoted = noted.some((one) => one.containerId === containerId && one.ifName === ifName);
     const what = "GC keeps the lease of an attachment that is no longer valid, because its pod still has the address";
     if (!isNoted) log("warning", what, { container: containerId, address: ip, ...where });
   }
-  return found.map(({ containerId, ifName }) => ({ containerId, ifName }));
 }
 
-/** None of a namespace that is about to end. */
-function addressesIn(number: number): KernelAddress[] {
+/**
+ * None of a namespace that is about to end, or that is of a user namespace out of reach. undefined: the kernel does not tell.
+ */
+export function addressesIn(number: number): KernelAddress[] | undefined {
   try {
-    const found = listAddressesOf(ownNamespace().route, number);
-    if (found !== undefined) return found;
+    return listAddressesOf(ownNamespace().route, number);
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === "EINVAL") return [];
+    if (error instanceof NetlinkError && (error.code === "EINVAL" || error.code === "EACCES")) return [];
     throw error;
   }
-  throw new Failure(
+}
+
+function cannotTell(): Failure {
+  return new Failure(
     "try again",
-    "cannot tell which addresses pods have behind the veth interfaces of other plugins",
+    "cannot tell which addresses pods have in network namespaces without a path",
     "A pod may still have an address whose lease GC would release, so GC released none. This needs Linux 4.20. Use `podnic gc`.",
   );
 }

@@ -194,12 +194,15 @@ export function bootId(): string {
   return boot;
 }
 
-/** When this boot began, seconds since the epoch; 0 when the kernel does not tell. */
+/**
+ * When this boot began, seconds since the epoch; 0 when the kernel does not tell. It reckons back from the clock of now. That of then is on /proc, which
+ * is mounted when a node boots: where the clock was set forward since (a machine that was saved and restored), that is the earlier one.
+ */
 export function bootTime(): number {
   try {
     const fd = host.open("/proc/stat", O_RDONLY | O_CLOEXEC);
     const text = host.decode(closing(fd, () => readUpTo(fd, 0, 1 << 20)) ?? new Uint8Array(0));
-    return Number(/^btime (\d+)$/m.exec(text)?.[1] ?? 0);
+    return Math.min(Number(/^btime (\d+)$/m.exec(text)?.[1] ?? 0), host.stat("/proc").mtime);
   } catch {
     return 0;
   }

@@ -8,7 +8,7 @@ import { LOCK_EX, LOCK_NB, O_RDONLY } from "../host/constants.ts";
 import { type Fd, host, installHost, SystemError } from "../host/host.ts";
 import * as files from "./files.ts";
 import { withLock } from "./lock.ts";
-import { bootId, RECORD_VERSION, recordStore } from "./record.ts";
+import { bootId, bootTime, RECORD_VERSION, recordStore } from "./record.ts";
 import { walkToDirectory } from "./walk.ts";
 
 const logged = vi.hoisted(() => [] as string[]);
@@ -425,4 +425,12 @@ it("complains about twenty damaged records of a directory, and counts the others
   expect(logged.length).toBe(21);
   expect(logged.at(-1)).toBe("warning: ignoring more records");
   expect(store.damaged().length).toBe(50);
+});
+
+it("the boot is not after /proc was mounted, where the clock was set forward since", () => {
+  const at = (mtime: number) => altered({ stat: () => ({ mtime }) as ReturnType<typeof host.stat> });
+  at(1000);
+  expect(bootTime()).toBe(1000);
+  at(2 ** 40);
+  expect(bootTime()).toBe(Number(/^btime (\d+)$/m.exec(fs.readFileSync("/proc/stat", "utf8"))![1]));
 });

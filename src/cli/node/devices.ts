@@ -12,7 +12,6 @@ import { readLoan } from "../../plugin/lent/lender.ts";
 import { formerName, renameCommand } from "../../plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { lenders } from "../../plugins.ts";
-import { bootTime } from "../../state/record.ts";
 import {
   busAddress,
   isPciAddress,
@@ -28,11 +27,12 @@ import {
   virtualFunctionCount,
   virtualFunctionIndex,
 } from "../../sysfs/vf.ts";
-import { type CachedAttachment, readCache } from "./cache.ts";
-import { Containers } from "./evidence.ts";
+import type { CachedAttachment } from "./cache.ts";
+import type { Containers } from "./evidence.ts";
 import { findHolders, type Holder, holderOf } from "./holders.ts";
 import { type Inside, lookInside } from "./inside.ts";
 import { isMachinesNetwork, Namespaces, type SeenNamespace } from "./namespaces.ts";
+import { lookAtPods } from "./node.ts";
 import { findPorts, type HeldPort, isFar, otherEnds } from "./ports.ts";
 
 /**
@@ -70,9 +70,8 @@ export interface Device {
 /** Looks at the node as it is now. Throws NetlinkError and SystemError. */
 export function findDevices(): Device[] {
   const namespaces = Namespaces.find();
-  const [holders, insides, cache] = [findHolders(namespaces), lookInside(namespaces), readCache()];
-  const containers = new Containers({ namespaces, holders, insides, cache, bootTime: bootTime() });
-  return findDevicesOf({ holders, insides, containers, cache });
+  const holders = findHolders(namespaces);
+  return findDevicesOf({ holders, ...lookAtPods(namespaces, holders) });
 }
 
 /** The same, of what has been looked up already. */

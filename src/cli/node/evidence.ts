@@ -29,7 +29,7 @@ const ALIAS = new RegExp(`^${aliasPrefix}[^:]*:(.+)$`);
 export interface Sources {
   namespaces: Namespaces;
   holders: Pick<Holder, "key" | "life" | "netns">[];
-  insides: Pick<Inside, "namespace" | "links" | "addresses">[];
+  insides: Pick<Inside, "namespace" | "attached" | "addresses">[];
   cache: CachedAttachment[];
   /** Seconds since the epoch; 0: not known. */
   bootTime: number;
@@ -62,8 +62,8 @@ export class Containers {
         if (life !== "gone") for (const address of addresses) this.#given.set(address, path);
       }
     }
-    for (const { namespace, links, addresses } of insides) {
-      for (const { alias } of links) {
+    for (const { namespace, attached, addresses } of insides) {
+      for (const { alias } of attached) {
         const id = ALIAS.exec(alias)?.[1];
         if (id !== undefined) this.#named.set(idInAlias(id), namespace.path);
       }

@@ -1,13 +1,12 @@
 // The links and addresses in each network namespace of this node.
-import { AF_INET } from "../../host/constants.ts";
 import { formatAddress } from "../../ip/address.ts";
+import { type KernelAddress, listAddresses } from "../../link/address.ts";
 import { type View, viewAtOnce, viewOf } from "../../link/identity.ts";
-import type { Link } from "../../link/link.ts";
+import { type Link, listLinksQuietly } from "../../link/link.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { lookOrDoubt } from "../../link/visible.ts";
-import { readAddress, writeAddress } from "../../netlink/address.ts";
-import { RTM_GETADDR } from "../../netlink/constants.ts";
-import type { RouteSocket } from "../../netlink/socket.ts";
+import type { HiddenNumbers } from "../../netlink/nsid.ts";
+import { addressesIn, isLoopback, mayBeAttached } from "../../plugin/lessees.ts";
 import { Progress } from "../progress.ts";
 import type { Namespaces, SeenNamespace } from "./namespaces.ts";
 
@@ -16,25 +15,35 @@ export interface Inside {
   links: Link[];
   /** To tell which device each is. */
   view: View;
-  /** Texts of the addresses of its interfaces, without prefix length. */
+  /** Those of them that may be an attachment's. */
+  attached: Link[];
+  /** Texts of the addresses of these, without prefix length. */
   addresses: Set<string>;
 }
 
-/** Looks into all namespaces, or those wanted, but our own and those that end meanwhile. `blind` gets the paths of those that nobody can look into. */
+/**
+ * Looks into all namespaces, or those wanted, but our own and those that end meanwhile. `blind` gets the paths of those that nobody can look into,
+ * and `hidden` loses the numbers of the others.
+ */
 export function lookInside(
   namespaces: Namespaces,
   isWanted: (namespace: SeenNamespace) => boolean = () => true,
   blind: string[] = [],
+  hidden?: HiddenNumbers,
 ): Inside[] {
   const own = ownNamespace();
+  hidden?.without(own.fd);
   const progress = new Progress("reading network namespaces");
   const found: Inside[] = [];
   for (const namespace of namespaces.seen) {
     progress.step(namespaces.seen.length);
     if ((namespace.ino === own.ino && namespace.dev === own.dev) || !isWanted(namespace)) continue;
     const look = lookOrDoubt(namespace.path, (open) => {
+      hidden?.without(open.fd);
       const view = viewAtOnce(viewOf(open, own));
-      return { namespace, view, links: view.links(), addresses: allAddresses(open.route) };
+      const links = view.links();
+      const attached = links.filter((link) => mayBeAttached(link, open, namespace.named));
+      return { namespace, view, links, attached, addresses: addressesOn(attached, listAddresses(open.route, 0)) };
     });
     if (look.found !== undefined) found.push(look.found);
     if (look.doubt !== undefined) blind.push(namespace.path);
@@ -43,17 +52,23 @@ export function lookInside(
   return found;
 }
 
-/** `ip addr show`. */
-function allAddresses(route: RouteSocket): Set<string> {
-  const { items } = route.dump(
-    "ip addr show",
-    RTM_GETADDR,
-    (writer) => writeAddress(writer, { family: 0, prefixLength: 0, flags: 0, scope: 0, index: 0, attributes: {} }),
-    (bytes, start, end) => {
-      const { family, attributes } = readAddress(bytes, start, end);
-      const own = attributes.local ?? attributes.address;
-      return own && formatAddress({ family: family === AF_INET ? 4 : 6, bytes: own });
-    },
-  );
-  return new Set(items);
+/**
+ * The same of the namespaces that have no path here, by the numbers that the host has for them. "unknown": the kernel does not tell (before Linux
+ * 4.20).
+ */
+export function lookBeyond(hidden: HiddenNumbers): Pick<Inside, "namespace" | "attached" | "addresses">[] | "unknown" {
+  const { route } = ownNamespace();
+  const namespace = { path: "a network namespace without a path", dev: 0, ino: 0, named: false };
+  const found = hidden.left.map((number) => {
+    const attached = listLinksQuietly(route, number).filter((link) => !isLoopback(link));
+    const addresses = addressesIn(number);
+    return addresses && { namespace, attached, addresses: addressesOn(attached, addresses) };
+  });
+  const told = found.filter((one) => one !== undefined);
+  return told.length === found.length ? told : "unknown";
+}
+
+function addressesOn(links: readonly Link[], addresses: readonly KernelAddress[]): Set<string> {
+  const indices = new Set(links.map(({ index }) => index));
+  return new Set(addresses.filter(({ index }) => indices.has(index)).map(({ address }) => formatAddress(address)));
 }

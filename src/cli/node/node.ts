@@ -1,11 +1,13 @@
 // The node as the operator's commands see it: all information about pods, collected once.
+import { ownNamespace } from "../../link/namespace.ts";
+import { HiddenNumbers } from "../../netlink/nsid.ts";
 import { bootTime } from "../../state/record.ts";
 import { requireRootFor } from "../exit.ts";
 import { type CachedAttachment, readCache } from "./cache.ts";
 import { configurationFiles, type PluginConfiguration, pluginsOf, readConfiguration } from "./configurations.ts";
 import { Containers } from "./evidence.ts";
 import { findHolders, type Holder } from "./holders.ts";
-import { type Inside, lookInside } from "./inside.ts";
+import { type Inside, lookBeyond, lookInside } from "./inside.ts";
 import { Namespaces } from "./namespaces.ts";
 import { cachedConfigurations, findPools, type Pool } from "./pools.ts";
 import { findLeftovers, type Leftover } from "./ports.ts";
@@ -34,15 +36,29 @@ export function configurationsInFiles(): PluginConfiguration[] {
   return configurationFiles().flatMap((file) => pluginsOf(readConfiguration(file)));
 }
 
+/** Of the pods of these namespaces. `blind` gets the paths of the namespaces that nobody could look into. Throws NetlinkError and SystemError. */
+export function lookAtPods(
+  namespaces: Namespaces,
+  holders: Holder[],
+  blind: string[] = [],
+): Pick<Node, "containers" | "insides" | "cache"> {
+  const hidden = new HiddenNumbers(ownNamespace().route);
+  const insides = lookInside(namespaces, undefined, blind, hidden);
+  const beyond = lookBeyond(hidden);
+  const cache = readCache();
+  const isKnown = beyond !== "unknown";
+  // One that may be a living pod's is not gone because of its age.
+  const sources = { insides: isKnown ? [...beyond, ...insides] : insides, bootTime: isKnown ? bootTime() : 0 };
+  return { insides, cache, containers: new Containers({ ...sources, namespaces, holders, cache, blind }) };
+}
+
 /** Throws NetlinkError, SystemError and Failure (see requireRoot). */
 export function lookAtNode(): Node {
   requireRoot();
   const namespaces = Namespaces.find();
   const holders = findHolders(namespaces);
   const blind: string[] = [];
-  const insides = lookInside(namespaces, undefined, blind);
-  const cache = readCache();
-  const containers = new Containers({ namespaces, holders, insides, cache, bootTime: bootTime(), blind });
+  const { containers, insides, cache } = lookAtPods(namespaces, holders, blind);
   return {
     namespaces,
     holders,

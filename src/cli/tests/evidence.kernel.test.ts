@@ -163,7 +163,9 @@ describe("the holder of a lease", () => {
 
   it("is not known by an alias or an address, which any pod can set, and is not gone either", () => {
     const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
-    const insides = [{ namespace, links: [link("podnic:net:marked")], addresses: new Set(["192.0.2.7", "127.0.0.1"]) }];
+    const insides = [
+      { namespace, attached: [link("podnic:net:marked")], addresses: new Set(["192.0.2.7", "127.0.0.1"]) },
+    ];
     const holders = ["marked", "other"].map((id) => holder(id, "gone"));
     const lifeOf = lifeFrom({ insides, holders });
     expect(lifeOf("marked")).toBe("unknown");
@@ -213,7 +215,7 @@ describe("a lease that names no owner", () => {
 
   it("is kept while a pod has the address or was given it", () => {
     const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
-    const insides = [{ namespace, links: [], addresses: new Set(["192.0.2.7"]) }];
+    const insides = [{ namespace, attached: [], addresses: new Set(["192.0.2.7"]) }];
     // Any pod can set an address.
     expect(lifeFor({ insides }, "192.0.2.7")).toBe("unknown");
     const cached = (path: string) => [

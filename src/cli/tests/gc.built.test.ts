@@ -145,6 +145,38 @@ describe("podnic gc", () => {
     expect(leasesOf("net")).toEqual(["198.18.77.4"]);
   });
 
+  /** A lease of before the boot, whose container nobody knows. */
+  function oldLease(): void {
+    mkdirSync(`${NETWORKS}/net`, { recursive: true });
+    writeFileSync(`${NETWORKS}/net/198.18.77.3`, "old\r\nnet1");
+    utimesSync(`${NETWORKS}/net/198.18.77.3`, 1e9, 1e9);
+  }
+
+  // The runtime may have a mount namespace of its own, and the clock may have been wrong when the pod started.
+  it("keeps one of these that a pod without a path has", () => {
+    oldLease();
+    const holder = sh(`ip netns add far; ip link add veth9 type veth peer name net1 netns far
+      ip -n far address add 198.18.77.3/24 dev net1; sleep 60 9</run/netns/far >/dev/null 2>&1 & echo $!
+      for i in $(seq 200); do [ "$(cat /proc/$!/comm)" = sleep ] && break; sleep 0.02; done
+      umount -l /run/netns/far; rm /run/netns/far`);
+    expect(run(["gc", "net"]).status).toBe(0);
+    expect(run(["leases", "--network", "net"]).stdout).toContain("a network namespace without a path has this address");
+    expect(leasesOf("net")).toEqual(["198.18.77.3"]);
+    sh(`kill ${holder.trim()}; for i in $(seq 100); do ip link show veth9 >/dev/null 2>&1 || break; sleep 0.02; done`);
+    expect(run(["gc", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual([]);
+  });
+
+  it("releases one of these whose address a process has in a user namespace of its own", () => {
+    oldLease();
+    const own = "ip link add net1 type veth peer name far; ip address add 198.18.77.3/24 dev net1";
+    const process = sh(`unshare -Urn sh -c '${own}; exec sleep 60' >/dev/null 2>&1 & echo $!
+      for i in $(seq 200); do [ "$(cat /proc/$!/comm)" = sleep ] && break; sleep 0.02; done`);
+    expect(run(["gc", "net"]).status).toBe(0);
+    expect(leasesOf("net")).toEqual([]);
+    sh(`kill ${process}`);
+  });
+
   it("releases leases that name no owner, unless a pod has the address", () => {
     pod("blue");
     for (const address of ["198.18.77.2", "198.18.77.5"]) writeFileSync(`${NETWORKS}/net/${address}`, "");

@@ -3,10 +3,12 @@ import { Cleanup } from "../../cleanup.ts";
 import type { Attachment, Call } from "../../cni/plugin.ts";
 import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
-import { deleteLink, type Link, listLinksOfKind } from "../../link/link.ts";
+import { deleteLink, deleteLinkOf, type Link, listLinksOfKind, listLinksQuietly } from "../../link/link.ts";
+import { ownNamespace } from "../../link/namespace.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
+import { HiddenNumbers } from "../../netlink/nsid.ts";
 import { isCut, isNetworkInAlias } from "../hash.ts";
 import { gcLeases } from "../lessees.ts";
 import { keepsMoving } from "./moved.ts";
@@ -72,23 +74,25 @@ function collectWatching(kind: string, call: Call, watch: Watch): Collected {
   const moving: Kept[] = [];
   const removed = new Set<number>();
   let isBlind = false;
+  const { route } = ownNamespace();
+  const hidden = new HiddenNumbers(route);
+  const removeStale = (link: Link, netns: string, run: () => boolean): void => {
+    const containerId = staleOwner(link, call);
+    if (containerId === undefined) return;
+    log("info", "removing an interface whose attachment is no longer valid", { interface: link.name, netns });
+    kept.push({ containerId, ifName: link.name });
+    cleanup.attempt(() => {
+      if (run()) removed.add(link.index);
+      else moving.push({ containerId, ifName: link.name });
+      kept.pop();
+    });
+  };
   for (const { path } of seeNamespaces().namespaces) {
     const { doubt } = lookOrDoubt(path, (namespace) => {
       watch.add(namespace);
-      for (const link of listLinksOfKind(namespace.route, kind)) {
-        const containerId = staleOwner(link, call);
-        if (containerId === undefined) continue;
-        log("info", "removing an interface whose attachment is no longer valid", {
-          interface: link.name,
-          netns: path,
-        });
-        kept.push({ containerId, ifName: link.name });
-        cleanup.attempt(() => {
-          if (deleteLink(namespace.route, link.index)) removed.add(link.index);
-          else moving.push({ containerId, ifName: link.name });
-          kept.pop();
-        });
-      }
+      hidden.without(namespace.fd);
+      for (const link of listLinksOfKind(namespace.route, kind))
+        removeStale(link, path, () => deleteLink(namespace.route, link.index));
     });
     if (doubt === undefined) continue;
     isBlind = true;
@@ -96,6 +100,9 @@ function collectWatching(kind: string, call: Call, watch: Watch): Collected {
       throw doubt;
     });
   }
+  for (const number of hidden.left)
+    for (const link of listLinksQuietly(route, number))
+      if (link.kind === kind) removeStale(link, "", () => deleteLinkOf(route, number, link.index));
   const isLost = watch.saw(({ link }) => {
     const containerId = link.kind !== kind || removed.has(link.index) ? undefined : staleOwner(link, call);
     if (containerId !== undefined) moving.push({ containerId, ifName: link.name });
