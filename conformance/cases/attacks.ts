@@ -20,6 +20,42 @@ function beside(t: Trial, command: string, stdin: Config, set: Record<string, st
   t.equal(end, "", `the end of the other ${command}`);
 }
 
+const UPPERS = 12;
+
+/** A device in c2, whose pod has made interfaces on it in a namespace of its own. */
+function stacked(t: Trial): Config {
+  const mine = { cniVersion: "1.0.0", name: "mine", type: "host-device", device: t.freshDevice() };
+  t.netns("c3");
+  t.add(mine, { set: { CNI_CONTAINERID: "mallory", CNI_NETNS: t.netns("c2") }, ns: "c2" });
+  const lines = `for i in $(seq ${UPPERS}); do echo "link add link eth0 netns c3 name m$i type macvlan mode bridge"; done`;
+  // One that is moved there gives c2 a number for c3.
+  t.sh(`ip -n c2 link add link eth0 name m0 type macvlan mode bridge; ip -n c2 link set m0 netns c3; ip -n c3 link del m0
+    ${lines} | ip -n c2 -batch -`);
+  return mine;
+}
+
+/** A call that removes these, one after the other, stops in between: it can have no lock then that other devices need. */
+function stoppedBetween(t: Trial, command: string, stdin: Config, set: Record<string, string>): void {
+  const victim = { cniVersion: "1.0.0", name: "other", type: "host-device", device: t.freshDevice() };
+  const env = Object.entries(t.environment(command, set)).map(([key, value]) => quote(`${key}=${value}`));
+  const plugin = quote(`${t.settings.bin}/${t.typeOf(stdin)}`);
+  t.write("/run/case/stop.json", JSON.stringify(stdin));
+  t.write(
+    "/run/case/stop.sh",
+    `echo $$ >/run/case/stop.pid; exec env -i ${env.join(" ")} ${plugin} </run/case/stop.json`,
+  );
+  t.sh(`cd /run/case; { s=0; sh stop.sh >stop.out 2>&1 || s=$?; echo "exit $s" >stop.end; } >/dev/null 2>&1 &
+    until [ $(ip -n c3 -o link show type macvlan | wc -l) -lt ${UPPERS} ] || [ -e stop.end ]; do sleep 0.002; done
+    kill -STOP $(cat stop.pid) || true`);
+  const left = t.sh("ip -n c3 -o link show type macvlan | wc -l").trim();
+  t.add(victim, { timeoutMs: 4000 });
+  t.silent("DEL", victim, { timeoutMs: 4000 });
+  t.sh("cd /run/case; kill -CONT $(cat stop.pid) || true; until [ -e stop.end ]; do sleep 0.01; done");
+  t.equal(t.sh("cat /run/case/stop.end"), "exit 0\n", `the other ${command}`);
+  t.equal(t.sh("ip -n c3 -o link show type macvlan | wc -l"), "0\n", "interfaces of the pod");
+  t.equal(Number(left) > 0 && Number(left) < UPPERS, true, `it stopped in between (${left} interfaces left)`);
+}
+
 /** Refused at once, and a DEL with it succeeds: nothing was done that it could undo. */
 const endless = (id: string, plugin: string, type: string): MainCase =>
   row(
@@ -149,6 +185,26 @@ export const attacks: CaseTable = {
         );
         t.silent("DEL", stdin, { timeoutMs: 4000 });
         t.equal(t.sh("ip -n c1 -o link show type macvlan"), "", "interfaces of the pod");
+      },
+      { needs: ["plugin:host-device"] },
+    ),
+    row(
+      "ATK-H2p",
+      "H",
+      "what a tenant keeps busy makes nobody else wait",
+      "host-device: a DEL that removes interfaces which the pod made in another namespace delays no ADD of another device",
+      (t) => stoppedBetween(t, "DEL", stacked(t), { CNI_CONTAINERID: "mallory", CNI_NETNS: "/run/netns/c2" }),
+      { needs: ["plugin:host-device"] },
+    ),
+    row(
+      "ATK-H2q",
+      "H",
+      "what a tenant keeps busy makes nobody else wait",
+      "host-device: nor does an ADD that removes them, of a device which came back without a DEL",
+      (t) => {
+        const mine = stacked(t);
+        t.sh("ip -n c2 link set eth0 netns $$");
+        stoppedBetween(t, "ADD", mine, { CNI_CONTAINERID: "next", CNI_NETNS: t.netns("c4") });
       },
       { needs: ["plugin:host-device"] },
     ),

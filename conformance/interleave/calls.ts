@@ -20,6 +20,8 @@ export interface Pair {
   readonly inside: string;
   /** Before every schedule. */
   readonly given: readonly (Call | Operation)[];
+  /** Shell code of what pods do after that. */
+  readonly pods?: string;
   /** Pods whose namespaces are gone when the schedule begins; they are made again after it. */
   readonly dead?: readonly string[];
   /** The plugins are in `PLUGINS`, where the Go plugins are before every schedule; the operator installs podnic there. */

@@ -22,6 +22,11 @@ import {
 } from "./calls.ts";
 import { ofOperators } from "./operators.ts";
 
+/** The calls leave the lock of host-device to remove it. */
+const STACKED = "ip -n c1 link add link eth0 name upper type macvlan mode bridge";
+/** And to look for the device. */
+const ASTRAY = `${STACKED}; ip -n c1 link set eth0 netns c2 name away`;
+
 const ofOne: readonly Pair[] = [
   pair("host-local ADD, ADD", "", [], [call("ADD", hostLocal(), 1), call("ADD", hostLocal(), 2)]),
   pair("host-local ADD, ADD of one container", "", [], [call("ADD", hostLocal(), 1), call("ADD", hostLocal(), 1)]),
@@ -68,6 +73,29 @@ const ofOne: readonly Pair[] = [
   pair("host-device ADD, DEL of one container", NIC, [], [call("ADD", device, 1), call("DEL", device, 1)]),
   pair("host-device ADD, GC", NIC, [], [call("ADD", device, 1), collect(device, [1])]),
   pair("host-device DEL, GC", NIC, [call("ADD", device, 1)], [call("DEL", device, 1), collect(device, [])]),
+  ...[
+    pair(
+      "host-device DEL, ADD, stacked",
+      NIC,
+      [call("ADD", device, 1)],
+      [call("DEL", device, 1), call("ADD", device, 2)],
+    ),
+    pair(
+      "host-device DEL, DEL, stacked",
+      NIC,
+      [call("ADD", device, 1)],
+      [call("DEL", device, 1), call("DEL", device, 1)],
+    ),
+  ].map((one) => ({ ...one, pods: STACKED })),
+  ...[
+    pair(
+      "host-device DEL, ADD, astray",
+      NIC,
+      [call("ADD", device, 1)],
+      [call("DEL", device, 1), call("ADD", device, 2)],
+    ),
+    pair("host-device DEL, GC, astray", NIC, [call("ADD", device, 1)], [call("DEL", device, 1), collect(device, [])]),
+  ].map((one) => ({ ...one, pods: ASTRAY })),
   pair("host-device ADD, gc --all", NIC, [], [call("ADD", device, 1), { podnic: ["gc", "--all"] }]),
   pair("host-device ADD, doctor --fix", NIC, [], [call("ADD", device, 1), { podnic: ["doctor", "--fix", "--yes"] }]),
   pair("macvlan ADD, ADD", "", [], [call("ADD", macvlan(wide), 1), call("ADD", macvlan(wide), 2)]),

@@ -117,6 +117,7 @@ export class World {
       const failed = await this.#alone(actor);
       if (failed !== "") throw new Error(`${nameOf(actor)} before the schedule: ${failed}`);
     }
+    if (this.#pair.pods !== undefined) await this.#shell.run(this.#pair.pods);
     for (const pod of this.#pair.dead ?? []) await this.#shell.run(`ip netns del ${pod}`);
     if (this.#pair.dead !== undefined) await this.#shell.run(INTERFACES_GONE);
     this.#cacheDead();

@@ -5,11 +5,12 @@ import { Failure, shellWord } from "../../src/errors.ts";
 import { isPhysical, isSameDevice, viewOf } from "../../src/link/identity.ts";
 import { getLink, IFF_UP, type Link, listLinks } from "../../src/link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../src/link/namespace.ts";
-import { moveBack, removeUppers } from "../../src/link/return.ts";
+import { mayHaveUppers, moveBack, removeUppers } from "../../src/link/return.ts";
 import { type LinkSnapshot, restoreLink, snapshotLink } from "../../src/link/snapshot.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
+import { outside } from "../../src/plugin/lent/outside.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
 import { isNamedBy, type Selection } from "./find.ts";
@@ -26,6 +27,8 @@ export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selecti
     const found = findInPod(pod, hostNs, call, selection);
     if (found === undefined) return;
     const { link, was } = found;
+    // Most of them while it is with the pod: once it is on the host, nothing but our lock keeps another ADD from it.
+    if (mayHaveUppers(pod, pod, link)) outside(`uppers ${link.index}`, link.name, () => dropUppers(pod, pod, link));
     const own = was === undefined ? asOnHost(link, config) : { ...asOnHost(link, {}), name: was };
     const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
     const back = moveBack(pod, hostNs, link, saved);

@@ -27,6 +27,7 @@ import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf, SRIOV_STATE } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
+import { leavingLocks } from "../../src/plugin/lent/outside.ts";
 import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { refuseFunctionOfLent, refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
 import { STATE_ROOT } from "../../src/state/record.ts";
@@ -99,7 +100,7 @@ function add(call: Call<HostDeviceConfig>): Result {
   let addresses = early ? ipamAdd(call) : undefined;
   let network: CapturedNetwork | undefined;
   let card = "";
-  const link = whileTaking(() => {
+  const choose = (): Link => {
     const free = findFreeDevice(call, hostNs, selection);
     card = cardOf(free);
     return whileTakingCard(card, () => {
@@ -114,7 +115,8 @@ function add(call: Call<HostDeviceConfig>): Result {
       requireFreeName(pod, attachment.ifName);
       return take(call, hostNs, pod, link, administered(network));
     });
-  });
+  };
+  const link = leavingLocks(() => whileTaking(choose));
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
   if (config.useInterfaceNetwork === true && network !== undefined) addresses = withNetwork(addresses, network);
   if (addresses !== undefined) {
@@ -268,7 +270,9 @@ function status(call: Call<HostDeviceConfig>): void {
 /** A pod that the Go plugin made, or nothing to do: DEL before ADD, DEL again, a device of userspace. */
 function giveBackWithoutRecord(call: Call<HostDeviceConfig>, selection: Selection): void {
   if (selection.userspace) return;
-  askingUnlocked(call, () => hostDeviceLender.whileReturning(call.attachment, () => giveBackByAlias(call, selection)));
+  askingUnlocked(call, () =>
+    leavingLocks(() => hostDeviceLender.whileReturning(call.attachment, () => giveBackByAlias(call, selection))),
+  );
 }
 
 /** DEL needs no sysfs: what it cannot find out counts as not configured. */

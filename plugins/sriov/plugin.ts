@@ -30,6 +30,7 @@ import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
+import { leavingLocks } from "../../src/plugin/lent/outside.ts";
 import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
@@ -80,9 +81,9 @@ function add(call: Call<SriovConfig>): Result {
   // As in host-device: an exhausted pool is found before the VF is touched, other plugins run when the interface is in place.
   const early = wantsIpam(call) && "plugin" in prepareIpam(call);
   let addresses: Result | undefined;
-  const { vf, link, mac, mtu } = whileTaking(pci, () => {
+  const choose = (): Taken => {
     requireFreeVf(call, pci);
-    if (early) addresses = ipamAdd(call);
+    if (early) addresses ??= ipamAdd(call);
     // Not around IPAM: a tenant names the pool, and whoever waits for this lock may keep others waiting.
     return whileTakingCard(pci, () => {
       // Its PF may have gone to a pod, and returned, since it was found.
@@ -94,7 +95,8 @@ function add(call: Call<SriovConfig>): Result {
       settle(hostNs.route, vf);
       return vf.userspace ? takeUserspace(call, pod, vf) : take(call, hostNs, pod, vf);
     });
-  });
+  };
+  const { vf, link, mac, mtu } = leavingLocks(() => whileTaking(pci, choose));
   writeDeviceInfo(call, vf);
   if (wantsIpam(call) && !early) addresses = ipamAdd(call);
   if (link !== undefined) {

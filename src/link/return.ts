@@ -151,15 +151,27 @@ function noteRemoved(count: number, { name }: Link): void {
 }
 
 /**
+ * The pod may have stacked interfaces on a device that has just come to the host from it, or to `at`: one look into its own namespace. Each that it
+ * has a number for takes another one.
+ */
+export function mayHaveUppers(pod: NetNs, at: NetNs, { index }: Link): boolean {
+  const uppers = listLinksOn(pod.route, index);
+  // The host's: the device went there.
+  return (
+    (uppers.length > 0 && uppers.some(standing(pod, at, index).mayStand)) || namespaceNumbers(pod.route).length > 1
+  );
+}
+
+/**
  * Interfaces that the pod stacked on a device (VLANs, macvlans), which is on the host again, would go on to use it from inside the pod. In the pod,
  * and where it has moved them to: the namespaces that it has numbers for. After the move, too, because a pod that stacked more meanwhile cannot any
- * longer. One that goes to and fro between namespaces is met, unless it is each time where we do not look. `isFromHere`: the device has come from `pod`.
+ * longer. One that goes to and fro between namespaces is met, unless it is each time where we do not look. `at`: where the device is.
  * Throws Failure when they do not end.
  */
-export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link, isFromHere = false): void {
+export function removeUppers(pod: NetNs, at: NetNs, link: Link): void {
   let count = 0;
   for (let round = 1; round <= ROUNDS; round++) {
-    const removed = removeUppersOnce(pod, hostNs, link, isFromHere);
+    const removed = removeUppersOnce(pod, at, link);
     if (removed === 0) {
       if (count > 0) noteRemoved(count, link);
       return;
@@ -173,30 +185,14 @@ export function removeUppers(pod: NetNs, hostNs: NetNs, link: Link, isFromHere =
   );
 }
 
-function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link, isFromHere: boolean): number {
+function removeUppersOnce(pod: NetNs, at: NetNs, { index }: Link): number {
   const { route } = pod;
-  let home: number | undefined;
-  const isHome = (number: number): boolean => {
-    if (home === undefined && isNumberOf(route, number, hostNs.fd)) home = number;
-    return number === home;
-  };
-  const stands = (one: Link): boolean =>
-    one.parent === index && one.linkNetnsid !== undefined && !isPair(one) && isHome(one.linkNetnsid);
-  // Of some kinds (rmnet, virt_wifi) the kernel says only the index of what they stand on, which is not in the pod.
-  let isAway: boolean | undefined;
-  const mayStand = (link: Link): boolean => {
-    if (!isUpperBeside(link)) return stands(link);
-    isAway ??= getLink(route, index) === undefined;
-    return isAway;
-  };
+  const { isThere, stands, mayStand } = standing(pod, at, index);
   const here = listLinksOn(route, index).filter(mayStand);
   deleteTogether(route, here);
   let count = here.length;
-  const numbers = namespaceNumbers(route);
-  // The host's: the device went there.
-  if (isFromHere && numbers.length <= 1) return count;
-  for (const number of numbers) {
-    if (isHome(number)) continue;
+  for (const number of namespaceNumbers(route)) {
+    if (isThere(number)) continue;
     for (const upper of listLinksQuietly(route, number).filter(stands)) {
       deleteLinkOf(route, number, upper.index);
       // Also one that has moved on meanwhile: the next round meets it.
@@ -204,4 +200,24 @@ function removeUppersOnce(pod: NetNs, hostNs: NetNs, { index }: Link, isFromHere
     }
   }
   return count;
+}
+
+/** What the pod sees of what stands on the device of this index in `at`. `isThere`: the pod's number of that namespace. */
+function standing(pod: NetNs, at: NetNs, index: number) {
+  const { route } = pod;
+  let home: number | undefined;
+  const isThere = (number: number): boolean => {
+    if (home === undefined && isNumberOf(route, number, at.fd)) home = number;
+    return number === home;
+  };
+  const stands = (one: Link): boolean =>
+    one.parent === index && one.linkNetnsid !== undefined && !isPair(one) && isThere(one.linkNetnsid);
+  // Of some kinds (rmnet, virt_wifi) the kernel says only the index of what they stand on, which is not in the pod.
+  let isAway: boolean | undefined;
+  const mayStand = (link: Link): boolean => {
+    if (!isUpperBeside(link)) return stands(link);
+    isAway ??= sameNamespace(pod, at) || getLink(route, index) === undefined;
+    return isAway;
+  };
+  return { isThere, stands, mayStand };
 }

@@ -45,8 +45,12 @@ type Seen =
   /** `isFromPod`: its pod moved it there. */
   | { link: Link; isFromPod: boolean; unclear?: undefined };
 
+/** Milliseconds after which it is not repeated: on a node with many namespaces one look takes long, and the runtime waits for us. */
+const PATIENCE = 3000;
+
 export function seek(asked: Sought): Fate {
-  for (let round = 1; round <= ROUNDS; round++) {
+  const end = host.monotonic() + PATIENCE;
+  for (let round = 1; round <= ROUNDS && host.monotonic() < end; round++) {
     const watch = new Watch();
     try {
       const fate = seekOnce(asked, watch);

@@ -2,7 +2,7 @@
 // same wherever an earlier call was interrupted.
 import { Failure } from "../../errors.ts";
 import { SystemError } from "../../host/host.ts";
-import { isPhysical, viewOf } from "../../link/identity.ts";
+import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";
 import { IFF_UP, type Link } from "../../link/link.ts";
 import { type NetNs, ownNamespace } from "../../link/namespace.ts";
 import {
@@ -10,6 +10,7 @@ import {
   isNamed,
   type Lent,
   locate,
+  mayHaveUppers,
   moveBack,
   type NamedNamespace,
   podIfThere,
@@ -36,6 +37,7 @@ import {
 } from "./lender.ts";
 import { whileReturningCard } from "./lock.ts";
 import { freeName, underSpareName } from "./name.ts";
+import { keepsMoving, leavingLocks, outside, unseen, wasOutside } from "./outside.ts";
 import { waitForTeardown } from "./wait.ts";
 
 /**
@@ -117,10 +119,12 @@ export function giveBackInTime<D extends LoanData>(
   { end, check, ...asked }: InTime = {},
 ): Exclude<Outcome, "hidden"> {
   const attempt = (patient: boolean): Exclude<Outcome, "hidden"> | undefined => {
-    const outcome = lender.whileReturning(key, () => {
-      check?.();
-      return giveBack(lender, key, netnsPath, patient, asked);
-    });
+    const outcome = leavingLocks(() =>
+      lender.whileReturning(key, () => {
+        check?.();
+        return giveBack(lender, key, netnsPath, patient, asked);
+      }),
+    );
     return outcome === "hidden" ? undefined : outcome;
   };
   const outcome = waitForTeardown(() => attempt(true), end) ?? attempt(false);
@@ -245,12 +249,22 @@ function fetchHome<D extends LoanData>(
   const here = found.place === "pod" ? undefined : link;
   const name = here?.name === own.name ? "free" : freeName(lender, record.key, hostNs, own.name, here);
   if (name === "busy" && patient) return name;
-  const saved = name === "free" ? own : underSpareName(hostNs, link, own);
+  const saved = name === "free" ? own : underSpareName(hostNs, link, own, here);
   const back = found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link;
-  if (found.place === "pod") removeUppers(found.pod, hostNs, back, true);
-  const pod = podBeside(found, record.data.netns, netnsPath);
-  if (pod !== undefined) removeUppers(pod, hostNs, back);
+  const pods = found.place === "pod" && mayHaveUppers(found.pod, hostNs, back) ? [found.pod] : [];
+  const beside = podBeside(found, record.data.netns, netnsPath);
+  if (beside !== undefined) pods.push(beside);
+  // Once there are none, the pod can make none: the device is not with it any more.
+  const id = pods.length > 0 || here !== undefined ? `uppers ${back.index} ${idOf(lender, record)}` : "";
+  if (pods.length > 0 || wasOutside(id)) {
+    outside(id, own.name, () => pods.forEach((pod) => void removeUppers(pod, hostNs, back)), here === undefined);
+  }
   return { link: back, saved };
+}
+
+/** Of the record as it is now. */
+function idOf<D extends LoanData>({ plugin }: Lender<D>, { key, data }: LoanRecord<D>): string {
+  return JSON.stringify([plugin, key, data]);
 }
 
 /**
@@ -335,17 +349,27 @@ function ownerIn<D extends LoanData>(
 }
 
 /** Of a device with an interface, of this boot and this host. */
-export function fateOf<D extends LoanData>(lender: Lender<D>, { key, data }: LoanRecord<D>, netnsPath: string): Fate {
+export function fateOf<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, netnsPath: string): Fate {
   const home = ownNamespace();
-  const { netns } = data;
-  return seek({
-    saved: lender.loanOf(data).saved!,
-    ifName: key.ifName,
-    netns,
-    pod: recordedNamespace(netns, netnsPath, home),
-    home,
-    pods: lendersBeside(lender).flatMap((each) => listLoans(each).map((loan) => loan.data.netns)),
-  });
+  const { ifName } = record.key;
+  const { netns } = record.data;
+  const { name, saved } = lender.loanOf(record.data);
+  const look = (): Fate =>
+    seek({
+      saved: saved!,
+      ifName,
+      netns,
+      pod: recordedNamespace(netns, netnsPath, home),
+      home,
+      pods: lendersBeside(lender).flatMap((each) => listLoans(each).map((loan) => loan.data.netns)),
+    });
+  const id = `fate ${idOf(lender, record)}`;
+  const isOld = wasOutside(id);
+  const fate = outside(id, name, look);
+  if (fate.place !== "astray" || !isOld) return fate;
+  // Another link may have its index by now.
+  const link = findDevice(viewOf(fate.in, home), saved!, ifName)?.link;
+  return link === undefined ? { place: "back", at: "pod" } : { ...fate, link };
 }
 
 function elsewhere(name: string, link: Link, path: string): Failure {
@@ -354,18 +378,6 @@ function elsewhere(name: string, link: Link, path: string): Failure {
     `${name} is in ${path} as "${link.name}", and podnic cannot tell whether its pod moved it there`,
     "podnic left the device unchanged, because it might belong to another pod now. DEL succeeds when the device is back on the host, or when that namespace is deleted.",
   );
-}
-
-function unseen(name: string, why: string): Failure {
-  return new Failure(
-    "try again",
-    `cannot tell whether ${name} still exists: ${why}`,
-    "Its record is kept (podnic devices shows it). DEL succeeds when the device is back on the host, or when that namespace is deleted.",
-  );
-}
-
-function keepsMoving(name: string): Failure {
-  return unseen(name, "a process is moving it from one namespace to another");
 }
 
 /** On a node that is a container itself, the hardware of a namespace that has ended goes to the machine and not to us. */

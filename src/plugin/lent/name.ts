@@ -79,9 +79,12 @@ function makeRoom(hostNs: NetNs, other: Link): void {
 /**
  * What a returned device becomes when another device has its name: the rest of what it was, and `dev<index>`, as the kernel calls a
  * device whose name is taken. Not the name that it has, which may be one that a pod has chosen. The alias says what it was called, for
- * people and for the next ADD. Nobody knows when the name gets free: a pod must not wait for that with its end.
+ * people and for the next ADD. Nobody knows when the name gets free: a pod must not wait for that with its end. `here`: it is on the host
+ * already, and may have become that.
  */
-export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot): LinkSnapshot {
+export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot, here?: Link): LinkSnapshot {
+  if (here !== undefined && formerName(here)?.name === saved.name)
+    return { ...saved, name: here.name, alias: here.alias };
   const name = spareName(hostNs, link.index);
   log("warning", "the host has another device with this name, so the returned device gets a spare name", {
     device: saved.name,
