@@ -8,7 +8,7 @@ import { ownNamespace } from "../../link/namespace.ts";
 import { getVf } from "../../link/vf.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
-import { readLoan } from "../../plugin/lent/lender.ts";
+import { type LoanData, type LoanRecord, readLoan } from "../../plugin/lent/lender.ts";
 import { formerName, renameCommand } from "../../plugin/lent/name.ts";
 import { refuseNodeDevice } from "../../plugin/node-device.ts";
 import { lenders } from "../../plugins.ts";
@@ -127,12 +127,13 @@ function mayBeOnItsWay({ life, saved }: Holder, device: Device): boolean {
 }
 
 /**
- * The device of an attachment while no ADD or DEL is at work on it. undefined: it has been given back meanwhile. Whoever keeps the lock too
- * long has the device.
+ * The device of an attachment when no ADD or DEL is at work on it. undefined: it has been given back meanwhile. Whoever keeps the lock too long has
+ * the device. Others wait for the lock, and the look takes long where there are many namespaces: nothing is on its way before it, and afterwards what
+ * was on its way has no record.
  */
 function lookAgain({ lender, key }: Holder): Device | undefined {
-  const look = (): Device | undefined => {
-    const record = readLoan(lender, key);
+  const read = (): LoanRecord<LoanData> | undefined => readLoan(lender, key);
+  const look = (record = read()): Device | undefined => {
     if (record === undefined) return undefined;
     const namespaces = Namespaces.find();
     const { dev, ino } = record.data.netns;
@@ -142,7 +143,9 @@ function lookAgain({ lender, key }: Holder): Device | undefined {
     return mayBeOnItsWay(holder, inPod) ? heldDevice(holder, viewNow(), lookInside(namespaces)) : inPod;
   };
   try {
-    return lender.whileReturning(key, look);
+    const record = lender.whileReturning(key, read);
+    const device = record && look(record);
+    return lender.whileReturning(key, read) === undefined ? undefined : device;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const device = look();
