@@ -42,7 +42,15 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
     "-o",
     own,
   ]);
-  run(toolchain.compiler, [own, ...objects, ...toolchain.link, ...layOut(dir), "-lm", "-o", output]);
+  run(toolchain.compiler, [
+    own,
+    ...objects,
+    ...toolchain.link,
+    ...(toolchain.link.includes("-static") ? layOut(dir) : []),
+    "-lm",
+    "-o",
+    output,
+  ]);
   return output;
 }
 
