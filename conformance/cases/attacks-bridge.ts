@@ -74,6 +74,7 @@ const usual = ({ id, what, setup = "true", policy, devices, config, needs = [] }
 
 const BRIDGE = "ip link add br0 up type bridge";
 /** ens5 is a veth whose other end is a port of br0. */
+const FAR = `${BRIDGE}; ip link add ens5 up type veth peer name far5; ip link set far5 up`;
 const WIRED = `${BRIDGE}; ip link add ens5 up type veth peer name wire0; ip link set wire0 up master br0`;
 /** A bridge whose address nobody set takes that of its ports, and zeros when the last is gone: ADD makes a port before it looks at the VLAN. */
 const VLAN_BRIDGE = "ip link add br0 address 02:00:00:00:00:b0 up type bridge vlan_filtering 1";
@@ -377,6 +378,58 @@ const againstPolicy: Situation[] = [
     config: { cniVersion: "1.0.0", name: "net1", ...config },
     needs: [`plugin:${config.type}`],
   })),
+  ...[
+    ["macvlan", "type macvlan mode passthru", { type: "macvlan", master: "ens5" }],
+    ["VLAN", "type vlan id 7", { type: "macvlan", master: "ens5" }],
+    ["macvlan", "type macvlan mode passthru", { type: "host-device", device: "ens5" }],
+    [
+      "VLAN on a macvlan",
+      "name mid0 up type macvlan; ip link add up1v link mid0 type vlan id 7",
+      { type: "macvlan", master: "ens5" },
+    ],
+  ].map(([what, kind, config], n) => ({
+    id: `ATK-B10${"abcd"[n]}`,
+    what: `${(config as Config).type} with a veth on whose other end there is a ${what} that is a port of a bridge that bridges.names does not list`,
+    setup: `${FAR}; ip link add ${n === 3 ? "" : "up1v "}link far5 ${kind}; ip link set up1v up master br0`,
+    policy: { names: ["br-pods"] },
+    config: { cniVersion: "1.0.0", name: "net1", ...(config as Config) },
+    needs: [`plugin:${(config as Config).type}`, ...(n === 1 || n === 3 ? ["kernel:vlan"] : [])],
+  })),
+  ...[
+    [
+      "the other end of the veth below its port",
+      "br0",
+      "ip link add up1v link far5 up type macvlan mode passthru; ip link set up1v master br0",
+      ["far5"],
+    ],
+    ["its port", "br0", "ip link set far5 master br0", ["far5"]],
+    ["the other end of its port", "br0", "ip link set far5 master br0", ["ens5"]],
+  ].flatMap(([what, name, setup, deny], n) =>
+    (["bridge", "macvlan"] as const).map((type) => ({
+      id: `ATK-B10${"efghij"[2 * n + (type === "bridge" ? 0 : 1)]}`,
+      what: `${type} on a bridge, and ${what} is listed in devices.deny`,
+      setup: `${FAR}; ${setup}`,
+      devices: { deny },
+      config: type === "bridge" ? conf({ bridge: name }) : { cniVersion: "1.0.0", name: "net1", type, master: name },
+      needs: [`plugin:${type}`],
+    })),
+  ),
+  {
+    id: "ATK-B10k",
+    what: "macvlan on a veth, and a VLAN on its other end is listed in devices.deny",
+    setup: `${FAR}; ip link add up1v link far5 type vlan id 7`,
+    devices: { deny: ["up1v"] },
+    config: { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "ens5" },
+    needs: ["plugin:macvlan", "kernel:vlan"],
+  },
+  {
+    id: "ATK-B10l",
+    what: "macvlan on a bond, and its port is listed in devices.deny",
+    setup: `${FAR}; ip link add bond9 type bond; ip link set far5 down; ip link set far5 master bond9; ip link set bond9 up`,
+    devices: { deny: ["far5"] },
+    config: { cniVersion: "1.0.0", name: "net1", type: "macvlan", master: "bond9" },
+    needs: ["plugin:macvlan", "kernel:bond"],
+  },
   {
     id: "ATK-B3b",
     what: "a bridge to be made that bridges.names does not list",
@@ -439,6 +492,21 @@ const againstPolicy: Situation[] = [
 ];
 
 const allowed: Situation[] = [
+  {
+    id: "ATK-B10m",
+    what: "a bridge with a pod's port, which an entry of devices.deny matches",
+    setup: `${BRIDGE}; ip link add veth77 type veth peer name x netns c1; ip link set veth77 up master br0`,
+    devices: { deny: ["veth*"] },
+    config: conf({ bridge: "br0" }),
+  },
+  {
+    id: "ATK-B10n",
+    what: "a bridge with a VLAN of a device that devices.deny lists",
+    setup: `${FAR}; ip link add far5.7 link far5 type vlan id 7; ip link set far5.7 up master br0`,
+    devices: { deny: ["far5"] },
+    config: conf({ bridge: "br0" }),
+    needs: ["kernel:vlan"],
+  },
   {
     id: "ATK-B4a",
     what: "flannel's node: cni0 is the gateway of the subnet whose first address flannel.1 has",

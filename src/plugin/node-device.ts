@@ -3,7 +3,7 @@
 import { policy } from "../config/policy.ts";
 import { Failure, shellWord } from "../errors.ts";
 import { listAddresses } from "../link/address.ts";
-import { getLink, IFF_LOOPBACK, IFF_UP, isPair, type Link } from "../link/link.ts";
+import { getLink, IFF_LOOPBACK, IFF_UP, isPair, type Link, listLinks } from "../link/link.ts";
 import { UPPERS } from "../link/master.ts";
 import { type NetNs, ownNamespace } from "../link/namespace.ts";
 import { type KernelRoute, relevantRoutes } from "../link/route.ts";
@@ -161,7 +161,7 @@ function mayGo(link: Link): boolean {
 function refuseByPolicy(link: Link): void {
   refuseDenied(link);
   if (policy().bridges.names === undefined) return;
-  for (const one of wiresOf(link, [...UPPERS, "vlan"])) if (one.kind === "bridge") refuseUnlistedBridge(one);
+  for (const one of wiresOf(link, true)) if (one.kind === "bridge") refuseUnlistedBridge(one);
 }
 
 function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
@@ -209,20 +209,40 @@ export function refuseDenied(link: Link): void {
   if (found !== undefined) throw denied(found);
 }
 
+const MADE_OF_PORTS = ["bridge", "bond", "team"];
+
 /**
  * The device and what its frames go to and come from as well: the kernel puts a macvlan on a macvlan directly on the master of that one, and the
- * other end of a veth may be a port of a bridge. A VLAN is a network of its own, but on a bridge it is one of the bridge's.
+ * other end of a veth, or what is on it, may be a port of a bridge. A VLAN is a network of its own, but on a bridge (`bridges`) it is one of the
+ * bridge's. Otherwise the ports of a bridge or bond are part of it, but for those that lead to pods.
  */
-function wiresOf(link: Link, kinds = UPPERS): Link[] {
+function wiresOf(link: Link, bridges = false): Link[] {
   const { route } = ownNamespace();
-  if (link.linkNetnsid !== undefined) return [link];
-  if (kinds.includes(link.kind)) {
-    const lower = lowerOf(link);
-    return lower === undefined ? [link] : [link, ...wiresOf(lower, kinds)];
+  const tagged = [...UPPERS, "vlan"];
+  const kinds = bridges ? tagged : UPPERS;
+  let all: Link[] | undefined;
+  const wires = new Map([[link.index, link]]);
+  const add = (one: Link | undefined): void => void (one && !wires.has(one.index) && wires.set(one.index, one));
+  /** The ends of the veths, and what is on them: whatever has a tag of its own there comes from the first end as well. */
+  const ends = new Set<number>();
+  for (const one of wires.values()) {
+    if (one.linkNetnsid !== undefined) continue;
+    if (isPair(one)) {
+      if (!wires.has(one.parent)) ends.add(one.parent);
+      add(getLink(route, one.parent));
+    } else if (kinds.includes(one.kind)) add(lowerOf(one));
+    if (one !== link && one.master !== 0 && one.slaveKind !== "vrf") add(getLink(route, one.master));
+    const isMadeOfPorts = !bridges && MADE_OF_PORTS.includes(one.kind);
+    if (!isMadeOfPorts && !ends.has(one.index)) continue;
+    all ??= listLinks(route).filter(({ linkNetnsid }) => linkNetnsid === undefined);
+    for (const each of all) {
+      if (isMadeOfPorts && each.master === one.index) add(each);
+      if (!ends.has(one.index) || each.parent !== one.index || !tagged.includes(each.kind)) continue;
+      ends.add(each.index);
+      add(each);
+    }
   }
-  const far = isPair(link) ? getLink(route, link.parent) : undefined;
-  const master = far?.master ? getLink(route, far.master) : undefined;
-  return [link, far, master].filter((one) => one !== undefined);
+  return [...wires.values()];
 }
 
 /**
