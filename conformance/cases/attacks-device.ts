@@ -178,6 +178,25 @@ export const attacksDevice: CaseTable = {
       show: OF_KIND,
       needs: ["kernel:bcqueuelen"],
     }),
+    ...["", "; ip -n c1 link set eth0 mode default; ip -n c1 link set eth0 down"].map((rest, i) =>
+      leavesNothing({
+        id: `ATK-D1${"lm"[i]}`,
+        what: `operational state of a macvlan, whose carrier does not change${rest === "" ? "" : ", hidden again"}`,
+        make: "ip link add lent link $low type macvlan mode bridge",
+        setup: "ip link set $dev up",
+        inPod: `ip -n c1 link set eth0 mode dormant; ip -n c1 link set eth0 state dormant${rest}`,
+        show: "cat /sys/class/net/$dev/link_mode; sleep 0.1; cat /sys/class/net/$dev/operstate",
+        needs: ["kernel:macvlan"],
+      }),
+    ),
+    leavesNothing({
+      id: "ATK-D1n",
+      what: "reason of a macvlan to be down, which it is not",
+      make: "ip link add lent link $low type macvlan mode bridge",
+      inPod: "ip -n c1 link set eth0 protodown_reason 3 on",
+      show: OF_KIND,
+      needs: ["kernel:bcqueuelen"],
+    }),
     leavesNothing({
       id: "ATK-D1e",
       what: "senders that a macvlan in source mode takes",

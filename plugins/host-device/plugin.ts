@@ -14,6 +14,7 @@ import { moveLink } from "../../src/link/move.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { named } from "../../src/link/return.ts";
 import { relevantRoutes } from "../../src/link/route.ts";
+import { endDormancyOf } from "../../src/link/snapshot.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
 import { listVfs } from "../../src/link/vf.ts";
 import { askingUnlocked } from "../../src/plugin/added.ts";
@@ -185,6 +186,7 @@ function take(call: Call<HostDeviceConfig>, hostNs: NetNs, pod: NetNs, link: Lin
   hostDeviceLender.store().write(key, data, homeOf(hostNs));
   // The alias lets the Go plugin's DEL bring the device back.
   const moved = moveLink(hostNs, pod, link, key.ifName, { alias: saved.name, up: true }, saved, true);
+  endDormancyOf(pod.route, moved, seen);
   const confirmed = confirm(seen, pod, moved);
   if (confirmed !== seen)
     hostDeviceLender.store().write(key, { ...data, was: withFormerName(confirmed) }, homeOf(hostNs));

@@ -20,6 +20,7 @@ const [VLAN_FLAGS, VLAN_EGRESS, VLAN_INGRESS, VLAN_MAPPING] = [2, 3, 4, 1];
 /** WINDOW, ENCODING_SA, ENCRYPT, PROTECT, INC_SCI, ES, SCB, REPLAY_PROTECT, VALIDATION. */
 const MACSEC = [5, 6, 7, 8, 9, 10, 11, 12, 13];
 const [PROTO_DOWN_REASON, REASON_MASK, REASON_VALUE] = [55, 1, 2];
+const REASON = `link:${PROTO_DOWN_REASON}`;
 
 interface Changeable {
   /** Attributes of the link, and of IFLA_INFO_DATA. */
@@ -65,6 +66,8 @@ export function kindSettings(route: RouteSocket, { index, kind, message }: Devic
   };
   const { link, data } = changeable;
   if (link !== undefined) keep(`link:${link}`, findAttribute(told, LINK_HEADER, end, link, 0));
+  // Only when there is one.
+  if (link === c.IFLA_PROTO_DOWN) keep(REASON, findAttribute(told, LINK_HEADER, end, PROTO_DOWN_REASON, 0));
   const info = findAttribute(told, LINK_HEADER, end, c.IFLA_LINKINFO, 0);
   const all = info && findAttribute(told, ...info, c.IFLA_INFO_DATA, 0);
   if (all !== undefined) for (const type of data) keep(type, findAttribute(told, ...all, type, 0));
@@ -82,7 +85,12 @@ export function restoreKind(route: RouteSocket, device: Device, saved: KindSetti
   if (now === undefined || JSON.stringify(now) === JSON.stringify(saved)) return;
   const { kind, name } = device;
   const { link } = CHANGEABLE[kind]!;
-  if (link !== undefined) restoreOfLink(route, device, link, saved[`link:${link}`]?.[0], now[`link:${link}`]?.[0]);
+  if (link !== undefined) {
+    const [was, is] = [saved, now].map((of) => of[`link:${link}`]?.[0] ?? 0);
+    // It may have a reason without being down, and then cannot be brought back from down.
+    const hasNew = now[REASON] !== undefined && saved[REASON] === undefined;
+    if (was !== is || hasNew) restoreOfLink(route, device, link, was!);
+  }
   const data = Object.entries(saved).filter(([type]) => !type.startsWith("link:") && !isVlanFlags(kind, type));
   const flags = kind === "vlan" ? flagsToChange(saved[VLAN_FLAGS], now[VLAN_FLAGS]) : undefined;
   if (data.length > 0 || flags !== undefined)
@@ -100,8 +108,7 @@ export function restoreKind(route: RouteSocket, device: Device, saved: KindSetti
     if (error !== undefined) log("warning", "cannot restore a setting", { device: name, error: error.message });
 }
 
-function restoreOfLink(route: RouteSocket, { index, name }: Device, type: number, was = 0, is = 0): void {
-  if (was === is) return;
+function restoreOfLink(route: RouteSocket, { index, name }: Device, type: number, was: number): void {
   const writer = route.begin(
     `ip link set ${name} ${type === c.IFLA_CARRIER ? "carrier" : "protodown"}`,
     c.RTM_NEWLINK,

@@ -3,9 +3,11 @@ import { Cleanup } from "../cleanup.ts";
 import { shellWord } from "../errors.ts";
 import { parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
-import { IF_OPER_DORMANT, IF_OPER_TESTING, IF_OPER_UP } from "../netlink/constants.ts";
+import { findAttribute } from "../netlink/attributes.ts";
+import type { Bytes } from "../netlink/bytes.ts";
+import { IF_OPER_DORMANT, IF_OPER_TESTING, IF_OPER_UP, IFLA_OPERSTATE } from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
-import { readFooting } from "../netlink/link.ts";
+import { LINK_HEADER, readFooting } from "../netlink/link.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import { placeOnHost } from "../sysfs/device.ts";
 import { restoreKind } from "./kind.ts";
@@ -167,9 +169,6 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
     const device = { index: link.index, name: saved.name, kind: saved.kind, message };
     cleanup.attempt(() => restoreKind(route, device, ofKind));
   }
-  // A pod can set it by itself, and it stays when the link mode is the usual one.
-  const isDormant = link.operstate === IF_OPER_DORMANT || link.operstate === IF_OPER_TESTING;
-  if (isDormant && !settings?.linkMode) change({ operstate: IF_OPER_UP });
   // Before it is up and has addresses: a VRF takes those that are there, a bond nothing that is up.
   if (master !== undefined) {
     cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { master: master.index })));
@@ -186,10 +185,34 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
   const wanted = saved.up && isFree === true && !isHeld;
   if (up !== wanted)
     cleanup.attempt(() => tolerating("", saved.name, () => setLink(route, link.index, { up: wanted })));
+  if (settings !== undefined && !settings.linkMode)
+    cleanup.attempt(() => endDormancy(route, link.index, saved, wanted));
   if (wanted && settings !== undefined) restoreWhenUp(route, link.index, saved.name, saved.mtu, settings);
   if (settings?.queues !== undefined)
     restoreQueues({ name: saved.name, index: link.index, mac: "", mark: saved.mark }, settings.queues, saved.up);
   cleanup.finish();
+}
+
+const isDormant = (state: number | undefined): boolean => state === IF_OPER_DORMANT || state === IF_OPER_TESTING;
+
+function readState(from: Bytes, start: number, end: number): number | undefined {
+  const found = findAttribute(from, start + LINK_HEADER, end, IFLA_OPERSTATE, 1);
+  return found && from.u8[found[0]];
+}
+
+/**
+ * A pod can make a device dormant, and it stays so, also when the link mode is the usual one again, until its carrier changes: that of many virtual
+ * devices never does. The kernel tells it only of a device that is up.
+ */
+function endDormancy(route: RouteSocket, index: number, { kind, parentDevice }: LinkSnapshot, isUp: boolean): void {
+  if (kind === "" || kind === "veth" || parentDevice !== "") return;
+  if (isUp && !isDormant(askLink(route, index, readState))) return;
+  setLink(route, index, { operstate: IF_OPER_UP });
+}
+
+/** The same of one that a pod has just got, as the kernel told it. */
+export function endDormancyOf(route: RouteSocket, { index, operstate }: Link, { settings }: LinkSnapshot): void {
+  if (isDormant(operstate) && !settings?.linkMode) setLink(route, index, { operstate: IF_OPER_UP });
 }
 
 /** Runs it; that the kernel refuses it with this code ("": any) is only said in the log. */
