@@ -5,7 +5,7 @@ import { aliasPrefix } from "../../plugin/upper/own.ts";
 import type { CachedAttachment } from "./cache.ts";
 import type { Holder } from "./holders.ts";
 import type { Inside } from "./inside.ts";
-import { type Life, type Namespaces, namesIn } from "./namespaces.ts";
+import { type Life, type Namespaces, NO_PATH, namesIn } from "./namespaces.ts";
 
 /** Life, and what says so. */
 export interface Evidence {
@@ -46,6 +46,8 @@ export class Containers {
   readonly #addresses = new Map<string, string>();
   /** Path of the namespace of an attachment that was given an address, when that is not gone. */
   readonly #given = new Map<string, string>();
+  /** Those whose device is returned from wherever it is, before the lease is released. */
+  readonly #returning = new Set<string>();
   readonly #bootTime: number;
   readonly #seesAll: boolean;
   readonly #blind: Evidence | undefined;
@@ -54,7 +56,10 @@ export class Containers {
     this.#bootTime = bootTime;
     this.#blind = blind[0] === undefined ? undefined : { life: "unknown", why: `podnic cannot look into ${blind[0]}` };
     this.#seesAll = namespaces.seesProcesses;
-    for (const { key, life, netns } of holders) this.#add(key.containerId, { life, why: inWords(life, netns.path) });
+    for (const { key, life, netns } of holders) {
+      this.#add(key.containerId, { life, why: inWords(life, netns.path) });
+      if (life === "gone") this.#returning.add(idInAlias(key.containerId));
+    }
     for (const { containerId, namespaces: paths, addresses } of cache) {
       for (const path of paths) {
         const life = namespaces.lifeOf({ path, dev: 0, ino: 0 });
@@ -90,10 +95,13 @@ export class Containers {
     const found = this.#found.get(idInAlias(containerId)) ?? [];
     const alive = found.find(({ life }) => life === "alive");
     if (alive !== undefined) return alive;
+    const isReturning = this.#returning.has(idInAlias(containerId));
+    const counts = (path: string | undefined): path is string =>
+      path !== undefined && !(path === NO_PATH && isReturning);
     const named = this.#named.get(idInAlias(containerId));
-    if (named !== undefined) return { life: "unknown", why: `an interface in ${named} has its alias` };
+    if (counts(named)) return { life: "unknown", why: `an interface in ${named} has its alias` };
     const at = address === "" ? undefined : this.#addresses.get(address);
-    if (at !== undefined) return { life: "unknown", why: `${at} has this address` };
+    if (counts(at)) return { life: "unknown", why: `${at} has this address` };
     if (this.#blind !== undefined) return this.#blind;
     const gone = found.find(({ life }) => life === "gone");
     if (gone !== undefined) return gone;

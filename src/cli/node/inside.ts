@@ -8,7 +8,7 @@ import { lookOrDoubt } from "../../link/visible.ts";
 import type { HiddenNumbers } from "../../netlink/nsid.ts";
 import { addressesIn, isLoopback, mayBeAttached } from "../../plugin/lessees.ts";
 import { Progress } from "../progress.ts";
-import type { Namespaces, SeenNamespace } from "./namespaces.ts";
+import { type Namespaces, NO_PATH, type SeenNamespace } from "./namespaces.ts";
 
 export interface Inside {
   namespace: SeenNamespace;
@@ -58,7 +58,7 @@ export function lookInside(
  */
 export function lookBeyond(hidden: HiddenNumbers): Pick<Inside, "namespace" | "attached" | "addresses">[] | "unknown" {
   const { route } = ownNamespace();
-  const namespace = { path: "a network namespace without a path", dev: 0, ino: 0, named: false };
+  const namespace = { path: NO_PATH, dev: 0, ino: 0, named: false };
   const found = hidden.left.map((number) => {
     const attached = listLinksQuietly(route, number).filter((link) => !isLoopback(link));
     const addresses = addressesIn(number);

@@ -14,6 +14,9 @@ export { isMachinesNetwork, namesIn, type SeenNamespace } from "../../link/visib
 /** Whether what was written down still exists. "unknown": there is no evidence either way, and it must be taken for alive. */
 export type Life = "alive" | "gone" | "unknown";
 
+/** In place of the path of a namespace that has none here. */
+export const NO_PATH = "a network namespace without a path";
+
 export class Namespaces {
   /** Each namespace once, those with a name first. */
   readonly seen: readonly SeenNamespace[];

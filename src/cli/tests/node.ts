@@ -57,6 +57,8 @@ const nameless: number[] = [];
 export function endPods(...names: string[]): void {
   for (const name of names) {
     nameless.push(openSync(`/run/netns/${name}`, "r"));
-    sh(`ip -n ${name} link del net1 2>/dev/null || true; ip netns del ${name}`);
+    sh(
+      `ip -n ${name} link del net1 2>/dev/null || ip -n ${name} link del eth0 2>/dev/null || true; ip netns del ${name}`,
+    );
   }
 }
