@@ -3,7 +3,7 @@
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { conf, makeBridge, pod, ports } from "./bridge-shared.ts";
+import { conf, fixed, hostLocal, makeBridge, pod, ports } from "./bridge-shared.ts";
 import { UPLINK } from "./node-situations.ts";
 import { say } from "./stubs.ts";
 
@@ -307,6 +307,53 @@ const nodesAddresses: Situation[] = [
   },
 ].map((situation) => ({ ...situation, needs: ["kernel:inet_nat"] }));
 
+/** A veth in place of a VLAN device, which not every kernel has. */
+const GATEWAY_OF_7 =
+  "ip link add br0.7 up type veth peer gw7; ip link set gw7 up master br0; bridge vlan add dev gw7 vid 7 pvid untagged; ip address add 10.61.0.1/24 dev br0.7";
+const OF_BR0 = `${BRIDGE}; ip address add 10.61.0.1/24 dev br0`;
+
+/** Other pods send to it. */
+const hostsAddresses: Situation[] = [
+  {
+    id: "ATK-B12a",
+    what: "the bridge's own address, which is other pods' gateway, by static",
+    setup: OF_BR0,
+    policy: { gateways: ["10.61.0.0/24"] },
+    config: conf(fixed("10.61.0.1/24")),
+  },
+  {
+    id: "ATK-B12b",
+    what: "the bridge's own address with another prefix length and another gateway",
+    setup: OF_BR0,
+    config: gateway("10.61.0.1/16", "10.61.7.1"),
+  },
+  {
+    id: "ATK-B12c",
+    what: "the bridge's own address, by host-local",
+    setup: OF_BR0,
+    config: conf(hostLocal("10.61.0.0/24", { ranges: [[{ subnet: "10.61.0.0/24", gateway: "10.61.0.9" }]] })),
+  },
+  {
+    id: "ATK-B12d",
+    what: "an IPv6 address of the bridge",
+    setup: `${BRIDGE}; ip address add fd00:61::1/64 dev br0 nodad`,
+    config: conf(fixed("10.61.0.5/24", "fd00:61::1/64")),
+  },
+  {
+    id: "ATK-B12e",
+    what: "the address of the gateway's interface in the pod's VLAN",
+    setup: `${VLAN_BRIDGE}; ${GATEWAY_OF_7}`,
+    config: conf({ vlan: 7, ...fixed("10.61.0.1/24") }),
+    needs: ["kernel:vlan_filtering"],
+  },
+  {
+    id: "ATK-B12f",
+    what: "isGateway with the pod's address as the gateway",
+    setup: BRIDGE,
+    config: gateway("10.61.0.1/24", "10.61.0.1"),
+  },
+];
+
 const againstPolicy: Situation[] = [
   {
     id: "ATK-B3a",
@@ -508,6 +555,19 @@ const allowed: Situation[] = [
     needs: ["kernel:vlan"],
   },
   {
+    id: "ATK-B4o",
+    what: "an address that the host has on another bridge",
+    setup: `${OTHER_BRIDGE}; ${BRIDGE}`,
+    config: conf(fixed("10.61.0.1/24")),
+  },
+  {
+    id: "ATK-B4p",
+    what: "an address that the host has in another VLAN of the bridge",
+    setup: `${VLAN_BRIDGE}; ${GATEWAY_OF_7}; ip address add 10.61.0.2/24 dev br0`,
+    config: conf({ vlan: 8, ...fixed("10.61.0.1/24", "10.61.0.2/24") }),
+    needs: ["kernel:vlan_filtering"],
+  },
+  {
     id: "ATK-B4a",
     what: "flannel's node: cni0 is the gateway of the subnet whose first address flannel.1 has",
     setup:
@@ -581,9 +641,9 @@ const allowed: Situation[] = [
 export const attacksBridge: CaseTable = {
   perMain: [],
   fixed: [
-    ...[...takenAddresses, ...takenBridges, ...takenNames, ...nodesAddresses, ...againstPolicy, ...belowPods].map(
-      refused,
-    ),
+    ...[takenAddresses, takenBridges, takenNames, nodesAddresses, hostsAddresses, againstPolicy, belowPods]
+      .flat()
+      .map(refused),
     ...[...allowed, ...inPods].map(usual),
     one(
       "ATK-B5a",
@@ -598,6 +658,19 @@ export const attacksBridge: CaseTable = {
         const set = { CNI_PATH: `${stub.bin}:${t.settings.bin}` };
         t.error(t.call("ADD", conf({ isGateway: true, ipam: { type: "stub" } }), { set }), [7]);
         t.equal([held(t, "br0"), ports(t).length, stub.commands()], [[], 0, "ADD DEL"], "addresses, ports, calls");
+      },
+    ),
+    one(
+      "ATK-B12g",
+      "H",
+      "the bridge's own address, which an IPAM plugin that is run gave",
+      "E(7), DEL of the plugin, nothing left",
+      (t) => {
+        t.sh(OF_BR0);
+        const stub = t.stub({ ADD: say({ cniVersion: "1.1.0", ips: [{ address: "10.61.0.1/24" }] }) });
+        const set = { CNI_PATH: `${stub.bin}:${t.settings.bin}` };
+        t.error(t.call("ADD", conf({ ipam: { type: "stub" } }), { set }), [7]);
+        t.equal([held(t, "br0"), ports(t).length, stub.commands()], [["10.61.0.1/24"], 0, "ADD DEL"], "what is left");
       },
     ),
     one("ATK-B5b", "H", "STATUS says that ADD would be refused", "bridges.names does not list it: E(50)", (t) => {

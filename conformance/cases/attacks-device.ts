@@ -5,6 +5,7 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { BPF_DROP, BPF_TCX, BPF_TWICE } from "../harness/xdp.ts";
 import { allow, config } from "./host-device.ts";
+import { UPLINK } from "./node-situations.ts";
 import { sriovConfig } from "./sriov.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
@@ -146,6 +147,53 @@ const bridgeOver = (t: Trial, uplink: string): void =>
   );
 
 const onBridge = (keys: object) => ({ cniVersion: "1.0.0", name: "br", type: "bridge", bridge: "br9", ...keys });
+
+const ROUTER = "02:00:00:00:77:01";
+/** The node's router: a neighbour by its address, on $dev. */
+const router = (address: string, dev = "up0"): string => `ip neigh add ${address} lladdr ${ROUTER} dev ${dev}`;
+const MACVLAN: Config = { cniVersion: "1.0.0", name: "mv", type: "macvlan", master: "up0" };
+
+/** The kernel would give a macvlan with the router's MAC address what other pods on the master send to the router. */
+const routerAddresses: Case[] = [
+  {
+    id: "ATK-D6i",
+    what: "mac",
+    keys: { mac: ROUTER },
+    setup: `${UPLINK}; ${router("192.0.2.1")}`,
+    says: "192.0.2.1",
+  },
+  {
+    id: "ATK-D6j",
+    what: "runtimeConfig.mac, IPv6",
+    keys: { capabilities: { mac: true }, runtimeConfig: { mac: ROUTER } },
+    setup: `ip address add 2001:db8:9::9/64 dev up0 nodad; ip -6 route add 2001:db8:a::/48 via fe80::7 dev up0; ${router("fe80::7")}`,
+    says: "fe80::7",
+  },
+  {
+    id: "ATK-D6k",
+    what: "args, and the router of a bridge whose port is the other end of the master",
+    keys: { args: { cni: { mac: ROUTER } }, master: "ens5" },
+    setup: `ip link add ens5 up type veth peer name wire0; ip link add br9 up type bridge; ip link set wire0 up master br9
+      ip address add 192.0.2.9/24 dev br9; ip route add 203.0.113.0/24 via 192.0.2.1; ${router("192.0.2.1", "br9")}`,
+    says: "192.0.2.1",
+  },
+].map(({ id, what, keys, setup, says }) =>
+  rowsThatNeed(["plugin:macvlan"])(
+    id,
+    "H",
+    "nobody gets what others send to the router",
+    `macvlan with the MAC address of the node's router (${what}): E(7), nothing is changed; a neighbour that is no router: OK`,
+    (t: Trial) => {
+      t.sh(setup);
+      const conf = { ...MACVLAN, ...keys };
+      const { msg } = t.refused("ADD", conf, [7]);
+      t.expect(msg.includes(says), says, msg);
+      t.sh("ip route flush root 0/0 scope global; ip -6 route flush root 2001:db8:a::/48");
+      t.add(conf);
+      t.silent("DEL", conf);
+    },
+  ),
+);
 
 export const attacksDevice: CaseTable = {
   perMain: [],
@@ -570,6 +618,7 @@ export const attacksDevice: CaseTable = {
         ["plugin:sriov", `plugin:${type}`, "card:igb"],
       ),
     ),
+    ...routerAddresses,
     belongsToOne("ATK-D7a", "vfio-pci"),
     belongsToOne("ATK-D7c", "uio_pci_generic"),
     belongsToOne("ATK-D7d", "pci-stub"),

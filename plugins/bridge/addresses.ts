@@ -1,9 +1,13 @@
-// Adds a gateway, which is the host, to each address that IPAM returned (isGateway).
+// The addresses that IPAM returned: none of the host's on this bridge, and with isGateway, each has a gateway, which is the host.
 import type { IpConfig, Result, Route } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
 import { equalAddresses, networkAddress, nextAddress, prefixContains, samePrefix } from "../../src/ip/range.ts";
-import { broadcastOf } from "../../src/link/address.ts";
+import { broadcastOf, type KernelAddress, listAddresses } from "../../src/link/address.ts";
+import type { Bridge } from "../../src/link/bridge.ts";
+import { getLink, type Link, listLinksOfKind } from "../../src/link/link.ts";
+import { ownNamespace } from "../../src/link/namespace.ts";
+import { vlanInterfaceName } from "./vlan-gateway.ts";
 
 const DEFAULTS = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
@@ -61,4 +65,36 @@ export function gatewayPrefixes(ips: IpConfig[]): Prefix[] {
     if (!prefixes.some((known) => samePrefix(known, prefix))) prefixes.push(prefix);
   }
   return prefixes;
+}
+
+/**
+ * Throws Failure("invalid config") for an address that the host has on the bridge, in the VLAN of the pod. The pod and the host would answer for it
+ * both, and what other pods send to the host, such as their gateway, would go to the pod.
+ */
+export function refuseHostsAddresses(bridge: Bridge, vlan: number, ips: IpConfig[]): void {
+  const { route } = ownNamespace();
+  const holders: Pick<Link, "index" | "name">[] = vlan === 0 ? [bridge] : vlanInterfaces(bridge, vlan);
+  for (const { index, name } of holders) refuseHeld(name, listAddresses(route, index), ips);
+}
+
+/** The same of what an interface of the host has. */
+export function refuseHeld(name: string, has: Pick<KernelAddress, "address">[], ips: IpConfig[]): void {
+  const taken = ips.find(({ address }) => has.some((held) => equalAddresses(held.address, address.address)));
+  if (taken === undefined) return;
+  throw new Failure(
+    "invalid config",
+    `the host itself has the address ${formatAddress(taken.address.address)}, on ${name}`,
+    'Frames for the host would go to the pod, also those of other pods for their gateway. Use another address for the pod ("ipam").',
+  );
+}
+
+/** Of the host: VLAN devices, by whatever name, and the Go plugin's veth. */
+function vlanInterfaces(bridge: Bridge, vlan: number): Link[] {
+  const { route } = ownNamespace();
+  const devices = listLinksOfKind(route, "vlan").filter(
+    (link) => link.parent === bridge.index && link.vlan?.id === vlan,
+  );
+  const veth = getLink(route, vlanInterfaceName(bridge.name, vlan));
+  const isOnBridge = veth?.kind === "veth" && getLink(route, veth.parent)?.master === bridge.index;
+  return isOnBridge ? [...devices, veth] : devices;
 }

@@ -1,6 +1,7 @@
 // Makes the host the pods' gateway: enables forwarding, and adds the gateway's address to the bridge or, with `vlan`, to an interface in this
 // VLAN.
 import type { Call } from "../../src/cni/plugin.ts";
+import type { IpConfig } from "../../src/cni/result.ts";
 import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
@@ -26,6 +27,7 @@ import { lockOrGoOn } from "../../src/plugin/lent/lock.ts";
 import { withDirectory } from "../../src/state/files.ts";
 import { withLock } from "../../src/state/lock.ts";
 import { isAddressSet } from "../../src/sysfs/device.ts";
+import { refuseHeld } from "./addresses.ts";
 import { keepAdvertisements } from "./advertisements.ts";
 import { isAliasOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
@@ -61,15 +63,21 @@ export function underLockIfAny(bridge: string, body: () => void): void {
 
 /**
  * Throws Failure when the host may not be the gateway, as far as that can be told before the port is made. Returns the index of the bridge that
- * has the addresses already; 0: some are missing, or it is not known yet.
+ * has the addresses already; 0: some are missing, or it is not known yet. `ips`: the pod's, none of which the bridge may have.
  */
-export function planGateway(call: Call<BridgeConfig>, bridge: Bridge | undefined, gateways: Prefix[]): number {
+export function planGateway(
+  call: Call<BridgeConfig>,
+  bridge: Bridge | undefined,
+  gateways: Prefix[],
+  ips: IpConfig[] = [],
+): number {
   refuseUnlisted(gateways);
   if (bridge === undefined) {
     planAddresses(call, undefined, false, gateways);
     return 0;
   }
-  const { added } = planOn(call, bridge, gateways);
+  const { added, has } = planOn(call, bridge, gateways);
+  if ((call.config.vlan ?? 0) === 0) refuseHeld(bridge.name, has, ips);
   // The interface of the VLAN goes with its last port: only under the lock it is there to stay.
   return added.length === 0 && (call.config.vlan ?? 0) === 0 ? bridge.index : 0;
 }
@@ -95,6 +103,8 @@ type Held = Parameters<typeof beginDeleteAddress>[2];
 interface Changes {
   added: Prefix[];
   removed: KernelAddress[];
+  /** Before them. */
+  has: KernelAddress[];
 }
 
 interface Plan extends Changes {
@@ -182,7 +192,7 @@ function planAddresses(call: Call<BridgeConfig>, link: Link | undefined, ours: b
   refuseTaken(link, name, added);
   refuseWithoutIpv6(name, link !== undefined, added);
   if (call.config.forceAddress !== true) refuseLinkLocal(name, added);
-  return { added, removed };
+  return { added, removed, has };
 }
 
 /** All or nothing. */

@@ -3,7 +3,7 @@ import { Cleanup } from "../../src/cleanup.ts";
 import { isValidAttachment } from "../../src/cni/attachments.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, isDelegated, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Attachment, Call, Plugin } from "../../src/cni/plugin.ts";
-import { emptyResult, type Interface, type Result } from "../../src/cni/result.ts";
+import { emptyResult, type Interface, type IpConfig, type Result } from "../../src/cni/result.ts";
 import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
 import {
@@ -31,7 +31,7 @@ import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
 import { lesseesInPods } from "../../src/plugin/lessees.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
-import { gatewayPrefixes, withGateways } from "./addresses.ts";
+import { gatewayPrefixes, refuseHostsAddresses, withGateways } from "./addresses.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
 import { isPromiscuous, type Marks, ownerOf, portAlias, type Rules } from "./alias.ts";
 import { check, status } from "./check.ts";
@@ -90,9 +90,9 @@ function add(call: Call<BridgeConfig>): Result {
   // One that is run may want the interface in place (dhcp); ours are asked before there is anything to undo but a lease.
   const early = wantsIpam(call) && !isDelegated(call) ? addressesOf(call) : undefined;
   if (early) requireIpv6(ifName, call.config.mtu || (there?.mtu ?? DEFAULT_MTU), early.ips);
-  if (early && wantsMasquerade(call)) refuseNodesAddresses(early.ips);
+  if (early) refuseAddresses(call, there, early.ips);
   const plan = (addresses: Result, bridge: Bridge | undefined): number =>
-    isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips)) : 0;
+    isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips), addresses.ips) : 0;
   const planned = early && plan(early, there);
   // The gateway's interface in a VLAN: ADD makes it last, and it goes after the port.
   call.transaction.onRollback("remove the gateway", () => removeGateway(call));
@@ -112,7 +112,7 @@ function add(call: Call<BridgeConfig>): Result {
     waitUntilForwarding(on, pair.port);
   }
   const addresses = early ?? (wantsIpam(call) ? addressesOf(call) : undefined);
-  if (addresses && !early && wantsMasquerade(call)) refuseNodesAddresses(addresses.ips);
+  if (addresses && !early) refuseAddresses(call, on, addresses.ips);
   const ready = planned ?? (addresses === undefined ? 0 : plan(addresses, on));
   if (call.config.silent === true) silence(pod.route, index);
   if (call.config.disableContainerInterface !== true)
@@ -142,6 +142,14 @@ function warnWithoutIpam({ config }: Call<BridgeConfig>): void {
 function addressesOf(call: Call<BridgeConfig>): Result {
   const result = ipamAdd(call);
   return isGateway(call) ? withGateways(result, call.config.isDefaultGateway === true) : result;
+}
+
+/** Whoever is on the bridge would take the pod for the host, and by the rules of ipMasq the host for the pod. */
+function refuseAddresses(call: Call<BridgeConfig>, on: Bridge | undefined, ips: IpConfig[]): void {
+  if (wantsMasquerade(call)) refuseNodesAddresses(ips);
+  const { vlan = 0 } = call.config;
+  // What a gateway's bridge has is looked at anyway (planGateway).
+  if (on !== undefined && !(isGateway(call) && vlan === 0)) refuseHostsAddresses(on, vlan, ips);
 }
 
 function optionsOf(call: Call<BridgeConfig>): ConfigureOptions {

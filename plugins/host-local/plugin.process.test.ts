@@ -361,13 +361,11 @@ describe("GC", () => {
 describe("STATUS", () => {
   const status = (raw: Raw) => failureCode(() => run(plugin, "STATUS", raw));
 
-  it("is 50 when a set is exhausted or the directory cannot be used", () => {
+  it("is 50 when the directory cannot be used, but not when a set is exhausted", () => {
     expect(status(small())).toBe("nothing thrown");
     for (const id of ["a", "b", "c", "d", "e"]) add(small(), id);
-    expect(status(small())).toBe(50);
-    del(small(), "c");
     expect(status(small())).toBe("nothing thrown");
-    expect(leases()).toEqual(["192.168.1.2", "192.168.1.3", "192.168.1.5", "192.168.1.6"]);
+    expect(leases().length).toBe(5);
     altered({
       open: (name, flags, mode, dir, resolve) => {
         if (name === ".podnic.tmp") throw new SystemError("openat", 30, "EROFS", "Read-only file system", name);

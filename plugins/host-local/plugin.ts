@@ -163,7 +163,11 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
             firstFree: (interval) => store.firstFree(interval),
             take: () => true,
           });
-          if (free === undefined) throw exhausted(set, request.directory.path);
+          // The node then runs on without an address for one more pod. NotReady would end all pods of it, those of other networks too.
+          if (free === undefined)
+            log("warning", `STATUS: ${exhausted(set, request.directory.path).message}`, {
+              directory: request.directory.path,
+            });
         });
       });
     } catch (error) {

@@ -3,7 +3,12 @@ import type { Call, Plugin } from "../../src/cni/plugin.ts";
 import { orFail } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import type { Master } from "../../src/link/master.ts";
-import { cardOf, refuseAddressBelow, refuseAddressOfFunctions } from "../../src/plugin/card-address.ts";
+import {
+  cardOf,
+  refuseAddressBelow,
+  refuseAddressOfFunctions,
+  refuseAddressOfGateway,
+} from "../../src/plugin/card-address.ts";
 import { macOf, macSource, unicastMac, wantedMac } from "../../src/plugin/mac.ts";
 import { lowestOf, refuseToJoin, refuseToListen, refuseToShare } from "../../src/plugin/node-device.ts";
 import { addUpper, statusUpper } from "../../src/plugin/upper/add.ts";
@@ -58,11 +63,12 @@ function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
   return new Failure("invalid config", `other keys conflict with macvlan mode ${modeOf(call)}`, why);
 }
 
-/** The kernel compares the interfaces on one master; a card with virtual functions has more. */
+/** The kernel compares the interfaces on one master alone: not the node's router, and a card with virtual functions has more. */
 function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route }, link }: Master): void {
   const mac = wantedMac(call);
   if (mac === "") return;
   const lowest = lowestOf(link);
+  refuseAddressOfGateway(route, lowest, mac);
   const card = cardOf(route, lowest);
   if (card !== undefined) refuseAddressOfFunctions(route, card, mac, call.attachment);
   else refuseAddressBelow(lowest.name, mac, call.attachment);

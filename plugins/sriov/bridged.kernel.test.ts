@@ -5,7 +5,7 @@ import { getLink } from "../../src/link/link.ts";
 import { openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { named } from "../../src/link/return.ts";
 import { RTM_NEWNEIGH } from "../../src/netlink/constants.ts";
-import { refuseAddressOnBridges } from "../../src/plugin/card-address.ts";
+import { refuseAddressOnBridges, refuseAddressOnCard } from "../../src/plugin/card-address.ts";
 import { homeOf, registerLenders } from "../../src/plugin/lent/lender.ts";
 import { makeCall } from "../../src/testing/calls.ts";
 import { enterSandbox, sh } from "../../src/testing/sandbox.ts";
@@ -65,6 +65,20 @@ describe("an address for a VF", () => {
     sh("ip -n other link del mv");
     refuse("a");
   });
+});
+
+test("an address for a VF, of the node's router over the bridge: refused", () => {
+  const { route } = ownNamespace();
+  const refuse = (): void =>
+    refuseAddressOnCard(route, { pf: getLink(route, "pf")!, pfPci: PF }, MAC, { containerId: "a" });
+  sh(`ip address add 192.0.2.9/24 dev br0; ip neigh add 192.0.2.1 lladdr ${MAC} dev br0`);
+  refuse();
+  sh("ip route add default via 192.0.2.1");
+  try {
+    expect(refuse).toThrow("belongs to 192.0.2.1, a gateway of this node's routes over br0");
+  } finally {
+    sh("ip address flush dev br0; ip neigh flush dev br0");
+  }
 });
 
 describe("an address for a port", () => {

@@ -1,8 +1,10 @@
 // Whose MAC address it is that a configuration wants for an interface on a card with virtual functions. The card sends a frame to the function that
 // has its destination: an interface with the address of the node, or of another pod's function, would get what is sent to them.
 import { Failure } from "../errors.ts";
+import { formatAddress } from "../ip/address.ts";
 import { hasUnicastAddress, listEntriesOf } from "../link/bridge.ts";
-import { findLinksByAddress, getLink, IFF_UP, type Link, listLinksOfKind } from "../link/link.ts";
+import { findLinksByAddress, getLink, IFF_UP, isPair, type Link, listLinksOfKind } from "../link/link.ts";
+import { findGateway, listNeighbours } from "../link/neighbour.ts";
 import { listVfs } from "../link/vf.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 import type { RecordKey } from "../state/record.ts";
@@ -39,6 +41,7 @@ export function cardOf(route: RouteSocket, link: Link): Card | undefined {
  */
 export function refuseAddressOnCard(route: RouteSocket, card: Card, mac: string, owner: Owner, own = ""): void {
   const { pf } = card;
+  refuseAddressOfGateway(route, pf, mac);
   refuseAddressOfFunctions(route, card, mac, owner, own);
   if (hasUnicastAddress(route, pf.index, mac)) throw taken(mac, `an interface on top of ${pf.name}`);
   refuseAddressOnBridges(route, card, mac, owner);
@@ -64,6 +67,28 @@ export function refuseAddressOnBridges(route: RouteSocket, { pf }: Card, mac: st
       throw taken(mac, `port ${port.name} of bridge ${name}, to which it is pinned`);
     }
   }
+}
+
+/**
+ * The same of the gateways of the node's routes over a device, or over what is on top of it: the kernel looks for the destination of a frame among the
+ * macvlan interfaces on a device first, and a card among its functions. All other neighbours may move: a virtual machine migrates with its address, and
+ * any pod can answer for any of them. The other end of a veth may be a port of a bridge.
+ */
+export function refuseAddressOfGateway(
+  route: RouteSocket,
+  link: Pick<Link, "index" | "name"> & Partial<Link>,
+  mac: string,
+): void {
+  const neighbours = listNeighbours(route, mac);
+  if (neighbours.length === 0) return;
+  const isVeth = link.kind !== undefined && isPair({ kind: link.kind }) && link.linkNetnsid === undefined;
+  const far = isVeth ? getLink(route, link.parent ?? 0) : undefined;
+  const names = new Set([link, far].flatMap((one) => (one === undefined ? [] : [...withUppers(one.name)])));
+  const near = neighbours.filter(({ index }) => index === link.index || names.has(getLink(route, index)?.name ?? ""));
+  const found = near.length === 0 ? undefined : findGateway(route, near);
+  if (found === undefined) return;
+  const { address, index } = found;
+  throw taken(mac, `${formatAddress(address)}, a gateway of this node's routes over ${getLink(route, index)?.name}`);
 }
 
 /** By the alias that bridge gives its ports. */
