@@ -187,6 +187,21 @@ export const delegationAdd: CaseTable = {
         t.equal(t.add(s.conf, { set: s.set }).dns, dns, "dns");
       },
     ),
+    ...[
+      { nameservers: ["1.1.1.1\noptions x"] },
+      { domain: "a\nnameserver 6.6.6.6" },
+      { search: ["a b"] },
+      { options: ["a\u0000b"] },
+    ].map((dns, n) =>
+      bad(
+        `DLG-75${"abcd"[n]}`,
+        "H",
+        "lines of a resolv.conf",
+        `dns ${JSON.stringify(dns)}`,
+        say({ ...ips(ADDRESS), dns }),
+        [999],
+      ),
+    ),
     row("DLG-36", "G", "5.1 reading 25", "dns in both: the configuration's", (t) => {
       const dns = { nameservers: ["192.0.2.54"] };
       const s = stubbed(t, { ADD: say({ ...GOOD, dns: { nameservers: ["192.0.2.53"] } }) }, { dns });

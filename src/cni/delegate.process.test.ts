@@ -149,6 +149,10 @@ test.each([
   ["the whole Internet", say({ ips: [{ address: "198.51.100.7/0" }] }), 999, "the whole Internet"],
   ["no address", say({ ips: [{ address: "0.0.0.0/8" }] }), 999, "is the unspecified address"],
   ["multicast", say({ ips: [{ address: "224.0.0.5/24" }] }), 999, "multicast or loopback"],
+  ["name server", say({ ...good, dns: { nameservers: ["1.1.1.1\noptions x"] } }), 999, "returned the name server"],
+  ["domain", say({ ...good, dns: { domain: "a\nnameserver 6.6.6.6" } }), 999, "returned the DNS domain"],
+  ["search", say({ ...good, dns: { search: ["ok", "a b"] } }), 999, "returned the search domain"],
+  ["option", say({ ...good, dns: { options: ["a\u0000b"] } }), 999, "returned the DNS option"],
   ["loopback", say({ ips: [{ address: "::1/128" }] }), 999, "multicast or loopback"],
   ["the same twice", say({ ips: [good.ips[0], good.ips[0]] }), 999, "twice"],
   [

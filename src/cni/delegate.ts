@@ -1,5 +1,6 @@
 // Runs a plugin that is a separate executable (spec C-130 to C-138).
 
+import { formats, wanted } from "../config/formats.ts";
 import { policy } from "../config/policy.ts";
 import { Failure, type FailureKind } from "../errors.ts";
 import { host, type Outcome, SystemError } from "../host/host.ts";
@@ -8,7 +9,7 @@ import { prefixContains } from "../ip/range.ts";
 import { AnsweredFailure } from "./failure.ts";
 import { excerpt } from "./names.ts";
 import type { Call, Command, Delegate } from "./plugin.ts";
-import type { Result } from "./result.ts";
+import type { Dns, Result } from "./result.ts";
 import { ResultError, readResult } from "./result-json.ts";
 
 /** In the environment of what we run: an interface plugin of ours that finds it is at the end of a chain that leads back to itself. */
@@ -183,4 +184,17 @@ function checkDelegateResult(delegate: Delegate, result: Result): void {
     if (seen.has(plain)) refuse("which is in the result twice");
     seen.add(plain);
   }
+  checkDns(delegate, result.dns);
+}
+
+/** As in a configuration: runtimes write it into the pod's resolv.conf, line by line. */
+function checkDns(delegate: Delegate, { nameservers = [], domain = "", search = [], options = [] }: Dns): void {
+  const refuse = (what: string, text: string | undefined, why: string): void => {
+    if (text === undefined) return;
+    throw failure(delegate, `returned the ${what} ${JSON.stringify(excerpt(text))}, which is not ${why}`);
+  };
+  const isNo = (format: string) => (text: string) => !formats[format]!(text);
+  refuse("name server", nameservers.find(isNo("ip")), "an IP address");
+  const words = { "DNS domain": [domain], "search domain": search, "DNS option": options };
+  for (const [what, texts] of Object.entries(words)) refuse(what, texts.find(isNo("word")), wanted.word!);
 }
