@@ -9,9 +9,9 @@ import { isObject } from "../../src/state/shape.ts";
 import type { SriovConfig } from "./config.schema.ts";
 import type { Vf } from "./device.ts";
 
-/** Multus' directory; the configuration comes from a tenant. */
+/** Multus' directory; the configuration comes from a tenant. What the device plugins write, beside `cni`, Multus copies for other pods. */
 const TREES = ["/var/run/k8s.cni.cncf.io", "/run/k8s.cni.cncf.io"];
-const ROOTS = TREES.map((tree) => `${tree}/devinfo/`);
+const ROOTS = TREES.map((tree) => `${tree}/devinfo/cni/`);
 const LIMIT = 64 * 1024;
 
 function pathOf({ config }: Call<SriovConfig>): string {
@@ -36,7 +36,7 @@ export function checkDeviceInfoPath(call: Call<SriovConfig>): void {
 
 /**
  * Adds the PF to what Multus copied there, or writes it new. A file that we made goes with the ADD that fails. What is no JSON object is left
- * as it is: Multus does without, too.
+ * as it is: Multus does without, too. So is what is about another device: the path may be that of another pod's file.
  */
 export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
   const path = pathOf(call);
@@ -49,6 +49,13 @@ export function writeDeviceInfo(call: Call<SriovConfig>, vf: Vf): void {
     const known = before === undefined ? {} : parse(host.decode(before));
     if (!isObject(known)) {
       log("warning", "the device-info file is not a JSON object; leaving it unchanged", { file: path });
+      return;
+    }
+    if (isOfAnother(known, vf)) {
+      log("warning", "the device-info file is about another device; leaving it unchanged", {
+        file: path,
+        device: vf.pci,
+      });
       return;
     }
     call.transaction.step(
@@ -69,6 +76,11 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function isOfAnother({ pci }: { pci?: unknown }, vf: Vf): boolean {
+  if (pci === undefined) return false;
+  return !isObject(pci) || !["", undefined, vf.pci].includes(pci["pci-address"] as string | undefined);
 }
 
 function merged(known: { type?: string; pci?: object }, vf: Vf): object {

@@ -317,6 +317,26 @@ test.each(["", "{", "null", "[1]", '"text"'])(
   },
 );
 
+test.each([{ "pci-address": "0000:af:06.7" }, "0000:af:06.7", { "pci-address": 7 }])(
+  "a device-info file about another device (%j) is left as it is",
+  (pci) => {
+    sysfs("vfio-pci");
+    const directory = "/run/k8s.cni.cncf.io/devinfo/cni";
+    mkdirSync(directory, { recursive: true });
+    const text = JSON.stringify({ type: "pci", version: "1.1.0", pci });
+    writeFileSync(`${directory}/victim`, text);
+    const result = run("ADD", { runtimeConfig: { CNIDeviceInfoFile: `/var${directory}/victim` } });
+    expect(result?.interfaces).toMatchObject([{ pciID: VF }]);
+    expect(readFileSync(`${directory}/victim`, "utf8")).toBe(text);
+  },
+);
+
+test("a device-info file is only where Multus keeps those of pods", () => {
+  sysfs("vfio-pci");
+  const path = "/var/run/k8s.cni.cncf.io/devinfo/dp/net-0000:af:06.1-device.json";
+  expect(() => run("ADD", { runtimeConfig: { CNIDeviceInfoFile: path } })).toThrow("is outside");
+});
+
 test.each(["mkfifo", "mknod c", "ln -s"])(
   "what somebody planted as the device-info file (%s) is not opened",
   (kind) => {
