@@ -205,6 +205,30 @@ export const bridgeDel: CaseTable = {
       },
     ),
     one(
+      "B-85s",
+      "H",
+      "what is freed is not in use",
+      "no path leads to the pod's namespace, but the Go plugin's port that prevResult names leads to one: E(11), port and lease stay; OK when it ends",
+      (t) => {
+        makeBridge(t);
+        t.sh(
+          "ip link add vethgo master br0 type veth peer name eth0 netns c1; ip -n c1 address add 10.61.0.9/24 dev eth0",
+        );
+        t.write("/var/lib/cni/networks/net1/10.61.0.9", "ctr-1\r\neth0");
+        const interfaces = [
+          { name: "br0" },
+          { name: "vethgo", mac: t.link("vethgo", "")!.mac },
+          { name: "eth0", mac: t.link("eth0")!.mac, sandbox: "/run/netns/c1" },
+        ];
+        const config = { ...conf(hostLocal()), prevResult: { cniVersion: "1.1.0", interfaces } };
+        t.refused("DEL", config, [11], { set: { CNI_NETNS: undefined } });
+        t.leaseCount(1);
+        t.sh("ip netns del c1");
+        t.silent("DEL", config);
+        t.leaseCount(0);
+      },
+    ),
+    one(
       "B-85f",
       "H",
       "DEL is about its own attachment",

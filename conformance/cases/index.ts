@@ -24,6 +24,7 @@ import { configure } from "./configure.ts";
 import { container } from "./container.ts";
 import { containerId } from "./container-id.ts";
 import { del } from "./del.ts";
+import { delStripped } from "./del-stripped.ts";
 import { delWhose } from "./del-whose.ts";
 import { delegation } from "./delegation.ts";
 import { delegationAdd } from "./delegation-add.ts";
@@ -64,7 +65,18 @@ import { virtualCheck } from "./virtual-check.ts";
 import { virtualSeen } from "./virtual-seen.ts";
 
 const contract = [env, containerId, ifname, args, netns, stdin, name, version, keys, versionCommand];
-const commands = [add, checkCommand, del, delWhose, delegationAdd, delegation, statusGc, chaining, configure];
+const commands = [
+  add,
+  checkCommand,
+  del,
+  delWhose,
+  delStripped,
+  delegationAdd,
+  delegation,
+  statusGc,
+  chaining,
+  configure,
+];
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
 const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio, sriovNetdevsim];

@@ -2,7 +2,7 @@
 // identify its owner. podnic therefore needs no file, and the kernel removes all of it together with the port.
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import type { Interface } from "../../src/cni/result.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, shellWord } from "../../src/errors.ts";
 import { addPair, type Bridge, getNewPort, getWholePort, type NewPort, type WholePort } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
@@ -15,6 +15,7 @@ import { wasAdded } from "../../src/plugin/added.ts";
 import { removeFormer, removeLeased } from "../../src/plugin/former.ts";
 import { hash32, isCut } from "../../src/plugin/hash.ts";
 import { isLent, isLentDevice, isRecorded } from "../../src/plugin/lent/lender.ts";
+import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { isAnothers, otherOwnerOf } from "../../src/plugin/owner.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
@@ -210,7 +211,7 @@ function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefine
   const { ifName } = call.attachment;
   for (const name of [ifName, kubevirtName(ifName)]) {
     const near = getLink(pod.route, name);
-    if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, name)) continue;
+    if (near?.kind !== "veth" || near.parent === 0 || isOtherMac(call, near) || isLent(pod, near)) continue;
     // Its other end is on the host: a pod can have one elsewhere, with the index of another pod's port.
     if (!isNumberOf(pod.route, near.linkNetnsid, ownNamespace().fd)) continue;
     const port = getLink(route, near.parent);
@@ -270,9 +271,38 @@ export function deletePorts(call: Call<BridgeConfig>): Rules | undefined {
   const ports = ownPorts(call.attachment);
   const foreign = ports.length === 0 ? foreignPort(call) : undefined;
   for (const port of foreign === undefined ? ports : [foreign]) deletePort(port);
-  if (ports.length === 0 && foreign === undefined && !removeFormer(call, "bridge")) removeLeased(call);
+  if (ports.length === 0 && foreign === undefined && !removeFormer(call, "bridge")) {
+    requireGone(call);
+    removeLeased(call);
+  }
   // An attachment that was added twice has the rules of its last ADD.
   return ports.length === 1 ? rulesOf(ports[0]!.alias) : undefined;
+}
+
+/**
+ * The Go plugin's port that the ADD reported, when no path leads to the pod's namespace: its other end is in one, with the address. Whoever writes the
+ * network can write a prevResult, so nothing is deleted by it.
+ */
+function unseenPort(call: Call<BridgeConfig>): Link | undefined {
+  const told = toldPort(call);
+  if (told === undefined || (call.netns !== "" && openNamespace(call.netns, "ok") !== undefined)) return undefined;
+  const [first, { name, mac }] = told;
+  const { route } = ownNamespace();
+  const link = getLink(route, name);
+  const isIt = link?.kind === "veth" && link.mac === mac && link.linkNetnsid !== undefined;
+  return isIt && isForeign(link, getLink(route, first.name)) ? link : undefined;
+}
+
+/** Throws Failure when the pod's end of the port is certainly somewhere. */
+function requireGone(call: Call<BridgeConfig>): void {
+  const port = unseenPort(call);
+  // A namespace that has just ended.
+  if (port === undefined || waitForTeardown(() => (unseenPort(call) ? undefined : true)) === true) return;
+  throw new Failure(
+    "try again",
+    `port "${port.name}" still exists, but podnic cannot find its pod's network namespace`,
+    `The port's other end is in another namespace, and a process probably holds that namespace open. The address was not released. DEL succeeds when the namespace or the port is deleted (ip link del dev ${shellWord(port.name)}).`,
+  );
 }
 
 /**
@@ -292,11 +322,12 @@ export function deletePort({ index, alias, master }: Link): void {
   if (isPromiscuous(alias)) settlePromiscuity(master);
 }
 
-/** The port that DEL has left, for lack of evidence that it is that of this attachment or of another one. */
+/** The port that DEL has left, because its pod cannot be found, or for lack of evidence that it is that of this attachment or of another one. */
 export function leftPort(call: Call<BridgeConfig>): Link | undefined {
   const pod = call.netns === "" ? undefined : openNamespace(call.netns, "ok");
-  const found = pod && foreignIn(call, pod, getLink(ownNamespace().route, bridgeName(call)));
-  return found === undefined || otherOwnerOf(call, pod!, found.near) !== undefined ? undefined : found.port;
+  if (pod === undefined) return unseenPort(call);
+  const found = foreignIn(call, pod, getLink(ownNamespace().route, bridgeName(call)));
+  return found === undefined || otherOwnerOf(call, pod, found.near) !== undefined ? undefined : found.port;
 }
 
 /** The port of a running attachment. */

@@ -35,7 +35,7 @@ export function removeLeased(call: Call): void {
   const link = pod && getLink(pod.route, ifName);
   if (pod === undefined || link?.name !== ifName) return;
   const leased = leasedAddresses(call, pod, link);
-  if (leased.length === 0 || isLent(pod, ifName)) return;
+  if (leased.length === 0 || isLent(pod, link)) return;
   // The Go plugin writes the name that a device has on the host into its alias.
   if (MADE.includes(link.kind) && link.alias === "") {
     log("warning", "deleting an interface that the configuration does not describe, by its leased address", {

@@ -8,7 +8,7 @@ import { type KernelAddress, listAddresses, listAddressesOf } from "../link/addr
 import { isPhysical } from "../link/identity.ts";
 import { getLink, IFF_LOOPBACK, type Link, listLinksOfKind, listLinksQuietly } from "../link/link.ts";
 import { isOfOtherUsers, type NetNs, ownNamespace } from "../link/namespace.ts";
-import { lookOrDoubt, seeNamespaces } from "../link/visible.ts";
+import { lookOrDoubt, seeNamespaces, withThreads } from "../link/visible.ts";
 import { log } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { HiddenNumbers, isNumberOf } from "../netlink/nsid.ts";
@@ -47,7 +47,7 @@ export function lesseesInPods(call: Call, noted: readonly Lessee[] = []): Lessee
     warn(found, where, [...noted, ...lessees]);
     lessees.push(...found);
   };
-  for (const { path, named, ...seen } of seeNamespaces().namespaces) {
+  for (const { path, named, ...seen } of withThreads(seeNamespaces())) {
     if (seen.dev === dev && seen.ino === ino) continue;
     const { found = [], doubt } = lookOrDoubt(path, (pod) => {
       hidden.without(pod.fd);
@@ -122,8 +122,8 @@ function isPortOf({ alias }: Link, { network, containerId, ifName }: Attachment)
   return isNetworkInAlias(name, network) && id === idInAlias(containerId) && ["", end].includes(ifName);
 }
 
-function isLentToOther(pod: NetNs, { name }: Link, key: Attachment): boolean {
-  return isLent(pod, name, (to) => !isSameKey(to, { ...key, ifName: key.ifName || name }));
+function isLentToOther(pod: NetNs, link: Link, key: Attachment): boolean {
+  return isLent(pod, link, (to) => !isSameKey(to, { ...key, ifName: key.ifName || link.name }));
 }
 
 function warn(found: readonly Lease[], where: { [key: string]: string }, noted: readonly Lessee[]): void {

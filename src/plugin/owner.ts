@@ -16,10 +16,13 @@ type Holder = Pick<Attachment, "containerId" | "ifName">;
  * the interface, in the pool of the configuration.
  */
 export function otherAttachmentOf(call: Call, pod: NetNs, link: Link): string | undefined {
-  const { name, mac } = link;
-  const { containerId, ifName } = call.attachment;
   const lessee = holdersOf(call, pod, link).find((holder) => !isOf(call, holder));
-  if (lessee !== undefined) return lessee.containerId;
+  return lessee === undefined ? otherKeptFor(call, pod, link) : lessee.containerId;
+}
+
+/** By libcni's results alone: a pod can give its interface any address. */
+export function otherKeptFor(call: Call, pod: NetNs, { name, mac }: Link): string | undefined {
+  const { containerId, ifName } = call.attachment;
   for (const directory of RESULTS) {
     for (const file of namesIn(directory).filter(
       (one) => one.endsWith(`-${name}`) && one !== fileName(call.attachment),

@@ -3,7 +3,7 @@ import { O_DIRECTORY, O_PATH } from "../../host/constants.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { whatIsAt } from "../../link/namespace.ts";
 import type { NamedNamespace } from "../../link/return.ts";
-import { NAME_DIRECTORIES, namesIn, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
+import { NAME_DIRECTORIES, namesIn, type SeenNamespace, seeNamespaces, withThreads } from "../../link/visible.ts";
 import { type AnyLender, listLoans } from "../../plugin/lent/lender.ts";
 import { lenders } from "../../plugins.ts";
 import { closing } from "../../state/files.ts";
@@ -45,8 +45,8 @@ export class Namespaces {
 
   /** `proc` is where the processes are looked up, `written` what pods' namespaces were written down. */
   static find(directories: readonly string[] = NAME_DIRECTORIES, proc = "/proc", written = writtenDown): Namespaces {
-    const { namespaces, processesOfMachine } = seeNamespaces(directories, proc);
-    return new Namespaces(namespaces, proc, processesOfMachine, written);
+    const seen = seeNamespaces(directories, proc);
+    return new Namespaces([...withThreads(seen, undefined, proc)], proc, seen.processesOfMachine, written);
   }
 
   /**

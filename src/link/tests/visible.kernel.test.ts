@@ -2,8 +2,8 @@ import { expect, it, vi } from "vitest";
 import { Failure } from "../../errors.ts";
 import { host, SystemError } from "../../host/host.ts";
 import { LinuxHost } from "../../host/linux.ts";
-import { enterSandbox } from "../../testing/sandbox.ts";
-import { lookOrDoubt, seeNamespaces } from "../visible.ts";
+import { enterSandbox, sh } from "../../testing/sandbox.ts";
+import { lookOrDoubt, seeNamespaces, withThreads } from "../visible.ts";
 
 enterSandbox();
 
@@ -38,4 +38,13 @@ it("no namespace is taken for gone because no file can be opened at the moment",
     expect(() => failing(which, 23, "ENFILE")).toThrow(SystemError);
   }
   expect(failing("/run/docker/netns", 2, "ENOENT")).toBe(true);
+});
+
+it("threads are looked at after all others, when whoever searches goes on, and each namespace once", () => {
+  sh(`mkdir -p /run/proc/7/task/7/ns /run/proc/7/task/8/ns /run/proc/7/task/9/ns /run/proc/x/task/10/ns
+    for n in 7/task/7 7/task/8 x/task/10; do touch /run/proc/$n/ns/net; done; ln /run/proc/7/task/8/ns/net /run/proc/7/task/9/ns/net`);
+  const seen = { namespaces: [{ path: "/run/netns/pod", dev: 1, ino: 2, named: true }] };
+  const paths = (goesOn?: () => boolean) => [...withThreads(seen, goesOn, "/run/proc")].map(({ path }) => path);
+  expect(paths()).toEqual(["/run/netns/pod", "/run/proc/7/task/8/ns/net"]);
+  expect(paths(() => false)).toEqual(["/run/netns/pod"]);
 });

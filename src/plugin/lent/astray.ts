@@ -10,7 +10,7 @@ import { getLink, type Link, listLinks, listLinksOf } from "../../link/link.ts";
 import { type NetNs, openNamespace } from "../../link/namespace.ts";
 import { isNamed, type NamedNamespace, search } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
-import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces } from "../../link/visible.ts";
+import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces, withThreads } from "../../link/visible.ts";
 import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { isNumberOf, namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
@@ -85,8 +85,8 @@ function seekOnce(asked: Sought, watch: Watch): Fate {
     const { where, link } = search(saved, asked.ifName, asked.pod && viewOf(asked.pod, home), viewOf(home, home));
     if (link !== undefined) return { place: "back", at: where };
   }
-  const { namespaces } = seeNamespaces(directoriesOf([netns, ...pods]));
-  const sought = asked.pod === undefined ? withPod(asked, namespaces) : asked;
+  const visible = seeNamespaces(directoriesOf([netns, ...pods]));
+  const sought = asked.pod === undefined ? withPod(asked, visible.namespaces) : asked;
   const { pod } = sought;
   const viewpoints = viewpointsOf(sought);
   // The caller has looked into these. (The pod that withPod finds is met where it is looked into.)
@@ -95,7 +95,7 @@ function seekOnce(asked: Sought, watch: Watch): Fate {
   const isKnown = isParentHome(sought);
   let doubt = "";
   let blind = "";
-  for (const one of namespaces) {
+  for (const one of withThreads(visible)) {
     if (known.some((each) => isSame(one, each))) continue;
     // One that we may not enter is not met, and asked by its number too: that says more.
     const { found: seen, doubt: why } = lookOrDoubt(one.path, (namespace) => {

@@ -1,7 +1,7 @@
 // The namespace from which devices were lent. A record applies only to the host network namespace in which it was written.
 import { Failure } from "../../errors.ts";
 import { lookInto } from "../../link/namespace.ts";
-import { seeNamespaces } from "../../link/visible.ts";
+import { seeNamespaces, withThreads } from "../../link/visible.ts";
 import type { HomeNamespace } from "../../state/record.ts";
 import { ageOf, isHomeOfLoans, type Lender, type LoanData, type LoanRecord } from "./lender.ts";
 
@@ -15,11 +15,11 @@ export const FIRST_NAMESPACE = "0000000000000001";
 export function fateOfHome(home: HomeNamespace | undefined): "alive" | "gone" | "unknown" {
   if (home === undefined) return "unknown";
   if (home.cookie === FIRST_NAMESPACE) return "alive";
-  const { namespaces, processesOfMachine, denied } = seeNamespaces();
-  for (const { path, dev, ino } of namespaces) {
+  const seen = seeNamespaces();
+  for (const { path, dev, ino } of withThreads(seen)) {
     if (dev === home.dev && ino === home.ino && (home.cookie === "" || hasCookie(path, home.cookie))) return "alive";
   }
-  return processesOfMachine && denied === 0 ? "gone" : "unknown";
+  return seen.processesOfMachine && seen.denied === 0 ? "gone" : "unknown";
 }
 
 /** Inodes are given again. */

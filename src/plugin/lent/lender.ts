@@ -113,17 +113,23 @@ export function lendersBeside(lender: AnyLender): AnyLender[] {
 }
 
 /**
- * Whether a device of the host is in the pod under this name, for an attachment that `isMeant` takes: then it is no other plugin's to delete. Reads
- * the records of all lenders. Throws SystemError when they cannot be read.
+ * Whether a link of the pod is a device of the host, for an attachment that `isMeant` takes: then it is no other plugin's to delete. By what
+ * identifies the device, and by the attachment's name where nothing does: names are the pod's to give. Reads the records of all lenders. Throws
+ * SystemError when they cannot be read.
  */
-export function isLent(
-  { dev, ino }: NetNs,
-  ifName: string,
-  isMeant: (key: RecordKey) => boolean = () => true,
-): boolean {
-  const isIt = ({ key, data }: Record<LoanData>): boolean =>
-    key.ifName === ifName && data.netns.dev === dev && data.netns.ino === ino && isMeant(key);
-  return lenders.some((lender) => lender.store().list().some(isIt));
+export function isLent(pod: NetNs, link: Link, isMeant: (key: RecordKey) => boolean = () => true): boolean {
+  const view = viewOf(pod, ownNamespace());
+  return lenders.some((lender) =>
+    lender
+      .store()
+      .list()
+      .some(({ key, data }: Record<LoanData>) => {
+        const { saved } = lender.loanOf(data);
+        const verdict = saved === undefined || !isMeant(key) ? "other" : judge(view, link, saved, key.ifName);
+        const isInPod = data.netns.dev === pod.dev && data.netns.ino === pod.ino;
+        return verdict === "same" || (verdict === "unclear" && isInPod && key.ifName === link.name);
+      }),
+  );
 }
 
 /** Whether a plugin's own record is of this attachment. */

@@ -6,7 +6,7 @@ import { type View, viewOf } from "../../link/identity.ts";
 import { IFF_LOOPBACK, type Link } from "../../link/link.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { isNamed, type NamedNamespace } from "../../link/return.ts";
-import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
+import { lookOrDoubt, seeNamespaces, withThreads } from "../../link/visible.ts";
 import { log } from "../../log.ts";
 import { bootId, bootTime, type Damaged } from "../../state/record.ts";
 import { sandboxesOf } from "../results.ts";
@@ -140,13 +140,13 @@ function whereMayBe({ attachment, netns, prevResult }: Asked, rest: Rest["netns"
     return suspects(pod, home, device.mayBe);
   }
   let doubt: Error | undefined;
-  for (const { path, dev, ino } of seeNamespaces().namespaces) {
+  for (const { path, dev, ino } of withThreads(seeNamespaces())) {
     if (dev === home.dev && ino === home.ino) continue;
     const { found, doubt: why } = lookOrDoubt(path, (one) => {
       const isPod = rest !== undefined && rest.ino !== 0 && isNamed(one, rest);
       return suspects(one, home, (view, link) => {
         if (isPod) return device.mayBe(view, link);
-        if (link.alias.startsWith(aliasPrefix) || isLent(one, link.name)) return false;
+        if (link.alias.startsWith(aliasPrefix) || isLent(one, link)) return false;
         if (device.isIt(view, link)) return true;
         return paths.size === 0 && link.name === attachment.ifName && device.mayBe(view, link);
       });

@@ -4,12 +4,13 @@ import type { Attachment, Call } from "../../cni/plugin.ts";
 import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { deleteLink, deleteLinkOf, type Link, listLinksOfKind, listLinksQuietly } from "../../link/link.ts";
-import { ownNamespace } from "../../link/namespace.ts";
+import { type NetNs, ownNamespace } from "../../link/namespace.ts";
 import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
 import { ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
 import { HiddenNumbers } from "../../netlink/nsid.ts";
 import { isCut, isNetworkInAlias } from "../hash.ts";
+import { isLent } from "../lent/lender.ts";
 import { gcLeases } from "../lessees.ts";
 import { keepsMoving } from "./moved.ts";
 import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
@@ -76,10 +77,12 @@ function collectWatching(kind: string, call: Call, watch: Watch): Collected {
   let isBlind = false;
   const { route } = ownNamespace();
   const hidden = new HiddenNumbers(route);
-  const removeStale = (link: Link, netns: string, run: () => boolean): void => {
+  const removeStale = (link: Link, pod: NetNs | undefined, run: () => boolean): void => {
     const containerId = staleOwner(link, call);
-    if (containerId === undefined) return;
-    log("info", "removing an interface whose attachment is no longer valid", { interface: link.name, netns });
+    // A pod can give its lent device our marks.
+    if (containerId === undefined || (pod !== undefined && isLent(pod, link))) return;
+    const where = { interface: link.name, netns: pod?.path ?? "" };
+    log("info", "removing an interface whose attachment is no longer valid", where);
     kept.push({ containerId, ifName: link.name });
     cleanup.attempt(() => {
       if (run()) removed.add(link.index);
@@ -92,7 +95,7 @@ function collectWatching(kind: string, call: Call, watch: Watch): Collected {
       watch.add(namespace);
       hidden.without(namespace.fd);
       for (const link of listLinksOfKind(namespace.route, kind))
-        removeStale(link, path, () => deleteLink(namespace.route, link.index));
+        removeStale(link, namespace, () => deleteLink(namespace.route, link.index));
     });
     if (doubt === undefined) continue;
     isBlind = true;
@@ -102,7 +105,7 @@ function collectWatching(kind: string, call: Call, watch: Watch): Collected {
   }
   for (const number of hidden.left)
     for (const link of listLinksQuietly(route, number))
-      if (link.kind === kind) removeStale(link, "", () => deleteLinkOf(route, number, link.index));
+      if (link.kind === kind) removeStale(link, undefined, () => deleteLinkOf(route, number, link.index));
   const isLost = watch.saw(({ link }) => {
     const containerId = link.kind !== kind || removed.has(link.index) ? undefined : staleOwner(link, call);
     if (containerId !== undefined) moving.push({ containerId, ifName: link.name });

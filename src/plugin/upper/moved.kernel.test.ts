@@ -161,6 +161,30 @@ test("DEL fails when a shortage keeps it from listing the links of a namespace t
   }
 });
 
+test("DEL: one that went through the namespaces of two threads of a process is deleted", () => {
+  const program = `import ctypes, threading, time
+def enter():
+    ctypes.CDLL(None).unshare(0x40000000); print(threading.get_native_id(), flush=True); time.sleep(60)
+for _ in range(2): threading.Thread(target=enter, daemon=True).start()
+time.sleep(60)`;
+  const started = `python3 -c '${program}' >/run/threads 2>&1 & echo $!; for n in $(seq 500); do [ $(wc -l </run/threads) = 2 ] && break; sleep 0.01; done`;
+  const pid = sh(started).trim();
+  try {
+    const [first, second] = sh("cat /run/threads")
+      .trim()
+      .split("\n")
+      .map((thread) => `/proc/${pid}/task/${thread}/ns/net`);
+    sh(`ip -n pod link set net1 netns ${first}; nsenter --net=${first} ip link set net1 netns ${second}`);
+    const seen = (): string => sh(`nsenter --net=${second} ip -o link show type macvlan`);
+    expect(seen()).toContain("net1");
+    // What an ADD has reported may have an address.
+    macvlan.del({ ...call("DEL"), prevResult: { interfaces: [], ips: [], routes: [] } as unknown as Result });
+    expect(seen()).toBe("");
+  } finally {
+    sh(`kill ${pid}`);
+  }
+});
+
 test("deleteWithoutWaiting tells a link that has left from one that was deleted", () => {
   const { index } = getLink(pod.route, "net1")!;
   const left = openLinkNews(pod);

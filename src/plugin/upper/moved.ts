@@ -7,7 +7,7 @@ import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { deleteLink, deleteLinkOf, type Link, listLinksOfKind, listLinksQuietly } from "../../link/link.ts";
 import { lookInto, type NetNs, ownNamespace } from "../../link/namespace.ts";
-import { lookOrDoubt, seeNamespaces } from "../../link/visible.ts";
+import { lookOrDoubt, seeNamespaces, withThreads } from "../../link/visible.ts";
 import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
 import { namespaceNumbers } from "../../netlink/nsid.ts";
@@ -69,7 +69,7 @@ function deleteOnce({ kind, pod, isIt, mayBe }: Sought, watch: Watch): Round {
     if (run() === true) round = "deleted";
     else if (round === "none") round = "moved";
   };
-  for (const { path, dev, ino } of seeNamespaces().namespaces) {
+  for (const { path, dev, ino } of withThreads(seeNamespaces(), () => round === "none" && mayBe())) {
     if (pod !== undefined && pod.dev === dev && pod.ino === ino) continue;
     const look = lookOrDoubt(path, (from) => {
       watch.add(from);

@@ -13,9 +13,9 @@ import { isNumberOf } from "../../netlink/nsid.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { wasAdded } from "../added.ts";
 import { removeFormer, removeLeased } from "../former.ts";
-import { hashWords, idInAlias, networkCut } from "../hash.ts";
+import { hashWords, idInAlias, isCut, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
-import { hasLeasedAddress, hasOwnMac, isAnothers } from "../owner.ts";
+import { hasLeasedAddress, hasOwnMac, isAnothers, otherKeptFor } from "../owner.ts";
 import { requireGone } from "./hidden.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
@@ -96,18 +96,41 @@ function unmarkedLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link |
 }
 
 /**
+ * The links of the pod that have the leased address, and no mark that says whose they are: a pod that moves its interface away and back can take all
+ * marks from it, and put another one in its place. Throws Failure when one has those of another attachment, which the pod can give it too.
+ */
+function leasedLinks({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs): Link[] {
+  const leased = listLinksOfKind(pod.route, kind).filter((link) => isLeased(link, call, pod));
+  const said = leased.find(isMarkedFor);
+  if (said !== undefined) throw doubt(said, pod);
+  return leased;
+}
+
+/** The attachment's address is on it, and neither a record nor a result that libcni keeps says that it is another's. */
+function isLeased(link: Link, call: Call<UpperConfig>, namespace: NetNs): boolean {
+  if (isOnMaster(link, call, namespace) === false || !hasLeasedAddress(call, namespace, link)) return false;
+  return !isLent(namespace, link) && otherKeptFor(call, namespace, link) === undefined;
+}
+
+/** Its index goes with its name and its alias: by chance in 1 of 2^29. */
+function isMarkedFor({ index, alias, name }: Link): boolean {
+  const [network = "", containerId = ""] = alias.slice(aliasPrefix.length).split(":");
+  if (!hasMark(index) || !alias.startsWith(aliasPrefix)) return false;
+  return isCut(network + containerId) || ownIndex({ network, containerId, ifName: name }) === index;
+}
+
+/**
  * A link without our index (the Go plugins', or that of an earlier version) is known by its alias; without one by kind and master, or by
  * the MAC in the prevResult when the configuration's master is unknown; and whatever the master, which may be another one since ADD, by a leased
  * address. It may be another network's, whose name made our ADD fail.
  */
 function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
-  if (link.kind !== kind || link.index >= MARKS) return false;
+  if (link.kind !== kind || link.index >= MARKS || isLent(pod, link)) return false;
   if (link.alias === ownerAlias(call)) return true;
   if (link.alias.startsWith(aliasPrefix)) {
     if (ownMac && hasOwnMac(link, call)) throw doubt(link, pod);
     return false;
   }
-  if (isLent(pod, link.name)) return false;
   const mayBe = isOnMaster(link, call, pod) ?? hasOwnMac(link, call) ?? (call.config.master ?? "") === "";
   if (!wasAdded(call)) return false;
   return mayBe ? !isAnothers(call, pod, link) : hasLeasedAddress(call, pod, link);
@@ -117,7 +140,7 @@ function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod
 function isRenamed(link: Link, { ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
   if (link.index >= MARKS || !["", ownerAlias(call)].includes(link.alias)) return false;
   if (!ownMac || !hasOwnMac(link, call)) return false;
-  if (isLent(pod, link.name)) return false;
+  if (isLent(pod, link)) return false;
   return isOnMaster(link, call, pod) !== false || (wasAdded(call) && hasLeasedAddress(call, pod, link));
 }
 
@@ -132,9 +155,9 @@ function isOnMaster(link: Link, { config }: Call<UpperConfig>, pod: NetNs): bool
 
 function doubt({ name, alias }: Link, { path }: NetNs): Failure {
   return new Failure(
-    "failed",
+    "try again",
     `cannot tell which attachment interface "${name}" in ${path} belongs to`,
-    `The interface has the MAC address that ADD reported, but the alias of another attachment (${alias}), which the pod could have set. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${shellWord(name)} alias ""), and repeat the DEL.`,
+    `The interface has the MAC address or the leased address of this attachment, but the alias of another one (${alias}), which the pod could have set. Nothing was released. Delete the interface, or clear its alias (ip link set dev ${shellWord(name)} alias ""), and repeat the DEL. When the pod's namespace is gone, DEL succeeds.`,
   );
 }
 
@@ -164,15 +187,16 @@ export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
     // Before those without a mark: the pod may have made one in place of ours.
     const isInPod = (): boolean => pod !== undefined && markedLink(upper, call, pod) !== undefined;
     const found = deleteElsewhere(soughtOf(upper, call, pod), isInPod);
-    if (found === true) return;
     if (pod === undefined) {
-      if (upper.ownMac) requireGone(call);
+      if (found === false && upper.ownMac) requireGone(call);
       return;
     }
-    const link = found === "back" ? markedLink(upper, call, pod) : unmarkedLink(upper, call, pod);
+    const link = found === "back" ? markedLink(upper, call, pod) : found ? undefined : unmarkedLink(upper, call, pod);
+    if (link === undefined && found === "back") throw keepsMoving(call.attachment.ifName);
     if (link !== undefined) remove(call, pod, link);
-    else if (found === "back") throw keepsMoving(call.attachment.ifName);
-    else removeLeased(call);
+    const leased = leasedLinks(upper, call, pod);
+    for (const one of leased) remove(call, pod, one);
+    if (link === undefined && found === false && leased.length === 0) removeLeased(call);
   });
 }
 
@@ -190,7 +214,12 @@ function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefin
   return {
     kind,
     pod,
-    isIt: (link, from, isThere) => isLikeOwn(link, call) && isMadeHere(link, from, isThere, call, pod),
+    isIt(link, from, isThere) {
+      const isIts = isLikeOwn(link, call)
+        ? !isThere || !isLent(from, link)
+        : isThere && !isMarkedFor(link) && isLeased(link, call, from);
+      return isIts && isMadeHere(link, from, isThere, call, pod);
+    },
     isLike({ link, isHome, leadsTo }) {
       if (link.kind !== kind) return false;
       if (link.index !== ownIndex(attachment) && link.alias !== ownerAlias(call)) return false;
@@ -207,12 +236,9 @@ function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefin
  * there; then the alias must do. One whose index goes with its alias of another attachment is that one's (1 in 2^29).
  */
 function isLikeOwn(link: Link, call: Call<UpperConfig>): boolean {
-  const { index, alias, name } = link;
+  const { index, alias } = link;
   if (index < MARKS) return alias === ownerAlias(call) && hasOwnMac(link, call) !== false;
-  if (index !== ownIndex(call.attachment)) return false;
-  const [network = "", containerId = ""] = alias.slice(aliasPrefix.length).split(":");
-  const isSaid = alias.startsWith(aliasPrefix) && alias !== ownerAlias(call);
-  return !isSaid || ownIndex({ network, containerId, ifName: name }) !== index;
+  return index === ownIndex(call.attachment) && (alias === ownerAlias(call) || !isMarkedFor(link));
 }
 
 /** On a master of this host or of the pod: a node may run others with pods of the same names. `isThere`: `from` is where the link is. */
