@@ -711,6 +711,27 @@ export const delWhose: CaseTable = {
       ),
     ),
     row(
+      "GC-36c",
+      "H",
+      "what is freed is not in use",
+      "GC: the interface of a Go plugin in such a namespace, for which the host has no number: E(11), and the lease stays; OK when the namespace ends",
+      (t) => {
+        const conf = { ...t.l3(), cniVersion: "1.1.0" };
+        t.sh(`ip link add eth0 link up0 netns c1 address 02:00:00:00:00:97 type macvlan mode bridge
+          ip -n c1 address add 198.18.0.9/24 dev eth0; ip -n c1 link set eth0 up`);
+        t.write("/var/lib/cni/networks/net1/198.18.0.9", "gone\r\neth0");
+        const pid = holdAsProcess(t);
+        const gc = { ...conf, "cni.dev/valid-attachments": [] };
+        const wrap = 'exec setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$@"';
+        t.error(t.call("GC", gc, { wrap }), [11]);
+        t.leaseCount(1);
+        t.sh(`kill ${pid}; ${untilForgotten("02:00:00:00:00:97")}`);
+        t.silentRun(t.call("GC", gc, { wrap }));
+        t.leaseCount(0);
+      },
+      { ...macvlan, needs: ["spec:1.1.0", "program:setpriv"] },
+    ),
+    row(
       "GC-30",
       "H",
       "what is freed is not in use",

@@ -82,7 +82,7 @@ function del(call: Call<IpvlanConfig>): void {
 
 function gc(call: Call<IpvlanConfig>): void {
   const cleanup = new Cleanup();
-  cleanup.attempt(() => gcUpper("ipvlan", call));
+  cleanup.attempt(() => gcUpper(kind, call));
   cleanup.attempt(() =>
     forgetSlaves((slave) => slave.network === call.attachment.network && !isValidAttachment(call, slave)),
   );

@@ -120,6 +120,6 @@ export const macvlan: Plugin<MacvlanConfig> = {
   removeMade: (call) => removeMadeUpper(kind, call),
   check: (call) => checkUpper(kind, call),
   del: (call) => delUpper(kind, call),
-  gc: (call) => gcUpper("macvlan", call),
+  gc: (call) => gcUpper(kind, call),
   status: (call) => statusUpper(kind, call),
 };

@@ -44,9 +44,12 @@ export function seeNamespaces(directories: readonly string[] = NAME_DIRECTORIES,
   for (const directory of withVarRun(directories)) {
     for (const name of namesIn(directory)) look(`${directory}/${name}`, true);
   }
-  for (const name of namesIn(proc)) if (/^\d+$/.test(name)) look(`${proc}/${name}/ns/net`, false);
+  const processes = namesIn(proc).filter((name) => /^\d+$/.test(name));
+  for (const name of processes) look(`${proc}/${name}/ns/net`, false);
   const own = identify(`${proc}/self/ns/pid`);
   const processesOfMachine = typeof own === "object" && own.ino === FIRST_PID_NAMESPACE;
+  // With hidepid, those that we may not look at are not even listed.
+  if (processesOfMachine && !processes.includes("1")) denied++;
   return { namespaces: [...seen.values()], processesOfMachine, denied };
 }
 

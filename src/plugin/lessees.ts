@@ -22,10 +22,10 @@ export type Lessee = Pick<Attachment, "containerId" | "ifName">;
 
 /**
  * GC of the IPAM plugin, when the interfaces of attachments that are not valid any more have been deleted; the leases of `kept` stay, and those of
- * addresses that pods have. Throws Failure, and releases nothing, when it cannot be told which these are.
+ * addresses that pods have. Throws Failure, and releases nothing, when it cannot be told which these are. `check` is made if there is any to release.
  */
-export function gcLeases(call: Call, kept: readonly Lessee[]): void {
-  gcWithIpam(call, [...kept, ...lesseesInPods(call)]);
+export function gcLeases(call: Call, kept: readonly Lessee[], check?: () => void): void {
+  gcWithIpam(call, [...kept, ...lesseesInPods(call, [], check)]);
 }
 
 /**
@@ -33,9 +33,10 @@ export function gcLeases(call: Call, kept: readonly Lessee[]): void {
  * same addresses: what a mark or a record says is another attachment's does not count. `noted`: logged before. Throws Failure when the kernel does
  * not tell which addresses are there.
  */
-export function lesseesInPods(call: Call, noted: readonly Lessee[] = []): Lessee[] {
+export function lesseesInPods(call: Call, noted: readonly Lessee[] = [], check?: () => void): Lessee[] {
   const stale = staleLeases(call);
   if (stale.length === 0) return [];
+  check?.();
   const home = ownNamespace();
   const { dev, ino, route } = home;
   const veths = listLinksOfKind(route, "veth");

@@ -12,11 +12,13 @@ import { HiddenNumbers } from "../../netlink/nsid.ts";
 import { isCut, isNetworkInAlias } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
 import { gcLeases } from "../lessees.ts";
+import { requireAllSeen } from "./hidden.ts";
+import type { UpperConfig } from "./kind.ts";
 import { keepsMoving } from "./moved.ts";
-import { aliasPrefix, hasMark, ownIndex } from "./own.ts";
+import { aliasPrefix, hasMark, ownIndex, type Upper } from "./own.ts";
 
 /** Removes what attachments of this network have that are not valid any more. What cannot be removed, or goes on moving, keeps its lease. */
-export function gcUpper(kind: string, call: Call): void {
+export function gcUpper({ kind, ownMac }: Upper, call: Call<UpperConfig>): void {
   for (let round = 1; ; round++) {
     const { cleanup, kept, moving, isBlind, isLost } = collect(kind, call);
     if ((moving.length > 0 || isLost) && round < ROUNDS) {
@@ -34,7 +36,7 @@ export function gcUpper(kind: string, call: Call): void {
     // Which lease is to be kept cannot be told: all are.
     const all = [...kept, ...moving];
     if (!isBlind && !isLost && !all.some(({ containerId }) => isCut(containerId)))
-      cleanup.attempt(() => gcLeases(call, all));
+      cleanup.attempt(() => gcLeases(call, all, ownMac ? () => requireAllSeen(call) : undefined));
     cleanup.finish();
     return;
   }

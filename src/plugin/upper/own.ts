@@ -20,7 +20,7 @@ import { requireGone } from "./hidden.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
 
-type Upper = Pick<UpperKind<UpperConfig>, "kind" | "ownMac">;
+export type Upper = Pick<UpperKind<UpperConfig>, "kind" | "ownMac">;
 
 /** Begins the alias of a link that is ours. */
 export const aliasPrefix = "podnic:";
