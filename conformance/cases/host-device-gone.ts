@@ -1,5 +1,6 @@
 // host-device: the device is not where ADD put it. Another namespace has it, or it is gone, and only a proof ends the attachment.
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
+import { keepResult } from "../harness/libcni.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { config, returned } from "./host-device.ts";
@@ -128,6 +129,68 @@ export const hostDeviceGone: CaseTable = {
       t.call("DEL", conf);
       t.equal(look(), before, "the uplink after DEL");
     }),
+    ...(
+      [
+        ["a", "DEL", (t: Trial, conf: Config) => t.silent("DEL", conf)],
+        [
+          "b",
+          "GC",
+          (t: Trial, conf: Config) => t.silent("GC", { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] }),
+        ],
+      ] as const
+    ).map(([letter, command, end]) =>
+      one(
+        `HDI-55${letter}`,
+        "H",
+        GONE,
+        `the pod moved it through two namespaces with a name, and ${command} comes while it lives: it comes back`,
+        (t) => {
+          const device = t.freshDevice();
+          const { mac } = t.link(device, "")!;
+          const conf = config("1.0.0", { device, ipam: POOL });
+          t.add(conf);
+          t.sh(`ip netns add x; ip netns add y; ip -n c1 link set eth0 netns x name other
+            ip -n x link set other netns y; ip -n y link set other name eth0 alias mine`);
+          end(t, conf);
+          t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
+          t.gone("eth0", "y");
+          t.leaseCount(0, conf.name as string);
+        },
+        command === "GC" ? ["spec:1.1.0:host-device"] : [],
+      ),
+    ),
+    one("HDI-55c", "H", GONE, "the same, and the first of the two has ended: E(11), record and lease stay", (t) => {
+      const device = t.freshDevice();
+      const conf = config("1.0.0", { device, ipam: POOL });
+      t.add(conf);
+      t.sh(
+        "ip netns add x; ip netns add y; ip -n c1 link set eth0 netns x; ip -n x link set eth0 netns y; ip netns del x",
+      );
+      t.refused("DEL", conf, [11]);
+      t.leaseCount(1, conf.name as string);
+      t.sh("ip -n y link set eth0 netns $$");
+      t.silent("DEL", conf);
+      returned(t, device);
+      t.leaseCount(0, conf.name as string);
+    }),
+    one(
+      "HDI-55d",
+      "H",
+      RULE,
+      "the Go plugin returned it and gave it to another pod, while this one lives, and libcni keeps the result: it stays there",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        t.sh(`ip netns add c2; ip -n c1 link set eth0 netns $$ name ${device}
+          ip link set ${device} netns c2 name eth0; ip -n c2 link set eth0 alias ${device}`);
+        const given = [{ name: "eth0", mac: t.link("eth0", "c2")!.mac, sandbox: "/run/netns/c2" }];
+        keepResult(t, conf, { interfaces: given }, "second");
+        t.silent("DEL", conf);
+        t.present("eth0", "c2");
+        t.equal(t.sh(`ls ${RECORDS} | grep json || true`).trim(), "", "records left");
+      },
+    ),
     one("HDI-25", "H", GONE, "it is in a namespace that cannot be opened: DEL fails until that has ended", (t) => {
       const device = t.freshDevice();
       const conf = config("1.0.0", { device });
@@ -180,13 +243,14 @@ export const hostDeviceGone: CaseTable = {
         letter === "b" ? ["spec:1.1.0:host-device"] : [],
       ),
     ),
-    one("HDI-26", "H", GONE, "it came back and was given to another pod by hand: DEL OK, and it stays there", (t) => {
+    one("HDI-26", "H", GONE, "it came back and was given to another pod by hand, and nothing says so: E(11)", (t) => {
       const device = t.freshDevice();
-      const conf = config("1.0.0", { device });
+      const conf = config("1.0.0", { device, ipam: POOL });
       t.add(conf);
       t.sh("ip netns add x; ip -n c1 link set eth0 netns $$; ip link set eth0 netns x");
-      t.silent("DEL", conf);
-      t.equal(/eth0/.test(t.sh("ip -n x link show eth0")), true, "the device in the other pod");
+      t.refused("DEL", conf, [11]);
+      t.present("eth0", "x");
+      t.leaseCount(1, conf.name as string);
     }),
     one("HDI-27", "H", GONE, "the pod deleted it, a macvlan: DEL OK", (t) => {
       const device = t.freshDevice();

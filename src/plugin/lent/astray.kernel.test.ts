@@ -94,16 +94,33 @@ test.each(both)("a %s that was handed from namespace to namespace is found in th
   sh(`ip netns add ${x}b; ip -n ${a} link set net1 netns ${x}; ip -n ${x} link set net1 netns ${x}b`);
   const pods = [named(openNamespace(`/run/netns/${x}b`)!, `/run/netns/${x}b`)];
   sh(`ip netns del ${x}`);
-  expect(find(true, pods)).toMatchObject({ place: "astray", in: { path: `/run/netns/${x}b` } });
+  expect(find(true, pods)).toMatchObject({ place: "astray", in: { path: `/run/netns/${x}b` }, isFromPod: true });
+  expect(find()).toMatchObject({ place: "astray", isFromPod: false });
   sh(`ip netns del ${a}`);
-  expect(find(false)).toMatchObject({ place: "elsewhere", path: `/run/netns/${x}b`, isGiven: false });
+  expect(find(false)).toMatchObject({ place: "astray", in: { path: `/run/netns/${x}b` }, isFromPod: false });
   sh(`ip netns del ${x}b`);
 });
 
-test("what came home and was given to another pod since is that pod's", () => {
+test.each(both)("a %s that was handed from one visible namespace to the next is found, and is from its pod", (kind) => {
+  lend(kind);
+  sh(`ip netns add ${x}b; ip -n ${a} link set net1 netns ${x}; ip -n ${x} link set net1 netns ${x}b`);
+  expect(find()).toMatchObject({ place: "astray", in: { path: `/run/netns/${x}b` }, isFromPod: true });
+  sh(`ip netns add ${x}c; ip -n ${x}b link set net1 netns ${x}c`);
+  expect(find()).toMatchObject({ place: "astray", in: { path: `/run/netns/${x}c` }, isFromPod: true });
+  sh(`ip netns del ${x}b`);
+  expect(find()).toMatchObject({ place: "astray", isFromPod: false });
+  sh(`ip netns del ${x}c`);
+});
+
+test("what came home and was given to another pod since is not from its pod, although the host leads there", () => {
   lend("veth");
   sh(`ip -n ${a} link set net1 netns ${process.pid}; ip link set net1 netns ${x} name eth0`);
-  expect(find()).toMatchObject({ place: "elsewhere", path: `/run/netns/${x}`, isGiven: true, link: { name: "eth0" } });
+  expect(find()).toMatchObject({
+    place: "astray",
+    in: { path: `/run/netns/${x}` },
+    link: { name: "eth0" },
+    isFromPod: false,
+  });
 });
 
 /** The pod takes the device back from the other namespace just before the first one is read. */

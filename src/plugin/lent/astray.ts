@@ -4,7 +4,9 @@
 // the pod a number for each namespace to which it moves a link, and the host one for each pod. This takes time for each namespace, so it runs
 // only for a device that is in neither place. A pod can also go on moving a device, so that each namespace is read while the device is in another
 // one. That no namespace has it is a proof only when no device like it has moved meanwhile. See docs/decisions.md.
-import { host } from "../../host/host.ts";
+import { Failure } from "../../errors.ts";
+import { O_RDONLY } from "../../host/constants.ts";
+import { host, SystemError } from "../../host/host.ts";
 import { findDevice, isPhysical, viewOf } from "../../link/identity.ts";
 import { getLink, type Link, listLinks, listLinksOf } from "../../link/link.ts";
 import { type NetNs, openNamespace } from "../../link/namespace.ts";
@@ -14,6 +16,7 @@ import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces, withT
 import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { isNumberOf, namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
+import { closing } from "../../state/files.ts";
 
 export interface Sought {
   saved: LinkSnapshot;
@@ -29,10 +32,8 @@ export interface Sought {
 }
 
 export type Fate =
-  /** In a namespace that it can only have got into from its pod. */
-  | { place: "astray"; in: NetNs; link: Link }
-  /** In another namespace. `isGiven`: its pod did not move it there, so somebody has given it to that one since (the Go plugin). */
-  | { place: "elsewhere"; link: Link; path: string; isGiven: boolean }
+  /** In another namespace. `isFromPod`: its pod can have moved it there; otherwise somebody may have given it to that one since (the Go plugin). */
+  | { place: "astray"; in: NetNs; link: Link; isFromPod: boolean }
   /** There is a namespace that may have it, and that cannot be looked into. */
   | { place: "unseen"; why: string }
   /** It was on its way from one to another, and is where the caller has looked. */
@@ -87,7 +88,6 @@ function seekOnce(asked: Sought, watch: Watch): Fate {
   }
   const visible = seeNamespaces(directoriesOf([netns, ...pods]));
   const sought = asked.pod === undefined ? withPod(asked, visible.namespaces) : asked;
-  const { pod } = sought;
   const viewpoints = viewpointsOf(sought);
   // The caller has looked into these. (The pod that withPod finds is met where it is looked into.)
   const known = asked.pod === undefined ? [home] : [home, asked.pod];
@@ -100,15 +100,13 @@ function seekOnce(asked: Sought, watch: Watch): Fate {
     // One that we may not enter is not met, and asked by its number too: that says more.
     const { found: seen, doubt: why } = lookOrDoubt(one.path, (namespace) => {
       if (!isPhysical(saved)) watch.add(namespace, isSame(one, netns));
-      return lookFor(sought, namespace, viewpoints, isKnown);
+      return lookFor(sought, namespace, viewpoints, isKnown, visible.namespaces);
     });
     blind ||= why?.message ?? "";
     if (seen === undefined) continue;
     if (seen.unclear !== undefined) doubt ||= `"${seen.unclear.name}" in ${one.path} might be the device`;
-    else if (!seen.isFromPod) {
-      return { place: "elsewhere", link: seen.link, path: one.path, isGiven: pod !== undefined };
-    } else {
-      const astray = openAgain(sought, one);
+    else {
+      const astray = openAgain(sought, one, seen.isFromPod);
       if (astray !== undefined) return astray;
       doubt ||= `${one.path} has changed`;
     }
@@ -162,6 +160,7 @@ function lookFor(
   namespace: NetNs,
   viewpoints: Viewpoint[],
   isKnown: boolean,
+  namespaces: readonly SeenNamespace[],
 ): Seen | undefined {
   // One dump, and in most namespaces no sysfs.
   const mayHaveIt =
@@ -173,15 +172,58 @@ function lookFor(
   const [isKnownToFirst] = viewpoints.map((each) => meet(each, namespace));
   if (found?.link === undefined) return found;
   const isOfLoan = [netns, ...pods].some((one) => one.ino !== 0 && isNamed(namespace, one));
-  return { link: found.link, isFromPod: isOfLoan || (pod !== undefined && isKnownToFirst === true) };
+  const isReached = (): boolean => pod !== undefined && leadsOn(pod, namespace, namespaces, home);
+  return { link: found.link, isFromPod: isOfLoan || (pod !== undefined && isKnownToFirst === true) || isReached() };
 }
 
+/** How far, and through how many namespaces, podnic follows what a pod has moved. */
+const HOPS = 4;
+const NAMESPACES = 16;
+
+/**
+ * Whether the pod can have moved a link there through others that we see: each has a number for the next one. Not through the host, which has one for
+ * each pod. False proves nothing.
+ */
+function leadsOn(pod: NetNs, to: NetNs, namespaces: readonly SeenNamespace[], home: NetNs): boolean {
+  let rest = namespaces.filter((one) => ![pod, to, home].some((each) => isSame(one, each)));
+  let ends = [pod];
+  let count = 0;
+  for (let hop = 1; hop < HOPS && ends.length > 0; hop++) {
+    const next: NetNs[] = [];
+    for (const one of rest) {
+      const found = openIfKnown(one, ends);
+      if (found === undefined) continue;
+      if (hasNumber(found, to.fd)) return true;
+      if (++count === NAMESPACES) return false;
+      next.push(found);
+    }
+    rest = rest.filter((one) => !next.some((each) => isSame(one, each)));
+    ends = next;
+  }
+  return false;
+}
+
+/** Only what one of `ends` has a number for stays open. */
+function openIfKnown({ path }: SeenNamespace, ends: readonly NetNs[]): NetNs | undefined {
+  try {
+    const isKnown = (fd: number): boolean => ends.some((end) => hasNumber(end, fd));
+    if (!closing(host.open(path, O_RDONLY), isKnown)) return undefined;
+    const found = openNamespace(path, "ok");
+    return found !== undefined && isKnown(found.fd) ? found : undefined;
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof NetlinkError || error instanceof Failure)) throw error;
+    return undefined;
+  }
+}
+
+const hasNumber = ({ route }: NetNs, other: number): boolean => namespaceNumber(route, other) !== undefined;
+
 /** To stay open. undefined: it is another one by now, or the device has left it. */
-function openAgain({ saved, ifName, home }: Sought, seen: SeenNamespace): Fate | undefined {
+function openAgain({ saved, ifName, home }: Sought, seen: SeenNamespace, isFromPod: boolean): Fate | undefined {
   const namespace = openNamespace(seen.path, "ok");
   if (namespace === undefined || !isSame(seen, namespace)) return undefined;
   const link = findDevice(viewOf(namespace, home), saved, ifName)?.link;
-  return link === undefined ? undefined : { place: "astray", in: namespace, link };
+  return link === undefined ? undefined : { place: "astray", in: namespace, link, isFromPod };
 }
 
 /** Namespaces that cannot be opened, by their numbers: one of them may have the device when it has a link that could be it. Why, or "". */

@@ -32,7 +32,7 @@ function hasDevice<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>,
   if (found === undefined || !isAlive || ageOf(record) !== "now") return found === undefined && isAlive;
   // A living pod that moved its device into another namespace still has it.
   const fate = fateOf(lender, record, netnsPath);
-  return fate.place === "astray" || (fate.place === "back" && fate.at === "pod");
+  return (fate.place === "astray" && fate.isFromPod) || (fate.place === "back" && fate.at === "pod");
 }
 
 /**

@@ -100,7 +100,7 @@ export function giveBack<D extends LoanData>(
 interface InTime {
   /** See giveBack. */
   isUnderOtherKey?: () => boolean;
-  /** The container of another attachment that has the device in the pod by now, under another name than the record's. undefined: none. */
+  /** The container of another attachment that has the device by now: in the pod under another name than the record's, or elsewhere. undefined: none. */
   isOthers?: ((pod: NetNs, link: Link) => string | undefined) | undefined;
   /** Until when (teardownEnd): who gives many back waits once for all. */
   end?: number;
@@ -194,7 +194,7 @@ function giveBackRecorded<D extends LoanData>(
   }
   if (found?.place === "hidden" && patient) return "hidden";
   if (found?.place === "hidden" || found?.place === "lost") {
-    const followed = follow(lender, record, netnsPath, found, patient);
+    const followed = follow(lender, record, netnsPath, found, patient, isOthers);
     if (typeof followed === "string") return followed;
     found = followed;
   }
@@ -299,14 +299,16 @@ function follow<D extends LoanData>(
   netnsPath: string,
   missing: DeviceLocation,
   patient: boolean,
+  isOthers: InTime["isOthers"],
 ): DeviceLocation | "another's" | "hidden" | "back" {
   const { name } = lender.loanOf(record.data);
   const fate = fateOf(lender, record, netnsPath);
   if (fate.place === "back") return "back";
   if (fate.place === "nowhere") return missing;
   if (fate.place === "astray") {
-    const owner = ownerIn(lender, record, fate.in);
+    const owner = ownerIn(lender, record, fate.in) ?? isOthers?.(fate.in, fate.link);
     if (owner !== undefined) return anothers(name, owner);
+    if (!fate.isFromPod) throw elsewhere(name, fate.link, fate.in.path);
     log("warning", "the device has left its pod; returning it from its current namespace", {
       device: name,
       interface: fate.link.name,
@@ -314,14 +316,9 @@ function follow<D extends LoanData>(
     });
     return { place: "pod", pod: fate.in, link: fate.link };
   }
-  if (fate.place === "unseen") {
-    // A namespace without a name is about to be deleted.
-    if (patient) return "hidden";
-    throw unseen(name, fate.why);
-  }
-  if (!fate.isGiven) throw elsewhere(name, fate.link, fate.path);
-  log("warning", "the device now belongs to another pod; leaving it unchanged", { device: name, netns: fate.path });
-  return "another's";
+  // A namespace without a name is about to be deleted.
+  if (patient) return "hidden";
+  throw unseen(name, fate.why);
 }
 
 /**
