@@ -5,8 +5,16 @@ import type { Call } from "../../cni/plugin.ts";
 import { emptyResult, type Interface, type Result } from "../../cni/result.ts";
 import { Failure } from "../../errors.ts";
 import { bringUp, type ConfigureOptions, configureInterface } from "../../link/configure.ts";
-import { deleteLink, type NewLink, setLink } from "../../link/link.ts";
-import { checkMaster, createUpper, findMaster, hostDeviceBelow, type Made, type Master } from "../../link/master.ts";
+import { deleteLink, getLink, type NewLink, setLink } from "../../link/link.ts";
+import {
+  checkMaster,
+  createUpper,
+  findMaster,
+  hostDeviceBelow,
+  isMadeOn,
+  type Made,
+  type Master,
+} from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../link/namespace.ts";
 import { requireFreeName } from "../../link/taken.ts";
 import { resultWith } from "../interface.ts";
@@ -80,10 +88,20 @@ function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, ma
     () => plugin.onMaster(call, master, create),
     ({ index }) => deleteLink(pod.route, index),
   );
+  if (call.config.linkInContainer === true) {
+    const made = getLink(pod.route, link.index);
+    if (made === undefined || !isMadeOn(made, master, pod)) throw masterReplaced(master);
+  }
   if (request.bcqueuelen !== undefined && link.bcqueuelen !== request.bcqueuelen)
     throw queueIgnored(request.bcqueuelen);
   setLink(pod.route, link.index, { alias: ownerAlias(call) });
   return link;
+}
+
+/** By one with its index, after what the pod had there was looked at: the pod would choose the host's device below it. */
+function masterReplaced({ link: { name } }: Master): Failure {
+  const cure = "The new interface was deleted. A process in the pod must not replace the master while ADD runs.";
+  return new Failure("try again", `the pod has replaced the master "${name}"`, cure);
 }
 
 /** Linux before 5.11 accepts the attribute and does nothing; nothing before the link exists tells such a kernel from a newer one. */
