@@ -164,6 +164,19 @@ test("one that is gone is known to be, although there are more namespaces than d
   }
 });
 
+test("a pod's end of our bridge's port does not hold it up, when the veth has ended with its pod", () => {
+  lend("veth");
+  sh(`ip -n ${a} link del net1; ip netns del ${a}
+    ip link add br7 type bridge; ip link add port7 type veth peer name eth0 netns ${x}; ip link set port7 master br7`);
+  unname(x);
+  expect(find(false)).toMatchObject({ place: "unseen" });
+  sh("ip link set port7 alias podnic:net:ctr:eth0");
+  expect(find(false)).toEqual({ place: "nowhere" });
+  sh("ip link set port7 nomaster");
+  expect(find(false)).toMatchObject({ place: "unseen" });
+  sh("ip link del br7");
+});
+
 test("a link of another pod does not hold it up, although it is made on a device with the same index there", () => {
   lend("macvlan");
   sh(`ip -n ${a} link add other type veth peer name far netns ${x}; ip -n ${a} link del net1

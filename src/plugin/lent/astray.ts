@@ -17,6 +17,7 @@ import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { isNumberOf, namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
 import { closing } from "../../state/files.ts";
+import { aliasPrefix } from "../upper/own.ts";
 
 export interface Sought {
   saved: LinkSnapshot;
@@ -231,7 +232,7 @@ function askByNumber({ namespace: { route }, met }: Viewpoint, { saved, home }: 
   try {
     const isOnParent = ({ parent, linkNetnsid }: Link): boolean =>
       !isKnown || (parent === saved.parent && isNumberOf(route, linkNetnsid, home.fd));
-    const mayBe = (link: Link): boolean => couldBe(link, saved, isOnParent);
+    const mayBe = (link: Link): boolean => couldBe(link, saved, isOnParent) && !isOfPort(link, route, home);
     for (const number of namespaceNumbers(route)) {
       const name = met.has(number) ? undefined : nameInside(route, number, mayBe);
       if (name !== undefined) return `"${name}" in a namespace that cannot be opened might be the device`;
@@ -241,6 +242,13 @@ function askByNumber({ namespace: { route }, met }: Viewpoint, { saved, home }: 
     if (!(error instanceof NetlinkError)) throw error;
     return `a namespace cannot be opened: ${error.message}`;
   }
+}
+
+/** The pod's end of one of our bridge ports, as the host's end says, which no pod can change. */
+function isOfPort({ kind, index, parent, linkNetnsid }: Link, route: NetNs["route"], home: NetNs): boolean {
+  if (kind !== "veth" || !isNumberOf(route, linkNetnsid, home.fd)) return false;
+  const port = getLink(home.route, parent);
+  return port?.parent === index && port.slaveKind === "bridge" && port.alias.startsWith(aliasPrefix);
 }
 
 function nameInside(route: NetNs["route"], number: number, mayBe: (link: Link) => boolean): string | undefined {
