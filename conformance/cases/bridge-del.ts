@@ -563,6 +563,29 @@ export const bridgeDel: CaseTable = {
       },
       ["program:nft", "program:flock"],
     ),
+    ...["", "/run/netns/none"].map((netns) =>
+      one(
+        netns === "" ? "B-85y" : "B-85z",
+        "H",
+        "a pod does not keep its connection without its spoof check",
+        `the Go plugin's port in a namespace to which CNI_NETNS ("${netns}") does not lead, no prevResult: with a lease, the port goes with its rules; without, both stay`,
+        (t) => {
+          const config = conf({ macspoofchk: true, macspoofchkBackend: "nftables", ...hostLocal() });
+          t.add(config);
+          const { name } = portOf(t);
+          t.sh(`ip link set ${name} alias "" address 02:00:00:00:00:98`);
+          const left = (): unknown[] => [ports(t).length, t.sh("nft list table bridge nat").includes(name)];
+          const set = { CNI_NETNS: netns };
+          const { ipam, ...without } = config;
+          t.equal(t.call("DEL", without, { set }).status, 0, "status without IPAM");
+          t.equal(left(), [1, true], "port and rules without IPAM");
+          t.equal(t.call("DEL", config, { set }).status, 0, "status");
+          t.equal(left(), [0, false], "port and rules");
+          t.equal(t.leases().size, 0, "leases");
+        },
+        ["program:nft", "plugin:host-local"],
+      ),
+    ),
     one("B-92", "H", "GC of another network", "nothing of this one is touched", (t) => {
       t.add(conf(hostLocal()));
       const before = t.picture();

@@ -26,9 +26,11 @@ import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import { openIfAny } from "../../src/nftables/attempt.ts";
 import { findGarbage, removeGarbage } from "../../src/nftables/collect.ts";
 import { checkSpoofNames, spoofId } from "../../src/nftables/names.ts";
+import { wasAdded } from "../../src/plugin/added.ts";
 import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { idInAlias, isCut, isNetworkInAlias } from "../../src/plugin/hash.ts";
 import { dnsOf } from "../../src/plugin/interface.ts";
+import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { lesseesInPods } from "../../src/plugin/lessees.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
 import { gatewayPrefixes, refuseHostsAddresses, withGateways } from "./addresses.ts";
@@ -53,7 +55,7 @@ import {
   type Pair,
 } from "./port.ts";
 import { needsMark, settlePromiscuity } from "./promiscuity.ts";
-import { checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
+import { checkedPort, checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
 import { removeUnused } from "./vlan-gateway.ts";
 import { unwanted, vlansOf } from "./vlans.ts";
 
@@ -291,12 +293,13 @@ function removePort(call: Call<BridgeConfig>): void {
   let rules: Rules | undefined;
   let isDone = false;
   cleanup.attempt(() => {
+    deleteChecked(call);
     rules = deletePorts(call);
     isDone = true;
   });
   cleanup.attempt(() => {
     // A port that may be the Go plugin's, and stays, keeps its rules: it must not become one that can spoof. Also when that cannot be told.
-    const left = rules === undefined ? leftPort(call) : undefined;
+    const left = rules === undefined ? (leftPort(call) ?? checkedPort(call)) : undefined;
     if (left === undefined) forgetRules(call, rules);
     else if (isDone)
       log("warning", "DEL leaves a port and its rules, because nothing shows that they are those of this attachment", {
@@ -305,6 +308,19 @@ function removePort(call: Call<BridgeConfig>): void {
       });
   });
   cleanup.finish();
+}
+
+/** The Go plugin's port, by its rules, in a namespace that cannot be found: with rules and lease gone, the pod would be on the bridge unchecked. */
+function deleteChecked(call: Call<BridgeConfig>): void {
+  if (call.command !== "DEL" || checkedPort(call) === undefined) return;
+  // A namespace that has just ended.
+  waitForTeardown(() => (checkedPort(call) === undefined ? true : undefined));
+  const port = checkedPort(call);
+  if (port === undefined || !wasAdded(call)) return;
+  log("warning", "deleting the port that the rules of macspoofchk name; its pod's namespace cannot be found", {
+    port: port.name,
+  });
+  deletePort(port);
 }
 
 /** `rules`: what ADD made. undefined: there may be any, also of the Go plugin. */

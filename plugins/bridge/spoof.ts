@@ -12,21 +12,25 @@ import {
   stopLinkLocalLearning,
   whereTo,
 } from "../../src/link/bridge.ts";
-import { ownNamespace } from "../../src/link/namespace.ts";
+import { getLink, type Link } from "../../src/link/link.ts";
+import { openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { log } from "../../src/log.ts";
 import type { PortAttributes } from "../../src/netlink/bridge.ts";
 import type { NetlinkError } from "../../src/netlink/errors.ts";
+import { openIfAny } from "../../src/nftables/attempt.ts";
 import type { Made } from "../../src/nftables/made.ts";
 import { spoofId } from "../../src/nftables/names.ts";
 import { NftSocket } from "../../src/nftables/socket.ts";
 import {
   addSpoofCheck,
   checkSpoofCheck,
+  portOfSpoofCheck,
   removeNewSpoofCheck,
   removeSpoofCheck,
 } from "../../src/nftables/spoof-check.ts";
 import { checkFailure } from "../../src/plugin/check.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
+import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { pinAgain } from "./mac.ts";
 
@@ -154,4 +158,22 @@ export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: 
 /** DEL: the Go plugin's rules, and ours. What the bridge checks with goes with the port. True: there was something. */
 export function forgetSpoofRules(nft: NftSocket, { attachment }: Call, jump?: number): boolean {
   return removeSpoofCheck(nft, spoofId(attachment), jump, attachment);
+}
+
+/**
+ * The Go plugin's port, when no path leads to the pod's namespace: the one that the rules name, if it is on a bridge, and its other end in another
+ * namespace, where nobody can see what becomes of it. Rules are the plugins' to write, and their names are the attachment's alone.
+ */
+export function checkedPort({ attachment, config, netns }: Call<BridgeConfig>): Link | undefined {
+  if (config.macspoofchk === false || (netns !== "" && openNamespace(netns, "ok") !== undefined)) return undefined;
+  const nft = openIfAny();
+  if (nft === undefined) return undefined;
+  try {
+    const name = portOfSpoofCheck(nft, attachment);
+    const link = name === "" ? undefined : getLink(ownNamespace().route, name);
+    const isIt = link?.kind === "veth" && link.slaveKind === "bridge" && link.linkNetnsid !== undefined;
+    return isIt && !link.alias.startsWith(aliasPrefix) ? link : undefined;
+  } finally {
+    nft.close();
+  }
 }

@@ -251,6 +251,26 @@ export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owne
   });
 }
 
+/** The port whose frames the rules of an attachment check; "" when there are none, or another attachment's. */
+export function portOfSpoofCheck(nft: NftSocket, owner: Owner): string {
+  const names = spoofNames(spoofId(owner));
+  const read: PayloadReader<string | undefined> = (bytes, start, end) => {
+    if (!isCommented(names.comment, bytes, start, end)) return undefined;
+    const { expressions = [] } = readRule(bytes, start, end);
+    return verdictOf(expressions)?.chain === names.port ? deviceIn(expressions) : undefined;
+  };
+  return attempt("macspoofchk", () => {
+    const said = commentOfChain(nft, names.port);
+    if (said === undefined || isOfAnother(owner, said)) return "";
+    return listRules(nft, SPOOF_PLACE, BASE, read)[0] ?? "";
+  });
+}
+
+/** Of a rule as jumpOfPort makes it. */
+function deviceIn(expressions: Expression[]): string {
+  return String.fromCharCode(...(expressions[1]?.cmp?.data?.value ?? [])).replace(/\0.*$/s, "");
+}
+
 function isOurs(nft: NftSocket, names: SpoofNames, handle: number): boolean {
   const read: PayloadReader<boolean> = (bytes, start, end) => isJump(names, readRule(bytes, start, end));
   return find(nft, () => nft.getRule(SPOOF_PLACE, BASE, handle, read)) === true;
@@ -344,8 +364,7 @@ export function listSpoofChecks(nft: NftSocket): SpoofCheck[] {
   };
   const jump: PayloadReader<[chain: string, device: string]> = (bytes, start, end) => {
     const { expressions = [] } = readRule(bytes, start, end);
-    const name = expressions[1]?.cmp?.data?.value ?? [];
-    return [verdictOf(expressions)?.chain ?? "", String.fromCharCode(...name).replace(/\0.*$/s, "")];
+    return [verdictOf(expressions)?.chain ?? "", deviceIn(expressions)];
   };
   return attempt("macspoofchk", () => {
     const chains = new Map(find(nft, () => nft.dumpChains(SPOOF_PLACE.family, read))?.items ?? []);
