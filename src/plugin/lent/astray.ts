@@ -12,7 +12,14 @@ import { getLink, type Link, listLinks, listLinksOf } from "../../link/link.ts";
 import { type NetNs, openNamespace } from "../../link/namespace.ts";
 import { isNamed, type NamedNamespace, search } from "../../link/return.ts";
 import type { LinkSnapshot } from "../../link/snapshot.ts";
-import { lookOrDoubt, NAME_DIRECTORIES, type SeenNamespace, seeNamespaces, withThreads } from "../../link/visible.ts";
+import {
+  lookOrDoubt,
+  NAME_DIRECTORIES,
+  type SeenNamespace,
+  seeNamespaces,
+  type Seen as VisibleNamespaces,
+  withThreads,
+} from "../../link/visible.ts";
 import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { NetlinkError } from "../../netlink/errors.ts";
 import { isNumberOf, namespaceNumber, namespaceNumbers } from "../../netlink/nsid.ts";
@@ -101,7 +108,7 @@ function seekOnce(asked: Sought, watch: Watch): Fate {
     // One that we may not enter is not met, and asked by its number too: that says more.
     const { found: seen, doubt: why } = lookOrDoubt(one.path, (namespace) => {
       if (!isPhysical(saved)) watch.add(namespace, isSame(one, netns));
-      return lookFor(sought, namespace, viewpoints, isKnown, visible.namespaces);
+      return lookFor(sought, namespace, viewpoints, isKnown, visible);
     });
     blind ||= why?.message ?? "";
     if (seen === undefined) continue;
@@ -161,7 +168,7 @@ function lookFor(
   namespace: NetNs,
   viewpoints: Viewpoint[],
   isKnown: boolean,
-  namespaces: readonly SeenNamespace[],
+  visible: VisibleNamespaces,
 ): Seen | undefined {
   // One dump, and in most namespaces no sysfs.
   const mayHaveIt =
@@ -173,7 +180,7 @@ function lookFor(
   const [isKnownToFirst] = viewpoints.map((each) => meet(each, namespace));
   if (found?.link === undefined) return found;
   const isOfLoan = [netns, ...pods].some((one) => one.ino !== 0 && isNamed(namespace, one));
-  const isReached = (): boolean => pod !== undefined && leadsOn(pod, namespace, namespaces, home);
+  const isReached = (): boolean => pod !== undefined && leadsOn(pod, namespace, [...withThreads(visible)], home);
   return { link: found.link, isFromPod: isOfLoan || (pod !== undefined && isKnownToFirst === true) || isReached() };
 }
 
