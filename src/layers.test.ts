@@ -155,6 +155,7 @@ const knowsLinkKinds = [
   "src/nftables/spoof-check.ts",
   "src/plugin/card-address.ts",
   "src/plugin/former.ts",
+  "src/plugin/lent/astray.ts",
   "src/plugin/node-device.ts",
 ];
 
