@@ -21,7 +21,7 @@ function strip(t: Trial): Stripped {
   const { address } = prevResult.ips![0]!;
   const { index } = t.link("eth0")!;
   const mac = conf.type === "macvlan" ? "; ip -n c2 link set foo address 02:11:22:33:44:55" : "";
-  t.sh(`ip netns add c2; ip -n c2 link add taken index ${index} type veth peer name taken2; ip -n c1 link set eth0 down
+  t.sh(`ip netns add c2; ip -n c2 link add taken index ${index} type veth peer name taken2 index 900; ip -n c1 link set eth0 down
     ip -n c1 link set eth0 netns c2 name foo; ip -n c2 link set foo alias x${mac}`);
   return { conf: { ...conf, prevResult }, address, back: "ip -n c2 link set foo netns c1" };
 }
