@@ -510,7 +510,7 @@ const OTHERS: Situation[] = [
   },
   {
     id: "ND-131",
-    what: "VLAN interface whose card has another VLAN interface, which a running pod has",
+    what: "VLAN interface on a card that has another VLAN interface in a running pod",
     why: "the other pod does not use this one",
     setup: `${VLAN}; ip link set dev0.5 up; ip netns add c9; ip link add dev0.6 link dev0 netns c9 type vlan id 6; ip -n c9 link set dev0.6 up`,
     device: "dev0.5",
