@@ -142,6 +142,22 @@ export const bridgeCheck: CaseTable = {
       /203\.0\.113\.0\/24.*10\.61\.0\.99/,
     ),
     one(
+      "B-79w",
+      "H",
+      "C-092: later plugins may change things",
+      "sbr made a table for each of two gateways; another gateway for a TOS: OK",
+      (t) => {
+        const routes = [{ dst: "203.0.113.0/24" }];
+        const addresses = [1, 2].map((n) => ({ address: `10.6${n}.0.2/24`, gateway: `10.6${n}.0.1` }));
+        const config = { ...FULL, ipam: { type: "static", addresses, routes } };
+        const prevResult = t.add(config);
+        t.sh(`ip -n c1 route del 203.0.113.0/24
+          for n in 1 2; do ip -n c1 route add 203.0.113.0/24 via 10.6$n.0.1 table 10$n; done
+          ip -n c1 route add 203.0.113.0/24 tos 4 via 10.61.0.99 table 101`);
+        t.silent("CHECK", { ...config, prevResult });
+      },
+    ),
+    one(
       "B-79s",
       "H",
       "C-096: CHECK holds",

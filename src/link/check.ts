@@ -58,13 +58,19 @@ function checkRoutes(pod: NetNs, { index, mtu }: Link, name: string, spec: Inter
       tables.set(key, actual);
     }
     const candidates = actual.filter((candidate) => sameDestination(candidate, wanted));
+    // Routes of different tables, as sbr makes them, do not compete.
+    const places = new Set<number>();
     for (const hop of wanted.hops) {
       const through = candidates.filter((candidate) => hasHop(candidate, index, hop));
       if (through.length === 0) throw routeMissing(name, wanted, hop, candidates);
+      for (const one of through) places.add(one.table);
       checkMetrics(name, wanted, hop, through, mtu);
     }
     const told = routes.filter(({ dst }) => samePrefix(dst, wanted.dst)).flatMap(({ hops }) => hops);
-    const other = candidates.flatMap(({ nexthops }) => nexthops).find((hop) => isOther(hop, index, told));
+    const other = candidates
+      .filter((one) => places.has(one.table) && one.tos === 0 && one.srcLength === 0)
+      .flatMap(({ nexthops }) => nexthops)
+      .find((hop) => isOther(hop, index, told));
     if (other === undefined) continue;
     const through = formatAddress(other.gateway!);
     throw missing(`the route ${describeRoute(wanted)} on ${name} also goes through ${through}`);
