@@ -185,7 +185,9 @@ function giveBackRecorded<D extends LoanData>(
     if (other !== undefined) return anothers(loan.name, other);
   }
   if (found?.place === "unclear") throw unclear(loan.name, found.link, found.path);
-  if (found?.place === "host" && isNodeUsing(found.link, loan.saved)) {
+  // What this call has brought here itself is restored: it left the lock after the move, and until now a daemon could set up the device.
+  const isBrought = found?.place === "host" && wasOutside(uppersId(found.link, lender, record));
+  if (found?.place === "host" && !isBrought && isNodeUsing(found.link, loan.saved)) {
     log("warning", "the node is now using the device; leaving it unchanged", {
       device: loan.name,
       name: found.link.name,
@@ -255,12 +257,15 @@ function fetchHome<D extends LoanData>(
   const beside = podBeside(found, record.data.netns, netnsPath);
   if (beside !== undefined) pods.push(beside);
   // Once there are none, the pod can make none: the device is not with it any more.
-  const id = pods.length > 0 || here !== undefined ? `uppers ${back.index} ${idOf(lender, record)}` : "";
+  const id = pods.length > 0 || here !== undefined ? uppersId(back, lender, record) : "";
   if (pods.length > 0 || wasOutside(id)) {
     outside(id, own.name, () => pods.forEach((pod) => void removeUppers(pod, hostNs, back)), here === undefined);
   }
   return { link: back, saved };
 }
+
+const uppersId = <D extends LoanData>({ index }: Link, lender: Lender<D>, record: LoanRecord<D>): string =>
+  `uppers ${index} ${idOf(lender, record)}`;
 
 /** Of the record as it is now. */
 function idOf<D extends LoanData>({ plugin }: Lender<D>, { key, data }: LoanRecord<D>): string {
@@ -269,15 +274,16 @@ function idOf<D extends LoanData>({ plugin }: Lender<D>, { key, data }: LoanReco
 
 /**
  * The pod, when the device returns from elsewhere: what the pod had stacked on it stays when the pod moves it on. Also when it is back on the host
- * already, where a DEL was killed right after the move: nothing is made on a device that is down, and what stands on it is what that DEL had not removed.
+ * already: a DEL was killed right after the move, or is removing what stands on it and has left the lock for that.
  */
 function podBeside(
   found: DeviceLocation & { place: "pod" | "host" },
   netns: NamedNamespace,
   netnsPath: string,
 ): NetNs | undefined {
-  const isDone = found.place === "pod" ? isNamed(found.pod, netns) : (found.link.flags & IFF_UP) !== 0;
-  return isDone ? undefined : podIfThere(netns, netnsPath);
+  if (found.place === "pod") return isNamed(found.pod, netns) ? undefined : podIfThere(netns, netnsPath);
+  const pod = podIfThere(netns, netnsPath);
+  return pod !== undefined && mayHaveUppers(pod, ownNamespace(), found.link) ? pod : undefined;
 }
 
 /**

@@ -150,6 +150,31 @@ test("a device that came back to the pod meanwhile is rid of what was made on it
   expect(sh(`ip -n ${pod} -o link show type macvlan`)).toBe("");
 });
 
+test("a device that the node sets up while its uppers are removed is restored", () => {
+  const mine = lend();
+  sh(`ip -n ${pod} link add link eth0 name upper type macvlan`);
+  let locks = 0;
+  Object.assign(mine, {
+    whileReturning(_: RecordKey, body: () => unknown) {
+      if (++locks === 2)
+        sh("ip link set d0 mtu 1400 up; ip addr add 192.0.2.2/24 dev d0; ip route add default via 192.0.2.1");
+      return locked(body);
+    },
+  });
+  expect(returned(mine)).toBe("home");
+  expect(done).toEqual(["removal", "restored, locked"]);
+});
+
+test("what stands on a device that is on the host goes, also when the device is up", () => {
+  const mine = lend();
+  sh(
+    `ip -n ${pod} link add link eth0 name upper type macvlan; ip -n ${pod} link set eth0 netns $$ name d0; ip link set d0 up`,
+  );
+  expect(returned(mine)).toBe("home");
+  expect(done).toEqual(["removal", "restored, locked"]);
+  expect(sh(`ip -n ${pod} -o link show type macvlan`)).toBe("");
+});
+
 test("who leaves the lock without end fails", () => {
   let runs = 0;
   const endless = (): void => leavingLocks(() => outside(`${runs++}`, "d0", () => undefined));
