@@ -89,6 +89,14 @@ export const bridgeGateway: CaseTable = {
       t.add({ ...gateway(hostLocal("10.62.0.0/24"), { forceAddress: true }), name: "net2" }, pod(t, "c2"));
       t.equal(held(t), ["10.62.0.1/24"], "addresses");
     }),
+    one("B-69i", "G", "forceAddress", "the pod has the address that the bridge had: OK", (t) => {
+      t.add(gateway(hostLocal()));
+      t.silent("DEL", gateway(hostLocal()));
+      const config = withGateway("10.61.0.1/24", "10.61.0.254", { forceAddress: true });
+      const prevResult = t.add(config);
+      t.equal(held(t), ["10.61.0.254/24"], "addresses");
+      t.silent("CHECK", { ...config, prevResult });
+    }),
     one(
       "B-69g",
       "H",

@@ -63,7 +63,7 @@ export function underLockIfAny(bridge: string, body: () => void): void {
 
 /**
  * Throws Failure when the host may not be the gateway, as far as that can be told before the port is made. Returns the index of the bridge that
- * has the addresses already; 0: some are missing, or it is not known yet. `ips`: the pod's, none of which the bridge may have.
+ * has the addresses already; 0: some are missing, or it is not known yet. `ips`: the pod's, none of which the bridge may keep.
  */
 export function planGateway(
   call: Call<BridgeConfig>,
@@ -76,8 +76,9 @@ export function planGateway(
     planAddresses(call, undefined, false, gateways);
     return 0;
   }
-  const { added, has } = planOn(call, bridge, gateways);
-  if ((call.config.vlan ?? 0) === 0) refuseHeld(bridge.name, has, ips);
+  const { added, has, removed } = planOn(call, bridge, gateways);
+  const kept = has.filter((one) => !removed.includes(one));
+  if ((call.config.vlan ?? 0) === 0) refuseHeld(bridge.name, kept, ips);
   // The interface of the VLAN goes with its last port: only under the lock it is there to stay.
   return added.length === 0 && (call.config.vlan ?? 0) === 0 ? bridge.index : 0;
 }
