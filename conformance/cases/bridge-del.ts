@@ -586,6 +586,24 @@ export const bridgeDel: CaseTable = {
         ["program:nft", "plugin:host-local"],
       ),
     ),
+    one(
+      "B-85aa",
+      "H",
+      "a pod does not keep its connection",
+      "DEL without a namespace, and nf_tables cannot be asked: E, podnic's port is gone, the lease stays",
+      (t) => {
+        const config = conf({ macspoofchk: true, macspoofchkBackend: "nftables", ...hostLocal() });
+        t.add(config);
+        // The first two sockets are for links.
+        const wrap = 'exec strace -f -o /dev/null -e trace=socket -e inject=socket:error=EPERM:when=3+ "$@"';
+        t.error(t.call("DEL", config, { set: { CNI_NETNS: "" }, wrap }));
+        t.equal(ports(t).length, 0, "ports");
+        t.leaseCount(1);
+        t.silent("DEL", config, { set: { CNI_NETNS: "" } });
+        t.leaseCount(0);
+      },
+      ["program:nft", "program:strace"],
+    ),
     one("B-92", "H", "GC of another network", "nothing of this one is touched", (t) => {
       t.add(conf(hostLocal()));
       const before = t.picture();

@@ -293,8 +293,7 @@ function removePort(call: Call<BridgeConfig>): void {
   let rules: Rules | undefined;
   let isDone = false;
   cleanup.attempt(() => {
-    deleteChecked(call);
-    rules = deletePorts(call);
+    rules = deletePorts(call, () => deleteChecked(call));
     isDone = true;
   });
   cleanup.attempt(() => {

@@ -265,10 +265,11 @@ function isForeign(link: Link, bridge: Link | undefined): boolean {
 
 /**
  * Deletes what ADD made, whoever's: the host's end takes the pod's with it, wherever that is and whatever it is called. Returns the rules that
- * ADD made; undefined: nobody says.
+ * ADD made; undefined: nobody says. `beforeOthers`: runs when there is none of podnic's, which must go whatever the state of the rules is.
  */
-export function deletePorts(call: Call<BridgeConfig>): Rules | undefined {
+export function deletePorts(call: Call<BridgeConfig>, beforeOthers?: () => void): Rules | undefined {
   const ports = ownPorts(call.attachment);
+  if (ports.length === 0) beforeOthers?.();
   const foreign = ports.length === 0 ? foreignPort(call) : undefined;
   for (const port of foreign === undefined ? ports : [foreign]) deletePort(port);
   if (ports.length === 0 && foreign === undefined && !removeFormer(call, "bridge")) {
