@@ -30,7 +30,7 @@ import { giveBackInTime } from "../../src/plugin/lent/give-back.ts";
 import { homeOf } from "../../src/plugin/lent/lender.ts";
 import { whileTakingCard } from "../../src/plugin/lent/lock.ts";
 import { withFormerName } from "../../src/plugin/lent/name.ts";
-import { leavingLocks } from "../../src/plugin/lent/outside.ts";
+import { leavingLocks, staying } from "../../src/plugin/lent/outside.ts";
 import { type Suspect, settleUnreadable } from "../../src/plugin/lent/unreadable.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { refuseToLend, refuseWithPrograms } from "../../src/plugin/node-device.ts";
@@ -181,7 +181,7 @@ function writeDown(call: Call<SriovConfig>, vf: Vf, held: HeldVf): VfState | und
   records().write(key, held, homeOf(ownNamespace()));
   // Two calls for two VFs do not wait for each other: each has looked before the other one had written.
   if (mac.wanted !== "") {
-    refuseAddressOfPods(vf, mac.wanted, key, vf.pci);
+    staying(() => refuseAddressOfPods(vf, mac.wanted, key, vf.pci));
     refuseAddressOnBridges(ownNamespace().route, vf, mac.wanted, key);
   }
   return state;

@@ -279,6 +279,21 @@ describe("a MAC address for a VF", () => {
     expect(card.vfs.map(({ mac }) => mac)).toEqual([MAC, "00:00:00:00:00:00"]);
   });
 
+  test("a record with it appears, whose VF is neither here nor in its pod: the search for that is no second ADD", () => {
+    add("b", { deviceID: OTHER, mac: MAC });
+    const store = sriovLender.store();
+    const [record] = store.list();
+    run("DEL", { deviceID: OTHER }, { id: "b" }, LIVING);
+    const link = { name: "vf0", alias: "", altnames: [], index: 77, kind: "", parent: 0, parentDevice: OTHER };
+    const more = { permanentMac: "", mac: MAC, mtu: 1500, txqlen: 1000, up: false };
+    const saved = { ...link, ...more, promisc: false, allmulti: false };
+    const write = (): void => {
+      store.write(record!.key, { ...record!.data, link: saved }, record!.home);
+      rmSync(`${PCI}/${OTHER}/driver`);
+    };
+    whileAddWrites(write, () => add("a", { mac: MAC }));
+  });
+
   test("a bridge over the PF that pins it to a port: before, and meanwhile", () => {
     mkdirSync("/sys/class/net/enp175s0f1/upper_br0", { recursive: true });
     card.interfaces.set(40, { name: "br0", mac: "02:00:00:00:00:40", flags: 1, kind: "bridge" });

@@ -61,6 +61,17 @@ export function outside<T>(id: string, device: string, work: () => T, isNew = fa
   return known.value as T;
 }
 
+/** Does `work` under the lock, whatever a pod makes it last: who has changed something cannot begin anew. */
+export function staying<T>(work: () => T): T {
+  const left = outcomes;
+  outcomes = undefined;
+  try {
+    return work();
+  } finally {
+    outcomes = left;
+  }
+}
+
 /** It was done before the lock was taken again. */
 export const wasOutside = (id: string): boolean => outcomes?.has(id) === true;
 
