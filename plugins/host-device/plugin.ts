@@ -163,13 +163,14 @@ function addUserspace(call: Call<HostDeviceConfig>, selection: Selection): Resul
 /** Writes down who has the function. There is nothing else to do. */
 function claim({ attachment: key, netns, transaction }: Call<HostDeviceConfig>, pci: string): void {
   const pod = openNamespace(netns)!;
-  whileTakingCard(pci, () => {
+  const choose = (): void => {
     refuseFunctionOfLent(pci);
     endClaims(functionLender, key, netns, ({ data }) => data.pci === pci);
     requireUnclaimed(functionLender, pci);
     transaction.onRollback(`releasing ${pci}`, () => void giveBackInTime(functionLender, key, netns));
     functionLender.store().write(key, { pci, netns: named(pod, netns) }, homeOf(ownNamespace()));
-  });
+  };
+  leavingLocks(() => whileTakingCard(pci, choose));
 }
 
 /** Writes down what the device is, then moves it. From here on any failure, and any kill followed by DEL, brings it back. */

@@ -1,4 +1,5 @@
 // Whose a function is, and whose an address: across host-device and sriov, for functions with and without interface. The card is simulated.
+import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { findHolders } from "../../src/cli/node/holders.ts";
@@ -6,6 +7,7 @@ import { Namespaces } from "../../src/cli/node/namespaces.ts";
 import { host, SystemError } from "../../src/host/host.ts";
 import { refuseAddressBelow } from "../../src/plugin/card-address.ts";
 import { registerLenders } from "../../src/plugin/lent/lender.ts";
+import { STATE_ROOT } from "../../src/state/record.ts";
 import { makeCall } from "../../src/testing/calls.ts";
 import { functionLender } from "../host-device/function.ts";
 import { hostDevice } from "../host-device/plugin.ts";
@@ -18,6 +20,11 @@ leaveMachine();
 
 const OTHER = "0000:af:06.0";
 const MAC = "02:00:00:00:00:aa";
+/** The interface that VF had. There is none such. */
+const LINK = {
+  ...{ name: "vf1", alias: "", altnames: [], index: 77, kind: "", parent: 0, parentDevice: VF, permanentMac: "" },
+  ...{ mac: MAC, mtu: 1500, txqlen: 1000, up: false, promisc: false, allmulti: false },
+};
 let card: SimulatedCard;
 
 beforeEach(() => {
@@ -97,6 +104,27 @@ describe("a function with a driver of userspace", () => {
     expect(functionLender.store().list()).toEqual([]);
   });
 
+  test("the search for what an attachment left is not done under the card's lock", () => {
+    add("b", { vlan: 77 }, GONE);
+    const store = sriovLender.store();
+    const [record] = store.list();
+    store.write(record!.key, { ...record!.data, link: LINK }, record!.home);
+    const { open } = host;
+    const free: boolean[] = [];
+    const look = (path: string, ...rest: unknown[]) => {
+      if (path === "/proc") free.push(spawnSync("flock", ["-n", `${STATE_ROOT}/card/${VF}.lock`, "true"]).status === 0);
+      return (open as (...all: unknown[]) => number).call(host, path, ...rest);
+    };
+    Object.assign(host, { open: look });
+    try {
+      hostDeviceCall("ADD", VF, "a");
+    } finally {
+      Object.assign(host, { open });
+    }
+    expect(new Set(free)).toEqual(new Set([true]));
+    expect(sriovLender.store().list()).toEqual([]);
+  });
+
   test("GC releases what no valid attachment has", () => {
     hostDeviceCall("ADD", VF, "b");
     hostDeviceCall("GC", VF, "");
@@ -162,10 +190,7 @@ describe("a function with a driver of userspace", () => {
     add("b", { vlan: 77 });
     const store = sriovLender.store();
     const [record] = store.list();
-    const link = { name: "vf1", alias: "", altnames: [], index: 77, kind: "", parent: 0, parentDevice: VF };
-    const more = { permanentMac: "", mac: "02:00:00:00:00:01", mtu: 1500, txqlen: 1000, up: false };
-    const saved = { ...link, ...more, promisc: false, allmulti: false };
-    store.write(record!.key, { ...record!.data, link: saved }, record!.home);
+    store.write(record!.key, { ...record!.data, link: LINK }, record!.home);
     rmSync("/var/lib/cni/sriov/pci", { recursive: true });
     expect(() => add("a", {})).toThrow(/already allocated to container b/);
   });
@@ -284,11 +309,8 @@ describe("a MAC address for a VF", () => {
     const store = sriovLender.store();
     const [record] = store.list();
     run("DEL", { deviceID: OTHER }, { id: "b" }, LIVING);
-    const link = { name: "vf0", alias: "", altnames: [], index: 77, kind: "", parent: 0, parentDevice: OTHER };
-    const more = { permanentMac: "", mac: MAC, mtu: 1500, txqlen: 1000, up: false };
-    const saved = { ...link, ...more, promisc: false, allmulti: false };
     const write = (): void => {
-      store.write(record!.key, { ...record!.data, link: saved }, record!.home);
+      store.write(record!.key, { ...record!.data, link: { ...LINK, parentDevice: OTHER } }, record!.home);
       rmSync(`${PCI}/${OTHER}/driver`);
     };
     whileAddWrites(write, () => add("a", { mac: MAC }));
