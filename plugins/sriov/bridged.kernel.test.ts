@@ -76,6 +76,11 @@ test("an address for a VF, of the node's router over the bridge: refused", () =>
   sh("ip route add default via 192.0.2.1");
   try {
     expect(refuse).toThrow("belongs to 192.0.2.1, a gateway of this node's routes over br0");
+    // A pod that is the router itself, and comes again.
+    const cure = "ip neigh del 192.0.2.1 dev br0";
+    expect(refuse).toThrow(expect.objectContaining({ details: expect.stringContaining(cure) }));
+    sh(cure);
+    refuse();
   } finally {
     sh("ip address flush dev br0; ip neigh flush dev br0");
   }

@@ -1,6 +1,6 @@
 // Whose MAC address it is that a configuration wants for an interface on a card with virtual functions. The card sends a frame to the function that
 // has its destination: an interface with the address of the node, or of another pod's function, would get what is sent to them.
-import { Failure } from "../errors.ts";
+import { Failure, shellWord } from "../errors.ts";
 import { formatAddress } from "../ip/address.ts";
 import { hasUnicastAddress, listEntriesOf } from "../link/bridge.ts";
 import { findLinksByAddress, getLink, IFF_UP, isPair, type Link, listLinksOfKind } from "../link/link.ts";
@@ -87,8 +87,13 @@ export function refuseAddressOfGateway(
   const near = neighbours.filter(({ index }) => index === link.index || names.has(getLink(route, index)?.name ?? ""));
   const found = near.length === 0 ? undefined : findGateway(route, near);
   if (found === undefined) return;
-  const { address, index } = found;
-  throw taken(mac, `${formatAddress(address)}, a gateway of this node's routes over ${getLink(route, index)?.name}`);
+  const address = formatAddress(found.address);
+  const name = getLink(route, found.index)?.name ?? "";
+  throw taken(
+    mac,
+    `${address}, a gateway of this node's routes over ${name}`,
+    ` If the pod is this gateway and has been restarted, remove the node's neighbour entry (ip neigh del ${address} dev ${shellWord(name)}).`,
+  );
 }
 
 /** By the alias that bridge gives its ports. */
@@ -159,10 +164,10 @@ function useOf(route: RouteSocket, pci: string, containerId: string): string | u
   return isOpen(pci) ? "a program has open" : undefined;
 }
 
-function taken(mac: string, whose: string): Failure {
+function taken(mac: string, whose: string, more = ""): Failure {
   return new Failure(
     "invalid config",
     `MAC address ${mac} belongs to ${whose}`,
-    "The pod would receive its frames. Use an address that nobody else has.",
+    `The pod would receive its frames. Use an address that nobody else has.${more}`,
   );
 }
