@@ -195,18 +195,19 @@ export function restoreLink(route: RouteSocket, link: Link, saved: LinkSnapshot)
 
 const isDormant = (state: number | undefined): boolean => state === IF_OPER_DORMANT || state === IF_OPER_TESTING;
 
-function readState(from: Bytes, start: number, end: number): number | undefined {
+/** Of one that is down the kernel does not tell. */
+function mayBeDormant(from: Bytes, start: number, end: number): boolean {
   const found = findAttribute(from, start + LINK_HEADER, end, IFLA_OPERSTATE, 1);
-  return found && from.u8[found[0]];
+  return (from.u32[(start + 8) >> 2]! & IFF_UP) === 0 || isDormant(found && from.u8[found[0]]);
 }
 
 /**
  * A pod can make a device dormant, and it stays so, also when the link mode is the usual one again, until its carrier changes: that of many virtual
- * devices never does. The kernel tells it only of a device that is up.
+ * devices never does. `mayBeUp`: it need not be, when the kernel has refused that.
  */
-function endDormancy(route: RouteSocket, index: number, { kind, parentDevice }: LinkSnapshot, isUp: boolean): void {
+function endDormancy(route: RouteSocket, index: number, { kind, parentDevice }: LinkSnapshot, mayBeUp: boolean): void {
   if (kind === "" || kind === "veth" || parentDevice !== "") return;
-  if (isUp && !isDormant(askLink(route, index, readState))) return;
+  if (mayBeUp && askLink(route, index, mayBeDormant) !== true) return;
   setLink(route, index, { operstate: IF_OPER_UP });
 }
 

@@ -163,3 +163,16 @@ it("a device whose programs cannot be found out stays down", () => {
   restoreLink(route, getLink(route, "d0")!, saved);
   expect(isUp()).toBe(true);
 });
+
+it("a device that cannot come up yet is not dormant once it can", () => {
+  sh("ip link add m0 link d0 type macvlan mode bridge; ip link set m0 up");
+  const link = getLink(route, "m0")!;
+  const saved = snapshotOnHost(route, link);
+  // As in a pod. Another one has its address then.
+  sh(`ip link set m0 mode dormant; ip link set m0 state dormant; ip link set m0 mode default; ip link set m0 down
+    ip link add m1 link d0 address ${link.mac} type macvlan mode bridge; ip link set m1 up`);
+  restoreLink(route, getLink(route, "m0")!, saved);
+  expect(getLink(route, "m0")!.flags & IFF_UP).toBe(0);
+  sh("ip link del m1; ip link set m0 up");
+  expect(sh("cat /sys/class/net/m0/operstate").trim()).toBe("up");
+});
