@@ -6,12 +6,13 @@ import { LOCK_EX } from "../../host/constants.ts";
 import { identify } from "../../link/identity.ts";
 import { getLink } from "../../link/link.ts";
 import type { NetNs } from "../../link/namespace.ts";
+import { snapshotLink } from "../../link/snapshot.ts";
 import { withDirectory } from "../../state/files.ts";
 import { ifLockable } from "../../state/lock.ts";
 import { bootId, type RecordKey } from "../../state/record.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { type AnyLender, homeOf, type Lender, type LoanData, registerLenders } from "./lender.ts";
-import { freeName } from "./name.ts";
+import { freeName, mayBeRenamed, underSpareName } from "./name.ts";
 
 const DIRECTORY = "/run/locks";
 let host: NetNs;
@@ -96,4 +97,17 @@ test("of the lock that the call has itself nobody waits", () => {
     ifLockable(dir, "b", LOCK_EX, () => freeName(one, key("a"), host, "a0")),
   );
   expect(seen).toBe("free");
+});
+
+test("a name and an alias that a pod has chosen do not pass for a spare name; those that we gave it do", () => {
+  sh("ip link add b0 type veth peer name b0p; ip link set b0 alias wan");
+  const saved = { ...snapshotLink(getLink(host.route, "b0")!), name: "a0" };
+  sh("ip link set b0 name dev7000000 alias 'other [was a0]'");
+  const forged = getLink(host.route, "dev7000000")!;
+  const given = underSpareName(host, forged, saved, forged);
+  expect(given).toMatchObject({ name: `dev${forged.index}`, alias: "wan [was a0]" });
+  expect(mayBeRenamed("a0")).toBe(true);
+  sh(`ip link set dev7000000 name ${given.name} alias '${given.alias}'`);
+  const renamed = getLink(host.route, given.name)!;
+  expect(underSpareName(host, renamed, saved, renamed)).toEqual(given);
 });

@@ -83,17 +83,18 @@ function makeRoom(hostNs: NetNs, other: Link): void {
  * already, and may have become that.
  */
 export function underSpareName(hostNs: NetNs, link: Link, saved: LinkSnapshot, here?: Link): LinkSnapshot {
-  if (here !== undefined && formerName(here)?.name === saved.name)
-    return { ...saved, name: here.name, alias: here.alias };
+  const own = cutTo(ALIAS_MAX - encodeName(` [was ${saved.name}]`).length, saved.alias);
+  const alias = `${own} [was ${saved.name}]`.trimStart();
+  noteRenamed(saved.name, own === saved.alias ? "" : saved.alias);
+  // A pod may have chosen a name and an alias like these.
+  if (here?.alias === alias && formerName(here) !== undefined) return { ...saved, name: here.name, alias };
   const name = spareName(hostNs, link.index);
   log("warning", "the host has another device with this name, so the returned device gets a spare name", {
     device: saved.name,
     interface: name,
     cure: renameCommand(name, saved),
   });
-  const own = cutTo(ALIAS_MAX - encodeName(` [was ${saved.name}]`).length, saved.alias);
-  noteRenamed(saved.name, own === saved.alias ? "" : saved.alias);
-  return { ...saved, name, alias: `${own} [was ${saved.name}]`.trimStart() };
+  return { ...saved, name, alias };
 }
 
 /** What gives a device its name and alias back, for the shell. */
