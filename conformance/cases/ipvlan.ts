@@ -120,6 +120,11 @@ const taken: { what: string; setup: string; keys: Config; needs?: string[] }[] =
     keys: addresses("192.0.2.9/24"),
     needs: ["kernel:vrf"],
   },
+  {
+    what: "the node's link-local address on the master",
+    setup: `${BRIDGE}; ip -6 address add fe80::9/64 dev up0 nodad`,
+    keys: addresses("fe80::9/64"),
+  },
 ];
 
 /** The address is nobody's, or the administrator allows it. */
@@ -210,6 +215,22 @@ const attacks = [
         const conf = config(t, false, keys);
         const prevResult = t.add(conf, { set: SET });
         t.silent("DEL", { ...conf, prevResult }, { set: SET });
+      },
+      { needs: [...needs, "plugin:static"] },
+    ),
+  ),
+  ...[7, 8].map((n) =>
+    row(
+      `ATK-I2${"hi"[n - 7]}`,
+      "G",
+      "what the node does not receive itself, an ipvlan interface can have",
+      `a link-local address that ${n === 7 ? "is a pod bridge's on its own link" : "a pod bridge's subnet contains"}: OK`,
+      (t) => {
+        t.sh(`${BRIDGE}; ip -6 route flush fe80::/64; ip -6 address add fe80::7/64 dev br9 nodad`);
+        const conf = config(t, false, addresses(`fe80::${n}/64`));
+        const { status, stdout } = t.call("ADD", conf, { set: SET });
+        t.equal(status, 0, stdout);
+        t.silent("DEL", conf, { set: SET });
       },
       { needs: [...needs, "plugin:static"] },
     ),

@@ -8,6 +8,7 @@ import { type Address, formatAddress, formatPrefix } from "../../src/ip/address.
 import { getLink, type Link, listLinks } from "../../src/link/link.ts";
 import { type Master, UPPERS } from "../../src/link/master.ts";
 import { devicesOf, type KernelRoute, lookUpRoute } from "../../src/link/route.ts";
+import { isLinkLocal } from "../../src/link/tunnel.ts";
 import { RTN_UNICAST } from "../../src/netlink/constants.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { isListed } from "../../src/plugin/device-list.ts";
@@ -19,7 +20,8 @@ const PORTS_OF_PODS = ["veth", "tun", "dummy"];
 export function refuseAddresses({ link: master, namespace: { route } }: Master, ips: IpConfig[]): void {
   const vrf = master.slaveKind === "vrf" ? master.master : 0;
   for (const { address } of ips) {
-    const found = lookUpRoute(route, address.address, vrf);
+    // Other links have link-local addresses of their own.
+    const found = lookUpRoute(route, address.address, isLinkLocal(address.address) ? master.index : vrf);
     if (found === undefined) continue;
     if (found.type !== RTN_UNICAST)
       throw refusal(address.address, "this node itself receives packets for this address", "");

@@ -56,7 +56,7 @@ export function tunnelOver(route: RouteSocket, { index, flags }: Link, routes: K
 }
 
 /** Every device that is up has a link-local address. */
-function isLinkLocal({ bytes: [first, second] }: Address): boolean {
+export function isLinkLocal({ bytes: [first, second] }: Address): boolean {
   return first === 0xfe && (second! & 0xc0) === 0x80;
 }
 
