@@ -13,6 +13,7 @@ import type { Unknown } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import { bytes, text, u32 } from "../netlink/codecs.ts";
 import * as c from "../netlink/constants.ts";
+import { NetlinkError } from "../netlink/errors.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
 
 /** An address as the kernel has it. */
@@ -89,7 +90,7 @@ export function beginDeleteAddress(
   });
 }
 
-/** Addresses of one interface or (index 0) all, of one family or (0) both. `name`: what messages call it, when it may be gone by now. */
+/** Addresses of one interface (none when it is gone) or (index 0) all, of one family or (0) both. `name`: what messages call it. */
 export function listAddresses(
   route: RouteSocket,
   index: number,
@@ -103,7 +104,13 @@ export function listAddresses(
     const message = readAddress(bytes, start, end, true);
     return index !== 0 && message.index !== index ? undefined : toAddress(message);
   };
-  return route.dump(`ip addr show dev ${name}`, c.RTM_GETADDR, write, read).items;
+  try {
+    return route.dump(`ip addr show dev ${name}`, c.RTM_GETADDR, write, read).items;
+  } catch (error) {
+    // The link has gone since somebody listed it, and its addresses with it.
+    if (index !== 0 && error instanceof NetlinkError && error.code === "ENODEV") return [];
+    throw error;
+  }
 }
 
 /**
