@@ -445,17 +445,23 @@ export const hostDeviceIdentity: CaseTable = {
         },
       ),
     ),
-    one("HDI-16", "H", RULE, "the path is another pod's by now, and the device in that pod: it stays there", (t) => {
-      const device = t.freshDevice();
-      const conf = config("1.0.0", { device });
-      t.add(conf);
-      // The first namespace lives on, so that its number is not given again.
-      t.sh(`ip -n c1 link set eth0 netns $$ name moved; ip netns attach earlier $(ip netns exec c1 sh -c 'sleep 30 >/dev/null 2>&1 & echo $!')
+    one(
+      "HDI-16",
+      "H",
+      RULE,
+      "the path is another pod's by now, the device was put there by hand, and nothing says so: E(11)",
+      (t) => {
+        const device = t.freshDevice();
+        const conf = config("1.0.0", { device });
+        t.add(conf);
+        // The first namespace lives on, so that its number is not given again.
+        t.sh(`ip -n c1 link set eth0 netns $$ name moved; ip netns attach earlier $(ip netns exec c1 sh -c 'sleep 30 >/dev/null 2>&1 & echo $!')
         ip netns del c1; ip netns add c1; ip link set moved netns c1 name eth0`);
-      t.silent("DEL", conf);
-      t.present("eth0");
-      t.gone(device, "");
-    }),
+        t.refused("DEL", conf, [11]);
+        t.present("eth0");
+        t.gone(device, "");
+      },
+    ),
     one(
       "HDI-20",
       "H",
