@@ -13,7 +13,7 @@ export const wanted: Record<string, string> = {
   mac: "a link-layer address such as 02:00:5e:10:00:01",
   interface: "an interface name or alternative name: at most 127 bytes, without '/' or white space",
   bridge: "a bridge name: at most 15 bytes, without '/' or white space",
-  pci: "a PCI address with its domain such as 0000:3b:00.1",
+  pci: "a PCI address with its domain, such as 0000:3b:00.1",
   path: "an absolute path of at most 4095 bytes without '..' or control characters",
   word: "at most 253 characters without white space or control characters",
 };

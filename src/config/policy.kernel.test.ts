@@ -113,7 +113,11 @@ test.each([
     '{"devices":{"deny":["eth1","eth2 "]}}',
     "devices.deny[1] must not begin or end with white",
   ],
-  ["a control character", '{"devices":{"deny":["eth1\\u0000"]}}', "devices.deny[0] must not have control characters"],
+  [
+    "a control character",
+    '{"devices":{"deny":["eth1\\u0000"]}}',
+    "devices.deny[0] must not contain control characters",
+  ],
   ["an empty directory", '{"paths":{"dataDir":[""]}}', "paths.dataDir[0] must not be empty"],
   ["a PCI address as lspci has it", '{"devices":{"deny":["3b:00.0"]}}', "must be a PCI address with its domain"],
   ["a function's", '{"devices":{"deny":["pf:3b:00.0"]}}', "must be a PCI address with its domain"],

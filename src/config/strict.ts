@@ -43,7 +43,7 @@ function lookAtEntry(entry: unknown, pointer: string, problems: Problem[]): void
   const found = ` (found ${JSON.stringify(entry.slice(0, 64))})`;
   if (entry === "") problems.push(problem(pointer, "must not be empty"));
   else if (entry.trim() !== entry) problems.push(problem(pointer, `must not begin or end with white space${found}`));
-  else if (hasControl(entry)) problems.push(problem(pointer, `must not have control characters${found}`));
+  else if (hasControl(entry)) problems.push(problem(pointer, `must not contain control characters${found}`));
   // As lspci prints it.
   else if (/^(pf:)?[\da-f]{2}:[\da-f]{2}\.[0-7]$/i.test(entry))
     problems.push(problem(pointer, `must be a PCI address with its domain, such as 0000:3b:00.1${found}`));
