@@ -43,7 +43,7 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
     throw new Failure(
       "failed",
       `${name} still has ${tentative} tentative IPv6 addresses after ${BUDGET / 1000} s`,
-      "Duplicate address detection did not finish. Check whether multicast works on the link, or set dad to skip.",
+      'Duplicate address detection did not finish. Check whether multicast works on the link, or set "dad" to "skip".',
     );
   }
 }

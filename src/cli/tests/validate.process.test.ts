@@ -218,8 +218,8 @@ describe("large files", () => {
 
   test("more different keys than a network can need are refused, as by the plugin", () => {
     const many = (count: number) => JSON.stringify({ ...macvlan, ...keys(count, "a key of twelve") });
-    expect(wrongOf(many(1020))).not.toContain("it has more than 1024 different keys, which no plugin reads");
-    expect(wrongOf(many(1021))).toEqual(["it has more than 1024 different keys, which no plugin reads"]);
+    expect(wrongOf(many(1020))).not.toContain("it has more than 1024 different keys, and no plugin reads such a file");
+    expect(wrongOf(many(1021))).toEqual(["it has more than 1024 different keys, and no plugin reads such a file"]);
   });
 
   test("the networks of one file are checked up to an amount in all", () => {

@@ -118,7 +118,7 @@ function tooMuch({ path, position }: NetworkText): Remark {
 /** What a plugin refuses to read although it is JSON. */
 function refusedAmount({ json, path, position }: NetworkText): Remark | undefined {
   if (!hasTooManyKeys(json)) return undefined;
-  const text = `it has more than ${MOST_KEYS} different keys, which no plugin reads`;
+  const text = `it has more than ${MOST_KEYS} different keys, and no plugin reads such a file`;
   return { level: "error", offset: position(0), path, text, cure: "No network configuration has that many." };
 }
 
