@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 
 const COMMAND = /(?:\\`|\(|"|cure: `)((?:ip|bridge|bpftool|fuser|echo|ls|rm) [^`\\\n]*?)(?:\\`|\)[ .`]|" |`,)/g;
-/** What nobody but the kernel or podnic chooses: numbers, PCI addresses, subnets, and what is quoted already. */
-const SAFE = ["vlan", "end", "mtu", "port.mtu", "pci", "subnet"];
+/** What nobody but the kernel or podnic chooses: numbers, PCI addresses, subnets, addresses of gateways, and what is quoted already. */
+const SAFE = ["vlan", "end", "mtu", "port.mtu", "pci", "subnet", "gateway"];
 
 test("have their names quoted", () => {
   const files = ["src", "plugins"].flatMap((folder) =>

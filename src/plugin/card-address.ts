@@ -87,12 +87,12 @@ export function refuseAddressOfGateway(
   const near = neighbours.filter(({ index }) => index === link.index || names.has(getLink(route, index)?.name ?? ""));
   const found = near.length === 0 ? undefined : findGateway(route, near);
   if (found === undefined) return;
-  const address = formatAddress(found.address);
+  const gateway = formatAddress(found.address);
   const name = getLink(route, found.index)?.name ?? "";
   throw taken(
     mac,
-    `${address}, a gateway of this node's routes over ${name}`,
-    ` If the pod is this gateway and has been restarted, remove the node's neighbour entry (ip neigh del ${address} dev ${shellWord(name)}).`,
+    `${gateway}, a gateway of this node's routes over ${name}`,
+    ` If the pod is this gateway and has been restarted, remove the node's neighbour entry (ip neigh del ${gateway} dev ${shellWord(name)}).`,
   );
 }
 
