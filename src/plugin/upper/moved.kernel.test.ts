@@ -92,6 +92,12 @@ test("DEL: one that is in the other namespace when each is read is deleted all t
   expect(count()).toBe(0);
 });
 
+test("DEL: one whose alias the pod has exchanged for one that may be cut is deleted in the other namespace", () => {
+  sh(`${toX}; ip -n x link set net1 alias podnic:other~0:c9`);
+  macvlan.del(call("DEL"));
+  expect(count()).toBe(0);
+});
+
 test("GC: one that is in the other namespace when each is read is deleted all the same", () => {
   sh(toX);
   readingX(back, () => macvlan.gc?.(call("GC")));

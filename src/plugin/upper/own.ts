@@ -112,11 +112,17 @@ function isLeased(link: Link, call: Call<UpperConfig>, namespace: NetNs): boolea
   return !isLent(namespace, link) && otherKeptFor(call, namespace, link) === undefined;
 }
 
-/** Its index goes with its name and its alias: by chance in 1 of 2^29. */
-function isMarkedFor({ index, alias, name }: Link): boolean {
-  const [network = "", containerId = ""] = alias.slice(aliasPrefix.length).split(":");
+/** It has the marks of an attachment. Of a cut alias nobody can tell. */
+function isMarkedFor(link: Link): boolean {
+  const { index, alias } = link;
   if (!hasMark(index) || !alias.startsWith(aliasPrefix)) return false;
-  return isCut(network + containerId) || ownIndex({ network, containerId, ifName: name }) === index;
+  return isCut(alias) || isSaidByAlias(link);
+}
+
+/** Its index goes with its name and its alias: by chance in 1 of 2^29. */
+function isSaidByAlias({ index, alias, name }: Link): boolean {
+  const [network = "", containerId = ""] = alias.slice(aliasPrefix.length).split(":");
+  return alias.startsWith(aliasPrefix) && ownIndex({ network, containerId, ifName: name }) === index;
 }
 
 /**
@@ -238,7 +244,7 @@ function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefin
 function isLikeOwn(link: Link, call: Call<UpperConfig>): boolean {
   const { index, alias } = link;
   if (index < MARKS) return alias === ownerAlias(call) && hasOwnMac(link, call) !== false;
-  return index === ownIndex(call.attachment) && (alias === ownerAlias(call) || !isMarkedFor(link));
+  return index === ownIndex(call.attachment) && (alias === ownerAlias(call) || !isSaidByAlias(link));
 }
 
 /** On a master of this host or of the pod: a node may run others with pods of the same names. `isThere`: `from` is where the link is. */
