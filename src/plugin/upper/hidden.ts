@@ -69,21 +69,20 @@ function countUnseen(master: Master): number {
  */
 function isHidden(master: Master, mac: string): boolean {
   let isSeen = false;
-  const hidden = countHidden(master, (link) => {
-    isSeen ||= link.mac === mac;
+  const hidden = countHidden(master, (links) => {
+    isSeen ||= links.some((link) => link.mac === mac);
   });
   return hidden > 0 && !isSeen;
 }
 
-/** How many interfaces on the master are up beside those that podnic sees. `see` gets every link. */
-function countHidden(master: Master, see: (link: Link, from: NetNs) => void): number {
+/** How many interfaces on the master are up beside those that podnic sees. `see` gets the links of each namespace. */
+function countHidden(master: Master, see: (links: Link[], from: NetNs) => void): number {
   let count = countUppers(master.link);
   for (const { path } of count > 0 ? seeNamespaces().namespaces : []) {
     lookOrDoubt(path, (from) => {
-      for (const link of listLinks(from.route)) {
-        see(link, from);
-        if (isCounted(link) && isMadeOn(link, master, from)) count--;
-      }
+      const links = listLinks(from.route);
+      see(links, from);
+      for (const link of links) if (isCounted(link) && isMadeOn(link, master, from)) count--;
     });
   }
   return count;
