@@ -123,9 +123,12 @@ export function isLent(pod: NetNs, link: Link, isMeant: (key: RecordKey) => bool
     lender
       .store()
       .list()
-      .some(({ key, data }: Record<LoanData>) => {
+      .some((record: Record<LoanData>) => {
+        const { key, data } = record;
         const { saved } = lender.loanOf(data);
-        const verdict = saved === undefined || !isMeant(key) ? "other" : judge(view, link, saved, key.ifName);
+        // Each boot gives the same numbers again.
+        const isIts = saved !== undefined && isMeant(key) && ageOf(record) !== "past";
+        const verdict = isIts ? judge(view, link, saved, key.ifName) : "other";
         const isInPod = data.netns.dev === pod.dev && data.netns.ino === pod.ino;
         return verdict === "same" || (verdict === "unclear" && isInPod && key.ifName === link.name);
       }),
@@ -219,7 +222,11 @@ export function listAllLoans(): { lender: AnyLender; record: LoanRecord<LoanData
  */
 export type Age = "now" | "past" | "elsewhere";
 
-export function ageOf<D extends LoanData>({ bootId: written, home, written: at }: LoanRecord<D>): Age {
+export function ageOf({
+  bootId: written,
+  home,
+  written: at,
+}: Pick<LoanRecord<LoanData>, "bootId" | "home" | "written">): Age {
   const boot = bootId();
   if (written !== "" && boot !== "" && written !== boot) return "past";
   if (written === "" && at !== undefined && at < bootTime()) return "past";

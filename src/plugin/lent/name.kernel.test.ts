@@ -11,7 +11,7 @@ import { withDirectory } from "../../state/files.ts";
 import { ifLockable } from "../../state/lock.ts";
 import { bootId, type RecordKey } from "../../state/record.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
-import { type AnyLender, homeOf, type Lender, type LoanData, registerLenders } from "./lender.ts";
+import { type AnyLender, homeOf, isLent, type Lender, type LoanData, registerLenders } from "./lender.ts";
 import { freeName, mayBeRenamed, underSpareName } from "./name.ts";
 
 const DIRECTORY = "/run/locks";
@@ -22,11 +22,11 @@ beforeAll(() => {
 });
 
 type Data = LoanData & { saved: ReturnType<typeof identify> };
-const loans = new Map<string, { key: RecordKey; data: Data }[]>();
+const loans = new Map<string, { key: RecordKey; data: Data; bootId?: string }[]>();
 
 /** A plugin of whose records this file has the only copy; each of its devices has a lock of its own. */
 function lender(plugin: string): Lender<Data> {
-  const list = () => (loans.get(plugin) ?? []).map((one) => ({ ...one, bootId: bootId(), home: homeOf(host) }));
+  const list = () => (loans.get(plugin) ?? []).map((one) => ({ bootId: bootId(), home: homeOf(host), ...one }));
   return {
     plugin,
     store: () => ({ list, read: () => undefined }) as never,
@@ -110,4 +110,13 @@ test("a name and an alias that a pod has chosen do not pass for a spare name; th
   sh(`ip link set dev7000000 name ${given.name} alias '${given.alias}'`);
   const renamed = getLink(host.route, given.name)!;
   expect(underSpareName(host, renamed, saved, renamed)).toEqual(given);
+});
+
+test("a record of an earlier boot says nothing of a link with the same numbers", () => {
+  lend(theirs);
+  const link = getLink(host.route, "b0")!;
+  expect(isLent(host, link)).toBe(true);
+  const [loan] = loans.get("theirs")!;
+  loans.set("theirs", [{ ...loan!, bootId: "earlier" }]);
+  expect(isLent(host, link)).toBe(false);
 });
