@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Call, call, hostLocal, macvlan, wide } from "./calls.ts";
 import { hopeless, untrue } from "./judge.ts";
-import { type Outcome, wholeResult } from "./world.ts";
+import { foundLater, type Outcome, wholeResult } from "./world.ts";
 
 const lease = (ip: string, container: string) =>
   `file /var/lib/cni/networks/net1/${ip} ${JSON.stringify(`${container}\r\neth0`)}`;
@@ -30,6 +30,16 @@ describe("beside a call that was killed", () => {
     const serial = [outcome([ok, ok], []), outcome([ok, ok], [])];
     expect(judged(two, ["killed", "error 11: locked"], [], serial)).toEqual(["actor 1 says: error 11: locked"]);
     expect(judged(two, ["killed", "error 11: locked"], [], [outcome([ok, "error 999: full"], [])])).toEqual([]);
+  });
+  test("a doctor that found something after it had cleaned up cleans that up when it is asked again", () => {
+    const said = "failed: STATE\n\n0 errors, 1 warning; podnic doctor --fix can fix 1\n";
+    expect(foundLater(said)).toBe(true);
+    expect(foundLater("failed: STATE\n\n0 errors, 1 warning; podnic doctor --fix did not fix 1\n")).toBe(false);
+    const killed = { ...outcome(["killed", said], []), again: [undefined, "ok"] };
+    const serial = [outcome(["ok", "ok"], [])];
+    const actors = [two[0]!, { podnic: ["doctor"] }];
+    expect(untrue({ actors }, killed, serial)).toEqual([]);
+    expect(untrue({ actors }, { ...killed, again: [undefined, said] }, serial)).toEqual([`actor 1 says: ${said}`]);
   });
   test("an ADD's interface is in its pod, with its address", () => {
     const actors = [call("ADD", macvlan(wide), 1), call("ADD", macvlan(wide), 2)];

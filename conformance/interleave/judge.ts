@@ -6,7 +6,7 @@ import { type Outcome, RESULT } from "./world.ts";
 export function untrue({ actors }: Pick<Pair, "actors">, outcome: Outcome, serial: readonly Outcome[]): string[] {
   const lost = outcome.lost.map((line) => `a bystander is without ${line}`);
   const lies = actors.flatMap((actor, n) => {
-    const said = outcome.said[n]!;
+    const said = outcome.again?.[n] ?? outcome.said[n]!;
     if (said === "killed") return [];
     if (!said.startsWith("ok")) {
       const always = serial.length > 0 && serial.every((one) => one.said[n]!.startsWith("ok"));

@@ -17,7 +17,7 @@ import {
   VF,
 } from "./calls.ts";
 import { DELETE_BRIDGE, DELETE_EMPTY_TABLE, EMPTY_TABLE, pictureOf, stateOf, unlike } from "./picture.ts";
-import { hasBystander } from "./schedule.ts";
+import { hasBystander, isKill } from "./schedule.ts";
 
 const CASE = "/run/case";
 /** Devices that are there before ADD, but for a borrowed card. */
@@ -27,6 +27,8 @@ const LENT = /^(nic[09]|nic[09]p|up0|up1|vf\d|lo)$/;
 export interface Outcome {
   /** For each actor: "ok" with its addresses and its whole result, or its error. */
   readonly said: readonly string[];
+  /** Beside a call that was killed, of a doctor that found something after it had cleaned up: what the next one says. */
+  readonly again?: readonly (string | undefined)[];
   readonly left: readonly string[];
   /** What a pod that takes no part had, and has no more. */
   readonly lost: readonly string[];
@@ -132,8 +134,13 @@ export class World {
     if (lines.length !== this.#pair.actors.length) throw new Error(stepped.trim());
     const reports = lines.map((line) => line.split(" ").map(Number));
     const left = await this.#left();
+    const said = reports.map(([status], n) => this.#said(n, status!, "podnic" in this.#pair.actors[n]!));
+    const again: (string | undefined)[] = [];
+    for (const [n, actor] of this.#pair.actors.entries())
+      if (isKill(schedule) && foundLater(said[n]!)) again[n] = (await this.#alone(actor)) || "ok";
     return {
-      said: reports.map(([status], n) => this.#said(n, status!, "podnic" in this.#pair.actors[n]!)),
+      said,
+      again,
       calls: reports.map(([, calls]) => calls!),
       turns: turns!,
       spoiled: Number(spoiled),
@@ -294,6 +301,9 @@ const INTERFACES_GONE = `for n in $(seq 500); do
   ip -d -o link show up0 | grep -q "promiscuity 0 " && ! ip -o link show type veth | grep -qE " veth[0-9a-f]{8}@" && break
   sleep 0.01
 done`;
+
+/** doctor --fix has cleaned up what there was, and then reports what a killed call has left since. */
+export const foundLater = (said: string): boolean => /; podnic doctor --fix can fix \d+\s*$/.test(said);
 
 /** Between the addresses and the result that they are from. */
 export const RESULT = " | ";
