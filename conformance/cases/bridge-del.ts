@@ -223,7 +223,7 @@ export const bridgeDel: CaseTable = {
         const config = { ...conf(hostLocal()), prevResult: { cniVersion: "1.1.0", interfaces } };
         t.refused("DEL", config, [11], { set: { CNI_NETNS: undefined } });
         t.leaseCount(1);
-        t.sh("ip netns del c1");
+        t.sh("ip netns del c1; for i in $(seq 100); do ip link show vethgo >/dev/null 2>&1 || break; sleep 0.02; done");
         t.silent("DEL", config);
         t.leaseCount(0);
       },
@@ -480,8 +480,7 @@ export const bridgeDel: CaseTable = {
         const config = conf(hostLocal());
         const { ips } = t.add({ ...config, name: "net2" });
         const lease = `/var/lib/cni/networks/net1/${ips![0]!.address.split("/")[0]}`;
-        const [macvlan, rest] = gc({ ...config, type: "macvlan", master: "up0" });
-        const collect = () => t.call("GC", macvlan, { ...rest, plugin: "macvlan" });
+        const collect = () => t.call("GC", ...gc({ ...config, type: "macvlan", master: "up0" }));
         t.write(lease, "gone\r\neth0");
         t.silentRun(collect());
         t.leaseCount(0);
@@ -489,7 +488,7 @@ export const bridgeDel: CaseTable = {
         t.add(config);
         const kept = collect();
         t.equal(kept.status, 0, kept.stdout);
-        t.equal(kept.stderr.match(/keeps the lease/g)?.length ?? 0, 1, kept.stderr);
+        t.equal(kept.stderr.match(/keeps the lease/g)?.length ?? 0, 1, "warnings");
         t.leaseCount(1);
       },
       ["plugin:macvlan"],
@@ -503,8 +502,9 @@ export const bridgeDel: CaseTable = {
         const config = conf(hostLocal());
         t.add(config);
         t.sh("ip -n c1 link add mine type veth peer name far");
-        const wrap = 'exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"';
-        t.silentRun(t.call("GC", gc(config, [{ containerID: "ctr-1", ifname: "eth0" }])[0], { wrap }));
+        const [valid] = gc(config, [{ containerID: "ctr-1", ifname: "eth0" }]);
+        t.silent("GC", valid, { wrap: MAY_NOT_ENTER });
+        t.present("eth0");
         t.leaseCount(1);
       },
       ["program:setpriv"],
@@ -517,9 +517,7 @@ export const bridgeDel: CaseTable = {
       (t) => {
         const config = conf(hostLocal());
         t.sh("ip link add ens5 type veth peer name far5; ip link add cali1 type veth peer name eth1 netns c1");
-        const lent = { ...config, name: "net2", type: "host-device", device: "ens5" };
-        const added = t.call("ADD", lent, { plugin: "host-device" });
-        t.equal(added.status, 0, added.stdout);
+        t.add({ ...config, name: "net2", type: "host-device", device: "ens5" });
         t.write("/var/lib/cni/networks/net1/10.61.0.2", "gone\r\neth0");
         t.silent("GC", ...gc(config));
         t.leaseCount(0);
@@ -577,13 +575,13 @@ export const bridgeDel: CaseTable = {
           const left = (): unknown[] => [ports(t).length, t.sh("nft list table bridge nat").includes(name)];
           const set = { CNI_NETNS: netns };
           const { ipam, ...without } = config;
-          t.equal(t.call("DEL", without, { set }).status, 0, "status without IPAM");
+          t.silent("DEL", without, { set });
           t.equal(left(), [1, true], "port and rules without IPAM");
-          t.equal(t.call("DEL", config, { set }).status, 0, "status");
+          t.silent("DEL", config, { set });
           t.equal(left(), [0, false], "port and rules");
-          t.equal(t.leases().size, 0, "leases");
+          t.leaseCount(0);
         },
-        ["program:nft", "plugin:host-local"],
+        ["program:nft"],
       ),
     ),
     one(
