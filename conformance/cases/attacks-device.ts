@@ -5,6 +5,7 @@ import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { BPF_DROP, BPF_TCX, BPF_TWICE } from "../harness/xdp.ts";
 import { allow, config } from "./host-device.ts";
+import { second } from "./host-device-shared.ts";
 import { UPLINK } from "./node-situations.ts";
 import { sriovConfig } from "./sriov.ts";
 
@@ -93,8 +94,6 @@ const refusesProgram = (id: string, what: string, how: string): Case =>
     },
     needs,
   );
-
-const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
 
 const belongsToOne = (id: string, driver: string): Case =>
   one(
@@ -440,6 +439,7 @@ export const attacksDevice: CaseTable = {
         t.present(device, "");
         t.equal(t.sh("ip -n c1 -o link show type macvlan") === "", true, "no interface in the pod");
       },
+      ["kernel:macvlan"],
     ),
     one(
       "ATK-D4d",

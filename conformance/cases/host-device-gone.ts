@@ -4,7 +4,7 @@ import { keepResult } from "../harness/libcni.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { config, returned } from "./host-device.ts";
-import { dressed, POOL, RECORDS, RULE } from "./host-device-shared.ts";
+import { eachOthers, POOL, RECORDS, RULE, second } from "./host-device-shared.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
 const GONE = "gone means proven gone";
@@ -19,23 +19,9 @@ function holdOnly(t: Trial, device: string, ns: string): () => void {
     );
 }
 
-/** c1 and c2 have a device each, and exchange them; x is a namespace of its own. After DEL of both each is on the host. */
-function eachOthersDevice(t: Trial, exchange: string): void {
-  const [a, b] = [t.freshDevice(), t.freshDevice()];
-  t.sh("ip netns add c2; ip netns add x");
-  const before = [a, b].map((name) => dressed(t, name));
-  const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
-  t.add(config("1.0.0", { device: a }));
-  t.add(config("1.0.0", { device: b }), { set: second, ns: "c2" });
-  t.sh(exchange);
-  t.silent("DEL", config("1.0.0", { device: a }));
-  t.silent("DEL", config("1.0.0", { device: b }), { set: second });
-  t.equal(
-    [a, b].map((name) => dressed(t, name)),
-    before,
-    "MAC, MTU and state of both, under their names",
-  );
-}
+/** Of c1's and c2's devices. */
+const EXCHANGE =
+  "ip netns add x; ip -n c1 link set eth0 netns x; ip -n c2 link set eth0 netns c1; ip -n x link set eth0 netns c2";
 
 export const hostDeviceGone: CaseTable = {
   perMain: [],
@@ -51,16 +37,10 @@ export const hostDeviceGone: CaseTable = {
       t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
     }),
     one("HDI-22", "H", GONE, "two pods exchanged their devices: each comes back", (t) => {
-      eachOthersDevice(
-        t,
-        "ip -n c1 link set eth0 netns x; ip -n c2 link set eth0 netns c1; ip -n x link set eth0 netns c2",
-      );
+      eachOthers(t, () => t.sh(EXCHANGE));
     }),
     one("HDI-23", "H", GONE, "the same, through a namespace that has ended since: each comes back", (t) => {
-      eachOthersDevice(
-        t,
-        "ip -n c1 link set eth0 netns x; ip -n c2 link set eth0 netns c1; ip -n x link set eth0 netns c2; ip netns del x",
-      );
+      eachOthers(t, () => t.sh(`${EXCHANGE}; ip netns del x`));
     }),
     one("HDI-24", "H", GONE, "the namespace lost its path, and a process lives in it: it comes back", (t) => {
       const device = t.freshDevice();
@@ -123,7 +103,6 @@ export const hostDeviceGone: CaseTable = {
         ip address add 203.0.113.5/24 dev ${device}; ip route add default via 203.0.113.1 dev ${device} metric 5`);
       const look = (): string => t.sh(`ip -o link show ${device}; ip route show dev ${device}`);
       const before = look();
-      const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
       t.equal(t.error(t.call("ADD", conf, { set: second })).code, 7, "code of the second ADD");
       t.equal(look(), before, "the uplink after a refused ADD");
       t.call("DEL", conf);
@@ -217,7 +196,7 @@ export const hostDeviceGone: CaseTable = {
           "ADD of another pod",
           (t: Trial, conf: Config) => {
             t.sh("ip netns add c2");
-            t.refused("ADD", conf, [11], { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" } });
+            t.refused("ADD", conf, [11], { set: second });
           },
         ],
       ] as const

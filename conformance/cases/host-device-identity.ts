@@ -3,7 +3,7 @@ import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { config, returned } from "./host-device.ts";
-import { dressed, inPod, POOL, RECORDS, RULE } from "./host-device-shared.ts";
+import { dressed, eachOthers, inPod, POOL, RECORDS, RULE, second } from "./host-device-shared.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
 const NAME = "a device that came home under a spare name is the one that was lent";
@@ -50,24 +50,6 @@ function renamed(t: Trial, rest: string): { device: string; conf: Config; before
   t.silent("DEL", conf);
   t.equal(/^dev\d+$/.test(spareOf(t)), true, "a device that says what it was called");
   return { device, conf, before };
-}
-
-/** c1 and c2 have a device each; `act` is told both names. After DEL of both each is what it was. */
-function eachOthersName(t: Trial, act: (a: string, b: string) => void): void {
-  const [a, b] = [t.freshDevice(), t.freshDevice()];
-  t.sh(`ip link set ${a} mtu 1400 up; ip link set ${b} mtu 1300; ip netns add c2`);
-  const before = [a, b].map((name) => dressed(t, name));
-  const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
-  t.add(config("1.0.0", { device: a }));
-  t.add(config("1.0.0", { device: b }), { set: second, ns: "c2" });
-  act(a, b);
-  t.silent("DEL", config("1.0.0", { device: a }));
-  t.silent("DEL", config("1.0.0", { device: b }), { set: second });
-  t.equal(
-    [a, b].map((name) => dressed(t, name)),
-    before,
-    "MAC, MTU and state of both, under their names",
-  );
 }
 
 export const hostDeviceIdentity: CaseTable = {
@@ -120,7 +102,7 @@ export const hostDeviceIdentity: CaseTable = {
         const index = t.link("hw0", "")!.index;
         t.add(conf);
         t.equal(t.link("eth0")?.index, index, "index of the device that moved");
-        const error = t.error(t.call("ADD", conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" } }));
+        const error = t.error(t.call("ADD", conf, { set: second }));
         t.expect(/held by container/.test(error.msg), "an error that names the holder", error.msg);
         t.silent("DEL", conf);
         returned(t, "hw0");
@@ -561,7 +543,7 @@ export const hostDeviceIdentity: CaseTable = {
         t.add(conf);
         t.sh(`mkdir /run/old; cp -a ${RECORDS}/*.json /run/old`);
         t.silent("DEL", conf);
-        t.add(conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+        t.add(conf, { set: second, ns: "c2" });
         t.sh(`cp -a /run/old/*.json ${RECORDS}`);
         t.silent("DEL", conf);
         t.present("eth0", "c2");
@@ -599,7 +581,6 @@ export const hostDeviceIdentity: CaseTable = {
         t.silent("DEL", conf);
         t.sh(`ip link set ${device} address 02:00:00:00:00:99 mtu 1450; ip netns add c2`);
         const before = dressed(t, device);
-        const second = { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" };
         t.add(conf, { set: second, ns: "c2" });
         t.silent("DEL", conf, { set: second });
         t.equal(dressed(t, device), before, "name, MAC, MTU and state of the device");
@@ -654,12 +635,12 @@ export const hostDeviceIdentity: CaseTable = {
       },
     ),
     one("HDI-14", "H", RULE, "two came back, each under the other's name: each is what it was after both DELs", (t) => {
-      eachOthersName(t, (a, b) => {
+      eachOthers(t, (a, b) => {
         t.sh(`ip -n c1 link set eth0 netns $$ name ${b}; ip -n c2 link set eth0 netns $$ name ${a}`);
       });
     }),
     one("HDI-15", "H", RULE, "one came back under the name of the other, which is in its pod: as before", (t) => {
-      eachOthersName(t, (a) => t.sh(`ip -n c2 link set eth0 netns $$ name ${a}`));
+      eachOthers(t, (a) => t.sh(`ip -n c2 link set eth0 netns $$ name ${a}`));
     }),
   ],
 };

@@ -4,7 +4,7 @@ import { keepResult } from "../harness/libcni.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { config, returned } from "./host-device.ts";
-import { POOL, RECORDS, RULE } from "./host-device-shared.ts";
+import { POOL, RECORDS, RULE, second } from "./host-device-shared.ts";
 
 const one = rowsThatNeed(["plugin:host-device"]);
 
@@ -206,7 +206,7 @@ export const hostDeviceUnrecorded: CaseTable = {
         const conf = config("1.0.0", { device });
         const prevResult = t.add(conf);
         t.silent("DEL", { ...conf, prevResult });
-        t.add(conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" }, ns: "c2" });
+        t.add(conf, { set: second, ns: "c2" });
         t.sh(`ip -n c1 link add eth0 type veth peer name wire; ip -n c1 link set eth0 alias ${device}`);
         t.silent("DEL", { ...conf, prevResult });
         t.present("eth0");
@@ -239,7 +239,7 @@ export const hostDeviceUnrecorded: CaseTable = {
             ip -n c1 link set eth0 netns $$ name ${device}; ip netns add c2; ip link set ${device} netns c2 name eth0
             ip -n c2 link set eth0 alias ${device}; peer=${device}p; ${change}`);
           t.write(`/var/lib/cni/networks/${conf.name}/198.18.79.9`, "second\r\neth0");
-          t.silent("DEL", conf, { set: { CNI_CONTAINERID: "second", CNI_NETNS: "/run/netns/c2" } });
+          t.silent("DEL", conf, { set: second });
           t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
           t.gone("eth0", "c2");
           t.leaseCount(0, conf.name as string);
