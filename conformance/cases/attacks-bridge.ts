@@ -426,39 +426,44 @@ const againstPolicy: Situation[] = [
     needs: [`plugin:${config.type}`],
   })),
   ...[
-    ["macvlan", "type macvlan mode passthru", { type: "macvlan", master: "ens5" }],
-    ["VLAN", "type vlan id 7", { type: "macvlan", master: "ens5" }],
-    ["macvlan", "type macvlan mode passthru", { type: "host-device", device: "ens5" }],
-    [
-      "VLAN on a macvlan",
-      "name mid0 up type macvlan; ip link add up1v link mid0 type vlan id 7",
-      { type: "macvlan", master: "ens5" },
-    ],
-  ].map(([what, kind, config], n) => ({
+    { what: "macvlan", upper: "up1v link far5 type macvlan mode passthru" },
+    { what: "VLAN", upper: "up1v link far5 type vlan id 7", needs: ["kernel:vlan"] },
+    {
+      what: "macvlan",
+      upper: "up1v link far5 type macvlan mode passthru",
+      type: "host-device",
+      key: "device",
+      needs: ["kernel:macvlan"],
+    },
+    {
+      what: "VLAN on a macvlan",
+      upper: "link far5 name mid0 up type macvlan; ip link add up1v link mid0 type vlan id 7",
+      needs: ["kernel:vlan"],
+    },
+  ].map(({ what, upper, type = "macvlan", key = "master", needs = [] }, n) => ({
     id: `ATK-B10${"abcd"[n]}`,
-    what: `${(config as Config).type} with a veth on whose other end there is a ${what} that is a port of a bridge that bridges.names does not list`,
-    setup: `${FAR}; ip link add ${n === 3 ? "" : "up1v "}link far5 ${kind}; ip link set up1v up master br0`,
+    what: `${type} with a veth on whose other end there is a ${what} that is a port of a bridge that bridges.names does not list`,
+    setup: `${FAR}; ip link add ${upper}; ip link set up1v up master br0`,
     policy: { names: ["br-pods"] },
-    config: { cniVersion: "1.0.0", name: "net1", ...(config as Config) },
-    needs: [`plugin:${(config as Config).type}`, ...(n === 1 || n === 3 ? ["kernel:vlan"] : [])],
+    config: { cniVersion: "1.0.0", name: "net1", type, [key]: "ens5" },
+    needs: [`plugin:${type}`, ...needs],
   })),
   ...[
     [
       "the other end of the veth below its port",
-      "br0",
       "ip link add up1v link far5 up type macvlan mode passthru; ip link set up1v master br0",
-      ["far5"],
+      "far5",
     ],
-    ["its port", "br0", "ip link set far5 master br0", ["far5"]],
-    ["the other end of its port", "br0", "ip link set far5 master br0", ["ens5"]],
-  ].flatMap(([what, name, setup, deny], n) =>
+    ["its port", "ip link set far5 master br0", "far5"],
+    ["the other end of its port", "ip link set far5 master br0", "ens5"],
+  ].flatMap(([what, setup, denied], n) =>
     (["bridge", "macvlan"] as const).map((type) => ({
       id: `ATK-B10${"efghij"[2 * n + (type === "bridge" ? 0 : 1)]}`,
       what: `${type} on a bridge, and ${what} is listed in devices.deny`,
       setup: `${FAR}; ${setup}`,
-      devices: { deny },
-      config: type === "bridge" ? conf({ bridge: name }) : { cniVersion: "1.0.0", name: "net1", type, master: name },
-      needs: [`plugin:${type}`],
+      devices: { deny: [denied] },
+      config: type === "bridge" ? conf() : { cniVersion: "1.0.0", name: "net1", type, master: "br0" },
+      needs: [`plugin:${type}`, ...(n === 0 ? ["kernel:macvlan"] : [])],
     })),
   ),
   {

@@ -194,7 +194,7 @@ export const attacks: CaseTable = {
       "what a tenant keeps busy makes nobody else wait",
       "host-device: a DEL that removes interfaces which the pod made in another namespace delays no ADD of another device",
       (t) => stoppedBetween(t, "DEL", stacked(t), { CNI_CONTAINERID: "mallory", CNI_NETNS: "/run/netns/c2" }),
-      { needs: ["plugin:host-device"] },
+      { needs: ["plugin:host-device", "kernel:macvlan"] },
     ),
     row(
       "ATK-H2q",
@@ -206,7 +206,7 @@ export const attacks: CaseTable = {
         t.sh("ip -n c2 link set eth0 netns $$");
         stoppedBetween(t, "ADD", mine, { CNI_CONTAINERID: "next", CNI_NETNS: t.netns("c4") });
       },
-      { needs: ["plugin:host-device"] },
+      { needs: ["plugin:host-device", "kernel:macvlan"] },
     ),
     endless("ATK-H1a", "macvlan", "macvlan"),
     endless("ATK-H1b", "macvlan", "host-device"),
