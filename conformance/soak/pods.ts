@@ -22,9 +22,9 @@ export interface Pod {
   readonly attachments: readonly Attachment[];
   /** Somebody is making a call for it. */
   busy: boolean;
-  /** The runtime has forgotten it: only GC knows. */
   /** Its namespace was deleted before DEL. */
   dead: boolean;
+  /** The runtime has forgotten it: only GC knows. */
   lost: boolean;
 }
 
