@@ -41,7 +41,7 @@ const oldKernel = [
   "HDI-30,HDX-0,HDX-23,HDX-25,HDX-41,HDX-42,HDX-47,MVX-01,MVX-04,MVX-07,B-26,B-36,B-42,B-51d,B-63,B-83a,B-91s,DLG-0,ND-92",
 ];
 /** The same with bridge, which gives results with more interfaces. The full tier runs all of them. */
-const bridge = ["--main", "bridge", "--case", "ADD,CHK,DEL"];
+const bridge = ["--main", "bridge", "--case", "ADD,CHK,DEL,GC-3"];
 /** Groups in which the Go plugins deviate most; their lists change only when a case does. The full tier runs the whole lists. */
 const fewDeviations = ["--case", "ADD,ATK,CHK,DEL,HD-,HL-,MV-"];
 const moreDeviations = ["--case", "ADD,ATK,B-1,B-2,B-3,CHK,DEL,HD-,HL-,MV-"];
