@@ -10,7 +10,7 @@ import {
   RTNLGRP_IPV6_IFADDR,
 } from "../netlink/constants.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
-import { listAddresses } from "./address.ts";
+import { type KernelAddress, listAddresses } from "./address.ts";
 import { getLink, IFF_LOWER_UP } from "./link.ts";
 
 export const RTMGRP_IPV6_IFADDR = 1 << (RTNLGRP_IPV6_IFADDR - 1);
@@ -28,11 +28,14 @@ const SLICE = 500;
 export function settleAddresses(route: RouteSocket, notifications: RouteSocket, index: number, name: string): void {
   const deadline = host.monotonic() + BUDGET;
   for (;;) {
-    const tentative = tentativeAddresses(route, index, name);
-    if (tentative === 0) return;
+    const addresses = listAddresses(route, index, 6, name);
+    const tentative = countTentative(addresses, name);
+    // Without any, the interface may be gone.
+    if (tentative === 0 && addresses.length > 0) return;
     const link = getLink(route, index);
     if (link === undefined)
       throw new Failure("failed", `${name} disappeared while its addresses were being checked for duplicates`);
+    if (tentative === 0) return;
     if (link.kind !== "" && (link.flags & IFF_LOWER_UP) === 0) return;
     const left = deadline - host.monotonic();
     if (left > 0) {
@@ -49,9 +52,9 @@ export function settleAddresses(route: RouteSocket, notifications: RouteSocket, 
 }
 
 /** The number of addresses that are not usable yet. Throws Failure for an address that another host has. */
-function tentativeAddresses(route: RouteSocket, index: number, name: string): number {
+function countTentative(addresses: readonly KernelAddress[], name: string): number {
   let tentative = 0;
-  for (const { address, flags } of listAddresses(route, index, 6, name)) {
+  for (const { address, flags } of addresses) {
     if ((flags & IFA_F_DADFAILED) !== 0) {
       throw new Failure(
         "failed",

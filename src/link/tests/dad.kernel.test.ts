@@ -5,6 +5,7 @@ import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { spec } from "../../testing/spec.ts";
 import { listAddresses } from "../address.ts";
 import { type ConfigureOptions, configureInterface } from "../configure.ts";
+import { settleAddresses } from "../dad.ts";
 import { addLink, getLink } from "../link.ts";
 
 const { own, pod } = enterSandbox();
@@ -73,6 +74,12 @@ describe("with an IPv6 gateway", () => {
     expect(configure(index, "fd00::5/64 via fd00::1", { dad: "optimistic" })).toBeLessThan(900);
     expect(flags(index) & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)).toBe(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC);
   });
+});
+
+it("an interface that goes away meanwhile is an error", () => {
+  const index = podLink(true);
+  sh("ip -n pod link del net1");
+  expect(() => settleAddresses(pod.route, pod.route, index, "net1")).toThrow("net1 disappeared");
 });
 
 it("without IPv6 gateway does not wait, as the Go plugins", () => {
