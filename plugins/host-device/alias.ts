@@ -28,7 +28,8 @@ export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selecti
     if (found === undefined) return;
     const { link, was } = found;
     // Most of them while it is with the pod: once it is on the host, nothing but our lock keeps another ADD from it.
-    if (mayHaveUppers(pod, pod, link)) outside(`uppers ${link.index}`, link.name, () => dropUppers(pod, pod, link));
+    if (mayHaveUppers(pod, pod, link, true))
+      outside(`uppers ${link.index}`, link.name, () => dropUppers(pod, pod, link));
     const own = was === undefined ? asOnHost(link, config) : { ...asOnHost(link, {}), name: was };
     const saved = getLink(hostNs.route, own.name) === undefined ? own : underSpareName(hostNs, link, own);
     const back = moveBack(pod, hostNs, link, saved);

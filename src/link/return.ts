@@ -151,15 +151,17 @@ function noteRemoved(count: number, { name }: Link): void {
 }
 
 /**
- * The pod may have stacked interfaces on a device that has just come to the host from it, or to `at`: one look into its own namespace. Each that it
- * has a number for takes another one.
+ * The pod may have stacked interfaces on a device that has come to the host, or to `at`: one look into its own namespace. Each that it has a number for
+ * takes another one. `hasBeen`: the pod had it until now, so that one number is the host's, for which nobody need ask. One that has moved it on may have a
+ * single number for where it went.
  */
-export function mayHaveUppers(pod: NetNs, at: NetNs, { index }: Link): boolean {
+export function mayHaveUppers(pod: NetNs, at: NetNs, { index }: Link, hasBeen: boolean): boolean {
   const uppers = listLinksOn(pod.route, index);
-  // The host's: the device went there.
-  return (
-    (uppers.length > 0 && uppers.some(standing(pod, at, index).mayStand)) || namespaceNumbers(pod.route).length > 1
-  );
+  if (uppers.length > 0 && uppers.some(standing(pod, at, index).mayStand)) return true;
+  const numbers = namespaceNumbers(pod.route);
+  if (hasBeen) return numbers.length > 1;
+  const { isThere } = standing(pod, at, index);
+  return numbers.some((number) => !isThere(number));
 }
 
 /**

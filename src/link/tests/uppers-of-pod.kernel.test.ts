@@ -9,7 +9,7 @@ import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { identify } from "../identity.ts";
 import { getLink, type Link } from "../link.ts";
 import { type NetNs, openNamespace } from "../namespace.ts";
-import { moveBack, removeUppers } from "../return.ts";
+import { mayHaveUppers, moveBack, removeUppers } from "../return.ts";
 
 let own: NetNs;
 let pod: NetNs;
@@ -67,6 +67,8 @@ test("one that the pod has moved on goes, also when the pod has a number for no 
     ip -n young link set d2 netns third; ip -n third link set d2 netns ${process.pid}`);
   const young = openNamespace("/run/netns/young")!;
   expect(namespaceNumbers(young.route)).toHaveLength(1);
-  removeUppers(young, own, getLink(own.route, "d2")!);
+  const device = getLink(own.route, "d2")!;
+  expect(mayHaveUppers(young, own, device, false)).toBe(true);
+  removeUppers(young, own, device);
   expect(sh("ip -n third -o link")).not.toContain("v3@");
 });

@@ -253,7 +253,7 @@ function fetchHome<D extends LoanData>(
   if (name === "busy" && patient) return name;
   const saved = name === "free" ? own : underSpareName(hostNs, link, own, here);
   const back = found.place === "pod" ? moveBack(found.pod, hostNs, link, saved) : link;
-  const pods = found.place === "pod" && mayHaveUppers(found.pod, hostNs, back) ? [found.pod] : [];
+  const pods = found.place === "pod" && mayHaveUppers(found.pod, hostNs, back, true) ? [found.pod] : [];
   const beside = podBeside(found, record.data.netns, netnsPath);
   if (beside !== undefined) pods.push(beside);
   // Once there are none, the pod can make none: the device is not with it any more.
@@ -283,7 +283,7 @@ function podBeside(
 ): NetNs | undefined {
   if (found.place === "pod") return isNamed(found.pod, netns) ? undefined : podIfThere(netns, netnsPath);
   const pod = podIfThere(netns, netnsPath);
-  return pod !== undefined && mayHaveUppers(pod, ownNamespace(), found.link) ? pod : undefined;
+  return pod !== undefined && mayHaveUppers(pod, ownNamespace(), found.link, false) ? pod : undefined;
 }
 
 /**
