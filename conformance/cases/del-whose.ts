@@ -53,24 +53,20 @@ const neighbour = (t: Trial): string =>
 /** To a namespace that the host has no number for. */
 const MOVED = "ip netns add c2; ip -n c1 link set eth0 netns c2";
 
-/** The pod's namespace has neither a name nor a process by now, but a process keeps it: by a file, or by a socket. Returns the process. */
-function hold(t: Trial, by: "file" | "socket"): string {
+/** The pod's namespace has no name by now, but a process keeps it: by a file, by a socket, or as its own. Returns the process. */
+function hold(t: Trial, by: "file" | "socket" | "process"): string {
   const socket = `8</proc/self/ns/net nsenter --net=/run/netns/c1 perl -e '$^F = 99; socket(S, 2, 2, 0); exec @ARGV' nsenter --net=/proc/self/fd/8`;
-  const [before, redirect] = by === "file" ? ["", `9</run/netns/c1`] : [socket, ""];
+  const sleep = {
+    file: "sleep 60 9</run/netns/c1",
+    socket: `${socket} sleep 60`,
+    process: "nsenter --net=/run/netns/c1 sleep 60",
+  };
   return t
-    .sh(`${before} sleep 60 ${redirect} >/dev/null 2>&1 & echo $!
+    .sh(`${sleep[by]} >/dev/null 2>&1 & echo $!
       for i in $(seq 200); do [ "$(cat /proc/$!/comm)" = sleep ] && break; sleep 0.02; done
       umount -l /run/netns/c1; rm /run/netns/c1`)
     .trim();
 }
-
-/** The same, of a process in it. */
-const holdAsProcess = (t: Trial): string =>
-  t
-    .sh(`nsenter --net=/run/netns/c1 sleep 60 >/dev/null 2>&1 & echo $!
-      for i in $(seq 200); do [ "$(cat /proc/$!/comm)" = sleep ] && break; sleep 0.02; done
-      umount -l /run/netns/c1; rm /run/netns/c1`)
-    .trim();
 
 /** Without what looking at a process with more capabilities needs. */
 const MAY_NOT_TRACE = 'exec setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$@"';
@@ -697,7 +693,7 @@ export const delWhose: CaseTable = {
           t.add(conf);
           t.sh("ip link add veth9 type veth peer name mine netns c1; ip -n c1 address add 198.18.0.9/24 dev mine");
           t.write("/var/lib/cni/networks/net1/198.18.0.9", "gone\r\neth0");
-          const pid = by === "file" ? hold(t, "file") : holdAsProcess(t);
+          const pid = hold(t, by);
           const gc = { ...conf, "cni.dev/valid-attachments": [] };
           const run = t.call("GC", gc, by === "file" ? {} : { wrap: MAY_NOT_TRACE });
           t.equal(run.status, 0, run.stdout);
@@ -722,7 +718,7 @@ export const delWhose: CaseTable = {
         t.sh(`ip link add eth0 link up0 netns c1 address 02:00:00:00:00:97 type macvlan mode bridge
           ip -n c1 address add 198.18.0.9/24 dev eth0; ip -n c1 link set eth0 up`);
         t.write("/var/lib/cni/networks/net1/198.18.0.9", "gone\r\neth0");
-        const pid = holdAsProcess(t);
+        const pid = hold(t, "process");
         const gc = { ...conf, "cni.dev/valid-attachments": [] };
         const options = { wrap: MAY_NOT_TRACE };
         t.error(t.call("GC", gc, options), [11]);
