@@ -5,6 +5,7 @@ import { args } from "./args.ts";
 import { attacks } from "./attacks.ts";
 import { attacksBridge } from "./attacks-bridge.ts";
 import { attacksDevice } from "./attacks-device.ts";
+import { attacksFunction } from "./attacks-function.ts";
 import { attacksLimits } from "./attacks-limits.ts";
 import { attacksPaths } from "./attacks-paths.ts";
 import { attacksPlanted } from "./attacks-planted.ts";
@@ -116,6 +117,7 @@ export const tables: readonly CaseTable[] = [
   attacks,
   attacksBridge,
   attacksDevice,
+  attacksFunction,
   attacksRouter,
   attacksPaths,
   attacksPlanted,
