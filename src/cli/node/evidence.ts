@@ -1,6 +1,7 @@
 // Determines whether a container still exists. A host-local lease contains only a container ID and an interface name, so podnic checks
 // everything else on the node that refers to the container. A container is gone only if this is certain.
 import { idInAlias } from "../../plugin/hash.ts";
+import type { Lessee } from "../../plugin/lessees.ts";
 import { aliasPrefix } from "../../plugin/upper/own.ts";
 import type { CachedAttachment } from "./cache.ts";
 import type { Holder } from "./holders.ts";
@@ -46,7 +47,7 @@ export class Containers {
   readonly #addresses = new Map<string, string>();
   /** Path of the namespace of an attachment that was given an address, when that is not gone. */
   readonly #given = new Map<string, string>();
-  /** Those whose device is returned from wherever it is, before the lease is released. */
+  /** Attachments whose device is returned from wherever it is, before the lease is released. */
   readonly #returning = new Set<string>();
   readonly #bootTime: number;
   readonly #seesAll: boolean;
@@ -58,7 +59,7 @@ export class Containers {
     this.#seesAll = namespaces.seesProcesses;
     for (const { key, life, netns } of holders) {
       this.#add(key.containerId, { life, why: inWords(life, netns.path) });
-      if (life === "gone") this.#returning.add(idInAlias(key.containerId));
+      if (life === "gone") this.#returning.add(idOf(key));
     }
     for (const { containerId, namespaces: paths, addresses } of cache) {
       for (const path of paths) {
@@ -91,11 +92,12 @@ export class Containers {
    * do not show whose it is. `written`: when the lease was, in seconds since the epoch; before the last boot means that its container is gone, for
    * which a clock that was wrong must not be the only evidence against a sign of life.
    */
-  holderOf(containerId: string, address: string, written: () => number): Evidence {
+  holderOf(owner: Lessee, address: string, written: () => number): Evidence {
+    const { containerId } = owner;
     const found = this.#found.get(idInAlias(containerId)) ?? [];
     const alive = found.find(({ life }) => life === "alive");
     if (alive !== undefined) return alive;
-    const isReturning = this.#returning.has(idInAlias(containerId));
+    const isReturning = this.#returning.has(idOf(owner));
     const counts = (path: string | undefined): path is string =>
       path !== undefined && !(path === NO_PATH && isReturning);
     const named = this.#named.get(idInAlias(containerId));
@@ -122,6 +124,9 @@ export class Containers {
     return { life: "unknown", why: `${NOBODY}, and podnic cannot see all pods` };
   }
 }
+
+/** Other interfaces of the same container may live on where its device is. */
+const idOf = ({ containerId, ifName }: Lessee): string => `${ifName} ${idInAlias(containerId)}`;
 
 /** "its lease has no owner" and what follows. */
 const NOBODY = "its lease has no owner";

@@ -186,7 +186,7 @@ function readLease(
     const at = (): number => (text === undefined ? host.stat(name, false, dir).mtime : written);
     const { containerId, ifName } = owner === "none" ? { containerId: "", ifName: "" } : owner;
     const { life, why } =
-      owner === "none" ? containers.holderOfNobodys(name, at) : containers.holderOf(containerId, name, at);
+      owner === "none" ? containers.holderOfNobodys(name, at) : containers.holderOf({ containerId, ifName }, name, at);
     return { address: name, containerId, interface: ifName, life, why };
   } catch (error) {
     if (error instanceof SystemError || error instanceof Failure) return odd(error.message);

@@ -44,7 +44,7 @@ export function findPorts(containers: Containers, insides: Pick<Inside, "namespa
     if (owner === undefined || !isPortOf(link, owner)) return [];
     const inside = endOf(link)?.namespace ?? "";
     const seen: Evidence =
-      inside === "" ? containers.holderOf(owner.containerId, "", never) : { life: "alive", why: `in ${inside}` };
+      inside === "" ? containers.holderOf(owner, "", never) : { life: "alive", why: `in ${inside}` };
     const bridge = links.find(({ index }) => index === link.master)?.name ?? "";
     return [{ link, bridge, owner, namespace: inside, ...seen }];
   });
@@ -128,7 +128,7 @@ function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cach
     if (alive.has(mark)) return { life: "alive", why: "" };
     // A name that was cut is no name.
     if (ownerMark(owner) !== mark) return { life: "unknown", why: "" };
-    return containers.holderOf(owner.containerId, "", never);
+    return containers.holderOf(owner, "", never);
   };
   const names = new Set(listLinks(ownNamespace().route).map(({ name }) => name));
   const checks = rules.spoofChecks.flatMap(({ id, comment, device }): Leftover[] => {

@@ -12,7 +12,7 @@ import { readCache } from "../node/cache.ts";
 import { configurationFiles, pluginsOf } from "../node/configurations.ts";
 import { Containers, type Sources } from "../node/evidence.ts";
 import type { Holder } from "../node/holders.ts";
-import { type Life, Namespaces } from "../node/namespaces.ts";
+import { type Life, Namespaces, NO_PATH } from "../node/namespaces.ts";
 import { cachedConfigurations } from "../node/pools.ts";
 import { Progress } from "../progress.ts";
 import { endPods, enterNode, sh } from "./node.ts";
@@ -140,7 +140,8 @@ const link = (alias: string) => ({ alias }) as Link;
 function lifeFrom(sources: Partial<Sources>, runtimes: string[] = []) {
   const empty = { namespaces: Namespaces.find(), holders: [], insides: [], cache: [], bootTime: 1000 };
   const containers = new Containers({ ...empty, ...sources }, runtimes);
-  return (id: string, address = "192.0.2.1", written = 2000) => containers.holderOf(id, address, () => written).life;
+  return (containerId: string, address = "192.0.2.1", written = 2000, ifName = "net1") =>
+    containers.holderOf({ containerId, ifName }, address, () => written).life;
 }
 
 describe("the holder of a lease", () => {
@@ -172,6 +173,14 @@ describe("the holder of a lease", () => {
     expect(lifeOf("other", "192.0.2.7")).toBe("unknown");
     expect(lifeOf("other", "127.0.0.1")).toBe("gone");
     expect(lifeFrom({ insides, holders: [holder("marked", "alive")] })("marked")).toBe("alive");
+  });
+
+  it("is gone although its device is in a namespace without a path, and another interface there keeps its lease", () => {
+    const namespace = { path: NO_PATH, dev: 0, ino: 0, named: false };
+    const insides = [{ namespace, attached: [], addresses: new Set(["192.0.2.7"]) }];
+    const lifeOf = lifeFrom({ insides, holders: [holder("c", "gone")] });
+    expect(lifeOf("c", "192.0.2.7")).toBe("gone");
+    expect(lifeOf("c", "192.0.2.7", 2000, "net2")).toBe("unknown");
   });
 
   it("is gone when its lease is older than the boot, unless something lives", () => {
