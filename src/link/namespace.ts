@@ -6,6 +6,7 @@ import { type Fd, host, SystemError } from "../host/host.ts";
 import { HEX } from "../ip/hex.ts";
 import { log } from "../log.ts";
 import { RouteSocket } from "../netlink/socket.ts";
+import { closing } from "../state/files.ts";
 
 /** setns(2) moves the whole process (it has one thread); sockets stay in the namespace they were made in. */
 export interface NetNs {
@@ -198,9 +199,7 @@ export function isOfOtherUsers(namespace: NetNs): boolean {
 /** The user namespace that owns it. undefined: it is none of ours or below it. */
 function usersOf({ fd }: NetNs): string | undefined {
   try {
-    const users = host.ioctl(fd, NS_GET_USERNS, new Uint8Array(0));
-    const { dev, ino } = host.fstat(users);
-    host.close(users);
+    const { dev, ino } = closing(host.ioctl(fd, NS_GET_USERNS, new Uint8Array(0)), (users) => host.fstat(users));
     return `${dev}:${ino}`;
   } catch (error) {
     if (error instanceof SystemError && error.code === "EPERM") return undefined;

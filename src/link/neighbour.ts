@@ -1,6 +1,7 @@
 // The node's neighbours: whom it has found behind which interface, with which MAC address.
 import type { Address } from "../ip/address.ts";
 import { parseMac } from "../ip/mac.ts";
+import { equalAddresses } from "../ip/range.ts";
 import { findAttribute } from "../netlink/attributes.ts";
 import type { Bytes, Writer } from "../netlink/bytes.ts";
 import { NDA_LLADDR, RTM_GETNEIGH } from "../netlink/constants.ts";
@@ -35,11 +36,6 @@ export function findGateway(route: RouteSocket, neighbours: Neighbour[]): Neighb
     ({ nexthops }) => nexthops,
   );
   return neighbours.find(({ index, address }) =>
-    hops.some(
-      ({ ifIndex, gateway }) =>
-        ifIndex === index &&
-        gateway?.family === address.family &&
-        gateway.bytes.every((byte, n) => byte === address.bytes[n]),
-    ),
+    hops.some(({ ifIndex, gateway }) => ifIndex === index && gateway !== undefined && equalAddresses(gateway, address)),
   );
 }
