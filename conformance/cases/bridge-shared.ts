@@ -20,6 +20,8 @@ export const conf = (keys: Config = {}, cniVersion = "1.1.0"): Config => ({
   ...keys,
 });
 
+export const GATEWAY: Config = { isGateway: true, ipMasq: true, ipMasqBackend: "nftables" };
+
 /** A bridge that somebody else made. */
 export function makeBridge(t: Trial, options = "", name = "br0"): void {
   t.sh(`ip link add ${name} address ${BRIDGE_MAC} up type bridge ${options}`);
@@ -124,6 +126,12 @@ export function cycle(t: Trial, config: Config, set: Env = {}): Result {
   t.equal(ports(t).length, 0, "ports of br0");
   return prevResult;
 }
+
+/** Namespaces p0, p1 and so on, each with its call's variables. */
+export const pods = (t: Trial, count: number) => {
+  t.sh(`for n in $(seq 0 ${count - 1}); do ip netns add p$n; done`);
+  return Array.from({ length: count }, (_, n) => ({ CNI_CONTAINERID: `p${n}`, CNI_NETNS: `/run/netns/p${n}` }));
+};
 
 export const gc = (config: Config, valid: Config[] = []): [Config, { set: Env }] => [
   { ...config, "cni.dev/valid-attachments": valid },

@@ -15,6 +15,7 @@ import { bridgeCheck } from "./bridge-check.ts";
 import { bridgeConfig } from "./bridge-config.ts";
 import { bridgeDel } from "./bridge-del.ts";
 import { bridgeGateway } from "./bridge-gateway.ts";
+import { bridgeGc } from "./bridge-gc.ts";
 import { bridgePorts } from "./bridge-ports.ts";
 import { bridgeRules } from "./bridge-rules.ts";
 import { bridgeVlans, bridgeWithoutFiltering } from "./bridge-vlans.ts";
@@ -90,6 +91,7 @@ const onBridge = [
   bridgeGateway,
   bridgeCheck,
   bridgeDel,
+  bridgeGc,
   bridgeBurden,
 ];
 const plugins = [
