@@ -31,6 +31,7 @@ import { delWhose } from "./del-whose.ts";
 import { delegation } from "./delegation.ts";
 import { delegationAdd } from "./delegation-add.ts";
 import { env } from "./env.ts";
+import { gcWhose } from "./gc-whose.ts";
 import { guides } from "./guides.ts";
 import { hostDevice } from "./host-device.ts";
 import { hostDeviceBack } from "./host-device-back.ts";
@@ -72,6 +73,7 @@ const commands = [
   checkCommand,
   del,
   delWhose,
+  gcWhose,
   delStripped,
   delegationAdd,
   delegation,
