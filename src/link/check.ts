@@ -66,11 +66,14 @@ function checkRoutes(pod: NetNs, { index, mtu }: Link, name: string, spec: Inter
       for (const one of through) places.add(one.table);
       checkMetrics(name, wanted, hop, through, mtu);
     }
-    const told = routes.filter(({ dst }) => samePrefix(dst, wanted.dst)).flatMap(({ hops }) => hops);
-    const other = candidates
+    const others = candidates
       .filter((one) => places.has(one.table) && one.tos === 0 && one.srcLength === 0)
       .flatMap(({ nexthops }) => nexthops)
-      .find((hop) => isOther(hop, index, told));
+      .filter((hop) => isOther(hop, index, wanted.hops));
+    if (others.length === 0) continue;
+    // With another metric, or in another table.
+    const told = routes.filter(({ dst }) => samePrefix(dst, wanted.dst)).flatMap(({ hops }) => hops);
+    const other = others.find((hop) => isOther(hop, index, told));
     if (other === undefined) continue;
     const through = formatAddress(other.gateway!);
     throw missing(`the route ${describeRoute(wanted)} on ${name} also goes through ${through}`);
