@@ -136,6 +136,17 @@ export const bridgeVlans: CaseTable = {
         t.error(t.call("CHECK", { ...config, prevResult }));
       },
     ),
+    one("B-50h", "G", "forceAddress", "in a VLAN, the pod has the address that its gateway had: OK", (t) => {
+      makeBridge(t, "vlan_filtering 1");
+      t.add(GATEWAY);
+      const addresses = [{ address: "10.61.0.1/24", gateway: "10.61.0.254" }];
+      const config = conf({ vlan: 100, isGateway: true, forceAddress: true, ipam: { type: "static", addresses } });
+      const second = pod(t, "c2");
+      const prevResult = t.add(config, second);
+      t.equal(gatewayOf(t, "10.61.0.254/24"), "br0.100", "the gateway's interface");
+      t.equal(gatewayOf(t, "10.61.0.1/24"), undefined, "what has the address on the host");
+      t.silent("CHECK", { ...config, prevResult }, second);
+    }),
     one("B-49b", "H", "C-081", "DEL after a boot, when /run is empty: OK, nothing left", (t) => {
       makeBridge(t, "vlan_filtering 1");
       const config = {

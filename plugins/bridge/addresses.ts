@@ -69,12 +69,14 @@ export function gatewayPrefixes(ips: IpConfig[]): Prefix[] {
 
 /**
  * Throws Failure("invalid config") for an address that the host has on the bridge, in the VLAN of the pod. The pod and the host would answer for it
- * both, and what other pods send to the host, such as their gateway, would go to the pod.
+ * both, and what other pods send to the host, such as their gateway, would go to the pod. `isGateway`: planGateway looks at what has the gateway's.
  */
-export function refuseHostsAddresses(bridge: Bridge, vlan: number, ips: IpConfig[]): void {
+export function refuseHostsAddresses(bridge: Bridge, vlan: number, ips: IpConfig[], isGateway: boolean): void {
   const { route } = ownNamespace();
+  const own = vlan === 0 ? bridge.name : vlanInterfaceName(bridge.name, vlan);
   const holders: Pick<Link, "index" | "name">[] = vlan === 0 ? [bridge] : vlanInterfaces(bridge, vlan);
-  for (const { index, name } of holders) refuseHeld(name, listAddresses(route, index), ips);
+  for (const { index, name } of holders)
+    if (!isGateway || name !== own) refuseHeld(name, listAddresses(route, index), ips);
 }
 
 /** The same of what an interface of the host has. */

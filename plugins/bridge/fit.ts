@@ -9,7 +9,7 @@ import { probeMasquerade, probeSpoofCheck } from "../../src/nftables/probe.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { isGateway, wantsMasquerade } from "./config.ts";
 import { existingBridge } from "./find.ts";
-import { planGateway, planOn } from "./gateway.ts";
+import { planGateway } from "./gateway.ts";
 
 /** The bridge; undefined: ADD makes it. Throws Failure when it cannot serve, or when the kernel lacks what the configuration asks for. */
 export function requireFit(call: Call<BridgeConfig>): Bridge | undefined {
@@ -22,9 +22,7 @@ export function requireFit(call: Call<BridgeConfig>): Bridge | undefined {
 
 /** Throws Failure when an ADD would be refused its gateway, as far as the configuration shows which one that is. */
 export function requireGateway(call: Call<BridgeConfig>, bridge: Bridge | undefined): void {
-  const gateways = isGateway(call) ? gatewaysInSight(call) : [];
-  planGateway(call, bridge, gateways);
-  if (bridge !== undefined) planOn(call, bridge, gateways);
+  planGateway(call, bridge, isGateway(call) ? gatewaysInSight(call) : []);
 }
 
 interface Subnet {

@@ -63,7 +63,7 @@ export function underLockIfAny(bridge: string, body: () => void): void {
 
 /**
  * Throws Failure when the host may not be the gateway, as far as that can be told before the port is made. Returns the index of the bridge that
- * has the addresses already; 0: some are missing, or it is not known yet. `ips`: the pod's, none of which the bridge may keep.
+ * has the addresses already; 0: some are missing, or it is not known yet. `ips`: the pod's, none of which the host may keep there.
  */
 export function planGateway(
   call: Call<BridgeConfig>,
@@ -76,9 +76,9 @@ export function planGateway(
     planAddresses(call, undefined, false, gateways);
     return 0;
   }
-  const { added, has, removed } = planOn(call, bridge, gateways);
+  const { on, added, has, removed } = planOn(call, bridge, gateways);
   const kept = has.filter((one) => !removed.includes(one));
-  if ((call.config.vlan ?? 0) === 0) refuseHeld(bridge.name, kept, ips);
+  if (on !== undefined) refuseHeld(on.name, kept, ips);
   // The interface of the VLAN goes with its last port: only under the lock it is there to stay.
   return added.length === 0 && (call.config.vlan ?? 0) === 0 ? bridge.index : 0;
 }

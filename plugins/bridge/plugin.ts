@@ -149,9 +149,7 @@ function addressesOf(call: Call<BridgeConfig>): Result {
 /** Whoever is on the bridge would take the pod for the host, and by the rules of ipMasq the host for the pod. */
 function refuseAddresses(call: Call<BridgeConfig>, on: Bridge | undefined, ips: IpConfig[]): void {
   if (wantsMasquerade(call)) refuseNodesAddresses(ips);
-  const { vlan = 0 } = call.config;
-  // What a gateway's bridge has is looked at anyway (planGateway).
-  if (on !== undefined && !(isGateway(call) && vlan === 0)) refuseHostsAddresses(on, vlan, ips);
+  if (on !== undefined) refuseHostsAddresses(on, call.config.vlan ?? 0, ips, isGateway(call));
 }
 
 function optionsOf(call: Call<BridgeConfig>): ConfigureOptions {
