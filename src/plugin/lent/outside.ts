@@ -21,7 +21,10 @@ type Outcome = { value: unknown } | { error: unknown };
 /** Of the work that was done; undefined: nobody would leave a lock for it. */
 let outcomes: Map<string, Outcome> | undefined;
 
-/** Runs `body`, which takes a lock for which others wait, and again after each work that it leaves the lock for. Until then `body` changes nothing. */
+/**
+ * Runs `body`, which takes a lock for which others wait, and again after each work that it leaves the lock for. What `body` has changed until then
+ * (fetchHome has moved the device), another call may find as well, and `body` goes on from it.
+ */
 export function leavingLocks<T>(body: () => T): T {
   const own = new Map<string, Outcome>();
   try {
