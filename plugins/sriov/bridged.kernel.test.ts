@@ -18,7 +18,7 @@ const VF = "0000:af:06.1";
 
 beforeAll(() => {
   enterSandbox();
-  sh(`mkdir -p /var/lib; mount -t tmpfs tmpfs /var/lib; ip netns add other
+  sh(`ip netns add other
     ip link add pf type veth peer name wire; ip link set pf up; ip link set wire up
     ip link add br0 type bridge; ip link set br0 up; ip link set pf master br0
     mount -t tmpfs tmpfs /sys/bus; mkdir -p /sys/bus/pci/devices/${PF}/net/pf /sys/bus/pci/devices/${VF}

@@ -130,7 +130,7 @@ function formOf(family: 4 | 6, length: number): Form {
 const FORMS = [formOf(4, 24), formOf(4, 16), formOf(6, 64)];
 
 /** The expressions of ruleOf as they are sent. */
-export function writtenRule(address: Prefix): Uint8Array {
+function writtenRule(address: Prefix): Uint8Array {
   const { family, bytes } = address.address;
   const form = FORMS.find((one) => one.family === family && one.length === address.length);
   const { rule, source, subnet, size } = form ?? formOf(family, address.length);

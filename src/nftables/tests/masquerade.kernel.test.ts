@@ -1,5 +1,4 @@
 // ipMasq on a real kernel: what `nft` sees of it, what is translated, and the Go plugin on the other side.
-import { mkdirSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { parsePrefix } from "../../ip/address.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
@@ -13,8 +12,6 @@ import { addSpoofCheck, listSpoofChecks } from "../spoof-check.ts";
 import { flush, goBridge, hasGo, ipam, owner, ruleset } from "./node.ts";
 
 enterSandbox();
-mkdirSync("/var/lib/cni", { recursive: true });
-sh("mount -t tmpfs tmpfs /var/lib/cni");
 const nft = NftSocket.open();
 const v4 = parsePrefix("10.61.0.2/24")!;
 const v6 = parsePrefix("fd61::2/64")!;

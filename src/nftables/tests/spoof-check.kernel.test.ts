@@ -1,5 +1,4 @@
 // macspoofchk on a real kernel: what `nft` sees of it, what passes, and the Go plugin on the other side.
-import { mkdirSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { parseMac } from "../../ip/mac.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
@@ -10,8 +9,6 @@ import { addSpoofCheck, checkSpoofCheck, listSpoofChecks, removeSpoofCheck } fro
 import { flush, goBridge, hasGo, owner, ruleset } from "./node.ts";
 
 enterSandbox();
-mkdirSync("/var/lib/cni", { recursive: true });
-sh("mount -t tmpfs tmpfs /var/lib/cni");
 const nft = NftSocket.open();
 const MAC = parseMac("02:00:00:00:00:01")!;
 const ID = spoofId(owner);
