@@ -166,7 +166,7 @@ export const bridgeDel: CaseTable = {
         for (let i = 0; i < 2; i++) t.refused("DEL", config, [11]);
         t.present("eth0");
         t.leaseCount(1);
-        t.sh("ip netns del c1");
+        t.endNetns("c1");
         t.silent("DEL", config);
         t.leaseCount(0);
       },
@@ -214,7 +214,7 @@ export const bridgeDel: CaseTable = {
         const config = { ...conf(hostLocal()), prevResult: { cniVersion: "1.1.0", interfaces } };
         t.refused("DEL", config, [11], { set: { CNI_NETNS: undefined } });
         t.leaseCount(1);
-        t.sh("ip netns del c1; for i in $(seq 100); do ip link show vethgo >/dev/null 2>&1 || break; sleep 0.02; done");
+        t.endNetns("c1");
         t.silent("DEL", config);
         t.leaseCount(0);
       },
@@ -231,7 +231,7 @@ export const bridgeDel: CaseTable = {
         for (const gone of [false, true]) {
           const { interfaces = [], ...rest } = t.add(config);
           const prevResult = { ...rest, interfaces: [...interfaces, { name: "hostv", mac: t.link("hostv", "")!.mac }] };
-          if (gone) t.sh("ip netns del c1; sleep 0.5");
+          if (gone) t.endNetns("c1");
           for (let n = 0; n < 2; n++) t.silent("DEL", { ...config, prevResult });
           t.present("hostv", "");
           t.equal(ports(t), [], "ports");
@@ -270,7 +270,7 @@ export const bridgeDel: CaseTable = {
           t.call("DEL", { ...config, prevResult: JSON.parse(t.call("ADD", config).stdout) });
           t.call("DEL", config);
         }
-        t.sh("ip netns del c1; sleep 0.5");
+        t.endNetns("c1");
         for (const config of configs) t.call("DEL", config);
         for (const name of ["cali1", "vethgo"]) t.present(name, "");
       },
@@ -328,7 +328,7 @@ export const bridgeDel: CaseTable = {
       (t) => {
         const config = conf({ macspoofchk: true, ...GATEWAY, ...hostLocal() });
         t.add(config);
-        t.sh("ip netns del c1; sleep 0.5");
+        t.endNetns("c1");
         t.netns("c1");
         const set = { CNI_CONTAINERID: "ctr-2" };
         const prevResult = t.add(config, { set });
@@ -561,7 +561,7 @@ export const bridgeDel: CaseTable = {
     ),
     one("B-104x", "H", "DEL in any order", "the port goes with its pod's namespace; DEL frees the lease", (t) => {
       t.add(conf(hostLocal()));
-      t.sh("ip netns del c1; sleep 1");
+      t.endNetns("c1");
       t.silent("DEL", conf(hostLocal()));
       t.leaseCount(0);
       t.equal(ports(t).length, 0, "ports");

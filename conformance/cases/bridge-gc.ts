@@ -95,7 +95,7 @@ export const bridgeGc: CaseTable = {
         t.leaseCount(2);
         const ruleset = t.sh("nft list table inet cni_plugins_masquerade");
         t.equal(ruleset.match(/masquerade comment/g)?.length ?? 0, 2, "rules");
-        t.sh("ip netns del p0; sleep 0.5");
+        t.endNetns("p0");
         t.silent("GC", ...gc(config, [{ containerID: "p1", ifname: "eth0" }]));
         t.leaseCount(1);
       },
@@ -130,7 +130,7 @@ export const bridgeGc: CaseTable = {
         const run = t.call("GC", ...gc(config));
         t.equal(run.status, 0, run.stdout);
         t.leaseCount(1);
-        t.sh("ip netns del c1; sleep 0.1");
+        t.endNetns("c1");
         t.silent("GC", ...gc(config));
         t.leaseCount(0);
       },

@@ -436,7 +436,7 @@ export const bridgeRules: CaseTable = {
       (t) => {
         const config = conf({ ...SPOOF, ...MASQ });
         t.add(config);
-        t.sh("ip netns del c1; sleep 0.5");
+        t.endNetns("c1");
         t.netns("c1");
         const set = { CNI_CONTAINERID: "ctr-2" };
         const prevResult = t.add(config, { set });

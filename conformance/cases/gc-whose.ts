@@ -54,7 +54,7 @@ export const gcWhose: CaseTable = {
         t.equal(first.stderr.match(/keeps the lease/g)?.length ?? 0, 1, "warnings");
         t.present("mine");
         t.leaseCount(2);
-        t.sh("ip netns del c1; sleep 0.1");
+        t.endNetns("c1");
         t.silent("GC", gc);
         t.leaseCount(1);
       },

@@ -206,6 +206,12 @@ export class Sandbox {
     return `/run/netns/${name}`;
   }
 
+  /** Deletes the namespace, and returns when the kernel has deleted its interfaces, too, which live a moment longer than the name. */
+  endNetns(name: string): void {
+    this.sh(`ip link add end0 type veth peer name end1 netns ${name}; ip netns del ${name}
+      for i in $(seq 500); do ip link show end0 >/dev/null 2>&1 || exit 0; sleep 0.02; done; exit 1`);
+  }
+
   /** The namespace as a runtime names it that knows the process of its pod. */
   pathByProcess(ns: string): string {
     // It is in the namespace once it is no longer `ip`.
