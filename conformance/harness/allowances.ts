@@ -203,7 +203,7 @@ const OF_BRIDGE: readonly Allowance[] = [
       d.what === "nft table bridge nat" && d.ours.replace(/^\t\tcomment "[0-9a-f]{16}-.*\n/gm, "") === d.theirs,
   },
   {
-    entry: "CHECK compares everything that ADD sets up",
+    entry: "CHECK compares what ADD sets up",
     holds: (d) =>
       succeeds(d, "CHECK") && d.scenario.conf.ipam === undefined && d.theirs === "999: no plugin name provided",
   },
