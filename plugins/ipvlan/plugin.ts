@@ -74,10 +74,8 @@ export const ipvlan: Plugin<IpvlanConfig> = {
 };
 
 function del(call: Call<IpvlanConfig>): void {
-  const cleanup = new Cleanup();
-  cleanup.attempt(() => delUpper(kind, call));
-  cleanup.attempt(() => forgetSlaves(isOf(call)));
-  cleanup.finish();
+  delUpper(kind, call);
+  forgetSlaves(isOf(call));
 }
 
 function gc(call: Call<IpvlanConfig>): void {
