@@ -171,7 +171,7 @@ export const stages: Stage[] = [
   { name: "image", tiers: pushed, command: ts("scripts/image.ts"), limit: 5, alone: true },
   { name: "guest", tiers: pushed, command: [guest, "--", "conformance/vm/selftest"], limit: 8 },
   vitest("kernel", ["kernel*"], always, 10, vitestCount),
-  vitest("built", ["built"], pushed, 12, vitestCount),
+  vitest("built", ["built"], pushed, 20, vitestCount),
   {
     name: "worlds",
     tiers: pushed,
