@@ -14,11 +14,11 @@ import { chosenOf, isProgram, killsPeer, peersOf, refuse } from "./refusals.ts";
 import {
   drawn,
   drawnOf,
+  drawnOfMany,
   isKill,
   kills,
   type Length,
   type Lengths,
-  manyActors,
   oneChange,
   type Row,
   rowsOf,
@@ -245,8 +245,7 @@ function ofMany(lengths: readonly number[]): Draw {
   const random = new Random(options.seed);
   const product = (n: number) => lengths.reduce((sum, length, at) => (at === n ? sum : sum * length), 1);
   const possible = lengths.reduce((sum, _, n) => sum + product(n) * 6, 0);
-  const some = (count: number, kill: boolean) => Array.from({ length: count }, () => manyActors(lengths, kill, random));
-  return { possible, drawn: [...some(options.two, false), ...some(options.kill, true)] };
+  return { possible, drawn: drawnOfMany(lengths, options.two, options.kill, random) };
 }
 
 /** @param until milliseconds, when it is too late for another schedule */

@@ -3,11 +3,11 @@ import { Random } from "../../src/testing/random.ts";
 import {
   drawn,
   drawnOf,
+  drawnOfMany,
   hasBystander,
   isKill,
   kills,
   type Lengths,
-  manyActors,
   oneChange,
   rowsOf,
   type Shape,
@@ -111,15 +111,24 @@ describe("schedules of three calls", () => {
     expect(serialOrders(2)).toEqual(["0,1", "1,0"]);
     expect(serialOrders(3)).toEqual(["0,1,2", "0,2,1", "1,0,2", "1,2,0", "2,0,1", "2,1,0"]);
   });
+  const three = [30, 20, 10];
   test("let two of them stop, and all of them end", () => {
-    const random = new Random(1);
-    for (let n = 0; n < 50; n++) {
-      const turns = manyActors([30, 20, 10], false, random).split(",");
+    for (const schedule of drawnOfMany(three, 50, 0, new Random(1))) {
+      const turns = schedule.split(",");
       expect(turns.filter((turn) => /^[012]:[1-9]\d?$/.test(turn))).toHaveLength(2);
       expect(turns.filter((turn) => !turn.includes(":")).sort()).toEqual(["0", "1", "2"]);
     }
   });
   test("with a kill end one in the middle of another", () => {
-    expect(manyActors([30, 20, 10], true, new Random(1))).toMatch(/^(\d):\d+,\d:\d+k,\d,\1$/);
+    const schedules = drawnOfMany(three, 0, 50, new Random(1));
+    expect(schedules).not.toHaveLength(0);
+    for (const schedule of schedules) expect(schedule).toMatch(/^(\d):\d+,\d:\d+k,\d,\1$/);
+  });
+  test("come mixed, so that an early end leaves kills and others, and no schedule comes twice", () => {
+    const begin = drawnOfMany(three, 100, 100, new Random(1)).slice(0, 40);
+    expect(begin.filter(isKill).length).toBeGreaterThan(5);
+    expect(begin.filter((one) => !isKill(one)).length).toBeGreaterThan(5);
+    const few = drawnOfMany([3, 3, 2], 200, 200, new Random(1));
+    expect(new Set(few).size).toBe(few.length);
   });
 });

@@ -138,7 +138,7 @@ export async function wholeRow(
 }
 
 /** One of three or more actors: two of them stop once, and any of them goes first. */
-export function manyActors(lengths: readonly number[], kill: boolean, random: Random): string {
+function manyActors(lengths: readonly number[], kill: boolean, random: Random): string {
   const order = drawn(
     lengths.map((_, n) => String(n)),
     lengths.length,
@@ -149,6 +149,12 @@ export function manyActors(lengths: readonly number[], kill: boolean, random: Ra
   if (kill) return [stop(first), `${stop(second)}k`, ...others, first].join(",");
   const rest = random.chance(0.5) ? [first, second] : [second, first];
   return [stop(first), stop(second), ...others, ...rest].join(",");
+}
+
+/** Different ones of three or more actors, with a kill and without, mixed: they may be ended early. */
+export function drawnOfMany(lengths: readonly number[], two: number, kill: number, random: Random): string[] {
+  const all = Array.from({ length: two + kill }, (_, n) => manyActors(lengths, n >= two, random));
+  return drawn([...new Set(all)], all.length, random);
 }
 
 /** All orders of so many actors, one after the other. */
