@@ -267,6 +267,36 @@ export const bridgeVlans: CaseTable = {
       },
       ["program:ping"],
     ),
+    ...(
+      [
+        ["B-48n", "its network has no isGateway", { vlan: 200 }],
+        ["B-48o", "it is there by its trunk", { vlan: 7, vlanTrunk: [{ id: 10 }, { minID: 150, maxID: 250 }] }],
+      ] as const
+    ).map(([id, what, keys]) =>
+      one(
+        id,
+        "G",
+        "the gateway's interface goes with the last pod of its VLAN",
+        `also if ${what}: with its DEL, and with GC`,
+        (t) => {
+          const config = gateway(200, "10.61.0.0/24", "net1");
+          const other = { ...conf(keys), name: "net2" };
+          const beside = gateway(201, "10.62.0.0/24", "net3");
+          const [second, third] = [pod(t, "c2"), pod(t, "c3")];
+          t.add(beside, third);
+          for (const command of ["DEL", "GC"] as const) {
+            t.add(config);
+            t.add(other, second);
+            t.silent("DEL", config);
+            t.equal(gatewayOf(t, "10.61.0.1/24"), "br0.200", "gateway's interface");
+            if (command === "DEL") t.silent("DEL", other, second);
+            else t.silent("GC", { ...other, "cni.dev/valid-attachments": [] });
+            t.equal(gatewayOf(t, "10.61.0.1/24"), undefined, "gateway's interface");
+            t.equal(gatewayOf(t, "10.62.0.1/24"), "br0.201", "gateway's interface of another VLAN");
+          }
+        },
+      ),
+    ),
     one(
       "B-48a",
       "H",
@@ -350,6 +380,14 @@ export const bridgeVlans: CaseTable = {
           t.sh("ip link del br0");
         }
       },
+    ),
+    changed(
+      "B-50i",
+      "the pinned address gone from a VLAN of the trunk",
+      (port) =>
+        `bridge fdb del $(ip -n c1 -o link show eth0 | grep -o "ether [^ ]*" | cut -d" " -f2) dev ${port} vlan 21 master`,
+      /pinned entry .* in VLAN 21/,
+      { vlan: 100, vlanTrunk: [{ minID: 20, maxID: 22 }], macspoofchk: true, macspoofchkBackend: "bridge" },
     ),
     changed(
       "B-50e",

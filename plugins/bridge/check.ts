@@ -46,7 +46,7 @@ export function check(call: Call<BridgeConfig>): void {
   checkPodEnd(call, pod, port, own);
   const { vlan = 0 } = call.config;
   if (call.config.macspoofchk === true) {
-    checkSpoofing(call, port, macOf(own, port, pod), nativeVlan(call, bridge));
+    checkSpoofing(call, bridge, port, macOf(own, port, pod));
     // The Go plugin does not set it.
     if (port.port.locked !== 1 && isAliasOf(port.alias, call.attachment) && learnsLinkLocal(bridge))
       throw checkFailure(
@@ -64,12 +64,6 @@ export function check(call: Call<BridgeConfig>): void {
 
 function macOf(own: OwnInterface, port: Port, pod: NetNs): string {
   return own.interface.mac ?? getLink(pod.route, port.parent)?.mac ?? "";
-}
-
-/** 0 where the bridge does not filter. */
-function nativeVlan({ config }: Call<BridgeConfig>, { bridge }: Bridge): number {
-  if (bridge.vlanFiltering !== 1) return 0;
-  return vlansOf(config)?.native ?? bridge.defaultPvid ?? 0;
 }
 
 /** Its MAC is looked at where it is fixed: that of a bridge that others made may change with each port. */

@@ -4,6 +4,7 @@ import { isValidAttachment } from "../../src/cni/attachments.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, isDelegated, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Attachment, Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type IpConfig, type Result } from "../../src/cni/result.ts";
+import { orNothing } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
 import {
@@ -56,8 +57,8 @@ import {
 } from "./port.ts";
 import { needsMark, settlePromiscuity } from "./promiscuity.ts";
 import { checkedPort, checkSource, forgetSpoofRules, pinnedElsewhere } from "./spoof.ts";
-import { removeUnused } from "./vlan-gateway.ts";
-import { unwanted, vlansOf } from "./vlans.ts";
+import { removeUnused, vlansWithGateway } from "./vlan-gateway.ts";
+import { hasVlans, unwanted, vlansOf } from "./vlans.ts";
 
 export const bridge: Plugin<BridgeConfig> = {
   name: "bridge",
@@ -66,7 +67,7 @@ export const bridge: Plugin<BridgeConfig> = {
   knownArgs: ["MAC"],
   schema: "bridge",
   isElsewhere,
-  writes: (call) => (isGateway(call) ? PLACES : []),
+  writes: (call) => (isGateway(call) || hasVlans(call.config) ? PLACES : []),
   validate,
   add,
   removeMade,
@@ -97,7 +98,7 @@ function add(call: Call<BridgeConfig>): Result {
     isGateway(call) ? planGateway(call, bridge, gatewayPrefixes(addresses.ips), addresses.ips) : 0;
   const planned = early && plan(early, there);
   // The gateway's interface in a VLAN: ADD makes it last, and it goes after the port.
-  call.transaction.onRollback("remove the gateway", () => removeGateway(call));
+  call.transaction.onRollback("remove the gateway", () => removeGateways(call));
   const attached = attach(call, pod, there);
   const { on, pair } = attached;
   // Before the port is up, whose alias then says which rules there are.
@@ -275,7 +276,7 @@ function resultOf(
 function del(call: Call<BridgeConfig>): void {
   const cleanup = new Cleanup();
   cleanup.attempt(() => delWithIpam(call, () => removePort(call)));
-  cleanup.attempt(() => removeGateway(call));
+  cleanup.attempt(() => removeGateways(call));
   cleanup.finish();
 }
 
@@ -341,9 +342,11 @@ function forgetRules(call: Call<BridgeConfig>, rules: Rules | undefined): void {
   cleanup.finish();
 }
 
-function removeGateway(call: Call<BridgeConfig>): void {
-  const { vlan = 0 } = call.config;
-  if (vlan !== 0 && isGateway(call)) underLockIfAny(bridgeName(call), () => removeUnused(bridgeName(call), vlan));
+/** Those of VLANs that had this pod, also one that has no gateway itself, as their last. */
+function removeGateways(call: Call<BridgeConfig>): void {
+  const bridge = bridgeName(call);
+  const ranges = vlansOf(call.config, orNothing)?.ranges ?? [];
+  for (const vlan of vlansWithGateway(bridge, ranges)) underLockIfAny(bridge, () => removeUnused(bridge, vlan));
 }
 
 function gc(call: Call<BridgeConfig>): void {
@@ -371,7 +374,7 @@ function gc(call: Call<BridgeConfig>): void {
   });
   // An address that a pod still has keeps its rules, too.
   if (isComplete) cleanup.attempt(() => collectRules(call, kept));
-  cleanup.attempt(() => removeGateway(call));
+  cleanup.attempt(() => removeGateways(call));
   // Which lease is to be kept cannot be told: all are.
   const isBlind = !isComplete || kept.some(({ containerId }) => isCut(containerId));
   if (!isBlind) cleanup.attempt(() => gcWithIpam(call, kept));

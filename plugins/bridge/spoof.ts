@@ -7,10 +7,10 @@ import {
   type Bridge,
   beginSetPort,
   listMacsBehind,
+  listVlans,
   type NewPort,
   type Port,
   stopLinkLocalLearning,
-  whereTo,
 } from "../../src/link/bridge.ts";
 import { getLink, type Link } from "../../src/link/link.ts";
 import { openNamespace, ownNamespace } from "../../src/link/namespace.ts";
@@ -129,30 +129,38 @@ function checkByRules(call: Call<BridgeConfig>, on: Bridge, port: string, mac: s
 }
 
 /** CHECK. Throws Failure unless one of the two is in place. */
-export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, port: Port, mac: string, vlan: number): void {
-  const { route } = ownNamespace();
-  const pinned = port.port.locked === 1 ? whereTo(route, port.master, mac, vlan) : undefined;
-  if (pinned?.index === port.index && pinned.sticky) {
-    // Frames pass whose address the bridge knows on this port.
-    if (port.port.learning === 1)
-      throw checkFailure(
-        `macspoofchk: port ${port.name} has learning turned on, so it also accepts addresses that it learns`,
-      );
-    const other = listMacsBehind(route, port.index).find((known) => known !== mac);
-    if (other === undefined) return;
-    throw checkFailure(`macspoofchk: port ${port.name} also lets frames from ${other} pass`);
+export function checkSpoofing({ attachment, config }: Call<BridgeConfig>, on: Bridge, port: Port, mac: string): void {
+  if (port.port.locked === 1) {
+    checkLocked(on, port, mac);
+    return;
   }
-  if (port.port.locked === 1 || config.macspoofchkBackend === "bridge") {
-    const what =
-      port.port.locked === 1 ? `the bridge has no pinned entry for ${mac} on this port` : "the port is not locked";
-    throw checkFailure(`macspoofchk: port ${port.name}: ${what}`);
-  }
+  if (config.macspoofchkBackend === "bridge")
+    throw checkFailure(`macspoofchk: port ${port.name}: the port is not locked`);
   const nft = NftSocket.open();
   try {
     checkSpoofCheck(nft, spoofId(attachment), port.name, parseMac(mac)!);
   } finally {
     nft.close();
   }
+}
+
+/** Frames pass whose address the bridge knows on this port, in their VLAN: that of the pod, in each, and no other. */
+function checkLocked({ bridge }: Bridge, { name, index, port }: Port, mac: string): void {
+  const { route } = ownNamespace();
+  const known = listMacsBehind(route, index);
+  const pinned = new Set(known.filter((one) => one.mac === mac && one.sticky).map(({ vlan }) => vlan));
+  const vlans = bridge.vlanFiltering === 1 ? listVlans(route, index) : [];
+  const none = { first: 0, last: 0 };
+  for (const { first, last } of vlans.length === 0 ? [none] : vlans)
+    for (let vlan = first; vlan <= last; vlan++) {
+      if (pinned.has(vlan)) continue;
+      const where = vlan === 0 ? "" : ` in VLAN ${vlan}`;
+      throw checkFailure(`macspoofchk: port ${name}: the bridge has no pinned entry for ${mac} on this port${where}`);
+    }
+  if (port.learning === 1)
+    throw checkFailure(`macspoofchk: port ${name} has learning turned on, so it also accepts addresses that it learns`);
+  const other = known.find((one) => one.mac !== mac);
+  if (other !== undefined) throw checkFailure(`macspoofchk: port ${name} also lets frames from ${other.mac} pass`);
 }
 
 /** DEL: the Go plugin's rules, and ours. What the bridge checks with goes with the port. True: there was something. */

@@ -10,6 +10,7 @@ import {
   beginLeaveVlan,
   beginSetPort,
   listVlans,
+  type VlanRange,
 } from "../../src/link/bridge.ts";
 import { beginDeleteLink, beginSetLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { ownNamespace } from "../../src/link/namespace.ts";
@@ -136,6 +137,18 @@ export function isUnused(bridgeName: string, vlan: number): boolean {
   const isUser = ({ index, master, alias }: Link) =>
     master === bridge?.index && alias !== VLAN_ALIAS && isIn(index, vlan);
   return bridge === undefined || !listLinksOfKind(route, "veth").some(isUser);
+}
+
+/** Of these (vlansOf), those in which ADD has made an interface. A pair in a VLAN of a trunk is not looked for: that would be a look at all ports. */
+export function vlansWithGateway(bridge: string, ranges: VlanRange[]): number[] {
+  const { route } = ownNamespace();
+  const isAsked = (vid: number) => ranges.some(({ first, last }) => first <= vid && vid <= last);
+  const native = ranges.at(-1)?.first ?? 0;
+  const found = native === 0 ? undefined : getLink(route, vlanInterfaceName(bridge, native));
+  const isIt = ({ name, alias, vlan }: Link) =>
+    alias === VLAN_ALIAS && vlan !== undefined && isAsked(vlan.id) && name === vlanInterfaceName(bridge, vlan.id);
+  const others = ranges.length > 1 ? listLinksOfKind(route, "vlan").filter(isIt) : [];
+  return [...(found?.alias === VLAN_ALIAS ? [native] : []), ...others.map(({ vlan }) => vlan!.id)];
 }
 
 /** Removes it when it is ours and unused. Called while the bridge's lock is held. */

@@ -25,6 +25,8 @@ interface Vlans {
   ranges: VlanRange[];
 }
 
+export const hasVlans = ({ vlan = 0, vlanTrunk = [] }: VlanKeys): boolean => vlan !== 0 || vlanTrunk.length > 0;
+
 /** undefined: the configuration names no VLAN, and the port stays as the bridge makes it. Throws Failure("invalid config"). */
 export function vlansOf({ vlan = 0, vlanTrunk = [] }: VlanKeys, attempt: Try = orFail): Vlans | undefined {
   const asked: VlanRange[] = [];

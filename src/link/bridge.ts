@@ -352,29 +352,6 @@ export function beginPinAddress(route: RouteSocket, index: number, mac: string):
   });
 }
 
-/** Where a bridge sends frames to an address, in a VLAN (0: none). undefined: it does not know. */
-export function whereTo(
-  route: RouteSocket,
-  bridge: number,
-  mac: string,
-  vlan: number,
-): { index: number; sticky: boolean } | undefined {
-  const address = hardwareAddress(mac);
-  const attributes = vlan === 0 ? { address, master: bridge } : { address, vlan, master: bridge };
-  const write = (writer: Writer) =>
-    writeNeighbour(writer, { family: AF_BRIDGE, index: 0, state: 0, flags: 0, attributes });
-  const read = (bytes: Bytes, start: number, end: number) => {
-    const { index, flags } = readNeighbour(bytes, start, end);
-    return { index, sticky: (flags & c.NTF_STICKY) !== 0 };
-  };
-  try {
-    return route.get(`bridge fdb get ${mac} br ${bridge}`, c.RTM_GETNEIGH, write, read);
-  } catch (error) {
-    if (error instanceof NetlinkError && error.code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
 /** An entry of a bridge's forwarding table. */
 export interface ForwardingEntry {
   /** The port, or the bridge itself. */
@@ -416,6 +393,8 @@ export function beginForgetAddress(route: RouteSocket, mac: string, { index, vla
 
 interface MacEntry {
   mac: string;
+  /** 0: none. */
+  vlan: number;
   /** NUD_* bits. */
   state: number;
   /** NTF_* bits. */
@@ -429,16 +408,16 @@ function listMacEntries(route: RouteSocket, device: number): MacEntry[] {
   const read = (bytes: Bytes, start: number, end: number): MacEntry | undefined => {
     const { index, state, flags, attributes } = readNeighbour(bytes, start, end);
     if (index !== device || attributes.address === undefined || attributes.destination !== undefined) return undefined;
-    return { mac: formatMac(attributes.address), state, flags };
+    return { mac: formatMac(attributes.address), vlan: attributes.vlan ?? 0, state, flags };
   };
   return route.dump(`bridge fdb show brport ${device}`, c.RTM_GETNEIGH, write, read).items;
 }
 
-/** MAC addresses that a bridge sends to a port, without the port's own. */
-export function listMacsBehind(route: RouteSocket, port: number): string[] {
+/** MAC addresses that a bridge sends to a port, without the port's own; `sticky`: pinned there (beginPinAddress). */
+export function listMacsBehind(route: RouteSocket, port: number): { mac: string; vlan: number; sticky: boolean }[] {
   return listMacEntries(route, port)
     .filter(({ state, flags }) => (state & c.NUD_PERMANENT) === 0 && (flags & c.NTF_SELF) === 0)
-    .map(({ mac }) => mac);
+    .map(({ mac, vlan, flags }) => ({ mac, vlan, sticky: (flags & c.NTF_STICKY) !== 0 }));
 }
 
 /** Whether a device takes frames to this address for an interface on it, in whichever namespace that is: a macvlan. */
