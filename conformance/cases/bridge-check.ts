@@ -123,7 +123,7 @@ export const bridgeCheck: CaseTable = {
       for (const [name, fresh, changed] of SWITCHES) {
         set(name, changed);
         const { msg } = t.error(t.call("CHECK", { ...FULL, prevResult }));
-        t.expect(msg.includes(`has ${name} ${changed}`), `a message about ${name}`, msg);
+        t.expect(msg.includes(`has ${name} turned ${changed}`), `a message about ${name}`, msg);
         set(name, fresh);
         t.silent("CHECK", { ...FULL, prevResult });
       }
@@ -133,8 +133,8 @@ export const bridgeCheck: CaseTable = {
       cniVersion: "0.4.0",
       mtu: 1400,
     }),
-    sees("B-79t", "ARP of the port", (port) => `ip link set ${port} arp off`, /ARP off/),
-    sees("B-79u", "ARP in the pod", () => "ip -n c1 link set eth0 arp off", /ARP off/),
+    sees("B-79t", "ARP of the port", (port) => `ip link set ${port} arp off`, /ARP turned off/),
+    sees("B-79u", "ARP in the pod", () => "ip -n c1 link set eth0 arp off", /ARP turned off/),
     sees(
       "B-79v",
       "a route of another gateway before that of ADD",

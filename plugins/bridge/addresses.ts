@@ -86,7 +86,7 @@ export function refuseHeld(name: string, has: Pick<KernelAddress, "address">[], 
   throw new Failure(
     "invalid config",
     `the host itself has the address ${formatAddress(taken.address.address)}, on ${name}`,
-    'Frames for the host would go to the pod, also those of other pods for their gateway. Use another address for the pod ("ipam").',
+    'Frames for the host would go to the pod, including frames that other pods send to their gateway. Use another address for the pod ("ipam").',
   );
 }
 

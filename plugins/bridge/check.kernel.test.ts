@@ -42,12 +42,12 @@ function run(command: string, prevResult?: object, keys: object = {}): Record<st
 test("fails for the interface as a port of a bridge in the pod, with something other than a dummy under its name", () => {
   const result = run("ADD");
   expect(run("CHECK", result)).toEqual({});
-  const { mac } = (result.interfaces as { mac: string }[])[2]!;
+  const [, port, { mac } = { mac: "" }] = result.interfaces as { name: string; mac: string }[];
   sh(`ip -n pod link set eth0 down; ip -n pod link set eth0 name old; ip -n pod link add k6t type bridge
       ip -n pod link set old master k6t; ip -n pod link set old up; ip -n pod link set k6t up
       ip -n pod link add eth0 address ${mac} type veth peer name other; ip -n pod link set eth0 up`);
   expect(run("CHECK", result)).toMatchObject({
-    msg: "container interface eth0 is not the other end of its port",
+    msg: `container interface eth0 is not the other end of port ${port?.name}`,
     details: "The other end is now called old, and the type of eth0 is veth.",
   });
   expect(run("DEL", result)).toEqual({});

@@ -117,12 +117,12 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): v
     throw say(`should be on bridge "${bridge.name}", but is on ${where}`);
   }
   if ((port.flags & IFF_UP) === 0) throw say("is down");
-  if ((port.flags & IFF_NOARP) !== 0) throw say("has ARP off");
+  if ((port.flags & IFF_NOARP) !== 0) throw say("has ARP turned off");
   const named = toldPort(call)?.[1];
   if (named !== undefined && named.name !== port.name && named.mac === port.mac)
     throw say(`was called ${named.name} when ADD created it`);
   const isMarked = isAliasOf(port.alias, attachment);
-  if (!isMarked && isMade(port, attachment)) throw say("has lost its alias, so that GC does not find the port");
+  if (!isMarked && isMade(port, attachment)) throw say("has lost its alias, so GC cannot find the port");
   if (isMarked && port.acceptRa) throw say("accepts router advertisements from the pod");
   const told = prevResult?.interfaces.find(({ name, sandbox }) => name === port.name && !sandbox);
   if (told?.mac !== undefined && told.mac !== port.mac && isMarked)
@@ -141,7 +141,7 @@ function checkPort(call: Call<BridgeConfig>, bridge: Bridge, port: WholePort): v
   checkSwitches(port, say);
   const hasCarrier = (port.flags & IFF_LOWER_UP) !== 0;
   if (hasCarrier && bridge.bridge.stpState === 0 && !waitForwarding(ownNamespace().route, port.index))
-    throw say("does not forward frames: its state on the bridge is not forwarding");
+    throw say('does not forward frames: its state on the bridge is not "forwarding"');
   checkVlans(config, bridge, port, say);
 }
 
@@ -159,11 +159,11 @@ function checkBridgeMtu({ name, index, mtu }: Bridge, port: Port): void {
 function checkSwitches({ switches, port }: WholePort, say: (what: string) => Failure): void {
   for (const [name, fresh] of SWITCHES) {
     const now = switches[name] ?? fresh;
-    if (now !== fresh) throw say(`has ${name} ${now === 1 ? "on" : "off"}`);
+    if (now !== fresh) throw say(`has ${name} turned ${now === 1 ? "on" : "off"}`);
   }
   // A locked port does not learn; the spoof check has a word about one that does.
-  if (port.learning === 0 && port.locked !== 1) throw say("has learning off");
-  if (port.neighSuppress === 1) throw say("has neigh_suppress on");
+  if (port.learning === 0 && port.locked !== 1) throw say("has learning turned off");
+  if (port.neighSuppress === 1) throw say("has neigh_suppress turned on");
 }
 
 /** A port without VLANs of its own has what the bridge gives to each. */
@@ -190,13 +190,13 @@ function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnI
     throw checkFailure(`the other end of port ${port.name} is no longer in the pod`);
   checkMac(link, own);
   if (far.index !== link.index) {
-    checkTakenOver(link, far);
+    checkTakenOver(link, far, port);
     return;
   }
   const mtu = call.config.mtu || own.interface.mtu || port.mtu;
   if (far.mtu !== mtu && !isMtuTuned(call.attachment))
     throw checkFailure(`container interface ${ifName} has an MTU of ${far.mtu}, not ${mtu}`);
-  if ((far.flags & IFF_NOARP) !== 0) throw checkFailure(`container interface ${ifName} has ARP off`);
+  if ((far.flags & IFF_NOARP) !== 0) throw checkFailure(`container interface ${ifName} has ARP turned off`);
   if (call.config.disableContainerInterface !== true) checkInterface(pod, far.index, ifName, own);
 }
 
@@ -207,13 +207,13 @@ function checkMac(link: Link, own: OwnInterface): void {
 }
 
 /** KubeVirt's form: the interface under another name in a bridge of the pod, and under its own a dummy with its MAC address and IPs. */
-function checkTakenOver(link: Link, far: Link): void {
+function checkTakenOver(link: Link, far: Link, port: Port): void {
   if (link.kind === "dummy" && far.slaveKind === "bridge") {
     if ((far.flags & IFF_UP) !== 0) return;
     throw checkFailure(`container interface ${far.name}, which KubeVirt has taken over, is down`);
   }
   throw checkFailure(
-    `container interface ${link.name} is not the other end of its port`,
+    `container interface ${link.name} is not the other end of port ${port.name}`,
     `The other end is now called ${far.name}, and the type of ${link.name} is ${link.kind || "device"}.`,
   );
 }

@@ -10,7 +10,7 @@ export interface BridgeConfig extends NetworkConfig {
   isDefaultGateway?: boolean;
   /** With isGateway, ADD removes an address of the bridge that conflicts with the gateway's address. Without this key, ADD fails if there is such an address. */
   forceAddress?: boolean;
-  /** The node replaces the source address of packets that the pod sends to other subnets with its own address. Requires ipam. */
+  /** For packets that the pod sends to other subnets, the node replaces the source address with its own. Requires ipam. */
   ipMasq?: boolean;
   /** Accepted for compatibility with the Go plugin. With either value, podnic uses the kernel's nftables. */
   ipMasqBackend?: "" | "nftables" | "iptables";
@@ -43,11 +43,11 @@ export interface BridgeConfig extends NetworkConfig {
   disableContainerInterface?: boolean;
   /** The interface gets no link-local address, so no frame with the pod's MAC address is sent before the pod sends one itself. Intended for virtual machines that migrate. Cannot be combined with ipam. */
   silent?: boolean;
-  /** Enables IPv6 duplicate address detection. ADD waits until it has finished. */
+  /** Enables IPv6 duplicate address detection. ADD waits until the detection has finished. */
   enabledad?: boolean;
   /** The kernel configures IPv6 addresses and routes from router advertisements. This is off by default, because otherwise a pod on a shared network could redirect its neighbours' traffic (CVE-2020-10749). */
   acceptRA?: boolean;
-  /** MAC address of the pod's interface. args, CNI_ARGS and runtimeConfig take precedence. If none of them specifies an address, ADD chooses a random one. */
+  /** MAC address of the pod's interface. args, CNI_ARGS and runtimeConfig take precedence. If no address is requested, ADD chooses a random one. */
   mac?: string;
   args?: {
     cni?: {

@@ -69,7 +69,7 @@ export function checkName(name: string): void {
   throw new Failure(
     "invalid config",
     `invalid bridge name ${JSON.stringify(name.slice(0, 128))}`,
-    `${why} "bridge" must be the name of a bridge on the host, such as br1, 1 to ${NAME_MAX} bytes long.`,
+    `${why} "bridge" must be the name of a bridge on the host, such as br1. A name has 1 to ${NAME_MAX} bytes.`,
   );
 }
 

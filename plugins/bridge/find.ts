@@ -91,7 +91,7 @@ function checkFiltering(found: Bridge, { config, command }: Call<BridgeConfig>):
     "invalid config",
     `bridge "${name}" does not filter VLANs`,
     `"vlan" and "vlanTrunk" would have no effect. Run \`ip link set ${shellWord(name)} type bridge vlan_filtering 1\` ` +
-      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD enable it (bridges.filterVlans in /etc/cni/podnic.json), or remove the keys.",
+      "(nmstate: bridge.options.vlan-default-pvid and port.vlan), let ADD enable VLAN filtering (bridges.filterVlans in /etc/cni/podnic.json), or remove the keys.",
   );
 }
 

@@ -96,7 +96,7 @@ function refuseReached(holder: Link | undefined, name: string, gateway: Prefix):
   if (other === undefined || other.index === holder?.index || other.name === name) return;
   throw refusal(
     `the node has a route to ${formatPrefix(found.dst)} over ${other.name}`,
-    `${formatAddress(gateway.address)} is in use there. Use another subnet in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
+    `The node reaches ${formatAddress(gateway.address)} through ${other.name}. Use another subnet in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
   );
 }
 
@@ -148,8 +148,8 @@ export function refuseToTake(
     if (owner === undefined || isNetworkInAlias(owner.network, attachment.network) || !isUser(port)) continue;
     throw new Failure(
       "invalid config",
-      `forceAddress: network ${owner.network} has pods on ${bridge.name}, whose gateway may be ${formatPrefix(removed)}`,
-      `Use another bridge or the same subnet. To allow forceAddress on this bridge, list the bridge in bridges.forceAddress in ${FILE}.`,
+      `forceAddress: pods of network ${owner.network} on ${bridge.name} might use the gateway ${formatPrefix(removed)}`,
+      `Use another bridge, or the subnet of that network. To allow forceAddress on this bridge, list the bridge in bridges.forceAddress in ${FILE}.`,
     );
   }
 }

@@ -165,7 +165,7 @@ function takeBack(call: Call, bridge: Bridge, { added, removed }: Changes): void
     tryChange(bridge, removed, added.map(newAddress));
   }
   const kept = added.map(formatPrefix).join(", ");
-  throw new Failure("failed", `${bridge.name} keeps ${kept}, because the pods of its other ports may use it`);
+  throw new Failure("failed", `${bridge.name} keeps the gateway ${kept}, because pods on its other ports might use it`);
 }
 
 function missing(link: Link, gateways: Prefix[]): Prefix[] {

@@ -38,7 +38,7 @@ function refusal({ name }: Bridge, mac: string, { index, kind }: ForwardingEntry
   const holder = getLink(ownNamespace().route, index)?.name ?? "another port";
   const moves =
     kind === "learned"
-      ? ' If the host moves to this node with its address, as virtual machines do, use "macspoofchkBackend": "nftables".'
+      ? ' If this host is a virtual machine that moves to this node and keeps its address, use "macspoofchkBackend": "nftables".'
       : "";
   return new Failure(
     "invalid config",

@@ -300,7 +300,7 @@ function removePort(call: Call<BridgeConfig>): void {
     const left = rules === undefined ? (leftPort(call) ?? checkedPort(call)) : undefined;
     if (left === undefined) forgetRules(call, rules);
     else if (isDone)
-      log("warning", "DEL leaves a port and its rules, because nothing shows that they are those of this attachment", {
+      log("warning", "DEL leaves a port and its rules, because nothing shows that they belong to this attachment", {
         port: left.name,
         bridge: bridgeName(call),
       });
@@ -315,7 +315,7 @@ function deleteChecked(call: Call<BridgeConfig>): void {
   waitForTeardown(() => (checkedPort(call) === undefined ? true : undefined));
   const port = checkedPort(call);
   if (port === undefined || !wasAdded(call)) return;
-  log("warning", "deleting the port that the rules of macspoofchk name; its pod's namespace cannot be found", {
+  log("warning", "deleting the port named in the rules of macspoofchk; podnic cannot find its pod's namespace", {
     port: port.name,
   });
   deletePort(port);

@@ -90,7 +90,7 @@ export function restoreNameByAlias(hostNs: NetNs, name: string): Link | undefine
     throw new Failure(
       "failed",
       `several devices might be "${name}": ${found.map((each) => each.name).join(", ")}`,
-      `Each of them has this alias. Rename the correct one (ip link set dev NAME name ${shellWord(name)}).`,
+      `Each of them has the alias "${name}". Rename the correct one (ip link set dev NAME name ${shellWord(name)}).`,
     );
   }
   // As it is called now: what the alias says may be a pod's word.

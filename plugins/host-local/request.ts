@@ -130,7 +130,7 @@ function refuseInPools({ path, steps }: Place): void {
   if (taken === undefined && !`${DATA_DIR}/`.startsWith(`${path}/`)) return;
   throw invalid(
     `the leases would be in ${JSON.stringify(path.slice(0, 128))}, which could conflict with another network's leases`,
-    'Use another network name or another "ipam.dataDir". No directory in the path can have the name of an address, of the lock or of last_reserved_ip.N.',
+    'Use another network name or another "ipam.dataDir". No directory in the path can be named like a file of host-local: an address, "lock" or "last_reserved_ip.N".',
   );
 }
 

@@ -185,7 +185,7 @@ function silent(vf: Vf, silence: Silence): Failure {
   const { name } = vf.pf;
   const why = {
     "no attributes": `The driver of ${name} does not support VF attributes, so vlan, rates, spoofchk, trust, link_state and mac cannot be set. Remove these keys.`,
-    "too many": `The kernel cannot list the VFs of ${name} (message too long), so podnic cannot set anything on them. Remove these keys.`,
+    "too many": `The kernel cannot list the VFs of ${name} (message too long), so vlan, rates, spoofchk, trust, link_state and mac cannot be set. Remove these keys.`,
     "left out": `\`ip link show dev ${shellWord(name)}\` does not list it either. The driver did not answer (${name} might be down), or the VF is being removed.`,
   };
   const kind = silence === "left out" ? "try again" : "failed";
