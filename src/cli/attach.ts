@@ -25,8 +25,8 @@ the path of a network namespace, or its name in "ip netns". These commands need 
   podnic del blue demo --ifname net1 --trace
 
 podnic's own plugins run in this process. podnic looks for other plugins (tuning, dhcp) in CNI_PATH or, by
-default, in /opt/cni/bin. It stores results in /var/lib/cni/results in libcni's format, so cnitool and podnic can check and delete what
-the other one added. The container ID is the same as cnitool's. cnitool's variables (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS,
+default, in /opt/cni/bin. It stores results in /var/lib/cni/results in libcni's format, so cnitool and podnic can each check and delete
+what the other has added. The container ID is the same as cnitool's. cnitool's variables (NETCONFPATH, CNI_PATH, CNI_IFNAME, CNI_ARGS,
 CAP_ARGS) are the defaults of the options.
 
 --trace shows each message to and from the kernel on stderr: ">" marks a request that changes something, written as an ip command,

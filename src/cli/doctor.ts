@@ -11,8 +11,8 @@ import { collect, findDamaged, findGarbage } from "./node/garbage.ts";
 import { lookAtNode, poolsOf, requireRoot } from "./node/node.ts";
 import { note, paint, plural, print, printJson, terminalWidth } from "./terminal.ts";
 
-const epilogue = `Without --fix, doctor changes nothing. --fix cleans up after pods whose namespaces were certainly deleted, as podnic gc does for one network. It
-first shows what it would do, and asks for confirmation. You must fix all other problems yourself; each finding says how.
+const epilogue = `Without --fix, doctor changes nothing. --fix cleans up after pods whose namespaces were certainly deleted (podnic gc NETWORK does this for one
+network). doctor first shows what it would do, and asks for confirmation. You must fix all other problems yourself; each finding says how.
 
   podnic doctor
   podnic doctor --fix           asks for confirmation; without a terminal, or with --json, use --yes

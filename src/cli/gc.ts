@@ -26,8 +26,8 @@ NETWORK is the name of a network, or a file that defines one.
 
 No container runtime calls GC automatically. deploy/systemd contains a timer for gc, and deploy/gc a container for the DaemonSet.
 
-Exit status: 0 nothing is left to do, 1 something could not be removed, or podnic cannot tell what is left over, 2 wrong command line.
-Leases whose holder is unknown do not count.`;
+Exit status: 0 nothing is left to do, 1 something could not be removed, or podnic cannot tell what is left over
+(leases whose holder is unknown do not count), 2 wrong command line.`;
 
 /** For programs: what it was, and what became of it. */
 export function asJson(garbage: Garbage, collected?: Collected): object {
@@ -124,7 +124,7 @@ function saysDoubt({ namespaces }: Node): boolean {
   for (const directory of namespaces.doubtful) {
     note(
       `cannot tell which pods still exist: ${directory} contains no network namespace of a pod on this node, so it might not be the node's directory. podnic left ` +
-        "everything that belongs to namespaces in this directory unchanged. Run podnic gc on the node, or in a container that has the node's /run and its PID namespace (hostPID).",
+        "everything that belongs to namespaces in this directory unchanged. Run podnic gc on the node, or in a container that has the node's /run and PID namespace (hostPID).",
     );
   }
   return namespaces.doubtful.length > 0;
@@ -135,7 +135,7 @@ function saysDamaged(networks: string[] | undefined): boolean {
   const damaged = findUnreadable(networks);
   for (const file of damaged) {
     note(
-      `cannot tell what is left over: ${file} is not a valid record. If no pod has its device, podnic doctor --fix removes it.`,
+      `cannot tell what is left over: ${file} is not a valid record. podnic doctor --fix removes the file if no pod has the device.`,
     );
   }
   return damaged.length > 0;

@@ -26,8 +26,8 @@ way.
   podnic install --cni-bin-dir=/host/usr/libexec/cni`;
 
 const uninstallLesson = `Removes only podnic's files. In the same step, it restores the files that "install --backup" kept, so no plugin is missing in between.
-It also restores plugins whose podnic file has already been removed. Running pods are not affected, and the Go plugins' DEL can clean up
-after podnic.
+It also restores a kept file if the podnic file that replaced it has already been removed. Running pods are not
+affected, and the Go plugins' DEL can clean up after podnic.
 
   podnic uninstall /opt/cni/bin
   podnic uninstall --only sriov -- /opt/cni/bin`;

@@ -11,8 +11,8 @@ import { type Cell, type Colour, print, printJson, printTable, shortId } from ".
 const epilogue = `HOLDER shows whether the container that holds the address still exists:
   alive    a namespace, a record or the container runtime shows that it exists
   gone     its namespace is gone, or the lease is older than this boot; podnic gc releases it
-  unknown  nothing on this node refers to it, or only the alias or address of an interface, which pods can
-           set; the lease is left unchanged
+  unknown  nothing on this node refers to it except, perhaps, the alias or address of an interface, and pods
+           can set these; the lease is left unchanged
 
 podnic reads the ranges from /etc/cni/net.d, /etc/cni/multus/net.d and libcni's cache of running pods.
 

@@ -56,7 +56,7 @@ function ofDamaged(garbage: Garbage): Finding {
 
 function ofDoubtful({ file, doubt }: Doubtful): Finding {
   const cure =
-    "Delete the pod: DEL, or podnic doctor --fix once the pod's namespace is gone, removes the file. If no interface of a pod is the device, remove the file by hand.";
+    "Delete the pod. DEL removes the file. If the file remains, podnic doctor --fix removes it when the pod's namespace is gone. If no pod has the device, remove the file by hand.";
   return finding("state", "warning", `${file} is not a valid record, and ${doubt}`, cure);
 }
 

@@ -43,7 +43,7 @@ export class HostOverlay {
     // It would not show the links that there would be.
     host.mountDetached = (type) => {
       if (this.#links.differs(this.spaces.current))
-        throw new SystemError("fsopen", ENOSYS, "ENOSYS", "not with explain");
+        throw new SystemError("fsopen", ENOSYS, "ENOSYS", "not available with explain");
       return below.mountDetached(type);
     };
     host.leaveAside = (fd) => {

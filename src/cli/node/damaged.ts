@@ -93,7 +93,7 @@ const linkKey = ({ dev, ino }: { dev: number; ino: number }, name: string): stri
 
 function inWords({ path }: SeenNamespace, names: string[]): string {
   const shown = names.slice(0, MOST_NAMES).join(", ");
-  return `${shown}${names.length > MOST_NAMES ? ", ..." : ""} in ${path} might be its device`;
+  return `${names.length > 1 ? "one of " : ""}${shown}${names.length > MOST_NAMES ? ", ..." : ""} in ${path} might be its device`;
 }
 
 function textOf(json: string): string {

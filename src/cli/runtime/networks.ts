@@ -99,7 +99,7 @@ export function sourceOf(given: string, directories: string[]): Source {
   }
   if (isFile(given)) return { file: given, byName: false };
   const where = directories.join(" and ");
-  const there = names.length === 0 ? "There are no networks in it." : `Networks there: ${names.join(", ")}.`;
+  const there = names.length === 0 ? "No network is defined there." : `Networks there: ${names.join(", ")}.`;
   throw new Failure(
     "invalid config",
     `no network "${given}" in ${where}${didYouMean(given, names)}`,
@@ -110,7 +110,7 @@ export function sourceOf(given: string, directories: string[]): Source {
 /** The same; stderr says which file a name stands for. */
 export function fileOf(given: string, directories: string[]): string {
   const { file, byName } = sourceOf(given, directories);
-  if (byName) note(`network "${given}" is ${file}`);
+  if (byName) note(`network "${given}" is defined in ${file}`);
   return file;
 }
 

@@ -36,7 +36,7 @@ function leases(): string[] {
 }
 
 /** On stderr, when a network is given by its name. */
-const WHICH = `podnic: network "blue" is ${CONF}/10-blue.conflist\n`;
+const WHICH = `podnic: network "blue" is defined in ${CONF}/10-blue.conflist\n`;
 
 beforeAll(() => {
   build();
@@ -138,7 +138,7 @@ describe("by hand", () => {
 });
 
 /** podnic says which file it read, cnitool says nothing. */
-const silent = expect.stringMatching(/^(podnic: network "blue" is \S+\n)?$/);
+const silent = expect.stringMatching(/^(podnic: network "blue" is defined in \S+\n)?$/);
 
 describe.runIf(existsSync(cnitool))("with cnitool", () => {
   const tool = (verb: string) =>

@@ -32,7 +32,7 @@ test("it stays for any other interface, of whatever name, and when pods may be o
     doubt([inside(2, link("net1"))], { holders: [{ key: { ifName: "net1" }, netns: { path: "", dev: 4, ino: 1 } }] }),
   ).toBe("net1 in /run/netns/n2 might be its device");
   expect(doubt([inside(1, ...["a", "b", "c", "d", "e", "f"].map((name) => link(name)))])).toBe(
-    "a, b, c, d, e, ... in /run/netns/n1 might be its device",
+    "one of a, b, c, d, e, ... in /run/netns/n1 might be its device",
   );
   expect(doubt([], { seesProcesses: false })).toBe("podnic cannot see all pods");
 });

@@ -22,7 +22,7 @@ const validate = (...args: string[]) => run(["validate", ...args]);
 
 test("a network by name: stderr says which file it is", () => {
   const { status, stdout, stderr } = validate("lan", "--conf-dir", join(dir, "one"));
-  expect({ status, stderr }).toEqual({ status: 0, stderr: `podnic: network "lan" is ${one}\n` });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: `podnic: network "lan" is defined in ${one}\n` });
   expect(stdout).toContain(`${one}: good: network "lan"`);
 });
 

@@ -234,7 +234,13 @@ function checkSpecKeys(spec: YAMLMap, remarks: Remark[]): void {
     if (text === undefined || text === "config") continue;
     const meant = didYouMean(text, ["config"]);
     remarks.push(
-      remark("error", key as Node, `spec.${text}`, `spec has no key "${text}"${meant}`, "Its only key is config."),
+      remark(
+        "error",
+        key as Node,
+        `spec.${text}`,
+        `"${text}" is not a key of spec${meant}`,
+        'The only key of spec is "config".',
+      ),
     );
   }
 }
