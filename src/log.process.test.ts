@@ -35,7 +35,7 @@ test("a call's log has 20 lines of each message, and then how many more there we
   expect(lines.filter((line) => line.startsWith("podnic: warning: many n="))).toHaveLength(20);
   expect(lines.slice(-3)).toEqual([
     "podnic: error: one",
-    'podnic: warning: left out more lines of one message message="many" count=980',
+    'podnic: warning: left out more lines with the same message message="many" count=980',
     "",
   ]);
   logLeftOut();

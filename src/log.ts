@@ -59,7 +59,7 @@ export function log(level: Level, message: string, fields: Fields = {}): void {
 export function logLeftOut(): void {
   for (const [message, count] of counts)
     if (count > MOST_LINES)
-      write("warning", "left out more lines of one message", { message, count: count - MOST_LINES });
+      write("warning", "left out more lines with the same message", { message, count: count - MOST_LINES });
   counts.clear();
 }
 

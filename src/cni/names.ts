@@ -60,7 +60,8 @@ export function checkIfName(name: string): void {
       refuse("interface name contains / or : or whitespace characters", "Choose another name.");
     }
     // The kernel takes %d for a pattern and makes a name of its own; DEL would never find that one again.
-    if (unit === 0x25) refuse("interface name contains %", "The kernel would replace the pattern with a number.");
+    if (unit === 0x25)
+      refuse("interface name contains %", "The kernel would replace a pattern such as %d with a number.");
     if (unit < 0x20 || unit === 0x7f) refuse("interface name contains control characters", "Choose another name.");
     if (unit === 0xfffd) refuse("interface name is not UTF-8", "Results are JSON, which cannot represent this name.");
   }

@@ -161,7 +161,7 @@ function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "vers
     throw new Failure(
       "invalid config",
       "missing network name",
-      'Add a "name" to the configuration. Multus uses the name of the NetworkAttachmentDefinition if it is missing.',
+      'Add a "name" to the configuration. If the name is missing, Multus uses the name of the NetworkAttachmentDefinition.',
     );
   }
   checkNetworkName(name as string);

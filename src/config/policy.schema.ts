@@ -12,11 +12,11 @@ export type PolicyConfig = {
   bridges?: {
     /** Bridges that a network can use or create. Without this key, a network can use or create any bridge. */
     names?: string[];
-    /** Subnets whose addresses a network can add to the node with isGateway. Without this key, a network can add any address that the node neither has on another interface nor reaches directly over one. */
+    /** Subnets whose addresses a network can add to the node with isGateway. Without this key, a network can add any address except those that the node has on another interface or reaches directly over another interface. */
     gateways?: string[];
     /** Bridges on which ADD enables VLAN filtering if a configuration has vlan or vlanTrunk. On other bridges without VLAN filtering, such an ADD fails. */
     filterVlans?: string[];
-    /** Bridges on which forceAddress can remove the gateway's address of another network that has pods on the bridge. On other bridges, such an ADD fails. */
+    /** Bridges on which forceAddress can remove the gateway address of another network that has pods on the bridge. On other bridges, such an ADD fails. */
     forceAddress?: string[];
   };
   /** Additional directories for the paths in a configuration. A path can be one of these directories, or below one. */

@@ -54,7 +54,7 @@ function lookAtEntry(entry: unknown, pointer: string, problems: Problem[]): void
 /** The lists that src/plugin/device-list.ts reads. */
 const ofDevices = /^\/(devices\/|bridges\/(names|filterVlans|forceAddress)\/)/;
 const deviceForms =
-  "the name of one interface, a MAC address such as 02:00:5e:10:00:01, a PCI address such as 0000:3b:00.1, or a pattern of one with * and ?";
+  "the name of one interface, a MAC address such as 02:00:5e:10:00:01, a PCI address such as 0000:3b:00.1, or a pattern for one of these with * and ?";
 
 /** On the platform bus as ACPI names a device ("MLNXBF17:00"), or on that of MDIO ("30be0000.ethernet-1:00"); with a pattern for its number. */
 const onOtherBus = /^([A-Z\d]{3,4}[\dA-F]{4}|[\w.]*[g-z][\w.]*-\w+):([\da-f?]{2}|\*)$/;

@@ -255,7 +255,7 @@ function unreadable(name: string): Failure {
   return new Failure(
     "try again",
     `cannot tell which device "${name}" is: sysfs does not show it under this name`,
-    "A process might be renaming interfaces in that network namespace. Nothing was released.",
+    "A process might be renaming interfaces in its network namespace. Nothing was released.",
   );
 }
 

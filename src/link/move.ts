@@ -104,7 +104,7 @@ function cureOf(error: unknown, name: string): string {
   if (!(error instanceof NetlinkError)) return "";
   if (error.code === "EEXIST") return "Another device took the name at the same time. The move was undone.";
   if (error.code === "EINVAL")
-    return "The device cannot leave its namespace (bridges and tunnels cannot), or it does not accept one of the values.";
+    return "The device cannot leave its namespace (bridges and tunnels cannot), or it does not accept one of its new settings.";
   if (error.code === "ENODEV") return "The device is gone.";
   if (error.code === "EBUSY")
     return `The device is in use. Take it down (\`ip link set ${shellWord(name)} down\`), or remove it from its bridge or bond.`;

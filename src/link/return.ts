@@ -182,7 +182,7 @@ export function removeUppers(pod: NetNs, at: NetNs, link: Link): void {
   }
   throw new Failure(
     "try again",
-    `a process creates interfaces on ${link.name} from ${pod.path}, or moves them from one namespace to another`,
+    `a process is creating interfaces on ${link.name} from ${pod.path}, or moving them from one namespace to another`,
     "With these interfaces, the pod could still use the device. The device is back on the host, and its record is kept. Keep the device down until the process has ended and DEL has succeeded.",
   );
 }

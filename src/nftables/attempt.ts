@@ -133,7 +133,7 @@ function cures(error: NetlinkError | SystemError): string | undefined {
     return "Another program's rule jumps to the chain. Find it (nft list ruleset) and remove it, then try again.";
   }
   if (error.code === "EPERM") {
-    return "Either podnic does not run as root or with CAP_NET_ADMIN, or another program owns the table (flags owner).";
+    return "Either podnic runs neither as root nor with CAP_NET_ADMIN, or another program owns the table (flags owner).";
   }
   return undefined;
 }

@@ -242,7 +242,7 @@ export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owne
     if (kept.length > 0)
       log(
         "warning",
-        "macspoofchk: another program's rule jumps to an empty chain, which stays until a DEL or GC after the rule is gone",
+        "macspoofchk: another program's rule jumps to an empty chain; when that rule is gone, the next DEL or GC removes the chain",
         {
           chains: kept.join(" "),
         },

@@ -38,16 +38,23 @@ export function removeLeased(call: Call): void {
   if (leased.length === 0 || isLent(pod, link)) return;
   // The Go plugin writes the name that a device has on the host into its alias.
   if (MADE.includes(link.kind) && link.alias === "") {
-    log("warning", "deleting an interface that the configuration does not describe, by its leased address", {
-      interface: ifName,
-      kind: link.kind,
-    });
+    log(
+      "warning",
+      "deleting an interface that has an address leased to this attachment, although the configuration does not describe it",
+      {
+        interface: ifName,
+        kind: link.kind,
+      },
+    );
     if (!deleteWithoutWaiting(pod, link.index)) throw keepsMoving(ifName);
     return;
   }
   // The kernel gives a physical device back with the pod's end; one without alias was not lent (KubeVirt's dummy).
   if (!isPhysical(link) && link.alias !== "" && mayBeLent(call)) throw inDoubt(link, pod);
-  log("warning", "leaving an interface in the pod, without its leased address", { interface: ifName, kind: link.kind });
+  log("warning", "leaving an interface in the pod, but removing its leased address", {
+    interface: ifName,
+    kind: link.kind,
+  });
   for (const address of leased) beginDeleteAddress(pod.route, link.index, address);
   pod.route.run();
 }

@@ -151,6 +151,6 @@ function cannotTell(): Failure {
   return new Failure(
     "try again",
     "cannot tell which addresses pods have in network namespaces without a path",
-    "A pod may still have an address whose lease GC would release, so GC released none. This needs Linux 4.20. Use `podnic gc`.",
+    "A pod may still have an address whose lease GC would release, so GC released none. GC can tell only on Linux 4.20 or later. Use `podnic gc` instead.",
   );
 }

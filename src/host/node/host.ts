@@ -76,6 +76,6 @@ export class NodeHost extends LinuxHost {
   override confine(_grants?: () => Grants): void {}
 
   override fork(_keep: Fd[]): number {
-    throw new SystemError("fork", ENOSYS, errnoName(ENOSYS), "Node.js cannot run on after fork(2)");
+    throw new SystemError("fork", ENOSYS, errnoName(ENOSYS), "Node.js cannot continue after fork(2)");
   }
 }

@@ -44,7 +44,7 @@ export function requireOwnHome<D extends LoanData>(lender: Lender<D>, record: Lo
 
 export function ofAnotherHome(name: string, fate: "alive" | "unknown" = "alive"): Failure {
   const restarted =
-    "If podnic already runs there, this node is a container that was restarted. The pod's DEL then removes the record, and so does podnic gc once a new pod has a device.";
+    "If podnic already runs there, this node is a container that was restarted. In that case, the pod's DEL removes the record. podnic gc also removes it when a new pod has a device.";
   return new Failure(
     "failed",
     `${name} was lent by a different network namespace, not by the one that podnic runs in`,

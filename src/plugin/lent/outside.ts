@@ -86,6 +86,6 @@ export function unseen(device: string, why: string): Failure {
   return new Failure(
     "try again",
     `cannot tell whether ${device} still exists: ${why}`,
-    "Its record is kept (podnic devices shows it). DEL succeeds when the device is back on the host, or when the namespace that it is in is deleted.",
+    "Its record is kept (podnic devices shows it). DEL succeeds when the device is back on the host, or when the device's namespace is deleted.",
   );
 }

@@ -94,7 +94,7 @@ function notSeen({ link }: Master): Failure {
   return new Failure(
     "try again",
     `cannot tell whether pods still have addresses: interfaces on master "${link.name}" are in network namespaces that podnic cannot find`,
-    "No address was released. podnic may not look at every process of the node: give the plugin CAP_SYS_PTRACE, and a /proc without hidepid. Or use `podnic gc`.",
+    "No address was released. podnic is not allowed to look at every process of the node: give the plugin CAP_SYS_PTRACE, and a /proc without hidepid. Or use `podnic gc`.",
   );
 }
 
