@@ -1,7 +1,7 @@
 // bridge: GC (B-91 and B-92).
 
 import { type CaseTable, rowsThatNeed } from "../harness/case.ts";
-import { conf, GATEWAY, gc, hostLocal, pods, portOf, ports } from "./bridge-shared.ts";
+import { addDown, conf, GATEWAY, gc, hostLocal, makeBridge, pod, pods, portOf, ports } from "./bridge-shared.ts";
 import { MAY_NOT_ENTER } from "./netns.ts";
 
 const needs = ["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"];
@@ -27,6 +27,30 @@ export const bridgeGc: CaseTable = {
       t.present("eth0");
       t.present("x0", "");
     }),
+    masq(
+      "B-91t",
+      "S",
+      "C-110: GC",
+      "pods of the Go plugin, the spoof check and ipMasq by iptables: what the dead one had is gone, the living one's stays",
+      (t) => {
+        makeBridge(t);
+        const config = conf({ isGateway: true, ipMasq: true, macspoofchk: true, ...hostLocal() }, "1.0.0");
+        const second = pod(t, "c2");
+        addDown(t, config, t.byPeer);
+        const prevResult = addDown(t, config, { ...t.byPeer, ...second });
+        t.endNetns("c1");
+        t.silent("GC", ...gc({ ...config, cniVersion: "1.1.0" }, [{ containerID: "c2", ifname: "eth0" }]));
+        t.leaseCount(1);
+        const rules = t.sh("nft list ruleset");
+        t.equal(/ctr-1|10\.61\.0\.2\b/.exec(rules)?.[0], undefined, "what names the dead pod");
+        t.equal(rules.match(/chain CNI-/g)?.length, 1, "chains of iptables");
+        t.silent("CHECK", { ...config, prevResult }, second);
+        // The runtime may be wrong about the living one.
+        t.silentRun(t.call("GC", ...gc({ ...config, cniVersion: "1.1.0" })));
+        t.silent("CHECK", { ...config, prevResult }, second);
+      },
+      ["peer:bridge", "program:iptables"],
+    ),
     one("B-91b", "H", "GC of what is no port", "another program's veth with an alias like ours: stays", (t) => {
       t.sh("ip link add cali1 type veth peer name far1; ip link set cali1 alias podnic:net1:gone:e1");
       t.silent("GC", ...gc(conf()));

@@ -387,5 +387,7 @@ function collectRules(
   kept: Pick<Attachment, "containerId" | "ifName">[],
 ): void {
   const nft = openIfAny();
-  if (nft !== undefined) removeGarbage(nft, findGarbage(nft, attachment.network, [...validAttachments, ...kept]));
+  const isPort = (name: string): boolean => getLink(ownNamespace().route, name) !== undefined;
+  if (nft !== undefined)
+    removeGarbage(nft, findGarbage(nft, attachment.network, [...validAttachments, ...kept], isPort));
 }

@@ -1,5 +1,5 @@
 // The expressions in rules: a name, and attributes whose meaning depends on the name. {meta: {…}} is an expression with the name "meta".
-// Expressions that podnic neither writes nor understands (for example, the matches and targets of iptables) are {other: name}.
+// Expressions that podnic neither writes nor understands (for example, the targets of iptables) are {other: name}.
 import { type Codec, Table, type Values } from "../netlink/attributes.ts";
 import { align4, Bytes, Writer } from "../netlink/bytes.ts";
 import { be32, be64, bytes, nested, text } from "../netlink/codecs.ts";
@@ -51,6 +51,11 @@ const tables = {
     packets: [c.NFTA_COUNTER_PACKETS, be64],
   }),
   masq: new Table("masq", {}),
+  /** Of iptables: the structure that a match of this name has. */
+  match: new Table("match", {
+    name: [c.NFTA_MATCH_NAME, text],
+    info: [c.NFTA_MATCH_INFO, bytes],
+  }),
 };
 
 type Known = { [N in keyof typeof tables]: Values<(typeof tables)[N]["rows"]> };

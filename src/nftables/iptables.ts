@@ -6,11 +6,11 @@
 //     chain CNI-HASH { ip daddr SUBNET accept; ip daddr != 224.0.0.0/4 MASQUERADE }
 //   }
 //
-// Comments are in a match of iptables there; the name of the chain says whose they are. Rules of iptables-legacy are elsewhere in the
+// Comments (name: "NETWORK" id: "CONTAINERID") are in a match of iptables there; the name of the chain says whose they are. Rules of iptables-legacy are elsewhere in the
 // kernel, where nothing but that program can well remove them: see legacyTables.
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
-import type { Address, Prefix } from "../ip/address.ts";
+import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
 import { equalAddresses } from "../ip/range.ts";
 import type { PayloadReader } from "../netlink/socket.ts";
 import { find, listRules } from "./attempt.ts";
@@ -19,12 +19,16 @@ import { type Expression, verdictOf } from "./expression.ts";
 import { readRule } from "./message.ts";
 import { iptablesChain, type Owner } from "./names.ts";
 import type { NftSocket, Place } from "./socket.ts";
+import { textIn } from "./userdata.ts";
 
 const BASE = "POSTROUTING";
 const PLACES: { 4: Place; 6: Place } = {
   4: { family: c.NFPROTO_IPV4, table: "nat" },
   6: { family: c.NFPROTO_IPV6, table: "nat" },
 };
+
+/** Where the source address is in a packet's header. */
+const SOURCES = { 4: 12, 6: 8 } as const;
 
 /** A rule of POSTROUTING that leads to the chain. */
 interface Jump {
@@ -37,7 +41,7 @@ function listJumps(nft: NftSocket, place: Place, chain: string): Jump[] {
   const read: PayloadReader<Jump | undefined> = (bytes, start, end) => {
     const { handle = 0, expressions = [] } = readRule(bytes, start, end);
     if (verdictOf(expressions)?.chain !== chain) return undefined;
-    return { handle, source: sourceOf(expressions, place.family === c.NFPROTO_IPV4 ? 12 : 8) };
+    return { handle, source: sourceOf(expressions, SOURCES[place.family === c.NFPROTO_IPV4 ? 4 : 6]) };
   };
   return listRules(nft, place, BASE, read);
 }
@@ -54,6 +58,32 @@ const isFor = ({ source }: Jump, { family, bytes }: Address): boolean =>
   source.length === bytes.length &&
   equalAddresses({ family, bytes: source }, { family, bytes });
 
+/** A container, and which of its addresses in a network iptables masquerades. */
+export interface Masqueraded extends Omit<Owner, "ifName"> {
+  addresses: string[];
+}
+
+/** What iptables-nft masquerades for the Go plugin in this namespace, by what its rules say. Not a chain of two containers. */
+export function listIptables(nft: NftSocket): Masqueraded[] {
+  const all = new Map<string, Masqueraded>();
+  for (const family of [4, 6] as const) {
+    const read: PayloadReader<undefined> = (bytes, start, end) => {
+      const { expressions = [] } = readRule(bytes, start, end);
+      const info = expressions.find(({ match }) => match?.name === "comment")?.match?.info;
+      const [, network, containerId] = /^name: "([^"]+)" id: "([^"]+)"$/.exec(info ? textIn(info) : "") ?? [];
+      const chain = verdictOf(expressions)?.chain ?? "";
+      const source = sourceOf(expressions, SOURCES[family]);
+      if (network === undefined || containerId === undefined || source === undefined) return;
+      const one = all.get(chain) ?? { network, containerId, addresses: [] };
+      if (one.network !== network || one.containerId !== containerId) one.network = "";
+      one.addresses.push(formatAddress({ family, bytes: source }));
+      all.set(chain, one);
+    };
+    listRules(nft, PLACES[family], BASE, read);
+  }
+  return [...all].filter(([chain, one]) => chain === iptablesChain(one)).map(([, one]) => one);
+}
+
 const hasChain = (nft: NftSocket, place: Place, chain: string): boolean =>
   find(nft, () => nft.getChain(place, chain, () => true)) === true;
 
@@ -64,7 +94,7 @@ const hasChain = (nft: NftSocket, place: Place, chain: string): boolean =>
  */
 export function removeIptables(
   nft: NftSocket,
-  owner: Owner,
+  owner: Omit<Owner, "ifName">,
   addresses: Address[] | undefined,
   isBusy = false,
 ): boolean {

@@ -29,7 +29,7 @@ import {
   verdict,
   writeExpressions,
 } from "./expression.ts";
-import { hasIptables, removeIptables } from "./iptables.ts";
+import { hasIptables, listIptables, type Masqueraded, removeIptables } from "./iptables.ts";
 import { removeMade } from "./made.ts";
 import {
   type ChainAttributes,
@@ -262,12 +262,16 @@ export function removeMasquerade(nft: NftSocket, owner: Owner, rules?: number[],
     if (handles.length > 0) deleteRules(nft, generation!, handles);
     return handles.length > 0;
   });
+  return removeByIptables(nft, owner, addresses) || own;
+}
+
+/** Of a container: what the Go plugin made by iptables-nft. See removeMasquerade. */
+export function removeByIptables(nft: NftSocket, owner: Omit<Owner, "ifName">, addresses?: Address[]): boolean {
   let busy = 0;
-  const old = attempt("ipMasq", (refusal) => {
+  return attempt("ipMasq", (refusal) => {
     if (refusal === "EBUSY") busy++;
     return removeIptables(nft, owner, addresses, busy > 1);
   });
-  return own || old;
 }
 
 /** False, and nothing was removed: not all of them are what they were. */
@@ -366,6 +370,9 @@ export function listMasquerades(nft: NftSocket): Masquerade[] {
     }),
   );
 }
+
+/** All containers that are masqueraded by iptables-nft. */
+export const listByIptables = (nft: NftSocket): Masqueraded[] => attempt("ipMasq", () => listIptables(nft));
 
 /** Removes rules that listMasquerades told of, if they still are what they were. */
 export function removeMasqueradeRules(nft: NftSocket, rules: Masquerade[]): void {

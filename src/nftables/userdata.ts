@@ -55,6 +55,11 @@ function withoutNul(value: Uint8Array): Uint8Array {
   return nul < 0 ? value : value.subarray(0, nul);
 }
 
+/** A text in a field of fixed size, as C has it. */
+export function textIn(field: Uint8Array): string {
+  return decodeName(withoutNul(field));
+}
+
 /** The same as commentOf(…).startsWith(text) for ASCII, of data in [start, end), without a copy. */
 export function beginsWithComment(text: string, data: Uint8Array, start: number, end: number): boolean {
   let at = start;

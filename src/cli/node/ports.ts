@@ -8,7 +8,14 @@ import type { Attachment } from "../../cni/plugin.ts";
 import { getLink, type Link, listLinks } from "../../link/link.ts";
 import { ownNamespace } from "../../link/namespace.ts";
 import { openIfAny } from "../../nftables/attempt.ts";
-import { listMasquerades, type Masquerade, removeMasqueradeRules } from "../../nftables/masquerade.ts";
+import type { Masqueraded } from "../../nftables/iptables.ts";
+import {
+  listByIptables,
+  listMasquerades,
+  type Masquerade,
+  removeByIptables,
+  removeMasqueradeRules,
+} from "../../nftables/masquerade.ts";
 import { ownerMark } from "../../nftables/names.ts";
 import { listSpoofChecks, removeSpoofCheck, type SpoofCheck } from "../../nftables/spoof-check.ts";
 import type { CachedAttachment } from "./cache.ts";
@@ -98,13 +105,18 @@ function removePort({ index, alias }: Link): void {
 interface Rules {
   spoofChecks: SpoofCheck[];
   masquerades: Masquerade[];
+  byIptables: Masqueraded[];
 }
 
 function listRules(): Rules {
   const nft = openIfAny();
-  if (nft === undefined) return { spoofChecks: [], masquerades: [] };
+  if (nft === undefined) return { spoofChecks: [], masquerades: [], byIptables: [] };
   try {
-    return { spoofChecks: listSpoofChecks(nft), masquerades: listMasquerades(nft) };
+    return {
+      spoofChecks: listSpoofChecks(nft),
+      masquerades: listMasquerades(nft),
+      byIptables: listByIptables(nft),
+    };
   } finally {
     nft.close();
   }
@@ -152,7 +164,23 @@ function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cach
       { kind: "rules", owner, what: "ipMasq", why, remove: () => withNft((nft) => removeMasqueradeRules(nft, [rule])) },
     ];
   });
-  return [...checks, ...masquerades];
+  // Of a container, whose rules have the lifes of its leases.
+  const byIptables = rules.byIptables.flatMap(({ network, containerId, addresses }): Leftover[] => {
+    const owner = { network, containerId, ifName: "" };
+    const found = addresses.map((address) => containers.holderOf(owner, address, never));
+    const { why = "" } = found[0] ?? {};
+    if (found.some(({ life }) => life !== "gone")) return [];
+    return [
+      {
+        kind: "rules",
+        owner,
+        what: "ipMasq (iptables)",
+        why,
+        remove: () => withNft((nft) => removeByIptables(nft, owner)),
+      },
+    ];
+  });
+  return [...checks, ...masquerades, ...byIptables];
 }
 
 function withNft(body: (nft: NonNullable<ReturnType<typeof openIfAny>>) => unknown): void {

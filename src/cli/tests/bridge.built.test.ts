@@ -72,6 +72,22 @@ describe("bridge", () => {
     expect(ruleset).not.toMatch(/c-grey|c-brown/);
   });
 
+  it("the Go plugin's rules of iptables are taken away if the pod is certainly gone", () => {
+    sh("nft flush ruleset");
+    const bin = resolve(".cache/go-plugins/1.9.1");
+    const names = ["brown", "lime", "tan"];
+    for (const name of names) add(name, { macspoofchk: false, ipMasqBackend: "iptables" }, { bin });
+    endPods("brown", "tan");
+    // Of this one, nobody remembers where it was.
+    sh("rm /var/lib/cni/results/net-c-tan-net1");
+    const rules = () => json("gc", "--all").filter(({ kind }: { kind: string }) => kind === "rules");
+    expect(rules()).toMatchObject([{ what: "ipMasq (iptables)", network: "net", containerId: "c-brown", done: true }]);
+    expect(rules()).toEqual([]);
+    const left = sh("iptables -t nat -S");
+    expect(names.filter((name) => left.includes(`c-${name}`))).toEqual(["lime", "tan"]);
+    expect(left.match(/^-N CNI-/gm)).toHaveLength(2);
+  });
+
   it("doctor looks at the bridges that configurations name", () => {
     mkdirSync("/etc/cni/net.d");
     const write = (name: string, more: object) =>

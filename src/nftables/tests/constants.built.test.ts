@@ -10,6 +10,7 @@ const HEADERS = [
   "netfilter_bridge",
   "netfilter/nfnetlink",
   "netfilter/nf_tables",
+  "netfilter/nf_tables_compat",
 ];
 
 it("every constant has the value of the kernel's headers", () => {

@@ -4,8 +4,8 @@ import { parsePrefix } from "../../ip/address.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { findGarbage, removeGarbage } from "../collect.ts";
 import { usesLegacy } from "../iptables.ts";
-import { addMasquerade, checkMasquerade, listMasquerades, removeMasquerade } from "../masquerade.ts";
-import { spoofId } from "../names.ts";
+import { addMasquerade, checkMasquerade, listByIptables, listMasquerades, removeMasquerade } from "../masquerade.ts";
+import { iptablesChain, type Owner, spoofId } from "../names.ts";
 import { probeMasquerade } from "../probe.ts";
 import { NftSocket } from "../socket.ts";
 import { addSpoofCheck, listSpoofChecks } from "../spoof-check.ts";
@@ -177,13 +177,13 @@ describe("findGarbage", () => {
       addSpoofCheck(nft, { ...each, ifName: `if-${each.network}` }, "veth0", mac);
     }
     const valid = [{ containerId: "cid-1", ifName: "eth0" }];
-    const garbage = findGarbage(nft, "net-a", valid);
+    const garbage = findGarbage(nft, "net-a", valid, () => true);
     expect(garbage.spoofChecks.map(({ id }) => id)).toEqual(["cid-1-if-net-a", "cid-2-if-net-a"]);
     expect(garbage.masquerades.map(({ comment }) => comment.split(", ").slice(1).join(" "))).toEqual(
       Array(2).fill("net: net-a if: eth0 id: cid-2"),
     );
     removeGarbage(nft, garbage);
-    expect(findGarbage(nft, "net-a", valid)).toEqual({ spoofChecks: [], masquerades: [] });
+    expect(findGarbage(nft, "net-a", valid, () => true)).toEqual({ spoofChecks: [], masquerades: [], byIptables: [] });
     checkMasquerade(nft, owner, BOTH);
     checkMasquerade(nft, foreign, BOTH);
     expect(listSpoofChecks(nft).map(({ id }) => id)).toEqual([spoofId({ ...foreign, ifName: "if-net-b" })]);
@@ -191,7 +191,10 @@ describe("findGarbage", () => {
 
   it("of hundreds of pods", () => {
     for (let i = 0; i < 300; i++) addMasquerade(nft, { ...owner, containerId: `many-${i}` }, [v4], true);
-    removeGarbage(nft, findGarbage(nft, "net-a", []));
+    removeGarbage(
+      nft,
+      findGarbage(nft, "net-a", [], () => true),
+    );
     expect(ruleset()).toBe(table());
   });
 });
@@ -245,6 +248,37 @@ describe.runIf(hasGo)("beside the Go plugin", () => {
     for (const ifName of ["eth0", "eth1"]) goBridge("DEL", { ...owner, ifName }, more);
     goBridge("DEL", { ...other, ifName: "eth2" }, more);
   });
+});
+
+it("lists what iptables masquerades, if its rules and its chain name one and the same container", () => {
+  const jump = (family: string, address: string, named: Omit<Owner, "ifName">, chain = iptablesChain(named)) =>
+    sh(`${family} -t nat -N ${chain} 2>/dev/null || true; ${family} -t nat -A POSTROUTING -s ${address} -j ${chain} \
+      -m comment --comment 'name: "${named.network}" id: "${named.containerId}"'`);
+  const [a, b] = [
+    { network: "net-a", containerId: "cid-1" },
+    { network: "net-a", containerId: "cid-2" },
+  ];
+  jump("iptables", "10.61.0.2", a);
+  jump("iptables", "10.61.0.3", a);
+  jump("ip6tables", "2001:db8::2", a);
+  jump("iptables", "10.61.0.4", b, iptablesChain(a).replace(/.$/, "-"));
+  // One chain, of two containers.
+  jump("iptables", "10.61.0.5", { network: "net", containerId: "b1" });
+  jump("iptables", "10.61.0.6", { network: "netb", containerId: "1" });
+  sh('iptables -t nat -A POSTROUTING -s 10.61.0.7 -j ACCEPT -m comment --comment \'name: "net-a" id: "cid-7"\'');
+  const addresses = ["10.61.0.2", "10.61.0.3", "2001:db8::2"];
+  expect(listByIptables(nft)).toEqual([{ ...a, addresses }]);
+  expect(findGarbage(nft, "net-a", [{ ...a, ifName: "eth7" }], () => true).byIptables).toEqual([]);
+  expect(findGarbage(nft, "net", [], () => true).byIptables).toEqual([]);
+  removeGarbage(
+    nft,
+    findGarbage(nft, "net-a", [], () => true),
+  );
+  expect(listByIptables(nft)).toEqual([]);
+  expect(sh("iptables -t nat -S; ip6tables -t nat -S").match(/10.61.0.[2-7]/g)).toEqual(
+    [4, 5, 6, 7].map((n) => `10.61.0.${n}`),
+  );
+  sh("nft flush ruleset");
 });
 
 it("sees that iptables-legacy is in use", () => {
