@@ -62,6 +62,18 @@ function withoutOpenat2(): void {
   });
 }
 
+it("syncs what it creates before the names of that: a name whose inode is not on the disk is anything after a power cut", () => {
+  const synced: string[] = [];
+  altered({
+    fsync: (fd) => {
+      synced.push(fs.readlinkSync(`/proc/self/fd/${fd}`).slice(root.length));
+      real.fsync(fd);
+    },
+  });
+  host.close(walkToDirectory(`${root}/a/b`, { mode: 0o700 })!);
+  expect(synced).toEqual(["/a", "", "/a/b", "/a"]);
+});
+
 describe.each([
   ["openat2", () => {}],
   ["no openat2", withoutOpenat2],

@@ -91,6 +91,8 @@ export function makeDirectory(dir: Fd, name: string, mode: number): Fd | undefin
   try {
     // mkdir(2) takes the umask off.
     host.fchmod(made, mode);
+    // Itself first: without a journal, a name alone on the disk may be that of a file that had its inode before.
+    host.fsync(made);
     host.fsync(dir);
     return made;
   } catch (error) {
