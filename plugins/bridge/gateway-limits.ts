@@ -75,7 +75,7 @@ function refuseWide(gateway: Prefix): void {
     );
   if (SPECIAL.some((subnet) => isWithin(gateway, subnet) || isWithin(subnet, gateway)))
     throw refusal(
-      `${formatPrefix(gateway)} is in a reserved or multicast range, or in one that is translated to IPv4`,
+      `${formatPrefix(gateway)} is in a reserved or multicast range, or in a range of addresses that are translated to IPv4`,
       `Use another subnet in "ipam". To allow the subnet, list it in bridges.gateways in ${FILE}.`,
     );
 }

@@ -112,10 +112,14 @@ export function restoreAdministrativeMac(
     const refused = error instanceof Failure && error.kind !== "try again";
     if (saved !== NO_MAC || own === "" || !refused) throw error;
     set(own);
-    log("warning", "the driver cannot clear the administrative MAC address, so it is set to the VF's own address", {
-      device: vf.pci,
-      mac: own,
-    });
+    log(
+      "warning",
+      "the driver cannot clear the administrative MAC address, so podnic sets it to the VF's own address",
+      {
+        device: vf.pci,
+        mac: own,
+      },
+    );
   }
   return after;
 }

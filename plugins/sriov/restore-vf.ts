@@ -104,7 +104,7 @@ function takeAddress(route: RouteSocket, vf: Vf, given: string, own: string): Re
   if (link === undefined || link.mac !== given) return { left: [], now: undefined };
   if (own !== NO_MAC && own !== "") return restoreMac(route, vf, link, own, own, undefined);
   const left: string[] = [];
-  leave(left, vf.pci, "address", `${link.name} keeps ${given}, because it had no address of its own`);
+  leave(left, vf.pci, "address", `${link.name} keeps ${given}, because the VF has no address of its own`);
   return { left, now: undefined };
 }
 

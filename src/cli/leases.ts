@@ -10,7 +10,7 @@ import { type Cell, type Colour, print, printJson, printTable, shortId } from ".
 
 const epilogue = `HOLDER shows whether the container that holds the address still exists:
   alive    a namespace, a record or the container runtime shows that it exists
-  gone     its namespace is gone, or the lease is older than this boot; podnic gc releases it
+  gone     its namespace is gone, or the lease is older than this boot; podnic gc releases the lease
   unknown  nothing on this node refers to it except, perhaps, the alias or address of an interface, and pods
            can set these; the lease is left unchanged
 

@@ -174,7 +174,7 @@ function podOf(plugin: Plugin, call: Call): NetNs | undefined {
   throw new Failure(
     "invalid environment",
     "plugin's netns and netns from CNI_NETNS should not be the same",
-    `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace. Nothing was changed. CNI_NETNS_OVERRIDE=1 allows it.`,
+    `CNI_NETNS ${excerpt(call.netns)} is the node's own network namespace. Nothing was changed. CNI_NETNS_OVERRIDE=1 allows this namespace.`,
   );
 }
 

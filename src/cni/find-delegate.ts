@@ -125,7 +125,7 @@ function followLink(
     target = host.readlink(name, dir);
   } catch (error) {
     errnoOf(error);
-    refused.push(`${directory}/${name} is a link to a file outside its directory`);
+    refused.push(`${directory}/${name} is a link to a file outside the link's directory`);
     return undefined;
   }
   const absolute = target.startsWith("/") ? target : `${directory}/${target}`;

@@ -228,7 +228,7 @@ function stateOf({ life, saved }: Holder, inside: boolean, outside: Link | undef
   return {
     state: "pod",
     why: "interface not found: the pod deleted it or moved it to a namespace that podnic cannot see, or it was unplugged",
-    cure: "If the device is certainly gone, DEL of its pod removes the record; otherwise it keeps the record.",
+    cure: "DEL of its pod removes the record if the device is certainly gone, and otherwise keeps the record.",
   };
 }
 

@@ -102,6 +102,6 @@ function stillThere({ attachment }: Call, { link }: Master, mac: string): Failur
   return new Failure(
     "try again",
     `macvlan "${attachment.ifName}" (${mac}) still exists, but podnic cannot find its network namespace`,
-    `Master "${link.name}" still receives frames for it. A process probably holds the namespace open. The address was not released. DEL succeeds when the namespace is deleted. To release the address in any case, run: bridge fdb del ${mac} dev ${shellWord(link.name)} self`,
+    `Master "${link.name}" still receives frames for it. A process probably holds the namespace open. The address was not released. DEL succeeds when the namespace is deleted. To release the address anyway, run: bridge fdb del ${mac} dev ${shellWord(link.name)} self`,
   );
 }
