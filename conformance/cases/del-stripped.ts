@@ -70,14 +70,44 @@ export const delStripped: CaseTable = {
       "DEL-43b",
       "H",
       RULE,
-      "the same, and the pod left it in the other namespace: deleted, released",
+      "the same, and the pod left it in the other namespace: E(11), lease and interface stay; OK when that one is gone",
       (t) => {
         const { conf, address } = strip(t);
         t.sh(give("c2", "foo", address));
+        t.refused("DEL", conf, [11]);
+        t.present("foo", "c2");
+        t.leaseCount(1);
+        t.sh("ip -n c2 link del foo");
         t.silent("DEL", conf);
-        isDeleted(t, conf, ["c1", "c2"]);
+        t.leaseCount(0);
       },
       virtual,
+    ),
+    ...(["", "c2"] as const).map((ns) =>
+      row(
+        `DEL-43${ns === "" ? "f" : "g"}`,
+        "H",
+        RULE,
+        `the pod deleted its interface, and ${ns === "" ? "the node has a macvlan or ipvlan" : "a container that CNI does not know has one"} with the leased address on the master: it stays, ${ns === "" ? "OK, released" : "E(11), lease kept; OK when that one is gone"}`,
+        (t) => {
+          const conf = t.l3();
+          const prevResult = t.add(conf);
+          const { address } = prevResult.ips![0]!;
+          const own = ns === "" ? "" : ` -n ${ns}`;
+          t.sh(`ip -n c1 link del eth0; ip link add other link up0 type ${t.main.name}`);
+          if (ns !== "") t.sh(`ip netns add ${ns}; ip link set other netns ${ns}`);
+          t.sh(`ip${own} address add ${address} dev other; ip${own} link set other up`);
+          if (ns !== "") {
+            t.refused("DEL", { ...conf, prevResult }, [11]);
+            t.leaseCount(1);
+          } else t.silent("DEL", { ...conf, prevResult });
+          t.present("other", ns);
+          t.sh(`ip${own} link del other`);
+          t.silent("DEL", { ...conf, prevResult });
+          t.leaseCount(0);
+        },
+        virtual,
+      ),
     ),
     row(
       "DEL-43c",
@@ -140,14 +170,28 @@ export const delStripped: CaseTable = {
         `DEL-44${"ab"[i]}`,
         "H",
         RULE,
-        `a Go plugin's interface, and CNI_NETNS is ${CNI_NETNS ?? "empty"}, but podnic sees the namespace: deleted, released`,
+        `a Go plugin's interface, and CNI_NETNS is ${CNI_NETNS ?? "empty"}, but libcni keeps the namespace's path, which is still there: deleted, released`,
         (t) => {
           const conf = unmarked(t);
+          keepResult(t, conf, conf.prevResult);
           t.silent("DEL", conf, { set: { CNI_NETNS } });
           isDeleted(t, conf);
         },
         virtual,
       ),
+    ),
+    row(
+      "DEL-44d",
+      "H",
+      RULE,
+      "the same, but libcni keeps nothing, and a prevResult proves nothing: E(11), lease and interface stay",
+      (t) => {
+        const conf = unmarked(t);
+        t.refused("DEL", conf, [11], { set: { CNI_NETNS: undefined } });
+        t.present("eth0");
+        t.leaseCount(1);
+      },
+      virtual,
     ),
     row(
       "DEL-44c",

@@ -7,7 +7,7 @@ import type { Link } from "../link/link.ts";
 import { type NetNs, whatIsAt } from "../link/namespace.ts";
 import { namesIn } from "../link/visible.ts";
 import { log } from "../log.ts";
-import { fileName, hasGiven, macIn, parseKept, quietly, RESULTS, sandboxesIn, textIn } from "./results.ts";
+import { fileName, hasGiven, macIn, parseKept, quietly, RESULTS, sandboxesIn, sandboxesOf, textIn } from "./results.ts";
 
 type Holder = Pick<Attachment, "containerId" | "ifName">;
 
@@ -89,6 +89,11 @@ function holdersOf(call: Call, pod: NetNs, { index }: Link): Holder[] {
 /** A lease of a plugin older than 0.8 names the container only. */
 function isOf({ attachment }: Call, { containerId, ifName }: Holder): boolean {
   return containerId === attachment.containerId && ["", attachment.ifName].includes(ifName);
+}
+
+/** libcni keeps that the attachment's ADD was into this namespace. A prevResult does not do: whoever writes a network can write one. */
+export function isKeptAt(key: Attachment, namespace: NetNs): boolean {
+  return sandboxesOf(key, undefined).some((path) => isAt(path, namespace));
 }
 
 function isAt(path: string, { dev, ino }: NetNs): boolean {

@@ -15,7 +15,7 @@ import { wasAdded } from "../added.ts";
 import { removeFormer, removeLeased } from "../former.ts";
 import { hashWords, idInAlias, isCut, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
-import { hasLeasedAddress, hasOwnMac, isAnothers, otherKeptFor } from "../owner.ts";
+import { hasLeasedAddress, hasOwnMac, isAnothers, isKeptAt, otherKeptFor } from "../owner.ts";
 import { requireGone } from "./hidden.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
@@ -100,6 +100,7 @@ function unmarkedLink(upper: Upper, call: Call<UpperConfig>, pod: NetNs): Link |
  * marks from it, and put another one in its place. Throws Failure when one has those of another attachment, which the pod can give it too.
  */
 function leasedLinks({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs): Link[] {
+  if (sameNamespace(pod, ownNamespace())) return [];
   const leased = listLinksOfKind(pod.route, kind).filter((link) => isLeased(link, call, pod));
   const said = leased.find(isMarkedFor);
   if (said !== undefined) throw doubt(said, pod);
@@ -221,10 +222,9 @@ function soughtOf({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs | undefin
     kind,
     pod,
     isIt(link, from, isThere) {
-      const isIts = isLikeOwn(link, call)
-        ? !isThere || !isLent(from, link)
-        : isThere && !isMarkedFor(link) && isLeased(link, call, from);
-      return isIts && isMadeHere(link, from, isThere, call, pod);
+      if (!isMadeHere(link, from, isThere, call, pod)) return false;
+      if (isLikeOwn(link, call)) return !isThere || !isLent(from, link);
+      return isThere && isLeasedElsewhere(link, call, from);
     },
     isLike({ link, isHome, leadsTo }) {
       if (link.kind !== kind) return false;
@@ -245,6 +245,24 @@ function isLikeOwn(link: Link, call: Call<UpperConfig>): boolean {
   const { index, alias } = link;
   if (index < MARKS) return alias === ownerAlias(call) && hasOwnMac(link, call) !== false;
   return index === ownIndex(call.attachment) && (alias === ownerAlias(call) || !isSaidByAlias(link));
+}
+
+/**
+ * Without a mark, with the leased address, and where libcni keeps that the ADD was. Throws Failure when it is in another namespace: whoever writes a
+ * network chooses its addresses, so that it may be anybody's. What is on the host was never in a pod, which cannot reach the host's namespace.
+ */
+function isLeasedElsewhere(link: Link, call: Call<UpperConfig>, from: NetNs): boolean {
+  if (sameNamespace(from, ownNamespace()) || isMarkedFor(link) || !isLeased(link, call, from)) return false;
+  if (isKeptAt(call.attachment, from)) return true;
+  throw leasedDoubt(link, from);
+}
+
+function leasedDoubt({ name }: Link, { path }: NetNs): Failure {
+  return new Failure(
+    "try again",
+    `cannot tell which attachment interface "${name}" in ${path} belongs to`,
+    "The interface has an address that is leased to this attachment, but nothing shows that it was ever in the pod. Nothing was released. If the interface is the pod's, delete it. If it is not, give it another address. Then repeat the DEL.",
+  );
 }
 
 /** On a master of this host or of the pod: a node may run others with pods of the same names. `isThere`: `from` is where the link is. */
