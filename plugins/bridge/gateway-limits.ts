@@ -65,7 +65,8 @@ const SPECIAL = [
   ...["0.0.0.0/8", "224.0.0.0/3", "::/8", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "ff00::/8"],
 ].map((text) => parsePrefix(text)!);
 
-function refuseWide(gateway: Prefix): void {
+/** Without the node's word. */
+export function refuseWide(gateway: Prefix): void {
   const named = gateway.length > WIDE && policy().bridges.gateways !== undefined;
   if (named) return;
   if (gateway.length < PUBLIC[gateway.address.family] && !PRIVATE.some((subnet) => isWithin(gateway, subnet)))

@@ -4,7 +4,7 @@ import { isValidAttachment } from "../../src/cni/attachments.ts";
 import { delWithIpam, gcWithIpam, ipamAdd, isDelegated, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Attachment, Call, Plugin } from "../../src/cni/plugin.ts";
 import { emptyResult, type Interface, type IpConfig, type Result } from "../../src/cni/result.ts";
-import { orNothing } from "../../src/config/rules.ts";
+import { orNothing, type Try } from "../../src/config/rules.ts";
 import { Failure } from "../../src/errors.ts";
 import { announceAddresses } from "../../src/link/announce.ts";
 import {
@@ -42,6 +42,7 @@ import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName, isGateway, validate, wantsMasquerade } from "./config.ts";
 import { bridgeFor, checkMtuAgain, existingBridge, isOurs } from "./find.ts";
 import { makeGateway, PLACES, planGateway, underLockIfAny } from "./gateway.ts";
+import { refuseWide } from "./gateway-limits.ts";
 import { refuseTakenMac } from "./mac.ts";
 import { forgetMasquerade, masquerade, refuseNodesAddresses } from "./masquerade.ts";
 import {
@@ -69,6 +70,7 @@ export const bridge: Plugin<BridgeConfig> = {
   isElsewhere,
   writes: (call) => (isGateway(call) || hasVlans(call.config) ? PLACES : []),
   validate,
+  checkAddresses,
   add,
   removeMade,
   check,
@@ -142,9 +144,16 @@ function warnWithoutIpam({ config }: Call<BridgeConfig>): void {
   if (keys.length > 0) log("warning", "keys that have no effect without ipam", { keys: keys.join(" ") });
 }
 
-function addressesOf(call: Call<BridgeConfig>): Result {
-  const result = ipamAdd(call);
+const addressesOf = (call: Call<BridgeConfig>): Result => completed(call, ipamAdd(call));
+
+function completed(call: Call<BridgeConfig>, result: Result): Result {
   return isGateway(call) ? withGateways(result, call.config.isDefaultGateway === true) : result;
+}
+
+/** The bridge may have the gateways already, and the node's policy may list them. */
+function checkAddresses(call: Call<BridgeConfig>, result: Result, maybe: Try): void {
+  const { ips } = completed(call, result);
+  if (isGateway(call)) for (const gateway of gatewayPrefixes(ips)) maybe("/ipam", () => refuseWide(gateway));
 }
 
 /** Whoever is on the bridge would take the pod for the host, and by the rules of ipMasq the host for the pod. */

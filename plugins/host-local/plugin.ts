@@ -1,11 +1,12 @@
 // host-local: allocates addresses from ranges of this node, and stores them in files.
 import { Cleanup } from "../../src/cleanup.ts";
 import type { Call, Plugin } from "../../src/cni/plugin.ts";
-import { emptyResult, type Result } from "../../src/cni/result.ts";
+import { type Dns, emptyResult, type Result } from "../../src/cni/result.ts";
 import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure } from "../../src/errors.ts";
 import { errnoText, SystemError } from "../../src/host/host.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/ip/address.ts";
+import { equalAddresses, nextAddress } from "../../src/ip/range.ts";
 import { log } from "../../src/log.ts";
 import { allocate } from "./allocate.ts";
 import type { HostLocalConfig } from "./config.schema.ts";
@@ -16,6 +17,28 @@ import { readResolvConf } from "./resolv-conf.ts";
 import { Store } from "./store.ts";
 
 type HostLocalCall = Call<HostLocalConfig>;
+
+function resultOf({ routes }: LeaseRequest, reservations: Reservation[], dns: Dns = {}): Result {
+  const ips = reservations.map(({ address, range: { subnet, gateway } }) => {
+    const prefix = { address, length: subnet.length };
+    return gateway === undefined ? { address: prefix } : { address: prefix, gateway };
+  });
+  return { ...emptyResult(), ips, routes, dns };
+}
+
+/** With the first address of each range. */
+function foresee(call: HostLocalCall): Result[] {
+  const request = requestOf(call);
+  const count = Math.max(...request.sets.map((set) => set.length));
+  return Array.from({ length: count }, (_, n) => {
+    const first = (set: RangeSet): Reservation => {
+      const range = set[Math.min(n, set.length - 1)]!;
+      const isTaken = range.gateway !== undefined && equalAddresses(range.first, range.gateway);
+      return { range, address: isTaken ? nextAddress(range.first)! : range.first };
+    };
+    return resultOf(request, request.sets.map(first));
+  });
+}
 
 interface Reservation {
   address: Address;
@@ -63,15 +86,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
       // Not under the lock: others need not wait for the disk. Neither need the interface that comes next.
       (store) => (call.isPart ? call.transaction.beside(store.syncAside()) : store.sync()),
     )!;
-    return {
-      ...emptyResult(),
-      ips: reserved.map(({ address, range }) => {
-        const prefix = { address, length: range.subnet.length };
-        return range.gateway === undefined ? { address: prefix } : { address: prefix, gateway: range.gateway };
-      }),
-      routes: request.routes,
-      dns,
-    };
+    return resultOf(request, reserved, dns);
   }
 
   /** Releases what this call reserved and still holds. */
@@ -191,6 +206,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     confinesFiles: ({ config: { ipam, logFile } }) => Boolean(ipam?.dataDir || ipam?.resolvConf || logFile),
     writes: (call) => [leaseDirectory(call), INDEX],
     // Made once for a call, which is checked first and served later.
+    foresee,
     validate: (call, attempt) => (attempt === undefined ? void requestOf(call) : checkRequest(call, attempt)),
     add,
     check,

@@ -19,6 +19,7 @@ export const staticIpam: Plugin<StaticConfig> = {
     const result = resultOf(call, attempt);
     if (attempt === orFail) checked = { call, result };
   },
+  foresee: (call) => [resultOf(call)],
   add: (call) => (checked?.call === call ? checked.result : resultOf(call)),
   check,
   del() {},

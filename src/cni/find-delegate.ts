@@ -27,12 +27,16 @@ function errnoOf(error: unknown): string {
   throw error;
 }
 
+/** Throws Failure("invalid config") for a name that is none. */
+export function checkDelegateName(name: string): void {
+  if (name.length <= 255 && isPlainName(name)) return;
+  const cure = `"ipam.type" ${plainNameRule}`;
+  throw new Failure("invalid config", `invalid plugin name: ${excerpt(name)}`, cure);
+}
+
 /** Throws Failure: invalidConfig for a name that is none, invalidEnvironment without CNI_PATH, generic when it is nowhere. */
 export function findDelegate(name: string, path: readonly string[]): Delegate {
-  if (name.length > 255 || !isPlainName(name)) {
-    const cure = `"ipam.type" ${plainNameRule}`;
-    throw new Failure("invalid config", `invalid plugin name: ${excerpt(name)}`, cure);
-  }
+  checkDelegateName(name);
   if (path.length === 0) {
     throw new Failure(
       "invalid environment",

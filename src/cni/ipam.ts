@@ -41,7 +41,7 @@ export function prepareIpam(call: Call): IpamCall {
 }
 
 /** An interface plugin takes the same configuration and looks for its IPAM plugin again, and so on without end. */
-function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
+export function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
   if (plugin === undefined && !name.startsWith("podnic") && !isInterfacePluginOfOthers(name)) return;
   throw new Failure(
     "invalid config",
@@ -64,8 +64,14 @@ function callOf(plugin: Plugin, call: Call): Call {
 export function ipamAdd(call: Call): Result {
   const ipam = prepareIpam(call);
   const result = "plugin" in ipam ? ipam.plugin.add(ipam.call) : addWithDelegate(ipam.delegate, call);
+  checkAnswer(call, result);
+  return result;
+}
+
+/** Throws Failure for an answer that no interface can be given. */
+export function checkAnswer(call: Call, result: Result): void {
   checkFamilies(call, result);
-  if (result.ips.length > 0) return result;
+  if (result.ips.length > 0) return;
   throw ipamError(
     call,
     "returned missing IP config",

@@ -115,6 +115,13 @@ export interface Plugin<C extends NetworkConfig = NetworkConfig> {
    * Failure("invalid config"): on ADD, CHECK and STATUS.
    */
   validate(call: Call<C>, attempt?: Try): void;
+  /** An IPAM plugin's: what ADD may answer, as far as a configuration without errors tells: each range once. For `podnic validate`. */
+  foresee?(call: Call<C>): Result[];
+  /**
+   * An interface plugin's: throws the Failure of an ADD that gets these addresses from IPAM, whatever the node. `maybe` runs a rule that a node may lift. For
+   * `podnic validate`.
+   */
+  checkAddresses?(call: Call<C>, addresses: Result, maybe: Try): void;
   add(call: Call<C>): Result;
   /** An ADD of the attachment failed, or was refused. It may come more than once. */
   addFailed?(attachment: Attachment): void;

@@ -218,23 +218,34 @@ function prepareSysctls(name: string, ipv6: boolean, options: ConfigureOptions):
 
 /** Before anything is changed: what would be refused later. `mtu`: what the interface will have. Throws Failure. */
 export function requireIpv6(name: string, mtu: number, ips: InterfaceSpec["ips"]): void {
-  if (!ips.some(({ address }) => address.address.family === 6)) return;
-  if (mtu < IPV6_MIN_MTU || readSysctl(HAS_IPV6) === undefined) throw withoutIpv6(name);
+  if (!ips.some(isIpv6)) return;
+  if (readSysctl(HAS_IPV6) === undefined) throw withoutIpv6(name);
+  refuseSmallMtu(name, mtu, ips);
+}
+
+const isIpv6 = ({ address }: AddressSpec): boolean => address.address.family === 6;
+
+/** The same of the MTU alone. */
+export function refuseSmallMtu(name: string, mtu: number, ips: InterfaceSpec["ips"]): void {
+  if (mtu < IPV6_MIN_MTU && ips.some(isIpv6)) throw smallMtu(name);
 }
 
 /** The kernel has it when it supports IPv6. */
 const HAS_IPV6 = "net/ipv6/conf/all/disable_ipv6";
 
+const without = (name: string): string => `cannot give ${name} an IPv6 address`;
+
 /** The interface has no IPv6 settings: neither has any, or its MTU is too small for IPv6. */
 function withoutIpv6(name: string): Failure {
-  const what = `cannot give ${name} an IPv6 address`;
-  if (readSysctl(HAS_IPV6) === undefined) {
-    const cure = "Boot without ipv6.disable=1, or remove IPv6 addresses from the IPAM configuration.";
-    return new Failure("failed", `${what}: the kernel does not support IPv6`, cure);
-  }
+  if (readSysctl(HAS_IPV6) !== undefined) return smallMtu(name);
+  const cure = "Boot without ipv6.disable=1, or remove IPv6 addresses from the IPAM configuration.";
+  return new Failure("failed", `${without(name)}: the kernel does not support IPv6`, cure);
+}
+
+function smallMtu(name: string): Failure {
   return new Failure(
     "invalid config",
-    `${what}: its MTU is below ${IPV6_MIN_MTU}, the minimum for IPv6`,
+    `${without(name)}: its MTU is below ${IPV6_MIN_MTU}, the minimum for IPv6`,
     `Raise "mtu" (and the MTU of the master or bridge) to at least ${IPV6_MIN_MTU}, or remove IPv6 addresses from the IPAM configuration.`,
   );
 }

@@ -1,5 +1,7 @@
 // Checks the configuration of one plugin in the same way as the plugin itself: with its schema and its own rules.
 import { shapes } from "#validators";
+import { checkDelegateName } from "../../cni/find-delegate.ts";
+import { checkAnswer, refuseInterfacePlugin } from "../../cni/ipam.ts";
 import { isPlainName } from "../../cni/names.ts";
 import { isInterfacePluginOfOthers } from "../../cni/others.ts";
 import type { Call, NetworkConfig, Plugin } from "../../cni/plugin.ts";
@@ -13,8 +15,10 @@ import type { Try } from "../../config/rules.ts";
 import { inspect } from "../../config/validate.ts";
 import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
+import { refuseSmallMtu } from "../../link/configure.ts";
+import { planRoutes } from "../../link/route-plan.ts";
 import { Transaction } from "../../transaction.ts";
-import { type Finding, finding, unique } from "./finding.ts";
+import { type Finding, finding, type Level, unique } from "./finding.ts";
 import { unknownKeys } from "./unknown-keys.ts";
 import { WrongValue, withoutWrong } from "./wrong-value.ts";
 
@@ -64,11 +68,41 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
     });
   }
   const readers = [plugin, ...(ipam === undefined ? [] : [ipam])];
-  return [
-    ...unique(readers.flatMap((reader) => checkWith(reader, config, context))),
-    ...noAddresses(config, context),
-    ...findings,
-  ];
+  const ofReaders = unique(readers.flatMap((reader) => checkWith(reader, config, context)));
+  const ofAddresses = ofReaders.length > 0 || ipam === undefined ? [] : checkAnswers(plugin, ipam, config, context);
+  return [...ofReaders, ...ofAddresses, ...noAddresses(config, context), ...findings];
+}
+
+/** What ADD refuses of the addresses that IPAM may answer, of a configuration in which nothing else is wrong. */
+function checkAnswers(plugin: Plugin, ipam: Plugin, config: Config, context: Context): Finding[] {
+  const callOf = (reader: Plugin): Call =>
+    callFor(inspect(reader.schema, config).config as NetworkConfig, config, context);
+  const [call, own] = [callOf(plugin), callOf(ipam)];
+  const { mtu } = call.config as { mtu?: number };
+  const findings: Finding[] = [];
+  const [attempt, maybe] = [trying("error", findings), trying("warning", findings)];
+  for (const result of ipam.foresee?.(own) ?? []) {
+    // The runtime may have some, also in CNI_ARGS.
+    const isEmpty = result.ips.length === 0;
+    if (isEmpty && hasCapability(config, "ips")) continue;
+    (isEmpty ? maybe : attempt)("/ipam", () => checkAnswer(call, result));
+    attempt("/ipam", () => plugin.checkAddresses?.(call, result, maybe));
+    attempt("/ipam/routes", () => void planRoutes(result));
+    if (mtu) attempt("/mtu", () => refuseSmallMtu(call.attachment.ifName, mtu, result.ips));
+  }
+  return unique(findings);
+}
+
+function trying(level: Level, findings: Finding[]): Try {
+  return (at, rule) => {
+    try {
+      return rule();
+    } catch (error) {
+      if (error instanceof Failure) findings.push(finding(level, at, error.message, error.details));
+      else if (!(error instanceof WrongValue)) throw error;
+      return undefined;
+    }
+  };
 }
 
 /** A plugin of others: of its part only what our IPAM plugin reads is checked. */
@@ -123,18 +157,12 @@ function checkIpamType({ ipam }: Config, known: Plugin | undefined): Finding[] {
     ];
   }
   if (typeof type !== "string") return [];
-  const other = findPlugin(type);
-  if (other !== undefined || isInterfacePluginOfOthers(type)) {
-    return [
-      finding(
-        "error",
-        "/ipam/type",
-        `${type} is not an IPAM plugin`,
-        `podnic's IPAM plugins are ${ipamNames().join(" and ")}.`,
-      ),
-    ];
-  }
-  return [unknownType("/ipam/type", type, ipamNames())];
+  const findings: Finding[] = [];
+  trying("error", findings)("/ipam/type", () => {
+    refuseInterfacePlugin(type, findPlugin(type));
+    checkDelegateName(type);
+  });
+  return findings.length > 0 ? findings : [unknownType("/ipam/type", type, ipamNames())];
 }
 
 function checkKeys(config: Config, plugin: Plugin, ipam: Plugin | undefined): Finding[] {
@@ -167,15 +195,7 @@ function checkCapabilities(config: Config): Finding[] {
 function checkWith(plugin: Plugin, config: Config, context: Context): Finding[] {
   const { config: folded, problems } = inspect(plugin.schema, config);
   const findings = problems.map(toFinding);
-  const attempt: Try = (at, rule) => {
-    try {
-      return rule();
-    } catch (error) {
-      if (error instanceof Failure) findings.push(finding("error", at, error.message, error.details));
-      else if (!(error instanceof WrongValue)) throw error;
-      return undefined;
-    }
-  };
+  const attempt = trying("error", findings);
   attempt("", () => {
     const readable = withoutWrong(folded, problems) as NetworkConfig;
     attempt("/logFile", () => {
@@ -189,7 +209,7 @@ function checkWith(plugin: Plugin, config: Config, context: Context): Finding[] 
 
 function callFor(config: NetworkConfig, raw: object, { network, version, allotted }: Context): Call {
   // STATUS does without the device, which is not known before there is a pod.
-  const command = allotted || asksForDevice(raw) ? "STATUS" : "ADD";
+  const command = allotted || hasCapability(raw, "deviceID") ? "STATUS" : "ADD";
   return {
     command,
     attachment: { network, containerId: "validate", ifName: "net1" },
@@ -207,9 +227,9 @@ function callFor(config: NetworkConfig, raw: object, { network, version, allotte
   };
 }
 
-function asksForDevice(raw: object): boolean {
-  const { capabilities } = raw as { capabilities?: { deviceID?: unknown } };
-  return capabilities?.deviceID === true;
+function hasCapability(raw: object, name: string): boolean {
+  const { capabilities } = raw as { capabilities?: { [name: string]: unknown } };
+  return capabilities?.[name] === true;
 }
 
 function noAddresses({ ipam }: Config, { version, chained }: Context): Finding[] {
