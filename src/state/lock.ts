@@ -91,11 +91,22 @@ function openLock(dir: Fd, name: string): Fd {
       throw new Failure("io", `${pathOf(dir)}/${name} is not a lock file: it ${looked.why}`, cure);
     }
     try {
-      const fd = host.open(name, flags | O_CREAT | O_EXCL, 0o600, dir);
-      host.fchmod(fd, 0o600);
-      return fd;
+      return makeLock(dir, name, flags);
     } catch (error) {
       if (!hasErrno(error, "EEXIST")) throw error;
     }
+  }
+}
+
+/** Durable with its name, which a lease's fsync writes: without a journal, a name alone on the disk may be that of a file that had its inode before. */
+function makeLock(dir: Fd, name: string, flags: number): Fd {
+  const fd = host.open(name, flags | O_CREAT | O_EXCL, 0o600, dir);
+  try {
+    host.fchmod(fd, 0o600);
+    host.fsync(fd);
+    return fd;
+  } catch (error) {
+    host.close(fd);
+    throw error;
   }
 }

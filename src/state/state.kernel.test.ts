@@ -62,7 +62,8 @@ function withoutOpenat2(): void {
   });
 }
 
-it("syncs what it creates before the names of that: a name whose inode is not on the disk is anything after a power cut", () => {
+/** What is synced, in order, as paths below root. */
+function syncedBy(body: () => void): string[] {
   const synced: string[] = [];
   altered({
     fsync: (fd) => {
@@ -70,8 +71,21 @@ it("syncs what it creates before the names of that: a name whose inode is not on
       real.fsync(fd);
     },
   });
-  host.close(walkToDirectory(`${root}/a/b`, { mode: 0o700 })!);
-  expect(synced).toEqual(["/a", "", "/a/b", "/a"]);
+  body();
+  return synced;
+}
+
+describe("after a power cut, a name whose inode is not on the disk is that of any file", () => {
+  it("so that a new directory is synced before its name", () => {
+    const body = () => host.close(walkToDirectory(`${root}/a/b`, { mode: 0o700 })!);
+    expect(syncedBy(body)).toEqual(["/a", "", "/a/b", "/a"]);
+    expect(syncedBy(body)).toEqual([]);
+  });
+  it("so that a new lock is synced before anything else in its directory", () => {
+    const body = () => withLock(dir, "lock", 0, () => host.fsync(dir));
+    expect(syncedBy(body)).toEqual(["/lock", ""]);
+    expect(syncedBy(body)).toEqual([""]);
+  });
 });
 
 describe.each([
