@@ -157,7 +157,7 @@ export const bridgeGateway: CaseTable = {
         makeBridge(t);
         t.add({ ...conf(), name: "net2" }, pod(t, "c2"));
         const run = t.call("ADD", gateway(hostLocal()), FULL);
-        t.expect(/br0 keeps 10\.61\.0\.1\/24/.test(run.stderr), "a message that says so", run.stderr);
+        t.expect(/br0 keeps the gateway 10\.61\.0\.1\/24/.test(run.stderr), "a message that says so", run.stderr);
         t.equal([held(t), ports(t).length], [["10.61.0.1/24"], 1], "addresses, ports");
       },
     ),
