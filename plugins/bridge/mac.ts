@@ -48,14 +48,19 @@ function refusal({ name }: Bridge, mac: string, { index, kind }: ForwardingEntry
 }
 
 /** In the VLANs that the port is in, or will be in. */
-function entriesOf(config: BridgeConfig, { index, bridge }: Bridge, mac: string) {
+function entriesOf(
+  config: BridgeConfig,
+  { index, bridge }: Bridge,
+  mac: string,
+  all = listEntriesOf(ownNamespace().route, index, mac),
+) {
   const ranges = vlansOf(config)?.ranges ?? [];
   const pvid = bridge.vlanFiltering === 1 ? (bridge.defaultPvid ?? 0) : 0;
   const isIn = (vlan: number): boolean =>
     ranges.some(({ first, last }) => first <= vlan && vlan <= last) ||
     (vlan === pvid && (ranges.length === 0 || (vlan !== 0 && config.preserveDefaultVlan === true)));
   // The list of the interfaces on the bridge does not say in which VLANs they are.
-  return listEntriesOf(ownNamespace().route, index, mac).filter(({ vlan, kind }) => kind === "stacked" || isIn(vlan));
+  return all.filter(({ vlan, kind }) => kind === "stacked" || isIn(vlan));
 }
 
 /** An address may be learned, and forgotten, between two requests. */
@@ -68,10 +73,11 @@ const TRIES = 10;
 export function pinAgain(call: Call<BridgeConfig>, bridge: Bridge, { index }: NewPort, mac: string): void {
   const { route } = ownNamespace();
   for (let tries = 1; ; tries++) {
-    const entries = entriesOf(call.config, bridge, mac);
-    const taken = entries.find((entry) => entry.index !== index);
+    const all = listEntriesOf(route, bridge.index, mac);
+    const taken = entriesOf(call.config, bridge, mac, all).find((entry) => entry.index !== index);
     if (taken !== undefined) throw refusal(bridge, mac, taken);
-    for (const entry of entries) beginForgetAddress(route, mac, entry);
+    // A bridge that filters also has one without a VLAN, and one that does not has those of its default VLAN.
+    for (const entry of all) if (entry.index === index) beginForgetAddress(route, mac, entry);
     for (const error of route.runEach()) if (error !== undefined && error.code !== "ENOENT") throw error;
     try {
       beginPinAddress(route, index, mac);
