@@ -44,9 +44,14 @@ export function configureLog(change: Partial<Sink>): void {
   Object.assign(sink, change);
 }
 
+/** Whether a line of this level is written anywhere. */
+export function isLogged(level: Level): boolean {
+  return ranks[level] <= ranks[sink.level];
+}
+
 /** One line. Control characters of values are escaped. Never fails: a full disk does not stop a pod. */
 export function log(level: Level, message: string, fields: Fields = {}): void {
-  if (ranks[level] > ranks[sink.level]) return;
+  if (!isLogged(level)) return;
   if (sink.sparing) {
     const count = (counts.get(message) ?? 0) + 1;
     counts.set(message, count);

@@ -3,7 +3,7 @@ import { relaxPolicy } from "../config/policy.ts";
 import { addDetails, Failure } from "../errors.ts";
 import { SIGINT, SIGTERM } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
-import { configureLog, log, logLeftOut, oneLine } from "../log.ts";
+import { configureLog, isLogged, log, logLeftOut, oneLine } from "../log.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { type Confine, prepareCall } from "./call.ts";
 import { isLenient } from "./config.ts";
@@ -113,10 +113,10 @@ function run(plugin: Plugin, request: Request, confine: Confine | undefined): vo
   if (request.command === "CHECK") relaxPolicy();
   refuseLoop(plugin);
   const call = prepareCall(plugin, request, confine);
-  const begin = host.monotonic();
+  const begin = isLogged("info") ? host.monotonic() : undefined;
   if (request.command === "ADD") add(plugin, call);
   else others(plugin, call);
-  logDone(begin);
+  if (begin !== undefined) logDone(begin);
 }
 
 /** However the chain came about (another plugin's IPAM, a link by another name): delegates hand out addresses and make no interfaces. */

@@ -2,9 +2,10 @@
 
 import { concat } from "../host/concat.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, POLLIN } from "../host/constants.ts";
-import { host, SystemError } from "../host/host.ts";
+import { host, type PollFd, SystemError } from "../host/host.ts";
 
 const POLLOUT = 4;
+const STANDARD: PollFd[] = [0, 1, 2].map((fd) => ({ fd, events: 0 }));
 /** Milliseconds for a runtime that reads our result slowly from a full, non-blocking pipe. */
 const patience = 5_000;
 
@@ -13,7 +14,8 @@ const patience = 5_000;
  * What stands in can be neither read nor written, so that a closed stdout still fails (and rolls back) as it should.
  */
 export function guardStandardFds(): void {
-  for (const fd of [0, 1, 2]) {
+  // Of all three in one question: POLLNVAL. A pipe whose other end is closed is "ready", too.
+  for (const { fd } of doubtful()) {
     try {
       // What is asked does not matter; this has the shortest answer.
       host.fstatfs(fd);
@@ -22,6 +24,16 @@ export function guardStandardFds(): void {
       // The kernel hands out the lowest free number. Another error says that it is open, or nothing that could be acted on.
       if (error.code === "EBADF") host.open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
+  }
+}
+
+function doubtful(): PollFd[] {
+  try {
+    const ready = host.poll(STANDARD, 0);
+    return ready.length === 0 ? [] : STANDARD.filter(({ fd }) => ready.includes(fd));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return STANDARD;
   }
 }
 

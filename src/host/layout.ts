@@ -88,19 +88,23 @@ function whole(low: number, high: number): number {
   return high === 0 ? low : low + high * 0x1_0000_0000;
 }
 
+/** The two halves of the second word of struct pollfd: what is asked, and the answer. */
+const [EVENTS_SHIFT, ANSWER_SHIFT] = LITTLE_ENDIAN ? [0, 16] : [16, 0];
+
 /** struct pollfd for each. */
-export function pollFds(fds: PollFd[]): Uint8Array {
-  const buffer = new Uint8Array(fds.length * 8);
-  const fields = view(buffer);
-  fds.forEach(({ fd, events }, i) => {
-    fields.setInt32(i * 8, fd, LITTLE_ENDIAN);
-    fields.setInt16(i * 8 + 4, events, LITTLE_ENDIAN);
-  });
-  return buffer;
+export function pollFds(fds: PollFd[]): Uint32Array {
+  const words = new Uint32Array(fds.length * 2);
+  for (let i = 0; i < fds.length; i++) {
+    words[2 * i] = fds[i]!.fd;
+    words[2 * i + 1] = fds[i]!.events << EVENTS_SHIFT;
+  }
+  return words;
 }
 
 /** Those that ppoll(2) has something to say of. */
-export function readyFds(fds: PollFd[], buffer: Uint8Array): Fd[] {
-  const fields = view(buffer);
-  return fds.filter((_, i) => fields.getInt16(i * 8 + 6, LITTLE_ENDIAN) !== 0).map(({ fd }) => fd);
+export function readyFds(fds: PollFd[], words: Uint32Array): Fd[] {
+  const ready: Fd[] = [];
+  for (let i = 0; i < fds.length; i++)
+    if (((words[2 * i + 1]! >>> ANSWER_SHIFT) & 0xffff) !== 0) ready.push(fds[i]!.fd);
+  return ready;
 }

@@ -49,6 +49,8 @@ const MOUNT_ATTRIBUTES = 0xf;
 const MSG_TRUNC = 0x20;
 const MSG_NOSIGNAL = 0x4000;
 const WNOHANG = 1;
+/** struct timespec of no time. (The kernel writes back what is left of it.) */
+const AT_ONCE = new Uint8Array(16);
 
 export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
@@ -281,10 +283,11 @@ export class LinuxHost implements ProgramHost {
   }
 
   poll(fds: PollFd[], timeout: number): Fd[] {
-    const buffer = pollFds(fds);
-    const limit = timeout < 0 ? null : timespec(Math.floor(timeout / 1000), Math.floor((timeout % 1000) * 1e6));
-    this.call("ppoll", "", buffer, fds.length, limit, null, 0);
-    return readyFds(fds, buffer);
+    const words = pollFds(fds);
+    const time = (): Uint8Array => timespec(Math.floor(timeout / 1000), Math.floor((timeout % 1000) * 1e6));
+    const limit = timeout < 0 ? null : timeout === 0 ? AT_ONCE : time();
+    this.call("ppoll", "", new Uint8Array(words.buffer), fds.length, limit, null, 0);
+    return readyFds(fds, words);
   }
 
   ioctl(fd: Fd, request: number, data: Uint8Array): number {

@@ -109,6 +109,6 @@ export interface Kernel {
   getenv(name: string): string | null | undefined;
   /** struct rlimit of the stack as we got it, when the host raised it for itself: programs we run get it back. */
   stackLimit?(): Uint8Array;
-  /** See Host.readEach: contents and time of each of these regular files, one after the other; null: to be read by itself. */
-  readFiles?(dir: number, count: number, names: readonly string[], sure: boolean): (string | number | null)[];
+  /** See Host.readEach: contents and time of each of these regular files, one after the other; null: to be read by itself. `sure` 1: without the times. */
+  readFiles?(dir: number, count: number, names: readonly string[], sure: boolean | 1): (string | number | null)[];
 }

@@ -123,13 +123,26 @@ export function isSameDevice(view: View, link: Link, saved: LinkSnapshot, ifName
  * the name and the index of ours: `confirm` tells, after the move.
  */
 export function identify(home: NetNs, link: Link): LinkSnapshot {
-  return withIdentity(home, link, snapshotOnHost(home.route, link), (one) => markShown(one) ?? markOf(home, one));
+  const shown = isPhysical(link) ? undefined : openShown(link);
+  try {
+    const saved = snapshotOnHost(home.route, link, shown?.directory);
+    return withIdentity(home, link, saved, (one) => shown?.mark ?? markOf(home, one));
+  } finally {
+    if (shown !== undefined) host.close(shown.directory);
+  }
 }
 
-/** The snapshot of identify, of a device that is in `there` by now; another one when /sys was wrong. What /sys still has did not move. */
+/**
+ * The snapshot of identify, of a device that is in `there` by now; another one when /sys was wrong. What /sys still has did not move, and the settings
+ * of its queues are another device's.
+ */
 export function confirm(saved: LinkSnapshot, there: NetNs, link: Link): LinkSnapshot {
-  if (saved.mark === undefined || lookShown(saved.name)?.mark !== saved.mark) return saved;
+  if (saved.mark === undefined || markShown(saved.name) !== saved.mark) return saved;
   const { mark: _, ...rest } = saved;
+  if (rest.settings !== undefined) {
+    const { queues: __, ...settings } = rest.settings;
+    rest.settings = settings;
+  }
   const mark = markOf(there, link);
   return mark === undefined ? rest : { ...rest, mark };
 }
@@ -198,15 +211,30 @@ function placeIn(namespace: NetNs, { name, kind, parentDevice }: Link): string {
   return busAddress(target.slice(target.lastIndexOf("/") + 1));
 }
 
-function markShown({ name, index }: Link): number | undefined {
-  const seen = lookShown(name);
-  return seen?.index === index ? seen.mark : undefined;
+/** The directory in /sys of a device of the host, with the mark that it has there. undefined: /sys does not show the device. */
+function openShown({ name, index }: Link): { directory: Fd; mark: number } | undefined {
+  return orNone(() => {
+    const directory = openIn(AT_FDCWD, name, "/sys/");
+    if (directory === undefined) return undefined;
+    let seen: Seen | undefined;
+    try {
+      seen = seenIn(directory);
+    } finally {
+      if (seen?.index !== index) host.close(directory);
+    }
+    return seen?.index === index ? { directory, mark: seen.mark } : undefined;
+  });
+}
+
+/** Of the device that has the name there. */
+function markShown(name: string): number | undefined {
+  return orNone(() => host.stat(`/sys/${ALL}${name}`).ino);
 }
 
 /** undefined also without a /sys that may be read. */
-function lookShown(name: string): ReturnType<typeof look> {
+function orNone<T>(look: () => T): T | undefined {
   try {
-    return look(AT_FDCWD, name, "/sys/");
+    return look();
   } catch (error) {
     if (error instanceof SystemError) return undefined;
     throw error;
@@ -269,23 +297,37 @@ const ALL = "class/net/";
 /** Where devices are that have no parent: the way through links costs twice as much in a sysfs that nobody has looked into. */
 const VIRTUAL = "devices/virtual/net/";
 
-/** Mark and index of the device of this name: both of the directory that was opened, whatever is renamed meanwhile. */
-function look(sysfs: Fd, name: string, root = ""): { mark: number; index: number } | undefined {
-  const open = (below: string): Fd | undefined =>
-    quietly(() => host.open(root + below + name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs));
-  const directory = open(VIRTUAL) ?? open(ALL);
+/** Both of the directory that was opened, whatever is renamed meanwhile. */
+interface Seen {
+  mark: number;
+  index: number;
+}
+
+/** Of the device of this name. undefined: there is none, or it is going. */
+function look(sysfs: Fd, name: string): Seen | undefined {
+  const directory = openIn(sysfs, name);
   if (directory === undefined) return undefined;
   try {
-    const file = quietly(() => host.open("ifindex", O_RDONLY | O_CLOEXEC, 0, directory));
-    if (file === undefined) return undefined;
-    try {
-      const index = quietly(() => Number(host.decode(host.read(file, 32))));
-      return index === undefined ? undefined : { mark: host.fstat(directory).ino, index };
-    } finally {
-      host.close(file);
-    }
+    return seenIn(directory);
   } finally {
     host.close(directory);
+  }
+}
+
+function openIn(sysfs: Fd, name: string, root = ""): Fd | undefined {
+  const open = (below: string): Fd | undefined =>
+    quietly(() => host.open(root + below + name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, sysfs));
+  return open(VIRTUAL) ?? open(ALL);
+}
+
+function seenIn(directory: Fd): Seen | undefined {
+  const file = quietly(() => host.open("ifindex", O_RDONLY | O_CLOEXEC, 0, directory));
+  if (file === undefined) return undefined;
+  try {
+    const index = quietly(() => Number(host.decode(host.read(file, 32))));
+    return index === undefined ? undefined : { mark: host.fstat(directory).ino, index };
+  } finally {
+    host.close(file);
   }
 }
 

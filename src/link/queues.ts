@@ -12,19 +12,28 @@ export type QueueSettings = { [file: string]: string };
 const IDENTITY = ["ifindex", "address"];
 const OF_DEVICE = ["gro_flush_timeout", "napi_defer_hard_irqs", "threaded"];
 const RECEIVING = ["rps_cpus", "rps_flow_cnt"];
-const LIMITS = ["byte_queue_limits/limit_max", "byte_queue_limits/limit_min", "byte_queue_limits/hold_time"];
-const SENDING = ["xps_cpus", "xps_rxqs", "tx_maxrate", ...LIMITS];
+/** The first of its limits: what has not got it has none. */
+const LIMIT = "byte_queue_limits/limit_max";
+const OTHER_LIMITS = ["byte_queue_limits/limit_min", "byte_queue_limits/hold_time"];
+/** Of a virtual device: nobody can give its queues a rate. */
+const SENDING_VIRTUAL = ["xps_cpus", "xps_rxqs", LIMIT];
+const SENDING = [...SENDING_VIRTUAL, "tx_maxrate"];
 
 /** Of all others it is 0. */
 const USUAL: { [file: string]: string } = { limit_max: "1879048192", hold_time: "1000" };
 
 /** Of a device with one queue of each direction, as those that are not hardware nearly all are; as part of the snapshot. */
-const FIRST = ["rx-0", "tx-0"];
-const SMALLEST = filesOf("tx-0", filesOf("rx-0", OF_DEVICE.slice()));
+const SMALLEST = filesOf(["rx-0", "tx-0"], SENDING);
+const SMALLEST_VIRTUAL = filesOf(["rx-0", "tx-0"], SENDING_VIRTUAL);
+/** Among these: it tells that there is such a queue. */
+const OF_RX_0 = SMALLEST.indexOf("queues/rx-0/rps_cpus");
 
-function filesOf(queue: string, files: string[]): string[] {
-  const kind = queue.startsWith("rx-") ? RECEIVING : queue.startsWith("tx-") ? SENDING : [];
-  for (let i = 0; i < kind.length; i++) files.push(`queues/${queue}/${kind[i]!}`);
+function filesOf(queues: string[], sending: string[]): string[] {
+  const files = OF_DEVICE.slice();
+  for (const queue of queues) {
+    const kind = queue.startsWith("rx-") ? RECEIVING : queue.startsWith("tx-") ? sending : [];
+    for (let i = 0; i < kind.length; i++) files.push(`queues/${queue}/${kind[i]!}`);
+  }
   return files;
 }
 
@@ -36,9 +45,9 @@ interface Device {
   mark?: number | undefined;
 }
 
-/** undefined: /sys does not show the device. */
-export function queueSettings(device: Device): QueueSettings | undefined {
-  const found = read(device, true);
+/** undefined: /sys does not show the device. `shown`: the directory of a virtual device, which is certainly its own. */
+export function queueSettings(device: Device, shown?: Fd): QueueSettings | undefined {
+  const found = shown === undefined ? read(device, true) : readFiles(shown, true, true);
   if (found === undefined) return undefined;
   const settings: QueueSettings = {};
   for (const file in found) if (!isUsual(file, found[file]!)) settings[file] = found[file]!;
@@ -58,28 +67,43 @@ export function restoreQueues(device: Device, saved: QueueSettings, wasUp: boole
   }
 }
 
-/** `sparse`: without those that are 0, as nearly all are. */
+/** `sparse`: without those that are 0, as nearly all are. undefined: it is not there, or another one is. */
 function read(device: Device, sparse: boolean): QueueSettings | undefined {
-  const directory = open(`/sys/class/net/${device.name}`);
+  const isVirtual = device.mark !== undefined;
+  // Without the three links of the other way.
+  const direct = isVirtual ? open(`/sys/devices/virtual/net/${device.name}`) : undefined;
+  const directory = direct ?? open(`/sys/class/net/${device.name}`);
   if (directory === undefined) return undefined;
   try {
-    return readFiles(device, directory, sparse);
+    return isOf(device, directory) ? readFiles(directory, isVirtual, sparse) : undefined;
   } finally {
     host.close(directory);
   }
 }
 
-/** undefined: it is another device. Files that cannot be read are passed over: a device with one queue has no XPS. */
-function readFiles(device: Device, directory: Fd, sparse: boolean): QueueSettings | undefined {
-  if (!isOf(device, directory)) return undefined;
-  const files = filesIn(directory);
-  const texts = host.readAll(directory, files);
+/** Files that cannot be read are passed over: a device with one queue has no XPS. */
+function readFiles(directory: Fd, isVirtual: boolean, sparse: boolean): QueueSettings {
+  const sending = isVirtual ? SENDING_VIRTUAL : SENDING;
+  const smallest = isVirtual ? SMALLEST_VIRTUAL : SMALLEST;
+  let files = mayBeSmallest(directory) ? smallest : filesIn(directory, sending);
+  let texts = host.readAll(directory, files);
+  // A kernel without receive queues: there are two of the other kind.
+  if (files === smallest && texts[OF_RX_0] === undefined) {
+    files = filesIn(directory, sending);
+    texts = host.readAll(directory, files);
+  }
   const found: QueueSettings = {};
+  const limits: string[] = [];
   for (let i = 0; i < files.length; i++) {
     const text = texts[i];
-    if (text === undefined || (sparse && text === "0\n" && !files[i]!.includes("limits"))) continue;
-    found[files[i]!] = text.slice(0, -1);
+    if (text === undefined) continue;
+    const file = files[i]!;
+    const isLimit = file.endsWith(LIMIT);
+    if (isLimit) for (const other of OTHER_LIMITS) limits.push(file.slice(0, -LIMIT.length) + other);
+    if (isLimit || !sparse || text !== "0\n") found[file] = text.slice(0, -1);
   }
+  const more = limits.length === 0 ? [] : host.readAll(directory, limits);
+  for (let i = 0; i < more.length; i++) if (more[i] !== undefined) found[limits[i]!] = more[i]!.slice(0, -1);
   return found;
 }
 
@@ -89,15 +113,21 @@ function isOf({ index, mac, mark }: Device, directory: Fd): boolean {
   return shownIndex === `${index}\n` && (mac === "" || shownMac === `${mac}\n`);
 }
 
-function filesIn(directory: Fd): string[] {
+/** The directory of the queues has two directories: one question instead of four. */
+function mayBeSmallest(directory: Fd): boolean {
+  try {
+    return host.stat("queues", true, directory).nlink === 4;
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+function filesIn(directory: Fd, sending: string[]): string[] {
   const queues = open("queues", directory);
   if (queues === undefined) return OF_DEVICE;
   try {
-    const names = host.readdir(queues);
-    if (names.length === 2 && names.includes(FIRST[0]!) && names.includes(FIRST[1]!)) return SMALLEST;
-    const files = OF_DEVICE.slice();
-    for (const name of names) filesOf(name, files);
-    return files;
+    return filesOf(host.readdir(queues), sending);
   } finally {
     host.close(queues);
   }

@@ -1,7 +1,7 @@
 // Settings that the kernel resets when a device moves between namespaces (the sysctls of net/ipv4/conf and net/ipv6/conf), or that a pod may
 // have changed (sizes, group, broadcast address, XDP). The kernel returns all of them in one reply, so podnic does not have to read a hundred
 // files.
-import { SystemError } from "../host/host.ts";
+import { type Fd, SystemError } from "../host/host.ts";
 import { loops } from "../host/loops.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
@@ -89,7 +89,8 @@ const UNSIGNED = ["ra_defrtr_metric", "ioam6_id_wide"];
 /** Of addr_gen_mode: 2 and 3 make addresses of a secret. */
 const STABLE = [2, 3];
 
-export function linkSettings(route: RouteSocket, link: Link): LinkSettings {
+/** `shown`: see queueSettings. */
+export function linkSettings(route: RouteSocket, link: Link, shown?: Fd): LinkSettings {
   const { index, name, message } = link;
   const a = message === undefined ? ask(route, index) : read(message);
   const sizes: LinkSettings["sizes"] = {};
@@ -103,7 +104,7 @@ export function linkSettings(route: RouteSocket, link: Link): LinkSettings {
     sizes,
     xdp: hasPrograms(a) ? MODES.map(([mode]) => programsOf(a)[mode]).filter((id) => id !== undefined) : [],
   };
-  const queues = queueSettings(link);
+  const queues = queueSettings(link, shown);
   if (queues !== undefined) settings.queues = queues;
   const ofKind = kindSettings(route, link);
   if (ofKind !== undefined) settings.ofKind = ofKind;

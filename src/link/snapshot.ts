@@ -1,6 +1,7 @@
 // The state of a device on the host before a pod got it, and how podnic restores this state. identity.ts recognises the device.
 import { Cleanup } from "../cleanup.ts";
 import { shellWord } from "../errors.ts";
+import type { Fd } from "../host/host.ts";
 import { parseMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
 import { findAttribute } from "../netlink/attributes.ts";
@@ -88,9 +89,9 @@ export function snapshotLink(link: Link): LinkSnapshot {
   return snapshot;
 }
 
-/** Of a device that is about to leave the host. */
-export function snapshotOnHost(route: RouteSocket, link: Link): LinkSnapshot {
-  const settings = linkSettings(route, link);
+/** Of a device that is about to leave the host. `shown`: the directory of a virtual device in /sys. */
+export function snapshotOnHost(route: RouteSocket, link: Link, shown?: Fd): LinkSnapshot {
+  const settings = linkSettings(route, link, shown);
   const saved = snapshotLink(link);
   saved.parentDevice = placeOnHost(link);
   saved.settings = settings;

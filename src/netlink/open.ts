@@ -6,6 +6,8 @@ import { Bytes } from "./bytes.ts";
 import * as c from "./constants.ts";
 
 let portsUsed = 0;
+/** 0: not asked yet. */
+let processId = 0;
 /** An int. */
 const one = new Bytes(4);
 one.u32[0] = 1;
@@ -19,10 +21,8 @@ address.u16[0] = AF_NETLINK;
 export function openSocket(protocol: number, groups: number, timeout: number): { fd: Fd; port: number } {
   const fd = host.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   try {
-    // Kernels before 4.12 and 4.20 do not know them; we do without.
+    // NETLINK_CAP_ACK would only keep the copy of a refused request away, which readError passes over.
     setOption(fd, c.NETLINK_EXT_ACK);
-    setOption(fd, c.NETLINK_CAP_ACK);
-    if (protocol === c.NETLINK_ROUTE) setOption(fd, c.NETLINK_GET_STRICT_CHK);
     time.u32[LOW] = timeout;
     host.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time.u8);
     return { fd, port: bindPort(fd, groups) };
@@ -32,7 +32,8 @@ export function openSocket(protocol: number, groups: number, timeout: number): {
   }
 }
 
-function setOption(fd: Fd, option: number): void {
+/** Kernels before 4.12 (NETLINK_EXT_ACK) and 4.20 (NETLINK_GET_STRICT_CHK) do not know them; we do without. */
+export function setOption(fd: Fd, option: number): void {
   try {
     host.setsockopt(fd, c.SOL_NETLINK, option, one.u8);
   } catch (error) {
@@ -43,7 +44,8 @@ function setOption(fd: Fd, option: number): void {
 /** Binds to a port of our own choice, which every answer must carry. Returns it. */
 function bindPort(fd: Fd, groups: number): number {
   address.u32[2] = groups;
-  const process = host.getpid() & 0x3fffff;
+  processId ||= host.getpid();
+  const process = processId & 0x3fffff;
   for (let attempt = 0; ; attempt++) {
     // As libnl does: process id and a counter. Somebody in another pid namespace may have it already.
     const port = (process | (portsUsed++ << 22)) >>> 0;

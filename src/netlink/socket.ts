@@ -8,7 +8,7 @@ import * as c from "./constants.ts";
 import { NetlinkError } from "./errors.ts";
 import { checkDeadline, DEADLINE, grow, inbox, receiveOnce, Truncated } from "./inbox.ts";
 import { failure, HEADER, messageEnd, readError } from "./message.ts";
-import { openSocket } from "./open.ts";
+import { openSocket, setOption } from "./open.ts";
 
 /** Reads the payload of a message in [start, end); must copy what it keeps and must not use a socket. */
 export type PayloadReader<T> = (bytes: Bytes, start: number, end: number) => T;
@@ -74,12 +74,15 @@ export class NetlinkSocket {
   #results: (NetlinkError | undefined)[] = [];
   /** The process that sends for us. */
   #aside: number | undefined;
+  /** The kernel has still to be told that it shall filter what it dumps. */
+  #isLax: boolean;
 
   /** A socket in the namespace this process is in; it stays there. `protocol`: NETLINK_*; `groups`: bits to subscribe to. */
   protected constructor(protocol: number, groups: number) {
     const { fd, port } = openSocket(protocol, groups, DEADLINE / 1000);
     this.#fd = fd;
     this.#port = port;
+    this.#isLax = protocol === c.NETLINK_ROUTE;
   }
 
   /** For fork(2), whose child keeps it open, and poll(2). */
@@ -263,6 +266,8 @@ export class NetlinkSocket {
     write: (writer: Writer) => void,
     read: PayloadReader<T | undefined>,
   ): Dump<T> {
+    if (this.#isLax) setOption(this.#fd, c.NETLINK_GET_STRICT_CHK);
+    this.#isLax = false;
     for (let attempt = 1; ; attempt++) {
       const items: T[] = [];
       let interrupted = false;

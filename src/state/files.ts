@@ -13,71 +13,21 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   O_WRONLY,
-  RESOLVE_NO_MAGICLINKS,
-  RESOLVE_NO_SYMLINKS,
 } from "../host/constants.ts";
 import { type Fd, host, type Stat } from "../host/host.ts";
 import { hasErrno, pathOf } from "./descriptor.ts";
+import { isSure, withDirectory } from "./directory.ts";
 import { tryLock } from "./lock.ts";
 import { type Looked, notRegular, openLooked } from "./look.ts";
-import { followLink, MAX_LINKS, walkToDirectory } from "./walk.ts";
+import { followLink, MAX_LINKS } from "./walk.ts";
 
+export { openDirectory, withDirectory } from "./directory.ts";
 export { makeDirectory } from "./walk.ts";
 
 /** Longest file name of every file system we may meet, in bytes. */
 export const NAME_MAX = 255;
 /** Milliseconds to wait for another process that writes the same file. */
 const TEMPORARY_TIMEOUT = 10_000;
-
-/**
- * Opens a directory; `path` is absolute and has no "..". Links are followed only where none but root can have planted them (see
- * walk.ts). Creates it and its parents (mode 0755 for parents, `mode` for itself, whatever the umask) when asked. undefined: it does
- * not exist.
- */
-export function openDirectory(path: string, create?: { mode: number }): Fd | undefined {
-  try {
-    // One call on any kernel since 5.6.
-    return host.open(
-      path,
-      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
-      0,
-      undefined,
-      RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    );
-  } catch (error) {
-    if (hasErrno(error, "ENOENT")) {
-      if (create === undefined) return undefined;
-    } else if (!hasErrno(error, "ELOOP", "ENOTDIR", "ENOSYS", "EPERM")) {
-      throw error;
-    }
-  }
-  return walkToDirectory(path, create);
-}
-
-/** The directory that withDirectory has open, the innermost one. */
-let within: { path: string; dir: Fd } | undefined;
-
-/**
- * Runs `body` with the directory open, and closes it. `body` is not run when the directory does not exist. Who asks for the same one inside gets
- * the same one: what a lock guards is in the directory that the lock is in, whatever the path leads to by then.
- */
-export function withDirectory<T>(
-  path: string,
-  create: { mode: number } | undefined,
-  body: (dir: Fd) => T,
-): T | undefined {
-  const outer = within;
-  if (outer?.path === path) return body(outer.dir);
-  const dir = openDirectory(path, create);
-  if (dir === undefined) return undefined;
-  within = { path, dir };
-  try {
-    return body(dir);
-  } finally {
-    within = outer;
-    host.close(dir);
-  }
-}
 
 /** Runs `body` with a descriptor and closes it whatever happens. */
 export function closing<T>(fd: Fd, body: (fd: Fd) => T): T {
@@ -159,9 +109,6 @@ export function readFileAt(path: string, limit: number): Uint8Array | undefined 
   throw new Failure("io", `${path} has too many symbolic links`);
 }
 
-/** Where nobody but root makes a directory, and no container has one mounted. */
-const OURS = "/var/lib/cni/";
-
 /**
  * The entries of a directory that `select` has something to say of, with the text in them where they are small regular files: see
  * Host.readEach.
@@ -171,8 +118,7 @@ export function readEach<T>(
   select: (name: string) => T | undefined,
   each: (selected: T, name: string, text: string | undefined, written: number) => void,
 ): void {
-  const { uid, mode } = host.fstat(dir);
-  const sure = uid === 0 && (mode & 0o022) === 0 && pathOf(dir).startsWith(OURS);
+  const sure = isSure(dir);
   // A descriptor of its own: reading moves it.
   closing(host.open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, dir), (own) => host.readEach(own, sure, select, each));
 }
@@ -183,12 +129,13 @@ export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | unde
   const parts: Uint8Array[] = [];
   let length = 0;
   do {
-    const part = host.read(fd, size > length ? size - length : 4096);
+    // One byte more: it may have been replaced by a longer one since it was looked at.
+    const part = host.read(fd, size >= length && size > 0 ? size - length + 1 : 4096);
     if (part.length === 0) break;
     parts.push(part);
     length += part.length;
     if (length > limit) return undefined;
-  } while (size === 0 || length < size);
+  } while (size === 0 || length !== size);
   return concat(parts);
 }
 
@@ -199,9 +146,10 @@ export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | unde
 export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number): void {
   checkName(name);
   const temporary = temporaryName(name);
-  closing(openTemporary(dir, temporary), (fd) => {
+  const { fd: opened, mode: given } = openTemporary(dir, temporary);
+  closing(opened, (fd) => {
     try {
-      host.fchmod(fd, mode);
+      if (given !== mode) host.fchmod(fd, mode);
       writeAll(fd, data);
       host.rename(temporary, name, dir, dir);
     } catch (error) {
@@ -247,17 +195,20 @@ export function writeAll(fd: Fd, data: Uint8Array): void {
   for (let at = 0; at < data.length; ) at += host.write(fd, at === 0 ? data : data.subarray(at));
 }
 
-/** A new empty temporary file, which no other process removes while this process holds it open. */
-function openTemporary(dir: Fd, temporary: string): Fd {
-  const deadline = host.monotonic() + TEMPORARY_TIMEOUT;
+/** A new empty temporary file, which no other process removes while this process holds it open, and the mode that the umask left it. */
+function openTemporary(dir: Fd, temporary: string): { fd: Fd; mode: number } {
+  let deadline: number | undefined;
   for (;;) {
     const fd = openExclusive(dir, temporary);
     if (fd !== undefined) {
       // Between our open and our flock another process may have taken it for a leftover.
-      if (tryLock(fd) && isSameFile(dir, temporary, fd)) return fd;
+      const own = tryLock(fd) ? asNamed(dir, temporary, fd) : undefined;
+      if (own !== undefined) return { fd, mode: own.mode & 0o7777 };
       host.close(fd);
     } else if (!removeTemporary(dir, temporary)) {
-      if (host.monotonic() > deadline) {
+      const now = host.monotonic();
+      deadline ??= now + TEMPORARY_TIMEOUT;
+      if (now > deadline) {
         throw new Failure("try again", `${pathOf(dir)}/${temporary} is being written by another process`);
       }
       host.sleep(0.5);
@@ -291,18 +242,19 @@ function removeTemporary(dir: Fd, temporary: string): boolean {
   if (fd === undefined) return unlinkIfThere(temporary, dir);
   return closing(fd, () => {
     if (!tryLock(fd)) return false;
-    if (isSameFile(dir, temporary, fd)) host.unlink(temporary, dir);
+    if (asNamed(dir, temporary, fd) !== undefined) host.unlink(temporary, dir);
     return true;
   });
 }
 
-function isSameFile(dir: Fd, name: string, fd: Fd): boolean {
+/** What the file is, if it is still the one of this name. */
+function asNamed(dir: Fd, name: string, fd: Fd): Stat | undefined {
   try {
     const there = host.stat(name, false, dir);
     const here = host.fstat(fd);
-    return there.ino === here.ino && there.dev === here.dev;
+    return there.ino === here.ino && there.dev === here.dev ? here : undefined;
   } catch (error) {
-    if (hasErrno(error, "ENOENT")) return false;
+    if (hasErrno(error, "ENOENT")) return undefined;
     throw error;
   }
 }

@@ -3,6 +3,7 @@
 import { ELOOP, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH, S_IFLNK, S_IFMT, S_IFREG } from "../host/constants.ts";
 import { errnoName, errnoText, type Fd, host, type Stat, SystemError } from "../host/host.ts";
 import { hasErrno } from "./descriptor.ts";
+import { isSureWithin } from "./directory.ts";
 
 /** Why a file is not to be opened, or "". */
 export type Judge = (stat: Stat) => string;
@@ -27,6 +28,10 @@ export function notOurs(stat: Stat): string {
   return stat.nlink > 1 ? "has more than one hard link" : "";
 }
 
+const isLink = ({ mode }: Stat): boolean => (mode & S_IFMT) === S_IFLNK;
+/** A link is refused by the kernel (ELOOP). */
+const OWN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
 /** It belongs to root or to the user of this process. */
 export function isOurUser(uid: number): boolean {
   return uid === 0 || uid === host.geteuid();
@@ -43,6 +48,7 @@ export function openLooked(
   judge: Judge,
   follow = false,
 ): Looked | undefined {
+  if (!follow && isSureWithin(dir)) return openOwn(dir!, name, flags, judge);
   let path: Fd;
   try {
     path = host.open(name, O_PATH | (follow ? 0 : O_NOFOLLOW) | O_CLOEXEC, 0, dir);
@@ -52,12 +58,23 @@ export function openLooked(
   }
   try {
     const stat = host.fstat(path);
-    if ((stat.mode & S_IFMT) === S_IFLNK)
-      throw new SystemError("openat", ELOOP, errnoName(ELOOP), errnoText(ELOOP), name);
+    if (isLink(stat)) throw new SystemError("openat", ELOOP, errnoName(ELOOP), errnoText(ELOOP), name);
     const why = judge(stat);
     return { fd: why === "" ? reopen(path, stat, dir, name, flags | O_NONBLOCK | O_CLOEXEC) : undefined, why, stat };
   } finally {
     host.close(path);
+  }
+}
+
+/** The same where only root can put anything: what is of this name now is what is opened next. Half of the system calls. */
+function openOwn(dir: Fd, name: string, flags: number, judge: Judge): Looked | undefined {
+  try {
+    const stat = host.stat(name, false, dir);
+    const why = isLink(stat) ? "" : judge(stat);
+    return { fd: why === "" ? host.open(name, flags | OWN_FLAGS, 0, dir) : undefined, why, stat };
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return undefined;
+    throw error;
   }
 }
 

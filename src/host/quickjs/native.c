@@ -377,7 +377,7 @@ static JSValue js_decode(JSContext *ctx, JSValueConst self, int argc, JSValueCon
 }
 
 // What fits of a regular file, or -1. It is looked at before it is opened, as in state/look.ts, unless the caller is `sure`: then only
-// root can change the directory, whose entry has said that the file is regular.
+// root can change the directory, whose entry has said that the file is regular. Without `seen` nobody asks for its size and time.
 static ssize_t read_whole(int dir, const char *name, bool sure, uint8_t *to, size_t room, struct stat *seen) {
   char path[32];
   int look = sure ? -1 : openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), fd = -1;
@@ -386,13 +386,13 @@ static ssize_t read_whole(int dir, const char *name, bool sure, uint8_t *to, siz
     snprintf(path, sizeof path, "/proc/self/fd/%d", look);
     fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   }
-  ssize_t got = fd >= 0 && fstat(fd, seen) == 0 && seen->st_size < (off_t)room ? read(fd, to, room) : -1;
+  ssize_t got = fd >= 0 && (seen == NULL || (fstat(fd, seen) == 0 && seen->st_size < (off_t)room)) ? read(fd, to, room) : -1;
   if (fd >= 0) close(fd);
   if (look >= 0) close(look);
   return got == (ssize_t)room ? -1 : got;
 }
 
-// readFiles(directory, count, names, sure): contents and time of each; null, to be asked for by itself, of what is not small, regular and UTF-8.
+// readFiles(directory, count, names, sure): contents and time (none when `sure` is a number) of each; null, to be asked for by itself, of what is not small, regular and UTF-8.
 static JSValue js_read_files(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc;
   uint8_t contents[16384];
@@ -401,7 +401,7 @@ static JSValue js_read_files(JSContext *ctx, JSValueConst self, int argc, JSValu
     struct stat seen = {.st_mtime = 0};
     JSValue item = JS_GetPropertyUint32(ctx, argv[2], i);
     const char *name = JS_ToCString(ctx, item);
-    ssize_t got = name == NULL ? -1 : read_whole(JS_VALUE_GET_INT(argv[0]), name, JS_ToBool(ctx, argv[3]), contents, sizeof contents, &seen);
+    ssize_t got = name == NULL ? -1 : read_whole(JS_VALUE_GET_INT(argv[0]), name, JS_ToBool(ctx, argv[3]), contents, sizeof contents, JS_VALUE_GET_TAG(argv[3]) == JS_TAG_INT ? NULL : &seen);
     JS_SetPropertyUint32(ctx, list, 2 * i, got < 0 ? JS_NULL : text_of(ctx, contents, got));
     JS_SetPropertyUint32(ctx, list, 2 * i + 1, JS_NewInt64(ctx, seen.st_mtime));
     JS_FreeCString(ctx, name);

@@ -43,12 +43,14 @@ describe("the mark of a device that leaves the host", () => {
     expect([saved.mark, confirmed, mounts]).toEqual([mark, saved, 0]);
   });
 
-  it("is put right after the move when /sys is that of another namespace", () => {
-    sh("mount --bind /run/sys/stranger /sys");
+  it("is put right after the move when /sys is that of another namespace, whose queues are not the device's", () => {
+    sh("mount --bind /run/sys/stranger /sys; echo 1 > /sys/class/net/card/queues/rx-0/rps_cpus");
     const mark = truth();
     const { saved, confirmed } = lend();
     expect(saved.mark).not.toBe(mark);
-    expect(confirmed).toEqual({ ...saved, mark });
+    const { queues, ...settings } = saved.settings!;
+    expect(queues).toEqual({ "queues/rx-0/rps_cpus": "1" });
+    expect(confirmed).toEqual({ ...saved, settings, mark });
   });
 
   it("comes from a sysfs of our own when /sys is empty", () => {
