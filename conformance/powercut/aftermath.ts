@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import type { Shell } from "../faults/shell.ts";
 import { hasTables, linesIn, RULES, rulesIn, unlike } from "../interleave/picture.ts";
-import { type Cut, judgeFiles, judgeLeases, type Owed, owed } from "./cuts.ts";
+import { type Cut, judgeFiles, judgeLeases, type Owed, owed, unlessRenamed } from "./cuts.ts";
 import { configOf, NETNS, networks, type Recording } from "./recording.ts";
 import type { FileSystem } from "./systems.ts";
 
@@ -61,6 +61,8 @@ export interface Found {
   readonly wrong: readonly string[];
   /** Leases without an owner: of an ADD that nobody heard of. They stay until `podnic gc`. */
   readonly ownerless: number;
+  /** Something was only what a file system without a journal may make of a new name. */
+  readonly renamed: boolean;
 }
 
 interface Answer {
@@ -113,7 +115,7 @@ export async function lookAt(
   const lines = said.split("\n").map((line) => line.split("\t"));
   if (lines.at(-2)?.[0] !== "done") {
     await shell.run("umount /var/lib/cni 2>/dev/null");
-    return { wrong: [`no end: ${said.slice(-500)}`], ownerless: 0 };
+    return { wrong: [`no end: ${said.slice(-500)}`], ownerless: 0, renamed: false };
   }
   const leases = (when: string) =>
     new Map(lines.filter(([word]) => word === when).map(([, key, text]) => [key!, text!] as const));
@@ -129,7 +131,9 @@ export async function lookAt(
     wrong.push(...judgeFiles(told("file"), plan.due, plan.networks));
     wrong.push(...unlike(node.bare, seenIn(told("node"), told("rules"))));
   }
-  return { wrong, ownerless: [...first.values()].filter((text) => text === "").length };
+  const remains = system.repair === undefined ? wrong : unlessRenamed(wrong, plan.due);
+  const ownerless = [...first.values()].filter((text) => text === "").length;
+  return { wrong: remains, ownerless, renamed: remains.length < wrong.length };
 }
 
 /** After GC there is what runs, and no more. */

@@ -10,6 +10,7 @@ import {
   judgeLeases,
   owed,
   type Step,
+  unlessRenamed,
   verdictOf,
 } from "./cuts.ts";
 import type { Entry } from "./log.ts";
@@ -90,6 +91,38 @@ describe("a lease is owed", () => {
     expect(judgeLeases(new Map(), has)).toEqual(["net1/198.51.100.2 was given to a, and is free"]);
     expect(judgeLeases(new Map([["net1/198.51.100.2", "b eth0"]]), has)).toHaveLength(2);
     expect(judgeLeases(new Map([["net1/198.51.100.2", ""]]), has)).toHaveLength(1);
+  });
+});
+
+describe("without a journal", () => {
+  const msg = (text: string) => `ADD in net2: {     "cniVersion": "1.1.0",     "code": 7,     "msg": "${text}",`;
+  const refused = msg('dataDir \\"/var/lib/cni/networks/net2\\" is refused: it contains a symbolic link');
+  const locked = msg("/var/lib/cni/networks/net2/lock is not a lock file: it has more than one hard link");
+  const file = "left over: file /var/lib/cni/networks/net2";
+  const lease = "left over: dir /var/lib/cni/networks/net1/198.51.100.2";
+  const kept = 'after GC net2/198.51.100.10 is still "a eth0"';
+  const all = [refused, locked, file, kept, lease];
+  const due = (used: string[], must: [string, string][] = []) => ({ used: new Set(used), must: new Map(must) });
+  test("a new name may be another file's, until its call is acknowledged", () => {
+    expect(unlessRenamed(all, due(["net1"]))).toEqual([]);
+    expect(unlessRenamed(all, due(["net1", "net2"]))).toEqual([refused, locked, file, kept]);
+    expect(unlessRenamed([lease], due(["net1"], [["net1/198.51.100.2", "a"]]))).toEqual([lease]);
+  });
+  test("nothing else may", () => {
+    const others = [
+      kept,
+      "left over: file /var/lib/cni/networks/net1/tmp",
+      "net1/198.51.100.2 was given to a, and is free",
+      msg("linkat /var/lib/cni/networks/net2/198.51.100.2: no such file or directory"),
+    ];
+    expect(unlessRenamed(others, due([]))).toEqual(others);
+    expect(unlessRenamed([refused, others[2]!], due([]))).toEqual([others[2]]);
+  });
+  test("the first ADD that is acknowledged ends that for its network", () => {
+    const used = (n: number) => owed(log, { at: n, more: [], until: n }, steps, answers).used;
+    expect(used(3)).toEqual(new Set());
+    expect(used(4)).toEqual(new Set(["net1"]));
+    expect(used(10)).toEqual(new Set(["net1"]));
   });
 });
 

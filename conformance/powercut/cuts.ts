@@ -69,6 +69,8 @@ export interface Owed {
   readonly must: ReadonlyMap<string, string>;
   /** Containers of which a call had begun. */
   readonly begun: ReadonlySet<string>;
+  /** Networks in which an ADD had been acknowledged. */
+  readonly used: ReadonlySet<string>;
 }
 
 export function owed(
@@ -81,15 +83,18 @@ export function owed(
   const endedMarks = marksBefore(log, cut.at);
   const must = new Map<string, string>();
   const begun = new Set<string>();
+  const used = new Set<string>();
   for (const step of steps) {
     if (!begunMarks.has(begin(step.id))) continue;
     begun.add(step.container);
     const answer = answers.get(step.id)!;
-    if (step.command === "ADD" && answer.status === 0 && endedMarks.has(end(step.id)))
+    if (step.command === "ADD" && answer.status === 0 && endedMarks.has(end(step.id))) {
+      used.add(step.network);
       must.set(`${step.network}/${answer.address}`, step.container);
+    }
     if (step.command === "DEL") for (const [key, container] of must) if (container === step.container) must.delete(key);
   }
-  return { must, begun };
+  return { must, begun, used };
 }
 
 function marksBefore(log: readonly Entry[], before: number): Set<string> {
@@ -102,7 +107,7 @@ function marksBefore(log: readonly Entry[], before: number): Set<string> {
 }
 
 /** The leases found: network/address to what is in the file, its CR LF as a space. */
-export function judgeLeases(found: ReadonlyMap<string, string>, owed: Owed): string[] {
+export function judgeLeases(found: ReadonlyMap<string, string>, owed: Pick<Owed, "must" | "begun">): string[] {
   const wrong: string[] = [];
   for (const [key, container] of owed.must) {
     const is = found.get(key);
@@ -138,6 +143,34 @@ export function judgeFiles(
     return !mayStay(line) && !/^\/var\/lib\/cni\/lost\+found(\/|$)/.test(path);
   };
   return files.filter(isLeft).map((line) => `left over: ${line}`);
+}
+
+const NETWORK = "/var/lib/cni/networks/(net\\d)";
+/** A network of which the directory or the lock is another file; what is wrong then, and is not without it. */
+const SPOILED = new RegExp(`"msg": "(?:dataDir \\\\"${NETWORK}\\\\" is refused|${NETWORK}/lock is not a lock file): `);
+const BY_FILE = new RegExp(`^left over: file ${NETWORK}$`);
+const BY_SPOILED = new RegExp(`^left over: file ${NETWORK}$|^after GC (net\\d)/\\S+ is (?:still )?"`);
+/** A lease's name that is a directory. */
+const OTHER_LEASE = new RegExp(`^left over: dir ${NETWORK}/([0-9.]+)$`);
+
+/**
+ * What remains wrong on a file system without a journal. There, each of the writes of one fsync may be on the disk alone: also a name without
+ * its inode. e2fsck then gives the name to the file or directory that had the inode before. As long as nobody was told that the call had
+ * succeeded, that is nothing that an fsync could prevent.
+ */
+export function unlessRenamed(wrong: readonly string[], { must, used }: Pick<Owed, "must" | "used">): string[] {
+  const networkOf = (pattern: RegExp, line: string) =>
+    pattern
+      .exec(line)
+      ?.slice(1)
+      .find((name) => name !== undefined);
+  const spoiled = new Set(wrong.map((line) => networkOf(SPOILED, line) ?? networkOf(BY_FILE, line)));
+  for (const name of used) spoiled.delete(name);
+  return wrong.filter((line) => {
+    const [, network, address] = OTHER_LEASE.exec(line) ?? [];
+    if (network !== undefined) return must.has(`${network}/${address}`);
+    return !spoiled.has(networkOf(SPOILED, line) ?? networkOf(BY_SPOILED, line) ?? "");
+  });
 }
 
 /** What a verdict needs of a report. */

@@ -34,6 +34,8 @@ interface Report extends Judged {
   readonly points: number;
   readonly wrong: readonly { readonly cut: string; readonly found: readonly string[] }[];
   readonly ownerless: number;
+  /** Disks on which a new name was another file's, as a file system without a journal may leave it. */
+  readonly renamed: number;
   readonly seconds: number;
 }
 
@@ -101,11 +103,13 @@ async function examine(system: FileSystem, without: string, shell: Shell, node: 
   const disk = new Disk(recording);
   const wrong: { cut: string; found: readonly string[] }[] = [];
   let ownerless = 0;
+  let renamed = 0;
   for (const cut of looks) {
     const found = await disk.during(cut, () =>
       lookAt(shell, system, recording, cut, resolve(options.bin), options.brief, node),
     );
     ownerless += found.ownerless;
+    if (found.renamed) renamed++;
     if (found.wrong.length === 0) continue;
     const text = `${cut.at} of ${recording.log.length}${cut.more.length === 0 ? "" : ` and ${cut.more.join(" ")}`}`;
     wrong.push({ cut: text, found: found.wrong });
@@ -122,6 +126,7 @@ async function examine(system: FileSystem, without: string, shell: Shell, node: 
     looks: looks.length,
     wrong,
     ownerless,
+    renamed,
     asExpected,
     seconds,
   };
@@ -148,9 +153,10 @@ async function inside(): Promise<number> {
     for (const without of FAULTS.filter((one) => options.without.length === 0 || options.without.includes(one))) {
       const report = await examine(system, without, shell, node);
       reports.push(report);
-      const { points, looks, wrong, ownerless, seconds } = report;
+      const { points, looks, wrong, ownerless, renamed, seconds } = report;
       const what = without === "none" ? "" : ` without ${without}`;
-      const counts = `${points} cut points, ${looks} looks, ${wrong.length} wrong, ${ownerless} leases without an owner`;
+      const other = renamed === 0 ? "" : `, ${renamed} with a new name on another file`;
+      const counts = `${points} cut points, ${looks} looks, ${wrong.length} wrong, ${ownerless} leases without an owner${other}`;
       console.log(
         `${system.name}${what}: ${counts} (${seconds.toFixed(0)} s)${report.asExpected ? "" : " UNEXPECTED"}`,
       );
