@@ -13,6 +13,7 @@ function escaped(character: string): string {
 export function jsonText(value: unknown, indent: number): string {
   const text = JSON.stringify(value, undefined, indent);
   // ASCII, as nearly all is: two native calls instead of a pattern that is tried at each character.
-  if (host.encode(text).length === text.length && !text.includes("\u007f")) return text;
+  const bytes = host.encode(text);
+  if (bytes.length === text.length && !bytes.includes(0x7f)) return text;
   return text.replace(CONTROL, escaped);
 }

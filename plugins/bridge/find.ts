@@ -38,7 +38,10 @@ function macMarkOf(name: string): string {
 
 /** A MAC address of nobody's: locally administered, unicast. `first`: its first byte. */
 export function randomMac(first = 0x02): string {
-  return formatMac(Uint8Array.of(first, ...host.random(5)));
+  const bytes = new Uint8Array(6);
+  bytes[0] = first;
+  bytes.set(host.random(5), 1);
+  return formatMac(bytes);
 }
 
 /** The bridge if it is there. Throws Failure when it cannot serve. */

@@ -3,6 +3,8 @@
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import type { Interface } from "../../src/cni/result.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
+import { host } from "../../src/host/host.ts";
+import { HEX } from "../../src/ip/hex.ts";
 import { addPair, type Bridge, getNewPort, getWholePort, type NewPort, type WholePort } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
@@ -73,7 +75,7 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge, m
     // The request for the alias names the link, and must not find another's.
     if (getLink(route, name) !== undefined) continue;
     try {
-      addPair(route, { name, mac: macMark(name) + randomMac().slice(-2), mtu, master: bridge.index, alias }, far);
+      addPair(route, { name, mac: macMark(name) + HEX[host.random(1)[0]!], mtu, master: bridge.index, alias }, far);
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => void deletePorts(call));

@@ -147,16 +147,32 @@ const basics: ObjectShape = {
   } as unknown as ObjectShape["lower"],
 };
 
+interface Basics {
+  name?: unknown;
+  type?: unknown;
+  cniVersion?: unknown;
+}
+
+/** Texts under exactly these keys win over all other spellings, which fold then need not look for. undefined: not so. */
+function spelledOut(raw: unknown): Basics | undefined {
+  const { name, type, cniVersion } = (raw ?? {}) as Basics;
+  const isSo = typeof name === "string" && typeof type === "string" && typeof cniVersion === "string";
+  return isSo ? { name, type, cniVersion } : undefined;
+}
+
+function refuseOtherThanText(key: string, value: unknown): void {
+  if (typeof value !== "string")
+    throw undecodable(`"${key}" is ${describe(value)}`, "The value must be a string in quotes.");
+}
+
 /** What is needed before it is clear which plugin, and so which schema, is meant. */
 function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "version"> {
   if (typeof raw !== "object" || Array.isArray(raw)) {
     throw undecodable(`${describe(raw)} is not an object`, "A network configuration must be an object: {…}.");
   }
-  const { name = "", type = "", cniVersion = "" } = fold(raw ?? {}, basics) as { [key: string]: unknown };
-  for (const [key, value] of Object.entries({ name, cniVersion })) {
-    if (typeof value !== "string")
-      throw undecodable(`"${key}" is ${describe(value)}`, "The value must be a string in quotes.");
-  }
+  const { name = "", type = "", cniVersion = "" } = spelledOut(raw) ?? (fold(raw ?? {}, basics) as Basics);
+  refuseOtherThanText("name", name);
+  refuseOtherThanText("cniVersion", cniVersion);
   if (name === "") {
     throw new Failure(
       "invalid config",

@@ -36,6 +36,19 @@ export function parseAddress(text: string): Address | undefined {
  * prefix that means something else).
  */
 export function parsePrefix(text: string): Prefix | undefined {
+  let prefix = parsed.get(text);
+  if (prefix === undefined) {
+    prefix = readPrefix(text);
+    if (prefix !== undefined && parsed.size < PARSED) parsed.set(text, prefix);
+  }
+  return prefix;
+}
+
+/** A call reads each prefix of its configuration twice: to validate it, and for what it says. Nobody changes the bytes of one. */
+const parsed = new Map<string, Prefix>();
+const PARSED = 32;
+
+function readPrefix(text: string): Prefix | undefined {
   const slash = text.indexOf("/");
   if (slash < 0 || text.length > LONGEST + 8) return undefined;
   const length = parseLength(text, slash + 1);

@@ -30,16 +30,20 @@ export function parseMac(text: string): Uint8Array | undefined {
   return bytes;
 }
 
+const COLON = 58;
+/** hexDigit of each code below 128; -1 is undefined here. */
+const DIGITS = Array.from({ length: 128 }, (_, c) => (hexDigit(c) < 0 ? undefined : hexDigit(c)));
+
 /** What formatMac writes for six bytes, as nearly all are. */
 function parseUsual(text: string): Uint8Array | undefined {
-  const parts = text.split(":");
   const bytes = new Uint8Array(6);
-  for (let i = 0; i < 6; i++) {
-    const byte = Number.parseInt(parts[i] ?? "", 16);
-    if (HEX[byte] !== parts[i]) return undefined;
-    bytes[i] = byte;
+  for (let i = 0, at = 0; i < 6; i++, at += 3) {
+    const high = DIGITS[text.charCodeAt(at)];
+    const low = DIGITS[text.charCodeAt(at + 1)];
+    if (high === undefined || low === undefined || (i < 5 && text.charCodeAt(at + 2) !== COLON)) return undefined;
+    bytes[i] = high * 16 + low;
   }
-  return parts.length === 6 ? bytes : undefined;
+  return bytes;
 }
 
 /** Lower-case colon form; "" for no bytes. */
