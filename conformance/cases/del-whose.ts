@@ -160,6 +160,21 @@ export const delWhose: CaseTable = {
       virtual,
     ),
     row(
+      "DEL-29b",
+      "H",
+      RULE,
+      "the network has another name since ADD: deleted with prevResult; without one, a second network's ADD may have failed: it stays",
+      (t) => {
+        const prevResult = t.add(t.l2());
+        const renamed = { ...t.l2(), name: "net2" };
+        t.silent("DEL", renamed);
+        t.present("eth0");
+        t.silent("DEL", { ...renamed, prevResult });
+        t.gone();
+      },
+      virtual,
+    ),
+    row(
       "DEL-30",
       "H",
       RULE,

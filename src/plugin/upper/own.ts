@@ -9,13 +9,14 @@ import { ALIAS_MAX, getLink, type Link, listLinksOfKind } from "../../link/link.
 import { isMadeOn } from "../../link/master.ts";
 import { type NetNs, openNamespace, ownNamespace, sameNamespace } from "../../link/namespace.ts";
 import { openLinkNews } from "../../link/watch.ts";
+import { log } from "../../log.ts";
 import { isNumberOf } from "../../netlink/nsid.ts";
 import type { RouteSocket } from "../../netlink/socket.ts";
 import { wasAdded } from "../added.ts";
 import { removeFormer, removeLeased } from "../former.ts";
 import { hashWords, idInAlias, isCut, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
-import { hasLeasedAddress, hasOwnMac, isAnothers, isKeptAt, otherKeptFor } from "../owner.ts";
+import { hasLeasedAddress, hasOwnMac, isAnothers, isKeptAt, leaveTo, otherKeptFor } from "../owner.ts";
 import { requireGone } from "./hidden.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
@@ -143,6 +144,24 @@ function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod
   return mayBe ? !isAnothers(call, pod, link) : hasLeasedAddress(call, pod, link);
 }
 
+/**
+ * Our ADD's for the same container and interface, but another network: with the MAC address in the prevResult the network has another name since.
+ * Without a prevResult it may be that of a second network, whose name made our ADD fail.
+ */
+function renamedNetworks({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
+  const { attachment } = call;
+  const link = getLink(pod.route, attachment.ifName);
+  if (link?.kind !== kind || link.name !== attachment.ifName || !hasMark(link.index)) return undefined;
+  const [network = ""] = link.alias.slice(aliasPrefix.length).split(":");
+  if (!link.alias.startsWith(aliasPrefix) || ownIndex({ ...attachment, network }) !== link.index) return undefined;
+  if (hasOwnMac(link, call) !== true) {
+    leaveTo(`${attachment.containerId} (${network})`, link);
+    return undefined;
+  }
+  log("warning", "the network's name has changed since ADD", { before: network, interface: link.name });
+  return link;
+}
+
 /** The alias alone does not do: another interface of the container in the same network has the same one. */
 function isRenamed(link: Link, { ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
   if (link.index >= MARKS || !["", ownerAlias(call)].includes(link.alias)) return false;
@@ -198,7 +217,12 @@ export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
       if (found === false && upper.ownMac) requireGone(call);
       return;
     }
-    const link = found === "back" ? markedLink(upper, call, pod) : found ? undefined : unmarkedLink(upper, call, pod);
+    const link =
+      found === "back"
+        ? markedLink(upper, call, pod)
+        : found
+          ? undefined
+          : (unmarkedLink(upper, call, pod) ?? renamedNetworks(upper, call, pod));
     if (link === undefined && found === "back") throw keepsMoving(call.attachment.ifName);
     if (link !== undefined) remove(call, pod, link);
     const leased = leasedLinks(upper, call, pod);
