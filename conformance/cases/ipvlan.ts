@@ -125,6 +125,11 @@ const taken: { what: string; setup: string; keys: Config; needs?: string[] }[] =
     setup: `${BRIDGE}; ip -6 address add fe80::9/64 dev up0 nodad`,
     keys: addresses("fe80::9/64"),
   },
+  ...["224.0.0.18/32", "255.255.255.255/32", "0.0.0.0/32"].map((address) => ({
+    what: `${address}, in mode l3`,
+    setup: NODE,
+    keys: { mode: "l3", ...addresses(address) },
+  })),
 ];
 
 /** The address is nobody's, or the administrator allows it. */
@@ -166,7 +171,7 @@ const free: { what: string; setup: string; keys: Config }[] = [
 const attacks = [
   ...taken.map(({ what, setup, keys, needs: more = [] }, n) =>
     row(
-      `ATK-I1${"abcdefghijkl"[n]}`,
+      `ATK-I1${"abcdefghijklopq"[n]}`,
       "H",
       "an ipvlan interface takes no packets from the node",
       `${what}: E(7), nothing changed`,
