@@ -213,10 +213,30 @@ export const bridgeDel: CaseTable = {
         ];
         const config = { ...conf(hostLocal()), prevResult: { cniVersion: "1.1.0", interfaces } };
         t.refused("DEL", config, [11], { set: { CNI_NETNS: undefined } });
+        // As before CNI 0.4.0: libcni keeps the result.
+        const { prevResult: result, ...without } = config;
+        const kept = { kind: "cniCacheV1", containerId: "ctr-1", ifName: "eth0", networkName: "net1", result };
+        t.sh("mkdir -p /var/lib/cni/results");
+        t.write("/var/lib/cni/results/net1-ctr-1-eth0", JSON.stringify(kept));
+        t.refused("DEL", without, [11], { set: { CNI_NETNS: undefined } });
         t.leaseCount(1);
         t.endNetns("c1");
         t.silent("DEL", config);
         t.leaseCount(0);
+      },
+    ),
+    one(
+      "B-85ab",
+      "H",
+      "DEL is about its own attachment",
+      "the network has another name since ADD: port gone with prevResult; without one, a second network's ADD may have failed: it stays",
+      (t) => {
+        const prevResult = t.add(conf());
+        const renamed = { ...conf(), name: "net2" };
+        t.silent("DEL", renamed);
+        t.present("eth0");
+        t.silent("DEL", { ...renamed, prevResult });
+        t.gone();
       },
     ),
     one(

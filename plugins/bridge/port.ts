@@ -11,18 +11,20 @@ import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../s
 import { lost } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
+import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { isNumberOf } from "../../src/netlink/nsid.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
 import { removeFormer, removeLeased } from "../../src/plugin/former.ts";
-import { hash32, isCut } from "../../src/plugin/hash.ts";
+import { hash32, idInAlias, isCut } from "../../src/plugin/hash.ts";
 import { isLent, isLentDevice, isRecorded } from "../../src/plugin/lent/lender.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
-import { isAnothers, otherOwnerOf } from "../../src/plugin/owner.ts";
+import { hasOwnMac, isAnothers, leaveTo, otherOwnerOf } from "../../src/plugin/owner.ts";
+import { interfacesGiven } from "../../src/plugin/results.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
-import { hadNoAlias, isAliasOf, isPromiscuous, type Marks, portAlias, type Rules, rulesOf } from "./alias.ts";
+import { hadNoAlias, isAliasOf, isPromiscuous, type Marks, ownerOf, portAlias, type Rules, rulesOf } from "./alias.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { bridgeName } from "./config.ts";
 import { randomMac } from "./find.ts";
@@ -229,8 +231,10 @@ function foreignIn(call: Call<BridgeConfig>, pod: NetNs, bridge: Link | undefine
  * The bridge, its port and the pod's interface in the prevResult. The Go plugin's order is this; other plugins of a chain have host's ends in it
  * too.
  */
-export function toldPort({ prevResult, attachment }: Call): [Interface, Interface, Interface] | undefined {
-  const all = prevResult?.interfaces ?? [];
+export function toldPort(
+  { prevResult, attachment }: Call,
+  all = prevResult?.interfaces ?? [],
+): [Interface, Interface, Interface] | undefined {
   const at = all.findIndex(({ name, sandbox }) => sandbox && name === attachment.ifName);
   const [first, port] = [all[at - 2], all[at - 1]];
   if (at < 2 || !first || !port?.mac || first.sandbox || port.sandbox) return undefined;
@@ -272,22 +276,43 @@ function isForeign(link: Link, bridge: Link | undefined): boolean {
 export function deletePorts(call: Call<BridgeConfig>, beforeOthers?: () => void): Rules | undefined {
   const ports = ownPorts(call.attachment);
   if (ports.length === 0) beforeOthers?.();
-  const foreign = ports.length === 0 ? foreignPort(call) : undefined;
+  const foreign = ports.length === 0 ? (foreignPort(call) ?? renamedPort(call)) : undefined;
   for (const port of foreign === undefined ? ports : [foreign]) deletePort(port);
   if (ports.length === 0 && foreign === undefined && !removeFormer(call, "bridge")) {
     requireGone(call);
     removeLeased(call);
   }
   // An attachment that was added twice has the rules of its last ADD.
-  return ports.length === 1 ? rulesOf(ports[0]!.alias) : undefined;
+  return ports.length > 1 ? undefined : rulesOf((foreign ?? ports[0])?.alias ?? "");
 }
 
 /**
- * The Go plugin's port that the ADD reported, when no path leads to the pod's namespace: its other end is in one, with the address. Whoever writes the
+ * podnic's port of the same container and interface, but another network: with the MAC address in the prevResult the network has another name since.
+ * Without a prevResult it may be that of a second network, whose name made our ADD fail.
+ */
+function renamedPort(call: Call): Link | undefined {
+  const { containerId, ifName } = call.attachment;
+  const pod = call.command !== "DEL" || call.netns === "" ? undefined : openNamespace(call.netns, "ok");
+  const near = pod && getLink(pod.route, ifName);
+  if (pod === undefined || near?.kind !== "veth" || near.name !== ifName || near.parent === 0) return undefined;
+  const port = getLink(ownNamespace().route, near.parent);
+  const owner = port?.kind === "veth" && port.parent === near.index ? ownerOf(port.alias) : undefined;
+  if (port === undefined || owner?.containerId !== idInAlias(containerId) || owner.ifName !== ifName) return undefined;
+  if (!isNumberOf(pod.route, near.linkNetnsid, ownNamespace().fd) || !isPortOf(port, owner)) return undefined;
+  if (hasOwnMac(near, call) !== true) {
+    leaveTo(`${containerId} (${owner.network})`, near);
+    return undefined;
+  }
+  log("warning", "the network's name has changed since ADD", { before: owner.network, interface: ifName });
+  return port;
+}
+
+/**
+ * The Go plugin's port that the ADD reported, by the prevResult or by what libcni keeps, when no path leads to the pod's namespace: its other end is in one, with the address. Whoever writes the
  * network can write a prevResult, so nothing is deleted by it.
  */
 function unseenPort(call: Call<BridgeConfig>): Link | undefined {
-  const told = toldPort(call);
+  const told = toldPort(call, interfacesGiven(call));
   if (told === undefined || (call.netns !== "" && openNamespace(call.netns, "ok") !== undefined)) return undefined;
   const [first, { name, mac }] = told;
   const { route } = ownNamespace();

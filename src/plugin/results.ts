@@ -1,5 +1,6 @@
 // What libcni keeps of each ADD that succeeded, until the DEL: the result, and the configuration beside it.
 import type { Attachment, Call } from "../cni/plugin.ts";
+import type { Interface } from "../cni/result.ts";
 import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { decodeBase64 } from "../state/base64.ts";
@@ -101,6 +102,23 @@ export function macGiven({ prevResult, attachment }: Call): string | undefined {
     if (typeof own?.mac === "string") return own.mac.toLowerCase();
   }
   return undefined;
+}
+
+/** The interfaces that the ADD reported; also when the runtime passes no prevResult: libcni keeps them. */
+export function interfacesGiven({ prevResult, attachment }: Pick<Call, "prevResult" | "attachment">): Interface[] {
+  if (prevResult !== undefined) return prevResult.interfaces;
+  const { containerId, ifName } = attachment;
+  for (const directory of RESULTS) {
+    const kept = keptIn(directory, attachment);
+    const given = kept?.result?.interfaces;
+    if (kept?.containerId === containerId && kept.ifName === ifName && Array.isArray(given) && given.every(isWhole))
+      return given;
+  }
+  return [];
+}
+
+function isWhole(one: Given): one is Interface {
+  return typeof one?.name === "string" && (one.mac === undefined || typeof one.mac === "string");
 }
 
 /** Paths of the namespaces that the result of the attachment's ADD names: the prevResult, or what libcni keeps. */
