@@ -44,6 +44,28 @@ export const hostDeviceUnrecorded: CaseTable = {
         t.leaseCount(0, conf.name as string);
       }),
     ),
+    ...([false, true] as const).map((isHere, n) =>
+      one(
+        `HDI-56${"ab"[n]}`,
+        "H",
+        RULE,
+        `without a record, as of the Go plugin, and the network names another device since, which is ${isHere ? "on the host" : "not there"}: DEL returns the one of libcni's result, under its name`,
+        (t) => {
+          const device = t.freshDevice();
+          const other = isHere ? t.freshDevice() : "absent0";
+          const { mac } = t.link(device, "")!;
+          const conf = config("1.0.0", { device, ipam: POOL });
+          const prevResult = t.add(conf);
+          keepResult(t, conf, prevResult);
+          t.sh(`rm -f ${RECORDS}/*.json; ip -n c1 link set eth0 alias ${device}`);
+          t.silent("DEL", { ...conf, device: other, prevResult });
+          t.equal(t.link(device, "")?.mac, mac, "MAC of the device");
+          t.gone("eth0");
+          if (!isHere) t.gone(other, "");
+          t.leaseCount(0, conf.name as string);
+        },
+      ),
+    ),
     ...(
       [
         [

@@ -12,13 +12,15 @@ import { NetlinkError } from "../../src/netlink/errors.ts";
 import { forgetRenamed, formerName, underSpareName } from "../../src/plugin/lent/name.ts";
 import { outside } from "../../src/plugin/lent/outside.ts";
 import { refuseNodeDevice } from "../../src/plugin/node-device.ts";
+import { configKept } from "../../src/plugin/results.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
 import { isNamedBy, type Selection } from "./find.ts";
 import { findInPod } from "./in-pod.ts";
 import { hostDeviceLender } from "./record.ts";
 
 /** DEL without a record. Nothing to do is success. */
-export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selection): void {
+export function giveBackByAlias(now: Call<HostDeviceConfig>, selection: Selection): void {
+  const call = asAdded(now);
   const { config, netns } = call;
   const { ifName } = call.attachment;
   const hostNs = ownNamespace();
@@ -56,6 +58,15 @@ export function giveBackByAlias(call: Call<HostDeviceConfig>, selection: Selecti
       devices,
     });
   }
+}
+
+/** Somebody may have changed the network's device since the ADD: the one that the ADD lent is the one that libcni keeps, which no pod can write. */
+function asAdded(call: Call<HostDeviceConfig>): Call<HostDeviceConfig> {
+  const { config, attachment } = call;
+  const device = config.device ? configKept(attachment, config.type)?.device : undefined;
+  if (typeof device !== "string" || device === "" || device === config.device) return call;
+  log("warning", "the network's device has changed since ADD", { before: device, now: config.device ?? "" });
+  return { ...call, config: { ...config, device } };
 }
 
 /** The next DEL finds no device in the pod and no record, so this one succeeds. The device stays down: what is left on it has no connection. */

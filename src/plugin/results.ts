@@ -62,6 +62,13 @@ export function isKeptAs(key: Attachment, mac: string, isIt: (plugin: KeptConfig
   });
 }
 
+/** The configuration with which a plugin of this type had its ADD. undefined: libcni keeps none of the attachment. */
+export function configKept(key: Attachment, type: string): KeptConfig | undefined {
+  return RESULTS.flatMap((directory) => pluginsKept(keptIn(directory, key) ?? {}, key)).find(
+    (plugin) => plugin.type === type,
+  );
+}
+
 /** Types of the plugins of the attachment's ADD. None: libcni keeps no configuration of it. */
 export function typesKept(key: Attachment): string[] {
   return RESULTS.flatMap((directory) => pluginsKept(keptIn(directory, key) ?? {}, key)).map(({ type = "" }) => type);
