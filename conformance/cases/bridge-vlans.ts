@@ -297,6 +297,36 @@ export const bridgeVlans: CaseTable = {
         },
       ),
     ),
+    ...([1, 100] as const).map((vlan, n) =>
+      one(
+        `B-48${"pq"[n]}`,
+        "H",
+        "a bridge of others is left as it was",
+        `it is itself untagged in VLAN ${vlan}, in which the pods get a gateway: the gateway answers, the host keeps its VLAN`,
+        (t) => {
+          makeBridge(t, "vlan_filtering 1");
+          if (vlan !== 1) t.sh(`bridge vlan add dev br0 vid ${vlan} pvid untagged self`);
+          t.sh(`ip address add 192.0.2.1/24 dev br0; ip link set br0 up; ip netns add c9
+            ip link add e9 up type veth peer name e9 netns c9; ip link set e9 master br0
+            bridge vlan add dev e9 vid ${vlan} pvid untagged; ip -n c9 link set e9 up; ip -n c9 address add 192.0.2.9/24 dev e9`);
+          const before = vlansOf(t, "br0");
+          const config = gateway(vlan, "10.61.0.0/24", "net1");
+          const prevResult = t.add(config);
+          const isAsBefore = (when: string) => {
+            t.equal(vlansOf(t, "br0"), before, `VLANs of the bridge ${when}`);
+            demandPing(t, "c9", "192.0.2.1");
+          };
+          demandPing(t, "c1", "10.61.0.1");
+          isAsBefore("after ADD");
+          t.silent("CHECK", { ...config, prevResult });
+          t.sh("ip link set e9 nomaster; ip link set e9 master br0");
+          t.sh(`bridge vlan add dev e9 vid ${vlan} pvid untagged`);
+          t.silent("DEL", { ...config, prevResult });
+          isAsBefore("after DEL");
+        },
+        ["program:ping"],
+      ),
+    ),
     one(
       "B-48a",
       "H",

@@ -1,5 +1,6 @@
-// The host's interface BRIDGE.VID in a VLAN of a bridge. It is a VLAN device on the bridge, or a veth pair if the kernel does not support VLAN
-// devices or if the Go plugin created it first. podnic deletes its own interface together with the last port in the VLAN.
+// The host's interface BRIDGE.VID in a VLAN of a bridge. It is a VLAN device on the bridge, or a veth pair if the bridge itself is untagged in the VLAN,
+// if the kernel does not support VLAN devices, or if the Go plugin created it first. podnic deletes its own interface together with the last port in
+// the VLAN.
 import { Failure, shellWord } from "../../src/errors.ts";
 import {
   addPairHere,
@@ -74,7 +75,13 @@ export function vlanFault(bridge: Bridge, vlan: number, link: Link): { what: str
   if (elsewhere !== undefined) return { what: elsewhere, cure: "Delete or rename it." };
   if ((flags & IFF_UP) === 0)
     return { what: `the gateway's interface ${name} is down`, cure: `Run \`ip link set ${shellWord(name)} up\`.` };
-  if (isIn(parent, vlan)) return undefined;
+  const own = membership(parent, vlan);
+  if (kind === "vlan" && own?.untagged)
+    return {
+      what: `the gateway's interface ${name} gets no frames, because bridge "${bridge.name}" itself is untagged in VLAN ${vlan}`,
+      cure: `Run \`ip link del ${shellWord(name)}\`. The next ADD creates it again, as a veth.`,
+    };
+  if (own !== undefined) return undefined;
   // Of a veth pair, the other end is the bridge's port.
   const [dev, end] =
     kind === "vlan" ? [bridge.name, " self"] : [getLink(ownNamespace().route, parent)?.name, " pvid untagged"];
@@ -91,12 +98,9 @@ export function vlanFault(bridge: Bridge, vlan: number, link: Link): { what: str
 export function makeVlanInterface(bridge: Bridge, vlan: number): Link {
   const { route } = ownNamespace();
   const name = vlanInterfaceName(bridge.name, vlan);
-  try {
-    addVlanDevice(route, bridge.index, name, { id: vlan, protocol: protocolOf(bridge) }, VLAN_ALIAS);
-  } catch (error) {
-    if (!(error instanceof NetlinkError) || error.code !== "EOPNOTSUPP") throw error;
-    makePair(bridge, name);
-  }
+  // A VLAN device gets tagged frames only. To make the bridge itself tagged would take the VLAN from what the host has on the bridge.
+  if (membership(bridge.index, vlan)?.untagged) makePair(bridge, name);
+  else makeDevice(bridge, vlan, name);
   const made = getLink(route, name)!;
   completeVlanInterface(bridge, vlan, made);
   return made;
@@ -107,11 +111,24 @@ export function completeVlanInterface(bridge: Bridge, vlan: number, link: Link):
   const { route } = ownNamespace();
   // One that an earlier version made listens.
   ignoreAdvertisements(link.name);
-  if (vlanFault(bridge, vlan, link) === undefined) return;
+  const fault = vlanFault(bridge, vlan, link);
+  if (fault === undefined) return;
+  const own = membership(bridge.index, vlan);
+  if (link.kind === "vlan" && own?.untagged) throw new Failure("failed", fault.what, fault.cure);
   if (link.kind === "vlan") beginJoinVlan(route, bridge.index, vlan);
   else completePort(bridge, vlan, link.parent);
   beginSetLink(route, link.index, { up: true });
   route.run();
+}
+
+function makeDevice(bridge: Bridge, vlan: number, name: string): void {
+  try {
+    const id = { id: vlan, protocol: protocolOf(bridge) };
+    addVlanDevice(ownNamespace().route, bridge.index, name, id, VLAN_ALIAS);
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || error.code !== "EOPNOTSUPP") throw error;
+    makePair(bridge, name);
+  }
 }
 
 function makePair(bridge: Bridge, name: string): void {
@@ -157,13 +174,22 @@ export function removeUnused(bridgeName: string, vlan: number): void {
   const link = getLink(route, vlanInterfaceName(bridgeName, vlan));
   const bridge = getLink(route, bridgeName);
   if (link?.alias !== VLAN_ALIAS || !isUnused(bridgeName, vlan)) return;
+  const leaves = bridge !== undefined && link.kind === "vlan" && !isHosts(bridge, vlan);
   // In one send: who is killed has done both, or neither.
   beginDeleteLink(route, link.index);
-  if (bridge !== undefined && link.kind === "vlan") beginLeaveVlan(route, bridge.index, vlan);
+  if (leaves) beginLeaveVlan(route, bridge.index, vlan);
   const [refusal] = route.runEach();
   if (refusal !== undefined && refusal.code !== "ENODEV") throw refusal;
 }
 
-export function isIn(port: number, vlan: number): boolean {
-  return listVlans(ownNamespace().route, port).some(({ first, last }) => first <= vlan && vlan <= last);
+export const isIn = (port: number, vlan: number): boolean => membership(port, vlan) !== undefined;
+
+/** The host itself has put the bridge into the VLAN since: ADD makes it a tagged member. */
+function isHosts({ index }: Link, vlan: number): boolean {
+  const own = membership(index, vlan);
+  return own?.untagged === true || own?.pvid === true;
+}
+
+function membership(port: number, vlan: number): VlanRange | undefined {
+  return listVlans(ownNamespace().route, port).find(({ first, last }) => first <= vlan && vlan <= last);
 }
