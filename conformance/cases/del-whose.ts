@@ -175,6 +175,19 @@ export const delWhose: CaseTable = {
       virtual,
     ),
     row(
+      "DEL-29c",
+      "H",
+      RULE,
+      "an interface that nothing shows to be the attachment's stays: a warning says so",
+      (t) => {
+        neighbour(t);
+        const run = t.call("DEL", t.l2());
+        t.expect(run.stderr.includes("leaving an interface in the pod"), "a warning", run.stderr);
+        t.present("eth0");
+      },
+      virtual,
+    ),
+    row(
       "DEL-30",
       "H",
       RULE,

@@ -141,6 +141,10 @@ export function delWithIpam(call: Call, remove: () => void): void {
     remove();
     gone = true;
   });
+  if (early && !gone)
+    log("warning", "the IPAM plugin has already been called: the pod may still have an address that is released", {
+      ipam: call.config.ipam?.type ?? "",
+    });
   if (gone && !early) cleanup.attempt(() => ipamRun(call, "DEL"));
   cleanup.finish();
 }

@@ -35,7 +35,14 @@ export function removeLeased(call: Call): void {
   const link = pod && getLink(pod.route, ifName);
   if (pod === undefined || link?.name !== ifName) return;
   const leased = leasedAddresses(call, pod, link);
-  if (leased.length === 0 || isLent(pod, link)) return;
+  if (leased.length === 0) {
+    log("warning", "leaving an interface in the pod, because nothing shows that it belongs to this attachment", {
+      interface: ifName,
+      kind: link.kind,
+    });
+    return;
+  }
+  if (isLent(pod, link)) return;
   // The Go plugin writes the name that a device has on the host into its alias.
   if (MADE.includes(link.kind) && link.alias === "") {
     log(
