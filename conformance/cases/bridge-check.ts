@@ -89,6 +89,25 @@ export const bridgeCheck: CaseTable = {
         t.silent("CHECK", { ...conf({}, "1.0.0"), prevResult });
       },
     ),
+    ...(["", "vlan 100"] as const).map((where, n) =>
+      one(
+        `B-78${"ab"[n]}`,
+        "H",
+        "the bridge's MAC may drift",
+        `the same with isGateway${where === "" ? ", but without IPAM" : ` and ${where}`}: only a gateway's address is fixed`,
+        (t) => {
+          t.sh(`ip link add br0 up type bridge${where === "" ? "" : " vlan_filtering 1"}`);
+          const keys = where === "" ? {} : { vlan: 100, ...hostLocal("10.61.0.0/24") };
+          const network = conf({ isGateway: true, ...keys }, "1.0.0");
+          const prevResult = t.add(network);
+          const pods = Array.from({ length: 20 }, (_, n) => pod(t, `p${n}`));
+          for (const run of t.parallel(pods.map(({ set }) => ({ command: "ADD", stdin: network, set }))))
+            t.equal(run.status, 0, run.stdout);
+          t.silent("CHECK", { ...network, prevResult });
+        },
+        where === "" ? [] : ["kernel:vlan_filtering"],
+      ),
+    ),
     sees("B-79a", "port down", (port) => `ip link set ${port} down`, /down/),
     sees(
       "B-79b",

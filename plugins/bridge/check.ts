@@ -1,6 +1,6 @@
 // CHECK. It succeeds after every successful ADD, and also after KubeVirt has taken the interface over. It fails if anything was changed since
 // then.
-import { ipamRun } from "../../src/cni/ipam.ts";
+import { ipamRun, wantsIpam } from "../../src/cni/ipam.ts";
 import type { Call } from "../../src/cni/plugin.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
 import {
@@ -66,11 +66,12 @@ function macOf(own: OwnInterface, port: Port, pod: NetNs): string {
   return own.interface.mac ?? getLink(pod.route, port.parent)?.mac ?? "";
 }
 
-/** Its MAC is looked at where it is fixed: that of a bridge that others made may change with each port. */
+/** Its MAC is looked at where it is fixed: that of a bridge that others made, and that is no gateway, may change with each port. */
 function checkBridge(call: Call<BridgeConfig>, bridge: Bridge): void {
   const { config, prevResult } = call;
   const told = prevResult?.interfaces.find(({ name, sandbox }) => name === bridge.name && !sandbox);
-  if (told?.mac !== undefined && told.mac !== bridge.mac && (isGateway(call) || isOurs(bridge)))
+  const isFixed = isOurs(bridge) || (isGateway(call) && wantsIpam(call) && (config.vlan ?? 0) === 0);
+  if (told?.mac !== undefined && told.mac !== bridge.mac && isFixed)
     throw checkFailure(`bridge "${bridge.name}" has the MAC address ${bridge.mac}, not ${told.mac}`);
   if (isOurs(bridge) && bridge.acceptRa)
     throw checkFailure(`bridge "${bridge.name}" accepts router advertisements from pods`, "The next ADD stops this.");

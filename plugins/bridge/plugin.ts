@@ -126,10 +126,9 @@ function add(call: Call<BridgeConfig>): Result {
   // The last step that may fail: what it gives the bridge is other pods' too by then, and is not taken back.
   const gateway =
     addresses && isGateway(call) ? makeGateway(call, on, gatewayPrefixes(addresses.ips), ready) : undefined;
-  if (addresses !== undefined) {
-    waitUntilForwarding(on, pair.port);
-    announceAddresses(pod, index, ifName, pair.mac, addresses.ips);
-  }
+  // What is down forwards nothing.
+  if (call.config.disableContainerInterface !== true) waitUntilForwarding(on, pair.port);
+  if (addresses !== undefined) announceAddresses(pod, index, ifName, pair.mac, addresses.ips);
   return resultOf(call, on, pair, gateway, addresses);
 }
 
