@@ -308,8 +308,8 @@ function renamedPort(call: Call): Link | undefined {
 }
 
 /**
- * The Go plugin's port that the ADD reported, by the prevResult or by what libcni keeps, when no path leads to the pod's namespace: its other end is in one, with the address. Whoever writes the
- * network can write a prevResult, so nothing is deleted by it.
+ * The Go plugin's port that the ADD reported, by the prevResult or by what libcni keeps, when no path leads to the pod's namespace: its other end is
+ * in one, with the address. Whoever writes the network can write a prevResult, so nothing is deleted by it.
  */
 function unseenPort(call: Call<BridgeConfig>): Link | undefined {
   const told = toldPort(call, interfacesGiven(call));

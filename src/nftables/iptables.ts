@@ -6,8 +6,8 @@
 //     chain CNI-HASH { ip daddr SUBNET accept; ip daddr != 224.0.0.0/4 MASQUERADE }
 //   }
 //
-// Comments (name: "NETWORK" id: "CONTAINERID") are in a match of iptables there; the name of the chain says whose they are. Rules of iptables-legacy are elsewhere in the
-// kernel, where nothing but that program can well remove them: see legacyTables.
+// Comments (name: "NETWORK" id: "CONTAINERID") are in a match of iptables there; the name of the chain says whose they are. Rules of iptables-legacy
+// are elsewhere in the kernel, where nothing but that program can well remove them: see legacyTables.
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { type Address, formatAddress, type Prefix } from "../ip/address.ts";

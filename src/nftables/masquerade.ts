@@ -250,8 +250,8 @@ function ofMark(mark: string, ...message: Parameters<PayloadReader<void>>): numb
 /**
  * Removes the masquerading of an attachment: what addMasquerade or the Go plugin made, by nftables or by iptables-nft. Needs nothing but the
  * ids, may be repeated, and touches nothing of others. `rules`, what addMasquerade returned, spare it the reading of all pods' rules, and
- * the look for iptables, of which addMasquerade makes none; wrong numbers do no harm. iptables has one chain for all interfaces of a pod in a network: of `addresses`, if they are known, only the
- * rules for these. False: there was nothing.
+ * the look for iptables, of which addMasquerade makes none; wrong numbers do no harm. iptables has one chain for all interfaces of a pod in a network:
+ * of `addresses`, if they are known, only the rules for these. False: there was nothing.
  */
 export function removeMasquerade(nft: NftSocket, owner: Owner, rules?: number[], addresses?: Address[]): boolean {
   if (rules !== undefined && rules.length > 0 && removeKnown(nft, owner, rules)) return true;
