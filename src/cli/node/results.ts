@@ -40,10 +40,10 @@ interface Entry extends KeptResult {
   netns: string;
 }
 
-/** undefined: another's, damaged, or of plugins that are not ours. */
+/** undefined: another's, damaged, no file at all, or of plugins that are not ours. */
 function readOwn(file: string): Entry | undefined {
-  const data = withDirectory(DIRECTORY, undefined, (dir) => readFile(dir, file, LIMIT));
   try {
+    const data = withDirectory(DIRECTORY, undefined, (dir) => readFile(dir, file, LIMIT));
     const entry: unknown = JSON.parse(data === undefined ? "" : host.decode(data));
     if (!isObject(entry) || entry.writer !== WRITER) return undefined;
     const config: unknown = JSON.parse(host.decode(decodeBase64(String(entry.config))));

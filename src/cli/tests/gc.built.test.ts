@@ -110,12 +110,13 @@ describe("podnic gc", () => {
     // libcni's, of the same attachment; and ours, of a plugin that may need it for its DEL.
     const kept = JSON.parse(readFileSync(`${results}/${grey.name}`, "utf8"));
     writeFileSync(`${results}/a`, JSON.stringify({ ...kept, writer: undefined }));
+    sh(`mkdir ${results}/directory; mkfifo ${results}/fifo; ln -s nowhere ${results}/link`);
     const chained = { ...list, plugins: [...list.plugins, { type: "portmap" }] };
     const config = Buffer.from(JSON.stringify(chained)).toString("base64");
     writeFileSync(`${results}/b`, JSON.stringify({ ...kept, config }));
     endPods("grey");
     expect(run(["gc", "--network", "net"]).status).toBe(0);
-    expect(readdirSync(results).sort()).toEqual(["a", "b", green.name].sort());
+    expect(readdirSync(results).sort()).toEqual(["a", "b", "directory", "fifo", "link", green.name].sort());
     expect(leasesOf("net")).toHaveLength(1);
   });
 
