@@ -73,7 +73,9 @@ directories.`,
   },
   {
     title: "podnic validate",
-    text: `For each error in a configuration, this command shows the position of the error and how to correct it. The command changes nothing and does not need root.
+    text: `For each error in a configuration, this command shows the position of the error and how to correct it. The command changes nothing and does not need root. It also
+checks the addresses that static or host-local would return, for example whether the bridge can be the gateway for them. It reports a warning if the node or the runtime
+might still make the ADD succeed. It does not report routes that only the kernel refuses, such as a route with a gateway and \`"scope": 253\`.
 [validate.md](validate.md) shows its output for forty invalid files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
