@@ -383,6 +383,27 @@ export const bridgeVlans: CaseTable = {
     changedGateway("B-48h", "another MAC address", "ip link set br0.100 address 02:00:00:00:00:aa", /MAC/),
     changedGateway("B-48i", "a smaller MTU", "ip link set br0.100 mtu 1300", /MTU/),
     changedGateway("B-48j", "accept_ra", "sysctl -qw net.ipv6.conf.br0/100.accept_ra=2", /router advertisements/),
+    one(
+      "B-48r",
+      "H",
+      "a bridge of others is left as it was",
+      "it becomes untagged in the VLAN of its gateway's interface br0.100: CHECK: E; the next ADD: E with the cure; DEL leaves the bridge its VLAN",
+      (t) => {
+        makeBridge(t, "vlan_filtering 1");
+        const prevResult = t.add(GATEWAY);
+        t.sh("bridge vlan add dev br0 vid 100 untagged self");
+        const named = /br0\.100 gets no frames, because bridge "br0" itself is untagged/;
+        const checked = t.error(t.call("CHECK", { ...GATEWAY, prevResult }));
+        t.expect(named.test(checked.msg), `a message like ${named}`, checked.msg);
+        for (const state of ["up", "down"]) {
+          t.sh(`ip link set br0.100 ${state}`);
+          const { msg, details = "" } = t.error(t.call("ADD", GATEWAY, pod(t, `c2${state}`)));
+          t.expect(named.test(msg) && details.includes("ip link del br0.100"), `${named} and the cure, ${state}`, msg);
+        }
+        t.silent("DEL", { ...GATEWAY, prevResult });
+        t.equal(vlansOf(t, "br0"), "1 pvid untagged, 100 untagged", "VLANs of the bridge");
+      },
+    ),
     firstPort("B-48k", "the gateway's interface is new", ""),
     firstPort(
       "B-48l",

@@ -7,7 +7,7 @@ import { NodeHost } from "../../src/host/node/host.ts";
 import { main } from "../../src/main.ts";
 import { plugins } from "../../src/plugins.ts";
 import { EdgeHost } from "../../src/testing/edge.ts";
-import { enterSandbox, sh } from "../../src/testing/sandbox.ts";
+import { enterSandbox, filtersVlans, sh } from "../../src/testing/sandbox.ts";
 
 beforeAll(() => {
   registerPlugins(plugins);
@@ -53,14 +53,7 @@ test("fails for the interface as a port of a bridge in the pod, with something o
   expect(run("DEL", result)).toEqual({});
 });
 
-const filters = (() => {
-  try {
-    sh("unshare -n ip link add br9 type bridge vlan_filtering 1");
-    return true;
-  } catch {
-    return false;
-  }
-})();
+const filters = filtersVlans();
 
 test.skipIf(!filters)("passes for a gateway in a VLAN without addresses, for which ADD makes no interface", () => {
   sh(`ip -n pod link del eth0; ip -n pod link del k6t

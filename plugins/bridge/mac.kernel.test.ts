@@ -3,21 +3,14 @@
 import { expect, it } from "vitest";
 import type { Call } from "../../src/cni/plugin.ts";
 import { getBridge, getNewPort, listMacsBehind } from "../../src/link/bridge.ts";
-import { enterSandbox, sh } from "../../src/testing/sandbox.ts";
+import { enterSandbox, filtersVlans, sh } from "../../src/testing/sandbox.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { pinAgain } from "./mac.ts";
 
 const { own } = enterSandbox();
 const MAC = "02:00:00:00:00:51";
 
-const filters = (() => {
-  try {
-    sh("unshare -n ip link add br9 type bridge vlan_filtering 1");
-    return true;
-  } catch {
-    return false;
-  }
-})();
+const filters = filtersVlans();
 
 function pinned(options: string, change: string, config: object): number[] {
   sh(`ip link del br0 2>/dev/null || true; ip link del port0 2>/dev/null || true

@@ -276,7 +276,7 @@ function isForeign(link: Link, bridge: Link | undefined): boolean {
 export function deletePorts(call: Call<BridgeConfig>, beforeOthers?: () => void): Rules | undefined {
   const ports = ownPorts(call.attachment);
   if (ports.length === 0) beforeOthers?.();
-  const foreign = ports.length === 0 ? (foreignPort(call) ?? renamedPort(call)) : undefined;
+  const foreign = ports.length === 0 ? (foreignPort(call) ?? portOfFormerName(call)) : undefined;
   for (const port of foreign === undefined ? ports : [foreign]) deletePort(port);
   if (ports.length === 0 && foreign === undefined && !removeFormer(call, "bridge")) {
     requireGone(call);
@@ -290,7 +290,7 @@ export function deletePorts(call: Call<BridgeConfig>, beforeOthers?: () => void)
  * podnic's port of the same container and interface, but another network: with the MAC address in the prevResult the network has another name since.
  * Without a prevResult it may be that of a second network, whose name made our ADD fail.
  */
-function renamedPort(call: Call): Link | undefined {
+function portOfFormerName(call: Call): Link | undefined {
   const { containerId, ifName } = call.attachment;
   const pod = call.command !== "DEL" || call.netns === "" ? undefined : openNamespace(call.netns, "ok");
   const near = pod && getLink(pod.route, ifName);

@@ -76,11 +76,7 @@ export function vlanFault(bridge: Bridge, vlan: number, link: Link): { what: str
   if ((flags & IFF_UP) === 0)
     return { what: `the gateway's interface ${name} is down`, cure: `Run \`ip link set ${shellWord(name)} up\`.` };
   const own = membership(parent, vlan);
-  if (kind === "vlan" && own?.untagged)
-    return {
-      what: `the gateway's interface ${name} gets no frames, because bridge "${bridge.name}" itself is untagged in VLAN ${vlan}`,
-      cure: `Run \`ip link del ${shellWord(name)}\`. The next ADD creates it again, as a veth.`,
-    };
+  if (kind === "vlan" && own?.untagged) return untaggedFault(bridge, vlan, name);
   if (own !== undefined) return undefined;
   // Of a veth pair, the other end is the bridge's port.
   const [dev, end] =
@@ -88,6 +84,13 @@ export function vlanFault(bridge: Bridge, vlan: number, link: Link): { what: str
   return {
     what: `the gateway's interface ${name} gets no frames, because ${dev} is not in VLAN ${vlan}`,
     cure: `Run \`bridge vlan add dev ${shellWord(dev ?? "")} vid ${vlan}${end}\`.`,
+  };
+}
+
+function untaggedFault(bridge: Bridge, vlan: number, name: string) {
+  return {
+    what: `the gateway's interface ${name} gets no frames, because bridge "${bridge.name}" itself is untagged in VLAN ${vlan}`,
+    cure: `Run \`ip link del ${shellWord(name)}\`. The next ADD creates it again, as a veth.`,
   };
 }
 
@@ -111,10 +114,11 @@ export function completeVlanInterface(bridge: Bridge, vlan: number, link: Link):
   const { route } = ownNamespace();
   // One that an earlier version made listens.
   ignoreAdvertisements(link.name);
-  const fault = vlanFault(bridge, vlan, link);
-  if (fault === undefined) return;
-  const own = membership(bridge.index, vlan);
-  if (link.kind === "vlan" && own?.untagged) throw new Failure("failed", fault.what, fault.cure);
+  if (vlanFault(bridge, vlan, link) === undefined) return;
+  if (link.kind === "vlan" && membership(bridge.index, vlan)?.untagged) {
+    const { what, cure } = untaggedFault(bridge, vlan, link.name);
+    throw new Failure("failed", what, cure);
+  }
   if (link.kind === "vlan") beginJoinVlan(route, bridge.index, vlan);
   else completePort(bridge, vlan, link.parent);
   beginSetLink(route, link.index, { up: true });
@@ -145,6 +149,20 @@ function completePort({ bridge }: Bridge, vlan: number, port: number): void {
     beginDeleteVlans(route, port, [{ first: pvid, last: pvid, pvid: false, untagged: false }]);
   beginSetPort(route, port, {}, [{ first: vlan, last: vlan, pvid: true, untagged: true }]);
   beginSetLink(route, port, { up: true });
+}
+
+/** The bridge and the VLAN of an interface that ADD made as a gateway; undefined for any other link. */
+export function gatewayOf(link: Link): { bridge: string; vlan: number } | undefined {
+  if (link.alias !== VLAN_ALIAS || link.linkNetnsid !== undefined) return undefined;
+  const { route } = ownNamespace();
+  const below = getLink(route, link.parent);
+  // Of a veth pair, the other end is the bridge's port, and untagged in the VLAN.
+  const isPair = link.kind === "veth" && below !== undefined && below.master !== 0;
+  const bridge = isPair ? getLink(route, below.master) : below;
+  const vlan = isPair ? listVlans(route, below.index).find(({ pvid }) => pvid)?.first : link.vlan?.id;
+  if (bridge === undefined || vlan === undefined || link.name !== vlanInterfaceName(bridge.name, vlan))
+    return undefined;
+  return { bridge: bridge.name, vlan };
 }
 
 /** The VLAN has no pod any more: no veth, whoever's, but those of gateways. */

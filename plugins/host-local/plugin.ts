@@ -205,8 +205,8 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     // Landlock is more than 3 % of an ADD here (docs/decisions.md): not where the configuration leads nowhere.
     confinesFiles: ({ config: { ipam, logFile } }) => Boolean(ipam?.dataDir || ipam?.resolvConf || logFile),
     writes: (call) => [leaseDirectory(call), INDEX],
-    // Made once for a call, which is checked first and served later.
     foresee,
+    // Made once for a call, which is checked first and served later.
     validate: (call, attempt) => (attempt === undefined ? void requestOf(call) : checkRequest(call, attempt)),
     add,
     check,

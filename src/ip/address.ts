@@ -39,7 +39,8 @@ export function parsePrefix(text: string): Prefix | undefined {
   let prefix = parsed.get(text);
   if (prefix === undefined) {
     prefix = readPrefix(text);
-    if (prefix !== undefined && parsed.size < PARSED) parsed.set(text, prefix);
+    if (parsed.size >= PARSED) parsed.clear();
+    if (prefix !== undefined) parsed.set(text, prefix);
   }
   return prefix;
 }

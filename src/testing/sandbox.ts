@@ -20,6 +20,16 @@ export function enterSandbox(): { own: NetNs; pod: NetNs } {
   return { own: ownNamespace(), pod: openNamespace("/run/netns/pod")! };
 }
 
+/** Whether this kernel's bridges filter VLANs. The guest's do. */
+export function filtersVlans(): boolean {
+  try {
+    sh("unshare -n ip link add br9 type bridge vlan_filtering 1");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: whatever ip prints
 export function ipJson(args: string): any[] {
   return JSON.parse(sh(`ip -d -j ${args}`) || "[]");

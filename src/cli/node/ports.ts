@@ -3,7 +3,7 @@
 import { ownerOf } from "../../../plugins/bridge/alias.ts";
 import { underLockIfAny } from "../../../plugins/bridge/gateway.ts";
 import { deletePort, isPortOf } from "../../../plugins/bridge/port.ts";
-import { isUnused, removeUnused, VLAN_ALIAS } from "../../../plugins/bridge/vlan-gateway.ts";
+import { gatewayOf, isUnused, removeUnused } from "../../../plugins/bridge/vlan-gateway.ts";
 import type { Attachment } from "../../cni/plugin.ts";
 import { getLink, type Link, listLinks } from "../../link/link.ts";
 import { ownNamespace } from "../../link/namespace.ts";
@@ -195,12 +195,11 @@ function withNft(body: (nft: NonNullable<ReturnType<typeof openIfAny>>) => unkno
 
 /** Interfaces in VLANs that ADD made, of VLANs without a pod. */
 function leftGateways(): Leftover[] {
-  const { route } = ownNamespace();
-  return listLinks(route).flatMap(({ name, alias, vlan, parent }): Leftover[] => {
-    const bridge = alias === VLAN_ALIAS && vlan !== undefined ? getLink(route, parent)?.name : undefined;
-    if (bridge === undefined || vlan === undefined || !isUnused(bridge, vlan.id)) return [];
-    const remove = () => underLockIfAny(bridge, () => removeUnused(bridge, vlan.id));
+  return listLinks(ownNamespace().route).flatMap((link): Leftover[] => {
+    const { bridge, vlan } = gatewayOf(link) ?? {};
+    if (bridge === undefined || vlan === undefined || !isUnused(bridge, vlan)) return [];
+    const remove = () => underLockIfAny(bridge, () => removeUnused(bridge, vlan));
     const owner = { network: "", containerId: "", ifName: "" };
-    return [{ kind: "gateway", owner, what: name, why: `${bridge} has no pod in VLAN ${vlan.id}`, remove }];
+    return [{ kind: "gateway", owner, what: link.name, why: `${bridge} has no pod in VLAN ${vlan}`, remove }];
   });
 }

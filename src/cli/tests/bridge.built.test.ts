@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { assumePolicy } from "../../config/policy.ts";
+import { filtersVlans } from "../../testing/sandbox.ts";
 import { call, endPods, enterNode, sh } from "./node.ts";
 import { run } from "./run.ts";
 import { emptyNode, json, pool } from "./state.ts";
@@ -87,6 +88,29 @@ describe("bridge", () => {
     expect(names.filter((name) => left.includes(`c-${name}`))).toEqual(["lime", "tan"]);
     expect(left.match(/^-N CNI-/gm)).toHaveLength(2);
   });
+
+  it.runIf(filtersVlans())(
+    "gateways of VLANs without a pod are taken away, VLAN devices and veths, and nobody else's",
+    () => {
+      // br8 itself is untagged in VLAN 6, so that its gateway there is a veth.
+      sh(`ip link add br8 up type bridge vlan_filtering 1 vlan_default_pvid 0
+      bridge vlan add dev br8 vid 6 self untagged; ip link add link br8 name br8.9 type vlan id 9`);
+      const gateway = { type: "bridge", bridge: "br8", isGateway: true };
+      for (const vlan of [5, 6, 7]) {
+        const ipam = { type: "static", addresses: [{ address: `10.44.${vlan}.2/24`, gateway: `10.44.${vlan}.1` }] };
+        add(`pod${vlan}`, { ...gateway, ipMasq: false, macspoofchk: false, vlan, ipam });
+      }
+      endPods("pod5", "pod6");
+      const left = () =>
+        json("gc", "--all")
+          .filter(({ kind }: { kind: string }) => kind === "gateway")
+          .map(({ what, done }: { what: string; done: boolean }) => `${what} ${done}`);
+      expect(left().sort()).toEqual(["br8.5 true", "br8.6 true"]);
+      expect(left()).toEqual([]);
+      const names = JSON.parse(sh("ip -j link")).map(({ ifname }: { ifname: string }) => ifname);
+      expect(names.filter((name: string) => name.startsWith("br8.")).sort()).toEqual(["br8.7", "br8.9"]);
+    },
+  );
 
   it("doctor looks at the bridges that configurations name", () => {
     mkdirSync("/etc/cni/net.d");

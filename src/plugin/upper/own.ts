@@ -148,7 +148,7 @@ function isOwn(link: Link, { kind, ownMac }: Upper, call: Call<UpperConfig>, pod
  * Our ADD's for the same container and interface, but another network: with the MAC address in the prevResult the network has another name since.
  * Without a prevResult it may be that of a second network, whose name made our ADD fail.
  */
-function renamedNetworks({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
+function linkOfFormerName({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs): Link | undefined {
   const { attachment } = call;
   const link = getLink(pod.route, attachment.ifName);
   if (link?.kind !== kind || link.name !== attachment.ifName || !hasMark(link.index)) return undefined;
@@ -217,12 +217,11 @@ export function delUpper(upper: Upper, call: Call<UpperConfig>): void {
       if (found === false && upper.ownMac) requireGone(call);
       return;
     }
-    const link =
-      found === "back"
-        ? markedLink(upper, call, pod)
-        : found
-          ? undefined
-          : (unmarkedLink(upper, call, pod) ?? renamedNetworks(upper, call, pod));
+    const left = (): Link | undefined => {
+      if (found === "back") return markedLink(upper, call, pod);
+      return found ? undefined : (unmarkedLink(upper, call, pod) ?? linkOfFormerName(upper, call, pod));
+    };
+    const link = left();
     if (link === undefined && found === "back") throw keepsMoving(call.attachment.ifName);
     if (link !== undefined) remove(call, pod, link);
     const leased = leasedLinks(upper, call, pod);
