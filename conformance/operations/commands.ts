@@ -30,8 +30,8 @@ END`;
 export const shown: readonly Shown[] = [
   {
     title: "podnic install",
-    text: `This command installs podnic in the directory where the runtime looks for plugins, and keeps the node's Go plugins for \`podnic uninstall\`. Running
-plugins are not affected, and no plugin is missing or incomplete at any time.`,
+    text: `This command installs podnic in the directory where the runtime looks for plugins, and keeps copies of the node's Go plugins, which
+\`podnic uninstall\` restores. Running plugins are not affected, and no plugin is missing or incomplete at any time.`,
     command: "podnic install --backup /opt/cni/bin",
   },
   {
@@ -41,9 +41,9 @@ plugins are not affected, and no plugin is missing or incomplete at any time.`,
   },
   {
     title: "podnic leases",
-    text: `This command lists host-local's pools, and shows whether the holder of each address still exists. A lease contains only a container ID and an
-interface name. podnic gets the other details from its records, from namespaces and their addresses, from libcni's cache and from the runtime's
-directories.`,
+    text: `This command lists host-local's pools, and shows whether the container that holds each address still exists. A lease contains only a container ID
+and an interface name. podnic gets the other details from its records, from the interfaces and addresses in network namespaces, from libcni's cache and from
+the runtime's directories.`,
     command: "podnic leases",
   },
   {
@@ -74,8 +74,9 @@ directories.`,
   {
     title: "podnic validate",
     text: `For each error in a configuration, this command shows the position of the error and how to correct it. The command changes nothing and does not need root. It also
-checks the addresses that static or host-local would return, for example whether the bridge can be the gateway for them. It reports a warning if the node or the runtime
-might still make the ADD succeed. It does not report routes that only the kernel refuses, such as a route with a gateway and \`"scope": 253\`.
+checks the addresses that static or host-local would return, for example whether the bridge can be the gateway for them. If an ADD might succeed on some nodes or with
+some requests of the runtime, the command reports a warning instead of an error. It does not report routes that only the kernel refuses, such as a route with a gateway
+and \`"scope": 253\`.
 [validate.md](validate.md) shows its output for forty invalid files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
@@ -93,8 +94,8 @@ stays free.`,
   },
   {
     title: "podnic add",
-    text: `This command attaches a network to a namespace by hand, as cnitool does. \`--trace\` prints every netlink message on stderr. This example shows only the messages that
-change something.`,
+    text: `This command attaches a network to a namespace by hand, as cnitool does. \`--trace\` prints every netlink message on stderr. The example shows only
+the messages that change something.`,
     command:
       "podnic add new new --conf-dir . --ifname net1 --trace 2>trace; grep '^>  ip .*\\(set\\|add\\|prepend\\) ' trace",
   },
@@ -106,7 +107,7 @@ change something.`,
   },
   {
     title: "podnic del",
-    text: "The following command detaches a network. Its output shows one message from the trace in full.",
+    text: "The following command detaches a network. Its output shows one message of the trace in full.",
     command: "podnic del new new --conf-dir . --ifname net1 --trace 2>&1 | sed -n '/^>  ip .*netns 1/,/^</p'",
   },
   {
