@@ -154,6 +154,26 @@ export const bridgeCheck: CaseTable = {
     }),
     sees("B-79t", "ARP of the port", (port) => `ip link set ${port} arp off`, /ARP turned off/),
     sees("B-79u", "ARP in the pod", () => "ip -n c1 link set eth0 arp off", /ARP turned off/),
+    sees("B-79x", "ARP of the gateway", () => "ip link set br0 arp off", /br0 has ARP turned off/),
+    sees(
+      "B-79y",
+      "the pod bridges its interface, which has addresses",
+      () => "ip -n c1 link add mine up type bridge; ip -n c1 link set eth0 master mine",
+      /eth0.*bridge in the pod/,
+    ),
+    one(
+      "B-79z",
+      "H",
+      "C-092: later plugins may change things",
+      "without IPAM, the pod bridges its interface: OK",
+      (t) => {
+        const bare = conf({});
+        const prevResult = t.add(bare);
+        t.sh("ip -n c1 link add mine up type bridge; ip -n c1 link set eth0 master mine");
+        t.silent("CHECK", { ...bare, prevResult });
+        t.silent("DEL", { ...bare, prevResult });
+      },
+    ),
     sees(
       "B-79v",
       "a route of another gateway before that of ADD",

@@ -382,6 +382,7 @@ export const bridgeVlans: CaseTable = {
     changedGateway("B-48g", "its VLAN taken from the bridge", "bridge vlan del dev br0 vid 100 self", /VLAN 100/),
     changedGateway("B-48h", "another MAC address", "ip link set br0.100 address 02:00:00:00:00:aa", /MAC/),
     changedGateway("B-48i", "a smaller MTU", "ip link set br0.100 mtu 1300", /MTU/),
+    changedGateway("B-48s", "ARP turned off", "ip link set br0.100 arp off", /br0\.100 has ARP turned off/),
     changedGateway("B-48j", "accept_ra", "sysctl -qw net.ipv6.conf.br0/100.accept_ra=2", /router advertisements/),
     one(
       "B-48r",

@@ -56,6 +56,11 @@ export function check(call: Call<BridgeConfig>): void {
   }
   if (isGateway(call) && own.ips.length > 0) {
     const link = vlan === 0 ? bridge : checkVlanGateway(call, bridge, vlan);
+    if ((link.flags & IFF_NOARP) !== 0)
+      throw checkFailure(
+        `the gateway's interface ${link.name} has ARP turned off`,
+        `Run \`ip link set ${shellWord(link.name)} arp on\`.`,
+      );
     const { ips } = withGateways({ interfaces: [], ips: own.ips, routes: [], dns: {} }, false);
     checkGateway(link, gatewayPrefixes(ips));
   }
@@ -198,6 +203,11 @@ function checkPodEnd(call: Call<BridgeConfig>, pod: NetNs, port: Port, own: OwnI
   if (far.mtu !== mtu && !isMtuTuned(call.attachment))
     throw checkFailure(`container interface ${ifName} has an MTU of ${far.mtu}, not ${mtu}`);
   if ((far.flags & IFF_NOARP) !== 0) throw checkFailure(`container interface ${ifName} has ARP turned off`);
+  // Without addresses, a pod may well bridge it.
+  if (far.slaveKind === "bridge" && own.ips.length > 0)
+    throw checkFailure(
+      `container interface ${ifName} is a port of a bridge in the pod, so its addresses do not answer`,
+    );
   if (call.config.disableContainerInterface !== true) checkInterface(pod, far.index, ifName, own);
 }
 
