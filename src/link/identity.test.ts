@@ -29,13 +29,14 @@ const link: Link = {
 };
 
 /** A namespace with these links. `marks`: of each index; absent, they cannot be had. */
-function view(links: Link[], { marks, isHome = false, atHome = false, vf = false }: Given = {}): View {
+function view(links: Link[], { marks, isHome = false, atHome = false, vf = false, peers = {} }: Given = {}): View {
   return {
     isHome,
     link: (which) => links.find(({ index, name }) => which === index || which === name),
     links: () => links,
     marked: (mark) => (marks === undefined ? "unknown" : links.find(({ index }) => marks[index] === mark)),
     mark: ({ index }) => marks?.[index],
+    markAtHome: (index) => peers[index],
     place: ({ parentDevice }) => parentDevice,
     isMadeAtHome: () => atHome,
     isVirtualFunction: () => vf,
@@ -47,6 +48,8 @@ interface Given {
   isHome?: boolean;
   atHome?: boolean;
   vf?: boolean;
+  /** Marks of the host's devices, by their index. */
+  peers?: { [index: number]: number };
 }
 
 const judged = (seen: Link, saved: LinkSnapshot, ifName = "", given: Given = {}) =>
@@ -129,6 +132,20 @@ describe("a virtual device", () => {
     const seen = { ...veth, alias: "ens5" };
     expect(judged(seen, marked, "ens5", { marks: { 7: 4712 }, isHome: true, atHome: true })).toBe("other");
     expect(findDevice(view([seen], { marks: { 7: 4712 } }), marked, "ens5")).toBeUndefined();
+  });
+
+  test("is, in a pod, the veth whose other end on the host is the one that it was, also when marks are others", () => {
+    const seen = { ...veth, name: "net1", mac: "02:00:00:00:00:99", linkNetnsid: 0 };
+    const paired = { ...marked, parentOnHost: true, peerMark: 12 };
+    const found = (of: Link, given: Given) => findDevice(view([of], { marks: {}, ...given }), paired, "net1");
+    expect(found(seen, { peers: { 6: 12 }, atHome: true })).toEqual({ link: seen });
+    expect(found(seen, { peers: { 6: 13 }, atHome: true })).toBeUndefined();
+    expect(found(seen, { peers: {}, atHome: true })).toBeUndefined();
+    expect(found(seen, { peers: { 6: 12 } })).toBeUndefined();
+    expect(found({ ...seen, parent: 5 }, { peers: { 6: 12 }, atHome: true })).toBeUndefined();
+    expect(found({ ...seen, kind: "macvlan" }, { peers: { 6: 12 }, atHome: true })).toBeUndefined();
+    expect(found({ ...seen, name: "x" }, { peers: { 6: 12 }, atHome: true })).toBeUndefined();
+    expect(found(seen, { peers: { 6: 12 }, atHome: true, isHome: true })).toBeUndefined();
   });
 
   const unmarked = (kind: string, more: Partial<Link> = {}): [Link, LinkSnapshot] => {

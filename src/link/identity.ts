@@ -4,7 +4,8 @@
 // Hardware is where it is plugged in: the address of its function on the bus, and, of a function with several ports, the port (its permanent
 // address, its port's name). That outlives a driver's rebind, which makes a new interface.
 // A virtual device is known by the kernel's own number for it, the inode of its directory in sysfs: it stays when the device is renamed or
-// moved, no other device gets it before the next boot, and nobody can choose it. We call it the mark.
+// moved, no other device gets it before the next boot, and nobody can choose it. We call it the mark. A veth in a pod is known by the mark of its
+// other end, when that is on the host: they are a pair until both are deleted, and to read it no sysfs has to be mounted.
 // Without a mark (Linux before 5.2, a record of an older version) what the kernel lets only one device have must do: the number and the parent
 // of a VLAN, the peer of a veth, a passthru macvlan's parent. A dummy has nothing of the kind. Then the answer is "unclear", and an error.
 import { Failure } from "../errors.ts";
@@ -13,6 +14,7 @@ import { AT_FDCWD, type Fd, host, SystemError } from "../host/host.ts";
 import { isNumberOf } from "../netlink/nsid.ts";
 import { busAddress, pciLink } from "../sysfs/device.ts";
 import { getLink, IFF_LOOPBACK, type Link, listLinks } from "./link.ts";
+import { nameOf } from "./name.ts";
 import type { NetNs } from "./namespace.ts";
 import { type LinkSnapshot, snapshotOnHost } from "./snapshot.ts";
 
@@ -26,6 +28,8 @@ export interface View {
   marked(mark: number, names: string[]): Link | undefined | "unknown";
   /** undefined: it cannot be had. */
   mark(link: Link): number | undefined;
+  /** Of the link of the host with this index. undefined: there is none, or it cannot be had without a mount. */
+  markAtHome(index: number): number | undefined;
   /** Address on the bus, or "". */
   place(link: Link): string;
   /** What the link is made on, or its peer, is in the namespace that the snapshot was taken in. */
@@ -95,7 +99,7 @@ export type Found = { link: Link; unclear?: undefined } | { unclear: Link; link?
 /** The device of the snapshot in a namespace. Where it should be is asked first: one request instead of a dump. */
 export function findDevice(view: View, saved: LinkSnapshot, ifName: string): Found {
   if (saved.mark !== undefined && !isPhysical(saved)) {
-    const link = view.marked(saved.mark, [ifName, saved.name]);
+    const link = pairedWith(view, saved, ifName) ?? view.marked(saved.mark, [ifName, saved.name]);
     if (link !== "unknown") return link === undefined ? undefined : { link };
   }
   // sriov-cni records no index.
@@ -112,6 +116,13 @@ export function findDevice(view: View, saved: LinkSnapshot, ifName: string): Fou
   return unclear === undefined ? undefined : { unclear };
 }
 
+/** The link of this name in a pod, if it is the veth whose other end is on the host, where it was. */
+function pairedWith(view: View, { kind, parent, peerMark }: LinkSnapshot, name: string): Link | undefined {
+  if (peerMark === undefined || view.isHome || view.markAtHome(parent) !== peerMark) return undefined;
+  const link = view.link(name);
+  return link?.kind === kind && link.parent === parent && view.isMadeAtHome(link) ? link : undefined;
+}
+
 /** The device of the snapshot, when it is certainly this one. */
 export function isSameDevice(view: View, link: Link, saved: LinkSnapshot, ifName = ""): boolean {
   return judge(view, link, saved, ifName) === "same";
@@ -126,7 +137,10 @@ export function identify(home: NetNs, link: Link): LinkSnapshot {
   const shown = isPhysical(link) ? undefined : openShown(link);
   try {
     const saved = snapshotOnHost(home.route, link, shown?.directory);
-    return withIdentity(home, link, saved, (one) => shown?.mark ?? markOf(home, one));
+    const seen = withIdentity(home, link, saved, (one) => shown?.mark ?? markOf(home, one));
+    const peer = seen.kind === "veth" && seen.parentOnHost === true ? markAtHome(home, seen.parent) : undefined;
+    if (shown !== undefined && peer !== undefined) seen.peerMark = peer;
+    return seen;
   } finally {
     if (shown !== undefined) host.close(shown.directory);
   }
@@ -138,9 +152,9 @@ export function identify(home: NetNs, link: Link): LinkSnapshot {
  */
 export function confirm(saved: LinkSnapshot, there: NetNs, link: Link): LinkSnapshot {
   if (saved.mark === undefined || markShown(saved.name) !== saved.mark) return saved;
-  const { mark: _, ...rest } = saved;
+  const { mark: _, peerMark: __, ...rest } = saved;
   if (rest.settings !== undefined) {
-    const { queues: __, ...settings } = rest.settings;
+    const { queues: ___, ...settings } = rest.settings;
     rest.settings = settings;
   }
   const mark = markOf(there, link);
@@ -173,6 +187,7 @@ export function viewOf(namespace: NetNs, home: NetNs | undefined): View {
     links: () => listLinks(namespace.route),
     marked: (mark, names) => findMarked(namespace, mark, names),
     mark: (link) => markOf(namespace, link),
+    markAtHome: (index) => (home === undefined ? undefined : markAtHome(home, index)),
     place: (link) => placeIn(namespace, link),
     isMadeAtHome({ parent, linkNetnsid }) {
       if (isHome) return parent !== 0 && linkNetnsid === undefined;
@@ -224,6 +239,12 @@ function openShown({ name, index }: Link): { directory: Fd; mark: number } | und
     }
     return seen?.index === index ? { directory, mark: seen.mark } : undefined;
   });
+}
+
+/** See View. */
+function markAtHome(home: NetNs, index: number): number | undefined {
+  const name = nameOf(home.route, index);
+  return name === undefined ? undefined : orNone(() => host.stat(`/sys/${VIRTUAL}${name}`).ino);
 }
 
 /** Of the device that has the name there. */

@@ -54,6 +54,8 @@ export interface LinkSnapshot {
   settings?: LinkSettings;
   /** What it is known by, see identity.ts. */
   mark?: number;
+  /** Of a veth: the mark of its other end, `parent`, which was on the host. */
+  peerMark?: number;
   vlan?: { id: number; protocol: number };
   portName?: string;
   mode?: number;

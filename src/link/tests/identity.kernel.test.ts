@@ -6,6 +6,7 @@ import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { confirm, findDevice, identify, isSameDevice, viewOf } from "../identity.ts";
 import { getLink, setLink } from "../link.ts";
 import { moveLink } from "../move.ts";
+import { dropSysfs } from "../namespace.ts";
 import type { LinkSnapshot } from "../snapshot.ts";
 
 const { own, pod } = enterSandbox();
@@ -18,7 +19,7 @@ sh(`ip netns add stranger
   nsenter --net=/run/netns/stranger mount -t sysfs stranger /run/sys/stranger`);
 
 beforeEach(() => sh("ip link add card index 4711 type veth peer name cardp"));
-afterEach(() => sh("umount /sys; ip link del cardp"));
+afterEach(() => sh("umount /sys; ip link del cardp 2>/dev/null || true"));
 
 const card = () => getLink(own.route, "card")!;
 const truth = () => Number(sh("stat -c %i /run/sys/own/class/net/card/"));
@@ -48,9 +49,10 @@ describe("the mark of a device that leaves the host", () => {
     const mark = truth();
     const { saved, confirmed } = lend();
     expect(saved.mark).not.toBe(mark);
+    const { peerMark, ...rest } = saved;
     const { queues, ...settings } = saved.settings!;
     expect(queues).toEqual({ "queues/rx-0/rps_cpus": "1" });
-    expect(confirmed).toEqual({ ...saved, settings, mark });
+    expect(confirmed).toEqual({ ...rest, settings, mark });
   });
 
   it("comes from a sysfs of our own when /sys is empty", () => {
@@ -58,6 +60,54 @@ describe("the mark of a device that leaves the host", () => {
     const mark = truth();
     const { saved, confirmed, mounts } = lend();
     expect([saved.mark, confirmed, mounts]).toEqual([mark, saved, 1]);
+  });
+});
+
+describe("a veth that is lent", () => {
+  beforeEach(() => sh("mount --bind /run/sys/own /sys"));
+  const inode = (name: string) => Number(sh(`stat -c %i /run/sys/own/class/net/${name}/`));
+  const inPod = (saved: LinkSnapshot) => {
+    const mount = vi.spyOn(host, "mountDetached");
+    try {
+      return { found: findDevice(viewOf(pod, own), saved, "eth0")?.link?.name, mounts: mount.mock.calls.length };
+    } finally {
+      mount.mockRestore();
+      dropSysfs(pod);
+    }
+  };
+
+  it("is found in the pod by its other end, and nothing is mounted", () => {
+    const peer = inode("cardp");
+    const { saved } = lend();
+    expect(saved.peerMark).toBe(peer);
+    expect(inPod(saved)).toEqual({ found: "eth0", mounts: 0 });
+    sh("ip link set cardp name elsewise");
+    expect(inPod(saved)).toEqual({ found: "eth0", mounts: 0 });
+    sh("ip -n pod link set eth0 name x");
+    expect(inPod(saved)).toEqual({ found: "x", mounts: 1 });
+    sh("ip link del elsewise");
+  });
+
+  it("is not one that was made again with all that one can choose, the index of the other end as well", () => {
+    const { saved } = lend();
+    const index = getLink(own.route, "cardp")!.index;
+    sh(`ip link del cardp; ip link add cardp index ${index} type veth peer name eth0 netns pod`);
+    expect(getLink(pod.route, "eth0")).toMatchObject({ parent: saved.parent, kind: "veth" });
+    expect(inPod(saved)).toEqual({ found: undefined, mounts: 1 });
+  });
+
+  it("is looked for in a sysfs when its other end has left the host", () => {
+    const { saved } = lend();
+    sh("ip link set cardp netns stranger name gone");
+    expect(inPod(saved)).toEqual({ found: "eth0", mounts: 1 });
+    sh("ip -n stranger link del gone");
+  });
+
+  it("has no other end on the host when both are of the pod", () => {
+    sh("ip link set cardp netns pod");
+    const saved = identify(own, card());
+    expect([saved.mark, saved.peerMark]).toEqual([truth(), undefined]);
+    sh("ip link del card");
   });
 });
 

@@ -17,6 +17,8 @@ const STEPS = 24;
 
 interface Device extends Link {
   mark: number;
+  /** Of a veth: the mark of its other end. */
+  peer: number;
   /** Namespace that it is in; 0: the host. */
   space: number;
   /** Namespace of what it is made on, or of its peer. */
@@ -77,7 +79,7 @@ class World {
       ...{ index: this.freeIndex(space), name: this.freeName(space), altnames: [], alias: "", flags: IFF_UP, mac },
       ...{ mtu: 1500, minMtu: 68, maxMtu: 9000, txqlen: 1000, permanentMac: "", operstate: 6, parent: 0, master: 0 },
       ...{ linkNetnsid: undefined, kind, slaveKind: "", mode: undefined, modeFlags: undefined, bcqueuelen: undefined },
-      ...{ macaddrs: undefined, parentDevice: "", mark: this.#marks++, space, parentSpace: space },
+      ...{ macaddrs: undefined, parentDevice: "", mark: this.#marks++, peer: this.#marks++, space, parentSpace: space },
     };
     if (kind === "") {
       // Two ports a function.
@@ -117,6 +119,7 @@ class World {
       if (device.vlan !== undefined) saved.vlan = device.vlan;
       if (device.mode !== undefined) saved.mode = device.mode;
       saved.parentOnHost = device.parent !== 0 && device.parentSpace === 0;
+      if (this.marks && device.kind === "veth" && saved.parentOnHost) saved.peerMark = device.peer;
     }
     const ifName = this.freeName(space);
     this.loans.push({ saved, device, space, ifName });
@@ -159,7 +162,7 @@ class World {
   imitate(device: Device, space: number): void {
     if (isPhysical(device)) return;
     this.remove(device);
-    const copy: Device = { ...device, mark: this.#marks++, parentSpace: space };
+    const copy: Device = { ...device, mark: this.#marks++, peer: this.#marks++, parentSpace: space };
     // With the host's number for it a pod can also make links on the host's devices: only a mark tells those.
     if (this.marks && this.draw(2) === 0) copy.parentSpace = device.parentSpace;
     if (!this.isRefused(copy)) this.devices.push(copy);
@@ -209,6 +212,10 @@ class World {
       links: () => all,
       marked: (mark) => (this.marks ? all.find((each) => each.mark === mark) : "unknown"),
       mark: (link) => (this.marks ? deviceOf(link).mark : undefined),
+      // Other ends are no devices here: the host has that of a veth under the index that it is linked to.
+      markAtHome: (index) =>
+        this.devices.find(({ kind, parent, parentSpace }) => kind === "veth" && parent === index && parentSpace === 0)
+          ?.peer,
       place: ({ parentDevice }) => parentDevice,
       isMadeAtHome: (link) => deviceOf(link).parent !== 0 && deviceOf(link).parentSpace === 0,
       isVirtualFunction: () => false,

@@ -16,7 +16,15 @@ const address = {
 const link = {
   ...{ name: "eth1", alias: "", altnames: ["enp5s0"], index: 4, kind: "", parent: 0, parentDevice: "0000:05:00.0" },
   ...{ permanentMac: "02:00:00:00:00:04", mac: "02:00:00:00:00:05", mtu: 1500, txqlen: 1000, up: true },
-  ...{ promisc: false, allmulti: false, noarp: false, multicast: true, mark: 7, vlan: { id: 5, protocol: 33024 } },
+  ...{
+    promisc: false,
+    allmulti: false,
+    noarp: false,
+    multicast: true,
+    mark: 7,
+    peerMark: 8,
+    vlan: { id: 5, protocol: 33024 },
+  },
   ...{ portName: "p0", mode: 1, parentOnHost: true, master: "br0" },
   settings: {
     ...{ broadcast: "ff:ff:ff:ff:ff:ff", sizes: { group: 1 }, conf4: [1], conf6: [2], secret: "::1", xdp: [3] },
@@ -31,7 +39,7 @@ const OPTIONAL = [
   ...["gateway", "onlink", "device"].map((key) => `routes/N/hops/N/${key}`),
   ...["scope", "peer", "label", "attributes"].map((key) => `addresses/N/${key}`),
   ...["settings", "settings/conf4", "settings/conf6", "settings/secret", "settings/sizes/group"],
-  ...["noarp", "multicast", "mark", "vlan", "portName", "mode", "parentOnHost", "master"],
+  ...["noarp", "multicast", "mark", "peerMark", "vlan", "portName", "mode", "parentOnHost", "master"],
   "cookie",
 ];
 

@@ -98,6 +98,7 @@ export const linkSnapshot = objectOf<LinkSnapshot>({
   flags: optional(integer),
   settings: optional(settings),
   mark: optional(integer),
+  peerMark: optional(integer),
   vlan: optional(objectOf<{ id: number; protocol: number }>({ id: integer, protocol: integer })),
   portName: optional(text),
   mode: optional(integer),
