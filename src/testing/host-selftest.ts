@@ -6,6 +6,7 @@ import { LinuxHost } from "../host/linux.ts";
 import { inTypeScript, type Loops } from "../host/loops.ts";
 import type { Kernel } from "../host/syscalls.ts";
 import { contract, equal, expect, failure } from "./host-contract.ts";
+import { checkJson } from "./json-cases.ts";
 
 declare const native: Kernel & Loops & { load(): void };
 
@@ -82,6 +83,8 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
     equal([frozen.pattern.exec("aab")?.[1], frozen.bytes[2], big.length], ["aa", 3, 20_000], "the rest");
     expect(!("random" in Math), "no Math.random, whose seed the snapshot would freeze");
   },
+
+  "JSON is as the language says": checkJson,
 
   "the loops in C answer as those in TypeScript do": () => {
     let seed = 1;

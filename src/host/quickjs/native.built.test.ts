@@ -29,6 +29,7 @@ const SLOW = [
 
 const cases = [
   "what was evaluated is there",
+  "JSON is as the language says",
   "the loops in C answer as those in TypeScript do",
   ...COUNTED,
   "a property is added to what was evaluated, and to nothing else",

@@ -1,0 +1,107 @@
+// Values that JSON.stringify and JSON.parse have to handle as the language says: json.patch takes a shorter way for most of them. With a replacer
+// that changes nothing the engine goes the long way, which is what the short one is compared with.
+import { equal } from "./host-contract.ts";
+
+const gone: Record<string, unknown> = { a: 1, b: 2, c: 3 };
+delete gone.b;
+const shy = Object.defineProperty({ seen: 1 }, "hidden", { value: 2 });
+const lazy = {
+  get read() {
+    return "by a getter";
+  },
+};
+
+class Named {
+  readonly own = 1;
+  get inherited(): number {
+    return 2;
+  }
+}
+
+/** Made anew for each look: to write some of them changes them. */
+const values: (() => unknown)[] = [
+  () => [
+    "",
+    "plain",
+    'a "quote"',
+    "back\\slash",
+    "\0\t\n\u001f",
+    "\u007f\u0080ÿ",
+    "snow ☃ and 😀",
+    "\ud800 alone",
+    "\udfff",
+  ],
+  () => ["a", "b".repeat(3000)].join("-") + String.fromCharCode(34),
+  () => [0, -0, 7, -2147483648, 2147483647, 2147483648, 0.1, 1e21, 1e-7, Number.NaN, Number.POSITIVE_INFINITY],
+  () => [true, false, null, undefined, () => 1, Symbol("s")],
+  () => ({ a: undefined, b: () => 1, c: Symbol("s"), d: null, [Symbol("key")]: 1 }),
+  () => ({ "": 1, " ": 2, 'a"b': 3, "a\\b": 4, "a\nb": 5, "☃": 6, é: 7, _: 8, $: 9 }),
+  () => ({ b: 1, 10: 2, a: 3, 9: 4, 4294967294: 5, 4294967295: 6, 2147483648: 7, "-1": 8, "01": 9 }),
+  () => [gone, shy, lazy, new Named(), Object.create(null), Object.create({ inherited: 1 }), new Error("none of it")],
+  () => [[], {}, [[]], [{}], { a: [] }, { a: {} }, [1, [2, [3, { four: [5] }]]]],
+  // biome-ignore lint/suspicious/noSparseArray: of which a list has some
+  () => [[1, , 3], new Array(2), new Uint8Array([1, 2]), new Map([[1, 2]]), new Date(0)],
+  () => [Object("text"), Object(5), Object(false), { toJSON: (key: string) => `asked as ${key}` }],
+  () => ({ first: { toJSON: (key: string) => `asked as ${key}` }, second: [{ toJSON: (key: string) => `at ${key}` }] }),
+  () => {
+    const whole: Record<string, unknown> = { a: 1, b: { toJSON: () => delete whole.c && "c is gone" }, c: 3, d: 4 };
+    return whole;
+  },
+  () => {
+    const whole: Record<string, unknown> = {
+      a: { toJSON: () => Object.assign(whole, { b: "other", z: "new" }) && 0 },
+      b: 2,
+    };
+    return whole;
+  },
+];
+
+function thrown(body: () => unknown): unknown {
+  try {
+    return body();
+  } catch (error) {
+    return String(error);
+  }
+}
+
+export function checkJson(): void {
+  values.forEach((make, i) => {
+    for (const indent of [0, 4, "--"])
+      equal(
+        JSON.stringify(make(), undefined, indent),
+        JSON.stringify(make(), (_, value) => value, indent),
+        `value ${i}`,
+      );
+  });
+  const ring: unknown[] = [{}];
+  Object.assign(ring[0]!, { ring });
+  equal(
+    thrown(() => JSON.stringify(ring)),
+    "TypeError: circular reference",
+    "a ring",
+  );
+  equal(
+    thrown(() => JSON.stringify({ a: 1n })),
+    "TypeError: Do not know how to serialize a BigInt",
+    "a BigInt",
+  );
+  equal(
+    JSON.stringify({ b: 1, "": [1, "x"], 5: null }),
+    '{"5":null,"b":1,"":[1,"x"]}',
+    "what no replacer is compared with",
+  );
+
+  const list = JSON.parse('[1, "two", [3, [], {}], null]') as unknown[];
+  list.push(5);
+  equal(
+    [list.length, Object.keys(list), list.indexOf(5), (list[2] as unknown[]).length],
+    [5, ["0", "1", "2", "3", "4"], 4, 3],
+    "a list",
+  );
+  equal(JSON.stringify(JSON.parse(`[${"1,".repeat(5000)}1]`)), `[${"1,".repeat(5000)}1]`, "a long list");
+  equal(
+    thrown(() => JSON.parse("[1,]")),
+    "SyntaxError: unexpected token: ']'",
+    "a list that goes on with nothing",
+  );
+}
