@@ -52,6 +52,12 @@ const WNOHANG = 1;
 /** struct timespec of no time. (The kernel writes back what is left of it.) */
 const AT_ONCE = new Uint8Array(16);
 
+/** Of an answer below 0. A signal came between: the call is to be made once more. */
+function throwUnlessCutShort(result: number, name: Syscall, subject: string): void {
+  if (result === -EINTR) return;
+  throw new SystemError(name, -result, errnoName(-result), errnoText(-result), subject);
+}
+
 export class LinuxHost implements ProgramHost {
   readonly #kernel: Kernel;
   readonly #numbers: { readonly [name in Syscall]: number };
@@ -78,13 +84,8 @@ export class LinuxHost implements ProgramHost {
     f?: Argument,
   ): number {
     const result = this.#kernel.syscall(this.#numbers[name], a, b, c, d, e, f);
-    return result >= 0 ? result : this.#refused(result, name, subject, a, b, c, d, e, f);
-  }
-
-  /** What an answer below 0 means: the call once more, or an error. */
-  #refused(result: number, name: Syscall, subject: string, ...rest: (Argument | undefined)[]): number {
-    if (result !== -EINTR) throw new SystemError(name, -result, errnoName(-result), errnoText(-result), subject);
-    const [a, b, c, d, e, f] = rest;
+    if (result >= 0) return result;
+    throwUnlessCutShort(result, name, subject);
     return this.call(name, subject, a, b, c, d, e, f);
   }
 
@@ -118,7 +119,9 @@ export class LinuxHost implements ProgramHost {
     const all = this.#usual ? flags | O_CLOEXEC : openFlags(flags, this.#kernel.machine);
     if (resolve === 0) {
       const fd = this.#kernel.syscall(this.#numbers.openat, dir, path, all, mode);
-      return fd >= 0 ? fd : this.#refused(fd, "openat", path, dir, path, all, mode);
+      if (fd >= 0) return fd;
+      throwUnlessCutShort(fd, "openat", path);
+      return this.open(path, flags, mode, dir);
     }
     how[LOW] = all;
     how[HOW_MODE] = mode;
@@ -134,7 +137,9 @@ export class LinuxHost implements ProgramHost {
   read(fd: Fd, max: number): Uint8Array {
     const most = Math.min(max, scratch.length);
     const size = this.#kernel.syscall(this.#numbers.read, fd, scratch, most);
-    return scratch.slice(0, size >= 0 ? size : this.#refused(size, "read", "", fd, scratch, most));
+    if (size >= 0) return scratch.slice(0, size);
+    throwUnlessCutShort(size, "read", "");
+    return this.read(fd, max);
   }
 
   write(fd: Fd, data: Uint8Array): number {
@@ -166,8 +171,9 @@ export class LinuxHost implements ProgramHost {
 
   #statx(path: string, dir: Fd, flags: number): Stat {
     const result = this.#kernel.syscall(this.#numbers.statx, dir, path, flags, STATX_BASIC_STATS, scratch);
-    if (result < 0) this.#refused(result, "statx", path, dir, path, flags, STATX_BASIC_STATS, scratch);
-    return statOfScratch();
+    if (result >= 0) return statOfScratch();
+    throwUnlessCutShort(result, "statx", path);
+    return this.#statx(path, dir, flags);
   }
 
   mountDetached(type: string): Fd {
@@ -268,15 +274,20 @@ export class LinuxHost implements ProgramHost {
     if (address !== undefined)
       return this.call("sendto", "", fd, data, data.length, MSG_NOSIGNAL, address, address.length);
     const sent = this.#kernel.syscall(this.#numbers.sendto, fd, data, data.length, MSG_NOSIGNAL);
-    return sent >= 0 ? sent : this.#refused(sent, "sendto", "", fd, data, data.length, MSG_NOSIGNAL);
+    if (sent >= 0) return sent;
+    throwUnlessCutShort(sent, "sendto", "");
+    return this.send(fd, data);
   }
 
   recv(fd: Fd, buffer: Uint8Array): Received {
     scratchWords[SENDER_LENGTH >> 2] = 32;
     // With MSG_TRUNC the kernel says how long the datagram was, not how much of it fitted.
     const room = buffer.length;
-    let size = this.#kernel.syscall(this.#numbers.recvfrom, fd, buffer, room, MSG_TRUNC, sender, senderLength);
-    if (size < 0) size = this.#refused(size, "recvfrom", "", fd, buffer, room, MSG_TRUNC, sender, senderLength);
+    const size = this.#kernel.syscall(this.#numbers.recvfrom, fd, buffer, room, MSG_TRUNC, sender, senderLength);
+    if (size < 0) {
+      throwUnlessCutShort(size, "recvfrom", "");
+      return this.recv(fd, buffer);
+    }
     // struct sockaddr_nl: nl_pid at 4.
     const from = scratchWords[(SENDER >> 2) + 1]!;
     return size > room ? { size: room, truncated: true, sender: from } : { size, truncated: false, sender: from };
