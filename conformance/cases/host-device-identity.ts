@@ -562,7 +562,7 @@ export const hostDeviceIdentity: CaseTable = {
         const run = t.call("DEL", conf, { wrap: `exec unshare -mnpf --mount-proc sh -c '${hide}' - "$@"` });
         t.silentRun(run);
         t.equal(t.sh(`ls ${RECORDS} | grep json || true`).trim(), "", "records left");
-        t.expect(/warning: .*lent by a network namespace/.test(run.stderr), "a warning", run.stderr);
+        t.expect(/warning: .*came from a network namespace/.test(run.stderr), "a warning", run.stderr);
       },
     ),
     one(

@@ -164,7 +164,7 @@ describe("addresses asked for", () => {
 
   it("what is no address is refused with a code that says whose fault it is", () => {
     expect(failure(() => requests(both, { cni: ["x"] }))).toBe("invalid IP address x");
-    expect(failure(() => requests(both, { runtime: [""] }))).toBe("cannot understand ip: IP <nil> not v4 nor v6");
+    expect(failure(() => requests(both, { runtime: [""] }))).toBe("an IP address is empty");
     expect(failureCode(() => requests(both, { runtime: ["010.1.2.3"] }))).toBe(7);
     expect(failureCode(() => requests(both, { args: "IP=x" }))).toBe(4);
   });

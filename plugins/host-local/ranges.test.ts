@@ -83,7 +83,7 @@ describe("one range (HL-R)", () => {
       "RangeEnd 192.0.2.0 is the address of the network 192.0.2.0/24 itself",
     ],
     ["family", { subnet: "192.0.2.0/24", rangeStart: "::1" }, "RangeStart ::1 not in network 192.0.2.0/24"],
-    ["none", {}, "IP <nil> not v4 nor v6"],
+    ["none", {}, 'a range has no "subnet"'],
     ["bad", { subnet: "192.0.2.0" }, "invalid CIDR address: 192.0.2.0"],
     ["bad start", { subnet: "192.0.2.0/24", rangeStart: "x" }, "invalid IP address: x"],
     ["mapped", { subnet: "::ffff:192.0.2.0/120" }, "IPNet IP and Mask version mismatch"],

@@ -172,7 +172,7 @@ function checkEnd(subnet: Prefix, end: Address, lowest: Address): boolean {
 }
 
 function parseSubnet(text: string | undefined): Prefix {
-  if (text === undefined) throw invalid("IP <nil> not v4 nor v6", 'The range has no "subnet".');
+  if (text === undefined) throw invalid('a range has no "subnet"', 'Give each range a "subnet" like "10.1.2.0/24".');
   const subnet = parsePrefix(text);
   if (subnet === undefined) throw invalid(`invalid CIDR address: ${text}`, 'Write "subnet" like "10.1.2.0/24".');
   const bits = subnet.address.bytes.length * 8;

@@ -165,7 +165,7 @@ function requested(call: Call<HostLocalConfig>, attempt: Try): Requested[] {
 
 function notAnAddress(text: string, byEnvironment: boolean): Failure {
   if (byEnvironment) return new Failure("invalid environment", `invalid IP address ${text}`, "Correct IP in CNI_ARGS.");
-  const message = text === "" ? "cannot understand ip: IP <nil> not v4 nor v6" : `invalid IP address ${text}`;
+  const message = text === "" ? "an IP address is empty" : `invalid IP address ${text}`;
   return invalid(
     message,
     'Write addresses in "args.cni.ips" and "runtimeConfig.ips" like "10.1.2.3" or "10.1.2.3/24".',

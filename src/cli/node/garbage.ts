@@ -98,7 +98,7 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
 function whyEnded(holder: Holder, home: () => View): string {
   if (holder.life !== "gone") return isBack(holder, home) ? "it returned without a DEL" : "";
   return holder.age === "elsewhere"
-    ? "it was lent by a different network namespace"
+    ? "it came from a different network namespace"
     : `${holder.netns.path || "its namespace"} is gone`;
 }
 

@@ -175,7 +175,7 @@ function giveBackRecorded<D extends LoanData>(
     // Its home is the namespace that the record names, and not the one that we run in.
     if (found?.place === "pod" || fateOfHome(record.home) === "alive") throw ofAnotherHome(loan.name);
     // What is here now was set up by whoever started the node anew, and may only look like it.
-    log("warning", "removing the record of a device that was lent by a network namespace which podnic cannot find", {
+    log("warning", "removing the record of a device that came from a network namespace that podnic cannot find", {
       device: loan.name,
     });
     return "past";

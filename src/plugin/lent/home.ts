@@ -47,7 +47,7 @@ export function ofAnotherHome(name: string, fate: "alive" | "unknown" = "alive")
     "If podnic already runs there, this node is a container that was restarted. In that case, the pod's DEL removes the record. podnic gc also removes it when a new pod has a device.";
   return new Failure(
     "failed",
-    `${name} was lent by a different network namespace, not by the one that podnic runs in`,
+    `${name} was moved to its pod from a different network namespace, not from the one that podnic runs in`,
     `Nothing was changed. Run podnic in the network namespace of the node's runtime.${fate === "unknown" ? ` ${restarted}` : ""}`,
   );
 }
