@@ -74,9 +74,9 @@ the runtime's directories.`,
   {
     title: "podnic validate",
     text: `For each error in a configuration, this command shows the position of the error and how to correct it. The command changes nothing and does not need root. It also
-checks the addresses that static or host-local would return, for example whether the bridge can be the gateway for them. If an ADD might succeed on some nodes or with
-some requests of the runtime, the command reports a warning instead of an error. It does not report routes that only the kernel refuses, such as a route with a gateway
-and \`"scope": 253\`.
+checks the addresses that static or host-local would return, for example whether the bridge can be the gateway for them. If the node's policy, or addresses that the
+runtime passes, could make the ADD succeed, the command reports a warning instead of an error. It does not report routes that only the kernel refuses, such as a route
+with a gateway and \`"scope": 253\`.
 [validate.md](validate.md) shows its output for forty invalid files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
