@@ -2,7 +2,7 @@
 import { Failure } from "../errors.ts";
 
 export interface CniArgs {
-  /** Values of the keys the plugin knows; the last one wins, as with Multus, which sends duplicates. */
+  /** The value of a key that the plugin knows. If CNI_ARGS repeats a key, as Multus does, the last value wins. */
   get(key: string): string | undefined;
 }
 
@@ -18,9 +18,9 @@ function refuse(what: string, cure: string): never {
 }
 
 /**
- * Two passes, because IgnoreUnknown may stand anywhere (containerd writes its pairs in random order). `=` in a value (Multus), empty
- * values and empty pairs are fine. `strict` (ADD, CHECK) refuses what is malformed or unknown; otherwise it is passed over.
- * A plugin that knows no key ignores CNI_ARGS as a whole.
+ * Parses CNI_ARGS. Decides about unknown keys at the end, because IgnoreUnknown can be anywhere (containerd writes the pairs in random
+ * order). Accepts `=` in a value (Multus), empty values and empty pairs. If `strict` (ADD, CHECK), throws Failure("invalid environment") for
+ * malformed pairs and unknown keys; otherwise ignores them. If the plugin knows no keys, ignores CNI_ARGS completely.
  */
 export function parseArgs(text: string, known: readonly string[], strict: boolean): CniArgs {
   const values = new Map<string, string>();

@@ -3,7 +3,7 @@ import { describe } from "../config/messages.ts";
 import { Failure } from "../errors.ts";
 import type { Call } from "./plugin.ts";
 
-/** The tagged spec 1.1.0 has the second name, everything later the first; libcni sends both (C-115). */
+/** The released specification 1.1.0 uses the second name, all later texts use the first. libcni sends both (C-115). */
 const keys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
 
 export interface ValidAttachment {
@@ -16,8 +16,8 @@ function refuse(what: string, why: string): never {
 }
 
 /**
- * The union of both lists: an attachment that either names is alive. An absent list is refused and not read as an empty one, because an
- * empty one means that everything goes; `cnitool gc` sends none (cases GC-03 to GC-07). null is an empty list: it is what libcni makes of
+ * The union of both lists: an attachment is valid if either list contains it. A missing list is an error and not an empty list, because an
+ * empty list makes GC delete everything, and `cnitool gc` sends no list (cases GC-03 to GC-07). null is an empty list: libcni writes null for
  * a nil slice, which a runtime passes for a network without pods. Throws Failure("invalid config").
  */
 export function readAttachments(raw: object): ValidAttachment[] {
@@ -43,12 +43,12 @@ export function readAttachments(raw: object): ValidAttachment[] {
   return all;
 }
 
-/** GC: an attachment that the runtime lists. */
+/** On GC: true if the runtime lists the attachment. */
 export function isValidAttachment({ validAttachments }: Call, { containerId, ifName }: ValidAttachment): boolean {
   return validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
 }
 
-/** The configuration with this list, under both names: for an IPAM plugin that is executed. */
+/** The configuration with this list under both names, for a delegated IPAM plugin. */
 export function withAttachments(raw: object, valid: readonly ValidAttachment[]): object {
   const list = valid.map(({ containerId, ifName }) => ({ containerID: containerId, ifname: ifName }));
   return { ...raw, ...Object.fromEntries(keys.map((key) => [key, list])) };

@@ -23,7 +23,10 @@ import { isLegacy } from "./version.ts";
 /** See cni/confine.ts. */
 export type Confine = (plugin: Plugin, call: Call, logPlace: Place | undefined, refused: boolean) => void;
 
-/** Checks all that can be checked without touching anything. `confine` is run before a path of the configuration is opened. */
+/**
+ * Runs all checks that change nothing, and returns the call. Runs `confine` before it opens any path from the configuration; a `logFile`
+ * directly in its root is the only exception. Throws Failure if the call is refused.
+ */
 export function prepareCall(plugin: Plugin, request: Request, confine?: Confine): Call {
   const { command, name: network, containerId, ifName } = request;
   const noteFailure = (): void => {
@@ -34,10 +37,10 @@ export function prepareCall(plugin: Plugin, request: Request, confine?: Confine)
     const call = readCall(plugin, request);
     const logPlace = placeOfLog(plugin, call);
     refusal = whyRefused(plugin, call);
-    // Not after confine: a refused call may write nothing then.
+    // This must come before `confine`: afterwards, a refused call cannot write any files.
     if (refusal !== undefined) noteFailure();
-    // A log that lies in its root, or is it, has no directory of its own to be granted, and one name that is opened without following links
-    // leads nowhere else: it is opened before.
+    // A log file that is directly in its root, or that is the root itself, has no directory to which `confine` could grant access. It is
+    // safe to open it before `confine`, because a single path component, opened without following links, cannot lead anywhere else.
     const isOneName = logPlace !== undefined && logPlace.steps.length < 2;
     if (isOneName) startLog(logPlace);
     confine?.(plugin, call, isOneName ? undefined : logPlace, refusal !== undefined);
@@ -61,7 +64,7 @@ function readCall(plugin: Plugin, request: Request): Call {
     netns: request.netns,
     args: parseArgs(request.args, plugin.knownArgs, isStrictAboutArgs(command)),
     path: request.path,
-    // The name that was checked is the one that is used.
+    // readRequest has checked this name. The configuration's own keys could contain another spelling of it.
     config: { ...config, name: network, type: request.type },
     stdin: request.stdin,
     raw,
@@ -73,7 +76,7 @@ function readCall(plugin: Plugin, request: Request): Call {
   };
 }
 
-/** Nothing that a configuration names is opened for it. What is wrong goes into the log, which is not open yet. */
+/** Opens nothing that the configuration names. Returns the error instead of throwing it: the error goes into the log, which is not open yet. */
 function whyRefused(plugin: Plugin, call: Call): Error | undefined {
   try {
     if (!isLenient(call.command)) {
@@ -124,12 +127,12 @@ function checkInterfaceCall(plugin: Plugin, call: Call): void {
   if (wantsIpam(call)) {
     prepareIpam(call);
   } else if (call.command === "ADD" && isLegacy(call.version) && (call.prevResult?.ips.length ?? 0) === 0) {
-    // Known before anything is done, where the Go plugins notice it after all is done.
+    // The Go plugins detect this error only after they have created the interface.
     if (plugin.hasOwnAddresses?.(call) !== true) throw noAddress(call.version);
   }
 }
 
-/** undefined: none given, or on DEL and GC none that can be read. */
+/** Reads `prevResult`. undefined: there is none, the command does not use it, or (on DEL) it is not valid. Throws Failure. */
 function previousResult(command: Command, raw: object, version: string): Result | undefined {
   const previous = (raw as { [key: string]: unknown }).prevResult;
   if (previous === undefined || previous === null || command === "STATUS" || command === "GC") return undefined;
@@ -148,19 +151,20 @@ function previousResult(command: Command, raw: object, version: string): Result 
 }
 
 /**
- * A plugin that takes its own namespace for the pod's would work on the node's interfaces (containernetworking/plugins#714). Looks at
- * open namespaces and not at paths, before anything is done. IPAM plugins touch no namespace: they are not asked.
+ * Opens the pod's namespace, and refuses the node's own namespace: the plugin would change the node's interfaces
+ * (containernetworking/plugins#714). Compares open namespaces, because different paths can lead to the same namespace. Returns undefined for
+ * IPAM plugins, which do not use the namespace.
  */
 function podOf(plugin: Plugin, call: Call): NetNs | undefined {
   if (plugin.kind !== "interface" || call.netns === "") return undefined;
-  // Opened in any case: afterwards we may not be let (confine.ts).
+  // Open the namespace even if CNI_NETNS_OVERRIDE makes the check below unnecessary: confine.ts can forbid opening it later.
   const pod = call.command === "DEL" ? openForDel(call.netns) : openNamespace(call.netns);
   const override = (host.getenv("CNI_NETNS_OVERRIDE") ?? "").toLowerCase();
   if (pod === undefined || override === "1" || override === "true") return undefined;
   const ofNode = sameNamespace(pod, ownNamespace()) || isInitNamespace(pod);
   if (!ofNode) return pod;
   if (call.command === "DEL" && /^\/proc\/[0-9]+\/ns\/net$/.test(call.netns)) {
-    // The pod's process is dead, and its number that of a process of the node: the path says nothing of the pod any more.
+    // The pod's process has exited, and a process of the node now has its ID, so the path no longer leads to the pod.
     log(
       "warning",
       "the kernel has reused the process ID in CNI_NETNS, so the path now refers to the node's own network namespace",
@@ -178,13 +182,14 @@ function podOf(plugin: Plugin, call: Call): NetNs | undefined {
   );
 }
 
-/** Longer than a call takes unless it waits for a foreign IPAM plugin, and short enough if the pod itself holds the lock. */
+/** Longer than any call takes that does not wait for a delegate, but short enough if the pod itself holds the lock. */
 const TURN_MS = 3000;
 
 /**
- * ADD and DEL of one pod go one after the other until the process ends: a runtime that gave up on an ADD sends DEL while the ADD still
- * works, and a DEL that looked before the ADD made its interface would free the address of an interface that stays
- * (conformance/interleave). The pod can take the lock, too, on its own /proc/self/ns/net, so nobody waits forever.
+ * Makes ADDs and DELs of one pod run one after another. A runtime that gives up on an ADD sends DEL while the ADD is still running. If this
+ * DEL looked for the interface before ADD created it, DEL would free the address of an interface that continues to exist
+ * (conformance/interleave). The process holds the lock until it exits. The wait is limited, because the pod can lock its own
+ * /proc/self/ns/net too.
  */
 function waitForTurn(pod: NetNs): void {
   if (lockWithin(pod.fd, TURN_MS)) {
@@ -199,19 +204,22 @@ function waitForTurn(pod: NetNs): void {
 
 let turn: Fd | undefined;
 
-/** Of a call in a process that goes on, as `podnic add`: other plugins of the chain (sbr) lock the namespace as well, and would wait for us. */
+/**
+ * Releases the lock of waitForTurn. This is for a process that continues after the call, such as `podnic add`: other plugins in the chain
+ * (sbr) lock the namespace too, and would wait for this process.
+ */
 export function endTurn(): void {
   const fd = turn;
   turn = undefined;
   try {
     if (fd !== undefined) host.flock(fd, LOCK_UN);
   } catch (error) {
-    // link/namespace.ts keeps the first namespace open, so the number is no other file's.
+    // link/namespace.ts keeps the first namespace open, so `fd` cannot refer to another file by now.
     if (!(error instanceof SystemError)) throw error;
   }
 }
 
-/** DEL does what it can without a namespace that cannot be opened, and says so at its end. */
+/** If DEL cannot open the namespace, it does what is possible without it, and reports the error at the end. */
 function openForDel(path: string): NetNs | undefined {
   try {
     return openNamespace(path, "ok");
@@ -227,6 +235,6 @@ function isInitNamespace(pod: { dev: number; ino: number }): boolean {
     return pod.dev === dev && pod.ino === ino;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return false; // not ours to look at: a user namespace, hidepid
+    return false; // this process cannot read /proc/1: a user namespace, hidepid
   }
 }

@@ -3,17 +3,20 @@ import { readConfig, readWhatIsValid } from "../config/validate.ts";
 import { log } from "../log.ts";
 import type { Call, Command, NetworkConfig, Plugin } from "./plugin.ts";
 
-/** Commands that take what they can get. */
+/** True for the commands that ignore the invalid parts of a configuration: they clean up. */
 export function isLenient(command: Command): boolean {
   return command === "DEL" || command === "GC";
 }
 
-/** Unknown CNI_ARGS fail where they could be meant, and never stop a clean-up. */
+/** True for the commands that refuse unknown CNI_ARGS. A clean-up must not fail because of them. */
 export function isStrictAboutArgs(command: Command): boolean {
   return command === "ADD" || command === "CHECK";
 }
 
-/** The plugin's configuration; for DEL and GC what is valid of it. What is not is logged and put on call.ignored. */
+/**
+ * The plugin's configuration. On DEL and GC, it contains only the valid parts; this function logs the first eight invalid ones and adds them
+ * to `call.ignored`. On other commands, it throws Failure("invalid config").
+ */
 export function configFor(plugin: Plugin, call: Pick<Call, "command" | "raw" | "ignored">): NetworkConfig {
   if (!isLenient(call.command)) return readConfig<NetworkConfig>(plugin.schema, call.raw);
   const { config, problems } = readWhatIsValid<NetworkConfig>(plugin.schema, call.raw);

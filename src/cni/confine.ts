@@ -13,16 +13,17 @@ import { isDelegated, prepareIpam } from "./ipam.ts";
 import type { Call, Plugin } from "./plugin.ts";
 import { findPlugin } from "./registry.ts";
 
-/** One directory for all network namespaces: sysctls of links. */
+/** The sysctls of links, in all network namespaces. */
 const SETTINGS = "/proc/sys/net";
-/** A device that is with a pod has its directory somewhere below. */
+/** The directory of a device that is in a pod can be anywhere below this directory. */
 const DEVICES = "/sys/devices";
 const STATE_MODE = 0o755;
 const NONE: readonly never[] = [];
 
 /**
- * Gives up what this call does not need. `logPlace`: where its log is still to be opened. `refused`: it is about to be refused, and writes
- * nothing else. On DEL and GC, which clean up, a kernel that does not let us is a warning.
+ * Gives up the rights that this call does not need. `logPlace` is the place of a log file that is not open yet. `refused` is true if podnic
+ * is going to refuse the call, which then writes only to the log. Throws SystemError if the kernel refuses; on DEL and GC, which clean up,
+ * logs a warning instead.
  */
 export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefined, refused: boolean): void {
   if (!isConfinable(plugin, call)) return;
@@ -46,19 +47,19 @@ export function confineCall(plugin: Plugin, call: Call, logPlace: Place | undefi
 }
 
 /**
- * Not an IPAM plugin of others: it would inherit what binds us, and nobody knows what it needs. And Landlock hides the namespaces of other
- * processes in /proc (/proc/PID/ns/net), by which some runtimes name their pods: not calls that are about such a pod, or may have to find
- * one by a record.
+ * Two kinds of calls cannot be confined. First, calls with a delegate: the delegate would inherit the restrictions, and podnic does not know
+ * what it needs. Second, calls whose pod has a path below /proc (/proc/PID/ns/net), and clean-ups that may have to search for the pod there:
+ * Landlock hides the namespaces of other processes.
  */
 function isConfinable(plugin: Plugin, call: Call): boolean {
   if (plugin.kind !== "interface") return true;
   if (call.netns === "" ? isLenient(call.command) : call.netns.startsWith("/proc/")) return false;
-  // The pod is gone by that name, or the name is another pod's by now: what it had may be in a namespace that only a process of it still keeps.
+  // The path does not exist any more, or leads to another pod by now. The interface can be in a namespace that only a process still keeps.
   if (call.command === "DEL" && (!isOpen(call.netns) || plugin.isElsewhere?.(call) === true)) return false;
   return !isDelegated(call);
 }
 
-/** The IPAM plugin decides: of interface plugins every call is confined. */
+/** The IPAM plugin decides whether podnic gives up access to files. Without one of podnic's IPAM plugins that decides, it does. */
 function confinesFiles(plugin: Plugin, call: Call): boolean {
   if (plugin.kind !== "interface") return plugin.confinesFiles?.(call) !== false;
   if (findPlugin(call.config.ipam?.type ?? "")?.confinesFiles === undefined) return true;
@@ -67,7 +68,8 @@ function confinesFiles(plugin: Plugin, call: Call): boolean {
 }
 
 /**
- * Where the plugin, and the IPAM plugin in its process, may have to write. What DEL finds wrong with the configuration is said in its turn.
+ * The places that the plugin, and an IPAM plugin in this process, may have to write to. Ignores errors in the configuration on DEL and GC,
+ * which report them later.
  */
 function statesOf(plugin: Plugin, call: Call): readonly Place[] {
   const own = written(plugin, call);
@@ -80,7 +82,7 @@ function written(plugin: Plugin, call: Call): readonly Place[] {
   return leniently(call, () => plugin.writes?.(call)) ?? NONE;
 }
 
-/** Our IPAM plugin, which is in this process. */
+/** The IPAM plugin, if it runs in this process. */
 function ipamOf(call: Call): { plugin: Plugin; call: Call } | undefined {
   const ipam = leniently(call, () => prepareIpam(call));
   return ipam !== undefined && "plugin" in ipam ? ipam : undefined;
@@ -96,13 +98,14 @@ function leniently<T>({ command }: Call, body: () => T): T | undefined {
 }
 
 /**
- * The root of the node's policy, or below one that others share the first directory, never the root itself. What cannot be opened may not
- * be written; why is said by whoever tries.
+ * Opens the directory to which `place` needs access, and adds it to `trees`: the place's root, or the first directory below a shared root,
+ * which is never granted as a whole. If the directory cannot be opened, the call gets no access, and the code that later uses it reports
+ * why.
  */
 function openTree(place: Place, make: boolean, trees: Fd[]): void {
   const { root, steps } = place;
   const path = root.shared ? `${root.path}/${steps[0]}` : root.path;
-  // The administrator's own may be a link.
+  // The administrator's own root can be a link.
   const flags = root.shared ? O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_CLOEXEC;
   const fd =
     openIfThere(path, flags) ??
@@ -119,7 +122,10 @@ function openIfThere(path: string, flags: number): Fd | undefined {
   }
 }
 
-/** As whoever writes there would make it, who cannot any more; but says once more why it may not be. */
+/**
+ * Creates the directory in the way of the code that will write there, which cannot create it after the confinement. Logs a SystemError,
+ * because this code would get a different one. This code reports a Failure itself.
+ */
 function makeTree(place: Place, flags: number): Fd | undefined {
   try {
     const made = openPlace("dataDir", place, { mode: place.mode ?? STATE_MODE });
@@ -132,7 +138,7 @@ function makeTree(place: Place, flags: number): Fd | undefined {
   }
 }
 
-/** The sysctls cannot be set where there is no /proc, which whoever sets one says; likewise the files of devices. */
+/** Opens the trees whose existing files the call can write. A missing tree is no error here: the code that writes a setting reports it. */
 function openSettings({ restoresDevices = false }: Plugin): readonly Fd[] {
   const sysctls = openIfThere(SETTINGS, O_PATH | O_DIRECTORY | O_CLOEXEC);
   const devices = restoresDevices ? openIfThere(DEVICES, O_PATH | O_DIRECTORY | O_CLOEXEC) : undefined;

@@ -12,13 +12,13 @@ import type { Call, Command, Delegate } from "./plugin.ts";
 import type { Dns, Result } from "./result.ts";
 import { ResultError, readResult } from "./result-json.ts";
 
-/** In the environment of what we run: an interface plugin of ours that finds it is at the end of a chain that leads back to itself. */
+/** Environment variable of delegates. If one of podnic's interface plugins finds it, podnic has run itself through a chain of plugins. */
 export const delegateMark = "PODNIC_DELEGATE";
 const outputLimit = 1 << 20;
-/** Milliseconds between tries while an executable is being written, and how often: it is a moment during an installation. */
+/** Milliseconds between attempts to run an executable that is still being written (ETXTBSY), and the number of attempts. Installations are short. */
 const busyPause = 100;
 const busyTries = 20;
-/** Milliseconds that the undo of an ADD has at least, when ADD itself has used up its time. */
+/** Milliseconds that undoing an ADD can always take, even if the ADD itself has used up its time. */
 const undoTime = 5000;
 
 const signals: { [signal: number]: string | undefined } = {
@@ -44,7 +44,7 @@ function failure(delegate: Delegate, what: string, details = "", kind: FailureKi
   );
 }
 
-/** Runs it and returns its stdout when it says that it succeeded. Throws Failure, in the plugin's own words where it had some. */
+/** Runs the delegate for at most `limit` ms and returns its stdout. Throws Failure, with the delegate's own error if it printed one. */
 export function runDelegate(
   delegate: Delegate,
   call: Pick<Call, "stdin">,
@@ -55,14 +55,14 @@ export function runDelegate(
 }
 
 /**
- * ADD: its undo is on call.transaction as soon as it has run, because one that failed or was killed may hold an address too (C-136). Both
- * share one limit: who hangs on ADD mostly hangs on DEL as well.
+ * Runs ADD. Adds a DEL as the undo step to call.transaction even if ADD fails, because a delegate that failed or was killed can have
+ * assigned an address (C-136). ADD and DEL share one time limit, because a delegate that hangs on ADD usually hangs on DEL as well.
  */
 export function addWithDelegate(delegate: Delegate, call: Call): Result {
   const limit = timeLimit(delegate);
   const begin = host.monotonic();
   const outcome = execute(delegate, call, "ADD", limit);
-  // Who asked us to end does not wait for long.
+  // The process that sent SIGTERM will not wait long.
   const rest = outcome.killed === "signal" ? 0 : limit - (host.monotonic() - begin);
   const left = Math.min(limit, Math.max(rest, undoTime));
   const undo = () => void runDelegate(delegate, call, "DEL", Math.round(left));
@@ -90,7 +90,7 @@ function outputOf(delegate: Delegate, outcome: Outcome, limit: number): string {
   return output;
 }
 
-/** With our environment and the configuration byte for byte. Throws Failure when it cannot be started. */
+/** Runs the delegate with podnic's environment, and with stdin unchanged. Throws Failure if it cannot be started. */
 function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command, limit: number): Outcome {
   for (let tries = busyTries; ; tries--) {
     try {
@@ -111,7 +111,7 @@ function execute(delegate: Delegate, call: Pick<Call, "stdin">, command: Command
   }
 }
 
-/** Milliseconds. dhcp goes on for 62 s itself, as it must: a switch port that has just come up may forward nothing for 30 s. */
+/** Milliseconds. dhcp itself tries for 62 s, because a switch port that has just come up can take 30 s to forward frames. */
 function timeLimit({ name }: Delegate): number {
   return policy().delegateTimeout ?? (name === "dhcp" ? 90_000 : 30_000);
 }
@@ -125,7 +125,7 @@ function parse(output: string): unknown {
   }
 }
 
-/** The error that a plugin printed, word for word; undefined when it printed none. */
+/** The error that a plugin printed, with its own words; undefined if it printed none. */
 function saidError(delegate: Delegate, output: string): Failure | undefined {
   const said = parse(output);
   if (typeof said !== "object" || said === null) return undefined;
@@ -147,7 +147,7 @@ function silentError(delegate: Delegate, status: number, output: string): Failur
   return failure(delegate, `failed with exit status ${status}`, details);
 }
 
-/** The result that a plugin printed, in whatever version. Throws Failure naming the plugin. */
+/** Parses the result that a plugin printed. If the result has no cniVersion, its version is `version`. Throws a Failure that names the plugin. */
 function readDelegateResult(delegate: Delegate, output: string, version: string): Result {
   const raw = parse(output);
   if (raw === undefined) {
@@ -168,7 +168,10 @@ function readDelegateResult(delegate: Delegate, output: string, version: string)
 
 const unusable = ["224.0.0.0/4", "ff00::/8", "127.0.0.0/8", "::1/128"];
 
-/** What no interface can be given, found before the kernel is asked (cases DLG-25 to DLG-33). Throws Failure naming the plugin. */
+/**
+ * Refuses addresses that an interface cannot have, before podnic sends them to the kernel (cases DLG-25 to DLG-33). Throws a Failure that
+ * names the plugin.
+ */
 function checkDelegateResult(delegate: Delegate, result: Result): void {
   const seen = new Set<string>();
   for (const { address } of result.ips) {
@@ -187,7 +190,7 @@ function checkDelegateResult(delegate: Delegate, result: Result): void {
   checkDns(delegate, result.dns);
 }
 
-/** As in a configuration: runtimes write it into the pod's resolv.conf, line by line. */
+/** The same rules as for a configuration's DNS settings: runtimes write each text on a line of the pod's resolv.conf. */
 function checkDns(delegate: Delegate, { nameservers = [], domain = "", search = [], options = [] }: Dns): void {
   const refuse = (what: string, text: string | undefined, why: string): void => {
     if (text === undefined) return;

@@ -17,10 +17,10 @@ import { writeResult } from "./result-json.ts";
 import { readWithin, writeAll } from "./stdio.ts";
 import { checkVersion, isSupported, isVersion, newestVersion, supportedVersions } from "./version.ts";
 
-/** Milliseconds that VERSION waits for a config on a stdin that somebody holds open (case VRS-05). */
+/** Milliseconds that VERSION waits for a configuration if the runtime keeps stdin open (case VRS-05). */
 const versionPatience = 50;
 
-/** stdout could not take the result: nothing more goes there. */
+/** Writing the result to stdout failed. podnic then writes no error document, because stdout may contain a part of the result. */
 class OutputError extends Failure {
   constructor(
     readonly thrown: unknown,
@@ -31,8 +31,9 @@ class OutputError extends Failure {
 }
 
 /**
- * Answers one call of a container runtime. `named`: the plugin we were called by the name of, if `name` is one's. `confine` gives up for
- * good what the call does not need: only for a process that does nothing else. Returns the exit status.
+ * Answers one call of a container runtime. `name` is the name under which podnic was started, and `named` the plugin of this name, if there
+ * is one. `confine` permanently gives up the rights that the call does not need, so it is only for a process that serves no other call.
+ * Returns the exit status.
  */
 export function serve(command: string, named: Plugin | undefined, name: string, confine?: Confine): number {
   let version: string = newestVersion;
@@ -54,7 +55,7 @@ export function serve(command: string, named: Plugin | undefined, name: string, 
   }
 }
 
-/** The error's document on stdout and its line on stderr. */
+/** Logs the error and writes the error document to stdout. Returns the exit status. */
 function fail(thrown: unknown, version: string): number {
   const error = toFailure(thrown);
   const words = error.details === "" ? error.message : `${error.message}: ${error.details}`;
@@ -69,7 +70,10 @@ function fail(thrown: unknown, version: string): number {
   return 1;
 }
 
-/** Only as "podnic…" does the type decide: under a stranger's name, as an IPAM delegate, we would start ourselves without end. */
+/**
+ * Finds the plugin by the configuration's `type`, but only if the executable's name begins with "podnic". Under any other name, podnic may
+ * be running as an IPAM delegate, and would start itself again and again.
+ */
 function pluginOfType(type: string, name: string): Plugin {
   if (!name.startsWith("podnic")) {
     const served = `Its plugins are ${pluginNames().join(", ")}. Remove the file, or run podnic install again.`;
@@ -91,25 +95,25 @@ function answerVersion(): void {
     const config: unknown = JSON.parse(host.decode(readWithin(versionPatience, 1 << 20)));
     if (typeof config === "object" && config !== null && "cniVersion" in config) given = String(config.cniVersion);
   } catch {
-    // no config, or none that can be read: VERSION needs none (C-072)
+    // There is no configuration, or it is not valid. VERSION does not need one (C-072).
   }
-  // C-071: the version of the input. The Go plugins print their newest.
+  // C-071: the answer has the version of the input. The Go plugins print their newest version.
   const cniVersion = isVersion(given) ? given : newestVersion;
   writeAll(1, versionDocument(cniVersion));
 }
 
-/** What answers VERSION. Plain questions are answered before the engine runs (src/host/quickjs/version.h), with the same document. */
+/** The answer to VERSION. src/host/quickjs/version.h gives the same answer to a plain VERSION, before the engine starts. */
 export function versionDocument(cniVersion: string): string {
   return `${JSON.stringify({ cniVersion, supportedVersions })}\n`;
 }
 
 function run(plugin: Plugin, request: Request, confine: Confine | undefined): void {
   if (isLenient(request.command)) {
-    // What was begun is finished: half a clean-up is worse than a late one (F26).
+    // Finish the clean-up despite SIGTERM: half a clean-up is worse than a late one (F26).
     ignoreTermination();
     relaxPolicy();
   }
-  // The pod is there, whatever the policy says by now.
+  // The pod already has the device, so it does not matter if the policy has become stricter since.
   if (request.command === "CHECK") relaxPolicy();
   refuseLoop(plugin);
   const call = prepareCall(plugin, request, confine);
@@ -119,7 +123,10 @@ function run(plugin: Plugin, request: Request, confine: Confine | undefined): vo
   if (begin !== undefined) logDone(begin);
 }
 
-/** However the chain came about (another plugin's IPAM, a link by another name): delegates hand out addresses and make no interfaces. */
+/**
+ * Refuses to run an interface plugin as a delegate, because only IPAM plugins are delegates. This also detects chains that prepareIpam
+ * cannot see, such as a link with another name, or a third-party plugin that delegates to podnic.
+ */
 function refuseLoop(plugin: Plugin): void {
   if (plugin.kind !== "interface" || (host.getenv(delegateMark) ?? "") === "") return;
   throw new Failure(
@@ -129,7 +136,7 @@ function refuseLoop(plugin: Plugin): void {
   );
 }
 
-/** The answer is out: nothing that goes wrong from here on may become a second one. */
+/** podnic has already written its answer, so an error here must not produce a second document. */
 function logDone(begin: number): void {
   try {
     log("info", "done", { microseconds: Math.round((host.monotonic() - begin) * 1000) });
@@ -146,7 +153,8 @@ function ignoreTermination(): void {
 function add(plugin: Plugin, call: Call): void {
   const { transaction } = call;
   try {
-    // Written here and not at the end of the process: a result that its version cannot say, or that nobody takes, undoes it all.
+    // Format and write the result inside the transaction, so that podnic undoes the ADD if the version cannot express the result, or if
+    // writing fails.
     const text = writeResult(plugin.add(call), call.version);
     transaction.settle();
     try {
@@ -170,7 +178,10 @@ function add(plugin: Plugin, call: Call): void {
   }
 }
 
-/** The kernel has numbers for interfaces, and so have requests: when one goes in the middle of ADD, this says which. */
+/**
+ * Adds the interface's name to the kernel's ENODEV. The requests contain only the interface's index, so the error does not say which
+ * interface has disappeared during ADD.
+ */
 function withName(error: unknown, { attachment }: Call): Failure {
   const failure = toFailure(error);
   if (!(error instanceof NetlinkError) || error.code !== "ENODEV") return failure;
@@ -197,7 +208,7 @@ function others(plugin: Plugin, call: Call): void {
   }
 }
 
-/** GC works with what is valid and then says what was not; DEL, of which runtimes expect no error, only logs it. */
+/** GC uses the valid parts of the configuration, and then reports the first invalid one. DEL only logs it: runtimes expect no error from DEL. */
 function reportIgnored({ ignored }: Call): void {
   if (ignored.length === 0) return;
   const done = "GC ignored this value and cleaned up everything that does not depend on it.";

@@ -1,10 +1,10 @@
-// Converts any failure to the one JSON document that a runtime reads, and to one line for people.
+// Converts any error to a Failure, and a Failure to the JSON document that a runtime reads.
 import { Failure, type FailureKind } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
 import { jsonText } from "../json-text.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 
-/** What helps, by errno. */
+/** What the operator can do about an errno. */
 const cures: { [code: string]: string | undefined } = {
   EPERM: "Permission denied. Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN.",
   EACCES: "Permission denied. Run podnic as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN.",
@@ -25,7 +25,7 @@ const cures: { [code: string]: string | undefined } = {
   ETXTBSY: "The file is being written. Try again when the installation has finished.",
 };
 
-/** Codes of the spec (section "Error"). Everything functional is 999: the Go plugins use it and runtimes have learnt to live with that. */
+/** The specification's codes (section "Error"). All other errors have 999, as in the Go plugins, because runtimes are used to it. */
 const codes: { readonly [kind in FailureKind]: number } = {
   "incompatible version": 1,
   "unknown container": 3,
@@ -39,12 +39,12 @@ const codes: { readonly [kind in FailureKind]: number } = {
   failed: 999,
 };
 
-/** What another plugin answered, or the spec's code for our own. */
+/** The code that a delegate answered, or the specification's code for podnic's own errors. */
 export function codeOf(failure: Failure): number {
   return failure instanceof AnsweredFailure ? failure.code : codes[failure.kind];
 }
 
-/** Another plugin's error document: passed on with its code, which may be one that we do not have. */
+/** A delegate's error document. podnic passes it on with its code, which can be one that podnic itself does not use. */
 export class AnsweredFailure extends Failure {
   readonly code: number;
 
@@ -58,7 +58,7 @@ export class AnsweredFailure extends Failure {
   }
 }
 
-/** What may pass by itself, and what is input and output. */
+/** The kinds of errnos that may go away by themselves, and of those that concern input and output. All others are "failed". */
 const kinds: { [errno: string]: FailureKind | undefined } = {
   EAGAIN: "try again",
   ETXTBSY: "try again",
@@ -72,7 +72,7 @@ const kinds: { [errno: string]: FailureKind | undefined } = {
   EROFS: "io",
 };
 
-/** Decides on the errno; the kernel's words stay in the message. */
+/** Converts any error. The errno determines the kind and the details; the message keeps the kernel's words. */
 export function toFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   if (error instanceof SystemError || error instanceof NetlinkError) {
@@ -92,13 +92,13 @@ const cureForRoot =
   "permission denied although podnic is root: lsattr shows whether the file or its directory is immutable (chattr -i); " +
   "a security module or missing capabilities can be the cause as well";
 
-/** Of a file: root has the right, and something else is in the way. */
+/** True if the kernel refuses root access to a file. Permission bits cannot be the reason, so cureForRoot lists other ones. */
 function isRefusedToRoot(error: SystemError | NetlinkError): boolean {
   const isOfFile = error instanceof SystemError && error.subject !== "";
   return isOfFile && (error.code === "EPERM" || error.code === "EACCES") && host.geteuid() === 0;
 }
 
-/** The document. Go leaves out cniVersion and empty details; the spec wants both (C-061). */
+/** The error document. Go omits cniVersion and empty details, but the specification requires both (C-061). */
 export function errorDocument(error: Failure, version: string): string {
   const message = error.message === "" ? "failed without a message" : error.message;
   return jsonText({ cniVersion: version, code: codeOf(error), msg: message, details: error.details }, 4);

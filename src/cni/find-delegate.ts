@@ -27,14 +27,17 @@ function errnoOf(error: unknown): string {
   throw error;
 }
 
-/** Throws Failure("invalid config") for a name that is none. */
+/** Throws Failure("invalid config") if the text is not a valid plugin name. */
 export function checkDelegateName(name: string): void {
   if (name.length <= 255 && isPlainName(name)) return;
   const cure = `"ipam.type" ${plainNameRule}`;
   throw new Failure("invalid config", `invalid plugin name: ${excerpt(name)}`, cure);
 }
 
-/** Throws Failure: invalidConfig for a name that is none, invalidEnvironment without CNI_PATH, generic when it is nowhere. */
+/**
+ * Searches the directories `path` (CNI_PATH) for the plugin and opens it. Throws Failure: "invalid config" if the name is not valid, "invalid
+ * environment" without CNI_PATH, and "failed" if no directory has a suitable file.
+ */
 export function findDelegate(name: string, path: readonly string[]): Delegate {
   checkDelegateName(name);
   if (path.length === 0) {
@@ -62,13 +65,16 @@ export function findDelegate(name: string, path: readonly string[]): Delegate {
   );
 }
 
-/** Up to the first letter of "Install". */
+/** The beginning of the message, up to and including the first letter of "Install". */
 function suggestion(name: string): string {
   const meant = didYouMean(name, ipamNames());
   return meant === "" ? "I" : `D${meant.slice("; d".length)} If not, i`;
 }
 
-/** Opens `name` (it may have several steps) below `directory`; links are followed as long as they stay in a directory of CNI_PATH or of the policy. */
+/**
+ * Opens `name`, which can have several components, below `directory`. Follows a link only if its target is in a directory of CNI_PATH or
+ * of the policy. Adds the reason to `refused` if it does not follow one. `hops` is the number of links that it may still follow.
+ */
 function openBeneath(
   directory: string,
   name: string,
@@ -87,7 +93,7 @@ function openBeneath(
     return host.open(name, O_PATH | O_CLOEXEC, 0, dir, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   } catch (error) {
     const code = errnoOf(error);
-    // EXDEV: a link out. ENOSYS, EPERM: no openat2 (kernels before 5.6, old seccomp filters).
+    // EXDEV: a link leads out of the directory. ENOSYS, EPERM: openat2 is missing (kernels before 5.6, old seccomp filters).
     if (code === "EXDEV") return followLink(dir, directory, name, path, refused, hops);
     if (code === "ENOSYS" || code === "EPERM") return openWithoutOpenat2(dir, directory, name, path, refused, hops);
     return undefined;
@@ -148,7 +154,10 @@ function followLink(
   return undefined;
 }
 
-/** Without empty, "." and ".." steps; wrong where a directory of the path is a link itself, and then merely not found. */
+/**
+ * Removes empty, "." and ".." components, without access to the file system. If a directory in the path is a link, ".." makes the result
+ * wrong. This is harmless: the file is then just not found.
+ */
 function normalize(path: string): string {
   const steps: string[] = [];
   for (const step of path.split("/")) {
@@ -158,7 +167,7 @@ function normalize(path: string): string {
   return `/${steps.join("/")}`;
 }
 
-/** Why a file must not be run, or "". The owner is not judged: release archives carry the ids of their builders. */
+/** Why podnic must not run the file, or "". Does not check the owner, because files from release archives have the user IDs of their builders. */
 function whyNot(file: Fd): string {
   const { mode } = host.fstat(file);
   if ((mode & S_IFMT) !== S_IFREG) return "is not a regular file";

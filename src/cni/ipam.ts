@@ -16,14 +16,14 @@ import type { Attachment, Call, IpamCall, Lease, Plugin } from "./plugin.ts";
 import { findPlugin, ipamNames } from "./registry.ts";
 import type { Result } from "./result.ts";
 
-/** True when the configuration asks for IPAM (`ipam.type` not empty). */
+/** True if the configuration has a non-empty `ipam.type`. */
 export function wantsIpam(call: Call): boolean {
   return (call.config.ipam?.type ?? "") !== "";
 }
 
 /**
- * Finds the IPAM plugin and checks its part of the configuration. dispatch does this before the interface's plugin acts, so that a typo
- * in a range is refused before a device has moved. Once for a call.
+ * Finds the IPAM plugin and checks its part of the configuration. prepareCall does this before the interface plugin acts, so that podnic
+ * refuses a typo in a range before it moves a device. Further calls return the same result. Throws Failure.
  */
 export function prepareIpam(call: Call): IpamCall {
   if (call.ipam !== undefined) return call.ipam;
@@ -40,7 +40,7 @@ export function prepareIpam(call: Call): IpamCall {
   return call.ipam;
 }
 
-/** An interface plugin takes the same configuration and looks for its IPAM plugin again, and so on without end. */
+/** Refuses an interface plugin as `ipam.type`: it would read the same configuration, and run itself as its own IPAM plugin again and again. */
 export function refuseInterfacePlugin(name: string, plugin: Plugin | undefined): void {
   if (plugin === undefined && !name.startsWith("podnic") && !isInterfacePluginOfOthers(name)) return;
   throw new Failure(
@@ -50,7 +50,7 @@ export function refuseInterfacePlugin(name: string, plugin: Plugin | undefined):
   );
 }
 
-/** The same call as the IPAM plugin would get it as a process of its own. */
+/** The call as the IPAM plugin would get it if it ran as a separate process. */
 function callOf(plugin: Plugin, call: Call): Call {
   return {
     ...call,
@@ -60,7 +60,10 @@ function callOf(plugin: Plugin, call: Call): Call {
   };
 }
 
-/** ADD. Its undo is on call.transaction when this returns or throws. The result has at least one address, and no interfaces. */
+/**
+ * Runs ADD of the IPAM plugin. The undo step is on call.transaction, even if this throws. The result has at least one address, and no
+ * interfaces.
+ */
 export function ipamAdd(call: Call): Result {
   const ipam = prepareIpam(call);
   const result = "plugin" in ipam ? ipam.plugin.add(ipam.call) : addWithDelegate(ipam.delegate, call);
@@ -68,7 +71,7 @@ export function ipamAdd(call: Call): Result {
   return result;
 }
 
-/** Throws Failure for an answer that no interface can be given. */
+/** Throws Failure if an interface cannot be configured with the IPAM plugin's result. */
 export function checkAnswer(call: Call, result: Result): void {
   checkFamilies(call, result);
   if (result.ips.length > 0) return;
@@ -87,7 +90,10 @@ function ipamError(call: Call, what: string, why: string): Failure {
   );
 }
 
-/** A gateway of the other family is a slip of the pen. The kernel would take an IPv6 next hop for IPv4, and results cannot say so. */
+/**
+ * Refuses a gateway of the other family, which is always a mistake. The kernel would accept an IPv6 next hop for an IPv4 route, but a CNI
+ * result cannot express it.
+ */
 function checkFamilies(call: Call, { ips, routes }: Result): void {
   for (const { address, gateway } of ips) {
     if (gateway === undefined || gateway.family === address.address.family) continue;
@@ -101,7 +107,7 @@ function checkFamilies(call: Call, { ips, routes }: Result): void {
   }
 }
 
-/** undefined: no ADD was allowed to use it, so that there is nothing to clean up. */
+/** undefined: the IPAM plugin is not valid in a configuration, so no ADD has used it, and there is nothing to clean up. */
 function prepareLeniently(call: Call): IpamCall | undefined {
   try {
     return prepareIpam(call);
@@ -112,7 +118,7 @@ function prepareLeniently(call: Call): IpamCall | undefined {
   }
 }
 
-/** DEL, CHECK, GC or STATUS of the IPAM plugin; no-op without one. */
+/** Runs DEL, CHECK, GC or STATUS of the IPAM plugin. Does nothing if the configuration has none. */
 export function ipamRun(call: Call, command: "DEL" | "CHECK" | "GC" | "STATUS"): void {
   if (!wantsIpam(call)) return;
   const ipam = isLenient(call.command) ? prepareLeniently(call) : prepareIpam(call);
@@ -129,8 +135,9 @@ export function ipamRun(call: Call, command: "DEL" | "CHECK" | "GC" | "STATUS"):
 }
 
 /**
- * DEL of an interface plugin: `remove` takes the interface out of the pod, and throws unless the pod is known to be without it. Until then its
- * addresses are in use, and stay leased. A plugin that is executed runs before, while it can: dhcp sends its release over the interface.
+ * DEL of an interface plugin. `remove` removes the interface from the pod, and throws unless it is certain that the pod no longer has the
+ * interface. Until then the pod uses the addresses, and they stay leased. If possible, a delegate runs before `remove`, because dhcp sends
+ * its release over the interface.
  */
 export function delWithIpam(call: Call, remove: () => void): void {
   const cleanup = new Cleanup();
@@ -149,20 +156,20 @@ export function delWithIpam(call: Call, remove: () => void): void {
   cleanup.finish();
 }
 
-/** The configuration's IPAM plugin is none of ours: it is executed, and may want the interface in place (dhcp). */
+/** True if the IPAM plugin is a delegate: a separate program, which may need the interface (dhcp). */
 export function isDelegated(call: Call): boolean {
   return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.kind !== "ipam";
 }
 
 /**
- * ADD, after ipamAdd: the attachment had no addresses before, so that whatever an earlier ADD made for it has been removed by its DEL
- * (delWithIpam frees the addresses last).
+ * On ADD, after ipamAdd: true if ipamAdd has proved that the attachment had no addresses before. An earlier ADD has then been undone by its
+ * DEL completely, because delWithIpam frees the addresses last.
  */
 export function isProvenNew(call: Call): boolean {
   return wantsIpam(call) && findPlugin(call.config.ipam?.type ?? "")?.refusesSecond === true;
 }
 
-/** The attachment has an address from a pool of ours. Throws when the pool cannot be looked at for now. */
+/** True if the attachment has an address from host-local. Throws Failure("try again") if the pool is locked, and SystemError. */
 export function holdsAddress(call: Call): boolean {
   const ipam = wantsIpam(call) ? prepareLeniently(call) : undefined;
   if (ipam === undefined || "delegate" in ipam || ipam.plugin.refusesSecond !== true) return false;
@@ -175,20 +182,20 @@ export function holdsAddress(call: Call): boolean {
   }
 }
 
-/** GC: the leases, in a pool of ours, of attachments that are not valid any more. */
+/** On GC: the leases in a host-local pool whose attachments are no longer valid. */
 export function staleLeases(call: Call): Lease[] {
   if (!wantsIpam(call) || findPlugin(call.config.ipam?.type ?? "")?.stale === undefined) return [];
   const ipam = prepareLeniently(call);
   return ipam === undefined || "delegate" in ipam ? [] : (ipam.plugin.stale?.(ipam.call) ?? []);
 }
 
-/** Who has the address in a pool of ours. undefined: nobody, or that is not known. */
+/** The attachment that has the address from a host-local pool. undefined: there is none, or it is not known. */
 export function holderOf(call: Call, address: Address): Pick<Attachment, "containerId" | "ifName"> | undefined {
   const ipam = wantsIpam(call) ? prepareLeniently(call) : undefined;
   return ipam === undefined || "delegate" in ipam ? undefined : ipam.plugin.holderOf?.(ipam.call, address);
 }
 
-/** The pod's namespace is here, or proven to be gone. */
+/** True if the pod's namespace can be opened or is certainly gone. False if an error leaves this open. */
 function canTell(netns: string): boolean {
   try {
     if (netns !== "") openNamespace(netns, "ok");
@@ -199,14 +206,14 @@ function canTell(netns: string): boolean {
 }
 
 /**
- * GC of the IPAM plugin. `kept`: attachments that are not valid any more but whose interface could not be taken out of their pod; their
- * leases stay.
+ * Runs GC of the IPAM plugin. `kept` are attachments that are no longer valid, but whose interfaces could not be removed from their pods.
+ * Their leases stay.
  */
 export function gcWithIpam(call: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): void {
   ipamRun(kept.length === 0 ? call : withValid(call, kept), "GC");
 }
 
-/** As if the runtime had named them. Not yet prepared for IPAM with those: GC is prepared when it is run. */
+/** The call with these additional valid attachments. The result lacks `ipam`, so that ipamRun prepares it with the new list. */
 function withValid({ ipam: _, ...call }: Call, kept: Pick<Attachment, "containerId" | "ifName">[]): Call {
   const validAttachments = [...call.validAttachments, ...kept];
   const raw = withAttachments(call.raw, validAttachments);

@@ -10,14 +10,14 @@ import { closing } from "../state/files.ts";
 import { notOurs, openLooked } from "../state/look.ts";
 import type { NetworkConfig } from "./plugin.ts";
 
-/** A log that nobody rotates must not fill the node's disk. */
+/** Bytes. A log that is never rotated must not fill the node's disk. */
 const sizeLimit = 100 << 20;
 /** See src/log.ts. */
 const LINE_BEGIN = '{"time":';
 
 /**
- * What lines say and which are written. Returns where they are to go; undefined: to stderr. Throws Failure("invalid config") when `logFile`
- * lies where no log may.
+ * Sets the context and the level of the log. Returns the place of the log file, or undefined if the log goes to stderr. Throws
+ * Failure("invalid config") if `logFile` is not in an allowed directory.
  */
 export function setUpLog(config: NetworkConfig, context: Fields): Place | undefined {
   const { logFile, logLevel } = config as { logFile?: string; logLevel?: string };
@@ -26,7 +26,7 @@ export function setUpLog(config: NetworkConfig, context: Fields): Place | undefi
   return logFile ? confinePath("logFile", logFile) : undefined;
 }
 
-/** A file that cannot be opened is a warning on stderr. */
+/** Opens the log file. If that fails, logs a warning, and the log goes to stderr. */
 export function startLog(place: Place): void {
   try {
     configureLog({ file: openLog(place, LINE_BEGIN) });
@@ -36,7 +36,10 @@ export function startLog(place: Place): void {
   }
 }
 
-/** `begin`: how a file begins that we wrote to before; others are not touched. Throws Failure. */
+/**
+ * Opens or creates a log file. Every file that podnic writes begins with `begin`. Throws Failure for a non-empty file that begins
+ * differently, and SystemError.
+ */
 export function openLog(place: Place, begin: string): Fd {
   const { path } = place;
   const parent = openParent("logFile", place);
@@ -63,7 +66,7 @@ function notOurLog(stat: Stat): string {
   return stat.size < sizeLimit ? "" : `has reached the limit of ${sizeLimit} bytes`;
 }
 
-/** A tenant may name any log: only what is empty, or begins as our lines do, is written to. */
+/** A tenant can name any log file. podnic therefore writes only to a file that is empty, or that begins with `expected`. */
 function begunByUs(fd: Fd, path: string, expected: string): Fd {
   const begin = host.decode(host.read(fd, expected.length));
   if (begin === "" || begin === expected) return fd;
@@ -71,7 +74,7 @@ function begunByUs(fd: Fd, path: string, expected: string): Fd {
   throw new Failure("io", `${path} is not a podnic file: it does not begin with ${expected}`);
 }
 
-/** The trace that this call belongs to (W3C trace context). The value comes from outside: its form is checked. */
+/** The trace to which this call belongs (W3C Trace Context). An invalid value of the environment variable is ignored. */
 function trace(): Fields {
   const parts = (host.getenv("TRACEPARENT") ?? "").split("-");
   const [, id = "", span = ""] = parts;

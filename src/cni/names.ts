@@ -9,11 +9,11 @@ export function isPlainName(text: string): boolean {
   return loops.plain(text);
 }
 
-/** isPlainName in words: the end of a message's sentence. */
+/** The rule of isPlainName in words, as the end of a sentence in a message. */
 export const plainNameRule =
   "must begin with a letter or digit; the remaining characters can be letters, digits, '_', '.' or '-'.";
 
-/** Unicode's White_Space, which Go's unicode.IsSpace asks for. */
+/** Unicode's White_Space property, which Go's unicode.IsSpace uses. */
 function isSpace(unit: number): boolean {
   return (
     (unit >= 0x09 && unit <= 0x0d) ||
@@ -30,7 +30,7 @@ function isSpace(unit: number): boolean {
   );
 }
 
-/** Bounds a value in a message. JSON and the log escape its control characters. */
+/** Shortens a value for a message. Control characters need no treatment here, because JSON and the log escape them. */
 export function excerpt(text: string): string {
   return text.length > 128 ? `${text.slice(0, 128)}… (${text.length} characters)` : text;
 }
@@ -45,7 +45,7 @@ export function checkContainerId(id: string): void {
   );
 }
 
-/** The rules of Linux for interface names, those that the Go plugins forget among them. Throws Failure naming CNI_IFNAME. */
+/** Checks all of Linux's rules for interface names, including those that the Go plugins do not check. Throws a Failure that names CNI_IFNAME. */
 export function checkIfName(name: string): void {
   const refuse = (what: string, cure: string): never => {
     const given = name.includes("\ufffd") ? "" : `${excerpt(name)}: `;
@@ -59,7 +59,7 @@ export function checkIfName(name: string): void {
     if (unit === 0x2f || unit === 0x3a || isSpace(unit)) {
       refuse("interface name contains / or : or whitespace characters", "Choose another name.");
     }
-    // The kernel takes %d for a pattern and makes a name of its own; DEL would never find that one again.
+    // The kernel replaces %d with a number, so DEL would never find the interface under the requested name.
     if (unit === 0x25)
       refuse("interface name contains %", "The kernel would replace a pattern such as %d with a number.");
     if (unit < 0x20 || unit === 0x7f) refuse("interface name contains control characters", "Choose another name.");

@@ -11,7 +11,7 @@ import type { Result } from "./result.ts";
 
 export type Command = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
 
-/** A network configuration, after key folding and validation: the keys that each may have. Plugins extend it. */
+/** The keys that every network configuration can have, after key folding and validation. Plugins extend this interface. */
 export interface NetworkConfig extends NetworkKeys {
   name: string;
   type: string;
@@ -20,14 +20,14 @@ export interface NetworkConfig extends NetworkKeys {
 
 export type IpamConfig = NonNullable<NetworkConfig["ipam"]>;
 
-/** One attachment: the key of all state. */
+/** One attachment. podnic stores all its state under these three names. */
 export interface Attachment {
   network: string;
   containerId: string;
   ifName: string;
 }
 
-/** Of an address, in the pool of an IPAM plugin. `ifName` is "" in one of host-local before 0.8. */
+/** An address that an attachment has from the pool of an IPAM plugin. `ifName` is "" in a lease that host-local before 0.8 wrote. */
 export interface Lease extends Pick<Attachment, "containerId" | "ifName"> {
   ip: string;
 }
@@ -42,98 +42,101 @@ export interface Call<C extends NetworkConfig = NetworkConfig> {
   /** Directories of CNI_PATH, absolute ones only. */
   path: string[];
   /**
-   * The configuration. On ADD, CHECK and STATUS it is valid. On DEL and GC what was invalid has been removed (and logged):
-   * these commands need no more than the network's name.
+   * The configuration. On ADD, CHECK and STATUS it is valid. On DEL and GC, configFor has removed (and logged) the invalid parts: these
+   * commands need only the network's name.
    */
   config: C;
-  /** stdin as it came: delegates get these bytes. */
+  /** stdin, unchanged: delegates get these bytes. */
   stdin: Uint8Array;
-  /** stdin decoded, keys as they came: an IPAM plugin in this process takes its own configuration from it. */
+  /** stdin, parsed, with the keys as spelled in the input. An IPAM plugin in this process reads its own configuration from it. */
   raw: object;
-  /** Version of the config; "0.1.0" when it says none. */
+  /** cniVersion of the configuration, or "0.1.0" if it has none. */
   version: string;
-  /** On DEL undefined when it could not be read. */
+  /** undefined if there is none, on STATUS and GC, and on DEL also if it is not valid. */
   prevResult: Result | undefined;
-  /** For GC: attachments that are still valid. Never undefined there (an absent list was refused before). */
+  /** On GC, the attachments that are still valid (readAttachments refuses a missing list); otherwise empty. */
   validAttachments: { containerId: string; ifName: string }[];
-  /** Steps with their undo. dispatch rolls it back when ADD throws or its result cannot be written. */
+  /** The steps of ADD and how to undo them. dispatch.ts rolls them back if ADD throws, or if it cannot write the result. */
   transaction: Transaction;
-  /** What DEL and GC left out of the configuration because it was invalid, in words. */
+  /** Messages about the invalid parts that DEL and GC removed from the configuration. */
   ignored: string[];
-  /** An IPAM plugin's: part of the call of an interface plugin, which has more to do then. */
+  /** Set if an interface plugin in this process makes this call of an IPAM plugin. The interface plugin continues after the call. */
   isPart?: boolean;
-  /** What cni/ipam.ts has prepared for this call; only for cni/ipam.ts. */
+  /** The result of prepareIpam, so that it runs only once. Only cni/ipam.ts uses this. */
   ipam?: IpamCall;
 }
 
-/** Where addresses come from, found and checked before anything is touched. */
+/** The IPAM plugin of a call. prepareIpam finds and checks it before podnic changes anything. */
 export type IpamCall = { plugin: Plugin; call: Call } | { delegate: Delegate };
 
-/** A plugin that is executed. */
+/** The executable of a third-party plugin. */
 export interface Delegate {
   name: string;
-  /** Where it was found. */
   path: string;
-  /** Open with O_PATH: what was checked is what runs. */
+  /** An O_PATH descriptor, so that podnic runs exactly the file that it has checked. */
   file: Fd;
 }
 
-/** A plugin. Every function but `add` returns nothing and throws Failure (or SystemError, NetlinkError) to fail. */
+/** A plugin. Its functions throw Failure, SystemError or NetlinkError. */
 export interface Plugin<C extends NetworkConfig = NetworkConfig> {
   readonly name: string;
-  /** Other names that it is called by. */
+  /** Alternative names under which runtimes can call the plugin. */
   readonly names?: readonly string[];
-  /** "interface" plugins own CNI_IFNAME and must not run in their own netns; "ipam" plugins touch no namespace. */
+  /** "interface" plugins create or move CNI_IFNAME, and refuse their own network namespace as the pod's. "ipam" plugins use no namespace. */
   readonly kind: "interface" | "ipam";
-  /** Names of the CNI_ARGS it understands, besides IgnoreUnknown: "MAC", "IP", "GATEWAY". Empty: CNI_ARGS is ignored as a whole. */
+  /** Names of the CNI_ARGS that the plugin knows besides IgnoreUnknown, such as "MAC". If empty, the plugin ignores CNI_ARGS completely. */
   readonly knownArgs: readonly string[];
-  /** Compiled from plugins/NAME/config.schema.json by ajv at build time; see config/validate.ts. */
+  /** Name of the schema, which the build compiles from plugins/NAME/config.schema.json; see config/validate.ts. */
   readonly schema: string;
-  /** Kind of link that it creates: `podnic doctor` asks whether the kernel has it. */
+  /** Kind of link that the plugin creates. `podnic doctor` checks whether the kernel supports it. */
   readonly linkKind?: NewLink["kind"];
-  /** An IPAM plugin whose ADD fails while the attachment has addresses from an earlier one. */
+  /** True for an IPAM plugin whose ADD fails if the attachment still has addresses from an earlier ADD. */
   readonly refusesSecond?: boolean;
-  /** True when an ADD may report addresses although no IPAM is configured. Absent: only those of a prevResult. */
+  /** True if an ADD without IPAM can report addresses. Absent: it reports only those in prevResult. */
   hasOwnAddresses?(call: Call<C>): boolean;
   /**
-   * Where its calls may have to write (cni/confine.ts). Absent: nowhere. Throws Failure("invalid config"), on DEL and GC too, when a
-   * configuration may not name it.
+   * The places that the call may have to write to (cni/confine.ts). Absent: none. Throws Failure("invalid config"), on DEL and GC too, if
+   * the configuration is not allowed to use a place.
    */
   writes?(call: Call<C>): readonly Place[];
-  /** It puts back what a pod has changed of a device: files in /sys/devices. */
+  /** True if the plugin restores settings of a device by writing to files in /sys/devices. */
   readonly restoresDevices?: boolean;
-  /** False for a call that only gives up capabilities: one that names no path of its own, when Landlock costs it too much. Absent: true. */
+  /**
+   * False if the call should give up only capabilities, and not its access to files. A plugin returns false for calls without a path in the
+   * configuration if Landlock would take too much of their time. Absent: true.
+   */
   confinesFiles?(call: Call<C>): boolean;
-  /** An IPAM plugin's: who has the address in the pool of the configuration, as far as that is known. */
+  /** For IPAM plugins: the attachment that has the address from the configuration's pool; undefined if there is none, or it is not known. */
   holderOf?(call: Call<C>, address: Address): Pick<Attachment, "containerId" | "ifName"> | undefined;
-  /** GC, of an IPAM plugin: the leases of attachments that are not valid any more, as far as they are known. */
+  /** For IPAM plugins, on GC: the known leases of attachments that are no longer valid. */
   stale?(call: Call<C>): Lease[];
-  /** DEL: what ADD left in a namespace is not in that of CNI_NETNS, so that the others have to be looked at. */
+  /** On DEL: true if what ADD left behind is not in the namespace of CNI_NETNS, so that DEL must search other namespaces. */
   isElsewhere?(call: Call<C>): boolean;
   /**
-   * Rules beyond the schema, each run by `attempt`. Touches nothing outside the process. Without `attempt` it throws the first
-   * Failure("invalid config"): on ADD, CHECK and STATUS.
+   * Checks the rules that the schema cannot express, each with `attempt`. Changes nothing outside the process. On ADD, CHECK and STATUS,
+   * there is no `attempt`, and the first broken rule throws Failure("invalid config").
    */
   validate(call: Call<C>, attempt?: Try): void;
-  /** An IPAM plugin's: what ADD may answer, as far as a configuration without errors tells: each range once. For `podnic validate`. */
+  /** For IPAM plugins and `podnic validate`: possible results of ADD with a valid configuration, so that each range occurs in one. */
   foresee?(call: Call<C>): Result[];
   /**
-   * An interface plugin's: throws the Failure of an ADD that gets these addresses from IPAM, whatever the node. `maybe` runs a rule that a node may lift. For
-   * `podnic validate`.
+   * For interface plugins and `podnic validate`: throws the Failure with which ADD refuses these addresses from IPAM on every node. Uses
+   * `maybe` to run a rule that does not apply on some nodes.
    */
   checkAddresses?(call: Call<C>, addresses: Result, maybe: Try): void;
   add(call: Call<C>): Result;
-  /** An ADD of the attachment failed, or was refused. It may come more than once. */
+  /** Called if an ADD of the attachment fails or is refused, possibly more than once. */
   addFailed?(attachment: Attachment): void;
   /**
-   * DEL of another plugin, because the network's type has changed since ADD: takes away what ADD made for the attachment, by its own marks or records.
-   * False: nothing. The configuration is the other plugin's.
+   * Called on another plugin's DEL, because the network's type may have changed since ADD. Finds what this plugin's ADD created for the
+   * attachment by its own marks or records, and removes it. The configuration in `call` is the other plugin's. Returns false if there was
+   * nothing.
    */
   removeMade?(call: Call): boolean;
   check(call: Call<C>): void;
   del(call: Call<C>): void;
   gc(call: Call<C>): void;
   status(call: Call<C>): void;
-  /** What `podnic gc` cleans up without a word: notes whose pod's namespace, by its path, is gone. */
+  /** Removes notes about pods whose namespace (given by its path) is gone. `podnic gc` calls this, and does not report what it removes. */
   forgetGone?(isGone: (netns: string) => boolean): void;
 }

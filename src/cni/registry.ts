@@ -4,7 +4,7 @@ import type { Plugin } from "./plugin.ts";
 
 const plugins = new Map<string, Plugin>();
 
-/** These, and no others. */
+/** Replaces the table with these plugins. */
 export function registerPlugins(list: readonly Plugin[]): void {
   plugins.clear();
   for (const plugin of list) for (const name of [plugin.name, ...(plugin.names ?? [])]) plugins.set(name, plugin);
@@ -14,12 +14,12 @@ export function findPlugin(name: string): Plugin | undefined {
   return plugins.get(name);
 }
 
-/** Each once. */
+/** Each interface plugin once, even if it has several names. */
 export function interfacePlugins(): Plugin[] {
   return [...new Set(plugins.values())].filter(({ kind }) => kind === "interface");
 }
 
-/** All names, other names of a plugin too. */
+/** All names, including the alternative names of plugins. */
 export function pluginNames(): string[] {
   return [...plugins.keys()];
 }

@@ -11,10 +11,10 @@ import { checkContainerId, checkIfName, checkNetworkName, excerpt } from "./name
 import type { Command } from "./plugin.ts";
 import { readAll } from "./stdio.ts";
 
-/** The reference has no limit; the largest configurations in the field have some ten KiB. */
+/** Bytes. The Go plugins have no limit; the largest configurations in use have about 10 KiB. */
 export const inputLimit = 1 << 20;
 
-/** Where it stops being JSON is looked for in texts up to this length: in a MiB it takes a second. */
+/** In longer texts, podnic does not search for the position of the syntax error: for 1 MiB, the search takes a second. */
 const locateLimit = 1 << 17;
 
 export interface Request {
@@ -27,19 +27,22 @@ export interface Request {
   /** CNI_ARGS as given. */
   args: string;
   stdin: Uint8Array;
-  /** stdin decoded, keys as they came. */
+  /** stdin, parsed. The keys keep the spelling of the input. */
   raw: object;
   name: string;
   /** `type` of the config, or "". */
   type: string;
-  /** cniVersion of the config, "0.1.0" when it says none; not yet checked. */
+  /** cniVersion of the configuration, or "0.1.0" if it has none. It has not been checked yet. */
   version: string;
 }
 
 const attachmentCommands = ["ADD", "CHECK", "DEL"];
 const commands: readonly string[] = [...attachmentCommands, "GC", "STATUS", "VERSION"];
 
-/** Checks the variables that the command needs, in the Go library's order: runtimes compare messages. Throws Failure("invalid environment") naming them. */
+/**
+ * Checks the variables that the command needs. Reports missing ones in the Go library's order, because runtimes compare messages. Throws
+ * Failure("invalid environment"), which names the variables.
+ */
 function checkEnvironment(command: string): void {
   const missing: string[] = [];
   const need = (name: string, check: (value: string) => void = () => {}) => {
@@ -52,7 +55,7 @@ function checkEnvironment(command: string): void {
     if (command !== "DEL") need("CNI_NETNS");
     need("CNI_IFNAME", checkIfName);
   }
-  // Only delegates need it otherwise, and they say so themselves (spec 1.1.0, Parameters).
+  // For the other commands, only findDelegate needs CNI_PATH, and it reports a missing one itself (spec 1.1.0, Parameters).
   if (command === "GC") need("CNI_PATH");
   if (missing.length === 0) return;
   throw new Failure(
@@ -62,7 +65,7 @@ function checkEnvironment(command: string): void {
   );
 }
 
-/** Reads and checks everything but the version and the plugin's own keys. VERSION is answered without it. */
+/** Reads the request. Checks everything except the version and the plugin's own keys. VERSION does not use this function. Throws Failure. */
 export function readRequest(command: string): Request {
   checkEnvironment(command);
   const stdin = readStdin();
@@ -153,7 +156,10 @@ interface Basics {
   cniVersion?: unknown;
 }
 
-/** Texts under exactly these keys win over all other spellings, which fold then need not look for. undefined: not so. */
+/**
+ * The basic keys, if all three are strings in exactly this spelling. This spelling wins over all others, so there is no need to search for
+ * others with `fold`. undefined: use `fold`.
+ */
 function spelledOut(raw: unknown): Basics | undefined {
   const { name, type, cniVersion } = (raw ?? {}) as Basics;
   const isSo = typeof name === "string" && typeof type === "string" && typeof cniVersion === "string";
@@ -165,7 +171,7 @@ function refuseOtherThanText(key: string, value: unknown): void {
     throw undecodable(`"${key}" is ${describe(value)}`, "The value must be a string in quotes.");
 }
 
-/** What is needed before it is clear which plugin, and so which schema, is meant. */
+/** Reads the keys that are needed to determine the plugin, and therefore before a schema is known. */
 function readBasics(raw: unknown): Pick<Request, "raw" | "name" | "type" | "version"> {
   if (typeof raw !== "object" || Array.isArray(raw)) {
     throw undecodable(`${describe(raw)} is not an object`, "A network configuration must be an object: {…}.");

@@ -9,7 +9,7 @@ import { jsonText } from "../json-text.ts";
 import { type Dns, emptyResult, type Interface, type IpConfig, type Result, type Route } from "./result.ts";
 import { isBefore, isLegacy, isSupported } from "./version.ts";
 
-/** A result that is none. Callers turn it into a Failure that says whose it was. */
+/** The value is not a valid result. Callers turn this error into a Failure that says where the value came from. */
 export class ResultError extends Error {
   override readonly name = "ResultError";
 }
@@ -69,7 +69,7 @@ function prefix(of: Json, key: string, where: string): Prefix {
   return parsePrefix(text(of, key, where)) ?? fail(`${where}.${key}`, of[key], "an address with prefix length");
 }
 
-/** An empty text is none, as in Go. */
+/** Like Go, treats an empty string as no address. */
 function optionalAddress(of: Json, key: string, where: string): Address | undefined {
   const value = text(of, key, where);
   return value === "" ? undefined : (parseAddress(value) ?? fail(`${where}.${key}`, value, "an IP address"));
@@ -143,8 +143,8 @@ function readLegacy(of: Json, key: "ip4" | "ip6", into: Result): void {
 }
 
 /**
- * A result of any version. `version` is assumed when it names none (or an empty one). Of an IPAM plugin interfaces and indices are
- * passed over: it has none to give (C-134). Throws ResultError.
+ * Reads a result of any version. If the result has no cniVersion, or an empty one, its version is `version`. Ignores the interfaces and
+ * interface indices in an IPAM plugin's result, because an IPAM plugin creates no interfaces (C-134). Throws ResultError.
  */
 export function readResult(raw: unknown, version: string, from: "ipam" | "previous"): Result {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return fail("the result", raw, "an object");
@@ -172,7 +172,7 @@ export function readResult(raw: unknown, version: string, from: "ipam" | "previo
     return defined<IpConfig>({
       address: prefix(item, "address", where),
       gateway: optionalAddress(item, "gateway", where),
-      // 0 is what writers put where they have nothing to say.
+      // Some plugins write the index 0 although their result has no interfaces.
       interface: result.interfaces.length === 0 ? undefined : index,
     });
   });
@@ -180,7 +180,7 @@ export function readResult(raw: unknown, version: string, from: "ipam" | "previo
   return result;
 }
 
-/** Throws Failure("invalid config") when results of this version cannot say what this one does. */
+/** Formats a result for `version`. Throws Failure("invalid config") if this version's format cannot express the result. */
 export function writeResult(result: Result, version: string): string {
   const value = isLegacy(version)
     ? legacyResult(result, version)
@@ -190,7 +190,7 @@ export function writeResult(result: Result, version: string): string {
   return jsonText(value, 4);
 }
 
-/** Why a result without addresses cannot be said before 0.3.0: also asked before anything is done. */
+/** The error for a result without addresses before 0.3.0. Requests that would lead to such a result are also refused in advance. */
 export function noAddress(version: string): Failure {
   return new Failure(
     "invalid config",
@@ -231,7 +231,7 @@ function orAbsent<T>(items: T[]): T[] | undefined {
   return items.length === 0 ? undefined : items;
 }
 
-/** Keys in the order of the Go structures. */
+/** For 0.3.0 to 0.4.0. The keys have the order of Go's structs. */
 function middleResult(result: Result, version: string): Json {
   return {
     cniVersion: version,
@@ -249,14 +249,14 @@ function middleResult(result: Result, version: string): Json {
   };
 }
 
-/** Keys in alphabetical order, as Go writes these. */
+/** For 1.0.0 and later. Like Go, sorts the keys alphabetically. */
 function newResult(result: Result, version: string): Json {
   const dns = writeDns(result.dns);
   const ofRoute = isBefore(version, "1.1.0") ? plainRoute : fullRoute;
   return {
     cniVersion: version,
     dns: Object.keys(dns).length === 0 ? undefined : Object.fromEntries(Object.entries(dns).sort()),
-    // mtu, socketPath and pciID are of 1.1.0, but Go writes and reads them in 1.0.0 too, and Multus wants the mtu.
+    // The specification has mtu, socketPath and pciID since 1.1.0, but Go reads and writes them in 1.0.0 too, and Multus needs the mtu.
     interfaces: orAbsent(
       result.interfaces.map(({ mac, mtu, name, pciID, sandbox, socketPath }) => ({
         mac,

@@ -8,7 +8,7 @@ export interface Interface {
   /** Lower-case colon form; absent when the interface has no link-layer address. */
   mac?: string;
   mtu?: number;
-  /** CNI_NETNS as it was given, byte for byte; absent for an interface on the host. */
+  /** CNI_NETNS, unchanged; absent for an interface on the host. */
   sandbox?: string;
   socketPath?: string;
   pciID?: string;

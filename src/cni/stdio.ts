@@ -1,4 +1,4 @@
-// The three descriptors that a plugin has when it starts.
+// Standard input, output and error: the three descriptors that a plugin has when it starts.
 
 import { concat } from "../host/concat.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, POLLIN } from "../host/constants.ts";
@@ -6,22 +6,23 @@ import { host, type PollFd, SystemError } from "../host/host.ts";
 
 const POLLOUT = 4;
 const STANDARD: PollFd[] = [0, 1, 2].map((fd) => ({ fd, events: 0 }));
-/** Milliseconds for a runtime that reads our result slowly from a full, non-blocking pipe. */
+/** Milliseconds to wait for a runtime that reads the result slowly, if the pipe is full and non-blocking. */
 const patience = 5_000;
 
 /**
- * Occupies 0, 1 and 2 when they came closed. Otherwise the first file or socket we open becomes our stdout, and the result goes into it.
- * What stands in can be neither read nor written, so that a closed stdout still fails (and rolls back) as it should.
+ * Occupies the descriptors 0, 1 and 2 if they are closed at the start. Otherwise one of the first files or sockets that podnic opens would
+ * become stdout, and podnic would write the result to it. The replacements can be neither read nor written, so ADD still fails and rolls
+ * back if stdout is closed.
  */
 export function guardStandardFds(): void {
-  // Of all three in one question: POLLNVAL. A pipe whose other end is closed is "ready", too.
+  // poll also reports a pipe whose other end is closed, so each reported descriptor needs a second check.
   for (const { fd } of doubtful()) {
     try {
-      // What is asked does not matter; this has the shortest answer.
+      // Any system call that fails with EBADF would do. fstatfs has the shortest answer.
       host.fstatfs(fd);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      // The kernel hands out the lowest free number. Another error says that it is open, or nothing that could be acted on.
+      // The kernel assigns the lowest free number, which is `fd`. Other errors do not mean that the descriptor is closed.
       if (error.code === "EBADF") host.open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
   }
@@ -41,7 +42,7 @@ function isAgain(error: unknown): boolean {
   return error instanceof SystemError && error.code === "EAGAIN";
 }
 
-/** All of it, or throws SystemError. */
+/** Writes the whole text. Throws SystemError. */
 export function writeAll(fd: number, text: string): void {
   let rest = host.encode(text);
   while (rest.length > 0) {
@@ -53,7 +54,7 @@ export function writeAll(fd: number, text: string): void {
   }
 }
 
-/** stdin to its end. undefined: there is more than `limit` bytes. Throws SystemError. */
+/** Reads stdin to its end. undefined: it has more than `limit` bytes. Throws SystemError. */
 export function readAll(limit: number): Uint8Array | undefined {
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -77,7 +78,7 @@ function readSome(most: number): Uint8Array {
   }
 }
 
-/** What stdin has to say within `milliseconds`, be it at its end or not: a runtime may keep it open forever (VERSION). */
+/** Reads stdin to its end, but for at most `milliseconds`: on VERSION, a runtime can keep stdin open forever. */
 export function readWithin(milliseconds: number, limit: number): Uint8Array {
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -92,7 +93,7 @@ export function readWithin(milliseconds: number, limit: number): Uint8Array {
       size += data.length;
     }
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error; // a directory, a write-only descriptor: as good as empty
+    if (!(error instanceof SystemError)) throw error; // a directory or a write-only descriptor: treat it as empty
   }
   return concat(parts);
 }

@@ -2,18 +2,18 @@
 import { Failure } from "../errors.ts";
 import type { Command } from "./plugin.ts";
 
-/** All that we speak, oldest first. */
+/** All versions that podnic supports, oldest first. */
 export const supportedVersions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 export const newestVersion = "1.1.0";
 
-/** First version that has the command. */
+/** The first version that has the command. */
 const since: { [command in Command]?: string } = { CHECK: "0.4.0", GC: "1.1.0", STATUS: "1.1.0" };
 
 export function isSupported(version: string): boolean {
   return (supportedVersions as readonly string[]).includes(version);
 }
 
-/** Three numbers. */
+/** True if the text consists of three numbers, whether podnic supports this version or not. */
 export function isVersion(text: string): boolean {
   const parts = text.split(".");
   return parts.length === 3 && parts.every(isNumber);
@@ -23,7 +23,7 @@ function isNumber(part: string): boolean {
   return part !== "" && part.length < 10 && [...part].every((char) => char >= "0" && char <= "9");
 }
 
-/** What the Go library reads as a version: up to three numbers, those that are missing are 0. */
+/** True if the Go library accepts the text as a version: up to three numbers, with or without a sign. */
 function isNumbers(text: string): boolean {
   const parts = text.split(".");
   return (
@@ -32,21 +32,24 @@ function isNumbers(text: string): boolean {
   );
 }
 
-/** Both must be supported ones. */
+/** podnic must support both versions. */
 export function isBefore(version: string, other: string): boolean {
   const order = supportedVersions as readonly string[];
   return order.indexOf(version) < order.indexOf(other);
 }
 
-/** Results of 0.1.0 and 0.2.0 hold at most one address of each family and no interfaces. */
+/** Results of 0.1.0 and 0.2.0 contain at most one address of each family, and no interfaces. */
 export function isLegacy(version: string): boolean {
   return isBefore(version, "0.3.0");
 }
 
-/** Throws Failure("incompatible version") when the version is none of ours, or has no such command; Failure("not decodable") when it is no version at all. */
+/**
+ * Throws Failure("incompatible version") if podnic does not support the version, or if the version does not have the command. Throws
+ * Failure("not decodable") if the text is not a version.
+ */
 export function checkVersion(command: Command, version: string): void {
   if (!isSupported(version)) {
-    // The Go library reads the numbers only for commands that not every version has.
+    // The Go library parses the version only for commands that some versions do not have.
     if (since[command] !== undefined && !isNumbers(version)) {
       throw new Failure(
         "not decodable",
