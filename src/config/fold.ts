@@ -1,12 +1,12 @@
 // Key folding. Go's decoder accepts a key in any combination of upper and lower case, at every level of a struct but not inside maps, and
 // existing configurations rely on this ("RuntimeConfig", "ipMasq"). This file converts keys to the spelling in the schema.
 //
-// Where ours is safer than Go: a key in exactly the schema's spelling wins over other spellings wherever it stands (with Go the last
-// one wins, so that "Name" could replace a "name" that somebody else had checked); keys that no schema knows are dropped.
+// This is safer than Go's decoder in two ways. A key in exactly the schema's spelling wins over other spellings, in any order; in Go, the last
+// key wins, so "Name" could replace a "name" that another program has checked. And keys that the schema does not know are removed.
 import { isObject } from "../state/shape.ts";
 import type { ArrayShape, ObjectShape, Shape } from "./shape.ts";
 
-/** A list that has more entries than its schema allows; it has been emptied. */
+/** A list with more entries than its schema allows. `fold` replaces it with an empty list. */
 export interface Overlong {
   /** JSON pointer. */
   pointer: string;
@@ -14,7 +14,7 @@ export interface Overlong {
   max: number;
 }
 
-/** Never changes `value`; what it returns has null prototypes. Time is linear in the number of known keys and list entries. */
+/** Does not change `value`. The returned objects have null prototypes. Takes time linear in the number of keys and list entries. */
 export function fold(value: unknown, shape: Shape, pointer = "", overlong: Overlong[] = []): unknown {
   if (shape === null || typeof value !== "object" || value === null) return value;
   if ("items" in shape) return Array.isArray(value) ? foldList(value, shape, pointer, overlong) : value;
@@ -37,7 +37,7 @@ function foldObject(value: Record<string, unknown>, shape: ObjectShape, pointer:
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]!;
     const item = value[key];
-    if (item === null) continue; // Go: null is "not given"
+    if (item === null) continue; // for Go, null means "not given"
     const child = shape.keys[key];
     if (child !== undefined) {
       out[key] = child === null ? item : fold(item, child, `${pointer}/${key}`, overlong);
@@ -57,7 +57,7 @@ function foldChild(item: unknown, shape: ObjectShape, name: string, pointer: str
   return child === null ? item : fold(item, child, `${pointer}/${name}`, overlong);
 }
 
-/** `over` wins; two objects are merged, as two occurrences of one struct are by Go. */
+/** `over` wins. Two objects are merged, as Go merges two occurrences of the same struct. */
 function merge(under: unknown, over: unknown): unknown {
   if (over === undefined) return under;
   if (!isObject(under) || !isObject(over)) return over;
@@ -67,7 +67,7 @@ function merge(under: unknown, over: unknown): unknown {
   return out;
 }
 
-/** Lower case as Go folds names: the Kelvin sign is a k (toLowerCase does that) and the long s is an s. */
+/** Converts a key to lower case as Go does: the Kelvin sign becomes k (toLowerCase does this too), and the long s becomes s. */
 function foldName(key: string): string {
   return key.toLowerCase().replaceAll("ſ", "s");
 }

@@ -1,10 +1,10 @@
-// The formats in our schemas. They are functions and not patterns, because functions can say what they expect (see `wanted`), and they share
-// the grammar of src/ip.
+// The formats in podnic's schemas. They are functions and not patterns, so that they can use the parsers of src/ip, and so that messages can
+// say what was expected (see `wanted`).
 import { parseAddress, parsePrefix } from "../ip/address.ts";
 import { parseMac } from "../ip/mac.ts";
 import { isPciAddress } from "../sysfs/device.ts";
 
-/** For the message: "must be …". */
+/** What a message says after "must be". */
 export const wanted: Record<string, string> = {
   ip: "an IP address such as 192.0.2.1 or 2001:db8::1",
   "optional-ip": "an IP address such as 192.0.2.1 or 2001:db8::1",
@@ -34,10 +34,10 @@ export function hasControl(text: string): boolean {
   return false;
 }
 
-// 127 bytes: the longest alternative name (ALTIFNAMSIZ - 1).
+// Alternative names have at most 127 bytes (ALTIFNAMSIZ - 1).
 const isInterface = (text: string): boolean => text.length <= 127 && !hasSpaceOrControl(text) && !text.includes("/");
 
-/** Empty texts pass where Go's decoder treats them as "not given". */
+/** Some formats accept an empty string, because the Go plugins treat it as "not given". */
 export const formats: Record<string, (text: string) => boolean> = {
   ip: (text) => parseAddress(text) !== undefined,
   "optional-ip": (text) => text === "" || parseAddress(text) !== undefined,
@@ -45,7 +45,7 @@ export const formats: Record<string, (text: string) => boolean> = {
   "ip-or-cidr": (text) => (text.includes("/") ? parsePrefix(text) : parseAddress(text)) !== undefined,
   mac: (text) => text === "" || parseMac(text) !== undefined,
   interface: isInterface,
-  // A name that is too long has a message of its own (plugins/bridge/config.ts).
+  // plugins/bridge/config.ts checks the shorter length limit, with a message of its own.
   bridge: isInterface,
   pci: (text) => text === "" || isPciAddress(text),
   path: (text) =>

@@ -14,7 +14,7 @@ declare module "#validators" {
 }
 
 declare module "#schemas" {
-  /** By plugin name: plugins/NAME/config.schema.json as it is. */
+  /** By plugin name: the contents of plugins/NAME/config.schema.json. */
   const schemas: Record<string, { [key: string]: unknown }>;
   export default schemas;
 }

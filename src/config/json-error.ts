@@ -5,11 +5,11 @@ export interface JsonError {
   /** From 1. */
   line: number;
   column: number;
-  /** What is wrong there, without a word of the text. */
+  /** What is wrong at this position, without a quote from the text. */
   text: string;
 }
 
-/** undefined for a text that is JSON. Without recursion, so that no nesting is too deep; call it only after JSON.parse has failed. */
+/** Call this only after JSON.parse has failed. undefined: the text is valid JSON. Does not recurse, so it accepts any depth of nesting. */
 export function findJsonError(text: string): JsonError | undefined {
   const found = new Scanner(text).scan();
   if (found === undefined) return undefined;
@@ -29,7 +29,7 @@ const noComments = "JSON does not allow comments";
 class Scanner {
   #at = 0;
   readonly #text: string;
-  /** Open brackets. */
+  /** The brackets that have not been closed yet. */
   readonly #open: ("{" | "[")[] = [];
 
   constructor(text: string) {
@@ -140,7 +140,7 @@ class Scanner {
   }
 }
 
-/** Length of the escape at `at`, or 0. */
+/** The length of the escape sequence at `at`, or 0 if it is not valid. */
 function escapeLength(text: string, at: number): number {
   const char = text[at + 1] ?? "";
   if (char === "u") {
@@ -150,7 +150,7 @@ function escapeLength(text: string, at: number): number {
   return char !== "" && '"\\/bfnrt'.includes(char) ? 2 : 0;
 }
 
-/** For a word without brackets and quotes: true, false, null or a number. */
+/** True if a word without brackets and quotes is true, false, null or a number. */
 function isValue(word: string): boolean {
   try {
     JSON.parse(word);

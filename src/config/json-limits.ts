@@ -1,18 +1,18 @@
 // Checks limits on a JSON text before it is parsed.
 
-/** Go's decoder gives up at the same depth. */
+/** Maximum depth of nesting, the same as in Go's decoder. */
 export const DEEPEST = 10_000;
 
 /**
- * Different keys in a text. The engine looks for a key among all that have the same hash, and whoever writes the keys can choose those:
- * 16,000 of them take seconds. Of the keys that plugins read there are some 150.
+ * Maximum number of different keys in a text. An attacker can choose keys with equal hashes, among which the engine searches one after
+ * another: 16,000 such keys take seconds. All plugins together know about 150 keys.
  */
 export const MOST_KEYS = 1024;
 
-/** Keys that are collected before those that are equal are put together. */
+/** The number of keys that hasTooManyKeys collects before it removes duplicates. */
 const COLLECTED = 8 * MOST_KEYS;
 
-/** Counts brackets outside of strings. */
+/** True if brackets outside of strings are nested more than DEEPEST levels deep. */
 export function isTooDeep(text: string): boolean {
   if (text.length <= DEEPEST) return false;
   let depth = 0;
@@ -31,8 +31,8 @@ export function isTooDeep(text: string): boolean {
 }
 
 /**
- * Brackets, commas and colons outside of strings, at most about two for each value: more than `most` are not counted. What a text costs
- * whoever looks at each value grows with it.
+ * The number of opening brackets, commas and colons outside of strings, which is at most about two for each value. It is a measure of the time
+ * that code needs to visit all values. Stops counting above `most`.
  */
 export function countMarks(text: string, most: number): number {
   let marks = 0;
@@ -54,9 +54,9 @@ function endOfString(text: string, at: number): number {
   return text.length;
 }
 
-/** Of keys as they are written: one with escapes may count twice. */
+/** True if the text has more than MOST_KEYS different keys. Does not decode escapes, so it may count two spellings of a key as two keys. */
 export function hasTooManyKeys(text: string): boolean {
-  // A key, its colon and its value have five characters at least, and there is a comma.
+  // A key, its colon, its value and a comma have at least six characters.
   if (text.length <= 6 * MOST_KEYS) return false;
   let keys: string[] = [];
   for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) {
@@ -70,7 +70,7 @@ export function hasTooManyKeys(text: string): boolean {
   return different(keys).length > MOST_KEYS;
 }
 
-/** A key that stands twice in one object of the text, which is valid JSON. `isIgnored`: keys that may. */
+/** A key that occurs twice in one object of the text, which must be valid JSON. `isIgnored` tells which keys are allowed to. */
 export function repeatedKey(text: string, isIgnored: (key: string) => boolean): string | undefined {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at++) {
@@ -97,7 +97,7 @@ function isKey(text: string, at: number): boolean {
   }
 }
 
-/** Sorted: a Set would look for them by their hashes. */
+/** Removes duplicates by sorting, because a Set would be slow for keys with equal hashes. */
 function different(keys: string[]): string[] {
   return keys.sort().filter((key, n) => key !== keys[n - 1]);
 }

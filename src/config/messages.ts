@@ -2,16 +2,16 @@
 import type { ErrorObject } from "ajv";
 import { wanted } from "./formats.ts";
 
-/** One thing wrong with a configuration. */
+/** One problem of a configuration. */
 export interface Problem {
-  /** JSON pointer of the value to blame. */
+  /** JSON pointer of the wrong value, or of the object that lacks a key. */
   pointer: string;
-  /** The value at `pointer` lacks a key; otherwise it is wrong itself. */
+  /** True if the value at `pointer` lacks a key; false if the value itself is wrong. */
   missing: boolean;
   /** The key that is missing. */
   key?: string;
   text: string;
-  /** What to write instead, where that is clear. */
+  /** How to correct the configuration, if that is clear. */
   cure?: string;
 }
 
@@ -46,7 +46,7 @@ export function valueAt(root: unknown, pointer: string): unknown {
   return value;
 }
 
-/** A value in an error message: short, on one line, never a whole document. */
+/** A short description of a value, on one line, for a message. */
 export function describe(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value))
@@ -62,7 +62,7 @@ function counted(number: unknown, one: string, many: string): string {
   return `${String(number)} ${number === 1 ? one : many}`;
 }
 
-/** Number of edits between two texts, given up above 3. */
+/** The edit distance of two strings. Returns 4 for strings whose lengths differ by more than 3, and for long ones. */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 3 || a.length > 64) return 4;
   let row = [...Array(b.length + 1).keys()];
@@ -76,7 +76,7 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** `, did you mean "bridge"?` when one of the known values is close, else "". */
+/** `; did you mean "bridge"?` if one of the known values is similar to `value`, otherwise "". */
 export function didYouMean(value: unknown, known: readonly unknown[]): string {
   if (typeof value !== "string" || value === "") return "";
   let best: { name: string; edits: number } | undefined;
@@ -124,7 +124,7 @@ function expectation(error: ErrorObject, value: unknown): string {
   }
 }
 
-/** Values that are right but for their quotes: the commonest slip. */
+/** The cure for a value that is wrong only because it is in quotes, which is the most common mistake. */
 function unquoted(error: ErrorObject, value: unknown): string | undefined {
   const type = (error.params as { type?: unknown }).type;
   if (error.keyword !== "type" || typeof value !== "string") return undefined;
@@ -135,7 +135,7 @@ function unquoted(error: ErrorObject, value: unknown): string | undefined {
   return `Write ${JSON.stringify(key)}: ${value}.`;
 }
 
-/** Words for one error of ajv. */
+/** Converts one of ajv's errors to a Problem. */
 export function problemOf(error: ErrorObject, config: unknown): Problem {
   const pointer = error.instancePath;
   if (error.keyword === "required") {

@@ -25,26 +25,26 @@ import { forbiddenTree } from "./roots.ts";
 const PARENT_MODE = 0o755;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 const DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-/** glibc's and systemd's file, which is a link on most nodes; the administrator's or his distribution's. */
+/** The resolver's configuration, which is a link on most nodes. Only the administrator or the distribution creates this link. */
 const RESOLV_CONF = "/etc/resolv.conf";
 
 /**
- * Opens the directory that `key` of a configuration names (confinePath). Creates what is missing when asked (`mode` for itself); below
- * a root that others share only from the second directory on, or when the first is called cni…. undefined: it does not exist. Throws
- * Failure("invalid config").
+ * Opens the directory that `key` of a configuration names (confinePath). With `create`, creates missing directories, the last one with
+ * `mode`. Directly below a shared root, it creates only directories whose names begin with "cni". Without `create`, returns undefined if the
+ * directory does not exist. Throws Failure("invalid config").
  */
 export function openPlace(key: "dataDir", place: Place, create?: { mode: number }): Fd | undefined {
   return openDirectoryOf(key, place, create);
 }
 
 /**
- * Opens the directory of a file that a configuration names; gives the file's name too. Creates nothing that is shared with others.
- * undefined: it does not exist.
+ * Opens the directory of a file that a configuration names, and returns it with the file's name. Creates missing directories only for
+ * `logFile`, and not below a shared root. undefined: the directory does not exist. Throws Failure("invalid config").
  */
 export function openParent(key: "logFile" | "resolvConf", place: Place): { dir: Fd; name: string } | undefined {
   const slash = place.path.lastIndexOf("/");
   const parent = place.path.slice(0, slash) || "/";
-  // A root may be the file itself.
+  // The root can be the file itself.
   const root = place.steps.length === 0 ? { path: parent, shared: false } : place.root;
   const create = key === "logFile" && !root.shared ? { mode: PARENT_MODE } : undefined;
   const dir = openDirectoryOf(key, { path: parent, root, steps: place.steps.slice(0, -1) }, create);
@@ -65,7 +65,7 @@ function openDirectoryOf(key: string, place: Place, create?: { mode: number }): 
   return descend(key, place, root, real, create);
 }
 
-/** One call, for a path on which there is no link. undefined: there is one, or something is missing, or this kernel cannot. */
+/** Opens a path without links in one system call. undefined: the path has a link, a directory is missing, or the kernel is too old. */
 function openPlainly(path: string): Fd | undefined {
   try {
     return host.open(path, DIRECTORY, 0, undefined, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
@@ -75,7 +75,7 @@ function openPlainly(path: string): Fd | undefined {
   }
 }
 
-/** From the open root, which is closed, to the place. */
+/** Opens the place, starting from the open root, which it closes. `real` is the root's path according to the kernel. */
 function descend(key: string, place: Place, root: Fd, real: string, create?: { mode: number }): Fd | undefined {
   let dir = root;
   try {
@@ -118,7 +118,7 @@ function enter(key: string, place: Place, dir: Fd, name: string, mode: number | 
   }
 }
 
-/** undefined: not there. */
+/** Opens one directory on the way. undefined: it does not exist. */
 function openStep(key: string, place: Place, dir: Fd, name: string): Fd | undefined {
   const staying = place.root.shared ? RESOLVE_NO_XDEV : 0;
   try {
@@ -129,7 +129,7 @@ function openStep(key: string, place: Place, dir: Fd, name: string): Fd | undefi
     if (hasErrno(error, "EXDEV")) throw refused(key, place.path, `crosses into another file system (${name})`);
     if (!hasErrno(error, "ENOSYS", "EPERM")) throw error;
   }
-  // Kernels before 5.6, and sandboxes that do not know openat2.
+  // Kernels before 5.6 and some sandboxes do not have openat2.
   try {
     return host.open(name, DIRECTORY, 0, dir);
   } catch (error) {
@@ -150,10 +150,10 @@ function whyNotAdmins(parent: Fd, fd: Fd): string {
   return dev === host.fstat(parent).dev ? "" : "is on another file system";
 }
 
-/** Whole contents of the file that a configuration names as resolvConf; undefined: not there. Throws Failure. */
+/** Reads the file that a configuration names as resolvConf. undefined: it does not exist. Throws Failure. */
 export function readResolvFile(path: string, limit: number): Uint8Array | undefined {
   const place = confinePath("resolvConf", path);
-  // The administrator's own link, as a root of the policy is.
+  // Follow this link, because it belongs to the administrator, as do links in the path of a root.
   if (place.path === RESOLV_CONF) return readLooked(undefined, place.path, true, limit);
   const parent = openParent("resolvConf", place);
   return parent && closing(parent.dir, () => readLooked(parent.dir, parent.name, false, limit));

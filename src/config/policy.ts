@@ -16,50 +16,50 @@ import { inspect, refusal } from "./validate.ts";
 
 export type ConfinedKey = keyof typeof builtInRoots;
 
-/** A path of a configuration, below one of the directories it may lie in. */
+/** A path from a configuration, and the allowed directory that contains it. */
 export interface Place {
-  /** Without empty and "." steps. */
+  /** Has no empty or "." components. */
   readonly path: string;
   readonly root: Root;
-  /** From the root to the path. */
+  /** The components of the path below the root. */
   readonly steps: readonly string[];
-  /** Of the directory, when it is made before the files in it; 0755 when absent. */
+  /** The mode with which confine.ts creates a missing directory; 0755 if absent. */
   mode?: number;
-  /** Another plugin's, which makes it itself. */
+  /** True if another plugin creates the directory. */
   others?: boolean;
 }
 
-/** A directory of ours, or one that only the administrator names. */
+/** The place of one of podnic's own directories, or of a path that only the administrator can choose. */
 export function ownPlace(path: string): Place {
   return { path, root: { path, shared: false }, steps: [] };
 }
 
 export interface Policy {
   devices: {
-    /** Devices that may be handed to pods although the node needs them, or they seem to be there for others (src/plugin/device-list.ts). */
+    /** Devices that pods can get even if the node or another program seems to need them (src/plugin/device-list.ts). */
     allow: string[];
-    /** Devices that never may. */
+    /** Devices that pods never get. */
     deny: string[];
-    /** Masters on which a pod may read what is sent to others (macvlan's source mode). */
+    /** Masters on which a network can use macvlan's source mode, in which a pod reads frames that are sent to other pods. */
     source: string[];
   };
   bridges: {
-    /** Those that a network may use or make; undefined: all. */
+    /** Bridges that a network can use or create; undefined: all. */
     names: string[] | undefined;
-    /** Subnets whose addresses a network may make the node's; undefined: all that nothing on the node speaks against. */
+    /** Subnets whose addresses a network can add to the node; undefined: all, unless the node already uses or reaches the address elsewhere. */
     gateways: Prefix[] | undefined;
-    /** Those on which ADD may turn on the filtering of VLANs. */
+    /** Bridges on which ADD can enable VLAN filtering. */
     filterVlans: string[];
-    /** Those on which a network may take the gateway from another one. */
+    /** Bridges on which forceAddress can remove the gateway address of another network. */
     forceAddress: string[];
   };
-  /** Directories below which a path of a configuration may lie, the built-in ones first; for `plugins`, where links in CNI_PATH may lead. */
+  /** Directories that can contain the paths of a configuration, the built-in ones first. `plugins`: those to which links in CNI_PATH can lead. */
   paths: { [key in ConfinedKey]: Root[] } & { plugins: string[] };
-  /** The same, what lies in another one before it: the first that fits is the innermost. */
+  /** The same directories, the longest first, so that the first one that contains a path is the innermost. */
   innermost: { [key in ConfinedKey]: Root[] };
-  /** Milliseconds for a delegated plugin; undefined: each has its default. */
+  /** Time limit of a delegate, in milliseconds; undefined: the delegate's default. */
   delegateTimeout: number | undefined;
-  /** Milliseconds for a lock. */
+  /** Time limit for getting a lock, in milliseconds. */
   lockTimeout: number;
 }
 
@@ -69,20 +69,23 @@ const PATH_MAX = 4096;
 
 let known: Policy | undefined;
 let lenient = false;
-/** Why the file, or a part of it, does not count (see relaxPolicy), or "". */
+/** Why podnic ignores the file or a part of it (see relaxPolicy), or "". */
 let ignored = "";
 
-/** For DEL and GC: a policy that cannot be read is logged and passed over, because what an ADD did has to be undone. */
+/** Makes `policy` ignore, and log, a policy that is not valid. For CHECK, and for DEL and GC, which must undo what ADD did. */
 export function relaxPolicy(): void {
   lenient = true;
 }
 
-/** The node's policy is taken to be this, and its file is not looked at. */
+/** Sets the node's policy. podnic then does not read the file. */
 export function assumePolicy(given: PolicyConfig): void {
   known = complete(given);
 }
 
-/** Read once a call, when first needed. A file that is not root's, or not valid, is an error (fail closed) on ADD and ignored on DEL. */
+/**
+ * The node's policy, which is read once, at the first use. Throws if the file does not belong to root or is not valid, so that ADD does not
+ * run without the policy. After relaxPolicy, returns the built-in policy instead.
+ */
 export function policy(): Policy {
   if (known !== undefined) return known;
   try {
@@ -129,21 +132,21 @@ function complete(given: PolicyConfig): Policy {
 }
 
 function roots(key: ConfinedKey, given: PolicyConfig): Root[] {
-  // An empty one would be the root (see strict.ts).
+  // An empty path would allow the root directory. strict.ts reports it.
   const added = (given.paths?.[key] ?? []).filter((path) => path !== "");
   return [...builtInRoots[key], ...added.map((path) => ({ path: plainPath(path).path, shared: false }))];
 }
 
-/** Of equal ones the last: what the administrator names counts before what is built in. */
+/** Sorts the longest root first. Of two equal paths, the administrator's comes before the built-in one. */
 function longestFirst(all: Root[]): Root[] {
   return [...all].reverse().sort((a, b) => b.path.length - a.path.length);
 }
 
-/** Without empty and "." steps. */
+/** Removes empty and "." components from a path. */
 export function plainPath(path: string): { path: string; steps: string[] } {
   const given = path.split("/");
   if (given[0] === "") given.shift();
-  // Nearly all are plain.
+  // Nearly all paths need no change.
   if (!given.includes("") && !given.includes(".") && path[0] === "/") return { path, steps: given };
   const steps = given.filter((step) => step !== "" && step !== ".");
   return { path: `/${steps.join("/")}`, steps };
@@ -196,19 +199,19 @@ function invalid(problems: Problem[]): Failure {
   return new Failure("failed", refusal(file, problems).message, hint === undefined ? cure : addDetails(cure, hint));
 }
 
-/** Throws it on ADD. What else the file says holds for the others. */
+/** Throws the Failure, or logs it after relaxPolicy. In this case, the rest of the policy applies. */
 function passOver(failure: Failure): void {
   if (!lenient) throw failure;
   log("warning", "ignoring a part of the node's policy", { file, cause: failure.message });
   ignored = failure.message;
 }
 
-/** The policy of a node that has no file; it is made when the executable is built. */
+/** The policy of a node without a policy file. The build creates this object. */
 const builtIn = complete({});
 
 /**
- * Where `path` of `key` lies. Throws Failure("invalid config") when that is outside of the allowed roots; Failure("try again") when a policy
- * that is ignored might have allowed it. Lexical: config/place.ts opens it.
+ * The place of `path`, which is the value of `key`. Throws Failure("invalid config") if the path is not in one of the allowed roots, and
+ * Failure("try again") if a policy that podnic ignores might allow it. Does not access the file system; config/place.ts opens the path.
  */
 export function confinePath(key: ConfinedKey, path: string): Place {
   const { path: plain, steps } = plainPath(path);
@@ -238,11 +241,11 @@ function inWords(paths: string[]): string {
 }
 
 function stepsBelow(root: Root, steps: string[]): string[] {
-  // A root has no empty steps.
+  // roots() has removed empty components from the root's path, so splitting it gives the number of its components.
   return root.path === "/" ? steps : steps.slice(root.path.split("/").length - 1);
 }
 
-/** The innermost root that the path lies in. What an administrator names may also be the path itself; what is shared with others may not. */
+/** The innermost root that contains the path. The path can be the root itself, unless the root is shared with others. */
 function rootOf(key: ConfinedKey, path: string): Root | undefined {
   for (const root of policy().innermost[key]) {
     if (isBelow(path, root.path) && !(root.shared && root.path === path)) return root;
@@ -252,7 +255,7 @@ function rootOf(key: ConfinedKey, path: string): Root | undefined {
 
 /** Why a path below a root is refused, or "". */
 function whyNot(key: ConfinedKey, path: string, root: Root, steps: string[]): string {
-  // /var/run is a link to /run wherever it is used.
+  // /var/run is a link to /run on all current systems.
   const plain = path.startsWith("/var/run/") ? path.slice("/var".length) : path;
   const tree = forbiddenTree(plain, root.path.startsWith("/var/run") ? root.path.slice("/var".length) : root.path);
   if (tree !== undefined) return `is in ${tree}, which containers or other programs use`;

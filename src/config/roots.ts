@@ -3,8 +3,8 @@
 export interface Root {
   readonly path: string;
   /**
-   * Others than the administrator make files and directories here too: below it only what he alone can have made is entered
-   * (config/place.ts). Of his own roots we create what is missing.
+   * True if others than the administrator create files and directories here. Below such a root, podnic enters only directories that only the
+   * administrator can have created (config/place.ts). Below the administrator's own roots, podnic creates missing directories.
    */
   readonly shared: boolean;
 }
@@ -12,7 +12,7 @@ export interface Root {
 const own = (...paths: string[]): Root[] => paths.map((path) => ({ path, shared: false }));
 const shared = (...paths: string[]): Root[] => paths.map((path) => ({ path, shared: true }));
 
-/** Where the Go plugins' users keep such files. */
+/** The directories in which users of the Go plugins keep these files. */
 export const builtInRoots = {
   dataDir: [
     ...own("/var/lib/cni", "/var/lib/cni/networks", "/run/cni", "/var/run/cni"),
@@ -26,7 +26,7 @@ export const builtInRoots = {
   kernelpath: own("/sys"),
 };
 
-/** Trees that no path enters, by what is in them. */
+/** Trees that a configuration's path must not enter, grouped by the reason. */
 export const forbidden: readonly { why: string; below: string; names: string }[] = [
   {
     why: "what containers and virtual machines have mounted, or write to, and sockets and scratch files of their runtimes",
@@ -67,7 +67,10 @@ export const forbidden: readonly { why: string; below: string; names: string }[]
 
 const never = new Set(forbidden.flatMap(({ below, names }) => names.split(" ").map((name) => `${below}/${name}`)));
 
-/** The tree, below `root`, that a path without links lies in and must not; undefined: none. What the root itself names is allowed. */
+/**
+ * The forbidden tree that contains `path`, which has no links; undefined: there is none. Ignores trees that are `root` or contain it, because
+ * the administrator can allow them.
+ */
 export function forbiddenTree(path: string, root: string): string | undefined {
   for (let end = root.length; end < path.length; ) {
     end = path.indexOf("/", end + 1);
@@ -78,7 +81,7 @@ export function forbiddenTree(path: string, root: string): string | undefined {
   return undefined;
 }
 
-/** The path is the directory, or lies below it. */
+/** True if the path is the directory itself or below it. */
 export function isBelow(path: string, directory: string): boolean {
   return path.startsWith(directory) && (path.length === directory.length || path[directory.length] === "/");
 }

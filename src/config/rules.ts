@@ -2,16 +2,16 @@
 import { Failure } from "../errors.ts";
 
 /**
- * Runs one rule. `at` is the JSON pointer of the value that the rule is about; of what should hold it when it is missing. Returns what
- * the rule returns, or undefined when it is broken and the caller goes on nevertheless: a rule whose result matters returns something
- * else. Of nested rules the innermost counts.
+ * Runs one rule. `at` is the JSON pointer of the value that the rule checks, or of the object that should contain it. Returns the rule's
+ * result, or undefined if the rule is broken and the caller continues anyway. A rule whose result the caller needs must therefore not return
+ * undefined. If rules are nested, the innermost broken one is reported.
  */
 export type Try = <T>(at: string, rule: () => T) => T | undefined;
 
-/** Of a call: what a rule throws ends it. */
+/** For calls: a broken rule ends the call, because its error is not caught. */
 export const orFail: Try = (_at, rule) => rule();
 
-/** Of a call that cleans up: it goes on without what is wrong. */
+/** For calls that clean up: ignores a broken rule, and continues without the value. */
 export const orNothing: Try = (_at, rule) => {
   try {
     return rule();

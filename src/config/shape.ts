@@ -1,17 +1,17 @@
 // The part of a schema that key folding needs. scripts/schemas.ts derives it at build time.
 
-/** null: a value taken as it is (a scalar, a map, anything). */
+/** null: a value that `fold` does not change (a scalar, a map, or any value). */
 export type Shape = ObjectShape | ArrayShape | null;
 
 export interface ObjectShape {
-  /** Keys as the schema spells them. Null prototype. */
+  /** The keys in the schema's spelling. Has a null prototype. */
   readonly keys: Readonly<Record<string, Shape>>;
-  /** Lower-case spelling → the schema's. Null prototype. */
+  /** Maps the lower-case spelling to the schema's. Has a null prototype. */
   readonly lower: Readonly<Record<string, string>>;
 }
 
 export interface ArrayShape {
   readonly items: Shape;
-  /** maxItems of the schema: checked before anything walks the list. */
+  /** The schema's maxItems. `fold` checks it first, so that nothing visits the entries of a list that is too long. */
   readonly max: number;
 }

@@ -4,10 +4,10 @@ import { addDetails, Failure } from "../errors.ts";
 import { fold, type Overlong } from "./fold.ts";
 import { humanPath, type Problem, problemOf } from "./messages.ts";
 
-/** More are counted, not listed: nobody would read them. */
+/** A message lists at most this many further problems, and gives the number of the others. */
 const listed = 8;
 
-/** Folds `raw` and says what is wrong with it by the schema called `name` (a plugin's, or "policy"). */
+/** Folds the keys of `raw`, and lists its problems according to the schema `name` (the name of a plugin, or "policy"). */
 export function inspect(name: string, raw: unknown): { config: unknown; problems: Problem[] } {
   const shape = shapes[name];
   const validate = validators[name];
@@ -23,7 +23,7 @@ export function inspect(name: string, raw: unknown): { config: unknown; problems
     const seen = new Set<string>();
     for (const error of validate.errors ?? []) {
       const problem = problemOf(error, config);
-      // A key that a plugin's schema and the shared part both describe is reported by both.
+      // If a plugin's schema and the shared part both describe a key, both report it.
       if (!seen.has(problem.text)) problems.push(problem);
       seen.add(problem.text);
     }
@@ -31,7 +31,7 @@ export function inspect(name: string, raw: unknown): { config: unknown; problems
   return { config, problems };
 }
 
-/** The configuration, folded and valid. Throws Failure("invalid config") that names the first problem in `message` and all in `details`. */
+/** The configuration, folded and valid. Throws a Failure("invalid config") with the first problem in `message` and the others in `details`. */
 export function readConfig<T>(name: string, raw: unknown): T {
   const { config, problems } = inspect(name, raw);
   if (problems.length > 0) throw refusal("failed to load netconf", problems);
@@ -50,8 +50,9 @@ export function refusal(prefix: string, problems: Problem[]): Failure {
 }
 
 /**
- * The configuration for DEL and GC: what is invalid is taken out, and said in `problems`. A list entry goes as a whole, because its
- * other keys mean nothing without the wrong one. A missing key takes nothing else with it: these commands do what they can with what there is.
+ * The configuration for DEL and GC. Removes the invalid values, and lists them in `problems`. If a value inside a list entry is invalid,
+ * removes the whole entry, because its other keys are meaningless without this value. If a key is missing elsewhere, removes nothing,
+ * because these commands do as much as they can.
  */
 export function readWhatIsValid<T>(name: string, raw: unknown): { config: T; problems: Problem[] } {
   const { config, problems } = inspect(name, raw);
@@ -65,13 +66,16 @@ export function readWhatIsValid<T>(name: string, raw: unknown): { config: T; pro
   return { config: config as T, problems };
 }
 
-/** Deletes the innermost list entry that contains the problem, or the key itself. Entries become undefined, so that indices stay right. */
+/**
+ * Deletes the innermost list entry that contains the problem, or the key if there is no such entry. Sets entries to undefined, so that the
+ * indices in other problems' pointers stay valid.
+ */
 function remove(root: unknown, { pointer, missing }: Problem, lists: Set<unknown[]>): void {
   let value = root;
   let entry: (() => void) | undefined;
   let key: (() => void) | undefined;
   for (const step of pointer.split("/").slice(1)) {
-    if (typeof value !== "object" || value === null) return; // removed with something above it
+    if (typeof value !== "object" || value === null) return; // already removed with a value that contained it
     const parent = value as Record<string, unknown>;
     if (Array.isArray(value)) {
       const list = value;
