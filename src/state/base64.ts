@@ -13,7 +13,7 @@ export function encodeBase64(data: Uint8Array): string {
   return text.slice(0, text.length - missing) + "=".repeat(missing);
 }
 
-/** Throws when it is none. */
+/** Throws Error if the text is not base64. */
 export function decodeBase64(text: string): Uint8Array {
   const digits = text.replace(/=+$/, "");
   const bytes = new Uint8Array(Math.floor((digits.length * 3) / 4));

@@ -1,7 +1,7 @@
 // Small helpers for errors and descriptors, which the files of this folder share.
 import { type Fd, host, SystemError } from "../host/host.ts";
 
-/** True when the kernel refused with one of these symbolic errnos. */
+/** True if the error is a SystemError with one of these codes, such as "ENOENT". */
 export function hasErrno(error: unknown, a: string, b?: string, c?: string, d?: string, e?: string): boolean {
   if (!(error instanceof SystemError)) return false;
   const { code } = error;

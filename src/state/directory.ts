@@ -1,4 +1,4 @@
-// Opens the directories that podnic keeps its state in, and says of the open one whether only root can have a hand in it.
+// Opens the directories that contain podnic's state, and tells whether only root can create files in the open directory.
 import {
   O_CLOEXEC,
   O_DIRECTORY,
@@ -13,14 +13,14 @@ import { walkToDirectory } from "./walk.ts";
 
 interface Opened {
   dir: Fd;
-  /** No link is on the way to it. */
+  /** The path to the directory contains no link. */
   isPlain: boolean;
 }
 
 /**
- * Opens a directory; `path` is absolute and has no "..". Links are followed only where none but root can have planted them (see
- * walk.ts). Creates it and its parents (mode 0755 for parents, `mode` for itself, whatever the umask) when asked. undefined: it does
- * not exist.
+ * Opens a directory. `path` is absolute and has no "..". Follows only links that nobody but root can have created (see walk.ts). With
+ * `create`, creates missing parents with exactly mode 0755 and the directory itself with exactly `mode`. Without it, returns undefined if
+ * the directory does not exist. Throws Failure or SystemError.
  */
 export function openDirectory(path: string, create?: { mode: number }): Fd | undefined {
   return open(path, create)?.dir;
@@ -28,7 +28,7 @@ export function openDirectory(path: string, create?: { mode: number }): Fd | und
 
 function open(path: string, create?: { mode: number }): Opened | undefined {
   try {
-    // One call on any kernel since 5.6.
+    // Since Linux 5.6, this is one system call if the path contains no link.
     const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
     const dir = host.open(path, flags, 0, undefined, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
     return { dir, isPlain: true };
@@ -43,12 +43,13 @@ function open(path: string, create?: { mode: number }): Opened | undefined {
   return dir === undefined ? undefined : { dir, isPlain: false };
 }
 
-/** The directory that withDirectory has open, the innermost one. */
+/** The directory that the innermost running withDirectory has opened. */
 let within: (Opened & { path: string; sure?: boolean }) | undefined;
 
 /**
- * Runs `body` with the directory open, and closes it. `body` is not run when the directory does not exist. Who asks for the same one inside gets
- * the same one: what a lock guards is in the directory that the lock is in, whatever the path leads to by then.
+ * Runs `body` with the open directory, and then closes it. If the directory does not exist, does not run `body` and returns undefined. A
+ * nested withDirectory with the same path gets the same open directory, so a lock and the files that it protects are in one directory, even
+ * if the path leads somewhere else by then.
  */
 export function withDirectory<T>(
   path: string,
@@ -69,17 +70,17 @@ export function withDirectory<T>(
   }
 }
 
-/** Where nobody but root makes a directory, and no container has one mounted. */
+/** Below this directory, only root creates directories, and containers do not have them mounted. */
 const OURS = "/var/lib/cni/";
 
-/** Only root can put anything into the directory. */
+/** True if it is certain that only root can create files in the directory. */
 export function isSure(dir: Fd): boolean {
   if (within?.dir !== dir) return judge(dir);
   within.sure ??= judge(dir, within.isPlain ? within.path : undefined);
   return within.sure;
 }
 
-/** The same, without a question to the kernel for a directory that is looked into but once. */
+/** Like isSure, but only for the directory that withDirectory has open. For others, asking the kernel does not pay. */
 export function isSureWithin(dir: Fd | undefined): boolean {
   return within !== undefined && within.dir === dir && isSure(within.dir);
 }

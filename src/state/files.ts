@@ -1,7 +1,7 @@
 // Files that survive a crash. They are written to a temporary file, synced, and then linked or renamed into place.
 //
-// The temporary file of `x` is `.x.tmp`. Its writer holds a flock on it, so that a temporary file without one belongs to a process that was
-// killed and may be removed; a fixed name means that a kill never leaves more than one behind.
+// The temporary file of `x` is `.x.tmp`. Its writer holds a flock on it. A temporary file without a lock was left by a process that was
+// killed, and can be removed. Because the name is fixed, killed processes leave at most one temporary file for each file.
 import { Failure } from "../errors.ts";
 import { concat } from "../host/concat.ts";
 import {
@@ -24,12 +24,12 @@ import { followLink, MAX_LINKS } from "./walk.ts";
 export { openDirectory, withDirectory } from "./directory.ts";
 export { makeDirectory } from "./walk.ts";
 
-/** Longest file name of every file system we may meet, in bytes. */
+/** Bytes. All relevant file systems accept file names of this length. */
 export const NAME_MAX = 255;
-/** Milliseconds to wait for another process that writes the same file. */
+/** Milliseconds to wait for another process that is writing the same file. */
 const TEMPORARY_TIMEOUT = 10_000;
 
-/** Runs `body` with a descriptor and closes it whatever happens. */
+/** Runs `body` with a descriptor, and closes the descriptor even if `body` throws. */
 export function closing<T>(fd: Fd, body: (fd: Fd) => T): T {
   try {
     return body(fd);
@@ -39,8 +39,8 @@ export function closing<T>(fd: Fd, body: (fd: Fd) => T): T {
 }
 
 /**
- * Whole contents of a regular file in `dir`, never following a link. undefined: not there. Throws when it is larger than `limit` or not a
- * regular file.
+ * Reads a regular file in `dir` without following links. undefined: there is no such file. Throws Failure if the file has more than `limit`
+ * bytes or is not a regular file, and SystemError (ELOOP) if it is a link.
  */
 export function readFile(dir: Fd, name: string, limit: number): Uint8Array | undefined {
   checkName(name);
@@ -57,10 +57,13 @@ export function readFile(dir: Fd, name: string, limit: number): Uint8Array | und
   });
 }
 
-/** More than a lease takes: 64 hex digits and an interface name. */
+/** Bytes. A lease is shorter: it consists of 64 hex digits and an interface name. */
 const SHORT = 256;
 
-/** A file that is as short as ours are. undefined: not there, longer, or nothing to read: ask readFile. */
+/**
+ * Reads a regular file with less than SHORT bytes, such as a lease. undefined: there is no such file, or it is longer or not a regular file.
+ * readFile distinguishes these cases.
+ */
 export function readShort(dir: Fd, name: string): Uint8Array | undefined {
   try {
     const fd = openLooked(dir, name, O_RDONLY, notShort)?.fd;
@@ -72,8 +75,8 @@ export function readShort(dir: Fd, name: string): Uint8Array | undefined {
 }
 
 /**
- * The same in half of the system calls, for a directory that nobody but us ever writes (below /run/podnic, mode 0700): opened without a
- * look at it first.
+ * Like readShort, but with half of the system calls: it opens the file without checking it first. Only for directories to which nothing but
+ * podnic ever writes (below /run/podnic, mode 0700).
  */
 export function readOwnShort(dir: Fd, name: string): Uint8Array | undefined {
   try {
@@ -90,7 +93,7 @@ function notShort(stat: Stat): string {
   return stat.size < SHORT ? notRegular(stat) : "is long";
 }
 
-/** As readFile, by absolute path; links on the way and at its end are followed as in openDirectory. */
+/** Like readFile, but takes an absolute path. Follows links in it, including the last component, under the conditions of openDirectory. */
 export function readFileAt(path: string, limit: number): Uint8Array | undefined {
   for (let links = 0; links < MAX_LINKS; links++) {
     const slash = path.lastIndexOf("/");
@@ -110,8 +113,7 @@ export function readFileAt(path: string, limit: number): Uint8Array | undefined 
 }
 
 /**
- * The entries of a directory that `select` has something to say of, with the text in them where they are small regular files: see
- * Host.readEach.
+ * Calls `each` for the entries of a directory for which `select` returns a value, with the text of small regular files. See Host.readEach.
  */
 export function readEach<T>(
   dir: Fd,
@@ -119,17 +121,17 @@ export function readEach<T>(
   each: (selected: T, name: string, text: string | undefined, written: number) => void,
 ): void {
   const sure = isSure(dir);
-  // A descriptor of its own: reading moves it.
+  // Use a separate descriptor, because reading a directory moves the descriptor's position.
   closing(host.open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, dir), (own) => host.readEach(own, sure, select, each));
 }
 
-/** Reads to the end; files of /proc say their size is 0. undefined: more than `limit` bytes. */
+/** Reads to the end. `size` is the size according to fstat, which is 0 for files in /proc. undefined: there are more than `limit` bytes. */
 export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | undefined {
   if (size > limit) return undefined;
   const parts: Uint8Array[] = [];
   let length = 0;
   do {
-    // One byte more: it may have been replaced by a longer one since it was looked at.
+    // Request one byte more than `size`, because the file may have grown since fstat.
     const part = host.read(fd, size >= length && size > 0 ? size - length + 1 : 4096);
     if (part.length === 0) break;
     parts.push(part);
@@ -140,8 +142,8 @@ export function readUpTo(fd: Fd, size: number, limit: number): Uint8Array | unde
 }
 
 /**
- * Replaces `name` in `dir` atomically. Not synced: it survives the death of a process and not a power cut, after which nothing that our
- * state speaks of exists (docs/decisions.md).
+ * Replaces `name` in `dir` atomically. Does not sync: the file survives if the process is killed, but may not survive a power failure, after
+ * which the interfaces and devices that the state describes do not exist either (docs/decisions.md).
  */
 export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number): void {
   checkName(name);
@@ -159,27 +161,27 @@ export function writeFile(dir: Fd, name: string, data: Uint8Array, mode: number)
   });
 }
 
-/** Removes `name`, and what a killed writer of it left behind. No error when there is nothing. */
+/** Removes `name` and its temporary file. A missing file is not an error. */
 export function removeFile(dir: Fd, name: string): void {
   checkName(name);
   unlinkIfThere(name, dir);
   unlinkIfThere(temporaryName(name), dir);
 }
 
-/** Removes those of these names that killed writers left, whatever they were writing; not what is being written. */
+/** Removes those of the files `names` that are temporary files of killed writers. Keeps the temporary files of running writers. */
 export function removeLeftovers(dir: Fd, names: string[]): void {
   for (const name of names) {
     if (name.startsWith(".") && name.endsWith(".tmp")) removeTemporary(dir, name);
   }
 }
 
-/** Removes what a killed writer of `name` left; not what is being written. */
+/** Removes the temporary file of `name` if a killed writer left it. */
 export function removeLeftover(dir: Fd, name: string): void {
   checkName(name);
   removeTemporary(dir, temporaryName(name));
 }
 
-/** false: it was not there. */
+/** Returns false if there was no such file. */
 export function unlinkIfThere(name: string, dir: Fd): boolean {
   try {
     host.unlink(name, dir);
@@ -195,13 +197,16 @@ export function writeAll(fd: Fd, data: Uint8Array): void {
   for (let at = 0; at < data.length; ) at += host.write(fd, at === 0 ? data : data.subarray(at));
 }
 
-/** A new empty temporary file, which no other process removes while this process holds it open, and the mode that the umask left it. */
+/**
+ * Creates an empty temporary file, which no other process removes while this process holds it open. `mode` is what the umask left of 0600.
+ * Throws Failure("try again") if another process is writing it for too long.
+ */
 function openTemporary(dir: Fd, temporary: string): { fd: Fd; mode: number } {
   let deadline: number | undefined;
   for (;;) {
     const fd = openExclusive(dir, temporary);
     if (fd !== undefined) {
-      // Between our open and our flock another process may have taken it for a leftover.
+      // Between the open and the flock, another process may have removed the file as a leftover.
       const own = tryLock(fd) ? asNamed(dir, temporary, fd) : undefined;
       if (own !== undefined) return { fd, mode: own.mode & 0o7777 };
       host.close(fd);
@@ -216,7 +221,7 @@ function openTemporary(dir: Fd, temporary: string): { fd: Fd; mode: number } {
   }
 }
 
-/** undefined: it exists. */
+/** Creates and opens a file. undefined: the name already exists. */
 export function openExclusive(dir: Fd, name: string): Fd | undefined {
   try {
     return host.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600, dir);
@@ -226,19 +231,19 @@ export function openExclusive(dir: Fd, name: string): Fd | undefined {
   }
 }
 
-/** false: another process is writing it. */
+/** Removes a leftover temporary file. Returns false if another process is writing it. */
 function removeTemporary(dir: Fd, temporary: string): boolean {
   let looked: Looked | undefined;
   try {
     looked = openLooked(dir, temporary, O_RDONLY, notRegular);
   } catch (error) {
-    // An attacker created a link.
+    // podnic never creates a link of this name, so an attacker may have created it.
     if (hasErrno(error, "ELOOP")) return unlinkIfThere(temporary, dir);
     throw error;
   }
   if (looked === undefined) return true;
   const { fd } = looked;
-  // Nothing that a writer of ours makes.
+  // podnic's temporary files are always regular files, so this is not one.
   if (fd === undefined) return unlinkIfThere(temporary, dir);
   return closing(fd, () => {
     if (!tryLock(fd)) return false;
@@ -247,7 +252,7 @@ function removeTemporary(dir: Fd, temporary: string): boolean {
   });
 }
 
-/** What the file is, if it is still the one of this name. */
+/** The file's stat, if `name` still refers to the open file; otherwise undefined. */
 function asNamed(dir: Fd, name: string, fd: Fd): Stat | undefined {
   try {
     const there = host.stat(name, false, dir);
@@ -260,7 +265,7 @@ function asNamed(dir: Fd, name: string, fd: Fd): Stat | undefined {
 }
 
 function temporaryName(name: string): string {
-  // Three bytes a UTF-16 unit at most; names that share a temporary file wait for each other, that is all.
+  // A UTF-16 unit takes at most three bytes in UTF-8. Long names may share a temporary file; their writers then just wait for each other.
   return name.length * 3 + 5 <= NAME_MAX || host.encode(name).length + 5 <= NAME_MAX
     ? `.${name}.tmp`
     : `.${name.slice(0, 80)}.tmp`;

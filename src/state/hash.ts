@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), for file names from keys that are too long for a file name.
+// SHA-256 (FIPS 180-4), for the file names of keys that are too long for a file name.
 import { host } from "../host/host.ts";
 
 /** Hex digits of the SHA-256 of the text's UTF-8 bytes. */

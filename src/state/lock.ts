@@ -9,8 +9,8 @@ const MIN_PAUSE = 0.5;
 const MAX_PAUSE = 30;
 
 /**
- * Runs `body` under flock(2) on `name` in `dir` (created 0600 when missing), LOCK_EX or LOCK_SH. Waits at most `timeout` ms, then
- * Failure("try again") naming the file.
+ * Runs `body` while holding a flock(2) (LOCK_EX or LOCK_SH) on `name` in `dir`. Creates the file with mode 0600 if it is missing. Waits at
+ * most `timeout` ms, and then throws a Failure("try again") that names the file.
  */
 export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => T, operation = LOCK_EX): T {
   const fd = openLock(dir, name);
@@ -30,7 +30,7 @@ export function withLock<T>(dir: Fd, name: string, timeout: number, body: () => 
   }
 }
 
-/** On an open file, within `timeout` ms. false: another process holds it. */
+/** Locks an open file. Returns false if another process still holds the lock after `timeout` ms. */
 export function lockWithin(fd: Fd, timeout: number, operation = LOCK_EX): boolean {
   if (tryLock(fd, operation)) return true;
   const waited = timeout > 0 && operation === LOCK_EX ? host.flockWithin(fd, timeout) : undefined;
@@ -38,16 +38,16 @@ export function lockWithin(fd: Fd, timeout: number, operation = LOCK_EX): boolea
 }
 
 /**
- * On a host that cannot end a wait in the kernel, and for LOCK_SH, which is rare. Most locks are held for a fraction of a millisecond, so the first
- * looks come quickly; a hundred waiters that kept that up would take the processor from the holder.
+ * Polls the lock: for LOCK_SH, which is rare, and on hosts that cannot limit a wait in the kernel. Most locks are held for a fraction of a
+ * millisecond, so the first pauses are short. The pauses become longer, because a hundred waiters would otherwise slow down the holder.
  */
 function pollLock(fd: Fd, timeout: number, operation: number): boolean {
   const start = host.monotonic();
-  // Waiters that began together would go on together.
+  // Random pauses separate waiters that began at the same time.
   let random = host.getpid();
   for (let waited = 0; waited < timeout; waited = host.monotonic() - start) {
     random = (random * 1103515245 + 12345) % 2 ** 31;
-    // Rising at first, falling for those who have waited longest.
+    // The pause grows at first. It shrinks again for processes that have waited longest, so that they get the lock first.
     const pause = Math.min(MAX_PAUSE, MIN_PAUSE + waited / 8, (MAX_PAUSE * 500) / Math.max(1, waited));
     host.sleep(pause * (0.5 + random / 2 ** 31));
     if (tryLock(fd, operation)) return true;
@@ -56,8 +56,8 @@ function pollLock(fd: Fd, timeout: number, operation: number): boolean {
 }
 
 /**
- * Runs `body` under the lock if it is free now; `operation` LOCK_SH is free also beside other LOCK_SH. undefined: it is not free, or
- * `body` said so.
+ * Runs `body` while holding the lock, if no other process holds it (for LOCK_SH, if no other process holds LOCK_EX). Does not wait. Returns
+ * undefined if the lock is held, or if `body` returns undefined.
  */
 export function ifLockable<T>(dir: Fd, name: string, operation: number, body: () => T | undefined): T | undefined {
   const fd = openLock(dir, name);
@@ -68,7 +68,7 @@ export function ifLockable<T>(dir: Fd, name: string, operation: number, body: ()
   }
 }
 
-/** false: another process holds it. */
+/** Locks an open file without waiting. Returns false if another process holds the lock. */
 export function tryLock(fd: Fd, operation = LOCK_EX): boolean {
   try {
     host.flock(fd, operation | LOCK_NB);
@@ -81,7 +81,7 @@ export function tryLock(fd: Fd, operation = LOCK_EX): boolean {
 
 function openLock(dir: Fd, name: string): Fd {
   const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  // The directory itself is open already.
+  // "." is the directory itself, which is open already, so it needs no check.
   if (name === ".") return host.open(name, flags, 0, dir);
   for (;;) {
     const looked = openLooked(dir, name, O_RDONLY, notOurs);
@@ -98,7 +98,10 @@ function openLock(dir: Fd, name: string): Fd {
   }
 }
 
-/** Durable with its name, which a lease's fsync writes: without a journal, a name alone on the disk may be that of a file that had its inode before. */
+/**
+ * Creates the lock file and syncs it. The fsync of a lease later writes the lock file's name to the disk. On a file system without a
+ * journal, the name could otherwise be on the disk without the inode, and lead to the file that had this inode before.
+ */
 function makeLock(dir: Fd, name: string, flags: number): Fd {
   const fd = host.open(name, flags | O_CREAT | O_EXCL, 0o600, dir);
   try {

@@ -5,22 +5,22 @@ import { errnoName, errnoText, type Fd, host, type Stat, SystemError } from "../
 import { hasErrno } from "./descriptor.ts";
 import { isSureWithin } from "./directory.ts";
 
-/** Why a file is not to be opened, or "". */
+/** Returns why a file must not be opened, or "". */
 export type Judge = (stat: Stat) => string;
 
 export interface Looked {
-  /** undefined: the judge was against it. */
+  /** undefined: the judge refused the file, and `why` says why. */
   fd: Fd | undefined;
   why: string;
   stat: Stat;
 }
 
-/** For the judge: anything but a regular file. */
+/** A judge that refuses everything but regular files. */
 export function notRegular({ mode }: Stat): string {
   return (mode & S_IFMT) === S_IFREG ? "" : "is not a regular file";
 }
 
-/** For the judge: a file that another user, or another name, can have a hand in. */
+/** A judge that also refuses files that another user, or a process that uses another hard link, can change. */
 export function notOurs(stat: Stat): string {
   const why = notRegular(stat);
   if (why !== "") return why;
@@ -29,17 +29,17 @@ export function notOurs(stat: Stat): string {
 }
 
 const isLink = ({ mode }: Stat): boolean => (mode & S_IFMT) === S_IFLNK;
-/** A link is refused by the kernel (ELOOP). */
+/** With these flags, the kernel refuses a link with ELOOP. */
 const OWN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 
-/** It belongs to root or to the user of this process. */
+/** True for root and the user of this process. */
 export function isOurUser(uid: number): boolean {
   return uid === 0 || uid === host.geteuid();
 }
 
 /**
- * Opens `name` in `dir` if the judge has nothing against it. What was judged is what is opened. undefined: not there. A link throws
- * ELOOP, as O_NOFOLLOW does, unless it is to be followed.
+ * Opens `name` in `dir` if the judge accepts it. The opened file is always the file that was judged. undefined: there is no such file.
+ * Throws SystemError; for a link, unless `follow` is set, its code is ELOOP, as with O_NOFOLLOW.
  */
 export function openLooked(
   dir: Fd | undefined,
@@ -66,7 +66,7 @@ export function openLooked(
   }
 }
 
-/** The same where only root can put anything: what is of this name now is what is opened next. Half of the system calls. */
+/** Like openLooked, with half of the system calls. Only for directories in which nobody but root can replace the file between stat and open. */
 function openOwn(dir: Fd, name: string, flags: number, judge: Judge): Looked | undefined {
   try {
     const stat = host.stat(name, false, dir);
@@ -84,7 +84,7 @@ function reopen(path: Fd, seen: Stat, dir: Fd | undefined, name: string, flags: 
   } catch (error) {
     if (!hasErrno(error, "ENOENT", "ENOTDIR")) throw error;
   }
-  // Without /proc: by name again, and only what was seen counts.
+  // /proc is not mounted: open the file by name again, and make sure that it is still the same file.
   const fd = host.open(name, flags | O_NOFOLLOW, 0, dir);
   const { dev, ino } = host.fstat(fd);
   if (dev === seen.dev && ino === seen.ino) return fd;

@@ -10,14 +10,14 @@ import { closing, NAME_MAX, readEach, readFile, readUpTo, removeFile, withDirect
 import { sha256 } from "./hash.ts";
 import { isObject } from "./shape.ts";
 
-/** Where podnic keeps what the Go plugins have no file for. */
+/** The directory of state for which the Go plugins have no file. */
 export const STATE_ROOT = "/var/lib/cni/podnic";
 const DIRECTORY = { mode: 0o700 };
 const FILE_MODE = 0o600;
-/** Far more than a record of a device with as many addresses and routes as are kept. */
+/** Bytes. Far more than the largest record, which has a limited number of addresses and routes. */
 const LIMIT = 256 * 1024;
 const SUFFIX = ".json";
-/** What is left of a name that is too long, in UTF-16 units. */
+/** The number of UTF-16 units that remain of a file name that is too long. */
 const CUT = 40;
 
 export interface RecordKey {
@@ -26,69 +26,72 @@ export interface RecordKey {
   ifName: string;
 }
 
-/** A network namespace, as records name it: the host's own at the time of writing. */
+/** Identifies the network namespace of the process that wrote the record: the namespace from which the device came. */
 export interface HomeNamespace {
   dev: number;
   ino: number;
-  /** The kernel's number for it, never given again in a boot; "" when the kernel does not tell. */
+  /** The kernel's cookie of the namespace, which is unique during a boot; "" if the kernel does not provide it. */
   cookie: string;
 }
 
-/** 1: what has no version. 2: with `home`. What a later version writes must be readable for an earlier one, or get another directory. */
+/**
+ * A record without `version` has version 1; version 2 adds `home`. A new version must either remain readable for earlier releases of podnic,
+ * or use another directory.
+ */
 export const RECORD_VERSION = 2;
 
 export interface Record<T> {
   version?: number;
   key: RecordKey;
-  /** Boot id (/proc/sys/kernel/random/boot_id) at the time of writing: after a reboot the kernel's side of the story is gone. */
+  /** The boot ID (/proc/sys/kernel/random/boot_id) at the time of writing. After a reboot, the kernel has none of the state that podnic created. */
   bootId: string;
   /** Absent in records of version 1. */
   home?: HomeNamespace;
   data: T;
 }
 
-/** Why a file is no record that we can read. "newer": of a later version, which has another shape. */
+/** Why podnic cannot read a record. "newer": a later version of podnic wrote it in another format. */
 export type Unreadable = "damaged" | "newer";
 
-/** A file in place of a record, and what is left of it. */
+/** A record that podnic cannot read, and what is known about it. */
 export interface Damaged {
   why: Unreadable;
-  /** Its path. */
+  /** The path of the file. */
   file: string;
-  /** In the directory of the records. */
+  /** The file name. */
   name: string;
-  /** By its name; undefined when that had to be shortened. */
+  /** The key according to the file name; undefined if the file name was shortened. */
   key?: RecordKey;
-  /** Whatever is in it; "" when that cannot be had. */
+  /** The contents; "" if they cannot be read. */
   text: string;
-  /** When it was written, seconds since the epoch. */
+  /** The time of the last change, in seconds since the epoch. */
   written: number;
 }
 
 export interface RecordStore<T> {
-  /** undefined: none, or not a record (logged): see `unreadable`. Throws when the disk fails. */
+  /** undefined: there is no record, or it cannot be used (logged; see `unreadable`). Throws SystemError if the file exists but cannot be read. */
   read(key: RecordKey): Record<T> | undefined;
-  /** What `read` passed over: there is a file for the attachment, and nobody knows what it says. undefined: none. */
+  /** The attachment's record if it exists but cannot be used. Otherwise undefined. */
   unreadable(key: RecordKey): Damaged | undefined;
-  /** A kill of this process finds it written or not; a power cut may leave nothing of it, or an empty file. */
+  /** Atomic if the process is killed. A power failure can leave no file, or an empty one. */
   write(key: RecordKey, data: T, home?: HomeNamespace): void;
-  /** No error when it is gone. */
+  /** A missing record is not an error. */
   remove(key: RecordKey): void;
-  /** All records of the plugin. */
+  /** All usable records of the plugin. */
   list(): Record<T>[];
-  /** All of which that can be said. */
+  /** All unusable records of the plugin. */
   damaged(): Damaged[];
-  /** What the file of an attachment's record is called. */
+  /** The name of the file of an attachment's record. */
   nameOf(key: RecordKey): string;
-  /** Whether a file of this name may be the record of an attachment of the network: a shortened name says less. */
+  /** Whether a file of this name can be the record of an attachment of the network. A shortened name does not always tell. */
   mayBeOf(name: string, network: string): boolean;
-  /** Removes a file that is no record, nor that of a later version. No error when it is gone. */
+  /** Removes a damaged record, but not a record of a later version. A missing file is not an error. */
   removeDamaged(name: string): void;
 }
 
 /**
- * The records of one plugin below `root`. Only root can write there; but a disk may have lost a part, and another version another shape:
- * `isData` says whether it is what the plugin writes.
+ * The records of one plugin below `root`. Only root can write there, but a record can be damaged, or another version can have written it in
+ * another format. `isData` tells whether the data is valid for this plugin.
  */
 export function recordStore<T>(
   plugin: string,
@@ -158,7 +161,7 @@ export function recordStore<T>(
     },
     removeDamaged(name) {
       withDirectory(path, undefined, (dir) => {
-        // Whoever removes it has said which it is.
+        // Do not log: the caller has reported the file already.
         if (readOne(dir, name, quiet) === "damaged") removeWhatever(dir, name);
       });
     },
@@ -172,10 +175,10 @@ function isRead<T>(found: Record<T> | Unreadable | undefined): found is Record<T
   return typeof found === "object";
 }
 
-/** Records of a directory that are each complained about; of the others only how many. */
+/** The number of warnings about records of one directory. For more records, one warning gives their number. */
 const MOST_COMPLAINTS = 20;
 
-/** A directory full of damaged records is no reason to fill the log. */
+/** Passes `body` a log function that limits the number of warnings, so that a directory full of damaged records does not fill the log. */
 function sparingly<T>(path: string, body: (say: Say) => T): T {
   let count = 0;
   const value = body((level, message, fields) => {
@@ -188,15 +191,16 @@ function sparingly<T>(path: string, body: (say: Say) => T): T {
 
 let boot = "";
 
-/** Identity of this boot; "" when the kernel does not tell. */
+/** The ID of this boot; "" if the kernel does not provide it. */
 export function bootId(): string {
   if (boot === "") boot = readBootId();
   return boot;
 }
 
 /**
- * When this boot began, seconds since the epoch; 0 when the kernel does not tell. It reckons back from the clock of now. That of then is on /proc, which
- * is mounted when a node boots: where the clock was set forward since (a machine that was saved and restored), that is the earlier one.
+ * The time of this boot, in seconds since the epoch; 0 if the kernel does not provide it. The kernel's btime is the current time minus the
+ * uptime, so it is too late if the clock was set forward since (a virtual machine that was saved and restored). The time stamp of /proc,
+ * which is mounted at boot, is from the clock of that time. The result is the earlier of the two.
  */
 export function bootTime(): number {
   try {
@@ -211,24 +215,24 @@ export function bootTime(): number {
 function readBootId(): string {
   try {
     const fd = host.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    // The kernel gives it whole or not at all.
+    // One read suffices: the kernel never returns only a part of the boot ID.
     return host.decode(closing(fd, () => host.read(fd, 64))).trim();
   } catch {
     return "";
   }
 }
 
-/** ":" is in no network name, container id or interface name, so that a-b + c and a + b-c differ. */
+/** The separator is ":", because no network name, container ID or interface name contains it. With "-", a-b + c and a + b-c would be equal. */
 function fileName(key: RecordKey): string {
   const name = `${key.network}:${key.containerId}:${key.ifName}`.replaceAll("/", "%2F");
-  // The name of a writer's temporary file is five bytes longer.
+  // The name of the temporary file is five bytes longer.
   const others = SUFFIX.length + 5;
-  // Three bytes a UTF-16 unit at most.
+  // A UTF-16 unit takes at most three bytes in UTF-8.
   if (name.length * 3 + others <= NAME_MAX || host.encode(name).length + others <= NAME_MAX) return name + SUFFIX;
   return `${name.slice(0, CUT)}~${sha256(name)}${SUFFIX}`;
 }
 
-/** The other way round. undefined: it was shortened. */
+/** The inverse of fileName. undefined: the name was shortened. */
 function keyOf(name: string): RecordKey | undefined {
   const [network, containerId, ifName, ...more] = name.slice(0, -SUFFIX.length).replaceAll("%2F", "/").split(":");
   return network === undefined || containerId === undefined || ifName === undefined || more.length > 0
@@ -236,7 +240,7 @@ function keyOf(name: string): RecordKey | undefined {
     : { network, containerId, ifName };
 }
 
-/** What there is to say of a file that is no record. undefined: it is gone. */
+/** What is known about a record that cannot be used. undefined: the file is gone. */
 export function remains(dir: Fd, path: string, name: string, why: Unreadable): Damaged | undefined {
   const key = keyOf(name);
   const found: Damaged = { why, file: `${path}/${name}`, name, text: "", written: 0 };
@@ -246,13 +250,13 @@ export function remains(dir: Fd, path: string, name: string, why: Unreadable): D
     found.text = host.decode(readFile(dir, name, LIMIT) ?? new Uint8Array(0));
   } catch (error) {
     if (hasErrno(error, "ENOENT")) return undefined;
-    // Whatever it is, it has said that it is no record.
+    // The file is known to be unusable, so it does not matter why its contents cannot be read.
     if (!(error instanceof SystemError || error instanceof Failure)) throw error;
   }
   return found;
 }
 
-/** A directory in place of the record, too. What is in it nobody has asked for: then it gets a name that no record has. */
+/** Removes a record, even if it is a directory. If the directory is not empty, renames it to a name that no record has. */
 function removeWhatever(dir: Fd, name: string): void {
   try {
     removeFile(dir, name);
@@ -271,7 +275,7 @@ export function isSameKey(a: RecordKey, b: RecordKey): boolean {
   return a.network === b.network && a.containerId === b.containerId && a.ifName === b.ifName;
 }
 
-/** `text`: what is in it, if that has been read. */
+/** Reads and checks a record. `text` is its contents, if they have been read already. undefined: there is no such file. */
 function readRecord<T>(
   dir: Fd,
   name: string,
@@ -298,8 +302,8 @@ function readRecord<T>(
     }
     say("warning", "ignoring a record that podnic did not write", { file: `${path}/${name}` });
   } catch (error) {
-    // It is there, and may well be read the next time (EIO, EACCES, EMFILE, ...): taking it for absent would lose the device's past. A
-    // link or a socket is not of our making.
+    // The record exists, and may be readable the next time (EIO, EACCES, EMFILE, …). If podnic treated it as missing, the device's original
+    // state would be lost. ELOOP and ENXIO are different: podnic creates no links or sockets.
     if (error instanceof SystemError && !hasErrno(error, "ELOOP", "ENXIO")) throw error;
     say("warning", "ignoring a record", { file: `${path}/${name}`, error: String(error) });
   }

@@ -3,11 +3,11 @@
 import { host } from "../host/host.ts";
 import { loops } from "../host/loops.ts";
 
-/** Words of the constants, upper halves at even places. */
+/** The standard's constants as 32-bit words, with the upper halves at even indices. */
 const ROUND = constants(3n, 80);
 const START = constants(2n, 8);
 
-/** First 64 bits behind the point of the nth roots of the first primes: where the constants of the standard come from. */
+/** The first 64 fractional bits of the nth roots of the first `count` primes, which is how the standard defines its constants. */
 function constants(n: bigint, count: number): Int32Array {
   const words = new Int32Array(count * 2);
   for (let prime = 2, found = 0; found < count; prime++) {
@@ -25,7 +25,7 @@ function isPrime(number: number): boolean {
   return true;
 }
 
-/** The nth root of a number with 64 binary places, by Newton from above. */
+/** The nth root of a number, with 64 fractional bits, by Newton's method from above. */
 function root(n: bigint, number: number): bigint {
   const value = BigInt(number) << (64n * n);
   let x = (BigInt(Math.ceil(number ** (1 / Number(n)) * 2 ** 40)) + 1n) << 24n;
@@ -36,7 +36,7 @@ function root(n: bigint, number: number): bigint {
   }
 }
 
-/** The first hex digits of the SHA-512 of the text's UTF-8 bytes: all, or as many words of eight as that takes. */
+/** The first hex digits of the SHA-512 of the text's UTF-8 bytes. `digits` is rounded up to a multiple of eight. */
 export function sha512(text: string, digits = 128): string {
   const state = START.slice();
   loops.digest(state, pad(host.encode(text)), ROUND);

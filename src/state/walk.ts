@@ -1,8 +1,8 @@
 // Opens a directory one component at a time: for kernels without openat2(2), to create missing directories, and to decide about links.
 //
-// A link is followed only when root made it in a directory that only root can write (/var/run, or a /var/lib/cni that an admin moved
-// to another disk). In /tmp, or anywhere else a user may create names, a link ends the walk: configurations name these paths and
-// tenants may write configurations.
+// The walk follows a link only if the link belongs to root and is in a directory to which only root can write (/var/run, or a /var/lib/cni
+// that an administrator moved to another disk). In /tmp, and in any other directory in which users can create files, a link is an error,
+// because tenants may write the configurations that contain these paths.
 import { Failure } from "../errors.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFLNK, S_IFMT } from "../host/constants.ts";
 import { errnoText, type Fd, host, SystemError } from "../host/host.ts";
@@ -10,17 +10,17 @@ import { hasErrno, pathOf } from "./descriptor.ts";
 
 const PARENT_MODE = 0o755;
 const GROUP_OR_OTHERS_WRITE = 0o022;
-/** As many links as the kernel follows in one path. */
+/** The number of links that the kernel follows in one path. */
 export const MAX_LINKS = 40;
 
 /**
- * Opens `path`, creating it when asked; undefined when it does not exist and may not be created. A link that leads nowhere is an error then:
- * what is behind it may be on a disk that is not mounted.
+ * Opens the directory `path`. With `create`, creates missing directories; without it, returns undefined if one is missing. A link to a
+ * missing directory is an error without `create`, because its target may be on a disk that is not mounted. Throws Failure or SystemError.
  */
 export function walkToDirectory(path: string, create: { mode: number } | undefined): Fd | undefined {
   let rest = components(path);
   let links = 0;
-  /** Components after the target of a link that has not been reached yet. */
+  /** The number of components that follow the targets of links. While at least as many remain, the current component belongs to a target. */
   let behind = Number.POSITIVE_INFINITY;
   let done: string[] = [];
   let dir = open("/", undefined);
@@ -53,7 +53,10 @@ export function walkToDirectory(path: string, create: { mode: number } | undefin
   }
 }
 
-/** The directory `name` in `dir`, or where the link of that name points; undefined when it does not exist. */
+/**
+ * Opens the directory `name` in `dir`, or returns the target of the link of this name. With `mode`, creates a missing directory; without it,
+ * returns undefined.
+ */
 function enter(dir: Fd, name: string, mode: number | undefined): Fd | { target: string } | undefined {
   for (;;) {
     try {
@@ -65,21 +68,21 @@ function enter(dir: Fd, name: string, mode: number | undefined): Fd | { target: 
         if (made !== undefined) return made;
         continue;
       }
-      // O_NOFOLLOW with O_DIRECTORY says ENOTDIR for a link; some file systems say ELOOP.
+      // For a link, O_NOFOLLOW with O_DIRECTORY fails with ENOTDIR; on some file systems, with ELOOP.
       if (hasErrno(error, "ENOTDIR", "ELOOP")) return { target: trustedTarget(dir, name, withPath(error, dir, name)) };
       throw withPath(error, dir, name);
     }
   }
 }
 
-/** The kernel was asked in an open directory, and does not say where that is. */
+/** Adds the full path to an error. The kernel's error has only the name, because the call was relative to an open directory. */
 function withPath(error: unknown, dir: Fd, name: string): unknown {
   if (!(error instanceof SystemError)) return error;
   const { syscall, errno, code } = error;
   return new SystemError(syscall, errno, code, errnoText(errno), `${pathOf(dir)}/${name}`.replace("//", "/"));
 }
 
-/** Creates and opens it, with that mode whatever the umask. undefined: somebody was faster, look again. */
+/** Creates and opens a directory with exactly this mode. undefined: it exists already, so another process may have created it. */
 export function makeDirectory(dir: Fd, name: string, mode: number): Fd | undefined {
   try {
     host.mkdir(name, mode, dir);
@@ -89,9 +92,10 @@ export function makeDirectory(dir: Fd, name: string, mode: number): Fd | undefin
   }
   const made = open(name, dir);
   try {
-    // mkdir(2) takes the umask off.
+    // mkdir(2) applies the umask.
     host.fchmod(made, mode);
-    // Itself first: without a journal, a name alone on the disk may be that of a file that had its inode before.
+    // Sync the new directory before its parent: on a file system without a journal, the name could otherwise reach the disk before the
+    // inode, and lead to the file that had this inode before.
     host.fsync(made);
     host.fsync(dir);
     return made;
@@ -111,7 +115,7 @@ function trustedTarget(dir: Fd, name: string, notDirectory: unknown): string {
   return host.readlink(name, dir);
 }
 
-/** Absolute path that the link `name` in `dir` leads to. Throws when it may not be followed. */
+/** The absolute path to which the link `name` in `dir` leads. Throws Failure if the link must not be followed. */
 export function followLink(dir: Fd, name: string): string {
   const target = trustedTarget(dir, name, refused(name, "is not a symbolic link"));
   return `/${components(target, components(pathOf(dir))).join("/")}`;
@@ -121,7 +125,7 @@ function open(path: string, dir: Fd | undefined): Fd {
   return host.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, dir);
 }
 
-/** Components of a path; of a link's target, seen from the directory `from`, which is free of links itself. */
+/** The components of a path. `from` is the directory of a link whose target is `path`; its components must not be links. Throws Failure. */
 function components(path: string, from?: string[]): string[] {
   const out = from === undefined || path.startsWith("/") ? [] : [...from];
   for (const name of path.split("/")) {
