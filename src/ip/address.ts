@@ -1,7 +1,7 @@
 // IP addresses and prefixes as values, which are parsed from text and formatted as text. The rest of podnic uses only these types.
 //
-// A call parses and prints about ten of them, so the everyday forms (dotted quad, plain IPv6) are read here by hand, three to twenty
-// times as fast as through objects of ip-address. What is not everyday is left to it (docs/decisions.md).
+// A call parses and formats about ten addresses. This file parses the common forms (dotted quad, plain IPv6) itself, which is three to
+// twenty times as fast as the library ip-address, and uses the library for the others (docs/decisions.md).
 import { Address6 } from "ip-address";
 import { hexDigit } from "./hex.ts";
 
@@ -13,7 +13,7 @@ export interface Address {
   readonly bytes: Uint8Array;
 }
 
-/** An address with a prefix length; host bits may be set (an interface address) or not (a network). */
+/** An address with a prefix length. Host bits can be set (the address of an interface) or not (a network). */
 export interface Prefix {
   readonly address: Address;
   readonly length: number;
@@ -21,19 +21,18 @@ export interface Prefix {
 
 const DOT = 46;
 const COLON = 58;
-/** "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"; longer text is refused unread. */
+/** The length of "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255". Longer text cannot be an address, and is not parsed. */
 const LONGEST = 45;
 
-/** Parses Go's net.ParseIP grammar: no zone, no leading zeros in IPv4 octets. undefined when it is not an address. */
+/** Parses an address with the grammar of Go's net.ParseIP: no zone, no leading zeros in IPv4 octets. undefined: the text is not an address. */
 export function parseAddress(text: string): Address | undefined {
   const bytes = parseBytes(text);
   return bytes && addressOf(bytes);
 }
 
 /**
- * Parses `address/length` as Go's net.ParseCIDR does, host bits kept. undefined when it is not one.
- * `::ffff:10.0.0.1/120` is 10.0.0.1/24, which is how Go prints it; a v4-mapped address with less than /96 is refused (Go prints a
- * prefix that means something else).
+ * Parses `address/length` like Go's net.ParseCIDR, but keeps the host bits. undefined: the text is not a prefix. Like Go, converts
+ * `::ffff:10.0.0.1/120` to 10.0.0.1/24. Refuses a v4-mapped address with a length below 96, which Go would print as a different prefix.
  */
 export function parsePrefix(text: string): Prefix | undefined {
   let prefix = parsed.get(text);
@@ -45,7 +44,7 @@ export function parsePrefix(text: string): Prefix | undefined {
   return prefix;
 }
 
-/** A call reads each prefix of its configuration twice: to validate it, and for what it says. Nobody changes the bytes of one. */
+/** A cache, because a call parses each prefix of its configuration twice: to validate it, and to use it. The bytes of a prefix never change. */
 const parsed = new Map<string, Prefix>();
 const PARSED = 32;
 
@@ -60,7 +59,7 @@ function readPrefix(text: string): Prefix | undefined {
   return length >= 96 ? { address, length: length - 96 } : undefined;
 }
 
-/** RFC 5952 text; byte for byte what Go prints, because host-local's lease files are named by it. */
+/** The address as text (RFC 5952), exactly as Go formats it, because the text is the name of host-local's lease file. */
 export function formatAddress(address: Address): string {
   const { bytes } = address;
   if (address.family === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
@@ -71,7 +70,10 @@ export function formatPrefix(prefix: Prefix): string {
   return `${formatAddress(prefix.address)}/${prefix.length}`;
 }
 
-/** The address of 4 or 16 bytes in network order; 16 that are v4-mapped become family 4. The bytes are not copied. */
+/**
+ * The address for 4 or 16 bytes in network order. A v4-mapped IPv6 address becomes an IPv4 address; otherwise, the bytes are not copied.
+ * Throws RangeError for other lengths.
+ */
 export function addressOf(bytes: Uint8Array): Address {
   if (bytes.length === 4) return { family: 4, bytes };
   if (bytes.length !== 16) throw new RangeError(`an IP address has 4 or 16 bytes, not ${bytes.length}`);
@@ -83,7 +85,7 @@ function isMapped(bytes: Uint8Array): boolean {
   return bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
-/** Decimal digits to the end of the text, leading zeros allowed as in Go; -1 when it is something else. */
+/** Parses the prefix length from `from` to the end of the text. Like Go, accepts leading zeros. Returns -1 if it is not valid. */
 function parseLength(text: string, from: number): number {
   if (from === text.length) return -1;
   let value = 0;
@@ -101,7 +103,7 @@ function parseBytes(text: string): Uint8Array | undefined {
   const dot = text.indexOf(".");
   const quad = dot > 0 && dot < 4 ? parseQuad(text) : undefined;
   if (quad !== undefined) return quad;
-  // The first separator tells the family; it stands behind at most four digits.
+  // The first separator, which follows at most four digits, determines the family.
   for (let i = 0; i < 5; i++) {
     const c = text.charCodeAt(i);
     if (c === DOT) return undefined;
@@ -110,7 +112,7 @@ function parseBytes(text: string): Uint8Array | undefined {
   return undefined;
 }
 
-/** By their texts: to look one up takes a third of the time that its digits take. */
+/** The octets by their text. A lookup takes a third of the time of parsing the digits. */
 const OCTETS: { [text: string]: number } = Object.create(null);
 for (let octet = 0; octet < 256; octet++) OCTETS[octet] = octet;
 
@@ -143,7 +145,7 @@ function parseGroups(text: string): Uint8Array | undefined {
     const c = text.charCodeAt(i);
     if (c === COLON) {
       if (digits === 0) {
-        // "::" further on; a third colon, or a second "::", finds `ellipsis` set.
+        // This is the second colon of "::". If `ellipsis` is already set, it is a third colon or a second "::".
         if (ellipsis >= 0) return undefined;
         ellipsis = filled;
         continue;

@@ -5,5 +5,5 @@ export function hexDigit(c: number): number {
   return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
-/** Two digits of each byte: to look them up is ten times as fast as toString(16). */
+/** The two hex digits of each byte. A lookup is ten times as fast as toString(16). */
 export const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));

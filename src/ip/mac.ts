@@ -3,7 +3,7 @@ import { HEX, hexDigit } from "./hex.ts";
 
 const LENGTHS = [6, 8, 20];
 
-/** Parses `aa:bb:…`, `aa-bb-…` or `aabb.ccdd.…` of 6, 8 or 20 bytes (Go's net.ParseMAC). undefined when it is not one. */
+/** Parses `aa:bb:…`, `aa-bb-…` or `aabb.ccdd.…` of 6, 8 or 20 bytes (Go's net.ParseMAC). undefined: the text is not a link-layer address. */
 export function parseMac(text: string): Uint8Array | undefined {
   if (text.length === 17) {
     const usual = parseUsual(text);
@@ -31,10 +31,10 @@ export function parseMac(text: string): Uint8Array | undefined {
 }
 
 const COLON = 58;
-/** hexDigit of each code below 128; -1 is undefined here. */
+/** The value of hexDigit for each code below 128, with undefined instead of -1. */
 const DIGITS = Array.from({ length: 128 }, (_, c) => (hexDigit(c) < 0 ? undefined : hexDigit(c)));
 
-/** What formatMac writes for six bytes, as nearly all are. */
+/** Parses the form that formatMac writes for six bytes, which nearly all addresses have. */
 function parseUsual(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(6);
   for (let i = 0, at = 0; i < 6; i++, at += 3) {
@@ -46,7 +46,7 @@ function parseUsual(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** Lower-case colon form; "" for no bytes. */
+/** The address in lower case, with colons; "" for no bytes. */
 export function formatMac(bytes: Uint8Array): string {
   const b = bytes;
   if (b.length === 6) return `${HEX[b[0]!]}:${HEX[b[1]!]}:${HEX[b[2]!]}:${HEX[b[3]!]}:${HEX[b[4]!]}:${HEX[b[5]!]}`;

@@ -1,7 +1,7 @@
 // Arithmetic on addresses, prefixes and intervals. It never enumerates addresses, so a /8 or ::/0 costs the same as a /30.
 import type { Address, Prefix } from "./address.ts";
 
-/** Addresses from `first` to `last`, both included and of one family. */
+/** The addresses from `first` to `last`, both inclusive. Both have the same family. */
 export interface Interval {
   readonly first: Address;
   readonly last: Address;
@@ -27,12 +27,12 @@ export function samePrefix(a: Prefix, b: Prefix): boolean {
   return a.length === b.length && equalAddresses(a.address, b.address);
 }
 
-/** The address after this one. undefined after the last of its family. */
+/** The next address; undefined for the last address of a family. */
 export function nextAddress(address: Address): Address | undefined {
   return step(address, 0xff, 1);
 }
 
-/** The address before this one. undefined before the first of its family. */
+/** The previous address; undefined for the first address of a family. */
 export function previousAddress(address: Address): Address | undefined {
   return step(address, 0, -1);
 }
@@ -72,7 +72,7 @@ function withHostBits(prefix: Prefix, fill: number): Address {
   return { family, bytes: out };
 }
 
-/** True when no host bit is set. */
+/** True if no host bit is set. */
 export function isNetwork(prefix: Prefix): boolean {
   return equalAddresses(prefix.address, networkAddress(prefix));
 }
@@ -82,7 +82,7 @@ export function networkPrefix(prefix: Prefix): Prefix {
   return { address: networkAddress(prefix), length: prefix.length };
 }
 
-/** True when `address` lies in the network of `prefix`; false across families. */
+/** True if `address` is in the network of `prefix`; false if their families differ. */
 export function prefixContains(prefix: Prefix, address: Address): boolean {
   if (prefix.address.family !== address.family) return false;
   const whole = prefix.length >> 3;
@@ -91,7 +91,7 @@ export function prefixContains(prefix: Prefix, address: Address): boolean {
   return rest === 0 || (prefix.address.bytes[whole]! ^ address.bytes[whole]!) >> (8 - rest) === 0;
 }
 
-/** All of `inner` is in `outer`. */
+/** True if the network `inner` is part of the network `outer`. */
 export function isWithin(inner: Prefix, outer: Prefix): boolean {
   return inner.length >= outer.length && prefixContains(outer, inner.address);
 }
@@ -105,15 +105,15 @@ export function intervalsOverlap(a: Interval, b: Interval): boolean {
 }
 
 /**
- * Two of the intervals that have an address in common, by their places in the list, the smaller first; undefined when all are disjoint.
- * n log n: the list comes from a configuration, and thousands are valid.
+ * The indices of two intervals that overlap, the smaller index first; undefined if all intervals are disjoint. Takes O(n log n) time, because
+ * a configuration can contain thousands of intervals.
  */
 export function overlappingPair(intervals: readonly Interval[]): [number, number] | undefined {
   if (intervals.length < 2) return undefined;
   const sorted = intervals.map((interval, place) => ({ ...keysOf(interval), place }));
   sorted.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : a.place - b.place));
   let found: [number, number] | undefined;
-  // The one that reaches farthest of those that begin before.
+  // Of the intervals seen so far, the one with the largest end.
   let far = sorted[0];
   for (const next of sorted.slice(1)) {
     if (next.first <= far!.last) {
@@ -125,17 +125,16 @@ export function overlappingPair(intervals: readonly Interval[]): [number, number
   return found;
 }
 
-/** Texts that compare as the addresses do: the engine compares those at once. */
 function keysOf({ first, last }: Interval): { first: string; last: string } {
   return { first: sortKey(first), last: sortKey(last) };
 }
 
-/** Texts in the order of the addresses, IPv4 first; the engine compares texts by itself. */
+/** A string that sorts like the address, IPv4 first. The engine compares strings much faster than compareAddresses compares bytes. */
 export function sortKey({ family, bytes }: Address): string {
   return String.fromCharCode(family, ...bytes);
 }
 
-/** Which of disjoint intervals an address lies in, without comparing it with each. */
+/** Finds the interval that contains an address, among disjoint intervals, with a binary search. */
 export class IntervalMap<T extends Interval> {
   readonly #intervals: readonly T[];
   #keyed: { first: string; last: string; interval: T }[] | undefined;
@@ -144,7 +143,7 @@ export class IntervalMap<T extends Interval> {
     this.#intervals = intervals;
   }
 
-  /** Made when first asked for: most calls ask for no address, and exclude none. */
+  /** Sorted at the first use, because most calls never search: they request no address and exclude none. */
   get #sorted(): { first: string; last: string; interval: T }[] {
     if (this.#keyed === undefined) {
       this.#keyed = this.#intervals.map((interval) => ({ ...keysOf(interval), interval }));
@@ -159,7 +158,7 @@ export class IntervalMap<T extends Interval> {
     return found !== undefined && found.first <= key ? found.interval : undefined;
   }
 
-  /** Those that have an address in common with the interval, in order. */
+  /** The intervals that overlap with `interval`, in ascending order. */
   overlapping(interval: Interval): T[] {
     if (this.#intervals.length === 0) return [];
     const { first, last } = keysOf(interval);
@@ -182,7 +181,7 @@ export class IntervalMap<T extends Interval> {
   }
 }
 
-/** The same addresses as disjoint intervals. */
+/** Merges intervals into disjoint ones with the same addresses. */
 export function mergeIntervals(intervals: readonly Interval[]): Interval[] {
   if (intervals.length < 2) return [...intervals];
   const sorted = intervals.map((interval) => ({ ...keysOf(interval), interval }));
