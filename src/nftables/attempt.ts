@@ -7,18 +7,18 @@ import * as c from "./constants.ts";
 import { flagsIn } from "./message.ts";
 import { NftSocket, type Place } from "./socket.ts";
 
-/** How often a change is tried. A hundred pods that end at once stand in each other's way. */
+/** Maximum number of attempts at a change. If a hundred pods end at once, their changes conflict. */
 const TRIES = 200;
 
-/** The kernel refused because another program made a change after the query: the generation, or a chain that was created, deleted or used. */
+/** The errors if another program made a change after the query: the generation differs, or a chain was created, deleted or used. */
 const OVERTAKEN = ["ERESTART", "EAGAIN", "ENOENT", "EEXIST", "EBUSY"];
 
-/** Thrown by a try that saw half of a change. */
+/** Thrown if another program's changes made a query's answer incomplete. */
 export class Overtaken extends Error {}
 
 /**
- * Runs `change`, which looks and then commits, until nobody comes between. It gets the code of the last refusal. `cannot` says what
- * is not possible when it ends without success: "macspoofchk".
+ * Runs `change`, which queries the rules and then commits a change, until no other change comes in between. Passes it the error code of the
+ * previous attempt, or "". Error messages begin with `cannot`, such as "macspoofchk".
  */
 export function attempt<T>(cannot: string, change: (refusal: string) => T): T {
   let refusal = "";
@@ -33,7 +33,7 @@ export function attempt<T>(cannot: string, change: (refusal: string) => T): T {
   }
 }
 
-/** What is not there, or is in use, stays so: the same answer a few times is the answer. */
+/** Repeats a conflict up to TRIES times, but the same ENOENT, EEXIST or EBUSY in a row only until the eighth attempt: it is then permanent. */
 function mayRepeat(error: unknown, count: number, before: string): boolean {
   if (error instanceof Overtaken) return count < TRIES;
   if (!(error instanceof NetlinkError) || !OVERTAKEN.includes(error.code)) return false;
@@ -41,7 +41,7 @@ function mayRepeat(error: unknown, count: number, before: string): boolean {
   return count < (settled ? 8 : TRIES);
 }
 
-/** Whether something is there: ENOENT is no, and so is a kernel without nf_tables. */
+/** Runs a query. undefined: the object does not exist (ENOENT), or the kernel does not have nf_tables. */
 export function find<T>(nft: NftSocket, ask: (nft: NftSocket) => T): T | undefined {
   try {
     return ask(nft);
@@ -51,7 +51,7 @@ export function find<T>(nft: NftSocket, ask: (nft: NftSocket) => T): T | undefin
   }
 }
 
-/** EINVAL of a question is also the answer of a kernel that has no nf_tables: it says the same to one that cannot be wrong. */
+/** Kernels without nf_tables answer every query with this error, so this compares it with the error of a query that is certainly valid. */
 function isMissing(nft: NftSocket, error: NetlinkError): boolean {
   if (error.code !== "EINVAL" && error.code !== "EOPNOTSUPP") return false;
   try {
@@ -63,7 +63,7 @@ function isMissing(nft: NftSocket, error: NetlinkError): boolean {
   }
 }
 
-/** Every rule of a chain that `read` wants. Throws when others changed tables all the time, so that some may be missing. */
+/** The values that `read` returns for a chain's rules. Throws Overtaken if other changes during the query may have hidden some rules. */
 export function listRules<T>(nft: NftSocket, place: Place, chain: string, read: PayloadReader<T | undefined>): T[] {
   const found = find(nft, () => nft.dumpRules(place, chain, read));
   if (found?.complete === false)
@@ -71,7 +71,7 @@ export function listRules<T>(nft: NftSocket, place: Place, chain: string, read: 
   return found?.items ?? [];
 }
 
-/** Throws when the table is switched off, or missing with `needed`. */
+/** Whether the table exists. Throws Failure if it is disabled. */
 export function checkTable(nft: NftSocket, place: Place, what: string): boolean {
   const flags = find(nft, () => nft.getTable(place, flagsIn));
   if (flags === undefined) return false;
@@ -94,7 +94,7 @@ export function familyName(family: number): string {
   return names[family] ?? String(family);
 }
 
-/** Opens the socket for looking and removing: undefined when the kernel has none, and so no rules. */
+/** Opens the socket to query and remove rules. undefined: the kernel does not support it, so there are no rules. */
 export function openIfAny(): NftSocket | undefined {
   try {
     return NftSocket.open();
@@ -106,7 +106,7 @@ export function openIfAny(): NftSocket | undefined {
 
 const isUnsupported = (code: string): boolean => ["EPROTONOSUPPORT", "EAFNOSUPPORT", "EOPNOTSUPP"].includes(code);
 
-/** The error, with a cure when it says that the kernel lacks nf_tables or a part of it, or that the tables are not ours to change. */
+/** The error, with a cure if the kernel lacks nf_tables or a part of it, or if podnic is not allowed to change the tables. */
 export function nftFailure(error: unknown, cannot: string): unknown {
   if (error instanceof Overtaken) {
     return new Failure(

@@ -11,19 +11,19 @@ import { interfaceMark, networkMark, type Owner, spoofId } from "./names.ts";
 import type { NftSocket } from "./socket.ts";
 import { listSpoofChecks, removeSpoofCheck, type SpoofCheck } from "./spoof-check.ts";
 
-/** Rules removed in one transaction at most: each has an answer, for which the socket must have room. */
+/** Maximum number of rules that one transaction removes. The kernel sends an answer for each, and the socket's buffer must hold them all. */
 const CHUNK = 100;
 
 export interface Garbage {
   spoofChecks: SpoofCheck[];
   masquerades: Masquerade[];
-  /** Of containers. */
+  /** The containers for which the Go plugin used iptables. */
   byIptables: Masqueraded[];
 }
 
 /**
- * What belongs to a network and to none of the attachments that are `valid` in it. The Go plugin does not write a network's name on spoof
- * checks: of its making are those whose port is gone (`isPort`, asked when the rules have been read), whatever the network.
+ * The rules that belong to the network, but to none of its `valid` attachments. The Go plugin's spoof checks do not contain the network's name.
+ * They are garbage in every network if their port is gone; `isPort` tells this, and is called after the rules have been read.
  */
 export function findGarbage(
   nft: NftSocket,

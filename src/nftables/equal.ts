@@ -1,7 +1,7 @@
 // Compares two rules.
 import type { Expression } from "./expression.ts";
 
-/** Both say the same; counters may be anywhere. */
+/** Whether two rules have the same expressions. Ignores counters. */
 export function sameExpressions(a: Expression[], b: Expression[]): boolean {
   return equal(withoutCounters(a), withoutCounters(b));
 }

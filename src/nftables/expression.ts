@@ -7,18 +7,18 @@ import { NLA_F_NESTED } from "../netlink/constants.ts";
 import * as c from "./constants.ts";
 
 const verdictAttributes = new Table("verdict", {
-  /** NFT_JUMP and the like, as unsigned. */
+  /** NFT_JUMP or another verdict, as an unsigned number. */
   code: [c.NFTA_VERDICT_CODE, be32],
   chain: [c.NFTA_VERDICT_CHAIN, text],
 });
 
-/** A value: bytes as they are compared with the packet's, or a verdict. */
+/** Data in an expression: bytes to compare with those of a packet, or a verdict. */
 const data = new Table("data", {
   value: [c.NFTA_DATA_VALUE, bytes],
   verdict: [c.NFTA_DATA_VERDICT | NLA_F_NESTED, nested(verdictAttributes)],
 });
 
-/** The keys of each are in the order in which `nft` sends them. */
+/** The attributes of each expression, in the order in which `nft` sends them. */
 const tables = {
   meta: new Table("meta", {
     key: [c.NFTA_META_KEY, be32],
@@ -51,7 +51,7 @@ const tables = {
     packets: [c.NFTA_COUNTER_PACKETS, be64],
   }),
   masq: new Table("masq", {}),
-  /** Of iptables: the structure that a match of this name has. */
+  /** A match of iptables. `info` is the structure of the match `name`. */
   match: new Table("match", {
     name: [c.NFTA_MATCH_NAME, text],
     info: [c.NFTA_MATCH_INFO, bytes],
@@ -67,7 +67,7 @@ interface Span {
   end: number;
 }
 
-/** Where the attributes are, to be read when the name is known. */
+/** Gives the position of the attributes, which can be decoded only when the expression's name is known. */
 const span: Codec<Span> = {
   min: 0,
   write() {},
@@ -104,7 +104,7 @@ export const expression: Codec<Expression> = {
   },
 };
 
-/** The elements of a list of expressions, as they are sent. `written` hears how long it is after each. */
+/** Encodes a list of expressions. Calls `written` after each of them with the length so far, in bytes. */
 export function writeExpressions(all: Expression[], written?: (each: Expression, length: number) => void): Uint8Array {
   const writer = new Writer(512);
   for (const each of all) {
@@ -114,7 +114,7 @@ export function writeExpressions(all: Expression[], written?: (each: Expression,
   return writer.copy(0, writer.length);
 }
 
-/** An expression of a rule as the kernel says it: the same, without the flags of nested attributes. */
+/** Encodes an expression in the way of the kernel's answers: without the flags of nested attributes. */
 export function asKernelSays(one: Expression): Uint32Array {
   const from = Bytes.from(writeExpressions([one]));
   withoutFlags(from, 0, from.u8.length);
@@ -133,12 +133,12 @@ function withoutFlags(from: Bytes, start: number, end: number): void {
 const EQ = c.NFT_CMP_EQ;
 const REGISTER = c.NFT_REG_1;
 
-/** The register's bytes equal, or do not equal, `value`. */
+/** Compares the register with `value`. */
 export function compare(value: Uint8Array, op = EQ): Expression {
   return { cmp: { sreg: REGISTER, op, data: { value } } };
 }
 
-/** Takes `length` bytes of a header at `offset` into the register. */
+/** Loads `length` bytes at `offset` of a header into the register. */
 export function payload(base: number, offset: number, length: number): Expression {
   return { payload: { dreg: REGISTER, base, offset, length } };
 }
@@ -160,13 +160,12 @@ export function verdict(code: number, chain?: string): Expression {
   return { immediate: { dreg: c.NFT_REG_VERDICT, data: { verdict: what } } };
 }
 
-/** `masquerade`. */
 export const masquerade: Expression = { masq: {} };
 
-/** What a rule ends with, if it is a verdict. */
+/** The verdict at the end of a rule. */
 export interface Verdict {
   code: number;
-  /** For a jump or goto; "" otherwise. */
+  /** The target of a jump or goto; "" for other verdicts. */
   chain: string;
 }
 

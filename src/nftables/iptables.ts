@@ -6,8 +6,8 @@
 //     chain CNI-HASH { ip daddr SUBNET accept; ip daddr != 224.0.0.0/4 MASQUERADE }
 //   }
 //
-// Comments (name: "NETWORK" id: "CONTAINERID") are in a match of iptables there; the name of the chain says whose they are. Rules of iptables-legacy
-// are elsewhere in the kernel, where nothing but that program can well remove them: see legacyTables.
+// The rules' comments (name: "NETWORK" id: "CONTAINERID") are in an iptables match. The name of the chain, a hash, identifies the owner. The
+// rules of iptables-legacy are not in nf_tables, and only that program can remove them: see usesLegacy.
 import { O_CLOEXEC, O_RDONLY } from "../host/constants.ts";
 import { host, SystemError } from "../host/host.ts";
 import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
@@ -27,13 +27,13 @@ const PLACES: { 4: Place; 6: Place } = {
   6: { family: c.NFPROTO_IPV6, table: "nat" },
 };
 
-/** Where the source address is in a packet's header. */
+/** The offset of the source address in a packet's header, in bytes. */
 const SOURCES = { 4: 12, 6: 8 } as const;
 
-/** A rule of POSTROUTING that leads to the chain. */
+/** A rule of POSTROUTING that leads to a container's chain. */
 interface Jump {
   handle: number;
-  /** The bytes of the address it is for; undefined when it is for others or more. */
+  /** The source address that the rule matches; undefined if it does not match exactly one address. */
   source: Uint8Array | undefined;
 }
 
@@ -46,7 +46,7 @@ function listJumps(nft: NftSocket, place: Place, chain: string): Jump[] {
   return listRules(nft, place, BASE, read);
 }
 
-/** `-s ADDRESS` is a load of the source address and a comparison. */
+/** The address of `-s ADDRESS`, which is a load of the source address, followed by a comparison. */
 function sourceOf([load, compared]: Expression[], offset: number): Uint8Array | undefined {
   const isSource = load?.payload?.base === c.NFT_PAYLOAD_NETWORK_HEADER && load.payload.offset === offset;
   const value = compared?.cmp?.op === c.NFT_CMP_EQ ? compared.cmp.data?.value : undefined;
@@ -58,12 +58,15 @@ const isFor = ({ source }: Jump, { family, bytes }: Address): boolean =>
   source.length === bytes.length &&
   equalAddresses({ family, bytes: source }, { family, bytes });
 
-/** A container, and which of its addresses in a network iptables masquerades. */
+/** A container, and those of its addresses in a network that iptables masquerades. */
 export interface Masqueraded extends Omit<Owner, "ifName"> {
   addresses: string[];
 }
 
-/** What iptables-nft masquerades for the Go plugin in this namespace, by what its rules say. Not a chain of two containers. */
+/**
+ * The containers in this namespace for which the Go plugin uses iptables-nft, according to the comments of the rules. Ignores chains whose
+ * rules name several containers, and chains whose name does not belong to the container.
+ */
 export function listIptables(nft: NftSocket): Masqueraded[] {
   const all = new Map<string, Masqueraded>();
   for (const family of [4, 6] as const) {
@@ -88,9 +91,9 @@ const hasChain = (nft: NftSocket, place: Place, chain: string): boolean =>
   find(nft, () => nft.getChain(place, chain, () => true)) === true;
 
 /**
- * Removes the chain of an attachment and what leads to it. The chain is that of all interfaces which the pod has in the network: with
- * `addresses`, those of the others stay. Each family is one transaction. `isBusy`: another program's rule leads to the chain, which is emptied only.
- * False: there was nothing.
+ * Removes the chain of a container in a network, and the rules that lead to it, in one transaction for each family. All of the container's
+ * interfaces share the chain: with `addresses`, the rules for other addresses stay. `isBusy`: another program's rule leads to the chain, so
+ * the chain is only emptied. Returns false if there was nothing.
  */
 export function removeIptables(
   nft: NftSocket,
@@ -122,7 +125,7 @@ export function hasIptables(nft: NftSocket, owner: Owner, { address }: Prefix): 
   const chain = iptablesChain(owner);
   const place = PLACES[address.family];
   if (!hasChain(nft, place, chain) || !listJumps(nft, place, chain).some((jump) => isFor(jump, address))) return false;
-  // The last rule is a target of iptables, whose contents are its own.
+  // The kernel may show MASQUERADE as an iptables target, which podnic does not decode.
   const ends: PayloadReader<string> = (bytes, start, end) => {
     const last = readRule(bytes, start, end).expressions?.at(-1);
     return last?.masq !== undefined ? "masq" : (last?.other ?? "");
@@ -130,12 +133,12 @@ export function hasIptables(nft: NftSocket, owner: Owner, { address }: Prefix): 
   return listRules(nft, place, chain, ends).some((end) => end === "masq" || end === "target");
 }
 
-/** Where the kernel names the tables of iptables-legacy that are in use in this process's namespace. */
+/** The files in which the kernel lists the iptables-legacy tables that are in use in this process's namespace. */
 const LEGACY = ["/proc/self/net/ip_tables_names", "/proc/self/net/ip6_tables_names"];
 
 /**
- * Whether somebody on this node uses iptables-legacy for address translation. Then the Go plugin may have written there what nobody but
- * that program can remove (iptables-legacy -t nat).
+ * Whether iptables-legacy is used for address translation on this node. The Go plugin may then have written rules there, which only that
+ * program can remove (iptables-legacy -t nat).
  */
 export function usesLegacy(): boolean {
   return LEGACY.some((path) => readNames(path).includes("nat"));
@@ -150,7 +153,7 @@ function readNames(path: string): string[] {
       host.close(file);
     }
   } catch (error) {
-    // No such file: the kernel has no iptables-legacy, or has not loaded it.
+    // The file is missing if the kernel does not have iptables-legacy, or has not loaded it.
     if (error instanceof SystemError && error.code === "ENOENT") return [];
     throw error;
   }

@@ -3,7 +3,7 @@ import { NetlinkError } from "../netlink/errors.ts";
 import { attempt, find, listRules } from "./attempt.ts";
 import type { NftSocket, Place } from "./socket.ts";
 
-/** Told before it is made: what an ADD that fails has to look for. */
+/** What an ADD is about to create, so that it can remove this again if it fails. */
 export interface Made {
   table: boolean;
   /** The chain at the hook. */
@@ -11,8 +11,8 @@ export interface Made {
 }
 
 /**
- * Removes `chains`, and with `table` the table. The first chain is the one at the hook, with `rules` rules that come with it; the others are empty.
- * All or nothing: nothing is removed if another pod has rules there, or another program anything.
+ * Removes `chains`, and the table if `table` is set. The first chain is the one at the hook, and has `rules` rules of its own; the others must
+ * be empty. If another pod or another program has anything there, removes nothing.
  */
 export function removeMade(
   nft: NftSocket,

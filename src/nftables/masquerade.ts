@@ -1,6 +1,6 @@
 // ipMasq with nftables: packets that a pod sends to other subnets leave with the node's address.
 //
-// The layout is the Go plugin's (its back end "nftables"), so that either removes what the other made:
+// The layout is the same as that of the Go plugin's back end "nftables", so that each plugin can remove what the other one created:
 //
 //   table inet cni_plugins_masquerade {
 //     chain masq_checks { ip saddr ADDRESS ip daddr != SUBNET masquerade comment "MARK, net: …, if: …, id: …" }    (one per address)
@@ -8,8 +8,8 @@
 //       ip daddr 224.0.0.0/4 return; ip6 daddr ff00::/8 return; goto masq_checks }
 //   }
 //
-// Chains of other tables at the same hook see the packets too, whatever ours say; the first that translates wins. What the Go plugin
-// wrote by way of iptables is in iptables.ts.
+// Other tables' chains at the same hook also see the packets, independently of these rules; the first chain that translates an address wins.
+// iptables.ts handles the rules that the Go plugin writes with iptables.
 import { Failure } from "../errors.ts";
 import { type Address, formatAddress, type Prefix } from "../ip/address.ts";
 import { networkPrefix } from "../ip/range.ts";
@@ -59,7 +59,7 @@ export const MASQUERADE_BASE: ChainAttributes = {
 const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
 const CHECKS_COMMENT = "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
 
-/** Where the addresses are in a packet's header, and how long they are. */
+/** The offsets and the length of the addresses in a packet's header, in bytes. */
 interface Header {
   protocol: number;
   source: number;
@@ -78,7 +78,7 @@ const ofProtocol = ({ protocol }: Header): Expression[] => [
   compare(new Uint8Array([protocol])),
 ];
 
-/** Whether the destination is in a prefix (or not, with NFT_CMP_NEQ): as `nft` says it, by its whole bytes where it has no others. */
+/** Compares the destination with a prefix (NFT_CMP_NEQ: not in it). Like `nft`, compares only whole bytes if the length is a multiple of 8. */
 function toPrefix(
   { destination, length: size }: Header,
   { address: { bytes }, length }: Prefix,
@@ -91,7 +91,7 @@ function toPrefix(
   return [network(destination, size), maskBits(mask), compare(bytes, op)];
 }
 
-/** An address of a pod with its prefix length: what it sends out of that is masqueraded. */
+/** The rule for a pod's address: masquerades packets from the address to destinations outside of its subnet. */
 function ruleOf(address: Prefix): Expression[] {
   const header = HEADERS[address.address.family];
   return [
@@ -103,14 +103,14 @@ function ruleOf(address: Prefix): Expression[] {
   ];
 }
 
-/** A rule for all addresses of one family with one prefix length: as it is sent, and where the addresses are in it. */
+/** The encoded rule for addresses of one family and prefix length, with the offsets at which to insert the addresses. */
 interface Form {
   family: 4 | 6;
   length: number;
   rule: Uint8Array;
   source: number;
-  /** Of the subnet, of which so many bytes are there. */
   subnet: number;
+  /** The number of bytes of the subnet in the rule. */
   size: number;
 }
 
@@ -121,15 +121,15 @@ function formOf(family: 4 | 6, length: number): Form {
     ruleOf({ address: { family, bytes: new Uint8Array(size) }, length }),
     ({ cmp }, end) => cmp && compared.push([end - align4(cmp.data!.value!.length), cmp.data!.value!.length]),
   );
-  // The protocol is compared first.
+  // Skip the first comparison, which is that of the protocol.
   const [, [source], [subnet, part]] = compared as [[number, number], [number, number], [number, number]];
   return { family, length, rule, source, subnet, size: part };
 }
 
-/** Of the usual ones: to write a rule anew takes ten times as long. */
+/** Forms of common prefix lengths, prepared at build time: encoding a rule takes ten times as long as copying it. */
 const FORMS = [formOf(4, 24), formOf(4, 16), formOf(6, 64)];
 
-/** The expressions of ruleOf as they are sent. */
+/** The encoded expressions of ruleOf. */
 function writtenRule(address: Prefix): Uint8Array {
   const { family, bytes } = address.address;
   const form = FORMS.find((one) => one.family === family && one.length === address.length);
@@ -140,7 +140,7 @@ function writtenRule(address: Prefix): Uint8Array {
   return written;
 }
 
-/** Multicast never is. */
+/** The rules of the chain at the hook. They exclude multicast packets from masquerading. */
 function baseRules(): Expression[][] {
   const multicast4 = { address: { family: 4, bytes: new Uint8Array([224, 0, 0, 0]) }, length: 4 } as const;
   const bytes = new Uint8Array(16);
@@ -154,9 +154,9 @@ function baseRules(): Expression[][] {
 }
 
 /**
- * Masquerades what the pod sends from `addresses` out of their subnets. One transaction. Rules of the same attachment are replaced, unless
- * it is `fresh`: the caller knows (by its record) that it has none, which spares the reading of all pods' rules. `making` hears whether the
- * table will be new; see removeNewMasquerade. Returns numbers that make the removal cheap; see removeMasquerade.
+ * Masquerades packets from `addresses` to destinations outside of their subnets. Replaces rules of the same attachment in one transaction.
+ * `fresh`: the caller knows from its record that there are none, so all pods' rules need not be read. Tells `making` whether it will create
+ * the table; see removeNewMasquerade. Returns the rules' handles, which make their removal cheap; see removeMasquerade.
  */
 export function addMasquerade(
   nft: NftSocket,
@@ -184,7 +184,7 @@ export function addMasquerade(
   });
 }
 
-/** undefined: there is none. Throws when there is one of that name which no packet comes to. */
+/** The chain at the hook; undefined if it does not exist. Throws Failure if a chain of this name exists, but is not a nat chain at the hook. */
 function findBase(nft: NftSocket): ChainAttributes | undefined {
   const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
   if (chain === undefined || isNatAtHook(chain)) return chain;
@@ -205,13 +205,13 @@ function dropsPackets(nft: NftSocket, base: ChainAttributes): boolean {
 const TO_CHECKS = asKernelSays(verdict(c.NFT_GOTO, CHECKS));
 const TO_CALLER = asKernelSays(verdict(c.NFT_RETURN));
 
-/** The chain that a rule of the chain at the hook leads to, or "". Those that addBase made are not read but compared. */
+/** The chain to which a rule of the chain at the hook leads, or "". Recognises addBase's rules by their last bytes, without decoding them. */
 function chainOf(...message: Parameters<PayloadReader<void>>): string {
   if (endsWith(TO_CALLER, ...message)) return "";
   return endsWith(TO_CHECKS, ...message) ? CHECKS : (verdictIn(...message)?.chain ?? "");
 }
 
-/** The chain at the hook leads to that of the pods. */
+/** True if the chain at the hook leads to the chain of the pods' rules. */
 function hasBaseRules(nft: NftSocket): boolean {
   let decided = false;
   const read: PayloadReader<string> = (bytes, start, end) => {
@@ -224,7 +224,7 @@ function hasBaseRules(nft: NftSocket): boolean {
   return rules.length >= 3 && rules.includes(CHECKS);
 }
 
-/** An existing chain at a hook is not sent again: the kernel takes long for an update of one, although it changes nothing. */
+/** Creates the table, its chains and the chain's rules. Does not send an existing chain at a hook: updating it is slow even if nothing changes. */
 function addBase(nft: NftSocket, hasBase: boolean): void {
   nft.addTable(FAMILY, { name: TABLE, flags: 0, userdata: comment(TABLE_COMMENT) });
   nft.addChain(FAMILY, { table: TABLE, name: CHECKS, userdata: comment(CHECKS_COMMENT) });
@@ -233,12 +233,12 @@ function addBase(nft: NftSocket, hasBase: boolean): void {
   for (const expressions of baseRules()) nft.addRule(FAMILY, { table: TABLE, chain: BASE, expressions });
 }
 
-/** Removes the table that an ADD has made which failed later. Its rules are gone. */
+/** Removes the table that a failed ADD created. The ADD's own rules must have been removed already. */
 export function removeNewMasquerade(nft: NftSocket): void {
   removeMade(nft, MASQUERADE_PLACE, [BASE, CHECKS], baseRules().length, true);
 }
 
-/** Handles of the rules whose comment begins with a mark. */
+/** The handles of the rules whose comment begins with `mark`. */
 function listOwn(nft: NftSocket, mark: string): number[] {
   return listRules(nft, MASQUERADE_PLACE, CHECKS, (bytes, start, end) => ofMark(mark, bytes, start, end));
 }
@@ -248,10 +248,10 @@ function ofMark(mark: string, ...message: Parameters<PayloadReader<void>>): numb
 }
 
 /**
- * Removes the masquerading of an attachment: what addMasquerade or the Go plugin made, by nftables or by iptables-nft. Needs nothing but the
- * ids, may be repeated, and touches nothing of others. `rules`, what addMasquerade returned, spare it the reading of all pods' rules, and
- * the look for iptables, of which addMasquerade makes none; wrong numbers do no harm. iptables has one chain for all interfaces of a pod in a network:
- * of `addresses`, if they are known, only the rules for these. False: there was nothing.
+ * Removes the masquerading of an attachment that addMasquerade or the Go plugin created with nftables or iptables-nft. Needs only the owner,
+ * can be repeated, and does not touch rules of others. With the handles `rules` from addMasquerade, it neither reads all pods' rules nor
+ * searches for iptables rules; wrong handles do no harm. iptables has one chain for all of a pod's interfaces in a network, so if
+ * `addresses` is known, only their rules are removed from it. Returns false if there was nothing.
  */
 export function removeMasquerade(nft: NftSocket, owner: Owner, rules?: number[], addresses?: Address[]): boolean {
   if (rules !== undefined && rules.length > 0 && removeKnown(nft, owner, rules)) return true;
@@ -265,7 +265,7 @@ export function removeMasquerade(nft: NftSocket, owner: Owner, rules?: number[],
   return removeByIptables(nft, owner, addresses) || own;
 }
 
-/** Of a container: what the Go plugin made by iptables-nft. See removeMasquerade. */
+/** Removes the masquerading of a container that the Go plugin created with iptables-nft. See removeMasquerade. */
 export function removeByIptables(nft: NftSocket, owner: Omit<Owner, "ifName">, addresses?: Address[]): boolean {
   let busy = 0;
   return attempt("ipMasq", (refusal) => {
@@ -274,7 +274,7 @@ export function removeByIptables(nft: NftSocket, owner: Omit<Owner, "ifName">, a
   });
 }
 
-/** False, and nothing was removed: not all of them are what they were. */
+/** Removes the rules with these handles. Returns false, and removes nothing, if one of them is no longer the owner's rule. */
 function removeKnown(nft: NftSocket, owner: Owner, rules: number[]): boolean {
   const isWanted = (comment: string) => isCommentOf(owner, comment);
   return attempt("ipMasq", () => {
@@ -287,14 +287,15 @@ function removeKnown(nft: NftSocket, owner: Owner, rules: number[]): boolean {
 }
 
 /**
- * Whether somebody may have loaded saved rules since (nft -f), and with them copies of ours: the chain at the hook then has rules that are newer than
- * `handle`. Older ones say nothing: they stay for ever, and each DEL would read the rules of all pods.
+ * Whether somebody may have loaded saved rules (nft -f), with copies of podnic's rules, after the rule `handle` was created. The chain at the
+ * hook then has rules with larger handles. Copies that are older than this rule are not searched for: they exist forever, and each DEL would
+ * read all pods' rules.
  */
 function isLoadedAgain(nft: NftSocket, handle: number): boolean {
   return listRules(nft, MASQUERADE_PLACE, BASE, handleIn).some((each) => each > handle);
 }
 
-/** With the generation: a table that was made again gives the numbers to others' rules. */
+/** The transaction needs the generation, because in a table that was created again, the handles belong to other rules. */
 function deleteRules(nft: NftSocket, generation: number, handles: number[]): void {
   nft.start(generation);
   for (const handle of handles) nft.deleteRule(MASQUERADE_PLACE, CHECKS, handle);
@@ -307,8 +308,8 @@ function isOwn(nft: NftSocket, handle: number, isWanted: (comment: string) => bo
 }
 
 /**
- * Throws Failure when anything of it is not as addMasquerade, or the Go plugin by nftables or iptables-nft, made it. `known`, what addMasquerade
- * returned, spares it the reading of all pods' rules.
+ * Throws Failure if the rules differ from those that addMasquerade, or the Go plugin with nftables or iptables-nft, created. With `known`, the
+ * handles from addMasquerade, it usually need not read all pods' rules.
  */
 export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[], known: number[] = []): void {
   try {
@@ -356,11 +357,11 @@ function missing({ address }: Prefix, isOn: boolean): Failure {
 
 export interface Masquerade {
   handle: number;
-  /** Begins with ownerMark, and that with networkMark. */
+  /** Begins with the owner's ownerMark, which begins with the networkMark. */
   comment: string;
 }
 
-/** All masquerading by nftables in this namespace, ours and the Go plugin's. */
+/** All masquerading rules in nftables in this namespace, podnic's and the Go plugin's. */
 export function listMasquerades(nft: NftSocket): Masquerade[] {
   return attempt("ipMasq", () =>
     listRules(nft, MASQUERADE_PLACE, CHECKS, (bytes, start, end) => {
@@ -371,10 +372,10 @@ export function listMasquerades(nft: NftSocket): Masquerade[] {
   );
 }
 
-/** All containers that are masqueraded by iptables-nft. */
+/** All containers whose addresses iptables-nft masquerades. */
 export const listByIptables = (nft: NftSocket): Masqueraded[] => attempt("ipMasq", () => listIptables(nft));
 
-/** Removes rules that listMasquerades told of, if they still are what they were. */
+/** Removes rules from listMasquerades, if their handles still belong to the same owners. */
 export function removeMasqueradeRules(nft: NftSocket, rules: Masquerade[]): void {
   attempt("ipMasq", () => {
     const generation = nft.generation();

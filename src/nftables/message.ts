@@ -12,7 +12,7 @@ export const generationAttributes = new Table("generation", {
   id: [c.NFTA_GEN_ID, be32],
 });
 
-/** Of NFNL_MSG_BATCH_BEGIN. */
+/** The attributes of NFNL_MSG_BATCH_BEGIN. */
 export const batchAttributes = new Table("batch", {
   generation: [c.NFNL_BATCH_GENID, be32],
 });
@@ -44,7 +44,7 @@ export const ruleAttributes = new Table("rule", {
   table: [c.NFTA_RULE_TABLE, text],
   chain: [c.NFTA_RULE_CHAIN, text],
   handle: [c.NFTA_RULE_HANDLE, be64],
-  /** The expressions as they are sent (writeExpressions); they are read as `expressions`. */
+  /** The encoded expressions (writeExpressions), only for writing. Messages are read into `expressions`. */
   written: [c.NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, bytes],
   expressions: [c.NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, list(c.NFTA_LIST_ELEM | NLA_F_NESTED, expression)],
   userdata: [c.NFTA_RULE_USERDATA, bytes],
@@ -57,7 +57,7 @@ export type RuleAttributes = Values<typeof ruleAttributes.rows>;
 /** Size of struct nfgenmsg. */
 export const NFT_HEADER = 4;
 
-/** struct nfgenmsg; `resource` is the subsystem for the frame of a transaction, and 0 otherwise. */
+/** Writes struct nfgenmsg. `resource` is the subsystem for the begin and the end of a transaction, and 0 otherwise. */
 export function writeHeader(writer: Writer, family: number, resource = 0): void {
   const start = writer.reserve(NFT_HEADER);
   writer.u8[start] = family;
@@ -65,13 +65,13 @@ export function writeHeader(writer: Writer, family: number, resource = 0): void 
   writer.u8[start + 3] = resource;
 }
 
-/** What a kind of message is about. */
+/** How to read one kind of message. */
 interface About<T> {
   title: string;
   read(bytes: Bytes, start: number, end: number, keep: boolean): T;
 }
 
-/** The attributes of a message whose payload is in [start, end). */
+/** Reads the attributes of a message whose payload is in [start, end). Throws ProtocolError. */
 function readMessage<T>(about: About<T>, from: Bytes, start: number, end: number, keep: boolean): T {
   if (end - start < NFT_HEADER) throw new ProtocolError(`${about.title}: message has ${end - start} bytes`);
   return about.read(from, start + NFT_HEADER, end, keep);
@@ -90,27 +90,27 @@ export function readRule(from: Bytes, start: number, end: number, keep = false):
 }
 
 /**
- * Whether the comment of a rule begins with `text`, in ASCII. Of the rules of all pods that is all that anybody wants to know, and a
- * twentieth of the work of reading them.
+ * Whether the comment of a rule begins with the ASCII text `text`. Searching all pods' rules with this function takes a twentieth of the time
+ * of decoding them.
  */
 export function isCommented(text: string, from: Bytes, start: number, end: number): boolean {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_USERDATA, 0);
   return where !== undefined && beginsWithComment(text, from.u8, where[0], where[1]);
 }
 
-/** The comment of a rule, of which nothing else is read. */
+/** The comment of a rule. Does not decode the other attributes. */
 export function commentIn(from: Bytes, start: number, end: number): string {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_USERDATA, 0);
   return where === undefined ? "" : commentOf(from.u8.subarray(where[0], where[1]));
 }
 
-/** The handle of a rule, of which nothing else is read. */
+/** The handle of a rule. Does not decode the other attributes. */
 export function handleIn(from: Bytes, start: number, end: number): number | undefined {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_HANDLE, be64.min);
   return where && be64.read(from, where[0], where[1], false);
 }
 
-/** The verdict that a rule ends with. Of its expressions, only the last one is read. */
+/** The verdict at the end of a rule. Decodes only the last expression. */
 export function verdictIn(from: Bytes, start: number, end: number): Verdict | undefined {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);
   if (where === undefined) return undefined;
@@ -125,13 +125,13 @@ export function verdictIn(from: Bytes, start: number, end: number): Verdict | un
   return to === first ? undefined : verdictOf([expression.read(from, last + 4, last + size, false)]);
 }
 
-/** NFT_TABLE_F_* of a table, of which nothing else is read. */
+/** The flags (NFT_TABLE_F_*) of a table. Does not decode the other attributes. */
 export function flagsIn(from: Bytes, start: number, end: number): number {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_TABLE_FLAGS, be32.min);
   return where === undefined ? 0 : from.be32(where[0]);
 }
 
-/** Whether a rule ends with an expression, given as the kernel says it (asKernelSays). */
+/** Whether a rule ends with an expression, which asKernelSays has encoded. */
 export function endsWith(expression: Uint32Array, from: Bytes, start: number, end: number): boolean {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);
   const { length } = expression;

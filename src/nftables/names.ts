@@ -5,31 +5,31 @@ import { utf8 } from "../netlink/bytes.ts";
 import { sha512 } from "../state/sha512.ts";
 import { COMMENT_LIMIT } from "./userdata.ts";
 
-/** Whose rules they are. */
+/** The attachment to which rules belong. */
 export interface Owner {
   network: string;
   containerId: string;
   ifName: string;
 }
 
-/** Longest name of a chain that a rule can lead to: NFT_CHAIN_MAXNAMELEN with its NUL. */
+/** Bytes. The longest name of a chain to which a rule can lead; NFT_CHAIN_MAXNAMELEN also counts the NUL. */
 const NAME_LIMIT = 127;
-/** Longest name that there can be: NFT_NAME_MAXLEN with its NUL. The kernel refuses a question about a longer one (ERANGE). */
+/** Bytes. The longest name of any chain; NFT_NAME_MAXLEN also counts the NUL. The kernel refuses queries with longer names (ERANGE). */
 const ANY_NAME_LIMIT = 255;
 
 const shortHash = (text: string): string => sha512(text, 16);
 
-/** Stands for a network at the beginning of each comment of its rules. */
+/** Identifies a network. The comments of its masquerading rules, and of its spoof checks' chains, begin with this text. */
 export function networkMark(network: string): string {
   return shortHash(network);
 }
 
-/** Stands for an interface of a container. */
+/** Identifies an interface of a container. */
 export function interfaceMark({ containerId, ifName }: Omit<Owner, "network">): string {
   return shortHash(`${ifName}:${containerId}`);
 }
 
-/** Stands for an attachment at the beginning of each comment of its rules. */
+/** Identifies an attachment. The comments of its masquerading rules, and of its spoof check's chains, begin with this text. */
 export function ownerMark(owner: Owner): string {
   return `${networkMark(owner.network)}-${interfaceMark(owner)}`;
 }
@@ -37,17 +37,20 @@ export function ownerMark(owner: Owner): string {
 const inWords = ({ network, ifName, containerId }: Owner): string =>
   `, net: ${network}, if: ${ifName}, id: ${containerId}`;
 
-/** The mark, and the same for people. */
+/** The comment of an attachment's rules: the mark, followed by the names that people can read. */
 export function ownerComment(owner: Owner): string {
   return (ownerMark(owner) + inWords(owner)).slice(0, COMMENT_LIMIT);
 }
 
-/** Length of an ownerMark. */
+/** The length of an ownerMark. */
 export const MARK = 33;
-/** Digits of an id that a runtime has drawn: so many of them are nobody else's. */
+/** The number of hex digits of a randomly chosen container ID that are enough to identify the container. */
 const DRAWN = 32;
 
-/** Whether a comment is that of an attachment. What it says to people tells that without a hash, unless it had to be cut off too early. */
+/**
+ * Whether a comment belongs to an attachment. Compares the readable part, which is faster than computing the mark's hashes. Compares the mark
+ * only if the readable part was cut off so early that it no longer identifies the attachment.
+ */
 export function isCommentOf(owner: Owner, comment: string): boolean {
   const { containerId } = owner;
   const words = inWords(owner);
@@ -57,12 +60,12 @@ export function isCommentOf(owner: Owner, comment: string): boolean {
   return comment.slice(MARK) === words.slice(0, words.length - lost);
 }
 
-/** Whether a comment says whose the chain is, and it is not this one's. The Go plugin's chains say nothing. */
+/** True if a chain's comment names another attachment. False for the Go plugin's chains, which have no comment. */
 export function isOfAnother(owner: Owner, comment: string): boolean {
   return /^[0-9a-f]{16}-[0-9a-f]{16}, net: /.test(comment) && !isCommentOf(owner, comment);
 }
 
-/** Spoof checks are not named after the network. */
+/** The ID in the names of a spoof check's chains. As in the Go plugin, it does not contain the network. */
 export function spoofId({ containerId, ifName }: Omit<Owner, "network">): string {
   return `${containerId}-${ifName}`;
 }
@@ -71,10 +74,11 @@ export const SPOOF_CHAIN = "cni-br-iface-";
 const MAC_CHAIN = "-mac";
 
 export interface SpoofNames {
-  /** The chain that the frames of the port go to, and the one that knows its address. */
+  /** The chain to which PREROUTING sends the port's frames. */
   port: string;
+  /** The chain that compares the frames' source address. */
   mac: string;
-  /** Of all rules. */
+  /** The comment of all the rules. */
   comment: string;
 }
 
@@ -82,12 +86,12 @@ export function spoofNames(id: string): SpoofNames {
   return { port: `${SPOOF_CHAIN}${id}`, mac: `${SPOOF_CHAIN}${id}${MAC_CHAIN}`, comment: `macspoofchk-${id}` };
 }
 
-/** There may be a chain of this name. */
+/** True if the kernel accepts the name in a query. */
 export function isChainName(name: string): boolean {
   return name.length <= ANY_NAME_LIMIT && utf8(name).length <= ANY_NAME_LIMIT;
 }
 
-/** Refuses ids that are too long for the names made of them. */
+/** Throws Failure if the ID is too long for the names of chains. */
 export function checkSpoofNames(id: string): void {
   const length = utf8(spoofNames(id).mac).length;
   if (length <= NAME_LIMIT) return;
@@ -99,15 +103,15 @@ export function checkSpoofNames(id: string): void {
 }
 
 /**
- * The id of the spoof check that a chain belongs to; undefined for the chain of an address and for those of others. An interface's name may end as
- * the name of an address's chain: then there is one more chain, of its address.
+ * The ID of the spoof check whose port chain this is; undefined for all other chains. A name with the ending "-mac" is ambiguous, because an
+ * interface's name can end with "-mac" too. If `isThere` knows a chain with one more "-mac", this one is a port chain.
  */
 export function spoofIdOf(chain: string, isThere: (chain: string) => boolean): string | undefined {
   if (!chain.startsWith(SPOOF_CHAIN) || (chain.endsWith(MAC_CHAIN) && !isThere(chain + MAC_CHAIN))) return undefined;
   return chain.slice(SPOOF_CHAIN.length);
 }
 
-/** The chain of the tables of iptables in which the Go plugins masquerade. It is shared by all interfaces of a pod in a network. */
+/** The name of the iptables chain in which the Go plugin masquerades. All interfaces of a pod in a network share this chain. */
 export function iptablesChain({ network, containerId }: Omit<Owner, "ifName">): string {
   return `CNI-${sha512(network + containerId, 24)}`;
 }

@@ -7,15 +7,15 @@ import type { ChainAttributes } from "./message.ts";
 import { NftSocket } from "./socket.ts";
 import { SOURCE_MAC, SPOOF_BASE } from "./spoof-check.ts";
 
-/** A unique name. */
+/** A name that no other program uses. */
 const TABLE = "podnic-probe";
 
-/** Throws Failure with the cure when the kernel cannot check addresses in the bridge family of nftables. Changes nothing. */
+/** Throws Failure, with a cure, if the kernel cannot compare MAC addresses in nftables' bridge family. Changes nothing. */
 export function probeSpoofCheck(): void {
   probe("macspoofchk", c.NFPROTO_BRIDGE, SPOOF_BASE, [SOURCE_MAC, compare(new Uint8Array(6))]);
 }
 
-/** Throws Failure with the cure when the kernel cannot masquerade by nftables. Changes nothing. */
+/** Throws Failure, with a cure, if the kernel cannot masquerade with nftables. Changes nothing. */
 export function probeMasquerade(): void {
   probe("ipMasq", c.NFPROTO_INET, MASQUERADE_BASE, [
     meta(c.NFT_META_NFPROTO),
@@ -24,7 +24,7 @@ export function probeMasquerade(): void {
   ]);
 }
 
-/** Asks for a chain at a hook with a rule, and does not carry it out. */
+/** Sends a transaction that would create a chain at a hook with a rule, but does not commit it. */
 function probe(what: string, family: number, chain: ChainAttributes, rule: Expression[]): void {
   let nft: NftSocket | undefined;
   try {

@@ -8,13 +8,13 @@ import { type Expression, verdictOf } from "./expression.ts";
 import { type ChainAttributes, NFT_HEADER, readRule } from "./message.ts";
 import type { NftSocket, Place } from "./socket.ts";
 
-/** More than a verdict takes with a counter and a log: a rule that is longer compares something. */
+/** Bytes. A verdict with a counter and a log is shorter, so a longer rule always compares something. */
 const LONG = 160;
 const GOES_ON = [c.NFT_JUMP, c.NFT_CONTINUE];
 const SAYS_NOTHING = ["log", "notrack"];
 const LETS_NONE_PASS = [c.NF_DROP, c.NFT_RETURN, c.NFT_CONTINUE];
 
-/** Whether a rule decides of every packet: those behind it in its chain have no effect. */
+/** Whether a rule decides about every packet, so that the rules after it in the chain have no effect. */
 export function decidesAll(...message: Parameters<PayloadReader<void>>): boolean {
   const [from, start, end] = message;
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);
@@ -25,8 +25,8 @@ export function decidesAll(...message: Parameters<PayloadReader<void>>): boolean
 }
 
 /**
- * Whether a chain at a hook drops all that its rules do not decide about, and none of other programs' rules lets anything pass. With such rules
- * the policy is part of somebody's firewall. `isPods`: a pod's rule.
+ * Whether the policy of a chain at a hook is drop, and none of other programs' rules accepts anything. If one does, the policy is intended: it
+ * is part of a firewall. `isPods` recognises the pods' rules.
  */
 export function dropsRest(
   nft: NftSocket,
@@ -40,19 +40,19 @@ export function dropsRest(
   return listRules(nft, place, name, read).length === 0;
 }
 
-/** Sets its policy back, and nothing else: another program may have given it another priority. */
+/** Sets the chain's policy to accept. Sends no other attributes, because another program may have changed the priority. */
 export function acceptRest(nft: NftSocket, { family, table }: Place, name: string): void {
   nft.addChain(family, { table, name, policy: c.NF_ACCEPT });
 }
 
-/** By its verdict, that of another chain or of a map, or that of a program. */
+/** Whether a rule may accept packets: by its own verdict, in another chain, or by an expression that podnic does not decode. */
 function mayAccept(expressions: Expression[]): boolean {
   const verdict = verdictOf(expressions);
   if (verdict !== undefined) return !LETS_NONE_PASS.includes(verdict.code);
   return expressions.some(({ other = "log" }) => !SAYS_NOTHING.includes(other));
 }
 
-/** What CHECK says of one. */
+/** CHECK's error for a chain whose policy is drop. */
 export function dropFailure(what: string, where: string): Failure {
   return new Failure(
     "failed",

@@ -18,7 +18,7 @@ import {
   writeHeader,
 } from "./message.ts";
 
-/** Where something is. */
+/** A table, and its family. */
 export interface Place {
   /** NFPROTO_*. */
   readonly family: number;
@@ -28,37 +28,37 @@ export interface Place {
 const type = (message: number): number => (c.NFNL_SUBSYS_NFTABLES << 8) | message;
 
 /**
- * Between `start` and `commit` come the changes. The kernel makes them all at once, or none of them. Rules that were added have their
- * handles in what `commit` returns, in their order.
+ * The calls that change something go between `start` and `commit`. The kernel makes all these changes at once, or none of them. `commit`
+ * returns the handles of the rules that were added with `echo`, in their order.
  */
 export class NftSocket extends NetlinkSocket {
-  /** A socket in the namespace this process is in; it stays there. */
+  /** Opens a socket, which belongs to the current namespace of this process even if the process later enters another one. Throws SystemError. */
   static open(): NftSocket {
     return new NftSocket(c.NETLINK_NETFILTER, 0);
   }
 
   /**
-   * Last thing before this process ends, after something was deleted: the kernel makes the last one who closes the socket wait until the memory
-   * of that is free, which is 12 ms. That is not we, where the host has child processes.
+   * Call this at the end of the process if something was deleted. The kernel makes the last process that closes the socket wait until it has
+   * freed the memory, which takes 12 ms. If the host supports child processes, a child process closes the socket last.
    */
   leave(): void {
     host.leaveAside(this.fd);
   }
 
-  /** With `generation`, the kernel refuses the transaction (ERESTART) when anything has changed since `generation()` said so. */
+  /** Starts a transaction. The kernel refuses it (ERESTART) if anything has changed since `generation()` returned `generation`. */
   start(generation?: number): void {
     const out = this.append("nft transaction", c.NFNL_MSG_BATCH_BEGIN, 0);
     writeHeader(out, 0, c.NFNL_SUBSYS_NFTABLES);
     batchAttributes.write(out, { generation });
   }
 
-  /** Sends the transaction. Throws the first refusal: then nothing was changed. */
+  /** Sends the transaction. Throws the first NetlinkError; nothing has then been changed. */
   commit(): number[] {
     writeHeader(this.append("nft transaction", c.NFNL_MSG_BATCH_END, 0), 0, c.NFNL_SUBSYS_NFTABLES);
     return this.#send();
   }
 
-  /** Asks whether the kernel would make the changes; it makes none, because the transaction has no end. Throws the first refusal. */
+  /** Makes the kernel check the changes. It does not make them, because the transaction has no end. Throws the first NetlinkError. */
   rehearse(): void {
     this.#send();
   }
@@ -72,40 +72,40 @@ export class NftSocket extends NetlinkSocket {
     return handles;
   }
 
-  /** Makes a table, or leaves the one that is there. */
+  /** Creates a table if it does not exist. */
   addTable(family: number, attributes: TableAttributes): void {
     const out = this.#change(`nft add table ${attributes.name}`, c.NFT_MSG_NEWTABLE, 0, family);
     tableAttributes.write(out, attributes);
   }
 
-  /** Makes a chain, or leaves the one that is there; with `only`, that is refused (EEXIST). */
+  /** Creates a chain if it does not exist. With `only`, an existing chain is an error (EEXIST). */
   addChain(family: number, attributes: ChainAttributes, only = false): void {
     const flags = only ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_CREATE;
     const operation = `nft add chain ${attributes.table} ${attributes.name}`;
     chainAttributes.write(this.#change(operation, c.NFT_MSG_NEWCHAIN, flags, family), attributes);
   }
 
-  /** Deletes a chain and its rules; with `onlyEmpty`, one with rules is refused (EBUSY). */
+  /** Deletes a chain and its rules. With `onlyEmpty`, a chain with rules is an error (EBUSY). */
   deleteChain({ family, table }: Place, name: string, onlyEmpty = false): void {
     const flags = onlyEmpty ? NLM_F_NONREC : 0;
     const out = this.#change(`nft delete chain ${table} ${name}`, c.NFT_MSG_DELCHAIN, flags, family);
     chainAttributes.write(out, { table, name });
   }
 
-  /** Deletes a table in which nothing is; any other is refused (EBUSY). */
+  /** Deletes an empty table. Any other table is an error (EBUSY). */
   deleteEmptyTable({ family, table }: Place): void {
     const out = this.#change(`nft delete table ${table}`, c.NFT_MSG_DELTABLE, NLM_F_NONREC, family);
     tableAttributes.write(out, { name: table });
   }
 
-  /** Adds a rule at the end of its chain, or inserts it at the beginning; `echo` asks for its handle. */
+  /** Adds a rule at the end or the beginning of its chain. With `echo`, `commit` returns the rule's handle. */
   addRule(family: number, attributes: RuleAttributes, echo = false, at: "end" | "beginning" = "end"): void {
     const flags = NLM_F_CREATE | (at === "end" ? NLM_F_APPEND : 0) | (echo ? NLM_F_ECHO : 0);
     const operation = `nft ${at === "end" ? "add" : "insert"} rule ${attributes.table} ${attributes.chain}`;
     ruleAttributes.write(this.#change(operation, c.NFT_MSG_NEWRULE, flags, family), attributes);
   }
 
-  /** Deletes a rule by its handle, or without one all of the chain. */
+  /** Deletes the rule with this handle, or all rules of the chain if there is no handle. */
   deleteRule({ family, table }: Place, chain: string, handle?: number): void {
     const out = this.#change(`nft delete rule ${table} ${chain}`, c.NFT_MSG_DELRULE, 0, family);
     ruleAttributes.write(out, { table, chain, handle });
@@ -117,7 +117,7 @@ export class NftSocket extends NetlinkSocket {
     return out;
   }
 
-  /** The number of the last change to any table of this namespace. */
+  /** The namespace's generation ID, which changes with each change to a table. */
   generation(): number {
     return this.get("nft monitor", type(c.NFT_MSG_GETGEN), (out) => writeHeader(out, 0), readGeneration);
   }
@@ -146,13 +146,13 @@ export class NftSocket extends NetlinkSocket {
     return this.get(`nft list rule ${table} ${chain}`, type(c.NFT_MSG_GETRULE), write, read);
   }
 
-  /** The chains of a family, of all tables. */
+  /** The chains of all tables of a family. */
   dumpChains<T>(family: number, read: PayloadReader<T | undefined>): Dump<T> {
     const write = (out: Writer): void => writeHeader(out, family);
     return this.dump("nft list chains", type(c.NFT_MSG_GETCHAIN), write, read);
   }
 
-  /** The rules of a chain, in their order; none when there is no such chain. */
+  /** The rules of a chain, in their order; none if the chain does not exist. */
   dumpRules<T>({ family, table }: Place, chain: string, read: PayloadReader<T | undefined>): Dump<T> {
     const write = (out: Writer): void => {
       writeHeader(out, family);

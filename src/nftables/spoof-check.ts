@@ -1,13 +1,14 @@
 // macspoofchk with nftables: of the frames that enter through a bridge port, only those with the pod's address pass.
 //
-// The layout is the Go plugin's, so that either removes what the other made. In the table `bridge nat`:
+// The layout is the same as the Go plugin's, so that each plugin can remove what the other one created. In the table `bridge nat`:
 //
 //   chain PREROUTING { type filter hook prerouting priority -300; policy accept; iifname PORT jump cni-br-iface-ID }
 //   chain cni-br-iface-ID { jump cni-br-iface-ID-mac }
 //   chain cni-br-iface-ID-mac { ether saddr MAC return; drop }
 //
-// ID is CONTAINERID-IFNAME, and all four rules have the comment macspoofchk-ID. The table and PREROUTING stay: others use them too.
-// Our chains have a comment that names the network, for GC, and so has their first rule (hidden: nft does not print it), for kernels before 5.10.
+// ID is CONTAINERID-IFNAME, and all four rules have the comment macspoofchk-ID. DEL keeps the table and PREROUTING, because others use them
+// too. podnic's chains have a comment that names the network, for GC. The first rule of each chain contains the same text, which nft does not
+// print, for kernels before 5.10.
 import { Failure } from "../errors.ts";
 import { formatMac } from "../ip/mac.ts";
 import { log } from "../log.ts";
@@ -43,12 +44,12 @@ export const SPOOF_BASE: ChainAttributes = {
   policy: c.NF_ACCEPT,
   hook: { number: c.NF_BR_PRE_ROUTING, priority: -300 >>> 0 },
 };
-/** Bytes of an interface's name in the kernel. */
+/** Size of an interface's name in the kernel, in bytes. */
 const IFNAMSIZ = 16;
-/** Where the source address is in a frame of Ethernet. */
+/** Loads the source address of an Ethernet frame. */
 export const SOURCE_MAC = payload(c.NFT_PAYLOAD_LL_HEADER, 6, 6);
 
-/** Frames that come in by a device go to a chain. */
+/** The rule that sends the frames from a port to a chain. */
 function jumpOfPort(device: string, chain: string): Expression[] {
   const name = new Uint8Array(IFNAMSIZ);
   for (let i = 0; i < device.length; i++) name[i] = device.charCodeAt(i);
@@ -64,9 +65,9 @@ function rulesOf(names: SpoofNames, mac: Uint8Array): { port: Expression[][]; ma
 }
 
 /**
- * Lets only frames from `mac` in by the port `device` of a bridge. One transaction: at no time do others pass that did not before. Rules of the
- * same attachment are replaced, whoever made them. `making` hears what will be new; see removeNewSpoofCheck. Returns a number that makes the
- * removal cheap; see removeSpoofCheck.
+ * Drops frames from the bridge port `device` unless their source address is `mac`. Replaces rules of the same attachment, podnic's or the Go
+ * plugin's, in one transaction, so that the check has no gap. Tells `making` what it will create; see removeNewSpoofCheck. Returns the handle
+ * of the jump, which makes the removal cheap; see removeSpoofCheck. Throws Failure.
  */
 export function addSpoofCheck(
   nft: NftSocket,
@@ -83,7 +84,7 @@ export function addSpoofCheck(
     const base = hasTable ? findBase(nft) : undefined;
     making?.({ table: !hasTable, base: base === undefined });
     const drops = base !== undefined && dropsFrames(nft, base);
-    // No rule can lead to a chain that is not there. EEXIST: it is, or that of the address is.
+    // If the port's chain does not exist, no rule leads to it, and nothing needs to be replaced. EEXIST: one of the two chains exists after all.
     const said = commentOfChain(nft, names.port);
     if (said !== undefined && isOfAnother(owner, said)) throw taken(names.port, said);
     if (refusal === "EEXIST" || said !== undefined) {
@@ -97,12 +98,12 @@ export function addSpoofCheck(
   });
 }
 
-/** Removes what an ADD has made for all pods, and failed later. Its rules are gone. */
+/** Removes what a failed ADD created for all pods. The ADD's own rules must have been removed already. */
 export function removeNewSpoofCheck(nft: NftSocket, made: Made): void {
   if (made.base) removeMade(nft, SPOOF_PLACE, [BASE], 0, made.table);
 }
 
-/** Dashes are allowed in the names of containers and interfaces: two attachments may have one chain, as net1 and net1-mac. */
+/** Names of interfaces can contain "-", so chains of two attachments can have the same name: net1's second chain, and net1-mac's first one. */
 function taken(chain: string, comment: string): Failure {
   return new Failure(
     "failed",
@@ -130,7 +131,7 @@ function replace(
   return addRules(nft, names, owner, device, mac);
 }
 
-/** The base chain is sent only when it is missing: the kernel takes long for an update of one, although it changes nothing. */
+/** Sends the base chain only if it is missing, because the kernel is slow to update a base chain, even if nothing changes. */
 function addChains(
   nft: NftSocket,
   names: SpoofNames,
@@ -149,7 +150,7 @@ function addChains(
   for (const name of [names.port, names.mac]) nft.addChain(family, { table, name, userdata }, only);
 }
 
-/** The rest of the transaction. */
+/** Adds the rules to the transaction, and commits it. Returns the handle of the jump. */
 function addRules(nft: NftSocket, names: SpoofNames, owner: Owner, device: string, mac: Uint8Array): number {
   const { family, table } = SPOOF_PLACE;
   const userdata = comment(names.comment);
@@ -162,12 +163,13 @@ function addRules(nft: NftSocket, names: SpoofNames, owner: Owner, device: strin
   add(names.port, rules.port);
   add(names.mac, rules.mac);
   const jump = jumpOfPort(device, names.port);
-  // Another program's rule that accepts the port's frames must not come first. (Our chain only drops; what it lets pass goes on to the others.)
+  // The jump goes to the beginning of PREROUTING, so that no rule that accepts the port's frames comes before it. This does not bypass other
+  // programs' rules: podnic's chain only drops frames, and all other frames continue to the next rule.
   nft.addRule(family, { table, chain: BASE, expressions: jump, userdata }, true, "beginning");
   return nft.commit()[0] ?? 0;
 }
 
-/** undefined: there is none. Throws when there is one of that name which no frame comes to. */
+/** The chain at the hook; undefined if it does not exist. Throws Failure if a chain of this name exists, but is not at the hook. */
 function findBase(nft: NftSocket): ChainAttributes | undefined {
   const chain = find(nft, () => nft.getChain(SPOOF_PLACE, BASE, readChain));
   if (chain === undefined || chain.hook?.number === c.NF_BR_PRE_ROUTING) return chain;
@@ -187,25 +189,25 @@ function dropsFrames(nft: NftSocket, base: ChainAttributes): boolean {
   );
 }
 
-/** "" when it has none; undefined: there is no chain of this name. */
+/** The comment that names a chain's owner; "" if it has none; undefined if the chain does not exist. */
 function commentOfChain(nft: NftSocket, name: string): string | undefined {
   if (!isChainName(name)) return undefined;
   const said = find(nft, () => nft.getChain(SPOOF_PLACE, name, (...at) => commentOf(readChain(...at).userdata)));
   return said === "" ? ownerInRules(nft, name) : said;
 }
 
-/** What the kernel could not keep with the chain. */
+/** The owner according to the chain's first rule, for kernels that do not store comments of chains. */
 function ownerInRules(nft: NftSocket, chain: string): string {
   const read: PayloadReader<string | undefined> = (...at) => ownerOf(readRule(...at).userdata) || undefined;
   return listRules(nft, SPOOF_PLACE, chain, read)[0] ?? "";
 }
 
-/** A rule that leads to the port's chain: by its comment, or any other jump to it. */
+/** Whether a rule leads to the port's chain, or has the comment of such a rule. */
 function isJump(names: SpoofNames, { expressions, userdata }: RuleAttributes): boolean {
   return commentOf(userdata) === names.comment || verdictOf(expressions)?.chain === names.port;
 }
 
-/** Handles of the rules in PREROUTING; `all`: also of jumps without the comment, which keep the chain from being deleted. */
+/** The handles of the rules in PREROUTING. `all` includes jumps without the comment, which also prevent the deletion of the chain. */
 function listJumps(nft: NftSocket, names: SpoofNames, all: boolean): number[] {
   const read: PayloadReader<number | undefined> = (bytes, start, end) => {
     if (!all && !isCommented(names.comment, bytes, start, end)) return undefined;
@@ -216,10 +218,10 @@ function listJumps(nft: NftSocket, names: SpoofNames, all: boolean): number[] {
 }
 
 /**
- * Removes the spoof check of an attachment, ours or the Go plugin's. Needs nothing but the ids, may be repeated, and touches nothing of
- * others: the chains are not named after the network, so that a network which was refused an interface has the names of the one that has
- * it. `owner`: leaves chains that say they are somebody else's. `jump`, what addSpoofCheck returned, spares it the reading of all pods' rules; a
- * wrong number does no harm. False: there was nothing.
+ * Removes the spoof check of an attachment, podnic's or the Go plugin's. Needs only the ID, can be repeated, and does not touch rules of
+ * others. With `owner`, keeps chains whose comment names another attachment: the chains' names do not contain the network, so if an ADD in
+ * one network fails because the interface exists in another network, both have the same chain names. With `jump`, the handle from
+ * addSpoofCheck, it need not read all pods' rules; a wrong handle does no harm. Returns false if there was nothing.
  */
 export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owner?: Owner): boolean {
   const names = spoofNames(id);
@@ -251,7 +253,7 @@ export function removeSpoofCheck(nft: NftSocket, id: string, jump?: number, owne
   });
 }
 
-/** The port whose frames the rules of an attachment check; "" when there are none, or another attachment's. */
+/** The port whose frames the rules of an attachment check; "" if there are no rules, or if they belong to another attachment. */
 export function portOfSpoofCheck(nft: NftSocket, owner: Owner): string {
   const names = spoofNames(spoofId(owner));
   const read: PayloadReader<string | undefined> = (bytes, start, end) => {
@@ -266,7 +268,7 @@ export function portOfSpoofCheck(nft: NftSocket, owner: Owner): string {
   });
 }
 
-/** Of a rule as jumpOfPort makes it. */
+/** The device in a rule of jumpOfPort. */
 function deviceIn(expressions: Expression[]): string {
   return String.fromCharCode(...(expressions[1]?.cmp?.data?.value ?? [])).replace(/\0.*$/s, "");
 }
@@ -277,8 +279,9 @@ function isOurs(nft: NftSocket, names: SpoofNames, handle: number): boolean {
 }
 
 /**
- * What stays, emptied, after so many times that a chain was in use: first it may be a jump that we did not see, then it is a rule of another
- * program, to the one chain or the other. Nothing comes by the chains any more, and the pod's DEL must not wait for that program.
+ * Which chains removeSpoofCheck only empties and keeps, by the number of attempts that failed with EBUSY. After the first failure, it repeats
+ * the attempt with all jumps. From the second on, it assumes that another program's rule leads to the port's chain, to the other chain, or to
+ * both. DEL must not depend on that program, and an empty chain has no effect.
  */
 const KEPT: { [busy: number]: (isMac: boolean) => boolean } = {
   2: (isMac) => !isMac,
@@ -287,7 +290,10 @@ const KEPT: { [busy: number]: (isMac: boolean) => boolean } = {
   5: () => true,
 };
 
-/** Needs no generation: were the table made again meanwhile, and the numbers given to others, the chains would be missing or in use. */
+/**
+ * Needs no generation: if the table was created again and the handles belong to other rules, the chains are missing or in use, and the
+ * transaction fails.
+ */
 function removeAll(nft: NftSocket, jumps: number[], chains: string[], kept: string[] = []): void {
   nft.start();
   for (const handle of jumps) nft.deleteRule(SPOOF_PLACE, BASE, handle);
@@ -296,7 +302,7 @@ function removeAll(nft: NftSocket, jumps: number[], chains: string[], kept: stri
   nft.commit();
 }
 
-/** Throws Failure when anything of the spoof check is not as addSpoofCheck, or the Go plugin, made it. */
+/** Throws Failure if the spoof check differs from the one that addSpoofCheck or the Go plugin created. */
 export function checkSpoofCheck(nft: NftSocket, id: string, device: string, mac: Uint8Array, jump?: number): void {
   const names = spoofNames(id);
   try {
@@ -336,7 +342,7 @@ function hasJump(nft: NftSocket, names: SpoofNames, device: string, handle: numb
   return listRules(nft, SPOOF_PLACE, BASE, read).length > 0;
 }
 
-/** The chain has these rules and no others. */
+/** True if the chain has exactly these rules. */
 function hasRules(nft: NftSocket, chain: string, wanted: Expression[][]): boolean {
   const rules = listRules(
     nft,
@@ -350,13 +356,13 @@ function hasRules(nft: NftSocket, chain: string, wanted: Expression[][]): boolea
 export interface SpoofCheck {
   /** CONTAINERID-IFNAME. */
   id: string;
-  /** Begins with networkMark; "" when the Go plugin made it. */
+  /** Begins with networkMark; "" if the Go plugin created the chain. */
   comment: string;
-  /** The port whose frames it checks; "" when no rule leads to it. */
+  /** The port whose frames are checked; "" if no rule leads to the chain. */
   device: string;
 }
 
-/** All spoof checks in this namespace, ours and the Go plugin's. */
+/** All spoof checks in this namespace, podnic's and the Go plugin's. */
 export function listSpoofChecks(nft: NftSocket): SpoofCheck[] {
   const read: PayloadReader<[name: string, comment: string] | undefined> = (bytes, start, end) => {
     const { table, name = "", userdata } = readChain(bytes, start, end);
