@@ -23,9 +23,9 @@ const epilogue = `STATE is one of
 
 const colours: { [state in State]?: Colour } = { free: "green", lost: "red", elsewhere: "yellow", unbound: "yellow" };
 
-/** Milliseconds in which changes come together: a device that goes to a pod makes half a dozen. */
+/** Milliseconds to wait for further changes: if a device moves to a pod, the kernel reports about six changes. */
 const SETTLE = 200;
-/** Milliseconds until we look without being told: pods of ours make no change on the host. */
+/** Milliseconds after which the list is updated even without a notification, because changes inside pods do not cause any on the host. */
 const LOOK = 5000;
 
 function showDevices(devices: Device[]): void {
@@ -66,12 +66,12 @@ export const devicesCommand = (): Command =>
       else showDevices(look());
     });
 
-/** What a person looks for who has devices to give away. */
+/** The devices that are relevant for pods: PCI devices, and those that a pod has or had. */
 function isForPods({ state, pci }: Device): boolean {
   return pci !== "" || (state !== "virtual" && state !== "node");
 }
 
-/** Ends with the process: Ctrl-C, SIGTERM, or a reader that has gone. */
+/** Repeats the list until the process ends: by Ctrl-C, by SIGTERM, or because the reader of stdout has exited. */
 function follow(look: () => Device[], json: boolean): never {
   const socket = RouteSocket.open(1 << (RTNLGRP_LINK - 1));
   const clear = terminalWidth() === undefined ? "" : "\x1b[H\x1b[2J";
@@ -86,7 +86,7 @@ function follow(look: () => Device[], json: boolean): never {
       }
       last = text;
     }
-    // One change comes with others.
+    // More changes usually follow, so collect them before the next list.
     if (socket.waitNotification(LOOK)) {
       host.sleep(SETTLE);
       socket.waitNotification(0);

@@ -29,7 +29,7 @@ No container runtime calls GC automatically. deploy/systemd contains a timer for
 Exit status: 0 nothing is left to do, 1 something could not be removed, or podnic cannot tell what is left over
 (leases whose holder is unknown do not count), 2 wrong command line.`;
 
-/** For programs: what it was, and what became of it. */
+/** One item for --json: what was left over, and the result if gc tried to remove it. */
 export function asJson(garbage: Garbage, collected?: Collected): object {
   const { kind, network, containerId, interface: as, why } = garbage;
   const said = { kind, ...whatOf(garbage), network, containerId, interface: as, why };
@@ -79,7 +79,7 @@ interface Options {
   json?: boolean;
 }
 
-/** A name that nothing on this node uses is a typing error, not a network that left nothing behind. */
+/** Throws UsageError if nothing on this node has the network's name, because the name is then probably a typing error. */
 function requireKnown(network: string, { configurations, holders, leftovers }: Node, pools: Pool[]): void {
   const known = new Set([
     ...leftovers.map(({ owner }) => owner.network),
@@ -95,7 +95,7 @@ function requireKnown(network: string, { configurations, holders, leftovers }: N
   );
 }
 
-/** Of these networks, or of all. Returns whether everything could be done. */
+/** Runs gc once, for these networks or for all. Returns true if nothing is left to do. */
 function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Options): boolean {
   const node = lookAtNode();
   const pools = poolsOf(node);
@@ -119,7 +119,7 @@ function collectOnce(networks: string[] | undefined, { dryRun, json, every }: Op
   return !inDoubt && (collected?.every(({ error }) => error === "") ?? true);
 }
 
-/** Of a container's own /run/netns nothing follows about the node's pods. */
+/** If podnic runs in a container with its own /run/netns, this directory does not tell anything about the node's pods. */
 function saysDoubt({ namespaces }: Node): boolean {
   for (const directory of namespaces.doubtful) {
     note(
@@ -130,7 +130,7 @@ function saysDoubt({ namespaces }: Node): boolean {
   return namespaces.doubtful.length > 0;
 }
 
-/** Nobody knows which device a damaged record describes, or whether a pod still has it. */
+/** A damaged record does not tell which device it describes, so gc cannot find out whether a pod still has the device. */
 function saysDamaged(networks: string[] | undefined): boolean {
   const damaged = findUnreadable(networks);
   for (const file of damaged) {
@@ -141,7 +141,7 @@ function saysDamaged(networks: string[] | undefined): boolean {
   return damaged.length > 0;
 }
 
-/** This is no failure: an ADD that is running has such a lease, too. */
+/** Unknown holders are not an error, because an ADD that is still running has such a lease too. */
 function saysUnknown(pools: Pool[]): void {
   const count = pools.flatMap(({ leases }) => leases).filter(({ life }) => life === "unknown").length;
   if (count === 0) return;
@@ -149,22 +149,22 @@ function saysUnknown(pools: Pool[]): void {
   note(`${what} left unchanged: podnic cannot tell whether the holder still exists (see podnic leases)`);
 }
 
-/** Until SIGTERM or Ctrl-C, which do not cut a round short. */
+/** Repeats `round` until SIGTERM or Ctrl-C. A signal takes effect only when the current round has finished. */
 function repeat(minutes: number, round: () => boolean): void {
   const ends = [SIGTERM, SIGINT];
-  let end = host.waitSignal(ends, 0); // from here on they wait for us
+  let end = host.waitSignal(ends, 0); // from here on, the signals stay pending until the next waitSignal
   while (end === 0) {
     try {
       inChild(round);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      note(error.message); // the next round may be luckier
+      note(error.message); // the next round may succeed
     }
     end = host.waitSignal(ends, minutes * 60_000);
   }
 }
 
-/** The engine gives memory back at the end of a process, so each round has its own. */
+/** Runs a round in a child process, because the engine frees memory only when the process exits. */
 function inChild(round: () => boolean): void {
   let child: number;
   try {
@@ -206,7 +206,7 @@ function runGc(given: string | undefined, options: Options): void {
   repeat(minutesOf(every), () => collectOnce(networks, options));
 }
 
-/** The file of a network may be gone while its leases are not, so a name is not looked up in files. */
+/** A plain name is not searched for in configuration files, because a network's leases can remain after its file is deleted. */
 function namesOf(given: string): string[] {
   return isPath(given) ? networksIn(given).map(({ name }) => name) : [given];
 }

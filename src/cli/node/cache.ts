@@ -13,15 +13,15 @@ export interface CachedAttachment {
   network: string;
   containerId: string;
   ifName: string;
-  /** Paths of the namespaces that it names; usually one. */
+  /** The paths of the namespaces in the entry, usually one. */
   namespaces: string[];
-  /** Texts of the addresses that ADD gave, without prefix length. */
+  /** The addresses in ADD's result, as text without prefix length. */
   addresses: string[];
-  /** The network configuration, or undefined when it is not kept. */
+  /** The network configuration; undefined if the entry does not contain it. */
   config: unknown;
 }
 
-/** Files that are damaged, or of another kind, are passed over. */
+/** Reads libcni's cache. Ignores files that are damaged or of another kind. */
 export function readCache(directories = RESULTS): CachedAttachment[] {
   const configurations = new Map<string, unknown>();
   return directories.flatMap((directory) => {
@@ -37,7 +37,7 @@ export function readCache(directories = RESULTS): CachedAttachment[] {
   });
 }
 
-/** Nothing when it is not there, or not ours to look at. */
+/** Ignores a directory that does not exist or cannot be read. */
 function readEachQuietly(directory: string, each: (name: string, text: string | undefined) => void): void {
   try {
     withDirectory(directory, undefined, (dir) =>
@@ -58,7 +58,7 @@ function readOnce(text: string, known: Map<string, unknown>): unknown {
   return known.get(text);
 }
 
-/** `text` undefined: it is large, or anything but a file. */
+/** Parses an entry. If `text` is undefined, because the file is large or not a regular file, reads it by its path. */
 function readEntry(
   path: string,
   text: string | undefined,

@@ -8,10 +8,10 @@ import { namesIn } from "./namespaces.ts";
 
 export const CONFIG_DIRECTORIES = ["/etc/cni/net.d", "/etc/cni/multus/net.d"];
 const LIMIT = 1 << 20;
-/** Files of one directory. A runtime reads one, Multus a few; each that is judged costs two milliseconds of `doctor`. */
+/** Maximum number of files to check in one directory. Runtimes and Multus read only a few. `doctor` takes two milliseconds for each file. */
 const MOST_FILES = 300;
 
-/** Files that a runtime would read, in its order; of very many the first, which are those that count. */
+/** The files that a runtime would read, in its order. Lists only the first MOST_FILES, because runtimes use the first files. */
 export function configurationFiles(directories = CONFIG_DIRECTORIES): string[] {
   return directories.flatMap((directory) => {
     const names = namesIn(directory).filter((name) => /\.(conf|conflist|json)$/.test(name));
@@ -25,11 +25,11 @@ export function configurationFiles(directories = CONFIG_DIRECTORIES): string[] {
 export interface PluginConfiguration {
   network: string;
   version: string;
-  /** One plugin's part, its keys as they came. */
+  /** One plugin's part of the configuration. The keys keep their spelling. */
   config: { [key: string]: unknown };
 }
 
-/** The plugins of a configuration or a list; none when it is neither. */
+/** The plugins of a configuration or a list; empty if it is neither. */
 export function pluginsOf(configuration: unknown): PluginConfiguration[] {
   if (!isObject(configuration)) return [];
   const { name, cniVersion } = configuration;
@@ -39,7 +39,7 @@ export function pluginsOf(configuration: unknown): PluginConfiguration[] {
   return plugins.filter(isObject).map((config) => ({ network, version, config }));
 }
 
-/** undefined: it is no JSON, or cannot be read. */
+/** Parses a configuration file. undefined: it cannot be read, or it is not valid JSON. */
 export function readConfiguration(path: string): unknown {
   try {
     const data = readFileAt(path, LIMIT);

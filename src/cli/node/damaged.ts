@@ -1,5 +1,5 @@
-// Files in place of records that cannot be read: whether a pod may still have the device that such a record was about. Only what is proven to be
-// past may be removed, because DEL of the attachment succeeds without the record, and the device stays where it is.
+// Determines whether a pod may still have the device of a damaged record. podnic removes a damaged record only if this is impossible, because
+// without the record, DEL of the attachment succeeds and leaves the device in the pod.
 import { IFF_LOOPBACK } from "../../link/link.ts";
 import { whatIsAt } from "../../link/namespace.ts";
 import type { LoanData } from "../../plugin/lent/lender.ts";
@@ -10,21 +10,21 @@ import type { Inside } from "./inside.ts";
 import type { SeenNamespace } from "./namespaces.ts";
 import type { Node } from "./node.ts";
 
-/** The device's name on the host, when that part of the record is left: ADD makes it the device's alias. */
+/** The device's name on the host, if this part of the record is intact. ADD also writes this name into the device's alias. */
 const NAME = /"(?:was|link)":\{"name":("(?:[^"\\]|\\.)*")/;
 
-/** So many interfaces are named. */
+/** Maximum number of interfaces that a message lists. */
 const MOST_NAMES = 5;
 
 type Looked = Pick<Node, "namespaces" | "holders" | "insides" | "blind" | "cache">;
 
 export class DamagedRecords {
   readonly #node: Looked;
-  /** Paths of the pod's namespace that libcni keeps, by attachment. */
+  /** The paths of the pod's namespace in libcni's cache, by attachment. */
   readonly #kept = new Map<string, string[]>();
-  /** Interfaces that may be a lent device, by namespace; those without any are left out. */
+  /** The names of interfaces that may be lent devices, by namespace. Omits namespaces without such interfaces. */
   readonly #suspects = new Map<SeenNamespace, string[]>();
-  /** Where an interface has this alias. */
+  /** A description of the interface that has this alias. */
   readonly #aliases = new Map<string, string>();
 
   constructor(node: Looked) {
@@ -41,10 +41,10 @@ export class DamagedRecords {
     }
   }
 
-  /** Why a pod may have the device; "": certainly none has. */
+  /** Why a pod may have the device; "" if it is certain that none has it. */
   doubt(found: Damaged): string {
     const { isPast, netns } = readRest(found);
-    // The time of a file is no evidence: it may be of a backup.
+    // `isPast` comes from the record's contents. The file's time proves nothing, because the file may come from a backup.
     if (isPast) return "";
     const said = found.key && this.#kept.get(`${found.key.network} ${found.key.containerId} ${found.key.ifName}`);
     const pods = (said ?? []).map((path) => ({ path, dev: 0, ino: 0 }));
@@ -56,11 +56,11 @@ export class DamagedRecords {
     const [, name] = NAME.exec(found.text) ?? [];
     const moved = name === undefined ? undefined : this.#aliases.get(textOf(name));
     if (moved !== undefined) return moved;
-    // Its pod may have moved it there.
+    // The pod may have moved the device to a namespace that podnic cannot enter.
     const [blind] = this.#node.blind;
     const unseen = blind === undefined ? "" : `podnic cannot look into ${blind}`;
     if (pods.length > 0) return unseen;
-    // Nothing says in which pod it was.
+    // Nothing tells which pod had the device, so any suspect in any pod may be the device.
     for (const [namespace, names] of this.#suspects) return inWords(namespace, names);
     return this.#node.namespaces.seesProcesses ? unseen : "podnic cannot see all pods";
   }
@@ -78,7 +78,7 @@ export class DamagedRecords {
   }
 }
 
-/** What no other record, and no plugin of ours, claims. */
+/** The links that belong neither to another record nor to another of podnic's plugins. */
 function suspectsIn({ namespace, links }: Inside, lent: Set<string>): Inside["links"] {
   return links.filter(
     ({ name, flags, alias }) =>

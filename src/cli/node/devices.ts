@@ -36,45 +36,44 @@ import { lookAtPods } from "./node.ts";
 import { findPorts, type HeldPort, isFar, otherEnds } from "./ports.ts";
 
 /**
- * "free": can be given to a pod. "pod": a pod has it. "node": the node needs it, or its policy keeps it back. "lost": an attachment
- * that is gone had it, and it has not been restored; DEL, gc or the next ADD does that. "elsewhere": its interface is in a
- * namespace that nothing tells about. "unbound": it has no driver. "virtual": made by software, and given to pods only when a
- * configuration names it.
+ * "free": a pod can get the device. "pod": a pod has it. "node": the node needs it, or the policy denies it. "lost": an attachment that is
+ * gone had it, and DEL, gc or the next ADD will restore it. "elsewhere": its interface is in a namespace for which podnic has no record.
+ * "unbound": it has no driver. "virtual": it is not hardware; a pod gets it only if a configuration names it.
  */
 export type State = "free" | "pod" | "node" | "lost" | "elsewhere" | "unbound" | "virtual";
 
 export interface Device {
-  /** Its name on the host; for a lost one the name it is to get back. */
+  /** The device's name on the host; for a lost device, the name that it will get back. */
   name: string;
-  /** Where it is now: its name there, and the path of that namespace ("": the host's). Absent when there is no interface to be seen. */
+  /** The interface's current name, and the path of its namespace ("" for the host's). Absent if podnic cannot see an interface. */
   interface?: { name: string; namespace: string };
-  /** "" when there is none, as in the next two. */
+  /** "" if there is none, as in the next two fields. */
   pci: string;
   driver: string;
   mac: string;
-  /** Interface (or PCI address) of the physical function and the number there; for virtual functions. */
+  /** For virtual functions: the interface (or PCI address) of the physical function, and the number of the virtual function. */
   pf?: string;
   vf?: number;
-  /** Of a port that a pod has. */
+  /** For a pod's port: its bridge. */
   bridge?: string;
-  /** Of a virtual function, where its PF tells; 0: none. */
+  /** For a virtual function, if the physical function provides it; 0 means no VLAN. */
   vlan?: number;
   state: State;
-  /** Why, in words; "" when the state says it all. */
+  /** The reason for the state; "" if the state needs no explanation. */
   why: string;
-  /** What to do about it, for what is not as it should be and no garbage. */
+  /** What the operator can do about a problem that gc does not solve. */
   cure?: string;
   holder?: { by: string; network: string; containerId: string; interface: string; namespace: string };
 }
 
-/** Looks at the node as it is now. Throws NetlinkError and SystemError. */
+/** Lists the devices of the node. Throws NetlinkError and SystemError. */
 export function findDevices(): Device[] {
   const namespaces = Namespaces.find();
   const holders = findHolders(namespaces);
   return findDevicesOf({ holders, ...lookAtPods(namespaces, holders) });
 }
 
-/** The same, of what has been looked up already. */
+/** Like findDevices, but uses information that the caller has already collected. */
 export function findDevicesOf(seen: {
   holders: Holder[];
   insides: Inside[];
@@ -96,7 +95,7 @@ export function findDevicesOf(seen: {
   return devicesOf(settled ? viewNow() : before, held, insides, ports, seen.cache ?? []);
 }
 
-/** The host, as it is now. */
+/** A new view of the host's links. */
 export const viewNow = (): View => viewAtOnce(viewOf(ownNamespace(), ownNamespace()));
 
 function devicesOf(
@@ -121,15 +120,15 @@ function devicesOf(
   return [...devices, ...hiddenDevices(devices)].map((device) => withFunction(route, device)).sort(byPlace);
 }
 
-/** Its pod lives, and it is not there: so does a device look, from outside, that an ADD or DEL is about to move. */
+/** The pod exists, but does not have its device. This is how a device looks that an ADD or DEL is just moving. */
 function mayBeOnItsWay({ life, saved }: Holder, device: Device): boolean {
   return life !== "gone" && saved !== undefined && (device.state === "lost" || device.cure !== undefined);
 }
 
 /**
- * The device of an attachment when no ADD or DEL is at work on it. undefined: it has been given back meanwhile. Whoever keeps the lock too long has
- * the device. Others wait for the lock, and the look takes long where there are many namespaces: nothing is on its way before it, and afterwards what
- * was on its way has no record.
+ * Looks for an attachment's device again when no ADD or DEL is moving it. undefined: it has been returned in the meantime. Taking the lock
+ * makes sure that no call is moving the device. The search runs without the lock, because it is slow and ADD and DEL wait for the lock. If the
+ * device was returned during the search, its record is gone afterwards. If another process keeps the lock too long, it is using the device.
  */
 function lookAgain({ lender, key }: Holder): Device | undefined {
   const read = (): LoanRecord<LoanData> | undefined => readLoan(lender, key);
@@ -155,13 +154,13 @@ function lookAgain({ lender, key }: Holder): Device | undefined {
   }
 }
 
-/** Whether it is the device that was written down. What the kernel called it in an earlier boot means nothing today. */
+/** Whether a link is the holder's recorded device. After a reboot, only physical devices can be recognised. */
 function isOf({ saved, age, key }: Holder, view: View, link: Link): boolean {
   if (saved === undefined || (age === "past" && !isPhysical(saved))) return false;
   return isSameDevice(view, link, saved, key.ifName);
 }
 
-/** A device that was written down for an attachment. */
+/** The device in an attachment's record. */
 function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
   const { saved, key, netns } = holder;
   const inPod = insides.find(({ namespace }) => namespace.ino === netns.ino && namespace.dev === netns.dev);
@@ -193,7 +192,7 @@ function heldDevice(holder: Holder, view: View, insides: Inside[]): Device {
   return { ...device, ...stateOf(holder, inside !== undefined, outside) };
 }
 
-/** In another namespace than that of its pod. */
+/** Finds a device that is in another namespace than its pod's. */
 function findAstray(
   holder: Holder,
   pod: Inside | undefined,
@@ -247,10 +246,10 @@ function heldPort({ link, bridge, owner, namespace, life, why }: HeldPort): Devi
   };
 }
 
-/** A pod's port on a bridge, without our mark: the Go plugin's, or that of a program that runs containers. */
+/** A pod's port on a bridge without podnic's alias. The Go plugin or a container runtime created it. */
 const isOthersPort = (link: Link): boolean => link.slaveKind === "bridge" && isFar(link);
 
-/** Whose each is, libcni remembers by the namespace and the name of the other end. */
+/** Finds the owner of each port in libcni's cache, by the namespace and the name of the port's other end. */
 function othersPorts(view: View, links: Link[], insides: Inside[], cache: CachedAttachment[]): Device[] {
   const endOf = otherEnds(insides);
   const names = new Map(view.links().map(({ index, name }) => [index, name]));
@@ -274,7 +273,7 @@ function othersPorts(view: View, links: Link[], insides: Inside[], cache: Cached
   });
 }
 
-/** Devices in pods that nothing was written down about: those of the Go host-device, which leaves their name in the alias. */
+/** Devices in other namespaces without a record. The Go host-device plugin writes a device's name on the host into its alias. */
 function aliasedDevices({ namespace, links, view }: Inside, holders: Holder[]): Device[] {
   const known = (link: Link): boolean => holders.some((holder) => isOf(holder, view, link));
   return links
@@ -285,7 +284,7 @@ function aliasedDevices({ namespace, links, view }: Inside, holders: Holder[]): 
       pci: pciOf(link),
       driver: driverOf(pciOf(link)),
       mac: link.mac,
-      // A card that nobody gave away may be the machine's own, seen from a node that is a container on it.
+      // If the node is a container on a machine, a card without an alias may belong to the machine.
       state: link.alias === "" && pciOf(link) !== "" ? "elsewhere" : "pod",
       why:
         link.alias === "" ? "podnic has no record of it" : "its alias contains its name on the host (Go host-device)",
@@ -332,11 +331,11 @@ function judgeOnHost(route: RouteSocket, link: Link, pci: string): Judgement {
   };
 }
 
-/** PCI network devices without an interface that we have met. */
+/** The PCI network devices that are not in `known`, because podnic has not seen an interface of theirs. */
 function hiddenDevices(known: Device[]): Device[] {
   const met = new Set(known.map(({ pci }) => pci));
   const addresses = (names("/sys/bus/pci/devices") ?? []).filter((pci) => !met.has(pci) && isNetworkCard(pci));
-  // /sys shows the cards of the whole machine, also to a node that is a container on it (kind, k3d, LXD).
+  // If the node is a container (kind, k3d, LXD), /sys shows the cards of the whole machine.
   const elsewhere = isMachinesNetwork()
     ? "its interface is in a namespace that podnic cannot see"
     : "its interface is in another namespace, perhaps the host's, because podnic does not run in the host's namespace";
@@ -358,13 +357,13 @@ function driverOf(pci: string): string {
   return isPciAddress(pci) ? (pciDriver(pci) ?? "") : "";
 }
 
-/** PCI address of a device; "" when it is on none. */
+/** The PCI address of a device; "" if it is not a PCI device. */
 function pciOf({ parentDevice }: Link): string {
   const place = busAddress(parentDevice);
   return isPciAddress(place) ? place : "";
 }
 
-/** What a virtual function is on its physical one. */
+/** Adds the physical function, the number and the VLAN if the device is a virtual function. */
 function withFunction(route: RouteSocket, device: Device): Device {
   if (device.pci === "" || pciLink(device.pci, "physfn") === undefined) return device;
   const pfPci = physicalFunction(device.pci)!;
@@ -390,7 +389,7 @@ function vlanOf(route: RouteSocket, pf: string, vf: number): number | undefined 
   }
 }
 
-/** Cards first, in the order of the bus, then the others by name. */
+/** Sorts PCI devices first, by PCI address, and then the others by name. */
 function byPlace(a: Device, b: Device): number {
   if ((a.pci === "") !== (b.pci === "")) return a.pci === "" ? 1 : -1;
   return compare(a.pci, b.pci) || compare(a.name, b.name);

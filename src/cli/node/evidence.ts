@@ -8,13 +8,13 @@ import type { Holder } from "./holders.ts";
 import type { Inside } from "./inside.ts";
 import { type Life, type Namespaces, NO_PATH, namesIn } from "./namespaces.ts";
 
-/** Life, and what says so. */
+/** Whether something exists, and the reason in words. */
 export interface Evidence {
   life: Life;
   why: string;
 }
 
-/** Directories in which runtimes have one entry, named by its id, for each container that runs. */
+/** The directories in which runtimes have an entry for each running container, named after its ID. */
 const RUNTIMES = [
   "/run/containerd/io.containerd.runtime.v2.task/k8s.io",
   "/run/containerd/io.containerd.runtime.v2.task/default",
@@ -24,7 +24,7 @@ const RUNTIMES = [
   "/run/runc",
 ];
 
-/** The mark of our links on a master: podnic:NETWORK:CONTAINER (ownerAlias). */
+/** The alias of podnic's links on a master: podnic:NETWORK:CONTAINER (ownerAlias). */
 const ALIAS = new RegExp(`^${aliasPrefix}[^:]*:(.+)$`);
 
 export interface Sources {
@@ -32,22 +32,22 @@ export interface Sources {
   holders: Pick<Holder, "key" | "life" | "netns">[];
   insides: Pick<Inside, "namespace" | "attached" | "addresses">[];
   cache: CachedAttachment[];
-  /** Seconds since the epoch; 0: not known. */
+  /** Seconds since the epoch; 0 if unknown. */
   bootTime: number;
-  /** Paths of namespaces that nobody could look into: what is missing may be there. */
+  /** Paths of namespaces that podnic cannot enter. Anything that was not found may be there. */
   blind?: string[];
 }
 
 export class Containers {
-  /** By the ID as it is in an alias. */
+  /** The evidence about a container. The key is its ID in the form in which aliases contain it. */
   readonly #found = new Map<string, Evidence[]>();
-  /** The same: path of the namespace that has an interface with this alias. */
+  /** The path of the namespace that has an interface with the container's alias. Same key. */
   readonly #named = new Map<string, string>();
-  /** Path of the namespace that has an address. */
+  /** The path of the namespace that has an address. */
   readonly #addresses = new Map<string, string>();
-  /** Path of the namespace of an attachment that was given an address, when that is not gone. */
+  /** The path of the namespace of the attachment that got an address from ADD, unless this namespace is gone. */
   readonly #given = new Map<string, string>();
-  /** Attachments whose device is returned from wherever it is, before the lease is released. */
+  /** The attachments whose device gc returns, from any namespace, before it releases their lease. */
   readonly #returning = new Set<string>();
   readonly #bootTime: number;
   readonly #seesAll: boolean;
@@ -88,9 +88,9 @@ export class Containers {
   }
 
   /**
-   * The holder of a lease. One sign of life is enough. A pod can give its interfaces any alias and any address, so that these keep a lease but
-   * do not show whose it is. `written`: when the lease was, in seconds since the epoch; before the last boot means that its container is gone, for
-   * which a clock that was wrong must not be the only evidence against a sign of life.
+   * Whether the holder of a lease exists. One sign of life is enough. A pod can give its interfaces any alias and any address, so these keep a
+   * lease, but do not prove who has it. `written` returns the time of the lease, in seconds since the epoch. If it is before the boot, the
+   * container is gone. This is checked last, because the clock may have been wrong.
    */
   holderOf(owner: Lessee, address: string, written: () => number): Evidence {
     const { containerId } = owner;
@@ -111,7 +111,10 @@ export class Containers {
     return { life: "unknown", why: "nothing on this node refers to it" };
   }
 
-  /** The holder of a lease that names none: it was emptied, or its writer was killed. It is free when no pod can have the address. */
+  /**
+   * Whether a lease without a holder is in use. Such a lease was emptied, or its writer was killed. It can be released if it is certain that no
+   * pod has the address.
+   */
   holderOfNobodys(address: string, written: () => number): Evidence {
     const given = this.#given.get(address);
     if (given !== undefined) return { life: "alive", why: `${NOBODY}, and ${given} has this address` };
@@ -125,10 +128,10 @@ export class Containers {
   }
 }
 
-/** Other interfaces of the same container may live on where its device is. */
+/** Includes the interface's name, because only this interface's device is returned, and not the container's others. */
 const idOf = ({ containerId, ifName }: Lessee): string => `${ifName} ${idInAlias(containerId)}`;
 
-/** "its lease has no owner" and what follows. */
+/** The beginning of holderOfNobodys' reasons. */
 const NOBODY = "its lease has no owner";
 
 function inWords(life: Life, path: string): string {
@@ -136,7 +139,7 @@ function inWords(life: Life, path: string): string {
   return life === "gone" ? `${path} is gone` : `podnic cannot see ${path || "its namespace"}`;
 }
 
-/** Every namespace has these. */
+/** Addresses that every namespace can have, so that they do not identify a pod. */
 function isLocal(address: string): boolean {
   return address.startsWith("127.") || address === "::1" || address.startsWith("fe80:");
 }

@@ -54,13 +54,13 @@ export type Garbage =
       containerId: string;
       interface: string;
       file: string;
-      /** "" of what its name does not say. */
+      /** The key from the file name; all fields are "" if the name was shortened. */
       key: RecordKey;
       why: string;
       lender: AnyLender;
     };
 
-/** `error` "": it is gone. `outcome`: what became of the device, which may have been no more. */
+/** The result for one item. `error` is "" if it succeeded. `outcome` tells what happened to a device. */
 export interface Collected {
   garbage: Garbage;
   error: string;
@@ -68,7 +68,7 @@ export interface Collected {
 }
 
 export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbage[] {
-  // One look for all, if one is alive, and into no pod: with one for each that is alive, the namespaces of all would be open.
+  // All holders share one view of the host, which is created only if a holder is alive.
   let now: View | undefined;
   const home = (): View => {
     now ??= viewNow();
@@ -94,7 +94,7 @@ export function findGarbage({ holders, leftovers }: Node, pools: Pool[]): Garbag
   return [...devices, ...leases, ...left];
 }
 
-/** Why nobody has the device any more; "": its pod has it, or may have. */
+/** Why no pod has the device any more; "" if its pod has it or may have it. */
 function whyEnded(holder: Holder, home: () => View): string {
   if (holder.life !== "gone") return isBack(holder, home) ? "it returned without a DEL" : "";
   return holder.age === "elsewhere"
@@ -102,7 +102,7 @@ function whyEnded(holder: Holder, home: () => View): string {
     : `${holder.netns.path || "its namespace"} is gone`;
 }
 
-/** The device is on the host although its pod lives, and no ADD or DEL is about to move it. */
+/** True if the device is on the host although its pod exists, and no ADD or DEL is moving it. */
 function isBack({ lender, key, age, saved }: Holder, home: () => View): boolean {
   if (saved === undefined || age !== "now") return false;
   if (findDevice(home(), saved, key.ifName)?.link === undefined) return false;
@@ -117,18 +117,18 @@ function isBack({ lender, key, age, saved }: Holder, home: () => View): boolean 
   }
 }
 
-/** A damaged record that stays, and why. */
+/** A damaged record that must not be removed, and the reason. */
 export interface Doubtful {
   file: string;
   doubt: string;
 }
 
-/** Files among the records that are none. Only doctor --fix removes them, and only those whose device is certainly in no pod. */
+/** Finds the damaged records. Only doctor --fix removes them, and only if it is certain that no pod has the device. */
 export function findDamaged(node: Node): { garbage: Garbage[]; doubtful: Doubtful[] } {
   const nobody = { network: "", containerId: "", interface: "" };
   const noKey = { network: "", containerId: "", ifName: "" };
   const why = "damaged: not a valid record";
-  // Made only if a record is damaged: it goes through all links.
+  // This is created only if a record is damaged, because it examines all links.
   let records: DamagedRecords | undefined;
   const garbage: Garbage[] = [];
   const doubtful: Doubtful[] = [];
@@ -144,7 +144,7 @@ export function findDamaged(node: Node): { garbage: Garbage[]; doubtful: Doubtfu
   return { garbage, doubtful };
 }
 
-/** Paths of the records that cannot be read, damaged or of a later version, and that may be of one of these networks. */
+/** The paths of unreadable records (damaged, or of a later version) that may belong to one of these networks. */
 export function findUnreadable(networks: string[] | undefined): string[] {
   return lenders.flatMap((lender) => {
     const store = lender.store();
@@ -156,13 +156,13 @@ export function findUnreadable(networks: string[] | undefined): string[] {
   });
 }
 
-/** Takes all of it away; goes on when one thing cannot be, and says so. Ctrl-C does not stop it half-way. */
+/** Removes all items. Continues after errors, and reports them in the result. Ignores Ctrl-C and SIGTERM. */
 export function collect(garbage: Garbage[]): Collected[] {
   host.ignoreSignal(SIGINT);
   host.ignoreSignal(SIGTERM);
   relaxPolicy();
   const progress = new Progress("cleaning up");
-  // One look for all: with one for each device the time would grow with the square of their number.
+  // All devices share one list of namespaces. With a separate list for each, the time would be quadratic.
   const namespaces = Namespaces.find();
   const end = teardownEnd();
   const collected: Collected[] = [];
@@ -177,11 +177,11 @@ export function collect(garbage: Garbage[]): Collected[] {
     }
     if ("remove" in one) collected.push({ garbage: one, error: attempt(() => one.remove()) });
     if (one.kind !== "record") continue;
-    // Under the lock, since an ADD of the attachment may be about to write one that is valid.
+    // Hold the lock, because an ADD of the attachment may be writing a valid record.
     const remove = (): void => one.lender.store().removeDamaged(one.file);
     collected.push({ garbage: one, error: attempt(() => one.lender.whileReturning(one.key, remove)) });
   }
-  // The pod is still there, or may be, with all that it has.
+  // If an item could not be removed, its pod may still exist, so the pod's leases are kept.
   const failed = new Map<string, Garbage>();
   for (const { garbage: one, error } of collected) if (error !== "") failed.set(one.containerId, one);
   const pools = new Map<string, (Garbage & { kind: "lease" })[]>();
@@ -218,7 +218,7 @@ function attempt(run: () => void): string {
   }
 }
 
-/** Under the lock that ADD takes; whether it is gone is asked again there. */
+/** Returns a device while holding the lock that ADD takes. Checks again under the lock that the pod is gone. */
 function collectDevice(holder: Holder, before: Namespaces, end: number): Outcome {
   const { lender, key } = holder;
   const check = (): void => {
@@ -235,8 +235,8 @@ function collectDevice(holder: Holder, before: Namespaces, end: number): Outcome
 }
 
 /**
- * Throws when the attachment has come back to life (an ADD of the same name). A namespace that was gone `before` does not come back: processes
- * are only looked through again when the record is about another one.
+ * Throws if the attachment exists again, because of a new ADD with the same names. A namespace that was gone in `before` cannot return, so all
+ * processes are examined again only if the record names another namespace.
  */
 export function requireStillGone({ lender, netns }: Holder, record: LoanRecord<LoanData>, before: Namespaces): void {
   const { path, dev, ino } = record.data.netns;

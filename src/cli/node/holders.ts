@@ -14,22 +14,22 @@ import type { RecordKey } from "../../state/record.ts";
 import type { Life, Namespaces } from "./namespaces.ts";
 
 export interface Holder {
-  /** Whose device it is. */
+  /** The plugin that lent the device. */
   lender: AnyLender;
-  /** Who wrote it down: "host-device", "sriov", "sriov-cni". */
+  /** The program that wrote the record: "host-device", "sriov" or "sriov-cni". */
   by: string;
   key: RecordKey;
   netns: NamedNamespace;
   life: Life;
-  /** Only of "now" do index and mark mean anything today. */
+  /** The index and the mark in the record are valid only if this is "now". */
   age: Age;
-  /** PCI address, or "". */
+  /** The PCI address, or "". */
   pci: string;
-  /** What the interface was; absent for a driver of userspace. */
+  /** The interface's original state; absent if the device has a userspace driver. */
   saved?: LinkSnapshot;
 }
 
-/** All of them, in the order of the plugins. Throws when the disk fails. */
+/** All holders, in the order of the plugins. Throws SystemError if records cannot be read. */
 export function findHolders(namespaces: Namespaces): Holder[] {
   return lenders.flatMap((lender) => listLoans(lender).map((record) => holderOf(lender, record, namespaces)));
 }

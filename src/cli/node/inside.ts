@@ -13,17 +13,17 @@ import { type Namespaces, NO_PATH, type SeenNamespace } from "./namespaces.ts";
 export interface Inside {
   namespace: SeenNamespace;
   links: Link[];
-  /** To tell which device each is. */
+  /** Identifies the devices of the links. */
   view: View;
-  /** Those of them that may be an attachment's. */
+  /** The links that may belong to an attachment. */
   attached: Link[];
-  /** Texts of the addresses of these, without prefix length. */
+  /** The addresses of `attached`, as text without prefix length. */
   addresses: Set<string>;
 }
 
 /**
- * Looks into all namespaces, or those wanted, but our own and those that end meanwhile. `blind` gets the paths of those that nobody can look into,
- * and `hidden` loses the numbers of the others.
+ * Reads the links and addresses in all namespaces for which `isWanted` is true, except this process's own. Omits namespaces that end in the
+ * meantime. Adds the paths of namespaces that cannot be entered to `blind`, and removes the numbers of the others from `hidden`.
  */
 export function lookInside(
   namespaces: Namespaces,
@@ -53,8 +53,8 @@ export function lookInside(
 }
 
 /**
- * The same of the namespaces that have no path here, by the numbers that the host has for them. "unknown": the kernel does not tell (before Linux
- * 4.20).
+ * Like lookInside, for the namespaces that have no path here, by the host's numbers (nsid) for them. "unknown": the kernel does not provide
+ * the information (before Linux 4.20).
  */
 export function lookBeyond(hidden: HiddenNumbers): Pick<Inside, "namespace" | "attached" | "addresses">[] | "unknown" {
   const { route } = ownNamespace();

@@ -11,22 +11,22 @@ import { readCache } from "./cache.ts";
 
 export { isMachinesNetwork, namesIn, type SeenNamespace } from "../../link/visible.ts";
 
-/** Whether what was written down still exists. "unknown": there is no evidence either way, and it must be taken for alive. */
+/** Whether a recorded namespace or container still exists. "unknown": podnic cannot tell, and must treat it as alive. */
 export type Life = "alive" | "gone" | "unknown";
 
-/** In place of the path of a namespace that has none here. */
+/** Shown instead of the path of a namespace that has no path here. */
 export const NO_PATH = "a network namespace without a path";
 
 export class Namespaces {
-  /** Each namespace once, those with a name first. */
+  /** Each namespace once. Namespaces with a name come first. */
   readonly seen: readonly SeenNamespace[];
-  /** Process numbers mean what the runtime meant by them, and every process of the node is seen. */
+  /** True if this process sees all processes of the node, with the same process IDs as the runtime. */
   readonly seesProcesses: boolean;
   readonly #proc: string;
-  /** Whether the runtime's names are in a directory. */
+  /** Whether a directory is the one in which the runtime creates the names of namespaces. */
   readonly #directories = new Map<string, boolean>();
 
-  /** By `device:inode`. */
+  /** The key is `device:inode`. */
   readonly #byFile: ReadonlyMap<string, SeenNamespace>;
   readonly #written: () => readonly NamedNamespace[];
 
@@ -43,15 +43,15 @@ export class Namespaces {
     this.seesProcesses = seesProcesses;
   }
 
-  /** `proc` is where the processes are looked up, `written` what pods' namespaces were written down. */
+  /** `proc` is the directory of processes. `written` returns the pods' namespaces in records and in libcni's cache. */
   static find(directories: readonly string[] = NAME_DIRECTORIES, proc = "/proc", written = writtenDown): Namespaces {
     const seen = seeNamespaces(directories, proc);
     return new Namespaces([...withThreads(seen, undefined, proc)], proc, seen.processesOfMachine, written);
   }
 
   /**
-   * Directories whose absent names lifeOf has called unknown: they may be others than the runtime's of the same path, or hidden. Not those that
-   * the node's first process does not have either.
+   * The directories for which lifeOf returned "unknown" for a missing name, because a directory of the same path may be a different one for the
+   * runtime. Without directories that do not exist for process 1 either.
    */
   get doubtful(): string[] {
     const isHere = (directory: string): boolean => isDirectory(directory) || !this.#isMissingOnNode(directory);
@@ -63,16 +63,16 @@ export class Namespaces {
   }
 
   /**
-   * "gone" only when we look where the runtime looked (in a container of ours /run/netns may not be here, or be another one), and no process
-   * that we see is in the namespace.
+   * Whether a namespace exists. It is "gone" only if podnic sees the same directory as the runtime (in a container, /run/netns can be missing or
+   * different), and if no visible process is in the namespace.
    */
   lifeOf({ path, dev, ino }: NamedNamespace): Life {
     const same = ino === 0 ? undefined : this.#byFile.get(`${dev}:${ino}`);
     const there = path === "" ? "absent" : whatIsAt(path);
-    // The kernel gives inodes of dead namespaces to new ones: under another name, with its own gone, it is another pod's.
+    // The kernel reuses inode numbers. If the recorded name is gone and the namespace has another name, it belongs to another pod.
     if (same !== undefined && !(same.named && there === "absent")) return "alive";
     if (typeof there === "object") return ino === 0 || (there.ino === ino && there.dev === dev) ? "alive" : "gone";
-    // "other": a file without its mount. The runtime may be in another mount namespace (snaps), where the pod lives on.
+    // "other" is a file on which no namespace is mounted. The runtime can have it mounted in another mount namespace (snaps).
     if (path === "" || there !== "absent") return "unknown";
     const process = /^\/proc\/(\d+)\//.exec(path);
     if (process !== null) {
@@ -82,7 +82,7 @@ export class Namespaces {
     return this.#hasNames(path.slice(0, path.lastIndexOf("/")) || "/") ? "gone" : "unknown";
   }
 
-  /** The directory is the one that the runtime writes names into: that of the node's first process, or one that shows a pod. */
+  /** True if the runtime creates names in this directory: process 1 sees the same directory, or the directory contains a pod's namespace. */
   #hasNames(directory: string): boolean {
     let known = this.#directories.get(directory);
     if (known === undefined) {
@@ -94,8 +94,8 @@ export class Namespaces {
   }
 
   /**
-   * There is a namespace. Who does not see all processes of the machine may be in a container that has a /run of its own, and pods of its own
-   * there: then it must be one that was written down on this node.
+   * True if the directory contains a namespace. If podnic does not see all processes, it may run in a container with its own /run and its own
+   * pods. The namespace must then be in a record or in libcni's cache.
    */
   #showsPod(directory: string): boolean {
     return namesIn(directory).some((name) => {
@@ -109,7 +109,7 @@ export class Namespaces {
   }
 }
 
-/** Pods' namespaces in the records of devices and in what libcni remembers, which has paths alone. */
+/** The pods' namespaces in records and in libcni's cache, which contains only paths. */
 function writtenDown(): NamedNamespace[] {
   const lent = lenders.flatMap((lender: AnyLender) => listLoans(lender).map(({ data }) => data.netns));
   return [...lent, ...readCache().flatMap(({ namespaces }) => namespaces.map((path) => ({ path, dev: 0, ino: 0 })))];
@@ -125,7 +125,7 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** For certain: what may not be looked at may be there. */
+/** True if the path certainly does not exist. False if, for example, podnic is not allowed to access it. */
 function isMissing(path: string): boolean {
   try {
     host.stat(path);
@@ -136,11 +136,11 @@ function isMissing(path: string): boolean {
   }
 }
 
-/** Below this root the path leads to the same directory. */
+/** True if the path leads to the same directory below `root`. */
 function isSameDirectory(path: string, root: string): boolean {
   try {
     return closing(host.open(path, O_PATH | O_DIRECTORY), (fd) => {
-      // An absolute link on the way (/var/run) would lead out of the root again.
+      // Use the path without links, because an absolute link (/var/run) would lead out of `root`.
       const there = host.stat(root + host.readlink(`/proc/self/fd/${fd}`), true);
       const { dev, ino } = host.fstat(fd);
       return there.dev === dev && there.ino === ino;

@@ -16,18 +16,18 @@ export interface Node {
   namespaces: Namespaces;
   holders: Holder[];
   insides: Inside[];
-  /** Paths of the namespaces that nobody could look into. */
+  /** The paths of the namespaces that podnic could not enter. */
   blind: string[];
   containers: Containers;
-  /** What bridge left of pods that are gone. */
+  /** What the bridge plugin created for pods that are gone. */
   leftovers: Leftover[];
-  /** What libcni remembers. */
+  /** The entries of libcni's cache. */
   cache: CachedAttachment[];
-  /** Of files, then of what libcni remembers. */
+  /** The configurations in files, followed by those in libcni's cache. */
   configurations: PluginConfiguration[];
 }
 
-/** Who is not root would be told half of the truth: state is root's, and so are pods' namespaces. Throws Failure. */
+/** Throws Failure if the user is not root, because other users cannot see all of the state, and cannot enter pods' namespaces. */
 export function requireRoot(): void {
   requireRootFor("this", "only root can see pods' namespaces and the plugins' records");
 }
@@ -36,7 +36,7 @@ export function configurationsInFiles(): PluginConfiguration[] {
   return configurationFiles().flatMap((file) => pluginsOf(readConfiguration(file)));
 }
 
-/** Of the pods of these namespaces. `blind` gets the paths of the namespaces that nobody could look into. Throws NetlinkError and SystemError. */
+/** Collects information about pods. Adds the paths of namespaces that it cannot enter to `blind`. Throws NetlinkError and SystemError. */
 export function lookAtPods(
   namespaces: Namespaces,
   holders: Holder[],
@@ -47,12 +47,12 @@ export function lookAtPods(
   const beyond = lookBeyond(hidden);
   const cache = readCache();
   const isKnown = beyond !== "unknown";
-  // One that may be a living pod's is not gone because of its age.
+  // Without information about the hidden namespaces, a pod there may still have a lease's address, so the lease's age does not prove anything.
   const sources = { insides: isKnown ? [...beyond, ...insides] : insides, bootTime: isKnown ? bootTime() : 0 };
   return { insides, cache, containers: new Containers({ ...sources, namespaces, holders, cache, blind }) };
 }
 
-/** Throws NetlinkError, SystemError and Failure (see requireRoot). */
+/** Collects all information about the node. Throws NetlinkError, SystemError and Failure (see requireRoot). */
 export function lookAtNode(): Node {
   requireRoot();
   const namespaces = Namespaces.find();
@@ -71,7 +71,7 @@ export function lookAtNode(): Node {
   };
 }
 
-/** Pools of the node; `dataDirs` empty: the usual one and those that configurations name. */
+/** The node's pools. See findPools for `dataDirs`. */
 export function poolsOf({ containers, configurations }: Node, dataDirs: string[] = []): Pool[] {
   return findPools(containers, configurations, dataDirs);
 }

@@ -23,32 +23,32 @@ import { namesIn } from "./namespaces.ts";
 export interface Lease extends Evidence {
   address: string;
   containerId: string;
-  /** "" in leases of plugins older than 0.8. */
+  /** "" in leases of host-local before 0.8. */
   interface: string;
 }
 
 export interface Pool {
   network: string;
   directory: string;
-  /** As "first-last"; empty when no configuration of the network is on this node. */
+  /** Each in the form "first-last"; empty if this node has no configuration of the network. */
   ranges: string[];
-  /** Addresses that can be handed out; absent when the ranges are not known. */
+  /** The number of addresses that can be assigned; absent if the ranges are not known. */
   size?: number;
   used: number;
   free?: number;
   leases: Lease[];
 }
 
-/** A lease is two short texts; ids are no longer than a variable of the environment. */
+/** Bytes. A lease consists of two texts, of which the longer one, the container ID, is at most as long as an environment variable. */
 const LEASE_LIMIT = 132 * 1024;
 
-/** What a configuration of host-local says about its network. */
+/** The settings of a network's host-local configuration. */
 interface Described {
   dataDir: string;
   request: LeaseRequest | undefined;
 }
 
-/** `dataDirs` empty: the usual one and those that configurations name. */
+/** Finds the pools in `dataDirs`; if it is empty, in the default directory and those in configurations. */
 export function findPools(
   containers: Containers,
   configurations: PluginConfiguration[],
@@ -66,7 +66,7 @@ export function findPools(
   return pools;
 }
 
-/** Configurations in the cache of libcni are those of networks that no file on the node configures. */
+/** The configurations in libcni's cache, each once. They describe networks without a configuration file on the node (Multus). */
 export function cachedConfigurations(
   cache: CachedAttachment[],
   pluginsOf: (config: unknown) => PluginConfiguration[],
@@ -81,7 +81,7 @@ export function cachedConfigurations(
   });
 }
 
-/** By network; the first configuration of it counts. */
+/** The settings by network. If a network has several configurations, uses the first one. */
 function describe(configurations: PluginConfiguration[]): Map<string, Described> {
   const found = new Map<string, Described>();
   for (const { network, version, config: raw } of configurations) {
@@ -100,12 +100,12 @@ function requestQuietly(network: string, version: string, config: HostLocalConfi
   try {
     return requestOf({ config, version, attachment, args: new Map() as unknown } as Call<HostLocalConfig>);
   } catch (error) {
-    if (error instanceof Failure) return undefined; // podnic validate tells why
+    if (error instanceof Failure) return undefined; // podnic validate reports the error
     throw error;
   }
 }
 
-/** undefined: no directory of leases. */
+/** undefined: the directory is not a pool. */
 function readPool(
   directory: string,
   network: string,
@@ -141,7 +141,7 @@ interface Found {
   at: Address;
 }
 
-/** By address. undefined: no directory of leases, or a file, or a link of a stranger's. */
+/** The leases, sorted by address. undefined: the path is not a pool, not a directory, or contains a link that podnic does not follow. */
 function readLeases(directory: string, containers: Containers): Found[] | undefined {
   const progress = new Progress(`reading ${directory}`, 1000);
   const found = new Map<string, Found>();
@@ -165,11 +165,11 @@ function readLeases(directory: string, containers: Containers): Found[] | undefi
   }
   progress.done();
   if (!isPool) return undefined;
-  // The engine compares texts by itself, and calls us for each two of anything else.
+  // Sort the string keys, because the engine sorts strings without calling a comparison function.
   return [...found.keys()].sort().map((key) => found.get(key)!);
 }
 
-/** `text` undefined: by name. undefined: released meanwhile. */
+/** Reads the lease from `text`, or from the file if `text` is undefined. Returns undefined if the lease was released in the meantime. */
 function readLease(
   dir: Fd,
   name: string,
@@ -194,7 +194,7 @@ function readLease(
   }
 }
 
-/** Addresses of a range without its gateway and what is excluded (disjoint intervals). */
+/** The number of addresses in a range without its gateway and the excluded intervals, which are disjoint. */
 function sizeOf(range: Interval, gateway: Address | undefined, excluded: Interval[]): number {
   const cut = excluded.reduce((sum, interval) => sum + countOf(intersection(range, interval)), 0);
   const kept = gateway !== undefined && intervalContains(range, gateway);
@@ -209,14 +209,14 @@ function intersection(a: Interval, b: Interval): Interval | undefined {
   return compareAddresses(first, last) <= 0 ? { first, last } : undefined;
 }
 
-/** Exact below 2^53. */
+/** The number of addresses in an interval. Exact below 2^53. */
 function countOf(interval: Interval | undefined): number {
   if (interval === undefined) return 0;
   const { first, last } = interval;
   return last.bytes.reduce((sum, byte, i) => sum * 256 + byte - first.bytes[i]!, 0) + 1;
 }
 
-/** Under the lock of the directory, and only leases that still say what they said. */
+/** Releases leases while holding the directory's lock. Keeps a lease whose owner has changed since it was read. */
 export function collectLeases(directory: string, leases: Pick<Lease, "address" | "interface" | "containerId">[]): void {
   const gone = new Set(leases.map((one) => leaseKey(one.address, one.containerId, one.interface)));
   const store = Store.open(confinePath("dataDir", directory), false, INDEX_ROOT);

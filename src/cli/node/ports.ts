@@ -22,19 +22,18 @@ import type { CachedAttachment } from "./cache.ts";
 import type { Containers, Evidence } from "./evidence.ts";
 import type { Inside } from "./inside.ts";
 
-/** A port of a bridge, and whose it is. */
+/** A port of a bridge, and its owner. */
 export interface HeldPort extends Evidence {
   link: Link;
   /** Name of its bridge, or "". */
   bridge: string;
   owner: Attachment;
-  /** Where its other end is, or "". */
+  /** The path of the namespace of the veth's other end, or "". */
   namespace: string;
 }
 
 /** What is no longer needed, and how to remove it. */
 export interface Leftover {
-  /** "port", "rules", "gateway". */
   kind: "port" | "rules" | "gateway";
   owner: Attachment;
   what: string;
@@ -42,7 +41,7 @@ export interface Leftover {
   remove(): void;
 }
 
-/** Links of the host, and the ports among them that are podnic's. */
+/** Finds the ports on the host that podnic created, and whether their pods exist. */
 export function findPorts(containers: Containers, insides: Pick<Inside, "namespace" | "links">[]): HeldPort[] {
   const links = listLinks(ownNamespace().route);
   const endOf = otherEnds(insides);
@@ -57,7 +56,7 @@ export function findPorts(containers: Containers, insides: Pick<Inside, "namespa
   });
 }
 
-/** Finds the other end of a veth of the host: its name, and the path of its namespace. Neither end has the other in its own namespace. */
+/** Returns a function that finds the other end of a veth on the host, which must be in another namespace. */
 export function otherEnds(insides: Pick<Inside, "namespace" | "links">[]): (link: Link) => End | undefined {
   const ends = new Map<string, End>();
   for (const { links, namespace } of [...insides].reverse())
@@ -71,19 +70,19 @@ export interface End {
   namespace: string;
 }
 
-/** Whether it is an end of a veth whose other end is in another namespace. */
+/** Whether a link is a veth whose other end is in another namespace. */
 export const isFar = (end: Link): boolean => end.kind === "veth" && end.linkNetnsid !== undefined;
 
-/** Nothing says when it was made. */
+/** Instead of the time of a lease, for things whose time of creation is not known. */
 const never = (): number => Number.POSITIVE_INFINITY;
 
-/** Ports of pods that are gone, rules that no port or pod has any more, gateways of VLANs without pods. Changes nothing. */
+/** Finds ports of pods that are gone, rules without a port or pod, and gateways of VLANs without pods. Changes nothing. */
 export function findLeftovers(
   containers: Containers,
   insides: Pick<Inside, "namespace" | "links">[],
   cache: CachedAttachment[],
 ): Leftover[] {
-  // Rules first: a port that comes later has rules that come later.
+  // Read the rules before the ports. If an ADD runs in between, its rules are then not in the list.
   const rules = listRules();
   const ports = findPorts(containers, insides);
   const gone = ports.filter(({ life }) => life === "gone");
@@ -96,7 +95,7 @@ export function findLeftovers(
   ];
 }
 
-/** Unless it is another by now. */
+/** Deletes a port, unless its index belongs to another link by now. */
 function removePort({ index, alias }: Link): void {
   const link = getLink(ownNamespace().route, index);
   if (link?.alias === alias) deletePort(link);
@@ -122,7 +121,7 @@ function listRules(): Rules {
   }
 }
 
-/** "net: pods, if: net1, id: CONTAINER", as both plugins write it behind the mark; cut where a comment has no more room. */
+/** Parses "net: pods, if: net1, id: CONTAINER", which podnic and the Go plugin write after the mark. A long comment is cut off. */
 function ownerIn(comment: string): Attachment {
   const [, network = "", ifName = "", containerId = ""] = /, net: (.*), if: (.*), id: (.*)$/.exec(comment) ?? [];
   return { network, containerId, ifName };
@@ -130,7 +129,7 @@ function ownerIn(comment: string): Attachment {
 
 function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cache: CachedAttachment[]): Leftover[] {
   let marks: Map<string, Attachment> | undefined;
-  // A mark is a digest: those of everything that a runtime remembers are made only when a rule's comment does not name its owner.
+  // Hash the marks of all known attachments only if a rule's comment does not name its owner, because hashing is slow.
   const known = (mark: string): Attachment | undefined => {
     marks ??= new Map([...cache, ...ports.map(({ owner }) => owner)].map((one) => [ownerMark(one), one]));
     return marks.get(mark);
@@ -138,7 +137,7 @@ function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cach
   const alive = new Set(ports.filter(({ life }) => life !== "gone").map(({ owner }) => ownerMark(owner)));
   const lifeOf = (owner: Attachment, mark: string): Evidence => {
     if (alive.has(mark)) return { life: "alive", why: "" };
-    // A name that was cut is no name.
+    // The comment was cut off, so the owner is not known.
     if (ownerMark(owner) !== mark) return { life: "unknown", why: "" };
     return containers.holderOf(owner, "", never);
   };
@@ -164,7 +163,7 @@ function leftRules(rules: Rules, containers: Containers, ports: HeldPort[], cach
       { kind: "rules", owner, what: "ipMasq", why, remove: () => withNft((nft) => removeMasqueradeRules(nft, [rule])) },
     ];
   });
-  // Of a container, whose rules have the lifes of its leases.
+  // iptables rules name only the container, so the evidence is the same as for the leases of its addresses.
   const byIptables = rules.byIptables.flatMap(({ network, containerId, addresses }): Leftover[] => {
     const owner = { network, containerId, ifName: "" };
     const found = addresses.map((address) => containers.holderOf(owner, address, never));
@@ -193,7 +192,7 @@ function withNft(body: (nft: NonNullable<ReturnType<typeof openIfAny>>) => unkno
   }
 }
 
-/** Interfaces in VLANs that ADD made, of VLANs without a pod. */
+/** The gateways' interfaces that ADD created in VLANs which have no pod now. */
 function leftGateways(): Leftover[] {
   return listLinks(ownNamespace().route).flatMap((link): Leftover[] => {
     const { bridge, vlan } = gatewayOf(link) ?? {};

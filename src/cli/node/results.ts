@@ -20,8 +20,8 @@ export interface KeptResult {
 }
 
 /**
- * Those of attachments whose namespace is gone. A plugin that is not ours may still need its result for DEL (portmap, firewall): the
- * results of networks with such a plugin stay.
+ * The cached results of attachments whose namespace is gone. Keeps the results of networks with third-party plugins (portmap, firewall),
+ * because these plugins may still need them for DEL.
  */
 export function staleResults(namespaces: Namespaces): KeptResult[] {
   return namesIn(DIRECTORY).flatMap((file) => {
@@ -40,7 +40,7 @@ interface Entry extends KeptResult {
   netns: string;
 }
 
-/** undefined: another's, damaged, no file at all, or of plugins that are not ours. */
+/** Reads a cached result. undefined: podnic did not write it, it is damaged, it is not a file, or its network has a third-party plugin. */
 function readOwn(file: string): Entry | undefined {
   try {
     const data = withDirectory(DIRECTORY, undefined, (dir) => readFile(dir, file, LIMIT));

@@ -6,10 +6,10 @@ import { closing } from "../../state/files.ts";
 import type { PluginConfiguration } from "./configurations.ts";
 
 const LIMIT = 64 * 1024;
-/** Milliseconds; a plugin answers in a few. */
+/** Milliseconds. Plugins usually answer within a few. */
 const TIMEOUT = 5000;
 
-/** A plugin that does not support the version of a network it is in. */
+/** A plugin that does not support the cniVersion of its network. */
 export interface Unsupported {
   network: string;
   version: string;
@@ -25,7 +25,7 @@ export class SupportedVersions {
     this.#directories = directories;
   }
 
-  /** Of these parts of networks, those whose plugin says that it does not know their version. What does not answer is not judged. */
+  /** Lists the plugins that do not support their network's cniVersion. Ignores plugins that do not answer. */
   unsupported(configurations: PluginConfiguration[]): Unsupported[] {
     return configurations.flatMap(({ network, version, config: { type, ipam } }) => {
       const ipamType = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
@@ -43,7 +43,7 @@ export class SupportedVersions {
   }
 }
 
-/** undefined: it is not there, or does not answer as the spec has it. */
+/** Asks a plugin for its versions. undefined: the plugin does not exist, or its answer does not conform to the specification. */
 function ask(type: string, directories: string[]): { path: string; versions: string[] } | undefined {
   try {
     const { file, path } = findDelegate(type, directories);
@@ -66,7 +66,7 @@ function ask(type: string, directories: string[]): { path: string; versions: str
   }
 }
 
-/** For people: what is wrong, and what to do. */
+/** The problem and its cure, in words. */
 export function unsupportedInWords({ network, version, path, supported }: Unsupported): {
   found: string;
   cure: string;

@@ -5,8 +5,8 @@ export type Schema = { [key: string]: unknown };
 const SHARED = "shared-";
 
 /**
- * `schema` with the parts of `shared` (src/config/defs.schema.json) that it uses in its own "$defs". `prefix` goes in front of the
- * names that are its own, for a schema that becomes a part of another.
+ * Copies the parts of `shared` (src/config/defs.schema.json) that `schema` uses into its "$defs". Adds `prefix` to the names of the schema's
+ * own definitions, so that the result can become a part of another schema.
  */
 export function inOnePiece(schema: Schema, shared: Schema, prefix = ""): Schema {
   const definitions: Schema = {};
@@ -25,7 +25,7 @@ export function inOnePiece(schema: Schema, shared: Schema, prefix = ""): Schema 
     const fromShared = isShared || !to.startsWith("#");
     const key = (fromShared ? SHARED : prefix) + name;
     if (!(key in definitions)) {
-      definitions[key] = {}; // a definition may lead back to itself
+      definitions[key] = {}; // a definition can refer to itself
       const source = fromShared ? (shared.$defs as Schema) : own;
       definitions[key] = follow(source[name], fromShared);
     }

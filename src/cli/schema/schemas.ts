@@ -6,12 +6,12 @@ import defs from "../../config/defs.schema.json";
 import policy from "../../config/policy.schema.json";
 import { inOnePiece, type Schema } from "./bundle.ts";
 
-/** Name of a plugin, or another name that it is called by → its schema. */
+/** Maps each plugin's name, and its alternative names, to its schema. */
 function pluginSchemas(): Map<string, Schema> {
   return new Map(pluginNames().map((name) => [name, ownSchemas[findPlugin(name)!.schema]!]));
 }
 
-/** Name of a schema → what it is about. */
+/** Maps each schema's name to its title. */
 export function schemaTitles(): Map<string, string> {
   const title = (schema: Schema) => {
     const text = String(schema.title);
@@ -24,7 +24,7 @@ export function schemaTitles(): Map<string, string> {
   ]);
 }
 
-/** `name`: one of schemaTitles. */
+/** `name` must be a key of schemaTitles. */
 export function schemaOf(name: string): Schema {
   if (name === "policy") return inOnePiece(policy, defs);
   if (name === "conflist") return listSchema();
@@ -35,7 +35,7 @@ function isIpam(name: string): boolean {
   return findPlugin(name)?.kind === "ipam";
 }
 
-/** `when` the value at `key` has this type, it must also fit a definition. */
+/** If a value matches `condition`, it must also match the definition. */
 function when(condition: Schema, definition: string): Schema {
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
   return { if: condition, then: { $ref: `#/$defs/${definition}` } };
@@ -64,7 +64,7 @@ function pluginSchema(name: string, schema: Schema): Schema {
   };
 }
 
-/** One entry of "plugins" for each of ours; others may be anything. */
+/** The schema of a list. Checks the entries of podnic's plugins; other plugins' entries can contain anything. */
 function listSchema(): Schema {
   const definitions: Schema = {};
   const conditions: Schema[] = [];
