@@ -1,5 +1,6 @@
 // DEL of an interface on a master: which link is the attachment's. Name, alias and MAC address are the pod's to change.
 import { type CaseTable, row } from "../harness/case.ts";
+import { keepResult } from "../harness/libcni.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
 import { MAY_NOT_ENTER } from "./netns.ts";
@@ -460,6 +461,26 @@ export const delWhose: CaseTable = {
         neighbour(t);
         t.silent("DEL", { ...conf, master: "up7" });
         t.present("eth0");
+      },
+      virtual,
+    ),
+    row(
+      "DEL-45",
+      "H",
+      RULE,
+      "the path is another pod's by now, with an interface of a Go plugin of the same name and MAC, without a lease: DEL of the older one OK, it stays",
+      (t) => {
+        const conf = t.l2();
+        neighbour(t);
+        const interfaces = [{ name: "eth0", mac: t.link("eth0")!.mac, sandbox: "/run/netns/c1" }];
+        const prevResult = { cniVersion: "1.0.0", interfaces };
+        keepResult(t, conf, prevResult);
+        t.sh("touch -d '1 minute ago' /var/lib/cni/results/net1-ctr-1-eth0");
+        keepResult(t, conf, prevResult, "second");
+        for (let i = 0; i < 2; i++) t.silent("DEL", { ...conf, prevResult });
+        t.present("eth0");
+        t.silent("DEL", { ...conf, prevResult }, { set: { CNI_CONTAINERID: "second" } });
+        t.gone("eth0");
       },
       virtual,
     ),

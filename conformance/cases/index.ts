@@ -57,6 +57,7 @@ import { sriovBack } from "./sriov-back.ts";
 import { sriovNetdevsim } from "./sriov-netdevsim.ts";
 import { sriovState } from "./sriov-state.ts";
 import { sriovSysfs } from "./sriov-sysfs.ts";
+import { sriovUnrecorded } from "./sriov-unrecorded.ts";
 import { sriovVirtio } from "./sriov-virtio.ts";
 import { staticIpam } from "./static.ts";
 import { statusGc } from "./status-gc.ts";
@@ -83,7 +84,7 @@ const commands = [
 ];
 
 const onMaster = [macvlan, ipvlan, virtual, virtualCheck, virtualSeen];
-const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovVirtio, sriovNetdevsim];
+const ofFunctions = [sriov, sriovSysfs, sriovBack, sriovState, sriovUnrecorded, sriovVirtio, sriovNetdevsim];
 const onBridge = [
   bridgeConfig,
   bridgePorts,

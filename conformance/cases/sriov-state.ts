@@ -30,7 +30,7 @@ function stateOf(card: Card, admin: string, original: Config): Config {
 }
 
 /** Does to function 1 what sriov-cni does, by hand, and writes its files. */
-function bySriovCni(t: Trial, card: Card, { mac = "", state = {}, original = {} }: Taken = {}): void {
+export function bySriovCni(t: Trial, card: Card, { mac = "", state = {}, original = {} }: Taken = {}): void {
   const link = t.link("vf1", "")!;
   const admin = String(vfInfo(t, card, 1).address);
   t.sh(`ip link set vf1 down
@@ -45,13 +45,13 @@ function bySriovCni(t: Trial, card: Card, { mac = "", state = {}, original = {} 
 }
 
 /** Function 1 as sriov-cni found it: down, as it leaves functions, and in a VLAN. */
-function found(t: Trial, card: Card): Record<string, unknown> {
+export function found(t: Trial, card: Card): Record<string, unknown> {
   t.sh(`ip link set vf1 mtu 1400; ip link set ${card.pf} vf 1 vlan 7 qos 2; ip link set vf1 down`);
   return vfPicture(t, card, 1);
 }
 
 /** The interface of netdevsim says that it is plugged into a netdevsim device. */
-function needsPciAddress(): void {
+export function needsPciAddress(): void {
   if (isNetdevsim()) throw new NotRunnable("sriov-cni's files name only a PCI address, which netdevsim does not have");
 }
 
@@ -62,12 +62,11 @@ function takenOver(t: Trial, card: Card, taken: Taken, between: () => void = () 
   between();
   t.silent("DEL", sriovConfig(card, 1, { vlan: 100 }));
   t.equal(vfPicture(t, card, 1), before, "the function as sriov-cni found it:");
-  t.equal(
-    [...t.picture().files.keys()].filter((file) => file.startsWith("/var/lib/cni")),
-    [],
-    "state files",
-  );
+  t.equal(stateFiles(t), [], "state files");
 }
+
+export const stateFiles = (t: Trial): string[] =>
+  [...t.picture().files.keys()].filter((file) => file.startsWith("/var/lib/cni"));
 
 /** 2.5 and older: no MTU, no VLAN protocol, no name and version. */
 const OLDER: Taken = {
@@ -87,11 +86,7 @@ function userspace(t: Trial, card: Card): void {
     t.write(`${STATE}/pci/${card.vfs[1]}`, "/run/netns/c1", 0o600);
     t.silent("DEL", sriovConfig(card, 1, { vlan: 100 }));
     t.equal(vfInfo(t, card, 1), before, "the function as sriov-cni found it:");
-    t.equal(
-      [...t.picture().files.keys()].filter((file) => file.startsWith("/var/lib/cni")),
-      [],
-      "state files",
-    );
+    t.equal(stateFiles(t), [], "state files");
   } finally {
     unbind();
   }

@@ -203,7 +203,7 @@ function check(call: Call<SriovConfig>): void {
 function del(call: Call<SriovConfig>): void {
   const pci = deviceOf(call.config);
   delWithIpam(call, () => {
-    const outcome = endLoan(sriovLender, call, (held) => held.pci === pci);
+    const outcome = endLoan(sriovLender, call, (held) => (pci === "" ? undefined : held.pci === pci));
     if (outcome === "unreadable") settleUnreadable(sriovLender, call, suspectOf(pci));
     else if (outcome === "none" && !removeFormer(call, "sriov")) removeLeased(call);
   });

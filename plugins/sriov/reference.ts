@@ -108,7 +108,26 @@ function stateOf(call: Call<SriovConfig>, vf: Vf, { state, link }: HeldVf, mtu: 
   };
 }
 
+/** In sriov-cni's file itself, which ignores keys that it does not know: the note goes with the file. */
+export function noteRefused(key: RecordKey, network: string): void {
+  const name = stateName(key);
+  withDirectory(REFERENCE, undefined, (dir) => {
+    const data = readFile(dir, name, LIMIT);
+    if (data === undefined || readState(name) === undefined) return;
+    const state = JSON.parse(host.decode(data)) as ReferenceState;
+    const refused = [...refusedIn(state), network];
+    writeFile(dir, name, host.encode(JSON.stringify({ ...state, podnic: { refused } })), 0o600);
+  });
+}
+
+function refusedIn({ podnic }: ReferenceState): string[] {
+  const refused = podnic?.refused;
+  return Array.isArray(refused) ? refused.filter((one) => typeof one === "string") : [];
+}
+
 interface ReferenceState {
+  /** Ours: networks whose ADD of the same interface failed. */
+  podnic?: { refused?: unknown };
   MAC?: string;
   OrigVfState?: { [key: string]: unknown };
   VFID?: number;
@@ -193,6 +212,8 @@ function readState(name: string, say = log): StateFile | undefined {
     };
     const hostName = String(saved.HostIFName ?? "");
     if (hostName !== "") held.link = originalLink(pci, hostName, saved);
+    const refused = refusedIn(state);
+    if (refused.length > 0) held.refused = refused;
     const at = name.lastIndexOf("-");
     return {
       key: { network: String(state.name ?? ""), containerId: name.slice(0, at), ifName: name.slice(at + 1) },

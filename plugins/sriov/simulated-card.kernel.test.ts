@@ -159,10 +159,18 @@ describe("what belongs to others stays", () => {
     run("DEL", {}, {}, LIVING);
     bySriovCni("dummy-eth0");
     const taken = picture();
+    expect(() => run("ADD", { name: "other" }, {}, LIVING)).toThrow("already allocated");
     run("DEL", { name: "other" }, {}, LIVING);
     expect(picture()).toEqual(taken);
     run("DEL", {}, {}, LIVING);
     expect(card.vfs[1]!.vlan.id).toBe(7);
+  });
+
+  test("DEL of the network under another name, without an ADD of that: sriov-cni's function is given back", () => {
+    bySriovCni("dummy-eth0");
+    run("DEL", { name: "other" }, {}, LIVING);
+    expect(card.vfs[1]!.vlan.id).toBe(7);
+    expect(picture().slice(1)).toEqual([["pci"], ["vf_lock"]]);
   });
 
   test("GC: an attachment that is valid and whose interface has a dash in its name", () => {

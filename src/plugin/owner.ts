@@ -7,7 +7,20 @@ import type { Link } from "../link/link.ts";
 import { type NetNs, whatIsAt } from "../link/namespace.ts";
 import { namesIn } from "../link/visible.ts";
 import { log } from "../log.ts";
-import { fileName, hasGiven, macIn, parseKept, quietly, RESULTS, sandboxesIn, sandboxesOf, textIn } from "./results.ts";
+import {
+  fileName,
+  hasGiven,
+  type KeptAdd,
+  keptSince,
+  listKept,
+  macIn,
+  parseKept,
+  quietly,
+  RESULTS,
+  sandboxesIn,
+  sandboxesOf,
+  textIn,
+} from "./results.ts";
 
 type Holder = Pick<Attachment, "containerId" | "ifName">;
 
@@ -52,9 +65,29 @@ export function leaveTo(owner: string, { name }: Link): void {
   log("warning", "the interface belongs to another attachment; leaving it unchanged", { interface: name, owner });
 }
 
+/**
+ * The container of another attachment that got the interface after this one's ADD, as libcni keeps it: the path of a namespace, the MAC address of a
+ * card and the name in the pod may all be given again. What no pod can change decides, which is when libcni kept either of them.
+ */
+export function laterAttachmentOf(
+  { attachment }: Pick<Call, "attachment">,
+  pod: NetNs,
+  link: Link,
+): string | undefined {
+  const { containerId, ifName } = attachment;
+  const isIt = ({ key, kept, paths }: KeptAdd): boolean =>
+    (key.containerId !== containerId || key.ifName !== ifName) &&
+    [link.mac, link.permanentMac].some((mac) => mac !== "" && hasGiven(kept, link.name, mac)) &&
+    paths.some((path) => isAt(path, pod));
+  const others = listKept((text) => text.includes(link.name)).filter(isIt);
+  if (others.length === 0) return undefined;
+  const since = keptSince(attachment);
+  return others.find(({ written }) => written > since)?.key.containerId;
+}
+
 /** The other one's container. */
 export function otherOwnerOf(call: Call, pod: NetNs, link: Link): string | undefined {
-  const lessee = otherLesseeOf(call, pod, link);
+  const lessee = otherLesseeOf(call, pod, link) ?? laterAttachmentOf(call, pod, link);
   return lessee ?? (hasOwnMac(link, call) === false ? otherAttachmentOf(call, pod, link) : undefined);
 }
 

@@ -3,6 +3,7 @@ import type { Attachment, Call } from "../cni/plugin.ts";
 import type { Interface } from "../cni/result.ts";
 import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
+import { namesIn } from "../link/visible.ts";
 import { decodeBase64 } from "../state/base64.ts";
 import { readFile, withDirectory } from "../state/files.ts";
 
@@ -69,13 +70,68 @@ export function configKept(key: Attachment, type: string): KeptConfig | undefine
   );
 }
 
+/** One ADD that libcni keeps, of whichever attachment. */
+export interface KeptAdd {
+  key: Pick<Attachment, "containerId" | "ifName">;
+  kept: Kept;
+  /** Paths of the namespaces that it names; usually one. */
+  paths: string[];
+  /** Seconds since the epoch. */
+  written: number;
+}
+
+/** Those whose text `mayBe` takes; damaged files are passed over. All of them are read: a node has one for each interface of its pods. */
+export function listKept(mayBe: (text: string) => boolean): KeptAdd[] {
+  return RESULTS.flatMap((directory) => namesIn(directory).map((name) => readKept(directory, name, mayBe))).filter(
+    (one) => one !== undefined,
+  );
+}
+
+function readKept(directory: string, name: string, mayBe: (text: string) => boolean): KeptAdd | undefined {
+  const text = textIn(directory, name);
+  const kept = text !== "" && mayBe(text) ? quietly(() => parseKept(text)) : undefined;
+  const { containerId, ifName } = kept ?? {};
+  if (kept === undefined || typeof containerId !== "string" || typeof ifName !== "string") return undefined;
+  return { key: { containerId, ifName }, kept, paths: sandboxesIn(text), written: writtenAt(`${directory}/${name}`) };
+}
+
+/** When libcni kept the attachment's ADD, in seconds since the epoch. 0: it keeps none. */
+export function keptSince(key: Attachment): number {
+  return Math.max(...RESULTS.map((directory) => writtenAt(`${directory}/${fileName(key)}`)));
+}
+
+function writtenAt(path: string): number {
+  try {
+    const { mtime, mtimeNsec } = host.stat(path);
+    return mtime + mtimeNsec / 1e9;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return 0;
+  }
+}
+
+/** By permanent address of a card: the `device` that the latest ADD of a plugin of this type took which gave a pod a card with it. */
+export function devicesGiven(type: string): (permanentMac: string) => string | undefined {
+  const found = new Map<string, { device: string; written: number }>();
+  for (const { key, kept, written } of listKept((text) => text.includes('"mac"'))) {
+    const device = pluginsKept(kept, key).find((plugin) => plugin.type === type)?.device;
+    const mac = ownMac(kept, key.ifName);
+    if (typeof device !== "string" || device === "" || mac === undefined) continue;
+    if (written > (found.get(mac)?.written ?? 0)) found.set(mac, { device, written });
+  }
+  return (permanentMac) => (permanentMac === "" ? undefined : found.get(permanentMac)?.device);
+}
+
 /** Types of the plugins of the attachment's ADD. None: libcni keeps no configuration of it. */
 export function typesKept(key: Attachment): string[] {
   return RESULTS.flatMap((directory) => pluginsKept(keptIn(directory, key) ?? {}, key)).map(({ type = "" }) => type);
 }
 
 /** None when it is another attachment's: the names of the files do not say where one name ends. */
-function pluginsKept({ containerId, ifName, config }: Kept, key: Attachment): KeptConfig[] {
+function pluginsKept(
+  { containerId, ifName, config }: Kept,
+  key: Pick<Attachment, "containerId" | "ifName">,
+): KeptConfig[] {
   if (containerId !== key.containerId || ifName !== key.ifName || typeof config !== "string") return [];
   return pluginsOf(quietly(() => parseKeptConfig(config)));
 }
@@ -100,15 +156,22 @@ export function macIn(prevResult: Call["prevResult"], { ifName }: Attachment): s
 
 /** The same, also when the runtime passes no prevResult, as before CNI 0.4.0: libcni keeps the result. */
 export function macGiven({ prevResult, attachment }: Call): string | undefined {
-  if (prevResult !== undefined) return macIn(prevResult, attachment);
+  return prevResult === undefined ? macKept(attachment) : macIn(prevResult, attachment);
+}
+
+/** By libcni alone. */
+export function macKept(attachment: Attachment): string | undefined {
   for (const directory of RESULTS) {
-    const given = keptIn(directory, attachment)?.result?.interfaces;
-    const own = Array.isArray(given)
-      ? given.filter((one) => one?.name === attachment.ifName && one.sandbox).at(-1)
-      : null;
-    if (typeof own?.mac === "string") return own.mac.toLowerCase();
+    const mac = ownMac(keptIn(directory, attachment) ?? {}, attachment.ifName);
+    if (mac !== undefined) return mac;
   }
   return undefined;
+}
+
+function ownMac({ result }: Kept, ifName: string): string | undefined {
+  const given = result?.interfaces;
+  const own = Array.isArray(given) ? given.filter((one) => one?.name === ifName && one.sandbox).at(-1) : null;
+  return typeof own?.mac === "string" ? own.mac.toLowerCase() : undefined;
 }
 
 /** The interfaces that the ADD reported; also when the runtime passes no prevResult: libcni keeps them. */

@@ -8,7 +8,15 @@ import { log } from "../../log.ts";
 import { isSameKey, type Record, type RecordKey } from "../../state/record.ts";
 import { isUserspaceDriver, pciDriver } from "../../sysfs/device.ts";
 import { fateOf, giveBack, hidden, type Outcome, whereIs } from "./give-back.ts";
-import { ageOf, attachmentInWords, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
+import {
+  ageOf,
+  attachmentInWords,
+  interfaceOf,
+  type Lender,
+  type LoanData,
+  type LoanRecord,
+  listLoans,
+} from "./lender.ts";
 
 /** Whether the attachment still has the device: it is in its pod, or may be; without interface, its pod lives, or may. */
 export function isInUse<D extends LoanData>(lender: Lender<D>, record: LoanRecord<D>, netnsPath = ""): boolean {
@@ -90,6 +98,12 @@ export function noteFailedAdd<D extends LoanData>(lender: Lender<D>, key: Record
   };
   try {
     for (const { key: other } of store.list().filter(isOther)) lender.whileReturning(other, () => note(other));
+    const isForeign = ({ key: other, by }: LoanRecord<D>): boolean =>
+      by !== lender.plugin && interfaceOf(other) === interfaceOf(key) && !["", key.network].includes(other.network);
+    for (const record of lender.foreign === undefined ? [] : listLoans(lender)) {
+      if (!isForeign(record) || ageOf(record) !== "now" || record.data.refused?.includes(key.network)) continue;
+      lender.whileReturning(record.key, () => lender.foreign?.refuse(record.key, key.network));
+    }
   } catch (error) {
     if (!(error instanceof SystemError || error instanceof Failure)) throw error;
     log("warning", "cannot note in the device's record that an ADD failed", { cause: error.message });

@@ -10,11 +10,20 @@ import { log } from "../../log.ts";
 import type { Record, RecordKey } from "../../state/record.ts";
 import { askingUnlocked, wasAdded } from "../added.ts";
 import { gcLeases } from "../lessees.ts";
-import { otherAttachmentOf } from "../owner.ts";
+import { laterAttachmentOf, otherAttachmentOf } from "../owner.ts";
 import { isOfInterface } from "./claim.ts";
 import { giveBackInTime, type Outcome } from "./give-back.ts";
-import { type AnyLender, interfaceOf, type Lender, type LoanData, type LoanRecord, listLoans } from "./lender.ts";
+import {
+  type AnyLender,
+  interfaceOf,
+  type Lender,
+  type LoanData,
+  type LoanRecord,
+  listLoans,
+  readLoan,
+} from "./lender.ts";
 import { collectUnreadable, type Suspect } from "./unreadable.ts";
+import { decide, type Piece, type Says } from "./unrecorded.ts";
 import { teardownEnd } from "./wait.ts";
 
 /**
@@ -24,7 +33,7 @@ import { teardownEnd } from "./wait.ts";
 export function endLoan<D extends LoanData>(
   lender: Lender<D>,
   call: Call,
-  isMeant: (data: D) => boolean,
+  isMeant: (data: D) => Says,
 ): Exclude<Outcome, "hidden"> {
   const { attachment, netns } = call;
   let other: RecordKey | undefined;
@@ -43,20 +52,24 @@ export function endLoan<D extends LoanData>(
   return ended;
 }
 
-/** DEL of a plugin that lends nothing, or another device: by our own record, of this network. */
+/** DEL of a plugin that lends nothing, or another device: by our own record, or sriov-cni's file, of this network. */
 export function endRecorded<D extends LoanData>(lender: Lender<D>, call: Call): boolean {
   const { attachment, netns } = call;
-  if (lender.store().read(attachment) === undefined) return false;
+  if (readLoan(lender, attachment) === undefined) return false;
   const outcome = askingUnlocked(call, () => giveBackInTime(lender, attachment, netns, { isOthers: isOthersIn(call) }));
   return outcome !== "none" && outcome !== "unreadable";
 }
 
 /**
  * After a DEL of the Go plugin, which leaves our record, another attachment of the pod may have the device. Nothing says then that this one is still
- * there, neither a lease nor a result, and something says whose the interface is. Not the name alone, which a pod can change.
+ * there, neither a lease nor a result, and something says whose the interface is. Not the name alone, which a pod can change. In another namespace
+ * than its pod's (`isAway`), a later result of another attachment says it as well, whatever there is of this one.
  */
-function isOthersIn(call: Call): (pod: NetNs, link: Link) => string | undefined {
-  return (pod, link) => (wasAdded(call) ? undefined : otherAttachmentOf(call, pod, link));
+function isOthersIn(call: Call): (pod: NetNs, link: Link, isAway?: boolean) => string | undefined {
+  return (pod, link, isAway = false) => {
+    if (!wasAdded(call)) return otherAttachmentOf(call, pod, link);
+    return isAway ? laterAttachmentOf(call, pod, link) : undefined;
+  };
 }
 
 /** The call as it would be if the network had kept its name. */
@@ -76,18 +89,36 @@ function underNetwork(call: Call, network: string): Call {
 function keyBefore<D extends LoanData>(
   lender: Lender<D>,
   key: Attachment,
-  isMeant: (data: D) => boolean,
+  isMeant: (data: D) => Says,
 ): RecordKey | undefined {
   const isRenamed = ({ key: other, data }: Record<D>): boolean =>
     isOfInterface(other, key) && data.refused?.includes(key.network) !== true;
   const all = lender.store().list().filter(isRenamed);
-  const renamed = all.find(({ data }) => isMeant(data)) ?? all[0];
+  const renamed = all.find(({ data }) => isMeant(data)) ?? all[0] ?? foreignBefore(lender, key, isMeant);
   if (renamed === undefined) return undefined;
   log("warning", "the network's name has changed since ADD", {
     before: renamed.key.network,
     device: lender.loanOf(renamed.data).name,
   });
   return renamed.key;
+}
+
+/** The same of another implementation's file, for which we have no record: of ours it says no more than that. */
+function foreignBefore<D extends LoanData>(
+  lender: Lender<D>,
+  key: Attachment,
+  isMeant: (data: D) => Says,
+): Record<D> | undefined {
+  const isOurs = ({ key: { network }, data }: Record<D>): boolean => {
+    const says: Partial<{ [P in Piece]: Says }> = {
+      refused: data.refused?.includes(key.network),
+      state: ["", key.network].includes(network),
+      bus: isMeant(data),
+    };
+    return decide({ of: "state", isInPod: true, says: (piece) => says[piece] }).verdict === "ours";
+  };
+  const foreign = lender.foreign === undefined ? [] : listLoans(lender).filter(({ by }) => by !== lender.plugin);
+  return foreign.find((record) => interfaceOf(record.key) === interfaceOf(key) && isOurs(record));
 }
 
 /**

@@ -101,7 +101,7 @@ interface InTime {
   /** See giveBack. */
   isUnderOtherKey?: () => boolean;
   /** The container of another attachment that has the device by now: in the pod under another name than the record's, or elsewhere. undefined: none. */
-  isOthers?: ((pod: NetNs, link: Link) => string | undefined) | undefined;
+  isOthers?: ((pod: NetNs, link: Link, isAway?: boolean) => string | undefined) | undefined;
   /** Until when (teardownEnd): who gives many back waits once for all. */
   end?: number;
   /** Runs under the lock before each attempt; what it throws is thrown. */
@@ -312,7 +312,7 @@ function follow<D extends LoanData>(
   if (fate.place === "back") return "back";
   if (fate.place === "nowhere") return missing;
   if (fate.place === "astray") {
-    const owner = ownerIn(lender, record, fate.in) ?? isOthers?.(fate.in, fate.link);
+    const owner = ownerIn(lender, record, fate.in) ?? isOthers?.(fate.in, fate.link, true);
     if (owner !== undefined) return anothers(name, owner);
     if (!fate.isFromPod) throw elsewhere(name, fate.link, fate.in.path);
     log("warning", "the device has left its pod; returning it from its current namespace", {

@@ -83,6 +83,8 @@ export interface Lender<D extends LoanData> {
     unreadable(key: RecordKey): Damaged | undefined;
     /** Attachments, of whichever network, whose record cannot be read. */
     damaged(): Pick<RecordKey, "containerId" | "ifName">[];
+    /** Notes in a record that an ADD of this network failed for the same interface (see LoanData). */
+    refuse(key: RecordKey, network: string): void;
   };
   /** What the device is to become, when the record does not say all of it (sriov-cni's). */
   complete?(record: LoanRecord<D>, link: Link): LinkSnapshot;

@@ -16,7 +16,15 @@ import { wasAdded } from "../added.ts";
 import { removeFormer, removeLeased } from "../former.ts";
 import { hashWords, idInAlias, isCut, networkCut } from "../hash.ts";
 import { isLent } from "../lent/lender.ts";
-import { hasLeasedAddress, hasOwnMac, isAnothers, isKeptAt, leaveTo, otherKeptFor } from "../owner.ts";
+import {
+  hasLeasedAddress,
+  hasOwnMac,
+  isAnothers,
+  isKeptAt,
+  laterAttachmentOf,
+  leaveTo,
+  otherKeptFor,
+} from "../owner.ts";
 import { requireGone } from "./hidden.ts";
 import type { UpperConfig, UpperKind } from "./kind.ts";
 import { deleteElsewhere, keepsMoving, type Sought } from "./moved.ts";
@@ -166,7 +174,7 @@ function linkOfFormerName({ kind }: Upper, call: Call<UpperConfig>, pod: NetNs):
 function isRenamed(link: Link, { ownMac }: Upper, call: Call<UpperConfig>, pod: NetNs): boolean {
   if (link.index >= MARKS || !["", ownerAlias(call)].includes(link.alias)) return false;
   if (!ownMac || !hasOwnMac(link, call)) return false;
-  if (isLent(pod, link)) return false;
+  if (isLent(pod, link) || laterAttachmentOf(call, pod, link) !== undefined) return false;
   return isOnMaster(link, call, pod) !== false || (wasAdded(call) && hasLeasedAddress(call, pod, link));
 }
 
