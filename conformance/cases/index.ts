@@ -35,6 +35,7 @@ import { gcWhose } from "./gc-whose.ts";
 import { guides } from "./guides.ts";
 import { hostDevice } from "./host-device.ts";
 import { hostDeviceBack } from "./host-device-back.ts";
+import { hostDeviceEvidence } from "./host-device-evidence.ts";
 import { hostDeviceGone } from "./host-device-gone.ts";
 import { hostDeviceIdentity } from "./host-device-identity.ts";
 import { hostDeviceRecord } from "./host-device-record.ts";
@@ -106,6 +107,7 @@ const plugins = [
   hostDeviceGone,
   hostDeviceRecord,
   hostDeviceUnrecorded,
+  hostDeviceEvidence,
   ...ofFunctions,
   ...onMaster,
   staticIpam,

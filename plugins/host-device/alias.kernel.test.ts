@@ -40,6 +40,12 @@ describe("a card with the alias ens5", () => {
     expect([add(), names()]).toEqual(["ens5", ["ens5"]]);
   });
 
+  test("gets that name back by DEL of a network that selects it by its address", () => {
+    plug({ alias: "ens5" });
+    del({ hwaddr: "02:00:00:00:01:00" });
+    expect([names(), card.interfaces.get(20)!.alias]).toEqual([["ens5"], ""]);
+  });
+
   test("keeps its own when it is up: the kernel brings devices back down, so it is a card of the host with an alias", () => {
     plug({ alias: "ens5", flags: IFF_UP });
     del();

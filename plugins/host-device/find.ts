@@ -125,8 +125,13 @@ function interfaces(config: HostDeviceConfig, selection: Selection): string[] {
 export function isMeant(saved: LinkSnapshot, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return saved.name === config.device || saved.altnames.includes(config.device);
   if (config.hwaddr) return [saved.mac, saved.permanentMac].includes(addressOf(config.hwaddr));
-  if (config.kernelpath) return saved.parentDevice !== "" && placeIn(config.kernelpath) === saved.parentDevice;
-  return selection.pci !== "" && saved.parentDevice === selection.pci;
+  return saved.parentDevice !== "" && saved.parentDevice === placeOf(config, selection);
+}
+
+/** Where the configured card is on the bus, which no pod can change; "" when the configuration does not say that. */
+export function placeOf(config: HostDeviceConfig, { pci }: Selection): string {
+  if (config.device || config.hwaddr) return "";
+  return config.kernelpath ? (placeIn(config.kernelpath) ?? "") : pci;
 }
 
 /** Of the device whose directory it is (see busAddress), and not of what that is a part of (a subfunction's card). */
@@ -166,5 +171,6 @@ export function contradicts(view: View, link: Link, config: HostDeviceConfig, se
 export function isNamedBy(view: View, link: Link, config: HostDeviceConfig, selection: Selection): boolean {
   if (config.device) return link.alias === config.device;
   if (config.hwaddr) return [link.mac, link.permanentMac].includes(addressOf(config.hwaddr));
-  return selection.pci !== "" && view.place(link) === selection.pci;
+  const place = placeOf(config, selection);
+  return place !== "" && view.place(link) === place;
 }

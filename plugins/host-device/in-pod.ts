@@ -1,13 +1,10 @@
-// DEL without a record of the attachment: which interface of the pod is its device. A pod can set an alias, and can create links that have one. By
-// its alias, podnic therefore returns a device only if it is a physical device, or if another record proves which it is. It returns any other
-// virtual device only under the name in the configuration, and only if the device is not connected to a pod. libcni must have kept the result of an
-// ADD that lent the device, or a prevResult or lease must show such an ADD, and the device must be idle: a pod's macvlan or CNI veth would
-// otherwise become an interface of the host.
+// DEL without a record of the attachment: which interface of the pod is its device. This file collects the evidence; src/plugin/lent/unrecorded.ts
+// decides. A pod can set an alias, and can create links that have one: its macvlan or CNI veth must not become an interface of the host.
 
 import type { Attachment, Call } from "../../src/cni/plugin.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
-import { isPhysical, isSameDevice, type View, viewOf } from "../../src/link/identity.ts";
+import { isPhysical, isSameDevice, type View } from "../../src/link/identity.ts";
 import { getLink, type Link, listLinks } from "../../src/link/link.ts";
 import type { NetNs } from "../../src/link/namespace.ts";
 import { isNamed } from "../../src/link/return.ts";
@@ -17,24 +14,29 @@ import { RTN_UNICAST, RTPROT_KERNEL } from "../../src/netlink/constants.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { wasAdded } from "../../src/plugin/added.ts";
 import { whereIs } from "../../src/plugin/lent/give-back.ts";
-import { type LoanRecord, listLoans } from "../../src/plugin/lent/lender.ts";
-import { isAnothers, leaveTo, otherAttachmentOf } from "../../src/plugin/owner.ts";
+import { ageOf, isLent, type LoanRecord, listAllLoans, listLoans } from "../../src/plugin/lent/lender.ts";
+import { decide, type Piece, type Says, type Subject } from "../../src/plugin/lent/unrecorded.ts";
+import { leaveTo, otherAttachmentOf, otherKeptFor, otherOwnerOf } from "../../src/plugin/owner.ts";
 import { isProgramsName } from "../../src/plugin/reserved-names.ts";
-import { hasResult, isKeptAs, type KeptConfig } from "../../src/plugin/results.ts";
+import { hasResult, isKeptAs, macKept } from "../../src/plugin/results.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
+import { isPciAddress } from "../../src/sysfs/device.ts";
 import type { HostDeviceConfig } from "./config.schema.ts";
-import { contradicts, describe, isMeant, isNamedBy, isOnHost, type Selection } from "./find.ts";
+import { contradicts, describe, isMeant, isNamedBy, isOnHost, placeOf, type Selection } from "./find.ts";
 import { type HeldDevice, hostDeviceLender } from "./record.ts";
 
 /** What is asked for. */
-interface Wanted {
+export interface Wanted {
   call: Call<HostDeviceConfig>;
   selection: Selection;
+  /** Where it is looked for. */
   pod: NetNs;
   hostNs: NetNs;
   view: View;
   /** Of all attachments. */
   records: LoanRecord<HeldDevice>[];
+  /** The MAC address that libcni's result names. */
+  given: string | undefined;
 }
 
 /** `was`: the device's name on the host, if a record proves which device it is. Its settings are not restored. */
@@ -43,20 +45,28 @@ export interface InPod {
   was?: string;
 }
 
+export function wantedOf(call: Call<HostDeviceConfig>, selection: Selection): Omit<Wanted, "pod" | "hostNs" | "view"> {
+  return { call, selection, records: listLoans(hostDeviceLender), given: macKept(call.attachment) };
+}
+
 /** Throws Failure when the interface with the attachment's name may be the device, or the pod's own. */
-export function findInPod(
-  pod: NetNs,
-  hostNs: NetNs,
-  call: Call<HostDeviceConfig>,
-  selection: Selection,
-): InPod | undefined {
-  const records = listLoans(hostDeviceLender);
-  const wanted: Wanted = { call, selection, pod, hostNs, view: viewOf(pod, hostNs), records };
+export function findInPod(wanted: Wanted): InPod | undefined {
+  const { call, pod } = wanted;
   const link = candidate(wanted);
-  if (link === undefined || isAnothers(call, pod, link)) return undefined;
-  if (!isPhysical(link)) return virtualDevice(wanted, link);
-  // What another network gave the pod under this name may be the reason why our ADD failed.
-  return isNamedNow(wanted, link) || wasAdded(call) ? { link } : undefined;
+  if (link === undefined) return undefined;
+  const { verdict } = decide(subjectOf(wanted, link, true));
+  if (verdict === "ours") {
+    const was = isPhysical(link) ? undefined : recordOf(wanted, link)?.data.was.name;
+    return was === undefined ? { link } : { link, was };
+  }
+  if (verdict === "doubt") throw inDoubt(wanted, link);
+  if (verdict === "another's") leaveTo(otherOwnerOf(call, pod, link) ?? otherAttachmentOf(call, pod, link) ?? "", link);
+  else if (!isPhysical(link))
+    log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
+      interface: link.name,
+      kind: link.kind,
+    });
+  return undefined;
 }
 
 /** What may be the device: the interface with the attachment's name, or what the configuration names for certain. */
@@ -73,64 +83,80 @@ function candidate(wanted: Wanted): Link | undefined {
     !contradicts(view, link, call.config, selection) &&
     !held.some(({ key, data }) => isSameDevice(view, link, data.was, key.ifName) && !isLeft(key, link));
   const named = getLink(pod.route, ifName);
-  if (named !== undefined && fits(named) && (named.alias !== "" || wasAdded(call))) return named;
+  if (named !== undefined && fits(named) && (named.alias !== "" || isOwnCard(wanted, named) || wasAdded(call)))
+    return named;
   // Renamed in the pod.
   return listLinks(pod.route).find(
     (link) => link.alias !== "" && fits(link) && isNamedBy(view, link, call.config, selection),
   );
 }
 
-function isNamedNow({ call: { config }, selection, view }: Wanted, link: Link): boolean {
-  return isNamedBy(view, link, config, selection) || link.altnames.includes(config.device || "/");
+/** The pod has removed its alias, and no other attachment has it. */
+function isOwnCard({ call: { config }, selection, view }: Wanted, link: Link): boolean {
+  const place = placeOf(config, selection);
+  return place !== "" && view.place(link) === place && !isOnLoan(place);
 }
 
-function virtualDevice(wanted: Wanted, link: Link): InPod | undefined {
-  const { call, selection, view, records } = wanted;
-  const { config, attachment } = call;
-  // The device is here: the link in the pod is another one.
-  if (isOnHost(config, selection)) return undefined;
-  const meant = records.filter(({ data }) => isMeant(data.was, config, selection));
-  const record = meant.find(({ key, data }) => isSameDevice(view, link, data.was, key.ifName));
-  if (record !== undefined) return { link, was: record.data.was.name };
-  // The same when another pod has the device.
-  if (meant.some(isInItsPod)) return undefined;
-  // Its name and its alias are the pod's to choose: neither proves more than the other. Both together, of a link that leads to the host, are what the
-  // Go plugin leaves, and may be all that is left of its ADD.
-  const isLeft = (): boolean => isNamedNow(wanted, link) && isHarmless(view, link);
-  const isHere = link.name === attachment.ifName && (wasAdded(call) || isLeft());
-  if (config.device) {
-    const isWanted = isHere || link.alias === config.device || link.altnames.includes(config.device);
-    if (isWanted && isHarmless(view, link) && isProven(wanted, link, config.device)) return { link };
-  }
-  if (isHere) {
-    // The path of a late DEL may be another pod's by now.
-    const owner = wasAdded(call) ? undefined : otherAttachmentOf(call, wanted.pod, link);
-    if (owner !== undefined) {
-      leaveTo(owner, link);
-      return undefined;
-    }
-    throw inDoubt(wanted, link);
-  }
-  log("warning", "leaving this link in the pod: the pod might have created it, and podnic has no record of it", {
-    interface: link.name,
-    kind: link.kind,
-  });
-  return undefined;
-}
-
-/** An ADD lent the pod a device of this name, and the link is it, or one that does no harm on the host. */
-function isProven({ call, hostNs }: Wanted, link: Link, device: string): boolean {
-  const isIt = ({ type, device: named }: KeptConfig): boolean => type === call.config.type && named === device;
-  return (
-    hostDeviceLender.store().unreadable(call.attachment) !== undefined ||
-    isKeptAs(call.attachment, link.mac, isIt) ||
-    (wasAdded(call) && isIdle(hostNs, link) && !isProgramsName(device))
+/** By a record, or a file of sriov-cni. (There is none of this attachment.) */
+function isOnLoan(place: string): boolean {
+  return listAllLoans().some(
+    ({ lender, record }) => lender.loanOf(record.data).pci === place && ageOf(record) === "now",
   );
 }
 
-/** A virtual device that cannot bring a wire out of a pod: what it is made on, or its peer, is the host's. */
-function isHarmless(view: View, link: Link): boolean {
-  return link.kind === "dummy" || view.isMadeAtHome(link);
+/** A record that proves which device the link is. */
+function recordOf(
+  { call: { config }, selection, view, records }: Wanted,
+  link: Link,
+): LoanRecord<HeldDevice> | undefined {
+  return records.find(
+    ({ key, data }) => isMeant(data.was, config, selection) && isSameDevice(view, link, data.was, key.ifName),
+  );
+}
+
+/** In another namespace, which is that of an attachment if a record or libcni says so. */
+function isOfOthers({ call, pod, view }: Wanted, link: Link): boolean {
+  const place = view.place(link);
+  return isLent(pod, link) || (place !== "" && isOnLoan(place)) || otherKeptFor(call, pod, link) !== undefined;
+}
+
+/** What there is about a link, for the rules. */
+export function subjectOf(wanted: Wanted, link: Link, isInPod: boolean): Subject {
+  const { call, selection, pod, hostNs, view } = wanted;
+  const { config, attachment } = call;
+  const { device = "", hwaddr } = config;
+  const isGiven = (mac: string): Says => (wanted.given === undefined || mac === "" ? undefined : wanted.given === mac);
+  const place = placeOf(config, selection);
+  const says: Partial<Record<Piece, () => Says>> = {
+    record: () => {
+      if (recordOf(wanted, link) !== undefined) return true;
+      const meant = wanted.records.filter(({ data }) => isMeant(data.was, config, selection));
+      return meant.some(isInItsPod) ? false : undefined;
+    },
+    damaged: () => hostDeviceLender.store().unreadable(attachment) !== undefined,
+    bus: () => {
+      const found = place === "" ? "" : view.place(link);
+      if (found === "" || found === place) return found === "" ? undefined : true;
+      return isPciAddress(found) && isPciAddress(place) ? false : undefined;
+    },
+    permanent: () => isGiven(link.permanentMac),
+    stored: () =>
+      device !== "" && isKeptAs(attachment, link.mac, (one) => one.type === config.type && one.device === device),
+    owner: () => (!isInPod && isOfOthers(wanted, link)) || otherOwnerOf(call, pod, link) !== undefined,
+    onHost: () => isOnHost(config, selection),
+    tied: () => link.kind === "dummy" || view.isMadeAtHome(link),
+    idle: () => isIdle(hostNs, link),
+    byName: () => device !== "",
+    programs: () => isProgramsName(device),
+    lent: () => wasAdded(call),
+    address: () => (device === "" && hwaddr ? isNamedBy(view, link, config, selection) : undefined),
+    mac: () => isGiven(link.mac),
+    alias: () => (device === "" || link.alias === "" ? undefined : link.alias === device),
+    altname: () => device !== "" && link.altnames.includes(device),
+    name: () => link.name === attachment.ifName,
+    others: () => !wasAdded(call) && otherAttachmentOf(call, pod, link) !== undefined,
+  };
+  return { of: isPhysical(link) ? "card" : "virtual", isInPod, says: (piece) => says[piece]?.() };
 }
 
 /**
