@@ -91,6 +91,40 @@ export function checkJson(): void {
     "what no replacer is compared with",
   );
 
+  checkParsing();
+}
+
+/** What is read, and how it is written again. */
+const texts: [text: string, value: unknown][] = [
+  ...(['""', '"plain"', '"~\u007f"', `"${"x".repeat(3000)}"`].map((text) => [text, text.slice(1, -1)]) as [
+    string,
+    unknown,
+  ][]),
+  ['"a \\"quote\\", \\u0041 and \\\\"', 'a "quote", A and \\'],
+  ['"é"', "é"],
+  ['"a ☃"', "a ☃"],
+  ...[
+    0, 7, 10, 99999999, 999999999, 1000000000, 2147483647, 2147483648, 123456789012345, -1, -999999999, 1.5, 100.25,
+  ].map((number): [string, unknown] => [`${number}`, number]),
+  ["1e3", 1000],
+  ["12E2", 1200],
+  ["123456789e0", 123456789],
+  ["999999999.5", 999999999.5],
+];
+const none = ['"', '"a', '"a\nb"', '"a\u0000"', "01", "1a", "-", '{"a":1', "[1,]", "'a'"];
+
+function checkParsing(): void {
+  for (const [text, value] of texts) {
+    equal(JSON.parse(text), value, `read ${text.slice(0, 40)}`);
+    equal(
+      JSON.parse(`{"key":[${text} , ${text}]}`),
+      { key: [value, value] },
+      `read ${text.slice(0, 40)} within others`,
+    );
+  }
+  for (const text of none)
+    equal(String(thrown(() => JSON.parse(text))).startsWith("SyntaxError"), true, `refused: ${text}`);
+
   const list = JSON.parse('[1, "two", [3, [], {}], null]') as unknown[];
   list.push(5);
   equal(
