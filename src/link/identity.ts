@@ -180,21 +180,52 @@ export function withIdentity(
 
 /** A view through the kernel. `home`: the namespace that the snapshots were taken in, when it still is (the host's). */
 export function viewOf(namespace: NetNs, home: NetNs | undefined): View {
-  const isHome = home !== undefined && namespace.ino === home.ino && namespace.dev === home.dev;
-  return {
-    isHome,
-    link: (which) => getLink(namespace.route, which),
-    links: () => listLinks(namespace.route),
-    marked: (mark, names) => findMarked(namespace, mark, names),
-    mark: (link) => markOf(namespace, link),
-    markAtHome: (index) => (home === undefined ? undefined : markAtHome(home, index)),
-    place: (link) => placeIn(namespace, link),
-    isMadeAtHome({ parent, linkNetnsid }) {
-      if (isHome) return parent !== 0 && linkNetnsid === undefined;
-      return home !== undefined && isNumberOf(namespace.route, linkNetnsid, home.fd);
-    },
-    isVirtualFunction: (place) => pciLink(place, "physfn") !== undefined,
-  };
+  return new KernelView(namespace, home);
+}
+
+class KernelView implements View {
+  readonly isHome: boolean;
+  readonly #namespace: NetNs;
+  readonly #home: NetNs | undefined;
+
+  constructor(namespace: NetNs, home: NetNs | undefined) {
+    this.isHome = home !== undefined && namespace.ino === home.ino && namespace.dev === home.dev;
+    this.#namespace = namespace;
+    this.#home = home;
+  }
+
+  link(which: number | string): Link | undefined {
+    return getLink(this.#namespace.route, which);
+  }
+
+  links(): Link[] {
+    return listLinks(this.#namespace.route);
+  }
+
+  marked(mark: number, names: string[]): Link | undefined | "unknown" {
+    return findMarked(this.#namespace, mark, names);
+  }
+
+  mark(link: Link): number | undefined {
+    return markOf(this.#namespace, link);
+  }
+
+  markAtHome(index: number): number | undefined {
+    return this.#home && markAtHome(this.#home, index);
+  }
+
+  place(link: Link): string {
+    return placeIn(this.#namespace, link);
+  }
+
+  isMadeAtHome({ parent, linkNetnsid }: Link): boolean {
+    if (this.isHome) return parent !== 0 && linkNetnsid === undefined;
+    return this.#home !== undefined && isNumberOf(this.#namespace.route, linkNetnsid, this.#home.fd);
+  }
+
+  isVirtualFunction(place: string): boolean {
+    return pciLink(place, "physfn") !== undefined;
+  }
 }
 
 /** The same, of this moment: it answers from what it has looked up, also when the namespace is closed or gone. */
@@ -207,7 +238,9 @@ export function viewAtOnce(view: View): View {
     ]),
   );
   return {
-    ...view,
+    isHome: view.isHome,
+    markAtHome: (index) => view.markAtHome(index),
+    isVirtualFunction: (place) => view.isVirtualFunction(place),
     link: (which) => links.find(({ index, name, altnames }) => [index, name, ...altnames].includes(which)),
     links: () => links,
     marked: (mark) => links.find(({ index }) => facts.get(index)?.mark === mark),
