@@ -66,26 +66,26 @@ export const SENDER_LENGTH = 32;
 export const sender = scratch.subarray(SENDER, SENDER_LENGTH);
 export const senderLength = scratch.subarray(SENDER_LENGTH, SENDER_LENGTH + 4);
 
-/** What statx(2) wrote to the scratch, by its words. */
+/** What statx(2) wrote to the scratch, by its words. Most numbers have no upper half, and to ask that here takes a fifth of a call of `whole`. */
 export function statOfScratch(): Stat {
   const words = scratchWords;
   return {
     nlink: words[4]!,
     uid: words[5]!,
     mode: (words[7]! >>> MODE_SHIFT) & 0xffff,
-    ino: whole(words[INO]!, words[INO_HIGH]!),
-    size: whole(words[SIZE]!, words[SIZE_HIGH]!),
-    mtime: whole(words[MTIME]!, words[MTIME_HIGH]! | 0),
+    ino: words[INO_HIGH]! === 0 ? words[INO]! : whole(words[INO]!, words[INO_HIGH]!),
+    size: words[SIZE_HIGH]! === 0 ? words[SIZE]! : whole(words[SIZE]!, words[SIZE_HIGH]!),
+    mtime: words[MTIME_HIGH]! === 0 ? words[MTIME]! : whole(words[MTIME]!, words[MTIME_HIGH]! | 0),
     mtimeNsec: words[30]!,
-    ctime: whole(words[CTIME]!, words[CTIME_HIGH]! | 0),
+    ctime: words[CTIME_HIGH]! === 0 ? words[CTIME]! : whole(words[CTIME]!, words[CTIME_HIGH]! | 0),
     ctimeNsec: words[26]!,
-    dev: whole(words[35]!, words[34]!),
+    dev: words[34]! === 0 ? words[35]! : whole(words[35]!, words[34]!),
   };
 }
 
-/** Of two words. Most are small, and numbers that are not take the engine longer. */
+/** Of two words. */
 function whole(low: number, high: number): number {
-  return high === 0 ? low : low + high * 0x1_0000_0000;
+  return low + high * 0x1_0000_0000;
 }
 
 /** The two halves of the second word of struct pollfd: what is asked, and the answer. */

@@ -1,14 +1,17 @@
 // Signals that would kill podnic while a program that it started is running. podnic holds them back, stops the program first, and undoes its
 // own changes.
 import { O_CLOEXEC, SIGCHLD, SIGINT, SIGTERM } from "./constants.ts";
-import { LITTLE_ENDIAN } from "./endian.ts";
+import { HIGH, LITTLE_ENDIAN, LOW } from "./endian.ts";
 import { type Fd, type Host, SystemError } from "./host.ts";
-import { timespec } from "./layout.ts";
+import { scratch, scratchWords, timespec } from "./layout.ts";
 import type { Argument, Syscall } from "./syscalls.ts";
 
 const SIG_IGN = 1;
 const SIG_BLOCK = 0;
 const SIG_SETMASK = 2;
+/** struct sigaction, which begins with the handler, 64 bits. */
+const IGNORED = new Uint8Array(32);
+IGNORED[LITTLE_ENDIAN ? 0 : 7] = SIG_IGN;
 /** What asks a process to end. */
 const ENDING = [SIGTERM, SIGINT];
 
@@ -78,13 +81,8 @@ function isIn(set: Uint8Array, signal: number): boolean {
 
 /** The struct sigaction that it had; undefined: it was ignored already. */
 export function ignoreSignal(host: SignalHost, signal: number): Uint8Array | undefined {
-  const action = new Uint8Array(32);
-  const before = new Uint8Array(32);
-  // The handler, 64 bits.
-  const at = LITTLE_ENDIAN ? 0 : 7;
-  action[at] = SIG_IGN;
-  host.call("rt_sigaction", "", signal, action, before, 8);
-  return before[at] === SIG_IGN ? undefined : before;
+  host.call("rt_sigaction", "", signal, IGNORED, scratch, 8);
+  return scratchWords[LOW]! === SIG_IGN && scratchWords[HIGH]! === 0 ? undefined : scratch.slice(0, IGNORED.length);
 }
 
 /** Before a child that is waited for: who started us may have the kernel forget children (SIGCHLD ignored), and then wait4(2) fails. */

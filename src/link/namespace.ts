@@ -1,9 +1,8 @@
 // An open network namespace, and a route socket in it.
 import { Failure } from "../errors.ts";
 import { CLONE_NEWNET, NSFS_MAGIC, O_CLOEXEC, O_PATH, O_RDONLY } from "../host/constants.ts";
-import { LITTLE_ENDIAN } from "../host/endian.ts";
+import { HIGH, LOW } from "../host/endian.ts";
 import { type Fd, host, SystemError } from "../host/host.ts";
-import { HEX } from "../ip/hex.ts";
 import { log } from "../log.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 import { closing } from "../state/files.ts";
@@ -75,23 +74,16 @@ class OpenNamespace implements NetNs {
   }
 }
 
-const DIGITS = HEX.join("");
-
-/** Hex digits of a number; "" when there is none. */
+/** Hex digits of a number of 64 bits; "" when there is none. */
 function digitsOf(number: Uint8Array | undefined): string {
   if (number === undefined) return "";
-  const n = LITTLE_ENDIAN ? number.reverse() : number;
-  return `${digits(n, 0)}${digits(n, 4)}`;
+  const words = new Uint32Array(number.buffer, number.byteOffset, 2);
+  return `${digits(words[HIGH]!)}${digits(words[LOW]!)}`;
 }
 
-/**
- * Of four bytes. All digits are parts of one text: the strings of HEX would be read here as the number has them, and the build, which lays out the
- * snapshot by what calls read, would differ from time to time.
- */
-function digits(number: Uint8Array, at: number): string {
-  let text = "";
-  for (let i = at; i < at + 4; i++) text += DIGITS.slice(number[i]! * 2, number[i]! * 2 + 2);
-  return text;
+/** Of 32 bits. */
+function digits(word: number): string {
+  return word === 0 ? "00000000" : word.toString(16).padStart(8, "0");
 }
 
 /** Mounted by ourselves: /sys may be missing, or be that of another namespace. -1: the kernel does not let us, or cannot. */

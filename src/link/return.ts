@@ -131,7 +131,8 @@ export function moveBack(pod: NetNs, hostNs: NetNs, link: Link, saved: LinkSnaps
     if (uppers.length > 0) noteRemoved(uppers.length, link);
   }
   const altnames = dropForeignAltnames(pod.route, link, saved);
-  const moved = moveLink(pod, hostNs, { ...link, altnames }, saved.name, { alias: saved.alias }, saved, true);
+  const left = altnames.length === link.altnames.length ? link : { ...link, altnames };
+  const moved = moveLink(pod, hostNs, left, saved.name, { alias: saved.alias }, saved, true);
   dropSysfs(pod);
   return moved;
 }

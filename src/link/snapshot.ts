@@ -113,6 +113,7 @@ function hasFlag(link: Link, flag: ChosenFlag): boolean {
 
 /** What a pod may have added to the names of a device: gone before it goes back, so that a pod cannot claim names on the host. Returns the others. */
 export function dropForeignAltnames(route: RouteSocket, link: Link, saved: LinkSnapshot): string[] {
+  if (link.altnames.length === 0) return link.altnames;
   deleteAltnames(
     route,
     link.index,

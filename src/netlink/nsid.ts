@@ -1,5 +1,5 @@
 // RTM_GETNSID: the number that one namespace has for another one (IFLA_LINK_NETNSID contains such a number).
-import { Table } from "./attributes.ts";
+import { findAttribute, Table } from "./attributes.ts";
 import type { Bytes, Writer } from "./bytes.ts";
 import { s32, u32 } from "./codecs.ts";
 import * as c from "./constants.ts";
@@ -16,10 +16,15 @@ const nsidAttributes = new Table("nsid", {
 export const readNumber = (bytes: Bytes, start: number, end: number) =>
   nsidAttributes.read(bytes, start + HEADER, end, false);
 
+/** The number alone, without the table: every DEL of a device asks for numbers. */
+function numberIn(bytes: Bytes, start: number, end: number): number | undefined {
+  const found = findAttribute(bytes, start + HEADER, end, c.NETNSA_NSID, 4);
+  return found && bytes.u32[found[0] >> 2]! | 0;
+}
+
 /** Of all namespaces that it has one for: those that its links lead to, and those that links of it were moved to (Linux 4.15), while they live. */
 export function namespaceNumbers(route: RouteSocket): number[] {
-  const read = (bytes: Bytes, start: number, end: number) => readNumber(bytes, start, end).nsid;
-  const { items } = route.dump("ip netns list-id", c.RTM_GETNSID, (writer) => void writer.reserve(HEADER), read);
+  const { items } = route.dump("ip netns list-id", c.RTM_GETNSID, (writer) => void writer.reserve(HEADER), numberIn);
   return items.filter((number) => number >= 0);
 }
 
@@ -56,9 +61,9 @@ export function isNumberOf(route: RouteSocket, number: number | undefined, other
 export function namespaceNumber(route: RouteSocket, other: number): number | undefined {
   const write = (writer: Writer): void => {
     writer.reserve(HEADER);
-    nsidAttributes.write(writer, { fd: other });
+    u32.write(writer, c.NETNSA_FD, other);
   };
-  const { nsid } = route.get("ip netns list-id", c.RTM_GETNSID, write, readNumber);
+  const nsid = route.get("ip netns list-id", c.RTM_GETNSID, write, numberIn);
   return nsid === undefined || nsid < 0 ? undefined : nsid;
 }
 
