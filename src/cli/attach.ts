@@ -13,7 +13,7 @@ import { add, check, del } from "./runtime/run.ts";
 import { Stage } from "./runtime/stage.ts";
 import { printJson } from "./terminal.ts";
 
-// ASCII: for one other character the engine keeps the whole text in 16 bits, two kilobytes more.
+// Use only ASCII characters here: with any other character, the engine stores the whole text with 16 bits per character (2 KiB more).
 const epilogue = `NETWORK is a file (a path, or a name that ends in .conf, .conflist, .json or .yaml; "-" is stdin), or the "name" of a network in
 /etc/cni/net.d or /etc/cni/multus/net.d (.conflist, then .conf and .json, in lexical order; stderr says which file is used). NETNS is
 the path of a network namespace, or its name in "ip netns". These commands need root.
@@ -41,10 +41,10 @@ interface Options extends AttachmentOptions {
   json?: boolean;
 }
 
-/** One line for each message, on stderr. */
+/** Makes `stage` trace netlink messages to stderr. */
 function startTrace(stage: Stage): void {
   traceNetlink(stage.host, (line) => stage.say(oneLine(line)));
-  // DEL of a virtual link is sent by a child, which nobody would hear.
+  // A child process sends the deletion of a virtual link, and its messages would not be traced.
   stage.host.fork = () => {
     throw new SystemError("fork", ENOSYS, "ENOSYS", "not available with --trace");
   };

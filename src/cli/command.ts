@@ -4,12 +4,12 @@ import { DEFAULT_WIDTH, print, terminalWidth } from "./terminal.ts";
 
 const epilogues = new WeakMap<Command, string>();
 
-/** What is shown below the help of a command; the manual has it too. */
+/** The text below the help of a command. The manual page contains it too. */
 export function epilogueOf(made: Command): string {
   return epilogues.get(made) ?? "";
 }
 
-/** A command that prints, fails and explains itself like the others. `epilogue` is shown below its help: examples, mostly. */
+/** Creates a command with the common settings for output, errors and help. `epilogue` is the text below its help. */
 export function command(name: string, description: string, epilogue = ""): Command {
   const made = new Command(name)
     .description(description)

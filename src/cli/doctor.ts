@@ -20,10 +20,10 @@ network). doctor first shows what it would do, and asks for confirmation. You mu
 
 Exit status: 0 nothing needs to be done, 1 there are warnings or errors (with --fix: some remain).`;
 
-/** So many findings with one cure are shown: after a loss of power a node has hundreds of leases of the time before. */
+/** Maximum number of findings with the same cure that are shown. After a power failure, a node can have hundreds of old leases. */
 const ALIKE = 10;
 
-/** `isFixed`: --fix has run. */
+/** `isFixed` is true if --fix has run. */
 export function showFindings(findings: Finding[], isFixed = false): void {
   const headings = new Set<string>();
   let alike = 0;
@@ -44,7 +44,7 @@ export function showFindings(findings: Finding[], isFixed = false): void {
   print(fixable === 0 ? "\n" : `; podnic doctor --fix ${can} ${fixable}\n`);
 }
 
-/** Shows what would be done, asks, and does it. Returns what was done, for programs. */
+/** Shows what it would do, asks for confirmation, and does it. Returns the results for --json. */
 function fix(yes: boolean, json: boolean): object[] {
   requireRoot();
   const node = lookAtNode();

@@ -5,13 +5,13 @@ import { host } from "../host/host.ts";
 /** Exit statuses, the same for all commands. */
 export const Status = {
   good: 0,
-  /** It could not be done, or what was looked at is not as it should be. */
+  /** The command failed, or it found a problem. */
   failed: 1,
-  /** The command line makes no sense. */
+  /** The command line is wrong. */
   usage: 2,
 } as const;
 
-/** Ends a command with a status after it has said all there is to say. */
+/** Ends a command with an exit status. The command has already printed everything. */
 export class Exit extends Error {
   override readonly name = "Exit";
   constructor(readonly status: number) {
@@ -19,14 +19,14 @@ export class Exit extends Error {
   }
 }
 
-/** What was asked for on the command line makes no sense. */
+/** The command line is wrong. */
 export class UsageError extends Failure {
   constructor(message: string, details: string) {
     super("invalid environment", message, details);
   }
 }
 
-/** `why`: what root is needed for. */
+/** Throws Failure if the user is not root. `why` tells why the command needs root. */
 export function requireRootFor(what: string, why: string): void {
   if (host.geteuid() === 0) return;
   throw new Failure("failed", `${what} needs root: ${why}`, AS_ROOT);
@@ -34,7 +34,7 @@ export function requireRootFor(what: string, why: string): void {
 
 const AS_ROOT = "Run it as root.";
 
-/** What to do when the kernel refuses (EACCES, EPERM). `forUsers`: who is not root. */
+/** The cure for EACCES and EPERM. `forUsers` is the text for users other than root. */
 export function cureOfRefusal(forUsers = AS_ROOT): string {
   if (host.geteuid() !== 0) return forUsers;
   return "Even root is not allowed to do this. Look for an immutable file (lsattr), SELinux or AppArmor, or a missing capability.";

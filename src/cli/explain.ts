@@ -28,7 +28,7 @@ interface Options extends AttachmentOptions {
   json?: boolean;
 }
 
-/** Explains every network of a file, or the one that is named. Throws Failure, SystemError. */
+/** Explains all networks in a file, or the named network. Throws Failure and SystemError. */
 function explainNetworks(given: string, options: Options): Explanation[] {
   requireRootFor("explain", "it reads namespaces and state, as an ADD does");
   const { netns, confDir, ...rest } = options;

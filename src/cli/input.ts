@@ -7,10 +7,10 @@ import { hasErrno } from "../state/descriptor.ts";
 import { closing, readUpTo } from "../state/files.ts";
 import { notRegular, openLooked } from "../state/look.ts";
 
-/** More than any network's configuration, and than a manifest with hundreds of them. */
+/** Bytes. Larger than a manifest with hundreds of networks. */
 const LIMIT = 4 << 20;
 
-/** Text of a file, of stdin for "-". Throws Failure("io"). */
+/** Reads a file, or stdin if the path is "-". Throws Failure("io"). */
 export function readInput(path: string): string {
   try {
     const data = path === "-" ? readAll(LIMIT) : readRegular(path);
@@ -32,7 +32,7 @@ function readRegular(path: string): Uint8Array | undefined {
   throw new Failure("io", `${path} ${why}`, "Specify a readable file.");
 }
 
-/** Opens a directory. Throws Failure("io") with `cure` when there is none, SystemError otherwise. */
+/** Opens a directory. Throws Failure("io") with `cure` if it does not exist, and SystemError for other errors. */
 export function openNamedDirectory(path: string, cure: string): Fd {
   try {
     return host.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

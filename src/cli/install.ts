@@ -51,7 +51,7 @@ function show(dir: string, changes: Change[], json: boolean | undefined): void {
   );
 }
 
-/** Where sriov-cni's image, and ours, has the node's directory of plugins. */
+/** The path at which sriov-cni's image and podnic's image have the node's plugin directory. */
 const IN_CONTAINER = "/host/opt/cni/bin";
 
 interface Options extends Partial<InstallOptions> {
@@ -60,7 +60,7 @@ interface Options extends Partial<InstallOptions> {
   json?: boolean;
 }
 
-/** Who names no directory speaks to sriov-cni's image. It brings one plugin, so ours replaces no other of the node. */
+/** Without a directory, podnic accepts the arguments of sriov-cni's image. Like this image, it then installs only sriov by default. */
 function asImage({ cniBinDir, only = ["sriov"] }: Options): { dir: string; only: string[] } {
   if (cniBinDir !== undefined) return { dir: cniBinDir, only };
   if (isDirectory(IN_CONTAINER)) return { dir: IN_CONTAINER, only };
@@ -70,7 +70,7 @@ function asImage({ cniBinDir, only = ["sriov"] }: Options): { dir: string; only:
   );
 }
 
-/** The kernel's refusals name the file, of which there are many; what a person named is the directory. */
+/** Adds the directory to the kernel's errors, because the user named the directory, and the errors name one of its files. */
 function changing<T>(dir: string, act: () => T): T {
   try {
     return act();
@@ -95,7 +95,7 @@ function runInstall(dir: string | undefined, options: Options): void {
   }
   const image = asImage(options);
   const ends = options.sleep === false ? [] : [SIGTERM, SIGINT];
-  // One that comes before we are done must not be lost.
+  // From here on, a signal stays pending, so that a signal during the installation is not lost.
   const end = ends.length > 0 ? host.waitSignal(ends, 0) : 0;
   const changes = changing(image.dir, () => install(image.dir, { only: image.only, backup, force }));
   show(image.dir, changes, json);

@@ -22,7 +22,7 @@ podnic reads the ranges from /etc/cni/net.d, /etc/cni/multus/net.d and libcni's 
 
 const colours: { [life in Life]: Colour } = { alive: "green", gone: "red", unknown: "yellow" };
 
-/** 2^64 and the like are not read digit by digit. */
+/** A number of addresses, in words. Large numbers are shown as powers of two, such as 2^64. */
 export function countInWords(count: number | undefined): string {
   if (count === undefined) return "?";
   return count < 1e9 ? String(count) : `2^${Math.round(Math.log2(count))}`;

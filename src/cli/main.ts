@@ -42,7 +42,7 @@ Files:
 const version = `podnic ${podnicVersion}`;
 const versionCommand = () => command("version", "print the version").action(() => print(`${version}\n`));
 
-/** One row a command, in the order of the help. */
+/** The commands, in the order of the help. */
 // biome-ignore format: one row a command
 const commands: readonly (() => Command)[] = [
   installCommand,
@@ -75,7 +75,7 @@ export function operator(args: string[]): number {
   try {
     return run(args);
   } catch (ended) {
-    // Nobody reads the message about a failure.
+    // Printing the error message itself failed, because nothing reads stdout.
     if (ended instanceof Exit) return ended.status;
     throw ended;
   }
@@ -92,13 +92,13 @@ function run(args: string[]): number {
   }
 }
 
-/** Also of a command line that makes no sense: who wants JSON gets one document, whatever happens. */
+/** Searches the raw arguments for --json, so that the error for a wrong command line is a JSON document too. */
 function isJsonWanted(args: string[]): boolean {
   const end = args.indexOf("--");
   return args.slice(0, end < 0 ? args.length : end).includes("--json");
 }
 
-/** commander has told people already. */
+/** Handles an error in the command line. commander has already printed the message on stderr. */
 function refused({ exitCode, message }: CommanderError, json: boolean): number {
   if (exitCode === 0) return Status.good;
   const [first = "", ...more] = message.replace(/^error: /, "").split("\n");
@@ -106,20 +106,20 @@ function refused({ exitCode, message }: CommanderError, json: boolean): number {
   return Status.usage;
 }
 
-/** The cures of toFailure are for plugins, which a runtime starts. */
+/** Like toFailure, but with other cures for EACCES and EPERM, because toFailure's are for plugins, which a runtime starts. */
 function inWords(thrown: unknown): Failure {
   if (!(thrown instanceof SystemError) || !hasErrno(thrown, "EACCES", "EPERM")) return toFailure(thrown);
   return new Failure("failed", thrown.message, cureOfRefusal());
 }
 
-/** Says why: to people on stderr, to programs also on stdout. */
+/** Prints an error on stderr, and with --json also on stdout. Returns the exit status. */
 function failed(error: Failure, json: boolean): number {
   note(`${error.message}${error.details === "" ? "" : `\n        ${error.details}`}`);
   if (json) printError(error);
   return error instanceof UsageError ? Status.usage : Status.failed;
 }
 
-/** The document that plugins print, whatever the command. */
+/** Prints the same error document as a plugin. */
 function printError(error: Failure): void {
   print(`${errorDocument(error, "1.1.0")}\n`);
 }

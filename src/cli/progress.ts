@@ -2,7 +2,7 @@
 import { host } from "../host/host.ts";
 import { note } from "./terminal.ts";
 
-/** Milliseconds before the first word, and between two. */
+/** Milliseconds before the first message, and between two messages. */
 const PATIENCE = 2000;
 
 export class Progress {
@@ -12,14 +12,14 @@ export class Progress {
   #count = 0;
   #said = false;
 
-  /** `every`: so many steps are too short for a look at the clock at each. */
+  /** `every`: check the time only at each nth step, if steps are short. */
   constructor(what: string, every = 1) {
     this.#what = what;
     this.#every = every;
     this.#next = host.monotonic() + PATIENCE;
   }
 
-  /** One more of `all`. 0: the number is unknown. */
+  /** Counts a step. `all` is the total number of steps, or 0 if it is not known. */
   step(all = 0): void {
     const count = this.#count++;
     if (count % this.#every !== 0) return;

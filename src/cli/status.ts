@@ -17,7 +17,7 @@ all findings. podnic devices and podnic leases show which pod has which device o
 
 Exit status: 0 no problems, 1 there are errors or warnings, 2 wrong command line.`;
 
-/** More than fit on a screen are counted: podnic doctor lists them. */
+/** Maximum number of problems to list, so that the output fits on a screen. podnic doctor lists all of them. */
 const MOST = 8;
 
 /** One part of the node. */
@@ -25,9 +25,9 @@ interface Part {
   about: string;
   errors: number;
   warnings: number;
-  /** false: who asks may not see it. */
+  /** False if the user is not allowed to see this part. */
   examined: boolean;
-  /** What there is, for people. */
+  /** A summary in words. */
   summary: string;
 }
 
@@ -36,7 +36,7 @@ interface Overview {
   errors: number;
   warnings: number;
   parts: Part[];
-  /** Errors, then warnings. */
+  /** The errors, followed by the warnings. */
   findings: Finding[];
 }
 

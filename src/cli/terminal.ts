@@ -6,12 +6,12 @@ import { jsonText } from "../json-text.ts";
 import { oneLine } from "../log.ts";
 import { Exit, Status } from "./exit.ts";
 
-/** Columns of help and tables where no terminal says otherwise. */
+/** The width of help and tables if the terminal does not provide one, in columns. */
 export const DEFAULT_WIDTH = 100;
 
 /**
- * Writes all of it. A command whose answer did not arrive has failed: it ends here, without a word when the reader has gone (`| head`).
- * What nobody hears on stderr stops nothing.
+ * Writes the whole text. If writing to stdout fails, prints a note and throws Exit, because the command has failed; prints no note if the
+ * reader has exited (`| head`). Ignores errors on stderr.
  */
 export function print(text: string, fd: Fd = 1): void {
   try {
@@ -29,12 +29,12 @@ export function note(line: string): void {
   print(`podnic: ${line.split("\n").map(oneLine).join("\n")}\n`, 2);
 }
 
-/** The answer for programs: one JSON document. */
+/** Prints one JSON document, which is the output for --json. */
 export function printJson(value: unknown): void {
   print(`${jsonText(value, 2)}\n`);
 }
 
-/** Columns of the terminal behind a descriptor; undefined when it is no terminal. */
+/** The width of a terminal, in columns; undefined if the descriptor is not a terminal. */
 export function terminalWidth(fd: Fd = 1): number | undefined {
   const size = new Uint8Array(8);
   try {
@@ -62,7 +62,7 @@ function coloured(text: string, colour: Colour): string {
   return `\x1b[${codes[colour]}m${text}\x1b[0m`;
 }
 
-/** A container's id as its runtime's own tools show it. */
+/** A container's ID, shortened as in the container runtimes' tools. */
 export function shortId(id: string): string {
   return id.slice(0, 13);
 }
@@ -72,21 +72,21 @@ export function plural(number: number, thing: string): string {
   return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }
 
-/** A cell of a table; `colour` is how it is shown to people. */
+/** A cell of a table. `colour` is used only on a terminal. */
 export type Cell = string | { text: string; colour: Colour };
 
-/** Names and aliases come from pods: no control characters. */
+/** Replaces control characters, because names and aliases can come from pods. */
 const textOf = (cell: Cell): string => oneLine(typeof cell === "string" ? cell : cell.text);
 
-/** Characters a terminal shows: code points, which is right for the names and addresses we print. */
+/** The number of columns of a text. Counts code points, which is correct for the names and addresses that podnic prints. */
 const lengthOf = (text: string): number => (/[^ -~]/.test(text) ? [...text].length : text.length);
 
-/** Less of the last column than this is not worth reading: then lines wrap. */
+/** If fewer columns than this remain for the last column, its text is not cut, and the terminal wraps the lines. */
 const LEAST = 20;
 
 /**
- * Prints rows under a head, in columns as wide as they need to be. On a terminal columns without a word in them ("-") are left out and
- * the last one is cut at the edge; in a file or a pipe all is there.
+ * Prints a table. On a terminal, omits empty columns (those with only "-"), and cuts the last column at the edge. In a file or pipe, prints
+ * everything.
  */
 export function printTable(head: string[], rows: Cell[][]): void {
   const edge = terminalWidth() ?? Number.POSITIVE_INFINITY;
@@ -118,7 +118,7 @@ function widest(rows: string[][], column: number, least: number): number {
   let width = least;
   for (const row of rows) {
     const text = row[column]!;
-    // There are never more characters than units.
+    // A text never has more characters than UTF-16 units.
     if (text.length > width) width = Math.max(width, lengthOf(text));
   }
   return width;

@@ -27,7 +27,7 @@ podnic are listed but not checked, except for their "ipam" if it is one of podni
 
 Exit status: 0 no errors, 1 an error (with --strict, also a warning), 2 wrong command line.`;
 
-/** What a file that cannot be read looks like. */
+/** The finding for a file that cannot be read. */
 function unreadable(file: string, { message, details: cure }: Failure): CheckedFile {
   return {
     file,
@@ -37,9 +37,9 @@ function unreadable(file: string, { message, details: cure }: Failure): CheckedF
   };
 }
 
-/** Judges every file, or the file of a network that is named. */
+/** Checks each file, or the file of each named network. */
 export function validate(networks: string[], confDir?: string): CheckedFile[] {
-  // The policy of a node is not part of a configuration.
+  // Check the configurations independently of this node's policy.
   assumePolicy({});
   const directories = directoriesFor(confDir);
   const checked = networks.map((given) => {
@@ -61,7 +61,7 @@ export function validate(networks: string[], confDir?: string): CheckedFile[] {
 
 const colours: { [level in Level]: Colour } = { error: "red", warning: "yellow", note: "dim" };
 
-/** Messages as compilers print them, with the line they are about. */
+/** Prints the findings in the format of compilers, with the line of the file. */
 function show({ file, networks, findings, omitted }: CheckedFile): void {
   for (const found of findings) showFinding(file, found);
   for (const level of ["error", "warning", "note"] as const) {
@@ -85,7 +85,7 @@ function showFinding(file: string, { level, line, column, path, message, cure, s
   if (cure !== "") print(`      ${oneLine(cure)}\n`);
 }
 
-/** Files may be a tenant's: no control character of theirs reaches the terminal. One column each, for the mark below. */
+/** Replaces control characters, because the file may come from a tenant. Each character keeps one column, so that the caret is in the right place. */
 function visible(text: string): string {
   return [...text].map((char) => (char === "\t" ? " " : oneLine(char) === char ? char : "\ufffd")).join("");
 }

@@ -1,6 +1,6 @@
 import type { Verb, Wanted } from "./tree.ts";
 
-/** What gives the candidates for the word under the cursor, as a command that fills COMPREPLY. */
+/** A command that fills COMPREPLY with the candidates for the word under the cursor. */
 function candidates(wanted: Wanted): string {
   if (wanted === "file") return `mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames 2>/dev/null`;
   if (wanted === "directory") return `mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames 2>/dev/null`;
@@ -9,7 +9,7 @@ function candidates(wanted: Wanted): string {
   return `mapfile -t COMPREPLY < <(compgen -W "${wanted.words.join(" ")}" -- "$cur")`;
 }
 
-/** A script for `source`. */
+/** The bash script, for `source`. */
 export function bash(verbs: Verb[]): string {
   const withValue = [
     ...new Set(

@@ -4,7 +4,7 @@ function quote(text: string): string {
   return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }
 
-/** Options of complete(1) that say what comes. Without -F no files are offered. */
+/** The options of fish's `complete` for a value. Without -F, fish does not offer files. */
 function candidates(wanted: Wanted): string {
   if (wanted === "file") return "-F";
   if (wanted === "directory") return "-a '(__fish_complete_directories)'";
@@ -12,7 +12,7 @@ function candidates(wanted: Wanted): string {
   return wanted === "anything" ? "" : `-a ${quote(wanted.words.join(" "))}`;
 }
 
-/** A file for ~/.config/fish/completions, and for `source`. */
+/** The fish script, for ~/.config/fish/completions or `source`. */
 export function fish(verbs: Verb[]): string {
   const lines = verbs.flatMap(({ name, description, switches, arguments: list }) => {
     const here = `complete -c podnic -n '__fish_seen_subcommand_from ${name}'`;

@@ -2,14 +2,14 @@
 import type { Argument, Command, Option } from "commander";
 import { pluginNames } from "../../cni/registry.ts";
 
-/** What a word stands for: one of some words, or something that a shell can look up. */
+/** The possible values of a word: one of a list, or something that the shell can look up. */
 export type Wanted = { words: string[] } | "file" | "directory" | "netns" | "anything";
 
 export interface Switch {
   /** "-i", "--ifname". */
   flags: string[];
   description: string;
-  /** Of its value; undefined: it takes none. */
+  /** The option's value; undefined if it takes none. */
   value: Wanted | undefined;
 }
 
@@ -43,12 +43,12 @@ function toSwitch(option: Option): Switch {
   return { flags, description: option.description, value: takesValue ? wantedBy(name, option) : undefined };
 }
 
-/** By the name of the value in the help: <file>, <network>, <dir>, <netns>, <name...>. */
+/** The possible values, according to the value's name in the help: <file>, <network>, <dir>, <netns>, <name...>. */
 function wantedBy(name: string, { argChoices, variadic }: Pick<Argument | Option, "argChoices" | "variadic">): Wanted {
   if (argChoices !== undefined) return { words: [...argChoices] };
   if (name === "file" || name === "network") return "file";
   if (name === "dir" || name === "dirs") return "directory";
   if (name === "netns") return "netns";
-  // Several names are those of plugins; one is an interface's.
+  // <name...> is a list of plugins; a single <name> is an interface or a network.
   return name === "name" && variadic ? { words: pluginNames() } : "anything";
 }

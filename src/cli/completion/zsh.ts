@@ -4,7 +4,7 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** In the words of _arguments, where a colon and brackets mean something. */
+/** Escapes a text for _arguments, in which colons and brackets have a meaning. */
 function plain(text: string): string {
   return text.replaceAll(":", "\\:").replaceAll("[", "(").replaceAll("]", ")");
 }
@@ -16,7 +16,7 @@ function action(wanted: Wanted): string {
   return wanted === "anything" ? " " : `(${wanted.words.join(" ")})`;
 }
 
-/** A file for a directory of $fpath, and for `source`. */
+/** The zsh script, for a directory of $fpath or `source`. */
 export function zsh(verbs: Verb[]): string {
   const commands = verbs.map(({ name, description }) => `    ${quote(`${name}:${plain(description)}`)}`);
   const cases = verbs.map(({ name, switches, arguments: list }) => {

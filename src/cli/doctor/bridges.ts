@@ -22,12 +22,12 @@ export function checkBridges(configurations: PluginConfiguration[]): Finding[] {
     const { config, problems } = readWhatIsValid<BridgeConfig>("bridge", raw);
     const attachment = { network, containerId: "", ifName: "" };
     const call = { command: "STATUS", version, config, raw, attachment } as unknown as Call<BridgeConfig>;
-    // Another check has a word about an invalid one, whose bridge may be another than it says.
+    // If the name of the bridge is not valid, another check reports it, and the bridge is not known here.
     return problems.some(({ pointer }) => pointer === "/bridge") || !isNameValid(call) ? [] : [call];
   });
   if (calls.length === 0) return [];
   const found = calls.map(checkOne);
-  // The same for each network of a bridge.
+  // Several configurations of a network lead to the same finding.
   const once = found.filter(({ found: text }, at) => found.findIndex((one) => one.found === text) === at);
   return [...once, ...checkIptables(calls)];
 }
@@ -62,7 +62,7 @@ function checkOne(call: Call<BridgeConfig>): Finding {
   }
 }
 
-/** Rules of others that frames on a bridge, or what leaves it, come by. */
+/** Reports iptables settings that affect frames on a bridge, and packets that leave it. */
 function checkIptables(calls: Call<BridgeConfig>[]): Finding[] {
   const found: Finding[] = [];
   if (

@@ -27,7 +27,7 @@ export function checkConfigurations(directories = CONFIG_DIRECTORIES, plugins = 
   return [...checked.flatMap(({ file, findings }) => [...findings, ...checkVersions(file, versions)]), ...same];
 }
 
-/** Runtimes stop at a plugin that does not know the version: also at the DEL of a pod, which then cannot be deleted. */
+/** A plugin that does not support the version is an error, because runtimes then fail even on DEL, and the pod cannot be deleted. */
 function checkVersions(file: string, versions: SupportedVersions): Finding[] {
   return versions.unsupported(pluginsOf(readConfiguration(file))).map((one) => {
     const { found, cure } = unsupportedInWords(one);

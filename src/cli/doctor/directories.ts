@@ -7,15 +7,15 @@ import { type Kind, recognise } from "../install/recognise.ts";
 import { namesIn } from "../node/namespaces.ts";
 import { type Finding, finding } from "./finding.ts";
 
-/** Usual ones, in the order in which a runtime with its defaults looks (containerd, CRI-O; Debian; Fedora). */
+/** Common directories, in the order in which runtimes search them by default (containerd, CRI-O; Debian; Fedora). */
 const USUAL = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
 
-/** `path`: CNI_PATH of whoever calls, which comes first. */
+/** The directories of `path` (CNI_PATH), followed by the common ones. */
 export function pluginDirectories(path = host.getenv("CNI_PATH") ?? ""): string[] {
   return [...new Set([...path.split(":").filter((directory) => directory.startsWith("/")), ...USUAL])];
 }
 
-/** `used`: types that configurations of this node name. */
+/** `used`: the plugin types in this node's configurations. */
 export function checkDirectories(used: Set<string>, directories = pluginDirectories()): Finding[] {
   const there = directories.filter((directory) => namesIn(directory).length > 0);
   if (there.length === 0) {
@@ -67,7 +67,7 @@ function recogniseQuietly(path: string): Kind {
   }
 }
 
-/** The kernel's refusal when it cannot be looked at: a link that leads to itself. */
+/** Returns the kernel's error if it cannot examine the file, such as a link that leads to itself. */
 function isExecutable(path: string): boolean | SystemError {
   try {
     const { mode } = host.stat(path);

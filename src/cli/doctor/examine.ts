@@ -11,7 +11,7 @@ import { type Finding, finding } from "./finding.ts";
 import { checkCapabilities, checkKernel } from "./kernel.ts";
 import { checkState } from "./state.ts";
 
-/** Without root. */
+/** The finding about the state if podnic does not run as root. */
 export const unseen = finding(
   "state",
   "warning",
@@ -21,14 +21,14 @@ export const unseen = finding(
 
 export interface Examination {
   findings: Finding[];
-  /** What pods have; undefined when it could not be looked at. */
+  /** The devices and leases of pods; undefined if podnic does not run as root. */
   seen: { node: Node; pools: Pool[] } | undefined;
 }
 
-/** Everything that can be found without changing anything. */
+/** Runs all checks. Changes nothing. */
 export function examine(): Examination {
   const ofPolicy = checkPolicy();
-  // The rest goes on without it.
+  // The other checks run even if the policy is not valid.
   relaxPolicy();
   const node = host.geteuid() === 0 ? lookAtNode() : undefined;
   const pools = node === undefined ? [] : poolsOf(node);
@@ -46,7 +46,7 @@ export function examine(): Examination {
   return { findings, seen: node && { node, pools } };
 }
 
-/** Plugins that a configuration runs. */
+/** The types of the plugins that a configuration runs. */
 function typesOf(config: { [key: string]: unknown }): string[] {
   const { ipam } = config as { ipam?: { type?: unknown } };
   return [config.type, ipam?.type].filter((type): type is string => typeof type === "string" && type !== "");

@@ -1,20 +1,20 @@
 // A finding of podnic doctor.
 import type { Colour } from "../terminal.ts";
 
-/** "ok" and "note" need nothing to be done; "warning" and "error" come with a cure. */
+/** "ok" and "note" need no action; "warning" and "error" have a cure. */
 export type Level = "ok" | "note" | "warning" | "error";
 
 export const levelColours: { [level in Level]: Colour } = { ok: "green", note: "dim", warning: "yellow", error: "red" };
 
 export interface Finding {
-  /** What was looked at: "kernel", "capabilities", "plugins", "configurations", "policy", "state". */
+  /** The part of the node: "kernel", "capabilities", "plugins", "configurations", "policy", "bridges" or "state". */
   about: string;
   level: Level;
-  /** What was found, with its place. */
+  /** What was found, and where. */
   found: string;
-  /** What to do; "" when there is nothing to be done. */
+  /** What to do; "" if no action is needed. */
   cure: string;
-  /** podnic doctor --fix does it. */
+  /** True if podnic doctor --fix solves the problem. */
   fixable: boolean;
 }
 

@@ -10,16 +10,16 @@ import { readFileAt } from "../../state/files.ts";
 import { readText } from "../../sysfs/device.ts";
 import { type Finding, finding } from "./finding.ts";
 
-/** Oldest kernel in use by distributions that are kept up. */
+/** The oldest kernel of a distribution that is still maintained. */
 const OLDEST = [4, 18] as const;
-/** modules.dep of a distribution's kernel is half a megabyte. */
+/** Bytes. The modules.dep of a distribution's kernel has half a megabyte. */
 const LIMIT = 16 << 20;
-/** No interface has this index. */
+/** An index that no interface has. */
 const NOBODY = 0x7fffffff;
 
 type Module = "loaded" | "built in" | "available" | "missing" | "unknown";
 
-/** `used`: types of plugins that configurations of this node name. */
+/** `used`: the plugin types in this node's configurations. */
 export function checkKernel(used: Set<string>): Finding[] {
   const release = readText("/proc/sys/kernel/osrelease") ?? "";
   return [checkRelease(release), checkOpenat2(), checkStrict(), ...checkModules(release, used)];
@@ -90,7 +90,7 @@ const inWords = {
   unknown: "cannot be determined without CAP_NET_ADMIN",
 };
 
-/** By what is on disk first: asking the kernel for a type of links makes it load the module. */
+/** Looks at the files first, because a request to the kernel would make it load the module. */
 function moduleState(release: string, name: NewLink["kind"]): Module {
   if (readText(`/sys/module/${name}/refcnt`) !== undefined) return "loaded";
   for (const [file, state] of [
@@ -111,7 +111,7 @@ function textOf(path: string): string {
   }
 }
 
-/** A request that cannot succeed, because the lower device does not exist, tells whether the kernel knows the type. */
+/** Finds out whether the kernel supports a type of links, with a request that always fails, because the lower device does not exist. */
 function askKernel(kind: NewLink["kind"]): Module {
   try {
     addLink(ownNamespace().route, { kind, name: `podnic-${kind}`, parent: NOBODY });
@@ -130,7 +130,7 @@ const CAPABILITIES = [
   { bit: 1, name: "CAP_DAC_OVERRIDE", why: "to keep state in root's directories" },
 ];
 
-/** `status`: text of /proc/self/status. */
+/** `status`: the contents of /proc/self/status. */
 export function checkCapabilities(status = readText("/proc/self/status") ?? ""): Finding[] {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   if (effective === undefined) {

@@ -10,7 +10,7 @@ import type { Pool } from "../node/pools.ts";
 import { shortId } from "../terminal.ts";
 import { type Finding, finding } from "./finding.ts";
 
-/** A pool that is this full is worth a word. */
+/** doctor warns if a pool is used to at least this fraction. */
 const NEARLY = 0.9;
 const ROOTS = ["/var/lib/cni", "/var/lib/cni/podnic", "/var/lib/cni/networks", "/var/lib/cni/sriov"];
 
@@ -96,7 +96,7 @@ function checkDevice(device: Device, isGarbage: boolean): Finding[] {
     return [finding("state", "warning", `${what}${whose}: ${why}`, known)];
   }
   if (state === "elsewhere") {
-    // Nothing was written down about it, so it may be the uplink of the machine that this node is a container on.
+    // podnic has no record of the device, so it may be the uplink of the machine on which this node is a container.
     const note = `${what}: ${why}; the device returns when that namespace is deleted`;
     return link === undefined ? [finding("state", "note", note)] : [];
   }
@@ -108,7 +108,7 @@ function checkDevice(device: Device, isGarbage: boolean): Finding[] {
   return [finding("state", "warning", `${what}: ${why}`, cure)];
 }
 
-/** State that others than root can change is no state. */
+/** Reports a state directory that is not a directory, or that users other than root can change. */
 function checkRoot(path: string): Finding[] {
   try {
     const { mode, uid } = host.stat(path);

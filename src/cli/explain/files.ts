@@ -1,4 +1,4 @@
-// An overlay over the real files: files are written, created and removed only in memory.
+// An overlay over the real files, which writes, creates and removes files only in memory.
 import { concat } from "../../host/concat.ts";
 import {
   EEXIST,
@@ -30,13 +30,13 @@ interface Open {
   append: boolean;
 }
 
-/** Far above the descriptors a process has. */
+/** Far above the numbers of real descriptors. */
 const FIRST_FD = 1 << 20;
-/** Of a file that is added to. */
+/** Bytes. The overlay copies at most about this much of a file that a plugin writes to. */
 const LIMIT = 4 << 20;
 const ACCESS = 3;
 const OWN_FDS = "/proc/self/fd/";
-/** What host-local keeps for its own speed: one line says it. */
+/** host-local's index of leases. All changes to it are shown as one step, because the index only makes host-local faster. */
 const INDEX = "/run/podnic/host-local/";
 
 function refusal(call: string, errno: number, path: string): SystemError {
@@ -46,12 +46,12 @@ function refusal(call: string, errno: number, path: string): SystemError {
 export class FileOverlay {
   readonly #real: Host;
   readonly #steps: Steps;
-  /** By path without links. undefined: removed. */
+  /** Files by their path without links; undefined for a removed file. */
   readonly #nodes = new Map<string, Node | undefined>();
   readonly #open = new Map<Fd, Open>();
   #next = FIRST_FD;
 
-  /** Stands in for the files of `host`, whose methods it replaces. */
+  /** Replaces the methods of `host` that access files. */
   constructor(host: Host, steps: Steps) {
     this.#real = { ...host };
     this.#steps = steps;
@@ -108,17 +108,17 @@ export class FileOverlay {
     };
   }
 
-  /** All files are again as they really are. */
+  /** Forgets all changes. */
   forget(): void {
     this.#nodes.clear();
   }
 
-  /** A descriptor that takes anything and keeps nothing. */
+  /** A descriptor to which anything can be written, without a file in the overlay. */
   sink(path: string): Fd {
     return this.#descriptor({ node: this.#node(false, 0o600, undefined), path, at: 0, append: false });
   }
 
-  /** What is read from a sink. */
+  /** Sets the text that is read from a sink. */
   fill(fd: Fd, text: string): void {
     this.#open.get(fd)!.node.data = this.#real.encode(text);
   }
@@ -138,7 +138,7 @@ export class FileOverlay {
     return this.#steps.add("file", `${verb.padEnd(6)} ${path}`);
   }
 
-  /** Absolute, without links in its directory, as far as that exists. */
+  /** The absolute path, without links in the existing part of its directory. */
   #path(path: string, dir: Fd): string {
     const whole = path.startsWith("/") ? path : `${this.#pathOf(dir)}/${path}`;
     const steps = whole.split("/").filter((step) => step !== "" && step !== ".");
@@ -168,7 +168,7 @@ export class FileOverlay {
     return this.#real.readlink(dir === AT_FDCWD ? "/proc/self/cwd" : `${OWN_FDS}${dir}`);
   }
 
-  /** In a directory that is not really there. */
+  /** True if the path is in a directory that exists only in the overlay. */
   #isBelowVirtual(path: string): boolean {
     const parent = path.slice(0, path.lastIndexOf("/"));
     return parent !== "" && (this.#nodes.get(parent) !== undefined || this.#isBelowVirtual(parent));
@@ -188,7 +188,7 @@ export class FileOverlay {
     }
   }
 
-  /** The node at a path; of a real file a copy. */
+  /** The node at a path. For a real file, returns a copy. Throws SystemError (ENOENT) with the name of `call` if there is no such file. */
   #existing(path: string, call: string): Node {
     const node = this.#nodes.get(path);
     if (node !== undefined) return node;
@@ -199,7 +199,7 @@ export class FileOverlay {
   #copy(path: string): Node {
     const node = this.#node(false, this.#realStat(path)?.mode ?? 0, undefined);
     const fd = this.#real.open(path, O_RDONLY);
-    // Through the real host: the file is not to be taken for one of ours.
+    // Use the real host's methods, because the descriptor is a real one.
     const { read } = this.#real;
     const parts: Uint8Array[] = [];
     for (let part = read(fd, 16_384), size = 0; part.length > 0 && size < LIMIT; part = read(fd, 16_384)) {
@@ -211,7 +211,7 @@ export class FileOverlay {
     return node;
   }
 
-  /** Gives a node a name, under which it appears in the list of steps. */
+  /** Sets the path of a node, under which it appears in the list of steps. */
   #place(node: Node, path: string): void {
     if (node.step !== undefined) node.step.dropped = true;
     node.step = this.#record("write", path);
@@ -223,7 +223,7 @@ export class FileOverlay {
     const node = this.#nodes.get(target);
     if (node === undefined && !this.#exists(target)) throw refusal("unlinkat", ENOENT, path);
     this.#nodes.set(target, undefined);
-    // What was made on the way has never been there; a node with another name keeps its step.
+    // A file that was only created in the overlay is not shown at all. If the node also has another name, its step remains.
     if (node === undefined) this.#record("remove", target);
     else if (node.step?.text.endsWith(` ${target}`) === true) node.step.dropped = true;
   }
@@ -257,7 +257,7 @@ export class FileOverlay {
     return open(used);
   }
 
-  /** Only to be looked at. */
+  /** Opens a file with O_PATH. */
   #openPath(path: string, flags: number, mode: number, dir: Fd, resolve: number): Fd {
     const target = path.startsWith("/proc/") || path.startsWith("/sys/") ? undefined : this.#path(path, dir);
     if (target === undefined || (!this.#nodes.has(target) && !this.#isBelowVirtual(target)))
@@ -267,7 +267,7 @@ export class FileOverlay {
     return this.#descriptor({ node, path: target, at: 0, append: false });
   }
 
-  /** The file behind /proc/self/fd/N, by which a file that was looked at is opened. */
+  /** For /proc/self/fd/N, the path of this descriptor. openLooked opens files in this way after it has checked them. */
   #lookedAt(path: string): string | undefined {
     return path.startsWith(OWN_FDS) ? this.#pathOf(Number(path.slice(OWN_FDS.length))) : undefined;
   }

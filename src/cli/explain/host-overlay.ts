@@ -7,7 +7,7 @@ import { FileOverlay } from "./files.ts";
 import { LinkOverlay } from "./links.ts";
 import { Steps } from "./steps.ts";
 
-/** ADD would run a program, whose output is unknown. */
+/** Thrown if ADD would run a program, because the program's output is not known. */
 export class Unknown extends Error {
   override readonly name = "Unknown";
 }
@@ -20,7 +20,7 @@ export class HostOverlay {
   readonly #host: Host;
   readonly #links: LinkOverlay;
   readonly #files: FileOverlay;
-  /** Settings that were written, by namespace and key. */
+  /** The sysctls that were written, by namespace and key. */
   readonly #settings = new Map<string, string>();
   readonly #keys = new Map<Fd, { space: Space; key: string }>();
   readonly #packets = new Map<Fd, number>();
@@ -40,7 +40,7 @@ export class HostOverlay {
       this.#packets.delete(fd);
       below.close(fd);
     };
-    // It would not show the links that there would be.
+    // A new mount of sysfs would not show the links that exist only in the overlay.
     host.mountDetached = (type) => {
       if (this.#links.differs(this.spaces.current))
         throw new SystemError("fsopen", ENOSYS, "ENOSYS", "not available with explain");
@@ -57,14 +57,14 @@ export class HostOverlay {
     };
   }
 
-  /** All is again as it really is. */
+  /** Forgets all changes. */
   forget(): void {
     this.#links.forget();
     this.#files.forget();
     this.#settings.clear();
   }
 
-  /** Settings of an interface that is not there yet are those of interfaces to come. */
+  /** Opens a sysctl. An interface that exists only in the overlay has the namespace's default settings. */
   #openSysctl(path: string, flags: number): Fd {
     const key = path.slice(SYSCTL.length);
     const steps = key.split("/");
@@ -74,7 +74,7 @@ export class HostOverlay {
     const space = this.spaces.current;
     const written = this.#settings.get(`${space.key} ${key}`);
     if ((flags & 3) === O_RDONLY && written === undefined) return this.#host.open(real, flags);
-    // It must be there.
+    // Throw an error if the sysctl does not exist.
     this.#host.close(this.#host.open(real, O_RDONLY));
     const fd = this.#files.sink(path);
     if (written !== undefined) this.#files.fill(fd, written);
@@ -88,7 +88,7 @@ export class HostOverlay {
     const { space, key } = open;
     const value = this.#host.decode(data).trim();
     this.#settings.set(`${space.key} ${key}`, value);
-    // sysctl(8) takes names of interfaces with dots in them only in this form.
+    // Separate the parts with "/", because sysctl(8) does not accept interface names with dots otherwise.
     const words = `sysctl -w ${key}=${value}`;
     const name = netnsName(space);
     const inside = name.includes("/") ? `nsenter --net=${name}` : `ip netns exec ${name}`;
@@ -96,7 +96,7 @@ export class HostOverlay {
     return true;
   }
 
-  /** Sockets for announcements. They would be bound to an interface that is not there. */
+  /** Replaces the sockets for announcements, because real ones cannot be bound to an interface that exists only in the overlay. */
   #replacePackets(host: Host): void {
     const { socket, setsockopt, bind, send } = this.#host;
     host.socket = (domain, type, protocol) => {

@@ -18,21 +18,21 @@ import { DeviceNames } from "../kernel/names.ts";
 import { ipIn, netnsName, type Space, type Spaces } from "../kernel/spaces.ts";
 import type { Steps } from "./steps.ts";
 
-/** A link that is not as the kernel has it. */
+/** A link whose state in the overlay differs from that in the kernel. */
 interface Shadow {
   link: LinkMessage;
-  /** undefined: those that the kernel has (the link is where it was). */
+  /** undefined: the link has the same addresses as in the kernel, because it has not moved. */
   addresses: AddressMessage[] | undefined;
 }
 
-/** What stands for an address that the kernel will draw by lot. */
+/** Shown instead of the random address that the kernel would choose. */
 const SOME_MAC = "02:00:00:00:00:00";
 const HANDLE = "the kernel will number this rule; ADD writes the number into the alias of the port";
-/** Far from the indices that a kernel counts up to. */
+/** Far above the indices that the kernel assigns. */
 const FIRST_INDEX = 0x7000_0000;
 const RUNNING = c.IFF_UP | c.IFF_RUNNING | c.IFF_LOWER_UP;
 
-/** What the kernel will tell of a port of a bridge: it forwards, and can be locked (since Linux 5.18). */
+/** What the kernel would report about a bridge port: that it forwards, and that it can be locked (since Linux 5.18). */
 const PORT: LinkInfo = {
   slaveKind: "bridge",
   unknown: [
@@ -43,7 +43,7 @@ const PORT: LinkInfo = {
   ],
 };
 
-/** What the kernel will tell of the IPv6 settings of a new link: whether it accepts router advertisements. */
+/** What the kernel would report about a new link's IPv6 settings: whether it accepts router advertisements. */
 function settings(): Unknown[] {
   const acceptRa = readSysctl("net/ipv6/conf/default/accept_ra");
   if (acceptRa === undefined) return [];
@@ -55,7 +55,7 @@ function settings(): Unknown[] {
   return [{ type: c.IFLA_AF_SPEC, value }];
 }
 
-/** The VLAN that a new bridge gives its ports. */
+/** The default VLAN of a new bridge's ports. */
 const PVID = { type: c.IFLA_BR_VLAN_DEFAULT_PVID, value: new Uint8Array([1, 0]) };
 
 export class LinkOverlay {
@@ -63,26 +63,26 @@ export class LinkOverlay {
   readonly #spaces: Spaces;
   readonly #steps: Steps;
   readonly #devices = new DeviceNames();
-  /** By namespace and index. undefined: it is there no more. */
+  /** Links by namespace and index; undefined for a removed or moved link. */
   readonly #shadows = new Map<string, Shadow | undefined>();
   readonly #vfs = new Map<string, VfAttributes[]>();
-  /** Answers that wait to be received. */
+  /** Answers that have not been received yet. */
   readonly #answers = new Map<Fd, Uint8Array[]>();
   #next = FIRST_INDEX;
 
-  /** Stands between plugins and the netlink sockets of `host`, whose methods it replaces. */
+  /** Replaces the methods of `host` that use netlink sockets. */
   constructor(host: Host, spaces: Spaces, steps: Steps) {
     this.#real = { ...host };
     this.#spaces = spaces;
     this.#steps = steps;
     const real = this.#real;
-    // No child process reaches the kernel: the request comes to `send` instead.
+    // Do not send requests in a child process. The caller then uses `send` instead.
     host.sendAside = () => {
       throw new SystemError("clone", 38, "ENOSYS", "function not implemented");
     };
     host.send = (fd, data) => {
       const space = spaces.ofSocket(fd);
-      // Made before we listened: nobody could say what it changes, and where.
+      // The socket was created before this overlay, so its namespace is not known.
       if (space === undefined) throw new Error("a message on an unknown socket");
       for (const message of splitMessages(data)) {
         if (isQuestion(message)) this.#question(space, fd, message);
@@ -97,18 +97,18 @@ export class LinkOverlay {
     };
   }
 
-  /** All links are again as the kernel has them. */
+  /** Forgets all changes. */
   forget(): void {
     this.#shadows.clear();
     this.#vfs.clear();
   }
 
-  /** True when this namespace has a link of the name that the kernel does not have. */
+  /** True if the overlay has a changed or new link of this name in the namespace. */
   hasNew(space: Space, name: string): boolean {
     return this.#shadowNamed(space, name) !== undefined;
   }
 
-  /** True when this namespace has links that are not as the kernel has them. */
+  /** True if the overlay has changes to links in the namespace. */
   differs(space: Space): boolean {
     return [...this.#shadows.keys()].some((key) => key.startsWith(`${space.key} `));
   }
@@ -157,7 +157,7 @@ export class LinkOverlay {
     this.#real.send(fd, bytes.u8.subarray(0, end));
   }
 
-  /** Asks the kernel. undefined: it has no such link. */
+  /** Sends a query to the kernel. undefined: the link does not exist. */
   #ask(space: Space, fd: Fd, question: Message): Message | undefined {
     this.#pass(fd, question);
     const buffer = new Uint8Array(65_536);
@@ -181,12 +181,12 @@ export class LinkOverlay {
     }
     const answer = this.#ask(space, fd, question);
     const link = answer && readLink(answer.bytes, answer.start, answer.end);
-    // Under its old name, or where it was before.
+    // If the overlay has changed this link, the kernel found it by its old name or in its old namespace.
     if (link === undefined || this.#shadows.has(`${space.key} ${link.index}`)) this.#acknowledge(fd, question, ENODEV);
     else this.#answer(fd, this.#withVfs(space, link, question) ?? answer!.bytes.u8.slice(0, answer!.end));
   }
 
-  /** The answer about a physical function whose virtual ones were changed. */
+  /** The answer for a physical function whose virtual functions were changed; undefined if none was. */
   #withVfs(space: Space, link: LinkMessage, question: Message): Uint8Array | undefined {
     const changes = this.#vfs.get(`${space.key} ${link.index}`);
     if (changes === undefined || link.attributes.vfInfo === undefined) return undefined;
@@ -196,7 +196,7 @@ export class LinkOverlay {
     return linkAnswer(question, { ...link, attributes: { ...link.attributes, vfInfo } });
   }
 
-  /** False: the kernel knows. */
+  /** Answers a query for addresses. Returns false if the kernel must answer it. */
   #addressQuestion(space: Space, fd: Fd, question: Message): boolean {
     const { index } = readAddress(question.bytes, question.start, question.end);
     const addresses = this.#shadows.get(`${space.key} ${index}`)?.addresses;
@@ -224,7 +224,7 @@ export class LinkOverlay {
     let errno = 0;
     if (isNft(message) || isFrame(message) || isOfBridge(message)) {
       if ((message.flags & c.NLM_F_ACK) !== 0) this.#acknowledge(fd, message);
-      // What asks for an echo of a rule wants its handle.
+      // A plugin requests an echo of a rule to get the rule's handle.
       if (isNft(message) && (message.flags & c.NLM_F_ECHO) !== 0) this.#steps.add("note", HANDLE);
       return;
     }
@@ -240,11 +240,11 @@ export class LinkOverlay {
   }
 
   #addAddress(space: Space, address: AddressMessage): void {
-    // No duplicate address detection is waited for.
+    // The address has no tentative flag, so the plugin does not wait for duplicate address detection.
     this.#shadows.get(`${space.key} ${address.index}`)?.addresses?.push({ ...address, flags: address.flags });
   }
 
-  /** As it is now, be it really or not. */
+  /** The link's current state, in the overlay or in the kernel; undefined if it does not exist. */
   #current(space: Space, fd: Fd, index: number): Shadow | undefined {
     const key = `${space.key} ${index}`;
     if (this.#shadows.has(key)) return this.#shadows.get(key);
@@ -261,7 +261,7 @@ export class LinkOverlay {
     else this.#createOne(space, fd, link);
   }
 
-  /** Each end knows the other by its number. */
+  /** Creates both ends of a veth. Each end's `link` is the index of the other end. */
   #createPair(space: Space, fd: Fd, link: LinkMessage, peer: LinkAttributes): void {
     const near = this.#next;
     const port = link.attributes.master === undefined ? {} : PORT;
@@ -292,7 +292,7 @@ export class LinkOverlay {
         ...rest,
         address: address ?? new Uint8Array([2, 0, 0, 0, 0, 0]),
         linkNetnsid: target.key === space.key ? undefined : 0,
-        // In the pod, nobody looks there before it writes the setting.
+        // For links in the pod, plugins write these settings without reading them first.
         unknown: target.key === space.key ? settings() : [],
       },
     };
@@ -305,7 +305,7 @@ export class LinkOverlay {
     this.#devices.set(space, index, attributes.name ?? "");
   }
 
-  /** False: there is no such link. */
+  /** Changes a link. Returns false if it does not exist. */
   #set(space: Space, fd: Fd, change: LinkMessage, type: number): boolean {
     const { attributes: a } = change;
     if (a.vfInfo !== undefined) {
@@ -327,14 +327,14 @@ export class LinkOverlay {
       this.#put(space, { link, addresses: current.addresses });
       return true;
     }
-    // Addresses do not come along.
+    // A link loses its addresses when it moves to another namespace.
     this.#shadows.set(`${space.key} ${change.index}`, undefined);
     this.#put(this.#spaces.of(netNsFd), { link: { ...link, index: this.#next++ }, addresses: [] });
     return true;
   }
 }
 
-/** Without what is undefined: it would hide what is there. */
+/** Removes undefined values, because they would replace existing values in a spread. */
 function defined<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
@@ -348,7 +348,7 @@ function linkAnswer(question: Message, { index, flags, attributes }: LinkMessage
   return compose(c.RTM_NEWLINK, 0, question, (writer) => writeLink(writer, index, flags, 0, attributes));
 }
 
-/** A message, to the one that asked. Without a question: one of our own. */
+/** Composes an answer to `question`, or a new request if there is none. */
 function compose(
   type: number,
   flags: number,

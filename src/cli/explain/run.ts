@@ -19,7 +19,7 @@ import type { Step } from "./steps.ts";
 export interface Part {
   plugin: string;
   steps: Step[];
-  /** What its log would say. */
+  /** The lines that the plugin would log. */
   log: string[];
 }
 
@@ -29,18 +29,18 @@ export interface Explanation {
   netns: string;
   ifName: string;
   parts: Part[];
-  /** Of the whole ADD; undefined when it does not come to that. */
+  /** The result of the ADD; undefined if the ADD would not get that far. */
   result?: unknown;
-  /** Why it would fail; what the steps had done would be undone. */
+  /** Why the ADD would fail. It would then undo its steps. */
   refusal?: { code: number; msg: string; details: string };
   /** Why the next steps are unknown. */
   unknown?: string;
 }
 
-/** What stands for a pod that is not there yet. */
+/** The name of the assumed pod if there is no --netns. */
 export const SOME_POD = "POD";
 
-/** A namespace that ends with this process. */
+/** Creates a namespace that disappears with this process. */
 function emptyNamespace(): Fd {
   const self = "/proc/thread-self/ns/net";
   const own = host.open(self, O_RDONLY | O_CLOEXEC);
@@ -52,11 +52,11 @@ function emptyNamespace(): Fd {
 }
 
 /**
- * Each network by itself, as if the others were not. `attachment.netns` "" stands for a pod that is not there yet. Changes nothing.
- * Throws SystemError without the rights to look.
+ * Explains each network independently of the others. If `attachment.netns` is "", assumes a new pod. Changes nothing. Throws SystemError if
+ * this process does not have the necessary rights.
  */
 export function explain(networks: Network[], attachment: Attachment): Explanation[] {
-  // One for all: plugins keep namespaces and sockets from one call to the next, and what is sent on them must not get past it.
+  // All networks share one overlay. Plugins keep sockets from one call to the next, and a new overlay would not know them.
   const stage = new Stage();
   const overlay = new HostOverlay(stage.host);
   let { netns } = attachment;
@@ -71,7 +71,7 @@ export function explain(networks: Network[], attachment: Attachment): Explanatio
   });
 }
 
-/** `netns` opens the pod's namespace. */
+/** `netns` is a path that opens the pod's namespace. */
 function explainNetwork(
   stage: Stage,
   overlay: HostOverlay,
@@ -127,7 +127,7 @@ function explainPlugin(
   return JSON.parse(value);
 }
 
-/** A plugin of others behind ours is taken to hand on what it gets, as tuning, portmap or firewall do. */
+/** Assumes that a third-party plugin returns the previous result unchanged, as tuning, portmap and firewall do. */
 function explainForeign(overlay: HostOverlay, plugin: Config, stdin: string, { path }: Attachment): unknown {
   const delegate = findDelegate(String(plugin.type ?? ""), path);
   host.close(delegate.file);

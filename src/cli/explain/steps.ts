@@ -10,14 +10,14 @@ export interface Step {
 export class Steps {
   #steps: (Step & { dropped?: boolean })[] = [];
 
-  /** The step can be given another text, or dropped, until the list is taken. */
+  /** Adds a step. Until `take`, the caller can change its text or set `dropped`. */
   add(kind: Kind, text: string): Step & { dropped?: boolean } {
     const step = { kind, text };
     this.#steps.push(step);
     return step;
   }
 
-  /** Takes the list; the same step twice in a row is one. */
+  /** Returns the steps, and empties the list. Merges identical consecutive steps. */
   take(): Step[] {
     const kept = this.#steps.filter(({ dropped, text }) => dropped !== true && text !== "");
     this.#steps = [];

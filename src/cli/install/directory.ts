@@ -1,8 +1,8 @@
 // Installs podnic in a directory of CNI plugins and removes it again, while runtimes start plugins from this directory.
 //
-// What must not happen is that a runtime finds a name missing, or half of a file. So the new executable is written aside and synced, and
-// renamed into place; what is there before, and a process that runs it, is not touched. Every name is a file of its own: installers of
-// others (sriov-cni's image, kindnet) run `cp -f`, which writes into the file that is there. With links it would write into all names.
+// A runtime must never find that a file is missing or incomplete. The new executable is therefore written to a temporary file, synced, and
+// renamed into place. This does not affect processes that run the old file. Each name is a separate file, because other installers
+// (sriov-cni's image, kindnet) run `cp -f`, which writes into an existing file. With hard links, this would change all names.
 import { toFailure } from "../../cni/failure.ts";
 import { pluginNames } from "../../cni/registry.ts";
 import { Failure } from "../../errors.ts";
@@ -15,13 +15,13 @@ import { UsageError } from "../exit.ts";
 import { openNamedDirectory } from "../input.ts";
 import { type Kind, recognise } from "./recognise.ts";
 
-/** Names with a dot in front are no plugin of anybody's. */
+/** The names of temporary files begin with a dot, because no plugin's name does. */
 const COPY = ".podnic.new";
 const LINK = ".podnic.link";
 
-/** What an installer that was killed leaves. */
+/** True for the temporary files of an installation, which remain if it is killed. */
 export const isLeftover = (name: string): boolean => name.startsWith(COPY) || name === LINK;
-/** What install --backup replaced, and each later install where it is there; uninstall puts it back. */
+/** The directory of replaced files. install --backup creates it, later installations also use it, and uninstall restores its files. */
 export const BACKUP = ".podnic.backup";
 const LOCK_TIMEOUT = 30_000;
 
@@ -29,31 +29,31 @@ export interface InstallOptions {
   /** Plugins to install; empty: all. The name podnic is always installed. */
   only: string[];
   backup: boolean;
-  /** Replace also what is not known. */
+  /** Also replace unknown files. */
   force: boolean;
 }
 
-/** What was done to one name. */
+/** The change to one name. */
 export interface Change {
   name: string;
   /** What was there before. */
   was: Kind;
-  /** It was kept (install), has come back, or, where another file was left, is still kept (uninstall). */
+  /** install: the old file was kept. uninstall: it was restored, or is still kept because another program's file has the name. */
   backup: boolean;
   did: "installed" | "removed" | "restored" | "left";
 }
 
-/** Puts this executable into the directory. Everything that can be refused is refused first. Throws Failure and SystemError. */
+/** Installs this executable in the directory. Changes nothing if it refuses a name. Throws Failure and SystemError. */
 export function install(path: string, options: InstallOptions): Change[] {
   const names = ["podnic", ...chosen(options.only)];
   return inDirectory(path, (dir) => {
     const before = names.map((name) => ({ name, was: recognise(name, dir) }));
     for (const { name, was } of before) if (was === "unknown") refuseUnknown(path, dir, name, options.force);
-    // Who has had something kept gets back what was there last, and not what an upgrade replaced long ago.
+    // If there is a backup, also keep the files that this installation replaces, so that uninstall restores the latest ones.
     const keeps = options.backup || isThere(BACKUP, dir);
     removeLeftovers(dir);
     try {
-      // All of them before the first is replaced: the disk may be full.
+      // Write all copies before replacing the first file, because the disk may be full.
       for (const { name } of before) copySelf(`${COPY}.${name}`, dir);
       const changes = before.map(({ name, was }): Change => {
         const backup = keeps && was !== "podnic" && was !== "missing";
@@ -69,9 +69,9 @@ export function install(path: string, options: InstallOptions): Change[] {
   });
 }
 
-/** Takes away what is ours, and nothing else; what install --backup kept comes back in the same step. */
+/** Removes podnic's files, and no others. A rename restores the files that install --backup kept, so no name is missing in between. */
 export function uninstall(path: string, only: string[]): Change[] {
-  // Last of all podnic itself, so that one which was interrupted can be repeated with it.
+  // Remove podnic itself last, so that an interrupted uninstall can be repeated.
   const names = only.length === 0 ? [...pluginNames(), "podnic"] : chosen(only);
   return inDirectory(path, (dir) => {
     removeLeftovers(dir);
@@ -95,7 +95,7 @@ function inDirectory<T>(path: string, body: (dir: Fd) => T): T {
   const cure =
     "Specify the directory where the runtime looks for plugins, usually /opt/cni/bin, or create it with mkdir -p.";
   const dir = openNamedDirectory(path, cure);
-  // The directory is its own lock: two installers would take each other's files for leftovers.
+  // Lock the directory, because two installers would remove each other's temporary files as leftovers.
   try {
     return closing(dir, () =>
       withLock(dir, ".", LOCK_TIMEOUT, () => {
@@ -129,7 +129,7 @@ function refuseUnknown(path: string, dir: Fd, name: string, force: boolean): voi
 }
 
 function removeLeftovers(dir: Fd): void {
-  // Opened anew: a second reading of one descriptor goes on where the first one ended, and finds nothing.
+  // Use a new descriptor, because reading `dir` a second time would continue at its end.
   const names = closing(host.open(".", O_RDONLY | O_DIRECTORY, 0, dir), (own) => host.readdir(own));
   for (const name of names) if (isLeftover(name)) unlinkIfThere(name, dir);
 }
@@ -139,13 +139,13 @@ function copySelf(name: string, dir: Fd): void {
     const to = host.open(name, O_WRONLY | O_CREAT | O_EXCL, 0o755, dir);
     closing(to, () => {
       for (let part = host.read(from, 16_384); part.length > 0; part = host.read(from, 16_384)) writeAll(to, part);
-      host.fchmod(to, 0o755); // whatever the umask is: container runtimes may run as somebody else
+      host.fchmod(to, 0o755); // ignore the umask, because container runtimes may run as another user
       host.fsync(to);
     });
   });
 }
 
-/** Without /proc (an empty root that nobody mounted it in) the name we were called by must do. */
+/** Opens this executable. If /proc is not mounted, uses the name under which it was started. */
 function openSelf(): Fd {
   try {
     return host.open("/proc/self/exe", O_RDONLY);
@@ -156,7 +156,7 @@ function openSelf(): Fd {
   }
 }
 
-/** Keeps what a name leads to now. What was kept before goes: a package's newer plugin is what has to come back. */
+/** Keeps the current file of a name. Replaces an older backup, because uninstall must restore the latest file. */
 function keep(name: string, dir: Fd): void {
   try {
     host.mkdir(BACKUP, 0o755, dir);
@@ -167,12 +167,12 @@ function keep(name: string, dir: Fd): void {
     unlinkIfThere(LINK, backup);
     host.link(name, LINK, dir, backup);
     host.rename(LINK, name, backup, backup);
-    unlinkIfThere(LINK, backup); // rename(2) of two names of one file does nothing
+    unlinkIfThere(LINK, backup); // rename(2) does nothing if both names are links to the same file
     host.fsync(backup);
   });
 }
 
-/** What is kept lies in a directory of this one: a link would have us write and rename wherever it leads. */
+/** Refuses a backup that is not a directory: if it were a link, podnic would write to and rename files in another directory. */
 function refuseFalseBackup(path: string, dir: Fd): void {
   if (!isThere(BACKUP, dir) || (host.stat(BACKUP, false, dir).mode & S_IFMT) === S_IFDIR) return;
   throw new Failure(
@@ -182,7 +182,7 @@ function refuseFalseBackup(path: string, dir: Fd): void {
   );
 }
 
-/** false: nothing was kept under this name. */
+/** Returns false if there is no backup of this name. */
 function restore(name: string, dir: Fd): boolean {
   try {
     host.rename(`${BACKUP}/${name}`, name, dir, dir);

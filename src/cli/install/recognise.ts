@@ -5,10 +5,10 @@ import { hasErrno } from "../../state/descriptor.ts";
 import { closing } from "../../state/files.ts";
 import { notRegular, openLooked } from "../../state/look.ts";
 
-/** "missing" also means a link to nothing; "unknown" is a file of somebody we do not know, or no file at all. */
+/** "missing" includes links to a missing file. "unknown" is an unknown program, or not a regular file. */
 export type Kind = "podnic" | "Go plugin" | "sriov-cni" | "unknown" | "missing";
 
-/** Texts that are in every executable of the kind, also when it is stripped: ours from src/main.ts, Go's from its build info. */
+/** Texts in every executable of a kind, even if it is stripped. podnic's text is in src/main.ts; Go writes the others into its build info. */
 const MARKS: readonly [Kind, string][] = [
   ["podnic", " plugin podnic v"],
   ["sriov-cni", "k8snetworkplumbingwg/sriov-cni"],
@@ -17,7 +17,7 @@ const MARKS: readonly [Kind, string][] = [
 const PART = 16_384;
 const LONGEST = Math.max(...MARKS.map(([, mark]) => mark.length));
 
-/** Throws SystemError when it is there and cannot be read. */
+/** Throws SystemError if the file exists but cannot be read. */
 export function recognise(path: string, dir?: Fd): Kind {
   try {
     const looked = openLooked(dir, path, O_RDONLY, notRegular, true);
@@ -30,7 +30,7 @@ export function recognise(path: string, dir?: Fd): Kind {
   }
 }
 
-/** The first mark in the order of MARKS: sriov-cni is written with the library of the Go plugins. */
+/** Several marks can match, because sriov-cni uses the library of the Go plugins. The first one in the order of MARKS counts. */
 function kindOf(fd: Fd): Kind {
   const marks = MARKS.map(([kind, mark]) => ({ kind, mark: host.encode(mark) }));
   const found = new Set<Kind>();
@@ -41,7 +41,7 @@ function kindOf(fd: Fd): Kind {
     bytes.set(part, rest.length);
     for (const { kind, mark } of marks) if (!found.has(kind) && contains(bytes, mark)) found.add(kind);
     if (found.has(MARKS[0]![0])) break;
-    // A mark may lie across two parts.
+    // A mark can begin in one part and end in the next.
     rest = bytes.slice(Math.max(0, bytes.length - LONGEST));
   }
   return MARKS.find(([kind]) => found.has(kind))?.[0] ?? "unknown";

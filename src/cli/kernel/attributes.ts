@@ -10,14 +10,14 @@ type Format = (bytes: Bytes, start: number, end: number, names: Names) => string
 type Row = { name: string; value: Format | Table };
 type Table = Map<number, Row>;
 
-/** Names begin with `prefix`. The constants are not looked up by name: that would take all of them along into the executable. */
+/** Names begin with `prefix`. Does not find the constants by name, because the executable would then contain all constants. */
 function table(prefix: string, rows: { [name: string]: [type: number, value: Format | Table] }): Table {
   return new Map(
     Object.entries(rows).map(([key, [type, value]]) => [type & NLA_TYPE_MASK, { name: `${prefix}_${key}`, value }]),
   );
 }
 
-/** Names of the bits that are set; what has no name is a number. */
+/** The names of the bits that are set. Bits without a name are shown as a number. */
 export function bits(value: number, names: Map<number, string>): string {
   const found = [...names].filter(([bit]) => (value & bit) !== 0);
   const rest = found.reduce((left, [bit]) => left & ~bit, value) >>> 0;
@@ -29,7 +29,7 @@ const u8: Format = (bytes, start) => String(bytes.u8[start]);
 const u16: Format = (bytes, start) => String(bytes.u16[start >> 1]);
 const u32: Format = (bytes, start) => String(bytes.u32[start >> 2]);
 const s32: Format = (bytes, start) => String(bytes.u32[start >> 2]! | 0);
-/** A number and its name in ip's words. */
+/** A number, and its name in `ip`. */
 const named =
   (read: Format, names: { [value: string]: string }): Format =>
   (...at) => {
@@ -169,7 +169,7 @@ export const nexthopTable = table("NHA", {
   GATEWAY: [c.NHA_GATEWAY, address],
 });
 
-/** One line for each attribute in [start, end), nested ones below theirs; the last line counts those without a name here. */
+/** One line for each attribute in [start, end), with nested ones below it. The last line lists the types of attributes that have no name here. */
 export function attributeLines(
   bytes: Bytes,
   start: number,
@@ -198,7 +198,7 @@ export function attributeLines(
   return lines;
 }
 
-/** What IFLA_INFO_DATA means depends on IFLA_INFO_KIND, which the kernel sends first. */
+/** The meaning of IFLA_INFO_DATA depends on IFLA_INFO_KIND, which the kernel sends first. */
 function kindData(rows: Table, type: number, kind: string): Row | undefined {
   if (rows !== linkInfo || type !== c.IFLA_INFO_DATA) return undefined;
   const value = kinds[kind];

@@ -7,7 +7,7 @@ import { readNeighbour } from "../../netlink/neighbour.ts";
 import type { Message } from "./message.ts";
 import type { Names } from "./names.ts";
 
-/** Its header begins with the family, as that of all requests of rtnetlink. */
+/** True if the family of an rtnetlink request is AF_BRIDGE. The header of these requests begins with the family. */
 export const isOfBridge = ({ bytes, start, end }: Message): boolean => end > start && bytes.u8[start] === AF_BRIDGE;
 
 export function bridgeWords(message: Message, names: Names): string {
@@ -45,7 +45,7 @@ export function bridgeWords(message: Message, names: Names): string {
   }
 }
 
-/** "5 pvid untagged", "10-19". */
+/** The VLANs in the syntax of `bridge vlan`, such as "5 pvid untagged" or "10-19". */
 function vlanWords(vlans: VlanInfo[]): string[] {
   let first = 0;
   return vlans.flatMap(({ flags, vid }) => {

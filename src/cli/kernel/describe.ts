@@ -19,7 +19,7 @@ import {
 import { isFrame, isNft, isQuestion, type Message } from "./message.ts";
 import type { Names } from "./names.ts";
 
-/** Requests of each family come in fours, in this order. */
+/** The first type of each family. A family has four types, in the order of `verbs`. */
 const families: [first: number, name: string][] = [
   [c.RTM_NEWLINK, "LINK"],
   [c.RTM_NEWADDR, "ADDR"],
@@ -37,7 +37,7 @@ function typeName(type: number): string {
   return name === undefined ? `type ${type}` : `RTM_${verbs[type & 3]}${name}`;
 }
 
-/** linux/if.h: no plugin needs it. */
+/** From linux/if.h. It is not in netlink/constants.ts, because no plugin uses it. */
 const IFF_BROADCAST = 2;
 const deviceFlags = new Map([
   [c.IFF_UP, "IFF_UP"],
@@ -51,7 +51,7 @@ const deviceFlags = new Map([
   [c.IFF_LOWER_UP, "IFF_LOWER_UP"],
 ]);
 
-/** The same bits mean one thing in questions, another in changes, another in answers. */
+/** The meaning of some bits depends on whether the message is a query, a change or an answer. */
 function messageFlags(message: Message): string {
   const names = new Map([
     [c.NLM_F_REQUEST, "NLM_F_REQUEST"],
@@ -70,7 +70,7 @@ function messageFlags(message: Message): string {
   return bits(message.flags, names);
 }
 
-/** Lines without indentation of their own: the first says what it is, the others are its attributes. */
+/** The lines that describe a message: the first has its type and header, the others its attributes. Callers add the indentation. */
 export function describeMessage(message: Message, names: Names): string[] {
   const { type, sequence, bytes, end } = message;
   if (type === c.NLMSG_ERROR || type === c.NLMSG_DONE) {
@@ -90,7 +90,7 @@ function outcome(error: ReturnType<typeof readError>): string {
   return `-${error.errno} ${error.code}${error.kernelMessage === "" ? "" : `, the kernel says: ${error.kernelMessage}`}`;
 }
 
-/** The fixed header, then the attributes. Empty for messages that are neither links, addresses, routes, neighbours nor next hops. */
+/** The fixed header, followed by the attributes. Empty for types that this function does not decode. */
 function contents({ type, bytes, start, end }: Message, names: Names): string[] {
   const device = (index: number) => (index === 0 ? "0" : `${index} (${names.device(index)})`);
   const lines = (size: number, table: Parameters<typeof attributeLines>[3]) =>

@@ -15,7 +15,7 @@ import { isFrame, isNft, type Message } from "./message.ts";
 import type { Names } from "./names.ts";
 import { nftWords } from "./nft-words.ts";
 
-/** Without "ip" and the namespace it runs in: "link set eth1 up". Words of another program begin with its name. */
+/** The command without "ip" and the namespace, such as "link set eth1 up". The commands of other programs begin with the program's name. */
 export function words(message: Message, names: Names): string {
   const { type, bytes, start, end } = message;
   if (isNft(message)) return nftWords(message);
@@ -72,7 +72,7 @@ function addressText(family: number, bytes: Uint8Array | undefined): string {
 
 type Options = Pick<LinkMessage, "attributes" | "flags" | "change">;
 
-/** Options that `link add` and `link set` share, in the order of ip-link(8). */
+/** The options that `link add` and `link set` share, in the order of ip-link(8). */
 function options({ attributes: a, flags, change }: Options, names: Names): string {
   const on = (bit: number) => ((flags & bit) !== 0 ? "on" : "off");
   let text = "";
@@ -148,7 +148,7 @@ function addressWords({ type, bytes, start, end }: Message, names: Names): strin
   return text;
 }
 
-/** As ip-route(8) tells them apart. */
+/** The verb of `ip route`, which depends on the flags of the request (ip-route(8)). */
 function routeVerb({ type, flags }: Message): string {
   if (type === c.RTM_DELROUTE) return "del";
   if ((flags & c.NLM_F_EXCL) !== 0) return "add";

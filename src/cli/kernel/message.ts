@@ -10,12 +10,12 @@ export interface Message {
   sequence: number;
   port: number;
   bytes: Bytes;
-  /** Payload in `bytes`. */
+  /** The payload is `bytes` from `start` to `end`. */
   start: number;
   end: number;
 }
 
-/** `data` is whole messages, as send(2) takes and recv(2) gives them. */
+/** Splits a buffer of send(2) or recv(2), which contains complete messages. */
 export function splitMessages(data: Uint8Array): Message[] {
   const all = Bytes.from(data);
   const messages: Message[] = [];
@@ -37,15 +37,15 @@ export function splitMessages(data: Uint8Array): Message[] {
   return messages;
 }
 
-/** Of nf_tables: the subsystem is in the upper byte. */
+/** True for messages of nf_tables, which have the subsystem in the upper byte of the type. */
 export const isNft = ({ type }: Pick<Message, "type">): boolean => type >> 8 === nft.NFNL_SUBSYS_NFTABLES;
 const nftQuestions = [nft.NFT_MSG_GETTABLE, nft.NFT_MSG_GETCHAIN, nft.NFT_MSG_GETRULE, nft.NFT_MSG_GETGEN];
 
-/** Begins or ends a transaction of nf_tables. The numbers are those of links, which have a longer header. */
+/** True if the message begins or ends an nf_tables transaction. Link messages have the same numbers, but a longer header. */
 export const isFrame = ({ type, start, end }: Message): boolean =>
   (type === nft.NFNL_MSG_BATCH_BEGIN || type === nft.NFNL_MSG_BATCH_END) && end - start < LINK_HEADER;
 
-/** Asks for something and changes nothing (RTM_GET*). Requests come in fours: NEW, DEL, GET, SET; those of nf_tables do not. */
+/** True for queries. rtnetlink's types come in groups of four (NEW, DEL, GET, SET); those of nf_tables do not. */
 export function isQuestion({ type }: Message): boolean {
   if (isNft({ type })) return nftQuestions.includes(type & 255);
   return type >= 16 && type % 4 === 2;

@@ -1,24 +1,24 @@
-// Names of devices by index and namespace, learned from the messages that pass.
+// The names of devices, by index and namespace. They are collected from the messages that a plugin sends and receives.
 import type { Fd } from "../../host/host.ts";
 import * as c from "../../netlink/constants.ts";
 import { readLink } from "../../netlink/link.ts";
 import { isFrame, type Message } from "./message.ts";
 import type { Space } from "./spaces.ts";
 
-/** What numbers stand for. */
+/** Names for the numbers in messages. */
 export interface Names {
-  /** Name of the device with this index, in the namespace of the message. */
+  /** The name of the device with this index, in the namespace of the message. */
   device(index: number): string;
-  /** Name or path of the namespace behind a descriptor, as `ip link set DEV netns …` takes it. */
+  /** The name or path of a descriptor's namespace, as in `ip link set DEV netns …`. */
   netns(fd: number): string;
 }
 
 export class DeviceNames {
   readonly #names = new Map<string, string>();
-  /** Other ends of veths that were asked for, by the name of this end. */
+  /** The other ends of veths that a plugin has requested, by the name of this end. */
   readonly #peers = new Map<string, { space: Space; name: string }>();
 
-  /** Takes the names out of an answer of the kernel about a link: its own, and that of a veth's other end, of which it tells the index. */
+  /** Stores the link's name from a kernel's answer. If the link is a veth, also stores the name of its other end, whose index is in the answer. */
   learn(space: Space, { type, bytes, start, end }: Message): void {
     if (type !== c.RTM_NEWLINK) return;
     const { index, attributes } = readLink(bytes, start, end);
@@ -28,7 +28,7 @@ export class DeviceNames {
     if (peer !== undefined && attributes.link !== undefined) this.set(peer.space, attributes.link, peer.name);
   }
 
-  /** Takes both names out of a request for a veth. `spaceOf`: the namespace behind a descriptor. */
+  /** Stores both names from a request for a veth. `spaceOf` returns a descriptor's namespace. */
   learnPair(space: Space, message: Message, spaceOf: (fd: Fd) => Space): void {
     if (message.type !== c.RTM_NEWLINK || isFrame(message)) return;
     const { attributes } = readLink(message.bytes, message.start, message.end, true);

@@ -14,7 +14,7 @@ const families: { [family: number]: string } = {
   [c.NFPROTO_BRIDGE]: "bridge",
   [c.NFPROTO_IPV6]: "ip6",
 };
-/** Those that ours are attached to, by number; the families' numbers of these do not clash. */
+/** The hooks that podnic uses. Numbers depend on the family, but these two differ. */
 const hooks: { [number: number]: string } = {
   [c.NF_BR_PRE_ROUTING]: "prerouting",
   [c.NF_INET_POST_ROUTING]: "postrouting",
@@ -70,7 +70,7 @@ const verdicts: { [code: number]: string } = {
   [c.NFT_RETURN]: "return",
 };
 
-/** The expressions that ours are made of: what is loaded last is what a comparison is about. */
+/** The expressions of podnic's rules. A comparison refers to the value that was loaded last. */
 function ruleWords(expressions: Expression[]): string {
   let text = "";
   let loaded: Expression = {};
@@ -102,7 +102,7 @@ function comparison(
   const is = not ? "!= " : "";
   if (meta?.key === c.NFT_META_IIFNAME)
     return ` iifname ${is}"${String.fromCharCode(...value.filter((byte) => byte !== 0))}"`;
-  // The words of the address say it.
+  // This is the comparison of the protocol, which the words of the address already contain.
   if (meta !== undefined) return "";
   if (payload?.base === c.NFT_PAYLOAD_LL_HEADER) return ` ether saddr ${is}${formatMac(value)}`;
   const { offset = 0 } = payload ?? {};

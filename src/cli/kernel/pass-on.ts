@@ -1,7 +1,7 @@
 // A host that passes calls on to the real one. It is for commands that trace a plugin's system calls, or that replace the system's replies.
 import type { Host } from "../../host/host.ts";
 
-/** Hands every call on to `real`. What is to go another way is put over it. */
+/** A host whose methods all call those of `real`. Callers can replace single methods. */
 export function passOn(real: Host): Host {
   const methods: { [name: string]: unknown } = {};
   const source = real as unknown as { [name: string]: unknown };

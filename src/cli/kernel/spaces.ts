@@ -4,21 +4,21 @@ import type { Fd, Host } from "../../host/host.ts";
 
 /** A network namespace. */
 export interface Space {
-  /** Device and inode of its file. */
+  /** The device and inode of the namespace's file. */
   readonly key: string;
-  /** As the caller named it; "" is our own. */
+  /** The path under which it was opened; "" for this process's own namespace. */
   readonly path: string;
 }
 
 export class Spaces {
   readonly #host: Host;
   readonly #own: Space;
-  /** Paths of the descriptors that could be namespaces. */
+  /** The paths of open descriptors, which could be namespaces. */
   readonly #paths = new Map<Fd, string>();
   readonly #sockets = new Map<Fd, Space>();
   current: Space;
 
-  /** Listens to the calls of `host`, whose methods it replaces. */
+  /** Replaces methods of `host` in order to observe its calls. */
   constructor(host: Host) {
     this.#host = { ...host };
     const { open, close, setns, socket } = this.#host;
@@ -46,38 +46,38 @@ export class Spaces {
     };
   }
 
-  /** The path behind /proc/self/fd/N, else the path itself. */
+  /** For /proc/self/fd/N, the path of this descriptor; otherwise the path itself. */
   #meant(path: string): string {
     const prefix = "/proc/self/fd/";
     const known = path.startsWith(prefix) ? this.#paths.get(Number(path.slice(prefix.length))) : undefined;
     return known ?? path;
   }
 
-  /** The namespace behind a descriptor. */
+  /** A descriptor's namespace. */
   of(fd: Fd): Space {
     const { dev, ino } = this.#host.fstat(fd);
     const key = `${dev}:${ino}`;
     return key === this.#own.key ? this.#own : { key, path: this.#paths.get(fd) ?? `descriptor ${fd}` };
   }
 
-  /** Calls the namespace behind a descriptor something else than its path. */
+  /** Sets a name that is shown instead of the path of a descriptor's namespace. */
   name(fd: Fd, name: string): void {
     this.#paths.set(fd, name);
   }
 
-  /** Where a netlink socket lives; undefined for other descriptors. */
+  /** The namespace of a netlink socket; undefined for other descriptors. */
   ofSocket(fd: Fd): Space | undefined {
     return this.#sockets.get(fd);
   }
 }
 
-/** As `ip` takes it: the name of one in /run/netns, else the path. */
+/** The name of a namespace in /run/netns, as `ip` takes it; for other namespaces, the path. */
 export function netnsName({ path }: Space): string {
   for (const dir of ["/run/netns/", "/var/run/netns/"]) if (path.startsWith(dir)) return path.slice(dir.length);
   return path;
 }
 
-/** A command line of `ip`, or of the program that the words begin with, in its namespace. */
+/** The command line that runs `words` in a namespace. The program is `ip`, or the one whose name is the first word. */
 export function ipIn(space: Space, words: string): string {
   const isOther = /^(bridge|nft) /.test(words);
   if (space.path === "") return isOther || words === "" ? words : `ip ${words}`;

@@ -10,19 +10,19 @@ import { traceNetlink } from "./trace.ts";
 const FIRST_LINE = "# podnic trace\n";
 
 /**
- * Puts a listener between this process and its host. `file` is held to the rules for "logFile": it lies where logs may, belongs to root,
- * has mode 0600 and no link leads to it. Throws Failure, SystemError.
+ * Replaces the host with one that traces all calls to `file`. The rules of "logFile" apply to this file: it must be in an allowed directory,
+ * belong to root and have mode 0600, and must not be a link. Throws Failure and SystemError.
  */
 export function traceCall(file: string): void {
   const real = host;
   const fd = openLog(confinePath("logFile", file), FIRST_LINE);
   const pid = real.getpid();
-  /** In one write: calls that run at the same time share the file. A full disk does not stop a pod. */
+  /** Writes a line with one system call, because several calls can share the file. Ignores errors: a full disk must not prevent a pod's start. */
   const say = (line: string): void => {
     try {
       real.write(fd, real.encode(`[${pid}] ${oneLine(line)}\n`));
     } catch {
-      // nowhere to say it
+      // there is no other place to report the error
     }
   };
   begin(fd);

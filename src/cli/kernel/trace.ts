@@ -7,8 +7,8 @@ import { DeviceNames, type Names } from "./names.ts";
 import { ipIn, netnsName, type Space, Spaces } from "./spaces.ts";
 
 /**
- * Makes `host`, whose methods it replaces, say what it sends and receives. Lines beginning with ">" are requests in the words of
- * `ip`, those with "<" are answers; a "?" follows ">" when the request asks and changes nothing.
+ * Replaces methods of `host`, so that they report each netlink message to `say`. Requests begin with ">" and contain the equivalent command;
+ * queries begin with ">?", and answers with "<".
  */
 export function traceNetlink(host: Host, say: (line: string) => void): void {
   const spaces = new Spaces(host);

@@ -5,17 +5,17 @@ import { UsageError } from "../exit.ts";
 
 export interface Attachment {
   containerId: string;
-  /** Absolute. */
+  /** An absolute path. */
   netns: string;
   ifName: string;
   /** CNI_ARGS as pairs. */
   args: [key: string, value: string][];
   capabilityArgs: { [capability: string]: unknown };
-  /** Directories in which plugins of others are looked for. */
+  /** The directories of third-party plugins. */
   path: string[];
 }
 
-/** Options of the commands that take an attachment; each has the variable of cnitool's as its default. */
+/** The options of commands that work on an attachment. Their defaults come from cnitool's environment variables. */
 export interface AttachmentOptions {
   ifname?: string;
   containerId?: string;
@@ -24,7 +24,7 @@ export interface AttachmentOptions {
   path?: string;
 }
 
-/** Throws UsageError for arguments that make no sense. */
+/** Throws UsageError if an argument is not valid. */
 export function attachmentOf(netns: string, options: AttachmentOptions): Attachment {
   const path = absolute(netns);
   return {
@@ -37,7 +37,7 @@ export function attachmentOf(netns: string, options: AttachmentOptions): Attachm
   };
 }
 
-/** A bare name is one of `ip netns`. */
+/** The absolute path of a namespace. A name without "/" is a name from `ip netns`. */
 function absolute(netns: string): string {
   if (netns.startsWith("/")) return netns;
   if (!netns.includes("/")) return `/run/netns/${netns}`;
@@ -68,7 +68,7 @@ function capabilities(text: string): Attachment["capabilityArgs"] {
     if (typeof value === "object" && value !== null && !Array.isArray(value))
       return value as Attachment["capabilityArgs"];
   } catch {
-    // said below
+    // reported below
   }
   const cure = `Use an object such as {"mac": "02:00:5e:10:00:01", "ips": ["192.0.2.5/24"]}.`;
   throw new UsageError("capability arguments are not a JSON object", cure);

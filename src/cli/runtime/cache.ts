@@ -8,16 +8,16 @@ import type { Attachment } from "./attachment.ts";
 import type { Network } from "./networks.ts";
 
 export const DIRECTORY = "/var/lib/cni/results";
-/** In what we write, and in nothing of libcni's, which passes over it: podnic gc removes only ours. */
+/** Marks the entries that podnic wrote, because podnic gc removes only these. libcni ignores the key. */
 export const WRITER = "podnic";
-/** A result, the list of plugins and the arguments, all of them small. */
+/** Bytes. An entry contains a result, a list of plugins and arguments, which are all small. */
 const LIMIT = 1 << 20;
 
 function fileName(network: Network, { containerId, ifName }: Attachment): string {
   return `${network.name}-${containerId}-${ifName}`;
 }
 
-/** Keeps the result of an ADD. Throws SystemError. */
+/** Stores the result of an ADD. Throws SystemError or Failure. */
 export function keepResult(network: Network, attachment: Attachment, result: unknown): void {
   const { containerId, ifName, netns, args, capabilityArgs } = attachment;
   const cached = {
@@ -37,13 +37,13 @@ export function keepResult(network: Network, attachment: Attachment, result: unk
   });
 }
 
-/** The result in the version of the network. undefined: none is kept, or none that can be read. */
+/** The cached result, in the network's version. undefined: there is none, or it is not valid. */
 export function keptResult(network: Network, attachment: Attachment): unknown {
   const data = withDirectory(DIRECTORY, undefined, (dir) => readFile(dir, fileName(network, attachment), LIMIT));
   if (data === undefined) return undefined;
   try {
     const cached = JSON.parse(host.decode(data));
-    // Before libcni 0.8 the file was the result itself.
+    // Before libcni 0.8, the file contained only the result.
     const raw = cached.kind === "cniCacheV1" ? cached.result : cached;
     const version = network.cniVersion || "0.1.0";
     return JSON.parse(writeResult(readResult(raw, version, "previous"), version));

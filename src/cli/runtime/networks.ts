@@ -18,26 +18,26 @@ export type Config = { [key: string]: unknown };
 /** A network as a runtime sees it: a list of plugins. */
 export interface Network {
   name: string;
-  /** "" when the file says none. */
+  /** "" if the file has none. */
   cniVersion: string;
   plugins: Config[];
   disableCheck: boolean;
-  /** JSON of the list, for the cache. */
+  /** The list as JSON, for the cache. */
   text: string;
 }
 
-/** Commas, colons and brackets of a text that is no JSON. */
+/** podnic searches for a syntax error only in texts with at most this many commas, colons and brackets. */
 const LOOKED_AT = 20_000;
 
 /** Throws Failure("invalid config"). */
 function readNetwork(file: string, text: string): Network {
-  // To parse it, and to write it again, would take time with the square of its depth. A plugin refuses it as well.
+  // Parsing and formatting the text would take time quadratic in its depth. Plugins refuse such a text too.
   if (isTooDeep(text)) throw unusable(file, `${file}: objects and lists are nested more than ${DEEPEST} levels deep`);
   let raw: unknown;
   try {
     raw = JSON.parse(text);
   } catch {
-    // Where, is looked for in what people write.
+    // Search for the error's position only if the text is small enough to be written by hand.
     const found = countMarks(text, LOOKED_AT) > LOOKED_AT ? undefined : findJsonError(text);
     const where = found === undefined ? "" : `: line ${found.line}, column ${found.column}: ${found.text}`;
     throw unusable(file, `${file} is not JSON${where}`);
@@ -67,27 +67,27 @@ function unusable(file: string, text: string): Failure {
   return new Failure("invalid config", text, `Run podnic validate ${file} for details.`);
 }
 
-/** The option that names another directory. */
+/** The option for another directory. */
 export const CONF_DIR: [flags: string, description: string] = [
   "--conf-dir <dir>",
   `where to look for a network by name (default: ${CONFIG_DIRECTORIES.join(", ")})`,
 ];
 
-/** Where a network is looked for: what the command line says, else cnitool's variable, else the directories of runtime and Multus. */
+/** The directories to search: the one on the command line, or in cnitool's variable, or those of the runtime and Multus. */
 export function directoriesFor(confDir: string | undefined): string[] {
   const named = confDir ?? (host.getenv("NETCONFPATH") || undefined);
   return named === undefined ? CONFIG_DIRECTORIES : [named];
 }
 
-/** The file that NETWORK on the command line stands for, and how: by its path, or by the name of the network in it. */
+/** The file that NETWORK on the command line refers to, by its path or by the name of the network in it. */
 export interface Source {
   file: string;
   byName: boolean;
 }
 
 /**
- * A path ("-" is stdin), or the name of a network in one of the directories: of the first file in lexical order, lists before single
- * configurations, as libcni looks. Throws Failure("invalid config").
+ * Finds the file. `given` is a path ("-" is stdin), or the name of a network in one of the directories. If several files define the network,
+ * selects the first one in libcni's order: lists before single configurations, each in lexical order. Throws Failure("invalid config").
  */
 export function sourceOf(given: string, directories: string[]): Source {
   if (isPath(given)) return { file: given, byName: false };
@@ -107,14 +107,14 @@ export function sourceOf(given: string, directories: string[]): Source {
   );
 }
 
-/** The same; stderr says which file a name stands for. */
+/** Like sourceOf. If `given` is a name, prints the file's path on stderr. */
 export function fileOf(given: string, directories: string[]): string {
   const { file, byName } = sourceOf(given, directories);
   if (byName) note(`network "${given}" is defined in ${file}`);
   return file;
 }
 
-/** Whether NETWORK is a file and cannot be a name. */
+/** Whether NETWORK must be the path of a file, and not a name. */
 export function isPath(given: string): boolean {
   return given === "-" || given.includes("/") || ENDINGS.some((ending) => given.endsWith(ending));
 }
@@ -130,7 +130,7 @@ function isFile(path: string): boolean {
   }
 }
 
-/** Files that define the network, in one directory, and the names of all networks. */
+/** The files that define the network, in the first directory that has one. If there are none, the names of all networks. */
 function search(wanted: string, directories: string[]): { files: string[]; names: string[] } {
   const names = new Set<string>();
   for (const directory of directories) {
@@ -144,7 +144,7 @@ function search(wanted: string, directories: string[]): { files: string[]; names
   return { files: [], names: [...names].sort() };
 }
 
-/** Name of the network in a file; "" when it has none. A file that cannot be read is skipped with a note. */
+/** The name of the network in a file; "" if it has none. Prints a note if the file cannot be read. */
 function nameIn(file: string): string {
   try {
     return readNetwork(file, readInput(file)).name;
@@ -167,26 +167,26 @@ function filesIn(dir: string, mayBeMissing: boolean): string[] {
   return asRead(names.map((name) => ({ file: `${dir}/${name}` }))).map(({ file }) => file);
 }
 
-/** Those that a runtime reads, in the order in which libcni looks for a name: lists before single configurations, each in lexical order. */
+/** The files that a runtime reads, in libcni's order: lists before single configurations, each in lexical order. */
 export function asRead<T extends { file: string }>(files: readonly T[]): T[] {
   const sorted = [...files].sort((a, b) => (a.file < b.file ? -1 : 1));
   const ending = (...endings: string[]) => sorted.filter(({ file }) => endings.some((each) => file.endsWith(each)));
   return [...ending(".conflist"), ...ending(".conf", ".json")];
 }
 
-/** All networks of a file: CNI's JSON, or the NetworkAttachmentDefinitions in YAML. Throws Failure("invalid config"). */
+/** All networks in a file, which contains CNI's JSON or NetworkAttachmentDefinitions in YAML. Throws Failure("invalid config"). */
 export function networksIn(file: string): Network[] {
   const { networks, remarks } = readContents(file, readInput(file));
   const wrong = remarks.find(({ level }) => level === "error");
   if (wrong !== undefined) throw unusable(file, `${file}: ${wrong.text}`);
   return networks.map(({ json, origin }) => {
     const network = readNetwork(file, json);
-    // Multus gives a network without a name that of its definition.
+    // If the network has no name, Multus uses the name of its NetworkAttachmentDefinition.
     return { ...network, name: network.name || (origin.defaultName ?? "") };
   });
 }
 
-/** The only network of a file. */
+/** The network of a file. Throws Failure("invalid config") if the file does not have exactly one. */
 export function networkIn(file: string): Network {
   const networks = networksIn(file);
   const [network, ...others] = networks;

@@ -17,7 +17,7 @@ import type { Stage } from "./stage.ts";
 
 export type Verb = "ADD" | "CHECK" | "DEL";
 
-/** What a plugin gets on stdin: its part of the list, with what the runtime adds. */
+/** A plugin's stdin: its part of the list, with the keys that a runtime adds. */
 export function configFor(network: Network, plugin: Config, attachment: Attachment, prevResult: unknown): string {
   const { name, cniVersion } = network;
   const wanted = Object.entries((plugin.capabilities ?? {}) as Config).filter(([, enabled]) => enabled === true);
@@ -33,7 +33,7 @@ export function configFor(network: Network, plugin: Config, attachment: Attachme
   });
 }
 
-/** One plugin: ours without a process, another from CNI_PATH. Returns its stdout. Throws Failure in the plugin's words. */
+/** Runs one plugin: podnic's own in this process, and others from CNI_PATH. Returns its stdout. Throws a Failure with the plugin's error. */
 function runPlugin(stage: Stage, verb: Verb, plugin: Config, attachment: Attachment, stdin: string): string {
   const type = String(plugin.type ?? "");
   const environment = environmentOf(verb, attachment);
@@ -52,20 +52,26 @@ function runPlugin(stage: Stage, verb: Verb, plugin: Config, attachment: Attachm
   throw new AnsweredFailure(code, msg, details);
 }
 
-/** As it came: a plugin of others may say more in it than we know. Throws Failure naming the plugin. */
+/**
+ * Parses a result. Keeps it unchanged, because a third-party plugin may write keys that podnic does not know. Throws a Failure that names
+ * the plugin.
+ */
 function parseResult(type: string, stdout: string): Config {
   try {
     const result: unknown = JSON.parse(stdout);
     if (isObject(result)) return result;
   } catch {
-    // said below
+    // reported below
   }
   const said =
     stdout.trim() === "" ? "The plugin printed nothing." : `The plugin printed: ${JSON.stringify(excerpt(stdout))}`;
   throw new Failure("failed", `plugin ${JSON.stringify(type)} exited with status 0 but printed no result`, said);
 }
 
-/** An attachment by hand. Returns the result of the last plugin. Stops at the first that fails; what was done before it stays. */
+/**
+ * Runs ADD. Returns the last plugin's result. Stops at the first plugin that fails, and keeps the changes of the plugins before it. Throws
+ * Failure.
+ */
 export function add(stage: Stage, network: Network, attachment: Attachment): unknown {
   let result: unknown;
   for (const [i, plugin] of network.plugins.entries()) {
@@ -92,7 +98,7 @@ export function add(stage: Stage, network: Network, attachment: Attachment): unk
   return result;
 }
 
-/** Throws Failure when something is not as the ADD left it. */
+/** Runs CHECK. Throws Failure if something has changed since ADD. */
 export function check(stage: Stage, network: Network, attachment: Attachment): void {
   if (network.disableCheck) {
     throw new Failure(
@@ -116,7 +122,7 @@ export function check(stage: Stage, network: Network, attachment: Attachment): v
   }
 }
 
-/** DEL does without the result of ADD when it has to, as libcni does. */
+/** Accesses the cached result on DEL. Like libcni, DEL continues if this fails. */
 function attempt<T>(what: string, act: () => T): T | undefined {
   try {
     return act();
@@ -127,7 +133,7 @@ function attempt<T>(what: string, act: () => T): T | undefined {
   }
 }
 
-/** In reverse order. Goes on when one fails, and throws its error at the end: half a clean-up helps nobody. */
+/** Runs DEL of the plugins in reverse order. If one fails, still runs the others, and then throws the first error. */
 export function del(stage: Stage, network: Network, attachment: Attachment): void {
   const { cniVersion } = network;
   const isWanted = isSupported(cniVersion) && !isBefore(cniVersion, "0.4.0");

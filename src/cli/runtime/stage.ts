@@ -11,9 +11,9 @@ export interface Played {
   stdout: string;
 }
 
-/** One for the whole process: plugins keep sockets from one call to the next. */
+/** There is one Stage for the whole process, because plugins keep sockets from one call to the next. */
 export class Stage {
-  /** What plugins run on; others may listen to it. */
+  /** The host that plugins use. Callers can replace its methods, for example to trace them. */
   readonly host: Host;
   readonly #real: Host;
   #environment: { [name: string]: string } = {};
@@ -33,7 +33,7 @@ export class Stage {
       (fd === 1 ? this.#output : this.#errors).push(real.decode(data));
       return data.length;
     };
-    // Delegates are run with our environment.
+    // A delegate inherits the environment of this process, so add the plugin's environment.
     this.host.run = (command) => real.run({ ...command, env: { ...this.#environment, ...command.env } });
   }
 
@@ -43,7 +43,7 @@ export class Stage {
     return data;
   }
 
-  /** Runs `body` as a plugin with this environment and stdin. Returns what it wrote beside its value. */
+  /** Runs `body` as a plugin with this environment and stdin. Returns its value, and what it wrote to stdout and stderr. */
   within<T>(
     environment: { [name: string]: string },
     stdin: string,
@@ -62,7 +62,7 @@ export class Stage {
     }
   }
 
-  /** A line on our stderr, at once: while a plugin plays, its own is kept until its end. */
+  /** Prints a line on stderr immediately. A plugin's own stderr is collected until the plugin has finished. */
   say(line: string): void {
     installHost(this.#real);
     try {
@@ -72,7 +72,7 @@ export class Stage {
     }
   }
 
-  /** Its log goes to our stderr. */
+  /** Runs a plugin, and prints its log on stderr. */
   play(plugin: Plugin, environment: { [name: string]: string }, stdin: string): Played {
     const command = environment.CNI_COMMAND ?? "";
     const {
@@ -86,7 +86,7 @@ export class Stage {
         endTurn();
       }
     });
-    // The last line of a plugin that failed is what its stdout says too.
+    // If the plugin failed, the last line of its log is the same error as on its stdout.
     for (const line of status === 0 ? stderr : stderr.slice(0, -1)) print(line, 2);
     return { status, stdout };
   }

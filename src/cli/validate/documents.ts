@@ -8,20 +8,19 @@ import type { Origin } from "./network.ts";
 import { offsetsOf } from "./scalar.ts";
 import { DEEPEST, MOST_TOKENS, parseYaml, type Refused, repeatedKey } from "./yaml.ts";
 
-/** A JSON text that should be a network's configuration. */
+/** The JSON text of a network. It has not been checked yet. */
 export interface NetworkText {
   json: string;
-  /** Offset in the file of one in `json`. */
+  /** Converts an offset in `json` to an offset in the file. */
   position: (offset: number) => number;
-  /** What leads to it in the file: "spec.config", or "". */
+  /** The path of the text in the file: "spec.config", or "". */
   path: string;
   origin: Origin;
 }
 
-/** What is wrong around the networks. */
+/** A finding with its offset in the file. */
 export interface Remark {
   level: Level;
-  /** In the file. */
   offset: number;
   path: string;
   text: string;
@@ -37,7 +36,7 @@ const API_VERSION = "k8s.cni.cncf.io/v1";
 const KIND = "NetworkAttachmentDefinition";
 const RESOURCE_NAME = "k8s.v1.cni.cncf.io/resourceName";
 
-/** `name` decides by its ending what the file is; without one that says it the text does. */
+/** Finds the networks in a file. The ending of `name` determines the format. If the ending is not known, the text does. */
 export function readContents(name: string, text: string): Contents {
   const ending = name.slice(name.lastIndexOf(".") + 1);
   const isYaml = ["yaml", "yml"].includes(ending);
@@ -50,9 +49,9 @@ export function readContents(name: string, text: string): Contents {
   return readYaml(text);
 }
 
-/** JSON that says it is an object of Kubernetes'. YAML's reader takes it. */
+/** True if the text is a Kubernetes object in JSON, which the YAML parser can read. */
 function isKubernetes(text: string): boolean {
-  // Nor is one with that many keys parsed.
+  // A text with too many keys is not parsed, because it would take too long.
   if (hasTooManyKeys(text)) return false;
   try {
     const value: unknown = JSON.parse(text);
@@ -133,7 +132,7 @@ function remark(level: Level, node: Node | null | undefined, path: string, text:
 }
 
 function readObject(source: string, node: Document["contents"], contents: Contents): void {
-  // "---" with nothing behind it.
+  // The document is empty: there is nothing after "---".
   if (node === null || (isScalar(node) && node.value === null)) return;
   const { remarks } = contents;
   if (!isMap(node)) {
@@ -178,7 +177,7 @@ function textOf(node: Node | undefined): string | undefined {
   return isScalar(node) && typeof node.value === "string" ? node.value : undefined;
 }
 
-/** A node below a map, by keys. */
+/** The node at a path of keys in a map. */
 function below(map: YAMLMap, ...keys: string[]): Node | undefined {
   const found = map.getIn(keys, true);
   return found === undefined ? undefined : (found as Node);
@@ -216,7 +215,7 @@ function readDefinition(source: string, map: YAMLMap, contents: Contents): void 
   } else {
     const scalar = config as Scalar<string>;
     const allotted = below(map, "metadata", "annotations", RESOURCE_NAME) !== undefined;
-    // Worked out when something is wrong inside; where it begins is also asked of what is too long to be looked at.
+    // All offsets are computed only for an error inside the text. For its beginning, one offset suffices, even if the text is too long.
     let offsets: number[] | undefined;
     const position = (offset: number) => {
       if (offset === 0) return offsetsOf(source, scalar, 1)[0] ?? 0;
@@ -227,7 +226,7 @@ function readDefinition(source: string, map: YAMLMap, contents: Contents): void 
   }
 }
 
-/** The API server drops what it does not know. */
+/** Reports unknown keys of spec, because the API server removes them. */
 function checkSpecKeys(spec: YAMLMap, remarks: Remark[]): void {
   for (const { key } of spec.items) {
     const text = textOf(key as Node);
@@ -245,7 +244,7 @@ function checkSpecKeys(spec: YAMLMap, remarks: Remark[]): void {
   }
 }
 
-/** A DNS subdomain (RFC 1123), as the API server wants it. */
+/** True for a DNS subdomain (RFC 1123), which the API server requires as a name. */
 function isObjectName(name: string): boolean {
   const ofLabel = (char: string) => (char >= "a" && char <= "z") || (char >= "0" && char <= "9");
   const isLabel = (label: string) =>

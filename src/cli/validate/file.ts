@@ -9,9 +9,9 @@ import type { Level } from "./finding.ts";
 import { checkNetwork } from "./network.ts";
 import { findPlaces, placeAt } from "./places.ts";
 
-/** Brackets, commas and colons of all networks: each value may take some 30 us, which is why all of a file's are counted. */
+/** Maximum number of brackets, commas and colons in all networks of a file, because checking one value can take 30 µs. */
 const MOST_MARKS = 20_000;
-/** A network takes as long as so many. */
+/** A network takes additional time, which corresponds to this number of brackets, commas and colons. */
 const NETWORK_MARKS = 10;
 
 export interface CheckedFile {
@@ -22,24 +22,24 @@ export interface CheckedFile {
   omitted: Omitted;
 }
 
-/** A finding in its file. */
+/** A finding and its position in the file. */
 export interface Located {
   level: Level;
-  /** From 1; columns are UTF-16 units. */
+  /** Lines and columns begin at 1. Columns count UTF-16 units. 0: the finding concerns the whole file. */
   line: number;
   column: number;
-  /** Of the value: "spec.config plugins[0].mode". */
+  /** The path of the value, such as "spec.config plugins[0].mode". */
   path: string;
   message: string;
   /** What to do, or "". */
   cure: string;
-  /** The line, for people; of a long one (JSON is often written on one) the part around the place. */
+  /** The text of the line. If the line is long, because the JSON has no line breaks, only the part around the position. */
   source: string;
-  /** Where in `source` it is, from 0. */
+  /** The index of the position in `source`. */
   mark: number;
 }
 
-/** `name` is what messages call the file. */
+/** Checks the contents of a file. `name` is the file's name in messages. */
 export function validateFile(name: string, text: string): CheckedFile {
   if (text.startsWith("\ufeff")) {
     const mark: Remark = {
@@ -76,7 +76,7 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
   } catch {
     return { remarks: [notJson(text)] };
   }
-  // What is no object is wrong as a whole.
+  // A value that is not an object is wrong as a whole, so only its beginning matters.
   const { root, repeated } = findPlaces(isObject(raw) ? text.json : text.json.replace(/\S.*/s, "0"));
   const { name, types, findings } = checkNetwork(raw, text.origin);
   const path = (pointer: string) =>
@@ -99,7 +99,7 @@ function validateNetwork(text: NetworkText): { network?: CheckedFile["networks"]
   return { network: { name, plugins: types }, remarks };
 }
 
-/** What a plugin refuses to read. Where it stops being JSON is not looked for. */
+/** The error for a network that plugins refuse because of its depth. It does not give the position of a syntax error. */
 function tooDeep({ path, position }: NetworkText): Remark {
   return { level: "error", offset: position(0), path, text: "not JSON: it is nested too deeply", cure: "" };
 }
@@ -115,7 +115,7 @@ function tooMuch({ path, position }: NetworkText): Remark {
   };
 }
 
-/** What a plugin refuses to read although it is JSON. */
+/** The error for a network with more keys than plugins accept. */
 function refusedAmount({ json, path, position }: NetworkText): Remark | undefined {
   if (!hasTooManyKeys(json)) return undefined;
   const text = `it has more than ${MOST_KEYS} different keys, and no plugin reads such a file`;
@@ -135,7 +135,7 @@ function notJson({ json, path, position }: NetworkText): Remark {
   return { level: "error", offset: position(before + column - 1), path, text: `not JSON: ${text}`, cure };
 }
 
-/** In the order of the file. Its lines are counted and not kept: there may be a million. */
+/** Converts offsets to lines and columns, and sorts the findings by position. Does not store the lines, because there may be a million. */
 function locate(file: string, remarks: Remark[]): Located[] {
   let number = 1;
   let start = 0;
@@ -160,7 +160,7 @@ function endOfLine(file: string, start: number): number {
   return end < 0 ? file.length : end;
 }
 
-/** Characters of a line that are shown, and at most so many of them before the place. */
+/** Maximum number of characters to show of a line, and of those before the position. */
 const SHOWN = 110;
 const BEFORE = 59;
 

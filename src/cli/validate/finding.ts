@@ -4,13 +4,13 @@ export type Level = "error" | "warning" | "note";
 
 export interface Finding {
   level: Level;
-  /** JSON pointer of the value to blame; of what should hold it when it is missing. */
+  /** JSON pointer of the wrong value, or of the object that lacks a key. */
   pointer: string;
-  /** Point at the key and not at its value. */
+  /** True if the message should point to the key instead of the value. */
   atKey?: boolean;
   /** What is wrong and what was expected. */
   text: string;
-  /** What to do about it, or "". */
+  /** How to correct it, or "". */
   cure: string;
 }
 
@@ -18,7 +18,7 @@ export function finding(level: Level, pointer: string, text: string, cure = ""):
   return { level, pointer, text, cure };
 }
 
-/** A key that two schemas describe is reported by both. */
+/** Removes duplicates: if two schemas describe a key, both report it. */
 export function unique(findings: Finding[]): Finding[] {
   const first = new Map(findings.map((each) => [`${each.pointer} ${each.text}`, each] as const).reverse());
   return findings.filter((each) => first.get(`${each.pointer} ${each.text}`) === each);

@@ -9,9 +9,9 @@ import { type Finding, finding, unique } from "./finding.ts";
 import { checkPlugin } from "./plugin.ts";
 import { unknownKeys } from "./unknown-keys.ts";
 
-/** Where a network comes from. */
+/** The origin of a network. */
 export interface Origin {
-  /** The name it gets when it has none; undefined: it must have one. */
+  /** The name of a network without a name; undefined if the network must have a name. */
   defaultName: string | undefined;
   /** See Context of plugin.ts. */
   allotted: boolean;
@@ -29,7 +29,7 @@ const listKeys = [
   "plugins",
 ];
 
-/** Name and plugins, for people, as far as they can be told, and what is wrong. */
+/** Checks a network. Returns the findings, and the name and plugin types to show; they are incomplete if the network is not valid. */
 export function checkNetwork(raw: unknown, origin: Origin): { name: string; types: string[]; findings: Finding[] } {
   if (!isObject(raw)) {
     const text = `${describe(raw)} is not an object`;
@@ -101,7 +101,7 @@ function checkVersionOf(raw: Config): Finding[] {
   return [finding("error", "/cniVersion", text, `Supported: ${supportedVersions.join(", ")}.`)];
 }
 
-/** Rules of the list itself. */
+/** Checks the list itself, without its entries. */
 function checkList(raw: Config): Finding[] {
   const { plugins, cniVersion } = raw;
   const { plugins: _, ...own } = raw;
@@ -139,7 +139,7 @@ function checkEntry(plugin: unknown, context: Parameters<typeof checkPlugin>[1],
     const text = `an entry of plugins must be an object {…} (found ${describe(plugin)})`;
     return [finding("error", pointer, text, 'Write an entry like {"type": "macvlan", …}.')];
   }
-  // As the runtime hands it to the plugin.
+  // The runtime adds the name and the version to each plugin's part.
   const whole = { ...plugin, name: context.network, cniVersion: context.version };
   return checkPlugin(whole, context).map((each) => ({ ...each, pointer: `${pointer}${each.pointer}` }));
 }

@@ -1,22 +1,22 @@
 // Finds the positions of values in a JSON text, so that a message can point to them.
 
-/** One value. Offsets are UTF-16 units of the text. */
+/** The position of a value. Offsets count UTF-16 units. */
 export interface Place {
   start: number;
   end: number;
-  /** Of the opening quote of its key; that of the value itself for entries of lists. */
+  /** The offset of the key's opening quote; for an entry of a list, the offset of the value. */
   key: number;
   /** undefined for scalars. */
   children: Map<string, Place> | undefined;
 }
 
-/** Keys that stand twice in one object. */
+/** A key that occurs twice in one object. */
 export interface Repeated {
   pointer: string;
   key: number;
 }
 
-/** `text` is JSON (JSON.parse took it). */
+/** `text` must be valid JSON. */
 export function findPlaces(text: string): { root: Place; repeated: Repeated[] } {
   const reader = new Reader(text);
   return { root: reader.value(reader.skipSpace(0), ""), repeated: reader.repeated };
@@ -74,7 +74,7 @@ export function escapeStep(key: string): string {
   return key.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** The place of a JSON pointer, whose keys may be spelled in other case than in the text; the closest one above when it is not there. */
+/** The place of a JSON pointer. Ignores the case of keys. If the value does not exist, returns the innermost existing value that would contain it. */
 export function placeAt(root: Place, pointer: string): Place {
   let place = root;
   for (const step of pointer.split("/").slice(1)) {

@@ -22,20 +22,20 @@ import { type Finding, finding, type Level, unique } from "./finding.ts";
 import { unknownKeys } from "./unknown-keys.ts";
 import { WrongValue, withoutWrong } from "./wrong-value.ts";
 
-/** What the rest of the network says about a plugin's part. */
+/** What the rest of the network determines about a plugin's part. */
 export interface Context {
-  /** Name of the network, "" when it has none that could be used. */
+  /** The name of the network; "" if it has no usable name. */
   network: string;
   version: string;
-  /** A device plugin allots the device to each pod (annotation k8s.v1.cni.cncf.io/resourceName). */
+  /** True if a device plugin allots a device to each pod (annotation k8s.v1.cni.cncf.io/resourceName). */
   allotted: boolean;
-  /** Another plugin of the list comes before. */
+  /** True if this plugin is not the first in the list. */
   chained: boolean;
 }
 
 type Config = { [key: string]: unknown };
 
-/** Findings about the configuration of one plugin, name and version of the network included. */
+/** Checks the configuration of one plugin, which includes the network's name and version. */
 export function checkPlugin(config: Config, context: Context): Finding[] {
   const { type } = config;
   if (typeof type !== "string" || type === "") {
@@ -73,7 +73,7 @@ export function checkPlugin(config: Config, context: Context): Finding[] {
   return [...ofReaders, ...ofAddresses, ...noAddresses(config, context), ...findings];
 }
 
-/** What ADD refuses of the addresses that IPAM may answer, of a configuration in which nothing else is wrong. */
+/** Checks whether ADD would refuse addresses that IPAM can return. Requires a configuration without other errors. */
 function checkAnswers(plugin: Plugin, ipam: Plugin, config: Config, context: Context): Finding[] {
   const callOf = (reader: Plugin): Call =>
     callFor(inspect(reader.schema, config).config as NetworkConfig, config, context);
@@ -82,7 +82,7 @@ function checkAnswers(plugin: Plugin, ipam: Plugin, config: Config, context: Con
   const findings: Finding[] = [];
   const [attempt, maybe] = [trying("error", findings), trying("warning", findings)];
   for (const result of ipam.foresee?.(own) ?? []) {
-    // The runtime may have some, also in CNI_ARGS.
+    // The runtime may pass addresses, also in CNI_ARGS.
     const isEmpty = result.ips.length === 0;
     if (isEmpty && hasCapability(config, "ips")) continue;
     (isEmpty ? maybe : attempt)("/ipam", () => checkAnswer(call, result));
@@ -105,7 +105,7 @@ function trying(level: Level, findings: Finding[]): Try {
   };
 }
 
-/** A plugin of others: of its part only what our IPAM plugin reads is checked. */
+/** Checks the configuration of a third-party plugin: only the part that one of podnic's IPAM plugins reads. */
 function checkForeign(type: string, config: Config, context: Context): Finding[] {
   const ofType = unknownType("/type", type, pluginNames());
   const ipam = ipamOf(config);
@@ -125,7 +125,7 @@ function toFinding({ pointer, text, cure }: Problem): Finding {
 }
 
 function unknownType(pointer: string, type: string, known: string[]): Finding {
-  // "vlan" is no slip of the pen for "ipvlan".
+  // "vlan" is an existing plugin, and not a misspelled "ipvlan".
   const isOthers = isInterfacePluginOfOthers(type) || ["dhcp", "whereabouts", "calico-ipam"].includes(type);
   const meant = isOthers ? "" : didYouMean(type, known);
   const text = `"${type}" is not a podnic plugin${meant}`;
@@ -133,7 +133,7 @@ function unknownType(pointer: string, type: string, known: string[]): Finding {
   return finding("note", pointer, text, "Its keys are not checked.");
 }
 
-/** The IPAM plugin of ours that the configuration names. */
+/** The configuration's IPAM plugin, if it is one of podnic's. */
 function ipamOf({ ipam }: Config): Plugin | undefined {
   const type = typeof ipam === "object" && ipam !== null ? (ipam as Config).type : undefined;
   const plugin = typeof type === "string" ? findPlugin(type) : undefined;
@@ -169,12 +169,12 @@ function checkKeys(config: Config, plugin: Plugin, ipam: Plugin | undefined): Fi
   const readers = [plugin, ...(ipam === undefined ? [] : [ipam])];
   const known = readers.map(({ schema }) => shapes[schema] ?? null);
   if (ipam !== undefined) return unknownKeys(config, known);
-  // What a foreign IPAM plugin reads is its own business.
+  // podnic does not know which keys a third-party IPAM plugin reads.
   const { ipam: _, ...rest } = config;
   return unknownKeys(rest, known);
 }
 
-/** Capabilities ask the runtime for keys of runtimeConfig: those that a plugin reads are known. */
+/** A capability asks the runtime for a key of runtimeConfig, so the known capabilities are the keys of runtimeConfig that the plugins read. */
 function checkCapabilities(config: Config): Finding[] {
   const { capabilities } = config;
   if (typeof capabilities !== "object" || capabilities === null) return [];
@@ -191,7 +191,7 @@ function checkCapabilities(config: Config): Finding[] {
   }));
 }
 
-/** What the plugin's schema and its own rules object to. No plugin looks at anything but the configuration here. */
+/** Checks a configuration with the plugin's schema and its own rules. Reads nothing but the configuration. */
 function checkWith(plugin: Plugin, config: Config, context: Context): Finding[] {
   const { config: folded, problems } = inspect(plugin.schema, config);
   const findings = problems.map(toFinding);
@@ -208,7 +208,7 @@ function checkWith(plugin: Plugin, config: Config, context: Context): Finding[] 
 }
 
 function callFor(config: NetworkConfig, raw: object, { network, version, allotted }: Context): Call {
-  // STATUS does without the device, which is not known before there is a pod.
+  // Use STATUS if the device is known only when there is a pod, because STATUS does not require a device.
   const command = allotted || hasCapability(raw, "deviceID") ? "STATUS" : "ADD";
   return {
     command,

@@ -8,14 +8,14 @@ interface File {
 }
 
 interface SameName {
-  /** The later one in lexical order. */
+  /** The file that the runtime does not read. */
   file: string;
   name: string;
-  /** The first. */
+  /** The file that the runtime reads, because it comes first. */
   other: string;
 }
 
-/** Manifests hold one object beside the other, in namespaces of Kubernetes: only files that a runtime reads are compared. */
+/** Compares only files that a runtime reads. In manifests, names can repeat, because objects belong to different Kubernetes namespaces. */
 export function sameNames(files: File[]): SameName[] {
   const first = new Map<string, string>();
   const found: SameName[] = [];
@@ -30,7 +30,7 @@ export function sameNames(files: File[]): SameName[] {
   return found;
 }
 
-/** What is wrong, and what to do. */
+/** The problem and its cure, in words. */
 export function sameNameInWords(name: string, other: string): [found: string, cure: string] {
   return [
     `network "${name}" is also in ${other}, which comes first, so podnic and the runtime use that file`,

@@ -4,13 +4,13 @@ import type { Scalar } from "yaml";
 const shortEscapes = 'abtnvfre "/\\N_LP';
 
 /**
- * For each UTF-16 unit of the scalar's value, its offset in `source`. YAML folds and indents white space as it likes, but all other
- * characters come in the same order on both sides. Of the first `most` units.
+ * For each of the first `most` UTF-16 units of the scalar's value, the offset in `source`. YAML can fold and indent white space, but the other
+ * characters have the same order in the value and in the source.
  */
 export function offsetsOf(source: string, scalar: Scalar<string>, most = scalar.value.length): number[] {
   const { value, type } = scalar;
   let at = scalar.range?.[0] ?? 0;
-  // The header of a block, such as "|-  # comment".
+  // Skip the header of a block, such as "|-  # comment".
   if (type === "BLOCK_LITERAL" || type === "BLOCK_FOLDED") at = source.indexOf("\n", at) + 1;
   if (type === "QUOTE_SINGLE" || type === "QUOTE_DOUBLE") at++;
   const offsets: number[] = [];
@@ -27,7 +27,7 @@ function isSpace(unit: string): boolean {
   return " \t\n\r".includes(unit);
 }
 
-/** The next character that is no white space, be it written as such or, in double quotes, as \n. */
+/** The offset of the next character that is not white space. In double quotes, \n and the like are also white space. */
 function skipTo(source: string, at: number, escapes: boolean): number {
   while (at < source.length) {
     if (isSpace(source[at]!)) at++;
@@ -37,7 +37,7 @@ function skipTo(source: string, at: number, escapes: boolean): number {
   return at;
 }
 
-/** Characters of the source that stand for one of the value. */
+/** The number of characters in the source that represent one character of the value. */
 function lengthAt(source: string, at: number, type: Scalar["type"]): number {
   if (type === "QUOTE_SINGLE" && source[at] === "'") return 2;
   if (type !== "QUOTE_DOUBLE" || source[at] !== "\\") return 1;

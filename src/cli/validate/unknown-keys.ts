@@ -5,30 +5,30 @@ import type { Shape } from "../../config/shape.ts";
 import { type Finding, finding } from "./finding.ts";
 import { escapeStep } from "./places.ts";
 
-/** Keys whose contents are for others: the runtime, or plugins that we do not know. */
+/** Keys whose contents are for the runtime or for third-party plugins. */
 const foreign = ["args", "capabilities", "prevResult", "runtimeConfig"];
 
-/** More of one object are counted, not listed: nobody would read them. */
+/** Maximum number of unknown keys to list for one object. Further ones are only counted. */
 const LISTED = 20;
-/** A longer key is not repeated. */
+/** A message does not contain keys that are longer than this. */
 const LONGEST = 256;
 
-/** Warnings for the keys of `value` that none of the shapes has. `also`: keys that are known at this level besides. */
+/** Warnings for the keys of `value` that none of the shapes has. `also` lists further known keys at this level. */
 export function unknownKeys(value: unknown, shapes: Shape[], pointer = "", also: string[] = []): Finding[] {
   if (typeof value !== "object" || value === null) return [];
-  // A value that a schema takes as it is.
+  // The schema does not describe the contents of this value.
   if (shapes.length === 0 || shapes.includes(null)) return [];
   if (Array.isArray(value)) {
     const items = shapes.flatMap((shape) => (shape !== null && "items" in shape ? [shape.items] : []));
     return value.flatMap((item, i) => unknownKeys(item, items, `${pointer}/${i}`));
   }
   const objects = shapes.flatMap((shape) => (shape !== null && "keys" in shape ? [shape] : []));
-  // An object where a list or a text is wanted: the schema says so.
+  // The value should be a list or a scalar, not an object. The schema reports this.
   if (objects.length === 0) return [];
   const known = [...new Set([...also, ...objects.flatMap(({ keys }) => Object.keys(keys))])];
   let count = 0;
   const findings = Object.entries(value).flatMap(([key, child]) => {
-    // A usual way to write a comment into JSON.
+    // People use such keys for comments, which JSON does not have. libcni's own keys begin with "cni.dev/".
     if (key.startsWith("_") || key.startsWith("//") || key.startsWith("cni.dev/")) return [];
     if (foreign.includes(key)) return [];
     if (key.length > LONGEST)

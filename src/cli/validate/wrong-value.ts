@@ -1,12 +1,12 @@
 // The rules of a plugin rely on its schema. If a value violates the schema, podnic can still check the rules that do not read this value.
 import type { Problem } from "../../config/messages.ts";
 
-/** A rule wanted to read a value that is known to be wrong: whatever it would say says nothing. */
+/** Thrown if a rule reads a value that violates the schema. The rule's result would be meaningless. */
 export class WrongValue extends Error {
   override readonly name = "WrongValue";
 }
 
-/** `config`, whose wrong and missing values throw WrongValue when they are read. Changes `config`; throws when it is wrong as a whole. */
+/** Changes `config` so that reading a wrong or missing value throws WrongValue. Throws WrongValue if the whole configuration is wrong. */
 export function withoutWrong(config: unknown, problems: Problem[]): unknown {
   for (const { pointer, key } of problems) {
     const steps = pointer.split("/").slice(1).map(unescapeStep);
@@ -22,7 +22,7 @@ function hide(root: unknown, steps: string[]): void {
   let value = root;
   for (const step of steps) {
     const own = Object.getOwnPropertyDescriptor(value, step);
-    // Hidden already with something above it.
+    // The value is missing, or a value that contains it is already hidden.
     if (own === undefined || own.get !== undefined) return;
     value = own.value;
     if (typeof value !== "object" || value === null) return;

@@ -3,40 +3,40 @@
 // lexer takes many. This file therefore counts levels, tokens and copied characters while it reads the tokens, before it parses them.
 import { Composer, type Document, isScalar, Lexer, type Node, Parser, visit } from "yaml";
 
-/** Levels. An object of Kubernetes' has three or four, a configuration as one line of JSON not many more. */
+/** Maximum number of levels. A Kubernetes object has three or four, and a configuration in JSON not many more. */
 export const DEEPEST = 100;
 /**
- * Tokens, and lines of texts of several lines: about seven a line of YAML, 4,000 of these. An object with a network, as kubectl prints it,
- * has 30 to 60.
+ * Maximum number of tokens, plus the lines of multi-line strings. A line of YAML has about seven tokens, so this allows about 4,000 lines. A
+ * network in kubectl's output has 30 to 60 lines.
  */
 export const MOST_TOKENS = 30_000;
-/** A document takes as long as this many tokens. */
+/** The cost of a document, in tokens. */
 const DOCUMENT_TOKENS = 5;
 /**
- * Characters that the lexer may copy. For each token it copies the rest of the line, and for a quoted text everything before the closing quote.
- * A file as kubectl prints it, with 600 networks, copies a quarter of this.
+ * Maximum number of bytes that the lexer copies. For each token it copies the rest of the line, and for a quoted string everything before the
+ * closing quote. For kubectl's output with 600 networks, it copies a quarter of this.
  */
 const MOST_COPIED = 2_000_000_000;
-/** Each directive is copied for each document; no object of Kubernetes' has one. */
+/** The cost of a directive, in tokens. It is high, because each document gets a copy. Kubernetes objects have no directives. */
 const DIRECTIVE_TOKENS = 1000;
 
-/** The lexer says so in front of a scalar's text, which may be no more than a bracket. */
+/** The lexer returns this token before the text of a scalar, which can itself look like a bracket. */
 const SCALAR = "\u001f";
-/** Tokens that are no text of the file: a document begins, a flow collection was cut off, SCALAR. */
+/** Tokens that are not part of the text: the beginning of a document, an incomplete flow collection, and SCALAR. */
 const DOCUMENT = "\u0002";
 const MARKS = [DOCUMENT, "\u0018", SCALAR];
 
-/** Why a file is not read, and the offset where that shows. */
+/** Why podnic does not parse a file, and the offset at which it detected this. */
 export interface Refused {
   offset: number;
   reason: "deep" | "long" | "copied";
 }
 
-/** The documents of the file, unless it exceeds DEEPEST, MOST_TOKENS or MOST_COPIED. Keys may repeat: see repeatedKey. */
+/** The documents of the file, unless it exceeds DEEPEST, MOST_TOKENS or MOST_COPIED. Accepts repeated keys; repeatedKey finds them. */
 export function parseYaml(text: string): Document[] | Refused {
   const tokens: string[] = [];
   const depth = new Depth();
-  // Strings with other characters take two bytes for each of them.
+  // In a string with other characters, every character takes two bytes.
   const width = /[^\u0000-\u00ff]/.test(text) ? 2 : 1;
   let offset = 0;
   let lineEnd = -1;
@@ -59,7 +59,7 @@ export function parseYaml(text: string): Document[] | Refused {
   return [...composer.compose(parse(tokens))];
 }
 
-/** Where the line ends that contains this offset. */
+/** The end of the line that contains this offset. */
 function ends(text: string, offset: number): number {
   const end = text.indexOf("\n", offset);
   return end < 0 ? text.length : end;
@@ -83,18 +83,18 @@ function* parse(tokens: string[]) {
 }
 
 /**
- * How deep the parser may be, from its tokens. In block form a level is a column where something begins: a list or map ends with the
- * first line that begins left of it. (A list may stand below a key in the key's own column, so there are at most two levels a column.)
- * In brackets a level is a bracket, or a second "-", "?" or ":" in one entry, which the parser takes as a level of its own.
+ * Estimates the parser's depth from the tokens. In block style, each column at which a list or map begins is a level, which ends with the
+ * first line that begins further left. (A list can begin in the same column as its key, so a column can have two levels.) Inside brackets,
+ * each bracket is a level, and also a second "-", "?" or ":" in one entry, which the parser treats as a level of its own.
  */
 class Depth {
   #column = 0;
-  /** Columns of the levels in block form. */
+  /** The columns of the levels in block style. */
   #block: number[] = [];
-  /** For each open bracket: indicators of its entry so far. */
+  /** For each open bracket, the number of indicators in the current entry. */
   #flow: number[] = [];
   #indicators = 0;
-  /** What comes next can begin a level. */
+  /** True if the next token can begin a level. */
   #opens = true;
 
   after(token: string, isText: boolean): number {
@@ -122,7 +122,7 @@ class Depth {
   #inBrackets(token: string, isText: boolean, isIndicator: boolean): void {
     const last = this.#flow.length - 1;
     if (isIndicator) {
-      // The first is that of an ordinary pair.
+      // The first indicator belongs to an ordinary pair, and adds no level.
       if (this.#flow[last]!++ > 0) this.#indicators++;
     } else if (isText) {
       return;
@@ -141,7 +141,7 @@ function isBlank(token: string): boolean {
   return token.trimStart() === "" || token[0] === "#";
 }
 
-/** The first key that its map has already; undefined when there is none. */
+/** The first repeated key of a map; undefined if there is none. */
 export function repeatedKey(document: Document): Node | undefined {
   let found: Node | undefined;
   visit(document, {
