@@ -2,7 +2,7 @@
 // conformance/vm/run -- npx vitest run plugins/bridge/mac.kernel.test.ts
 import { expect, it } from "vitest";
 import type { Call } from "../../src/cni/plugin.ts";
-import { getBridge, getNewPort, listMacsBehind } from "../../src/link/bridge.ts";
+import { getBridge, getPort, listMacsBehind } from "../../src/link/bridge.ts";
 import { enterSandbox, filtersVlans, sh } from "../../src/testing/sandbox.ts";
 import type { BridgeConfig } from "./config.schema.ts";
 import { pinAgain } from "./mac.ts";
@@ -17,7 +17,7 @@ function pinned(options: string, change: string, config: object): number[] {
     ip link add br0 up type bridge ${options}; ip link add port0 master br0 up type veth peer name end0
     ${change}`);
   const bridge = getBridge(own.route, "br0")!;
-  const port = getNewPort(own.route, "port0")!;
+  const port = getPort(own.route, "port0")!;
   pinAgain({ config } as unknown as Call<BridgeConfig>, bridge, port, MAC);
   return listMacsBehind(own.route, port.index)
     .filter(({ mac, sticky }) => mac === MAC && sticky)

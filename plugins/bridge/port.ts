@@ -5,7 +5,7 @@ import type { Interface } from "../../src/cni/result.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
 import { host } from "../../src/host/host.ts";
 import { HEX } from "../../src/ip/hex.ts";
-import { addPair, type Bridge, getNewPort, getWholePort, type NewPort, type WholePort } from "../../src/link/bridge.ts";
+import { addPair, type Bridge, getWholePort, type NewPort, type WholePort } from "../../src/link/bridge.ts";
 import { deleteWithoutWaiting } from "../../src/link/delete.ts";
 import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../src/link/link.ts";
 import { lost } from "../../src/link/master.ts";
@@ -76,8 +76,13 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge, m
     const name = portName(call.attachment, n);
     // The request for the alias names the link, and must not find another's.
     if (getLink(route, name) !== undefined) continue;
+    let made: () => NewPort | undefined;
     try {
-      addPair(route, { name, mac: macMark(name) + HEX[host.random(1)[0]!], mtu, master: bridge.index, alias }, far);
+      made = addPair(
+        route,
+        { name, mac: macMark(name) + HEX[host.random(1)[0]!], mtu, master: bridge.index, alias },
+        far,
+      );
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       if (lost.includes(error.code)) call.transaction.onRollback(`delete ${name}`, () => void deletePorts(call));
@@ -89,7 +94,7 @@ export function makePair(call: Call<BridgeConfig>, pod: NetNs, bridge: Bridge, m
       throw refusal(error, bridge, mtu);
     }
     call.transaction.onRollback(`delete ${name}`, () => deleteByName(name));
-    const port = getNewPort(route, name);
+    const port = made();
     if (port === undefined) throw disappeared(name);
     // The bridge takes its frames; but a bridge may be removed, and its ports stay up.
     ignoreAdvertisements(name);

@@ -62,7 +62,7 @@ const DEPRECATED: Unknown = {
 export function beginAddAddress(route: RouteSocket, index: number, added: NewAddress): void {
   const { prefix, flags, broadcast, scope = c.RT_SCOPE_UNIVERSE, peer, label, unknown = [] } = added;
   const { address, length } = prefix;
-  const writer = route.begin(`ip addr add ${formatPrefix(prefix)}`, c.RTM_NEWADDR, c.NLM_F_CREATE | c.NLM_F_EXCL);
+  const writer = route.begin(() => `ip addr add ${formatPrefix(prefix)}`, c.RTM_NEWADDR, c.NLM_F_CREATE | c.NLM_F_EXCL);
   writeAddressHeader(writer, address.family === 4 ? AF_INET : AF_INET6, length, flags & 0xff, scope, index);
   bytes.write(writer, c.IFA_LOCAL, address.bytes);
   bytes.write(writer, c.IFA_ADDRESS, (peer ?? address).bytes);

@@ -110,7 +110,7 @@ function isProbed({ address: wanted }: AddressSpec, ips: AddressSpec[]): boolean
  * waits for an RCU grace period (measured).
  */
 function beginProbe(route: RouteSocket, index: number, name: string, address: Address): void {
-  const operation = `ip neigh add ${formatAddress(address)} dev ${name} use`;
+  const operation = () => `ip neigh add ${formatAddress(address)} dev ${name} use`;
   writeNeighbour(route.begin(operation, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL), {
     family: AF_INET,
     index,

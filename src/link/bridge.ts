@@ -21,13 +21,13 @@ import {
   writePortChange,
   writeVlanQuery,
 } from "../netlink/bridge.ts";
-import type { Bytes, Writer } from "../netlink/bytes.ts";
+import { type Bytes, Writer } from "../netlink/bytes.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
 import { writeLink } from "../netlink/link.ts";
 import { NEIGHBOUR_HEADER, readNeighbour, writeNeighbour } from "../netlink/neighbour.ts";
 import type { RouteSocket } from "../netlink/socket.ts";
-import { askLink, hardwareAddress, type Link, toLink } from "./link.ts";
+import { askLink, hardwareAddress, type Link, toLink, writeQuery } from "./link.ts";
 
 /** A link with what the kernel tells of it as a bridge; empty when it is none. `acceptRa`: its sysctl; undefined: it has no IPv6. */
 export type Bridge = Link & { bridge: BridgeInfo; acceptRa?: number | undefined };
@@ -60,12 +60,10 @@ function toPort(bytes: Bytes, start: number, end: number): Port {
 /** What is asked of a port that was made a moment ago. */
 export type NewPort = Pick<Port, "index" | "name" | "mac" | "mtu" | "parent" | "port">;
 
-export function getNewPort(route: RouteSocket, name: string): NewPort | undefined {
-  return askLink(route, name, (bytes, start, end) => {
-    const { index, address, name: own = "", mtu = 0, link = 0, linkInfo } = readNewPort(bytes, start, end);
-    const port = linkInfo?.slaveKind === "bridge" ? (linkInfo.slaveData ?? {}) : {};
-    return { index, name: own, mac: address === undefined ? "" : formatMac(address), mtu, parent: link, port };
-  });
+function toNewPort(bytes: Bytes, start: number, end: number): NewPort {
+  const { index, address, name: own = "", mtu = 0, link = 0, linkInfo } = readNewPort(bytes, start, end);
+  const port = linkInfo?.slaveKind === "bridge" ? (linkInfo.slaveData ?? {}) : {};
+  return { index, name: own, mac: address === undefined ? "" : formatMac(address), mtu, parent: link, port };
 }
 
 /** A port with all that CHECK compares. */
@@ -134,13 +132,14 @@ export interface NewEnd {
  * bridge that is gone (EINVAL), one that is none (EOPNOTSUPP), one that is full (EXFULL), and a name that is taken on either side (EEXIST)
  * leave nothing. The kernel takes no alias with the request that makes a link: another one in the same send gives it. The kernel executes both
  * before send(2) returns, so that nobody is killed in between; and after a refusal of the first one it finds no link, unless somebody made one of
- * this name a moment ago.
+ * this name a moment ago. What `near` is then is asked in the same send as well. The function returned tells it, or undefined when it is gone; the
+ * pair is there even if the answer cannot be read, which it throws.
  */
 export function addPair(
   route: RouteSocket,
   near: NewEnd & { master: number; alias: string },
   far: NewEnd & { netns: number },
-): void {
+): () => NewPort | undefined {
   const [nearMac, farMac] = [hardwareAddress(near.mac), hardwareAddress(far.mac)];
   const operation = `ip link add ${near.name} master ${near.master} type veth peer ${far.name}`;
   const peer = { address: farMac, mtu: far.mtu, netNsFd: far.netns, name: far.name };
@@ -152,13 +151,31 @@ export function addPair(
     name: near.name,
     linkInfo: { kind: "veth", data: { peer } },
   });
-  runWithAlias(route, [near.name], near.alias);
+  beginAlias(route, near.name, near.alias);
+  writeQuery(route.beginQuestion(`ip link show ${near.name}`, c.RTM_GETLINK), near.name);
+  let tell = (): NewPort | undefined => undefined;
+  const failing = (error: unknown) => (): never => {
+    throw error;
+  };
+  const [refusal, , unanswered] = route.runEach((_, ...message) => {
+    try {
+      const port = toNewPort(...message);
+      tell = () => port;
+    } catch (error) {
+      tell = failing(error);
+    }
+  });
+  if (refusal !== undefined) throw refusal;
+  return unanswered === undefined || unanswered.code === "ENODEV" ? tell : failing(unanswered);
+}
+
+function beginAlias(route: RouteSocket, name: string, alias: string): void {
+  writeLink(route.begin(`ip link set ${name} alias "${alias}"`, c.RTM_NEWLINK, 0), 0, 0, 0, { name, alias });
 }
 
 /** Runs a request that makes these links, and in the same send gives them an alias. */
 function runWithAlias(route: RouteSocket, names: string[], alias: string): void {
-  for (const name of names)
-    writeLink(route.begin(`ip link set ${name} alias "${alias}"`, c.RTM_NEWLINK, 0), 0, 0, 0, { name, alias });
+  for (const name of names) beginAlias(route, name, alias);
   const [refusal] = route.runEach();
   if (refusal !== undefined) throw refusal;
 }
@@ -211,8 +228,14 @@ export function silence(route: RouteSocket, index: number): void {
   if (refusal !== undefined && refusal.code !== "EAFNOSUPPORT") throw refusal;
 }
 
+/** As it is sent. */
+const quiet = new Writer(32);
+addressGeneration.write(quiet, c.IFLA_AF_SPEC, { inet6: { addrGenMode: c.IN6_ADDR_GEN_MODE_NONE } });
+const QUIET = quiet.u32.slice(0, quiet.length >> 2);
+
 function beQuiet(writer: Writer): void {
-  addressGeneration.write(writer, c.IFLA_AF_SPEC, { inet6: { addrGenMode: c.IN6_ADDR_GEN_MODE_NONE } });
+  const start = writer.room(quiet.length);
+  writer.u32.set(QUIET, start >> 2);
 }
 
 /** VLANs of a port: those from `first` to `last`. */

@@ -111,7 +111,7 @@ export function bringUp(pod: NetNs, index: number, name: string, options: Config
 }
 
 function beginRoutes(route: RouteSocket, index: number, name: string, plan: RoutePlan): void {
-  for (const planned of plan.routes) beginAddRoute(route, addition(name, planned), index, planned);
+  for (const planned of plan.routes) beginAddRoute(route, () => addition(name, planned), index, planned);
 }
 
 function addition(name: string, planned: NewRoute): string {

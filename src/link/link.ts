@@ -2,7 +2,7 @@
 // and findLinksByAddress (5,000 links take 22 ms, and such a dump is often interrupted).
 import { formatMac, parseMac } from "../ip/mac.ts";
 import { findAttribute } from "../netlink/attributes.ts";
-import type { Bytes, Writer } from "../netlink/bytes.ts";
+import { type Bytes, Writer } from "../netlink/bytes.ts";
 import { bareText, bytes, text, u8, u32 } from "../netlink/codecs.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
@@ -137,21 +137,31 @@ function toLinkWhole(bytes: Bytes, start: number, end: number): Link {
 /** undefined when there is none. */
 export function askLink<T>(route: RouteSocket, which: number | string, read: PayloadReader<T>): T | undefined {
   try {
-    return route.get(`ip link show ${which}`, c.RTM_GETLINK, (writer) => writeQuery(writer, which), read);
+    return route.find(`ip link show ${which}`, c.RTM_GETLINK, (writer) => writeQuery(writer, which), read, NONE);
   } catch (error) {
-    // ERANGE: longer than any name can be. EINVAL: so long a name is an alternative one, which no device has before Linux 5.5.
-    const none = error instanceof NetlinkError && (error.errno === ENODEV || error.errno === ERANGE);
-    if (none || (error instanceof NetlinkError && error.errno === EINVAL && isLong(which))) return undefined;
+    // So long a name is an alternative one, which no device has before Linux 5.5.
+    if (error instanceof NetlinkError && error.errno === EINVAL && isLong(which)) return undefined;
     throw error;
   }
 }
 
+/** There is no such link. ERANGE: the name is longer than any can be. */
+const NONE = [ENODEV, ERANGE];
+
 const isLong = (which: number | string): which is string => typeof which === "string" && which.length >= IFNAMSIZ;
 
-function writeQuery(writer: Writer, which: number | string): void {
-  writeLinkHeader(writer, typeof which === "number" ? which : 0, 0, 0);
-  // Statistics are half of an answer and nobody's business here.
-  u32.write(writer, c.IFLA_EXT_MASK, c.RTEXT_FILTER_SKIP_STATS);
+/** What all questions begin with, as it is sent. */
+const question = new Writer(LINK_HEADER + 8);
+writeLinkHeader(question, 0, 0, 0);
+// Statistics are half of an answer and nobody's business here.
+u32.write(question, c.IFLA_EXT_MASK, c.RTEXT_FILTER_SKIP_STATS);
+const QUESTION = question.u32;
+
+/** The payload of RTM_GETLINK for one link. */
+export function writeQuery(writer: Writer, which: number | string): void {
+  const word = writer.room(LINK_HEADER + 8) >> 2;
+  writer.u32.set(QUESTION, word);
+  if (typeof which === "number") writer.u32[word + 1] = which;
   if (typeof which === "string") text.write(writer, isLong(which) ? c.IFLA_ALT_IFNAME : c.IFLA_IFNAME, which);
 }
 

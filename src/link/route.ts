@@ -7,6 +7,7 @@ import type { Bytes, Writer } from "../netlink/bytes.ts";
 import { bytes, u32 } from "../netlink/codecs.ts";
 import * as c from "../netlink/constants.ts";
 import { NetlinkError } from "../netlink/errors.ts";
+import type { Operation } from "../netlink/message.ts";
 import { readNexthop, writeNexthopQuery } from "../netlink/nexthop.ts";
 import {
   type NextHop,
@@ -310,7 +311,7 @@ function hopAttributes(family: Family, hop: NewHop): NextHop["attributes"] {
 }
 
 /** Begins `ip route append …` through the device `index`; flags as the Go plugins send them (CREATE, no EXCL). */
-export function beginAddRoute(route: RouteSocket, operation: string, index: number, spec: NewRoute): void {
+export function beginAddRoute(route: RouteSocket, operation: Operation, index: number, spec: NewRoute): void {
   const { dst, table, priority, hops, prefsrc, metrics, unknown = [] } = spec;
   const family = dst.address.family;
   const writer = route.begin(operation, c.RTM_NEWROUTE, c.NLM_F_CREATE);

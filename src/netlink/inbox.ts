@@ -2,7 +2,7 @@
 import { type Fd, host, type Received, SystemError } from "../host/host.ts";
 import { Bytes } from "./bytes.ts";
 import { NetlinkError } from "./errors.ts";
-import { failure } from "./message.ts";
+import { failure, type Operation, wordsOf } from "./message.ts";
 
 /**
  * The kernel sizes the pieces of a dump to the largest buffer ever used on the socket and silently loses what does not fit a
@@ -31,15 +31,15 @@ export function receiveInto(memory: ArrayBuffer): void {
 /** An answer was larger than the buffer, which is larger now. */
 export class Truncated extends NetlinkError {}
 
-export function grow(operation: string): NetlinkError {
+export function grow(operation: Operation): NetlinkError {
   const size = inbox().u8.length * 2;
   if (size > INBOX_LIMIT) return failure(operation, 90, `the reply is larger than ${INBOX_LIMIT} bytes`);
   buffer = new Bytes(size);
-  return new Truncated(operation, 90, "EMSGSIZE", `the reply is larger than ${size / 2} bytes`);
+  return new Truncated(wordsOf(operation), 90, "EMSGSIZE", `the reply is larger than ${size / 2} bytes`);
 }
 
 /** Waits at most SO_RCVTIMEO for a datagram. */
-export function receiveOnce(fd: Fd, operation: string, bytes: Bytes): Received {
+export function receiveOnce(fd: Fd, operation: Operation, bytes: Bytes): Received {
   let deadline = Number.POSITIVE_INFINITY;
   for (;;) {
     try {
@@ -54,12 +54,12 @@ export function receiveOnce(fd: Fd, operation: string, bytes: Bytes): Received {
 }
 
 /** Returns the deadline, which begins with the first call (with infinity). Throws when it is past. */
-export function checkDeadline(operation: string, deadline: number): number {
+export function checkDeadline(operation: Operation, deadline: number): number {
   const now = host.monotonic();
   if (now >= deadline) throw noAnswer(operation);
   return deadline === Number.POSITIVE_INFINITY ? now + DEADLINE : deadline;
 }
 
-function noAnswer(operation: string): NetlinkError {
+function noAnswer(operation: Operation): NetlinkError {
   return failure(operation, ETIMEDOUT, `no reply from the kernel within ${DEADLINE} ms`);
 }

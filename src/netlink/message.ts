@@ -7,8 +7,18 @@ import { NetlinkError, ProtocolError } from "./errors.ts";
 /** Size of struct nlmsghdr. */
 export const HEADER = 16;
 
-export function failure(operation: string, errno: number, text = errnoText(errno), kernelMessage = ""): NetlinkError {
-  return new NetlinkError(operation, errno, errnoName(errno), text, kernelMessage);
+/** What a request does, in the words of `ip`; a function where they are long, for only an error says them. */
+export type Operation = string | (() => string);
+
+export const wordsOf = (operation: Operation): string => (typeof operation === "string" ? operation : operation());
+
+export function failure(
+  operation: Operation,
+  errno: number,
+  text = errnoText(errno),
+  kernelMessage = "",
+): NetlinkError {
+  return new NetlinkError(wordsOf(operation), errno, errnoName(errno), text, kernelMessage);
 }
 
 /** Where the netlink message at `at` of the first `length` bytes ends. */
@@ -18,10 +28,14 @@ export function messageEnd(length: number, bytes: Bytes, at: number): number {
   return at + size;
 }
 
+/** The error number of NLMSG_ERROR and NLMSG_DONE; 0 for success. */
+export function errnoIn(bytes: Bytes, at: number, end: number): number {
+  return end - at < HEADER + 4 ? 0 : -(bytes.u32[(at >> 2) + 4]! | 0);
+}
+
 /** Payload of NLMSG_ERROR and NLMSG_DONE: undefined for success. */
-export function readError(operation: string, bytes: Bytes, at: number, end: number): NetlinkError | undefined {
-  if (end - at < HEADER + 4) return undefined;
-  const errno = -(bytes.u32[(at >> 2) + 4]! | 0);
+export function readError(operation: Operation, bytes: Bytes, at: number, end: number): NetlinkError | undefined {
+  const errno = errnoIn(bytes, at, end);
   if (errno === 0) return undefined;
   return failure(operation, errno, undefined, extendedAck(bytes, at, end));
 }

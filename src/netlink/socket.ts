@@ -7,7 +7,7 @@ import { align4, type Bytes, Writer } from "./bytes.ts";
 import * as c from "./constants.ts";
 import { NetlinkError } from "./errors.ts";
 import { checkDeadline, DEADLINE, grow, inbox, receiveOnce, Truncated } from "./inbox.ts";
-import { failure, HEADER, messageEnd, readError } from "./message.ts";
+import { errnoIn, failure, HEADER, messageEnd, type Operation, readError } from "./message.ts";
 import { openSocket, setOption } from "./open.ts";
 
 /** Reads the payload of a message in [start, end); must copy what it keeps and must not use a socket. */
@@ -43,9 +43,9 @@ const ENOMEM = 12;
 const ENOBUFS = 105;
 const ETIMEDOUT = 110;
 
-/** Buffers for the first two sockets, the host's and the pod's, as part of the snapshot. */
+/** Buffers for the first three sockets, the host's, the pod's and that of nf_tables, as part of the snapshot. */
 const SPARE_SIZE = 1024;
-const spare = [new Writer(SPARE_SIZE), new Writer(SPARE_SIZE)];
+const spare = [new Writer(SPARE_SIZE), new Writer(SPARE_SIZE), new Writer(SPARE_SIZE)];
 
 /** Sockets that were closed while a child process may not have begun: see close(). */
 const kept: { fd: Fd; pid: number }[] = [];
@@ -65,10 +65,14 @@ export class NetlinkSocket {
   #sequence = 0;
   /** Sequence number of the first message in #out, and what each of them is. */
   #first = 1;
-  #operations: string[] = [];
-  /** How many of them ask for an ACK, and the numbers of those that do not. */
+  #operations: Operation[] = [];
+  /** How many of them are answered in any case, and the numbers of those of append() that are not. */
   #awaited = 0;
   #silent: number[] = [];
+  /** The first so many, of begin(), are answered only if they are refused. */
+  #spared = 0;
+  /** The last one is a question. */
+  #asks = false;
   /** Where the message being written starts. */
   #start = 0;
   #results: (NetlinkError | undefined)[] = [];
@@ -115,29 +119,42 @@ export class NetlinkSocket {
   /**
    * Starts a message; the caller writes its payload into the writer returned and then sends with run, runEach or get, or begins
    * the next one of the batch: what may throw comes before, for half a message would be sent with the next. `operation` says it in the
-   * words of `ip`, for errors.
+   * words of `ip`, for errors. The kernel takes the messages of a send one after the other, and answers in this order: only the last one asks for an
+   * ACK, and those before it that were not refused by then have succeeded.
    */
-  begin(operation: string, type: number, flags: number): Writer {
+  begin(operation: Operation, type: number, flags: number): Writer {
     this.#finish();
     if (this.#operations.length === BATCH) this.#flush();
-    this.#add(operation, type, flags | c.NLM_F_REQUEST | c.NLM_F_ACK);
+    this.#last(operation, type, flags | c.NLM_F_REQUEST | c.NLM_F_ACK);
     return this.#out;
+  }
+
+  /** A GET as the last message of a batch: what runEach() gets to see last is its answer, or its result the refusal. */
+  beginQuestion(operation: string, type: number): Writer {
+    this.#finish();
+    this.#last(operation, type, c.NLM_F_REQUEST);
+    this.#asks = true;
+    return this.#out;
+  }
+
+  #last(operation: Operation, type: number, flags: number): void {
+    if (this.#operations.length > 0) {
+      this.#out.u16[(this.#start >> 1) + 3]! &= ~c.NLM_F_ACK;
+      this.#spared++;
+    } else this.#awaited++;
+    this.#head(operation, type, flags);
   }
 
   /** As `begin`, in the same send however many there are, and without an ACK unless `flags` ask for one. */
   append(operation: string, type: number, flags: number): Writer {
     this.#finish();
-    this.#add(operation, type, flags | c.NLM_F_REQUEST);
+    if ((flags & c.NLM_F_ACK) !== 0) this.#awaited++;
+    else this.#silent.push(this.#operations.length);
+    this.#head(operation, type, flags | c.NLM_F_REQUEST);
     return this.#out;
   }
 
-  #add(operation: string, type: number, flags: number): void {
-    if ((flags & c.NLM_F_ACK) !== 0) this.#awaited++;
-    else this.#silent.push(this.#operations.length);
-    this.#head(operation, type, flags);
-  }
-
-  #head(operation: string, type: number, flags: number): void {
+  #head(operation: Operation, type: number, flags: number): void {
     const out = this.#out;
     const start = out.room(HEADER);
     this.#start = start;
@@ -200,6 +217,8 @@ export class NetlinkSocket {
     this.#out.length = 0;
     this.#operations = [];
     this.#awaited = 0;
+    this.#spared = 0;
+    this.#asks = false;
     if (this.#silent.length > 0) this.#silent = [];
     this.#first = this.#sequence + 1;
   }
@@ -224,13 +243,17 @@ export class NetlinkSocket {
     let missing = this.#awaited;
     this.#receive(this.#operations[0]!, (bytes, at, end, type) => {
       const number = bytes.u32[(at >> 2) + 2]! - this.#first;
-      if (type !== c.NLMSG_ERROR) see?.(type, bytes, at + HEADER, end);
-      if (type !== c.NLMSG_ERROR || answered[number] === true) return false;
+      if (type !== c.NLMSG_ERROR) {
+        see?.(type, bytes, at + HEADER, end);
+        return this.#asks && number === this.#spared;
+      }
+      if (answered[number] === true) return false;
       answered[number] = true;
       const refusal = readError(this.#operations[number]!, bytes, at, end);
       this.#results[base + number] = refusal;
       // The refusal of what needs no ACK is that of everything: of a transaction's frame, say.
       if (this.#silent.includes(number)) return refusal !== undefined;
+      if (number < this.#spared) return false;
       missing--;
       return missing === 0;
     });
@@ -238,14 +261,27 @@ export class NetlinkSocket {
 
   /** Sends one GET and reads its answer. Throws NetlinkError when the kernel refuses (ENODEV: there is none). */
   get<T>(operation: string, type: number, write: (writer: Writer) => void, read: PayloadReader<T>): T {
-    let answer: { value: T } | undefined;
+    // What the kernel refuses is thrown.
+    return this.find(operation, type, write, read, []) as T;
+  }
+
+  /** The same; undefined where the kernel refuses with one of the errnos that say that there is none. An error would take longer to make. */
+  find<T>(
+    operation: string,
+    type: number,
+    write: (writer: Writer) => void,
+    read: PayloadReader<T>,
+    none: readonly number[],
+  ): T | undefined {
+    let answer: T | undefined;
     let refusal: NetlinkError | undefined;
     for (let attempt = 1; ; attempt++) {
       try {
         this.#request(operation, type, c.NLM_F_REQUEST, write);
         this.#receive(operation, (bytes, at, end, answerType) => {
-          if (answerType === c.NLMSG_ERROR) refusal = readError(operation, bytes, at, end) ?? failure(operation, 71);
-          else answer = { value: read(bytes, at + HEADER, end) };
+          if (answerType !== c.NLMSG_ERROR) answer = read(bytes, at + HEADER, end);
+          else if (!none.includes(errnoIn(bytes, at, end)))
+            refusal = readError(operation, bytes, at, end) ?? failure(operation, 71);
           return true;
         });
         break;
@@ -255,8 +291,8 @@ export class NetlinkSocket {
         this.#reset();
       }
     }
-    if (answer === undefined) throw refusal;
-    return answer.value;
+    if (refusal !== undefined) throw refusal;
+    return answer;
   }
 
   /** Sends a dump request and reads every item; `read` returns undefined for those to leave out. */
@@ -340,7 +376,7 @@ export class NetlinkSocket {
    * ports, senders that are not the kernel, NOOP, OVERRUN) is dropped.
    */
   #receive(
-    operation: string,
+    operation: Operation,
     take: (bytes: Bytes, at: number, end: number, type: number, flags: number) => boolean,
   ): void {
     const bytes = inbox();

@@ -28,8 +28,8 @@ beforeEach(() => {
   sh("ip -n pod link del eth0 2>/dev/null || true");
 });
 
-function pair(master = getLink(route, "br0")!.index): void {
-  addPair(
+function pair(master = getLink(route, "br0")!.index) {
+  return addPair(
     route,
     { name: "vethcafe0001", mac: "fe:00:00:00:00:01", mtu: 1400, master, alias: "first" },
     { name: "eth0", mac: POD_MAC, mtu: 1400, netns: pod.fd },
@@ -87,6 +87,14 @@ describe("addPair", () => {
     expect([near.mac, near.mtu, near.master]).toEqual(["fe:00:00:00:00:01", 1400, getLink(route, "br0")!.index]);
     expect([far.mac, far.mtu, far.parent, near.parent]).toEqual([POD_MAC, 1400, near.index, far.index]);
     expect(near.port).toMatchObject({ hairpin: 0, isolated: 0, learning: 1, locked: 0, state: 0 });
+  });
+
+  it("tells what the port is, with the alias there already", () => {
+    const { port, ...near } = pair()()!;
+    const { index, mtu, mac, parent, alias, port: now } = getPort(route, "vethcafe0001")!;
+    expect(near).toEqual({ index, name: "vethcafe0001", mtu, mac, parent });
+    expect(port).toEqual(now);
+    expect([alias, parent]).toEqual(["first", getLink(pod.route, "eth0")!.index]);
   });
 
   it("leaves nothing when the bridge is gone, is none, or a name is taken", () => {

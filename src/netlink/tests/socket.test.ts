@@ -72,10 +72,10 @@ describe("a request and its ACK", () => {
 });
 
 describe("a batch", () => {
-  it("gives each message its own answer, whatever the order and the datagrams they come in", () => {
+  it("gives each message its own answer, whatever the datagrams they come in", () => {
     const kernel = new FakeKernel(([a, b, d]) => [
-      { messages: [ack(d!, 17)] },
       { messages: [ack(a!), ack(b!, 101, "no")] },
+      { messages: [ack(d!, 17)] },
     ]);
     const route = kernel.open();
     for (const operation of ["a", "b", "d"]) nothing(route.begin(operation, c.RTM_NEWROUTE, 0));
@@ -84,6 +84,51 @@ describe("a batch", () => {
     expect(b).toMatchObject({ operation: "b", code: "ENETUNREACH", kernelMessage: "no" });
     expect(d).toMatchObject({ operation: "d", code: "EEXIST" });
     expect(kernel.sends.length).toBe(1);
+  });
+
+  it("asks for the ACK of its last message, and takes those before it that are not refused as done", () => {
+    const kernel = new FakeKernel(([, b, d]) => [{ messages: [ack(b!, 17)] }, { messages: [ack(d!)] }]);
+    const route = kernel.open();
+    for (const operation of ["a", "b", "d"]) nothing(route.begin(operation, c.RTM_NEWROUTE, c.NLM_F_CREATE));
+    expect(route.runEach().map((result) => result?.code)).toEqual([undefined, "EEXIST", undefined]);
+    const asks = kernel.sends[0]!.map(({ flags }) => flags & (c.NLM_F_REQUEST | c.NLM_F_ACK | c.NLM_F_CREATE));
+    const plain = c.NLM_F_REQUEST | c.NLM_F_CREATE;
+    expect(asks).toEqual([plain, plain, plain | c.NLM_F_ACK]);
+    expect(kernel.waiting).toBe(0);
+  });
+
+  it("without an answer to its last message fails, whatever those before it say", () => {
+    const kernel = new FakeKernel(([a]) => [{ messages: [ack(a!, 17)] }]);
+    const route = kernel.open();
+    for (const operation of ["a", "b"]) nothing(route.begin(operation, c.RTM_NEWROUTE, 0));
+    expect(caught(() => route.runEach()).code).toBe("ETIMEDOUT");
+  });
+
+  it("may end with a question, whose answer ends it", () => {
+    const kernel = new FakeKernel(([a, question]) => [
+      { messages: [ack(a!, 17)] },
+      { messages: [reply(question!, 4711)] },
+    ]);
+    const route = kernel.open();
+    nothing(route.begin("a", c.RTM_NEWLINK, 0));
+    nothing(route.beginQuestion("ip link show a", c.RTM_GETLINK));
+    const seen: number[] = [];
+    const results = route.runEach((_, bytes, start) => seen.push(word(bytes, start)));
+    expect(results.map((result) => result?.code)).toEqual(["EEXIST", undefined]);
+    expect(seen).toEqual([4711]);
+    expect(kernel.sends[0]!.map(({ type, flags }) => [type, flags])).toEqual([
+      [c.RTM_NEWLINK, c.NLM_F_REQUEST],
+      [c.RTM_GETLINK, c.NLM_F_REQUEST],
+    ]);
+    expect(kernel.waiting).toBe(0);
+  });
+
+  it("ends with the refusal of its question", () => {
+    const kernel = new FakeKernel(([, question]) => [{ messages: [ack(question!, 19)] }]);
+    const route = kernel.open();
+    nothing(route.begin("a", c.RTM_NEWLINK, 0));
+    nothing(route.beginQuestion("ip link show a", c.RTM_GETLINK));
+    expect(route.runEach().map((result) => result?.message)).toEqual([undefined, "ip link show a: no such device"]);
   });
 
   it("of 150 messages goes out in three sends, and results stay in order", () => {
@@ -165,20 +210,20 @@ describe("answers that are not for us", () => {
     const noise = fc.array(fc.constantFrom(...foreign.map(([, answer]) => answer)), { maxLength: 6 });
     fc.assert(
       fc.property(noise, noise, fc.constantFrom(0, 17), (before, between, errno) => {
+        // The first request gets no answer of its own; numbers one more or one less hit the other one's.
         const kernel = new FakeKernel(([a, b]) => [
           ...before.map((answer) => answer(a!)),
-          { messages: [ack(b!, errno)] },
-          // Numbers one more or one less than the first request's hit the second one's.
           ...between.map((answer) => answer(b!)),
-          { messages: [ack(a!)] },
+          { messages: [ack(b!, errno)] },
         ]);
         const route = kernel.open();
         nothing(route.begin("a", c.RTM_NEWLINK, 0));
         nothing(route.begin("b", c.RTM_NEWLINK, 0));
         const results = route.runEach();
-        const next = before.includes(foreign[0]![1]) ? 1 : errno;
-        const previous = between.includes(foreign[1]![1]) ? 1 : 0;
-        expect(results.map((result) => result?.errno ?? 0)).toEqual([previous, next]);
+        // What answers the last one ends the batch.
+        const ended = before.includes(foreign[0]![1]);
+        const previous = !ended && between.includes(foreign[1]![1]) ? 1 : 0;
+        expect(results.map((result) => result?.errno ?? 0)).toEqual([previous, ended ? 1 : errno]);
       }),
     );
   });
@@ -193,6 +238,19 @@ describe("answers that are not for us", () => {
       }),
       runs(2000),
     );
+  });
+});
+
+describe("find", () => {
+  const find = (errno: number) => {
+    const route = new FakeKernel(([request]) => [{ messages: [ack(request!, errno)] }]).open();
+    return route.find("ip link show eth0", c.RTM_GETLINK, nothing, word, [19, 34]);
+  };
+
+  it("returns nothing for the refusals that say that there is none, and throws the others", () => {
+    expect([find(19), find(34)]).toEqual([undefined, undefined]);
+    expect(caught(() => find(1)).code).toBe("EPERM");
+    expect(caught(() => find(0)).code).toBe("EPROTO");
   });
 });
 
