@@ -9,6 +9,7 @@ import { NetlinkError } from "./errors.ts";
 import { checkDeadline, DEADLINE, grow, inbox, receiveOnce, Truncated } from "./inbox.ts";
 import { errnoIn, failure, HEADER, messageEnd, type Operation, readError } from "./message.ts";
 import { openSocket, setOption } from "./open.ts";
+import type { Questions } from "./questions.ts";
 
 /** Reads the payload of a message in [start, end); must copy what it keeps and must not use a socket. */
 export type PayloadReader<T> = (bytes: Bytes, start: number, end: number) => T;
@@ -331,6 +332,48 @@ export class NetlinkSocket {
       if (refusal !== undefined) throw refusal;
       if (!interrupted) return { items, complete: true };
       if (attempt >= DUMP_TRIES) return { items, complete: false };
+    }
+  }
+
+  /**
+   * Asks all at once, the last being a dump; `see` gets each answer with the number of its question. False: not all are answered, or what was seen may
+   * be out of date. Then each is to be asked by itself.
+   */
+  ask(questions: Questions, see: (which: number, ...payload: Parameters<PayloadReader<void>>) => void): boolean {
+    const { operation, words, starts } = questions;
+    if (this.#operations.length > 0) this.#reset();
+    const out = this.#out;
+    const base = out.room(words.length * 4) >> 2;
+    const { u32 } = out;
+    u32.set(words, base);
+    for (const start of starts) {
+      this.#sequence = (this.#sequence + 1) >>> 0;
+      u32[base + start + 2] = this.#sequence;
+      u32[base + start + 3] = this.#port;
+    }
+    this.#operations.push(operation);
+    const first = this.#first;
+    let isWhole = true;
+    try {
+      this.#send();
+      this.#receive(operation, (bytes, at, end, type, flags) => {
+        const which = bytes.u32[(at >> 2) + 2]! - first;
+        if ((flags & c.NLM_F_DUMP_INTR) !== 0) isWhole = false;
+        if (type !== c.NLMSG_ERROR && type !== c.NLMSG_DONE) {
+          see(which, bytes, at + HEADER, end);
+          return false;
+        }
+        if (readError(operation, bytes, at, end) !== undefined) isWhole = false;
+        return which === starts.length - 1;
+      });
+      return isWhole;
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      // As in dump().
+      this.waitNotification(0);
+      return false;
+    } finally {
+      this.#reset();
     }
   }
 

@@ -18,78 +18,31 @@ import type { PayloadReader } from "../netlink/socket.ts";
 import { attempt, checkTable, find, listRules, nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { sameExpressions } from "./equal.ts";
-import {
-  asKernelSays,
-  compare,
-  type Expression,
-  maskBits,
-  masquerade,
-  meta,
-  payload,
-  verdict,
-  writeExpressions,
-} from "./expression.ts";
+import { compare, type Expression, masquerade, writeExpressions } from "./expression.ts";
 import { hasIptables, listIptables, type Masqueraded, removeIptables } from "./iptables.ts";
 import { removeMade } from "./made.ts";
 import {
-  type ChainAttributes,
-  commentIn,
-  endsWith,
-  handleIn,
-  isCommented,
-  readChain,
-  readRule,
-  verdictIn,
-} from "./message.ts";
+  addBase,
+  BASE,
+  baseRules,
+  CHECKS,
+  chainAtHook,
+  dropsPackets,
+  HEADERS,
+  hasBaseRules,
+  lookAtBase,
+  MASQUERADE_PLACE,
+  network,
+  ofProtocol,
+  toPrefix,
+} from "./masquerade-base.ts";
+import { commentIn, handleIn, isCommented, readRule } from "./message.ts";
 import { isCommentOf, MARK, type Owner, ownerComment, ownerMark } from "./names.ts";
-import { acceptRest, decidesAll, dropFailure, dropsRest } from "./shortcut.ts";
-import type { NftSocket, Place } from "./socket.ts";
+import { acceptRest, decidesAll, dropFailure } from "./shortcut.ts";
+import type { NftSocket } from "./socket.ts";
 import { comment, commentOf } from "./userdata.ts";
 
-export const MASQUERADE_PLACE: Place = { family: c.NFPROTO_INET, table: "cni_plugins_masquerade" };
 const { family: FAMILY, table: TABLE } = MASQUERADE_PLACE;
-const CHECKS = "masq_checks";
-const BASE = "postrouting";
-export const MASQUERADE_BASE: ChainAttributes = {
-  table: TABLE,
-  name: BASE,
-  type: "nat",
-  hook: { number: c.NF_INET_POST_ROUTING, priority: c.NF_IP_PRI_NAT_SRC },
-};
-const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
-const CHECKS_COMMENT = "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
-
-/** The offsets and the length of the addresses in a packet's header, in bytes. */
-interface Header {
-  protocol: number;
-  source: number;
-  destination: number;
-  length: number;
-}
-
-const HEADERS: { 4: Header; 6: Header } = {
-  4: { protocol: c.NFPROTO_IPV4, source: 12, destination: 16, length: 4 },
-  6: { protocol: c.NFPROTO_IPV6, source: 8, destination: 24, length: 16 },
-};
-
-const network = (offset: number, length: number): Expression => payload(c.NFT_PAYLOAD_NETWORK_HEADER, offset, length);
-const ofProtocol = ({ protocol }: Header): Expression[] => [
-  meta(c.NFT_META_NFPROTO),
-  compare(new Uint8Array([protocol])),
-];
-
-/** Compares the destination with a prefix (NFT_CMP_NEQ: not in it). Like `nft`, compares only whole bytes if the length is a multiple of 8. */
-function toPrefix(
-  { destination, length: size }: Header,
-  { address: { bytes }, length }: Prefix,
-  op: number,
-): Expression[] {
-  if (length % 8 === 0 && length > 0)
-    return [network(destination, length / 8), compare(bytes.slice(0, length / 8), op)];
-  const mask = new Uint8Array(size);
-  for (let bit = 0; bit < length; bit++) mask[bit >> 3]! |= 0x80 >> (bit & 7);
-  return [network(destination, size), maskBits(mask), compare(bytes, op)];
-}
 
 /** The rule for a pod's address: masquerades packets from the address to destinations outside of its subnet. */
 function ruleOf(address: Prefix): Expression[] {
@@ -140,19 +93,6 @@ function writtenRule(address: Prefix): Uint8Array {
   return written;
 }
 
-/** The rules of the chain at the hook. They exclude multicast packets from masquerading. */
-function baseRules(): Expression[][] {
-  const multicast4 = { address: { family: 4, bytes: new Uint8Array([224, 0, 0, 0]) }, length: 4 } as const;
-  const bytes = new Uint8Array(16);
-  bytes[0] = 0xff;
-  const multicast6 = { address: { family: 6, bytes }, length: 8 } as const;
-  return [
-    [...ofProtocol(HEADERS[4]), ...toPrefix(HEADERS[4], multicast4, c.NFT_CMP_EQ), verdict(c.NFT_RETURN)],
-    [...ofProtocol(HEADERS[6]), ...toPrefix(HEADERS[6], multicast6, c.NFT_CMP_EQ), verdict(c.NFT_RETURN)],
-    [verdict(c.NFT_GOTO, CHECKS)],
-  ];
-}
-
 /**
  * Masquerades packets from `addresses` to destinations outside of their subnets. Replaces rules of the same attachment in one transaction.
  * `fresh`: the caller knows from its record that there are none, so all pods' rules need not be read. Tells `making` whether it will create
@@ -167,70 +107,18 @@ export function addMasquerade(
 ): number[] {
   const userdata = comment(ownerComment(owner));
   return attempt("ipMasq", () => {
-    const hasTable = checkTable(nft, MASQUERADE_PLACE, "ipMasq");
-    const base = hasTable ? findBase(nft) : undefined;
+    const { hasTable, hasChain, isReady, drops } = lookAtBase(nft);
     making?.(!hasTable);
-    const isReady = base !== undefined && hasBaseRules(nft);
-    const drops = base !== undefined && dropsPackets(nft, base);
     const generation = fresh ? undefined : nft.generation();
     const stale = fresh ? [] : listOwn(nft, ownerMark(owner));
     nft.start(generation);
-    if (!isReady) addBase(nft, base !== undefined);
+    if (!isReady) addBase(nft, hasChain);
     if (drops) acceptRest(nft, MASQUERADE_PLACE, BASE);
     for (const handle of stale) nft.deleteRule(MASQUERADE_PLACE, CHECKS, handle);
     for (const address of addresses)
       nft.addRule(FAMILY, { table: TABLE, chain: CHECKS, written: writtenRule(address), userdata }, true);
     return nft.commit().slice(-addresses.length);
   });
-}
-
-/** The chain at the hook; undefined if it does not exist. Throws Failure if a chain of this name exists, but is not a nat chain at the hook. */
-function findBase(nft: NftSocket): ChainAttributes | undefined {
-  const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
-  if (chain === undefined || isNatAtHook(chain)) return chain;
-  throw new Failure(
-    "failed",
-    `ipMasq: the chain ${BASE} in the nftables table inet ${TABLE} is not of type nat at the hook postrouting, so its rules have no effect`,
-    `Another program created it. Remove it (nft 'flush chain inet ${TABLE} ${BASE}; delete chain inet ${TABLE} ${BASE}').`,
-  );
-}
-
-const isNatAtHook = ({ hook, type }: ChainAttributes): boolean =>
-  hook?.number === c.NF_INET_POST_ROUTING && type === "nat";
-
-function dropsPackets(nft: NftSocket, base: ChainAttributes): boolean {
-  return dropsRest(nft, MASQUERADE_PLACE, base, (...message) => verdictIn(...message)?.chain === CHECKS);
-}
-
-const TO_CHECKS = asKernelSays(verdict(c.NFT_GOTO, CHECKS));
-const TO_CALLER = asKernelSays(verdict(c.NFT_RETURN));
-
-/** The chain to which a rule of the chain at the hook leads, or "". Recognises addBase's rules by their last bytes, without decoding them. */
-function chainOf(...message: Parameters<PayloadReader<void>>): string {
-  if (endsWith(TO_CALLER, ...message)) return "";
-  return endsWith(TO_CHECKS, ...message) ? CHECKS : (verdictIn(...message)?.chain ?? "");
-}
-
-/** True if the chain at the hook leads to the chain of the pods' rules. */
-function hasBaseRules(nft: NftSocket): boolean {
-  let decided = false;
-  const read: PayloadReader<string> = (bytes, start, end) => {
-    const chain = chainOf(bytes, start, end);
-    if (chain === CHECKS && !decided) return chain;
-    decided ||= decidesAll(bytes, start, end);
-    return "";
-  };
-  const rules = listRules(nft, MASQUERADE_PLACE, BASE, read);
-  return rules.length >= 3 && rules.includes(CHECKS);
-}
-
-/** Creates the table, its chains and the chain's rules. Does not send an existing chain at a hook: updating it is slow even if nothing changes. */
-function addBase(nft: NftSocket, hasBase: boolean): void {
-  nft.addTable(FAMILY, { name: TABLE, flags: 0, userdata: comment(TABLE_COMMENT) });
-  nft.addChain(FAMILY, { table: TABLE, name: CHECKS, userdata: comment(CHECKS_COMMENT) });
-  if (!hasBase) nft.addChain(FAMILY, MASQUERADE_BASE);
-  nft.deleteRule(MASQUERADE_PLACE, BASE);
-  for (const expressions of baseRules()) nft.addRule(FAMILY, { table: TABLE, chain: BASE, expressions });
 }
 
 /** Removes the table that a failed ADD created. The ADD's own rules must have been removed already. */
@@ -335,11 +223,6 @@ export function checkMasquerade(nft: NftSocket, owner: Owner, addresses: Prefix[
   } catch (error) {
     throw nftFailure(error, "ipMasq");
   }
-}
-
-function chainAtHook(nft: NftSocket): ChainAttributes | undefined {
-  const chain = find(nft, () => nft.getChain(MASQUERADE_PLACE, BASE, readChain));
-  return chain !== undefined && isNatAtHook(chain) ? chain : undefined;
 }
 
 function expressionsOf(mark: string, ...message: Parameters<PayloadReader<void>>): Expression[] | undefined {

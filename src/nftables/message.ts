@@ -131,6 +131,18 @@ export function flagsIn(from: Bytes, start: number, end: number): number {
   return where === undefined ? 0 : from.be32(where[0]);
 }
 
+/** Whether a chain is of a type and at a hook, and its policy is not drop. Does not decode the other attributes. */
+export function isOpenAt(hookNumber: number, type: string, from: Bytes, start: number, end: number): boolean {
+  const at = start + NFT_HEADER;
+  const place = findAttribute(from, at, end, c.NFTA_CHAIN_HOOK, 0);
+  const number = place && findAttribute(from, place[0], place[1], c.NFTA_HOOK_HOOKNUM, be32.min);
+  if (number === undefined || from.be32(number[0]) !== hookNumber) return false;
+  const policy = findAttribute(from, at, end, c.NFTA_CHAIN_POLICY, be32.min);
+  if (policy !== undefined && from.be32(policy[0]) !== c.NF_ACCEPT) return false;
+  const kind = findAttribute(from, at, end, c.NFTA_CHAIN_TYPE, 0);
+  return kind !== undefined && from.text(kind[0], kind[1]) === type;
+}
+
 /** Whether a rule ends with an expression, which asKernelSays has encoded. */
 export function endsWith(expression: Uint32Array, from: Bytes, start: number, end: number): boolean {
   const where = findAttribute(from, start + NFT_HEADER, end, c.NFTA_RULE_EXPRESSIONS, 0);

@@ -2,7 +2,7 @@
 import { nftFailure } from "./attempt.ts";
 import * as c from "./constants.ts";
 import { compare, type Expression, masquerade, meta } from "./expression.ts";
-import { MASQUERADE_BASE } from "./masquerade.ts";
+import { MASQUERADE_BASE } from "./masquerade-base.ts";
 import type { ChainAttributes } from "./message.ts";
 import { NftSocket } from "./socket.ts";
 import { SOURCE_MAC, SPOOF_BASE } from "./spoof-check.ts";

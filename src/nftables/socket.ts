@@ -2,7 +2,16 @@
 
 import { host } from "../host/host.ts";
 import type { Writer } from "../netlink/bytes.ts";
-import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_NONREC } from "../netlink/constants.ts";
+import {
+  NLM_F_ACK,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_ECHO,
+  NLM_F_EXCL,
+  NLM_F_NONREC,
+} from "../netlink/constants.ts";
+import { type Questions, QuestionWriter } from "../netlink/questions.ts";
 import { type Besides, type Dump, NetlinkSocket, type PayloadReader } from "../netlink/socket.ts";
 import * as c from "./constants.ts";
 import {
@@ -26,6 +35,18 @@ export interface Place {
 }
 
 const type = (message: number): number => (c.NFNL_SUBSYS_NFTABLES << 8) | message;
+
+/** The table, a chain in it and the rules of that chain: three questions, the last of them a dump. */
+export function questionsAbout({ family, table }: Place, chain: string): Questions {
+  const questions = new QuestionWriter(`nft list chain ${table} ${chain}`);
+  writeHeader(questions.begin(type(c.NFT_MSG_GETTABLE)), family);
+  tableAttributes.write(questions.writer, { name: table });
+  writeHeader(questions.begin(type(c.NFT_MSG_GETCHAIN)), family);
+  chainAttributes.write(questions.writer, { table, name: chain });
+  writeHeader(questions.begin(type(c.NFT_MSG_GETRULE), NLM_F_DUMP), family);
+  ruleAttributes.write(questions.writer, { table, chain });
+  return questions.written();
+}
 
 /**
  * The calls that change something go between `start` and `commit`. The kernel makes all these changes at once, or none of them. `commit`

@@ -1,5 +1,6 @@
 // ipMasq on a real kernel: what `nft` sees of it, what is translated, and the Go plugin on the other side.
 import { beforeEach, describe, expect, it } from "vitest";
+import { host } from "../../host/host.ts";
 import { parsePrefix } from "../../ip/address.ts";
 import { enterSandbox, sh } from "../../testing/sandbox.ts";
 import { findGarbage, removeGarbage } from "../collect.ts";
@@ -42,6 +43,39 @@ describe("addMasquerade", () => {
   it("makes what the Go plugin makes", () => {
     addMasquerade(nft, owner, BOTH);
     expect(ruleset()).toBe(table(...RULES));
+  });
+
+  it("looks at what is there for all pods in one send, and adds its rule in another", () => {
+    addMasquerade(nft, owner, [v4], true);
+    let sends = 0;
+    const { send } = host;
+    host.send = (...args) => {
+      sends++;
+      return send.apply(host, args);
+    };
+    try {
+      addMasquerade(nft, other, [v6], true);
+    } finally {
+      host.send = send;
+    }
+    expect(sends).toBe(2);
+  });
+
+  it.each([
+    ["the table is switched off", "add table inet cni_plugins_masquerade { flags dormant; }", false],
+    ["the chain drops the rest", "chain inet cni_plugins_masquerade postrouting { policy drop; }", true],
+    ["the chain leads nowhere", "flush chain inet cni_plugins_masquerade postrouting", true],
+    ["another rule decides before", "insert rule inet cni_plugins_masquerade postrouting accept", true],
+  ])("sees that %s", (_, change, isMended) => {
+    addMasquerade(nft, owner, [v4], true);
+    sh(`nft '${change}'`);
+    const add = () => addMasquerade(nft, other, [v4], true);
+    if (!isMended) expect(add).toThrow("dormant");
+    else {
+      add();
+      expect(ruleset()).toContain("policy accept");
+      expect(ruleset()).toMatch(/postrouting \{[^}]*policy accept;\s+ip daddr 224[^}]*goto masq_checks/);
+    }
   });
 
   it("returns the rules' handles, of these alone", () => {
