@@ -78,16 +78,18 @@ function readRequest(call: Call<HostLocalConfig>, attempt: Try): LeaseRequest | 
 
 /** The order is that of the Go plugin, whose files last_reserved_ip.N count through it. */
 function sourcesOf({ config: { ipam = {}, runtimeConfig } }: Call<HostLocalConfig>): SetConfig[] {
-  const setsIn = (key: string, pointer: string, sets: RangeConfig[][] = []): SetConfig[] =>
-    sets.map((ranges, i) => {
-      const at = `${pointer}/${i}`;
-      return { where: `${key}[${i}]`, at, ranges: ranges.map((config, j) => ({ at: `${at}/${j}`, config })) };
-    });
-  return [
-    ...setsIn("runtimeConfig.ipRanges", "/runtimeConfig/ipRanges", runtimeConfig?.ipRanges),
-    ...(ipam.subnet === undefined ? [] : [{ where: "ipam", at: "/ipam", ranges: [{ at: "/ipam", config: ipam }] }]),
-    ...setsIn("ipam.ranges", "/ipam/ranges", ipam.ranges),
-  ];
+  const all: SetConfig[] = [];
+  addSets(all, "runtimeConfig.ipRanges", "/runtimeConfig/ipRanges", runtimeConfig?.ipRanges);
+  if (ipam.subnet !== undefined) all.push({ where: "ipam", at: "/ipam", ranges: [{ at: "/ipam", config: ipam }] });
+  addSets(all, "ipam.ranges", "/ipam/ranges", ipam.ranges);
+  return all;
+}
+
+function addSets(all: SetConfig[], key: string, pointer: string, sets: RangeConfig[][] | undefined): void {
+  sets?.forEach((ranges, i) => {
+    const at = `${pointer}/${i}`;
+    all.push({ where: `${key}[${i}]`, at, ranges: ranges.map((config, j) => ({ at: `${at}/${j}`, config })) });
+  });
 }
 
 function mapOf(sets: RangeSet[]): LeaseRequest["ranges"] {
