@@ -334,8 +334,8 @@ describe("podnic gc", () => {
     sh("ip -n grey link set net1 netns $$ name moved; ip netns add other");
     endPods("grey");
     const away = (line: string): string => sh(`ip netns exec other dist/podnic ${line} 2>&1; echo status $?`);
-    expect(away("gc --all || true")).toContain("came from a different network namespace");
-    expect(away("doctor --fix --yes || true")).toContain("came from a different network namespace");
+    expect(away("gc --all || true")).toContain("from a different network namespace");
+    expect(away("doctor --fix --yes || true")).toContain("from a different network namespace");
     expect(readdirSync(RECORDS).filter((name) => name.endsWith(".json"))).toHaveLength(1);
     expect(run(["gc", "--all"])).toMatchObject({ status: 0, stdout: expect.stringContaining("restored") });
     expect(sh("ip link show grey")).toContain("grey");
