@@ -1,4 +1,4 @@
-// What a confined call can still do, tried by plugins that are built to try (src/entry/escape.ts), on the real kernel.
+// What a confined call can still do on a real kernel. Special builds of the plugins try it (src/entry/escape.ts).
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import type { LinuxHost } from "../host/linux.ts";
 const EACCES = "13";
 const EPERM = "1";
 const EXDEV = "18";
-/** What no call may, and what the kernel says to it. */
+/** What no call is allowed to do, and the kernel's error. */
 const FORBIDDEN: Record<string, string> = {
   "make a file": EACCES,
   "append to a file": EACCES,
@@ -46,14 +46,14 @@ beforeAll(() => {
 }, 300_000);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** An IPAM plugin of others: it says with which rights it runs, and writes where we may not. */
+/** A third-party IPAM plugin. It records its rights in a place to which podnic itself is not allowed to write. */
 const STUB = `#!/bin/sh
 grep -E 'NoNewPrivs|CapEff' /proc/self/status >>/var/lib/escape/$CNI_COMMAND
 [ "$CNI_COMMAND" = ADD ] && echo '{"cniVersion":"1.0.0","ips":[{"address":"198.51.100.9/24"}]}'
 exit 0
 `;
 
-/** In private namespaces: a device, a pod, and a place beside the state. */
+/** A shell script that creates a device, a pod and a directory outside of the state, in private namespaces. */
 const WORLD = `
 mount --make-rprivate /; mount -t tmpfs t /run; mount -t tmpfs t /var/lib
 mkdir -p /run/netns /var/lib/cni /var/lib/escape/mountpoint
@@ -64,7 +64,7 @@ ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up
 export CNI_CONTAINERID=c CNI_IFNAME=eth0 CNI_NETNS=/run/netns/pod CNI_PATH=${dir}/cni
 call() { echo "$2" | CNI_COMMAND=$1 ${dir}/cni/${"$"}{PLUGIN:-macvlan}; }
 `;
-/** Names a path, or else Landlock would be too dear. */
+/** Contains a path, because podnic does not use Landlock for a host-local call without one. */
 const HOST_LOCAL = { type: "host-local", dataDir: "/var/lib/cni/networks", ranges: [[{ subnet: "198.51.100.0/24" }]] };
 
 function play(script: string, env: Record<string, string> = {}): { stdout: string; stderr: string; status: number } {
@@ -78,14 +78,14 @@ function play(script: string, env: Record<string, string> = {}): { stdout: strin
 const config = (ipam: object) =>
   JSON.stringify({ cniVersion: "1.0.0", name: "net", type: "macvlan", master: "up0", ipam });
 
-/** What came of each attempt: "done", or an errno. */
+/** The outcome of each attempt: "done", or an errno. */
 function outcomes(command: string, env: Record<string, string> = {}): Record<string, string> {
   const first = command === "ADD" ? "" : `ESCAPE_DIR= call ADD '${config(HOST_LOCAL)}' >/dev/null 2>&1;`;
   const { stderr } = play(`${first} ESCAPE_DIR=/var/lib/escape call ${command} '${config(HOST_LOCAL)}'`, env);
   return Object.fromEntries([...stderr.matchAll(/^escape: (.*): (.*)$/gm)].map(([, name, outcome]) => [name, outcome]));
 }
 
-/** What a kernel without it lets pass is not shown here. */
+/** These tests need a kernel with Landlock. */
 const hasLandlock = (() => {
   try {
     return (host as LinuxHost).call("landlock_create_ruleset", "", null, 0, 1) >= 6;
@@ -108,7 +108,7 @@ describe.skipIf(!hasLandlock)("a plugin that tries to get out", () => {
 
   test("gets through without the confinement", () => {
     const got = outcomes("ADD", { ESCAPE: "unconfined" });
-    // Nobody listens on the port.
+    // ECONNREFUSED: no process listens on the port.
     expect(got["connect by TCP"]).toBe("111");
     delete got["connect by TCP"];
     for (const name of Object.keys(FORBIDDEN)) {
@@ -117,7 +117,7 @@ describe.skipIf(!hasLandlock)("a plugin that tries to get out", () => {
   });
 });
 
-/** Each of these was a rule for all of /run once: state that is not there after a boot, and what a configuration names below it. */
+/** Each of these once granted access to all of /run: state that does not exist after a boot, and a configuration's directory below /run. */
 describe.skipIf(!hasLandlock).each([
   ["state that does not exist yet", '"dataDir":"/var/lib/cni/networks",'],
   ["a dataDir below it", '"dataDir":"/run/cni-x",'],

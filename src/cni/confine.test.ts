@@ -1,4 +1,4 @@
-// A kernel that can confine and does not: which calls go on. What confinement does is in confine.built.test.ts.
+// Which calls continue if the kernel refuses to confine them. confine.built.test.ts tests the confinement itself.
 import { expect, test } from "vitest";
 import type { StaticConfig } from "../../plugins/static/config.schema.ts";
 import { staticIpam } from "../../plugins/static/plugin.ts";
@@ -28,7 +28,7 @@ test.each([true, false])("DEL and GC go on, ADD does not (with files: %s)", (con
   expect(() => confine("ADD", confinesFiles)).toThrow("capset");
 });
 
-// Otherwise the runtime's DEL takes what the container has from another network.
+// Without this note about the failed ADD, the runtime's DEL would remove what the container has from another network.
 test.each([
   ["cannot be confined", "192.0.2.1/24"],
   ["is refused, and cannot be confined", "nonsense"],

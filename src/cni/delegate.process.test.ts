@@ -94,7 +94,7 @@ test("the delegate gets the unchanged environment and configuration", () => {
   const { result, call: of } = add(say(good));
   expect(result.ips.map(({ address }) => formatPrefix(address))).toEqual(["198.51.100.7/24"]);
   expect(readFileSync(`${bin}/stdin`)).toEqual(Buffer.from(of.stdin));
-  // What this process was started with; what Node's process.env became since is not part of it.
+  // The environment with which this process was started, without later changes to Node's process.env.
   const own = readFileSync("/proc/self/environ", "latin1").split("\0");
   const plain = own.filter((variable) => /^(?!CNI_|_=|PWD=|SHLVL=|OLDPWD=)\w+=[^\n]*$/.test(variable));
   expect(plain).not.toEqual([]);
@@ -255,7 +255,7 @@ describe("DEL", () => {
     const of: Call = { ...call(), command: "DEL", netns };
     delWithIpam(of, remove);
   };
-  // The tests of a worker share the table.
+  // Restore the table of plugins, because all tests of a worker share it.
   afterAll(() => registerPlugins(plugins));
 
   const failing = () => {

@@ -1,4 +1,4 @@
-// What a call is made of, and what is refused before the plugin acts. The plugin only writes down what it is asked.
+// How a request becomes a call, and what is refused before the plugin acts. The plugin here only records its calls.
 import { describe, expect, test, vi } from "vitest";
 import { Failure } from "../errors.ts";
 import { host, SystemError } from "../host/host.ts";
@@ -151,7 +151,7 @@ describe("versions", () => {
     }
   });
 
-  // The Go library reads the numbers for the commands that not every version has, and cannot.
+  // For commands that some versions do not have, the Go library parses the version, and fails with another code.
   test.each(["garbage", "v1.0.0", " 1.0.0", "1.0.0\0", "1..0", "1.0.0.0", "x".repeat(1000)])(
     "%j causes code 1, or code 6 for CHECK, GC and STATUS",
     (cniVersion) => {
@@ -324,7 +324,7 @@ test("SIGTERM does not interrupt the undo of an ADD that failed", () => {
   const order: string[] = [];
   answerWith((call) => {
     call.transaction.onRollback("undo", () => void order.push("undo"));
-    // The host of this call, which exists by now.
+    // `host` is now the host of this call.
     const { ignoreSignal } = host;
     host.ignoreSignal = (signal) => {
       order.push(`ignore ${signal}`);
@@ -346,7 +346,7 @@ test.each([[[1]], [[0]], [[2]], [[0, 1, 2]], [[]]])(
     run("VERSION");
     const opened: string[] = [];
     const { fstatfs, open, poll } = host;
-    // As of pipes whose other ends are closed.
+    // poll also reports all descriptors if they are pipes whose other ends are closed.
     host.poll = () => [0, 1, 2];
     host.fstatfs = (fd) => {
       if (closed.includes(fd as never)) throw new SystemError("fstatfs", 9, "EBADF", "bad file descriptor");

@@ -1,4 +1,4 @@
-// What is undone when a call fails, and how it is said.
+// What podnic undoes if a call fails, and how it reports this.
 
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Failure } from "../errors.ts";

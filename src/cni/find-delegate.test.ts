@@ -10,7 +10,7 @@ import { NodeHost } from "../host/node/host.ts";
 import { runs } from "../testing/effort.ts";
 import { findDelegate } from "./find-delegate.ts";
 
-/** A kernel or a seccomp filter that has no openat2. */
+/** A kernel without openat2, or a seccomp filter that refuses it. */
 class OldKernel extends NodeHost {
   override open(path: string, flags: number, mode?: number, dir?: Fd, resolve?: number): Fd {
     if ((resolve ?? 0) & RESOLVE_BENEATH) throw new SystemError("openat2", 38, "ENOSYS", "function not implemented");

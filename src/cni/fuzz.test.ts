@@ -1,4 +1,4 @@
-// Whatever comes in, one document goes out, and it is never an internal error. static is the plugin: it touches nothing.
+// For any input, podnic prints exactly one document, and never an internal error. The plugin is static, which changes nothing.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { main } from "../main.ts";
@@ -95,7 +95,7 @@ function run(env: Record<string, string>, stdin: string | Uint8Array) {
       expect(out.code).toBeGreaterThan(0);
     }
   }
-  // VERSION says nothing; everything else one line for each thing it has to say, without control characters.
+  // Log lines on stderr must not contain control characters.
   expect(host.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   return status;
 }

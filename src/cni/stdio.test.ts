@@ -1,4 +1,4 @@
-// Reading stdin and writing stdout, piece by piece, as pipes do it.
+// Reading stdin and writing stdout in parts, as pipes deliver and accept data.
 import { afterEach, expect, it } from "vitest";
 import { type Fd, installHost, type PollFd, SystemError } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
@@ -6,13 +6,13 @@ import { readAll, readWithin, writeAll } from "./stdio.ts";
 
 type Step = Uint8Array | "EAGAIN" | "EISDIR";
 
-/** stdin comes in these steps; then it is at its end or, `isOpen`, has nothing more to say. A clock that only poll moves. */
+/** stdin delivers `steps`, and is then at its end or, with `isOpen`, stays open without more data. Only poll advances the clock. */
 class Pipes extends NodeHost {
   asked: number[] = [];
   polls: number[] = [];
   written = "";
   clock = 0;
-  /** What write(2) gives instead of taking anything. */
+  /** True if write(2) fails with EPIPE. */
   broken = false;
   readonly steps: Step[];
   readonly isOpen: boolean;
@@ -32,7 +32,7 @@ class Pipes extends NodeHost {
     return step.subarray(0, max);
   }
 
-  /** Takes two bytes at a time; every second time the pipe is full. */
+  /** Accepts two bytes at a time. At every second call, the pipe is full. */
   override write(_fd: Fd, data: Uint8Array): number {
     if (this.broken) throw new SystemError("write", 32, "EPIPE", "broken");
     if (this.asked.push(data.length) % 2 === 0) throw new SystemError("write", 11, "EAGAIN", "full");

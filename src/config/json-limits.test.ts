@@ -19,7 +19,7 @@ test("equal keys count once, however many there are", () => {
 
 test("texts that are no keys do not count", () => {
   expect(hasTooManyKeys(JSON.stringify(Array.from({ length: 5000 }, (_, n) => `text":${n}`)))).toBe(false);
-  // Not JSON: it ends inside a key.
+  // This text is not JSON, because it ends inside a key.
   expect(hasTooManyKeys(`${'"a",'.repeat(5000)}"b`)).toBe(false);
 });
 

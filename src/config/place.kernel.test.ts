@@ -9,7 +9,7 @@ import { confinePath } from "./policy.ts";
 
 let root = "";
 
-/** /etc/resolv.conf is one of ours. */
+/** A host whose /etc/resolv.conf is a file of this test. */
 class TestNode extends NodeHost {
   override open(path: string, flags: number, mode?: number, dir?: Fd, resolve = 0): Fd {
     return super.open(path === "/etc/resolv.conf" ? `${root}/etc-resolv` : path, flags, mode, dir, resolve);
@@ -37,7 +37,7 @@ test("what only root can have made is entered, and what is missing in it is made
   expect(openPlace("dataDir", confinePath("dataDir", `${root}/none`))).toBeUndefined();
 });
 
-// C1: the link is root's, in a directory of root's that nobody else can write, as root of a container makes it.
+// C1: the link belongs to root, and is in a directory that belongs to root and that nobody else can write to. A container's root can create this.
 test("no link is followed below a root, whoever made it", () => {
   fs.mkdirSync(`${root}/elsewhere`);
   fs.symlinkSync(`${root}/elsewhere`, `${root}/link`);
@@ -67,7 +67,7 @@ test("directly below a root that others share, only cni… is made", () => {
   expect(fs.existsSync("/tmp/podnic-nosuch-directory")).toBe(false);
 });
 
-// One of each runtime that we know, as its manual or its source says: a list of our own that only repeats roots.ts would prove nothing.
+// One path for each known runtime, from its manual or source. A list that was derived from roots.ts would prove nothing.
 test.each([
   [
     "containerd",

@@ -8,7 +8,7 @@ const directory = mkdtempSync(join(tmpdir(), "podnic-policy-"));
 const file = join(directory, "podnic.json");
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** All modules anew, since the file is read once a process, with a node whose policy is our file. */
+/** Loads all modules again, because a process reads the policy only once. The test's file replaces the node's policy. */
 async function load(text?: string) {
   if (text !== undefined) {
     writeFileSync(file, text);
@@ -78,7 +78,7 @@ test("what a file that is ignored might have allowed is not refused for good", a
 
 test("a character that two reads share is whole", async () => {
   const head = '{"devices":{"allow":["';
-  // The port reads at most 16 KiB at once.
+  // The host reads at most 16 KiB at once.
   const { policy } = await load(`${" ".repeat(16_383 - head.length)}${head}é"]}}`);
   expect(policy().devices.allow).toEqual(["é"]);
 });
@@ -135,7 +135,7 @@ test.each([
   expect(policy).toThrow(message);
   const lenient = await load(text.replace("{", '{"lockTimeout":300,'));
   lenient.relaxPolicy();
-  // A null among names is a wrong type, with which nothing holds.
+  // A null in a list of names violates the schema, so the whole policy is ignored.
   if (!text.includes("[null]")) expect(lenient.policy().lockTimeout).toBe(300);
   expect(() => lenient.confinePath("dataDir", "/srv/x")).toThrow(expect.objectContaining({ kind: "try again" }));
 });

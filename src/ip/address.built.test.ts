@@ -1,4 +1,4 @@
-// Addresses, prefixes and MACs as Go's net package reads and prints them.
+// Compares the parsing and formatting of addresses, prefixes and MACs with Go's net package.
 import { execFileSync, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
@@ -24,7 +24,7 @@ function askGo(texts: string[]): { address: string; prefix: string; mac: string 
 describe("addresses", () => {
   it.skipIf(!hasGo)("agrees with Go's net package", { timeout: 120_000 }, () => {
     const generated = fc.sample(fc.oneof(text4, text6, noise), { numRuns: 20_000, seed: 1 });
-    // Go prints a v4-mapped prefix below /96 as a prefix that means something else; we refuse it.
+    // Go prints a v4-mapped prefix below /96 as a different prefix. podnic refuses it.
     const texts = [...BAD, ...GOOD, ...generated].filter(
       (text) => text !== "" && !/^::ffff:.*\/([0-8]?\d|9[0-5])$/i.test(text),
     );

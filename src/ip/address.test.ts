@@ -16,7 +16,7 @@ describe("addresses", () => {
   it("agrees with Node about what an address is", () => {
     fc.assert(
       fc.property(fc.oneof(text4, text6, noise), (text) => {
-        // Node knows zones; Go's ParseIP and we do not.
+        // Node accepts zones. Go's ParseIP and podnic do not.
         expect(parseAddress(text) !== undefined).toBe(isIP(text) !== 0 && !text.includes("%"));
       }),
       runs(20_000),

@@ -1,4 +1,4 @@
-// Files in a directory that only root can write to are looked at by name, and in all others as an open descriptor. No device or FIFO is opened.
+// podnic checks a file by its name if only root can write to the directory, and otherwise as an O_PATH descriptor. It opens no device or FIFO.
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { O_PATH, O_RDONLY } from "../host/constants.ts";
 import { host } from "../host/host.ts";
@@ -15,7 +15,7 @@ afterEach(() => {
   sh(`rm -rf ${OWN} /run/other`);
 });
 
-/** How the file is opened: "" when it is not. */
+/** How podnic opens the file; "" if it does not. */
 function flagsOf(path: string): string {
   const open = vi.spyOn(host, "open");
   const looked = withDirectory(path, undefined, (dir) => openLooked(dir, "file", O_RDONLY, notRegular));

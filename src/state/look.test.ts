@@ -1,4 +1,4 @@
-// Files that are looked at before they are opened, where /proc is missing or refuses.
+// How podnic checks files before opening them if /proc is missing or refuses access.
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ afterEach(() => {
   rmSync(root, { recursive: true });
 });
 
-/** /proc/self/fd fails with this error, after `meanwhile`. */
+/** Opening a path in /proc/self/fd runs `meanwhile`, and then fails with this error. */
 class WithoutProc extends NodeHost {
   readonly #error: SystemError;
   readonly #meanwhile: () => void;

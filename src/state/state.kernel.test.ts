@@ -40,7 +40,7 @@ const problemOf = (run: () => unknown): unknown => {
   return "nothing thrown";
 };
 
-/** The host with some calls replaced. */
+/** The host, with some of its calls replaced. */
 function altered(changes: Partial<typeof host>): void {
   installHost(
     new Proxy(real, {
@@ -52,7 +52,7 @@ function altered(changes: Partial<typeof host>): void {
   );
 }
 
-/** As on kernels before 5.6. */
+/** A host without openat2, as on kernels before 5.6. */
 function withoutOpenat2(): void {
   altered({
     open: (path, flags, openMode, at, resolve = 0) => {
@@ -62,7 +62,7 @@ function withoutOpenat2(): void {
   });
 }
 
-/** What is synced, in order, as paths below root. */
+/** The paths below `root` that are synced, in order. */
 function syncedBy(body: () => void): string[] {
   const synced: string[] = [];
   altered({
@@ -156,7 +156,7 @@ describe.each([
     expect(() => files.openDirectory(`${root}/nowhere/x`)).toThrow(
       `resolves to ${root}/unplugged, which does not exist`,
     );
-    // Who may create makes the target too.
+    // If directories may be created, the link's target is created too.
     host.close(files.openDirectory(`${root}/nowhere/x`, { mode: 0o700 })!);
     expect(fs.statSync(`${root}/unplugged/deep/x`).isDirectory()).toBe(true);
   });
@@ -176,7 +176,7 @@ describe.each([
       [],
       ["lock", "n:c:eth0.json"],
     ]);
-    // Outside it is what the path leads to.
+    // Outside of withDirectory, the store uses the directory to which the path now leads.
     expect(store.read(key)).toBeUndefined();
     expect(
       problemOf(() =>
@@ -293,7 +293,7 @@ describe("writeFile", () => {
     let sleeps = 0;
     altered({
       sleep: () => {
-        // The holder puts its file in place.
+        // The process that holds the lock renames its temporary file into place.
         if (++sleeps === 3) {
           fs.renameSync(`${root}/.a.tmp`, `${root}/a`);
           real.close(holder);
@@ -432,7 +432,7 @@ describe("records", () => {
       fs.writeFileSync(`${root}/test/net:c1:eth0.json`, text);
       logged.length = 0;
       expect([text.slice(0, 50), store.read(key)]).toEqual([text.slice(0, 50), undefined]);
-      // A record of another key is in order; it is just not the one asked for.
+      // A record with another key is valid, so podnic logs nothing. It is just not the requested record.
       expect(logged).toHaveLength(text.includes("c2") ? 0 : 1);
     }
     fs.rmSync(`${root}/test/net:c1:eth0.json`);

@@ -52,7 +52,7 @@ function readEachQuietly(directory: string, each: (name: string, text: string | 
   }
 }
 
-/** All pods of a network have the same one: it is read once, and each gets the same object. */
+/** Parses each configuration only once, because all pods of a network have the same one. They share the resulting object. */
 function readOnce(text: string, known: Map<string, unknown>): unknown {
   if (!known.has(text)) known.set(text, parseKeptConfig(text));
   return known.get(text);

@@ -1,4 +1,4 @@
-// podnic add, check and del beside cnitool, which they stand in for.
+// Compares podnic add, check and del with cnitool, which they replace.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ function write(file: string, config: object): void {
   writeFileSync(join(CONF, file), JSON.stringify(config));
 }
 
-/** A plugin of somebody else's, which notes what it is given. */
+/** A third-party plugin, which records its input. */
 function stranger(answer: string): void {
   const script = `#!/bin/sh\nenv | grep ^CNI_ | sort >/run/$CNI_COMMAND.env\ncat >/run/$CNI_COMMAND.stdin\n${answer}\n`;
   writeFileSync(join(BIN, "stranger"), script);
@@ -35,7 +35,7 @@ function leases(): string[] {
   return existsSync(dir) ? readdirSync(dir).filter((name) => name.includes(".100.")) : [];
 }
 
-/** On stderr, when a network is given by its name. */
+/** The note on stderr if a network is given by its name. */
 const WHICH = `podnic: network "blue" is defined in ${CONF}/10-blue.conflist\n`;
 
 beforeAll(() => {
@@ -79,7 +79,7 @@ describe("by hand", () => {
     const [kept] = readdirSync("/var/lib/cni/results");
     const file = join("/var/lib/cni/results", kept!);
     writeFileSync(file, JSON.stringify(JSON.parse(readFileSync(file, "utf8")).result));
-    // Without a prevResult CHECK fails.
+    // CHECK would fail without a prevResult.
     expect(run("check")).toEqual({ status: 0, stdout: "", stderr: WHICH });
     expect(run("del").status).toBe(0);
     expect(readdirSync("/var/lib/cni/results")).toEqual([]);
@@ -108,7 +108,7 @@ describe("by hand", () => {
   test("plugins of others get what a runtime gives, in both directions of the list", () => {
     stranger('[ "$CNI_COMMAND" != ADD ] || sed "s/.*\\"prevResult\\"://; s/}$//" /run/ADD.stdin');
     write("10-blue.conflist", { cniVersion: "1.0.0", name: "blue", plugins: [blue, { type: "stranger", a: 1 }] });
-    // As plugins take them: Multus writes "=" into values.
+    // Plugins accept "=" in a value, because Multus writes it.
     const { stdout, stderr } = run("add", "--args", "IgnoreUnknown=1;K8S_POD_NAME=foo=bar;");
     expect(stderr).toBe(WHICH);
     expect(JSON.parse(stdout).ips[0].address).toBe("198.51.100.2/24");
@@ -128,7 +128,7 @@ describe("by hand", () => {
       a: 1,
       prevResult: JSON.parse(stdout),
     });
-    // The macvlan has gone all the same, and what DEL needs to be repeated is still there.
+    // The macvlan is deleted anyway, and everything that a repeated DEL needs still exists.
     expect(leases()).toEqual([]);
     expect(readdirSync("/var/lib/cni/results")).toEqual([`blue-${ID}-net1`]);
     stranger("exit 0");
@@ -137,7 +137,7 @@ describe("by hand", () => {
   });
 });
 
-/** podnic says which file it read, cnitool says nothing. */
+/** podnic prints which file it read; cnitool does not. */
 const silent = expect.stringMatching(/^(podnic: network "blue" is defined in \S+\n)?$/);
 
 describe.runIf(existsSync(cnitool))("with cnitool", () => {
@@ -218,8 +218,7 @@ test("a single configuration is a list of one", () => {
 });
 
 describe("--trace", () => {
-  /** Requests that change something. */
-  /** Without the index that ADD gives the interface: the container's id decides it. */
+  /** The requests that change something, without the interface's index, which depends on the container ID. */
   const changes = (stderr: string) =>
     stderr
       .split("\n")

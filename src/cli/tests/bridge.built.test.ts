@@ -46,7 +46,7 @@ describe("bridge", () => {
     });
     const byContainer = (a: { holder: { containerId: string } }, b: { holder: { containerId: string } }) =>
       a.holder.containerId < b.holder.containerId ? -1 : 1;
-    // Of the Go plugin's, libcni remembers whose they are; of other programs', nobody.
+    // libcni's cache contains the owners of the Go plugin's ports, but not of other programs' ports.
     const brown = port("c-brown", "");
     const black = port("", "", "", "black", "in0");
     expect(ports().sort(byContainer)).toMatchObject([black, port("c-blue"), brown, port("c-grey")]);
@@ -79,7 +79,7 @@ describe("bridge", () => {
     const names = ["brown", "lime", "tan"];
     for (const name of names) add(name, { macspoofchk: false, ipMasqBackend: "iptables" }, { bin });
     endPods("brown", "tan");
-    // Of this one, nobody remembers where it was.
+    // After this, nothing on the node contains the namespace of this pod.
     sh("rm /var/lib/cni/results/net-c-tan-net1");
     const rules = () => json("gc", "--all").filter(({ kind }: { kind: string }) => kind === "rules");
     expect(rules()).toMatchObject([{ what: "ipMasq (iptables)", network: "net", containerId: "c-brown", done: true }]);
@@ -92,7 +92,7 @@ describe("bridge", () => {
   it.runIf(filtersVlans())(
     "gateways of VLANs without a pod are taken away, VLAN devices and veths, and nobody else's",
     () => {
-      // br8 itself is untagged in VLAN 6, so that its gateway there is a veth.
+      // br8 itself is untagged in VLAN 6, so its gateway in this VLAN is a veth.
       sh(`ip link add br8 up type bridge vlan_filtering 1 vlan_default_pvid 0
       bridge vlan add dev br8 vid 6 self untagged; ip link add link br8 name br8.9 type vlan id 9`);
       const gateway = { type: "bridge", bridge: "br8", isGateway: true };
@@ -167,7 +167,7 @@ describe("bridge", () => {
       'ok network "c": bridge br7 exists and is up',
       'ok network "d": the first ADD creates bridge br8',
     ]);
-    // A process reads the file once.
+    // Set the policy directly, because a process reads the policy file only once.
     assumePolicy({ bridges: { names: ["br7"], gateways: ["10.88.0.0/24"] } });
     expect(texts()).toEqual([
       'ok network "a": bridge br7 exists and is up',

@@ -1,4 +1,4 @@
-// The completions, asked for by the shells themselves.
+// Runs the completions in the shells themselves.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** What a shell's script prints, by lines. */
+/** The lines that a shell script prints. */
 function ask(shell: string, script: string): string[] {
   const { stdout, stderr } = spawnSync(shell, ["-c", script], { cwd: join(dir, "files"), encoding: "utf8" });
   expect(stderr).toBe("");
@@ -66,7 +66,7 @@ describe("fish", () => {
   test("all commands", () => expect(complete("podnic ")).toEqual(expect.arrayContaining(verbs)));
 });
 
-/** zsh completes only where a person types: on a terminal, which zpty stands for. */
+/** zsh completes only on a terminal, which zpty provides. */
 test.each([
   ["podnic valid", "podnic validate"],
   ["podnic schema macv", "podnic schema macvlan"],
@@ -88,7 +88,7 @@ test.each([
 describe("schemas", () => {
   const names = Object.keys(JSON.parse(run(["schema", "--json"]).stdout));
 
-  /** As an editor reads it: one document, no other files. */
+  /** Compiles a schema as an editor does: from one document, without other files. */
   function compile(name: string) {
     const ajv = new Ajv({ strict: false, logger: false });
     for (const [format, check] of Object.entries(formats)) ajv.addFormat(format, check);

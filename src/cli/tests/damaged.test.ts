@@ -1,4 +1,4 @@
-// A damaged record of which nothing says in which pod its device was.
+// Damaged records of devices for which nothing tells which pod had them.
 import { expect, test } from "vitest";
 import type { Damaged } from "../../state/record.ts";
 import { DamagedRecords } from "../node/damaged.ts";

@@ -1,4 +1,4 @@
-// podnic devices: a lent veth that returned without a DEL, and that one of the node's bridges has taken as a port again.
+// podnic devices: a lent veth that returned without a DEL, and that is a port of one of the node's bridges again.
 import { expect, test } from "vitest";
 import { identify } from "../../link/identity.ts";
 import { getLink } from "../../link/link.ts";
@@ -23,7 +23,7 @@ test("it is listed once, as the device of its attachment", () => {
       .filter(({ interface: at }) => at?.name === "d0")
       .map(({ state, why }) => `${state}: ${why}`);
   expect(states([])).toEqual(["pod: port of br0, without podnic's alias"]);
-  // Its other end was not seen, and so nobody knows the name that it has in the pod.
+  // podnic has not seen the port's other end, so the interface's name in the pod is not known.
   expect(findDevicesOf({ holders: [], insides: [] }).find(({ name }) => name === "d0")?.holder?.interface).toBe("");
   expect(states([holder])).toEqual([expect.stringMatching(/^lost: /)]);
 });

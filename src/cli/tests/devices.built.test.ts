@@ -1,4 +1,4 @@
-// podnic devices: who has a device, and which one is lost.
+// podnic devices: which pod has a device, and which devices are lost.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -41,7 +41,7 @@ describe("podnic devices", () => {
 
   it("shows what software made only when asked", () => {
     sh("ip link add v0 type veth peer name v1");
-    // Whatever this machine has besides.
+    // Ignore the other devices of this machine.
     const states = (...args: string[]): string[] =>
       json("devices", ...args)
         .filter(({ name }: { name: string }) => ["lo", "v0", "v1"].includes(name))

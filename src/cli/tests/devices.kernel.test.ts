@@ -1,4 +1,4 @@
-// podnic devices: what an earlier pod left on a VF, because its driver did not take it back. The card is simulated.
+// podnic devices: settings that an earlier pod left on a VF, because the driver did not reset them. The card is simulated.
 import { writeFileSync } from "node:fs";
 import { beforeEach, expect, test } from "vitest";
 import type { SimulatedCard } from "../../../plugins/sriov/testing/simulated-card.ts";

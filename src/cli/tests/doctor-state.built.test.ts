@@ -1,4 +1,4 @@
-// podnic doctor on a node with state: what it finds, and what --fix takes away.
+// podnic doctor on a node with state: what it finds, and what --fix removes.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -43,7 +43,7 @@ describe("podnic doctor", () => {
       ["warning", true],
       ["warning", true],
     ]);
-    // No terminal, no --yes: it shows, and does nothing.
+    // Without a terminal and without --yes, it shows what it would do, and does nothing.
     const { status, stdout, stderr } = run(["doctor", "--fix"]);
     expect(status).toBe(1);
     expect(stdout).toContain("To do:");
@@ -79,7 +79,7 @@ describe("podnic doctor", () => {
 
   describe("a damaged record whose device may be in a pod", () => {
     const file = `${RECORDS}/net:c-grey:net1.json`;
-    /** The first part of it. */
+    /** The first part of the record. */
     const cut = (): string => readFileSync(file, "utf8").slice(0, 400);
     const results = "/var/lib/cni/results";
     const keep = (): void => {
@@ -87,7 +87,7 @@ describe("podnic doctor", () => {
       mkdirSync(results, { recursive: true });
       writeFileSync(`${results}/net-c-grey-net1`, JSON.stringify({ ...cached, netns: "/run/netns/grey" }));
     };
-    /** Exit status of --fix, what it removed, and what doctor says of records. */
+    /** The exit status of --fix, what it removed, and doctor's findings about records. */
     const fix = (): unknown[] => {
       const { fixed, findings } = json("doctor", "--fix", "--yes");
       const said: { found: string; fixable: boolean }[] = findings;
@@ -114,7 +114,7 @@ describe("podnic doctor", () => {
       before();
       expect(fix()).toEqual(kept("moved in /run/netns/grey might be its device"));
       endPods("grey");
-      // While nothing says which pod it was, the other namespaces that this machine has are in doubt, too.
+      // While nothing tells which pod had the device, it may also be in the other namespaces of this machine.
       if (left.length > 1 || before === keep) expect(fix()).toEqual(removed);
     });
 
@@ -141,7 +141,7 @@ describe("podnic doctor", () => {
     });
   });
 
-  // Of the machine whose processes and cards are seen from a network namespace of its own, as in a node that is a container.
+  // The cards of this machine. A separate network namespace sees the machine's cards and processes, as a node that is a container does.
   const cards = readdirSync("/sys/bus/pci/devices").filter((pci) =>
     readFileSync(`/sys/bus/pci/devices/${pci}/class`, "utf8").startsWith("0x02"),
   );
@@ -205,7 +205,7 @@ describe("podnic doctor", () => {
     );
     writeFileSync("/etc/cni/podnic.json", "{}", { mode: 0o666 });
     sh("chmod 666 /etc/cni/podnic.json");
-    // The shipped one: a process reads the policy once.
+    // Run the executable, because a process reads the policy only once.
     const { stdout } = spawnSync("dist/podnic", ["doctor", "--json"], { encoding: "utf8" });
     const { findings } = JSON.parse(stdout);
     const found = (about: string): string[] =>

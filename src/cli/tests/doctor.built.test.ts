@@ -1,4 +1,4 @@
-// What the doctor says about prepared trees.
+// podnic doctor's findings in prepared directories.
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

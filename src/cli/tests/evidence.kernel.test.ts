@@ -1,4 +1,4 @@
-// Which containers are gone: only those of which that is known.
+// Which containers are gone: only those for which this is certain.
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -95,16 +95,16 @@ describe("a namespace that was written down", () => {
     expect(namespaces.lifeOf(five)).toBe("unknown");
     expect(namespaces.lifeOf({ ...five, dev: 0, ino: 0 })).toBe("unknown");
     expect(namespaces.doubtful).toEqual(["/run/own"]);
-    // A runtime's, which has a pod there.
+    // The directory now contains a pod's namespace, so it is the runtime's.
     sh("touch /run/own/six; mount --bind /run/netns/pod /run/own/six");
     expect(Namespaces.find().lifeOf(five)).toBe("gone");
     sh("umount /run/own/six; rm /run/own/six");
-    // That of the first process of the node.
+    // Process 1 of the node has the same directory.
     const proc = mkdtempSync(join(tmpdir(), "proc-"));
     sh(`mkdir -p ${proc}/self/ns ${proc}/1; ln -s /proc/self/ns/pid ${proc}/self/ns/pid; ln -s / ${proc}/1/root`);
     const first = inodeOf("/proc/self/ns/pid") === 0xeffffffc;
     expect(Namespaces.find([], proc).lifeOf(five)).toBe(first ? "gone" : "unknown");
-    // The node's first process does not have the directory either, or what it has is not to be seen.
+    // Process 1 does not have the directory either, or podnic cannot see process 1's directories.
     const hidden = (): string[] => {
       const seen = Namespaces.find([], proc);
       expect(seen.lifeOf({ ...five, path: "/run/not-here/five" })).toBe("unknown");
@@ -113,7 +113,7 @@ describe("a namespace that was written down", () => {
     expect(hidden()).toEqual(first ? [] : ["/run/not-here"]);
     sh(`rm ${proc}/1/root; ln -s root ${proc}/1/root`);
     expect(hidden()).toEqual(["/run/not-here"]);
-    // Under that one's root the path leads elsewhere, although a link in it leads back here.
+    // Below the root of process 1, the path leads to another directory, although a link in it leads back to this one.
     sh(`rm ${proc}/1/root; mkdir -p ${proc}/1/root/run/own ${proc}/1/root/var; ln -s /run ${proc}/1/root/var/run`);
     for (const path of [five.path, "/var/run/own/five"])
       expect(Namespaces.find([], proc).lifeOf({ ...five, path })).toBe("unknown");
@@ -225,7 +225,7 @@ describe("a lease that names no owner", () => {
   it("is kept while a pod has the address or was given it", () => {
     const namespace = { path: "/run/netns/x", dev: 4, ino: 2, named: true };
     const insides = [{ namespace, attached: [], addresses: new Set(["192.0.2.7"]) }];
-    // Any pod can set an address.
+    // Any pod can set any address.
     expect(lifeFor({ insides }, "192.0.2.7")).toBe("unknown");
     const cached = (path: string) => [
       {

@@ -1,4 +1,4 @@
-// The same answers from the executable, whose engine is another one than Node's, and nothing looked at that was not named.
+// The executable, whose engine is not Node's, gives the same answers, and opens only the named files.
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { build, execute, podnic } from "./executable.ts";
 import { run } from "./run.ts";
 
 const broken = "src/cli/tests/broken";
-/** Where everybody may read. */
+/** A directory that all users can read. */
 const open = mkdtempSync(join(tmpdir(), "podnic-open-"));
 
 beforeAll(() => {
@@ -77,7 +77,7 @@ test("validate opens the files that were named and nothing else, and needs no ro
     (line) =>
       !line.includes(" execve(") &&
       !line.includes("AT_EMPTY_PATH") &&
-      // A file that was looked at is opened through the descriptor of the look.
+      // podnic first checks a file with O_PATH, and then opens it through this descriptor.
       !/openat\(AT_FDCWD, "\/proc\/self\/fd\/\d+", O_RDONLY/.test(line) &&
       !files.some((file) => line.includes(`"${file}"`)),
   );
@@ -86,6 +86,6 @@ test("validate opens the files that were named and nothing else, and needs no ro
     encoding: "utf8",
   });
   expect({ status: nobody.status, stderr: nobody.stderr }).toEqual({ status: 1, stderr: "" });
-  // Most of the files have a network called "net", which is a warning at all but the first.
+  // Most files define a network "net". Each of them except the first gets a warning because of this.
   expect(nobody.stdout).toContain("40 files, 36 errors, 28 warnings");
 });

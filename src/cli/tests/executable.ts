@@ -1,4 +1,4 @@
-// The executable itself, for tests that need what only it has: its engine and its own process. Built once a test file.
+// The executable, for tests that need its engine or a separate process. Each test file builds it once.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import type { Ran } from "./run.ts";
 const dir = mkdtempSync(join(tmpdir(), "podnic-cli-"));
 export const podnic = join(dir, "podnic");
 
-/** Call it in beforeAll. */
+/** Builds the executable. Call this in beforeAll. */
 export function build(): void {
   const { status, stderr } = spawnSync("node", ["scripts/ts.mjs", "scripts/build.ts", "--output", podnic], {
     encoding: "utf8",
@@ -19,7 +19,7 @@ export function build(): void {
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Runs it to its end, in the namespaces this process is in. */
+/** Runs the executable in this process's namespaces, and waits until it exits. */
 export function execute(args: string[], env: Record<string, string> = {}, program = podnic): Ran {
   const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", env: { PATH: path, ...env } });

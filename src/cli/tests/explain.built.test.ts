@@ -1,4 +1,4 @@
-// podnic explain changes nothing, and its list is what an ADD then does.
+// podnic explain changes nothing, and a following ADD takes exactly the listed steps.
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -30,7 +30,7 @@ const both = {
 };
 const fixed = { type: "macvlan", master: "up0", mac: "02:00:5e:10:00:01" };
 
-/** Every network here is called blue. */
+/** The name of all networks in this file is blue. */
 function write(...plugins: object[]): string {
   const file = `${CONF}/blue.conflist`;
   writeFileSync(file, JSON.stringify({ cniVersion: "1.1.0", name: "blue", plugins }));
@@ -50,10 +50,10 @@ function add() {
   return execute(["add", "blue", "pod", "--conf-dir", CONF, "--trace"]);
 }
 
-/** What the kernel was told, in the words of the trace. */
+/** The requests that change something, in the words of the trace. */
 const told = (stderr: string) => stderr.split("\n").flatMap((line) => (line.startsWith(">  ") ? [line.slice(3)] : []));
 
-/** Everything that an ADD could leave behind. */
+/** The state of everything that an ADD can change. */
 function picture(): string {
   const ip = (line: string) => sh(`ip ${line}; ip -n pod ${line}`);
   const files = sh("find /run /var/lib/cni -xdev -printf '%p %y %m %s %T@ %i\\n' | sort");
@@ -65,7 +65,7 @@ beforeAll(() => {
   enterSandbox();
   mkdirSync("/var/lib/cni", { recursive: true });
   mkdirSync(CONF);
-  // No link-local addresses: they come and settle by themselves while a test compares what it changed.
+  // Disable link-local addresses, because the kernel adds and changes them at any time, also while a test compares states.
   sh(`mount -t tmpfs tmpfs /var/lib/cni; echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode
     for pair in "up0 up1" "dev5 dev6"; do set -- $pair; ip link add $1 type veth peer name $2; ip link set $2 up; done
     ip link set up0 up; ip link set dev5 address 02:00:5e:10:00:05`);
@@ -74,7 +74,7 @@ beforeAll(() => {
 beforeEach(() => {
   execute(["del", "blue", "pod", "--conf-dir", CONF]);
   sh("ip -n pod link del eth0 2>/dev/null || true; rm -rf /var/lib/cni/* /run/podnic /run/cni");
-  // The kernel is a while behind with what it says of the other end of a device that has come home.
+  // After a device has returned, the kernel takes a while to update the state of its other end.
   sh("for n in $(seq 200); do ip -o link show dev6 | grep -q LOWERLAYERDOWN && break; sleep 0.05; done");
 });
 
@@ -118,16 +118,16 @@ describe.each(networks)("%s", (_, plugins) => {
   });
 });
 
-/** The last byte of a port's MAC address is drawn by lot, and rules come in transactions. */
+/** Makes lines comparable: masks the last byte of a port's MAC address, which is random, and removes the frames of transactions. */
 const alike = (lines: string[]): string[] =>
   lines
     .filter((line) => !line.startsWith("nf_tables"))
     .map((line) => line.replace(/(fe(:[0-9a-f]{2}){4}):[0-9a-f]{2}/g, "$1:00"))
-    // Handles of rules are the kernel's to give.
+    // The kernel assigns the handles of rules, so explain cannot know them.
     .map((line) => line.replace(/:[mj]\d+(,[mj]\d+)*"/, '"'));
 
 test.each([
-  // A requested address is pinned only for who asks for the bridge's check.
+  // ADD pins a requested address only if the configuration uses the bridge's spoof check.
   [
     "a locked port",
     { macspoofchkBackend: "bridge", isGateway: true, hairpinMode: true },
@@ -150,7 +150,7 @@ test.each([
     ipam: pool,
     ...keys,
   });
-  // A bridge has timers that run.
+  // Remove a bridge's timers, because they change continuously.
   const whole = (): string => `${picture().replaceAll(/_timer +[\d.]+/g, "")}${sh("nft list ruleset")}`;
   const before = whole();
   const explained = explain(file);
@@ -193,7 +193,7 @@ test.each([["pod"], [undefined]])(
     const file = `${CONF}/all.json`;
     writeFileSync(file, JSON.stringify({ apiVersion: "v1", kind: "List", items: [...items, ...items] }));
     const before = picture();
-    // Few descriptors: none is kept for each network.
+    // Limit the descriptors, to show that explain does not keep any for each network.
     const script = `ulimit -n 40; exec ${podnic} explain ${file} --json ${netns.join(" ")}`;
     const { stdout, stderr } = spawnSync("sh", ["-c", script], { encoding: "utf8" });
     expect(stderr).toBe("");
@@ -202,7 +202,7 @@ test.each([["pod"], [undefined]])(
   },
 );
 
-/** strace gives the number where it cannot tell the socket's family; rtnetlink counts NEW, DEL, GET, SET, from 16 on. */
+/** Whether a call is a query. If strace does not know the socket's family, it prints the type as a number: NEW, DEL, GET, SET, from 16. */
 function asksOnly(call: string): boolean {
   const [, type = ""] = /nlmsg_type=(\w+)/.exec(call) ?? [];
   return type.startsWith("RTM_GET") || (type.startsWith("0x") && Number(type) % 4 === 2);
@@ -236,7 +236,7 @@ test("no call changes anything: every write is to stdout, every message a questi
 });
 
 describe("what ADD would refuse", () => {
-  /** Explain says the same as add does. */
+  /** explain reports the same error as add. */
   function refused(...plugins: object[]): string {
     const file = write(...plugins);
     const { status, refusal } = explain(file);

@@ -1,4 +1,4 @@
-// podnic explain in this process. A process explains once: its sockets stay with the overlay.
+// podnic explain in this process. A process can run explain only once, because its sockets stay connected to the overlay.
 import { writeFileSync } from "node:fs";
 import { beforeAll, expect, it } from "vitest";
 import { enterNode, sh } from "./node.ts";

@@ -1,4 +1,4 @@
-// How commands end that cannot do what they are asked: what people read, what programs get, and the exit status.
+// Commands that fail: the message on stderr, the JSON document, and the exit status.
 import { spawnSync } from "node:child_process";
 import { expect, it, test } from "vitest";
 import { installHost, SystemError } from "../../host/host.ts";
@@ -81,7 +81,7 @@ test("what nobody hears on stderr stops nothing", () => {
 });
 
 test("a pipe that would block is waited for", () => {
-  // perl makes the pipe to cat non-blocking, and cat waits until it is full.
+  // perl makes the pipe to cat non-blocking, and cat starts to read only after the pipe is full.
   const long = "dist/podnic validate $(yes 'src/cli/tests/broken/*' | head -9)";
   const script = `perl -e 'use Fcntl; fcntl(STDOUT, F_SETFL, O_NONBLOCK); exec @ARGV' ${long} | (sleep 2; cat) | md5sum
 ${long} | md5sum`;

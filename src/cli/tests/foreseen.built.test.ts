@@ -1,4 +1,4 @@
-// Whatever ADD refuses for reasons that are in the configuration alone, `podnic validate` says before, in the same words.
+// If ADD refuses a configuration independently of the node and the call, `podnic validate` reports the same error.
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { call, enterNode, sh } from "./node.ts";
@@ -23,12 +23,12 @@ const fixed = (address: object, more = {}) => ({ ipam: { type: "static", address
 const gateway = (ipam: object) => bridge({ isGateway: true, ...ipam });
 
 /**
- * Where else a refusal comes from: the node or its policy; the call, with its prevResult and what the runtime or an executed IPAM plugin says; or an
- * operator's command.
+ * Other sources of a refusal: the node or its policy; the call, including its prevResult and what the runtime or a delegated IPAM plugin
+ * returns; or an operator's command.
  */
 type Elsewhere = "node" | "call" | "command";
 
-/** Each place that makes a Failure("invalid config"), by file and message. Of those of the configuration alone, examples. */
+/** Each place that creates a Failure("invalid config"), by file and message. If only the configuration causes it, there are examples. */
 const SITES: { [file: string]: { [message: string]: Elsewhere | Config[] } } = {
   "plugins/bridge/addresses.ts": {
     "isGateway: the bridge cannot be the gateway": [
@@ -55,7 +55,7 @@ const SITES: { [file: string]: { [message: string]: Elsewhere | Config[] } } = {
     "does not filter VLANs": "node",
     "invalid MTU": "node",
   },
-  // A bridge may have the address of a reserved subnet already, and the policy may list it: a warning, see below.
+  // This is only a warning (see below), because the bridge may already have the reserved address, or the policy may list it.
   "plugins/bridge/gateway-limits.ts": {
     forceAddress: "node",
     "what,": "node",
@@ -141,7 +141,7 @@ const SITES: { [file: string]: { [message: string]: Elsewhere | Config[] } } = {
   "src/cni/request.ts": { "missing network name": [macvlan({ name: undefined })] },
   "src/cni/result-json.ts": {
     "no valid IP addresses": [macvlan({ cniVersion: "0.2.0" })],
-    // static and host-local say it before; else an executed IPAM plugin, or the node's device.
+    // static and host-local report this earlier. Otherwise it comes from a delegated IPAM plugin, or from the node's device.
     "does not support more than 1": "call",
   },
   "src/config/place.ts": { "is refused": "node" },
@@ -154,7 +154,7 @@ const SITES: { [file: string]: { [message: string]: Elsewhere | Config[] } } = {
     ],
   },
   "src/link/master.ts": { "is a loopback device": "node", "invalid MTU": "node" },
-  // Of a prevResult; of an IPAM plugin's result, ipam.ts says it before.
+  // This concerns a prevResult. For an IPAM plugin's result, ipam.ts reports it earlier.
   "src/link/route-plan.ts": { "is not an IPv6 address": "call" },
   "src/plugin/card-address.ts": { "belongs to": "node" },
   "src/plugin/interface.ts": { Required: "call", "Sandbox in prevResult": "call", "prevResult has no address": "call" },
@@ -172,7 +172,7 @@ const sources = ["src", "plugins"].flatMap((root) =>
 
 const SITE = /new Failure\(\s*"invalid config",\s*/g;
 
-/** What follows each `new Failure("invalid config", ` in a file. */
+/** The text after each `new Failure("invalid config", ` in a file. */
 const messagesIn = (file: string): string[] =>
   readFileSync(file, "utf8")
     .split(SITE)
@@ -198,7 +198,7 @@ describe("every refusal of a configuration", () => {
   });
 });
 
-/** Findings of `podnic validate`, as "level: message". */
+/** The findings of `podnic validate`, in the form "level: message". */
 function findingsOf(config: object): { level: string; message: string }[] {
   const text = JSON.stringify({ cniVersion: "1.0.0", name: "net", ...config });
   return JSON.parse(run(["validate", "--json", "-"], text).stdout).files[0].findings;

@@ -4,7 +4,7 @@ import { findGarbage } from "../node/garbage.ts";
 import type { Holder } from "../node/holders.ts";
 import type { Node } from "../node/node.ts";
 
-// A node with a thousand veths has much to look at.
+// On a node with a thousand veths, reading the host's devices takes long.
 test("the host's devices are not looked at for holders that are gone", () => {
   const key = { network: "n", containerId: "c", ifName: "eth0" };
   const holder = { life: "gone", age: "now", key, pci: "0000:01:00.0", netns: { path: "/run/netns/c1" } };

@@ -1,4 +1,4 @@
-// podnic gc: what is gone of a network is taken away, and nothing else.
+// podnic gc removes what is left over from a network's deleted pods, and nothing else.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -107,7 +107,7 @@ describe("podnic gc", () => {
     const [green, grey] = readdirSync(results)
       .map((name) => ({ name, netns: JSON.parse(readFileSync(`${results}/${name}`, "utf8")).netns }))
       .sort((a, b) => (a.netns < b.netns ? -1 : 1)) as { name: string }[] as [{ name: string }, { name: string }];
-    // libcni's, of the same attachment; and ours, of a plugin that may need it for its DEL.
+    // Two results that gc must keep: libcni's for the same attachment, and podnic's for a network with a plugin that may need it for DEL.
     const kept = JSON.parse(readFileSync(`${results}/${grey.name}`, "utf8"));
     writeFileSync(`${results}/a`, JSON.stringify({ ...kept, writer: undefined }));
     sh(`mkdir ${results}/directory; mkfifo ${results}/fifo; ln -s nowhere ${results}/link`);
@@ -146,14 +146,14 @@ describe("podnic gc", () => {
     expect(leasesOf("net")).toEqual(["198.18.77.4"]);
   });
 
-  /** A lease of before the boot, whose container nobody knows. */
+  /** Creates a lease from before the boot, whose container nothing on the node refers to. */
   function oldLease(): void {
     mkdirSync(`${NETWORKS}/net`, { recursive: true });
     writeFileSync(`${NETWORKS}/net/198.18.77.3`, "old\r\nnet1");
     utimesSync(`${NETWORKS}/net/198.18.77.3`, 1e9, 1e9);
   }
 
-  // The runtime may have a mount namespace of its own, and the clock may have been wrong when the pod started.
+  // The runtime can have its own mount namespace, and the clock can have been wrong when the pod started.
   it("keeps one of these that a pod without a path has", () => {
     oldLease();
     const holder = sh(`ip netns add far; ip link add veth9 type veth peer name net1 netns far
@@ -197,7 +197,7 @@ describe("podnic gc", () => {
     sh("ip netns exec blue sleep 60 >/dev/null 2>&1 & echo $! >/run/sleeper");
     const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
     const inside = "mount -t tmpfs tmpfs /run/netns; dist/podnic gc --all; echo $?";
-    // With a process of the pod to be seen, and without.
+    // First with a visible process of the pod, and then without one.
     for (const then of ["kill $(cat /run/sleeper)", "true"]) {
       const said = sh(`${unshare} sh -c '${inside}' 2>&1`);
       if (then === "true" || unshare.includes("p")) expect(said).toMatch(/cannot tell which pods still exist.*\n1\n$/s);
@@ -214,12 +214,12 @@ describe("podnic gc", () => {
   ])("takes away nothing of the node's in a container %s, and says that it cannot tell", (_where, prepare) => {
     pod("blue");
     const before = { records: readdirSync(RECORDS), leases: leasesOf("net") };
-    // A pod by its process, whose number means something else there, too.
+    // The pod can also have a path with a process ID, which means another process in the container.
     const said = sh(`unshare -mpf --mount-proc sh -c '${prepare}; dist/podnic gc --all; echo $?' 2>&1`);
     expect(said).toMatch(/cannot tell which pods still exist.*\n1\n$/s);
     expect(said).not.toMatch(/restored|released|removed|Nothing/);
     expect({ records: readdirSync(RECORDS), leases: leasesOf("net") }).toEqual(before);
-    // With one of the node's pods in it, it is the node's.
+    // If the directory contains a namespace of one of the node's pods, it is the node's directory.
     pod("grey");
     endPods("grey");
     expect(sh("unshare -mpf --mount-proc sh -c 'dist/podnic gc --all; echo $?' 2>&1")).toMatch(/released.*\n0\n$/s);
@@ -230,7 +230,7 @@ describe("podnic gc", () => {
     pod("grey");
     const [record] = readdirSync(RECORDS).filter((name) => name.endsWith(".json"));
     endPods("grey");
-    // A directory in place of the lock: whose turn it is cannot be told.
+    // Replace the lock file with a directory, so that gc cannot lock it.
     const before = leasesOf("net");
     sh(`rm -f ${RECORDS}/lock; mkdir ${RECORDS}/lock`);
     const { status, stdout } = run(["gc", "--all"]);
@@ -346,7 +346,7 @@ describe("podnic gc", () => {
     pod("grey");
     sh("ip netns add node; ip netns del grey; ip -n node link add new type veth peer name newp; ip netns add pod2");
     const inNode = (command: string) => sh(`ip netns exec node ${command}`);
-    // It does not see all processes of the machine.
+    // This gc does not see all processes of the machine.
     const gc = () => inNode("unshare --mount --pid --fork --mount-proc dist/podnic gc --all 2>&1 || true");
     const records = () => readdirSync(RECORDS).filter((name) => name.endsWith(".json"));
     expect(gc()).toContain(
@@ -365,7 +365,7 @@ describe("podnic gc", () => {
     pod("grey");
     sh("sleep 0.7 9</run/netns/grey >/dev/null 2>&1 & sleep 0.1; ip netns del grey");
     expect(json("gc", "net").map(({ done }: { done: boolean }) => done)).toEqual([true, true]);
-    // The kernel takes the other end away a moment after the device.
+    // The kernel deletes the other end a moment after the device.
     sh("while ip link show greyp 2>/dev/null; do sleep 0.02; done");
     pod("grey");
     sh("sleep 0.7 9</run/netns/grey >/dev/null 2>&1 & sleep 0.1; ip netns del grey");

@@ -1,4 +1,4 @@
-// podnic gc in this process: the rounds of --every, and leases of pods from before the boot.
+// podnic gc in this process: the rounds of --every, and pods' leases from before the boot.
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { SIGTERM } from "../../host/constants.ts";
@@ -22,7 +22,7 @@ beforeEach(() => {
 
 class Exited extends Error {}
 
-/** `fork`: what it returns. The signal comes before the second round. */
+/** `fork` is the return value of fork. The signal arrives before the second round. */
 class Rounds extends EdgeHost {
   forked: number;
   waits: number[] = [];

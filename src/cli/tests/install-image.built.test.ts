@@ -1,4 +1,4 @@
-// `podnic install` where sriov-cni's image is expected: its arguments, its directory, its waiting.
+// `podnic install` as a replacement for sriov-cni's image: the same arguments, the same directory, and the wait for SIGTERM.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { recognise } from "../install/recognise.ts";
 let root: string;
 let bin: string;
 
-/** The image: a root directory with the executable, and the node's directory of plugins mounted. */
+/** The image: a root directory with the executable, in which the node's plugin directory is mounted. */
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "podnic-image-"));
   bin = join(root, "host/opt/cni/bin");
@@ -50,7 +50,7 @@ it("outside of a container a directory must be named", () => {
   expect(run("--no-sleep")).toMatchObject({ status: 2, stderr: expect.stringContaining("no directory given") });
 });
 
-/** Process 1 of a PID namespace, as in a container: the kernel drops signals that it does not handle. */
+/** Starts podnic as process 1 of a PID namespace, as in a container. The kernel discards signals that process 1 does not handle. */
 function start(...args: string[]): ChildProcess {
   return spawn("unshare", ["--pid", "--fork", "--kill-child", "chroot", root, "/podnic", "install", ...args]);
 }

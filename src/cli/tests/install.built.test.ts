@@ -1,4 +1,4 @@
-// The shipped executable installs itself: what must be refused, kept, put back. Under load: conformance/install.
+// The executable installs itself: what it must refuse, keep and restore. conformance/install tests the same under load.
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -114,7 +114,7 @@ describe("podnic install", () => {
   it("keeps what came after it, when something came", () => {
     goPlugin("host-local");
     run("install", "--backup", dir);
-    // A package was upgraded: its file replaces ours.
+    // A package is upgraded, and its file replaces podnic's.
     rmSync(join(dir, "host-local"));
     copyFileSync("/usr/lib/cni/static", join(dir, "host-local"));
     const newer = inode("host-local");
@@ -127,7 +127,7 @@ describe("podnic install", () => {
   it("renews what was kept, also when nobody asks for it again", () => {
     goPlugin("host-local");
     run("install", "--backup", dir);
-    // An upgrade brings a newer one, and a plugin that was not there.
+    // An upgrade installs a newer version of the plugin, and an additional plugin.
     for (const name of ["host-local", "static"]) {
       rmSync(join(dir, name));
       copyFileSync("/usr/lib/cni/macvlan", join(dir, name));

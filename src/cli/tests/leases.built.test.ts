@@ -30,7 +30,7 @@ describe("podnic leases", () => {
       ranges: ["198.18.77.4-198.18.77.9", "2001:db8::1-2001:db8::ffff:ffff:ffff:ffff"],
       used: 4,
     });
-    // The gateway of the second range is in it, that of the first is not.
+    // The second range contains its gateway, the first does not.
     expect(found.size).toBe(6 + 2 ** 64 - 2);
     expect(found.leases.map((lease: { address: string }) => lease.address)).toEqual([
       "198.18.77.4",
@@ -52,7 +52,7 @@ describe("podnic leases", () => {
       JSON.stringify({ cniVersion: "1.0.0", name: "net", type: "macvlan", ipam }),
     );
     call("ADD", { type: "host-local", ipam });
-    // 14 addresses, of which .1 (the gateway) to .3 and .9 are not handed out.
+    // The subnet has 14 addresses. host-local does not assign .1 (the gateway) to .3, and .9.
     expect(json("leases")[0]).toMatchObject({ size: 10, used: 1, free: 9 });
   });
 
@@ -66,7 +66,7 @@ describe("podnic leases", () => {
     expect(used).toBe(3);
     expect(size).toBeUndefined();
     expect(leases.map(({ life, containerId }: { life: string; containerId: string }) => [life, containerId])).toEqual([
-      ["gone", ""], // it names nobody, and no pod has the address
+      ["gone", ""], // the lease has no owner, and no pod has the address
       ["unknown", ""],
       ["unknown", "old-container"],
     ]);

@@ -1,5 +1,4 @@
-// The shipped executable where memory, processors and trust are short: limits of its process, twenty calls at once beside a small runtime, and
-// configurations that hold secrets.
+// The executable with limited resources: a process with limits, twenty calls at once beside a small runtime, and configurations with secrets.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,7 +40,7 @@ const environment = (command: string, more = {}): NodeJS.ProcessEnv => ({
   ...more,
 });
 
-/** `shell`: what is done before "$@", the plugin. */
+/** `shell` is a piece of shell that runs before the plugin ("$@"). */
 function call(command: string, config: { type: string }, shell = "", more = {}, input = document(config)) {
   const argv = ["-c", `${shell}\nexec "$@"`, "sh", join(bin, config.type)];
   const { status, stdout, stderr } = spawnSync("sh", argv, {
@@ -80,7 +79,7 @@ describe.each(configurations)("$type with little", (config) => {
         ends.works++;
         expect(call("DEL", config).status).toBe(0);
       } else if (stdout === "") {
-        // The kernel could not start it.
+        // The kernel could not start the executable.
         ends.dies++;
       } else {
         ends.says++;
@@ -115,10 +114,10 @@ test("twenty simultaneous ADDs need at most 50 MiB, and 2 s of a tenth of a proc
   for (let n = 0; n < 20; n++) sh(`ip netns del twenty${n}`);
   expect(used.filter(({ status }) => status !== 0)).toEqual([]);
   const sum = (of: "cpu" | "peak"): number => used.reduce((all, each) => all + each[of], 0);
-  // Peaks count what they share twenty times.
+  // The sum of the peaks counts shared memory twenty times.
   expect(sum("peak"), "KiB").toBeLessThan(50 * 1024);
   expect(sum("cpu"), "microseconds").toBeLessThan(200_000);
-  // A hundredth of a processor: 5 s for one.
+  // With one hundredth of a processor, such a call takes 5 s.
   expect(Math.max(...used.map(({ cpu }) => cpu))).toBeLessThan(50_000);
 }, 60_000);
 
@@ -137,7 +136,7 @@ describe("secrets of a configuration", () => {
       return result;
     };
     expect(run("ADD").status).toBe(0);
-    // Again, of a device that is not there, of a value that is none, and of a text that is no JSON.
+    // ADD again, with a device that does not exist, with an invalid value, and with a text that is not JSON.
     for (const more of [{}, { master: "none0", device: "none0" }, { ipam: { ...ipam, ranges: 5, secret } }])
       expect(run("ADD", more).status).toBe(1);
     const cut = document(config).slice(0, -1);
@@ -148,7 +147,7 @@ describe("secrets of a configuration", () => {
       spawnSync("grep", ["-rl", "--devices=skip", "--exclude-dir=netns", secret, "/var/lib/cni", "/run"], {
         encoding: "utf8",
       });
-    // grep's 1: it has read all, and found none.
+    // grep exits with 1 if it has read all files and found nothing.
     expect(kept()).toMatchObject({ status: 1, stdout: "" });
     const prevResult = JSON.parse(said[0]!);
     expect([run("CHECK", { prevResult }).status, run("DEL", { prevResult }).status]).toEqual([0, 0]);

@@ -1,4 +1,4 @@
-// Who waits for a lock that another process has, in the shipped executable: in the kernel's queue, and not for ever.
+// The executable waits for another process's lock in the kernel's queue, and only for a limited time.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -23,7 +23,7 @@ beforeAll(() => {
 
 let holder: ChildProcess | undefined;
 
-/** Holds the pool's lock for so many seconds, from before this returns, or until the test ends. */
+/** Locks the pool for some seconds, or until the test ends. The lock is held when this function returns. */
 function hold(seconds: number): void {
   const command = [`${pool}/lock`, "sh", "-c", `touch /run/held; exec sleep ${seconds}`];
   holder = spawn("flock", command, { stdio: "ignore", detached: true });
@@ -34,7 +34,7 @@ afterEach(() => {
   if (holder?.exitCode === null) process.kill(-holder.pid!, "SIGKILL");
 });
 
-/** ADD of a container by way of `before`; milliseconds are how long it took. */
+/** Runs ADD for a container, with the command `before` in front of the plugin. Measures the time. */
 function add(id: string, ...before: string[]) {
   const start = performance.now();
   const [program, ...rest] = [...before, hostLocal];
@@ -62,7 +62,7 @@ test("waits in flock(2), and gets the lock when it is free", () => {
   expect(calls).not.toContain("clock_nanosleep");
 });
 
-// What a runtime may have done to the signal that ends the wait.
+// A runtime may have blocked or ignored the signal that ends the wait.
 test.each([["env"], ["env", "--block-signal=ALRM"], ["env", "--ignore-signal=ALRM"]])(
   "gives up (%s %s)",
   (...before) => {

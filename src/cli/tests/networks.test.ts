@@ -1,4 +1,4 @@
-// One grammar: a network by its name, or by its file, and what is said about it.
+// All commands accept a network by its name or its file, and print the same notes.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ test("two files of one directory with one name are a warning at the later one", 
   expect(status).toBe(0);
   expect(stdout).toContain(`${second}: warning: network "lan" is also in ${first}, which comes first`);
   expect(stdout.match(/warning:/g)).toHaveLength(1);
-  // In different directories they belong to different readers.
+  // Files in different directories are read by different programs.
   expect(validate(one, first).stdout).not.toContain("warning:");
 });
 
@@ -75,7 +75,7 @@ test("a file with several networks is refused by commands that take one", () => 
   writeFileSync(path, `${nad("a")}---\n${nad("b")}`);
   const { status, stderr } = run(["add", path, "pod"]);
   expect(status).toBe(1);
-  // Root is asked for first.
+  // The command checks first whether it runs as root.
   expect(stderr).toMatch(/has 2 networks: a, b|add needs root/);
 });
 

@@ -1,4 +1,4 @@
-// A node for tests: private namespaces with state of their own, and calls of the shipped plugins as a runtime makes them.
+// A node for tests: private namespaces with their own state, and calls of the built plugins as a runtime makes them.
 import { spawnSync } from "node:child_process";
 import { openSync } from "node:fs";
 import { resolve } from "node:path";
@@ -8,7 +8,7 @@ import { enterSandbox, sh } from "../../testing/sandbox.ts";
 
 export { sh };
 
-/** Call it once, first: this process leaves the machine's namespaces for good. /run/netns/pod is there. */
+/** Call this once, before anything else: the process permanently leaves the machine's namespaces. Creates /run/netns/pod. */
 export function enterNode(): void {
   registerPlugins(plugins);
   enterSandbox();
@@ -20,11 +20,11 @@ export function enterNode(): void {
 export interface CallOptions {
   container?: string;
   netns?: string;
-  /** Directory of the plugin: the shipped ones when absent. */
+  /** The directory of the plugin; if absent, that of the built plugins. */
   bin?: string;
 }
 
-/** Throws when it fails. Returns its stdout. */
+/** Runs a plugin, and returns its stdout. Throws Error if the plugin fails. */
 export function call(
   command: string,
   config: { type: string; [key: string]: unknown },
@@ -47,12 +47,12 @@ export function call(
   return run.stdout;
 }
 
-/** Descriptors of what endPods has taken the names of. */
+/** Descriptors of the namespaces whose names endPods has removed. */
 const nameless: number[] = [];
 
 /**
- * The pods are gone, and their interfaces. Their namespaces live on where nobody sees them: the kernel gives the inode of a namespace that is gone to
- * the next one, which may be that of a test beside this one, and podnic then takes the pod for alive.
+ * Removes pods and their interfaces. Keeps their namespaces without a name, because the kernel reuses the inodes of deleted namespaces: a
+ * parallel test's namespace could get such an inode, and podnic would then treat the pod as alive.
  */
 export function endPods(...names: string[]): void {
   for (const name of names) {

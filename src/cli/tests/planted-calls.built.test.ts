@@ -1,5 +1,5 @@
-// Every file that a call of a plugin opens, by its own trace: whatever somebody plants there, the next call looks at it (O_PATH) and does not
-// open it. Nobody has to remember to list a new file here.
+// Traces which files a plugin's call opens, and then plants something else under each of these names. The next call must check it (O_PATH) and
+// must not open it. Because the list comes from the trace, it includes new files automatically.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +26,7 @@ const NETWORKS: Record<string, object> = {
 };
 const COMMANDS = ["ADD", "CHECK", "DEL", "GC", "STATUS"];
 
-/** A node with what a call needs, and nothing that an earlier one left. */
+/** Creates a node that has everything that a call needs, and nothing from earlier calls. */
 function anew(): void {
   sh(`rm -rf /run/cni /run/podnic /run/cni-log /run/systemd /var/lib/cni/* /etc/cni/*
     for dev in card cardp br9; do ip link del $dev 2>/dev/null || true; done; ip netns del pod 2>/dev/null || true
@@ -34,7 +34,7 @@ function anew(): void {
     ip link add card type veth peer name cardp`);
 }
 
-/** A call that somebody else may have made before: untraced, and it may fail. */
+/** Runs a call, which may fail. `wrap` is a command in front of the plugin, such as strace. */
 function run(plugin: string, command: string, wrap: string[] = []): { ended: boolean; status: number | null } {
   const more = command === "GC" ? { "cni.dev/valid-attachments": [] } : {};
   const [file = "", ...args] = [...wrap, `${bin}/${plugin}`];
@@ -55,7 +55,7 @@ function run(plugin: string, command: string, wrap: string[] = []): { ended: boo
 const PREV = { cniVersion: "1.1.0", interfaces: [{ name: "net1", sandbox: "/run/netns/pod" }] };
 const STRACE = ["strace", "-f", "-y", "-o", trace, "-e", "trace=open,openat,openat2,execve,execveat"];
 
-/** What is usually there when the command comes: for an ADD, what an earlier pod left. */
+/** Creates the state that usually exists before the command: for an ADD, what an earlier pod left. */
 function prepare(plugin: string, command: string): void {
   anew();
   run(plugin, "ADD");
@@ -69,13 +69,13 @@ interface Open {
   line: string;
 }
 
-/** What the trace says of files that are no directories, with the paths that they have. */
+/** The files in the trace that are not directories, with their paths. */
 function opens(): Open[] {
   const found: Open[] = [];
   for (const line of readFileSync(trace, "utf8").split("\n")) {
     const [, dir = "", name = ""] = /open(?:at2?)?\((?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"([^"]*)"/.exec(line) ?? [];
     if (name === "" || line.includes("O_DIRECTORY")) continue;
-    // What was looked at is opened by its descriptor; -y says what it is.
+    // podnic opens a checked file through its descriptor. strace -y prints the file's path.
     const magic = /"\/proc\/(?:self|thread-self)\/fd\/\d+".* = \d+<([^>]*)>/.exec(line);
     found.push({ path: magic?.[1] ?? (name.startsWith("/") ? name : join(dir, name)), line });
   }
@@ -83,7 +83,7 @@ function opens(): Open[] {
 }
 
 const POLICY = "/etc/cni/podnic.json";
-/** In directories that are root's alone, and each call reads them: they are opened without waiting, and looked at then. */
+/** Files in directories that belong only to root, which every call reads. podnic opens them with O_NONBLOCK, and checks them afterwards. */
 const OWN = /^\/etc\/cni\/podnic\.json$|^\/run\/podnic\//;
 const isLook = (path: string, line: string): boolean =>
   /O_PATH|O_EXCL|ELOOP/.test(line) || (OWN.test(path) && /O_NONBLOCK\|O_NOFOLLOW/.test(line));
@@ -104,7 +104,7 @@ test.each(Object.keys(NETWORKS))(
       const names = opens().map(({ path }) => path.replace(/(host-local)\/[^/]+/, "$1/*"));
       for (const name of names) places.set(name, [...new Set([...(places.get(name) ?? []), command])]);
     }
-    // That the trace was understood: what every such call has.
+    // Make sure that the test understands the trace: every call opens these files.
     expect([...places.keys()]).toEqual(expect.arrayContaining([POLICY, "/run/cni-log/podnic.log"]));
     expect([...places.keys()]).toEqual(expect.arrayContaining(["/run/cni/pool/net/198.51.100.2"]));
     sh("echo hunter2 >/run/foreign; chmod 600 /run/foreign");
@@ -112,7 +112,7 @@ test.each(Object.keys(NETWORKS))(
       if (seen.has(name)) continue;
       seen.add(name);
       for (const [kind, make] of Object.entries(KINDS)) {
-        // A FIFO stands for all that is no file (attacks-planted.ts has each of them).
+        // A FIFO represents everything that is not a regular file (attacks-planted.ts tests each kind).
         for (const command of kind === "a FIFO" ? commands : commands.slice(0, 1)) {
           prepare(plugin, command);
           const path = sh(`echo ${name}`).trim().split(" ")[0]!;

@@ -1,5 +1,5 @@
-// The operator's commands under strace, on a node where somebody has planted what acts when it is opened: under every name that they read, it
-// is looked at (O_PATH) and not opened.
+// Runs the operator's commands under strace, on a node where an attacker has planted files that have an effect when they are opened. The
+// commands must check each of them (O_PATH), and must not open it.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ const work = mkdtempSync(join(tmpdir(), "podnic-planted-"));
 const trace = join(work, "trace");
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-/** Of every kind of state and configuration, one name that a command reads. */
+/** For every kind of state and configuration, one name that a command reads. */
 const PLACES = [
   "/var/lib/cni/networks/net/10.0.0.2",
   "/var/lib/cni/networks/net/last_reserved_ip.0",
@@ -70,19 +70,19 @@ beforeAll(() => {
 
 beforeEach(() => {
   sh("rm -rf /var/lib/cni/* /etc/cni/* /opt/cni/bin/* /run/podnic /run/cni /run/case /run/docker /run/netns/planted");
-  // What is good beside it: commands go all the way.
+  // Also create valid files, so that the commands do not stop early.
   sh(`mkdir -p /etc/cni/net.d /var/lib/cni/networks/net; printf 'c1\\r\\neth0' >/var/lib/cni/networks/net/10.0.0.9
       echo '{"cniVersion":"1.0.0","name":"net","type":"macvlan","master":"lo","ipam":{"type":"host-local","subnet":"10.0.0.0/24"}}' >/etc/cni/net.d/10.conf`);
 });
 
-/** Runs it, and gives the calls that open one of the paths otherwise than to look at it. */
+/** Runs podnic, and returns the system calls that open one of the paths without O_PATH. */
 function opened(args: string[], paths: string[]): { ended: boolean; opens: string[] } {
   const argv = ["-f", "-y", "-o", trace, "-e", "trace=open,openat,openat2,execve,execveat", podnic, ...args];
   const { signal } = spawnSync("strace", argv, { timeout: 20_000, stdio: ["ignore", "pipe", "pipe"] });
   const opens = readFileSync(trace, "utf8")
     .split("\n")
     .filter((line) => /\b(open(at2?)?|execve(at)?)\(/.test(line) && !/O_PATH|O_EXCL|O_DIRECTORY/.test(line))
-    // A plugin of the name elsewhere is what it is.
+    // Ignore plugins with the same name in another directory.
     .filter((line) => !line.includes("/usr/lib/cni/") && !line.includes(`execve("${podnic}"`))
     .filter((line) =>
       paths.some((path) => line.includes(`${path.slice(path.lastIndexOf("/") + 1)}"`) || line.includes(`${path}>`)),

@@ -1,4 +1,4 @@
-// Runs a command of podnic in this process, on Node, with its output caught.
+// Runs a podnic command in this process, on Node, and captures its output.
 
 import { registerPlugins } from "../../cni/registry.ts";
 import { installHost } from "../../host/host.ts";

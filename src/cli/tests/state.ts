@@ -1,4 +1,4 @@
-// A node with pods, dead namespaces and leases, for the tests of the commands that look at it.
+// A node with pods, deleted namespaces and leases, for tests of the commands that examine the node.
 import { readdirSync } from "node:fs";
 import { call, sh } from "./node.ts";
 import { run } from "./run.ts";
@@ -10,7 +10,7 @@ export const go = { bin: "/usr/lib/cni" };
 export const pool = { type: "host-local", ranges: [[{ subnet: "198.18.77.0/28" }]] };
 export const device = (name: string, more = {}) => ({ type: "host-device", name: "net", device: name, ...more });
 
-/** A veth, a pod that has it, and the pod's lease. */
+/** Creates a veth, a pod that has it, and the pod's lease. */
 export function pod(name: string): void {
   sh(`ip link add ${name} type veth peer name ${name}p; ip netns add ${name}`);
   call("ADD", device(name, { ipam: pool }), { container: `c-${name}`, netns: `/run/netns/${name}` });
@@ -29,7 +29,7 @@ export function json(...args: string[]): any {
 export const leasesOf = (network: string): string[] =>
   readdirSync(`${NETWORKS}/${network}`).filter((name) => /^[\d.:a-f]+$/.test(name) && name !== "lock");
 
-/** A node on which nothing is left of the test before. */
+/** Removes everything that the previous test left on the node. */
 export function emptyNode(): void {
   sh(`for ns in $(ip netns list | cut -d' ' -f1); do [ $ns = pod ] || ip netns del $ns; done
       rm -rf /var/lib/cni/* /etc/cni/*

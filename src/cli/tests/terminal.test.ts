@@ -1,4 +1,4 @@
-// Tables as a person sees them, on terminals of different widths and in a pipe.
+// Tables on terminals of different widths, and in a pipe.
 import { afterEach, expect, it } from "vitest";
 import { installHost, SystemError } from "../../host/host.ts";
 import { NodeHost } from "../../host/node/host.ts";
@@ -7,7 +7,7 @@ import { note, printTable } from "../terminal.ts";
 
 afterEach(() => installHost(new NodeHost()));
 
-/** A terminal of so many columns; undefined: a pipe. */
+/** A terminal with this number of columns; undefined for a pipe. */
 function terminal(columns: number | undefined, env: Record<string, string> = { NO_COLOR: "1" }): EdgeHost {
   const edge = installEdge({ env });
   edge.ioctl = (_fd, _request, data) => {

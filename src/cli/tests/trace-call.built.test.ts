@@ -1,4 +1,4 @@
-// PODNIC_TRACE: what a plugin that a runtime started asks of the kernel, in a file of the administrator's.
+// PODNIC_TRACE: a plugin that a runtime starts writes its requests to the kernel to a file of the administrator.
 import { spawnSync } from "node:child_process";
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { beforeAll, beforeEach, expect, test } from "vitest";

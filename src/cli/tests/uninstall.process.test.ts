@@ -1,4 +1,4 @@
-// podnic uninstall in this process: what it removes, restores and leaves. The executable's own tests (install.built.test.ts) install first.
+// podnic uninstall in this process: what it removes, restores and leaves unchanged. The tests in install.built.test.ts also install first.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// Findings of the plugins' own rules: each at the value that it is about, and all of them in one run.
+// The findings of the plugins' own rules. Each finding points to the wrong value, and one run reports all of them.
 import { expect, test } from "vitest";
 import { run } from "./run.ts";
 
@@ -8,7 +8,7 @@ interface Found {
   message: string;
 }
 
-/** Errors about one plugin's configuration, as "path: message". */
+/** The errors in one plugin's configuration, in the form "path: message". */
 function errorsOf(config: object): string[] {
   const text = JSON.stringify({ cniVersion: "1.0.0", name: "n", ...config });
   const { files } = JSON.parse(run(["validate", "--json", "-"], text).stdout);
@@ -109,10 +109,10 @@ test("what the schema objects to hides no rule that does not depend on it", () =
 });
 
 test("a rule that depends on a wrong value says nothing", () => {
-  // "macaddr" goes with mode source only; which mode is meant is not known.
+  // "macaddr" requires the mode source. The mode is misspelled, so the rule cannot be checked.
   const senders = { ...macvlan, mode: "sourc", macaddr: ["02:00:00:00:00:01"] };
   expect(errorsOf(senders)).toHaveLength(1);
-  // The right ranges of a set are looked at, whether they overlap is not known.
+  // podnic checks the valid ranges of a set, but cannot tell whether they overlap with the invalid one.
   const half = pool({ subnet: 7 }, { subnet: "10.0.0.1/24" }, { subnet });
   expect(errorsOf(half).map((each) => each.slice(0, 24))).toEqual([
     "ipam.ranges[0][0].subnet",

@@ -103,7 +103,7 @@ test("what plugins of others read is their business; what no version has is said
   ]);
 });
 
-// D5: those whose names are not far from one of ours.
+// D5: plugins of other projects whose names are similar to those of podnic's plugins.
 const others = ["vlan", "tap", "bond", "sbr", "vrf", "ib-sriov", "macvtap", "win-bridge", "sdnbridge", "ecs-bridge"];
 test.each([...others, "vpc-bridge"])("%s is a known plugin of another project, not a misspelling", (type) => {
   const list = { cniVersion: "1.0.0", name: "a", plugins: [{ type }] };
@@ -362,7 +362,7 @@ test("characters of a text in YAML are found whatever its style", () => {
       for (const [i, unit] of String(read.value).split("").entries()) {
         if (" \n\t\r".includes(unit)) continue;
         const there = source[offsets[i]!]!;
-        // In double quotes an escape may stand for it.
+        // In double quotes, the source can contain an escape sequence instead of the character.
         if (there !== "\\" || read.type !== "QUOTE_DOUBLE") expect(there).toBe(unit);
       }
     }),

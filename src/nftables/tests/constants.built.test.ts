@@ -1,4 +1,4 @@
-// Our constants are the kernel's: each is compiled against the uapi headers (linux-libc-dev).
+// Compares podnic's constants with the kernel's, by compiling each against the uapi headers (linux-libc-dev).
 import { expect, it } from "vitest";
 import { valuesInHeaders } from "../../testing/kernel-headers.ts";
 import * as constants from "../constants.ts";

@@ -1,4 +1,4 @@
-// ipMasq on a real kernel: what `nft` sees of it, what is translated, and the Go plugin on the other side.
+// ipMasq on a real kernel: the rules as `nft` prints them, the translated packets, and compatibility with the Go plugin.
 import { beforeEach, describe, expect, it } from "vitest";
 import { host } from "../../host/host.ts";
 import { parsePrefix } from "../../ip/address.ts";
@@ -20,7 +20,7 @@ const BOTH = [v4, v6];
 const other = { ...owner, containerId: "cid-2" };
 const COMMENT = "a77a08d9e52331f4-94e6bc2af6ffc8dc, net: net-a, if: eth0, id: cid-1";
 
-/** The table with these rules for pods. */
+/** The table with these rules for pods, as `nft` prints it. */
 const table = (...rules: string[]): string => `table inet cni_plugins_masquerade {
 	comment "Masquerading for plugins from github.com/containernetworking/plugins"
 	chain masq_checks {
@@ -233,7 +233,7 @@ describe("findGarbage", () => {
   });
 });
 
-// Without the Go plugins (`npm run setup` fetches them) nobody is there to agree with.
+// These tests need the Go plugins, which `npm run setup` downloads.
 describe.runIf(hasGo)("beside the Go plugin", () => {
   const more = { isGateway: true, ipMasq: true, ipam };
 
@@ -296,7 +296,7 @@ it("lists what iptables masquerades, if its rules and its chain name one and the
   jump("iptables", "10.61.0.3", a);
   jump("ip6tables", "2001:db8::2", a);
   jump("iptables", "10.61.0.4", b, iptablesChain(a).replace(/.$/, "-"));
-  // One chain, of two containers.
+  // Two containers whose chains have the same name.
   jump("iptables", "10.61.0.5", { network: "net", containerId: "b1" });
   jump("iptables", "10.61.0.6", { network: "netb", containerId: "1" });
   sh('iptables -t nat -A POSTROUTING -s 10.61.0.7 -j ACCEPT -m comment --comment \'name: "net-a" id: "cid-7"\'');

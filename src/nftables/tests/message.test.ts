@@ -1,6 +1,6 @@
 // Transactions of nft 1.0.6, captured in a private namespace with
 //   strace -e trace=sendmsg -e write=3 -s 65536 nft …
-// and pasted as it prints them: the frame's begin, one message, the frame's end.
+// and copied unchanged: the begin of the transaction, one message, and the end of the transaction.
 import { describe, expect, it } from "vitest";
 import { Bytes, Writer } from "../../netlink/bytes.ts";
 import { ProtocolError } from "../../netlink/errors.ts";
@@ -32,7 +32,7 @@ const tables: Codec<TableAttributes> = { write: (to, each) => tableAttributes.wr
 const chains: Codec<ChainAttributes> = { write: (to, each) => chainAttributes.write(to, each), read: readChain };
 const rules: Codec<RuleAttributes> = { write: (to, each) => ruleAttributes.write(to, each), read: readRule };
 
-/** The message says `expected`, and that gives its bytes and those of its frame again. */
+/** Decoding the message gives `expected`, and encoding `expected` gives the bytes of the whole transaction. */
 function golden<T>(
   captured: string,
   kind: number,
@@ -401,9 +401,9 @@ describe("what a message says", () => {
     expect(commentOf(comment("a b"))).toBe("a b");
     expect(commentOf(undefined)).toBe("");
     expect(commentOf(hex("0104000000010003616200"))).toBe("ab");
-    // Longer than it is; half of a header; of another type.
+    // A length that is too large; half of a header; another type.
     for (const data of ["00056162", "00", "0102ffff"]) expect(commentOf(hex(data))).toBe("");
-    // Without a NUL.
+    // A comment without a NUL.
     expect(commentOf(hex("00026162"))).toBe("ab");
     expect(comment("x".repeat(200))).toHaveLength(131);
   });
@@ -417,7 +417,7 @@ describe("what a message says", () => {
       ["a", "0101ff00026100"],
     ])
       expect(begins(text!, data!)).toBe(true);
-    // Of another text; longer than the data; longer than the comment, with more behind it; of another type; none.
+    // Another text; longer than the data; longer than the comment, which has data after it; another type; no comment.
     for (const data of ["00026163", "000361", "0001610162", "0102616200", "", "00", "01"])
       expect(begins("ab", data)).toBe(false);
   });
@@ -443,7 +443,7 @@ describe("what a message says", () => {
       expect(verdictIn(...message)).toEqual(verdictOf(readRule(...message).expressions));
     }
     const [bytes, start, end] = at([verdict(c.NF_DROP)]);
-    // Longer than the list that it is in: table, chain and handle take 8, 8 and 12 bytes before.
+    // Make the expression longer than its list. The attributes before it (table, chain and handle) take 8, 8 and 12 bytes.
     bytes.u16[(start + 4 + 28 + 4) >> 1] = 200;
     expect(() => verdictIn(bytes, start, end)).toThrow(ProtocolError);
   });

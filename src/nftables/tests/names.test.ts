@@ -7,7 +7,7 @@ const owners = [
   { network: "net1", containerId: "ctr-1", ifName: "eth0" },
   { network: "net1", containerId: drawn, ifName: "eth0" },
   { network: "openshift-cnv-bridge", containerId: drawn, ifName: "net1" },
-  // What is left of the id is no proof: it takes the hash.
+  // So little of the ID remains that it does not identify the container, so the hash must be compared.
   { network: "n".repeat(70), containerId: drawn, ifName: "net1" },
   { network: "n".repeat(20), containerId: `${"job-".repeat(20)}1`, ifName: "net1" },
 ];

@@ -1,4 +1,4 @@
-// A node for tests with a kernel: namespaces of their own, `nft`, and the Go plugin.
+// A node for tests on a real kernel: private namespaces, `nft` and the Go plugin.
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import type { Owner } from "../names.ts";
 
 export const owner: Owner = { network: "net-a", containerId: "cid-1", ifName: "eth0" };
 
-/** What `nft` prints of everything, without the numbers of things. */
+/** All rules as `nft` prints them, without handles. */
 export function ruleset(): string {
   return sh("nft list ruleset");
 }
@@ -19,7 +19,7 @@ export function flush(): void {
 const GO = join(process.cwd(), ".cache/go-plugins/1.9.1");
 export const hasGo = existsSync(join(GO, "bridge"));
 
-/** One address of each family. */
+/** An IPAM configuration with one address of each family. */
 export const ipam = { type: "host-local", ranges: [[{ subnet: "10.61.0.0/24" }], [{ subnet: "fd61::/64" }]] };
 
 /** Runs the Go plugin for an attachment in the namespace "pod". */

@@ -1,4 +1,4 @@
-// Others change tables between our look and our commit.
+// Other programs change tables between podnic's query and its commit.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parsePrefix } from "../../ip/address.ts";
 import { traceMessages } from "../../netlink/socket.ts";
@@ -21,7 +21,7 @@ let began = 0;
 beforeEach(flush);
 afterEach(() => traceMessages(undefined));
 
-/** Runs `change` right before each of our transactions, `times` times at most. */
+/** Runs `change` directly before each of podnic's transactions, at most `times` times. */
 function meanwhile(times: number, change: () => void): void {
   began = 0;
   let busy = false;

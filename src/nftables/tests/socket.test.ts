@@ -1,4 +1,4 @@
-// Transactions, as the kernel answers them: an ACK for each change, and for the frame only when it is refused as a whole.
+// Transactions and the kernel's answers. Each change gets an ACK; the transaction itself gets one only if it is refused as a whole.
 import { describe, expect, it } from "vitest";
 import { Writer } from "../../netlink/bytes.ts";
 import { type Answer, ack, FakeKernel, message, type Request } from "../../testing/fake-kernel.ts";
@@ -16,14 +16,14 @@ function open(answer: (requests: Request[], nth: number) => Answer[]): { nft: Nf
   return { nft: NftSocket.open(), kernel };
 }
 
-/** Two rules and what the kernel answers to the send of them. */
+/** Prepares a transaction with two rules, and returns a function that commits it. */
 function twoRules(nft: NftSocket): () => number[] {
   nft.start(7);
   for (const chain of ["a", "b"]) nft.addRule(1, { table: "t", chain, expressions: [] }, true);
   return () => nft.commit();
 }
 
-/** NEWRULE, as NLM_F_ECHO has it sent back. */
+/** The NEWRULE message that the kernel sends back because of NLM_F_ECHO. */
 function echo(to: Request, handle: number): Uint8Array {
   const writer = new Writer(64);
   writeHeader(writer, 1);

@@ -1,4 +1,4 @@
-// macspoofchk on a real kernel: what `nft` sees of it, what passes, and the Go plugin on the other side.
+// macspoofchk on a real kernel: the rules as `nft` prints them, the frames that pass, and compatibility with the Go plugin.
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { parseMac } from "../../ip/mac.ts";
 import { enterSandbox, ipJson, sh } from "../../testing/sandbox.ts";
@@ -21,7 +21,7 @@ const EMPTY = `table bridge nat {
 
 beforeEach(flush);
 
-/** `nft` prints chains in the order of their making. */
+/** `nft` prints chains in the order of their creation. */
 const sorted = (text: string): string => text.split("\n").sort().join("\n");
 
 const add = (of = owner, device = "veth0") => addSpoofCheck(nft, of, device, MAC);
@@ -122,7 +122,7 @@ describe("chains of another network that have the same names", () => {
     expect(() => add(other)).toThrow(/the chain cni-br-iface-cid-1-eth0 in the table bridge nat belongs to another/);
     expect(ruleset()).toBe(before);
   });
-  // What is the chain of an address for the one is the port's for the other.
+  // The second chain of the shorter name has the same name as the port's chain of the longer one.
   const longer = { ...owner, ifName: "eth0-mac" };
   it.each([
     ["the longer name second", owner, longer],
@@ -273,7 +273,7 @@ it("lets frames of the pod's address pass, and no others", () => {
   sh(ping);
 });
 
-// Without the Go plugins (`npm run setup` fetches them) nobody is there to agree with.
+// These tests need the Go plugins, which `npm run setup` downloads.
 describe.runIf(hasGo)("beside the Go plugin", () => {
   const more = { macspoofchk: true };
 
