@@ -2,7 +2,7 @@
 import { type Case, type CaseTable, rowsThatNeed } from "../harness/case.ts";
 import type { Config } from "../harness/mains.ts";
 import type { Trial } from "../harness/trial.ts";
-import { addDown, BRIDGE_MAC, conf, fixed, hostLocal, makeBridge, pod, portOf } from "./bridge-shared.ts";
+import { addDown, BRIDGE_MAC, conf, fixed, hostLocal, makeBridge, pod, portOf, ports } from "./bridge-shared.ts";
 
 const needs = ["plugin:bridge", "spec:1.1.0:bridge", "plugin:host-local", "plugin:static"];
 const one = rowsThatNeed(needs);
@@ -172,6 +172,38 @@ export const bridgeCheck: CaseTable = {
         t.sh("ip -n c1 link add mine up type bridge; ip -n c1 link set eth0 master mine");
         t.silent("CHECK", { ...bare, prevResult });
         t.silent("DEL", { ...bare, prevResult });
+      },
+    ),
+    one(
+      "B-79aa",
+      "H",
+      "C-092: CHECK holds",
+      "a plugin before it returned an address without an interface; with IPAM and without: OK",
+      (t) => {
+        for (const keys of [hostLocal(), {}]) {
+          const before = { cniVersion: "1.0.0", interfaces: [], ips: [{ address: "192.0.2.1/24" }] };
+          const config = conf(keys, "1.0.0");
+          const prevResult = JSON.parse(t.call("ADD", { ...config, prevResult: before }).stdout);
+          t.silent("CHECK", { ...config, prevResult });
+          t.silent("DEL", { ...config, prevResult });
+        }
+      },
+    ),
+    one(
+      "B-79ab",
+      "H",
+      "C-092: CHECK holds",
+      "an earlier namespace of the same attachment is still there, with its port: OK; DEL removes both ports",
+      (t) => {
+        const config = conf(hostLocal());
+        t.add(config);
+        t.sh("ip netns add again; ip -n again link set lo up");
+        const set = { CNI_NETNS: "/run/netns/again" };
+        const bare = conf({});
+        const prevResult = JSON.parse(t.call("ADD", bare, { set }).stdout);
+        t.silent("CHECK", { ...bare, prevResult }, { set });
+        t.silent("DEL", { ...bare, prevResult }, { set });
+        t.equal(ports(t).length, 0, "ports");
       },
     ),
     sees(

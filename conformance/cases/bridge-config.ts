@@ -286,9 +286,10 @@ export const bridgeConfig: CaseTable = {
     ...["01:00:00:00:00:11", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "02:00:00:00:00:00:00:01", "x"].map((mac, n) =>
       withArgs(`B-16${"abcde"[n]}`, mac),
     ),
-    ...["0200.0000.0021", "02-00-00-00-00-21", "02:00:00:00:00:2A"].map((mac, n) =>
-      withArgs(`B-16${"fgh"[n]}`, mac, `02:00:00:00:00:2${n < 2 ? 1 : "a"}`),
+    ...["0200.0000.0021", "02-00-00-00-00-21", "020000000021", "02:00:00:00:00:2A"].map((mac, n) =>
+      withArgs(`B-16${"fgih"[n]}`, mac, `02:00:00:00:00:2${n < 3 ? 1 : "a"}`),
     ),
+    withArgs("B-16j", "0200000000210022"),
     netns("B-17a", "the plugin's own", "/proc/self/ns/net"),
     netns("B-17b", "missing", "/run/netns/none"),
     netns("B-17c", "a file", "/run/case/file"),

@@ -323,6 +323,21 @@ export const bridgeDel: CaseTable = {
       t.add(config);
       t.present("br0", "");
     }),
+    ...["ip link del br0", "ip link set $(ls /sys/class/net/br0/brif) nomaster"].map((change, n) =>
+      one(
+        `B-87${"ab"[n]}`,
+        "H",
+        "the bridge deleted behind our back",
+        `promiscMode, ${change}: DEL OK, lease gone`,
+        (t) => {
+          const config = conf({ promiscMode: true, ...hostLocal() });
+          t.add(config);
+          t.sh(change);
+          t.silent("DEL", config);
+          t.gone();
+        },
+      ),
+    ),
     one("B-88", "H", "something else has the bridge's name", "DEL OK, ADD refused", (t) => {
       makeBridge(t);
       t.add(conf(hostLocal()));

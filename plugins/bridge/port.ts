@@ -11,6 +11,7 @@ import { deleteLink, getLink, IFF_UP, type Link, listLinksOfKind } from "../../s
 import { lost } from "../../src/link/master.ts";
 import { type NetNs, openNamespace, ownNamespace } from "../../src/link/namespace.ts";
 import { requireFreeName } from "../../src/link/taken.ts";
+import { lookOrDoubt, seeNamespaces } from "../../src/link/visible.ts";
 import { log } from "../../src/log.ts";
 import { NetlinkError } from "../../src/netlink/errors.ts";
 import { isNumberOf } from "../../src/netlink/nsid.ts";
@@ -20,7 +21,7 @@ import { hash32, idInAlias, isCut } from "../../src/plugin/hash.ts";
 import { isLent, isLentDevice, isRecorded } from "../../src/plugin/lent/lender.ts";
 import { waitForTeardown } from "../../src/plugin/lent/wait.ts";
 import { wantedMac } from "../../src/plugin/mac.ts";
-import { hasOwnMac, isAnothers, leaveTo, otherOwnerOf } from "../../src/plugin/owner.ts";
+import { hasOwnMac, isAnothers, leaveTo, otherAttachmentOf, otherOwnerOf } from "../../src/plugin/owner.ts";
 import { interfacesGiven } from "../../src/plugin/results.ts";
 import { aliasPrefix } from "../../src/plugin/upper/own.ts";
 import { ignoreAdvertisements } from "./advertisements.ts";
@@ -331,11 +332,35 @@ function requireGone(call: Call<BridgeConfig>): void {
   const port = unseenPort(call);
   // A namespace that has just ended.
   if (port === undefined || waitForTeardown(() => (unseenPort(call) ? undefined : true)) === true) return;
-  throw new Failure(
-    "try again",
-    `port "${port.name}" still exists, but podnic cannot find its pod's network namespace`,
-    `The port's other end is in another namespace, and a process probably holds that namespace open. The address was not released. DEL succeeds when the namespace or the port is deleted (ip link del dev ${shellWord(port.name)}).`,
-  );
+  const end = otherEndOf(call, port);
+  if (end?.owner !== undefined) {
+    leaveTo(end.owner, port);
+    return;
+  }
+  const [what, why] =
+    end === undefined
+      ? [
+          "but podnic cannot find its pod's network namespace",
+          `The port's other end is in another namespace, and a process probably holds that namespace open. The address was not released. DEL succeeds when the namespace or the port is deleted (ip link del dev ${shellWord(port.name)}).`,
+        ]
+      : [
+          `and its other end is in ${end.path}`,
+          `CNI_NETNS does not lead to this namespace, and only the prevResult names the port. The address was not released. If the namespace belongs to this pod, delete the namespace or the port (ip link del dev ${shellWord(port.name)}). If it belongs to another pod, remove "prevResult" from the network's configuration. Then repeat the DEL.`,
+        ];
+  throw new Failure("try again", `port "${port.name}" still exists, ${what}`, why);
+}
+
+/** Where the port's other end is, if podnic can look into that namespace, and the container of another attachment that has it. */
+function otherEndOf(call: Call, { index, linkNetnsid, parent }: Link) {
+  for (const { path } of seeNamespaces().namespaces) {
+    const { found } = lookOrDoubt(path, (from) => {
+      if (!isNumberOf(ownNamespace().route, linkNetnsid, from.fd)) return undefined;
+      const near = getLink(from.route, parent);
+      return near?.parent === index ? { path, owner: otherAttachmentOf(call, from, near) } : undefined;
+    });
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /**
@@ -363,8 +388,16 @@ export function leftPort(call: Call<BridgeConfig>): Link | undefined {
   return found === undefined || otherOwnerOf(call, pod, found.near) !== undefined ? undefined : found.port;
 }
 
+/** Of several ports of an attachment, which was added more than once, the one that leads to the pod of this call. */
+function portInto({ netns }: Call, ports: Link[]): Link | undefined {
+  const pod = netns === "" ? undefined : openNamespace(netns, "ok");
+  const leadsToPod = ({ linkNetnsid }: Link) => isNumberOf(ownNamespace().route, linkNetnsid, pod!.fd);
+  return (pod && ports.find(leadsToPod)) ?? ports[0];
+}
+
 /** The port of a running attachment. */
 export function portOf(call: Call<BridgeConfig>): WholePort | undefined {
-  const link = ownPorts(call.attachment)[0] ?? foreignPort(call);
+  const ports = ownPorts(call.attachment);
+  const link = (ports.length > 1 ? portInto(call, ports) : ports[0]) ?? foreignPort(call);
   return link === undefined ? undefined : getWholePort(ownNamespace().route, link.index);
 }

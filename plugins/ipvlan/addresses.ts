@@ -20,7 +20,6 @@ const PORTS_OF_PODS = ["veth", "tun", "dummy"];
 export function refuseAddresses({ link: master, namespace: { route } }: Master, ips: IpConfig[]): void {
   const vrf = master.slaveKind === "vrf" ? master.master : 0;
   for (const { address } of ips) {
-    if (isForMany(address.address)) throw refusal(address.address, "such packets are also for this node", "");
     // Other links have link-local addresses of their own.
     const found = lookUpRoute(route, address.address, isLinkLocal(address.address) ? master.index : vrf);
     if (found === undefined) continue;
@@ -31,13 +30,6 @@ export function refuseAddresses({ link: master, namespace: { route } }: Master, 
     const allow = ` To allow such addresses, add "${master.name}" to devices.allow in /etc/cni/podnic.json on this node.`;
     throw refusal(address.address, `this node has a route to ${formatPrefix(found.dst)} over ${device.name}`, allow);
   }
-}
-
-/** Multicast, limited broadcast or unspecified: mode l3 takes such packets, too. No route says so, only the groups that sockets join. */
-function isForMany({ bytes }: Address): boolean {
-  const first = bytes[0]!;
-  if (bytes.length === 4 ? first >> 4 === 14 : first === 255) return true;
-  return (first === 0 || first === 255) && bytes.every((byte) => byte === first);
 }
 
 function refusal(address: Address, why: string, allow: string): Failure {

@@ -4,8 +4,7 @@ import { formats, wanted } from "../config/formats.ts";
 import { policy } from "../config/policy.ts";
 import { Failure, type FailureKind } from "../errors.ts";
 import { host, type Outcome, SystemError } from "../host/host.ts";
-import { formatAddress, formatPrefix, parsePrefix } from "../ip/address.ts";
-import { prefixContains } from "../ip/range.ts";
+import { addressFault } from "./addresses.ts";
 import { AnsweredFailure } from "./failure.ts";
 import { excerpt } from "./names.ts";
 import type { Call, Command, Delegate } from "./plugin.ts";
@@ -68,7 +67,9 @@ export function addWithDelegate(delegate: Delegate, call: Call): Result {
   const undo = () => void runDelegate(delegate, call, "DEL", Math.round(left));
   call.transaction.onRollback(`DEL of IPAM plugin ${delegate.name}`, undo);
   const result = readDelegateResult(delegate, outputOf(delegate, outcome, limit), call.version);
-  checkDelegateResult(delegate, result);
+  const fault = addressFault(result.ips);
+  if (fault !== undefined) throw failure(delegate, `returned ${fault}`);
+  checkDns(delegate, result.dns);
   return result;
 }
 
@@ -164,30 +165,6 @@ function readDelegateResult(delegate: Delegate, output: string, version: string)
     if (!(error instanceof ResultError)) throw error;
     throw failure(delegate, "printed something that is not a CNI result", error.message);
   }
-}
-
-const unusable = ["224.0.0.0/4", "ff00::/8", "127.0.0.0/8", "::1/128"];
-
-/**
- * Refuses addresses that an interface cannot have, before podnic sends them to the kernel (cases DLG-25 to DLG-33). Throws a Failure that
- * names the plugin.
- */
-function checkDelegateResult(delegate: Delegate, result: Result): void {
-  const seen = new Set<string>();
-  for (const { address } of result.ips) {
-    const refuse = (why: string): never => {
-      throw failure(delegate, `returned the address ${formatPrefix(address)}, ${why}`);
-    };
-    const plain = formatAddress(address.address);
-    if (address.length === 0) refuse("whose prefix length of 0 puts the whole Internet on the link");
-    if (address.address.bytes.every((byte) => byte === 0)) refuse("which is the unspecified address");
-    if (unusable.some((network) => prefixContains(parsePrefix(network)!, address.address))) {
-      refuse("which is a multicast or loopback address");
-    }
-    if (seen.has(plain)) refuse("which is in the result twice");
-    seen.add(plain);
-  }
-  checkDns(delegate, result.dns);
 }
 
 /** The same rules as for a configuration's DNS settings: runtimes write each text on a line of the pod's resolv.conf. */

@@ -5,6 +5,7 @@ import { host } from "../host/host.ts";
 import { type Address, formatAddress, formatPrefix } from "../ip/address.ts";
 import { openNamespace } from "../link/namespace.ts";
 import { log } from "../log.ts";
+import { addressFault } from "./addresses.ts";
 import { parseArgs } from "./args.ts";
 import { withAttachments } from "./attachments.ts";
 import { configFor, isLenient, isStrictAboutArgs } from "./config.ts";
@@ -74,6 +75,8 @@ export function ipamAdd(call: Call): Result {
 /** Throws Failure if an interface cannot be configured with the IPAM plugin's result. */
 export function checkAnswer(call: Call, result: Result): void {
   checkFamilies(call, result);
+  const fault = addressFault(result.ips);
+  if (fault !== undefined) throw ipamError(call, `returned ${fault}`, "Use another address.");
   if (result.ips.length > 0) return;
   throw ipamError(
     call,

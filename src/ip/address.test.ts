@@ -51,9 +51,23 @@ describe("addresses", () => {
 
 describe("MACs", () => {
   it("reads every form and prints the colon form", () => {
-    for (const text of ["02:00:5e:10:AB:01", "02-00-5E-10-ab-01", "0200.5e10.ab01"]) {
+    for (const text of ["02:00:5e:10:AB:01", "02-00-5E-10-ab-01", "0200.5e10.ab01", "02005e10AB01"]) {
       expect(formatMac(parseMac(text)!)).toBe("02:00:5e:10:ab:01");
     }
     expect(formatMac(new Uint8Array(0))).toBe("");
+    expect(parseMac("02005e10ab010203")).toHaveLength(8);
+  });
+
+  it("refuses mixed and incomplete forms", () => {
+    const wrong = [
+      "02:00-5e:10:ab:01",
+      "0200:5e10:ab01",
+      "02005e10ab0",
+      "02005e10ab0g",
+      "02005e10ab0102",
+      "0200.5e10ab01.",
+      "",
+    ];
+    for (const text of wrong) expect(parseMac(text)).toBeUndefined();
   });
 });

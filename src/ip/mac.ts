@@ -3,21 +3,27 @@ import { HEX, hexDigit } from "./hex.ts";
 
 const LENGTHS = [6, 8, 20];
 
-/** Parses `aa:bb:…`, `aa-bb-…` or `aabb.ccdd.…` of 6, 8 or 20 bytes (Go's net.ParseMAC). undefined: the text is not a link-layer address. */
+/**
+ * Parses `aa:bb:…`, `aa-bb-…`, `aabb.ccdd.…` or `aabb…` of 6, 8 or 20 bytes (Go's net.ParseMAC, as in the Go plugins 1.9.1). undefined: the text is not
+ * a link-layer address.
+ */
 export function parseMac(text: string): Uint8Array | undefined {
   if (text.length === 17) {
     const usual = parseUsual(text);
     if (usual !== undefined) return usual;
   }
+  if (LENGTHS.includes(text.length / 2)) return parseGroups(text, "", text.length / 2, text.length / 2);
   const dotted = text[4] === ".";
   const separator = dotted ? "." : text[2];
   if (separator !== "." && separator !== ":" && separator !== "-") return undefined;
   if (!dotted && separator === ".") return undefined;
-  // Bytes between two separators.
   const group = dotted ? 2 : 1;
-  const length = ((text.length + 1) / (group * 2 + 1)) * group;
-  if (!LENGTHS.includes(length)) return undefined;
+  return parseGroups(text, separator, group, ((text.length + 1) / (group * 2 + 1)) * group);
+}
 
+/** `group`: number of bytes between two separators. */
+function parseGroups(text: string, separator: string, group: number, length: number): Uint8Array | undefined {
+  if (!LENGTHS.includes(length)) return undefined;
   const bytes = new Uint8Array(length);
   let at = 0;
   for (let i = 0; i < length; i++) {

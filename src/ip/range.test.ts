@@ -20,6 +20,18 @@ function number(value: Address): bigint {
   return value.bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
 }
 
+describe("addresses for many", () => {
+  it("are multicast, limited broadcast and unspecified", () => {
+    for (const text of ["224.0.0.18", "239.255.255.255", "255.255.255.255", "0.0.0.0", "ff02::1", "::"])
+      expect(range.isForMany(address(text))).toBe(true);
+  });
+
+  it("are not the addresses beside them", () => {
+    for (const text of ["223.255.255.255", "240.0.0.1", "255.255.255.254", "0.0.0.1", "fe80::1", "::1", "::1:0"])
+      expect(range.isForMany(address(text))).toBe(false);
+  });
+});
+
 describe("prefixes", () => {
   it("has the first and last address that ip-address computes", () => {
     fc.assert(

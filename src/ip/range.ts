@@ -23,6 +23,13 @@ export function equalAddresses(a: Address, b: Address): boolean {
   return compareAddresses(a, b) === 0;
 }
 
+/** A multicast address, 255.255.255.255, 0.0.0.0 or `::`: no single interface can have it. */
+export function isForMany({ family, bytes }: Address): boolean {
+  const first = bytes[0]!;
+  if (family === 4 ? first >> 4 === 14 : first === 255) return true;
+  return (first === 0 || first === 255) && bytes.every((byte) => byte === first);
+}
+
 export function samePrefix(a: Prefix, b: Prefix): boolean {
   return a.length === b.length && equalAddresses(a.address, b.address);
 }

@@ -136,6 +136,8 @@ function toLinkWhole(bytes: Bytes, start: number, end: number): Link {
 
 /** undefined when there is none. */
 export function askLink<T>(route: RouteSocket, which: number | string, read: PayloadReader<T>): T | undefined {
+  // No link has the index 0 (the master of a link without a master) or an empty name. The kernel answers EINVAL.
+  if (which === 0 || which === "") return undefined;
   try {
     return route.find(`ip link show ${which}`, c.RTM_GETLINK, (writer) => writeQuery(writer, which), read, NONE);
   } catch (error) {

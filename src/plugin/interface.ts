@@ -65,7 +65,7 @@ export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
       `prevResult has no interface ${ifName} in this namespace.`,
     );
   }
-  const ips = previous.ips.filter((ip) => belongsTo(ip, position, previous));
+  const ips = ownAddresses(call, position, previous);
   if (ips.length === 0 && (call.config.ipam?.type ?? "") !== "") {
     throw new Failure(
       "invalid config",
@@ -84,7 +84,12 @@ function isSandbox(candidate: Interface, call: Call, pod: NetNs): boolean {
   return lookInto(sandbox, (namespace) => sameNamespace(namespace, pod)) === true;
 }
 
-/** An address without a (valid) index is ours: IPAM results of plugins before 0.3.0 name no interface. */
-function belongsTo(ip: IpConfig, position: number, previous: Result): boolean {
-  return ip.interface === position || ip.interface === undefined || previous.interfaces[ip.interface] === undefined;
+/**
+ * ADD gives each of its addresses the index of its interface. Only if IPAM is configured, and no address has the index, addresses without a (valid)
+ * index are ours: the results of other programs may lack it. Otherwise, they are those of a plugin before us.
+ */
+function ownAddresses(call: Call, position: number, { ips, interfaces }: Result): IpConfig[] {
+  const own = ips.filter((ip) => ip.interface === position);
+  if (own.length > 0 || (call.config.ipam?.type ?? "") === "") return own;
+  return ips.filter((ip) => ip.interface === undefined || interfaces[ip.interface] === undefined);
 }
