@@ -37,8 +37,8 @@ export function startLog(place: Place): void {
 }
 
 /**
- * Opens or creates a log file. Every file that podnic writes begins with `begin`. Throws Failure for a non-empty file that begins
- * differently, and SystemError.
+ * Opens or creates a log file. podnic's own files of this kind begin with `begin`. Throws Failure for a non-empty file that begins
+ * differently, or that others can access; throws SystemError for the kernel's errors.
  */
 export function openLog(place: Place, begin: string): Fd {
   const { path } = place;
