@@ -1,4 +1,4 @@
-// Which addresses of an IPAM plugin's answer no interface can use. Checked before the interface plugin changes anything.
+// Finds addresses in an IPAM plugin's result that an interface cannot use. This check runs before the interface plugin changes anything.
 import { formatPrefix, parsePrefix } from "../ip/address.ts";
 import { equalAddresses, isForMany, prefixContains } from "../ip/range.ts";
 import type { IpConfig } from "./result.ts";
@@ -6,9 +6,9 @@ import type { IpConfig } from "./result.ts";
 const LOOPBACK = [parsePrefix("127.0.0.0/8")!, parsePrefix("::1/128")!];
 
 /**
- * "the address ADDRESS, which …", of the first such address; undefined: there is none. The kernel accepts most of them, but they do not work: CHECK does
- * not find the routes that they should bring, and in mode l3 an ipvlan interface takes the packets for a group from the node's own members of the
- * group. The kernel refuses the second of two equal addresses, but only after everything else was made.
+ * Describes the first unusable address, in the form "the address ADDRESS, which …"; undefined if there is none. The kernel accepts most of
+ * these addresses, but they do not work: it does not create the routes that CHECK expects, and an ipvlan interface in mode l3 would take a
+ * multicast group's packets from the node. If an address occurs twice, the kernel refuses the second one, but only at the end of ADD.
  */
 export function addressFault(ips: IpConfig[]): string | undefined {
   for (const [n, { address: prefix }] of ips.entries()) {
@@ -25,7 +25,7 @@ function faultOf({ address, length }: IpConfig["address"]): string | undefined {
   return LOOPBACK.some((network) => prefixContains(network, address)) ? "is a loopback address" : undefined;
 }
 
-/** IPv4 addresses of an interface may differ in their prefix length alone. */
+/** Whether the kernel treats two addresses of an interface as equal. Two IPv4 addresses can differ in only their prefix lengths. */
 function isSame({ address: a }: IpConfig, { address: b }: IpConfig): boolean {
   return equalAddresses(a.address, b.address) && (a.address.family === 6 || a.length === b.length);
 }

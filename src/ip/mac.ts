@@ -4,8 +4,8 @@ import { HEX, hexDigit } from "./hex.ts";
 const LENGTHS = [6, 8, 20];
 
 /**
- * Parses `aa:bb:…`, `aa-bb-…`, `aabb.ccdd.…` or `aabb…` of 6, 8 or 20 bytes (Go's net.ParseMAC, as in the Go plugins 1.9.1). undefined: the text is not
- * a link-layer address.
+ * Parses `aa:bb:…`, `aa-bb-…`, `aabb.ccdd.…` or `aabb…` of 6, 8 or 20 bytes (Go's net.ParseMAC, as in the Go plugins 1.9.1). undefined: the
+ * text is not a link-layer address.
  */
 export function parseMac(text: string): Uint8Array | undefined {
   if (text.length === 17) {
@@ -21,7 +21,7 @@ export function parseMac(text: string): Uint8Array | undefined {
   return parseGroups(text, separator, group, ((text.length + 1) / (group * 2 + 1)) * group);
 }
 
-/** `group`: number of bytes between two separators. */
+/** `group` is the number of bytes between two separators, and `length` the number of all bytes. */
 function parseGroups(text: string, separator: string, group: number, length: number): Uint8Array | undefined {
   if (!LENGTHS.includes(length)) return undefined;
   const bytes = new Uint8Array(length);

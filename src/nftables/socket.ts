@@ -36,7 +36,7 @@ export interface Place {
 
 const type = (message: number): number => (c.NFNL_SUBSYS_NFTABLES << 8) | message;
 
-/** The table, a chain in it and the rules of that chain: three questions, the last of them a dump. */
+/** Encodes three queries: for the table, for a chain in it, and for the chain's rules (a dump). */
 export function questionsAbout({ family, table }: Place, chain: string): Questions {
   const questions = new QuestionWriter(`nft list chain ${table} ${chain}`);
   writeHeader(questions.begin(type(c.NFT_MSG_GETTABLE)), family);
