@@ -140,9 +140,9 @@ function blindTo(name: string): NetNs["route"] {
       const value = Reflect.get(target, property);
       if (typeof value !== "function") return value;
       return (...args: unknown[]) => {
-        if (property === "get" && args[0] === `ip link show ${name}` && !asked) {
+        if (property === "find" && args[0] === `ip link show ${name}` && !asked) {
           asked = true;
-          throw new NetlinkError("ip link show", 19, "ENODEV", "no such device");
+          return undefined;
         }
         return value.apply(target, args);
       };
