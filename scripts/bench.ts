@@ -7,6 +7,7 @@ import {
   bringUp,
   type Call,
   cleanUp,
+  copied,
   hasKind,
   type Implementation,
   implementations,
@@ -293,7 +294,7 @@ function main(): void {
   try {
     if (flags.quota !== undefined) setQuota(Number(flags.quota));
     const base = flags.base === undefined ? [] : [{ name: "base", dir: flags.base }];
-    const who = [...implementations(), ...base];
+    const who = [...implementations(), ...base].map(copied);
     const floor = makeFloor();
     const node = onNode();
     const groups: Record<string, () => Row[]> = {

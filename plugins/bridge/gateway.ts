@@ -5,7 +5,7 @@ import type { IpConfig } from "../../src/cni/result.ts";
 import { ownPlace, type Place, policy } from "../../src/config/policy.ts";
 import { Failure, shellWord } from "../../src/errors.ts";
 import { SystemError } from "../../src/host/host.ts";
-import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
+import { formatPrefix, type Prefix, parsePrefix } from "../../src/ip/address.ts";
 import { networkPrefix, prefixContains, samePrefix } from "../../src/ip/range.ts";
 import {
   beginAddAddress,
@@ -264,8 +264,8 @@ function refusal({ name }: Link, { address, length }: KernelAddress, gateway: Pr
   return new Failure(
     "invalid config",
     `"${name}" already has an IP address different from ${formatPrefix(gateway)}`,
-    `The bridge has ${present}, because another network uses the bridge as its gateway. Use another bridge, or the subnet of ` +
-      `${formatAddress(address)}. "forceAddress": true replaces the address and takes the gateway from that network.`,
+    `The bridge has ${present}, which another network uses as its gateway or the administrator has set. Use another bridge, or this address and prefix ` +
+      'length as the gateway. "forceAddress": true removes the address from the bridge.',
   );
 }
 

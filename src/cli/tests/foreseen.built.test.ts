@@ -224,8 +224,8 @@ it.each(examples.map((config) => [JSON.stringify(config), config] as const))("%s
 });
 
 it.each([
-  ["a gateway in a reserved subnet", gateway(pool({ subnet: "224.1.0.0/24" })), "warning"],
-  ["a gateway of everything", gateway(pool({ subnet: "0.0.0.0/0" })), "warning"],
+  ["a gateway in a reserved subnet", gateway(pool({ subnet: "240.1.0.0/24" })), "warning"],
+  ["a gateway of everything", gateway(pool({ subnet: "0.0.0.0/1" })), "warning"],
   ["no address, which CNI_ARGS may bring", macvlan({ ipam: { type: "static" } }), "warning"],
 ])("%s: what the node or the runtime may lift is a %s", (_, config, level) => {
   const { code, msg } = refusalOf(config);
