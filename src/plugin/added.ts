@@ -4,20 +4,20 @@ import { holdsAddress } from "../cni/ipam.ts";
 import type { Call } from "../cni/plugin.ts";
 import { hasResult } from "./results.ts";
 
-/** What wasAdded has said of a call. */
+/** The answers of wasAdded. */
 const answers = new WeakMap<Call, boolean>();
 
-/** The call that has a lock for which others wait. */
+/** The call that holds a lock for which other calls wait. */
 let locked: Call | undefined;
 
 class Unasked extends Error {}
 
 /**
- * By the prevResult, by its lease, or by what libcni keeps for every version of the specification. False: nothing says so. Throws when that cannot
- * be told.
+ * True if the prevResult, a lease, or the result that libcni keeps (for every version of the specification) shows that the ADD of this attachment
+ * succeeded. False if nothing shows it. Throws if podnic cannot tell.
  */
 export function wasAdded(call: Call): boolean {
-  // The undo of an ADD: what it made has our marks, and the lease is its own.
+  // This ADD is being undone: the interface that it made has podnic's marks, and the lease is its own.
   if (call.command === "ADD") return false;
   if (call.prevResult !== undefined) return true;
   const known = answers.get(call);
@@ -29,8 +29,9 @@ export function wasAdded(call: Call): boolean {
 }
 
 /**
- * Runs `body`, which takes a lock for which others wait. When it needs wasAdded, it is run again, with the answer: a tenant names the pool, and
- * whoever keeps that busy must not keep others waiting. Until then `body` changes nothing.
+ * Runs `body`, which takes a lock for which other calls wait. If `body` asks wasAdded, `body` ends and releases its lock. Then wasAdded runs without
+ * the lock, and `body` runs again. The reason: a tenant can choose the pool that wasAdded reads, and must not make other calls wait by keeping that
+ * pool busy. `body` must change nothing before it asks wasAdded.
  */
 export function askingUnlocked<T>(call: Call, body: () => T): T {
   locked = call;

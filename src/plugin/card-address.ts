@@ -1,5 +1,6 @@
-// Whose MAC address it is that a configuration wants for an interface on a card with virtual functions. The card sends a frame to the function that
-// has its destination: an interface with the address of the node, or of another pod's function, would get what is sent to them.
+// Refuses a MAC address that already belongs to somebody else, for an interface on a card with virtual functions. The card sends each frame to the
+// function that has the frame's destination address. An interface with the address of the node, or of another pod's function, would receive their
+// frames.
 import { Failure, shellWord } from "../errors.ts";
 import { formatAddress } from "../ip/address.ts";
 import { hasUnicastAddress, listEntriesOf } from "../link/bridge.ts";
@@ -16,7 +17,7 @@ import { isOpen } from "./lent/function.ts";
 import { ageOf, attachmentInWords, listAllLoans } from "./lent/lender.ts";
 import { aliasPrefix } from "./upper/own.ts";
 
-/** A physical function with its virtual ones. */
+/** A card with virtual functions: the interface and the PCI address of its physical function. */
 export interface Card {
   pf: Pick<Link, "index" | "name" | "mac">;
   pfPci: string;
@@ -24,7 +25,10 @@ export interface Card {
 
 type Owner = Pick<RecordKey, "containerId">;
 
-/** The card that an interface of the host is a function of. undefined: none, or one without virtual functions. */
+/**
+ * The card of an interface of the host. undefined: the interface is on no card with virtual functions, or the physical function has no interface
+ * here.
+ */
 export function cardOf(route: RouteSocket, link: Link): Card | undefined {
   const pci = placeOnHost(link);
   if (!isPciAddress(pci)) return undefined;
@@ -36,8 +40,9 @@ export function cardOf(route: RouteSocket, link: Link): Card | undefined {
 }
 
 /**
- * Of a virtual function, `own`: throws Failure("invalid config") naming whose the address is. The functions of one container may have one address
- * (a bond in the pod), and nobody has that of a function which is free.
+ * Throws Failure("invalid config"), which names the owner, if the address belongs to somebody else on the card or on the node. `own` is the PCI
+ * address of the virtual function that is to get the address. The functions of one container may share an address (for a bond in the pod). The
+ * address of an unused function belongs to nobody.
  */
 export function refuseAddressOnCard(route: RouteSocket, card: Card, mac: string, owner: Owner, own = ""): void {
   const { pf } = card;
@@ -46,14 +51,15 @@ export function refuseAddressOnCard(route: RouteSocket, card: Card, mac: string,
   if (hasUnicastAddress(route, pf.index, mac)) throw taken(mac, `an interface on top of ${pf.name}`);
   refuseAddressOnBridges(route, card, mac, owner);
   const isOwn = ({ name }: Link): boolean => pciNetDirectory(own)?.includes(name) === true;
-  // What is down takes nothing from anybody.
+  // An interface that is down receives no frames.
   const link = findLinksByAddress(route, mac).find((one) => (one.flags & IFF_UP) !== 0 && !isOwn(one));
   if (link !== undefined) throw taken(mac, `${link.name} on this node`);
 }
 
 /**
- * The same of bridges over the card. What a bridge has only learned is not compared: any pod on it could keep others from their address by sending
- * with that. And what it has learned from the card may be elsewhere since, as a virtual machine that migrates.
+ * Like refuseAddressOnCard, but checks only the bridges on top of the card. Ignores the addresses that a bridge has learned, because any pod on the
+ * bridge could send frames with somebody's address and so keep them from using it. Also, an address that a bridge has learned from the card may have
+ * moved since, as the address of a virtual machine does when it migrates.
  */
 export function refuseAddressOnBridges(route: RouteSocket, { pf }: Card, mac: string, { containerId }: Owner): void {
   const above = withUppers(pf.name);
@@ -70,9 +76,10 @@ export function refuseAddressOnBridges(route: RouteSocket, { pf }: Card, mac: st
 }
 
 /**
- * The same of the gateways of the node's routes over a device, or over what is on top of it: the kernel looks for the destination of a frame among the
- * macvlan interfaces on a device first, and a card among its functions. All other neighbours may move: a virtual machine migrates with its address, and
- * any pod can answer for any of them. The other end of a veth may be a port of a bridge.
+ * Like refuseAddressOnCard, but checks only the gateways of the node's routes over `link` or over an interface on top of it. The kernel looks for the
+ * destination of a frame among the macvlan interfaces on a device first, and a card looks among its functions. All other neighbours may move: a
+ * virtual machine migrates with its address, and any pod can answer for any neighbour. For a veth, also checks the routes over its other end, which
+ * may be a port of a bridge.
  */
 export function refuseAddressOfGateway(
   route: RouteSocket,
@@ -96,12 +103,12 @@ export function refuseAddressOfGateway(
   );
 }
 
-/** By the alias that bridge gives its ports. */
+/** Recognizes a port of the container by the alias that bridge gives its ports. */
 function isPortOf({ alias }: Link, containerId: string): boolean {
   return alias.startsWith(aliasPrefix) && alias.split(":")[2] === idInAlias(containerId);
 }
 
-/** The same of the card's functions alone: interfaces on top of one are the kernel's to compare. */
+/** Like refuseAddressOnCard, but checks only the card's functions. The kernel itself compares the interfaces on top of one function. */
 export function refuseAddressOfFunctions(route: RouteSocket, card: Card, mac: string, owner: Owner, own = ""): void {
   const { pf, pfPci } = card;
   if (mac === pf.mac) throw taken(mac, `the physical function ${pf.name}`);
@@ -115,7 +122,10 @@ export function refuseAddressOfFunctions(route: RouteSocket, card: Card, mac: st
   }
 }
 
-/** The same by the records of other containers alone. `others`: functions that have the address, as the physical one says. */
+/**
+ * Like refuseAddressOnCard, but checks only the records of other containers. `others`: the functions that have the address according to the physical
+ * function.
+ */
 export function refuseAddressOfPods(
   { pfPci }: Card,
   mac: string,
@@ -129,7 +139,10 @@ export function refuseAddressOfPods(
   });
 }
 
-/** The same for what reaches cards by a bridge or a bond, `name`, of this namespace: it is on top of the physical function. */
+/**
+ * The same check of records, for an interface that reaches a card through `name`, a bridge or a bond of this namespace on top of the physical
+ * function.
+ */
 export function refuseAddressBelow(name: string, mac: string, owner: Owner): void {
   refuseAddressOfLoans(mac, owner, (pci, given) => {
     const pfPci = given === mac ? physicalFunction(pci) : undefined;
@@ -150,7 +163,7 @@ function refuseAddressOfLoans(
   }
 }
 
-/** What uses a function of which no other container has a record. undefined: nothing, or this container. */
+/** Says how a function is used for which no other container has a record. undefined: nothing uses it, or this container does. */
 function useOf(route: RouteSocket, pci: string, containerId: string): string | undefined {
   const interfaces = pciNetDirectory(pci);
   if (interfaces?.length === 0) {

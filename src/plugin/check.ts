@@ -7,12 +7,12 @@ import type { NetNs } from "../link/namespace.ts";
 import type { OwnInterface } from "./interface.ts";
 import { isMtuTuned } from "./tuned.ts";
 
-/** What CHECK throws for a difference. */
+/** The error of CHECK for a difference. */
 export function checkFailure(message: string, details = changedSinceAdd): Failure {
   return new Failure("failed", message, details);
 }
 
-/** A device of the host still is in the pod as ADD left it: MTU, up, addresses and routes. */
+/** Throws Failure unless a device of the host is in the pod as ADD left it: MTU, up, addresses and routes. */
 export function checkUnchanged({ attachment }: Call, pod: NetNs, link: Link, own: OwnInterface): void {
   const { ifName } = attachment;
   const { mtu } = own.interface;

@@ -3,12 +3,15 @@ import type { Link } from "../link/link.ts";
 import { isPciAddress, placeOnHost } from "../sysfs/device.ts";
 import { physicalFunction, physicalFunctionInterface } from "../sysfs/vf.ts";
 
-/** An entry about all virtual functions of a physical one. No interface name has a colon. */
+/**
+ * Begins an entry that lists all virtual functions of a physical function. It cannot be mistaken for a name, because no interface name contains a
+ * colon.
+ */
 const FUNCTIONS_OF = "pf:";
 
 /**
- * True when an entry names the device: by name, alternative name, MAC or PCI address, each also as a pattern with * and ?, or by its physical
- * function ("pf:" and that one's name or PCI address).
+ * True if an entry names the device: by name, alternative name, MAC address or PCI address, each of which may be a pattern with * and ?, or by its
+ * physical function ("pf:" and the physical function's name or PCI address).
  */
 export function isListed(link: Link, entries: string[]): boolean {
   return entries.some((entry) => entry !== "" && (namesDevice(entry, link) || namesItsPf(entry, link)));
@@ -16,7 +19,7 @@ export function isListed(link: Link, entries: string[]): boolean {
 
 function namesDevice(entry: string, link: Link): boolean {
   if ([link.name, ...link.altnames].some((name) => fits(entry, name))) return true;
-  // Addresses, in any case.
+  // Addresses match in upper and lower case.
   const lower = entry.toLowerCase();
   const place = placeOnHost(link);
   return (place !== "" && (fits(entry, place) || fits(lower, place))) || fits(lower.replaceAll("-", ":"), link.mac);
@@ -31,7 +34,10 @@ function namesItsPf(entry: string, link: Link): boolean {
   return fits(wanted.toLowerCase(), pf) || fits(wanted, physicalFunctionInterface(pf) ?? "");
 }
 
-/** `*` stands for any characters, `?` for one. Takes no longer than the product of both lengths. */
+/**
+ * True if the text matches the pattern, in which `*` stands for any characters and `?` for one. The time is at most proportional to the product of
+ * both lengths.
+ */
 export function fits(pattern: string, text: string): boolean {
   let p = 0;
   let t = 0;

@@ -1,5 +1,5 @@
-// DEL, when the pod has nothing that the plugin would have made: somebody may have changed the network's "type", or the bridge or master that it names,
-// since the ADD. The address is in use until the interface is gone.
+// DEL, if the pod does not have what the plugin would have made. Since the ADD, somebody may have changed the network's "type", or the bridge or
+// master in its configuration. The address stays in use until the old interface is gone.
 import type { Call } from "../cni/plugin.ts";
 import { interfacePlugins } from "../cni/registry.ts";
 import { Failure, shellWord } from "../errors.ts";
@@ -14,7 +14,10 @@ import { leasedAddresses } from "./owner.ts";
 import { typesKept } from "./results.ts";
 import { keepsMoving } from "./upper/moved.ts";
 
-/** What another plugin than `own` made for the attachment, by its marks or its record, as that plugin takes it away. True: there was something. */
+/**
+ * Lets another plugin than `own` remove what it made for the attachment, which it recognizes by its marks or its record. Returns true if there was
+ * something.
+ */
 export function removeFormer(call: Call, own: string): boolean {
   if (call.command !== "DEL") return false;
   const maker = interfacePlugins().find(({ name, removeMade }) => name !== own && removeMade?.(call) === true);
@@ -22,12 +25,13 @@ export function removeFormer(call: Call, own: string): boolean {
   return maker !== undefined;
 }
 
-/** Of plugins that make such a link in the pod, and nothing else: with it, all of it is gone. */
+/** Kinds of link whose plugins make nothing in the pod but this link, so that deleting it removes everything. */
 export const MADE = ["macvlan", "ipvlan", "veth"];
 
 /**
- * The pod's interface that has the attachment's name and an address of its lease, but no mark: the Go plugin's. Throws Failure when it may be a device
- * of the host. How an interface of the pod looks must not keep the pod from ending: libcni's cache, which no pod can write, says what the ADD made.
+ * Removes the pod's interface, or at least its leased address, if the interface has the attachment's name and an address of its lease, but no mark of
+ * podnic: a Go plugin made it. Throws Failure if the interface may be a device of the host. The pod controls how its interfaces look, and must not be
+ * able to prevent its own deletion by that. So libcni's cache, which no pod can write, says what the ADD made.
  */
 export function removeLeased(call: Call): void {
   const { ifName } = call.attachment;
@@ -56,7 +60,8 @@ export function removeLeased(call: Call): void {
     if (!deleteWithoutWaiting(pod, link.index)) throw keepsMoving(ifName);
     return;
   }
-  // The kernel gives a physical device back with the pod's end; one without alias was not lent (KubeVirt's dummy).
+  // The kernel returns a physical device to the host when the pod's namespace ends. A virtual one without an alias was not lent (such as KubeVirt's
+  // dummy).
   if (!isPhysical(link) && link.alias !== "" && mayBeLent(call)) throw inDoubt(link, pod);
   log("warning", "leaving an interface in the pod, but removing its leased address", {
     interface: ifName,
@@ -66,7 +71,7 @@ export function removeLeased(call: Call): void {
   pod.route.run();
 }
 
-/** Not when the ADD was this plugin's, or that of one which lends nothing. */
+/** False if the ADD was this plugin's, or that of plugins which lend no devices. */
 function mayBeLent({ attachment, config }: Call): boolean {
   const types = typesKept(attachment);
   return types.length === 0 || (!types.includes(config.type) && types.some(lends));

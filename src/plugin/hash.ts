@@ -4,12 +4,12 @@ import { loops } from "../host/loops.ts";
 
 const { imul } = Math;
 
-/** FNV-1a, letter by letter, with a final mix: 32 bits, not negative. */
+/** FNV-1a over the characters, with a final mix. The result has 32 bits and is not negative. */
 export function hash32(text: string): number {
   const { length } = text;
   let letters: Uint8Array | number[] = new Uint8Array(length);
   if (!loops.put(letters, 0, text)) letters = Array.from({ length }, (_, at) => text.charCodeAt(at));
-  // Two halves, so that no product needs a floating-point number, nor a call of imul: a fifth of the instructions.
+  // Two halves of 16 bits: no product needs a floating-point number or a call of imul, and this takes a fifth of the instructions.
   let high = 0x811c;
   let low = 0x9dc5;
   for (let at = 0; at < length; at++) {
@@ -22,7 +22,7 @@ export function hash32(text: string): number {
   return mix((high << 16) | low);
 }
 
-/** Bytes four at a time, which is a quarter of the instructions. Bytes behind the last four do not count. */
+/** Hashes four bytes at a time, which takes a quarter of the instructions. Ignores the bytes after the last whole word of four. */
 export function hashWords({ buffer, byteOffset, length }: Uint8Array): number {
   let value = 0;
   for (const word of new Uint32Array(buffer, byteOffset, length >> 2)) {
@@ -32,28 +32,28 @@ export function hashWords({ buffer, byteOffset, length }: Uint8Array): number {
   return mix(value);
 }
 
-/** Of MurmurHash3. */
+/** The final mix of MurmurHash3. */
 function mix(hash: number): number {
   let value = imul(hash ^ (hash >>> 16), 0x85ebca6b);
   value = imul(value ^ (value >>> 13), 0xc2b2ae35);
   return (value ^ (value >>> 16)) >>> 0;
 }
 
-/** Of an ID in an alias, which has room for 255 characters in all. Runtimes' have 64. */
+/** Maximum length of an ID in an alias, which has room for 255 characters in all. The IDs of runtimes have 64 characters. */
 const LONGEST_ID = 128;
 
-/** Of a network's name in an alias that has no room for the whole. */
+/** Length of a network's name that was cut because the alias has no room for the whole name. */
 const LONGEST_CUT_NETWORK = 64;
 
-/** A container's ID in the alias of a link. "~" is in no ID. */
+/** A container's ID as the alias of a link has it, cut if it is too long. No ID contains "~". */
 export function idInAlias(containerId: string): string {
   return containerId.length <= LONGEST_ID ? containerId : cut(containerId, LONGEST_ID);
 }
 
-/** A network's name in an alias that would be too long with the whole of it. "~" is in no name of a network. */
+/** A network's name, cut for an alias that has no room for the whole name. No network's name contains "~". */
 export const networkCut = (network: string): string => cut(network, LONGEST_CUT_NETWORK);
 
-/** The name in an alias is that of this network, whole or cut. */
+/** True if the name in an alias is that of this network, whole or cut. */
 export function isNetworkInAlias(nameInAlias: string, network: string): boolean {
   return nameInAlias === network || (isCut(nameInAlias) && nameInAlias === networkCut(network));
 }
@@ -62,5 +62,5 @@ function cut(text: string, length: number): string {
   return `${text.slice(0, length - 9)}~${hash32(text).toString(16).padStart(8, "0")}`;
 }
 
-/** An ID, or a name, that was too long for an alias: it cannot be told from that. */
+/** True for an ID or a name that was cut for an alias. The alias does not tell the whole of it. */
 export const isCut = (inAlias: string): boolean => inAlias.includes("~");

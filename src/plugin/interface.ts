@@ -6,8 +6,8 @@ import { Failure } from "../errors.ts";
 import { lookInto, type NetNs, sameNamespace } from "../link/namespace.ts";
 
 /**
- * What ADD answers: the result of the plugins before us, then our interface with what IPAM gave it. Spec C-120: a prevResult is
- * passed on, never dropped. The `dns` of the configuration wins over that of IPAM, as in the Go plugins, which know no other.
+ * The result of ADD: the result of the plugins before us, then our interface with what IPAM gave it. Spec C-120: a prevResult is passed on, never
+ * dropped. The configuration's `dns` takes precedence over IPAM's, as in the Go plugins, which use only the configuration's.
  */
 export function resultWith(call: Call, own: Interface, addresses: Result = emptyResult()): Result {
   const before = call.prevResult ?? emptyResult();
@@ -20,7 +20,7 @@ export function resultWith(call: Call, own: Interface, addresses: Result = empty
   };
 }
 
-/** That of the configuration, or else of IPAM, or else of the plugins before us. */
+/** The DNS settings of the configuration, or else of IPAM, or else of the plugins before us. */
 export function dnsOf(call: Call, addresses: Result, before: Result): Dns {
   return [call.config.dns, addresses.dns, before.dns].find(hasDns) ?? {};
 }
@@ -33,16 +33,16 @@ function hasDns(dns: Dns | undefined): dns is Dns {
 export interface OwnInterface {
   interface: Interface;
   ips: IpConfig[];
-  /** Routes have no interface in results: empty when other interfaces of the pod may own them. */
+  /** Empty if other interfaces of the pod may own the routes: results do not say to which interface a route belongs. */
   routes: Result["routes"];
-  /** The version of the prevResult tells destination and gateway of a route alone. */
+  /** True if the version of the prevResult describes only the destination and the gateway of a route. */
   plainRoutes: boolean;
 }
 
 /**
- * CHECK: finds our interface in the prevResult (the last one, as the Go plugins do). `sandbox` is compared as a namespace and
- * not as text: /var/run is /run. Throws Failure when CNI_IFNAME is not in it, or is in another namespace, or when IPAM is
- * configured and no address belongs to it.
+ * CHECK: finds our interface in the prevResult (the last match, as in the Go plugins). Compares `sandbox` as a namespace and not as text, because
+ * /var/run is /run. Throws Failure if the prevResult does not contain CNI_IFNAME in this namespace, or if IPAM is configured and no address belongs
+ * to the interface.
  */
 export function findOwnInterface(call: Call, pod: NetNs): OwnInterface {
   const previous = call.prevResult;

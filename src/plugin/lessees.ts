@@ -1,5 +1,6 @@
-// GC: the addresses that pods still have. An interface without our marks (the Go plugins', or one of a network whose type has changed) stays, for
-// nothing shows that it is this network's; and so does the lease of whoever has its address.
+// GC: finds the addresses that pods still have. GC leaves an interface without podnic's marks (a Go plugin made it, or the network's type has
+// changed), because nothing shows that the interface belongs to this network. So GC must also keep the lease of the attachment that has the
+// interface's address.
 import { gcWithIpam, staleLeases } from "../cni/ipam.ts";
 import type { Attachment, Call, Lease } from "../cni/plugin.ts";
 import { Failure } from "../errors.ts";
@@ -21,17 +22,18 @@ import { aliasPrefix, hasMark, ownIndex } from "./upper/own.ts";
 export type Lessee = Pick<Attachment, "containerId" | "ifName">;
 
 /**
- * GC of the IPAM plugin, when the interfaces of attachments that are not valid any more have been deleted; the leases of `kept` stay, and those of
- * addresses that pods have. Throws Failure, and releases nothing, when it cannot be told which these are. `check` is made if there is any to release.
+ * Runs the IPAM plugin's GC, after the interfaces of attachments that are no longer valid have been deleted. Keeps the leases of `kept`, and those of
+ * addresses that pods have. Throws Failure, and releases nothing, if podnic cannot tell which addresses these are. Calls `check` if there is a lease
+ * to release.
  */
 export function gcLeases(call: Call, kept: readonly Lessee[], check?: () => void): void {
   gcWithIpam(call, [...kept, ...lesseesInPods(call, [], check)]);
 }
 
 /**
- * Attachments that are not valid any more, and have the lease of an address that is in a namespace other than our own. Another network may use the
- * same addresses: what a mark or a record says is another attachment's does not count. `noted`: logged before. Throws Failure when the kernel does
- * not tell which addresses are there.
+ * Returns the attachments that are no longer valid, but whose leased address is in a namespace other than our own. Another network may use the same
+ * addresses, so an interface does not count if a mark or a record says that it is another attachment's. `noted`: attachments that were logged before.
+ * Throws Failure if the kernel does not tell which addresses there are.
  */
 export function lesseesInPods(call: Call, noted: readonly Lessee[] = [], check?: () => void): Lessee[] {
   const stale = staleLeases(call);
@@ -63,7 +65,7 @@ export function lesseesInPods(call: Call, noted: readonly Lessee[] = [], check?:
     if (doubt !== undefined) throw doubt;
     report(found, { netns: path });
   }
-  // The node has no number for a namespace that somebody without privileges has made.
+  // This needs no mayBeAttached: the node has no number for a namespace that an unprivileged user has made.
   for (const number of hidden.left) {
     const addresses = addressesIn(number);
     if (addresses === undefined) throw cannotTell();
@@ -80,7 +82,7 @@ export function lesseesInPods(call: Call, noted: readonly Lessee[] = [], check?:
   return lessees;
 }
 
-/** Those whose address is there, on an interface that counts. */
+/** The leases whose address is on an interface that counts. */
 function holding(
   stale: readonly Lease[],
   addresses: readonly KernelAddress[],
@@ -94,8 +96,8 @@ function holding(
 }
 
 /**
- * The interface of a pod may be one that a plugin made or lent. Loopback is not, nor what somebody without privileges has made in a user namespace of
- * his own: it leads nowhere. A namespace that has a name (`named`) is the runtime's, also that of a pod with a user namespace.
+ * True if a plugin may have made or lent this interface of a pod. Loopback does not count. Nor does an interface that an unprivileged user has made
+ * in a user namespace of their own: it leads nowhere. A namespace with a name (`named`) is the runtime's, even if the pod has a user namespace.
  */
 export function mayBeAttached(link: Link, pod: NetNs, named: boolean): boolean {
   if (isLoopback(link)) return false;
@@ -105,7 +107,7 @@ export function mayBeAttached(link: Link, pod: NetNs, named: boolean): boolean {
 
 export const isLoopback = ({ flags }: Link): boolean => (flags & IFF_LOOPBACK) !== 0;
 
-/** Of a kind that plugins make; one that lends devices lends those of any kind. */
+/** True for a kind of link that plugins make. A plugin that lends devices lends links of any kind. */
 const isMadeByUs = (link: Link, { config }: Call): boolean =>
   MADE.includes(link.kind) || isPhysical(link) || lends(config.type);
 
@@ -113,11 +115,11 @@ function keyOf({ attachment: { network } }: Call, { containerId, ifName }: Lesse
   return { network, containerId, ifName };
 }
 
-/** A network whose type has changed has another plugin's marks, so that the mark must be that of another attachment. */
+/** True if the mark is that of another attachment. A mark of this attachment may be another plugin's, because the network's type may have changed. */
 const isMarkOfOther = (index: number, key: Attachment): boolean =>
   hasMark(index) && key.ifName !== "" && ownIndex(key) !== index;
 
-/** By the alias that bridge gives its ports. A lease of host-local before 0.8 names no interface. */
+/** Recognizes the attachment's port by the alias that bridge gives its ports. A lease of host-local before 0.8 names no interface. */
 function isPortOf({ alias }: Link, { network, containerId, ifName }: Attachment): boolean {
   const [, name = "", id, end = ""] = alias.split(":");
   return isNetworkInAlias(name, network) && id === idInAlias(containerId) && ["", end].includes(ifName);
@@ -136,7 +138,8 @@ function warn(found: readonly Lease[], where: { [key: string]: string }, noted: 
 }
 
 /**
- * None of a namespace that is about to end, or that is of a user namespace out of reach. undefined: the kernel does not tell.
+ * The addresses in the namespace with this number. Empty if the namespace is about to end, or belongs to a user namespace out of reach. undefined:
+ * the kernel does not tell.
  */
 export function addressesIn(number: number): KernelAddress[] | undefined {
   try {

@@ -15,8 +15,8 @@ interface MacSource {
 }
 
 /**
- * The MAC address wanted, colon form: the runtime's word, then `args`, then CNI_ARGS (which the spec has ignored when `args` says
- * the same thing, C-142), then the configuration's. "": the plugin's choice.
+ * The requested MAC address in colon form: from the runtime, or else `args`, or else CNI_ARGS (which the spec has ignored if `args` says the same
+ * thing, C-142), or else the configuration. "": the plugin chooses. Throws Failure("invalid config").
  */
 export function wantedMac(call: Call<MacConfig>): string {
   return macOf(macSource(call));
@@ -35,7 +35,7 @@ function asked(where: string, at: string, text: unknown): MacSource | undefined 
   return typeof text === "string" && text !== "" ? { where, at, text } : undefined;
 }
 
-/** `cure`: what an error says instead of what is wrong with the address. */
+/** Throws Failure("invalid config"). `cure`: the details of the error, instead of what is wrong with the address. */
 export function macOf({ where, text }: MacSource, cure?: string): string {
   return text === "" ? "" : unicastMac(where, text, cure);
 }

@@ -20,8 +20,8 @@ import { fits, isListed } from "./device-list.ts";
 import { isCardLent } from "./lent/lender.ts";
 
 /**
- * Kinds of virtual interfaces that are made to be used by whoever has them. All others are part of how somebody else's packets travel; a
- * macvtap or ipvtap is one half, whose other half is a file that a virtual machine has open.
+ * Kinds of virtual interfaces that are meant to be used directly. Interfaces of all other kinds carry the packets of other programs. A macvtap or
+ * ipvtap is one half of a pair, whose other half is a file that a virtual machine has open.
  */
 const TO_LEND = [
   ...["vlan", "macsec", "bond", "team", "hsr", "dummy", "ipoib", "veth", "tun", "netdevsim"],
@@ -29,8 +29,8 @@ const TO_LEND = [
 ];
 
 /**
- * Throws Failure("invalid config") saying who needs the device for what. Looks, and changes nothing. `routes`: those of the node, when the
- * caller has them already (relevantRoutes of the device).
+ * Throws Failure("invalid config"), which says what needs the device, if the node or another program does. Changes nothing. `routes`: the node's
+ * routes that concern the device (relevantRoutes), if the caller has already read them.
  */
 export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
@@ -49,7 +49,10 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
   refuse(link, carrier.index === link.index ? `carries ${what}` : `is below ${carrier.name}, which carries ${what}`);
 }
 
-/** The same for a device that is about to leave the host for the pod of `netnsPath`: nothing that the node or a running pod uses may stand on it. */
+/**
+ * The same for a device that is to move from the host to the pod of `netnsPath`. Also refuses a device if the node or a running pod uses an interface
+ * on top of it, or if it shares a card with functions of other pods.
+ */
 export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
   refuseNodeDevice(hostNs.route, link, routes);
@@ -58,7 +61,7 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
   if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
 }
 
-/** And for a device whose frames a pod is to read and write, while it stays on the host. */
+/** The same for a device that stays on the host, but whose frames a pod is to read and write. */
 export function refuseToShare(hostNs: NetNs, link: Link, netnsPath: string): void {
   if (mayGo(link)) return;
   refuseNodeDevice(hostNs.route, link);
@@ -67,8 +70,8 @@ export function refuseToShare(hostNs: NetNs, link: Link, netnsPath: string): voi
 }
 
 /**
- * Who has a physical function sets addresses, VLANs and trust of its virtual functions, whoever has those. A virtual function with a driver of
- * userspace is a virtual machine's or a pod's.
+ * A pod with a physical function can set the addresses, VLANs and trust of its virtual functions, even of those that other pods have. A virtual
+ * function with a userspace driver belongs to a virtual machine or a pod.
  */
 function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): void {
   const pci = placeOnHost(link);
@@ -76,7 +79,7 @@ function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): v
   const physical = physicalFunction(pci);
   if (physical !== undefined && isCardLent(physical))
     refuse(link, `is a virtual function of ${physical}, and another pod has that physical function`);
-  // Those that are up. One that is down is used by nobody.
+  // The interfaces that are up. Nobody uses one that is down.
   const used: { vf: string; link: Link }[] = [];
   for (let n = 0; ; n++) {
     const vf = virtualFunction(pci, n);
@@ -92,7 +95,7 @@ function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): v
       refuse(link, `has the virtual function ${vf}, which has a userspace driver (${driver})`);
   }
   if (used.length === 0) return;
-  // A node may have a hundred thousand: read once for all functions.
+  // A node may have a hundred thousand routes: read them once for all functions.
   const routes = relevantRoutes(hostNs.route, ...used.map((one) => one.link.index));
   for (const { vf, link: one } of used) {
     const reason = needFor(hostNs, one, netnsPath, routes);
@@ -100,7 +103,9 @@ function refuseFunctionOfOthers(hostNs: NetNs, link: Link, netnsPath: string): v
   }
 }
 
-/** The same for a virtual function that has no interface: with a driver of userspace. */
+/**
+ * The same check of the physical function, for a virtual function without an interface (with a userspace driver). Throws Failure("invalid config").
+ */
 export function refuseFunctionOfLent(pci: string): void {
   const physical = physicalFunction(pci);
   if (physical === undefined || !isCardLent(physical)) return;
@@ -112,7 +117,7 @@ export function refuseFunctionOfLent(pci: string): void {
   );
 }
 
-/** Why a virtual function has to stay with the node; undefined: it may go. */
+/** Why a virtual function must stay with the node. undefined: it may go. */
 function needFor(hostNs: NetNs, link: Link, netnsPath: string, routes: KernelRoute[]): string | undefined {
   try {
     refuseNodeDevice(hostNs.route, link, routes);
@@ -125,8 +130,8 @@ function needFor(hostNs: NetNs, link: Link, netnsPath: string, routes: KernelRou
 }
 
 /**
- * Nobody's program may see the packets of a pod, nor stay for the node: what an earlier pod left, or what the node has there for itself.
- * `settings`: those of the device, which the caller has just asked for.
+ * Refuses a device with a BPF program, which an earlier pod has left or which the node uses: the program would see the packets of the new pod.
+ * `settings`: the device's, which the caller has just read. Throws Failure("invalid config").
  */
 export function refuseWithPrograms(link: Link, settings: Pick<LinkSettings, "xdp" | "tcx">): void {
   const isSeen = settings.xdp.length > 0 || settings.tcx !== undefined;
@@ -139,7 +144,7 @@ export function refuseWithPrograms(link: Link, settings: Pick<LinkSettings, "xdp
   );
 }
 
-/** For macvlan's source mode: the pod reads what the senders that it names send to whoever is on the master, now or later. */
+/** For macvlan's source mode: the pod names senders, and can read what they send to any other interface on the master, now or later. */
 export function refuseToListen(link: Link): void {
   if (mayGo(link) || isListed(link, policy().devices.source)) return;
   const name = `add "${link.name}" to devices.source in /etc/cni/podnic.json on this node`;
@@ -147,7 +152,10 @@ export function refuseToListen(link: Link): void {
   throw refusal(link, "carries frames for other pods, which a pod in source mode could read", cure);
 }
 
-/** Throws Failure for what never may go; false: it depends on what the device is used for. */
+/**
+ * True if the policy allows every use of the device. False: the answer depends on what the device is used for. Throws Failure("invalid config") if no
+ * pod may have it.
+ */
 function mayGo(link: Link): boolean {
   if ((link.flags & IFF_LOOPBACK) !== 0) throw refusal(link, "is the loopback interface", "Use another device.");
   refuseByPolicy(link);
@@ -155,8 +163,8 @@ function mayGo(link: Link): boolean {
 }
 
 /**
- * What the administrator has forbidden, for every use of a device by a pod: all others ask this first, so that no way of use can miss it, and
- * devices.allow does not lift it. Throws Failure("invalid config").
+ * Refuses what the administrator has forbidden for every use of a device by a pod. All other checks begin with this one, so that no kind of use can
+ * bypass it, and devices.allow does not override it. Throws Failure("invalid config").
  */
 function refuseByPolicy(link: Link): void {
   refuseDenied(link);
@@ -179,16 +187,18 @@ function refuseWhatIsOthers(route: RouteSocket, link: Link): void {
   }
 }
 
-/** The device of this namespace that an interface such as a VLAN or a macvlan was made on. A veth's IFLA_LINK is its other end. */
+/**
+ * The device of this namespace on which an interface such as a VLAN or a macvlan was made. A veth has none, because its IFLA_LINK is its other end.
+ */
 function lowerOf(link: Link): Link | undefined {
   if (link.parent === 0 || link.linkNetnsid !== undefined || isPair(link)) return undefined;
   return getLink(ownNamespace().route, link.parent);
 }
 
-/** What carries the frames of a VLAN or a macvlan of this namespace in the end; the device itself when it is on none. */
+/** The device at the bottom, which carries the frames of a VLAN or a macvlan of this namespace. It is `link` itself if there is none below it. */
 export function lowestOf(link: Link): Link {
   let lowest = link;
-  // Tunnels can be made on each other.
+  // Two tunnels can each be the lower device of the other.
   const seen = [link.index];
   for (let lower = lowerOf(link); lower !== undefined && !seen.includes(lower.index); lower = lowerOf(lower)) {
     seen.push(lower.index);
@@ -202,7 +212,7 @@ function refuseServing(link: Link): never {
   refuse(link, `is a ${link.kind} whose ${other} is in another namespace, so it serves a pod or container`);
 }
 
-/** Only what the node's policy denies: for uses that leave the device to the node. Throws Failure("invalid config"). */
+/** Refuses only what the node's policy denies, for uses that leave the device to the node. Throws Failure("invalid config"). */
 export function refuseDenied(link: Link): void {
   const { deny } = policy().devices;
   const found = deny.length === 0 ? undefined : wiresOf(link).find((one) => isListed(one, deny));
@@ -212,9 +222,10 @@ export function refuseDenied(link: Link): void {
 const MADE_OF_PORTS = ["bridge", "bond", "team"];
 
 /**
- * The device and what its frames go to and come from as well: the kernel puts a macvlan on a macvlan directly on the master of that one, and the
- * other end of a veth, or what is on it, may be a port of a bridge. A VLAN is a network of its own, but on a bridge (`bridges`) it is one of the
- * bridge's. Otherwise the ports of a bridge or bond are part of it, but for those that lead to pods.
+ * The device, and the other devices that its frames come from or go to. The kernel puts a macvlan on a macvlan directly on the lower one's master.
+ * The other end of a veth, or an interface on top of that end, may be a port of a bridge. A VLAN counts as a separate network, except with `bridges`:
+ * a VLAN on a bridge then counts as part of the bridge. Without `bridges`, the ports of a bridge or bond count as part of it, except those that lead
+ * to pods.
  */
 function wiresOf(link: Link, bridges = false): Link[] {
   const { route } = ownNamespace();
@@ -223,7 +234,7 @@ function wiresOf(link: Link, bridges = false): Link[] {
   let all: Link[] | undefined;
   const wires = new Map([[link.index, link]]);
   const add = (one: Link | undefined): void => void (one && !wires.has(one.index) && wires.set(one.index, one));
-  /** The ends of the veths, and what is on them: whatever has a tag of its own there comes from the first end as well. */
+  /** The far ends of veths, and the interfaces on top of them. A VLAN there also receives what comes tagged from the first end. */
   const ends = new Set<number>();
   for (const one of wires.values()) {
     if (one.linkNetnsid !== undefined) continue;
@@ -246,8 +257,8 @@ function wiresOf(link: Link, bridges = false): Link[] {
 }
 
 /**
- * What becomes a part of the device's network: what the policy forbids, and another pod's wire (or an interface of the host on it), on which it
- * could answer in the host's name. Throws Failure("invalid config").
+ * For an interface that joins the device's network: refuses what the policy forbids, and another pod's veth (or an interface of the host on top of
+ * it), on which the new interface could answer in the host's name. Throws Failure("invalid config").
  */
 export function refuseToJoin(link: Link): void {
   refuseByPolicy(link);
@@ -259,8 +270,8 @@ export function refuseToJoin(link: Link): void {
 }
 
 /**
- * The uplink of a node that is a container itself (kind, k3d, LXD) is a veth as well. It has an address in a subnet; a pod's has none, or the pod's
- * gateway alone (ptp).
+ * The uplink of a node that is itself a container (kind, k3d, LXD) is a veth too, but has an address in a subnet. The veth of a pod has no address,
+ * or only the pod's gateway (ptp).
  */
 function hasSubnet({ index }: Link): boolean {
   return listAddresses(ownNamespace().route, index).some(
@@ -269,13 +280,13 @@ function hasSubnet({ index }: Link): boolean {
   );
 }
 
-/** bridges.names is for whatever connects a pod to a bridge. */
+/** bridges.names applies to every plugin and every device that connects a pod to a bridge. Throws Failure("invalid config"). */
 export function refuseUnlistedBridge(link: Link): void {
   const { names } = policy().bridges;
   if (names !== undefined && !isListed(link, names)) throw unlistedBridge(link.name);
 }
 
-/** The same for a bridge that is yet to be made. */
+/** The same for a bridge that does not exist yet. */
 export function refuseUnlistedBridgeName(name: string): void {
   if (policy().bridges.names?.every((entry) => !fits(entry, name))) throw unlistedBridge(name);
 }
@@ -288,7 +299,7 @@ function unlistedBridge(name: string): Failure {
   );
 }
 
-/** The same for a device that is yet to be made, of which there is only a name to look up. */
+/** Like refuseDenied, for a device that does not exist yet: only its name can be compared. */
 export function refuseDeniedName(name: string): void {
   if (policy().devices.deny.some((entry) => fits(entry, name))) throw denied({ name });
 }

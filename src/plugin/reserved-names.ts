@@ -1,7 +1,7 @@
 // Names of the interfaces that other programs on a node create. With such a name taken, the other program could not create its interface.
 import { fits } from "./device-list.ts";
 
-/** Never bridges: bridge must not create one of this name. */
+/** Names of interfaces that are not bridges: bridge must not create a bridge with such a name. */
 const NO_BRIDGES = [
   ...[
     "flannel.*",
@@ -30,12 +30,12 @@ const BRIDGES = [
 ];
 const VIRTUAL_SWITCHES = ["br-int", "br-ex", "br-tun", "ovs-system"];
 
-/** Of an interface that is never a bridge. */
+/** True for the name of a program's interface that is never a bridge. */
 export function isReservedName(name: string): boolean {
   return NO_BRIDGES.some((entry) => fits(entry, name));
 }
 
-/** Of any interface that another program creates when it starts, so that a device never has this name. */
+/** True for the name of any interface that another program creates when it starts. A device that is lent to a pod never has such a name. */
 export function isProgramsName(name: string): boolean {
   return isReservedName(name) || [...BRIDGES, ...VIRTUAL_SWITCHES].some((entry) => fits(entry, name));
 }

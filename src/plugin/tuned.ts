@@ -4,13 +4,13 @@ import type { Attachment } from "../cni/plugin.ts";
 import { host } from "../host/host.ts";
 import { readFileAt } from "../state/files.ts";
 
-/** tuning's `dataDir` when the configuration names none. */
+/** tuning's default `dataDir`. */
 const NOTES = "/run/cni/tuning";
 const LIMIT = 4096;
 
 /**
- * Whether tuning gave this interface another MTU: its note for DEL then holds the one before. Results after tuning (1.1.1 to 1.9.1) go on
- * naming that one. False too when there is no note, or none that can be read: CHECK then compares as without tuning.
+ * True if tuning gave this interface another MTU: tuning then leaves a note for DEL with the earlier MTU. Results after tuning (1.1.1 to 1.9.1) still
+ * contain the earlier MTU. Also false if the note is missing or unreadable: CHECK then compares the MTU as if tuning had not run.
  */
 export function isMtuTuned({ containerId, ifName }: Attachment): boolean {
   try {

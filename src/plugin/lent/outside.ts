@@ -1,9 +1,10 @@
-// What a pod can make last: the search for its device in all namespaces, and the removal of what it has stacked on the device. Other attachments wait
-// for the locks of those who take or return devices. So who has such a lock leaves it for that, and then begins anew with the outcome: what is known
-// by then must hold as long as the record is the same, or be looked at again.
+// Slow work, whose duration a pod can influence: the search for the pod's device in all namespaces, and the removal of interfaces that the pod has
+// put on the device. Other attachments wait for the locks that podnic holds while it lends or takes back a device. So a call that holds such a lock
+// releases it for slow work, and then begins again with the outcome. An outcome must stay valid as long as the record is the same, or podnic must
+// look again.
 import { Failure } from "../../errors.ts";
 
-/** Each device of an earlier attachment takes two. */
+/** How many times a call releases its lock at most. Each device of an earlier attachment takes two. */
 const LEAVES = 20;
 
 class Outside extends Error {
@@ -18,12 +19,13 @@ class Outside extends Error {
 
 type Outcome = { value: unknown } | { error: unknown };
 
-/** Of the work that was done; undefined: nobody would leave a lock for it. */
+/** The outcomes of the work that was done without the lock. undefined: there is no lock to release, so that work is done at once. */
 let outcomes: Map<string, Outcome> | undefined;
 
 /**
- * Runs `body`, which takes a lock for which others wait, and again after each work that it leaves the lock for. What `body` has changed until then
- * (fetchHome has moved the device), another call may find as well, and `body` goes on from it.
+ * Runs `body`, which takes a lock for which other calls wait. Each time `body` leaves the lock for slow work, does this work and runs `body` again.
+ * By then `body` may have changed something (fetchHome has moved the device). Another call may find this state, too, and `body` continues from it.
+ * Throws Failure("try again") if there is always more work.
  */
 export function leavingLocks<T>(body: () => T): T {
   const own = new Map<string, Outcome>();
@@ -53,8 +55,9 @@ function outcomeOf(work: () => unknown): Outcome {
 }
 
 /**
- * The outcome of `work`, which may take long, or what it has thrown. `id` says what is known by it. Leaves the lock when there is one to leave, and no
- * outcome, or an old one (`isNew`). Otherwise does it here.
+ * Returns what `work` returns, or throws what it throws. `work` may take long, and `id` identifies its outcome. If there is a lock to release and the
+ * outcome is not known, this function leaves the lock for the work. `isNew`: a known outcome is too old to count. If there is no lock to release, it
+ * does the work here.
  */
 export function outside<T>(id: string, device: string, work: () => T, isNew = false): T {
   if (outcomes === undefined) return work();
@@ -64,7 +67,7 @@ export function outside<T>(id: string, device: string, work: () => T, isNew = fa
   return known.value as T;
 }
 
-/** Does `work` under the lock, whatever a pod makes it last: who has changed something cannot begin anew. */
+/** Does `work` without releasing the lock, however long a pod makes it take: a call that has changed something cannot begin again. */
 export function staying<T>(work: () => T): T {
   const left = outcomes;
   outcomes = undefined;
@@ -75,7 +78,7 @@ export function staying<T>(work: () => T): T {
   }
 }
 
-/** It was done before the lock was taken again. */
+/** True if this work was done before the lock was taken again. */
 export const wasOutside = (id: string): boolean => outcomes?.has(id) === true;
 
 export function keepsMoving(device: string): Failure {

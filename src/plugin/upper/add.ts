@@ -37,7 +37,7 @@ export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call
     if (found !== undefined && onHost !== undefined) plugin.refuseAddresses?.(onHost, found.ips);
     return found;
   };
-  // One that is run may want the interface in place (dhcp).
+  // An IPAM plugin that is run as a program may need the interface to exist (dhcp).
   const early = plugin.refuseAddresses !== undefined && !isDelegated(call) ? addressesOf() : undefined;
   const link = createIn(plugin, call, master, pod);
   const options: ConfigureOptions = {
@@ -45,19 +45,22 @@ export function addUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call
     ignoreRouterAdvertisements: !config.acceptRA,
   };
   if (config.dad !== undefined) options.dad = config.dad;
-  // The Go dhcp daemon waits some seconds with its second try when it finds the link down.
+  // If the Go dhcp daemon finds the link down, it waits some seconds before its second attempt.
   if (isDelegated(call)) bringUp(pod, link.index, ifName, options);
   const addresses = early ?? addressesOf();
   configureInterface(pod, link.index, ifName, addresses ?? emptyResult(), { ...options, announce: link.mac });
   const own: Interface = { name: ifName, mtu: link.mtu, sandbox: call.netns };
   if (link.mac !== "") own.mac = link.mac;
   if (chained === undefined) return resultWith(call, own, addresses);
-  // Addresses handed on by the plugin before us are now those of our interface, and its interface is our master: the reference
-  // answers with our interface alone, and a DEL without "master" relies on it.
+  // The addresses in the previous plugin's result now belong to our interface, and the previous plugin's interface is our master. The Go plugin
+  // returns only our interface in this case, and a DEL without "master" relies on it.
   return resultWith({ ...call, prevResult: undefined }, own, chained);
 }
 
-/** What is made on a macvlan of the pod joins the network of the host's device below it, as what is made on that device itself. */
+/**
+ * The host's device below the master, if there is one. An interface on a macvlan of the pod joins the network of the host's device below it, exactly
+ * like an interface on that device itself.
+ */
 function below({ link, namespace }: Master): Master | undefined {
   const lower = hostDeviceBelow(namespace, link);
   return lower && { link: lower, namespace: ownNamespace() };
@@ -67,7 +70,7 @@ function masterOf<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, po
   return findMaster(call.config.linkInContainer === true ? pod : ownNamespace(), plugin.masterName(call));
 }
 
-/** Creates the link and marks it as this attachment's. It is gone again when the transaction is rolled back. */
+/** Creates the link and marks it as this attachment's. A rollback of the transaction deletes it again. */
 function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, master: Master, pod: NetNs): Made {
   const { ifName: name } = call.attachment;
   const index = ownIndex(call.attachment);
@@ -98,13 +101,16 @@ function createIn<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>, ma
   return link;
 }
 
-/** By one with its index, after what the pod had there was looked at: the pod would choose the host's device below it. */
+/**
+ * The pod has replaced the master with an interface of the same index after podnic checked the master. Otherwise the pod could choose which device of
+ * the host is below the new interface.
+ */
 function masterReplaced({ link: { name } }: Master): Failure {
   const cure = "The new interface was deleted. A process in the pod must not replace the master while ADD runs.";
   return new Failure("try again", `the pod has replaced the master "${name}"`, cure);
 }
 
-/** Linux before 5.11 accepts the attribute and does nothing; nothing before the link exists tells such a kernel from a newer one. */
+/** Linux before 5.11 accepts the attribute but ignores it. podnic can tell such a kernel from a newer one only after the link exists. */
 function queueIgnored(bcqueuelen: number): Failure {
   return new Failure(
     "failed",
@@ -113,7 +119,9 @@ function queueIgnored(bcqueuelen: number): Failure {
   );
 }
 
-/** STATUS: an ADD would find its master, up. A master in the pod cannot be looked at without a pod. */
+/**
+ * STATUS: throws Failure("not available") unless an ADD would find its master, and find it up. A master in the pod cannot be checked without a pod.
+ */
 export function statusUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Call<C>): void {
   if (call.config.linkInContainer !== true) {
     try {

@@ -43,7 +43,10 @@ export function checkUpper<C extends UpperConfig>(plugin: UpperKind<C>, call: Ca
   checkInterface(pod, link.index, attachment.ifName, own);
 }
 
-/** The master that the link is on; it must be the one the configuration names, if it names one (the default route may move later). */
+/**
+ * The master that the link is on. Throws Failure unless it is the one that the configuration names. If the configuration names none, the link may be
+ * on any master, because the default route may have moved since ADD.
+ */
 function currentMaster(call: Call<UpperConfig>, link: Link, pod: NetNs): Master {
   const namespace = call.config.linkInContainer === true ? pod : ownNamespace();
   const name = call.config.master ?? "";
@@ -86,7 +89,7 @@ function differences<C extends UpperConfig>(
 
 function mtuDifferences(call: Call<UpperConfig>, link: Link, reported: Interface, master: Master): Difference[] {
   const configured = call.config.mtu || undefined;
-  // Results before 1.1.0 do not say what it was: a new link has its master's.
+  // Results before 1.1.0 contain no MTU. A new link has its master's.
   const expected = [configured, reported.mtu ?? configured ?? master.link.mtu];
   if (expected.every((mtu) => mtu === undefined || mtu === link.mtu) || isMtuTuned(call.attachment)) return [];
   return expected.map((mtu) => ["MTU", link.mtu, mtu]);

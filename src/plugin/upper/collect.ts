@@ -17,7 +17,9 @@ import type { UpperConfig } from "./kind.ts";
 import { keepsMoving } from "./moved.ts";
 import { aliasPrefix, hasMark, ownIndex, type Upper } from "./own.ts";
 
-/** Removes what attachments of this network have that are not valid any more. What cannot be removed, or goes on moving, keeps its lease. */
+/**
+ * Removes the interfaces of this network's attachments that are no longer valid. If an interface cannot be removed, or keeps moving, its lease stays.
+ */
 export function gcUpper({ kind, ownMac }: Upper, call: Call<UpperConfig>): void {
   for (let round = 1; ; round++) {
     const { cleanup, kept, moving, isBlind, isLost } = collect(kind, call);
@@ -33,7 +35,7 @@ export function gcUpper({ kind, ownMac }: Upper, call: Call<UpperConfig>): void 
       cleanup.attempt(() => {
         throw cannotFollow();
       });
-    // Which lease is to be kept cannot be told: all are.
+    // If podnic cannot tell which leases to keep, it keeps all.
     const all = [...kept, ...moving];
     if (!isBlind && !isLost && !all.some(({ containerId }) => isCut(containerId)))
       cleanup.attempt(() => gcLeases(call, all, ownMac ? () => requireAllSeen(call) : undefined));
@@ -55,10 +57,10 @@ type Kept = Pick<Attachment, "containerId" | "ifName">;
 interface Collected {
   cleanup: Cleanup;
   kept: Kept[];
-  /** They were seen on their way from one namespace to another. */
+  /** The attachments whose interface was seen moving from one namespace to another. */
   moving: Kept[];
   isBlind: boolean;
-  /** Others may have been on their way. */
+  /** podnic lost track of moves, so that others of this network's interfaces may have moved, too. */
   isLost: boolean;
 }
 
@@ -117,8 +119,8 @@ function collectWatching(kind: string, call: Call, watch: Watch): Collected {
 }
 
 /**
- * The container of a link that has our mark and the alias of this network, and that is of no valid attachment. A pod can write the alias of
- * another network, and loses its own interface by that; it cannot write another pod's.
+ * The container of a link that has our mark and the alias of this network, but belongs to no valid attachment. A pod that writes the alias of another
+ * network loses only its own interface, because it cannot write the alias of another pod's.
  */
 function staleOwner({ index, alias }: Link, { attachment: { network }, validAttachments }: Call): string | undefined {
   if (!hasMark(index) || !alias.startsWith(aliasPrefix)) return undefined;

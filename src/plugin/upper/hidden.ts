@@ -1,6 +1,7 @@
-// DEL and GC: the pod's namespace has neither a name nor a process, and nobody has a number for it, but a file or a socket of some process may keep it. A
-// macvlan in it, and its address, are in use then. No request lists it, but its master shows it: it receives the macvlan's MAC address, and more
-// interfaces are up on it than can be seen. An ipvlan interface has its master's address, so that nobody can tell one from another.
+// DEL and GC of a macvlan in a hidden network namespace: the namespace has no name and no process, and no namespace has a number for it, but a file
+// or a socket of some process may keep it. The macvlan and its address are then still in use. No request lists the macvlan, but its master shows it:
+// the master receives the macvlan's MAC address, and more interfaces are up on the master than podnic can see. An ipvlan interface has its master's
+// address, so podnic cannot tell one from another.
 import type { Call } from "../../cni/plugin.ts";
 import { Failure, shellWord } from "../../errors.ts";
 import { hasUnicastAddress } from "../../link/bridge.ts";
@@ -14,17 +15,17 @@ import { waitForTeardown } from "../lent/wait.ts";
 import { macGiven } from "../results.ts";
 import type { UpperConfig } from "./kind.ts";
 
-/** Each of these that is up joins the groups of its master. */
+/** An interface of these kinds joins the groups of its master when it is up. */
 const COUNTED = [...UPPERS, "vlan"];
 
-/** Throws when the macvlan that the ADD made is certainly somewhere, after it was found nowhere. */
+/** Throws Failure("try again") if the macvlan that the ADD made certainly exists somewhere, although podnic has found it nowhere. */
 export function requireGone(call: Call<UpperConfig>): void {
   const mac = macGiven(call);
   const master = mac === undefined || call.config.linkInContainer === true ? undefined : masterOf(call);
   if (mac === undefined || master === undefined) return;
   const isReceived = (): boolean => hasUnicastAddress(master.namespace.route, master.link.index, mac);
   if (!isReceived() || !isHidden(master, mac)) return;
-  // A namespace that has just ended.
+  // The namespace may have ended a moment ago.
   if (waitForTeardown(() => (isReceived() ? undefined : true)) === true || !isHidden(master, mac)) return;
   throw stillThere(call, master, mac);
 }
@@ -39,8 +40,9 @@ function masterOf({ config }: Call<UpperConfig>): Master | undefined {
 }
 
 /**
- * GC, with a lease to release: throws when podnic may not look at every process, and more interfaces are up on the master than it sees. One may be that
- * of a Go plugin, for which the host has no number. Where every process is seen, the sum alone is not enough: other drivers join groups, too.
+ * GC, if there is a lease to release: throws Failure("try again") if podnic may not look at every process, and more interfaces are up on the master
+ * than it sees. One of these may be a Go plugin's, in a namespace for which the host has no number. If podnic sees every process, the count alone
+ * proves nothing, because other drivers join groups, too.
  */
 export function requireAllSeen(call: Call<UpperConfig>): void {
   const { processesOfMachine, denied } = seeNamespaces();
@@ -50,7 +52,7 @@ export function requireAllSeen(call: Call<UpperConfig>): void {
   if (waitForTeardown(() => (countUnseen(master) > 0 ? undefined : true)) !== true) throw notSeen(master);
 }
 
-/** The same, less those in the namespaces that the host has a number for. */
+/** Like countHidden, but without the interfaces in namespaces for which the host has a number. */
 function countUnseen(master: Master): number {
   const home = ownNamespace();
   const numbers = new HiddenNumbers(home.route);
@@ -64,8 +66,9 @@ function countUnseen(master: Master): number {
 }
 
 /**
- * Both must hold. One that can be seen and has the address is a pod that was started again with its fixed address. And an operator, or a pod with an
- * interface on the same master, can have an address received that nobody has.
+ * True if more interfaces are up on the master than podnic sees, and none of those that it sees has the address. If one has it, the pod was started
+ * again with its fixed address. And the count matters because an operator, or a pod with an interface on the same master, can make the master receive
+ * an address that no interface has.
  */
 function isHidden(master: Master, mac: string): boolean {
   let isSeen = false;
@@ -75,7 +78,7 @@ function isHidden(master: Master, mac: string): boolean {
   return hidden > 0 && !isSeen;
 }
 
-/** How many interfaces on the master are up beside those that podnic sees. `see` gets the links of each namespace. */
+/** How many interfaces are up on the master, not counting those that podnic sees. `see` gets the links of each namespace. */
 function countHidden(master: Master, see: (links: Link[], from: NetNs) => void): number {
   let count = countUppers(master.link);
   for (const { path } of count > 0 ? seeNamespaces().namespaces : []) {

@@ -25,25 +25,25 @@ export function nameOf(names: Numbers, number: number | undefined): string {
   return Object.keys(names).find((name) => names[name] === number) ?? String(number);
 }
 
-/** What one kind does its own way. */
+/** What differs between the kinds. */
 export interface UpperKind<C extends UpperConfig> {
   readonly kind: NewLink["kind"];
-  /** Each link has a MAC address of its own, and not its master's. */
+  /** Each link has its own MAC address, not its master's. */
   readonly ownMac: boolean;
-  /** Names of linux/if_link.h for the numbers of `mode` and `modeFlags`. */
+  /** Names of the numbers that linux/if_link.h defines for `mode` and `modeFlags`. */
   readonly names: { readonly mode: Numbers; readonly flag: Numbers };
-  /** Properties of the link to create; CHECK compares them, but for `mac`, which the prevResult knows. */
+  /** Properties of the link to create. CHECK compares them, except `mac`, which it takes from the prevResult. */
   properties(call: Call<C>): Pick<NewLink, "mac" | "mode" | "modeFlags" | "bcqueuelen" | "macaddrs">;
   /** Name of the master; "" is the device of the default route. */
   masterName(call: Call<C>): string;
-  /** Throws Failure when the node keeps this master, one of the host, to itself. */
+  /** Throws Failure if the pod may not use this master, a device of the host. */
   refuse(call: Call<C>, master: Master): void;
-  /** Throws Failure when packets for one of the addresses would be taken from the node. `master`: as in `refuse`. */
+  /** Throws Failure if the node would lose packets for one of the addresses. `master`: as in `refuse`. */
   refuseAddresses?(master: Master, ips: IpConfig[]): void;
-  /** Runs `create` when the master can take one more link like this, else throws Failure. */
+  /** Runs `create` if the master can have another link like this. Otherwise throws Failure. */
   onMaster(call: Call<C>, master: Master, create: () => Made): Made;
-  /** Words a refusal of the kernel; undefined leaves it to the shared words. */
+  /** Explains a refusal of the kernel. undefined: the shared explanation applies. */
   explainRefusal(call: Call<C>, master: Master, error: NetlinkError): Failure | undefined;
-  /** The result that stands in for IPAM's, when the configuration has none. */
+  /** The result to use instead of IPAM's if the configuration has no IPAM. */
   chained(call: Call<C>): Result | undefined;
 }

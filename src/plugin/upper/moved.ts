@@ -1,8 +1,10 @@
-// DEL: an interface that is not in the pod's namespace. The pod may have moved it onwards, or its namespace may have lost its path and live on in
-// a process, or in a file. Its address is in use until it is gone. So each namespace that can be seen is looked into, and those that have no name
-// here, by the numbers that the pod has for them, or else the host. Only when it is missing: about 0.1 ms for each namespace. The pod may also go on
-// moving it: that it was in none of them proves something only when nothing like it moved meanwhile, and that it is no longer where it was does not
-// mean that it is gone.
+// DEL of an interface that is not in the pod's namespace. The pod may have moved it on, or the pod's namespace may have lost its path and still exist
+// in a process or a file. The address is in use until the interface is gone. So podnic looks into each namespace that it can see, and then into those
+// without a name here, by the numbers that the pod (or else the host) has for them. It does so only if the interface is missing, because each
+// namespace takes about 0.1 ms.
+//
+// The pod may also keep moving the interface. If podnic finds it in none of the namespaces, this proves something only if no similar interface moved
+// meanwhile. And if the interface is no longer where it was, it is not necessarily gone.
 import { Failure } from "../../errors.ts";
 import { host } from "../../host/host.ts";
 import { deleteLink, deleteLinkOf, type Link, listLinksOfKind, listLinksQuietly } from "../../link/link.ts";
@@ -12,32 +14,35 @@ import { type Moved, ROUND_PAUSE, ROUNDS, Watch } from "../../link/watch.ts";
 import { log } from "../../log.ts";
 import { namespaceNumbers } from "../../netlink/nsid.ts";
 
-/** What is looked for. */
+/** The interface to look for. */
 export interface Sought {
   kind: string;
   pod: NetNs | undefined;
-  /** The link's `linkNetnsid` is a number of `from`, in which it is, or which has a number for where it is. In the pod's own it is never asked. */
+  /**
+   * Whether a link is the one sought. `isThere`: the link is in `from`; otherwise `from` has a number for the link's namespace. The link's
+   * `linkNetnsid` is a number of `from`. Never called for links in the pod's own namespace.
+   */
   isIt: (link: Link, from: NetNs, isThere: boolean) => boolean;
-  /** The same of a link that was seen on its way. */
+  /** The same for a link that was seen moving. */
   isLike: (moved: Moved) => boolean;
-  /** The attachment may have one: one that has nothing must not wait for a namespace of others. */
+  /** Whether the attachment may have an interface at all. If not, DEL must not fail because of namespaces that it cannot look into. */
   mayBe: () => boolean;
   name: string;
 }
 
-/** "moved": it was not where it had been a moment before. */
+/** "moved": the interface was no longer where it had been a moment before. */
 type Round = "deleted" | "none" | "moved";
 
 /**
- * Deletes it in other namespaces than the pod's. True: there was something. "back": it is in the pod again. Throws when it could not be deleted, or
- * may be where nobody can look.
+ * Deletes the interface in namespaces other than the pod's. Returns true if there was one, "back" if it is in the pod again. Throws if it could not
+ * be deleted, or may be in a namespace that podnic cannot look into.
  */
 export function deleteElsewhere(sought: Sought, isInPod: () => boolean): boolean | "back" {
   for (let round = 1; round <= ROUNDS; round++) {
     const watch = new Watch();
     try {
       if (sought.pod !== undefined) watch.add(sought.pod, true);
-      // The caller has looked, but before the watch.
+      // The caller has looked, but before the watch began.
       if (isInPod()) return "back";
       const seen = deleteOnce(sought, watch);
       if (seen === "deleted") return true;
@@ -89,7 +94,7 @@ function deleteOnce({ kind, pod, isIt, mayBe }: Sought, watch: Watch): Round {
       }
     }
   }
-  // Its address may be in use where nobody can look.
+  // The address may be in use in a namespace that podnic cannot look into.
   if (round === "none" && doubt !== undefined && mayBe()) throw doubt;
   return round;
 }
