@@ -53,7 +53,7 @@ the runtime's directories.`,
   },
   {
     title: "podnic doctor",
-    text: "This command checks whether the node is ready for the plugins. For each problem, it shows a fix.",
+    text: "This command checks whether the node is ready for the plugins. For each problem, it shows how to fix it.",
     command: "podnic doctor",
   },
   {
@@ -63,7 +63,7 @@ the runtime's directories.`,
   },
   {
     title: "podnic gc, without --dry-run",
-    text: "Without `--dry-run`, the command restores the original name, MAC and VLAN of pod grey's virtual function.",
+    text: "Without `--dry-run`, the command releases the deleted pod's lease, and restores the original name, MAC and VLAN of its virtual function.",
     command: "podnic gc fast && podnic devices",
   },
   {
@@ -77,7 +77,7 @@ the runtime's directories.`,
 checks the addresses that static or host-local would return, for example whether the bridge can be the gateway for them. If the node's policy, or addresses that the
 runtime passes, could make the ADD succeed, the command reports a warning instead of an error. It does not report routes that only the kernel refuses, such as a route
 with a gateway and \`"scope": 253\`.
-[validate.md](validate.md) shows its output for forty invalid files.`,
+[validate.md](validate.md) shows the output of this command for forty invalid files.`,
     command: "podnic validate /etc/cni/net.d/*",
   },
   {
@@ -101,13 +101,14 @@ the messages that change something.`,
   },
   {
     title: "podnic check",
-    text: "This command checks an attachment. It prints nothing if nothing has changed since the ADD. In this example, the interface is down at the second check.",
+    text: `This command checks an attachment. If nothing has changed since the ADD, it prints only the path of the configuration, on stderr. In this example,
+the interface is down at the second check.`,
     command:
       "podnic check new new --conf-dir . --ifname net1; ip -n new link set net1 down; podnic check new new --conf-dir . --ifname net1",
   },
   {
     title: "podnic del",
-    text: "The following command detaches a network. Its output shows one message of the trace in full.",
+    text: "The following command detaches a network. The example shows one message of the trace in full.",
     command: "podnic del new new --conf-dir . --ifname net1 --trace 2>&1 | sed -n '/^>  ip .*netns 1/,/^</p'",
   },
   {
