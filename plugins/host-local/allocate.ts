@@ -11,11 +11,11 @@ import {
 } from "../../src/ip/range.ts";
 import { type Range, type RangeSet, rangeOf } from "./ranges.ts";
 
-/** The lease directory, as the search sees it. */
+/** What the search needs of the lease directory. */
 export interface Leases {
   /** The first address of the interval that seems free. */
   firstFree(interval: Interval): Address | undefined;
-  /** Takes the address; false: it is taken after all, and firstFree does not give it again. */
+  /** Takes the address. false: it is taken after all, and firstFree does not return it again. */
   take(address: Address): boolean;
 }
 
@@ -24,8 +24,8 @@ interface Piece extends Interval {
 }
 
 /**
- * Takes the first free address after `last` (the one handed out last, undefined at first). All of the set are tried once,
- * `last` itself at the end; gateways and `excluded` never are. undefined: none is free.
+ * Takes the first free address after `last`, the address that was allocated last (undefined at first). Tries every address of the set once, and
+ * `last` itself at the end. Never takes a gateway or an address in `excluded`. undefined: no address is free.
  */
 export function allocate(
   set: RangeSet,
@@ -41,7 +41,7 @@ export function allocate(
   return undefined;
 }
 
-/** The addresses to try, in order and as intervals: nothing here is counted through, whatever the size of the ranges. */
+/** The addresses to try, in order. They are intervals, so that the cost does not depend on the size of the ranges. */
 function* walk(set: RangeSet, last: Address | undefined, excluded: IntervalMap<Interval>): Generator<Piece> {
   function* pieces(range: Range, interval: Interval): Generator<Piece> {
     for (const piece of without(interval, excluded.overlapping(interval))) {
@@ -61,7 +61,7 @@ function* walk(set: RangeSet, last: Address | undefined, excluded: IntervalMap<I
   yield* pieces(begun, { first: begun.first, last });
 }
 
-/** What is left of the interval, in order. The holes are disjoint, in order, and each has an address of it. */
+/** What is left of the interval without the holes, in order. The holes must be disjoint and in order, and each must overlap the interval. */
 function without({ first, last }: Interval, holes: readonly Interval[]): Interval[] {
   const left: Interval[] = [];
   let from: Address | undefined = first;

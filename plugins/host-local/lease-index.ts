@@ -1,14 +1,14 @@
-// An index of the owners of leases and of the addresses in use. With this index, podnic does not have to read the lease directory, so the cost
-// of a call does not grow with the number of leases.
+// An index of the owners of leases and of the addresses in use. With this index, podnic does not have to read the lease directory, so the cost of a
+// call does not grow with the number of leases.
 //
-// Nothing depends on it. It counts only while the lease directory has the modification time that the index's last writer gave it: any
-// file that comes or goes, by the Go plugin, by hand or by one of our processes that was killed half-way, gives the directory another
-// one, and then the directory is read and the index written anew. Who restores files together with the directory's time (cp -a, rsync -a, tar -x)
-// changes the directory after the index's last writer did, and the index was changed after that. The index holds for one boot, because it is not
-// synced.
+// podnic works without the index, too. It uses the index only if the lease directory has the modification time that the index's last writer gave it.
+// If the Go plugin, an operator or a podnic process that was killed half-way adds or removes a file, the directory gets another time, and podnic
+// reads the directory and writes a new index. A tool that restores files together with the directory's modification time (cp -a, rsync -a, tar -x)
+// still changes the directory's ctime. podnic then sees that the directory was changed later than the index, which the index's writer always changes
+// last. The index is valid for one boot, because it is not synced.
 //
-// <root>/<device>-<inode>/state names boot and modification time. The files 00 to ff hold lines "containerID ifname ip" (no ifname:
-// a lease of plugins older than 0.8), by the hash of the container ID. The others are blocks of used.ts.
+// <root>/<device>-<inode>/state contains the boot ID and the modification time. The files 00 to ff contain lines "containerID ifname ip" (without
+// ifname for a lease of plugins older than 0.8). A hash of the container ID selects the file. The other files are blocks of used.ts.
 
 import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_TRUNC, O_WRONLY } from "../../src/host/constants.ts";
 import { type Fd, host, type Stat } from "../../src/host/host.ts";
@@ -28,7 +28,7 @@ export interface OwnedLease extends Owner {
   ip: string;
 }
 
-/** What an index is built from. */
+/** The contents of a new index. */
 export class IndexContents {
   /** Lines of the files 00 to ff. */
   readonly lines = new Map<string, string[]>();
@@ -44,18 +44,18 @@ export class IndexContents {
 
 const STATE = "state";
 const MODE = 0o700;
-/** A file of the index holds the leases of one container in 256. */
+/** Maximum size in bytes of an index file, which holds the leases of one container in 256. */
 const LIMIT = 64 * 1024 * 1024;
 
 export class LeaseIndex {
   readonly #leases: Fd;
   readonly #index: Fd;
   readonly #time: { seconds: number; nanoseconds: number };
-  /** The index may say something else than the directory: it is not sealed, and the next call writes it anew. */
+  /** The index may differ from the directory. It is then not sealed, so that the next call writes a new one. */
   #doubtful = false;
   #changed = false;
   #failed = false;
-  /** Bits of the addresses taken. */
+  /** A bitmap of the addresses taken. */
   readonly used: Used;
 
   private constructor(leases: Fd, index: Fd, time: { seconds: number; nanoseconds: number }, used?: Used) {
@@ -65,7 +65,7 @@ export class LeaseIndex {
     this.used = used ?? new Used((block) => this.#attempt(() => readOwnShort(index, block)));
   }
 
-  /** The index of an open lease directory. undefined: there is none, or the directory has changed since. */
+  /** Opens the index of an open lease directory. undefined: there is none, or the directory has changed since it was written. */
   static open(leases: Fd, root: string): LeaseIndex | undefined {
     let index: Fd | undefined;
     try {
@@ -85,7 +85,7 @@ export class LeaseIndex {
     return undefined;
   }
 
-  /** A new index. undefined: it cannot be written, which costs time and nothing else. */
+  /** Writes a new index. undefined: it cannot be written, which costs only time. */
   static build(leases: Fd, root: string, contents: IndexContents): LeaseIndex | undefined {
     let index: Fd | undefined;
     try {
@@ -95,11 +95,11 @@ export class LeaseIndex {
       for (const name of host.readdir(index)) host.unlink(name, index);
       for (const [file, lines] of contents.lines) write(index, file, host.encode(lines.join("")), O_TRUNC);
       for (const [block, bits] of contents.used.blocks()) write(index, block, bits, O_TRUNC);
-      // A time that no change of the directory will ever give it: past, and with a fraction drawn by lot.
+      // A time that no change will ever give the directory: in the past, and with a random fraction.
       const [a, b, c, d] = host.random(4);
       const fraction = (((a! * 256 + b!) * 256 + c!) * 256 + d!) % 1e9;
       host.futimens(leases, Math.floor(host.now() / 1000) - 1, fraction);
-      // As the file system keeps it: some know whole seconds only.
+      // Read the time back: some file systems store whole seconds only.
       const { mtime, mtimeNsec } = host.fstat(leases);
       write(index, STATE, host.encode(stateText(mtime, mtimeNsec)), O_TRUNC);
       return new LeaseIndex(leases, index, { seconds: mtime, nanoseconds: mtimeNsec }, contents.used);
@@ -110,12 +110,15 @@ export class LeaseIndex {
     }
   }
 
-  /** Leases of the container, whatever the interface. undefined: the index cannot be read. */
+  /** Leases of all interfaces of the container. undefined: the index cannot be read. */
   of(containerId: string): OwnedLease[] | undefined {
     return this.#attempt(() => read(this.#index, containerId));
   }
 
-  /** Runs a change of the directory, in which add and remove tell the index. When it throws nobody knows how far it came. */
+  /**
+   * Runs a change of the directory, which calls add and remove to update the index. If the change throws, it is unknown how much of it was done, and
+   * the index stays doubtful.
+   */
   during<T>(change: () => T): T {
     const doubtful = this.#doubtful;
     this.#doubtful = true;
@@ -146,22 +149,22 @@ export class LeaseIndex {
 
   #mark(address: Address, taken: boolean): void {
     const { block, bits } = this.used.mark(address, taken);
-    // Blocks are of one size: nothing to cut off.
+    // All blocks have the same size, so the file needs no truncation.
     write(this.#index, block, bits, 0);
   }
 
-  /** The directory is to be read by the next call. */
+  /** Makes the next call read the directory instead of the index. */
   doubt(): void {
     this.#failed = true;
     this.#doubtful = true;
   }
 
-  /** Last of all: what the index says is what the directory holds. */
+  /** Must be called last: declares that the index says what the directory contains. */
   seal(): void {
     if (this.#doubtful || !this.#changed) return;
     this.#attempt(() => {
       host.futimens(this.#leases, this.#time.seconds, this.#time.nanoseconds);
-      // A change, of nothing.
+      // This changes nothing but the ctime of the index, which must not be before the directory's.
       host.fchmod(this.#index, MODE);
     });
   }
@@ -185,12 +188,12 @@ export class LeaseIndex {
   }
 }
 
-/** The inode, not the path: one directory has one index, whatever path leads to it. */
+/** Uses the inode and not the path, so that a directory has one index, whatever path leads to it. */
 function indexPath(root: string, dev: number, ino: number): string {
   return `${root}/${dev.toString(16)}-${ino}`;
 }
 
-/** (Not so when the clock was set back between the two.) */
+/** Compares the ctimes. (Wrong if the clock was set back between the two changes.) */
 function isLater(one: Stat, other: Stat): boolean {
   return one.ctime === other.ctime ? one.ctimeNsec > other.ctimeNsec : one.ctime > other.ctime;
 }
@@ -205,7 +208,7 @@ function lineOf({ containerId, ifName, ip }: OwnedLease): string {
   return `${containerId} ${ifName} ${ip}\n`;
 }
 
-/** FNV-1a of the last characters, folded to 8 bits. */
+/** FNV-1a of the last eight characters, folded to 8 bits. */
 function fileOf(containerId: string): string {
   let hash = 0x811c9dc5;
   for (let i = Math.max(0, containerId.length - 8); i < containerId.length; i++) {
@@ -225,7 +228,7 @@ function read(index: Fd, containerId: string): OwnedLease[] {
   return found;
 }
 
-/** With a line feed in front, so that every line begins behind one. */
+/** Puts a line feed in front, so that every line follows one. */
 function readText(index: Fd, file: string): string {
   const data = readOwnShort(index, file) ?? readFile(index, file, LIMIT);
   return data === undefined ? "\n" : `\n${host.decode(data)}`;

@@ -26,7 +26,7 @@ function resultOf({ routes }: LeaseRequest, reservations: Reservation[], dns: Dn
   return { ...emptyResult(), ips, routes, dns };
 }
 
-/** With the first address of each range. */
+/** Possible results of ADD, which together contain the first address of each range. */
 function foresee(call: HostLocalCall): Result[] {
   const request = requestOf(call);
   const count = Math.max(...request.sets.map((set) => set.length));
@@ -45,7 +45,7 @@ interface Reservation {
   range: Range;
 }
 
-/** Gone after a boot, as the index is (lease-index.ts); and what is not on a disk does not make the sync of a lease longer. */
+/** Below /run, because the index is valid for one boot only (lease-index.ts), and because a file in memory does not slow down the sync of a lease. */
 const INDEX = ownPlace("/run/podnic");
 export const INDEX_ROOT = `${INDEX.path}/host-local`;
 
@@ -83,7 +83,8 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
         call.transaction.onRollback("releasing the addresses", () => release(request.directory, owner, reservations));
         return reservations;
       },
-      // Not under the lock: others need not wait for the disk. Neither need the interface that comes next.
+      // Not under the lock, so that other calls do not wait for the disk. If the address is for an interface that is made next (isPart), that does
+      // not wait either.
       (store) => (call.isPart ? call.transaction.beside(store.syncAside()) : store.sync()),
     )!;
     return resultOf(request, reserved, dns);
@@ -116,7 +117,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     }
   }
 
-  /** DEL and GC: a directory that no ADD was allowed to use holds nothing of ours. */
+  /** DEL and GC: runs `body`, unless no ADD was allowed to use the directory, which then holds nothing of ours. */
   function clean(call: HostLocalCall, body: (store: Store) => void): void {
     const place = orNothing(() => leaseDirectory(call));
     if (place === undefined) return;
@@ -125,7 +126,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     else run();
   }
 
-  /** Without the lock: who asks may have one for which others wait. */
+  /** Takes no lock, because the caller may hold a lock for which other calls wait. */
   function holderOf(call: HostLocalCall, address: Address): Owner | undefined {
     const place = orNothing(() => leaseDirectory(call));
     const store = place && Store.open(place, false, indexRoot);
@@ -145,7 +146,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     cleanup.finish();
   }
 
-  /** GC refuses, and says, what cannot be looked at. */
+  /** Returns no leases for a configuration that is invalid, because gc itself reports it. */
   function stale(call: HostLocalCall): OwnedLease[] {
     try {
       const store = Store.open(leaseDirectory(call), false, indexRoot);
@@ -178,7 +179,8 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
             firstFree: (interval) => store.firstFree(interval),
             take: () => true,
           });
-          // The node then runs on without an address for one more pod. NotReady would end all pods of it, those of other networks too.
+          // Without a free address, the node only cannot run one more pod. A failed STATUS would make it NotReady, which would end all its pods,
+          // those of other networks too.
           if (free === undefined)
             log("warning", `STATUS: ${exhausted(set, request.directory.path).message}`, {
               directory: request.directory.path,
@@ -202,11 +204,11 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
     knownArgs: ["IP"],
     schema: "host-local",
     refusesSecond: true,
-    // Landlock is more than 3 % of an ADD here (docs/decisions.md): not where the configuration leads nowhere.
+    // Landlock costs more than 3 % of an ADD here (docs/decisions.md), so it is used only if the configuration names a path.
     confinesFiles: ({ config: { ipam, logFile } }) => Boolean(ipam?.dataDir || ipam?.resolvConf || logFile),
     writes: (call) => [leaseDirectory(call), INDEX],
     foresee,
-    // Made once for a call, which is checked first and served later.
+    // requestOf keeps the request of a call, so that `add` need not compute it again.
     validate: (call, attempt) => (attempt === undefined ? void requestOf(call) : checkRequest(call, attempt)),
     add,
     check,
@@ -220,7 +222,7 @@ export function hostLocalPlugin(indexRoot = INDEX_ROOT): Plugin<HostLocalConfig>
 
 export const hostLocal: Plugin<HostLocalConfig> = hostLocalPlugin();
 
-/** One address a set, or none at all. The lock is held over all sets. */
+/** Reserves one address from each set, or none at all. The caller holds the lock for all sets. */
 function reserve(store: Store, request: LeaseRequest, owner: Owner): Reservation[] {
   const held = store.find(owner);
   const reserved: Reservation[] = [];
@@ -237,7 +239,7 @@ function reserve(store: Store, request: LeaseRequest, owner: Owner): Reservation
     });
     return reserved;
   } catch (error) {
-    // Only what this call took: the attachment may own others since an ADD that succeeded.
+    // Release only what this call took: the attachment may have leases from an earlier ADD that succeeded.
     for (const { address } of reserved) store.release({ ...owner, ip: formatAddress(address) });
     throw error;
   }
@@ -292,13 +294,19 @@ function exhausted(set: RangeSet, directory: string): Failure {
   );
 }
 
-/** The prevResult names every address that ADD gave, so that others' leases need not be read. Without one any lease may be ours. */
+/**
+ * True if the lease may be the attachment's. The prevResult contains every address that ADD allocated, so the leases of other addresses need not be
+ * readable. Without a prevResult, any lease may be ours.
+ */
 function mayBeOf({ prevResult }: HostLocalCall, ip: string): boolean {
   const ips = prevResult?.ips ?? [];
   return ips.length === 0 || ips.some(({ address }) => formatAddress(address.address) === ip);
 }
 
-/** A lease that cannot be read might belong to this container. A clean-up that leaves it must not report success. */
+/**
+ * Throws Failure("io") if there are such leases: a lease that cannot be read might belong to this container, and a clean-up that leaves it must not
+ * report success.
+ */
 function refuseUnreadable(leases: readonly string[]): void {
   if (leases.length === 0) return;
   const some = leases.slice(0, 8).join(", ");
@@ -309,12 +317,12 @@ function refuseUnreadable(leases: readonly string[]): void {
   );
 }
 
-/** GC: which leases are of attachments that the runtime lists. */
+/** GC: returns a function that is true for the leases of attachments that the runtime lists. */
 function validityIn({ validAttachments }: HostLocalCall): (lease: OwnedLease) => boolean {
   const valid = new Set(validAttachments.map(({ containerId, ifName }) => `${containerId} ${ifName}`));
   const containers = new Set(validAttachments.map(({ containerId }) => containerId));
   return ({ containerId, ifName }) => {
-    // One without an owner may be of any that is valid.
+    // A lease without an owner may be that of any valid attachment.
     if (containerId === "") return containers.size > 0;
     // A lease from before 0.8 names no interface.
     return ifName === "" ? containers.has(containerId) : valid.has(`${containerId} ${ifName}`);
@@ -322,14 +330,14 @@ function validityIn({ validAttachments }: HostLocalCall): (lease: OwnedLease) =>
 }
 
 /**
- * Whether an earlier ADD may have put leases where none can be looked for now. What a configuration names was refused to ADD as well: who wrote
- * that, or planted a link there, must not keep the pod from ending.
+ * True if an earlier ADD may have written leases to a directory that is refused now. A `dataDir` in the configuration was refused to ADD as well. A
+ * person who wrote it, or planted a link there, must not keep the pod from ending.
  */
 function mayHoldLeases({ config, prevResult }: HostLocalCall): boolean {
   return !config.ipam?.dataDir || (prevResult?.ips ?? []).length > 0;
 }
 
-/** undefined: the configuration was refused. */
+/** Runs `look`. undefined: the configuration was refused, which is logged. */
 function orNothing<T>(look: () => T): T | undefined {
   try {
     return look();
@@ -340,7 +348,7 @@ function orNothing<T>(look: () => T): T | undefined {
   }
 }
 
-/** Files are opened in an open directory, and then the kernel's refusal does not say where that is, or was. */
+/** Adds the directory's path to an error. Files are opened relative to an open directory, so the kernel's error does not contain it. */
 function withPath(error: unknown, directory: string): unknown {
   if (!(error instanceof SystemError) || error.subject.startsWith("/")) return error;
   const { syscall, errno, code, subject } = error;

@@ -10,7 +10,10 @@ export const TEMPORARY = ".podnic.tmp";
 export const LOCK = "lock";
 const LAST_RESERVED = "last_reserved_ip.";
 
-/** Words without white space, separated by CR LF; before 0.8 the container ID alone. Like the Go plugin, ignores surrounding white space. */
+/**
+ * Container ID and interface name, without white space and separated by CR LF. A lease from before 0.8 has the container ID alone. Like the Go
+ * plugin, ignores surrounding white space.
+ */
 const LEASE = /^\s*([^\s\0-\x1f\ufffd]+)(?:\r\n([^\s\0-\x1f\ufffd]+))?\s*$/;
 const NOT_TEXT = /[\0-\x08\x0e-\x1f\ufffd]/;
 
@@ -21,7 +24,7 @@ export function parseOwner(text: string): Owner | "none" | undefined {
   return text.trim() === "" || NOT_TEXT.test(text) ? "none" : undefined;
 }
 
-/** The address after which a file is named, in the only form that the plugins write. */
+/** The address that is a file's name, if the name has the form that the plugins write. */
 export function leaseAddress(name: string): Address | undefined {
   const address = parseAddress(name);
   if (address === undefined) return undefined;

@@ -32,9 +32,9 @@ export interface Range extends Interval {
 
 export type RangeSet = readonly Range[];
 
-/** What a configuration says of one set. */
+/** One set, as a configuration describes it. */
 export interface SetConfig {
-  /** How messages call it: "ipam.ranges[0]". */
+  /** Its name in messages, such as "ipam.ranges[0]". */
   where: string;
   /** JSON pointers of the set and of its ranges. */
   at: string;
@@ -42,8 +42,8 @@ export interface SetConfig {
 }
 
 /**
- * The sets in the order of `last_reserved_ip.N`. Throws Failure("invalid config"). undefined: `attempt` goes on, and there is at least
- * one that is wrong.
+ * Returns the sets in the order of `last_reserved_ip.N`. Throws Failure("invalid config"). undefined: at least one set is invalid, and `attempt` does
+ * not throw.
  */
 export function rangeSets(sets: SetConfig[], version: string, attempt = orFail): RangeSet[] | undefined {
   if (sets.length === 0) throw invalid("no IP ranges specified", 'Add "ranges" (or "subnet") to "ipam".');
@@ -55,7 +55,7 @@ export function rangeSets(sets: SetConfig[], version: string, attempt = orFail):
   });
   if (whole.length < sets.length) return undefined;
   attempt("/cniVersion", () => checkFamilies(whole, version));
-  // Within a set none overlap any more.
+  // rangeSet has made sure that the ranges of one set do not overlap.
   const pair = overlappingPair(whole.flat());
   if (pair === undefined) return whole;
   const owners = whole.flatMap((set, index) => set.map(() => index));
@@ -67,7 +67,7 @@ export function rangeSets(sets: SetConfig[], version: string, attempt = orFail):
   });
 }
 
-/** Says of what is wrong in a set which set that is. */
+/** Adds to an error in which set it is. */
 function naming<T>(index: number, where: string, rule: () => T): T {
   try {
     return rule();
@@ -86,12 +86,12 @@ export function formatSet(set: RangeSet): string {
   return set.map(formatRange).join(",");
 }
 
-/** The range of the set that `address` lies in. */
+/** The range of the set that contains `address`. */
 export function rangeOf(set: RangeSet, address: Address): Range | undefined {
   return set.find((range) => intervalContains(range, address));
 }
 
-/** undefined: `attempt` goes on, and something in it is wrong. */
+/** undefined: the set is invalid, and `attempt` does not throw. */
 function rangeSet(configs: SetConfig["ranges"], at: string, attempt: Try): RangeSet | undefined {
   const set: Range[] = [];
   for (const { at, config } of configs) {
@@ -118,7 +118,7 @@ function rangeSet(configs: SetConfig["ranges"], at: string, attempt: Try): Range
   });
 }
 
-// A rule for what is not there costs an ADD as much as one for what is: most ranges have neither start nor end.
+// Checks only the keys that are there: an ADD spends as much on the rule for a missing key, and most ranges have neither start nor end.
 function range(config: RangeConfig, at: string, attempt: Try): Range | undefined {
   const subnet = attempt(`${at}/subnet`, () => parseSubnet(config.subnet));
   const bound = (key: "rangeStart" | "rangeEnd"): Address | null | undefined => {
@@ -130,7 +130,7 @@ function range(config: RangeConfig, at: string, attempt: Try): Range | undefined
   if (subnet === undefined) return undefined;
   const usable = { first: nextAddress(subnet.address)!, last: lastUsable(subnet) };
   const startFits = first == null || attempt(`${at}/rangeStart`, () => checkStart(subnet, first, last));
-  // Who says where a range begins may begin with the subnet's own address.
+  // With "rangeStart", a range may begin with the subnet's own address.
   const lowest = first === null ? usable.first : networkAddress(subnet);
   const endFits = last == null || attempt(`${at}/rangeEnd`, () => checkEnd(subnet, last, lowest));
   const leading = attempt(`${at}/gateway`, () => gateway(config, subnet));
@@ -195,13 +195,13 @@ function parseSubnet(text: string | undefined): Prefix {
   return subnet;
 }
 
-/** Next to the last for IPv4, whose last address is broadcast. */
+/** The last address of the subnet, or for IPv4 the address before it, because the last is the broadcast address. */
 function lastUsable(subnet: Prefix): Address {
   const last = lastAddress(subnet);
   return last.family === 4 ? previousAddress(last)! : last;
 }
 
-/** Outside of the subnet is fine (an on-link route leads there); another family is not. */
+/** The gateway may be outside the subnet (an on-link route leads there), but must be of the same address family. null: there is none. */
 function gateway(config: RangeConfig, subnet: Prefix): Address | null {
   if (config.noGateway === true) return null;
   const address = config.gateway ? parseKey(config.gateway, "gateway") : nextAddress(subnet.address)!;
@@ -214,14 +214,14 @@ function gateway(config: RangeConfig, subnet: Prefix): Address | null {
   return address;
 }
 
-/** null: not given; empty is "not given" too, as for Go's decoder. */
+/** Throws Failure("invalid config") if `text` is not an address. */
 function parseKey(text: string, key: string): Address {
   const address = parseAddress(text);
   if (address === undefined) throw invalid(`invalid IP address: ${text}`, `Correct "${key}" in the range.`);
   return address;
 }
 
-/** Before 0.3.0 a result had room for one address of each family. */
+/** Before version 0.3.0, a result had room for only one address of each family. */
 function checkFamilies(sets: RangeSet[], version: string): void {
   if (!version.startsWith("0.1.") && !version.startsWith("0.2.")) return;
   for (const family of [4, 6]) {

@@ -20,27 +20,27 @@ import { isPoolFile } from "./pool-files.ts";
 import { type Range, type RangeSet, rangeSets, type SetConfig } from "./ranges.ts";
 
 export interface LeaseRequest {
-  /** Set N is that of `last_reserved_ip.N`. */
+  /** Set N uses the file `last_reserved_ip.N`. */
   sets: RangeSet[];
-  /** The address asked for, by set. */
+  /** The requested address of each set. */
   wanted: (Address | undefined)[];
   /** All ranges of all sets. */
   ranges: IntervalMap<SetRange>;
-  /** Addresses that are not handed out. */
+  /** Addresses that are never allocated. */
   excluded: IntervalMap<Interval>;
   routes: RouteSpec[];
   resolvConf: string | undefined;
   directory: Place;
 }
 
-/** A range, and which set it is of. */
+/** A range, and the index of its set. */
 type SetRange = Range & { index: number };
 
 export const DATA_DIR = "/var/lib/cni/networks";
 
 const requests = new WeakMap<Call<HostLocalConfig>, LeaseRequest>();
 
-/** Throws Failure("invalid config"). Once for a call, which is checked first and served later. */
+/** Reads the request of a call once, although a call is validated first and served later. Throws Failure("invalid config"). */
 export function requestOf(call: Call<HostLocalConfig>): LeaseRequest {
   let request = requests.get(call);
   if (request === undefined) {
@@ -51,16 +51,16 @@ export function requestOf(call: Call<HostLocalConfig>): LeaseRequest {
 }
 
 function makeRequest(call: Call<HostLocalConfig>): LeaseRequest {
-  // Nothing is undefined where the first broken rule throws.
+  // orFail throws at the first error, so the request is not undefined.
   return readRequest(call, orFail)!;
 }
 
-/** Lists all that is wrong, where `attempt` goes on. */
+/** Reports each error to `attempt`. */
 export function checkRequest(call: Call<HostLocalConfig>, attempt: Try): void {
   readRequest(call, attempt);
 }
 
-/** undefined: `attempt` goes on, and something is wrong. */
+/** undefined: the request is invalid, and `attempt` does not throw. */
 function readRequest(call: Call<HostLocalConfig>, attempt: Try): LeaseRequest | undefined {
   const { ipam } = call.config;
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Add "ipam" with "type" and "ranges".');
@@ -76,7 +76,7 @@ function readRequest(call: Call<HostLocalConfig>, attempt: Try): LeaseRequest | 
   return { ...pool, wanted, routes, resolvConf: resolvConf || undefined, directory };
 }
 
-/** The order is that of the Go plugin, whose files last_reserved_ip.N count through it. */
+/** The order is the Go plugin's, because the number in last_reserved_ip.N depends on it. */
 function sourcesOf({ config: { ipam = {}, runtimeConfig } }: Call<HostLocalConfig>): SetConfig[] {
   const all: SetConfig[] = [];
   addSets(all, "runtimeConfig.ipRanges", "/runtimeConfig/ipRanges", runtimeConfig?.ipRanges);
@@ -98,7 +98,7 @@ function mapOf(sets: RangeSet[]): LeaseRequest["ranges"] {
 
 const directories = new WeakMap<Call<HostLocalConfig>, Place>();
 
-/** `<dataDir>/<network>`, worked out once for a call. Throws Failure("invalid config") when configurations may not name it. */
+/** `<dataDir>/<network>`, computed once for each call. Throws Failure("invalid config") if configurations may not use this directory. */
 export function leaseDirectory(call: Call<HostLocalConfig>): Place {
   let place = directories.get(call);
   if (place === undefined) {
@@ -111,10 +111,10 @@ export function leaseDirectory(call: Call<HostLocalConfig>): Place {
 function placeOfLeases(call: Call<HostLocalConfig>): Place {
   const dataDir = call.config.ipam?.dataDir || DATA_DIR;
   if (dataDir !== DATA_DIR) confinePath("dataDir", dataDir);
-  // The network's name may be that of a directory that is somebody else's.
+  // The network's name may also be the name of another program's directory.
   const place = confinePath("dataDir", `${dataDir}/${call.attachment.network}`);
   if (place.path !== `${DATA_DIR}/${call.attachment.network}`) refuseInPools(place);
-  // A pool there would be in the way of a plugin of its name.
+  // The pool would prevent the installation of a plugin with the network's name.
   if (call.command === "ADD" && call.path.some((directory) => isBelow(place.path, plainPath(directory).path)))
     throw invalid(
       `the leases would be in ${JSON.stringify(place.path.slice(0, 128))}, a directory of CNI_PATH`,
@@ -124,8 +124,8 @@ function placeOfLeases(call: Call<HostLocalConfig>): Place {
 }
 
 /**
- * In the pool of another network a directory may be in the way of its lock or of an address, for as long as nobody removes it; and
- * a pool around those of others is in the way of theirs. In the default directory there are pools and nothing else.
+ * Refuses a directory inside the pool of another network, and one that contains such pools. A directory with the name of a pool's lock, or of an
+ * address, blocks that lock or address until somebody removes the directory. The default directory is no danger, because it contains only pools.
  */
 function refuseInPools({ path, steps }: Place): void {
   const taken = steps.find((step) => isPoolFile(step) || parseAddress(step) !== undefined);
@@ -136,13 +136,13 @@ function refuseInPools({ path, steps }: Place): void {
   );
 }
 
-/** An address asked for by name, and where. */
+/** A requested address, and the JSON pointer to it. */
 interface Requested {
   at: string;
   address: Address;
 }
 
-/** Addresses asked for by name, each once. `args` makes CNI_ARGS void (spec C-142). */
+/** The requested addresses, each once. If `args` requests addresses, CNI_ARGS does not count (spec C-142). */
 function requested(call: Call<HostLocalConfig>, attempt: Try): Requested[] {
   const { args, runtimeConfig } = call.config;
   const byArgs = args?.cni?.ips ?? [];
@@ -176,7 +176,10 @@ function notAnAddress(text: string, byEnvironment: boolean): Failure {
 
 type Pool = Pick<LeaseRequest, "sets" | "ranges" | "excluded">;
 
-/** One address for a set. Throws when some are left over, or not for pods. Without a pool only their texts are looked at. */
+/**
+ * Assigns the requested addresses to the sets, one to each. Throws if addresses are left over, or are not for pods. Without a pool, checks only that
+ * the texts are addresses.
+ */
 function distribute(
   call: Call<HostLocalConfig>,
   pool: Pool | undefined,
@@ -199,7 +202,7 @@ function distribute(
     const why = reserved(address, range, excluded);
     if (why !== "") unusable[range.index] = { at, why: `requested ip ${formatAddress(address)} is ${why}` };
   }
-  // Sets without one are holes, which forEach passes over.
+  // Sets without an entry are holes, which forEach skips.
   unusable.forEach(({ at, why }, index) => {
     attempt(at, () => {
       throw new Failure("failed", `failed to allocate for range ${index}: ${why}`, "Request another address.");
@@ -215,7 +218,7 @@ function distribute(
   });
 }
 
-/** Why an address of a range is not for pods; "" when it is. */
+/** Why an address of a range is not for pods. "": it is. */
 function reserved(address: Address, range: Range, excluded: IntervalMap<Interval>): string {
   if (range.gateway !== undefined && equalAddresses(address, range.gateway)) return "subnet's gateway";
   return excluded.find(address) !== undefined ? 'excluded by "ipam.exclude"' : "";

@@ -34,7 +34,7 @@ export function parseResolvConf(text: string): Dns {
     else if (keyword === "search") search.push(...values);
     else if (keyword === "options") options.push(...values);
   }
-  // Lists that are empty are left out of results anyway.
+  // Results leave out empty lists.
   const dns: Dns = { nameservers, search, options };
   if (domain !== "") dns.domain = domain;
   return dns;

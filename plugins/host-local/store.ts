@@ -27,22 +27,22 @@ import type { Used } from "./used.ts";
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
-/** File systems whose fsync of a new file writes its name too: ext4 and XFS (docs/decisions.md). */
+/** File systems on which fsync of a new file writes its name, too: ext4 and XFS (docs/decisions.md). */
 const NAMES_SYNCED = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC];
-/** The spec knows no limit for container ids, the kernel one for an environment variable: 128 KiB (MAX_ARG_STRLEN). */
+/** In bytes. The spec sets no limit for container IDs, but the kernel limits an environment variable to 128 KiB (MAX_ARG_STRLEN). */
 const LEASE_LIMIT = 132 * 1024;
 
 export class Store {
   readonly #path: string;
   readonly #dir: Fd;
   readonly #indexRoot: string;
-  /** undefined: out of date, or not to be had. */
+  /** undefined: there is no index, or it is out of date. */
   #index: LeaseIndex | undefined;
   /** Addresses taken; undefined: not known yet. */
   #used: Used | undefined;
-  /** The temporary file, while it waits for a free address. */
+  /** The temporary file of a lease, until an address for it is found. */
   #temporary: Fd | undefined;
-  /** Leases of which this kernel, this disk or our rights do not let us say whose they are. */
+  /** Leases whose owner this process could not read. */
   #unreadable: string[] = [];
   /** Open files of the leases taken, for sync. */
   #taken: Fd[] = [];
@@ -53,7 +53,7 @@ export class Store {
     this.#indexRoot = indexRoot;
   }
 
-  /** undefined: the directory does not exist and is not to be created. */
+  /** Opens the lease directory. undefined: it does not exist, and `create` is false. */
   static open(place: Place, create: boolean, indexRoot: string): Store | undefined {
     const dir = openPlace("dataDir", place, create ? { mode: DIRECTORY_MODE } : undefined);
     return dir === undefined ? undefined : new Store(place.path, dir, indexRoot);
@@ -64,7 +64,7 @@ export class Store {
     host.close(this.#dir);
   }
 
-  /** Runs `body` under the lock, which the methods below need. Waits at most `timeout` milliseconds. */
+  /** Runs `body` under the lock. The methods below need the lock unless they say otherwise. Waits for it at most `timeout` milliseconds. */
   locked<T>(timeout: number, body: () => T): T {
     return withLock(this.#dir, LOCK, timeout, () => {
       this.#index = LeaseIndex.open(this.#dir, this.#indexRoot);
@@ -82,14 +82,14 @@ export class Store {
   }
 
   /**
-   * Leases of the attachment; those of plugins older than 0.8, which name the container only, when there are no others. Each has been
-   * read.
+   * The leases of the attachment. If there are none, those of plugins older than 0.8, which contain only the container ID. Each returned lease has
+   * been read.
    */
   find(owner: Owner): OwnedLease[] {
     const known = this.#index?.of(owner.containerId)?.filter((lease) => matches(lease, owner));
     const read = known?.map(({ ip }) => this.#read(ip));
     const found: OwnedLease[] = [];
-    // A lease that was written over leaves no trace in the directory's time.
+    // Overwriting a lease does not change the directory's time, so the index alone is not enough.
     if (read?.every((lease) => lease !== undefined && matches(lease, owner))) found.push(...(read as OwnedLease[]));
     else {
       this.#rebuild((lease) => {
@@ -101,7 +101,10 @@ export class Store {
     return exact.length > 0 ? exact : found;
   }
 
-  /** Releases every lease that is not to be kept; one without an owner is asked for with a containerId of "". Does not stop at one that cannot be removed; throws at the end. */
+  /**
+   * Releases every lease for which `keep` returns false. For a lease without an owner, `keep` gets a containerId of "". If a lease cannot be removed,
+   * continues with the others and throws at the end.
+   */
   sweep(keep: (lease: OwnedLease) => boolean): void {
     const cleanup = new Cleanup();
     this.#rebuild((lease) => {
@@ -116,7 +119,7 @@ export class Store {
     cleanup.finish();
   }
 
-  /** Addresses whose leases could not be read in the last pass over the directory: they may be anybody's. */
+  /** Addresses whose leases could not be read in the last pass over the directory. They may belong to any attachment. */
   get unreadable(): readonly string[] {
     return this.#unreadable;
   }
@@ -126,7 +129,7 @@ export class Store {
     return this.#read(formatAddress(address));
   }
 
-  /** All that name an owner. Needs no lock either. */
+  /** All leases that contain an owner. Needs no lock either. */
   owned(): OwnedLease[] {
     const found: OwnedLease[] = [];
     readEach(this.#dir, leaseAddress, (_, ip, text) => {
@@ -136,7 +139,7 @@ export class Store {
     return found;
   }
 
-  /** There is a lease, and this process cannot read it now. */
+  /** True if there is a lease that this process cannot read now. */
   isUnreadable(ip: string): boolean {
     return this.#readOwner(ip) === "unreadable";
   }
@@ -157,7 +160,7 @@ export class Store {
     return this.#used!.firstFree(interval);
   }
 
-  /** Gives the address to the owner; durable after sync. false: it is taken. */
+  /** Gives the address to the owner. The lease is durable only after sync. false: the address is taken. */
   take(address: Address, owner: Owner): boolean {
     const ip = formatAddress(address);
     return this.#change(() => {
@@ -178,14 +181,16 @@ export class Store {
     });
   }
 
-  /** Makes what was taken survive a power cut. Needs no lock. */
+  /** Makes the leases that were taken survive a power cut. Needs no lock. */
   sync(): void {
     for (const fd of this.#taken) host.fsync(fd);
     if (this.#taken.length > 0 && !NAMES_SYNCED.includes(host.fstatfs(this.#dir))) host.fsync(this.#dir);
     this.#closeTaken();
   }
 
-  /** The same while the caller goes on. Returns what waits for the end, and throws when the disk could not write. */
+  /**
+   * Like sync, but in child processes while the caller continues. Returns a function that waits for the end, and throws if the disk could not write.
+   */
   syncAside(): () => void {
     if (!NAMES_SYNCED.includes(host.fstatfs(this.#dir))) {
       this.sync();
@@ -202,7 +207,7 @@ export class Store {
     };
   }
 
-  /** Gives the address back. The caller knows, since it holds the lock, whose it is. */
+  /** Releases the address. The caller holds the lock, so it knows whose address it is. */
   release(lease: OwnedLease): void {
     this.#change(() => {
       unlinkIfThere(lease.ip, this.#dir);
@@ -212,12 +217,12 @@ export class Store {
     });
   }
 
-  /** The address handed out last from set `index`; undefined when unknown. Advisory. */
+  /** The address that was allocated last from set `index`; undefined if it is unknown. This is only a hint. */
   lastReserved(index: number): Address | undefined {
     try {
       const name = lastReservedName(index);
       const data = readShort(this.#dir, name) ?? readFile(this.#dir, name, 64);
-      // Exactly an address, as the Go plugin reads it: anything else is as good as nothing.
+      // Like the Go plugin, accepts only the exact text of an address, and otherwise ignores the file.
       return data && parseAddress(host.decode(data));
     } catch (error) {
       this.#warn("cannot read the last reserved address", lastReservedName(index), error);
@@ -225,7 +230,7 @@ export class Store {
     }
   }
 
-  /** Never fails: the file only spreads addresses over the pool. */
+  /** Does not throw if this fails, because the file only spreads addresses over the pool. */
   setLastReserved(index: number, address: Address): void {
     const name = lastReservedName(index);
     const text = host.encode(formatAddress(address));
@@ -237,8 +242,8 @@ export class Store {
   }
 
   /**
-   * Writes over what is not longer than `text`, in one write and thus wholly or not at all. Much cheaper than #replace: ext4 writes a file
-   * that replaces another to disk at once (0.7 ms). false: not done.
+   * Overwrites a file that is not longer than `text`, in one write, so that it is written wholly or not at all. This is much cheaper than #replace,
+   * because ext4 writes a file that replaces another to disk at once (0.7 ms). false: the file was not written.
    */
   #overwrite(name: string, text: Uint8Array): boolean {
     const judge = (stat: Stat) => (stat.size > text.length ? "is longer" : notOurs(stat));
@@ -253,7 +258,7 @@ export class Store {
     }
   }
 
-  /** Follows no link. */
+  /** Replaces a file. Follows no symbolic link. */
   #replace(name: string, text: Uint8Array): void {
     this.#dropTemporary();
     host.close(this.#writeTemporary(text));
@@ -265,7 +270,7 @@ export class Store {
     }
   }
 
-  /** Throws when no lease could be written. */
+  /** Throws if podnic could not write a lease. */
   probe(): void {
     this.#change(() => {
       this.#temporary = this.#writeTemporary(new Uint8Array());
@@ -273,7 +278,7 @@ export class Store {
     });
   }
 
-  /** The lease stands without it; what stays is removed when the directory is read, which the next call then does. */
+  /** The lease is valid even if this fails. The file is then removed when podnic reads the directory, which the next call does. */
   #removeTemporary(): void {
     try {
       unlinkIfThere(TEMPORARY, this.#dir);
@@ -283,7 +288,7 @@ export class Store {
     }
   }
 
-  /** A change of the directory: when it fails half-way the index does not hold any more. */
+  /** Runs a change of the directory. If it fails half-way, the index is no longer valid. */
   #change<T>(change: () => T): T {
     return this.#index === undefined ? change() : this.#index.during(change);
   }
@@ -313,8 +318,8 @@ export class Store {
   }
 
   /**
-   * Reads every lease, and writes the index anew with those that `keep` says remain. Removes what killed processes left, a temporary file.
-   * A lease without an owner (emptied, or a Go plugin was killed while it wrote) is taken: a pod may have the address.
+   * Reads every lease, and writes a new index of those for which `keep` returns true. Removes the temporary file that a killed process has left. A
+   * lease without an owner (it was emptied, or a Go plugin was killed while it wrote) counts as taken, because a pod may have the address.
    */
   #rebuild(keep: (lease: OwnedLease) => boolean): void {
     this.#index?.close();
@@ -352,8 +357,8 @@ export class Store {
   }
 
   /**
-   * "none": empty, or not text. undefined: not there, or nothing we understand: it stays, and its address is not handed out.
-   * "unreadable": it may be anybody's.
+   * "none": the file is empty, or not text. undefined: there is no file, or no plugin wrote it. Such a file stays, and its address is not allocated.
+   * "unreadable": the lease may belong to any attachment.
    */
   #readOwner(name: string): Owner | "none" | "unreadable" | undefined {
     try {
@@ -361,7 +366,7 @@ export class Store {
       return data && parseOwner(host.decode(data));
     } catch (error) {
       this.#warn("cannot read a lease", name, error);
-      // A link, a directory, a file far too large: no plugin made it.
+      // No plugin makes a link, a directory, or a file this large.
       return hasErrno(error, "ELOOP") || error instanceof Failure ? undefined : "unreadable";
     }
   }
@@ -382,7 +387,7 @@ function waitForSync(pid: number): void {
   if (pid === 0) return;
   const status = host.waitpid(pid);
   if (status === 0) return;
-  // A signal ended it, so it is unknown what it did.
+  // If a signal ended the child process, it is unknown whether it wrote the file.
   const errno = (status & 0x7f) === 0 ? status >> 8 : EINTR;
   throw new SystemError("fsync", errno, errnoName(errno), errnoText(errno));
 }

@@ -12,7 +12,7 @@ export class Used {
   readonly #blocks = new Map<string, Uint8Array>();
   readonly #load: (block: string) => Uint8Array | undefined;
 
-  /** `load` gives the bits of a block from elsewhere; undefined: nothing in it is taken. */
+  /** `load` reads the bits of a block from elsewhere. undefined: no address in the block is taken. */
   constructor(load: (block: string) => Uint8Array | undefined = () => undefined) {
     this.#load = load;
   }
@@ -41,7 +41,7 @@ export class Used {
     return undefined;
   }
 
-  /** Every block that anything was marked in. */
+  /** Every block that was loaded or marked. */
   blocks(): Iterable<[block: string, bits: Uint8Array]> {
     return this.#blocks;
   }

@@ -1,5 +1,6 @@
-// Which addresses an ipvlan interface cannot have. The kernel gives every packet for such an address that arrives on the master to the
-// interface, in every mode, before the node sees the packet: what the node answers itself or forwards to a pod must not be among them.
+// Refuses addresses that an ipvlan interface cannot have. In every mode, the kernel passes each packet for the interface's address that arrives on
+// the master to the interface, before the node sees the packet. So an address that the node itself answers, or to which it forwards for a pod, must
+// not be among them.
 
 import type { IpConfig } from "../../src/cni/result.ts";
 import { policy } from "../../src/config/policy.ts";
@@ -13,14 +14,17 @@ import { RTN_UNICAST } from "../../src/netlink/constants.ts";
 import type { RouteSocket } from "../../src/netlink/socket.ts";
 import { isListed } from "../../src/plugin/device-list.ts";
 
-/** Kinds of a bridge's ports behind which there is a pod, a virtual machine or nothing. */
+/** Kinds of bridge ports that lead to a pod or a virtual machine, or nowhere. */
 const PORTS_OF_PODS = ["veth", "tun", "dummy"];
 
-/** By the kernel's own answer. `master` is on the host. Throws Failure("invalid config"). */
+/**
+ * Throws Failure("invalid config") if the kernel's own route lookup says that the node needs packets for one of the addresses. `master` is on the
+ * host.
+ */
 export function refuseAddresses({ link: master, namespace: { route } }: Master, ips: IpConfig[]): void {
   const vrf = master.slaveKind === "vrf" ? master.master : 0;
   for (const { address } of ips) {
-    // Other links have link-local addresses of their own.
+    // Each link has its own link-local addresses.
     const found = lookUpRoute(route, address.address, isLinkLocal(address.address) ? master.index : vrf);
     if (found === undefined) continue;
     if (found.type !== RTN_UNICAST)
@@ -41,8 +45,8 @@ function refusal(address: Address, why: string, allow: string): Failure {
 }
 
 /**
- * The device that a route to this address alone leads to, or one to a subnet of pods. undefined: it leads to the master or what is on it, or to
- * the wire.
+ * The device to which a route for this single address, or for a subnet of pods, leads. undefined: the route leads to the master or an interface on
+ * it, or to the network outside.
  */
 function deviceOfPods(route: RouteSocket, master: Link, found: KernelRoute): Link | undefined {
   const { dst, nexthops } = found;
@@ -58,7 +62,7 @@ function deviceOfPods(route: RouteSocket, master: Link, found: KernelRoute): Lin
   return undefined;
 }
 
-/** Another card may be in the same network as the master; a bridge without a card is not. */
+/** True for a bridge without a card. Another card may be in the same network as the master, but a bridge without a card is not. */
 function isOfPods(route: RouteSocket, { kind, index }: Link): boolean {
   return (
     kind === "bridge" && listLinks(route).every(({ master, kind }) => master !== index || PORTS_OF_PODS.includes(kind))

@@ -12,7 +12,7 @@ import { withLock } from "../../src/state/lock.ts";
 export const KNOWN_SLAVES = "/run/cni/podnic";
 const directory = `${KNOWN_SLAVES}/ipvlan`;
 
-/** Where the interface is, and whose. */
+/** Where the interface is, and to which attachment it belongs. */
 export interface KnownSlave {
   netns: string;
   network: string;
@@ -20,7 +20,7 @@ export interface KnownSlave {
   ifName: string;
 }
 
-/** The directory; undefined when it cannot be had. */
+/** Opens the directory, and creates it if necessary. undefined: this failed. */
 export function slaveDirectory(): Fd | undefined {
   try {
     return openDirectory(directory, { mode: 0o700 });
@@ -31,7 +31,7 @@ export function slaveDirectory(): Fd | undefined {
   }
 }
 
-/** Indices are unique in a namespace only. */
+/** An interface index is unique only within its namespace. */
 function fileOf(master: Master): string {
   return `${master.namespace.ino}-${master.link.index}`;
 }
@@ -62,8 +62,8 @@ export function writeKnownSlave(dir: Fd, master: Master, { netns, attachment }: 
 }
 
 /**
- * Removes the files of attachments that no longer exist, and what killed writers left. Under the lock that an ADD holds who writes one: a file
- * that was read without it may be that of a new attachment when it is removed.
+ * Removes the files of attachments that no longer exist, and the temporary files of killed writers. Removes a file under the lock that an ADD holds
+ * when it writes one: without the lock, a new attachment could write the file between the check and the removal.
  */
 export function forgetSlaves(isGone: (slave: KnownSlave) => boolean): void {
   const dir = openDirectory(directory);
@@ -82,7 +82,7 @@ export function forgetSlaves(isGone: (slave: KnownSlave) => boolean): void {
   removeLeftovers(dir, files);
 }
 
-/** For forgetSlaves: that of this attachment. */
+/** For forgetSlaves: true for the interface of this attachment. */
 export function isOf({ attachment }: Call): (slave: KnownSlave) => boolean {
   const { network, containerId, ifName } = attachment;
   return (slave) => slave.network === network && slave.containerId === containerId && slave.ifName === ifName;

@@ -16,14 +16,17 @@ import type { IpvlanConfig } from "./config.schema.ts";
 import { forgetSlaves, isOf, KNOWN_SLAVES } from "./known-slave.ts";
 import { onPort } from "./port.ts";
 
-/** IPVLAN_MODE_* and IPVLAN_F_*; the flag bridge is none of them. */
+/** IPVLAN_MODE_* and IPVLAN_F_*; bridge means that no flag is set. */
 const names = { mode: { l2: 0, l3: 1, l3s: 2 }, flag: { bridge: 0, private: 1, vepa: 2 } } as const;
 
 function modeOf({ config }: Call<IpvlanConfig>): keyof typeof names.mode {
   return (config.mode || "l2") as keyof typeof names.mode;
 }
 
-/** `master`, else the one interface that the plugins before us have made, else (with no plugin before us) the default route's. */
+/**
+ * `master`, or else the only interface that the plugins before us have made, or else "" for the device of the default route. Throws Failure("invalid
+ * config") if the previous plugins have made several interfaces, or none.
+ */
 function masterName({ config, prevResult, command }: Call<IpvlanConfig>): string {
   const name = config.master ?? "";
   if (name !== "" || prevResult === undefined || command !== "ADD") return name;
@@ -52,7 +55,7 @@ const kind: UpperKind<IpvlanConfig> = {
   chained: ({ prevResult }) => (prevResult !== undefined && prevResult.ips.length > 0 ? prevResult : undefined),
 };
 
-/** Where it writes. */
+/** The directories that ipvlan writes to. */
 const STATE = [ownPlace(KNOWN_SLAVES)];
 
 export const ipvlan: Plugin<IpvlanConfig> = {

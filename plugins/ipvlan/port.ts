@@ -14,7 +14,7 @@ import { type Numbers, nameOf, type UpperConfig, type UpperKind } from "../../sr
 import { ifLockable, withLock } from "../../src/state/lock.ts";
 import { forgetSlaves, isOf, type KnownSlave, readKnownSlave, slaveDirectory, writeKnownSlave } from "./known-slave.ts";
 
-/** Runs `create` when the master has no interface of another mode or flag. Throws Failure that names one. */
+/** Runs `create` if the master has no interface with another mode or flag. Otherwise throws Failure("failed"), which names such an interface. */
 export function onPort<C extends UpperConfig>(
   call: Call<C>,
   master: Master,
@@ -48,8 +48,9 @@ export function onPort<C extends UpperConfig>(
     writeKnownSlave(dir, master, call);
     return made;
   };
-  // Beside an interface that is known, any number are made at the same time; only the first one is made alone. Who has found none does not
-  // look again beside others: forty that do so keep each other from ever being alone.
+  // If an interface is known, any number of calls create links at the same time, under a shared lock. Only the first link is created under an
+  // exclusive lock. A call that has found no interface does not try the shared lock again: forty calls that do so would prevent one another from ever
+  // getting the exclusive lock.
   const { lockTimeout } = policy();
   const deadline = host.monotonic() + lockTimeout;
   for (let pause = 1; !alone && host.monotonic() < deadline; pause = Math.min(pause * 1.5, 30)) {
@@ -72,7 +73,7 @@ function isSlave(link: Link, master: Master, namespace: NetNs): boolean {
   return link.kind === "ipvlan" && isMadeOn(link, master, namespace);
 }
 
-/** Looks at the master's own namespace and at those that lie beside the pod's: all of the runtime's pods. */
+/** Looks in the master's own namespace and in those in the same directory as the pod's, which are all of the runtime's pods. */
 function search(call: Call, master: Master): Found | undefined {
   const find = (namespace: NetNs) =>
     listLinksOfKind(namespace.route, "ipvlan").find((each) => isSlave(each, master, namespace));

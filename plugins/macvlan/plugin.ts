@@ -63,7 +63,10 @@ function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
   return new Failure("invalid config", `other keys conflict with macvlan mode ${modeOf(call)}`, why);
 }
 
-/** The kernel compares the interfaces on one master alone: not the node's router, and a card with virtual functions has more. */
+/**
+ * Throws Failure("invalid config") if the requested MAC address belongs to the node's router or to somebody else on a card with virtual functions.
+ * The kernel itself compares addresses only among the interfaces on one master.
+ */
 function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route }, link }: Master): void {
   const mac = wantedMac(call);
   if (mac === "") return;
@@ -90,7 +93,7 @@ const kind: UpperKind<MacvlanConfig> = {
   },
   masterName: ({ config }) => config.master ?? "",
   refuse(call, master) {
-    // passthru takes every frame of its master, so that the node loses the device.
+    // passthru takes every frame of its master, so the node loses the device.
     if (modeOf(call) === "passthru") refuseToShare(master.namespace, master.link, call.netns);
     else if (modeOf(call) === "source") refuseToListen(master.link);
     else refuseToJoin(master.link);

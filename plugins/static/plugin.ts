@@ -27,10 +27,10 @@ export const staticIpam: Plugin<StaticConfig> = {
   status() {},
 };
 
-/** The call that was checked last, and what its ADD answers: it is computed once. */
+/** The call that was validated last, and its result, so that ADD does not compute the result again. */
 let checked: { call: StaticCall; result: Result } | undefined;
 
-/** Throws Failure("invalid config"), or Failure("invalid environment") for CNI_ARGS. */
+/** The result of ADD. Throws Failure("invalid config"), or Failure("invalid environment") for CNI_ARGS. */
 function resultOf(call: StaticCall, attempt = orFail): Result {
   const { ipam } = call.config;
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key", 'Add "ipam" with "type" and "addresses".');
@@ -40,7 +40,10 @@ function resultOf(call: StaticCall, attempt = orFail): Result {
   return { ...emptyResult(), ips, routes, dns: ipam.dns ?? {} };
 }
 
-/** What was given must be what the attachment has: address, prefix length, and gateway. bridge fills in one where none was given. */
+/**
+ * Throws Failure unless the prevResult has each given address, with its prefix length and gateway. An address given without a gateway matches any
+ * gateway, because bridge fills one in.
+ */
 function check(call: StaticCall): void {
   const { prevResult, attachment } = call;
   if (prevResult === undefined)
@@ -56,7 +59,7 @@ function check(call: StaticCall): void {
   }
 }
 
-/** The runtime's addresses replace those of `args`, which replace the configuration's and CNI_ARGS' (conventions of the spec). */
+/** The runtime's addresses replace those of `args`, which replace those of the configuration and CNI_ARGS (conventions of the spec). */
 function addressesOf(call: StaticCall, attempt = orFail): IpConfig[] {
   const { ipam, runtimeConfig, args } = call.config;
   const configured = (ipam?.addresses ?? []).flatMap((entry, i) => configuredAddress(entry, i, attempt) ?? []);
@@ -65,7 +68,7 @@ function addressesOf(call: StaticCall, attempt = orFail): IpConfig[] {
     { where: "args.cni.ips", at: "/args/cni/ips", texts: args?.cni?.ips ?? [] },
   ].find(({ texts }) => texts.length > 0);
   if (replacing === undefined) return withArguments(call, configured);
-  // Lists of the runtime have no place for gateways: those of the configuration serve where they fit.
+  // These lists have no place for gateways, so use the configuration's gateways where they fit.
   const gateways = configured.flatMap(({ gateway }) => (gateway ? [gateway] : []));
   return replacing.texts.flatMap((text, i) => {
     const prefix = attempt(`${replacing.at}/${i}`, () => {
@@ -82,7 +85,7 @@ function addressesOf(call: StaticCall, attempt = orFail): IpConfig[] {
 
 type ConfiguredAddress = { address?: string; gateway?: string };
 
-/** Entry `i` of "ipam.addresses"; undefined when it is wrong and `attempt` goes on. */
+/** Entry `i` of "ipam.addresses". undefined: it is invalid, and `attempt` does not throw. */
 function configuredAddress(entry: ConfiguredAddress, i: number, attempt: Try): IpConfig | undefined {
   const at = `/ipam/addresses/${i}`;
   const prefix = attempt(`${at}/address`, () => {
@@ -100,7 +103,7 @@ function prefixOf(text: string, message: string, details: string): Prefix {
   return prefix;
 }
 
-/** Adds what CNI_ARGS says: IP=…,… to the list, GATEWAY=…,… to the addresses that lack one and whose network contains it. */
+/** Adds the values of CNI_ARGS: IP=…,… to the list, GATEWAY=…,… to the addresses without a gateway whose network contains it. */
 function withArguments({ args }: StaticCall, configured: IpConfig[]): IpConfig[] {
   const added = list(args.get("IP")).map((text) => {
     const prefix = parsePrefix(text);
@@ -122,7 +125,7 @@ function list(text: string | undefined): string[] {
   return text ? text.split(",").map((part) => part.trim()) : [];
 }
 
-/** The last of several gateways, as with the Go plugin. */
+/** Of several gateways, takes the last, as the Go plugin does. */
 function withGateway(address: Prefix, gateways: Address[]): IpConfig {
   const gateway = gateways[gateways.length - 1];
   return gateway === undefined ? { address } : { address, gateway };
@@ -138,7 +141,7 @@ function gatewayOf(text: string, kind: FailureKind): Address {
   );
 }
 
-/** Before 0.3.0 a result had room for one address of each family. */
+/** Before version 0.3.0, a result had room for only one address of each family. */
 function checkFamilies(ips: IpConfig[], version: string): void {
   if (!version.startsWith("0.1.") && !version.startsWith("0.2.")) return;
   const families = ips.map(({ address }) => address.address.family);

@@ -9,7 +9,7 @@ import { main } from "../main.ts";
 
 declare const native: Kernel & { load(): void; stackLimit(): Uint8Array };
 
-/** x86-64; the plugins have no use for these. */
+/** System call numbers of x86-64 that the plugins do not use. */
 const CONNECT = 42;
 const CHROOT = 161;
 const MOUNT = 165;
@@ -28,7 +28,7 @@ function write(path: string, flags: number): void {
   host.close(host.open(path, flags, 0o600));
 }
 
-/** Whether a child becomes the program: 0 is /bin/true's status. */
+/** Tries to run a program in a child process. /bin/true exits with status 0. */
 function execute(linux: LinuxHost): void {
   const pid = linux.clone();
   if (pid === 0) {
@@ -42,17 +42,17 @@ function execute(linux: LinuxHost): void {
   if (status !== 0) throw new SystemError("execve", status, String(status), "");
 }
 
-/** 127.0.0.1, port 9: nobody listens there (ECONNREFUSED, or ENETUNREACH without loopback). */
+/** Connects to 127.0.0.1, port 9, where nothing listens (ECONNREFUSED, or ENETUNREACH without loopback). */
 function connect(): void {
   const address = new Uint8Array(16);
   address.set([AF_INET, 0, 0, 9, 127, 0, 0, 1]);
   raw(CONNECT, host.socket(AF_INET, SOCK_STREAM, 0), address, address.length);
 }
 
-/** Where state lies, on the file system of ESCAPE_DIR. That has a file "victim", and the state a link "out" to it. */
+/** The state directory, on the same file system as ESCAPE_DIR. ESCAPE_DIR contains a file "victim", and the state a link "out" to ESCAPE_DIR. */
 const STATE = "/var/lib/cni/networks";
 
-/** Each by itself, but for a file of the state that several have to do with. */
+/** The attempts are independent, except that several use the same file of the state. */
 const attempts: Record<string, (linux: LinuxHost, dir: string) => void> = {
   "make a file": (_, dir) => write(`${dir}/made`, O_WRONLY | O_CREAT | O_EXCL),
   "append to a file": (_, dir) => write(`${dir}/victim`, O_WRONLY | O_APPEND),
@@ -72,10 +72,10 @@ const attempts: Record<string, (linux: LinuxHost, dir: string) => void> = {
   "signal the parent": (linux) => void linux.call("kill", "", linux.call("getppid", ""), 0),
   "connect by TCP": () => connect(),
   "remove a file": (_, dir) => host.unlink(`${dir}/victim`),
-  // What it may.
+  // The plugins may do this.
   "write state": () => write(`${STATE}/new`, O_WRONLY | O_CREAT),
   "set a sysctl of the network": () => write("/proc/sys/net/ipv4/ip_forward", O_WRONLY),
-  // Last: it works for the rest of the process.
+  // Last, because it changes the rest of the process.
   "change the root": (_, dir) => void raw(CHROOT, dir),
 };
 

@@ -2,7 +2,7 @@
 import { traceCall } from "../cli/kernel/trace-call.ts";
 import { operator } from "../cli/main.ts";
 
-// V8's; commander calls it in the constructor of its errors.
+// A function of V8, which commander calls in the constructor of its errors.
 Error.captureStackTrace ??= () => {};
 
 globalThis.podnicOperator = operator;

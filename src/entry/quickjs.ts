@@ -22,10 +22,10 @@ declare global {
   var podnicTrace: (file: string) => void;
 }
 
-// The snapshot freezes its seed: better none than one that repeats. host.random() is the kernel's.
+// The snapshot would freeze the seed of Math.random, so every call would draw the same numbers. host.random() uses the kernel's.
 Reflect.deleteProperty(Math, "random");
 
-// The engine makes a function of its own when it is first looked at. Looked at now, it is part of the snapshot, and no call makes it.
+// The engine creates a built-in function when it is first accessed. This access puts it into the snapshot, so that no call has to create it.
 for (const own of [Object, Number, JSON, Array, String, Map, Set, RegExp, Object.getPrototypeOf(Uint8Array)])
   for (const object of [own, own.prototype ?? {}])
     for (const key of Reflect.ownKeys(object)) Reflect.getOwnPropertyDescriptor(object, key);

@@ -15,7 +15,7 @@ function isHex(text: string, length: number): boolean {
   return true;
 }
 
-/** `dddd:bb:dd.f`; the domain may be longer (VMD uses 5 digits). Anything else never becomes part of a path. */
+/** True for a PCI address `dddd:bb:dd.f`. The domain may be longer (VMD uses 5 digits). No other text must become part of a path. */
 export function isPciAddress(text: string): boolean {
   if (text === "") return false;
   const parts = text.split(":");
@@ -37,12 +37,12 @@ export function isPciDevice(address: string): boolean {
   return isPciAddress(address) && exists(`${PCI}/${address}`);
 }
 
-/** True for the PCI device itself and for one on it, such as "virtio3", whose number changes with each bind. */
+/** True if `name` is the PCI device itself or a device on it, such as "virtio3", whose number changes with each bind. */
 export function isPciDeviceOrBelow(address: string, name: string): boolean {
   return name === address || (name !== "" && !name.includes("/") && exists(`${PCI}/${address}/${name}`));
 }
 
-/** Auxiliary bus: subfunctions such as mlx5_core.sf.4. */
+/** True for a device on the auxiliary bus, such as the subfunction mlx5_core.sf.4. */
 export function isAuxiliaryDevice(name: string): boolean {
   return !name.includes("/") && !name.startsWith(".") && name !== "" && exists(`${AUXILIARY}/${name}`);
 }
@@ -55,7 +55,10 @@ export function isPluggedIn(parentDevice: string): boolean {
   );
 }
 
-/** What an interface of the host is plugged into; "" for a virtual one. A kernel before 5.14 does not say it of the link. */
+/**
+ * The address of the device that an interface of the host belongs to; "" for a virtual interface. A kernel before 5.14 does not report it with the
+ * link.
+ */
 export function placeOnHost(link: { name: string; kind: string; parentDevice: string }): string {
   if (link.parentDevice !== "") return busAddress(link.parentDevice);
   if (link.kind !== "") return "";
@@ -64,8 +67,8 @@ export function placeOnHost(link: { name: string; kind: string; parentDevice: st
 }
 
 /**
- * The address that a device keeps on its bus. The kernel numbers virtio devices anew at each bind: of one, it is that of the function
- * behind it; "" when /sys does not say that.
+ * The address that a device keeps on its bus. The kernel renumbers virtio devices at each bind, so the address of a virtio device is that of the
+ * function behind it; "" if /sys does not say which.
  */
 export function busAddress(parentDevice: string): string {
   if (!parentDevice.startsWith("virtio")) return parentDevice;
@@ -76,18 +79,18 @@ export function busAddress(parentDevice: string): string {
   );
 }
 
-/** Name of the driver bound to a PCI device; undefined when none is. */
+/** Name of the driver bound to a PCI device; undefined if there is none. */
 export function pciDriver(address: string): string | undefined {
   return pciLink(address, "driver");
 }
 
-/** Last component of what a link in a PCI device's directory points to: "driver", "physfn", "virtfn0". */
+/** Last component of the target of a link in a PCI device's directory, such as "driver", "physfn" or "virtfn0". */
 export function pciLink(address: string, name: string): string | undefined {
   const target = orUndefined(() => host.readlink(`${PCI}/${address}/${name}`));
   return target?.slice(target.lastIndexOf("/") + 1);
 }
 
-/** Drivers that hand a device to a program in userspace (DPDK, VMs); it has no network interface then. */
+/** True for a driver that hands the device to a program in userspace (DPDK, VMs). The device then has no network interface. */
 export function isUserspaceDriver(driver: string): boolean {
   if (["uio_pci_generic", "igb_uio", "pci-stub"].includes(driver)) return true;
   // vfio-pci and the vendors' variants of it (mlx5_vfio_pci, ice-vfio-pci, …).
@@ -98,28 +101,28 @@ export function isUserspaceDriver(driver: string): boolean {
 const BUS_MASTER = 4;
 
 /**
- * Whether a program uses a device through its driver of userspace: it lets the device access memory, which the drivers end when they are closed, and
- * somebody has the driver open, of which the kernel counts the users. False when /sys does not say.
+ * True if a program uses the device through its userspace driver: the driver has users, which the kernel counts, and the device may access memory,
+ * which these drivers prevent when they are closed. False if /sys does not say.
  */
 export function isDrivenByProgram(address: string): boolean {
   if (readText(`${PCI}/${address}/driver/module/refcnt`) === "0") return false;
   return ((readBytes(`${PCI}/${address}/config`, 5)?.[4] ?? 0) & BUS_MASTER) !== 0;
 }
 
-/** Network interfaces of a PCI device, in lexical order (the first is what the Go plugin takes). A virtio one nests them a level down. */
+/** Network interfaces of a PCI device, in lexical order (the Go plugin takes the first). Those of a virtio device are one level deeper. */
 export function pciInterfaces(address: string): string[] {
   return pciNetDirectory(address) ?? [];
 }
 
 /**
- * The same, with what an empty list means told apart: undefined, no network driver is bound; [], one is, and the interface is in
+ * Like pciInterfaces, but distinguishes why there are none. undefined: no network driver is bound. []: a driver is bound, but the interface is in
  * another namespace (a pod's, or lost in a dead one).
  */
 export function pciNetDirectory(address: string): string[] | undefined {
   const device = `${PCI}/${address}`;
   const own = interfacesBelow(device);
   if (own !== undefined) return own;
-  // Only now: a device's directory has some fifty names.
+  // Not earlier, because a device's directory has some fifty names.
   const nested = (names(device) ?? []).filter((name) => name.startsWith("virtio")).sort();
   for (const name of nested) {
     const found = interfacesBelow(`${device}/${name}`);
@@ -131,7 +134,7 @@ export function pciNetDirectory(address: string): string[] | undefined {
 /** The interface of this name and all that are on top of it in this namespace: VLANs, a bond, a bridge and what is on top of these. */
 export function withUppers(name: string): Set<string> {
   const found = new Set([name]);
-  // Those that are added meanwhile come up as well.
+  // The loop also visits the names that it adds.
   for (const one of found)
     for (const entry of names(`${NET}/${one}`) ?? []) if (entry.startsWith("upper_")) found.add(entry.slice(6));
   return found;
@@ -154,12 +157,12 @@ export function interfacesWithAddress(mac: string): string[] {
 /** linux/netdevice.h: NET_ADDR_SET. */
 const SET = "3";
 
-/** Whether somebody gave this interface of the host its MAC address; a bridge then keeps it. False when /sys does not say. */
+/** True if the MAC address of this interface of the host was set explicitly; a bridge then keeps it. False if /sys does not say. */
 export function isAddressSet(name: string): boolean {
   return readText(`${NET}/${name}/addr_assign_type`) === SET;
 }
 
-/** Contents of a sysfs file without the newline; undefined when there is no such file, or the device went or cannot say. */
+/** Contents of a sysfs file without the newline; undefined if there is no such file, the device has gone, or the driver does not know. */
 export function readText(path: string): string | undefined {
   const bytes = readBytes(path, 4096);
   return bytes && host.decode(bytes).trim();
@@ -174,7 +177,7 @@ function readBytes(path: string, count: number): Uint8Array | undefined {
       host.close(fd);
     }
   } catch (error) {
-    // ENOENT, ENODEV, EINVAL, EOPNOTSUPP: drivers answer as they like what they do not have.
+    // ENOENT, ENODEV, EINVAL, EOPNOTSUPP: drivers differ in how they refuse an attribute that they do not have.
     if (error instanceof SystemError) return undefined;
     throw error;
   }
@@ -191,7 +194,7 @@ export function names(directory: string, resolve = 0): string[] | undefined {
   }
 }
 
-/** Throws when sysfs is not there to be asked: devices are taken for gone by what this says. */
+/** Throws Failure if sysfs is not mounted, because callers take false as proof that a device is gone. */
 function exists(path: string): boolean {
   if (orUndefined(() => host.stat(path)) !== undefined) return true;
   if (orUndefined(() => host.stat("/sys/bus")) !== undefined) return false;

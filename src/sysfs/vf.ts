@@ -4,23 +4,23 @@ import { pciInterfaces, pciLink, readText } from "./device.ts";
 const PCI = "/sys/bus/pci/devices";
 const NET = "/sys/class/net";
 
-/** PCI address of the physical function; undefined when the device is no virtual function (or is gone). */
+/** PCI address of the physical function; undefined if the device is not a virtual function, or is gone. */
 export function physicalFunction(vf: string): string | undefined {
   return pciLink(vf, "physfn");
 }
 
-/** How many virtual functions a physical one has now; 0 also when it is none. */
+/** The current number of virtual functions; 0 also if the device is not a physical function. */
 export function virtualFunctionCount(pf: string): number {
   const count = Number(readText(`${PCI}/${pf}/sriov_numvfs`) ?? "0");
   return Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
-/** PCI address of virtual function `index`; undefined when there is none. */
+/** PCI address of virtual function `index`; undefined if there is none. */
 export function virtualFunction(pf: string, index: number): string | undefined {
   return pciLink(pf, `virtfn${index}`);
 }
 
-/** Number of a virtual function, as `ip link set PF vf NUMBER` wants it; undefined when the physical function does not list it. */
+/** Number of a virtual function, for `ip link set PF vf NUMBER`; undefined if the physical function does not list it. */
 export function virtualFunctionIndex(pf: string, vf: string): number | undefined {
   const count = virtualFunctionCount(pf);
   for (let index = 0; index < count; index++) if (virtualFunction(pf, index) === vf.toLowerCase()) return index;
@@ -28,9 +28,9 @@ export function virtualFunctionIndex(pf: string, vf: string): number | undefined
 }
 
 /**
- * Interface of a physical function: the first in lexical order that is not a representor. With switchdev the representors of all
- * VFs (phys_port_name pf0vf3, c1pf0sf88) are in the same directory as the uplink (p0, p0s1, or no such name).
- * undefined: it has no network driver, or its interface is in another namespace, or there are only representors.
+ * Interface of a physical function: the first in lexical order that is not a representor. With switchdev, the directory also contains the
+ * representors of all VFs (phys_port_name pf0vf3, c1pf0sf88) beside the uplink (p0, p0s1, or no such name). undefined: the physical function has no
+ * network driver, its interface is in another namespace, or there are only representors.
  */
 export function physicalFunctionInterface(pf: string): string | undefined {
   return pciInterfaces(pf).find((name) => !isRepresentor(name));

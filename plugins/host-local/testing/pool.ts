@@ -1,4 +1,4 @@
-// A host-local of its own for each test: lease directory and index in a temporary directory.
+// Gives each test its own host-local plugin, with lease directory and index in a temporary directory.
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
