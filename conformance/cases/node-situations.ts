@@ -369,7 +369,7 @@ const OTHERS: Situation[] = [
     id: "ND-45",
     what: "macvlan whose master is in another namespace",
     refused: "lower device is in another namespace",
-    why: "it is the connection of that namespace's owner",
+    why: "it carries the traffic of that namespace",
     setup:
       "ip -n c1 link add x type veth peer name y; touch /run/netns/me; mount --bind /proc/self/ns/net /run/netns/me; ip -n c1 link add mv0 link x netns me type macvlan mode bridge",
     device: "mv0",
@@ -647,7 +647,7 @@ const ROUTES: Situation[] = [
   },
   {
     id: "ND-53",
-    what: "device with a default route whose metric is worse than another device's",
+    what: "device with a default route that has a higher metric than another device's default route",
     refused: `carries ${DEFAULT}`,
     why: "it becomes the uplink if the other device fails; if DHCP added the route by mistake, delete it",
     setup: `${ON}; ip route add default via 10.0.10.1 metric 200`,

@@ -247,7 +247,8 @@ function reboot(t: Trial, card: Card): void {
 }
 
 function vanished(t: Trial, card: Card): void {
-  if (isNetdevsim()) throw new NotRunnable("netdevsim's functions have made-up PCI directories, which stay");
+  if (isNetdevsim())
+    throw new NotRunnable("the PCI directories of netdevsim's VFs are simulated, and remain when the VFs are removed");
   const conf = sriovConfig(card, 1, { ...ATTRIBUTES, ipam: { type: "host-local", subnet: "198.51.100.0/24" } });
   t.add(conf);
   t.sh(`echo 0 >/sys/bus/pci/devices/${card.pfPci}/sriov_numvfs`);

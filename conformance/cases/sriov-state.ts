@@ -52,7 +52,8 @@ export function found(t: Trial, card: Card): Record<string, unknown> {
 
 /** The interface of netdevsim says that it is plugged into a netdevsim device. */
 export function needsPciAddress(): void {
-  if (isNetdevsim()) throw new NotRunnable("sriov-cni's files name only a PCI address, which netdevsim does not have");
+  if (isNetdevsim())
+    throw new NotRunnable("sriov-cni's files identify a VF only by its PCI address, and netdevsim's VFs have none");
 }
 
 function takenOver(t: Trial, card: Card, taken: Taken, between: () => void = () => {}): void {

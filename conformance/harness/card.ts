@@ -198,7 +198,7 @@ export function outliveNetns(t: Sandbox, card: Card, n: number, pod: string): vo
 
 /** Gives function `n` to a driver of userspace. Call what is returned when done with it: the override would outlive the case. */
 export function bindUserspace(t: Sandbox, card: Card, n: number, driver = "vfio-pci"): () => void {
-  if (isNetdevsim()) throw new NotRunnable("netdevsim has no PCI function that another driver could be bound to");
+  if (isNetdevsim()) throw new NotRunnable("no other driver can be bound to a VF of netdevsim");
   const pci = card.vfs[n]!;
   t.sh(`cd ${PCI}/${pci}; echo ${pci} >driver/unbind; echo ${driver} >driver_override
     [ -e driver ] || echo ${pci} >/sys/bus/pci/drivers/${driver}/bind`);

@@ -57,6 +57,18 @@ if command -v nft >/dev/null; then nft 'add table inet p0; add chain inet p0 nat
 tc qdisc add dev up0 root tbf rate 8mbit burst 10kb latency 10ms 2>/dev/null && echo tbf
 exit 0`;
 
+/** What a feature's short name means, where that is not plain. */
+const FEATURES: Readonly<Record<string, string>> = {
+  altname: "alternative interface names",
+  bcqueuelen: "a configurable length of macvlan's broadcast queue",
+  inet_nat: "NAT in nftables' family `inet`",
+  locked_ports: "locked bridge ports",
+  max_mtu: "reporting a device's largest MTU",
+  vlan_filtering: "VLAN filtering on bridges",
+};
+
+const named = (feature: string): string => FEATURES[feature] ?? feature;
+
 /** Asks the kernel and every plugin of the directories once, in namespaces of their own. `shell`: one for which the kernel is as for the plugins. */
 export async function probe(bin: string, peer: string | undefined, shell = "sh"): Promise<Offer> {
   const ns = await openNamespaces();
@@ -101,11 +113,11 @@ export function unmet(
     if (kind === "plugin" && offer.versions[what] === undefined) return `the directory has no ${what}`;
     // A plugin that is called as a kind of link makes such links.
     if (kind === "plugin" && LINK_KINDS.split(" ").includes(what) && !offer.kinds.includes(what))
-      return `this kernel has no ${what}`;
+      return `this kernel does not support ${what}`;
     if (kind === "card" && offer.cards === 0) return "no network card with virtual functions (conformance/vm has some)";
     if (kind === "card" && what === "netdevsim" && !isNetdevsim()) return "the card is not netdevsim (--netdevsim)";
     if (kind === "card" && what === "igb" && isNetdevsim())
-      return "netdevsim has no switch between functions, refuses no attribute and pins no address";
+      return "netdevsim does not forward frames between its VFs, never refuses a VF attribute, and lets a VF change the MAC address that the PF has set";
     if (kind === "card" && what === "pci" && isNetdevsim())
       return "host-device and sriov recognize each other's VF by the PCI address of its interface, which netdevsim does not have";
     if (kind === "virtio-card" && offer.virtioCards === 0) return "no virtio card with virtual functions (--virtio)";
@@ -113,8 +125,8 @@ export function unmet(
     if (kind === "peer" && spec !== undefined && offer.peerVersions[what]?.includes(spec) !== true)
       return `the peer's ${what} does not list ${spec}`;
     if (kind === "kernel" && what.startsWith("no-")) {
-      if (offer.kinds.includes(what.slice(3))) return `this kernel has ${what.slice(3)}`;
-    } else if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel has no ${what}`;
+      if (offer.kinds.includes(what.slice(3))) return `this kernel supports ${named(what.slice(3))}`;
+    } else if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel does not support ${named(what)}`;
     if (kind === "program" && !offer.programs.includes(what)) return `${what} is not installed`;
     if (kind === "spec") {
       const asked = plugin ?? main ?? "";

@@ -108,8 +108,8 @@ it("counts by plugin, and names what did not pass or run", () => {
     "| newer | 6.10.1 | 0 of 0 | 0 of 0 | 0 of 0 | 1 of 1 | 1 of 2 | 2 of 3 | 1 | abc | 2026-01-01 | 3 |",
     "",
     "- newer: B-85a failed: code 1",
-    "- newer: not run, because no ipvlan: IV-1-host",
-    "- newer: failed beside another case and passed alone: SRV-01",
+    "- newer: IV-1-host was not run, because no ipvlan",
+    "- newer: SRV-01 failed beside other cases, but passed alone",
   ]);
 });
 
@@ -122,7 +122,7 @@ it("has a table of its own for other cards, with what a kill left", () => {
     "| --- | --- | ---: | ---: | ---: | ---: | --- | --- | ---: |",
     "| virtio | 6.12.1 | 1 of 1 | 0 | 9 | 1 | abc | 2026-01-01 | 3 |",
     "",
-    "- virtio: not clean after a kill: DEL close 3: eth0",
+    "- virtio: DEL did not restore the card after this kill: DEL close 3: eth0",
   ]);
   const sampled = table({ virtio: { ...kernel, kills: { points: 5, notClean: [], every: 1000 } } });
   expect(sampled).toContain("- virtio: this run killed sriov at one in every 1000 system calls");

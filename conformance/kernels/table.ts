@@ -191,17 +191,21 @@ function cardTable(rows: readonly Row[]): string[] {
   return lines;
 }
 
+/** "A", "A and B", "A, B and C". */
+const listed = (ids: readonly string[]): string => ids.join(", ").replace(/, ([^,]*)$/, " and $1");
+
 function notes(rows: readonly Row[]): string[] {
   const lines: string[] = [];
   for (const [suite, { failed, notRun, again, only, kills }] of rows) {
     if (only !== undefined) lines.push(`- ${suite}: this run was limited to these cases: ${only.join(", ")}`);
     for (const [id, got] of Object.entries(failed)) lines.push(`- ${suite}: ${id} failed: ${got}`);
     for (const [reason, ids] of Object.entries(notRun))
-      lines.push(`- ${suite}: not run, because ${reason}: ${ids.join(", ")}`);
-    if (again.length > 0) lines.push(`- ${suite}: failed beside another case and passed alone: ${again.join(", ")}`);
+      lines.push(`- ${suite}: ${listed(ids)} ${ids.length > 1 ? "were" : "was"} not run, because ${reason}`);
+    if (again.length > 0) lines.push(`- ${suite}: ${listed(again)} failed beside other cases, but passed alone`);
     const { every = EVERY } = kills ?? {};
     if (every !== EVERY) lines.push(`- ${suite}: this run killed sriov at one in every ${every} system calls`);
-    for (const point of kills?.notClean ?? []) lines.push(`- ${suite}: not clean after a kill: ${point}`);
+    for (const point of kills?.notClean ?? [])
+      lines.push(`- ${suite}: DEL did not restore the card after this kill: ${point}`);
   }
   return lines;
 }
