@@ -1,4 +1,4 @@
-// `npm run bench [-- --help]`: podnic and the Go plugins in one interleaved run; a markdown table of each measure, with ratios.
+// `npm run bench [-- --help]`: compares podnic with the Go plugins in one interleaved run. Prints a markdown table with ratios for each measure.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
@@ -49,7 +49,7 @@ interface Row {
 
 const version = "1.0.0";
 
-/** Measures these calls in turn, round by round, with another implementation first each time. The first round warms up and is dropped. */
+/** Measures these calls in turn, in rounds. Each round begins with another implementation. The first round is a warm-up and is dropped. */
 function interleave(
   rounds: number,
   who: Implementation[],
@@ -85,7 +85,7 @@ const ipams: Record<string, (i: number) => object> = {
   }),
 };
 
-/** ADD and DEL of an interface plugin, with each IPAM. `deviceKey` names the device of the host, one for each implementation. */
+/** ADD and DEL of an interface plugin, with each IPAM. `deviceKey` is the key for the host's device; each implementation has its own device. */
 function interfaces(
   rounds: number,
   who: Implementation[],
@@ -113,7 +113,7 @@ function interfaces(
   });
 }
 
-/** The Go plugin's ipvlan fails without IPAM. A kernel without ipvlan has no such rows: run it in the guest. */
+/** The Go plugin's ipvlan fails without IPAM. A kernel without ipvlan gives no rows, so run this in the guest. */
 function ipvlan(rounds: number, who: Implementation[]): Row[] {
   if (hasKind("ipvlan")) return interfaces(rounds, who, "ipvlan", "master", ["with static", "with host-local"]);
   console.log("ipvlan is left out: this kernel has none; conformance/vm/run npm run bench -- --only ipvlan");
@@ -128,13 +128,13 @@ const bridges: Record<string, (i: number) => object> = {
   "gateway, host-local, ipMasq": (i) => ({ isGateway: true, ipMasq: true, ipam: ipams["with host-local"]!(i) }),
 };
 
-/** Pods whose rules are there when the second half of the rows begins. */
+/** The number of pods whose rules exist for the second half of the rows. */
 const PODS = 1000;
 
-/** What bridge-floor.c makes no rules for. */
+/** Rows for which bridge-floor.c makes no rules, so that they have no floor. */
 const ABOVE_FLOOR = /macspoofchk/;
 
-/** On a bridge that is there already, without and with the rules of other pods. The Go plugin of 1.1.1 has no nftables. */
+/** ADD and DEL on an existing bridge, without and with the rules of other pods. The Go plugin 1.1.1 does not support nftables. */
 function bridge(rounds: number, who: Implementation[], floor: Implementation): Row[] {
   const able = who.filter(({ name, dir }) => name !== "Go 1.1.1" && existsSync(join(dir, "bridge")));
   for (const i of [...able, floor].keys()) makeDevice(`bridge${i}`, `pod-bridge${i}`);
@@ -145,7 +145,7 @@ function bridge(rounds: number, who: Implementation[], floor: Implementation): R
   return [...alone, ...beside];
 }
 
-/** The bridge of floor.c's kind, with the address that it has as the gateway of host-local's addresses. */
+/** Makes a bridge with the gateway address of host-local's addresses, for the C program. */
 function makeGateway(name: string, i: number): void {
   sh("ip", "link", "add", name, "up", "type", "bridge");
   sh("ip", "address", "add", `10.60.${i}.1/24`, "dev", name);
@@ -157,13 +157,13 @@ function bridgeRows(rounds: number, able: Implementation[], floor: Implementatio
     const names = [`bridge ADD ${what}${beside}`, `bridge DEL ${what}${beside}`];
     const who = ABOVE_FLOOR.test(what) ? able : [...able, floor];
     const all = [...who.keys()].map(bridgeOf);
-    // The program looks for nothing that is not there.
+    // The C program does not create a missing bridge.
     if (who.includes(floor)) makeGateway(all.at(-1)!, who.length - 1);
     const rows = interleave(rounds, who, "bridge", names, (i) => {
       const network = { cniVersion: version, name: `bench${i}`, type: "bridge", bridge: bridgeOf(i), ...keys(i) };
       return ["ADD", "DEL"].map((command) => ({ command, netns: `/run/netns/pod-bridge${i}`, config: network }));
     });
-    // podnic does not let a second bridge have the address of a gateway.
+    // podnic refuses a second bridge with the same gateway address.
     for (const name of all) sh("ip", "link", "del", name);
     return rows;
   });
@@ -187,7 +187,7 @@ function hostLocal(rounds: number, who: Implementation[], leases: number): Row[]
   return rows;
 }
 
-/** Calls that begin together: what they wait for is each other. */
+/** The number of calls that start at the same time and wait for one another. */
 const AT_ONCE = 100;
 
 function atOnce(rounds: number, all: Implementation[], floor: Implementation): Row[] {
@@ -198,7 +198,7 @@ function atOnce(rounds: number, all: Implementation[], floor: Implementation): R
     bringUp(`once${i}`);
   }
   return ["without IPAM", "with host-local"].flatMap((ipam) => {
-    // The program takes no lock: two of it would take the same address.
+    // The C program takes no lock, so two of its calls would take the same address.
     const who = ipam === "without IPAM" ? [...all, floor] : all;
     const names = ["ADD", "DEL"].map((command) => `macvlan ${command} ${ipam}, ${AT_ONCE} at once`);
     return interleave(rounds, who, "macvlan", names, (i) => {
@@ -272,7 +272,7 @@ function underQuota(): typeof measures {
   ];
 }
 
-/** Of a program too small for its memory to be counted there is none. */
+/** Empty if a program is too small for its memory to be counted. */
 const ratio = (ours: number, theirs: number): string => (theirs > 0 ? (ours / theirs).toFixed(2) : "");
 
 function table(rows: Row[], names: string[], digits: number, of: (samples: Sample[]) => number): string {
@@ -335,7 +335,7 @@ function setUp(): void {
 try {
   if (process.getuid?.() !== 0)
     throw new BuildError("needs root: it makes network namespaces and moves devices between them");
-  // The guest of conformance/vm has what the host has built.
+  // The guest of conformance/vm uses what was built on the host.
   if (process.env.PODNIC_OUTSIDE === undefined && process.env.PODNIC_VM === undefined) setUp();
   if (enterSandbox("scripts/bench.ts")) main();
 } catch (error) {

@@ -1,5 +1,6 @@
-// `npm run build:pkg`: dist/podnic-node, the plugins on Node as one executable, and the plugins' links to it in dist/pkg/cni.
-// @yao-pkg/pkg makes it in its "SEA" mode from the Node that runs this: its other mode downloads patched Nodes. Options: pkg.config.json.
+// `npm run build:pkg`: builds dist/podnic-node, one executable of the plugins on Node, and the plugins' links to it in dist/pkg/cni. @yao-pkg/pkg
+// makes it in its "SEA" mode from the Node that runs this script, because pkg's other mode downloads patched Nodes. The options are in
+// pkg.config.json.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,7 +12,7 @@ import { writeValidators } from "./schemas.ts";
 
 const require = createRequire(join(root, "package.json"));
 
-/** Of pkg, which has no types for it. Its command line would download Node instead of taking the one at hand. */
+/** The interface of pkg's module, which has no types. pkg's command line would download Node instead of using the current one. */
 interface Sea {
   default(
     entry: string,
@@ -23,10 +24,10 @@ interface Sea {
   ): Promise<void>;
 }
 
-/** Node's mark of whether an application was put into it. */
+/** Node's mark that says whether the executable contains an application. */
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:";
 
-/** All of it in one CommonJS file, as SEA wants it; koffi comes from the executable's assets. */
+/** Bundles everything into one CommonJS file, as SEA requires. koffi comes from the executable's assets. */
 async function bundle(outfile: string): Promise<void> {
   writeValidators(root);
   await build({
@@ -54,13 +55,13 @@ function koffiLibrary(): string {
   return join(koffi, "../@koromix", `koffi-${target}`, triplet, "koffi.node");
 }
 
-/** Node without its symbols: an eighth of its size. */
+/** Copies Node without its symbols, which makes it smaller by an eighth. */
 function strippedNode(output: string): void {
   copyFileSync(process.execPath, output);
   run("strip", [output]);
 }
 
-/** Runs pkg. It looks for `postject` from its temporary directory upwards, and says nothing when it is not there: see check(). */
+/** Runs pkg. pkg looks for `postject` in its temporary directory and the directories above, and says nothing if it is missing: see check(). */
 async function runPkg(main: string, dir: string, output: string): Promise<void> {
   const sea: Sea = require("@yao-pkg/pkg/lib-es5/sea.js");
   const { pkg } = manifest();
@@ -79,7 +80,7 @@ async function runPkg(main: string, dir: string, output: string): Promise<void> 
   }
 }
 
-/** Throws unless podnic is in the executable. pkg lets its last step fail without a word, and leaves a plain Node then. */
+/** Throws unless the executable contains podnic. If pkg's last step fails, pkg says nothing and leaves a plain Node. */
 function check(executable: string): void {
   const bytes = readFileSync(executable);
   const fuse = String.fromCharCode(bytes[bytes.indexOf(FUSE) + FUSE.length] ?? 0);
@@ -92,7 +93,7 @@ function check(executable: string): void {
 
 async function main(): Promise<void> {
   mkdirSync(dist, { recursive: true });
-  // Below the clone, or npx does not find the clone's postject.
+  // The directory must be below the clone, so that npx finds the clone's postject.
   const dir = mkdtempSync(join(cache, "pkg-"));
   try {
     const executable = join(dir, "podnic-node");

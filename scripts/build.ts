@@ -1,9 +1,12 @@
-// Builds dist/podnic and the plugins' links to it: `npm run build -- [--target NAME] [--no-snapshot] [--variants] [--entry FILE --output FILE]`.
-//   --target       one of pkg.config.json's targets, or linux-riscv64 or linux-ppc64le, which are not released (docs/kernels.md says why); linux-x64 when absent; another is built into dist/TARGET,
-//                  with scripts in dist/TARGET/emulated that run its plugins here
+// Builds dist/podnic and its links under the plugins' names:
+// `npm run build -- [--target NAME] [--no-snapshot] [--variants] [--entry FILE --output FILE]`.
+//   --target       one of pkg.config.json's targets (default: linux-x64), or linux-riscv64 or linux-ppc64le, which are not released (docs/kernels.md
+//                  says why). A target other than linux-x64 is built into dist/TARGET, and dist/TARGET/emulated contains scripts that run its plugins
+//                  on this machine.
 //   --no-snapshot  evaluate the bundle at each start instead of starting from a heap snapshot
-//   --variants     also dist/variants/{no-snapshot,sanitize,gc-stress,refuse,escape}, which the tests run; --sanitize, --gc-stress, --refuse, --escape: one
-//   --entry, --output  another entry file (tests of the native layer), one executable, no links
+//   --variants     also build dist/variants/{no-snapshot,sanitize,gc-stress,refuse,escape}, which the tests run. --sanitize, --gc-stress, --refuse
+//                  and --escape build one of these.
+//   --entry, --output  build one executable without links from another entry file, for tests of the native layer
 import { readdirSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -27,7 +30,7 @@ import { learnPlan } from "./build/plan.ts";
 import { writeValidators } from "./schemas.ts";
 
 const shipped = "src/entry/quickjs.ts";
-/** The plugins, which try to get out of their confinement. */
+/** Entry point of plugins that try to escape from their confinement. */
 const escaping = "src/entry/escape.ts";
 
 const { values: flags } = parseArgs({
@@ -53,7 +56,7 @@ async function compile(entry: string): Promise<Program> {
     main: compileBytecode(plugins.code, toolchain),
     cli: compileBytecode(operator.code, toolchain),
   });
-  // Learned here, where its calls can run.
+  // Learned with the executable for this machine, which can run the calls.
   const plan = entry === shipped ? learnPlan(compiled({})) : new Uint8Array();
   return { ...compiled({ bigEndian }), plan };
 }
@@ -66,7 +69,7 @@ const toolchains: Record<string, Toolchain> = {
   "linux-ppc64le": muslPpc64le,
 };
 
-/** Built to be tried, and not released: no kernel of theirs has run a case that handles a device. */
+/** Targets that are built for tests but not released: no case that handles a device has run on such a kernel. */
 const tried = ["linux-riscv64", "linux-ppc64le"];
 
 function toolchainOf(target: string): Toolchain {
@@ -76,7 +79,7 @@ function toolchainOf(target: string): Toolchain {
   return toolchain;
 }
 
-/** The executable that is shipped, within its budget, and its links. Returns the directory they are in. */
+/** Builds the executable that is shipped, checks its size against the budget, and makes its links. Returns the directory of the links. */
 function buildTarget(target: string, code: Program): string {
   const dir = target === "linux-x64" ? dist : join(dist, target);
   const podnic = join(dir, "podnic");
@@ -91,7 +94,7 @@ function buildTarget(target: string, code: Program): string {
   return dir;
 }
 
-/** Other shapes of the executable, which the tests run. */
+/** Builds the other variants of the executable, which the tests run. */
 function buildVariants(code: Program): void {
   const variants = [
     ["no-snapshot", musl, false, flags.variants],

@@ -1,5 +1,5 @@
-// Writes the types of configurations from their schemas: `npm run keys`. Beside NAME.schema.json stands NAME.schema.ts, which is checked in,
-// so that an editor knows it in a fresh clone. scripts/config-types.test.ts holds that they are current.
+// `npm run keys`: writes the TypeScript types of configurations from their schemas. NAME.schema.ts is checked in beside NAME.schema.json, so that an
+// editor finds the types in a fresh clone. scripts/config-types.test.ts checks that they are current.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { root } from "./build/paths.ts";
@@ -24,16 +24,16 @@ const read = (file: string): Schema => JSON.parse(readFileSync(join(root, file),
 
 const capital = (text: string): string => text.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-/** A definition that is an object with keys has a type of its own: `route` is RouteConfig. */
+/** The name of the type for a definition that is an object with keys: RouteConfig for `route`. */
 const typeName = (definition: string): string => `${capital(definition)}Config`;
 
-/** One file of types: `file` is that of its schema. */
+/** One file of types. `file` is the path of its schema. */
 class Types {
   readonly #imports = new Map<string, Set<string>>();
 
   constructor(readonly file: string) {}
 
-  /** The schema that a reference leads to, in which file, and how its definition is called. */
+  /** Returns the schema to which a reference leads, with its file and the name of the definition. */
   #follow(ref: string): { schema: Schema; file: string; name: string } {
     const [path, pointer] = ref.split("#/$defs/") as [string, string];
     const file = path === "" ? this.file : join(dirname(this.file), path);
@@ -63,7 +63,7 @@ class Types {
     return { string: "string", boolean: "boolean", integer: "number" }[schema.type ?? ""] ?? "unknown";
   }
 
-  /** A definition without keys, written out; its own references are relative to its file. */
+  /** Writes out a definition without keys. Its own references are relative to its file. */
   #inlined(schema: Schema, file: string, indent: string): string {
     const there = new Types(file);
     const text = there.#typeOf(schema, indent);
@@ -71,7 +71,7 @@ class Types {
     return text;
   }
 
-  /** What a reference leads to; a type of its own says it itself. */
+  /** The description of what a reference leads to; "" for a definition with its own type, which contains the description. */
   #meaning({ $ref }: Schema): string {
     const { schema } = $ref === undefined ? { schema: {} as Schema } : this.#follow($ref);
     return schema.properties === undefined ? (schema.description ?? "") : "";
@@ -91,7 +91,7 @@ class Types {
     return ["{", ...lines, `${indent}}`].join("\n");
   }
 
-  /** The configuration of a plugin: its own keys, and inside `ipam` and the like those that every network has. */
+  /** Writes the type of a plugin's configuration: its own keys, and inside objects such as `ipam` also the keys that every network has. */
   #plugin(name: string, schema: Schema): string {
     const bases = (schema.allOf ?? []).map(({ $ref }) => this.#follow($ref!));
     const properties = { ...schema.properties };
@@ -101,7 +101,7 @@ class Types {
         if (shared !== undefined) properties[key] = { ...own, properties: { ...shared, ...own.properties } };
       }
     }
-    // The protocol's own, which names what is needed.
+    // This type of the protocol declares the required keys.
     this.#import("src/cni/plugin.json", "NetworkConfig");
     return `export interface ${typeName(name)} extends NetworkConfig ${this.#object({ ...schema, properties }, "")}`;
   }
@@ -122,7 +122,7 @@ class Types {
   }
 }
 
-/** Path of each file of types → its text. */
+/** The text of each file of types, by its path. */
 export function configTypes(): Map<string, string> {
   const plugins = readdirSync(join(root, "plugins")).map((name) => `plugins/${name}/config.schema.json`);
   return new Map([DEFS, POLICY, ...plugins].map((file) => [file.replace(/\.json$/, ".ts"), new Types(file).text()]));

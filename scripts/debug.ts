@@ -1,8 +1,8 @@
-// `npm run debug`: one call of a plugin on Node, stopped at its first line for a debugger (chrome://inspect, or "attach" of an editor, on port
-// 9229). It runs in namespaces of its own, which have a device `card` and a pod; other commands than ADD come after an ADD that is not stopped.
+// `npm run debug`: runs one call of a plugin on Node and stops at its first line for a debugger (chrome://inspect, or "attach" of an editor, on port
+// 9229). The call runs in its own namespaces, with a device `card` and a pod. A command other than ADD runs after an ADD that does not stop.
 // Arguments:
-//   --command DEL   or CHECK, STATUS, … (ADD)
-//   --config FILE   the configuration (macvlan on `card`, with static)
+//   --command DEL   or CHECK, STATUS, … (default: ADD)
+//   --config FILE   the configuration (default: macvlan on `card`, with static)
 //   --go            do not stop
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { hideState, sh } from "./sandbox.ts";
 import { writeValidators } from "./schemas.ts";
 
 const PORT = 9229;
-/** Called "podnic…", it takes the plugin from the configuration's type. */
+/** An executable called "podnic…" takes the plugin's name from the configuration's type. */
 const bundle = join(cache, "debug/podnic.cjs");
 
 const { values: flags } = parseArgs({
@@ -51,7 +51,7 @@ async function makeBundle(): Promise<void> {
   });
 }
 
-/** Hands connections to the port on to the same port in the namespace of a process, which nobody outside could reach. */
+/** Forwards connections from the port to the same port in the namespace of a process, which is not reachable from outside. */
 function forward(to: ChildProcess): void {
   const connect = `const s = require("net").connect(${PORT}, "127.0.0.1"); process.stdin.pipe(s).pipe(process.stdout)`;
   const server = createServer((socket) => {
@@ -78,7 +78,7 @@ function call(command: string, input: string, options: string[]): string {
   return stdout;
 }
 
-/** In the sandbox. */
+/** Runs in the sandbox. */
 function inside(): void {
   hideState();
   sh("ip", "link", "add", "card", "type", "veth", "peer", "name", "peer");

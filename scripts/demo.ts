@@ -1,4 +1,4 @@
-// `npm run demo`: two pods and two cards on one switch, moved in and out by dist/cni/host-device, once with each IPAM plugin.
+// `npm run demo`: connects two pods to one switch. dist/cni/host-device moves two cards into the pods and out again, once with each IPAM plugin.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ function row(what: string, who: string, text: string, milliseconds?: number): vo
   print(`  ${what.padEnd(6)} ${who.padEnd(6)} ${text.padEnd(52)} ${time}`);
 }
 
-/** One call, as a container runtime makes it. */
+/** Calls the plugin as a container runtime does. */
 function call(command: string, pod: Pod, prevResult?: Answer): { answer: Answer; milliseconds: number } {
   const env = {
     PATH: process.env.PATH,
@@ -61,7 +61,7 @@ function describe(device: string): string {
   return `${device}, ${link!.address}, mtu ${link!.mtu}`;
 }
 
-/** ADD, ping, CHECK and DEL of both pods; throws when anything is not as it should be. */
+/** Runs ADD, ping, CHECK and DEL for both pods. Throws if anything is wrong. */
 function show(title: string, pods: [Pod, Pod], afterAdd: () => void): void {
   print(`\n${title}`);
   const before = pods.map((pod) => describe(pod.device));
@@ -87,7 +87,7 @@ function show(title: string, pods: [Pod, Pod], afterAdd: () => void): void {
 
 function main(): void {
   hideState();
-  // A device whose other end a pod has is there for that pod, and refused: each card has its cable to a switch on the node.
+  // podnic refuses a veth whose other end is in a pod, because it serves that pod. So each card is connected to a switch on the node.
   sh("ip", "link", "add", "switch", "up", "type", "bridge");
   for (const end of [0, 1]) {
     sh("ip", "link", "add", `card${end}`, "type", "veth", "peer", "name", `cable${end}`);

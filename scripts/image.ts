@@ -1,4 +1,4 @@
-// `npm run image`: dist/podnic-image.tar, the container image for all targets.
+// `npm run image`: builds dist/podnic-image.tar, the container image for all targets.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { dist, root } from "./build/paths.ts";

@@ -1,5 +1,5 @@
-// Writes the tables of keys into the pages of the plugins and into docs/configuration.md, from the schemas: `npm run keys`.
-// A page has them between <!-- keys --> and <!-- /keys -->. docs/pages.test.ts holds that they are current, and complete.
+// `npm run keys`: writes the tables of keys from the schemas into the plugins' pages and docs/configuration.md. In a page, a table is between <!--
+// keys --> and <!-- /keys -->. docs/pages.test.ts checks that the tables are current and complete.
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { manifest, root } from "./build/paths.ts";
@@ -19,14 +19,14 @@ export interface Schema {
 }
 
 export interface Key {
-  /** With dots, and [] for the items of a list: ipam.addresses[].gateway. */
+  /** The path of the key with dots, and [] for the items of a list: ipam.addresses[].gateway. */
   path: string;
   schema: Schema;
-  /** Where the schema stands: its references are relative to it. */
+  /** The file of the schema, to which its references are relative. */
   file: string;
 }
 
-/** A page with tables, and which keys of which schema it has. */
+/** A page with tables, and the keys of the schema that it contains. */
 export interface Page {
   file: string;
   keys: Key[];
@@ -38,7 +38,7 @@ function read(file: string): Schema & { $defs?: Record<string, Schema> } {
   return JSON.parse(readFileSync(join(root, file), "utf8"));
 }
 
-/** The schema with what it refers to; its own words win. */
+/** Returns the schema merged with what it refers to. Its own properties take precedence. */
 function resolve(schema: Schema, file: string): { schema: Schema; file: string } {
   if (schema.$ref === undefined) return { schema, file };
   const [path, pointer] = schema.$ref.split("#") as [string, string];
@@ -50,7 +50,7 @@ function resolve(schema: Schema, file: string): { schema: Schema; file: string }
   return { schema: { ...resolved.schema, ...own }, file: resolved.file };
 }
 
-/** Every key below, depth first. */
+/** Every key below the schema, depth first. */
 function keysBelow(schema: Schema, file: string, prefix: string): Key[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, value]) => {
     const child = resolve(value, file);
@@ -66,7 +66,7 @@ function inside(schema: Schema, file: string, path: string): Key[] {
   return inside(items.schema, items.file, `${path}[]`);
 }
 
-/** The pages: one for each plugin, with its own keys, and one with those that all have. */
+/** All pages: one for each plugin with the plugin's own keys, and one with the common keys. */
 export function pages(): Page[] {
   const common = resolve({ $ref: `${DEFS.split("/").pop()}#/$defs/network` }, DEFS);
   const own = manifest().plugins.map((name) => {
@@ -78,7 +78,10 @@ export function pages(): Page[] {
   return [{ file: "docs/configuration.md", keys: all }, ...own];
 }
 
-/** An object that stands only for what is in it needs no line; nor do routes and dns of IPAM, which docs/configuration.md has. */
+/**
+ * False for an object that needs no line of its own, because its keys have lines. Also false for the routes and dns of IPAM, which
+ * docs/configuration.md describes.
+ */
 function isDescribed({ path, schema }: Key): boolean {
   if (/^ipam\.(routes\[\]|dns)\./.test(path)) return false;
   return schema.properties === undefined || schema.description !== undefined;
@@ -97,7 +100,7 @@ const formats: Record<string, string> = {
   word: "text without blanks",
 };
 
-/** The type in words. */
+/** The type of a key, in words. */
 function typeOf(schema: Schema, file: string): string {
   if (schema.enum !== undefined)
     return schema.enum
@@ -132,7 +135,7 @@ export function table(keys: Key[]): string {
 
 const BETWEEN = /(<!-- keys[^>]*-->\n)[\s\S]*?(<!-- \/keys -->)/;
 
-/** The page's text with the table as the schema has it now. */
+/** The page's text with the current table. */
 export function withTable({ file, keys }: Page): string {
   const text = readFileSync(join(root, file), "utf8");
   if (!BETWEEN.test(text)) throw new Error(`${file} has no place for its keys: <!-- keys --> … <!-- /keys -->`);

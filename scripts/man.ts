@@ -1,4 +1,4 @@
-// The manual, made of the same texts as the help: dist/man/podnic.1 and podnic-COMMAND.1. `man dist/man/podnic-validate.1` shows one.
+// Writes the manual pages from the texts of the help: dist/man/podnic.1 and podnic-COMMAND.1. `man dist/man/podnic-validate.1` shows one.
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Argument, Command, Option } from "commander";
@@ -9,7 +9,7 @@ import { plugins } from "../src/plugins.ts";
 import { podnicVersion } from "../src/version.ts";
 import { dist } from "./build/paths.ts";
 
-/** Text of man(7): no backslash, no hyphen and no dot or quote at the start of a line is taken for something else. */
+/** Escapes text for man(7): backslashes, hyphens, and dots or quotes at the start of a line. */
 function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")
@@ -19,7 +19,7 @@ function roff(text: string): string {
     .join("\n");
 }
 
-/** The part of a epilogue: lines that are indented stand as they are, others are paragraphs. */
+/** Formats a part of an epilogue. Indented lines stay as they are; other lines are paragraphs. */
 function paragraphs(text: string): string {
   const lines: string[] = [];
   let literal = false;
@@ -78,7 +78,7 @@ function page(command: Command, parent: Command | undefined): string {
   return `${parts.join("\n")}\n`.replaceAll(/^\.PP\n(?=\.SH)/gm, "").replaceAll(/^(\.SH DESCRIPTION)\n\.PP$/gm, "$1");
 }
 
-/** Writes the pages into `dir`; returns their names. */
+/** Writes the pages into `dir` and returns their names. */
 export function writeManual(dir: string): string[] {
   registerPlugins(plugins);
   rmSync(dir, { recursive: true, force: true });

@@ -1,13 +1,12 @@
-// `npm run mutate`: changes one thing in the sources, runs the tests that import the file, and asks whether one fails. What survives is behaviour
-// that no unit or kernel test holds; the black-box suite may. Works on a copy below .cache. Options:
-//   --count 100      mutants, drawn from all that are possible
-//   --seed 1         another sample
-//   --near 8         tests of each kind that are asked about a mutant: those that reach its file by the fewest imports
-//   --minutes 30     begin no mutant later
-//   --only PATH      files whose path begins so
+// `npm run mutate`: makes one change (a mutant) in the sources, runs the tests that import the changed file, and checks whether one fails. A mutant
+// that survives shows behaviour that no unit or kernel test checks; the black-box suite may check it. Works on a copy below .cache. Options:
+//   --count 100      number of mutants, a random sample of all that are possible
+//   --seed 1         seed of the sample
+//   --near 8         maximum number of tests of each kind for a mutant: those that reach its file through the fewest imports
+//   --minutes 30     start no mutant after this time
+//   --only PATH      only files whose path begins with PATH
 //   --record FILE    write the page of results
-// A mutant without a test that imports it, directly or not, counts as surviving. What fails must pass without the mutation. Kernel tests
-// need root.
+// A mutant survives if no test imports its file, directly or indirectly. A test that fails must pass without the mutation. Kernel tests need root.
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -32,14 +31,14 @@ const tree = join(cache, "mutate");
 interface Mutant {
   file: string;
   line: number;
-  /** What was done: `negate`, `swap <`, … */
+  /** The kind of change: `negate`, `swap <`, … */
   operator: string;
   start: number;
   end: number;
   text: string;
 }
 
-/** In the order in which they are asked. */
+/** The kinds of tests, in the order in which they run. */
 const projects = ["unit", "process", "kernel"] as const;
 type Project = (typeof projects)[number];
 type Verdict = `killed by ${Project} tests` | "does not end" | "survived";
@@ -61,7 +60,7 @@ function git(...args: string[]): string {
   return execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
 }
 
-/** Not those of the tests, nor what has no behaviour of its own: types, tables of numbers, entries. */
+/** The sources to mutate. Leaves out tests, and files without behaviour of their own: types, tables of numbers and entry points. */
 function sources(): string[] {
   const isOut = /\.test\.ts$|\/tests\/|\/testing\/|\.d\.ts$|\.schema\.ts$|constants\.ts$|^src\/entry\//;
   const files = git("ls-files", "src/*.ts", "plugins/*.ts").split("\n");
@@ -85,7 +84,7 @@ function mutantsOf(file: string): Mutant[] {
       const other = swapped[token.getText(source)];
       if (other !== undefined) replace(token, `swap ${token.getText(source)}`, other);
     }
-    // In a block only: elsewhere it would leave half a statement.
+    // Only in a block: elsewhere, this would leave an incomplete statement.
     if (ts.isExpressionStatement(node) && ts.isBlock(node.parent)) replace(node, "drop", ";");
     if (ts.isThrowStatement(node) && ts.isBlock(node.parent)) replace(node, "drop throw", ";");
     if (ts.isIfStatement(node.parent) && ts.isThrowStatement(node)) replace(node, "drop throw", ";");
@@ -126,7 +125,7 @@ function importsOf(file: string): string[] {
   return found;
 }
 
-/** What a file imports, itself or by way of others, and by how many steps. */
+/** The files that a file imports, directly or indirectly, and the number of steps to each. */
 function reached(file: string): Map<string, number> {
   const steps = new Map([[file, 0]]);
   for (const [each, step] of steps) for (const next of importsOf(each)) if (!steps.has(next)) steps.set(next, step + 1);
@@ -137,7 +136,7 @@ const projectOf = (test: string): string => /\.(process|kernel|built)\.test\.ts$
 const tests = git("ls-files", "*.test.ts").split("\n");
 const byAll = reached("src/testing/install-host.ts");
 
-/** Of the tests that import the file, those that reach it by the fewest steps. All of them would take minutes for each mutant. */
+/** Those of the tests that import the file that reach it in the fewest steps. All of them would take minutes for each mutant. */
 function testsOf(file: string, project: Project): string[] {
   const isBeside = (test: string): boolean => dirname(test).startsWith(dirname(file));
   return tests
@@ -154,7 +153,7 @@ function testsOf(file: string, project: Project): string[] {
 
 type Outcome = "pass" | "no end" | string[];
 
-/** The files of the tests that fail. */
+/** Runs the test files and returns those that fail. */
 function run(files: string[], project: Project): Outcome {
   const report = join(tree, "report.json");
   rmSync(report, { force: true });
@@ -177,7 +176,7 @@ function run(files: string[], project: Project): Outcome {
 
 const sound = new Set<string>();
 
-/** Without a mutation they must pass: else each mutant would count as killed. */
+/** Throws unless the failed tests pass without a mutation. Otherwise each mutant would count as killed. */
 function checkSound(failed: string[], project: Project): void {
   const unknown = failed.filter((test) => !sound.has(test));
   if (unknown.length === 0) return;

@@ -1,8 +1,8 @@
-// `npm run release [-- [--output DIR] [--targets NAMES]]`: what is published, in dist/release. Two runs of one commit give the same bytes.
-//   podnic-linux-ARCH-vVERSION.tgz   the executable and its names, to be unpacked into a directory of CNI plugins
+// `npm run release [-- [--output DIR] [--targets NAMES]]`: builds the published files in dist/release. Two runs of one commit give the same bytes.
+//   podnic-linux-ARCH-vVERSION.tgz   the executable and its names, to unpack into a directory of CNI plugins
 //   podnic-image-vVERSION.tar        the container image for all architectures
-//   podnic-vVERSION.cdx.json         what all of it is made of
-// and of each its .sha256 and .sha512.
+//   podnic-vVERSION.cdx.json         the list of components
+// Each file has a .sha256 and a .sha512 file.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { sbom } from "./release/sbom.ts";
 import { gzip, tar } from "./release/tar.ts";
 import { writeValidators } from "./schemas.ts";
 
-/** As the Go plugins' archives are laid out. The names are hard links, so that it is unpacked to one file. */
+/** Has the layout of the Go plugins' archives. The plugins' names are hard links, so that they unpack to a single file. */
 function archive({ executable }: Architecture): Buffer {
   const text = (name: string) => ({ name: `./${name}`, mode: 0o644, data: readFileSync(join(root, name)) });
   return gzip(

@@ -1,9 +1,10 @@
-// A network and mount namespace for a script that makes devices and state: the kernel takes all of it away with the script, however that ends.
+// A network and mount namespace for a script that creates devices and state. The kernel removes both namespaces when the script ends, even if it is
+// killed.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readlinkSync } from "node:fs";
 import { root } from "./build/paths.ts";
 
-/** Runs a program; throws what it said on stderr when it fails. Returns its stdout. */
+/** Runs a program and returns its stdout. Throws with its stderr if it fails. */
 export function sh(program: string, ...args: string[]): string {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8" });
   if (error !== undefined || status !== 0)
@@ -11,7 +12,7 @@ export function sh(program: string, ...args: string[]): string {
   return stdout;
 }
 
-/** True in the sandbox. Outside it runs this script again inside, to its end, and returns false. */
+/** Returns true in the sandbox. Outside, runs this script again in a sandbox, waits for its end and returns false. */
 export function enterSandbox(script: string): boolean {
   const here = readlinkSync("/proc/self/ns/net");
   const outside = process.env.PODNIC_OUTSIDE;
@@ -27,10 +28,10 @@ export function enterSandbox(script: string): boolean {
   return false;
 }
 
-/** Fresh /run, /var/lib and /sys, seen by this sandbox only. */
+/** Mounts fresh /run, /var/lib and /sys, which only this sandbox sees. */
 export function hideState(): void {
   for (const dir of ["/run", "/var/lib"]) sh("mount", "-t", "tmpfs", "-o", "mode=755", "podnic", dir);
-  // As on a node: that of this network namespace.
+  // As on a node, /sys shows the devices of the current network namespace.
   sh("mount", "-t", "sysfs", "podnic", "/sys");
   mkdirSync("/run/netns");
   mkdirSync("/var/lib/cni");

@@ -12,7 +12,7 @@ type Schema = { [key: string]: unknown };
 const base = "file:///";
 const defsPath = "src/config/defs.schema.json";
 
-/** Schemas to compile: name in the executable → path in the repository. */
+/** The schemas to compile: their path in the repository by their name in the executable. */
 export function schemaPaths(root: string): Map<string, string> {
   const paths = new Map<string, string>();
   for (const plugin of readdirSync(join(root, "plugins")).sort()) {
@@ -23,9 +23,9 @@ export function schemaPaths(root: string): Map<string, string> {
   return paths;
 }
 
-/** The module's text for these schemas (path → schema, the shared definitions among them). */
+/** Generates the module's text for these schemas (by path, including the shared definitions). */
 export function generate(names: Map<string, string>, schemas: Map<string, Schema>): string {
-  // Loaded only when something has to be compiled: ajv takes longer to load than most tests to run.
+  // Loaded only if there is something to compile, because loading ajv takes longer than most tests run.
   const require = createRequire(import.meta.url);
   const { _, Ajv } = require("ajv") as typeof import("ajv");
   const { default: standalone } = require("ajv/dist/standalone") as typeof import("ajv/dist/standalone/index.js");
@@ -40,7 +40,7 @@ export function generate(names: Map<string, string>, schemas: Map<string, Schema
     logger: false, // it would say that `unicode` is deprecated; what matters throws in strict mode
     code: { source: true, esm: true, lines: false, formats: _`formats` },
   });
-  // Only the names matter here: the code refers to the table of src/config/formats.ts.
+  // Only the names matter here, because the code refers to the table of src/config/formats.ts.
   for (const format of Object.keys(wanted)) ajv.addFormat(format, () => true);
   for (const [path, schema] of schemas) ajv.addSchema({ ...(bare(schema) as Schema), $id: base + path });
   const exports: Record<string, string> = {};
@@ -72,7 +72,7 @@ const REPORT = `function report(found, instancePath, keyword, params) {
 const WRITTEN_OUT =
   /const (err\d+) = \{instancePath(?::(.+?))?,schemaPath:"[^"]*",keyword:("\w+"),params:(\{.*?\})\};if\(vErrors === null\)\{vErrors = \[\1\];\}else \{vErrors\.push\(\1\);\}/g;
 
-/** ajv writes the same out at each of some 200 places; a call of one function instead makes the executable 20 KB smaller. */
+/** ajv repeats the same code at some 200 places. A call of one function instead makes the executable 20 KB smaller. */
 function withReport(code: string): string {
   const short = code.replaceAll(
     WRITTEN_OUT,
@@ -138,7 +138,7 @@ function shapeOf(schemas: Map<string, Schema>, path: string): Shape {
   return shape([{ schema: load(path), file: path }]);
 }
 
-/** Objects with a null prototype, so that no key of a configuration finds a method of Object. Equal shapes become one constant. */
+/** Writes objects with a null prototype, so that no key of a configuration finds a method of Object. Equal shapes become one constant. */
 function shapeText(shape: Shape, shared: Map<string, string>): string {
   if (shape === null) return "null";
   let text: string;
@@ -155,7 +155,7 @@ function shapeText(shape: Shape, shared: Map<string, string>): string {
   return constant;
 }
 
-/** A schema without its prose, which the executable does not need. */
+/** The schema without its descriptions, which the executable does not need. */
 function bare(value: unknown, insideProperties = false): unknown {
   if (Array.isArray(value)) return value.map((item) => bare(item));
   if (typeof value !== "object" || value === null) return value;
@@ -166,27 +166,30 @@ function bare(value: unknown, insideProperties = false): unknown {
   );
 }
 
-/** Writes generated/validators.mjs and generated/schemas.json when they are not what the schemas say; returns the path of the first. */
+/** Writes generated/validators.mjs and generated/schemas.json if the schemas have changed. Returns the path of the first. */
 export function writeValidators(root: string): string {
   writeText(root, "schemas.json", schemaTable(root));
   return write(root, schemaPaths(root), "validators.mjs");
 }
 
-/** For the operator's command `schema`: the plugins' schemas with their prose. JSON, which the build leaves out of the plugins' bundle. */
+/**
+ * The plugins' schemas with their descriptions, for the operator's command `schema`. They are JSON, which the build leaves out of the plugins'
+ * bundle.
+ */
 function schemaTable(root: string): string {
   const paths = [...schemaPaths(root)].filter(([, path]) => path.startsWith("plugins/"));
   const read = (path: string): unknown => JSON.parse(readFileSync(join(root, path), "utf8"));
   return JSON.stringify(Object.fromEntries(paths.map(([name, path]) => [name, read(path)])));
 }
 
-/** The same with the schema of the unit tests, called "fixture". */
+/** The same, plus the schema "fixture" of the unit tests. */
 export function writeFixture(root: string): string {
   const names = schemaPaths(root);
   names.set("fixture", "src/testing/fixture.schema.json");
   return write(root, names, "fixture.mjs");
 }
 
-/** Compiles only if the file was made from something else: each run of the unit tests comes by here three times. */
+/** Compiles only if the inputs of the file have changed, because each run of the unit tests calls this three times. */
 function write(root: string, names: Map<string, string>, file: string): string {
   const read = (path: string): string => readFileSync(join(root, path), "utf8");
   const texts = new Map([defsPath, ...names.values()].map((path) => [path, read(path)]));
@@ -198,7 +201,7 @@ function write(root: string, names: Map<string, string>, file: string): string {
   return writeText(root, file, head + generate(names, schemas));
 }
 
-/** Besides the schemas, what the compiled text depends on. */
+/** The files besides the schemas on which the compiled text depends. */
 const makers = ["scripts/schemas.ts", "src/config/formats.ts", "node_modules/ajv/package.json"];
 
 function current(target: string): string {
@@ -219,7 +222,10 @@ function writeText(root: string, file: string, text: string): string {
   return target;
 }
 
-/** Root of the repository: above the script that runs (this code itself is bundled to somewhere else), else above the current directory. */
+/**
+ * The root of the repository. Searches upwards from the script that runs (this code may be bundled to another place), and then from the current
+ * directory.
+ */
 function repositoryRoot(): string {
   const script = process.argv[1] ?? "";
   let directory = script.endsWith(".ts") ? dirname(script) : process.cwd();

@@ -1,5 +1,5 @@
-// `scripts/train.ts PLUGINS`: the usual calls of a node, made with these plugins in a sandbox. The build runs it with executables that note
-// which of their memory calls write to (scripts/build/plan.ts); what they answer is looked at only for failure.
+// `scripts/train.ts PLUGINS`: makes the usual calls of a node with these plugins, in a sandbox. The build runs this with executables that record
+// which of their allocations each call reads or writes (scripts/build/plan.ts). It checks only that the calls succeed.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,10 @@ import { hasKind } from "./bench/world.ts";
 import { manifest } from "./build/paths.ts";
 import { enterSandbox, hideState, sh } from "./sandbox.ts";
 
-/** Where the sandbox has them: what a call looks up depends on the text of CNI_PATH, and the build's own directory has a name drawn by lot. */
+/**
+ * The plugins' directory in the sandbox. It has a fixed name, because what a call looks up depends on the text of CNI_PATH, and the build's own
+ * directory has a random name.
+ */
 const plugins = "/run/plugins";
 
 function call(plugin: string, command: string, config: object, netns = "", refusable = false): string {
@@ -30,8 +33,8 @@ const static4 = { type: "static", addresses: [{ address: "10.1.0.2/24", gateway:
 const hostLocal = { type: "host-local", ranges: [[{ subnet: "10.2.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] };
 
 /**
- * So often that what a call reads by chance, or because it had to wait, is not taken for usual (SELDOM in scripts/build/plan.ts): two builds
- * must be equal. For the same reason all addresses are given.
+ * With this many rounds, what a call reads by chance, or because it had to wait, does not count as usual (SELDOM in scripts/build/plan.ts). Otherwise
+ * two builds could differ. For the same reason, all MAC addresses are fixed.
  */
 const ROUNDS = 4;
 const ADDRESSES = ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"] as const;
@@ -44,7 +47,7 @@ function attachment(type: string, keys: object, ipam: object): void {
   call(type, "DEL", config, netns);
 }
 
-/** A PCI tree in which `card` is the interface of a virtual function, and `peer` that of its physical one. */
+/** Makes a PCI tree in which `card` is the interface of a virtual function, and `peer` that of its physical function. */
 function makeFunction(): string {
   const [pf, vf] = ["0000:01:00.0", "0000:01:10.0"];
   const devices = "/sys/bus/pci/devices";
@@ -67,8 +70,8 @@ function onMaster(type: string): void {
       attachment(type, keys, hostLocal);
       continue;
     }
-    // A kernel without this kind of link says so only when all is ready for it. No DEL: it would look for the interface in all namespaces of
-    // the machine, which differ from build to build.
+    // A kernel without this kind of link reports this only when everything is ready for the link. There is no DEL, because it would look for the
+    // interface in all namespaces of the machine, and these differ between builds.
     call(
       type,
       "ADD",
@@ -79,7 +82,7 @@ function onMaster(type: string): void {
   }
 }
 
-/** The usual calls of each plugin, in the order in which they are made: sriov's last, because they hide the real /sys. */
+/** The usual calls of each plugin, in order. sriov is last, because its calls hide the real /sys. */
 const usual: { [plugin: string]: () => void } = {
   "host-device": () => {
     call("host-device", "VERSION", { cniVersion: "1.0.0" });
@@ -88,9 +91,9 @@ const usual: { [plugin: string]: () => void } = {
   },
   macvlan: () => onMaster("macvlan"),
   ipvlan: () => onMaster("ipvlan"),
-  // What its calls write to differs from run to run, and builds must not.
+  // Different runs of its calls write to different allocations, but builds must be equal.
   bridge: () => {},
-  // Called by the others.
+  // The other plugins call these.
   static: () => {},
   "host-local": () => {},
   sriov() {
@@ -106,7 +109,7 @@ function main(): void {
   mkdirSync(plugins);
   sh("mount", "--bind", argv[2]!, plugins);
   sh("ip", "netns", "add", "pod");
-  // Every kernel has veth, whose one end stands for a card.
+  // Every kernel supports veth. One end stands for a card.
   const [card, peer] = ADDRESSES;
   sh("ip", "link", "add", "card", "address", card, "type", "veth", "peer", "name", "peer", "address", peer);
   sh("ip", "link", "set", "peer", "up");

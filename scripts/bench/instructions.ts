@@ -1,9 +1,9 @@
-// `npm run bench:instructions`: instructions that each usual call executes in user space, counted by callgrind, against the budget that is
-// checked in. Counts hardly vary with the machine's load, as times do. Debian 12's valgrind does not know openat2: directories are opened
-// step by step, as on kernels before 5.6. What a DEL forks to enter the pod is not counted. Options:
-//   --bin DIR     plugins to count (dist/cni)
-//   --base DIR    other plugins beside them, for a comparison; the budget is then left alone
-//   --only A,B    calls whose names begin so
+// `npm run bench:instructions`: compares the instructions that each usual call executes in user space, counted by callgrind, with the budget that is
+// checked in. Unlike times, counts hardly vary with the machine's load. Debian 12's valgrind does not know openat2, so podnic opens directories step
+// by step, as on kernels before 5.6. The child process that enters the pod for a DEL is not counted. Options:
+//   --bin DIR     plugins to count (default: dist/cni)
+//   --base DIR    compare with these plugins instead of the budget
+//   --only A,B    count only calls whose names begin with one of these
 //   --record      write the budget
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,9 +14,9 @@ import { enterSandbox, hideState, sh } from "../sandbox.ts";
 import { hasKind } from "./world.ts";
 
 const budgetFile = join(root, "scripts/bench/instructions.json");
-/** Lengths of process ids and of descriptors' numbers, and the kernel's answers, differ a little between machines. */
+/** The lengths of process IDs and of descriptors' numbers, and the kernel's answers, differ a little between machines. */
 const tolerance = 1.03;
-/** Likewise lengths of paths and of the environment, which VERSION hardly does more than look at. */
+/** The lengths of paths and of the environment also differ, and VERSION does hardly more than read these. */
 const slack = 500;
 const pod = "/run/netns/pod";
 const question = "/run/question.json";
@@ -55,7 +55,7 @@ function networks(): Network[] {
   return [...all, ...bridges()];
 }
 
-/** The bridge is there, and stays. */
+/** Networks on bridges, which exist before the counted calls and stay after them. */
 function bridges(): Network[] {
   const gateway = (subnet: string) => ({ isDefaultGateway: true, ipam: { type: "host-local", subnet } });
   const masquerade = { ...gateway("10.4.0.0/24"), ipMasq: true, ipMasqBackend: "nftables" };
@@ -70,10 +70,11 @@ function environment(dir: string, command: string): NodeJS.ProcessEnv {
   return { CNI_COMMAND: command, CNI_CONTAINERID: "counted", CNI_NETNS: pod, CNI_IFNAME: "eth0", CNI_PATH: dir };
 }
 
-/** Of the process alone: what it forked begins with its count. */
+/** Returns the instructions of the plugin's process alone. callgrind prints those of its child processes separately. */
 function count(dir: string, plugin: string, command: string, config: object): number {
   const options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-  // A file: what Node gives is a socket, which runtimes do not, and which VERSION is not prepared for (src/host/quickjs/version.h).
+  // stdin is a file, because Node's stdin for a child is a socket. Runtimes do not use a socket, and VERSION is not prepared for one
+  // (src/host/quickjs/version.h).
   writeFileSync(question, JSON.stringify(config));
   const stdin = openSync(question, "r");
   const { pid, status, stdout, stderr, error } = spawnSync("/usr/bin/valgrind", [...options, join(dir, plugin)], {
@@ -84,7 +85,7 @@ function count(dir: string, plugin: string, command: string, config: object): nu
   closeSync(stdin);
   if (error !== undefined || status !== 0)
     throw new Error(`${plugin} ${command}: ${error?.message ?? `${stdout}${stderr}`}`);
-  // A DEL may end before what it forked.
+  // A DEL may end before its child process, so look for the plugin's own process ID.
   const counted = new RegExp(`==${pid}== Collected : (\\d+)`).exec(stderr)?.[1];
   if (counted === undefined) throw new Error(`${plugin} ${command}: callgrind counted nothing: ${stderr}`);
   return Number(counted);
@@ -92,7 +93,7 @@ function count(dir: string, plugin: string, command: string, config: object): nu
 
 function countNetwork(dir: string, { name, plugin, keys }: Network): Counts {
   const config = { cniVersion: "1.0.0", name: `counted-${name.replace(" ", "-")}`, type: plugin, ...keys };
-  // Once without counting: the first call on a node makes directories.
+  // The first calls are not counted, because they create directories.
   for (const command of ["ADD", "DEL"]) {
     const options = { env: environment(dir, command), input: JSON.stringify(config), encoding: "utf8" } as const;
     const { status, stdout } = spawnSync(join(dir, plugin), options);
@@ -128,8 +129,8 @@ function table(counts: Counts, other: Counts, title: string): string {
 }
 
 /**
- * A DEL of macvlan reads the kernel's notifications in one packet or in two, which is 80,000 instructions (6 %): the budget is the larger
- * of what was seen, and what is above it gets another chance.
+ * A DEL of macvlan reads the kernel's notifications in one packet or in two. The difference is 80,000 instructions (6 %). So the budget is the
+ * largest count of several runs, and a call over the budget is counted again.
  */
 function keep(counts: Counts, others: Counts, choose: (a: number, b: number) => number): void {
   for (const [name, other] of Object.entries(others)) counts[name] = choose(counts[name]!, other);

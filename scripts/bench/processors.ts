@@ -1,13 +1,13 @@
-// `node scripts/ts.mjs scripts/bench/processors.ts`: size of each processor's executable, and the instructions of two calls. Needs the builds
-// (scripts/build.ts --target NAME); those that are missing have no row. QEMU's user emulation counts: it writes a line for each instruction. x86-64:
-// callgrind counts, under which directories are opened step by step.
+// `node scripts/ts.mjs scripts/bench/processors.ts`: prints the size of the executable for each processor, and the instructions of two calls. Needs
+// the builds (scripts/build.ts --target NAME); a missing build gives no row. QEMU's user emulation counts by writing a line for each instruction. On
+// x86-64, callgrind counts, under which podnic opens directories step by step.
 import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cache, dist } from "../build/paths.ts";
 
-/** What runs it; x64 runs here. */
+/** The emulator for each processor. x64 needs none. */
 const EMULATORS = {
   x64: "",
   arm64: "arm64/usr/bin/qemu-aarch64",
@@ -15,7 +15,7 @@ const EMULATORS = {
   riscv64: "riscv64/usr/bin/qemu-riscv64",
   ppc64le: "ppc64le/usr/bin/qemu-ppc64le",
 };
-/** The device of no plugin: what ADD of static does is podnic's own. */
+/** ADD of static creates no device, so its instructions are podnic's own. */
 const CALLS = [
   ["macvlan", "VERSION", { cniVersion: "1.0.0" }],
   [

@@ -1,5 +1,6 @@
-// In the guest: ADD and DEL of sriov beside a C program that makes the same requests of the kernel, interleaved.
-//   conformance/vm/run --counted -- node scripts/ts.mjs scripts/bench/sriov.ts [ROUNDS]
+// Measures ADD and DEL of sriov in the guest, interleaved with a C program that makes the same requests to the kernel.
+//
+// conformance/vm/run --counted -- node scripts/ts.mjs scripts/bench/sriov.ts [ROUNDS]
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";

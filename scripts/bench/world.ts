@@ -1,4 +1,4 @@
-// What a benchmark measures with: the launcher, the implementations, devices and leases. All inside scripts/sandbox.ts.
+// What a benchmark needs: the launcher, the implementations, devices and leases. Everything runs inside scripts/sandbox.ts.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +14,11 @@ export interface Implementation {
 export interface Sample {
   /** Milliseconds from start to end. */
   wall: number;
-  /** Milliseconds of CPU, with what it started. */
+  /** Milliseconds of CPU time, including child processes. */
   cpu: number;
   /** Peak memory in MiB, of the largest process. */
   memory: number;
-  /** Periods in which the quota stopped it. */
+  /** The number of periods in which the quota stopped the call. */
   stopped: number;
 }
 
@@ -26,7 +26,7 @@ export interface Call {
   command: string;
   netns?: string;
   config: object;
-  /** So many calls at once, of containers and namespaces whose names end with 0, 1 and so on. */
+  /** The number of simultaneous calls. The names of their containers and namespaces end with 0, 1 and so on. */
   atOnce?: number;
 }
 
@@ -61,17 +61,17 @@ export function copied({ name, dir }: Implementation): Implementation {
   return { name, dir: copy };
 }
 
-/** The package on Node, when `npm run build:pkg` has made it. */
+/** The package on Node, if `npm run build:pkg` has built it. */
 export function onNode(): Implementation[] {
   return present([{ name: "podnic-node", dir: join(dist, "pkg/cni") }]);
 }
 
-/** Bytes of the executable that is host-device. */
+/** Size in bytes of the host-device executable. */
 export function size({ dir }: Implementation): number {
   return statSync(join(dir, "host-device")).size;
 }
 
-/** Rules of so many pods as the Go plugin and podnic make them, for spoof checks and masquerading. */
+/** Makes the rules of this many pods for spoof checks and masquerading, as the Go plugin and podnic make them. */
 export function makeRules(pods: number): void {
   const all = Array.from({ length: pods }, (_, n) => ({
     id: `pod${n}-eth0`,
@@ -111,7 +111,7 @@ function compileC(source: string, target: string): void {
   );
 }
 
-/** What the kernel takes: see floor.c and bridge-floor.c. */
+/** Builds the C programs that show how much time the kernel itself takes: see floor.c and bridge-floor.c. */
 export function makeFloor(): Implementation {
   const dir = join(work, "floor");
   mkdirSync(dir);
@@ -121,7 +121,7 @@ export function makeFloor(): Implementation {
   return { name: "C", dir };
 }
 
-/** Returns the directory of an empty static program that is called host-device: what starting any process costs. */
+/** Prepares the sandbox. Returns an empty static program under the name host-device, which shows the cost of starting any process. */
 export function prepare(launcherSource: string): Implementation {
   rmSync(work, { recursive: true, force: true });
   mkdirSync(join(work, "empty"), { recursive: true });
@@ -129,7 +129,7 @@ export function prepare(launcherSource: string): Implementation {
   compileC(launcherSource, launcher);
   compileC("int main(void) { return 0; }", join(work, "empty/host-device"));
   hideState();
-  // Leases go to a real disk: fsync on a tmpfs costs nothing, and only one of us calls it.
+  // Leases go to a real disk: on a tmpfs, fsync costs nothing, and only podnic calls it.
   sh("mount", "--bind", join(work, "state"), "/var/lib/cni");
   return { name: "empty static C", dir: join(work, "empty") };
 }
@@ -141,20 +141,20 @@ export function cleanUp(): void {
       rmdirSync(group);
       hasQuota = false;
     } catch (error) {
-      // A child of a call may live 20 ms longer than the call.
+      // A child process of a call may outlive the call by 20 ms.
       if ((error as NodeJS.ErrnoException).code !== "EBUSY" || tries === 10) throw error;
       pause();
     }
   }
 }
 
-/** Of the kernel's default length. */
+/** The kernel's default period, in microseconds. */
 const PERIOD = 100_000;
 const groups = "/run/cgroup";
 const group = join(groups, "podnic-bench");
 let hasQuota = false;
 
-/** From now on calls are made in a cgroup that may use so many processors. */
+/** Makes all later calls run in a cgroup with a quota of this many processors. */
 export function setQuota(processors: number): void {
   mkdirSync(groups);
   const time = Math.round(processors * PERIOD);
@@ -179,7 +179,7 @@ function periodsStopped(): number {
   return Number(/^nr_throttled (\d+)$/m.exec(readFileSync(join(group, "cpu.stat"), "utf8"))?.[1]);
 }
 
-/** Runs a plugin once; throws when it fails. */
+/** Runs a plugin once. Throws if it fails. */
 export function measure(implementation: Implementation, plugin: string, call: Call): Sample {
   const input = join(work, "input.json");
   writeFileSync(input, JSON.stringify(call.config));
@@ -207,7 +207,7 @@ export function measure(implementation: Implementation, plugin: string, call: Ca
   return { wall: wall! / 1e6, cpu: cpu! / 1e3, memory: memory! / 1024, stopped: periodsStopped() - before };
 }
 
-/** Whether the kernel can make links of this kind on a master. */
+/** True if the kernel supports links of this kind on a master. */
 export function hasKind(kind: string): boolean {
   sh("ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1");
   const { status } = spawnSync("ip", ["link", "add", "probe2", "link", "probe0", "type", kind]);
@@ -215,7 +215,7 @@ export function hasKind(kind: string): boolean {
   return status === 0;
 }
 
-/** A wire whose end `device` stands for a card, and a pod's namespace, for one implementation. */
+/** Makes a veth whose end `device` stands for a card, and a pod's namespace, for one implementation. */
 export function makeDevice(device: string, pod: string): void {
   sh("ip", "link", "add", device, "type", "veth", "peer", "name", `${device}p`);
   sh("ip", "link", "set", `${device}p`, "up");
@@ -226,7 +226,7 @@ export function bringUp(device: string): void {
   sh("ip", "link", "set", device, "up");
 }
 
-/** A network of host-local that has given out `count` addresses. */
+/** Makes a host-local network with `count` allocated addresses. */
 export function makeLeases(network: string, count: number): void {
   const dir = `/var/lib/cni/networks/${network}`;
   mkdirSync(dir, { recursive: true });
@@ -238,7 +238,7 @@ export function makeLeases(network: string, count: number): void {
   writeFileSync(join(dir, "last_reserved_ip.0"), last);
 }
 
-/** So that no run begins at the same phase of the kernel's clock as another: moving a device waits for its ticks. */
+/** Waits for a random time, so that runs begin at different phases of the kernel's clock: moving a device waits for its ticks. */
 export function pause(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20 + Math.random() * 8);
 }

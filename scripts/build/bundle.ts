@@ -1,4 +1,4 @@
-// The two bundles of the executable: the plugins, and the operator's commands, which use the modules of the first.
+// Makes the two bundles of the executable: the plugins, and the operator's commands, which use modules of the first bundle.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { type BuildOptions, build, type Metafile, type Plugin } from "esbuild";
@@ -8,7 +8,7 @@ const options: BuildOptions & { write: false; metafile: true } = {
   absWorkingDir: root,
   bundle: true,
   format: "iife",
-  // Neither browser nor Node: an import of a Node module is an error here.
+  // Neither browser nor Node, so that an import of a Node module is an error.
   platform: "neutral",
   mainFields: ["module", "main"],
   conditions: ["import", "require", "node"],
@@ -18,11 +18,12 @@ const options: BuildOptions & { write: false; metafile: true } = {
   write: false,
   logLevel: "warning",
   legalComments: "none",
-  // As modules are. Without it, each variable that a destructured object gives is assigned by its name (make_ref), with an object made for it.
+  // Modules are strict, but the bundle is not a module. In sloppy mode, the engine assigns each destructured variable by its name (make_ref) and
+  // creates an object for it.
   banner: { js: '"use strict";' },
 };
 
-/** What commander wants of Node, as the engine has none of it. CommonJS: commander requires them. */
+/** Replacements for the Node modules that commander requires and the engine does not have. They are CommonJS, because commander requires them. */
 const shims: Plugin = {
   name: "shims",
   setup(build) {
@@ -33,7 +34,7 @@ const shims: Plugin = {
   },
 };
 
-/** Modules the operator's bundle takes from the running plugin bundle instead of carrying its own copy (which would have no host). */
+/** Makes the operator's bundle use modules of the running plugin bundle. Its own copies would have no host. */
 function shared(entry: string, found: Set<string>): Plugin {
   const own = dirname(resolve(root, "src/cli/main.ts"));
   return {
@@ -49,10 +50,10 @@ function shared(entry: string, found: Set<string>): Plugin {
           !file.startsWith(`${root}/`)
         )
           return;
-        // Constants are copied: a few of them there cost less than all of them in the snapshot (24 KB).
+        // Constants are copied: the few that the operator's bundle uses cost less than all of them in the snapshot (24 KB).
         if (file.includes("/node_modules/") || file.endsWith(".json") || file.endsWith("/constants.ts")) return;
         found.add(relative(root, file));
-        // By its ending esbuild would take an .mjs for a module, which has no `module`.
+        // By its extension, esbuild would treat .mjs as an ES module, which has no `module`.
         return { path: `${relative(root, file)}.cjs`, namespace: "shared" };
       });
       build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({
@@ -62,7 +63,7 @@ function shared(entry: string, found: Set<string>): Plugin {
   };
 }
 
-/** npm packages that modules of a bundle are of. */
+/** The npm packages whose modules are in a bundle. */
 function packagesIn({ inputs }: Metafile): string[] {
   const names = Object.keys(inputs).map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
   return [...new Set(names.filter((name) => name !== undefined))].sort();
@@ -70,22 +71,22 @@ function packagesIn({ inputs }: Metafile): string[] {
 
 export interface Bundle {
   code: Uint8Array;
-  /** npm packages that are part of it. */
+  /** npm packages in the bundle. */
   packages: string[];
 }
 
-/** The operator's commands, and which modules they want from the plugin bundle. */
+/** Bundles the operator's commands. `modules`: what they use of the plugin bundle. */
 export async function bundleOperator(): Promise<Bundle & { modules: string[] }> {
   const entry = "src/entry/operator.ts";
   const found = new Set<string>();
-  // The package gives Node another file, which asks for Node's modules.
+  // The package's file for Node requires Node's modules.
   const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };
   const plugins = [shims, shared(entry, found)];
   const { outputFiles, metafile } = await build({ ...options, entryPoints: [entry], plugins, alias });
   return { code: outputFiles[0]!.contents, packages: packagesIn(metafile), modules: [...found].sort() };
 }
 
-/** Names that modules export (paths in the repository), without types. */
+/** The names that modules export (by path in the repository), without types. */
 async function exportedNames(modules: string[]): Promise<Map<string, string[]>> {
   const { metafile } = await build({
     ...options,
@@ -98,8 +99,8 @@ async function exportedNames(modules: string[]): Promise<Map<string, string[]>> 
 }
 
 /**
- * Source of an object with what a module exports. A namespace object would have a function for each name, which costs ten times as
- * much in the snapshot; only what is assigned after the snapshot (`export let`) needs one.
+ * The source of an object with a module's exports. A namespace object would have a function for each name, which takes ten times as much room in the
+ * snapshot. Only a variable that is assigned after the snapshot (`export let`) needs a getter.
  */
 function exported(path: string, names: string[]): { imports: string; object: string } {
   const source = readFileSync(join(root, path), "utf8");
@@ -115,7 +116,7 @@ function exported(path: string, names: string[]): { imports: string; object: str
   };
 }
 
-/** The plugins. `modules` (paths in the repository) are put where the operator's bundle looks for them. */
+/** Bundles the plugins. Puts the exports of `modules` (paths in the repository) where the operator's bundle looks for them. */
 export async function bundlePlugins(entry: string, modules: string[]): Promise<Bundle> {
   const shared = [...(await exportedNames(modules))].map(([path, names]) => exported(path, names));
   const text = [
@@ -128,7 +129,7 @@ export async function bundlePlugins(entry: string, modules: string[]): Promise<B
   return { code: outputFiles[0]!.contents, packages: packagesIn(metafile) };
 }
 
-/** Everything in one, to be read by people: what the fuzzer runs (conformance/fuzz). */
+/** Bundles everything into one readable file, which the fuzzer runs (conformance/fuzz). */
 export async function bundleFuzzer(entry: string): Promise<Uint8Array> {
   const alias = { yaml: join(root, "node_modules/yaml/browser/index.js") };
   const readable = { minify: false, entryPoints: [entry], plugins: [shims], alias };

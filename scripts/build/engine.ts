@@ -1,4 +1,4 @@
-// The engine's source with our patches, its object files, and the bytecode compiler made of them; kept in .cache by a hash of all that goes in.
+// Prepares the engine's source with our patches, its object files, and the bytecode compiler. They are kept in .cache under a hash of their inputs.
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -8,22 +8,22 @@ import { BuildError, cache, root, run } from "./paths.ts";
 export const QUICKJS = "2025.04.26";
 const original = join(cache, "quickjs", QUICKJS);
 const patches = join(root, "scripts/build/patches");
-/** With what is added to a toolchain's flags: only the interpreter itself needs to be fast. */
+/** The engine's files, and additional flags for each group: only the interpreter itself needs to be fast. */
 const SOURCES: [names: string[], flags: string[]][] = [
   [["quickjs"], []],
   [["libregexp", "libunicode", "cutils", "dtoa"], ["-Os"]],
 ];
 
-/** How the C of one kind of executable is compiled and linked. */
+/** How the C code of one kind of executable is compiled and linked. */
 export interface Toolchain {
   name: string;
   compiler: string;
   compile: string[];
   link: string[];
-  /** Program that runs its executables, when this machine does not. */
+  /** The program that runs the executables, if this machine cannot. */
   emulator?: string;
   bigEndian?: boolean;
-  /** As host/syscalls.ts calls it; x64 when absent. */
+  /** The name in host/syscalls.ts; by default x64. */
   machine?: Machine;
   /** Flags for native.c alone. */
   own?: string[];
@@ -37,10 +37,10 @@ const common = [
   "-D_GNU_SOURCE",
   `-DCONFIG_VERSION="${QUICKJS}"`,
 ];
-// 26 KB of padding, without which nothing was measurably slower.
+// Without alignment, the executable is 26 KB smaller, and nothing was measurably slower.
 const dense = ["-falign-jumps=1", "-falign-labels=1", "-falign-loops=1"];
 const small = [...dense, "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-ident"];
-// musl brings no kernel headers: the distribution's, after musl's own.
+// musl has no kernel headers, so use the distribution's, after musl's own.
 const kernelHeaders = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"];
 const tight = [
   "-static",
@@ -60,8 +60,8 @@ export const musl: Toolchain = {
 };
 
 /**
- * Nobody makes these pages read-only after the start, as a dynamic linker would. With pages of 64 KiB they cost up to as much of the file, so that
- * they begin on one of their own. x86-64 has pages of 4 KiB.
+ * In a static executable, nothing makes these pages read-only after the start, as a dynamic linker would. On machines with pages of 64 KiB, RELRO
+ * would add up to 64 KiB to the file, because it begins on its own page. x86-64 has pages of 4 KiB.
  */
 const withoutRelro = "-Wl,-z,norelro";
 
@@ -69,14 +69,17 @@ const withoutRelro = "-Wl,-z,norelro";
 export const muslArm64: Toolchain = {
   name: "musl-arm64",
   compiler: "aarch64-linux-gnu-gcc",
-  // The engine uses no atomics: no need to ask the processor which it has.
+  // The engine uses no atomics, so it need not ask which ones the processor has.
   compile: [...common, ...small, `-specs=${join(cache, "arm64/musl.specs")}`, "-mno-outline-atomics"],
   link: [...tight, withoutRelro, `-specs=${join(cache, "arm64/musl.specs")}`],
   machine: "arm64",
   emulator: join(cache, "arm64/usr/bin/qemu-aarch64"),
 };
 
-/** The same for s390x (scripts/cross s390x), which is big-endian: its bytecode is of its own compiler. With -O2 it would be larger than the budget. */
+/**
+ * The same for s390x (scripts/cross s390x). It is big-endian, so its bytecode needs its own compiler. With -O2, the executable would exceed its
+ * budget.
+ */
 export const muslS390x: Toolchain = {
   name: "musl-s390x",
   compiler: "s390x-linux-gnu-gcc",
@@ -92,15 +95,15 @@ export const muslRiscv64: Toolchain = {
   name: "musl-riscv64",
   compiler: "riscv64-linux-gnu-gcc",
   compile: [...common, ...small, `-specs=${join(cache, "riscv64/musl.specs")}`],
-  // The engine's Atomics, which podnic never calls: this compiler does not make them of instructions.
+  // For the engine's Atomics, which podnic never calls: this compiler implements some of them as calls of libatomic.
   link: [...tight, withoutRelro, `-specs=${join(cache, "riscv64/musl.specs")}`, "-latomic"],
   machine: "riscv64",
   emulator: join(cache, "riscv64/usr/bin/qemu-riscv64"),
 };
 
 /**
- * The same for ppc64le (scripts/cross ppc64le). Its compiler has a long double of two doubles, musl one of one. With -O2 it would be larger
- * than the budget.
+ * The same for ppc64le (scripts/cross ppc64le). The compiler's long double consists of two doubles, but musl's is one double. With -O2, the
+ * executable would exceed its budget.
  */
 export const muslPpc64le: Toolchain = {
   name: "musl-ppc64le",
@@ -111,10 +114,10 @@ export const muslPpc64le: Toolchain = {
   emulator: join(cache, "ppc64le/usr/bin/qemu-ppc64le"),
 };
 
-/** Collects garbage at every allocation: what is used after it was let go shows at once. */
+/** Collects garbage at every allocation, so that a use after free shows at once. */
 export const gcStress: Toolchain = { ...musl, name: "gc-stress", compile: [...musl.compile, "-DFORCE_GC_AT_MALLOC"] };
 
-/** Refuses the allocation that it is told to refuse (conformance/faults/allocations.ts). */
+/** Refuses the allocation that a test selects (conformance/faults/allocations.ts). */
 export const refusing: Toolchain = { ...musl, own: ["-DREFUSE"] };
 
 /** Address and undefined-behaviour sanitizers; the first finding ends the program with a report. */
@@ -126,7 +129,7 @@ export const sanitize: Toolchain = {
   link: ["-no-pie", ...sanitizers],
 };
 
-/** Each access to memory calls a function of written.h. Runs a dozen times: compiled fast rather than well. */
+/** Each memory access calls a function of written.h. The executable runs only a dozen times, so it is compiled fast rather than well. */
 const watched = ["asan-instrumentation-with-call-threshold=0", "asan-globals=0", "asan-stack=0"];
 export const train: Toolchain = {
   ...musl,
@@ -142,7 +145,7 @@ function compilerVersion(compiler: string): string {
   return run(compiler, ["--version"]).toString();
 }
 
-/** Makes a directory of .cache that is there whole or not at all; builds may run side by side. */
+/** Creates a directory of .cache completely or not at all, because builds may run at the same time. */
 function makeOnce(dir: string, fill: (half: string) => void): void {
   if (existsSync(dir)) return;
   const half = `${dir}.${process.pid}`;
@@ -152,7 +155,7 @@ function makeOnce(dir: string, fill: (half: string) => void): void {
   renameSync(half, dir);
 }
 
-/** Directory of the engine's source with our patches. A patch that does not fit to the letter ends the build. */
+/** Returns the directory of the engine's source with our patches. Throws BuildError if a patch does not fit exactly. */
 export function engineSource(): string {
   if (!existsSync(join(original, "quickjs.c"))) throw new BuildError("no engine source in .cache: run npm run setup");
   const files = readdirSync(patches).sort();
@@ -167,11 +170,11 @@ export function engineSource(): string {
   return dir;
 }
 
-/** Object files of the engine. Only the five files of the engine proper: nothing of quickjs-libc. */
+/** Returns the engine's object files: only its five own files, without quickjs-libc. */
 export function engineObjects(toolchain: Toolchain): string[] {
   const flags = [...toolchain.compile, "-w"]; // it is not ours to fix
   const source = engineSource();
-  // Without the clone's path: clones may share a cache.
+  // The hash leaves out the clone's path, because clones may share a cache.
   const what = JSON.stringify([source, toolchain.compiler, flags, SOURCES]).replaceAll(cache, "");
   const hash = createHash("sha256").update(what);
   const key = hash.update(compilerVersion(toolchain.compiler)).digest("hex").slice(0, 16);
@@ -187,7 +190,7 @@ export function engineObjects(toolchain: Toolchain): string[] {
   return SOURCES.flatMap(([names]) => names).map((name) => join(dir, `${name}.o`));
 }
 
-/** JavaScript to bytecode. The same bytecode serves all variants of the engine with one order of bytes. */
+/** Compiles JavaScript to bytecode. All variants of the engine with the same byte order use the same bytecode. */
 export function compileBytecode(javascript: Uint8Array, { bigEndian = false }: Partial<Toolchain> = {}): Buffer {
   const toolchain = bigEndian ? muslS390x : musl;
   const source = join(root, "src/host/quickjs/compile.c");
@@ -196,13 +199,13 @@ export function compileBytecode(javascript: Uint8Array, { bigEndian = false }: P
   const tool = join(cache, "engine", `compile-${key}`);
   if (!existsSync(tool)) {
     const own = [...toolchain.compile, "-Wall", "-Wextra", "-isystem", engineSource(), source];
-    // Specs may be given once.
+    // The compiler accepts the option -specs only once.
     const rest = toolchain.link.filter((flag) => !toolchain.compile.includes(flag));
     run(toolchain.compiler, [...own, ...objects, ...rest, "-lm", "-o", `${tool}.${process.pid}`]);
     renameSync(`${tool}.${process.pid}`, tool);
   }
   const bytecode =
     toolchain.emulator === undefined ? run(tool, [], javascript) : run(toolchain.emulator, [tool], javascript);
-  // s390x wants symbols, such as the one behind it, at even addresses.
+  // s390x requires symbols at even addresses, such as the symbol after the bytecode.
   return bytecode.length % 2 === 0 ? bytecode : Buffer.concat([bytecode, Buffer.alloc(1)]);
 }

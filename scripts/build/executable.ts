@@ -1,4 +1,4 @@
-// From bytecode to an executable: link, take the heap snapshot, put it into the file.
+// Makes an executable from bytecode: links it, takes the heap snapshot, and writes the snapshot into the file.
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { engineObjects, engineSource, type Toolchain } from "./engine.ts";
@@ -6,7 +6,7 @@ import { pack } from "./lz4.ts";
 import { BuildError, cache, root, run } from "./paths.ts";
 
 const PAGE = 4096;
-/** Of struct heap in native.c. */
+/** Offsets in struct heap of native.c. */
 const HEAD = { address: 0, used: 8, overflowed: 16, misplaced: 24 };
 
 export interface Bytecode {
@@ -14,12 +14,12 @@ export interface Bytecode {
   cli: Uint8Array;
 }
 
-/** What a snapshot is made of: also where each allocation goes (plan.ts); empty: as they come. */
+/** The inputs of a snapshot. `plan` says where each allocation goes (plan.ts); if it is empty, allocations follow one another. */
 export interface Program extends Bytecode {
   plan: Uint8Array;
 }
 
-/** Links the executable in `dir`. `shape`: macros that native.c describes. */
+/** Links the executable in `dir`. `shape`: macros, which native.c describes. */
 export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shape: string[]): string {
   const output = join(dir, "podnic");
   const source = join(root, "src/host/quickjs/native.c");
@@ -55,12 +55,12 @@ export function link(toolchain: Toolchain, dir: string, bytecode: Bytecode, shap
 }
 
 /**
- * Linker flags that lay together the functions that calls run, instead of over all 64 KiB that the kernel maps at once. A name that no object file has is
- * ignored: compilers differ in what they inline.
+ * Linker flags that put the functions of calls next to one another. Otherwise they would be spread over all of the code, of which the kernel maps 64
+ * KiB at a time. The linker ignores a name that is in no object file, because compilers differ in what they inline.
  */
 function layOut(dir: string): string[] {
   const names = readFileSync(join(root, "scripts/build/hot-functions.txt"), "utf8").trim().split("\n");
-  // musl has a file for each of its functions instead of a section.
+  // musl has a file instead of a section for each of its functions.
   const assembly = ["memcpy", "memmove", "memset", "__set_thread_area", "clone", "syscall_ret", "syscall_cp"];
   const libc = [...assembly, ...names].map((name) => `*libc.a:${name}.*(.text .text.*)`);
   const own = names.map((name) => `*(.text.${name} .text.${name}.*)`);
@@ -94,7 +94,7 @@ interface Snapshot {
   misplaced: boolean;
 }
 
-/** Starts the executable with an empty arena: it answers with the arena as it is after evaluation. */
+/** Starts the executable with an empty arena. It writes out its arena after the evaluation of the bundle. */
 function takeSnapshot(toolchain: Toolchain, executable: string, program: Program): Snapshot {
   const plan = `${executable}.plan`;
   writeFileSync(plan, program.plan);
@@ -108,13 +108,13 @@ function takeSnapshot(toolchain: Toolchain, executable: string, program: Program
 
 const sizeFile = join(cache, "engine", "arena-size");
 
-/** The arena is made exactly as large as it needs to be, which is known after the first snapshot; the last build's size is a good guess. */
+/** Links with an arena of exactly the needed size. The size is known only after the first snapshot, so the last build's size is a first guess. */
 function linkWithSnapshot(toolchain: Toolchain, dir: string, program: Program): string {
   let arena = 4 << 20;
   try {
     arena = Number(readFileSync(sizeFile, "utf8")) || arena;
   } catch {
-    // the first build
+    // This is the first build.
   }
   for (let tries = 0; tries < 8; tries++) {
     const executable = link(toolchain, dir, program, [`-DSNAPSHOT=${arena}`]);
@@ -140,7 +140,7 @@ export function buildExecutable(toolchain: Toolchain, program: Program, snapshot
     const executable = snapshot ? linkWithSnapshot(toolchain, dir, program) : link(toolchain, dir, program, []);
     chmodSync(executable, 0o755);
     mkdirSync(dirname(target), { recursive: true });
-    // Renamed into place: a plugin that is running keeps its file.
+    // Renamed into place, so that a running plugin keeps its file.
     renameSync(executable, target);
   } finally {
     rmSync(dir, { recursive: true, force: true });

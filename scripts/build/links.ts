@@ -1,4 +1,4 @@
-// The names an executable is called by.
+// Creates the names under which an executable is called.
 import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError, manifest, root } from "./paths.ts";
@@ -19,13 +19,13 @@ function makeAnew(dir: string): void {
   mkdirSync(dir, { recursive: true });
 }
 
-/** Makes `dir` anew with the plugins' names for the executable: hard links, which survive a copy by any tool and cost nothing. */
+/** Creates `dir` anew with hard links to the executable under the plugins' names. Hard links survive a copy by any tool and take no room. */
 export function linkPlugins(executable: string, dir: string): void {
   makeAnew(dir);
   for (const name of pluginNames()) linkSync(executable, join(dir, name));
 }
 
-/** The same for an executable that this machine runs through an emulator: scripts that call it by their own name. */
+/** The same for an executable that this machine runs in an emulator: creates scripts that call it under their own name. */
 export function wrapPlugins(executable: string, emulator: string, dir: string): void {
   makeAnew(dir);
   const script = `#!/bin/sh\nexec ${emulator} -0 "$0" ${executable} "$@"\n`;

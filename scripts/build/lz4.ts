@@ -1,7 +1,8 @@
-// The operator's bytecode in LZ4's block format (github.com/lz4/lz4, doc/lz4_Block_format.md): half the size, and unpacked in 26 lines of C.
+// Compresses the operator's bytecode in LZ4's block format (github.com/lz4/lz4, doc/lz4_Block_format.md). This halves its size, and unpacking takes
+// 26 lines of C.
 
 const MIN_MATCH = 4;
-/** What the format demands at the end: the last five bytes are literals, and the last match begins twelve bytes before the end or earlier. */
+/** The format's rules for the end: the last five bytes are literals, and the last match begins at least twelve bytes before the end. */
 const LAST_LITERALS = 5;
 const LAST_MATCH = 12;
 const WINDOW = 0xffff;
@@ -11,7 +12,7 @@ interface Match {
   length: number;
 }
 
-/** Positions with the same four bytes, latest first. */
+/** Lists of positions with the same four bytes, latest first. */
 class Chains {
   readonly #data: Uint8Array;
   readonly #heads = new Map<number, number>();
@@ -28,7 +29,7 @@ class Chains {
     return d[at]! | (d[at + 1]! << 8) | (d[at + 2]! << 16) | (d[at + 3]! << 24);
   }
 
-  /** The longest match for what begins at `at`; all before it are known then. */
+  /** The longest match for the bytes at `at`. Adds all earlier positions to the lists first. */
   longest(at: number, end: number): Match | undefined {
     for (; this.#next < at; this.#next++) {
       const key = this.#key(this.#next);
@@ -66,7 +67,7 @@ function pushSequence(out: number[], literals: Uint8Array, at: number, match: Ma
   if (more >= 15) pushLength(out, more - 15);
 }
 
-/** Its length in four bytes, least first, and the block. */
+/** Returns the length of the data in four bytes, least significant first, and then the block. */
 export function pack(data: Uint8Array): Uint8Array {
   const out = [data.length & 255, (data.length >> 8) & 255, (data.length >> 16) & 255, data.length >>> 24];
   const chains = new Chains(data);
@@ -74,7 +75,7 @@ export function pack(data: Uint8Array): Uint8Array {
   let literals = 0;
   for (let at = 0; at <= data.length - LAST_MATCH; ) {
     const match = chains.longest(at, end);
-    // One more literal may make way for a longer match.
+    // One more literal may allow a longer match.
     const later = match === undefined || at + 1 > data.length - LAST_MATCH ? undefined : chains.longest(at + 1, end);
     if (match === undefined || (later !== undefined && later.length > match.length + 1)) {
       at++;

@@ -1,9 +1,9 @@
-// Where things are, and running a tool. Shared by the scripts; paths are absolute.
+// Paths of the repository, and functions that run a tool. All scripts use this. Paths are absolute.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
-/** Root of the clone: above the script that scripts/ts.mjs runs, else (vitest) above the current directory. */
+/** The root of the clone. Searches upwards from the script that scripts/ts.mjs runs, and then (in vitest) from the current directory. */
 function findRoot(): string {
   const script = process.argv[1] ?? "";
   for (let dir = script.endsWith(".ts") ? resolve(script) : process.cwd(); dir !== "/"; dir = dirname(dir)) {
@@ -16,17 +16,17 @@ export const root = findRoot();
 export const cache = join(root, ".cache");
 export const dist = join(root, "dist");
 
-/** pkg.config.json: what is built, for our own build and for pkg, which takes `name` and `pkg`. */
+/** pkg.config.json describes what our build and pkg make. pkg reads only `name` and `pkg`. */
 export interface Manifest {
   name: string;
   plugins: string[];
-  /** Other names of a plugin, by which it is called too. */
+  /** Other names under which plugins can be called. */
   names: Record<string, string>;
-  /** As Node and pkg call them: linux-x64, linux-arm64. */
+  /** In the spelling of Node and pkg: linux-x64, linux-arm64. */
   targets: string[];
-  /** By `npm run release` besides: CI builds these in the full tier only. */
+  /** Targets that `npm run release` adds. CI builds them only in the full tier. */
   alsoReleased: string[];
-  /** Bytes each executable may have. */
+  /** Maximum size of each executable in bytes. */
   budgets: { podnic: number; "podnic-node": number };
   pkg: { targets: string[]; outputPath: string; seaConfig: object };
 }
@@ -35,7 +35,7 @@ export function manifest(): Manifest {
   return JSON.parse(readFileSync(join(root, "pkg.config.json"), "utf8"));
 }
 
-/** Every name that the executable is installed under, but for its own. */
+/** Every name under which the executable is installed, except its own. */
 export function calledNames(): string[] {
   const { plugins, names } = manifest();
   return [...plugins, ...Object.keys(names)];
@@ -45,7 +45,7 @@ export class BuildError extends Error {
   override readonly name = "BuildError";
 }
 
-/** Runs a program to its end; throws BuildError with its stderr when it fails. Returns its stdout. */
+/** Runs a program to its end and returns its stdout. Throws BuildError with its stderr if it fails. */
 export function run(program: string, args: string[], input?: Uint8Array, env?: Record<string, string>): Buffer {
   const options = { input, maxBuffer: 256 << 20, env: { ...process.env, ...env } };
   const { status, signal, error, stdout, stderr } = spawnSync(program, args, options);

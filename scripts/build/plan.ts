@@ -1,7 +1,7 @@
-// The plan of the heap snapshot: which allocations stay, which of these calls write to, and which they read. Such objects lie scattered over
-// the heap. Each page that is written to costs a page fault and a copy, and each that is read a part of a page fault and some misses of the
-// processor's caches, so they are laid together (docs/decisions.md). Found out by running calls with every access of the engine watched. An
-// allocation is known by its number, which is the same in each evaluation of one bundle.
+// Plans the heap snapshot: which allocations remain, which of these calls write to, and which they read. By default, such objects are scattered over
+// the heap. Each page that a call writes to costs a page fault and a copy. Each page that it reads costs a part of a page fault and some cache
+// misses. So the plan puts these objects together (docs/decisions.md). The build learns the plan by running calls while it watches every memory
+// access of the engine. An allocation is identified by its number, which is the same in each evaluation of a bundle.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { train as toolchain } from "./engine.ts";
@@ -13,14 +13,14 @@ const COLD = 1;
 const TEPID = 2;
 const WARM = 3;
 const HOT = 4;
-/** What fewer calls read may be by chance: a random name, a wait. Usual calls are made four times (scripts/train.ts). */
+/** Fewer calls than this may have read an allocation by chance: a random name, a wait. Usual calls are made four times (scripts/train.ts). */
 const SELDOM = 3;
-/** Bytes: the engine's tables are larger. */
+/** In bytes. The engine's tables are larger. */
 const LARGE = 4096;
 
 /**
- * Where each allocation of the bundle's evaluation goes. Empty when that cannot be found out (it needs root, for the devices of a sandbox),
- * which is said: the executable is then larger and a little slower.
+ * Learns where each allocation of the bundle's evaluation goes. If this fails (it needs root, for the devices of a sandbox), prints a message and
+ * returns an empty plan: the executable is then larger and a little slower.
  */
 export function learnPlan(bytecode: Bytecode): Uint8Array {
   const dir = mkdtempSync(join(cache, "train-"));
@@ -43,9 +43,9 @@ export function learnPlan(bytecode: Bytecode): Uint8Array {
 }
 
 /**
- * The size of all warm blocks together and that of all hot ones, in four bytes each, least first; then a byte for each allocation (the enum in
- * native.c). A block is hot when at least half of the calls wrote to it and it is not so large that they write here and there, tepid when any
- * did; another one that not just a few calls read is warm.
+ * The plan: the total sizes of the warm blocks and of the hot blocks, in four bytes each, least significant first, and then a byte for each
+ * allocation (the enum in native.c). A block is hot if at least half of the calls wrote to it and it is small. In a large block, calls write to
+ * different places. Any other block that a call wrote to is tepid. A block that was only read is warm if at least SELDOM calls read it.
  */
 export function planOf(learned: Uint32Array): Uint8Array {
   const blocks = new Map<number, { size: number; calls: number; writers: number; readers: number }>();

@@ -1,4 +1,4 @@
-// What each kind of report says: how many tests passed, failed and were not run.
+// Reads from each kind of report how many tests passed, failed and did not run.
 
 export interface Count {
   passed: number;
@@ -11,7 +11,7 @@ export function vitestCount(report: unknown): Count {
     string,
     number
   >;
-  // A file that cannot be loaded has no failed test.
+  // A test file that cannot be loaded reports no failed test, so its suite counts as one.
   const failed = Math.max(numFailedTests!, Math.min(numFailedTestSuites!, 1));
   return { passed: numPassedTests!, failed, notRun: numPendingTests! + numTodoTests! };
 }
@@ -29,7 +29,7 @@ export function faultsCount(report: unknown): Count {
   return { passed: sum((o) => o.points) - failed, failed, notRun: sum((o) => o.notReached.length) };
 }
 
-/** Schedules. */
+/** Counts schedules. */
 export function interleaveCount(report: unknown): Count {
   const pairs = report as { run: number; wrong: unknown[]; notRun?: string }[];
   const failed = pairs.reduce((n, pair) => n + pair.wrong.length, 0);
@@ -40,7 +40,7 @@ export function interleaveCount(report: unknown): Count {
   };
 }
 
-/** Disks that a power cut may have left. Without one of the fsyncs some have to be wrong: one test. */
+/** Counts the states of the disk that a power cut may leave. A run without one of the fsyncs counts as one test: some of its states must be wrong. */
 export function powercutCount(report: unknown): Count {
   const runs = report as { without: string; looks: number; wrong: unknown[]; asExpected: boolean }[];
   const count: Count = { passed: 0, failed: 0, notRun: 0 };
@@ -52,7 +52,7 @@ export function powercutCount(report: unknown): Count {
   return count;
 }
 
-/** Calls. */
+/** Counts calls. */
 export function soakCount(report: unknown): Count {
   const { counts, wrong, left, grown } = report as {
     counts: { adds: number; dels: number; checks: number; collections: number };
@@ -69,7 +69,7 @@ export function differentialCount(report: unknown): Count {
   return { passed: configurations - differing, failed: differing, notRun: 0 };
 }
 
-/** Targets without a fault, and faults. */
+/** Counts targets without a fault as passed, and each fault as failed. */
 export function fuzzCount(report: unknown): Count {
   const outcomes = report as { faults: unknown[] }[];
   const failed = outcomes.reduce((n, { faults }) => n + faults.length, 0);

@@ -1,4 +1,4 @@
-// Runs the stages of a tier, goes on after failures and adds it all up. The last line is `N passed, N failed`.
+// Runs the stages of a tier, continues after failures and adds up the results. The last line is `N passed, N failed`.
 //   scripts/test [--tier quick|push|full] [--list] [--record FILE] [STAGE …]
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Runs stages, two at a time unless one wants to be alone, and reads their reports.
+// Runs stages, two at a time unless a stage must run alone, and reads their reports.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
@@ -10,23 +10,23 @@ export interface StageResult {
   name: string;
   count: Count;
   seconds: number;
-  /** Lines of its output that say what failed; empty when nothing did. */
+  /** The lines of the output that say what failed; empty if nothing did. */
   why: string[];
 }
 
-/** Stages at a time. The machine that decides has two processors. */
+/** How many stages run at a time. The machine whose results count has two processors. */
 const LANES = 2;
 /** Exit status of the guest when the emulator failed, not the command. */
 const GUEST_DIED = 125;
 
 interface Run {
-  /** -1 when the stage took too long or could not start. */
+  /** -1 if the stage took too long or could not start. */
   status: number;
-  /** What it printed; nothing of a stage that runs alone. */
+  /** What the stage printed; empty if it ran alone. */
   output: string;
 }
 
-/** What a stage prints comes at its end, in one piece, unless it runs alone. */
+/** Runs a stage. Prints its output in one piece at its end, unless it runs alone. */
 function run({ name, command, limit, alone = false }: Stage): Promise<Run> {
   const title = `\n== ${name}: ${command.join(" ")}\n`;
   const output = alone ? "inherit" : "pipe";
@@ -51,7 +51,7 @@ function run({ name, command, limit, alone = false }: Stage): Promise<Run> {
   });
 }
 
-/** The lines by which the runners of tests name a failure: vitest's with what it compared, a case's with what it expected and got. */
+/** The lines in which test runners report a failure: vitest's with the compared values, and a case's with the expected and actual results. */
 const FAILURE =
   /FAIL|[×✗]|deviation|not clean:|wrong:|^not ok|too slow|rror:|^\s*(?:❯ \S+\.ts:|[-+] \S)|^\S+ +\[[SGH]\] |^ +(?:expected|got) /;
 const failures = (output: string): string[] =>
@@ -81,12 +81,12 @@ function judge(stage: Stage, status: number, report: string): Count {
   if (stage.count === undefined) return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, notRun: 0 };
   if (!existsSync(report)) return { passed: 0, failed: 1, notRun: 0 };
   const counted = stage.count(JSON.parse(readFileSync(report, "utf8")));
-  // It failed for a reason that none of its tests shows.
+  // The stage failed for a reason that no test reports.
   if (status !== 0 && counted.failed === 0) counted.failed = 1;
   return counted;
 }
 
-/** Runs the stages in order. `done` hears of each as it ends; the results come in the order of the stages. */
+/** Runs the stages in order. Calls `done` when a stage ends. Returns the results in the order of the stages. */
 export async function runStages(stages: Stage[], done: (result: StageResult) => void): Promise<StageResult[]> {
   const results = new Map<Stage, StageResult>();
   const runOne = async (stage: Stage): Promise<void> => {

@@ -1,24 +1,27 @@
-// What a stage is, and how stages are made.
+// Defines a stage, and makes the usual kinds of stages.
 import { join } from "node:path";
 import { cache } from "../build/paths.ts";
 import { type Count, conformanceCount } from "./count.ts";
 
-/** Goals: quick, for a contributor at work, five minutes; push 40 minutes (45 when last run, beside other work); full, matrices and long runs, hours. */
+/**
+ * Target times: quick takes five minutes, for a contributor at work. push takes 40 minutes (the last run took 45, beside other work). full, with
+ * matrices and long runs, takes hours.
+ */
 export type Tier = "quick" | "push" | "full";
 
 export interface Stage {
   name: string;
   tiers: Tier[];
   command: string[];
-  /** Reads the report that the stage wrote; without it the stage is one test, which its exit status decides. */
+  /** Reads the report that the stage wrote. Without this, the stage counts as one test, and its exit status decides. */
   count?: (report: unknown) => Count;
-  /** Path of that report, when it is not reportOf(name). */
+  /** The path of this report, if it is not reportOf(name). */
   report?: string;
-  /** Minutes after which the stage is ended and has failed. */
+  /** After this many minutes, the stage is stopped and has failed. */
   limit: number;
-  /** A path without which the stage is not run, and what makes it. */
+  /** A path without which the stage does not run, and the command that creates it. */
   needs?: [path: string, maker: string];
-  /** Starts when all stages before it have ended, and the next ones start when it has: it makes what they use, or needs the whole machine. */
+  /** The stage starts after all earlier stages have ended, and later stages wait for it: it makes what they use, or needs the whole machine. */
   alone?: boolean;
 }
 
@@ -50,9 +53,9 @@ export function conformance(name: string, bin: string, more: string[], tiers: Ti
   return { name, tiers, command, count: conformanceCount, limit };
 }
 
-/** Cases on plugins whose deviations are listed: one test, which fails when they are no longer as listed. */
+/** Cases for plugins whose deviations are listed. They count as one test, which fails if the deviations differ from the list. */
 export function deviations(version: string, bin: string, tiers: Tier[], more: string[], needs?: Stage["needs"]): Stage {
-  // They are slower: cases with hundreds of calls take more than their 20 s on a loaded machine.
+  // These plugins are slower: cases with hundreds of calls need more than the usual 20 s on a loaded machine.
   const known = `conformance/results/go-${version}.json`;
   const command = ts(
     "conformance/main.ts",
@@ -72,7 +75,7 @@ export function deviations(version: string, bin: string, tiers: Tier[], more: st
 
 export const guest = "conformance/vm/run";
 
-/** A command in the QEMU guest, which writes its report to $PODNIC_VM_OUT/FILE. */
+/** Runs a command in the QEMU guest. The command writes its report to $PODNIC_VM_OUT/FILE. */
 export function inGuest(
   name: string,
   file: string,

@@ -20,9 +20,9 @@ const pushed: Tier[] = ["push", "full"];
 const debianPlugins = "/usr/lib/cni";
 const currentPlugins = join(cache, "go-plugins/1.9.1");
 const peer = ["--peer", debianPlugins];
-/** Cases that reach each plugin, delegates, input and output; the rest are refusals that take the same paths through the native layer. */
+/** Cases that reach each plugin, delegation, input and output. The other cases are refusals, which use the same paths of the native layer. */
 const nativePaths = ["--case", "ADD,B-36,B-5,B-85,CHK,DEL,DLG,GC,HD,HL,IN,IO,KEY,MV,SEC,ST"];
-/** Builds that take their time. */
+/** For slow builds of the executable. */
 const slow = ["--limit", "120"];
 /** A call takes seconds when every allocation collects. */
 const fewPaths = ["--case", "HDX,HLX,STX,MVX-0,DEL"];

@@ -1,4 +1,4 @@
-// The executables of all targets, built anew.
+// Builds the executables of all targets anew.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { bundleOperator, bundlePlugins } from "../build/bundle.ts";
@@ -7,12 +7,12 @@ import { BuildError, cache, manifest, root, run } from "../build/paths.ts";
 export const version: string = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
 
 export interface Architecture {
-  /** As Go and OCI call it: "amd64". */
+  /** In the spelling of Go and OCI: "amd64". */
   name: string;
   executable: Uint8Array;
 }
 
-/** Go's and OCI's names for Node's. */
+/** The names of Go and OCI, by Node's names. */
 const names: Record<string, string> = { "linux-x64": "amd64", "linux-arm64": "arm64", "linux-s390x": "s390x" };
 
 function build(target: string, output: string): Architecture {
@@ -26,7 +26,7 @@ function build(target: string, output: string): Architecture {
   return { name, executable };
 }
 
-/** One for each target, which pkg.config.json names. */
+/** Builds the executable of each target, by default of those in pkg.config.json. */
 export function buildArchitectures(targets = manifest().targets): Architecture[] {
   const dir = mkdtempSync(join(cache, "targets-"));
   try {
@@ -36,7 +36,7 @@ export function buildArchitectures(targets = manifest().targets): Architecture[]
   }
 }
 
-/** npm packages in the executables. */
+/** The npm packages that are part of the executables. */
 export async function bundledPackages(): Promise<string[]> {
   const operator = await bundleOperator();
   const plugins = await bundlePlugins("src/entry/quickjs.ts", operator.modules);

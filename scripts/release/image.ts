@@ -1,10 +1,10 @@
-// The container image: from scratch, the executable is all there is in it. An OCI image layout (image-spec 1.1) in one tar file, made
-// without a daemon; one image for each architecture behind one index. `podman load`, `ctr images import` and skopeo take it.
+// Makes the container image. It is built from scratch and contains only the executable. The file is an OCI image layout (image-spec 1.1) in one tar
+// file, made without a daemon, with an image for each architecture under one index. `podman load`, `ctr images import` and skopeo accept it.
 import { createHash } from "node:crypto";
 import type { Architecture } from "./built.ts";
 import { gzip, tar } from "./tar.ts";
 
-/** Where a DaemonSet mounts the node's directory of plugins. */
+/** The path at which a DaemonSet mounts the node's directory of plugins. */
 const TARGET = "/host/opt/cni/bin";
 const EXECUTABLE_MODE = 0o755;
 
@@ -18,7 +18,7 @@ function digest(data: Uint8Array): string {
   return `sha256:${createHash("sha256").update(data).digest("hex")}`;
 }
 
-/** Blobs by their digest. */
+/** The blobs of the image, by their digest. */
 class Blobs {
   readonly all = new Map<string, Uint8Array>();
 
@@ -52,12 +52,12 @@ function addImage(blobs: Blobs, { name, executable }: Architecture, labels: Reco
 }
 
 /**
- * What the DaemonSet calls the image. "localhost" is where podman puts what it loads under a short name, and no registry: a node that
- * lacks the image asks nobody else for it. Without a host, the runtime of Kubernetes would look for it at docker.io.
+ * The name of the image in the DaemonSet. podman uses "localhost" for an image that it loads under a short name. It is not a registry, so a node
+ * without the image does not look for it elsewhere. Without a host in the name, the runtime of Kubernetes would look for the image at docker.io.
  */
 export const imageName = (version: string): string => `localhost/podnic:${version}`;
 
-/** The tar file of the image layout. */
+/** Returns the tar file of the image layout. */
 export function imageArchive(architectures: Architecture[], version: string): Buffer {
   const labels = {
     "org.opencontainers.image.title": "podnic",

@@ -1,5 +1,5 @@
-// What a release consists of, in CycloneDX 1.5: what is in the executables ("required") and what made them ("excluded").
-// No time and no serial number: two runs of one commit give the same bytes.
+// Lists what a release consists of, in CycloneDX 1.5: components in the executables ("required"), and tools that made them ("excluded"). It contains
+// no time and no serial number, so that two runs of one commit give the same bytes.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ export function sha256(data: Uint8Array): string {
   return createHash("sha256").update(data).digest("hex");
 }
 
-/** Every npm package that is locked; those in `bundled` are part of the executables. */
+/** Every locked npm package. Those in `bundled` are part of the executables. */
 function npmPackages(bundled: string[]): Component[] {
   const lock: { packages: Record<string, Locked> } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
   const installed = Object.entries(lock.packages).filter(([path]) => path !== "");
@@ -46,7 +46,7 @@ function npmPackages(bundled: string[]): Component[] {
       name,
       version,
       purl: `pkg:npm/${name.replace("@", "%40")}@${version}`,
-      // Only packages at the top of node_modules are bundled: ours import them.
+      // Bundled packages are at the top of node_modules, because our code imports them.
       scope: bundled.includes(name) && path === `node_modules/${name}` ? "required" : "excluded",
       ...(license === undefined ? {} : { licenses: [{ expression: license }] }),
       ...(hash === undefined
@@ -54,7 +54,7 @@ function npmPackages(bundled: string[]): Component[] {
         : { hashes: [{ alg: "SHA-512", content: Buffer.from(hash, "base64").toString("hex") }] }),
     };
   });
-  // One that is installed in several places is one component.
+  // A package that is installed in several places is one component.
   const required = components.filter(({ scope }) => scope === "required");
   return [...new Map([...components, ...required].map((component) => [component.purl, component])).values()];
 }
@@ -74,7 +74,7 @@ const COMPILERS: Record<string, string> = {
   s390x: "gcc-12-s390x-linux-gnu",
 };
 
-/** The engine with the hash scripts/setup holds it to, the C library, and the compilers (of whose libgcc parts are in the executables). */
+/** The engine with the hash that scripts/setup checks, the C library, and the compilers (parts of their libgcc are in the executables). */
 function native(architectures: readonly Architecture[]): Component[] {
   const setup = readFileSync(join(root, "scripts/setup"), "utf8");
   const hash = /^quickjs_sha256=([0-9a-f]{64})$/m.exec(setup)?.[1];
@@ -95,7 +95,7 @@ function native(architectures: readonly Architecture[]): Component[] {
   return [engine, musl, ...compilers];
 }
 
-/** `bundled`: npm packages in the executables; `files`: what is released. */
+/** `bundled`: the npm packages in the executables; `files`: the released files. */
 export function sbom(
   version: string,
   bundled: string[],

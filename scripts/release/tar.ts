@@ -1,4 +1,4 @@
-// Tar files whose bytes depend on nothing but what is put in: no times, no owners but root, the order given.
+// Writes tar files whose bytes depend only on their contents: no times, all files owned by root, entries in the given order.
 import { gzipSync } from "node:zlib";
 
 export interface Entry {
@@ -6,7 +6,7 @@ export interface Entry {
   name: string;
   mode: number;
   data?: Uint8Array;
-  /** Another entry's name: a hard link to it. */
+  /** If set, the entry is a hard link to the entry of this name. */
   link?: string;
 }
 
@@ -16,7 +16,7 @@ function octal(value: number, width: number): string {
   return `${value.toString(8).padStart(width - 1, "0")}\0`;
 }
 
-/** One block: struct posix_header of POSIX.1-1988 (ustar). */
+/** The header block of an entry: struct posix_header of POSIX.1-1988 (ustar). */
 function header({ name, mode, data, link }: Entry): Buffer {
   const type = name.endsWith("/") ? "5" : link === undefined ? "0" : "1";
   if (Buffer.byteLength(name) > 100) throw new Error(`${name}: longer than the 100 bytes a tar header has for a name`);
@@ -41,7 +41,7 @@ function header({ name, mode, data, link }: Entry): Buffer {
   return block;
 }
 
-/** The tar file of these entries, in their order. */
+/** Returns the tar file of these entries, in their order. */
 export function tar(entries: Entry[]): Buffer {
   const parts = entries.flatMap((entry) => {
     const data = entry.data ?? new Uint8Array();
@@ -50,7 +50,7 @@ export function tar(entries: Entry[]): Buffer {
   return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)]);
 }
 
-/** gzip without a time and a name; byte 9, the system it was made on, is "unknown" whatever zlib says. */
+/** Compresses with gzip, without a time or a name. Byte 9, the operating system, is always "unknown", regardless of zlib. */
 export function gzip(data: Uint8Array): Buffer {
   const packed = gzipSync(data, { level: 9 });
   packed[9] = 255;
