@@ -1,4 +1,4 @@
-// Texts that are, or nearly are, addresses, prefixes and MACs: fixed ones and generators.
+// Texts that are addresses, prefixes or MAC addresses, or almost: fixed ones and generators.
 import fc from "fast-check";
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { formatMac, parseMac } from "../ip/mac.ts";
@@ -55,7 +55,7 @@ export const bytes16 = fc
   .array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 255 })), { minLength: 16, maxLength: 16 })
   .map((array) => Uint8Array.from(array));
 
-/** What our parsers make of a text; "-": it is not one. */
+/** What our parsers return for a text. "-": it is invalid. */
 export function ours(text: string): { address: string; prefix: string; mac: string } {
   const address = parseAddress(text);
   const prefix = parsePrefix(text);

@@ -1,4 +1,4 @@
-// Calls of IPAM plugins in tests: what cni/dispatch.ts would make of a configuration.
+// Makes the calls of IPAM plugins in tests, as cni/dispatch.ts makes them from a configuration.
 
 import { parseArgs } from "../cni/args.ts";
 import { configFor } from "../cni/config.ts";
@@ -59,7 +59,7 @@ export function makeCall<C extends NetworkConfig>(
   };
 }
 
-/** Runs one command as dispatch does. ADD gives its result and the document it becomes. */
+/** Runs one command as dispatch does. Returns the result of ADD, and its JSON text. */
 export function run<C extends NetworkConfig>(
   plugin: Plugin<C>,
   command: Command,

@@ -1,4 +1,4 @@
-// Any character of Unicode, for properties over texts. fast-check's own unit "binary" first makes a table of the million of them.
+// Generates any character of Unicode, for properties of texts. fast-check's own unit "binary" first builds a table of all the million characters.
 import fc from "fast-check";
 
 const SURROGATES = 0xd800;
@@ -8,7 +8,7 @@ export const character: fc.Arbitrary<string> = fc
   .integer({ min: 0, max: 0x10ffff - (BEHIND - SURROGATES) })
   .map((n) => String.fromCodePoint(n < SURROGATES ? n : n + BEHIND - SURROGATES), numberOf);
 
-/** Throws when it is not a single character, as fast-check wants it. */
+/** Throws unless `text` is a single character, as fast-check requires. */
 function numberOf(text: unknown): number {
   const code = typeof text === "string" ? (text.codePointAt(0) ?? SURROGATES) : SURROGATES;
   if (code >= SURROGATES && code < BEHIND) throw new Error("not a character");

@@ -1,4 +1,4 @@
-// For tests: the edge of the process (name, environment, stdin, stdout, stderr) in memory, everything else the real kernel.
+// A host for tests: the name, environment, stdin, stdout and stderr of the process are in memory, and everything else is the real kernel.
 import { errnoOf, errnoText } from "../host/errno.ts";
 import { type Fd, installHost, type PollFd, SystemError } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
@@ -7,7 +7,7 @@ export interface Edge {
   args?: string[];
   env?: Record<string, string>;
   stdin?: string | Uint8Array;
-  /** Errno that writing to stdout gives. */
+  /** Code of the error that writing to stdout throws. */
   stdoutFails?: string;
 }
 
@@ -55,7 +55,7 @@ export class EdgeHost extends NodeHost {
     return fds[0]?.fd === 0 ? [0] : super.poll(fds, timeout);
   }
 
-  /** The test runner keeps its own signals. */
+  /** Does nothing, because the test runner needs its own signals. */
   override ignoreSignal(_signal: number): void {}
 }
 

@@ -1,11 +1,12 @@
-// A kernel that answers as a test tells it, for what a real one does once a year: lost, foreign, truncated, interrupted answers.
+// A kernel that gives the answers that a test specifies, for cases that rarely happen on a real one: lost, foreign, truncated and interrupted
+// answers.
 import { concat } from "../host/concat.ts";
 import { errnoName, errnoText, type Host, installHost, type Received, SystemError } from "../host/host.ts";
 import { NodeHost } from "../host/node/host.ts";
 import { Bytes, Writer } from "../netlink/bytes.ts";
 import { RouteSocket } from "../netlink/socket.ts";
 
-/** What recv(2) gives: a datagram, or an error. */
+/** What recv(2) returns: a datagram, or an error. */
 export type Answer = { messages: Uint8Array[]; sender?: number; truncated?: boolean } | { errno: number };
 
 /** One message of a request. */
@@ -22,32 +23,32 @@ export function systemError(call: string, errno: number): SystemError {
   return new SystemError(call, errno, errnoName(errno), errnoText(errno));
 }
 
-/** No descriptor of the process. */
+/** Not a descriptor of the process. */
 const SOCKET = 1_000_000;
 
 export class FakeKernel {
-  /** Sends seen so far, each with its messages. */
+  /** The calls of send(2) so far, each with its messages. */
   readonly sends: Request[][] = [];
-  /** Errors send(2) ends with before it works. */
+  /** Errors that send(2) returns, one per call, before it works. */
   readonly sendErrors: number[] = [];
-  /** Sizes of the buffers given to recv(2). */
+  /** Sizes of the buffers that recv(2) was given. */
   readonly buffers: number[] = [];
   /** Options this kernel does not know. */
   unknownOptions: number[] = [];
-  /** Milliseconds each call of monotonic() moves the clock. */
+  /** Milliseconds by which each call of monotonic() moves the clock. */
   tick = 0;
   #now = 0;
   #queue: Answer[] = [];
   readonly #answer: (requests: Request[], nth: number) => Answer[];
   port = 0;
 
-  /** `answer` gives what the kernel sends for the nth send (from 0). */
+  /** `answer` returns what the kernel sends after the nth send (from 0). */
   constructor(answer: (requests: Request[], nth: number) => Answer[]) {
     this.#answer = answer;
   }
 
   open(): RouteSocket {
-    // Files and the like are the real host's.
+    // The real host serves everything else, such as files.
     const real = new NodeHost();
     const close = real.close.bind(real);
     const fake = { close: (fd: number) => (fd === SOCKET ? undefined : close(fd)), ...this.#host() };
@@ -82,7 +83,7 @@ export class FakeKernel {
     };
   }
 
-  /** Datagrams that nobody has read yet. */
+  /** The number of datagrams that were not read yet. */
   get waiting(): number {
     return this.#queue.length;
   }
@@ -90,7 +91,7 @@ export class FakeKernel {
   #recv(buffer: Uint8Array): Received {
     this.buffers.push(buffer.length);
     const answer = this.#queue.shift();
-    // Nothing there: SO_RCVTIMEO runs out.
+    // There is no datagram, so SO_RCVTIMEO expires.
     if (answer === undefined) {
       this.#now += 10_000;
       throw systemError("recvfrom", 11);
@@ -137,7 +138,7 @@ export function message(
   return writer.written().slice();
 }
 
-/** NLMSG_ERROR: the ACK (0) or refusal of a request, with the kernel's words when given. */
+/** NLMSG_ERROR: the ACK (0) or refusal of a request, with the kernel's text if `words` is given. */
 export function ack(to: Request, errno = 0, words = ""): Uint8Array {
   const writer = new Writer(64);
   writer.reserve(20);

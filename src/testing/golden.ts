@@ -1,10 +1,10 @@
-// Bytes that `ip` sent, captured in a private namespace with
+// Reads and compares messages that `ip` sent. They were captured in a private namespace with
 //   strace -e trace=sendmsg -e write=3 -s 65536 ip …
-// and pasted as it prints them. They are little-endian.
+// and pasted as strace prints them. They are little-endian.
 import { expect } from "vitest";
 import { Bytes, Writer } from "../netlink/bytes.ts";
 
-/** Bytes of lines such as " | 00000  5c 00 00 00 10 00 05 06  2b 44 00 6b 00 00 00 00  \...+D.k.... |", or of plain hex. */
+/** Returns the bytes of lines such as " | 00000  5c 00 00 00 10 00 05 06  2b 44 00 6b 00 00 00 00  \...+D.k.... |", or of plain hex. */
 export function hex(text: string): Uint8Array {
   const digits = text
     .split("\n")

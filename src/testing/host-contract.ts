@@ -1,5 +1,5 @@
-// What every host must do, as functions that throw when it does not. They run in vitest on the Node host and inside the built executable
-// on the QuickJS host (host-selftest.ts), each with a directory of its own to play in.
+// What every host must do, as functions that throw if it does not. They run in vitest on the Node host, and in the built executable on the QuickJS
+// host (host-selftest.ts). Each gets a directory for its files.
 import {
   AF_NETLINK,
   EAGAIN,
@@ -183,7 +183,7 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
     const second = host.open(`${dir}/lock`, O_RDWR);
     host.flock(first, LOCK_EX);
     equal(failure(() => host.flock(second, LOCK_EX | LOCK_NB)).errno, EAGAIN, "errno");
-    // undefined: a host that cannot end the wait.
+    // A host that cannot limit the wait returns undefined.
     expect(host.flockWithin(second, 30) !== true, "waits no longer than asked");
     host.close(first);
     expect(host.flockWithin(second, 30) !== false, "has it, once it is free");
@@ -244,7 +244,7 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
   },
 
   "files have names of any bytes": (host, dir) => {
-    // The second is what a careless encoder makes of the first.
+    // A careless encoder turns the first name into the second.
     const names = ["\udcff\udc80", "\udced\udcb3\udcbf\udced\udcb2\udc80", "\u00e9\u{1f480}\udcfe"];
     for (const name of names) host.mkdir(`${dir}/${name}`, 0o755);
     host.symlink(names[0]!, `${dir}/link`);
@@ -261,7 +261,7 @@ export const contract: Record<string, (host: Host, dir: string) => void> = {
     const text = "a\u00e9\u20ac\u{1f600}\ufeff";
     equal(host.decode(host.encode(text)), text, "round trip");
     equal([...host.encode("x\ud800y\udc00")], [0x78, 0xef, 0xbf, 0xbd, 0x79, 0xef, 0xbf, 0xbd], "lone surrogates");
-    // A bad byte must not take the quote behind it along.
+    // The decoder must not swallow the quote after an invalid byte.
     equal(host.decode(new Uint8Array([0x22, 0xff, 0x22, 0xe2, 0x82, 0x22])), '"\ufffd"\ufffd"', "broken bytes");
     equal(host.decode(new Uint8Array([0xed, 0xa0, 0x80])), "\ufffd\ufffd\ufffd", "an encoded surrogate");
     equal(host.decode(new Uint8Array()), "", "nothing");

@@ -1,4 +1,4 @@
-// Entry of a test executable (native.built.test.ts builds it): `selftest contract NAME DIR`, or one of the cases below. Says "ok" when it is.
+// Entry point of a test executable (see native.built.test.ts): `selftest contract NAME DIR`, or one of the cases below. Prints "ok" on success.
 
 import { EAGAIN, ECHILD, ETXTBSY, O_CREAT, O_PATH, O_RDONLY, O_WRONLY, POLLIN, SIGPIPE } from "../host/constants.ts";
 import { type Host, installHost, type Outcome, SystemError } from "../host/host.ts";
@@ -10,16 +10,16 @@ import { checkJson } from "./json-cases.ts";
 
 declare const native: Kernel & Loops & { load(): void };
 
-// Evaluated at build time: a snapshot must bring all of this back.
+// These are evaluated at build time, so the snapshot must restore all of them.
 const frozen = {
   map: new Map([["key", [1, 2.5, "text", 2n ** 70n]]]),
   pattern: /^(a+)b$/u,
   bytes: new Uint8Array([1, 2, 3]),
 };
 const big = "x".repeat(20_000).split("");
-/** Half a megabyte of objects and strings, each referred to once. */
+/** Half a megabyte of objects and strings, each with one reference. */
 const crowd = Array.from({ length: 4000 }, (_, i) => ({ text: `member ${i} of the crowd` }));
-/** Alone with their shapes, of which the first has room for one more name, and a text with room behind it and one reference. */
+/** Objects with unshared shapes, the first with room for another property, and a text with spare room and one reference. */
 const lonely: Record<string, unknown> = { only1: 1, only2: 2, only3: 3, only4: 4, only5: 5 };
 const widow: Record<string, unknown> = { gone: 1, stays: 2 };
 const joined = { text: ["no", "body", "else"].join("-") };
@@ -39,7 +39,7 @@ function thrownBy(body: () => unknown): string {
   return "nothing";
 }
 
-/** Of the SystemError that it throws; "" when it throws none. */
+/** Returns the code of the SystemError that `body` throws; "" if it throws none. */
 function codeOf(body: () => unknown): string {
   try {
     body();
@@ -66,7 +66,7 @@ function script(host: Host, path: string, text: string): string {
   return path;
 }
 
-/** Pages of the executable's data, where the heap snapshot is, that this process has a copy of. */
+/** The number of pages of the executable's data, which contains the heap snapshot, of which this process has its own copy. */
 function pagesWritten(host: LinuxHost): number {
   const fd = host.open("/proc/self/smaps", O_RDONLY);
   let text = "";
@@ -118,7 +118,7 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
     }
     for (let round = 0; round < 2000; round++) {
       const bytes = new Uint8Array(4 * draw(150));
-      // Mostly attributes; now and then a length that leads astray.
+      // Mostly valid attributes, and sometimes one with a wrong length.
       for (let at = 0; at < bytes.length; ) {
         const length = draw(20) === 0 ? draw(70_000) : 4 + draw(draw(4) === 0 ? 40 : 5);
         bytes.set([length & 255, length >> 8, draw(12), draw(3) === 0 ? 0x80 : 0].slice(0, bytes.length - at), at);
@@ -272,7 +272,7 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
       const all: { i: number }[] = [];
       for (let i = 0; ; i++) all.push({ i });
     };
-    // Too little left even for an error: null is thrown.
+    // If too little memory is left even for an error, the engine throws null.
     expect(["null", "InternalError: out of memory"].includes(thrownBy(small)), "an error");
     equal(JSON.parse(nested(1000)).length, 1, "what small blocks hold after that");
   },
@@ -368,7 +368,7 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
   "what is sent aside is answered to us, and what is closed aside is closed": (host) => {
     const socket = host.socket(16, 3, 0);
     host.bind(socket, new Uint8Array([16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
-    // RTM_GETLINK of an index that nobody has: NLMSG_ERROR, -ENODEV.
+    // RTM_GETLINK of an unused index. The answer is NLMSG_ERROR with -ENODEV.
     const question = new Uint8Array(32);
     question.set([32, 0, 0, 0, 18, 0, 1, 0, 7]);
     question.set([255, 255, 255, 127], 20);
@@ -391,7 +391,7 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
       host.bind(socket, new Uint8Array([16, 0, 0, 0, 0xfe, 0xfe, 0x3e, 0, 0, 0, 0, 0]));
       return socket;
     };
-    // It has 20 ms, which a busy machine may take for more than this.
+    // The child process ends after 20 ms, which may pass before a busy machine gets here.
     for (let tries = 0, seen = ""; seen !== "EADDRINUSE"; tries++) {
       const socket = bound();
       const child = host.leaveAside(socket);
@@ -404,7 +404,7 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
       host.close(socket);
       if (child === 0) break;
       if (!host.hasEnded(child)) {
-        // It may end just before this, too.
+        // The child process may also end just before this.
         seen = codeOf(() => host.close(bound()));
         host.waitpid(child);
       }

@@ -1,5 +1,5 @@
-// Values that JSON.stringify and JSON.parse have to handle as the language says: json.patch takes a shorter way for most of them. With a replacer
-// that changes nothing the engine goes the long way, which is what the short one is compared with.
+// Values that JSON.stringify and JSON.parse must handle as the language specifies. json.patch adds a shorter path for most of them. A replacer that
+// changes nothing makes the engine take the long path, with which the tests compare the short one.
 import { equal } from "./host-contract.ts";
 
 const gone: Record<string, unknown> = { a: 1, b: 2, c: 3 };
@@ -18,7 +18,7 @@ class Named {
   }
 }
 
-/** Made anew for each look: to write some of them changes them. */
+/** Each use makes its value anew, because writing some of them changes them. */
 const values: (() => unknown)[] = [
   () => [
     "",
@@ -94,7 +94,7 @@ export function checkJson(): void {
   checkParsing();
 }
 
-/** What is read, and how it is written again. */
+/** What is parsed, and the text that it is written as again. */
 const texts: [text: string, value: unknown][] = [
   ...(['""', '"plain"', '"~\u007f"', `"${"x".repeat(3000)}"`].map((text) => [text, text.slice(1, -1)]) as [
     string,

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** What the C compiler makes of each name, with these headers of linux/. */
+/** The value of each name, from the C compiler with these headers of linux/. */
 export function valuesInHeaders(names: string[], headers: string[]): { [name: string]: number } {
   const directory = mkdtempSync(join(tmpdir(), "podnic-constants-"));
   try {

@@ -1,4 +1,4 @@
-// Numbers that follow from a seed, so that what was drawn can be drawn again.
+// Random numbers from a seed, so that a test can repeat them.
 
 /** mulberry32: small, fast, and the same everywhere. */
 export class Random {

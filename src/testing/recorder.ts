@@ -1,5 +1,5 @@
-// A plugin that only writes down what it is asked, and a call to it from its environment and stdin to what it prints, in this process. Tests that
-// import this mock "#validators" with those of the fixture.
+// A plugin that only records its calls, and a way to call it in this process: from environment and stdin to the printed answer. Tests that import
+// this mock "#validators" with those of the fixture.
 
 import type { Call, Plugin } from "../cni/plugin.ts";
 import { registerPlugins } from "../cni/registry.ts";
@@ -8,14 +8,14 @@ import { parsePrefix } from "../ip/address.ts";
 import { main } from "../main.ts";
 import { type Edge, type EdgeHost, installEdge } from "./edge.ts";
 
-/** What the recorder was asked since the last `run`, and the call it was asked with. */
+/** The commands that the recorder got since the last `run`, and its last call. */
 export let journal: string[] = [];
 export let last: Call | undefined;
 
 export const address: Result = { ...emptyResult(), ips: [{ address: parsePrefix("192.0.2.5/24")! }] };
 let answer: (call: Call) => Result = () => address;
 
-/** What the recorder's ADD does; `address` is what it gives when nothing else is said. */
+/** Sets what the recorder's ADD returns; by default `address`. */
 export function answerWith(given: (call: Call) => Result = () => address): void {
   answer = given;
 }

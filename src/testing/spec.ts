@@ -1,4 +1,4 @@
-// What an interface is to have, in text.
+// Describes an interface's addresses and routes in text.
 import { parseAddress, parsePrefix } from "../ip/address.ts";
 import type { RouteSpec } from "../link/route.ts";
 import type { InterfaceSpec } from "../link/spec.ts";
