@@ -99,7 +99,7 @@ const ALLOWANCES: readonly Allowance[] = [
     holds: (d) => d.step === "ADD" && !d.a.ok && !d.b.ok && d.ours === (d.start[d.what] ?? "absent"),
   },
   {
-    entry: "host-device takes the address before it takes the device",
+    entry: "host-device gets the address before it moves the device",
     holds: (d) => d.step === "ADD" && d.what === "cursors" && !d.a.ok && !d.b.ok && d.scenario.plugin === "host-device",
   },
   {
@@ -216,7 +216,7 @@ const OF_BRIDGE: readonly Allowance[] = [
     holds: (d) => d.what === "cursors" && !d.scenario.conf.disableContainerInterface && d.theirs === d.start[d.what],
   },
   {
-    entry: "Without `mtu`, both ends get the bridge's MTU",
+    entry: "Without `mtu`, both ends of the veth pair get the bridge's MTU",
     holds: (d) => {
       const { mtu = 1500 } = JSON.parse(d.a.world["link host br0"] ?? "{}");
       const fit = (link: Record<string, unknown>) => {
