@@ -21,7 +21,7 @@ const setOf = (...ranges: RangeConfig[]): RangeSet =>
 
 class Pool {
   readonly used = new Used();
-  /** Addresses that are taken although nothing said so. */
+  /** Addresses that are taken, although firstFree returns them. */
   readonly hidden = new Set<string>();
 
   constructor(taken: Iterable<string> = []) {
@@ -50,7 +50,7 @@ function next(set: RangeSet, used: string[] = [], last?: string, excluded: Inter
   return found && formatAddress(found.address);
 }
 
-/** All that is handed out one after the other, as by ADDs that are never released. */
+/** Returns all addresses in the order of allocation, as for ADDs without DEL. */
 function drain(set: RangeSet, last?: string): string[] {
   const pool = new Pool();
   const all: string[] = [];
@@ -178,7 +178,7 @@ describe("large pools", () => {
 });
 
 describe("against a model", () => {
-  /** What the Go plugin's iterator does, one address at a time. */
+  /** Models the Go plugin's iterator, one address at a time. */
   function model(
     set: RangeSet,
     used: Set<string>,

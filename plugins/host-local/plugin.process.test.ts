@@ -222,7 +222,7 @@ describe("allocation", () => {
     expect(add(raw, "a")).toEqual(["10.0.0.2/29", "10.0.1.2/30"]);
     expect(failure(() => add(raw, "b"))).toContain("failed to allocate for range 1: no IP addresses available");
     expect(leases()).toEqual(["10.0.0.2", "10.0.1.2"]);
-    // A set more since the ADD of a: the address of another set is a's own business.
+    // The first set has changed since a's ADD. The ADD that fails here leaves a's lease from the old set alone.
     const more = config({ ranges: [[{ subnet: "10.0.3.0/29" }], [{ subnet: "10.0.1.0/30" }]] });
     expect(failure(() => add(more, "a"))).toContain("10.0.1.2 has been allocated to a");
     expect(leases()).toEqual(["10.0.0.2", "10.0.1.2"]);

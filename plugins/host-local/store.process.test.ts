@@ -25,11 +25,11 @@ import {
 
 vi.mock("../../src/log.ts", () => ({ log: () => {} }));
 
-/** From one point of a call to the next that is tried. */
+/** The distance between the points of a call at which the test stops it. */
 const step = effort(1, 7);
 
 describe("the directory", () => {
-  // Root's files open whatever their mode is.
+  // Root can open its files regardless of their mode.
   const umasks = process.getuid!() === 0 ? [0o077, 0o777] : [0o077];
   it.each(umasks)("is created with the modes of the field, with umask %i (SEC-07)", (umask) => {
     const old = process.umask(umask);
@@ -75,7 +75,7 @@ describe("the directory", () => {
 
   it("over a file, or through somebody's link, is refused", () => {
     fs.writeFileSync(dataDir, "");
-    // The configuration is wrong, not the disk.
+    // The error blames the configuration, not the disk.
     expect(failureCode(() => add(small()))).toBe(7);
     fs.rmSync(dataDir);
     fs.mkdirSync(`${root}/elsewhere`);
@@ -124,7 +124,7 @@ describe("the directory", () => {
     expect(fs.readFileSync(path("192.168.1.2"), "latin1")).toBe(text);
     run(plugin, "GC", small(), { valid: [{ containerId: "any", ifName: "eth0" }] });
     expect(leases()).toEqual(["192.168.1.2"]);
-    // Nobody's who is valid.
+    // The lease belongs to no valid attachment.
     run(plugin, "GC", small());
     expect(leases()).toEqual([]);
   });
@@ -138,7 +138,7 @@ describe("the directory", () => {
   it("does not depend on the time of day, which may change (F8)", () => {
     const year = 365 * 86_400_000;
     const today = Date.now();
-    /** What comes of a few calls, one of which waits for the lock, when the time of day is `clock`. */
+    /** Returns the outcome of a few calls, one of which waits for the lock. `clock` gives the time of day. */
     const life = (clock: () => number): unknown[] => {
       fs.rmSync(root, { recursive: true });
       fs.mkdirSync(root);
@@ -172,7 +172,7 @@ describe("the directory", () => {
     add(small(), "first");
     const holder = host.open(path("lock"), O_RDONLY);
     host.flock(holder, LOCK_EX);
-    // The clock of the deadline runs a second with each look.
+    // The clock of the deadline advances by a second each time it is read.
     let now = 0;
     altered({ sleep: () => {}, monotonic: () => (now += 1000) });
     expect(failureCode(() => add(small()))).toBe(11);
@@ -288,7 +288,7 @@ describe("the index", () => {
       unreadable("192.168.1.2", code);
       expect(failure(() => release())).toBe("host-local: cannot read the lease 192.168.1.2");
       expect(failureCode(() => release(gave("192.168.1.2/29")))).toBe(5);
-      // Not ours: the prevResult knows all of ours.
+      // The unreadable lease is not ours, because the prevResult contains all of our addresses.
       release(gave("192.168.1.5/29"));
       installHost(real);
       expect(leases()).toEqual(["192.168.1.2", "192.168.1.3"]);
@@ -319,7 +319,7 @@ describe("the index", () => {
     add(small(), "a");
     const roundabout = config({ subnet: "192.168.1.0/29", dataDir: `${root}/./networks//` });
     expect(scans(() => expect(failure(() => add(roundabout, "a"))).toContain("duplicate"))).toBe(0);
-    // Another directory under the same path, perhaps with the same inode number.
+    // A new directory has the same path, and perhaps the same inode number.
     fs.rmSync(dataDir, { recursive: true });
     expect(add(small(), "a")).toEqual(["192.168.1.2/29"]);
   });
@@ -337,7 +337,7 @@ describe("the index", () => {
 describe("a call that dies", () => {
   class Killed extends Error {}
 
-  /** Counts system calls and dies at number `at`; undo and clean-up die with it. */
+  /** Counts system calls and throws Killed after number `at`, also in undo and clean-up steps. */
   function dieAt(at: number): () => number {
     let count = 0;
     altered(
@@ -363,7 +363,7 @@ describe("a call that dies", () => {
         ).map((name) => [
           name,
           (...args: unknown[]) => {
-            // The kernel closes what the dead left open.
+            // The kernel closes the files of a killed process, so close works.
             if (++count > at && name !== "close") throw new Killed();
             return (real[name] as (...args: unknown[]) => unknown).apply(real, args);
           },
@@ -500,7 +500,7 @@ describe("a call that dies", () => {
           run(plugin, command, dual(), { valid, id: "other" });
           done = true;
         } catch (error) {
-          // The dead still run on here, and take what kills them for a lease that cannot be read.
+          // Here, a killed call still continues, and takes the error that kills it for a lease that cannot be read.
           if (!(error instanceof Killed) && count() <= points) throw error;
         }
         installHost(real);
@@ -533,7 +533,7 @@ describe("a call that dies", () => {
         installHost(real);
         if (outcome === "nothing thrown") del(dual(), "mine");
         expect([name, at, leases()]).toEqual([name, at, before]);
-        // What the index says is right, or it is not used.
+        // The index is right, or podnic does not use it.
         expect(add(dual(), "mine")).toHaveLength(2);
         expect(failure(() => add(dual(), "mine"))).toContain("duplicate");
       }

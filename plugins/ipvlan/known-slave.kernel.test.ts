@@ -1,4 +1,4 @@
-// Real files; only the directory is another.
+// Uses real files in a test directory.
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

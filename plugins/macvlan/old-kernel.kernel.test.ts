@@ -1,4 +1,4 @@
-// Kernels before 5.11 ignore the length of the broadcast queue. This one does when the attribute loses its number on the way.
+// Kernels before 5.11 ignore the length of the broadcast queue. The current kernel does so, too, if the test replaces the attribute's number.
 import { beforeAll, expect, it } from "vitest";
 import { host } from "../../src/host/host.ts";
 import { IFLA_MACVLAN_BC_QUEUE_LEN } from "../../src/netlink/constants.ts";
@@ -21,7 +21,7 @@ const add = () => {
   }
 };
 
-/** The attribute gets a number that nobody knows. */
+/** Gives the attribute an unknown number while `body` runs. */
 function onOldKernel(body: () => void): void {
   const send = host.send;
   host.send = (fd, data, address) => {

@@ -133,7 +133,7 @@ describe("static, where it does better", () => {
       expect(failure(check({ ips: [ip] }))).toBe("static: Failed to match addr 10.10.0.1/24 on interface eth0");
     }
     expect(failure(check({}))).toBe("static: Failed to match addr 10.10.0.1/24 on interface eth0");
-    // bridge fills in the gateway that was not given.
+    // bridge adds a gateway if the configuration has none.
     const without = config("1.0.0", { addresses: [{ address: "10.10.0.1/24" }] });
     const filled = { ips: [{ address: "10.10.0.1/24", gateway: "10.10.0.254" }] };
     expect(failure(() => run(staticIpam, "CHECK", without, { prevResult: filled }))).toBe("nothing thrown");

@@ -28,7 +28,7 @@ it("names, alternative names, addresses and places, and patterns of them", () =>
   for (const entry of ["", "ens", "ens50", "ens??", "*6", "0000:3c:*", "pf:ens5", "pf:*", "pf:"])
     expect([entry, isListed(link, ["x", entry])]).toEqual([entry, false]);
   expect(isListed(link, [])).toBe(false);
-  // An address that a device does not have is matched by no pattern.
+  // A pattern does not match an address that the device does not have.
   expect(isListed({ ...link, mac: "", parentDevice: "", kind: "dummy" }, ["02*", "0000*"])).toBe(false);
 });
 

@@ -1,4 +1,4 @@
-// DEL, of an interface that the configuration does not describe: its address is free when it is gone, and not before.
+// DEL of an interface that the configuration does not describe: DEL releases the address only after the interface is gone.
 import { beforeAll, expect, test } from "vitest";
 import { parseArgs } from "../cni/args.ts";
 import type { Call } from "../cni/plugin.ts";

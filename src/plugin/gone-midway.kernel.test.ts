@@ -1,6 +1,6 @@
-// The device of an ADD is unplugged, or renamed, while the ADD is at work: before each thing that it asks of the system. It ends soon, in
-// success or with an error that names the device; a failure leaves nothing, and DEL ends well in every case. ipvlan and virtual functions are
-// only to be had in the guest: conformance/vm/run --igb 1 -- npx vitest run src/plugin/gone-midway.kernel.test.ts
+// Unplugs or renames the device of an ADD while the ADD runs, before each of its system requests. The ADD must end soon, in success or with an error
+// that names the device. A failed ADD must leave nothing behind, and DEL must succeed in every case. ipvlan and virtual functions are available only
+// in the guest: conformance/vm/run --igb 1 -- npx vitest run src/plugin/gone-midway.kernel.test.ts
 import { basename } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { registerPlugins } from "../cni/registry.ts";
@@ -33,12 +33,12 @@ interface Outcome {
   status: number;
   out: { code?: number; msg?: string; details?: string };
   stderr: string;
-  /** What it asked of the system. */
+  /** The number of the call's system requests. */
   calls: number;
   ms: number;
 }
 
-/** One call of a plugin in this process; `act` runs before the n-th thing that it asks of the system. */
+/** Makes one call of a plugin in this process. `act` runs before the call's n-th system request. */
 function run(plugin: Plugin, command: string, n = 0, act = () => {}): Outcome {
   const edge = new EdgeHost({
     args: [plugin],
@@ -81,7 +81,7 @@ function run(plugin: Plugin, command: string, n = 0, act = () => {}): Outcome {
   }
 }
 
-/** The guest's kernel gives each namespace devices of its tunnels, which are on nothing. */
+/** The links in the pod. Leaves out the tunnel devices that the guest's kernel adds to each namespace, which have no lower device. */
 const inPod = (): string => sh("ip -n pod -o link | grep -v -e ' lo:' -e @NONE: || true");
 const onHost = (): string[] => sh("ls /sys/class/net").split("\n");
 const leases = (): string[] => sh("ls /var/lib/cni/networks/net 2>/dev/null | grep ^198 || true").trim().split("\n");
@@ -90,7 +90,7 @@ const records = (): string[] =>
     .trim()
     .split("\n");
 
-/** Directory of the card's physical function in sysfs; "" outside the guest. */
+/** The sysfs directory of the card's physical function; "" outside the guest. */
 const card = process.env.PODNIC_VM === undefined ? "" : cardOfGuest();
 
 function cardOfGuest(): string {
@@ -103,7 +103,7 @@ function cardOfGuest(): string {
   );
 }
 
-/** Outside the guest nothing is tried: it would be on the machine's own interfaces. */
+/** Outside the guest, these tests do not run, because they would use the machine's own interfaces. */
 const guest = process.env.PODNIC_VM !== undefined;
 const cannotRun = (plugin: Plugin): boolean => (plugin === "ipvlan" && !guest) || (plugin === "sriov" && card === "");
 
@@ -114,9 +114,9 @@ function plug(plugin: Plugin): void {
   else plugFunction();
 }
 
-/** A function made anew: the kernel gives its interface to the machine's first namespace. */
+/** Creates the virtual function anew. The kernel puts its interface into the machine's first namespace. */
 function plugFunction(): void {
-  // A directory shows the interfaces of one namespace.
+  // A sysfs mount shows the interfaces of only one namespace.
   const pf = sh(`ls ${card}/net`).trim() || sh(`nsenter -t 1 -m -n ls ${card}/net`).trim();
   const first = "nsenter -t 1 -n ip link set";
   sh(`if ! ip link show ${pf} >/dev/null 2>&1; then ${first} ${pf} netns ${process.pid}; fi; ip link set ${pf} up
@@ -126,17 +126,17 @@ function plugFunction(): void {
   configurations.sriov.deviceID = basename(sh(`readlink ${card}/virtfn0`).trim());
 }
 
-/** In the pod too: the other end is the cable, and stays on the host. */
+/** Works in the pod, too, because the other end (the cable) stays on the host. */
 const unplug = (plugin: Plugin) =>
   void sh(plugin === "sriov" ? `echo 0 >${card}/sriov_numvfs` : "ip -n host link del wire");
-/** udev renames what is on the host. */
+/** Renames the device as udev does, which sees only the host's devices. */
 const rename = () => void sh("ip -n host link set dev nic0 name nic9 2>/dev/null || true");
 
 for (const plugin of Object.keys(configurations) as Plugin[])
   describe.skipIf(cannotRun(plugin))(plugin, () => tryEachStep(plugin));
 
 function tryEachStep(plugin: Plugin): void {
-  // A card takes seconds to make a function.
+  // A card takes seconds to create a virtual function.
   const step = effort(plugin === "sriov" ? 4 : 1, plugin === "sriov" ? 13 : 7);
   const named = (): RegExp =>
     plugin === "sriov" ? new RegExp(`nic0|eth0|${configurations.sriov.deviceID}`) : /nic0|eth0/;
@@ -146,7 +146,7 @@ function tryEachStep(plugin: Plugin): void {
     const { status, calls } = run(plugin, "ADD");
     expect(status).toBe(0);
     expect(calls).toBeGreaterThan(60);
-    // The last one too, at which all is done.
+    // The points include the last one, at which everything is done.
     return Array.from({ length: Math.floor(calls / step) }, (_, n) => calls - n * step);
   }
 

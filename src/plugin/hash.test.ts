@@ -14,7 +14,7 @@ test.each([
 ])("%s: texts that hardly differ share few numbers", (_name, hash) => {
   const numbers = TEXTS.map(hash);
   expect(numbers.every((number) => Number.isInteger(number) && number >= 0 && number < 2 ** 32)).toBe(true);
-  // By chance 0.05 of 20,000 in 32 bits.
+  // With 32 bits, 0.05 collisions are expected among 20,000 texts.
   expect(new Set(numbers).size).toBeGreaterThan(TEXTS.length - 3);
   expect(new Set(numbers.map((number) => number >>> 20)).size).toBeGreaterThan(4000);
 });

@@ -1,4 +1,4 @@
-// Pairs and rings of devices that few kernels can make: the answers are ours.
+// Tests pairs and rings of devices that few kernels can create, so the test makes up the kernel's answers.
 import { beforeAll, beforeEach, expect, it, vi } from "vitest";
 import type { Link } from "../link/link.ts";
 import { enterSandbox } from "../testing/sandbox.ts";
@@ -10,7 +10,7 @@ let asked = 0;
 beforeAll(() => {
   const { route } = enterSandbox().own;
   vi.spyOn(route, "get").mockImplementation((operation): never => {
-    // Who goes round for ever stops here.
+    // Stops an endless loop.
     if (++asked > 100) throw new Error("asks without an end");
     return links.find(({ index }) => operation === `ip link show ${index}`) as never;
   });

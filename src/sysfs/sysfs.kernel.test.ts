@@ -1,4 +1,4 @@
-// A made-up /sys in a private mount namespace, with the trees that real ones have.
+// Uses an artificial /sys in a private mount namespace, with the same trees as real ones.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -130,7 +130,7 @@ describe("interfaces of a device", () => {
     symlinkSync("../../../0000:05:00.0", "/sys/class/net/ens5/device");
     const place = (name: string, parentDevice = "") => placeOnHost({ name, kind: "", parentDevice });
     expect(["ens5", "veth0", "none"].map((name) => place(name))).toEqual(["0000:05:00.0", "", ""]);
-    // The number of a virtio device changes with each bind; the function behind it does not.
+    // The number of a virtio device changes with each bind, but the function behind it stays the same.
     expect(place("ens5", "virtio0")).toBe("");
     directory("/sys/bus/virtio/devices");
     symlinkSync("../../../devices/pci0000:00/0000:00:03.0/virtio0", "/sys/bus/virtio/devices/virtio0");
@@ -187,7 +187,7 @@ describe("virtual functions", () => {
 
   it("representors of a switchdev PF are not its interface", () => {
     physicalFunctionWithVfs();
-    // Lexically before the uplink.
+    // These names come before the uplink's in lexical order.
     directory(`${PCI}/${PF}/net/a_vf0`, `${PCI}/${PF}/net/a_sf88`);
     file("/sys/class/net/a_vf0/phys_port_name", "pf0vf0\n");
     file("/sys/class/net/a_sf88/phys_port_name", "c1pf0sf88\n");

@@ -1,4 +1,4 @@
-// A macvlan that a process of its pod goes on moving: what DEL and GC may conclude.
+// What DEL and GC may conclude while a process of the pod keeps moving its macvlan.
 import { fstatSync, readdirSync, statSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { macvlan } from "../../../plugins/macvlan/plugin.ts";
@@ -50,7 +50,7 @@ beforeEach(() => {
   sh(`ip -n pod link set net1 alias ${ownerAlias({ attachment })}`);
 });
 
-/** A descriptor of this process is the namespace. */
+/** True if a descriptor of this process refers to the namespace. */
 function isOpenHere(name: string): boolean {
   const { dev, ino } = statSync(`/run/netns/${name}`);
   return readdirSync("/proc/self/fd").some((fd) => {
@@ -58,12 +58,12 @@ function isOpenHere(name: string): boolean {
       const seen = fstatSync(Number(fd));
       return seen.dev === dev && seen.ino === ino;
     } catch {
-      return false; // the one of the listing
+      return false; // the descriptor of the listing itself
     }
   });
 }
 
-/** Just before the links of x are read, `meanwhile` happens: the first time, or each time. */
+/** Runs `run` just before podnic reads the links of x, the first time or each time. */
 function readingX(meanwhile: string, run: () => void, often: "once" | "always" = "once"): void {
   let times = 0;
   traceMessages((direction, message) => {
@@ -104,11 +104,11 @@ test("GC: one that is in the other namespace when each is read is deleted all th
   expect(count()).toBe(0);
 });
 
-/** More changes of links of the host than a socket holds. */
+/** Changes more links of the host than a socket can hold notifications for. */
 const flood =
   "(for n in $(seq 500); do echo link set up1 mtu $((1400 + n % 2)); done) >/run/flood; ip -batch /run/flood";
 
-/** Then it is read before the others: by its name. */
+/** Gives the host's namespace a name, so that podnic reads it before the others. */
 const hostFirst = `ip netns attach a ${process.pid}`;
 
 test("GC: one that came to the host, whose notifications are lost, is deleted all the same", () => {
@@ -130,7 +130,7 @@ afterEach(() => {
   );
 });
 
-/** As on a node with many more namespaces than descriptors. */
+/** Limits the descriptors, as on a node with many more namespaces than descriptors. */
 function withFewDescriptors(): void {
   sh(many);
   const open = readdirSync("/proc/self/fd").length;

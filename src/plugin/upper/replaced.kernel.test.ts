@@ -1,4 +1,4 @@
-// With linkInContainer, a process of the pod replaces the master after ADD has looked at it, and before the kernel makes the interface on it.
+// With linkInContainer, a process of the pod replaces the master after ADD has checked it and before the kernel creates the interface on it.
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { macvlan } from "../../../plugins/macvlan/plugin.ts";
 import { parseArgs } from "../../cni/args.ts";
