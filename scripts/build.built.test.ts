@@ -1,4 +1,4 @@
-// What the built executable must be, whatever it does.
+// Properties of the built executable itself, apart from what its plugins do.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ const dir = mkdtempSync(join(tmpdir(), "podnic-build-"));
 const podnic = join(dir, "one", "podnic");
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Builds in `where`, a clone, into `output`. */
+/** Runs the build of the clone `where` and writes the executable to `output`. */
 function build(where: string, output: string): void {
   const args = ["scripts/ts.mjs", "scripts/build.ts", "--output", output];
   const { status, stdout, stderr } = spawnSync("node", args, { cwd: where, encoding: "utf8" });
@@ -75,7 +75,7 @@ test("installs itself under the names of the plugins, over what runs", () => {
     expect(status).toBe(0);
     for (const name of readdirSync(target)) expect(stdout).toContain(join(target, name));
   }
-  // A name without its plugin would be a trap: it would take the type of any configuration.
+  // A name without a plugin would be a trap: such an executable takes the plugin from the configuration's type.
   expect(readdirSync(target).sort()).toEqual(["podnic", ...calledNames()].sort());
   for (const name of readdirSync(target)) {
     expect(statSync(join(target, name)).mode & 0o7777).toBe(0o755);

@@ -1,10 +1,10 @@
-// The demo shows what it says, and leaves nothing: not when it ends, not when it is interrupted, not when it is killed.
+// The demo shows what it promises, and leaves nothing behind, even if it is interrupted or killed.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
 import { root } from "./build/paths.ts";
 
-/** What the machine has that a demo could leave behind. */
+/** The state of the machine in which a demo could leave something behind. */
 function picture(): object {
   const links = spawnSync("ip", ["-j", "-o", "link"], { encoding: "utf8" }).stdout;
   const names = (JSON.parse(links) as { ifname: string }[])
@@ -15,13 +15,13 @@ function picture(): object {
   return { names, netns: list("/run/netns"), networks: list("/var/lib/cni/networks"), state: list("/var/lib/cni") };
 }
 
-/** Processes of a session that are still there. */
+/** The processes of a session that still exist. */
 function left(session: number): string[] {
   const { stdout } = spawnSync("ps", ["-o", "pid=,args=", "-s", String(session)], { encoding: "utf8" });
   return stdout.split("\n").filter((line) => line.trim() !== "");
 }
 
-/** Runs the demo in a session of its own; `signal` goes to all of it, as from a terminal, once the first ADD is done. */
+/** Runs the demo in its own session. `signal` goes to the whole session, as from a terminal, after the first ADD. */
 async function demo(signal?: NodeJS.Signals): Promise<{ output: string; status: number | null; session: number }> {
   const child = spawn("node", ["scripts/ts.mjs", "scripts/demo.ts"], { cwd: root, detached: true });
   let output = "";

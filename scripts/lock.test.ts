@@ -1,4 +1,4 @@
-// What npm installs is what was reviewed (A22): package-lock.json pins every package by hash, and the plugins need none of them.
+// npm installs exactly what was reviewed (A22): package-lock.json pins every package by hash. The plugins need none of the packages.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 

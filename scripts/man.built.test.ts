@@ -20,7 +20,7 @@ test("a page for podnic and for each command", () => {
 
 test.each(pages)("%s is a manual page that says what the help says", (name) => {
   const { stdout } = spawnSync("mandoc", ["-T", "lint", "-W", "warning", join(dir, name)], { encoding: "utf8" });
-  // Reproducible: a page has no date.
+  // The pages have no date, so that builds are reproducible.
   expect(stdout.split("\n").filter((line) => line !== "" && !line.includes("missing date"))).toEqual([]);
   const text = spawnSync("mandoc", ["-T", "utf8", "-O", "width=200", join(dir, name)], { encoding: "utf8" });
   expect(text.status).toBe(0);

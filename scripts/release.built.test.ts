@@ -1,4 +1,4 @@
-// What is released: twice the same bytes, hashes that fit, archives that hold what they should, an image that a runtime runs.
+// Checks the release: two builds give the same bytes, the hashes match, the archives have the right contents, and a runtime can run the image.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -23,7 +23,7 @@ const released = join(dir, "one");
 const image = join(released, `podnic-image-v${version}.tar`);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Runs a program that has to succeed; its stdout. */
+/** Runs a program that must succeed, and returns its stdout. */
 function sh(program: string, args: string[], options: object = {}): string {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", ...options });
   expect(status, `${program} ${args.join(" ")}: ${error ?? stderr}`).toBe(0);
@@ -125,7 +125,7 @@ describe("the image", () => {
     unpack(image, layout);
   });
 
-  /** A blob, whose size and digest are what its descriptor says. */
+  /** Returns a blob after checking its size and digest against its descriptor. */
   function blob({ digest, size }: { digest: string; size: number }): Buffer {
     const data = readFileSync(join(layout, "blobs", digest.replace(":", "/")));
     expect(data.length).toBe(size);
@@ -210,7 +210,7 @@ describe("the image", () => {
       exec crun --cgroup-manager=disabled run --bundle "$0" podnic-test`;
     sh("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-ec", script, bundle]);
     expect(readdirSync(target).sort()).toEqual(["podnic", ...calledNames()].sort());
-    // Files of their own: others' installers overwrite one of them with cp -f.
+    // Each name is a separate file, because other programs' installers overwrite single names with cp -f.
     expect(new Set(readdirSync(target).map((name) => statSync(join(target, name)).ino)).size).toBe(
       calledNames().length + 1,
     );

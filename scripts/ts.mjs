@@ -1,5 +1,5 @@
-// Runs a TypeScript file on Node: `node scripts/ts.mjs FILE [ARG …]`.
-// Node 20 cannot strip types, so esbuild bundles the file (npm packages stay outside) into .cache/ts and we import that.
+// Runs a TypeScript file on Node: `node scripts/ts.mjs FILE [ARG …]`. Node 20 cannot strip types, so esbuild bundles the file into .cache/ts (without
+// npm packages), and this script imports the result.
 import { accessSync, constants, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -12,7 +12,7 @@ if (file === undefined) {
   process.exit(2);
 }
 const entry = resolve(file);
-// One output per process, so that runs side by side do not read each other's half-written file.
+// One output per process, so that parallel runs do not read one another's half-written file.
 const namespace = /\d+/.exec(readlinkSync("/proc/self/ns/pid"))[0];
 const outfile = join(root, ".cache", "ts", `${entry.replaceAll("/", "_")}.${namespace}-${process.pid}.mjs`);
 try {
@@ -22,7 +22,7 @@ try {
   console.error(`${file}: cannot write to .cache/ts (${error.code}); run it as the owner of this checkout, or as root`);
   process.exit(2);
 }
-// What processes that were killed left behind. In another pid namespace we cannot see whether one was: a day.
+// Remove the outputs of killed processes. In another PID namespace, it is unknown whether the process still exists, so its output stays for a day.
 for (const name of readdirSync(dirname(outfile))) {
   const old = join(dirname(outfile), name);
   const [, where, pid] = /\.(\d+)-(\d+)\.mjs$/.exec(name) ?? [];

@@ -1,5 +1,5 @@
-// floor, called `bridge`: what the kernel takes for an ADD or DEL on a bridge that is there, in the order of the plugin: see floor.c. Layer 2, and a
-// gateway with host-local, also with ipMasq.
+// floor, called `bridge`: shows what the kernel itself takes for an ADD or DEL on an existing bridge. Makes the plugin's requests in the plugin's
+// order: see floor.c. Supports layer 2, and a gateway with host-local, also with ipMasq.
 #include "netlink.h"
 #include "pool.h"
 
@@ -15,7 +15,7 @@
 
 static char config[4096], beside[2][8192];
 
-/** The string value of a key, wherever it is. */
+/** Returns the string value of a key, at any depth. */
 static const char *text(const char *key, char *value) {
   char pattern[32];
   snprintf(pattern, sizeof pattern, "\"%s\":\"", key);
@@ -31,7 +31,7 @@ static void setSysctl(const char *path, const char *value) {
 
 static int synchronize(void *lease) { return fsync(*(int *)lease) != 0; }
 
-/** The first address of the range; the disk has it when the process beside us ends. */
+/** Reserves the first address of the range. The address is on the disk when the child process ends. */
 static int reserve(const char *network, const char *address) {
   static int lease;
   int dir = openStore(network);
@@ -41,7 +41,7 @@ static int reserve(const char *network, const char *address) {
   return clone(synchronize, beside[0] + sizeof beside[0], CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, &lease);
 }
 
-/** Until the last part of an answer to a dump. */
+/** Reads until the last part of the answer to a dump. */
 static void dump(int fd, const char *what) {
   ((struct nlmsghdr *)message)->nlmsg_len = at;
   ((struct nlmsghdr *)message)->nlmsg_flags |= NLM_F_DUMP;
@@ -72,9 +72,9 @@ static void addPair(int fd, unsigned bridge, int pod, const char *outside, const
   run(fd, "veth");
 }
 
-// A transaction of nf_tables: messages between two frames, of which only the change is answered.
+// A transaction of nf_tables: messages between a begin and an end message. The kernel answers only those that change something.
 
-/** NFPROTO_*: their header and musl's do not go together. */
+/** NFPROTO_*, because their header conflicts with musl's headers. */
 enum { PROTOCOLS = 1, IPV4 = 2 };
 
 static char batch[4096];
@@ -142,7 +142,7 @@ static void in(const char *chain) {
   put(NFTA_RULE_CHAIN, chain, strlen(chain) + 1);
 }
 
-/** Returns what the kernel says of the rule before it says that all is done. */
+/** Commits the transaction and waits for the kernel's acknowledgement. Returns the handle of the rule that the kernel has reported before it. */
 static unsigned long long commit(int fd) {
   unsigned long long handle = 0;
   endNft();
@@ -169,7 +169,7 @@ static int nftSocket(void) {
   return fd;
 }
 
-/** Looks at the chain at the hook, and adds one rule, whose handle DEL finds in a file. */
+/** Looks at the chain of the hook, and adds one rule. Stores its handle in a file for DEL. */
 static void masquerade(const char *address) {
   int fd = nftSocket();
   startNft(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, 0, PROTOCOLS, 0);
@@ -257,7 +257,7 @@ static int deletion(void *fd) {
   _exit(0);
 }
 
-/** Until nobody can see the port any more; a process beside us waits for the kernel's grace period. */
+/** Deletes the port and waits until it is no longer visible. A child process waits for the kernel's grace period. */
 static void deletePort(int fd, const char *port) {
   static int route;
   unsigned index = get(fd, port, RTEXT_FILTER_SKIP_STATS);
@@ -272,7 +272,7 @@ static void deletePort(int fd, const char *port) {
   while (((struct nlmsghdr *)answer)->nlmsg_type != RTM_DELLINK);
 }
 
-/** The first address of the subnet for pods; NULL without IPAM. */
+/** The subnet's first address for pods; NULL without IPAM. */
 static const char *addressOf(char *value) {
   if (text("subnet", value) == NULL) return NULL;
   strcpy(strrchr(value, '.'), ".2");

@@ -1,5 +1,5 @@
-// floor, called `macvlan` or `host-device`: what the kernel takes for an ADD or DEL. The requests and files that cannot be avoided, in the
-// order of the plugin, in C: no check of the configuration, no record's contents, no messages. The benchmark's configurations only.
+// floor, called `macvlan` or `host-device`: shows what the kernel itself takes for an ADD or DEL. Makes only the unavoidable requests and files, in
+// the plugin's order: no check of the configuration, no contents of the record, no messages. Supports only the benchmark's configurations.
 #include "netlink.h"
 #include "pool.h"
 
@@ -9,7 +9,7 @@
 
 static char config[4096];
 
-/** The string value of a key, wherever it is. */
+/** Returns the string value of a key, at any depth. */
 static const char *text(const char *key, char *value) {
   char pattern[32];
   snprintf(pattern, sizeof pattern, "\"%s\":\"", key);
@@ -30,7 +30,7 @@ static void replaceFile(int dir, const char *name, const char *content) {
   if (renameat(dir, ".tmp", dir, name) != 0) fail(name);
 }
 
-/** The first address of the range, on stable storage; the benchmark gives one at a time. */
+/** Reserves the first address of the range on stable storage. The benchmark uses one address at a time. */
 static void reserve(const char *network, const char *address) {
   int dir = openStore(network);
   int lease = openat(dir, address, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -39,7 +39,7 @@ static void reserve(const char *network, const char *address) {
   if (fsync(lease) != 0 || fsync(dir) != 0) fail("fsync");
 }
 
-/** The address of IPAM, or NULL. */
+/** Returns the address from IPAM, or NULL. */
 static const char *allocate(int add, char *value) {
   char network[64], subnet[64];
   if (text("address", value) != NULL) return value;
@@ -114,7 +114,7 @@ static int deletion(void *route) {
   _exit(0);
 }
 
-/** Until nobody can see the link any more; a child waits for the kernel's grace period. */
+/** Deletes the link and waits until it is no longer visible. A child process waits for the kernel's grace period. */
 static void deleteLink(int route, int pod, int own, const char *inside) {
   static char stack[8192];
   unsigned index = get(route, inside, RTEXT_FILTER_SKIP_STATS);

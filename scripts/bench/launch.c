@@ -1,7 +1,8 @@
-// launch INPUT PROGRAM [ARGUMENT]...: runs it with that file as stdin and prints nanoseconds from start to end, microseconds of CPU, peak KiB, wait status.
-// With QUOTA_PROCS=FILE in the environment: as a member of the cgroup whose cgroup.procs this is, and after some of its periods without anything.
-// With AT_ONCE=N in the environment: N of them at once, each with CNI_CONTAINERID and CNI_NETNS of its own; times from the first start to the last end.
-// A program of its own because what starts a process is part of what is measured: Node takes milliseconds, and the kernel counts the
+// launch INPUT PROGRAM [ARGUMENT]...: runs the program with INPUT as stdin. Prints the nanoseconds from start to end, the microseconds of CPU time, the
+// peak memory in KiB and the wait status. Environment:
+//   QUOTA_PROCS=FILE  runs the program in the cgroup to which this cgroup.procs belongs, after some idle periods of the cgroup.
+//   AT_ONCE=N         runs N programs at once, each with its own CNI_CONTAINERID and CNI_NETNS. Times are from the first start to the last end.
+// This is a separate program because the measurement includes the start of the process: Node takes milliseconds for it, and the kernel counts the
 // memory of a large parent as its child's.
 #include <fcntl.h>
 #include <spawn.h>

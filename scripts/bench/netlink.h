@@ -1,4 +1,5 @@
-// Requests to rtnetlink for the C programs that show what the kernel takes: one message at a time, no checks that a plugin needs.
+// Requests to rtnetlink for the C programs that show what the kernel itself takes. They send one message at a time, without the checks that a plugin
+// needs.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -29,7 +30,7 @@ static int routeSocket(void) {
   return fd;
 }
 
-/** Begins a message; returns its fixed part, of `size` bytes. */
+/** Begins a message and returns its fixed part of `size` bytes. */
 static void *start(int type, unsigned flags, unsigned size) {
   memset(message, 0, sizeof message);
   struct nlmsghdr *header = (struct nlmsghdr *)message;

@@ -1,4 +1,4 @@
-// host-local's directory for the C programs: opened, with its lock held until the program ends.
+// Opens host-local's directory for the C programs, and holds its lock until the program ends.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>

@@ -1,6 +1,7 @@
-// sriov-floor (CNI_COMMAND, CNI_NETNS, CNI_IFNAME; its arguments: PF VF HOSTNAME): what the kernel takes for an ADD or DEL of sriov. The
-// requests that cannot be avoided, in the order of the plugin, in C: look at the PF, look at the interface, set VLAN 100 and trust in one
-// request and read them back, move with rename and up; DEL the same backwards. No configuration, no state, no messages.
+// sriov-floor (environment: CNI_COMMAND, CNI_NETNS, CNI_IFNAME; arguments: PF VF HOSTNAME): shows what the kernel itself takes for an ADD or DEL of
+// sriov. Makes only the unavoidable requests, in the plugin's order: reads the PF and the interface, sets VLAN 100 and trust in one request and reads
+// them back, then moves the interface with its new name and brings it up. DEL does this in reverse. There is no configuration, no state and no
+// message.
 #include "netlink.h"
 
 static void setVf(int fd, unsigned pf, unsigned vf, unsigned vlan, unsigned trusted) {

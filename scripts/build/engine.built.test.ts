@@ -1,8 +1,8 @@
-// The engine as it is patched.
+// Tests of the patched engine.
 import { expect, test } from "vitest";
 import { compileBytecode } from "./engine.ts";
 
-// checks.patch. A check is an instruction of three bytes; to read a variable without one takes one byte, and to drop the value another one.
+// checks.patch: a check is an instruction of three bytes. Reading a variable without a check takes one byte, and dropping the value takes another.
 test("a variable is read without a check whether it has its value, behind the place that gives it", () => {
   const size = (reads: number): number =>
     compileBytecode(Buffer.from(`"use strict"; (() => { let a = 0; ${"a;".repeat(reads)} })`)).length;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { pack } from "./lz4.ts";
 
-/** As unpack() in native.c does it. */
+/** Unpacks like unpack() in native.c. */
 function unpack(packed: Uint8Array): Uint8Array {
   const out: number[] = [];
   let at = 4;

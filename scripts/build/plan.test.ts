@@ -4,7 +4,7 @@ import { planOf } from "./plan.ts";
 const WRITTEN = 2 ** 31;
 const READ = 2 ** 30;
 
-/** What a call reports: of each allocation its number, with what was done to it, and its size. */
+/** The report of a call: for each allocation, its number with the flags for reads and writes, and its size. */
 const report = (...blocks: [number: number, size: number][]): number[] => blocks.flat();
 
 it("lays together what calls write to, and what not just a few of them read", () => {

@@ -1,4 +1,4 @@
-// Before the tests that put the validators of a schema of their own in the place of the plugins' (src/testing/fixture.schema.json).
+// Runs before the tests that use the validators of their own schema (src/testing/fixture.schema.json) instead of the plugins'.
 import { writeFixture, writeValidators } from "../schemas.ts";
 
 export function setup(): void {

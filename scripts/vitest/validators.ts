@@ -1,4 +1,4 @@
-// Before the tests: the validators that the code under test imports.
+// Runs before the tests and writes the validators that the code under test imports.
 import { writeValidators } from "../schemas.ts";
 
 export function setup(): void {
