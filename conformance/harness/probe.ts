@@ -125,7 +125,8 @@ export function unmet(
     if (kind === "peer" && spec !== undefined && offer.peerVersions[what]?.includes(spec) !== true)
       return `the peer's ${what} does not list ${spec}`;
     if (kind === "kernel" && what.startsWith("no-")) {
-      if (offer.kinds.includes(what.slice(3))) return `this kernel supports ${named(what.slice(3))}`;
+      if (offer.kinds.includes(what.slice(3)))
+        return `this kernel supports ${named(what.slice(3))}, which must be missing for this test`;
     } else if (kind === "kernel" && !offer.kinds.includes(what)) return `this kernel does not support ${named(what)}`;
     if (kind === "program" && !offer.programs.includes(what)) return `${what} is not installed`;
     if (kind === "spec") {
