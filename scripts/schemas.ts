@@ -35,9 +35,9 @@ export function generate(names: Map<string, string>, schemas: Map<string, Schema
     strict: true,
     strictTypes: false,
     strictRequired: false,
-    unicode: false, // lengths in UTF-16 units: no runtime import, and nobody limits by characters
+    unicode: false, // lengths in UTF-16 units: this needs no runtime import, and no schema limits characters
     messages: false, // src/config/messages.ts writes them
-    logger: false, // it would say that `unicode` is deprecated; what matters throws in strict mode
+    logger: false, // it would warn that `unicode` is deprecated; real errors throw in strict mode
     code: { source: true, esm: true, lines: false, formats: _`formats` },
   });
   // Only the names matter here, because the code refers to the table of src/config/formats.ts.
@@ -182,7 +182,7 @@ function schemaTable(root: string): string {
   return JSON.stringify(Object.fromEntries(paths.map(([name, path]) => [name, read(path)])));
 }
 
-/** The same, plus the schema "fixture" of the unit tests. */
+/** Like writeValidators, but also compiles the schema "fixture" of the unit tests. */
 export function writeFixture(root: string): string {
   const names = schemaPaths(root);
   names.set("fixture", "src/testing/fixture.schema.json");

@@ -64,8 +64,8 @@ function contradiction(call: Call<MacvlanConfig>, why: string): Failure {
 }
 
 /**
- * Throws Failure("invalid config") if the requested MAC address belongs to the node's router or to somebody else on a card with virtual functions.
- * The kernel itself compares addresses only among the interfaces on one master.
+ * Throws Failure("invalid config") if the requested MAC address belongs to the node's router, or to another function of a card with virtual
+ * functions. The kernel itself compares addresses only among the interfaces on one master.
  */
 function refuseAddressOfOthers(call: Call<MacvlanConfig>, { namespace: { route }, link }: Master): void {
   const mac = wantedMac(call);

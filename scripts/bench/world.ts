@@ -49,14 +49,14 @@ export function implementations(): Implementation[] {
 }
 
 /**
- * The same from a fresh copy. The layout of a file in the page cache decides how many page faults its start takes: the same podnic took 2.30 ms as a
- * new file and 2.54 ms as an old one.
+ * The same implementation from a fresh copy. The layout of a file in the page cache determines how many page faults a start takes: the same podnic
+ * took 2.30 ms as a new file and 2.54 ms as an old one.
  */
 export function copied({ name, dir }: Implementation): Implementation {
   const copy = join(work, "copies", name.replaceAll(" ", "-"));
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(join(work, "copies"), { recursive: true });
-  // -a: the names of one executable stay one file.
+  // With -a, the names of one executable remain links to one file.
   run("cp", ["-a", dir, copy]);
   return { name, dir: copy };
 }

@@ -32,7 +32,7 @@ export interface Toolchain {
 const common = [
   "-std=gnu11",
   "-O2",
-  "-fwrapv", // the engine counts on it
+  "-fwrapv", // the engine relies on it
   "-fno-pie",
   "-D_GNU_SOURCE",
   `-DCONFIG_VERSION="${QUICKJS}"`,
@@ -172,7 +172,7 @@ export function engineSource(): string {
 
 /** Returns the engine's object files: only its five own files, without quickjs-libc. */
 export function engineObjects(toolchain: Toolchain): string[] {
-  const flags = [...toolchain.compile, "-w"]; // it is not ours to fix
+  const flags = [...toolchain.compile, "-w"]; // the engine is not ours, so its warnings do not matter
   const source = engineSource();
   // The hash leaves out the clone's path, because clones may share a cache.
   const what = JSON.stringify([source, toolchain.compiler, flags, SOURCES]).replaceAll(cache, "");

@@ -24,15 +24,15 @@ const peer = ["--peer", debianPlugins];
 const nativePaths = ["--case", "ADD,B-36,B-5,B-85,CHK,DEL,DLG,GC,HD,HL,IN,IO,KEY,MV,SEC,ST"];
 /** For slow builds of the executable. */
 const slow = ["--limit", "120"];
-/** A call takes seconds when every allocation collects. */
+/** With a garbage collection at each allocation, a call takes seconds. */
 const fewPaths = ["--case", "HDX,HLX,STX,MVX-0,DEL"];
-/** Cases of every plugin instead of all: Node takes 0.1 s to start, and without a snapshot the same code runs. The full tier runs more. */
+/** Some cases of every plugin. Node takes 0.1 s to start, and the executable without a snapshot runs the same code. The full tier runs more. */
 const onNode = ["--case", "ADD,DEL,GC,HDX,MVX,HLX,STX,SEC"];
-/** qemu-user knows no ioctl on namespaces: cases without one, of what does not need the kernel's network. */
+/** Cases that need neither the kernel's network nor ioctls on namespaces, which qemu-user does not support. */
 const emulated = ["--main", ",", "--case", "ADD,GC,STA,SEC,HL-,HLX,ST-,STX"];
-/** Cases whose subject is the main plugin, with host-device in that place: the same calls, and a device that has to come back. */
+/** Cases for the main plugin, with host-device as the main plugin: the same calls, but the device must be returned. */
 const hostDevice = ["--main", "host-device", "--case", "ADD,CFG,CHK,CHN,DEL,DLG,GC,IN,IO,NSP,SEC,STA"];
-/** What needs the kernel and this machine has. All device cases, in a guest: npm run kernels -- 4.18-like. */
+/** Cases that depend on the kernel and run on this machine. A guest runs all device cases: npm run kernels -- 4.18-like. */
 const oldKernel = [
   "--old-kernel",
   "--main",
@@ -40,16 +40,19 @@ const oldKernel = [
   "--case",
   "HDI-30,HDX-0,HDX-23,HDX-25,HDX-41,HDX-42,HDX-47,MVX-01,MVX-04,MVX-07,B-26,B-36,B-42,B-51d,B-63,B-83a,B-91s,DLG-0,ND-92",
 ];
-/** The same with bridge, which gives results with more interfaces. The full tier runs all of them. */
+/** Cases for the main plugin, with bridge, whose results have more interfaces. The full tier runs all of them. */
 const bridge = ["--main", "bridge", "--case", "ADD,CHK,DEL,GC-3"];
-/** Groups in which the Go plugins deviate most; their lists change only when a case does. The full tier runs the whole lists. */
+/** Groups in which the Go plugins deviate most. The lists of deviations change only if a case changes. The full tier checks the whole lists. */
 const fewDeviations = ["--case", "ADD,ATK,CHK,DEL,HD-,HL-,MV-"];
 const moreDeviations = ["--case", "ADD,ATK,B-1,B-2,B-3,CHK,DEL,HD-,HL-,MV-"];
-/** What this machine's kernel may lack: ipvlan, VLANs of bridges; 100 ADDs at once take minutes. The full tier runs the whole suite. */
+/**
+ * Cases for what this machine's kernel may lack: ipvlan and VLANs of bridges. Does not include 100 simultaneous ADDs, which take minutes. The full
+ * tier runs the whole suite.
+ */
 const guestCases = "--main ipvlan --case IV-,IVX,VRT-2,VRT-3,VRT-4,VSN,GDE-04,B-37,B-39a,B-45,B-49";
 const suiteInGuest = (cases: string, limit: number): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit ${limit} ${cases} --report "$PODNIC_VM_OUT/suite.json"`;
-/** Each `every`-th point. */
+/** Tries every `every`-th point. */
 const guestFaults = (plugin: string, every: number): string =>
   `node scripts/ts.mjs conformance/faults/main.ts --plugin ${plugin} --mode kill --every ${every} --json "$PODNIC_VM_OUT/faults-${plugin}.json"`;
 /** Clients that need ipvlan, vrf or VLANs of bridges. */
@@ -60,10 +63,10 @@ const sriovInGuest = (cases: string): string =>
   `node scripts/ts.mjs conformance/main.ts --bin dist/cni --jobs 2 --limit 120 --case ${cases} --report "$PODNIC_VM_OUT/sriov.json"`;
 /** Pairs of plugins that need what this machine's kernel or hardware may lack. */
 const interleaveInGuest = `node scripts/ts.mjs conformance/interleave/main.ts --pair ipvlan --pair function --one 30 --two 20 --kill 20 --json "$PODNIC_VM_OUT/interleave.json"`;
-/** A device that goes during ADD, of the plugins that the kernel stage cannot run. */
+/** Removes the device during ADD, for the plugins that the kernel stage cannot run. */
 const goneInGuest = `npx vitest run --project kernel src/plugin/gone-midway.kernel.test.ts -t "ipvlan|sriov" --reporter=default --reporter=json --outputFile.json="$PODNIC_VM_OUT/gone.json"`;
 const fewSchedules = ["--one", "3", "--two", "2", "--kill", "2"];
-/** Some cases of sriov on real functions. The rest, and its kill matrix: the full tier. */
+/** Some cases of sriov on real functions. The full tier runs the rest, and the kill matrix. */
 const fewSriov = "SRV-01,SRV-02,SRV-04,SRV-08,SRV-10,SRB-01";
 
 const faults = (name: string, plugins: string, more: string[], tiers: Tier[], limit: number): Stage => ({
@@ -85,7 +88,7 @@ const powercut = (name: string, more: string[], tiers: Tier[], limit: number): S
   limit,
 });
 
-/** Pods that come and go. */
+/** Starts and stops pods for some time. */
 const soak = (name: string, more: string[], tiers: Tier[], limit: number): Stage => ({
   name,
   tiers,
@@ -102,7 +105,7 @@ const interleave = (name: string, more: string[], tiers: Tier[], limit: number):
   limit,
 });
 
-/** Each target, two side by side. */
+/** Fuzzes each target, two at a time. */
 const fuzz = (name: string, length: string[], tiers: Tier[], limit: number): Stage => ({
   name,
   tiers,
@@ -112,7 +115,7 @@ const fuzz = (name: string, length: string[], tiers: Tier[], limit: number): Sta
   alone: true,
 });
 
-/** What the operator's commands cost on a node whose state somebody has filled. */
+/** Measures the operator's commands on a node where somebody has filled podnic's state. */
 const hostile = (name: string, files: string, tiers: Tier[], limit: number): Stage => ({
   name,
   tiers,
@@ -158,7 +161,7 @@ export const stages: Stage[] = [
     needs: [join(cache, "ppc64le/usr/bin/qemu-ppc64le"), "scripts/setup full"],
     alone: true,
   },
-  // The push tier makes one without what only it builds (release.built.test.ts).
+  // The push tier builds a release, too (release.built.test.ts), but without the parts that only this stage builds.
   {
     name: "release, all architectures",
     tiers: ["full"],
@@ -186,9 +189,9 @@ export const stages: Stage[] = [
   conformance("conformance host-device", "dist/cni", [...peer, ...slow, ...hostDevice], always, 15),
   conformance("conformance bridge", "dist/cni", [...peer, ...slow, ...bridge], ["push"], 15),
   conformance("conformance like 4.18", "dist/cni", [...slow, ...oldKernel], pushed, 5),
-  // Guests first: each has one of the machine's processors to itself, and they take longest.
+  // Guests come first: each uses one of the machine's processors alone, and they take longest.
   inGuest("conformance in the guest", "suite.json", conformanceCount, suiteInGuest(guestCases, 300), ["push"], 20),
-  // Each third point; the full tier runs each.
+  // Tries every third point; the full tier tries every point.
   faults("faults", "host-device,macvlan", ["--mode", "kill", "--every", "3"], ["push"], 25),
   {
     name: "allocations",
@@ -218,7 +221,7 @@ export const stages: Stage[] = [
     name: "differential",
     tiers: pushed,
     command: ts(
-      // One seed, so that two runs of one commit agree; without --seed each run draws its own.
+      // A fixed seed, so that two runs of one commit agree. Without --seed, each run uses another seed.
       ...["conformance/differential.ts", "--bin", "dist/cni", "--seed", "729182", "--report", reportOf("differential")],
       ...["--count", "300"],
       ...["--peer", existsSync(currentPlugins) ? currentPlugins : debianPlugins],
@@ -259,7 +262,7 @@ export const stages: Stage[] = [
     count: conformanceCount,
     limit: 4,
   },
-  // The first time it builds Multus thick and containerd 2.
+  // The first run builds Multus thick and containerd 2.
   {
     name: "cluster, whole",
     tiers: ["full"],
@@ -269,10 +272,11 @@ export const stages: Stage[] = [
   },
   inGuest("cluster in the guest", "cluster.json", conformanceCount, clusterInGuest, ["full"], 50, "2"),
   { name: "instructions", tiers: ["push"], command: ts("scripts/bench/instructions.ts"), limit: 5 },
-  // Each eighth point, and each twelfth.
+  // Every eighth point, and every twelfth.
   faults("errors", "host-device,macvlan", ["--ipam", "host-local", "--mode", "error", "--every", "8"], ["push"], 15),
   faults("faults of bridge", "bridge", ["--ipam", "host-local", "--every", "12"], ["push"], 10),
-  // Some of the schedules with one change, which find most; the same ones each time. Those of doctor and install make thousands of system calls.
+  // Some of the schedules with one change, which find most errors. They are the same in each run. Leaves out doctor and install, which make thousands
+  // of system calls.
   interleave("interleave", ["--except", "doctor", "--except", "install", ...fewSchedules], ["push"], 10),
   powercut("power cuts", ["--fs", "ext4", "--without", "none", "--calls", "16", "--looks", "16"], ["push"], 8),
   soak("pods that come and go", ["--minutes", "0.5", "--least", "30", "--most", "120"], ["push"], 5),
@@ -281,7 +285,7 @@ export const stages: Stage[] = [
   { name: "install", tiers: ["push"], command: ts("conformance/install/main.ts", "--rounds", "60"), limit: 8 },
   { name: "operations", tiers: pushed, command: ts("conformance/operations/main.ts"), limit: 12 },
   { name: "demo", tiers: pushed, command: ["scripts/demo"], limit: 5, alone: true },
-  // The first time it compiles the engine. Chance is for the full tier: what is pushed is judged by what it changes.
+  // The first run compiles the engine. Inputs are random only in the full tier, so that the result of a push depends only on its changes.
   fuzz("fuzz", ["--repeatable"], pushed, 15),
 
   // --- the full tier: hours

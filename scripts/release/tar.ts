@@ -28,7 +28,7 @@ function header({ name, mode, data, link }: Entry): Buffer {
     [116, octal(0, 8)],
     [124, octal(data?.length ?? 0, 12)],
     [136, octal(0, 12)],
-    [148, " ".repeat(8)], // the checksum counts itself as blanks
+    [148, " ".repeat(8)], // the checksum treats its own field as blanks
     [156, type],
     [157, link ?? ""],
     [257, "ustar\x0000"],

@@ -50,8 +50,8 @@ export function refuseNodeDevice(route: RouteSocket, link: Link, routes?: Kernel
 }
 
 /**
- * The same for a device that is to move from the host to the pod of `netnsPath`. Also refuses a device if the node or a running pod uses an interface
- * on top of it, or if it shares a card with functions of other pods.
+ * Refuses what refuseNodeDevice refuses, for a device that is to move from the host to the pod of `netnsPath`. Also refuses a device if the node or a
+ * running pod uses an interface on top of it, if its physical function is lent, or if one of its virtual functions is in use.
  */
 export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, routes?: KernelRoute[]): void {
   if (mayGo(link)) return;
@@ -61,7 +61,10 @@ export function refuseToLend(hostNs: NetNs, link: Link, netnsPath: string, route
   if (other !== undefined) refuse(link, `is the lower device of ${other}, which would lose its connection`);
 }
 
-/** The same for a device that stays on the host, but whose frames a pod is to read and write. */
+/**
+ * Refuses what refuseNodeDevice refuses, and a lower device of other interfaces, for a device that stays on the host but whose frames a pod reads and
+ * writes.
+ */
 export function refuseToShare(hostNs: NetNs, link: Link, netnsPath: string): void {
   if (mayGo(link)) return;
   refuseNodeDevice(hostNs.route, link);
@@ -286,7 +289,7 @@ export function refuseUnlistedBridge(link: Link): void {
   if (names !== undefined && !isListed(link, names)) throw unlistedBridge(link.name);
 }
 
-/** The same for a bridge that does not exist yet. */
+/** Like refuseUnlistedBridge, for a bridge that does not exist yet. */
 export function refuseUnlistedBridgeName(name: string): void {
   if (policy().bridges.names?.every((entry) => !fits(entry, name))) throw unlistedBridge(name);
 }
