@@ -54,6 +54,28 @@ const values: (() => unknown)[] = [
     };
     return whole;
   },
+  // So many fields go that the engine moves the others up, and an index takes the place of one.
+  () => {
+    const whole: Record<string, unknown> = {
+      a: {
+        toJSON: () => {
+          for (let i = 0; i < 20; i++) delete whole[`f${i}`];
+          whole[5] = "an index";
+          whole.f1 = "again";
+        },
+      },
+      last: 1,
+    };
+    for (let i = 0; i < 30; i++) whole[`f${i}`] = i;
+    return whole;
+  },
+  () => {
+    const whole: Record<string, unknown> = {
+      a: { toJSON: () => Object.defineProperty(whole, "b", { get: () => "by a getter" }) && 0 },
+      b: 2,
+    };
+    return whole;
+  },
 ];
 
 function thrown(body: () => unknown): unknown {
@@ -85,6 +107,9 @@ export function checkJson(): void {
     "TypeError: Do not know how to serialize a BigInt",
     "a BigInt",
   );
+  Object.assign(BigInt.prototype, { toJSON: (key: string) => `asked as ${key}` });
+  equal(JSON.parse(JSON.stringify([0, 1n])), [0, "asked as 1"], "a BigInt with toJSON in a list");
+  Reflect.deleteProperty(BigInt.prototype, "toJSON");
   equal(
     JSON.stringify({ b: 1, "": [1, "x"], 5: null }),
     '{"5":null,"b":1,"":[1,"x"]}',
