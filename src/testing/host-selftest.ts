@@ -15,6 +15,8 @@ const frozen = {
   map: new Map([["key", [1, 2.5, "text", 2n ** 70n]]]),
   pattern: /^(a+)b$/u,
   bytes: new Uint8Array([1, 2, 3]),
+  /** Its offset and its length in one look like the address at which the stack may end: 2^47. */
+  room: new Uint8Array(1 << 15),
 };
 const big = "x".repeat(20_000).split("");
 /** Half a megabyte of objects and strings, each with one reference. */
@@ -81,6 +83,7 @@ const cases: Record<string, (host: LinuxHost, dir: string) => void> = {
     const [number, float, text, bigint] = frozen.map.get("key") ?? [];
     expect(number === 1 && float === 2.5 && text === "text" && bigint === 2n ** 70n, "a map");
     equal([frozen.pattern.exec("aab")?.[1], frozen.bytes[2], big.length], ["aa", 3, 20_000], "the rest");
+    equal(native.text(frozen.room, 1000, 1001), "", "bytes that C is given");
     expect(!("random" in Math), "no Math.random, whose seed the snapshot would freeze");
   },
 

@@ -795,10 +795,11 @@ static void snapshot(const char *plan_file) {
   heap.address = (uintptr_t)&heap;
   heap.misplaced = passing;
   heap.mapped = 0;
-  // The runtime remembers where the stack was, which is elsewhere each time.
-  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  // The runtime remembers where the stack was, which is elsewhere each time. Nothing above our arguments: the stack may end at 2^47, and
+  // the two numbers of a typed array at the beginning of its buffer of 32 KiB look like this address.
+  uintptr_t low = (uintptr_t)__builtin_frame_address(0) - STACK, high = (uintptr_t)argument;
   for (uintptr_t *p = (uintptr_t *)&heap; p < (uintptr_t *)(&heap + 1); p++)
-    if (*p - (here - STACK) < 2 * STACK) *p = 0;
+    if (*p >= low && *p < high) *p = 0;
   const char *p = (const char *)&heap, *end = p + sizeof heap;
   for (ssize_t n; p < end; p += n)
     if ((n = write(1, p, end - p)) <= 0) die("cannot write the snapshot");
