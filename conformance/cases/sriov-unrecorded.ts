@@ -5,6 +5,7 @@ import type { Trial } from "../harness/trial.ts";
 import { sriovConfig, withCard } from "./sriov.ts";
 import { bySriovCni, found, needsPciAddress, stateFiles } from "./sriov-state.ts";
 
+const WRONG_PATH = "a DEL that succeeds leaves nothing";
 const RENAMED = "a network's name and type may change while pods run";
 
 /** DEL of the network under its new name. `n`: the function that it names; undefined: none. */
@@ -38,12 +39,25 @@ function otherFunction(t: Trial, card: Card): void {
   t.present("eth0");
 }
 
-function otherType(t: Trial, card: Card): void {
+/** CNI_NETNS is wrong, and the pod's namespace lives. */
+function otherPath(t: Trial, card: Card, path: string): void {
   needsPciAddress();
   const before = found(t, card);
   bySriovCni(t, card);
-  const conf = { cniVersion: "1.0.0", name: "net1", type: "host-device", pciBusID: card.vfs[1] };
-  t.silent("DEL", conf, { plugin: "host-device" });
+  t.sh("ip netns add later");
+  const conf = sriovConfig(card, 1, { vlan: 100 });
+  const { status } = t.call("DEL", conf, { set: { CNI_NETNS: path } });
+  if (status !== 0) t.silent("DEL", conf);
+  t.equal(vfPicture(t, card, 1), before, "the function as sriov-cni found it:");
+  t.equal(stateFiles(t), [], "state files");
+}
+
+function otherType(t: Trial, card: Card, type = "host-device"): void {
+  needsPciAddress();
+  const before = found(t, card);
+  bySriovCni(t, card);
+  const device = type === "host-device" ? { pciBusID: card.vfs[1] } : { bridge: "br0" };
+  t.silent("DEL", { cniVersion: "1.0.0", name: "net1", type, ...device }, { plugin: type });
   t.equal(vfPicture(t, card, 1), before, "the function as sriov-cni found it:");
   t.equal(stateFiles(t), [], "state files");
 }
@@ -59,8 +73,27 @@ export const sriovUnrecorded: CaseTable = {
     ),
     withCard("SRS-10c", "H", RENAMED, "an ADD of a second network failed: DEL of it leaves sriov-cni's", second),
     withCard("SRS-10d", "H", RENAMED, "DEL of another network names another function: it stays", otherFunction),
-    withCard("SRS-11", "H", RENAMED, "the network is one of host-device by now: given back, as it was", otherType, [
-      "plugin:host-device",
-    ]),
+    withCard(
+      "SRS-11",
+      "H",
+      RENAMED,
+      "the network is one of host-device by now: given back, as it was",
+      (t, card) => otherType(t, card),
+      ["plugin:host-device"],
+    ),
+    withCard(
+      "SRS-11a",
+      "H",
+      RENAMED,
+      "the network is one of bridge by now: given back, as it was",
+      (t, card) => otherType(t, card, "bridge"),
+      ["plugin:bridge"],
+    ),
+    withCard("SRS-12a", "H", WRONG_PATH, "CNI_NETNS leads to nothing: given back", (t, card) =>
+      otherPath(t, card, "/run/netns/none"),
+    ),
+    withCard("SRS-12b", "H", WRONG_PATH, "CNI_NETNS leads to another namespace: E, or given back", (t, card) =>
+      otherPath(t, card, "/run/netns/later"),
+    ),
   ],
 };

@@ -76,9 +76,12 @@ function newOwner({ key, data: held, by }: LoanRecord<HeldVf>, netnsPath: string
   const path = allocation(held.pci) ?? "";
   // Of a pod that sriov-cni made only the allocation knows the namespace: it says nothing when DEL does not name one.
   const ours = recorded ? [netnsPath, held.netns.path] : [netnsPath || path];
-  const elsewhere = path !== "" && !ours.includes(path) && allocatedTo(held.pci) !== undefined;
   const isOther = (state: StateFile): boolean => state.held.pci === held.pci && stateName(state.key) !== stateName(key);
-  const claimed = !recorded && netnsPath === "" && listStates().some(isOther);
+  const isClaimed = (): boolean => listStates().some(isOther);
+  // CNI_NETNS may be wrong: sriov-cni writes a state file for each attachment, so only another one's shows that the VF is another's.
+  const elsewhere =
+    path !== "" && !ours.includes(path) && allocatedTo(held.pci) !== undefined && (recorded || isClaimed());
+  const claimed = !recorded && netnsPath === "" && isClaimed();
   if (newer === undefined && !elsewhere && !claimed) return undefined;
   return newer?.key.containerId ?? path;
 }

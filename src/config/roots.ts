@@ -29,7 +29,7 @@ export const builtInRoots = {
 /** Trees that a configuration's path must not enter, grouped by the reason. */
 export const forbidden: readonly { why: string; below: string; names: string }[] = [
   {
-    why: "what containers and virtual machines have mounted, or write to, and sockets and scratch files of their runtimes",
+    why: "mounts and writable files of containers and virtual machines, and the sockets and scratch files of their runtimes",
     below: "/run",
     names:
       "buildkit cilium containerd containers crio cri-dockerd.sock crun docker firecracker-containerd flannel garden gvisor host incus k0s k3s kata-containers kubevirt kubevirt-private libpod libvirt lxc lxd microk8s nerdctl netns podman podnic rke2 runc runsc sbx secrets shm snap snapd sysbox user vc youki",

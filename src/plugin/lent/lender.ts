@@ -139,7 +139,7 @@ export function isLent(pod: NetNs, link: Link, isMeant: (key: RecordKey) => bool
 
 /** Whether a plugin's own record is of this attachment. */
 export function isRecorded(key: RecordKey): boolean {
-  return lenders.some((lender) => lender.store().read(key) !== undefined);
+  return lenders.some((lender) => readLoan(lender, key) !== undefined);
 }
 
 /**
