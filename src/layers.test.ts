@@ -178,5 +178,5 @@ test("the C keeps to its budget", () => {
   const count = (names: string[], dir: string) => names.reduce((sum, name) => sum + lines(join(dir, name)), 0);
   expect(lines("src/host/quickjs/native.c")).toBeLessThanOrEqual(862);
   expect(count(own, "src/host/quickjs")).toBeLessThanOrEqual(1032);
-  expect(count(readdirSync("scripts/build/patches"), "scripts/build/patches")).toBeLessThanOrEqual(628);
+  expect(count(readdirSync("scripts/build/patches"), "scripts/build/patches")).toBeLessThanOrEqual(639);
 });

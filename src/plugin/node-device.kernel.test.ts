@@ -9,7 +9,7 @@ let asked = 0;
 
 beforeAll(() => {
   const { route } = enterSandbox().own;
-  vi.spyOn(route, "get").mockImplementation((operation): never => {
+  vi.spyOn(route, "find").mockImplementation((operation): never => {
     // Stops an endless loop.
     if (++asked > 100) throw new Error("asks without an end");
     return links.find(({ index }) => operation === `ip link show ${index}`) as never;

@@ -14,7 +14,7 @@ const PAGE = "docs/quick-start.md";
 
 /** What a reader saves and types: files by name, and command lines in their order. */
 export function quickStart(page: string): { files: Map<string, string>; commands: string[] } {
-  const saved = page.matchAll(/Save this as `([^`]+)`[\s\S]*?```yaml\n([\s\S]*?)```/g);
+  const saved = page.matchAll(/Save (?:this|the following [a-z ]+) as `([^`]+)`[\s\S]*?```yaml\n([\s\S]*?)```/g);
   const files = new Map([...saved].map(([, name, text]) => [name!, text!]));
   const blocks = [...page.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].filter(([, language]) => language === "");
   const commands = blocks.flatMap(([, , text]) => text!.split("\n")).filter((line) => line.trim() !== "");
